@@ -1,0 +1,1 @@
+"""The `stigmer` command: supervises the services a bottle carries. Standard library only."""

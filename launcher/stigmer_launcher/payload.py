@@ -1,0 +1,112 @@
+"""The payload's index: which components a keg carries, their files, and how each is run.
+
+`libexec/payload.json` is the one tie between packaging, which writes it, and the launcher, which reads it.
+"""
+
+import json
+from typing import NamedTuple
+
+FORMAT = 1
+
+
+class FileEntry(NamedTuple):
+    """One file below the components directory: relative path, size in bytes, sha256 in hex, permission bits."""
+
+    path: str
+    size: int
+    sha256: str
+    mode: int
+
+
+class Readiness(NamedTuple):
+    """How a component proves that it is ready, on which named port, and how many seconds it may take.
+
+    `grpc`: an HTTP/2 handshake; `temporal`: `grpc.health.v1` answers SERVING; `pollers`: every queue has a poller of ours.
+    """
+
+    kind: str
+    port: str
+    seconds: float
+    queues: tuple[str, ...] = ()
+
+
+class Component(NamedTuple):
+    """One service: its files, and how it is started, judged ready and stopped.
+
+    `entry` is the executable's path in the components directory. `ports` maps a port's name to its default number.
+    `arguments` and `environment` may hold `{home}`, `{port.NAME}`, `{temporal.address}`, `{temporal.namespace}`,
+    `{llm.provider}`, `{llm.model}`, `{llm.base_url}`, `{llm.api_key}`; a variable that comes out empty is not set.
+    `needs` names the components that must be ready before this one starts. `override` is the environment variable that
+    names another executable to run; `external`, the one that names an address served by somebody else, so that this
+    component is not started. Stopping goes from the highest `stop_order` down, `grace` is in seconds.
+    """
+
+    name: str
+    version: str
+    entry: str
+    arguments: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    ports: tuple[tuple[str, int], ...]
+    needs: tuple[str, ...]
+    readiness: Readiness
+    stop_order: int
+    grace: float
+    override: str
+    external: str
+    files: tuple[FileEntry, ...]
+
+
+class Smoke(NamedTuple):
+    """The end-to-end call: a unary gRPC method taking and giving one protobuf string, and the port's name it goes to."""
+
+    method: str
+    port: str
+    seconds: float
+
+
+class Payload(NamedTuple):
+    """What one keg carries. `inherit` names the variables of the user's environment that services may see."""
+
+    name: str
+    version: str
+    target: str
+    inherit: tuple[str, ...]
+    smoke: Smoke
+    components: tuple[Component, ...]
+
+
+def render_payload(payload: Payload) -> str:
+    """Give the index as JSON text, the same for equal payloads."""
+    plain = {"format": FORMAT, **payload._asdict(), "smoke": payload.smoke._asdict()}
+    plain["components"] = [
+        {**part._asdict(), "readiness": part.readiness._asdict(), "files": [list(entry) for entry in part.files]}
+        for part in payload.components
+    ]
+    return json.dumps(plain, indent=1, sort_keys=True) + "\n"
+
+
+def parse_payload(text: str) -> Payload:
+    """Read the index; raise ValueError when it is of another format or not whole."""
+    plain = json.loads(text)
+    if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
+        raise ValueError(f"not a payload index of format {FORMAT}")
+    try:
+        plain["inherit"] = tuple(plain["inherit"])
+        plain["smoke"] = Smoke(**plain["smoke"])
+        plain["components"] = tuple(_component(part) for part in plain["components"])
+        return Payload(**plain)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"the payload index is not whole: {error}") from error
+
+
+def _component(plain: dict[str, object]) -> Component:
+    known: dict[str, object] = dict(plain)
+    readiness: dict[str, object] = dict(plain["readiness"])  # type: ignore[call-overload]
+    readiness["queues"] = tuple(readiness["queues"])  # type: ignore[arg-type]
+    known["readiness"] = Readiness(**readiness)  # type: ignore[arg-type]
+    for name in ("arguments", "needs"):
+        known[name] = tuple(plain[name])  # type: ignore[arg-type]
+    for name in ("environment", "ports"):
+        known[name] = tuple((key, value) for key, value in plain[name])  # type: ignore[attr-defined]
+    known["files"] = tuple(FileEntry(*entry) for entry in plain["files"])  # type: ignore[attr-defined]
+    return Component(**known)  # type: ignore[arg-type]

@@ -1,0 +1,50 @@
+"""The names Homebrew and users ask for, in one place. Source: Homebrew's bottle file naming and bottle tags."""
+
+from typing import NamedTuple
+
+SYSTEMS = ("darwin", "linux")
+ARCHITECTURES = ("arm64", "amd64")
+
+
+class Target(NamedTuple):
+    """One platform we ship for, in Go's words: `linux-amd64` is `Target("linux", "amd64")`."""
+
+    system: str
+    architecture: str
+
+    def __str__(self) -> str:
+        return f"{self.system}-{self.architecture}"
+
+
+def parse_target(text: str) -> Target:
+    """Read `darwin-arm64` and the like; raise ValueError for a platform we do not know."""
+    system, _, architecture = text.partition("-")
+    if system not in SYSTEMS or architecture not in ARCHITECTURES:
+        raise ValueError(f"unknown target {text!r}")
+    return Target(system, architecture)
+
+
+def bottle_name(name: str, version: str, tag: str, rebuild: int = 0) -> str:
+    """Name a bottle as brew's download asks for it: a single dash, and the rebuild number only when there is one."""
+    suffix = f".{rebuild}" if rebuild else ""
+    return f"{name}-{version}.{tag}.bottle{suffix}.tar.gz"
+
+
+def source_archive_name(name: str, version: str) -> str:
+    """Name the platform-neutral source archive; brew scans the version from it."""
+    return f"{name}-{version}.tar.gz"
+
+
+def release_tag(version: str) -> str:
+    """Name the git tag and release of a version."""
+    return f"v{version}"
+
+
+def release_root(repository: str, version: str) -> str:
+    """Give the URL below which a release's files are downloaded, without a slash at the end."""
+    return f"https://github.com/{repository}/releases/download/{release_tag(version)}"
+
+
+def formula_class(name: str) -> str:
+    """Name the Ruby class of a formula as brew derives it: `two-tiny` is `TwoTiny`."""
+    return "".join(part[:1].upper() + part[1:] for part in name.replace("_", "-").split("-"))

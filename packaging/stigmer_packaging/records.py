@@ -1,0 +1,120 @@
+"""What flows through the pipeline: frozen records, each written once by its stage beside its artefact.
+
+Paths in records are relative to the workspace. `made_from` is the digest of everything the artefact depends on, so a
+record whose inputs have changed is never taken for current.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One file of an artefact: path relative to the artefact's root, size in bytes, sha256 in hex, permission bits."""
+
+    path: str
+    size: int
+    sha256: str
+    mode: int
+
+
+@dataclass(frozen=True)
+class ServiceBinary:
+    """One component for one target: a directory that holds `entry` and every file it needs beside it.
+
+    `root` is relative to the workspace; `files` are relative to `root`; `entry` is one of them.
+    """
+
+    component: str
+    version: str
+    target: str
+    root: str
+    entry: str
+    files: tuple[FileRecord, ...]
+    made_from: str
+
+
+@dataclass(frozen=True)
+class LauncherBundle:
+    """The frozen launcher for one target: a PyInstaller onedir below `root`, started by `entry`."""
+
+    version: str
+    target: str
+    root: str
+    entry: str
+    files: tuple[FileRecord, ...]
+    made_from: str
+
+
+@dataclass(frozen=True)
+class Keg:
+    """The keg's tree below `root`, exactly what a pour puts into the Cellar (without the NAME/VERSION prefix)."""
+
+    name: str
+    version: str
+    target: str
+    root: str
+    files: tuple[FileRecord, ...]
+    links: tuple[tuple[str, str], ...]
+    made_from: str
+
+
+@dataclass(frozen=True)
+class Bottle:
+    """One bottle file: `path` relative to the workspace, named as brew asks for it."""
+
+    name: str
+    version: str
+    target: str
+    tag: str
+    rebuild: int
+    path: str
+    size: int
+    sha256: str
+    made_from: str
+
+
+@dataclass(frozen=True)
+class SourceArchive:
+    """The platform-neutral archive the formula's `url` names."""
+
+    path: str
+    size: int
+    sha256: str
+    made_from: str
+
+
+@dataclass(frozen=True)
+class Formula:
+    """The generated formula file and the bottles it names, by tag and sha256."""
+
+    path: str
+    sha256: str
+    bottles: tuple[tuple[str, str], ...]
+    made_from: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One step of a verification: its name, whether it passed, how long it took in seconds, and what was seen."""
+
+    name: str
+    passed: bool
+    seconds: float
+    detail: str
+
+
+@dataclass(frozen=True)
+class VerificationReport:
+    """What a guest reported of one bottle. It passed only if the guest ended by itself and every check passed."""
+
+    level: str
+    guest: str
+    bottle_sha256: str
+    checks: tuple[Check, ...]
+    ended: bool
+    made_from: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether this is proof: an ended run with at least one check, all passed."""
+        return self.ended and bool(self.checks) and all(check.passed for check in self.checks)
