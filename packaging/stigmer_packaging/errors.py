@@ -1,0 +1,70 @@
+"""Every way packaging fails, with its exit code and remedy. The CLI prints `Error: …` and `Remedy: …` and exits."""
+
+from collections.abc import Sequence
+
+
+class PackagingError(Exception):
+    """A failure somebody can act on: what happened, and what to do about it."""
+
+    exit_code = 1
+    remedy = "run the stage again with --verbose and read its log"
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy or self.remedy
+
+
+class ManifestError(PackagingError):
+    """The manifest has problems; all of them are listed, each with its line."""
+
+    exit_code = 2
+    remedy = "correct packaging/manifest.yaml at the lines named"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("the manifest has problems:\n" + "\n".join(f"  {problem}" for problem in problems))
+        self.problems = tuple(problems)
+
+
+class MissingToolError(PackagingError):
+    """A program that only an administrator can install is not here."""
+
+    exit_code = 3
+
+
+class CommandError(PackagingError):
+    """A program ended with a failure, or not within its time."""
+
+    exit_code = 4
+
+    def __init__(self, command: Sequence[str], outcome: str, output: str) -> None:
+        tail = "\n".join(f"  | {line}" for line in output.splitlines()[-20:])
+        super().__init__(f"{command[0]} {outcome}: {' '.join(command)}\n{tail}".rstrip())
+        self.output = output
+
+
+class DownloadError(PackagingError):
+    """A download did not arrive, or is not what its checksum says."""
+
+    exit_code = 5
+    remedy = "check the network and the pinned version and sha256 in the manifest, then run again: it resumes"
+
+
+class RecordError(PackagingError):
+    """A record is missing, damaged, or does not match the files it describes."""
+
+    exit_code = 6
+    remedy = "run the stage that makes it again; damaged artefacts are made anew"
+
+
+class GateError(PackagingError):
+    """A gate of the freeze stage found that the bundle would be broken on a user's machine."""
+
+    exit_code = 7
+    remedy = "correct the locked environment of the frozen component; the finding names the distributions or modules"
+
+
+class VerificationError(PackagingError):
+    """The bottle did not prove itself on a fresh machine."""
+
+    exit_code = 8
+    remedy = "read the failed checks and the guest's log named above"
