@@ -1,0 +1,108 @@
+"""Who may import whom: the drawing in the README, held against the code."""
+
+import ast
+import itertools
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAUNCHER = ROOT / "launcher" / "stigmer_launcher"
+PACKAGING = ROOT / "packaging" / "stigmer_packaging"
+
+LAYERS = ("cli", "pipeline", "stages", "sources", "tools", "errors")
+ONLY_HERE = {
+    "subprocess": {"tools/command.py", "child.py"},
+    "httpx": {"tools/http.py"},
+    "ruamel": {"manifest.py"},
+}
+INDEX_READERS = {"stages/assemble.py"}
+
+
+def modules(root: Path) -> list[Path]:
+    """List the Python files of a package."""
+    return sorted(path for path in root.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def imports(source: str) -> set[str]:
+    """Name every module a source imports, wherever in the file; `from a import b` counts as both `a` and `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def layer_of(module: str) -> str:
+    """Name the layer of `stigmer_packaging.LAYER…`; the command line's own modules all begin with `cli`."""
+    part = module.split(".")[1] if module.count(".") else ""
+    return "cli" if part.startswith("cli") or part == "__main__" else part
+
+
+def violations_of_layers(name: str, source: str) -> list[str]:
+    """Find what a module of packaging imports from a layer above its own, or from a sister stage."""
+    own = layer_of(name)
+    used = {module for module in imports(source) if module.startswith("stigmer_packaging.")}
+    if own not in LAYERS:
+        return []
+    above = {module for module in used if layer_of(module) in LAYERS[: LAYERS.index(own)]}
+    sisters = {module for module in used if own == "stages" and layer_of(module) == "stages"}
+    return sorted(above | sisters)
+
+
+@pytest.mark.parametrize("path", modules(PACKAGING), ids=lambda path: path.relative_to(PACKAGING).as_posix())
+def test_a_module_imports_only_from_the_layers_below_it(path: Path) -> None:
+    """Stages never see each other, tools never see a stage."""
+    relative = path.relative_to(PACKAGING).with_suffix("").as_posix().removesuffix("/__init__")
+    name = "stigmer_packaging." + relative.replace("/", ".")
+    assert violations_of_layers(name, path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("root", "path"),
+    [(root, path) for root in (LAUNCHER, PACKAGING) for path in modules(root)],
+    ids=lambda value: value.name,
+)
+def test_dangerous_libraries_are_imported_in_one_place_only(root: Path, path: Path) -> None:
+    """Programs, the network and the manifest's parser each have one door."""
+    used = {module.split(".")[0] for module in imports(path.read_text(encoding="utf-8"))}
+    relative = path.relative_to(root).as_posix()
+    assert [library for library, homes in ONLY_HERE.items() if library in used and relative not in homes] == []
+
+
+@pytest.mark.parametrize("path", modules(LAUNCHER), ids=lambda path: path.name)
+def test_the_launcher_imports_nothing_of_packaging_and_no_third_party_code(path: Path) -> None:
+    """It is frozen from the standard library alone."""
+    import sys
+
+    used = {module.split(".")[0] for module in imports(path.read_text(encoding="utf-8"))}
+    assert used - set(sys.stdlib_module_names) - {"stigmer_launcher"} == set()
+
+
+def test_only_assemble_writes_the_payload_index() -> None:
+    """The index is the one tie between packaging and the launcher."""
+    users = {
+        path.relative_to(PACKAGING).as_posix()
+        for path in modules(PACKAGING)
+        if any(module.startswith("stigmer_launcher") for module in imports(path.read_text(encoding="utf-8")))
+    }
+    assert users <= INDEX_READERS
+
+
+def test_the_layer_check_catches_a_stage_that_imports_a_stage_or_the_pipeline() -> None:
+    """The check fails for the right reason."""
+    source = "from stigmer_packaging.stages import bottle\nimport stigmer_packaging.pipeline\n"
+    assert violations_of_layers("stigmer_packaging.stages.formula", source) == [
+        "stigmer_packaging.pipeline",
+        "stigmer_packaging.stages",
+        "stigmer_packaging.stages.bottle",
+    ]
+
+
+def test_neither_packaging_nor_launcher_is_itself_a_package() -> None:
+    """A `packaging/__init__.py` would shadow the library of that name."""
+    folders = (ROOT / "packaging", ROOT / "launcher")
+    assert list(itertools.chain.from_iterable(folder.glob("*.py") for folder in folders)) == []
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
