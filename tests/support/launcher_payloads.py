@@ -1,0 +1,120 @@
+"""Small kegs for tests of the launcher: a libexec directory with real, tiny executables and its index.
+
+    libexec = build_libexec(tmp_path / "keg")                       # the four components, each sleeping until SIGTERM
+    libexec = build_libexec(path, (part("one", script="exit 0"),))  # any other set
+
+An executable is a shell script unless it is given as `program`, a Python source run by the interpreter of the tests.
+"""
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stigmer_launcher.payload import Component, FileEntry, Payload, Readiness, Smoke, render_payload
+
+SLEEP_UNTIL_STOPPED = "trap 'exit 0' TERM INT\nwhile :; do sleep 0.05; done"
+INHERIT = ("HOME", "PATH", "USER", "LANG", "TMPDIR")
+MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+class Part(NamedTuple):
+    """A component and the content of its files: path below the components directory to (bytes, permission bits)."""
+
+    component: Component
+    contents: Mapping[str, tuple[bytes, int]]
+
+
+def this_target() -> str:
+    """Name the platform the tests run on, as the payload's `target`."""
+    return f"{platform.system().lower()}-{MACHINES[platform.machine().lower()]}"
+
+
+def part(
+    name: str,
+    *,
+    script: str = SLEEP_UNTIL_STOPPED,
+    program: str = "",
+    extra: Mapping[str, bytes] | None = None,
+    **fields: Any,
+) -> Part:
+    """Make one component. `fields` replaces what `Component` holds (ports, needs, readiness, grace, …)."""
+    text = f"#!{sys.executable} -IS\n{program}\n" if program else f"#!/bin/sh\n{script}\n"
+    contents = {name: (text.encode(), 0o755), **{path: (content, 0o644) for path, content in (extra or {}).items()}}
+    component = Component(
+        name=name,
+        version="1.0.0",
+        entry=name,
+        arguments=(),
+        environment=(),
+        ports=(),
+        needs=(),
+        readiness=Readiness("grpc", "server", 10.0),
+        stop_order=1,
+        grace=5.0,
+        override="",
+        external="",
+        files=tuple(_describe(path, content, mode) for path, (content, mode) in sorted(contents.items())),
+    )
+    return Part(component._replace(**fields), contents)
+
+
+def stigmer_parts(**scripts: str) -> tuple[Part, ...]:
+    """Make the four components Stigmer ships, with their overrides; `temporal="exit 1"` replaces that one's script."""
+
+    def script(name: str) -> str:
+        return scripts.get(name.replace("-", "_"), SLEEP_UNTIL_STOPPED)
+
+    library = {
+        f"agent-runner.lib/{folder}/{index}.so": f"{folder} {index}\n".encode() for folder in "ab" for index in (1, 2)
+    }
+    return (
+        part(
+            "temporal", script=script("temporal"), override="STIGMER_TEMPORAL_BIN", external="TEMPORAL_SERVICE_ADDRESS"
+        ),
+        part("stigmer-server", script=script("stigmer-server"), override="STIGMER_SERVER_BIN"),
+        part("workflow-runner", script=script("workflow-runner"), override="STIGMER_WORKFLOW_RUNNER_BIN"),
+        part("agent-runner", script=script("agent-runner"), override="STIGMER_AGENT_RUNNER_BIN", extra=library),
+    )
+
+
+def build_libexec(
+    keg: Path, parts: Iterable[Part] | None = None, *, version: str = "1.0.0", target: str = "", **fields: Any
+) -> Path:
+    """Write `keg`/libexec with `components/` and `payload.json`; `fields` replaces what `Payload` holds."""
+    chosen = tuple(stigmer_parts() if parts is None else parts)
+    libexec = keg / "libexec"
+    for each in chosen:
+        for path, (content, mode) in each.contents.items():
+            place = libexec / "components" / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+            place.chmod(mode)
+    payload = Payload(
+        name="stigmer",
+        version=version,
+        target=target or this_target(),
+        inherit=INHERIT,
+        smoke=Smoke("/test.Service/Run", "server", 10.0),
+        components=tuple(each.component for each in chosen),
+    )
+    (libexec / "payload.json").write_text(render_payload(payload._replace(**fields)), encoding="utf-8")
+    return libexec
+
+
+def launcher_environment(libexec: Path, home: Path, **more: str) -> dict[str, str]:
+    """Give the environment in which an unfrozen launcher uses that keg and that home, and nothing of the tester's."""
+    return {
+        "STIGMER_PAYLOAD": os.fspath(libexec),
+        "STIGMER_HOME": os.fspath(home),
+        "HOME": os.fspath(home.parent),
+        "PATH": os.environ["PATH"],
+        **more,
+    }
+
+
+def _describe(path: str, content: bytes, mode: int) -> FileEntry:
+    return FileEntry(path, len(content), hashlib.sha256(content).hexdigest(), mode)
