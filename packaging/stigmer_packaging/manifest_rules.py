@@ -1,0 +1,158 @@
+"""What must hold between the parts of a manifest. Each rule takes the manifest and yields findings.
+
+A value that could not be read is empty here, and no rule speaks of it again.
+"""
+
+import graphlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from stigmer_packaging.manifest_records import ArtifactSource, Component, Manifest, WheelSource
+from stigmer_packaging.manifest_section import Finding, Path, unknown
+
+VARIABLES = (
+    "home",
+    "temporal.address",
+    "temporal.namespace",
+    "llm.provider",
+    "llm.model",
+    "llm.base_url",
+    "llm.api_key",
+)
+# Source: Homebrew's bottle tags; a macOS tag is a release's name, after `arm64_` on Apple silicon.
+_TAGS = {
+    "darwin-arm64": re.compile(r"arm64_(?!linux$)[a-z_]+"),
+    "darwin-amd64": re.compile(r"(?!arm64_|x86_64_)[a-z_]+"),
+    "linux-arm64": re.compile(r"arm64_linux"),
+    "linux-amd64": re.compile(r"x86_64_linux"),
+}
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+def components_are_unique(manifest: Manifest) -> Iterator[Finding]:
+    """Demand at least one component, and that each has a name of its own."""
+    if not manifest.components:
+        yield Finding(("components",), "there is no component")
+    yield from _repeated("component", [(("components", i, "name"), part.name) for i, part in _numbered(manifest)])
+
+
+def inherited_variables_are_unique(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that a variable is passed on once."""
+    yield from _repeated("variable", [(("inherit", i), name) for i, name in enumerate(manifest.inherit)])
+
+
+def tags_fit_their_targets(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that a bottle tag is one of its target's platform, and that there is a target."""
+    for target, tag in manifest.targets.items():
+        if tag and not _TAGS[target].fullmatch(tag):
+            yield Finding(("targets", target, "bottle"), f"{tag!r} is not a bottle tag of {target}")
+    if not manifest.targets:
+        yield Finding(("targets",), "there is no target")
+
+
+def ports_are_unique(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that no two ports share a name or a number."""
+    ports = [(("components", i, "run", "ports", name), name, number) for i, name, number in _ports(manifest)]
+    yield from _repeated("port", [(path, name) for path, name, _ in ports])
+    yield from _repeated("port number", [(path, str(number)) for path, _, number in ports])
+
+
+def ports_are_known(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that whoever names a port names one that a component has."""
+    known = {name for _, name, _ in _ports(manifest)}
+    uses: list[tuple[Path, str]] = [(("smoke", "port"), manifest.smoke.port)]
+    uses += [(("components", i, "run", "readiness", "port"), c.run.readiness.port) for i, c in _numbered(manifest)]
+    yield from (Finding(path, unknown("port", port, known)) for path, port in uses if port and port not in known)
+
+
+def queues_are_for_pollers(manifest: Manifest) -> Iterator[Finding]:
+    """Demand queues for pollers, which are looked for on them, and for no other kind."""
+    for index, part in _numbered(manifest):
+        ready, path = part.run.readiness, ("components", index, "run", "readiness")
+        if ready.kind == "pollers" and not ready.queues:
+            yield Finding(path, "readiness by pollers needs at least one queue in 'queues'")
+        if ready.kind not in {"pollers", ""} and ready.queues:
+            yield Finding((*path, "queues"), f"queues are for readiness by pollers, not by {ready.kind}")
+
+
+def needs_are_known_and_acyclic(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that what a component needs is known, does not need it in turn, and is stopped after it."""
+    known = {part.name: part for part in manifest.components}
+    for index, part in _numbered(manifest):
+        for position, need in enumerate(part.run.needs):
+            path = ("components", index, "run", "needs", position)
+            if need and need not in known:
+                yield Finding(path, unknown("component", need, known))
+            elif need and need != part.name and known[need].run.stop_order >= part.run.stop_order:
+                yield Finding(path, f"{part.name} is not stopped before {need}, which it needs: see stop_order")
+    try:
+        graphlib.TopologicalSorter({name: part.run.needs for name, part in known.items()}).prepare()
+    except graphlib.CycleError as error:
+        yield Finding(("components",), f"components need each other in a circle: {' -> '.join(error.args[1])}")
+
+
+def templates_are_known(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that braces hold variables that the launcher fills in, or ports that exist."""
+    known = {*VARIABLES, *(f"port.{name}" for _, name, _ in _ports(manifest))}
+    for index, part in _numbered(manifest):
+        for keys, text in _templates(part):
+            path = ("components", index, "run", *keys)
+            yield from (
+                Finding(path, unknown("variable", word, known)) for word in _BRACES.findall(text) if word not in known
+            )
+            if re.search(r"[{}]", _BRACES.sub("", text)):
+                yield Finding(path, f"a brace without its partner in {text!r}")
+
+
+def every_target_is_pinned(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that what is fetched is pinned for each target we ship for."""
+    pins: list[tuple[Path, Iterable[str]]] = [(("toolchain", "go", "wheel"), manifest.go.wheel.sha256)]
+    for index, part in _numbered(manifest):
+        match part.source:
+            case WheelSource(pin=pin):
+                pins.append((("components", index, "source"), pin.sha256))
+            case ArtifactSource(files=files):
+                pins.append((("components", index, "source"), files))
+    for path, targets in pins:
+        if missing := [target for target in manifest.targets if target not in targets]:
+            yield Finding(path, f"nothing is pinned for {', '.join(missing)}")
+
+
+RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
+    components_are_unique,
+    inherited_variables_are_unique,
+    tags_fit_their_targets,
+    ports_are_unique,
+    ports_are_known,
+    queues_are_for_pollers,
+    needs_are_known_and_acyclic,
+    templates_are_known,
+    every_target_is_pinned,
+)
+
+
+def check(manifest: Manifest) -> list[Finding]:
+    """Hold every rule against the manifest."""
+    return [finding for rule in RULES for finding in rule(manifest)]
+
+
+def _numbered(manifest: Manifest) -> Iterator[tuple[int, Component]]:
+    return enumerate(manifest.components)
+
+
+def _ports(manifest: Manifest) -> list[tuple[int, str, int]]:
+    return [(i, name, number) for i, part in _numbered(manifest) for name, number in part.run.ports.items()]
+
+
+def _templates(part: Component) -> Iterator[tuple[Path, str]]:
+    yield from ((("arguments", position), text) for position, text in enumerate(part.run.arguments))
+    yield from ((("environment", name), text) for name, text in part.run.environment.items())
+
+
+def _repeated(what: str, named: list[tuple[Path, str]]) -> Iterator[Finding]:
+    seen: Counter[str] = Counter()
+    for path, name in named:
+        seen[name] += 1
+        if name and seen[name] > 1:
+            yield Finding(path, f"the {what} {name!r} is there twice")

@@ -1,0 +1,144 @@
+"""From the document to records: which keys there are, and which value each may have."""
+
+from stigmer_packaging import manifest_values as values
+from stigmer_packaging.manifest_records import (
+    ArtifactFile,
+    ArtifactSource,
+    CheckoutSource,
+    Component,
+    GoToolchain,
+    Manifest,
+    Product,
+    Readiness,
+    Run,
+    Smoke,
+    Source,
+    WheelPin,
+    WheelSource,
+)
+from stigmer_packaging.manifest_section import Section
+
+BUILDS = ("go", "pyinstaller")
+READINESS = ("grpc", "temporal", "pollers")
+DAY = 86400
+
+
+def read_manifest(document: Section) -> Manifest:
+    """Read the whole document; what is wrong with it is in the section's findings."""
+    with document:
+        product = _product(document.section("product"))
+        return Manifest(
+            product=product,
+            targets=_targets(document.section("targets")),
+            go=_toolchain(document.section("toolchain")),
+            checkout=document.text("checkout", values.relative_path),
+            inherit=document.texts("inherit", values.variable),
+            smoke=_smoke(document.section("smoke")),
+            components=tuple(_component(part, product.version) for part in document.sections("components")),
+        )
+
+
+def _product(section: Section) -> Product:
+    with section:
+        return Product(
+            name=section.text("name", values.name),
+            version=section.text("version", values.version),
+            license=section.text("license", values.license_expression),
+            homepage=section.text("homepage", values.url),
+            description=section.text("description", values.description),
+            repository=section.text("repository", values.repository),
+            tap=section.text("tap", values.tap),
+        )
+
+
+def _targets(section: Section) -> dict[str, str]:
+    return {target: _bottle(section.section(target)) for target in section.keys(values.target) if target}
+
+
+def _bottle(section: Section) -> str:
+    with section:
+        return section.text("bottle", values.bottle_tag)
+
+
+def _toolchain(section: Section) -> GoToolchain:
+    with section, section.section("go") as go:
+        minimum = go.text("minimum", values.version)
+        with go.section("wheel") as wheel:
+            return GoToolchain(minimum, _pin(wheel))
+
+
+def _pin(section: Section) -> WheelPin:
+    return WheelPin(
+        distribution=section.text("distribution", values.distribution),
+        version=section.text("version", values.version),
+        sha256=section.mapping("sha256", values.target, values.sha256),
+    )
+
+
+def _smoke(section: Section) -> Smoke:
+    with section:
+        return Smoke(
+            method=section.text("method", values.method),
+            port=section.text("port", values.name),
+            seconds=section.number("seconds", 1, DAY),
+        )
+
+
+def _component(section: Section, version: str) -> Component:
+    with section:
+        return Component(
+            name=section.text("name", values.name),
+            version=section.text("version", values.version, default=version),
+            license=section.text("license", values.license_expression),
+            source=_source(section.section("source")),
+            run=_run(section.section("run")),
+        )
+
+
+def _source(section: Section) -> Source:
+    with section:
+        match section.choice("kind", ("checkout", "artifact", "wheel")):
+            case "wheel":
+                return WheelSource(_pin(section), section.text("member", values.relative_path))
+            case "artifact":
+                return ArtifactSource(_files(section), section.text("member", values.relative_path, default=""))
+            case "checkout":
+                return CheckoutSource(section.choice("build", BUILDS), section.text("package", values.package))
+            case _:
+                section.keys()  # which keys belong here depends on the kind
+                return CheckoutSource("", "")
+
+
+def _files(section: Section) -> dict[str, ArtifactFile]:
+    files = section.section("files")
+    return {target: _file(files.section(target)) for target in files.keys(values.target) if target}
+
+
+def _file(section: Section) -> ArtifactFile:
+    with section:
+        return ArtifactFile(section.text("url", values.url), section.text("sha256", values.sha256))
+
+
+def _run(section: Section) -> Run:
+    with section:
+        return Run(
+            arguments=section.texts("arguments"),
+            environment=section.mapping("environment", values.variable),
+            ports=section.numbers("ports", values.name, 1, 65535),
+            needs=section.texts("needs", values.name),
+            readiness=_readiness(section.section("readiness")),
+            stop_order=section.number("stop_order", 1, 1000),
+            grace=section.number("grace", 1, DAY),
+            override=section.text("override", values.variable, default=""),
+            external=section.text("external", values.variable, default=""),
+        )
+
+
+def _readiness(section: Section) -> Readiness:
+    with section:
+        return Readiness(
+            kind=section.choice("kind", READINESS),
+            port=section.text("port", values.name),
+            seconds=section.number("seconds", 1, DAY),
+            queues=section.texts("queues"),
+        )
