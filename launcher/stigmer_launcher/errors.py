@@ -1,0 +1,86 @@
+"""Every way the launcher fails. `main` prints `Error: …` and `Remedy: …` on stderr and exits with the code.
+
+| code | meaning |
+|---|---|
+| 0 | done, or already so |
+| 1 | failed: the message says what, the remedy what to do |
+| 2 | the command line was wrong |
+| 3 | the server is stopped |
+| 4 | the server runs, but not all of its services do |
+"""
+
+
+class LauncherError(Exception):
+    """A failure the user can act on: what happened, and what to do about it."""
+
+    exit_code = 1
+    remedy = "run `stigmer doctor` and read what it finds"
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy or self.remedy
+
+
+class UsageError(LauncherError):
+    """The command line asks for something that does not exist or must not be done."""
+
+    exit_code = 2
+    remedy = "run `stigmer --help`"
+
+
+class StoppedError(LauncherError):
+    """The server does not run, and what was asked needs it."""
+
+    exit_code = 3
+    remedy = "run `stigmer server`"
+
+
+class DegradedError(LauncherError):
+    """The server runs, but a service of it does not."""
+
+    exit_code = 4
+    remedy = "run `stigmer server logs`, then `stigmer server restart`"
+
+
+class HomeError(LauncherError):
+    """The home directory cannot hold what it must: not writable, no space, no permission to execute."""
+
+
+class KegError(LauncherError):
+    """What Homebrew installed is missing, damaged, or for another machine."""
+
+    remedy = "run `brew reinstall stigmer`"
+
+
+class BusyError(LauncherError):
+    """Another process is at it, and did not finish in time."""
+
+    remedy = "wait until that process has finished, or end it, and run the command again"
+
+
+class ConfigError(LauncherError):
+    """config.yaml, or a variable that overrules it, says something that cannot be followed."""
+
+    remedy = "correct the file at the line named (`stigmer config path` prints where it is)"
+
+
+class SecretError(LauncherError):
+    """An API key is needed and there is no way to get it."""
+
+
+class OverrideError(LauncherError):
+    """A variable names a development executable that cannot be run."""
+
+    remedy = "correct the variable or unset it"
+
+
+class PortError(LauncherError):
+    """A port is taken by somebody else."""
+
+    remedy = "stop the process that owns it, or move ours with `--port` or `stigmer config set ports.NAME NUMBER`"
+
+
+class StartError(LauncherError):
+    """A service did not start, or was not ready in time."""
+
+    remedy = "read its last lines above and `stigmer server logs`"
