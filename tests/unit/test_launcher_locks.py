@@ -1,0 +1,158 @@
+"""Locks hold between processes, tell who holds them, and end with their process."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher import locks
+from stigmer_launcher.errors import BusyError, HomeError
+
+LAUNCHER = Path(locks.__file__).parents[1]
+HOLD = """
+import sys; sys.path.insert(0, sys.argv[1])
+from stigmer_launcher import locks
+lock = locks.hold(sys.argv[2])
+print("held" if lock else "busy", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_holder(path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """Run another process that holds the lock until it is ended."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(LAUNCHER), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "held\n"
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def test_a_lock_held_elsewhere_is_refused_and_its_holder_named(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with another_holder(path) as child:
+        assert locks.hold(str(path)) is None
+        assert locks.holder(str(path)) == child.pid
+
+
+def test_a_lock_ends_with_its_process_however_that_ends(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with another_holder(path) as child:
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        assert locks.holder(str(path)) == 0
+        lock = locks.hold(str(path))
+        assert lock is not None
+        lock.release()
+
+
+def test_asking_who_holds_creates_no_file(tmp_path: Path) -> None:
+    assert locks.holder(str(tmp_path / "lock")) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_asking_for_our_own_lock_does_not_lose_it(tmp_path: Path) -> None:
+    """POSIX drops a lock when any descriptor of the file is closed: `hold` and `holder` must not open it again."""
+    path = str(tmp_path / "lock")
+    with locks.hold(path) or pytest.fail("free") as lock:
+        assert locks.holder(path) == os.getpid()
+        assert locks.hold(path) is None
+        probe = subprocess.run(
+            [sys.executable, "-c", HOLD, str(LAUNCHER), path], input="", capture_output=True, text=True, check=True
+        )
+        assert probe.stdout == "busy\n"
+        lock.release()
+    assert locks.holder(path) == 0
+
+
+def test_closing_another_descriptor_is_the_trap_the_module_guards_against(tmp_path: Path) -> None:
+    """The guard has a reason: a careless open and close in the same process really drops the lock."""
+    path = tmp_path / "lock"
+    with locks.hold(str(path)) or pytest.fail("free"):
+        path.read_bytes()
+        probe = subprocess.run(
+            [sys.executable, "-c", HOLD, str(LAUNCHER), path], input="", capture_output=True, text=True, check=True
+        )
+        assert probe.stdout == "held\n"
+
+
+def test_a_lock_released_twice_is_harmless_and_can_be_taken_again(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    lock = locks.hold(path) or pytest.fail("free")
+    lock.release()
+    lock.release()
+    with locks.hold(path) or pytest.fail("free"):
+        assert locks.holder(path) == os.getpid()
+
+
+def test_a_forked_child_does_not_think_it_holds_its_parents_lock(tmp_path: Path) -> None:
+    """The table of held locks is inherited, the lock is not."""
+    program = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from stigmer_launcher import locks\n"
+        "lock, parent = locks.hold(sys.argv[2]), os.getpid()\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    os._exit(0 if locks.holder(sys.argv[2]) == parent and locks.hold(sys.argv[2]) is None else 1)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(LAUNCHER), str(tmp_path / "lock")], check=True)
+
+
+def test_waiting_tells_who_is_at_it_and_gives_up_at_the_deadline(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    told: list[int] = []
+    with another_holder(path) as child:
+        with pytest.raises(BusyError, match=f"process {child.pid} has held"):
+            locks.wait(str(path), 0.05, told.append)
+        assert told == [child.pid]
+
+
+def test_waiting_ends_as_soon_as_the_holder_does(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with another_holder(path) as child:
+        with locks.wait(str(path), 60, lambda pid: os.kill(pid, signal.SIGKILL)) as lock:
+            assert lock is not None
+        assert child.wait() == -signal.SIGKILL
+
+
+def test_a_lock_file_that_is_replaced_is_locked_anew(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with another_holder(path):
+        path.unlink()
+        with locks.hold(str(path)) or pytest.fail("free"):
+            assert locks.holder(str(path)) == os.getpid()
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HomeError, match="file: Not a directory"):
+        locks.hold(str(tmp_path / "file" / "lock"))
+
+
+def test_an_identity_is_stable_and_of_one_process_only() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        ours, theirs = locks.identity(os.getpid()), locks.identity(child.pid)
+        assert ours
+        assert ours == locks.identity(os.getpid())
+        assert theirs
+        assert locks.is_same_process(child.pid, theirs)
+        assert not locks.is_same_process(child.pid, theirs + "0")
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert locks.identity(child.pid) == "", "a zombie has ended"
+    assert not locks.is_same_process(child.pid, theirs)
+
+
+def test_nobody_is_the_same_process_as_an_unknown_one() -> None:
+    assert not locks.is_same_process(os.getpid(), "")
+    assert not locks.is_same_process(0, "x")

@@ -1,0 +1,79 @@
+"""A taken port is seen on whatever address it is taken, and its owner is named."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher import ports
+
+LISTEN = """
+import socket, sys
+listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen()
+print(listener.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("family", "address"),
+    [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET, ""), (socket.AF_INET6, "::1"), (socket.AF_INET6, "::")],
+)
+def test_a_port_taken_on_any_local_address_is_not_free(family: socket.AddressFamily, address: str) -> None:
+    """Even ::1 alone: `localhost` would lead there, and not to us."""
+    with socket.socket(family) as listener:
+        try:
+            listener.bind((address, 0))
+        except OSError as error:
+            pytest.skip(f"this machine has no {address}: {error}")
+        listener.listen()
+        port = listener.getsockname()[1]
+        assert not ports.is_free(port)
+        owner = ports.port_owner(port)
+        assert owner is not None
+        assert owner.pid == os.getpid()
+    assert ports.is_free(port)
+    assert ports.port_owner(port) is None
+
+
+def test_the_owner_of_a_port_is_named_by_its_program() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", LISTEN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        port = int(child.stdout.readline())
+        assert ports.port_owner(port) == (child.pid, Path(sys.executable).name)
+        child.kill()
+
+
+def test_a_connection_that_has_ended_does_not_keep_a_port() -> None:
+    """A restart within the minute of TIME_WAIT must work."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, Go's among them
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, _ = listener.accept()
+            accepted.close()
+            assert client.recv(1) == b""
+    assert ports.is_free(port)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux to be another user")
+def test_a_port_of_another_user_is_said_to_be_so() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        program = (
+            f"import os, sys; sys.path.insert(0, {str(Path(ports.__file__).parents[1])!r})\n"
+            "from stigmer_launcher import ports\n"
+            "ports.port_owner(1); import pwd  # what lies in the tester's home is loaded before it is out of reach\n"
+            "os.setuid(65534)\n"
+            f"print(ports.port_owner({listener.getsockname()[1]}))\n"
+        )
+        shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+        assert shown == "Owner(pid=0, name='a process of user root')\n"
