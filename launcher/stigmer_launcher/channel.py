@@ -1,0 +1,110 @@
+"""A gRPC connection over a socket that never blocks: for the supervisor's loop, and for one call that waits."""
+
+import select
+import socket
+import time
+from typing import NamedTuple
+
+from stigmer_launcher.grpc import Client, ProtocolError, Reply
+
+_CHUNK = 65536
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str, default_port: int) -> Address:
+    """Read `host`, `host:port` or `[address]:port`; raise ValueError when it is none of them."""
+    host, colon, port = text.rpartition(":")
+    if not colon or (host.count(":") and not host.endswith("]")):
+        host, port = text, str(default_port)
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r} is not host:port")
+    return Address(host, int(port))
+
+
+class Channel:
+    """A connection that is made and used in turns: `turn` whenever `wanted` is possible on the descriptor."""
+
+    def __init__(self, address: Address) -> None:
+        self.client = Client(str(address))
+        # Bytes, so that no codec for host names is imported in a process whose keg may be gone.
+        family, kind, _, _, place = socket.getaddrinfo(address.host.encode(), address.port, type=socket.SOCK_STREAM)[0]
+        self._socket = socket.socket(family, kind)
+        self._socket.setblocking(False)
+        self._connected = False
+        try:
+            self._socket.connect_ex(place)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """Give the descriptor to wait on."""
+        return self._socket.fileno()
+
+    @property
+    def wanted(self) -> int:
+        """Tell what to wait for, as poll's event mask."""
+        return select.POLLIN | (select.POLLOUT if self.client.outgoing else 0)
+
+    def turn(self) -> list[Reply]:
+        """Send and receive what is possible now; OSError when the connection cannot be made or is lost."""
+        if not self._connected:
+            error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                raise OSError(error, "cannot connect")
+        replies = self._receive()
+        self._send()
+        return replies
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._socket.close()
+
+    def _send(self) -> None:
+        try:
+            while self.client.outgoing:
+                sent = self._socket.send(self.client.outgoing)
+                self._connected = True
+                del self.client.outgoing[:sent]
+        except BlockingIOError:
+            pass
+
+    def _receive(self) -> list[Reply]:
+        replies: list[Reply] = []
+        try:
+            while True:
+                data = self._socket.recv(_CHUNK)
+                if not data:
+                    raise ProtocolError("the connection was closed")
+                replies += self.client.receive(data)
+        except BlockingIOError:
+            return replies
+
+
+def call(address: Address, method: str, message: bytes, seconds: float) -> bytes | None:
+    """Make one unary call and wait for it; None when the server refused it, TimeoutError when it does not answer."""
+    deadline = time.monotonic() + seconds
+    channel = Channel(address)
+    try:
+        number = channel.client.call(method, message)
+        waiting = select.poll()
+        while True:
+            waiting.register(channel.fileno(), channel.wanted)
+            left = deadline - time.monotonic()
+            if left <= 0 or not waiting.poll(left * 1000):
+                raise TimeoutError(f"{address} did not answer within {seconds:g} s")
+            for reply in channel.turn():
+                if reply.call == number:
+                    return reply.message
+    finally:
+        channel.close()

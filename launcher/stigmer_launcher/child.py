@@ -1,0 +1,81 @@
+"""Running one service: its own session and process group, its output through one pipe, nothing of ours left in it."""
+
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, NoReturn
+
+_CANNOT_RUN = 127
+_OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+
+class Child(NamedTuple):
+    """A process, which leads a process group of the same number, and the end of the pipe its output comes out of."""
+
+    pid: int
+    output: int
+
+
+def spawn(command: Sequence[str], environment: Mapping[str, str], directory: str) -> Child:
+    """Run a command without waiting for it; when it cannot be run, it says so on its output and ends with status 127.
+
+    Its input is empty, stdout and stderr are one pipe that does not block its reader.
+    """
+    output, its_output = os.pipe()
+    os.set_blocking(output, False)
+    # A signal between fork and exec would run our handlers in the child, and write to our own pipe.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become(command, environment, directory, its_output)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        os.close(its_output)
+    return Child(pid, output)
+
+
+def signal_group(group: int, number: int) -> None:
+    """Send a signal to every process of a group, when there is any."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+        pass
+
+
+def describe_exit(status: int) -> str:
+    """Say in words how a process ended, from the status that `waitpid` gave."""
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        return f"was ended by {_name(-code)}"
+    return "could not be run" if code == _CANNOT_RUN else f"exited with status {code}"
+
+
+def is_ended_by_others(status: int) -> bool:
+    """Tell whether a process was ended by a signal that programs do not give themselves."""
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) in _OF_OTHERS
+
+
+def _become(command: Sequence[str], environment: Mapping[str, str], directory: str, output: int) -> NoReturn:
+    try:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.chdir(directory)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.execve(command[0], command, environment)
+    except OSError as error:
+        os.write(2, f"stigmer: cannot run {command[0]}: {error.strerror}\n".encode(errors="replace"))
+    finally:
+        os._exit(_CANNOT_RUN)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

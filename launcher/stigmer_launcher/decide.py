@@ -1,0 +1,256 @@
+"""What the supervisor does next: a pure function of its state, of what happened, and of the time.
+
+Times are seconds of one monotonic clock. The supervisor turns the world into events and carries the actions out; a service
+is in one phase, the whole in one stage:
+
+    waiting -> starting -> running -> pausing -> waiting …        starting -> running -> stopping -> stopped
+                  |           |-> failed (stays down)                 |______________________^
+                  |-> ending (told to go) -> stopped or pausing
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WAITING, STARTING, RUNNING, PAUSING, ENDING = "waiting", "starting", "running", "pausing", "ending"
+FAILED, STOPPING, STOPPED = "failed", "stopping", "stopped"
+ALIVE = (STARTING, RUNNING, ENDING)
+NEVER = float("inf")
+TERMINATE, KILL = 15, 9
+
+
+class Policy(NamedTuple):
+    """When a crash is structural, how long to pause before the next try, and how many crashes in a window are too many."""
+
+    structural: float = 5.0
+    first_pause: float = 0.5
+    longest_pause: float = 30.0
+    limit: int = 5
+    window: float = 600.0
+
+
+class Plan(NamedTuple):
+    """What is fixed about a service; one that is not `managed` is served by somebody else and only waited for."""
+
+    name: str
+    needs: tuple[str, ...] = ()
+    stop_order: int = 0
+    grace: float = 10.0
+    seconds: float = 60.0
+    managed: bool = True
+
+
+class Service(NamedTuple):
+    """Where a service stands: `since` its last start, what is due at `until`, and when it crashed of late."""
+
+    plan: Plan
+    phase: str = WAITING
+    pid: int = 0
+    since: float = 0.0
+    until: float = NEVER
+    crashes: tuple[float, ...] = ()
+    restarts: int = 0
+    error: str = ""
+
+
+class State(NamedTuple):
+    """Everything a decision rests on; `failed` names the service that ended the start."""
+
+    services: tuple[Service, ...]
+    stage: str = STARTING
+    failed: str = ""
+    policy: Policy = Policy()
+
+
+class Spawned(NamedTuple):
+    """A service's process runs."""
+
+    name: str
+    pid: int
+
+
+class Ready(NamedTuple):
+    """A service proved that it is ready."""
+
+    name: str
+
+
+class Exited(NamedTuple):
+    """A service's process ended or could not be run; `outside` when a signal of somebody else's ended it."""
+
+    name: str
+    error: str
+    outside: bool = False
+
+
+class StopAsked(NamedTuple):
+    """Everything is to stop; `now` also to kill what has been told to go already."""
+
+    now: bool = False
+
+
+class Spawn(NamedTuple):
+    """Run the service's process, or only begin to look for it when it is not managed."""
+
+    name: str
+
+
+class Signal(NamedTuple):
+    """Send a signal to the service's process group."""
+
+    name: str
+    number: int
+
+
+Event = Spawned | Ready | Exited | StopAsked
+Action = Spawn | Signal
+
+
+def begin(plans: tuple[Plan, ...], policy: Policy = Policy()) -> State:  # noqa: B008 - an immutable value
+    """Give the state in which nothing has been started."""
+    return State(tuple(Service(plan) for plan in plans), policy=policy)
+
+
+def decide(state: State, events: tuple[Event, ...], now: float) -> tuple[State, tuple[Action, ...]]:
+    """Take in what happened and what is due, and say what to do; after stage `stopped` there is nothing left to do."""
+    for event in events:
+        state = _take_in(state, event, now)
+    state, kills = _expire(state, now)
+    state, steps = _stop_next(state, now) if state.stage == STOPPING else _start_next(state, now)
+    return state, kills + steps
+
+
+def next_due(state: State) -> float:
+    """Give the time at which something is due without any event, or NEVER."""
+    return min((service.until for service in state.services), default=NEVER)
+
+
+def find(state: State, name: str) -> Service:
+    """Give a service by its name."""
+    return next(service for service in state.services if service.plan.name == name)
+
+
+def is_degraded(state: State) -> bool:
+    """Tell whether a started stack lacks a service."""
+    return state.stage == RUNNING and any(service.phase != RUNNING for service in state.services)
+
+
+def _take_in(state: State, event: Event, now: float) -> State:
+    if isinstance(event, StopAsked):
+        return _put_all(state, _hurry if event.now else _keep)._replace(stage=STOPPING)
+    service = find(state, event.name)
+    if isinstance(event, Spawned):
+        return _put(state, service._replace(pid=event.pid))
+    if isinstance(event, Ready):
+        ready = service._replace(phase=RUNNING, until=NEVER, error="")
+        return _put(state, ready) if service.phase == STARTING else state
+    return _ended(state, service._replace(pid=0, until=NEVER), event, now)
+
+
+def _ended(state: State, service: Service, event: Exited, now: float) -> State:
+    """Judge the end of a process: expected, the end of the start, structural, or worth another try."""
+    if state.stage in (STOPPING, STOPPED):
+        return _put(state, service._replace(phase=STOPPED))
+    told = service.phase == ENDING
+    error = service.error if told else event.error
+    if state.stage == STARTING:
+        return _fail_start(state, service, error)
+    policy = state.policy
+    crashes = (*(time for time in service.crashes if now - time < policy.window), now)
+    service = service._replace(crashes=crashes, error=error)
+    if now - service.since < policy.structural and not event.outside and not told:
+        return _put(state, service._replace(phase=FAILED, error=f"{error} right after its start"))
+    if len(crashes) > policy.limit:
+        return _put(state, service._replace(phase=FAILED, error=f"{error}, {len(crashes)} times in a short while"))
+    pause = min(policy.first_pause * 2.0 ** (len(crashes) - 1), policy.longest_pause)
+    return _put(state, service._replace(phase=PAUSING, until=now + pause))
+
+
+def _fail_start(state: State, service: Service, error: str) -> State:
+    """End the start for the sake of one service; one that still runs is stopped with the others."""
+    phase = service.phase if service.pid else FAILED
+    failed = _put(state, service._replace(phase=phase, error=error, until=NEVER))
+    return failed._replace(stage=STOPPING, failed=service.plan.name)
+
+
+def _expire(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Act on what is due: a pause is over, a service is not ready in time, or does not go when told."""
+    actions: tuple[Action, ...] = ()
+    for service in state.services:
+        if service.until > now:
+            continue
+        if service.phase == PAUSING:
+            state = _put(state, service._replace(phase=WAITING, until=NEVER))
+        elif service.phase == ENDING:
+            actions += (Signal(service.plan.name, KILL),)
+            state = _put(state, service._replace(until=NEVER))
+        elif state.stage == STARTING:
+            state = _fail_start(state, service, _too_late(service))
+        elif state.stage == RUNNING:
+            actions += (Signal(service.plan.name, TERMINATE),)
+            late = service._replace(phase=ENDING, error=_too_late(service), until=now + service.plan.grace)
+            state = _put(state, late)
+    return state, actions
+
+
+def _start_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Start every waiting service whose needs are met; they start at the same time."""
+    running = {service.plan.name for service in state.services if service.phase == RUNNING}
+    actions: tuple[Action, ...] = ()
+    for service in state.services:
+        if service.phase == WAITING and running.issuperset(service.plan.needs):
+            actions += (Spawn(service.plan.name),)
+            again = service.restarts + bool(service.crashes)
+            started = service._replace(phase=STARTING, since=now, until=now + service.plan.seconds, restarts=again)
+            state = _put(state, started)
+    if state.stage == STARTING and len(running) == len(state.services):
+        state = state._replace(stage=RUNNING)
+    return state, actions
+
+
+def _stop_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Tell the services of the highest stop order to go; those below wait until these are gone."""
+    state = _put_all(state, _at_rest)
+    alive = [service for service in state.services if service.phase in ALIVE]
+    if not alive:
+        return state._replace(stage=STOPPED), ()
+    highest = max(service.plan.stop_order for service in alive)
+    actions: tuple[Action, ...] = ()
+    for service in alive:
+        if service.plan.stop_order == highest and service.phase != ENDING:
+            actions += (Signal(service.plan.name, TERMINATE),)
+            state = _put(state, service._replace(phase=ENDING, until=now + service.plan.grace))
+    return state, actions
+
+
+def _too_late(service: Service) -> str:
+    return f"was not ready within {service.plan.seconds:g} s"
+
+
+def _keep(service: Service) -> Service:
+    return service
+
+
+def _hurry(service: Service) -> Service:
+    """Leave no grace to a service that has been told to go, nor to one that is going to be told."""
+    at_once = service._replace(plan=service.plan._replace(grace=0.0))
+    return at_once._replace(until=0.0) if service.phase == ENDING and service.until != NEVER else at_once
+
+
+def _at_rest(service: Service) -> Service:
+    """Give up what does not run: there is nothing to stop, and nothing more to start."""
+    if service.phase in (FAILED, ENDING):
+        return service
+    stays = service.plan.managed and service.phase in ALIVE
+    return service._replace(phase=service.phase if stays else STOPPED, until=NEVER)
+
+
+def _put(state: State, service: Service) -> State:
+    """Give the state with one service replaced."""
+    name = service.plan.name
+    return state._replace(services=tuple(service if old.plan.name == name else old for old in state.services))
+
+
+def _put_all(state: State, change: "Callable[[Service], Service]") -> State:
+    return state._replace(services=tuple(change(old) for old in state.services))

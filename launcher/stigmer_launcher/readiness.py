@@ -1,0 +1,160 @@
+"""Whether a service is ready, proved by what it does: it speaks HTTP/2, reports SERVING, or polls its task queues.
+
+A check is pure: the questions to ask, and the judgement of the answers. A probe asks them over one connection, again and
+again, without ever blocking.
+
+Sources: grpc.health.v1 (request: service = 1; response: status = 1, SERVING = 1); temporal.api.workflowservice.v1
+(DescribeTaskQueueRequest: namespace = 1, task_queue = 2, task_queue_type = 3; response: pollers = 1), taskqueue.v1
+(TaskQueue: name = 1; PollerInfo: last_access_time = 1, identity = 2), enums.v1 (TaskQueueType: workflow 1, activity 2).
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from stigmer_launcher import protowire
+from stigmer_launcher.channel import Address, Channel
+
+HEALTH = "/grpc.health.v1.Health/Check"
+DESCRIBE = "/temporal.api.workflowservice.v1.WorkflowService/DescribeTaskQueue"
+_TEMPORAL = "temporal.api.workflowservice.v1.WorkflowService"
+_SERVING, _WORKFLOW, _ACTIVITY = 1, 1, 2
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25  # seconds between two rounds
+_PATIENCE = 5.0  # seconds after which an unanswered round counts as lost
+
+Question = tuple[str, bytes]
+Answers = Sequence[bytes | None]
+
+
+class Check(NamedTuple):
+    """What to ask, and what is still lacking according to the answers; an empty text is the proof."""
+
+    questions: tuple[Question, ...]
+    judge: Callable[[Answers], str]
+
+
+def handshake() -> Check:
+    """Ask nothing: that HTTP/2 was spoken is enough."""
+    return Check((), lambda _: "")
+
+
+def temporal(namespace: str, queue: str) -> Check:
+    """Ask for Temporal's health, and for a task queue, which exists only in a namespace that can be used."""
+    health = (HEALTH, protowire.text(1, _TEMPORAL))
+    return Check((health, _describe(namespace, queue, _WORKFLOW)), lambda answers: _judge_temporal(namespace, answers))
+
+
+def pollers(namespace: str, queues: tuple[str, ...], is_ours: Callable[[str, float], bool]) -> Check:
+    """Ask every queue for a poller that `is_ours`, by its identity and its last access in seconds of the epoch."""
+    kinds = (_WORKFLOW, _ACTIVITY)
+    questions = tuple(_describe(namespace, queue, kind) for queue in queues for kind in kinds)
+    return Check(questions, lambda answers: _judge_pollers(queues, answers, is_ours))
+
+
+def is_in_group(identity: str, last_access: float, group: int, spawned: float) -> bool:
+    """Tell whether a poller's process belongs to a group: the SDKs' default identity begins with `pid@`.
+
+    An identity without a pid is judged by its time: it polled since our process was `spawned`.
+    """
+    pid, at, _ = identity.partition("@")
+    if not at or not pid.isascii() or not pid.isdigit():
+        return last_access >= spawned
+    try:
+        return int(pid) == group or os.getpgid(int(pid)) == group
+    except (OSError, OverflowError):
+        return False
+
+
+class Probe:
+    """Asks one check's questions until they prove readiness.
+
+    The loop calls `turn` when the channel's descriptor is ready or `due` (monotonic seconds) has come; `lacking` says why
+    there is no proof yet.
+    """
+
+    def __init__(self, address: Address, check: Check, now: float) -> None:
+        self.channel: Channel | None = None
+        self.due = now
+        self.lacking = "has not been asked yet"
+        self._address, self._check, self._began = address, check, now
+        self._open: dict[int, int] = {}
+        self._answers: list[bytes | None] = []
+        self._pausing = False
+
+    def turn(self, now: float) -> bool:
+        """Go on as far as possible now, and tell whether readiness is proved."""
+        try:
+            return self._advance(now)
+        except OSError as error:
+            self.lacking = f"{self._address}: {error.strerror or error}"
+            self.close()
+            self._rest(now)
+            return False
+
+    def close(self) -> None:
+        """Give up the connection, and what was asked over it."""
+        if self.channel:
+            self.channel.close()
+        self.channel, self._open, self._answers = None, {}, []
+
+    def _advance(self, now: float) -> bool:
+        if self.channel is None:
+            self.channel, self.due, self._pausing = Channel(self._address), now + _PATIENCE, False
+            return False
+        for reply in self.channel.turn():
+            self._answers[self._open.pop(reply.call)] = reply.message
+        if self._open or not self.channel.client.greeted:
+            if now >= self.due:
+                raise OSError("no answer")
+            return False
+        if self._answers or not self._check.questions:
+            return self._conclude(now)
+        if not self._pausing or now >= self.due:
+            self._ask(self.channel, now)
+        return False
+
+    def _ask(self, channel: Channel, now: float) -> None:
+        questions = self._check.questions
+        self._open = {channel.client.call(*question): place for place, question in enumerate(questions)}
+        self._answers = [None] * len(questions)
+        self.due, self._pausing = now + _PATIENCE, False
+
+    def _conclude(self, now: float) -> bool:
+        self.lacking = self._check.judge(self._answers)
+        self._answers = []
+        self._rest(now)
+        return not self.lacking
+
+    def _rest(self, now: float) -> None:
+        """Pause for a fiftieth of the time it has taken so far: often at first, seldom on a slow machine."""
+        self.due = now + min(max((now - self._began) / 50, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        self._pausing = True
+
+
+def _describe(namespace: str, queue: str, kind: int) -> Question:
+    wanted = protowire.text(1, namespace) + protowire.octets(2, protowire.text(1, queue)) + protowire.number(3, kind)
+    return DESCRIBE, wanted
+
+
+def _judge_temporal(namespace: str, answers: Answers) -> str:
+    health, queue = answers
+    if health is None or protowire.integer(health, 1) != _SERVING:
+        return "Temporal answers, but does not serve yet"
+    return f"namespace {namespace!r} cannot be used yet" if queue is None else ""
+
+
+def _judge_pollers(queues: tuple[str, ...], answers: Answers, is_ours: Callable[[str, float], bool]) -> str:
+    missing = []
+    for place, queue in enumerate(queues):
+        described = [answer for answer in answers[2 * place : 2 * place + 2] if answer is not None]
+        polled = (poller for answer in described for poller in protowire.strings(answer, 1))
+        if not any(is_ours(*_poller(poller)) for poller in polled):
+            missing.append(queue)
+    return f"no worker polls the queue {', '.join(missing)}" if missing else ""
+
+
+def _poller(message: bytes) -> tuple[str, float]:
+    """Read a poller's identity, and when it was last seen in seconds of the epoch."""
+    identity = b"".join(protowire.strings(message, 2)[-1:]).decode(errors="replace")
+    seen = b"".join(protowire.strings(message, 1)[-1:])
+    return identity, protowire.integer(seen, 1) + protowire.integer(seen, 2) / 1e9
