@@ -68,3 +68,38 @@ class VerificationError(PackagingError):
 
     exit_code = 8
     remedy = "read the failed checks and the guest's log named above"
+
+
+class SourceError(PackagingError):
+    """A source did not give what the manifest says: no such tree, ref or member, or another platform's executable."""
+
+    exit_code = 9
+    remedy = "correct the component's source in packaging/manifest.yaml, or the tree given with --checkout"
+
+
+class ForeignTargetError(PackagingError):
+    """A frozen part was asked for on a machine that cannot make it: PyInstaller freezes for its own platform only."""
+
+    exit_code = 10
+    remedy = "run this on a machine of that platform, or bring its records and artefacts into the workspace"
+
+
+class BusyError(PackagingError):
+    """Another process is at work in this workspace."""
+
+    exit_code = 11
+    remedy = "wait until it has ended, or give this one another --workspace"
+
+
+class KegError(PackagingError):
+    """The parts do not make one keg: two of them own the same path, or one is not what a keg may hold."""
+
+    exit_code = 12
+    remedy = "correct the component named above; a keg holds each path once, plain files, and relative links inside it"
+
+
+class ArchiveError(PackagingError):
+    """An archive is damaged, or holds what must not be unpacked."""
+
+    exit_code = 13
+    remedy = "remove the archive and run the stage that makes it again"
