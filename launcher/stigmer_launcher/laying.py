@@ -1,0 +1,155 @@
+"""Lay one version's files: all of them into a fresh directory, or the damaged ones into one that exists."""
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from stigmer_launcher import preflight, verify
+from stigmer_launcher.clone import METHODS, Methods, link, reproduce, starting_with
+from stigmer_launcher.errors import KegError
+from stigmer_launcher.inventory import (
+    VERSION_FILE,
+    Keg,
+    Mark,
+    Stamp,
+    files_of,
+    mark,
+    read_stamp,
+    suspects,
+    write_stamp,
+)
+from stigmer_launcher.payload import FileEntry
+from stigmer_launcher.versions import Step, remove_tree
+
+_TRIAL = ".trial"  # the one temporary name inside a version's directory
+
+
+class Layer(NamedTuple):
+    """What is laid and where, and two seams: who hears of each step, and which methods may be used."""
+
+    keg: Keg
+    directory: str
+    step: Step
+    methods: Methods = METHODS
+
+    def make(self, aside: str, previous: str) -> Stamp:
+        """Make every file in `aside`, then publish it under its own name by one rename.
+
+        Where files must be copied, those that `previous` already has with the same content are linked from there.
+        """
+        files = files_of(self.keg.payload)
+        self.step("make the directory")
+        os.mkdir(aside)
+        method = self._probe(aside)
+        known = _reusable(previous) if method == "copy" else {}
+        if method == "copy":
+            preflight.require_space(aside, sum(entry.size for entry in files if entry.sha256 not in known))
+        for folder in sorted({os.path.dirname(entry.path) for entry in files} - {""}):
+            os.makedirs(os.path.join(aside, folder), exist_ok=True)
+        methods = starting_with(method, self.methods)
+        marks = {entry.path: (entry.sha256, self._lay(entry, aside, known, methods)) for entry in files}
+        stamp = self._seal(aside, method, marks)
+        self.step("publish")
+        os.rename(aside, self.directory)
+        return stamp
+
+    def heal(self, report: Callable[[str], None]) -> Stamp:
+        """Replace every file that is not what was released, each by a rename, so that a running server sees no gap."""
+        stamp = read_stamp(self.directory)
+        if stamp is None or stamp.id != self.keg.id:
+            stamp = Stamp(self.keg.id, self._probe(self.directory), {})
+        marks = dict(stamp.files)
+        doubted = {
+            *suspects(self.directory, stamp),
+            *(e.path for e in files_of(self.keg.payload) if e.path not in marks),
+        }
+        for entry in files_of(self.keg.payload):
+            if entry.path in doubted:
+                marks[entry.path] = (entry.sha256, self._heal(entry, stamp.method, report))
+        return self._seal(self.directory, stamp.method, marks) if doubted or VERSION_FILE not in marks else stamp
+
+    def _lay(self, entry: FileEntry, aside: str, known: Mapping[str, str], methods: Methods) -> Mark:
+        source, target = self.keg.source(entry.path), os.path.join(aside, entry.path)
+        self.step(f"make {entry.path}")
+        if not _relink(known.get(entry.sha256), target, entry):
+            self._reproduce(entry, target, methods)
+        seen = mark(target)
+        if seen and seen.size == entry.size and seen.mode & 0o100 == entry.mode & 0o100:
+            return seen
+        if seen and not (found := verify.flaw_in_keg(source, entry)):
+            return seen
+        raise KegError(f"{source} {found if seen else 'is missing'}")
+
+    def _heal(self, entry: FileEntry, method: str, report: Callable[[str], None]) -> Mark:
+        source, target = self.keg.source(entry.path), os.path.join(self.directory, entry.path)
+        if found := verify.flaw(target, entry):
+            self.step(f"make {entry.path} again")
+            trial = self._fresh_trial(self.directory)
+            self._reproduce(entry, trial, starting_with(method, self.methods))
+            if (flaw := verify.flaw(trial, entry)) and not verify.is_relocated(source):
+                raise KegError(f"{source} {flaw}")
+            self.step(f"replace {entry.path}")
+            _replace(trial, target)
+            report(f"{target} {found}: made again")
+        return mark(target) or Mark(-1, 0, 0, 0)
+
+    def _reproduce(self, entry: FileEntry, target: str, methods: Methods) -> None:
+        source = self.keg.source(entry.path)
+        try:
+            reproduce(source, target, entry.mode, methods)
+        except OSError as error:
+            if mark(source) is None or not os.access(source, os.R_OK):
+                raise KegError(f"{source} {verify.flaw(source, entry) or error.strerror}") from error
+            raise
+
+    def _seal(self, directory: str, method: str, marks: dict[str, tuple[str, Mark]]) -> Stamp:
+        self.step("write the version")
+        trial = self._fresh_trial(directory)
+        with open(trial, "w", encoding="utf-8") as stream:
+            stream.write(f"{self.keg.payload.version}\n")
+        _replace(trial, os.path.join(directory, VERSION_FILE))
+        marks[VERSION_FILE] = ("", mark(os.path.join(directory, VERSION_FILE)) or Mark(-1, 0, 0, 0))
+        self.step("write the stamp")
+        stamp = Stamp(self.keg.id, method, marks)
+        write_stamp(directory, stamp)
+        return stamp
+
+    def _probe(self, directory: str) -> str:
+        """Find out how files can be made here, on a small file of the keg."""
+        trial = self._fresh_trial(directory)
+        method = reproduce(os.path.join(self.keg.libexec, "payload.json"), trial, 0o600, self.methods)
+        os.unlink(trial)
+        return method
+
+    @staticmethod
+    def _fresh_trial(directory: str) -> str:
+        trial = os.path.join(directory, _TRIAL)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(trial)
+        return trial
+
+
+def _reusable(previous: str) -> dict[str, str]:
+    """Map sha256 to path for the files of an earlier version that are as they were made."""
+    stamp = read_stamp(previous)
+    if stamp is None:
+        return {}
+    doubted = {*suspects(previous, stamp), VERSION_FILE}
+    return {sha256: os.path.join(previous, path) for path, (sha256, _) in stamp.files.items() if path not in doubted}
+
+
+def _relink(earlier: str | None, target: str, entry: FileEntry) -> bool:
+    """Give an earlier version's file a second name here; False where that is not possible."""
+    with contextlib.suppress(OSError):
+        if earlier:
+            link(earlier, target, entry.mode)
+            return True
+    return False
+
+
+def _replace(trial: str, target: str) -> None:
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if os.path.isdir(target) and not os.path.islink(target):
+        remove_tree(target)
+    os.rename(trial, target)

@@ -1,0 +1,118 @@
+"""Put the components on disk: `versions/<id>` made aside from the keg, published by a rename, `bin` switched by another.
+
+A start that finds everything untouched reads one stamp and looks at each file, nothing more. Otherwise one process
+per home works, under a lock; killed at any instruction it leaves what the next start completes or removes.
+Nothing is synchronised but copies: after a power cut the stamp tells what is missing, and it is made again.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from stigmer_launcher import locks, preflight, versions
+from stigmer_launcher.clone import METHODS, Methods
+from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.inventory import Keg, Stamp, read_keg, read_stamp, suspects
+from stigmer_launcher.laying import Layer
+from stigmer_launcher.payload import Payload
+from stigmer_launcher.places import Places
+from stigmer_launcher.versions import Step
+
+LOCK = "install.lock"
+_WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
+
+
+class Installed(NamedTuple):
+    """The components as they can be started: their directory, the version's id, how its files were made.
+
+    `made` tells whether this call changed anything.
+    """
+
+    directory: str
+    id: str
+    method: str
+    made: bool
+    payload: Payload
+
+
+def no_step(_: str) -> None:
+    """Do nothing: only tests want to know how far the work has come."""
+
+
+def materialise(
+    payload_dir: str,
+    places: Places,
+    report: Callable[[str], None],
+    *,
+    in_use: Iterable[str] = (),
+    step: Step = no_step,
+    methods: Methods = METHODS,
+) -> Installed:
+    """Have the keg's components in the home, whole and in use; versions other than these and `in_use` go.
+
+    HomeError when the home cannot hold them, KegError when the keg itself is at fault, BusyError when another process
+    takes too long.
+    """
+    keg = read_keg(payload_dir)
+    keep = frozenset((keg.id, *in_use))
+    if stamp := untouched(keg, places):
+        preflight.require_exec(places.versions)
+        _tidy(places, keep, step)
+        return _installed(keg, places, stamp, made=False)
+    preflight.require_target(keg.payload.target)
+    preflight.prepare_home(places)
+    preflight.require_exec(places.versions)
+    with locks.wait(
+        os.path.join(places.run, LOCK),
+        _WAIT,
+        lambda pid: report(f"process {pid} is preparing the components; waiting for it"),
+    ):
+        if stamp := untouched(keg, places):
+            return _installed(keg, places, stamp, made=False)
+        try:
+            stamp = _work(Layer(keg, versions.directory_of(places, keg.id), step, methods), places, report)
+            versions.prune(places, keep, step)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                versions.clear(places)
+            raise preflight.explain(error, places.versions) from error
+    step("done")
+    return _installed(keg, places, stamp, made=True)
+
+
+def untouched(keg: Keg, places: Places) -> Stamp | None:
+    """Give the stamp when `bin` leads to this keg's version and every file is as it was made; microseconds per file."""
+    if versions.current(places) != keg.id:
+        return None
+    directory = versions.directory_of(places, keg.id)
+    stamp = read_stamp(directory)
+    return stamp if stamp and stamp.id == keg.id and not suspects(directory, stamp) else None
+
+
+def _work(layer: Layer, places: Places, report: Callable[[str], None]) -> Stamp:
+    layer.step("clear")
+    versions.clear(places)
+    payload = layer.keg.payload
+    preflight.require_native((layer.keg.source(each.entry) for each in payload.components), payload.target)
+    if os.path.isdir(layer.directory):
+        stamp = layer.heal(report)
+    else:
+        report(f"preparing {payload.name} {payload.version} in {places.bin}")
+        stamp = layer.make(versions.making(places), versions.directory_of(places, versions.current(places)))
+    versions.switch(places, layer.keg.id, layer.step)
+    return stamp
+
+
+def _tidy(places: Places, keep: frozenset[str], step: Step) -> None:
+    """Remove versions that were still in use when this one came; whoever is at work now may do it as well."""
+    if not versions.outdated(places, keep):
+        return
+    with contextlib.suppress(OSError, LauncherError):
+        if lock := locks.hold(os.path.join(places.run, LOCK)):
+            with lock:
+                versions.prune(places, keep, step)
+
+
+def _installed(keg: Keg, places: Places, stamp: Stamp, *, made: bool) -> Installed:
+    return Installed(versions.directory_of(places, keg.id), keg.id, stamp.method, made, keg.payload)
