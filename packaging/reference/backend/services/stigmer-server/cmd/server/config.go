@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"stigmer.ai/reference/backend/libs/service"
+)
+
+// config is what the server reads from its environment. Nothing is required.
+type config struct {
+	port            int
+	dbPath          string
+	storagePath     string
+	temporalAddress string
+	namespace       string
+	workflowQueue   string
+	agentQueue      string
+}
+
+// loadConfig fails only when a path has neither a value nor a home directory to default to.
+func loadConfig() (config, error) {
+	dbPath, err := pathInHome("DB_PATH", "stigmer.db")
+	if err != nil {
+		return config{}, err
+	}
+	storagePath, err := pathInHome("STORAGE_PATH", "storage")
+	if err != nil {
+		return config{}, err
+	}
+	return config{
+		port:            service.EnvInt("GRPC_PORT", 7234),
+		dbPath:          dbPath,
+		storagePath:     storagePath,
+		temporalAddress: service.Env("TEMPORAL_HOST_PORT", "localhost:7233"),
+		namespace:       service.Env("TEMPORAL_NAMESPACE", "default"),
+		workflowQueue:   service.Env("TEMPORAL_WORKFLOW_EXECUTION_RUNNER_TASK_QUEUE", "workflow_execution_runner"),
+		agentQueue:      service.Env("TEMPORAL_AGENT_EXECUTION_RUNNER_TASK_QUEUE", "agent_execution_runner"),
+	}, nil
+}
+
+func pathInHome(variable, name string) (string, error) {
+	if path := service.Env(variable, ""); path != "" {
+		return filepath.Abs(path)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("%s is not set, and there is no home directory for its default: %w", variable, err)
+	}
+	return filepath.Join(home, ".stigmer", name), nil
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"stigmer.ai/reference/backend/libs/service"
+)
+
+const (
+	startTimeout    = 3 * time.Second // a Temporal that is away is reported, not waited for
+	settleTimeout   = time.Second     // how long a look at an execution may wait for its end
+	executionExpiry = 10 * time.Minute
+)
+
+// executions runs executions as Temporal workflows and keeps what became of them.
+type executions struct {
+	store    *store
+	temporal client.Client
+	config   config
+}
+
+// Run starts an execution, waits for its end as long as the caller does, and gives the finished document.
+func (e *executions) Run(ctx context.Context, request string) (string, error) {
+	execution := service.Execution{ID: "exec-" + strings.ToLower(rand.Text()), State: service.Running}
+	var asked struct {
+		Message string `json:"message"`
+	}
+	if err := json.Unmarshal([]byte(request), &asked); err != nil || asked.Message == "" {
+		return "", status.Error(codes.InvalidArgument, `the request is not JSON like {"message": "..."}`)
+	}
+	execution.Message, execution.Path = asked.Message, []string{"stigmer-server"}
+	if err := e.start(ctx, execution); err != nil {
+		return "", err
+	}
+	finished, err := e.settle(ctx, execution)
+	if err != nil {
+		return "", status.Errorf(waitingCode(ctx), "how execution %s ends is not known yet: %v", execution.ID, err)
+	}
+	if finished.State == service.Failed {
+		return "", status.Errorf(codes.Internal, "execution %s failed: %s", finished.ID, finished.Error)
+	}
+	return asText(finished)
+}
+
+// Get gives a stored document by its id, brought up to date if the execution was still running when last seen.
+func (e *executions) Get(ctx context.Context, id string) (string, error) {
+	execution, err := e.store.get(id)
+	if errors.Is(err, errNoSuchRecord) {
+		return "", status.Errorf(codes.NotFound, "there is no execution %q", id)
+	}
+	if err != nil {
+		return "", status.Errorf(codes.Internal, "cannot read execution %q: %v", id, err)
+	}
+	if execution.State == service.Running {
+		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+		defer cancel()
+		if finished, err := e.settle(ctx, execution); err == nil {
+			execution = finished
+		}
+	}
+	return asText(execution)
+}
+
+// start stores the execution as running once Temporal has taken it.
+func (e *executions) start(ctx context.Context, execution service.Execution) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	options := client.StartWorkflowOptions{
+		ID: execution.ID, TaskQueue: e.config.workflowQueue, WorkflowExecutionTimeout: executionExpiry,
+	}
+	_, err := e.temporal.ExecuteWorkflow(ctx, options, service.ExecutionWorkflow, execution, e.config.agentQueue)
+	if err != nil {
+		return status.Errorf(codes.Unavailable, "Temporal at %s cannot run workflows now: %v", e.config.temporalAddress, err)
+	}
+	if err := e.store.put(execution); err != nil {
+		return status.Errorf(codes.Internal, "cannot store execution %s: %v", execution.ID, err)
+	}
+	return nil
+}
+
+// settle waits for the end of a workflow and stores how it ended; an error means that we do not know yet.
+func (e *executions) settle(ctx context.Context, execution service.Execution) (service.Execution, error) {
+	finished := execution
+	err := e.temporal.GetWorkflow(ctx, execution.ID, "").Get(ctx, &finished)
+	finished.State = service.Completed
+	if failure := (*temporal.WorkflowExecutionError)(nil); errors.As(err, &failure) {
+		finished.State, finished.Error = service.Failed, failure.Unwrap().Error()
+	} else if err != nil {
+		return execution, err
+	}
+	return finished, e.store.put(finished)
+}
+
+// waitingCode tells a caller who stopped waiting from a Temporal that went away meanwhile.
+func waitingCode(ctx context.Context) codes.Code {
+	if ctx.Err() != nil {
+		return status.FromContextError(ctx.Err()).Code()
+	}
+	return codes.Unavailable
+}
+
+func asText(execution service.Execution) (string, error) {
+	document, err := json.Marshal(execution)
+	return string(document), err
+}
