@@ -1,0 +1,118 @@
+"""Make what is released: one bottle for each keg, and the source archive the formula names.
+
+Source of the bottle's form: Homebrew's pour. The first member is `NAME/VERSION/`, from which a local install reads both.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from stigmer_packaging import naming
+from stigmer_packaging.errors import ArchiveError
+from stigmer_packaging.keg_tree import links_below
+from stigmer_packaging.records import Bottle, FileRecord, Keg, SourceArchive
+from stigmer_packaging.tools import digest
+from stigmer_packaging.tools.archive import Member, write_archive
+from stigmer_packaging.workspace import Workspace, scan_files
+
+_PACKAGE = Path(__file__).parents[1]
+_RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in ("stages/bottle.py", "tools/archive.py"))
+_EXECUTABLE = 0o100
+
+
+def make_bottle(
+    keg: Keg,
+    tag: str,
+    *,
+    rebuild: int,
+    source_date_epoch: int,
+    workspace: Workspace,
+    report: Callable[[str], None],
+) -> Bottle:
+    """Pack a keg for `tag`, or give the bottle that was packed of the same keg.
+
+    Equal kegs and times give equal bytes with the same zlib (see tools.archive). Raise ArchiveError when the keg on
+    disk is not what its record says.
+    """
+    made_from = digest.sha256_of_value(_RECIPE, keg.files, keg.links, keg.version, tag, rebuild, source_date_epoch)
+    name = f"bottle/{keg.target}"
+    if kept := workspace.current(name, Bottle, made_from):
+        return kept
+    root = workspace.path(keg.root)
+    if scan_files(root) != keg.files or links_below(root) != keg.links:
+        raise ArchiveError(f"the keg in {keg.root} is not what its record says")
+    report(f"packing the bottle for {tag}")
+    relative = f"dist/{naming.bottle_name(keg.name, keg.version, tag, rebuild)}"
+    members = keg_members(f"{keg.name}/{keg.version}", root, keg.files, keg.links)
+    size, sha256 = _write(relative, tuple(members), source_date_epoch, workspace)
+    bottle = Bottle(keg.name, keg.version, keg.target, tag, rebuild, relative, size, sha256, made_from)
+    workspace.write_record(name, bottle)
+    return bottle
+
+
+def make_source_archive(
+    product: tuple[str, str],
+    checkout: Path,
+    paths: Sequence[str],
+    *,
+    source_date_epoch: int,
+    workspace: Workspace,
+    report: Callable[[str], None],
+) -> SourceArchive:
+    """Pack the named files of a checkout (POSIX paths relative to it) below `NAME-VERSION/`; `product` is that pair.
+
+    What is promised of the bytes is what is promised of a bottle's. Raise ArchiveError when a path is not there.
+    """
+    members = tuple(_source_members("-".join(product), checkout, paths))
+    content = [
+        (each.name, each.link, each.executable, each.source and digest.sha256_of(each.source)) for each in members
+    ]
+    made_from = digest.sha256_of_value(_RECIPE, content, source_date_epoch)
+    if kept := workspace.current("source", SourceArchive, made_from):
+        return kept
+    report("packing the source archive")
+    relative = f"dist/{naming.source_archive_name(*product)}"
+    size, sha256 = _write(relative, members, source_date_epoch, workspace)
+    archive = SourceArchive(relative, size, sha256, made_from)
+    workspace.write_record("source", archive)
+    return archive
+
+
+def keg_members(
+    prefix: str, root: Path, files: Sequence[FileRecord], links: Sequence[tuple[str, str]]
+) -> Iterator[Member]:
+    """List a keg's members below `prefix`: its folders, from `prefix` itself on, its files and its links."""
+    yield from _folders(prefix, [entry.path for entry in files] + [path for path, _ in links])
+    for entry in files:
+        yield Member(f"{prefix}/{entry.path}", root / entry.path, executable=bool(entry.mode & _EXECUTABLE))
+    for path, goal in links:
+        yield Member(f"{prefix}/{path}", link=goal)
+
+
+def _source_members(prefix: str, checkout: Path, paths: Sequence[str]) -> Iterator[Member]:
+    yield from _folders(prefix, paths)
+    for path in paths:
+        source = checkout / path
+        if source.is_symlink():
+            yield Member(f"{prefix}/{path}", link=str(source.readlink()))
+        elif source.is_file():
+            yield Member(f"{prefix}/{path}", source, executable=bool(source.stat().st_mode & _EXECUTABLE))
+        else:
+            raise ArchiveError(f"{path} belongs into the source archive and is not in the checkout")
+
+
+def _folders(prefix: str, paths: Sequence[str]) -> Iterator[Member]:
+    found = {prefix}
+    for path in paths:
+        parts = path.split("/")[:-1]
+        found |= {"/".join((prefix, *parts[:depth])) for depth in range(1, len(parts) + 1)}
+    yield from map(Member, found)
+
+
+def _write(relative: str, members: Sequence[Member], mtime: int, workspace: Workspace) -> tuple[int, str]:
+    """Write an archive whole or not at all; give its size in bytes and its sha256."""
+    with workspace.staging() as staged:
+        written = staged / "archive"
+        write_archive(written, members, mtime=mtime)
+        size, sha256 = written.stat().st_size, digest.sha256_of(written)
+        workspace.publish(written, relative)
+    return size, sha256

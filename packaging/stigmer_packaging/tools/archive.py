@@ -1,0 +1,106 @@
+"""Tar archives in gzip whose bytes depend on their members alone, written and unpacked as streams.
+
+What is promised: equal members and an equal time give equal bytes with the same zlib, whatever the machine, the user,
+the clock or the order in which the file system lists a folder. Another zlib (zlib-ng, say) may compress to other bytes
+of the same content.
+
+Formats: POSIX.1-1988 ustar; a pax header (POSIX.1-2001) only for a member that ustar cannot name; gzip (RFC 1952)
+without name and time.
+"""
+
+import gzip
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from stigmer_packaging.errors import ArchiveError
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member: a file when it has a `source`, a symbolic link when it has a `link`, else a directory."""
+
+    name: str
+    source: Path | None = None
+    link: str = ""
+    executable: bool = False
+
+
+def write_archive(archive: Path, members: Iterable[Member], *, mtime: int) -> None:
+    """Write the members, every directory before what is in it, owned by uid and gid 0, all of the same time.
+
+    Modes are 0755 for directories and executables, else 0644. `mtime` is in seconds since 1970.
+    """
+    ordered = sorted(members, key=lambda member: member.name.split("/"))
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for member in ordered:
+            _add(tar, member, mtime)
+
+
+def _add(tar: tarfile.TarFile, member: Member, mtime: int) -> None:
+    info = tarfile.TarInfo(member.name)
+    info.mtime = mtime
+    if member.source is not None:
+        info.size = member.source.stat().st_size
+        info.mode = 0o755 if member.executable else 0o644
+        with member.source.open("rb") as content:
+            tar.addfile(info, content)
+        return
+    info.type = tarfile.SYMTYPE if member.link else tarfile.DIRTYPE
+    info.linkname = member.link
+    info.mode = 0o777 if member.link else 0o755
+    tar.addfile(info)
+
+
+def unpack_archive(archive: Path, place: Path) -> None:
+    """Unpack below `place` as brew's pour does: modes kept but for setuid and others' write, owners dropped.
+
+    Raise ArchiveError for a damaged archive, and for a member that is neither file, directory nor symbolic link, or
+    that would be written or point outside `place`.
+    """
+    try:
+        with gzip.open(archive) as packed:
+            with tarfile.open(fileobj=packed, mode="r|") as tar:
+                for info in tar:
+                    _extract(tar, info, place)
+            while packed.read(_BLOCK):  # gzip's checksum stands at the very end
+                pass
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise ArchiveError(f"{archive.name} is damaged: {error}") from error
+
+
+def _extract(tar: tarfile.TarFile, info: tarfile.TarInfo, place: Path) -> None:
+    path = place / _inside(info.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink() or path.parent.resolve() != place.resolve() / path.parent.relative_to(place):
+        raise ArchiveError(f"{info.name} would be written through a link")
+    if info.isdir():
+        path.mkdir(exist_ok=True)
+    elif info.issym():
+        _inside(str(PurePosixPath(info.name).parent / info.linkname))
+        path.symlink_to(info.linkname)
+        return
+    elif info.isreg() and (content := tar.extractfile(info)):
+        with content, path.open("wb") as written:
+            shutil.copyfileobj(content, written, _BLOCK)
+    else:
+        raise ArchiveError(f"{info.name} is neither a file, a directory nor a symbolic link")
+    path.chmod(info.mode & 0o755)
+
+
+def _inside(name: str) -> PurePosixPath:
+    depth = 0
+    for part in PurePosixPath(name).parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0 or part == "/":
+            raise ArchiveError(f"{name} leads out of the archive")
+    return PurePosixPath(name)
