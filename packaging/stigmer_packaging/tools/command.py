@@ -4,11 +4,21 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from stigmer_packaging.errors import CommandError, MissingToolError
+
+_POLL = 0.05  # seconds between two looks at a running program
+
+Stream = IO[str] | int
+
+
+_observer: ContextVar[Callable[[str], None] | None] = ContextVar("observer", default=None)
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,16 @@ class Completed:
     code: int
     stdout: str
     stderr: str
+
+
+@contextlib.contextmanager
+def observed(observer: Callable[[str], None]) -> Iterator[None]:
+    """Tell `observer` of every program run within: a line `+ command`, then what it printed, line by line."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
 
 
 def run(
@@ -34,31 +54,90 @@ def run(
     The program gets a process group of its own, which is killed whole when the time is over or we are interrupted.
     """
     words = [str(word) for word in command]
+    _tell("+ " + " ".join(words))
+    child = _start(words, env=env, cwd=cwd, streams=(subprocess.PIPE,) * 3)
     try:
-        child = subprocess.Popen(
+        stdout, stderr = child.communicate(stdin, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        stdout, stderr = _kill_group(child)
+        _tell(stdout + stderr)
+        raise CommandError(words, f"did not end within {seconds:g} s", stdout + stderr) from None
+    except BaseException:
+        _kill_group(child)
+        raise
+    _tell(stdout + stderr)
+    if check and child.returncode != 0:
+        raise CommandError(words, f"failed with exit code {child.returncode}", stdout + stderr)
+    return Completed(child.returncode, stdout, stderr)
+
+
+class Running:
+    """A program that goes on while we look at it."""
+
+    def __init__(self, words: Sequence[str], child: subprocess.Popen[str], log: Path) -> None:
+        self._words, self._child, self._log = words, child, log
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far, both streams together."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_for(self, text: str, *, seconds: float) -> None:
+        """Return when it has printed `text`; CommandError when it ends before that, or takes longer."""
+        deadline = time.monotonic() + seconds
+        while text not in self.output:
+            if self._child.poll() is not None and text not in self.output:
+                raise CommandError(self._words, f"ended with exit code {self._child.returncode}", self.output)
+            if time.monotonic() > deadline:
+                raise CommandError(self._words, f"did not print {text!r} within {seconds:g} s", self.output)
+            time.sleep(_POLL)
+
+    def stop(self, *, seconds: float) -> int:
+        """Send SIGTERM and give the exit code; CommandError when it is still there after `seconds`."""
+        self._child.terminate()
+        try:
+            return self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise CommandError(self._words, f"did not stop within {seconds:g} s of SIGTERM", self.output) from None
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Running]:
+    """Keep a program running, its output going to `log`; at the end its whole process group is killed."""
+    words = [str(word) for word in command]
+    _tell("+ " + " ".join(words))
+    with log.open("w", encoding="utf-8") as stream:
+        child = _start(words, env=env, cwd=cwd, streams=(subprocess.DEVNULL, stream, subprocess.STDOUT))
+    try:
+        yield Running(words, child, log)
+    finally:
+        _kill_group(child)
+
+
+def _start(
+    words: Sequence[str], *, env: Mapping[str, str] | None, cwd: Path | None, streams: tuple[Stream, Stream, Stream]
+) -> subprocess.Popen[str]:
+    stdin, stdout, stderr = streams
+    try:
+        return subprocess.Popen(
             words,
             cwd=cwd,
             env=None if env is None else dict(env),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
             text=True,
             errors="replace",
             start_new_session=True,
         )
     except FileNotFoundError as error:
         raise MissingToolError(f"{words[0]} is not on this machine", f"install {words[0]} and run again") from error
-    try:
-        stdout, stderr = child.communicate(stdin, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        stdout, stderr = _kill_group(child)
-        raise CommandError(words, f"did not end within {seconds:g} s", stdout + stderr) from None
-    except BaseException:
-        _kill_group(child)
-        raise
-    if check and child.returncode != 0:
-        raise CommandError(words, f"failed with exit code {child.returncode}", stdout + stderr)
-    return Completed(child.returncode, stdout, stderr)
+
+
+def _tell(text: str) -> None:
+    if observer := _observer.get():
+        for line in text.splitlines():
+            observer(line)
 
 
 def _kill_group(child: subprocess.Popen[str]) -> tuple[str, str]:

@@ -1,0 +1,35 @@
+"""Obtain a component that is one executable: built, or fetched, and made for its target."""
+
+from collections.abc import Callable
+
+from stigmer_packaging.manifest_records import Component
+from stigmer_packaging.naming import Target
+from stigmer_packaging.records import ServiceBinary
+from stigmer_packaging.sources import Source
+from stigmer_packaging.tools import digest, executable
+from stigmer_packaging.workspace import Workspace, scan_files
+
+
+def obtain_component(
+    component: Component, target: Target, source: Source, *, workspace: Workspace, report: Callable[[str], None]
+) -> ServiceBinary:
+    """Obtain a component's executable for one target, or give the one that was obtained from the same source.
+
+    The executable has the component's name. SourceError when the source gives another platform's executable.
+    """
+    name = f"obtain/{target}/{component.name}"
+    made_from = digest.sha256_of_value(component.name, component.version, target, dict(source.facts()))
+    if kept := workspace.current(name, ServiceBinary, made_from):
+        return kept
+    report(f"obtaining {component.name} for {target}")
+    with workspace.staging() as staged:
+        folder = staged / component.name
+        folder.mkdir()
+        source.fetch(folder / component.name)
+        executable.refuse_foreign(folder / component.name, target)
+        files = scan_files(folder)
+        workspace.publish(folder, name)
+    entry = component.name
+    binary = ServiceBinary(component.name, component.version, str(target), name, entry, files, made_from)
+    workspace.write_record(name, binary)
+    return binary

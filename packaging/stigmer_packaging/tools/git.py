@@ -1,0 +1,37 @@
+"""git: the exact tree of a commit, written where we say."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stigmer_packaging.errors import CommandError, SourceError
+from stigmer_packaging.tools import command
+
+
+def resolve(repository: Path, ref: str, *, env: Mapping[str, str]) -> str:
+    """Give the full commit a ref names; SourceError when the folder is no repository or has no such ref."""
+    asked = f"{ref}^{{commit}}"
+    words = ["git", "-C", str(repository), "rev-parse", "--verify", "--quiet", "--end-of-options", asked]
+    found = command.run(words, env=env, check=False)
+    if found.code != 0:
+        reason = found.stderr.strip() or f"it has no ref {ref!r}"
+        raise SourceError(f"{repository} is not a checkout we can use: {reason}")
+    return found.stdout.strip()
+
+
+def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping[str, str]) -> None:
+    """Write the files of a commit below `destination`, without touching the repository's own index or work tree.
+
+    Through an index of its own rather than `git archive`, which leaves out what `export-ignore` names.
+    """
+    destination.mkdir(parents=True)
+    private = {
+        **env,
+        "GIT_INDEX_FILE": str(destination.parent / f"{destination.name}.index"),
+        "GIT_WORK_TREE": str(destination),
+    }
+    folder = command.run(["git", "-C", repository, "rev-parse", "--absolute-git-dir"], env=env).stdout.strip()
+    try:
+        for words in (["read-tree", commit], ["checkout-index", "--all", "--quiet"]):
+            command.run(["git", f"--git-dir={folder}", *words], env=private, cwd=destination, seconds=600)
+    except CommandError as error:
+        raise SourceError(f"the tree of {commit} could not be written:\n{error}") from error
