@@ -3,7 +3,7 @@
 import json
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from stigmer_launcher.errors import KegError
@@ -23,7 +23,7 @@ class Keg(NamedTuple):
 
     def source(self, path: str) -> str:
         """Give the place of a file of the components in the keg."""
-        return os.path.join(self.libexec, "components", path)
+        return f"{self.libexec}/components/{path}"
 
 
 class Mark(NamedTuple):
@@ -76,23 +76,18 @@ def mark(path: str) -> Mark | None:
     return Mark(status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode & 0o7777)
 
 
-def make_stamp(directory: str, keg: Keg, method: str, files: Iterable[FileEntry]) -> Stamp:
-    """Describe a whole directory as it is now."""
-    marks = ((entry, mark(os.path.join(directory, entry.path))) for entry in files)
-    return Stamp(keg.id, method, {entry.path: (entry.sha256, seen) for entry, seen in marks if seen})
-
-
 def suspects(directory: str, stamp: Stamp) -> tuple[str, ...]:
     """Name the files that are not what the stamp says: gone, replaced, written to, or chmodded. Reads no content."""
-    return tuple(path for path, (_, known) in stamp.files.items() if mark(os.path.join(directory, path)) != known)
+    return tuple(path for path, (_, known) in stamp.files.items() if mark(f"{directory}/{path}") != known)
 
 
 def write_stamp(directory: str, stamp: Stamp) -> None:
     """Put the stamp into its directory, by a rename."""
     path = os.path.join(directory, STAMP_FILE)
     rows = [[path, sha256, *seen] for path, (sha256, seen) in stamp.files.items()]
+    text = json.dumps({"format": _FORMAT, "id": stamp.id, "method": stamp.method, "files": rows})
     with open(f"{path}.new", "w", encoding="utf-8") as stream:
-        json.dump({"format": _FORMAT, "id": stamp.id, "method": stamp.method, "files": rows}, stream)
+        stream.write(text)
     os.rename(f"{path}.new", path)
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from stigmer_launcher import preflight, verify
@@ -45,8 +45,8 @@ class Layer(NamedTuple):
         known = _reusable(previous) if method == "copy" else {}
         if method == "copy":
             preflight.require_space(aside, sum(entry.size for entry in files if entry.sha256 not in known))
-        for folder in sorted({os.path.dirname(entry.path) for entry in files} - {""}):
-            os.makedirs(os.path.join(aside, folder), exist_ok=True)
+        for folder in _folders(files):
+            os.mkdir(f"{aside}/{folder}")
         methods = starting_with(method, self.methods)
         marks = {entry.path: (entry.sha256, self._lay(entry, aside, known, methods)) for entry in files}
         stamp = self._seal(aside, method, marks)
@@ -70,7 +70,7 @@ class Layer(NamedTuple):
         return self._seal(self.directory, stamp.method, marks) if doubted or VERSION_FILE not in marks else stamp
 
     def _lay(self, entry: FileEntry, aside: str, known: Mapping[str, str], methods: Methods) -> Mark:
-        source, target = self.keg.source(entry.path), os.path.join(aside, entry.path)
+        source, target = self.keg.source(entry.path), f"{aside}/{entry.path}"
         self.step(f"make {entry.path}")
         if not _relink(known.get(entry.sha256), target, entry):
             self._reproduce(entry, target, methods)
@@ -128,6 +128,15 @@ class Layer(NamedTuple):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(trial)
         return trial
+
+
+def _folders(files: Iterable[FileEntry]) -> list[str]:
+    """List the directories the files need, each after the one it lies in."""
+    folders = {entry.path.rpartition("/")[0] for entry in files}
+    for folder in tuple(folders):
+        while folder := folder.rpartition("/")[0]:
+            folders.add(folder)
+    return sorted(folders - {""})
 
 
 def _reusable(previous: str) -> dict[str, str]:
