@@ -1,6 +1,7 @@
 """Where artefacts and records live, and the one way they are put there: complete, by a rename, or not at all."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -12,7 +13,8 @@ from typing import TypeVar
 
 import cattrs
 
-from stigmer_packaging.errors import RecordError
+from stigmer_packaging.errors import BusyError, RecordError
+from stigmer_packaging.keg_tree import links_below
 from stigmer_packaging.records import FileRecord
 from stigmer_packaging.tools import digest
 
@@ -30,6 +32,25 @@ class Workspace:
     def path(self, relative: str) -> Path:
         """Give the absolute path of an artefact."""
         return self.root / relative
+
+    @contextlib.contextmanager
+    def alone(self, doing: str) -> Iterator[None]:
+        """Have the workspace to ourselves, and begin without what killed runs left; BusyError says who has it.
+
+        The kernel gives the lock back when its holder dies, however it dies.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("a+", encoding="utf-8") as holder:
+            try:
+                fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder.seek(0)
+                raise BusyError(f"the workspace {self.root} is in use by {holder.read().strip()}") from None
+            holder.truncate(0)
+            holder.write(f"process {os.getpid()}: {doing}\n")
+            holder.flush()
+            shutil.rmtree(self.root / "staging", ignore_errors=True)
+            yield
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
@@ -79,24 +100,35 @@ class Workspace:
                 return record
         return None
 
+    def forget(self, name: str) -> None:
+        """Take a record away, so that nothing takes its artefact for current."""
+        self.path(f"records/{name}.json").unlink(missing_ok=True)
+
     def _is_whole(self, record: object) -> bool:
+        """Whether an artefact is what its record says: no file more, less or other, and no other link."""
         if root := getattr(record, "root", ""):
-            entries: tuple[FileRecord, ...] = getattr(record, "files", ())
-            return all(_matches(self.path(root) / entry.path, entry.size, entry.sha256) for entry in entries)
+            folder, files = self.path(root), set(getattr(record, "files", ()))
+            links = getattr(record, "links", None)
+            same_listing = {(file.path, file.size, file.mode) for file in files} == set(_listing(folder))
+            return same_listing and set(scan_files(folder)) == files and links in {None, links_below(folder)}
         path, sha256 = getattr(record, "path", ""), getattr(record, "sha256", "")
-        return not path or _matches(self.path(path), None, sha256)
+        return not path or (self.path(path).is_file() and digest.sha256_of(self.path(path)) == sha256)
 
 
-def _matches(path: Path, size: int | None, sha256: str) -> bool:
-    if not path.is_file() or (size is not None and path.stat().st_size != size):
-        return False
-    return digest.sha256_of(path) == sha256
+def _listing(root: Path) -> Iterator[tuple[str, int, int]]:
+    for path in _regular_files(root):
+        status = path.stat()
+        yield path.relative_to(root).as_posix(), status.st_size, status.st_mode & 0o7777
+
+
+def _regular_files(root: Path) -> list[Path]:
+    found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
+    return [path for path in sorted(found) if not path.is_symlink()]
 
 
 def scan_files(root: Path) -> tuple[FileRecord, ...]:
     """Describe every regular file below `root`, sorted by path; symbolic links are left out."""
-    found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
-    return tuple(_describe(root, path) for path in sorted(found) if not path.is_symlink())
+    return tuple(_describe(root, path) for path in _regular_files(root))
 
 
 def _describe(root: Path, path: Path) -> FileRecord:
