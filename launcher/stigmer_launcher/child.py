@@ -1,11 +1,14 @@
 """Running one service: its own session and process group, its output through one pipe, nothing of ours left in it."""
 
+import contextlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 _CANNOT_RUN = 127
+# Those that Python ignores or that a supervisor handles; what a parent of ours ignored is the default again, too.
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
 _OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -23,24 +26,38 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], directory: str
     """
     output, its_output = os.pipe()
     os.set_blocking(output, False)
-    # A signal between fork and exec would run our handlers in the child, and write to our own pipe.
+    pid = fork(lambda: _become(command, environment, directory, its_output))
+    os.close(its_output)
+    return Child(pid, output)
+
+
+def fork(be_child: Callable[[], NoReturn]) -> int:
+    """Fork, run `be_child` in the child, and give the child's pid.
+
+    The child begins with every signal at its default: one that came earlier would run the parent's handlers there, and
+    write to the parent's own pipe.
+    """
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
-        if pid == 0:
-            _become(command, environment, directory, its_output)
+        if pid:
+            return pid
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in _HANDLED:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            be_child()
+        finally:
+            os._exit(_CANNOT_RUN)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        os.close(its_output)
-    return Child(pid, output)
 
 
 def signal_group(group: int, number: int) -> None:
     """Send a signal to every process of a group, when there is any."""
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
-        pass
 
 
 def describe_exit(status: int) -> str:
@@ -63,15 +80,10 @@ def _become(command: Sequence[str], environment: Mapping[str, str], directory: s
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.chdir(directory)
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.execve(command[0], command, environment)
+        os.execve(command[0], list(command), environment)  # noqa: S606 - no shell is the point
     except OSError as error:
         os.write(2, f"stigmer: cannot run {command[0]}: {error.strerror}\n".encode(errors="replace"))
-    finally:
-        os._exit(_CANNOT_RUN)
+    os._exit(_CANNOT_RUN)
 
 
 def _name(number: int) -> str:

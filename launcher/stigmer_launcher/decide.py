@@ -1,110 +1,40 @@
 """What the supervisor does next: a pure function of its state, of what happened, and of the time.
 
-Times are seconds of one monotonic clock. The supervisor turns the world into events and carries the actions out; a service
-is in one phase, the whole in one stage:
-
-    waiting -> starting -> running -> pausing -> waiting …        starting -> running -> stopping -> stopped
-                  |           |-> failed (stays down)                 |______________________^
-                  |-> ending (told to go) -> stopped or pausing
+The supervisor turns the world into events and carries the actions out; nothing here has an effect.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from stigmer_launcher.lifecycle import (
+    ALIVE,
+    ENDING,
+    FAILED,
+    KILL,
+    NEVER,
+    PAUSING,
+    RUNNING,
+    STARTING,
+    STOPPED,
+    STOPPING,
+    TERMINATE,
+    WAITING,
+    Action,
+    Event,
+    Exited,
+    Lacking,
+    Plan,
+    Policy,
+    Ready,
+    Service,
+    Signal,
+    Spawn,
+    Spawned,
+    State,
+    StopAsked,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-WAITING, STARTING, RUNNING, PAUSING, ENDING = "waiting", "starting", "running", "pausing", "ending"
-FAILED, STOPPING, STOPPED = "failed", "stopping", "stopped"
-ALIVE = (STARTING, RUNNING, ENDING)
-NEVER = float("inf")
-TERMINATE, KILL = 15, 9
-
-
-class Policy(NamedTuple):
-    """When a crash is structural, how long to pause before the next try, and how many crashes in a window are too many."""
-
-    structural: float = 5.0
-    first_pause: float = 0.5
-    longest_pause: float = 30.0
-    limit: int = 5
-    window: float = 600.0
-
-
-class Plan(NamedTuple):
-    """What is fixed about a service; one that is not `managed` is served by somebody else and only waited for."""
-
-    name: str
-    needs: tuple[str, ...] = ()
-    stop_order: int = 0
-    grace: float = 10.0
-    seconds: float = 60.0
-    managed: bool = True
-
-
-class Service(NamedTuple):
-    """Where a service stands: `since` its last start, what is due at `until`, and when it crashed of late."""
-
-    plan: Plan
-    phase: str = WAITING
-    pid: int = 0
-    since: float = 0.0
-    until: float = NEVER
-    crashes: tuple[float, ...] = ()
-    restarts: int = 0
-    error: str = ""
-
-
-class State(NamedTuple):
-    """Everything a decision rests on; `failed` names the service that ended the start."""
-
-    services: tuple[Service, ...]
-    stage: str = STARTING
-    failed: str = ""
-    policy: Policy = Policy()
-
-
-class Spawned(NamedTuple):
-    """A service's process runs."""
-
-    name: str
-    pid: int
-
-
-class Ready(NamedTuple):
-    """A service proved that it is ready."""
-
-    name: str
-
-
-class Exited(NamedTuple):
-    """A service's process ended or could not be run; `outside` when a signal of somebody else's ended it."""
-
-    name: str
-    error: str
-    outside: bool = False
-
-
-class StopAsked(NamedTuple):
-    """Everything is to stop; `now` also to kill what has been told to go already."""
-
-    now: bool = False
-
-
-class Spawn(NamedTuple):
-    """Run the service's process, or only begin to look for it when it is not managed."""
-
-    name: str
-
-
-class Signal(NamedTuple):
-    """Send a signal to the service's process group."""
-
-    name: str
-    number: int
-
-
-Event = Spawned | Ready | Exited | StopAsked
-Action = Spawn | Signal
 
 
 def begin(plans: tuple[Plan, ...], policy: Policy = Policy()) -> State:  # noqa: B008 - an immutable value
@@ -142,10 +72,12 @@ def _take_in(state: State, event: Event, now: float) -> State:
     service = find(state, event.name)
     if isinstance(event, Spawned):
         return _put(state, service._replace(pid=event.pid))
+    if isinstance(event, Lacking):
+        return _put(state, service._replace(lacking=event.reason))
     if isinstance(event, Ready):
-        ready = service._replace(phase=RUNNING, until=NEVER, error="")
+        ready = service._replace(phase=RUNNING, until=NEVER, lacking="")
         return _put(state, ready) if service.phase == STARTING else state
-    return _ended(state, service._replace(pid=0, until=NEVER), event, now)
+    return _ended(state, service._replace(pid=0, until=NEVER, lacking=""), event, now)
 
 
 def _ended(state: State, service: Service, event: Exited, now: float) -> State:
@@ -225,7 +157,8 @@ def _stop_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
 
 
 def _too_late(service: Service) -> str:
-    return f"was not ready within {service.plan.seconds:g} s"
+    reason = f": {service.lacking}" if service.lacking else ""
+    return f"was not ready within {service.plan.seconds:g} s{reason}"
 
 
 def _keep(service: Service) -> Service:

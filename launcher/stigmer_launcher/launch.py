@@ -1,0 +1,64 @@
+"""What is to run: everything the supervisor needs to know, found out and checked before it begins."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from stigmer_launcher import readiness
+from stigmer_launcher.channel import Address
+from stigmer_launcher.lifecycle import Plan
+from stigmer_launcher.readiness import Check
+
+
+class Proof(NamedTuple):
+    """How a service proves that it is ready (the payload's kinds), at which address, in which namespace and queues."""
+
+    kind: str
+    address: Address
+    namespace: str = ""
+    queues: tuple[str, ...] = ()
+
+    def check(self, group: int, spawned: float) -> Check:
+        """Give the check for the process group that was `spawned` at that time of the epoch."""
+        if self.kind == "grpc":
+            return readiness.handshake()
+        if self.kind == "temporal":
+            return readiness.temporal(self.namespace, self.queues[0])
+
+        def is_ours(identity: str, last_access: float) -> bool:
+            return readiness.is_in_group(identity, last_access, group, spawned)
+
+        return readiness.pollers(self.namespace, self.queues, is_ours)
+
+
+class ServiceLaunch(NamedTuple):
+    """One service: when it starts and stops, what is run, and how it proves itself. `port` is 0 when it has none."""
+
+    plan: Plan
+    version: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    port: int
+    proof: Proof
+
+
+class Launch(NamedTuple):
+    """One run of the whole stack.
+
+    `installed` is the id of the components' version, `directory` where services run, `token` what marks their processes,
+    `ports` every port by name, `secrets` what no log may show.
+    """
+
+    version: str
+    installed: str
+    directory: str
+    run: str
+    logs: str
+    token: str
+    ports: Mapping[str, int]
+    temporal: str
+    secrets: tuple[str, ...]
+    services: tuple[ServiceLaunch, ...]
+
+    def service(self, name: str) -> ServiceLaunch:
+        """Give a service by its name."""
+        return next(service for service in self.services if service.plan.name == name)

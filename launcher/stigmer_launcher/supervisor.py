@@ -1,0 +1,182 @@
+"""The supervisor: one loop that waits for the world, lets `decide` judge, and carries out what it says.
+
+It owns every service: starts it, reads what it prints, asks whether it is ready, collects its exit, and stops it. Signals,
+output, answers and deadlines all meet in one `poll`; at rest nothing wakes it.
+"""
+
+import contextlib
+import math
+import os
+import select
+import time
+from collections.abc import Callable
+from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
+from typing import Any
+
+from stigmer_launcher import instance, leftovers, lifecycle, locks, snapshot
+from stigmer_launcher.decide import begin, decide, next_due
+from stigmer_launcher.launch import Launch
+from stigmer_launcher.readiness import Probe
+from stigmer_launcher.services import Services
+from stigmer_launcher.signals import Inbox
+from stigmer_launcher.warden import Warden
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Supervisor:
+    """Runs a launch to its end. `tell` hears what happens, as plain values; `event` says what they are about."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        inbox: Inbox,
+        tell: Tell,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        policy: lifecycle.Policy = lifecycle.Policy(),  # noqa: B008 - an immutable value
+    ) -> None:
+        self._launch, self._inbox, self._tell, self._clock, self._wall = launch, inbox, tell, clock, wall
+        self._instance = instance.Instance(launch.run)
+        self._warden = Warden(self._instance.warden_lock, launch.token)
+        self._services = Services(launch, self._warden, wall)
+        self._state = begin(tuple(service.plan for service in launch.services), policy)
+        self._events: list[lifecycle.Event] = []
+        self._probes: dict[str, Probe] = {}
+        self._began, self._started = clock(), wall()
+        self._timeline: dict[str, dict[str, float]] = {}
+        self._interrupted = False
+
+    def run(self) -> bool:
+        """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
+        self._save()
+        self._warden.start()
+        self._step()
+        while self._state.stage != lifecycle.STOPPED:
+            self._wait()
+            self._step()
+        leftovers.end_escaped(self._launch.token)
+        self._warden.dismiss()
+        self._services.close()
+        return not self._state.failed
+
+    def _step(self) -> None:
+        """Decide and act until nothing more follows from what is known."""
+        before = self._state
+        while True:
+            events, self._events = tuple(self._events), []
+            self._state, actions = decide(self._state, events, self._clock())
+            for action in actions:
+                self._carry_out(action)
+            if not self._events:
+                break
+        if self._state != before:
+            self._save()
+            self._announce(before)
+
+    def _carry_out(self, action: lifecycle.Action) -> None:
+        if isinstance(action, lifecycle.Spawn):
+            self._start(action.name)
+        else:
+            self._drop_probe(action.name)
+            self._services.signal(action.name, action.number)
+
+    def _start(self, name: str) -> None:
+        """Run a service, if it is ours to run, and begin to ask whether it is ready."""
+        service = self._launch.service(name)
+        group, spawned = 0, self._wall()
+        if service.plan.managed:
+            try:
+                group = self._services.start(name)
+            except OSError as error:
+                self._events.append(lifecycle.Exited(name, f"could not be run: {error.strerror}"))
+                return
+            self._events.append(lifecycle.Spawned(name, group))
+        now = self._clock()
+        self._probes[name] = Probe(service.proof.address, service.proof.check(group, spawned), now)
+        self._timeline[name] = {"spawned": now - self._began}
+
+    def _wait(self) -> None:
+        """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
+        waiting = select.poll()
+        waiting.register(self._inbox.fileno(), select.POLLIN)
+        for output in self._services.outputs():
+            waiting.register(output, select.POLLIN)
+        for probe in self._probes.values():
+            if probe.channel:
+                waiting.register(probe.channel.fileno(), probe.channel.wanted)
+        ready = {descriptor for descriptor, _ in waiting.poll(self._timeout())}
+        for output in self._services.outputs():
+            if output in ready:
+                self._services.pump(output)
+        for name, probe in tuple(self._probes.items()):
+            if self._clock() >= probe.due or (probe.channel and probe.channel.fileno() in ready):
+                self._ask(name, probe)
+        if self._inbox.fileno() in ready:
+            self._take_signals()
+
+    def _timeout(self) -> int | None:
+        """Give the milliseconds until something is due, None when nothing is."""
+        due = min([next_due(self._state), *(probe.due for probe in self._probes.values())])
+        return None if due == lifecycle.NEVER else max(0, math.ceil((due - self._clock()) * 1000))
+
+    def _ask(self, name: str, probe: Probe) -> None:
+        lacking = probe.lacking
+        if probe.turn(self._clock()):
+            self._drop_probe(name)
+            self._timeline[name]["ready"] = self._clock() - self._began
+            self._events.append(lifecycle.Ready(name))
+        elif probe.lacking != lacking:
+            self._events.append(lifecycle.Lacking(name, probe.lacking))
+
+    def _drop_probe(self, name: str) -> None:
+        if probe := self._probes.pop(name, None):
+            probe.close()
+
+    def _take_signals(self) -> None:
+        """Turn signals into events; a second Ctrl-C asks not to wait for anybody's grace."""
+        numbers = self._inbox.take()
+        if not {SIGTERM, SIGINT, SIGHUP}.isdisjoint(numbers):
+            again = SIGINT in numbers and self._interrupted
+            self._interrupted = self._interrupted or SIGINT in numbers
+            self._events.append(lifecycle.StopAsked(now=again))
+        if SIGCHLD in numbers:
+            self._reap()
+
+    def _reap(self) -> None:
+        """Collect every process that has ended; a warden that was killed is replaced."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if pid == self._warden.pid:
+                    self._warden.start()
+                elif exited := self._services.bury(pid, status):
+                    self._drop_probe(exited.name)
+                    self._events.append(exited)
+
+    def _save(self) -> None:
+        """Write the state down; a full disk must not end the supervisor."""
+        pid = os.getpid()
+        state = snapshot.compose(
+            self._launch,
+            self._state,
+            self._services.identities(),
+            self._timeline,
+            supervisor_pid=pid,
+            supervisor_identity=locks.identity(pid),
+            started=self._started,
+            began=self._began,
+        )
+        with contextlib.suppress(OSError):
+            instance.write_state(self._instance, state)
+
+    def _announce(self, before: lifecycle.State) -> None:
+        """Tell what changed since `before`."""
+        for old, new in zip(before.services, self._state.services, strict=True):
+            if old.phase != new.phase:
+                self._tell(snapshot.news(new, self._services.log_of(new.plan.name)))
+        if before.stage != self._state.stage:
+            self._tell({"event": self._state.stage, "failed": self._state.failed})

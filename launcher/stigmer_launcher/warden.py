@@ -1,0 +1,119 @@
+"""The warden: a second process that ends the services when the supervisor is killed without a chance to do so.
+
+It is forked before any service, holds a lock of its own, and reads from a pipe who the services are. A farewell means that
+the supervisor stopped them itself; the pipe's end without one means that it is dead. It needs nothing of the system but
+processes and pipes, so it works on Linux and macOS alike, keeps the stop order, and reaches whole process groups.
+"""
+
+import contextlib
+import os
+import signal
+from typing import NoReturn
+
+from stigmer_launcher import locks
+from stigmer_launcher.child import fork
+from stigmer_launcher.leftovers import Member, end_members
+
+_FAREWELL = b"."
+
+
+class Warden:
+    """The supervisor's end of it. When the warden itself is killed, `start` another: it is told everything again."""
+
+    def __init__(self, lock: str, token: str) -> None:
+        self.pid = 0
+        self._lock, self._token = lock, token
+        self._pipe = -1
+        self._roster: dict[int, Member] = {}
+
+    def start(self) -> None:
+        """Fork the warden, and return when it holds its lock."""
+        self._close()
+        ours, its = os.pipe(), os.pipe()
+        self.pid = fork(lambda: _be_warden(ours[0], its[1], self._lock, self._token))
+        os.close(ours[0])
+        os.close(its[1])
+        self._pipe = ours[1]
+        os.read(its[0], 1)
+        os.close(its[0])
+        for member in self._roster.values():
+            self._tell(_entry(member))
+
+    def add(self, member: Member) -> None:
+        """Put a service's process under its watch."""
+        self._roster[member.pid] = member
+        self._tell(_entry(member))
+
+    def remove(self, pid: int) -> None:
+        """Take an ended process from its watch."""
+        if self._roster.pop(pid, None):
+            self._tell(f"- {pid}\n".encode())
+
+    def dismiss(self) -> None:
+        """Send it away: there is nothing left to watch."""
+        self._tell(_FAREWELL)
+        self._close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        self.pid = 0
+
+    def _tell(self, message: bytes) -> None:
+        with contextlib.suppress(OSError):  # a dead warden is replaced when its end is noticed
+            os.write(self._pipe, message)
+
+    def _close(self) -> None:
+        if self._pipe >= 0:
+            os.close(self._pipe)
+        self._pipe = -1
+
+
+def _be_warden(pipe: int, ready: int, lock: str, token: str) -> NoReturn:
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _keep_only(pipe, ready)
+    held = locks.hold(lock)
+    os.write(ready, b"!")
+    os.close(ready)
+    _watch(pipe, token)
+    if held:
+        held.release()
+    os._exit(0)
+
+
+def _keep_only(*wanted: int) -> None:
+    """Close every descriptor of the supervisor's: its pipes must break when it dies."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2 and int(name) not in wanted:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+
+
+def _watch(pipe: int, token: str) -> None:
+    roster: dict[int, Member] = {}
+    pending = b""
+    while data := os.read(pipe, 4096):
+        pending += data
+        *lines, pending = pending.split(b"\n")
+        for line in lines:
+            _note(roster, line.decode())
+        if pending == _FAREWELL:
+            return
+    end_members(roster.values(), token)
+
+
+def _entry(member: Member) -> bytes:
+    return f"+ {member.pid} {member.identity} {member.stop_order} {member.grace}\n".encode()
+
+
+def _note(roster: dict[int, Member], line: str) -> None:
+    """Take in `+ pid identity stop-order grace` or `- pid`."""
+    sign, pid, *rest = line.split(" ")
+    if sign == "+":
+        identity, order, grace = rest
+        roster[int(pid)] = Member(int(pid), identity, int(order), float(grace))
+    else:
+        roster.pop(int(pid), None)
