@@ -35,7 +35,9 @@ class Component(NamedTuple):
 
     `entry` is the executable's path in the components directory. `ports` maps a port's name to its default number.
     `arguments` and `environment` may hold `{home}`, `{port.NAME}`, `{temporal.address}`, `{temporal.namespace}`,
-    `{llm.provider}`, `{llm.model}`, `{llm.base_url}`, `{llm.api_key}`; a variable that comes out empty is not set.
+    `{llm.provider}`, `{llm.model}`, `{llm.base_url}`, `{llm.api_key}`, and `{execution.mode}`, `{execution.sandbox_image}`,
+    `{execution.auto_pull}`, `{execution.cleanup}`, `{execution.ttl}` where config.yaml says so; a variable of the
+    environment that comes out empty is not set.
     `needs` names the components that must be ready before this one starts. `override` is the environment variable that
     names another executable to run; `external`, the one that names an address served by somebody else, so that this
     component is not started. Stopping goes from the highest `stop_order` down, `grace` is in seconds.
