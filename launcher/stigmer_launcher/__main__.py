@@ -1,0 +1,21 @@
+"""Where the program begins. The version is answered before anything else is imported."""
+
+import sys
+
+from stigmer_launcher.version import NAME, VERSION
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and give its exit code."""
+    if arguments in (["--version"], ["-V"]):
+        print(NAME, VERSION)  # noqa: T201 - what a program's answer is
+        return 0
+    import os
+
+    from stigmer_launcher.cli import main
+
+    return main(arguments, os.environ, sys.stdout, sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
