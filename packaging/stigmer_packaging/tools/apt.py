@@ -1,0 +1,80 @@
+"""Which Debian or Ubuntu mirror this machine is configured with: read from its own apt sources.
+
+Formats: sources.list(5), both the one-line style and deb822.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from stigmer_packaging.errors import MissingToolError
+
+_ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
+
+
+class Mirror(NamedTuple):
+    """A mirror: its URI, the distribution (`debian`, `ubuntu`) and release of this host, its keyring or an empty text."""
+
+    uri: str
+    distribution: str
+    release: str
+    keyring: str
+
+
+class _Entry(NamedTuple):
+    uri: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...]
+    keyring: str
+
+
+def find_mirror(etc: Path = Path("/etc")) -> Mirror:
+    """Find the mirror that serves this host's own release; MissingToolError on a machine that has none."""
+    system = parse_os_release((etc / "os-release").read_text(encoding="utf-8")) if (etc / "os-release").exists() else {}
+    release = system.get("VERSION_CODENAME", "")
+    for entry in _entries(etc / "apt"):
+        if release in entry.suites and "main" in entry.components:
+            return Mirror(entry.uri, system.get("ID", ""), release, entry.keyring)
+    raise MissingToolError(
+        "this machine has no apt source of Debian's or Ubuntu's own release",
+        "run this on Debian or Ubuntu with their archive among the apt sources",
+    )
+
+
+def parse_os_release(text: str) -> dict[str, str]:
+    """Read os-release(5)."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
+
+
+def _entries(apt: Path) -> Iterator[_Entry]:
+    for path in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]:
+        if path.suffix == ".sources" and path.is_file():
+            yield from _parse_deb822(path.read_text(encoding="utf-8"))
+        elif path.suffix == ".list" and path.is_file():
+            yield from _parse_one_line(path.read_text(encoding="utf-8"))
+
+
+def _parse_one_line(text: str) -> Iterator[_Entry]:
+    for line in text.splitlines():
+        if found := _ONE_LINE.fullmatch(line.partition("#")[0].strip()):
+            options = dict(word.partition("=")[::2] for word in (found["options"] or "").split())
+            components = tuple(found["components"].split())
+            yield _Entry(found["uri"], (found["suite"],), components, options.get("signed-by", ""))
+
+
+def _parse_deb822(text: str) -> Iterator[_Entry]:
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    for stanza in re.split(r"\n\s*\n", "\n".join(lines)):
+        fields = {
+            key.lower(): value.strip()
+            for key, value in re.findall(r"^([A-Za-z-]+):((?:.*)(?:\n[ \t].*)*)", stanza, re.MULTILINE)
+        }
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes") == "no":
+            continue
+        keyring = fields.get("signed-by", "")
+        keyring = keyring if keyring.startswith("/") else ""  # else a key written out, which no option can carry
+        suites, components = fields.get("suites", "").split(), fields.get("components", "").split()
+        for uri in fields.get("uris", "").split():
+            yield _Entry(uri, tuple(suites), tuple(components), keyring)

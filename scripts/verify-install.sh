@@ -1,0 +1,678 @@
+#!/bin/sh
+# Prove an installed Stigmer: files, start, end-to-end call, processes, stop. POSIX sh (dash, busybox, bash); no Python.
+#
+# It never touches ~/.stigmer nor a server that runs already: it works in a temporary home and on free ports.
+# Every check is tried whatever became of those before it. Only a report with its END line is a result.
+set -u
+LC_ALL=C
+export LC_ALL
+
+usage() {
+    cat <<'EOF'
+Usage: verify-install.sh [OPTION]...
+Prove that an installed Stigmer is whole, starts, works end to end and stops.
+
+  --stigmer PATH      the command to verify (default: the one on PATH)
+  --prefix DIR        the same as --stigmer DIR/bin/stigmer
+  --keg DIR           where it is installed (default: found from the command)
+  --expect-version V  the version it must have (default: the one its index names)
+  --home DIR          a home for the trial that does not exist yet (default: a temporary one)
+  --free-ports        take free ports even when the standard ones are free
+  --python-free       demand that there is no Python on this machine but inside the keg
+  --deep              with --python-free: also look for renamed interpreters, by content
+  --own DIR           a directory that may hold Python after all (may be repeated)
+  --offline           demand that this machine has no network
+  --json              report JSON instead of TAP
+  --nonce TEXT        a word for the report's BEGIN and END lines
+  --help              show this
+
+Exit codes: 0 everything holds, 1 something does not, 2 wrong usage.
+EOF
+}
+
+refuse() {
+    printf 'Error: %s\n' "$1" >&2
+    exit 2
+}
+
+# --- options -----------------------------------------------------------------------------------------------------------
+
+stigmer='' keg='' home='' expected='' nonce='' format=tap
+python_free=no deep=no offline=no free_ports=no
+own='' # one directory a line
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        --stigmer | --prefix | --keg | --expect-version | --home | --own | --nonce)
+            [ $# -ge 2 ] || refuse "$1 needs a value"
+            case $1 in
+                --stigmer) stigmer=$2 ;;
+                --prefix) stigmer=$2/bin/stigmer ;;
+                --keg) keg=$2 ;;
+                --expect-version) expected=$2 ;;
+                --home) home=$2 ;;
+                --nonce) nonce=$2 ;;
+                --own)
+                    own="$own$(cd "$2" 2>/dev/null && pwd -P)
+"
+                    ;;
+            esac
+            shift
+            ;;
+        --free-ports) free_ports=yes ;;
+        --python-free) python_free=yes ;;
+        --deep) deep=yes ;;
+        --offline) offline=yes ;;
+        --json) format=json ;;
+        --help)
+            usage
+            exit 0
+            ;;
+        *) refuse "there is no option $1 (see --help)" ;;
+    esac
+    shift
+done
+
+# --- the machine -------------------------------------------------------------------------------------------------------
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+now() { # in seconds, as fine as the machine tells
+    if [ -r /proc/uptime ]; then
+        read -r uptime _ </proc/uptime
+        echo "$uptime"
+    else
+        date +%s
+    fi
+}
+
+if timeout -k 1 5 true >/dev/null 2>&1; then
+    within() {
+        timeout -k 5 "$@"
+    }
+elif timeout 5 true >/dev/null 2>&1; then
+    within() {
+        timeout "$@"
+    }
+else
+    within() { # no timeout on this machine: whoever started this script has the deadline
+        shift
+        "$@"
+    }
+fi
+
+real_file() { # the file a path leads to, links followed
+    followed=$1
+    while [ -L "$followed" ]; do
+        goal=$(readlink "$followed")
+        case $goal in
+            /*) followed=$goal ;;
+            *) followed=$(dirname "$followed")/$goal ;;
+        esac
+    done
+    printf '%s/%s\n' "$(cd "$(dirname "$followed")" && pwd -P)" "$(basename "$followed")"
+}
+
+listening() { # whether anybody listens on a TCP port of this machine
+    if [ -r /proc/net/tcp ]; then
+        cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+            awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && $2 ~ ":" port "$" { found = 1 } END { exit !found }'
+    else
+        netstat -an -p tcp 2>/dev/null | grep LISTEN | grep -q "[.:]$1 "
+    fi
+}
+
+flatten_json() { # one line for each scalar: /path/of/keys, a tab, the value as it is written
+    awk '
+        function give(value,    i, path) {
+            for (i = 1; i <= depth; i++) path = path "/" (kind[i] == "[" ? count[i] : key[i])
+            print path "\t" value
+        }
+        {
+            line = $0
+            while (match(line, /^[ \t\r]*("([^"\\]|\\.)*"|[][{},:]|[-+.0-9eE]+|true|false|null)/)) {
+                token = substr(line, 1, RLENGTH)
+                line = substr(line, RLENGTH + 1)
+                sub(/^[ \t\r]+/, "", token)
+                if (token == "{" || token == "[") { kind[++depth] = token; count[depth] = 0; at_key[depth] = token == "{" }
+                else if (token == "}" || token == "]") depth--
+                else if (token == ",") { count[depth]++; at_key[depth] = kind[depth] == "{" }
+                else if (token == ":") at_key[depth] = 0
+                else {
+                    if (token ~ /^"/) token = substr(token, 2, length(token) - 2)
+                    if (at_key[depth]) key[depth] = token; else give(token)
+                }
+            }
+            if (line !~ /^[ \t\r]*$/ || depth < 0) { broken = 1; exit }
+        }
+        END { exit broken || depth != 0 }
+    ' "$1"
+}
+
+value_at() { # FILE PATH: the value at a path of a flattened file
+    awk -F '\t' -v path="$2" '$1 == path { print $2; found = 1; exit } END { exit !found }' "$1"
+}
+
+# --- the report --------------------------------------------------------------------------------------------------------
+
+number=0 failures=0
+
+quoted() { # standard input as one JSON string, its last 40 lines
+    tail -n 40 | cut -c 1-500 | tr -d '\000-\010\013-\037\177' | awk '
+        BEGIN { printf "\"" }
+        { gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); gsub(/\t/, "\\t"); printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }
+        END { printf "\"" }'
+}
+
+begin_report() {
+    case $format in
+        tap) printf 'TAP version 13\n# BEGIN %s\n' "$nonce" ;;
+        json) printf '{"begin": %s, "checks": [' "$(printf '%s' "$nonce" | quoted)" ;;
+    esac
+}
+
+check() { # NAME FUNCTION: the function says what it saw; it gives 0 when that is right, 77 when there was nothing to see
+    number=$((number + 1))
+    began=$(now)
+    "$2" >"$work/detail" 2>&1
+    outcome=$?
+    seconds=$(awk -v from="$began" -v to="$(now)" 'BEGIN { printf "%.2f", to - from }')
+    case $outcome in
+        0) outcome=passed ;;
+        77) outcome=skipped ;;
+        *) outcome=failed failures=$((failures + 1)) ;;
+    esac
+    "report_$format" "$1" "$outcome" "$seconds" "$(quoted <"$work/detail")"
+}
+
+report_tap() {
+    result=ok directive=''
+    [ "$2" != failed ] || result='not ok'
+    [ "$2" != skipped ] || directive=" # SKIP $(head -n 1 "$work/detail")"
+    printf '%s %s - %s%s\n  ---\n  seconds: %s\n  detail: %s\n  ...\n' "$result" "$number" "$1" "$directive" "$3" "$4"
+}
+
+report_json() {
+    [ "$number" -eq 1 ] || printf ','
+    printf '\n {"name": "%s", "outcome": "%s", "seconds": %s, "detail": %s}' "$@"
+}
+
+end_report() {
+    passed=true
+    [ "$failures" -eq 0 ] || passed=false
+    case $format in
+        tap) printf '1..%s\n# END %s\n' "$number" "$nonce" ;;
+        json) printf '\n], "passed": %s, "end": %s}\n' "$passed" "$(printf '%s' "$nonce" | quoted)" ;;
+    esac
+}
+
+# --- the product -------------------------------------------------------------------------------------------------------
+
+run_stigmer() { # SECONDS ARGUMENT...: the command with nothing of the user's environment but PATH
+    limit=$1
+    shift
+    within "$limit" env -i HOME="$work/user" STIGMER_HOME="$home" TMPDIR="$work/tmp" PATH="$PATH" LANG=C.UTF-8 \
+        "$stigmer" "$@" </dev/null
+}
+
+is_ours() { # whether a path is inside the keg, a home of Stigmer, or a directory given with --own
+    case $1 in "$keg"/* | "$home"/* | "$work"/* | "${STIGMER_HOME:-${HOME:-}/.stigmer}"/*) return 0 ;; esac
+    [ -n "$own" ] || return 1
+    while read -r each; do
+        case $1 in "$each"/*) [ -n "$each" ] && return 0 ;; esac
+    done <<EOF
+$own
+EOF
+    return 1
+}
+
+only_others() { # of the paths on standard input those that are not ours
+    while read -r path; do
+        is_ours "$path" || printf '%s\n' "$path"
+    done
+}
+
+component_names() {
+    awk -F '\t' '$1 ~ "^/components/[0-9]+/name$" { print $2 }' "$work/index"
+}
+
+default_ports() { # NAME NUMBER, one a line
+    awk -F '\t' '
+        $1 ~ "^/components/[0-9]+/ports/[0-9]+/0$" { name = $2 }
+        $1 ~ "^/components/[0-9]+/ports/[0-9]+/1$" { print name, $2 }' "$work/index"
+}
+
+choose_ports() { # writes NAME NUMBER lines: the standard ports when all of them are free, else others
+    default_ports >"$work/ports"
+    busy=$free_ports
+    while read -r _ port; do
+        ! listening "$port" || busy=yes
+    done <"$work/ports"
+    [ "$busy" = yes ] || return 0
+    port=$(awk -v seed="$$" 'BEGIN { srand(); print 20000 + (int(rand() * 8000) + seed) % 8000 }')
+    default_ports | while read -r name _; do
+        port=$((port + 1))
+        while listening "$port"; do port=$((port + 1)); done
+        printf '%s %s\n' "$name" "$port"
+    done >"$work/ports"
+    port_options=$(awk '{ printf " --port %s=%s", $1, $2 }' "$work/ports")
+}
+
+process_table() { # PID PARENT EXECUTABLE of every process we may look into
+    if [ -d /proc/self/fd ]; then
+        for process in /proc/[0-9]*; do
+            executable=$(readlink "$process/exe" 2>/dev/null) || continue
+            parent=$(awk '/^PPid:/ { print $2 }' "$process/status" 2>/dev/null)
+            printf '%s %s %s\n' "${process#/proc/}" "${parent:-0}" "$executable"
+        done
+    else
+        ps -axo pid=,ppid=,comm=
+    fi
+}
+
+is_of_the_trial() { # PID EXECUTABLE: runs from the trial's home, or in the environment that only this script gives
+    case $2 in "$home"/*) return 0 ;; esac
+    grep -q -F "HOME=$work/user" "/proc/$1/environ" 2>/dev/null
+}
+
+# A server that the user runs from the same keg is none of ours.
+our_processes() { # PID EXECUTABLE of every process of the trial, with the supervisor above and all descendants
+    process_table >"$work/processes"
+    while read -r pid parent executable; do
+        seed=no
+        ! is_of_the_trial "$pid" "$executable" || seed=yes
+        printf '%s %s %s %s\n' "$seed" "$pid" "$parent" "$executable"
+    done <"$work/processes" | awk -v keg="$keg/" '
+        {
+            pid[NR] = $2; parent[$2] = $3; ours[$2] = $1 == "yes"
+            executable[$2] = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", executable[$2])
+        }
+        END {
+            for (i = 1; i <= NR; i++) if (ours[pid[i]] && index(executable[parent[pid[i]]], keg) == 1) ours[parent[pid[i]]] = 1
+            do {
+                grown = 0
+                for (i = 1; i <= NR; i++) if (!ours[pid[i]] && ours[parent[pid[i]]]) grown = ours[pid[i]] = 1
+            } while (grown)
+            for (i = 1; i <= NR; i++) if (ours[pid[i]]) print pid[i], executable[pid[i]]
+        }'
+}
+
+touched_by() { # every file a process runs, maps or holds open
+    if [ -d "/proc/$1" ]; then
+        readlink "/proc/$1/exe"
+        sed -n 's,^[^/]*\(/.*\),\1,p' "/proc/$1/maps" | sort -u
+        find "/proc/$1/fd" -type l -exec readlink {} \;
+    else
+        lsof -nP -p "$1" -Fn | sed -n 's/^n//p'
+    fi
+}
+
+# --- the checks --------------------------------------------------------------------------------------------------------
+
+started=no port_options=''
+PYTHON_PATH='(^|/)(lib)?(python|pypy)[^/]*(/|$)|/(site|dist)-packages(/|$)'
+
+needs_start() {
+    [ "$started" = yes ] && return 0
+    echo 'not tried: the server did not start'
+    return 1
+}
+
+index_is_read() {
+    flatten_json "$keg/libexec/payload.json" >"$work/index" || {
+        echo "$keg/libexec/payload.json cannot be read"
+        return 1
+    }
+    names=$(component_names)
+    [ -n "$names" ] || {
+        echo 'the index names no component'
+        return 1
+    }
+    printf '%s\n' "$keg" "$names"
+}
+
+version_is_right() {
+    : "${expected:=$(value_at "$work/index" /version)}"
+    printed=$(run_stigmer 20 --version) || {
+        printf '%s\n' "$printed"
+        return 1
+    }
+    echo "$printed"
+    [ "$printed" = "stigmer $expected" ] || {
+        echo "expected: stigmer $expected"
+        return 1
+    }
+}
+
+home_stays_untouched() {
+    mkdir "$work/untouched"
+    for option in --version --help; do
+        within 20 env -i HOME="$work/untouched" PATH="$PATH" TMPDIR="$work/tmp" "$stigmer" "$option" </dev/null >/dev/null || {
+            echo "$option fails"
+            return 1
+        }
+    done
+    left=$(find "$work/untouched" "$work/tmp" ! -path "$work/untouched" ! -path "$work/tmp")
+    [ -z "$left" ] || {
+        printf 'left behind: %s\n' "$left"
+        return 1
+    }
+}
+
+checksums_hold() {
+    cd "$keg" || return 1
+    if has sha256sum; then
+        sha256sum -c libexec/SHA256SUMS >"$work/sums" 2>&1
+    elif has shasum; then
+        shasum -a 256 -c libexec/SHA256SUMS >"$work/sums" 2>&1
+    else
+        echo 'neither sha256sum nor shasum is on this machine'
+        return 77
+    fi
+    sums=$?
+    cd / || return 1
+    grep -v ': OK$' "$work/sums"
+    [ "$sums" -eq 0 ] && grep -c ': OK$' "$work/sums"
+}
+
+files_are_those_of_the_index() {
+    wrong=0
+    sed 's/^[0-9a-f]*  //' "$keg/libexec/SHA256SUMS" | sort >"$work/listed"
+    # brew keeps its receipt, its copy of the formula and its service files beside ours
+    (cd "$keg" && find . -type f | sed 's,^\./,,' | grep -v \
+        -e '^INSTALL_RECEIPT\.json$' -e '^\.brew/[^/]*\.rb$' -e '^sbom\.spdx\.json$' -e '^libexec/SHA256SUMS$' \
+        -e '^homebrew\.[^/]*\.\(service\|plist\|timer\)$' | sort) >"$work/found"
+    awk -F '\t' '
+        $1 ~ "^/components/[0-9]+/files/[0-9]+/0$" { path = $2 }
+        $1 ~ "^/components/[0-9]+/files/[0-9]+/2$" { print $2 "  libexec/components/" path }' "$work/index" >"$work/indexed"
+    grep -v -x -F -f "$work/listed" "$work/found" | sed 's/^/not in the index: /' | grep . && wrong=1
+    grep -v -x -F -f "$work/found" "$work/listed" | sed 's/^/missing: /' | grep . && wrong=1
+    grep -v -x -F -f "$keg/libexec/SHA256SUMS" "$work/indexed" | sed 's/^/index and checksums differ: /' | grep . && wrong=1
+    [ -s "$work/indexed" ] || {
+        echo 'the index names no file'
+        return 1
+    }
+    echo "$(wc -l <"$work/found" | tr -d ' ') files"
+    return $wrong
+}
+
+modes_are_right() {
+    wrong=$(cd "$keg" && find . ! -type l \( -perm -020 -o -perm -002 -o -perm -4000 -o -perm -2000 \) |
+        sed 's/^/writable by others or setuid: /')
+    entries=$(awk -F '\t' '$1 ~ "^/components/[0-9]+/entry$" { print $2 }' "$work/index")
+    for entry in $entries; do
+        [ -x "$keg/libexec/components/$entry" ] || wrong="$wrong
+not executable: $entry"
+    done
+    absolute=$(cd "$keg" && find . -type l -exec sh -c 'case $(readlink "$1") in /*) echo "absolute link: $1" ;; esac' - {} \;)
+    printf '%s\n' "$wrong" "$absolute" | grep . && return 1
+    return 0
+}
+
+machine_has_no_python() {
+    [ "$python_free" = yes ] || {
+        echo 'not demanded (see --python-free)'
+        return 77
+    }
+    {
+        python_files
+        python_packages
+        [ "$deep" = no ] || renamed_interpreters
+    } >"$work/pythons"
+    [ ! -s "$work/pythons" ] || {
+        cat "$work/pythons"
+        return 1
+    }
+}
+
+real_files() { # find over everything but the kernel's file systems, wherever it may look
+    find / \( -path /proc -o -path /sys -o -path /dev \) -prune -o "$@" -print 2>/dev/null | only_others
+}
+
+python_files() { # interpreters, links to them even when dangling, libraries, standard libraries; gdb's printers are none
+    real_files \( -name 'python*' -o -name 'pypy*' -o -name 'pip' -o -name 'pip[0-9]*' -o -name 'libpython*' \
+        -o -name 'libpypy*' -o -name 'Python.framework' \) | while read -r path; do
+        case ${path##*/} in
+            Python.framework | libpython*.so* | libpython*.a | libpython*.dylib | libpypy*.so* | python[0-9]*.zip) ;;
+            python | python[0-9] | python[0-9].[0-9]* | pypy | pypy[0-9]* | pip | pip[0-9]*) [ ! -d "$path" ] || [ -L "$path" ] || continue ;;
+            *) [ -L "$path" ] || { [ -f "$path" ] && [ -x "$path" ]; } || continue ;;
+        esac
+        printf 'file: %s\n' "$path"
+    done
+    real_files -type d -name encodings | while read -r path; do
+        for marker in os.py os.pyc site.py site.pyc; do
+            [ ! -e "${path%/*}/$marker" ] || printf 'standard library: %s\n' "${path%/*}"
+        done
+    done | sort -u
+}
+
+python_packages() {
+    records='/var/lib/dpkg/status /lib/apk/db/installed'
+    for record in $records; do
+        [ ! -r "$record" ] || awk '
+            /^Package: |^P:/ { name = $0; sub(/^Package: |^P:/, "", name); if (/^P:/) give() }
+            /^Status: .* installed$/ { give() }
+            function give() { if (name ~ /^(lib)?(python|pypy)/) print "package: " name }' "$record"
+    done
+    ! has rpm || rpm -qa 2>/dev/null | grep -E '^(lib)?(python|pypy)[0-9-]' | sed 's/^/package: /'
+    for record in /var/lib/pacman/local/python* /var/lib/pacman/local/pypy*; do
+        [ ! -e "$record" ] || echo "package: ${record##*/}"
+    done
+}
+
+renamed_interpreters() {
+    real_files -type f -size +2000 \( -perm -100 -o -name '*.so*' -o -name '*.dylib' \) | while read -r path; do
+        ! grep -q -e Py_InitializeFromConfig -e PYTHONHOME "$path" 2>/dev/null || printf 'interpreter by content: %s\n' "$path"
+    done
+}
+
+machine_has_no_network() {
+    [ "$offline" = yes ] || {
+        echo 'not demanded (see --offline)'
+        return 77
+    }
+    [ -r /proc/net/dev ] || {
+        echo 'this system does not list its network cards in /proc'
+        return 77
+    }
+    cards=$(sed -n '3,$s/^ *\([^:]*\):.*/\1/p' /proc/net/dev | grep -v -x lo)
+    routes=$(awk 'NR > 1 && $1 != "lo"' /proc/net/route 2>/dev/null)
+    [ -z "$cards$routes" ] || {
+        printf '%s\n' "there is a network: $cards" "$routes"
+        return 1
+    }
+}
+
+server_starts() {
+    [ "$started" = no ] || return 0
+    # shellcheck disable=SC2086 # several words on purpose; names and numbers hold no blanks
+    run_stigmer 300 server $port_options >"$work/start" 2>&1
+    code=$?
+    cat "$work/start"
+    if [ "$code" -ne 0 ]; then
+        echo "exit code $code"
+        tail -n 3 "$home"/logs/*.log 2>/dev/null
+        return 1
+    fi
+    started=yes
+}
+
+every_service_runs() {
+    needs_start || return 1
+    run_stigmer 30 server status --json >"$work/status.json" || echo "exit code $?"
+    cat "$work/status.json"
+    flatten_json "$work/status.json" >"$work/status" || return 1
+    [ "$(value_at "$work/status" /state)" = running ] || return 1
+    for name in $(component_names); do
+        place=$(awk -F '\t' -v name="$name" '$1 ~ "^/services/[0-9]+/name$" && $2 == name { print $1 }' "$work/status")
+        [ "$(value_at "$work/status" "${place%/name}/state")" = running ] || {
+            echo "$name is not running"
+            return 1
+        }
+    done
+}
+
+ports_are_open() {
+    needs_start || return 1
+    while read -r name port; do
+        echo "$name $port"
+        listening "$port" || {
+            echo "nobody listens on $port"
+            return 1
+        }
+    done <"$work/ports"
+}
+
+call_returns() {
+    needs_start || return 1
+    run_stigmer 120 smoke
+}
+
+processes_are_ours_alone() {
+    needs_start || return 1
+    [ -d /proc/self/fd ] || has lsof || {
+        echo 'this system has neither /proc nor lsof'
+        return 77
+    }
+    our_processes >"$work/ours"
+    wrong=0
+    while read -r pid executable; do
+        printf '%s ' "${executable##*/}"
+        touched_by "$pid" >"$work/touched" 2>"$work/untouchable"
+        [ -s "$work/touched" ] || kill -0 "$pid" 2>/dev/null || continue
+        [ -s "$work/touched" ] || {
+            echo "cannot look into process $pid: $(cat "$work/untouchable")"
+            wrong=1
+        }
+        grep -E -i "$PYTHON_PATH" "$work/touched" | only_others | sed "s,^,process $pid touches ," | grep . && wrong=1
+    done <"$work/ours"
+    found=$(wc -l <"$work/ours" | tr -d ' ') least=$(($(component_names | wc -l) + 1))
+    echo "$found processes"
+    [ "$found" -ge "$least" ] || {
+        echo "at least $least were expected: the supervisor and its services"
+        return 1
+    }
+    return $wrong
+}
+
+server_stops() {
+    needs_start || return 1
+    started=no
+    run_stigmer 90 server stop || return 1
+    nothing_is_left
+}
+
+nothing_is_left() {
+    our_processes >"$work/left"
+    [ ! -s "$work/left" ] || {
+        sed 's/^/still runs: /' "$work/left"
+        return 1
+    }
+    while read -r name port; do
+        ! listening "$port" || {
+            echo "somebody still listens on port $port of $name"
+            return 1
+        }
+    done <"$work/ports"
+    run_stigmer 30 server status --json >"$work/status.json"
+    code=$?
+    [ "$code" -eq 3 ] || {
+        echo "status gives exit code $code instead of 3"
+        return 1
+    }
+}
+
+remember_state() { # what is in the home, but for what runs and logs
+    (cd "$home" 2>/dev/null && find . \( -path ./run -o -path ./logs \) -prune -o -type f -print | sort)
+}
+
+server_starts_again() {
+    [ -s "$work/kept" ] || {
+        echo 'not tried: the first start left nothing in the home'
+        return 1
+    }
+    bin_before=$(ls -di "$home/bin/." 2>/dev/null)
+    server_starts || return 1
+    [ "$bin_before" = "$(ls -di "$home/bin/." 2>/dev/null)" ] || {
+        echo 'the second start unpacked the components again'
+        return 1
+    }
+    every_service_runs >/dev/null || {
+        cat "$work/status.json"
+        return 1
+    }
+}
+
+state_survived() {
+    needs_start || return 1
+    remember_state >"$work/now"
+    # a database's journals come and go
+    grep -v -x -F -f "$work/now" "$work/kept" | grep -v -e '-wal$' -e '-shm$' -e '-journal$' | sed 's/^/gone: /' | grep . && return 1
+    echo "$(wc -l <"$work/kept" | tr -d ' ') files"
+    call_returns
+}
+
+no_temporary_file_is_left() {
+    left=$(ls -A "$work/tmp")
+    [ -z "$left" ] || {
+        printf 'left in TMPDIR: %s\n' "$left"
+        return 1
+    }
+}
+
+keg_is_unchanged() {
+    checksums_hold && files_are_those_of_the_index
+}
+
+# --- the order ---------------------------------------------------------------------------------------------------------
+
+[ -n "$stigmer" ] || stigmer=$(command -v stigmer) || refuse 'there is no stigmer on PATH (see --stigmer)'
+[ -x "$stigmer" ] || refuse "$stigmer is not an executable file"
+case $stigmer in /*) ;; *) stigmer=$PWD/$stigmer ;; esac
+[ -n "$keg" ] || keg=$(dirname "$(dirname "$(dirname "$(real_file "$stigmer")")")")
+keg=$(cd "$keg" 2>/dev/null && pwd -P)
+[ -f "$keg/libexec/payload.json" ] || refuse "there is no keg of Stigmer around $stigmer (see --keg)"
+[ ! -e "${home:-/nowhere}" ] || refuse "$home exists already: the trial needs a home of its own"
+: "${nonce:=$(date +%s)-$$}"
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/verify-stigmer.XXXXXX") || exit 2
+work=$(cd "$work" && pwd -P)
+: "${home:=$work/home}"
+mkdir -p "$(dirname "$home")" "$work/user" "$work/tmp" || exit 2
+home=$(cd "$(dirname "$home")" && pwd -P)/$(basename "$home")
+
+clean_up() {
+    [ "$started" = no ] || run_stigmer 90 server stop >/dev/null 2>&1
+    our_processes | while read -r pid _; do kill -9 "$pid" 2>/dev/null; done
+    rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+begin_report
+check 'the index names the components' index_is_read
+check 'the version is the expected one' version_is_right
+check 'asking for version and help leaves the home untouched' home_stays_untouched
+check 'every file has its checksum' checksums_hold
+check 'the keg holds what its index names and nothing else' files_are_those_of_the_index
+check 'modes and links are safe' modes_are_right
+check 'there is no Python on the machine' machine_has_no_python
+check 'there is no network' machine_has_no_network
+choose_ports
+check 'the server starts' server_starts
+check 'every service runs' every_service_runs
+check 'every port is open' ports_are_open
+check 'the end-to-end call returns' call_returns
+check 'no process touches a Python outside the keg' processes_are_ours_alone
+check 'the server stops and leaves no process and no port' server_stops
+remember_state >"$work/kept"
+check 'the server starts again, without unpacking anew' server_starts_again
+check 'the state survived, and the call returns again' state_survived
+check 'the server stops again' server_stops
+check 'no temporary file is left' no_temporary_file_is_left
+check 'the keg is unchanged' keg_is_unchanged
+end_report
+[ "$failures" -eq 0 ]

