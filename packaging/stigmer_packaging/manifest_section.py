@@ -90,7 +90,7 @@ class Section:
         """Enter a mapping below this one."""
         if not self.has(key):
             self._missing(key)
-            return Section({}, (*self.path, key), self._findings)
+            return Section({}, (*self.path, key), [])  # one finding is enough for a section that is not there
         return Section(self._value(key), (*self.path, key), self._findings)
 
     def sections(self, key: str) -> tuple["Section", ...]:
