@@ -1,0 +1,133 @@
+"""Look at the server: whether it runs, what a dead one left behind, who has the ports, and whether Temporal serves."""
+
+import os
+import select
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from stigmer_launcher import addresses, locks, ports, readiness
+from stigmer_launcher.channel import parse_address
+from stigmer_launcher.findings import NOTE, OK, PROBLEM, WARNING, Finding
+from stigmer_launcher.logs import log_path
+from stigmer_launcher.scene import Scene
+
+_PATIENCE = 3.0  # seconds Temporal is given to answer
+# What earlier versions of Stigmer left behind, relative to the home.
+_FORMER = ("data/daemon.pid", "data/workflow-runner.pid", "data/agent-runner.pid", "temporal.pid", "temporal.lock")
+
+
+def look_at_server(scene: Scene) -> tuple[Finding, ...]:
+    """Look at the supervisor and its services, and at what others before it left."""
+    return (*_supervisor(scene), *_services(scene), *_leftovers(scene))
+
+
+def look_at_ports(scene: Scene) -> tuple[Finding, ...]:
+    """Look at every port: free, ours, or somebody else's."""
+    if scene.keg is None:
+        return ()
+    chosen = _running_ports(scene) or addresses.ports_of(scene.keg.payload, scene.config, {})
+    return tuple(_port(scene, name, number) for name, number in chosen.items())
+
+
+def look_at_temporal(scene: Scene) -> tuple[Finding, ...]:
+    """Ask Temporal whether it serves: the running one, or the one of somebody else that is configured."""
+    components = scene.keg.payload.components if scene.keg else ()
+    named = [addresses.external_address(component, scene.config, scene.environ) for component in components]
+    external = next(filter(None, named), "")
+    running = str(scene.state.get("temporal", "")) if scene.supervisor else ""
+    if not (address := running or external):
+        return (Finding("Temporal", "server", OK, "ours, started with the server"),)
+    whose = f"at {address}" + (", not ours" if external else "")
+    if lacking := _ask_temporal(address):
+        return (Finding("Temporal", "server", PROBLEM, f"{whose}: {lacking}", "start it, or correct its address"),)
+    return (Finding("Temporal", "server", OK, f"{whose}, serves"),)
+
+
+def _supervisor(scene: Scene) -> Iterator[Finding]:
+    if scene.supervisor:
+        state, version = scene.state.get("state", "unknown"), scene.state.get("version", "unknown")
+        level = {"running": OK, "starting": NOTE, "stopping": NOTE}.get(str(state), PROBLEM)
+        yield Finding("Server", "supervisor", level, f"{state}, pid {scene.supervisor}, version {version}")
+        if scene.keg and scene.state.get("installed", scene.keg.id) != scene.keg.id:
+            text = f"{scene.state['installed']} is running, {scene.keg.id} is installed"
+            yield Finding("Server", "version", WARNING, text, "run `stigmer server restart`")
+    elif scene.state.get("state", "stopped") in ("stopped", "failed"):
+        yield Finding("Server", "supervisor", OK, "stopped")
+    else:
+        text = f"stopped; the last one (pid {scene.state.get('supervisor_pid')}) was killed and could not clean up"
+        yield Finding("Server", "supervisor", WARNING, text, "run `stigmer server`: it ends what is left")
+
+
+def _services(scene: Scene) -> Iterator[Finding]:
+    for service in _listed(scene):
+        name, phase = str(service.get("name", "?")), service.get("state", "unknown")
+        alive = locks.is_same_process(int(service.get("pid") or 0), str(service.get("identity") or ""))
+        if not scene.supervisor and alive:
+            text = f"pid {service['pid']} still runs without its supervisor"
+            yield Finding("Server", name, PROBLEM, text, "run `stigmer server`: it ends what is left")
+        elif scene.supervisor:
+            level = OK if phase == "running" else PROBLEM if phase == "failed" else NOTE
+            text = f"{phase}, pid {service.get('pid', 0)}, {service.get('restarts', 0)} restarts, version {service.get('version')}"
+            yield Finding("Server", name, level, text)
+        if error := str(service.get("last_error") or ""):
+            text = f"{error}; its log is {log_path(scene.places.logs, name)}"
+            yield Finding("Server", f"{name}, last crash", NOTE, text)
+
+
+def _leftovers(scene: Scene) -> Iterator[Finding]:
+    for name in _FORMER:
+        path = os.path.join(scene.places.home, name)
+        if os.path.lexists(path):
+            yield Finding("Server", "stale file", NOTE, f"{path}: of an earlier Stigmer, not used; it may be removed")
+
+
+def _port(scene: Scene, name: str, number: int) -> Finding:
+    owner = ports.port_owner(number)
+    if owner is None:
+        free = ports.is_free(number)
+        if free and scene.supervisor and scene.state.get("state") == "running":
+            return Finding("Ports", name, WARNING, f"{number}: nobody listens, and the server runs")
+        return Finding(
+            "Ports", name, OK if free else PROBLEM, f"{number}: {'free' if free else 'taken, owner unknown'}"
+        )
+    whose = f"{number}: {owner.name} (pid {owner.pid})" if owner.pid else f"{number}: {owner.name}"
+    if scene.supervisor and _is_ours(scene, owner.pid):
+        return Finding("Ports", name, OK, f"{whose}, ours")
+    remedy = f"stop it, or move ours: `stigmer config set ports.{name} NUMBER`"
+    return Finding("Ports", name, PROBLEM, f"{whose}, not ours", remedy)
+
+
+def _is_ours(scene: Scene, pid: int) -> bool:
+    groups = {service.get("pid") for service in _listed(scene)}
+    try:
+        return pid in groups or os.getpgid(pid) in groups
+    except OSError:
+        return False
+
+
+def _listed(scene: Scene) -> tuple[Mapping[str, Any], ...]:
+    services = scene.state.get("services", ())
+    return tuple(each for each in services if isinstance(each, dict)) if isinstance(services, list) else ()
+
+
+def _running_ports(scene: Scene) -> dict[str, int]:
+    known = scene.state.get("ports", {}) if scene.supervisor else {}
+    return {str(name): int(number) for name, number in known.items()} if isinstance(known, dict) else {}
+
+
+def _ask_temporal(address: str) -> str:
+    """Say why Temporal does not serve, empty when it does."""
+    probe = readiness.Probe(parse_address(address), readiness.temporal("default", "doctor"), time.monotonic())
+    deadline = time.monotonic() + _PATIENCE
+    try:
+        while (now := time.monotonic()) < deadline:
+            if probe.turn(now):
+                return ""
+            waiting = select.poll()
+            if probe.channel:
+                waiting.register(probe.channel.fileno(), probe.channel.wanted)
+            waiting.poll(max(1, int((min(probe.due, deadline) - time.monotonic()) * 1000)))
+        return probe.lacking
+    finally:
+        probe.close()
