@@ -20,15 +20,10 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse_address(text: str, default_port: int) -> Address:
-    """Read `host`, `host:port` or `[address]:port`; raise ValueError when it is none of them."""
-    host, colon, port = text.rpartition(":")
-    if not colon or (host.count(":") and not host.endswith("]")):
-        host, port = text, str(default_port)
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is not host:port")
-    return Address(host, int(port))
+def parse_address(text: str) -> Address:
+    """Read `host:port` or `[host]:port`, which has been found to be one."""
+    host, _, port = text.rpartition(":")
+    return Address(host.removeprefix("[").removesuffix("]"), int(port))
 
 
 class Channel:
@@ -40,6 +35,7 @@ class Channel:
         family, kind, _, _, place = socket.getaddrinfo(address.host.encode(), address.port, type=socket.SOCK_STREAM)[0]
         self._socket = socket.socket(family, kind)
         self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small questions must not wait for company
         self._connected = False
         try:
             self._socket.connect_ex(place)

@@ -44,6 +44,11 @@ def supervisor(instance: Instance) -> int:
     return locks.holder(instance.lock)
 
 
+def warden(instance: Instance) -> int:
+    """Give the pid of the living warden, 0 when there is none."""
+    return locks.holder(instance.warden_lock)
+
+
 def read_state(instance: Instance) -> State:
     """Read what a supervisor wrote last, empty when there is nothing whole."""
     with contextlib.suppress(OSError, ValueError), open(instance.state, encoding="utf-8") as stream:

@@ -27,6 +27,7 @@ def compose(
         **supervisor,
         "state": DEGRADED if is_degraded(state) else state.stage,
         "version": launch.version,
+        "failed": state.failed,
         "installed": launch.installed,
         "token": launch.token,
         "ports": dict(launch.ports),

@@ -1,0 +1,148 @@
+"""Before anything starts: settings, key, ports and components, found out and checked, and joined into a launch.
+
+What can be refused is refused here, while nothing runs yet and a person may still be at the terminal.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+
+from stigmer_launcher import preflight
+from stigmer_launcher.addresses import external_address, ports_of
+from stigmer_launcher.channel import Address, parse_address
+from stigmer_launcher.config import read_config, write_first
+from stigmer_launcher.environment import command_of, variables
+from stigmer_launcher.errors import PortError
+from stigmer_launcher.instance import Instance, living_state, members, read_state
+from stigmer_launcher.inventory import read_keg
+from stigmer_launcher.launch import Launch, Proof, ServiceLaunch
+from stigmer_launcher.leftovers import TOKEN, is_alive
+from stigmer_launcher.lifecycle import Plan
+from stigmer_launcher.llm import ask_terminal, find_llm, require_key
+from stigmer_launcher.materialise import Installed, materialise
+from stigmer_launcher.payload import Component
+from stigmer_launcher.places import Places, find_libexec
+from stigmer_launcher.ports import is_free, port_owner
+
+LOOPBACK = "127.0.0.1"
+
+Report = Callable[[str], None]
+
+
+def libexec(environ: Mapping[str, str]) -> str:
+    """Find the keg's libexec of the launcher that runs now."""
+    return find_libexec(environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))
+
+
+def prepare(
+    environ: Mapping[str, str], places: Places, ports: Mapping[str, int], report: Report
+) -> tuple[Launch, bool]:
+    """Check everything; give what is to run, and whether components were made. Any LauncherError: nothing runs then."""
+    config = read_config(places.config)
+    llm = find_llm(environ, config)
+    llm = require_key(llm, ask_terminal(llm))
+    keg = libexec(environ)
+    payload = read_keg(keg).payload
+    external = {part.name: external_address(part, config, environ) for part in payload.components}
+    numbers = ports_of(payload, config, ports)
+    instance = Instance(places.run)
+    if not any(is_alive(member) for member in members(read_state(instance))):
+        require_free(ours(payload.components, numbers, external))
+    installed = materialise(keg, places, report, in_use=_in_use(instance))
+    if write_first(places):
+        report(f"Created {places.config}")
+    temporal = next(filter(None, external.values()), "")
+    namespace = environ.get("TEMPORAL_NAMESPACE") or "default"
+    values = variables(places.home, numbers, temporal, namespace, llm, config)
+    token = os.urandom(16).hex()
+    services = tuple(
+        _service(component, installed, values, environ, external[component.name])
+        for component in installed.payload.components
+    )
+    _make_directories(places, services)
+    launch = Launch(
+        version=installed.payload.version,
+        installed=installed.id,
+        directory=places.home,
+        run=places.run,
+        logs=places.logs,
+        token=token,
+        ports=ours(installed.payload.components, numbers, external),
+        temporal=values["temporal.address"],
+        secrets=tuple(filter(None, (llm.api_key,))),
+        services=tuple(_marked(service, token) for service in services),
+    )
+    return launch, installed.made
+
+
+def ours(components: Iterable[Component], numbers: Mapping[str, int], external: Mapping[str, str]) -> dict[str, int]:
+    """Give the ports that services of ours will listen on."""
+    managed = [component for component in components if not external[component.name]]
+    return {name: numbers[name] for component in managed for name, _ in component.ports}
+
+
+def require_free(ports: Mapping[str, int]) -> None:
+    """Raise PortError when somebody listens on a port of ours; it names who."""
+    for name, number in ports.items():
+        if is_free(number):
+            continue
+        owner = port_owner(number)
+        by = f" by {owner.name}" + (f" (process {owner.pid})" if owner.pid else "") if owner else ""
+        raise PortError(
+            f"port {number} ({name}) is taken{by}",
+            f"stop that process, or use another port: `stigmer server --port {name}=NUMBER`, for good with "
+            f"`stigmer config set ports.{name} NUMBER`",
+        )
+
+
+def _in_use(instance: Instance) -> tuple[str, ...]:
+    """Name the version a running supervisor uses: it must stay."""
+    return tuple(filter(None, (living_state(instance).get("installed", ""),)))
+
+
+def _service(
+    component: Component,
+    installed: Installed,
+    values: Mapping[str, str],
+    environ: Mapping[str, str],
+    external: str,
+) -> ServiceLaunch:
+    names = installed.payload.inherit
+    command = command_of(component, installed.directory, values, names, environ)
+    plan = Plan(
+        component.name,
+        component.needs,
+        component.stop_order,
+        component.grace,
+        component.readiness.seconds,
+        managed=not external,
+    )
+    port = int(values[f"port.{component.ports[0][0]}"]) if component.ports else 0
+    proof = _proof(component, installed, values, external)
+    return ServiceLaunch(plan, component.version, command.argv, command.env, port, proof)
+
+
+def _proof(component: Component, installed: Installed, values: Mapping[str, str], external: str) -> Proof:
+    """Say how a component proves itself: at its own port, or where Temporal is."""
+    ready = component.readiness
+    address = Address(LOOPBACK, int(values[f"port.{ready.port}"]))
+    if external or ready.kind == "pollers":
+        address = parse_address(values["temporal.address"])
+    everybodys = tuple(queue for part in installed.payload.components for queue in part.readiness.queues)
+    queues = ready.queues if ready.kind == "pollers" else everybodys[:1] or ("stigmer",)
+    return Proof(ready.kind, address, values["temporal.namespace"], queues)
+
+
+def _marked(service: ServiceLaunch, token: str) -> ServiceLaunch:
+    return service._replace(environment={**service.environment, TOKEN: token})
+
+
+def _make_directories(places: Places, services: Iterable[ServiceLaunch]) -> None:
+    """Make the directories for logs, and for every file below the home that a service is told of."""
+    told = (text for service in services for text in (*service.command[1:], *service.environment.values()))
+    inside = {os.path.dirname(text) for text in told if text.startswith(places.home + os.sep)}
+    for directory in (places.logs, *sorted(inside)):
+        try:
+            os.makedirs(directory, 0o700, exist_ok=True)
+        except OSError as error:
+            raise preflight.explain(error, directory) from error

@@ -1,0 +1,212 @@
+"""Services for tests of the launcher, as one program: `fake_services.py ROLE [name=value]…`.
+
+They speak what the launcher asks: HTTP/2 with gRPC messages (RFC 9113; the answers are constant header blocks), Temporal's
+health and task queues, and one unary call. Run by an interpreter of their own; nothing here imports the launcher.
+
+    FakeTemporal port=N                 health, and pollers that connected with `POLL pid@host queue…`
+    FakeServer port=N state=FILE        a handshake; appends a line to FILE at each start; answers the smoke call
+    FakeWorker temporal=N queues=a,b    polls the queues
+    FakeProgram                         sleeps
+
+Misbehaviour, for every role: exit=CODE after=SECONDS, term=ignore, forks=1 (a child in the group and one that escapes
+into a session of its own), megabytes=N (of output), slow=SECONDS before it serves, says=TEXT, unready=1.
+"""
+
+import json
+import os
+import signal
+import socket
+import socketserver
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+
+SETTINGS, HEADERS, DATA = 4, 1, 0
+END_STREAM, END_HEADERS, ACK = 1, 4, 1
+OK_HEADERS = b"\x88"  # :status 200, of the static table
+OK_TRAILERS = b"\x00\x0bgrpc-status\x010"
+REFUSED_TRAILERS = b"\x88\x00\x0bgrpc-status\x0214"
+
+
+def frame(kind: int, flags: int, stream: int, body: bytes = b"") -> bytes:
+    return len(body).to_bytes(3, "big") + struct.pack(">BBI", kind, flags, stream) + body
+
+
+def field(number: int, value: bytes) -> bytes:
+    assert len(value) < 16384
+    size = bytes((len(value),)) if len(value) < 128 else bytes((len(value) & 0x7F | 0x80, len(value) >> 7))
+    return bytes((number << 3 | 2,)) + size + value
+
+
+def varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*encoded, value))
+
+
+class Connection(socketserver.StreamRequestHandler):
+    """One connection of an HTTP/2 client, or of a fake worker."""
+
+    disable_nagle_algorithm = True
+    server: "FakeService"
+
+    def handle(self) -> None:
+        """Serve a client, or keep a worker."""
+        try:
+            first = self.rfile.read(4)
+            if first == b"POLL":
+                self.keep_poller(self.rfile.readline().decode().split())
+            elif first == b"PRI ":
+                self.rfile.read(20)
+                self.serve()
+        except (OSError, struct.error, IndexError):
+            return
+
+    def keep_poller(self, words: list[str]) -> None:
+        """Count a worker among the pollers for as long as it stays."""
+        identity, *queues = words
+        for queue in queues:
+            self.server.pollers.append((queue, identity, time.time()))
+        self.rfile.read(1)
+        self.server.pollers = [poller for poller in self.server.pollers if poller[1] != identity]
+
+    def serve(self) -> None:
+        """Speak HTTP/2: read whole requests and answer each."""
+        self.wfile.write(frame(SETTINGS, 0, 0))
+        paths: dict[int, bytes] = {}
+        while head := self.rfile.read(9):
+            size, kind, flags = int.from_bytes(head[:3], "big"), head[3], head[4]
+            stream = int.from_bytes(head[5:9], "big")
+            body = self.rfile.read(size)
+            if kind == HEADERS:
+                paths[stream] = body
+            elif kind == DATA and flags & END_STREAM:
+                self.answer(stream, paths.pop(stream), body[5:])
+
+    def answer(self, stream: int, headers: bytes, message: bytes) -> None:
+        """Send a reply, or a refusal."""
+        reply = self.server.reply(headers, message)
+        if reply is None:
+            self.wfile.write(frame(HEADERS, END_HEADERS | END_STREAM, stream, REFUSED_TRAILERS))
+            return
+        framed = b"\0" + struct.pack(">I", len(reply)) + reply
+        self.wfile.write(
+            frame(HEADERS, END_HEADERS, stream, OK_HEADERS)
+            + frame(DATA, 0, stream, framed)
+            + frame(HEADERS, END_HEADERS | END_STREAM, stream, OK_TRAILERS)
+        )
+
+
+class FakeService(socketserver.ThreadingTCPServer):
+    """A server on loopback that never waits for its connections when it goes."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, port: int) -> None:
+        self.pollers: list[tuple[str, str, float]] = []
+        super().__init__(("127.0.0.1", port), Connection)
+
+    def reply(self, headers: bytes, message: bytes) -> bytes | None:
+        """Give the message that answers a request, or None to refuse it."""
+        raise NotImplementedError
+
+
+class FakeTemporal(FakeService):
+    """Serves, and knows who polls which queue."""
+
+    def reply(self, headers: bytes, message: bytes) -> bytes | None:
+        """Report health, or the pollers of a queue."""
+        if b"Health/Check" in headers:
+            return b"\x08\x01"
+        if b"DescribeTaskQueue" not in headers:
+            return None
+        found = b""
+        for queue, identity, seen in tuple(self.pollers):
+            if field(1, queue.encode()) in message:
+                found += field(1, field(1, b"\x08" + varint(int(seen))) + field(2, identity.encode()))
+        return found
+
+
+class FakeServer(FakeService):
+    """Answers the smoke call with the text it got and the way it went."""
+
+    def reply(self, headers: bytes, message: bytes) -> bytes | None:
+        """Give the text back."""
+        if b"/Run" not in headers:
+            return None
+        asked = json.loads(message[2:] if message[1] < 128 else message[3:])
+        answer = {"message": asked["message"], "execution": "fake-1", "path": ["stigmer-server", "agent-runner"]}
+        return field(1, json.dumps(answer).encode())
+
+
+def work(temporal: int, queues: list[str]) -> None:
+    """Poll the queues as a worker does: for ever, and again when Temporal was away."""
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", temporal)) as connection:
+                connection.sendall(f"POLL {os.getpid()}@fake {' '.join(queues)}\n".encode())
+                connection.recv(1)
+        except OSError:
+            pass
+        time.sleep(0.02)
+
+
+def misbehave(options: dict[str, str]) -> None:
+    """Do what the options ask for beside serving."""
+    if text := options.get("says"):
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    if options.get("forks"):
+        for escapes in (False, True):
+            if os.fork() == 0:
+                if escapes:
+                    os.setsid()
+                    if os.fork():
+                        os._exit(0)
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                time.sleep(600)
+    megabytes = int(options.get("megabytes", "0"))
+    line = "x" * 99 + "\n"
+    for _ in range(megabytes):
+        sys.stdout.write(line * 10486)
+    sys.stdout.flush()
+    time.sleep(float(options.get("slow", "0")))
+
+
+def exit_later(options: dict[str, str]) -> None:
+    time.sleep(float(options.get("after", "0")))
+    os._exit(int(options["exit"]))
+
+
+def main(role: str, options: dict[str, str]) -> None:
+    graceful = signal.SIG_IGN if options.get("term") == "ignore" else lambda *_: os._exit(0)
+    signal.signal(signal.SIGTERM, graceful)
+    if "exit" in options and not float(options.get("after", "0")):
+        misbehave(options)
+        sys.exit(int(options["exit"]))
+    misbehave(options)
+    if "exit" in options:
+        threading.Thread(target=exit_later, args=(options,), daemon=True).start()
+    if options.get("unready"):
+        time.sleep(600)
+    if role == "FakeTemporal":
+        FakeTemporal(int(options["port"])).serve_forever()
+    elif role == "FakeServer":
+        if path := options.get("state"):
+            with Path(path).open("a", encoding="utf-8") as stream:
+                stream.write(f"started {os.getpid()}\n")
+        FakeServer(int(options["port"])).serve_forever()
+    elif role == "FakeWorker":
+        work(int(options["temporal"]), options["queues"].split(","))
+    while True:
+        time.sleep(600)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], dict(argument.split("=", 1) for argument in sys.argv[2:]))

@@ -1,0 +1,197 @@
+"""A stack of fake services in a small keg, and the launcher run over it as a user runs it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stigmer_launcher.payload import Readiness
+from support.launcher_payloads import Part, build_libexec, launcher_environment, part
+
+PROGRAM = (Path(__file__).parent / "fake_services.py").read_text(encoding="utf-8")
+LAUNCHER = Path(__file__).parents[2] / "launcher"
+NAMES = ("temporal", "stigmer-server", "workflow-runner", "agent-runner")
+_SECONDS = 30.0
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports that nobody uses just now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour: str) -> tuple[Part, ...]:
+    """Make the four services of Stigmer; `agent_runner="exit=1 after=2"` lets one misbehave."""
+
+    def fake(name: str, role: str, *arguments: str, **fields: Any) -> Part:
+        asked = tuple(misbehaviour.get(name.replace("-", "_"), "").split())
+        return part(name, program=PROGRAM, arguments=(role, *arguments, *asked), grace=grace, **fields)
+
+    temporal, server = free_ports(2)
+    queues = ("workflow_execution_runner", "zigflow_execution")
+    return (
+        fake(
+            "temporal",
+            "FakeTemporal",
+            "port={port.temporal}",
+            ports=(("temporal", temporal),),
+            readiness=Readiness("temporal", "temporal", seconds),
+            stop_order=1,
+            override="STIGMER_TEMPORAL_BIN",
+            external="TEMPORAL_SERVICE_ADDRESS",
+        ),
+        fake(
+            "stigmer-server",
+            "FakeServer",
+            "port={port.server}",
+            "state={home}/stigmer.db",
+            ports=(("server", server),),
+            readiness=Readiness("grpc", "server", seconds),
+            stop_order=2,
+        ),
+        fake(
+            "workflow-runner",
+            "FakeWorker",
+            "temporal={port.temporal}",
+            f"queues={','.join(queues)}",
+            needs=("temporal",),
+            readiness=Readiness("pollers", "temporal", seconds, queues),
+            stop_order=4,
+        ),
+        fake(
+            "agent-runner",
+            "FakeWorker",
+            "temporal={port.temporal}",
+            "queues=agent_execution_runner",
+            needs=("temporal",),
+            readiness=Readiness("pollers", "temporal", seconds, ("agent_execution_runner",)),
+            stop_order=3,
+            environment=(("STIGMER_LLM_API_KEY", "{llm.api_key}"),),
+        ),
+    )
+
+
+class Done(NamedTuple):
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Stigmer:
+    """The launcher over one keg and one home, run from the checkout."""
+
+    def __init__(
+        self, libexec: Path, home: Path, *, launcher: Path = LAUNCHER, environment: Mapping[str, str] = {}
+    ) -> None:
+        self.home = home
+        self.environment = {
+            **launcher_environment(libexec, home),
+            "PYTHONPATH": os.fspath(launcher),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **environment,
+        }
+
+    def popen(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
+        """Run a command without waiting for it."""
+        command = [sys.executable, "-S", "-m", "stigmer_launcher", *arguments]
+        pipe = subprocess.PIPE
+        given = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "text": True, "cwd": "/", **more}
+        return subprocess.Popen(command, env=self.environment, **given)
+
+    def __call__(self, *arguments: str, seconds: float = 60.0) -> Done:
+        """Run a command to its end."""
+        process = self.popen(*arguments)
+        out, err = process.communicate(timeout=seconds)
+        return Done(process.returncode, out, err)
+
+    def started(self) -> None:
+        """Start the server, which must succeed."""
+        done = self("server")
+        assert done.code == 0, f"{done.out}\n{done.err}\n{self.log('supervisor')}"
+
+    def status(self) -> dict[str, Any]:
+        """Give the status as programs read it."""
+        status: dict[str, Any] = json.loads(self("server", "status", "--json").out)
+        return status
+
+    def pid(self, service: str) -> int:
+        """Give a service's pid, 0 when it has none."""
+        return next((each["pid"] for each in self.status()["services"] if each["name"] == service), 0)
+
+    def log(self, service: str) -> str:
+        """Give a log's text."""
+        path = self.home / "logs" / f"{service}.log"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def processes(self) -> list[int]:
+        """List every living process that carries this home in its environment, the tests' own aside."""
+        mark = f"STIGMER_HOME={self.home}".encode()
+        return [pid for pid in _pids() if mark in _environ(pid)] + self.services()
+
+    def services(self) -> list[int]:
+        """List every living process that a supervisor of this home has started, wherever it escaped to."""
+        state = self.home / "run" / "state.json"
+        token = json.loads(state.read_text(encoding="utf-8"))["token"] if state.exists() else ""
+        mark = f"STIGMER_RUN={token}".encode()
+        return [pid for pid in _pids() if token and mark in _environ(pid)]
+
+
+@contextlib.contextmanager
+def stigmer(tmp_path: Path, parts: tuple[Part, ...] | None = None, **environment: str) -> Iterator[Stigmer]:
+    """Give a launcher over a fake stack; whatever still runs at the end is stopped."""
+    libexec = build_libexec(tmp_path / "keg", fake_stack() if parts is None else parts)
+    launcher = Stigmer(libexec, tmp_path / "home", environment=environment)
+    try:
+        yield launcher
+    finally:
+        end(launcher)
+
+
+def end(launcher: Stigmer) -> None:
+    """Stop a launcher's server, and kill what does not stop."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        launcher("server", "stop", seconds=30)
+    for pid in launcher.processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def eventually(holds: Any, what: str, seconds: float = 20.0) -> Any:
+    """Wait until `holds()` is true and give it; fail saying what was awaited."""
+    deadline = time.monotonic() + seconds
+    while not (value := holds()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+    return value
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process lives, and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]  # noqa: PTH208 - names are wanted
+
+
+def _environ(pid: int) -> list[bytes]:
+    try:
+        environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+    return environ if is_running(pid) else []
