@@ -6,6 +6,9 @@ Escapes are those of Ruby's double-quoted literals (https://docs.ruby-lang.org/e
 _NAMED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
+_LONG = 4  # what `Style/WordArray` of Homebrew calls long
+
+
 def quote(text: str) -> str:
     r"""Give a double-quoted Ruby literal whose value is `text`.
 
@@ -13,7 +16,7 @@ def quote(text: str) -> str:
     Raise ValueError for half a surrogate pair, which no Ruby string in UTF-8 can hold.
     """
     text.encode("utf-8")
-    following = text[1:] + " "
+    following = (text + " ")[1:]
     return '"' + "".join(_escape(*pair) for pair in zip(text, following, strict=True)) + '"'
 
 
@@ -27,6 +30,8 @@ def _escape(character: str, following: str) -> str:
 
 def quote_words(words: tuple[str, ...]) -> str:
     """Give an array literal of strings: `%w[…]` where every word is plain, as Ruby's style asks, else quoted ones."""
-    if len(words) > 1 and all(word.replace("-", "").replace("_", "").isalnum() and word.isascii() for word in words):
+    if len(words) >= _LONG and all(
+        word.replace("-", "").replace("_", "").isalnum() and word.isascii() for word in words
+    ):
         return f"%w[{' '.join(words)}]"
     return f"[{', '.join(quote(word) for word in words)}]"

@@ -1,0 +1,174 @@
+"""Archives: the same bytes for the same members, and nothing unpacked where it does not belong."""
+
+import gzip
+import io
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import ArchiveError
+from stigmer_packaging.tools.archive import Member, unpack_archive, write_archive
+
+EPOCH = 1_767_225_600
+
+
+def members_below(folder: Path, text: str = "content") -> list[Member]:
+    """Write two files and name four members, not in order."""
+    folder.mkdir()
+    for name in ("tool", "note"):
+        (folder / name).write_text(text, encoding="utf-8")
+    return [
+        Member("keg/1.0/bin/tool", folder / "tool", executable=True),
+        Member("keg/1.0/alias", link="bin/tool"),
+        Member("keg/1.0/bin/note", folder / "note"),
+        Member("keg/1.0/bin"),
+        Member("keg/1.0"),
+    ]
+
+
+def crafted(path: Path, *entries: tarfile.TarInfo) -> Path:
+    """Write an archive of any members, as somebody else might."""
+    with tarfile.open(path, "w:gz") as tar:
+        for entry in entries:
+            tar.addfile(entry, io.BytesIO(b"x" * entry.size))
+    return path
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int = 0o644) -> tarfile.TarInfo:
+    """Make a header; a regular file has one byte."""
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode = kind, link, mode
+    info.size = 1 if kind == tarfile.REGTYPE else 0
+    return info
+
+
+def test_equal_members_give_equal_bytes_whatever_their_order_times_and_modes_on_disk(tmp_path: Path) -> None:
+    first, second = members_below(tmp_path / "a"), members_below(tmp_path / "b")
+    os.utime(tmp_path / "b" / "tool", (1, 1))
+    (tmp_path / "b" / "tool").chmod(0o700)
+    write_archive(tmp_path / "a.tar.gz", first, mtime=EPOCH)
+    write_archive(tmp_path / "b.tar.gz", reversed(second), mtime=EPOCH)
+    assert (tmp_path / "a.tar.gz").read_bytes() == (tmp_path / "b.tar.gz").read_bytes()
+
+
+def test_other_content_gives_other_bytes(tmp_path: Path) -> None:
+    write_archive(tmp_path / "a.tar.gz", members_below(tmp_path / "a"), mtime=EPOCH)
+    write_archive(tmp_path / "b.tar.gz", members_below(tmp_path / "b", "Content"), mtime=EPOCH)
+    assert (tmp_path / "a.tar.gz").read_bytes() != (tmp_path / "b.tar.gz").read_bytes()
+
+
+def test_the_gzip_header_has_no_name_and_no_time_and_says_best_compression(tmp_path: Path) -> None:
+    """RFC 1952: magic, deflate, no flags, time 0, XFL 2."""
+    write_archive(tmp_path / "a.tar.gz", members_below(tmp_path / "a"), mtime=EPOCH)
+    assert (tmp_path / "a.tar.gz").read_bytes()[:9] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02"
+
+
+def test_members_are_sorted_after_their_directories_and_belong_to_nobody(tmp_path: Path) -> None:
+    write_archive(tmp_path / "a.tar.gz", members_below(tmp_path / "a"), mtime=EPOCH)
+    with tarfile.open(tmp_path / "a.tar.gz") as tar:
+        found = tar.getmembers()
+    assert [(info.name, oct(info.mode)) for info in found] == [
+        ("keg/1.0", "0o755"),
+        ("keg/1.0/alias", "0o777"),
+        ("keg/1.0/bin", "0o755"),
+        ("keg/1.0/bin/note", "0o644"),
+        ("keg/1.0/bin/tool", "0o755"),
+    ]
+    assert {(info.uid, info.gid, info.uname, info.gname, info.mtime) for info in found} == {(0, 0, "", "", EPOCH)}
+
+
+def test_the_first_name_in_the_archive_is_the_keg_with_a_slash(tmp_path: Path) -> None:
+    """A local install of brew reads name and version from these bytes."""
+    write_archive(tmp_path / "a.tar.gz", members_below(tmp_path / "a"), mtime=EPOCH)
+    assert gzip.decompress((tmp_path / "a.tar.gz").read_bytes()).startswith(b"keg/1.0/\0")
+
+
+def test_a_name_too_long_for_ustar_survives(tmp_path: Path) -> None:
+    name = "keg/" + "x" * 150
+    (tmp_path / "file").write_text("long", encoding="utf-8")
+    write_archive(tmp_path / "a.tar.gz", [Member(name, tmp_path / "file")], mtime=EPOCH)
+    unpack_archive(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert (tmp_path / "out" / name).read_text(encoding="utf-8") == "long"
+
+
+def test_unpacking_gives_what_was_packed(tmp_path: Path) -> None:
+    write_archive(tmp_path / "a.tar.gz", members_below(tmp_path / "a"), mtime=EPOCH)
+    keg = tmp_path / "out/keg/1.0"
+    unpack_archive(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert (keg / "alias").read_text(encoding="utf-8") == "content"
+    assert (keg / "alias").readlink() == Path("bin/tool")
+    assert [oct((keg / "bin" / name).stat().st_mode & 0o7777) for name in ("tool", "note")] == ["0o755", "0o644"]
+
+
+def test_unpacking_drops_setuid_and_the_write_permission_of_others(tmp_path: Path) -> None:
+    archive = crafted(tmp_path / "a.tar.gz", entry("keg/tool", mode=0o6777))
+    unpack_archive(archive, tmp_path / "out")
+    assert (tmp_path / "out/keg/tool").stat().st_mode & 0o7777 == 0o755
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [entry("/etc/passwd")],
+        [entry("keg/../../passwd")],
+        [entry("keg/link", tarfile.SYMTYPE, "/etc")],
+        [entry("keg/link", tarfile.SYMTYPE, "../../etc")],
+        [entry("keg/bin", tarfile.SYMTYPE, "other"), entry("keg/other", tarfile.DIRTYPE), entry("keg/bin/tool")],
+        [entry("keg/tool", tarfile.SYMTYPE, "other"), entry("keg/tool")],
+        [entry("keg/pipe", tarfile.FIFOTYPE)],
+        [entry("keg/disk", tarfile.BLKTYPE)],
+        [entry("keg/tool"), entry("keg/hard", tarfile.LNKTYPE, "keg/tool")],
+    ],
+    ids=[
+        "absolute",
+        "escaping",
+        "absolute link",
+        "escaping link",
+        "through a link",
+        "over a link",
+        "pipe",
+        "device",
+        "hard link",
+    ],
+)
+def test_what_must_not_be_unpacked_is_refused(tmp_path: Path, entries: list[tarfile.TarInfo]) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ArchiveError):
+        unpack_archive(crafted(tmp_path / "a.tar.gz", *entries), tmp_path / "out")
+    assert list(tmp_path.glob("passwd")) == []
+
+
+def flip(position: int) -> Callable[[bytes], bytes]:
+    """Give a function that flips one bit at a position."""
+
+    def change(content: bytes) -> bytes:
+        changed = bytearray(content)
+        changed[position] ^= 1
+        return bytes(changed)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip(0),
+        flip(60),
+        flip(-6),
+        flip(-2),
+        lambda content: content[:-20],
+        lambda content: content[: len(content) // 2],
+        lambda _: b"",
+    ],
+    ids=["magic", "content", "checksum", "size", "end cut off", "half", "empty"],
+)
+def test_a_damaged_archive_is_named_as_such(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    """The checksum at gzip's very end is read too, which tarfile alone does not do."""
+    archive = tmp_path / "a.tar.gz"
+    write_archive(archive, members_below(tmp_path / "a", "content" * 1000), mtime=EPOCH)
+    archive.write_bytes(damage(archive.read_bytes()))
+    with pytest.raises(ArchiveError, match=r"a\.tar\.gz is damaged"):
+        unpack_archive(archive, tmp_path / "out")

@@ -1,0 +1,258 @@
+"""The keg's tree: what is in it, what brew and the launcher find there, and what cannot become one."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.payload import parse_payload
+from stigmer_packaging.errors import KegError
+from stigmer_packaging.manifest_records import Manifest
+from stigmer_packaging.naming import Target, parse_target
+from stigmer_packaging.receipt import BuildHost, render_receipt, tap_name
+from stigmer_packaging.records import Keg
+from stigmer_packaging.stages.assemble import KegParts, assemble_keg
+from stigmer_packaging.workspace import Workspace, scan_files
+from support.keg_standin import (
+    EPOCH,
+    HOST,
+    TARGET,
+    quiet,
+    standin_manifest,
+    standin_parts,
+    standin_service,
+)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace", tmp_path / "cache")
+
+
+@pytest.fixture
+def parts(workspace: Workspace, tmp_path: Path) -> KegParts:
+    return standin_parts(workspace, tmp_path / "documents")
+
+
+def assemble(
+    workspace: Workspace,
+    parts: KegParts,
+    *,
+    manifest: Manifest | None = None,
+    target: Target = TARGET,
+    report: Callable[[str], None] = quiet,
+) -> Keg:
+    """Assemble with the stand-in's manifest and host."""
+    chosen = manifest or standin_manifest()
+    return assemble_keg(chosen, target, parts, host=HOST, source_date_epoch=EPOCH, workspace=workspace, report=report)
+
+
+def test_the_keg_holds_the_command_the_launcher_the_components_and_what_brew_reads(
+    workspace: Workspace, parts: KegParts
+) -> None:
+    keg = assemble(workspace, parts)
+    assert [(file.path, oct(file.mode)) for file in keg.files] == [
+        (".brew/stigmer.rb", "0o644"),
+        ("INSTALL_RECEIPT.json", "0o644"),
+        ("LICENSE", "0o644"),
+        ("README.md", "0o644"),
+        ("libexec/SHA256SUMS", "0o644"),
+        ("libexec/components/agent-runner", "0o755"),
+        ("libexec/components/agent-runner.lib/libpython3.13.so", "0o644"),
+        ("libexec/components/stigmer-server", "0o755"),
+        ("libexec/components/temporal", "0o755"),
+        ("libexec/components/workflow-runner", "0o755"),
+        ("libexec/launcher/lib/library.so", "0o644"),
+        ("libexec/launcher/stigmer", "0o755"),
+        ("libexec/payload.json", "0o644"),
+    ]
+    assert keg.links == (("bin/stigmer", "../libexec/launcher/stigmer"),)
+    assert (workspace.path(keg.root) / "bin/stigmer").resolve().name == "stigmer"
+
+
+def test_the_launcher_reads_from_the_index_what_the_manifest_says(workspace: Workspace, parts: KegParts) -> None:
+    manifest = standin_manifest()
+    keg = assemble(workspace, parts)
+    libexec = workspace.path(keg.root) / "libexec"
+    payload = parse_payload((libexec / "payload.json").read_text(encoding="utf-8"))
+    assert (payload.name, payload.version, payload.target, payload.inherit) == (
+        "stigmer",
+        "2.0.0",
+        "linux-amd64",
+        manifest.inherit,
+    )
+    assert [part.name for part in payload.components] == [part.name for part in manifest.components]
+    temporal = payload.components[0]
+    assert dict(temporal.ports) == {"temporal": 7233, "temporal-ui": 8233}
+    assert temporal.environment == (("LOG_LEVEL", "info"),)
+    assert payload.smoke.method == manifest.smoke.method
+    for part in payload.components:
+        for file in part.files:
+            content = (libexec / "components" / file.path).read_bytes()
+            assert (len(content), hashlib.sha256(content).hexdigest()) == (file.size, file.sha256)
+
+
+def test_the_checksums_cover_every_file_but_those_brew_rewrites(workspace: Workspace, parts: KegParts) -> None:
+    keg = assemble(workspace, parts)
+    root = workspace.path(keg.root)
+    lines = (root / "libexec/SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    listed = {path: sha256 for sha256, _, path in (line.partition("  ") for line in lines)}
+    assert set(listed) == {file.path for file in keg.files} - {
+        "libexec/SHA256SUMS",
+        "INSTALL_RECEIPT.json",
+        ".brew/stigmer.rb",
+    }
+    assert all(file.sha256 == listed[file.path] for file in keg.files if file.path in listed)
+
+
+def test_the_receipt_has_exactly_the_fields_brew_writes(workspace: Workspace, parts: KegParts) -> None:
+    keg = assemble(workspace, parts)
+    receipt = json.loads((workspace.path(keg.root) / "INSTALL_RECEIPT.json").read_text(encoding="utf-8"))
+    assert receipt == {
+        "homebrew_version": "6.0.18",
+        "used_options": [],
+        "unused_options": [],
+        "built_as_bottle": True,
+        "poured_from_bottle": False,
+        "loaded_from_api": False,
+        "installed_on_request": True,
+        "changed_files": [],
+        "time": EPOCH,
+        "source_modified_time": EPOCH,
+        "compiler": "clang",
+        "aliases": [],
+        "runtime_dependencies": [],
+        "arch": "x86_64",
+        "source": {
+            "spec": "stable",
+            "versions": {"stable": "2.0.0", "head": None, "version_scheme": 0},
+            "path": "@@HOMEBREW_REPOSITORY@@/Library/Taps/stigmer/homebrew-tap/Formula/stigmer.rb",
+            "tap_git_head": None,
+            "tap": "stigmer/tap",
+        },
+        "built_on": {
+            "os": "Linux",
+            "os_version": "Debian GNU/Linux 12",
+            "cpu_family": "x86_64",
+            "glibc_version": "2.36",
+            "oldest_cpu_family": "core2",
+        },
+    }
+
+
+def test_a_receipt_for_a_mac_names_no_glibc() -> None:
+    product = replace(standin_manifest().product, tap="acme/homebrew-tools")
+    text = render_receipt(product, parse_target("darwin-arm64"), BuildHost("macOS 15"), source_date_epoch=EPOCH)
+    receipt = json.loads(text)
+    assert receipt["built_on"] == {"os": "Macintosh", "os_version": "macOS 15", "cpu_family": "arm64"}
+    assert (receipt["arch"], receipt["source"]["tap"]) == ("arm64", tap_name(product)) == ("arm64", "acme/tools")
+
+
+def test_the_keg_carries_the_formula_without_a_bottle_block(workspace: Workspace, parts: KegParts) -> None:
+    keg = assemble(workspace, parts)
+    text = (workspace.path(keg.root) / ".brew/stigmer.rb").read_text(encoding="utf-8")
+    assert "class Stigmer < Formula" in text
+    assert f'sha256 "{parts.source.sha256}"' in text
+    assert "bottle do" not in text
+
+
+@pytest.mark.parametrize(("mode", "becomes"), [(0o777, "0o755"), (0o4755, "0o755"), (0o700, "0o755")])
+def test_modes_are_normalised_and_the_artefact_keeps_its_own(
+    workspace: Workspace, parts: KegParts, mode: int, becomes: str
+) -> None:
+    artefact = workspace.path("artefacts/temporal/temporal")
+    artefact.chmod(mode)
+    keg = assemble(workspace, parts)
+    assert [oct(file.mode) for file in keg.files if file.path == "libexec/components/temporal"] == [becomes]
+    assert oct(artefact.stat().st_mode & 0o7777) == oct(mode)
+
+
+def test_two_components_that_own_the_same_path_are_an_error(workspace: Workspace, parts: KegParts) -> None:
+    service = standin_service(workspace, "temporal", {"temporal": "#!/bin/sh\n", "agent-runner": "mine too\n"})
+    clashing = replace(parts, services=(service, *parts.services[1:]))
+    with pytest.raises(KegError, match=r"components/agent-runner comes from temporal and from agent-runner"):
+        assemble(workspace, clashing)
+
+
+def test_a_file_below_another_components_file_is_an_error(workspace: Workspace, parts: KegParts) -> None:
+    service = standin_service(
+        workspace, "workflow-runner", {"workflow-runner": "#!/bin/sh\n", "temporal/below": "oops\n"}
+    )
+    services = tuple(service if part.component == "workflow-runner" else part for part in parts.services)
+    with pytest.raises(KegError, match="temporal/below of workflow-runner"):
+        assemble(workspace, replace(parts, services=services))
+
+
+def test_a_missing_component_is_named(workspace: Workspace, parts: KegParts) -> None:
+    with pytest.raises(KegError, match=r"there are temporal, stigmer-server, workflow-runner$"):
+        assemble(workspace, replace(parts, services=parts.services[:-1]))
+
+
+def test_a_part_for_another_platform_is_refused(workspace: Workspace, parts: KegParts) -> None:
+    foreign = replace(parts, launcher=replace(parts.launcher, target="darwin-arm64"))
+    with pytest.raises(KegError, match="a keg for linux-amd64 cannot hold parts for darwin-arm64"):
+        assemble(workspace, foreign)
+
+
+def test_a_link_in_a_component_is_refused_because_the_index_cannot_name_it(
+    workspace: Workspace, parts: KegParts
+) -> None:
+    workspace.path("artefacts/temporal/alias").symlink_to("temporal")
+    with pytest.raises(KegError, match="alias is a symbolic link"):
+        assemble(workspace, parts)
+
+
+def test_a_component_that_cannot_be_executed_is_refused(workspace: Workspace, parts: KegParts) -> None:
+    workspace.path("artefacts/temporal/temporal").chmod(0o644)
+    with pytest.raises(KegError, match="temporal is not executable"):
+        assemble(workspace, parts)
+
+
+def test_a_component_whose_entry_is_not_among_its_files_is_refused(workspace: Workspace, parts: KegParts) -> None:
+    lost = replace(parts.services[0], entry="elsewhere")
+    with pytest.raises(KegError, match="elsewhere is not among its files"):
+        assemble(workspace, replace(parts, services=(lost, *parts.services[1:])))
+
+
+def test_a_relative_link_in_the_launcher_is_kept(workspace: Workspace, parts: KegParts) -> None:
+    workspace.path("artefacts/launcher/lib/library.so.1").symlink_to("library.so")
+    keg = assemble(workspace, parts)
+    assert ("libexec/launcher/lib/library.so.1", "library.so") in keg.links
+
+
+@pytest.mark.parametrize("goal", ["/usr/lib/library.so", "../../../../library.so"])
+def test_a_link_that_leads_out_of_the_keg_is_refused(workspace: Workspace, parts: KegParts, goal: str) -> None:
+    workspace.path("artefacts/launcher/lib/library.so.1").symlink_to(goal)
+    with pytest.raises(KegError, match="leads out of the keg"):
+        assemble(workspace, parts)
+
+
+def test_the_same_parts_are_assembled_once_and_other_parts_anew(
+    workspace: Workspace, parts: KegParts, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    first = assemble(workspace, parts, report=said.append)
+    assert assemble(workspace, parts, report=said.append) == first
+    assert said == ["assembling the keg for linux-amd64"]
+    changed = standin_parts(workspace, tmp_path / "documents", twist="# changed")
+    assert assemble(workspace, changed, report=said.append) != first
+    assert len(said) == 2
+
+
+def test_a_damaged_keg_is_assembled_anew(workspace: Workspace, parts: KegParts) -> None:
+    first = assemble(workspace, parts)
+    (workspace.path(first.root) / "libexec/payload.json").write_text("{}", encoding="utf-8")
+    assert assemble(workspace, parts) == first
+    assert scan_files(workspace.path(first.root)) == first.files
+
+
+def test_a_failure_in_the_middle_leaves_the_former_keg_as_it_was(workspace: Workspace, parts: KegParts) -> None:
+    first = assemble(workspace, parts)
+    workspace.path("artefacts/agent-runner/agent-runner").unlink()
+    with pytest.raises(KegError, match="agent-runner is not a plain file"):
+        assemble(workspace, replace(parts, documents=parts.documents[:1]))
+    assert scan_files(workspace.path(first.root)) == first.files
+    assert list(workspace.path("staging").iterdir()) == []

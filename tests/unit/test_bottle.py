@@ -1,0 +1,132 @@
+"""Bottles and the source archive: named and packed as brew asks for them, the same bytes every time."""
+
+import gzip
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import ArchiveError
+from stigmer_packaging.records import Bottle, SourceArchive
+from stigmer_packaging.stages.bottle import make_bottle, make_source_archive
+from stigmer_packaging.tools import digest
+from stigmer_packaging.tools.cellar import pour
+from stigmer_packaging.workspace import Workspace, scan_files
+from support.keg_standin import EPOCH, TAG, StandIn, build_standin, quiet
+
+
+def pack(standin: StandIn, *, rebuild: int = 0, epoch: int = EPOCH) -> Bottle:
+    """Pack the stand-in's keg again."""
+    return make_bottle(
+        standin.keg, TAG, rebuild=rebuild, source_date_epoch=epoch, workspace=standin.workspace, report=quiet
+    )
+
+
+def pack_source(folder: Path, checkout: Path, paths: tuple[str, ...]) -> tuple[Workspace, SourceArchive]:
+    """Pack a source archive in a workspace of its own."""
+    workspace = Workspace(folder / "workspace", folder / "cache")
+    archive = make_source_archive(
+        ("stigmer", "2.0.0"), checkout, paths, source_date_epoch=EPOCH, workspace=workspace, report=quiet
+    )
+    return workspace, archive
+
+
+def test_a_bottle_is_named_with_a_single_dash_and_recorded_with_its_sha256(tmp_path: Path) -> None:
+    standin = build_standin(tmp_path)
+    assert standin.bottle.path == "dist/stigmer-2.0.0.x86_64_linux.bottle.tar.gz"
+    path = standin.workspace.path(standin.bottle.path)
+    assert (standin.bottle.size, standin.bottle.sha256) == (path.stat().st_size, digest.sha256_of(path))
+
+
+def test_two_bottles_of_equal_kegs_built_in_different_directories_are_identical(tmp_path: Path) -> None:
+    assert build_standin(tmp_path / "one").bottle == build_standin(tmp_path / "another directory").bottle
+
+
+def test_every_member_lies_below_name_and_version_which_is_the_first(tmp_path: Path) -> None:
+    standin = build_standin(tmp_path)
+    path = standin.workspace.path(standin.bottle.path)
+    assert gzip.decompress(path.read_bytes()).startswith(b"stigmer/2.0.0/\0")
+    with tarfile.open(path) as tar:
+        members = tar.getmembers()
+    names = [member.name for member in members]
+    assert names[0] == "stigmer/2.0.0"
+    assert all(name.startswith("stigmer/2.0.0/") for name in names[1:])
+    assert names == sorted(names, key=lambda name: name.split("/"))
+    assert {member.mtime for member in members} == {EPOCH}
+    assert not any(member.mode & 0o6022 for member in members if not member.issym())
+
+
+def test_a_rebuild_has_a_file_name_of_its_own(tmp_path: Path) -> None:
+    standin = build_standin(tmp_path)
+    assert pack(standin, rebuild=2).path == "dist/stigmer-2.0.0.x86_64_linux.bottle.2.tar.gz"
+
+
+def test_a_bottle_is_packed_once_for_the_same_keg_and_anew_for_another_time(tmp_path: Path) -> None:
+    standin = build_standin(tmp_path)
+    assert pack(standin) == standin.bottle
+    assert pack(standin, epoch=EPOCH + 1).sha256 != standin.bottle.sha256
+
+
+def test_a_damaged_bottle_is_packed_anew(tmp_path: Path) -> None:
+    standin = build_standin(tmp_path)
+    standin.workspace.path(standin.bottle.path).write_bytes(b"half")
+    assert pack(standin) == standin.bottle
+    assert digest.sha256_of(standin.workspace.path(standin.bottle.path)) == standin.bottle.sha256
+
+
+def test_a_keg_that_is_not_what_its_record_says_is_not_packed(tmp_path: Path) -> None:
+    standin = build_standin(tmp_path)
+    (standin.workspace.path(standin.keg.root) / "libexec/extra").touch()
+    with pytest.raises(ArchiveError, match="is not what its record says"):
+        pack(standin, rebuild=1)
+
+
+def test_a_poured_bottle_is_the_keg_linked_into_the_prefix_as_brew_does(tmp_path: Path) -> None:
+    standin = build_standin(tmp_path)
+    prefix = tmp_path / "prefix"
+    keg = pour(standin.workspace.path(standin.bottle.path), prefix, "stigmer", "2.0.0")
+    assert scan_files(keg) == standin.keg.files
+    assert (prefix / "bin/stigmer").readlink() == Path("../Cellar/stigmer/2.0.0/bin/stigmer")
+    assert (prefix / "opt/stigmer").readlink() == Path("../Cellar/stigmer/2.0.0")
+    assert (prefix / "bin/stigmer").resolve() == keg / "libexec/launcher/stigmer"
+
+
+def test_a_bottle_of_another_version_is_not_poured_for_this_one(tmp_path: Path) -> None:
+    standin = build_standin(tmp_path)
+    with pytest.raises(ArchiveError, match=r"does not hold the keg stigmer/2\.0\.1"):
+        pour(standin.workspace.path(standin.bottle.path), tmp_path / "prefix", "stigmer", "2.0.1")
+
+
+def test_the_source_archive_holds_the_named_files_below_name_and_version(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    (checkout / "scripts").mkdir(parents=True)
+    (checkout / "scripts/release").write_text("#!/bin/sh\n", encoding="utf-8")
+    (checkout / "scripts/release").chmod(0o775)
+    (checkout / "scripts/alias").symlink_to("release")
+    (checkout / "LICENSE").write_text("Apache\n", encoding="utf-8")
+    workspace, archive = pack_source(tmp_path, checkout, ("scripts/release", "scripts/alias", "LICENSE"))
+    assert archive.path == "dist/stigmer-2.0.0.tar.gz"
+    with tarfile.open(workspace.path(archive.path)) as tar:
+        assert [(info.name, oct(info.mode), info.linkname) for info in tar] == [
+            ("stigmer-2.0.0", "0o755", ""),
+            ("stigmer-2.0.0/LICENSE", "0o644", ""),
+            ("stigmer-2.0.0/scripts", "0o755", ""),
+            ("stigmer-2.0.0/scripts/alias", "0o777", "release"),
+            ("stigmer-2.0.0/scripts/release", "0o755", ""),
+        ]
+
+
+def test_the_source_archive_is_the_same_whatever_the_checkouts_folder_and_the_order_of_the_list(tmp_path: Path) -> None:
+    archives = []
+    for name, paths in (("one", ("a/x", "b")), ("two", ("b", "a/x"))):
+        checkout = tmp_path / name / "checkout"
+        (checkout / "a").mkdir(parents=True)
+        (checkout / "a/x").write_text("x", encoding="utf-8")
+        (checkout / "b").write_text("b", encoding="utf-8")
+        archives.append(pack_source(tmp_path / name, checkout, paths)[1].sha256)
+    assert archives[0] == archives[1]
+
+
+def test_a_file_missing_from_the_checkout_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="LICENSE belongs into the source archive"):
+        pack_source(tmp_path, tmp_path, ("LICENSE",))

@@ -1,0 +1,198 @@
+"""The formula: as its golden files have it, in brew's order, and never code from the manifest."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stigmer_packaging.bottle_tags import listing_order, parse_tag, plan_requirements
+from stigmer_packaging.errors import RecordError
+from stigmer_packaging.formula_text import FormulaValues, formula_values, render_formula
+from stigmer_packaging.records import Bottle, SourceArchive
+from stigmer_packaging.stages.formula import write_formula
+from stigmer_packaging.tools import digest
+from stigmer_packaging.workspace import Workspace
+from support.keg_standin import quiet, standin_manifest
+from support.ruby_reading import needs_ruby, read_literal, read_with_ruby
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+FOUR = (
+    ("x86_64_linux", "d" * 64),
+    ("sonoma", "b" * 64),
+    ("arm64_linux", "c" * 64),
+    ("arm64_sonoma", "a" * 64),
+)
+SOURCE = SourceArchive("dist/stigmer-2.0.0.tar.gz", 1, "e" * 64, "test")
+VALUES = formula_values(standin_manifest(), SOURCE.sha256)
+
+
+def bottle(tag: str, sha256: str, *, version: str = "2.0.0", rebuild: int = 0) -> Bottle:
+    """Make a bottle's record."""
+    return Bottle("stigmer", version, "linux-amd64", tag, rebuild, "dist/bottle", 1, sha256, "test")
+
+
+@pytest.mark.parametrize(
+    ("golden", "bottles", "rebuild"),
+    [
+        ("formula_four_bottles.rb", FOUR, 0),
+        ("formula_one_bottle.rb", FOUR[:1], 0),
+        ("formula_rebuilt.rb", FOUR[1:2] + FOUR[3:], 2),
+    ],
+)
+def test_the_formula_is_the_golden_one(golden: str, bottles: tuple[tuple[str, str], ...], rebuild: int) -> None:
+    assert render_formula(VALUES, bottles, rebuild) == (GOLDEN / golden).read_text(encoding="utf-8")
+
+
+@needs_ruby
+@pytest.mark.parametrize("golden", sorted(path.name for path in GOLDEN.glob("formula_*.rb")))
+def test_every_golden_formula_is_ruby(golden: str) -> None:
+    assert read_with_ruby((GOLDEN / golden).read_text(encoding="utf-8"))[0]["tree"] != "nil"
+
+
+def test_the_first_line_says_that_the_file_is_generated() -> None:
+    assert "generated" in render_formula(VALUES).splitlines()[0]
+
+
+def test_the_bottles_stand_in_brews_order_with_aligned_values() -> None:
+    block = re.findall(
+        r"^    sha256 cellar: :any_skip_relocation, (\w+): +(\S+)$", render_formula(VALUES, FOUR), re.MULTILINE
+    )
+    assert [tag for tag, _ in block] == ["arm64_sonoma", "sonoma", "arm64_linux", "x86_64_linux"]
+    columns = {line.rindex(' "') for line in render_formula(VALUES, FOUR).splitlines() if "cellar:" in line}
+    assert len(columns) == 1
+
+
+def test_newer_macs_come_before_older_ones() -> None:
+    """Brew takes the first bottle of the host's architecture that is not newer than the host."""
+    tags = ["sonoma", "arm64_sonoma", "arm64_tahoe", "x86_64_linux", "tahoe"]
+    assert sorted(tags, key=listing_order) == ["arm64_tahoe", "arm64_sonoma", "tahoe", "sonoma", "x86_64_linux"]
+
+
+@pytest.mark.parametrize("tag", ["arm64_linux_", "windows", "x86_64_sonoma", "arm64_", ""])
+def test_a_tag_brew_does_not_know_is_refused(tag: str) -> None:
+    with pytest.raises(ValueError, match="unknown bottle tag"):
+        parse_tag(tag)
+
+
+@pytest.mark.parametrize(
+    ("tags", "lines"),
+    [
+        ((), ()),
+        (("x86_64_linux",), ("depends_on arch: :x86_64", "depends_on :linux")),
+        (("arm64_sonoma",), ("depends_on arch: :arm64", "depends_on :macos", "depends_on macos: :sonoma")),
+        (("arm64_tahoe", "arm64_sonoma", "sonoma"), ("depends_on :macos", "depends_on macos: :sonoma")),
+        (("arm64_linux", "x86_64_linux"), ("depends_on :linux",)),
+        (("arm64_sonoma", "sonoma", "arm64_linux", "x86_64_linux"), ("depends_on macos: :sonoma",)),
+        (("arm64_sonoma", "arm64_linux"), ("depends_on arch: :arm64", "depends_on macos: :sonoma")),
+        (
+            ("arm64_sonoma", "x86_64_linux"),
+            (
+                "depends_on macos: :sonoma",
+                "",
+                "on_macos do",
+                "  depends_on arch: :arm64",
+                "end",
+                "",
+                "on_linux do",
+                "  depends_on arch: :x86_64",
+                "end",
+            ),
+        ),
+        (
+            ("arm64_sonoma", "sonoma", "x86_64_linux"),
+            ("depends_on macos: :sonoma", "", "on_linux do", "  depends_on arch: :x86_64", "end"),
+        ),
+    ],
+)
+def test_platforms_without_a_bottle_are_refused_by_a_requirement(tags: tuple[str, ...], lines: tuple[str, ...]) -> None:
+    assert plan_requirements(tags) == lines
+
+
+@pytest.mark.parametrize("name", ["Stigmer", "stigmer;puts", "2stigmer", "stigmer\n", "", "stigmer-", "a b"])
+def test_a_name_no_formula_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot name a formula"):
+        render_formula(replace(VALUES, name=name))
+
+
+@pytest.mark.parametrize("sha256", ["", "A" * 64, "a" * 63, '"; puts "'])
+def test_what_is_no_sha256_is_refused(sha256: str) -> None:
+    with pytest.raises(ValueError, match="is not a sha256"):
+        render_formula(replace(VALUES, sha256=sha256))
+    with pytest.raises(ValueError, match="is not a sha256"):
+        render_formula(VALUES, [("x86_64_linux", sha256)])
+
+
+HOSTILE = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    st.lists(
+        st.sampled_from(['"', "\\", "#", "{", "}", "$", "@", "`", "\n", "EOS", "end", "${name}", "]", " "]), min_size=1
+    ).map("".join),
+)
+VALUES_OF_ANY_TEXT = st.builds(
+    FormulaValues,
+    name=st.just("stigmer"),
+    description=HOSTILE,
+    homepage=HOSTILE,
+    license=HOSTILE,
+    url=HOSTILE,
+    sha256=st.just("e" * 64),
+    root_url=HOSTILE,
+    services=st.tuples(HOSTILE),
+    ports=st.tuples(HOSTILE),
+)
+PLAIN = FormulaValues("stigmer", "x", "x", "x", "x", "e" * 64, "x", ("x",), ("x",))
+
+
+@given(VALUES_OF_ANY_TEXT)
+def test_no_text_adds_a_line_or_leaves_its_literal(values: FormulaValues) -> None:
+    """Checked without Ruby: line by line the formula is that of plain texts, but for one literal each."""
+    lines, plain = render_formula(values, FOUR).splitlines(), render_formula(PLAIN, FOUR).splitlines()
+    assert len(lines) == len(plain)
+    for line, expected in zip(lines, plain, strict=True):
+        if line != expected:
+            before, _, after = expected.partition('"x"')
+            assert line.startswith(before)
+            assert line.endswith(after)
+            read_literal(line[len(before) : len(line) - len(after)])
+
+
+@needs_ruby
+@settings(max_examples=15, deadline=None)
+@given(st.lists(VALUES_OF_ANY_TEXT, min_size=10))
+def test_to_rubys_parser_the_formula_of_any_text_is_that_of_plain_texts(several: list[FormulaValues]) -> None:
+    """The syntax tree never changes, only what is in its strings."""
+    plain, *found = read_with_ruby(*(render_formula(values, FOUR) for values in [PLAIN, *several]))
+    for values, formula in zip(several, found, strict=True):
+        assert formula["tree"] == plain["tree"]
+        assert values.description in "".join(formula["strings"])
+
+
+def test_the_stage_writes_the_formula_and_says_which_bottles_it_names(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
+    bottles = [bottle(tag, sha256, rebuild=1) for tag, sha256 in FOUR]
+    formula = write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace, report=quiet)
+    assert formula.path == "dist/Formula/stigmer.rb"
+    assert formula.bottles == FOUR
+    assert workspace.path(formula.path).read_text(encoding="utf-8") == render_formula(VALUES, FOUR, 1)
+    assert digest.sha256_of(workspace.path(formula.path)) == formula.sha256
+    said: list[str] = []
+    assert write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace, report=said.append) == formula
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    "bottles",
+    [
+        [],
+        [bottle("x86_64_linux", "a" * 64, version="1.9.0")],
+        [bottle("x86_64_linux", "a" * 64), bottle("sonoma", "b" * 64, rebuild=1)],
+    ],
+    ids=["none", "another version", "two rebuilds"],
+)
+def test_bottles_that_do_not_belong_together_are_refused(tmp_path: Path, bottles: list[Bottle]) -> None:
+    workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
+    with pytest.raises(RecordError, match=r"needs bottles of stigmer 2\.0\.0 and of one rebuild"):
+        write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace, report=quiet)
