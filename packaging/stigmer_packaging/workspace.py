@@ -96,7 +96,7 @@ class Workspace:
         """Give the record if it was made from the same inputs and its files are still what it says, else None."""
         with contextlib.suppress(RecordError):
             record = self.read_record(name, kind)
-            if getattr(record, "made_from", None) == made_from and self._is_whole(record):
+            if getattr(record, "made_from", None) == made_from and self.is_whole(record):
                 return record
         return None
 
@@ -104,7 +104,7 @@ class Workspace:
         """Take a record away, so that nothing takes its artefact for current."""
         self.path(f"records/{name}.json").unlink(missing_ok=True)
 
-    def _is_whole(self, record: object) -> bool:
+    def is_whole(self, record: object) -> bool:
         """Whether an artefact is what its record says: no file more, less or other, and no other link."""
         if root := getattr(record, "root", ""):
             folder, files = self.path(root), set(getattr(record, "files", ()))

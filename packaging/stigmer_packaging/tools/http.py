@@ -13,7 +13,6 @@ from stigmer_packaging.errors import DownloadError
 from stigmer_packaging.tools import digest
 
 Report = Callable[[str], None]
-CHUNK = 1 << 20
 ATTEMPTS = 6
 TIMEOUT = httpx.Timeout(30, connect=10)
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -135,12 +134,16 @@ def _refuse_failure(response: httpx.Response, url: str, part: _Part) -> None:
 
 
 def _receive(response: httpx.Response, part: _Part, report: Report) -> None:
+    """Write what comes as it comes: bytes held back for a larger block would be lost with the connection."""
     already = part.path.stat().st_size if part.resumed else 0
     expected = int(response.headers.get("content-length", 0)) + already
+    told = -1
     with part.path.open("ab") as stream:
-        for chunk in response.iter_raw(CHUNK):
+        for chunk in response.iter_raw():
             stream.write(chunk)
-            report(f"{part.destination.name}: {stream.tell() >> 20} of {expected >> 20 or '?'} MiB")
+            if (tenths := 10 * stream.tell() // max(expected, 1)) != told:
+                report(f"{part.destination.name}: {stream.tell() >> 20} of {expected >> 20} MiB")
+                told = tenths
         stream.flush()
         os.fsync(stream.fileno())
 

@@ -1,0 +1,80 @@
+"""A real web server on a free port that can misbehave as servers and networks do."""
+
+import contextlib
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Faults:
+    """What goes wrong. `cuts` are the numbers of bytes after which one answer each is cut; `statuses`, refusals first."""
+
+    cuts: list[int] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    ranges: bool = True
+    content_type: str = "application/octet-stream"
+    validator: str = '"one"'
+    claimed: int = 0
+    shift: int = 0
+
+
+@dataclass
+class FaultyServer:
+    """The server's address, what it serves, how it fails, and the Range headers it was asked with."""
+
+    url: str
+    content: bytes
+    faults: Faults
+    asked: list[str]
+
+
+@contextlib.contextmanager
+def faulty_server(content: bytes, faults: Faults) -> Iterator[FaultyServer]:
+    """Serve `content` under every path until the context is left."""
+    state = FaultyServer("", content, faults, [])
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            state.asked.append(self.headers.get("Range", ""))
+            if faults.statuses:
+                self._answer(faults.statuses.pop(0), b"refused", 0)
+                return
+            match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            same = self.headers.get("If-Range", faults.validator) == faults.validator
+            start = int(match[1]) if match and faults.ranges and same else 0
+            if match and start >= len(state.content):
+                self._answer(416, b"", 0)
+            else:
+                self._answer(206 if start else 200, state.content[start:], start)
+
+        def _answer(self, status: int, body: bytes, start: int) -> None:
+            cut = faults.cuts.pop(0) if faults.cuts and status in {200, 206} else len(body)
+            self.send_response(status)
+            self.send_header("Content-Type", faults.content_type)
+            self.send_header("Content-Length", str(faults.claimed or len(body)))
+            if faults.validator:
+                self.send_header("ETag", faults.validator)
+            if status == 206:
+                first = start + faults.shift
+                self.send_header("Content-Range", f"bytes {first}-{len(state.content) - 1}/{len(state.content)}")
+            self.end_headers()
+            self.wfile.write(body[:cut])
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        state.url = f"http://127.0.0.1:{server.server_address[1]}/file"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield state
+        finally:
+            server.shutdown()
+            thread.join()
