@@ -6,7 +6,6 @@ from stigmer_launcher.cli import Context
 from stigmer_launcher.diagnosis import diagnose
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.findings import NOTE, OK, PROBLEM, WARNING, render_json, render_text
-from stigmer_launcher.output import Terminal
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_libexec, find_places
 
@@ -23,11 +22,8 @@ def doctor(invocation: Invocation, context: Context) -> int:
     if invocation.has("json"):
         context.out.stream.write(render_json(report) + "\n")
     else:
-        context.out.stream.write(render_text(report, lambda level: _mark(context.out, level)) + "\n")
+        context.out.stream.write(
+            render_text(report, lambda text, level: context.out.paint(text, _COLOURS[level])) + "\n"
+        )
     context.out.stream.flush()
     return 1 if report.count(PROBLEM) else 0
-
-
-def _mark(terminal: Terminal, level: str) -> str:
-    width = max(map(len, _COLOURS))
-    return terminal.paint(f"{level:{width}}", _COLOURS[level])

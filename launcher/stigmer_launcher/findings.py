@@ -1,11 +1,12 @@
 """What doctor found, as values, and the two ways to show it: text to read or paste, JSON for programs."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
 _FORMAT = 1
+_LEVEL_WIDTH = len(PROBLEM)
 
 
 class Finding(NamedTuple):
@@ -39,9 +40,9 @@ def render_json(report: Report) -> str:
     return json.dumps(plain, indent=2, ensure_ascii=False)
 
 
-def render_text(report: Report, show_level: Callable[[str], str]) -> str:
-    """Give the report as text; `show_level` gives the mark, or the word, that begins a line."""
-    return "\n".join([*_sections(report.findings, show_level), "", summary(report)])
+def render_text(report: Report, paint: Callable[[str, str], str]) -> str:
+    """Give the report as text; `paint` is given the word that begins a line, and its level, to colour it."""
+    return "\n".join([*_sections(report.findings, paint), "", summary(report)])
 
 
 def summary(report: Report) -> str:
@@ -52,19 +53,19 @@ def summary(report: Report) -> str:
     return f"{_plural(problems, 'problem')}, {_plural(warnings, 'warning')}."
 
 
-def _sections(findings: Iterable[Finding], show_level: Callable[[str], str]) -> Iterator[str]:
-    findings = tuple(findings)
+def _sections(findings: tuple[Finding, ...], paint: Callable[[str, str], str]) -> Iterator[str]:
     width = max((len(finding.name) for finding in findings), default=0)
+    margin = " " * (2 + _LEVEL_WIDTH + 1 + width + 2)
     section = ""
     for finding in findings:
         if finding.section != section:
             yield from ("", finding.section) if section else (finding.section,)
             section = finding.section
         first, *rest = finding.text.split("\n")
-        yield f"  {show_level(finding.level)} {finding.name:{width}}  {first}"
-        yield from (f"    {'':{width}}  {line}" for line in rest)
+        yield f"  {paint(f'{finding.level:{_LEVEL_WIDTH}}', finding.level)} {finding.name:{width}}  {first}"
+        yield from (margin + line for line in rest)
         if finding.remedy:
-            yield f"    {'':{width}}  -> {finding.remedy}"
+            yield f"{margin}-> {finding.remedy}"
 
 
 def _plural(number: int, noun: str) -> str:

@@ -1,0 +1,132 @@
+"""A file is reproduced whole or not at all, by the best method that works where it is."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher import clone
+
+CONTENT = os.urandom(3_000_000)
+
+
+@pytest.fixture(name="source")
+def _source(tmp_path: Path) -> Path:
+    path = tmp_path / "source"
+    path.write_bytes(CONTENT)
+    path.chmod(0o755)
+    return path
+
+
+def failing(number: int) -> clone.Method:
+    """Make a method that is not possible for the reason given."""
+
+    def method(source: str, target: str, mode: int) -> None:
+        raise OSError(number, os.strerror(number), target)
+
+    return method
+
+
+def test_a_copy_has_the_content_and_the_mode_whatever_the_umask(source: Path, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        clone.copy(str(source), str(tmp_path / "copy"), 0o755)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "copy").read_bytes() == CONTENT
+    assert (tmp_path / "copy").stat().st_mode & 0o7777 == 0o755
+    assert (tmp_path / "copy").stat().st_ino != source.stat().st_ino
+
+
+def test_a_copy_works_where_the_kernel_cannot_copy_by_itself(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(reader: int, writer: int, size: int) -> int:
+        raise OSError(errno.EXDEV, "cross-device")
+
+    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+    clone.copy(str(source), str(tmp_path / "copy"), 0o644)
+    assert (tmp_path / "copy").read_bytes() == CONTENT
+
+
+def test_a_copy_the_kernel_gives_up_half_way_is_completed(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def half(reader: int, writer: int, size: int) -> int:
+        if calls:
+            raise OSError(errno.EINVAL, "no more")
+        calls.append(os.write(writer, os.read(reader, 1_000_000)))
+        return calls[0]
+
+    monkeypatch.setattr(os, "copy_file_range", half, raising=False)
+    clone.copy(str(source), str(tmp_path / "copy"), 0o644)
+    assert (tmp_path / "copy").read_bytes() == CONTENT
+
+
+def test_a_copy_that_fails_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="full"):
+        clone.copy(str(source), str(tmp_path / "copy"), 0o644)
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_copy_is_on_disk_before_it_counts(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    clone.copy(str(source), str(tmp_path / "copy"), 0o644)
+    assert synced == [len(CONTENT)]
+
+
+def test_a_link_is_the_same_file(source: Path, tmp_path: Path) -> None:
+    clone.link(str(source), str(tmp_path / "link"), 0o755)
+    assert (tmp_path / "link").samefile(source)
+
+
+def test_a_clone_is_a_file_of_its_own_or_leaves_nothing(source: Path, tmp_path: Path) -> None:
+    """Whether this file system can clone is not ours to choose; both outcomes have a promise."""
+    target = tmp_path / "clone"
+    methods = (("clone", clone.clone), ("nothing", lambda *_: None))
+    if clone.reproduce(str(source), str(target), 0o755, methods) == "clone":
+        assert target.read_bytes() == CONTENT
+        assert not target.samefile(source)
+    else:
+        assert not target.exists()
+
+
+def test_nothing_that_exists_is_overwritten(source: Path, tmp_path: Path) -> None:
+    """Files share their inodes with the keg: writing into one would damage both."""
+    (tmp_path / "there").write_text("mine")
+    for _, method in clone.METHODS:
+        with pytest.raises(OSError, match="there"):
+            method(str(source), str(tmp_path / "there"), 0o644)
+    assert (tmp_path / "there").read_text() == "mine"
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP])
+def test_what_does_not_work_here_is_followed_by_the_next_method(source: Path, tmp_path: Path, number: int) -> None:
+    """Another file system, fs.protected_hardlinks, too many links, no clones: in the end there is the copy."""
+    methods = (("clone", failing(errno.EOPNOTSUPP)), ("link", failing(number)), ("copy", clone.copy))
+    assert clone.reproduce(str(source), str(tmp_path / "target"), 0o755, methods) == "copy"
+    assert (tmp_path / "target").read_bytes() == CONTENT
+
+
+def test_what_would_fail_every_time_is_not_tried_again(source: Path, tmp_path: Path) -> None:
+    """A full disk is no reason to copy."""
+    with pytest.raises(OSError, match="No space") as caught:
+        clone.reproduce(
+            str(source), str(tmp_path / "target"), 0o755, (("link", failing(errno.ENOSPC)), ("copy", clone.copy))
+        )
+    assert caught.value.errno == errno.ENOSPC
+    assert not (tmp_path / "target").exists()
+
+
+def test_links_come_before_copies_and_clones_before_both() -> None:
+    assert [name for name, _ in clone.METHODS] == ["clone", "link", "copy"]
+    assert [name for name, _ in clone.starting_with("link")] == ["link", "copy"]
+    assert clone.starting_with("unknown") == clone.METHODS

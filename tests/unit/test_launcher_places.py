@@ -1,0 +1,93 @@
+"""The home and the keg are found from the environment alone, and what is wrong is said."""
+
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.errors import HomeError, KegError
+from stigmer_launcher.places import find_libexec, find_places
+
+
+def test_stigmer_home_moves_everything() -> None:
+    places = find_places({"STIGMER_HOME": "/srv/stig mer", "HOME": "/home/ada"})
+    assert places == (
+        "/srv/stig mer",
+        "/srv/stig mer/bin",
+        "/srv/stig mer/versions",
+        "/srv/stig mer/run",
+        "/srv/stig mer/logs",
+        "/srv/stig mer/config.yaml",
+    )
+
+
+def test_without_it_the_home_is_in_the_users_home() -> None:
+    assert find_places({"HOME": "/home/ada"}).home == "/home/ada/.stigmer"
+
+
+def test_an_empty_stigmer_home_counts_as_none() -> None:
+    """`STIGMER_HOME= stigmer server` must not work in the current directory."""
+    assert find_places({"STIGMER_HOME": "", "HOME": "/home/ada"}).home == "/home/ada/.stigmer"
+
+
+def test_a_relative_stigmer_home_is_made_absolute_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = find_places({"STIGMER_HOME": "here/../there"})
+    monkeypatch.chdir("/")
+    assert places.home == str(tmp_path / "there")
+
+
+@pytest.mark.parametrize(("named", "home"), [("~/x", "/home/ada/x"), ("~", "/home/ada"), ("~bob/x", "/w/~bob/x")])
+def test_a_tilde_that_no_shell_has_expanded_means_the_home(
+    named: str, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getcwd", lambda: "/w")
+    assert find_places({"STIGMER_HOME": named, "HOME": "/home/ada"}).home == home
+
+
+@pytest.mark.parametrize("environ", [{}, {"HOME": ""}, {"HOME": "relative"}])
+def test_without_a_usable_home_the_password_database_is_asked(environ: dict[str, str]) -> None:
+    assert find_places(environ).home == f"{pwd.getpwuid(os.getuid()).pw_dir}/.stigmer"
+
+
+def test_without_any_home_the_remedy_is_stigmer_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    with pytest.raises(HomeError) as caught:
+        find_places({})
+    assert "STIGMER_HOME" in caught.value.remedy
+
+
+def test_the_keg_is_found_from_the_frozen_executable_through_every_link(tmp_path: Path) -> None:
+    """`bin/stigmer` is a link into the keg, and the prefix's bin a link to that; `opt` would move at an upgrade."""
+    launcher = tmp_path / "Cellar/stigmer/2.0.0/libexec/launcher/stigmer"
+    launcher.parent.mkdir(parents=True)
+    launcher.touch()
+    (tmp_path / "opt").symlink_to("Cellar/stigmer/2.0.0")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/stigmer").symlink_to("../opt/libexec/launcher/stigmer")
+    found = find_libexec({"STIGMER_PAYLOAD": "/elsewhere"}, str(tmp_path / "bin/stigmer"), frozen=True)
+    assert found == str(tmp_path / "Cellar/stigmer/2.0.0/libexec")
+
+
+def test_a_checkout_takes_the_keg_that_is_named() -> None:
+    assert find_libexec({"STIGMER_PAYLOAD": "/keg/libexec"}, "/usr/bin/python3", frozen=False) == "/keg/libexec"
+
+
+def test_a_checkout_without_a_keg_says_how_to_name_one() -> None:
+    with pytest.raises(KegError) as caught:
+        find_libexec({}, "/usr/bin/python3", frozen=False)
+    assert "STIGMER_PAYLOAD" in caught.value.remedy
+
+
+def test_finding_places_touches_nothing(tmp_path: Path) -> None:
+    """Homebrew's sandbox forbids it while it asks for the version and the completions."""
+    program = "import sys; from stigmer_launcher.places import find_places; find_places({'HOME': sys.argv[1]})"
+    environ = {"PYTHONPATH": str(Path(find_places.__code__.co_filename).parents[1])}
+    subprocess.run([sys.executable, "-B", "-c", program, str(tmp_path)], env=environ, check=True)
+    assert list(tmp_path.iterdir()) == []
