@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc/codes"
@@ -27,6 +28,7 @@ type executions struct {
 	store    *store
 	temporal client.Client
 	config   config
+	logger   zerolog.Logger
 }
 
 // Run starts an execution, waits for its end as long as the caller does, and gives the finished document.
@@ -85,6 +87,7 @@ func (e *executions) start(ctx context.Context, execution service.Execution) err
 	if err := e.store.put(execution); err != nil {
 		return status.Errorf(codes.Internal, "cannot store execution %s: %v", execution.ID, err)
 	}
+	e.logger.Info().Str("execution", execution.ID).Msg("Execution started")
 	return nil
 }
 

@@ -23,7 +23,7 @@ import (
 const (
 	drainTimeout  = 5 * time.Second // open calls may finish within half of the grace that a stop gives us
 	healthTimeout = 2 * time.Second
-	healthPeriod  = 10 * time.Second
+	healthPeriod  = 5 * time.Second
 )
 
 func main() {
@@ -63,7 +63,7 @@ func run(ctx context.Context, config config, logger zerolog.Logger) error {
 	}
 	go watch(ctx, temporal, logger.With().Str("address", config.temporalAddress).Logger())
 	logger.Info().Int("port", config.port).Str("database", config.dbPath).Msg("Stigmer Server started successfully")
-	return serve(ctx, newServer(&executions{store, temporal, config}, logger), listener)
+	return serve(ctx, newServer(&executions{store, temporal, config, logger}, logger), listener)
 }
 
 // serve answers calls until the context ends, then lets the open ones finish for a while.

@@ -1,0 +1,272 @@
+"""The reference services keep the service contract, each as a real process and all together with a real Temporal."""
+
+import json
+import signal
+import socket
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from support.reference_processes import call, free_port, running, temporal
+
+# The first run on a machine builds the programs and installs their dependencies; every wait in here has its own end.
+pytestmark = pytest.mark.timeout(1800)
+
+WORKFLOW_RUNNER = {
+    "EXECUTION_MODE": "temporal",
+    "STIGMER_BACKEND_ENDPOINT": "localhost:7234",
+    "STIGMER_API_KEY": "dummy-local-key",
+    "STIGMER_SERVICE_USE_TLS": "false",
+}
+AGENT_RUNNER = {"MODE": "local", "STIGMER_LLM_PROVIDER": "ollama"}
+READY = {
+    "stigmer-server": "Stigmer Server started successfully",
+    "workflow-runner": "All three workers started successfully",
+    "agent-runner": "Worker ready, polling for tasks",
+}
+RUN_QUEUE = "TEMPORAL_WORKFLOW_EXECUTION_RUNNER_TASK_QUEUE"
+WORKERS = {
+    "workflow-runner": (WORKFLOW_RUNNER, RUN_QUEUE),
+    "agent-runner": (AGENT_RUNNER, "TEMPORAL_AGENT_EXECUTION_RUNNER_TASK_QUEUE"),
+}
+
+
+class Stack(NamedTuple):
+    """All services at work on the default queues: the server's port, and Temporal's."""
+
+    port: int
+    temporal: int
+
+    def server(self, port: int, **more: str) -> dict[str, str]:
+        """Give the environment of another server on the same Temporal."""
+        return {"GRPC_PORT": str(port), "TEMPORAL_HOST_PORT": f"127.0.0.1:{self.temporal}", **more}
+
+    def worker(self, name: str, queue: str) -> dict[str, str]:
+        """Give the environment of another worker, which takes its tasks from a queue of its own."""
+        environment, variable = WORKERS[name]
+        return {**environment, variable: queue, "TEMPORAL_SERVICE_ADDRESS": f"127.0.0.1:{self.temporal}"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Start the server before its Temporal, on purpose, then the workers."""
+    folder, stack = tmp_path_factory.mktemp("stack"), Stack(free_port(), free_port())
+    with ExitStack() as processes:
+        server = processes.enter_context(running("stigmer-server", stack.server(stack.port), folder))
+        server.wait_until(READY["stigmer-server"])
+        address = processes.enter_context(temporal(stack.temporal, folder / "temporal"))
+        for name, (environment, _) in WORKERS.items():
+            worker = running(name, environment | {"TEMPORAL_SERVICE_ADDRESS": address}, folder)
+            processes.enter_context(worker).wait_until(READY[name])
+        yield stack
+
+
+def test_a_call_goes_through_all_three_services_and_comes_back(stack: Stack) -> None:
+    code, text = call(stack.port, "Run", '{"message": "hello"}')
+    assert code == "OK", text
+    answer = json.loads(text)
+    assert (answer["message"], answer["state"]) == ("hello", "completed")
+    assert answer["path"] == ["stigmer-server", "workflow-runner", "agent-runner"]
+
+
+def test_an_execution_that_never_was_is_not_found(stack: Stack) -> None:
+    assert call(stack.port, "Get", "exec-unknown")[0] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("request_text", ["hello", "{}", '{"message": ""}', "[]"])
+def test_a_request_without_a_message_is_refused(stack: Stack, request_text: str) -> None:
+    assert call(stack.port, "Run", request_text)[0] == "INVALID_ARGUMENT"
+
+
+def test_a_caller_is_held_no_longer_than_it_said_and_may_ask_again(stack: Stack, tmp_path: Path) -> None:
+    port, queue = free_port(), f"nobody-{uuid.uuid4()}"
+    with running("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server:
+        server.wait_until(READY["stigmer-server"])
+        assert call(port, "Run", '{"message": "slow"}', seconds=2)[0] == "DEADLINE_EXCEEDED"
+        server.wait_until("Execution started execution=")
+        execution = server.stderr.partition("Execution started execution=")[2].split()[0]
+        code, text = call(port, "Get", execution)
+        assert (code, json.loads(text)["state"]) == ("OK", "running")
+        with running("workflow-runner", stack.worker("workflow-runner", queue), tmp_path) as worker:
+            worker.wait_until(READY["workflow-runner"])
+            while json.loads(text)["state"] == "running":
+                code, text = call(port, "Get", execution)
+        assert json.loads(text)["path"] == ["stigmer-server", "workflow-runner", "agent-runner"]
+
+
+def test_what_ran_is_still_there_after_a_stop_and_after_a_kill(stack: Stack, tmp_path: Path) -> None:
+    port = free_port()
+    with running("stigmer-server", stack.server(port), tmp_path) as server:
+        _, text = call(port, "Run", '{"message": "kept"}')
+        assert server.stop() == 0
+    execution = json.loads(text)["execution"]
+    with running("stigmer-server", stack.server(port), tmp_path) as server:
+        assert call(port, "Get", execution) == ("OK", text)
+        server.stop(signal.SIGKILL)
+    with running("stigmer-server", stack.server(port), tmp_path):
+        assert call(port, "Get", execution) == ("OK", text)
+
+
+def test_calls_that_are_open_when_the_server_is_stopped_get_their_answer(stack: Stack, tmp_path: Path) -> None:
+    port, queue = free_port(), f"paused-{uuid.uuid4()}"
+    with (
+        running("workflow-runner", stack.worker("workflow-runner", queue), tmp_path) as worker,
+        running("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server,
+        ThreadPoolExecutor() as callers,
+    ):
+        worker.wait_until(READY["workflow-runner"])
+        worker.tell(signal.SIGSTOP)
+        answer = callers.submit(call, port, "Run", '{"message": "last"}')
+        server.wait_until("Execution started")
+        server.tell(signal.SIGTERM)
+        worker.tell(signal.SIGCONT)
+        assert answer.result()[0] == "OK"
+        assert server.ended() == 0
+
+
+def test_calls_that_nobody_answers_do_not_hold_a_stopping_server(stack: Stack, tmp_path: Path) -> None:
+    port, queue = free_port(), f"nobody-{uuid.uuid4()}"
+    with (
+        running("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server,
+        ThreadPoolExecutor() as callers,
+    ):
+        answer = callers.submit(call, port, "Run", '{"message": "lost"}', 300)
+        server.wait_until("Execution started")
+        assert server.stop() == 0
+        assert answer.result()[0] in {"UNAVAILABLE", "CANCELLED"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_worker_ends_well_when_it_is_told_to(stack: Stack, tmp_path: Path, name: str, number: int) -> None:
+    with running(name, stack.worker(name, f"own-{uuid.uuid4()}"), tmp_path) as worker:
+        worker.wait_until(READY[name])
+        assert worker.stop(number) == 0
+        assert worker.stdout == ""
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_worker_ends_well_even_if_its_temporal_has_gone_before(tmp_path: Path, name: str) -> None:
+    stack = Stack(free_port(), free_port())
+    with ExitStack() as temporal_life, ExitStack() as workers:
+        temporal_life.enter_context(temporal(stack.temporal, tmp_path / "temporal"))
+        worker = workers.enter_context(running(name, stack.worker(name, "own"), tmp_path))
+        worker.wait_until(READY[name])
+        temporal_life.close()
+        assert worker.stop() == 0
+
+
+def test_a_server_without_temporal_serves_and_says_what_is_missing(tmp_path: Path) -> None:
+    port, nobody = free_port(), free_port()
+    with running("stigmer-server", Stack(port, nobody).server(port), tmp_path) as server:
+        server.wait_until(READY["stigmer-server"])
+        server.wait_until("Temporal is away")
+        code, text = call(port, "Run", '{"message": "hello"}')
+        assert code == "UNAVAILABLE"
+        assert f"Temporal at 127.0.0.1:{nobody}" in text
+        assert server.stop() == 0
+
+
+def test_a_server_keeps_its_state_where_it_is_told_to(tmp_path: Path) -> None:
+    port = free_port()
+    places = {"DB_PATH": str(tmp_path / "one" / "data.db"), "STORAGE_PATH": str(tmp_path / "two")}
+    with running("stigmer-server", {"GRPC_PORT": str(port), **places}, tmp_path) as server:
+        server.wait_until(READY["stigmer-server"])
+        assert (tmp_path / "one" / "data.db").is_file()
+        assert (tmp_path / "two" / "skills").is_dir()
+        assert not (tmp_path / ".stigmer").exists()
+
+
+def test_a_second_server_on_one_database_gives_up(tmp_path: Path) -> None:
+    with running("stigmer-server", {"GRPC_PORT": str(free_port())}, tmp_path) as first:
+        first.wait_until(READY["stigmer-server"])
+        with running("stigmer-server", {"GRPC_PORT": str(free_port())}, tmp_path) as second:
+            assert second.ended() == 1
+            assert "cannot open the database" in second.stderr
+
+
+def test_a_server_whose_port_is_taken_gives_up(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with running("stigmer-server", {"GRPC_PORT": port}, tmp_path) as server:
+            assert server.ended() == 1
+            assert "address already in use" in server.stderr
+
+
+@pytest.mark.parametrize("name", ["stigmer-server", "workflow-runner"])
+def test_logs_are_json_with_unix_time_unless_the_environment_is_local(tmp_path: Path, name: str) -> None:
+    for kind in ("local", "cloud"):
+        environment = {"GRPC_PORT": "1", "DB_PATH": str(tmp_path), "ENV": kind}  # a folder is no database
+        with running(name, environment, tmp_path / kind) as process:
+            assert process.ended() == 1
+            assert process.stdout == ""
+            line = process.stderr.splitlines()[-1]
+        if kind == "local":
+            assert " FTL " in line
+        else:
+            assert json.loads(line).keys() >= {"level", "time", "error", "message"}
+            assert isinstance(json.loads(line)["time"], int)
+
+
+@pytest.mark.parametrize("missing", ["EXECUTION_MODE", "STIGMER_BACKEND_ENDPOINT", "STIGMER_API_KEY"])
+def test_a_workflow_runner_names_the_variable_it_misses(tmp_path: Path, missing: str) -> None:
+    environment = {name: value for name, value in WORKFLOW_RUNNER.items() if name != missing}
+    with running("workflow-runner", environment, tmp_path) as worker:
+        assert worker.ended() == 1
+        assert missing in worker.stderr
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_worker_without_temporal_gives_up_and_names_the_address(tmp_path: Path, name: str) -> None:
+    nobody = free_port()
+    with running(name, Stack(0, nobody).worker(name, "own"), tmp_path) as worker:
+        assert worker.ended() == 1
+        assert f"cannot connect to Temporal at 127.0.0.1:{nobody}" in worker.stderr
+        assert "onnection refused" in worker.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({}, "STIGMER_LLM_API_KEY"),
+        ({"STIGMER_LLM_API_KEY": "key"}, "STIGMER_API_KEY"),
+        ({"MODE": "dev"}, "MODE"),
+        ({"MODE": "local", "STIGMER_LLM_PROVIDER": "openai", "OPENAI_API_KEY": "key"}, "STIGMER_LLM_API_KEY"),
+        ({"MODE": "local", "STIGMER_LLM_PROVIDER": "anthropic"}, "ANTHROPIC_API_KEY"),
+        ({"MODE": "local", "STIGMER_LLM_PROVIDER": "palm"}, "STIGMER_LLM_PROVIDER"),
+        ({"MODE": "local", "STIGMER_LLM_MODEL": " "}, "STIGMER_LLM_MODEL"),
+        ({"MODE": "local", "STIGMER_LLM_MAX_TOKENS": "many"}, "STIGMER_LLM_MAX_TOKENS"),
+        ({"MODE": "local", "STIGMER_LLM_TEMPERATURE": "warm"}, "STIGMER_LLM_TEMPERATURE"),
+    ],
+)
+def test_an_agent_runner_names_the_variable_that_is_missing_or_wrong(
+    tmp_path: Path, environment: dict[str, str], named: str
+) -> None:
+    with running("agent-runner", environment, tmp_path) as worker:
+        assert worker.ended() == 1
+        assert "STARTUP FAILURE: Configuration Error" in worker.stderr
+        assert f" {named} " in worker.stderr.replace("\n", " ")
+
+
+def test_an_agent_runner_reads_the_env_file_of_its_folder_but_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MODE=local\nSTIGMER_LLM_PROVIDER=palm\nTEMPORAL_SERVICE_ADDRESS=127.0.0.1:1\n")
+    with running("agent-runner", {"STIGMER_LLM_PROVIDER": "ollama"}, tmp_path) as worker:
+        assert worker.ended() == 1
+        assert "LOCAL Mode" in worker.stderr
+        assert f"Sandbox: filesystem at {tmp_path / 'workspace'}" in worker.stderr
+        assert "cannot connect to Temporal at 127.0.0.1:1" in worker.stderr
+
+
+def test_a_selftest_imports_and_runs_everything_without_network(tmp_path: Path) -> None:
+    with running("agent-runner", {}, tmp_path, "--selftest") as worker:
+        assert worker.ended() == 0, worker.stderr
+        report = json.loads(worker.stdout)
+    assert report["graph"] == "selftest"
+    assert report["models"] == ["ChatAnthropic", "ChatOpenAI", "ChatOllama"]

@@ -1,0 +1,123 @@
+"""Real processes of the reference stack: started with an environment of their own, watched by what they print."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from support import reference_programs
+from support.reference_programs import AGENT_RUNNER
+
+CALL = Path(__file__).with_name("reference_call.py")
+DEADLINE = 60.0
+
+
+class Process:
+    """A program running in `folder`, which is also its home, with what it prints in files there."""
+
+    def __init__(self, name: str, command: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
+        with self._out.open("ab") as out, self._err.open("ab") as err:
+            self._child = subprocess.Popen(
+                [str(word) for word in command],
+                env={"HOME": str(folder), **environment},
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+
+    @property
+    def stdout(self) -> str:
+        """What it printed to stdout, so far."""
+        return self._out.read_text(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """What it logged, so far."""
+        return self._err.read_text(errors="replace")
+
+    def wait_until(self, line: str) -> None:
+        """Wait until it has logged `line`; fail when it ends before, or takes too long."""
+        wait_for(lambda: line in self.stderr or self._child.poll() is not None, lambda: f"{line!r}: {self.stderr}")
+        assert line in self.stderr, f"ended with {self._child.returncode}:\n{self.stderr}"
+
+    def ended(self) -> int:
+        """Wait for its end; give its exit code."""
+        return self._child.wait(DEADLINE)
+
+    def tell(self, number: int) -> None:
+        """Send it a signal."""
+        self._child.send_signal(number)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal and wait for its end; give its exit code."""
+        self.tell(number)
+        return self.ended()
+
+    def kill(self) -> None:
+        """End it whatever it does."""
+        self._child.kill()
+        self._child.wait()
+
+
+@contextlib.contextmanager
+def running(name: str, environment: Mapping[str, str], folder: Path, *arguments: str) -> Iterator[Process]:
+    """Run one program of the stack, by its component's name; it is gone afterwards whatever happens."""
+    process = Process(name, [*_program(name), *arguments], environment, folder)
+    try:
+        yield process
+    finally:
+        process.kill()
+
+
+@contextlib.contextmanager
+def temporal(port: int, folder: Path) -> Iterator[str]:
+    """Run a Temporal development server until the block ends; give its address once it serves."""
+    address = f"127.0.0.1:{port}"
+    where = ["--ip", "127.0.0.1", "--port", str(port), "--headless", "--log-level", "warn"]
+    with running("temporal", {"DO_NOT_TRACK": "1"}, folder, "server", "start-dev", *where) as server:
+        wait_for(lambda: _is_serving(address), lambda: f"Temporal at {address}: {server.stderr}")
+        yield address
+
+
+def _is_serving(address: str) -> bool:
+    asked = [*_program("temporal"), "operator", "cluster", "health", "--address", address]
+    return subprocess.run(asked, capture_output=True, check=False, timeout=DEADLINE).returncode == 0
+
+
+def call(port: int, method: str, text: str, seconds: float = DEADLINE) -> tuple[str, str]:
+    """Call the server as any gRPC client would; give the status code's name, and the answer or the error's text."""
+    command = [reference_programs.agent_python(), CALL, f"127.0.0.1:{port}", method, text, str(seconds)]
+    done = subprocess.run([str(word) for word in command], capture_output=True, check=True, timeout=2 * DEADLINE)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer["code"], answer["text"]
+
+
+def free_port() -> int:
+    """Give a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], bool], what: Callable[[], str]) -> None:
+    """Wait until `condition()` holds; fail with `what()` when it never does."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what()}"
+        time.sleep(0.02)
+
+
+def _program(name: str) -> list[str | Path]:
+    if name == "agent-runner":
+        return [reference_programs.agent_python(), AGENT_RUNNER / "main.py"]
+    if name == "temporal":
+        return [reference_programs.temporal_program()]
+    return [reference_programs.go_program(name)]
