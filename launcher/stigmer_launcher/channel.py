@@ -87,8 +87,8 @@ class Channel:
             return replies
 
 
-def call(address: Address, method: str, message: bytes, seconds: float) -> bytes | None:
-    """Make one unary call and wait for it; None when the server refused it, TimeoutError when it does not answer."""
+def call(address: Address, method: str, message: bytes, seconds: float) -> Reply:
+    """Make one unary call and wait for how it ends; TimeoutError when there is no answer in time."""
     deadline = time.monotonic() + seconds
     channel = Channel(address)
     try:
@@ -101,6 +101,6 @@ def call(address: Address, method: str, message: bytes, seconds: float) -> bytes
                 raise TimeoutError(f"{address} did not answer within {seconds:g} s")
             for reply in channel.turn():
                 if reply.call == number:
-                    return reply.message
+                    return reply
     finally:
         channel.close()

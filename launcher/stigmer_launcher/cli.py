@@ -1,12 +1,10 @@
 """The command line's one door: read it, run the command, and turn every failure into a message, a remedy and a code."""
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TextIO
 
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.grammar import Command
 from stigmer_launcher.output import Terminal, terminal_of
 from stigmer_launcher.parse import HelpAsked, Invocation, VersionAsked, parse
 
@@ -41,7 +39,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err:
 
 def _run(asked: Invocation | HelpAsked | VersionAsked, context: Context) -> int:
     if isinstance(asked, Invocation):
-        return _call(asked.command, asked, context)
+        from stigmer_launcher.doors import open_door
+
+        return open_door(asked.command.run)(asked, context)
     if isinstance(asked, HelpAsked):
         from stigmer_launcher.help import render_help
 
@@ -52,14 +52,6 @@ def _run(asked: Invocation | HelpAsked | VersionAsked, context: Context) -> int:
         context.out.line(f"{NAME} {VERSION}")
     context.out.stream.flush()
     return 0
-
-
-def _call(command: Command, invocation: Invocation, context: Context) -> int:
-    """Import the one module that carries the command out, and no other."""
-    module, _, function = command.run.partition(":")
-    __import__(f"stigmer_launcher.{module}")
-    code: int = getattr(sys.modules[f"stigmer_launcher.{module}"], function)(invocation, context)
-    return code
 
 
 def _fail(err: Terminal, message: str, remedy: str, code: int) -> int:

@@ -18,7 +18,7 @@ class Option(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One command: the words that call it, what it does, and the function that does it (`module:function`).
+    """One command: the words that call it, what it does, and the door to what does it (see `doors`).
 
     `arguments` are the names of what must follow, `choices` what the first of them can be.
     """
@@ -52,14 +52,14 @@ _START = (Option("foreground", "stay in the foreground, for brew services and sy
 _SMOKE = Command(
     ("smoke",),
     "send one request through all services and show its way",
-    "smoke:smoke",
+    "smoke",
     (Option("message", "the text to send", value="TEXT", short="m"), _JSON),
     more="The request goes from the server through a workflow to the agent and back. It proves that the stack works.",
 )
 _SERVER = Command(
     ("server",),
     "start all services, and return when they are ready",
-    "starting:start",
+    "start",
     _START,
     more="Without --foreground the services run in the background, under one supervisor, until `stigmer server stop`.\n"
     "When they run already, this says so and changes nothing. `stigmer server start` is the same.",
@@ -68,19 +68,19 @@ _SERVER = Command(
 COMMANDS = (
     _SERVER,
     _SERVER._replace(words=("server", "start")),
-    Command(("server", "stop"), "stop all services, Temporal last", "stopping:stop"),
-    Command(("server", "restart"), "stop all services and start the installed version", "starting:restart", _START),
+    Command(("server", "stop"), "stop all services, Temporal last", "stop"),
+    Command(("server", "restart"), "stop all services and start the installed version", "restart", _START),
     Command(
         ("server", "status"),
         "show every service: state, pid, uptime, restarts, port",
-        "status:status",
+        "status",
         (_JSON,),
         more="Exit code 0 when everything runs, 3 when the server is stopped, 4 when a service is missing.",
     ),
     Command(
         ("server", "logs"),
         "show what the services print",
-        "logview:logs",
+        "logs",
         (
             Option("follow", "go on as more is printed, until Ctrl-C", short="f"),
             Option("lines", "show the last NUMBER lines, `all` for everything (default: 50)", value="NUMBER", short="n"),
@@ -95,19 +95,19 @@ COMMANDS = (
     Command(
         ("doctor",),
         "look for what is wrong, without changing anything",
-        "doctor:doctor",
+        "doctor",
         (Option("deep", "also compare every component's content with its checksum"), _JSON),
         more="The report can be pasted into an issue: it tells whether API keys are present, never what they are.",
     ),
-    Command(("config", "get"), "show one setting", "settings:get", arguments=("KEY",)),
-    Command(("config", "set"), "change one setting; the file's comments stay", "settings:set_value", arguments=("KEY", "VALUE")),
-    Command(("config", "list"), "show all settings and where they come from", "settings:show_all", (_JSON,)),
-    Command(("config", "path"), "show where config.yaml is", "settings:path"),
-    Command(("version",), "show the version, and that of every component", "about:version", (_JSON,)),
+    Command(("config", "get"), "show one setting", "config get", arguments=("KEY",)),
+    Command(("config", "set"), "change one setting; the file's comments stay", "config set", arguments=("KEY", "VALUE")),
+    Command(("config", "list"), "show all settings and where they come from", "config list", (_JSON,)),
+    Command(("config", "path"), "show where config.yaml is", "config path"),
+    Command(("version",), "show the version, and that of every component", "version", (_JSON,)),
     Command(
         ("completion",),
         "print the completions for a shell",
-        "completion:completion",
+        "completion",
         arguments=("SHELL",),
         choices=SHELLS,
         more="Homebrew installs them; elsewhere: `stigmer completion bash > FILE`, and let your shell read FILE.",

@@ -19,10 +19,11 @@ _TE = b"\x00\x02te\x08trailers"
 
 
 class Reply(NamedTuple):
-    """How a call ended: its message, or None when it was refused."""
+    """How a call ended: its message, or None when it was refused; `headers` is the last header block, as it came."""
 
     call: int
     message: bytes | None
+    headers: bytes = b""
 
 
 class ProtocolError(OSError):
@@ -38,6 +39,7 @@ class Client:
         self._authority = authority.encode()
         self._incoming = bytearray()
         self._messages: dict[int, bytearray] = {}
+        self._headers: dict[int, bytes] = {}
         self._next = 1
 
     def call(self, method: str, message: bytes) -> int:
@@ -86,14 +88,19 @@ class Client:
     def _progress(self, kind: int, flags: int, stream: int, body: bytes) -> list[Reply]:
         """Carry one call further: collect its message, and tell when it ended."""
         if kind == _RST_STREAM:
-            del self._messages[stream]
-            return [Reply(stream, None)]
+            return [self._end(stream, None)]
+        if kind == _HEADERS:
+            self._headers[stream] = body
         if kind == _DATA and body:
             self._messages[stream] += body[1 : len(body) - body[0]] if flags & _PADDED else body
             self._grant(stream, len(body))
         if kind in (_DATA, _HEADERS) and flags & _END_STREAM:
-            return [Reply(stream, _message(bytes(self._messages.pop(stream))))]
+            return [self._end(stream, _message(bytes(self._messages[stream])))]
         return []
+
+    def _end(self, stream: int, message: bytes | None) -> Reply:
+        del self._messages[stream]
+        return Reply(stream, message, self._headers.pop(stream, b""))
 
     def _grant(self, stream: int, size: int) -> None:
         """Let the server send as much again."""

@@ -1,0 +1,46 @@
+"""From a command's name to the function that carries it out, importing that function's module and no other.
+
+The imports are written out one by one so that freezing finds them all.
+"""
+
+from collections.abc import Callable
+
+from stigmer_launcher.cli import Context
+from stigmer_launcher.parse import Invocation
+
+Door = Callable[[Invocation, Context], int]
+
+
+def open_door(name: str) -> Door:  # noqa: C901, PLR0912 - one case for each command
+    """Give the function of a command of the table; KeyError for a name that is none."""
+    door: Door
+    match name:
+        case "start":
+            from stigmer_launcher.starting import start as door
+        case "restart":
+            from stigmer_launcher.starting import restart as door
+        case "stop":
+            from stigmer_launcher.stopping import stop as door
+        case "status":
+            from stigmer_launcher.status import status as door
+        case "logs":
+            from stigmer_launcher.logview import logs as door
+        case "smoke":
+            from stigmer_launcher.smoke import smoke as door
+        case "doctor":
+            from stigmer_launcher.doctor import doctor as door
+        case "config get":
+            from stigmer_launcher.settings import get as door
+        case "config set":
+            from stigmer_launcher.settings import change as door
+        case "config list":
+            from stigmer_launcher.settings import show_all as door
+        case "config path":
+            from stigmer_launcher.settings import path as door
+        case "version":
+            from stigmer_launcher.about import version as door
+        case "completion":
+            from stigmer_launcher.completion import completion as door
+        case _:
+            raise KeyError(name)
+    return door
