@@ -14,9 +14,9 @@ SILENT = frozenset({"stigmer_packaging.errors"})
 
 
 @cache
-def digest_of_stage(module: str) -> str:
-    """Give one sha256 for a module, all of ours it imports, directly or not, and the templates they fill in."""
-    files = sorted({path for path in modules_behind(module).values() if path})
+def digest_of_code(*modules: str) -> str:
+    """Give one sha256 for modules, all of ours they import, directly or not, and the templates they fill in."""
+    files = sorted({path for module in modules for path in modules_behind(module).values()})
     return digest.sha256_of_value([digest.sha256_of(path) for path in files], digest.sha256_of_tree(ROOT / "templates"))
 
 

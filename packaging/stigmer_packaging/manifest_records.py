@@ -38,10 +38,14 @@ class GoToolchain:
 
 @dataclass(frozen=True)
 class CheckoutSource:
-    """Built from a source tree: `build` is `go` or `pyinstaller`, `package` a path in the tree that begins with `./`."""
+    """Built from a source tree: `build` is `go` or `pyinstaller`, `package` a path in the tree that begins with `./`.
+
+    `ready` is what a frozen service prints when it works, by which the frozen copy is tried.
+    """
 
     build: str
     package: str
+    ready: str = ""
 
 
 @dataclass(frozen=True)

@@ -103,10 +103,16 @@ def _source(section: Section) -> Source:
             case "artifact":
                 return ArtifactSource(_files(section), section.text("member", values.relative_path, default=""))
             case "checkout":
-                return CheckoutSource(section.choice("build", BUILDS), section.text("package", values.package))
+                return _checkout(section)
             case _:
                 section.keys()  # which keys belong here depends on the kind
                 return CheckoutSource("", "")
+
+
+def _checkout(section: Section) -> CheckoutSource:
+    build = section.choice("build", BUILDS)
+    ready = section.text("ready") if build == "pyinstaller" else ""
+    return CheckoutSource(build, section.text("package", values.package), ready)
 
 
 def _files(section: Section) -> dict[str, ArtifactFile]:

@@ -112,7 +112,7 @@ class Pipeline:
     def _current(self, step: Step, needs: Mapping[str, Any]) -> Any | None:
         maker = self.makers[step.stage](step)
         try:
-            record = self.workspace.read_record(step.name, maker.kind)
+            record: Any = self.workspace.read_record(step.name, maker.kind)
             made = None if step.gathered else self.workspace.read_record(_ledger(step), Made)
         except RecordError:
             return None

@@ -33,13 +33,12 @@ class Step:
 class Inputs:
     """All that a release depends on besides the manifest, as plain values.
 
-    `components` and `launcher` are what each of them is made of; `keg`, `source` and `verification`, what the later
-    stages take from outside.
+    `parts` says of `TARGET/COMPONENT`, and of `TARGET/launcher`, what it is made of; `keg`, `source` and `verification`
+    are what the later stages take from outside.
     """
 
     host: Target
-    components: Mapping[str, Mapping[str, object]]
-    launcher: Mapping[str, object]
+    parts: Mapping[str, Mapping[str, object]]
     keg: Mapping[str, object]
     source: Mapping[str, object]
     verification: Mapping[str, object]
@@ -50,20 +49,30 @@ def is_frozen(component: Component) -> bool:
     return isinstance(component.source, CheckoutSource) and component.source.build == "pyinstaller"
 
 
+def is_temporal(component: Component) -> bool:
+    """Whether a component is the Temporal server itself, against which frozen services are tried."""
+    return component.run.readiness.kind == "temporal" and not is_frozen(component)
+
+
+def refuse_foreign(targets: Sequence[Target], host: Target, until: str) -> None:
+    """Raise ForeignTargetError when a part is needed that is frozen for a platform which this machine is not."""
+    foreign = [str(target) for target in targets if target != host]
+    if foreign and until not in {"obtain", "formula"}:
+        raise ForeignTargetError(f"{until} for {', '.join(foreign)} needs frozen parts, and this machine is {host}")
+
+
 def plan_release(
     manifest: Manifest, targets: Sequence[Target], inputs: Inputs, *, until: str = RELEASE
 ) -> tuple[Step, ...]:
     """Plan every step of `until` and of what it needs, in an order that works.
 
-    ForeignTargetError when a frozen part is asked for that this machine cannot make. The formula alone takes the
-    bottles of other platforms as they were gathered.
+    The formula alone takes the bottles of other platforms as they were gathered. ForeignTargetError as refuse_foreign.
     """
+    refuse_foreign(targets, inputs.host, until)
     steps: dict[str, Step] = {}
     for target in targets:
-        foreign = target != inputs.host
-        if foreign and until not in {"obtain", "formula"}:
-            raise ForeignTargetError(f"{until} for {target} needs parts that are frozen, and this is {inputs.host}")
-        planned = [_gathered(target)] if foreign and until == "formula" else _steps_of(manifest, target, inputs)
+        gathered = target != inputs.host and until == "formula"
+        planned = [_gathered(target)] if gathered else _steps_of(manifest, target, inputs)
         steps |= {step.name: step for step in planned}
     steps["source"] = Step("source", "bottle", "", "source", (), inputs.source)
     bottles = tuple(f"bottle/{target}" for target in targets)
@@ -75,22 +84,23 @@ def plan_release(
 
 
 def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
-    parts = [_component(part, target, inputs.components[part.name]) for part in manifest.components]
-    parts.append(_step("freeze", target, "launcher", (), inputs.launcher))
+    parts = [_part(part, target, manifest, inputs) for part in manifest.components]
+    facts = inputs.parts.get(f"{target}/launcher", {})
+    parts.append(Step(f"freeze/{target}/launcher", "freeze", str(target), "launcher", (), facts))
     needs = (*(part.name for part in parts), "source")
-    facts = {"manifest": asdict(manifest), **inputs.keg}
-    keg = Step(f"assemble/{target}", "assemble", str(target), "keg", needs, facts)
+    keg = Step(
+        f"assemble/{target}", "assemble", str(target), "keg", needs, {"manifest": asdict(manifest), **inputs.keg}
+    )
     tag = {"tag": manifest.tag_of(target), **inputs.keg}
     return [*parts, keg, Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), tag)]
 
 
-def _component(part: Component, target: Target, facts: Mapping[str, object]) -> Step:
-    own = {"version": part.version, **facts}
-    return _step("freeze" if is_frozen(part) else "obtain", target, part.name, (), own)
-
-
-def _step(stage: str, target: Target, subject: str, needs: tuple[str, ...], facts: Mapping[str, object]) -> Step:
-    return Step(f"{stage}/{target}/{subject}", stage, str(target), subject, needs, facts)
+def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -> Step:
+    facts = {"version": part.version, **inputs.parts.get(f"{target}/{part.name}", {})}
+    if not is_frozen(part):
+        return Step(f"obtain/{target}/{part.name}", "obtain", str(target), part.name, (), facts)
+    tried_with = tuple(f"obtain/{target}/{other.name}" for other in manifest.components if is_temporal(other))
+    return Step(f"freeze/{target}/{part.name}", "freeze", str(target), part.name, tried_with, facts)
 
 
 def _gathered(target: Target) -> Step:

@@ -25,7 +25,9 @@ def test_the_manifest_of_this_repository_is_read_as_it_is_written() -> None:
     assert manifest.tag_of(Target("linux", "amd64")) == "x86_64_linux"
     assert by_name["stigmer-server"].version == manifest.product.version
     assert by_name["stigmer-server"].run.ports == {"server": 7234}
-    assert by_name["agent-runner"].source == CheckoutSource("pyinstaller", "./backend/services/agent-runner")
+    assert by_name["agent-runner"].source == CheckoutSource(
+        "pyinstaller", "./backend/services/agent-runner", "Worker ready"
+    )
     assert by_name["agent-runner"].run.readiness.queues == ("agent_execution_runner",)
     source = by_name["temporal"].source
     assert isinstance(source, WheelSource)
@@ -86,6 +88,8 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("{home}/storage", "{home/storage", "a brace without its partner"),
         ("ENV: local", "ENV: yes_please\n        LOG: true", "must be text, and True is not: put it in quotes"),
         ("build: go, ", "build: make, ", "unknown build 'make'"),
+        (", ready: Worker ready", "", "agent-runner.source: the key 'ready' is missing"),
+        ("cmd/server}", "cmd/server, ready: yes}", "unknown key 'ready'"),
         ("package: ./backend", "package: /backend", "does not begin with './'"),
         ("kind: wheel", "kind: weel", "unknown kind 'weel'; did you mean 'wheel'?"),
         (f"        darwin-arm64: {SHA}\n", "", "temporal.source: nothing is pinned for darwin-arm64"),

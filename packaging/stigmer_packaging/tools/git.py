@@ -1,6 +1,6 @@
 """git: the exact tree of a commit, written where we say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stigmer_packaging.errors import CommandError, SourceError
@@ -35,3 +35,10 @@ def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping
             command.run(["git", f"--git-dir={folder}", *words], env=private, cwd=destination, seconds=600)
     except CommandError as error:
         raise SourceError(f"the tree of {commit} could not be written:\n{error}") from error
+
+
+def list_tracked(repository: Path, paths: Sequence[str], *, env: Mapping[str, str]) -> tuple[str, ...]:
+    """List the files below `paths` that git tracks and that are there; empty when the folder is no repository."""
+    words = ["git", "-C", str(repository), "ls-files", "-z", "--", *paths]
+    listed = command.run(words, env=env, check=False).stdout.split("\0")
+    return tuple(name for name in listed if name and (repository / name).is_file())

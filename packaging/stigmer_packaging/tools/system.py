@@ -1,5 +1,6 @@
 """What only an administrator can install: what of it is missing here, and on Debian or Ubuntu as root, its installation."""
 
+import platform
 import shutil
 import sysconfig
 from collections.abc import Callable, Iterable, Mapping
@@ -114,3 +115,12 @@ def read_platform(system: str, machine: str) -> Target:
     if system not in systems or machine not in machines:
         raise MissingToolError(f"nothing is built on {system} {machine}", "use Linux or macOS, on x86_64 or arm64")
     return Target(systems[system], machines[machine])
+
+
+def describe_system() -> tuple[str, str]:
+    """Name this machine's system for people (`Debian GNU/Linux 12`, `macOS 15`), and its glibc, empty on macOS."""
+    if platform.system() == "Darwin":
+        return f"macOS {platform.mac_ver()[0].partition('.')[0]}", ""
+    os_release = platform.freedesktop_os_release()
+    name = f"{os_release.get('NAME', 'Linux')} {os_release.get('VERSION_ID', '')}".rstrip()
+    return name, platform.libc_ver()[1]

@@ -1,0 +1,190 @@
+"""The command line: one command for a whole release, one for each stage; the only place that sees clock and surroundings."""
+
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from rich.console import Console
+
+from stigmer_packaging import plan, reporting
+from stigmer_packaging.delivery import Delivered, deliver
+from stigmer_packaging.errors import PackagingError
+from stigmer_packaging.makers import makers
+from stigmer_packaging.manifest import Manifest, load_manifest
+from stigmer_packaging.manifest_section import unknown
+from stigmer_packaging.naming import Target, parse_target
+from stigmer_packaging.pipeline import Pipeline, StepResult
+from stigmer_packaging.tools import environment, system
+from stigmer_packaging.workshop import Workshop
+from stigmer_packaging.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = {
+    "release": "From sources to a verified bottle and its formula, copied to dist/.",
+    "obtain": "Build or fetch the components that are single executables.",
+    "freeze": "Freeze the launcher and the components written in Python.",
+    "assemble": "Put launcher and components together as a keg.",
+    "bottle": "Pack the keg as brew pours it, and the source archive.",
+    "formula": "Write the formula for the bottles of all given targets.",
+    "verify": "Pour the bottle on a machine without Python, and let it prove itself.",
+}
+EPOCH = 1767225600
+"""The time all files in artefacts have, 2026-01-01, unless SOURCE_DATE_EPOCH says another: commits do not change bytes."""
+
+INTERRUPTED = 130
+"""The exit code of a run that somebody ended with ^C. Source: shells' 128 + SIGINT."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    targets: tuple[str, ...]
+    workspace: Path | None
+    checkout: str
+    manifest: Path
+    dry_run: bool
+    as_json: bool
+    verbose: bool
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and give its exit code: 0, 2 for wrong usage, or that of the error, which is printed."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        main.main(list(arguments), prog_name="python -m stigmer_packaging", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("Error: interrupted\nRemedy: run it again: it goes on from here\n")
+        return INTERRUPTED
+    except PackagingError as error:
+        sys.stderr.write(f"Error: {error}\nRemedy: {error.remedy}\n")
+        return error.exit_code
+    except OSError as error:
+        sys.stderr.write(f"Error: {error}\nRemedy: correct what it names (space, permissions), then run it again\n")
+        return PackagingError.exit_code
+    return 0
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Build, verify and describe the Homebrew distribution that packaging/manifest.yaml says."""
+
+
+def _command(name: str, purpose: str) -> click.Command:
+    def act(**given: Any) -> None:
+        _carry_out(name, Options(**given))
+
+    return click.Command(name, params=_parameters(), callback=act, help=purpose, short_help=purpose)
+
+
+def _parameters() -> list[click.Parameter]:
+    folder = click.Path(file_okay=False, path_type=Path)
+    file = click.Path(dir_okay=False, path_type=Path)
+    default = ROOT / "packaging" / "manifest.yaml"
+    return [
+        click.Option(["--target", "targets"], multiple=True, help="Such as linux-amd64; default: this machine's."),
+        click.Option(["--workspace"], type=folder, help="Where artefacts and records are kept; default: build/."),
+        click.Option(["--checkout"], default="", metavar="PATH[@REF]", help="The source tree, or a commit of it."),
+        click.Option(["--manifest"], type=file, default=default, help="Default: packaging/manifest.yaml."),
+        click.Option(["--dry-run"], is_flag=True, help="Say what would be made and what reused."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Results as JSON on stdout."),
+        click.Option(["--verbose"], is_flag=True, help="Print on stderr all that the steps say."),
+    ]
+
+
+for _name, _purpose in COMMANDS.items():
+    main.add_command(_command(_name, _purpose))
+
+
+def _carry_out(command: str, options: Options) -> None:
+    manifest = load_manifest(options.manifest)
+    host = system.read_platform(platform.system(), platform.machine())
+    targets = tuple(_target(text, manifest.targets) for text in options.targets) or (host,)
+    until = _until(command, host)
+    workspace = Workspace(_workspace(options), environment.cache_root(os.environ, Path.home()))
+    with reporting.TerminalProgress(Console(stderr=True), verbose=options.verbose) as progress:
+        shop = _open_workshop(options, manifest, workspace, host, progress.say)
+        plan.refuse_foreign(targets, host, until)
+        steps = plan.plan_release(manifest, targets, shop.inputs(targets, until), until=until)
+        pipeline = Pipeline(workspace, makers(shop), progress, time.monotonic)
+        if options.dry_run:
+            previewed = pipeline.preview(steps)
+            _show(options, reporting.plan_table(previewed), lambda: reporting.plan_json(previewed))
+            return
+        _preflight(steps, host, shop)
+        results = pipeline.run(steps)
+    finals = _deliver(command, options, results, workspace)
+    _show(options, reporting.result_table(results), lambda: reporting.results_json(results, finals))
+    if finals and not options.as_json:
+        _out().print(reporting.delivery_table(finals, _dist(options)))
+
+
+def _open_workshop(
+    options: Options, manifest: Manifest, workspace: Workspace, host: Target, report: Callable[[str], None]
+) -> Workshop:
+    checkout = options.checkout or str(ROOT / manifest.checkout)
+    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", EPOCH))
+    env = environment.build_environment(os.environ)
+    return Workshop(manifest, workspace, ROOT, host, checkout, env, epoch, report)
+
+
+def _preflight(steps: Sequence[plan.Step], host: Target, shop: Workshop) -> None:
+    machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
+    missing = system.find_missing({step.stage for step in steps}, machine)
+    system.provide(missing, machine, env=shop.env, report=shop.report)
+
+
+def _workspace(options: Options) -> Path:
+    return (options.workspace or ROOT / "build").absolute()
+
+
+def _until(command: str, host: Target) -> str:
+    """Name the last stage: a release ends with its verification where there is a sandbox to run it in."""
+    if command != "release":
+        return command
+    return plan.RELEASE if host.system == "linux" else "formula"
+
+
+def _deliver(
+    command: str, options: Options, results: Sequence[StepResult], workspace: Workspace
+) -> tuple[Delivered, ...]:
+    if command != "release":
+        return ()
+    return deliver([result.record for result in results], workspace, _dist(options))
+
+
+def _dist(options: Options) -> Path:
+    return (options.workspace / "delivered") if options.workspace else ROOT / "dist"
+
+
+def _target(text: str, known: Any) -> Target:
+    if text not in known:
+        raise click.BadParameter(unknown("target", text, known), param_hint="--target")
+    return parse_target(text)
+
+
+def _show(options: Options, table: Any, as_json: Callable[[], str]) -> None:
+    if options.as_json:
+        sys.stdout.write(as_json() + "\n")
+    else:
+        _out().print(table)
+
+
+def _out() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=reporting.PIPED_WIDTH)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    """End as on ^C, so that programs we started end with us."""
+    raise KeyboardInterrupt

@@ -1,0 +1,157 @@
+"""How the pipeline calls each stage: which record a step makes, which code makes it, and with which arguments."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stigmer_packaging import fingerprint
+from stigmer_packaging.errors import VerificationError
+from stigmer_packaging.manifest_records import Component
+from stigmer_packaging.naming import parse_target
+from stigmer_packaging.plan import Step
+from stigmer_packaging.records import (
+    Bottle,
+    Formula,
+    Keg,
+    LauncherBundle,
+    ServiceBinary,
+    SourceArchive,
+    VerificationReport,
+)
+from stigmer_packaging.stages import assemble, bottle, formula, freeze, obtain, verify
+from stigmer_packaging.tools import guest_root
+from stigmer_packaging.workshop import Workshop
+
+Needs = Mapping[str, Any]
+SOURCES = ("artifact", "checkout", "wheel")
+
+
+@dataclass(frozen=True)
+class StageMaker:
+    """One stage's call for one kind of record; `modules` are where the stage's code begins."""
+
+    kind: type
+    modules: tuple[str, ...]
+    make: Callable[[Step, Needs], Any]
+
+    @property
+    def code(self) -> str:
+        """The digest of the code that makes it."""
+        return fingerprint.digest_of_code(*(f"stigmer_packaging.{module}" for module in self.modules))
+
+
+def makers(workshop: Workshop) -> Mapping[str, Callable[[Step], StageMaker]]:
+    """Give for each stage how a step of it is made."""
+    calls = _Calls(workshop)
+    obtain_code = ("stages.obtain", *(f"sources.{kind}" for kind in SOURCES))
+    launcher = StageMaker(LauncherBundle, ("stages.freeze",), calls.freeze_launcher)
+    service = StageMaker(ServiceBinary, ("stages.freeze",), calls.freeze_service)
+    archive = StageMaker(SourceArchive, ("stages.bottle",), calls.pack_source)
+    packed = StageMaker(Bottle, ("stages.bottle",), calls.pack_keg)
+    return {
+        "obtain": lambda _: StageMaker(ServiceBinary, obtain_code, calls.obtain),
+        "freeze": lambda step: launcher if step.subject == "launcher" else service,
+        "assemble": lambda _: StageMaker(Keg, ("stages.assemble",), calls.assemble),
+        "bottle": lambda step: archive if step.subject == "source" else packed,
+        "formula": lambda _: StageMaker(Formula, ("stages.formula",), calls.write_formula),
+        "verify": lambda _: StageMaker(VerificationReport, ("stages.verify",), calls.verify),
+    }
+
+
+@dataclass(frozen=True)
+class _Calls:
+    workshop: Workshop
+
+    def obtain(self, step: Step, _needs: Needs) -> ServiceBinary:
+        shop, part, target = self.workshop, self._component(step), parse_target(step.target)
+        source = shop.source_of(part, target)
+        return obtain.obtain_component(part, target, source, workspace=shop.workspace, report=shop.report)
+
+    def freeze_launcher(self, _step: Step, _needs: Needs) -> LauncherBundle:
+        shop, product = self.workshop, self.workshop.manifest.product
+        source = shop.root / "launcher"
+        return freeze.freeze_launcher(source, name=product.name, version=product.version, freezer=shop.freezer)
+
+    def freeze_service(self, step: Step, needs: Needs) -> ServiceBinary:
+        shop, part = self.workshop, self._component(step)
+        temporal = next(iter(needs.values()))
+        return freeze.freeze_service(
+            shop.project_of(part),
+            component=part.name,
+            version=part.version,
+            temporal=shop.workspace.path(temporal.root) / temporal.entry,
+            probe=shop.probe_of(part),
+            freezer=shop.freezer,
+        )
+
+    def pack_source(self, _step: Step, _needs: Needs) -> SourceArchive:
+        shop, product = self.workshop, self.workshop.manifest.product
+        return bottle.make_source_archive(
+            (product.name, product.version),
+            shop.root,
+            shop.sources,
+            source_date_epoch=shop.source_date_epoch,
+            workspace=shop.workspace,
+            report=shop.report,
+        )
+
+    def assemble(self, step: Step, needs: Needs) -> Keg:
+        shop, target = self.workshop, parse_target(step.target)
+        launcher = needs[f"freeze/{target}/launcher"]
+        services = tuple(record for record in needs.values() if isinstance(record, ServiceBinary))
+        parts = assemble.KegParts(launcher, services, shop.documents(), needs["source"])
+        return assemble.assemble_keg(
+            shop.manifest,
+            target,
+            parts,
+            host=shop.build_host,
+            source_date_epoch=shop.source_date_epoch,
+            workspace=shop.workspace,
+            report=shop.report,
+        )
+
+    def pack_keg(self, step: Step, needs: Needs) -> Bottle:
+        shop = self.workshop
+        return bottle.make_bottle(
+            needs[f"assemble/{step.target}"],
+            shop.manifest.tag_of(parse_target(step.target)),
+            rebuild=0,
+            source_date_epoch=shop.source_date_epoch,
+            workspace=shop.workspace,
+            report=shop.report,
+        )
+
+    def write_formula(self, _step: Step, needs: Needs) -> Formula:
+        shop = self.workshop
+        bottles = [record for record in needs.values() if isinstance(record, Bottle)]
+        return formula.write_formula(
+            shop.manifest, needs["source"], bottles, workspace=shop.workspace, report=shop.report
+        )
+
+    def verify(self, step: Step, needs: Needs) -> VerificationReport:
+        shop = self.workshop
+        suite = guest_root.default_suite(shop.mirror)
+        root = guest_root.build_root(shop.workspace.cache, shop.mirror, suite, report=shop.report)
+        found = verify.verify_bottle(
+            needs[f"bottle/{step.target}"],
+            root,
+            script=shop.verification_script(),
+            nonce=secrets.token_hex(16),
+            workspace=shop.workspace,
+            report=shop.report,
+        )
+        refuse_failure(found, str(shop.workspace.path(f"{step.name}.log")))
+        return found
+
+    def _component(self, step: Step) -> Component:
+        return next(part for part in self.workshop.manifest.components if part.name == step.subject)
+
+
+def refuse_failure(report: VerificationReport, log: str) -> None:
+    """Raise VerificationError, naming every failed check, unless the report is proof."""
+    if report.passed:
+        return
+    failed = "".join(f"\n  {check.name}: {check.detail}" for check in report.checks if not check.passed)
+    ended = "" if report.ended else "\n  the guest did not end by itself, or its report is not whole"
+    raise VerificationError(f"the bottle did not prove itself on {report.guest} (log: {log}):{failed}{ended}")

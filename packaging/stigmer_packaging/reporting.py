@@ -1,0 +1,140 @@
+"""What people and machines see: progress on stderr while it goes, the table or JSON on stdout at the end."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import Progress as Bars
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from stigmer_packaging.delivery import Delivered
+from stigmer_packaging.pipeline import StepResult
+from stigmer_packaging.plan import Step
+from stigmer_packaging.records import VerificationReport
+
+PIPED_WIDTH = 160
+"""Characters a line may have where no terminal says it."""
+
+
+class TerminalProgress:
+    """Shows the step at work and what it says, on a terminal only; `verbose` prints every line of it, anywhere."""
+
+    def __init__(self, console: Console, *, verbose: bool) -> None:
+        self._console, self._verbose = console, verbose
+        self._bars = Bars(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+        )
+        self._live = console.is_terminal and not verbose
+        self._task = self._bars.add_task("")
+        self._name = ""
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def begin(self, step: Step) -> None:
+        """Show that a step begins."""
+        self._name = step.name
+        self._bars.reset(self._task, description=step.name)
+
+    def say(self, text: str) -> None:
+        """Show what the step at work says."""
+        self._bars.update(self._task, description=f"{self._name}: {text}")
+        if self._verbose:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def end(self, result: StepResult) -> None:
+        """Leave a line for the step that ended."""
+        if self._live or self._verbose:
+            took = "reused" if result.reused else seconds(result.seconds)
+            self._console.print(f"✓ {result.step.name} ({took})", markup=False, highlight=False)
+
+
+def result_table(results: Sequence[StepResult]) -> Table:
+    """Make the table of all steps: artefact, size, sha256, how long it took, what was verified."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("Stage", "Artefact", "Size", "sha256", "Time", "Verified"):
+        table.add_column(heading, justify="right" if heading in {"Size", "Time"} else "left", no_wrap=True)
+    for result in results:
+        took = "reused" if result.reused else seconds(result.seconds)
+        size = megabytes(result.size) if result.artefact else ""
+        artefact = result.artefact or result.step.name
+        table.add_row(result.step.stage, artefact, size, result.sha256[:16], took, verified(result))
+    return table
+
+
+def delivery_table(delivered: Sequence[Delivered], folder: Path) -> Table:
+    """Make the table of what is released: file, size, whole sha256."""
+    table = Table(box=None, header_style="bold", pad_edge=False, title=f"In {folder}", title_justify="left")
+    for heading in ("File", "Size", "sha256"):
+        table.add_column(heading, no_wrap=True)
+    for file in delivered:
+        table.add_row(file.path, megabytes(file.size), file.sha256)
+    return table
+
+
+def plan_table(previewed: Sequence[tuple[Step, bool]]) -> Table:
+    """Make the table of a dry run: each step, what would become of it, and what it needs."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("Stage", "Record", "Would be", "Needs"):
+        table.add_column(heading, no_wrap=heading != "Needs")
+    for step, current in previewed:
+        fate = "gathered" if step.gathered else "reused" if current else "made"
+        table.add_row(step.stage, step.name, fate, ", ".join(step.needs))
+    return table
+
+
+def results_json(results: Sequence[StepResult], delivered: Sequence[Delivered]) -> str:
+    """Give the same as JSON: every step with its record, and the final artefacts."""
+    steps = [
+        {
+            "name": result.step.name,
+            "stage": result.step.stage,
+            "target": result.step.target,
+            "artefact": result.artefact,
+            "size": result.size,
+            "sha256": result.sha256,
+            "seconds": round(result.seconds, 3),
+            "reused": result.reused,
+            "verified": verified(result),
+            "record": asdict(result.record),
+        }
+        for result in results
+    ]
+    return json.dumps({"steps": steps, "delivered": [asdict(file) for file in delivered]}, indent=2)
+
+
+def plan_json(previewed: Sequence[tuple[Step, bool]]) -> str:
+    """Give a dry run as JSON."""
+    steps = [
+        {"name": step.name, "stage": step.stage, "target": step.target, "needs": list(step.needs), "current": current}
+        for step, current in previewed
+    ]
+    return json.dumps({"plan": steps}, indent=2)
+
+
+def verified(result: StepResult) -> str:
+    """Say what a verification proved; nothing for other steps."""
+    if not isinstance(result.record, VerificationReport):
+        return ""
+    passed = sum(check.passed for check in result.record.checks)
+    return f"{passed} of {len(result.record.checks)} checks on {result.record.guest}"
+
+
+def megabytes(size: int) -> str:
+    """Write a size of bytes as people read it: in MB of a million bytes, small ones in kB."""
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
+
+
+def seconds(value: float) -> str:
+    """Write a duration as people read it."""
+    return f"{value:.1f} s" if value < 60 else f"{int(value // 60)} min {int(value % 60):02d} s"

@@ -1,0 +1,170 @@
+"""Gathers what a release depends on: the tree, the toolchains, this machine; each fact is found once, when first asked."""
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from stigmer_packaging.errors import SourceError
+from stigmer_packaging.manifest_records import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
+from stigmer_packaging.naming import Target
+from stigmer_packaging.plan import RELEASE, Inputs, is_frozen
+from stigmer_packaging.receipt import BuildHost
+from stigmer_packaging.sources import Source
+from stigmer_packaging.sources.artifact import FromArtifact
+from stigmer_packaging.sources.checkout import IGNORED, FromCheckout, Tree, open_tree
+from stigmer_packaging.sources.wheel import FromWheel
+from stigmer_packaging.stages.freeze import Freezer, launcher_facts, service_facts
+from stigmer_packaging.tools import apt, digest, git, golang, guest_root, system
+from stigmer_packaging.tools.patchelf import find_patchelf
+from stigmer_packaging.tools.probes import ServiceProbe
+from stigmer_packaging.tools.python import read_interpreter
+from stigmer_packaging.workspace import Workspace
+
+SHIPPED = ("LICENSE", "README.md", "launcher", "packaging", "pyproject.toml", "requirements.lock", "scripts")
+"""What the source archive holds: all that the bottles are built from."""
+
+DOCUMENTS = ("LICENSE",)
+"""What a keg holds besides programs."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A checkout of ours at `root`, on a machine of the platform `host`, with all that building there takes.
+
+    `checkout` is the product's tree as PATH or PATH@REF; `env`, what programs may see; `source_date_epoch`, seconds
+    since 1970; `report` is told what goes on.
+    """
+
+    manifest: Manifest
+    workspace: Workspace
+    root: Path
+    host: Target
+    checkout: str
+    env: Mapping[str, str]
+    source_date_epoch: int
+    report: Callable[[str], None]
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The product's source tree."""
+        return open_tree(self.checkout, self.workspace, env=self.env)
+
+    @cached_property
+    def go(self) -> golang.Go:
+        """The Go that builds."""
+        return golang.choose_go(self.manifest.go, self.env)
+
+    @cached_property
+    def freezer(self) -> Freezer:
+        """What freezes, for this machine's platform."""
+        python = read_interpreter(sys.executable, env=self.env)
+        pins = (self.root / "requirements.lock").read_text(encoding="utf-8")
+        patchelf, epoch = find_patchelf(self.env), self.source_date_epoch
+        return Freezer(self.host, python, pins, patchelf, epoch, self.env, self.workspace, self.report)
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The source archive's files: what git tracks, or in a tree without git all that does not merely lie about."""
+        tracked = git.list_tracked(self.root, SHIPPED, env=self.env)
+        return tracked or tuple(sorted(path for name in SHIPPED for path in _files_below(self.root, name)))
+
+    @cached_property
+    def build_host(self) -> BuildHost:
+        """The machine we are on, as the receipt of a bottle names it."""
+        return BuildHost(*system.describe_system())
+
+    @cached_property
+    def mirror(self) -> apt.Mirror:
+        """The mirror that the verification's root is made from."""
+        return apt.find_mirror()
+
+    def documents(self) -> tuple[Path, ...]:
+        """List the documents of a keg."""
+        return tuple(self.root / name for name in DOCUMENTS)
+
+    def verification_script(self) -> Path:
+        """Give the script that runs in the guest."""
+        return self.root / "scripts" / "verify-install.sh"
+
+    def source_of(self, component: Component, target: Target) -> Source:
+        """Give the source a component's executable comes from."""
+        cache, env, report = self.workspace.cache, self.env, self.report
+        match component.source:
+            case WheelSource():
+                return FromWheel(component.source, target, cache, env, report)
+            case ArtifactSource():
+                return FromArtifact(component.source, target, cache, report)
+            case CheckoutSource():
+                go, toolchain = self.go, self.manifest.go
+                return FromCheckout(component.source, target, self.host, self.tree, toolchain, go, cache, env, report)
+
+    def project_of(self, component: Component) -> Path:
+        """Give the folder of a component that is frozen; SourceError when the tree has none."""
+        folder = self.tree.path / _checkout(component).package
+        if not folder.is_dir():
+            raise SourceError(f"the tree {self.tree.path} has no folder {_checkout(component).package}")
+        return folder
+
+    def probe_of(self, component: Component) -> ServiceProbe:
+        """Say how a frozen service is tried: in the environment it will have, without a language model's key."""
+        ports = {f"port.{name}": port for part in self.manifest.components for name, port in part.run.ports.items()}
+        known = {"home": ".", "temporal.namespace": "default", "llm.provider": "ollama", **ports}
+        filled = {name: fill(text, known) for name, text in component.run.environment.items()}
+        environment = {name: value for name, value in filled.items() if value}
+        return ServiceProbe(environment, _checkout(component).ready, component.run.grace)
+
+    def inputs(self, targets: Sequence[Target], until: str) -> Inputs:
+        """Gather all that the steps up to the stage `until` depend on."""
+        parts = {f"{target}/{part.name}": self._facts(part, target) for target in targets for part in self._obtained()}
+        if self.host in targets and until != "obtain":
+            parts |= self._frozen_facts()
+        epoch = self.source_date_epoch
+        documents = [(path.name, digest.sha256_of(path)) for path in self.documents()]
+        sources = [(name, digest.sha256_of(self.root / name)) for name in self.sources]
+        keg = {"documents": documents, "host": self.build_host, "source_date_epoch": epoch}
+        source = {"product": self.manifest.product.version, "files": sources, "source_date_epoch": epoch}
+        return Inputs(self.host, parts, keg, source, self._verification() if until == RELEASE else {})
+
+    def _obtained(self) -> list[Component]:
+        return [part for part in self.manifest.components if not is_frozen(part)]
+
+    def _facts(self, part: Component, target: Target) -> Mapping[str, object]:
+        return self.source_of(part, target).facts()
+
+    def _frozen_facts(self) -> dict[str, Mapping[str, object]]:
+        product, launcher = self.manifest.product, self.root / "launcher"
+        own = launcher_facts(launcher, name=product.name, version=product.version, freezer=self.freezer)
+        facts: dict[str, Mapping[str, object]] = {f"{self.host}/launcher": own}
+        for part in filter(is_frozen, self.manifest.components):
+            project, probe = self.project_of(part), self.probe_of(part)
+            facts[f"{self.host}/{part.name}"] = service_facts(
+                project, version=part.version, probe=probe, freezer=self.freezer
+            )
+        return facts
+
+    def _verification(self) -> Mapping[str, object]:
+        script = digest.sha256_of(self.verification_script())
+        return {"script": script, "mirror": self.mirror, "suite": guest_root.default_suite(self.mirror)}
+
+
+def fill(text: str, values: Mapping[str, object]) -> str:
+    """Fill in the variables of a template; those without a value come out empty."""
+    return re.sub(r"\{([^{}]*)\}", lambda match: str(values.get(match[1], "")), text)
+
+
+def _checkout(component: Component) -> CheckoutSource:
+    if not isinstance(component.source, CheckoutSource):
+        raise SourceError(f"{component.name} does not come from a source tree")
+    return component.source
+
+
+def _files_below(root: Path, name: str) -> list[str]:
+    paths = [root / name] if (root / name).is_file() else (root / name).rglob("*")
+    return [
+        path.relative_to(root).as_posix()
+        for path in paths
+        if path.is_file() and not set(path.relative_to(root).parts) & set(IGNORED)
+    ]
