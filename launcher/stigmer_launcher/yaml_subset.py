@@ -118,8 +118,8 @@ def render(text: str) -> str:
 def _rows(text: str) -> Iterator[str]:
     for number, row in enumerate(text.split("\n"), 1):
         stripped = row.removesuffix("\r")
-        if "\t" in stripped[: len(stripped) - len(stripped.lstrip())]:
-            raise SubsetError(number, "a tab in the indentation; YAML wants spaces")
+        if "\t" in stripped and not stripped.lstrip(" ").startswith("#"):
+            raise SubsetError(number, "a tab; use spaces")
         if bad := next((c for c in stripped if ord(c) < 32 and c != "\t"), ""):
             raise SubsetError(number, f"the control character {ord(bad):#04x}")
         yield stripped

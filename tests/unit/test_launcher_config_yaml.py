@@ -1,0 +1,254 @@
+"""The subset of YAML: what it accepts means what YAML says, what it refuses is named with its line, edits keep the rest."""
+
+import io
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stigmer_launcher import yaml_subset
+from stigmer_launcher.yaml_subset import SubsetError
+
+EXAMPLE = """\
+# first line
+backend:
+  type: local   # a comment
+  local:
+      llm:  # deeper by four, which is fine
+          model: "qwen2.5-coder:7b"
+          base_url: http://localhost:11434/#x
+
+context:
+  organization: 'it''s'
+  environment:
+"""
+
+
+def values(text: str) -> dict[str, str]:
+    """Read a text's keys with their values."""
+    return {line.path: line.value for line in yaml_subset.parse(text)}
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, str]:
+    """Flatten what a full YAML parser read, every scalar as its text."""
+    if not isinstance(tree, dict):
+        return {}
+    found: dict[str, str] = {}
+    for key, value in tree.items():
+        found[f"{prefix}{key}"] = "" if value is None or isinstance(value, dict) else str(value)
+        found |= flat(value, f"{prefix}{key}.")
+    return found
+
+
+def full_yaml(text: str) -> Any:
+    """Read with a complete YAML parser, every scalar as text."""
+    parser = YAML(typ="base", pure=True)
+    return parser.load(io.StringIO(text))
+
+
+def test_maps_comments_and_quotes_are_read() -> None:
+    assert values(EXAMPLE) == {
+        "backend": "",
+        "backend.type": "local",
+        "backend.local": "",
+        "backend.local.llm": "",
+        "backend.local.llm.model": "qwen2.5-coder:7b",
+        "backend.local.llm.base_url": "http://localhost:11434/#x",
+        "context": "",
+        "context.organization": "it's",
+        "context.environment": "",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# only a comment", "   \n  # indented"])
+def test_a_file_may_be_empty(text: str) -> None:
+    assert values(text) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        ("a:\n\tb: 1", 2, "a tab; use spaces"),
+        ("a: b\tc", 1, "a tab; use spaces"),
+        ("a:\n  - b", 2, "a list is not supported"),
+        ("a: [b]", 1, "a list in brackets"),
+        ("a: {b: c}", 1, "a map in braces"),
+        ("{a: b}", 1, "a map in braces"),
+        ("a: - b", 1, "a list"),
+        ("? a", 1, "a complex key"),
+        ("%YAML 1.2", 1, "a directive"),
+        ("---\na: b", 1, "a document marker"),
+        ("a: b\n...", 2, "a document marker"),
+        ("a: &b c", 1, "an anchor"),
+        ("a: *b", 1, "an alias"),
+        ("a: !!str b", 1, "a tag"),
+        ("a: |\n  text", 1, "a block of text"),
+        ("a: >-\n  text", 1, "a folded block"),
+        ("a: @b", 1, "a reserved character"),
+        ("a: %b", 1, "a directive"),
+        ('"a": b', 1, "a quoted key"),
+        ("<<: b", 1, "is no key"),
+        ("a b: c", 1, "is no key"),
+        (": c", 1, "is no key"),
+        ("a: b\n  c: d", 2, "indented below a, which has a value"),
+        ("a:\n    b: 1\n  c: 2", 3, "that of no map above"),
+        ("  a: 1", 1, "that of no map above"),
+        ("a: b\nc", 2, "`key: value` is expected"),
+        ("a:b", 1, "`key: value` is expected"),
+        ("a: b: c", 1, "a second colon"),
+        ("a: b:", 1, "a second colon"),
+        ('a: "b', 1, "a quote that is not closed"),
+        ("a: 'b", 1, "a quote that is not closed"),
+        ('a: "b" c', 1, "follows the closing quote"),
+        ('a: "b"#c', 1, "follows the closing quote"),
+        (r'a: "\x41"', 1, r"the escape \x is not supported"),
+        ("a: 1\nb: 2\na: 3", 3, "the key a is here a second time"),
+        ("a:\n  b: 1\n  b: 2", 3, "the key a.b is here a second time"),
+        ("a: b\x07", 1, "the control character 0x07"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_line(text: str, line: int, problem: str) -> None:
+    with pytest.raises(SubsetError) as caught:
+        yaml_subset.parse(text)
+    assert (caught.value.number, problem in str(caught.value)) == (line, True), str(caught.value)
+
+
+WORDS = st.sampled_from(
+    [
+        *[
+            "a",
+            "b",
+            "key",
+            ":",
+            "#",
+            '"',
+            "'",
+            "-",
+            "{",
+            "}",
+            "[",
+            ",",
+            "&",
+            "*",
+            "!",
+            "|",
+            "~",
+            "null",
+            "true",
+            "1",
+            "http://x:1",
+            "\\",
+            "é",
+            "%",
+            "@",
+            "?",
+            "---",
+            "...",
+            "<<",
+        ],
+        *(" ", "  ", "\n", "\n  ", "\n    ", ": ", "- ", "? ", "\t", "\r\n", "a: ", "b:", "\nc: "),
+    ]
+)
+
+
+@given(st.lists(WORDS, max_size=12).map("".join))
+def test_whatever_is_accepted_means_what_a_complete_parser_reads(text: str) -> None:
+    """The subset may refuse more than YAML does; it never reads something else."""
+    try:
+        lines = yaml_subset.parse(text)
+    except SubsetError:
+        return
+    try:
+        tree = full_yaml(text)
+    except YAMLError as error:
+        pytest.fail(f"{text!r} is accepted, and is no YAML: {error}")
+    assert {line.path: line.value for line in lines} == flat(tree)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")) | st.sampled_from("\n\t"), max_size=20))
+def test_every_text_reads_back_as_it_was_written(text: str) -> None:
+    written = f"a: {yaml_subset.render(text)}\n"
+    assert values(written) == {"a": text}
+    assert full_yaml(written) == {"a": text}
+
+
+@pytest.mark.parametrize("text", ["", "true", "No", "null", "~", "-", "- a", "a b", "a: b", "a #b", "1", "http://x:1/"])
+def test_quotes_are_used_only_where_they_are_needed(text: str) -> None:
+    """A text that would read as something else is quoted; a number and an address are not."""
+    assert yaml_subset.render(text).startswith('"') == (text not in ("1", "http://x:1/"))
+
+
+def line_of(text: str, path: str) -> yaml_subset.Line:
+    """Find a key's line."""
+    return next(line for line in yaml_subset.parse(text) if line.path == path)
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after"),
+    [
+        ("backend.type", "type: local   # a comment", "type: new   # a comment"),
+        ("backend.local.llm.model", 'model: "qwen2.5-coder:7b"', "model: new"),
+        ("context.organization", "organization: 'it''s'", "organization: new"),
+        ("context.environment", "environment:\n", "environment: new\n"),
+    ],
+)
+def test_a_value_is_replaced_and_nothing_else(path: str, before: str, after: str) -> None:
+    edited = yaml_subset.replace(EXAMPLE, line_of(EXAMPLE, path), "new")
+    assert edited == EXAMPLE.replace(before, after)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "after"),
+    [
+        ("", "a", "a: v\n"),
+        ("", "a.b.c", "a:\n  b:\n    c: v\n"),
+        ("x: 1\n", "a", "x: 1\na: v\n"),
+        ("x: 1", "a", "x: 1\na: v\n"),
+        ("a:\n    b: 1\n# end\n", "a.c", "a:\n    b: 1\n    c: v\n# end\n"),
+        ("a:\n  b:\n    c: 1\nx: 1\n", "a.d", "a:\n  b:\n    c: 1\n  d: v\nx: 1\n"),
+        ("a:\n  b:\nx: 1\n", "a.b.c", "a:\n  b:\n    c: v\nx: 1\n"),
+        ("a: # why\nx: 1\n", "a.b", "a: # why\n  b: v\nx: 1\n"),
+        ("ab: 1\na:\n  c: 1\n", "a.b", "ab: 1\na:\n  c: 1\n  b: v\n"),
+        ("x: 1\r\n", "a.b", "x: 1\r\na:\r\n  b: v\r\n"),
+        ("# only a comment\n", "a", "# only a comment\na: v\n"),
+    ],
+)
+def test_a_new_key_is_put_into_the_map_it_belongs_to(text: str, path: str, after: str) -> None:
+    assert yaml_subset.insert(text, yaml_subset.parse(text), path, "v") == after
+    assert values(after)[path] == "v"
+
+
+@pytest.mark.parametrize("text", ["a: 1\n", "a: ~\n", 'a: ""\n'])
+def test_a_key_is_not_put_below_a_value(text: str) -> None:
+    with pytest.raises(SubsetError, match="a has a value here"):
+        yaml_subset.insert(text, yaml_subset.parse(text), "a.b", "v")
+
+
+KEYS = st.sampled_from(["a", "b", "c", "a.d", "a.e", "b.d", "b.d.f", "c.d.f.g"])
+
+
+@given(st.lists(st.tuples(KEYS, st.text("xyz #:'\"\\", max_size=6)), max_size=8))
+def test_any_series_of_edits_leaves_a_file_that_says_exactly_that(edits: list[tuple[str, str]]) -> None:
+    text, wanted = "# kept\nb:\n   d: # also kept\n\n# last\n", dict[str, str]()
+    for path, value in edits:
+        lines = yaml_subset.parse(text)
+        existing = next((line for line in lines if line.path == path), None)
+        opens_map = any(line.path.startswith(f"{path}.") for line in lines)
+        if opens_map:
+            continue
+        try:
+            rendered = yaml_subset.render(value)
+            text = (
+                yaml_subset.replace(text, existing, rendered)
+                if existing
+                else yaml_subset.insert(text, lines, path, rendered)
+            )
+        except SubsetError:
+            continue
+        wanted[path] = value
+    read = values(text)
+    assert {path: read[path] for path in wanted} == wanted
+    assert all(comment in text for comment in ("# kept", "# also kept", "# last"))
