@@ -98,11 +98,12 @@ def set_value(places: Places, key: str, value: str) -> None:
         known = SCHEMA[key].read(value) if value else value
     except ValueError as error:
         raise UsageError(f"{key} cannot be {value!r}: {error} is expected", f"run `stigmer config get {key}`") from None
+    rendered = yaml_subset.render(known) if isinstance(known, str) else _plain(known)
     with _locked(places):
         text = _read(places.config) or FIRST_FILE
         lines = _parse(places.config, text)
         _understand(places.config, lines)
-        _write(places.config, _edited(places.config, text, lines, key, yaml_subset.render(_plain(known))))
+        _write(places.config, _edited(places.config, text, lines, key, rendered))
 
 
 def write_first(places: Places) -> bool:

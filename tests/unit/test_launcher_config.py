@@ -1,0 +1,275 @@
+"""config.yaml says what it says, or is an error with its line; edits lose nothing; secrets are not shown."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher import config
+from stigmer_launcher.config_schema import FIRST_FILE, SCHEMA
+from stigmer_launcher.errors import ConfigError, HomeError, UsageError
+from stigmer_launcher.places import Places, find_places
+
+UPSTREAM = """\
+# Stigmer CLI Configuration
+backend:
+  type: local
+  local:
+    endpoint: localhost:7234
+    data_dir: /home/ada/.stigmer/data
+    llm:
+      provider: anthropic
+      model: claude-sonnet-4.5
+      base_url: https://api.anthropic.com
+    temporal:
+      managed: true
+      version: 1.5.1
+      port: 7233
+    execution:
+      mode: sandbox
+      sandbox_image: example.org/image:latest
+      auto_pull: true
+      cleanup: false
+      ttl: 60
+"""
+
+
+@pytest.fixture(name="places")
+def _places(tmp_path: Path) -> Places:
+    return find_places({"STIGMER_HOME": str(tmp_path / "home")})
+
+
+def write(places: Places, text: str) -> config.Config:
+    """Write a file and read it."""
+    Path(places.home).mkdir(exist_ok=True)
+    Path(places.config).write_text(text, encoding="utf-8")
+    return config.read_config(places.config)
+
+
+def test_without_a_file_there_are_the_defaults_and_no_file_is_made(places: Places) -> None:
+    read = config.read_config(places.config)
+    assert {row.key: row.value for row in config.list_values(read)}["ports.server"] == "7234"
+    assert {row.origin for row in config.list_values(read)} == {"default"}
+    assert not Path(places.home).exists()
+
+
+def test_a_file_of_an_earlier_version_is_understood_whole(places: Places) -> None:
+    read = write(places, UPSTREAM)
+    assert read.text("backend.local.llm.provider") == "anthropic"
+    assert read.flag("backend.local.execution.cleanup") is False
+    assert read.number("backend.local.execution.ttl") == 60
+    assert read.plain("backend.local.execution.cleanup") == "false"
+
+
+def test_what_has_no_effect_is_said_with_its_line_and_what_to_do(places: Places) -> None:
+    said = config.unused(write(places, UPSTREAM))
+    assert [line.split(": ")[1].split()[0] for line in said] == [
+        "backend.local.endpoint",
+        "backend.local.data_dir",
+        "backend.local.temporal.version",
+    ]
+    assert f"{places.config}, line 5: " in said[0]
+    assert "`ports.server`" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        ("backend:\n  typ: local", 2, "there is no key backend.typ, did you mean backend.type?"),
+        ("provider: openai", 1, "there is no key provider, did you mean backend.local.llm.provider?"),
+        ("zzz: 1", 1, "there is no key zzz"),
+        ("backend:\n  type: remote", 2, "backend.type cannot be 'remote': one of local, cloud is expected"),
+        ("ports:\n  server: 70000", 2, "a port between 1 and 65535 is expected"),
+        ("ports:\n  server: 7_234", 2, "a port between 1 and 65535 is expected"),
+        ("ports:\n  server: ٧٢٣٤", 2, "a port between 1 and 65535 is expected"),
+        ("backend:\n  local:\n    temporal:\n      managed: yes", 4, "true or false is expected"),
+        ("backend:\n  local:\n    temporal:\n      address: http://x:1", 4, "host:port, without a scheme is expected"),
+        ("backend:\n  local:\n    temporal:\n      address: x", 4, "host:port"),
+        ("backend:\n  local:\n    execution:\n      ttl: -1", 4, "a whole number is expected"),
+        ("backend: local", 1, "backend holds other keys, not a value"),
+        ("context:\n  organization:\n    id: x\n    name: y", 2, "context.organization is a map, as an old cloud"),
+        ("backend:\n  local:\n    llm:\n      provider: gemini", 4, "one of ollama, anthropic, openai is expected"),
+        ("backend:\n - x", 2, "a list is not supported"),
+        ("x: \xff", 1, "not UTF-8"),
+    ],
+)
+def test_a_problem_is_an_error_with_its_line_and_never_a_default(
+    places: Places, text: str, line: int, problem: str
+) -> None:
+    Path(places.home).mkdir()
+    Path(places.config).write_bytes(text.encode("latin-1") if "\xff" in text else text.encode())
+    with pytest.raises(ConfigError) as caught:
+        config.read_config(places.config)
+    assert str(caught.value).startswith(f"{places.config}, line {line}: ")
+    assert problem in str(caught.value)
+
+
+def test_all_problems_are_told_at_once(places: Places) -> None:
+    with pytest.raises(ConfigError) as caught:
+        write(places, "ports:\n  server: x\n  ui: 1\nbackend:\n  type: y\n")
+    assert [line.split(", ")[1].split(":")[0] for line in str(caught.value).splitlines()] == [
+        "line 2",
+        "line 3",
+        "line 5",
+    ]
+
+
+def test_an_old_cloud_file_is_explained_once(places: Places) -> None:
+    """Its organization is a map; every key in it would otherwise be told as unknown."""
+    with pytest.raises(ConfigError) as caught:
+        write(places, "context:\n  organization:\n    id: 7\n    slug: acme\n    deep:\n      deeper: 1\n")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("value", ["", "~", "null", '""', "# nothing"])
+def test_a_key_without_a_value_has_its_default(places: Places, value: str) -> None:
+    read = write(places, f"ports:\n  server: {value}\n")
+    assert read.number("ports.server") == 7234
+    assert not read.has("ports.server")
+
+
+def test_a_file_that_cannot_be_read_is_an_error(places: Places) -> None:
+    Path(places.config).mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"cannot read .*config\.yaml: Is a directory"):
+        config.read_config(places.config)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_accepted_and_kept(places: Places) -> None:
+    read = write(places, "\ufeffports:\r\n  server: 1\r\n")
+    assert read.number("ports.server") == 1
+    config.set_value(places, "ports.server", "2")
+    assert Path(places.config).read_bytes() == b"ports:\r\n  server: 2\r\n"
+
+
+def test_set_changes_one_value_and_keeps_every_comment(places: Places) -> None:
+    write(places, UPSTREAM)
+    config.set_value(places, "backend.local.llm.model", "claude opus: 4 #1")
+    config.set_value(places, "ports.temporal-ui", "8999")
+    text = Path(places.config).read_text()
+    assert (
+        text
+        == UPSTREAM.replace("model: claude-sonnet-4.5", 'model: "claude opus: 4 #1"') + "ports:\n  temporal-ui: 8999\n"
+    )
+    read = config.read_config(places.config)
+    assert config.get_value(read, "backend.local.llm.model") == "claude opus: 4 #1"
+    assert config.get_value(read, "ports.temporal-ui") == "8999"
+
+
+def test_set_on_an_empty_home_writes_the_file_with_its_explanation(places: Places) -> None:
+    config.set_value(places, "backend.local.temporal.managed", "FALSE")
+    text = Path(places.config).read_text()
+    assert text == FIRST_FILE.replace("managed: true", "managed: false")
+
+
+@pytest.mark.parametrize("key", [key for key in SCHEMA if not SCHEMA[key].secret])
+def test_every_key_can_be_set_and_read_back(places: Places, key: str) -> None:
+    value = {"bool": "false", "int": "4242"}.get(type(SCHEMA[key].default).__name__, "localhost:1")
+    value = {"provider": "openai", "type": "cloud", "mode": "auto"}.get(key.rpartition(".")[2], value)
+    config.set_value(places, key, value)
+    read = config.read_config(places.config)
+    assert config.get_value(read, key) == value
+    assert read.has(key)
+
+
+def test_setting_to_nothing_gives_the_default_back(places: Places) -> None:
+    config.set_value(places, "ports.server", "1")
+    config.set_value(places, "ports.server", "")
+    assert config.read_config(places.config).number("ports.server") == 7234
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("ports.sever", "1", "there is no key ports.sever, did you mean ports.server?"),
+        ("ports.server", "x", "ports.server cannot be 'x': a port between 1 and 65535 is expected"),
+        ("backend.local.llm.api_key", "sk-1", "is a secret and must not stand on a command line"),
+        ("backend.cloud.token", "t", "is a secret"),
+    ],
+)
+def test_what_must_not_be_set_is_a_usage_error_and_changes_nothing(
+    places: Places, key: str, value: str, message: str
+) -> None:
+    write(places, UPSTREAM)
+    with pytest.raises(UsageError, match=message.replace("?", r"\?")) as caught:
+        config.set_value(places, key, value)
+    assert caught.value.exit_code == 2
+    assert "sk-1" not in str(caught.value) + caught.value.remedy
+    assert Path(places.config).read_text() == UPSTREAM
+
+
+def test_a_broken_file_is_not_edited(places: Places) -> None:
+    Path(places.home).mkdir()
+    Path(places.config).write_text("ports: [")
+    with pytest.raises(ConfigError, match="line 1"):
+        config.set_value(places, "ports.server", "1")
+    assert Path(places.config).read_text() == "ports: ["
+
+
+def test_a_value_where_a_map_must_be_is_an_error_with_the_line(places: Places) -> None:
+    write(places, "backend:\nports: ~\n")
+    with pytest.raises(ConfigError, match="line 2: ports has a value here"):
+        config.set_value(places, "ports.server", "1")
+
+
+def test_the_file_is_its_owners_alone_even_if_it_was_not(places: Places) -> None:
+    config.set_value(places, "ports.server", "1")
+    assert stat.S_IMODE(Path(places.config).stat().st_mode) == 0o600
+    Path(places.config).chmod(0o644)
+    config.set_value(places, "ports.server", "2")
+    assert stat.S_IMODE(Path(places.config).stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_a_link_stays_one(places: Places, tmp_path: Path) -> None:
+    """People keep their settings in a collection of dotfiles."""
+    Path(places.home).mkdir()
+    kept = tmp_path / "dotfiles.yaml"
+    kept.write_text("# mine\n")
+    Path(places.config).symlink_to(kept)
+    config.set_value(places, "ports.server", "1")
+    assert Path(places.config).is_symlink()
+    assert kept.read_text() == "# mine\nports:\n  server: 1\n"
+
+
+def test_the_first_start_writes_an_explained_file_once(places: Places) -> None:
+    assert config.write_first(places)
+    assert Path(places.config).read_text() == FIRST_FILE
+    assert stat.S_IMODE(Path(places.config).stat().st_mode) == 0o600
+    Path(places.config).write_text("# changed\n")
+    assert not config.write_first(places)
+    assert Path(places.config).read_text() == "# changed\n"
+
+
+def test_what_the_first_file_says_are_the_defaults(places: Places) -> None:
+    read = write(places, FIRST_FILE)
+    assert {key: setting.value for key, setting in read.settings.items()} == {
+        key: SCHEMA[key].default for key in read.settings
+    }
+
+
+def test_edits_at_the_same_time_are_all_kept(places: Places) -> None:
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from stigmer_launcher import config, places\n"
+        "config.set_value(places.find_places({'STIGMER_HOME': sys.argv[2]}), sys.argv[3], '4242')\n"
+    )
+    keys = [key for key in SCHEMA if isinstance(SCHEMA[key].default, int) and not isinstance(SCHEMA[key].default, bool)]
+    command = [sys.executable, "-c", program, str(Path(config.__file__).parents[1]), places.home]
+    editors = [subprocess.Popen([*command, key]) for key in keys]
+    assert [editor.wait() for editor in editors] == [0] * len(keys)
+    read = config.read_config(places.config)
+    assert [read.number(key) for key in keys] == [4242] * len(keys)
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HomeError, match="is in the way"):
+        config.set_value(find_places({"STIGMER_HOME": str(tmp_path / "file")}), "ports.server", "1")
+
+
+def test_list_says_that_a_secret_is_set_and_not_what_it_is(places: Places) -> None:
+    read = write(places, "backend:\n  local:\n    llm:\n      api_key: sk-very-secret\n")
+    rows = {row.key: row for row in config.list_values(read)}
+    assert rows["backend.local.llm.api_key"] == ("backend.local.llm.api_key", "(set, not shown)", "file")
+    assert rows["backend.cloud.token"].value == ""

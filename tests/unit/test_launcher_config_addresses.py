@@ -1,0 +1,90 @@
+"""Which ports are used, and whose Temporal: the command line, the environment, the file, the default, in this order."""
+
+import pytest
+
+from stigmer_launcher.addresses import external_address, ports_of
+from stigmer_launcher.config import Config, Setting
+from stigmer_launcher.config_schema import Value
+from stigmer_launcher.errors import ConfigError, UsageError
+from stigmer_launcher.payload import Payload, Smoke
+from support.launcher_payloads import part
+
+TEMPORAL = part(
+    "temporal", external="TEMPORAL_SERVICE_ADDRESS", ports=(("temporal", 7233), ("temporal-ui", 8233))
+).component
+SERVER = part("stigmer-server", ports=(("server", 7234),)).component
+PAYLOAD = Payload("stigmer", "1", "linux-amd64", (), Smoke("/x", "server", 1.0), (TEMPORAL, SERVER))
+
+
+def filed(**settings: Value) -> Config:
+    """Give a configuration that says this; `temporal__managed` stands for backend.local.temporal.managed."""
+    names = {"temporal__": "backend.local.temporal.", "ports__": "ports."}
+    keys = {
+        key: next(full + key.removeprefix(short) for short, full in names.items() if key.startswith(short))
+        for key in settings
+    }
+    return Config(
+        "config.yaml", {keys[key].replace("_ui", "-ui"): Setting(value, 3) for key, value in settings.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "chosen", "ports"),
+    [
+        (filed(), {}, (7233, 8233, 7234)),
+        (filed(ports__server=1, ports__temporal_ui=2), {}, (7233, 2, 1)),
+        (filed(ports__server=1), {"server": 3}, (7233, 8233, 3)),
+        (filed(temporal__port=5), {}, (5, 8233, 7234)),
+        (filed(temporal__port=5, ports__temporal=6), {}, (6, 8233, 7234)),
+    ],
+)
+def test_a_port_comes_from_the_command_line_then_the_file_then_the_payload(
+    config: Config, chosen: dict[str, int], ports: tuple[int, int, int]
+) -> None:
+    temporal, interface, server = ports
+    assert ports_of(PAYLOAD, config, chosen) == {"temporal": temporal, "temporal-ui": interface, "server": server}
+
+
+def test_two_ports_that_are_equal_are_refused_before_anything_starts() -> None:
+    with pytest.raises(ConfigError, match="the ports temporal and server are both 7233") as caught:
+        ports_of(PAYLOAD, filed(), {"server": 7233})
+    assert "ports.server" in caught.value.remedy
+
+
+def test_a_port_that_does_not_exist_is_a_usage_error_that_names_those_that_do() -> None:
+    with pytest.raises(UsageError, match="no port ui; there are temporal, temporal-ui, server"):
+        ports_of(PAYLOAD, filed(), {"ui": 1})
+
+
+@pytest.mark.parametrize(
+    ("config", "environ", "address"),
+    [
+        (filed(), {}, ""),
+        (filed(), {"TEMPORAL_SERVICE_ADDRESS": "there:1"}, "there:1"),
+        (filed(temporal__managed=True, temporal__address="x:2"), {"TEMPORAL_SERVICE_ADDRESS": "there:1"}, "there:1"),
+        (filed(temporal__address="x:2"), {}, "x:2"),
+        (filed(temporal__managed=False, temporal__address="x:2"), {}, "x:2"),
+        (filed(temporal__managed=True, temporal__address="x:2"), {}, ""),
+        (filed(temporal__managed=True), {}, ""),
+        (filed(temporal__port=7000), {}, ""),  # a `temporal:` that says neither: ours, started and stopped
+        (filed(), {"TEMPORAL_SERVICE_ADDRESS": ""}, ""),
+        (filed(), {"TEMPORAL_SERVICE_ADDRESS": "[::1]:7"}, "[::1]:7"),
+    ],
+)
+def test_whose_temporal_is_used(config: Config, environ: dict[str, str], address: str) -> None:
+    assert external_address(TEMPORAL, config, environ) == address
+
+
+def test_a_component_nobody_else_can_serve_is_always_ours() -> None:
+    assert external_address(SERVER, filed(temporal__address="x:2"), {"": "x:1"}) == ""
+
+
+def test_an_unmanaged_temporal_without_an_address_is_an_error_with_the_line() -> None:
+    with pytest.raises(ConfigError, match=r"config\.yaml, line 3: managed is false, and there is no address"):
+        external_address(TEMPORAL, filed(temporal__managed=False), {})
+
+
+@pytest.mark.parametrize("named", ["there", "http://there:1", "there:0", "there:x", ":1", "there:70000"])
+def test_an_address_that_is_none_is_refused_with_the_variables_name(named: str) -> None:
+    with pytest.raises(ConfigError, match=r"TEMPORAL_SERVICE_ADDRESS is .*host:port"):
+        external_address(TEMPORAL, filed(), {"TEMPORAL_SERVICE_ADDRESS": named})
