@@ -1,0 +1,121 @@
+"""Another system's files as the root of a program, by bubblewrap: no privilege needed, nothing left mounted.
+
+The program sees the root's files read-only, an empty /tmp and home, the network, and the folders it is given, at the
+same absolute paths as outside. Source: bwrap(1), version 0.4 and later.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stigmer_packaging.errors import CommandError, MissingToolError
+from stigmer_packaging.tools import command
+from stigmer_packaging.tools.command import Completed
+
+_SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_APART = ("--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", "freeze-root")
+_EMPTY = ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run")  # noqa: S108 - inside the root
+# How the machine reaches the network, laid over empty files of the root.
+_NETWORK = ("/etc/hosts", "/etc/pip.conf", "/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt")
+_NAMED = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "PIP_CERT", "PIP_CONFIG_FILE", "PIP_FIND_LINKS")
+_SETTINGS = (".config/pip", ".pip", ".netrc")
+_REMEDY = (
+    "an administrator allows it: kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0, and where AppArmor "
+    "restricts them kernel.apparmor_restrict_unprivileged_userns=0; or run this as root"
+)
+
+
+@dataclass(frozen=True)
+class FreezeRoot:
+    """A finished root: its folder, the path of Python inside it, the newest glibc its files need, and its digest."""
+
+    root: Path
+    python: str
+    glibc: tuple[int, ...]
+    digest: str
+
+    def prefix(self, shared: Sequence[Path], environment: Mapping[str, str]) -> tuple[str, ...]:
+        """Give the words that enter this root when put before a command.
+
+        The existing folders `shared` may be written, and are where they are outside. The words depend on the arguments
+        alone, so with the same folders they are the same on every run. Of `environment`, HOME is used, and what names
+        files by which pip finds and trusts its index.
+        """
+        return enter(self.root, shared=shared, readable=network_files(environment), environment=environment)
+
+
+def enter(
+    root: Path, *, shared: Iterable[Path], readable: Iterable[Path] = (), environment: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Give the words that run the command after them below `root`, which stays as it is."""
+    words = ["bwrap", *_APART, *_identity(), *_read_only(root), *_EMPTY]
+    words += ["--dir", environment.get("HOME", "/root"), "--setenv", "PATH", _SEARCH, "--unsetenv", "TMPDIR"]
+    for path in (*_NETWORK, *readable):
+        words += ["--ro-bind-try", str(path), str(path)]
+    for folder in shared:
+        words += ["--bind", str(folder), str(folder)]
+    return (*words, "--ro-bind", str(root), str(root), "--")  # a cache that is shared holds the root itself
+
+
+def enter_to_change(
+    root: Path, *, folders: Mapping[str, Path], work: str, variables: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Give the words that run the command after them below `root`, which it may change.
+
+    `folders` are laid into it by their paths inside, and it starts in the folder `work`. Of the machine it sees nothing
+    else: no network, no environment but `variables`.
+    """
+    words = ["bwrap", *_APART, "--unshare-net", *_identity(), "--bind", str(root), "/", *_EMPTY, "--clearenv"]
+    for inside, folder in folders.items():
+        words += ["--bind", str(folder), inside]
+    for name, value in {"PATH": _SEARCH, "HOME": "/root", **variables}.items():
+        words += ["--setenv", name, value]
+    return (*words, "--chdir", work, "--")
+
+
+def run_in(
+    root: FreezeRoot,
+    words: Sequence[str | Path],
+    *,
+    shared: Sequence[Path],
+    environment: Mapping[str, str],
+    seconds: float,
+    cwd: Path | None = None,
+) -> Completed:
+    """Run a program inside, to its end. CommandError on failure or after `seconds`, and then nothing of it is left."""
+    inside = [*root.prefix(shared, environment), *words]
+    return command.run(inside, env=environment, cwd=cwd, seconds=seconds)
+
+
+def require_entry(root: Path, environment: Mapping[str, str]) -> None:
+    """Raise MissingToolError, saying what an administrator can do, unless programs can be run below `root` here."""
+    try:
+        command.run([*enter(root, shared=(), environment=environment), "true"], env=environment, seconds=60)
+    except MissingToolError as error:
+        raise MissingToolError(str(error), "install bubblewrap, and run again") from error
+    except CommandError as error:
+        raise MissingToolError(f"bubblewrap cannot make a root here: {error.output.strip()}", _REMEDY) from error
+
+
+def network_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Name the files outside by which pip finds and trusts its index, as far as they are the machine's or the user's."""
+    named = [word for name in _NAMED for word in environment.get(name, "").split()]
+    home = [f"{environment['HOME']}/{name}" for name in _SETTINGS] if environment.get("HOME") else []
+    return tuple(Path(path) for path in (*named, *home) if path.startswith("/"))
+
+
+def _identity() -> tuple[str, ...]:
+    return () if os.geteuid() == 0 else ("--unshare-user", "--uid", "0", "--gid", "0")
+
+
+def _read_only(root: Path) -> list[str]:
+    """Lay what the root holds over an empty one, so that folders of ours find a place anywhere."""
+    words: list[str] = []
+    for entry in sorted(root.iterdir()):
+        inside = f"/{entry.name}"
+        if entry.is_symlink():
+            words += ["--symlink", str(entry.readlink()), inside]
+        elif any(entry.iterdir()):
+            words += ["--ro-bind", str(entry), inside]
+    return words

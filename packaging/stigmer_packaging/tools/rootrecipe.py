@@ -1,0 +1,88 @@
+"""What the freeze root is made of, read from its folder: packages, sources with their patches, and how they are built."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cattrs
+
+from stigmer_packaging.errors import RecordError
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools import digest
+from stigmer_packaging.tools.debian import Package, parse_lock
+
+FORMAT = 1  # counts how recipes are carried out, so that roots made otherwise are not taken for current
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One of Debian's source packages: the upstream archive and Debian's, by path and sha256, in this order.
+
+    `patches` are those of Debian's that are applied; NAME.sh builds it.
+    """
+
+    name: str
+    package: str
+    version: str
+    patches: tuple[str, ...]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The recipe as people write it, in recipe.toml. `packages` names those of each root; `links` and `files` are added."""
+
+    epoch: int
+    suite: str
+    python: str
+    glibc: str
+    packages: dict[str, list[str]]
+    links: dict[str, str]
+    files: dict[str, str]
+    source: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a root is: the settings, the pinned packages, and the build scripts by source."""
+
+    target: Target
+    settings: Settings
+    packages: tuple[Package, ...]
+    scripts: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Give the sha256 by which a finished root is known."""
+        return digest.sha256_of_value(FORMAT, asdict(self))
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read recipe.toml; RecordError when it is not one."""
+    file = folder / "recipe.toml"
+    try:
+        return _CONVERTER.structure(tomllib.loads(file.read_text(encoding="utf-8")), Settings)
+    except (OSError, ValueError, cattrs.BaseValidationError) as error:
+        raise RecordError(f"{file} is not a recipe: {error}", "correct the recipe of the freeze root") from error
+
+
+def read_recipe(folder: Path, target: Target) -> Recipe:
+    """Read the recipe for a target; RecordError when there is none."""
+    settings = read_settings(folder)
+    try:
+        scripts = {
+            source.name: (folder / f"{source.name}.sh").read_text(encoding="utf-8") for source in settings.source
+        }
+        packages = parse_lock((folder / lock_name(target)).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(
+            f"there is no freeze root for {target}: {error}", "choose another Python to freeze with"
+        ) from error
+    return Recipe(target, settings, packages, scripts)
+
+
+def lock_name(target: Target) -> str:
+    """Name the file that pins the packages for a target."""
+    return f"packages-{target}.lock"
