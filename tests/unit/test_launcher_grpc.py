@@ -1,0 +1,226 @@
+"""The client's half of gRPC, as bytes: what it sends, what it makes of every answer; protobuf and HPACK underneath."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stigmer_launcher import protowire
+from stigmer_launcher.grpc import PREFACE, Client, ProtocolError, Reply
+from stigmer_launcher.hpack import literal_fields
+
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
+END_STREAM, END_HEADERS, PADDED, ACK = 1, 4, 8, 1
+OK = b"\x88"
+
+
+def frame(kind: int, flags: int, stream: int, body: bytes = b"") -> bytes:
+    """Build a frame (RFC 9113, 4.1)."""
+    return len(body).to_bytes(3, "big") + struct.pack(">BBI", kind, flags, stream) + body
+
+
+def frames(data: bytes) -> list[tuple[int, int, int, bytes]]:
+    """Take frames apart: kind, flags, stream, body."""
+    found = []
+    while data:
+        size = int.from_bytes(data[:3], "big")
+        found.append((data[3], data[4], int.from_bytes(data[5:9], "big"), data[9 : 9 + size]))
+        data = data[9 + size :]
+    return found
+
+
+def framed(message: bytes) -> bytes:
+    """Put a message into gRPC's frame."""
+    return b"\0" + struct.pack(">I", len(message)) + message
+
+
+def greeted() -> Client:
+    """Give a client whose server has spoken, with nothing left to send."""
+    client = Client("127.0.0.1:1")
+    client.receive(frame(SETTINGS, 0, 0))
+    client.outgoing.clear()
+    return client
+
+
+def test_it_begins_with_the_preface_and_its_settings() -> None:
+    """A server answers nothing before them."""
+    client = Client("127.0.0.1:7233")
+    assert bytes(client.outgoing).startswith(PREFACE)
+    assert frames(bytes(client.outgoing)[len(PREFACE) :]) == [(SETTINGS, 0, 0, b"")]
+
+
+def test_settings_of_the_server_are_the_handshake_and_are_acknowledged() -> None:
+    """That is the proof that HTTP/2 is spoken there."""
+    client = Client("127.0.0.1:7233")
+    client.outgoing.clear()
+    before = client.greeted
+    assert client.receive(frame(SETTINGS, 0, 0, b"\0\3\0\0\0\x64")) == []
+    assert (before, client.greeted) == (False, True)
+    assert frames(bytes(client.outgoing)) == [(SETTINGS, ACK, 0, b"")]
+
+
+def test_a_call_sends_its_fields_and_its_message() -> None:
+    """One header block without state, one data frame that ends the stream."""
+    client = greeted()
+    number = client.call("/a.B/C", b"xyz")
+    (_, header_flags, stream, block), data = frames(bytes(client.outgoing))
+    assert (header_flags, stream) == (END_HEADERS, number)
+    assert block.startswith(b"\x83\x86\x04\x06/a.B/C\x01\x0b127.0.0.1:1")
+    assert literal_fields(block) == {"te": "trailers"}
+    assert data == (DATA, END_STREAM, number, framed(b"xyz"))
+
+
+def test_a_long_method_and_a_long_message_are_encoded_as_the_standards_say() -> None:
+    """Beyond 126 bytes a string's length has more bytes; beyond 16384 a message has more frames."""
+    client = greeted()
+    client.call("/" + "m" * 300, b"x" * 40000)
+    sent = frames(bytes(client.outgoing))
+    assert sent[0][3][2:6] == bytes((0x04, 0x7F, (301 - 127) & 0x7F | 0x80, (301 - 127) >> 7))
+    assert [len(body) for _, _, _, body in sent[1:]] == [16384, 16384, 40005 - 32768]
+    assert [flags for _, flags, _, _ in sent[1:]] == [0, 0, END_STREAM]
+
+
+def test_calls_over_one_connection_have_numbers_of_their_own() -> None:
+    """Odd ones, as a client's streams must."""
+    client = greeted()
+    assert [client.call("/a/b", b"") for _ in range(3)] == [1, 3, 5]
+
+
+def answer(stream: int, message: bytes) -> bytes:
+    """Answer a call as servers do."""
+    return (
+        frame(HEADERS, END_HEADERS, stream, OK)
+        + frame(DATA, 0, stream, framed(message))
+        + frame(HEADERS, END_HEADERS | END_STREAM, stream, b"\x00\x0bgrpc-status\x010")
+    )
+
+
+@given(st.lists(st.binary(max_size=50), min_size=1, max_size=4), st.integers(1, 40))
+def test_answers_arrive_whole_however_the_network_cuts_them(messages: list[bytes], size: int) -> None:
+    """In the order of the answers, each with its call."""
+    client = greeted()
+    calls = [client.call("/a/b", b"") for _ in messages]
+    data = b"".join(answer(call, message) for call, message in zip(calls, messages, strict=True))
+    replies = [reply for start in range(0, len(data), size) for reply in client.receive(data[start : start + size])]
+    assert [(reply.call, reply.message) for reply in replies] == list(zip(calls, messages, strict=True))
+
+
+def test_a_message_in_several_padded_frames_is_put_together() -> None:
+    """And the server may send as much again, to the stream and to the connection."""
+    client = greeted()
+    call, body = client.call("/a/b", b""), framed(b"hello world")
+    client.outgoing.clear()
+    client.receive(frame(DATA, PADDED, call, b"\x03" + body[:7] + b"\0\0\0"))
+    (reply,) = client.receive(frame(DATA, END_STREAM, call, body[7:]))
+    assert reply.message == b"hello world"
+    updates = [(stream, int.from_bytes(body, "big")) for kind, _, stream, body in frames(bytes(client.outgoing))]
+    assert updates[:2] == [(0, 11), (call, 11)]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        pytest.param(frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x88\x00\x0bgrpc-status\x0214"), id="trailers only"),
+        pytest.param(frame(RST_STREAM, 0, 1, b"\0\0\0\7"), id="reset"),
+        pytest.param(frame(DATA, END_STREAM, 1, b"\0\0\0\0\x09abc"), id="cut off"),
+        pytest.param(frame(DATA, END_STREAM, 1, b"\1\0\0\0\x03abc"), id="compressed"),
+    ],
+)
+def test_a_call_without_a_whole_message_is_refused(refusal: bytes) -> None:
+    """Whatever the way it is refused in."""
+    client = greeted()
+    assert client.call("/a/b", b"") == 1
+    (reply,) = client.receive(refusal)
+    assert (reply.call, reply.message) == (1, None)
+
+
+def test_a_refusal_carries_the_fields_that_say_why() -> None:
+    """Name and text of the status, as the server spelled them."""
+    client = greeted()
+    client.call("/a/b", b"")
+    block = b"\x88\x40\x0bgrpc-status\x0214\x40\x0cgrpc-message\x04down"
+    (reply,) = client.receive(frame(HEADERS, END_HEADERS | END_STREAM, 1, block))
+    assert literal_fields(reply.headers) == {"grpc-status": "14", "grpc-message": "down"}
+
+
+def test_pings_are_answered_and_what_is_not_ours_is_passed_over() -> None:
+    """Window updates, acknowledgements, streams that have ended."""
+    client = greeted()
+    other = frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1") + frame(SETTINGS, ACK, 0) + frame(DATA, END_STREAM, 9, b"x")
+    assert client.receive(other + frame(PING, 0, 0, b"12345678") + frame(PING, ACK, 0, b"87654321")) == []
+    assert frames(bytes(client.outgoing)) == [(PING, ACK, 0, b"12345678")]
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad Request\r\n", b"220 smtp.example ESMTP\r\n", b"\0" * 9])
+def test_something_else_than_http2_is_told_apart(data: bytes) -> None:
+    """At its first bytes."""
+    with pytest.raises(ProtocolError, match="not a gRPC server"):
+        Client("127.0.0.1:1").receive(data)
+
+
+def test_a_server_that_says_goodbye_ends_the_connection() -> None:
+    """Calls that are open then will never be answered."""
+    with pytest.raises(ProtocolError, match="ended"):
+        greeted().receive(frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\0"))
+
+
+def test_replies_are_values() -> None:
+    """A refusal and an empty message are told apart."""
+    assert Reply(1, b"") != Reply(1, None)
+
+
+@pytest.mark.parametrize(
+    ("coded", "text"),
+    [
+        ("f1e3c2e5f23a6ba0ab90f4ff", "www.example.com"),
+        ("a8eb10649cbf", "no-cache"),
+        ("25a849e95ba97d7f", "custom-key"),
+        ("d07abe941054d444a8200595040b8166e082a62d1bff", "Mon, 21 Oct 2013 20:13:21 GMT"),
+        ("9d29ad171863c78f0b97c8e9ae82ae43d3", "https://www.example.com"),
+    ],
+)
+def test_huffman_coded_fields_are_read(coded: str, text: str) -> None:
+    """The examples of RFC 7541, appendix C.4 and C.6."""
+    value = bytes.fromhex(coded)
+    block = b"\x40\x01k" + bytes((0x80 | len(value),)) + value
+    assert literal_fields(block) == {"k": text}
+
+
+def test_indexed_fields_and_table_sizes_are_passed_over() -> None:
+    """Only what is spelled out is given."""
+    long = b"v" * 200
+    block = b"\x88\x3f\xe1\x1f\xff\x80\x01\x5f\x01x\x10\x01n\x7f" + bytes((200 - 127,)) + long
+    assert literal_fields(block) == {"n": long.decode()}
+
+
+@pytest.mark.parametrize("block", [b"\x40", b"\x40\x03ab", b"\x40\x01a\x85x", b"\xff\x80"])
+def test_a_cut_off_header_block_is_an_error(block: bytes) -> None:
+    """Never an endless loop, never half a field."""
+    with pytest.raises(ValueError, match="cut off"):
+        literal_fields(block)
+
+
+@given(st.integers(1, 500), st.integers(0, 2**63 - 1), st.text(max_size=300))
+def test_protobuf_fields_come_back_as_they_were_written(number: int, value: int, text: str) -> None:
+    """Numbers and strings, in their order."""
+    message = protowire.number(number, value) + protowire.text(number + 1, text)
+    assert list(protowire.fields(message)) == [(number, value), (number + 1, text.encode())]
+    assert protowire.integer(message, number) == value
+    assert protowire.strings(message, number + 1) == [text.encode()]
+
+
+def test_protobuf_fields_of_fixed_size_are_passed_over() -> None:
+    """Temporal's answers have some."""
+    message = b"\x09" + b"12345678" + b"\x15" + b"1234" + protowire.number(3, 7)
+    assert protowire.integer(message, 3) == 7
+    assert protowire.integer(message, 4) == 0
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_a_message_or_an_error(data: bytes) -> None:
+    """A server that answers nonsense cannot do more than that."""
+    try:
+        list(protowire.fields(data))
+    except ValueError:
+        return

@@ -1,0 +1,250 @@
+"""Readiness: what counts as proof, and a probe that asks a real server over a real socket until it has it."""
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from stigmer_launcher import protowire, readiness
+from stigmer_launcher.channel import Address, call, parse_address
+from stigmer_launcher.readiness import Check, Probe
+from support.fake_services import FakeServer, FakeService, FakeTemporal
+from support.launcher_services import eventually, free_ports
+
+SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
+
+
+@contextmanager
+def serving(service: FakeService) -> Iterator[Address]:
+    """Let a fake service answer in a thread of its own."""
+    thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield Address("127.0.0.1", service.server_address[1])
+    finally:
+        service.shutdown()
+        thread.join()
+        service.server_close()
+
+
+def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: float = 10.0) -> bool:
+    """Turn a probe as the supervisor's loop does, until it has its proof or `until` holds."""
+    deadline = time.monotonic() + seconds
+    try:
+        while not probe.turn(time.monotonic()):
+            assert time.monotonic() < deadline, probe.lacking
+            if until():
+                return False
+            waiting = select.poll()
+            if probe.channel:
+                waiting.register(probe.channel.fileno(), probe.channel.wanted)
+            waiting.poll(max(0.0, (probe.due - time.monotonic()) * 1000))
+        return True
+    finally:
+        probe.close()
+
+
+def poller(identity: str, seconds: int = 1000) -> bytes:
+    """Encode one poller of DescribeTaskQueue's answer."""
+    seen = protowire.number(1, seconds)
+    return protowire.octets(1, protowire.octets(1, seen) + protowire.text(2, identity))
+
+
+def test_a_handshake_is_proof_for_a_grpc_server() -> None:
+    """Nothing is asked; that it speaks HTTP/2 is enough."""
+    with serving(FakeServer(0)) as address:
+        assert drive(Probe(address, readiness.handshake(), time.monotonic()))
+
+
+def test_a_port_that_is_only_open_is_no_proof() -> None:
+    """Upstream took a TCP connection for readiness, and met connection errors on slow machines."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        probe = Probe(Address("127.0.0.1", listener.getsockname()[1]), readiness.handshake(), time.monotonic())
+        turns = iter(range(20))
+        deadline = time.monotonic() + 0.2
+        assert not drive(probe, until=lambda: next(turns, None) is None or time.monotonic() > deadline)
+
+
+def test_a_probe_waits_for_a_server_that_comes_late() -> None:
+    """Nothing listens at first; it says so, and connects when there is somebody."""
+    (port,) = free_ports(1)
+    probe = Probe(Address("127.0.0.1", port), readiness.handshake(), time.monotonic())
+    assert not drive(probe, until=lambda: "refused" in probe.lacking or "cannot connect" in probe.lacking)
+    assert f"127.0.0.1:{port}" in probe.lacking
+    with serving(FakeServer(port)):
+        assert drive(probe)
+
+
+def test_a_server_that_speaks_something_else_is_named() -> None:
+    """An old web server on the port is not taken for ours."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = Address("127.0.0.1", listener.getsockname()[1])
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer).start()
+        probe = Probe(address, readiness.handshake(), time.monotonic())
+        assert not drive(probe, until=lambda: "not a gRPC server" in probe.lacking)
+
+
+def test_temporal_is_ready_when_it_serves_and_its_namespace_can_be_used() -> None:
+    """Both are asked in one round."""
+    with serving(FakeTemporal(0)) as address:
+        assert drive(Probe(address, readiness.temporal("default", "queue"), time.monotonic()))
+
+
+@pytest.mark.parametrize(
+    ("answers", "lacking"),
+    [
+        ((SERVING, b""), ""),
+        ((NOT_SERVING, b""), "does not serve yet"),
+        ((None, b""), "does not serve yet"),
+        ((SERVING, None), "namespace 'default' cannot be used yet"),
+    ],
+)
+def test_temporal_is_judged_by_health_and_namespace(answers: tuple[bytes | None, ...], lacking: str) -> None:
+    """A refusal of either is no proof."""
+    judged = readiness.temporal("default", "queue").judge(answers)
+    assert lacking in judged
+    assert bool(lacking) == bool(judged)
+
+
+def ours(identity: str, last_access: float) -> bool:
+    """Accept the poller called `ours`."""
+    del last_access
+    return identity == "ours"
+
+
+def test_every_queue_must_have_a_poller_of_ours_of_either_kind() -> None:
+    """A worker of activities alone polls no workflow queue."""
+    check = readiness.pollers("default", ("a", "b"), ours)
+    assert len(check.questions) == 4
+    assert check.judge((poller("ours"), b"", None, poller("other") + poller("ours"))) == ""
+    assert check.judge((poller("ours"), b"", b"", b"")) == "no worker polls the queue b"
+    assert check.judge((None, None, poller("other"), None)) == "no worker polls the queue a, b"
+
+
+def test_a_worker_proves_itself_by_polling_its_queues() -> None:
+    """The probe asks again until it does."""
+    temporal = FakeTemporal(0)
+    with serving(temporal) as address:
+        probe = Probe(address, readiness.pollers("default", ("a", "b"), ours), time.monotonic())
+        temporal.pollers.append(("a", "ours", 1.0))
+        assert not drive(probe, until=lambda: probe.lacking == "no worker polls the queue b")
+        temporal.pollers.append(("b", "ours", 1.0))
+        assert drive(probe)
+
+
+def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
+    """It connects anew and asks anew."""
+    (port,) = free_ports(1)
+    check = readiness.pollers("default", ("a",), ours)
+    probe = Probe(Address("127.0.0.1", port), check, time.monotonic())
+    with serving(FakeTemporal(port)):
+        assert not drive(probe, until=lambda: "polls" in probe.lacking)
+    assert not drive(probe, until=lambda: "polls" not in probe.lacking)
+    again = FakeTemporal(port)
+    again.pollers.append(("a", "ours", 1.0))
+    with serving(again):
+        assert drive(probe)
+
+
+def test_an_unanswered_round_is_given_up_and_begun_again() -> None:
+    """A server that hangs after its greeting does not hang the start."""
+    check = Check((("/a/b", b""),), lambda answers: "" if answers[0] == b"" else "x")
+    with serving(FakeServer(0)) as address:
+        probe = Probe(address, check, 0.0)
+        eventually(lambda: probe.turn(0.0) or (probe.channel and probe.channel.client.greeted), "greeted")
+        probe.turn(probe.due + 1)
+        assert probe.channel is None or probe.lacking
+
+
+def test_pauses_grow_with_the_time_it_takes() -> None:
+    """A fiftieth of it: 5 ms at first, never more than a quarter of a second."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = Address("127.0.0.1", listener.getsockname()[1])
+    pauses = []
+    for elapsed in (0.0, 1.0, 100.0):
+        probe = Probe(address, readiness.handshake(), 0.0)
+        while probe.lacking == "has not been asked yet":
+            probe.turn(elapsed)
+        pauses.append(round(probe.due - elapsed, 3))
+    assert pauses == [0.005, 0.02, 0.25]
+
+
+def test_a_poller_is_ours_by_the_process_group_its_pid_is_in() -> None:
+    """Also when a wrapper, not the worker itself, leads the group: a onefile program, or a shell script."""
+    wrapper = subprocess.Popen(["/bin/sh", "-c", "sleep 60 & echo $!; wait"], start_new_session=True, stdout=-1)
+    assert wrapper.stdout is not None
+    try:
+        inner = int(wrapper.stdout.readline())
+        assert readiness.is_in_group(f"{wrapper.pid}@host", 0.0, wrapper.pid, 5.0)
+        assert readiness.is_in_group(f"{inner}@host@queue", 0.0, wrapper.pid, 5.0)
+        assert not readiness.is_in_group(f"{os.getpid()}@host", 9.0, wrapper.pid, 5.0)
+        assert not readiness.is_in_group(f"{2**40}@host", 9.0, wrapper.pid, 5.0)
+    finally:
+        os.killpg(wrapper.pid, 9)
+        wrapper.wait()
+        wrapper.stdout.close()
+
+
+@pytest.mark.parametrize(("seen", "is_ours"), [(4.0, False), (5.0, True), (6.0, True)])
+def test_a_poller_without_a_pid_is_judged_by_its_time(*, seen: float, is_ours: bool) -> None:
+    """A worker may choose its identity; one that polled since our process was spawned is taken for it."""
+    assert readiness.is_in_group("worker-of-mine", seen, 1, 5.0) is is_ours
+
+
+def test_one_call_waits_for_its_answer() -> None:
+    """As the smoke command does."""
+    with serving(FakeServer(0)) as address:
+        request = protowire.text(1, '{"message": "hi"}')
+        answer = call(address, "/x.Y/Run", request, 10.0).message
+        assert answer is not None
+        assert b'"message": "hi"' in answer
+        assert call(address, "/x.Y/Other", request, 10.0).message is None
+
+
+def test_one_call_gives_up_when_nobody_answers() -> None:
+    """With the address and the time in the error."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = Address("127.0.0.1", listener.getsockname()[1])
+        with pytest.raises(TimeoutError, match=r"did not answer within 0\.05 s"):
+            call(address, "/x.Y/Run", b"", 0.05)
+
+
+def test_one_call_says_when_nothing_listens() -> None:
+    """At once."""
+    with pytest.raises(OSError, match="connect"):
+        call(Address("127.0.0.1", free_ports(1)[0]), "/x.Y/Run", b"", 10.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("temporal.example:7233", Address("temporal.example", 7233)), ("[::1]:7233", Address("::1", 7233))],
+)
+def test_addresses_are_read_and_written_alike(text: str, address: Address) -> None:
+    """The text goes to the services, the parts to the socket."""
+    assert parse_address(text) == address
+    assert str(address) == text
+
+
+def test_a_host_name_is_resolved_without_importing_a_codec() -> None:
+    """The idna codec would have to come from a keg that may be gone."""
+    program = (
+        "import sys; from stigmer_launcher.channel import Address, Channel\n"
+        "before = set(sys.modules)\n"
+        "try: Channel(Address('localhost', 1)).close()\n"
+        "except OSError: pass\n"
+        "assert set(sys.modules) == before, set(sys.modules) - before"
+    )
+    subprocess.run([sys.executable, "-S", "-c", program], check=True, env={"PYTHONPATH": os.pathsep.join(sys.path)})
