@@ -1,0 +1,78 @@
+"""The payload's index reads back as it was written, and a damaged one is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.errors import KegError
+from stigmer_launcher.inventory import files_of, read_keg
+from stigmer_launcher.payload import Payload, Smoke, parse_payload, render_payload
+from support.launcher_payloads import build_libexec, part, stigmer_parts
+
+
+def example() -> Payload:
+    """Make a payload with everything in it."""
+    one = part(
+        "one", ports=(("server", 1),), needs=("two",), environment=(("A", "{home}"),), arguments=("x",)
+    ).component
+    return Payload("stigmer", "1.0", "linux-amd64", ("HOME",), Smoke("/m", "server", 1.5), (one, part("two").component))
+
+
+def test_an_index_reads_back_as_it_was_written() -> None:
+    assert parse_payload(render_payload(example())) == example()
+
+
+def test_equal_payloads_are_written_the_same() -> None:
+    assert render_payload(example()) == render_payload(parse_payload(render_payload(example())))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "null",
+        '{"format": 2}',
+        render_payload(example())[:-40],
+        render_payload(example()).replace("readiness", "r"),
+    ],
+)
+def test_an_index_that_is_not_whole_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - which one it is differs, and does not matter
+        parse_payload(text)
+
+
+@pytest.mark.parametrize("name", ["smoke", "components", "inherit", "target"])
+def test_an_index_without_one_of_its_parts_is_refused(name: str) -> None:
+    plain = json.loads(render_payload(example()))
+    del plain[name]
+    with pytest.raises(ValueError, match="not whole"):
+        parse_payload(json.dumps(plain))
+
+
+def test_a_keg_is_named_by_its_version_and_its_index(tmp_path: Path) -> None:
+    keg = read_keg(str(build_libexec(tmp_path / "a", version="1.2.3")))
+    same = read_keg(str(build_libexec(tmp_path / "b", version="1.2.3")))
+    other = read_keg(str(build_libexec(tmp_path / "c", stigmer_parts(temporal="exit 1"), version="1.2.3")))
+    assert keg.id.startswith("1.2.3-")
+    assert len(keg.id) == len("1.2.3-") + 12
+    assert keg.id == same.id
+    assert keg.id != other.id
+
+
+def test_a_keg_without_an_index_or_with_a_damaged_one_says_how_to_repair_it(tmp_path: Path) -> None:
+    with pytest.raises(KegError, match=r"cannot read .*payload\.json: No such file") as caught:
+        read_keg(str(tmp_path))
+    assert "brew reinstall stigmer" in caught.value.remedy
+    for content in (b"", b"\xff", b"{}"):
+        (tmp_path / "payload.json").write_bytes(content)
+        with pytest.raises(KegError, match=r"payload\.json is damaged"):
+            read_keg(str(tmp_path))
+
+
+def test_a_file_that_two_components_share_is_listed_once() -> None:
+    one, two = part("one", extra={"shared": b"x"}).component, part("two", extra={"shared": b"x"}).component
+    payload = example()._replace(components=(one, two))
+    assert [entry.path for entry in files_of(payload)] == ["one", "shared", "two"]
