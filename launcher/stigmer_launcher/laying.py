@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from stigmer_launcher import preflight, verify
@@ -42,13 +42,16 @@ class Layer(NamedTuple):
         self.step("make the directory")
         os.mkdir(aside)
         method = self._probe(aside)
-        known = _reusable(previous) if method == "copy" else {}
+        known = _reusable(previous, files) if method == "copy" else frozenset()
         if method == "copy":
-            preflight.require_space(aside, sum(entry.size for entry in files if entry.sha256 not in known))
+            preflight.require_space(aside, sum(entry.size for entry in files if entry not in known))
         for folder in _folders(files):
             os.mkdir(f"{aside}/{folder}")
         methods = starting_with(method, self.methods)
-        marks = {entry.path: (entry.sha256, self._lay(entry, aside, known, methods)) for entry in files}
+        marks = {
+            entry.path: (entry.sha256, self._lay(entry, aside, methods, previous if entry in known else ""))
+            for entry in files
+        }
         stamp = self._seal(aside, method, marks)
         self.step("publish")
         os.rename(aside, self.directory)
@@ -69,10 +72,10 @@ class Layer(NamedTuple):
                 marks[entry.path] = (entry.sha256, self._heal(entry, stamp.method, report))
         return self._seal(self.directory, stamp.method, marks) if doubted or VERSION_FILE not in marks else stamp
 
-    def _lay(self, entry: FileEntry, aside: str, known: Mapping[str, str], methods: Methods) -> Mark:
+    def _lay(self, entry: FileEntry, aside: str, methods: Methods, previous: str) -> Mark:
         source, target = self.keg.source(entry.path), f"{aside}/{entry.path}"
         self.step(f"make {entry.path}")
-        if not _relink(known.get(entry.sha256), target, entry):
+        if not (previous and _relink(f"{previous}/{entry.path}", target, entry)):
             self._reproduce(entry, target, methods)
         seen = mark(target)
         if seen and seen.size == entry.size and seen.mode & 0o100 == entry.mode & 0o100:
@@ -139,21 +142,21 @@ def _folders(files: Iterable[FileEntry]) -> list[str]:
     return sorted(folders - {""})
 
 
-def _reusable(previous: str) -> dict[str, str]:
-    """Map sha256 to path for the files of an earlier version that are as they were made."""
+def _reusable(previous: str, files: Iterable[FileEntry]) -> frozenset[FileEntry]:
+    """Choose the files that an earlier version has under the same name, with the same content, as it was made."""
     stamp = read_stamp(previous)
     if stamp is None:
-        return {}
-    doubted = {*suspects(previous, stamp), VERSION_FILE}
-    return {sha256: os.path.join(previous, path) for path, (sha256, _) in stamp.files.items() if path not in doubted}
+        return frozenset()
+    doubted = suspects(previous, stamp)
+    known = {path: (sha256, seen.mode & 0o100) for path, (sha256, seen) in stamp.files.items() if path not in doubted}
+    return frozenset(entry for entry in files if known.get(entry.path) == (entry.sha256, entry.mode & 0o100))
 
 
-def _relink(earlier: str | None, target: str, entry: FileEntry) -> bool:
+def _relink(earlier: str, target: str, entry: FileEntry) -> bool:
     """Give an earlier version's file a second name here; False where that is not possible."""
     with contextlib.suppress(OSError):
-        if earlier:
-            link(earlier, target, entry.mode)
-            return True
+        link(earlier, target, entry.mode)
+        return True
     return False
 
 

@@ -7,7 +7,7 @@ Nothing is synchronised but copies: after a power cut the stamp tells what is mi
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from stigmer_launcher import locks, preflight, versions
@@ -70,15 +70,24 @@ def materialise(
     ):
         if stamp := untouched(keg, places):
             return _installed(keg, places, stamp, made=False)
-        try:
+        with _leaving_nothing(places):
             stamp = _work(Layer(keg, versions.directory_of(places, keg.id), step, methods), places, report)
             versions.prune(places, keep, step)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                versions.clear(places)
-            raise preflight.explain(error, places.versions) from error
     step("done")
     return _installed(keg, places, stamp, made=True)
+
+
+@contextlib.contextmanager
+def _leaving_nothing(places: Places) -> Iterator[None]:
+    """Remove what was begun when the work fails, so that a full disk is not left full, and explain system errors."""
+    try:
+        yield
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            versions.clear(places)
+        if isinstance(error, OSError):
+            raise preflight.explain(error, places.versions) from error
+        raise
 
 
 def untouched(keg: Keg, places: Places) -> Stamp | None:
