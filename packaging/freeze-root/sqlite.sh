@@ -7,7 +7,7 @@ gcc -O2 -g0 -fPIC -shared -Wl,-soname,libsqlite3.so.0 -o libsqlite3.so.0 sqlite3
     -DSQLITE_ENABLE_MATH_FUNCTIONS -DSQLITE_ENABLE_PREUPDATE_HOOK -DSQLITE_ENABLE_RTREE -DSQLITE_ENABLE_SESSION \
     -DSQLITE_ENABLE_UPDATE_DELETE_LIMIT -DSQLITE_MAX_VARIABLE_NUMBER=250000 -DSQLITE_SECURE_DELETE -DSQLITE_USE_URI=1 \
     -lm -ldl -lpthread
-mkdir -p /opt/python3.13/lib /opt/python3.13/include
-cp libsqlite3.so.0 /opt/python3.13/lib/
-ln -s libsqlite3.so.0 /opt/python3.13/lib/libsqlite3.so
-cp sqlite3.h /opt/python3.13/include/
+mkdir -p "$PREFIX/lib" "$PREFIX/include"
+cp libsqlite3.so.0 "$PREFIX/lib/"
+ln -s libsqlite3.so.0 "$PREFIX/lib/libsqlite3.so"
+cp sqlite3.h "$PREFIX/include/"

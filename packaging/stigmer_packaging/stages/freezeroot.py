@@ -12,7 +12,7 @@ from stigmer_packaging.errors import DownloadError, ForeignTargetError, GateErro
 from stigmer_packaging.naming import Target
 from stigmer_packaging.tools import buildroot, command, debian, digest, elf, http
 from stigmer_packaging.tools.buildroot import FreezeRoot
-from stigmer_packaging.tools.debian import Mirror
+from stigmer_packaging.tools.debian import Archives
 from stigmer_packaging.tools.rootrecipe import Recipe, Source
 
 SECONDS = 1800  # for each step of the build
@@ -27,7 +27,7 @@ class Making:
     recipe: Recipe
     folder: Path
     downloads: Path
-    mirror: Mirror
+    archives: Archives
     jobs: int
     report: Callable[[str], None]
 
@@ -47,7 +47,7 @@ def prepare_freeze_root(
     *,
     host: Target,
     cache: Path,
-    mirror: Callable[[], Mirror],
+    archives: Callable[[], Archives],
     environment: Mapping[str, str],
     jobs: int,
     report: Callable[[str], None],
@@ -55,8 +55,8 @@ def prepare_freeze_root(
     """Give the root that this recipe describes, made if the cache has it not, or has it damaged.
 
     It appears under its recipe's digest by one rename, so a run that was killed leaves nothing that is taken for whole.
-    `mirror` is asked only if something is to be downloaded; downloads stay in the cache. Raise ForeignTargetError on
-    another platform, MissingToolError where bubblewrap is not or may not, DownloadError when the mirror gives other
+    `archives` is asked only if something is to be downloaded; downloads stay in the cache. Raise ForeignTargetError on
+    another platform, MissingToolError where bubblewrap is not or may not, DownloadError when the archives give other
     bytes than those pinned.
     """
     if recipe.target != host:
@@ -68,7 +68,7 @@ def prepare_freeze_root(
             part = place.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
-            make_root(Making(recipe, part, cache / "freeze-root" / "downloads", mirror(), jobs, report), environment)
+            make_root(Making(recipe, part, cache / "freeze-root" / "downloads", archives(), jobs, report), environment)
             shutil.rmtree(place, ignore_errors=True)
             part.rename(place)
         root = place / "root"
@@ -92,10 +92,7 @@ def make_root(making: Making, environment: Mapping[str, str]) -> None:
     buildroot.require_entry(making.builder, environment)
     for source in making.recipe.settings.source:
         build_source(making, source, files, environment)
-    shutil.copytree(making.builder / "opt", making.root / "opt", symlinks=True, dirs_exist_ok=True)
-    _run(making, making.root, ["ldconfig"], {}, "/", environment)
-    shutil.rmtree(making.root / "var")
-    check_glibc(making.root, making.recipe.settings.glibc)
+    finish_root(making, environment)
     shutil.rmtree(making.builder)
     (making.folder / _SEAL).write_text(digest.sha256_of_tree(making.root, ignored=()), encoding="ascii")
 
@@ -109,7 +106,7 @@ def download_all(making: Making) -> dict[str, Path]:
 
     def fetch(path: str) -> Path:
         try:
-            return http.download(making.mirror.url(path), pinned[path], making.downloads / path.rsplit("/", 1)[-1])
+            return http.download(making.archives.url(path), pinned[path], making.downloads / path.rsplit("/", 1)[-1])
         except DownloadError as error:
             remedy = "the mirror may have moved on to another version: move the pin in packaging/freeze-root, or name another mirror"
             raise DownloadError(str(error), remedy) from error
@@ -154,10 +151,25 @@ def build_source(making: Making, source: Source, files: Mapping[str, Path], envi
     shutil.rmtree(work)
 
 
+def finish_root(making: Making, environment: Mapping[str, str]) -> None:
+    """Take what was built over, check it, and leave out of /etc and /var what is Debian's alone."""
+    built = making.recipe.settings.prefix.lstrip("/")
+    shutil.copytree(making.builder / built, making.root / built, symlinks=True)
+    check_glibc(making.root / built, making.recipe.settings.glibc)
+    _run(making, making.root, ["ldconfig"], {}, "/", environment)
+    shutil.rmtree(making.root / "var")
+    kept = {"etc/ld.so.cache", *making.recipe.settings.files}
+    for entry in (making.root / "etc").iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif f"etc/{entry.name}" not in kept:
+            entry.unlink()
+
+
 def check_glibc(root: Path, floor: str) -> None:
     """Raise GateError if a file of ours needs a newer C library than the recipe promises."""
     highest = tuple(map(int, floor.split(".")))
-    found = (elf.read_elf(path) for path in elf.find_elves(root / "opt"))
+    found = (elf.read_elf(path) for path in elf.find_elves(root))
     above = [f"{each.path.relative_to(root)} needs {each.glibc}" for each in found if each.glibc > highest]
     if above:
         raise GateError(f"the freeze root promises glibc {floor}:\n  " + "\n  ".join(above))
@@ -170,6 +182,7 @@ def _run(
         "ARCHITECTURE": making.recipe.target.architecture,
         "JOBS": str(making.jobs),
         "LC_ALL": "C.UTF-8",
+        "PREFIX": making.recipe.settings.prefix,
         "PYTHONHASHSEED": "0",
         "SOURCE_DATE_EPOCH": str(making.recipe.settings.epoch),
     }

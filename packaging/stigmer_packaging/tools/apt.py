@@ -22,7 +22,9 @@ class Mirror(NamedTuple):
     keyring: str
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
+    """One archive of binary packages: its URI, its suites and their components, its keyring or an empty text."""
+
     uri: str
     suites: tuple[str, ...]
     components: tuple[str, ...]
@@ -33,7 +35,7 @@ def find_mirror(etc: Path = Path("/etc")) -> Mirror:
     """Find the mirror that serves this host's own release; MissingToolError on a machine that has none."""
     system = parse_os_release((etc / "os-release").read_text(encoding="utf-8")) if (etc / "os-release").exists() else {}
     release = system.get("VERSION_CODENAME", "")
-    for entry in _entries(etc / "apt"):
+    for entry in read_entries(etc / "apt"):
         if release in entry.suites and "main" in entry.components:
             return Mirror(entry.uri, system.get("ID", ""), release, entry.keyring)
     raise MissingToolError(
@@ -48,7 +50,8 @@ def parse_os_release(text: str) -> dict[str, str]:
     return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
 
 
-def _entries(apt: Path) -> Iterator[_Entry]:
+def read_entries(apt: Path) -> Iterator[Entry]:
+    """Read every archive that apt's configuration folder names, in its order."""
     for path in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]:
         if path.suffix == ".sources" and path.is_file():
             yield from _parse_deb822(path.read_text(encoding="utf-8"))
@@ -56,15 +59,15 @@ def _entries(apt: Path) -> Iterator[_Entry]:
             yield from _parse_one_line(path.read_text(encoding="utf-8"))
 
 
-def _parse_one_line(text: str) -> Iterator[_Entry]:
+def _parse_one_line(text: str) -> Iterator[Entry]:
     for line in text.splitlines():
         if found := _ONE_LINE.fullmatch(line.partition("#")[0].strip()):
             options = dict(word.partition("=")[::2] for word in (found["options"] or "").split())
             components = tuple(found["components"].split())
-            yield _Entry(found["uri"], (found["suite"],), components, options.get("signed-by", ""))
+            yield Entry(found["uri"], (found["suite"],), components, options.get("signed-by", ""))
 
 
-def _parse_deb822(text: str) -> Iterator[_Entry]:
+def _parse_deb822(text: str) -> Iterator[Entry]:
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     for stanza in re.split(r"\n\s*\n", "\n".join(lines)):
         fields = {
@@ -77,4 +80,4 @@ def _parse_deb822(text: str) -> Iterator[_Entry]:
         keyring = keyring if keyring.startswith("/") else ""  # else a key written out, which no option can carry
         suites, components = fields.get("suites", "").split(), fields.get("components", "").split()
         for uri in fields.get("uris", "").split():
-            yield _Entry(uri, tuple(suites), tuple(components), keyring)
+            yield Entry(uri, tuple(suites), tuple(components), keyring)

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from stigmer_packaging.errors import CommandError
 from stigmer_packaging.tools import command
-from stigmer_packaging.tools.debian import Mirror, Package
+from stigmer_packaging.tools.debian import Archives, Package
 
 SECONDS = 300
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -21,7 +21,7 @@ Dir::State "{folder}"; Dir::State::status "{folder}/status"; Dir::Cache "{folder
 
 
 def lock_packages(
-    roots: Mapping[str, list[str]], *, suite: str, architecture: str, mirror: Mirror, folder: Path
+    roots: Mapping[str, list[str]], *, suite: str, architecture: str, archives: Archives, folder: Path
 ) -> list[Package]:
     """Give the files of these packages and of all they depend on, in their newest version, signatures checked.
 
@@ -31,8 +31,8 @@ def lock_packages(
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()
     (folder / "sources.list").write_text(
-        f"deb [signed-by={KEYRING}] {mirror.archive} {suite} main\n"
-        f"deb [signed-by={KEYRING}] {mirror.security} {suite}-security main\n",
+        f"deb [signed-by={KEYRING}] {archives.main} {suite} main\n"
+        f"deb [signed-by={KEYRING}] {archives.security} {suite}-security main\n",
         encoding="utf-8",
     )
     (folder / "apt.conf").write_text(_SETTINGS.format(architecture=architecture, folder=folder), encoding="utf-8")
@@ -41,21 +41,21 @@ def lock_packages(
     files: dict[tuple[str, str], tuple[str, ...]] = {}
     for root, packages in roots.items():
         ask = ["apt-get", "install", "--yes", "--print-uris", *packages]
-        for found in parse_uris(command.run(ask, env=settings, seconds=SECONDS).stdout, mirror):
+        for found in parse_uris(command.run(ask, env=settings, seconds=SECONDS).stdout, archives):
             files[found] = (*files.get(found, ()), root)
     return [Package(path, sha256, belongs) for (path, sha256), belongs in files.items()]
 
 
-def parse_uris(text: str, mirror: Mirror) -> list[tuple[str, str]]:
+def parse_uris(text: str, archives: Archives) -> list[tuple[str, str]]:
     """Read path on the mirror and sha256 of each file that `apt-get --print-uris` names."""
     found = re.findall(r"^'(\S+)' \S+ \d+ SHA256:([0-9a-f]{64})$", text, re.MULTILINE)
     if not found:
         raise CommandError(["apt-get", "--print-uris"], "named no files", text)
-    return [(_path_on(mirror, unquote(url)), sha256) for url, sha256 in found]
+    return [(_path_on(archives, unquote(url)), sha256) for url, sha256 in found]
 
 
-def _path_on(mirror: Mirror, url: str) -> str:
-    for base in (mirror.security, mirror.archive):
+def _path_on(archives: Archives, url: str) -> str:
+    for base in (archives.security, archives.main):
         if url.startswith(f"{base}/"):
             return url.removeprefix(f"{base}/")
     raise ValueError(f"{url} is not on the mirror")

@@ -16,7 +16,7 @@ from stigmer_packaging.tools.command import Completed
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _APART = ("--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", "freeze-root")
 _EMPTY = ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run")  # noqa: S108 - inside the root
-# How the machine reaches the network, laid over empty files of the root.
+# How the machine reaches the network.
 _NETWORK = ("/etc/hosts", "/etc/pip.conf", "/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt")
 _NAMED = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "PIP_CERT", "PIP_CONFIG_FILE", "PIP_FIND_LINKS")
 _SETTINGS = (".config/pip", ".pip", ".netrc")
@@ -51,8 +51,8 @@ def enter(
     """Give the words that run the command after them below `root`, which stays as it is."""
     words = ["bwrap", *_APART, *_identity(), *_read_only(root), *_EMPTY]
     words += ["--dir", environment.get("HOME", "/root"), "--setenv", "PATH", _SEARCH, "--unsetenv", "TMPDIR"]
-    for path in (*_NETWORK, *readable):
-        words += ["--ro-bind-try", str(path), str(path)]
+    for path in dict.fromkeys(map(str, (*_NETWORK, *readable))):
+        words += ["--ro-bind-try", path, path]
     for folder in shared:
         words += ["--bind", str(folder), str(folder)]
     return (*words, "--ro-bind", str(root), str(root), "--")  # a cache that is shared holds the root itself
@@ -110,12 +110,12 @@ def _identity() -> tuple[str, ...]:
 
 
 def _read_only(root: Path) -> list[str]:
-    """Lay what the root holds over an empty one, so that folders of ours find a place anywhere."""
+    """Lay what the root holds over an empty one, file by file in /etc, so that what is ours finds a place anywhere."""
     words: list[str] = []
-    for entry in sorted(root.iterdir()):
-        inside = f"/{entry.name}"
+    for entry in sorted([*root.iterdir(), *(root / "etc").iterdir()]):
+        inside = f"/{entry.relative_to(root)}"
         if entry.is_symlink():
             words += ["--symlink", str(entry.readlink()), inside]
-        elif any(entry.iterdir()):
+        elif entry.is_file() or (inside != "/etc" and any(entry.iterdir())):
             words += ["--ro-bind", str(entry), inside]
     return words

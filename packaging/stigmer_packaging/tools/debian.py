@@ -1,17 +1,18 @@
-"""Debian without Debian's tools: the machine's mirror, packages pinned by sha256, and what is in a package file.
+"""Debian without Debian's tools: its archives, packages pinned by sha256, and what is in a package file.
 
-Sources: sources.list(5) for both its formats, deb(5) for the package file, ar(5) for the archive it is.
+Sources: deb(5) for the package file, ar(5) for the archive it is.
 """
 
 import io
 import re
 import tarfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from stigmer_packaging.errors import ArchiveError, MissingToolError, RecordError
+from stigmer_packaging.tools import apt
 
 SECURITY = "pool/updates/"
 DOCUMENTATION = ("usr/share/doc/", "usr/share/info/", "usr/share/lintian/", "usr/share/locale/", "usr/share/man/")
@@ -19,15 +20,15 @@ _HEADER = 60  # bytes before each member of an ar archive
 
 
 @dataclass(frozen=True)
-class Mirror:
+class Archives:
     """Where Debian's archive and its security archive are: URLs without a slash at the end."""
 
-    archive: str
+    main: str
     security: str
 
     def url(self, path: str) -> str:
         """Give the URL of a file named by its path on a mirror, such as `pool/main/b/bash/…`."""
-        return f"{self.security if path.startswith(SECURITY) else self.archive}/{path}"
+        return f"{self.security if path.startswith(SECURITY) else self.main}/{path}"
 
 
 @dataclass(frozen=True)
@@ -54,52 +55,26 @@ def render_lock(packages: Iterable[Package]) -> str:
     return "".join(f"{package.sha256} {package.path} {' '.join(package.roots)}\n" for package in ordered)
 
 
-def read_mirror(apt: Path) -> Mirror:
-    """Read the mirror this machine is set up with from apt's configuration folder, such as /etc/apt.
+def read_archives(etc: Path) -> Archives:
+    """Read which archives this machine is set up with from its /etc.
 
-    MissingToolError when there is none of Debian's, as on another distribution.
+    MissingToolError when they are not Debian's, as on another distribution.
     """
-    files = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]
-    texts = [(file.suffix, file.read_text(encoding="utf-8")) for file in files if file.is_file()]
-    entries = [entry for suffix, text in texts for entry in parse_sources(text, deb822=suffix == ".sources")]
-    found = dict(reversed([(suite.endswith("-security"), url) for url, suite in entries if _is_debian(url)]))
+    found: dict[bool, str] = {}
+    for entry in apt.read_entries(etc / "apt"):
+        if entry.uri.rstrip("/").rsplit("/", 1)[-1] in {"debian", "debian-security"}:
+            found.setdefault(any(suite.endswith("-security") for suite in entry.suites), entry.uri.rstrip("/"))
     if set(found) != {False, True}:
         raise MissingToolError(
-            f"{apt} names no Debian archive with its security archive",
+            "this machine's apt sources name no Debian archive with its security archive",
             "name a Debian mirror: a URL below which debian/ and debian-security/ are",
         )
-    return Mirror(found[False], found[True])
+    return Archives(found[False], found[True])
 
 
-def mirror_below(url: str) -> Mirror:
-    """Give the mirror whose two archives have their usual names below `url`."""
-    return Mirror(f"{url.rstrip('/')}/debian", f"{url.rstrip('/')}/debian-security")
-
-
-def parse_sources(text: str, *, deb822: bool) -> list[tuple[str, str]]:
-    """List URL and suite of every binary archive that a sources file names, in its order."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    return list(_stanzas(lines) if deb822 else _one_liners(lines))
-
-
-def _one_liners(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for line in lines:
-        if match := re.match(r"\s*deb\s+(?:\[[^]]*\]\s+)?(\S+)\s+(\S+)", line):
-            yield match[1].rstrip("/"), match[2].rstrip("/")
-
-
-def _stanzas(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for stanza in re.split(r"\n\s*\n", "\n".join(lines)):
-        folded = re.sub(r"\n[ \t]+", " ", stanza)
-        fields = {name.lower(): value.split() for name, _, value in (row.partition(":") for row in folded.splitlines())}
-        if "deb" in fields.get("types", []) and fields.get("enabled") != ["no"]:
-            yield from (
-                (url.rstrip("/"), suite) for url in fields.get("uris", []) for suite in fields.get("suites", [])
-            )
-
-
-def _is_debian(url: str) -> bool:
-    return url.startswith(("http://", "https://")) and url.rsplit("/", 1)[-1] in {"debian", "debian-security"}
+def archives_below(url: str) -> Archives:
+    """Give the archives of a mirror that has them by their usual names below `url`."""
+    return Archives(f"{url.rstrip('/')}/debian", f"{url.rstrip('/')}/debian-security")
 
 
 def unpack_package(package: Path, root: Path, *, without: Collection[str] = DOCUMENTATION) -> None:

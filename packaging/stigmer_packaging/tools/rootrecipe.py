@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import cattrs
 
@@ -42,6 +42,11 @@ class Settings:
     links: dict[str, str]
     files: dict[str, str]
     source: tuple[Source, ...]
+
+    @property
+    def prefix(self) -> str:
+        """The folder into which everything is built, as a path inside."""
+        return str(PurePosixPath(self.python).parents[1])
 
 
 @dataclass(frozen=True)
