@@ -1,0 +1,244 @@
+"""Freeze the Python parts: the launcher, and the services that are Python. What would break on a user's machine fails here."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stigmer_packaging.errors import ForeignTargetError, GateError
+from stigmer_packaging.naming import SYSTEMS, Target
+from stigmer_packaging.records import LauncherBundle, ServiceBinary
+from stigmer_packaging.tools import bundle, command, digest, gates, locks, probes, pyinstaller, stdlib
+from stigmer_packaging.tools.distributions import read_distributions
+from stigmer_packaging.tools.freeze_table import LOCK, FreezeTable, read_freeze_table
+from stigmer_packaging.tools.locks import Pin
+from stigmer_packaging.tools.probes import ServiceProbe
+from stigmer_packaging.tools.pyinstaller import FreezePlan, Frozen
+from stigmer_packaging.tools.python import Interpreter, plain_environment, require_library
+from stigmer_packaging.tools.temporal import temporal_server
+from stigmer_packaging.tools.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
+from stigmer_packaging.workspace import Workspace, scan_files
+
+PACKAGE = "stigmer_launcher"
+CONTENTS = "lib"
+DROPPED_HOOKS = ("pyi_rth_inspect",)
+"""It imports `inspect`, three quarters of a small program's start, to make source code findable that a bundle has not."""
+
+BOOT = ("struct", "zlib")
+"""What a bundle's own start imports. Named, their shared libraries come along; unnamed, only they themselves do."""
+
+LAUNCHER_OPTIMIZE = 2
+SERVICE_OPTIMIZE = 0
+"""Without -O: a tool's docstring is what the language model is told of it, and libraries check their input by assert."""
+
+LAUNCHER_COMPRESSION = 9
+SERVICE_COMPRESSION = 0
+"""None of its own: the bottle's one gzip sees all modules together and makes less of them, and an import unpacks nothing."""
+
+_IGNORED = ("__pycache__", ".git", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache")
+_TOOLS = ("bundle", "elf", "freeze_table", "locks", "patchelf", "pyinstaller", "stdlib", "virtualenv")
+_PACKAGING = Path(__file__).parents[1]
+_CODE = ("stages/freeze.py", "templates/onedir.spec", *(f"tools/{name}.py" for name in _TOOLS))
+_RECIPE = tuple(digest.sha256_of(_PACKAGING / name) for name in _CODE)
+
+
+@dataclass(frozen=True)
+class Freezer:
+    """What every freeze for one target takes besides sources.
+
+    `pins` is the text of the lock that pins PyInstaller; `source_date_epoch`, seconds since 1970; `env`, what
+    build_environment gives; `report` is told what goes on.
+    """
+
+    target: Target
+    python: Interpreter
+    pins: str
+    patchelf: Path
+    source_date_epoch: int
+    env: Mapping[str, str]
+    workspace: Workspace
+    report: Callable[[str], None]
+
+    def facts(self) -> dict[str, object]:
+        """Give all that these have to do with the result, as plain values."""
+        pins = locks.select_pins(locks.parse_lock(self.pins), pyinstaller.DISTRIBUTIONS)
+        return {
+            "target": str(self.target),
+            "python": [self.python.version, self.python.identity],
+            "pyinstaller": locks.render_lock(pins),
+            "source_date_epoch": self.source_date_epoch,
+            "recipe": _RECIPE,
+        }
+
+
+def launcher_facts(source: Path, *, name: str, version: str, freezer: Freezer) -> dict[str, object]:
+    """Give everything the frozen launcher depends on; `source` is the folder that holds its package."""
+    tree = digest.sha256_of_tree(source / PACKAGE, ignored=_IGNORED)
+    return {"tree": tree, "name": name, "version": version, **freezer.facts()}
+
+
+def service_facts(project: Path, *, version: str, probe: ServiceProbe, freezer: Freezer) -> dict[str, object]:
+    """Give everything a frozen service depends on: its project with its lock, and how it is tried."""
+    tree = digest.sha256_of_tree(project, ignored=_IGNORED)
+    return {"tree": tree, "version": version, "probe": asdict(probe), **freezer.facts()}
+
+
+def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) -> LauncherBundle:
+    """Freeze the launcher as the program `name` that answers with `version`, or give the one made of the same inputs.
+
+    ForeignTargetError on a machine of another platform, MissingToolError without libpython or binutils, GateError when
+    the bundle lacks what it imports or does not answer with its version.
+    """
+    made_from = digest.sha256_of_value(launcher_facts(source, name=name, version=version, freezer=freezer))
+    record = f"freeze/{freezer.target}/launcher"
+    if kept := freezer.workspace.current(record, LauncherBundle, made_from):
+        return kept
+    python = _provide((), freezer)
+    freezer.report(f"freezing the launcher for {freezer.target}")
+    with freezer.workspace.staging() as staged:
+        own = staged / "source"
+        shutil.copytree(source / PACKAGE, own / PACKAGE, ignore=shutil.ignore_patterns(*_IGNORED))
+        (own / PACKAGE / "version.py").write_text(render_version(name, version), encoding="utf-8")
+        frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)
+        gates.check_modules(frozen.missing, PACKAGE)
+        _make_portable(frozen.folder, name, CONTENTS, freezer)
+        check_answers(frozen.folder / name, name, version, env=freezer.env)
+        files = scan_files(frozen.folder)
+        freezer.workspace.publish(frozen.folder, record)
+    made = LauncherBundle(version, str(freezer.target), record, name, files, made_from)
+    freezer.workspace.write_record(record, made)
+    return made
+
+
+def freeze_service(
+    project: Path, *, component: str, version: str, temporal: Path, probe: ServiceProbe, freezer: Freezer
+) -> ServiceBinary:
+    """Freeze a Python service as it asks for it in its pyproject.toml, or give the one made of the same inputs.
+
+    `temporal` is the Temporal CLI of this machine's platform, which the frozen service is tried against. GateError
+    when the locked environment cannot be frozen whole, or the frozen service does not work.
+    """
+    facts = service_facts(project, version=version, probe=probe, freezer=freezer)
+    made_from = digest.sha256_of_value(component, facts)
+    record = f"freeze/{freezer.target}/{component}"
+    if kept := freezer.workspace.current(record, ServiceBinary, made_from):
+        return kept
+    table = read_freeze_table(project)
+    lock = locks.parse_lock((project / LOCK).read_text(encoding="utf-8"))
+    python = _provide(lock, freezer)
+    freezer.report(f"freezing {component} for {freezer.target}")
+    with freezer.workspace.staging() as staged:
+        own = staged / "source"
+        shutil.copytree(project, own, ignore=shutil.ignore_patterns(*_IGNORED))
+        plan = _service_plan(component, own, table)
+        frozen = _freeze(plan, python, staged, freezer)
+        _make_portable(frozen.folder, component, plan.contents, freezer)
+        freezer.report(f"trying the frozen {component}")
+        _try(frozen.folder / component, table, probe, temporal, staged, freezer)
+        files = scan_files(frozen.folder)
+        freezer.workspace.publish(frozen.folder, record)
+    made = ServiceBinary(component, version, str(freezer.target), record, component, files, made_from)
+    freezer.workspace.write_record(record, made)
+    return made
+
+
+def render_version(name: str, version: str) -> str:
+    """Give the launcher's version module: what a frozen launcher answers with."""
+    return f'"""The version this launcher answers with."""\n\nNAME = {name!r}\nVERSION = {version!r}\n'
+
+
+def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, str]) -> None:
+    """Raise GateError unless the frozen launcher says what it is, and what it can do."""
+    for question, answer in (("--version", f"{name} {version}"), ("--help", name)):
+        done = command.run([program, question], env=plain_environment(env), seconds=60, check=False)
+        if done.code != 0 or not done.stdout.startswith(answer):
+            raise GateError(
+                f"asked {question}, the frozen launcher does not answer {answer}\n{done.stdout}{done.stderr}"
+            )
+
+
+def _provide(lock: Sequence[Pin], freezer: Freezer) -> VirtualEnvironment:
+    """Give the environment of a lock and PyInstaller, once it is seen that this is exactly what it holds."""
+    interpreter = freezer.python
+    if interpreter.target != freezer.target:
+        raise ForeignTargetError(f"Python here is for {interpreter.target}, and {freezer.target} was asked for")
+    require_library(interpreter)
+    own = {pin.name for pin in lock}
+    added = locks.select_pins(locks.parse_lock(freezer.pins), pyinstaller.DISTRIBUTIONS, without=own)
+    pins = (*lock, *added)
+    text = locks.render_lock(pins)
+    python = provide_virtualenv(
+        text, interpreter=interpreter, cache=freezer.workspace.cache, env=freezer.env, report=freezer.report
+    )
+    installed = read_distributions(python.site)
+    markers = read_markers(python, env=freezer.env)
+    gates.check_lock(installed, {pin.name: pin.version for pin in pins if pin.applies(markers)})
+    gates.check_ownership(installed)
+    return python
+
+
+def _launcher_plan(name: str, own: Path, python: VirtualEnvironment, freezer: Freezer) -> FreezePlan:
+    """Plan for all of the launcher: its commands are imported by name, which no analysis sees."""
+    foreign = [system for system in SYSTEMS if system != freezer.target.system]
+    modules = [path.relative_to(own).with_suffix("").as_posix() for path in sorted((own / PACKAGE).rglob("*.py"))]
+    hidden = [module.replace("/", ".").removesuffix(".__init__") for module in modules]
+    absent = [f"{PACKAGE}.{system}" for system in foreign]
+    unneeded = stdlib.find_unneeded(own / PACKAGE, foreign=foreign, python=python, env=freezer.env)
+    return FreezePlan(
+        name=name,
+        contents=CONTENTS,
+        entry=str(own / PACKAGE / "__main__.py"),
+        search=(str(own),),
+        optimize=LAUNCHER_OPTIMIZE,
+        compression=LAUNCHER_COMPRESSION,
+        excludes=tuple(module for module in (*unneeded, *absent) if module not in BOOT),
+        hidden_imports=(*BOOT, *(module for module in hidden if module not in absent)),
+        dropped_hooks=DROPPED_HOOKS,
+    )
+
+
+def _service_plan(component: str, own: Path, table: FreezeTable) -> FreezePlan:
+    return FreezePlan(
+        name=component,
+        contents=f"{component}.lib",
+        entry=str(own / table.entry),
+        search=(str(own),),
+        optimize=SERVICE_OPTIMIZE,
+        compression=SERVICE_COMPRESSION,
+        excludes=table.excludes,
+        hidden_imports=table.hidden_imports,
+        collect_submodules=table.collect_submodules,
+        collect_data=table.collect_data,
+        copy_metadata=table.copy_metadata,
+    )
+
+
+def _freeze(plan: FreezePlan, python: VirtualEnvironment, staged: Path, freezer: Freezer) -> Frozen:
+    work = staged / "freeze"
+    work.mkdir()
+    return pyinstaller.freeze(
+        plan, python=python, env=freezer.env, source_date_epoch=freezer.source_date_epoch, work=work
+    )
+
+
+def _make_portable(folder: Path, program: str, contents: str, freezer: Freezer) -> None:
+    bundle.settle(folder)
+    if freezer.target.system == "linux":
+        elves = bundle.relocate(folder, program, contents, patchelf=freezer.patchelf, env=freezer.env)
+        gates.check_search(elves, folder)
+        gates.check_needed(elves, folder)
+        gates.check_architecture(elves, folder, freezer.target)
+        freezer.report(f"{program} needs glibc {bundle.render_glibc(elves)}")
+    gates.check_paths(folder, (freezer.workspace.root, freezer.workspace.cache))
+
+
+def _try(
+    program: Path, table: FreezeTable, probe: ServiceProbe, temporal: Path, staged: Path, freezer: Freezer
+) -> None:
+    home = staged / "home"
+    home.mkdir()
+    if table.selftest:
+        probes.probe_selftest(program, table.selftest, folder=home, env=freezer.env)
+    probes.probe_without_temporal(program, probe, folder=home, env=freezer.env)
+    with temporal_server(temporal, folder=home, env=plain_environment(freezer.env)) as address:
+        probes.probe_with_temporal(program, probe, address=address, folder=home, env=freezer.env)

@@ -1,0 +1,106 @@
+"""The gates of freezing: each looks at one way in which a bundle that was built well fails on a user's machine.
+
+Every gate is a function that returns nothing, or raises GateError with all it found.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from stigmer_packaging.errors import GateError
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools.distributions import Distribution, find_conflicts, find_differences
+from stigmer_packaging.tools.elf import Elf, is_own_folder
+from stigmer_packaging.tools.pyinstaller import MissingModule
+
+SYSTEM_LIBRARIES = frozenset({
+    "ld-linux-aarch64.so.1", "ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0",
+    "libresolv.so.2", "librt.so.1", "libutil.so.1",
+})  # fmt: skip
+"""What glibc itself is made of, and so whatever runs a program of ours has."""
+
+_CHUNK = 1 << 22
+
+
+def check_ownership(distributions: Iterable[Distribution]) -> None:
+    """Refuse an environment in which two distributions own one module.
+
+    Unfrozen, such a pair may get along by looking for each other on disk; inside the archive of a bundle nothing lies
+    on disk, and the import fails at run time. This is what `multipart` and `python-multipart` do.
+    """
+    _refuse("two distributions own the same module; keep one of them out of the lock", find_conflicts(distributions))
+
+
+def check_lock(distributions: Iterable[Distribution], expected: Mapping[str, str]) -> None:
+    """Refuse an environment that is not exactly what was locked; `expected` maps canonical names to versions."""
+    _refuse("the environment is not what its lock says", find_differences(distributions, expected))
+
+
+def check_modules(missing: Iterable[MissingModule], package: str) -> None:
+    """Refuse a bundle that lacks a module which something in it imports without a way out.
+
+    For modules of `package`, a way out is a condition or a caught ImportError; for those of others, being imported
+    late is one too. The edges that PyInstaller draws from a package to its submodules are no imports.
+    """
+    findings = [
+        f"{module.name}, imported by {importer}"
+        for module in missing
+        for importer, ways in module.importers
+        if _is_certain(importer, ways, package) and not module.name.startswith(f"{importer}.")
+    ]
+    _refuse("the bundle lacks modules that it imports", findings)
+
+
+def check_search(elves: Iterable[Elf], root: Path) -> None:
+    """Refuse library search folders that mean something on the build host only."""
+    findings = [
+        f"{elf.path.relative_to(root)}: {folder}" for elf in elves for folder in elf.search if not is_own_folder(folder)
+    ]
+    _refuse("files look for libraries in folders of the build host", findings)
+
+
+def check_needed(elves: Collection[Elf], root: Path) -> None:
+    """Refuse files that need a library which neither the bundle has nor every system with glibc."""
+    there = SYSTEM_LIBRARIES | {elf.path.name for elf in elves}
+    findings = [
+        f"{name}, needed by {elf.path.relative_to(root)}" for elf in elves for name in elf.needed if name not in there
+    ]
+    _refuse("the bundle lacks libraries", findings)
+
+
+def check_architecture(elves: Iterable[Elf], root: Path, target: Target) -> None:
+    """Refuse native code of another architecture than the target's."""
+    wrong = (elf for elf in elves if elf.architecture != target.architecture)
+    findings = [f"{elf.path.relative_to(root)}: {elf.architecture}" for elf in wrong]
+    _refuse(f"files are not for {target.architecture}", findings)
+
+
+def check_paths(root: Path, folders: Collection[Path]) -> None:
+    """Refuse files in whose bytes the path of one of these folders of the build host stands."""
+    needles = [str(folder).encode() for folder in folders]
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    findings = [
+        f"{path.relative_to(root)}: {needle.decode()}" for path in files for needle in needles if _holds(path, needle)
+    ]
+    _refuse("files hold paths of the build host", findings)
+
+
+def _is_certain(importer: str, ways: frozenset[str], package: str) -> bool:
+    own = importer == package or importer.startswith(f"{package}.")
+    if "/" in importer:  # the main script, to which PyInstaller ties all that every program gets
+        return False
+    return not ways & ({"conditional", "optional"} if own else {"conditional", "optional", "delayed"})
+
+
+def _holds(path: Path, needle: bytes) -> bool:
+    kept = b""
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            if needle in kept + chunk:
+                return True
+            kept = chunk[-len(needle) :]
+    return False
+
+
+def _refuse(reason: str, findings: Collection[str]) -> None:
+    if findings:
+        raise GateError("\n  ".join([f"{reason}:", *findings]))

@@ -1,0 +1,114 @@
+"""Try a frozen service for real: it must fail for the right reason, get ready, prove itself, and stop when told.
+
+A service that fails for want of Temporal has imported everything it needs to connect; one that fails earlier has not.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stigmer_packaging.errors import CommandError, GateError
+from stigmer_packaging.tools import command
+from stigmer_packaging.tools.ports import free_port
+from stigmer_packaging.tools.python import plain_environment
+
+SECONDS = 120
+CONNECTION = (
+    r"connection refused",
+    r"connection error",
+    r"tcp connect error",
+    r"failed client connect",
+    r"failed to connect",
+    r"connect call failed",
+)
+"""What a service that found nobody at Temporal's address prints, in the words of its SDK or of the system."""
+
+_BROKEN = re.compile(
+    r"ModuleNotFoundError|ImportError|No module named|cannot import name|cannot open shared object file"
+    r"|PackageNotFoundError|undefined symbol|Failed to load dyn\w* ?lib\w*|dynlib/dll .* was not found"
+)
+
+
+@dataclass(frozen=True)
+class ServiceProbe:
+    """How a service is tried: its environment but for Temporal's address, which goes into `address_variable`.
+
+    `connection` are patterns of which one must be found in what it prints when nobody answers at that address;
+    `ready`, the text it prints when it works; `grace`, the seconds in which it must stop.
+    """
+
+    environment: Mapping[str, str]
+    ready: str
+    grace: float
+    address_variable: str = "TEMPORAL_SERVICE_ADDRESS"
+    connection: tuple[str, ...] = CONNECTION
+
+
+def classify_failure(output: str, connection: tuple[str, ...] = CONNECTION) -> str:
+    """Say from its output why a service failed: `import` for a broken bundle, `connection`, or `other`.
+
+    Anything missing in the bundle counts first: a service may catch it and go on, until somebody needs it.
+    """
+    if _BROKEN.search(output):
+        return "import"
+    if any(re.search(pattern, output, re.IGNORECASE) for pattern in connection):
+        return "connection"
+    return "other"
+
+
+def check_failure(code: int, output: str, connection: tuple[str, ...] = CONNECTION) -> None:
+    """Raise GateError unless a service that was started without Temporal failed, and for want of it."""
+    reason = classify_failure(output, connection)
+    if code == 0 or reason != "connection":
+        what = {
+            "import": "something is missing in the bundle",
+            "connection": "it did not fail",
+            "other": "not for that",
+        }
+        raise GateError(
+            f"started without Temporal, the service ended with exit code {code}: {what[reason]}\n{_tail(output)}"
+        )
+
+
+def probe_without_temporal(program: Path, probe: ServiceProbe, *, folder: Path, env: Mapping[str, str]) -> None:
+    """Start the service with nobody at Temporal's address; GateError unless it fails because of that."""
+    nobody = f"127.0.0.1:{free_port()}"
+    surroundings = _alone(folder, env) | dict(probe.environment) | {probe.address_variable: nobody}
+    try:
+        done = command.run([program], env=surroundings, cwd=folder, seconds=SECONDS, check=False)
+    except CommandError as error:
+        raise GateError(f"started without Temporal, the service does not give up: {error}") from error
+    check_failure(done.code, done.stdout + done.stderr, probe.connection)
+
+
+def probe_with_temporal(
+    program: Path, probe: ServiceProbe, *, address: str, folder: Path, env: Mapping[str, str]
+) -> None:
+    """Start the service against a live Temporal; GateError unless it gets ready, and stops with exit code 0 on SIGTERM."""
+    surroundings = _alone(folder, env) | dict(probe.environment) | {probe.address_variable: address}
+    try:
+        with command.running([program], env=surroundings, cwd=folder, log=folder / "service.log") as service:
+            service.wait_for(probe.ready, seconds=SECONDS)
+            code, output = service.stop(seconds=probe.grace), service.output
+    except CommandError as error:
+        raise GateError(f"with a live Temporal the service does not work: {error}") from error
+    if code != 0 or classify_failure(output, ()) == "import":
+        raise GateError(f"with a live Temporal the service ended with exit code {code}\n{_tail(output)}")
+
+
+def probe_selftest(program: Path, arguments: tuple[str, ...], *, folder: Path, env: Mapping[str, str]) -> None:
+    """Have the service prove itself; GateError unless it exits 0."""
+    try:
+        command.run([program, *arguments], env=_alone(folder, env), cwd=folder, seconds=SECONDS)
+    except CommandError as error:
+        raise GateError(f"the frozen service does not pass its own test: {error}") from error
+
+
+def _alone(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Give an environment in which nothing of the user's can help: the home is an empty folder."""
+    return plain_environment(env) | {"HOME": str(folder)}
+
+
+def _tail(output: str) -> str:
+    return "\n".join(f"  | {line}" for line in output.splitlines()[-20:])

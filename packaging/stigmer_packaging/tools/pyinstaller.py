@@ -1,0 +1,120 @@
+"""PyInstaller: one program frozen as a folder, the same bytes for the same inputs, and what it says it left out."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+
+from stigmer_packaging.errors import MissingToolError
+from stigmer_packaging.tools import command
+from stigmer_packaging.tools.python import plain_environment
+from stigmer_packaging.tools.virtualenv import VirtualEnvironment
+
+# What freezing installs besides the program's own lock; pinned in this repository's requirements.lock.
+DISTRIBUTIONS = ("altgraph", "macholib", "packaging", "pyinstaller", "pyinstaller-hooks-contrib", "setuptools")
+SECONDS = 1800
+_TEMPLATE = "onedir.spec"
+_BINUTILS = {"linux": ("strip", "objcopy"), "darwin": ("strip", "codesign")}
+_ABSENT = "import shutil, sys; print(*(name for name in sys.argv[1:] if not shutil.which(name)))"
+_REMEDIES = {"linux": "install binutils", "darwin": "install the command line tools: xcode-select --install"}
+
+
+@dataclass(frozen=True)
+class FreezePlan:
+    """What to freeze and how. `entry` is the program's main script; `search`, folders that hold its own packages.
+
+    The result is the executable `name` with the directory `contents` beside it. `optimize` is Python's -O level, and
+    `compression` zlib's, applied to each module apart.
+    `options` are interpreter options in PyInstaller's words, such as `X utf8`; `dropped_hooks`, run-time hooks to
+    leave out.
+    """
+
+    name: str
+    contents: str
+    entry: str
+    search: tuple[str, ...]
+    optimize: int
+    compression: int
+    excludes: tuple[str, ...] = ()
+    hidden_imports: tuple[str, ...] = ()
+    collect_submodules: tuple[str, ...] = ()
+    collect_data: tuple[str, ...] = ()
+    copy_metadata: tuple[str, ...] = ()
+    options: tuple[str, ...] = ("X utf8",)
+    dropped_hooks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MissingModule:
+    """A module the bundle has not, and who imports it: the importer, and the ways (`delayed`, `optional`, …) it does."""
+
+    name: str
+    excluded: bool
+    importers: tuple[tuple[str, frozenset[str]], ...]
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The folder PyInstaller made, and the modules it did not find or was told to leave out."""
+
+    folder: Path
+    missing: tuple[MissingModule, ...]
+
+
+def spec_text() -> str:
+    """Give the template that every freeze follows."""
+    return resources.files("stigmer_packaging").joinpath("templates", _TEMPLATE).read_text(encoding="utf-8")
+
+
+def freeze(
+    plan: FreezePlan, *, python: VirtualEnvironment, env: Mapping[str, str], source_date_epoch: int, work: Path
+) -> Frozen:
+    """Freeze below the empty folder `work`, with a PyInstaller cache of its own and nothing left to chance.
+
+    The order of sets, the time and the caller's Python settings do not reach the result.
+    """
+    system = python.interpreter.target.system
+    _require(_BINUTILS.get(system, ()), _REMEDIES.get(system, ""), python, env)
+    spec = work / _TEMPLATE
+    spec.write_text(spec_text(), encoding="utf-8")
+    (work / "plan.json").write_text(json.dumps(asdict(plan), indent=1), encoding="utf-8")
+    settled = plain_environment(env) | {
+        "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": str(plan.compression),
+        "PYTHONHASHSEED": "0",
+        "PYTHONNOUSERSITE": "1",
+        "SOURCE_DATE_EPOCH": str(source_date_epoch),
+        "PYINSTALLER_CONFIG_DIR": str(work / "pyinstaller"),
+    }
+    places = ("--distpath", str(work / "dist"), "--workpath", str(work / "work"))
+    words = python.words("-s", "-P", "-m", "PyInstaller", "--noconfirm", "--log-level=WARN", *places, str(spec))
+    command.run(words, env=settled, cwd=work, seconds=SECONDS)
+    warnings = work / "work" / spec.stem / f"warn-{spec.stem}.txt"
+    return Frozen(work / "dist" / plan.name, parse_warnings(warnings.read_text(encoding="utf-8")))
+
+
+def parse_warnings(text: str) -> tuple[MissingModule, ...]:
+    """Read the file in which PyInstaller lists what it did not bundle, and who imports it in which way."""
+    lines = (
+        re.fullmatch(r"(missing|excluded|invalid) module named (\S+) - imported by (.*)", line)
+        for line in text.splitlines()
+    )
+    return tuple(
+        MissingModule(match[2].strip("'\""), match[1] == "excluded", tuple(_parse_importers(match[3])))
+        for match in lines
+        if match
+    )
+
+
+def _parse_importers(text: str) -> Iterable[tuple[str, frozenset[str]]]:
+    for match in re.finditer(r"([^,()]+?)\s*(?:\(([^)]*)\))?(?:,\s*|$)", text):
+        ways = {way.strip() for way in (match[2] or "").split(",")} - {"", "top-level"}
+        yield match[1].strip(), frozenset(ways)
+
+
+def _require(programs: Iterable[str], remedy: str, python: VirtualEnvironment, env: Mapping[str, str]) -> None:
+    """Raise MissingToolError unless the programs PyInstaller calls are where it runs."""
+    answer = command.run(python.words("-I", "-c", _ABSENT, *programs), env=plain_environment(env), seconds=60)
+    if absent := answer.stdout.split():
+        raise MissingToolError(f"freezing needs {' and '.join(absent)}", remedy)
