@@ -6,6 +6,7 @@ Source: https://testanything.org/tap-version-13-specification.html; each result 
 import json
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from stigmer_packaging.records import Check
@@ -26,9 +27,7 @@ def parse_report(text: str, nonce: str) -> GuestReport:
     """Read a report. A check that was skipped did not pass: it shows nothing."""
     lines = text.splitlines()
     starts = [index for index, line in enumerate(lines) if _RESULT.fullmatch(line)]
-    checks = tuple(
-        _parse_check(lines[start:following]) for start, following in zip(starts, [*starts[1:], None], strict=True)
-    )
+    checks = tuple(_parse_check(lines[start:end]) for start, end in pairwise([*starts, len(lines)]))
     return GuestReport(checks, _is_whole(lines, [lines[start] for start in starts], nonce))
 
 

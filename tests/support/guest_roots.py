@@ -1,0 +1,46 @@
+"""Guest roots for tests: the real one, made once for all runs, and variants in which something has been put back."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import PackagingError
+from stigmer_packaging.tools.apt import find_mirror
+from stigmer_packaging.tools.guest_root import GuestRoot, build_root, default_suite
+from support.keg_standin import quiet
+
+PROGRAMS = ("mmdebstrap", "bwrap", "tar")
+
+
+def shared_root() -> GuestRoot:
+    """Give the root that scripts/release uses too, made if need be; skip where it cannot be made."""
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        pytest.skip(f"no sandbox on this machine: {', '.join(missing)} is missing")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stigmer-packaging"
+    try:
+        mirror = find_mirror()
+        return build_root(cache, mirror, default_suite(mirror), report=quiet)
+    except PackagingError as error:
+        pytest.skip(f"no guest root on this machine: {str(error).splitlines()[0]}")
+
+
+def copy_of(root: GuestRoot, place: Path) -> GuestRoot:
+    """Copy a root by hard links, so that files can be added or replaced (never written in place)."""
+
+    def link(source: str, goal: str) -> None:
+        try:
+            os.link(source, goal, follow_symlinks=False)
+        except OSError:
+            shutil.copy2(source, goal, follow_symlinks=False)
+
+    shutil.copytree(root.path, place, symlinks=True, copy_function=link)
+    return GuestRoot(place, f"{root.name}, changed", f"{root.recipe} {place}")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Give a file another content without touching the one it is a hard link to."""
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

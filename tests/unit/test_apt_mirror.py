@@ -1,0 +1,70 @@
+"""The mirror is the one this machine is configured with, in either format of apt's sources."""
+
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import MissingToolError
+from stigmer_packaging.tools.apt import Mirror, find_mirror
+from stigmer_packaging.tools.guest_root import default_suite
+
+BOOKWORM = 'NAME="Debian GNU/Linux"\nID=debian\nVERSION_CODENAME=bookworm\n'
+NOBLE = "ID=ubuntu\nVERSION_CODENAME=noble\n"
+DEB822 = """Types: deb
+# a comment
+URIs: http://mirror.invalid/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian.gpg
+"""
+
+
+def etc(folder: Path, release: str, **sources: str) -> Path:
+    """Write an /etc with the given files below apt; `__` in a name stands for a dot."""
+    (folder / "apt/sources.list.d").mkdir(parents=True)
+    (folder / "os-release").write_text(release, encoding="utf-8")
+    for name, text in sources.items():
+        place = folder / "apt" / ("" if name == "sources__list" else "sources.list.d") / name.replace("__", ".")
+        place.write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_deb822_source_of_the_own_release_is_found_among_others(tmp_path: Path) -> None:
+    vendor = "Types: deb\nURIs: https://vendor.invalid/apt\nSuites: nodistro\nComponents: main\n"
+    found = find_mirror(etc(tmp_path, BOOKWORM, a__sources=vendor, b__sources=DEB822))
+    assert found == Mirror("http://mirror.invalid/debian", "debian", "bookworm", "/usr/share/keyrings/debian.gpg")
+
+
+@pytest.mark.parametrize(
+    ("line", "keyring"),
+    [
+        ("deb http://mirror.invalid/ubuntu noble main universe", ""),
+        ("deb [arch=amd64 signed-by=/k.gpg] http://mirror.invalid/ubuntu noble main # ours", "/k.gpg"),
+    ],
+)
+def test_a_one_line_source_is_found(tmp_path: Path, line: str, keyring: str) -> None:
+    text = f"# deb http://old.invalid/ubuntu noble main\ndeb-src http://src.invalid/ubuntu noble main\n{line}\n"
+    found = find_mirror(etc(tmp_path, NOBLE, sources__list=text))
+    assert found == Mirror("http://mirror.invalid/ubuntu", "ubuntu", "noble", keyring)
+
+
+def test_a_disabled_stanza_is_passed_over(tmp_path: Path) -> None:
+    text = DEB822 + "Enabled: no\n\n" + DEB822.replace("mirror", "second")
+    assert find_mirror(etc(tmp_path, BOOKWORM, a__sources=text)).uri == "http://second.invalid/debian"
+
+
+def test_a_key_written_into_the_stanza_is_not_taken_for_a_file(tmp_path: Path) -> None:
+    text = DEB822.replace("/usr/share/keyrings/debian.gpg", "\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc")
+    assert find_mirror(etc(tmp_path, BOOKWORM, a__sources=text)).keyring == ""
+
+
+def test_a_machine_without_such_a_source_is_told_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(MissingToolError, match="no apt source"):
+        find_mirror(tmp_path)
+    with pytest.raises(MissingToolError, match="no apt source"):
+        find_mirror(etc(tmp_path, NOBLE, a__sources=DEB822))
+
+
+@pytest.mark.parametrize(("release", "suite"), [("debian", "trixie"), ("ubuntu", "noble")])
+def test_the_guest_is_no_older_than_the_host(release: str, suite: str) -> None:
+    assert default_suite(Mirror("http://mirror.invalid", release, "noble", "")) == suite
