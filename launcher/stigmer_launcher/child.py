@@ -60,6 +60,14 @@ def signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
+def close_all_but(*wanted: int) -> None:
+    """Close every descriptor but the three standard ones and those `wanted`, wherever they were inherited from."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2 and int(name) not in wanted:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+
+
 def describe_exit(status: int) -> str:
     """Say in words how a process ended, from the status that `waitpid` gave."""
     code = os.waitstatus_to_exitcode(status)
@@ -79,6 +87,7 @@ def _become(command: Sequence[str], environment: Mapping[str, str], directory: s
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        close_all_but()
         os.chdir(directory)
         os.execve(command[0], list(command), environment)  # noqa: S606 - no shell is the point
     except OSError as error:

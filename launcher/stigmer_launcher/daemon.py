@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from stigmer_launcher import instance, leftovers, locks
-from stigmer_launcher.child import fork
+from stigmer_launcher.child import close_all_but, fork
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.instance import Instance
 from stigmer_launcher.launch import Launch
@@ -129,10 +129,7 @@ def _leave_terminal(log: str, *wanted: int) -> None:
     own = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(own, 1)
     os.dup2(own, 2)
-    for name in os.listdir("/dev/fd"):
-        if int(name) > 2 and int(name) not in wanted:
-            with contextlib.suppress(OSError):
-                os.close(int(name))
+    close_all_but(*wanted)
 
 
 def _refusal(error: LauncherError) -> Event:

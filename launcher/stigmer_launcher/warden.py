@@ -11,7 +11,7 @@ import signal
 from typing import NoReturn
 
 from stigmer_launcher import locks
-from stigmer_launcher.child import fork
+from stigmer_launcher.child import close_all_but, fork
 from stigmer_launcher.leftovers import Member, end_members
 
 _FAREWELL = b"."
@@ -71,7 +71,10 @@ def _be_warden(pipe: int, ready: int, lock: str, token: str) -> NoReturn:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    _keep_only(pipe, ready)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    close_all_but(pipe, ready)  # the supervisor's pipes must break when it dies
     held = locks.hold(lock)
     os.write(ready, b"!")
     os.close(ready)
@@ -79,17 +82,6 @@ def _be_warden(pipe: int, ready: int, lock: str, token: str) -> NoReturn:
     if held:
         held.release()
     os._exit(0)
-
-
-def _keep_only(*wanted: int) -> None:
-    """Close every descriptor of the supervisor's: its pipes must break when it dies."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
-    for name in os.listdir("/dev/fd"):
-        if int(name) > 2 and int(name) not in wanted:
-            with contextlib.suppress(OSError):
-                os.close(int(name))
 
 
 def _watch(pipe: int, token: str) -> None:

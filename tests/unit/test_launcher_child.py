@@ -1,0 +1,124 @@
+"""Running a service: its own session and group, its output through one pipe, and nothing of the launcher's in it."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.child import Child, describe_exit, fork, is_ended_by_others, signal_group, spawn
+from support.launcher_services import eventually, is_running
+
+
+def run(*command: str, directory: str = "/", **environment: str) -> tuple[str, int]:
+    """Run a command to its end, and give its output and the status of `waitpid`."""
+    child = spawn(command, environment, directory)
+    os.set_blocking(child.output, True)
+    with open(child.output, encoding="utf-8") as output:  # noqa: PTH123 - a descriptor
+        text = output.read()
+    return text, os.waitpid(child.pid, 0)[1]
+
+
+def test_it_leads_a_session_and_a_group_of_its_own() -> None:
+    """A terminal's Ctrl-C and hang-up do not reach it."""
+    text, status = run(sys.executable, "-ISc", "import os; print(os.getpid(), os.getsid(0), os.getpgid(0))")
+    assert len(set(text.split())) == 1
+    assert text.split()[0] != str(os.getsid(0))
+    assert status == 0
+
+
+def test_its_stdout_and_stderr_are_one_pipe_and_its_input_is_empty() -> None:
+    """What upstream's log viewer missed, because it looked at one of the two."""
+    assert run("/bin/sh", "-c", "echo out; echo err >&2; wc -c")[0].split() == ["out", "err", "0"]
+
+
+def test_it_runs_where_and_with_what_it_is_told(tmp_path: Path) -> None:
+    """The user's directory and environment stay out."""
+    text, _ = run("/bin/sh", "-c", "pwd; /usr/bin/env", directory=str(tmp_path), ONLY="this")
+    assert text.splitlines()[0] == str(tmp_path)
+    assert [line for line in text.splitlines()[1:] if not line.startswith(("PWD=", "SHLVL=", "_="))] == ["ONLY=this"]
+
+
+def test_no_descriptor_of_ours_gets_into_it() -> None:
+    """A port or a lock of the supervisor's must not live on in a service."""
+    ours = os.open(os.devnull, os.O_RDONLY)
+    os.set_inheritable(ours, True)
+    program = "import os; print(sorted(int(fd) for fd in os.listdir('/dev/fd')))"
+    try:
+        listed = run(sys.executable, "-ISc", program)[0]
+    finally:
+        os.close(ours)
+    assert listed.strip() == "[0, 1, 2, 3]"  # the last is the listing's own
+
+
+def test_signals_are_at_their_defaults_and_unblocked_in_it() -> None:
+    """Whatever the launcher, or who started it, ignores or blocks."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    program = (
+        "import signal as s; print([s.getsignal(n) == s.SIG_DFL for n in (s.SIGTERM, s.SIGHUP, s.SIGCHLD)],"
+        " s.pthread_sigmask(s.SIG_BLOCK, ()))"
+    )
+    try:
+        assert run(sys.executable, "-ISc", program)[0].strip() == "[True, True, True] set()"
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.write_text("x"), "Permission denied"),
+        (lambda path: (path.write_bytes(b"\x7fELF nonsense"), path.chmod(0o755)), "Exec format error"),
+        (lambda _: None, "No such file"),
+    ],
+)
+def test_what_cannot_be_run_says_so_in_its_log(tmp_path: Path, make: object, reason: str) -> None:
+    """With the path and the reason, and an exit that tells."""
+    program = tmp_path / "service"
+    make(program)  # type: ignore[operator]
+    text, status = run(str(program))
+    assert text.startswith(f"stigmer: cannot run {program}: {reason}")
+    assert describe_exit(status) == "could not be run"
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "others"),
+    [
+        ("exit 0", "exited with status 0", False),
+        ("exit 3", "exited with status 3", False),
+        ("kill -KILL $$", "was ended by SIGKILL", True),
+        ("kill -TERM $$", "was ended by SIGTERM", True),
+        ("kill -SEGV $$", "was ended by SIGSEGV", False),
+        ("kill -ABRT $$", "was ended by SIGABRT", False),
+    ],
+)
+def test_an_exit_is_said_in_words(script: str, words: str, *, others: bool) -> None:
+    """And whose doing it was: a crash by a signal is the program's own."""
+    _, status = run("/bin/sh", "-c", script)
+    assert describe_exit(status) == words
+    assert is_ended_by_others(status) is others
+
+
+def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
+    """Also what a service has started itself; a group that is gone is no error."""
+    note = tmp_path / "pids"
+    child: Child = spawn(["/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"], {"PATH": os.environ["PATH"]}, "/")
+    inner = int(eventually(lambda: note.exists() and note.read_text().strip(), "the inner pid"))
+    signal_group(child.pid, signal.SIGKILL)
+    os.waitpid(child.pid, 0)
+    os.close(child.output)
+    eventually(lambda: not is_running(inner), "the end of what the service started")
+    signal_group(child.pid, signal.SIGKILL)
+
+
+def test_a_fork_whose_work_fails_ends_there() -> None:
+    """Its exception never returns into the code of the parent."""
+
+    def fail() -> None:
+        raise RuntimeError
+
+    pid = fork(fail)  # type: ignore[arg-type]
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 127

@@ -1,0 +1,275 @@
+"""Logs: stamped, rotated, without secrets, and in nobody's way; and the view that shows and follows them."""
+
+import io
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stigmer_launcher.cli import Context
+from stigmer_launcher.errors import UsageError
+from stigmer_launcher.logs import LAST_LINES, STAMP_SIZE, LogFile, log_path, stamped
+from stigmer_launcher.logview import Entry, Tail, logs, merge
+from stigmer_launcher.output import Terminal
+from stigmer_launcher.parse import Invocation, parse
+
+STAMP = "2026-11-22T18:01:02.345Z "
+NOW = 1795370462.345
+KEY = "sk-ant-0123456789"
+
+
+def plain(path: Path) -> list[str]:
+    """Give a log's lines without their stamps."""
+    return [line[STAMP_SIZE:] for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def log(tmp_path: Path, *secrets: str, largest: int = 10_000, count: int = 3) -> LogFile:
+    """Give a log that stands still in time."""
+    return LogFile(str(tmp_path / "a.log"), secrets, clock=lambda: NOW, largest=largest, count=count)
+
+
+def test_each_line_begins_with_its_time(tmp_path: Path) -> None:
+    """In UTC, to the millisecond, whatever the service's own format is."""
+    written = log(tmp_path)
+    written.write(b"one\ntwo\n")
+    assert (tmp_path / "a.log").read_text(encoding="utf-8") == f"{STAMP}one\n{STAMP}two\n"
+    assert stamped(0.0) == b"1970-01-01T00:00:00.000Z "
+
+
+def test_a_line_is_written_when_it_is_whole(tmp_path: Path) -> None:
+    """Or when the service has ended."""
+    written = log(tmp_path)
+    written.write(b"on")
+    written.write(b"e\ntw")
+    assert plain(tmp_path / "a.log") == ["one"]
+    written.close()
+    assert plain(tmp_path / "a.log") == ["one", "tw"]
+
+
+def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """What services print may be private."""
+    log(tmp_path).write(b"x\n")
+    assert (tmp_path / "a.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_log_is_rotated_by_size_and_count(tmp_path: Path) -> None:
+    """No file grows beyond the limit, and the oldest go."""
+    written = log(tmp_path, largest=1000, count=3)
+    for number in range(200):
+        written.write(f"line {number}\n".encode())
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["a.log", "a.log.1", "a.log.2"]
+    assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
+    together = [line for name in reversed(files) for line in plain(tmp_path / name)]
+    assert together == [f"line {number}" for number in range(200 - len(together), 200)]
+
+
+def test_a_log_goes_on_where_an_earlier_run_ended(tmp_path: Path) -> None:
+    """Also its size counts on."""
+    log(tmp_path, largest=100).write(b"a" * 50 + b"\n")
+    log(tmp_path, largest=100).write(b"b" * 50 + b"\n")
+    assert plain(tmp_path / "a.log.1") == ["a" * 50]
+    assert plain(tmp_path / "a.log") == ["b" * 50]
+
+
+@given(st.data())
+def test_a_secret_is_never_written_however_it_is_cut(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Pipes cut where they like."""
+    text = f"the key is {KEY}, I said {KEY}\n{KEY}\n" + "y" * 100
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    directory = tmp_path_factory.mktemp("secret")
+    written = log(directory, KEY)
+    for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        written.write(text[start:end].encode())
+    written.close()
+    assert KEY not in (directory / "a.log").read_text(encoding="utf-8")
+    assert plain(directory / "a.log")[1] == "[redacted]"
+    assert not any(KEY.encode() in line for line in written.last)
+
+
+def test_a_secret_in_an_endless_line_is_not_written_either(tmp_path: Path) -> None:
+    """A line that never ends is cut, and not in the middle of a key."""
+    written = log(tmp_path, KEY, largest=10**7)
+    written.write(b"x" * 65530 + KEY[:9].encode())
+    written.write(KEY[9:].encode() + b"z" * 70000)
+    written.close()
+    text = "".join(plain(tmp_path / "a.log"))
+    assert KEY not in text
+    assert text == "x" * 65530 + "[redacted]" + "z" * 70000
+
+
+def test_what_is_too_short_for_a_key_blackens_nothing(tmp_path: Path) -> None:
+    """A dummy key must not make the log unreadable."""
+    written = log(tmp_path, "a")
+    written.write(b"a banana\n")
+    assert plain(tmp_path / "a.log") == ["a banana"]
+
+
+def test_the_last_lines_are_kept_for_error_messages(tmp_path: Path) -> None:
+    """Without stamps, and not more than can be read."""
+    written = log(tmp_path)
+    written.write("".join(f"{number}\n" for number in range(100)).encode())
+    written.write(b"the end")
+    written.flush()
+    assert written.last == [*(str(number).encode() for number in range(100 - LAST_LINES + 1, 100)), b"the end"]
+
+
+def test_a_full_disk_loses_lines_and_not_the_service(tmp_path: Path) -> None:
+    """Writing fails, nothing is raised, and the last lines are still known."""
+    written = LogFile("/dev/full", clock=lambda: NOW)
+    written.write(b"one\n")
+    assert written.last == [b"one"]
+    lost = LogFile(str(tmp_path / "missing" / "a.log"), clock=lambda: NOW)
+    lost.write(b"two\n")
+    assert lost.last == [b"two"]
+
+
+def test_a_lot_of_output_is_taken_in_pieces(tmp_path: Path) -> None:
+    """Not line by line: a service that prints 100 MB must not keep the supervisor from its work."""
+    written = LogFile(str(tmp_path / "a.log"), clock=lambda: NOW)
+    chunk = (b"x" * 99 + b"\n") * 650
+    for _ in range(400):
+        written.write(chunk)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 5 * 10 * 1024 * 1024
+
+
+# --- the view ----------------------------------------------------------------------------------------------------------
+
+
+def entry(second: int, service: str, text: str) -> Entry:
+    """Make one line."""
+    return Entry(stamped(second), service, text.encode())
+
+
+def test_services_are_shown_in_the_order_of_time() -> None:
+    """And of each as many lines as fit into the last ones of all."""
+    one, two = [entry(1, "a", "x"), entry(3, "a", "z")], [entry(2, "b", "y")]
+    assert [each.text for each in merge([one, two], 2)] == [b"y", b"z"]
+    assert [each.text for each in merge([one, two], None)] == [b"x", b"y", b"z"]
+    assert merge([one, two], 0) == []
+
+
+def write_log(directory: Path, service: str, lines: list[str], largest: int = 10_000) -> LogFile:
+    """Write a service's log, a second for each line."""
+    seconds = iter(range(1000))
+    written = LogFile(log_path(str(directory), service), clock=lambda: next(seconds), largest=largest)
+    for line in lines:
+        written.write(line.encode() + b"\n")
+    return written
+
+
+def test_the_last_lines_reach_back_into_rotated_files(tmp_path: Path) -> None:
+    """A rotation a moment ago must not leave the view empty."""
+    write_log(tmp_path, "a", [f"line {number}" for number in range(100)], largest=1000)
+    assert (tmp_path / "a.log.1").exists()
+    tail = Tail("a", log_path(str(tmp_path), "a"))
+    assert [each.text.decode() for each in tail.last(60)] == [f"line {number}" for number in range(40, 100)]
+
+
+def test_following_goes_on_through_a_rotation(tmp_path: Path) -> None:
+    """To the end of the file that was renamed, then from the beginning of the new one; nothing twice, nothing lost."""
+    written = write_log(tmp_path, "a", ["old"])
+    tail = Tail("a", log_path(str(tmp_path), "a"))
+    assert [each.text for each in tail.last(10)] == [b"old"]
+    assert tail.more() == []
+    written._largest = 500  # noqa: SLF001 - so that it rotates now
+    seen = []
+    for number in range(100):
+        written.write(f"line {number}\n".encode())
+        if number % 7 == 0:
+            seen += [each.text.decode() for each in tail.more()]
+    seen += [each.text.decode() for each in tail.more()]
+    assert seen == [f"line {number}" for number in range(100)]
+
+
+def test_following_begins_again_when_a_file_was_cut_short(tmp_path: Path) -> None:
+    """Somebody emptied it by hand."""
+    path = tmp_path / "a.log"
+    path.write_text("one\ntwo\nthree\n", encoding="utf-8")
+    tail = Tail("a", str(path))
+    tail.last(1)
+    os.truncate(path, 0)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write("new\n")
+    assert [each.text for each in tail.more()] == [b"new"]
+
+
+def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
+    """Whoever follows sees whole lines."""
+    path = tmp_path / "a.log"
+    path.write_text("whole\nhal", encoding="utf-8")
+    tail = Tail("a", str(path))
+    assert [each.text for each in tail.last(10)] == [b"whole"]
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write("f\n")
+    assert [each.text for each in tail.more()] == [b"half"]
+
+
+def shown(home: Path, *arguments: str, live: bool = False) -> str:
+    """Run the command, and give what it printed."""
+    out = io.StringIO()
+    terminal = Terminal(out, live=live, colour=live, unicode=live)
+    invocation = parse(["server", "logs", *arguments])
+    assert isinstance(invocation, Invocation)
+    logs(invocation, Context({"STIGMER_HOME": str(home)}, terminal, terminal))
+    return out.getvalue()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Make a home with the logs of two services."""
+    (tmp_path / "logs").mkdir()
+    write_log(tmp_path / "logs", "one", ["1", "2", "3"])
+    write_log(tmp_path / "logs", "two", ["A", "B", "C"])
+    return tmp_path
+
+
+def test_a_pipe_gets_the_lines_alone(home: Path) -> None:
+    """No prefix, no colour: they are for programs."""
+    assert shown(home).split() == ["1", "A", "2", "B", "3", "C"]
+    assert shown(home, "-n", "2").split() == ["3", "C"]
+    assert shown(home, "--lines=all", "--service", "two").split() == ["A", "B", "C"]
+
+
+def test_a_terminal_gets_prefixes_in_colour(home: Path) -> None:
+    """Only where there is more than one service to tell apart."""
+    assert "\033[" in shown(home, live=True)
+    assert "one | " in shown(home, live=True)
+    assert shown(home, "-s", "one", live=True).split() == ["1", "2", "3"]
+
+
+def test_stamps_are_shown_on_request(home: Path) -> None:
+    """The services' own stamps are in their lines already."""
+    assert shown(home, "-t", "-n", "1").endswith("T00:00:02.000Z C\n")
+
+
+def test_an_unknown_service_is_refused_with_those_there_are(home: Path) -> None:
+    """Upstream ignored the name and showed everything."""
+    with pytest.raises(UsageError, match=r"no log of three.*one, two"):
+        shown(home, "--service", "three")
+    with pytest.raises(UsageError, match="neither a number"):
+        shown(home, "-n", "many")
+
+
+def test_a_home_without_logs_shows_nothing(tmp_path: Path) -> None:
+    """It is no error to look."""
+    assert shown(tmp_path) == ""
+    assert not (tmp_path / "logs").exists()
+
+
+def test_following_ends_with_an_interrupt(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is how one leaves it, not a failure."""
+    reached = threading.Event()
+
+    def interrupt(_: float) -> None:
+        reached.set()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stigmer_launcher.logview.time.sleep", interrupt)
+    assert shown(home, "-f").split() == ["1", "A", "2", "B", "3", "C"]
+    assert reached.is_set()
