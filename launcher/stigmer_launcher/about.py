@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from stigmer_launcher.cli import Context
 from stigmer_launcher.instance import Instance, State, living_state
 from stigmer_launcher.parse import Invocation
-from stigmer_launcher.places import find_places
+from stigmer_launcher.places import find_libexec, find_places
 from stigmer_launcher.version import NAME, VERSION
 
 if TYPE_CHECKING:
@@ -51,12 +51,13 @@ def _skewed(running: str, installed: str) -> str:
     return f"{running} is running, {installed} is installed: `stigmer server restart`"
 
 
-def _payload(environ: "Mapping[str, str]") -> "Payload | None":
+def _payload(environ: Mapping[str, str]) -> "Payload | None":
     from stigmer_launcher.errors import LauncherError
-    from stigmer_launcher.inventory import read_keg
-    from stigmer_launcher.places import find_libexec
 
     try:
-        return read_keg(find_libexec(environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))).payload
+        libexec = find_libexec(environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))
+        from stigmer_launcher.inventory import read_keg
+
+        return read_keg(libexec).payload
     except LauncherError:
         return None

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 WAITING, STARTING, RUNNING, PAUSING, ENDING = "waiting", "starting", "running", "pausing", "ending"
 FAILED, STOPPING, STOPPED = "failed", "stopping", "stopped"
+DEGRADED = "degraded"  # what a running stack is called that lacks a service
 ALIVE = (STARTING, RUNNING, ENDING)
 NEVER = float("inf")
 TERMINATE, KILL = 15, 9

@@ -12,8 +12,6 @@ from stigmer_launcher.decide import is_degraded
 from stigmer_launcher.launch import Launch
 from stigmer_launcher.logs import LogFile
 
-DEGRADED = "degraded"
-
 
 def compose(
     launch: Launch,
@@ -25,7 +23,7 @@ def compose(
     """Give the state of a run; `supervisor` holds its pid, identity and start."""
     return {
         **supervisor,
-        "state": DEGRADED if is_degraded(state) else state.stage,
+        "state": lifecycle.DEGRADED if is_degraded(state) else state.stage,
         "version": launch.version,
         "failed": state.failed,
         "installed": launch.installed,

@@ -15,7 +15,6 @@ from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import Places, find_places
 from stigmer_launcher.prepare import prepare
 from stigmer_launcher.progress import Progress
-from stigmer_launcher.snapshot import DEGRADED
 from stigmer_launcher.stopping import stop_running
 
 _INTERRUPTED = 130
@@ -94,7 +93,7 @@ def _await_other(place: Instance, progress: Progress) -> State:
     while pid := instance.supervisor(place):
         state = instance.living_state(place)
         stage = state.get("state", lifecycle.STARTING)
-        if stage in (lifecycle.RUNNING, DEGRADED):
+        if stage in (lifecycle.RUNNING, lifecycle.DEGRADED):
             return state
         if pid != waited:
             progress.note(f"Stigmer is {stage} already, by process {pid}; waiting for it")

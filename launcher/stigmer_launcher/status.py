@@ -11,7 +11,6 @@ from stigmer_launcher.instance import Instance, State, living_state, read_state,
 from stigmer_launcher.output import Terminal, duration
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_places
-from stigmer_launcher.snapshot import DEGRADED
 
 _RUNS, _STOPPED, _LACKS = 0, 3, 4
 _SHOWN = ("name", "state", "pid", "restarts", "last_error", "port", "version")
@@ -59,7 +58,7 @@ def describe(state: State, stage: str, pid: int, now: float) -> dict[str, Any]:
 
 
 def _print(out: Terminal, state: State, stage: str, pid: int, logs: str) -> None:
-    colour = {lifecycle.RUNNING: "green", DEGRADED: "yellow", lifecycle.STOPPED: "red"}.get(stage, "bold")
+    colour = {lifecycle.RUNNING: "green", lifecycle.DEGRADED: "yellow", lifecycle.STOPPED: "red"}.get(stage, "bold")
     heading = f"Stigmer {state.get('version', '')} is" if state else "Stigmer is"
     out.line(f"{heading} {out.paint(stage, colour)}" + (f" (supervisor {pid})" if pid else ""))
     if stage == lifecycle.STOPPED:

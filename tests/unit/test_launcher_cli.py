@@ -1,0 +1,301 @@
+"""The command line: one table, from which the parser, the help, the completions and the manual page are made."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher import completion, manual
+from stigmer_launcher.cli import main
+from stigmer_launcher.doors import open_door
+from stigmer_launcher.errors import (
+    BusyError,
+    ConfigError,
+    DegradedError,
+    HomeError,
+    KegError,
+    LauncherError,
+    OverrideError,
+    PortError,
+    SecretError,
+    StartError,
+    StoppedError,
+    UsageError,
+)
+from stigmer_launcher.grammar import COMMANDS, EXIT_CODES, GROUPS, Command
+from stigmer_launcher.help import render_help
+from stigmer_launcher.parse import HelpAsked, Invocation, VersionAsked, parse
+
+ROOT = Path(__file__).parents[2]
+NAMES = {"services": ("temporal", "agent-runner"), "ports": ("server=", "temporal="), "KEY": ("ports.server",)}
+
+
+def parsed(*arguments: str) -> Invocation:
+    """Read a command line that is right."""
+    invocation = parse(arguments)
+    assert isinstance(invocation, Invocation)
+    return invocation
+
+
+def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Run a command line in this process: exit code, stdout, stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    code = main(arguments, environ, out, err)
+    return code, out.getvalue(), err.getvalue()
+
+
+# --- parsing -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_is_found_by_its_words_and_leads_somewhere(command: Command) -> None:
+    """With nothing but what it needs."""
+    arguments = (*command.words, *(command.choices[:1] or command.arguments[:1]), *command.arguments[1:])
+    assert parsed(*arguments).command == command
+    assert callable(open_door(command.run))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("server", "logs", "--follow", "--lines", "5", "--service", "a", "--service", "b"),
+        ("server", "logs", "-f", "-n", "5", "-s", "a", "-s", "b"),
+        ("server", "logs", "-fn5", "-sa", "--service=b"),
+        ("server", "logs", "--lines=7", "-n", "5", "-sa", "-s", "b", "-f"),
+    ],
+)
+def test_options_are_read_however_they_are_written(arguments: tuple[str, ...]) -> None:
+    """Long and short, joined and apart; the last of an option given twice counts, or all of them."""
+    invocation = parsed(*arguments)
+    assert invocation.has("follow")
+    assert invocation.value("lines", "50") == "5"
+    assert invocation.all_values("service") == ("a", "b")
+    assert invocation.value("absent", "default") == "default"
+
+
+def test_what_follows_two_dashes_is_no_option() -> None:
+    """A value may begin with a dash."""
+    assert parsed("config", "set", "--", "-key", "--help").arguments == ("-key", "--help")
+    assert parsed("config", "set", "key", "-").arguments == ("key", "-")
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("-V",), ("--version", "server")])
+def test_the_version_is_asked_for_in_front(arguments: tuple[str, ...]) -> None:
+    """As brew and people do."""
+    assert parse(arguments) == VersionAsked()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), ()),
+        (("--help",), ()),
+        (("help",), ()),
+        (("-h",), ()),
+        (("server", "--help"), ("server",)),
+        (("server", "stop", "-h"), ("server", "stop")),
+        (("help", "config", "set"), ("config", "set")),
+        (("config",), ("config",)),
+        (("config", "--help"), ("config",)),
+    ],
+)
+def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    """About what was typed before it."""
+    assert parse(arguments) == HelpAsked(words)
+    assert render_help(words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sever",), "no command `stigmer sever`; did you mean `server`?"),
+        (("server", "stat"), "did you mean `server start`?"),
+        (("config", "ste", "a", "b"), "did you mean `config set`?"),
+        (("server", "stop", "now"), "`stigmer server stop` does not take 'now'"),
+        (("server", "stop", "--now"), "has no option --now"),
+        (("server", "--forground"), "did you mean `--foreground`?"),
+        (("server", "--port=a=1", "start"), "options come after the whole command, `stigmer server start`"),
+        (("server", "status", "--json=yes"), "--json takes no value"),
+        (("server", "logs", "-n"), "--lines needs a value: NUMBER"),
+        (("server", "logs", "-x"), "has no option -x"),
+        (("config", "get"), "needs KEY"),
+        (("config", "set", "a"), "needs VALUE"),
+        (("completion", "tcsh"), "SHELL cannot be 'tcsh': it is one of bash, zsh, fish"),
+        (("help", "nothing"), "no command `stigmer nothing`"),
+        (("nothing", "--help"), "no command `stigmer nothing`"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_with_a_hint(arguments: tuple[str, ...], message: str) -> None:
+    """Exit code 2, `Error:` and `Remedy:` on stderr, nothing on stdout."""
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err.splitlines()[0]
+    assert err.startswith("Error: ")
+    assert err.splitlines()[1].startswith("Remedy: run `stigmer ")
+
+
+def test_upstreams_words_work_as_well() -> None:
+    """Many documents say `server start`, and the smoke call is found in both places."""
+    plain, start = parsed("server", "--foreground"), parsed("server", "start", "--foreground")
+    assert plain.command.run == start.command.run
+    assert parsed("smoke").command.run == parsed("server", "smoke").command.run
+
+
+# --- failures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (LauncherError, 1),
+        (HomeError, 1),
+        (KegError, 1),
+        (BusyError, 1),
+        (ConfigError, 1),
+        (SecretError, 1),
+        (OverrideError, 1),
+        (PortError, 1),
+        (StartError, 1),
+        (UsageError, 2),
+        (StoppedError, 3),
+        (DegradedError, 4),
+    ],
+)
+def test_every_failure_has_a_documented_exit_code_and_a_remedy(kind: type[LauncherError], code: int) -> None:
+    """The table of the help is the truth."""
+    assert kind("x").exit_code == code
+    assert kind("x").remedy
+    assert code in dict(EXIT_CODES)
+
+
+def test_a_failure_of_the_system_is_said_without_a_traceback(tmp_path: Path) -> None:
+    """With the file it was about."""
+    (tmp_path / "logs").write_text("not a directory", encoding="utf-8")
+    code, _, err = run("server", "logs", STIGMER_HOME=str(tmp_path))
+    assert code == 1
+    assert err.startswith(f"Error: {tmp_path}/logs: Not a directory\nRemedy: ")
+
+
+def stigmer(*arguments: str, **more: object) -> subprocess.Popen[str]:
+    """Start the launcher as a process of its own."""
+    pipe = subprocess.PIPE
+    environment = {"PYTHONPATH": str(ROOT / "launcher"), "PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    command = [sys.executable, "-S", "-m", "stigmer_launcher", *arguments]
+    return subprocess.Popen(command, text=True, env=environment, stdout=pipe, stderr=pipe, **more)  # type: ignore[call-overload,no-any-return]
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+    """`stigmer … | head` ends quietly."""
+    process = stigmer("config", "list")
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["server", "--help"], ["completion", "bash"]])
+def test_what_brew_runs_touches_nothing_below_the_home(arguments: list[str], tmp_path: Path) -> None:
+    """Its sandbox forbids it; and nobody asked for it."""
+    home = tmp_path / "home"
+    environment = {"PYTHONPATH": str(ROOT / "launcher"), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(home)}
+    command = [sys.executable, "-S", "-m", "stigmer_launcher", *arguments]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout
+    assert not home.exists()
+
+
+def test_the_version_is_one_line() -> None:
+    """`stigmer` and the number, as the formula's test wants it."""
+    from stigmer_launcher.version import NAME, VERSION
+
+    for arguments in (["--version"], ["-V"], ["--version", "--help"]):
+        out, _ = stigmer(*arguments).communicate()
+        assert out == f"{NAME} {VERSION}\n"
+
+
+# --- help, completions and manual -----------------------------------------------------------------------------------------
+
+
+def test_the_help_names_every_command_and_every_exit_code() -> None:
+    """And fits a terminal of 120 columns."""
+    text = render_help(())
+    for command in COMMANDS:
+        assert command.summary in text
+    for code, meaning in EXIT_CODES:
+        assert f"{code}  {meaning}" in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_help_of_a_command_names_all_its_options(command: Command) -> None:
+    """With what they do."""
+    text = render_help(command.words)
+    for option in command.options:
+        assert f"--{option.name}" in text
+        assert option.help in text
+
+
+def test_the_manual_page_in_the_repository_is_the_generated_one() -> None:
+    """`python -m stigmer_launcher.manual > launcher/man/stigmer.1` makes it anew."""
+    assert (ROOT / "launcher" / "man" / "stigmer.1").read_text(encoding="utf-8") == manual.render_manual()
+
+
+def test_the_manual_page_tells_all_the_help_tells() -> None:
+    """Every command, every option, every exit code."""
+    text = manual.render_manual().replace("\\-", "-").lower()
+    for command in COMMANDS:
+        assert command.summary.lower() in text
+        for option in command.options:
+            assert f"--{option.name}" in text
+    assert not [line for line in text.splitlines() if line.startswith(".") and line[1:3].strip().upper() not in MACROS]
+
+
+MACROS = ("TH", "SH", "SS", "TP", "PP", "B", "I", "BR")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completions_are_right_for_their_shell(shell: str) -> None:
+    """The shell itself reads them without a complaint; where it is missing, they are at least complete."""
+    text = completion.render(shell, NAMES)
+    for command in COMMANDS:
+        assert command.words[-1] in text
+    if program := shutil.which(shell):
+        subprocess.run([program, "-n"], input=text, text=True, check=True)
+
+
+def complete(*words: str) -> list[str]:
+    """Ask bash what it would complete the last word to."""
+    script = completion.render("bash", NAMES) + (
+        'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _stigmer; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    command = [shutil.which("bash") or "/bin/bash", "--norc", "-c", script, "bash", "stigmer", *words]
+    return subprocess.run(command, text=True, check=True, capture_output=True).stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("",), {"server", "smoke", "doctor", "config", "version", "completion"}),
+        (("ser",), {"server"}),
+        (("server", "st"), {"start", "stop", "status"}),
+        (("server", "logs", "--f"), {"--follow"}),
+        (("server", "logs", "--service", ""), {"temporal", "agent-runner"}),
+        (("server", "logs", "-f", "-s", "a"), {"agent-runner"}),
+        (("server", "start", "--port", "s"), {"server="}),
+        (("config", "get", "p"), {"ports.server"}),
+        (("completion", ""), {"bash", "zsh", "fish"}),
+    ],
+)
+def test_bash_completes_commands_options_and_names(words: tuple[str, ...], expected: set[str]) -> None:
+    """Run in a real bash."""
+    assert expected <= set(complete(*words))
+
+
+def test_every_group_has_commands() -> None:
+    """The help of a group would be empty otherwise."""
+    assert set(GROUPS) == {command.words[0] for command in COMMANDS if len(command.words) > 1}

@@ -1,0 +1,66 @@
+"""What the launcher loads: little, and nothing after the services run, because the keg may be gone by then."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"argparse", "asyncio", "ctypes", "dataclasses", "inspect", "logging", "pathlib", "shutil", "subprocess",
+         "tempfile", "traceback", "urllib.request"}  # fmt: skip
+LISTED = "import atexit, json, sys; atexit.register(lambda: sys.stderr.write(json.dumps(sorted(sys.modules))))\n"
+
+
+def loaded(tmp_path: Path, *arguments: str) -> set[str]:
+    """Run a command line in a bare interpreter, and name every module it has loaded at its end."""
+    program = LISTED + (
+        "import runpy\n"
+        f"sys.argv = ['stigmer', *{arguments!r}]\n"
+        "before = set(sys.modules)\n"
+        "runpy.run_module('stigmer_launcher', run_name='__main__')"
+    )
+    environment = {"PYTHONPATH": str(ROOT / "launcher"), "STIGMER_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-S", "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def bare() -> set[str]:
+    """Name what the listing itself loads."""
+    command = [sys.executable, "-S", "-c", LISTED + "import runpy"]
+    return set(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stderr))
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("-V",)])
+def test_the_version_is_answered_before_anything_is_imported(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Beside the package itself and the module with the version."""
+    own = loaded(tmp_path, *arguments) - bare()
+    assert own == {"stigmer_launcher", "stigmer_launcher.version"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("server", "status"), ("server", "stop"), ("server", "logs"), ("config", "path"), ("server",)],
+    ids=" ".join,
+)
+def test_no_command_loads_a_heavy_module(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Each of these costs more than all of ours together; `server` ends early here, for want of a keg."""
+    assert (loaded(tmp_path, *arguments) - bare()) & HEAVY == set()
+
+
+def test_the_status_loads_nothing_of_the_supervisor(tmp_path: Path) -> None:
+    """It reads a lock and a file."""
+    own = loaded(tmp_path, "server", "status")
+    assert not own & {f"stigmer_launcher.{name}" for name in ("supervisor", "prepare", "grpc", "materialise", "config")}
+    assert "socket" not in own
+
+
+def test_the_guard_sees_a_heavy_import(tmp_path: Path) -> None:
+    """The listing itself is not blind."""
+    command = [sys.executable, "-S", "-c", LISTED + "import argparse"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert set(json.loads(done.stderr)) & HEAVY
+    assert os.fspath(tmp_path)

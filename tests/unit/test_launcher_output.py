@@ -1,0 +1,141 @@
+"""What reaches the user: the same facts everywhere, colour and marks only where they can be shown."""
+
+import io
+import os
+import pty
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stigmer_launcher import lifecycle
+from stigmer_launcher.errors import StartError
+from stigmer_launcher.output import Terminal, duration, terminal_of
+from stigmer_launcher.progress import Progress, RefusedError
+
+UTF8 = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
+
+
+@pytest.fixture
+def screen() -> Iterator[io.TextIOWrapper]:
+    """Give a stream that is a terminal."""
+    controller, terminal = pty.openpty()
+    with os.fdopen(terminal, "w", encoding="utf-8") as stream:
+        yield stream
+    os.close(controller)
+
+
+@pytest.mark.parametrize(
+    ("environ", "live", "colour", "unicode"),
+    [
+        (UTF8, True, True, True),
+        ({**UTF8, "NO_COLOR": "1"}, True, False, True),
+        ({**UTF8, "NO_COLOR": ""}, True, True, True),
+        ({**UTF8, "LANG": "C"}, True, True, False),
+        ({**UTF8, "LC_ALL": "POSIX"}, True, True, False),
+        ({**UTF8, "TERM": "dumb"}, False, False, False),
+        ({"LANG": "en_US.UTF-8"}, False, False, False),
+    ],
+)
+def test_a_terminal_shows_what_it_can(
+    screen: io.TextIOWrapper, environ: dict[str, str], *, live: bool, colour: bool, unicode: bool
+) -> None:
+    """And what its user wants: NO_COLOR, a dumb terminal, a locale without UTF-8."""
+    terminal = terminal_of(screen, environ)
+    assert (terminal.live, terminal.colour, terminal.unicode) == (live, colour, unicode)
+
+
+def test_a_pipe_gets_plain_lines() -> None:
+    """Whatever the environment says about terminals."""
+    out = io.StringIO()
+    terminal = terminal_of(out, UTF8)
+    terminal.passing("not for pipes")
+    terminal.line(f"{terminal.paint('red', 'red')} {terminal.mark('done')}")
+    assert out.getvalue() == "red ok\n"
+
+
+def test_a_passing_line_is_taken_back() -> None:
+    """The next line stands where it stood."""
+    out = io.StringIO()
+    terminal = Terminal(out, live=True, colour=False, unicode=True)
+    terminal.passing("waiting")
+    terminal.line(f"done {terminal.mark('done')}")
+    assert out.getvalue() == "\r\033[Kwaiting\r\033[Kdone ✓\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0s"), (-5, "0s"), (5.9, "5s"), (123, "2m 3s"), (3840, "1h 4m"), (183600, "2d 3h"), (86400, "1d 0h")],
+)
+def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
+    """Two units at most."""
+    assert duration(seconds) == said
+
+
+# --- the progress of a start ---------------------------------------------------------------------------------------------
+
+
+def service(name: str, state: str, error: str = "", lines: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Make an event about a service."""
+    return {
+        "event": "service", "service": name, "state": state, "pid": 1, "error": error, "lines": list(lines), "log": "/l",
+    }  # fmt: skip
+
+
+def follow(*events: dict[str, Any]) -> str:
+    """Print what a progress prints of these events, and conclude."""
+    out = io.StringIO()
+    progress = Progress(Terminal(out, live=False, colour=False, unicode=True))
+    for event in events:
+        progress.take(event)
+    progress.conclude()
+    return out.getvalue()
+
+
+RUNS: dict[str, Any] = {"event": lifecycle.RUNNING, "failed": ""}
+
+
+def test_each_step_is_printed_as_it_succeeds() -> None:
+    """In the order it happens, not the order of starting."""
+    steps = (service("a", "starting"), service("b", "starting"), service("b", "running"), service("a", "running"))
+    assert follow(*steps, RUNS) == "Starting b... ✓\nStarting a... ✓\n"
+
+
+def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy() -> None:
+    """Only the first failure: what follows are its consequences."""
+    stopping = {"event": lifecycle.STOPPING, "failed": "b"}
+    events = (
+        service("b", "failed", "exited with status 1", ("Traceback", "ImportError: x")),
+        stopping,
+        service("a", "ending", "a consequence"),
+    )
+    with pytest.raises(StartError) as caught:
+        follow(*events)
+    assert str(caught.value) == "b exited with status 1\n  the end of /l:\n    Traceback\n    ImportError: x"
+    assert caught.value.exit_code == 1
+    assert "stigmer server logs" in caught.value.remedy
+
+
+def test_a_silent_failure_says_that_nothing_was_printed() -> None:
+    """So that nobody looks for lines that are not there."""
+    with pytest.raises(StartError, match="it printed nothing to /l"):
+        follow(service("b", "failed", "exited with status 0"))
+
+
+def test_a_refusal_keeps_its_message_remedy_and_code() -> None:
+    """It crossed a pipe."""
+    with pytest.raises(RefusedError) as caught:
+        follow({"event": "error", "message": "port 1 is taken", "remedy": "free it", "code": 1})
+    assert (str(caught.value), caught.value.remedy, caught.value.exit_code) == ("port 1 is taken", "free it", 1)
+
+
+def test_a_supervisor_that_vanishes_is_a_failure() -> None:
+    """The pipe's end without a word is not success."""
+    with pytest.raises(StartError, match="ended before all services ran"):
+        follow(service("a", "starting"))
+
+
+def test_in_the_foreground_later_crashes_are_told_too() -> None:
+    """With what is done about them."""
+    said = follow(RUNS, service("a", "pausing", "was ended by SIGKILL"), service("b", "failed", "exited"))
+    assert said == "a was ended by SIGKILL, it is started again\nb exited\n"
