@@ -81,14 +81,13 @@ def suspects(directory: str, stamp: Stamp) -> tuple[str, ...]:
     return tuple(path for path, (_, known) in stamp.files.items() if mark(f"{directory}/{path}") != known)
 
 
-def write_stamp(directory: str, stamp: Stamp) -> None:
-    """Put the stamp into its directory, by a rename."""
-    path = os.path.join(directory, STAMP_FILE)
+def write_stamp(trial: str, directory: str, stamp: Stamp) -> None:
+    """Put the stamp into its directory, written as `trial` first and then renamed."""
     rows = [[path, sha256, *seen] for path, (sha256, seen) in stamp.files.items()]
     text = json.dumps({"format": _FORMAT, "id": stamp.id, "method": stamp.method, "files": rows})
-    with open(f"{path}.new", "w", encoding="utf-8") as stream:
+    with open(trial, "w", encoding="utf-8") as stream:
         stream.write(text)
-    os.rename(f"{path}.new", path)
+    os.rename(trial, os.path.join(directory, STAMP_FILE))
 
 
 def read_stamp(directory: str) -> Stamp | None:

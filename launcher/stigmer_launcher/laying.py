@@ -22,7 +22,7 @@ from stigmer_launcher.inventory import (
 from stigmer_launcher.payload import FileEntry
 from stigmer_launcher.versions import Step, remove_tree
 
-_TRIAL = ".trial"  # the one temporary name inside a version's directory
+_TRIAL = ".trial"  # beside the versions' directories: what a killed start leaves is found and removed there
 
 
 class Layer(NamedTuple):
@@ -41,7 +41,7 @@ class Layer(NamedTuple):
         files = files_of(self.keg.payload)
         self.step("make the directory")
         os.mkdir(aside)
-        method = self._probe(aside)
+        method = self._probe()
         known = _reusable(previous, files) if method == "copy" else frozenset()
         if method == "copy":
             preflight.require_space(aside, sum(entry.size for entry in files if entry not in known))
@@ -61,7 +61,7 @@ class Layer(NamedTuple):
         """Replace every file that is not what was released, each by a rename, so that a running server sees no gap."""
         stamp = read_stamp(self.directory)
         if stamp is None or stamp.id != self.keg.id:
-            stamp = Stamp(self.keg.id, self._probe(self.directory), {})
+            stamp = Stamp(self.keg.id, self._probe(), {})
         marks = dict(stamp.files)
         doubted = {
             *suspects(self.directory, stamp),
@@ -88,7 +88,7 @@ class Layer(NamedTuple):
         source, target = self.keg.source(entry.path), os.path.join(self.directory, entry.path)
         if found := verify.flaw(target, entry):
             self.step(f"make {entry.path} again")
-            trial = self._fresh_trial(self.directory)
+            trial = self._fresh_trial()
             self._reproduce(entry, trial, starting_with(method, self.methods))
             if (flaw := verify.flaw(trial, entry)) and not verify.is_relocated(source):
                 raise KegError(f"{source} {flaw}")
@@ -108,26 +108,25 @@ class Layer(NamedTuple):
 
     def _seal(self, directory: str, method: str, marks: dict[str, tuple[str, Mark]]) -> Stamp:
         self.step("write the version")
-        trial = self._fresh_trial(directory)
+        trial = self._fresh_trial()
         with open(trial, "w", encoding="utf-8") as stream:
             stream.write(f"{self.keg.payload.version}\n")
         _replace(trial, os.path.join(directory, VERSION_FILE))
         marks[VERSION_FILE] = ("", mark(os.path.join(directory, VERSION_FILE)) or Mark(-1, 0, 0, 0))
         self.step("write the stamp")
         stamp = Stamp(self.keg.id, method, marks)
-        write_stamp(directory, stamp)
+        write_stamp(trial, directory, stamp)
         return stamp
 
-    def _probe(self, directory: str) -> str:
+    def _probe(self) -> str:
         """Find out how files can be made here, on a small file of the keg."""
-        trial = self._fresh_trial(directory)
+        trial = self._fresh_trial()
         method = reproduce(os.path.join(self.keg.libexec, "payload.json"), trial, 0o600, self.methods)
         os.unlink(trial)
         return method
 
-    @staticmethod
-    def _fresh_trial(directory: str) -> str:
-        trial = os.path.join(directory, _TRIAL)
+    def _fresh_trial(self) -> str:
+        trial = os.path.join(os.path.dirname(self.directory), _TRIAL)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(trial)
         return trial

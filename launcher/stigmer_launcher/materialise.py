@@ -114,12 +114,16 @@ def _work(layer: Layer, places: Places, report: Callable[[str], None]) -> Stamp:
 
 
 def _tidy(places: Places, keep: frozenset[str], step: Step) -> None:
-    """Remove versions that were still in use when this one came; whoever is at work now may do it as well."""
-    if not versions.outdated(places, keep):
+    """Remove versions that were still in use when this one came, and what a killed start left behind.
+
+    Whoever is at work now will do it as well.
+    """
+    if not versions.outdated(places, keep) and not versions.has_leftovers(places):
         return
     with contextlib.suppress(OSError, LauncherError):
         if lock := locks.hold(os.path.join(places.run, LOCK)):
             with lock:
+                versions.clear(places)
                 versions.prune(places, keep, step)
 
 

@@ -34,7 +34,7 @@ def current(places: Places) -> str:
 
 def clear(places: Places) -> None:
     """Remove what a killed predecessor left behind."""
-    for name in os.listdir(places.versions):
+    for name in _names(places):
         if name.startswith("."):
             remove_tree(os.path.join(places.versions, name))
     with contextlib.suppress(FileNotFoundError):
@@ -57,13 +57,18 @@ def switch(places: Places, version_id: str, step: Step) -> None:
 def outdated(places: Places, keep: Iterable[str]) -> tuple[str, ...]:
     """Name the versions nobody needs; directories that are not ours are left alone."""
     kept = {*keep, current(places)}
-    with contextlib.suppress(OSError):
-        return tuple(
-            name
-            for name in sorted(os.listdir(places.versions))
-            if name not in kept and os.path.exists(os.path.join(places.versions, name, VERSION_FILE))
-        )
-    return ()
+    return tuple(
+        name
+        for name in _names(places)
+        if name not in kept
+        and not name.startswith(".")
+        and os.path.exists(os.path.join(places.versions, name, VERSION_FILE))
+    )
+
+
+def has_leftovers(places: Places) -> bool:
+    """Tell whether somebody works, or was killed at work."""
+    return any(name.startswith(".") for name in _names(places))
 
 
 def prune(places: Places, keep: Iterable[str], step: Step) -> None:
@@ -88,6 +93,13 @@ def remove_tree(path: str) -> None:
             child = os.path.join(folder, name)
             os.unlink(child) if os.path.islink(child) else os.rmdir(child)
     os.rmdir(path)
+
+
+def _names(places: Places) -> list[str]:
+    try:
+        return sorted(os.listdir(places.versions))
+    except FileNotFoundError:
+        return []
 
 
 def _free_name(path: str) -> str:

@@ -1,0 +1,153 @@
+"""Kill a start with -9 at every point of its work, and see that the next start is right.
+
+    python launcher_kills.py SCENARIO METHOD GRAIN DIRECTORY [sabotage]
+
+GRAIN is `step` (the steps the launcher enumerates) or `line` (every line of its code that is executed). It forks once per
+point, so it must be a process of its own, without threads. It prints how many points there were. With `sabotage` the
+launcher does not clear what a killed start left behind, which must be noticed.
+"""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "launcher"), str(ROOT / "tests")]
+
+from stigmer_launcher import inventory, materialise, verify, versions  # noqa: E402 - the path comes first
+from stigmer_launcher.clone import starting_with  # noqa: E402
+from stigmer_launcher.places import Places, find_places  # noqa: E402
+from support.launcher_payloads import build_libexec, part  # noqa: E402
+
+LIBRARY = os.path.dirname(materialise.__file__)  # noqa: PTH120 - as the code objects name it
+
+
+class Scene:
+    """Two kegs, a home in the state a scenario begins with, and the start that is killed."""
+
+    def __init__(self, directory: Path, scenario: str, method: str) -> None:
+        runner = part("agent-runner", extra={"agent-runner.lib/one.so": b"one"})
+        self.old = build_libexec(directory / "old", (part("temporal"), runner), version="1.0.0")
+        self.new = build_libexec(directory / "new", (part("temporal", script="exit 7"), runner), version="1.1.0")
+        self.places = find_places({"STIGMER_HOME": str(directory / "home")})
+        self.scenario, self.methods = scenario, starting_with(method)
+        self.in_use = (inventory.read_keg(str(self.old)).id,) if scenario == "upgrade-in-use" else ()
+
+    def prepare(self) -> None:
+        """Put the home into the state the scenario begins with."""
+        shutil.rmtree(self.places.home, ignore_errors=True)
+        Path(self.places.home).mkdir()
+        Path(self.places.home, "stigmer.db").write_text("precious")
+        if self.scenario == "former":
+            Path(self.places.bin).mkdir()
+            Path(self.places.bin, "temporal").write_text("downloaded")
+        if self.scenario.startswith("upgrade"):
+            self.start(self.old)
+        if self.scenario == "heal":
+            self.start(self.new)
+            Path(self.places.bin, "temporal").unlink()
+            Path(self.places.bin, "agent-runner.lib/one.so").unlink()
+        if self.scenario == "stampless":
+            self.start(self.new)
+            Path(self.places.bin, ".stamp").unlink()
+            Path(self.places.bin, "temporal").unlink()
+
+    def start(self, keg: Path, step: Callable[[str], None] = materialise.no_step) -> materialise.Installed:
+        """Start once."""
+        return materialise.materialise(
+            str(keg), self.places, lambda _: None, in_use=self.in_use, step=step, methods=self.methods
+        )
+
+    def check(self) -> None:
+        """Start again, and check all that a user may rely on."""
+        self.start(self.new)
+        check_whole(self.new, self.places)
+        assert not self.start(self.new).made
+        assert Path(self.places.home, "stigmer.db").read_text() == "precious"
+        kept = Path(self.places.home).glob("*before*/temporal")
+        assert [path.read_text() for path in kept] == (["downloaded"] if self.scenario == "former" else [])
+        assert names_in(self.places.versions) == {inventory.read_keg(str(self.new)).id, *self.in_use}
+        if self.in_use:
+            old = inventory.read_keg(str(self.old))
+            for entry in inventory.files_of(old.payload):
+                assert verify.flaw(f"{self.places.versions}/{old.id}/{entry.path}", entry) == ""
+
+
+def check_whole(keg: Path, places: Places) -> None:
+    """Compare everything below `bin` with the keg's index, by content."""
+    known = inventory.read_keg(str(keg))
+    assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
+    for entry in inventory.files_of(known.payload):
+        assert verify.flaw(f"{places.bin}/{entry.path}", entry) == "", entry.path
+    assert Path(places.bin, ".version").read_text() == f"{known.payload.version}\n"
+    left = names_in(places.home) | names_in(places.versions) | names_in(places.bin)
+    assert left & {".making", ".trial", "bin.new", ".stamp.new"} == set()
+
+
+def names_in(directory: str) -> set[str]:
+    """Name what is in a directory."""
+    return {path.name for path in Path(directory).iterdir()}
+
+
+class Killer:
+    """Ends this process at the point of that number; it counts steps, or lines of the launcher."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def step(self, _: str) -> None:
+        """Count one point."""
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.left -= 1
+
+    def trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        """Count a line, if it is one of the launcher's."""
+        if not frame.f_code.co_filename.startswith(LIBRARY):
+            return None
+        if event == "line":
+            self.step("line")
+        return self.trace
+
+
+def killed_at(scene: Scene, number: int, grain: str) -> bool:
+    """Start in a child that dies at the point of that number; tell whether it did, or came to the end."""
+    child = os.fork()
+    if child == 0:
+        killer = Killer(number)
+        if grain == "line":
+            sys.settrace(killer.trace)
+            scene.start(scene.new)
+        else:
+            scene.start(scene.new, killer.step)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.waitstatus_to_exitcode(status) in (0, -signal.SIGKILL)
+    return os.WIFSIGNALED(status)
+
+
+def main(scenario: str, method: str, grain: str, directory: str, sabotage: str = "") -> int:
+    """Kill at one point after the other until a start comes through; give how many points there were."""
+    if sabotage:
+        versions.clear = lambda _: None
+    scene = Scene(Path(directory), scenario, method)
+    number, killed = 0, True
+    while killed:
+        scene.prepare()
+        killed = killed_at(scene, number, grain)
+        try:
+            scene.check()
+        except BaseException:
+            print(f"after point {number} ({grain})", file=sys.stderr)  # noqa: T201
+            raise
+        number += 1
+    return number - 1
+
+
+if __name__ == "__main__":
+    print(main(*sys.argv[1:]))  # noqa: T201 - the result is what this program is for
