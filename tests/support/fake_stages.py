@@ -1,0 +1,109 @@
+"""A pipeline of fake stages over a real workspace: folders and a file, made of nothing but what the plan says."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stigmer_packaging.pipeline import Pipeline, StepResult
+from stigmer_packaging.plan import Step
+from stigmer_packaging.records import ServiceBinary, SourceArchive
+from stigmer_packaging.tools import digest
+from stigmer_packaging.workspace import Workspace, scan_files
+
+
+def step(name: str, *needs: str, **facts: object) -> Step:
+    """Make a step whose stage is the first word of its name; its facts are what its artefact says."""
+    stage, _, subject = name.partition("/")
+    return Step(name, stage, "linux-amd64", subject or stage, needs, facts)
+
+
+def two_parts_and_a_bottle(text: str) -> tuple[Step, ...]:
+    """Plan two folders and a file made of both; all of it says `text`."""
+    parts = ("obtain/one", "obtain/two")
+    return (*(step(name, says=text) for name in parts), step("bottle", *parts))
+
+
+def one_part_and_a_bottle(text: str) -> tuple[Step, ...]:
+    """Plan the least of it: a folder, and a file made of it."""
+    return (step("obtain/one", says=text), step("bottle", "obtain/one"))
+
+
+@dataclass
+class FakeStage:
+    """Makes a folder for `obtain` and a file for `bottle`; `made` lists the names of the steps it was called for."""
+
+    workspace: Workspace
+    kind: type
+    code: str = "first"
+    made: list[str] = field(default_factory=list)
+    before_publishing: Callable[[Path], None] = lambda _: None
+
+    def make(self, step: Step, needs: Mapping[str, Any]) -> Any:
+        """Write the artefact and its record as real stages do."""
+        self.made.append(step.name)
+        with self.workspace.staging() as staged:
+            record = self._folder(step, staged) if self.kind is ServiceBinary else self._file(staged, needs)
+        self.workspace.write_record(step.name, record)
+        return record
+
+    def _folder(self, step: Step, staged: Path) -> ServiceBinary:
+        folder = staged / "folder"
+        (folder / "lib").mkdir(parents=True)
+        (folder / "program").write_text(f"{step.facts['says']} {step.subject}", encoding="ascii")
+        (folder / "lib" / "part").write_text(f"part of {step.subject}", encoding="ascii")
+        self.before_publishing(folder)
+        files = scan_files(folder)
+        self.workspace.publish(folder, step.name)
+        return ServiceBinary(step.subject, "1.0.0", step.target, step.name, "program", files, "fake")
+
+    def _file(self, staged: Path, needs: Mapping[str, Any]) -> SourceArchive:
+        texts = [
+            self.workspace.path(need.root).joinpath("program").read_text(encoding="ascii") for need in needs.values()
+        ]
+        (staged / "file").write_text("\n".join(texts), encoding="ascii")
+        self.before_publishing(staged)
+        path = self.workspace.publish(staged / "file", "packed/file")
+        return SourceArchive("packed/file", path.stat().st_size, digest.sha256_of(path), "fake")
+
+
+class FakeProgress:
+    """Remembers which steps began and ended."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.ended: list[str] = []
+
+    def begin(self, step: Step) -> None:
+        """Remember that a step began."""
+        self.began.append(step.name)
+
+    def end(self, result: StepResult) -> None:
+        """Remember that it ended."""
+        self.ended.append(result.step.name)
+
+
+@dataclass
+class FakeRelease:
+    """A pipeline with its fake stages and its progress."""
+
+    workspace: Workspace
+    obtain: FakeStage
+    bottle: FakeStage
+    progress: FakeProgress = field(default_factory=FakeProgress)
+
+    def pipeline(self) -> Pipeline:
+        """Give the pipeline; its clock stands still."""
+        stages = {"obtain": self.obtain, "bottle": self.bottle}
+        makers = {name: lambda _, stage=stage: stage for name, stage in stages.items()}
+        return Pipeline(self.workspace, makers, self.progress, lambda: 0.0)
+
+    def run(self, steps: Sequence[Step]) -> list[str]:
+        """Run the steps and name those that were made rather than reused."""
+        return [result.step.name for result in self.pipeline().run(steps) if not result.reused]
+
+
+def fake_release(root: Path) -> FakeRelease:
+    """Make a release whose workspace is `root`."""
+    workspace = Workspace(root, root.parent / "cache")
+    return FakeRelease(workspace, FakeStage(workspace, ServiceBinary), FakeStage(workspace, SourceArchive))
