@@ -1,0 +1,103 @@
+"""Debian package files made in a test, and an archive that serves them."""
+
+import functools
+import hashlib
+import http.server
+import io
+import tarfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from stigmer_packaging.tools.debian import Archives
+
+Entries = Iterable[tuple[tarfile.TarInfo, bytes]]
+
+
+def file_entry(name: str, content: bytes = b"", mode: int = 0o644) -> tuple[tarfile.TarInfo, bytes]:
+    """Describe a file of a package, owned by somebody who is not us."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.uid, info.gid, info.uname = len(content), mode, 4711, 4711, "stranger"
+    return info, content
+
+
+def link_entry(name: str, points_at: str, *, hard: bool = False) -> tuple[tarfile.TarInfo, bytes]:
+    """Describe a link of a package."""
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode = (tarfile.LNKTYPE if hard else tarfile.SYMTYPE), points_at, 0o755
+    return info, b""
+
+
+def device_entry(name: str) -> tuple[tarfile.TarInfo, bytes]:
+    """Describe a device of a package."""
+    info = tarfile.TarInfo(name)
+    info.type = tarfile.CHRTYPE
+    return info, b""
+
+
+def tar_of(entries: Entries, *, compression: str = "xz") -> bytes:
+    """Pack entries, reproducibly."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=f"w:{compression}") as tar:  # type: ignore[call-overload]  # the mode is a text
+        for info, content in entries:
+            tar.addfile(info, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def deb_of(entries: Entries) -> bytes:
+    """Pack a package file of these entries, named as dpkg names them."""
+    entries = [(info.replace(name=f"./{info.name}", deep=False), content) for info, content in entries]
+    members = (("debian-binary", b"2.0\n"), ("control.tar.xz", tar_of([])), ("data.tar.xz", tar_of(entries)))
+    return b"!<arch>\n" + b"".join(_ar_member(name, content) for name, content in members)
+
+
+def _ar_member(name: str, content: bytes) -> bytes:
+    header = f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}`\n".encode("ascii")
+    return header + content + b"\n" * (len(content) % 2)
+
+
+def place_files(folder: Path, files: Mapping[str, bytes]) -> dict[str, str]:
+    """Write an archive's files below `folder`; give their sha256 by path."""
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+
+
+class FakeArchive(http.server.ThreadingHTTPServer):
+    """A Debian archive that serves one folder and remembers what it was asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked: list[str] = []
+        super().__init__(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder)))
+
+    @property
+    def archives(self) -> Archives:
+        """The archive as the recipe's downloads see it."""
+        url = f"http://127.0.0.1:{self.server_address[1]}"
+        return Archives(url, url)
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    server: FakeArchive
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        super().do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
+        """Say nothing."""
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[FakeArchive]:
+    """Serve a folder as long as the test wants."""
+    with FakeArchive(folder) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

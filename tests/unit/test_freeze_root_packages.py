@@ -1,0 +1,122 @@
+"""Debian's packages without Debian's tools: pinned by sha256, unpacked without their scripts, devices and privileges."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import ArchiveError, CommandError, MissingToolError, RecordError
+from stigmer_packaging.tools import aptlock, debian
+from stigmer_packaging.tools.debian import Archives, Package
+from support.tiny_packages import deb_of, device_entry, file_entry, link_entry
+
+ARCHIVES = Archives("http://mirror.invalid/debian", "http://mirror.invalid/debian-security")
+SHA256 = "ab" * 32
+
+
+def unpacked(folder: Path, deb: bytes) -> Path:
+    (folder / "some.deb").write_bytes(deb)
+    root = folder / "root"
+    root.mkdir()
+    debian.unpack_package(folder / "some.deb", root)
+    return root
+
+
+def test_files_links_and_modes_of_a_package_arrive(tmp_path: Path) -> None:
+    entries = [
+        file_entry("usr/bin/tool", b"tool", 0o755),
+        link_entry("usr/bin/same", "./usr/bin/tool", hard=True),
+        link_entry("lib64/ld.so", "/lib/ld.so"),
+    ]
+    root = unpacked(tmp_path, deb_of(entries))
+    assert (root / "usr/bin/tool").read_bytes() == b"tool"
+    assert (root / "usr/bin/tool").stat().st_mode & 0o777 == 0o755
+    assert (root / "usr/bin/same").samefile(root / "usr/bin/tool")
+    assert (root / "lib64/ld.so").readlink() == Path("/lib/ld.so")
+
+
+def test_a_package_gives_nobody_a_privilege(tmp_path: Path) -> None:
+    root = unpacked(tmp_path, deb_of([file_entry("usr/bin/su", b"", 0o6777), device_entry("dev/mem")]))
+    status = (root / "usr/bin/su").stat()
+    assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (0o755, os.geteuid(), os.getegid())
+    assert not (root / "dev/mem").exists()
+
+
+def test_documentation_stays_out(tmp_path: Path) -> None:
+    root = unpacked(tmp_path, deb_of([file_entry("usr/share/doc/x/README"), file_entry("usr/share/x/data")]))
+    assert [path.name for path in root.rglob("*") if path.is_file()] == ["data"]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [file_entry("../outside")],
+        [link_entry("etc", "/tmp"), file_entry("etc/outside")],  # noqa: S108 - a place outside of the root
+    ],
+)
+def test_a_package_that_writes_outside_its_root_is_refused(tmp_path: Path, entries: list[object]) -> None:
+    with pytest.raises(ArchiveError, match=r"some\.deb cannot be unpacked"):
+        unpacked(tmp_path, deb_of(entries))  # type: ignore[arg-type]  # a list of either kind
+    assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize(
+    "broken", [b"", b"!<arch>\n", b"no package", deb_of([file_entry("a", os.urandom(4096))])[:-600]]
+)
+def test_what_is_no_whole_package_is_refused(tmp_path: Path, broken: bytes) -> None:
+    with pytest.raises(ArchiveError):
+        unpacked(tmp_path, broken)
+
+
+def test_a_lock_is_read_as_it_was_written() -> None:
+    packages = (Package("pool/main/a.deb", SHA256, ("freeze", "build")), Package("pool/main/b.deb", SHA256, ("build",)))
+    assert debian.parse_lock("# a comment\n" + debian.render_lock(reversed(packages))) == packages
+
+
+@pytest.mark.parametrize(
+    "line", ["pool/main/a.deb freeze", f"{SHA256} pool/main/a.deb", f"{SHA256[1:]} pool/a.deb freeze"]
+)
+def test_every_line_of_a_lock_pins_a_package_to_a_root(line: str) -> None:
+    with pytest.raises(RecordError, match="wrong lines"):
+        debian.parse_lock(line)
+
+
+def test_the_security_archive_serves_its_own_pool() -> None:
+    assert ARCHIVES.url("pool/main/a.deb") == "http://mirror.invalid/debian/pool/main/a.deb"
+    assert ARCHIVES.url("pool/updates/main/a.deb") == "http://mirror.invalid/debian-security/pool/updates/main/a.deb"
+    assert debian.archives_below("http://mirror.invalid/") == ARCHIVES
+
+
+def test_both_archives_are_read_from_the_machine_s_own_sources(tmp_path: Path) -> None:
+    (tmp_path / "apt").mkdir()
+    (tmp_path / "apt/sources.list").write_text(
+        "deb http://vendor.invalid/debian-like stable main\n"
+        "deb http://mirror.invalid/debian/ bookworm main\n"
+        "deb http://mirror.invalid/debian bookworm-updates main\n"
+        "deb http://mirror.invalid/debian-security bookworm-security main\n",
+        encoding="utf-8",
+    )
+    assert debian.read_archives(tmp_path) == ARCHIVES
+
+
+def test_another_distribution_is_told_to_name_a_mirror(tmp_path: Path) -> None:
+    (tmp_path / "apt").mkdir()
+    (tmp_path / "apt/sources.list").write_text("deb http://mirror.invalid/ubuntu noble main\n", encoding="utf-8")
+    with pytest.raises(MissingToolError) as caught:
+        debian.read_archives(tmp_path)
+    assert "name a Debian mirror" in caught.value.remedy
+
+
+def test_apt_s_answer_becomes_paths_and_hashes() -> None:
+    text = (
+        "Reading package lists...\n"
+        f"'http://mirror.invalid/debian/pool/main/l/lib_1%3a2.deb' lib_1%3a2.deb 87504 SHA256:{SHA256}\n"
+        f"'http://mirror.invalid/debian-security/pool/updates/main/c/c_1%2bdeb.deb' c.deb 1 SHA256:{SHA256}\n"
+    )
+    paths = ["pool/main/l/lib_1:2.deb", "pool/updates/main/c/c_1+deb.deb"]
+    assert aptlock.parse_uris(text, ARCHIVES) == [(path, SHA256) for path in paths]
+
+
+def test_an_answer_without_files_is_an_error() -> None:
+    with pytest.raises(CommandError):
+        aptlock.parse_uris("Reading package lists...\n", ARCHIVES)

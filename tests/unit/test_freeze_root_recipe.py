@@ -1,0 +1,97 @@
+"""The recipe is everything a freeze root is made of: another recipe is another root."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import RecordError
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools.rootrecipe import lock_name, read_recipe, read_settings
+
+OURS = Path(__file__).parents[2] / "packaging" / "freeze-root"
+AMD64 = Target("linux", "amd64")
+TARGETS = (AMD64, Target("linux", "arm64"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a copy of our recipe."""
+    shutil.copytree(OURS, tmp_path / "freeze-root")
+    return tmp_path / "freeze-root"
+
+
+def replace_in(file: Path, pattern: str, new: str) -> None:
+    """Change one place of a file; fail when it is not there."""
+    text, count = re.subn(pattern, new, file.read_text(encoding="utf-8"), count=1)
+    assert count == 1
+    file.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern", "new"),
+    [
+        ("recipe.toml", '= "[0-9a-f]{64}"', f'= "{"0" * 64}"'),
+        ("recipe.toml", '"CVE-2025-12084.patch", ', ""),
+        ("recipe.toml", "epoch = 1", "epoch = 2"),
+        ("recipe.toml", 'glibc = "2.31"', 'glibc = "2.28"'),
+        ("recipe.toml", '"usr/bin/awk" = "mawk"', '"usr/bin/awk" = "gawk"'),
+        ("openssl.sh", "no-comp", "enable-comp"),
+        ("packages-linux-amd64.lock", "\n[0-9a-f]{64}", "\n" + "0" * 64),
+    ],
+)
+def test_any_changed_pin_step_or_setting_makes_another_root(folder: Path, file: str, pattern: str, new: str) -> None:
+    before = read_recipe(folder, AMD64).digest
+    replace_in(folder / file, pattern, new)
+    assert read_recipe(folder, AMD64).digest != before
+
+
+def test_a_comment_makes_no_other_root(folder: Path) -> None:
+    before = read_recipe(folder, AMD64).digest
+    for name in ("recipe.toml", lock_name(AMD64)):
+        replace_in(folder / name, r"\A", "# a word more\n")
+    assert read_recipe(folder, AMD64).digest == before
+
+
+def test_every_target_has_a_root_of_its_own() -> None:
+    assert len({read_recipe(OURS, target).digest for target in TARGETS}) == len(TARGETS)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_our_recipe_pins_every_file_and_names_every_root(target: Target) -> None:
+    recipe = read_recipe(OURS, target)
+    pins = [sha256 for source in recipe.settings.source for sha256 in source.files.values()]
+    assert all(re.fullmatch("[0-9a-f]{64}", pin) for pin in pins)
+    for root, names in recipe.settings.packages.items():
+        locked = {package.path.rsplit("/", 1)[-1].split("_")[0] for package in recipe.packages if root in package.roots}
+        assert set(names) <= locked
+    assert {root for package in recipe.packages for root in package.roots} == {"freeze", "build"}
+
+
+def test_our_recipe_takes_every_security_patch_that_it_names_once() -> None:
+    for source in read_settings(OURS).source:
+        assert source.patches
+        assert len(set(source.patches)) == len(source.patches)
+        assert [path.rsplit(".", 2)[-2:] for path in source.files][1] == ["tar", "xz"]
+
+
+def test_there_is_no_root_for_another_system() -> None:
+    with pytest.raises(RecordError) as caught:
+        read_recipe(OURS, Target("darwin", "arm64"))
+    assert "another Python" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("pattern", "new"), [("(?m)^epoch", "epok"), ("= 1780000000", '= "now"'), (r"\[links\]", "[links")]
+)
+def test_a_recipe_with_a_mistake_is_refused(folder: Path, pattern: str, new: str) -> None:
+    replace_in(folder / "recipe.toml", pattern, new)
+    with pytest.raises(RecordError, match="is not a recipe"):
+        read_recipe(folder, AMD64)
+
+
+def test_a_source_without_its_script_is_refused(folder: Path) -> None:
+    (folder / "sqlite.sh").unlink()
+    with pytest.raises(RecordError):
+        read_recipe(folder, AMD64)
