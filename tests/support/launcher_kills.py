@@ -131,10 +131,14 @@ def killed_at(scene: Scene, number: int, grain: str) -> bool:
     return os.WIFSIGNALED(status)
 
 
+def leave(places: Places) -> None:
+    """Clear nothing."""
+
+
 def main(scenario: str, method: str, grain: str, directory: str, sabotage: str = "") -> int:
     """Kill at one point after the other until a start comes through; give how many points there were."""
     if sabotage:
-        versions.clear = lambda _: None
+        versions.clear = leave
     scene = Scene(Path(directory), scenario, method)
     number, killed = 0, True
     while killed:

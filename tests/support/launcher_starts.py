@@ -3,7 +3,7 @@
     python launcher_starts.py LIBEXEC HOME [METHOD]
 
 METHOD is the first method allowed (clone, link or copy). It begins when its standard input ends, so that many can
-begin at once.
+begin at once; what it reports goes to its standard error as it happens.
 """
 
 import json
@@ -18,20 +18,28 @@ LAUNCHER = Path(__file__).parents[2] / "launcher"
 
 
 def start(libexec: Path, home: Path, method: str = "clone", *, prefix: Sequence[str] = ()) -> "subprocess.Popen[str]":
-    """Begin such a process; it waits until its standard input is closed. `prefix` is a command that runs it."""
+    """Prepare such a process; it waits for `begin`. `prefix` is a command that runs it."""
     return subprocess.Popen(
         [*prefix, sys.executable, __file__, os.fspath(libexec), os.fspath(home), method],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
 
 
+def begin(process: "subprocess.Popen[str]") -> None:
+    """Let a process go on."""
+    if process.stdin:
+        process.stdin.close()
+    process.stdin = None
+
+
 def outcome(process: "subprocess.Popen[str]") -> dict[str, Any]:
     """Let a process go on to its end, and give what it printed."""
-    printed, _ = process.communicate(timeout=60)
+    printed, told = process.communicate(timeout=60)
     if process.returncode:
-        raise AssertionError(f"it ended with {process.returncode}")
+        raise AssertionError(f"it ended with {process.returncode}: {told}")
     found: dict[str, Any] = json.loads(printed)
     return found
 
@@ -45,10 +53,15 @@ def main(libexec: str, home: str, method: str) -> dict[str, Any]:
     from stigmer_launcher.places import find_places
 
     told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - whoever runs this program waits for it
+
     sys.stdin.read()
     try:
         places = find_places({"STIGMER_HOME": home})
-        installed = materialise(libexec, places, told.append, methods=starting_with(method))
+        installed = materialise(libexec, places, tell, methods=starting_with(method))
     except LauncherError as error:
         return {"error": str(error), "remedy": error.remedy, "told": told}
     return {"id": installed.id, "method": installed.method, "made": installed.made, "told": told, "pid": os.getpid()}
