@@ -103,3 +103,10 @@ class ArchiveError(PackagingError):
 
     exit_code = 13
     remedy = "remove the archive and run the stage that makes it again"
+
+
+class AuditError(PackagingError):
+    """A bottle has faults that users would meet; all of them are listed, each with what to do about it."""
+
+    exit_code = 14
+    remedy = "follow the remedy of each finding, then make the bottle again"

@@ -118,3 +118,42 @@ class VerificationReport:
     def passed(self) -> bool:
         """Whether this is proof: an ended run with at least one check, all passed."""
         return self.ended and bool(self.checks) and all(check.passed for check in self.checks)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an audit found at one path of a bottle (empty: the bottle as a whole).
+
+    `severity` is `error`, `warning` or `information`; `check`, the name of the check; `seen`, the fact; `reason`, why it
+    matters; `remedy`, what to do.
+    """
+
+    severity: str
+    check: str
+    path: str
+    seen: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """All that an audit found in one bottle.
+
+    `files` is the number of files in it, `unpacked` their size in bytes, `largest` its largest files with their sizes,
+    `glibc` the lowest version that all of it runs with, such as `2.31` (empty: it needs none).
+    """
+
+    target: str
+    bottle_sha256: str
+    findings: tuple[Finding, ...]
+    files: int
+    unpacked: int
+    largest: tuple[tuple[str, int], ...]
+    glibc: str
+    made_from: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing that was found is an error."""
+        return all(finding.severity != "error" for finding in self.findings)
