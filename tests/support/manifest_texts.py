@@ -24,3 +24,11 @@ def problems_of(*replacements: tuple[str, str]) -> list[str]:
     with pytest.raises(ManifestError) as caught:
         parse_manifest(text_with(*replacements))
     return list(caught.value.problems)
+
+
+def text_with_artifact(url: str, sha256: str) -> str:
+    """Give the manifest with Temporal as a prebuilt file, the same for every target."""
+    wheel = text_with().split("    source:\n", 1)[1].split("    run:\n", 1)[0]
+    targets = ("darwin-arm64", "darwin-amd64", "linux-arm64", "linux-amd64")
+    files = "".join(f"        {target}: {{url: '{url}', sha256: {sha256}}}\n" for target in targets)
+    return text_with((wheel, f"      kind: artifact\n      files:\n{files}"))

@@ -1,0 +1,164 @@
+"""The command line as people and machines meet it, with real builds of a small tree."""
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging import cli
+from stigmer_packaging.tools.system import read_platform
+from support.faulty_server import Faults, faulty_server
+from support.manifest_texts import text_with, text_with_artifact
+
+HOST = str(read_platform(platform.system(), platform.machine()))
+FOREIGN = "darwin-arm64" if HOST != "darwin-arm64" else "linux-arm64"
+SERVICES = ("stigmer-server/cmd/server", "workflow-runner/cmd/worker")
+NAMES = ["stigmer-server", "temporal", "workflow-runner"]
+
+needs_go = pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Iterator[list[str]]:
+    """Give the options for a small product: a tree with two Go programs, and a prebuilt file from a server."""
+    tree = tmp_path / "product"
+    for service in SERVICES:
+        folder = tree / "backend" / "services" / service
+        folder.mkdir(parents=True)
+        (folder / "main.go").write_text("package main\n\nfunc main() {}\n", encoding="ascii")
+    (tree / "go.mod").write_text("module example.invalid/product\n\ngo 1.21\n", encoding="ascii")
+    program = Path(shutil.which("true") or "").read_bytes()
+    with faulty_server(program, Faults()) as server:
+        manifest = tmp_path / "manifest.yaml"
+        manifest.write_text(text_with_artifact(server.url, hashlib.sha256(program).hexdigest()), encoding="utf-8")
+        yield ["--manifest", str(manifest), "--checkout", str(tree), "--workspace", str(tmp_path / "build")]
+
+
+@pytest.fixture(autouse=True)
+def cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what a test downloads with the test. Go's own caches stay shared: they are keyed by content."""
+    monkeypatch.setenv("GOCACHE", str(Path.home() / ".cache" / "go-build"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@needs_go
+def test_a_stage_makes_its_records_and_the_next_run_reuses_them(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["obtain", *words, "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)["steps"]
+    assert sorted(step["record"]["component"] for step in first) == NAMES
+    assert {step["reused"] for step in first} == {False}
+    for step in first:
+        entry = tmp_path / "build" / step["artefact"] / step["record"]["entry"]
+        assert step["size"] == entry.stat().st_size
+    assert cli.run(["obtain", *words]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.count("reused") == len(NAMES)
+    assert printed.out.splitlines()[0].split() == ["Stage", "Artefact", "Size", "sha256", "Time", "Verified"]
+    assert printed.err == "", "progress is for terminals"
+
+
+@needs_go
+def test_a_changed_tree_makes_its_components_anew_and_no_other(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.run(["obtain", *words])
+    main = tmp_path / "product/backend/services/stigmer-server/cmd/server/main.go"
+    main.write_text('package main\n\nfunc main() { println("new") }\n', encoding="ascii")
+    capsys.readouterr()
+    assert cli.run(["obtain", *words, "--json"]) == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert {step["record"]["component"]: step["reused"] for step in steps} == {
+        "temporal": True,
+        "stigmer-server": False,
+        "workflow-runner": False,  # built again from the changed tree, to the same bytes
+    }
+
+
+@needs_go
+def test_a_dry_run_says_what_would_be_made_and_makes_nothing(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["obtain", *words, "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)["plan"]
+    assert [step["current"] for step in plan] == [False] * 3
+    assert not (tmp_path / "build").exists()
+    assert cli.run(["obtain", *words, "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("made") == 3
+
+
+@needs_go
+def test_verbose_says_on_stderr_what_goes_on(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["obtain", *words, "--json", "--verbose"]) == 0
+    printed = capsys.readouterr()
+    assert f"obtaining temporal for {HOST}" in printed.err
+    json.loads(printed.out)
+
+
+@pytest.mark.parametrize("stage", ["release", "freeze", "bottle"])
+def test_a_frozen_part_for_another_platform_is_refused_before_anything_is_made(
+    stage: str, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([stage, *words, "--target", FOREIGN]) == 10
+    printed = capsys.readouterr()
+    assert printed.err.startswith("Error: ")
+    assert "\nRemedy: run this on a machine of that platform" in printed.err
+    assert not (tmp_path / "build").exists()
+
+
+def test_an_executable_of_another_platform_is_refused(
+    words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.run(["obtain", *words, "--target", FOREIGN]) == 9
+    assert f"temporal was asked for {FOREIGN}, and is an executable for " in capsys.readouterr().err
+    assert not (tmp_path / "build" / "obtain" / FOREIGN / "temporal").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["obtain", "--target", "linux-amd46"], "did you mean 'linux-amd64'?"),
+        (["obtain", "--tarket", "x"], "No such option"),
+        (["relase"], "No such command"),
+        (["obtain", "surplus"], "unexpected extra argument"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_with_a_hint(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_bad_manifest_is_exit_code_2_with_every_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = tmp_path / "manifest.yaml"
+    manifest.write_text(text_with(("  tap: self", "  tup: self"), ("grace: 10", "grase: 10")), encoding="utf-8")
+    assert cli.run(["obtain", "--manifest", str(manifest)]) == 2
+    printed = capsys.readouterr().err
+    assert "did you mean 'tap'?" in printed
+    assert "did you mean 'grace'?" in printed
+    assert "Remedy: correct packaging/manifest.yaml at the lines named" in printed
+
+
+def test_a_tree_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["obtain", "--checkout", f"{tmp_path}/gone", "--workspace", str(tmp_path / "build")]) == 9
+    assert "gone is not a folder" in capsys.readouterr().err
+
+
+def test_a_workspace_that_cannot_be_written_is_an_error_and_no_traceback(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "build").write_text("a file is in the way", encoding="ascii")
+    assert cli.run(["obtain", *words]) != 0
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_help_names_every_stage_and_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert [name for name in cli.COMMANDS if name not in printed] == []

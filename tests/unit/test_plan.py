@@ -1,0 +1,74 @@
+"""The plan of a release is a pure value: what is made, from what, in which order, and what only another machine makes."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import ForeignTargetError
+from stigmer_packaging.manifest import load_manifest
+from stigmer_packaging.naming import Target
+from stigmer_packaging.plan import STAGES, Inputs, plan_release
+from support.manifest_texts import PATH
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "plan-linux-amd64.json"
+LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
+MANIFEST = load_manifest(PATH)
+
+
+def inputs(**parts: Mapping[str, object]) -> Inputs:
+    """Give inputs for a Linux machine; `parts` are by component, for that platform."""
+    named = {f"{LINUX}/{name.replace('_', '-')}": facts for name, facts in parts.items()}
+    return Inputs(LINUX, named, {"source_date_epoch": 1}, {"files": []}, {"script": "x"})
+
+
+def test_the_plan_of_a_release_is_the_one_on_record() -> None:
+    """A change of the plan is seen in a review; write the new one down when it is meant."""
+    steps = plan_release(MANIFEST, [LINUX], inputs())
+    shown = [{"name": step.name, "stage": step.stage, "needs": list(step.needs)} for step in steps]
+    assert shown == json.loads(GOLDEN.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_planned_with_all_it_needs_each_after_its_needs(stage: str) -> None:
+    steps = plan_release(MANIFEST, [LINUX], inputs(), until=stage)
+    names = [step.name for step in steps]
+    assert any(step.stage == stage for step in steps)
+    assert len(set(names)) == len(names)
+    for step in steps:
+        assert all(names.index(need) < names.index(step.name) for need in step.needs)
+
+
+def test_a_stage_leaves_out_what_it_does_not_need() -> None:
+    assert {step.stage for step in plan_release(MANIFEST, [LINUX], inputs(), until="obtain")} == {"obtain"}
+    assert "verify" not in {step.stage for step in plan_release(MANIFEST, [LINUX], inputs(), until="formula")}
+
+
+def test_what_a_part_is_made_of_is_among_its_facts() -> None:
+    steps = plan_release(MANIFEST, [LINUX], inputs(temporal={"sha256": "abc"}, launcher={"tree": "def"}))
+    by_name = {step.name: step for step in steps}
+    assert by_name["obtain/linux-amd64/temporal"].facts == {"version": "1.9.1", "sha256": "abc"}
+    assert by_name["freeze/linux-amd64/launcher"].facts == {"tree": "def"}
+
+
+@pytest.mark.parametrize("stage", ["freeze", "assemble", "bottle", "verify"])
+def test_a_frozen_part_for_another_platform_is_refused_at_once(stage: str) -> None:
+    with pytest.raises(ForeignTargetError, match="darwin-arm64 needs frozen parts, and this machine is linux-amd64"):
+        plan_release(MANIFEST, [LINUX, MAC], inputs(), until=stage)
+
+
+def test_what_is_not_frozen_is_obtained_for_any_platform() -> None:
+    steps = plan_release(MANIFEST, [MAC], inputs(), until="obtain")
+    assert [step.name for step in steps] == [
+        "obtain/darwin-arm64/temporal",
+        "obtain/darwin-arm64/stigmer-server",
+        "obtain/darwin-arm64/workflow-runner",
+    ]
+
+
+def test_the_formula_takes_the_bottles_of_other_platforms_as_they_were_gathered() -> None:
+    steps = {step.name: step for step in plan_release(MANIFEST, [LINUX, MAC], inputs(), until="formula")}
+    assert steps["bottle/darwin-arm64"].gathered
+    assert not steps["bottle/linux-amd64"].gathered
+    assert steps["formula"].needs == ("source", "bottle/linux-amd64", "bottle/darwin-arm64")

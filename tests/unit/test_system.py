@@ -1,0 +1,100 @@
+"""What only an administrator can install is named at once, with its package, or installed by root."""
+
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import CommandError, MissingToolError
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools.system import LINUX, Machine, Requirement, find_missing, provide, read_platform
+
+FAKE_APT = """#!/bin/sh
+echo "$DEBIAN_FRONTEND $*" >> "{log}"
+case $1 in install) for name; do :; done; {effect} ;; esac
+"""
+
+
+def machine(folder: Path, *programs: str, is_root: bool = False, effect: str = ":") -> Machine:
+    """Make a machine that has these programs, and an apt-get that writes down what it was asked for."""
+    folder.mkdir(exist_ok=True)
+    for name in programs:
+        script = FAKE_APT.format(log=folder / "log", effect=effect) if name == "apt-get" else "#!/bin/sh\n"
+        (folder / name).write_text(script, encoding="ascii")
+        (folder / name).chmod(0o755)
+    return Machine("linux", str(folder), is_root)
+
+
+def tool(name: str) -> Requirement:
+    """Require a program that a package of the same name brings."""
+    return Requirement("verify", name, name, "does things", lambda here: here.has(name))
+
+
+def test_only_what_the_stages_need_is_looked_for(tmp_path: Path) -> None:
+    bare = machine(tmp_path / "bin")
+    assert find_missing(["obtain", "bottle", "formula"], bare) == ()
+    assert {one.package for one in find_missing(["verify"], bare)} >= {"bubblewrap", "mmdebstrap"}
+    assert {one.what for one in find_missing(["freeze"], bare)} >= {"strip", "objcopy"}
+    assert "strip" not in {one.what for one in find_missing(["freeze"], machine(tmp_path / "bin", "strip"))}
+
+
+def test_nothing_missing_asks_for_nothing(tmp_path: Path) -> None:
+    provide((), machine(tmp_path / "bin"), env={}, report=lambda _: None)
+
+
+def test_everything_missing_is_named_with_the_packages_to_ask_for(tmp_path: Path) -> None:
+    missing = tuple(one for one in LINUX if one.what in {"bwrap", "mmdebstrap"})
+    with pytest.raises(MissingToolError) as caught:
+        provide(missing, machine(tmp_path / "bin", "apt-get"), env={}, report=lambda _: None)
+    assert "bwrap (verify: it runs the sandbox)" in str(caught.value)
+    assert "mmdebstrap" in str(caught.value)
+    assert "apt-get install bubblewrap mmdebstrap" in caught.value.remedy
+
+
+def test_root_on_debian_installs_it_after_one_update_without_questions(tmp_path: Path) -> None:
+    folder = tmp_path / "bin"
+    here = machine(folder, "apt-get", is_root=True, effect=f'echo > "{folder}/$name"; /bin/chmod 755 "{folder}/$name"')
+    said: list[str] = []
+    provide((tool("bwrap"),), here, env={"PATH": here.path}, report=said.append)
+    assert (folder / "log").read_text(encoding="ascii").splitlines() == [
+        "noninteractive update --quiet",
+        "noninteractive install --yes --quiet --no-install-recommends bwrap",
+    ]
+    assert said == ["installing bwrap"]
+
+
+def test_an_installation_that_does_not_bring_it_is_told(tmp_path: Path) -> None:
+    here = machine(tmp_path / "bin", "apt-get", is_root=True)
+    with pytest.raises(MissingToolError, match="bwrap"):
+        provide((tool("bwrap"),), here, env={"PATH": here.path}, report=lambda _: None)
+
+
+def test_an_installation_that_fails_fails_with_what_apt_says(tmp_path: Path) -> None:
+    here = machine(tmp_path / "bin", "apt-get", is_root=True, effect="echo no such package >&2; exit 100")
+    with pytest.raises(CommandError, match="no such package"):
+        provide((tool("bwrap"),), here, env={"PATH": here.path}, report=lambda _: None)
+
+
+def test_on_macos_the_command_line_tools_are_asked_for(tmp_path: Path) -> None:
+    mac = Machine("darwin", str(tmp_path), is_root=False)
+    missing = find_missing(["freeze", "verify"], mac)
+    assert {one.what for one in missing} == {"strip", "codesign"}
+    with pytest.raises(MissingToolError) as caught:
+        provide(missing, mac, env={}, report=lambda _: None)
+    assert "xcode-select --install" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("system", "machine_name", "target"),
+    [
+        ("Linux", "x86_64", Target("linux", "amd64")),
+        ("Linux", "aarch64", Target("linux", "arm64")),
+        ("Darwin", "arm64", Target("darwin", "arm64")),
+    ],
+)
+def test_a_platform_is_read_from_uname(system: str, machine_name: str, target: Target) -> None:
+    assert read_platform(system, machine_name) == target
+
+
+def test_a_platform_we_cannot_build_on_is_named() -> None:
+    with pytest.raises(MissingToolError, match="nothing is built on FreeBSD riscv64"):
+        read_platform("FreeBSD", "riscv64")
