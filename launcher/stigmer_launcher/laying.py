@@ -44,7 +44,7 @@ class Layer(NamedTuple):
         method = self._probe()
         known = _reusable(previous, files) if method == "copy" else frozenset()
         if method == "copy":
-            preflight.require_space(aside, sum(entry.size for entry in files if entry not in known))
+            preflight.require_space(os.path.dirname(aside), sum(entry.size for entry in files if entry not in known))
         for folder in _folders(files):
             os.mkdir(f"{aside}/{folder}")
         methods = starting_with(method, self.methods)

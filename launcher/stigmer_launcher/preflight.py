@@ -48,7 +48,7 @@ def require_space(directory: str, needed: int) -> None:
     free = status.f_bavail * status.f_frsize
     if free < needed + _RESERVE:
         raise HomeError(
-            f"{directory} has {free >> 20} MB free, and the components need {(needed + _RESERVE) >> 20} MB",
+            f"{directory} has {free >> 20} MB free, and the components need {-(-(needed + _RESERVE) >> 20)} MB",
             f"free some space there, {_MOVE}",
         )
 
