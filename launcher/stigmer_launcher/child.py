@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 _CANNOT_RUN = 127
-# Those that Python ignores or that a supervisor handles; what a parent of ours ignored is the default again, too.
-_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python itself: its own processes see an error instead
 _OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -34,8 +34,8 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], directory: str
 def fork(be_child: Callable[[], NoReturn]) -> int:
     """Fork, run `be_child` in the child, and give the child's pid.
 
-    The child begins with every signal at its default: one that came earlier would run the parent's handlers there, and
-    write to the parent's own pipe.
+    The child begins with the signals that the parent handles at their defaults: one that came earlier would run the
+    parent's handlers there, and write to the parent's own pipe.
     """
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
@@ -89,6 +89,8 @@ def _become(command: Sequence[str], environment: Mapping[str, str], directory: s
         os.dup2(output, 2)
         close_all_but()
         os.chdir(directory)
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_DFL)
         os.execve(command[0], list(command), environment)  # noqa: S606 - no shell is the point
     except OSError as error:
         os.write(2, f"stigmer: cannot run {command[0]}: {error.strerror}\n".encode(errors="replace"))

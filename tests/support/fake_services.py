@@ -5,7 +5,7 @@ health and task queues, and one unary call. Run by an interpreter of their own; 
 
     FakeTemporal port=N                 health, and pollers that connected with `POLL pid@host queue…`
     FakeServer port=N state=FILE        a handshake; appends a line to FILE at each start; answers the smoke call
-    FakeWorker temporal=N queues=a,b    polls the queues
+    FakeWorker temporal=HOST:N queues=a,b    polls the queues
     FakeProgram                         sleeps
 
 Misbehaviour, for every role: exit=CODE after=SECONDS, term=ignore, forks=1 (a child in the group and one that escapes
@@ -145,11 +145,12 @@ class FakeServer(FakeService):
         return field(1, json.dumps(answer).encode())
 
 
-def work(temporal: int, queues: list[str]) -> None:
+def work(temporal: str, queues: list[str]) -> None:
     """Poll the queues as a worker does: for ever, and again when Temporal was away."""
+    host, _, port = temporal.rpartition(":")
     while True:
         try:
-            with socket.create_connection(("127.0.0.1", temporal)) as connection:
+            with socket.create_connection((host, int(port))) as connection:
                 connection.sendall(f"POLL {os.getpid()}@fake {' '.join(queues)}\n".encode())
                 connection.recv(1)
         except OSError:
@@ -203,7 +204,7 @@ def main(role: str, options: dict[str, str]) -> None:
                 stream.write(f"started {os.getpid()}\n")
         FakeServer(int(options["port"])).serve_forever()
     elif role == "FakeWorker":
-        work(int(options["temporal"]), options["queues"].split(","))
+        work(options["temporal"], options["queues"].split(","))
     while True:
         time.sleep(600)
 

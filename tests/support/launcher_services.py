@@ -62,7 +62,7 @@ def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour:
         fake(
             "workflow-runner",
             "FakeWorker",
-            "temporal={port.temporal}",
+            "temporal={temporal.address}",
             f"queues={','.join(queues)}",
             needs=("temporal",),
             readiness=Readiness("pollers", "temporal", seconds, queues),
@@ -71,7 +71,7 @@ def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour:
         fake(
             "agent-runner",
             "FakeWorker",
-            "temporal={port.temporal}",
+            "temporal={temporal.address}",
             "queues=agent_execution_runner",
             needs=("temporal",),
             readiness=Readiness("pollers", "temporal", seconds, ("agent_execution_runner",)),
