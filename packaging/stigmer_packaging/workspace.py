@@ -67,7 +67,7 @@ class Workspace:
         """Move a finished file or directory to its place by one rename, replacing what was there."""
         place = self.path(relative)
         place.parent.mkdir(parents=True, exist_ok=True)
-        if place.is_dir() and not place.is_symlink():
+        if os.path.lexists(place) and (place.is_dir() or staged.is_dir()):
             with self.staging() as aside:
                 place.rename(aside / "old")
                 staged.rename(place)
@@ -86,7 +86,10 @@ class Workspace:
         """Read a record; RecordError when it is missing or not of that kind."""
         path = self.path(f"records/{name}.json")
         try:
-            return _CONVERTER.structure(json.loads(path.read_text(encoding="utf-8")), kind)
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(plain, dict):
+                raise RecordError(f"the record {name} is damaged: it is no object")
+            return _CONVERTER.structure(plain, kind)
         except FileNotFoundError:
             raise RecordError(f"there is no record {name}") from None
         except (ValueError, cattrs.BaseValidationError) as error:

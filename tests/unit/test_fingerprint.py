@@ -1,0 +1,54 @@
+"""Changed code of a stage, or of what it imports, makes its artefacts stale; other code does not."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging import fingerprint
+from stigmer_packaging.makers import SOURCES
+
+OBTAIN = "stigmer_packaging.stages.obtain"
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work on a copy of our sources."""
+    folder = tmp_path / "stigmer_packaging"
+    shutil.copytree(fingerprint.ROOT, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(fingerprint, "ROOT", folder)
+    monkeypatch.setattr(fingerprint, "HOMES", {"stigmer_packaging": folder})
+    fingerprint.digest_of_code.cache_clear()
+    return folder
+
+
+def digest_after(change: Path | None) -> str:
+    """Give the digest of the obtain stage, after a line was added to a file."""
+    if change:
+        change.write_text(change.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    fingerprint.digest_of_code.cache_clear()
+    return fingerprint.digest_of_code(OBTAIN)
+
+
+@pytest.mark.parametrize("name", ["stages/obtain.py", "tools/executable.py", "workspace.py", "keg_tree.py"])
+def test_what_a_stage_imports_directly_or_not_is_its_code(copy: Path, name: str) -> None:
+    assert digest_after(None) != digest_after(copy / name)
+
+
+@pytest.mark.parametrize("name", ["stages/bottle.py", "cli.py", "tools/archive.py", "errors.py"])
+def test_what_it_does_not_import_or_what_words_failures_is_not(copy: Path, name: str) -> None:
+    assert digest_after(None) == digest_after(copy / name)
+
+
+def test_a_template_is_code_too(copy: Path) -> None:
+    template = next(path for path in (copy / "templates").iterdir() if path.is_file())
+    assert digest_after(None) != digest_after(template)
+
+
+def test_every_kind_of_source_is_counted_as_the_obtain_stages_code() -> None:
+    modules = {path.stem for path in (fingerprint.ROOT / "sources").glob("*.py")} - {"__init__"}
+    assert modules == set(SOURCES)
+
+
+def test_the_launchers_index_is_part_of_assemble() -> None:
+    assert "stigmer_launcher.payload" in fingerprint.modules_behind("stigmer_packaging.stages.assemble")

@@ -1,0 +1,125 @@
+"""What people and machines see at the end, and what is delivered."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from stigmer_packaging import reporting
+from stigmer_packaging.delivery import deliver
+from stigmer_packaging.errors import VerificationError
+from stigmer_packaging.makers import refuse_failure
+from stigmer_packaging.pipeline import StepResult
+from stigmer_packaging.records import Bottle, Check, Formula, SourceArchive, VerificationReport
+from stigmer_packaging.workspace import Workspace
+from support.fake_stages import fake_release, step, two_parts_and_a_bottle
+
+GOOD = Check("it starts", passed=True, seconds=1.0, detail="")
+BAD = Check("it stops", passed=False, seconds=1.0, detail="it would not")
+
+
+def report(*checks: Check, ended: bool = True) -> VerificationReport:
+    """Make a report of these checks."""
+    return VerificationReport("sandbox", "debian trixie", "0" * 64, checks, ended, "inputs")
+
+
+def result(seconds: float = 0.0, *, reused: bool = False) -> StepResult:
+    """Make the result of a verification."""
+    return StepResult(step("verify/sandbox"), report(GOOD, GOOD), "", 0, "", seconds, reused)
+
+
+def printed(table: object) -> str:
+    """Print a table as it is printed into a pipe."""
+    console = Console(file=io.StringIO(), width=reporting.PIPED_WIDTH)
+    console.print(table)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert isinstance(text, str)
+    return text
+
+
+def test_the_table_says_what_was_made_reused_and_verified(tmp_path: Path) -> None:
+    release, steps = fake_release(tmp_path / "build"), two_parts_and_a_bottle("new")
+    results = release.pipeline().run(steps)
+    text = printed(reporting.result_table([*results, result(seconds=75)]))
+    sha256 = hashlib.sha256(b"new one\nnew two").hexdigest()
+    assert ["bottle", "packed/file", "0.0", "kB", sha256[:16], "0.0", "s"] in [
+        line.split() for line in text.splitlines()
+    ]
+    assert "1 min 15 s" in text
+    assert "2 of 2 checks on debian trixie" in text
+    again = printed(reporting.result_table(release.pipeline().run(steps)))
+    assert again.count("reused") == len(steps)
+
+
+def test_json_says_the_same_with_whole_digests_and_records(tmp_path: Path) -> None:
+    results = fake_release(tmp_path / "build").pipeline().run(two_parts_and_a_bottle("new"))
+    document = json.loads(reporting.results_json([*results, result()], []))
+    packed = document["steps"][2]
+    assert packed["sha256"] == packed["record"]["sha256"] == hashlib.sha256(b"new one\nnew two").hexdigest()
+    assert document["steps"][3]["verified"] == "2 of 2 checks on debian trixie"
+    assert document["delivered"] == []
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0.0 kB"), (1500, "1.5 kB"), (156_328_098, "156.3 MB"), (100_000, "0.1 MB")]
+)
+def test_sizes_are_written_for_people(size: int, text: str) -> None:
+    assert reporting.megabytes(size) == text
+
+
+def test_a_terminal_gets_a_line_for_each_step_and_a_pipe_nothing(tmp_path: Path) -> None:
+    for terminal, expected in ((True, ["✓ obtain/one (0.0 s)"]), (False, [])):
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=terminal, width=80, color_system=None)
+        release = fake_release(tmp_path / str(terminal))
+        with reporting.TerminalProgress(console, verbose=False) as progress:
+            release.progress = progress  # type: ignore[assignment]
+            release.run([step("obtain/one", says="new")])
+        lines = [line.strip() for line in out.getvalue().splitlines() if "✓" in line]
+        assert [line[line.index("✓") :] for line in lines] == expected
+        assert terminal or not out.getvalue()
+
+
+@pytest.mark.parametrize("checks", [(), (GOOD, BAD)])
+def test_a_report_that_is_no_proof_is_an_error_that_names_what_failed(checks: tuple[Check, ...]) -> None:
+    with pytest.raises(VerificationError) as caught:
+        refuse_failure(report(*checks), "the.log")
+    assert "the.log" in str(caught.value)
+    assert ("it stops: it would not" in str(caught.value)) == (BAD in checks)
+
+
+def test_a_guest_that_did_not_end_is_no_proof() -> None:
+    with pytest.raises(VerificationError, match="did not end by itself"):
+        refuse_failure(report(GOOD, ended=False), "log")
+    refuse_failure(report(GOOD), "log")
+
+
+def test_what_is_released_is_delivered_with_checksums_that_hold(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "build", tmp_path / "cache")
+    contents = {"dist/one-1.0.0.x86_64_linux.bottle.tar.gz": b"bottle", "dist/one-1.0.0.tar.gz": b"source"}
+    contents["dist/Formula/one.rb"] = b"formula"
+    for path, content in contents.items():
+        workspace.path(path).parent.mkdir(parents=True, exist_ok=True)
+        workspace.path(path).write_bytes(content)
+    digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
+    bottle, source, formula = contents
+    records = [
+        Bottle("one", "1.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 6, digests[bottle], "m"),
+        SourceArchive(source, 6, digests[source], "m"),
+        Formula(formula, digests[formula], (), "m"),
+        report(GOOD),
+    ]
+    dist = tmp_path / "dist"
+    delivered = deliver(records, workspace, dist)
+    assert {file.path for file in delivered} == {"Formula/one.rb", Path(bottle).name, Path(source).name}
+    lines = (dist / "SHA256SUMS").read_text(encoding="ascii").splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        sha256, name = line.split("  ")
+        assert hashlib.sha256((dist / name).read_bytes()).hexdigest() == sha256
+    assert sorted(path.name for path in dist.iterdir()) == sorted(
+        ["Formula", "SHA256SUMS", Path(bottle).name, Path(source).name]
+    )

@@ -1,0 +1,114 @@
+"""Artefacts and records are put in place complete, and taken for current only if nothing of them changed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import RecordError
+from stigmer_packaging.records import Keg, ServiceBinary, SourceArchive
+from stigmer_packaging.tools import digest
+from stigmer_packaging.workspace import Workspace, scan_files
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Give an empty workspace."""
+    return Workspace(tmp_path / "build", tmp_path / "cache")
+
+
+@pytest.fixture
+def keg(workspace: Workspace) -> Keg:
+    """Publish a small keg with a link, and its record."""
+    with workspace.staging() as staged:
+        folder = staged / "keg"
+        (folder / "libexec").mkdir(parents=True)
+        (folder / "bin").mkdir()
+        (folder / "libexec" / "tool").write_text("tool", encoding="ascii")
+        (folder / "bin" / "tool").symlink_to("../libexec/tool")
+        workspace.publish(folder, "kegs/one")
+    files = scan_files(workspace.path("kegs/one"))
+    record = Keg("one", "1.0.0", "linux-amd64", "kegs/one", files, (("bin/tool", "../libexec/tool"),), "inputs")
+    workspace.write_record("assemble/one", record)
+    return record
+
+
+def test_a_record_comes_back_as_it_was_written(workspace: Workspace, keg: Keg) -> None:
+    assert workspace.read_record("assemble/one", Keg) == keg
+    assert workspace.current("assemble/one", Keg, "inputs") == keg
+
+
+def test_other_inputs_make_a_record_stale(workspace: Workspace, keg: Keg) -> None:
+    assert workspace.current("assemble/one", Keg, "other inputs") is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda root: (root / "libexec/tool").write_text("took", encoding="ascii"),
+        lambda root: (root / "libexec/tool").unlink(),
+        lambda root: (root / "libexec/tool").chmod(0o600),
+        lambda root: (root / "libexec/more").touch(),
+        lambda root: (root / "bin/tool").unlink(),
+        lambda root: (root / "bin/more").symlink_to("tool"),
+    ],
+    ids=["changed", "removed", "another mode", "added", "link removed", "link added"],
+)
+def test_a_folder_that_changed_is_not_current(damage: Callable[[Path], object], workspace: Workspace, keg: Keg) -> None:
+    damage(workspace.path(keg.root))
+    assert workspace.current("assemble/one", Keg, "inputs") is None
+
+
+def test_a_file_that_changed_is_not_current(workspace: Workspace) -> None:
+    with workspace.staging() as staged:
+        (staged / "file").write_bytes(b"content")
+        path = workspace.publish(staged / "file", "dist/file")
+    workspace.write_record("source", SourceArchive("dist/file", 7, digest.sha256_of(path), "inputs"))
+    assert workspace.current("source", SourceArchive, "inputs")
+    path.write_bytes(b"changed")
+    assert workspace.current("source", SourceArchive, "inputs") is None
+    path.unlink()
+    assert workspace.current("source", SourceArchive, "inputs") is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "one"}', "null"])
+def test_a_damaged_record_is_an_error_to_read_and_never_current(workspace: Workspace, keg: Keg, text: str) -> None:
+    workspace.path("records/assemble/one.json").write_text(text, encoding="ascii")
+    with pytest.raises(RecordError, match="assemble/one is damaged"):
+        workspace.read_record("assemble/one", Keg)
+    assert workspace.current("assemble/one", Keg, "inputs") is None
+
+
+def test_a_record_of_another_kind_is_refused(workspace: Workspace, keg: Keg) -> None:
+    with pytest.raises(RecordError, match="is damaged"):
+        workspace.read_record("assemble/one", ServiceBinary)
+
+
+def test_a_record_that_is_not_there_or_was_forgotten_is_named(workspace: Workspace, keg: Keg) -> None:
+    workspace.forget("assemble/one")
+    workspace.forget("assemble/one")
+    with pytest.raises(RecordError, match="there is no record assemble/one"):
+        workspace.read_record("assemble/one", Keg)
+
+
+def test_publishing_replaces_a_file_a_folder_and_either_by_the_other(workspace: Workspace) -> None:
+    for number, is_folder in enumerate([True, True, False, False, True]):
+        with workspace.staging() as staged:
+            made = staged / "made"
+            if is_folder:
+                made.mkdir()
+            (made / "number" if is_folder else made).write_text(str(number), encoding="ascii")
+            place = workspace.publish(made, "some/place")
+        assert (place / "number" if is_folder else place).read_text(encoding="ascii") == str(number)
+        assert not list(workspace.path("staging").iterdir())
+
+
+def test_staging_is_gone_even_after_a_failure(workspace: Workspace) -> None:
+    def fail() -> None:
+        with workspace.staging() as staged:
+            (staged / "half").touch()
+            raise RecordError("no")
+
+    with pytest.raises(RecordError):
+        fail()
+    assert not list(workspace.path("staging").iterdir())
