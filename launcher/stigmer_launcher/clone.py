@@ -32,11 +32,11 @@ def clone(source: str, target: str, mode: int) -> None:
 
         darwin.clone(source, target)
         os.chmod(target, mode)
-        return
-    import fcntl
+    else:
+        import fcntl
 
-    with _pair(source, target, mode) as (reader, writer):
-        fcntl.ioctl(writer, _FICLONE, reader)
+        with _pair(source, target, mode) as (reader, writer):
+            fcntl.ioctl(writer, _FICLONE, reader)
 
 
 def link(source: str, target: str, mode: int) -> None:  # noqa: ARG001 - the inode is the source's, and so is its mode

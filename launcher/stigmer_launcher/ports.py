@@ -30,6 +30,11 @@ def port_owner(port: int) -> Owner | None:
 
         pid = darwin.listener(port)
         return Owner(pid, darwin.process_name(pid)) if pid else None
+    else:  # noqa: RET505 - a type checker looks at one of the two branches, by its platform
+        return _owner_on_linux(port)
+
+
+def _owner_on_linux(port: int) -> Owner | None:
     listeners = dict(_listeners(port))
     if not listeners:
         return None

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 
 from stigmer_launcher.payload import FileEntry
 
@@ -37,7 +36,7 @@ def is_relocated(path: str) -> bool:
     Homebrew before 5.1.15 patches every dynamic ELF file on Linux, whatever the bottle says.
     """
     prefix, cellar, _ = path.partition("/Cellar/")
-    if not cellar or sys.platform != "linux":
+    if not cellar or os.uname().sysname != "Linux":
         return False
     try:
         with open(path, "rb") as stream:

@@ -1,0 +1,78 @@
+"""What macOS tells is read at the places its headers give; the layouts are made here as they stand there."""
+
+import struct
+import sys
+
+import pytest
+
+from stigmer_launcher import darwin
+
+LISTEN, ESTABLISHED = 1, 4
+TCP, UNIX = 2, 3
+
+
+def process(start: tuple[int, int] = (1_700_000_000, 42), comm: bytes = b"python3", name: bytes = b"") -> bytes:
+    """Make a `struct proc_bsdinfo` of <sys/proc_info.h>: twelve uint32, two names, six 32-bit fields, two uint64."""
+    return struct.pack("=12I16s32s5IiQQ", *range(12), comm, name, *range(5), 0, *start)
+
+
+def sockets(kind: int = TCP, state: int = LISTEN, port: int = 7234) -> bytes:
+    """Make a `struct socket_fdinfo`: proc_fileinfo, socket_info up to soi_kind, in_sockinfo, the TCP state, the rest."""
+    fileinfo = struct.pack("=IIqiI", 0, 0, 0, 0, 0)
+    stat = struct.pack("=IHHQII8qqqiIII2q", *([0] * 22))
+    buffers = bytes(2 * 24)  # struct sockbuf_info, for each direction
+    info = struct.pack("=QQ3i7hHI", *([0] * 14)) + buffers
+    addresses = struct.pack("=i", 0) + struct.pack("!Hxx", port) + bytes(72)
+    whole = fileinfo + stat + info + struct.pack("=iI", kind, 0) + addresses + struct.pack("=i", state)
+    return whole.ljust(792, b"\0")
+
+
+def test_a_process_is_identified_by_its_start_to_the_microsecond() -> None:
+    assert darwin.parse_start_time(process()) == "1700000000.000042"
+    assert darwin.parse_start_time(process((1_700_000_000, 43))) != darwin.parse_start_time(process())
+
+
+def test_a_process_that_is_gone_has_no_identity_and_no_name() -> None:
+    """proc_pidinfo fills nothing in for a number nobody has, or only a zombie has."""
+    assert darwin.parse_start_time(b"") == ""
+    assert darwin.parse_name(b"") == ""
+
+
+def test_a_process_is_named_by_its_long_name_if_it_has_one() -> None:
+    assert darwin.parse_name(process(name=b"stigmer-server")) == "stigmer-server"
+    assert darwin.parse_name(process()) == "python3"
+
+
+def test_a_port_is_read_from_listening_tcp_sockets_alone() -> None:
+    assert darwin.listening_port(sockets()) == 7234
+    assert darwin.listening_port(sockets(state=ESTABLISHED)) == 0
+    assert darwin.listening_port(sockets(kind=UNIX)) == 0
+    assert darwin.listening_port(b"") == 0
+    assert darwin.listening_port(sockets()[:-1]) == 0, "another layout than the one we know is not guessed at"
+
+
+def test_sockets_are_picked_from_the_open_files() -> None:
+    listed = struct.pack("=iIiIiI", 3, 1, 4, 2, 9, 2)
+    assert darwin.socket_descriptors(listed) == [4, 9]
+    assert darwin.socket_descriptors(listed + b"\0\0") == [4, 9]
+
+
+def test_mount_flags_are_where_statfs_has_them() -> None:
+    statfs = struct.pack("=Ii5QiiIII", 4096, 0, 1, 1, 1, 1, 1, 0, 0, 501, 26, 0x4).ljust(2168, b"\0")
+    assert darwin.mount_flags(statfs) == 0x4
+
+
+@pytest.mark.skipif(sys.platform != "darwin", reason="this asks macOS itself")
+def test_macos_itself_answers() -> None:
+    import os
+    import socket
+
+    from stigmer_launcher import locks, ports
+
+    assert locks.identity(os.getpid()) == darwin.start_time(os.getpid()) != ""
+    assert "ython" in darwin.process_name(os.getpid())
+    assert not darwin.is_noexec("/")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        owner = ports.port_owner(listener.getsockname()[1])
+        assert owner is not None
+        assert owner.pid == os.getpid()
