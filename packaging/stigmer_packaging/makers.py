@@ -152,6 +152,12 @@ def refuse_failure(report: VerificationReport, log: str) -> None:
     """Raise VerificationError, naming every failed check, unless the report is proof."""
     if report.passed:
         return
-    failed = "".join(f"\n  {check.name}: {check.detail}" for check in report.checks if not check.passed)
+    failed = "".join(f"\n  {check.name}: {_begin_of(check.detail)}" for check in report.checks if not check.passed)
     ended = "" if report.ended else "\n  the guest did not end by itself, or its report is not whole"
     raise VerificationError(f"the bottle did not prove itself on {report.guest} (log: {log}):{failed}{ended}")
+
+
+def _begin_of(detail: str, lines: int = 15) -> str:
+    """Give the first lines of what was seen; the log has the rest."""
+    first = detail.splitlines()
+    return "\n    ".join([*first[:lines], *(["…"] if len(first) > lines else [])])
