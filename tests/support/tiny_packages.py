@@ -47,8 +47,12 @@ def tar_of(entries: Entries, *, compression: str = "xz") -> bytes:
 
 def deb_of(entries: Entries) -> bytes:
     """Pack a package file of these entries, named as dpkg names them."""
-    entries = [(info.replace(name=f"./{info.name}", deep=False), content) for info, content in entries]
-    members = (("debian-binary", b"2.0\n"), ("control.tar.xz", tar_of([])), ("data.tar.xz", tar_of(entries)))
+    top = tarfile.TarInfo("./")
+    top.type, top.mode = tarfile.DIRTYPE, 0o755
+    named = [(top, b""), *entries]
+    for info, _ in named[1:]:
+        info.name = f"./{info.name}"
+    members = (("debian-binary", b"2.0\n"), ("control.tar.xz", tar_of([])), ("data.tar.xz", tar_of(named)))
     return b"!<arch>\n" + b"".join(_ar_member(name, content) for name, content in members)
 
 

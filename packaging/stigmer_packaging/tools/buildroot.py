@@ -13,6 +13,9 @@ from stigmer_packaging.errors import CommandError, MissingToolError
 from stigmer_packaging.tools import command
 from stigmer_packaging.tools.command import Completed
 
+WORK = "/build"
+"""Where a step of a build has its own folder, inside."""
+
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _APART = ("--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", "freeze-root")
 _EMPTY = ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run")  # noqa: S108 - inside the root
@@ -59,19 +62,17 @@ def enter(
 
 
 def enter_to_change(
-    root: Path, *, folders: Mapping[str, Path], work: str, variables: Mapping[str, str]
+    root: Path, *, variables: Mapping[str, str], work: Path | None = None, place: str = "/"
 ) -> tuple[str, ...]:
-    """Give the words that run the command after them below `root`, which it may change.
+    """Give the words that run the command after them below `root`, which it may change, in the folder `place` of it.
 
-    `folders` are laid into it by their paths inside, and it starts in the folder `work`. Of the machine it sees nothing
-    else: no network, no environment but `variables`.
+    The folder `work` is WORK inside. Of the machine it sees nothing else: no network, no environment but `variables`.
     """
     words = ["bwrap", *_APART, "--unshare-net", *_identity(), "--bind", str(root), "/", *_EMPTY, "--clearenv"]
-    for inside, folder in folders.items():
-        words += ["--bind", str(folder), inside]
+    words += ["--bind", str(work), WORK] if work else []
     for name, value in {"PATH": _SEARCH, "HOME": "/root", **variables}.items():
         words += ["--setenv", name, value]
-    return (*words, "--chdir", work, "--")
+    return (*words, "--chdir", place, "--")
 
 
 def run_in(
