@@ -11,7 +11,7 @@ from stigmer_launcher.findings import NOTE, OK, PROBLEM, WARNING, Finding, Repor
 from stigmer_launcher.instance import Instance
 from stigmer_launcher.inventory import Keg, read_keg
 from stigmer_launcher.places import Places
-from stigmer_launcher.scene import Scene
+from stigmer_launcher.scene import Scene, understand
 from stigmer_launcher.version import NAME, VERSION
 
 _LITTLE_SPACE = 500 << 20  # bytes below which databases and logs will soon hurt
@@ -26,7 +26,9 @@ def diagnose(places: Places, libexec: str, environ: Mapping[str, str], *, deep: 
     keg, keg_findings = _look_at_keg(libexec)
     config, config_findings = _look_at_config(places)
     running = Instance(places.run)
-    scene = Scene(places, environ, keg, config, instance.read_state(running), instance.supervisor(running), deep)
+    scene = Scene(
+        places, environ, keg, config, understand(instance.read_state(running)), instance.supervisor(running), deep
+    )
     looks: tuple[Callable[[Scene], tuple[Finding, ...]], ...] = (
         look_at_home,
         diagnosis_components.look_at_components,

@@ -73,7 +73,7 @@ def _versions(scene: Scene, keg: Keg) -> Iterator[Finding]:
         yield Finding(_SECTION, "bin", NOTE, text)
     if os.path.lexists(scene.places.bin) and not current:
         yield Finding(_SECTION, "bin", NOTE, "bin is not ours; the next start moves it aside and keeps it")
-    running = str(scene.state.get("installed", "")) if scene.supervisor else ""
+    running = scene.written.installed if scene.supervisor else ""
     for name in versions.outdated(scene.places, (keg.id,)):
         why = "kept for the running server" if name == running else "removed at the next start"
         yield Finding(_SECTION, "old version", NOTE, f"{name}, {why}")

@@ -3,8 +3,7 @@
 import os
 import select
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from stigmer_launcher import addresses, locks, ports, readiness
 from stigmer_launcher.channel import parse_address
@@ -12,7 +11,8 @@ from stigmer_launcher.findings import NOTE, OK, PROBLEM, WARNING, Finding
 from stigmer_launcher.logs import log_path
 from stigmer_launcher.scene import Scene
 
-_PATIENCE = 3.0  # seconds Temporal is given to answer
+_PATIENCE = 2.0  # seconds Temporal is given to answer
+_ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"
 # What earlier versions of Stigmer left behind, relative to the home.
 _FORMER = ("data/daemon.pid", "data/workflow-runner.pid", "data/agent-runner.pid", "temporal.pid", "temporal.lock")
 
@@ -26,7 +26,8 @@ def look_at_ports(scene: Scene) -> tuple[Finding, ...]:
     """Look at every port: free, ours, or somebody else's."""
     if scene.keg is None:
         return ()
-    chosen = _running_ports(scene) or addresses.ports_of(scene.keg.payload, scene.config, {})
+    running = scene.written.ports if scene.supervisor else {}
+    chosen = running or addresses.ports_of(scene.keg.payload, scene.config, {})
     return tuple(_port(scene, name, number) for name, number in chosen.items())
 
 
@@ -35,7 +36,7 @@ def look_at_temporal(scene: Scene) -> tuple[Finding, ...]:
     components = scene.keg.payload.components if scene.keg else ()
     named = [addresses.external_address(component, scene.config, scene.environ) for component in components]
     external = next(filter(None, named), "")
-    running = str(scene.state.get("temporal", "")) if scene.supervisor else ""
+    running = scene.written.temporal if scene.supervisor else ""
     if not (address := running or external):
         return (Finding("Temporal", "server", OK, "ours, started with the server"),)
     whose = f"at {address}" + (", not ours" if external else "")
@@ -45,34 +46,33 @@ def look_at_temporal(scene: Scene) -> tuple[Finding, ...]:
 
 
 def _supervisor(scene: Scene) -> Iterator[Finding]:
+    written = scene.written
     if scene.supervisor:
-        state, version = scene.state.get("state", "unknown"), scene.state.get("version", "unknown")
-        level = {"running": OK, "starting": NOTE, "stopping": NOTE}.get(str(state), PROBLEM)
-        yield Finding("Server", "supervisor", level, f"{state}, pid {scene.supervisor}, version {version}")
-        if scene.keg and scene.state.get("installed", scene.keg.id) != scene.keg.id:
-            text = f"{scene.state['installed']} is running, {scene.keg.id} is installed"
+        level = {"running": OK, "starting": NOTE, "stopping": NOTE}.get(written.state, PROBLEM)
+        text = f"{written.state or 'unknown'}, pid {scene.supervisor}, version {written.version or 'unknown'}"
+        yield Finding("Server", "supervisor", level, text)
+        if scene.keg and written.installed not in ("", scene.keg.id):
+            text = f"{written.installed} is running, {scene.keg.id} is installed"
             yield Finding("Server", "version", WARNING, text, "run `stigmer server restart`")
-    elif scene.state.get("state", "stopped") in ("stopped", "failed"):
+    elif written.state in ("", "stopped", "failed"):
         yield Finding("Server", "supervisor", OK, "stopped")
     else:
-        text = f"stopped; the last one (pid {scene.state.get('supervisor_pid')}) was killed and could not clean up"
-        yield Finding("Server", "supervisor", WARNING, text, "run `stigmer server`: it ends what is left")
+        text = f"stopped; the last one (pid {written.supervisor_pid}) was killed and could not clean up"
+        yield Finding("Server", "supervisor", WARNING, text, _ENDS_LEFTOVERS)
 
 
 def _services(scene: Scene) -> Iterator[Finding]:
-    for service in _listed(scene):
-        name, phase = str(service.get("name", "?")), service.get("state", "unknown")
-        alive = locks.is_same_process(int(service.get("pid") or 0), str(service.get("identity") or ""))
-        if not scene.supervisor and alive:
-            text = f"pid {service['pid']} still runs without its supervisor"
-            yield Finding("Server", name, PROBLEM, text, "run `stigmer server`: it ends what is left")
-        elif scene.supervisor:
-            level = OK if phase == "running" else PROBLEM if phase == "failed" else NOTE
-            text = f"{phase}, pid {service.get('pid', 0)}, {service.get('restarts', 0)} restarts, version {service.get('version')}"
-            yield Finding("Server", name, level, text)
-        if error := str(service.get("last_error") or ""):
-            text = f"{error}; its log is {log_path(scene.places.logs, name)}"
-            yield Finding("Server", f"{name}, last crash", NOTE, text)
+    for service in scene.written.services:
+        if scene.supervisor:
+            level = OK if service.state == "running" else PROBLEM if service.state == "failed" else NOTE
+            text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
+            yield Finding("Server", service.name, level, text)
+        elif locks.is_same_process(service.pid, service.identity):
+            text = f"pid {service.pid} still runs without its supervisor"
+            yield Finding("Server", service.name, PROBLEM, text, _ENDS_LEFTOVERS)
+        if service.last_error:
+            text = f"{service.last_error}; its log is {log_path(scene.places.logs, service.name)}"
+            yield Finding("Server", f"{service.name}, last crash", NOTE, text)
 
 
 def _leftovers(scene: Scene) -> Iterator[Finding]:
@@ -86,7 +86,7 @@ def _port(scene: Scene, name: str, number: int) -> Finding:
     owner = ports.port_owner(number)
     if owner is None:
         free = ports.is_free(number)
-        if free and scene.supervisor and scene.state.get("state") == "running":
+        if free and scene.supervisor and scene.written.state == "running":
             return Finding("Ports", name, WARNING, f"{number}: nobody listens, and the server runs")
         return Finding(
             "Ports", name, OK if free else PROBLEM, f"{number}: {'free' if free else 'taken, owner unknown'}"
@@ -99,21 +99,11 @@ def _port(scene: Scene, name: str, number: int) -> Finding:
 
 
 def _is_ours(scene: Scene, pid: int) -> bool:
-    groups = {service.get("pid") for service in _listed(scene)}
+    groups = {service.pid for service in scene.written.services}
     try:
         return pid in groups or os.getpgid(pid) in groups
     except OSError:
         return False
-
-
-def _listed(scene: Scene) -> tuple[Mapping[str, Any], ...]:
-    services = scene.state.get("services", ())
-    return tuple(each for each in services if isinstance(each, dict)) if isinstance(services, list) else ()
-
-
-def _running_ports(scene: Scene) -> dict[str, int]:
-    known = scene.state.get("ports", {}) if scene.supervisor else {}
-    return {str(name): int(number) for name, number in known.items()} if isinstance(known, dict) else {}
 
 
 def _ask_temporal(address: str) -> str:
