@@ -92,7 +92,7 @@ def call(address: Address, method: str, message: bytes, seconds: float) -> Reply
     deadline = time.monotonic() + seconds
     channel = Channel(address)
     try:
-        number = channel.client.call(method, message)
+        number = channel.client.call(method, message, seconds)
         waiting = select.poll()
         while True:
             waiting.register(channel.fileno(), channel.wanted)

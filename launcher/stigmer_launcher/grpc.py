@@ -42,11 +42,15 @@ class Client:
         self._headers: dict[int, bytes] = {}
         self._next = 1
 
-    def call(self, method: str, message: bytes) -> int:
-        """Queue a unary call of at most 64 KB, the window every server grants; give the number its reply will bear."""
+    def call(self, method: str, message: bytes, seconds: float = 0.0) -> int:
+        """Queue a unary call of at most 64 KB, the window every server grants; give the number its reply will bear.
+
+        The server is told how many `seconds` the caller waits, unless they are 0.
+        """
         stream, self._next = self._next, self._next + 2
         path, authority = b"\x04" + _string(method.encode()), b"\x01" + _string(self._authority)
-        block = _FIXED_FIELDS + path + authority + _CONTENT_TYPE + _TE
+        timeout = b"\x00\x0cgrpc-timeout" + _string(b"%dm" % (seconds * 1000)) if seconds else b""
+        block = _FIXED_FIELDS + path + authority + _CONTENT_TYPE + _TE + timeout
         self.outgoing += _frame(_HEADERS, _END_HEADERS, stream, block)
         framed = b"\0" + struct.pack(">I", len(message)) + message
         pieces = range(0, len(framed), _LARGEST_FRAME)

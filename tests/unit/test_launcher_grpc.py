@@ -71,6 +71,14 @@ def test_a_call_sends_its_fields_and_its_message() -> None:
     assert data == (DATA, END_STREAM, number, framed(b"xyz"))
 
 
+def test_a_call_tells_the_server_how_long_its_caller_waits() -> None:
+    """In milliseconds, as gRPC writes it."""
+    client = greeted()
+    client.call("/a.B/C", b"", 1.5)
+    block = frames(bytes(client.outgoing))[0][3]
+    assert literal_fields(block)["grpc-timeout"] == "1500m"
+
+
 def test_a_long_method_and_a_long_message_are_encoded_as_the_standards_say() -> None:
     """Beyond 126 bytes a string's length has more bytes; beyond 16384 a message has more frames."""
     client = greeted()

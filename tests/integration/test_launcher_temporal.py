@@ -1,0 +1,142 @@
+"""The launcher with a real Temporal: readiness proved over its real protocol, and the whole reference stack."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher import protowire, readiness
+from stigmer_launcher.channel import Address, Channel
+from stigmer_launcher.readiness import Check, Probe
+from support import reference_programs
+from support.launcher_services import Stigmer, end, eventually, free_ports, is_running
+from support.reference_stack import reference_launcher
+
+POLL = "/temporal.api.workflowservice.v1.WorkflowService/PollActivityTaskQueue"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Run a Temporal development server, which may not be ready yet."""
+    (port,) = free_ports(1)
+    folder = tmp_path_factory.mktemp("temporal")
+    command = [reference_programs.temporal_program(), "server", "start-dev", "--ip", "127.0.0.1", "--headless"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*map(str, command), "--port", str(port), "--log-level", "error"],
+            stdout=log,
+            stderr=log,
+            env={"HOME": str(folder), "DO_NOT_TRACK": "1"},
+        )
+    yield Address("127.0.0.1", port)
+    process.kill()
+    process.wait()
+
+
+def proved(address: Address, check: Check, until: Callable[[str], bool] = lambda _: False) -> bool:
+    """Turn a probe until it has its proof, or lacks what was expected."""
+    probe, deadline = Probe(address, check, time.monotonic()), time.monotonic() + 60
+    try:
+        while not probe.turn(time.monotonic()):
+            assert time.monotonic() < deadline, probe.lacking
+            if until(probe.lacking):
+                return False
+            waiting = select.poll()
+            if probe.channel:
+                waiting.register(probe.channel.fileno(), probe.channel.wanted)
+            waiting.poll(max(0.0, (probe.due - time.monotonic()) * 1000))
+        return True
+    finally:
+        probe.close()
+
+
+def poll_request(queue: str, identity: str) -> bytes:
+    """Encode PollActivityTaskQueueRequest: namespace = 1, task_queue = 2 {name = 1}, identity = 3."""
+    return protowire.text(1, "default") + protowire.octets(2, protowire.text(1, queue)) + protowire.text(3, identity)
+
+
+def test_temporal_proves_itself_from_its_first_moment_on(server: Address) -> None:
+    """Asked while it still starts, without a pause for it to settle."""
+    assert proved(server, readiness.temporal("default", "some-queue"))
+
+
+def test_a_namespace_that_does_not_exist_is_no_proof(server: Address) -> None:
+    """Temporal serves, and still nothing could run there."""
+    assert proved(server, readiness.temporal("default", "some-queue"))
+    check = readiness.temporal("no-such-namespace", "some-queue")
+    assert not proved(server, check, until=lambda lacking: "cannot be used" in lacking)
+
+
+def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> None:
+    """Seen through DescribeTaskQueue while its long poll is open."""
+    assert proved(server, readiness.temporal("default", "some-queue"))
+    spawned = time.time()
+
+    def check(group: int) -> Check:
+        return readiness.pollers(
+            "default", ("polled",), lambda identity, seen: readiness.is_in_group(identity, seen, group, spawned)
+        )
+
+    assert not proved(server, check(os.getpid()), until=lambda lacking: "no worker polls the queue polled" in lacking)
+    channel = Channel(server)
+    try:
+        channel.client.call(POLL, poll_request("polled", f"{os.getpid()}@{socket.gethostname()}@polled"), 30.0)
+        while channel.client.outgoing or not channel.client.greeted:
+            waiting = select.poll()
+            waiting.register(channel.fileno(), channel.wanted)
+            waiting.poll()
+            channel.turn()
+        assert proved(server, check(os.getpid()))
+        assert not proved(server, check(1), until=lambda lacking: "no worker polls the queue polled" in lacking)
+    finally:
+        channel.close()
+
+
+@pytest.fixture
+def launcher(tmp_path: Path) -> Iterator[Stigmer]:
+    """Give a launcher over the reference stack."""
+    made = reference_launcher(tmp_path)
+    yield made
+    end(made)
+
+
+@pytest.mark.timeout(300)
+def test_the_reference_stack_starts_works_recovers_and_stops(launcher: Stigmer) -> None:
+    """Real services, real protocols: the call goes through all of them, also after a crash and a restart."""
+    done = launcher("server", seconds=180)
+    assert done.code == 0, f"{done.out}{done.err}"
+    answer = json.loads(launcher("smoke", "--json").out)
+    assert answer["path"] == ["stigmer-server", "workflow-runner", "agent-runner"]
+    pids = {name: launcher.pid(name) for name in ("agent-runner", "temporal")}
+    for pid in pids.values():
+        os.kill(pid, signal.SIGKILL)
+    eventually(
+        lambda: (
+            launcher.status()["state"] == "running" and all(launcher.pid(name) != pid for name, pid in pids.items())
+        ),
+        "the services to come back",
+        60,
+    )
+    again = launcher("smoke", "--json", "--message", "again", seconds=120)
+    assert again.code == 0, again.err
+    processes = launcher.services()
+    assert launcher("server", "stop").code == 0
+    assert not [pid for pid in processes if is_running(pid)]
+    assert launcher.processes() == []
+
+
+@pytest.mark.timeout(300)
+def test_a_refused_smoke_call_says_why(launcher: Stigmer) -> None:
+    """With the server's own code and words."""
+    done = launcher("server", seconds=180)
+    assert done.code == 0, f"{done.out}{done.err}"
+    refused = launcher("smoke", "--message", "")
+    assert refused.code == 1
+    assert "the server refused the request: INVALID_ARGUMENT: the request is not JSON" in refused.err
