@@ -1,5 +1,6 @@
 """Homes on other file systems: another disk, a full one, one without exec, a read-only one; kegs of another user."""
 
+import json
 import os
 import re
 import shutil
@@ -113,6 +114,33 @@ def test_a_read_only_home_that_is_whole_can_be_used(keg: Path, disk: Path) -> No
     first = f'"{sys.executable}" "{start.__code__.co_filename}" "{keg}" "$0/home" copy < /dev/null > /dev/null 2>&1'
     came = start_on(keg, disk, "size=32m", then=f'{first} && mount -o remount,ro "$0"')
     assert not came["made"]
+
+
+def can_clone() -> bool:
+    """Tell whether a file system with clones can be made and mounted here."""
+    return (
+        os.geteuid() == 0
+        and can_mount()
+        and shutil.which("mkfs.xfs") is not None
+        and Path("/dev/loop-control").exists()
+    )
+
+
+@pytest.mark.skipif(not can_clone(), reason="needs root, loop devices and mkfs.xfs to have a file system with clones")
+def test_where_the_file_system_can_clone_a_component_is_a_file_of_its_own_without_a_copy(tmp_path: Path) -> None:
+    """Damage in the home cannot reach the keg then, and no space is used."""
+    image, disk = tmp_path / "image", tmp_path / "disk"
+    with image.open("wb") as stream:
+        stream.truncate(320 << 20)
+    subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", image], check=True)
+    disk.mkdir()
+    build_libexec(tmp_path / "keg", (part("temporal"), part("agent-runner", extra=BIG)))
+    script = 'mount -o loop "$1" "$0" && cp -R "$2" "$0/keg" && shift 2 && "$@" && stat -c %i "$0"/*/libexec/components/temporal "$0/home/bin/temporal" >&2'
+    prefix = ["unshare", "--mount", "sh", "-c", script, str(disk), str(image), str(tmp_path / "keg")]
+    process = start(disk / "keg/libexec", disk / "home", prefix=prefix)
+    printed, told = process.communicate(timeout=60)
+    assert json.loads(printed)["method"] == "clone", told
+    assert len(set(told.splitlines()[-2:])) == 2
 
 
 AS_NOBODY = """
