@@ -28,7 +28,7 @@ from stigmer_packaging.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {
-    "release": "From sources to a verified bottle and its formula, copied to dist/.",
+    "release": "From sources to a verified bottle and its formula, copied to dist/ (or delivered/ in --workspace).",
     "obtain": "Build or fetch the components that are single executables.",
     "freeze": "Freeze the launcher and the components written in Python.",
     "assemble": "Put launcher and components together as a keg.",
@@ -127,7 +127,7 @@ def _carry_out(command: str, options: Options) -> None:
     finals = _deliver(command, options, results, workspace)
     _show(options, reporting.result_table(results), lambda: reporting.results_json(results, finals))
     if finals and not options.as_json:
-        _out().print(reporting.delivery_table(finals, _dist(options)))
+        _out().print("", reporting.delivery_table(finals, _dist(options)))
 
 
 def _open_workshop(

@@ -2,8 +2,12 @@
 
 import hashlib
 import json
+import os
 import platform
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,3 +166,40 @@ def test_help_names_every_stage_and_is_no_error(capsys: pytest.CaptureFixture[st
     assert cli.run(["--help"]) == 0
     printed = capsys.readouterr().out
     assert [name for name in cli.COMMANDS if name not in printed] == []
+
+
+def test_a_release_that_is_told_to_end_ends_what_it_started_and_says_that_it_goes_on(tmp_path: Path) -> None:
+    """A Go that never ends stands in for a long build."""
+    fake = tmp_path / "bin" / "go"
+    fake.parent.mkdir()
+    fake.write_text(
+        f"#!/bin/sh\n[ $1 = version ] && echo go version go1.99.0 x/y && exit\necho $$ > {tmp_path}/pid\nexec sleep 600\n",
+        encoding="ascii",
+    )
+    fake.chmod(0o755)
+    tree = tmp_path / "product"
+    for service in SERVICES:
+        (tree / "backend" / "services" / service).mkdir(parents=True)
+    program = Path(shutil.which("true") or "").read_bytes()
+    with faulty_server(program, Faults()) as server:
+        manifest = tmp_path / "manifest.yaml"
+        manifest.write_text(text_with_artifact(server.url, hashlib.sha256(program).hexdigest()), encoding="utf-8")
+        words = ["obtain", f"--manifest={manifest}", f"--checkout={tree}", f"--workspace={tmp_path / 'build'}"]
+        search = f"{fake.parent}{os.pathsep}{os.environ['PATH']}"
+        env = {
+            **os.environ,
+            "PATH": search,
+            "PYTHONPATH": os.pathsep.join(str(cli.ROOT / name) for name in ("packaging", "launcher")),
+        }
+        release = subprocess.Popen(
+            [sys.executable, "-m", "stigmer_packaging", *words], env=env, stderr=subprocess.PIPE, text=True
+        )
+        while not (tmp_path / "pid").is_file() or not (pid := (tmp_path / "pid").read_text(encoding="ascii").strip()):
+            assert release.poll() is None
+            time.sleep(0.01)
+        release.terminate()
+        _, said = release.communicate(timeout=30)
+    assert (release.returncode, said) == (130, "\nError: interrupted\nRemedy: run it again: it goes on from here\n")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
+    assert not list((tmp_path / "build" / "staging").iterdir())

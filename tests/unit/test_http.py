@@ -1,8 +1,10 @@
 """Downloads against a real server that fails: whole, or not at all."""
 
 import hashlib
+import socket
 from pathlib import Path
 
+import httpx
 import pytest
 
 from stigmer_packaging.errors import DownloadError
@@ -138,6 +140,13 @@ def test_nobody_listening_is_told_after_all_attempts(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="did not arrive"):
         http.download(gone, SHA, tmp_path / "file", pause=pauses.append)
     assert pauses == [0.5, 1, 2, 4, 8]
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        with pytest.raises(DownloadError, match="did not arrive"):
+            http.download(url, SHA, tmp_path / "file", pause=lambda _: None, timeout=httpx.Timeout(0.05))
 
 
 def test_an_address_that_is_none_is_an_error_of_ours(tmp_path: Path) -> None:

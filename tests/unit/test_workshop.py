@@ -1,0 +1,82 @@
+"""What a release depends on is gathered once, and frozen services are tried as they will be run."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import SourceError
+from stigmer_packaging.manifest import load_manifest
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools import command
+from stigmer_packaging.tools.environment import build_environment
+from stigmer_packaging.workshop import SHIPPED, Workshop, fill
+from stigmer_packaging.workspace import Workspace
+from support.manifest_texts import PATH
+
+ROOT = Path(__file__).parents[2]
+MANIFEST = load_manifest(PATH)
+PARTS = {part.name: part for part in MANIFEST.components}
+
+
+def workshop(folder: Path, *, root: Path = ROOT, checkout: str = "") -> Workshop:
+    """Make a workshop with a workspace of its own."""
+    workspace = Workspace(folder / "build", folder / "cache")
+    tree = checkout or str(ROOT / MANIFEST.checkout)
+    env = build_environment(os.environ)
+    return Workshop(MANIFEST, workspace, root, Target("linux", "amd64"), tree, env, 1, lambda _: None)
+
+
+def test_a_template_is_filled_and_what_has_no_value_is_empty() -> None:
+    assert fill("localhost:{port.server}", {"port.server": 7234}) == "localhost:7234"
+    assert fill("{llm.api_key}", {}) == ""
+
+
+def test_a_frozen_service_is_tried_in_its_own_environment_without_a_key(tmp_path: Path) -> None:
+    probe = workshop(tmp_path).probe_of(PARTS["agent-runner"])
+    assert probe.ready == "Worker ready"
+    assert probe.environment["STIGMER_LLM_PROVIDER"] == "ollama"
+    assert probe.environment["STIGMER_BACKEND_ENDPOINT"] == "localhost:7234"
+    assert not {"STIGMER_LLM_API_KEY", "STIGMER_LLM_MODEL"} & set(probe.environment), "empty variables are not set"
+    assert not any("{" in value for value in probe.environment.values())
+
+
+def test_only_what_comes_from_a_tree_is_frozen(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="temporal does not come from a source tree"):
+        workshop(tmp_path).project_of(PARTS["temporal"])
+
+
+def test_a_tree_without_the_service_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"has no folder \./backend/services/agent-runner"):
+        workshop(tmp_path, checkout=str(tmp_path)).project_of(PARTS["agent-runner"])
+
+
+def test_the_source_archive_holds_what_git_tracks_and_without_git_what_does_not_lie_about(tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    for name in (
+        "LICENSE",
+        "launcher/main.py",
+        "packaging/manifest.yaml",
+        "tests/test_it.py",
+        "launcher/__pycache__/x",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    wanted = ["LICENSE", "launcher/main.py", "packaging/manifest.yaml"]
+    assert sorted(workshop(tmp_path, root=root).sources) == wanted
+    command.run(["git", "-C", root, "init", "-q"])
+    command.run(["git", "-C", root, "add", "LICENSE", "launcher/main.py"])
+    assert sorted(workshop(tmp_path, root=root).sources) == wanted[:2]
+
+
+def test_the_source_archive_holds_all_that_bottles_are_built_from() -> None:
+    """The formula names it as what the bottles come from. What it holds must not be named by it: the formula is not."""
+    assert all((ROOT / name).exists() for name in SHIPPED if name != "README.md")
+    assert "Formula" not in SHIPPED
+
+
+def test_facts_of_what_is_obtained_need_no_freezing_and_no_mirror(tmp_path: Path) -> None:
+    shop = workshop(tmp_path)
+    inputs = shop.inputs([Target("linux", "amd64"), Target("darwin", "arm64")], "obtain")
+    assert len(inputs.parts) == 6
+    assert not {"freezer", "mirror"} & set(vars(shop))
