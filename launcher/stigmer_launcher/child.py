@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 _CANNOT_RUN = 127
+_MANY = 1024  # descriptors; more are not opened by anything that starts us
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python itself: its own processes see an error instead
 _OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -62,10 +63,14 @@ def signal_group(group: int, number: int) -> None:
 
 def close_all_but(*wanted: int) -> None:
     """Close every descriptor but the three standard ones and those `wanted`, wherever they were inherited from."""
-    for name in os.listdir("/dev/fd"):
-        if int(name) > 2 and int(name) not in wanted:
+    try:
+        opened = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:  # a sandbox may lack it
+        opened = list(range(3, _MANY))
+    for descriptor in opened:
+        if descriptor > 2 and descriptor not in wanted:
             with contextlib.suppress(OSError):
-                os.close(int(name))
+                os.close(descriptor)
 
 
 def describe_exit(status: int) -> str:

@@ -11,7 +11,7 @@ from stigmer_launcher import preflight
 from stigmer_launcher.addresses import external_address, ports_of
 from stigmer_launcher.channel import Address, parse_address
 from stigmer_launcher.config import read_config, write_first
-from stigmer_launcher.environment import command_of, variables
+from stigmer_launcher.environment import command_of, executable_of, variables
 from stigmer_launcher.errors import PortError
 from stigmer_launcher.instance import Instance, living_state, members, read_state
 from stigmer_launcher.inventory import read_keg
@@ -44,6 +44,8 @@ def prepare(
     keg = libexec(environ)
     payload = read_keg(keg).payload
     external = {part.name: external_address(part, config, environ) for part in payload.components}
+    for part in payload.components:
+        executable_of(part, "", environ)
     numbers = ports_of(payload, config, ports)
     instance = Instance(places.run)
     if not any(is_alive(member) for member in members(read_state(instance))):

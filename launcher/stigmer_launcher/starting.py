@@ -8,7 +8,7 @@ from stigmer_launcher import instance, lifecycle
 from stigmer_launcher.about import skew
 from stigmer_launcher.cli import Context
 from stigmer_launcher.daemon import detach, events, supervise
-from stigmer_launcher.errors import BusyError, DegradedError, StartError, UsageError
+from stigmer_launcher.errors import BusyError, DegradedError, PortError, StartError, UsageError
 from stigmer_launcher.instance import Instance, State
 from stigmer_launcher.launch import Launch
 from stigmer_launcher.parse import Invocation
@@ -30,7 +30,12 @@ def start(invocation: Invocation, context: Context) -> int:
     while True:
         if running := _await_other(Instance(places.run), progress):
             return _already(running, context)
-        launch = _prepare(places, ports, context, progress)
+        try:
+            launch = _prepare(places, ports, context, progress)
+        except PortError:
+            if instance.supervisor(Instance(places.run)):
+                continue  # it is Stigmer's own, started meanwhile
+            raise
         code = _run(launch, invocation, context, progress)
         if not progress.busy:
             return code

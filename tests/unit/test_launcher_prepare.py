@@ -1,0 +1,114 @@
+"""What is found out before anything starts, and what is refused then."""
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.channel import Address
+from stigmer_launcher.errors import KegError, OverrideError, PortError, UsageError
+from stigmer_launcher.launch import Launch
+from stigmer_launcher.leftovers import TOKEN
+from stigmer_launcher.places import find_places
+from stigmer_launcher.prepare import prepare, require_free
+from support.launcher_payloads import Part, build_libexec, launcher_environment, part
+from support.launcher_services import fake_stack, free_ports
+
+
+def prepared(tmp_path: Path, *parts: Part, ports: Mapping[str, int] = {}, environ: Mapping[str, str] = {}) -> Launch:
+    """Prepare a stack of fakes in a new home."""
+    libexec = build_libexec(tmp_path / "keg", parts or fake_stack())
+    environment = {**launcher_environment(libexec, tmp_path / "home"), **environ}
+    launch, _ = prepare(environment, find_places(environment), ports, lambda _: None)
+    return launch
+
+
+def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path) -> None:
+    """The runners' proof is where Temporal is, the server's at its own port."""
+    server, temporal = free_ports(2)
+    launch = prepared(tmp_path, ports={"server": server, "temporal": temporal})
+    by_name = {service.plan.name: service for service in launch.services}
+    assert by_name["stigmer-server"].proof.address == Address("127.0.0.1", server)
+    assert by_name["agent-runner"].proof.address == by_name["temporal"].proof.address == Address("127.0.0.1", temporal)
+    assert by_name["agent-runner"].proof.queues == ("agent_execution_runner",)
+    assert by_name["temporal"].proof.queues == ("workflow_execution_runner",)
+    assert Path(by_name["temporal"].command[0]).is_absolute()
+    assert by_name["temporal"].command[2] == f"port={temporal}"
+
+
+def test_every_service_carries_the_token_of_its_run(tmp_path: Path) -> None:
+    """Another run has another token."""
+    first, second = prepared(tmp_path), prepared(tmp_path)
+    assert first.token != second.token
+    for service in first.services:
+        assert service.environment[TOKEN] == first.token
+
+
+def test_directories_are_made_for_what_services_are_told_to_write(tmp_path: Path) -> None:
+    """Temporal opens a file in a directory that must be there."""
+    told = part(
+        "one",
+        arguments=("--db", "{home}/deep/er/one.db", "{home}ish/not-ours/x"),
+        environment=(("STORE", "{home}/store/file"),),
+        ports=(("server", free_ports(1)[0]),),
+    )
+    prepared(tmp_path, told)
+    home = tmp_path / "home"
+    assert (home / "deep" / "er").is_dir()
+    assert (home / "store").is_dir()
+    assert (home / "logs").is_dir()
+    assert not (tmp_path / "homeish").exists()
+
+
+def test_a_first_preparation_writes_the_settings_file(tmp_path: Path) -> None:
+    """So that there is something to read and to change."""
+    prepared(tmp_path)
+    assert "provider: ollama" in (tmp_path / "home" / "config.yaml").read_text(encoding="utf-8")
+
+
+def test_an_external_temporal_takes_ours_out(tmp_path: Path) -> None:
+    """Its ports are not ours to check, and the namespace may be theirs."""
+    launch = prepared(tmp_path, environ={"TEMPORAL_SERVICE_ADDRESS": "[::1]:9999", "TEMPORAL_NAMESPACE": "theirs"})
+    temporal, server, *runners = launch.services
+    assert not temporal.plan.managed
+    assert server.plan.managed
+    assert {service.proof.address for service in (temporal, *runners)} == {Address("::1", 9999)}
+    assert {service.proof.namespace for service in runners} == {"theirs"}
+    assert list(launch.ports) == ["server"]
+
+
+def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    """With its name, and how to use another."""
+    with socket.create_server(("127.0.0.1", 0)) as owner:
+        port = owner.getsockname()[1]
+        with pytest.raises(PortError, match=rf"port {port} \(server\) is taken by .* \(process \d+\)") as caught:
+            prepared(tmp_path, ports={"server": port})
+        assert "--port server=NUMBER" in caught.value.remedy
+        assert not (tmp_path / "home").exists()
+    require_free({"server": port})
+
+
+@pytest.mark.parametrize(
+    ("environ", "error", "text"),
+    [
+        ({"STIGMER_TEMPORAL_BIN": "/nonexistent/temporal"}, OverrideError, "does not exist"),
+        ({"STIGMER_PAYLOAD": "/nonexistent"}, KegError, "/nonexistent"),
+    ],
+)
+def test_what_is_missing_is_refused(
+    tmp_path: Path,
+    environ: dict[str, str],
+    error: type[Exception],
+    text: str,
+) -> None:
+    """Each by its own name."""
+    with pytest.raises(error, match=text):
+        prepared(tmp_path, environ=environ)
+    assert not (tmp_path / "home").exists()
+
+
+def test_an_unknown_port_is_refused(tmp_path: Path) -> None:
+    """With those there are."""
+    with pytest.raises(UsageError, match="there is no port web; there are temporal, server"):
+        prepared(tmp_path, ports={"web": 80})

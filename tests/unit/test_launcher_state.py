@@ -1,0 +1,143 @@
+"""The instance's state: what is written down, by whom it is believed, and how it is told to programs."""
+
+import json
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stigmer_launcher import instance, lifecycle, locks, snapshot
+from stigmer_launcher.channel import Address
+from stigmer_launcher.decide import begin, decide
+from stigmer_launcher.instance import Instance
+from stigmer_launcher.launch import Launch, Proof, ServiceLaunch
+from stigmer_launcher.leftovers import Member
+from stigmer_launcher.lifecycle import Exited, Plan, Ready, Spawned
+from stigmer_launcher.logs import LogFile
+from stigmer_launcher.status import describe
+
+
+def launch(run: Path) -> Launch:
+    """Make a launch of one service."""
+    plan = Plan("server", stop_order=2, grace=7.0)
+    proof = Proof("grpc", Address("127.0.0.1", 7234))
+    service = ServiceLaunch(plan, "1.2.3", ("/bin/server",), {"KEY": "secret-value"}, 7234, proof)
+    return Launch(
+        version="2.0.0",
+        installed="2.0.0-abc",
+        directory="/home",
+        run=str(run),
+        logs="/home/logs",
+        token="t0ken",  # noqa: S106 - it opens nothing
+        ports={"server": 7234},
+        temporal="127.0.0.1:7233",
+        secrets=("secret-value",),
+        services=(service,),
+    )
+
+
+def state_of(made: Launch, *events: lifecycle.Event) -> dict[str, Any]:
+    """Compose the state after some events at 100 seconds."""
+    state, _ = decide(begin(tuple(service.plan for service in made.services)), (), 100.0)
+    state, _ = decide(state, events, 100.0)
+    times = {"server": {"spawned": 0.1}}
+    return snapshot.compose(
+        made, state, {"server": "boot:7"}, times, supervisor_pid=os.getpid(), started=1.0, began=99.0
+    )
+
+
+def test_a_running_service_is_written_down_with_who_it_is(tmp_path: Path) -> None:
+    """Enough to stop it, and it alone, when nobody else is left to do it."""
+    state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
+    assert state["state"] == lifecycle.RUNNING
+    assert instance.members(state) == [Member(77, "boot:7", 2, 7.0)]
+    assert state["timeline"] == {"server": {"spawned": 0.1}}
+    assert (state["installed"], state["token"], state["ports"]) == ("2.0.0-abc", "t0ken", {"server": 7234})
+
+
+def test_the_state_holds_no_secret(tmp_path: Path) -> None:
+    """Neither the list of them nor the environment of a service."""
+    assert "secret-value" not in json.dumps(state_of(launch(tmp_path), Spawned("server", 77)))
+
+
+def test_a_stack_that_lacks_a_service_is_degraded(tmp_path: Path) -> None:
+    """Whatever the stage says."""
+    made = launch(tmp_path)
+    plans = tuple(service.plan for service in made.services)
+    state, _ = decide(begin(plans), (), 100.0)
+    state, _ = decide(state, (Spawned("server", 77), Ready("server")), 100.0)
+    state, _ = decide(state, (Exited("server", "exited with status 1"),), 101.0)
+    composed = snapshot.compose(made, state, {}, {})
+    assert composed["state"] == lifecycle.DEGRADED
+    assert composed["services"][0]["last_error"] == "exited with status 1 right after its start"
+    assert instance.members(composed) == []
+
+
+def test_news_of_a_failure_bring_the_last_lines() -> None:
+    """Those of a start that goes well do not."""
+    log = LogFile("/dev/null")
+    log.write(b"one\n\xff\n")
+    plan = Plan("server")
+    assert snapshot.news(lifecycle.Service(plan, error="exited"), log)["lines"] == ["one", "�"]
+    assert snapshot.news(lifecycle.Service(plan), log)["lines"] == []
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Instance]:
+    """Give an instance whose supervisor is this process."""
+    made = Instance(str(tmp_path))
+    lock = locks.hold(made.lock)
+    assert lock is not None
+    with lock:
+        yield made
+
+
+def test_the_state_is_believed_only_from_the_one_who_holds_the_lock(place: Instance) -> None:
+    """A file left by another process says nothing about the living."""
+    instance.write_state(place, {"supervisor_pid": os.getpid(), "state": "running"})
+    assert instance.living_state(place)["state"] == "running"
+    instance.write_state(place, {"supervisor_pid": os.getpid() + 1, "state": "running"})
+    assert instance.living_state(place) == {}
+    assert instance.read_state(place)["state"] == "running"
+
+
+def test_without_a_lock_nobody_runs(tmp_path: Path) -> None:
+    """And looking creates nothing."""
+    place = Instance(str(tmp_path / "run"))
+    assert (instance.supervisor(place), instance.warden(place)) == (0, 0)
+    assert instance.living_state(place) == instance.read_state(place) == {}
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
+    """A reader at any moment finds the old or the new one."""
+    instance.write_state(place, {"number": 0, "long": "x" * 100_000})
+    assert stat.S_IMODE(Path(place.state).stat().st_mode) == 0o600
+    seen, done = set(), threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(instance.read_state(place).get("number"))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(1, 100):
+        instance.write_state(place, {"number": number, "long": "x" * 100_000})
+    done.set()
+    reader.join()
+    assert None not in seen
+    assert list(Path(place.run).glob("*.new")) == []
+
+
+def test_uptimes_are_told_only_of_what_runs(tmp_path: Path) -> None:
+    """After a stop the same keys tell that nothing does."""
+    state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
+    running = describe(state, "running", 5, 160.0)["services"][0]
+    assert (running["state"], running["pid"], running["uptime"]) == ("running", 77, 60.0)
+    stopped = describe(state, "stopped", 0, 160.0)["services"][0]
+    assert (stopped["state"], stopped["pid"], stopped["uptime"]) == ("stopped", 0, 0)
+    assert describe({}, "stopped", 0, 160.0)["services"] == []
