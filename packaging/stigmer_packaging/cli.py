@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -93,7 +94,11 @@ def _parameters() -> list[click.Parameter]:
     file = click.Path(dir_okay=False, path_type=Path)
     default = ROOT / "packaging" / "manifest.yaml"
     return [
-        click.Option(["--target", "targets"], multiple=True, help="Such as linux-amd64; default: this machine's."),
+        click.Option(
+            ["--target", "targets"],
+            multiple=True,
+            help="Such as linux-amd64 (may be repeated); default: this machine's.",
+        ),
         click.Option(["--workspace"], type=folder, help="Where artefacts and records are kept; default: build/."),
         click.Option(["--checkout"], default="", metavar="PATH[@REF]", help="The source tree, or a commit of it."),
         click.Option(["--manifest"], type=file, default=default, help="Default: packaging/manifest.yaml."),
@@ -112,22 +117,35 @@ def _carry_out(command: str, options: Options) -> None:
     host = system.read_platform(platform.system(), platform.machine())
     targets = tuple(_target(text, manifest.targets) for text in options.targets) or (host,)
     until = _until(command, host)
+    plan.refuse_foreign(targets, host, until)
     workspace = Workspace(_workspace(options), environment.cache_root(os.environ, Path.home()))
     with reporting.TerminalProgress(Console(stderr=True), verbose=options.verbose) as progress:
         shop = _open_workshop(options, manifest, workspace, host, progress.say)
-        plan.refuse_foreign(targets, host, until)
         steps = plan.plan_release(manifest, targets, shop.inputs(targets, until), until=until)
         pipeline = Pipeline(workspace, makers(shop), progress, time.monotonic)
         if options.dry_run:
-            previewed = pipeline.preview(steps)
-            _show(options, reporting.plan_table(previewed), lambda: reporting.plan_json(previewed))
-            return
-        _preflight(steps, host, shop)
-        results = pipeline.run(steps)
-    finals = _deliver(command, options, results, workspace)
-    _show(options, reporting.result_table(results), lambda: reporting.results_json(results, finals))
-    if finals and not options.as_json:
-        _out().print("", reporting.delivery_table(finals, _dist(options)))
+            show = partial(_show_plan, options, pipeline.preview(steps))
+        else:
+            _preflight(steps, host, shop)
+            results = pipeline.run(steps)
+            show = partial(_show_results, options, results, _deliver(command, options, results, workspace))
+    show()
+
+
+def _show_plan(options: Options, previewed: Sequence[tuple[plan.Step, bool]]) -> None:
+    if options.as_json:
+        sys.stdout.write(reporting.plan_json(previewed) + "\n")
+    else:
+        _out().print(reporting.plan_table(previewed))
+
+
+def _show_results(options: Options, results: Sequence[StepResult], delivered: Sequence[Delivered]) -> None:
+    if options.as_json:
+        sys.stdout.write(reporting.results_json(results, delivered) + "\n")
+        return
+    _out().print(reporting.result_table(results))
+    if delivered:
+        _out().print("", reporting.delivery_table(delivered, _dist(options)))
 
 
 def _open_workshop(
@@ -172,13 +190,6 @@ def _target(text: str, known: Any) -> Target:
     if text not in known:
         raise click.BadParameter(unknown("target", text, known), param_hint="--target")
     return parse_target(text)
-
-
-def _show(options: Options, table: Any, as_json: Callable[[], str]) -> None:
-    if options.as_json:
-        sys.stdout.write(as_json() + "\n")
-    else:
-        _out().print(table)
 
 
 def _out() -> Console:
