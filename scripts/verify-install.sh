@@ -375,7 +375,11 @@ checksums_hold() {
     sums=$?
     cd / || return 1
     grep -v ': OK$' "$work/sums"
-    [ "$sums" -eq 0 ] && grep -c ': OK$' "$work/sums"
+    [ "$sums" -eq 0 ] || {
+        echo 'damaged, or rewritten by a Homebrew older than 5.1.15: brew update, then brew reinstall stigmer'
+        return 1
+    }
+    echo "$(grep -c ': OK$' "$work/sums") files"
 }
 
 files_are_those_of_the_index() {

@@ -66,6 +66,11 @@ def test_a_good_installation_passes_in_every_shell(tmp_path: Path, shell: str) -
     assert re.search(r"\b[5-9] processes", detail["no process touches a Python outside the keg"])
 
 
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="there is no shellcheck on this machine")
+def test_shellcheck_finds_nothing_to_say() -> None:
+    assert command.run(["shellcheck", "--shell=sh", SCRIPT], check=False).stdout == ""
+
+
 def test_nothing_is_left_behind_and_the_users_home_stays_empty(tmp_path: Path) -> None:
     prefix = installed(tmp_path)
     assert run_script(prefix).code == 0

@@ -8,9 +8,9 @@ from stigmer_packaging.errors import RecordError
 from stigmer_packaging.records import Bottle, VerificationReport
 from stigmer_packaging.tools import digest
 from stigmer_packaging.tools.cellar import pour
+from stigmer_packaging.tools.guest_report import parse_report
 from stigmer_packaging.tools.guest_root import USER, GuestRoot
 from stigmer_packaging.tools.sandbox import PREFIX, GuestRun, run_in_sandbox
-from stigmer_packaging.tools.guest_report import parse_report
 from stigmer_packaging.workspace import Workspace
 
 LEVEL = "sandbox"
