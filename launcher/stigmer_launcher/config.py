@@ -189,6 +189,10 @@ def _edited(path: str, text: str, lines: tuple[Line, ...], key: str, value: str)
     return edited
 
 
+# Some editors begin a UTF-8 file with one; the codec that skips it is not frozen into the launcher.
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
 def _read(path: str) -> str:
     try:
         with open(path, "rb") as stream:
@@ -198,7 +202,7 @@ def _read(path: str) -> str:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "make that file readable for you") from error
     try:
-        return content.decode("utf-8-sig")
+        return content.removeprefix(_BYTE_ORDER_MARK).decode()
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}, line {number}: this is not UTF-8 text") from error
