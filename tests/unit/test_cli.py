@@ -173,7 +173,7 @@ def test_a_release_that_is_told_to_end_ends_what_it_started_and_says_that_it_goe
     fake = tmp_path / "bin" / "go"
     fake.parent.mkdir()
     fake.write_text(
-        f"#!/bin/sh\n[ $1 = version ] && echo go version go1.99.0 x/y && exit\necho $$ > {tmp_path}/pid\nexec sleep 600\n",
+        f"#!/bin/sh\n[ $1 = version ] && echo go version go1.99.0 x/y && exit\nsleep 0.5\necho $$ > {tmp_path}/pid\nexec sleep 600\n",
         encoding="ascii",
     )
     fake.chmod(0o755)
