@@ -121,12 +121,13 @@ def _carry_out(command: str, options: Options) -> None:
     workspace = Workspace(_workspace(options), environment.cache_root(os.environ, Path.home()))
     with reporting.TerminalProgress(Console(stderr=True), verbose=options.verbose) as progress:
         shop = _open_workshop(options, manifest, workspace, host, progress.say)
+        if not options.dry_run:  # first of all: what it installs may be among what the steps depend on
+            _preflight(plan.stages_until(until, targets, host), host, shop)
         steps = plan.plan_release(manifest, targets, shop.inputs(targets, until), until=until)
         pipeline = Pipeline(workspace, makers(shop), progress, time.monotonic)
         if options.dry_run:
             show = partial(_show_plan, options, pipeline.preview(steps))
         else:
-            _preflight(steps, host, shop)
             results = pipeline.run(steps)
             show = partial(_show_results, options, results, _deliver(command, options, results, workspace))
     show()
@@ -157,9 +158,9 @@ def _open_workshop(
     return Workshop(manifest, workspace, ROOT, host, checkout, env, epoch, report)
 
 
-def _preflight(steps: Sequence[plan.Step], host: Target, shop: Workshop) -> None:
+def _preflight(stages: Sequence[str], host: Target, shop: Workshop) -> None:
     machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
-    missing = system.find_missing({step.stage for step in steps}, machine)
+    missing = system.find_missing(stages, machine)
     system.provide(missing, machine, env=shop.env, report=shop.report)
 
 

@@ -61,6 +61,13 @@ def refuse_foreign(targets: Sequence[Target], host: Target, until: str) -> None:
         raise ForeignTargetError(f"{until} for {', '.join(foreign)} needs frozen parts, and this machine is {host}")
 
 
+def stages_until(until: str, targets: Sequence[Target], host: Target) -> tuple[str, ...]:
+    """List the stages that will be needed: of other platforms' bottles the formula needs no more than that they are."""
+    if until == "formula" and host not in targets:
+        return ("formula",)
+    return STAGES[: STAGES.index(until) + 1]
+
+
 def plan_release(
     manifest: Manifest, targets: Sequence[Target], inputs: Inputs, *, until: str = RELEASE
 ) -> tuple[Step, ...]:

@@ -9,7 +9,7 @@ import pytest
 from stigmer_packaging.errors import ForeignTargetError
 from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.naming import Target
-from stigmer_packaging.plan import STAGES, Inputs, plan_release
+from stigmer_packaging.plan import STAGES, Inputs, plan_release, stages_until
 from support.manifest_texts import PATH
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "plan-linux-amd64.json"
@@ -72,3 +72,12 @@ def test_the_formula_takes_the_bottles_of_other_platforms_as_they_were_gathered(
     assert steps["bottle/darwin-arm64"].gathered
     assert not steps["bottle/linux-amd64"].gathered
     assert steps["formula"].needs == ("source", "bottle/linux-amd64", "bottle/darwin-arm64")
+
+
+def test_the_stages_that_will_be_needed_are_those_of_the_plan_or_more() -> None:
+    """They are known before the inputs are, so that what is missing can be installed first."""
+    for until in STAGES:
+        planned = {step.stage for step in plan_release(MANIFEST, [LINUX], inputs(), until=until)}
+        assert planned & {"freeze", "verify"} <= set(stages_until(until, [LINUX], LINUX))
+    assert stages_until("formula", [MAC], LINUX) == ("formula",)
+    assert stages_until("obtain", [MAC], LINUX) == ("obtain",)
