@@ -1,0 +1,82 @@
+"""What a check is, what it is told, and how all of them are run."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from stigmer_packaging.audit.contents import Contents
+from stigmer_packaging.naming import Target, parse_target
+from stigmer_packaging.records import Bottle, Finding
+
+ERROR, WARNING, INFORMATION = "error", "warning", "information"
+SEVERITIES = (ERROR, WARNING, INFORMATION)
+
+
+class Violation(NamedTuple):
+    """Where a check is violated (a path below the keg, empty for the bottle as a whole), and what is seen there."""
+
+    path: str
+    seen: str
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is asked of one bottle besides what is asked of all.
+
+    `forbidden` are absolute folders of the machines that built it, which no byte may name; `tolerated`, folders within
+    them that may be named, such as that of a Python which was not made for shipping. `glibc_floor` is such as `2.31`,
+    empty when there is none; `size_budget`, in bytes, 0 when there is none. `notices` is the path of the third-party
+    notices in the keg, empty while there are none, and `noticed` the names they must hold. `ours` says that we packed
+    it: what only we promise is an error then, and information in a bottle that brew packed.
+    """
+
+    forbidden: tuple[str, ...] = ()
+    tolerated: tuple[str, ...] = ()
+    glibc_floor: str = ""
+    size_budget: int = 0
+    notices: str = ""
+    noticed: tuple[str, ...] = ()
+    ours: bool = True
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a check looks at."""
+
+    bottle: Bottle
+    contents: Contents
+    policy: Policy
+
+    @property
+    def target(self) -> Target:
+        """The platform the bottle is for."""
+        return parse_target(self.bottle.target)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must hold: why, what to do when it does not, and the function that finds where it does not.
+
+    `own` says that it is our promise and not brew's need.
+    """
+
+    name: str
+    severity: str
+    reason: str
+    remedy: str
+    find: Callable[[Subject], Iterable[Violation]]
+    own: bool = False
+
+
+def run_checks(checks: Sequence[Check], subject: Subject) -> tuple[Finding, ...]:
+    """Give the findings of all checks, the gravest first, else in the order of the checks."""
+    found = [
+        Finding(_severity(check, subject.policy), check.name, path, seen, check.reason, check.remedy)
+        for check in checks
+        for path, seen in check.find(subject)
+    ]
+    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def _severity(check: Check, policy: Policy) -> str:
+    return INFORMATION if check.own and not policy.ours else check.severity

@@ -1,0 +1,107 @@
+"""What an audit looks at: everything in one bottle, as values."""
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from stigmer_packaging.tools.bottle_file import GzipHeader
+from stigmer_packaging.tools.elf_image import ElfImage
+from stigmer_packaging.tools.macho import MachO
+
+FILE, FOLDER, LINK, HARD_LINK, OTHER = "file", "folder", "link", "hard link", "other"
+_MOST_LINKS = 40  # what Linux follows before it gives up
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A path of some machine, found `count` times in one file: `sample` is the first; `ours`, whether we forbid it."""
+
+    whose: str
+    sample: str
+    count: int
+    ours: bool
+
+
+@dataclass(frozen=True)
+class Content:
+    """What was seen of one file while it went by.
+
+    `text` is the whole content of a file that is small and not native code, else None; `head`, its first bytes. `elf`
+    and `machos` describe native code, `foreign` names a format of another system; `damage` says what could not be read.
+    """
+
+    sha256: str
+    head: bytes
+    text: bytes | None = None
+    elf: ElfImage | None = None
+    machos: tuple[MachO, ...] = ()
+    foreign: str = ""
+    damage: str = ""
+    traces: tuple[Trace, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One member of the archive: `name` as it stands there, `path` below the keg, None when it is not below it.
+
+    `owner` is the user's and the group's name; `mtime` is in seconds since 1970; `goal` is where a link leads.
+    """
+
+    name: str
+    path: str | None
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    owner: tuple[str, str]
+    mtime: float
+    size: int
+    goal: str = ""
+    content: Content | None = None
+
+    @property
+    def executable(self) -> bool:
+        """Whether its owner may run it."""
+        return bool(self.mode & 0o100)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The whole archive, in its order."""
+
+    gzip: GzipHeader
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def paths(self) -> Mapping[str, Entry]:
+        """Everything in the keg by its path there."""
+        return {entry.path: entry for entry in self.entries if entry.path is not None}
+
+    @cached_property
+    def files(self) -> Mapping[str, Content]:
+        """The files' contents by path."""
+        return {path: entry.content for path, entry in self.paths.items() if entry.content is not None}
+
+    def text(self, path: str) -> str | None:
+        """Give a small file as text, None when there is none such."""
+        content = self.files.get(path)
+        return None if content is None or content.text is None else content.text.decode(errors="replace")
+
+    def resolve(self, path: str, *, links: int = _MOST_LINKS) -> Entry | None:
+        """Follow the links on the way inside the keg, `links` at most, to what is there; None when nothing is."""
+        reached, entry = "", None
+        names = path.split("/")
+        for number, name in enumerate(names, start=1):
+            reached = posixpath.join(reached, name)
+            entry = self.paths.get(reached)
+            if entry is not None and entry.kind == LINK:
+                goal = join(posixpath.dirname(reached), posixpath.join(entry.goal, *names[number:]))
+                return self.resolve(goal, links=links - 1) if links else None
+        return entry
+
+
+def join(folder: str, relative: str) -> str:
+    """Give the path below the keg that `relative` means in `folder`; it begins with `..` when it leads out."""
+    return posixpath.normpath(posixpath.join(folder, relative))

@@ -1,0 +1,133 @@
+"""The index and the checksums: every file is named, and what is named is there as it was released.
+
+The format of the index is `stigmer_launcher.payload`'s. It is read here without that module: an audit that shared its
+reader with the program could not see what both get wrong.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.audit.contents import FILE
+from stigmer_packaging.audit.receipt import BREWS_OWN, RECEIPT
+
+INDEX = "libexec/payload.json"
+CHECKSUMS = "libexec/SHA256SUMS"
+_COMPONENTS = "libexec/components/"
+
+
+class _Named(NamedTuple):
+    size: int
+    sha256: str
+    executable: bool
+
+
+def component_names(subject: Subject) -> tuple[str, ...]:
+    """Give the names of the components that the index describes, none when there is no index that can be read."""
+    return tuple(str(part.get("name")) for part in _components(_read(subject) or {}))
+
+
+def _read(subject: Subject) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads(subject.contents.text(INDEX) or "")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and found.get("format") == 1 else None
+
+
+def _components(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    parts = index.get("components")
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+
+
+def _index(subject: Subject) -> Iterator[Violation]:
+    index = _read(subject)
+    if index is None:
+        yield Violation(INDEX, "missing, or not an index of format 1")
+        return
+    bottle = subject.bottle
+    for name, expected in (("name", bottle.name), ("target", bottle.target)):
+        if index.get(name) != expected:
+            yield Violation(INDEX, f"its {name} is {index.get(name)!r}, not {expected!r}")
+    if re.sub(r"_\d+$", "", bottle.version) != index.get("version"):
+        yield Violation(INDEX, f"its version is {index.get('version')!r}, not {bottle.version!r}")
+    for part in _components(index):
+        named, entry = _files(part), str(part.get("entry"))
+        if entry not in named or not named[entry].executable:
+            yield Violation(INDEX, f"{part.get('name')} is started by {entry}, which is none of its programs")
+
+
+def _indexed_files(subject: Subject) -> Iterator[Violation]:
+    index = _read(subject)
+    if index is None:
+        return
+    named: dict[str, _Named] = {}
+    for part in _components(index):
+        twice = named.keys() & _files(part).keys()
+        yield from (Violation(_COMPONENTS + path, "two components own it") for path in sorted(twice))
+        named |= _files(part)
+    present = {path for path in subject.contents.paths if path.startswith(_COMPONENTS)}
+    present = {path for path in present if subject.contents.paths[path].kind != "folder"}
+    expected = {_COMPONENTS + path: entry for path, entry in named.items()}
+    yield from (Violation(path, "the index does not name it") for path in sorted(present - expected.keys()))
+    for path, entry in expected.items():
+        if seen := _difference(subject, path, entry):
+            yield Violation(path, seen)
+
+
+def _difference(subject: Subject, path: str, named: _Named) -> str:
+    found = subject.contents.paths.get(path)
+    if found is None or found.kind != FILE or found.content is None:
+        return "the index names it, and it is not there"
+    if (found.size, found.content.sha256) != (named.size, named.sha256):
+        return f"its {found.size} bytes are not the {named.size} that the index names"
+    if found.executable != named.executable:
+        return f"the index says that it is {'' if named.executable else 'not '}executable"
+    return ""
+
+
+def _files(part: Mapping[str, Any]) -> dict[str, _Named]:
+    """Read a component's files; entries of another form are left out, so that their files are not named."""
+    files = part.get("files")
+    rows = [row for row in files if isinstance(row, list)] if isinstance(files, list) else []
+    return {row[0]: _Named(row[1], row[2], bool(row[3] & 0o100)) for row in rows if _is_row(row)}
+
+
+def _is_row(row: list[Any]) -> bool:
+    return [type(value) for value in row] == [str, int, str, int]
+
+
+def _checksums(subject: Subject) -> Iterator[Violation]:
+    text = subject.contents.text(CHECKSUMS)
+    if text is None:
+        yield Violation(CHECKSUMS, "missing")
+        return
+    for line in text.splitlines():
+        sha256, _, path = line.partition("  ")
+        found = subject.contents.files.get(path)
+        if found is None:
+            yield Violation(path or CHECKSUMS, "the checksums name it, and it is not there")
+        elif found.sha256 != sha256:
+            yield Violation(path, "its sha256 is not the one in the checksums")
+
+
+def _unnamed(subject: Subject) -> Iterator[Violation]:
+    listed = {line.partition("  ")[2] for line in (subject.contents.text(CHECKSUMS) or "").splitlines()}
+    known = listed | {CHECKSUMS, INDEX, RECEIPT, f".brew/{subject.bottle.name}.rb"}
+    for path in subject.contents.files:
+        if path not in known and not BREWS_OWN.fullmatch(path) and not path.startswith(_COMPONENTS):
+            yield Violation(path, "the checksums do not name it")
+
+
+_ASSEMBLE = "make the keg with stages.assemble, and change nothing in it after that"
+
+CHECKS = (
+    Check("index", ERROR, "the launcher learns from it what to start", _ASSEMBLE, _index),
+    Check(
+        "indexed-files", ERROR, "the launcher copies, checks and heals just what is named", _ASSEMBLE, _indexed_files
+    ),
+    Check("checksums", ERROR, "users check their keg with it", _ASSEMBLE, _checksums),
+    Check("unnamed-file", ERROR, "nobody knows where it comes from", _ASSEMBLE, _unnamed),
+)

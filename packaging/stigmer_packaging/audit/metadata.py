@@ -1,0 +1,83 @@
+"""Modes, and the rest of what a tar archive says of its members besides their content."""
+
+from collections.abc import Iterator
+
+from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.audit.contents import FILE, FOLDER, LINK, Entry
+
+_MODES = {FILE: {0o755, 0o644, 0o555, 0o444}, FOLDER: {0o755, 0o555}}
+"""Ours, and those that brew's own cleaning gives."""
+
+_SPECIAL, _WRITABLE = 0o7000, 0o022
+
+
+def _members(subject: Subject) -> Iterator[tuple[str, Entry]]:
+    """Give what has a mode of its own, under the name it is known by."""
+    yield from ((entry.path or entry.name, entry) for entry in subject.contents.entries if entry.kind != LINK)
+
+
+def _modes(subject: Subject) -> Iterator[Violation]:
+    for path, entry in _members(subject):
+        usual = _MODES.get(entry.kind, {entry.mode})
+        if entry.mode not in usual and not entry.mode & (_SPECIAL | _WRITABLE):
+            yield Violation(path, f"mode {entry.mode:04o}")
+
+
+def _special(subject: Subject) -> Iterator[Violation]:
+    yield from (Violation(path, f"mode {each.mode:04o}") for path, each in _members(subject) if each.mode & _SPECIAL)
+
+
+def _writable(subject: Subject) -> Iterator[Violation]:
+    yield from (Violation(path, f"mode {each.mode:04o}") for path, each in _members(subject) if each.mode & _WRITABLE)
+
+
+def _owners(subject: Subject) -> Iterator[Violation]:
+    foreign = [e for e in subject.contents.entries if (e.uid, e.gid) != (0, 0) or set(e.owner) - {"", "root"}]
+    if foreign:
+        first = foreign[0]
+        yield Violation(
+            first.path or first.name,
+            f"{len(foreign)} members are not owned by uid and gid 0, the first by {first.uid}:{first.gid}",
+        )
+
+
+def _times(subject: Subject) -> Iterator[Violation]:
+    times = sorted({entry.mtime for entry in subject.contents.entries})
+    if len(times) > 1:
+        yield Violation("", f"{len(times)} different times, from {times[0]:g} to {times[-1]:g}")
+    elif any(time != int(time) for time in times):
+        yield Violation("", f"the time {times[0]} has a fraction")
+
+
+def _order(subject: Subject) -> Iterator[Violation]:
+    names = [entry.name for entry in subject.contents.entries]
+    ordered = sorted(names, key=lambda name: name.split("/"))
+    wrong = next((found for found, expected in zip(names, ordered, strict=True) if found != expected), None)
+    if wrong is not None:
+        yield Violation(wrong, "the members are not sorted, and this is the first in the wrong place")
+
+
+def _gzip_header(subject: Subject) -> Iterator[Violation]:
+    header = subject.contents.gzip
+    if header.name or header.mtime:
+        yield Violation("", f"gzip's header holds the name {header.name!r} and the time {header.mtime}")
+
+
+_SAME_BYTES = "two builds of the same sources must give the same bytes, or nobody can check what was released"
+_PACK = "pack it with tools.archive"
+
+CHECKS = (
+    Check(
+        "modes",
+        ERROR,
+        "a pour keeps modes: other users of the prefix could not read it, or a program would not start",
+        "give programs and folders 0755, other files 0644",
+        _modes,
+    ),
+    Check("setuid", ERROR, "nothing of ours runs as somebody else", "take the special bits away", _special),
+    Check("writable", ERROR, "others could change what a user runs", "give it 0755 or 0644", _writable),
+    Check("owners", ERROR, _SAME_BYTES, _PACK, _owners, own=True),
+    Check("times", ERROR, _SAME_BYTES, _PACK, _times, own=True),
+    Check("order", ERROR, _SAME_BYTES, _PACK, _order, own=True),
+    Check("gzip-header", ERROR, _SAME_BYTES, _PACK, _gzip_header, own=True),
+)

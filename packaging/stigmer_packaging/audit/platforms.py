@@ -1,0 +1,124 @@
+"""For which machines the native code is: processor, glibc, macOS. One file that asks for more than the rest breaks all."""
+
+from collections.abc import Iterator
+
+from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.bottle_tags import parse_tag
+from stigmer_packaging.tools.elf import Glibc
+from stigmer_packaging.tools.elf_image import ElfImage
+from stigmer_packaging.tools.macho import MachO
+
+_MACOS = {
+    "big_sur": 11,
+    "monterey": 12,
+    "ventura": 13,
+    "sonoma": 14,
+    "sequoia": 15,
+    "tahoe": 26,
+    "golden_gate": 27,
+}
+"""Source: Homebrew's `MacOSVersion::SYMBOLS`."""
+
+_LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
+"""Source: the processors' supplements to the System V ABI."""
+
+_SHOWN = 3  # symbols named in a finding
+
+
+def elves(subject: Subject) -> Iterator[tuple[str, ElfImage]]:
+    """Give the ELF files of a bottle."""
+    yield from ((path, content.elf) for path, content in subject.contents.files.items() if content.elf)
+
+
+def machos(subject: Subject) -> Iterator[tuple[str, MachO]]:
+    """Give every slice of the Mach-O files of a bottle."""
+    yield from ((path, each) for path, content in subject.contents.files.items() for each in content.machos)
+
+
+def render_glibc(version: Glibc) -> str:
+    """Write a version as people do: `2.31`."""
+    return ".".join(map(str, version))
+
+
+def _damaged(subject: Subject) -> Iterator[Violation]:
+    for path, content in subject.contents.files.items():
+        if content.damage:
+            yield Violation(path, content.damage)
+
+
+def _architecture(subject: Subject) -> Iterator[Violation]:
+    target = subject.target
+    for path, content in subject.contents.files.items():
+        found = [f"darwin-{each.architecture}" for each in content.machos]
+        found += [f"linux-{content.elf.architecture}"] if content.elf else []
+        found += [content.foreign] if content.foreign else []
+        yield from (Violation(path, f"native code for {name}") for name in found if name != str(target))
+
+
+def _glibc_floor(subject: Subject) -> Iterator[Violation]:
+    if not (text := subject.policy.glibc_floor):
+        return
+    floor = tuple(map(int, text.split(".")))
+    for path, elf in elves(subject):
+        if elf.glibc > floor:
+            shown = ", ".join(elf.symbols[:_SHOWN]) or "its relocations"
+            yield Violation(path, f"it needs glibc {render_glibc(elf.glibc)} (for {shown}), and {text} is promised")
+
+
+def _glibc_private(subject: Subject) -> Iterator[Violation]:
+    yield from (Violation(path, "it uses symbols of GLIBC_PRIVATE") for path, elf in elves(subject) if elf.private)
+
+
+def _loader(subject: Subject) -> Iterator[Violation]:
+    for path, elf in elves(subject):
+        usual = _LOADERS.get(elf.architecture, elf.interpreter)
+        if elf.interpreter and elf.interpreter != usual:
+            yield Violation(path, f"it is started by {elf.interpreter}")
+
+
+def _macos(subject: Subject) -> Iterator[Violation]:
+    if subject.target.system != "darwin":
+        return
+    release = parse_tag(subject.bottle.tag).release
+    for path, macho in machos(subject):
+        if macho.platform != "MACOS" or macho.minimum is None:
+            yield Violation(path, f"it does not say which macOS it needs ({macho.platform or 'no version command'})")
+        elif macho.minimum > (_MACOS[release], 0, 0):
+            needed = ".".join(map(str, macho.minimum))
+            yield Violation(path, f"it needs macOS {needed}, and the tag promises {_MACOS[release]} ({release})")
+
+
+_SAME_PLATFORM = "build it for the bottle's platform, or leave it out; thin a fat file with `lipo -thin`"
+
+CHECKS = (
+    Check("damaged", ERROR, "what cannot be read here cannot be loaded there", "build the file again", _damaged),
+    Check("architecture", ERROR, "it cannot run on the machines this bottle is for", _SAME_PLATFORM, _architecture),
+    Check(
+        "glibc-floor",
+        ERROR,
+        "on an older system the loader refuses it: version not found",
+        "build it in the freeze root, or pin a wheel for an older manylinux",
+        _glibc_floor,
+    ),
+    Check(
+        "glibc-private",
+        ERROR,
+        "they fit no glibc but the very build it was linked with",
+        "do not bundle parts of glibc",
+        _glibc_private,
+    ),
+    Check(
+        "loader",
+        ERROR,
+        "other machines have no such loader, and the program cannot start",
+        "build it with the system's toolchain; musl programs need to be static",
+        _loader,
+    ),
+    Check(
+        "macos-minimum",
+        ERROR,
+        "brew pours this bottle on that macOS, where dyld refuses the file",
+        "build it with MACOSX_DEPLOYMENT_TARGET set to the tag's macOS, or pin an older wheel",
+        _macos,
+    ),
+)

@@ -1,0 +1,102 @@
+"""Reads a bottle once, member by member, and keeps what the checks look at instead of the bytes."""
+
+import hashlib
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from stigmer_packaging.audit import contents
+from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.audit.contents import Content, Contents, Entry
+from stigmer_packaging.audit.secrets import find_secrets
+from stigmer_packaging.audit.traces import Places, find_traces, places_of
+from stigmer_packaging.tools import nesting
+from stigmer_packaging.tools.bottle_file import read_gzip_header, read_members
+from stigmer_packaging.tools.elf_image import ElfImage, is_elf, read_elf_image
+from stigmer_packaging.tools.macho import MachO, is_macho, read_machos
+
+_HEAD = 512
+_SMALL = 4 << 20  # bytes up to which a file that is not native code is kept whole
+_KINDS = {
+    tarfile.REGTYPE: contents.FILE,
+    tarfile.AREGTYPE: contents.FILE,
+    tarfile.DIRTYPE: contents.FOLDER,
+    tarfile.SYMTYPE: contents.LINK,
+    tarfile.LNKTYPE: contents.HARD_LINK,
+}
+
+
+def read_contents(bottle: Path, prefix: str, policy: Policy) -> Contents:
+    """Read a bottle whose keg is below `prefix`, such as `stigmer/2.0.0`; ArchiveError when it is damaged.
+
+    Memory is needed for its largest file a few times over.
+    """
+    header, places = read_gzip_header(bottle), places_of(policy)
+    return Contents(header, tuple(_entry(info, content, prefix, places) for info, content in read_members(bottle)))
+
+
+def _entry(info: tarfile.TarInfo, content: bytes, prefix: str, places: Places) -> Entry:
+    return Entry(
+        name=info.name,
+        path=_path(info.name, prefix),
+        kind=_KINDS.get(info.type, contents.OTHER),
+        mode=info.mode & 0o7777,
+        uid=info.uid,
+        gid=info.gid,
+        owner=(info.uname, info.gname),
+        mtime=info.mtime,
+        size=info.size,
+        goal=info.linkname,
+        content=_content(content, places) if info.isreg() else None,
+    )
+
+
+def _path(name: str, prefix: str) -> str | None:
+    """Give a member's path below the keg, empty for the keg itself, None when it is elsewhere."""
+    if name == prefix:
+        return ""
+    inside = name.startswith(f"{prefix}/") and not {"", ".", ".."} & set(name.split("/"))
+    return name.removeprefix(f"{prefix}/") if inside else None
+
+
+def _content(content: bytes, places: Places) -> Content:
+    damage: list[str] = []
+    elf, machos = _native(content, damage)
+    pieces = [("", content), *_nested(content, damage)]
+    native = elf is not None or bool(machos)
+    return Content(
+        sha256=hashlib.sha256(content).hexdigest(),
+        head=content[:_HEAD],
+        text=content if len(content) <= _SMALL and not native else None,
+        elf=elf,
+        machos=machos,
+        foreign="Windows" if _is_windows(content) else "",
+        damage="; ".join(damage),
+        traces=find_traces(pieces, places),
+        secrets=find_secrets(pieces),
+    )
+
+
+def _native(content: bytes, damage: list[str]) -> tuple[ElfImage | None, tuple[MachO, ...]]:
+    try:
+        elf = read_elf_image(content) if is_elf(content[:_HEAD]) else None
+        return elf, read_machos(content) if is_macho(content[:_HEAD]) else ()
+    except ValueError as error:
+        damage.append(str(error))
+        return None, ()
+
+
+def _nested(content: bytes, damage: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Give what lies in a file that is an archive itself, as far as it can be read."""
+    try:
+        yield from nesting.read_zip(content)
+        if is_elf(content[:_HEAD]) or is_macho(content[:_HEAD]):
+            yield from nesting.read_frozen(content)
+    except ValueError as error:
+        damage.append(str(error))
+
+
+def _is_windows(content: bytes) -> bool:
+    """Tell a program for Windows. Source: the PE format, whose signature's place stands at 0x3c."""
+    place = int.from_bytes(content[0x3C:0x40], "little")
+    return content[:2] == b"MZ" and content[place : place + 4] == b"PE\0\0"

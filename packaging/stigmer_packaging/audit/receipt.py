@@ -1,0 +1,152 @@
+"""What brew reads in a poured keg: the receipt, the formula beside it, and placeholders it would fill in.
+
+Source: Homebrew's `Tab` and its relocation of kegs; `:any_skip_relocation` is honoured on Linux only for a receipt of
+brew 5.1.15 or newer.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+
+RECEIPT = "INSTALL_RECEIPT.json"
+_SKIPS_RELOCATION = (5, 1, 15)
+_ARCHITECTURES = {"amd64": "x86_64", "arm64": "arm64"}
+_SYSTEMS = {"darwin": "Macintosh", "linux": "Linux"}
+BREWS_OWN = re.compile(r"homebrew\.[\w.@+-]+\.(service|plist|timer)|sbom\.spdx\.json")
+"""What brew itself puts at the top of a keg, and writes anew when it pours."""
+
+_PLACEHOLDER = re.compile(r"@@HOMEBREW_[A-Z]+@@")
+
+
+def _missing(subject: Subject) -> Iterator[Violation]:
+    if RECEIPT not in subject.contents.files:
+        yield Violation(RECEIPT, "missing")
+
+
+def _fields(subject: Subject) -> Iterator[Violation]:
+    if (text := subject.contents.text(RECEIPT)) is None:
+        return
+    receipt = _read(text)
+    if receipt is None:
+        yield Violation(RECEIPT, "not a JSON object")
+        return
+    target, source, built_on = subject.target, _part(receipt, "source"), _part(receipt, "built_on")
+    expected = {
+        "built_as_bottle": (receipt.get("built_as_bottle"), True),
+        "arch": (receipt.get("arch"), _ARCHITECTURES[target.architecture]),
+        "source.spec": (source.get("spec"), "stable"),
+        "source.versions.stable": (_part(source, "versions").get("stable"), _upstream(subject.bottle.version)),
+        "built_on.os": (built_on.get("os"), _SYSTEMS[target.system]),
+    }
+    yield from (
+        Violation(RECEIPT, f"{name} is {json.dumps(found)}, not {json.dumps(wanted)}")
+        for name, (found, wanted) in expected.items()
+        if found != wanted
+    )
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source.get("tap"))):
+        yield Violation(RECEIPT, f"source.tap is {json.dumps(source.get('tap'))}, not owner/name")
+
+
+def _version(subject: Subject) -> Iterator[Violation]:
+    receipt = _read(subject.contents.text(RECEIPT) or "")
+    if receipt is None:
+        return
+    version = str(receipt.get("homebrew_version"))
+    numbers = re.match(r"\d+(?:\.\d+)*", version)
+    if not numbers or tuple(map(int, numbers[0].split("."))) < _SKIPS_RELOCATION:
+        yield Violation(RECEIPT, f"homebrew_version is {version}")
+
+
+def _changed_files(subject: Subject) -> Iterator[Violation]:
+    receipt = _read(subject.contents.text(RECEIPT) or "")
+    if receipt is None:
+        return
+    listed = receipt.get("changed_files")
+    if not isinstance(listed, list):
+        yield Violation(RECEIPT, f"changed_files is {json.dumps(listed)}, so that every text file is searched")
+        return
+    absent = (name for name in listed if name not in subject.contents.files)
+    yield from (Violation(RECEIPT, f"changed_files names {name}, which is not there") for name in absent)
+
+
+def _placeholders(subject: Subject) -> Iterator[Violation]:
+    listed = (_read(subject.contents.text(RECEIPT) or "") or {}).get("changed_files")
+    exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(listed if isinstance(listed, list) else ())}
+    for path in sorted(subject.contents.files.keys() - exempt):
+        found = _PLACEHOLDER.search(subject.contents.text(path) or "")
+        if found and not BREWS_OWN.fullmatch(path):
+            yield Violation(path, f"it holds {found[0]}")
+
+
+def _formula(subject: Subject) -> Iterator[Violation]:
+    path = f".brew/{subject.bottle.name}.rb"
+    text = subject.contents.text(path)
+    if text is None:
+        yield Violation(path, "missing")
+    elif re.search(r"^\s*bottle do\b", text, re.MULTILINE):
+        yield Violation(path, "it holds a bottle block")
+
+
+def _read(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _part(of: dict[str, Any], name: str) -> dict[str, Any]:
+    found = of.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _upstream(version: str) -> str:
+    """Give the version without the formula's revision, `2.0.0` for `2.0.0_1`."""
+    return re.sub(r"_\d+$", "", version)
+
+
+_RENDER = "write it with receipt.render_receipt"
+
+CHECKS = (
+    Check(
+        "receipt-missing",
+        ERROR,
+        "brew then searches every text file for placeholders, and cannot say where the keg came from",
+        _RENDER,
+        _missing,
+        own=True,
+    ),
+    Check("receipt", ERROR, "brew believes what it reads there", _RENDER, _fields),
+    Check(
+        "receipt-version",
+        ERROR,
+        "brew rewrites the binaries of bottles made by a brew older than 5.1.15, and their checksums are void",
+        "write homebrew_version 5.1.15 or newer",
+        _version,
+    ),
+    Check(
+        "changed-files",
+        ERROR,
+        "brew replaces placeholders in just the files listed there",
+        "list the files that hold placeholders, and [] when none does",
+        _changed_files,
+    ),
+    Check(
+        "placeholder",
+        ERROR,
+        "brew fills it in when it pours, or leaves it as it is: the file is not the released one, or useless",
+        "write the file without it, or name it in the receipt's changed_files",
+        _placeholders,
+    ),
+    Check(
+        "keg-formula",
+        ERROR,
+        "brew reads it when the tap is gone; with a bottle block it would describe itself",
+        "put the formula there, without its bottle block",
+        _formula,
+        own=True,
+    ),
+)

@@ -1,0 +1,34 @@
+"""All checks of an audit, in the order in which their findings are told."""
+
+from stigmer_packaging.audit import (
+    index,
+    layout,
+    licences,
+    linkage,
+    links,
+    metadata,
+    platforms,
+    receipt,
+    scripts,
+    secrets,
+    signatures,
+    traces,
+    weight,
+)
+from stigmer_packaging.audit.check import Check
+
+CHECKS: tuple[Check, ...] = (
+    *layout.CHECKS,
+    *metadata.CHECKS,
+    *links.CHECKS,
+    *receipt.CHECKS,
+    *platforms.CHECKS,
+    *signatures.CHECKS,
+    *linkage.CHECKS,
+    *index.CHECKS,
+    *secrets.CHECKS,
+    *traces.CHECKS,
+    *scripts.CHECKS,
+    *weight.CHECKS,
+    *licences.CHECKS,
+)

@@ -1,0 +1,129 @@
+"""Traces of machines: paths of the build host, which must not be there, and of other builders, which are known.
+
+Wheels and compilers leave the paths of those who built them; they tell nothing of us and do no harm.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from stigmer_packaging.audit.check import ERROR, INFORMATION, Check, Policy, Subject, Violation
+from stigmer_packaging.audit.contents import Trace
+
+_BUILDERS = {
+    b"/root/.cargo/": "Rust in a manylinux container",
+    b"/root/.rustup/": "Rust in a manylinux container",
+    b"/github/home/": "a container job on GitHub",
+    b"/__w/": "a container job on GitHub",
+    b"/home/runner/": "a hosted runner of GitHub",
+    b"/Users/runner/": "a hosted runner of GitHub",
+    b"/opt/_internal/": "a manylinux container's Python",
+    b"/io/target/": "maturin's container",
+    b"/home/": "a home folder of somebody else",
+    b"/Users/": "a home folder of somebody else",
+}
+"""Whose paths are known; of several that fit, the longest counts."""
+
+_ANYONES = (b"/home/", b"/Users/")
+"""Folders so common that they count only where a path begins, not in the middle of one."""
+
+_TEXT = re.compile(rb"[\w./@+~-]*")
+_IN_PATH = re.compile(rb"[\w.-]")
+_LONGEST = 120  # bytes of a path that are shown
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A folder that is looked for: whose it is, and whether it is forbidden."""
+
+    folder: bytes
+    whose: str
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class Places:
+    """All folders that are looked for."""
+
+    known: Mapping[bytes, _Place]
+
+    @cached_property
+    def shortest(self) -> tuple[bytes, ...]:
+        """Those that no other one begins, so that each hit is found once."""
+        return tuple(
+            folder
+            for folder in self.known
+            if not any(folder != other and folder.startswith(other) for other in self.known)
+        )
+
+    def find(self, content: bytes) -> Iterator[tuple[_Place, str]]:
+        """Give every hit, with the path that stands there."""
+        for anchor in self.shortest:
+            start = content.find(anchor)
+            while start >= 0:
+                folder = max((each for each in self.known if content.startswith(each, start)), key=len)
+                if _is_whole(content, start, folder):
+                    text = _TEXT.match(content, start)
+                    yield self.known[folder], text[0][:_LONGEST].decode(errors="replace") if text else ""
+                start = content.find(anchor, start + len(anchor))
+
+
+def places_of(policy: Policy) -> Places:
+    """Say what to look for under a policy: the forbidden folders win over builders' that are as long."""
+    found = {folder: _Place(folder, whose) for folder, whose in _BUILDERS.items()}
+    found |= {each.encode(): _Place(each.encode(), "a tolerated folder") for each in policy.tolerated}
+    found |= {each.encode(): _Place(each.encode(), "the build host", ours=True) for each in policy.forbidden}
+    return Places(found)
+
+
+def find_traces(pieces: Sequence[tuple[str, bytes]], places: Places) -> tuple[Trace, ...]:
+    """Find the traces in a file's pieces (named after where they lie in it, the file itself by an empty name)."""
+    counts: dict[tuple[str, bool], tuple[str, int]] = {}
+    for name, content in pieces:
+        for place, text in places.find(content):
+            sample, count = counts.get((place.whose, place.ours), (f"{name}: {text}" if name else text, 0))
+            counts[place.whose, place.ours] = sample, count + 1
+    return tuple(Trace(whose, sample, count, ours) for (whose, ours), (sample, count) in counts.items())
+
+
+def _is_whole(content: bytes, start: int, folder: bytes) -> bool:
+    """Whether a folder ends where a name ends; one of a single name must go on, as `/root` also stands in much prose."""
+    following = content[start + len(folder) : start + len(folder) + 2]
+    if folder in _ANYONES and _IN_PATH.match(content[max(0, start - 1) : start]):
+        return False
+    if folder.endswith(b"/"):
+        return bool(_IN_PATH.match(following))
+    if folder.count(b"/") == 1:
+        return following[:1] == b"/" and bool(_IN_PATH.match(following[1:]))
+    return not _IN_PATH.match(following)
+
+
+def _host(subject: Subject) -> Iterator[Violation]:
+    for path, content in subject.contents.files.items():
+        yield from (Violation(path, f"{each.count} times, first {each.sample}") for each in content.traces if each.ours)
+
+
+def _others(subject: Subject) -> Iterator[Violation]:
+    for path, content in subject.contents.files.items():
+        for each in content.traces:
+            if not each.ours:
+                yield Violation(path, f"{each.count} times {each.whose}, first {each.sample}")
+
+
+CHECKS = (
+    Check(
+        "host-path",
+        ERROR,
+        "it tells of the machine that built it, and the same sources give other bytes elsewhere",
+        "build with -trimpath, with a search path from $ORIGIN, and in the freeze root",
+        _host,
+    ),
+    Check(
+        "builders-path",
+        INFORMATION,
+        "whoever built a wheel left it; it is the same in every build of ours",
+        "nothing is to be done",
+        _others,
+    ),
+)

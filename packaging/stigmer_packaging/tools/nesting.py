@@ -1,0 +1,95 @@
+"""What lies inside a file that is itself an archive: a zip file, or a program frozen by PyInstaller.
+
+Sources: PyInstaller's archive formats (CArchive with its cookie, PYZ), zip as zipfile reads it. Python's marshalled
+table of a PYZ is not read: its streams stand one after the other, and data of others is not given to `marshal`.
+"""
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+_COOKIE = b"MEI\014\013\012\013\016"
+_COOKIE_FORMAT = "!8sIIII64s"
+_ENTRY_FORMAT = "!IIIIBc"
+_PYZ_HEADER = 17
+_PYZ_KINDS = {b"z", b"Z"}
+_ZIP = b"PK\x03\x04"
+_CHUNK = 1 << 16
+
+
+def read_zip(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Give the files of a zip file by name, none when it is something else; ValueError when it is damaged."""
+    if not content.startswith(_ZIP):
+        return
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for info in archive.infolist():
+                yield info.filename, archive.read(info)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+        raise ValueError(f"a zip file that cannot be read: {error}") from error
+
+
+def read_frozen(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Give what PyInstaller packed into a program, scripts and modules, decompressed; none when it packed nothing.
+
+    A module is named after the archive it is in and its number there. Raise ValueError when the archive is damaged.
+    """
+    place = content.rfind(_COOKIE)
+    if place < 0:
+        return
+    try:
+        package, table, size = _package(memoryview(content), place)
+        for name, packed, compressed, kind in _entries(package, table, size):
+            entry = b"".join(_streams(packed)) if compressed else bytes(packed)
+            if kind in _PYZ_KINDS:
+                yield from _modules(name, memoryview(entry))
+            else:
+                yield name, entry
+    except (struct.error, zlib.error, ValueError) as error:
+        raise ValueError(f"a frozen program whose archive cannot be read: {error}") from error
+
+
+def _package(content: memoryview, place: int) -> tuple[memoryview, int, int]:
+    """Give the archive whose cookie is at `place`, and where its table begins in it, and how long that is."""
+    _, length, table, size, *_ = struct.unpack_from(_COOKIE_FORMAT, content, place)
+    start = place + struct.calcsize(_COOKIE_FORMAT) - length
+    if start < 0 or start + table + size > place:
+        raise ValueError("its table lies outside it")
+    return content[start:place], table, size
+
+
+def _entries(package: memoryview, table: int, size: int) -> Iterator[tuple[str, memoryview, bool, bytes]]:
+    place, end = table, table + size
+    head = struct.calcsize(_ENTRY_FORMAT)
+    while place < end:
+        length, start, packed, _, compressed, kind = struct.unpack_from(_ENTRY_FORMAT, package, place)
+        if length <= head:
+            raise ValueError("its table is damaged")
+        name = bytes(package[place + head : place + length]).split(b"\0")[0].decode(errors="replace")
+        yield name, package[start : start + packed], bool(compressed), kind
+        place += length
+
+
+def _modules(name: str, pyz: memoryview) -> Iterator[tuple[str, bytes]]:
+    magic, table = bytes(pyz[:4]), struct.unpack_from("!i", pyz, 8)[0]
+    if magic != b"PYZ\0" or not _PYZ_HEADER <= table <= len(pyz):
+        raise ValueError(f"{name} is not a PYZ archive")
+    for number, content in enumerate(_streams(pyz[_PYZ_HEADER:table]), start=1):
+        yield f"{name}#{number}", content
+
+
+def _streams(packed: memoryview) -> Iterator[bytes]:
+    """Decompress the zlib streams that stand one after the other, a piece at a time: what is left over is copied."""
+    place = 0
+    while place < len(packed):
+        unpacker, parts = zlib.decompressobj(), []
+        while not unpacker.eof:
+            piece = packed[place : place + _CHUNK]
+            if not piece:
+                raise ValueError("a stream that ends too early")
+            parts.append(unpacker.decompress(piece))
+            place += len(piece)
+        place -= len(unpacker.unused_data)
+        yield b"".join(parts)

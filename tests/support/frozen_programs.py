@@ -1,0 +1,25 @@
+"""Programs as PyInstaller freezes them, made by PyInstaller's own writers; the code in them can be anything."""
+
+import sys
+from pathlib import Path
+
+from PyInstaller.archive.writers import (  # type: ignore[import-untyped]  # it ships no type information
+    CArchiveWriter,
+    ZlibArchiveWriter,
+)
+
+from support.native_code import elf
+
+
+def frozen_program(folder: Path, modules: dict[str, str], scripts: dict[str, str]) -> bytes:
+    """Freeze modules (a map of names to sources) and scripts, behind an ELF file that stands for the bootloader."""
+    entries = [(name, f"{name}.py", "PYMODULE") for name in modules]
+    code = {name: compile(source, f"{name}.py", "exec") for name, source in modules.items()}
+    ZlibArchiveWriter(str(folder / "PYZ.pyz"), entries, code_dict=code)
+    table = [("PYZ.pyz", str(folder / "PYZ.pyz"), False, "z")]
+    for name, source in scripts.items():
+        (folder / f"{name}.py").write_text(source, encoding="utf-8")
+        table.append((name, str(folder / f"{name}.py"), True, "s"))
+    library = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
+    CArchiveWriter(str(folder / "package"), table, pylib_name=library)
+    return elf(interpreter="/lib64/ld-linux-x86-64.so.2") + (folder / "package").read_bytes()

@@ -1,0 +1,176 @@
+"""Executables of any platform, made by hand on any host: each holds just what a test says, and would never run.
+
+Sources: the System V ABI and glibc's elf.h for ELF; Apple's mach-o/loader.h, mach-o/fat.h and xnu's cs_blobs.h for
+Mach-O. Real ones come from Go, which builds for every platform and signs what it links for arm64.
+"""
+
+import functools
+import hashlib
+import os
+import struct
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from stigmer_packaging.tools import command
+
+ELF_MACHINES = {"amd64": 62, "arm64": 183, "386": 3}
+CPUS = {"amd64": 0x01000007, "arm64": 0x0100000C}
+EXECUTE, DYLIB, BUNDLE = 2, 6, 8
+_PAGE = 4096
+_IDENTIFIER = b"test\0"
+_DIGESTS = {"sha1": 1, "sha256": 2, "sha384": 4}
+
+
+@functools.cache
+def go_program(system: str, architecture: str) -> bytes:
+    """Give a small real program that Go builds for a platform."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "main.go")
+        source.write_text('package main\n\nfunc main() { println("here") }\n', encoding="utf-8")
+        env = {**os.environ, "GOOS": system, "GOARCH": architecture, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+        words = ["go", "build", "-trimpath", "-ldflags=-s -w -buildid=", "-o", "program", str(source)]
+        command.run(words, env=env, cwd=Path(folder), seconds=110)
+        return Path(folder, "program").read_bytes()
+
+
+def elf(
+    architecture: str = "amd64",
+    *,
+    interpreter: str = "",
+    needed: Sequence[str] = (),
+    search: str | None = None,
+    symbols: Sequence[tuple[str, str]] = (),
+) -> bytes:
+    """Make a dynamic ELF file without sections; `symbols` are pairs of a name and its version in libc."""
+    strings = _Strings()
+    entries = [(1, strings.add(name)) for name in needed]
+    entries += [] if search is None else [(29, strings.add(search))]
+    tables = _symbol_tables(strings, symbols)
+    start, body = 64 + 56 * 3 + 64, b""
+    for tag, content in ((5, strings.text), *tables):
+        entries.append((tag, start + len(body)))
+        body += content.ljust(-(-len(content) // 8) * 8, b"\0")
+    entries += [(10, len(strings.text)), (11, 24), (0x6FFFFFFF, 1 if symbols else 0), (0, 0)]
+    dynamic = b"".join(struct.pack("<QQ", tag, value) for tag, value in entries)
+    place, size = start + len(body), start + len(body) + len(dynamic)
+    loader = interpreter.encode() + b"\0"
+    headers = _program_header(1, 0, size) + _program_header(2, place, len(dynamic))
+    headers += _program_header(3, 64 + 56 * 3, len(loader)) if interpreter else _program_header(0, 0, 0)
+    head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    head += struct.pack("<HHIQQQIHHHHHH", 3, ELF_MACHINES[architecture], 1, 0, 64, 0, 0, 64, 56, 3, 64, 0, 0)
+    return head + headers + loader.ljust(64, b"\0") + body + dynamic
+
+
+class _Strings:
+    """A table of strings, each ended by a zero byte."""
+
+    def __init__(self) -> None:
+        self.text = b"\0"
+
+    def add(self, text: str) -> int:
+        place = len(self.text)
+        self.text += text.encode() + b"\0"
+        return place
+
+
+def _symbol_tables(strings: _Strings, symbols: Sequence[tuple[str, str]]) -> list[tuple[int, bytes]]:
+    """Make symbols, their hash table, their versions, and where the versions are from; the names go to `strings`."""
+    versions = list(dict.fromkeys(version for _, version in symbols))
+    library, names = strings.add("libc.so.6"), [strings.add(name) for name, _ in symbols]
+    numbers = (versions.index(version) + 2 for _, version in symbols)
+    return [
+        (6, b"\0" * 24 + b"".join(struct.pack("<IBBHQQ", name, 0x12, 0, 0, 0, 0) for name in names)),
+        (4, struct.pack(f"<{4 + len(symbols)}I", 1, len(symbols) + 1, 0, 0, *[0] * len(symbols))),
+        (0x6FFFFFF0, struct.pack(f"<{len(symbols) + 1}H", 0, *numbers)),
+        (0x6FFFFFFE, _version_needs(library, [strings.add(version) for version in versions])),
+    ]
+
+
+def _program_header(kind: int, place: int, size: int) -> bytes:
+    return struct.pack("<IIQQQQQQ", kind, 5, place, place, place, size, size, 8)
+
+
+def _version_needs(library: int, names: Sequence[int]) -> bytes:
+    needs = struct.pack("<HHIII", 1, len(names), library, 16, 0)
+    for number, name in enumerate(names, start=2):
+        needs += struct.pack("<IHHII", 0, 0, number, name, 16 if number <= len(names) else 0)
+    return needs
+
+
+def macho(
+    architecture: str = "arm64",
+    *,
+    kind: int = DYLIB,
+    identity: str = "",
+    needed: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    search: Sequence[str] = (),
+    minimum: tuple[int, int] | None = (11, 0),
+    old_minimum: bool = False,
+    digests: Sequence[str] = (),
+    content: bytes = b"",
+) -> bytes:
+    """Make a thin Mach-O file, signed ad hoc with a code directory for each of `digests`."""
+    commands = [_library(0xD, identity)] if identity else []
+    commands += [_library(0xC, name) for name in needed] + [_library(0x80000018, name) for name in optional]
+    commands += [_command(0x8000001C, struct.pack("<I", 12) + _text(folder)) for folder in search]
+    if minimum:
+        version = minimum[0] << 16 | minimum[1] << 8
+        old, new = struct.pack("<II", version, version), struct.pack("<IIII", 1, version, version, 0)
+        commands.append(_command(0x24, old) if old_minimum else _command(0x32, new))
+    length = sum(map(len, commands)) + (16 if digests else 0)
+    limit = -(-(32 + length + len(content)) // 16) * 16
+    if digests:
+        size = len(_signature(b"\0" * limit, digests))
+        commands.append(_command(0x1D, struct.pack("<II", limit, size)))
+    head = struct.pack("<8I", 0xFEEDFACF, CPUS[architecture], 0, kind, len(commands), length, 0, 0)
+    image = (head + b"".join(commands) + content).ljust(limit, b"\0")
+    return image + (_signature(image, digests) if digests else b"")
+
+
+def fat(*slices: bytes) -> bytes:
+    """Join thin Mach-O files to a fat one."""
+    head, body = struct.pack(">II", 0xCAFEBABE, len(slices)), b""
+    for image in slices:
+        cpu = struct.unpack_from("<I", image, 4)[0]
+        head += struct.pack(">5I", cpu, 0, _PAGE + len(body), len(image), 12)
+        body += image.ljust(-(-len(image) // _PAGE) * _PAGE, b"\0")
+    return head.ljust(_PAGE, b"\0") + body
+
+
+def _command(kind: int, body: bytes) -> bytes:
+    padded = body.ljust(-(-len(body) // 8) * 8, b"\0")
+    return struct.pack("<II", kind, 8 + len(padded)) + padded
+
+
+def _library(kind: int, name: str) -> bytes:
+    return _command(kind, struct.pack("<4I", 24, 0, 0, 0) + _text(name))
+
+
+def _text(text: str) -> bytes:
+    return text.encode() + b"\0"
+
+
+def _signature(image: bytes, digests: Sequence[str]) -> bytes:
+    requirements = struct.pack(">III", 0xFADE0C01, 12, 0)
+    blobs = {2: requirements} | {
+        (0x1000 + number - 1 if number else 0): _code_directory(image, name, requirements)
+        for number, name in enumerate(digests)
+    }
+    index, body = b"", b""
+    for slot, blob in sorted(blobs.items()):
+        index += struct.pack(">II", slot, 12 + 8 * len(blobs) + len(body))
+        body += blob
+    return struct.pack(">III", 0xFADE0CC0, 12 + len(index) + len(body), len(blobs)) + index + body
+
+
+def _code_directory(image: bytes, algorithm: str, requirements: bytes) -> bytes:
+    size = hashlib.new(algorithm, usedforsecurity=False).digest_size
+    pages = [image[start : start + _PAGE] for start in range(0, len(image), _PAGE)]
+    slots = [hashlib.new(algorithm, each, usedforsecurity=False).digest() for each in (requirements, *pages)]
+    special = slots[0] + b"\0" * size  # of the requirements, and of an Info.plist that is not there
+    place = 44 + len(_IDENTIFIER) + len(special)
+    head = struct.pack(">7I", 0x20001, 2, place, 44, 2, len(pages), len(image))
+    body = head + struct.pack(">4BI", size, _DIGESTS[algorithm], 0, 12, 0) + _IDENTIFIER + special + b"".join(slots[1:])
+    return struct.pack(">II", 0xFADE0C02, 8 + len(body)) + body

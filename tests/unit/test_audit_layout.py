@@ -1,0 +1,180 @@
+"""Names, links, modes, index and checksums: the faults within the faults, and what is right although it looks odd."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.records import Finding
+from support.audit_bottles import COMPONENTS, INDEX, LAUNCHER, Craft, Piece, audit, found_by, good_bottle
+
+
+def findings(craft: Craft, folder: Path, check: str) -> list[tuple[str, str]]:
+    """Give what one check finds, and where."""
+    return [(finding.path, finding.seen) for finding in found_by(audit(craft, folder), check)]
+
+
+@pytest.mark.parametrize("name", ["other/2.0.0/x", "stigmer/2.0.1/x", "./stigmer/2.0.0/x", "stigmer/2.0.0/../x", "x"])
+def test_a_member_outside_the_keg_is_found_however_it_is_spelled(name: str, tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.last.append((name, Piece()))
+    assert findings(craft, tmp_path, "outside-keg") == [(name, "not below stigmer/2.0.0/")]
+
+
+def test_an_archive_without_members_is_refused_by_what_it_lacks(tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.seal()
+    craft.keg.clear()
+    assert {"receipt-missing", "keg-formula", "index", "program", "licence"} <= {
+        finding.check for finding in audit(craft, tmp_path).findings
+    }
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o644, 0o555, 0o444])
+def test_modes_of_ours_and_of_brews_cleaner_are_accepted(mode: int, tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.keg["LICENSE"].mode = mode
+    assert audit(craft, tmp_path).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("mode", "check"),
+    [
+        (0o700, "modes"),
+        (0o640, "modes"),
+        (0o4755, "setuid"),
+        (0o2755, "setuid"),
+        (0o775, "writable"),
+        (0o777, "writable"),
+    ],
+)
+def test_other_modes_are_found_once_each(mode: int, check: str, tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.keg["LICENSE"].mode = mode
+    assert [finding.check for finding in audit(craft, tmp_path).findings] == [check]
+
+
+def test_a_folder_others_may_write_to_is_found(tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.keg["share"] = Piece(mode=0o777, kind=tarfile.DIRTYPE)
+    assert findings(craft, tmp_path, "writable") == [("share", "mode 0777")]
+
+
+def test_links_are_followed_through_linked_folders(tmp_path: Path) -> None:
+    """As macOS's frameworks have them."""
+    craft = good_bottle()
+    craft.put("libexec/Python.framework/Versions/3.13/Python", "text\n")
+    craft.link("libexec/Python.framework/Versions/Current", "3.13")
+    craft.link("libexec/Python.framework/Python", "Versions/Current/Python")
+    assert audit(craft, tmp_path).findings == ()
+
+
+def test_links_that_lead_round_in_circles_lead_nowhere(tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.link("share/one", "two")
+    craft.link("share/two", "one")
+    assert [path for path, _ in findings(craft, tmp_path, "dangling-link")] == ["share/one", "share/two"]
+
+
+def test_the_program_may_be_missing_or_lead_to_a_folder(tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.link("bin/stigmer", "../libexec/launcher")
+    assert len(findings(craft, tmp_path / "one", "program")) == 1
+    del craft.keg["bin/stigmer"]
+    assert len(findings(craft, tmp_path / "two", "program")) == 1
+
+
+def spoilt_index(index: dict[str, object]) -> Craft:
+    """Make a bottle whose index says another thing of the same files."""
+    craft = good_bottle()
+    craft.seal()
+    craft.put(INDEX, json.dumps(json.loads(craft.text(INDEX)) | index))
+    return craft
+
+
+@pytest.mark.parametrize(
+    "index",
+    [{"format": 2}, {"name": "other"}, {"version": "2.0.1"}, {"target": "linux-arm64"}],
+    ids=lambda index: next(iter(index)),
+)
+def test_an_index_of_something_else_is_found(index: dict[str, object], tmp_path: Path) -> None:
+    assert len(findings(spoilt_index(index), tmp_path, "index")) == 1
+
+
+@pytest.mark.parametrize("components", [None, 3, [], [3], [{"files": None}], [{"files": [["a"]]}]])
+def test_an_index_of_another_shape_leaves_the_files_unnamed(components: object, tmp_path: Path) -> None:
+    found = findings(spoilt_index({"components": components}), tmp_path, "indexed-files")
+    assert [path.removeprefix(f"{COMPONENTS}/") for path, _ in found] == [
+        "agent-runner",
+        "agent-runner.lib/data.txt",
+        "stigmer-server",
+    ]
+
+
+def change(craft: Craft, path: str) -> None:
+    """Change a file, and keep its size."""
+    craft.keg[path].content = craft.keg[path].content[:-1] + b"?"
+
+
+def test_files_that_are_more_less_or_other_than_the_index_says_are_all_found(tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.put(f"{COMPONENTS}/agent-runner.lib/tool", "#!/bin/sh\n", 0o755)
+    craft.seal()
+    change(craft, f"{COMPONENTS}/agent-runner.lib/data.txt")
+    craft.keg[f"{COMPONENTS}/agent-runner.lib/tool"].mode = 0o644
+    del craft.keg[f"{COMPONENTS}/stigmer-server"]
+    craft.link(f"{COMPONENTS}/link", "agent-runner")
+    found = {path.removeprefix(f"{COMPONENTS}/"): seen for path, seen in findings(craft, tmp_path, "indexed-files")}
+    assert found == {
+        "link": "the index does not name it",
+        "stigmer-server": "the index names it, and it is not there",
+        "agent-runner.lib/data.txt": "its 5 bytes are not the 5 that the index names",
+        "agent-runner.lib/tool": "the index says that it is executable",
+    }
+
+
+def test_a_file_of_two_components_is_found(tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.seal()
+    index = json.loads(craft.text(INDEX))
+    index["components"].append(index["components"][0])
+    craft.put(INDEX, json.dumps(index))
+    assert ("libexec/components/stigmer-server", "two components own it") in findings(craft, tmp_path, "indexed-files")
+
+
+def test_the_launcher_is_held_to_the_checksums(tmp_path: Path) -> None:
+    """The index is of the components; the checksums are of all."""
+    craft = good_bottle()
+    craft.seal()
+    change(craft, LAUNCHER)
+    del craft.keg["LICENSE"]
+    assert {path for path, _ in findings(craft, tmp_path, "checksums")} == {LAUNCHER, "LICENSE"}
+
+
+def test_a_bottle_over_its_budget_names_its_ten_largest_files(tmp_path: Path) -> None:
+    craft = good_bottle()
+    for number in range(12):
+        craft.put(f"share/part{number:02d}", bytes(1_000_000 + number))
+    report = audit(craft, tmp_path, Policy(size_budget=1000))
+    (finding,) = found_by(report, "size")
+    assert len(report.largest) == 10
+    assert report.largest[0] == ("share/part11", 1_000_011)
+    assert all(f"{path} (1.0 MB)" in finding.seen for path, _ in report.largest)
+
+
+def test_notices_must_name_every_component_and_every_name_they_are_told(tmp_path: Path) -> None:
+    def missing(text: str, folder: Path) -> list[Finding]:
+        craft = good_bottle()
+        craft.put("share/doc/stigmer/NOTICES.md", text)
+        policy = Policy(notices="share/doc/stigmer/NOTICES.md", noticed=("temporalio", "google.golang.org/grpc"))
+        return found_by(audit(craft, folder, policy), "notices")
+
+    names = "stigmer-server agent-runner temporalio google.golang.org/grpc"
+    assert missing(names, tmp_path / "all") == []
+    assert [each.seen for each in missing(names.replace("temporalio", ""), tmp_path / "one")] == [
+        "it does not name temporalio"
+    ]
+    absent = audit(good_bottle(), tmp_path / "none", Policy(notices="share/doc/stigmer/NOTICES.md"))
+    assert [each.seen for each in found_by(absent, "notices")] == ["missing"]

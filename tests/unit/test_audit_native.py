@@ -1,0 +1,196 @@
+"""Native code is read as the system's loader would read it, from real programs and from ones made to be wrong."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.tools.elf_image import is_elf, read_elf_image
+from stigmer_packaging.tools.macho import is_macho, read_machos
+from support.audit_bottles import LIBRARIES, Craft, audit, found_by, good_bottle
+from support.native_code import BUNDLE, EXECUTE, elf, fat, go_program, macho
+
+MODULE = f"{LIBRARIES}/python3.13/module.so"
+SYSTEM = "/usr/lib/libSystem.B.dylib"
+
+
+def findings(craft: Craft, folder: Path, check: str) -> list[str]:
+    """Say what one check sees in a bottle."""
+    return [finding.seen for finding in found_by(audit(craft, folder), check)]
+
+
+def with_module(target: str, content: bytes) -> Craft:
+    """Make a bottle whose loaded module is another."""
+    craft = good_bottle(target)
+    craft.put(MODULE, content, 0o755)
+    return craft
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system's own programs are ELF files on Linux only")
+def test_a_program_of_this_system_asks_for_a_loader_and_libc() -> None:
+    image = read_elf_image(Path(shutil.which("true") or "/bin/true").read_bytes())
+    assert image.interpreter.startswith("/lib")
+    assert "libc.so.6" in image.needed
+    assert image.glibc >= (2, 17)
+    assert image.symbols
+    assert not image.private
+
+
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+def test_a_program_of_go_for_linux_asks_for_nothing(architecture: str) -> None:
+    image = read_elf_image(go_program("linux", architecture))
+    assert (image.architecture, image.interpreter, image.needed, image.glibc) == (architecture, "", (), ())
+
+
+@pytest.mark.parametrize(("architecture", "flaws"), [("arm64", ()), ("amd64", None)])
+def test_a_program_of_go_for_macos_is_signed_where_it_must_be(architecture: str, flaws: tuple[str, ...] | None) -> None:
+    (program,) = read_machos(go_program("darwin", architecture))
+    assert (program.architecture, program.kind, program.flaws) == (architecture, "EXECUTE", flaws)
+    assert (program.needed, program.platform) == ((SYSTEM,), "MACOS")
+    assert program.minimum is not None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 0.95])
+def test_a_byte_changed_anywhere_breaks_a_signature_of_go(share: float) -> None:
+    signed = bytearray(go_program("darwin", "arm64"))
+    place = 2048 + int(share * len(signed) * 0.9)
+    signed[place] ^= 0x80
+    (program,) = read_machos(bytes(signed))
+    assert program.flaws is not None
+    assert [flaw for flaw in program.flaws if f"first at {place // 4096 * 4096:#x}" in flaw]
+
+
+@pytest.mark.parametrize("digests", [("sha1",), ("sha256",), ("sha384",), ("sha1", "sha256")])
+def test_each_code_directory_of_a_signature_is_held_to_its_own_digest(digests: tuple[str, ...]) -> None:
+    image = bytearray(macho(digests=digests, content=b"x" * 9000))
+    assert read_machos(bytes(image))[0].flaws == ()
+    image[5000] ^= 1
+    flaws = read_machos(bytes(image))[0].flaws
+    assert flaws == tuple(f"1 of 3 pages are not what was signed ({name}), first at 0x1000" for name in digests)
+
+
+def test_a_signature_over_less_than_the_file_is_found() -> None:
+    """What is added after signing is not covered."""
+    image = macho(digests=("sha256",), content=b"x" * 9000)
+    place = image.index(b"\xfa\xde\x0c\x02") + 32
+    shorter = image[:place] + (4096).to_bytes(4, "big") + image[place + 4 :]
+    flaws = read_machos(shorter)[0].flaws or ()
+    assert [flaw.split(" of ")[0] for flaw in flaws] == ["it covers 4096 bytes", "it has 3 digests for 1 pages"]
+
+
+def test_requirements_that_were_changed_after_signing_are_found() -> None:
+    image = macho(digests=("sha256",))
+    place = image.index(b"\xfa\xde\x0c\x01") + 11
+    changed = image[:place] + b"\x01" + image[place + 1 :]
+    assert read_machos(changed)[0].flaws == ("its requirements are not the ones that were signed (sha256)",)
+
+
+@pytest.mark.parametrize("magic", [b"\xfa\xde\x0c\xc0", b"\xfa\xde\x0c\x02"])
+def test_a_damaged_signature_is_a_flaw_and_no_crash(magic: bytes) -> None:
+    image = macho(digests=("sha256",))
+    assert read_machos(image.replace(magic, b"\0\0\0\0"))[0].flaws
+    assert read_machos(image[:-40])[0].flaws
+
+
+def test_a_fat_file_is_read_slice_by_slice() -> None:
+    both = read_machos(fat(macho("amd64"), macho("arm64", digests=("sha256",))))
+    assert [(each.architecture, each.flaws) for each in both] == [("amd64", None), ("arm64", ())]
+
+
+def test_a_java_class_is_no_fat_file() -> None:
+    """They share a magic number; a class goes on with its version."""
+    assert not is_macho(b"\xca\xfe\xba\xbe\x00\x00\x00\x34")
+    assert is_macho(fat(macho())[:8])
+
+
+@pytest.mark.parametrize("size", [4, 20, 64, 100, 300])
+def test_a_truncated_file_is_refused(size: int) -> None:
+    for content, read in ((elf(needed=("libc.so.6",)), read_elf_image), (macho(needed=(SYSTEM,) * 9), read_machos)):
+        with pytest.raises(ValueError, match=r"not whole|cannot be read"):
+            read(content[:size])
+    assert is_elf(elf()[:4])
+
+
+def test_the_highest_symbol_version_and_the_symbols_that_need_it_are_named() -> None:
+    image = read_elf_image(
+        elf(symbols=(("memcpy", "GLIBC_2.14"), ("pow", "GLIBC_2.29"), ("exp", "GLIBC_2.29"), ("x", "OTHER_9.9")))
+    )
+    assert (image.glibc, image.symbols) == ((2, 29), ("exp", "pow"))
+
+
+def test_relative_relocations_need_a_newer_glibc_than_any_symbol() -> None:
+    image = read_elf_image(elf(symbols=(("memcpy", "GLIBC_2.14"), ("", "GLIBC_ABI_DT_RELR"))))
+    assert (image.glibc, image.symbols) == ((2, 36), ())
+
+
+@pytest.mark.parametrize("content", [macho("arm64"), fat(macho("amd64"), macho("arm64")), b"MZ".ljust(60, b"\0")])
+def test_code_for_another_platform_is_found(content: bytes, tmp_path: Path) -> None:
+    """Be it all of the file, or a slice of it."""
+    windows = content + (64).to_bytes(4, "little") + b"PE\0\0" if content.startswith(b"MZ") else content
+    assert len(findings(with_module("darwin-amd64", windows), tmp_path, "architecture")) == 1
+
+
+def test_a_program_needs_its_own_search_path_and_a_library_does_not(tmp_path: Path) -> None:
+    """PyInstaller's program starts itself again with a search path set; it needs libz before that."""
+    craft = good_bottle()
+    craft.put("libexec/launcher/stigmer", elf(interpreter="/lib64/ld-linux-x86-64.so.2", needed=("libz.so.1",)), 0o755)
+    assert findings(craft, tmp_path, "needed-library") == [
+        "it needs libz.so.1, found neither in the keg nor among the system's own"
+    ]
+
+
+@pytest.mark.parametrize("search", ["/usr/lib", "", "$ORIGIN/../../../../../lib", "$ORIGINAL/lib", "lib"])
+def test_a_search_path_that_leads_out_of_the_keg_is_found(search: str, tmp_path: Path) -> None:
+    craft = with_module("linux-amd64", elf(search=f"$ORIGIN/..:{search}"))
+    assert len(findings(craft, tmp_path, "search-path")) == 1
+
+
+@pytest.mark.parametrize("search", ["$ORIGIN", "$ORIGIN/..", "${ORIGIN}/../..", "$ORIGIN:$ORIGIN/.."])
+def test_a_search_path_inside_the_keg_is_right(search: str, tmp_path: Path) -> None:
+    assert findings(with_module("linux-amd64", elf(search=search)), tmp_path, "search-path") == []
+
+
+@pytest.mark.parametrize(
+    ("needed", "optional", "search", "missing"),
+    [
+        (("/opt/homebrew/opt/openssl@3/lib/libssl.3.dylib",), (), (), 1),
+        (("@rpath/libz.1.dylib",), (), (), 0),
+        (("@rpath/libother.dylib",), (), ("@loader_path/..",), 1),
+        (("@loader_path/../libz.1.dylib",), (), (), 0),
+        (("@loader_path/libz.1.dylib",), (), (), 1),
+        (("libz.1.dylib",), (), (), 1),
+        (("/System/Library/PrivateFrameworks/X.framework/X",), (), (), 1),
+        (("/System/Library/Frameworks/Security.framework/Versions/A/Security",), (), (), 0),
+        ((SYSTEM,), ("/opt/absent.dylib",), (), 0),
+    ],
+)
+def test_a_library_on_macos_is_found_in_the_keg_or_is_the_systems(
+    needed: tuple[str, ...], optional: tuple[str, ...], search: tuple[str, ...], missing: int, tmp_path: Path
+) -> None:
+    code = macho("amd64", kind=BUNDLE, needed=needed, optional=optional, search=search)
+    assert len(findings(with_module("darwin-amd64", code), tmp_path, "needed-library")) == missing
+
+
+def test_a_program_on_macos_has_its_own_rpaths_only(tmp_path: Path) -> None:
+    code = macho("amd64", kind=EXECUTE, needed=("@rpath/libz.1.dylib",))
+    assert len(findings(with_module("darwin-amd64", code), tmp_path, "needed-library")) == 1
+
+
+@pytest.mark.parametrize(
+    ("identity", "count"),
+    [("@rpath/x", 0), ("@loader_path/x", 0), ("/Users/me/target/libx.dylib", 1), ("/usr/lib/libx.dylib", 1), ("x", 1)],
+)
+def test_a_librarys_own_name_must_be_one_that_brew_leaves_alone(identity: str, count: int, tmp_path: Path) -> None:
+    craft = with_module("darwin-amd64", macho("amd64", identity=identity))
+    assert len(findings(craft, tmp_path, "library-identity")) == count
+
+
+@pytest.mark.parametrize(("minimum", "count"), [((14, 0), 0), ((14, 6), 1), (None, 1)])
+def test_the_tags_macos_is_the_oldest_that_a_file_may_need(
+    minimum: tuple[int, int] | None, count: int, tmp_path: Path
+) -> None:
+    """A bottle for 14 is poured on 14.0 too."""
+    assert (
+        len(findings(with_module("darwin-amd64", macho("amd64", minimum=minimum)), tmp_path, "macos-minimum")) == count
+    )

@@ -1,0 +1,86 @@
+"""What is packed inside a file is seen as well as what lies there openly."""
+
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.tools.nesting import read_frozen, read_zip
+from support.audit_bottles import COMPONENTS, audit, found_by, good_bottle, zipped
+from support.frozen_programs import frozen_program
+from support.native_code import elf
+
+PATH = "/home/builder/checkout/launcher/cli.py"
+POLICY = Policy(forbidden=("/home/builder/checkout",))
+
+
+def test_the_modules_and_scripts_of_a_frozen_program_are_given_decompressed(tmp_path: Path) -> None:
+    program = frozen_program(tmp_path, {"one": f"A = '{PATH}'", "two": "B = 2"}, {"main": f"print('{PATH}')\n"})
+    given = dict(read_frozen(program))
+    assert list(given) == ["PYZ.pyz#1", "PYZ.pyz#2", "main"]
+    assert PATH.encode() in given["PYZ.pyz#1"]
+    assert b"two.py" in given["PYZ.pyz#2"]
+    assert PATH.encode() in given["main"]
+
+
+def test_a_module_larger_than_a_piece_is_given_whole(tmp_path: Path) -> None:
+    text = "".join(f"{number:08x}" for number in range(60_000))
+    program = frozen_program(tmp_path, {"large": f"A = '{text}'", "after": "B = 'the end'"}, {})
+    given = dict(read_frozen(program))
+    assert text.encode() in given["PYZ.pyz#1"]
+    assert b"the end" in given["PYZ.pyz#2"]
+
+
+def test_the_path_of_the_build_host_in_a_compressed_module_is_found(tmp_path: Path) -> None:
+    craft = good_bottle()
+    program = frozen_program(tmp_path, {"module": f"A = '{PATH}'"}, {})
+    assert PATH.encode() not in program
+    craft.put(f"{COMPONENTS}/agent-runner", program, 0o755)
+    (finding,) = audit(craft, tmp_path, POLICY).findings
+    assert finding.check == "host-path"
+    assert finding.seen.startswith(f"1 times, first PYZ.pyz#1: {PATH}")
+
+
+@pytest.mark.parametrize("name", ["base_library.zip", "data.whl"])
+def test_the_path_of_the_build_host_in_a_zip_file_is_found(name: str, tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.put(f"{COMPONENTS}/agent-runner.lib/{name}", zipped({"code.pyc": f"{PATH}\0{PATH}".encode()}))
+    (finding,) = audit(craft, tmp_path, POLICY).findings
+    assert (finding.check, finding.seen) == ("host-path", f"2 times, first code.pyc: {PATH}")
+
+
+def test_a_key_in_a_zip_file_is_found(tmp_path: Path) -> None:
+    craft = good_bottle()
+    key = b"-----BEGIN PRIVATE KEY-----\n" + b"MIIEvQIBADANBgkq" * 4
+    craft.put(f"{COMPONENTS}/agent-runner.lib/tests.zip", zipped({"tests/server.key": key}))
+    (finding,) = found_by(audit(craft, tmp_path), "secret")
+    assert finding.seen.startswith("a private key in tests/server.key: -----BEGIN")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", elf(), b"\x7fELF"])
+def test_what_holds_nothing_gives_nothing(content: bytes) -> None:
+    assert [*read_zip(content), *read_frozen(content)] == []
+
+
+def test_a_damaged_zip_file_is_refused() -> None:
+    packed = zipped({"a": b"text" * 1000})
+    with pytest.raises(ValueError, match="cannot be read"):
+        list(read_zip(packed[:40]))
+    with pytest.raises(ValueError, match="cannot be read"):
+        list(read_zip(packed[:45] + b"\xff" + packed[46:]))
+
+
+def test_a_damaged_frozen_program_is_refused_wherever_the_damage_is(tmp_path: Path) -> None:
+    program = frozen_program(tmp_path, {"module": "A = 1"}, {"main": "B = 2"})
+    pyz = program.index(b"PYZ\0")
+    table = program.rindex(b"MEI\014\013\012\013\016") + 8
+    for place, wrong in ((pyz, b"X"), (pyz + 20, b"\xff"), (table, b"\xff"), (table + 4, b"\xff")):
+        with pytest.raises(ValueError, match="a frozen program whose archive cannot be read"):
+            list(read_frozen(program[:place] + wrong + program[place + len(wrong) :]))
+
+
+def test_what_cannot_be_looked_into_is_a_finding(tmp_path: Path) -> None:
+    """An archive nobody could read must not pass for one in which nothing was found."""
+    craft = good_bottle()
+    craft.put(f"{COMPONENTS}/agent-runner.lib/data.zip", zipped({"a": b"text"})[:-10])
+    assert [finding.check for finding in audit(craft, tmp_path).findings] == ["damaged"]

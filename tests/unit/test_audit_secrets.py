@@ -1,0 +1,90 @@
+"""Secrets are found in the forms they have, and what is known to be none is not taken for one."""
+
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.audit.secrets import find_secrets
+from support.audit_bottles import audit, found_by, good_bottle
+
+BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" * 3
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJ"
+
+# Put together here, so that nobody who searches this repository for tokens finds one.
+SECRETS = {
+    "a private key": [
+        f"-----BEGIN PRIVATE KEY-----\n{BODY}",
+        f"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n{BODY}",
+        f"-----BEGIN EC PRIVATE KEY-----\\n{BODY}",
+        f"-----BEGIN OPENSSH PRIVATE KEY-----\r\n{BODY}",
+        f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{BODY}",
+    ],
+    "an access key of AWS": ["AKIA" + "Z2J4W5EXAMPL1234"],
+    "a token of GitHub": [*(f"gh{kind}_{LETTERS[:36]}" for kind in "pousr"), "github_pat_" + LETTERS + LETTERS[:20]],
+    "a token of GitLab": ["glpat-" + LETTERS[:20]],
+    "a token of PyPI": ["pypi-AgEIcHlwaS5vcmc" + LETTERS],
+    "a token of npm": ["npm_" + LETTERS[:36]],
+    "a token of Slack": ["xoxb-" + "123456789012-" + LETTERS[:24]],
+    "a key of Google": ["AIza" + LETTERS[:35]],
+    "a key of Stripe": ["sk_live_" + LETTERS[:24]],
+    "a key of Anthropic": ["sk-ant-api03-" + LETTERS],
+    "a key of OpenAI": ["sk-" + LETTERS + LETTERS[:2], "sk-proj-" + LETTERS],
+    "a signed web token": [f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.{LETTERS}"],
+}
+
+HARMLESS = [
+    "-----BEGIN PRIVATE KEY-----",
+    "starts with -----BEGIN RSA PRIVATE KEY----- and so on, see the documentation of the format",
+    f"-----BEGIN CERTIFICATE-----\n{BODY}",
+    f"-----BEGIN PUBLIC KEY-----\n{BODY}",
+    "AKIA" + "IOSFODNN7EXAMPLE",
+    "MAKIA" + "Z2J4W5EXAMPL1234",
+    "ghp_short",
+    "sk-learn-contrib-and-more-of-the-same-words-here",
+    "task-" + LETTERS,
+    "eyJ.eyJ.eyJ",
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in SECRETS.items() for text in texts])
+def test_a_secret_is_found_between_other_bytes(kind: str, text: str) -> None:
+    (found,) = find_secrets([("", b"\0\1key=" + text.encode() + b"\0more")])
+    assert found.startswith(f"{kind}: ")
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_is_no_secret_is_left_alone(text: str) -> None:
+    assert find_secrets([("", b"\0" + text.encode() + b"\0")]) == ()
+
+
+def test_a_secret_beside_a_harmless_one_is_found() -> None:
+    """What was reviewed is a text, not a file."""
+    text = "\n".join([*HARMLESS[4:6], "AKIA" + "Z2J4W5EXAMPL1234"])
+    assert len(find_secrets([("", text.encode())])) == 1
+
+
+def test_a_finding_does_not_give_the_secret_away() -> None:
+    token = "ghp_" + LETTERS[:36]
+    (found,) = find_secrets([("inner.txt", token.encode())])
+    assert found == f"a token of GitHub in inner.txt: {token[:12]}…"
+
+
+@pytest.mark.parametrize(
+    ("path", "count"),
+    [
+        ("share/.env", 1),
+        ("share/.env.production", 1),
+        ("share/.env.example", 0),
+        ("share/environment", 0),
+        ("share/id_ed25519", 1),
+        ("share/id_ed25519.pub", 0),
+        ("share/.git/config", 1),
+        ("share/.aws/anything", 1),
+        ("share/release.keystore", 1),
+        ("share/cacert.pem", 0),
+    ],
+)
+def test_a_file_in_which_people_keep_secrets_is_found_by_its_name(path: str, count: int, tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.put(path, "nothing\n")
+    assert len(found_by(audit(craft, tmp_path), "secret-file")) == count

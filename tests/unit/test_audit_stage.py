@@ -1,0 +1,133 @@
+"""The stage: all findings at once, one record, and a failure that names everything."""
+
+import lzma
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.errors import ArchiveError, AuditError, RecordError
+from stigmer_packaging.records import AuditReport, Bottle
+from stigmer_packaging.stages.audit import audit_bottle, refuse_errors, render_findings
+from stigmer_packaging.tools import digest
+from stigmer_packaging.workspace import Workspace
+from support.audit_bottles import COMPONENTS, LIBRARIES, Craft, good_bottle
+from support.native_code import elf
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace", tmp_path / "cache")
+
+
+def spoilt() -> Craft:
+    """Make a bottle with one fault in its metadata, one in its code, one in its content."""
+    craft = good_bottle()
+    craft.keg["LICENSE"].uid = 1000
+    craft.put(f"{LIBRARIES}/python3.13/module.so", elf("arm64", symbols=(("pow", "GLIBC_2.29"),)), 0o755)
+    craft.put(f"{COMPONENTS}/agent-runner.lib/.env", "/root/.cargo/registry/x\n")
+    return craft
+
+
+def look(bottle: Bottle, workspace: Workspace, policy: Policy | None = None) -> tuple[AuditReport, list[str]]:
+    """Audit a bottle, and give what was said meanwhile."""
+    said: list[str] = []
+    return audit_bottle(bottle, policy=policy or Policy(), workspace=workspace, report=said.append), said
+
+
+def test_all_faults_are_found_at_once_the_gravest_first(workspace: Workspace) -> None:
+    report, _ = look(spoilt().pack(workspace), workspace)
+    assert [(finding.severity, finding.check) for finding in report.findings] == [
+        ("error", "owners"),
+        ("error", "architecture"),
+        ("error", "secret-file"),
+        ("information", "builders-path"),
+    ]
+    assert not report.passed
+
+
+def test_the_report_holds_the_figures_of_the_bottle(workspace: Workspace) -> None:
+    craft = good_bottle()
+    report, _ = look(craft.pack(workspace), workspace)
+    files = [piece for piece in craft.keg.values() if not piece.link]
+    assert (report.target, report.files) == ("linux-amd64", len(files))
+    assert report.unpacked == sum(len(piece.content) for piece in files)
+    assert report.glibc == "2.14"
+    assert report.largest[0][1] == max(len(piece.content) for piece in files)
+
+
+def test_the_record_is_what_was_returned_and_is_taken_again_for_the_same_bottle_and_policy(
+    workspace: Workspace,
+) -> None:
+    bottle = spoilt().pack(workspace)
+    first, said = look(bottle, workspace)
+    assert said == ["auditing the bottle for x86_64_linux"]
+    assert workspace.read_record("audit/linux-amd64", AuditReport) == first
+    assert look(bottle, workspace) == (first, [])
+    assert look(bottle, workspace, Policy(glibc_floor="2.31"))[1] == said
+    assert look(good_bottle().pack(workspace), workspace)[1] == said
+
+
+def test_an_error_is_refused_with_all_findings_and_their_remedies(workspace: Workspace) -> None:
+    bottle = spoilt().pack(workspace)
+    report, _ = look(bottle, workspace)
+    with pytest.raises(AuditError) as raised:
+        refuse_errors(report, bottle)
+    text = str(raised.value)
+    assert text.startswith(f"{bottle.path}: 3 errors\n")
+    for finding in report.findings:
+        assert all(part in text for part in (finding.check, finding.seen, finding.reason, finding.remedy))
+
+
+def test_information_is_not_refused(workspace: Workspace) -> None:
+    craft = good_bottle()
+    craft.put("share/notes", "/root/.cargo/registry/x\n")
+    bottle = craft.pack(workspace)
+    report, _ = look(bottle, workspace)
+    assert [finding.severity for finding in report.findings] == ["information"]
+    refuse_errors(report, bottle)
+
+
+def test_reason_and_remedy_of_a_check_are_written_once_for_all_that_it_found(workspace: Workspace) -> None:
+    craft = good_bottle()
+    craft.keg["LICENSE"].mode = craft.keg["libexec/launcher/stigmer"].mode = 0o777
+    report, _ = look(craft.pack(workspace), workspace)
+    assert render_findings(report.findings).splitlines() == [
+        "  error: writable: others could change what a user runs",
+        "    LICENSE: mode 0777",
+        "    libexec/launcher/stigmer: mode 0777",
+        "    -> give it 0755 or 0644",
+    ]
+
+
+def test_a_bottle_that_is_not_the_recorded_one_is_not_audited(workspace: Workspace) -> None:
+    bottle = good_bottle().pack(workspace)
+    with pytest.raises(RecordError, match="not the bottle that was recorded"):
+        look(replace(bottle, sha256="0" * 64), workspace)
+
+
+@pytest.mark.parametrize("kept", [slice(0), slice(10), slice(-500), slice(-8), slice(-1)], ids=str)
+def test_a_truncated_archive_is_refused(kept: slice, workspace: Workspace) -> None:
+    bottle = good_bottle().pack(workspace)
+    path = workspace.path(bottle.path)
+    path.write_bytes(path.read_bytes()[kept])
+    with pytest.raises(ArchiveError):
+        look(replace(bottle, sha256=digest.sha256_of(path)), workspace)
+
+
+def test_an_archive_in_another_compression_is_refused_with_a_remedy(workspace: Workspace) -> None:
+    """Brew would pour it, where the machine happens to have the program for it."""
+    bottle = good_bottle().pack(workspace)
+    path = workspace.path(bottle.path)
+    path.write_bytes(lzma.compress(b"stigmer"))
+    with pytest.raises(ArchiveError, match="not compressed with gzip") as raised:
+        look(replace(bottle, sha256=digest.sha256_of(path)), workspace)
+    assert "gzip" in raised.value.remedy
+
+
+def test_nothing_is_unpacked_to_disk(workspace: Workspace) -> None:
+    bottle = good_bottle().pack(workspace)
+    look(bottle, workspace)
+    files = sorted(path.relative_to(workspace.root).as_posix() for path in workspace.root.rglob("*") if path.is_file())
+    assert files == [bottle.path, "records/audit/linux-amd64.json"]

@@ -1,0 +1,94 @@
+"""Paths of the build host are told from those of others, and from what merely looks like one."""
+
+import marshal
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.audit.traces import find_traces, places_of
+from support.audit_bottles import audit, found_by, good_bottle
+
+HOST = Policy(
+    forbidden=("/root", "/root/work/tap", "/home/runner/work/tap/tap"), tolerated=("/root/.pyenv/versions/3.11.7",)
+)
+
+
+def traces(text: str, policy: Policy = HOST) -> list[tuple[str, str, int]]:
+    """Say whose paths stand in a text, the first of each, and how often."""
+    found = find_traces([("", text.encode())], places_of(policy))
+    return [(trace.whose, trace.sample, trace.count) for trace in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "whose"),
+    [
+        ("/root/work/tap/build/x.py", "the build host"),
+        ("/root/.cache/stigmer-packaging", "the build host"),
+        ("prefix=/root/work/tap", "the build host"),
+        ("x/root/work/tap/y", "the build host"),
+        ("/root/.cargo/registry/src/serde-1.0/lib.rs", "Rust in a manylinux container"),
+        ("/root/.pyenv/versions/3.11.7/lib", "a tolerated folder"),
+        ("/home/runner/work/tap/tap/build", "the build host"),
+        ("/home/runner/work/cryptography/src", "a hosted runner of GitHub"),
+        ("/Users/runner/work/x", "a hosted runner of GitHub"),
+        ("/github/home/.cargo/registry", "a container job on GitHub"),
+        ("/home/user/report.pdf", "a home folder of somebody else"),
+    ],
+)
+def test_a_path_belongs_to_the_most_special_folder_it_is_in(text: str, whose: str) -> None:
+    """A wheel built under /root is not ours, though our home is /root too."""
+    assert [found[0] for found in traces(f"…{text}\0")] == [whose]
+
+
+@pytest.mark.parametrize(
+    "text", ["/rootless/x", "/root", "as /root, or", "/root/ and", "/root/work/tapestry", "chroot", "/usr/home/x"]
+)
+def test_what_only_looks_like_a_folder_is_none(text: str) -> None:
+    forbidden = [whose for whose, _, _ in traces(text, Policy(forbidden=("/root/work/tap", "/root/x", "/root")))]
+    assert "a home folder of somebody else" not in forbidden
+    assert "the build host" not in forbidden or text == "/root/work/tapestry"
+
+
+def test_a_file_has_one_finding_for_each_builder_with_the_first_path_and_the_count() -> None:
+    text = "/root/a/one.py\0/root/b/two.py\0/root/.cargo/x\0/root/c"
+    assert traces(text) == [
+        ("the build host", "/root/a/one.py", 3),
+        ("Rust in a manylinux container", "/root/.cargo/x", 1),
+    ]
+
+
+def test_the_build_hosts_paths_are_errors_and_others_information(tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.put("share/one", "/root/work/tap/x")
+    craft.put("share/two", "/root/.cargo/registry/x")
+    report = audit(craft, tmp_path, HOST)
+    assert [(each.severity, each.check, each.path) for each in report.findings] == [
+        ("error", "host-path", "share/one"),
+        ("information", "builders-path", "share/two"),
+    ]
+
+
+def test_a_compiled_file_that_says_where_it_was_compiled_is_found(tmp_path: Path) -> None:
+    """The name of the source stands in every code object."""
+    craft = good_bottle()
+    craft.put("share/module.pyc", marshal.dumps(compile("x = 1", "/root/work/tap/module.py", "exec")))
+    assert len(found_by(audit(craft, tmp_path, HOST), "host-path")) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("#!/usr/bin/env python3", 1),
+        ("#! /opt/python3.13/bin/python3.13 -I", 1),
+        ("#!/usr/bin/env -S python -u", 1),
+        ("#!/bin/sh\n'''exec' /root/venv/bin/python \"$0\" \"$@\"", 1),
+        ("#!/bin/sh\n# python", 0),
+        ("#!/usr/bin/pythonic", 0),
+        ("import sys  #!/usr/bin/python", 0),
+    ],
+)
+def test_a_script_that_asks_for_a_python_is_found(line: str, count: int, tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.put("bin/tool", f"{line}\n", 0o755)
+    assert len(found_by(audit(craft, tmp_path), "python-script")) == count
