@@ -1,0 +1,40 @@
+"""On what was measured: told so that others can compare, and without a path of this machine."""
+
+import os
+import platform
+from pathlib import Path
+
+from stigmer_launcher.inventory import files_of, read_keg
+
+
+def describe_machine(keg: Path, python: Path) -> list[str]:
+    """List processor, system, Python and the keg's components."""
+    payload = read_keg(str(keg / "libexec")).payload
+    parts = ", ".join(f"{part.name} {part.version}" for part in payload.components)
+    size = sum(entry.size for entry in files_of(payload)) / 1e6
+    return [
+        f"{os.cpu_count()} cores, {_processor()}",
+        f"{platform.system()} {platform.release()}, {platform.machine()}",
+        f"CPython {platform.python_version()}, frozen and bare ({python.name})",
+        f"{payload.name} {payload.version} for {payload.target}: {parts}; {len(files_of(payload))} files, {size:.0f} MB",
+    ]
+
+
+def has_python(keg: Path, version: str) -> bool:
+    """Tell whether the keg's launcher has this very Python in it: its library carries the version as a C string."""
+    libraries = (keg / "libexec" / "launcher" / "lib").glob("*ython*")
+    return any(f"{version}\0".encode() in each.read_bytes() for each in libraries if each.is_file())
+
+
+def load() -> float:
+    """Give the machine's load over the last minute."""
+    return os.getloadavg()[0]
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in info.read_text(encoding="utf-8").splitlines()
+             if line.startswith("model name")]  # fmt: skip
+    return names[0] if names else platform.processor()

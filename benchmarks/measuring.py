@@ -1,0 +1,119 @@
+"""The measurements: each gives results by the keys of the table's rows."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import programs as bare
+from benchmarks.laying import Laying
+from benchmarks.resting import measure_rest
+from benchmarks.stack import STOPPED, Stack
+from benchmarks.table import Result
+from benchmarks.turns import Samples, run_program, take_turns
+
+_SETTLE = 2.0  # seconds after which a stack that is ready counts as idle
+Results = dict[str, Result]
+
+
+class Counts(NamedTuple):
+    """How often each thing is measured, and for how many seconds the supervisor is watched."""
+
+    commands: int
+    layings: int
+    starts: int
+    rest: float
+
+
+def ratio(ours: Samples, theirs: Samples) -> Result:
+    """Hold the medians against each other."""
+    return Result(ours.median / theirs.median, f"{ours.spread} : {theirs.spread}", len(ours.seconds))
+
+
+def measure_commands(stack: Stack, python: Path, counts: Counts) -> Results:
+    """Hold the small commands against the bare interpreter."""
+    bare = (str(python), "-I", "-S", "-c", "pass")
+    stack.clear()
+    plain, version, status = take_turns(
+        counts.commands,
+        lambda: run_program(bare, stack.environment),
+        lambda: stack.command("--version"),
+        lambda: stack.command("server", "status", expect=STOPPED),
+    )
+    with _running(stack):
+        busy, running = take_turns(
+            counts.commands,
+            lambda: run_program(bare, stack.environment),
+            lambda: stack.command("server", "status"),
+        )
+    return {"version": ratio(version, plain), "status": ratio(status, plain), "status-running": ratio(running, busy)}
+
+
+def measure_laying(stack: Stack, counts: Counts) -> Results:
+    """Hold the materialising against bare links; one round warms the keg's directories up and is not counted."""
+    laying = Laying(stack)
+    ways = (laying.launcher, laying.links, laying.links_and_directories)
+    for way in ways:
+        way()
+    ours, links, with_directories = take_turns(counts.layings, *ways)
+    stack.clear()
+    return {"materialise": ratio(ours, links), "materialise-directories": ratio(ours, with_directories)}
+
+
+def measure_life(stack: Stack, counts: Counts, report: Callable[[str], None]) -> Results:
+    """Hold starts and stops against the script's, each round with homes of its own."""
+    taken: dict[str, list[float]] = {name: [] for name in ("cold", "warm", "stop", "0cold", "0warm", "0stop")}
+    for number in range(counts.starts):
+        _our_round(stack, taken)
+        _bare_round(stack, taken)
+        report(f"round {number + 1}: " + ", ".join(f"{name} {times[-1]:.2f}" for name, times in taken.items()))
+    samples = {name: Samples(tuple(times)) for name, times in taken.items()}
+    return {name: ratio(samples[name], samples[f"0{name}"]) for name in ("cold", "warm", "stop")}
+
+
+def measure_supervisor(stack: Stack, counts: Counts) -> Results:
+    """Look at an idle stack's supervisor and its warden."""
+    with _running(stack):
+        time.sleep(_SETTLE)
+        rest = measure_rest(stack, counts.rest)
+    supervisor, warden = (each / 1e6 for each in rest.pss)
+    watched = f"watched for {counts.rest:g} s, clock ticks of {1000 // os.sysconf('SC_CLK_TCK')} ms"
+    return {
+        "memory": Result(supervisor + warden, f"supervisor {supervisor:.1f} MB, warden {warden:.1f} MB", 1),
+        "processor": Result(rest.percent, watched, 1),
+    }
+
+
+def _our_round(stack: Stack, taken: dict[str, list[float]]) -> None:
+    stack.clear()
+    for kind in ("cold", "warm"):
+        try:
+            taken[kind].append(stack.start())
+            time.sleep(_SETTLE)
+            taken["stop"].append(stack.stop())
+        finally:
+            stack.ensure_stopped()
+
+
+def _bare_round(stack: Stack, taken: dict[str, list[float]]) -> None:
+    launch = stack.programs()
+    for kind in ("0cold", "0warm"):
+        bare.make_directories(launch)
+        started = bare.start_programs(launch)
+        try:
+            taken[kind].append(started.seconds)
+            time.sleep(_SETTLE)
+            taken["0stop"].append(max(bare.reactions(launch, started.processes).values()))
+        finally:
+            bare.kill_programs(started.processes)
+
+
+@contextmanager
+def _running(stack: Stack) -> Iterator[None]:
+    stack.start()
+    try:
+        yield
+    finally:
+        stack.stop()

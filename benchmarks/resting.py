@@ -1,0 +1,45 @@
+"""What the supervisor costs while nothing happens: Linux only, where the kernel tells it exactly."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.stack import Stack
+from stigmer_launcher.instance import Instance, supervisor, warden
+
+_USER, _SYSTEM = 11, 12  # fields after the command in /proc/PID/stat; source: proc_pid_stat(5)
+
+
+class Rest(NamedTuple):
+    """Proportional memory in bytes, and the share of one core in percent, of the supervisor and the warden together."""
+
+    pss: tuple[int, int]
+    percent: float
+
+
+def measure_rest(stack: Stack, seconds: float) -> Rest:
+    """Watch a running stack's supervisor for some seconds."""
+    place = Instance(stack.places.run)
+    pids = (supervisor(place), warden(place))
+    if not all(pids):
+        raise BenchmarkError("there is no supervisor with a warden to look at")
+    began, spent = time.monotonic(), _ticks(pids)
+    time.sleep(seconds)
+    used = (_ticks(pids) - spent) / os.sysconf("SC_CLK_TCK")
+    return Rest((_pss(pids[0]), _pss(pids[1])), 100 * used / (time.monotonic() - began))
+
+
+def _ticks(pids: Sequence[int]) -> int:
+    fields = [Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split() for pid in pids]
+    return sum(int(each[_USER]) + int(each[_SYSTEM]) for each in fields)
+
+
+def _pss(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        if name == "Pss":
+            return int(value.split()[0]) << 10
+    raise BenchmarkError(f"the kernel does not tell the memory of process {pid}")

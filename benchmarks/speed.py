@@ -1,0 +1,88 @@
+"""Measure the launcher of a keg against the speed table, and write `benchmarks/RESULTS.md`.
+
+python -m benchmarks.speed KEG        (a keg: the directory `stigmer/2.0.0` of an unpacked bottle)
+"""
+
+import argparse
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.machine import describe_machine, has_python, load
+from benchmarks.measuring import (
+    Counts,
+    Results,
+    measure_commands,
+    measure_laying,
+    measure_life,
+    measure_supervisor,
+)
+from benchmarks.stack import open_stack
+from benchmarks.table import render_report, render_table
+
+REPORT = Path(__file__).with_name("RESULTS.md")
+COMMANDS = (
+    "scripts/release                      # makes the bottle in dist/",
+    "tar -xzf dist/stigmer-*.bottle.tar.gz -C DIRECTORY",
+    "scripts/bench DIRECTORY/stigmer/*    # this table",
+    "hyperfine -N -w 5 'python3 -I -S -c pass' 'DIRECTORY/stigmer/2.0.0/bin/stigmer --version'   # its first row",
+)
+
+
+def main() -> int:
+    """Measure, print the table, and write the report; the exit code tells only whether everything was measured."""
+    options = _parser().parse_args()
+    counts = Counts(options.commands, options.layings, options.starts, options.rest)
+    keg, python = options.keg.resolve(), options.python
+    if not has_python(keg, platform.python_version()):
+        raise BenchmarkError(f"{keg} has no launcher that was frozen from Python {platform.python_version()}")
+    began = load()
+    with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=options.work) as work:
+        results = _measure(keg, Path(work), python, counts)
+    seen = f"The machine's load was {began:.1f} at the beginning and {load():.1f} at the end."
+    report = render_report(results, describe_machine(keg, python), COMMANDS, seen)
+    options.report.write_text(report, encoding="utf-8")
+    sys.stdout.write(render_table(results) + "\n")
+    return 0
+
+
+def _measure(keg: Path, work: Path, python: Path, counts: Counts) -> Results:
+    stack = open_stack(keg, work / "home")
+    try:
+        return {
+            **measure_commands(stack, python, counts),
+            **measure_laying(stack, counts),
+            **measure_life(stack, counts, _say),
+            **measure_supervisor(stack, counts),
+        }
+    finally:
+        stack.ensure_stopped()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench", description="Measure the launcher of a keg against the speed table.")
+    same = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    parser.add_argument("keg", type=Path, help="the directory stigmer/VERSION of an unpacked bottle")
+    parser.add_argument("--python", type=Path, default=same, help="the interpreter the launcher was frozen from")
+    parser.add_argument("--work", type=Path, help="where to work: a directory on the keg's disk (default: TMPDIR)")
+    parser.add_argument(
+        "--report", type=Path, default=REPORT, help="the file to write (default: benchmarks/RESULTS.md)"
+    )
+    parser.add_argument("--commands", type=int, default=101, help="rounds of the small commands")
+    parser.add_argument("--layings", type=int, default=51, help="rounds of materialising")
+    parser.add_argument("--starts", type=int, default=11, help="rounds of a cold and a warm start, each with a stop")
+    parser.add_argument("--rest", type=float, default=60.0, help="seconds to watch the supervisor")
+    return parser
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BenchmarkError as error:
+        sys.exit(f"Error: {error}")
