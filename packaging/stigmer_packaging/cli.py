@@ -34,6 +34,7 @@ COMMANDS = {
     "freeze": "Freeze the launcher and the components written in Python.",
     "assemble": "Put launcher and components together as a keg.",
     "bottle": "Pack the keg as brew pours it, and the source archive.",
+    "audit": "Look into the bottle for every fault that can be seen in it.",
     "formula": "Write the formula for the bottles of all given targets.",
     "verify": "Pour the bottle on a machine without Python, and let it prove itself.",
 }

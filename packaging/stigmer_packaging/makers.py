@@ -11,6 +11,7 @@ from stigmer_packaging.manifest_records import Component
 from stigmer_packaging.naming import parse_target
 from stigmer_packaging.plan import Step
 from stigmer_packaging.records import (
+    AuditReport,
     Bottle,
     Formula,
     Keg,
@@ -19,7 +20,7 @@ from stigmer_packaging.records import (
     SourceArchive,
     VerificationReport,
 )
-from stigmer_packaging.stages import assemble, bottle, formula, freeze, obtain, verify
+from stigmer_packaging.stages import assemble, audit, bottle, formula, freeze, obtain, verify
 from stigmer_packaging.tools import guest_root
 from stigmer_packaging.workshop import Workshop
 
@@ -54,6 +55,7 @@ def makers(workshop: Workshop) -> Mapping[str, Callable[[Step], StageMaker]]:
         "freeze": lambda step: launcher if step.subject == "launcher" else service,
         "assemble": lambda _: StageMaker(Keg, ("stages.assemble",), calls.assemble),
         "bottle": lambda step: archive if step.subject == "source" else packed,
+        "audit": lambda _: StageMaker(AuditReport, ("stages.audit",), calls.audit),
         "formula": lambda _: StageMaker(Formula, ("stages.formula",), calls.write_formula),
         "verify": lambda _: StageMaker(VerificationReport, ("stages.verify",), calls.verify),
     }
@@ -121,6 +123,12 @@ class _Calls:
             workspace=shop.workspace,
             report=shop.report,
         )
+
+    def audit(self, step: Step, needs: Needs) -> AuditReport:
+        shop, packed = self.workshop, needs[f"bottle/{step.target}"]
+        found = audit.audit_bottle(packed, policy=shop.policy, workspace=shop.workspace, report=shop.report)
+        audit.refuse_errors(found, packed)
+        return found
 
     def write_formula(self, _step: Step, needs: Needs) -> Formula:
         shop = self.workshop

@@ -1,13 +1,16 @@
 """The pure plan of a release: which steps there are, what each depends on, and which stages are asked for."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from stigmer_packaging.errors import ForeignTargetError
 from stigmer_packaging.manifest_records import CheckoutSource, Component, Manifest
 from stigmer_packaging.naming import Target
 
-STAGES = ("obtain", "freeze", "assemble", "bottle", "formula", "verify")
+STAGES = ("obtain", "freeze", "assemble", "bottle", "audit", "formula", "verify")
+FROM_BOTTLES = ("audit", "formula")
+"""The stages that need no more than bottles, wherever those were made."""
+
 RELEASE = "verify"
 """The stage that needs all others, and so stands for the whole."""
 
@@ -33,8 +36,8 @@ class Step:
 class Inputs:
     """All that a release depends on besides the manifest, as plain values.
 
-    `parts` says of `TARGET/COMPONENT`, and of `TARGET/launcher`, what it is made of; `keg`, `source` and `verification`
-    are what the later stages take from outside.
+    `parts` says of `TARGET/COMPONENT`, and of `TARGET/launcher`, what it is made of; `keg`, `source`, `verification` and
+    `audit` are what the later stages take from outside.
     """
 
     host: Target
@@ -42,6 +45,7 @@ class Inputs:
     keg: Mapping[str, object]
     source: Mapping[str, object]
     verification: Mapping[str, object]
+    audit: Mapping[str, object] = field(default_factory=dict)
 
 
 def is_frozen(component: Component) -> bool:
@@ -57,15 +61,16 @@ def is_temporal(component: Component) -> bool:
 def refuse_foreign(targets: Sequence[Target], host: Target, until: str) -> None:
     """Raise ForeignTargetError when a part is needed that is frozen for a platform which this machine is not."""
     foreign = [str(target) for target in targets if target != host]
-    if foreign and until not in {"obtain", "formula"}:
+    if foreign and until not in {"obtain", *FROM_BOTTLES}:
         raise ForeignTargetError(f"{until} for {', '.join(foreign)} needs frozen parts, and this machine is {host}")
 
 
 def stages_until(until: str, targets: Sequence[Target], host: Target) -> tuple[str, ...]:
-    """List the stages that will be needed: of other platforms' bottles the formula needs no more than that they are."""
-    if until == "formula" and host not in targets:
-        return ("formula",)
-    return STAGES[: STAGES.index(until) + 1]
+    """List the stages that will be needed: of other platforms' bottles these stages need no more than that they are."""
+    stages = STAGES[: STAGES.index(until) + 1]
+    if until in FROM_BOTTLES and host not in targets:
+        return tuple(stage for stage in stages if stage in FROM_BOTTLES)
+    return stages
 
 
 def plan_release(
@@ -73,16 +78,17 @@ def plan_release(
 ) -> tuple[Step, ...]:
     """Plan every step of `until` and of what it needs, in an order that works.
 
-    The formula alone takes the bottles of other platforms as they were gathered. ForeignTargetError as refuse_foreign.
+    Audit and formula take the bottles of other platforms as they were gathered. ForeignTargetError as refuse_foreign.
     """
     refuse_foreign(targets, inputs.host, until)
     steps: dict[str, Step] = {}
     for target in targets:
-        gathered = target != inputs.host and until == "formula"
+        gathered = target != inputs.host and until in FROM_BOTTLES
         planned = [_gathered(target)] if gathered else _steps_of(manifest, target, inputs)
+        planned.append(Step(f"audit/{target}", "audit", str(target), "audit", (f"bottle/{target}",), inputs.audit))
         steps |= {step.name: step for step in planned}
     steps["source"] = Step("source", "bottle", "", "source", (), inputs.source)
-    bottles = tuple(f"bottle/{target}" for target in targets)
+    bottles = tuple(f"{stage}/{target}" for target in targets for stage in ("bottle", "audit"))
     steps["formula"] = Step("formula", "formula", "", "formula", ("source", *bottles), {"manifest": asdict(manifest)})
     for target in targets:
         name, needs = f"verify/sandbox/{target}", (f"bottle/{target}", "formula")

@@ -15,7 +15,7 @@ from rich.table import Table
 from stigmer_packaging.delivery import Delivered
 from stigmer_packaging.pipeline import StepResult
 from stigmer_packaging.plan import Step
-from stigmer_packaging.records import VerificationReport
+from stigmer_packaging.records import AuditReport, VerificationReport
 
 PIPED_WIDTH = 160
 """Characters a line may have where no terminal says it."""
@@ -128,7 +128,9 @@ def plan_json(previewed: Sequence[tuple[Step, bool]]) -> str:
 
 
 def verified(result: StepResult) -> str:
-    """Say what a verification proved; nothing for other steps."""
+    """Say what an audit or a verification proved; nothing for other steps."""
+    if isinstance(result.record, AuditReport):
+        return f"{result.record.files} files without an error"
     if not isinstance(result.record, VerificationReport):
         return ""
     passed = sum(check.passed for check in result.record.checks)

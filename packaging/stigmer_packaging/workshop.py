@@ -3,10 +3,12 @@
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.audit.hosts import forbidden_folders
 from stigmer_packaging.errors import SourceError
 from stigmer_packaging.manifest_records import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
 from stigmer_packaging.naming import Target
@@ -81,6 +83,16 @@ class Workshop:
         """The mirror that the verification's root is made from."""
         return apt.find_mirror()
 
+    @property
+    def policy(self) -> Policy:
+        """What bottles are audited by: they may not name our folders on this machine, but for the Python we run on.
+
+        That one freezes here, and is not made to hide where it lives.
+        """
+        own = (self.root, self.workspace.root, self.workspace.cache)
+        folders = (Path(self.env[name]) for name in ("HOME", "TMPDIR") if self.env.get(name))
+        return Policy(forbidden=forbidden_folders((*own, *folders)), tolerated=(sys.base_prefix,))
+
     def documents(self) -> tuple[Path, ...]:
         """List the documents of a keg."""
         return tuple(self.root / name for name in DOCUMENTS)
@@ -126,7 +138,8 @@ class Workshop:
         sources = [(name, digest.sha256_of(self.root / name)) for name in self.sources]
         keg = {"documents": documents, "host": self.build_host, "source_date_epoch": epoch}
         source = {"product": self.manifest.product.version, "files": sources, "source_date_epoch": epoch}
-        return Inputs(self.host, parts, keg, source, self._verification() if until == RELEASE else {})
+        verification = self._verification() if until == RELEASE else {}
+        return Inputs(self.host, parts, keg, source, verification, {"policy": asdict(self.policy)})
 
     def _obtained(self) -> list[Component]:
         return [part for part in self.manifest.components if not is_frozen(part)]

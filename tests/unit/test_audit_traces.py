@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.audit.hosts import forbidden_folders
 from stigmer_packaging.audit.traces import find_traces, places_of
 from support.audit_bottles import audit, found_by, good_bottle
 
@@ -92,3 +93,16 @@ def test_a_script_that_asks_for_a_python_is_found(line: str, count: int, tmp_pat
     craft = good_bottle()
     craft.put("bin/tool", f"{line}\n", 0o755)
     assert len(found_by(audit(craft, tmp_path), "python-script")) == count
+
+
+def test_folders_of_this_machine_are_forbidden_as_given_and_resolved(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    everywhere = [Path(name) for name in ("/", "/tmp", "/var/tmp", "/src", "/usr/local")]  # noqa: S108 - names only
+    found = forbidden_folders([tmp_path / "link", Path("/root"), *everywhere])
+    assert found == tuple(sorted(["/root", str(tmp_path / "link"), str(tmp_path / "real")]))
+
+
+def test_a_python_is_tolerated_only_inside_what_is_forbidden() -> None:
+    """One in /usr is no trace of anybody."""
+    assert traces("/usr/lib/python3.13/os.py", Policy(forbidden=("/root/x",), tolerated=("/usr",))) == []

@@ -71,7 +71,17 @@ def test_the_formula_takes_the_bottles_of_other_platforms_as_they_were_gathered(
     steps = {step.name: step for step in plan_release(MANIFEST, [LINUX, MAC], inputs(), until="formula")}
     assert steps["bottle/darwin-arm64"].gathered
     assert not steps["bottle/linux-amd64"].gathered
-    assert steps["formula"].needs == ("source", "bottle/linux-amd64", "bottle/darwin-arm64")
+    bottles = ("bottle/linux-amd64", "audit/linux-amd64", "bottle/darwin-arm64", "audit/darwin-arm64")
+    assert steps["formula"].needs == ("source", *bottles)
+
+
+def test_a_gathered_bottle_is_audited_here() -> None:
+    """A bottle is a file, which can be looked into on any machine."""
+    steps = plan_release(MANIFEST, [MAC], inputs(), until="audit")
+    assert [(step.name, step.gathered) for step in steps] == [
+        ("bottle/darwin-arm64", True),
+        ("audit/darwin-arm64", False),
+    ]
 
 
 def test_the_stages_that_will_be_needed_are_those_of_the_plan_or_more() -> None:
@@ -79,5 +89,6 @@ def test_the_stages_that_will_be_needed_are_those_of_the_plan_or_more() -> None:
     for until in STAGES:
         planned = {step.stage for step in plan_release(MANIFEST, [LINUX], inputs(), until=until)}
         assert planned & {"freeze", "verify"} <= set(stages_until(until, [LINUX], LINUX))
-    assert stages_until("formula", [MAC], LINUX) == ("formula",)
+    assert stages_until("formula", [MAC], LINUX) == ("audit", "formula")
+    assert stages_until("audit", [MAC], LINUX) == ("audit",)
     assert stages_until("obtain", [MAC], LINUX) == ("obtain",)

@@ -72,7 +72,8 @@ class Places:
 def places_of(policy: Policy) -> Places:
     """Say what to look for under a policy: the forbidden folders win over builders' that are as long."""
     found = {folder: _Place(folder, whose) for folder, whose in _BUILDERS.items()}
-    found |= {each.encode(): _Place(each.encode(), "a tolerated folder") for each in policy.tolerated}
+    tolerated = [each for each in policy.tolerated if each.startswith(tuple(f"{one}/" for one in policy.forbidden))]
+    found |= {each.encode(): _Place(each.encode(), "a tolerated folder") for each in tolerated}
     found |= {each.encode(): _Place(each.encode(), "the build host", ours=True) for each in policy.forbidden}
     return Places(found)
 
