@@ -143,7 +143,7 @@ def _erasable(elf: ELFFile, offset: int) -> tuple[int, int]:
     text: bytes = strings.data()
     end = text.index(b"\0", offset)
     shared = offset > 0 and text[offset - 1] != 0
-    inside = [reference for reference in _references(elf) if offset < reference < end]
+    inside = [reference for reference in _references(elf) if offset <= reference < end]
     last = offset if shared else min([end, *inside])
     return strings["sh_offset"] + offset, strings["sh_offset"] + last
 

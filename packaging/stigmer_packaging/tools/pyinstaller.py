@@ -83,6 +83,8 @@ def freeze(
     settled = plain_environment(env) | {
         "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": str(plan.compression),
         "PYTHONHASHSEED": "0",
+        # None is read that another build has left, and the locked environment stays as it was made.
+        "PYTHONPYCACHEPREFIX": str(work / "no-bytecode"),
         "PYTHONNOUSERSITE": "1",
         "SOURCE_DATE_EPOCH": str(source_date_epoch),
         "PYINSTALLER_CONFIG_DIR": str(work / "pyinstaller"),

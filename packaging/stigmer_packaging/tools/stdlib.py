@@ -13,19 +13,19 @@ from stigmer_packaging.tools.virtualenv import VirtualEnvironment
 # shared library along. hashlib computes sha256 without OpenSSL; shutil unpacks nothing here.
 DISPENSABLE = ("_bz2", "_hashlib", "_lzma", "bz2", "lzma")
 
-# Kept although no import statement leads to them at start: Python reaches for them when it prints an exception, when a
-# host has a name (the idna codec), when argparse wraps its help or copies a default, when something is sorted or
-# counted in part, and from compiled modules: time.strptime, os.wait4, the copying of a regular expression.
+# Kept although no import statement leads to them at start: Python reaches for them when it prints an exception, when
+# argparse wraps its help or copies a default, when something is sorted or counted in part, and from compiled modules:
+# time.strptime, os.wait4, the copying of a regular expression. Codecs are named in strings; those without a table of
+# characters are small, and one of them (idna) is needed to find a host.
+_CODECS = "ascii idna latin_1 punycode raw_unicode_escape unicode_escape utf_16 utf_16_be utf_16_le utf_8_sig"
 LATE = (
     "_strptime",
     "copy",
-    "encodings.ascii",
-    "encodings.idna",
-    "encodings.latin_1",
     "heapq",
     "resource",
     "textwrap",
     "traceback",
+    *(f"encodings.{codec}" for codec in _CODECS.split()),
 )
 
 # In a Python of the target: import everything with the dispensable modules made absent, look at what came, and list

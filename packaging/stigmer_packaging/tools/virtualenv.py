@@ -3,6 +3,7 @@
 import fcntl
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,16 +48,19 @@ def provide_virtualenv(
 ) -> VirtualEnvironment:
     """Give the environment that holds what `lock` (in pip's format, with hashes) says, made if it is not in the cache.
 
-    It appears under its name by one rename, so a run that was killed leaves nothing that is taken for whole. The lock
-    file beside it lets one process make it while others wait.
+    It appears under its name by one rename, so a run that was killed leaves nothing that is taken for whole, and what
+    such a run started may go on in a folder of its own. The lock file beside it lets one process make it while others
+    wait.
     """
     key = digest.sha256_of_value(RECIPE, lock, interpreter.identity, interpreter.executable, interpreter.prefix)[:20]
     place = cache / "environments" / key
     with _alone(place.with_suffix(".lock")):
         if not place.is_dir():
             report(f"installing the locked environment for Python {interpreter.version}")
-            part = place.with_suffix(".part")
-            shutil.rmtree(part, ignore_errors=True)
+            for left in place.parent.glob(f"{key}.*.part"):
+                shutil.rmtree(left, ignore_errors=True)
+            part = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=place.parent))
+            part.chmod(0o755)
             _make(VirtualEnvironment(interpreter, part), lock, env)
             part.rename(place)
     return VirtualEnvironment(interpreter, place)

@@ -1,0 +1,140 @@
+"""Services frozen for real: a small one that works, and ones that are broken in the ways that have broken users."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import GateError
+from stigmer_packaging.records import ServiceBinary
+from stigmer_packaging.stages.freeze import Freezer, freeze_service
+from stigmer_packaging.tools.freeze_table import LOCK
+from stigmer_packaging.tools.locks import parse_lock, render_lock, select_pins
+from stigmer_packaging.tools.pyinstaller import DISTRIBUTIONS, FreezePlan, freeze
+from stigmer_packaging.tools.virtualenv import provide_virtualenv
+from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def build(project: Path, folder: Path) -> tuple[Freezer, ServiceBinary]:
+    freezer = make_freezer(folder)
+    temporal = make_program(folder / "temporal", FAKE_TEMPORAL)
+    binary = freeze_service(
+        project, component="greeter", version="1.0.0", temporal=temporal, probe=PROBE, freezer=freezer
+    )
+    return freezer, binary
+
+
+def test_a_service_passes_every_gate_and_is_the_same_from_anywhere(tmp_path: Path) -> None:
+    """Its own test, the failure without Temporal, ready and stopped with it; and the same bytes from another folder."""
+    freezer, binary = build(SAMPLES / "freeze-service", tmp_path)
+    assert binary.entry == "greeter"
+    folder = freezer.workspace.path(binary.root)
+    assert {path.name for path in folder.iterdir()} == {"greeter", "greeter.lib"}
+    said = subprocess.run([folder / "greeter", "--selftest"], env={}, check=True, capture_output=True, text=True)
+    assert said.stdout == "hello, world MultipartParser\n"
+    (tmp_path / "elsewhere").mkdir()
+    _, again = build(copy_sample("freeze-service", tmp_path), tmp_path / "elsewhere")
+    assert set(again.files) ^ set(binary.files) == set()
+    assert again == binary
+
+
+def test_a_module_that_is_imported_by_name_and_not_declared_fails_the_build(tmp_path: Path) -> None:
+    """It works unfrozen; nothing else than running the frozen service would show it."""
+    project = copy_sample("freeze-service", tmp_path)
+    table = (project / "pyproject.toml").read_text().replace('hidden_imports = ["greeter.by_name"]', "")
+    (project / "pyproject.toml").write_text(table.replace('selftest = ["--selftest"]', ""))
+    with pytest.raises(GateError, match=r"started without Temporal.*missing in the bundle[^$]*greeter\.by_name"):
+        build(project, tmp_path)
+    assert not (tmp_path / "build" / "freeze").exists()
+
+
+def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp_path: Path) -> None:
+    """`multipart` and `python-multipart`: what once ended an attempt to freeze the agent runner."""
+    project, freezer = SAMPLES / "freeze-trap", make_freezer(tmp_path)
+    with pytest.raises(GateError, match=r"multipart: multipart 1\.3\.0 \(multipart\.py\) and python-multipart"):
+        build(project, tmp_path)
+    pins = [
+        *parse_lock((project / LOCK).read_text(encoding="utf-8")),
+        *select_pins(parse_lock(freezer.pins), DISTRIBUTIONS),
+    ]
+    python = provide_virtualenv(
+        render_lock(pins), interpreter=freezer.python, cache=freezer.workspace.cache, env=ENV, report=freezer.report
+    )
+    installed = subprocess.run(python.words(str(project / "main.py")), check=False, capture_output=True, text=True)
+    assert installed.stdout == "MultipartSegment\n"
+    work = tmp_path / "work"
+    work.mkdir()
+    plan = FreezePlan("trap", "trap.lib", str(project / "main.py"), (str(project),), optimize=0, compression=0)
+    folder = freeze(plan, python=python, env=ENV, source_date_epoch=1, work=work).folder
+    broken = subprocess.run([folder / "trap"], check=False, capture_output=True, text=True)
+    assert "cannot import name 'MultipartSegment' from 'multipart'" in broken.stderr
+
+
+def test_a_distribution_that_came_into_the_environment_is_refused(tmp_path: Path) -> None:
+    """Somebody ran pip in the cache: what is frozen is no longer what is locked."""
+    freezer = make_freezer(tmp_path, cache=tmp_path / "cache")
+    temporal = make_program(tmp_path / "temporal", FAKE_TEMPORAL)
+
+    def build_again() -> None:
+        freeze_service(
+            SAMPLES / "freeze-service",
+            component="greeter",
+            version="1.0.0",
+            temporal=temporal,
+            probe=PROBE,
+            freezer=dataclasses.replace(freezer, source_date_epoch=1),
+        )
+
+    build_again()
+    (site,) = (tmp_path / "cache" / "environments").glob("*/lib/python*/site-packages")
+    (site / "stray-1.0.dist-info").mkdir()
+    (site / "stray-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: stray\nVersion: 1.0\n")
+    freezer.workspace.forget(f"freeze/{freezer.target}/greeter")
+    with pytest.raises(GateError, match=r"stray 1\.0 is installed and not locked"):
+        build_again()
+
+
+def is_at_work_below(folder: Path) -> bool:
+    """Tell whether a process still has this folder in its command line."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in path.read_bytes():
+                return True
+    return False
+
+
+def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
+    """Killed at its worst moment, it leaves nothing that is taken for whole."""
+    source = (
+        f"import sys\nsys.path[:0] = {[str(ROOT / 'packaging'), str(ROOT / 'tests')]}\n"
+        "from pathlib import Path\n"
+        "from support.freeze_workshop import make_freezer, ENV, SAMPLES\n"
+        "from stigmer_packaging.tools.virtualenv import provide_virtualenv\n"
+        "folder = Path(sys.argv[1])\nfreezer = make_freezer(folder, cache=folder / 'cache')\n"
+        "lock = (SAMPLES / 'freeze-service' / 'requirements.lock').read_text()\n"
+        "made = provide_virtualenv(lock, interpreter=freezer.python, cache=freezer.workspace.cache, env=ENV, report=print)\n"
+        "print(made.folder)\n"
+    )
+    words: list[str | Path] = [make_program(tmp_path / "provide", source), tmp_path]
+    child = subprocess.Popen(words, start_new_session=True)
+    parts = tmp_path / "cache" / "environments"
+    while child.poll() is None and not list(parts.glob("*.part/lib/python*/site-packages/pip")):
+        time.sleep(0.01)
+    os.killpg(child.pid, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert list(parts.glob("*.part"))  # and pip may still be at work in there
+    made = Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    assert [path.name for path in made.glob("lib/python*/site-packages/*.dist-info")] == [
+        "python_multipart-0.0.34.dist-info"
+    ]
+    python = str(made / "bin" / "python")
+    assert subprocess.run([python, "-c", "import python_multipart"], check=False).returncode == 0
+    while is_at_work_below(tmp_path):
+        time.sleep(0.1)

@@ -1,0 +1,3 @@
+"""The service's own package."""
+
+GREETING = "hello"

@@ -1,0 +1,28 @@
+"""A service in small: imports by name, connects, says that it is ready, and ends well on SIGTERM."""
+
+import importlib
+import os
+import signal
+import socket
+import sys
+
+from greeter import GREETING
+from python_multipart.multipart import MultipartParser
+
+
+def main(arguments: list[str]) -> int:
+    """Connect, wait for SIGTERM, and give the exit code."""
+    word = importlib.import_module("greeter.by_name").WORD
+    if arguments == ["--selftest"]:
+        sys.stdout.write(f"{GREETING}, {word} {MultipartParser.__name__}\n")
+        return 0
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    host, _, port = os.environ["TEMPORAL_SERVICE_ADDRESS"].rpartition(":")
+    with socket.create_connection((host, int(port))):
+        sys.stderr.write("Worker ready, polling for tasks\n")
+        signal.sigwait({signal.SIGTERM})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,55 @@
+"""What the tests of freezing share: a freezer for this machine, sample projects, and stand-ins for programs."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from stigmer_packaging.stages.freeze import Freezer
+from stigmer_packaging.tools.environment import build_environment, cache_root
+from stigmer_packaging.tools.patchelf import find_patchelf
+from stigmer_packaging.tools.probes import ServiceProbe
+from stigmer_packaging.tools.python import read_interpreter
+from stigmer_packaging.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "tests" / "samples"
+ENV = build_environment(os.environ)
+PROBE = ServiceProbe({"MODE": "local", "STIGMER_LLM_PROVIDER": "ollama"}, ready="Worker ready", grace=10)
+
+FAKE_TEMPORAL = """
+import socket, sys, time
+port = int(sys.argv[sys.argv.index("--port") + 1])
+listener = socket.create_server(("127.0.0.1", port))
+print(f"Temporal Server:      localhost:{port}", flush=True)
+while True:
+    time.sleep(60)
+"""
+"""Answers as the Temporal CLI does when it is told to serve, and takes connections, but says nothing on them."""
+
+
+def make_freezer(folder: Path, *, python: str = sys.executable, cache: Path | None = None) -> Freezer:
+    """Give a freezer whose workspace is below `folder`; environments are shared with real builds unless `cache` is given."""
+    interpreter = read_interpreter(os.path.realpath(python), env=ENV)
+    return Freezer(
+        target=interpreter.target,
+        python=interpreter,
+        pins=(ROOT / "requirements.lock").read_text(encoding="utf-8"),
+        patchelf=find_patchelf(ENV),
+        source_date_epoch=1_700_000_000,
+        env=ENV,
+        workspace=Workspace(folder / "build", cache or cache_root(os.environ, Path.home())),
+        report=lambda _: None,
+    )
+
+
+def copy_sample(name: str, folder: Path) -> Path:
+    """Copy a sample project, to be changed by a test."""
+    return Path(shutil.copytree(SAMPLES / name, folder / name))
+
+
+def make_program(path: Path, source: str) -> Path:
+    """Write a Python script that is an executable of its own."""
+    path.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")
+    path.chmod(0o755)
+    return path

@@ -1,0 +1,114 @@
+"""A frozen folder is plain files with settled modes, and what it is made from is told whole."""
+
+import dataclasses
+import runpy
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import ForeignTargetError, GateError
+from stigmer_packaging.naming import Target
+from stigmer_packaging.stages.freeze import (
+    check_answers,
+    freeze_launcher,
+    launcher_facts,
+    render_version,
+    service_facts,
+)
+from stigmer_packaging.tools.bundle import settle
+from stigmer_packaging.tools.probes import ServiceProbe
+from support.freeze_workshop import ENV, PROBE, ROOT, copy_sample, make_freezer, make_program
+
+
+def test_a_link_becomes_the_file_it_stands_for(tmp_path: Path) -> None:
+    """The library lies once, where the loader looks."""
+    deep = tmp_path / "lib" / "x.libs" / "libfoo.so"
+    deep.parent.mkdir(parents=True)
+    deep.write_text("code")
+    (tmp_path / "lib" / "libfoo.so").symlink_to("x.libs/libfoo.so")
+    settle(tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_symlink()] == []
+    assert (tmp_path / "lib" / "libfoo.so").read_text() == "code"
+    assert not deep.exists()
+
+
+def test_modes_do_not_depend_on_who_built(tmp_path: Path) -> None:
+    """Neither on a umask nor on how a wheel was packed."""
+    for name, mode in (("program", 0o700), ("data", 0o660), ("odd", 0o4755)):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(mode)
+    settle(tmp_path)
+    modes = {path.name: path.stat().st_mode & 0o7777 for path in tmp_path.iterdir()}
+    assert modes == {"program": 0o755, "data": 0o644, "odd": 0o755}
+
+
+def test_the_version_module_says_what_the_manifest_says(tmp_path: Path) -> None:
+    """Whatever characters are in it."""
+    (tmp_path / "version.py").write_text(render_version("stig'mer", '2.0"0'), encoding="utf-8")
+    said = runpy.run_path(str(tmp_path / "version.py"))
+    assert (said["NAME"], said["VERSION"]) == ("stig'mer", '2.0"0')
+
+
+@pytest.mark.parametrize(
+    "source", ["print('stigmer 1.9.0')", "print('stigmer 2.0.0'); raise SystemExit(1)", "import nothing"]
+)
+def test_a_launcher_that_does_not_answer_is_refused(tmp_path: Path, source: str) -> None:
+    """Another version, another exit code, or no start at all."""
+    with pytest.raises(GateError, match=r"does not answer stigmer 2\.0\.0"):
+        check_answers(make_program(tmp_path / "stigmer", source), "stigmer", "2.0.0", env=ENV)
+
+
+def test_a_launcher_that_breaks_behind_its_version_is_refused(tmp_path: Path) -> None:
+    """The version is answered before anything is imported, so it proves little."""
+    source = "import sys\nif sys.argv[1] == '--help': import nothing\nprint('stigmer 2.0.0')"
+    with pytest.raises(GateError, match="asked --help"):
+        check_answers(make_program(tmp_path / "stigmer", source), "stigmer", "2.0.0", env=ENV)
+
+
+def test_another_platform_is_refused_at_once(tmp_path: Path) -> None:
+    """PyInstaller freezes for its own only."""
+    freezer = make_freezer(tmp_path)
+    other = Target("darwin" if freezer.target.system == "linux" else "linux", "arm64")
+    with pytest.raises(ForeignTargetError, match=str(other)):
+        freeze_launcher(
+            ROOT / "launcher", name="stigmer", version="2.0.0", freezer=dataclasses.replace(freezer, target=other)
+        )
+
+
+def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> None:
+    """Sources, version, Python, PyInstaller and time: a change of any is a change of the facts."""
+    freezer = make_freezer(tmp_path)
+    source = tmp_path / "launcher"
+    shutil.copytree(ROOT / "launcher", source, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def facts(version: str = "2.0.0", **changes: object) -> dict[str, object]:
+        changed = dataclasses.replace(freezer, **changes)  # type: ignore[arg-type]
+        return launcher_facts(source, name="stigmer", version=version, freezer=changed)
+
+    first = facts()
+    assert facts() == first
+    python = dataclasses.replace(freezer.python, identity="another build")
+    pins = freezer.pins.replace("pyinstaller==", "pyinstaller==9")
+    for other in (facts("2.0.1"), facts(source_date_epoch=1), facts(python=python), facts(pins=pins)):
+        assert other != first
+    assert facts(pins=freezer.pins.replace("rich==", "rich==9")) == first
+    (source / "stigmer_launcher" / "another.py").touch()
+    assert facts() != first
+
+
+def test_whatever_goes_into_a_service_is_among_its_facts(tmp_path: Path) -> None:
+    """Its sources, its lock, and how it is tried; not what lies about."""
+    freezer, project = make_freezer(tmp_path), copy_sample("freeze-service", tmp_path)
+
+    def facts(probe: ServiceProbe = PROBE) -> dict[str, object]:
+        return service_facts(project, version="1.0.0", probe=probe, freezer=freezer)
+
+    first = facts()
+    (project / "__pycache__").mkdir()
+    (project / "__pycache__" / "main.pyc").touch()
+    assert facts() == first
+    assert facts(ServiceProbe(PROBE.environment, "Ready", PROBE.grace)) != first
+    with (project / "requirements.lock").open("a") as lock:
+        lock.write("# another line\n")
+    assert facts() != first

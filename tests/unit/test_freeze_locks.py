@@ -1,0 +1,59 @@
+"""Locks are read exactly, and nothing that is not pinned with a hash is installed."""
+
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import GateError
+from stigmer_packaging.tools.locks import parse_lock, render_lock, select_pins
+from stigmer_packaging.tools.pyinstaller import DISTRIBUTIONS
+
+LOCK = """\
+# made by a tool
+altgraph==0.17.5 \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+Macho_Lib==1.16.4 ; sys_platform == 'darwin' \\
+    --hash=sha256:cc
+"""
+
+
+def test_a_lock_gives_names_versions_and_hashes() -> None:
+    """Names are canonical; a pin keeps every hash."""
+    altgraph, macholib = parse_lock(LOCK)
+    assert (altgraph.name, altgraph.version, altgraph.text.count("--hash")) == ("altgraph", "0.17.5", 2)
+    assert (macholib.name, macholib.version) == ("macho-lib", "1.16.4")
+
+
+def test_a_marker_says_where_a_pin_is_wanted() -> None:
+    """A universal lock names what other platforms need."""
+    altgraph, macholib = parse_lock(LOCK)
+    assert altgraph.applies({"sys_platform": "linux"})
+    assert macholib.applies({"sys_platform": "darwin"})
+    assert not macholib.applies({"sys_platform": "linux"})
+
+
+def test_a_lock_written_again_says_the_same() -> None:
+    """What pip is given is what was read."""
+    pins = parse_lock(LOCK)
+    assert parse_lock(render_lock(pins)) == pins
+
+
+@pytest.mark.parametrize("line", ["six", "six==1.0", "six>=1.0 --hash=sha256:aa", "six==1.* --hash=sha256:aa", "-e ."])
+def test_whatever_is_not_pinned_is_named(line: str) -> None:
+    """A version without a hash, a range, a folder: the next build could get something else."""
+    with pytest.raises(GateError, match="not exactly") as refused:
+        parse_lock(LOCK + line + "\n")
+    assert line in str(refused.value)
+
+
+def test_a_service_may_pin_for_itself_what_freezing_needs_too() -> None:
+    """Its own pin wins; a name may not come twice."""
+    pins = parse_lock(LOCK)
+    assert [pin.name for pin in select_pins(pins, {"altgraph", "macho-lib"}, without={"altgraph"})] == ["macho-lib"]
+
+
+def test_this_repository_pins_all_that_freezing_installs() -> None:
+    """PyInstaller has no lock of its own."""
+    pins = parse_lock((Path(__file__).parents[2] / "requirements.lock").read_text(encoding="utf-8"))
+    assert {pin.name for pin in select_pins(pins, DISTRIBUTIONS)} == set(DISTRIBUTIONS)

@@ -1,0 +1,105 @@
+"""The Python that freezes is one that can, and it sees nothing of the caller's environment."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import CommandError, MissingToolError
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools.python import (
+    Interpreter,
+    parse_interpreter,
+    plain_environment,
+    read_interpreter,
+    require_library,
+)
+from stigmer_packaging.tools.stdlib import imported_names
+from support.freeze_workshop import ENV, make_program
+
+
+def said(version: str = "3.13.5", library: str = "/usr/lib/libpython3.13.so.1.0", content: str = "aa") -> str:
+    return json.dumps([version, f"{version} (main) [GCC 12]", "linux", "aarch64", library, content])
+
+
+def test_a_real_python_says_what_it_is() -> None:
+    """The one these tests run on."""
+    found = read_interpreter(sys.executable, env=ENV)
+    assert found.version == ".".join(map(str, sys.version_info[:3]))
+    assert not found.library or Path(found.library).is_file()
+
+
+def test_machines_are_named_as_targets() -> None:
+    """Linux says aarch64 where we say arm64."""
+    assert parse_interpreter(said(), executable="python3").target == Target("linux", "arm64")
+
+
+def test_another_build_of_the_same_version_is_another_python() -> None:
+    """A record made with one is not current for the other."""
+    one, other = (parse_interpreter(said(content=content), executable="python3") for content in ("aa", "bb"))
+    assert one.version == other.version
+    assert one.identity != other.identity
+
+
+def test_a_python_may_live_in_a_root_that_words_lead_into(tmp_path: Path) -> None:
+    """Every program of it is started by the words, then its own path."""
+    door = make_program(
+        tmp_path / "door", "import os, sys\nos.environ['DOOR'] = 'seen'\nos.execv(sys.argv[1], sys.argv[1:])"
+    )
+    found = read_interpreter(sys.executable, env=ENV, prefix=(str(door),))
+    assert found.prefix == (str(door),)
+    assert found.version == read_interpreter(sys.executable, env=ENV).version
+
+
+def test_a_python_that_is_too_old_is_refused() -> None:
+    """With the version it must be."""
+    with pytest.raises(MissingToolError, match=r"3\.10\.13") as refused:
+        parse_interpreter(said("3.10.13"), executable="python3")
+    assert "3.11" in refused.value.remedy
+
+
+def test_a_python_that_is_not_there_is_named() -> None:
+    """The path is in the message."""
+    with pytest.raises(MissingToolError, match="/no/such/python"):
+        read_interpreter("/no/such/python", env=ENV)
+
+
+def test_a_program_that_is_no_python_is_refused(tmp_path: Path) -> None:
+    """Whatever it prints."""
+    program = make_program(tmp_path / "python3", "print('hello')")
+    with pytest.raises(CommandError, match="did not say what it is"):
+        read_interpreter(str(program), env=ENV)
+
+
+def test_a_python_without_its_library_names_the_package() -> None:
+    """Debian keeps the library in a package of its own."""
+    bare = parse_interpreter(said(library="", content=""), executable="/usr/bin/python3")
+    with pytest.raises(MissingToolError, match=r"no shared libpython3\.13") as refused:
+        require_library(bare)
+    assert "install libpython3.13" in refused.value.remedy
+
+
+def test_a_python_with_its_library_is_taken() -> None:
+    """Nothing is raised."""
+    require_library(Interpreter((), "python3", "3.13.5", Target("linux", "amd64"), "/usr/lib/libpython.so", "x"))
+
+
+def test_what_could_change_a_result_stays_out_of_the_environment() -> None:
+    """Programs are still found; PYTHONPATH and LD_LIBRARY_PATH are gone; the locale is fixed."""
+    given = {
+        "PATH": "/bin",
+        "PYTHONPATH": "/mine",
+        "LD_LIBRARY_PATH": "/mine",
+        "LC_ALL": "de_DE",
+        "PYTHONOPTIMIZE": "2",
+    }
+    assert plain_environment(given) == {"PATH": "/bin", "LC_ALL": "C.UTF-8"}
+    assert "PYTHONPATH" not in plain_environment({**os.environ, "PYTHONPATH": "/mine"})
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    """Also inside functions; relative ones are the program's own."""
+    source = "import os.path\nfrom json import decoder\ndef f():\n    import hashlib as h\n    from . import own\n"
+    assert imported_names(source) == {"os.path", "json", "json.decoder", "hashlib"}

@@ -1,0 +1,124 @@
+"""A bundle that would break, or that carries its build host along, is never published."""
+
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import GateError
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools.elf import Elf
+from stigmer_packaging.tools.gates import (
+    check_architecture,
+    check_modules,
+    check_needed,
+    check_paths,
+    check_search,
+)
+from stigmer_packaging.tools.pyinstaller import MissingModule, parse_warnings
+
+ROOT = Path("/bundle")
+LINUX = Target("linux", "amd64")
+
+WARNINGS = """
+This file lists modules PyInstaller was not able to find. This does not
+* optional: imported within a try-except-statement
+
+missing module named 'org.python' - imported by copy (optional)
+excluded module named _hashlib - imported by hashlib (optional), random (delayed)
+missing module named _winapi - imported by encodings (delayed, conditional, optional), subprocess (conditional)
+excluded module named random - imported by tempfile (top-level), app.start, /stage/app/__main__.py (top-level)
+excluded module named encodings.big5 - imported by encodings
+"""
+
+
+def elf(name: str, **facts: object) -> Elf:
+    known: dict[str, object] = {"architecture": "amd64", "needed": (), "search": (), "glibc": (2, 17)}
+    return Elf(path=ROOT / name, **(known | facts))  # type: ignore[arg-type]
+
+
+def missing(name: str, importer: str, *ways: str) -> MissingModule:
+    return MissingModule(name, excluded=True, importers=((importer, frozenset(ways)),))
+
+
+def test_what_pyinstaller_left_out_is_read() -> None:
+    """Who imports what, and in which ways; the ways of one importer are not those of the next."""
+    found = {module.name: module for module in parse_warnings(WARNINGS)}
+    assert list(found) == ["org.python", "_hashlib", "_winapi", "random", "encodings.big5"]
+    assert not found["org.python"].excluded
+    assert found["_hashlib"].importers == (("hashlib", frozenset({"optional"})), ("random", frozenset({"delayed"})))
+    assert found["_winapi"].importers[0] == ("encodings", frozenset({"delayed", "conditional", "optional"}))
+    assert found["random"].importers == (
+        ("tempfile", frozenset()),
+        ("app.start", frozenset()),
+        ("/stage/app/__main__.py", frozenset()),
+    )
+
+
+def test_a_module_the_standard_library_cannot_do_without_is_named() -> None:
+    """Excluding too much is an error of the build, not of the user's machine."""
+    with pytest.raises(GateError, match="random, imported by tempfile"):
+        check_modules(parse_warnings(WARNINGS), "app")
+
+
+@pytest.mark.parametrize("way", ["optional", "conditional", "delayed"])
+def test_the_standard_library_may_lack_what_it_imports_with_a_way_out(way: str) -> None:
+    """It does so all the time."""
+    check_modules([missing("lzma", "shutil", way)], "app")
+
+
+def test_our_own_late_import_of_something_left_out_is_named() -> None:
+    """The launcher imports late to be fast, not because it could do without."""
+    with pytest.raises(GateError, match=r"json, imported by app\.status"):
+        check_modules([missing("json", "app.status", "delayed")], "app")
+
+
+@pytest.mark.parametrize("way", ["optional", "conditional"])
+def test_our_own_import_behind_a_condition_may_lack(way: str) -> None:
+    """What runs on another system only is left out on purpose."""
+    check_modules([missing("app.darwin", "app.clone", "delayed", way)], "app")
+
+
+def test_a_package_of_a_similar_name_is_not_ours() -> None:
+    """`application` is not in `app`."""
+    check_modules([missing("json", "application.status", "delayed")], "app")
+
+
+def test_submodules_and_the_main_script_are_not_importers() -> None:
+    """PyInstaller draws such edges without an import."""
+    check_modules([missing("encodings.big5", "encodings"), missing("sre_parse", "/stage/app/__main__.py")], "app")
+
+
+def test_a_search_path_of_the_build_host_is_named() -> None:
+    """It would find something else, or nothing, on a user's machine."""
+    with pytest.raises(GateError, match=r"lib/b\.so: /opt/python/lib"):
+        check_search(
+            [elf("lib/a.so", search=("$ORIGIN",)), elf("lib/b.so", search=("$ORIGIN", "/opt/python/lib"))], ROOT
+        )
+    check_search([elf("lib/a.so", search=("$ORIGIN/../x.libs",))], ROOT)
+
+
+def test_a_file_of_another_architecture_is_named() -> None:
+    """One foreign wheel in the environment is enough."""
+    with pytest.raises(GateError, match=r"not for amd64.*\n.*lib/b\.so: arm64"):
+        check_architecture([elf("lib/a.so"), elf("lib/b.so", architecture="arm64")], ROOT, LINUX)
+    check_architecture([elf("lib/a.so")], ROOT, LINUX)
+
+
+def test_a_library_that_neither_the_bundle_nor_glibc_has_is_named() -> None:
+    """A bundle breaks so on a system smaller than ours."""
+    with pytest.raises(GateError, match=r"libz\.so\.1, needed by program"):
+        check_needed([elf("program", needed=("libz.so.1", "libc.so.6"))], ROOT)
+    check_needed([elf("program", needed=("libz.so.1", "libc.so.6")), elf("lib/libz.so.1")], ROOT)
+
+
+def test_a_path_of_the_build_host_in_any_byte_is_named(tmp_path: Path) -> None:
+    """Also where one piece of reading ends and the next begins."""
+    needle = tmp_path / "workspace"
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "split").write_bytes(bytes((1 << 22) - 5) + str(needle).encode() + b"/source/main.py")
+    (bundle / "clean").write_bytes(b"source/main.py")
+    with pytest.raises(GateError, match=f"split: {needle}") as refused:
+        check_paths(bundle, [needle])
+    assert "clean" not in str(refused.value)
+    check_paths(bundle, [tmp_path / "elsewhere"])
