@@ -108,9 +108,12 @@ def test_it_starts_where_there_is_nothing_but_glibc(folder: Path) -> None:
     assert (done.stdout, done.stderr) == ("stigmer 7.8.9\n", "")
 
 
-def test_it_is_the_same_from_anywhere(frozen: tuple[Freezer, LauncherBundle], tmp_path: Path) -> None:
-    """Another folder, another time: the same bytes."""
-    _, again = build(tmp_path, copy_launcher(tmp_path))
+def test_it_is_the_same_from_anywhere(
+    frozen: tuple[Freezer, LauncherBundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another folder, even one named relative to where we are, and another time: the same bytes."""
+    monkeypatch.chdir(tmp_path)
+    _, again = build(Path("here"), copy_launcher(tmp_path))
     assert set(again.files) ^ set(frozen[1].files) == set()
     assert again == frozen[1]
 

@@ -30,7 +30,7 @@ while True:
 
 def make_freezer(folder: Path, *, python: str = sys.executable, cache: Path | None = None) -> Freezer:
     """Give a freezer whose workspace is below `folder`; environments are shared with real builds unless `cache` is given."""
-    interpreter = read_interpreter(os.path.realpath(python), env=ENV)
+    interpreter = read_interpreter(python, env=ENV)
     return Freezer(
         target=interpreter.target,
         python=interpreter,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import ForeignTargetError, GateError
+from stigmer_packaging.errors import ForeignTargetError, GateError, MissingToolError
 from stigmer_packaging.naming import Target
 from stigmer_packaging.stages.freeze import (
     check_answers,
@@ -17,6 +17,7 @@ from stigmer_packaging.stages.freeze import (
     service_facts,
 )
 from stigmer_packaging.tools.bundle import settle
+from stigmer_packaging.tools.patchelf import set_search
 from stigmer_packaging.tools.probes import ServiceProbe
 from support.freeze_workshop import ENV, PROBE, ROOT, copy_sample, make_freezer, make_program
 
@@ -41,6 +42,12 @@ def test_modes_do_not_depend_on_who_built(tmp_path: Path) -> None:
     settle(tmp_path)
     modes = {path.name: path.stat().st_mode & 0o7777 for path in tmp_path.iterdir()}
     assert modes == {"program": 0o755, "data": 0o644, "odd": 0o755}
+
+
+def test_a_missing_patchelf_is_named_when_it_is_needed(tmp_path: Path) -> None:
+    """Where nothing needs it, nothing asks for it."""
+    with pytest.raises(MissingToolError, match="patchelf"):
+        set_search(tmp_path / "program", "$ORIGIN/lib", patchelf=tmp_path / "patchelf", env=ENV)
 
 
 def test_the_version_module_says_what_the_manifest_says(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from support.freeze_workshop import ENV, make_program
 
 
 def said(version: str = "3.13.5", library: str = "/usr/lib/libpython3.13.so.1.0", content: str = "aa") -> str:
-    return json.dumps([version, f"{version} (main) [GCC 12]", "linux", "aarch64", library, content])
+    return json.dumps(["/usr/bin/python3", version, f"{version} (main) [GCC 12]", "linux", "aarch64", library, content])
 
 
 def test_a_real_python_says_what_it_is() -> None:
@@ -29,6 +29,7 @@ def test_a_real_python_says_what_it_is() -> None:
     found = read_interpreter(sys.executable, env=ENV)
     assert found.version == ".".join(map(str, sys.version_info[:3]))
     assert not found.library or Path(found.library).is_file()
+    assert not Path(found.executable).is_relative_to(sys.prefix) or sys.prefix == sys.base_prefix
 
 
 def test_machines_are_named_as_targets() -> None:

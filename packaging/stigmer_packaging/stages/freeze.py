@@ -96,7 +96,7 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
     python = _provide((), freezer)
     freezer.report(f"freezing the launcher for {freezer.target}")
     with freezer.workspace.staging() as staged:
-        own = staged / "source"
+        own = staged.absolute() / "source"
         shutil.copytree(source / PACKAGE, own / PACKAGE, ignore=shutil.ignore_patterns(*_IGNORED))
         (own / PACKAGE / "version.py").write_text(render_version(name, version), encoding="utf-8")
         frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)
@@ -128,7 +128,7 @@ def freeze_service(
     python = _provide(lock, freezer)
     freezer.report(f"freezing {component} for {freezer.target}")
     with freezer.workspace.staging() as staged:
-        own = staged / "source"
+        own = staged.absolute() / "source"
         shutil.copytree(project, own, ignore=shutil.ignore_patterns(*_IGNORED))
         plan = _service_plan(component, own, table)
         frozen = _freeze(plan, python, staged, freezer)
@@ -168,7 +168,7 @@ def _provide(lock: Sequence[Pin], freezer: Freezer) -> VirtualEnvironment:
     pins = (*lock, *added)
     text = locks.render_lock(pins)
     python = provide_virtualenv(
-        text, interpreter=interpreter, cache=freezer.workspace.cache, env=freezer.env, report=freezer.report
+        text, interpreter=interpreter, cache=freezer.workspace.cache.absolute(), env=freezer.env, report=freezer.report
     )
     installed = read_distributions(python.site)
     markers = read_markers(python, env=freezer.env)
@@ -214,7 +214,7 @@ def _service_plan(component: str, own: Path, table: FreezeTable) -> FreezePlan:
 
 
 def _freeze(plan: FreezePlan, python: VirtualEnvironment, staged: Path, freezer: Freezer) -> Frozen:
-    work = staged / "freeze"
+    work = staged.absolute() / "freeze"
     work.mkdir()
     return pyinstaller.freeze(
         plan, python=python, env=freezer.env, source_date_epoch=freezer.source_date_epoch, work=work
@@ -229,13 +229,13 @@ def _make_portable(folder: Path, program: str, contents: str, freezer: Freezer) 
         gates.check_needed(elves, folder)
         gates.check_architecture(elves, folder, freezer.target)
         freezer.report(f"{program} needs glibc {bundle.render_glibc(elves)}")
-    gates.check_paths(folder, (freezer.workspace.root, freezer.workspace.cache))
+    gates.check_paths(folder, (freezer.workspace.root.absolute(), freezer.workspace.cache.absolute()))
 
 
 def _try(
     program: Path, table: FreezeTable, probe: ServiceProbe, temporal: Path, staged: Path, freezer: Freezer
 ) -> None:
-    home = staged / "home"
+    home = staged.absolute() / "home"
     home.mkdir()
     if table.selftest:
         probes.probe_selftest(program, table.selftest, folder=home, env=freezer.env)

