@@ -1,6 +1,5 @@
 """Versions: the launcher's own, the components', and whether what runs is what is installed."""
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -22,6 +21,8 @@ def version(invocation: Invocation, context: Context) -> int:
     components = {part.name: part.version for part in payload.components} if payload else {}
     installed = installed_version(context.environ)
     if invocation.has("json"):
+        import json
+
         context.out.line(json.dumps({"version": installed, "running": running, "components": components}))
         return 0
     context.out.line(f"{NAME} {installed}")

@@ -5,12 +5,13 @@ the dead supervisor left behind.
 """
 
 import contextlib
-import json
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stigmer_launcher import locks
-from stigmer_launcher.leftovers import Member
+
+if TYPE_CHECKING:
+    from stigmer_launcher.leftovers import Member
 
 _LOCK, _WARDEN, _STATE = "supervisor.lock", "warden.lock", "state.json"
 _FORMAT = 1
@@ -52,6 +53,8 @@ def warden(instance: Instance) -> int:
 def read_state(instance: Instance) -> State:
     """Read what a supervisor wrote last, empty when there is nothing whole."""
     with contextlib.suppress(OSError, ValueError), open(instance.state, encoding="utf-8") as stream:
+        import json  # where nothing runs, there is nothing to read: `status` answers without it
+
         state = json.load(stream)
         if isinstance(state, dict) and state.get("format") == _FORMAT:
             return state
@@ -67,6 +70,8 @@ def living_state(instance: Instance) -> State:
 
 def write_state(instance: Instance, state: State) -> None:
     """Write the state so that a reader finds the old or the new one, whole."""
+    import json
+
     text = json.dumps({"format": _FORMAT, **state}, indent=1, sort_keys=True)
     beside = f"{instance.state}.new"
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -75,8 +80,10 @@ def write_state(instance: Instance, state: State) -> None:
     os.replace(beside, instance.state)
 
 
-def members(state: State) -> list[Member]:
+def members(state: State) -> "list[Member]":
     """List the processes of services that a state names."""
+    from stigmer_launcher.leftovers import Member
+
     services = state.get("services", ())
     return [
         Member(each["pid"], each["identity"], each["stop_order"], each["grace"]) for each in services if each["pid"]

@@ -1,6 +1,5 @@
 """`stigmer server status`: what runs and since when, for people and for programs."""
 
-import json
 import time
 from typing import Any
 
@@ -24,6 +23,8 @@ def status(invocation: Invocation, context: Context) -> int:
     state = living_state(place)
     stage = state.get("state", lifecycle.STARTING if pid else lifecycle.STOPPED)
     if invocation.has("json"):
+        import json
+
         report = describe(state or read_state(place), stage, pid, time.monotonic())
         context.out.line(json.dumps({**report, "installed_version": installed_version(context.environ)}, indent=2))
     else:
