@@ -74,7 +74,7 @@ class Place:
 def place(tmp_path: Path) -> Iterator[Place]:
     """Give a place in which nothing has been made yet."""
     upstream = tar_of([file_entry("some-1/word", b"wrong\n")], compression="gz")
-    patched = tar_of([file_entry("debian/patches/right.patch", PATCH)])
+    patched = tar_of([file_entry("debian/patches/right.patch", PATCH), file_entry("debian/copyright", b"free\n")])
     pins = place_files(tmp_path / "pool-of", {PACKAGE: tools(), UPSTREAM: upstream, PATCHED: patched})
     packages = (Package(PACKAGE, pins.pop(PACKAGE), ("freeze", "build")),)
     source = Source("some", "some", "1-1", ("right.patch",), pins)
@@ -103,6 +103,7 @@ def built(root: FreezeRoot) -> str:
 def test_a_root_holds_what_the_recipe_says_and_nothing_of_how_it_was_made(place: Place) -> None:
     root = place.prepare()
     assert built(root) == "right\n"
+    assert (root.root / "made/share/doc/some/copyright").read_text(encoding="utf-8") == "free\n"
     assert sorted(path.name for path in (root.root / "etc").iterdir()) == ["ld.so.cache", "ld.so.conf", "passwd"]
     assert (root.root / "usr/bin/bash").readlink() == Path("sh")
     assert not (root.root / "usr/bin/other").is_symlink()
@@ -128,8 +129,11 @@ def test_what_a_killed_run_left_is_made_anew(place: Place) -> None:
     (half / "root/made/bin").mkdir(parents=True)
     (half / "root/made/bin/word").write_text("half", encoding="utf-8")
     (half / "root/usr").symlink_to("/usr")
+    of_another = half.with_name("another.part")
+    of_another.mkdir()
     assert built(place.prepare()) == "right\n"
     assert not half.exists()
+    assert not of_another.exists()
 
 
 def test_a_run_that_fails_leaves_nothing_that_is_taken_for_whole(place: Place) -> None:

@@ -29,13 +29,14 @@ pytestmark = [
 ]
 
 ASK = """
-import bz2, ctypes, hashlib, json, lzma, multiprocessing, socket, sqlite3, ssl, sys, uuid, zlib, _hashlib, _uuid
+import bz2, ctypes, hashlib, json, lzma, multiprocessing, socket, pyexpat, sqlite3, ssl, sys, uuid, zlib, _hashlib, _uuid
 database = sqlite3.connect(":memory:")
 database.execute("create virtual table t using fts5(a)")
 word = b"stigmer" * 1000
 print(json.dumps({
     "python": sys.version.split()[0],
     "openssl": ssl.OPENSSL_VERSION.split()[1],
+    "expat": pyexpat.EXPAT_VERSION.partition("_")[2],
     "sqlite": sqlite3.sqlite_version,
     "whole": all(codec.decompress(codec.compress(word)) == word for codec in (bz2, lzma, zlib)),
     "tls": [ssl.HAS_TLSv1_2, ssl.HAS_TLSv1_3, ssl.HAS_SSLv3],

@@ -36,15 +36,16 @@ def prepare_freeze_root(
     """
     if recipe.target != host:
         raise ForeignTargetError(f"the freeze root for {recipe.target} cannot be made or used on {host}")
-    place = cache / "freeze-root" / recipe.digest[:20]
-    with _alone(place.with_suffix(".lock")):
+    kept = cache / "freeze-root"
+    place = kept / recipe.digest[:20]
+    with _alone(kept / "lock"):
         if not is_whole(place):
             report(f"making the freeze root for {recipe.target}: some minutes, once")
+            for litter in kept.glob("*.part"):
+                shutil.rmtree(litter)
             part = place.with_suffix(".part")
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
-            downloads = cache / "freeze-root" / "downloads"
-            root = make_root(Making(recipe, part, downloads, archives(), environment, jobs, report))
+            part.mkdir()
+            root = make_root(Making(recipe, part, kept / "downloads", archives(), environment, jobs, report))
             (part / _SEAL).write_text(digest.sha256_of_tree(root, ignored=()), encoding="ascii")
             shutil.rmtree(place, ignore_errors=True)
             part.rename(place)

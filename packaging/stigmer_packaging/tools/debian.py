@@ -6,7 +6,7 @@ Sources: deb(5) for the package file, ar(5) for the archive it is.
 import io
 import re
 import tarfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -15,7 +15,9 @@ from stigmer_packaging.errors import ArchiveError, MissingToolError, RecordError
 from stigmer_packaging.tools import apt
 
 SECURITY = "pool/updates/"
-DOCUMENTATION = ("usr/share/doc/", "usr/share/info/", "usr/share/lintian/", "usr/share/locale/", "usr/share/man/")
+# Of what is documentation, a package's licence is kept, and the link to another package's. Source: Debian Policy 12.5.
+_LICENCE = re.compile(r"usr/share/doc/[^/]+(/copyright)?")
+_DOCUMENTATION = ("usr/share/doc/", "usr/share/info/", "usr/share/lintian/", "usr/share/locale/", "usr/share/man/")
 _HEADER = 60  # bytes before each member of an ar archive
 
 
@@ -77,10 +79,10 @@ def archives_below(url: str) -> Archives:
     return Archives(f"{url.rstrip('/')}/debian", f"{url.rstrip('/')}/debian-security")
 
 
-def unpack_package(package: Path, root: Path, *, without: Collection[str] = DOCUMENTATION) -> None:
+def unpack_package(package: Path, root: Path) -> None:
     """Unpack a package's files below `root`, owned by whoever we are, without setuid bits and devices.
 
-    Paths that begin with one of `without` are left out. No script of the package is run. ArchiveError for a damaged
+    Of the documentation only the licence is taken. No script of the package is run. ArchiveError for a damaged
     package, and for one that would write outside `root`.
     """
     try:
@@ -88,7 +90,7 @@ def unpack_package(package: Path, root: Path, *, without: Collection[str] = DOCU
             data = io.BytesIO(_member(stream, "data.tar"))
         with tarfile.open(fileobj=data) as tar:
             tar.extraction_filter = _as_it_is  # what is asked here is more than the newer Pythons' own filters ask
-            tar.extractall(root, members=_admitted(tar, root.resolve(), tuple(without)))  # noqa: S202 - see above
+            tar.extractall(root, members=_admitted(tar, root.resolve()))  # noqa: S202 - see above
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise ArchiveError(f"{package.name} cannot be unpacked: {error}") from error
 
@@ -97,10 +99,10 @@ def _as_it_is(info: tarfile.TarInfo, _place: str) -> tarfile.TarInfo:
     return info
 
 
-def _admitted(tar: tarfile.TarFile, root: Path, without: tuple[str, ...]) -> Iterator[tarfile.TarInfo]:
+def _admitted(tar: tarfile.TarFile, root: Path) -> Iterator[tarfile.TarInfo]:
     """Give each member that is to be written, at the moment when it can be seen where it would be written."""
     for info in tar:
-        if info.name == "." or info.isdev() or info.name.removeprefix("./").startswith(without):
+        if info.name == "." or info.isdev() or _is_documentation(info.name.removeprefix("./")):
             continue
         for name in (info.name, info.linkname) if info.islnk() else (info.name,):
             place = root / name
@@ -110,6 +112,10 @@ def _admitted(tar: tarfile.TarFile, root: Path, without: tuple[str, ...]) -> Ite
         info.uid = info.gid = 0
         info.uname = info.gname = ""
         yield info
+
+
+def _is_documentation(path: str) -> bool:
+    return path.startswith(_DOCUMENTATION) and not _LICENCE.fullmatch(path)
 
 
 def _member(stream: IO[bytes], name: str) -> bytes:

@@ -49,6 +49,10 @@ class Making:
         """The root with the compilers, thrown away at the end."""
         return self.folder / "builder"
 
+    def built_in(self, root: Path) -> Path:
+        """Give the folder of a root into which everything is built."""
+        return root / self.recipe.settings.prefix.lstrip("/")
+
 
 def make_root(making: Making) -> Path:
     """Download, unpack, build and check; give the root's folder, the only one that is left."""
@@ -97,7 +101,7 @@ def unpack_root(making: Making, name: str, root: Path, files: Mapping[str, Path]
 
 
 def build_source(making: Making, source: Source, files: Mapping[str, Path]) -> None:
-    """Unpack a source, apply its patches and run its script, all inside the build root."""
+    """Unpack a source, apply its patches and run its script, all inside the build root; keep its licence."""
     making.report(f"building {source.package} {source.version}")
     work = making.folder / "work"
     work.mkdir()
@@ -105,14 +109,17 @@ def build_source(making: Making, source: Source, files: Mapping[str, Path]) -> N
     (work / "build.sh").write_text(making.recipe.scripts[source.name], encoding="utf-8")
     _run(making, making.builder, ["sh", "-euc", _UNPACK, "unpack", upstream, patched, *source.patches], work, WORK)
     _run(making, making.builder, ["sh", "-eu", f"{WORK}/build.sh"], work, f"{WORK}/source")
+    licence = making.built_in(making.builder) / "share" / "doc" / source.package / "copyright"
+    licence.parent.mkdir(parents=True)
+    shutil.copyfile(work / "source/debian/copyright", licence)
     shutil.rmtree(work)
 
 
 def finish_root(making: Making) -> None:
     """Take what was built over, check it, and leave out of /etc and /var what is Debian's alone."""
-    built = making.recipe.settings.prefix.lstrip("/")
-    shutil.copytree(making.builder / built, making.root / built, symlinks=True)
-    check_glibc(making.root / built, making.recipe.settings.glibc)
+    built = making.built_in(making.root)
+    shutil.copytree(making.built_in(making.builder), built, symlinks=True)
+    check_glibc(built, making.recipe.settings.glibc)
     _run(making, making.root, ["ldconfig"])
     shutil.rmtree(making.root / "var")
     kept = {"etc/ld.so.cache", *making.recipe.settings.files}
