@@ -28,7 +28,7 @@ from support.launcher_services import (
     stigmer,
 )
 
-ROUNDS = int(os.environ.get("STIGMER_TEST_ROUNDS", "25"))
+ROUNDS = int(os.environ.get("STIGMER_TEST_ROUNDS", "50"))
 
 
 def kept(launcher: Stigmer) -> list[str]:
@@ -478,6 +478,7 @@ def test_a_strict_umask_keeps_everything_working(tmp_path: Path) -> None:
 # --- again and again -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(120 + 5 * ROUNDS)
 def test_rounds_of_start_and_stop_leave_nothing(tmp_path: Path) -> None:
     """No process, no port, no file beyond those of the first round, and no descriptor that piles up."""
     with stigmer(tmp_path) as launcher:
