@@ -16,7 +16,7 @@ from stigmer_packaging.stages.freeze import (
     render_version,
     service_facts,
 )
-from stigmer_packaging.tools.bundle import settle
+from stigmer_packaging.tools.bundle import forget_installation, settle
 from stigmer_packaging.tools.patchelf import set_search
 from stigmer_packaging.tools.probes import ServiceProbe
 from support.freeze_workshop import ENV, PROBE, ROOT, copy_sample, make_freezer, make_program
@@ -32,6 +32,15 @@ def test_a_link_becomes_the_file_it_stands_for(tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_symlink()] == []
     assert (tmp_path / "lib" / "libfoo.so").read_text() == "code"
     assert not deep.exists()
+
+
+def test_a_distribution_does_not_tell_where_it_was_installed(tmp_path: Path) -> None:
+    """The checksum of an environment's script made two builds of the same sources differ."""
+    record = tmp_path / "lib" / "tiny-1.0.dist-info" / "RECORD"
+    record.parent.mkdir(parents=True)
+    record.write_text("../../../bin/tiny,sha256=abc,279\ntiny/__init__.py,sha256=def,3\n")
+    forget_installation(tmp_path)
+    assert record.read_text() == "tiny/__init__.py,sha256=def,3\n"
 
 
 def test_modes_do_not_depend_on_who_built(tmp_path: Path) -> None:

@@ -122,3 +122,9 @@ def test_a_path_of_the_build_host_in_any_byte_is_named(tmp_path: Path) -> None:
         check_paths(bundle, [needle])
     assert "clean" not in str(refused.value)
     check_paths(bundle, [tmp_path / "elsewhere"])
+
+
+def test_a_longer_name_that_only_begins_like_a_folder_is_no_finding(tmp_path: Path) -> None:
+    """A checkout in `/src` builds in `/src/build`, and wheels hold their own builders' `/src/builder/main.rs`."""
+    (tmp_path / "wheel.so").write_bytes(b"/src/builder/main.rs")
+    check_paths(tmp_path, [Path("/src/build")])

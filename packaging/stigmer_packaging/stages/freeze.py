@@ -223,6 +223,7 @@ def _freeze(plan: FreezePlan, python: VirtualEnvironment, staged: Path, freezer:
 
 def _make_portable(folder: Path, program: str, contents: str, freezer: Freezer) -> None:
     bundle.settle(folder)
+    bundle.forget_installation(folder)
     if freezer.target.system == "linux":
         elves = bundle.relocate(folder, program, contents, patchelf=freezer.patchelf, env=freezer.env)
         gates.check_search(elves, folder)

@@ -22,6 +22,16 @@ def settle(folder: Path) -> None:
         path.chmod(0o755 if runs else 0o644)
 
 
+def forget_installation(folder: Path) -> None:
+    """Take out of the distributions' RECORD files what they say of files outside the bundle.
+
+    Those are the environment's scripts: their first line, and so their checksum, depends on where the environment is.
+    """
+    for record in folder.rglob("*.dist-info/RECORD"):
+        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        record.write_text("".join(line for line in lines if not line.startswith("../")), encoding="utf-8")
+
+
 def relocate(folder: Path, program: str, contents: str, *, patchelf: Path, env: Mapping[str, str]) -> list[elf.Elf]:
     """Have the ELF files of a folder find their libraries relative to themselves, and say what they are then.
 

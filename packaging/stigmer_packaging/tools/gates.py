@@ -75,8 +75,8 @@ def check_architecture(elves: Iterable[Elf], root: Path, target: Target) -> None
 
 
 def check_paths(root: Path, folders: Collection[Path]) -> None:
-    """Refuse files in whose bytes the path of one of these folders of the build host stands."""
-    needles = [str(folder).encode() for folder in folders]
+    """Refuse files in whose bytes a path below one of these folders of the build host stands."""
+    needles = [f"{folder}/".encode() for folder in folders]
     files = sorted(path for path in root.rglob("*") if path.is_file())
     findings = [
         f"{path.relative_to(root)}: {needle.decode()}" for path in files for needle in needles if _holds(path, needle)
