@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from stigmer_packaging.tools import buildroot, debian, elf, locks, pyinstaller
 from stigmer_packaging.tools.buildroot import FreezeRoot
 from stigmer_packaging.tools.environment import cache_root
 from stigmer_packaging.tools.pyinstaller import FreezePlan
-from stigmer_packaging.tools.python import read_interpreter
 from stigmer_packaging.tools.rootrecipe import Recipe, read_recipe
 from stigmer_packaging.tools.virtualenv import provide_virtualenv
 from stigmer_packaging.workspace import scan_files
@@ -111,8 +111,7 @@ def test_no_file_of_it_names_a_place_of_the_machine_that_made_it(root: FreezeRoo
 
 def freeze_in(root: FreezeRoot, folder: Path) -> Path:
     """Freeze a program that uses all of the libraries, by the root's Python, in a workspace of its own."""
-    folder.mkdir()
-    python = read_interpreter(root.python, env=ENV, prefix=root.prefix((folder, CACHE), ENV))
+    python = root.interpreter((folder, CACHE), ENV)
     pins = locks.select_pins(
         locks.parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8")), pyinstaller.DISTRIBUTIONS
     )
@@ -124,6 +123,14 @@ def freeze_in(root: FreezeRoot, folder: Path) -> Path:
     work = folder / "work"
     work.mkdir()
     return pyinstaller.freeze(plan, python=environment, env=ENV, source_date_epoch=1, work=work).folder
+
+
+def test_another_library_makes_another_python(root: FreezeRoot, tmp_path: Path) -> None:
+    """A bundle takes OpenSSL too, so one of another root is not current, though the interpreter is the same."""
+    other = replace(root, digest="another")
+    ours, theirs = (each.interpreter((tmp_path,), ENV) for each in (root, other))
+    assert ours.identity != theirs.identity
+    assert (ours.target, Path(ours.library).parent) == (HOST, Path(root.python).parents[1] / "lib")
 
 
 def test_what_is_frozen_in_it_runs_outside_and_is_the_same_from_any_workspace(root: FreezeRoot, tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ same absolute paths as outside. Source: bwrap(1), version 0.4 and later.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stigmer_packaging.errors import CommandError, MissingToolError
-from stigmer_packaging.tools import command
+from stigmer_packaging.tools import command, digest
 from stigmer_packaging.tools.command import Completed
+from stigmer_packaging.tools.python import Interpreter, read_interpreter
 
 WORK = "/build"
 """Where a step of a build has its own folder, inside."""
@@ -46,6 +47,16 @@ class FreezeRoot:
         files by which pip finds and trusts its index.
         """
         return enter(self.root, shared=shared, readable=network_files(environment), environment=environment)
+
+    def interpreter(self, shared: Sequence[Path], environment: Mapping[str, str]) -> Interpreter:
+        """Give this root's Python, to be run with the folders `shared`, which are made if they are not there.
+
+        Its identity is that of the whole root, whose libraries a bundle takes too.
+        """
+        for folder in shared:
+            folder.mkdir(parents=True, exist_ok=True)
+        python = read_interpreter(self.python, env=environment, prefix=self.prefix(shared, environment))
+        return replace(python, identity=digest.sha256_of_value(python.identity, self.digest))
 
 
 def enter(
