@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_packaging import audit
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.errors import ArchiveError, AuditError, RecordError
+from stigmer_packaging.fingerprint import imports_of
 from stigmer_packaging.records import AuditReport, Bottle
 from stigmer_packaging.stages.audit import audit_bottle, refuse_errors, render_findings
 from stigmer_packaging.tools import digest
@@ -131,3 +133,13 @@ def test_nothing_is_unpacked_to_disk(workspace: Workspace) -> None:
     look(bottle, workspace)
     files = sorted(path.relative_to(workspace.root).as_posix() for path in workspace.root.rglob("*") if path.is_file())
     assert files == [bottle.path, "records/audit/linux-amd64.json"]
+
+
+def test_the_checks_know_values_and_tools_only() -> None:
+    """No stage, no pipeline, no manifest: what is asked of a bottle comes in as a policy."""
+    allowed = ("audit", "bottle_tags", "naming", "records", "tools")
+    sources = (path.read_text(encoding="utf-8") for path in Path(audit.__file__).parent.glob("*.py"))
+    own = {
+        name.split(".")[1] for source in sources for name in imports_of(source) if name.startswith("stigmer_packaging.")
+    }
+    assert own <= set(allowed)
