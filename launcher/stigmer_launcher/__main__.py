@@ -17,5 +17,17 @@ def run(arguments: list[str]) -> int:
     return main(arguments, os.environ, sys.stdout, sys.stderr)
 
 
+def leave(code: int) -> None:
+    """End this process without taking the interpreter apart, which takes longer than most answers."""
+    import os
+
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # nobody reads any more
+        code = code or 1
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))
