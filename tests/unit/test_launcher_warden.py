@@ -141,8 +141,8 @@ def test_the_warden_keeps_no_pipe_of_the_supervisor_open(tmp_path: Path) -> None
         assert process.stdout is not None
         process.stdout.readline()
         opened = Path(f"/proc/{int(process.stdout.readline())}/fd")
-        # three standard ones, the pipe, the lock
-        eventually(lambda: len(list(opened.iterdir())) == 5, "five descriptors")
+        # three standard ones, its pipe, and the lock if the first warden has let go of it: with ours it would be six
+        eventually(lambda: len(list(opened.iterdir())) <= 5, "five descriptors")
         process.kill()
 
 
