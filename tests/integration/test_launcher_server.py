@@ -306,8 +306,9 @@ def test_logs_show_what_services_print_and_follow(tmp_path: Path) -> None:
     with stigmer(tmp_path, fake_stack(agent_runner="says=hello-from-the-agent")) as launcher:
         launcher.started()
         assert launcher("server", "logs", "--service", "agent-runner").out == "hello-from-the-agent\n"
-        process = launcher.popen("server", "logs", "-f", "-s", "supervisor", "-n", "0")
+        process = launcher.popen("server", "logs", "-f", "-s", "supervisor", "-n", "1")
         assert process.stdout is not None
+        assert "everything: running" in process.stdout.readline()
         launcher("server", "stop")
         eventually(lambda: "everything: stopped" in process.stdout.readline(), "the end, followed")
         process.send_signal(signal.SIGINT)
