@@ -16,13 +16,14 @@ import click
 from rich.console import Console
 
 from stigmer_packaging import plan, reporting
-from stigmer_packaging.delivery import Delivered, deliver
+from stigmer_packaging.delivery import deliver
 from stigmer_packaging.errors import PackagingError
 from stigmer_packaging.makers import makers
 from stigmer_packaging.manifest import Manifest, load_manifest
 from stigmer_packaging.manifest_section import unknown
 from stigmer_packaging.naming import Target, parse_target
 from stigmer_packaging.pipeline import Pipeline, StepResult
+from stigmer_packaging.release import Artefact
 from stigmer_packaging.tools import environment, system
 from stigmer_packaging.workshop import Workshop
 from stigmer_packaging.workspace import Workspace
@@ -130,7 +131,7 @@ def _carry_out(command: str, options: Options) -> None:
             show = partial(_show_plan, options, pipeline.preview(steps))
         else:
             results = pipeline.run(steps)
-            show = partial(_show_results, options, results, _deliver(command, options, results, workspace))
+            show = partial(_show_results, options, results, _deliver(command, options, results, shop))
     show()
 
 
@@ -141,7 +142,7 @@ def _show_plan(options: Options, previewed: Sequence[tuple[plan.Step, bool]]) ->
         _out().print(reporting.plan_table(previewed))
 
 
-def _show_results(options: Options, results: Sequence[StepResult], delivered: Sequence[Delivered]) -> None:
+def _show_results(options: Options, results: Sequence[StepResult], delivered: Sequence[Artefact]) -> None:
     if options.as_json:
         sys.stdout.write(reporting.results_json(results, delivered) + "\n")
         return
@@ -176,12 +177,11 @@ def _until(command: str, host: Target) -> str:
     return plan.RELEASE if host.system == "linux" else "formula"
 
 
-def _deliver(
-    command: str, options: Options, results: Sequence[StepResult], workspace: Workspace
-) -> tuple[Delivered, ...]:
+def _deliver(command: str, options: Options, results: Sequence[StepResult], shop: Workshop) -> tuple[Artefact, ...]:
     if command != "release":
         return ()
-    return deliver([result.record for result in results], workspace, _dist(options))
+    records = [result.record for result in results]
+    return deliver(records, shop.manifest.product, shop.workspace, _dist(options)).artefacts
 
 
 def _dist(options: Options) -> Path:

@@ -1,44 +1,53 @@
-"""Puts a release's results where people look for them: the bottles, the source archive, the formula, their checksums."""
+"""Puts a release's results where people look for them: bottles, source archive, formula, `release.json`, checksums."""
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stigmer_packaging.records import Bottle, Formula, SourceArchive
+from stigmer_packaging.manifest_records import Product
+from stigmer_packaging.records import AuditReport, Bottle, Formula, SourceArchive, VerificationReport
+from stigmer_packaging.release import NAME, Artefact, Release, render_release
 from stigmer_packaging.workspace import Workspace
 
 CHECKSUMS = "SHA256SUMS"
 
 
-@dataclass(frozen=True)
-class Delivered:
-    """One file in the delivery folder: its path there, size in bytes, sha256 in hex."""
-
-    path: str
-    size: int
-    sha256: str
-
-
-def deliver(records: Iterable[Any], workspace: Workspace, folder: Path) -> tuple[Delivered, ...]:
-    """Copy what is released into `folder`, each file whole or not at all, and write `SHA256SUMS` last."""
-    places = {_place(record): record for record in records if isinstance(record, Bottle | SourceArchive | Formula)}
-    delivered = []
-    for relative, record in sorted(places.items()):
-        source = workspace.path(record.path)
-        _copy(source, folder / relative)
-        delivered.append(Delivered(relative, source.stat().st_size, record.sha256))
-    lines = "".join(f"{file.sha256}  {file.path}\n" for file in delivered)
+def deliver(records: Iterable[Any], product: Product, workspace: Workspace, folder: Path) -> Release:
+    """Copy what is released into `folder`, each file whole or not at all; `release.json` and `SHA256SUMS` come last."""
+    known = tuple(records)
+    artefacts = []
+    for record in known:
+        if isinstance(record, Bottle | SourceArchive | Formula):
+            source = workspace.path(record.path)
+            artefacts.append(_describe(record, source.stat().st_size))
+            _copy(source, folder / artefacts[-1].name)
+    release = Release(
+        product,
+        tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
+        tuple(record for record in known if isinstance(record, AuditReport)),
+        tuple(record for record in known if isinstance(record, VerificationReport)),
+    )
     with workspace.staging() as staged:
-        (staged / CHECKSUMS).write_text(lines, encoding="utf-8")
-        _copy(staged / CHECKSUMS, folder / CHECKSUMS)
-    return tuple(delivered)
+        for name, text in ((NAME, render_release(release)), (CHECKSUMS, _checksums(release))):
+            (staged / name).write_text(text, encoding="utf-8")
+            _copy(staged / name, folder / name)
+    return release
 
 
-def _place(record: Bottle | SourceArchive | Formula) -> str:
+def _checksums(release: Release) -> str:
+    return "".join(f"{artefact.sha256}  {artefact.name}\n" for artefact in release.artefacts)
+
+
+def _describe(record: Bottle | SourceArchive | Formula, size: int) -> Artefact:
     name = Path(record.path).name
-    return f"Formula/{name}" if isinstance(record, Formula) else name
+    match record:
+        case Bottle():
+            return Artefact("bottle", name, size, record.sha256, record.target, record.tag, record.rebuild)
+        case SourceArchive():
+            return Artefact("source", name, size, record.sha256)
+        case Formula():
+            return Artefact("formula", f"Formula/{name}", size, record.sha256)
 
 
 def _copy(source: Path, place: Path) -> None:

@@ -12,10 +12,10 @@ from rich.progress import Progress as Bars
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from stigmer_packaging.delivery import Delivered
 from stigmer_packaging.pipeline import StepResult
 from stigmer_packaging.plan import Step
 from stigmer_packaging.records import AuditReport, VerificationReport
+from stigmer_packaging.release import Artefact
 
 PIPED_WIDTH = 160
 """Characters a line may have where no terminal says it."""
@@ -77,13 +77,13 @@ def result_table(results: Sequence[StepResult]) -> Table:
     return table
 
 
-def delivery_table(delivered: Sequence[Delivered], folder: Path) -> Table:
+def delivery_table(delivered: Sequence[Artefact], folder: Path) -> Table:
     """Make the table of what is released: file, size, whole sha256."""
     table = Table(box=None, header_style="bold", pad_edge=False, title=f"In {folder}", title_justify="left")
     for heading in ("File", "Size", "sha256"):
         table.add_column(heading, no_wrap=True)
     for file in delivered:
-        table.add_row(file.path, megabytes(file.size), file.sha256)
+        table.add_row(file.name, megabytes(file.size), file.sha256)
     return table
 
 
@@ -98,7 +98,7 @@ def plan_table(previewed: Sequence[tuple[Step, bool]]) -> Table:
     return table
 
 
-def results_json(results: Sequence[StepResult], delivered: Sequence[Delivered]) -> str:
+def results_json(results: Sequence[StepResult], delivered: Sequence[Artefact]) -> str:
     """Give the same as JSON: every step with its record, and the final artefacts."""
     steps = [
         {

@@ -12,11 +12,14 @@ from stigmer_packaging import reporting
 from stigmer_packaging.delivery import deliver
 from stigmer_packaging.errors import VerificationError
 from stigmer_packaging.makers import refuse_failure
+from stigmer_packaging.manifest_records import Product
 from stigmer_packaging.pipeline import StepResult
 from stigmer_packaging.records import Bottle, Check, Formula, SourceArchive, VerificationReport
+from stigmer_packaging.release import read_release
 from stigmer_packaging.workspace import Workspace
 from support.fake_stages import fake_release, step, two_parts_and_a_bottle
 
+PRODUCT = Product("one", "1.0.0", "MIT", "https://one.example/", "One", "one/homebrew-tap", "self")
 GOOD = Check("it starts", passed=True, seconds=1.0, detail="")
 BAD = Check("it stops", passed=False, seconds=1.0, detail="it would not")
 
@@ -106,6 +109,7 @@ def test_what_is_released_is_delivered_with_checksums_that_hold(tmp_path: Path) 
         workspace.path(path).write_bytes(content)
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
     bottle, source, formula = contents
+    names = (Path(bottle).name, Path(source).name)
     records = [
         Bottle("one", "1.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 6, digests[bottle], "m"),
         SourceArchive(source, 6, digests[source], "m"),
@@ -113,13 +117,12 @@ def test_what_is_released_is_delivered_with_checksums_that_hold(tmp_path: Path) 
         report(GOOD),
     ]
     dist = tmp_path / "dist"
-    delivered = deliver(records, workspace, dist)
-    assert {file.path for file in delivered} == {"Formula/one.rb", Path(bottle).name, Path(source).name}
+    release = deliver(records, PRODUCT, workspace, dist)
+    assert [artefact.name for artefact in release.artefacts] == sorted(["Formula/one.rb", *names])
+    assert read_release(dist) == release
     lines = (dist / "SHA256SUMS").read_text(encoding="ascii").splitlines()
     assert len(lines) == 3
     for line in lines:
         sha256, name = line.split("  ")
         assert hashlib.sha256((dist / name).read_bytes()).hexdigest() == sha256
-    assert sorted(path.name for path in dist.iterdir()) == sorted(
-        ["Formula", "SHA256SUMS", Path(bottle).name, Path(source).name]
-    )
+    assert sorted(path.name for path in dist.iterdir()) == sorted(["Formula", "SHA256SUMS", "release.json", *names])

@@ -1,0 +1,87 @@
+"""`release.json`: what one release is, the single thing that later stages and other machines read of it.
+
+It lies beside the files it describes. Paths in it are relative to its own folder, sizes in bytes, sha256 in hex.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cattrs
+
+from stigmer_packaging.errors import RecordError
+from stigmer_packaging.manifest_records import Product
+from stigmer_packaging.records import AuditReport, VerificationReport
+from stigmer_packaging.tools import digest
+
+NAME = "release.json"
+FORMAT = 1
+"""The format's number: a reader refuses any other."""
+
+KINDS = ("bottle", "source", "formula", "sbom", "archive", "program")
+"""What an artefact can be; `program` is the single file that unpacks itself, `archive` the tree without Homebrew."""
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One file of a release. `target` is empty where it is for all platforms; `tag` and `rebuild` are a bottle's."""
+
+    kind: str
+    name: str
+    size: int
+    sha256: str
+    target: str = ""
+    tag: str = ""
+    rebuild: int = 0
+
+
+@dataclass(frozen=True)
+class Release:
+    """All artefacts of one version, sorted by name, and what audit and verification say of its bottles.
+
+    The checksums of `release.json` itself and of `SHA256SUMS` are nowhere: they describe the others.
+    """
+
+    product: Product
+    artefacts: tuple[Artefact, ...]
+    audits: tuple[AuditReport, ...] = ()
+    verifications: tuple[VerificationReport, ...] = ()
+    format: int = FORMAT
+
+    def of_kind(self, kind: str) -> tuple[Artefact, ...]:
+        """List the artefacts of one kind."""
+        return tuple(artefact for artefact in self.artefacts if artefact.kind == kind)
+
+
+def render_release(release: Release) -> str:
+    """Give the text of `release.json`: equal releases give equal texts."""
+    return json.dumps(_CONVERTER.unstructure(release), indent=2, sort_keys=True) + "\n"
+
+
+def parse_release(text: str) -> Release:
+    """Read what render_release wrote; RecordError when it is anything else."""
+    try:
+        release = _CONVERTER.structure(json.loads(text), Release)
+    except (ValueError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
+        raise RecordError(f"{NAME} is damaged: {error}") from error
+    if release.format != FORMAT:
+        raise RecordError(f"{NAME} has format {release.format}, and this reads {FORMAT}")
+    return release
+
+
+def read_release(folder: Path) -> Release:
+    """Read a folder's release; RecordError when there is none, or a file is missing or not what the release says."""
+    try:
+        release = parse_release((folder / NAME).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"there is no {NAME} in {folder}") from None
+    wrong = [artefact.name for artefact in release.artefacts if not _is_there(folder / artefact.name, artefact)]
+    if wrong:
+        raise RecordError(f"{folder} does not hold what its {NAME} says: {', '.join(wrong)}")
+    return release
+
+
+def _is_there(path: Path, artefact: Artefact) -> bool:
+    return path.is_file() and path.stat().st_size == artefact.size and digest.sha256_of(path) == artefact.sha256
