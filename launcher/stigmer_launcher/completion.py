@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from stigmer_launcher.cli import Context
 from stigmer_launcher.config_schema import SCHEMA
@@ -10,6 +11,9 @@ from stigmer_launcher.grammar import COMMANDS, GROUPS, HELP, VERSION, Command, O
 from stigmer_launcher.inventory import read_keg
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_libexec
+
+if TYPE_CHECKING:
+    from stigmer_launcher.payload import Payload
 
 Names = Mapping[str, Sequence[str]]
 
@@ -23,13 +27,18 @@ def completion(invocation: Invocation, context: Context) -> int:
 
 def names_of(environ: Mapping[str, str]) -> Names:
     """Give the names that options and arguments can have, as far as the keg tells them."""
-    keys: Names = {"KEY": tuple(SCHEMA)}
     try:
-        payload = read_keg(find_libexec(environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))).payload
+        return names_in(
+            read_keg(find_libexec(environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))).payload
+        )
     except LauncherError:
-        return keys
+        return {"KEY": tuple(SCHEMA)}
+
+
+def names_in(payload: "Payload") -> Names:
+    """Give the names that options and arguments can have with these components."""
     ports = tuple(f"{name}=" for part in payload.components for name, _ in part.ports)
-    return {**keys, "ports": ports, "services": tuple(part.name for part in payload.components)}
+    return {"KEY": tuple(SCHEMA), "ports": ports, "services": tuple(part.name for part in payload.components)}
 
 
 def render(shell: str, names: Names) -> str:

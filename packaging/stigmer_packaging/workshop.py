@@ -28,8 +28,12 @@ from stigmer_packaging.workspace import Workspace
 SHIPPED = ("LICENSE", "README.md", "launcher", "packaging", "pyproject.toml", "requirements.lock", "scripts")
 """What the source archive holds: all that the bottles are built from."""
 
-DOCUMENTS = ("LICENSE",)
-"""What a keg holds besides programs."""
+DOCUMENTS = {
+    "LICENSE": "LICENSE",
+    "README.md": "README.md",
+    "share/man/man1/stigmer.1": "launcher/man/stigmer.1",
+}
+"""What a keg holds besides programs: paths there, and where the files are in this repository."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,9 @@ class Workshop:
         folders = (Path(self.env[name]) for name in ("HOME", "TMPDIR") if self.env.get(name))
         return Policy(forbidden=forbidden_folders((*own, *folders)), tolerated=(sys.base_prefix,))
 
-    def documents(self) -> tuple[Path, ...]:
-        """List the documents of a keg."""
-        return tuple(self.root / name for name in DOCUMENTS)
+    def documents(self) -> Mapping[str, Path]:
+        """Give the documents of a keg by their paths in it."""
+        return {path: self.root / name for path, name in DOCUMENTS.items()}
 
     def verification_script(self) -> Path:
         """Give the script that runs in the guest."""
@@ -134,7 +138,7 @@ class Workshop:
         if self.host in targets and until != "obtain":
             parts |= self._frozen_facts()
         epoch = self.source_date_epoch
-        documents = [(path.name, digest.sha256_of(path)) for path in self.documents()]
+        documents = [(path, digest.sha256_of(file)) for path, file in self.documents().items()]
         sources = [(name, digest.sha256_of(self.root / name)) for name in self.sources]
         keg = {"documents": documents, "host": self.build_host, "source_date_epoch": epoch}
         source = {"product": self.manifest.product.version, "files": sources, "source_date_epoch": epoch}

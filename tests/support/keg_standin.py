@@ -187,8 +187,8 @@ def standin_launcher(workspace: Workspace, twist: str = "") -> LauncherBundle:
 def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegParts:
     """Make everything one keg holds. `folder` receives the documents."""
     folder.mkdir(parents=True, exist_ok=True)
-    documents = tuple(folder / name for name in ("LICENSE", "README.md"))
-    for document in documents:
+    documents = {name: folder / Path(name).name for name in ("LICENSE", "README.md", "share/man/man1/stigmer.1")}
+    for document in documents.values():
         document.write_text("Read me.\n", encoding="utf-8")
     services = tuple(standin_service(workspace, name, {name: SERVICE}) for name in PORTS if name != "agent-runner")
     agent = standin_service(

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from stigmer_packaging.manifest_records import Manifest
 from stigmer_packaging.naming import Target, parse_target
 from stigmer_packaging.receipt import BuildHost, render_receipt, tap_name
 from stigmer_packaging.records import Keg
-from stigmer_packaging.stages.assemble import KegParts, assemble_keg
+from stigmer_packaging.stages.assemble import COMPLETIONS, KegParts, assemble_keg
 from stigmer_packaging.workspace import Workspace, scan_files
 from support.keg_standin import (
     EPOCH,
@@ -25,6 +27,8 @@ from support.keg_standin import (
     standin_parts,
     standin_service,
 )
+
+LAUNCHER = Path(__file__).parents[2] / "launcher"
 
 
 @pytest.fixture
@@ -59,6 +63,7 @@ def test_the_keg_holds_the_command_the_launcher_the_components_and_what_brew_rea
         ("INSTALL_RECEIPT.json", "0o644"),
         ("LICENSE", "0o644"),
         ("README.md", "0o644"),
+        ("etc/bash_completion.d/stigmer", "0o644"),
         ("libexec/SHA256SUMS", "0o644"),
         ("libexec/components/agent-runner", "0o755"),
         ("libexec/components/agent-runner.lib/libpython3.13.so", "0o644"),
@@ -68,6 +73,9 @@ def test_the_keg_holds_the_command_the_launcher_the_components_and_what_brew_rea
         ("libexec/launcher/lib/library.so", "0o644"),
         ("libexec/launcher/stigmer", "0o755"),
         ("libexec/payload.json", "0o644"),
+        ("share/fish/vendor_completions.d/stigmer.fish", "0o644"),
+        ("share/man/man1/stigmer.1", "0o644"),
+        ("share/zsh/site-functions/_stigmer", "0o644"),
     ]
     assert keg.links == (("bin/stigmer", "../libexec/launcher/stigmer"),)
     assert (workspace.path(keg.root) / "bin/stigmer").resolve().name == "stigmer"
@@ -93,6 +101,18 @@ def test_the_launcher_reads_from_the_index_what_the_manifest_says(workspace: Wor
         for file in part.files:
             content = (libexec / "components" / file.path).read_bytes()
             assert (len(content), hashlib.sha256(content).hexdigest()) == (file.size, file.sha256)
+
+
+@pytest.mark.parametrize("shell", COMPLETIONS)
+def test_the_completions_are_those_the_launcher_itself_prints_in_this_keg(
+    workspace: Workspace, parts: KegParts, shell: str
+) -> None:
+    root = workspace.path(assemble(workspace, parts).root)
+    environment = {"PYTHONPATH": str(LAUNCHER), "STIGMER_PAYLOAD": str(root / "libexec"), "HOME": str(root)}
+    command = [sys.executable, "-S", "-B", "-m", "stigmer_launcher", "completion", shell]
+    printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert "workflow-runner" in printed
+    assert (root / COMPLETIONS[shell].format(name="stigmer")).read_text(encoding="utf-8") == printed
 
 
 def test_the_checksums_cover_every_file_but_those_brew_rewrites(workspace: Workspace, parts: KegParts) -> None:
@@ -253,6 +273,6 @@ def test_a_failure_in_the_middle_leaves_the_former_keg_as_it_was(workspace: Work
     first = assemble(workspace, parts)
     workspace.path("artefacts/agent-runner/agent-runner").unlink()
     with pytest.raises(KegError, match="agent-runner is not a plain file"):
-        assemble(workspace, replace(parts, documents=parts.documents[:1]))
+        assemble(workspace, replace(parts, documents={}))
     assert scan_files(workspace.path(first.root)) == first.files
     assert list(workspace.path("staging").iterdir()) == []

@@ -1,9 +1,10 @@
 """Assemble the keg: the launcher, the components beside it, their index, and what brew wants to find."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stigmer_launcher import completion
 from stigmer_launcher.payload import Component as PayloadComponent
 from stigmer_launcher.payload import FileEntry, Payload, Readiness, Smoke, render_payload
 from stigmer_packaging.errors import KegError
@@ -22,6 +23,13 @@ INDEX = "libexec/payload.json"
 CHECKSUMS = "libexec/SHA256SUMS"
 """What `sha256sum -c` reads: every file of the keg but the few that brew itself rewrites."""
 
+COMPLETIONS: Mapping[str, str] = {
+    "bash": "etc/bash_completion.d/{name}",
+    "zsh": "share/zsh/site-functions/_{name}",
+    "fish": "share/fish/vendor_completions.d/{name}.fish",
+}
+"""Where the shells look for them below a prefix. Source: what Homebrew links into it."""
+
 _PACKAGE = Path(__file__).parents[1]
 _CODE = ("stages/assemble.py", "formula_text.py", "keg_tree.py", "receipt.py", "ruby.py", "templates/formula.rb")
 _RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in _CODE)
@@ -29,11 +37,14 @@ _RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in _CODE)
 
 @dataclass(frozen=True)
 class KegParts:
-    """What goes into one keg: the frozen launcher, the components, documents such as LICENSE, and the formula's source."""
+    """What goes into one keg: the frozen launcher, the components, documents, and the formula's source.
+
+    `documents` are files such as LICENSE by their path in the keg.
+    """
 
     launcher: LauncherBundle
     services: tuple[ServiceBinary, ...]
-    documents: tuple[Path, ...]
+    documents: Mapping[str, Path]
     source: SourceArchive
 
 
@@ -53,9 +64,11 @@ def assemble_keg(
     is missing or of another target, and when a component holds what the index cannot name (a symbolic link).
     """
     chosen = _in_order(manifest, target, parts)
-    documents = [(path.name, digest.sha256_of(path)) for path in parts.documents]
+    payload = _payload(manifest, target, chosen)
+    texts = {INDEX: render_payload(payload), **_completions(payload)}
+    documents = [(path, digest.sha256_of(file)) for path, file in parts.documents.items()]
     made = (parts.launcher, chosen, parts.source)
-    made_from = digest.sha256_of_value(_RECIPE, manifest, target, made, documents, host, source_date_epoch)
+    made_from = digest.sha256_of_value(_RECIPE, manifest, target, made, texts, documents, host, source_date_epoch)
     name = f"assemble/{target}"
     if kept := workspace.current(name, Keg, made_from):
         return kept
@@ -64,7 +77,8 @@ def assemble_keg(
     with workspace.staging() as staged:
         tree = KegTree(staged / "keg")
         _add_parts(tree, product.name, parts, chosen, workspace)
-        tree.add_text(INDEX, render_payload(_payload(manifest, target, chosen)), "the index")
+        for path, text in texts.items():
+            tree.add_text(path, text, "the index and the completions")
         tree.add_text(CHECKSUMS, render_checksums(scan_files(tree.root)), "the checksums")
         receipt = render_receipt(product, target, host, source_date_epoch=source_date_epoch)
         tree.add_text("INSTALL_RECEIPT.json", receipt, "the receipt")
@@ -102,8 +116,8 @@ def _add_parts(
     tree.add_link(f"bin/{name}", f"../{LAUNCHER}/{launcher.entry}", "the launcher")
     for service in services:
         _add_service(tree, service, workspace)
-    for document in parts.documents:
-        tree.add_file(document.name, document, "the documents")
+    for path, file in parts.documents.items():
+        tree.add_file(path, file, "the documents")
 
 
 def _add_service(tree: KegTree, service: ServiceBinary, workspace: Workspace) -> None:
@@ -115,6 +129,12 @@ def _add_service(tree: KegTree, service: ServiceBinary, workspace: Workspace) ->
     tree.add_folder(COMPONENTS, folder, _paths(service.files), service.component)
     if not (tree.root / COMPONENTS / service.entry).stat().st_mode & 0o100:
         raise KegError(f"{service.component}: {service.entry} is not executable")
+
+
+def _completions(payload: Payload) -> dict[str, str]:
+    """Give the completions by their paths, word for word what the launcher of this keg would print."""
+    names = completion.names_in(payload)
+    return {place.format(name=payload.name): completion.render(shell, names) for shell, place in COMPLETIONS.items()}
 
 
 def _payload(manifest: Manifest, target: Target, services: Sequence[ServiceBinary]) -> Payload:
