@@ -1,0 +1,195 @@
+"""A GitHub on this machine, for tests and the rehearsal: REST API, uploads, downloads, and git over HTTP.
+
+As a program (`PYTHONPATH=tests python -P -m support.fake_github --folder DIR --repository owner/name --token TOKEN`):
+    --folder DIR         holds one bare git repository a name, at DIR/owner/name.git; made with one commit where missing
+    --repository O/N     a repository to have (may be repeated)
+    --token TOKEN        a token that may write (may be repeated); nobody else may
+    --port N             where it listens; default: any free port. Downloads are served from a second, free port
+    --mutable            published releases stay as open to changes as they were before immutable releases
+It prints one line of JSON on stdout when it is ready, such as
+    {"GITHUB_SERVER_URL": "http://127.0.0.1:PORT", "GITHUB_API_URL": "http://127.0.0.1:PORT/api", "pid": 123}
+and serves until SIGTERM or SIGINT. `git clone $GITHUB_SERVER_URL/owner/name.git` works without a token, a push with
+`x-access-token:TOKEN`. Releases, assets and pull requests live in memory; the git repositories stay on disk.
+
+In a test: `with github_at(folder, names, tokens) as running:`; `running.trouble` is what goes wrong, `running.before`
+and `running.after` see every request, `running.log` names them all.
+"""
+
+import argparse
+import base64
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support.fake_github_answers import Answer, FakeGitHub, Request
+from support.fake_github_json import Addresses
+from support.fake_github_wire import Listener, run_backend
+from support.fake_github_world import FakeRepository, RefusedError
+
+NOW = 1_795_000_000
+"""What the fake's clock shows, seconds since 1970, whatever the machine's says."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What goes wrong at request number `at`, counted from 1; with `lasting`, the network is gone from then on.
+
+    `unheard`: cut before anything was done. `unanswered`: done, and cut before the answer. `torn`: an upload cut in its
+    middle, or an answer in its. Otherwise a status, such as `502`, `429` (a limit with Retry-After) or `403` (a limit
+    with X-RateLimit-Reset).
+    """
+
+    at: int = 0
+    kind: str = "unheard"
+    lasting: bool = True
+
+
+@dataclass
+class RunningGitHub:
+    """A fake that is being served. `log` has a line for each request; `before` and `after` are told of each."""
+
+    world: FakeGitHub
+    trouble: Trouble = field(default_factory=Trouble)
+    log: list[str] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)
+    before: Callable[[Request], None] = lambda _: None
+    after: Callable[[Request], None] = lambda _: None
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which programs find this GitHub, named as in Actions."""
+        return {"GITHUB_SERVER_URL": self.world.addresses.server, "GITHUB_API_URL": self.world.addresses.api}
+
+    def respond(self, request: Request) -> Answer | None:
+        """Answer a request, or nothing where the connection is cut; one request at a time."""
+        with self.turn:
+            self.log.append(f"{request.method} {request.path}")
+            self.authorizations.append(request.headers.get("authorization", ""))
+            kind = self._trouble_of(len(self.log))
+            if kind == "unheard":
+                return None
+            if kind.isdigit():
+                return _refusal(int(kind))
+            if kind == "torn" and request.path.startswith("/uploads/"):
+                self._leave_starter(request)
+                return None
+            self.before(request)
+            answer = self._git(request) if ".git/" in request.path else self.world.answer(request)
+            self.after(request)
+            if kind == "torn":
+                return answer._replace(torn=True)
+            return None if kind == "unanswered" else answer
+
+    def _trouble_of(self, number: int) -> str:
+        if number == self.trouble.at:
+            return self.trouble.kind
+        return "unheard" if self.trouble.lasting and 0 < self.trouble.at < number else ""
+
+    def _leave_starter(self, request: Request) -> None:
+        half = request._replace(body=request.body[: len(request.body) // 2])
+        if self.world.answer(half).status == 201:
+            number = int(request.path.split("/")[-2])
+            for repository in self.world.repositories.values():
+                with contextlib.suppress(RefusedError):
+                    asset = repository.release(number).assets[-1]
+                    asset.state, asset.content = "starter", b""
+
+    def _git(self, request: Request) -> Answer:
+        """Let git's own server program answer; who pushes needs a token that may write."""
+        service = request.query.get("service", "") + request.path
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        token = base64.b64decode(given).decode().partition(":")[2] if scheme.lower() == "basic" else ""
+        try:
+            right = self.world.right_of(token)
+        except RefusedError:
+            right = "refused"
+        if right == "refused" or ("receive-pack" in service and right == "nothing"):
+            return Answer(401, b"Bad credentials", (("WWW-Authenticate", 'Basic realm="GitHub"'),))
+        if "receive-pack" in service and right != "write":
+            return Answer(403, b"Write access to repository not granted.")
+        root = next(iter(self.world.repositories.values())).git.parents[1]
+        return run_backend(request, root)
+
+
+def _refusal(status: int) -> Answer:
+    limits = {429: (("Retry-After", "7"),), 403: (("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", f"{NOW + 9}"))}
+    body = json.dumps({"message": "API rate limit exceeded" if status in limits else "Server Error"}).encode()
+    return Answer(status, body, (("Content-Type", "application/json"), *limits.get(status, ())))
+
+
+def make_repository(folder: Path, name: str) -> Path:
+    """Make the bare repository of `owner/name` below `folder`, with one commit on main, unless it is there."""
+    git = folder / f"{name}.git"
+    if not git.is_dir():
+        identity = {
+            "GIT_AUTHOR_NAME": "a",
+            "GIT_AUTHOR_EMAIL": "a@example.invalid",
+            "GIT_AUTHOR_DATE": "1767225600 +0000",
+        }
+        env = {
+            **os.environ,
+            **identity,
+            **{key.replace("AUTHOR", "COMMITTER"): value for key, value in identity.items()},
+        }
+        subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(git)], check=True)
+        words = ["git", "-C", str(git)]
+        tree = subprocess.run([*words, "mktree"], input=b"", capture_output=True, check=True).stdout.decode().strip()
+        commit = [*words, "commit-tree", tree, "-m", "First"]
+        first = subprocess.run(commit, env=env, capture_output=True, check=True, text=True).stdout.strip()
+        subprocess.run([*words, "update-ref", "refs/heads/main", first], check=True)
+    return git
+
+
+@contextlib.contextmanager
+def github_at(
+    folder: Path, names: Sequence[str], tokens: dict[str, str], *, port: int = 0, immutable: bool = True
+) -> Iterator[RunningGitHub]:
+    """Serve a GitHub with these repositories (below `folder`) and tokens until the context is left."""
+    repositories = {name: FakeRepository(name, make_repository(folder, name), immutable) for name in names}
+    world = FakeGitHub(repositories, tokens, Addresses("", "", "", ""))
+    running = RunningGitHub(world)
+    with (
+        Listener(port, running.respond, NOW) as server,
+        Listener(0, running.respond, NOW) as storage,
+    ):
+        here, there = (f"http://127.0.0.1:{one.server_address[1]}" for one in (server, storage))
+        world.addresses = Addresses(here, f"{here}/api", f"{here}/uploads", there)
+        threads = [threading.Thread(target=one.serve_forever, args=(0.01,)) for one in (server, storage)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield running
+        finally:
+            for one in (server, storage):
+                one.shutdown()
+            for thread in threads:
+                thread.join()
+
+
+def main() -> None:
+    """Serve until a signal says to end."""
+    parser = argparse.ArgumentParser(description="A GitHub on this machine.")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--repository", action="append", required=True)
+    parser.add_argument("--token", action="append", default=[])
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--mutable", action="store_true")
+    given = parser.parse_args()
+    tokens = dict.fromkeys(given.token, "write")
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    with github_at(given.folder, given.repository, tokens, port=given.port, immutable=not given.mutable) as running:
+        print(json.dumps({**running.environment, "pid": os.getpid()}), flush=True)  # noqa: T201 - a program's result
+        ending.wait()
+
+
+if __name__ == "__main__":
+    main()

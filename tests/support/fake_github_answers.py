@@ -1,0 +1,247 @@
+"""How a fake GitHub answers a request, without any socket: the REST routes that releasing uses, and the public downloads."""
+
+import json
+import re
+import urllib.parse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from support.fake_github_json import Addresses, describe_asset, describe_pull, describe_release
+from support.fake_github_world import FakeAsset, FakeRelease, FakeRepository, Json, RefusedError
+
+KEYS = ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake",)
+
+
+class Request(NamedTuple):
+    """A request; header names are in lower case, `path` is without the query."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """An answer; `torn` breaks off in its middle."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    torn: bool = False
+
+
+@dataclass
+class FakeGitHub:
+    """All repositories, and what each token may do: `read` or `write`."""
+
+    repositories: Mapping[str, FakeRepository]
+    tokens: Mapping[str, str]
+    addresses: Addresses
+
+    def answer(self, request: Request) -> Answer:
+        """Answer as the web server, the API, the upload host or the storage does, whichever the path is of."""
+        try:
+            if request.path.startswith("/storage/"):
+                return self._stored(request)
+            if download := re.fullmatch(r"/([^/]+/[^/]+)/releases/download/([^/]+)/([^/]+)", request.path):
+                return self._download(*map(urllib.parse.unquote, download.groups()))
+            return self._rest(request)
+        except RefusedError as refused:
+            status, message, errors = refused.refusal
+            return _json(status, {"message": message, "errors": errors, "status": str(status)})
+
+    def right_of(self, token: str) -> str:
+        """Give what a token may do; nobody may only read what is public."""
+        if token and token not in self.tokens:
+            raise RefusedError(401, "Bad credentials")
+        return self.tokens.get(token, "nothing")
+
+    def _stored(self, request: Request) -> Answer:
+        if "authorization" in request.headers:
+            return Answer(400, b"<Error>Only one auth mechanism allowed</Error>")
+        number = int(request.path.rpartition("/")[2])
+        for repository in self.repositories.values():
+            for release in repository.releases:
+                for asset in release.assets:
+                    if asset.number == number:
+                        return Answer(200, asset.content, (("Content-Type", "application/octet-stream"),))
+        return Answer(404)
+
+    def _download(self, name: str, tag: str, file: str) -> Answer:
+        if name in self.repositories:
+            for asset in self.repositories[name].published(tag).assets:
+                if asset.name == file:
+                    return self._to_storage(asset)
+        return Answer(404, b"Not Found", (("Content-Type", "text/plain"),))
+
+    def _to_storage(self, asset: FakeAsset) -> Answer:
+        return Answer(302, b"", (("Location", f"{self.addresses.storage}/storage/{asset.number}"),))
+
+    def _rest(self, request: Request) -> Answer:
+        if not request.headers.get("user-agent"):
+            raise RefusedError(403, "Request forbidden by administrative rules: no User-Agent")
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        right = self.right_of(token if scheme.lower() in {"bearer", "token"} else "")
+        if (request.method, request.path) == ("GET", "/api/meta"):
+            return _json(200, {"ssh_keys": KEYS})
+        for method, pattern, act in _ROUTES:
+            match = re.fullmatch(pattern, request.path)
+            if not match or method != request.method:
+                continue
+            name, *rest = match.groups()
+            if name not in self.repositories:
+                raise RefusedError(404, "Not Found")
+            if method != "GET" and right == "nothing":
+                raise RefusedError(401, "Requires authentication")
+            if method != "GET" and right != "write":
+                raise RefusedError(403, "Resource not accessible by integration")
+            return act(_Call(self, self.repositories[name], request, right), *rest)
+        raise RefusedError(404, "Not Found")
+
+
+class _Call(NamedTuple):
+    """One call of the API, on a repository that is there."""
+
+    github: FakeGitHub
+    repository: FakeRepository
+    request: Request
+    right: str
+
+    @property
+    def place(self) -> tuple[Addresses, str]:
+        return self.github.addresses, self.repository.name
+
+    @property
+    def asked(self) -> Json:
+        try:
+            return dict(json.loads(self.request.body or b"{}"))
+        except ValueError:
+            raise RefusedError(400, "Problems parsing JSON") from None
+
+    def seen(self, release: FakeRelease) -> FakeRelease:
+        """Give a release to whom may see it: drafts only to those who may write."""
+        if release.draft and self.right != "write":
+            raise RefusedError(404, "Not Found")
+        return release
+
+
+def _repository(call: _Call) -> Answer:
+    rights = {"permissions": {"pull": True, "push": call.right == "write"}} if call.right != "nothing" else {}
+    return _json(200, {"full_name": call.repository.name, "default_branch": call.repository.branch, **rights})
+
+
+def _releases(call: _Call) -> Answer:
+    seen = [release for release in call.repository.releases if call.right == "write" or not release.draft]
+    return _page(call, [describe_release(*call.place, release) for release in seen])
+
+
+def _create_release(call: _Call) -> Answer:
+    return _json(201, describe_release(*call.place, call.repository.create_release(call.asked)))
+
+
+def _release_of_tag(call: _Call, tag: str) -> Answer:
+    return _json(200, describe_release(*call.place, call.repository.published(urllib.parse.unquote(tag))))
+
+
+def _release(call: _Call, number: str) -> Answer:
+    return _json(200, describe_release(*call.place, call.seen(call.repository.release(int(number)))))
+
+
+def _change_release(call: _Call, number: str) -> Answer:
+    release = call.repository.release(int(number))
+    call.repository.change_release(release, call.asked)
+    return _json(200, describe_release(*call.place, release))
+
+
+def _delete_release(call: _Call, number: str) -> Answer:
+    call.repository.delete_release(call.repository.release(int(number)))
+    return Answer(204)
+
+
+def _assets(call: _Call, number: str) -> Answer:
+    release = call.seen(call.repository.release(int(number)))
+    return _page(call, [describe_asset(*call.place, release, asset) for asset in release.assets])
+
+
+def _asset(call: _Call, number: str) -> Answer:
+    release, asset = call.repository.asset(int(number))
+    call.seen(release)
+    if call.request.headers.get("accept") == "application/octet-stream":
+        return call.github._to_storage(asset)  # noqa: SLF001 - the routes are the other half of the class
+    return _json(200, describe_asset(*call.place, release, asset))
+
+
+def _delete_asset(call: _Call, number: str) -> Answer:
+    call.repository.delete_asset(*call.repository.asset(int(number)))
+    return Answer(204)
+
+
+def _upload(call: _Call, number: str) -> Answer:
+    release, query, headers = call.repository.release(int(number)), call.request.query, call.request.headers
+    if not query.get("name"):
+        raise RefusedError(422, "Validation Failed", {"resource": "ReleaseAsset", "code": "missing_field"})
+    kind = headers.get("content-type", "")
+    asset = call.repository.add_asset(release, query["name"], call.request.body, kind)
+    return _json(201, describe_asset(*call.place, release, asset))
+
+
+def _ref(call: _Call, ref: str) -> Answer:
+    sha = call.repository.run_git("rev-parse", "--verify", "--quiet", f"refs/{ref}", check=False)
+    if not sha:
+        raise RefusedError(404, "Not Found")
+    kind = call.repository.run_git("cat-file", "-t", sha)
+    return _json(200, {"ref": f"refs/{ref}", "object": {"type": kind, "sha": sha}})
+
+
+def _tag_object(call: _Call, sha: str) -> Answer:
+    if call.repository.run_git("cat-file", "-t", sha, check=False) != "tag":
+        raise RefusedError(404, "Not Found")
+    return _json(200, {"sha": sha, "object": {"type": "commit", "sha": call.repository.commit_of(sha)}})
+
+
+def _pulls(call: _Call) -> Answer:
+    query = call.request.query
+    wanted = (query.get("head", "").rpartition(":")[2], query.get("base", ""), query.get("state", "open"))
+    found = [pull for pull in call.repository.pulls if (pull.head, pull.base, pull.state) == wanted]
+    return _page(call, [describe_pull(*call.place, pull) for pull in found])
+
+
+def _open_pull(call: _Call) -> Answer:
+    return _json(201, describe_pull(*call.place, call.repository.open_pull(call.asked)))
+
+
+_REPOSITORY = r"/api/repos/([^/]+/[^/]+)"
+_ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
+    ("GET", _REPOSITORY, _repository),
+    ("GET", rf"{_REPOSITORY}/releases", _releases),
+    ("POST", rf"{_REPOSITORY}/releases", _create_release),
+    ("GET", rf"{_REPOSITORY}/releases/tags/([^/]+)", _release_of_tag),
+    ("GET", rf"{_REPOSITORY}/releases/(\d+)", _release),
+    ("PATCH", rf"{_REPOSITORY}/releases/(\d+)", _change_release),
+    ("DELETE", rf"{_REPOSITORY}/releases/(\d+)", _delete_release),
+    ("GET", rf"{_REPOSITORY}/releases/(\d+)/assets", _assets),
+    ("GET", rf"{_REPOSITORY}/releases/assets/(\d+)", _asset),
+    ("DELETE", rf"{_REPOSITORY}/releases/assets/(\d+)", _delete_asset),
+    ("POST", r"/uploads/repos/([^/]+/[^/]+)/releases/(\d+)/assets", _upload),
+    ("GET", rf"{_REPOSITORY}/git/ref/(.+)", _ref),
+    ("GET", rf"{_REPOSITORY}/git/tags/([0-9a-f]+)", _tag_object),
+    ("GET", rf"{_REPOSITORY}/pulls", _pulls),
+    ("POST", rf"{_REPOSITORY}/pulls", _open_pull),
+)
+
+
+def _page(call: _Call, rows: list[Any]) -> Answer:
+    size = min(int(call.request.query.get("per_page", "30")), 100)
+    page = int(call.request.query.get("page", "1"))
+    links: tuple[tuple[str, str], ...] = ()
+    if page * size < len(rows):
+        query = urllib.parse.urlencode({**call.request.query, "page": page + 1})
+        links = (("Link", f'<{call.github.addresses.server}{call.request.path}?{query}>; rel="next"'),)
+    return _json(200, rows[(page - 1) * size : page * size], links)
+
+
+def _json(status: int, value: Any, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    kind = ("Content-Type", "application/json; charset=utf-8")
+    return Answer(status, json.dumps(value).encode(), (kind, *headers))

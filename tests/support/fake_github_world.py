@@ -1,0 +1,203 @@
+"""What a GitHub holds, and what becomes of it: releases with their assets, pull requests, and a real git repository.
+
+Sources: GitHub's REST documentation of releases, release assets, git references, pull requests and immutable releases.
+"""
+
+import hashlib
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+Json = dict[str, Any]
+
+
+class Refusal(NamedTuple):
+    """What GitHub says when it does not do what it is asked for."""
+
+    status: int
+    message: str
+    errors: tuple[Json, ...] = ()
+
+
+class RefusedError(Exception):
+    """A request that is answered with a refusal."""
+
+    def __init__(self, status: int, message: str, *errors: Json) -> None:
+        super().__init__(message)
+        self.refusal = Refusal(status, message, errors)
+
+
+@dataclass
+class FakeAsset:
+    """One asset; `state` is `starter` for what an upload left that did not arrive whole."""
+
+    number: int
+    name: str
+    content: bytes
+    content_type: str
+    state: str = "uploaded"
+
+
+@dataclass
+class FakeRelease:
+    """One release; `tag` is only a wish while it is a draft."""
+
+    number: int
+    tag: str
+    target: str
+    title: str
+    notes: str
+    draft: bool
+    prerelease: bool
+    immutable: bool = False
+    assets: list[FakeAsset] = field(default_factory=list)
+
+
+@dataclass
+class FakePull:
+    """One open pull request."""
+
+    number: int
+    head: str
+    base: str
+    title: str
+    body: str
+    state: str = "open"
+
+
+@dataclass
+class FakeRepository:
+    """A repository `owner/name` with its bare git repository; with `immutable`, whatever is published stays as it is."""
+
+    name: str
+    git: Path
+    immutable: bool = True
+    branch: str = "main"
+    releases: list[FakeRelease] = field(default_factory=list)
+    pulls: list[FakePull] = field(default_factory=list)
+    spent_tags: set[str] = field(default_factory=set)
+    last_number: int = 0
+
+    def next_number(self) -> int:
+        """Give a number that nothing else has."""
+        self.last_number += 1
+        return self.last_number
+
+    def run_git(self, *words: str, check: bool = True) -> str:
+        """Run git in the bare repository and give what it prints."""
+        command = ["git", "-C", str(self.git), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=check).stdout.strip()
+
+    def commit_of(self, ref: str) -> str:
+        """Give the commit of a ref, or nothing."""
+        return self.run_git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", check=False)
+
+    def release(self, number: int) -> FakeRelease:
+        """Give a release by its number."""
+        for release in self.releases:
+            if release.number == number:
+                return release
+        raise RefusedError(404, "Not Found")
+
+    def asset(self, number: int) -> tuple[FakeRelease, FakeAsset]:
+        """Give an asset by its number, and its release."""
+        for release in self.releases:
+            for asset in release.assets:
+                if asset.number == number:
+                    return release, asset
+        raise RefusedError(404, "Not Found")
+
+    def published(self, tag: str) -> FakeRelease:
+        """Give the published release of a tag."""
+        for release in self.releases:
+            if release.tag == tag and not release.draft:
+                return release
+        raise RefusedError(404, "Not Found")
+
+    def create_release(self, asked: Json) -> FakeRelease:
+        """Make a release. Several drafts may wish for one tag, as on the real GitHub."""
+        tag = str(asked.get("tag_name", ""))
+        if not tag:
+            raise RefusedError(422, "Validation Failed", _wrong("Release", "missing_field", "tag_name"))
+        release = FakeRelease(
+            self.next_number(),
+            tag,
+            str(asked.get("target_commitish") or self.branch),
+            str(asked.get("name", "")),
+            str(asked.get("body", "")),
+            draft=True,
+            prerelease=bool(asked.get("prerelease")),
+        )
+        if not asked.get("draft"):
+            self._publish(release)
+        self.releases.insert(0, release)
+        return release
+
+    def change_release(self, release: FakeRelease, asked: Json) -> None:
+        """Change what may be changed; publishing makes the tag where there is none."""
+        if release.immutable and {"tag_name", "target_commitish", "draft"} & set(asked):
+            raise RefusedError(422, "Cannot modify an immutable release")
+        release.title = str(asked.get("name", release.title))
+        release.notes = str(asked.get("body", release.notes))
+        release.prerelease = bool(asked.get("prerelease", release.prerelease))
+        if release.draft and asked.get("draft") is False:
+            self._publish(release)
+
+    def _publish(self, release: FakeRelease) -> None:
+        if release.tag in self.spent_tags:
+            problem = _wrong("Release", "custom", "tag_name", "tag_name was used by an immutable release")
+            raise RefusedError(422, "Validation Failed", problem)
+        if any(other.tag == release.tag and not other.draft for other in self.releases):
+            raise RefusedError(422, "Validation Failed", _wrong("Release", "already_exists", "tag_name"))
+        if not self.commit_of(f"refs/tags/{release.tag}"):
+            commit = self.commit_of(release.target)
+            if not commit:
+                raise RefusedError(422, "Validation Failed", _wrong("Release", "invalid", "target_commitish"))
+            self.run_git("update-ref", f"refs/tags/{release.tag}", commit)
+        release.draft = False
+        if self.immutable:
+            release.immutable = True
+            self.spent_tags.add(release.tag)
+
+    def delete_release(self, release: FakeRelease) -> None:
+        """Remove a release; its tag stays."""
+        self.releases.remove(release)
+
+    def add_asset(self, release: FakeRelease, name: str, content: bytes, content_type: str) -> FakeAsset:
+        """Take an upload in; a name is there once, a failed upload's name too."""
+        if release.immutable:
+            raise RefusedError(422, "Cannot upload assets to an immutable release")
+        if any(asset.name == name for asset in release.assets):
+            raise RefusedError(422, "Validation Failed", _wrong("ReleaseAsset", "already_exists", "name"))
+        asset = FakeAsset(self.next_number(), name, content, content_type)
+        release.assets.append(asset)
+        return asset
+
+    def delete_asset(self, release: FakeRelease, asset: FakeAsset) -> None:
+        """Remove an asset, unless the release is immutable."""
+        if release.immutable:
+            raise RefusedError(422, "Cannot delete assets of an immutable release")
+        release.assets.remove(asset)
+
+    def open_pull(self, asked: Json) -> FakePull:
+        """Open a pull request from a branch that is there and not yet part of another one."""
+        head, base = str(asked.get("head", "")).rpartition(":")[2], str(asked.get("base", ""))
+        if not self.commit_of(f"refs/heads/{head}"):
+            raise RefusedError(422, "Validation Failed", _wrong("PullRequest", "invalid", "head"))
+        if any((pull.head, pull.base, pull.state) == (head, base, "open") for pull in self.pulls):
+            problem = _wrong("PullRequest", "custom", "", f"A pull request already exists for {head}.")
+            raise RefusedError(422, "Validation Failed", problem)
+        number = self.next_number()
+        pull = FakePull(number, head, base, str(asked.get("title", "")), str(asked.get("body", "")))
+        self.pulls.append(pull)
+        return pull
+
+
+def _wrong(resource: str, code: str, name: str, message: str = "") -> Json:
+    return {"resource": resource, "code": code, "field": name} | ({"message": message} if message else {})
+
+
+def sha256(content: bytes) -> str:
+    """Give the digest as GitHub's assets carry it."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
