@@ -22,6 +22,8 @@ from stigmer_packaging.records import (
 )
 from stigmer_packaging.stages import assemble, audit, bottle, formula, freeze, obtain, verify
 from stigmer_packaging.tools import guest_root
+from stigmer_packaging.tools.guest import Task
+from stigmer_packaging.tools.sandbox import Sandbox
 from stigmer_packaging.workshop import Workshop
 
 Needs = Mapping[str, Any]
@@ -139,15 +141,11 @@ class _Calls:
 
     def verify(self, step: Step, needs: Needs) -> VerificationReport:
         shop = self.workshop
-        suite = guest_root.default_suite(shop.mirror)
-        root = guest_root.build_root(shop.workspace.cache, shop.mirror, suite, report=shop.report)
+        recipe = guest_root.Recipe(guest_root.default_suite(shop.mirror), shop.host)
+        root = guest_root.build_root(shop.workspace.cache, shop.mirror, recipe, report=shop.report)
+        task = Task(shop.verification_script(), secrets.token_hex(16))
         found = verify.verify_bottle(
-            needs[f"bottle/{step.target}"],
-            root,
-            script=shop.verification_script(),
-            nonce=secrets.token_hex(16),
-            workspace=shop.workspace,
-            report=shop.report,
+            needs[f"bottle/{step.target}"], Sandbox(root), task, workspace=shop.workspace, report=shop.report
         )
         refuse_failure(found, str(shop.workspace.path(f"{step.name}.log")))
         return found

@@ -16,8 +16,9 @@ from stigmer_packaging.errors import ArchiveError, RecordError
 from stigmer_packaging.records import Bottle, VerificationReport
 from stigmer_packaging.stages.verify import verify_bottle
 from stigmer_packaging.tools import command, digest
+from stigmer_packaging.tools.guest import Task
 from stigmer_packaging.tools.guest_root import GuestRoot
-from stigmer_packaging.tools.sandbox import run_in_sandbox, sandbox_command
+from stigmer_packaging.tools.sandbox import Sandbox, run_in_sandbox, sandbox_command
 from support.guest_roots import copy_of, replace_text, shared_root
 from support.keg_standin import StandIn, build_standin, quiet, repacked
 
@@ -45,15 +46,8 @@ def verify(
     report: Callable[[str], None] = quiet,
 ) -> VerificationReport:
     """Verify the stand-in's bottle, or another of the same workspace."""
-    return verify_bottle(
-        bottle or standin.bottle,
-        root,
-        script=script,
-        nonce=secrets.token_hex(8),
-        workspace=standin.workspace,
-        seconds=seconds,
-        report=report,
-    )
+    task = Task(script, secrets.token_hex(8), seconds)
+    return verify_bottle(bottle or standin.bottle, Sandbox(root), task, workspace=standin.workspace, report=report)
 
 
 def failed(report: VerificationReport) -> dict[str, str]:

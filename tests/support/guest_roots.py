@@ -8,8 +8,8 @@ import pytest
 
 from stigmer_packaging.errors import PackagingError
 from stigmer_packaging.tools.apt import find_mirror
-from stigmer_packaging.tools.guest_root import GuestRoot, build_root, default_suite
-from support.keg_standin import quiet
+from stigmer_packaging.tools.guest_root import GuestRoot, Recipe, build_root, default_suite
+from support.keg_standin import TARGET, quiet
 
 PROGRAMS = ("mmdebstrap", "bwrap", "tar")
 
@@ -21,7 +21,7 @@ def shared_root() -> GuestRoot:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stigmer-packaging"
     try:
         mirror = find_mirror()
-        return build_root(cache, mirror, default_suite(mirror), report=quiet)
+        return build_root(cache, mirror, Recipe(default_suite(mirror), TARGET), report=quiet)
     except PackagingError as error:
         pytest.skip(f"no guest root on this machine: {str(error).splitlines()[0]}")
 
@@ -36,7 +36,7 @@ def copy_of(root: GuestRoot, place: Path) -> GuestRoot:
             shutil.copy2(source, goal, follow_symlinks=False)
 
     shutil.copytree(root.path, place, symlinks=True, copy_function=link)
-    return GuestRoot(place, f"{root.name}, changed", f"{root.recipe} {place}")
+    return root._replace(path=place, name=f"{root.name}, changed", recipe=f"{root.recipe} {place}")
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -1,36 +1,56 @@
 """A root file system that never saw a developer: Debian's or Ubuntu's essential packages, without Python.
 
-Made by mmdebstrap from this machine's own mirror, kept in the cache by the hash of its recipe, never changed afterwards.
+Made by mmdebstrap from a mirror, kept in the cache by the hash of its recipe, never changed afterwards.
 """
 
-import contextlib
-import fcntl
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from stigmer_packaging.naming import Target
 from stigmer_packaging.tools import command, digest
 from stigmer_packaging.tools.apt import Mirror
+from stigmer_packaging.tools.cached import make_once
 
 USER = "tester"
 UID = 1000
 
 _DEBIAN_SUITE = "trixie"
-_OPTIONS = ("--variant=essential", '--aptopt=Acquire::Languages "none"', "--format=tar")
+_SETTINGS = ('--aptopt=Acquire::Languages "none"', '--aptopt=Acquire::Check-Valid-Until "false"', "--format=tar")
+_FOREIGN = ("base-files", "base-passwd", "bash", "coreutils", "dash", "diffutils", "dpkg", "findutils", "grep", "gzip")
+_FOREIGN_TOO = ("hostname", "libc-bin", "mawk", "ncurses-base", "perl-base", "sed", "tar", "util-linux")
+"""What of Debian's essential packages a root of another architecture has: unpacked, as no script of theirs can run."""
+
 _HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 _PASSWD = f"{USER}:x:{UID}:{UID}::/home/{USER}:/bin/sh\n"
+_GROUP = f"{USER}:x:{UID}:\n"
 _SETUID = 0o6000
 
 
 class GuestRoot(NamedTuple):
-    """A root at `path`; `name` says what it is (`debian trixie`), `recipe` is the hash of how it was made."""
+    """A root at `path`; `name` says what it is (`debian trixie`), `recipe` is the hash of how it was made.
+
+    `target` is the platform whose programs run in it, such as `linux-amd64`.
+    """
 
     path: Path
     name: str
     recipe: str
+    target: str
+
+
+class Recipe(NamedTuple):
+    """Which root is wanted: a release, a platform, and packages besides the essential ones.
+
+    `foreign` says that programs of the platform do not run on this machine.
+    """
+
+    suite: str
+    target: Target
+    packages: tuple[str, ...] = ()
+    foreign: bool = False
 
 
 def default_suite(mirror: Mirror) -> str:
@@ -38,38 +58,46 @@ def default_suite(mirror: Mirror) -> str:
     return _DEBIAN_SUITE if mirror.distribution == "debian" else mirror.release
 
 
-def build_root(cache: Path, mirror: Mirror, suite: str, *, report: Callable[[str], None]) -> GuestRoot:
-    """Give the root of a suite, made when it is not in `cache` yet (about half a minute, 100 MB).
+def build_root(cache: Path, mirror: Mirror, recipe: Recipe, *, report: Callable[[str], None]) -> GuestRoot:
+    """Give the root of a recipe, made when it is not in `cache` yet (about half a minute, 100 MB).
 
     Works as root, and as a user who may make namespaces. Concurrent calls make it once.
     """
-    recipe = digest.sha256_of_value(_OPTIONS, _HOSTS, _PASSWD, mirror.uri, suite)
-    roots = cache / "roots"
-    roots.mkdir(parents=True, exist_ok=True)
-    place = roots / f"{suite}-{recipe[:12]}"
-    with _lock(roots / f"{place.name}.lock"):
-        if not place.is_dir():
-            report(f"making a root of {mirror.distribution} {suite} without Python")
-            _make(place, mirror, suite)
-    return GuestRoot(place, f"{mirror.distribution} {suite}", recipe)
+    words = _mmdebstrap(mirror, recipe)
+    key = digest.sha256_of_value(words, _HOSTS, _PASSWD, _GROUP)
+    kinds = "".join(f"-{package}" for package in recipe.packages[:1]) + ("-arm64" if recipe.foreign else "")
+    name = f"{mirror.distribution} {recipe.suite}{' with ' + recipe.packages[0] if recipe.packages else ''}"
+    place = cache / "roots" / f"{recipe.suite}{kinds}-{key[:12]}"
+    if not place.is_dir():
+        report(f"making a root of {name} without Python")
+    return GuestRoot(make_once(place, partial(_make, words)), name, key, str(recipe.target))
 
 
-def _make(place: Path, mirror: Mirror, suite: str) -> None:
-    for litter in place.parent.glob(f"making-{place.name}-*"):
-        shutil.rmtree(litter)
-    making = Path(tempfile.mkdtemp(dir=place.parent, prefix=f"making-{place.name}-"))
-    try:
-        root, archive = making / "root", making / "root.tar"
-        mode = "root" if os.geteuid() == 0 else "unshare"
-        signed = f"[signed-by={mirror.keyring}] " if mirror.keyring else ""
-        source = f"deb {signed}{mirror.uri} {suite} main"
-        command.run(["mmdebstrap", f"--mode={mode}", *_OPTIONS, suite, archive, source], seconds=900)
-        root.mkdir()
-        command.run(["tar", "-xf", archive, "-C", root, "--no-same-owner", "--exclude=./dev/*"], seconds=300)
-        _finish(root)
-        root.rename(place)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+def _mmdebstrap(mirror: Mirror, recipe: Recipe) -> list[str]:
+    """Give the command line without its mode and without the archive it writes."""
+    signed = f"[signed-by={mirror.keyring}] " if mirror.keyring else ""
+    source = f"deb {signed}{mirror.uri} {recipe.suite} main"
+    packages = [*_FOREIGN, *_FOREIGN_TOO, *recipe.packages] if recipe.foreign else list(recipe.packages)
+    included = [f"--include={','.join(packages)}"] if packages else []
+    foreign = ["--variant=extract", "--skip=check/qemu", f"--architectures={recipe.target.architecture}"]
+    return [*(foreign if recipe.foreign else ["--variant=essential"]), *_SETTINGS, *included, recipe.suite, source]
+
+
+def unpack_debian(words: list[str], making: Path) -> Path:
+    """Have mmdebstrap make a root in the empty folder `making`; owned by whoever we are, without devices."""
+    mode = "root" if os.geteuid() == 0 else "unshare"
+    root, archive = making / "root", making / "root.tar"
+    *options, source = words
+    command.run(["mmdebstrap", f"--mode={mode}", *options, archive, source], seconds=900)
+    root.mkdir()
+    command.run(["tar", "-xf", archive, "-C", root, "--no-same-owner", "--exclude=./dev/*"], seconds=300)
+    return root
+
+
+def _make(words: list[str], making: Path) -> Path:
+    root = unpack_debian(words, making)
+    _finish(root)
+    return root
 
 
 def _finish(root: Path) -> None:
@@ -77,16 +105,11 @@ def _finish(root: Path) -> None:
     for name in ("resolv.conf", "hostname"):
         (root / "etc" / name).unlink(missing_ok=True)
     (root / "etc/hosts").write_text(_HOSTS, encoding="utf-8")
-    with (root / "etc/passwd").open("a", encoding="utf-8") as users:
-        users.write(_PASSWD)
+    for name, line in (("passwd", _PASSWD), ("group", _GROUP)):
+        place, master = root / "etc" / name, root / "usr/share/base-passwd" / f"{name}.master"
+        known = place if place.is_file() else master
+        place.write_text(known.read_text(encoding="utf-8") + line, encoding="utf-8")
     for folder, _, names in os.walk(root):
         for path in (Path(folder) / name for name in names):
             if not path.is_symlink() and path.stat().st_mode & _SETUID:
                 path.chmod(path.stat().st_mode & 0o777)
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield

@@ -4,27 +4,54 @@ As root no user namespace is made (some systems forbid them), and `setpriv` give
 """
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from stigmer_packaging.errors import CommandError, MissingToolError
 from stigmer_packaging.tools import command
-from stigmer_packaging.tools.guest_root import UID, USER
-
-PREFIX = "/home/linuxbrew/.linuxbrew"
-"""Where brew installs on Linux, for every user."""
+from stigmer_packaging.tools.cellar import pour
+from stigmer_packaging.tools.guest import PREFIX, GuestRun, Trial
+from stigmer_packaging.tools.guest_root import UID, USER, GuestRoot
 
 _ALONE = ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 
 
-class GuestRun(NamedTuple):
-    """What a guest printed, and its exit code; none when it did not end within its time and was killed."""
+class Sandbox(NamedTuple):
+    """A machine that is no more than a root without Python: this one's kernel, no boot, seconds instead of minutes."""
 
-    code: int | None
-    output: str
-    errors: str
+    root: GuestRoot
+
+    @property
+    def level(self) -> str:
+        """The level's name."""
+        return "sandbox"
+
+    @property
+    def name(self) -> str:
+        """The root's name."""
+        return self.root.name
+
+    @property
+    def target(self) -> str:
+        """The platform of the root's programs."""
+        return self.root.target
+
+    @property
+    def recipe(self) -> str:
+        """The root's recipe."""
+        return self.root.recipe
+
+    def run(self, trial: Trial, folder: Path) -> GuestRun:
+        """Pour the bottle where brew pours it, below the guest's /home, and run the script as the guest's user."""
+        folder.chmod(0o755)
+        pour(trial.bottle, folder / Path(PREFIX).relative_to("/home"), trial.name, trial.version)
+        (folder / USER).mkdir()
+        shutil.copyfile(trial.task.script, folder / USER / trial.task.script.name)
+        words = trial.words(f"/home/{USER}/{trial.task.script.name}")
+        return run_in_sandbox(self.root.path, folder, words, seconds=trial.task.seconds)
 
 
 def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged: bool) -> list[str]:

@@ -1,0 +1,33 @@
+"""Things of the cache that are made once, whole or not at all, whoever else wants them at the same time."""
+
+import contextlib
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+def make_once(place: Path, make: Callable[[Path], Path]) -> Path:
+    """Give `place`, made if it is not there: `make` is given an empty folder and says what in it is to become `place`.
+
+    What killed runs left is removed. Concurrent calls wait for each other.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(place.with_name(f"{place.name}.lock")):
+        if not place.exists():
+            for litter in place.parent.glob(f"making-{place.name}-*"):
+                shutil.rmtree(litter)
+            making = Path(tempfile.mkdtemp(dir=place.parent, prefix=f"making-{place.name}-"))
+            try:
+                make(making).rename(place)
+            finally:
+                shutil.rmtree(making, ignore_errors=True)
+    return place
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    with path.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,70 @@
+"""What every kind of guest has in common: a bottle put to the trial on a machine, and what came of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from stigmer_packaging.records import Check
+
+PREFIX = "/home/linuxbrew/.linuxbrew"
+"""Where brew installs on Linux, for every user."""
+
+DEMANDS = ("--python-free", "--deep", "--offline")
+"""What the script demands of a machine of ours."""
+
+
+class Task(NamedTuple):
+    """What a guest is asked: to run `script`, which reports with `nonce`, within `seconds`."""
+
+    script: Path
+    nonce: str
+    seconds: float = 300
+
+
+class Trial(NamedTuple):
+    """A bottle file of NAME VERSION, and what the guest is asked of it once it is poured."""
+
+    bottle: Path
+    name: str
+    version: str
+    task: Task
+
+    def words(self, script: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS) -> list[str]:
+        """Give the command that runs the script where it lies in the guest, on the product poured into `prefix`."""
+        product = ["--stigmer", f"{prefix}/bin/{self.name}", "--expect-version", self.version]
+        return ["sh", script, *demands, *product, "--nonce", self.task.nonce]
+
+
+class GuestRun(NamedTuple):
+    """What a guest printed, and the script's exit code; none when it did not end within its time and was killed.
+
+    `steps` are what the machine itself did before and after the script, such as to boot.
+    """
+
+    code: int | None
+    output: str
+    errors: str
+    steps: tuple[Check, ...] = ()
+
+
+class Machine(Protocol):
+    """A place where a bottle can be put to the trial."""
+
+    @property
+    def level(self) -> str:
+        """What kind of machine it is, such as `sandbox`."""
+
+    @property
+    def name(self) -> str:
+        """What it is for people, such as `debian trixie`."""
+
+    @property
+    def target(self) -> str:
+        """The platform whose bottles it can run, such as `linux-amd64`."""
+
+    @property
+    def recipe(self) -> str:
+        """The hash of how it was made: another recipe is another machine."""
+
+    def run(self, trial: Trial, folder: Path) -> GuestRun:
+        """Carry out the trial, with an empty `folder` for whatever it takes."""
