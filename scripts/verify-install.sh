@@ -3,6 +3,7 @@
 #
 # It never touches ~/.stigmer nor a server that runs already: it works in a temporary home and on free ports.
 # Every check is tried whatever became of those before it. Only a report with its END line is a result.
+# What is tried with --bottle and --trials stands in verify-trials.sh, beside this file.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -16,7 +17,12 @@ Prove that an installed Stigmer is whole, starts, works end to end and stops.
   --prefix DIR        the same as --stigmer DIR/bin/stigmer
   --keg DIR           where it is installed (default: found from the command)
   --expect-version V  the version it must have (default: the one its index names)
+  --components NAMES  the services it must have (default: the four of Stigmer 2)
   --home DIR          a home for the trial that does not exist yet (default: a temporary one)
+  --trials            also kill the supervisor and damage a component, in the trial's home, and see it recover
+  --bottle FILE       install this bottle first, and remove it at the end; --prefix names an empty place for it
+                      (default: a temporary one). With --trials also upgrade it while it runs
+  --next FILE         the bottle to upgrade to (default: the same programs under an index of the next version)
   --free-ports        take free ports even when the standard ones are free
   --python-free       demand that there is no Python on this machine but inside the keg
   --deep              with --python-free: also look for renamed interpreters, by content
@@ -37,20 +43,24 @@ refuse() {
 
 # --- options -----------------------------------------------------------------------------------------------------------
 
-stigmer='' keg='' home='' expected='' nonce='' format=tap
-python_free=no deep=no offline=no free_ports=no
+stigmer='' prefix='' keg='' home='' expected='' nonce='' format=tap bottle='' next=''
+components='temporal stigmer-server workflow-runner agent-runner'
+python_free=no deep=no offline=no free_ports=no trials=no
 own='' # one directory a line
 
 while [ $# -gt 0 ]; do
     case $1 in
-        --stigmer | --prefix | --keg | --expect-version | --home | --own | --nonce)
+        --stigmer | --prefix | --keg | --expect-version | --components | --home | --bottle | --next | --own | --nonce)
             [ $# -ge 2 ] || refuse "$1 needs a value"
             case $1 in
                 --stigmer) stigmer=$2 ;;
-                --prefix) stigmer=$2/bin/stigmer ;;
+                --prefix) prefix=$2 ;;
                 --keg) keg=$2 ;;
                 --expect-version) expected=$2 ;;
+                --components) components=$2 ;;
                 --home) home=$2 ;;
+                --bottle) bottle=$2 ;;
+                --next) next=$2 ;;
                 --nonce) nonce=$2 ;;
                 --own)
                     own="$own$(cd "$2" 2>/dev/null && pwd -P)
@@ -59,6 +69,7 @@ while [ $# -gt 0 ]; do
             esac
             shift
             ;;
+        --trials) trials=yes ;;
         --free-ports) free_ports=yes ;;
         --python-free) python_free=yes ;;
         --deep) deep=yes ;;
@@ -213,12 +224,25 @@ end_report() {
 run_stigmer() { # SECONDS ARGUMENT...: the command with nothing of the user's environment but PATH
     limit=$1
     shift
-    within "$limit" env -i HOME="$work/user" STIGMER_HOME="$home" TMPDIR="$work/tmp" PATH="$PATH" LANG=C.UTF-8 \
-        "$stigmer" "$@" </dev/null
+    set -- "$stigmer" "$@"
+    [ "$poisoned" = no ] || set -- PYTHONHOME="$work/poison" PYTHONPATH="$work/poison" LD_LIBRARY_PATH="$work/poison" "$@"
+    within "$limit" env -i HOME="$work/user" STIGMER_HOME="$home" TMPDIR="$work/tmp" PATH="$work/tripwire:$PATH" \
+        LANG=C.UTF-8 "$@" </dev/null
+}
+
+lay_tripwire() { # programs that only write down that they were called
+    mkdir "$work/tripwire"
+    # shellcheck disable=SC2016 # what the programs expand
+    printf '#!/bin/sh\necho "$0 $*" >>"%s"\nexit 97\n' "$work/tripped" >"$work/tripwire/python"
+    chmod 755 "$work/tripwire/python"
+    for name in python2 python3 python3.11 python3.12 python3.13 python3.14 pypy pypy3 pip pip3 pipx uv uvx poetry conda; do
+        ln "$work/tripwire/python" "$work/tripwire/$name"
+    done
+    "$work/tripwire/pip3" --control # a wire that is never seen to trip proves nothing
 }
 
 is_ours() { # whether a path is inside the keg, a home of Stigmer, or a directory given with --own
-    case $1 in "$keg"/* | "$home"/* | "$work"/* | "${STIGMER_HOME:-${HOME:-}/.stigmer}"/*) return 0 ;; esac
+    case $1 in "${keg:-/nowhere}"/* | "$home"/* | "$work"/* | "${STIGMER_HOME:-${HOME:-}/.stigmer}"/*) return 0 ;; esac
     [ -n "$own" ] || return 1
     while read -r each; do
         case $1 in "$each"/*) [ -n "$each" ] && return 0 ;; esac
@@ -275,7 +299,7 @@ process_table() { # PID PARENT EXECUTABLE of every process we may look into
 
 is_of_the_trial() { # PID EXECUTABLE: runs from the trial's home, or in the environment that only this script gives
     case $2 in "$home"/*) return 0 ;; esac
-    grep -q -F "HOME=$work/user" "/proc/$1/environ" 2>/dev/null
+    { tr '\0' '\n' <"/proc/$1/environ"; } 2>/dev/null | grep -q -x -F "HOME=$work/user"
 }
 
 # A server that the user runs from the same keg is none of ours.
@@ -312,7 +336,7 @@ touched_by() { # every file a process runs, maps or holds open
 
 # --- the checks --------------------------------------------------------------------------------------------------------
 
-started=no port_options=''
+started=no poisoned=no port_options=''
 PYTHON_PATH='(^|/)(lib)?(python|pypy)[^/]*(/|$)|/(site|dist)-packages(/|$)'
 
 needs_start() {
@@ -326,12 +350,13 @@ index_is_read() {
         echo "$keg/libexec/payload.json cannot be read"
         return 1
     }
-    names=$(component_names)
-    [ -n "$names" ] || {
-        echo 'the index names no component'
-        return 1
-    }
-    printf '%s\n' "$keg" "$names"
+    printf '%s\n' "$keg" "$(component_names)"
+    for name in $components; do
+        component_names | grep -q -x -F "$name" || {
+            echo "the index names no $name"
+            return 1
+        }
+    done
 }
 
 version_is_right() {
@@ -349,9 +374,12 @@ version_is_right() {
 
 home_stays_untouched() {
     mkdir "$work/untouched"
-    for option in --version --help; do
-        within 20 env -i HOME="$work/untouched" PATH="$PATH" TMPDIR="$work/tmp" "$stigmer" "$option" </dev/null >/dev/null || {
-            echo "$option fails"
+    for question in --version --help 'completion bash' 'completion zsh' 'completion fish'; do
+        # shellcheck disable=SC2086 # two words on purpose
+        within 20 env -i HOME="$work/untouched" PATH="$work/tripwire:$PATH" TMPDIR="$work/tmp" "$stigmer" $question \
+            </dev/null >"$work/answer" || : >"$work/answer"
+        [ -s "$work/answer" ] || {
+            echo "$question fails"
             return 1
         }
     done
@@ -414,6 +442,35 @@ not executable: $entry"
     absolute=$(cd "$keg" && find . -type l -exec sh -c 'case $(readlink "$1") in /*) echo "absolute link: $1" ;; esac' - {} \;)
     printf '%s\n' "$wrong" "$absolute" | grep . && return 1
     return 0
+}
+
+programs_are_for_this_machine() { # by the first bytes of ELF and Mach-O; a script has none
+    case $(uname -s).$(uname -m) in
+        Linux.x86_64) target=linux-amd64 magic='7f 45 4c 46 .*3e 00' ;;
+        Linux.aarch64 | Linux.arm64) target=linux-arm64 magic='7f 45 4c 46 .*b7 00' ;;
+        Darwin.x86_64) target=darwin-amd64 magic='cf fa ed fe 07 00 00 01.*' ;;
+        Darwin.arm64) target=darwin-arm64 magic='cf fa ed fe 0c 00 00 01.*' ;;
+        *)
+            echo "this script does not know the machine $(uname -s) $(uname -m)"
+            return 77
+            ;;
+    esac
+    wrong=0
+    [ "$(value_at "$work/index" /target)" = "$target" ] || {
+        echo "the index says $(value_at "$work/index" /target), this machine is $target"
+        wrong=1
+    }
+    awk -F '\t' '$1 ~ "^/components/[0-9]+/entry$" { print "libexec/components/" $2 }' "$work/index" >"$work/programs"
+    for program in bin/stigmer $(cat "$work/programs"); do
+        head=$(od -A n -t x1 -N 20 "$keg/$program" | tr -s ' \n' ' ')
+        case $head in ' 7f 45 4c 46'* | ' cf fa ed fe'*) ;; *) continue ;; esac
+        printf '%s' "$head" | grep -q -x " $magic *" || {
+            echo "made for another machine: $program"
+            wrong=1
+        }
+    done
+    echo "$target"
+    return $wrong
 }
 
 machine_has_no_python() {
@@ -589,8 +646,8 @@ nothing_is_left() {
     }
 }
 
-remember_state() { # what is in the home, but for what runs and logs
-    (cd "$home" 2>/dev/null && find . \( -path ./run -o -path ./logs \) -prune -o -type f -print | sort)
+remember_state() { # the files of the home that no start makes anew
+    (cd "$home" 2>/dev/null && find . \( -path ./run -o -path ./logs -o -path ./versions \) -prune -o -type f -print | sort)
 }
 
 server_starts_again() {
@@ -618,6 +675,15 @@ state_survived() {
     call_returns
 }
 
+no_python_was_called() {
+    [ "$(head -n 1 "$work/tripped")" = "$work/tripwire/pip3 --control" ] || {
+        echo 'the tripwire does not work'
+        return 1
+    }
+    sed '1d; s/^/called: /' "$work/tripped" | grep . && return 1
+    return 0
+}
+
 no_temporary_file_is_left() {
     left=$(ls -A "$work/tmp")
     [ -z "$left" ] || {
@@ -626,30 +692,58 @@ no_temporary_file_is_left() {
     }
 }
 
+list_files() { # DIRECTORY: whoever writes, removes or adds a file changes a line of this; the number of names may change
+    (cd "$1" && find . ! -type d -exec ls -li {} + | awk '{ $3 = ""; print }' | sort)
+}
+
 keg_is_unchanged() {
-    checksums_hold && files_are_those_of_the_index
+    list_files "$keg" >"$work/keg.now"
+    grep -v -x -F -f "$work/keg.before" "$work/keg.now" | sed 's/^/new or changed: /' | grep . && return 1
+    grep -v -x -F -f "$work/keg.now" "$work/keg.before" | sed 's/^/gone or changed: /' | grep . && return 1
+    [ -z "$(find "$keg" -newer "$work/index")" ] || {
+        echo 'something was written in the keg'
+        return 1
+    }
+    echo "$(wc -l <"$work/keg.now" | tr -d ' ') files"
 }
 
 # --- the order ---------------------------------------------------------------------------------------------------------
 
-[ -n "$stigmer" ] || stigmer=$(command -v stigmer) || refuse 'there is no stigmer on PATH (see --stigmer)'
-[ -x "$stigmer" ] || refuse "$stigmer is not an executable file"
-case $stigmer in /*) ;; *) stigmer=$PWD/$stigmer ;; esac
-[ -n "$keg" ] || keg=$(dirname "$(dirname "$(dirname "$(real_file "$stigmer")")")")
-keg=$(cd "$keg" 2>/dev/null && pwd -P)
-[ -f "$keg/libexec/payload.json" ] || refuse "there is no keg of Stigmer around $stigmer (see --keg)"
+find_keg() { # the keg around the command
+    case $stigmer in /*) ;; *) stigmer=$PWD/$stigmer ;; esac
+    [ -x "$stigmer" ] || refuse "$stigmer is not an executable file"
+    [ -n "$keg" ] || keg=$(dirname "$(dirname "$(dirname "$(real_file "$stigmer")")")")
+    keg=$(cd "$keg" 2>/dev/null && pwd -P)
+    [ -f "$keg/libexec/payload.json" ] || refuse "there is no keg of Stigmer around $stigmer (see --keg)"
+}
+
 [ ! -e "${home:-/nowhere}" ] || refuse "$home exists already: the trial needs a home of its own"
+if [ "$trials" = yes ] || [ -n "$bottle" ]; then
+    [ -r "$(dirname "$0")/verify-trials.sh" ] || refuse 'verify-trials.sh must lie beside this script'
+    # shellcheck source=scripts/verify-trials.sh
+    . "$(dirname "$0")/verify-trials.sh"
+fi
+if [ -n "$bottle" ]; then
+    [ -r "$bottle" ] || refuse "$bottle cannot be read"
+    [ ! -e "${prefix:-/nowhere}/Cellar/stigmer" ] || refuse "$prefix holds a Stigmer already"
+else
+    [ -n "$stigmer" ] || stigmer=${prefix:+$prefix/bin/stigmer}
+    [ -n "$stigmer" ] || stigmer=$(command -v stigmer) || refuse 'there is no stigmer on PATH (see --stigmer)'
+    find_keg
+fi
 : "${nonce:=$(date +%s)-$$}"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/verify-stigmer.XXXXXX") || exit 2
 work=$(cd "$work" && pwd -P)
-: "${home:=$work/home}"
+: "${home:=$work/the home}" # with a blank, as some have
 mkdir -p "$(dirname "$home")" "$work/user" "$work/tmp" || exit 2
 home=$(cd "$(dirname "$home")" && pwd -P)/$(basename "$home")
+: "${prefix:=$work/prefix}"
 
 clean_up() {
     [ "$started" = no ] || run_stigmer 90 server stop >/dev/null 2>&1
     our_processes | while read -r pid _; do kill -9 "$pid" 2>/dev/null; done
+    [ -z "$bottle" ] || remove_kegs
     rm -rf "$work"
 }
 trap clean_up EXIT
@@ -657,13 +751,24 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 begin_report
+if [ -n "$bottle" ]; then
+    [ "$python_free" = no ] || check 'before the installation there is no Python on the machine' machine_has_no_python
+    check 'the bottle installs' bottle_installs
+    [ -n "$keg" ] || {
+        end_report
+        exit 1
+    }
+fi
+lay_tripwire
 check 'the index names the components' index_is_read
+list_files "$keg" >"$work/keg.before"
 check 'the version is the expected one' version_is_right
-check 'asking for version and help leaves the home untouched' home_stays_untouched
+check 'asking for version, help and completions leaves the home untouched' home_stays_untouched
 check 'every file has its checksum' checksums_hold
 check 'the keg holds what its index names and nothing else' files_are_those_of_the_index
 check 'modes and links are safe' modes_are_right
-check 'there is no Python on the machine' machine_has_no_python
+check 'the programs are made for this machine' programs_are_for_this_machine
+check 'there is no Python on the machine but in the keg' machine_has_no_python
 check 'there is no network' machine_has_no_network
 choose_ports
 check 'the server starts' server_starts
@@ -675,8 +780,22 @@ remember_state >"$work/kept"
 check 'the server stops and leaves no process and no port' server_stops
 check 'the server starts again, without unpacking anew' server_starts_again
 check 'the state survived, and the call returns again' state_survived
+if [ "$trials" = yes ]; then
+    check 'killed, the supervisor leaves no process and no port' killed_supervisor_leaves_nothing
+    check 'the server starts again, and makes a damaged component anew' damage_is_healed
+    check 'after that the state is there, and the call returns' state_survived
+    check 'the keg is unchanged by the trials' keg_is_unchanged
+    if [ -n "$bottle" ]; then
+        check 'the next version installs while the server runs' next_version_installs
+        check 'the next version takes over, in a poisoned environment' next_version_takes_over
+        check 'after the upgrade the state is there, and the call returns' state_survived
+        check 'after the upgrade no process touches a Python outside the keg' processes_are_ours_alone
+    fi
+fi
 check 'the server stops again' server_stops
+check 'no Python was called' no_python_was_called
 check 'no temporary file is left' no_temporary_file_is_left
 check 'the keg is unchanged' keg_is_unchanged
+[ -z "$bottle" ] || check 'the removal leaves the user'\''s data and nothing else' removal_leaves_the_data
 end_report
 [ "$failures" -eq 0 ]

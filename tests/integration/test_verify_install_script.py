@@ -36,6 +36,12 @@ def installed(folder: Path, twist: str = "") -> Path:
     return prefix
 
 
+def bottle(folder: Path, twist: str = "") -> str:
+    """Make FakeStigmer's bottle."""
+    standin = build_standin(folder / "build", twist=twist)
+    return str(standin.workspace.path(standin.bottle.path))
+
+
 def run_script(
     prefix: Path, *options: str, interpreter: tuple[str, ...] = ("sh",), seconds: float = 90, path: str = ""
 ) -> Completed:
@@ -49,26 +55,39 @@ def run_script(
 
 def failed(report: GuestReport) -> list[str]:
     """Name the checks that found a fault; the two that are only made on demand are left out."""
-    on_demand = {"there is no Python on the machine", "there is no network"}
+    on_demand = {"there is no Python on the machine but in the keg", "there is no network"}
     return [check.name for check in report.checks if not check.passed and check.name not in on_demand]
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-def test_a_good_installation_passes_in_every_shell(tmp_path: Path, shell: str) -> None:
-    if not shutil.which(SHELLS[shell][0]):
-        pytest.skip(f"there is no {shell} on this machine")
-    done = run_script(installed(tmp_path), interpreter=tuple(SHELLS[shell]))
+def test_a_good_installation_passes_and_stays_as_it_is(tmp_path: Path) -> None:
+    prefix = installed(tmp_path)
+    done = run_script(prefix)
     report = parse_report(done.stdout, NONCE)
     assert (done.code, report.whole, failed(report), done.stderr) == (0, True, [], ""), done.stdout
-    assert len(report.checks) == 19
+    assert len(report.checks) == 21
     detail = {check.name: check.detail for check in report.checks}
     assert detail["there is no network"] == "not demanded (see --offline)"
     assert re.search(r"\b[5-9] processes", detail["no process touches a Python outside the keg"])
+    assert (prefix / "bin/stigmer").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_good_bottle_installs_endures_the_trials_upgrades_and_goes_in_every_shell(tmp_path: Path, shell: str) -> None:
+    if not shutil.which(SHELLS[shell][0]):
+        pytest.skip(f"there is no {shell} on this machine")
+    prefix = tmp_path / "place"
+    done = run_script(prefix, "--bottle", bottle(tmp_path), "--trials", interpreter=tuple(SHELLS[shell]))
+    report = parse_report(done.stdout, NONCE)
+    assert (done.code, report.whole, failed(report), done.stderr) == (0, True, [], ""), done.stdout
+    assert len(report.checks) == 31
+    detail = {check.name: check.detail for check in report.checks}
+    assert detail["the next version installs while the server runs"] == "2.0.0 runs, 2.0.1 is installed"
+    assert [path for path in prefix.rglob("*") if not path.is_dir()] == []
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="there is no shellcheck on this machine")
 def test_shellcheck_finds_nothing_to_say() -> None:
-    assert command.run(["shellcheck", "--shell=sh", SCRIPT], check=False).stdout == ""
+    assert command.run(["shellcheck", "--external-sources", SCRIPT], cwd=SCRIPT.parents[1], check=False).stdout == ""
 
 
 def test_nothing_is_left_behind_and_the_users_home_stays_empty(tmp_path: Path) -> None:
@@ -137,7 +156,7 @@ TWISTS = {
     ),
     "touches the home": (
         'mkdir -p "${STIGMER_HOME:-$HOME/.stigmer}"',
-        "asking for version and help leaves the home untouched",
+        "asking for version, help and completions leaves the home untouched",
     ),
     "does not start": ('[ "$*" = "${*#server --port}" ] || { echo "Error: no"; exit 1; }', "the server starts"),
     "a service is missing": (
@@ -148,6 +167,11 @@ TWISTS = {
         r"""service() { sleep 300 & echo "$1 $! " >>"$home/run/services"; }""",
         "every port is open",
     ),
+    "completions are missing": (
+        'case "$*" in "completion zsh") exit 0 ;; esac',
+        "asking for version, help and completions leaves the home untouched",
+    ),
+    "calls a Python": ("python3 -c 1 || true", "no Python was called"),
     "the call fails": ('[ "$*" != smoke ] || exit 1', "the end-to-end call returns"),
     "runs on after stop": ('[ "$*" != "server stop" ] || exit 0', "the server stops and leaves no process and no port"),
     "unpacks again": (

@@ -52,6 +52,7 @@ set -u
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 components=$here/../components
 home=${STIGMER_HOME:-${HOME:?}/.stigmer}
+version=$(sed -n 's/^ "version": "\(.*\)".*/\1/p' "$here/../payload.json")
 service() { # NAME PORT...
     name=$1
     shift
@@ -59,7 +60,7 @@ service() { # NAME PORT...
     echo "$name $! $*" >>"$home/run/services"
 }
 is_running() {
-    [ -s "$home/run/services" ] && kill -0 "$(sed -n '1s/^[^ ]* \([0-9]*\).*/\1/p' "$home/run/services")" 2>/dev/null
+    [ -s "$home/run/services" ] && [ -e "/proc/$(sed -n '1s/^[^ ]* \([0-9]*\).*/\1/p' "$home/run/services")/exe" ] # a zombie has none
 }
 port_of() { # NAME DEFAULT WORD...
     wanted=$1 number=$2
@@ -67,20 +68,32 @@ port_of() { # NAME DEFAULT WORD...
     for word in "$@"; do case $word in "$wanted="*) number=${word#*=} ;; esac; done
     echo "$number"
 }
+end_services() {
+    kill $(awk '{ print $2 }' "$home/run/services")
+}
 supervise() {
     echo $$ >"$home/run/supervisor"
     service temporal "$(port_of temporal 7233 "$@")" "$(port_of temporal-ui 8233 "$@")"
     service stigmer-server "$(port_of server 7234 "$@")"
     service workflow-runner
     service agent-runner
+    perl -e 'select undef, undef, undef, 0.05 while getppid == $ARGV[0];
+        open my $list, "<", $ARGV[1]; kill "TERM", (split)[1] while <$list>' $$ "$home/run/services" &
+    warden=$!
+    echo "$version" >"$home/run/version"
+    trap 'kill "$warden"; end_services; wait; rm -f "$home"/run/*; exit 0' TERM
     : >"$home/run/ready"
-    trap 'kill $(awk "{ print \$2 }" "$home/run/services"); wait; rm -f "$home"/run/*; exit 0' TERM
     while :; do sleep 0.1; done
 }
 start() {
-    mkdir -p "$home/versions/2.0.0" "$home/logs" "$home/run"
-    [ -e "$home/versions/2.0.0/.version" ] || { cp -R "$components"/* "$home/versions/2.0.0/"; echo 2.0.0 >"$home/versions/2.0.0/.version"; }
-    [ -L "$home/bin" ] || ln -s versions/2.0.0 "$home/bin"
+    mkdir -p "$home/versions/$version" "$home/logs" "$home/run"
+    rm -f "$home"/run/*
+    (cd "$components" && find . -type f) | while read -r path; do
+        cmp -s "$components/$path" "$home/versions/$version/$path" && continue
+        mkdir -p "$home/versions/$version/${path%/*}"
+        rm -f "$home/versions/$version/$path" && cp -p "$components/$path" "$home/versions/$version/$path"
+    done
+    [ "$(readlink "$home/bin")" = "versions/$version" ] || { rm -f "$home/bin"; ln -s "versions/$version" "$home/bin"; }
     [ -e "$home/stigmer.db" ] || echo state >"$home/stigmer.db"
     "$0" supervise "$@" >>"$home/logs/supervisor.log" 2>&1 </dev/null &
     while [ ! -e "$home/run/ready" ]; do sleep 0.05; done
@@ -89,7 +102,8 @@ start() {
 }
 status() {
     if is_running; then state=running code=0; else state=stopped code=3; fi
-    printf '{"state": "%s", "version": "2.0.0", "services": [' "$state"
+    printf '{"state": "%s", "version": "%s", "supervisor_pid": %s, "services": [' \
+        "$state" "$(cat "$home/run/version" 2>/dev/null)" "$(cat "$home/run/supervisor" 2>/dev/null || echo 0)"
     comma=''
     for name in temporal stigmer-server workflow-runner agent-runner; do
         printf '%s\n {"name": "%s", "state": "%s", "ports": {"a": [1, 2]}, "pid": null}' "$comma" "$name" "$state"
@@ -101,14 +115,16 @@ status() {
 stop() {
     supervisor=$(cat "$home/run/supervisor" 2>/dev/null) || return 0
     kill "$supervisor"
-    while kill -0 "$supervisor" 2>/dev/null; do sleep 0.05; done
+    while [ -e "/proc/$supervisor/exe" ]; do sleep 0.05; done
 }
 @TWIST@
 case "$*" in
     --version) echo 'stigmer 2.0.0' ;;
     --help) echo 'Usage: stigmer server|smoke' ;;
+    completion*) echo "# completions for $2" ;;
     'server status --json') status ;;
     'server stop') stop ;;
+    'server restart'*) stop && start "$@" ;;
     server*) start "$@" ;;
     supervise*) supervise "$@" ;;
     smoke) is_running ;;
