@@ -225,7 +225,7 @@ def _make_portable(folder: Path, program: str, contents: str, freezer: Freezer) 
     bundle.settle(folder)
     bundle.forget_installation(folder)
     if freezer.target.system == "linux":
-        elves = bundle.relocate(folder, program, contents, patchelf=freezer.patchelf, env=freezer.env)
+        elves = bundle.relocate(folder, contents, patchelf=freezer.patchelf, env=freezer.env)
         gates.check_search(elves, folder)
         gates.check_needed(elves, folder)
         gates.check_architecture(elves, folder, freezer.target)

