@@ -5,7 +5,16 @@ Source: Homebrew's `Utils::Bottles::Tag`, `MacOSVersion::SYMBOLS` and the style 
 
 from typing import NamedTuple
 
-MACOS = ("golden_gate", "tahoe", "sequoia", "sonoma", "ventura", "monterey", "big_sur")
+MACOS_VERSIONS = {
+    "golden_gate": 27,
+    "tahoe": 26,
+    "sequoia": 15,
+    "sonoma": 14,
+    "ventura": 13,
+    "monterey": 12,
+    "big_sur": 11,
+}
+MACOS = tuple(MACOS_VERSIONS)
 """macOS releases from the newest to the oldest: brew takes the first listed bottle that is not newer than the host."""
 
 _LINUX = {"arm64_linux": "arm64", "x86_64_linux": "x86_64"}

@@ -54,6 +54,8 @@ class Options:
     workspace: Path | None
     checkout: str
     manifest: Path
+    python: str
+    debian: str
     dry_run: bool
     as_json: bool
     verbose: bool
@@ -104,6 +106,8 @@ def _parameters() -> list[click.Parameter]:
         click.Option(["--workspace"], type=folder, help="Where artefacts and records are kept; default: build/."),
         click.Option(["--checkout"], default="", metavar="PATH[@REF]", help="The source tree, or a commit of it."),
         click.Option(["--manifest"], type=file, default=default, help="Default: packaging/manifest.yaml."),
+        click.Option(["--python"], default="", metavar="root|host|PATH", help="What freezes; default: root on Linux."),
+        click.Option(["--debian"], default="", metavar="URL", help="A Debian mirror for the root; default: apt's own."),
         click.Option(["--dry-run"], is_flag=True, help="Say what would be made and what reused."),
         click.Option(["--json", "as_json"], is_flag=True, help="Results as JSON on stdout."),
         click.Option(["--verbose"], is_flag=True, help="Print on stderr all that the steps say."),
@@ -157,12 +161,16 @@ def _open_workshop(
     checkout = options.checkout or str(ROOT / manifest.checkout)
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH", EPOCH))
     env = environment.build_environment(os.environ)
-    return Workshop(manifest, workspace, ROOT, host, checkout, env, epoch, report)
+    return Workshop(
+        manifest, workspace, ROOT, host, checkout, env, epoch, report, python=options.python, debian=options.debian
+    )
 
 
 def _preflight(stages: Sequence[str], host: Target, shop: Workshop) -> None:
     machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
-    missing = system.find_missing(stages, machine)
+    own_python = host.system == "linux" and shop.freezes_with != "root"
+    needed = [system.OWN_PYTHON if own_python and stage == "freeze" else stage for stage in stages]
+    missing = system.find_missing(needed, machine)
     system.provide(missing, machine, env=shop.env, report=shop.report)
 
 

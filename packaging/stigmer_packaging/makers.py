@@ -120,7 +120,7 @@ class _Calls:
         return bottle.make_bottle(
             needs[f"assemble/{step.target}"],
             shop.manifest.tag_of(parse_target(step.target)),
-            rebuild=0,
+            rebuild=shop.manifest.product.rebuild,
             source_date_epoch=shop.source_date_epoch,
             workspace=shop.workspace,
             report=shop.report,
@@ -128,7 +128,9 @@ class _Calls:
 
     def audit(self, step: Step, needs: Needs) -> AuditReport:
         shop, packed = self.workshop, needs[f"bottle/{step.target}"]
-        found = audit.audit_bottle(packed, policy=shop.policy, workspace=shop.workspace, report=shop.report)
+        found = audit.audit_bottle(
+            packed, policy=shop.policy_of(parse_target(step.target)), workspace=shop.workspace, report=shop.report
+        )
         audit.refuse_errors(found, packed)
         return found
 

@@ -8,7 +8,10 @@ from stigmer_packaging.naming import Target, parse_target
 
 @dataclass(frozen=True)
 class Product:
-    """What the formula says of us. `tap` is `self`, or the `owner/repository` the formula is published to."""
+    """What the formula says of us. `tap` is `self`, or the `owner/repository` the formula is published to.
+
+    `rebuild` counts the bottles that were published of the same version before, whose names are taken.
+    """
 
     name: str
     version: str
@@ -17,6 +20,21 @@ class Product:
     description: str
     repository: str
     tap: str
+    rebuild: int = 0
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """What we promise of one target: its bottle tag, the oldest system it runs on, and how large its bottle may be.
+
+    `glibc_floor` is such as `2.31` on Linux, `macos_minimum` such as `14.0` on macOS, each empty on the other;
+    `size_budget` is in MB of 1,000,000 bytes.
+    """
+
+    bottle: str
+    glibc_floor: str
+    macos_minimum: str
+    size_budget: int
 
 
 @dataclass(frozen=True)
@@ -122,10 +140,10 @@ class Smoke:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The whole manifest. `targets` maps each target's name to its bottle tag; `go` is `toolchain.go` of the file."""
+    """The whole manifest. `targets` is by the targets' names; `go` is `toolchain.go` of the file."""
 
     product: Product
-    targets: Mapping[str, str]
+    targets: Mapping[str, Shipment]
     go: GoToolchain
     checkout: str
     inherit: tuple[str, ...]
@@ -134,7 +152,7 @@ class Manifest:
 
     def tag_of(self, target: Target) -> str:
         """Give the bottle tag of a target that is in the manifest."""
-        return self.targets[str(target)]
+        return self.targets[str(target)].bottle
 
     def known_targets(self) -> tuple[Target, ...]:
         """List the targets we ship for, in the manifest's order."""

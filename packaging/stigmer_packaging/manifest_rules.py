@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
+from stigmer_packaging.bottle_tags import MACOS_VERSIONS
 from stigmer_packaging.manifest_records import ArtifactSource, Component, Manifest, WheelSource
 from stigmer_packaging.manifest_section import Finding, Path, unknown
 
@@ -44,11 +45,21 @@ def inherited_variables_are_unique(manifest: Manifest) -> Iterator[Finding]:
 
 def tags_fit_their_targets(manifest: Manifest) -> Iterator[Finding]:
     """Demand that a bottle tag is one of its target's platform, and that there is a target."""
-    for target, tag in manifest.targets.items():
+    for target, shipment in manifest.targets.items():
+        tag = shipment.bottle
         if tag and not _TAGS[target].fullmatch(tag):
             yield Finding(("targets", target, "bottle"), f"{tag!r} is not a bottle tag of {target}")
     if not manifest.targets:
         yield Finding(("targets",), "there is no target")
+
+
+def macos_is_that_of_the_tag(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that no more is promised for macOS than the tag says: brew pours the bottle from that release on."""
+    for target, shipment in manifest.targets.items():
+        release, minimum = shipment.bottle.removeprefix("arm64_"), shipment.macos_minimum
+        if minimum and release in MACOS_VERSIONS and int(minimum.partition(".")[0]) > MACOS_VERSIONS[release]:
+            text = f"brew pours {shipment.bottle} from macOS {MACOS_VERSIONS[release]} on, and {minimum} is asked for"
+            yield Finding(("targets", target, "macos_minimum"), text)
 
 
 def ports_are_unique(manifest: Manifest) -> Iterator[Finding]:
@@ -123,6 +134,7 @@ RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
     components_are_unique,
     inherited_variables_are_unique,
     tags_fit_their_targets,
+    macos_is_that_of_the_tag,
     ports_are_unique,
     ports_are_known,
     queues_are_for_pollers,

@@ -11,12 +11,14 @@ from stigmer_packaging.manifest_records import (
     Product,
     Readiness,
     Run,
+    Shipment,
     Smoke,
     Source,
     WheelPin,
     WheelSource,
 )
 from stigmer_packaging.manifest_section import Section
+from stigmer_packaging.naming import parse_target
 
 BUILDS = ("go", "pyinstaller")
 READINESS = ("grpc", "temporal", "pollers")
@@ -48,16 +50,24 @@ def _product(section: Section) -> Product:
             description=section.text("description", values.description),
             repository=section.text("repository", values.repository),
             tap=section.text("tap", values.tap),
+            rebuild=section.number("rebuild", 0, 1000) if section.has("rebuild") else 0,
         )
 
 
-def _targets(section: Section) -> dict[str, str]:
-    return {target: _bottle(section.section(target)) for target in section.keys(values.target) if target}
+def _targets(section: Section) -> dict[str, Shipment]:
+    targets = section.keys(values.target)
+    return {target: _shipment(section.section(target), target) for target in targets if target}
 
 
-def _bottle(section: Section) -> str:
+def _shipment(section: Section, target: str) -> Shipment:
+    linux = parse_target(target).system == "linux"
     with section:
-        return section.text("bottle", values.bottle_tag)
+        return Shipment(
+            bottle=section.text("bottle", values.bottle_tag),
+            glibc_floor=section.text("glibc_floor", values.glibc) if linux else "",
+            macos_minimum="" if linux else section.text("macos_minimum", values.macos),
+            size_budget=section.number("size_budget", 1, 1000),
+        )
 
 
 def _toolchain(section: Section) -> GoToolchain:

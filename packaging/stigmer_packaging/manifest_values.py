@@ -24,6 +24,8 @@ repository = matching(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "OWNER/REPOSITORY")
 method = matching(r"/[A-Za-z_][\w.]*/[A-Za-z_]\w*", "a gRPC method: /PACKAGE.SERVICE/METHOD")
 distribution = matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "the name of a distribution")
 sha256 = matching(r"[0-9a-f]{64}", "a sha256: 64 small hexadecimal digits")
+glibc = matching(r"2\.\d+", "a version of glibc, such as '2.31'")
+macos = matching(r"\d+\.\d+", "a version of macOS, such as '14.0'")
 bottle_tag = matching(r"(arm64_|x86_64_)?[a-z][a-z_]*", "a bottle tag")
 # Source: the grammar of semver.org, without build metadata, which neither a git tag nor brew's version scan keeps.
 version = matching(

@@ -37,7 +37,7 @@ class Inputs:
     """All that a release depends on besides the manifest, as plain values.
 
     `parts` says of `TARGET/COMPONENT`, and of `TARGET/launcher`, what it is made of; `keg`, `source`, `verification` and
-    `audit` are what the later stages take from outside.
+    `audit` (by target) are what the later stages take from outside.
     """
 
     host: Target
@@ -45,7 +45,7 @@ class Inputs:
     keg: Mapping[str, object]
     source: Mapping[str, object]
     verification: Mapping[str, object]
-    audit: Mapping[str, object] = field(default_factory=dict)
+    audit: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 def is_frozen(component: Component) -> bool:
@@ -85,7 +85,8 @@ def plan_release(
     for target in targets:
         gathered = target != inputs.host and until in FROM_BOTTLES
         planned = [_gathered(target)] if gathered else _steps_of(manifest, target, inputs)
-        planned.append(Step(f"audit/{target}", "audit", str(target), "audit", (f"bottle/{target}",), inputs.audit))
+        facts = inputs.audit.get(str(target), {})
+        planned.append(Step(f"audit/{target}", "audit", str(target), "audit", (f"bottle/{target}",), facts))
         steps |= {step.name: step for step in planned}
     steps["source"] = Step("source", "bottle", "", "source", (), inputs.source)
     bottles = tuple(f"{stage}/{target}" for target in targets for stage in ("bottle", "audit"))

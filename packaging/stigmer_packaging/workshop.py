@@ -1,7 +1,6 @@
 """Gathers what a release depends on: the tree, the toolchains, this machine; each fact is found once, when first asked."""
 
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from stigmer_packaging.errors import SourceError
 from stigmer_packaging.manifest_records import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
 from stigmer_packaging.naming import Target
 from stigmer_packaging.plan import RELEASE, Inputs, is_frozen
+from stigmer_packaging.pythons import ROOT, choose_python, default_choice, own_folders
 from stigmer_packaging.receipt import BuildHost
 from stigmer_packaging.sources import Source
 from stigmer_packaging.sources.artifact import FromArtifact
@@ -22,7 +22,6 @@ from stigmer_packaging.stages.freeze import Freezer, launcher_facts, service_fac
 from stigmer_packaging.tools import apt, digest, git, golang, guest_root, system
 from stigmer_packaging.tools.patchelf import find_patchelf
 from stigmer_packaging.tools.probes import ServiceProbe
-from stigmer_packaging.tools.python import read_interpreter
 from stigmer_packaging.workspace import Workspace
 
 SHIPPED = ("LICENSE", "README.md", "launcher", "packaging", "pyproject.toml", "requirements.lock", "scripts")
@@ -41,7 +40,8 @@ class Workshop:
     """A checkout of ours at `root`, on a machine of the platform `host`, with all that building there takes.
 
     `checkout` is the product's tree as PATH or PATH@REF; `env`, what programs may see; `source_date_epoch`, seconds
-    since 1970; `report` is told what goes on.
+    since 1970; `report` is told what goes on. `python` says what freezes: `root`, `host` or a path, empty for what the
+    platform needs; `debian` is the URL of a Debian mirror for that root, empty for this machine's.
     """
 
     manifest: Manifest
@@ -52,6 +52,13 @@ class Workshop:
     env: Mapping[str, str]
     source_date_epoch: int
     report: Callable[[str], None]
+    python: str = ""
+    debian: str = ""
+
+    @property
+    def freezes_with(self) -> str:
+        """What freezes: `root`, `host` or a path."""
+        return self.python or default_choice(self.host)
 
     @cached_property
     def tree(self) -> Tree:
@@ -66,7 +73,8 @@ class Workshop:
     @cached_property
     def freezer(self) -> Freezer:
         """What freezes, for this machine's platform."""
-        python = read_interpreter(sys.executable, env=self.env)
+        chosen = (self.freezes_with, self.host, self.root, self.workspace)
+        python = choose_python(*chosen, mirror=self.debian, env=self.env, report=self.report)
         pins = (self.root / "requirements.lock").read_text(encoding="utf-8")
         patchelf, epoch = find_patchelf(self.env), self.source_date_epoch
         return Freezer(self.host, python, pins, patchelf, epoch, self.env, self.workspace, self.report)
@@ -87,15 +95,23 @@ class Workshop:
         """The mirror that the verification's root is made from."""
         return apt.find_mirror()
 
-    @property
-    def policy(self) -> Policy:
-        """What bottles are audited by: they may not name our folders on this machine, but for the Python we run on.
+    def policy_of(self, target: Target) -> Policy:
+        """Say what a target's bottle is audited by: what we promise of it, and that it names no folder of ours here.
 
-        That one freezes here, and is not made to hide where it lives.
+        What a Python of this machine froze may name that Python, and may ask for this machine's C library: it is for
+        trying things out, and the report says so.
         """
         own = (self.root, self.workspace.root, self.workspace.cache)
         folders = (Path(self.env[name]) for name in ("HOME", "TMPDIR") if self.env.get(name))
-        return Policy(forbidden=forbidden_folders((*own, *folders)), tolerated=(sys.base_prefix,))
+        promised, local = self.manifest.targets[str(target)], target == self.host and self.freezes_with != ROOT
+        return Policy(
+            forbidden=forbidden_folders((*own, *folders)),
+            tolerated=own_folders(self.freezes_with) if local else (),
+            glibc_floor=promised.glibc_floor,
+            macos_minimum=promised.macos_minimum,
+            size_budget=promised.size_budget * 1_000_000,
+            lenient=("glibc-floor",) if local else (),
+        )
 
     def documents(self) -> Mapping[str, Path]:
         """Give the documents of a keg by their paths in it."""
@@ -143,7 +159,8 @@ class Workshop:
         keg = {"documents": documents, "host": self.build_host, "source_date_epoch": epoch}
         source = {"product": self.manifest.product.version, "files": sources, "source_date_epoch": epoch}
         verification = self._verification() if until == RELEASE else {}
-        return Inputs(self.host, parts, keg, source, verification, {"policy": asdict(self.policy)})
+        audit = {str(target): {"policy": asdict(self.policy_of(target))} for target in targets}
+        return Inputs(self.host, parts, keg, source, verification, audit)
 
     def _obtained(self) -> list[Component]:
         return [part for part in self.manifest.components if not is_frozen(part)]

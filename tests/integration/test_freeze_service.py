@@ -65,7 +65,11 @@ def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp
         *select_pins(parse_lock(freezer.pins), DISTRIBUTIONS),
     ]
     python = provide_virtualenv(
-        render_lock(pins), interpreter=freezer.python, cache=freezer.workspace.cache, env=ENV, report=freezer.report
+        render_lock(pins),
+        interpreter=freezer.python.provide(),
+        cache=freezer.workspace.cache,
+        env=ENV,
+        report=freezer.report,
     )
     installed = subprocess.run(python.words(str(project / "main.py")), check=False, capture_output=True, text=True)
     assert installed.stdout == "MultipartSegment\n"
@@ -119,7 +123,7 @@ def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) ->
         "from stigmer_packaging.tools.virtualenv import provide_virtualenv\n"
         "folder = Path(sys.argv[1])\nfreezer = make_freezer(folder, cache=folder / 'cache')\n"
         "lock = (SAMPLES / 'freeze-service' / 'requirements.lock').read_text()\n"
-        "made = provide_virtualenv(lock, interpreter=freezer.python, cache=freezer.workspace.cache, env=ENV, report=print)\n"
+        "made = provide_virtualenv(lock, interpreter=freezer.python.provide(), cache=freezer.workspace.cache, env=ENV, report=print)\n"
         "print(made.folder)\n"
     )
     words: list[str | Path] = [make_program(tmp_path / "provide", source), tmp_path]

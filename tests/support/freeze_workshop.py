@@ -9,7 +9,7 @@ from stigmer_packaging.stages.freeze import Freezer
 from stigmer_packaging.tools.environment import build_environment, cache_root
 from stigmer_packaging.tools.patchelf import find_patchelf
 from stigmer_packaging.tools.probes import ServiceProbe
-from stigmer_packaging.tools.python import read_interpreter
+from stigmer_packaging.tools.python import at_hand, read_interpreter
 from stigmer_packaging.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def make_freezer(folder: Path, *, python: str = sys.executable, cache: Path | No
     interpreter = read_interpreter(python, env=ENV)
     return Freezer(
         target=interpreter.target,
-        python=interpreter,
+        python=at_hand(interpreter),
         pins=(ROOT / "requirements.lock").read_text(encoding="utf-8"),
         patchelf=find_patchelf(ENV),
         source_date_epoch=1_700_000_000,

@@ -17,6 +17,7 @@ from stigmer_packaging.manifest_records import (
     Product,
     Readiness,
     Run,
+    Shipment,
     Smoke,
     WheelPin,
 )
@@ -154,7 +155,7 @@ def standin_manifest() -> Manifest:
             repository="stigmer/homebrew-tap",
             tap="self",
         ),
-        targets={"linux-amd64": TAG},
+        targets={"linux-amd64": Shipment(TAG, "2.31", "", 120)},
         go=GoToolchain("1.25.0", pin),
         checkout="packaging/reference",
         inherit=("HOME", "PATH"),

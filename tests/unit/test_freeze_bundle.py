@@ -104,7 +104,7 @@ def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> N
 
     first = facts()
     assert facts() == first
-    python = dataclasses.replace(freezer.python, identity="another build")
+    python = dataclasses.replace(freezer.python, identity=("another build",))
     pins = freezer.pins.replace("pyinstaller==", "pyinstaller==9")
     for other in (facts("2.0.1"), facts(source_date_epoch=1), facts(python=python), facts(pins=pins)):
         assert other != first

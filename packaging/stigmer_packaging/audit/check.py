@@ -25,18 +25,21 @@ class Policy:
 
     `forbidden` are absolute folders of the machines that built it, which no byte may name; `tolerated`, folders within
     them that may be named, such as that of a Python which was not made for shipping. `glibc_floor` is such as `2.31`,
-    empty when there is none; `size_budget`, in bytes, 0 when there is none. `notices` is the path of the third-party
+    `macos_minimum` such as `14.0`, each empty when there is none; `size_budget`, in bytes, 0 when there is none. `notices` is the path of the third-party
     notices in the keg, empty while there are none, and `noticed` the names they must hold. `ours` says that we packed
-    it: what only we promise is an error then, and information in a bottle that brew packed.
+    it: what only we promise is an error then, and information in a bottle that brew packed. `lenient` names checks whose
+    errors are warnings for this bottle, as when it is made for the machine it was made on.
     """
 
     forbidden: tuple[str, ...] = ()
     tolerated: tuple[str, ...] = ()
     glibc_floor: str = ""
+    macos_minimum: str = ""
     size_budget: int = 0
     notices: str = ""
     noticed: tuple[str, ...] = ()
     ours: bool = True
+    lenient: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,4 +82,6 @@ def run_checks(checks: Sequence[Check], subject: Subject) -> tuple[Finding, ...]
 
 
 def _severity(check: Check, policy: Policy) -> str:
-    return INFORMATION if check.own and not policy.ours else check.severity
+    if check.own and not policy.ours:
+        return INFORMATION
+    return WARNING if check.severity == ERROR and check.name in policy.lenient else check.severity

@@ -3,21 +3,10 @@
 from collections.abc import Iterator
 
 from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
-from stigmer_packaging.bottle_tags import parse_tag
+from stigmer_packaging.bottle_tags import MACOS_VERSIONS, parse_tag
 from stigmer_packaging.tools.elf import Glibc
 from stigmer_packaging.tools.elf_image import ElfImage
 from stigmer_packaging.tools.macho import MachO
-
-_MACOS = {
-    "big_sur": 11,
-    "monterey": 12,
-    "ventura": 13,
-    "sonoma": 14,
-    "sequoia": 15,
-    "tahoe": 26,
-    "golden_gate": 27,
-}
-"""Source: Homebrew's `MacOSVersion::SYMBOLS`."""
 
 _LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 """Source: the processors' supplements to the System V ABI."""
@@ -79,13 +68,15 @@ def _loader(subject: Subject) -> Iterator[Violation]:
 def _macos(subject: Subject) -> Iterator[Violation]:
     if subject.target.system != "darwin":
         return
-    release = parse_tag(subject.bottle.tag).release
+    release = MACOS_VERSIONS[parse_tag(subject.bottle.tag).release]
+    named = tuple(map(int, subject.policy.macos_minimum.split("."))) if subject.policy.macos_minimum else ()
+    promised = min((release, 0), named) if named else (release, 0)
     for path, macho in machos(subject):
         if macho.platform != "MACOS" or macho.minimum is None:
             yield Violation(path, f"it does not say which macOS it needs ({macho.platform or 'no version command'})")
-        elif macho.minimum > (_MACOS[release], 0, 0):
-            needed = ".".join(map(str, macho.minimum))
-            yield Violation(path, f"it needs macOS {needed}, and the tag promises {_MACOS[release]} ({release})")
+        elif macho.minimum > (*promised, 0):
+            needed, shown = (".".join(map(str, version)) for version in (macho.minimum, promised))
+            yield Violation(path, f"it needs macOS {needed}, and {shown} is promised (tag {subject.bottle.tag})")
 
 
 _SAME_PLATFORM = "build it for the bottle's platform, or leave it out; thin a fat file with `lipo -thin`"

@@ -14,7 +14,7 @@ from stigmer_packaging.tools.freeze_table import LOCK, FreezeTable, read_freeze_
 from stigmer_packaging.tools.locks import Pin
 from stigmer_packaging.tools.probes import ServiceProbe
 from stigmer_packaging.tools.pyinstaller import FreezePlan, Frozen
-from stigmer_packaging.tools.python import Interpreter, plain_environment, require_library
+from stigmer_packaging.tools.python import FreezingPython, plain_environment, require_library
 from stigmer_packaging.tools.temporal import temporal_server
 from stigmer_packaging.tools.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
 from stigmer_packaging.workspace import Workspace, scan_files
@@ -51,7 +51,7 @@ class Freezer:
     """
 
     target: Target
-    python: Interpreter
+    python: FreezingPython
     pins: str
     patchelf: Path
     source_date_epoch: int
@@ -64,7 +64,7 @@ class Freezer:
         pins = locks.select_pins(locks.parse_lock(self.pins), pyinstaller.DISTRIBUTIONS)
         return {
             "target": str(self.target),
-            "python": [self.python.version, self.python.identity],
+            "python": self.python.identity,
             "pyinstaller": locks.render_lock(pins),
             "source_date_epoch": self.source_date_epoch,
             "recipe": _RECIPE,
@@ -159,7 +159,7 @@ def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, s
 
 def _provide(lock: Sequence[Pin], freezer: Freezer) -> VirtualEnvironment:
     """Give the environment of a lock and PyInstaller, once it is seen that this is exactly what it holds."""
-    interpreter = freezer.python
+    interpreter = freezer.python.provide()
     if interpreter.target != freezer.target:
         raise ForeignTargetError(f"Python here is for {interpreter.target}, and {freezer.target} was asked for")
     require_library(interpreter)

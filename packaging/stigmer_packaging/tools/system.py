@@ -52,11 +52,15 @@ def _debian_keyring(_machine: Machine) -> bool:
     return any((folder / f"{name}-archive-keyring.gpg").is_file() for name in ("debian", "ubuntu"))
 
 
+OWN_PYTHON = "freeze --python"
+"""Freezing on Linux with a Python of this machine in place of the root's, which brings all that it needs."""
+
 LINUX = (
-    Requirement("freeze", "strip", "binutils", "shrinks frozen programs", _program("strip")),
-    Requirement("freeze", "objcopy", "binutils", "writes frozen programs", _program("objcopy")),
+    Requirement("freeze", "bwrap", "bubblewrap", "enters the root in which is frozen", _program("bwrap")),
+    Requirement(OWN_PYTHON, "strip", "binutils", "shrinks frozen programs", _program("strip")),
+    Requirement(OWN_PYTHON, "objcopy", "binutils", "writes frozen programs", _program("objcopy")),
     Requirement(
-        "freeze",
+        OWN_PYTHON,
         "the shared library of Python",
         f"libpython{sysconfig.get_python_version()}",
         "runs frozen programs",

@@ -52,7 +52,7 @@ def provide_virtualenv(
     such a run started may go on in a folder of its own. The lock file beside it lets one process make it while others
     wait.
     """
-    key = digest.sha256_of_value(RECIPE, lock, interpreter.identity, interpreter.executable, interpreter.prefix)[:20]
+    key = digest.sha256_of_value(RECIPE, lock, interpreter.identity, interpreter.executable)[:20]
     place = cache / "environments" / key
     with _alone(place.with_suffix(".lock")):
         if not place.is_dir():

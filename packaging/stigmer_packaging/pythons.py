@@ -1,0 +1,67 @@
+"""Which Python freezes: that of the pinned root on Linux, this machine's own, or one that is named by its path.
+
+This is where a target gets its interpreter; `Interpreter.prefix` is how all that it runs is run.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+from stigmer_packaging.naming import Target
+from stigmer_packaging.stages.freezeroot import prepare_freeze_root
+from stigmer_packaging.tools.debian import archives_below, read_archives
+from stigmer_packaging.tools.python import FreezingPython, Interpreter, at_hand, read_interpreter
+from stigmer_packaging.tools.rootrecipe import read_recipe
+from stigmer_packaging.workspace import Workspace
+
+ROOT, HOST = "root", "host"
+RECIPES = Path("packaging/freeze-root")
+
+
+def default_choice(host: Target) -> str:
+    """Freeze in the root on Linux; elsewhere with the Python that runs us."""
+    return ROOT if host.system == "linux" else HOST
+
+
+def own_folders(choice: str) -> tuple[str, ...]:
+    """Name the folders of a Python of this machine, which what it freezes may name; the root's is on no machine."""
+    if choice == ROOT:
+        return ()
+    return (sys.base_prefix if choice == HOST else str(Path(choice).resolve().parents[1]),)
+
+
+def choose_python(
+    choice: str,
+    target: Target,
+    checkout: Path,
+    workspace: Workspace,
+    *,
+    mirror: str = "",
+    env: Mapping[str, str],
+    report: Callable[[str], None],
+) -> FreezingPython:
+    """Give the Python that freezes for `target`, by `root`, `host` or a path; a root is made when it is first needed.
+
+    `mirror` is the URL below which a Debian mirror has its archives; empty for that of this machine's apt.
+    RecordError when `checkout` has no recipe of a root for the target; MissingToolError when a path is no Python.
+    """
+    if choice != ROOT:
+        return at_hand(read_interpreter(sys.executable if choice == HOST else choice, env=env))
+    recipe = read_recipe(checkout / RECIPES, target)
+
+    @cache
+    def provide() -> Interpreter:
+        root = prepare_freeze_root(
+            recipe,
+            host=target,
+            cache=workspace.cache,
+            archives=lambda: archives_below(mirror) if mirror else read_archives(Path("/etc")),
+            environment=env,
+            jobs=os.cpu_count() or 1,
+            report=report,
+        )
+        return root.interpreter((workspace.root, workspace.cache), env)
+
+    return FreezingPython((recipe.digest,), provide)
