@@ -49,6 +49,17 @@ def test_all_faults_are_found_at_once_the_gravest_first(workspace: Workspace) ->
     assert not report.passed
 
 
+def test_what_a_policy_is_lenient_with_is_a_warning(workspace: Workspace) -> None:
+    """A bottle for the machine it was made on may need that machine's C library, and says that it does."""
+    craft = good_bottle()
+    craft.put(f"{LIBRARIES}/python3.13/module.so", elf("amd64", symbols=(("pow", "GLIBC_2.36"),)), 0o755)
+    bottle = craft.pack(workspace)
+    assert not look(bottle, workspace, Policy(glibc_floor="2.31"))[0].passed
+    report, _ = look(bottle, workspace, Policy(glibc_floor="2.31", lenient=("glibc-floor",)))
+    assert [(finding.severity, finding.check) for finding in report.findings] == [("warning", "glibc-floor")]
+    assert (report.passed, report.glibc) == (True, "2.36")
+
+
 def test_the_report_holds_the_figures_of_the_bottle(workspace: Workspace) -> None:
     craft = good_bottle()
     report, _ = look(craft.pack(workspace), workspace)

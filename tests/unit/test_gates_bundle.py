@@ -78,6 +78,11 @@ def test_our_own_import_behind_a_condition_may_lack(way: str) -> None:
     check_modules([missing("app.darwin", "app.clone", "delayed", way)], "app")
 
 
+def test_a_module_without_a_file_of_its_own_is_made_by_importing_its_package() -> None:
+    """Python 3.13 has no collections/abc.py; the bundle's `collections` puts the module there."""
+    check_modules([missing("collections.abc", "app.status")], "app")
+
+
 def test_a_package_of_a_similar_name_is_not_ours() -> None:
     """`application` is not in `app`."""
     check_modules([missing("json", "application.status", "delayed")], "app")

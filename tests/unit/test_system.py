@@ -6,7 +6,7 @@ import pytest
 
 from stigmer_packaging.errors import CommandError, MissingToolError
 from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.system import LINUX, Machine, Requirement, find_missing, provide, read_platform
+from stigmer_packaging.tools.system import LINUX, OWN_PYTHON, Machine, Requirement, find_missing, provide, read_platform
 
 FAKE_APT = """#!/bin/sh
 echo "$DEBIAN_FRONTEND $*" >> "{log}"
@@ -33,8 +33,9 @@ def test_only_what_the_stages_need_is_looked_for(tmp_path: Path) -> None:
     bare = machine(tmp_path / "bin")
     assert find_missing(["obtain", "bottle", "formula"], bare) == ()
     assert {one.package for one in find_missing(["verify"], bare)} >= {"bubblewrap", "mmdebstrap"}
-    assert {one.what for one in find_missing(["freeze"], bare)} >= {"strip", "objcopy"}
-    assert "strip" not in {one.what for one in find_missing(["freeze"], machine(tmp_path / "bin", "strip"))}
+    assert {one.what for one in find_missing(["freeze"], bare)} == {"bwrap"}, "the root brings the rest"
+    assert {one.what for one in find_missing([OWN_PYTHON], bare)} >= {"strip", "objcopy"}
+    assert "strip" not in {one.what for one in find_missing([OWN_PYTHON], machine(tmp_path / "bin", "strip"))}
 
 
 def test_nothing_missing_asks_for_nothing(tmp_path: Path) -> None:

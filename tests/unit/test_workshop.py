@@ -1,6 +1,7 @@
 """What a release depends on is gathered once, and frozen services are tried as they will be run."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,21 +11,23 @@ from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.naming import Target
 from stigmer_packaging.tools import command
 from stigmer_packaging.tools.environment import build_environment
+from stigmer_packaging.tools.rootrecipe import read_recipe
 from stigmer_packaging.workshop import SHIPPED, Workshop, fill
 from stigmer_packaging.workspace import Workspace
 from support.manifest_texts import PATH
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = load_manifest(PATH)
+LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
 PARTS = {part.name: part for part in MANIFEST.components}
 
 
-def workshop(folder: Path, *, root: Path = ROOT, checkout: str = "") -> Workshop:
+def workshop(folder: Path, *, root: Path = ROOT, checkout: str = "", python: str = "") -> Workshop:
     """Make a workshop with a workspace of its own."""
     workspace = Workspace(folder / "build", folder / "cache")
     tree = checkout or str(ROOT / MANIFEST.checkout)
     env = build_environment(os.environ)
-    return Workshop(MANIFEST, workspace, root, Target("linux", "amd64"), tree, env, 1, lambda _: None)
+    return Workshop(MANIFEST, workspace, root, LINUX, tree, env, 1, lambda _: None, python=python)
 
 
 def test_a_template_is_filled_and_what_has_no_value_is_empty() -> None:
@@ -75,8 +78,34 @@ def test_the_source_archive_holds_all_that_bottles_are_built_from() -> None:
     assert "Formula" not in SHIPPED
 
 
+def test_a_bottle_is_held_to_what_the_manifest_promises_of_its_target(tmp_path: Path) -> None:
+    """Frozen in the root it may name no folder of this machine at all."""
+    shop = workshop(tmp_path)
+    linux, mac = shop.policy_of(LINUX), shop.policy_of(MAC)
+    assert (linux.glibc_floor, linux.macos_minimum, linux.size_budget) == ("2.31", "", 120_000_000)
+    assert (mac.glibc_floor, mac.macos_minimum) == ("", "14.0")
+    assert (linux.tolerated, linux.lenient) == ((), ())
+    assert str(tmp_path / "build") in linux.forbidden
+
+
+def test_what_a_python_of_this_machine_froze_is_for_this_machine(tmp_path: Path) -> None:
+    """It may name that Python; that it needs a newer C library is a warning. Bottles made elsewhere get no leniency."""
+    shop = workshop(tmp_path, python="host")
+    assert shop.policy_of(LINUX).tolerated == (sys.base_prefix,)
+    assert shop.policy_of(LINUX).lenient == ("glibc-floor",)
+    assert shop.policy_of(MAC).tolerated == ()
+
+
+def test_to_know_what_is_current_no_root_is_made(tmp_path: Path) -> None:
+    """A dry run takes no minutes: the root's recipe says which Python freezes."""
+    shop = workshop(tmp_path)
+    facts = shop.inputs([LINUX], "bottle").parts["linux-amd64/launcher"]
+    assert facts["python"] == (read_recipe(ROOT / "packaging/freeze-root", LINUX).digest,)
+    assert not (tmp_path / "cache" / "freeze-root").exists()
+
+
 def test_facts_of_what_is_obtained_need_no_freezing_and_no_mirror(tmp_path: Path) -> None:
     shop = workshop(tmp_path)
-    inputs = shop.inputs([Target("linux", "amd64"), Target("darwin", "arm64")], "obtain")
+    inputs = shop.inputs([LINUX, MAC], "obtain")
     assert len(inputs.parts) == 6
     assert not {"freezer", "mirror"} & set(vars(shop))
