@@ -18,13 +18,14 @@ from stigmer_packaging.tools.locks import parse_lock, render_lock, select_pins
 from stigmer_packaging.tools.pyinstaller import DISTRIBUTIONS, FreezePlan, freeze
 from stigmer_packaging.tools.virtualenv import provide_virtualenv
 from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
+from support.reference_programs import temporal_program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def build(project: Path, folder: Path) -> tuple[Freezer, ServiceBinary]:
+def build(project: Path, folder: Path, temporal: Path | None = None) -> tuple[Freezer, ServiceBinary]:
     freezer = make_freezer(folder)
-    temporal = make_program(folder / "temporal", FAKE_TEMPORAL)
+    temporal = temporal or make_program(folder / "temporal", FAKE_TEMPORAL)
     binary = freeze_service(
         project, component="greeter", version="1.0.0", temporal=temporal, probe=PROBE, freezer=freezer
     )
@@ -52,6 +53,20 @@ def test_a_module_that_is_imported_by_name_and_not_declared_fails_the_build(tmp_
     (project / "pyproject.toml").write_text(table.replace('selftest = ["--selftest"]', ""))
     with pytest.raises(GateError, match=r"started without Temporal.*missing in the bundle[^$]*greeter\.by_name"):
         build(project, tmp_path)
+    assert not (tmp_path / "build" / "freeze").exists()
+
+
+def test_a_worker_that_gets_ready_and_cannot_run_a_workflow_fails_the_build(tmp_path: Path) -> None:
+    """Temporal's sandbox imports by name, at the first workflow: every other gate is passed without it."""
+    project = copy_sample("freeze-workflow", tmp_path)
+    table = (project / "pyproject.toml").read_text()
+    table = table.replace('["temporalio.worker.workflow_sandbox"]', "[]")
+    table = table.replace("excludes = [", 'excludes = ["temporalio.worker.workflow_sandbox._in_sandbox", ')
+    (project / "pyproject.toml").write_text(table)
+    with pytest.raises(
+        GateError, match=r"cannot run a workflow[^$]*No module named '[\w.]*workflow_sandbox\._in_sandbox'"
+    ):
+        build(project, tmp_path, temporal=temporal_program())
     assert not (tmp_path / "build" / "freeze").exists()
 
 

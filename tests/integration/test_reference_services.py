@@ -264,6 +264,14 @@ def test_an_agent_runner_reads_the_env_file_of_its_folder_but_the_environment_wi
         assert "cannot connect to Temporal at 127.0.0.1:1" in worker.stderr
 
 
+def test_a_selftest_runs_a_workflow_with_every_activity(stack: Stack, tmp_path: Path) -> None:
+    environment = stack.worker("agent-runner", "own") | {"SANDBOX_ROOT_DIR": str(tmp_path / "workspace")}
+    with running("agent-runner", environment, tmp_path, "--selftest-workflow") as worker:
+        assert worker.ended() == 0, worker.stderr
+        assert "Workflow selftest passed" in worker.stderr
+    assert list((tmp_path / "workspace").iterdir()) == []
+
+
 def test_a_selftest_imports_and_runs_everything_without_network(tmp_path: Path) -> None:
     with running("agent-runner", {}, tmp_path, "--selftest") as worker:
         assert worker.ended() == 0, worker.stderr

@@ -243,3 +243,5 @@ def _try(
     probes.probe_without_temporal(program, probe, folder=home, env=freezer.env)
     with temporal_server(temporal, folder=home, env=plain_environment(freezer.env)) as address:
         probes.probe_with_temporal(program, probe, address=address, folder=home, env=freezer.env)
+        if table.workflow_test:
+            probes.probe_workflow(program, table.workflow_test, probe, address=address, folder=home, env=freezer.env)

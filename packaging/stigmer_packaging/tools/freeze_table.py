@@ -16,7 +16,8 @@ _REMEDY = "correct [tool.stigmer.freeze] of the service's pyproject.toml"
 class FreezeTable:
     """The table: `entry` is the main script, relative to the project; the lists are PyInstaller's.
 
-    `selftest` are the arguments with which the frozen service proves itself and exits 0; empty when it cannot.
+    `selftest` are the arguments with which the frozen service proves itself and exits 0; `workflow_test`, those with
+    which it runs a workflow on the Temporal server it is told of, and exits 0. Empty when it cannot.
     """
 
     entry: str
@@ -26,6 +27,7 @@ class FreezeTable:
     copy_metadata: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
     selftest: tuple[str, ...] = ()
+    workflow_test: tuple[str, ...] = ()
 
 
 def read_freeze_table(project: Path) -> FreezeTable:

@@ -97,6 +97,27 @@ def probe_with_temporal(
         raise GateError(f"with a live Temporal the service ended with exit code {code}\n{_tail(output)}")
 
 
+def probe_workflow(
+    program: Path,
+    arguments: tuple[str, ...],
+    probe: ServiceProbe,
+    *,
+    address: str,
+    folder: Path,
+    env: Mapping[str, str],
+) -> None:
+    """Have the service run a workflow on a live Temporal; GateError unless it exits 0.
+
+    A worker's sandbox imports by name, at its first workflow: a bundle that lacks that gets ready all the same.
+    """
+    surroundings = _alone(folder, env) | dict(probe.environment) | {probe.address_variable: address}
+    try:
+        command.run([program, *arguments], env=surroundings, cwd=folder, seconds=SECONDS)
+    except CommandError as error:
+        missing = next((line for line in error.output.splitlines() if _BROKEN.search(line)), "see what it printed")
+        raise GateError(f"the frozen service cannot run a workflow: {missing.strip()}\n{error}") from error
+
+
 def probe_selftest(program: Path, arguments: tuple[str, ...], *, folder: Path, env: Mapping[str, str]) -> None:
     """Have the service prove itself; GateError unless it exits 0."""
     try:

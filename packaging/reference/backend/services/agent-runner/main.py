@@ -1,4 +1,4 @@
-"""Entry point of the agent runner. It takes no arguments but `--selftest`; see the README of the reference stack."""
+"""Entry point of the agent runner; its only arguments are its two selftests. See the README of the reference stack."""
 
 import asyncio
 import logging
@@ -27,14 +27,14 @@ def main(arguments: list[str]) -> int:
         LOG.critical("Failed to load configuration: %s", error)
         LOG.critical("STARTUP FAILURE: Configuration Error")
         return 1
-    return _serve(config)
+    return _serve(config, selftest=arguments == ["--selftest-workflow"])
 
 
-def _serve(config: Config) -> int:
-    from agent_runner.worker import StartError, serve
+def _serve(config: Config, *, selftest: bool) -> int:
+    from agent_runner.worker import StartError, run_workflow, serve
 
     try:
-        asyncio.run(serve(config))
+        asyncio.run(run_workflow(config) if selftest else serve(config))
     except StartError as error:
         LOG.critical("STARTUP FAILURE: Connection Error: %s", error)
         return 1

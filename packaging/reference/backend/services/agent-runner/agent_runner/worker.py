@@ -5,6 +5,7 @@ import importlib
 import logging
 import signal
 import threading
+import uuid
 from datetime import timedelta
 
 from temporalio.client import Client
@@ -49,6 +50,25 @@ async def serve(config: Config) -> None:
         await stopping.wait()
         LOG.info("Stopping: no new tasks, running ones have %s s", GRACE.seconds)
     LOG.info("Worker stopped")
+
+
+async def run_workflow(config: Config) -> None:
+    """Run a workflow in a worker on a queue of its own: what only Temporal's sandbox imports, and every activity.
+
+    Raise StartError when Temporal is not there; any other failure is that of the workflow.
+    """
+    from agent_runner.flow import SECONDS, Selftest
+
+    client = await _connect(config)
+    queue = f"agent-runner-selftest-{uuid.uuid4().hex}"
+    activities = Activities(config.sandbox_root).all()
+    async with Worker(client, task_queue=queue, workflows=[Selftest], activities=activities):
+        said = await client.execute_workflow(
+            Selftest.run, "selftest", id=queue, task_queue=queue, execution_timeout=2 * SECONDS
+        )
+    if said != "selftest":
+        raise RuntimeError(f"the workflow answered {said!r}")
+    LOG.info("Workflow selftest passed")
 
 
 async def _connect(config: Config) -> Client:

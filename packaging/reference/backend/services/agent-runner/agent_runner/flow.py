@@ -1,0 +1,29 @@
+"""The workflow of `--selftest-workflow`. Temporal's sandbox imports this module anew for each run, so it imports little."""
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+SECONDS = timedelta(seconds=30)
+ONCE = RetryPolicy(maximum_attempts=1)
+
+
+@workflow.defn(name="AgentRunnerSelftest")
+class Selftest:
+    """Has every activity of this worker called once, as the product's own workflows call them."""
+
+    @workflow.run
+    async def run(self, message: str) -> str:
+        """Give what the agent answers, in a thread of its own that is cleaned up afterwards."""
+        thread = await self._call("EnsureThread", None, str)
+        execution = {"message": message, "path": []}
+        answered = await self._call("ExecuteGraphton", execution, dict)
+        await self._call("CleanupSandbox", thread, bool)
+        return str(answered["message"])
+
+    async def _call(self, name: str, argument: object, kind: type) -> Any:
+        return await workflow.execute_activity(
+            name, argument, result_type=kind, start_to_close_timeout=SECONDS, retry_policy=ONCE
+        )
