@@ -1,0 +1,100 @@
+"""The trial of the documented command, against a brew that behaves, and one that does not."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BREW = """#!/bin/sh
+echo "brew $*" >>"$FAKE/calls"
+case "$1 $2" in
+    'list --formula') [ -e "$FAKE/cellar/stigmer" ] && echo "stigmer $(cat "$FAKE/version")" ;;
+    'install stigmer/tap/stigmer') [ ! -e "$FAKE/broken" ] || exit 1
+        mkdir -p "$FAKE/cellar/stigmer" "$FAKE/bin" && cp "$FAKE/program" "$FAKE/bin/stigmer" && cat "$FAKE/says" ;;
+    'test stigmer/tap/stigmer') ;;
+    'uninstall stigmer') rm -r "$FAKE/cellar/stigmer"; [ -e "$FAKE/lazy" ] || rm "$FAKE/bin/stigmer" ;;
+    '--prefix ') echo "$FAKE" ;;
+    '--cellar ') echo "$FAKE/cellar" ;;
+    *) exit 9 ;;
+esac
+"""
+
+
+@dataclass
+class FakeBrew:
+    """A prefix with a brew in it; what it says and does lies in files of its folder."""
+
+    folder: Path
+    script: Path
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the trial with this brew."""
+        env = {"PATH": f"{self.folder / 'path'}:{os.environ['PATH']}", "FAKE": str(self.folder)}
+        return subprocess.run([self.script, *words], env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def brew(tmp_path: Path) -> FakeBrew:
+    """A brew that pours 2.0.0, and a trial of the installation that holds."""
+    scripts = tmp_path / "scripts"
+    (tmp_path / "path").mkdir()
+    scripts.mkdir()
+    for path, text in (
+        (tmp_path / "path" / "brew", BREW),
+        (tmp_path / "program", "#!/bin/sh\necho stigmer 2.0.0\n"),
+        (scripts / "verify-install.sh", '#!/bin/sh\necho "trial $*" >>"$FAKE/calls"\n'),
+    ):
+        path.write_text(text)
+        path.chmod(0o755)
+    (tmp_path / "says").write_text("==> Pouring stigmer-2.0.0.x86_64_linux.bottle.tar.gz\n")
+    (tmp_path / "version").write_text("2.0.0")
+    script = scripts / "verify-documented.sh"
+    shutil.copy(ROOT / "scripts" / "verify-documented.sh", script)
+    return FakeBrew(tmp_path, script)
+
+
+def test_an_install_that_pours_proves_itself_and_goes_again_passes(brew: FakeBrew) -> None:
+    """In the order of a user: install, test, use, uninstall."""
+    done = brew.run("stigmer/tap/stigmer", "v2.0.0")
+    assert done.returncode == 0, done.stderr
+    calls = (brew.folder / "calls").read_text().splitlines()
+    assert calls[1] == "brew install stigmer/tap/stigmer"
+    assert f"trial --stigmer {brew.folder}/bin/stigmer" in calls
+    assert calls.index("brew test stigmer/tap/stigmer") < calls.index("brew uninstall stigmer")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("says", "==> Downloading the source\n==> make install\n", "built from source"),
+        ("broken", "", "the documented command failed"),
+        ("program", "#!/bin/sh\necho stigmer 1.9.0\n", "does not answer"),
+        ("version", "2.0.1", "v2.0.0 was released"),
+        ("lazy", "", "uninstall left"),
+    ],
+)
+def test_whatever_a_user_would_stumble_over_fails_the_trial(brew: FakeBrew, name: str, text: str, reason: str) -> None:
+    """Each with its own reason."""
+    (brew.folder / name).write_text(text)
+    done = brew.run("stigmer/tap/stigmer", "v2.0.0")
+    assert done.returncode == 1
+    assert reason in done.stderr
+
+
+def test_a_trial_of_the_installation_that_fails_is_a_failure(brew: FakeBrew) -> None:
+    """What verify-install.sh says counts."""
+    (brew.script.parent / "verify-install.sh").write_text("#!/bin/sh\nexit 1\n")
+    assert brew.run("stigmer/tap/stigmer").returncode == 1
+
+
+def test_a_machine_that_has_it_already_is_left_alone(brew: FakeBrew) -> None:
+    """Somebody's own installation is not taken away."""
+    (brew.folder / "cellar" / "stigmer").mkdir(parents=True)
+    done = brew.run("stigmer/tap/stigmer")
+    assert done.returncode == 1
+    assert "fresh machine" in done.stderr
+    assert (brew.folder / "cellar" / "stigmer").is_dir()
