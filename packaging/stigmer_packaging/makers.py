@@ -70,7 +70,8 @@ class _Calls:
     def obtain(self, step: Step, _needs: Needs) -> ServiceBinary:
         shop, part, target = self.workshop, self._component(step), parse_target(step.target)
         source = shop.source_of(part, target)
-        return obtain.obtain_component(part, target, source, workspace=shop.workspace, report=shop.report)
+        env = shop.env if target == shop.host else None
+        return obtain.obtain_component(part, target, source, workspace=shop.workspace, report=shop.report, env=env)
 
     def freeze_launcher(self, _step: Step, _needs: Needs) -> LauncherBundle:
         shop, product = self.workshop, self.workshop.manifest.product

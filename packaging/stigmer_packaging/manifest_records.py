@@ -120,13 +120,23 @@ class Run:
 
 @dataclass(frozen=True)
 class Component:
-    """One service: what it is, where it comes from, how it is run."""
+    """One service: what it is, where it comes from, how it is run.
+
+    `required` are the variables it refuses to start without, `optional` those that not every build of it reads.
+    """
 
     name: str
     version: str
     license: str
     source: Source
     run: Run
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """List the variables that are sent to it and that it must read."""
+        return tuple(name for name in self.run.environment if name not in self.optional)
 
 
 @dataclass(frozen=True)

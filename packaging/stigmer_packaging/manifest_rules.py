@@ -116,6 +116,16 @@ def templates_are_known(manifest: Manifest) -> Iterator[Finding]:
                 yield Finding(path, f"a brace without its partner in {text!r}")
 
 
+def named_variables_are_sent(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that what a component requires, or may ignore, is among what it is sent."""
+    for index, part in _numbered(manifest):
+        for key, names in (("required", part.required), ("optional", part.optional)):
+            for position, name in enumerate(names):
+                if name and name not in part.run.environment:
+                    path = ("components", index, key, position)
+                    yield Finding(path, unknown("variable", name, part.run.environment))
+
+
 def every_target_is_pinned(manifest: Manifest) -> Iterator[Finding]:
     """Demand that what is fetched is pinned for each target we ship for."""
     pins: list[tuple[Path, Iterable[str]]] = [(("toolchain", "go", "wheel"), manifest.go.wheel.sha256)]
@@ -140,6 +150,7 @@ RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
     queues_are_for_pollers,
     needs_are_known_and_acyclic,
     templates_are_known,
+    named_variables_are_sent,
     every_target_is_pinned,
 )
 

@@ -102,6 +102,8 @@ def _component(section: Section, version: str) -> Component:
             license=section.text("license", values.license_expression),
             source=_source(section.section("source")),
             run=_run(section.section("run")),
+            required=section.texts("required", values.variable),
+            optional=section.texts("optional", values.variable),
         )
 
 

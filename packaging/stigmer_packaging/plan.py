@@ -110,7 +110,8 @@ def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
 
 
 def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -> Step:
-    facts = {"version": part.version, **inputs.parts.get(f"{target}/{part.name}", {})}
+    sent = (part.run.environment, part.required, part.optional)
+    facts = {"version": part.version, "sent": sent, **inputs.parts.get(f"{target}/{part.name}", {})}
     if not is_frozen(part):
         return Step(f"obtain/{target}/{part.name}", "obtain", str(target), part.name, (), facts)
     tried_with = tuple(f"obtain/{target}/{other.name}" for other in manifest.components if is_temporal(other))

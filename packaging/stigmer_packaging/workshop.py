@@ -146,7 +146,7 @@ class Workshop:
         known = {"home": ".", "temporal.namespace": "default", "llm.provider": "ollama", **ports}
         filled = {name: fill(text, known) for name, text in component.run.environment.items()}
         environment = {name: value for name, value in filled.items() if value}
-        return ServiceProbe(environment, _checkout(component).ready, component.run.grace)
+        return ServiceProbe(environment, _checkout(component).ready, component.run.grace, component.read)
 
     def inputs(self, targets: Sequence[Target], until: str) -> Inputs:
         """Gather all that the steps up to the stage `until` depend on."""

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging import cli
+from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.tools.system import read_platform
 from support.faulty_server import Faults, faulty_server
-from support.manifest_texts import text_with, text_with_artifact
+from support.manifest_texts import PATH, text_with, text_with_artifact
 
 HOST = str(read_platform(platform.system(), platform.machine()))
 FOREIGN = "darwin-arm64" if HOST != "darwin-arm64" else "linux-arm64"
@@ -26,6 +27,18 @@ NAMES = ["stigmer-server", "temporal", "workflow-runner"]
 needs_go = pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
 
 
+def program_that_keeps_the_contract(service: str) -> str:
+    """Give a Go program that reads what the manifest sends the service, and asks for what it requires."""
+    part = next(part for part in load_manifest(PATH).components if service.startswith(part.name))
+    quoted = [", ".join(f'"{name}"' for name in names) for names in (part.read, part.required)]
+    return (
+        'package main\n\nimport "os"\n\nfunc main() {\n'
+        f"\tfor _, name := range []string{{{quoted[0]}}} {{\n\t\tos.Getenv(name)\n\t}}\n"
+        f"\tfor _, name := range []string{{{quoted[1]}}} {{\n"
+        '\t\tif os.Getenv(name) == "" {\n\t\t\tpanic(name)\n\t\t}\n\t}\n}\n'
+    )
+
+
 @pytest.fixture
 def words(tmp_path: Path) -> Iterator[list[str]]:
     """Give the options for a small product: a tree with two Go programs, and a prebuilt file from a server."""
@@ -33,7 +46,7 @@ def words(tmp_path: Path) -> Iterator[list[str]]:
     for service in SERVICES:
         folder = tree / "backend" / "services" / service
         folder.mkdir(parents=True)
-        (folder / "main.go").write_text("package main\n\nfunc main() {}\n", encoding="ascii")
+        (folder / "main.go").write_text(program_that_keeps_the_contract(service), encoding="ascii")
     (tree / "go.mod").write_text("module example.invalid/product\n\ngo 1.21\n", encoding="ascii")
     program = Path(shutil.which("true") or "").read_bytes()
     with faulty_server(program, Faults()) as server:
@@ -73,7 +86,8 @@ def test_a_changed_tree_makes_its_components_anew_and_no_other(
 ) -> None:
     cli.run(["obtain", *words])
     main = tmp_path / "product/backend/services/stigmer-server/cmd/server/main.go"
-    main.write_text('package main\n\nfunc main() { println("new") }\n', encoding="ascii")
+    text = main.read_text(encoding="ascii")
+    main.write_text(text.replace("{\n\tfor", '{\n\tprintln("new")\n\tfor', 1), encoding="ascii")
     capsys.readouterr()
     assert cli.run(["obtain", *words, "--json"]) == 0
     steps = json.loads(capsys.readouterr().out)["steps"]

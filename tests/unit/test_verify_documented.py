@@ -39,7 +39,7 @@ class FakeBrew:
 
 @pytest.fixture
 def brew(tmp_path: Path) -> FakeBrew:
-    """A brew that pours 2.0.0, and a trial of the installation that holds."""
+    """Make a brew that pours 2.0.0, and a trial of the installation that holds."""
     scripts = tmp_path / "scripts"
     (tmp_path / "path").mkdir()
     scripts.mkdir()

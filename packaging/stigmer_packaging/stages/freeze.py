@@ -8,7 +8,7 @@ from pathlib import Path
 from stigmer_packaging.errors import ForeignTargetError, GateError
 from stigmer_packaging.naming import SYSTEMS, Target
 from stigmer_packaging.records import LauncherBundle, ServiceBinary
-from stigmer_packaging.tools import bundle, command, digest, gates, locks, probes, pyinstaller, stdlib
+from stigmer_packaging.tools import bundle, command, contract, digest, gates, locks, probes, pyinstaller, stdlib
 from stigmer_packaging.tools.distributions import read_distributions
 from stigmer_packaging.tools.freeze_table import LOCK, FreezeTable, read_freeze_table
 from stigmer_packaging.tools.locks import Pin
@@ -238,6 +238,7 @@ def _try(
 ) -> None:
     home = staged.absolute() / "home"
     home.mkdir()
+    contract.check_names(sorted(program.parent.rglob("*")), probe.read, program.name)
     if table.selftest:
         probes.probe_selftest(program, table.selftest, folder=home, env=freezer.env)
     probes.probe_without_temporal(program, probe, folder=home, env=freezer.env)

@@ -1,24 +1,35 @@
 """Obtain a component that is one executable: built, or fetched, and made for its target."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from stigmer_packaging.manifest_records import Component
 from stigmer_packaging.naming import Target
 from stigmer_packaging.records import ServiceBinary
 from stigmer_packaging.sources import Source
-from stigmer_packaging.tools import digest, executable
+from stigmer_packaging.tools import contract, digest, executable
 from stigmer_packaging.workspace import Workspace, scan_files
 
 
 def obtain_component(
-    component: Component, target: Target, source: Source, *, workspace: Workspace, report: Callable[[str], None]
+    component: Component,
+    target: Target,
+    source: Source,
+    *,
+    workspace: Workspace,
+    report: Callable[[str], None],
+    env: Mapping[str, str] | None = None,
 ) -> ServiceBinary:
     """Obtain a component's executable for one target, or give the one that was obtained from the same source.
 
-    The executable has the component's name. SourceError when the source gives another platform's executable.
+    The executable has the component's name. SourceError when the source gives another platform's executable, GateError
+    when it does not read what it is sent, or, where it can run (`env` is what programs here may see), does not ask for
+    what it needs.
     """
     name = f"obtain/{target}/{component.name}"
-    made_from = digest.sha256_of_value(component.name, component.version, target, dict(source.facts()))
+    made_from = digest.sha256_of_value(
+        component.name, component.version, target, dict(source.facts()), _sent(component)
+    )
     if kept := workspace.current(name, ServiceBinary, made_from):
         return kept
     report(f"obtaining {component.name} for {target}")
@@ -27,9 +38,21 @@ def obtain_component(
         folder.mkdir()
         source.fetch(folder / component.name)
         executable.refuse_foreign(folder / component.name, target)
+        contract.check_names([folder / component.name], component.read, component.name)
+        if env is not None and component.required:
+            _try(folder / component.name, component, staged / "home", env)
         files = scan_files(folder)
         workspace.publish(folder, name)
     entry = component.name
     binary = ServiceBinary(component.name, component.version, str(target), name, entry, files, made_from)
     workspace.write_record(name, binary)
     return binary
+
+
+def _sent(component: Component) -> object:
+    return component.run.environment, component.required, component.optional
+
+
+def _try(program: Path, component: Component, home: Path, env: Mapping[str, str]) -> None:
+    home.mkdir()
+    contract.check_refusals(program, component.run.environment, component.required, folder=home, env=env)
