@@ -85,6 +85,8 @@ def freeze(
         "PYTHONHASHSEED": "0",
         # None is read that another build has left, and the locked environment stays as it was made.
         "PYTHONPYCACHEPREFIX": str(work / "no-bytecode"),
+        # Tracebacks name file, function and line; the columns in it would be a quarter of all bytecode.
+        "PYTHONNODEBUGRANGES": "1",
         "PYTHONNOUSERSITE": "1",
         "SOURCE_DATE_EPOCH": str(source_date_epoch),
         "PYINSTALLER_CONFIG_DIR": str(work / "pyinstaller"),
