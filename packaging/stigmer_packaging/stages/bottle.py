@@ -30,7 +30,7 @@ def make_bottle(
 ) -> Bottle:
     """Pack a keg for `tag`, or give the bottle that was packed of the same keg.
 
-    Equal kegs and times give equal bytes with the same zlib (see tools.archive). Raise ArchiveError when the keg on
+    Equal kegs and times give equal bytes with the same libdeflate (see tools.archive). Raise ArchiveError when the keg on
     disk is not what its record says.
     """
     made_from = digest.sha256_of_value(_RECIPE, keg.files, keg.links, keg.version, tag, rebuild, source_date_epoch)
