@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 from stigmer_packaging import plan, reporting
+from stigmer_packaging.cli_tap import refresh_command
 from stigmer_packaging.delivery import deliver
 from stigmer_packaging.errors import PackagingError
 from stigmer_packaging.makers import makers
@@ -116,6 +117,7 @@ def _parameters() -> list[click.Parameter]:
 
 for _name, _purpose in COMMANDS.items():
     main.add_command(_command(_name, _purpose))
+main.add_command(refresh_command(ROOT))
 
 
 def _carry_out(command: str, options: Options) -> None:

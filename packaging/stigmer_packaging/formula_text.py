@@ -11,7 +11,7 @@ from stigmer_packaging.manifest_records import Manifest
 from stigmer_packaging.naming import formula_class, release_root, source_archive_name
 from stigmer_packaging.ruby import quote, quote_words
 
-_TEMPLATE = Path(__file__).parent / "templates" / "formula.rb"
+_TEMPLATE = Path(__file__).parent / "templates" / "formula.rb.template"
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

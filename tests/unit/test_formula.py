@@ -37,9 +37,9 @@ def bottle(tag: str, sha256: str, *, version: str = "2.0.0", rebuild: int = 0) -
 @pytest.mark.parametrize(
     ("golden", "bottles", "rebuild"),
     [
-        ("formula_four_bottles.rb", FOUR, 0),
-        ("formula_one_bottle.rb", FOUR[:1], 0),
-        ("formula_rebuilt.rb", FOUR[1:2] + FOUR[3:], 2),
+        ("formula_four_bottles.rb.golden", FOUR, 0),
+        ("formula_one_bottle.rb.golden", FOUR[:1], 0),
+        ("formula_rebuilt.rb.golden", FOUR[1:2] + FOUR[3:], 2),
     ],
 )
 def test_the_formula_is_the_golden_one(golden: str, bottles: tuple[tuple[str, str], ...], rebuild: int) -> None:
@@ -47,7 +47,7 @@ def test_the_formula_is_the_golden_one(golden: str, bottles: tuple[tuple[str, st
 
 
 @needs_ruby
-@pytest.mark.parametrize("golden", sorted(path.name for path in GOLDEN.glob("formula_*.rb")))
+@pytest.mark.parametrize("golden", sorted(path.name for path in GOLDEN.glob("formula_*.rb.golden")))
 def test_every_golden_formula_is_ruby(golden: str) -> None:
     assert read_with_ruby((GOLDEN / golden).read_text(encoding="utf-8"))[0]["tree"] != "nil"
 

@@ -31,7 +31,14 @@ COMPLETIONS: Mapping[str, str] = {
 """Where the shells look for them below a prefix. Source: what Homebrew links into it."""
 
 _PACKAGE = Path(__file__).parents[1]
-_CODE = ("stages/assemble.py", "formula_text.py", "keg_tree.py", "receipt.py", "ruby.py", "templates/formula.rb")
+_CODE = (
+    "stages/assemble.py",
+    "formula_text.py",
+    "keg_tree.py",
+    "receipt.py",
+    "ruby.py",
+    "templates/formula.rb.template",
+)
 _RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in _CODE)
 
 

@@ -38,7 +38,7 @@ SERVICE_COMPRESSION = 0
 _IGNORED = ("__pycache__", ".git", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 _TOOLS = ("bundle", "elf", "freeze_table", "locks", "patchelf", "pyinstaller", "stdlib", "virtualenv")
 _PACKAGING = Path(__file__).parents[1]
-_CODE = ("stages/freeze.py", "templates/onedir.spec", *(f"tools/{name}.py" for name in _TOOLS))
+_CODE = ("stages/freeze.py", "templates/onedir.spec.template", *(f"tools/{name}.py" for name in _TOOLS))
 _RECIPE = tuple(digest.sha256_of(_PACKAGING / name) for name in _CODE)
 
 

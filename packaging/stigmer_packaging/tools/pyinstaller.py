@@ -15,7 +15,7 @@ from stigmer_packaging.tools.virtualenv import VirtualEnvironment
 # What freezing installs besides the program's own lock; pinned in this repository's requirements.lock.
 DISTRIBUTIONS = ("altgraph", "macholib", "packaging", "pyinstaller", "pyinstaller-hooks-contrib", "setuptools")
 SECONDS = 1800
-_TEMPLATE = "onedir.spec"
+_SPEC = "onedir.spec"
 _BINUTILS = {"linux": ("strip", "objcopy"), "darwin": ("strip", "codesign")}
 _ABSENT = "import shutil, sys; print(*(name for name in sys.argv[1:] if not shutil.which(name)))"
 _REMEDIES = {"linux": "install binutils", "darwin": "install the command line tools: xcode-select --install"}
@@ -65,7 +65,7 @@ class Frozen:
 
 def spec_text() -> str:
     """Give the template that every freeze follows."""
-    return resources.files("stigmer_packaging").joinpath("templates", _TEMPLATE).read_text(encoding="utf-8")
+    return resources.files("stigmer_packaging").joinpath("templates", f"{_SPEC}.template").read_text(encoding="utf-8")
 
 
 def freeze(
@@ -77,7 +77,7 @@ def freeze(
     """
     system = python.interpreter.target.system
     _require(_BINUTILS.get(system, ()), _REMEDIES.get(system, ""), python, env)
-    spec = work / _TEMPLATE
+    spec = work / _SPEC
     spec.write_text(spec_text(), encoding="utf-8")
     (work / "plan.json").write_text(json.dumps(asdict(plan), indent=1), encoding="utf-8")
     settled = plain_environment(env) | {

@@ -1,0 +1,115 @@
+"""The committed formula is the last one generated: held against manifest and template without building anything."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from stigmer_packaging.cli_tap import refresh_command
+from stigmer_packaging.errors import RecordError
+from stigmer_packaging.formula_text import formula_values, render_formula
+from stigmer_packaging.manifest import load_manifest
+from stigmer_packaging.manifest_records import Manifest
+from stigmer_packaging.tap_formula import find_staleness, refresh_formula
+from support.keg_standin import standin_manifest
+
+ROOT = Path(__file__).parents[2]
+BOTTLES = (("arm64_sonoma", "a" * 64), ("x86_64_linux", "b" * 64))
+MANIFEST = standin_manifest()
+
+
+def released(version: str, rebuild: int = 0) -> Manifest:
+    return replace(MANIFEST, product=replace(MANIFEST.product, version=version, rebuild=rebuild))
+
+
+def formula_of(manifest: Manifest) -> str:
+    return render_formula(formula_values(manifest, "e" * 64), BOTTLES, manifest.product.rebuild)
+
+
+FORMULA = formula_of(MANIFEST)
+
+
+def test_the_committed_formula_is_the_last_one_generated() -> None:
+    """The repository is a tap: what stands in Formula/ is what `brew install` reads."""
+    manifest = load_manifest(ROOT / "packaging" / "manifest.yaml")
+    assert [path.name for path in (ROOT / "Formula").iterdir()] == [f"{manifest.product.name}.rb"]
+    committed = (ROOT / "Formula" / f"{manifest.product.name}.rb").read_text(encoding="utf-8")
+    assert find_staleness(committed, manifest) == ""
+
+
+def test_no_file_but_the_formula_passes_for_ruby() -> None:
+    """`brew style` of the tap reads every .rb and .spec below it, and a template or sample would be a fault there."""
+    folders = (ROOT / name for name in ("benchmarks", "launcher", "packaging", "scripts", "tests"))
+    assert [path for folder in folders for kind in ("rb", "spec") for path in folder.rglob(f"*.{kind}")] == []
+
+
+def test_whatever_its_digests_a_formula_as_the_template_gives_it_is_not_stale() -> None:
+    """They change with every build, and only a publication says which ones are right."""
+    assert find_staleness(FORMULA, MANIFEST) == ""
+    assert find_staleness(FORMULA.replace("b" * 64, "c" * 64), MANIFEST) == ""
+    assert find_staleness(formula_of(released("2.0.0", 2)), released("2.0.0", 2)) == ""
+
+
+@pytest.mark.parametrize(
+    ("present", "other"),
+    [
+        ("Run AI workflows", "Runs AI workflows"),
+        ("keep_alive true", "keep_alive false"),
+        ("  depends_on macos: :sonoma\n", ""),
+        (":any_skip_relocation", ":any"),
+        ("/stigmer-2.0.0.tar.gz", "/stigmer-2.0.1.tar.gz"),
+    ],
+)
+def test_a_formula_edited_by_hand_or_left_behind_is_stale(present: str, other: str) -> None:
+    assert present in FORMULA
+    assert "tap-refresh" in find_staleness(FORMULA.replace(present, other, 1), MANIFEST)
+
+
+def test_a_changed_manifest_makes_the_formula_of_its_version_stale() -> None:
+    changed = replace(MANIFEST, product=replace(MANIFEST.product, description="Something else"))
+    assert find_staleness(FORMULA, changed) != ""
+
+
+def test_the_last_releases_formula_stands_until_the_next_is_published() -> None:
+    """Between the change of the version and the publication, users install what is published."""
+    assert find_staleness(FORMULA, released("2.0.1")) == ""
+    assert find_staleness(FORMULA, released("2.0.0", 1)) == ""
+    assert find_staleness(formula_of(released("2.9.0")), released("2.10.0")) == ""
+
+
+@pytest.mark.parametrize("manifest", [released("1.9.9"), released("2.0.0-rc.1"), released("1.10.0")])
+def test_a_formula_of_a_release_to_come_is_refused(manifest: Manifest) -> None:
+    assert "the manifest is at" in find_staleness(FORMULA, manifest)
+
+
+@pytest.mark.parametrize("text", ["", "class Stigmer < Formula\nend\n", FORMULA.partition("\n")[2]])
+def test_a_formula_that_nobody_generated_is_refused(text: str) -> None:
+    assert "not one of ours" in find_staleness(text, MANIFEST)
+
+
+def test_a_refreshed_formula_names_the_same_bottles_and_is_not_stale() -> None:
+    old = FORMULA.replace("keep_alive true", "keep_alive false")
+    assert refresh_formula(old, MANIFEST) == FORMULA
+
+
+@pytest.mark.parametrize("manifest", [released("2.0.1"), released("2.0.0", 1)])
+def test_a_formula_of_another_release_is_not_refreshed(manifest: Manifest) -> None:
+    """Its bottles were made of another version: new text over them would promise what they are not."""
+    with pytest.raises(RecordError, match=r"names 2\.0\.0 rebuild 0"):
+        refresh_formula(FORMULA, manifest)
+    with pytest.raises(RecordError, match="nothing we can read"):
+        refresh_formula("", manifest)
+
+
+def test_the_command_writes_the_formula_of_its_checkout(tmp_path: Path) -> None:
+    (tmp_path / "packaging").mkdir()
+    (tmp_path / "Formula").mkdir()
+    text = (ROOT / "packaging" / "manifest.yaml").read_text(encoding="utf-8")
+    (tmp_path / "packaging" / "manifest.yaml").write_text(text, encoding="utf-8")
+    manifest = load_manifest(tmp_path / "packaging" / "manifest.yaml")
+    formula = tmp_path / "Formula" / "stigmer.rb"
+    formula.write_text(formula_of(manifest).replace("keep_alive true", "keep_alive false"), encoding="utf-8")
+    done = CliRunner().invoke(refresh_command(tmp_path))
+    assert (done.exit_code, done.output) == (0, "Formula/stigmer.rb\n")
+    assert formula.read_text(encoding="utf-8") == formula_of(manifest)
