@@ -13,8 +13,8 @@ import pytest
 from stigmer_packaging.errors import GateError
 from stigmer_packaging.records import ServiceBinary
 from stigmer_packaging.stages.freeze import Freezer, freeze_service
-from stigmer_packaging.tools.freeze_table import LOCK
 from stigmer_packaging.tools.locks import parse_lock, render_lock, select_pins
+from stigmer_packaging.tools.project_locks import PIP
 from stigmer_packaging.tools.pyinstaller import DISTRIBUTIONS, FreezePlan, freeze
 from stigmer_packaging.tools.virtualenv import provide_virtualenv
 from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
@@ -76,7 +76,7 @@ def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp
     with pytest.raises(GateError, match=r"multipart: multipart 1\.3\.0 \(multipart\.py\) and python-multipart"):
         build(project, tmp_path)
     pins = [
-        *parse_lock((project / LOCK).read_text(encoding="utf-8")),
+        *parse_lock((project / PIP).read_text(encoding="utf-8")),
         *select_pins(parse_lock(freezer.pins), DISTRIBUTIONS),
     ]
     python = provide_virtualenv(

@@ -10,7 +10,6 @@ import pytest
 from stigmer_packaging.errors import ForeignTargetError, GateError, MissingToolError
 from stigmer_packaging.naming import Target
 from stigmer_packaging.stages.freeze import (
-    check_answers,
     freeze_launcher,
     launcher_facts,
     render_version,
@@ -18,7 +17,7 @@ from stigmer_packaging.stages.freeze import (
 )
 from stigmer_packaging.tools.bundle import forget_installation, settle
 from stigmer_packaging.tools.patchelf import set_search
-from stigmer_packaging.tools.probes import ServiceProbe
+from stigmer_packaging.tools.probes import ServiceProbe, check_answers
 from support.freeze_workshop import ENV, PROBE, ROOT, copy_sample, make_freezer, make_program
 
 

@@ -5,16 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stigmer_packaging.errors import ForeignTargetError, GateError
+from stigmer_packaging.errors import ForeignTargetError
 from stigmer_packaging.naming import SYSTEMS, Target
 from stigmer_packaging.records import LauncherBundle, ServiceBinary
-from stigmer_packaging.tools import bundle, command, contract, digest, gates, locks, probes, pyinstaller, stdlib
+from stigmer_packaging.tools import bundle, contract, digest, gates, locks, probes, pyinstaller, stdlib
 from stigmer_packaging.tools.distributions import read_distributions
-from stigmer_packaging.tools.freeze_table import LOCK, FreezeTable, read_freeze_table
+from stigmer_packaging.tools.freeze_table import FreezeTable
 from stigmer_packaging.tools.locks import Pin
 from stigmer_packaging.tools.probes import ServiceProbe
 from stigmer_packaging.tools.pyinstaller import FreezePlan, Frozen
 from stigmer_packaging.tools.python import FreezingPython, plain_environment, require_library
+from stigmer_packaging.tools.service_source import IGNORED, read_service_source
 from stigmer_packaging.tools.temporal import temporal_server
 from stigmer_packaging.tools.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
 from stigmer_packaging.workspace import Workspace, scan_files
@@ -35,8 +36,18 @@ LAUNCHER_COMPRESSION = 9
 SERVICE_COMPRESSION = 0
 """None of its own: the bottle's one gzip sees all modules together and makes less of them, and an import unpacks nothing."""
 
-_IGNORED = ("__pycache__", ".git", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache")
-_TOOLS = ("bundle", "elf", "freeze_table", "locks", "patchelf", "pyinstaller", "stdlib", "virtualenv")
+_TOOLS = (
+    "bundle",
+    "elf",
+    "freeze_table",
+    "locks",
+    "patchelf",
+    "project_locks",
+    "pyinstaller",
+    "service_source",
+    "stdlib",
+    "virtualenv",
+)
 _PACKAGING = Path(__file__).parents[1]
 _CODE = ("stages/freeze.py", "templates/onedir.spec.template", *(f"tools/{name}.py" for name in _TOOLS))
 _RECIPE = tuple(digest.sha256_of(_PACKAGING / name) for name in _CODE)
@@ -73,14 +84,13 @@ class Freezer:
 
 def launcher_facts(source: Path, *, name: str, version: str, freezer: Freezer) -> dict[str, object]:
     """Give everything the frozen launcher depends on; `source` is the folder that holds its package."""
-    tree = digest.sha256_of_tree(source / PACKAGE, ignored=_IGNORED)
+    tree = digest.sha256_of_tree(source / PACKAGE, ignored=IGNORED)
     return {"tree": tree, "name": name, "version": version, **freezer.facts()}
 
 
 def service_facts(project: Path, *, version: str, probe: ServiceProbe, freezer: Freezer) -> dict[str, object]:
     """Give everything a frozen service depends on: its project with its lock, and how it is tried."""
-    tree = digest.sha256_of_tree(project, ignored=_IGNORED)
-    return {"tree": tree, "version": version, "probe": asdict(probe), **freezer.facts()}
+    return {"tree": read_service_source(project).sha256, "version": version, "probe": asdict(probe), **freezer.facts()}
 
 
 def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) -> LauncherBundle:
@@ -97,12 +107,12 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
     freezer.report(f"freezing the launcher for {freezer.target}")
     with freezer.workspace.staging() as staged:
         own = staged.absolute() / "source"
-        shutil.copytree(source / PACKAGE, own / PACKAGE, ignore=shutil.ignore_patterns(*_IGNORED))
+        shutil.copytree(source / PACKAGE, own / PACKAGE, ignore=shutil.ignore_patterns(*IGNORED))
         (own / PACKAGE / "version.py").write_text(render_version(name, version), encoding="utf-8")
         frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)
         gates.check_modules(frozen.missing, PACKAGE)
         _make_portable(frozen.folder, name, CONTENTS, freezer)
-        check_answers(frozen.folder / name, name, version, env=freezer.env)
+        probes.check_answers(frozen.folder / name, name, version, env=freezer.env)
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
     made = LauncherBundle(version, str(freezer.target), record, name, files, made_from)
@@ -123,18 +133,15 @@ def freeze_service(
     record = f"freeze/{freezer.target}/{component}"
     if kept := freezer.workspace.current(record, ServiceBinary, made_from):
         return kept
-    table = read_freeze_table(project)
-    lock = locks.parse_lock((project / LOCK).read_text(encoding="utf-8"))
-    python = _provide(lock, freezer)
+    source = read_service_source(project)
+    python = _provide(source.pins, freezer)
     freezer.report(f"freezing {component} for {freezer.target}")
     with freezer.workspace.staging() as staged:
-        own = staged.absolute() / "source"
-        shutil.copytree(project, own, ignore=shutil.ignore_patterns(*_IGNORED))
-        plan = _service_plan(component, own, table)
+        plan = _service_plan(component, source.copy_to(staged.absolute() / "source"), source.table)
         frozen = _freeze(plan, python, staged, freezer)
         _make_portable(frozen.folder, component, plan.contents, freezer)
         freezer.report(f"trying the frozen {component}")
-        _try(frozen.folder / component, table, probe, temporal, staged, freezer)
+        _try(frozen.folder / component, source.table, probe, temporal, staged, freezer)
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
     made = ServiceBinary(component, version, str(freezer.target), record, component, files, made_from)
@@ -145,16 +152,6 @@ def freeze_service(
 def render_version(name: str, version: str) -> str:
     """Give the launcher's version module: what a frozen launcher answers with."""
     return f'"""The version this launcher answers with."""\n\nNAME = {name!r}\nVERSION = {version!r}\n'
-
-
-def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, str]) -> None:
-    """Raise GateError unless the frozen launcher says what it is, and what it can do."""
-    for question, answer in (("--version", f"{name} {version}"), ("--help", name)):
-        done = command.run([program, question], env=plain_environment(env), seconds=60, check=False)
-        if done.code != 0 or not done.stdout.startswith(answer):
-            raise GateError(
-                f"asked {question}, the frozen launcher does not answer {answer}\n{done.stdout}{done.stderr}"
-            )
 
 
 def _provide(lock: Sequence[Pin], freezer: Freezer) -> VirtualEnvironment:
@@ -197,12 +194,12 @@ def _launcher_plan(name: str, own: Path, python: VirtualEnvironment, freezer: Fr
     )
 
 
-def _service_plan(component: str, own: Path, table: FreezeTable) -> FreezePlan:
+def _service_plan(component: str, search: Sequence[Path], table: FreezeTable) -> FreezePlan:
     return FreezePlan(
         name=component,
         contents=f"{component}.lib",
-        entry=str(own / table.entry),
-        search=(str(own),),
+        entry=str(search[0] / table.entry),
+        search=tuple(map(str, search)),
         optimize=SERVICE_OPTIMIZE,
         compression=SERVICE_COMPRESSION,
         excludes=table.excludes,

@@ -1,4 +1,4 @@
-"""What a Python service says about freezing itself: `[tool.stigmer.freeze]` of its pyproject.toml, and its lock."""
+"""What a Python service says about freezing itself: `[tool.stigmer.freeze]` of its pyproject.toml."""
 
 import tomllib
 from collections.abc import Mapping
@@ -8,7 +8,6 @@ from typing import Any
 
 from stigmer_packaging.errors import SourceError
 
-LOCK = "requirements.lock"
 _REMEDY = "correct [tool.stigmer.freeze] of the service's pyproject.toml"
 
 
@@ -31,10 +30,9 @@ class FreezeTable:
 
 
 def read_freeze_table(project: Path) -> FreezeTable:
-    """Read a project's table; SourceError when the project, its table or its lock is missing or not as it must be."""
-    missing = [name for name in ("pyproject.toml", LOCK) if not (project / name).is_file()]
-    if missing:
-        raise SourceError(f"{project} has no {' and no '.join(missing)}")
+    """Read a project's table; SourceError when the project or its table is missing or not as it must be."""
+    if not (project / "pyproject.toml").is_file():
+        raise SourceError(f"{project} has no pyproject.toml")
     try:
         document = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

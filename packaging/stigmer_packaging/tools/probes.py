@@ -73,6 +73,16 @@ def check_failure(code: int, output: str, connection: tuple[str, ...] = CONNECTI
         )
 
 
+def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, str]) -> None:
+    """Raise GateError unless the frozen launcher says what it is, and what it can do."""
+    for question, answer in (("--version", f"{name} {version}"), ("--help", name)):
+        done = command.run([program, question], env=plain_environment(env), seconds=60, check=False)
+        if done.code != 0 or not done.stdout.startswith(answer):
+            raise GateError(
+                f"asked {question}, the frozen launcher does not answer {answer}\n{done.stdout}{done.stderr}"
+            )
+
+
 def probe_without_temporal(program: Path, probe: ServiceProbe, *, folder: Path, env: Mapping[str, str]) -> None:
     """Start the service with nobody at Temporal's address; GateError unless it fails because of that."""
     nobody = f"127.0.0.1:{free_port()}"
