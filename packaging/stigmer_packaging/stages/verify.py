@@ -31,7 +31,9 @@ def verify_bottle(
         raise ForeignTargetError(
             f"{machine.name} is a machine for {machine.target}: nothing for {bottle.target} runs there"
         )
-    made_from = digest.sha256_of_value(machine.level, bottle.sha256, machine.recipe, digest.sha256_of(task.script))
+    made_from = digest.sha256_of_value(
+        machine.level, bottle.sha256, machine.recipe, *(digest.sha256_of(each) for each in task.scripts)
+    )
     kept = workspace.current(name, VerificationReport, made_from)
     if kept and kept.passed:
         return kept

@@ -20,6 +20,12 @@ class Task(NamedTuple):
     nonce: str
     seconds: float = 300
 
+    @property
+    def scripts(self) -> tuple[Path, ...]:
+        """The script, and those that must lie beside it."""
+        others = self.script.parent.glob("verify-*.sh")
+        return (self.script, *sorted(other for other in others if other != self.script))
+
 
 class Trial(NamedTuple):
     """A bottle file of NAME VERSION, and what the guest is asked of it once it is poured."""
@@ -29,10 +35,15 @@ class Trial(NamedTuple):
     version: str
     task: Task
 
-    def words(self, script: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS) -> list[str]:
-        """Give the command that runs the script where it lies in the guest, on the product poured into `prefix`."""
-        product = ["--stigmer", f"{prefix}/bin/{self.name}", "--expect-version", self.version]
-        return ["sh", script, *demands, *product, "--nonce", self.task.nonce]
+    def words(self, script: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS, bottle: str = "") -> list[str]:
+        """Give the command that runs the script where it lies in the guest, on the product poured into `prefix`.
+
+        With `bottle`, a file in the guest, tar or tar.gz, the script itself pours it into `prefix`, and goes through all
+        trials: kill, damage, upgrade, removal.
+        """
+        installed = ["--stigmer", f"{prefix}/bin/{self.name}"]
+        product = ["--trials", "--bottle", bottle, "--prefix", prefix] if bottle else installed
+        return ["sh", script, *demands, *product, "--expect-version", self.version, "--nonce", self.task.nonce]
 
 
 class GuestRun(NamedTuple):

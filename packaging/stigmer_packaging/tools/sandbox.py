@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from stigmer_packaging.errors import CommandError, MissingToolError
 from stigmer_packaging.tools import command
-from stigmer_packaging.tools.cellar import pour
 from stigmer_packaging.tools.guest import PREFIX, GuestRun, Trial
 from stigmer_packaging.tools.guest_root import UID, USER, GuestRoot
 
@@ -45,12 +44,12 @@ class Sandbox(NamedTuple):
         return self.root.recipe
 
     def run(self, trial: Trial, folder: Path) -> GuestRun:
-        """Pour the bottle where brew pours it, below the guest's /home, and run the script as the guest's user."""
+        """Lay bottle and scripts into the guest's /home, and run the script there as the guest's user."""
         folder.chmod(0o755)
-        pour(trial.bottle, folder / Path(PREFIX).relative_to("/home"), trial.name, trial.version)
         (folder / USER).mkdir()
-        shutil.copyfile(trial.task.script, folder / USER / trial.task.script.name)
-        words = trial.words(f"/home/{USER}/{trial.task.script.name}")
+        for file in (trial.bottle, *trial.task.scripts):
+            shutil.copyfile(file, folder / USER / file.name)
+        words = trial.words(f"/home/{USER}/{trial.task.script.name}", bottle=f"/home/{USER}/{trial.bottle.name}")
         return run_in_sandbox(self.root.path, folder, words, seconds=trial.task.seconds)
 
 
