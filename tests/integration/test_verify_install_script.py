@@ -164,7 +164,7 @@ TWISTS = {
         "every service runs",
     ),
     "does not listen": (
-        r"""service() { sleep 300 & echo "$1 $! " >>"$home/run/services"; }""",
+        r"""service() { sleep 300 & echo "$1 $! " >>"$home/run/services"; : >"$home/run/$1.up"; }""",
         "every port is open",
     ),
     "completions are missing": (

@@ -44,6 +44,7 @@ SERVICE = """#!/usr/bin/perl
 use strict; use warnings; use IO::Socket::INET;
 $SIG{TERM} = sub { exit 0 };
 my @sockets = map { IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $_, Listen => 5, ReuseAddr => 1) or die "port $_: $!\\n" } @ARGV;
+open my $up, ">", $ENV{UP} or die "$ENV{UP}: $!\\n"; close $up;
 sleep 1 while 1;
 """
 
@@ -57,7 +58,7 @@ version=$(sed -n 's/^ "version": "\(.*\)".*/\1/p' "$here/../payload.json")
 service() { # NAME PORT...
     name=$1
     shift
-    perl "$home/bin/$name" "$@" >>"$home/logs/$name.log" 2>&1 </dev/null &
+    UP=$home/run/$name.up perl "$home/bin/$name" "$@" >>"$home/logs/$name.log" 2>&1 </dev/null &
     echo "$name $! $*" >>"$home/run/services"
 }
 is_running() {
@@ -83,7 +84,6 @@ supervise() {
     warden=$!
     echo "$version" >"$home/run/version"
     trap 'kill "$warden"; end_services; wait; rm -f "$home"/run/*; exit 0' TERM
-    : >"$home/run/ready"
     while :; do sleep 0.1; done
 }
 start() {
@@ -97,8 +97,8 @@ start() {
     [ "$(readlink "$home/bin")" = "versions/$version" ] || { rm -f "$home/bin"; ln -s "versions/$version" "$home/bin"; }
     [ -e "$home/stigmer.db" ] || echo state >"$home/stigmer.db"
     "$0" supervise "$@" >>"$home/logs/supervisor.log" 2>&1 </dev/null &
-    while [ ! -e "$home/run/ready" ]; do sleep 0.05; done
-    sleep 0.3
+    while [ ! -e "$home/run/agent-runner.up" ] || [ ! -e "$home/run/stigmer-server.up" ] ||
+        [ ! -e "$home/run/workflow-runner.up" ] || [ ! -e "$home/run/temporal.up" ]; do sleep 0.05; done
     echo 'All services running'
 }
 status() {

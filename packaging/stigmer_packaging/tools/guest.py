@@ -22,9 +22,8 @@ class Task(NamedTuple):
 
     @property
     def scripts(self) -> tuple[Path, ...]:
-        """The script, and those that must lie beside it."""
-        others = self.script.parent.glob("verify-*.sh")
-        return (self.script, *sorted(other for other in others if other != self.script))
+        """The script, and the one that must lie beside it for --bottle and --trials."""
+        return (self.script, self.script.with_name("verify-trials.sh"))
 
 
 class Trial(NamedTuple):
