@@ -150,7 +150,10 @@ class Smoke:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The whole manifest. `targets` is by the targets' names; `go` is `toolchain.go` of the file."""
+    """The whole manifest. `targets` is by the targets' names; `go` is `toolchain.go` of the file.
+
+    `prepare` are the command lines run in a copy of the source tree before anything is built from it.
+    """
 
     product: Product
     targets: Mapping[str, Shipment]
@@ -159,6 +162,7 @@ class Manifest:
     inherit: tuple[str, ...]
     smoke: Smoke
     components: tuple[Component, ...] = field(default=())
+    prepare: tuple[str, ...] = ()
 
     def tag_of(self, target: Target) -> str:
         """Give the bottle tag of a target that is in the manifest."""

@@ -37,6 +37,7 @@ def read_manifest(document: Section) -> Manifest:
             inherit=document.texts("inherit", values.variable),
             smoke=_smoke(document.section("smoke")),
             components=tuple(_component(part, product.version) for part in document.sections("components")),
+            prepare=document.texts("prepare", values.command_line),
         )
 
 

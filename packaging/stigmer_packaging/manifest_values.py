@@ -1,6 +1,7 @@
 """The rules for single values of the manifest: each takes a text and gives what is wrong with it, or nothing."""
 
 import re
+import shlex
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -71,6 +72,15 @@ def relative_path(text: str) -> str:
     path = PurePosixPath(text)
     inside = text and not path.is_absolute() and ".." not in path.parts
     return "" if inside else f"{text!r} is not a relative path without '..'"
+
+
+def command_line(text: str) -> str:
+    """Accept a program and its arguments, quoted as in a shell, of which nothing else is understood."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        return f"{text!r} is no command: {error}"
+    return "" if words else "a command has at least one word"
 
 
 def package(text: str) -> str:

@@ -63,7 +63,8 @@ class Workshop:
     @cached_property
     def tree(self) -> Tree:
         """The product's source tree."""
-        return open_tree(self.checkout, self.workspace, env=self.env)
+        prepare = self.manifest.prepare
+        return open_tree(self.checkout, self.workspace, env=self.env, prepare=prepare, report=self.report)
 
     @cached_property
     def go(self) -> golang.Go:

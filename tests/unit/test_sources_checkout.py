@@ -130,3 +130,36 @@ def test_a_package_that_is_not_in_the_tree_is_named(repository: Path, workspace:
     shutil.rmtree(repository / "cmd")
     with pytest.raises(SourceError, match=r"has no folder \./cmd"):
         built_by(str(repository), workspace, tmp_path / "one")
+
+
+def test_a_tree_is_prepared_in_a_copy_once_for_the_same_tree_and_commands(
+    repository: Path, workspace: Workspace
+) -> None:
+    """Stubs that are generated end up beside the sources, and nothing in somebody's own tree is touched."""
+    said: list[str] = []
+    lines = ("mkdir -p 'gen stubs'", "touch 'gen stubs/made.go'")
+    first = open_tree(str(repository), workspace, env=ENV, prepare=lines, report=said.append)
+    assert (first.path / "gen stubs" / "made.go").is_file()
+    assert not (repository / "gen stubs").exists()
+    assert said == [f"preparing the source tree: {line}" for line in lines]
+    assert open_tree(str(repository), workspace, env=ENV, prepare=lines, report=said.append) == first
+    assert len(said) == len(lines)
+    (repository / "cmd" / "main.go").write_text("package main\n", encoding="ascii")
+    assert open_tree(str(repository), workspace, env=ENV, prepare=lines).sha256 != first.sha256
+
+
+def test_a_tree_that_cannot_be_prepared_is_refused_and_leaves_nothing(repository: Path, workspace: Workspace) -> None:
+    """A generator that fails is told with what it printed, and the next run tries again."""
+    with pytest.raises(SourceError, match=r"(?s)could not be prepared.*no buf here"):
+        open_tree(str(repository), workspace, env=ENV, prepare=("sh -c 'echo no buf here; exit 1'",))
+    assert list(workspace.path("checkouts").glob("*")) == []
+
+
+def test_the_module_cache_is_named_after_what_the_tree_locks(tmp_path: Path) -> None:
+    """Trees with the same modules share it; a changed lock begins anew."""
+    trees = [tmp_path / name for name in ("one", "two", "three")]
+    for tree, text in zip(trees, ("a", "a", "b"), strict=True):
+        (tree / "service").mkdir(parents=True)
+        (tree / "service" / "go.sum").write_text(text)
+    one, two, three = (golang.module_cache(tree, tmp_path) for tree in trees)
+    assert one == two != three

@@ -1,17 +1,22 @@
 """A Stigmer source tree, given by path or by git ref, and the Go executables built from it."""
 
-from collections.abc import Callable, Mapping
+import shlex
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stigmer_packaging.errors import SourceError
+from stigmer_packaging.errors import CommandError, SourceError
 from stigmer_packaging.manifest_records import CheckoutSource, GoToolchain
 from stigmer_packaging.naming import Target
-from stigmer_packaging.tools import digest, git, golang
+from stigmer_packaging.tools import command, digest, git, golang
 from stigmer_packaging.workspace import Workspace
 
 IGNORED = ("__pycache__", ".git", ".venv", "node_modules", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 """What lies about in a work tree and is never built from."""
+
+PREPARING = 1800
+"""How long one command that prepares a tree may take, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +27,51 @@ class Tree:
     sha256: str
 
 
-def open_tree(given: str, workspace: Workspace, *, env: Mapping[str, str]) -> Tree:
+def open_tree(
+    given: str,
+    workspace: Workspace,
+    *,
+    env: Mapping[str, str],
+    prepare: Sequence[str] = (),
+    report: Callable[[str], None] = lambda _: None,
+) -> Tree:
     """Give the tree of `PATH` as it lies there, or of `PATH@REF` as committed, written into the workspace.
 
-    SourceError when there is no such folder, no such ref, or the folder is no git repository.
+    With commands in `prepare` it is a copy in which they have been run. SourceError when there is no such folder, no
+    such ref, the folder is no git repository, or a command failed.
     """
     path, ref = split_checkout(given)
     if not path.is_dir():
         raise SourceError(f"{path} is not a folder", "give --checkout an existing source tree: PATH or PATH@REF")
     if ref:
         path = _committed(path, ref, workspace, env)
-    return Tree(path, digest.sha256_of_tree(path, ignored=IGNORED))
+    found = Tree(path, digest.sha256_of_tree(path, ignored=IGNORED))
+    return _prepared(found, prepare, workspace, env, report) if prepare else found
+
+
+def _prepared(
+    tree: Tree, commands: Sequence[str], workspace: Workspace, env: Mapping[str, str], report: Callable[[str], None]
+) -> Tree:
+    """Give a copy of the tree after the commands; it is known by what went into it, and made once."""
+    sha256 = digest.sha256_of_value(tree.sha256, list(commands))
+    relative = f"checkouts/prepared-{sha256[:20]}"
+    if not workspace.path(relative).is_dir():
+        with workspace.staging() as staged:
+            shutil.copytree(tree.path, staged / "tree", symlinks=True, ignore=shutil.ignore_patterns(*IGNORED))
+            for line in commands:
+                report(f"preparing the source tree: {line}")
+                _run(line, staged / "tree", env)
+            workspace.publish(staged / "tree", relative)
+    return Tree(workspace.path(relative), sha256)
+
+
+def _run(line: str, folder: Path, env: Mapping[str, str]) -> None:
+    try:
+        command.run(shlex.split(line), cwd=folder, env=env, seconds=PREPARING)
+    except CommandError as error:
+        raise SourceError(
+            f"the source tree could not be prepared: {error}", "correct the tree, or `prepare` in the manifest"
+        ) from error
 
 
 def split_checkout(given: str) -> tuple[Path, str]:
@@ -77,4 +116,6 @@ class FromCheckout:
             raise SourceError(f"the tree {self.tree.path} has no folder {self.source.package}")
         program = golang.provide_go(self.go, self.toolchain, self.host, self.cache, env=self.env, report=self.report)
         self.report(f"building {self.source.package} with Go {self.go.version}")
-        golang.build(program, self.tree.path, self.source.package, destination, target=self.target, env=self.env)
+        modules = golang.module_cache(self.tree.path, self.cache)
+        where = (self.tree.path, self.source.package, destination)
+        golang.build(program, *where, target=self.target, env=self.env, modules=modules)

