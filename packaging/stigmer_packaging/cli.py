@@ -15,7 +15,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from stigmer_packaging import plan, reporting
+from stigmer_packaging import gathering, plan, reporting
 from stigmer_packaging.cli_tap import refresh_command
 from stigmer_packaging.delivery import deliver
 from stigmer_packaging.errors import PackagingError
@@ -55,6 +55,7 @@ class Options:
     workspace: Path | None
     checkout: str
     manifest: Path
+    records: tuple[Path, ...]
     python: str
     debian: str
     dry_run: bool
@@ -107,6 +108,12 @@ def _parameters() -> list[click.Parameter]:
         click.Option(["--workspace"], type=folder, help="Where artefacts and records are kept; default: build/."),
         click.Option(["--checkout"], default="", metavar="PATH[@REF]", help="The source tree, or a commit of it."),
         click.Option(["--manifest"], type=file, default=default, help="Default: packaging/manifest.yaml."),
+        click.Option(
+            ["--records"],
+            type=click.Path(file_okay=False, exists=True, path_type=Path),
+            multiple=True,
+            help="The workspace of another machine, for what only it can make (may be repeated).",
+        ),
         click.Option(["--python"], default="", metavar="root|host|PATH", help="What freezes; default: root on Linux."),
         click.Option(["--debian"], default="", metavar="URL", help="A Debian mirror for the root; default: apt's own."),
         click.Option(["--dry-run"], is_flag=True, help="Say what would be made and what reused."),
@@ -124,18 +131,20 @@ def _carry_out(command: str, options: Options) -> None:
     manifest = load_manifest(options.manifest)
     host = system.read_platform(platform.system(), platform.machine())
     targets = tuple(_target(text, manifest.targets) for text in options.targets) or (host,)
-    until = _until(command, host)
-    plan.refuse_foreign(targets, host, until)
+    offered = gathering.offered_by(options.records)
+    until = _until(command, targets, host, offered)
+    plan.refuse_foreign(manifest, targets, host, plan.RELEASE if command == "release" else until, offered)
     workspace = Workspace(_workspace(options), environment.cache_root(os.environ, Path.home()))
     with reporting.TerminalProgress(Console(stderr=True), verbose=options.verbose) as progress:
         shop = _open_workshop(options, manifest, workspace, host, progress.say)
         if not options.dry_run:  # first of all: what it installs may be among what the steps depend on
             _preflight(plan.stages_until(until, targets, host), host, shop)
-        steps = plan.plan_release(manifest, targets, shop.inputs(targets, until), until=until)
+        steps = plan.plan_release(manifest, targets, shop.inputs(targets, until, offered), until=until)
         pipeline = Pipeline(workspace, makers(shop), progress, time.monotonic)
         if options.dry_run:
             show = partial(_show_plan, options, pipeline.preview(steps))
         else:
+            pipeline.gather(steps, options.records, progress.say)
             results = pipeline.run(steps)
             show = partial(_show_results, options, results, _deliver(command, options, results, shop))
     show()
@@ -180,11 +189,12 @@ def _workspace(options: Options) -> Path:
     return (options.workspace or ROOT / "build").absolute()
 
 
-def _until(command: str, host: Target) -> str:
-    """Name the last stage: a release ends with its verification where there is a sandbox to run it in."""
+def _until(command: str, targets: Sequence[Target], host: Target, offered: frozenset[str]) -> str:
+    """Name the last stage: a release ends with a verification where one can be had."""
     if command != "release":
         return command
-    return plan.RELEASE if host.system == "linux" else "formula"
+    verified = any(plan.can_verify(target, host, offered) for target in targets)
+    return plan.RELEASE if verified else "formula"
 
 
 def _deliver(command: str, options: Options, results: Sequence[StepResult], shop: Workshop) -> tuple[Artefact, ...]:

@@ -81,7 +81,7 @@ class ForeignTargetError(PackagingError):
     """A frozen part was asked for on a machine that cannot make it: PyInstaller freezes for its own platform only."""
 
     exit_code = 10
-    remedy = "run this on a machine of that platform, or bring its records and artefacts into the workspace"
+    remedy = "run this on a machine of that platform, or give the folder of what it made there with --records"
 
 
 class BusyError(PackagingError):

@@ -73,10 +73,12 @@ class _Calls:
         env = shop.env if target == shop.host else None
         return obtain.obtain_component(part, target, source, workspace=shop.workspace, report=shop.report, env=env)
 
-    def freeze_launcher(self, _step: Step, _needs: Needs) -> LauncherBundle:
+    def freeze_launcher(self, step: Step, _needs: Needs) -> LauncherBundle:
         shop, product = self.workshop, self.workshop.manifest.product
         source = shop.root / "launcher"
-        return freeze.freeze_launcher(source, name=product.name, version=product.version, freezer=shop.freezer)
+        return freeze.freeze_launcher(
+            source, name=product.name, version=product.version, freezer=shop.freezer_of(parse_target(step.target))
+        )
 
     def freeze_service(self, step: Step, needs: Needs) -> ServiceBinary:
         shop, part = self.workshop, self._component(step)
@@ -87,7 +89,7 @@ class _Calls:
             version=part.version,
             temporal=shop.workspace.path(temporal.root) / temporal.entry,
             probe=shop.probe_of(part),
-            freezer=shop.freezer,
+            freezer=shop.freezer_of(parse_target(step.target)),
         )
 
     def pack_source(self, _step: Step, _needs: Needs) -> SourceArchive:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+from stigmer_packaging import gathering
 from stigmer_packaging.errors import ForeignTargetError, RecordError
 from stigmer_packaging.plan import Step
 from stigmer_packaging.tools import command, digest
@@ -78,6 +80,14 @@ class Pipeline:
                 known[step.name] = record
         return tuple((step, step.name in known) for step in steps)
 
+    def gather(self, steps: Sequence[Step], folders: Sequence[Path], report: Report) -> None:
+        """Take over from other machines' workspaces what the steps do not make here."""
+        if folders:
+            with self.workspace.alone("gather"):
+                gathering.gather(
+                    steps, lambda step: self.makers[step.stage](step).kind, folders, self.workspace, report
+                )
+
     def run(self, steps: Sequence[Step]) -> tuple[StepResult, ...]:
         """Carry out the steps in their order; the first failure ends the run, and the next run goes on from there."""
         with self.workspace.alone(" ".join(sorted({step.stage for step in steps}))):
@@ -99,7 +109,7 @@ class Pipeline:
 
     def _make(self, step: Step, needs: Mapping[str, Any]) -> Any:
         if step.gathered:
-            raise ForeignTargetError(f"there is no whole {step.subject} for {step.target} in the workspace")
+            raise ForeignTargetError(f"there is no whole {step.name} in the workspace")
         maker = self.makers[step.stage](step)
         self.workspace.forget(step.name)
         log = self.workspace.path(f"logs/{step.name}.log")

@@ -1,6 +1,6 @@
 """The pure plan of a release: which steps there are, what each depends on, and which stages are asked for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from stigmer_packaging.errors import ForeignTargetError
@@ -13,6 +13,8 @@ FROM_BOTTLES = ("audit", "formula")
 
 RELEASE = "verify"
 """The stage that needs all others, and so stands for the whole."""
+
+LATE = (*FROM_BOTTLES, RELEASE)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Inputs:
     """All that a release depends on besides the manifest, as plain values.
 
     `parts` says of `TARGET/COMPONENT`, and of `TARGET/launcher`, what it is made of; `keg`, `source`, `verification` and
-    `audit` (by target) are what the later stages take from outside.
+    `audit` (by target) are what the later stages take from outside; `offered`, the names of the records that other
+    machines made.
     """
 
     host: Target
@@ -46,6 +49,7 @@ class Inputs:
     source: Mapping[str, object]
     verification: Mapping[str, object]
     audit: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    offered: frozenset[str] = frozenset()
 
 
 def is_frozen(component: Component) -> bool:
@@ -58,19 +62,44 @@ def is_temporal(component: Component) -> bool:
     return component.run.readiness.kind == "temporal" and not is_frozen(component)
 
 
-def refuse_foreign(targets: Sequence[Target], host: Target, until: str) -> None:
-    """Raise ForeignTargetError when a part is needed that is frozen for a platform which this machine is not."""
-    foreign = [str(target) for target in targets if target != host]
-    if foreign and until not in {"obtain", *FROM_BOTTLES}:
-        raise ForeignTargetError(f"{until} for {', '.join(foreign)} needs frozen parts, and this machine is {host}")
+def is_made_here(target: Target, host: Target) -> bool:
+    """Whether what a target needs can be frozen and run on this machine: PyInstaller freezes for its own platform."""
+    return target == host
+
+
+def can_verify(target: Target, host: Target, offered: Collection[str]) -> bool:
+    """Whether a bottle's verification can be had: from the sandbox of a Linux machine of its kind, or from elsewhere."""
+    return (is_made_here(target, host) and host.system == "linux") or verification_name(target) in offered
+
+
+def verification_name(target: Target) -> str:
+    """Name the record of a bottle's verification."""
+    return f"verify/sandbox/{target}"
+
+
+def refuse_foreign(
+    manifest: Manifest, targets: Sequence[Target], host: Target, until: str, offered: Collection[str] = ()
+) -> None:
+    """Raise ForeignTargetError when something is needed that only another platform makes, and nobody offers it."""
+    foreign = [target for target in targets if not is_made_here(target, host)]
+    if not foreign or until in {"obtain", *FROM_BOTTLES}:
+        return
+    needed = {name: target for target in foreign for name in _made_elsewhere(manifest, target, until)}
+    if missing := [name for name in needed if name not in offered]:
+        named = ", ".join(dict.fromkeys(str(needed[name]) for name in missing))
+        raise ForeignTargetError(
+            f"{until} for {named} needs frozen parts, and this machine is {host}: there is no {', no '.join(missing)}"
+        )
 
 
 def stages_until(until: str, targets: Sequence[Target], host: Target) -> tuple[str, ...]:
-    """List the stages that will be needed: of other platforms' bottles these stages need no more than that they are."""
+    """List the stages that will run here: what other platforms make is there already, or is not made at all."""
     stages = STAGES[: STAGES.index(until) + 1]
-    if until in FROM_BOTTLES and host not in targets:
+    if any(is_made_here(target, host) for target in targets):
+        return stages
+    if until in LATE:
         return tuple(stage for stage in stages if stage in FROM_BOTTLES)
-    return stages
+    return tuple(stage for stage in stages if stage != "freeze")
 
 
 def plan_release(
@@ -78,29 +107,33 @@ def plan_release(
 ) -> tuple[Step, ...]:
     """Plan every step of `until` and of what it needs, in an order that works.
 
-    Audit and formula take the bottles of other platforms as they were gathered. ForeignTargetError as refuse_foreign.
+    What another platform's machine made is gathered: for a keg or a bottle its frozen parts, for what follows its bottle
+    and the report of its verification. ForeignTargetError as refuse_foreign.
     """
-    refuse_foreign(targets, inputs.host, until)
+    host, offered = inputs.host, inputs.offered
+    refuse_foreign(manifest, targets, host, until, offered)
     steps: dict[str, Step] = {}
     for target in targets:
-        gathered = target != inputs.host and until in FROM_BOTTLES
-        planned = [_gathered(target)] if gathered else _steps_of(manifest, target, inputs)
+        bottle = f"bottle/{target}"
+        gathered = until in LATE and (bottle in offered or not is_made_here(target, host))
+        version = manifest.product.version
+        planned = [_gathered(bottle, target, version)] if gathered else _steps_of(manifest, target, inputs)
         facts = inputs.audit.get(str(target), {})
         planned.append(Step(f"audit/{target}", "audit", str(target), "audit", (f"bottle/{target}",), facts))
         steps |= {step.name: step for step in planned}
     steps["source"] = Step("source", "bottle", "", "source", (), inputs.source)
     bottles = tuple(f"{stage}/{target}" for target in targets for stage in ("bottle", "audit"))
     steps["formula"] = Step("formula", "formula", "", "formula", ("source", *bottles), {"manifest": asdict(manifest)})
-    for target in targets:
-        name, needs = f"verify/sandbox/{target}", (f"bottle/{target}", "formula")
-        steps[name] = Step(name, "verify", str(target), "sandbox", needs, inputs.verification)
+    for target in (target for target in targets if can_verify(target, host, offered)):
+        name, needs = verification_name(target), (f"bottle/{target}", "formula")
+        facts, gathered = inputs.verification, not is_made_here(target, host)
+        steps[name] = Step(name, "verify", str(target), "sandbox", needs, {} if gathered else facts, gathered)
     return _needed(steps, until)
 
 
 def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
     parts = [_part(part, target, manifest, inputs) for part in manifest.components]
-    facts = inputs.parts.get(f"{target}/launcher", {})
-    parts.append(Step(f"freeze/{target}/launcher", "freeze", str(target), "launcher", (), facts))
+    parts.append(_launcher(target, manifest, inputs))
     needs = (*(part.name for part in parts), "source")
     keg = Step(
         f"assemble/{target}", "assemble", str(target), "keg", needs, {"manifest": asdict(manifest), **inputs.keg}
@@ -114,12 +147,34 @@ def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -
     facts = {"version": part.version, "sent": sent, **inputs.parts.get(f"{target}/{part.name}", {})}
     if not is_frozen(part):
         return Step(f"obtain/{target}/{part.name}", "obtain", str(target), part.name, (), facts)
+    if not is_made_here(target, inputs.host):
+        return _gathered(f"freeze/{target}/{part.name}", target, part.version)
     tried_with = tuple(f"obtain/{target}/{other.name}" for other in manifest.components if is_temporal(other))
     return Step(f"freeze/{target}/{part.name}", "freeze", str(target), part.name, tried_with, facts)
 
 
-def _gathered(target: Target) -> Step:
-    return Step(f"bottle/{target}", "bottle", str(target), "bottle", (), {}, gathered=True)
+def _launcher(target: Target, manifest: Manifest, inputs: Inputs) -> Step:
+    name = f"freeze/{target}/launcher"
+    if not is_made_here(target, inputs.host):
+        return _gathered(name, target, manifest.product.version)
+    return Step(name, "freeze", str(target), "launcher", (), inputs.parts.get(f"{target}/launcher", {}))
+
+
+def _made_elsewhere(manifest: Manifest, target: Target, until: str) -> list[str]:
+    """Name what a stage needs of a platform that is not this machine's."""
+    if until in LATE:
+        return [f"bottle/{target}"]
+    return [f"freeze/{target}/{name}" for name in (*_frozen(manifest), "launcher")]
+
+
+def _frozen(manifest: Manifest) -> list[str]:
+    return [part.name for part in manifest.components if is_frozen(part)]
+
+
+def _gathered(name: str, target: Target, version: str) -> Step:
+    stage, _, subject = name.partition("/")
+    subject = subject.rpartition("/")[2] if stage == "freeze" else stage
+    return Step(name, stage, str(target), subject, (), {"version": version}, gathered=True)
 
 
 def _needed(steps: Mapping[str, Step], until: str) -> tuple[Step, ...]:

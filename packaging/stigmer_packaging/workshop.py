@@ -11,7 +11,7 @@ from stigmer_packaging.audit.hosts import forbidden_folders
 from stigmer_packaging.errors import SourceError
 from stigmer_packaging.manifest_records import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
 from stigmer_packaging.naming import Target
-from stigmer_packaging.plan import RELEASE, Inputs, is_frozen
+from stigmer_packaging.plan import RELEASE, Inputs, is_frozen, is_made_here
 from stigmer_packaging.pythons import ROOT, choose_python, default_choice, own_folders
 from stigmer_packaging.receipt import BuildHost
 from stigmer_packaging.sources import Source
@@ -71,14 +71,24 @@ class Workshop:
         """The Go that builds."""
         return golang.choose_go(self.manifest.go, self.env)
 
+    def freezer_of(self, target: Target) -> Freezer:
+        """Give what freezes for a target that is made here; on macOS, for the oldest one that we promise."""
+        if target not in self._freezers:
+            self._freezers[target] = self._open_freezer(target)
+        return self._freezers[target]
+
     @cached_property
-    def freezer(self) -> Freezer:
-        """What freezes, for this machine's platform."""
-        chosen = (self.freezes_with, self.host, self.root, self.workspace)
-        python = choose_python(*chosen, mirror=self.debian, env=self.env, report=self.report)
+    def _freezers(self) -> dict[Target, Freezer]:
+        return {}
+
+    def _open_freezer(self, target: Target) -> Freezer:
+        minimum = self.manifest.targets[str(target)].macos_minimum
+        env = {**self.env, **({"MACOSX_DEPLOYMENT_TARGET": minimum} if minimum else {})}
+        chosen = (self.freezes_with, target, self.root, self.workspace)
+        python = choose_python(*chosen, mirror=self.debian, env=env, report=self.report)
         pins = (self.root / "requirements.lock").read_text(encoding="utf-8")
         patchelf, epoch = find_patchelf(self.env), self.source_date_epoch
-        return Freezer(self.host, python, pins, patchelf, epoch, self.env, self.workspace, self.report)
+        return Freezer(target, python, pins, patchelf, epoch, env, self.workspace, self.report, minimum)
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
@@ -104,7 +114,8 @@ class Workshop:
         """
         own = (self.root, self.workspace.root, self.workspace.cache)
         folders = (Path(self.env[name]) for name in ("HOME", "TMPDIR") if self.env.get(name))
-        promised, local = self.manifest.targets[str(target)], target == self.host and self.freezes_with != ROOT
+        promised = self.manifest.targets[str(target)]
+        local = is_made_here(target, self.host) and self.freezes_with != ROOT
         return Policy(
             forbidden=forbidden_folders((*own, *folders)),
             tolerated=own_folders(self.freezes_with) if local else (),
@@ -149,11 +160,12 @@ class Workshop:
         environment = {name: value for name, value in filled.items() if value}
         return ServiceProbe(environment, _checkout(component).ready, component.run.grace, component.read)
 
-    def inputs(self, targets: Sequence[Target], until: str) -> Inputs:
-        """Gather all that the steps up to the stage `until` depend on."""
+    def inputs(self, targets: Sequence[Target], until: str, offered: frozenset[str] = frozenset()) -> Inputs:
+        """Gather all that the steps up to the stage `until` depend on; `offered` are records that others made."""
         parts = {f"{target}/{part.name}": self._facts(part, target) for target in targets for part in self._obtained()}
-        if self.host in targets and until != "obtain":
-            parts |= self._frozen_facts()
+        for target in targets:
+            if is_made_here(target, self.host) and until != "obtain":
+                parts |= self._frozen_facts(target)
         epoch = self.source_date_epoch
         documents = [(path, digest.sha256_of(file)) for path, file in self.documents().items()]
         sources = [(name, digest.sha256_of(self.root / name)) for name in self.sources]
@@ -161,7 +173,7 @@ class Workshop:
         source = {"product": self.manifest.product.version, "files": sources, "source_date_epoch": epoch}
         verification = self._verification() if until == RELEASE else {}
         audit = {str(target): {"policy": asdict(self.policy_of(target))} for target in targets}
-        return Inputs(self.host, parts, keg, source, verification, audit)
+        return Inputs(self.host, parts, keg, source, verification, audit, offered)
 
     def _obtained(self) -> list[Component]:
         return [part for part in self.manifest.components if not is_frozen(part)]
@@ -169,15 +181,13 @@ class Workshop:
     def _facts(self, part: Component, target: Target) -> Mapping[str, object]:
         return self.source_of(part, target).facts()
 
-    def _frozen_facts(self) -> dict[str, Mapping[str, object]]:
-        product, launcher = self.manifest.product, self.root / "launcher"
-        own = launcher_facts(launcher, name=product.name, version=product.version, freezer=self.freezer)
-        facts: dict[str, Mapping[str, object]] = {f"{self.host}/launcher": own}
+    def _frozen_facts(self, target: Target) -> dict[str, Mapping[str, object]]:
+        product, launcher, freezer = self.manifest.product, self.root / "launcher", self.freezer_of(target)
+        own = launcher_facts(launcher, name=product.name, version=product.version, freezer=freezer)
+        facts: dict[str, Mapping[str, object]] = {f"{target}/launcher": own}
         for part in filter(is_frozen, self.manifest.components):
             project, probe = self.project_of(part), self.probe_of(part)
-            facts[f"{self.host}/{part.name}"] = service_facts(
-                project, version=part.version, probe=probe, freezer=self.freezer
-            )
+            facts[f"{target}/{part.name}"] = service_facts(project, version=part.version, probe=probe, freezer=freezer)
         return facts
 
     def _verification(self) -> Mapping[str, object]:

@@ -9,12 +9,15 @@ from stigmer_packaging.naming import Target
 from stigmer_packaging.tools.elf import Elf
 from stigmer_packaging.tools.gates import (
     check_architecture,
+    check_macos,
     check_modules,
     check_needed,
     check_paths,
     check_search,
 )
+from stigmer_packaging.tools.macho import read_machos
 from stigmer_packaging.tools.pyinstaller import MissingModule, parse_warnings
+from support.native_code import macho
 
 ROOT = Path("/bundle")
 LINUX = Target("linux", "amd64")
@@ -100,6 +103,14 @@ def test_a_search_path_of_the_build_host_is_named() -> None:
             [elf("lib/a.so", search=("$ORIGIN",)), elf("lib/b.so", search=("$ORIGIN", "/opt/python/lib"))], ROOT
         )
     check_search([elf("lib/a.so", search=("$ORIGIN/../x.libs",))], ROOT)
+
+
+def test_a_file_for_a_newer_macos_than_promised_is_named() -> None:
+    """Its machine's own Python or wheels came along."""
+    machos = [(ROOT / f"lib/{number}.so", read_machos(macho(minimum=(number, 0)))[0]) for number in (11, 14, 15)]
+    check_macos(machos[:2], ROOT, "14.0")
+    with pytest.raises(GateError, match=r"newer macOS than 14\.0:\n  lib/15\.so: macOS 15\.0"):
+        check_macos(machos, ROOT, "14.0")
 
 
 def test_a_file_of_another_architecture_is_named() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,34 @@ def test_the_formula_takes_the_bottles_of_other_platforms_as_they_were_gathered(
     assert steps["formula"].needs == ("source", *bottles)
 
 
+FROZEN = frozenset({"freeze/darwin-arm64/agent-runner", "freeze/darwin-arm64/launcher"})
+
+
+def test_a_bottle_is_made_here_of_parts_that_another_machine_froze() -> None:
+    """What is not frozen is obtained here, for any platform."""
+    known = replace(inputs(), offered=FROZEN)
+    steps = {step.name: step for step in plan_release(MANIFEST, [MAC], known, until="bottle")}
+    assert {name for name, step in steps.items() if step.gathered} == FROZEN
+    assert {name for name, step in steps.items() if step.stage == "obtain"} < set(steps["assemble/darwin-arm64"].needs)
+    with pytest.raises(ForeignTargetError, match="there is no freeze/darwin-arm64/launcher"):
+        plan_release(MANIFEST, [MAC], replace(known, offered=FROZEN - {"freeze/darwin-arm64/launcher"}), until="bottle")
+
+
+def test_a_release_takes_the_bottles_of_other_machines_and_what_proves_them() -> None:
+    """A bottle nobody could verify is in it all the same: there is no sandbox on macOS."""
+    offered = frozenset(
+        {"bottle/darwin-arm64", "bottle/linux-amd64", "bottle/linux-arm64", "verify/sandbox/linux-arm64"}
+    )
+    targets = [LINUX, MAC, Target("linux", "arm64")]
+    steps = plan_release(MANIFEST, targets, replace(inputs(), offered=offered))
+    assert {step.name for step in steps if step.gathered} == offered
+    assert [step.name for step in steps if step.stage == "verify"] == [
+        "verify/sandbox/linux-amd64",
+        "verify/sandbox/linux-arm64",
+    ]
+    assert "freeze" not in {step.stage for step in steps}
+
+
 def test_a_gathered_bottle_is_audited_here() -> None:
     """A bottle is a file, which can be looked into on any machine."""
     steps = plan_release(MANIFEST, [MAC], inputs(), until="audit")
@@ -94,3 +123,4 @@ def test_the_stages_that_will_be_needed_are_those_of_the_plan_or_more() -> None:
     assert stages_until("formula", [MAC], LINUX) == ("audit", "formula")
     assert stages_until("audit", [MAC], LINUX) == ("audit",)
     assert stages_until("obtain", [MAC], LINUX) == ("obtain",)
+    assert stages_until("bottle", [MAC], LINUX) == ("obtain", "assemble", "bottle")

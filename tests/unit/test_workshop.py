@@ -11,6 +11,7 @@ from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.naming import Target
 from stigmer_packaging.tools import command
 from stigmer_packaging.tools.environment import build_environment
+from stigmer_packaging.tools.python import plain_environment
 from stigmer_packaging.tools.rootrecipe import read_recipe
 from stigmer_packaging.workshop import SHIPPED, Workshop, fill
 from stigmer_packaging.workspace import Workspace
@@ -104,8 +105,18 @@ def test_to_know_what_is_current_no_root_is_made(tmp_path: Path) -> None:
     assert not (tmp_path / "cache" / "freeze-root").exists()
 
 
+def test_parts_for_macos_are_frozen_for_the_oldest_one_promised(tmp_path: Path) -> None:
+    """Compilers and Python's own build read it from the environment; the user's setting is not among ours."""
+    freezer = workshop(tmp_path, python="host").freezer_of(MAC)
+    assert (freezer.macos, freezer.env["MACOSX_DEPLOYMENT_TARGET"]) == ("14.0", "14.0")
+    assert freezer.facts()["macos"] == "14.0"
+    assert plain_environment(freezer.env)["MACOSX_DEPLOYMENT_TARGET"] == "14.0"
+    assert "MACOSX_DEPLOYMENT_TARGET" not in build_environment({"MACOSX_DEPLOYMENT_TARGET": "26.0"})
+    assert workshop(tmp_path).freezer_of(LINUX).macos == ""
+
+
 def test_facts_of_what_is_obtained_need_no_freezing_and_no_mirror(tmp_path: Path) -> None:
     shop = workshop(tmp_path)
     inputs = shop.inputs([LINUX, MAC], "obtain")
     assert len(inputs.parts) == 6
-    assert not {"freezer", "mirror"} & set(vars(shop))
+    assert not {"_freezers", "mirror"} & set(vars(shop))

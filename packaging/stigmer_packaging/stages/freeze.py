@@ -58,7 +58,7 @@ class Freezer:
     """What every freeze for one target takes besides sources.
 
     `pins` is the text of the lock that pins PyInstaller; `source_date_epoch`, seconds since 1970; `env`, what
-    build_environment gives; `report` is told what goes on.
+    build_environment gives; `report` is told what goes on; `macos` is the oldest macOS to run on, empty for others.
     """
 
     target: Target
@@ -69,6 +69,7 @@ class Freezer:
     env: Mapping[str, str]
     workspace: Workspace
     report: Callable[[str], None]
+    macos: str = ""
 
     def facts(self) -> dict[str, object]:
         """Give all that these have to do with the result, as plain values."""
@@ -76,6 +77,7 @@ class Freezer:
         return {
             "target": str(self.target),
             "python": self.python.identity,
+            "macos": self.macos,
             "pyinstaller": locks.render_lock(pins),
             "source_date_epoch": self.source_date_epoch,
             "recipe": _RECIPE,
@@ -227,6 +229,8 @@ def _make_portable(folder: Path, program: str, contents: str, freezer: Freezer) 
         gates.check_needed(elves, folder)
         gates.check_architecture(elves, folder, freezer.target)
         freezer.report(f"{program} needs glibc {bundle.render_glibc(elves)}")
+    else:
+        gates.check_macos(bundle.read_machos_below(folder), folder, freezer.macos)
     gates.check_paths(folder, (freezer.workspace.root.absolute(), freezer.workspace.cache.absolute()))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stigmer_packaging.tools import elf
+from stigmer_packaging.tools.macho import MachO, is_macho, read_machos
 from stigmer_packaging.tools.patchelf import set_search
 
 
@@ -48,6 +49,12 @@ def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, s
         if bundled.intersection(found.needed) and search not in found.search:
             set_search(path, ":".join((*found.search, search)), patchelf=patchelf, env=env)
     return [elf.read_elf(path) for path in elf.find_elves(folder)]
+
+
+def read_machos_below(folder: Path) -> list[tuple[Path, MachO]]:
+    """Read every slice of the Mach-O files of a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and is_macho(path.read_bytes()[:8]))
+    return [(path, each) for path in files for each in read_machos(path.read_bytes())]
 
 
 def own_search(path: Path, folder: Path) -> str:

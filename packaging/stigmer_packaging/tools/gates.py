@@ -10,6 +10,7 @@ from stigmer_packaging.errors import GateError
 from stigmer_packaging.naming import Target
 from stigmer_packaging.tools.distributions import Distribution, find_conflicts, find_differences
 from stigmer_packaging.tools.elf import Elf, is_own_folder
+from stigmer_packaging.tools.macho import MachO
 from stigmer_packaging.tools.pyinstaller import MissingModule
 
 SYSTEM_LIBRARIES = frozenset({
@@ -76,6 +77,20 @@ def check_architecture(elves: Iterable[Elf], root: Path, target: Target) -> None
     wrong = (elf for elf in elves if elf.architecture != target.architecture)
     findings = [f"{elf.path.relative_to(root)}: {elf.architecture}" for elf in wrong]
     _refuse(f"files are not for {target.architecture}", findings)
+
+
+def check_macos(machos: Iterable[tuple[Path, MachO]], root: Path, minimum: str) -> None:
+    """Refuse native code that an older macOS than `minimum`, such as `14.0`, has to be newer for.
+
+    The wheels and the Python of a newer machine bring it: pip takes what fits the macOS it runs on.
+    """
+    promised = tuple(int(number) for number in minimum.split(".") if number)
+    findings = [
+        f"{path.relative_to(root)}: macOS {'.'.join(map(str, macho.minimum))}"
+        for path, macho in machos
+        if macho.minimum is not None and macho.minimum[: len(promised)] > promised
+    ]
+    _refuse(f"files need a newer macOS than {minimum}", findings)
 
 
 def check_paths(root: Path, folders: Collection[Path]) -> None:

@@ -13,7 +13,12 @@ _SYSTEMS = {"darwin": "darwin", "linux": "linux"}
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 # What a freeze and a frozen program see of our environment; PYTHONPATH and the like never.
-_PLAIN = ("PATH", "HOME", "TMPDIR")
+_PLAIN = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "MACOSX_DEPLOYMENT_TARGET",
+)  # the last is ours: build_environment keeps the user's out
 
 # Where the shared library may be is what PyInstaller itself looks at: the library the configuration names, beside the
 # interpreter's own (Debian keeps it apart, in a package of its own).
