@@ -15,7 +15,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from stigmer_packaging import gathering, plan, reporting
+from stigmer_packaging import cli_publish, gathering, plan, reporting
 from stigmer_packaging.cli_tap import refresh_command
 from stigmer_packaging.delivery import deliver
 from stigmer_packaging.errors import PackagingError
@@ -124,7 +124,8 @@ def _parameters() -> list[click.Parameter]:
 
 for _name, _purpose in COMMANDS.items():
     main.add_command(_command(_name, _purpose))
-main.add_command(refresh_command(ROOT))
+for _changing in (cli_publish.PUBLISH, cli_publish.ROLLBACK, refresh_command(ROOT)):
+    main.add_command(_changing)
 
 
 def _carry_out(command: str, options: Options) -> None:

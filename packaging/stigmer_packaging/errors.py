@@ -110,3 +110,46 @@ class AuditError(PackagingError):
 
     exit_code = 14
     remedy = "follow the remedy of each finding, then make the bottle again"
+
+
+class PublicationError(PackagingError):
+    """The release may not be published, or what is published already is something else; nothing is overwritten."""
+
+    exit_code = 20
+    remedy = "correct what is named; what is published stays, so other contents need a higher version"
+
+
+class GitHubError(PackagingError):
+    """GitHub refused a request. `status` is that of its answer."""
+
+    exit_code = 21
+    remedy = "read what GitHub says, then run again: it goes on from here"
+
+    def __init__(self, message: str, status: int, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.status = status
+
+
+class UnavailableError(PackagingError):
+    """A server did not answer, broke off, or asks to wait `wait` seconds (0: it did not say how long)."""
+
+    exit_code = 22
+    remedy = "run it again later: it goes on from here, and nothing is uploaded twice"
+
+    def __init__(self, message: str, wait: float = 0) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class TokenError(PackagingError):
+    """A token is missing, expired, or may not do what it is needed for. No message ever holds it."""
+
+    exit_code = 23
+    remedy = "give a valid token: packaging/RELEASING.md says which, with which rights"
+
+
+class TapError(PackagingError):
+    """The tap does not take the commit, or does not hold what it should."""
+
+    exit_code = 24
+    remedy = "read what git says; the release itself stays, and running again goes on with the tap"

@@ -138,7 +138,7 @@ def make_repository(folder: Path, name: str) -> Path:
             **identity,
             **{key.replace("AUTHOR", "COMMITTER"): value for key, value in identity.items()},
         }
-        subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(git)], check=True)
+        subprocess.run(["git", "init", "-q", "--bare", "--template=", "-b", "main", str(git)], check=True)
         words = ["git", "-C", str(git)]
         tree = subprocess.run([*words, "mktree"], input=b"", capture_output=True, check=True).stdout.decode().strip()
         commit = [*words, "commit-tree", tree, "-m", "First"]

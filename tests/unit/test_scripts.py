@@ -176,7 +176,7 @@ def test_check_runs_the_tests_last_and_hands_its_arguments_to_them(checkout: Pat
     assert asked[-1] == "|-P -m pytest -n auto -k manifest"
 
 
-@pytest.mark.parametrize("name", ["release", "check"])
+@pytest.mark.parametrize("name", ["release", "check", "publish", "rollback"])
 def test_a_script_is_executable_and_short(name: str) -> None:
     script = SCRIPTS / name
     assert os.access(script, os.X_OK)

@@ -1,21 +1,89 @@
-"""Downloads that arrive whole or not at all: resumed, tried again, checked by sha256, put in place by one rename."""
+"""HTTP: downloads that arrive whole or not at all, and single requests whose failures are told apart.
+
+A download is resumed, tried again, checked by sha256, and put in place by one rename.
+"""
 
 import contextlib
 import fcntl
+import functools
+import hashlib
 import os
+import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from stigmer_packaging.errors import DownloadError
+from stigmer_packaging.errors import DownloadError, UnavailableError
 from stigmer_packaging.tools import digest
 
 Report = Callable[[str], None]
 ATTEMPTS = 6
 TIMEOUT = httpx.Timeout(30, connect=10)
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A server's answer; header names are in lower case, `size` and `sha256` are the body's.
+
+    `body` is whole where the answer was asked for, and only its first kilobytes where only the digest was.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    size: int
+    sha256: str
+
+
+def exchange(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    content: bytes | Path = b"",
+    kept: int | None = None,
+    timeout: httpx.Timeout = TIMEOUT,
+) -> Answer:
+    """Send one request, once, and read the answer, of whose body the first `kept` bytes are kept (None: all).
+
+    A file is sent as a stream. Redirects of a GET are followed; to another origin no Authorization goes along.
+    UnavailableError when the server cannot be reached or the connection breaks, which for all but GET leaves open
+    whether the request was carried out.
+    """
+    with contextlib.ExitStack() as stack:
+        body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
+        try:
+            client = stack.enter_context(
+                httpx.Client(follow_redirects=method == "GET", timeout=timeout, verify=_trusted())
+            )
+            asked = {"Accept-Encoding": "identity", **headers}
+            response = stack.enter_context(client.stream(method, url, headers=asked, content=body))
+            return _read(response, kept)
+        except httpx.TransportError as error:
+            raise UnavailableError(f"{method} {url}: {error or type(error).__name__}") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise DownloadError(f"{method} {url}: {error}") from error
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """Read the trusted certificates once: it takes longer than a request."""
+    return httpx.create_ssl_context()
+
+
+def _read(response: httpx.Response, kept: int | None) -> Answer:
+    total, parts, size = hashlib.sha256(), [], 0
+    for chunk in response.iter_raw():
+        total.update(chunk)
+        if kept is None or size < kept:
+            parts.append(chunk)
+        size += len(chunk)
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status_code, headers, b"".join(parts)[:kept], size, total.hexdigest())
 
 
 class _PassingError(Exception):

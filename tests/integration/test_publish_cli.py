@@ -1,0 +1,216 @@
+"""scripts/publish and scripts/rollback as people and workflows call them, against a GitHub on this machine."""
+
+import functools
+import json
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from stigmer_packaging import cli, cli_surroundings
+from stigmer_packaging.tools.github import Access
+from stigmer_packaging.tools.system import read_platform
+from support.fake_github import RunningGitHub, Trouble, github_at
+from support.fake_github_world import FakeRepository
+from support.manifest_texts import text_with
+from support.publishable import PATH, REPOSITORY, TARGETS, TOKEN, changelog_of, first_commit, lay_release
+
+OTHER = "stigmer/homebrew-elsewhere"
+APP_TOKEN = "ghs_ofTheAppThatMayWriteToTheTap"  # noqa: S105 - nobody's
+HERE = str(read_platform(platform.system(), platform.machine()))
+BOTH = tuple(dict.fromkeys((HERE, TARGETS[0])))
+
+
+class Desk(NamedTuple):
+    """Where somebody publishes from: a GitHub, and a folder with the manifest, the changelog and releases."""
+
+    github: RunningGitHub
+    root: Path
+
+    @property
+    def repository(self) -> FakeRepository:
+        """The repository on GitHub."""
+        return self.github.world.repositories[REPOSITORY]
+
+    def lay(self, version: str, *, tap: str = "self", says: str = "") -> Path:
+        """Lay a release and the manifest it is of."""
+        changes = [("  version: 2.0.0", f"  version: {version}"), ("  tap: self", f"  tap: {tap}")]
+        (self.root / "manifest.yaml").write_text(text_with(*changes), encoding="utf-8")
+        folder = self.root / version
+        lay_release(folder, version, targets=BOTH, tap=tap, says=says)
+        return folder
+
+    def run(self, *words: str) -> int:
+        """Run a command of the command line."""
+        given = [f"--manifest={self.root}/manifest.yaml"]
+        if words[0] == "publish":
+            given += [f"--changelog={self.root}/CHANGELOG.md", *(f"--target={target}" for target in BOTH)]
+        return cli.run([*words, *given])
+
+    def formula(self) -> str:
+        """Give the tap's formula."""
+        return self.repository.run_git("show", f"main:{PATH}", check=False)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Give one with the environment of a workflow's job, where nobody waits."""
+    names = [REPOSITORY, OTHER]
+    (tmp_path / "CHANGELOG.md").write_text(changelog_of("2.0.0", "2.0.1", "2.0.2"), encoding="utf-8")
+    with github_at(tmp_path / "github", names, {TOKEN: "write", APP_TOKEN: "write"}) as github:
+        for name in ("GITHUB_REF_TYPE", "GITHUB_REF_NAME", "TAP_TOKEN", "TAP_DEPLOY_KEY"):
+            monkeypatch.delenv(name, raising=False)
+        job = {**github.environment, "GITHUB_TOKEN": TOKEN, "GITHUB_SHA": first_commit(github)}
+        for name, value in job.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(cli_surroundings, "Access", functools.partial(Access, pause=lambda _: None))
+        yield Desk(github, tmp_path)
+
+
+def test_a_dry_run_tells_the_plan_without_a_token_or_a_request(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("GITHUB_TOKEN")
+    folder = desk.lay("2.0.0")
+    assert desk.run("publish", str(folder), "--dry-run", "--json") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["tag"], plan["tap"]["path"], len(plan["assets"])) == ("v2.0.0", PATH, len(BOTH) + 4)
+    assert desk.run("publish", str(folder), "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("release v2.0.0 of stigmer/homebrew-tap at ")
+    assert "- What 2.0.0 brings." in printed
+    assert desk.github.log == []
+
+
+def test_publishing_writes_down_beside_the_release_what_was_published(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = desk.lay("2.0.0")
+    assert desk.run("publish", str(folder), "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((folder / "publication.json").read_text(encoding="utf-8"))
+    assert (printed["tag"], printed["tap_commit"]) == ("v2.0.0", first_commit(desk.github))
+    assert "2.0.0" in desk.formula()
+    assert desk.run("publish", str(folder)) == 0, "it may be run again"
+
+
+def test_a_missing_token_is_told_before_anything_is_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "")
+    folder = desk.lay("2.0.0")
+    (folder / "release.json").unlink()
+    assert desk.run("publish", str(folder)) == 23
+    assert capsys.readouterr().err.startswith("Error: GITHUB_TOKEN is empty\nRemedy: set GITHUB_TOKEN")
+    assert desk.github.log == []
+
+
+def test_a_bottle_whose_program_says_another_version_is_refused(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """The program of this machine's bottle is run, the index of the other is read; formula and file names say 2.0.0."""
+    folder = desk.lay("2.0.0", says="1.9.9")
+    assert desk.run("publish", str(folder)) == 20
+    told = capsys.readouterr().err
+    assert told.count("says it is version 1.9.9, and the release is 2.0.0") == len(BOTH), "program and index alike"
+    assert desk.github.log == []
+
+
+def test_a_tag_of_another_version_is_refused(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
+    monkeypatch.setenv("GITHUB_REF_NAME", "v2.0.1")
+    assert desk.run("publish", str(desk.lay("2.0.0"))) == 20
+    assert "this runs for the tag v2.0.1" in capsys.readouterr().err
+
+
+def test_a_release_that_lacks_a_target_is_refused_unless_it_is_meant_so(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = desk.lay("2.0.0")
+    changelog = f"--changelog={desk.root}/CHANGELOG.md"
+    assert cli.run(["publish", str(folder), f"--manifest={desk.root}/manifest.yaml", changelog]) == 20
+    assert "there are 0 bottles for darwin-amd64, and one is needed" in capsys.readouterr().err
+
+
+def test_a_failed_run_is_abandoned(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = desk.lay("2.0.0")
+    desk.github.trouble = Trouble(20, "unanswered")
+    assert desk.run("publish", str(folder)) == 22
+    desk.github.trouble = Trouble()
+    assert len(desk.repository.releases) == 1
+    assert desk.run("publish", str(folder), "--abandon", "--dry-run") == 0
+    assert "would be removed: http" in capsys.readouterr().out
+    assert desk.run("publish", str(folder), "--abandon") == 0
+    assert desk.repository.releases == []
+    assert desk.run("publish", str(folder), "--abandon") == 0
+    assert "there is no draft of ours for v2.0.0" in capsys.readouterr().out
+
+
+def test_a_tap_elsewhere_is_changed_with_its_own_token_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = desk.lay("2.0.0", tap=OTHER)
+    assert desk.run("publish", str(folder)) == 23
+    assert "TAP_TOKEN is empty" in capsys.readouterr().err
+    assert desk.repository.releases == []
+    monkeypatch.setenv("TAP_TOKEN", APP_TOKEN)
+    assert desk.run("publish", str(folder)) == 0
+    assert "2.0.0" in desk.github.world.repositories[OTHER].run_git("show", f"main:{PATH}")
+    assert desk.formula() == ""
+    pairs = list(zip(desk.github.log, desk.github.authorizations, strict=True))
+    assert {sent for line, sent in pairs if f"{REPOSITORY}/" in line and sent} == {f"Bearer {TOKEN}"}
+    assert f"Bearer {TOKEN}" not in {sent for line, sent in pairs if OTHER in line}
+
+
+def test_a_version_is_taken_back_to_the_one_before(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert desk.run("publish", str(desk.lay("2.0.0"))) == 0
+    before = desk.formula()
+    assert desk.run("publish", str(desk.lay("2.0.1"))) == 0
+    after = desk.formula()
+    assert "2.0.1" in after
+    capsys.readouterr()
+    assert desk.run("rollback", "2.0.1", "--dry-run") == 0
+    assert capsys.readouterr().out == f"{REPOSITORY}: {PATH} from 2.0.1 back to 2.0.0\n"
+    assert desk.formula() == after
+    for _ in range(2):
+        assert desk.run("rollback", "v2.0.1") == 0
+        assert desk.formula() == before
+    assert desk.repository.run_git("rev-list", "--count", "main") == "4"
+    assert desk.repository.run_git("log", "-1", "--format=%s", "main") == "stigmer 2.0.0: take 2.0.1 back"
+
+
+def test_a_rollback_to_files_that_are_gone_is_refused(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.run("publish", str(desk.lay("2.0.0")))
+    desk.run("publish", str(desk.lay("2.0.1")))
+    old = desk.repository.published("v2.0.0")
+    old.assets[:] = [asset for asset in old.assets if not asset.name.endswith("bottle.tar.gz")]
+    assert desk.run("rollback", "2.0.1") == 22
+    assert "404" in capsys.readouterr().err
+    assert "2.0.1" in desk.formula()
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [("2.0.0", "served no formula to go back to"), ("1.0.0", "never served stigmer 1.0.0")]
+)
+def test_a_rollback_without_a_way_back_is_refused(
+    version: str, said: str, desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.run("publish", str(desk.lay("2.0.0")))
+    assert desk.run("rollback", version) == 24
+    assert said in capsys.readouterr().err
+
+
+def test_a_rollback_of_a_version_that_is_no_longer_served_is_refused(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for version in ("2.0.0", "2.0.1", "2.0.2"):
+        assert desk.run("publish", str(desk.lay(version))) == 0
+    assert desk.run("rollback", "2.0.1") == 24
+    assert "serves 2.0.2, and not 2.0.1" in capsys.readouterr().err
+    assert "2.0.2" in desk.formula()
