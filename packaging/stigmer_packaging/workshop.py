@@ -22,6 +22,7 @@ from stigmer_packaging.stages.freeze import Freezer, launcher_facts, service_fac
 from stigmer_packaging.tools import apt, digest, git, golang, guest_root, system
 from stigmer_packaging.tools.patchelf import find_patchelf
 from stigmer_packaging.tools.probes import ServiceProbe
+from stigmer_packaging.tools.rename import OWN
 from stigmer_packaging.workspace import Workspace
 
 SHIPPED = ("LICENSE", "README.md", "launcher", "packaging", "pyproject.toml", "requirements.lock", "scripts")
@@ -126,8 +127,9 @@ class Workshop:
         )
 
     def documents(self) -> Mapping[str, Path]:
-        """Give the documents of a keg by their paths in it."""
-        return {path: self.root / name for path, name in DOCUMENTS.items()}
+        """Give the documents of a keg by their paths in it; another product's own are not ours to write."""
+        ours = self.manifest.product.name == OWN
+        return {path: self.root / name for path, name in DOCUMENTS.items() if ours or path == "LICENSE"}
 
     def verification_script(self) -> Path:
         """Give the script that runs in the guest."""

@@ -15,6 +15,7 @@ from stigmer_packaging.naming import Target
 from stigmer_packaging.receipt import BuildHost, render_receipt
 from stigmer_packaging.records import FileRecord, Keg, LauncherBundle, ServiceBinary, SourceArchive
 from stigmer_packaging.tools import digest
+from stigmer_packaging.tools.rename import rename_words
 from stigmer_packaging.workspace import Workspace, scan_files
 
 LAUNCHER = "libexec/launcher"
@@ -36,6 +37,7 @@ _CODE = (
     "formula_text.py",
     "keg_tree.py",
     "receipt.py",
+    "tools/rename.py",
     "ruby.py",
     "templates/formula.rb.template",
 )
@@ -141,7 +143,11 @@ def _add_service(tree: KegTree, service: ServiceBinary, workspace: Workspace) ->
 def _completions(payload: Payload) -> dict[str, str]:
     """Give the completions by their paths, word for word what the launcher of this keg would print."""
     names = completion.names_in(payload)
-    return {place.format(name=payload.name): completion.render(shell, names) for shell, place in COMPLETIONS.items()}
+    name = payload.name
+    return {
+        place.format(name=name): rename_words(completion.render(shell, names), name)
+        for shell, place in COMPLETIONS.items()
+    }
 
 
 def _payload(manifest: Manifest, target: Target, services: Sequence[ServiceBinary]) -> Payload:

@@ -15,6 +15,7 @@ from stigmer_packaging.tools.locks import Pin
 from stigmer_packaging.tools.probes import ServiceProbe
 from stigmer_packaging.tools.pyinstaller import FreezePlan, Frozen
 from stigmer_packaging.tools.python import FreezingPython, plain_environment, require_library
+from stigmer_packaging.tools.rename import rename_product
 from stigmer_packaging.tools.service_source import IGNORED, read_service_source
 from stigmer_packaging.tools.temporal import temporal_server
 from stigmer_packaging.tools.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
@@ -44,6 +45,7 @@ _TOOLS = (
     "patchelf",
     "project_locks",
     "pyinstaller",
+    "rename",
     "service_source",
     "stdlib",
     "virtualenv",
@@ -110,6 +112,7 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
     with freezer.workspace.staging() as staged:
         own = staged.absolute() / "source"
         shutil.copytree(source / PACKAGE, own / PACKAGE, ignore=shutil.ignore_patterns(*IGNORED))
+        rename_product(own / PACKAGE, name)
         (own / PACKAGE / "version.py").write_text(render_version(name, version), encoding="utf-8")
         frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)
         gates.check_modules(frozen.missing, PACKAGE)

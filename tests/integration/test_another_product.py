@@ -1,0 +1,98 @@
+"""A product of two small services, from its manifest alone to a bottle that is poured, started, asked and stopped.
+
+About forty seconds: the launcher is frozen with this machine's Python.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging import cli
+
+SAMPLE = Path(__file__).parents[1] / "samples" / "two-services"
+PORTS = ("17301", "17302")
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH"),
+]
+
+
+def free_ports() -> list[int]:
+    """Choose two ports that nobody has."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
+    chosen = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the product up to its formula, with ports of our own, and give the workspace."""
+    folder = tmp_path_factory.mktemp("greetings")
+    text = (SAMPLE / "manifest.yaml").read_text(encoding="utf-8")
+    for port, free in zip(PORTS, free_ports(), strict=True):
+        text = text.replace(port, str(free))
+    (folder / "manifest.yaml").write_text(text, encoding="utf-8")
+    words = [
+        f"--manifest={folder / 'manifest.yaml'}",
+        f"--checkout={SAMPLE / 'tree'}",
+        f"--workspace={folder / 'build'}",
+    ]
+    assert cli.run(["formula", *words, "--python=host"]) == 0
+    return folder / "build"
+
+
+@pytest.fixture
+def poured(built: Path, tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Unpack the bottle as brew does, and give the command with an environment of its own; it is stopped at the end."""
+    (bottle,) = (built / "dist").glob("greetings-0.3.0.*.bottle.tar.gz")
+    with tarfile.open(bottle) as archive:
+        archive.extractall(tmp_path, filter="tar")
+    command = tmp_path / "greetings" / "0.3.0" / "bin" / "greetings"
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GREETINGS_HOME": str(tmp_path / "home")}
+    yield command, env
+    subprocess.run([command, "server", "stop"], env=env, capture_output=True, check=False)
+
+
+def test_it_starts_its_services_lets_one_ask_the_other_and_stops_them(poured: tuple[Path, dict[str, str]]) -> None:
+    """The manifest says all there is to know of the product."""
+    command, env = poured
+
+    def ask(*words: str) -> str:
+        done = subprocess.run([command, *words], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert ask("--version") == "greetings 0.3.0\n"
+    ask("server")
+    assert "hello, it is 2" in ask("smoke")
+    state = json.loads(ask("server", "status", "--json"))
+    assert [(service["name"], service["state"]) for service in state["services"]] == [
+        ("clock", "running"),
+        ("greeter", "running"),
+    ]
+    ask("server", "stop")
+    assert subprocess.run([command, "server", "status"], env=env, capture_output=True, check=False).returncode == 3
+
+
+def test_what_a_user_reads_names_the_product_and_not_ours(built: Path, poured: tuple[Path, dict[str, str]]) -> None:
+    """Help, completions and the formula."""
+    command, env = poured
+    said = subprocess.run([command, "--help"], env=env, capture_output=True, text=True, check=True).stdout
+    completions = [path.read_text() for path in (command.parents[1] / "etc" / "bash_completion.d").iterdir()]
+    for text in (said, *completions):
+        assert "greetings server" in text or "complete" in text
+        assert "stigmer" not in text.replace("stigmer-server", "").replace("_stigmer", "")
+    formula = (built / "dist" / "Formula" / "greetings.rb").read_text(encoding="utf-8")
+    assert "class Greetings < Formula" in formula
+    assert "https://github.com/example/homebrew-greetings/releases/download/v0.3.0" in formula
+    assert not (command.parents[1] / "README.md").exists()

@@ -1,0 +1,3 @@
+module example.invalid/greetings
+
+go 1.24

@@ -1,0 +1,50 @@
+"""A launcher for another product speaks of that product."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.tools.rename import rename_product, rename_texts
+
+LAUNCHER = Path(__file__).parents[2] / "launcher" / "stigmer_launcher"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x = 'run `stigmer server`'", "x = 'run `two-tiny server`'"),
+        ("x = 'Stigmer is running'", "x = 'Two Tiny is running'"),
+        ("environ['STIGMER_HOME']", "environ['TWO_TINY_HOME']"),
+        ("join(home, '.stigmer')", "join(home, '.two-tiny')"),
+        ("f'{a} stigmer {b!r:>4}'", "f'{a} two-tiny {b!r:>4}'"),
+        ("import stigmer_launcher.cli", "import stigmer_launcher.cli"),
+        ("load('stigmer_launcher.cli')", "load('stigmer_launcher.cli')"),
+        ("x = 'stigmer-server'", "x = 'stigmer-server'"),
+    ],
+)
+def test_texts_are_renamed_and_modules_and_components_are_not(before: str, after: str) -> None:
+    """Commands, headings, the folder and the variables."""
+    assert rename_texts(before, "two-tiny") == after + "\n"
+
+
+def test_no_text_of_the_whole_launcher_keeps_the_old_name(tmp_path: Path) -> None:
+    """A copy of the real one; what is left is code."""
+    for path in LAUNCHER.glob("*.py"):
+        (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    rename_product(tmp_path, "greetings")
+    texts = {
+        node.value
+        for path in tmp_path.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert [text for text in texts if re.search(r"`stigmer |~/\.stigmer|STIGMER_[A-Z]", text)] == []
+
+
+def test_the_product_it_was_written_for_keeps_every_byte(tmp_path: Path) -> None:
+    """Its comments, too."""
+    (tmp_path / "a.py").write_text("x = 'stigmer'  # why\n")
+    rename_product(tmp_path, "stigmer")
+    assert (tmp_path / "a.py").read_text() == "x = 'stigmer'  # why\n"
