@@ -21,6 +21,11 @@ class Keg(NamedTuple):
     id: str
     payload: Payload
 
+    @property
+    def components(self) -> str:
+        """Name the directory the files lie in."""
+        return f"{self.libexec}/components"
+
     def source(self, path: str) -> str:
         """Give the place of a file of the components in the keg."""
         return f"{self.libexec}/components/{path}"
@@ -68,9 +73,13 @@ def files_of(payload: Payload) -> tuple[FileEntry, ...]:
 def mark(path: str) -> Mark | None:
     """Look at a file; None when it is missing or not a regular file."""
     try:
-        status = os.lstat(path)
+        return mark_of(os.lstat(path))
     except OSError:
         return None
+
+
+def mark_of(status: os.stat_result) -> Mark | None:
+    """Give what identifies a file that somebody has looked at; None when it is not a regular file."""
     if not stat.S_ISREG(status.st_mode):
         return None
     return Mark(status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode & 0o7777)
@@ -81,13 +90,10 @@ def suspects(directory: str, stamp: Stamp) -> tuple[str, ...]:
     return tuple(path for path, (_, known) in stamp.files.items() if mark(f"{directory}/{path}") != known)
 
 
-def write_stamp(trial: str, directory: str, stamp: Stamp) -> None:
-    """Put the stamp into its directory, written as `trial` first and then renamed."""
-    rows = [[path, sha256, *seen] for path, (sha256, seen) in stamp.files.items()]
-    text = json.dumps({"format": _FORMAT, "id": stamp.id, "method": stamp.method, "files": rows})
-    with open(trial, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    os.rename(trial, os.path.join(directory, STAMP_FILE))
+def render_stamp(stamp: Stamp) -> str:
+    """Give the text of a stamp file."""
+    rows = [(path, sha256, *seen) for path, (sha256, seen) in stamp.files.items()]
+    return json.dumps({"format": _FORMAT, "id": stamp.id, "method": stamp.method, "files": rows})
 
 
 def read_stamp(directory: str) -> Stamp | None:

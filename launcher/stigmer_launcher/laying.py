@@ -9,6 +9,7 @@ from stigmer_launcher import preflight, verify
 from stigmer_launcher.clone import METHODS, Methods, link, reproduce, starting_with
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.inventory import (
+    STAMP_FILE,
     VERSION_FILE,
     Keg,
     Mark,
@@ -16,12 +17,14 @@ from stigmer_launcher.inventory import (
     files_of,
     mark,
     read_stamp,
+    render_stamp,
     suspects,
-    write_stamp,
 )
+from stigmer_launcher.linking import Linking
 from stigmer_launcher.payload import FileEntry
 from stigmer_launcher.versions import Step, remove_tree
 
+_LINK = ("link", link)
 _TRIAL = ".trial"  # beside the versions' directories: what a killed start leaves is found and removed there
 
 
@@ -48,10 +51,14 @@ class Layer(NamedTuple):
         for folder in _folders(files):
             os.mkdir(f"{aside}/{folder}")
         methods = starting_with(method, self.methods)
-        marks = {
-            entry.path: (entry.sha256, self._lay(entry, aside, methods, previous if entry in known else ""))
-            for entry in files
-        }
+        with Linking(self.keg.components, aside) if methods[0] == _LINK else contextlib.nullcontext() as linking:
+            marks = {
+                entry.path: (
+                    entry.sha256,
+                    self._lay(entry, aside, methods, linking, previous if entry in known else ""),
+                )
+                for entry in files
+            }
         stamp = self._seal(aside, method, marks)
         self.step("publish")
         os.rename(aside, self.directory)
@@ -72,14 +79,17 @@ class Layer(NamedTuple):
                 marks[entry.path] = (entry.sha256, self._heal(entry, stamp.method, report))
         return self._seal(self.directory, stamp.method, marks) if doubted or VERSION_FILE not in marks else stamp
 
-    def _lay(self, entry: FileEntry, aside: str, methods: Methods, previous: str) -> Mark:
-        source, target = self.keg.source(entry.path), f"{aside}/{entry.path}"
+    def _lay(self, entry: FileEntry, aside: str, methods: Methods, linking: Linking | None, previous: str) -> Mark:
         self.step(f"make {entry.path}")
-        if not (previous and _relink(f"{previous}/{entry.path}", target, entry)):
-            self._reproduce(entry, target, methods)
-        seen = mark(target)
+        seen = linking.link(entry.path) if linking else None
+        if seen is None:
+            target = f"{aside}/{entry.path}"
+            if not (previous and _relink(f"{previous}/{entry.path}", target, entry)):
+                self._reproduce(entry, target, methods)
+            seen = mark(target)
         if seen and seen.size == entry.size and seen.mode & 0o100 == entry.mode & 0o100:
             return seen
+        source = self.keg.source(entry.path)
         if seen and not (found := verify.flaw_in_keg(source, entry)):
             return seen
         raise KegError(f"{source} {found if seen else 'is missing'}")
@@ -107,15 +117,21 @@ class Layer(NamedTuple):
             raise
 
     def _seal(self, directory: str, method: str, marks: dict[str, tuple[str, Mark]]) -> Stamp:
+        """Write version and stamp; where a running server may look, each first beside its place."""
+        published = directory == self.directory
         self.step("write the version")
-        trial = self._fresh_trial()
-        with open(trial, "w", encoding="utf-8") as stream:
-            stream.write(f"{self.keg.payload.version}\n")
-        _replace(trial, os.path.join(directory, VERSION_FILE))
-        marks[VERSION_FILE] = ("", mark(os.path.join(directory, VERSION_FILE)) or Mark(-1, 0, 0, 0))
+        version = f"{directory}/{VERSION_FILE}"
+        beside = self._fresh_trial() if published else version
+        _write(beside, f"{self.keg.payload.version}\n")
+        if published:
+            _replace(beside, version)
+        marks[VERSION_FILE] = ("", mark(version) or Mark(-1, 0, 0, 0))
         self.step("write the stamp")
-        stamp = Stamp(self.keg.id, method, marks)
-        write_stamp(trial, directory, stamp)
+        stamp, place = Stamp(self.keg.id, method, marks), f"{directory}/{STAMP_FILE}"
+        beside = self._fresh_trial() if published else place
+        _write(beside, render_stamp(stamp))
+        if published:
+            os.rename(beside, place)
         return stamp
 
     def _probe(self) -> str:
@@ -134,11 +150,13 @@ class Layer(NamedTuple):
 
 def _folders(files: Iterable[FileEntry]) -> list[str]:
     """List the directories the files need, each after the one it lies in."""
-    folders = {entry.path.rpartition("/")[0] for entry in files}
-    for folder in tuple(folders):
-        while folder := folder.rpartition("/")[0]:
+    folders = {""}
+    for entry in files:
+        folder = entry.path.rpartition("/")[0]
+        while folder not in folders:
             folders.add(folder)
-    return sorted(folders - {""})
+            folder = folder.rpartition("/")[0]
+    return sorted(folders)[1:]
 
 
 def _reusable(previous: str, files: Iterable[FileEntry]) -> frozenset[FileEntry]:
@@ -157,6 +175,14 @@ def _relink(earlier: str, target: str, entry: FileEntry) -> bool:
         link(earlier, target, entry.mode)
         return True
     return False
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with open(descriptor, "wb", buffering=0) as stream:
+        left = memoryview(text.encode())
+        while left:
+            left = left[stream.write(left) or 0 :]
 
 
 def _replace(trial: str, target: str) -> None:
