@@ -10,7 +10,10 @@ def run(arguments: list[str]) -> int:
     if arguments in (["--version"], ["-V"]):
         print(NAME, VERSION)  # noqa: T201 - what a program's answer is
         return 0
+    import gc
     import os
+
+    gc.disable()  # a command ends before there is anything worth collecting; who stays longer enables it again
 
     from stigmer_launcher.cli import main
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, NoReturn
 _CANNOT_RUN = 127
 _MANY = 1024  # descriptors; more are not opened by anything that starts us
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+_ALL = frozenset(map(int, signal.valid_signals()))  # as numbers: turning each into a name takes longer than to fork
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python itself: its own processes see an error instead
 _OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
@@ -38,7 +39,7 @@ def fork(be_child: Callable[[], NoReturn]) -> int:
     The child begins with the signals that the parent handles at their defaults: one that came earlier would run the
     parent's handlers there, and write to the parent's own pipe.
     """
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
     try:
         pid = os.fork()
         if pid:

@@ -1,6 +1,7 @@
 """Becoming the supervisor: alone in its home, after whoever was before, in the foreground or detached from the terminal."""
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -29,6 +30,8 @@ Tell = Callable[[Event], None]
 
 def supervise(launch: Launch, tell: Tell) -> int:
     """Be the one supervisor of the home until told to stop, and give the exit code; `busy` when there is one already."""
+    gc.freeze()  # what is imported stays; the warden shares its pages
+    gc.enable()
     place = Instance(launch.run)
     log = LogFile(log_path(launch.logs, OWN_LOG), launch.secrets)
 

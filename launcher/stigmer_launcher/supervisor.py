@@ -53,6 +53,7 @@ class Supervisor:
         self._save()
         self._warden.start()
         self._step()
+        self._warden.settle()
         while self._state.stage != lifecycle.STOPPED:
             self._wait()
             self._step()
@@ -153,6 +154,7 @@ class Supervisor:
                     return
                 if pid == self._warden.pid:
                     self._warden.start()
+                    self._warden.settle()
                 elif exited := self._services.bury(pid, status):
                     self._drop_probe(exited.name)
                     self._events.append(exited)

@@ -23,21 +23,26 @@ class Warden:
     def __init__(self, lock: str, token: str) -> None:
         self.pid = 0
         self._lock, self._token = lock, token
-        self._pipe = -1
+        self._pipe = self._ready = -1
         self._roster: dict[int, Member] = {}
 
     def start(self) -> None:
-        """Fork the warden, and return when it holds its lock."""
+        """Fork the warden; from then on it hears of every member, also before it holds its lock."""
         self._close()
         ours, its = os.pipe(), os.pipe()
         self.pid = fork(lambda: _be_warden(ours[0], its[1], self._lock, self._token))
         os.close(ours[0])
         os.close(its[1])
-        self._pipe = ours[1]
-        os.read(its[0], 1)
-        os.close(its[0])
+        self._pipe, self._ready = ours[1], its[0]
         for member in self._roster.values():
             self._tell(_entry(member))
+
+    def settle(self) -> None:
+        """Return when it holds its lock: the next start waits for that one, so others may hear of us only now."""
+        if self._ready >= 0:
+            os.read(self._ready, 1)
+            os.close(self._ready)
+            self._ready = -1
 
     def add(self, member: Member) -> None:
         """Put a service's process under its watch."""
@@ -62,9 +67,10 @@ class Warden:
             os.write(self._pipe, message)
 
     def _close(self) -> None:
-        if self._pipe >= 0:
-            os.close(self._pipe)
-        self._pipe = -1
+        for descriptor in (self._pipe, self._ready):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._pipe = self._ready = -1
 
 
 def _be_warden(pipe: int, ready: int, lock: str, token: str) -> NoReturn:
@@ -76,7 +82,8 @@ def _be_warden(pipe: int, ready: int, lock: str, token: str) -> NoReturn:
         os.dup2(null, standard)
     close_all_but(pipe, ready)  # the supervisor's pipes must break when it dies
     held = locks.hold(lock)
-    os.write(ready, b"!")
+    with contextlib.suppress(BrokenPipeError):  # the supervisor was killed before it heard of us: there is work
+        os.write(ready, b"!")
     os.close(ready)
     _watch(pipe, token)
     if held:

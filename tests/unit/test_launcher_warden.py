@@ -56,6 +56,7 @@ def supervisor(lock: Path, *members: Member, how: str, token: str = "") -> subpr
         f"warden = Warden({str(lock)!r}, {token!r})\n"
         "warden.start()\n"
         f"for member in {[tuple(each) for each in members]!r}: warden.add(Member(*member))\n"
+        "warden.settle()\n"
         "print(warden.pid, flush=True)\n"
         f"{how}\n"
     )
