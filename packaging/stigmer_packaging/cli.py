@@ -124,7 +124,7 @@ def _parameters() -> list[click.Parameter]:
 
 for _name, _purpose in COMMANDS.items():
     main.add_command(_command(_name, _purpose))
-for _changing in (cli_publish.PUBLISH, cli_publish.ROLLBACK, refresh_command(ROOT)):
+for _changing in (cli_publish.PUBLISH, cli_publish.FETCH_DRAFT, cli_publish.ROLLBACK, refresh_command(ROOT)):
     main.add_command(_changing)
 
 

@@ -18,7 +18,8 @@ from stigmer_packaging.cli_surroundings import ROOT, Surroundings, open_place
 from stigmer_packaging.manifest import Manifest, load_manifest
 from stigmer_packaging.naming import release_tag
 from stigmer_packaging.release import NAME, Release, read_release
-from stigmer_packaging.stages.publish import abandon_draft, publish_release
+from stigmer_packaging.stages.fetch_draft import fetch_draft
+from stigmer_packaging.stages.publish import abandon_draft, draft_release, publish_release
 from stigmer_packaging.stages.rollback import Withdrawal, plan_rollback, read_history, roll_back
 from stigmer_packaging.tools import digest, keg_version, system
 from stigmer_packaging.tools.github import GitHub
@@ -29,19 +30,23 @@ RESULT = "publication.json"
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
+_NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
+_MANIFEST = click.Option(
+    ["--manifest"], type=_FILE, default=ROOT / "packaging" / "manifest.yaml", help="Default: packaging/manifest.yaml."
+)
+_AS_JSON = click.Option(["--json", "as_json"], is_flag=True, help="The same as JSON on stdout.")
 
 
 def _options(*own: click.Parameter) -> list[click.Parameter]:
-    default = ROOT / "packaging" / "manifest.yaml"
     return [
         *own,
-        click.Option(["--manifest"], type=_FILE, default=default, help="Default: packaging/manifest.yaml."),
+        _MANIFEST,
         click.Option(
             ["--tap-branch"], default="main", show_default=True, help="The branch of the tap that brew reads."
         ),
         click.Option(["--pull-request"], is_flag=True, help="Propose the tap's change; default: push it."),
         click.Option(["--dry-run"], is_flag=True, help="Say what would be done."),
-        click.Option(["--json", "as_json"], is_flag=True, help="The same as JSON on stdout."),
+        _AS_JSON,
     ]
 
 
@@ -61,6 +66,10 @@ def _publish(**given: Any) -> None:
         github = GitHub(seen.access(), plan.repository)
         change = plan.tap
         tap = open_place(plan.repository, change.repository, change.branch, seen, stack) if change else None
+        if given["draft"]:
+            page = draft_release(plan, folder, github, tap, report=seen.tell).html_url
+            _show(given, {"tag": plan.tag, "page": page}, [f"{plan.tag}: {page}"])
+            return
         done = publish_release(plan, folder, github, tap, report=seen.tell)
     text = json.dumps(asdict(done), indent=2, sort_keys=True) + "\n"
     part = folder / f".{RESULT}.part"
@@ -125,6 +134,13 @@ def _abandon(manifest: Manifest, seen: Surroundings, given: Mapping[str, Any]) -
     _show(given, {"tag": tag, "removed": removed}, lines)
 
 
+def _fetch_draft(**given: Any) -> None:
+    seen, product, folder = Surroundings(os.environ), load_manifest(given["manifest"]).product, given["folder"]
+    folder.mkdir(parents=True, exist_ok=True)
+    release = fetch_draft(product, folder, GitHub(seen.access(), product.repository), report=seen.tell)
+    _show(given, asdict(release), [f"{artefact.sha256}  {artefact.name}" for artefact in release.artefacts])
+
+
 def _rollback(**given: Any) -> None:
     seen = Surroundings(os.environ)
     product = load_manifest(given["manifest"]).product
@@ -152,12 +168,20 @@ PUBLISH = click.Command(
     callback=_publish,
     params=_options(
         click.Argument(["dist"], type=_FOLDER),
+        click.Option(["--draft"], is_flag=True, help="Stop when the draft is whole, before anybody sees it."),
         click.Option(["--abandon"], is_flag=True, help="Remove our own draft of this version, and nothing else."),
         click.Option(["--target", "targets"], multiple=True, help="Publish these only; default: all of the manifest."),
         click.Option(["--changelog"], type=_FILE, default=ROOT / "CHANGELOG.md", help="Default: CHANGELOG.md."),
     ),
     help="Publish the release in DIST and move the tap to it. Tokens: see packaging/RELEASING.md.",
     short_help="Publish a release, then move the tap to it.",
+)
+FETCH_DRAFT = click.Command(
+    "fetch-draft",
+    callback=_fetch_draft,
+    params=[click.Argument(["folder"], type=_NEW_FOLDER), _MANIFEST, _AS_JSON],
+    help="Fetch the files of our draft into FOLDER, to be verified before it is published.",
+    short_help="Fetch the files of our draft.",
 )
 ROLLBACK = click.Command(
     "rollback",

@@ -1,7 +1,7 @@
 """Publishing as values: what would be published, decided without touching anything, and what was published."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -124,7 +124,7 @@ def plan_publication(
     facts = parse_formula(formula)
     if (problems := problems_of(release, names, evidence)) or facts is None:
         raise PublicationError("this release may not be published:\n" + "\n".join(f"  {one}" for one in problems))
-    mark = mark_of(product, hashlib.sha256("".join(sorted(file.sha256 for file in files)).encode()).hexdigest())
+    mark = mark_of(product, digest_of_files(file.sha256 for file in files))
     prerelease = Version(product.version).is_prerelease
     return PublicationPlan(
         name=product.name,
@@ -161,6 +161,11 @@ def tap_repository(product: Product) -> str:
 def formula_path(name: str) -> str:
     """Name the formula's file in a tap."""
     return f"Formula/{name}.rb"
+
+
+def digest_of_files(digests: Iterable[str]) -> str:
+    """Give one sha256 for the sha256 of all files of a release, in any order."""
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
 
 
 def mark_of(product: Product, digest: str) -> str:

@@ -150,6 +150,31 @@ def test_a_failed_run_is_abandoned(
     assert "there is no draft of ours for v2.0.0" in capsys.readouterr().out
 
 
+def test_a_drafts_very_bytes_are_fetched_before_anybody_else_sees_them(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, fetched = desk.lay("2.0.0"), desk.root / "fetched"
+    assert desk.run("fetch-draft", str(fetched)) == 20
+    assert "there are 0 releases of ours for v2.0.0" in capsys.readouterr().err
+    assert desk.run("publish", str(folder), "--draft") == 0
+    assert [release.draft for release in desk.repository.releases] == [True]
+    assert desk.formula() == ""
+    assert desk.run("fetch-draft", str(fetched)) == 0
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    assert {name: (fetched / name).read_bytes() for name in files} == {
+        name: (folder / name).read_bytes() for name in files
+    }
+    assert desk.run("publish", str(fetched)) == 0, "what was fetched is what is published"
+    assert "2.0.0" in desk.formula()
+
+
+def test_a_draft_that_somebody_changed_is_not_taken(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.run("publish", str(desk.lay("2.0.0")), "--draft")
+    desk.repository.releases[0].assets[2].content = b"other"
+    assert desk.run("fetch-draft", str(desk.root / "fetched")) == 20
+    assert "are not those it was made of" in capsys.readouterr().err
+
+
 def test_a_tap_elsewhere_is_changed_with_its_own_token_alone(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,21 +24,40 @@ def publish_release(
     `folder` holds the plan's files; without a `tap`, as for a pre-release, users' formula stays as it is.
     PublicationError when something else is published under this tag or something newer is: nothing is overwritten.
     """
-    access = github.access
     edit = TapEdit(tap, plan.tap, _never_backwards(plan)) if plan.tap and tap else None
+    release = _draft(plan, folder, github, edit, report)
+    report(f"{plan.tag}: publishing")
+    release = persist(partial(_publish, plan, github, release), github.access)
+    persist(partial(_confirm, plan, github, release), github.access)
+    _fetch_all(plan.downloads, github, report)
+    commit, request = _edit_tap(edit, plan, report) if edit else ("", "")
+    repository = edit.change.repository if edit else ""
+    return Publication(plan.tag, release.html_url, release.immutable, plan.assets, repository, commit, request)
+
+
+def draft_release(
+    plan: PublicationPlan, folder: Path, github: GitHub, tap: TapPlace | None, *, report: Report
+) -> HostedRelease:
+    """Do what publish_release does up to the draft that is whole: nobody sees it who may not write.
+
+    Where the release is public already, that is given.
+    """
+    edit = TapEdit(tap, plan.tap, _never_backwards(plan)) if plan.tap and tap else None
+    return _draft(plan, folder, github, edit, report)
+
+
+def _draft(plan: PublicationPlan, folder: Path, github: GitHub, edit: TapEdit | None, report: Report) -> HostedRelease:
+    access = github.access
     persist(github.open, access)
     persist(partial(_find, plan, github), access)
     if edit:
         rehearse_edit(edit)
     report(f"{plan.tag}: the release")
     release = persist(lambda: _find(plan, github) or _create(plan, github), access)
-    if release.draft:
-        release = _fill_and_publish(plan, folder, github, release, report)
-    persist(partial(_confirm, plan, github, release), access)
-    _fetch_all(plan.downloads, github, report)
-    commit, request = _edit_tap(edit, plan, report) if edit else ("", "")
-    repository = edit.change.repository if edit else ""
-    return Publication(plan.tag, release.html_url, release.immutable, plan.assets, repository, commit, request)
+    for file in plan.assets if release.draft else ():
+        report(f"{plan.tag}: {file.name}")
+        persist(partial(_place, file, folder, github, release), access)
+    return release
 
 
 def abandon_draft(tag: str, mark: str, github: GitHub, *, rehearse: bool = False) -> tuple[str, ...]:
@@ -113,16 +132,6 @@ def _refuse_other_commit(plan: PublicationPlan, github: GitHub, *, missing: bool
 
 def _create(plan: PublicationPlan, github: GitHub) -> HostedRelease:
     return github.create_draft(plan.tag, plan.commit, title=plan.title, notes=plan.notes, prerelease=plan.prerelease)
-
-
-def _fill_and_publish(
-    plan: PublicationPlan, folder: Path, github: GitHub, draft: HostedRelease, report: Report
-) -> HostedRelease:
-    for file in plan.assets:
-        report(f"{plan.tag}: {file.name}")
-        persist(partial(_place, file, folder, github, draft), github.access)
-    report(f"{plan.tag}: publishing")
-    return persist(partial(_publish, plan, github, draft), github.access)
 
 
 def _place(file: LocalFile, folder: Path, github: GitHub, draft: HostedRelease) -> None:

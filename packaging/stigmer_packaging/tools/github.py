@@ -175,10 +175,11 @@ class GitHub:
         """Remove an asset of a draft."""
         self._call("DELETE", f"/releases/assets/{asset.id}")
 
-    def digest_of(self, asset: HostedAsset) -> tuple[int, str]:
-        """Read an asset's bytes back: give their number and sha256."""
+    def digest_of(self, asset: HostedAsset, into: Path | None = None) -> tuple[int, str]:
+        """Read an asset's bytes back, perhaps into a file: give their number and sha256."""
         url = f"{self._root}/releases/assets/{asset.id}"
-        answer = http.exchange("GET", url, headers=self._headers("application/octet-stream"), kept=1024)
+        headers = self._headers("application/octet-stream")
+        answer = http.exchange("GET", url, headers=headers, kept=1024, into=into)
         refuse_failure(answer, "GET", url)
         return answer.size, answer.sha256
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
@@ -46,11 +47,12 @@ def exchange(
     headers: Mapping[str, str],
     content: bytes | Path = b"",
     kept: int | None = None,
+    into: Path | None = None,
     timeout: httpx.Timeout = TIMEOUT,
 ) -> Answer:
     """Send one request, once, and read the answer, of whose body the first `kept` bytes are kept (None: all).
 
-    A file is sent as a stream. Redirects of a GET are followed; to another origin no Authorization goes along.
+    A file is sent as a stream, and with `into` the body goes to a file as it comes. Redirects of a GET are followed; to another origin no Authorization goes along.
     UnavailableError when the server cannot be reached or the connection breaks, which for all but GET leaves open
     whether the request was carried out.
     """
@@ -62,7 +64,8 @@ def exchange(
             )
             asked = {"Accept-Encoding": "identity", **headers}
             response = stack.enter_context(client.stream(method, url, headers=asked, content=body))
-            return _read(response, kept)
+            sink = stack.enter_context(into.open("wb")) if into else None
+            return _read(response, kept, sink)
         except httpx.TransportError as error:
             raise UnavailableError(f"{method} {url}: {error or type(error).__name__}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -75,10 +78,12 @@ def _trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _read(response: httpx.Response, kept: int | None) -> Answer:
+def _read(response: httpx.Response, kept: int | None, sink: BinaryIO | None) -> Answer:
     total, parts, size = hashlib.sha256(), [], 0
     for chunk in response.iter_raw():
         total.update(chunk)
+        if sink:
+            sink.write(chunk)
         if kept is None or size < kept:
             parts.append(chunk)
         size += len(chunk)
