@@ -390,6 +390,24 @@ home_stays_untouched() {
     }
 }
 
+shells_and_man_find_theirs() {
+    for file in bash:etc/bash_completion.d/stigmer zsh:share/zsh/site-functions/_stigmer \
+        fish:share/fish/vendor_completions.d/stigmer.fish; do
+        run_stigmer 20 completion "${file%%:*}" >"$work/answer"
+        cmp "$work/answer" "$keg/${file#*:}" || return 1
+    done
+    [ -s "$keg/share/man/man1/stigmer.1" ] || {
+        echo 'there is no manual page'
+        return 1
+    }
+    for path in etc/bash_completion.d/stigmer share/man/man1/stigmer.1; do
+        [ -z "$bottle" ] || [ -s "$prefix/$path" ] || {
+            echo "not linked into the prefix: $path"
+            return 1
+        }
+    done
+}
+
 checksums_hold() {
     cd "$keg" || return 1
     if has sha256sum; then
@@ -764,6 +782,7 @@ check 'the index names the components' index_is_read
 list_files "$keg" >"$work/keg.before"
 check 'the version is the expected one' version_is_right
 check 'asking for version, help and completions leaves the home untouched' home_stays_untouched
+check 'completions and manual page lie where shells and man look' shells_and_man_find_theirs
 check 'every file has its checksum' checksums_hold
 check 'the keg holds what its index names and nothing else' files_are_those_of_the_index
 check 'modes and links are safe' modes_are_right

@@ -64,7 +64,7 @@ def test_a_good_installation_passes_and_stays_as_it_is(tmp_path: Path) -> None:
     done = run_script(prefix)
     report = parse_report(done.stdout, NONCE)
     assert (done.code, report.whole, failed(report), done.stderr) == (0, True, [], ""), done.stdout
-    assert len(report.checks) == 21
+    assert len(report.checks) == 22
     detail = {check.name: check.detail for check in report.checks}
     assert detail["there is no network"] == "not demanded (see --offline)"
     assert re.search(r"\b[5-9] processes", detail["no process touches a Python outside the keg"])
@@ -79,7 +79,7 @@ def test_a_good_bottle_installs_endures_the_trials_upgrades_and_goes_in_every_sh
     done = run_script(prefix, "--bottle", bottle(tmp_path), "--trials", interpreter=tuple(SHELLS[shell]))
     report = parse_report(done.stdout, NONCE)
     assert (done.code, report.whole, failed(report), done.stderr) == (0, True, [], ""), done.stdout
-    assert len(report.checks) == 31
+    assert len(report.checks) == 32
     detail = {check.name: check.detail for check in report.checks}
     assert detail["the next version installs while the server runs"] == "2.0.0 runs, 2.0.1 is installed"
     assert [path for path in prefix.rglob("*") if not path.is_dir()] == []
@@ -171,6 +171,10 @@ TWISTS = {
         'case "$*" in "completion zsh") exit 0 ;; esac',
         "asking for version, help and completions leaves the home untouched",
     ),
+    "completions are another version's": (
+        'case "$*" in "completion zsh") echo other; exit 0 ;; esac',
+        "completions and manual page lie where shells and man look",
+    ),
     "calls a Python": ("python3 -c 1 || true", "no Python was called"),
     "the call fails": ('[ "$*" != smoke ] || exit 1', "the end-to-end call returns"),
     "runs on after stop": ('[ "$*" != "server stop" ] || exit 0', "the server stops and leaves no process and no port"),
@@ -195,6 +199,11 @@ def test_a_fault_of_the_product_is_found_by_its_own_check(tmp_path: Path, twist:
     assert done.code == 1
     assert report.whole
     assert check in failed(report)
+
+
+def remove_manual(keg: Path) -> None:
+    """Take the manual page away."""
+    (keg / "share/man/man1/stigmer.1").unlink()
 
 
 def damage_text(keg: Path) -> None:
@@ -237,6 +246,7 @@ def broken_index(keg: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "check"),
     [
+        (remove_manual, "completions and manual page lie where shells and man look"),
         (damage_text, "every file has its checksum"),
         (remove_component, "the keg holds what its index names and nothing else"),
         (add_file, "the keg holds what its index names and nothing else"),

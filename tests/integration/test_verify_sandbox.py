@@ -61,7 +61,7 @@ def test_a_good_bottle_proves_itself_and_nothing_is_left_unchecked(standin: Stan
     assert failed(report) == {}
     assert report.passed
     assert (report.level, report.guest, report.bottle_sha256) == ("sandbox", root.name, standin.bottle.sha256)
-    assert len(report.checks) == 32
+    assert len(report.checks) == 33
     log = standin.workspace.path("verify/sandbox/linux-amd64.log").read_text(encoding="utf-8")
     assert log.endswith("--- exit code 0\n")
 

@@ -98,7 +98,12 @@ start() {
     [ -e "$home/stigmer.db" ] || echo state >"$home/stigmer.db"
     "$0" supervise "$@" >>"$home/logs/supervisor.log" 2>&1 </dev/null &
     while [ ! -e "$home/run/agent-runner.up" ] || [ ! -e "$home/run/stigmer-server.up" ] ||
-        [ ! -e "$home/run/workflow-runner.up" ] || [ ! -e "$home/run/temporal.up" ]; do sleep 0.05; done
+        [ ! -e "$home/run/workflow-runner.up" ] || [ ! -e "$home/run/temporal.up" ]; do
+        sleep 0.05
+        for pid in $(awk '{ print $2 }' "$home/run/services"); do
+            [ -e "/proc/$pid/exe" ] || { echo "Error: a service ended"; tail -n 1 "$home"/logs/*.log; exit 1; }
+        done
+    done
     echo 'All services running'
 }
 status() {
@@ -122,7 +127,9 @@ stop() {
 case "$*" in
     --version) echo 'stigmer 2.0.0' ;;
     --help) echo 'Usage: stigmer server|smoke' ;;
-    completion*) echo "# completions for $2" ;;
+    'completion bash') cat "$here/../../etc/bash_completion.d/stigmer" ;;
+    'completion zsh') cat "$here/../../share/zsh/site-functions/_stigmer" ;;
+    'completion fish') cat "$here/../../share/fish/vendor_completions.d/stigmer.fish" ;;
     'server status --json') status ;;
     'server stop') stop ;;
     'server restart'*) stop && start "$@" ;;
