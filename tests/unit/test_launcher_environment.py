@@ -8,7 +8,11 @@ from stigmer_launcher import environment
 from stigmer_launcher.config import Config, Setting
 from stigmer_launcher.errors import KegError, OverrideError
 from stigmer_launcher.llm import Llm
+from stigmer_packaging.manifest import load_manifest
+from stigmer_packaging.manifest_rules import VARIABLES
 from support.launcher_payloads import part
+
+ROOT = Path(__file__).parents[2]
 
 LLM = Llm("openai", "gpt-4", "https://api", "sk-very-secret", "prompt")
 NOTHING = Config("config.yaml", {})
@@ -47,6 +51,18 @@ def test_what_the_file_says_of_execution_is_passed_on() -> None:
     values = environment.variables("/h", PORTS, "", "default", LLM, config)
     assert values["execution.cleanup"] == "false"
     assert values["execution.mode"] == ""
+
+
+def test_a_manifest_may_use_exactly_what_the_launcher_fills_in() -> None:
+    assert {name for name in VALUES if not name.startswith("port.")} == set(VARIABLES)
+
+
+def test_all_that_the_file_may_say_of_execution_reaches_the_agent_runner() -> None:
+    """Once it could be said, was checked, and was sent to nobody."""
+    manifest = load_manifest(ROOT / "packaging" / "manifest.yaml")
+    runner = next(part for part in manifest.components if part.name == "agent-runner")
+    sent = set(runner.run.environment.values())
+    assert {f"{{execution.{name}}}" for name in environment.EXECUTION} <= sent
 
 
 def test_variables_are_filled_in_wherever_they_stand() -> None:
