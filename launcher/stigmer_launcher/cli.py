@@ -2,21 +2,14 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TextIO
+from typing import TextIO
 
+from stigmer_launcher.context import Context
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.output import Terminal, terminal_of
 from stigmer_launcher.parse import HelpAsked, Invocation, VersionAsked, parse
 
 _INTERRUPTED = 130
-
-
-class Context(NamedTuple):
-    """What a command may use of the process it runs in."""
-
-    environ: Mapping[str, str]
-    out: Terminal
-    err: Terminal
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from stigmer_launcher.cli import Context
 from stigmer_launcher.config_schema import SCHEMA
+from stigmer_launcher.context import Context
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.grammar import COMMANDS, GROUPS, HELP, VERSION, Command, Option
 from stigmer_launcher.inventory import read_keg

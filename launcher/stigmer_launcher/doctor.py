@@ -2,7 +2,7 @@
 
 import sys
 
-from stigmer_launcher.cli import Context
+from stigmer_launcher.context import Context
 from stigmer_launcher.diagnosis import diagnose
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.findings import NOTE, OK, PROBLEM, WARNING, render_json, render_text

@@ -5,7 +5,7 @@ The imports are written out one by one so that freezing finds them all.
 
 from collections.abc import Callable
 
-from stigmer_launcher.cli import Context
+from stigmer_launcher.context import Context
 from stigmer_launcher.parse import Invocation
 
 Door = Callable[[Invocation, Context], int]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from stigmer_launcher.cli import Context
+from stigmer_launcher.context import Context
 from stigmer_launcher.errors import UsageError
 from stigmer_launcher.logs import COUNT, STAMP_SIZE, log_path
 from stigmer_launcher.output import PALETTE, Terminal

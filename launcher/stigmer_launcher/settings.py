@@ -3,7 +3,7 @@
 import json
 
 from stigmer_launcher import config
-from stigmer_launcher.cli import Context
+from stigmer_launcher.context import Context
 from stigmer_launcher.instance import Instance, supervisor
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_places

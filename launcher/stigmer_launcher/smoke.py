@@ -7,7 +7,7 @@ from typing import Any
 
 from stigmer_launcher import protowire
 from stigmer_launcher.channel import Address, call
-from stigmer_launcher.cli import Context
+from stigmer_launcher.context import Context
 from stigmer_launcher.errors import LauncherError, StoppedError
 from stigmer_launcher.grpc import Reply
 from stigmer_launcher.instance import Instance, living_state

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from stigmer_launcher import instance, lifecycle
 from stigmer_launcher.about import skew
-from stigmer_launcher.cli import Context
+from stigmer_launcher.context import Context
 from stigmer_launcher.daemon import detach, events, supervise
 from stigmer_launcher.errors import BusyError, DegradedError, PortError, StartError, UsageError
 from stigmer_launcher.instance import Instance, State

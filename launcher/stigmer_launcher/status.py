@@ -5,7 +5,7 @@ from typing import Any
 
 from stigmer_launcher import lifecycle
 from stigmer_launcher.about import installed_version, skew
-from stigmer_launcher.cli import Context
+from stigmer_launcher.context import Context
 from stigmer_launcher.instance import Instance, State, living_state, read_state, supervisor
 from stigmer_launcher.output import Terminal, duration
 from stigmer_launcher.parse import Invocation

@@ -6,7 +6,7 @@ import signal
 import time
 
 from stigmer_launcher import instance, leftovers
-from stigmer_launcher.cli import Context
+from stigmer_launcher.context import Context
 from stigmer_launcher.errors import BusyError
 from stigmer_launcher.instance import Instance
 from stigmer_launcher.output import Terminal

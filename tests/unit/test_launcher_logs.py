@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_launcher.cli import Context
+from stigmer_launcher.context import Context
 from stigmer_launcher.errors import UsageError
 from stigmer_launcher.logs import LAST_LINES, STAMP_SIZE, LogFile, log_path, stamped
 from stigmer_launcher.logview import Entry, Tail, logs, merge

@@ -1,0 +1,14 @@
+"""What a command may use of the process it runs in."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from stigmer_launcher.output import Terminal
+
+
+class Context(NamedTuple):
+    """The environment's variables, and the two streams people read."""
+
+    environ: Mapping[str, str]
+    out: Terminal
+    err: Terminal
