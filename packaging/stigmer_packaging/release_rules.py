@@ -100,6 +100,15 @@ def every_bottle_is_proved(release: Release, _evidence: Evidence) -> Iterator[st
             yield f"{bottle.name} " + ("did not prove itself on a machine" if proofs else "was not verified anywhere")
 
 
+def every_bottle_runs_where_promised(release: Release, evidence: Evidence) -> Iterator[str]:
+    """Demand no newer C library than the manifest promises: a bottle made for one machine passes its audit there."""
+    for audit in release.audits:
+        shipment = evidence.manifest.targets.get(audit.target)
+        floor = shipment.glibc_floor if shipment else ""
+        if floor and audit.glibc and Version(audit.glibc) > Version(floor):
+            yield f"the bottle for {audit.target} needs glibc {audit.glibc}, and {floor} is promised"
+
+
 def every_bottle_says_the_version(release: Release, evidence: Evidence) -> Iterator[str]:
     """Demand that each bottle, asked for its version, says the release's."""
     for bottle in release.of_kind("bottle"):
@@ -134,6 +143,7 @@ RULES: tuple[Rule, ...] = (
     there_are_notes,
     every_target_has_its_bottle,
     every_bottle_is_proved,
+    every_bottle_runs_where_promised,
     every_bottle_says_the_version,
     the_formula_names_these_bytes,
 )

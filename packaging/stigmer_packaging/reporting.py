@@ -130,11 +130,19 @@ def plan_json(previewed: Sequence[tuple[Step, bool]]) -> str:
 def verified(result: StepResult) -> str:
     """Say what an audit or a verification proved; nothing for other steps."""
     if isinstance(result.record, AuditReport):
-        return f"{result.record.files} files without an error"
+        return audited(result.record)
     if not isinstance(result.record, VerificationReport):
         return ""
     passed = sum(check.passed for check in result.record.checks)
     return f"{passed} of {len(result.record.checks)} checks on {result.record.guest}"
+
+
+def audited(report: AuditReport) -> str:
+    """Say what an audit without errors found."""
+    warnings = sum(finding.severity == "warning" for finding in report.findings)
+    said = [f"{report.files} files without an error"]
+    said += [f"{warnings} warnings"] if warnings else []
+    return ", ".join([*said, *([f"glibc {report.glibc}"] if report.glibc else [])])
 
 
 def megabytes(size: int) -> str:

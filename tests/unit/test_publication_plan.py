@@ -123,6 +123,11 @@ def _no_audit(case: Case) -> None:
     case.release_with(audits=())
 
 
+def _newer_glibc(case: Case) -> None:
+    audits = (replace(audit, glibc="2.36") for audit in case.release.audits)
+    case.release_with(audits=tuple(audits))
+
+
 def _failed_audit(case: Case) -> None:
     first, *rest = case.release.audits
     case.release_with(audits=(replace(first, findings=(Finding("error", "size", "", "", "", ""),)), *rest))
@@ -190,6 +195,7 @@ def _one_name_twice(case: Case) -> None:
         (_proof_of_others, "was not verified anywhere"),
         (_no_audit, "was not audited"),
         (_failed_audit, "has errors in its audit"),
+        (_newer_glibc, "the bottle for linux-amd64 needs glibc 2.36, and 2.31 is promised"),
         (_missing_target, "there are 0 bottles for linux-arm64, and one is needed"),
         (_unwanted_target, "is for linux-amd64, which is not published"),
         (_double_dash, "is not what brew asks for on"),
