@@ -34,6 +34,7 @@ COMMANDS = {
     "release": "From sources to a verified bottle and its formula, copied to dist/ (or delivered/ in --workspace).",
     "obtain": "Build or fetch the components that are single executables.",
     "freeze": "Freeze the launcher and the components written in Python.",
+    "credit": "Say what each part is made of and under which licences, for people and as a bill of materials.",
     "assemble": "Put launcher and components together as a keg.",
     "bottle": "Pack the keg as brew pours it, and the source archive.",
     "audit": "Look into the bottle for every fault that can be seen in it.",

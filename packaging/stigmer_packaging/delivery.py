@@ -1,4 +1,4 @@
-"""Puts a release's results where people look for them: bottles, source archive, formula, `release.json`, checksums."""
+"""Puts a release's results where people look for them: bottles, their bills of materials, source archive, formula, `release.json`, checksums."""
 
 import shutil
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.records import AuditReport, Bottle, Formula, SourceArchive, VerificationReport
+from stigmer_packaging.records import AuditReport, Bottle, Formula, Sbom, SourceArchive, VerificationReport
 from stigmer_packaging.release import NAME, Artefact, Release, render_release
 from stigmer_packaging.workspace import Workspace
 
@@ -18,7 +18,7 @@ def deliver(records: Iterable[Any], product: Product, workspace: Workspace, fold
     known = tuple(records)
     artefacts = []
     for record in known:
-        if isinstance(record, Bottle | SourceArchive | Formula):
+        if isinstance(record, Bottle | SourceArchive | Formula | Sbom):
             source = workspace.path(record.path)
             artefacts.append(_describe(record, source.stat().st_size))
             _copy(source, folder / artefacts[-1].name)
@@ -39,11 +39,13 @@ def _checksums(release: Release) -> str:
     return "".join(f"{artefact.sha256}  {artefact.name}\n" for artefact in release.artefacts)
 
 
-def _describe(record: Bottle | SourceArchive | Formula, size: int) -> Artefact:
+def _describe(record: Bottle | SourceArchive | Formula | Sbom, size: int) -> Artefact:
     name = Path(record.path).name
     match record:
         case Bottle():
             return Artefact("bottle", name, size, record.sha256, record.target, record.tag, record.rebuild)
+        case Sbom():
+            return Artefact("sbom", name, size, record.sha256, record.target)
         case SourceArchive():
             return Artefact("source", name, size, record.sha256)
         case Formula():

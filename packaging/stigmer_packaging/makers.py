@@ -2,10 +2,11 @@
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stigmer_packaging import fingerprint
+from stigmer_packaging.crediting import credits_by_go, environment_of
 from stigmer_packaging.errors import VerificationError
 from stigmer_packaging.manifest_records import Component
 from stigmer_packaging.naming import parse_target
@@ -13,14 +14,16 @@ from stigmer_packaging.plan import Step
 from stigmer_packaging.records import (
     AuditReport,
     Bottle,
+    Credits,
     Formula,
     Keg,
     LauncherBundle,
+    Sbom,
     ServiceBinary,
     SourceArchive,
     VerificationReport,
 )
-from stigmer_packaging.stages import assemble, audit, bottle, formula, freeze, obtain, verify
+from stigmer_packaging.stages import assemble, audit, bottle, credit, formula, freeze, obtain, verify
 from stigmer_packaging.tools import guest_root
 from stigmer_packaging.tools.guest import Task
 from stigmer_packaging.tools.sandbox import Sandbox
@@ -50,11 +53,14 @@ def makers(workshop: Workshop) -> Mapping[str, Callable[[Step], StageMaker]]:
     obtain_code = ("stages.obtain", *(f"sources.{kind}" for kind in SOURCES))
     launcher = StageMaker(LauncherBundle, ("stages.freeze",), calls.freeze_launcher)
     service = StageMaker(ServiceBinary, ("stages.freeze",), calls.freeze_service)
+    credited = StageMaker(Credits, ("stages.credit", "tools.gomodules"), calls.credit)
+    listed = StageMaker(Sbom, ("stages.credit",), calls.write_sbom)
     archive = StageMaker(SourceArchive, ("stages.bottle",), calls.pack_source)
     packed = StageMaker(Bottle, ("stages.bottle",), calls.pack_keg)
     return {
         "obtain": lambda _: StageMaker(ServiceBinary, obtain_code, calls.obtain),
         "freeze": lambda step: launcher if step.subject == "launcher" else service,
+        "credit": lambda step: listed if step.subject == "sbom" else credited,
         "assemble": lambda _: StageMaker(Keg, ("stages.assemble",), calls.assemble),
         "bottle": lambda step: archive if step.subject == "source" else packed,
         "audit": lambda _: StageMaker(AuditReport, ("stages.audit",), calls.audit),
@@ -103,11 +109,40 @@ class _Calls:
             report=shop.report,
         )
 
+    def credit(self, step: Step, needs: Needs) -> Credits:
+        shop, (made,) = self.workshop, needs.values()
+        if step.needs[0].startswith("obtain"):
+            part = self._component(step)
+            by_go = credits_by_go(shop)
+            return credit.credit_program(part, made, by_go, workspace=shop.workspace, report=shop.report)
+        launcher = isinstance(made, LauncherBundle)
+        project = None if launcher else shop.project_of(self._component(step))
+        licence = shop.manifest.product.license if launcher else self._component(step).license
+        environment = environment_of(shop, parse_target(step.target), project)
+        return credit.credit_bundle(
+            made, step.subject, licence, environment, workspace=shop.workspace, report=shop.report
+        )
+
+    def write_sbom(self, step: Step, needs: Needs) -> Sbom:
+        shop, target = self.workshop, parse_target(step.target)
+        return credit.write_sbom(
+            shop.manifest.product,
+            target,
+            shop.manifest.tag_of(target),
+            tuple(needs.values()),
+            source_date_epoch=shop.source_date_epoch,
+            workspace=shop.workspace,
+            report=shop.report,
+        )
+
     def assemble(self, step: Step, needs: Needs) -> Keg:
         shop, target = self.workshop, parse_target(step.target)
         launcher = needs[f"freeze/{target}/launcher"]
         services = tuple(record for record in needs.values() if isinstance(record, ServiceBinary))
-        parts = assemble.KegParts(launcher, services, shop.documents(), needs["source"])
+        credited = tuple(record for record in needs.values() if isinstance(record, Credits))
+        parts = assemble.KegParts(
+            launcher, services, shop.documents(), needs["source"], credited, needs[f"sbom/{target}"]
+        )
         return assemble.assemble_keg(
             shop.manifest,
             target,
@@ -131,9 +166,9 @@ class _Calls:
 
     def audit(self, step: Step, needs: Needs) -> AuditReport:
         shop, packed = self.workshop, needs[f"bottle/{step.target}"]
-        found = audit.audit_bottle(
-            packed, policy=shop.policy_of(parse_target(step.target)), workspace=shop.workspace, report=shop.report
-        )
+        asked = shop.policy_of(parse_target(step.target))
+        policy = replace(asked, sbom_sha256=needs[f"sbom/{step.target}"].sha256)
+        found = audit.audit_bottle(packed, policy=policy, workspace=shop.workspace, report=shop.report)
         audit.refuse_errors(found, packed)
         return found
 

@@ -7,7 +7,7 @@ from stigmer_packaging.errors import ForeignTargetError
 from stigmer_packaging.manifest_records import CheckoutSource, Component, Manifest
 from stigmer_packaging.naming import Target
 
-STAGES = ("obtain", "freeze", "assemble", "bottle", "audit", "formula", "verify")
+STAGES = ("obtain", "freeze", "credit", "assemble", "bottle", "audit", "formula", "verify")
 FROM_BOTTLES = ("audit", "formula")
 """The stages that need no more than bottles, wherever those were made."""
 
@@ -114,12 +114,12 @@ def plan_release(
     refuse_foreign(manifest, targets, host, until, offered)
     steps: dict[str, Step] = {}
     for target in targets:
-        bottle = f"bottle/{target}"
+        bottle, sbom = f"bottle/{target}", f"sbom/{target}"
         gathered = until in LATE and (bottle in offered or not is_made_here(target, host))
-        version = manifest.product.version
-        planned = [_gathered(bottle, target, version)] if gathered else _steps_of(manifest, target, inputs)
+        taken = [_gathered(bottle, target, manifest.product.version), _gathered(sbom, target)]
+        planned = taken if gathered else _steps_of(manifest, target, inputs)
         facts = inputs.audit.get(str(target), {})
-        planned.append(Step(f"audit/{target}", "audit", str(target), "audit", (f"bottle/{target}",), facts))
+        planned.append(Step(f"audit/{target}", "audit", str(target), "audit", (bottle, sbom), facts))
         steps |= {step.name: step for step in planned}
     steps["source"] = Step("source", "bottle", "", "source", (), inputs.source)
     bottles = tuple(f"{stage}/{target}" for target in targets for stage in ("bottle", "audit"))
@@ -134,12 +134,30 @@ def plan_release(
 def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
     parts = [_part(part, target, manifest, inputs) for part in manifest.components]
     parts.append(_launcher(target, manifest, inputs))
-    needs = (*(part.name for part in parts), "source")
+    credited = _credits(parts, manifest, target, inputs)
+    needs = (*(step.name for step in (*parts, *credited)), "source")
     keg = Step(
         f"assemble/{target}", "assemble", str(target), "keg", needs, {"manifest": asdict(manifest), **inputs.keg}
     )
     tag = {"tag": manifest.tag_of(target), **inputs.keg}
-    return [*parts, keg, Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), tag)]
+    return [*parts, *credited, keg, Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), tag)]
+
+
+def _credits(parts: Sequence[Step], manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
+    """Plan to say what each part is made of, the launcher's first, and the bill of materials of all."""
+    licences = {part.name: part.license for part in manifest.components}
+    credited = [
+        _credit(part, licences.get(part.subject, manifest.product.license)) for part in (parts[-1], *parts[:-1])
+    ]
+    names = tuple(step.name for step in credited)
+    facts = {"product": asdict(manifest.product), "tag": manifest.tag_of(target), **inputs.keg}
+    return [*credited, Step(f"sbom/{target}", "credit", str(target), "sbom", names, facts)]
+
+
+def _credit(part: Step, licence: str) -> Step:
+    name = f"credit/{part.target}/{part.subject}"
+    facts = {**part.facts, "licence": licence}
+    return Step(name, "credit", part.target, part.subject, () if part.gathered else (part.name,), facts, part.gathered)
 
 
 def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -> Step:
@@ -163,18 +181,20 @@ def _launcher(target: Target, manifest: Manifest, inputs: Inputs) -> Step:
 def _made_elsewhere(manifest: Manifest, target: Target, until: str) -> list[str]:
     """Name what a stage needs of a platform that is not this machine's."""
     if until in LATE:
-        return [f"bottle/{target}"]
-    return [f"freeze/{target}/{name}" for name in (*_frozen(manifest), "launcher")]
+        return [f"bottle/{target}", f"sbom/{target}"]
+    stages = ("freeze",) if until == "freeze" else ("freeze", "credit")
+    return [f"{stage}/{target}/{name}" for stage in stages for name in (*_frozen(manifest), "launcher")]
 
 
 def _frozen(manifest: Manifest) -> list[str]:
     return [part.name for part in manifest.components if is_frozen(part)]
 
 
-def _gathered(name: str, target: Target, version: str) -> Step:
+def _gathered(name: str, target: Target, version: str = "") -> Step:
     stage, _, subject = name.partition("/")
-    subject = subject.rpartition("/")[2] if stage == "freeze" else stage
-    return Step(name, stage, str(target), subject, (), {"version": version}, gathered=True)
+    subject = subject.rpartition("/")[2] if stage in {"freeze", "credit"} else stage
+    facts = {"version": version} if version else {}
+    return Step(name, "credit" if stage == "sbom" else stage, str(target), subject, (), facts, gathered=True)
 
 
 def _needed(steps: Mapping[str, Step], until: str) -> tuple[Step, ...]:

@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 
 from stigmer_packaging.naming import Target
-from stigmer_packaging.stages.freezeroot import prepare_freeze_root
+from stigmer_packaging.stages.freezeroot import place_of, prepare_freeze_root
 from stigmer_packaging.tools.debian import archives_below, read_archives
+from stigmer_packaging.tools.native import InstalledPackages, Packages, RootPackages
 from stigmer_packaging.tools.python import FreezingPython, Interpreter, at_hand, read_interpreter
 from stigmer_packaging.tools.rootrecipe import read_recipe
 from stigmer_packaging.workspace import Workspace
@@ -65,3 +66,13 @@ def choose_python(
         return root.interpreter((workspace.root, workspace.cache), env)
 
     return FreezingPython((recipe.digest,), provide)
+
+
+def choose_packages(
+    choice: str, target: Target, checkout: Path, workspace: Workspace, *, env: Mapping[str, str]
+) -> Packages:
+    """Give who knows where the libraries come from that the chosen Python freezes along with a program."""
+    if choice != ROOT:
+        return InstalledPackages(env)
+    recipe = read_recipe(checkout / RECIPES, target)
+    return RootPackages(place_of(recipe, workspace.cache) / "root", recipe.settings.prefix, recipe.versions)

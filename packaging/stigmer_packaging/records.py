@@ -4,6 +4,7 @@ Paths in records are relative to the workspace. `made_from` is the digest of eve
 record whose inputs have changed is never taken for current.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -42,6 +43,45 @@ class LauncherBundle:
     root: str
     entry: str
     files: tuple[FileRecord, ...]
+    made_from: str
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """Something others made that is part of what we ship: a Go module, a Python distribution, a crate, a library.
+
+    `licence` is an SPDX expression or NOASSERTION, `purl` its package URL; `texts` name its licence texts by their keys,
+    none where its source carries none.
+    """
+
+    name: str
+    version: str
+    licence: str
+    purl: str
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Credits:
+    """What one part is made of: its ingredients, sorted, and the licence texts by their keys. `licence` is its own."""
+
+    part: str
+    version: str
+    licence: str
+    target: str
+    ingredients: tuple[Ingredient, ...]
+    texts: Mapping[str, str]
+    made_from: str
+
+
+@dataclass(frozen=True)
+class Sbom:
+    """The software bill of materials of one target's keg: SPDX 2.3 as JSON."""
+
+    target: str
+    path: str
+    size: int
+    sha256: str
     made_from: str
 
 

@@ -11,6 +11,7 @@ from stigmer_packaging.audit.hosts import forbidden_folders
 from stigmer_packaging.errors import SourceError
 from stigmer_packaging.manifest_records import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
 from stigmer_packaging.naming import Target
+from stigmer_packaging.notices import notices_path
 from stigmer_packaging.plan import RELEASE, Inputs, is_frozen, is_made_here
 from stigmer_packaging.pythons import ROOT, choose_python, default_choice, own_folders
 from stigmer_packaging.receipt import BuildHost
@@ -18,10 +19,12 @@ from stigmer_packaging.sources import Source
 from stigmer_packaging.sources.artifact import FromArtifact
 from stigmer_packaging.sources.checkout import IGNORED, FromCheckout, Tree, open_tree
 from stigmer_packaging.sources.wheel import FromWheel
+from stigmer_packaging.spdx import sbom_path
 from stigmer_packaging.stages.freeze import Freezer, launcher_facts, service_facts
 from stigmer_packaging.tools import apt, digest, git, golang, guest_root, system
 from stigmer_packaging.tools.patchelf import find_patchelf
 from stigmer_packaging.tools.probes import ServiceProbe
+from stigmer_packaging.tools.project_locks import read_project_lock
 from stigmer_packaging.tools.rename import OWN
 from stigmer_packaging.workspace import Workspace
 
@@ -124,6 +127,9 @@ class Workshop:
             macos_minimum=promised.macos_minimum,
             size_budget=promised.size_budget * 1_000_000,
             lenient=("glibc-floor",) if local else (),
+            notices=notices_path(self.manifest.product.name),
+            noticed=self._locked(),
+            sbom=sbom_path(self.manifest.product.name),
         )
 
     def documents(self) -> Mapping[str, Path]:
@@ -182,6 +188,13 @@ class Workshop:
 
     def _facts(self, part: Component, target: Target) -> Mapping[str, object]:
         return self.source_of(part, target).facts()
+
+    def _locked(self) -> tuple[str, ...]:
+        """Name the distributions that the frozen components lock, version and all, on whatever platform."""
+        frozen = [part for part in self.manifest.components if is_frozen(part)]
+        projects = [self.tree.path / _checkout(part).package for part in frozen]
+        pins = [pin for project in projects if project.is_dir() for pin in read_project_lock(project).pins]
+        return tuple(sorted(f"{pin.name} {pin.version}" for pin in pins if pin.marker is None))
 
     def _frozen_facts(self, target: Target) -> dict[str, Mapping[str, object]]:
         product, launcher, freezer = self.manifest.product, self.root / "launcher", self.freezer_of(target)

@@ -16,10 +16,14 @@ from pathlib import Path
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.manifest_records import Product
 from stigmer_packaging.naming import Target, bottle_name, parse_target
+from stigmer_packaging.notices import notices_path, render_notices
 from stigmer_packaging.receipt import BuildHost, render_receipt
-from stigmer_packaging.records import AuditReport, Bottle, Finding
+from stigmer_packaging.records import AuditReport, Bottle, Credits, Finding, Ingredient, Sbom
+from stigmer_packaging.spdx import render_sbom, sbom_path
 from stigmer_packaging.stages.audit import audit_bottle
 from stigmer_packaging.tools import digest
+from stigmer_packaging.tools.buildinfo import read_build_info
+from stigmer_packaging.tools.project_locks import read_project_lock
 from stigmer_packaging.workspace import Workspace
 from support import native_code
 
@@ -35,6 +39,7 @@ PRODUCT = Product("stigmer", "2.0.0", "Apache-2.0", "https://stigmer.ai/", "Run 
 LAUNCHER, LIBRARIES, COMPONENTS = "libexec/launcher/stigmer", "libexec/launcher/lib", "libexec/components"
 RECEIPT, INDEX, CHECKSUMS = "INSTALL_RECEIPT.json", "libexec/payload.json", "libexec/SHA256SUMS"
 FORMULA = ".brew/stigmer.rb"
+NOTICES, SBOM = notices_path(PRODUCT.name), sbom_path(PRODUCT.name)
 
 
 @dataclass
@@ -121,8 +126,8 @@ class Craft:
         return [(name, known[name]) for name in (ordered[:1] + self.order(ordered[1:]))]
 
 
-def good_bottle(target: str = "linux-amd64") -> Craft:
-    """Make a bottle in which nothing is to be found."""
+def good_bottle(target: str = "linux-amd64", *made_of: Ingredient) -> Craft:
+    """Make a bottle in which nothing is to be found; its notices name `made_of` besides what is in it."""
     craft = Craft(parse_target(target), TAGS[target], order=list)
     code = linux_code(craft) if craft.target.system == "linux" else darwin_code(craft)
     craft.put(LAUNCHER, code["program"], 0o755)
@@ -134,10 +139,39 @@ def good_bottle(target: str = "linux-amd64") -> Craft:
     craft.put(f"{COMPONENTS}/agent-runner", code["static"], 0o755)
     craft.put(f"{COMPONENTS}/agent-runner.lib/data.txt", "data\n")
     craft.put("LICENSE", "Apache License\n")
+    credited = credits_of(craft.target, code["static"], made_of)
+    craft.put(NOTICES, render_notices(PRODUCT, str(craft.target), credited))
+    craft.put(SBOM, render_sbom(PRODUCT, str(craft.target), credited, source_date_epoch=EPOCH))
     craft.put(FORMULA, "class Stigmer < Formula\nend\n")
     host = BuildHost("Debian GNU/Linux 11", "2.31") if craft.target.system == "linux" else BuildHost("macOS 14")
     craft.put(RECEIPT, render_receipt(PRODUCT, craft.target, host, source_date_epoch=EPOCH))
     return craft
+
+
+def release_sbom(craft: Craft, workspace: Workspace) -> None:
+    """Lay a bottle's bill of materials beside it, with its record."""
+    path = f"dist/{PRODUCT.name}.sbom.spdx.json"
+    workspace.path(path).write_bytes(craft.keg[SBOM].content)
+    size, sha256 = workspace.path(path).stat().st_size, digest.sha256_of(workspace.path(path))
+    workspace.write_record(f"sbom/{craft.target}", Sbom(str(craft.target), path, size, sha256, "test"))
+
+
+def locked_distributions() -> tuple[Ingredient, ...]:
+    """Give what the reference's agent runner is locked to."""
+    pins = read_project_lock(Path(__file__).parents[2] / "packaging/reference/backend/services/agent-runner").pins
+    return tuple(Ingredient(pin.name, pin.version, "MIT", f"pkg:pypi/{pin.name}@{pin.version}") for pin in pins)
+
+
+def credits_of(target: Target, program: bytes, others: tuple[Ingredient, ...]) -> tuple[Credits, ...]:
+    """Say what the two components are made of: Go, where they are real programs, zlib, and others."""
+    info = read_build_info(program)
+    made_of = [Ingredient("zlib", "1.3.1", "Zlib", "pkg:generic/zlib@1.3.1", ("zlib",)), *others]
+    made_of += [Ingredient("go", info.go, "BSD-3-Clause", f"pkg:golang/stdlib@{info.go}")] if info else []
+    texts = {"zlib": "zlib, as it is\n"}
+    return tuple(
+        Credits(name, PRODUCT.version, "Apache-2.0", str(target), tuple(made_of), texts, "test")
+        for name in ("stigmer-server", "agent-runner")
+    )
 
 
 def linux_code(craft: Craft) -> dict[str, bytes]:

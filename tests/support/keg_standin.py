@@ -23,9 +23,10 @@ from stigmer_packaging.manifest_records import (
 )
 from stigmer_packaging.naming import Target, parse_target
 from stigmer_packaging.receipt import BuildHost
-from stigmer_packaging.records import Bottle, Keg, LauncherBundle, ServiceBinary, SourceArchive
+from stigmer_packaging.records import Bottle, Credits, Ingredient, Keg, LauncherBundle, ServiceBinary, SourceArchive
 from stigmer_packaging.stages.assemble import KegParts, assemble_keg
 from stigmer_packaging.stages.bottle import make_bottle
+from stigmer_packaging.stages.credit import write_sbom
 from stigmer_packaging.workspace import Workspace, scan_files
 
 TARGET = parse_target("linux-amd64")
@@ -219,7 +220,16 @@ def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegPar
         workspace, "agent-runner", {"agent-runner": SERVICE, "agent-runner.lib/libpython3.13.so": ""}
     )
     source = SourceArchive("dist/stigmer-2.0.0.tar.gz", 1, "0" * 64, "test")
-    return KegParts(standin_launcher(workspace, twist), (*services, agent), documents, source)
+    credited = tuple(standin_credits(name) for name in ("launcher", *PORTS))
+    product = standin_manifest().product
+    sbom = write_sbom(product, TARGET, TAG, credited, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
+    return KegParts(standin_launcher(workspace, twist), (*services, agent), documents, source, credited, sbom)
+
+
+def standin_credits(part: str) -> Credits:
+    """Say that a part is made of Perl."""
+    perl = Ingredient("perl", "5.36.0", "Artistic-1.0-Perl", "pkg:generic/perl@5.36.0", ("artistic",))
+    return Credits(part, "1.0.0", "Apache-2.0", str(TARGET), (perl,), {"artistic": "The Artistic License\n"}, "test")
 
 
 def build_standin(folder: Path, *, twist: str = "", target: Target = TARGET) -> StandIn:

@@ -73,6 +73,8 @@ def test_the_keg_holds_the_command_the_launcher_the_components_and_what_brew_rea
         ("libexec/launcher/lib/library.so", "0o644"),
         ("libexec/launcher/stigmer", "0o755"),
         ("libexec/payload.json", "0o644"),
+        ("share/doc/stigmer/THIRD_PARTY_NOTICES", "0o644"),
+        ("share/doc/stigmer/sbom.spdx.json", "0o644"),
         ("share/fish/vendor_completions.d/stigmer.fish", "0o644"),
         ("share/man/man1/stigmer.1", "0o644"),
         ("share/zsh/site-functions/_stigmer", "0o644"),

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.records import Finding
 from support.audit_bottles import COMPONENTS, INDEX, LAUNCHER, Craft, Piece, audit, found_by, good_bottle
 
 
@@ -162,19 +161,3 @@ def test_a_bottle_over_its_budget_names_its_ten_largest_files(tmp_path: Path) ->
     assert len(report.largest) == 10
     assert report.largest[0] == ("share/part11", 1_000_011)
     assert all(f"{path} (1.0 MB)" in finding.seen for path, _ in report.largest)
-
-
-def test_notices_must_name_every_component_and_every_name_they_are_told(tmp_path: Path) -> None:
-    def missing(text: str, folder: Path) -> list[Finding]:
-        craft = good_bottle()
-        craft.put("share/doc/stigmer/NOTICES.md", text)
-        policy = Policy(notices="share/doc/stigmer/NOTICES.md", noticed=("temporalio", "google.golang.org/grpc"))
-        return found_by(audit(craft, folder, policy), "notices")
-
-    names = "stigmer-server agent-runner temporalio google.golang.org/grpc"
-    assert missing(names, tmp_path / "all") == []
-    assert [each.seen for each in missing(names.replace("temporalio", ""), tmp_path / "one")] == [
-        "it does not name temporalio"
-    ]
-    absent = audit(good_bottle(), tmp_path / "none", Policy(notices="share/doc/stigmer/NOTICES.md"))
-    assert [each.seen for each in found_by(absent, "notices")] == ["missing"]

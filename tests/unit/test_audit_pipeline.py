@@ -14,7 +14,7 @@ from stigmer_packaging.plan import Inputs, Step, plan_release
 from stigmer_packaging.records import AuditReport
 from stigmer_packaging.workshop import Workshop
 from stigmer_packaging.workspace import Workspace
-from support.audit_bottles import Craft, good_bottle
+from support.audit_bottles import Craft, good_bottle, release_sbom
 from support.fake_stages import FakeProgress
 from support.manifest_texts import PATH
 
@@ -25,12 +25,13 @@ MANIFEST = load_manifest(PATH)
 def gather(craft: Craft, workspace: Workspace) -> tuple[Step, ...]:
     """Bring a bottle for macOS into a Linux machine's workspace, and plan its audit."""
     workspace.write_record(f"bottle/{craft.target}", craft.pack(workspace))
+    release_sbom(craft, workspace)
     return plan_release(MANIFEST, [craft.target], Inputs(LINUX, {}, {}, {}, {}), until="audit")
 
 
 def run(steps: tuple[Step, ...], workspace: Workspace, home: Path) -> tuple[StepResult, ...]:
     """Carry out steps with the real stages, on a Linux machine whose user's home is `home`."""
-    shop = Workshop(MANIFEST, workspace, home / "checkout", LINUX, "", {"HOME": str(home)}, 1, lambda _: None)
+    shop = Workshop(MANIFEST, workspace, home / "checkout", LINUX, str(home), {"HOME": str(home)}, 1, lambda _: None)
     return Pipeline(workspace, makers(shop), FakeProgress(), lambda: 0.0).run(steps)
 
 
@@ -60,4 +61,4 @@ def test_an_error_ends_the_run_again_and_again_and_its_report_stays(tmp_path: Pa
 def test_no_formula_names_a_bottle_that_was_not_audited() -> None:
     steps = {step.name: step for step in plan_release(MANIFEST, [LINUX], Inputs(LINUX, {}, {}, {}, {}))}
     assert "audit/linux-amd64" in steps["formula"].needs
-    assert steps["audit/linux-amd64"].needs == ("bottle/linux-amd64",)
+    assert steps["audit/linux-amd64"].needs == ("bottle/linux-amd64", "sbom/linux-amd64")

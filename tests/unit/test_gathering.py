@@ -11,10 +11,10 @@ from stigmer_packaging import cli
 from stigmer_packaging.errors import RecordError
 from stigmer_packaging.gathering import gather, offered_by
 from stigmer_packaging.plan import Step
-from stigmer_packaging.records import Bottle, Check, Formula, ServiceBinary, VerificationReport
+from stigmer_packaging.records import Bottle, Check, Formula, Sbom, ServiceBinary, VerificationReport
 from stigmer_packaging.tools.system import read_platform
 from stigmer_packaging.workspace import Workspace, scan_files
-from support.audit_bottles import good_bottle
+from support.audit_bottles import good_bottle, locked_distributions, release_sbom
 
 HOST = str(read_platform(platform.system(), platform.machine()))
 FOREIGN = "darwin-arm64" if HOST != "darwin-arm64" else "linux-arm64"
@@ -25,7 +25,9 @@ FROZEN = f"freeze/{FOREIGN}/agent-runner"
 def there(tmp_path: Path) -> Workspace:
     """Give the workspace of a machine of another platform, with a bottle."""
     workspace = Workspace(tmp_path / "there", tmp_path / "cache")
-    workspace.write_record(f"bottle/{FOREIGN}", good_bottle(FOREIGN).pack(workspace))
+    craft = good_bottle(FOREIGN, *locked_distributions())
+    workspace.write_record(f"bottle/{FOREIGN}", craft.pack(workspace))
+    release_sbom(craft, workspace)
     return workspace
 
 
@@ -63,6 +65,7 @@ def test_a_formula_names_the_bottle_that_another_machine_made(there: Workspace, 
     """The bottle is here then, audited here, and the next run needs no other machine."""
     assert formula(there, here) == 0
     made = there.read_record(f"bottle/{FOREIGN}", Bottle)
+    assert here.is_whole(here.read_record(f"sbom/{FOREIGN}", Sbom))
     assert here.read_record(f"bottle/{FOREIGN}", Bottle) == made
     assert here.is_whole(made)
     assert here.read_record("formula", Formula).bottles == ((made.tag, made.sha256),)
@@ -134,7 +137,7 @@ def test_a_verification_is_taken_only_if_it_passed_and_is_about_the_bottle(
 
 def test_what_is_offered_is_named_after_its_records(there: Workspace, tmp_path: Path) -> None:
     freeze_there(there)
-    assert offered_by([there.root, tmp_path / "here"]) == {f"bottle/{FOREIGN}", FROZEN}
+    assert offered_by([there.root, tmp_path / "here"]) == {f"bottle/{FOREIGN}", f"sbom/{FOREIGN}", FROZEN}
 
 
 def test_a_stage_says_at_once_what_nobody_has_made_for_it(
@@ -143,6 +146,6 @@ def test_a_stage_says_at_once_what_nobody_has_made_for_it(
     freeze_there(there)
     assert cli.run(["bottle", f"--target={FOREIGN}", f"--records={there.root}", f"--workspace={here.root}"]) == 10
     printed = capsys.readouterr().err
-    assert f"there is no freeze/{FOREIGN}/launcher\n" in printed
+    assert f"there is no freeze/{FOREIGN}/launcher, no credit/{FOREIGN}/agent-runner" in printed
     assert "--records" in printed
     assert not here.root.exists()

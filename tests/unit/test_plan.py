@@ -55,7 +55,7 @@ def test_what_a_part_is_made_of_is_among_its_facts() -> None:
     assert by_name["freeze/linux-amd64/launcher"].facts == {"tree": "def"}
 
 
-@pytest.mark.parametrize("stage", ["freeze", "assemble", "bottle", "verify"])
+@pytest.mark.parametrize("stage", ["freeze", "credit", "assemble", "bottle", "verify"])
 def test_a_frozen_part_for_another_platform_is_refused_at_once(stage: str) -> None:
     with pytest.raises(ForeignTargetError, match="darwin-arm64 needs frozen parts, and this machine is linux-amd64"):
         plan_release(MANIFEST, [LINUX, MAC], inputs(), until=stage)
@@ -78,7 +78,9 @@ def test_the_formula_takes_the_bottles_of_other_platforms_as_they_were_gathered(
     assert steps["formula"].needs == ("source", *bottles)
 
 
-FROZEN = frozenset({"freeze/darwin-arm64/agent-runner", "freeze/darwin-arm64/launcher"})
+FROZEN = frozenset(
+    f"{stage}/darwin-arm64/{name}" for stage in ("freeze", "credit") for name in ("agent-runner", "launcher")
+)
 
 
 def test_a_bottle_is_made_here_of_parts_that_another_machine_froze() -> None:
@@ -94,8 +96,8 @@ def test_a_bottle_is_made_here_of_parts_that_another_machine_froze() -> None:
 def test_a_release_takes_the_bottles_of_other_machines_and_what_proves_them() -> None:
     """A bottle nobody could verify is in it all the same: there is no sandbox on macOS."""
     offered = frozenset(
-        {"bottle/darwin-arm64", "bottle/linux-amd64", "bottle/linux-arm64", "verify/sandbox/linux-arm64"}
-    )
+        f"{name}/{target}" for target in ("darwin-arm64", "linux-amd64", "linux-arm64") for name in ("bottle", "sbom")
+    ) | {"verify/sandbox/linux-arm64"}
     targets = [LINUX, MAC, Target("linux", "arm64")]
     steps = plan_release(MANIFEST, targets, replace(inputs(), offered=offered))
     assert {step.name for step in steps if step.gathered} == offered
@@ -111,6 +113,7 @@ def test_a_gathered_bottle_is_audited_here() -> None:
     steps = plan_release(MANIFEST, [MAC], inputs(), until="audit")
     assert [(step.name, step.gathered) for step in steps] == [
         ("bottle/darwin-arm64", True),
+        ("sbom/darwin-arm64", True),
         ("audit/darwin-arm64", False),
     ]
 
@@ -123,4 +126,4 @@ def test_the_stages_that_will_be_needed_are_those_of_the_plan_or_more() -> None:
     assert stages_until("formula", [MAC], LINUX) == ("audit", "formula")
     assert stages_until("audit", [MAC], LINUX) == ("audit",)
     assert stages_until("obtain", [MAC], LINUX) == ("obtain",)
-    assert stages_until("bottle", [MAC], LINUX) == ("obtain", "assemble", "bottle")
+    assert stages_until("bottle", [MAC], LINUX) == ("obtain", "credit", "assemble", "bottle")

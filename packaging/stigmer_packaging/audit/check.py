@@ -25,8 +25,10 @@ class Policy:
 
     `forbidden` are absolute folders of the machines that built it, which no byte may name; `tolerated`, folders within
     them that may be named, such as that of a Python which was not made for shipping. `glibc_floor` is such as `2.31`,
-    `macos_minimum` such as `14.0`, each empty when there is none; `size_budget`, in bytes, 0 when there is none. `notices` is the path of the third-party
-    notices in the keg, empty while there are none, and `noticed` the names they must hold. `ours` says that we packed
+    `macos_minimum` such as `14.0`, each empty when there is none; `size_budget`, in bytes, 0 when there is none. `notices`
+    is the path of the third-party notices in the keg, empty while there are none, `noticed` the names they must hold
+    besides those that the bottle itself shows; `sbom` is the path of the bill of materials, and `sbom_sha256` what the one
+    that is released beside the bottle has, empty when none is. `ours` says that we packed
     it: what only we promise is an error then, and information in a bottle that brew packed. `lenient` names checks whose
     errors are warnings for this bottle, as when it is made for the machine it was made on.
     """
@@ -40,6 +42,8 @@ class Policy:
     noticed: tuple[str, ...] = ()
     ours: bool = True
     lenient: tuple[str, ...] = ()
+    sbom: str = ""
+    sbom_sha256: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from stigmer_packaging.tools.bottle_file import GzipHeader
+from stigmer_packaging.tools.buildinfo import BuildInfo
 from stigmer_packaging.tools.elf_image import ElfImage
 from stigmer_packaging.tools.macho import MachO
 
@@ -28,7 +29,8 @@ class Content:
     """What was seen of one file while it went by.
 
     `text` is the whole content of a file that is small and not native code, else None; `head`, its first bytes. `elf`
-    and `machos` describe native code, `foreign` names a format of another system; `damage` says what could not be read.
+    and `machos` describe native code, `go` what Go linked into it, `foreign` names a format of another system; `damage`
+    says what could not be read.
     """
 
     sha256: str
@@ -36,6 +38,7 @@ class Content:
     text: bytes | None = None
     elf: ElfImage | None = None
     machos: tuple[MachO, ...] = ()
+    go: BuildInfo | None = None
     foreign: str = ""
     damage: str = ""
     traces: tuple[Trace, ...] = ()

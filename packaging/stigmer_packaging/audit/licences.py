@@ -1,9 +1,27 @@
-"""Licences: our own at the top of the keg, and the notices of all that is shipped with it, once there are such."""
+"""Licences: our own at the top of the keg, and notices and a bill of materials that name all that is shipped with it.
 
+What must be named is read from the bottle itself: the modules in its Go programs, and the distributions whose metadata
+it holds; the rest of the frozen distributions the policy names.
+"""
+
+import json
+import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from packaging.utils import canonicalize_name
 
 from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
 from stigmer_packaging.audit.index import component_names
+
+_TEXTS = "\nLICENCE TEXTS\n"  # the line after which the notices name nothing more
+_UNKNOWN = "-"
+
+
+class _Named(NamedTuple):
+    name: str
+    version: str
 
 
 def _licence(subject: Subject) -> Iterator[Violation]:
@@ -18,8 +36,57 @@ def _notices(subject: Subject) -> Iterator[Violation]:
     if text is None:
         yield Violation(path, "missing")
         return
-    names = dict.fromkeys((*component_names(subject), *subject.policy.noticed))
-    yield from (Violation(path, f"it does not name {name}") for name in names if name not in text)
+    named = _named(text)
+    known = {each.name for each in named} | {f"{each.name} {each.version}" for each in named}
+    wanted = (*component_names(subject), *subject.policy.noticed, *_linked(subject), *_installed(subject))
+    yield from (Violation(path, f"it does not name {name}") for name in dict.fromkeys(wanted) if name not in known)
+
+
+def _named(text: str) -> set[_Named]:
+    """Read which parts and ingredients the notices name, each on a line with its version and licence."""
+    lines = text.partition(_TEXTS)[0].splitlines()
+    found = (re.fullmatch(r" *(\S+) (\S+) \(.+\)( \[\d+\])*", line) for line in lines)
+    return {_Named(match[1], match[2]) for match in found if match}
+
+
+def _linked(subject: Subject) -> Iterator[str]:
+    """Name Go and the modules that its programs say are in them; a main module without a version is ours."""
+    for content in subject.contents.files.values():
+        if content.go:
+            yield f"go {content.go.go}"
+            own = () if content.go.main.version in {"", "(devel)"} else (content.go.main,)
+            yield from (f"{module.path} {module.version}" for module in (*own, *content.go.modules))
+
+
+def _installed(subject: Subject) -> Iterator[str]:
+    """Name the distributions whose metadata is there. Source: the folder's name in Python's binary distributions."""
+    folders = {part for path in subject.contents.files for part in PurePosixPath(path).parts[:-1]}
+    for folder in sorted(folders):
+        if match := re.fullmatch(r"([^-]+)-([^-]+)\.dist-info", folder):
+            yield f"{canonicalize_name(match[1])} {match[2]}"
+
+
+def _sbom(subject: Subject) -> Iterator[Violation]:
+    """Find what the notices name and the bill of materials does not, and the other way round."""
+    if not (path := subject.policy.sbom):
+        return
+    try:
+        listed = json.loads(subject.contents.text(path) or "")
+        packages = {_Named(each["name"], each.get("versionInfo", _UNKNOWN)) for each in listed["packages"]}
+        version = listed["spdxVersion"]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        yield Violation(path, "missing, or no bill of materials in SPDX 2.3")
+        return
+    if version != "SPDX-2.3":
+        yield Violation(path, f"it is {version}, not SPDX-2.3")
+    if subject.policy.sbom_sha256 not in {"", subject.contents.files[path].sha256}:
+        yield Violation(path, "it is not the one that is released beside the bottle")
+    named = _named(subject.contents.text(subject.policy.notices) or "")
+    own = {_Named(subject.bottle.name, re.sub(r"_\d+$", "", subject.bottle.version))}
+    for missing in sorted(named - packages, key=str):
+        yield Violation(path, f"it does not name {missing.name} {missing.version}")
+    for missing in sorted(packages - named - own, key=str):
+        yield Violation(subject.policy.notices, f"they do not name {missing.name} {missing.version}, which {path} does")
 
 
 CHECKS = (
@@ -28,7 +95,14 @@ CHECKS = (
         "notices",
         ERROR,
         "most licences of what is shipped ask that they be given to whoever receives it",
-        "write the notices anew from the locks and the modules of what is shipped",
+        "write the notices anew from the credits of what is shipped",
         _notices,
+    ),
+    Check(
+        "sbom",
+        ERROR,
+        "those who look for a vulnerable library believe it",
+        "write it and the notices from the same credits",
+        _sbom,
     ),
 )

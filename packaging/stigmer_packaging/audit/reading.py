@@ -12,6 +12,7 @@ from stigmer_packaging.audit.secrets import find_secrets
 from stigmer_packaging.audit.traces import Places, find_traces, places_of
 from stigmer_packaging.tools import nesting
 from stigmer_packaging.tools.bottle_file import read_gzip_header, read_members
+from stigmer_packaging.tools.buildinfo import read_build_info
 from stigmer_packaging.tools.elf_image import ElfImage, is_elf, read_elf_image
 from stigmer_packaging.tools.macho import MachO, is_macho, read_machos
 
@@ -70,6 +71,7 @@ def _content(content: bytes, places: Places) -> Content:
         text=content if len(content) <= _SMALL and not native else None,
         elf=elf,
         machos=machos,
+        go=read_build_info(content) if native else None,
         foreign="Windows" if _is_windows(content) else "",
         damage="; ".join(damage),
         traces=find_traces(pieces, places),

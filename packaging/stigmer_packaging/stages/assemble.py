@@ -12,8 +12,10 @@ from stigmer_packaging.formula_text import formula_values, render_formula
 from stigmer_packaging.keg_tree import KegTree, links_below
 from stigmer_packaging.manifest_records import Component, Manifest
 from stigmer_packaging.naming import Target
+from stigmer_packaging.notices import notices_path, render_notices
 from stigmer_packaging.receipt import BuildHost, render_receipt
-from stigmer_packaging.records import FileRecord, Keg, LauncherBundle, ServiceBinary, SourceArchive
+from stigmer_packaging.records import Credits, FileRecord, Keg, LauncherBundle, Sbom, ServiceBinary, SourceArchive
+from stigmer_packaging.spdx import sbom_path
 from stigmer_packaging.tools import digest
 from stigmer_packaging.tools.rename import rename_words
 from stigmer_packaging.workspace import Workspace, scan_files
@@ -48,13 +50,16 @@ _RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in _CODE)
 class KegParts:
     """What goes into one keg: the frozen launcher, the components, documents, and the formula's source.
 
-    `documents` are files such as LICENSE by their path in the keg.
+    `documents` are files such as LICENSE by their path in the keg; `credits` say what the parts are made of, and `sbom`
+    says it to machines.
     """
 
     launcher: LauncherBundle
     services: tuple[ServiceBinary, ...]
     documents: Mapping[str, Path]
     source: SourceArchive
+    credits: tuple[Credits, ...]
+    sbom: Sbom
 
 
 def assemble_keg(
@@ -74,9 +79,10 @@ def assemble_keg(
     """
     chosen = _in_order(manifest, target, parts)
     payload = _payload(manifest, target, chosen)
-    texts = {INDEX: render_payload(payload), **_completions(payload)}
+    notices = render_notices(manifest.product, str(target), parts.credits)
+    texts = {INDEX: render_payload(payload), **_completions(payload), notices_path(manifest.product.name): notices}
     documents = [(path, digest.sha256_of(file)) for path, file in parts.documents.items()]
-    made = (parts.launcher, chosen, parts.source)
+    made = (parts.launcher, chosen, parts.source, parts.sbom)
     made_from = digest.sha256_of_value(_RECIPE, manifest, target, made, texts, documents, host, source_date_epoch)
     name = f"assemble/{target}"
     if kept := workspace.current(name, Keg, made_from):
@@ -87,7 +93,7 @@ def assemble_keg(
         tree = KegTree(staged / "keg")
         _add_parts(tree, product.name, parts, chosen, workspace)
         for path, text in texts.items():
-            tree.add_text(path, text, "the index and the completions")
+            tree.add_text(path, text, "what is written for the keg")
         tree.add_text(CHECKSUMS, render_checksums(scan_files(tree.root)), "the checksums")
         receipt = render_receipt(product, target, host, source_date_epoch=source_date_epoch)
         tree.add_text("INSTALL_RECEIPT.json", receipt, "the receipt")
@@ -127,6 +133,7 @@ def _add_parts(
         _add_service(tree, service, workspace)
     for path, file in parts.documents.items():
         tree.add_file(path, file, "the documents")
+    tree.add_file(sbom_path(name), workspace.path(parts.sbom.path), "the bill of materials")
 
 
 def _add_service(tree: KegTree, service: ServiceBinary, workspace: Workspace) -> None:

@@ -107,7 +107,7 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
     record = f"freeze/{freezer.target}/launcher"
     if kept := freezer.workspace.current(record, LauncherBundle, made_from):
         return kept
-    python = _provide((), freezer)
+    python = provide((), freezer)
     freezer.report(f"freezing the launcher for {freezer.target}")
     with freezer.workspace.staging() as staged:
         own = staged.absolute() / "source"
@@ -139,7 +139,7 @@ def freeze_service(
     if kept := freezer.workspace.current(record, ServiceBinary, made_from):
         return kept
     source = read_service_source(project)
-    python = _provide(source.pins, freezer)
+    python = provide(source.pins, freezer)
     freezer.report(f"freezing {component} for {freezer.target}")
     with freezer.workspace.staging() as staged:
         plan = _service_plan(component, source.copy_to(staged.absolute() / "source"), source.table)
@@ -159,7 +159,7 @@ def render_version(name: str, version: str) -> str:
     return f'"""The version this launcher answers with."""\n\nNAME = {name!r}\nVERSION = {version!r}\n'
 
 
-def _provide(lock: Sequence[Pin], freezer: Freezer) -> VirtualEnvironment:
+def provide(lock: Sequence[Pin], freezer: Freezer) -> VirtualEnvironment:
     """Give the environment of a lock and PyInstaller, once it is seen that this is exactly what it holds."""
     interpreter = freezer.python.provide()
     if interpreter.target != freezer.target:

@@ -36,8 +36,8 @@ def prepare_freeze_root(
     """
     if recipe.target != host:
         raise ForeignTargetError(f"the freeze root for {recipe.target} cannot be made or used on {host}")
-    kept = cache / "freeze-root"
-    place = kept / recipe.digest[:20]
+    place = place_of(recipe, cache)
+    kept = place.parent
     with _alone(kept / "lock"):
         if not is_whole(place):
             report(f"making the freeze root for {recipe.target}: some minutes, once")
@@ -52,6 +52,11 @@ def prepare_freeze_root(
         buildroot.require_entry(place / "root", environment)
     glibc = tuple(map(int, recipe.settings.glibc.split(".")))
     return FreezeRoot(place / "root", recipe.settings.python, glibc, recipe.digest)
+
+
+def place_of(recipe: Recipe, cache: Path) -> Path:
+    """Give the folder of a recipe's root in the cache; the root itself is the folder `root` in it."""
+    return cache / "freeze-root" / recipe.digest[:20]
 
 
 def is_whole(place: Path) -> bool:

@@ -59,6 +59,13 @@ class Recipe:
     scripts: Mapping[str, str]
 
     @property
+    def versions(self) -> dict[str, str]:
+        """Give the version of each package that the root holds, and of each that is built from source."""
+        files = (PurePosixPath(package.path).stem.split("_") for package in self.packages if "freeze" in package.roots)
+        built = {source.package: source.version for source in self.settings.source}
+        return {name: version for name, version, *_ in files} | built
+
+    @property
     def digest(self) -> str:
         """Give the sha256 by which a finished root is known."""
         return digest.sha256_of_value(FORMAT, asdict(self))

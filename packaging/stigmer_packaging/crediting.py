@@ -1,0 +1,34 @@
+"""What the credit stage is told of a workshop: how Go's modules are asked for, and what a bundle was frozen from."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stigmer_packaging.naming import Target
+from stigmer_packaging.pythons import choose_packages
+from stigmer_packaging.stages import freeze
+from stigmer_packaging.stages.credit import Environment
+from stigmer_packaging.tools import golang, gomodules
+from stigmer_packaging.tools.buildinfo import BuildInfo
+from stigmer_packaging.tools.licences import Credit
+from stigmer_packaging.tools.project_locks import read_project_lock
+from stigmer_packaging.workshop import Workshop
+
+
+def credits_by_go(shop: Workshop) -> Callable[[BuildInfo], Sequence[Credit]]:
+    """Give what names the modules of a Go program; the Go that builds fetches what it has not kept from building."""
+    cache, report = shop.workspace.cache, shop.report
+    env = {"GOMODCACHE": str(golang.module_cache(shop.tree.path, cache)), **shop.env}
+
+    def credit(info: BuildInfo) -> Sequence[Credit]:
+        program = golang.provide_go(shop.go, shop.manifest.go, shop.host, cache, env=env, report=report)
+        return gomodules.credit_go(info, program=program, cache=cache, env=env, report=report)
+
+    return credit
+
+
+def environment_of(shop: Workshop, target: Target, project: Path | None) -> Environment:
+    """Give what a project was frozen from for a target, or without a project the launcher."""
+    pins = read_project_lock(project).pins if project else ()
+    made = freeze.provide(pins, shop.freezer_of(target))
+    packages = choose_packages(shop.freezes_with, target, shop.root, shop.workspace, env=shop.env)
+    return Environment(made.site, frozenset(pin.name for pin in pins), made.interpreter, packages)

@@ -1,0 +1,145 @@
+"""Notices and bills of materials: everything is named, every text is there once, and readers of others understand it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from spdx_tools.spdx.model.relationship import RelationshipType
+from spdx_tools.spdx.parser.parse_anything import parse_file
+from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+
+from stigmer_packaging.notices import TEXTS, render_notices
+from stigmer_packaging.records import Credits, Ingredient
+from stigmer_packaging.spdx import render_sbom
+from stigmer_packaging.stages.credit import Environment, credit_bundle, credit_program, write_sbom
+from stigmer_packaging.tools.buildinfo import BuildInfo
+from stigmer_packaging.tools.licences import Credit
+from stigmer_packaging.tools.native import RootPackages
+from stigmer_packaging.tools.python import Interpreter
+from stigmer_packaging.workspace import Workspace
+from support.go_modules import program
+from support.keg_standin import EPOCH, TAG, TARGET, quiet, standin_manifest, standin_service
+
+PRODUCT = standin_manifest().product
+ATTRS = Ingredient("attrs", "26.1.0", "MIT", "pkg:pypi/attrs@26.1.0", ("mit",))
+GRPC = Ingredient("a.example/grpc", "v1.2.0", "Apache-2.0", "pkg:golang/a.example/grpc@v1.2.0", ("apache",))
+XZ = Ingredient("xz", "", "LicenseRef-public-domain", "pkg:generic/xz")
+AGENT = Credits("agent-runner", "2.0.0", "Apache-2.0", str(TARGET), (ATTRS, XZ), {"mit": "MIT\n"}, "a")
+SERVER = Credits("stigmer-server", "2.0.0", "Apache-2.0", str(TARGET), (GRPC,), {"apache": "Apache\n"}, "b")
+RUNNER = replace(SERVER, part="workflow-runner", texts={"apache": "Apache \n"})
+ALL = (AGENT, SERVER, RUNNER)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace", tmp_path / "cache")
+
+
+def sbom(credited: tuple[Credits, ...] = ALL) -> str:
+    """Render the bill of materials."""
+    return render_sbom(PRODUCT, str(TARGET), credited, source_date_epoch=EPOCH)
+
+
+def test_the_notices_name_each_part_with_what_is_in_it_and_hold_each_text_once() -> None:
+    text = render_notices(PRODUCT, str(TARGET), ALL)
+    named, _, texts = text.partition(f"\n{TEXTS}\n")
+    assert "\nagent-runner 2.0.0 (Apache-2.0)\n  attrs 26.1.0 (MIT) [2]\n  xz - (LicenseRef-public-domain)\n" in named
+    assert named.count("  a.example/grpc v1.2.0 (Apache-2.0) [1]\n") == 2
+    assert texts.count("Apache") == 1
+    assert texts.index("[1]\n\nApache") < texts.index("[2]\n\nMIT")
+
+
+def test_the_same_credits_in_another_process_give_the_same_notices() -> None:
+    """Of texts that differ by their line ends alone it is always the same one, wherever it was seen first."""
+    assert render_notices(PRODUCT, str(TARGET), (AGENT, SERVER, RUNNER)).count("Apache \n") == 0
+    swapped = (AGENT, replace(SERVER, texts=RUNNER.texts), replace(RUNNER, texts=SERVER.texts))
+    assert render_notices(PRODUCT, str(TARGET), swapped) == render_notices(PRODUCT, str(TARGET), ALL)
+
+
+def test_the_bill_of_materials_is_valid_spdx_for_its_published_reader(tmp_path: Path) -> None:
+    file = tmp_path / "stigmer.spdx.json"
+    file.write_text(sbom(), encoding="utf-8")
+    document = parse_file(str(file))
+    assert [message.validation_message for message in validate_full_spdx_document(document, "SPDX-2.3")] == []
+    packages = {package.name: package for package in document.packages}
+    assert set(packages) == {"stigmer", *(credit.part for credit in ALL), "attrs", "a.example/grpc", "xz"}
+    attrs = packages["attrs"]
+    assert (attrs.version, str(attrs.license_declared)) == ("26.1.0", "MIT")
+    assert [reference.locator for reference in attrs.external_references] == ["pkg:pypi/attrs@26.1.0"]
+    holds = {
+        (each.spdx_element_id, each.related_spdx_element_id)
+        for each in document.relationships
+        if each.relationship_type is RelationshipType.CONTAINS
+    }
+    assert (packages["agent-runner"].spdx_id, attrs.spdx_id) in holds
+    assert (packages["stigmer"].spdx_id, packages["agent-runner"].spdx_id) in holds
+
+
+def test_the_published_reader_would_see_a_fault(tmp_path: Path) -> None:
+    """The check fails for the right reason."""
+    broken = json.loads(sbom())
+    broken["packages"][0]["licenseDeclared"] = "LicenseRef-nobody"
+    (tmp_path / "x.spdx.json").write_text(json.dumps(broken), encoding="utf-8")
+    assert validate_full_spdx_document(parse_file(str(tmp_path / "x.spdx.json")), "SPDX-2.3") != []
+
+
+def test_a_bill_of_materials_depends_on_nothing_but_the_credits_and_the_given_time() -> None:
+    assert sbom() == sbom()
+    described = json.loads(sbom())
+    assert described["creationInfo"]["created"] == "2026-01-01T00:00:00Z"
+    other = json.loads(sbom((AGENT, SERVER)))
+    assert other["documentNamespace"] != described["documentNamespace"], "two documents never share a name"
+
+
+def test_a_package_in_two_parts_is_described_once() -> None:
+    packages = [package["name"] for package in json.loads(sbom())["packages"]]
+    assert packages.count("a.example/grpc") == 1
+
+
+def test_a_go_program_is_credited_by_what_it_says_of_itself(workspace: Workspace) -> None:
+    made = standin_service(workspace, "temporal", {"temporal": ""})
+    path = workspace.path(f"{made.root}/{made.entry}")
+    path.write_bytes(program("go1.26.8", "mod\tours.example\t(devel)\t\n"))
+    asked: list[BuildInfo] = []
+
+    def credit_go(info: BuildInfo) -> tuple[Credit, ...]:
+        asked.append(info)
+        one = Credit("a.example/one", "v1.0.0", "MIT", "pkg:golang/a.example/one@v1.0.0", ("b\n", "a\n"))
+        return (one, one)
+
+    (component, *_) = standin_manifest().components
+    found = credit_program(component, made, credit_go, workspace=workspace, report=quiet)
+    assert asked[0].go == "1.26.8"
+    (one,) = found.ingredients
+    assert [found.texts[key] for key in one.texts] == ["b\n", "a\n"]
+    assert workspace.read_record("credit/linux-amd64/temporal", Credits) == found
+
+
+def test_a_program_that_says_nothing_is_credited_with_nothing_but_its_own_licence(workspace: Workspace) -> None:
+    made = standin_service(workspace, "temporal", {"temporal": "#!/bin/sh\n"})
+    (component, *_) = standin_manifest().components
+    found = credit_program(component, made, lambda _: (), workspace=workspace, report=quiet)
+    assert (found.licence, found.ingredients) == ("Apache-2.0", ())
+
+
+def test_a_bundle_is_credited_with_its_distributions_python_and_libraries(workspace: Workspace, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    for name in ("attrs", "setuptools", "pyinstaller"):
+        (site / f"{name}-1.0.dist-info").mkdir(parents=True)
+        text = f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\nLicense-Expression: MIT\n"
+        (site / f"{name}-1.0.dist-info/METADATA").write_text(text, encoding="utf-8")
+    made = standin_service(workspace, "agent-runner", {"agent-runner": "", "agent-runner.lib/libz.so.1": ""})
+    python = Interpreter((), "/python3.13/bin/python3.13", "3.13.5", TARGET, "", "x")
+    packages = RootPackages(tmp_path, "/python3.13", {"zlib1g": "1.2.11"})
+    environment = Environment(site, {"attrs"}, python, packages)
+    found = credit_bundle(made, "agent-runner", "MIT", environment, workspace=workspace, report=quiet)
+    names = [f"{each.name} {each.version}" for each in found.ingredients]
+    assert names == ["attrs 1.0", "cpython 3.13.5", "pyinstaller 1.0", "zlib 1.2.11"]
+
+
+def test_the_bill_of_materials_lies_beside_the_bottle_under_its_name(workspace: Workspace) -> None:
+    made = write_sbom(PRODUCT, TARGET, TAG, ALL, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
+    assert made.path == "dist/stigmer-2.0.0.x86_64_linux.sbom.spdx.json"
+    assert workspace.path(made.path).read_text(encoding="utf-8") == sbom()
+    assert workspace.is_whole(made)

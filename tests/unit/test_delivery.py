@@ -1,0 +1,65 @@
+"""What people find in dist/: every artefact, described in one file, and checksums that their own tools read."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.delivery import CHECKSUMS, deliver
+from stigmer_packaging.records import Bottle, Formula, Sbom, SourceArchive
+from stigmer_packaging.release import Release, read_release
+from stigmer_packaging.tools import digest
+from stigmer_packaging.workspace import Workspace
+from support.keg_standin import standin_manifest
+
+FILES = {
+    "dist/stigmer-2.0.0.x86_64_linux.bottle.tar.gz": "a bottle",
+    "dist/stigmer-2.0.0.x86_64_linux.sbom.spdx.json": "{}",
+    "dist/stigmer-2.0.0.tar.gz": "the sources",
+    "dist/Formula/stigmer.rb": "class Stigmer\n",
+}
+
+
+@pytest.fixture
+def delivered(tmp_path: Path) -> Release:
+    """Deliver one of each kind into the folder `out`."""
+    workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
+    sums = {}
+    for path, text in FILES.items():
+        workspace.path(path).parent.mkdir(parents=True, exist_ok=True)
+        workspace.path(path).write_text(text, encoding="utf-8")
+        sums[path] = digest.sha256_of(workspace.path(path))
+    bottle, sbom, source, formula = FILES
+    records = [
+        Bottle("stigmer", "2.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 8, sums[bottle], "x"),
+        Sbom("linux-amd64", sbom, 2, sums[sbom], "x"),
+        SourceArchive(source, 11, sums[source], "x"),
+        Formula(formula, sums[formula], (), "x"),
+    ]
+    return deliver(records, standin_manifest().product, workspace, tmp_path / "out")
+
+
+def check(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the real sha256sum over the checksums."""
+    command = ["sha256sum", "--check", "--strict", CHECKSUMS]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_checksums_are_what_sha256sum_reads(delivered: Release, tmp_path: Path) -> None:
+    done = check(tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{artefact.name}: OK" for artefact in delivered.artefacts]
+    assert len(delivered.artefacts) == len(FILES)
+
+
+def test_sha256sum_sees_a_file_that_is_not_the_released_one(delivered: Release, tmp_path: Path) -> None:
+    (tmp_path / "out" / "stigmer-2.0.0.tar.gz").write_text("others", encoding="utf-8")
+    done = check(tmp_path / "out")
+    assert (done.returncode, "stigmer-2.0.0.tar.gz: FAILED" in done.stdout) == (1, True)
+
+
+def test_all_of_it_is_described_in_one_file(delivered: Release, tmp_path: Path) -> None:
+    read = read_release(tmp_path / "out")
+    assert read == delivered
+    (sbom,) = read.of_kind("sbom")
+    assert (sbom.name, sbom.target) == ("stigmer-2.0.0.x86_64_linux.sbom.spdx.json", "linux-amd64")

@@ -1,0 +1,112 @@
+"""What a Go program is made of is read from itself, and its licences from the very sources that were linked."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import DownloadError
+from stigmer_packaging.tools import command
+from stigmer_packaging.tools.buildinfo import BuildInfo, GoModule, read_build_info
+from stigmer_packaging.tools.gomodules import credit_go
+from stigmer_packaging.tools.licences import Credit
+from support.go_modules import program, serve_module
+from support.native_code import go_program
+
+MIT = "Permission is hereby granted, free of charge, to any person: this permission notice shall be included.\n"
+ABOUT = """path\ta.example/main/cmd
+mod\ta.example/main\tv1.2.3\t
+dep\ta.example/one\tv1.0.0\th1:one=
+dep\ta.example/old\tv0.1.0\t
+=>\ta.example/new\tv0.2.0\th1:new=
+dep\ta.example/main/part\tv0.0.0\t
+=>\t./part\t(devel)\t
+build\tGOOS=linux
+"""
+
+
+def test_modules_are_read_with_what_replaced_them() -> None:
+    """A module replaced by a folder keeps its own name, and has no checksum."""
+    assert read_build_info(program("go1.26.8", ABOUT)) == BuildInfo(
+        "1.26.8",
+        GoModule("a.example/main", "v1.2.3", ""),
+        (
+            GoModule("a.example/one", "v1.0.0", "h1:one="),
+            GoModule("a.example/new", "v0.2.0", "h1:new="),
+            GoModule("a.example/main/part", "v0.0.0", ""),
+        ),
+    )
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin"])
+def test_what_is_read_of_a_real_program_is_what_go_says_of_it(system: str, tmp_path: Path) -> None:
+    content = go_program(system, "arm64")
+    (tmp_path / "program").write_bytes(content)
+    told = command.run(["go", "version", "-m", tmp_path / "program"]).stdout
+    info = read_build_info(content)
+    assert info is not None
+    assert told.splitlines()[0].endswith(f"go{info.go}")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF", b"\xff Go buildinf:", b"\xff Go buildinf:\x08\x00" + bytes(40)])
+def test_another_file_says_nothing(content: bytes) -> None:
+    assert read_build_info(content) is None
+
+
+def credit(folder: Path, *modules: GoModule, main: GoModule | None = None) -> dict[str, Credit]:
+    """Credit a program made of modules that a proxy in `folder` serves, by a real Go."""
+    found = shutil.which("go")
+    assert found, "the licences of Go modules are fetched by Go"
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder / "home"),
+        "GOPROXY": f"file://{folder}/proxy",
+        "GOSUMDB": "off",
+    }
+    info = BuildInfo("1.26.8", main or GoModule("ours.example", "(devel)", ""), modules)
+    told = credit_go(info, program=Path(found), cache=folder / "cache", env=env, report=lambda _: None)
+    return {each.name: each for each in told}
+
+
+def test_each_module_is_named_with_its_licence_and_all_its_texts(tmp_path: Path) -> None:
+    files = {
+        "LICENSE": MIT,
+        "inner/LICENSE": "another text\n",
+        "testdata/LICENSE": "no\n",
+        "license.go": "package one\n",
+    }
+    checksum = serve_module(tmp_path / "proxy", "a.example/one", "v1.0.0", files)
+    found = credit(tmp_path, GoModule("a.example/one", "v1.0.0", checksum))
+    assert found["a.example/one"] == Credit(
+        "a.example/one", "v1.0.0", "MIT", "pkg:golang/a.example/one@v1.0.0", (MIT, "another text\n")
+    )
+    assert found["go"].purl == "pkg:golang/stdlib@1.26.8"
+    assert set(found) == {"go", "a.example/one"}, "what is ours is not credited"
+
+
+def test_texts_are_fetched_once(tmp_path: Path) -> None:
+    module = GoModule("a.example/one", "v1.0.0", serve_module(tmp_path / "proxy", "a.example/one", "v1.0.0", {}))
+    first = credit(tmp_path, module)
+    shutil.rmtree(tmp_path / "proxy")
+    assert credit(tmp_path, module) == first
+    assert [path.suffix for path in (tmp_path / "cache" / "licences").iterdir()] == [".json"], "no source is kept"
+
+
+def test_a_folder_beside_the_main_module_has_its_licence(tmp_path: Path) -> None:
+    serve_module(tmp_path / "proxy", "a.example/main", "v1.2.3", {"LICENSE": MIT})
+    main, part = GoModule("a.example/main", "v1.2.3", ""), GoModule("a.example/main/part", "v0.0.0", "")
+    found = credit(tmp_path, part, main=main)
+    assert (found["a.example/main/part"].licence, found["a.example/main"].texts) == ("MIT", (MIT,))
+
+
+def test_a_source_other_than_the_linked_one_is_refused(tmp_path: Path) -> None:
+    serve_module(tmp_path / "proxy", "a.example/one", "v1.0.0", {"LICENSE": MIT})
+    with pytest.raises(DownloadError, match=r"a\.example/one@v1\.0\.0 comes as h1:.*was built from h1:other="):
+        credit(tmp_path, GoModule("a.example/one", "v1.0.0", "h1:other="))
+
+
+def test_a_source_that_is_not_to_be_had_is_told(tmp_path: Path) -> None:
+    (tmp_path / "proxy").mkdir()
+    with pytest.raises(DownloadError, match=r"a\.example/one@v1\.0\.0, whose licence is asked for, is not to be had"):
+        credit(tmp_path, GoModule("a.example/one", "v1.0.0", "h1:one="))

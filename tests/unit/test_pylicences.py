@@ -1,0 +1,74 @@
+"""What a Python distribution says of its licence, and what its wheel says is compiled into it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.tools.licences import Credit
+from stigmer_packaging.tools.pylicences import credit_python
+
+MIT = "Permission is hereby granted, free of charge, to any person: this permission notice shall be included.\n"
+
+
+def install(site: Path, name: str, metadata: str = "", **files: str) -> None:
+    """Lay the metadata of a distribution 1.0 into a site-packages directory; `files` are by name, `__` for a slash."""
+    place = site / f"{name}-1.0.dist-info"
+    given = {"METADATA": f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{metadata}\n"}
+    given |= {path.replace("__", "/"): text for path, text in files.items()}
+    given["RECORD"] = "".join(f"{place.name}/{path},,\n" for path in given)
+    for path, text in given.items():
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "licence"),
+    [
+        ("License-Expression: Apache-2.0 OR MIT", "Apache-2.0 OR MIT"),
+        ("License: Apache 2.0", "Apache-2.0"),
+        ("License: see the file\nClassifier: License :: OSI Approved :: Apache Software License", "Apache-2.0"),
+        ("Classifier: License :: OSI Approved :: BSD License", "MIT"),
+        ("Classifier: License :: A\nClassifier: License :: Apache Software License", "MIT"),
+        ("", "MIT"),
+    ],
+)
+def test_the_most_exact_word_counts_and_the_text_where_there_is_none(
+    tmp_path: Path, metadata: str, licence: str
+) -> None:
+    install(tmp_path, "One_Two", metadata, licenses__LICENSE=MIT)
+    assert credit_python(tmp_path, {"one-two"}) == (Credit("one-two", "1.0", licence, "pkg:pypi/one-two@1.0", (MIT,)),)
+
+
+def test_what_only_freezing_needs_is_not_shipped_and_what_the_freezer_leaves_is(tmp_path: Path) -> None:
+    for name in ("one", "altgraph", "setuptools", "pyinstaller"):
+        install(tmp_path, name, "License: MIT")
+    found = {each.name: each.licence for each in credit_python(tmp_path, {"one"})}
+    assert found == {"one": "MIT", "pyinstaller": "GPL-2.0-or-later WITH Bootloader-exception"}
+
+
+def test_all_licence_files_are_taken_wherever_the_builder_put_them(tmp_path: Path) -> None:
+    install(tmp_path, "one", LICENSE="a\n", NOTICE="b\n", licenses__AUTHORS="c\n", top_level="no\n")
+    (found,) = credit_python(tmp_path, {"one"})
+    assert sorted(found.texts) == ["a\n", "b\n", "c\n"]
+
+
+def test_what_is_compiled_into_a_wheel_is_named(tmp_path: Path) -> None:
+    """Folders of its own source have no name outside of it."""
+    parts = [
+        {"name": "serde", "version": "1.0", "purl": "pkg:cargo/serde@1.0", "licenses": [{"expression": "MIT"}]},
+        {"name": "own", "version": "1.0", "purl": "pkg:cargo/own@1.0?download_url=file://own"},
+        {"name": "openssl", "version": "4.0", "purl": "pkg:generic/openssl@4.0?download_url=https://x.example/o"},
+        {"name": "two", "version": "2", "purl": "pkg:cargo/two@2", "licenses": [{"license": {"id": "ISC"}}]},
+    ]
+    install(tmp_path, "one", "License: MIT", sboms__one_cyclonedx=json.dumps({"components": parts}))
+    place = tmp_path / "one-1.0.dist-info"
+    (place / "sboms/one_cyclonedx").rename(place / "sboms/one.json")
+    (place / "RECORD").write_text("one-1.0.dist-info/sboms/one.json,,\n", encoding="utf-8")
+    found = {each.purl: each.licence for each in credit_python(tmp_path, {"one"})}
+    assert found == {
+        "pkg:pypi/one@1.0": "MIT",
+        "pkg:cargo/serde@1.0": "MIT",
+        "pkg:generic/openssl@4.0": "Apache-2.0",
+        "pkg:cargo/two@2": "ISC",
+    }
