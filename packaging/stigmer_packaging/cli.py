@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 from stigmer_packaging import cli_publish, gathering, plan, reporting
+from stigmer_packaging.cli_brew import brew_command
 from stigmer_packaging.cli_tap import refresh_command
 from stigmer_packaging.delivery import deliver
 from stigmer_packaging.errors import PackagingError
@@ -127,6 +128,7 @@ for _name, _purpose in COMMANDS.items():
     main.add_command(_command(_name, _purpose))
 for _changing in (cli_publish.PUBLISH, cli_publish.FETCH_DRAFT, cli_publish.ROLLBACK, refresh_command(ROOT)):
     main.add_command(_changing)
+main.add_command(brew_command(ROOT))
 
 
 def _carry_out(command: str, options: Options) -> None:

@@ -1,0 +1,80 @@
+"""The repository, and the formula in all its forms, as the real Homebrew reads them: `pytest -m brew`."""
+
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.formula_text import formula_values, render_formula
+from stigmer_packaging.tools.brew import Brew, parse_pours
+from stigmer_packaging.tools.local_tap import with_root_url
+from stigmer_packaging.tools.loopback import serving
+from support.keg_standin import standin_manifest
+from support.real_brew import FULL, TAP, copy_checkout, require_brew, tapped
+
+pytestmark = [pytest.mark.brew, pytest.mark.timeout(600)]
+
+FOUR = (("arm64_sonoma", "a" * 64), ("sonoma", "b" * 64), ("arm64_linux", "c" * 64), ("x86_64_linux", "d" * 64))
+
+
+@pytest.fixture
+def brew(tmp_path: Path) -> Brew:
+    return require_brew(tmp_path / "home")
+
+
+def formula(*bottles: tuple[str, str], rebuild: int = 0) -> str:
+    return render_formula(formula_values(standin_manifest(), "e" * 64), bottles, rebuild)
+
+
+def test_this_repository_is_a_tap_that_brew_reads_without_a_warning(brew: Brew, tmp_path: Path) -> None:
+    """Though it holds much besides formulae."""
+    with tapped(brew, tmp_path / "tap") as tap:
+        copy_checkout(tap.folder)
+        text = (tap.folder / "Formula" / "stigmer.rb").read_text(encoding="utf-8")
+        tap.publish("stigmer", text)
+        said = brew.run("tap", TAP, str(tap.folder))
+        assert "Tapped 1 formula" in said
+        said += brew.run("readall", "--aliases", "--syntax", TAP)
+        said += brew.run("audit", "--strict", f"--tap={TAP}")
+        assert "Warning" not in said
+        assert "problem" not in said
+        assert "no offenses detected" in brew.run("style", FULL)
+        assert "stigmer" not in brew.run("commands", "--quiet")
+
+
+@pytest.mark.parametrize(
+    "text", [formula(*FOUR), formula(*FOUR[3:]), formula(*FOUR[:2], rebuild=2)], ids=["four", "one", "rebuilt"]
+)
+def test_every_form_of_the_formula_is_to_brews_taste(brew: Brew, tmp_path: Path, text: str) -> None:
+    with tapped(brew, tmp_path / "tap") as tap:
+        tap.publish("stigmer", text)
+        brew.run("tap", TAP, str(tap.folder))
+        assert "no offenses detected" in brew.run("style", FULL)
+        assert "problem" not in brew.run("audit", "--strict", "--formula", FULL)
+
+
+def test_a_platform_without_a_bottle_is_refused_before_anything_is_fetched(brew: Brew, tmp_path: Path) -> None:
+    """In one line that says which is required, without a compiler asked for or a source downloaded."""
+    machine = brew.run("config")
+    arm = "arm" in machine.lower().partition("cpu:")[2].partition("\n")[0]
+    tag, said_of = ("x86_64_linux", "x86_64") if arm else ("arm64_linux", "arm64")
+    with tapped(brew, tmp_path / "tap") as tap:
+        tap.publish("stigmer", formula((tag, "a" * 64)))
+        done = brew.attempt("install", FULL)
+        said = done.stdout + done.stderr
+        assert done.code == 1
+        assert f"The {said_of} architecture is required for this software." in said
+        assert "Error: stigmer: An unsatisfied requirement failed this build." in said
+        assert "Fetching" not in said.replace("Fetching downloads", "")
+        assert "developer tools" not in said
+
+
+def test_a_minimum_of_macos_keeps_nobody_out_on_linux(brew: Brew, tmp_path: Path) -> None:
+    """Brew goes as far as to fetch the bottle, which is not there."""
+    (tmp_path / "files").mkdir()
+    with tapped(brew, tmp_path / "tap") as tap, serving(tmp_path / "files") as url:
+        tap.publish("stigmer", with_root_url(formula(*FOUR), url))
+        done = brew.attempt("install", FULL)
+        said = done.stdout + done.stderr
+        assert "unsatisfied requirement" not in said
+        assert "404" in said
+        assert parse_pours(said) == ()

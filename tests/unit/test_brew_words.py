@@ -1,0 +1,85 @@
+"""What Homebrew prints is read right: samples are from real runs of 5.0.16 and 6.0.18."""
+
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.tools.brew import (
+    KEEPS_FILES,
+    Poured,
+    brew_environment,
+    parse_installed,
+    parse_outdated,
+    parse_pours,
+    parse_version,
+)
+from stigmer_packaging.tools.local_tap import with_root_url
+
+UPGRADE = """==> Upgrading 1 outdated package:
+stigmer/tap/stigmer 2.0.0 -> 2.0.1
+==> Fetching downloads for: stigmer
+✔︎ Bottle stigmer (2.0.1)
+==> Upgrading stigmer/tap/stigmer
+  2.0.0 -> 2.0.1 
+==> Pouring stigmer-2.0.1.x86_64_linux.bottle.tar.gz
+==> Caveats
+Start everything:        stigmer server
+==> Summary
+/home/linuxbrew/.linuxbrew/Cellar/stigmer/2.0.1: 237 files, 376.9MB
+==> Running `brew cleanup stigmer`...
+"""  # noqa: W291 - brew ends a line with a blank
+BUILT = """==> Fetching downloads for: stigmer
+==> Installing stigmer from stigmer/tap
+==> make install
+/home/linuxbrew/.linuxbrew/Cellar/stigmer/2.0.0: 8 files, 1.2MB, built in 4 seconds
+"""
+
+
+def test_a_poured_bottle_is_told_from_a_build() -> None:
+    assert parse_pours(UPGRADE) == ("stigmer-2.0.1.x86_64_linux.bottle.tar.gz",)
+    assert parse_pours(BUILT) == ()
+    assert parse_pours("==> Pouring stigmer-2.0.0.sonoma.bottle.2.tar.gz\n") == (
+        "stigmer-2.0.0.sonoma.bottle.2.tar.gz",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("Homebrew 5.0.16\n", (5, 0, 16)),
+        ("Homebrew 6.0.18-12-gabcdef0\n", (6, 0, 18)),
+        ("Homebrew >=4.3.0 (shallow or no git repository)\n", (4, 3, 0)),
+        ("command not found", ()),
+    ],
+)
+def test_a_version_is_read_as_numbers(text: str, version: tuple[int, ...]) -> None:
+    assert parse_version(text) == version
+
+
+def test_the_first_brew_that_keeps_files_as_released_is_known() -> None:
+    assert parse_version("Homebrew 5.1.14") < KEEPS_FILES <= parse_version("Homebrew 5.1.15")
+
+
+def test_what_is_installed_is_read_behind_whatever_brew_says_first() -> None:
+    text = 'Warning: a note\n{"formulae": [{"installed": [{"version": "2.0.0", "poured_from_bottle": true}]}]}'
+    assert parse_installed(text) == (Poured("2.0.0", from_bottle=True),)
+    assert parse_installed('{"formulae": [{"installed": []}]}') == ()
+
+
+def test_outdated_formulae_are_read_with_both_versions() -> None:
+    assert parse_outdated("stigmer/tap/stigmer (2.0.0) < 2.0.1\n") == (("stigmer/tap/stigmer", "2.0.0", "2.0.1"),)
+    assert parse_outdated("") == ()
+
+
+def test_brew_gets_a_home_of_its_own_and_no_token() -> None:
+    secret = {"PATH": "/bin", "GITHUB_TOKEN": "x", "HOMEBREW_GITHUB_API_TOKEN": "x", "HOME": "/home/somebody"}
+    given = brew_environment(secret, Path("/scratch"))
+    assert given["HOME"] == "/scratch"
+    assert given["HOMEBREW_CACHE"] == "/scratch/cache"
+    assert not [name for name in given if "TOKEN" in name]
+
+
+def test_only_our_own_formulas_bottles_are_pointed_elsewhere() -> None:
+    assert with_root_url('    root_url "https://a.example/b"\n', "http://c") == '    root_url "http://c"\n'
+    with pytest.raises(ValueError, match="no bottle block"):
+        with_root_url('  url "https://a.example"\n', "http://c")
