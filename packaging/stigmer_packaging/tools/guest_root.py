@@ -19,9 +19,11 @@ UID = 1000
 
 _DEBIAN_SUITE = "trixie"
 _SETTINGS = ('--aptopt=Acquire::Languages "none"', '--aptopt=Acquire::Check-Valid-Until "false"', "--format=tar")
-_FOREIGN = ("base-files", "base-passwd", "bash", "coreutils", "dash", "diffutils", "dpkg", "findutils", "grep", "gzip")
-_FOREIGN_TOO = ("hostname", "libc-bin", "mawk", "ncurses-base", "perl-base", "sed", "tar", "util-linux")
-"""What of Debian's essential packages a root of another architecture has: unpacked, as no script of theirs can run."""
+FOREIGN_PACKAGES = (
+    *("base-files", "base-passwd", "bash", "coreutils", "dash", "diffutils", "dpkg", "findutils", "grep", "gzip"),
+    *("hostname", "libc-bin", "mawk", "ncurses-base", "perl-base", "sed", "tar", "util-linux"),
+)
+"""What of Debian's essential packages a root of a foreign architecture has."""
 
 _HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 _PASSWD = f"{USER}:x:{UID}:{UID}::/home/{USER}:/bin/sh\n"
@@ -44,13 +46,13 @@ class GuestRoot(NamedTuple):
 class Recipe(NamedTuple):
     """Which root is wanted: a release, a platform, and packages besides the essential ones.
 
-    `foreign` says that programs of the platform do not run on this machine.
+    An `unpacked` root has these packages alone, and no script of theirs was run: it may be of any architecture.
     """
 
     suite: str
     target: Target
     packages: tuple[str, ...] = ()
-    foreign: bool = False
+    unpacked: bool = False
 
 
 def default_suite(mirror: Mirror) -> str:
@@ -63,24 +65,24 @@ def build_root(cache: Path, mirror: Mirror, recipe: Recipe, *, report: Callable[
 
     Works as root, and as a user who may make namespaces. Concurrent calls make it once.
     """
-    words = _mmdebstrap(mirror, recipe)
+    words = describe_root(mirror, recipe)
     key = digest.sha256_of_value(words, _HOSTS, _PASSWD, _GROUP)
-    kinds = "".join(f"-{package}" for package in recipe.packages[:1]) + ("-arm64" if recipe.foreign else "")
-    name = f"{mirror.distribution} {recipe.suite}{' with ' + recipe.packages[0] if recipe.packages else ''}"
-    place = cache / "roots" / f"{recipe.suite}{kinds}-{key[:12]}"
+    marks = [recipe.suite, *recipe.packages[:1], *([str(recipe.target)] if recipe.unpacked else [])]
+    name = f"{mirror.distribution} {recipe.suite}"
+    place = cache / "roots" / f"{'-'.join(marks)}-{key[:12]}"
     if not place.is_dir():
         report(f"making a root of {name} without Python")
     return GuestRoot(make_once(place, partial(_make, words)), name, key, str(recipe.target))
 
 
-def _mmdebstrap(mirror: Mirror, recipe: Recipe) -> list[str]:
-    """Give the command line without its mode and without the archive it writes."""
+def describe_root(mirror: Mirror, recipe: Recipe) -> list[str]:
+    """Give mmdebstrap's arguments for a recipe, but for its mode and the archive it writes: the source comes last."""
     signed = f"[signed-by={mirror.keyring}] " if mirror.keyring else ""
     source = f"deb {signed}{mirror.uri} {recipe.suite} main"
-    packages = [*_FOREIGN, *_FOREIGN_TOO, *recipe.packages] if recipe.foreign else list(recipe.packages)
-    included = [f"--include={','.join(packages)}"] if packages else []
-    foreign = ["--variant=extract", "--skip=check/qemu", f"--architectures={recipe.target.architecture}"]
-    return [*(foreign if recipe.foreign else ["--variant=essential"]), *_SETTINGS, *included, recipe.suite, source]
+    included = [f"--include={','.join(recipe.packages)}"] if recipe.packages else []
+    unpacked = ["--variant=extract", "--skip=check/qemu", f"--architectures={recipe.target.architecture}"]
+    variant = unpacked if recipe.unpacked else ["--variant=essential"]
+    return [*variant, *_SETTINGS, *included, recipe.suite, source]
 
 
 def unpack_debian(words: list[str], making: Path) -> Path:
