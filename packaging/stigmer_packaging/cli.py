@@ -18,6 +18,7 @@ from rich.console import Console
 from stigmer_packaging import cli_publish, gathering, plan, reporting
 from stigmer_packaging.cli_brew import brew_command
 from stigmer_packaging.cli_tap import refresh_command
+from stigmer_packaging.cli_verify import verify_command
 from stigmer_packaging.delivery import deliver
 from stigmer_packaging.errors import PackagingError
 from stigmer_packaging.makers import makers
@@ -40,7 +41,6 @@ COMMANDS = {
     "bottle": "Pack the keg as brew pours it, and the source archive.",
     "audit": "Look into the bottle for every fault that can be seen in it.",
     "formula": "Write the formula for the bottles of all given targets.",
-    "verify": "Pour the bottle on a machine without Python, and let it prove itself.",
 }
 EPOCH = 1767225600
 """The time all files in artefacts have, 2026-01-01, unless SOURCE_DATE_EPOCH says another: commits do not change bytes."""
@@ -90,6 +90,14 @@ def main() -> None:
     """Build, verify and describe the Homebrew distribution that packaging/manifest.yaml says."""
 
 
+def _host() -> Target:
+    return system.read_platform(platform.system(), platform.machine())
+
+
+def _cache() -> Path:
+    return environment.cache_root(os.environ, Path.home())
+
+
 def _command(name: str, purpose: str) -> click.Command:
     def act(**given: Any) -> None:
         _carry_out(name, Options(**given))
@@ -126,6 +134,7 @@ def _parameters() -> list[click.Parameter]:
 
 for _name, _purpose in COMMANDS.items():
     main.add_command(_command(_name, _purpose))
+main.add_command(verify_command(ROOT, _host, _cache))
 for _changing in (cli_publish.PUBLISH, cli_publish.FETCH_DRAFT, cli_publish.ROLLBACK, refresh_command(ROOT)):
     main.add_command(_changing)
 main.add_command(brew_command(ROOT))
@@ -133,12 +142,12 @@ main.add_command(brew_command(ROOT))
 
 def _carry_out(command: str, options: Options) -> None:
     manifest = load_manifest(options.manifest)
-    host = system.read_platform(platform.system(), platform.machine())
+    host = _host()
     targets = tuple(_target(text, manifest.targets) for text in options.targets) or (host,)
     offered = gathering.offered_by(options.records)
     until = _until(command, targets, host, offered)
     plan.refuse_foreign(manifest, targets, host, plan.RELEASE if command == "release" else until, offered)
-    workspace = Workspace(_workspace(options), environment.cache_root(os.environ, Path.home()))
+    workspace = Workspace(_workspace(options), _cache())
     with reporting.TerminalProgress(Console(stderr=True), verbose=options.verbose) as progress:
         shop = _open_workshop(options, manifest, workspace, host, progress.say)
         if not options.dry_run:  # first of all: what it installs may be among what the steps depend on

@@ -1,13 +1,14 @@
 """Puts a release's results where people look for them: bottles, their bills of materials, source archive, formula, `release.json`, checksums."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from stigmer_packaging.manifest_records import Product
 from stigmer_packaging.records import AuditReport, Bottle, Formula, Sbom, SourceArchive, VerificationReport
-from stigmer_packaging.release import NAME, Artefact, Release, render_release
+from stigmer_packaging.release import NAME, Artefact, Release, read_release, render_release
 from stigmer_packaging.workspace import Workspace
 
 CHECKSUMS = "SHA256SUMS"
@@ -33,6 +34,29 @@ def deliver(records: Iterable[Any], product: Product, workspace: Workspace, fold
             (staged / name).write_text(text, encoding="utf-8")
             _copy(staged / name, folder / name)
     return release
+
+
+def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: Workspace, folder: Path) -> Release:
+    """Add reports, by the names of their records, to a folder's release; each takes the place of its forerunner.
+
+    Their logs, records as JSON and JUnit XML are copied into `verification/`. RecordError as read_release.
+    """
+    release = read_release(folder)
+    for name in reports:
+        flat = name.removeprefix("verify/").replace("/", "-")
+        copies = {f"records/{name}.json": ".json", f"{name}.xml": ".xml", f"{name}.log": ".log"}
+        for source, suffix in copies.items():
+            _copy(workspace.path(source), folder / "verification" / f"{flat}{suffix}")
+    new = {_key(report): report for report in (*release.verifications, *reports.values())}
+    release = replace(release, verifications=tuple(new.values()))
+    with workspace.staging() as staged:
+        (staged / NAME).write_text(render_release(release), encoding="utf-8")
+        _copy(staged / NAME, folder / NAME)
+    return release
+
+
+def _key(report: VerificationReport) -> tuple[str, str, str]:
+    return report.level, report.guest, report.bottle_sha256
 
 
 def _checksums(release: Release) -> str:

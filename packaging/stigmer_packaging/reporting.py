@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from stigmer_packaging.pipeline import StepResult
 from stigmer_packaging.plan import Step
@@ -74,6 +75,26 @@ def result_table(results: Sequence[StepResult]) -> Table:
         size = megabytes(result.size) if result.artefact else ""
         artefact = result.artefact or result.step.name
         table.add_row(result.step.stage, artefact, size, result.sha256[:16], took, verified(result))
+    return table
+
+
+def verdict(report: VerificationReport) -> str:
+    """Say in a line what came of one verification."""
+    outcome = "proved" if report.passed else "NOT PROVED" if report.ended else "NOT PROVED: the report is not whole"
+    return f"{report.level}: {report.guest}: {outcome} in {seconds(sum(check.seconds for check in report.checks))}"
+
+
+def timeline_table(report: VerificationReport) -> Table:
+    """Make the table of one verification: each check with its time and a bar as long as that; of failures, why."""
+    whole = sum(check.seconds for check in report.checks)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("Time", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("Check")
+    for check in report.checks:
+        bar = "▇" * round(20 * check.seconds / whole) if whole else ""
+        seen = "" if check.passed else f"\n{check.detail}"
+        table.add_row(seconds(check.seconds), bar, Text(f"{'✓' if check.passed else '✗'} {check.name}{seen}"))
     return table
 
 

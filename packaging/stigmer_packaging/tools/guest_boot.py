@@ -50,7 +50,8 @@ def build_boot(cache: Path, mirror: Mirror, suite: str, target: Target, *, repor
     package = _KERNELS.get((mirror.distribution, target.architecture))
     if not package:
         raise MissingToolError(
-            f"no kernel is known for {target} of {mirror.distribution}", "run this on Debian or Ubuntu, or with --level sandbox"
+            f"no kernel is known for {target} of {mirror.distribution}",
+            "run this on Debian or Ubuntu, or with --level sandbox",
         )
     words = describe_root(mirror, Recipe(suite, target, (package, "busybox-static"), unpacked=True))
     init = (TEMPLATES / "init.sh").read_text(encoding="utf-8")

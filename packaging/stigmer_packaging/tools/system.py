@@ -68,6 +68,9 @@ LINUX = (
     ),
     Requirement("verify", "bwrap", "bubblewrap", "runs the sandbox", _program("bwrap")),
     Requirement("verify", "mmdebstrap", "mmdebstrap", "makes the root without Python", _program("mmdebstrap")),
+    Requirement("vm", "qemu", "qemu-system-x86", "runs virtual machines", _program("qemu-system-x86_64")),
+    Requirement("vm", "mksquashfs", "squashfs-tools", "packs their root", _program("mksquashfs")),
+    Requirement("vm", "cpio", "cpio", "packs what they boot", _program("cpio")),
     Requirement("verify", "the archive's keys", "debian-archive-keyring", "check the root's packages", _debian_keyring),
 )
 DARWIN = (

@@ -1,0 +1,159 @@
+"""The command `verify`: a bottle of a release, or any bottle file, put to the trial on machines without Python."""
+
+import json
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from stigmer_packaging import reporting
+from stigmer_packaging.delivery import deliver_verifications
+from stigmer_packaging.errors import RecordError
+from stigmer_packaging.machines import GUESTS, LEVELS, NOT_GATING, Maker, find_mirrors
+from stigmer_packaging.makers import refuse_failure
+from stigmer_packaging.manifest import load_manifest
+from stigmer_packaging.manifest_records import Manifest
+from stigmer_packaging.naming import Target, parse_target
+from stigmer_packaging.records import Bottle, VerificationReport
+from stigmer_packaging.release import NAME, read_release
+from stigmer_packaging.stages.verify import verify_bottle
+from stigmer_packaging.tools import digest, system
+from stigmer_packaging.tools.guest import Machine, Task
+from stigmer_packaging.workspace import Workspace
+
+SCRIPT = "verify-install.sh"
+_SECONDS = {"sandbox": 300.0, "vm": 900.0}
+_BOTTLE = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.(?P<tag>\w+)\.bottle(?:\.(?P<rebuild>\d+))?\.tar\.gz")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line says."""
+
+    what: Path | None
+    level: str
+    guests: tuple[str, ...]
+    machine: str
+    mirrors: tuple[str, ...]
+    workspace: Path | None
+    seconds: float | None
+    as_json: bool
+
+
+def verify_command(root: Path, host: Callable[[], Target], cache: Callable[[], Path]) -> click.Command:
+    """Make the command for the checkout at `root`."""
+    file = click.Path(exists=True, path_type=Path)
+    folder = click.Path(file_okay=False, path_type=Path)
+    parameters: list[click.Parameter] = [
+        click.Argument(["what"], type=file, required=False, metavar="[BOTTLE|FOLDER]"),
+        click.Option(["--level"], type=click.Choice(LEVELS), default="sandbox", help="Which kind of machine."),
+        click.Option(
+            ["--guest", "guests"], multiple=True, metavar="'DISTRIBUTION SUITE'", help="Instead of the level's."
+        ),
+        click.Option(["--machine"], type=click.Choice(["sandbox", "vm"]), default="sandbox", help="For the matrix."),
+        click.Option(
+            ["--mirror", "mirrors"], multiple=True, metavar="DISTRIBUTION=URL", help="Instead of this machine's."
+        ),
+        click.Option(["--workspace"], type=folder, help="Where records and logs are kept; default: build/."),
+        click.Option(["--seconds"], type=float, help="The deadline of each guest."),
+        click.Option(["--json", "as_json"], is_flag=True, help="The reports as JSON on stdout."),
+    ]
+    purpose = "Put a bottle to the trial on machines without Python and network; default: the one in dist/."
+
+    def act(**given: Any) -> None:
+        _verify(Wanted(**given), root, host(), cache())
+
+    return click.Command("verify", params=parameters, callback=act, help=purpose, short_help=purpose)
+
+
+def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
+    manifest = load_manifest(root / "packaging" / "manifest.yaml")
+    workspace = Workspace((wanted.workspace or root / "build").absolute(), cache)
+    what = wanted.what or root / "dist"
+    bottle = find_bottle(what, host, manifest, workspace.root)
+    _provide(wanted, host)
+    maker = Maker(host, os.cpu_count() or 1, cache, find_mirrors(_pairs(wanted.mirrors)), _say)
+    reports: dict[str, VerificationReport] = {}
+    with workspace.alone("verify"):
+        target = parse_target(bottle.target)
+        for machine, name in choose_machines(wanted.level, wanted.guests, wanted.machine, maker, target):
+            task = Task(root / "scripts" / SCRIPT, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
+            reports[name] = verify_bottle(bottle, machine, task, workspace=workspace, name=name, report=_say)
+            if not wanted.as_json:
+                _console().print(reporting.verdict(reports[name]), reporting.timeline_table(reports[name]), "")
+        if what.is_dir():
+            deliver_verifications(reports, workspace, what)
+    if wanted.as_json:
+        sys.stdout.write(json.dumps([asdict(report) for report in reports.values()], indent=2) + "\n")
+    _refuse(reports.items(), workspace)
+
+
+def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -> Bottle:
+    """Give the bottle of a release's folder for this machine, or the one in a file; RecordError when there is none."""
+    if what.is_dir():
+        release = read_release(what)
+        for artefact in release.of_kind("bottle"):
+            if artefact.target == str(host):
+                named = (release.product.name, release.product.version, artefact.target, artefact.tag, artefact.rebuild)
+                path = os.path.relpath(what / artefact.name, workspace)
+                return Bottle(*named, path, artefact.size, artefact.sha256, "")
+        raise RecordError(f"{what / NAME} has no bottle for {host}", "name a bottle's file")
+    found = _BOTTLE.fullmatch(what.name)
+    targets = {manifest.tag_of(target): str(target) for target in manifest.known_targets()}
+    if not found or found["tag"] not in targets:
+        raise RecordError(f"{what.name} is not the name of a bottle of ours", "name it as brew asks for it")
+    facts = (targets[found["tag"]], found["tag"], int(found["rebuild"] or 0), os.path.relpath(what, workspace))
+    return Bottle(found["name"], found["version"], *facts, what.stat().st_size, digest.sha256_of(what), "")
+
+
+def choose_machines(
+    level: str, guests: Sequence[str], machine: str, maker: Maker, target: Target
+) -> Iterator[tuple[Machine, str]]:
+    """Give each machine of a level, made when it is asked for, with the name of its record."""
+    kinds = {"sandbox": maker.sandbox, "vm": maker.virtual_machine}
+    if level == "matrix":
+        for guest in guests or GUESTS:
+            yield kinds[machine](guest, target), f"verify/matrix/{target}/{machine}-{guest.replace(' ', '-')}"
+        return
+    for guest in guests or (maker.default_guest(),):
+        name = f"verify/{level}/{target}"
+        yield kinds[level](guest, target), f"{name}/{guest.replace(' ', '-')}" if guests else name
+
+
+def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Workspace) -> None:
+    """Raise the error of the first report that is no proof, after naming the others."""
+    gating = [(name, report) for name, report in reports if not report.guest.startswith(NOT_GATING)]
+    failed = [(name, report) for name, report in gating if not report.passed]
+    for _, report in failed[1:]:
+        _say(f"the bottle did not prove itself on {report.guest} either")
+    for name, report in failed:
+        refuse_failure(report, str(workspace.path(f"{name}.log")))
+
+
+def _provide(wanted: Wanted, host: Target) -> None:
+    """Install what the level needs, or say what is missing."""
+    machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
+    stages = ["verify", *(["vm"] if "vm" in {wanted.level, wanted.machine} else [])]
+    system.provide(system.find_missing(stages, machine), machine, env=os.environ, report=_say)
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    wrong = [text for text in texts if "=" not in text]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]} is not DISTRIBUTION=URL", param_hint="--mirror")
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=reporting.PIPED_WIDTH)

@@ -1,0 +1,28 @@
+"""Virtual machines for tests: the real kernel and root, made once for all runs."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import PackagingError
+from stigmer_packaging.machines import Maker, find_mirrors
+from stigmer_packaging.tools.virtual_machine import VirtualMachine
+from support.keg_standin import TARGET, quiet
+
+PROGRAMS = ("qemu-system-x86_64", "mksquashfs", "cpio", "mmdebstrap", "setpriv")
+
+
+def shared_machine() -> VirtualMachine:
+    """Give the machine that scripts/verify uses too, made if need be; skip where it cannot be made."""
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        pytest.skip(f"no virtual machine on this machine: {', '.join(missing)} is missing")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stigmer-packaging"
+    try:
+        maker = Maker(TARGET, 2, cache, find_mirrors({}), quiet)
+        machine = maker.virtual_machine(maker.default_guest(), TARGET)
+    except PackagingError as error:
+        pytest.skip(f"no virtual machine on this machine: {str(error).splitlines()[0]}")
+    assert isinstance(machine, VirtualMachine)
+    return machine

@@ -1,0 +1,191 @@
+"""`scripts/verify`: which bottle, which machines, and where what they prove is kept."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging import cli, cli_verify
+from stigmer_packaging.delivery import deliver_verifications
+from stigmer_packaging.errors import MissingToolError, RecordError
+from stigmer_packaging.machines import GUESTS, Maker, find_mirrors
+from stigmer_packaging.manifest import load_manifest
+from stigmer_packaging.manifest_records import Product
+from stigmer_packaging.naming import parse_target
+from stigmer_packaging.records import Check, VerificationReport
+from stigmer_packaging.release import Artefact, Release, read_release, render_release
+from stigmer_packaging.tools.apt import Mirror
+from stigmer_packaging.tools.guest import GuestRun, Machine, Trial
+from stigmer_packaging.workspace import Workspace
+from support.keg_standin import quiet
+
+ROOT = Path(__file__).parents[2]
+AMD64, ARM64 = parse_target("linux-amd64"), parse_target("linux-arm64")
+NAME = "stigmer-2.0.0.x86_64_linux.bottle.tar.gz"
+CONTENT = b"a bottle"
+
+
+@pytest.fixture
+def dist(tmp_path: Path) -> Path:
+    """Make a release's folder with one bottle."""
+    folder = tmp_path / "dist"
+    folder.mkdir()
+    (folder / NAME).write_bytes(CONTENT)
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    artefact = Artefact("bottle", NAME, len(CONTENT), sha256, "linux-amd64", "x86_64_linux")
+    product = Product(
+        "stigmer", "2.0.0", "description", "https://stigmer.ai", "Apache-2.0", "stigmer/stigmer", "stigmer/tap"
+    )
+    (folder / "release.json").write_text(render_release(Release(product, (artefact,))), encoding="utf-8")
+    return folder
+
+
+def find(what: Path, tmp_path: Path) -> tuple[object, ...]:
+    """Find the bottle for this platform."""
+    manifest = load_manifest(ROOT / "packaging/manifest.yaml")
+    bottle = cli_verify.find_bottle(what, AMD64, manifest, tmp_path / "build")
+    return bottle.name, bottle.version, bottle.target, bottle.tag, bottle.path, bottle.sha256
+
+
+def test_the_bottle_of_a_release_and_the_same_file_alone_are_the_same_bottle(dist: Path, tmp_path: Path) -> None:
+    path, sha256 = f"../dist/{NAME}", hashlib.sha256(CONTENT).hexdigest()
+    assert find(dist, tmp_path) == ("stigmer", "2.0.0", "linux-amd64", "x86_64_linux", path, sha256)
+    assert find(dist / NAME, tmp_path) == find(dist, tmp_path)
+
+
+def test_what_is_no_bottle_is_refused_with_what_would_be_one(dist: Path, tmp_path: Path) -> None:
+    (dist / "stigmer.tar.gz").touch()
+    with pytest.raises(RecordError, match="not the name of a bottle"):
+        find(dist / "stigmer.tar.gz", tmp_path)
+    with pytest.raises(RecordError, match=r"no release\.json"):
+        find(tmp_path, tmp_path)
+    (dist / NAME).write_bytes(b"another")
+    with pytest.raises(RecordError, match="does not hold what"):
+        find(dist, tmp_path)
+
+
+class FakeMachine:
+    """A machine whose report is given."""
+
+    target, recipe = "linux-amd64", "recipe"
+
+    def __init__(self, level: str, name: str, *, good: bool = True) -> None:
+        self.level, self.name, self._good = level, name, good
+
+    def run(self, trial: Trial, folder: Path) -> GuestRun:  # noqa: ARG002 - as the Protocol has it
+        """Report one check."""
+        nonce = trial.task.nonce
+        result = "ok" if self._good else "not ok"
+        return GuestRun(not self._good, f"# BEGIN {nonce}\n{result} 1 - it runs\n1..1\n# END {nonce}\n", "")
+
+
+@pytest.fixture
+def machines(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeMachine]:
+    """Have fake machines by the names of their records."""
+    fakes = {"verify/sandbox/linux-amd64": FakeMachine("sandbox", "debian trixie")}
+    monkeypatch.setattr(cli_verify, "choose_machines", lambda *_: [(each, name) for name, each in fakes.items()])
+    monkeypatch.setattr(cli_verify, "find_mirrors", lambda _: {})
+    monkeypatch.setattr(cli_verify, "_provide", lambda *_: None)
+    return fakes
+
+
+def test_a_proof_is_kept_in_workspace_and_release_and_its_timeline_is_shown(
+    dist: Path, tmp_path: Path, machines: Mapping[str, FakeMachine], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["verify", str(dist), "--workspace", str(tmp_path / "build")]) == 0
+    assert "sandbox: debian trixie: proved in" in capsys.readouterr().out
+    (report,) = read_release(dist).verifications
+    assert report.passed
+    kept = json.loads((dist / "verification/sandbox-linux-amd64.json").read_text(encoding="utf-8"))
+    assert kept["checks"][0]["name"] == "it runs"
+    for suffix in ("xml", "log"):
+        text = (dist / f"verification/sandbox-linux-amd64.{suffix}").read_text(encoding="utf-8")
+        assert "it runs" in text
+        assert text == (tmp_path / f"build/verify/sandbox/linux-amd64.{suffix}").read_text(encoding="utf-8")
+
+
+def test_a_guest_that_fails_gives_exit_code_8_after_all_others_were_tried_and_sid_decides_nothing(
+    dist: Path, tmp_path: Path, machines: dict[str, FakeMachine], capsys: pytest.CaptureFixture[str]
+) -> None:
+    machines.clear()
+    machines["verify/matrix/a"] = FakeMachine("sandbox", "debian sid", good=False)
+    words = ["verify", str(dist), "--workspace", str(tmp_path / "build")]
+    assert cli.run(words) == 0
+    assert "debian sid: NOT PROVED" in capsys.readouterr().out
+    machines["verify/matrix/b"] = FakeMachine("sandbox", "debian bullseye", good=False)
+    machines["verify/matrix/c"] = FakeMachine("sandbox", "debian trixie")
+    assert cli.run(words) == 8
+    printed = capsys.readouterr()
+    assert "did not prove itself on debian bullseye" in printed.err
+    assert str(tmp_path / "build/verify/matrix/b.log") in printed.err
+    assert [report.guest for report in read_release(dist).verifications] == [each.name for each in machines.values()]
+
+
+def test_a_report_takes_the_place_of_its_forerunner_and_of_no_other(dist: Path, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "build", tmp_path / "cache")
+    for guest, seconds in (("one", 1.0), ("two", 2.0), ("one", 3.0)):
+        check = Check("it runs", passed=True, seconds=seconds, detail="")
+        report = VerificationReport("vm", guest, "sha", (check,), ended=True, made_from="")
+        name = f"verify/vm/{guest}"
+        workspace.write_record(name, report)
+        for suffix in ("xml", "log"):
+            workspace.path(f"{name}.{suffix}").parent.mkdir(parents=True, exist_ok=True)
+            workspace.path(f"{name}.{suffix}").touch()
+        deliver_verifications({name: report}, workspace, dist)
+    assert [(each.guest, each.checks[0].seconds) for each in read_release(dist).verifications] == [
+        ("one", 3.0),
+        ("two", 2.0),
+    ]
+
+
+class FakeMaker(Maker):
+    """Makes nothing, and writes down what it was asked for."""
+
+    def sandbox(self, guest: str, target: object) -> Machine:  # noqa: ARG002 - as Maker has it
+        """Name a sandbox."""
+        return FakeMachine("sandbox", guest)
+
+    def virtual_machine(self, guest: str, target: object) -> Machine:  # noqa: ARG002 - as Maker has it
+        """Name a virtual machine."""
+        return FakeMachine("vm", guest)
+
+
+@pytest.mark.parametrize(
+    ("level", "guests", "machine", "expected"),
+    [
+        ("sandbox", (), "sandbox", [("sandbox", "debian trixie", "verify/sandbox/linux-amd64")]),
+        ("vm", (), "sandbox", [("vm", "debian trixie", "verify/vm/linux-amd64")]),
+        ("vm", ("debian sid",), "sandbox", [("vm", "debian sid", "verify/vm/linux-amd64/debian-sid")]),
+        (
+            "matrix",
+            ("ubuntu noble",),
+            "vm",
+            [("vm", "ubuntu noble", "verify/matrix/linux-amd64/vm-ubuntu-noble")],
+        ),
+    ],
+)
+def test_a_level_has_its_machines(
+    level: str, guests: tuple[str, ...], machine: str, expected: list[tuple[str, str, str]], tmp_path: Path
+) -> None:
+    mirror = Mirror("http://mirror.invalid/debian", "debian", "bookworm", "")
+    maker = FakeMaker(AMD64, 2, tmp_path, {"debian": mirror}, quiet)
+    chosen = cli_verify.choose_machines(level, guests, machine, maker, AMD64)
+    assert [(each.level, each.name, name) for each, name in chosen] == expected
+
+
+def test_the_matrix_is_debians_releases_from_the_oldest_c_library_on(tmp_path: Path) -> None:
+    maker = FakeMaker(AMD64, 2, tmp_path, {}, quiet)
+    assert tuple(each.name for each, _ in cli_verify.choose_machines("matrix", (), "sandbox", maker, AMD64)) == GUESTS
+
+
+def test_what_cannot_be_made_here_says_what_to_do_about_it(tmp_path: Path) -> None:
+    maker = Maker(AMD64, 2, tmp_path, {}, quiet)
+    with pytest.raises(MissingToolError, match="no mirror of ubuntu") as missing:
+        maker.sandbox("ubuntu noble", AMD64)
+    assert missing.value.remedy == "name one: --mirror ubuntu=URL"
+    with pytest.raises(MissingToolError, match="programs for linux-arm64 do not run here"):
+        maker.sandbox("debian trixie", ARM64)
+    with pytest.raises(MissingToolError, match="archive keys of fedora"):
+        find_mirrors({"fedora": "http://mirror.invalid"}, tmp_path)
