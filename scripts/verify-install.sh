@@ -17,7 +17,8 @@ Prove that an installed Stigmer is whole, starts, works end to end and stops.
   --prefix DIR        the same as --stigmer DIR/bin/stigmer
   --keg DIR           where it is installed (default: found from the command)
   --expect-version V  the version it must have (default: the one its index names)
-  --components NAMES  the services it must have (default: the four of Stigmer 2)
+  --name NAME         the product's name (default: stigmer)
+  --components NAMES  the services it must have (default: the four of Stigmer 2; of another product, those it names)
   --home DIR          a home for the trial that does not exist yet (default: a temporary one)
   --trials            also kill the supervisor and damage a component, in the trial's home, and see it recover
   --bottle FILE       install this bottle first, and remove it at the end; --prefix names an empty place for it
@@ -44,19 +45,20 @@ refuse() {
 # --- options -----------------------------------------------------------------------------------------------------------
 
 stigmer='' prefix='' keg='' home='' expected='' nonce='' format=tap bottle='' next=''
-components='temporal stigmer-server workflow-runner agent-runner'
+product=stigmer components=''
 python_free=no deep=no offline=no free_ports=no trials=no
 own='' # one directory a line
 
 while [ $# -gt 0 ]; do
     case $1 in
-        --stigmer | --prefix | --keg | --expect-version | --components | --home | --bottle | --next | --own | --nonce)
+        --stigmer | --prefix | --keg | --expect-version | --name | --components | --home | --bottle | --next | --own | --nonce)
             [ $# -ge 2 ] || refuse "$1 needs a value"
             case $1 in
                 --stigmer) stigmer=$2 ;;
                 --prefix) prefix=$2 ;;
                 --keg) keg=$2 ;;
                 --expect-version) expected=$2 ;;
+                --name) product=$2 ;;
                 --components) components=$2 ;;
                 --home) home=$2 ;;
                 --bottle) bottle=$2 ;;
@@ -83,6 +85,9 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+
+home_variable=$(printf '%s_HOME' "$product" | tr 'a-z-' 'A-Z_')
+[ "$product" != stigmer ] || : "${components:=temporal stigmer-server workflow-runner agent-runner}"
 
 # --- the machine -------------------------------------------------------------------------------------------------------
 
@@ -226,7 +231,7 @@ run_stigmer() { # SECONDS ARGUMENT...: the command with nothing of the user's en
     shift
     set -- "$stigmer" "$@"
     [ "$poisoned" = no ] || set -- PYTHONHOME="$work/poison" PYTHONPATH="$work/poison" LD_LIBRARY_PATH="$work/poison" "$@"
-    within "$limit" env -i HOME="$work/user" STIGMER_HOME="$home" TMPDIR="$work/tmp" PATH="$work/tripwire:$PATH" \
+    within "$limit" env -i HOME="$work/user" "$home_variable=$home" TMPDIR="$work/tmp" PATH="$work/tripwire:$PATH" \
         LANG=C.UTF-8 "$@" </dev/null
 }
 
@@ -242,7 +247,7 @@ lay_tripwire() { # programs that only write down that they were called
 }
 
 is_ours() { # whether a path is inside the keg, a home of Stigmer, or a directory given with --own
-    case $1 in "${keg:-/nowhere}"/* | "$home"/* | "$work"/* | "${STIGMER_HOME:-${HOME:-}/.stigmer}"/*) return 0 ;; esac
+    case $1 in "${keg:-/nowhere}"/* | "$home"/* | "$work"/* | "${STIGMER_HOME:-${HOME:-}/.$product}"/*) return 0 ;; esac
     [ -n "$own" ] || return 1
     while read -r each; do
         case $1 in "$each"/*) [ -n "$each" ] && return 0 ;; esac
@@ -366,8 +371,8 @@ version_is_right() {
         return 1
     }
     echo "$printed"
-    [ "$printed" = "stigmer $expected" ] || {
-        echo "expected: stigmer $expected"
+    [ "$printed" = "$product $expected" ] || {
+        echo "expected: $product $expected"
         return 1
     }
 }
@@ -391,21 +396,19 @@ home_stays_untouched() {
 }
 
 shells_and_man_find_theirs() {
-    for file in bash:etc/bash_completion.d/stigmer zsh:share/zsh/site-functions/_stigmer \
-        fish:share/fish/vendor_completions.d/stigmer.fish; do
+    for file in "bash:etc/bash_completion.d/$product" "zsh:share/zsh/site-functions/_$product" \
+        "fish:share/fish/vendor_completions.d/$product.fish"; do
         run_stigmer 20 completion "${file%%:*}" >"$work/answer"
         cmp "$work/answer" "$keg/${file#*:}" || return 1
-    done
-    [ -s "$keg/share/man/man1/stigmer.1" ] || {
-        echo 'there is no manual page'
-        return 1
-    }
-    for path in etc/bash_completion.d/stigmer share/man/man1/stigmer.1; do
-        [ -z "$bottle" ] || [ -s "$prefix/$path" ] || {
-            echo "not linked into the prefix: $path"
+        [ -z "$bottle" ] || [ -s "$prefix/${file#*:}" ] || {
+            echo "not linked into the prefix: ${file#*:}"
             return 1
         }
     done
+    [ "$product" != stigmer ] || [ -s "$keg/share/man/man1/stigmer.1" ] || {
+        echo 'there is no manual page'
+        return 1
+    }
 }
 
 checksums_hold() {
@@ -732,7 +735,7 @@ find_keg() { # the keg around the command
     [ -x "$stigmer" ] || refuse "$stigmer is not an executable file"
     [ -n "$keg" ] || keg=$(dirname "$(dirname "$(dirname "$(real_file "$stigmer")")")")
     keg=$(cd "$keg" 2>/dev/null && pwd -P)
-    [ -f "$keg/libexec/payload.json" ] || refuse "there is no keg of Stigmer around $stigmer (see --keg)"
+    [ -f "$keg/libexec/payload.json" ] || refuse "there is no keg around $stigmer (see --keg)"
 }
 
 [ ! -e "${home:-/nowhere}" ] || refuse "$home exists already: the trial needs a home of its own"
@@ -743,10 +746,10 @@ if [ "$trials" = yes ] || [ -n "$bottle" ]; then
 fi
 if [ -n "$bottle" ]; then
     [ -r "$bottle" ] || refuse "$bottle cannot be read"
-    [ ! -e "${prefix:-/nowhere}/Cellar/stigmer" ] || refuse "$prefix holds a Stigmer already"
+    [ ! -e "${prefix:-/nowhere}/Cellar/$product" ] || refuse "$prefix holds a $product already"
 else
-    [ -n "$stigmer" ] || stigmer=${prefix:+$prefix/bin/stigmer}
-    [ -n "$stigmer" ] || stigmer=$(command -v stigmer) || refuse 'there is no stigmer on PATH (see --stigmer)'
+    [ -n "$stigmer" ] || stigmer=${prefix:+$prefix/bin/$product}
+    [ -n "$stigmer" ] || stigmer=$(command -v "$product") || refuse "there is no $product on PATH (see --stigmer)"
     find_keg
 fi
 : "${nonce:=$(date +%s)-$$}"

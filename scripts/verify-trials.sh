@@ -17,20 +17,20 @@ pour() { # BOTTLE: as brew does: unpack it into the Cellar and link it into the 
         tar -xf "$1" -C "$prefix/Cellar/.pouring" || return 1
     fi
     poured=$(cd "$prefix/Cellar/.pouring" && echo */*)
-    [ -x "$prefix/Cellar/.pouring/$poured/bin/stigmer" ] || {
-        echo "the bottle does not hold one keg of Stigmer: $poured"
+    [ -x "$prefix/Cellar/.pouring/$poured/bin/$product" ] || {
+        echo "the bottle does not hold one keg of $product: $poured"
         return 1
     }
-    mkdir -p "$prefix/Cellar/stigmer"
-    mv "$prefix/Cellar/.pouring/$poured" "$prefix/Cellar/stigmer/" || return 1
+    mkdir -p "$prefix/Cellar/$product"
+    mv "$prefix/Cellar/.pouring/$poured" "$prefix/Cellar/$product/" || return 1
     rm -rf "$prefix/Cellar/.pouring"
-    link_keg "$prefix/Cellar/stigmer/${poured#*/}"
+    link_keg "$prefix/Cellar/$product/${poured#*/}"
 }
 
 link_keg() { # KEG: link it in place of whatever version was linked
     unlink_kegs
-    keg=$1 stigmer=$prefix/bin/stigmer
-    mkdir -p "$prefix/opt" && ln -s "$keg" "$prefix/opt/stigmer"
+    keg=$1 stigmer=$prefix/bin/$product
+    mkdir -p "$prefix/opt" && ln -s "$keg" "$prefix/opt/$product"
     (cd "$keg" && find bin etc share ! -type d 2>/dev/null) | while read -r path; do
         mkdir -p "$prefix/${path%/*}" && ln -s "$keg/$path" "$prefix/$path"
     done
@@ -38,14 +38,17 @@ link_keg() { # KEG: link it in place of whatever version was linked
 
 unlink_kegs() {
     find "$prefix" -path "$prefix/Cellar" -prune -o -type l -print | while read -r link; do
-        case $(readlink "$link") in "$prefix/Cellar/stigmer/"*) rm -f "$link" ;; esac
+        case $(readlink "$link") in "$prefix/Cellar/$product/"*) ;; *) continue ;; esac
+        rm -f "$link"
+        folder=${link%/*}
+        (cd "$prefix" && rmdir -p "${folder#"$prefix"/}" 2>/dev/null)
     done
 }
 
 remove_kegs() {
     [ -d "$prefix/Cellar" ] || return 0
     unlink_kegs
-    rm -rf "$prefix/Cellar/stigmer" "$prefix/Cellar/.pouring"
+    rm -rf "$prefix/Cellar/$product" "$prefix/Cellar/.pouring"
 }
 
 bottle_installs() {
@@ -54,7 +57,7 @@ bottle_installs() {
 
 removal_leaves_the_data() {
     list_files "$home" >"$work/home.before"
-    { grep -q '/stigmer\.db' "$work/home.before" && data_is_mine; } || {
+    data_is_mine || {
         echo 'there is no data that could be kept'
         return 1
     }
@@ -63,7 +66,7 @@ removal_leaves_the_data() {
         echo "the user's data changed"
         return 1
     }
-    left=$(find "$prefix" "$work/user" -iname '*stigmer*')$(find "$work/user" ! -path "$work/user")
+    left=$(find "$prefix" "$work/user" -iname "*$product*")$(find "$work/user" ! -path "$work/user")
     [ -z "$left" ] || {
         printf 'left behind: %s\n' "$left"
         return 1
@@ -140,7 +143,7 @@ next_version_installs() { # what brew upgrade does: the next keg, its links, and
 
 make_next_keg() { # from the keg: another version, and its smallest file changed
     version=$(echo "$expected" | awk -F . -v OFS=. '{ $NF = $NF + 1; print }')
-    new=$prefix/Cellar/stigmer/$version
+    new=$prefix/Cellar/$product/$version
     cp -RPl "$keg" "$new" 2>/dev/null || { rm -rf "$new" && cp -RPp "$keg" "$new"; } || return 1
     awk -F '\t' '
         $1 ~ "^/components/[0-9]+/files/[0-9]+/0$" { path = $2 }
@@ -154,7 +157,9 @@ make_next_keg() { # from the keg: another version, and its smallest file changed
         /^ "version": / { sub(/: ".*"/, ": \"" version "\"") }
         row == 2 { sub(/".*"/, "\"" sum "\""); row = 0 }
         row == 1 { sub(/[0-9]+/, size); row = 2 }
-        index($0, "\"" path "\",") { row = 1 }
+        /^   "files": / { files = 1 }
+        /^   \]/ { files = 0 }
+        files && index($0, "\"" path "\",") { row = 1 }
         { print }'
     # shellcheck disable=SC2016 # awk's own
     rewrite "$new/libexec/SHA256SUMS" awk -v index_sum="$(sum_of "$new/libexec/payload.json")" \

@@ -42,7 +42,8 @@ class Trial(NamedTuple):
         """
         installed = ["--stigmer", f"{prefix}/bin/{self.name}"]
         product = ["--trials", "--bottle", bottle, "--prefix", prefix] if bottle else installed
-        return ["sh", script, *demands, *product, "--expect-version", self.version, "--nonce", self.task.nonce]
+        expected = ["--name", self.name, "--expect-version", self.version]
+        return ["sh", script, *demands, *product, *expected, "--nonce", self.task.nonce]
 
 
 class GuestRun(NamedTuple):
