@@ -16,7 +16,6 @@ import click
 from rich.console import Console
 
 from stigmer_packaging import cli_publish, gathering, plan, reporting
-from stigmer_packaging.cli_brew import brew_command
 from stigmer_packaging.cli_tap import refresh_command
 from stigmer_packaging.cli_verify import verify_command
 from stigmer_packaging.delivery import deliver
@@ -137,7 +136,6 @@ for _name, _purpose in COMMANDS.items():
 main.add_command(verify_command(ROOT, _host, _cache))
 for _changing in (cli_publish.PUBLISH, cli_publish.FETCH_DRAFT, cli_publish.ROLLBACK, refresh_command(ROOT)):
     main.add_command(_changing)
-main.add_command(brew_command(ROOT))
 
 
 def _carry_out(command: str, options: Options) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from stigmer_packaging import reporting
+from stigmer_packaging import cli_brew, reporting
 from stigmer_packaging.delivery import deliver_verifications
 from stigmer_packaging.errors import RecordError
 from stigmer_packaging.machines import GUESTS, LEVELS, NOT_GATING, Maker, find_mirrors
@@ -41,6 +41,7 @@ class Wanted:
     level: str
     guests: tuple[str, ...]
     machine: str
+    later: Path | None
     mirrors: tuple[str, ...]
     workspace: Path | None
     seconds: float | None
@@ -53,7 +54,9 @@ def verify_command(root: Path, host: Callable[[], Target], cache: Callable[[], P
     folder = click.Path(file_okay=False, path_type=Path)
     parameters: list[click.Parameter] = [
         click.Argument(["what"], type=file, required=False, metavar="[BOTTLE|FOLDER]"),
-        click.Option(["--level"], type=click.Choice(LEVELS), default="sandbox", help="Which kind of machine."),
+        click.Option(
+            ["--level"], type=click.Choice([*LEVELS, cli_brew.LEVEL]), default="sandbox", help="Which kind of machine."
+        ),
         click.Option(
             ["--guest", "guests"], multiple=True, metavar="'DISTRIBUTION SUITE'", help="Instead of the level's."
         ),
@@ -61,6 +64,7 @@ def verify_command(root: Path, host: Callable[[], Target], cache: Callable[[], P
         click.Option(
             ["--mirror", "mirrors"], multiple=True, metavar="DISTRIBUTION=URL", help="Instead of this machine's."
         ),
+        click.Option(["--next", "later"], type=folder, help="With brew: the folder of a later release to upgrade to."),
         click.Option(["--workspace"], type=folder, help="Where records and logs are kept; default: build/."),
         click.Option(["--seconds"], type=float, help="The deadline of each guest."),
         click.Option(["--json", "as_json"], is_flag=True, help="The reports as JSON on stdout."),
@@ -77,6 +81,9 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
     manifest = load_manifest(root / "packaging" / "manifest.yaml")
     workspace = Workspace((wanted.workspace or root / "build").absolute(), cache)
     what = wanted.what or root / "dist"
+    if wanted.level == cli_brew.LEVEL:
+        _verify_with_brew(wanted, root, what, workspace)
+        return
     bottle = find_bottle(what, host, manifest, workspace.root)
     _provide(wanted, host)
     maker = Maker(host, os.cpu_count() or 1, cache, find_mirrors(_pairs(wanted.mirrors)), _say)
@@ -93,6 +100,16 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
     if wanted.as_json:
         sys.stdout.write(json.dumps([asdict(report) for report in reports.values()], indent=2) + "\n")
     _refuse(reports.items(), workspace)
+
+
+def _verify_with_brew(wanted: Wanted, root: Path, what: Path, workspace: Workspace) -> None:
+    with workspace.alone("verify"):
+        report = cli_brew.verify_release(root, what, wanted.later, workspace, _say)
+    if wanted.as_json:
+        sys.stdout.write(json.dumps([asdict(report)], indent=2) + "\n")
+    else:
+        _console().print(reporting.verdict(report), reporting.timeline_table(report), "")
+    _refuse([(f"verify/{cli_brew.LEVEL}", report)], workspace)
 
 
 def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -> Bottle:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import RecordError, VerificationError
+from stigmer_packaging import cli, cli_brew
+from stigmer_packaging.errors import MissingToolError, RecordError, VerificationError
 from stigmer_packaging.formula_text import formula_values, render_formula
 from stigmer_packaging.records import VerificationReport
 from stigmer_packaging.release import Artefact, Release, render_release
@@ -159,3 +160,25 @@ def test_somebodys_own_installation_is_left_alone(tmp_path: Path) -> None:
             report=quiet,
         )
     assert own.is_dir()
+
+
+def test_the_level_brew_is_reached_by_the_command_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the brew on PATH, the release's folder and a later one; the exit code says what came of it."""
+    make_brew(tmp_path / "brew")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'brew'}{os.pathsep}{os.environ['PATH']}")
+    words = [str(deliver(tmp_path / "now", "2.0.0")), "--level", "brew", "--workspace", str(tmp_path / "workspace")]
+    assert cli.run(["verify", *words, "--next", str(deliver(tmp_path / "next", "2.0.1")), "--json"]) == 0
+    (tmp_path / "brew" / "faults").write_text("linkage")
+    assert cli.run(["verify", *words]) == VerificationError.exit_code
+
+
+def test_without_a_brew_or_a_folder_the_level_says_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingToolError, match="there is no brew on PATH"):
+        cli_brew.verify_release(tmp_path, tmp_path, None, workspace, quiet)
+    monkeypatch.setenv("PATH", str(make_brew(tmp_path / "brew").parent))
+    with pytest.raises(RecordError, match="is no folder"):
+        cli_brew.verify_release(tmp_path, tmp_path / "absent", None, workspace, quiet)
