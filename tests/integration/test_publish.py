@@ -1,6 +1,7 @@
 """Publishing against a GitHub on this machine: what is done, what is refused, and what nobody ever gets to see."""
 
 import contextlib
+import json
 import os
 import re
 import time
@@ -378,6 +379,33 @@ def test_an_expired_token_of_the_tap_is_told_before_the_release_is_made(studio: 
                 studio.publisher.place(token),
                 report=lambda _: None,
             )
+    assert studio.repository.releases == []
+
+
+def test_two_publishers_at_once_leave_one_release_and_no_draft(studio: Studio) -> None:
+    """A whole second run happens between the first one's last look and its publishing."""
+    second = Publisher(studio.github, studio.root / "second")
+    begun: list[Request] = []
+
+    def overtake(request: Request) -> None:
+        if request.path.endswith("/releases") and request.method == "POST" and not begun:
+            begun.append(request)
+            draft = studio.repository.create_release({**json.loads(request.body)})
+            for file in studio.plan.assets:
+                content = (studio.folder / file.path).read_bytes()
+                studio.repository.add_asset(draft, file.name, content, file.content_type)
+            studio.repository.change_release(draft, {"draft": False})
+
+    studio.github.before = overtake
+    assert studio.publish() == second.publish(studio.plan, studio.folder).tap_commit
+    assert [release.draft for release in studio.repository.releases] == [False]
+
+
+def test_a_tap_that_is_not_there_is_told(studio: Studio) -> None:
+    place = studio.publisher.place()
+    place = replace(place, git=replace(place.git, remote=f"{studio.github.world.addresses.server}/stigmer/gone.git"))
+    with pytest.raises(TapError, match="not found"):
+        publish_release(studio.plan, studio.folder, studio.publisher.host(), place, report=lambda _: None)
     assert studio.repository.releases == []
 
 

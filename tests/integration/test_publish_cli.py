@@ -2,7 +2,11 @@
 
 import functools
 import json
+import os
 import platform
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +17,7 @@ from stigmer_packaging import cli, cli_surroundings
 from stigmer_packaging.tools.github import Access
 from stigmer_packaging.tools.system import read_platform
 from support.fake_github import RunningGitHub, Trouble, github_at
+from support.fake_github_answers import Request
 from support.fake_github_world import FakeRepository
 from support.manifest_texts import text_with
 from support.publishable import PATH, REPOSITORY, TARGETS, TOKEN, changelog_of, first_commit, lay_release
@@ -173,6 +178,31 @@ def test_a_draft_that_somebody_changed_is_not_taken(desk: Desk, capsys: pytest.C
     desk.repository.releases[0].assets[2].content = b"other"
     assert desk.run("fetch-draft", str(desk.root / "fetched")) == 20
     assert "are not those it was made of" in capsys.readouterr().err
+
+
+def test_a_run_that_is_killed_is_gone_on_with(desk: Desk) -> None:
+    """The process itself dies, at an upload, while publishing, and while pushing."""
+    folder = desk.lay("2.0.0")
+    words = [sys.executable, "-P", "-m", "stigmer_packaging", "publish", str(folder)]
+    words += [f"--manifest={desk.root}/manifest.yaml", f"--changelog={desk.root}/CHANGELOG.md"]
+    words += [f"--target={target}" for target in BOTH]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(str(cli.ROOT / name) for name in ("packaging", "launcher"))}
+    for method, part in (("POST", "/uploads/"), ("PATCH", "/releases/"), ("POST", "git-receive-pack")):
+        running = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def kill(
+            request: Request, process: subprocess.Popen[bytes] = running, at: tuple[str, str] = (method, part)
+        ) -> None:
+            if request.method == at[0] and at[1] in request.path:
+                process.kill()
+
+        desk.github.before = kill
+        assert running.wait(60) == -signal.SIGKILL
+    desk.github.before = lambda _: None
+    assert desk.run("publish", str(folder)) == 0
+    assert [release.draft for release in desk.repository.releases] == [False]
+    assert len(desk.repository.releases[0].assets) == len(BOTH) + 4
+    assert "2.0.0" in desk.formula()
 
 
 def test_a_tap_elsewhere_is_changed_with_its_own_token_alone(

@@ -156,14 +156,17 @@ def _publish(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> Hos
     if not release.draft:
         return release
     _refuse_other_contents(plan, github.assets(release))
-    _refuse_other_commit(plan, github)
-    return github.publish(release)
+    found = _find(plan, github)  # somebody may have published the same meanwhile
+    return found if found and not found.draft else github.publish(release)
 
 
 def _confirm(plan: PublicationPlan, github: GitHub, release: HostedRelease) -> None:
-    """Demand that what is public under the tag is what the plan says."""
+    """Demand that what is public under the tag is what the plan says; drafts of it that are left over are removed."""
     _refuse_other_contents(plan, github.assets(release))
     _refuse_other_commit(plan, github, missing=False)
+    for other in github.releases():
+        if other.draft and other.tag_name == plan.tag and plan.mark in (other.body or ""):
+            github.delete_release(other)
 
 
 def _refuse_other_contents(plan: PublicationPlan, assets: Iterable[HostedAsset]) -> None:
