@@ -21,7 +21,7 @@ from support.publishable import (
     state_of,
 )
 
-PARTS = 4
+PARTS = 6
 AT_LEAST = 50
 """Fewer requests than this and the test no longer cuts what it should."""
 
