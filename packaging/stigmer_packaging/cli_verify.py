@@ -6,7 +6,7 @@ import re
 import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from rich.console import Console
 from stigmer_packaging import cli_brew, reporting
 from stigmer_packaging.delivery import deliver_verifications
 from stigmer_packaging.errors import RecordError
-from stigmer_packaging.machines import GUESTS, LEVELS, NOT_GATING, Maker, find_mirrors
+from stigmer_packaging.machines import GUESTS, LEVELS, NOT_GATING, ONLY_ON_MACS, Maker, find_mirrors
 from stigmer_packaging.makers import refuse_failure
 from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.manifest_records import Manifest
@@ -26,10 +26,12 @@ from stigmer_packaging.release import NAME, read_release
 from stigmer_packaging.stages.verify import verify_bottle
 from stigmer_packaging.tools import digest, system
 from stigmer_packaging.tools.guest import Machine, Task
+from stigmer_packaging.tools.macos import Mac
+from stigmer_packaging.tools.tart import Tart
 from stigmer_packaging.workspace import Workspace
 
 SCRIPT = "verify-install.sh"
-_SECONDS = {"sandbox": 300.0, "vm": 900.0}
+_SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0, "tart": 900.0}
 _BOTTLE = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.(?P<tag>\w+)\.bottle(?:\.(?P<rebuild>\d+))?\.tar\.gz")
 
 
@@ -38,13 +40,15 @@ class Wanted:
     """What the command line says."""
 
     what: Path | None
-    level: str
+    level: str | None
     guests: tuple[str, ...]
     machine: str
     later: Path | None
     mirrors: tuple[str, ...]
     workspace: Path | None
     seconds: float | None
+    image: str
+    ssh_key: Path | None
     as_json: bool
 
 
@@ -54,9 +58,7 @@ def verify_command(root: Path, host: Callable[[], Target], cache: Callable[[], P
     folder = click.Path(file_okay=False, path_type=Path)
     parameters: list[click.Parameter] = [
         click.Argument(["what"], type=file, required=False, metavar="[BOTTLE|FOLDER]"),
-        click.Option(
-            ["--level"], type=click.Choice([*LEVELS, cli_brew.LEVEL]), default="sandbox", help="Which kind of machine."
-        ),
+        click.Option(["--level"], type=click.Choice(LEVELS), help="Default: sandbox, on a Mac macos."),
         click.Option(
             ["--guest", "guests"], multiple=True, metavar="'DISTRIBUTION SUITE'", help="Instead of the level's."
         ),
@@ -67,6 +69,8 @@ def verify_command(root: Path, host: Callable[[], Target], cache: Callable[[], P
         click.Option(["--next", "later"], type=folder, help="With brew: the folder of a later release to upgrade to."),
         click.Option(["--workspace"], type=folder, help="Where records and logs are kept; default: build/."),
         click.Option(["--seconds"], type=float, help="The deadline of each guest."),
+        click.Option(["--image"], default="", help="For tart: the image whose clone is used, once."),
+        click.Option(["--ssh-key"], type=file, help="For tart: the key that the image's user admin admits."),
         click.Option(["--json", "as_json"], is_flag=True, help="The reports as JSON on stdout."),
     ]
     purpose = "Put a bottle to the trial on machines without Python and network; default: the one in dist/."
@@ -85,12 +89,12 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
         _verify_with_brew(wanted, root, what, workspace)
         return
     bottle = find_bottle(what, host, manifest, workspace.root)
-    _provide(wanted, host)
-    maker = Maker(host, os.cpu_count() or 1, cache, find_mirrors(_pairs(wanted.mirrors)), _say)
+    level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
+    if level not in ONLY_ON_MACS:
+        _provide(level, wanted.machine, host)
     reports: dict[str, VerificationReport] = {}
     with workspace.alone("verify"):
-        target = parse_target(bottle.target)
-        for machine, name in choose_machines(wanted.level, wanted.guests, wanted.machine, maker, target):
+        for machine, name in _machines(level, wanted, Maker(host, os.cpu_count() or 1, cache, {}, _say), bottle):
             task = Task(root / "scripts" / SCRIPT, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
             reports[name] = verify_bottle(bottle, machine, task, workspace=workspace, name=name, report=_say)
             if not wanted.as_json:
@@ -130,6 +134,20 @@ def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -
     return Bottle(found["name"], found["version"], *facts, what.stat().st_size, digest.sha256_of(what), "")
 
 
+def _machines(level: str, wanted: Wanted, maker: Maker, bottle: Bottle) -> Iterator[tuple[Machine, str]]:
+    target = parse_target(bottle.target)
+    if level not in ONLY_ON_MACS:
+        maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
+        yield from choose_machines(level, wanted.guests, wanted.machine, maker, target)
+    elif level == "macos":
+        yield Mac(system.describe_system()[0], str(maker.host)), f"verify/macos/{target}"
+    elif not (wanted.image and wanted.ssh_key):
+        raise click.UsageError("--level tart needs --image and --ssh-key")
+    else:
+        clone = f"verify-{secrets.token_hex(4)}"
+        yield Tart(wanted.image, str(maker.host), wanted.ssh_key, clone, os.environ), f"verify/tart/{target}"
+
+
 def choose_machines(
     level: str, guests: Sequence[str], machine: str, maker: Maker, target: Target
 ) -> Iterator[tuple[Machine, str]]:
@@ -154,10 +172,10 @@ def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Worksp
         refuse_failure(report, str(workspace.path(f"{name}.log")))
 
 
-def _provide(wanted: Wanted, host: Target) -> None:
+def _provide(level: str, kind: str, host: Target) -> None:
     """Install what the level needs, or say what is missing."""
     machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
-    stages = ["verify", *(["vm"] if "vm" in {wanted.level, wanted.machine} else [])]
+    stages = ["verify", *(["vm"] if "vm" in {level, kind} else [])]
     system.provide(system.find_missing(stages, machine), machine, env=os.environ, report=_say)
 
 

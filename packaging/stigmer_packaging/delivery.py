@@ -46,7 +46,8 @@ def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: 
         flat = name.removeprefix("verify/").replace("/", "-")
         copies = {f"records/{name}.json": ".json", f"{name}.xml": ".xml", f"{name}.log": ".log"}
         for source, suffix in copies.items():
-            _copy(workspace.path(source), folder / "verification" / f"{flat}{suffix}")
+            if workspace.path(source).exists():  # not every level has a log
+                _copy(workspace.path(source), folder / "verification" / f"{flat}{suffix}")
     new = {_key(report): report for report in (*release.verifications, *reports.values())}
     release = replace(release, verifications=tuple(new.values()))
     with workspace.staging() as staged:

@@ -13,7 +13,8 @@ from stigmer_packaging.tools.qemu import Hardware, choose_accelerator
 from stigmer_packaging.tools.sandbox import Sandbox
 from stigmer_packaging.tools.virtual_machine import VirtualMachine
 
-LEVELS = ("sandbox", "vm", "matrix", "macos", "tart")
+LEVELS = ("sandbox", "vm", "matrix", "brew", "macos", "tart")
+ONLY_ON_MACS = ("macos", "tart")
 GUESTS = ("debian bullseye", "debian bookworm", "debian trixie", "debian sid")
 """The matrix, the oldest C library first."""
 

@@ -85,8 +85,7 @@ class FakeMachine:
 def machines(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeMachine]:
     """Have fake machines by the names of their records."""
     fakes = {"verify/sandbox/linux-amd64": FakeMachine("sandbox", "debian trixie")}
-    monkeypatch.setattr(cli_verify, "choose_machines", lambda *_: [(each, name) for name, each in fakes.items()])
-    monkeypatch.setattr(cli_verify, "find_mirrors", lambda _: {})
+    monkeypatch.setattr(cli_verify, "_machines", lambda *_: [(each, name) for name, each in fakes.items()])
     monkeypatch.setattr(cli_verify, "_provide", lambda *_: None)
     return fakes
 

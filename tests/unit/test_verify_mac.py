@@ -1,0 +1,155 @@
+"""The drivers for Macs: their profile and command lines. Neither has run on a Mac yet; sandbox and tart are fakes here."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.tools.guest import Task, Trial
+from stigmer_packaging.tools.macos import Mac, mac_command, sandbox_profile
+from stigmer_packaging.tools.tart import Tart
+
+TASK = Task(Path("/checkout/scripts/verify-install.sh"), "abc", 60)
+TRIAL = Trial(Path("/dist/stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"), "stigmer", "2.0.0", TASK)
+
+
+def denied(path: str) -> bool:
+    """Say whether the profile denies to run a path: by its literals, folders and regular expressions."""
+    text = sandbox_profile()
+    literals = re.findall(r'\(literal "([^"]*)"\)', text)
+    folders = re.findall(r'\(subpath "([^"]*)"\)', text)
+    patterns = re.findall(r'\(regex #"([^"]*)"\)', text)
+    below = any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+    return path in literals or below or any(re.search(pattern, path) for pattern in patterns)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/usr/bin/python3",
+        "/opt/homebrew/bin/python3.14",
+        "/opt/homebrew/Cellar/python@3.13/3.13.9/Frameworks/Python.framework/Versions/3.13/bin/python3.13",
+        "/opt/homebrew/opt/python@3.13/libexec/bin/python",
+        "/usr/local/bin/python3",
+        "/Library/Frameworks/Python.framework/Versions/3.12/lib/libpython3.12.dylib",
+        "/Library/Developer/CommandLineTools/usr/bin/python3",
+        "/Applications/Xcode_16.4.app/Contents/Developer/usr/bin/python3",
+        "/Users/runner/hostedtoolcache/Python/3.14.0/arm64/bin/python3",
+        "/Users/someone/.pyenv/shims/python3",
+        "/Users/someone/.local/bin/uv",
+    ],
+)
+def test_every_python_of_a_runner_is_denied(path: str) -> None:
+    assert denied(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/bin/sh",
+        "/usr/bin/awk",
+        "/private/tmp/t/prefix/Cellar/stigmer/2.0.0/libexec/components/agent-runner/agent-runner",
+        "/private/tmp/t/prefix/Cellar/stigmer/2.0.0/libexec/components/agent-runner/_internal/libpython3.13.dylib",
+        "/private/tmp/t/prefix/Cellar/stigmer/2.0.0/libexec/components/agent-runner/_internal/Python",
+        "/opt/homebrew/Cellar/stigmer/2.0.0/bin/stigmer",
+    ],
+)
+def test_what_the_trial_needs_is_not_denied(path: str) -> None:
+    assert not denied(path)
+
+
+def test_the_network_is_denied_first_and_this_machine_itself_allowed_again_after_that() -> None:
+    lines = sandbox_profile().splitlines()
+    assert lines.index("(deny network*)") + 1 == next(
+        index for index, line in enumerate(lines) if line.startswith("(allow network*") and "localhost" in line
+    )
+    assert sandbox_profile().count("(") == sandbox_profile().replace("\\(", "").count(")")
+
+
+def test_the_script_runs_within_the_profile_with_nothing_of_the_hosts_environment() -> None:
+    words = mac_command(TRIAL, Path("/t"))
+    assert words[:5] == ["sandbox-exec", "-f", "/t/profile.sb", "env", "-i"]
+    assert words[5:8] == ["HOME=/t/home", "TMPDIR=/t/tmp", "PATH=/usr/bin:/bin:/usr/sbin:/sbin"]
+    assert words[9:11] == ["sh", str(TASK.script)]
+    assert "--python-free" not in words, "Apple's stub cannot be removed: it is denied instead"
+    assert words[words.index("--prefix") + 1] == "/t/prefix"
+    assert words[-2:] == ["--nonce", "abc"]
+
+
+FAKE_SANDBOX = """#!/bin/sh
+# FakeSandbox: denies what its profile's place says
+shift 2
+case "$1" in *python3 | *curl) exit {code} ;; esac
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize(("code", "passed"), [(71, True), (0, False)])
+def test_a_profile_that_denies_nothing_is_found_out_by_its_controls(
+    code: int,
+    passed: bool,  # noqa: FBT001 - a parameter of the test
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for name, text in {
+        "sandbox-exec": FAKE_SANDBOX.format(code=code),
+        "python3": "#!/bin/sh\n",
+        "curl": "#!/bin/sh\n",
+    }.items():
+        (tmp_path / "bin" / name).write_text(text, encoding="utf-8")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    monkeypatch.setattr("stigmer_packaging.tools.macos.PYTHON", str(tmp_path / "bin/python3"))
+    monkeypatch.setattr("stigmer_packaging.tools.macos.NETWORK", (str(tmp_path / "bin/curl"),))
+    script = tmp_path / "verify-install.sh"
+    script.write_text('echo "$0 $*"; echo "$HOME" >&2; exit 3\n', encoding="utf-8")
+    trial = TRIAL._replace(task=TASK._replace(script=script))
+    run = Mac("macOS 15", "darwin-arm64").run(trial, tmp_path)
+    assert [check.passed for check in run.steps] == [passed, passed]
+    assert (run.code, run.errors) == (3, f"{tmp_path}/home\n")
+    assert run.output.startswith(f"{script} --trials --bottle {TRIAL.bottle}")
+
+
+FAKE_TART = """#!/bin/sh
+# FakeTart: writes down what it is asked
+echo "$*" >>{log}
+case "$1" in ip) echo 192.168.64.7 ;; run) exec sleep 60 ;; esac
+"""
+FAKE_SSH = """#!/bin/sh
+# FakeSsh: runs nothing
+for word; do echo "$word"; done
+exit 5
+"""
+
+
+def test_a_clone_is_made_shared_asked_and_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log"
+    (tmp_path / "bin").mkdir()
+    for name, text in {"tart": FAKE_TART.format(log=log), "ssh": FAKE_SSH}.items():
+        (tmp_path / "bin" / name).write_text(text, encoding="utf-8")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    for name in ("verify-install.sh", "verify-trials.sh", "a.tar.gz"):
+        (tmp_path / name).touch()
+    trial = Trial(tmp_path / "a.tar.gz", "stigmer", "2.0.0", TASK._replace(script=tmp_path / "verify-install.sh"))
+    run = Tart("macos-vanilla", "darwin-arm64", Path("/key"), "trial-1", {"PATH": os.environ["PATH"]}).run(
+        trial, tmp_path
+    )
+    assert sorted(log.read_text(encoding="utf-8").splitlines()) == [
+        "clone macos-vanilla trial-1",
+        "delete trial-1",
+        "ip --wait 180 trial-1",
+        f"run --no-graphics --dir=trial:{tmp_path}/share:ro trial-1",
+        "stop trial-1",
+    ]
+    words = run.output.splitlines()
+    assert words[-2] == "admin@192.168.64.7"
+    assert words[-1].startswith("sh '/Volumes/My Shared Files/trial/verify-install.sh' --trials --bottle")
+    assert (run.code, [check.name for check in run.steps]) == (5, ["the machine boots"])
+    assert {path.name for path in (tmp_path / "share").iterdir()} == {
+        "a.tar.gz",
+        "verify-install.sh",
+        "verify-trials.sh",
+    }
