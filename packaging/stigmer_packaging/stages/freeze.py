@@ -204,7 +204,7 @@ def _service_plan(component: str, search: Sequence[Path], table: FreezeTable) ->
         name=component,
         contents=f"{component}.lib",
         entry=str(search[0] / table.entry),
-        search=tuple(map(str, search)),
+        search=(*(str(search[0] / name) for name in table.stand_ins), *map(str, search)),
         optimize=SERVICE_OPTIMIZE,
         compression=SERVICE_COMPRESSION,
         excludes=table.excludes,

@@ -16,7 +16,8 @@ class FreezeTable:
     """The table: `entry` is the main script, relative to the project; the lists are PyInstaller's.
 
     `selftest` are the arguments with which the frozen service proves itself and exits 0; `workflow_test`, those with
-    which it runs a workflow on the Temporal server it is told of, and exits 0. Empty when it cannot.
+    which it runs a workflow on the Temporal server it is told of, and exits 0. Empty when it cannot. `stand_ins` are
+    folders of the project whose modules are frozen in place of installed ones of the same name.
     """
 
     entry: str
@@ -25,6 +26,7 @@ class FreezeTable:
     collect_data: tuple[str, ...] = ()
     copy_metadata: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
+    stand_ins: tuple[str, ...] = ()
     selftest: tuple[str, ...] = ()
     workflow_test: tuple[str, ...] = ()
 
@@ -40,6 +42,8 @@ def read_freeze_table(project: Path) -> FreezeTable:
     table = parse_freeze_table(document.get("tool", {}).get("stigmer", {}).get("freeze", {}))
     if not (project / table.entry).is_file():
         raise SourceError(f"{project} has no {table.entry}, which its freeze table names as the entry", _REMEDY)
+    if absent := [name for name in table.stand_ins if not (project / name).is_dir()]:
+        raise SourceError(f"{project} has no folder {' and no '.join(absent)}, where stand-ins should be", _REMEDY)
     return table
 
 
