@@ -35,6 +35,11 @@ def source_archive_name(name: str, version: str) -> str:
     return f"{name}-{version}.tar.gz"
 
 
+def standalone_name(name: str, version: str, target: str) -> str:
+    """Name what people without Homebrew download for `target`; the archive of it ends in .tar.gz."""
+    return f"{name}-{version}-{target}"
+
+
 def release_tag(version: str) -> str:
     """Name the git tag and release of a version."""
     return f"v{version}"

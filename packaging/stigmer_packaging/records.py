@@ -114,6 +114,20 @@ class Bottle:
 
 
 @dataclass(frozen=True)
+class Standalone:
+    """A file for people without Homebrew: of the kind `archive`, to be unpacked, or `program`, which unpacks itself."""
+
+    kind: str
+    name: str
+    version: str
+    target: str
+    path: str
+    size: int
+    sha256: str
+    made_from: str
+
+
+@dataclass(frozen=True)
 class SourceArchive:
     """The platform-neutral archive the formula's `url` names."""
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from stigmer_packaging import naming
 from stigmer_packaging.errors import ArchiveError
 from stigmer_packaging.keg_tree import links_below
-from stigmer_packaging.records import Bottle, FileRecord, Keg, SourceArchive
+from stigmer_packaging.records import Bottle, Keg, SourceArchive
 from stigmer_packaging.tools import digest
-from stigmer_packaging.tools.archive import Member, write_archive
+from stigmer_packaging.tools.archive import Member, folders, keg_members, write_archive
 from stigmer_packaging.workspace import Workspace, scan_files
 
 _PACKAGE = Path(__file__).parents[1]
@@ -77,19 +77,8 @@ def make_source_archive(
     return archive
 
 
-def keg_members(
-    prefix: str, root: Path, files: Sequence[FileRecord], links: Sequence[tuple[str, str]]
-) -> Iterator[Member]:
-    """List a keg's members below `prefix`: its folders, from `prefix` itself on, its files and its links."""
-    yield from _folders(prefix, [entry.path for entry in files] + [path for path, _ in links])
-    for entry in files:
-        yield Member(f"{prefix}/{entry.path}", root / entry.path, executable=bool(entry.mode & _EXECUTABLE))
-    for path, goal in links:
-        yield Member(f"{prefix}/{path}", link=goal)
-
-
 def _source_members(prefix: str, checkout: Path, paths: Sequence[str]) -> Iterator[Member]:
-    yield from _folders(prefix, paths)
+    yield from folders(prefix, paths)
     for path in paths:
         source = checkout / path
         if source.is_symlink():
@@ -98,14 +87,6 @@ def _source_members(prefix: str, checkout: Path, paths: Sequence[str]) -> Iterat
             yield Member(f"{prefix}/{path}", source, executable=bool(source.stat().st_mode & _EXECUTABLE))
         else:
             raise ArchiveError(f"{path} belongs into the source archive and is not in the checkout")
-
-
-def _folders(prefix: str, paths: Sequence[str]) -> Iterator[Member]:
-    found = {prefix}
-    for path in paths:
-        parts = path.split("/")[:-1]
-        found |= {"/".join((prefix, *parts[:depth])) for depth in range(1, len(parts) + 1)}
-    yield from map(Member, found)
 
 
 def _write(relative: str, members: Sequence[Member], mtime: int, workspace: Workspace) -> tuple[int, str]:

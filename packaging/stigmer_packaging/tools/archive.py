@@ -13,13 +13,14 @@ import mmap
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import deflate
 
 from stigmer_packaging.errors import ArchiveError
+from stigmer_packaging.records import FileRecord
 
 LEVEL = 10
 """libdeflate's level for what users download: the best but for 0.2 %, in half of the time (packaging/SIZE.md)."""
@@ -35,6 +36,26 @@ class Member:
     source: Path | None = None
     link: str = ""
     executable: bool = False
+
+
+def keg_members(
+    prefix: str, root: Path, files: Sequence[FileRecord], links: Sequence[tuple[str, str]]
+) -> Iterator[Member]:
+    """List a keg's members below `prefix`: its folders, from `prefix` itself on, its files and its links."""
+    yield from folders(prefix, [entry.path for entry in files] + [path for path, _ in links])
+    for entry in files:
+        yield Member(f"{prefix}/{entry.path}", root / entry.path, executable=bool(entry.mode & 0o100))
+    for path, goal in links:
+        yield Member(f"{prefix}/{path}", link=goal)
+
+
+def folders(prefix: str, paths: Sequence[str]) -> Iterator[Member]:
+    """List the folders of the named paths below `prefix`, and `prefix` itself."""
+    found = {prefix}
+    for path in paths:
+        parts = path.split("/")[:-1]
+        found |= {"/".join((prefix, *parts[:depth])) for depth in range(1, len(parts) + 1)}
+    yield from map(Member, found)
 
 
 def write_archive(archive: Path, members: Iterable[Member], *, mtime: int, level: int = LEVEL) -> None:

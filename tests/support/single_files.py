@@ -1,0 +1,98 @@
+"""Single files made by the real stage: a keg whose launcher says what it was started with, and the program around it."""
+
+import functools
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stigmer_packaging.records import Keg, Standalone
+from stigmer_packaging.stages.standalone import Unpacker, make_program
+from stigmer_packaging.tools import golang
+from stigmer_packaging.workspace import Workspace, scan_files
+from support.keg_standin import EPOCH, quiet
+
+ROOT = Path(__file__).parents[2]
+LAUNCHER = """#!/bin/sh
+[ "$1" = wait ] && { echo waiting; read -r _; }
+echo "launcher VERSION: $*"
+"""
+BIG = 20_000_000  # bytes: three frames
+
+
+def write_keg(workspace: Workspace, version: str, target: str = "linux-amd64", big: int = BIG) -> Keg:
+    """Write a keg with files of one frame, of several, and of none."""
+    root = workspace.path(f"kegs/{target}")
+    files = {
+        "libexec/launcher/stigmer": LAUNCHER.replace("VERSION", version).encode(),
+        "libexec/payload.json": f'{{"version": "{version}"}}'.encode(),
+        "libexec/components/big": random.Random(1).randbytes(big // 2) * 2,  # noqa: S311 - not a secret
+        "libexec/components/lib/empty": b"",
+        "INSTALL_RECEIPT.json": b"{}",
+    }
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+        (root / path).chmod(0o755 if path.endswith("/stigmer") else 0o644)
+    (root / "bin").mkdir()
+    (root / "bin" / "stigmer").symlink_to("../libexec/launcher/stigmer")
+    links = (("bin/stigmer", "../libexec/launcher/stigmer"),)
+    return Keg("stigmer", version, target, f"kegs/{target}", scan_files(root), links, "test")
+
+
+def unpacker(folder: Path) -> Unpacker:
+    """Give the real unpacker, to be built with the Go on PATH."""
+    go = Path(shutil.which("go") or "go")
+    tree = ROOT / "packaging" / "program"
+    env = {name: os.environ[name] for name in ("PATH", "HOME", "GOPROXY", "GOFLAGS", "GOCACHE") if name in os.environ}
+    return Unpacker(tree, lambda: go, "test", env, golang.module_cache(tree, folder))
+
+
+def make_single_file(
+    folder: Path, version: str = "2.0.0", target: str = "linux-amd64", big: int = BIG
+) -> tuple[Workspace, Standalone]:
+    """Make a single file in a workspace of its own."""
+    workspace = Workspace(folder / "workspace", folder / "cache")
+    keg = write_keg(workspace, version, target, big)
+    tools = unpacker(Path(tempfile.gettempdir()) / "stigmer-test-modules")
+    return workspace, make_program(keg, tools, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
+
+
+@functools.cache
+def single_file(version: str = "2.0.0") -> bytes:
+    """Give the bytes of a single file for this machine's Linux, made once."""
+    with tempfile.TemporaryDirectory() as folder:
+        workspace, program = make_single_file(Path(folder), version)
+        return workspace.path(program.path).read_bytes()
+
+
+def install(folder: Path, version: str = "2.0.0", content: bytes = b"") -> Path:
+    """Put a single file into a folder, executable."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / f"stigmer-{version}"
+    program.write_bytes(content or single_file(version))
+    program.chmod(0o755)
+    return program
+
+
+def environment(home: Path, **more: str) -> Mapping[str, str]:
+    """Give the environment of a start: little but the home."""
+    return {"PATH": os.environ["PATH"], "STIGMER_HOME": str(home), **more}
+
+
+def start(
+    program: Path, home: Path, *words: str, prefix: Sequence[str] = (), **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Start it and wait for its end."""
+    command = [*prefix, str(program), *words]
+    return subprocess.run(
+        command, env=environment(home, **more), capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def trees(home: Path) -> list[str]:
+    """Name what lies in the home's folder of trees."""
+    return sorted(path.name for path in (home / "dist").glob("*"))
