@@ -38,6 +38,7 @@ COMMANDS = {
     "credit": "Say what each part is made of and under which licences, for people and as a bill of materials.",
     "assemble": "Put launcher and components together as a keg.",
     "bottle": "Pack the keg as brew pours it, and the source archive.",
+    "standalone": "Make what people without Homebrew download: an archive, and one file that unpacks itself.",
     "audit": "Look into the bottle for every fault that can be seen in it.",
     "formula": "Write the formula for the bottles of all given targets.",
 }
@@ -150,7 +151,8 @@ def _carry_out(command: str, options: Options) -> None:
         shop = _open_workshop(options, manifest, workspace, host, progress.say)
         if not options.dry_run:  # first of all: what it installs may be among what the steps depend on
             _preflight(plan.stages_until(until, targets, host), host, shop)
-        steps = plan.plan_release(manifest, targets, shop.inputs(targets, until, offered), until=until)
+        also = plan.STANDALONE if command == "release" else ""
+        steps = plan.plan_release(manifest, targets, shop.inputs(targets, until, offered), until=until, also=also)
         pipeline = Pipeline(workspace, makers(shop), progress, time.monotonic)
         if options.dry_run:
             show = partial(_show_plan, options, pipeline.preview(steps))

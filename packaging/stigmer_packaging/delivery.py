@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.records import AuditReport, Bottle, Formula, Sbom, SourceArchive, VerificationReport
+from stigmer_packaging.records import AuditReport, Bottle, Formula, Sbom, SourceArchive, Standalone, VerificationReport
 from stigmer_packaging.release import NAME, Artefact, Release, read_release, render_release
 from stigmer_packaging.workspace import Workspace
 
@@ -19,7 +19,7 @@ def deliver(records: Iterable[Any], product: Product, workspace: Workspace, fold
     known = tuple(records)
     artefacts = []
     for record in known:
-        if isinstance(record, Bottle | SourceArchive | Formula | Sbom):
+        if isinstance(record, Bottle | SourceArchive | Standalone | Formula | Sbom):
             source = workspace.path(record.path)
             artefacts.append(_describe(record, source.stat().st_size))
             _copy(source, folder / artefacts[-1].name)
@@ -64,13 +64,15 @@ def _checksums(release: Release) -> str:
     return "".join(f"{artefact.sha256}  {artefact.name}\n" for artefact in release.artefacts)
 
 
-def _describe(record: Bottle | SourceArchive | Formula | Sbom, size: int) -> Artefact:
+def _describe(record: Bottle | SourceArchive | Standalone | Formula | Sbom, size: int) -> Artefact:
     name = Path(record.path).name
     match record:
         case Bottle():
             return Artefact("bottle", name, size, record.sha256, record.target, record.tag, record.rebuild)
         case Sbom():
             return Artefact("sbom", name, size, record.sha256, record.target)
+        case Standalone():
+            return Artefact(record.kind, name, size, record.sha256, record.target)
         case SourceArchive():
             return Artefact("source", name, size, record.sha256)
         case Formula():
@@ -80,5 +82,5 @@ def _describe(record: Bottle | SourceArchive | Formula | Sbom, size: int) -> Art
 def _copy(source: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(f".{place.name}.part")
-    shutil.copyfile(source, part)
+    shutil.copy(source, part)
     part.replace(place)

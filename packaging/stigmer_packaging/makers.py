@@ -21,9 +21,10 @@ from stigmer_packaging.records import (
     Sbom,
     ServiceBinary,
     SourceArchive,
+    Standalone,
     VerificationReport,
 )
-from stigmer_packaging.stages import assemble, audit, bottle, credit, formula, freeze, obtain, verify
+from stigmer_packaging.stages import assemble, audit, bottle, credit, formula, freeze, obtain, standalone, verify
 from stigmer_packaging.tools import guest_root
 from stigmer_packaging.tools.guest import Task
 from stigmer_packaging.tools.sandbox import Sandbox
@@ -57,12 +58,15 @@ def makers(workshop: Workshop) -> Mapping[str, Callable[[Step], StageMaker]]:
     listed = StageMaker(Sbom, ("stages.credit",), calls.write_sbom)
     archive = StageMaker(SourceArchive, ("stages.bottle",), calls.pack_source)
     packed = StageMaker(Bottle, ("stages.bottle",), calls.pack_keg)
+    tree = StageMaker(Standalone, ("stages.standalone",), calls.pack_archive)
+    program = StageMaker(Standalone, ("stages.standalone",), calls.pack_program)
     return {
         "obtain": lambda _: StageMaker(ServiceBinary, obtain_code, calls.obtain),
         "freeze": lambda step: launcher if step.subject == "launcher" else service,
         "credit": lambda step: listed if step.subject == "sbom" else credited,
         "assemble": lambda _: StageMaker(Keg, ("stages.assemble",), calls.assemble),
         "bottle": lambda step: archive if step.subject == "source" else packed,
+        "standalone": lambda step: tree if step.subject == standalone.ARCHIVE else program,
         "audit": lambda _: StageMaker(AuditReport, ("stages.audit",), calls.audit),
         "formula": lambda _: StageMaker(Formula, ("stages.formula",), calls.write_formula),
         "verify": lambda _: StageMaker(VerificationReport, ("stages.verify",), calls.verify),
@@ -164,6 +168,21 @@ class _Calls:
             report=shop.report,
         )
 
+    def pack_archive(self, step: Step, needs: Needs) -> Standalone:
+        shop, keg = self.workshop, needs[f"assemble/{step.target}"]
+        epoch = shop.source_date_epoch
+        return standalone.make_archive(keg, source_date_epoch=epoch, workspace=shop.workspace, report=shop.report)
+
+    def pack_program(self, step: Step, needs: Needs) -> Standalone:
+        shop, keg = self.workshop, needs[f"assemble/{step.target}"]
+        return standalone.make_program(
+            keg,
+            shop.unpacker,
+            source_date_epoch=shop.source_date_epoch,
+            workspace=shop.workspace,
+            report=shop.report,
+        )
+
     def audit(self, step: Step, needs: Needs) -> AuditReport:
         shop, packed = self.workshop, needs[f"bottle/{step.target}"]
         asked = shop.policy_of(parse_target(step.target))
@@ -184,8 +203,9 @@ class _Calls:
         recipe = guest_root.Recipe(guest_root.default_suite(shop.mirror), shop.host)
         root = guest_root.build_root(shop.workspace.cache, shop.mirror, recipe, report=shop.report)
         task = Task(shop.verification_script(), secrets.token_hex(16))
+        product = needs[f"{'program' if step.subject == 'program' else 'bottle'}/{step.target}"]
         found = verify.verify_bottle(
-            needs[f"bottle/{step.target}"], Sandbox(root), task, workspace=shop.workspace, report=shop.report
+            product, Sandbox(root), task, name=step.name, workspace=shop.workspace, report=shop.report
         )
         refuse_failure(found, str(shop.workspace.path(f"{step.name}.log")))
         return found
@@ -200,7 +220,7 @@ def refuse_failure(report: VerificationReport, log: str) -> None:
         return
     failed = "".join(f"\n  {check.name}: {_begin_of(check.detail)}" for check in report.checks if not check.passed)
     ended = "" if report.ended else "\n  the guest did not end by itself, or its report is not whole"
-    raise VerificationError(f"the bottle did not prove itself on {report.guest} (log: {log}):{failed}{ended}")
+    raise VerificationError(f"the product did not prove itself on {report.guest} (log: {log}):{failed}{ended}")
 
 
 def _begin_of(detail: str, lines: int = 15) -> str:

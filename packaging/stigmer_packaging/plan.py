@@ -7,7 +7,7 @@ from stigmer_packaging.errors import ForeignTargetError
 from stigmer_packaging.manifest_records import CheckoutSource, Component, Manifest
 from stigmer_packaging.naming import Target
 
-STAGES = ("obtain", "freeze", "credit", "assemble", "bottle", "audit", "formula", "verify")
+STAGES = ("obtain", "freeze", "credit", "assemble", "bottle", "standalone", "audit", "formula", "verify")
 FROM_BOTTLES = ("audit", "formula")
 """The stages that need no more than bottles, wherever those were made."""
 
@@ -15,6 +15,12 @@ RELEASE = "verify"
 """The stage that needs all others, and so stands for the whole."""
 
 LATE = (*FROM_BOTTLES, RELEASE)
+
+STANDALONE = "standalone"
+"""The stage that makes what people without Homebrew download; a release does it too, though nothing needs it."""
+
+PROGRAMS = ("linux",)
+"""The systems that get a single file. For macOS it can be made, and has never been run there."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Inputs:
 
     `parts` says of `TARGET/COMPONENT`, and of `TARGET/launcher`, what it is made of; `keg`, `source`, `verification` and
     `audit` (by target) are what the later stages take from outside; `offered`, the names of the records that other
-    machines made.
+    machines made; `unpacker`, what the single file's own program is made of.
     """
 
     host: Target
@@ -50,6 +56,7 @@ class Inputs:
     verification: Mapping[str, object]
     audit: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     offered: frozenset[str] = frozenset()
+    unpacker: Mapping[str, object] = field(default_factory=dict)
 
 
 def is_frozen(component: Component) -> bool:
@@ -103,9 +110,9 @@ def stages_until(until: str, targets: Sequence[Target], host: Target) -> tuple[s
 
 
 def plan_release(
-    manifest: Manifest, targets: Sequence[Target], inputs: Inputs, *, until: str = RELEASE
+    manifest: Manifest, targets: Sequence[Target], inputs: Inputs, *, until: str = RELEASE, also: str = ""
 ) -> tuple[Step, ...]:
-    """Plan every step of `until` and of what it needs, in an order that works.
+    """Plan every step of the stages `until` and `also`, and of what these need, in an order that works.
 
     What another platform's machine made is gathered: for a keg or a bottle its frozen parts, for what follows its bottle
     and the report of its verification. ForeignTargetError as refuse_foreign.
@@ -116,7 +123,8 @@ def plan_release(
     for target in targets:
         bottle, sbom = f"bottle/{target}", f"sbom/{target}"
         gathered = until in LATE and (bottle in offered or not is_made_here(target, host))
-        taken = [_gathered(bottle, target, manifest.product.version), _gathered(sbom, target)]
+        version = manifest.product.version
+        taken = [_gathered(bottle, target, version), _gathered(sbom, target), *_taken_files(target, version, offered)]
         planned = taken if gathered else _steps_of(manifest, target, inputs)
         facts = inputs.audit.get(str(target), {})
         planned.append(Step(f"audit/{target}", "audit", str(target), "audit", (bottle, sbom), facts))
@@ -128,7 +136,10 @@ def plan_release(
         name, needs = verification_name(target), (f"bottle/{target}", "formula")
         facts, gathered = inputs.verification, not is_made_here(target, host)
         steps[name] = Step(name, "verify", str(target), "sandbox", needs, {} if gathered else facts, gathered)
-    return _needed(steps, until)
+        if (program := f"program/{target}") in steps and not steps[program].gathered:
+            tried = (program, "formula")
+            steps[f"verify/{program}"] = Step(f"verify/{program}", "verify", str(target), "program", tried, facts)
+    return _needed(steps, {until, also})
 
 
 def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
@@ -140,7 +151,12 @@ def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
         f"assemble/{target}", "assemble", str(target), "keg", needs, {"manifest": asdict(manifest), **inputs.keg}
     )
     tag = {"tag": manifest.tag_of(target), **inputs.keg}
-    return [*parts, *credited, keg, Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), tag)]
+    files = [Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), tag)]
+    files.append(Step(f"archive/{target}", STANDALONE, str(target), "archive", (keg.name,), inputs.keg))
+    if target.system in PROGRAMS:
+        own = {**inputs.keg, **inputs.unpacker}
+        files.append(Step(f"program/{target}", STANDALONE, str(target), "program", (keg.name,), own))
+    return [*parts, *credited, keg, *files]
 
 
 def _credits(parts: Sequence[Step], manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
@@ -197,8 +213,15 @@ def _gathered(name: str, target: Target, version: str = "") -> Step:
     return Step(name, "credit" if stage == "sbom" else stage, str(target), subject, (), facts, gathered=True)
 
 
-def _needed(steps: Mapping[str, Step], until: str) -> tuple[Step, ...]:
-    """Keep the steps of one stage and all they need, each after its needs."""
+def _taken_files(target: Target, version: str, offered: Collection[str]) -> list[Step]:
+    """Plan to take over what else a target's machine made of its keg."""
+    others = [kind for kind in ("archive", "program") if f"{kind}/{target}" in offered]
+    facts = {"version": version}
+    return [Step(f"{kind}/{target}", STANDALONE, str(target), kind, (), facts, gathered=True) for kind in others]
+
+
+def _needed(steps: Mapping[str, Step], stages: Collection[str]) -> tuple[Step, ...]:
+    """Keep the steps of these stages and all they need, each after its needs."""
     chosen: dict[str, Step] = {}
 
     def choose(names: Iterable[str]) -> None:
@@ -207,5 +230,5 @@ def _needed(steps: Mapping[str, Step], until: str) -> tuple[Step, ...]:
                 choose(steps[name].needs)
                 chosen[name] = steps[name]
 
-    choose(name for name, step in steps.items() if step.stage == until)
+    choose(name for name, step in steps.items() if step.stage in stages)
     return tuple(chosen.values())

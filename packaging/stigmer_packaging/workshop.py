@@ -21,6 +21,7 @@ from stigmer_packaging.sources.checkout import IGNORED, FromCheckout, Tree, open
 from stigmer_packaging.sources.wheel import FromWheel
 from stigmer_packaging.spdx import sbom_path
 from stigmer_packaging.stages.freeze import Freezer, launcher_facts, service_facts
+from stigmer_packaging.stages.standalone import Unpacker
 from stigmer_packaging.tools import apt, digest, git, golang, guest_root, system
 from stigmer_packaging.tools.patchelf import find_patchelf
 from stigmer_packaging.tools.probes import ServiceProbe
@@ -132,6 +133,16 @@ class Workshop:
             sbom=sbom_path(self.manifest.product.name),
         )
 
+    @property
+    def unpacker(self) -> Unpacker:
+        """What the single file's own program is built from."""
+        tree, cache = self.root / "packaging" / "program", self.workspace.cache
+
+        def provide() -> Path:
+            return golang.provide_go(self.go, self.manifest.go, self.host, cache, env=self.env, report=self.report)
+
+        return Unpacker(tree, provide, self.go.version, self.env, golang.module_cache(tree, cache))
+
     def documents(self) -> Mapping[str, Path]:
         """Give the documents of a keg by their paths in it; another product's own are not ours to write."""
         ours = self.manifest.product.name == OWN
@@ -181,7 +192,7 @@ class Workshop:
         source = {"product": self.manifest.product.version, "files": sources, "source_date_epoch": epoch}
         verification = self._verification() if until == RELEASE else {}
         audit = {str(target): {"policy": asdict(self.policy_of(target))} for target in targets}
-        return Inputs(self.host, parts, keg, source, verification, audit, offered)
+        return Inputs(self.host, parts, keg, source, verification, audit, offered, self.unpacker.facts())
 
     def _obtained(self) -> list[Component]:
         return [part for part in self.manifest.components if not is_frozen(part)]

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 
 from stigmer_packaging.errors import ForeignTargetError, RecordError
-from stigmer_packaging.records import Bottle, VerificationReport
+from stigmer_packaging.records import Bottle, Standalone, VerificationReport
 from stigmer_packaging.tools import digest
-from stigmer_packaging.tools.guest import GuestRun, Machine, Task, Trial
+from stigmer_packaging.tools.guest import GuestRun, Machine, ProgramTrial, Task, Trial
 from stigmer_packaging.tools.guest_report import parse_report
 from stigmer_packaging.tools.junit import render_junit
 from stigmer_packaging.workspace import Workspace
 
 
 def verify_bottle(
-    bottle: Bottle,
+    bottle: Bottle | Standalone,
     machine: Machine,
     task: Task,
     *,
@@ -20,7 +20,7 @@ def verify_bottle(
     name: str = "",
     report: Callable[[str], None],
 ) -> VerificationReport:
-    """Run the task's script on the poured bottle, or give the report of a run that passed with the same inputs.
+    """Run the task's script on the poured bottle (or the single file in its place), or give the report of a run that passed with the same inputs.
 
     A run that is killed at its deadline has not ended. The record is `name`, by default `verify/LEVEL/TARGET`; what the
     guest printed is in NAME.log, the checks as JUnit XML in NAME.xml. The nonce must be new for each call. Raise RecordError when the bottle is not the recorded one, ArchiveError when it
@@ -40,9 +40,10 @@ def verify_bottle(
     path = workspace.path(bottle.path)
     if digest.sha256_of(path) != bottle.sha256:
         raise RecordError(f"{bottle.path} is not the bottle that was recorded")
-    report(f"verifying the bottle for {bottle.tag} on {machine.name}")
+    report(f"verifying {path.name} on {machine.name}")
+    trial = Trial if isinstance(bottle, Bottle) else ProgramTrial
     with workspace.staging() as folder:
-        run = machine.run(Trial(path, bottle.name, bottle.version, task), folder)
+        run = machine.run(trial(path, bottle.name, bottle.version, task), folder)
     guest = parse_report(run.output, task.nonce)
     ended = guest.whole and run.code is not None and (run.code == 0) == all(check.passed for check in guest.checks)
     checks = (*run.steps, *guest.checks)

@@ -46,6 +46,28 @@ class Trial(NamedTuple):
         return ["sh", script, *demands, *product, *expected, "--nonce", self.task.nonce]
 
 
+class ProgramTrial(Trial):
+    """The single file in the bottle's place: it unpacks itself first, and then its tree stands where a keg would."""
+
+    def words(self, script: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS, bottle: str = "") -> list[str]:  # noqa: ARG002 - nothing is installed anywhere
+        """Give the command that runs the script on the file where it lies in the guest, unpacked into the user's home."""
+        first = 'chmod 755 "$1" && "$1" --help >/dev/null && file=$1 script=$2 && shift 2 && set -- "$@" --keg "$(echo "$HOME"/.stigmer/dist/*)"'
+        run = f'{first} && exec sh "$script" --stigmer "$file" "$@"'
+        return [
+            "sh",
+            "-c",
+            run,
+            "sh",
+            bottle,
+            script,
+            *demands,
+            "--expect-version",
+            self.version,
+            "--nonce",
+            self.task.nonce,
+        ]
+
+
 class GuestRun(NamedTuple):
     """What a guest printed, and the script's exit code; none when it did not end within its time and was killed.
 
