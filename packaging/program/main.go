@@ -1,6 +1,7 @@
 // The single file that brings all of Stigmer: it unpacks itself into the user's home once, and hands over.
 //
-// What it carries is described in payload.go. Everything but the version is answered by the launcher it has unpacked.
+// What it carries is described in payload.go. Version, help and completions are answered from there, without touching
+// the home; everything else by the launcher that has been unpacked.
 package main
 
 import (
@@ -26,6 +27,12 @@ func run(arguments []string) int {
 	}
 	if len(arguments) == 1 && (arguments[0] == "--version" || arguments[0] == "-V") {
 		fmt.Println(payload.index.Name, payload.index.Version)
+		return 0
+	}
+	if file := payload.index.answer(arguments); file != nil {
+		if err := payload.print(file); err != nil {
+			return fail(err)
+		}
 		return 0
 	}
 	directory, err := unpacked(payload)

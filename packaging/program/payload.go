@@ -9,6 +9,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // A payload is: zstd frames one after the other, the index as JSON, and a trailer of 64 bytes that ends the file: the
@@ -27,7 +30,8 @@ type Payload struct {
 	index  Index
 }
 
-// Index names the tree: its files with their frames, its links. ID is the directory's name; Time, that of all files.
+// Index names the tree: its files with their frames, its links. ID is the directory's name; Time, that of all files;
+// Answers, the files that are word for word what the launcher prints when asked so.
 type Index struct {
 	Format  int         `json:"format"`
 	Name    string      `json:"name"`
@@ -38,6 +42,13 @@ type Index struct {
 	Time    int64       `json:"time"`
 	Files   []File      `json:"files"`
 	Links   [][2]string `json:"links"`
+	Answers []Answer    `json:"answers"`
+}
+
+// Answer is a command line and the file that answers it.
+type Answer struct {
+	Words []string `json:"words"`
+	Path  string   `json:"path"`
 }
 
 // File is one file: its path below the tree, size in bytes and permission bits.
@@ -84,6 +95,49 @@ func openPayload() (*Payload, error) {
 
 func notWhole() error {
 	return &Failure{"this file is not whole: what it carries cannot be read", "download it again, and compare its sha256", 1}
+}
+
+func (index *Index) answer(words []string) *File {
+	for _, answer := range index.Answers {
+		for i := range index.Files {
+			if slices.Equal(answer.Words, words) && index.Files[i].Path == answer.Path {
+				return &index.Files[i]
+			}
+		}
+	}
+	return nil
+}
+
+// print writes a file to standard output.
+func (payload *Payload) print(file *File) error {
+	unpacker, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return err
+	}
+	defer unpacker.Close()
+	for _, chunk := range file.Chunks {
+		content, err := payload.read(unpacker, chunk)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stdout.Write(content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read gives a chunk's content, which is what was packed.
+func (payload *Payload) read(unpacker *zstd.Decoder, chunk Chunk) ([]byte, error) {
+	packed := make([]byte, chunk.Packed)
+	if _, err := payload.source.ReadAt(packed, payload.start+chunk.Offset); err != nil {
+		return nil, notWhole()
+	}
+	content, err := unpacker.DecodeAll(packed, make([]byte, 0, chunk.Size))
+	if err != nil || digest(content) != chunk.SHA256 {
+		return nil, notWhole()
+	}
+	return content, nil
 }
 
 func (index *Index) size() (total int64) {

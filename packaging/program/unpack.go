@@ -96,13 +96,9 @@ func (payload *Payload) work(working context.Context, making string, todo <-chan
 		if working.Err() != nil {
 			return nil
 		}
-		packed := make([]byte, each.chunk.Packed)
-		if _, err := payload.source.ReadAt(packed, payload.start+each.chunk.Offset); err != nil {
-			return notWhole()
-		}
-		content, err := unpacker.DecodeAll(packed, make([]byte, 0, each.chunk.Size))
-		if err != nil || digest(content) != each.chunk.SHA256 {
-			return notWhole()
+		content, err := payload.read(unpacker, each.chunk)
+		if err != nil {
+			return err
 		}
 		if err := write(filepath.Join(making, each.file.Path), content, each, payload.index.Time); err != nil {
 			return err

@@ -55,6 +55,12 @@ def test_the_version_is_told_without_a_home(program: Path, home: Path) -> None:
     assert not home.exists()
 
 
+def test_what_a_file_of_the_keg_answers_is_told_without_a_home(program: Path, home: Path) -> None:
+    done = start(program, home, "completion", "zsh")
+    assert (done.stdout, done.stderr) == ("completions for zsh", "")
+    assert not home.exists()
+
+
 def test_a_home_is_found_as_the_launcher_finds_it(program: Path, tmp_path: Path) -> None:
     start(program, Path("~/elsewhere"), HOME=str(tmp_path))
     assert trees(tmp_path / "elsewhere")

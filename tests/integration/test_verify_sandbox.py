@@ -76,7 +76,7 @@ def test_a_bottle_that_has_passed_is_not_verified_again_unless_something_changed
     shutil.copy(TRIALS, tmp_path)
     changed.write_text(SCRIPT.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
     assert verify(standin, root, script=changed, report=said.append).passed
-    assert said == [f"verifying the bottle for x86_64_linux on {root.name}"] * 2
+    assert said == [f"verifying stigmer-2.0.0.x86_64_linux.bottle.tar.gz on {root.name}"] * 2
 
 
 def test_the_guest_is_an_unprivileged_user_without_network_python_or_a_writable_system(

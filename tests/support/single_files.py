@@ -31,6 +31,7 @@ def write_keg(workspace: Workspace, version: str, target: str = "linux-amd64", b
         "libexec/payload.json": f'{{"version": "{version}"}}'.encode(),
         "libexec/components/big": random.Random(1).randbytes(big // 2) * 2,  # noqa: S311 - not a secret
         "libexec/components/lib/empty": b"",
+        "share/zsh/site-functions/_stigmer": b"completions for zsh",
         "INSTALL_RECEIPT.json": b"{}",
     }
     for path, content in files.items():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_launcher import completion
+from stigmer_launcher.help import render_help
 from stigmer_launcher.payload import Component as PayloadComponent
 from stigmer_launcher.payload import FileEntry, Payload, Readiness, Smoke, render_payload
 from stigmer_packaging.errors import KegError
@@ -23,6 +24,8 @@ from stigmer_packaging.workspace import Workspace, scan_files
 LAUNCHER = "libexec/launcher"
 COMPONENTS = "libexec/components"
 INDEX = "libexec/payload.json"
+HELP = "libexec/help.txt"
+"""What `--help` prints: the single file answers with it before anything is unpacked."""
 CHECKSUMS = "libexec/SHA256SUMS"
 """What `sha256sum -c` reads: every file of the keg but the few that brew itself rewrites."""
 
@@ -80,7 +83,7 @@ def assemble_keg(
     chosen = _in_order(manifest, target, parts)
     payload = _payload(manifest, target, chosen)
     notices = render_notices(manifest.product, str(target), parts.credits)
-    texts = {INDEX: render_payload(payload), **_completions(payload), notices_path(manifest.product.name): notices}
+    texts = {INDEX: render_payload(payload), **_answers(payload), notices_path(manifest.product.name): notices}
     documents = [(path, digest.sha256_of(file)) for path, file in parts.documents.items()]
     made = (parts.launcher, chosen, parts.source, parts.sbom)
     made_from = digest.sha256_of_value(_RECIPE, manifest, target, made, texts, documents, host, source_date_epoch)
@@ -147,14 +150,15 @@ def _add_service(tree: KegTree, service: ServiceBinary, workspace: Workspace) ->
         raise KegError(f"{service.component}: {service.entry} is not executable")
 
 
-def _completions(payload: Payload) -> dict[str, str]:
-    """Give the completions by their paths, word for word what the launcher of this keg would print."""
+def _answers(payload: Payload) -> dict[str, str]:
+    """Give help and completions by their paths, word for word what the launcher of this keg would print."""
     names = completion.names_in(payload)
     name = payload.name
-    return {
+    answers = {
         place.format(name=name): rename_words(completion.render(shell, names), name)
         for shell, place in COMPLETIONS.items()
     }
+    return {HELP: rename_words(render_help(()), name), **answers}
 
 
 def _payload(manifest: Manifest, target: Target, services: Sequence[ServiceBinary]) -> Payload:

@@ -24,6 +24,15 @@ _PACKAGE = Path(__file__).parents[1]
 _CODE = ("stages/standalone.py", "tools/archive.py", "tools/program.py")
 _RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in _CODE)
 _INDEX = "libexec/payload.json"
+_ANSWERS = (
+    ((), "libexec/help.txt"),
+    (("--help",), "libexec/help.txt"),
+    (("-h",), "libexec/help.txt"),
+    (("completion", "bash"), "etc/bash_completion.d/{name}"),
+    (("completion", "zsh"), "share/zsh/site-functions/_{name}"),
+    (("completion", "fish"), "share/fish/vendor_completions.d/{name}.fish"),
+)
+"""What can be asked without anything being unpacked, and the keg's file that is the answer."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,9 @@ def make_program(
         return kept
     root, files = _tree_of(keg, workspace)
     report(f"packing the single file for {keg.target}")
-    tree = Tree(keg.name, keg.version, keg.target, _id(keg, files), _entry(keg), source_date_epoch, files, keg.links)
+    about = (keg.name, keg.version, keg.target, _id(keg, files), _entry(keg), source_date_epoch)
+    answers = tuple((words, path.format(name=keg.name)) for words, path in _ANSWERS)
+    tree = Tree(*about, files, keg.links, answers)
     with workspace.staging() as staged:
         with (staged / "payload").open("wb") as payload:
             write_payload(tree, root, payload)

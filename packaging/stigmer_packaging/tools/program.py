@@ -28,7 +28,10 @@ CHUNK = 8 << 20
 
 @dataclass(frozen=True)
 class Tree:
-    """What the single file unpacks below a directory named `id`, and starts: `entry`. `time` is that of all files."""
+    """What the single file unpacks below a directory named `id`, and starts: `entry`. `time` is that of all files.
+
+    `answers` are command lines, each with the file that holds what is printed then: nothing is unpacked for these.
+    """
 
     name: str
     version: str
@@ -38,6 +41,7 @@ class Tree:
     time: int
     files: tuple[FileRecord, ...]
     links: tuple[tuple[str, str], ...]
+    answers: tuple[tuple[tuple[str, ...], str], ...] = ()
 
 
 def write_payload(tree: Tree, root: Path, payload: IO[bytes]) -> None:
@@ -58,7 +62,8 @@ def _index(tree: Tree, chunks: Mapping[str, Sequence[object]]) -> dict[str, Any]
     files = [
         {"path": file.path, "size": file.size, "mode": file.mode, "chunks": chunks[file.path]} for file in tree.files
     ]
-    return {"format": FORMAT, **asdict(tree), "files": files, "links": [list(link) for link in tree.links]}
+    answers = [{"words": words, "path": path} for words, path in tree.answers]
+    return {"format": FORMAT, **asdict(tree), "files": files, "links": tree.links, "answers": answers}
 
 
 def _batches(files: Sequence[FileRecord], root: Path, size: int = 8) -> Iterator[list[tuple[str, bytes]]]:
