@@ -70,6 +70,7 @@ def test_the_keg_holds_the_command_the_launcher_the_components_and_what_brew_rea
         ("libexec/components/stigmer-server", "0o755"),
         ("libexec/components/temporal", "0o755"),
         ("libexec/components/workflow-runner", "0o755"),
+        ("libexec/help.txt", "0o644"),
         ("libexec/launcher/lib/library.so", "0o644"),
         ("libexec/launcher/stigmer", "0o755"),
         ("libexec/payload.json", "0o644"),
