@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 
 from stigmer_packaging import cli_publish, gathering, plan, reporting
-from stigmer_packaging.cli_tap import refresh_command
+from stigmer_packaging.cli_tap import init_command, refresh_command
 from stigmer_packaging.cli_verify import verify_command
 from stigmer_packaging.delivery import deliver
 from stigmer_packaging.errors import PackagingError
@@ -137,6 +137,7 @@ for _name, _purpose in COMMANDS.items():
 main.add_command(verify_command(ROOT, _host, _cache))
 for _changing in (cli_publish.PUBLISH, cli_publish.FETCH_DRAFT, cli_publish.ROLLBACK, refresh_command(ROOT)):
     main.add_command(_changing)
+main.add_command(init_command(ROOT))
 
 
 def _carry_out(command: str, options: Options) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.formula_text import formula_values, render_formula
+from stigmer_packaging.tap_files import render_tap
 from stigmer_packaging.tools.brew import Brew, parse_pours
 from stigmer_packaging.tools.local_tap import with_root_url
 from stigmer_packaging.tools.loopback import serving
 from support.keg_standin import standin_manifest
-from support.real_brew import FULL, TAP, copy_checkout, require_brew, tapped
+from support.real_brew import FULL, ROOT, TAP, copy_checkout, require_brew, tapped
 
 pytestmark = [pytest.mark.brew, pytest.mark.timeout(600)]
 
@@ -39,6 +40,21 @@ def test_this_repository_is_a_tap_that_brew_reads_without_a_warning(brew: Brew, 
         assert "problem" not in said
         assert "no offenses detected" in brew.run("style", FULL)
         assert "stigmer" not in brew.run("commands", "--quiet")
+
+
+def test_a_tap_kept_apart_is_wholly_to_brews_taste(brew: Brew, tmp_path: Path) -> None:
+    """Readme and workflows too: what its own workflow asks, `brew test-bot --only-tap-syntax`, comes to this."""
+    with tapped(brew, tmp_path / "tap") as tap:
+        for path, text in render_tap(standin_manifest(), formula(*FOUR), "licence\n", ROOT / "packaging").items():
+            (tap.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (tap.folder / path).write_text(text, encoding="utf-8")
+        tap.publish("stigmer", formula(*FOUR))
+        said = brew.run("tap", TAP, str(tap.folder))
+        said += brew.run("readall", "--aliases", "--syntax", TAP)
+        said += brew.run("audit", "--strict", f"--tap={TAP}")
+        assert "Warning" not in said
+        assert "problem" not in said
+        assert "no offenses detected" in brew.run("style", TAP)
 
 
 @pytest.mark.parametrize(
@@ -76,5 +92,5 @@ def test_a_minimum_of_macos_keeps_nobody_out_on_linux(brew: Brew, tmp_path: Path
         done = brew.attempt("install", FULL)
         said = done.stdout + done.stderr
         assert "unsatisfied requirement" not in said
-        assert "404" in said
+        assert "Failed to download" in said
         assert parse_pours(said) == ()

@@ -42,3 +42,16 @@ def list_tracked(repository: Path, paths: Sequence[str], *, env: Mapping[str, st
     words = ["git", "-C", str(repository), "ls-files", "-z", "--", *paths]
     listed = command.run(words, env=env, check=False).stdout.split("\0")
     return tuple(name for name in listed if name and (repository / name).is_file())
+
+
+def start_repository(folder: Path, message: str, *, author: str, env: Mapping[str, str]) -> None:
+    """Make a folder a repository whose branch `main` has one commit of all it holds.
+
+    The commit is by whoever git knows; where it knows nobody, by `author`.
+    """
+    git = ["git", "-C", str(folder)]
+    known = command.run([*git, "config", "user.email"], env=env, check=False).stdout.strip()
+    named = [] if known else ["-c", f"user.name={author}", "-c", "user.email=noreply@github.com"]
+    command.run(["git", "init", "--quiet", "--initial-branch=main", folder], env=env)
+    command.run([*git, "add", "--all"], env=env)
+    command.run([*git, *named, "commit", "--quiet", "--message", message], env=env)

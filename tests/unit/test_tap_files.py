@@ -1,0 +1,94 @@
+"""A tap kept apart: as its golden files have it, whole, in a repository brew can clone, and pinned."""
+
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from stigmer_packaging.cli_tap import init_command
+from stigmer_packaging.errors import RecordError
+from stigmer_packaging.formula_text import formula_values, render_formula
+from stigmer_packaging.tap_files import FILES, render_tap
+from support.keg_standin import standin_manifest
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "tap"
+MANIFEST = standin_manifest()
+APART = replace(MANIFEST, product=replace(MANIFEST.product, tap="acme/homebrew-tools"))
+BOTTLES = [(tag, "a" * 64) for tag in ("arm64_sonoma", "sonoma", "arm64_linux", "x86_64_linux")]
+FORMULA = render_formula(formula_values(APART, "e" * 64), BOTTLES)
+FOUR = render_tap(APART, FORMULA, "licence\n", ROOT / "packaging")
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_each_file_of_the_tap_is_the_golden_one(path: str) -> None:
+    assert FOUR[path] == (GOLDEN / f"{Path(path).name}.golden").read_text(encoding="utf-8")
+
+
+def test_the_tap_holds_the_formula_and_the_licence_as_they_are() -> None:
+    assert FOUR["Formula/stigmer.rb"] == FORMULA
+    assert FOUR["LICENSE"] == "licence\n"
+    assert set(FOUR) == {*FILES, "Formula/stigmer.rb", "LICENSE"}
+
+
+def test_the_readme_gives_the_full_name_and_the_trusted_form() -> None:
+    """The short name fails from Homebrew 6 on."""
+    readme = FOUR["README.md"]
+    assert "brew install acme/tools/stigmer\n" in readme
+    assert 'brew "acme/tools/stigmer", trusted: true\n' in readme
+    assert "brew install stigmer" not in readme
+
+
+def test_the_workflow_may_nothing_and_pins_what_it_uses() -> None:
+    """By commit, as the workflows of this repository do."""
+    workflow = YAML(typ="safe").load(FOUR[".github/workflows/tests.yml"])
+    pins = tomllib.loads((ROOT / "packaging" / "workflows" / "actions.toml").read_text(encoding="utf-8")).values()
+    used = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
+    assert workflow["permissions"] == {}
+    assert used
+    assert set(used) <= {pin.partition(" ")[0] for pin in pins}
+    runners = workflow["jobs"]["install"]["strategy"]["matrix"]["runner"]
+    assert runners == ["macos-15", "macos-15-intel", "ubuntu-24.04-arm", "ubuntu-24.04"]
+
+
+def test_zizmor_finds_nothing_in_the_workflow(tmp_path: Path) -> None:
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "tests.yml").write_text(FOUR[".github/workflows/tests.yml"], encoding="utf-8")
+    (folder.parent / "dependabot.yml").write_text(FOUR[".github/dependabot.yml"], encoding="utf-8")
+    zizmor = Path(sys.executable).with_name("zizmor")
+    words = [str(zizmor), "--offline", "--persona=pedantic", "--no-progress", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_platforms_without_a_bottle_are_neither_promised_nor_tried() -> None:
+    formula = render_formula(formula_values(APART, "e" * 64), BOTTLES[3:])
+    files = render_tap(APART, formula, "", ROOT / "packaging")
+    assert "Bottles are there for Linux (x86_64).\n" in files["README.md"]
+    assert "runner: [ubuntu-24.04]\n" in files[".github/workflows/tests.yml"]
+    with pytest.raises(RecordError, match="names no bottles"):
+        render_tap(APART, render_formula(formula_values(APART, "e" * 64)), "", ROOT / "packaging")
+
+
+def test_the_command_makes_a_repository_with_one_commit_of_all_of_it(tmp_path: Path) -> None:
+    done = CliRunner().invoke(init_command(ROOT), [str(tmp_path / "a tap")])
+    assert done.exit_code == 0, done.output
+    git = ["git", "-C", str(tmp_path / "a tap")]
+    committed = subprocess.run(
+        [*git, "ls-tree", "-r", "--name-only", "main"], capture_output=True, text=True, check=True
+    )
+    assert set(committed.stdout.split()) == {*FILES, "LICENSE", "Formula/stigmer.rb"}
+    assert subprocess.run([*git, "status", "--short"], capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_a_folder_that_holds_anything_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+    done = CliRunner().invoke(init_command(ROOT), [str(tmp_path)])
+    assert isinstance(done.exception, RecordError)
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
