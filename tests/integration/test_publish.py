@@ -353,7 +353,7 @@ def test_a_branch_that_is_not_there_is_told_before_anything_is_made(studio: Stud
         ("  ", TokenError, "GITHUB_TOKEN is empty"),
         ("ghs_two\nlines", TokenError, "a line break or another character that no token has"),
         ("ghs_expired", TokenError, "the token is wrong, expired or revoked"),
-        (READER, TokenError, "the token may not write to stigmer/homebrew-tap"),
+        (READER, TokenError, "the tap refuses the token or key"),
     ],
 )
 def test_a_token_that_will_not_do_is_told_before_any_work(
@@ -365,7 +365,22 @@ def test_a_token_that_will_not_do_is_told_before_any_work(
     assert caught.value.remedy
     assert not token.strip() or token not in str(caught.value)
     assert state_of(studio.github) == before
-    assert len(studio.github.log) <= 1
+
+
+def test_a_token_that_may_not_release_is_told_before_anything_is_made(studio: Studio) -> None:
+    """The tap takes its own token here, so that only the release refuses."""
+    with pytest.raises(TokenError, match="Resource not accessible by integration; the token may not do this"):
+        publish_release(
+            studio.plan, studio.folder, studio.publisher.host(READER), studio.publisher.place(), report=lambda _: None
+        )
+    assert studio.repository.releases == []
+
+
+def test_github_hides_what_a_token_may_not_write(studio: Studio) -> None:
+    with pytest.raises(TokenError, match="may read and not write"):
+        replace(studio.publisher.host(), repository="stigmer/gone").create_draft(
+            "v1.0.0", "c" * 40, title="", notes="", prerelease=False
+        )
 
 
 def test_an_expired_token_of_the_tap_is_told_before_the_release_is_made(studio: Studio) -> None:
@@ -467,7 +482,7 @@ def test_the_token_is_nowhere_but_in_the_requests(studio: Studio, capfd: pytest.
             studio.publisher.attempts = 2
             with pytest.raises(PackagingError) as caught:
                 studio.publisher.publish(plan, studio.folder)
-            told += [str(caught.value), repr(caught.value), caught.value.remedy, repr(studio.publisher.host())]
+            told += [str(caught.value), repr(caught.value), caught.value.remedy, repr(studio.publisher.place())]
             studio.github.trouble = Trouble()
         told.append(str(studio.publisher.publish(plan, studio.folder)))
     told += [*studio.publisher.said, *capfd.readouterr()]

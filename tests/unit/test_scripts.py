@@ -154,11 +154,12 @@ def run_script(checkout: Path, name: str, *arguments: str, failing: str = "nothi
     return done.returncode, done.stdout, done.stderr, log.read_text(encoding="utf-8").splitlines()
 
 
-def test_release_passes_its_arguments_on_and_finds_its_code_from_anywhere(checkout: Path) -> None:
-    code, _, _, asked = run_script(checkout, "release", "--target", "a b", "--json")
+@pytest.mark.parametrize("name", ["release", "publish", "rollback"])
+def test_a_script_passes_its_arguments_on_and_finds_its_code_from_anywhere(name: str, checkout: Path) -> None:
+    code, _, _, asked = run_script(checkout, name, "--target", "a b", "--json")
     assert code == 0
     path = f"{checkout}/packaging:{checkout}/launcher"
-    assert asked == [f"{path}|-P -m stigmer_packaging release --target a b --json"]
+    assert asked == [f"{path}|-P -m stigmer_packaging {name} --target a b --json"]
 
 
 def test_check_names_its_steps_and_stops_at_the_one_that_fails(checkout: Path) -> None:

@@ -105,12 +105,9 @@ class GitHub:
     access: Access
     repository: str
 
-    def open(self) -> str:
-        """See that GitHub knows the token and the repository, and give its default branch."""
-        found = self._call("GET", "")
-        if found.get("permissions", {}).get("push") is False:
-            raise TokenError(f"the token may not write to {self.repository}")
-        return str(found["default_branch"])
+    def open(self) -> None:
+        """See that GitHub knows the token and the repository. Its answer names a user's rights, not those of an App."""
+        self._call("GET", "")
 
     def host_keys(self) -> tuple[str, ...]:
         """Give the public keys by which GitHub's ssh hosts are known."""

@@ -36,6 +36,8 @@ def refuse_failure(answer: Answer, method: str, url: str) -> None:
         raise TokenError(f"{said}; the token is wrong, expired or revoked")
     if answer.status == 403:
         raise TokenError(f"{said}; the token may not do this")
+    if answer.status == 404 and method != "GET":
+        raise TokenError(f"{said}; it says so, too, where the token may read and not write")
     raise GitHubError(said, answer.status)
 
 

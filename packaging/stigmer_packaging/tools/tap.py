@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stigmer_packaging.errors import CommandError, TapError, TokenError, UnavailableError
@@ -32,7 +32,7 @@ class Tap:
     remote: str
     branch: str
     scratch: Path
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
 
     def head(self, *, whole: bool = False) -> str:
         """Fetch the branch and give its newest commit, or nothing when there is no such branch.
