@@ -49,6 +49,7 @@ def run_script(
     home = prefix.parent / "user"
     home.mkdir(exist_ok=True)
     environment = {"PATH": path or os.environ["PATH"], "HOME": str(home), "TMPDIR": str(prefix.parent)}
+    environment["PATIENCE"] = "15"
     words = [*interpreter, str(SCRIPT), "--prefix", str(prefix), "--free-ports", "--nonce", NONCE, *options]
     return command.run(words, env=environment, seconds=seconds, check=False)
 
@@ -199,6 +200,41 @@ def test_a_fault_of_the_product_is_found_by_its_own_check(tmp_path: Path, twist:
     assert done.code == 1
     assert report.whole
     assert check in failed(report)
+
+
+TRIALS = {
+    "outlives its supervisor": ("warden() { :; }", "killed, the supervisor leaves no process and no port"),
+    "trusts a file that is there": (
+        'cmp() { [ -e "$3" ]; }',
+        "the server starts again, and makes a damaged component anew",
+    ),
+    "goes on with the old version": (
+        'case "$*" in "server restart"*) exit 0 ;; esac',
+        "the next version takes over, in a poisoned environment",
+    ),
+    "removes the data in an upgrade": (
+        'case "$*" in "server restart"*) rm -rf "$home/workspace" ;; esac',
+        "the next version takes over, in a poisoned environment",
+    ),
+    "hands its environment on": (
+        'clean() { exec env "$@"; }',
+        "the next version takes over, in a poisoned environment",
+    ),
+    "leaves a trace in the user's home": (
+        '[ "$*" != smoke ] || : >"$HOME/.trace"',
+        "the removal leaves the user's data and nothing else",
+    ),
+}
+
+
+@pytest.mark.parametrize("twist", TRIALS)
+def test_a_fault_that_only_a_trial_shows_is_found_by_that_trial(tmp_path: Path, twist: str) -> None:
+    fragment, check = TRIALS[twist]
+    (tmp_path / "place").mkdir()
+    done = run_script(tmp_path / "place", "--bottle", bottle(tmp_path, fragment), "--trials")
+    report = parse_report(done.stdout, NONCE)
+    assert report.whole
+    assert failed(report)[0] == check, done.stdout
 
 
 def remove_manual(keg: Path) -> None:

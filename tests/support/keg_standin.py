@@ -56,10 +56,17 @@ here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 components=$here/../components
 home=${STIGMER_HOME:-${HOME:?}/.stigmer}
 version=$(sed -n 's/^ "version": "\(.*\)".*/\1/p' "$here/../payload.json")
+clean() { # COMMAND...: become it, with nothing but what a service needs of the environment
+    exec env -i "HOME=$HOME" "STIGMER_HOME=$home" "PATH=$PATH" "$@"
+}
+warden() { # PID: become what ends the services when that process is gone
+    exec perl -e 'select undef, undef, undef, 0.05 while getppid == $ARGV[0];
+        open my $list, "<", $ARGV[1]; kill "TERM", (split)[1] while <$list>' "$1" "$home/run/services"
+}
 service() { # NAME PORT...
     name=$1
     shift
-    UP=$home/run/$name.up perl "$home/bin/$name" "$@" >>"$home/logs/$name.log" 2>&1 </dev/null &
+    clean "UP=$home/run/$name.up" perl "$home/bin/$name" "$@" >>"$home/logs/$name.log" 2>&1 </dev/null &
     echo "$name $! $*" >>"$home/run/services"
 }
 is_running() {
@@ -80,8 +87,7 @@ supervise() {
     service stigmer-server "$(port_of server 7234 "$@")"
     service workflow-runner
     service agent-runner
-    perl -e 'select undef, undef, undef, 0.05 while getppid == $ARGV[0];
-        open my $list, "<", $ARGV[1]; kill "TERM", (split)[1] while <$list>' $$ "$home/run/services" &
+    warden $$ &
     warden=$!
     echo "$version" >"$home/run/version"
     trap 'kill "$warden"; end_services; wait; rm -f "$home"/run/*; exit 0' TERM
@@ -113,7 +119,8 @@ status() {
         "$state" "$(cat "$home/run/version" 2>/dev/null)" "$(cat "$home/run/supervisor" 2>/dev/null || echo 0)"
     comma=''
     for name in temporal stigmer-server workflow-runner agent-runner; do
-        printf '%s\n {"name": "%s", "state": "%s", "ports": {"a": [1, 2]}, "pid": null}' "$comma" "$name" "$state"
+        printf '%s\n {"name": "%s", "state": "%s", "ports": {"a": [1, 2]}, "pid": %s}' "$comma" "$name" "$state" \
+            "$(awk -v name="$name" '$1 == name { print $2; found = 1 } END { if (!found) print 0 }' "$home/run/services" 2>/dev/null || echo 0)"
         comma=,
     done
     printf ']}\n'
