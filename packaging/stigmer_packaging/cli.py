@@ -16,8 +16,11 @@ import click
 from rich.console import Console
 
 from stigmer_packaging import cli_publish, gathering, plan, reporting
+from stigmer_packaging.cli_rehearse import rehearse_command
+from stigmer_packaging.cli_runner import RUNNER_COMMANDS
 from stigmer_packaging.cli_tap import init_command, refresh_command
 from stigmer_packaging.cli_verify import verify_command
+from stigmer_packaging.cli_workflows import workflows_command
 from stigmer_packaging.delivery import deliver
 from stigmer_packaging.errors import PackagingError
 from stigmer_packaging.makers import makers
@@ -88,6 +91,10 @@ def run(arguments: Sequence[str]) -> int:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Build, verify and describe the Homebrew distribution that packaging/manifest.yaml says."""
+
+
+for _of_workflows in (*RUNNER_COMMANDS, rehearse_command(ROOT), workflows_command(ROOT)):
+    main.add_command(_of_workflows)
 
 
 def _host() -> Target:

@@ -153,3 +153,10 @@ class TapError(PackagingError):
 
     exit_code = 24
     remedy = "read what git says; the release itself stays, and running again goes on with the tap"
+
+
+class WorkflowError(PackagingError):
+    """The workflows are not what the manifest gives, or a linter has something to say about them."""
+
+    exit_code = 25
+    remedy = "correct packaging/workflows, then write the workflows with scripts/workflows"

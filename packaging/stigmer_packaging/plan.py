@@ -81,7 +81,7 @@ def can_verify(target: Target, host: Target, offered: Collection[str]) -> bool:
 
 def verification_name(target: Target) -> str:
     """Name the record of a bottle's verification."""
-    return f"verify/sandbox/{target}"
+    return f"verify/{'sandbox' if target.system == 'linux' else 'macos'}/{target}"
 
 
 def refuse_foreign(

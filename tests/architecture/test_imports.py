@@ -14,7 +14,7 @@ LAYERS = ("cli", "pipeline", "stages", "audit", "sources", "tools", "errors")
 ONLY_HERE = {
     "subprocess": {"tools/command.py", "child.py"},
     "httpx": {"tools/http.py"},
-    "ruamel": {"manifest.py"},
+    "ruamel": {"manifest.py", "tools/workflow_file.py"},
 }
 INDEX_READERS = {"stages/assemble.py"}
 

@@ -1,0 +1,83 @@
+"""What jobs of the workflows ask besides building: small commands that run here as they run there."""
+
+import os
+import platform
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from stigmer_packaging.cli_surroundings import ROOT, Surroundings
+from stigmer_packaging.errors import PublicationError
+from stigmer_packaging.manifest import load_manifest
+from stigmer_packaging.manifest_records import Product
+from stigmer_packaging.naming import release_tag
+from stigmer_packaging.receipt import tap_name
+from stigmer_packaging.release import Release, read_release
+from stigmer_packaging.tools import system
+from stigmer_packaging.tools.github import persist
+from stigmer_packaging.tools.github_issues import Issues
+
+TITLE = "The documented install does not work"
+
+
+def _product() -> Product:
+    return load_manifest(ROOT / "packaging" / "manifest.yaml").product
+
+
+@click.command()
+def agree() -> None:
+    """Refuse a tag that is not the version of packaging/manifest.yaml."""
+    seen, expected = Surroundings(os.environ), release_tag(_product().version)
+    if seen.tag != expected:
+        raise PublicationError(
+            f"this runs for {seen.tag or 'no tag'}, and the manifest says {expected}",
+            f"run it for the tag {expected}, or raise the manifest's version and tag that commit",
+        )
+
+
+@click.command()
+def missing() -> None:
+    """Print the Debian packages that this machine lacks for building and verifying, on one line."""
+    host = system.read_platform(platform.system(), platform.machine())
+    machine = system.Machine(host.system, os.environ.get("PATH", ""), is_root=False)
+    stages = {requirement.stage for requirement in system.LINUX}
+    packages = {requirement.package for requirement in system.find_missing(stages, machine)}
+    sys.stdout.write(" ".join(sorted(packages - {""})) + "\n")
+
+
+@click.command()
+@click.argument("dist", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def announce(dist: Path) -> None:
+    """Print the release in DIST as Markdown: how to install it, and what it is made of."""
+    sys.stdout.write(describe_release(read_release(dist)))
+
+
+def describe_release(release: Release) -> str:
+    """Give the announcement as Markdown."""
+    product, tag = release.product, release_tag(release.product.version)
+    page = f"https://github.com/{product.repository}/releases/tag/{tag}"
+    lines = [f"## [{product.name} {product.version}]({page})", "", "```sh"]
+    lines += [f"brew install {tap_name(product)}/{product.name}", "```", ""]
+    lines += ["| file | MB | sha256 |", "|---|---:|---|"]
+    lines += [f"| {one.name} | {one.size / 1e6:.1f} | `{one.sha256}` |" for one in release.artefacts]
+    return "\n".join(lines) + "\n"
+
+
+@click.command("report-install")
+@click.option("--outcome", required=True, help="How the trial of the documented install ended, such as success.")
+def report_install(outcome: str) -> None:
+    """Open an issue when the documented install does not work, close it when it does again."""
+    seen = Surroundings(os.environ)
+    issues = Issues(seen.access(), _product().repository)
+    number = persist(partial(issues.find_open, TITLE), issues.access)
+    run = f"{seen.server}/{issues.repository}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '')}"
+    if outcome == "success":
+        if number:
+            issues.close(number, f"It works again: {run}")
+    elif not number:
+        sys.stdout.write(issues.open(TITLE, f"The trial ended with `{outcome}`: {run}\n") + "\n")
+
+
+RUNNER_COMMANDS = (agree, missing, announce, report_install)

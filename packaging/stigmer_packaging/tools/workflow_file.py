@@ -1,0 +1,91 @@
+"""Workflow files as GitHub reads them: jobs in the order their needs allow, each with its legs and steps."""
+
+import graphlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+
+@dataclass(frozen=True)
+class WorkflowStep:
+    """One step: `run` is a shell line, or `uses` an action with its inputs; each may hold expressions.
+
+    `condition` says when it is taken; empty: always.
+    """
+
+    name: str
+    run: str
+    uses: str
+    inputs: Mapping[str, str]
+    env: Mapping[str, str]
+    condition: str = ""
+
+
+@dataclass(frozen=True)
+class WorkflowJob:
+    """One job: `legs` are the values of its matrix, a single empty one when it has none."""
+
+    name: str
+    needs: tuple[str, ...]
+    runner: str
+    environment: str
+    permissions: Mapping[str, str] | None
+    minutes: int
+    legs: tuple[Mapping[str, str], ...]
+    steps: tuple[WorkflowStep, ...]
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """One file: its name, the permissions all jobs begin with, and its jobs, each after what it needs."""
+
+    name: str
+    permissions: Mapping[str, str] | None
+    concurrency: Mapping[str, object]
+    jobs: tuple[WorkflowJob, ...]
+
+
+def read_workflow(path: Path) -> Workflow:
+    """Read a workflow file of ours; KeyError for one that lacks what GitHub demands."""
+    return parse_workflow(path.read_text(encoding="utf-8"))
+
+
+def parse_workflow(text: str) -> Workflow:
+    """Read a workflow's text."""
+    document: Any = YAML(typ="safe").load(text)
+    jobs = {name: _job(name, job) for name, job in document["jobs"].items()}
+    order = graphlib.TopologicalSorter({name: job.needs for name, job in jobs.items()}).static_order()
+    sorted_jobs = tuple(jobs[name] for name in order)
+    return Workflow(document["name"], document.get("permissions"), document.get("concurrency", {}), sorted_jobs)
+
+
+def _job(name: str, job: Mapping[str, Any]) -> WorkflowJob:
+    needs = job.get("needs", [])
+    legs = job.get("strategy", {}).get("matrix", {}).get("include", [{}])
+    return WorkflowJob(
+        name=name,
+        needs=(needs,) if isinstance(needs, str) else tuple(needs),
+        runner=job["runs-on"],
+        environment=job.get("environment", ""),
+        permissions=job.get("permissions"),
+        minutes=job.get("timeout-minutes", 0),
+        legs=tuple(legs),
+        steps=tuple(_steps(job)),
+    )
+
+
+def _steps(job: Mapping[str, Any]) -> Iterator[WorkflowStep]:
+    for step in job["steps"]:
+        inputs = {name: str(value) for name, value in step.get("with", {}).items()}
+        env = {name: str(value) for name, value in step.get("env", {}).items()}
+        yield WorkflowStep(
+            name=step.get("name", ""),
+            run=step.get("run", ""),
+            uses=step.get("uses", ""),
+            inputs=inputs,
+            env=env,
+            condition=step.get("if", ""),
+        )

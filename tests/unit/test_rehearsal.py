@@ -1,0 +1,159 @@
+"""The rehearsal's own machinery: actions as they act on files, expressions, and jobs in their order with their rights."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.changelog import section_of
+from stigmer_packaging.cli_rehearse import only_target, with_section
+from stigmer_packaging.errors import WorkflowError
+from stigmer_packaging.manifest import parse_manifest
+from stigmer_packaging.naming import Target
+from stigmer_packaging.rehearsal import READER, WRITER, Stage, rehearse
+from stigmer_packaging.tools.actions import Bench, act, fill_in
+from stigmer_packaging.tools.environment import build_environment
+from stigmer_packaging.tools.workflow_file import parse_workflow
+from support.manifest_texts import PATH
+
+LINUX = Target("linux", "amd64")
+WORKFLOW = """
+name: small
+jobs:
+  last:
+    runs-on: ubuntu-24.04
+    needs: [made]
+    permissions: {contents: write}
+    steps:
+      - name: Take
+        uses: actions/download-artifact@0 # v0
+        with: {name: made-linux-amd64}
+      - name: Say
+        env: {TOKEN: "${{ github.token }}"}
+        run: cat out.txt > ../../said && echo "$TOKEN" >> ../../said
+  made:
+    runs-on: ${{ matrix.runner }}
+    permissions: {contents: read}
+    strategy:
+      matrix:
+        include:
+          - {target: linux-amd64, runner: ubuntu-24.04, level: vm}
+          - {target: darwin-arm64, runner: macos-15, level: macos}
+    steps:
+      - uses: actions/checkout@0 # v0
+      - name: Make
+        env: {TOKEN: "${{ github.token }}", LEVEL: "${{ matrix.level }}"}
+        run: echo "$TOKEN $LEVEL $(cat here) $(ls build)" > out.txt
+      - uses: actions/upload-artifact@0 # v0
+        with: {name: "made-${{ matrix.target }}", path: out.txt}
+  brewed:
+    runs-on: ubuntu-24.04
+    permissions: {contents: read}
+    steps:
+      - uses: Homebrew/actions/setup-homebrew@0 # v0
+"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    (tmp_path / "job").mkdir()
+    return Bench(tmp_path / "job", tmp_path / "artifacts", lambda _: None)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    """Give a repository with a tag, an earlier build, and a folder to work in."""
+    repository, folder, seed = (tmp_path / name for name in ("repository", "work", "seed"))
+    (seed / "dist").mkdir(parents=True)
+    folder.mkdir()
+    env = build_environment({"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)})
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "-C", str(repository)]
+    repository.mkdir()
+    (repository / "here").write_text("tagged")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"], ["tag", "v1"]):
+        subprocess.run([*git, *words], check=True, env=env)
+    return Stage(folder, str(repository), "v1", "0" * 40, LINUX, seed, env, {"level": "sandbox"}, lambda _: None)
+
+
+def test_jobs_run_in_the_order_of_their_needs_with_the_token_their_permissions_allow(stage: Stage) -> None:
+    """Only who may write gets the token that writes; values of the matrix may be replaced; the seed is there."""
+    done = rehearse(parse_workflow(WORKFLOW), stage)
+    assert {one.job: one.left_out for one in done} == {
+        "made linux-amd64": "",
+        "made darwin-arm64": "runs on macos-15",
+        "brewed": "asks the real GitHub, by the real brew",
+        "last": "",
+    }
+    assert (stage.folder / "said").read_text().splitlines() == [f"{READER} sandbox tagged dist", WRITER]
+
+
+def test_a_line_that_fails_ends_the_rehearsal_and_is_named_with_its_job(stage: Stage) -> None:
+    """Later jobs are not tried."""
+    broken = WORKFLOW.replace("run: echo", "run: ls /nowhere/at/all && echo")
+    with pytest.raises(WorkflowError, match=r"the job made fails at 'Make'.*(?s:.*)nowhere"):
+        rehearse(parse_workflow(broken), stage)
+    assert not (stage.folder / "said").exists()
+
+
+def test_a_job_of_another_machine_is_left_out_everywhere(stage: Stage) -> None:
+    """On arm64 Linux, other legs run."""
+    done = rehearse(parse_workflow(WORKFLOW), replace(stage, host=Target("linux", "arm64")))
+    assert all(one.left_out for one in done)
+
+
+def test_expressions_are_filled_in_and_what_is_not_known_is_an_error() -> None:
+    """Nothing is silently empty, as it would be on GitHub."""
+    assert fill_in("a ${{ matrix.target }} b", {"matrix.target": "x"}) == "a x b"
+    with pytest.raises(WorkflowError, match=r"matrix\.targte"):
+        fill_in("${{ matrix.targte }}", {"matrix.target": "x"})
+    with pytest.raises(WorkflowError, match="does not understand"):
+        fill_in("${{ a || b }}", {"a": "x", "b": "y"})
+
+
+def test_an_artifact_loses_modes_and_a_single_folder_its_own_name(bench: Bench) -> None:
+    """As on GitHub, which is why what is handed on is packed first."""
+    (bench.folder / "dist").mkdir()
+    (bench.folder / "dist" / "program").write_text("x")
+    (bench.folder / "dist" / "program").chmod(0o755)
+    act("actions/upload-artifact@0", {"name": "release", "path": "dist/"}, bench)
+    act("actions/download-artifact@0", {"name": "release", "path": "got"}, bench)
+    assert (bench.folder / "got" / "program").stat().st_mode & 0o777 == 0o644
+
+
+def test_several_paths_keep_their_places_and_a_pattern_a_folder_for_each_artifact(bench: Bench) -> None:
+    """The release is two folders; what the platforms made comes together in one."""
+    for name in ("dist", "sboms"):
+        (bench.folder / name).mkdir()
+        (bench.folder / name / "file").write_text(name)
+    for target in ("a", "b"):
+        act("actions/upload-artifact@0", {"name": f"made-{target}", "path": "dist/\nsboms/\n"}, bench)
+    act("actions/download-artifact@0", {"pattern": "made-*", "path": "got"}, bench)
+    found = sorted(path.relative_to(bench.folder / "got").as_posix() for path in bench.folder.glob("got/*/*/*"))
+    assert found == ["made-a/dist/file", "made-a/sboms/file", "made-b/dist/file", "made-b/sboms/file"]
+
+
+@pytest.mark.parametrize(
+    ("uses", "inputs"),
+    [
+        ("actions/upload-artifact", {"name": "x", "path": "gone"}),
+        ("actions/download-artifact", {"name": "gone"}),
+        ("actions/download-artifact", {"pattern": "gone-*"}),
+        ("actions/attest", {"subject-path": "dist/*.tar.gz"}),
+        ("actions/attest", {"subject-path": "*", "sbom-path": "gone.json"}),
+        ("somebody/else", {}),
+    ],
+)
+def test_an_action_that_would_fail_there_fails_here(bench: Bench, uses: str, inputs: dict[str, str]) -> None:
+    """And one that nobody knows is not passed over."""
+    (bench.folder / "there").write_text("x")
+    with pytest.raises(WorkflowError):
+        act(f"{uses}@0", inputs, bench)
+
+
+def test_the_rehearsed_commit_is_the_real_one_for_one_target_and_with_its_changes_under_the_version() -> None:
+    """As a maintainer prepares it, but for the platforms that this machine is not."""
+    text = PATH.read_text(encoding="utf-8")
+    assert list(parse_manifest(only_target(text, LINUX)).targets) == ["linux-amd64"]
+    changes = with_section("# Changelog\n\n## Unreleased\n\n- New.\n", "2.0.0")
+    assert "New." in section_of(changes, "2.0.0")
