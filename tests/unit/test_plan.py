@@ -127,3 +127,24 @@ def test_the_stages_that_will_be_needed_are_those_of_the_plan_or_more() -> None:
     assert stages_until("audit", [MAC], LINUX) == ("audit",)
     assert stages_until("obtain", [MAC], LINUX) == ("obtain",)
     assert stages_until("bottle", [MAC], LINUX) == ("obtain", "credit", "assemble", "bottle")
+
+
+def test_a_release_also_makes_what_people_without_homebrew_download() -> None:
+    """The single file for Linux only: for macOS it has never been run."""
+    steps = {step.name: step for step in plan_release(MANIFEST, [LINUX], inputs(), also="standalone")}
+    assert steps["archive/linux-amd64"].needs == steps["program/linux-amd64"].needs == ("assemble/linux-amd64",)
+    mac = replace(inputs(), host=MAC)
+    there = {step.name for step in plan_release(MANIFEST, [MAC], mac, until="formula", also="standalone")}
+    assert "archive/darwin-arm64" in there
+    assert "program/darwin-arm64" not in there
+
+
+def test_what_another_machine_packed_for_people_without_homebrew_is_taken_over() -> None:
+    """Where there is none, none is asked for."""
+    known = replace(inputs(), offered=frozenset({"bottle/darwin-arm64", "archive/darwin-arm64"}))
+    steps = {step.name: step for step in plan_release(MANIFEST, [MAC], known, until="formula", also="standalone")}
+    assert steps["archive/darwin-arm64"].gathered
+    assert "program/darwin-arm64" not in steps
+    assert "archive/darwin-arm64" not in {
+        step.name for step in plan_release(MANIFEST, [MAC], inputs(), until="formula")
+    }
