@@ -17,6 +17,7 @@ from rich.console import Console
 
 from stigmer_packaging import cli_publish, gathering, plan, reporting
 from stigmer_packaging.cli_rehearse import rehearse_command
+from stigmer_packaging.cli_report import report_command
 from stigmer_packaging.cli_runner import RUNNER_COMMANDS
 from stigmer_packaging.cli_tap import init_command, refresh_command
 from stigmer_packaging.cli_verify import verify_command
@@ -29,6 +30,7 @@ from stigmer_packaging.manifest_section import unknown
 from stigmer_packaging.naming import Target, parse_target
 from stigmer_packaging.pipeline import Pipeline, StepResult
 from stigmer_packaging.release import Artefact
+from stigmer_packaging.stages.report import write_report
 from stigmer_packaging.tools import environment, system
 from stigmer_packaging.workshop import Workshop
 from stigmer_packaging.workspace import Workspace
@@ -145,6 +147,7 @@ main.add_command(verify_command(ROOT, _host, _cache))
 for _changing in (cli_publish.PUBLISH, cli_publish.FETCH_DRAFT, cli_publish.ROLLBACK, refresh_command(ROOT)):
     main.add_command(_changing)
 main.add_command(init_command(ROOT))
+main.add_command(report_command(ROOT))
 
 
 def _carry_out(command: str, options: Options) -> None:
@@ -222,7 +225,9 @@ def _deliver(command: str, options: Options, results: Sequence[StepResult], shop
     if command != "release":
         return ()
     records = [result.record for result in results]
-    return deliver(records, shop.manifest.product, shop.workspace, _dist(options)).artefacts
+    release = deliver(records, shop.manifest.product, shop.workspace, _dist(options))
+    write_report(_dist(options))
+    return release.artefacts
 
 
 def _dist(options: Options) -> Path:

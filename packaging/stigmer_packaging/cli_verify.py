@@ -23,6 +23,7 @@ from stigmer_packaging.manifest_records import Manifest
 from stigmer_packaging.naming import Target, parse_target
 from stigmer_packaging.records import Bottle, VerificationReport
 from stigmer_packaging.release import NAME, read_release
+from stigmer_packaging.stages.report import write_report
 from stigmer_packaging.stages.verify import verify_bottle
 from stigmer_packaging.tools import digest, system
 from stigmer_packaging.tools.guest import Machine, Task
@@ -101,6 +102,7 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
                 _console().print(reporting.verdict(reports[name]), reporting.timeline_table(reports[name]), "")
         if what.is_dir():
             deliver_verifications(reports, workspace, what)
+            write_report(what)
     if wanted.as_json:
         sys.stdout.write(json.dumps([asdict(report) for report in reports.values()], indent=2) + "\n")
     _refuse(reports.items(), workspace)

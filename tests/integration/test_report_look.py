@@ -1,0 +1,53 @@
+"""The page in a real browser: it fits its window, and its map has the colours of its parts where they should be."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from stigmer_packaging.manifest_records import Product
+from stigmer_packaging.release import Artefact, Release
+from stigmer_packaging.report.page import render_page
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
+QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+FIRST, SECOND = (0x8D, 0xB7, 0xF0), (0xF2, 0xB8, 0x80)
+"""The colours of the largest and of the next part, as the page's style says."""
+BOTTLE = Artefact("bottle", "one-1.0.0.sonoma.bottle.tar.gz", 3_000_000, "a" * 64, "darwin-amd64", "sonoma")
+PRODUCT = Product("one", "1.0.0", "MIT", "https://one.example/", "One", "one/homebrew-tap", "self")
+CONTENTS = {BOTTLE.name: (("libexec/components/temporal", 600), ("libexec/components/server", 300))}
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on PATH to look at the page with")
+
+
+def screenshot(folder: Path, width: int) -> Image.Image:
+    """Give the page as a window of that width shows it."""
+    page, picture = folder / "page.html", folder / "page.png"
+    page.write_text(render_page(Release(PRODUCT, (BOTTLE,)), CONTENTS, None), encoding="utf-8")
+    assert BROWSER
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *QUIET]
+    command += [f"--user-data-dir={folder / 'profile'}", f"--window-size={width},1400", f"--screenshot={picture}"]
+    subprocess.run([*command, page.as_uri()], check=True, capture_output=True, timeout=90)
+    with Image.open(picture) as image:
+        return image.convert("RGB")
+
+
+def places_of(image: Image.Image, colour: tuple[int, int, int]) -> list[tuple[int, int]]:
+    """List where a colour is, in steps of four pixels."""
+    width, height = image.size
+    return [(x, y) for y in range(0, height, 4) for x in range(0, width, 4) if image.getpixel((x, y)) == colour]
+
+
+def test_the_map_is_drawn_in_the_proportions_of_the_sizes(tmp_path: Path) -> None:
+    image = screenshot(tmp_path, 1200)
+    first, second = places_of(image, FIRST), places_of(image, SECOND)
+    assert 1.8 < len(first) / len(second) < 2.2
+    assert max(x for x, _ in first) < min(x for x, y in second if y < max(y for _, y in first) - 40)
+
+
+def test_the_page_fits_a_narrow_window(tmp_path: Path) -> None:
+    """Wide tables scroll in themselves; the page does not."""
+    image = screenshot(tmp_path, 500)
+    assert max(x for x, _ in places_of(image, SECOND)) < 500 - 8

@@ -1,0 +1,222 @@
+"""The page before publishing: sizes are areas, waiting is seen, and nothing that is wrong looks well."""
+
+import hashlib
+import io
+import json
+import math
+import re
+import tarfile
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stigmer_packaging.cli_report import report_command
+from stigmer_packaging.errors import ArchiveError
+from stigmer_packaging.manifest_records import Product
+from stigmer_packaging.records import AuditReport, Check, Finding, VerificationReport
+from stigmer_packaging.release import NAME, Artefact, Release, render_release
+from stigmer_packaging.report.page import HEIGHT, WIDTH, render_page
+from stigmer_packaging.report.treemap import draw_treemap, part_of
+from stigmer_packaging.report.waterfall import Span, find_spans
+from stigmer_packaging.stages.report import PAGE, write_report
+
+TIMELINE = {
+    "temporal": {"spawned": 0.01, "ready": 0.3},
+    "server": {"spawned": 0.01, "ready": 0.1},
+    "runner": {"spawned": 0.31, "ready": 0.9},
+}
+STATUS = json.dumps({"state": "running", "timeline": TIMELINE}, indent=2)
+PRODUCT = Product("one", "1.1.0", "MIT", "https://one.example/", "One <b>& only", "one/homebrew-tap", "self")
+BOTTLE = Artefact("bottle", "one-1.1.0.sonoma.bottle.tar.gz", 3_000_000, "a" * 64, "darwin-amd64", "sonoma")
+AUDIT = AuditReport("darwin-amd64", BOTTLE.sha256, (), 3, 9_000_000, (), "2.31", "m")
+PROOF = VerificationReport(
+    "vm", "debian trixie", BOTTLE.sha256, (Check("every service runs", True, 2.5, f"{STATUS}\nmore"),), True, "m"
+)
+RELEASE = Release(PRODUCT, (BOTTLE,), (AUDIT,), (PROOF,))
+CONTENTS = {BOTTLE.name: (("libexec/components/temporal", 600), ("libexec/launcher/lib/libpython.so", 300))}
+SIZES = st.lists(
+    st.tuples(st.sampled_from(["bin/a", "libexec/components/b", "libexec/launcher/c/d"]), st.integers(0, 10**12))
+)
+
+
+def page(release: Release = RELEASE, previous: Release | None = None) -> str:
+    """Render a page."""
+    return render_page(release, CONTENTS, previous)
+
+
+def test_areas_in_the_treemap_are_as_sizes() -> None:
+    groups = draw_treemap([("libexec/components/temporal", 600), ("libexec/components/server", 200), ("x", 200)], 10, 5)
+    assert [(group.name, group.size) for group in groups] == [("temporal", 600), ("keg", 200), ("server", 200)]
+    for group in groups:
+        area = sum(tile.width * tile.height for tile in group.tiles)
+        assert math.isclose(area, 50 * group.size / 1000)
+
+
+@given(SIZES)
+def test_nothing_is_lost_in_a_treemap_and_nothing_sticks_out(files: list[tuple[str, int]]) -> None:
+    groups = draw_treemap(files, WIDTH, HEIGHT)
+    assert sum(tile.size for group in groups for tile in group.tiles) == sum(size for _, size in files)
+    for tile in (tile for group in groups for tile in group.tiles):
+        assert -0.01 <= tile.x <= tile.x + tile.width <= WIDTH + 0.01
+        assert -0.01 <= tile.y <= tile.y + tile.height <= HEIGHT + 0.01
+
+
+def test_small_folders_share_one_tile() -> None:
+    files = [("libexec/components/temporal", 10_000), *((f"share-{number}/x", 1) for number in range(50))]
+    assert [tile.label for group in draw_treemap(files, 10, 10) for tile in group.tiles] == ["temporal", "the rest"]
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("libexec/components/temporal", ("temporal", "temporal")),
+        ("libexec/components/agent-runner.lib/grpc/x.so", ("agent-runner", "grpc/x.so")),
+        ("libexec/launcher/stigmer", ("launcher", "stigmer")),
+        ("libexec/payload.json", ("keg", "libexec/payload.json")),
+    ],
+)
+def test_every_file_of_a_keg_belongs_to_a_part(path: str, part: tuple[str, str]) -> None:
+    assert part_of(path) == part
+
+
+def test_who_waited_for_whom_is_read_from_the_launchers_own_timings() -> None:
+    assert find_spans(PROOF) == (
+        Span("server", 0.01, 0.1),
+        Span("temporal", 0.01, 0.3),
+        Span("runner", 0.31, 0.9, "temporal"),
+    )
+
+
+@pytest.mark.parametrize("detail", ["", '{"timeline"', '{"timeline": 3}', '{"timeline": {"a": {"spawned": 1}}}', "[]"])
+def test_without_timings_there_is_no_waterfall(detail: str) -> None:
+    report = replace(PROOF, checks=(Check("every service runs", True, 1.0, detail),))
+    assert find_spans(report) == ()
+    assert "First start" not in page(replace(RELEASE, verifications=(report,)))
+
+
+def test_a_good_release_is_said_to_be_good() -> None:
+    text = page()
+    assert "nothing speaks against publishing it" in text
+    assert "1 of 1 checks passed" in text
+    assert "after temporal" in text
+    assert "runs with glibc 2.31 and newer" in text
+
+
+@pytest.mark.parametrize(
+    ("release", "said"),
+    [
+        (replace(RELEASE, audits=()), "not audited"),
+        (replace(RELEASE, audits=(replace(AUDIT, bottle_sha256="b"),)), "not audited"),
+        (
+            replace(RELEASE, audits=(replace(AUDIT, findings=(Finding("error", "glibc", "x", "2.38", "r", "re"),)),)),
+            "the audit found errors",
+        ),
+        (replace(RELEASE, verifications=()), "not verified on any machine"),
+        (replace(RELEASE, verifications=(replace(PROOF, ended=False),)), "a verification failed"),
+        (
+            replace(RELEASE, verifications=(replace(PROOF, checks=(Check("it stops", False, 1.0, "<hung>"),)),)),
+            "a verification failed",
+        ),
+        (replace(RELEASE, artefacts=()), "there is no bottle"),
+    ],
+    ids=["unaudited", "audit of another", "error", "unverified", "cut", "failed", "empty"],
+)
+def test_whatever_is_wrong_is_said_at_the_top(release: Release, said: str) -> None:
+    text = page(release)
+    assert "nothing speaks against" not in text
+    assert said in text[: text.index("<h2>Artefacts</h2>")]
+
+
+def test_what_failed_is_shown_with_what_was_seen() -> None:
+    failed = replace(PROOF, checks=(Check("it stops", False, 1.0, "process 12 is still there"),))
+    assert "process 12 is still there" in page(replace(RELEASE, verifications=(failed,)))
+
+
+def test_warnings_are_open_and_known_facts_are_folded_away() -> None:
+    findings = (Finding("warning", "w", "p", "s", "r", "re"), Finding("information", "i", "p", "known", "r", "re"))
+    text = page(replace(RELEASE, audits=(replace(AUDIT, findings=findings),)))
+    assert text.index("warning") < text.index("<details><summary>1 facts") < text.index("known</td>")
+
+
+def test_growth_is_told_against_the_release_before() -> None:
+    earlier = replace(RELEASE, artefacts=(replace(BOTTLE, name="one-1.0.0.sonoma.bottle.tar.gz", size=2_400_000),))
+    assert "(+25.0 %)" in page(previous=earlier)
+    assert "No earlier release" in page()
+
+
+class Tags(HTMLParser):
+    """Collects what a page is made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take in one element."""
+        self.names.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"href", "src", "srcset", "action"}]
+
+
+def test_the_page_is_one_file_that_asks_nobody_for_anything() -> None:
+    tags = Tags()
+    tags.feed(page())
+    assert tags.addresses == []
+    assert tags.names.isdisjoint({"script", "link", "iframe", "img", "object"})
+    assert not re.search(r"url\(|@import", page())
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.text())
+def test_no_text_becomes_markup(text: str) -> None:
+    """What a guest says is not to be trusted."""
+    hostile = replace(PROOF, guest=f"<script>{text}", checks=(Check(f"<b>{text}", False, 1.0, f"</pre>{text}"),))
+    tags = Tags()
+    tags.feed(page(replace(RELEASE, verifications=(hostile,))))
+    assert tags.names.isdisjoint({"script", "b"})
+
+
+def write_folder(folder: Path) -> Release:
+    """Lay a release's folder with one real bottle."""
+    with tarfile.open(folder / BOTTLE.name, "w:gz") as tar:
+        info = tarfile.TarInfo("one/1.1.0/libexec/components/temporal")
+        info.size = 7
+        tar.addfile(info, io.BytesIO(b"program"))
+    content = (folder / BOTTLE.name).read_bytes()
+    bottle = replace(BOTTLE, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    release = replace(RELEASE, artefacts=(bottle,))
+    (folder / NAME).write_text(render_release(release), encoding="utf-8")
+    return release
+
+
+def test_the_page_of_a_folder_shows_what_its_bottles_hold(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    written = write_report(tmp_path)
+    assert written == tmp_path / PAGE
+    assert "temporal: temporal, 0.0 kB" in written.read_text(encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([BOTTLE.name, NAME, PAGE])
+
+
+def test_a_bottle_that_is_no_archive_has_no_page(tmp_path: Path) -> None:
+    content = b"not an archive"
+    bottle = replace(BOTTLE, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    (tmp_path / BOTTLE.name).write_bytes(content)
+    (tmp_path / NAME).write_text(render_release(replace(RELEASE, artefacts=(bottle,))), encoding="utf-8")
+    with pytest.raises(ArchiveError, match="damaged"):
+        write_report(tmp_path)
+    assert not (tmp_path / PAGE).exists()
+
+
+def test_the_command_compares_with_a_release_it_is_given(tmp_path: Path) -> None:
+    folder, earlier = tmp_path / "dist", tmp_path / "earlier.json"
+    folder.mkdir()
+    release = write_folder(folder)
+    earlier.write_text(render_release(replace(release, product=replace(PRODUCT, version="1.0.0"))), encoding="utf-8")
+    result = CliRunner().invoke(report_command(tmp_path), [str(folder), "--previous", str(earlier)])
+    assert result.exit_code == 0
+    assert "Growth since 1.0.0" in (folder / PAGE).read_text(encoding="utf-8")
