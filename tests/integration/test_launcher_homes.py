@@ -1,0 +1,125 @@
+"""Any home will do, and a version replaced under the running server changes nothing until a restart."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.launcher_checks import all_run, kept, warden, works
+from support.launcher_payloads import build_libexec
+from support.launcher_services import (
+    LAUNCHER,
+    Stigmer,
+    end,
+    eventually,
+    fake_stack,
+    stigmer,
+)
+
+
+def copy_of_launcher(directory: Path) -> Path:
+    """Copy the launcher, so that it can be deleted under a running server."""
+    target = directory / "launcher"
+    shutil.copytree(LAUNCHER, target, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
+
+
+@pytest.mark.parametrize(("old", "new"), [("1.0.0", "1.1.0"), ("2.0.0", "1.9.0")], ids=["upgrade", "downgrade"])
+def test_a_keg_replaced_under_the_running_server_changes_nothing_until_a_restart(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    """The old one is deleted, launcher and all; services still come back, the new command stops and starts them."""
+    parts = fake_stack()
+    cellar = tmp_path / "cellar"
+    first = Stigmer(
+        build_libexec(cellar / old, parts, version=old), tmp_path / "home", launcher=copy_of_launcher(cellar / old)
+    )
+    first.started()
+    second = Stigmer(build_libexec(cellar / new, parts, version=new), tmp_path / "home")
+    try:
+        shutil.rmtree(cellar / old)
+        os.kill(second.pid("agent-runner"), signal.SIGKILL)
+        eventually(lambda: "pausing" in second.log("supervisor"), "the crash to be seen")
+        all_run(second)
+        os.kill(warden(second), signal.SIGKILL)
+        eventually(lambda: warden(second), "another warden")
+        assert f"{old} is running, {new} is installed" in second("server", "status").out
+        restarted = second("server", "restart")
+        assert restarted.code == 0, restarted.err
+        assert second.status()["version"] == new
+        assert "Traceback" not in second.log("supervisor")
+        works_after = kept(second)
+        assert len(works_after) == 2
+    finally:
+        end(second)
+
+
+def test_a_running_version_is_not_removed_by_another_start(tmp_path: Path) -> None:
+    """A service that crashes must find its program."""
+    parts = fake_stack()
+    with stigmer(tmp_path, parts) as launcher:
+        launcher.started()
+        newer = Stigmer(build_libexec(tmp_path / "newer", parts, version="1.1.0"), launcher.home)
+        assert newer("server").code == 0
+        os.kill(launcher.pid("temporal"), signal.SIGKILL)
+        eventually(lambda: "pausing" in launcher.log("supervisor"), "the crash to be seen")
+        all_run(launcher)
+        assert newer("server", "restart").code == 0
+        end(newer)
+
+
+def long_name(length: int) -> str:
+    """Make a home whose path has so many characters, however deep the tests' own directory is."""
+    return "/".join("d" * 20 for _ in range(length // 21 + 1))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["with two  spaces", "größe-日本語", "quote'\"$HOME", long_name(200)],
+    ids=["spaces", "unicode", "quotes", "long"],
+)
+def test_any_home_will_do(tmp_path: Path, name: str) -> None:
+    """Whatever its path is made of."""
+    libexec = build_libexec(tmp_path / "keg", fake_stack())
+    launcher = Stigmer(libexec, tmp_path / name / "home")
+    try:
+        works(launcher)
+    finally:
+        end(launcher)
+
+
+def test_a_home_behind_a_link_is_one_home(tmp_path: Path) -> None:
+    """By either path the same server is found."""
+    libexec = build_libexec(tmp_path / "keg", fake_stack())
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    real, link = Stigmer(libexec, tmp_path / "real"), Stigmer(libexec, tmp_path / "link")
+    try:
+        link.started()
+        assert real("server").out.startswith("Stigmer is running already")
+        assert real("server", "stop").code == 0
+        assert link.processes() == real.processes() == []
+    finally:
+        end(real)
+
+
+def test_without_home_the_password_database_knows_it(tmp_path: Path) -> None:
+    """With STIGMER_HOME nothing else is needed; `config path` shows what is found without both."""
+    with stigmer(tmp_path) as launcher:
+        del launcher.environment["HOME"]
+        works(launcher)
+        del launcher.environment["STIGMER_HOME"]
+        assert launcher("config", "path").out.endswith("/.stigmer/config.yaml\n")
+
+
+def test_a_strict_umask_keeps_everything_working(tmp_path: Path) -> None:
+    """What is to be executed can be, by its owner."""
+    with stigmer(tmp_path) as launcher:
+        process = launcher.popen("server", umask=0o077)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
+        assert launcher("smoke").code == 0
+        works_mode = (launcher.home / "run" / "state.json").stat().st_mode
+        assert works_mode & 0o077 == 0

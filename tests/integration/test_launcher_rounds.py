@@ -1,0 +1,64 @@
+"""Again and again: rounds of start, stop and crash leave no process, port, file or descriptor.
+
+STIGMER_TEST_ROUNDS asks for more rounds than the usual.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.launcher_checks import all_run, kept, works
+from support.launcher_payloads import Part
+from support.launcher_services import (
+    eventually,
+    fake_stack,
+    stigmer,
+)
+
+ROUNDS = int(os.environ.get("STIGMER_TEST_ROUNDS", "50"))
+
+
+@pytest.mark.timeout(120 + 5 * ROUNDS)
+def test_rounds_of_start_and_stop_leave_nothing(tmp_path: Path) -> None:
+    """No process, no port, no file beyond those of the first round, and no descriptor that piles up."""
+    with stigmer(tmp_path) as launcher:
+        works(launcher)
+        files = sorted(path.name for path in launcher.home.rglob("*"))
+        for _ in range(ROUNDS):
+            launcher.started()
+            assert launcher("server", "stop").code == 0
+            assert launcher.processes() == []
+        assert sorted(path.name for path in launcher.home.rglob("*")) == files
+        assert len(kept(launcher)) == ROUNDS + 1
+
+
+def test_crashes_leave_no_descriptor_open_in_the_supervisor(tmp_path: Path) -> None:
+    """Each start of a service opens a pipe and a connection; each end closes them."""
+
+    def descriptors() -> int:
+        return len(list(Path(f"/proc/{launcher.status()['supervisor_pid']}/fd").iterdir()))
+
+    with stigmer(tmp_path) as launcher:
+        launcher.started()
+        before = descriptors()
+        for _ in range(3):
+            pid = launcher.pid("stigmer-server")
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda gone=pid: all_run(launcher)["stigmer-server"] != gone, "another process")
+        assert descriptors() == before
+
+
+def part_named(parts: tuple[Part, ...], name: str) -> Part:
+    """Give a part of a stack by its name."""
+    return next(each for each in parts if each.component.name == name)
+
+
+def test_a_stack_of_one_service_works_as_well(tmp_path: Path) -> None:
+    """The launcher knows no service by name."""
+    only = part_named(fake_stack(), "stigmer-server")
+    only = only._replace(component=only.component._replace(name="other", entry="stigmer-server"))
+    with stigmer(tmp_path, (only,)) as launcher:
+        launcher.started()
+        assert launcher.status()["services"][0]["name"] == "other"

@@ -1,0 +1,34 @@
+"""What must hold after every fault: the server's state is still there, and starting, calling and stopping work."""
+
+from stigmer_launcher import locks
+from support.launcher_services import Stigmer, eventually
+
+
+def kept(launcher: Stigmer) -> list[str]:
+    """Give what the fake server has written to its database, a line for each of its starts."""
+    return (launcher.home / "stigmer.db").read_text(encoding="utf-8").splitlines()
+
+
+def works(launcher: Stigmer) -> None:
+    """Start, call and stop: after a fault everything is as it should be, and the server's state is still there."""
+    before = kept(launcher) if (launcher.home / "stigmer.db").exists() else []
+    launcher.started()
+    assert launcher("smoke").code == 0
+    assert kept(launcher)[: len(before)] == before
+    assert launcher("server", "stop").code == 0
+    assert launcher.processes() == []
+
+
+def all_run(launcher: Stigmer) -> dict[str, int]:
+    """Give the pids of the services once all of them run."""
+
+    def pids() -> dict[str, int]:
+        status = launcher.status()
+        return {each["name"]: each["pid"] for each in status["services"]} if status["state"] == "running" else {}
+
+    return dict(eventually(pids, "everything to run"))
+
+
+def warden(launcher: Stigmer) -> int:
+    """Give the pid of the warden."""
+    return locks.holder(str(launcher.home / "run" / "warden.lock"))
