@@ -25,6 +25,7 @@ from stigmer_packaging.tools import digest, keg_version, system
 from stigmer_packaging.tools.github import GitHub
 
 CHECKSUMS = "SHA256SUMS"
+TARGETS = "STIGMER_PUBLISH_TARGETS"
 RESULT = "publication.json"
 """Where, beside the release, it is written what was published."""
 
@@ -170,7 +171,12 @@ PUBLISH = click.Command(
         click.Argument(["dist"], type=_FOLDER),
         click.Option(["--draft"], is_flag=True, help="Stop when the draft is whole, before anybody sees it."),
         click.Option(["--abandon"], is_flag=True, help="Remove our own draft of this version, and nothing else."),
-        click.Option(["--target", "targets"], multiple=True, help="Publish these only; default: all of the manifest."),
+        click.Option(
+            ["--target", "targets"],
+            multiple=True,
+            envvar=TARGETS,
+            help=f"Publish these only, or those in {TARGETS}; default: all of the manifest.",
+        ),
         click.Option(["--changelog"], type=_FILE, default=ROOT / "CHANGELOG.md", help="Default: CHANGELOG.md."),
     ),
     help="Publish the release in DIST and move the tap to it. Tokens: see packaging/RELEASING.md.",

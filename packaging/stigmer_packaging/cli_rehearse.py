@@ -3,17 +3,17 @@
 import json
 import os
 import platform
-import re
 import shutil
 import sys
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from stigmer_packaging.cli_publish import TARGETS
 from stigmer_packaging.cli_surroundings import Surroundings
 from stigmer_packaging.errors import WorkflowError
 from stigmer_packaging.formula_reading import parse_formula
@@ -98,6 +98,7 @@ def _actions_environment(scene: Scene, tag: str, commit: str) -> dict[str, str]:
         "GITHUB_SHA": commit,
         "GITHUB_STEP_SUMMARY": str(scene.folder / "summary.md"),
         "RUNNER_OS": "Linux",
+        TARGETS: str(scene.host),  # what the other platforms' machines make is not here
     }
 
 
@@ -114,7 +115,7 @@ def _github(root: Path, scene: Scene) -> Iterator[dict[str, str]]:
 
 
 def _tag(root: Path, manifest: Path, scene: Scene, remote: str) -> str:
-    """Push what a maintainer would: this tree, for this machine's target alone, with its changes under the version."""
+    """Push what a maintainer would: this tree, with its changes under the version."""
     work = scene.folder / "maintainer"
     writer = remote.replace("://", f"://x-access-token:{WRITER}@", 1)
     command.run(["git", "clone", "-q", writer, work], env=scene.env)
@@ -126,8 +127,10 @@ def _tag(root: Path, manifest: Path, scene: Scene, remote: str) -> str:
         shutil.copy2(root / name, work / name, follow_symlinks=False)
     tag = release_tag(scene.manifest.product.version)
     shutil.copyfile(manifest, work / "packaging" / "manifest.yaml")
-    _edit(work / "packaging" / "manifest.yaml", lambda text: only_target(text, scene.host))
-    _edit(work / "CHANGELOG.md", lambda text: with_section(text, scene.manifest.product.version))
+    changes = work / "CHANGELOG.md"
+    changes.write_text(
+        with_section(changes.read_text(encoding="utf-8"), scene.manifest.product.version), encoding="utf-8"
+    )
     for words in (
         ["add", "--all", "--force"],
         ["commit", "-qm", tag],
@@ -136,15 +139,6 @@ def _tag(root: Path, manifest: Path, scene: Scene, remote: str) -> str:
     ):
         command.run(["git", "-C", work, *words], env=scene.env)
     return git.resolve(work, tag, env=scene.env)
-
-
-def _edit(path: Path, change: Callable[[str], str]) -> None:
-    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def only_target(text: str, target: Target) -> str:
-    """Give a manifest's text with one target: the others cannot be built here."""
-    return re.sub(rf"(?m)^  (?!{target}:)(?:darwin|linux)-(?:arm64|amd64): \{{bottle:.*\n", "", text)
 
 
 def with_section(text: str, version: str) -> str:

@@ -14,8 +14,8 @@ from stigmer_packaging.tools.workflow_file import Workflow, WorkflowJob, Workflo
 from stigmer_packaging.workflows import RUNNERS
 
 SECONDS = 3600
-SEEDED = ("dist", "freeze", "kegs", "obtain", "records", "verify", "sources", "credits")
-"""What of an earlier build's workspace the first job begins with."""
+OWN = frozenset({"checkouts", "lock", "logs", "rehearsal", "staging"})
+"""What of an earlier build's workspace the first job does not begin with."""
 
 READER, WRITER = "ghs_rehearsalMayRead", "ghs_rehearsalMayWrite"
 
@@ -109,13 +109,16 @@ def _step(step: WorkflowStep, values: Mapping[str, str], bench: Bench, stage: St
 
 def _seed(seed: Path, build: Path) -> None:
     """Let the first job find what was built before; files are linked, for nobody changes one in its place."""
-    for name in SEEDED:
-        if (seed / name).is_dir():
-            shutil.copytree(seed / name, build / name, symlinks=True, copy_function=_link)
+    for folder in sorted(seed.iterdir()) if seed.is_dir() else []:
+        if folder.is_dir() and folder.name not in OWN:
+            shutil.copytree(folder, build / folder.name, symlinks=True, copy_function=_link)
 
 
 def _link(source: str, destination: str) -> None:
     if Path(source).is_symlink():
         shutil.copy2(source, destination, follow_symlinks=False)
-    else:
+        return
+    try:
         Path(destination).hardlink_to(source)
+    except OSError:  # another file system
+        shutil.copy2(source, destination)
