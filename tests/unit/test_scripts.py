@@ -182,3 +182,26 @@ def test_a_script_is_executable_and_short(name: str) -> None:
     script = SCRIPTS / name
     assert os.access(script, os.X_OK)
     assert len(script.read_text(encoding="utf-8").splitlines()) <= 20
+
+
+def test_where_uv_brings_python_that_one_is_taken_and_installed_if_need_be(checkout: Path) -> None:
+    """A stand-in for uv: nothing is found before something was installed."""
+    uv = checkout.parent / "bin" / "uv"
+    uv.parent.mkdir()
+    uv.write_text(
+        f"""#!/bin/sh
+echo "$*" >> "{checkout.parent}/asked"
+case "$2" in
+    install) touch "{checkout.parent}/installed" ;;
+    find) [ -e "{checkout.parent}/installed" ] && echo "{sys.executable}" ;;
+esac
+""",
+        encoding="ascii",
+    )
+    uv.chmod(0o755)
+    found = find_python(checkout, UV_PYTHON="3.13", PATH=f"{uv.parent}{os.pathsep}/usr/bin:/bin")
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.strip().endswith("bin/python")
+    asked = (checkout.parent / "asked").read_text(encoding="ascii").splitlines()
+    find = "python find --no-project 3.13"
+    assert asked == [find, "python install --quiet 3.13", find]
