@@ -291,15 +291,22 @@ choose_ports() { # writes NAME NUMBER lines: the standard ports when all of them
 }
 
 process_table() { # PID PARENT EXECUTABLE of every process we may look into
-    if [ -d /proc/self/fd ]; then
-        for process in /proc/[0-9]*; do
-            executable=$(readlink "$process/exe" 2>/dev/null) || continue
-            parent=$(awk '/^PPid:/ { print $2 }' "$process/status" 2>/dev/null)
-            printf '%s %s %s\n' "${process#/proc/}" "${parent:-0}" "$executable"
-        done
+    if [ -d /proc/self/fd ]; then # one program for all processes: an emulated machine takes long to start one for each
+        # shellcheck disable=SC2012 # the names are numbers
+        ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n 's,^.* /proc/\([0-9]*\)/exe -> ,\1 ,p' |
+            while read -r pid executable; do
+                parent=$(parent_of "$pid")
+                printf '%s %s %s\n' "$pid" "${parent:-0}" "$executable"
+            done
     else
         ps -axo pid=,ppid=,comm=
     fi
+}
+
+parent_of() { # PID
+    while read -r key value _; do
+        [ "$key" != PPid: ] || echo "$value"
+    done 2>/dev/null <"/proc/$1/status"
 }
 
 is_of_the_trial() { # PID EXECUTABLE: runs from the trial's home, or in the environment that only this script gives

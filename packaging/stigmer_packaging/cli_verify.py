@@ -33,6 +33,9 @@ from stigmer_packaging.workspace import Workspace
 
 SCRIPT = "verify-install.sh"
 _SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0, "tart": 900.0}
+SERVICE = "service"
+"""The name of the records of level vm with systemd."""
+
 _BOTTLE = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.(?P<tag>\w+)\.bottle(?:\.(?P<rebuild>\d+))?\.tar\.gz")
 
 
@@ -48,6 +51,7 @@ class Wanted:
     mirrors: tuple[str, ...]
     workspace: Path | None
     seconds: float | None
+    init: str
     image: str
     ssh_key: Path | None
     as_json: bool
@@ -70,6 +74,12 @@ def verify_command(root: Path, host: Callable[[], Target], cache: Callable[[], P
         click.Option(["--next", "later"], type=folder, help="With brew: the folder of a later release to upgrade to."),
         click.Option(["--workspace"], type=folder, help="Where records and logs are kept; default: build/."),
         click.Option(["--seconds"], type=float, help="The deadline of each guest."),
+        click.Option(
+            ["--init"],
+            type=click.Choice(["none", "systemd"]),
+            default="none",
+            help="With vm and systemd: try the service.",
+        ),
         click.Option(["--image"], default="", help="For tart: the image whose clone is used, once."),
         click.Option(["--ssh-key"], type=file, help="For tart: the key that the image's user admin admits."),
         click.Option(["--json", "as_json"], is_flag=True, help="The reports as JSON on stdout."),
@@ -140,6 +150,7 @@ def _machines(level: str, wanted: Wanted, maker: Maker, bottle: Bottle) -> Itera
     target = parse_target(bottle.target)
     if level not in ONLY_ON_MACS:
         maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
+        level = SERVICE if wanted.init == "systemd" and level == "vm" else level
         yield from choose_machines(level, wanted.guests, wanted.machine, maker, target)
     elif level == "macos":
         yield Mac(system.describe_system()[0], str(maker.host)), f"verify/macos/{target}"
@@ -154,7 +165,7 @@ def choose_machines(
     level: str, guests: Sequence[str], machine: str, maker: Maker, target: Target
 ) -> Iterator[tuple[Machine, str]]:
     """Give each machine of a level, made when it is asked for, with the name of its record."""
-    kinds = {"sandbox": maker.sandbox, "vm": maker.virtual_machine}
+    kinds = {"sandbox": maker.sandbox, "vm": maker.virtual_machine, SERVICE: maker.service_machine}
     if level == "matrix":
         for guest in guests or GUESTS:
             yield kinds[machine](guest, target), f"verify/matrix/{target}/{machine}-{guest.replace(' ', '-')}"

@@ -11,6 +11,7 @@ from stigmer_packaging.tools import apt, guest_boot, guest_root
 from stigmer_packaging.tools.guest import Machine
 from stigmer_packaging.tools.qemu import Hardware, choose_accelerator
 from stigmer_packaging.tools.sandbox import Sandbox
+from stigmer_packaging.tools.service_machine import PACKAGES, ServiceMachine
 from stigmer_packaging.tools.virtual_machine import VirtualMachine
 
 LEVELS = ("sandbox", "vm", "matrix", "brew", "macos", "tart")
@@ -20,8 +21,6 @@ GUESTS = ("debian bullseye", "debian bookworm", "debian trixie", "debian sid")
 
 NOT_GATING = ("debian sid",)
 """Guests whose failure is told and changes no exit code: what they hold tomorrow nobody knows."""
-
-_SERVICE_PACKAGES = ("systemd-sysv", "systemd", "udev", "dbus", "dbus-user-session", "libpam-systemd")
 
 
 @dataclass(frozen=True)
@@ -42,23 +41,31 @@ class Maker:
 
     def virtual_machine(self, guest: str, target: Target) -> Machine:
         """Make a virtual machine; one of another architecture is emulated. Its kernel is the same for all guests."""
+        boot, hardware = self._boot(guest, target)
+        return VirtualMachine(self._root(guest, target), boot, hardware)
+
+    def service_machine(self, guest: str, target: Target) -> Machine:
+        """Make a virtual machine with systemd, for the trial of the service; not of another architecture."""
+        boot, hardware = self._boot(guest, target)
+        return ServiceMachine(self._root(guest, target, PACKAGES), boot, hardware)
+
+    def _boot(self, guest: str, target: Target) -> tuple[guest_boot.Boot, Hardware]:
         mirror = self._mirror("debian" if "debian" in self.mirrors else guest.split(maxsplit=1)[0])
         boot = guest_boot.build_boot(self.cache, mirror, guest_root.default_suite(mirror), target, report=self.report)
-        root = self._root(guest, target)
         with tempfile.TemporaryDirectory() as folder:
             accelerator = choose_accelerator(str(target), str(self.host), boot, Path(folder))
-        return VirtualMachine(root, boot, Hardware(target.architecture, accelerator, self.processors))
+        return boot, Hardware(target.architecture, accelerator, self.processors)
 
     def default_guest(self) -> str:
         """Name the guest of the levels that have one."""
         mirror = next(iter(self.mirrors.values()))
         return f"{mirror.distribution} {guest_root.default_suite(mirror)}"
 
-    def _root(self, guest: str, target: Target) -> guest_root.GuestRoot:
+    def _root(self, guest: str, target: Target, packages: tuple[str, ...] = ()) -> guest_root.GuestRoot:
         distribution, suite = guest.split()
         foreign = target.architecture != self.host.architecture
-        packages = guest_root.FOREIGN_PACKAGES if foreign else ()
-        recipe = guest_root.Recipe(suite, target, packages, unpacked=foreign)
+        essential = guest_root.FOREIGN_PACKAGES if foreign else ()
+        recipe = guest_root.Recipe(suite, target, (*essential, *packages), unpacked=foreign)
         return guest_root.build_root(self.cache, self._mirror(distribution), recipe, report=self.report)
 
     def _mirror(self, distribution: str) -> apt.Mirror:

@@ -18,7 +18,7 @@ from stigmer_packaging.tools.guest_root import GuestRoot
 from stigmer_packaging.tools.qemu import Disks, Hardware, choose_accelerator, qemu_command, run_machine
 from stigmer_packaging.tools.sandbox import Sandbox
 from stigmer_packaging.tools.virtual_machine import VirtualMachine
-from support.guest_machines import shared_machine
+from support.guest_machines import service_machine, shared_machine
 from support.keg_standin import StandIn, build_standin, quiet
 
 SCRIPT = Path(__file__).parents[2] / "scripts/verify-install.sh"
@@ -87,6 +87,29 @@ def test_the_guests_user_has_no_privilege_no_network_card_and_cannot_write_the_b
     lines = log.splitlines()
     assert lines[:4] == ["1000", "lo", "CapEff:\t0000000000000000", "/dev/vdb"]
     assert [line.split("=")[0] for line in lines[4:9]] == ["HOME", "LANG", "PATH", "PWD", "TMPDIR"]
+
+
+FOREGROUND = """
+pids=$HOME/.stigmer/pid
+case "$*" in
+    'server --foreground') mkdir -p "$HOME/.stigmer"; echo $$ >"$pids"; exec sleep 100000 ;;
+    'server status') kill -0 "$(cat "$pids")" && exit 0 || exit 3 ;;
+esac
+"""
+
+
+def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -> None:
+    """With systemd, in a machine that boots twice; the stand-in's server is a process that sleeps."""
+    standin = build_standin(tmp_path, twist=FOREGROUND)
+    task = Task(SCRIPT, secrets.token_hex(8), 600)
+    report = verify_bottle(standin.bottle, service_machine(), task, workspace=standin.workspace, report=quiet)
+    assert {check.name: check.detail for check in report.checks if not check.passed} == {}
+    assert report.passed
+    assert [check.name for check in report.checks][-3:] == [
+        "the machine boots again",
+        "after the reboot the service is there without anybody",
+        "disabled, it stops and leaves no process",
+    ]
 
 
 def hanging(machine: VirtualMachine, folder: Path) -> list[str]:

@@ -6,7 +6,7 @@ import shutil
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from stigmer_packaging.errors import ArchiveError
 from stigmer_packaging.records import Check
@@ -15,6 +15,9 @@ from stigmer_packaging.tools.guest import PREFIX, GuestRun, Trial
 from stigmer_packaging.tools.guest_boot import TEMPLATES, Boot, pack_initramfs, squash_root
 from stigmer_packaging.tools.guest_root import UID, USER, GuestRoot
 from stigmer_packaging.tools.qemu import Disks, Hardware, concatenate, qemu_command, run_machine
+
+BOTTLE = "/dev/vdb"
+"""The bottle's tar in the guest: its second disk."""
 
 _BLOCK = 1 << 20
 _SECTOR = 512
@@ -45,19 +48,58 @@ class VirtualMachine(NamedTuple):
     @property
     def recipe(self) -> str:
         """The hash of root, kernel, and what the guest does first; not of what runs its instructions."""
-        return digest.sha256_of_value(self.root.recipe, self.boot.recipe, _read("trial.sh"))
+        return digest.sha256_of_value(self.root.recipe, self.boot.recipe, read_template("trial.sh"))
 
     def run(self, trial: Trial, folder: Path) -> GuestRun:
         """Boot, have the guest run the script on the bottle as its user, and read what came out of its ports."""
-        disk = folder / "bottle.tar"
-        unpack_disk(trial.bottle, disk)
-        pack_trial(trial, folder, ("/bin/sh", "/run/trial/trial.sh"))
-        concatenate((self.boot.initramfs, folder / "trial.cpio"), folder / "initramfs")
-        disks = Disks(self.boot.kernel, folder / "initramfs", (squash_root(self.root), disk))
-        ended = run_machine(qemu_command(self.hardware, disks, folder), folder, seconds=trial.task.seconds)
-        code, steps = read_marks(ended.ports["marks"], self.hardware.accelerator)
-        errors = f"{ended.ports['errors']}\n--- console\n{ended.console}"
-        return GuestRun(code if ended.switched_off else None, ended.ports["report"], errors, steps)
+        words = trial.words(f"/run/trial/{trial.task.script.name}", bottle=BOTTLE)
+        texts = {
+            **{script.name: script.read_text(encoding="utf-8") for script in trial.task.scripts},
+            "trial.sh": read_template("trial.sh"),
+            "command": f"exec {shlex.join(words)}\n",
+            "first-program": "/bin/sh /run/trial/trial.sh",
+        }
+        return boot_trial(self, trial, texts, folder)
+
+
+class Bootable(Protocol):
+    """What boots: a root, a kernel, hardware."""
+
+    @property
+    def root(self) -> GuestRoot:
+        """The root."""
+
+    @property
+    def boot(self) -> Boot:
+        """The kernel and its initial root."""
+
+    @property
+    def hardware(self) -> Hardware:
+        """The machine."""
+
+
+def boot_trial(
+    machine: Bootable, trial: Trial, texts: Mapping[str, str], folder: Path, writable: Path | None = None
+) -> GuestRun:
+    """Boot a machine with the bottle as its second disk and `texts` as files in its /run/trial; read what it reports.
+
+    With a `writable` disk nothing is forgotten over a reboot, which the guest may do.
+    """
+    disk = folder / "bottle.tar"
+    unpack_disk(trial.bottle, disk)
+    facts = {"user": USER, "uid": str(UID), "prefix": PREFIX, "name": trial.name, "version": trial.version}
+    tree = folder / "tree" / "trial"
+    tree.mkdir(parents=True)
+    for name, text in {**texts, "facts": _assignments({**facts, "nonce": trial.task.nonce})}.items():
+        (tree / name).write_text(text, encoding="utf-8")
+    pack_initramfs(tree.parent, folder / "trial.cpio")
+    concatenate((machine.boot.initramfs, folder / "trial.cpio"), folder / "initramfs")
+    disks = Disks(machine.boot.kernel, folder / "initramfs", (squash_root(machine.root), disk), writable)
+    words = qemu_command(machine.hardware, disks, folder, reboots=writable is not None)
+    ended = run_machine(words, folder, seconds=trial.task.seconds)
+    code, steps = read_marks(ended.ports["marks"], machine.hardware.accelerator)
+    errors = f"{ended.ports['errors']}\n--- console\n{ended.console}"
+    return GuestRun(code if ended.switched_off else None, ended.ports["report"], errors, steps)
 
 
 def unpack_disk(bottle: Path, disk: Path) -> None:
@@ -68,25 +110,6 @@ def unpack_disk(bottle: Path, disk: Path) -> None:
             plain.truncate(-(-plain.tell() // _SECTOR) * _SECTOR)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ArchiveError(f"{bottle.name} is damaged: {error}") from error
-
-
-def pack_trial(trial: Trial, folder: Path, first_program: tuple[str, ...]) -> None:
-    """Write `trial.cpio`: the scripts, and what the guest must know."""
-    tree = folder / "tree" / "trial"
-    tree.mkdir(parents=True)
-    for script in trial.task.scripts:
-        shutil.copyfile(script, tree / script.name)
-    facts = {"user": USER, "uid": str(UID), "prefix": PREFIX}
-    words = trial.words(f"/run/trial/{trial.task.script.name}", bottle="/dev/vdb")
-    texts = {
-        "trial.sh": _read("trial.sh"),
-        "facts": _assignments(facts),
-        "command": f"exec {shlex.join(words)}\n",
-        "first-program": " ".join(first_program),
-    }
-    for name, text in texts.items():
-        (tree / name).write_text(text, encoding="utf-8")
-    pack_initramfs(tree.parent, folder / "trial.cpio")
 
 
 def read_marks(text: str, accelerator: str) -> tuple[int | None, tuple[Check, ...]]:
@@ -105,5 +128,6 @@ def _assignments(facts: Mapping[str, str]) -> str:
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in facts.items())
 
 
-def _read(name: str) -> str:
+def read_template(name: str) -> str:
+    """Read a file for the guest."""
     return (TEMPLATES / name).read_text(encoding="utf-8")

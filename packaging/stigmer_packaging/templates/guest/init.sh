@@ -41,5 +41,10 @@ ln -sf /proc/self/fd /dev/fd
 hostname guest
 ip link set lo up
 cp -r /trial /new/run/trial
+if [ -f /trial/trial.service ]; then # for systemd, which keeps the /run it finds
+    mkdir -p /new/run/systemd/system/default.target.wants
+    cp /trial/trial.service /new/run/systemd/system/
+    ln -s ../trial.service /new/run/systemd/system/default.target.wants/trial.service
+fi
 for each in proc sys dev; do mount --move "/$each" "/new/$each"; done
 exec switch_root /new $(cat /trial/first-program)
