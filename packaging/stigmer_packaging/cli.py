@@ -22,13 +22,14 @@ from stigmer_packaging.cli_runner import RUNNER_COMMANDS
 from stigmer_packaging.cli_tap import init_command, refresh_command
 from stigmer_packaging.cli_verify import verify_command
 from stigmer_packaging.cli_workflows import workflows_command
-from stigmer_packaging.delivery import deliver
+from stigmer_packaging.delivery import deliver, deliver_verifications
 from stigmer_packaging.errors import PackagingError
 from stigmer_packaging.makers import makers
 from stigmer_packaging.manifest import Manifest, load_manifest
 from stigmer_packaging.manifest_section import unknown
 from stigmer_packaging.naming import Target, parse_target
 from stigmer_packaging.pipeline import Pipeline, StepResult
+from stigmer_packaging.records import VerificationReport
 from stigmer_packaging.release import Artefact
 from stigmer_packaging.stages.report import write_report
 from stigmer_packaging.tools import environment, system
@@ -224,9 +225,11 @@ def _until(command: str, targets: Sequence[Target], host: Target, offered: froze
 def _deliver(command: str, options: Options, results: Sequence[StepResult], shop: Workshop) -> tuple[Artefact, ...]:
     if command != "release":
         return ()
-    records = [result.record for result in results]
-    release = deliver(records, shop.manifest.product, shop.workspace, _dist(options))
-    write_report(_dist(options))
+    records, folder = {result.step.name: result.record for result in results}, _dist(options)
+    deliver(records.values(), shop.manifest.product, shop.workspace, folder)
+    reports = {name: record for name, record in records.items() if isinstance(record, VerificationReport)}
+    release = deliver_verifications(reports, shop.workspace, folder)
+    write_report(folder)
     return release.artefacts
 
 
