@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from stigmer_packaging.errors import ArchiveError
 from stigmer_packaging.records import Check
 from stigmer_packaging.tools import digest
-from stigmer_packaging.tools.guest import PREFIX, GuestRun, Trial
+from stigmer_packaging.tools.guest import DEMANDS, PREFIX, GuestRun, Trial
 from stigmer_packaging.tools.guest_boot import TEMPLATES, Boot, pack_initramfs, squash_root
 from stigmer_packaging.tools.guest_root import UID, USER, GuestRoot
 from stigmer_packaging.tools.qemu import Disks, Hardware, concatenate, qemu_command, run_machine
@@ -52,7 +52,8 @@ class VirtualMachine(NamedTuple):
 
     def run(self, trial: Trial, folder: Path) -> GuestRun:
         """Boot, have the guest run the script on the bottle as its user, and read what came out of its ports."""
-        words = trial.words(f"/run/trial/{trial.task.script.name}", bottle=BOTTLE)
+        demands = (*DEMANDS, *(["--slow"] if self.hardware.accelerator == "tcg" else []))
+        words = trial.words(f"/run/trial/{trial.task.script.name}", demands=demands, bottle=BOTTLE)
         texts = {
             **{script.name: script.read_text(encoding="utf-8") for script in trial.task.scripts},
             "trial.sh": read_template("trial.sh"),

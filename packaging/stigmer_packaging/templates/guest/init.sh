@@ -24,9 +24,8 @@ if [ "$(value guest)" = probe ]; then
     sleep 60
 fi
 
-if [ -b /dev/vdc ]; then # a disk that remembers, over a reboot
-    blkid /dev/vdc | grep -q TYPE= || mke2fs -q /dev/vdc
-    mount -t ext4 /dev/vdc /upper
+if [ -b /dev/vdc ]; then # a disk that remembers, over a reboot; empty at first
+    mount -t ext4 /dev/vdc /upper 2>/dev/null || { mke2fs /dev/vdc >/dev/null && mount -t ext4 /dev/vdc /upper; }
 fi
 mkdir -p /upper/files /upper/work /upper/home
 mount -t squashfs -o ro /dev/vda /lower
