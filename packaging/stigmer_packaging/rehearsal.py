@@ -69,6 +69,8 @@ def _why_not(job: WorkflowJob, leg: Mapping[str, str], stage: Stage) -> str:
     runner = leg.get("runner", job.runner)
     if runner != RUNNERS[str(stage.host)]:
         return f"runs on {runner}"
+    if leg.get("target", str(stage.host)) != str(stage.host):
+        return f"is for {leg['target']}"
     if any(step.uses.startswith("Homebrew/") for step in job.steps):
         return "asks the real GitHub, by the real brew"
     return ""

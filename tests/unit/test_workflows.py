@@ -63,9 +63,9 @@ def test_every_target_of_the_manifest_has_a_machine() -> None:
 def test_a_release_goes_from_stage_to_stage_and_moves_the_tap_only_after_what_was_published_is_verified() -> None:
     """The order in which nothing broken is ever public."""
     jobs = {job.name: job for job in read_workflow(COMMITTED / "release.yml").jobs}
-    order = ["plan", *STAGES, "formula", "attest", "draft", "verify", "publish", "install", "announce"]
+    order = ["plan", *STAGES, "formula", "attest", "bill", "draft", "verify", "publish", "install", "announce"]
     assert list(jobs) == order
-    assert all(before in _behind(jobs, after) for before, after in itertools.pairwise(order))
+    assert all(before in _behind(jobs, after) for before, after in itertools.pairwise(order) if after != "bill")
 
 
 def _behind(jobs: dict[str, WorkflowJob], name: str) -> set[str]:
@@ -132,3 +132,12 @@ def test_what_the_linters_say_is_read_with_file_and_line() -> None:
         "a.yml:5: kept (artipacked) [zizmor]"
     ]
     assert parse_zizmor(zizmor.replace("IGNORED", "true")) == ()
+
+
+def test_a_tap_of_its_own_gets_its_key_in_the_jobs_that_need_it_and_the_own_repository_none() -> None:
+    """With `tap: self` a release needs no secret at all."""
+    assert "secrets." not in render_workflows(MANIFEST, TEMPLATES)["release.yml"]
+    elsewhere = replace(MANIFEST, product=replace(MANIFEST.product, tap="somebody/homebrew-tap"))
+    jobs = release_of(render_workflows(elsewhere, TEMPLATES)["release.yml"]).jobs
+    holders = {job.name for job in jobs for step in job.steps if "TAP_DEPLOY_KEY" in step.env}
+    assert holders == {"draft", "publish"}
