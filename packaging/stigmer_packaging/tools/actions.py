@@ -82,7 +82,7 @@ def _download(inputs: Mapping[str, str], bench: Bench) -> None:
 
 def _attest(inputs: Mapping[str, str], bench: Bench) -> None:
     patterns = [line.strip() for line in inputs["subject-path"].splitlines() if line.strip()]
-    subjects = [path for pattern in patterns for path in sorted(bench.folder.glob(pattern))]
+    subjects = [path for pattern in patterns for path in sorted(bench.folder.glob(pattern)) if path.is_file()]
     if not subjects:
         raise WorkflowError(f"there is nothing to attest at {inputs['subject-path']}")
     if (bill := inputs.get("sbom-path")) and not (bench.folder / bill).is_file():
