@@ -89,15 +89,20 @@ def every_target_has_its_bottle(release: Release, evidence: Evidence) -> Iterato
             yield f"{bottle.name} is not what brew asks for on {bottle.target}"
 
 
-def every_bottle_is_proved(release: Release, _evidence: Evidence) -> Iterator[str]:
-    """Demand, for the very bytes of each bottle, an audit without errors and a verification that is proof."""
+def every_bottle_is_audited(release: Release, _evidence: Evidence) -> Iterator[str]:
+    """Demand, for the very bytes of each bottle, an audit without errors."""
     for bottle in release.of_kind("bottle"):
         audits = [audit for audit in release.audits if audit.bottle_sha256 == bottle.sha256]
-        proofs = [proof for proof in release.verifications if proof.bottle_sha256 == bottle.sha256]
         if not audits or not all(audit.passed for audit in audits):
             yield f"{bottle.name} " + ("has errors in its audit" if audits else "was not audited")
+
+
+def all_that_runs_is_proved(release: Release, _evidence: Evidence) -> Iterator[str]:
+    """Demand, for the very bytes of each bottle and of each single file, a verification that is proof."""
+    for artefact in (*release.of_kind("bottle"), *release.of_kind("program")):
+        proofs = [proof for proof in release.verifications if proof.bottle_sha256 == artefact.sha256]
         if not proofs or not all(proof.passed for proof in proofs):
-            yield f"{bottle.name} " + ("did not prove itself on a machine" if proofs else "was not verified anywhere")
+            yield f"{artefact.name} " + ("did not prove itself on a machine" if proofs else "was not verified anywhere")
 
 
 def every_bottle_runs_where_promised(release: Release, evidence: Evidence) -> Iterator[str]:
@@ -142,7 +147,8 @@ RULES: tuple[Rule, ...] = (
     tag_and_commit_are_known,
     there_are_notes,
     every_target_has_its_bottle,
-    every_bottle_is_proved,
+    every_bottle_is_audited,
+    all_that_runs_is_proved,
     every_bottle_runs_where_promised,
     every_bottle_says_the_version,
     the_formula_names_these_bytes,

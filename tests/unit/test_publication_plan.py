@@ -119,6 +119,12 @@ def _proof_of_others(case: Case) -> None:
     case.release_with(verifications=(replace(first, bottle_sha256="0" * 64), *rest))
 
 
+def _single_file_without_proof(case: Case) -> None:
+    first = case.release.of_kind("bottle")[0]
+    single = replace(first, kind="program", name="stigmer-2.0.0-linux-amd64", sha256="1" * 64)
+    case.release_with(artefacts=(*case.release.artefacts, single))
+
+
 def _no_audit(case: Case) -> None:
     case.release_with(audits=())
 
@@ -193,6 +199,7 @@ def _one_name_twice(case: Case) -> None:
         (_no_proof, "was not verified anywhere"),
         (_failed_proof, "did not prove itself on a machine"),
         (_proof_of_others, "was not verified anywhere"),
+        (_single_file_without_proof, "stigmer-2.0.0-linux-amd64 was not verified anywhere"),
         (_no_audit, "was not audited"),
         (_failed_audit, "has errors in its audit"),
         (_newer_glibc, "the bottle for linux-amd64 needs glibc 2.36, and 2.31 is promised"),

@@ -143,6 +143,14 @@ def test_warnings_are_open_and_known_facts_are_folded_away() -> None:
     assert text.index("warning") < text.index("<details><summary>1 facts") < text.index("known</td>")
 
 
+def test_the_single_file_is_shown_with_who_verified_it() -> None:
+    single = replace(BOTTLE, kind="program", name="one-1.1.0-linux-amd64", sha256="c" * 64)
+    proof = replace(PROOF, guest="debian bullseye", bottle_sha256=single.sha256)
+    both = replace(RELEASE, artefacts=(BOTTLE, single))
+    assert "Nobody verified this file" in page(both)
+    assert "debian bullseye: 1 of 1 checks" in page(replace(both, verifications=(PROOF, proof)))
+
+
 def test_growth_is_told_against_the_release_before() -> None:
     earlier = replace(RELEASE, artefacts=(replace(BOTTLE, name="one-1.0.0.sonoma.bottle.tar.gz", size=2_400_000),))
     assert "(+25.0 %)" in page(previous=earlier)

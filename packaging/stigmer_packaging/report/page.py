@@ -54,7 +54,8 @@ def render_page(release: Release, contents: Mapping[str, Sequence[tuple[str, int
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"megabytes": megabytes, "signed": lambda size: f"{size:+,d}".replace(",", "\N{THIN SPACE}")}
     template = _TEMPLATE.read_text(encoding="utf-8")
-    values = {"release": release, "previous": previous, "rows": rows, "bottles": bottles}
+    others = [(row, _reports(row.artefact, release)) for row in rows if row.artefact.kind == "program"]
+    values = {"release": release, "previous": previous, "rows": rows, "bottles": bottles, "others": others}
     return environment.from_string(template).render(values, width=WIDTH, height=HEIGHT) + "\n"
 
 
@@ -66,9 +67,13 @@ def megabytes(size: int) -> str:
 def _bottle(row: Row, release: Release, contents: Mapping[str, Sequence[tuple[str, int]]]) -> BottlePart:
     sha256 = row.artefact.sha256
     audit = next((report for report in release.audits if report.bottle_sha256 == sha256), None)
-    reports = tuple(report for report in release.verifications if report.bottle_sha256 == sha256)
+    reports = _reports(row.artefact, release)
     spans = next((found for report in reports if (found := find_spans(report))), ())
     return BottlePart(row, draw_treemap(contents[row.artefact.name], WIDTH, HEIGHT), audit, reports, spans)
+
+
+def _reports(artefact: Artefact, release: Release) -> tuple[VerificationReport, ...]:
+    return tuple(report for report in release.verifications if report.bottle_sha256 == artefact.sha256)
 
 
 def _growth(artefact: Artefact, previous: Release | None) -> int | None:
