@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from stigmer_packaging.records import VerificationReport
 
+_KEY = '"timeline"'
 _WITHIN = 0.25
 """Seconds within which a start follows what it waited for."""
 
@@ -22,17 +23,16 @@ class Span:
 
 def find_spans(report: VerificationReport) -> tuple[Span, ...]:
     """Find the timings in what a guest saw of `stigmer server status --json`; nothing where no check shows them."""
-    found = (_timeline(check.detail) for check in report.checks if '"timeline"' in check.detail)
+    found = (_timeline(check.detail) for check in report.checks if _KEY in check.detail)
     return next((_waiting(spans) for spans in found if spans), ())
 
 
 def _timeline(detail: str) -> tuple[Span, ...]:
-    start = detail.find("{")
+    """Read the timings where they stand: of a long answer a guest reports the end alone."""
+    _, _, rest = detail.partition(_KEY)
     try:
-        plain, _ = json.JSONDecoder().raw_decode(detail, start)
-        return tuple(
-            Span(name, float(times["spawned"]), float(times["ready"])) for name, times in plain["timeline"].items()
-        )
+        plain, _ = json.JSONDecoder().raw_decode(rest.lstrip(": "))
+        return tuple(Span(name, float(times["spawned"]), float(times["ready"])) for name, times in plain.items())
     except (ValueError, LookupError, TypeError, AttributeError):
         return ()
 
