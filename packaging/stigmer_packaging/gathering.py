@@ -7,7 +7,7 @@ from typing import Any
 
 from stigmer_packaging.errors import RecordError
 from stigmer_packaging.plan import Step
-from stigmer_packaging.records import Bottle, VerificationReport
+from stigmer_packaging.records import Bottle, Standalone, VerificationReport
 from stigmer_packaging.tools import digest
 from stigmer_packaging.workspace import Workspace, scan_files
 
@@ -56,8 +56,9 @@ def _check(step: Step, record: Any, source: Workspace) -> None:
     if isinstance(record, VerificationReport):
         if not record.passed:
             raise RecordError(f"{step.name} in {source.root} is no proof: it did not pass")
-        if record.bottle_sha256 != source.read_record(f"bottle/{step.target}", Bottle).sha256:
-            raise RecordError(f"{step.name} in {source.root} is about another bottle")
+        kind, name = (Standalone, "program") if step.subject == "program" else (Bottle, "bottle")
+        if record.bottle_sha256 != source.read_record(f"{name}/{step.target}", kind).sha256:
+            raise RecordError(f"{step.name} in {source.root} is about another {name}")
 
 
 def _bring(record: Any, source: Workspace, workspace: Workspace) -> None:

@@ -136,9 +136,12 @@ def plan_release(
         name, needs = verification_name(target), (f"bottle/{target}", "formula")
         facts, gathered = inputs.verification, not is_made_here(target, host)
         steps[name] = Step(name, "verify", str(target), "sandbox", needs, {} if gathered else facts, gathered)
-        if (program := f"program/{target}") in steps and not steps[program].gathered:
-            tried = (program, "formula")
-            steps[f"verify/{program}"] = Step(f"verify/{program}", "verify", str(target), "program", tried, facts)
+        program = f"program/{target}"
+        if program in steps and (not gathered or f"verify/{program}" in offered):
+            tried, facts = (program, "formula"), {} if gathered else facts
+            steps[f"verify/{program}"] = Step(
+                f"verify/{program}", "verify", str(target), "program", tried, facts, gathered
+            )
     return _needed(steps, {until, also})
 
 

@@ -11,7 +11,7 @@ from stigmer_packaging import cli
 from stigmer_packaging.errors import RecordError
 from stigmer_packaging.gathering import gather, offered_by
 from stigmer_packaging.plan import Step
-from stigmer_packaging.records import Bottle, Check, Formula, Sbom, ServiceBinary, VerificationReport
+from stigmer_packaging.records import Bottle, Check, Formula, Sbom, ServiceBinary, Standalone, VerificationReport
 from stigmer_packaging.tools.system import read_platform
 from stigmer_packaging.workspace import Workspace, scan_files
 from support.audit_bottles import good_bottle, locked_distributions, release_sbom
@@ -133,6 +133,18 @@ def test_a_verification_is_taken_only_if_it_passed_and_is_about_the_bottle(
         else:
             gather([step], lambda _: VerificationReport, [there.root], here, lambda _: None)
             assert here.read_record(name, VerificationReport) == proof
+
+
+def test_a_verification_of_another_single_file_is_refused(there: Workspace, here: Workspace) -> None:
+    name = f"verify/program/{FOREIGN}"
+    there.write_record(
+        f"program/{FOREIGN}", Standalone("program", "stigmer", "2.0.0", FOREIGN, "dist/x", 1, "1" * 64, "m")
+    )
+    checks = (Check("the server starts", passed=True, seconds=1.0, detail=""),)
+    there.write_record(name, VerificationReport("sandbox", "debian", "2" * 64, checks, ended=True, made_from="there"))
+    step = Step(name, "verify", FOREIGN, "program", (), {}, gathered=True)
+    with pytest.raises(RecordError, match="is about another program"):
+        gather([step], lambda _: VerificationReport, [there.root], here, lambda _: None)
 
 
 def test_what_is_offered_is_named_after_its_records(there: Workspace, tmp_path: Path) -> None:

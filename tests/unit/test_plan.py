@@ -148,3 +148,18 @@ def test_what_another_machine_packed_for_people_without_homebrew_is_taken_over()
     assert "archive/darwin-arm64" not in {
         step.name for step in plan_release(MANIFEST, [MAC], inputs(), until="formula")
     }
+
+
+def test_a_single_file_from_elsewhere_comes_with_its_proof_or_is_tried_here() -> None:
+    """Once it was taken over and published without anybody having run it."""
+    arm = Target("linux", "arm64")
+    offered = frozenset(
+        f"{name}/{target}" for target in (LINUX, arm) for name in ("bottle", "sbom", "program", "verify/sandbox")
+    )
+    known = replace(inputs(), offered=offered | {f"verify/program/{arm}"})
+    steps = {step.name: step for step in plan_release(MANIFEST, [LINUX, arm], known, also="standalone")}
+    assert not steps[f"verify/program/{LINUX}"].gathered
+    assert steps[f"verify/program/{arm}"].gathered
+    unproved = {step.name for step in plan_release(MANIFEST, [arm], replace(known, offered=offered), also="standalone")}
+    assert f"program/{arm}" in unproved
+    assert f"verify/program/{arm}" not in unproved
