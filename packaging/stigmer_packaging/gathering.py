@@ -56,9 +56,15 @@ def _check(step: Step, record: Any, source: Workspace) -> None:
     if isinstance(record, VerificationReport):
         if not record.passed:
             raise RecordError(f"{step.name} in {source.root} is no proof: it did not pass")
-        kind, name = (Standalone, "program") if step.subject == "program" else (Bottle, "bottle")
-        if record.bottle_sha256 != source.read_record(f"{name}/{step.target}", kind).sha256:
-            raise RecordError(f"{step.name} in {source.root} is about another {name}")
+        if record.bottle_sha256 != _verified(step, source).sha256:
+            what = "single file" if step.subject == "program" else "bottle"
+            raise RecordError(f"{step.name} in {source.root} is about another {what}")
+
+
+def _verified(step: Step, source: Workspace) -> Bottle | Standalone:
+    if step.subject == "program":
+        return source.read_record(f"program/{step.target}", Standalone)
+    return source.read_record(f"bottle/{step.target}", Bottle)
 
 
 def _bring(record: Any, source: Workspace, workspace: Workspace) -> None:

@@ -143,7 +143,7 @@ def test_a_verification_of_another_single_file_is_refused(there: Workspace, here
     checks = (Check("the server starts", passed=True, seconds=1.0, detail=""),)
     there.write_record(name, VerificationReport("sandbox", "debian", "2" * 64, checks, ended=True, made_from="there"))
     step = Step(name, "verify", FOREIGN, "program", (), {}, gathered=True)
-    with pytest.raises(RecordError, match="is about another program"):
+    with pytest.raises(RecordError, match="is about another single file"):
         gather([step], lambda _: VerificationReport, [there.root], here, lambda _: None)
 
 
