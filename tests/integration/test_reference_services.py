@@ -87,7 +87,7 @@ def test_a_caller_is_held_no_longer_than_it_said_and_may_ask_again(stack: Stack,
     port, queue = free_port(), f"nobody-{uuid.uuid4()}"
     with running("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server:
         server.wait_until(READY["stigmer-server"])
-        assert call(port, "Run", '{"message": "slow"}', seconds=2)[0] == "DEADLINE_EXCEEDED"
+        assert call(port, "Run", '{"message": "slow"}', seconds=4)[0] == "DEADLINE_EXCEEDED"
         server.wait_until("Execution started execution=")
         execution = server.stderr.partition("Execution started execution=")[2].split()[0]
         code, text = call(port, "Get", execution)

@@ -83,7 +83,7 @@ def test_a_bottle_is_held_to_what_the_manifest_promises_of_its_target(tmp_path: 
     """Frozen in the root it may name no folder of this machine at all."""
     shop = workshop(tmp_path)
     linux, mac = shop.policy_of(LINUX), shop.policy_of(MAC)
-    assert (linux.glibc_floor, linux.macos_minimum, linux.size_budget) == ("2.31", "", 120_000_000)
+    assert (linux.glibc_floor, linux.macos_minimum, linux.size_budget) == ("2.31", "", 108_000_000)
     assert (mac.glibc_floor, mac.macos_minimum) == ("", "14.0")
     assert (linux.tolerated, linux.lenient) == ((), ())
     assert str(tmp_path / "build") in linux.forbidden
