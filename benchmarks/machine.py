@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 from stigmer_launcher.inventory import files_of, read_keg
@@ -15,9 +16,16 @@ def describe_machine(keg: Path, python: Path) -> list[str]:
     return [
         f"{os.cpu_count()} cores, {_processor()}",
         f"{platform.system()} {platform.release()}, {platform.machine()}",
-        f"CPython {platform.python_version()}, frozen and bare ({python.name})",
+        f"CPython {version_of(python)}, frozen and bare ({python.name})",
         f"{payload.name} {payload.version} for {payload.target}: {parts}; {len(files_of(payload))} files, {size:.0f} MB",
     ]
+
+
+def version_of(python: Path) -> str:
+    """Ask an interpreter for its version."""
+    program = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
+    asked = subprocess.run([python, "-I", "-S", "-c", program], check=True, capture_output=True, timeout=30)
+    return asked.stdout.decode().strip()
 
 
 def has_python(keg: Path, version: str) -> bool:

@@ -4,13 +4,12 @@ python -m benchmarks.run KEG        (a keg: the directory `stigmer/2.0.0` of an 
 """
 
 import argparse
-import platform
 import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.machine import describe_machine, has_python, load
+from benchmarks.machine import describe_machine, has_python, load, version_of
 from benchmarks.measuring import (
     Counts,
     Results,
@@ -36,8 +35,11 @@ def main() -> int:
     options = _parser().parse_args()
     counts = Counts(options.commands, options.layings, options.starts, options.rest)
     keg, python = options.keg.resolve(), options.python
-    if not has_python(keg, platform.python_version()):
-        raise BenchmarkError(f"{keg} has no launcher that was frozen from Python {platform.python_version()}")
+    if not has_python(keg, version := version_of(python)):
+        raise BenchmarkError(
+            f"{keg} has no launcher that was frozen from Python {version}: name that one, --python PATH; "
+            "the one of the freeze root is python3.13/ in the cache's freeze-root/*/root"
+        )
     began = load()
     with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=options.work) as work:
         results = _measure(keg, Path(work), python, counts)
