@@ -27,7 +27,7 @@ from stigmer_packaging.errors import PackagingError
 from stigmer_packaging.makers import makers
 from stigmer_packaging.manifest import Manifest, load_manifest
 from stigmer_packaging.manifest_section import unknown
-from stigmer_packaging.naming import Target, parse_target
+from stigmer_packaging.naming import Target, is_runnable, parse_target
 from stigmer_packaging.pipeline import Pipeline, StepResult
 from stigmer_packaging.records import VerificationReport
 from stigmer_packaging.release import Artefact
@@ -162,7 +162,7 @@ def _carry_out(command: str, options: Options) -> None:
     with reporting.TerminalProgress(Console(stderr=True), verbose=options.verbose) as progress:
         shop = _open_workshop(options, manifest, workspace, host, progress.say)
         if not options.dry_run:  # first of all: what it installs may be among what the steps depend on
-            _preflight(plan.stages_until(until, targets, host), host, shop)
+            _preflight(plan.stages_until(until, targets, host), targets, host, shop)
         also = plan.STANDALONE if command == "release" else ""
         steps = plan.plan_release(manifest, targets, shop.inputs(targets, until, offered), until=until, also=also)
         pipeline = Pipeline(workspace, makers(shop), progress, time.monotonic)
@@ -202,10 +202,12 @@ def _open_workshop(
     )
 
 
-def _preflight(stages: Sequence[str], host: Target, shop: Workshop) -> None:
+def _preflight(stages: Sequence[str], targets: Sequence[Target], host: Target, shop: Workshop) -> None:
     machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
     own_python = host.system == "linux" and shop.freezes_with != "root"
     needed = [system.OWN_PYTHON if own_python and stage == "freeze" else stage for stage in stages]
+    if {"freeze", "verify"} & set(stages) and any(target != host and is_runnable(target, host) for target in targets):
+        needed.append(system.EMULATION)
     missing = system.find_missing(needed, machine)
     system.provide(missing, machine, env=shop.env, report=shop.report)
 

@@ -1,13 +1,15 @@
 """Which machines a bottle is verified on at each level, and how they are made."""
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_packaging.errors import MissingToolError
-from stigmer_packaging.naming import Target
+from stigmer_packaging.naming import Target, is_runnable
 from stigmer_packaging.tools import apt, guest_boot, guest_root
+from stigmer_packaging.tools.emulation import runner_for
 from stigmer_packaging.tools.guest import Machine
 from stigmer_packaging.tools.qemu import Hardware, choose_accelerator
 from stigmer_packaging.tools.sandbox import Sandbox
@@ -35,9 +37,9 @@ class Maker:
 
     def sandbox(self, guest: str, target: Target) -> Machine:
         """Make a sandbox; MissingToolError for a platform whose programs do not run here."""
-        if target != self.host:
+        if not is_runnable(target, self.host):
             raise MissingToolError(f"programs for {target} do not run here", "use --machine vm, which emulates")
-        return Sandbox(self._root(guest, target))
+        return Sandbox(self._root(guest, target), runner_for(target, self.host, os.environ))
 
     def virtual_machine(self, guest: str, target: Target) -> Machine:
         """Make a virtual machine; one of another architecture is emulated. Its kernel is the same for all guests."""

@@ -8,6 +8,7 @@ from typing import Any
 from stigmer_packaging import fingerprint
 from stigmer_packaging.crediting import credits_by_go, environment_of
 from stigmer_packaging.errors import VerificationError
+from stigmer_packaging.machines import Maker
 from stigmer_packaging.manifest_records import Component
 from stigmer_packaging.naming import parse_target
 from stigmer_packaging.plan import Step
@@ -25,9 +26,7 @@ from stigmer_packaging.records import (
     VerificationReport,
 )
 from stigmer_packaging.stages import assemble, audit, bottle, credit, formula, freeze, obtain, standalone, verify
-from stigmer_packaging.tools import guest_root
 from stigmer_packaging.tools.guest import Task
-from stigmer_packaging.tools.sandbox import Sandbox
 from stigmer_packaging.workshop import Workshop
 
 Needs = Mapping[str, Any]
@@ -200,12 +199,13 @@ class _Calls:
 
     def verify(self, step: Step, needs: Needs) -> VerificationReport:
         shop = self.workshop
-        recipe = guest_root.Recipe(guest_root.default_suite(shop.mirror), shop.host)
-        root = guest_root.build_root(shop.workspace.cache, shop.mirror, recipe, report=shop.report)
+        mirrors = {shop.mirror.distribution: shop.mirror}
+        maker = Maker(shop.host, 1, shop.workspace.cache, mirrors, shop.report)
+        machine = maker.sandbox(maker.default_guest(), parse_target(step.target))
         task = Task(shop.verification_script(), secrets.token_hex(16))
         product = needs[f"{'program' if step.subject == 'program' else 'bottle'}/{step.target}"]
         found = verify.verify_bottle(
-            product, Sandbox(root), task, name=step.name, workspace=shop.workspace, report=shop.report
+            product, machine, task, name=step.name, workspace=shop.workspace, report=shop.report
         )
         refuse_failure(found, str(shop.workspace.path(f"{step.name}.log")))
         return found

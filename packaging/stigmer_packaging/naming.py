@@ -16,6 +16,15 @@ class Target(NamedTuple):
         return f"{self.system}-{self.architecture}"
 
 
+EMULATED = frozenset({(Target("linux", "amd64"), Target("linux", "arm64"))})
+"""On which platform the programs of which other one can be run, by emulation."""
+
+
+def is_runnable(target: Target, host: Target) -> bool:
+    """Tell whether programs for `target` can run on a machine of the platform `host`, if need be by emulation."""
+    return target == host or (host, target) in EMULATED
+
+
 def parse_target(text: str) -> Target:
     """Read `darwin-arm64` and the like; raise ValueError for a platform we do not know."""
     system, _, architecture = text.partition("-")

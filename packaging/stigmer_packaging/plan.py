@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from stigmer_packaging.errors import ForeignTargetError
 from stigmer_packaging.manifest_records import CheckoutSource, Component, Manifest
-from stigmer_packaging.naming import Target
+from stigmer_packaging.naming import Target, is_runnable
 
 STAGES = ("obtain", "freeze", "credit", "assemble", "bottle", "standalone", "audit", "formula", "verify")
 FROM_BOTTLES = ("audit", "formula")
@@ -70,8 +70,11 @@ def is_temporal(component: Component) -> bool:
 
 
 def is_made_here(target: Target, host: Target) -> bool:
-    """Whether what a target needs can be frozen and run on this machine: PyInstaller freezes for its own platform."""
-    return target == host
+    """Whether what a target needs can be frozen and run on this machine, if need be by emulation.
+
+    PyInstaller freezes for the platform it runs on.
+    """
+    return is_runnable(target, host)
 
 
 def can_verify(target: Target, host: Target, offered: Collection[str]) -> bool:
@@ -134,7 +137,7 @@ def plan_release(
     steps["formula"] = Step("formula", "formula", "", "formula", ("source", *bottles), {"manifest": asdict(manifest)})
     for target in (target for target in targets if can_verify(target, host, offered)):
         name, needs = verification_name(target), (f"bottle/{target}", "formula")
-        facts, gathered = inputs.verification, not is_made_here(target, host)
+        facts, gathered = inputs.verification, _is_taken(name, target, inputs)
         steps[name] = Step(name, "verify", str(target), "sandbox", needs, {} if gathered else facts, gathered)
         program = f"program/{target}"
         if program in steps and (not gathered or f"verify/{program}" in offered):
@@ -184,7 +187,7 @@ def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -
     facts = {"version": part.version, "sent": sent, **inputs.parts.get(f"{target}/{part.name}", {})}
     if not is_frozen(part):
         return Step(f"obtain/{target}/{part.name}", "obtain", str(target), part.name, (), facts)
-    if not is_made_here(target, inputs.host):
+    if _is_taken(f"freeze/{target}/{part.name}", target, inputs):
         return _gathered(f"freeze/{target}/{part.name}", target, part.version)
     tried_with = tuple(f"obtain/{target}/{other.name}" for other in manifest.components if is_temporal(other))
     return Step(f"freeze/{target}/{part.name}", "freeze", str(target), part.name, tried_with, facts)
@@ -192,9 +195,14 @@ def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -
 
 def _launcher(target: Target, manifest: Manifest, inputs: Inputs) -> Step:
     name = f"freeze/{target}/launcher"
-    if not is_made_here(target, inputs.host):
+    if _is_taken(name, target, inputs):
         return _gathered(name, target, manifest.product.version)
     return Step(name, "freeze", str(target), "launcher", (), inputs.parts.get(f"{target}/launcher", {}))
+
+
+def _is_taken(name: str, target: Target, inputs: Inputs) -> bool:
+    """Tell whether a record that only a target's own machine makes comes from there; what it offers saves emulation."""
+    return target != inputs.host and (name in inputs.offered or not is_made_here(target, inputs.host))
 
 
 def _made_elsewhere(manifest: Manifest, target: Target, until: str) -> list[str]:

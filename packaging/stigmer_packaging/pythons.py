@@ -33,19 +33,20 @@ def own_folders(choice: str) -> tuple[str, ...]:
     return (sys.base_prefix if choice == HOST else str(Path(choice).resolve().parents[1]),)
 
 
-def choose_python(
+def choose_python(  # noqa: PLR0913 - the choice, and all that may decide it
     choice: str,
     target: Target,
     checkout: Path,
     workspace: Workspace,
     *,
+    host: Target | None = None,
     mirror: str = "",
     env: Mapping[str, str],
     report: Callable[[str], None],
 ) -> FreezingPython:
     """Give the Python that freezes for `target`, by `root`, `host` or a path; a root is made when it is first needed.
 
-    `mirror` is the URL below which a Debian mirror has its archives; empty for that of this machine's apt.
+    `host` is this machine's platform, by default the target; another one's root is emulated. `mirror` is the URL below which a Debian mirror has its archives; empty for that of this machine's apt.
     RecordError when `checkout` has no recipe of a root for the target; MissingToolError when a path is no Python.
     """
     if choice != ROOT:
@@ -56,7 +57,7 @@ def choose_python(
     def provide() -> Interpreter:
         root = prepare_freeze_root(
             recipe,
-            host=target,
+            host=host or target,
             cache=workspace.cache,
             archives=lambda: archives_below(mirror) if mirror else read_archives(Path("/etc")),
             environment=env,

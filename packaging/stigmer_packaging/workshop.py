@@ -90,7 +90,7 @@ class Workshop:
         minimum = self.manifest.targets[str(target)].macos_minimum
         env = {**self.env, **({"MACOSX_DEPLOYMENT_TARGET": minimum} if minimum else {})}
         chosen = (self.freezes_with, target, self.root, self.workspace)
-        python = choose_python(*chosen, mirror=self.debian, env=env, report=self.report)
+        python = choose_python(*chosen, host=self.host, mirror=self.debian, env=env, report=self.report)
         pins = (self.root / "requirements.lock").read_text(encoding="utf-8")
         patchelf, epoch = find_patchelf(self.env), self.source_date_epoch
         return Freezer(target, python, pins, patchelf, epoch, env, self.workspace, self.report, minimum)

@@ -16,6 +16,7 @@ from stigmer_packaging.tools import buildroot
 from stigmer_packaging.tools.buildroot import FreezeRoot
 from stigmer_packaging.tools.debian import Archives, Package
 from stigmer_packaging.tools.python import plain_environment
+from stigmer_packaging.tools.rootbuild import Making, make_root
 from stigmer_packaging.tools.rootrecipe import Recipe, Settings, Source
 from support.host_programs import program_entries
 from support.tiny_packages import FakeArchive, deb_of, file_entry, place_files, serving, tar_of
@@ -214,9 +215,29 @@ def test_a_file_that_needs_a_newer_c_library_is_refused(place: Place) -> None:
 
 
 def test_a_root_for_another_platform_is_refused_at_once(place: Place) -> None:
-    other = Target("linux", "amd64" if HERE.architecture == "arm64" else "arm64")
+    other = Target("darwin", HERE.architecture)
     with pytest.raises(ForeignTargetError, match=str(other)):
         replace(place, recipe=replace(place.recipe, target=other)).prepare(no_archives)
+
+
+def test_an_emulated_build_alone_gets_its_compilers_as_the_machines_own_programs(place: Place, tmp_path: Path) -> None:
+    """Words that change nothing stand for those that emulate; what is laid over the build root is not in what is kept."""
+    path = "pool/main/c/compiler.deb"
+    pins = place_files(tmp_path / "pool-of", {path: deb_of([file_entry("usr/share/compiler", b"native\n")])})
+    packages = (*place.recipe.packages, Package(path, pins[path], ("cross",)))
+    script = 'mkdir -p "$PREFIX/bin"\ncp /usr/share/compiler "$PREFIX/bin/word"\n'
+    recipe = replace(place.recipe, packages=packages, scripts={"some": script})
+
+    def make(name: str, emulator: tuple[str, ...]) -> Path:
+        (tmp_path / name).mkdir()
+        given = (tmp_path / "downloads", place.archive.archives, ENVIRONMENT, 1, place.said.append, emulator)
+        return make_root(Making(recipe, tmp_path / name, *given))
+
+    root = make("emulated", ("env",))
+    assert (root / "made/bin/word").read_text(encoding="utf-8") == "native\n"
+    assert not (root / "usr/share/compiler").exists()
+    with pytest.raises(CommandError, match="exit code 1"):
+        make("native", ())
 
 
 def test_a_build_sees_no_network_and_nothing_of_our_environment(place: Place) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from stigmer_packaging.errors import RecordError
 from stigmer_packaging.naming import Target
+from stigmer_packaging.tools import rootbuild
 from stigmer_packaging.tools.rootrecipe import lock_name, read_recipe, read_settings
 
 OURS = Path(__file__).parents[2] / "packaging" / "freeze-root"
@@ -66,7 +67,14 @@ def test_our_recipe_pins_every_file_and_names_every_root(target: Target) -> None
     for root, names in recipe.settings.packages.items():
         locked = {package.path.rsplit("/", 1)[-1].split("_")[0] for package in recipe.packages if root in package.roots}
         assert set(names) <= locked
-    assert {root for package in recipe.packages for root in package.roots} == {"freeze", "build"}
+    cross = {rootbuild.CROSS} if target.architecture == "arm64" else set()
+    assert {root for package in recipe.packages for root in package.roots} == {"freeze", "build"} | cross
+
+
+def test_the_compilers_of_an_emulated_build_are_the_machines_own_programs_and_in_no_root_that_is_kept() -> None:
+    packages = [each for each in read_recipe(OURS, Target("linux", "arm64")).packages if rootbuild.CROSS in each.roots]
+    assert {package.path.rsplit("_", 1)[-1] for package in packages} == {"amd64.deb", "all.deb"}
+    assert not any("freeze" in package.roots for package in packages if package.path.endswith("_amd64.deb"))
 
 
 def test_our_recipe_takes_every_security_patch_that_it_names_once() -> None:

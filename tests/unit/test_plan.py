@@ -14,7 +14,7 @@ from stigmer_packaging.plan import STAGES, Inputs, plan_release, stages_until
 from support.manifest_texts import PATH
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "plan-linux-amd64.json"
-LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
+LINUX, ARM, MAC = Target("linux", "amd64"), Target("linux", "arm64"), Target("darwin", "arm64")
 MANIFEST = load_manifest(PATH)
 
 
@@ -61,6 +61,25 @@ def test_a_frozen_part_for_another_platform_is_refused_at_once(stage: str) -> No
         plan_release(MANIFEST, [LINUX, MAC], inputs(), until=stage)
 
 
+def test_a_platform_that_is_emulated_here_is_frozen_and_verified_here() -> None:
+    steps = {step.name: step for step in plan_release(MANIFEST, [ARM], inputs(), until="verify", also="standalone")}
+    made = ("freeze/linux-arm64/launcher", "bottle/linux-arm64", "verify/sandbox/linux-arm64")
+    assert not any(step.gathered for step in steps.values())
+    assert set(made) < set(steps)
+    assert stages_until("verify", [ARM], LINUX) == STAGES
+
+
+def test_what_the_platforms_own_machine_made_saves_emulating_it() -> None:
+    known = replace(inputs(), offered=frozenset({"freeze/linux-arm64/launcher", "verify/sandbox/linux-arm64"}))
+    steps = {step.name: step for step in plan_release(MANIFEST, [ARM], known)}
+    assert {name for name, step in steps.items() if step.gathered} == known.offered | {"credit/linux-arm64/launcher"}
+
+
+def test_an_arm_machine_emulates_nobody() -> None:
+    with pytest.raises(ForeignTargetError, match="linux-amd64 needs frozen parts"):
+        plan_release(MANIFEST, [LINUX], replace(inputs(), host=ARM))
+
+
 def test_what_is_not_frozen_is_obtained_for_any_platform() -> None:
     steps = plan_release(MANIFEST, [MAC], inputs(), until="obtain")
     assert [step.name for step in steps] == [
@@ -98,7 +117,7 @@ def test_a_release_takes_the_bottles_of_other_machines_and_what_proves_them() ->
     offered = frozenset(
         f"{name}/{target}" for target in ("darwin-arm64", "linux-amd64", "linux-arm64") for name in ("bottle", "sbom")
     ) | {"verify/sandbox/linux-arm64"}
-    targets = [LINUX, MAC, Target("linux", "arm64")]
+    targets = [LINUX, MAC, ARM]
     steps = plan_release(MANIFEST, targets, replace(inputs(), offered=offered))
     assert {step.name for step in steps if step.gathered} == offered
     assert [step.name for step in steps if step.stage == "verify"] == [

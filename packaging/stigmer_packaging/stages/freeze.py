@@ -8,16 +8,15 @@ from pathlib import Path
 from stigmer_packaging.errors import ForeignTargetError
 from stigmer_packaging.naming import SYSTEMS, Target
 from stigmer_packaging.records import LauncherBundle, ServiceBinary
-from stigmer_packaging.tools import bundle, contract, digest, gates, locks, probes, pyinstaller, stdlib
+from stigmer_packaging.tools import bundle, contract, digest, frozen_trial, gates, locks, probes, pyinstaller, stdlib
 from stigmer_packaging.tools.distributions import read_distributions
 from stigmer_packaging.tools.freeze_table import FreezeTable
 from stigmer_packaging.tools.locks import Pin
 from stigmer_packaging.tools.probes import ServiceProbe
 from stigmer_packaging.tools.pyinstaller import FreezePlan, Frozen
-from stigmer_packaging.tools.python import FreezingPython, plain_environment, require_library
+from stigmer_packaging.tools.python import FreezingPython, require_library
 from stigmer_packaging.tools.rename import rename_product
 from stigmer_packaging.tools.service_source import IGNORED, read_service_source
-from stigmer_packaging.tools.temporal import temporal_server
 from stigmer_packaging.tools.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
 from stigmer_packaging.workspace import Workspace, scan_files
 
@@ -117,7 +116,9 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
         frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)
         gates.check_modules(frozen.missing, PACKAGE)
         _make_portable(frozen.folder, name, CONTENTS, freezer)
-        probes.check_answers(frozen.folder / name, name, version, env=freezer.env)
+        probes.check_answers(
+            frozen.folder / name, name, version, env=freezer.env, runner=frozen_trial.runner_of(python.interpreter)
+        )
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
     made = LauncherBundle(version, str(freezer.target), record, name, files, made_from)
@@ -146,7 +147,11 @@ def freeze_service(
         frozen = _freeze(plan, python, staged, freezer)
         _make_portable(frozen.folder, component, plan.contents, freezer)
         freezer.report(f"trying the frozen {component}")
-        _try(frozen.folder / component, source.table, probe, temporal, staged, freezer)
+        contract.check_names(sorted(frozen.folder.rglob("*")), probe.read, component)
+        home = staged.absolute() / "home"
+        runner = frozen_trial.runner_of(python.interpreter)
+        program, table = frozen.folder / component, source.table
+        frozen_trial.try_service(program, table, probe, temporal=temporal, home=home, env=freezer.env, runner=runner)
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
     made = ServiceBinary(component, version, str(freezer.target), record, component, files, made_from)
@@ -235,18 +240,3 @@ def _make_portable(folder: Path, program: str, contents: str, freezer: Freezer) 
     else:
         gates.check_macos(bundle.read_machos_below(folder), folder, freezer.macos)
     gates.check_paths(folder, (freezer.workspace.root.absolute(), freezer.workspace.cache.absolute()))
-
-
-def _try(
-    program: Path, table: FreezeTable, probe: ServiceProbe, temporal: Path, staged: Path, freezer: Freezer
-) -> None:
-    home = staged.absolute() / "home"
-    home.mkdir()
-    contract.check_names(sorted(program.parent.rglob("*")), probe.read, program.name)
-    if table.selftest:
-        probes.probe_selftest(program, table.selftest, folder=home, env=freezer.env)
-    probes.probe_without_temporal(program, probe, folder=home, env=freezer.env)
-    with temporal_server(temporal, folder=home, env=plain_environment(freezer.env)) as address:
-        probes.probe_with_temporal(program, probe, address=address, folder=home, env=freezer.env)
-        if table.workflow_test:
-            probes.probe_workflow(program, table.workflow_test, probe, address=address, folder=home, env=freezer.env)

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stigmer_packaging.errors import ForeignTargetError
-from stigmer_packaging.naming import Target
+from stigmer_packaging.naming import Target, is_runnable
 from stigmer_packaging.tools import buildroot, digest
 from stigmer_packaging.tools.buildroot import FreezeRoot
 from stigmer_packaging.tools.debian import Archives
+from stigmer_packaging.tools.emulation import emulate, require_emulation
 from stigmer_packaging.tools.rootbuild import Making, make_root
 from stigmer_packaging.tools.rootrecipe import Recipe
 
@@ -34,24 +35,26 @@ def prepare_freeze_root(
     another platform, MissingToolError where bubblewrap is not or may not, DownloadError when the archives give other
     bytes than those pinned.
     """
-    if recipe.target != host:
+    if not is_runnable(recipe.target, host):
         raise ForeignTargetError(f"the freeze root for {recipe.target} cannot be made or used on {host}")
+    emulator = emulate(recipe.target, host, environment)
     place = place_of(recipe, cache)
     kept = place.parent
     with _alone(kept / "lock"):
+        require_emulation(emulator, environment)
         if not is_whole(place):
             report(f"making the freeze root for {recipe.target}: some minutes, once")
             for litter in kept.glob("*.part"):
                 shutil.rmtree(litter)
             part = place.with_suffix(".part")
             part.mkdir()
-            root = make_root(Making(recipe, part, kept / "downloads", archives(), environment, jobs, report))
+            root = make_root(Making(recipe, part, kept / "downloads", archives(), environment, jobs, report, emulator))
             (part / _SEAL).write_text(digest.sha256_of_tree(root, ignored=()), encoding="ascii")
             shutil.rmtree(place, ignore_errors=True)
             part.rename(place)
-        buildroot.require_entry(place / "root", environment)
+        buildroot.require_entry(place / "root", environment, emulator)
     glibc = tuple(map(int, recipe.settings.glibc.split(".")))
-    return FreezeRoot(place / "root", recipe.settings.python, glibc, recipe.digest)
+    return FreezeRoot(place / "root", recipe.settings.python, glibc, recipe.digest, emulator)
 
 
 def place_of(recipe: Recipe, cache: Path) -> Path:

@@ -21,20 +21,24 @@ Dir::State "{folder}"; Dir::State::status "{folder}/status"; Dir::Cache "{folder
 
 
 def lock_packages(
-    roots: Mapping[str, list[str]], *, suite: str, architecture: str, archives: Archives, folder: Path
+    roots: Mapping[str, list[str]],
+    *,
+    suite: str,
+    architecture: str,
+    archives: Archives,
+    folder: Path,
+    security: bool = True,
 ) -> list[Package]:
     """Give the files of these packages and of all they depend on, in their newest version, signatures checked.
 
-    `roots` names the packages wanted in each root. The empty `folder` takes apt's state.
+    `roots` names the packages wanted in each root; without `security` its archive is left aside. The empty `folder` takes apt's state.
     """
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()
-    (folder / "sources.list").write_text(
-        f"deb [signed-by={KEYRING}] {archives.main} {suite} main\n"
-        f"deb [signed-by={KEYRING}] {archives.security} {suite}-security main\n",
-        encoding="utf-8",
-    )
+    sources = [f"{archives.main} {suite}", *([f"{archives.security} {suite}-security"] if security else [])]
+    text = "".join(f"deb [signed-by={KEYRING}] {source} main\n" for source in sources)
+    (folder / "sources.list").write_text(text, encoding="utf-8")
     (folder / "apt.conf").write_text(_SETTINGS.format(architecture=architecture, folder=folder), encoding="utf-8")
     settings = {"APT_CONFIG": str(folder / "apt.conf"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
     command.run(["apt-get", "--quiet", "update"], env=settings, seconds=SECONDS)

@@ -32,12 +32,16 @@ _REMEDY = (
 
 @dataclass(frozen=True)
 class FreezeRoot:
-    """A finished root: its folder, the path of Python inside it, the newest glibc its files need, and its digest."""
+    """A finished root: its folder, the path of Python inside it, the newest glibc its files need, and its digest.
+
+    `emulator` are the words without which its programs do not run on this machine.
+    """
 
     root: Path
     python: str
     glibc: tuple[int, ...]
     digest: str
+    emulator: tuple[str, ...] = ()
 
     def prefix(self, shared: Sequence[Path], environment: Mapping[str, str]) -> tuple[str, ...]:
         """Give the words that enter this root when put before a command.
@@ -46,7 +50,8 @@ class FreezeRoot:
         alone, so with the same folders they are the same on every run. Of `environment`, HOME is used, and what names
         files by which pip finds and trusts its index.
         """
-        return enter(self.root, shared=shared, readable=network_files(environment), environment=environment)
+        readable = network_files(environment)
+        return (*self.emulator, *enter(self.root, shared=shared, readable=readable, environment=environment))
 
     def interpreter(self, shared: Sequence[Path], environment: Mapping[str, str]) -> Interpreter:
         """Give this root's Python, to be run with the folders `shared`, which are made if they are not there.
@@ -56,7 +61,9 @@ class FreezeRoot:
         for folder in shared:
             folder.mkdir(parents=True, exist_ok=True)
         python = read_interpreter(self.python, env=environment, prefix=self.prefix(shared, environment))
-        return replace(python, identity=digest.sha256_of_value(python.identity, self.digest))
+        return replace(
+            python, identity=digest.sha256_of_value(python.identity, self.digest), emulated=bool(self.emulator)
+        )
 
 
 def enter(
@@ -100,10 +107,10 @@ def run_in(
     return command.run(inside, env=environment, cwd=cwd, seconds=seconds)
 
 
-def require_entry(root: Path, environment: Mapping[str, str]) -> None:
+def require_entry(root: Path, environment: Mapping[str, str], emulator: Sequence[str] = ()) -> None:
     """Raise MissingToolError, saying what an administrator can do, unless programs can be run below `root` here."""
     try:
-        command.run([*enter(root, shared=(), environment=environment), "true"], env=environment, seconds=60)
+        command.run([*emulator, *enter(root, shared=(), environment=environment), "true"], env=environment, seconds=60)
     except MissingToolError as error:
         raise MissingToolError(str(error), "install bubblewrap, and run again") from error
     except CommandError as error:

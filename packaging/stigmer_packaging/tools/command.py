@@ -93,8 +93,13 @@ class Running:
             time.sleep(_POLL)
 
     def stop(self, *, seconds: float) -> int:
-        """Send SIGTERM and give the exit code; CommandError when it is still there after `seconds`."""
-        self._child.terminate()
+        """Send SIGTERM and give the exit code; CommandError when it is still there after `seconds`.
+
+        What bubblewrap runs is sent it in bubblewrap's place, which would kill what it runs and not pass it on.
+        """
+        if self._child.poll() is None:
+            with contextlib.suppress(OSError):  # it has ended in this moment
+                os.kill(_innermost(self._child.pid), signal.SIGTERM)
         try:
             return self._child.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -132,6 +137,15 @@ def _start(
         )
     except FileNotFoundError as error:
         raise MissingToolError(f"{words[0]} is not on this machine", f"install {words[0]} and run again") from error
+
+
+def _innermost(pid: int) -> int:
+    """Give what a process runs if it is bubblewrap, and itself if not. Source: proc_pid_task(5), `children`."""
+    process = Path(f"/proc/{pid}")
+    if not (process.is_dir() and (process / "comm").read_text(encoding="utf-8").strip() == "bwrap"):
+        return pid
+    children = (process / f"task/{pid}/children").read_text(encoding="ascii").split()
+    return _innermost(int(children[0])) if children else pid
 
 
 def _tell(text: str) -> None:

@@ -8,6 +8,7 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -55,6 +56,15 @@ def render_lock(packages: Iterable[Package]) -> str:
     """Give the lines that `parse_lock` reads, sorted by path."""
     ordered = sorted(packages, key=lambda package: package.path)
     return "".join(f"{package.sha256} {package.path} {' '.join(package.roots)}\n" for package in ordered)
+
+
+def merge_packages(*lists: Iterable[Package]) -> list[Package]:
+    """Give each package file once, with all the roots it belongs to."""
+    roots: dict[tuple[str, str], tuple[str, ...]] = {}
+    for package in chain.from_iterable(lists):
+        key = package.path, package.sha256
+        roots[key] = (*roots.get(key, ()), *package.roots)
+    return [Package(*key, belongs) for key, belongs in roots.items()]
 
 
 def read_archives(etc: Path) -> Archives:

@@ -28,6 +28,9 @@ FOREIGN_PACKAGES = (
 _HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 _PASSWD = f"{USER}:x:{UID}:{UID}::/home/{USER}:/bin/sh\n"
 _GROUP = f"{USER}:x:{UID}:\n"
+_AWK = ("usr/bin/awk", "mawk")
+"""What mawk's own script would link, where no script was run."""
+
 _SETUID = 0o6000
 
 
@@ -66,7 +69,8 @@ def build_root(cache: Path, mirror: Mirror, recipe: Recipe, *, report: Callable[
     Works as root, and as a user who may make namespaces. Concurrent calls make it once.
     """
     words = describe_root(mirror, recipe)
-    key = digest.sha256_of_value(words, _HOSTS, _PASSWD, _GROUP)
+    linked = [_AWK] if recipe.unpacked else []
+    key = digest.sha256_of_value(words, _HOSTS, _PASSWD, _GROUP, *linked)
     marks = [recipe.suite, *recipe.packages[:1], *([str(recipe.target)] if recipe.unpacked else [])]
     name = f"{mirror.distribution} {recipe.suite}"
     place = cache / "roots" / f"{'-'.join(marks)}-{key[:12]}"
@@ -107,6 +111,9 @@ def _finish(root: Path) -> None:
     for name in ("resolv.conf", "hostname"):
         (root / "etc" / name).unlink(missing_ok=True)
     (root / "etc/hosts").write_text(_HOSTS, encoding="utf-8")
+    link, program = _AWK
+    if not (root / link).is_symlink() and (root / link).with_name(program).exists():
+        (root / link).symlink_to(program)
     for name, line in (("passwd", _PASSWD), ("group", _GROUP)):
         place, master = root / "etc" / name, root / "usr/share/base-passwd" / f"{name}.master"
         known = place if place.is_file() else master

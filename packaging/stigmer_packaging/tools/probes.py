@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stigmer_packaging.errors import CommandError, GateError
 from stigmer_packaging.tools import command
+from stigmer_packaging.tools.emulation import NATIVE, Runner
 from stigmer_packaging.tools.ports import free_port
 from stigmer_packaging.tools.python import plain_environment
 
@@ -73,36 +74,47 @@ def check_failure(code: int, output: str, connection: tuple[str, ...] = CONNECTI
         )
 
 
-def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, str]) -> None:
+def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, str], runner: Runner = NATIVE) -> None:
     """Raise GateError unless the frozen launcher says what it is, and what it can do."""
     for question, answer in (("--version", f"{name} {version}"), ("--help", name)):
-        done = command.run([program, question], env=plain_environment(env), seconds=60, check=False)
+        asked = [*runner.prefix, str(program), question]
+        done = command.run(asked, env=plain_environment(env), seconds=60 * runner.slowdown, check=False)
         if done.code != 0 or not done.stdout.startswith(answer):
             raise GateError(
                 f"asked {question}, the frozen launcher does not answer {answer}\n{done.stdout}{done.stderr}"
             )
 
 
-def probe_without_temporal(program: Path, probe: ServiceProbe, *, folder: Path, env: Mapping[str, str]) -> None:
+def probe_without_temporal(
+    program: Path, probe: ServiceProbe, *, folder: Path, env: Mapping[str, str], runner: Runner = NATIVE
+) -> None:
     """Start the service with nobody at Temporal's address; GateError unless it fails because of that."""
     nobody = f"127.0.0.1:{free_port()}"
     surroundings = _alone(folder, env) | dict(probe.environment) | {probe.address_variable: nobody}
     try:
-        done = command.run([program], env=surroundings, cwd=folder, seconds=SECONDS, check=False)
+        seconds = SECONDS * runner.slowdown
+        done = command.run([*runner.prefix, str(program)], env=surroundings, cwd=folder, seconds=seconds, check=False)
     except CommandError as error:
         raise GateError(f"started without Temporal, the service does not give up: {error}") from error
     check_failure(done.code, done.stdout + done.stderr, probe.connection)
 
 
 def probe_with_temporal(
-    program: Path, probe: ServiceProbe, *, address: str, folder: Path, env: Mapping[str, str]
+    program: Path,
+    probe: ServiceProbe,
+    *,
+    address: str,
+    folder: Path,
+    env: Mapping[str, str],
+    runner: Runner = NATIVE,
 ) -> None:
     """Start the service against a live Temporal; GateError unless it gets ready, and stops with exit code 0 on SIGTERM."""
     surroundings = _alone(folder, env) | dict(probe.environment) | {probe.address_variable: address}
     try:
-        with command.running([program], env=surroundings, cwd=folder, log=folder / "service.log") as service:
-            service.wait_for(probe.ready, seconds=SECONDS)
-            code, output = service.stop(seconds=probe.grace), service.output
+        words = [*runner.prefix, str(program)]
+        with command.running(words, env=surroundings, cwd=folder, log=folder / "service.log") as service:
+            service.wait_for(probe.ready, seconds=SECONDS * runner.slowdown)
+            code, output = service.stop(seconds=probe.grace * runner.slowdown), service.output
     except CommandError as error:
         raise GateError(f"with a live Temporal the service does not work: {error}") from error
     if code != 0 or classify_failure(output, ()) == "import":
@@ -117,6 +129,7 @@ def probe_workflow(
     address: str,
     folder: Path,
     env: Mapping[str, str],
+    runner: Runner = NATIVE,
 ) -> None:
     """Have the service run a workflow on a live Temporal; GateError unless it exits 0.
 
@@ -124,16 +137,20 @@ def probe_workflow(
     """
     surroundings = _alone(folder, env) | dict(probe.environment) | {probe.address_variable: address}
     try:
-        command.run([program, *arguments], env=surroundings, cwd=folder, seconds=SECONDS)
+        words = [*runner.prefix, str(program), *arguments]
+        command.run(words, env=surroundings, cwd=folder, seconds=SECONDS * runner.slowdown)
     except CommandError as error:
         missing = next((line for line in error.output.splitlines() if _BROKEN.search(line)), "see what it printed")
         raise GateError(f"the frozen service cannot run a workflow: {missing.strip()}\n{error}") from error
 
 
-def probe_selftest(program: Path, arguments: tuple[str, ...], *, folder: Path, env: Mapping[str, str]) -> None:
+def probe_selftest(
+    program: Path, arguments: tuple[str, ...], *, folder: Path, env: Mapping[str, str], runner: Runner = NATIVE
+) -> None:
     """Have the service prove itself; GateError unless it exits 0."""
     try:
-        command.run([program, *arguments], env=_alone(folder, env), cwd=folder, seconds=SECONDS)
+        words = [*runner.prefix, str(program), *arguments]
+        command.run(words, env=_alone(folder, env), cwd=folder, seconds=SECONDS * runner.slowdown)
     except CommandError as error:
         raise GateError(f"the frozen service does not pass its own test: {error}") from error
 

@@ -41,7 +41,7 @@ class Interpreter:
     """A Python that can be started: `prefix` are the words before its path, such as those that enter a build root.
 
     `executable` is never a virtual environment's. `library` is the path of its shared library, empty when it has none.
-    `identity` differs for any other build.
+    `identity` differs for any other build. What it freezes runs where it does: `emulated`, with the same prefix.
     """
 
     prefix: tuple[str, ...]
@@ -50,6 +50,7 @@ class Interpreter:
     target: Target
     library: str
     identity: str
+    emulated: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,10 @@ from stigmer_packaging.tools.buildroot import WORK
 from stigmer_packaging.tools.debian import Archives
 from stigmer_packaging.tools.rootrecipe import Recipe, Source
 
-SECONDS = 1800  # for each step of the build
+SECONDS = 3600  # for each step of the build
+CROSS = "cross"
+"""The packages that are laid over the build root where it is emulated: its compilers, as programs of this machine."""
+
 _FETCHERS = 4
 _UNPACK = """
 mkdir source
@@ -28,7 +31,8 @@ for name; do patch --strip=1 --silent --input="debian/patches/$name"; done
 class Making:
     """One root in the making, below the empty `folder`: the recipe, and what the machine gives to it.
 
-    Files that are `downloads` already are not fetched again; `jobs` is how many compilers run at once.
+    Files that are `downloads` already are not fetched again; `jobs` is how many compilers run at once. `emulator` are the
+    words without which the root's programs do not run here.
     """
 
     recipe: Recipe
@@ -38,6 +42,7 @@ class Making:
     environment: Mapping[str, str]
     jobs: int
     report: Callable[[str], None]
+    emulator: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -60,7 +65,9 @@ def make_root(making: Making) -> Path:
     for name, root in (("freeze", making.root), ("build", making.builder)):
         making.report(f"unpacking the packages of the {name} root")
         unpack_root(making, name, root, files)
-    buildroot.require_entry(making.builder, making.environment)
+    if making.emulator:
+        add_packages(making, CROSS, making.builder, files)
+    buildroot.require_entry(making.builder, making.environment, making.emulator)
     for source in making.recipe.settings.source:
         build_source(making, source, files)
     finish_root(making)
@@ -89,15 +96,20 @@ def download_all(making: Making) -> dict[str, Path]:
 def unpack_root(making: Making, name: str, root: Path, files: Mapping[str, Path]) -> None:
     """Lay the packages of one root out, and add what their scripts would have added."""
     root.mkdir()
-    for package in making.recipe.packages:
-        if name in package.roots:
-            debian.unpack_package(files[package.path], root)
+    add_packages(making, name, root, files)
     for link, points_at in making.recipe.settings.links.items():
         if (root / link).parent.joinpath(points_at).exists():
             (root / link).symlink_to(points_at)
     for path, text in making.recipe.settings.files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
+
+
+def add_packages(making: Making, name: str, root: Path, files: Mapping[str, Path]) -> None:
+    """Lay the packages that belong to the root `name` over what is in `root`."""
+    for package in making.recipe.packages:
+        if name in package.roots:
+            debian.unpack_package(files[package.path], root)
 
 
 def build_source(making: Making, source: Source, files: Mapping[str, Path]) -> None:
@@ -150,4 +162,4 @@ def _run(making: Making, root: Path, words: list[str], work: Path | None = None,
         "SOURCE_DATE_EPOCH": str(recipe.settings.epoch),
     }
     inside = buildroot.enter_to_change(root, variables=variables, work=work, place=place)
-    command.run([*inside, *words], env=making.environment, seconds=SECONDS)
+    command.run([*making.emulator, *inside, *words], env=making.environment, seconds=SECONDS)

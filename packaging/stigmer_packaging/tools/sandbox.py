@@ -6,11 +6,13 @@ As root no user namespace is made (some systems forbid them), and `setpriv` give
 import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from stigmer_packaging.errors import CommandError, MissingToolError
 from stigmer_packaging.tools import command
+from stigmer_packaging.tools.emulation import NATIVE, Runner
 from stigmer_packaging.tools.guest import PREFIX, GuestRun, Trial
 from stigmer_packaging.tools.guest_root import UID, USER, GuestRoot
 
@@ -22,6 +24,7 @@ class Sandbox(NamedTuple):
     """A machine that is no more than a root without Python: this one's kernel, no boot, seconds instead of minutes."""
 
     root: GuestRoot
+    runner: Runner = NATIVE
 
     @property
     def level(self) -> str:
@@ -50,7 +53,8 @@ class Sandbox(NamedTuple):
         for file in (trial.bottle, *trial.task.scripts):
             shutil.copyfile(file, folder / USER / file.name)
         words = trial.words(f"/home/{USER}/{trial.task.script.name}", bottle=f"/home/{USER}/{trial.bottle.name}")
-        return run_in_sandbox(self.root.path, folder, words, seconds=trial.task.seconds)
+        seconds = trial.task.seconds * self.runner.slowdown
+        return run_in_sandbox(self.root.path, folder, words, seconds=seconds, emulator=self.runner.prefix)
 
 
 def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged: bool) -> list[str]:
@@ -78,22 +82,25 @@ def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged:
     return ["bwrap", *identity, "--die-with-parent", "--new-session", *mounts, *settings, "--", *drop, *words]
 
 
-def run_in_sandbox(root: Path, home: Path, words: Sequence[str], *, seconds: float) -> GuestRun:
+def run_in_sandbox(
+    root: Path, home: Path, words: Sequence[str], *, seconds: float, emulator: Sequence[str] = ()
+) -> GuestRun:
     """Run `words` in the guest; after `seconds` everything in it is killed and the code is None.
 
-    `home` becomes the guest user's. Raise MissingToolError where bubblewrap is missing or may not make namespaces.
+    `home` becomes the guest user's. Behind the words `emulator` there is no other user, not even for root. Raise MissingToolError where bubblewrap is missing or may not make namespaces.
     """
-    privileged = os.geteuid() == 0
+    privileged = os.geteuid() == 0 and not emulator
     if privileged:
         _give_to_guest(home)
-    probe = command.run(sandbox_command(root, home, ["true"], privileged=privileged), seconds=60, check=False)
+    entered = partial(sandbox_command, root, home, privileged=privileged)
+    probe = command.run([*emulator, *entered(["true"])], seconds=60, check=False)
     if probe.code != 0:
         raise MissingToolError(
             f"bubblewrap cannot make a sandbox here: {probe.stderr.strip()}",
             "run as root, or allow unprivileged user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)",
         )
     try:
-        ended = command.run(sandbox_command(root, home, words, privileged=privileged), seconds=seconds, check=False)
+        ended = command.run([*emulator, *entered(words)], seconds=seconds, check=False)
     except CommandError as error:
         return GuestRun(None, error.output, "")
     return GuestRun(ended.code, ended.stdout, ended.stderr)

@@ -55,6 +55,9 @@ def _debian_keyring(_machine: Machine) -> bool:
 OWN_PYTHON = "freeze --python"
 """Freezing on Linux with a Python of this machine in place of the root's, which brings all that it needs."""
 
+EMULATION = "emulation"
+"""Whatever is done for a platform that is emulated."""
+
 LINUX = (
     Requirement("freeze", "bwrap", "bubblewrap", "enters the root in which is frozen", _program("bwrap")),
     Requirement(OWN_PYTHON, "strip", "binutils", "shrinks frozen programs", _program("strip")),
@@ -68,6 +71,9 @@ LINUX = (
     ),
     Requirement("verify", "bwrap", "bubblewrap", "runs the sandbox", _program("bwrap")),
     Requirement("verify", "mmdebstrap", "mmdebstrap", "makes the root without Python", _program("mmdebstrap")),
+    Requirement(
+        EMULATION, "qemu-aarch64-static", "qemu-user-static", "runs arm64's programs", _program("qemu-aarch64-static")
+    ),
     Requirement("vm", "qemu", "qemu-system-x86", "runs virtual machines", _program("qemu-system-x86_64")),
     Requirement("vm", "mksquashfs", "squashfs-tools", "packs their root", _program("mksquashfs")),
     Requirement("vm", "cpio", "cpio", "packs what they boot", _program("cpio")),

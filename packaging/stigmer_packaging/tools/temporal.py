@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stigmer_packaging.tools import command
+from stigmer_packaging.tools.emulation import NATIVE, Runner
 from stigmer_packaging.tools.ports import free_port
 
 SECONDS = 60
@@ -12,10 +13,11 @@ _READY = "Server:"  # the first line of what it prints once it serves; Temporal 
 
 
 @contextmanager
-def temporal_server(program: Path, *, folder: Path, env: Mapping[str, str]) -> Iterator[str]:
+def temporal_server(program: Path, *, folder: Path, env: Mapping[str, str], runner: Runner = NATIVE) -> Iterator[str]:
     """Serve from memory and give the address, `127.0.0.1:PORT`; CommandError when it does not come up."""
     address = f"127.0.0.1:{free_port()}"
     words = [
+        *runner.prefix,
         str(program),
         "server",
         "start-dev",
@@ -27,5 +29,5 @@ def temporal_server(program: Path, *, folder: Path, env: Mapping[str, str]) -> I
     ]
     log = folder / "temporal.log"
     with command.running([*words, "--log-level", "error"], env=env, cwd=folder, log=log) as server:
-        server.wait_for(_READY, seconds=SECONDS)
+        server.wait_for(_READY, seconds=SECONDS * runner.slowdown)
         yield address

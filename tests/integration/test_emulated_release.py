@@ -1,0 +1,39 @@
+"""A bottle for arm64 Linux, made on x86_64: frozen by emulation, poured and put to the whole trial by emulation.
+
+About three minutes once the freeze root for arm64 is in the cache, which takes a quarter of an hour.
+"""
+
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging import cli
+from stigmer_packaging.naming import Target
+from stigmer_packaging.pythons import RECIPES
+from stigmer_packaging.stages.freezeroot import place_of
+from stigmer_packaging.tools import environment
+from stigmer_packaging.tools.rootrecipe import read_recipe
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "tests/samples/two-services"
+CACHE = environment.cache_root(os.environ, Path.home())
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+
+def test_a_bottle_for_arm_is_made_and_proves_itself_on_another_machine(tmp_path: Path) -> None:
+    if platform.machine() != "x86_64" or not (shutil.which("qemu-aarch64-static") and shutil.which("go")):
+        pytest.skip("needs x86_64, qemu-user-static and Go")
+    recipe = read_recipe(ROOT / RECIPES, Target("linux", "arm64"))
+    if not place_of(recipe, CACHE).is_dir() and "STIGMER_TEST_FREEZE_ROOT" not in os.environ:
+        pytest.skip("the freeze root for arm64 is not in the cache: set STIGMER_TEST_FREEZE_ROOT=1 to make it")
+    words = [f"--manifest={SAMPLE / 'manifest.yaml'}", f"--checkout={SAMPLE / 'tree'}", f"--workspace={tmp_path}"]
+    assert cli.run(["release", *words, "--target=linux-arm64"]) == 0
+    report = json.loads((tmp_path / "records/verify/sandbox/linux-arm64.json").read_text(encoding="utf-8"))
+    assert "the end-to-end call returns" in {check["name"] for check in report["checks"] if check["passed"]}
+    assert report["ended"]
+    assert all(check["passed"] for check in report["checks"])

@@ -1,0 +1,95 @@
+"""Programs of another architecture run here, by QEMU and the kernel, without privilege and without a trace."""
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import CommandError, MissingToolError
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools import command
+from stigmer_packaging.tools.emulation import NATIVE, emulate, require_emulation, runner_for
+from support.foreign_programs import ending_with, endless, write_program
+
+HOST, ARM = Target("linux", "amd64"), Target("linux", "arm64")
+ENVIRONMENT = {"PATH": os.environ["PATH"]}
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
+
+
+@pytest.fixture
+def emulator() -> tuple[str, ...]:
+    """Give the words that emulate, on a machine that can."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        pytest.skip("emulation is for Linux on x86_64")
+    if not shutil.which("qemu-aarch64-static"):
+        pytest.skip("needs qemu-user-static")
+    words = emulate(ARM, HOST, ENVIRONMENT)
+    try:
+        require_emulation(words, ENVIRONMENT)
+    except MissingToolError as error:
+        pytest.skip(str(error))
+    return words
+
+
+def test_a_program_of_another_architecture_runs_to_its_own_exit_code(emulator: tuple[str, ...], tmp_path: Path) -> None:
+    program = write_program(tmp_path / "program", ending_with(42))
+    assert command.run([*emulator, program], env=ENVIRONMENT, seconds=30, check=False).code == 42
+
+
+def test_what_an_emulated_command_starts_is_emulated_too(emulator: tuple[str, ...], tmp_path: Path) -> None:
+    """So a frozen program, which starts itself anew, and a shell's children run."""
+    program = write_program(tmp_path / "program", ending_with(7))
+    script = f"{program}; echo $?; sh -c '{program}'; echo $?"
+    assert command.run([*emulator, "sh", "-c", script], env=ENVIRONMENT, seconds=30).stdout.split() == ["7", "7"]
+
+
+def test_nothing_of_it_is_left_on_the_machine(emulator: tuple[str, ...], tmp_path: Path) -> None:
+    before = sorted(path.name for path in BINFMT.iterdir()), Path("/proc/self/mounts").read_text(encoding="utf-8")
+    command.run([*emulator, write_program(tmp_path / "program", ending_with(0))], env=ENVIRONMENT, seconds=30)
+    after = sorted(path.name for path in BINFMT.iterdir()), Path("/proc/self/mounts").read_text(encoding="utf-8")
+    assert after == before
+
+
+def test_an_emulated_program_is_killed_when_its_time_is_over(emulator: tuple[str, ...], tmp_path: Path) -> None:
+    program = write_program(tmp_path / "endless", endless())
+    with pytest.raises(CommandError, match="did not end within"):
+        command.run([*emulator, program], env=ENVIRONMENT, seconds=1)
+    assert [path for path in Path("/proc").glob("[0-9]*/cmdline") if bytes(program) in _read(path)] == []
+
+
+def test_what_bubblewrap_runs_is_told_to_stop_in_its_place(tmp_path: Path) -> None:
+    """Of SIGTERM bwrap would die, and what it runs with it: a clean stop would never be seen."""
+    if not shutil.which("bwrap"):
+        pytest.skip("needs bubblewrap")
+    script = "trap 'exit 7' TERM; echo up; while :; do sleep 0.1; done"
+    words = ["bwrap", "--dev-bind", "/", "/", "--unshare-pid", "--die-with-parent", "sh", "-c", script]
+    with command.running(words, env=ENVIRONMENT, cwd=tmp_path, log=tmp_path / "log") as service:
+        service.wait_for("up", seconds=30)
+        assert service.stop(seconds=30) == 7
+
+
+def test_a_machines_own_programs_are_run_as_they_are() -> None:
+    assert emulate(HOST, HOST, {}) == ()
+    assert runner_for(HOST, HOST, {}) == NATIVE
+
+
+def test_without_the_emulator_it_is_said_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(MissingToolError) as caught:
+        emulate(ARM, HOST, {"PATH": str(tmp_path)})
+    assert "install qemu-user-static" in caught.value.remedy
+
+
+def test_where_the_kernel_does_not_let_us_it_is_said_what_an_administrator_can_do() -> None:
+    refusing = ("sh", "-c", "echo 'mount: permission denied' >&2; exit 1")
+    with pytest.raises(MissingToolError, match="permission denied") as caught:
+        require_emulation(refusing, ENVIRONMENT)
+    assert "Linux 6.7" in caught.value.remedy
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
