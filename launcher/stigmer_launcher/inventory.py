@@ -1,6 +1,5 @@
 """What there is: the files a keg carries, and the stamp that tells in microseconds whether the home's are untouched."""
 
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from stigmer_launcher.payload import FileEntry, Payload, parse_payload
 
 VERSION_FILE = ".version"
 STAMP_FILE = ".stamp"
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Keg(NamedTuple):
@@ -91,19 +90,25 @@ def suspects(directory: str, stamp: Stamp) -> tuple[str, ...]:
 
 
 def render_stamp(stamp: Stamp) -> str:
-    """Give the text of a stamp file."""
-    rows = [(path, sha256, *seen) for path, (sha256, seen) in stamp.files.items()]
-    return json.dumps({"format": _FORMAT, "id": stamp.id, "method": stamp.method, "files": rows})
+    """Give the text of a stamp file: format, id, method and number of files, then a line for each, its path last."""
+    rows = [f"{size} {time} {inode} {mode} {sha256 or '-'} {path}"
+            for path, (sha256, (size, time, inode, mode)) in stamp.files.items()]  # fmt: skip
+    return "\n".join((f"{_FORMAT} {stamp.id} {stamp.method} {len(rows)}", *rows)) + "\n"
 
 
 def read_stamp(directory: str) -> Stamp | None:
     """Read the stamp; None when there is none, or it is not whole: then nothing in the directory is trusted."""
     try:
         with open(os.path.join(directory, STAMP_FILE), encoding="utf-8") as stream:
-            plain = json.load(stream)
-        if plain["format"] != _FORMAT:
+            head, *rows, end = stream.read().split("\n")
+        kind, version, method, count = head.split(" ")
+        if (kind, count, end) != (str(_FORMAT), str(len(rows)), ""):
             return None
-        files = {path: (sha256, Mark(*seen)) for path, sha256, *seen in plain["files"]}
-        return Stamp(plain["id"], plain["method"], files)
-    except (OSError, ValueError, KeyError, TypeError):
+        return Stamp(version, method, dict(map(_parse_row, rows)))
+    except (OSError, ValueError):
         return None
+
+
+def _parse_row(row: str) -> tuple[str, tuple[str, Mark]]:
+    size, time, inode, mode, sha256, path = row.split(" ", 5)
+    return path, (sha256.strip("-"), Mark(int(size), int(time), int(inode), int(mode)))

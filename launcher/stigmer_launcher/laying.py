@@ -51,14 +51,11 @@ class Layer(NamedTuple):
         for folder in _folders(files):
             os.mkdir(f"{aside}/{folder}")
         methods = starting_with(method, self.methods)
-        with Linking(self.keg.components, aside) if methods[0] == _LINK else contextlib.nullcontext() as linking:
-            marks = {
-                entry.path: (
-                    entry.sha256,
-                    self._lay(entry, aside, methods, linking, previous if entry in known else ""),
-                )
-                for entry in files
-            }
+        if methods[0] == _LINK:
+            marks = self._link(files, aside, methods)
+        else:
+            marks = {entry.path: (entry.sha256, self._lay(entry, aside, methods, previous if entry in known else ""))
+                     for entry in files}  # fmt: skip
         stamp = self._seal(aside, method, marks)
         self.step("publish")
         os.rename(aside, self.directory)
@@ -79,14 +76,30 @@ class Layer(NamedTuple):
                 marks[entry.path] = (entry.sha256, self._heal(entry, stamp.method, report))
         return self._seal(self.directory, stamp.method, marks) if doubted or VERSION_FILE not in marks else stamp
 
-    def _lay(self, entry: FileEntry, aside: str, methods: Methods, linking: Linking | None, previous: str) -> Mark:
+    def _link(self, files: Iterable[FileEntry], aside: str, methods: Methods) -> dict[str, tuple[str, Mark]]:
+        """Link every file; one that cannot be linked, or is not what was released, is laid in the way that says why."""
+        marks = {}
+        with Linking(self.keg.components, aside) as linking:
+            for entry in files:
+                path, size, sha256, mode = entry
+                self.step(f"make {path}")
+                seen = linking.link(path)
+                if seen is None:
+                    seen = self._lay(entry, aside, methods, "")
+                elif seen.size != size or (seen.mode ^ mode) & 0o100:
+                    seen = self._accept(entry, seen)
+                marks[path] = (sha256, seen)
+        return marks
+
+    def _lay(self, entry: FileEntry, aside: str, methods: Methods, previous: str) -> Mark:
+        target = f"{aside}/{entry.path}"
         self.step(f"make {entry.path}")
-        seen = linking.link(entry.path) if linking else None
-        if seen is None:
-            target = f"{aside}/{entry.path}"
-            if not (previous and _relink(f"{previous}/{entry.path}", target, entry)):
-                self._reproduce(entry, target, methods)
-            seen = mark(target)
+        if not (previous and _relink(f"{previous}/{entry.path}", target, entry)):
+            self._reproduce(entry, target, methods)
+        return self._accept(entry, mark(target))
+
+    def _accept(self, entry: FileEntry, seen: Mark | None) -> Mark:
+        """Give the mark of what was laid, unless it is not what was released: KegError says what it is instead."""
         if seen and seen.size == entry.size and seen.mode & 0o100 == entry.mode & 0o100:
             return seen
         source = self.keg.source(entry.path)

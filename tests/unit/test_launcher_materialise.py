@@ -342,6 +342,20 @@ def test_a_stamp_that_cannot_be_read_means_that_nothing_is_trusted(keg: Path, pl
     assert not put(keg, places, methods=COPY).made
 
 
+@pytest.mark.parametrize("kept", range(8))
+def test_a_stamp_cut_after_any_line_is_made_again(keg: Path, places: Places, kept: int) -> None:
+    """What a power cut leaves of it must not pass for all of it."""
+    put(keg, places)
+    stamp = Path(places.bin, ".stamp")
+    whole = stamp.read_text(encoding="utf-8")
+    lines = whole.splitlines(keepends=True)
+    stamp.write_text("".join(lines[: min(kept, len(lines) - 1)]), encoding="utf-8")
+    Path(places.bin, "temporal").unlink()
+    put(keg, places)
+    assert_whole(keg, places)
+    assert len(stamp.read_text(encoding="utf-8").splitlines()) == len(lines)
+
+
 @pytest.mark.parametrize("name", [".version", ".stamp"])
 def test_a_version_file_that_was_removed_or_changed_comes_back(keg: Path, places: Places, name: str) -> None:
     put(keg, places)
