@@ -70,7 +70,8 @@ def enter(
     root: Path, *, shared: Iterable[Path], readable: Iterable[Path] = (), environment: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Give the words that run the command after them below `root`, which stays as it is."""
-    words = ["bwrap", *_APART, *_identity(), *_read_only(root), *_EMPTY]
+    shared = tuple(shared)
+    words = ["bwrap", *_APART, *_identity(), *_read_only(root, (*shared, root)), *_EMPTY]
     words += ["--dir", environment.get("HOME", "/root"), "--setenv", "PATH", _SEARCH, "--unsetenv", "TMPDIR"]
     for path in dict.fromkeys(map(str, (*_NETWORK, *readable))):
         words += ["--ro-bind-try", path, path]
@@ -128,13 +129,19 @@ def _identity() -> tuple[str, ...]:
     return () if os.geteuid() == 0 else ("--unshare-user", "--uid", "0", "--gid", "0")
 
 
-def _read_only(root: Path) -> list[str]:
-    """Lay what the root holds over an empty one, file by file in /etc, so that what is ours finds a place anywhere."""
+def _read_only(root: Path, places: Iterable[Path]) -> list[str]:
+    """Lay what the root holds over an empty one, piece by piece in /etc and on the way to `places`.
+
+    So there is room for the machine's own files and for folders of ours wherever they are, in /var too.
+    """
+    opened = {Path("/"), Path("/etc"), *(folder for place in places for folder in place.parents)}
     words: list[str] = []
-    for entry in sorted([*root.iterdir(), *(root / "etc").iterdir()]):
-        inside = f"/{entry.relative_to(root)}"
-        if entry.is_symlink():
-            words += ["--symlink", str(entry.readlink()), inside]
-        elif entry.is_file() or (inside != "/etc" and any(entry.iterdir())):
-            words += ["--ro-bind", str(entry), inside]
+    for folder in sorted(opened):
+        real = root / folder.relative_to("/")
+        for entry in sorted(real.iterdir()) if real.is_dir() and not real.is_symlink() else ():
+            inside = folder / entry.name
+            if entry.is_symlink():
+                words += ["--symlink", str(entry.readlink()), str(inside)]
+            elif entry.is_file() or (inside not in opened and any(entry.iterdir())):
+                words += ["--ro-bind", str(entry), str(inside)]
     return words
