@@ -1,7 +1,6 @@
 """The materialising of a keg's components, and the bare loops it is held against."""
 
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -9,27 +8,27 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.stack import Stack
 from stigmer_launcher.inventory import files_of, read_keg
 from stigmer_launcher.materialise import materialise
+from stigmer_launcher.places import find_places
 
 
 class Laying:
-    """Lays one keg's files, in three ways, each time into a fresh place beside the stack's home."""
+    """Lays one keg's files, in three ways, each time into a place of its own beside the stack's home.
+
+    Nothing is removed between the turns: ext4 does not give out again what was removed seconds ago, and looks for long.
+    """
 
     def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-        self._bare = stack.home.with_name("bare")
-        components = stack.libexec / "components"
-        paths = [entry.path for entry in files_of(read_keg(str(stack.libexec)).payload)]
-        self._pairs = [(f"{components}/{path}", f"{self._bare}/{path}") for path in paths]
-        self._folders = sorted({str(parent) for _, target in self._pairs for parent in Path(target).parents
-                                if parent.is_relative_to(self._bare)})  # fmt: skip
-        self.files = len(paths)
+        self._libexec, self._beside = stack.libexec, stack.home.with_name("laid")
+        self._paths = [entry.path for entry in files_of(read_keg(str(stack.libexec)).payload)]
+        self._folders = sorted({str(parent) for path in self._paths for parent in Path(path).parents} - {"."})
+        self._turn = 0
+        self.files = len(self._paths)
 
     def launcher(self) -> float:
         """Give the seconds of the launcher's own function, in an empty home."""
-        self._stack.clear()
-        places = self._stack.places
+        places = find_places({"STIGMER_HOME": str(self._fresh())})
         began = time.perf_counter()
-        made = materialise(str(self._stack.libexec), places, lambda _: None)
+        made = materialise(str(self._libexec), places, lambda _: None)
         spent = time.perf_counter() - began
         if not made.made or made.method == "copy":
             raise BenchmarkError(
@@ -39,28 +38,35 @@ class Laying:
 
     def links(self) -> float:
         """Give the seconds of the bare loop, its directories made before."""
-        self._clear()
-        self._make_folders()
+        bare = self._fresh()
+        pairs = self._pairs(bare)
+        self._make_folders(bare)
         began = time.perf_counter()
-        self._link()
+        _link(pairs)
         return time.perf_counter() - began
 
     def links_and_directories(self) -> float:
         """Give the seconds of the bare loop with the making of its directories."""
-        self._clear()
+        bare = self._fresh()
+        pairs = self._pairs(bare)
         began = time.perf_counter()
-        self._make_folders()
-        self._link()
+        self._make_folders(bare)
+        _link(pairs)
         return time.perf_counter() - began
 
-    def _link(self) -> None:
-        for source, target in self._pairs:
-            os.link(source, target)
+    def _fresh(self) -> Path:
+        self._turn += 1
+        self._beside.mkdir(exist_ok=True)
+        return self._beside / str(self._turn)
 
-    def _make_folders(self) -> None:
-        for folder in self._folders:
+    def _pairs(self, bare: Path) -> list[tuple[str, str]]:
+        return [(f"{self._libexec}/components/{path}", f"{bare}/{path}") for path in self._paths]
+
+    def _make_folders(self, bare: Path) -> None:
+        for folder in (str(bare), *(f"{bare}/{each}" for each in self._folders)):
             os.mkdir(folder)  # noqa: PTH102 - bare is the point
 
-    def _clear(self) -> None:
-        if self._bare.exists():
-            shutil.rmtree(self._bare)
+
+def _link(pairs: list[tuple[str, str]]) -> None:
+    for source, target in pairs:
+        os.link(source, target)
