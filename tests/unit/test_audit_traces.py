@@ -10,9 +10,7 @@ from stigmer_packaging.audit.hosts import forbidden_folders
 from stigmer_packaging.audit.traces import find_traces, places_of
 from support.audit_bottles import audit, found_by, good_bottle
 
-HOST = Policy(
-    forbidden=("/root", "/root/work/tap", "/home/runner/work/tap/tap"), tolerated=("/root/.pyenv/versions/3.11.7",)
-)
+HOST = Policy(forbidden=("/root", "/root/work/tap", "/home/runner/work/tap/tap"), tolerated=("/root/pythons/3.11.7",))
 
 
 def traces(text: str, policy: Policy = HOST) -> list[tuple[str, str, int]]:
@@ -29,7 +27,7 @@ def traces(text: str, policy: Policy = HOST) -> list[tuple[str, str, int]]:
         ("prefix=/root/work/tap", "the build host"),
         ("x/root/work/tap/y", "the build host"),
         ("/root/.cargo/registry/src/serde-1.0/lib.rs", "Rust in a manylinux container"),
-        ("/root/.pyenv/versions/3.11.7/lib", "a tolerated folder"),
+        ("/root/pythons/3.11.7/lib", "a tolerated folder"),
         ("/home/runner/work/tap/tap/build", "the build host"),
         ("/home/runner/work/cryptography/src", "a hosted runner of GitHub"),
         ("/Users/runner/work/x", "a hosted runner of GitHub"),
