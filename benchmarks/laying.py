@@ -28,7 +28,7 @@ class Laying:
         """Give the seconds of the launcher's own function, in an empty home."""
         places = find_places({"STIGMER_HOME": str(self._fresh())})
         began = time.perf_counter()
-        made = materialise(str(self._libexec), places, lambda _: None)
+        made = materialise(read_keg(str(self._libexec)), places, lambda _: None)
         spent = time.perf_counter() - began
         if not made.made or made.method == "copy":
             raise BenchmarkError(

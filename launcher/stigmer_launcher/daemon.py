@@ -2,15 +2,13 @@
 
 import contextlib
 import gc
-import json
 import os
 import select
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from stigmer_launcher import instance, leftovers, locks
+from stigmer_launcher import bare_signal, instance, leftovers, locks, plain_json
 from stigmer_launcher.child import close_all_but, fork
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.instance import Instance
@@ -22,6 +20,7 @@ from stigmer_launcher.signals import Inbox
 from stigmer_launcher.supervisor import Supervisor
 
 OWN_LOG = "supervisor"
+_TO_STOP = {bare_signal.SIGINT, bare_signal.SIGTERM, bare_signal.SIGHUP}
 _WARDEN_SECONDS = 60.0  # a warden at work waits for the graces of the services, one order after the other
 
 Event = dict[str, Any]
@@ -32,6 +31,7 @@ def supervise(launch: Launch, tell: Tell) -> int:
     """Be the one supervisor of the home until told to stop, and give the exit code; `busy` when there is one already."""
     gc.freeze()  # what is imported stays; the warden shares its pages
     gc.enable()
+    os.chdir(launch.directory)  # where the services run
     place = Instance(launch.run)
     log = LogFile(log_path(launch.logs, OWN_LOG), launch.secrets)
 
@@ -73,16 +73,16 @@ def events(pid: int, reader: int) -> Iterator[Event]:
         waiting.register(inbox.fileno(), select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in waiting.poll()}
-            if inbox.fileno() in ready and set(inbox.take()) & {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}:
+            if inbox.fileno() in ready and set(inbox.take()) & _TO_STOP:
                 yield {"event": "interrupted"}
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
+                    os.kill(pid, bare_signal.SIGTERM)
             if reader in ready:
                 data = os.read(reader, 65536)
                 if not data:
                     return
                 *lines, pending = (pending + data).split(b"\n")
-                yield from map(json.loads, lines)
+                yield from (plain_json.loads(line.decode()) for line in lines)
 
 
 def _take_over(place: Instance, launch: Launch, tell: Tell) -> None:
@@ -102,7 +102,6 @@ def _take_over(place: Instance, launch: Launch, tell: Tell) -> None:
 
 def _be_detached(launch: Launch, writer: int) -> NoReturn:
     os.setsid()
-    os.chdir(launch.directory)
     _leave_terminal(log_path(launch.logs, OWN_LOG), writer)
     open_ends = [writer]
 
@@ -110,7 +109,7 @@ def _be_detached(launch: Launch, writer: int) -> NoReturn:
         if not open_ends:
             return
         try:
-            os.write(writer, json.dumps(event).encode() + b"\n")
+            os.write(writer, plain_json.dumps(event).encode() + b"\n")
         except OSError:  # whoever started us is gone; the services are not
             os.close(open_ends.pop())
         else:

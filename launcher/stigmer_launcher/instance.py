@@ -8,7 +8,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stigmer_launcher import locks
+from stigmer_launcher import locks, plain_json
 
 if TYPE_CHECKING:
     from stigmer_launcher.leftovers import Member
@@ -53,9 +53,7 @@ def warden(instance: Instance) -> int:
 def read_state(instance: Instance) -> State:
     """Read what a supervisor wrote last, empty when there is nothing whole."""
     with contextlib.suppress(OSError, ValueError), open(instance.state, encoding="utf-8") as stream:
-        import json  # where nothing runs, there is nothing to read: `status` answers without it
-
-        state = json.load(stream)
+        state = plain_json.loads(stream.read())
         if isinstance(state, dict) and state.get("format") == _FORMAT:
             return state
     return {}
@@ -70,9 +68,7 @@ def living_state(instance: Instance) -> State:
 
 def write_state(instance: Instance, state: State) -> None:
     """Write the state so that a reader finds the old or the new one, whole."""
-    import json
-
-    text = json.dumps({"format": _FORMAT, **state}, indent=1, sort_keys=True)
+    text = plain_json.dumps({"format": _FORMAT, **state})
     beside = f"{instance.state}.new"
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as stream:

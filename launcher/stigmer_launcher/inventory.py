@@ -49,8 +49,6 @@ class Stamp(NamedTuple):
 
 def read_keg(libexec: str) -> Keg:
     """Read the keg's index; KegError when it is missing or damaged."""
-    import hashlib
-
     path = os.path.join(libexec, "payload.json")
     try:
         with open(path, "rb") as stream:
@@ -60,7 +58,15 @@ def read_keg(libexec: str) -> Keg:
         raise KegError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise KegError(f"{path} is damaged: {error}") from error
-    return Keg(libexec, f"{payload.version}-{hashlib.sha256(content).hexdigest()[:12]}", payload)
+    return Keg(libexec, f"{payload.version}-{_sha256(content)[:12]}", payload)
+
+
+def _sha256(content: bytes) -> str:
+    try:
+        from _sha2 import sha256  # type: ignore[import-not-found]  # this digest alone: `hashlib` loads every other one as well
+    except ImportError:  # CPython before 3.12
+        from hashlib import sha256
+    return str(sha256(content).hexdigest())
 
 
 def files_of(payload: Payload) -> tuple[FileEntry, ...]:

@@ -6,13 +6,12 @@ carries the token of our run, which nobody else can have by accident. A number a
 
 import contextlib
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from stigmer_launcher import locks
+from stigmer_launcher import bare_signal, locks
 from stigmer_launcher.child import signal_group
 
 TOKEN = "STIGMER_RUN"  # noqa: S105 - a variable's name
@@ -48,7 +47,7 @@ def end_escaped(token: str) -> int:
         ended += len(found)
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, bare_signal.SIGKILL)
         time.sleep(_PAUSE)
     return ended
 
@@ -68,14 +67,14 @@ def _end_together(members: list[Member]) -> None:
     """Tell these groups to go, and kill what is left of each when its grace is over or its leader gone."""
     began = time.monotonic()
     for member in members:
-        signal_group(member.pid, signal.SIGTERM)
+        signal_group(member.pid, bare_signal.SIGTERM)
     while members:
         spent = time.monotonic() - began
         for member in tuple(members):
             if not is_alive(member):
                 members.remove(member)
                 if not locks.identity(member.pid):  # the number of a group with members has no new owner
-                    signal_group(member.pid, signal.SIGKILL)
+                    signal_group(member.pid, bare_signal.SIGKILL)
             elif spent > member.grace:
-                signal_group(member.pid, signal.SIGKILL)
+                signal_group(member.pid, bare_signal.SIGKILL)
         time.sleep(_PAUSE)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from stigmer_launcher import locks, preflight, versions
 from stigmer_launcher.clone import METHODS, Methods
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.inventory import Keg, Stamp, read_keg, read_stamp, suspects
+from stigmer_launcher.inventory import Keg, Stamp, read_stamp, suspects
 from stigmer_launcher.laying import Layer
 from stigmer_launcher.payload import Payload
 from stigmer_launcher.places import Places
@@ -41,7 +41,7 @@ def no_step(_: str) -> None:
 
 
 def materialise(
-    payload_dir: str,
+    keg: Keg,
     places: Places,
     report: Callable[[str], None],
     *,
@@ -54,7 +54,6 @@ def materialise(
     HomeError when the home cannot hold them, KegError when the keg itself is at fault, BusyError when another process
     takes too long.
     """
-    keg = read_keg(payload_dir)
     keep = frozenset((keg.id, *in_use))
     if stamp := untouched(keg, places):
         preflight.require_exec(places.versions)

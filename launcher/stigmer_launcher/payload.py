@@ -3,8 +3,9 @@
 `libexec/payload.json` is the one tie between packaging, which writes it, and the launcher, which reads it.
 """
 
-import json
 from typing import NamedTuple
+
+from stigmer_launcher import plain_json
 
 FORMAT = 1
 
@@ -79,6 +80,8 @@ class Payload(NamedTuple):
 
 def render_payload(payload: Payload) -> str:
     """Give the index as JSON text, the same for equal payloads."""
+    import json
+
     plain = {"format": FORMAT, **payload._asdict(), "smoke": payload.smoke._asdict()}
     plain["components"] = [
         {**part._asdict(), "readiness": part.readiness._asdict(), "files": [list(entry) for entry in part.files]}
@@ -89,7 +92,7 @@ def render_payload(payload: Payload) -> str:
 
 def parse_payload(text: str) -> Payload:
     """Read the index; raise ValueError when it is of another format or not whole."""
-    plain = json.loads(text)
+    plain = plain_json.loads(text)
     if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
         raise ValueError(f"not a payload index of format {FORMAT}")
     try:

@@ -41,8 +41,8 @@ def prepare(
     config = read_config(places.config)
     llm = find_llm(environ, config)
     llm = require_key(llm, ask_terminal(llm))
-    keg = libexec(environ)
-    payload = read_keg(keg).payload
+    keg = read_keg(libexec(environ))
+    payload = keg.payload
     external = {part.name: external_address(part, config, environ) for part in payload.components}
     for part in payload.components:
         executable_of(part, "", environ)

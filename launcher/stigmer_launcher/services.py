@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator
-from signal import SIGKILL
 from typing import NamedTuple
 
 from stigmer_launcher import locks
+from stigmer_launcher.bare_signal import SIGKILL
 from stigmer_launcher.child import Child, describe_exit, is_ended_by_others, signal_group, spawn
 from stigmer_launcher.launch import Launch
 from stigmer_launcher.leftovers import Member
@@ -38,9 +38,9 @@ class Services:
         }
 
     def start(self, name: str) -> int:
-        """Run a service and give its pid; OSError when the system has no process to spare."""
+        """Run a service and give its pid; OSError when it cannot be run."""
         service = self._launch.service(name)
-        child = spawn(service.command, service.environment, self._launch.directory)
+        child = spawn(service.command, service.environment)
         running = self._running[name] = Running(name, child, locks.identity(child.pid))
         self._warden.add(Member(child.pid, running.identity, service.plan.stop_order, service.plan.grace))
         self._outputs[child.output] = self._logs[name]

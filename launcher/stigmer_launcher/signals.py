@@ -2,11 +2,12 @@
 
 import contextlib
 import os
-import signal
 from types import FrameType
 from typing import Self
 
-_AWAITED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+from stigmer_launcher import bare_signal
+
+_AWAITED = (bare_signal.SIGTERM, bare_signal.SIGINT, bare_signal.SIGHUP, bare_signal.SIGCHLD)
 
 
 class Inbox:
@@ -18,14 +19,14 @@ class Inbox:
         os.set_blocking(self._writer, False)
 
     def __enter__(self) -> Self:
-        self._earlier = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._handlers = {number: signal.signal(number, _nothing) for number in _AWAITED}
+        self._earlier = bare_signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._handlers = {number: bare_signal.signal(number, _nothing) for number in _AWAITED}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._earlier)
+            bare_signal.signal(number, handler)
+        bare_signal.set_wakeup_fd(self._earlier)
         os.close(self._reader)
         os.close(self._writer)
 

@@ -2,10 +2,9 @@
 
 import contextlib
 import os
-import signal
 import time
 
-from stigmer_launcher import instance, leftovers
+from stigmer_launcher import bare_signal, instance, leftovers
 from stigmer_launcher.context import Context
 from stigmer_launcher.errors import BusyError
 from stigmer_launcher.instance import Instance
@@ -36,7 +35,7 @@ def stop_running(place: Instance, out: Terminal) -> bool:
     graces = {each["stop_order"]: each["grace"] for each in instance.living_state(place).get("services", ())}
     deadline = time.monotonic() + sum(graces.values()) + _SPARE
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, bare_signal.SIGTERM)
     while instance.supervisor(place) == pid:
         if time.monotonic() > deadline:
             raise BusyError(

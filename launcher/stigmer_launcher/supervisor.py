@@ -10,10 +10,10 @@ import os
 import select
 import time
 from collections.abc import Callable
-from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from typing import Any
 
 from stigmer_launcher import instance, leftovers, lifecycle, locks, snapshot
+from stigmer_launcher.bare_signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from stigmer_launcher.decide import begin, decide, next_due
 from stigmer_launcher.launch import Launch
 from stigmer_launcher.readiness import Probe
@@ -91,7 +91,7 @@ class Supervisor:
             try:
                 group = self._services.start(name)
             except OSError as error:
-                self._events.append(lifecycle.Exited(name, f"could not be run: {error.strerror}"))
+                self._events.append(lifecycle.Exited(name, f"could not be run: {service.command[0]}: {error.strerror}"))
                 return
             self._events.append(lifecycle.Spawned(name, group))
         now = self._clock()

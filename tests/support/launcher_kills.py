@@ -60,7 +60,12 @@ class Scene:
     def start(self, keg: Path, step: Callable[[str], None] = materialise.no_step) -> materialise.Installed:
         """Start once."""
         return materialise.materialise(
-            str(keg), self.places, lambda _: None, in_use=self.in_use, step=step, methods=self.methods
+            inventory.read_keg(str(keg)),
+            self.places,
+            lambda _: None,
+            in_use=self.in_use,
+            step=step,
+            methods=self.methods,
         )
 
     def check(self) -> None:

@@ -11,9 +11,9 @@ from stigmer_launcher.child import Child, describe_exit, fork, is_ended_by_other
 from support.launcher_services import eventually, is_running
 
 
-def run(*command: str, directory: str = "/", **environment: str) -> tuple[str, int]:
+def run(*command: str, **environment: str) -> tuple[str, int]:
     """Run a command to its end, and give its output and the status of `waitpid`."""
-    child = spawn(command, environment, directory)
+    child = spawn(command, environment)
     os.set_blocking(child.output, True)
     with open(child.output, encoding="utf-8") as output:  # noqa: PTH123 - a descriptor
         text = output.read()
@@ -33,9 +33,10 @@ def test_its_stdout_and_stderr_are_one_pipe_and_its_input_is_empty() -> None:
     assert run("/bin/sh", "-c", "echo out; echo err >&2; wc -c")[0].split() == ["out", "err", "0"]
 
 
-def test_it_runs_where_and_with_what_it_is_told(tmp_path: Path) -> None:
-    """The user's directory and environment stay out."""
-    text, _ = run("/bin/sh", "-c", "pwd; /usr/bin/env", directory=str(tmp_path), ONLY="this")
+def test_it_runs_where_we_are_and_with_what_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's environment stays out."""
+    monkeypatch.chdir(tmp_path)
+    text, _ = run("/bin/sh", "-c", "pwd; /usr/bin/env", ONLY="this")
     assert text.splitlines()[0] == str(tmp_path)
     assert [line for line in text.splitlines()[1:] if not line.startswith(("PWD=", "SHLVL=", "_="))] == ["ONLY=this"]
 
@@ -74,13 +75,14 @@ def test_signals_are_at_their_defaults_and_unblocked_in_it() -> None:
         (lambda _: None, "No such file"),
     ],
 )
-def test_what_cannot_be_run_says_so_in_its_log(tmp_path: Path, make: object, reason: str) -> None:
-    """With the path and the reason, and an exit that tells."""
+def test_what_cannot_be_run_is_said_at_once_and_leaves_nothing_open(tmp_path: Path, make: object, reason: str) -> None:
+    """With the reason; neither end of the pipe stays with us."""
     program = tmp_path / "service"
     make(program)  # type: ignore[operator]
-    text, status = run(str(program))
-    assert text.startswith(f"stigmer: cannot run {program}: {reason}")
-    assert describe_exit(status) == "could not be run"
+    before = set(Path("/dev/fd").iterdir())
+    with pytest.raises(OSError, match=reason):
+        spawn([str(program)], {})
+    assert set(Path("/dev/fd").iterdir()) == before
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_an_exit_is_said_in_words(script: str, words: str, *, others: bool) -> N
 def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
     """Also what a service has started itself; a group that is gone is no error."""
     note = tmp_path / "pids"
-    child: Child = spawn(["/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"], {"PATH": os.environ["PATH"]}, "/")
+    child: Child = spawn(["/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"], {"PATH": os.environ["PATH"]})
     inner = int(eventually(lambda: note.exists() and note.read_text().strip(), "the inner pid"))
     signal_group(child.pid, signal.SIGKILL)
     os.waitpid(child.pid, 0)

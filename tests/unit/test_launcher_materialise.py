@@ -30,7 +30,7 @@ def _keg(tmp_path: Path) -> Path:
 
 def put(keg: Path, places: Places, **options: object) -> Installed:
     """Materialise without a word."""
-    return materialise(str(keg), places, lambda _: None, **options)  # type: ignore[arg-type]
+    return materialise(inventory.read_keg(str(keg)), places, lambda _: None, **options)  # type: ignore[arg-type]
 
 
 def steps_of(keg: Path, places: Places, **options: object) -> list[str]:
@@ -146,7 +146,7 @@ def test_a_damaged_file_is_healed_from_the_keg_and_no_other_is_touched(
     before = snapshot(places.versions)
     damage(Path(places.bin, name))
     told: list[str] = []
-    assert materialise(str(keg), places, told.append, methods=methods).made
+    assert materialise(inventory.read_keg(str(keg)), places, told.append, methods=methods).made
     assert_whole(keg, places)
     assert len(told) == 1
     assert name in told[0]
@@ -442,8 +442,8 @@ def test_a_home_without_room_for_copies_is_refused_before_the_first_one(
 
 def test_what_is_going_on_is_reported_once(keg: Path, places: Places) -> None:
     told: list[str] = []
-    materialise(str(keg), places, told.append)
-    materialise(str(keg), places, told.append)
+    materialise(inventory.read_keg(str(keg)), places, told.append)
+    materialise(inventory.read_keg(str(keg)), places, told.append)
     assert told == [f"preparing stigmer 1.0.0 in {places.bin}"]
 
 
