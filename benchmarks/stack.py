@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +12,10 @@ from stigmer_launcher.instance import Instance, supervisor
 from stigmer_launcher.inventory import read_keg
 from stigmer_launcher.launch import Launch
 from stigmer_launcher.places import Places, find_places
+from stigmer_launcher.ports import is_free
 from stigmer_launcher.prepare import prepare
 
+_LOWEST_PORT, _HIGHEST_PORT = 20000, 32768  # the latter is Linux's first for clients
 STOPPED = 3  # what `stigmer server status` ends with when nothing runs
 
 
@@ -78,11 +79,8 @@ class Stack(NamedTuple):
 
 
 def open_stack(keg: Path, home: Path) -> Stack:
-    """Give a stack on ports that nobody uses just now."""
+    """Give a stack on ports that nobody uses just now, below those that the system gives to clients: each start needs them."""
     payload = read_keg(str(keg / "libexec")).payload
     names = [name for component in payload.components for name, _ in component.ports]
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in names]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return Stack(keg, home, {name: each.getsockname()[1] for name, each in zip(names, sockets, strict=True)})
+    free = (port for port in range(_LOWEST_PORT, _HIGHEST_PORT) if is_free(port))
+    return Stack(keg, home, dict(zip(names, free, strict=False)))

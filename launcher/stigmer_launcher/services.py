@@ -60,6 +60,10 @@ class Services:
         """Yield the descriptors the services' output comes out of."""
         yield from tuple(self._outputs)
 
+    def speaker(self, output: int) -> str:
+        """Name the service whose output comes out of a descriptor."""
+        return next((name for name, running in self._running.items() if running.child.output == output), "")
+
     def pump(self, output: int) -> int:
         """Move one chunk of a service's output to its log, and give its size; close what has ended."""
         try:

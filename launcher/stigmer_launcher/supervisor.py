@@ -110,12 +110,18 @@ class Supervisor:
         ready = {descriptor for descriptor, _ in waiting.poll(self._timeout())}
         for output in self._services.outputs():
             if output in ready:
-                self._services.pump(output)
+                self._listen(output)
         for name, probe in tuple(self._probes.items()):
             if self._clock() >= probe.due or (probe.channel and probe.channel.fileno() in ready):
                 self._ask(name, probe)
         if self._inbox.fileno() in ready:
             self._take_signals()
+
+    def _listen(self, output: int) -> None:
+        """Take what a service prints; who is not ready yet has come further with it."""
+        if probe := self._probes.get(self._services.speaker(output)):
+            probe.stir(self._clock())
+        self._services.pump(output)
 
     def _timeout(self) -> int | None:
         """Give the milliseconds until something is due, None when nothing is."""

@@ -55,6 +55,12 @@ def test_it_answers_with_the_manifests_version(folder: Path) -> None:
     assert ask(folder, "--version").stdout == b"stigmer 7.8.9\n"
 
 
+def test_no_library_of_the_users_comes_before_its_own(folder: Path, tmp_path: Path) -> None:
+    """One that is broken, in LD_LIBRARY_PATH, would end it before its first line."""
+    (tmp_path / "libz.so.1").write_bytes(b"no library")
+    assert ask(folder, "--version", LD_LIBRARY_PATH=os.fspath(tmp_path)).stdout == b"stigmer 7.8.9\n"
+
+
 def test_its_output_is_utf_8_whatever_the_locale(folder: Path) -> None:
     """A check mark must not end the program in the C locale."""
     said = ask(folder, "--help", LC_ALL="C")

@@ -125,6 +125,17 @@ def test_the_same_recipe_makes_the_same_bytes_anywhere(place: Place, tmp_path: P
     assert seals[0] == seals[1]
 
 
+def test_a_root_that_came_out_otherwise_than_recorded_is_told(place: Place, tmp_path: Path) -> None:
+    """What depended on the machine after all is seen where it is made, not when two releases are compared."""
+    seal = (place.prepare().root.parent / "sha256").read_text()
+    for recorded, told in (("", 0), (seal, 0), ("0" * 64, 1)):
+        cache = tmp_path / f"cache for {recorded or None}"
+        again = replace(place, cache=cache, recipe=replace(place.recipe, recorded=recorded), said=[])
+        again.prepare()
+        again.prepare()
+        assert len([line for line in again.said if line.startswith("ATTENTION") and seal in line]) == told
+
+
 def test_what_a_killed_run_left_is_made_anew(place: Place) -> None:
     half = place.cache / "freeze-root" / f"{place.recipe.digest[:20]}.part"
     (half / "root/made/bin").mkdir(parents=True)

@@ -9,7 +9,7 @@ import pytest
 from stigmer_packaging.errors import RecordError
 from stigmer_packaging.naming import Target
 from stigmer_packaging.tools import rootbuild
-from stigmer_packaging.tools.rootrecipe import lock_name, read_recipe, read_settings
+from stigmer_packaging.tools.rootrecipe import RECORDED, lock_name, read_recipe, read_settings
 
 OURS = Path(__file__).parents[2] / "packaging" / "freeze-root"
 AMD64 = Target("linux", "amd64")
@@ -53,6 +53,21 @@ def test_a_comment_makes_no_other_root(folder: Path) -> None:
     for name in ("recipe.toml", lock_name(AMD64)):
         replace_in(folder / name, r"\A", "# a word more\n")
     assert read_recipe(folder, AMD64).digest == before
+
+
+def test_what_a_root_was_seen_to_be_makes_no_other_root(folder: Path) -> None:
+    """It is read by the recipe's name, so that a changed recipe has none until somebody writes it down."""
+    before = read_recipe(folder, AMD64)
+    (folder / RECORDED).write_text(f"{'1' * 64}  {before.name}\n{'2' * 64}  another\n", encoding="ascii")
+    after = read_recipe(folder, AMD64)
+    assert (after.digest, after.recorded) == (before.digest, "1" * 64)
+    replace_in(folder / "recipe.toml", "epoch = 1", "epoch = 2")
+    assert read_recipe(folder, AMD64).recorded == ""
+
+
+def test_the_root_of_our_recipe_is_recorded() -> None:
+    """Make it, and write its sha256 and name into roots.sha256: see the README beside it."""
+    assert read_recipe(OURS, AMD64).recorded
 
 
 def test_every_target_has_a_root_of_its_own() -> None:

@@ -169,17 +169,39 @@ def test_an_unanswered_round_is_given_up_and_begun_again() -> None:
         assert probe.channel is None or probe.lacking
 
 
-def test_pauses_grow_with_the_time_it_takes() -> None:
-    """A fiftieth of it: 5 ms at first, never more than a quarter of a second."""
+def refused(elapsed: float, stirred: float | None = None) -> Probe:
+    """Give a probe that was refused when so many seconds had gone, its service having printed something at `stirred`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address("127.0.0.1", listener.getsockname()[1])
-    pauses = []
-    for elapsed in (0.0, 1.0, 100.0):
-        probe = Probe(address, readiness.handshake(), 0.0)
-        while probe.lacking == "has not been asked yet":
-            probe.turn(elapsed)
-        pauses.append(round(probe.due - elapsed, 3))
-    assert pauses == [0.005, 0.02, 0.25]
+    probe = Probe(address, readiness.handshake(), 0.0)
+    if stirred is not None:
+        probe.stir(stirred)
+    while probe.lacking == "has not been asked yet":
+        probe.turn(elapsed)
+    return probe
+
+
+def test_pauses_grow_with_the_time_it_takes() -> None:
+    """A twentieth of it: 20 ms at first, never more than a quarter of a second."""
+    assert [round(refused(elapsed).due - elapsed, 3) for elapsed in (0.0, 1.0, 100.0)] == [0.02, 0.05, 0.25]
+
+
+def test_a_service_that_has_printed_something_is_asked_soon_and_often_for_a_while() -> None:
+    """Its last line before it is ready comes some milliseconds before that, whatever the line says."""
+    probe = refused(100.0)
+    probe.stir(100.1)
+    assert round(probe.due - 100.1, 3) == 0.004
+    assert round(refused(100.0, stirred=99.95).due - 100.0, 3) == 0.004
+    assert round(refused(100.0, stirred=99.8).due - 100.0, 3) == 0.25
+
+
+def test_a_service_that_prints_without_end_is_not_asked_without_end() -> None:
+    """A pause is shortened, never begun anew."""
+    probe = refused(100.0)
+    probe.stir(100.1)
+    due = probe.due
+    probe.stir(100.102)
+    assert probe.due == due
 
 
 def test_a_poller_is_ours_by_the_process_group_its_pid_is_in() -> None:

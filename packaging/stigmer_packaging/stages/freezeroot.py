@@ -16,6 +16,10 @@ from stigmer_packaging.tools.rootbuild import Making, make_root
 from stigmer_packaging.tools.rootrecipe import Recipe
 
 _SEAL = "sha256"  # beside the finished root: the digest of all its files
+_OTHERWISE = (
+    "the freeze root for {target} came out as {made}, and {recorded} is recorded (packaging/freeze-root): "
+    "what is frozen in it has other bytes than the same release made elsewhere"
+)
 
 
 def prepare_freeze_root(
@@ -49,7 +53,10 @@ def prepare_freeze_root(
             part = place.with_suffix(".part")
             part.mkdir()
             root = make_root(Making(recipe, part, kept / "downloads", archives(), environment, jobs, report, emulator))
-            (part / _SEAL).write_text(digest.sha256_of_tree(root, ignored=()), encoding="ascii")
+            made = digest.sha256_of_tree(root, ignored=())
+            if recipe.recorded not in ("", made):
+                report(f"ATTENTION: {_OTHERWISE.format(target=recipe.target, made=made, recorded=recipe.recorded)}")
+            (part / _SEAL).write_text(made, encoding="ascii")
             shutil.rmtree(place, ignore_errors=True)
             part.rename(place)
         buildroot.require_entry(place / "root", environment, emulator)
@@ -59,7 +66,7 @@ def prepare_freeze_root(
 
 def place_of(recipe: Recipe, cache: Path) -> Path:
     """Give the folder of a recipe's root in the cache; the root itself is the folder `root` in it."""
-    return cache / "freeze-root" / recipe.digest[:20]
+    return cache / "freeze-root" / recipe.name
 
 
 def is_whole(place: Path) -> bool:

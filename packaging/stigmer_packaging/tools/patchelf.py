@@ -18,5 +18,8 @@ def find_patchelf(env: Mapping[str, str]) -> Path:
 
 
 def set_search(path: Path, folder: str, *, patchelf: Path, env: Mapping[str, str]) -> None:
-    """Have the loader look for an executable's libraries in `folder`, such as `$ORIGIN/lib`."""
-    command.run([patchelf, "--set-rpath", folder, path], env=env, seconds=120)
+    """Have the loader look for an executable's libraries in `folder`, such as `$ORIGIN/lib`, before anywhere else.
+
+    So by DT_RPATH: before DT_RUNPATH it would look into the user's LD_LIBRARY_PATH. Source: ld.so(8).
+    """
+    command.run([patchelf, "--force-rpath", "--set-rpath", folder, path], env=env, seconds=120)

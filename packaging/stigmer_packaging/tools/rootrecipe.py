@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import cattrs
@@ -13,6 +13,9 @@ from stigmer_packaging.tools import digest
 from stigmer_packaging.tools.debian import Package, parse_lock
 
 FORMAT = 1  # counts how recipes are carried out, so that roots made otherwise are not taken for current
+RECORDED = "roots.sha256"
+"""Lines as sha256sum writes them, for each recipe by its name: what the files of a root that it made were together."""
+
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 
 
@@ -51,12 +54,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what a root is: the settings, the pinned packages, and the build scripts by source."""
+    """Everything that decides what a root is: the settings, the pinned packages, and the build scripts by source.
+
+    `recorded` is the sha256 of all its files as it was made before, empty when nobody wrote that down.
+    """
 
     target: Target
     settings: Settings
     packages: tuple[Package, ...]
     scripts: Mapping[str, str]
+    recorded: str = ""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -68,7 +75,13 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Give the sha256 by which a finished root is known."""
-        return digest.sha256_of_value(FORMAT, asdict(self))
+        decisive = {name: value for name, value in asdict(self).items() if name != "recorded"}
+        return digest.sha256_of_value(FORMAT, decisive)
+
+    @property
+    def name(self) -> str:
+        """Give the beginning of the digest, which names folders."""
+        return self.digest[:20]
 
 
 def read_settings(folder: Path) -> Settings:
@@ -92,7 +105,13 @@ def read_recipe(folder: Path, target: Target) -> Recipe:
         raise RecordError(
             f"there is no freeze root for {target}: {error}", "choose another Python to freeze with"
         ) from error
-    return Recipe(target, settings, packages, scripts)
+    recipe = Recipe(target, settings, packages, scripts)
+    return replace(recipe, recorded=_read_recorded(folder / RECORDED).get(recipe.name, ""))
+
+
+def _read_recorded(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="ascii").splitlines() if path.is_file() else []
+    return {name: sha256 for sha256, name in (line.split() for line in lines)}
 
 
 def lock_name(target: Target) -> str:
