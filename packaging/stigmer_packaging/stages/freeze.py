@@ -32,9 +32,8 @@ LAUNCHER_OPTIMIZE = 2
 SERVICE_OPTIMIZE = 0
 """Without -O: a tool's docstring is what the language model is told of it, and libraries check their input by assert."""
 
-LAUNCHER_COMPRESSION = 9
-SERVICE_COMPRESSION = 0
-"""None of its own: the bottle's one gzip sees all modules together and makes less of them, and an import unpacks nothing."""
+COMPRESSION = 0
+"""None of their own: the bottle's one gzip sees all modules together and makes less of them, and an import unpacks nothing."""
 
 _TOOLS = (
     "bundle",
@@ -197,7 +196,7 @@ def _launcher_plan(name: str, own: Path, python: VirtualEnvironment, freezer: Fr
         entry=str(own / PACKAGE / "__main__.py"),
         search=(str(own),),
         optimize=LAUNCHER_OPTIMIZE,
-        compression=LAUNCHER_COMPRESSION,
+        compression=COMPRESSION,
         excludes=tuple(module for module in (*unneeded, *absent) if module not in BOOT),
         hidden_imports=(*BOOT, *(module for module in hidden if module not in absent)),
         dropped_hooks=DROPPED_HOOKS,
@@ -211,7 +210,7 @@ def _service_plan(component: str, search: Sequence[Path], table: FreezeTable) ->
         entry=str(search[0] / table.entry),
         search=(*(str(search[0] / name) for name in table.stand_ins), *map(str, search)),
         optimize=SERVICE_OPTIMIZE,
-        compression=SERVICE_COMPRESSION,
+        compression=COMPRESSION,
         excludes=table.excludes,
         hidden_imports=table.hidden_imports,
         collect_submodules=table.collect_submodules,
