@@ -3,9 +3,9 @@
 import _socket  # the bare module: `socket` adds 3 ms of enumerations to every start
 import select
 import time
-from typing import NamedTuple
 
 from stigmer_launcher.grpc import Client, ProtocolError, Reply
+from stigmer_launcher.typed import NamedTuple
 
 _CHUNK = 65536
 

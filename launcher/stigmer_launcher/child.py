@@ -3,9 +3,9 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, NoReturn
 
 from stigmer_launcher import bare_signal
+from stigmer_launcher.typed import NamedTuple, NoReturn
 
 _CANNOT_RUN = 127
 _MANY = 1024  # descriptors; more are not opened by anything that starts us

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TextIO
 
 from stigmer_launcher.context import Context
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.output import Terminal, terminal_of
 from stigmer_launcher.parse import HelpAsked, Invocation, VersionAsked, parse
+from stigmer_launcher.typed import TextIO
 
 _INTERRUPTED = 130
 

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from stigmer_launcher.config_schema import SCHEMA
 from stigmer_launcher.context import Context
@@ -11,6 +10,7 @@ from stigmer_launcher.grammar import COMMANDS, GROUPS, HELP, VERSION, Command, O
 from stigmer_launcher.inventory import read_keg
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_libexec
+from stigmer_launcher.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stigmer_launcher.payload import Payload

@@ -1,7 +1,8 @@
 """The keys of config.yaml: what each holds, its default, and which are accepted from older files but not used."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+from stigmer_launcher.typed import NamedTuple
 
 Value = str | bool | int
 

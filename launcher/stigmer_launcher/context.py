@@ -1,9 +1,9 @@
 """What a command may use of the process it runs in."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from stigmer_launcher.output import Terminal
+from stigmer_launcher.typed import NamedTuple
 
 
 class Context(NamedTuple):

@@ -6,7 +6,6 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
 
 from stigmer_launcher import bare_signal, instance, leftovers, locks, plain_json
 from stigmer_launcher.child import close_all_but, fork
@@ -18,6 +17,7 @@ from stigmer_launcher.logs import LogFile, log_path
 from stigmer_launcher.prepare import require_free
 from stigmer_launcher.signals import Inbox
 from stigmer_launcher.supervisor import Supervisor
+from stigmer_launcher.typed import Any, NoReturn
 
 OWN_LOG = "supervisor"
 _TO_STOP = {bare_signal.SIGINT, bare_signal.SIGTERM, bare_signal.SIGHUP}

@@ -3,8 +3,6 @@
 The supervisor turns the world into events and carries the actions out; nothing here has an effect.
 """
 
-from typing import TYPE_CHECKING
-
 from stigmer_launcher.lifecycle import (
     ALIVE,
     ENDING,
@@ -32,6 +30,7 @@ from stigmer_launcher.lifecycle import (
     State,
     StopAsked,
 )
+from stigmer_launcher.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The command line as one table: the parser, the help, the completions and the manual page are all made from it."""
 
-from typing import NamedTuple
+from stigmer_launcher.typed import NamedTuple
 
 
 class Option(NamedTuple):

@@ -6,9 +6,9 @@ the dead supervisor left behind.
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stigmer_launcher import locks, plain_json
+from stigmer_launcher.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from stigmer_launcher.leftovers import Member

@@ -2,11 +2,12 @@
 
 import os
 import stat
+import sys
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.payload import FileEntry, Payload, parse_payload
+from stigmer_launcher.typed import NamedTuple
 
 VERSION_FILE = ".version"
 STAMP_FILE = ".stamp"
@@ -62,11 +63,11 @@ def read_keg(libexec: str) -> Keg:
 
 
 def _sha256(content: bytes) -> str:
-    try:
-        from _sha2 import sha256  # type: ignore[import-not-found]  # this digest alone: `hashlib` loads every other one as well
-    except ImportError:  # CPython before 3.12
+    if sys.version_info >= (3, 12):
+        from _sha2 import sha256  # this digest alone: `hashlib` loads every other one as well
+    else:
         from hashlib import sha256
-    return str(sha256(content).hexdigest())
+    return sha256(content).hexdigest()
 
 
 def files_of(payload: Payload) -> tuple[FileEntry, ...]:

@@ -1,12 +1,12 @@
 """What is to run: everything the supervisor needs to know, found out and checked before it begins."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from stigmer_launcher import readiness
 from stigmer_launcher.channel import Address
 from stigmer_launcher.lifecycle import Plan
 from stigmer_launcher.readiness import Check
+from stigmer_launcher.typed import NamedTuple
 
 
 class Proof(NamedTuple):

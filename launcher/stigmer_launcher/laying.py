@@ -3,7 +3,6 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from stigmer_launcher import preflight, verify
 from stigmer_launcher.clone import METHODS, Methods, link, reproduce, starting_with
@@ -22,6 +21,7 @@ from stigmer_launcher.inventory import (
 )
 from stigmer_launcher.linking import Linking
 from stigmer_launcher.payload import FileEntry
+from stigmer_launcher.typed import NamedTuple
 from stigmer_launcher.versions import Step, remove_tree
 
 _LINK = ("link", link)

@@ -9,10 +9,10 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from stigmer_launcher import bare_signal, locks
 from stigmer_launcher.child import signal_group
+from stigmer_launcher.typed import NamedTuple
 
 TOKEN = "STIGMER_RUN"  # noqa: S105 - a variable's name
 _PAUSE = 0.01  # seconds between two looks at processes that are not our children

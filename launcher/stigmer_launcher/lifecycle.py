@@ -7,7 +7,7 @@ Times are seconds of one monotonic clock.
                            |-> ending (told to go) -> stopped or pausing
 """
 
-from typing import NamedTuple
+from stigmer_launcher.typed import NamedTuple
 
 WAITING, STARTING, RUNNING, PAUSING, ENDING = "waiting", "starting", "running", "pausing", "ending"
 FAILED, STOPPING, STOPPED = "failed", "stopping", "stopped"

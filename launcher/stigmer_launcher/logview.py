@@ -4,7 +4,6 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from stigmer_launcher.context import Context
 from stigmer_launcher.errors import UsageError
@@ -12,6 +11,7 @@ from stigmer_launcher.logs import COUNT, STAMP_SIZE, log_path
 from stigmer_launcher.output import PALETTE, Terminal
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_places
+from stigmer_launcher.typed import NamedTuple
 
 _LINES = 50
 _PAUSE = 0.1  # seconds between two looks while following

@@ -8,7 +8,6 @@ Nothing is synchronised but copies: after a power cut the stamp tells what is mi
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 from stigmer_launcher import locks, preflight, versions
 from stigmer_launcher.clone import METHODS, Methods
@@ -17,6 +16,7 @@ from stigmer_launcher.inventory import Keg, Stamp, read_stamp, suspects
 from stigmer_launcher.laying import Layer
 from stigmer_launcher.payload import Payload
 from stigmer_launcher.places import Places
+from stigmer_launcher.typed import NamedTuple
 from stigmer_launcher.versions import Step
 
 LOCK = "install.lock"

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple, TextIO
+
+from stigmer_launcher.typed import NamedTuple, TextIO
 
 _CODES = {"green": "32", "red": "31", "yellow": "33", "bold": "1", "dim": "2"}
 PALETTE = ("36", "33", "32", "35", "34", "31")

@@ -3,9 +3,8 @@
 `libexec/payload.json` is the one tie between packaging, which writes it, and the launcher, which reads it.
 """
 
-from typing import NamedTuple
-
 from stigmer_launcher import plain_json
+from stigmer_launcher.typed import NamedTuple
 
 FORMAT = 1
 

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from stigmer_launcher.errors import HomeError, KegError
+from stigmer_launcher.typed import NamedTuple
 
 
 class Places(NamedTuple):

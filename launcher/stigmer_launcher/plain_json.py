@@ -4,7 +4,8 @@ Source: CPython's `json.scanner.c_make_scanner` and `json.encoder.c_make_encoder
 """
 
 import _json
-from typing import Any, NoReturn
+
+from stigmer_launcher.typed import Any, NoReturn
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -5,7 +5,8 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from stigmer_launcher.typed import NamedTuple
 
 _LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
 _ADDRESSES = (("127.0.0.1", False), ("0.0.0.0", False), ("::1", True), ("::", True))  # noqa: S104 - tried, never listened on

@@ -1,10 +1,9 @@
 """A start as the user sees it: each step when it has succeeded, what is awaited, and why it failed."""
 
-from typing import Any
-
 from stigmer_launcher import lifecycle
 from stigmer_launcher.errors import LauncherError, StartError
 from stigmer_launcher.output import Terminal
+from stigmer_launcher.typed import Any
 
 Event = dict[str, Any]
 

@@ -10,10 +10,10 @@ Sources: grpc.health.v1 (request: service = 1; response: status = 1, SERVING = 1
 
 import os
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from stigmer_launcher import protowire
 from stigmer_launcher.channel import Address, Channel
+from stigmer_launcher.typed import NamedTuple
 
 HEALTH = "/grpc.health.v1.Health/Check"
 DESCRIBE = "/temporal.api.workflowservice.v1.WorkflowService/DescribeTaskQueue"

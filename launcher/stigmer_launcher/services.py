@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from stigmer_launcher import locks
 from stigmer_launcher.bare_signal import SIGKILL
@@ -11,6 +10,7 @@ from stigmer_launcher.launch import Launch
 from stigmer_launcher.leftovers import Member
 from stigmer_launcher.lifecycle import Exited
 from stigmer_launcher.logs import LogFile, log_path
+from stigmer_launcher.typed import NamedTuple
 from stigmer_launcher.warden import Warden
 
 _CHUNK = 65536

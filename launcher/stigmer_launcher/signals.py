@@ -3,9 +3,9 @@
 import contextlib
 import os
 from types import FrameType
-from typing import Self
 
 from stigmer_launcher import bare_signal
+from stigmer_launcher.typed import Self
 
 _AWAITED = (bare_signal.SIGTERM, bare_signal.SIGINT, bare_signal.SIGHUP, bare_signal.SIGCHLD)
 

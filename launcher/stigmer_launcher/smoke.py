@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from typing import Any
 
 from stigmer_launcher import protowire
 from stigmer_launcher.channel import Address, call
@@ -15,6 +14,7 @@ from stigmer_launcher.inventory import read_keg
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_libexec, find_places
 from stigmer_launcher.prepare import LOOPBACK
+from stigmer_launcher.typed import Any
 
 _MESSAGE = "hello"
 # Source: gRPC's status codes.

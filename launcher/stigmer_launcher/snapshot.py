@@ -5,12 +5,12 @@ is for people.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from stigmer_launcher import lifecycle
 from stigmer_launcher.decide import is_degraded
 from stigmer_launcher.launch import Launch
 from stigmer_launcher.logs import LogFile
+from stigmer_launcher.typed import Any
 
 
 def compose(

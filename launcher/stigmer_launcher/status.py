@@ -1,7 +1,6 @@
 """`stigmer server status`: what runs and since when, for people and for programs."""
 
 import time
-from typing import Any
 
 from stigmer_launcher import lifecycle
 from stigmer_launcher.about import installed_version, skew
@@ -10,6 +9,7 @@ from stigmer_launcher.instance import Instance, State, living_state, read_state,
 from stigmer_launcher.output import Terminal, duration
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_places
+from stigmer_launcher.typed import Any
 
 _RUNS, _STOPPED, _LACKS = 0, 3, 4
 _SHOWN = ("name", "state", "pid", "restarts", "last_error", "port", "version")

@@ -10,7 +10,6 @@ import os
 import select
 import time
 from collections.abc import Callable
-from typing import Any
 
 from stigmer_launcher import instance, leftovers, lifecycle, locks, snapshot
 from stigmer_launcher.bare_signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
@@ -19,6 +18,7 @@ from stigmer_launcher.launch import Launch
 from stigmer_launcher.readiness import Probe
 from stigmer_launcher.services import Services
 from stigmer_launcher.signals import Inbox
+from stigmer_launcher.typed import Any
 from stigmer_launcher.warden import Warden
 
 Tell = Callable[[dict[str, Any]], None]

@@ -7,11 +7,11 @@ processes and pipes, so it works on Linux and macOS alike, keeps the stop order,
 
 import contextlib
 import os
-from typing import NoReturn
 
 from stigmer_launcher import bare_signal, locks
 from stigmer_launcher.child import close_all_but, fork
 from stigmer_launcher.leftovers import Member, end_members
+from stigmer_launcher.typed import NoReturn
 
 _FAREWELL = b"."
 

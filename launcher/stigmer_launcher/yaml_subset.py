@@ -5,7 +5,8 @@ Source of what is accepted, and of how it is read: YAML 1.2, block mappings with
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+
+from stigmer_launcher.typed import NamedTuple
 
 _KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _PLAIN = _KEY | frozenset("./:@+,=~()")
