@@ -1,28 +1,32 @@
-"""The materialising of a keg's components, and the bare loops it is held against."""
+"""The materialising of a keg's components, and the bare loops it is held against.
 
+python -m benchmarks.laying LIBEXEC FOLDER ROUNDS     prints the seconds of each way as JSON; FOLDER is on the keg's disk
+"""
+
+import json
 import os
+import sys
 import time
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.stack import Stack
+from benchmarks.turns import take_turns
 from stigmer_launcher.inventory import files_of, read_keg
 from stigmer_launcher.materialise import materialise
 from stigmer_launcher.places import find_places
 
 
 class Laying:
-    """Lays one keg's files, in three ways, each time into a place of its own beside the stack's home.
+    """Lays one keg's files, in three ways, each time into a place of its own below the folder `beside`.
 
     Nothing is removed between the turns: ext4 does not give out again what was removed seconds ago, and looks for long.
     """
 
-    def __init__(self, stack: Stack) -> None:
-        self._libexec, self._beside = stack.libexec, stack.home.with_name("laid")
-        self._paths = [entry.path for entry in files_of(read_keg(str(stack.libexec)).payload)]
+    def __init__(self, libexec: Path, beside: Path) -> None:
+        self._libexec, self._beside = libexec, beside
+        self._paths = [entry.path for entry in files_of(read_keg(str(libexec)).payload)]
         self._folders = sorted({str(parent) for path in self._paths for parent in Path(path).parents} - {"."})
         self._turn = 0
-        self.files = len(self._paths)
 
     def launcher(self) -> float:
         """Give the seconds of the launcher's own function, in an empty home."""
@@ -70,3 +74,16 @@ class Laying:
 def _link(pairs: list[tuple[str, str]]) -> None:
     for source, target in pairs:
         os.link(source, target)
+
+
+def main(libexec: str, folder: str, rounds: str) -> None:
+    """Measure each way in turns; one round warms the keg's directories up and is not counted."""
+    laying = Laying(Path(libexec), Path(folder))
+    ways = (laying.launcher, laying.links, laying.links_and_directories)
+    for way in ways:
+        way()
+    json.dump([samples.seconds for samples in take_turns(int(rounds), *ways)], sys.stdout)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,6 +1,8 @@
 """The measurements: each gives results by the keys of the table's rows."""
 
+import json
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import programs as bare
-from benchmarks.laying import Laying
 from benchmarks.resting import measure_rest
 from benchmarks.stack import STOPPED, Stack
 from benchmarks.table import Result
@@ -51,13 +52,23 @@ def measure_commands(stack: Stack, python: Path, counts: Counts) -> Results:
     return {"version": ratio(version, plain), "status": ratio(status, plain), "status-running": ratio(running, busy)}
 
 
-def measure_laying(stack: Stack, counts: Counts) -> Results:
-    """Hold the materialising against bare links; one round warms the keg's directories up and is not counted."""
-    laying = Laying(stack)
-    ways = (laying.launcher, laying.links, laying.links_and_directories)
-    for way in ways:
-        way()
-    ours, links, with_directories = take_turns(counts.layings, *ways)
+def measure_laying(stack: Stack, python: Path, counts: Counts) -> Results:
+    """Hold the materialising against bare links, both in one process of the Python that the launcher was frozen from."""
+    folder = stack.home.with_name("laid")
+    words: list[str | Path] = [
+        python,
+        "-P",
+        "-OO",
+        "-m",
+        "benchmarks.laying",
+        stack.libexec,
+        folder,
+        str(counts.layings),
+    ]
+    here = Path(__file__).parents[1]
+    search = os.pathsep.join((str(here), str(here / "launcher")))
+    done = subprocess.run(words, env={"PYTHONPATH": search}, check=True, capture_output=True, text=True, timeout=600)
+    ours, links, with_directories = (Samples(tuple(seconds)) for seconds in json.loads(done.stdout))
     stack.clear()
     return {"materialise": ratio(ours, links), "materialise-directories": ratio(ours, with_directories)}
 

@@ -55,7 +55,7 @@ def _measure(keg: Path, work: Path, python: Path, counts: Counts) -> Results:
     try:
         return {
             **measure_commands(stack, python, counts),
-            **measure_laying(stack, counts),
+            **measure_laying(stack, python, counts),
             **measure_life(stack, counts, _say),
             **measure_supervisor(stack, counts),
         }

@@ -51,7 +51,8 @@ ROWS: Mapping[str, Row] = {
         "a bare loop of `os.link` over the same files",
         3.0,
         RATIO,
-        "The launcher's own function against the loop, both inside one process with everything imported. Included on "
+        "The launcher's own function against the loop, both inside one process of the Python it is frozen from, "
+        "with everything imported. Included on "
         "our side alone: reading the keg's index, checks of the home, the lock, the look at each file made, its "
         "directories, the stamp, and the switch. The loop finds its directories made, which on ext4 cost about as much as "
         "the links themselves: the next row holds both sides to the same work.",
