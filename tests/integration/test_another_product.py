@@ -37,7 +37,7 @@ def free_ports() -> list[int]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the product up to its formula, with ports of our own, and give the workspace."""
+    """Build the product up to formula and single file, with ports of our own, and give the workspace."""
     folder = tmp_path_factory.mktemp("greetings")
     text = (SAMPLE / "manifest.yaml").read_text(encoding="utf-8")
     for port, free in zip(PORTS, free_ports(), strict=True):
@@ -49,6 +49,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"--workspace={folder / 'build'}",
     ]
     assert cli.run(["formula", *words, "--python=host"]) == 0
+    assert cli.run(["standalone", *words, "--python=host"]) == 0
     return folder / "build"
 
 
@@ -107,3 +108,15 @@ def test_what_a_user_reads_names_the_product_and_not_ours(built: Path, poured: t
     assert "class Greetings < Formula" in formula
     assert "https://github.com/example/homebrew-greetings/releases/download/v0.3.0" in formula
     assert not (command.parents[1] / "README.md").exists()
+
+
+def test_its_single_file_unpacks_itself_into_the_products_own_home(built: Path, tmp_path: Path) -> None:
+    """And hands over to a launcher that looks for it there; Stigmer's home is somebody else's."""
+    (program,) = (path for path in (built / "dist").glob("greetings-0.3.0-linux-*") if path.suffix != ".gz")
+    environment = {"HOME": os.fspath(tmp_path), "PATH": os.defpath}
+    done = subprocess.run(
+        [program, "version"], env=environment, check=False, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "greetings 0.3.0"), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [".greetings"]
+    assert len([path for path in (tmp_path / ".greetings" / "dist").iterdir() if path.is_dir()]) == 1

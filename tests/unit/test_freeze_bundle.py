@@ -42,6 +42,19 @@ def test_a_distribution_does_not_tell_where_it_was_installed(tmp_path: Path) -> 
     assert record.read_text() == "tiny/__init__.py,sha256=def,3\n"
 
 
+def test_a_distributions_licences_are_left_to_the_notices(tmp_path: Path) -> None:
+    """What a program may ask for stays, and the record says no more than is there."""
+    metadata = tmp_path / "lib" / "tiny-1.0.dist-info"
+    for name in ("METADATA", "licenses/LICENSE", "licenses/vendor/NOTICE", "sboms/tiny.json"):
+        (metadata / name).parent.mkdir(parents=True, exist_ok=True)
+        (metadata / name).touch()
+    kept = "tiny/licenses/data,sha256=abc,1\ntiny-1.0.dist-info/METADATA,sha256=def,3\n"
+    (metadata / "RECORD").write_text(f"{kept}tiny-1.0.dist-info/licenses/LICENSE,sha256=a,0\n", encoding="utf-8")
+    forget_installation(tmp_path)
+    assert sorted(path.name for path in metadata.rglob("*")) == ["METADATA", "RECORD"]
+    assert (metadata / "RECORD").read_text(encoding="utf-8") == kept
+
+
 def test_modes_do_not_depend_on_who_built(tmp_path: Path) -> None:
     """Neither on a umask nor on how a wheel was packed."""
     for name, mode in (("program", 0o700), ("data", 0o660), ("odd", 0o4755)):

@@ -9,11 +9,12 @@ from pathlib import Path
 from stigmer_packaging import naming
 from stigmer_packaging.errors import ArchiveError
 from stigmer_packaging.keg_tree import links_below
-from stigmer_packaging.naming import Target, parse_target
+from stigmer_packaging.naming import parse_target
 from stigmer_packaging.records import FileRecord, Keg, Standalone
 from stigmer_packaging.tools import digest, golang
 from stigmer_packaging.tools.archive import keg_members, write_archive
 from stigmer_packaging.tools.program import Tree, write_payload
+from stigmer_packaging.tools.rename import rename_program
 from stigmer_packaging.workspace import Workspace, scan_files
 
 ARCHIVE, PROGRAM = "archive", "program"
@@ -21,7 +22,7 @@ ARCHIVE_LEVEL = 9
 """libdeflate's: the bottle is what most people download, and half of its time buys 2 % here (packaging/SIZE.md)."""
 
 _PACKAGE = Path(__file__).parents[1]
-_CODE = ("stages/standalone.py", "tools/archive.py", "tools/program.py")
+_CODE = ("stages/standalone.py", "tools/archive.py", "tools/program.py", "tools/rename.py")
 _RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in _CODE)
 _INDEX = "libexec/payload.json"
 _ANSWERS = (
@@ -89,7 +90,7 @@ def make_program(
     with workspace.staging() as staged:
         with (staged / "payload").open("wb") as payload:
             write_payload(tree, root, payload)
-        written = _join(unpacker, parse_target(keg.target), staged / "payload", staged.absolute())
+        written = _join(unpacker, keg, staged / "payload", staged.absolute())
         return _publish(
             written,
             PROGRAM,
@@ -100,10 +101,11 @@ def make_program(
         )
 
 
-def _join(unpacker: Unpacker, target: Target, payload: Path, staged: Path) -> Path:
+def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
     """Give the unpacker with its payload: at the end of an ELF file, inside a Mach-O one, which is signed as it is linked."""
-    tree, program = staged / "unpacker", staged / "program"
+    target, tree, program = parse_target(keg.target), staged / "unpacker", staged / "program"
     shutil.copytree(unpacker.tree, tree)
+    rename_program(tree, keg.name)
     if target.system == "darwin":
         payload.rename(tree / "payload.bin")
     golang.build(unpacker.go(), tree, ".", program, target=target, env=unpacker.env, modules=unpacker.modules)

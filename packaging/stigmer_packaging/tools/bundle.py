@@ -1,12 +1,16 @@
 """A frozen folder made fit to travel: plain files, settled modes, and libraries found wherever it is put."""
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from stigmer_packaging.tools import elf
 from stigmer_packaging.tools.macho import MachO, is_macho, read_machos
 from stigmer_packaging.tools.patchelf import set_search
+
+_UNASKED = ("licenses", "sboms")
+"""Directories of a distribution's metadata. Source: PEP 639 and PEP 770."""
 
 
 def settle(folder: Path) -> None:
@@ -25,13 +29,18 @@ def settle(folder: Path) -> None:
 
 
 def forget_installation(folder: Path) -> None:
-    """Take out of the distributions' RECORD files what they say of files outside the bundle.
+    """Leave of the distributions' metadata what a program may ask for, and of their RECORD files what says so.
 
-    Those are the environment's scripts: their first line, and so their checksum, depends on where the environment is.
+    Not licences and bills of materials, which the keg's notices hold once: they are a third of a bundle's directories, and
+    every first start makes each. Not the environment's scripts: their first line, and so their checksum, depends on where
+    the environment is.
     """
     for record in folder.rglob("*.dist-info/RECORD"):
+        for unasked in _UNASKED:
+            shutil.rmtree(record.with_name(unasked), ignore_errors=True)
+        gone = ("../", *(f"{record.parent.name}/{unasked}/" for unasked in _UNASKED))
         lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
-        record.write_text("".join(line for line in lines if not line.startswith("../")), encoding="utf-8")
+        record.write_text("".join(line for line in lines if not line.startswith(gone)), encoding="utf-8")
 
 
 def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, str]) -> list[elf.Elf]:

@@ -52,8 +52,8 @@ class ProgramTrial(Trial):
     def words(self, script: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS, bottle: str = "") -> list[str]:  # noqa: ARG002 - nothing is installed anywhere
         """Give the command that runs the script on the file where it lies in the guest, unpacked into the user's home."""
         first = 'file=$1 script=$2 && shift 2 && chmod 755 "$file" && { "$file" version >/dev/null || :; }'
-        run = f'{first} && exec sh "$script" --stigmer "$file" --keg "$(echo "$HOME"/.stigmer/dist/*)" "$@"'
-        asked = ["--expect-version", self.version, "--nonce", self.task.nonce]
+        run = f'{first} && exec sh "$script" --stigmer "$file" --keg "$(echo "$HOME"/.{self.name}/dist/*)" "$@"'
+        asked = ["--name", self.name, "--expect-version", self.version, "--nonce", self.task.nonce]
         return ["sh", "-c", run, "sh", bottle, script, *demands, *asked]
 
 

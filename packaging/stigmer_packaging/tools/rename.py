@@ -1,4 +1,4 @@
-"""The launcher under another product's name: its texts, its folder and its variables; its code stays as it is."""
+"""Launcher and unpacker under another product's name: texts, folder and variables; their code stays as it is."""
 
 import ast
 import re
@@ -16,6 +16,13 @@ def rename_product(package: Path, name: str) -> None:
     if name != OWN:
         for path in sorted(package.rglob("*.py")):
             path.write_text(rename_texts(path.read_text(encoding="utf-8"), name), encoding="utf-8")
+
+
+def rename_program(tree: Path, name: str) -> None:
+    """Rename the product in the Go sources of a folder, in place; none of their identifiers holds its name."""
+    if name != OWN:
+        for path in sorted(tree.glob("*.go")):
+            path.write_text(rename_words(path.read_text(encoding="utf-8"), name), encoding="utf-8")
 
 
 def rename_texts(source: str, name: str) -> str:
