@@ -3,6 +3,7 @@
 python -m benchmarks.laying LIBEXEC FOLDER ROUNDS     prints the seconds of each way as JSON; FOLDER is on the keg's disk
 """
 
+import gc
 import json
 import os
 import sys
@@ -78,6 +79,7 @@ def _link(pairs: list[tuple[str, str]]) -> None:
 
 def main(libexec: str, folder: str, rounds: str) -> None:
     """Measure each way in turns; one round warms the keg's directories up and is not counted."""
+    gc.disable()  # as the launcher does at its start
     laying = Laying(Path(libexec), Path(folder))
     ways = (laying.launcher, laying.links, laying.links_and_directories)
     for way in ways:
