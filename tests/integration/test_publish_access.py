@@ -1,0 +1,216 @@
+"""Who may publish: tokens, limits and keys, seen before anything is made, and never in what is said."""
+
+import json
+import os
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import (
+    GitHubError,
+    PackagingError,
+    TapError,
+    TokenError,
+    UnavailableError,
+)
+from stigmer_packaging.stages.publish import publish_release
+from stigmer_packaging.tools import command
+from stigmer_packaging.tools.environment import build_environment
+from stigmer_packaging.tools.github import Access, GitHub, persist
+from stigmer_packaging.tools.tap import git_environment, open_tap, with_deploy_key
+from support.fake_github import Trouble, github_at
+from support.fake_github_answers import Request
+from support.publishable import (
+    ENVIRON,
+    PATH,
+    REPOSITORY,
+    TOKEN,
+    Publisher,
+    plan_for,
+    state_of,
+)
+from support.publishing_studio import READER, Studio
+
+
+@pytest.mark.parametrize(
+    ("token", "error", "said"),
+    [
+        ("", TokenError, "GITHUB_TOKEN is empty"),
+        ("  ", TokenError, "GITHUB_TOKEN is empty"),
+        ("ghs_two\nlines", TokenError, "a line break or another character that no token has"),
+        ("ghs_expired", TokenError, "the token is wrong, expired or revoked"),
+        (READER, TokenError, "the tap refuses the token or key"),
+    ],
+)
+def test_a_token_that_will_not_do_is_told_before_any_work(
+    token: str, error: type[PackagingError], said: str, studio: Studio
+) -> None:
+    before = state_of(studio.github)
+    with pytest.raises(error, match=re.escape(said)) as caught:
+        studio.publisher.publish(studio.plan, studio.folder, token)
+    assert caught.value.remedy
+    assert not token.strip() or token not in str(caught.value)
+    assert state_of(studio.github) == before
+
+
+def test_a_token_that_may_not_release_is_told_before_anything_is_made(studio: Studio) -> None:
+    """The tap takes its own token here, so that only the release refuses."""
+    with pytest.raises(TokenError, match="Resource not accessible by integration; the token may not do this"):
+        publish_release(
+            studio.plan, studio.folder, studio.publisher.host(READER), studio.publisher.place(), report=lambda _: None
+        )
+    assert studio.repository.releases == []
+
+
+def test_github_hides_what_a_token_may_not_write(studio: Studio) -> None:
+    with pytest.raises(TokenError, match="may read and not write"):
+        replace(studio.publisher.host(), repository="stigmer/gone").create_draft(
+            "v1.0.0", "c" * 40, title="", notes="", prerelease=False
+        )
+
+
+def test_an_expired_token_of_the_tap_is_told_before_the_release_is_made(studio: Studio) -> None:
+    """Otherwise the release is out, and users stay on the old version."""
+    for token in ("ghs_expired", READER):
+        with pytest.raises(TokenError, match="the tap refuses the token or key"):
+            publish_release(
+                studio.plan,
+                studio.folder,
+                studio.publisher.host(),
+                studio.publisher.place(token),
+                report=lambda _: None,
+            )
+    assert studio.repository.releases == []
+
+
+def test_two_publishers_at_once_leave_one_release_and_no_draft(studio: Studio) -> None:
+    """A whole second run happens between the first one's last look and its publishing."""
+    second = Publisher(studio.github, studio.root / "second")
+    begun: list[Request] = []
+
+    def overtake(request: Request) -> None:
+        if request.path.endswith("/releases") and request.method == "POST" and not begun:
+            begun.append(request)
+            draft = studio.repository.create_release({**json.loads(request.body)})
+            for file in studio.plan.assets:
+                content = (studio.folder / file.path).read_bytes()
+                studio.repository.add_asset(draft, file.name, content, file.content_type)
+            studio.repository.change_release(draft, {"draft": False})
+
+    studio.github.before = overtake
+    assert studio.publish() == second.publish(studio.plan, studio.folder).tap_commit
+    assert [release.draft for release in studio.repository.releases] == [False]
+
+
+def test_a_tap_that_is_not_there_is_told(studio: Studio) -> None:
+    place = studio.publisher.place()
+    place = replace(place, git=replace(place.git, remote=f"{studio.github.world.addresses.server}/stigmer/gone.git"))
+    with pytest.raises(TapError, match="not found"):
+        publish_release(studio.plan, studio.folder, studio.publisher.host(), place, report=lambda _: None)
+    assert studio.repository.releases == []
+
+
+def test_an_unknown_repository_is_told(studio: Studio) -> None:
+    host = replace(studio.publisher.host(), repository="stigmer/gone")
+    with pytest.raises(GitHubError, match="404: Not Found"):
+        host.open()
+
+
+@pytest.mark.parametrize(("status", "seconds"), [("429", 7), ("403", 10)])
+def test_a_limit_is_waited_for_by_githubs_clock_and_not_ours(status: str, seconds: float, studio: Studio) -> None:
+    """The fake's clock is far from this machine's."""
+    assert abs(time.time() - 1_795_000_000) > 3600
+    studio.github.trouble = Trouble(12, status, lasting=False)
+    studio.publish()
+    assert studio.publisher.waits == [seconds]
+
+
+def test_a_limit_that_lasts_too_long_ends_the_run_at_once() -> None:
+    waits: list[float] = []
+
+    def refuse() -> None:
+        raise UnavailableError("limited", 3000)
+
+    with pytest.raises(UnavailableError):
+        persist(refuse, Access("t", pause=waits.append))
+    assert waits == []
+
+
+def test_each_attempt_waits_longer_and_the_last_failure_is_told() -> None:
+    waits: list[float] = []
+
+    def fail() -> None:
+        raise UnavailableError("gone")
+
+    with pytest.raises(UnavailableError, match="gone"):
+        persist(fail, Access("t", pause=waits.append))
+    assert waits == [1, 2, 4, 8, 16]
+
+
+def test_a_release_among_hundreds_is_found_on_a_later_page(studio: Studio) -> None:
+    studio.publish()
+    [ours] = studio.repository.releases
+    for number in range(230):
+        studio.repository.create_release({"tag_name": f"test-{number}", "draft": True})
+    assert studio.repository.releases[-1] is ours
+    before = len(studio.repository.releases)
+    studio.publish()
+    assert len(studio.repository.releases) == before
+
+
+def test_the_token_is_nowhere_but_in_the_requests(studio: Studio, capfd: pytest.CaptureFixture[str]) -> None:
+    """Not in what is told, in errors, in arguments of programs, in the result, in files."""
+    told: list[str] = []
+    plan = plan_for(studio.folder, studio.plan.commit, pull_request=True)
+    with command.observed(told.append):
+        for number in (1, 4, 12, 20, 4, 12, 16):
+            studio.github.trouble = Trouble(len(studio.github.log) + number, "unanswered")
+            studio.publisher.attempts = 2
+            with pytest.raises(PackagingError) as caught:
+                studio.publisher.publish(plan, studio.folder)
+            told += [str(caught.value), repr(caught.value), caught.value.remedy, repr(studio.publisher.place())]
+            studio.github.trouble = Trouble()
+        told.append(str(studio.publisher.publish(plan, studio.folder)))
+    told += [*studio.publisher.said, *capfd.readouterr()]
+    assert any(line.startswith("+ git") for line in told)
+    needles = [TOKEN, "eC1hY2Nlc3MtdG9rZW46"]  # and as git's header has it
+    assert [line for line in told for needle in needles if needle in line] == []
+    files = [path for path in studio.root.rglob("*") if path.is_file()]
+    assert [path for path in files for needle in needles if needle.encode() in path.read_bytes()] == []
+    sent = [line for line in studio.github.authorizations if line]
+    assert sum(needle in line for line in sent for needle in needles) == len(sent)
+
+
+def test_a_download_by_users_carries_no_token(studio: Studio) -> None:
+    studio.publish()
+    pairs = zip(studio.github.log, studio.github.authorizations, strict=True)
+    public = [sent for line, sent in pairs if "/releases/download/" in line or "/storage/" in line]
+    assert public
+    assert set(public) == {""}
+
+
+def test_a_deploy_key_reaches_ssh_as_a_file_for_its_owner_alone(tmp_path: Path) -> None:
+    """A program named ssh stands in for it, and serves the repository from disk."""
+    tools, root = tmp_path / "bin", tmp_path / "github"
+    with github_at(root, [REPOSITORY], {TOKEN: "write"}) as github:
+        repository = github.world.repositories[REPOSITORY]
+        tools.mkdir()
+        script = f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nfor last; do :; done\ncd {root} && eval "$last"\n'
+        (tools / "ssh").write_text(script, encoding="ascii")
+        (tools / "ssh").chmod(0o755)
+        env = git_environment(build_environment({**ENVIRON, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}), "R")
+        keys = GitHub(Access(TOKEN, github.world.addresses.api), REPOSITORY).host_keys()
+        env = with_deploy_key(env, "-----BEGIN KEY-----\nsecret\n", "github.com", keys, tmp_path)
+        tap = open_tap(f"git@github.com:{REPOSITORY}.git", "main", tmp_path / "tap.git", env)
+        commit = tap.commit(tap.head(), PATH, "class A; end\n", "A\n")
+        assert tap.push(commit, "main")
+        assert repository.commit_of("main") == commit
+    [key] = tmp_path.glob("deploy-key")
+    assert key.stat().st_mode & 0o777 == 0o600
+    asked = (tmp_path / "asked").read_text(encoding="ascii")
+    assert "secret" not in asked
+    assert "StrictHostKeyChecking=yes" in asked
+    assert (tmp_path / "known-hosts").read_text(encoding="ascii").startswith("github.com ssh-ed25519 ")
