@@ -26,8 +26,7 @@ class Child(NamedTuple):
 def spawn(command: Sequence[str], environment: Mapping[str, str]) -> Child:
     """Run a command in our own current directory without waiting for it; OSError when it cannot be run.
 
-    Its input is empty, stdout and stderr are one pipe that does not block its reader. No copy of this process is made for
-    it: where memory is copied page by page, that would cost a start 7 ms for each service.
+    Its input is empty, stdout and stderr are one pipe that does not block its reader. No copy of this process is made for it.
     """
     output, its_output = os.pipe()
     os.set_blocking(output, False)

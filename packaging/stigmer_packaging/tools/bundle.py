@@ -31,7 +31,7 @@ def settle(folder: Path) -> None:
 def forget_installation(folder: Path) -> None:
     """Leave of the distributions' metadata what a program may ask for, and of their RECORD files what says so.
 
-    Not licences and bills of materials, which the keg's notices hold once: they are a third of a bundle's directories, and
+    Not licences and bills of materials, which the keg's notices hold once: they are a quarter of a bundle's directories, and
     every first start makes each. Not the environment's scripts: their first line, and so their checksum, depends on where
     the environment is.
     """
