@@ -75,6 +75,22 @@ def starting_with(name: str, methods: Methods = METHODS) -> Methods:
     return methods[names.index(name) :] if name in names else methods
 
 
+def possible(descriptor: int, methods: Methods = METHODS) -> Methods:
+    """Leave out cloning where the file system of an open file has no such thing; the file stays as it is.
+
+    Asked to clone a file onto itself, one that can finds nothing to do or refuses the overlap: no file need be made to know.
+    """
+    if sys.platform != "darwin" and methods[0] == METHODS[0]:
+        import fcntl
+
+        try:
+            fcntl.ioctl(descriptor, _FICLONE, descriptor)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY):
+                return methods[1:]
+    return methods
+
+
 @contextlib.contextmanager
 def _pair(source: str, target: str, mode: int) -> Iterator[tuple[int, int]]:
     reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)

@@ -14,6 +14,7 @@ from stigmer_launcher.instance import Instance
 from stigmer_launcher.launch import Launch
 from stigmer_launcher.lifecycle import RUNNING
 from stigmer_launcher.logs import LogFile, log_path
+from stigmer_launcher.materialise import undisturbed
 from stigmer_launcher.prepare import require_free
 from stigmer_launcher.signals import Inbox
 from stigmer_launcher.supervisor import Supervisor
@@ -28,7 +29,10 @@ Tell = Callable[[Event], None]
 
 
 def supervise(launch: Launch, tell: Tell) -> int:
-    """Be the one supervisor of the home until told to stop, and give the exit code; `busy` when there is one already."""
+    """Be the one supervisor of the home until told to stop, and give the exit code.
+
+    It tells `busy` when there is one already, and `overtaken` when another start has removed this one's components.
+    """
     gc.freeze()  # what is imported stays; the warden shares its pages
     gc.enable()
     os.chdir(launch.directory)  # where the services run
@@ -47,7 +51,11 @@ def supervise(launch: Launch, tell: Tell) -> int:
         try:
             _take_over(place, launch, tell_and_log)
             with Inbox() as inbox:
-                return 0 if Supervisor(launch, inbox, tell_and_log).run() else 1
+                supervisor = Supervisor(launch, inbox, tell_and_log)
+                if not _enter(supervisor, launch, tell_and_log):
+                    tell({"event": "overtaken"})
+                    return 0
+                return 0 if supervisor.run() else 1
         except LauncherError as error:
             tell_and_log(_refusal(error))
             return error.exit_code
@@ -98,6 +106,19 @@ def _take_over(place: Instance, launch: Launch, tell: Tell) -> None:
     ):
         tell({"event": "note", "text": f"Ended {ended} processes that a killed supervisor had left"})
     require_free(launch.ports)
+
+
+def _enter(supervisor: Supervisor, launch: Launch, tell: Tell) -> bool:
+    """Begin to use the components, while nobody can remove them; False when somebody has done so since they were made."""
+
+    def waiting(pid: int) -> None:
+        tell({"event": "note", "text": f"Waiting for process {pid}, which prepares components of another version"})
+
+    with undisturbed(launch.run, waiting):
+        if not os.path.isdir(launch.components):
+            return False
+        supervisor.enter()
+    return True
 
 
 def _be_detached(launch: Launch, writer: int) -> NoReturn:

@@ -1,8 +1,8 @@
 """What there is: the files a keg carries, and the stamp that tells in microseconds whether the home's are untouched."""
 
+import _imp
 import os
 import stat
-import sys
 from collections.abc import Mapping
 
 from stigmer_launcher.errors import KegError
@@ -12,6 +12,7 @@ from stigmer_launcher.typed import NamedTuple
 VERSION_FILE = ".version"
 STAMP_FILE = ".stamp"
 _FORMAT = 2
+_KEY = 0x537469676D6572  # of the hash an id is taken from: any number, but for ever the same
 
 
 class Keg(NamedTuple):
@@ -59,15 +60,12 @@ def read_keg(libexec: str) -> Keg:
         raise KegError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise KegError(f"{path} is damaged: {error}") from error
-    return Keg(libexec, f"{payload.version}-{_sha256(content)[:12]}", payload)
+    return Keg(libexec, f"{payload.version}-{_digest(content)}", payload)
 
 
-def _sha256(content: bytes) -> str:
-    if sys.version_info >= (3, 12):
-        from _sha2 import sha256  # this digest alone: `hashlib` loads every other one as well
-    else:
-        from hashlib import sha256
-    return sha256(content).hexdigest()
+def _digest(content: bytes) -> str:
+    """Tell one index from another in 12 hex digits, by the hash compiled modules know their sources by: 5 us, not 70."""
+    return _imp.source_hash(_KEY, content).hex()[:12]
 
 
 def files_of(payload: Payload) -> tuple[FileEntry, ...]:

@@ -38,6 +38,10 @@ class Lock:
         if _held.pop(self._key, None) is not None:
             os.close(self._descriptor)
 
+    def fileno(self) -> int:
+        """Give the lock file's descriptor, open for reading and writing."""
+        return self._descriptor
+
     def __enter__(self) -> Self:
         return self
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from stigmer_launcher import locks, preflight, versions
-from stigmer_launcher.clone import METHODS, Methods
+from stigmer_launcher.clone import METHODS, Methods, possible
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.inventory import Keg, Stamp, read_stamp, suspects
 from stigmer_launcher.laying import Layer
@@ -40,38 +40,50 @@ def no_step(_: str) -> None:
     """Do nothing: only tests want to know how far the work has come."""
 
 
+def nobody() -> tuple[str, ...]:
+    """Name no version: nothing runs."""
+    return ()
+
+
+def undisturbed(run: str, tell: Callable[[int], None]) -> locks.Lock:
+    """Wait until nobody makes or removes components in the home with this `run`: nobody will before the lock's release.
+
+    `tell` hears the pid that is waited for; BusyError after five minutes.
+    """
+    return locks.wait(os.path.join(run, LOCK), _WAIT, tell)
+
+
 def materialise(
     keg: Keg,
     places: Places,
     report: Callable[[str], None],
     *,
-    in_use: Iterable[str] = (),
+    in_use: Callable[[], Iterable[str]] = nobody,
     step: Step = no_step,
     methods: Methods = METHODS,
 ) -> Installed:
-    """Have the keg's components in the home, whole and in use; versions other than these and `in_use` go.
+    """Have the keg's components in the home, whole and in use; versions other than these and those `in_use` go.
 
+    Which versions are in use is asked when one is to go: whoever begins to use one does so `undisturbed`.
     HomeError when the home cannot hold them, KegError when the keg itself is at fault, BusyError when another process
     takes too long.
     """
-    keep = frozenset((keg.id, *in_use))
     if stamp := untouched(keg, places):
         preflight.require_exec(places.versions)
-        _tidy(places, keep, step)
+        _tidy(places, keg, in_use, step)
         return _installed(keg, places, stamp, made=False)
     preflight.require_target(keg.payload.target)
     preflight.prepare_home(places)
     preflight.require_exec(places.versions)
-    with locks.wait(
-        os.path.join(places.run, LOCK),
-        _WAIT,
-        lambda pid: report(f"process {pid} is preparing the components; waiting for it"),
-    ):
+    with undisturbed(
+        places.run, lambda pid: report(f"process {pid} is preparing the components; waiting for it")
+    ) as lock:
         if stamp := untouched(keg, places):
             return _installed(keg, places, stamp, made=False)
         with _leaving_nothing(places):
-            stamp = _work(Layer(keg, versions.directory_of(places, keg.id), step, methods), places, report)
-            versions.prune(places, keep, step)
+            directory = versions.directory_of(places, keg.id)
+            stamp = _work(Layer(keg, directory, step, possible(lock.fileno(), methods)), places, report)
+            versions.prune(places, (keg.id, *in_use()), step)
     step("done")
     return _installed(keg, places, stamp, made=True)
 
@@ -112,18 +124,18 @@ def _work(layer: Layer, places: Places, report: Callable[[str], None]) -> Stamp:
     return stamp
 
 
-def _tidy(places: Places, keep: frozenset[str], step: Step) -> None:
+def _tidy(places: Places, keg: Keg, in_use: Callable[[], Iterable[str]], step: Step) -> None:
     """Remove versions that were still in use when this one came, and what a killed start left behind.
 
     Whoever is at work now will do it as well.
     """
-    if not versions.outdated(places, keep) and not versions.has_leftovers(places):
+    if not versions.outdated(places, (keg.id, *in_use())) and not versions.has_leftovers(places):
         return
     with contextlib.suppress(OSError, LauncherError):
         if lock := locks.hold(os.path.join(places.run, LOCK)):
             with lock:
                 versions.clear(places)
-                versions.prune(places, keep, step)
+                versions.prune(places, (keg.id, *in_use()), step)
 
 
 def _installed(keg: Keg, places: Places, stamp: Stamp, *, made: bool) -> Installed:

@@ -79,7 +79,7 @@ def this_target() -> str:
 def binary_target(path: str) -> str:
     """Name the machine a program is built for; empty when it is no program file, or cannot be read."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", buffering=0) as stream:
             head = stream.read(20)
     except OSError:
         return ""

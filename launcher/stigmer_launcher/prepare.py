@@ -50,7 +50,7 @@ def prepare(
     instance = Instance(places.run)
     if not any(is_alive(member) for member in members(read_state(instance))):
         require_free(ours(payload.components, numbers, external))
-    installed = materialise(keg, places, report, in_use=_in_use(instance))
+    installed = materialise(keg, places, report, in_use=lambda: _in_use(instance))
     if write_first(places):
         report(f"Created {places.config}")
     temporal = next(filter(None, external.values()), "")
@@ -65,6 +65,7 @@ def prepare(
     launch = Launch(
         version=installed.payload.version,
         installed=installed.id,
+        components=installed.directory,
         directory=places.home,
         run=places.run,
         logs=places.logs,

@@ -24,7 +24,7 @@ class Progress:
         self._awaited: list[str] = []
         self._failure: Event = {}
         self._started = False
-        self.busy = 0
+        self.again = False  # somebody else came first: see what comes of it
         self.interrupted = False
 
     def step(self, text: str) -> None:
@@ -46,8 +46,8 @@ class Progress:
             self._take_service(event)
         elif kind == "note":
             self.note(event["text"])
-        elif kind == "busy":
-            self.busy = event["pid"]
+        elif kind in ("busy", "overtaken"):
+            self.again = True
         elif kind == "error":
             raise RefusedError(event)
         elif kind == "interrupted":
@@ -61,7 +61,7 @@ class Progress:
 
     def conclude(self) -> None:
         """Raise StartError when the services do not run."""
-        if self._started or self.busy or self.interrupted:
+        if self._started or self.again or self.interrupted:
             return
         if not self._failure:
             raise StartError("the supervisor ended before all services ran", "read the end of supervisor.log")

@@ -37,9 +37,9 @@ def start(invocation: Invocation, context: Context) -> int:
                 continue  # it is Stigmer's own, started meanwhile
             raise
         code = _run(launch, invocation, context, progress)
-        if not progress.busy:
+        if not progress.again:
             return code
-        progress.busy = 0  # somebody else was faster: see what comes of it
+        progress.again = False
 
 
 def restart(invocation: Invocation, context: Context) -> int:
@@ -52,7 +52,7 @@ def restart(invocation: Invocation, context: Context) -> int:
     launch = _prepare(places, ports, context, progress)
     stop_running(Instance(places.run), context.out)
     code = _run(launch, invocation, context, progress)
-    return start(invocation, context) if progress.busy else code
+    return start(invocation, context) if progress.again else code
 
 
 def _prepare(places: Places, ports: Mapping[str, int], context: Context, progress: Progress) -> Launch:
@@ -75,7 +75,7 @@ def _background(launch: Launch, context: Context, progress: Progress) -> int:
     progress.conclude()
     if progress.interrupted:
         return _INTERRUPTED
-    if not progress.busy:
+    if not progress.again:
         _show(instance.living_state(Instance(launch.run)), context, "All services running")
     return 0
 

@@ -48,9 +48,12 @@ class Supervisor:
         self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False
 
+    def enter(self) -> None:
+        """Write down what is about to run, so that others leave its version where it is."""
+        self._save()
+
     def run(self) -> bool:
         """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
-        self._save()
         self._warden.start()
         self._step()
         self._warden.settle()

@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,51 @@ def test_a_running_version_is_not_removed_by_another_start(tmp_path: Path) -> No
         all_run(launcher)
         assert newer("server", "restart").code == 0
         end(newer)
+
+
+# `stigmer server`, which waits between having its components and beginning to use them.
+PREPARED = """
+import sys
+from stigmer_launcher import starting
+from stigmer_launcher.__main__ import run
+
+prepare = starting.prepare
+def prepare_and_wait(*arguments):
+    made = prepare(*arguments)
+    print("prepared", flush=True)
+    sys.stdin.readline()
+    return made
+starting.prepare = prepare_and_wait
+sys.exit(run(["server", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize("arguments", [(), ("--foreground",)], ids=["background", "foreground"])
+def test_a_start_whose_version_is_removed_before_it_comes_to_use_it_makes_it_again(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """Another version's start came in between, and knew of nobody who runs the first one's."""
+    parts = fake_stack()
+    with stigmer(tmp_path, parts) as launcher:
+        command = [sys.executable, "-S", "-c", PREPARED, *arguments]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=launcher.environment, stdin=pipe, stdout=pipe, text=True, cwd="/") as first:
+            assert first.stdin is not None
+            assert first.stdout is not None
+            eventually(lambda: first.stdout.readline() == "prepared\n", "the first start to have its components")
+            newer = Stigmer(build_libexec(tmp_path / "newer", parts, version="1.1.0"), launcher.home)
+            newer.started()
+            assert newer("server", "stop").code == 0
+            assert [path.name[:6] for path in (launcher.home / "versions").iterdir()] == ["1.1.0-"]
+            first.stdin.write("\n")
+            first.stdin.flush()
+            eventually(lambda: first.stdout.readline() == "prepared\n", "the first start to begin again")
+            first.stdin.write("\n")
+            first.stdin.flush()
+            all_run(launcher)
+            assert launcher.status()["version"] == "1.0.0"
+            assert launcher("server", "stop").code == 0
+            assert first.wait(timeout=30) == 0
 
 
 def long_name(length: int) -> str:

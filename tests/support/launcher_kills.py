@@ -63,7 +63,7 @@ class Scene:
             inventory.read_keg(str(keg)),
             self.places,
             lambda _: None,
-            in_use=self.in_use,
+            in_use=lambda: self.in_use,
             step=step,
             methods=self.methods,
         )

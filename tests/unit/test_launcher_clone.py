@@ -130,3 +130,21 @@ def test_links_come_before_copies_and_clones_before_both() -> None:
     assert [name for name, _ in clone.METHODS] == ["clone", "link", "copy"]
     assert [name for name, _ in clone.starting_with("link")] == ["link", "copy"]
     assert clone.starting_with("unknown") == clone.METHODS
+
+
+def test_cloning_is_left_out_exactly_where_the_file_system_has_no_clones(source: Path, tmp_path: Path) -> None:
+    try:
+        clone.clone(str(source), str(tmp_path / "clone"), 0o755)
+        worked = True
+    except OSError:
+        worked = False
+    with (tmp_path / "asked").open("w+b") as asked:
+        asked.write(b"as it was")
+        asked.flush()
+        assert clone.possible(asked.fileno()) == (clone.METHODS if worked else clone.METHODS[1:])
+        assert (tmp_path / "asked").read_bytes() == b"as it was"
+
+
+def test_methods_without_cloning_stay_as_they_are(source: Path) -> None:
+    with source.open("r+b") as asked:
+        assert clone.possible(asked.fileno(), clone.METHODS[1:]) == clone.METHODS[1:]

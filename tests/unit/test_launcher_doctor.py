@@ -128,7 +128,7 @@ def test_versions_beside_the_installed_one_are_told(keg: Path, places: Places, t
     old = materialise(read_keg(str(keg)), places, lambda _: None)
     report = look(newer, places)
     assert "the next start switches to 2.0.0" in found(report, "Components", "bin").text
-    materialise(read_keg(str(newer)), places, lambda _: None, in_use=(old.id,))
+    materialise(read_keg(str(newer)), places, lambda _: None, in_use=lambda: (old.id,))
     assert found(look(newer, places), "Components", "old version").text == f"{old.id}, removed at the next start"
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import clone, inventory, verify, versions
+from stigmer_launcher import clone, inventory, locks, verify, versions
 from stigmer_launcher.errors import HomeError, KegError
-from stigmer_launcher.materialise import Installed, materialise
+from stigmer_launcher.materialise import LOCK, Installed, materialise
 from stigmer_launcher.places import Places, find_places
 from support.launcher_payloads import Part, build_libexec, part, stigmer_parts
 
@@ -255,20 +255,39 @@ def test_a_version_that_a_running_server_uses_stays_until_it_no_longer_does(
 ) -> None:
     old = put(keg, places)
     newer = build_libexec(tmp_path / "newer", version="1.1.0")
-    new = put(newer, places, in_use=(old.id,))
+    new = put(newer, places, in_use=lambda: (old.id,))
     assert names_in(places.versions) == sorted([old.id, new.id])
     assert_whole(newer, places)
-    put(newer, places, in_use=(old.id,))
+    put(newer, places, in_use=lambda: (old.id,))
     assert Path(old.directory, "temporal").exists()
     put(newer, places)
     assert names_in(places.versions) == [new.id]
 
 
+def test_what_is_in_use_is_asked_while_nobody_can_begin_to_use_anything(
+    keg: Path, places: Places, tmp_path: Path
+) -> None:
+    """Asked any earlier, a version could go that another start has just decided to run."""
+    old = put(keg, places)
+    holders: list[int] = []
+
+    def in_use() -> tuple[str, ...]:
+        holders.append(locks.holder(str(Path(places.run, LOCK))))
+        return (old.id,) if len(holders) == 1 else ()
+
+    newer = build_libexec(tmp_path / "newer", version="1.1.0")
+    new = put(newer, places, in_use=in_use)
+    assert names_in(places.versions) == sorted([old.id, new.id])
+    put(newer, places, in_use=in_use)
+    assert names_in(places.versions) == [new.id]
+    assert holders == [os.getpid(), 0, os.getpid()], "the second is a first look: does anything have to go at all?"
+
+
 def test_a_downgrade_to_a_version_that_is_still_there_only_switches(keg: Path, places: Places, tmp_path: Path) -> None:
     old = put(keg, places)
     newer = build_libexec(tmp_path / "newer", version="1.1.0")
-    new = put(newer, places, in_use=(old.id,))
-    assert steps_of(keg, places, in_use=(new.id,)) == ["clear", "make the link", "switch", "done"]
+    new = put(newer, places, in_use=lambda: (old.id,))
+    assert steps_of(keg, places, in_use=lambda: (new.id,)) == ["clear", "make the link", "switch", "done"]
     assert_whole(keg, places)
 
 

@@ -29,6 +29,7 @@ def launch(run: Path) -> Launch:
     return Launch(
         version="2.0.0",
         installed="2.0.0-abc",
+        components="/home/versions/2.0.0-abc",
         directory="/home",
         run=str(run),
         logs="/home/logs",
