@@ -20,7 +20,7 @@ from stigmer_launcher.places import find_places
 class Laying:
     """Lays one keg's files, in three ways, each time into a place of its own below the folder `beside`.
 
-    Nothing is removed between the turns: ext4 does not give out again what was removed seconds ago, and looks for long.
+    Nothing is removed between the turns: see benchmarks/ground.py.
     """
 
     def __init__(self, libexec: Path, beside: Path) -> None:

@@ -5,6 +5,7 @@ import platform
 import subprocess
 from pathlib import Path
 
+from benchmarks import ground
 from stigmer_launcher.inventory import files_of, read_keg
 
 
@@ -18,6 +19,7 @@ def describe_machine(keg: Path, python: Path) -> list[str]:
         f"{platform.system()} {platform.release()}, {platform.machine()}",
         f"CPython {version_of(python)}, frozen and bare ({python.name})",
         f"{payload.name} {payload.version} for {payload.target}: {parts}; {len(files_of(payload))} files, {size:.0f} MB",
+        ground.describe(),
     ]
 
 

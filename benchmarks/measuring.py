@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import programs as bare
+from benchmarks.ground import prepare
 from benchmarks.resting import measure_rest
 from benchmarks.stack import STOPPED, Stack
 from benchmarks.table import Result
@@ -54,20 +55,14 @@ def measure_commands(stack: Stack, python: Path, counts: Counts) -> Results:
 
 def measure_laying(stack: Stack, python: Path, counts: Counts) -> Results:
     """Hold the materialising against bare links, both in one process of the Python that the launcher was frozen from."""
-    folder = stack.home.with_name("laid")
-    words: list[str | Path] = [
-        python,
-        "-P",
-        "-OO",
-        "-m",
-        "benchmarks.laying",
-        stack.libexec,
-        folder,
-        str(counts.layings),
-    ]
+    ground = prepare(stack.libexec, stack.home.parent)
+    program = (python, "-P", "-OO", "-m", "benchmarks.laying", ground.libexec, ground.folder, str(counts.layings))
+    words: list[str | Path] = [*ground.prefix, *program]
     here = Path(__file__).parents[1]
     search = os.pathsep.join((str(here), str(here / "launcher")))
-    done = subprocess.run(words, env={"PYTHONPATH": search}, check=True, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        words, env={**os.environ, "PYTHONPATH": search}, check=True, capture_output=True, text=True, timeout=600
+    )
     ours, links, with_directories = (Samples(tuple(seconds)) for seconds in json.loads(done.stdout))
     stack.clear()
     return {"materialise": ratio(ours, links), "materialise-directories": ratio(ours, with_directories)}

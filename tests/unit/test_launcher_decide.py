@@ -1,71 +1,19 @@
 """Histories replayed against the pure decision: what happened when, and what was to be done."""
 
-from itertools import pairwise
-
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from stigmer_launcher import lifecycle as life
-from stigmer_launcher.decide import begin, decide, find, is_degraded, next_due
+from stigmer_launcher.decide import find, is_degraded, next_due
 from stigmer_launcher.lifecycle import (
     KILL,
     NEVER,
     TERMINATE,
-    Action,
-    Event,
     Exited,
     Lacking,
-    Plan,
-    Policy,
     Ready,
     Signal,
     Spawn,
-    Spawned,
     StopAsked,
 )
-
-PLANS = (
-    Plan("temporal", stop_order=1, grace=10, seconds=60),
-    Plan("server", stop_order=2, grace=10, seconds=60),
-    Plan("flows", needs=("temporal",), stop_order=4, grace=5, seconds=60),
-    Plan("agents", needs=("temporal",), stop_order=3, grace=5, seconds=120),
-)
-PIDS = {"temporal": 11, "server": 12, "flows": 13, "agents": 14}
-
-
-class History:
-    """A stack whose processes do only what a test says; a spawned process is there at once."""
-
-    def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Policy = Policy()) -> None:  # noqa: B008 - immutable
-        self.state = begin(plans, policy)
-        self.now = 100.0
-
-    def at(self, now: float, *events: Event) -> tuple[Action, ...]:
-        """Let events happen at a time, and give the actions; spawned processes run."""
-        self.now = now
-        self.state, actions = decide(self.state, events, now)
-        spawned = [
-            Spawned(action.name, PIDS[action.name])
-            for action in actions
-            if isinstance(action, Spawn) and find(self.state, action.name).plan.managed
-        ]
-        if spawned:
-            self.state, more = decide(self.state, tuple(spawned), now)
-            assert more == ()
-        return actions
-
-    def phase(self, name: str) -> str:
-        """Give a service's phase."""
-        return find(self.state, name).phase
-
-    def started(self) -> "History":
-        """Bring everything up, at 100 seconds."""
-        self.at(100.0)
-        self.at(100.5, Ready("temporal"), Ready("server"))
-        self.at(101.0, Ready("flows"), Ready("agents"))
-        assert self.state.stage == life.RUNNING
-        return self
+from support.histories import PLANS, History
 
 
 def test_what_needs_nothing_starts_at_once_and_together() -> None:
@@ -182,78 +130,6 @@ def test_the_others_keep_running_when_what_they_need_crashes() -> None:
     assert history.phase("flows") == life.RUNNING
 
 
-def test_stopping_goes_by_the_stop_order_and_waits_for_each() -> None:
-    """Temporal last, and nobody before those above it are gone."""
-    history = History().started()
-    order = []
-    actions = history.at(200.0, StopAsked())
-    while actions:
-        (signal,) = actions
-        order.append(signal)
-        assert history.at(history.now + 1) == ()
-        actions = history.at(history.now + 2, Exited(signal.name, "exited with status 0"))
-    assert order == [Signal(name, TERMINATE) for name in ("flows", "agents", "server", "temporal")]
-    assert history.state.stage == life.STOPPED
-    assert history.state.failed == ""
-
-
-def test_services_of_the_same_stop_order_stop_together() -> None:
-    """Nobody waits without a reason."""
-    plans = (Plan("temporal", stop_order=1), Plan("flows", stop_order=2), Plan("agents", stop_order=2))
-    history = History(plans)
-    history.at(100.0)
-    assert history.at(101.0, StopAsked()) == (Signal("flows", TERMINATE), Signal("agents", TERMINATE))
-
-
-def test_a_service_that_ignores_the_signal_is_killed_when_its_grace_is_over() -> None:
-    """Once; then its exit is waited for."""
-    history = History().started()
-    history.at(200.0, StopAsked())
-    assert next_due(history.state) == 205.0
-    assert history.at(204.9) == ()
-    assert history.at(205.0) == (Signal("flows", KILL),)
-    assert next_due(history.state) == NEVER
-    assert history.at(206.0) == ()
-    assert history.at(206.1, Exited("flows", "was ended by SIGKILL", outside=True)) == (Signal("agents", TERMINATE),)
-
-
-def test_asked_again_it_does_not_wait_for_any_grace() -> None:
-    """The second Ctrl-C kills, still in the order."""
-    history = History().started()
-    history.at(200.0, StopAsked())
-    assert history.at(200.1, StopAsked(now=True)) == (Signal("flows", KILL),)
-    history.at(200.2, Exited("flows", "was ended by SIGKILL", outside=True))
-    assert history.at(200.3) == (Signal("agents", KILL),)
-
-
-def test_asked_twice_politely_it_goes_on_as_before() -> None:
-    """Two `stop` commands at once do not take the services' grace away."""
-    history = History().started()
-    history.at(200.0, StopAsked())
-    assert history.at(200.1, StopAsked()) == ()
-    assert next_due(history.state) == 205.0
-
-
-def test_a_stop_during_the_start_starts_nothing_more() -> None:
-    """What waits or pauses is given up, what runs is stopped."""
-    history = History()
-    history.at(100.0)
-    assert history.at(100.1, StopAsked()) == (Signal("server", TERMINATE),)
-    assert history.at(100.2, Ready("temporal")) == ()
-    history.at(100.3, Exited("server", "x"))
-    history.at(100.4, Exited("temporal", "x"))
-    assert history.state.stage == life.STOPPED
-    assert {service.phase for service in history.state.services} == {life.STOPPED}
-
-
-def test_a_crash_seen_with_the_stop_is_no_crash() -> None:
-    """A machine that shuts down signals services and supervisor at the same time."""
-    history = History().started()
-    history.at(200.0, StopAsked(), Exited("temporal", "was ended by SIGTERM", outside=True))
-    assert history.phase("temporal") == life.STOPPED
-    assert find(history.state, "temporal").restarts == 0
-
-
 def test_a_service_served_by_somebody_else_is_awaited_but_never_signalled() -> None:
     """An external Temporal gates the runners like ours, and outlives us."""
     history = History((PLANS[0]._replace(managed=False), *PLANS[1:]))
@@ -289,57 +165,3 @@ def test_a_restarted_service_that_does_not_get_ready_is_stopped_and_tried_again(
     history.at(271.0, Exited("server", "was ended by SIGKILL", outside=True))
     assert history.phase("server") == life.PAUSING
     assert "not ready within" in find(history.state, "server").error
-
-
-def test_a_failed_service_does_not_keep_the_rest_from_stopping() -> None:
-    """It stays `failed`, so that its error can be read afterwards."""
-    history = History().started()
-    history.at(200.0, Exited("agents", "exited with status 1"))
-    history.at(200.5)
-    history.at(201.0, Exited("agents", "exited with status 1"))
-    actions = history.at(300.0, StopAsked())
-    while actions:
-        actions = history.at(history.now + 1, *(Exited(action.name, "x") for action in actions))
-    assert history.state.stage == life.STOPPED
-    assert history.phase("agents") == life.FAILED
-
-
-@pytest.mark.parametrize("grace", [0.0, 5.0])
-def test_nothing_is_due_without_end(grace: float) -> None:
-    """A time that has passed is acted on once; otherwise the loop would spin."""
-    history = History(tuple(plan._replace(grace=grace) for plan in PLANS)).started()
-    history.at(200.0, StopAsked())
-    for _ in range(3):
-        due = next_due(history.state)
-        history.at(min(due, 1e6))
-        assert next_due(history.state) > due or due == NEVER
-
-
-EVENTS = st.one_of(
-    st.sampled_from(sorted(PIDS)).map(Ready),
-    st.tuples(st.sampled_from(sorted(PIDS)), st.booleans()).map(lambda pair: Exited(pair[0], "x", pair[1])),
-    st.sampled_from(sorted(PIDS)).map(lambda name: Lacking(name, "y")),
-)
-
-
-@given(st.lists(st.tuples(st.floats(0.001, 30), EVENTS), max_size=60))
-def test_whatever_happens_a_stop_ends_in_stopped_and_in_order(steps: list[tuple[float, Event]]) -> None:
-    """After any history a stop signals only what lives, from the highest order down, and comes to an end."""
-    history = History()
-    history.at(100.0)
-    for pause, event in steps:
-        if isinstance(event, Exited) and find(history.state, event.name).phase not in life.ALIVE:
-            continue  # what does not run does not end
-        history.at(history.now + pause, event)
-    orders = []
-    history.at(history.now + 1, StopAsked())
-    for _ in range(30):
-        if history.state.stage == life.STOPPED:
-            break
-        ending = [service for service in history.state.services if service.phase == life.ENDING]
-        assert ending
-        orders += [service.plan.stop_order for service in ending]
-        history.at(history.now + 0.1, *(Exited(service.plan.name, "x") for service in ending))
-    assert history.state.stage == life.STOPPED
-    assert not [service for service in history.state.services if service.phase in life.ALIVE]
-    assert all(earlier >= later for earlier, later in pairwise(orders)) or history.state.failed

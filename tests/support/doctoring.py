@@ -1,0 +1,34 @@
+"""Doctor as tests ask it, and what it found."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from stigmer_launcher.diagnosis import diagnose
+from stigmer_launcher.findings import Finding, Report, render_json, render_text
+from stigmer_launcher.places import Places
+
+
+def look(
+    keg: Path | str, places: Places, environ: Mapping[str, str] = MappingProxyType({}), *, deep: bool = False
+) -> Report:
+    """Diagnose."""
+    return diagnose(places, str(keg), environ, deep=deep)
+
+
+def found(report: Report, section: str, name: str) -> Finding:
+    """Pick the one finding of that name."""
+    (finding,) = [each for each in report.findings if (each.section, each.name) == (section, name)]
+    return finding
+
+
+def said(report: Report) -> str:
+    """Give all that is told, as text and as JSON."""
+    return render_text(report, lambda text, _: text) + render_json(report)
+
+
+def write_state(places: Places, state: object) -> None:
+    """Leave a state file as a supervisor writes it."""
+    Path(places.run).mkdir(parents=True, exist_ok=True)
+    Path(places.run, "state.json").write_text(json.dumps(state), encoding="utf-8")

@@ -1,0 +1,55 @@
+"""Histories to replay against the pure decision: a stack whose processes do only what a test says."""
+
+from stigmer_launcher import lifecycle as life
+from stigmer_launcher.decide import begin, decide, find
+from stigmer_launcher.lifecycle import (
+    Action,
+    Event,
+    Plan,
+    Policy,
+    Ready,
+    Spawn,
+    Spawned,
+)
+
+PLANS = (
+    Plan("temporal", stop_order=1, grace=10, seconds=60),
+    Plan("server", stop_order=2, grace=10, seconds=60),
+    Plan("flows", needs=("temporal",), stop_order=4, grace=5, seconds=60),
+    Plan("agents", needs=("temporal",), stop_order=3, grace=5, seconds=120),
+)
+PIDS = {"temporal": 11, "server": 12, "flows": 13, "agents": 14}
+
+
+class History:
+    """A stack whose processes do only what a test says; a spawned process is there at once."""
+
+    def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Policy = Policy()) -> None:  # noqa: B008 - immutable
+        self.state = begin(plans, policy)
+        self.now = 100.0
+
+    def at(self, now: float, *events: Event) -> tuple[Action, ...]:
+        """Let events happen at a time, and give the actions; spawned processes run."""
+        self.now = now
+        self.state, actions = decide(self.state, events, now)
+        spawned = [
+            Spawned(action.name, PIDS[action.name])
+            for action in actions
+            if isinstance(action, Spawn) and find(self.state, action.name).plan.managed
+        ]
+        if spawned:
+            self.state, more = decide(self.state, tuple(spawned), now)
+            assert more == ()
+        return actions
+
+    def phase(self, name: str) -> str:
+        """Give a service's phase."""
+        return find(self.state, name).phase
+
+    def started(self) -> "History":
+        """Bring everything up, at 100 seconds."""
+        self.at(100.0)
+        self.at(100.5, Ready("temporal"), Ready("server"))
+        self.at(101.0, Ready("flows"), Ready("agents"))
+        assert self.state.stage == life.RUNNING
+        return self
