@@ -1,13 +1,12 @@
 """Versions: the launcher's own, the components', and whether what runs is what is installed."""
 
 import sys
-from collections.abc import Mapping
 
 from stigmer_launcher.context import Context
 from stigmer_launcher.instance import Instance, State, living_state
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_libexec, find_places
-from stigmer_launcher.typed import TYPE_CHECKING
+from stigmer_launcher.typed import TYPE_CHECKING, Mapping
 from stigmer_launcher.version import NAME, VERSION
 
 if TYPE_CHECKING:

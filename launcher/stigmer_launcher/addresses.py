@@ -1,11 +1,10 @@
 """Where the services listen, and whose Temporal is used: command line over environment over file over default. Pure."""
 
-from collections.abc import Mapping
-
 from stigmer_launcher.config import Config
 from stigmer_launcher.config_schema import address as read_address
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.payload import Component, Payload
+from stigmer_launcher.typed import Mapping
 
 _TEMPORAL = "backend.local.temporal"
 

@@ -1,11 +1,10 @@
 """Running one service: its own session and process group, its output through one pipe, nothing of ours left in it."""
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from stigmer_launcher import bare_signal
-from stigmer_launcher.typed import NamedTuple, NoReturn
+from stigmer_launcher.quietly import suppress
+from stigmer_launcher.typed import Callable, Iterator, Mapping, NamedTuple, NoReturn, Sequence
 
 _CANNOT_RUN = 127
 _MANY = 1024  # descriptors; more are not opened by anything that starts us
@@ -79,7 +78,7 @@ def fork(be_child: Callable[[], NoReturn]) -> int:
 
 def signal_group(group: int, number: int) -> None:
     """Send a signal to every process of a group, when there is any."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+    with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         os.killpg(group, number)
 
 
@@ -87,7 +86,7 @@ def close_all_but(*wanted: int) -> None:
     """Close every descriptor but the three standard ones and those `wanted`, wherever they were inherited from."""
     for descriptor in _opened():
         if descriptor > 2 and descriptor not in wanted:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.close(descriptor)
 
 
@@ -104,7 +103,7 @@ def is_ended_by_others(status: int) -> bool:
 
 def _opened() -> Iterator[int]:
     """Yield the descriptors that are open."""
-    with contextlib.suppress(OSError):  # a sandbox may lack the directory
+    with suppress(OSError):  # a sandbox may lack the directory
         names = os.listdir("/dev/fd")
         yield from (number for number in map(int, names) if _is_open(number))
         return

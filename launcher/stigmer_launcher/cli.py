@@ -1,13 +1,12 @@
 """The command line's one door: read it, run the command, and turn every failure into a message, a remedy and a code."""
 
 import os
-from collections.abc import Mapping, Sequence
 
 from stigmer_launcher.context import Context
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.output import Terminal, terminal_of
 from stigmer_launcher.parse import HelpAsked, Invocation, VersionAsked, parse
-from stigmer_launcher.typed import TextIO
+from stigmer_launcher.typed import Mapping, Sequence, TextIO
 
 _INTERRUPTED = 130
 

@@ -5,11 +5,11 @@ a link are there at once; what is copied is on disk when the function returns, s
 file of the right size with nothing in it. Sources: ioctl_ficlone(2), clonefile(2), link(2), copy_file_range(2).
 """
 
-import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+
+from stigmer_launcher.typed import Callable
 
 _FICLONE = 0x40049409
 _CHUNK = 1 << 30  # bytes asked of the kernel at once
@@ -35,7 +35,7 @@ def clone(source: str, target: str, mode: int) -> None:
     else:
         import fcntl
 
-        with _pair(source, target, mode) as (reader, writer):
+        with _Pair(source, target, mode) as (reader, writer):
             fcntl.ioctl(writer, _FICLONE, reader)
 
 
@@ -46,7 +46,7 @@ def link(source: str, target: str, mode: int) -> None:  # noqa: ARG001 - the ino
 
 def copy(source: str, target: str, mode: int) -> None:
     """Make `target` a file of its own, and see it on disk."""
-    with _pair(source, target, mode) as (reader, writer):
+    with _Pair(source, target, mode) as (reader, writer):
         _transfer(reader, writer)
         os.fsync(writer)
 
@@ -91,21 +91,32 @@ def possible(descriptor: int, methods: Methods = METHODS) -> Methods:
     return methods
 
 
-@contextlib.contextmanager
-def _pair(source: str, target: str, mode: int) -> Iterator[tuple[int, int]]:
-    reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+class _Pair:
+    """A source open for reading and its new target open for writing, which goes again when a `with` ends by an error."""
+
+    def __init__(self, source: str, target: str, mode: int) -> None:
+        self._source, self._target, self._mode = source, target, mode
+        self._open: list[int] = []
+
+    def __enter__(self) -> tuple[int, int]:
+        self._open.append(os.open(self._source, os.O_RDONLY | os.O_CLOEXEC))
         try:
-            os.fchmod(writer, mode)  # whatever the umask took away
-            yield reader, writer
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._open.append(os.open(self._target, flags, self._mode))
+            os.fchmod(self._open[1], self._mode)  # whatever the umask took away
         except BaseException:
-            os.unlink(target)
+            self._end(failed=len(self._open) > 1)
             raise
-        finally:
-            os.close(writer)
-    finally:
-        os.close(reader)
+        return self._open[0], self._open[1]
+
+    def __exit__(self, kind: type[BaseException] | None, _: object, __: object) -> None:
+        self._end(failed=kind is not None)
+
+    def _end(self, *, failed: bool) -> None:
+        for descriptor in self._open:
+            os.close(descriptor)
+        if failed:
+            os.unlink(self._target)
 
 
 def _transfer(reader: int, writer: int) -> None:

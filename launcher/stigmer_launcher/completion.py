@@ -1,7 +1,6 @@
 """`stigmer completion SHELL`: what the shells complete, made from the table in `grammar`. Reads nothing but the keg."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
 
 from stigmer_launcher.config_schema import SCHEMA
 from stigmer_launcher.context import Context
@@ -10,7 +9,7 @@ from stigmer_launcher.grammar import COMMANDS, GROUPS, HELP, VERSION, Command, O
 from stigmer_launcher.inventory import read_keg
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_libexec
-from stigmer_launcher.typed import TYPE_CHECKING
+from stigmer_launcher.typed import TYPE_CHECKING, Callable, Mapping, Sequence
 
 if TYPE_CHECKING:
     from stigmer_launcher.payload import Payload

@@ -4,13 +4,12 @@ A missing file means the defaults; a file that cannot be understood is an error 
 """
 
 import os
-from collections.abc import Mapping
 
 from stigmer_launcher import locks, preflight, yaml_subset
 from stigmer_launcher.config_schema import FIRST_FILE, SCHEMA, Value, did_you_mean
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.places import Places
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Mapping, NamedTuple
 from stigmer_launcher.yaml_subset import Line
 
 _WAIT = 10.0  # seconds for another `config set` to finish

@@ -1,8 +1,6 @@
 """The keys of config.yaml: what each holds, its default, and which are accepted from older files but not used."""
 
-from collections.abc import Callable
-
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Callable, NamedTuple
 
 Value = str | bool | int
 

@@ -1,9 +1,7 @@
 """What a command may use of the process it runs in."""
 
-from collections.abc import Mapping
-
 from stigmer_launcher.output import Terminal
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Mapping, NamedTuple
 
 
 class Context(NamedTuple):

@@ -1,11 +1,9 @@
 """Becoming the supervisor: alone in its home, after whoever was before, in the foreground or detached from the terminal."""
 
-import contextlib
 import gc
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator
 
 from stigmer_launcher import bare_signal, instance, leftovers, locks, plain_json
 from stigmer_launcher.child import close_all_but, fork
@@ -16,9 +14,10 @@ from stigmer_launcher.lifecycle import RUNNING
 from stigmer_launcher.logs import LogFile, log_path
 from stigmer_launcher.materialise import undisturbed
 from stigmer_launcher.prepare import require_free
+from stigmer_launcher.quietly import suppress
 from stigmer_launcher.signals import Inbox
 from stigmer_launcher.supervisor import Supervisor
-from stigmer_launcher.typed import Any, NoReturn
+from stigmer_launcher.typed import Any, Callable, Iterator, NoReturn
 
 OWN_LOG = "supervisor"
 _TO_STOP = {bare_signal.SIGINT, bare_signal.SIGTERM, bare_signal.SIGHUP}
@@ -83,7 +82,7 @@ def events(pid: int, reader: int) -> Iterator[Event]:
             ready = {descriptor for descriptor, _ in waiting.poll()}
             if inbox.fileno() in ready and set(inbox.take()) & _TO_STOP:
                 yield {"event": "interrupted"}
-                with contextlib.suppress(ProcessLookupError):
+                with suppress(ProcessLookupError):
                     os.kill(pid, bare_signal.SIGTERM)
             if reader in ready:
                 data = os.read(reader, 65536)

@@ -33,7 +33,7 @@ from stigmer_launcher.lifecycle import (
 from stigmer_launcher.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from stigmer_launcher.typed import Callable
 
 
 def begin(plans: tuple[Plan, ...], policy: Policy = Policy()) -> State:  # noqa: B008 - an immutable value

@@ -1,7 +1,6 @@
 """Look at everything that can be wrong, and change nothing. Each look gives findings; none can spoil another."""
 
 import os
-from collections.abc import Callable, Mapping
 
 from stigmer_launcher import config as configuration
 from stigmer_launcher import diagnosis_components, diagnosis_server, instance, llm, preflight
@@ -12,6 +11,7 @@ from stigmer_launcher.instance import Instance
 from stigmer_launcher.inventory import Keg, read_keg
 from stigmer_launcher.places import Places
 from stigmer_launcher.scene import Scene, understand
+from stigmer_launcher.typed import Callable, Mapping
 from stigmer_launcher.version import NAME, VERSION
 
 _LITTLE_SPACE = 500 << 20  # bytes below which databases and logs will soon hurt

@@ -1,7 +1,6 @@
 """Look at the components: whether those in the home are the keg's, untouched, and (deep) what was released."""
 
 import os
-from collections.abc import Iterator
 
 from stigmer_launcher import environment, inventory, verify, versions
 from stigmer_launcher.errors import KegError, LauncherError
@@ -9,6 +8,7 @@ from stigmer_launcher.findings import NOTE, OK, PROBLEM, WARNING, Finding
 from stigmer_launcher.inventory import Keg
 from stigmer_launcher.payload import Component
 from stigmer_launcher.scene import Scene
+from stigmer_launcher.typed import Iterator
 
 _SECTION = "Components"
 _HEALED = "run `stigmer server`: it makes them again"

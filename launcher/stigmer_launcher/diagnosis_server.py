@@ -3,13 +3,13 @@
 import os
 import select
 import time
-from collections.abc import Iterator
 
 from stigmer_launcher import addresses, locks, ports, readiness
 from stigmer_launcher.channel import parse_address
 from stigmer_launcher.findings import NOTE, OK, PROBLEM, WARNING, Finding
 from stigmer_launcher.logs import log_path
 from stigmer_launcher.scene import Scene
+from stigmer_launcher.typed import Iterator
 
 _PATIENCE = 2.0  # seconds Temporal is given to answer
 _ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"

@@ -3,10 +3,9 @@
 The imports are written out one by one so that freezing finds them all.
 """
 
-from collections.abc import Callable
-
 from stigmer_launcher.context import Context
 from stigmer_launcher.parse import Invocation
+from stigmer_launcher.typed import Callable
 
 Door = Callable[[Invocation, Context], int]
 

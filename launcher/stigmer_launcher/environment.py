@@ -6,14 +6,13 @@ for looking whether an executable is there.
 """
 
 import os
-from collections.abc import Mapping, Sequence
 
 from stigmer_launcher.config import Config
 from stigmer_launcher.errors import KegError, OverrideError
 from stigmer_launcher.llm import Llm
 from stigmer_launcher.payload import Component
 from stigmer_launcher.preflight import binary_target, this_target
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Mapping, NamedTuple, Sequence
 
 # Sources: PyInstaller's bootloader, dyld(1), ld.so(8), python(1).
 _NEVER = ("LD_", "DYLD_", "PYTHON", "_PYI", "_MEI", "PYINSTALLER")

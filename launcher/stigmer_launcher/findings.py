@@ -1,9 +1,8 @@
 """What doctor found, as values, and the two ways to show it: text to read or paste, JSON for programs."""
 
 import json
-from collections.abc import Callable, Iterator
 
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Callable, Iterator, NamedTuple
 
 OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
 _FORMAT = 1

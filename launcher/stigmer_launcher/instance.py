@@ -4,10 +4,10 @@ The supervisor's lock is the truth about "is it running"; the state file tells t
 the dead supervisor left behind.
 """
 
-import contextlib
 import os
 
 from stigmer_launcher import locks, plain_json
+from stigmer_launcher.quietly import suppress
 from stigmer_launcher.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def warden(instance: Instance) -> int:
 
 def read_state(instance: Instance) -> State:
     """Read what a supervisor wrote last, empty when there is nothing whole."""
-    with contextlib.suppress(OSError, ValueError), open(instance.state, encoding="utf-8") as stream:
+    with suppress(OSError, ValueError), open(instance.state, encoding="utf-8") as stream:
         state = plain_json.loads(stream.read())
         if isinstance(state, dict) and state.get("format") == _FORMAT:
             return state

@@ -3,11 +3,10 @@
 import _imp
 import os
 import stat
-from collections.abc import Mapping
 
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.payload import FileEntry, Payload, parse_payload
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Mapping, NamedTuple
 
 VERSION_FILE = ".version"
 STAMP_FILE = ".stamp"

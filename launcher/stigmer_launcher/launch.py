@@ -1,12 +1,10 @@
 """What is to run: everything the supervisor needs to know, found out and checked before it begins."""
 
-from collections.abc import Mapping
-
 from stigmer_launcher import readiness
 from stigmer_launcher.channel import Address
 from stigmer_launcher.lifecycle import Plan
 from stigmer_launcher.readiness import Check
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Mapping, NamedTuple
 
 
 class Proof(NamedTuple):

@@ -1,8 +1,6 @@
 """Lay one version's files: all of them into a fresh directory, or the damaged ones into one that exists."""
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable
 
 from stigmer_launcher import preflight, verify
 from stigmer_launcher.clone import METHODS, Methods, link, reproduce, starting_with
@@ -21,7 +19,8 @@ from stigmer_launcher.inventory import (
 )
 from stigmer_launcher.linking import Linking
 from stigmer_launcher.payload import FileEntry
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.quietly import suppress
+from stigmer_launcher.typed import Callable, Iterable, NamedTuple
 from stigmer_launcher.versions import Step, remove_tree
 
 _LINK = ("link", link)
@@ -156,7 +155,7 @@ class Layer(NamedTuple):
 
     def _fresh_trial(self) -> str:
         trial = os.path.join(os.path.dirname(self.directory), _TRIAL)
-        with contextlib.suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             os.unlink(trial)
         return trial
 
@@ -184,7 +183,7 @@ def _reusable(previous: str, files: Iterable[FileEntry]) -> frozenset[FileEntry]
 
 def _relink(earlier: str, target: str, entry: FileEntry) -> bool:
     """Give an earlier version's file a second name here; False where that is not possible."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         link(earlier, target, entry.mode)
         return True
     return False

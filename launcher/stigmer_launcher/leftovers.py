@@ -4,15 +4,14 @@ A process is ours when its number still has the identity that was written down f
 carries the token of our run, which nobody else can have by accident. A number alone proves nothing.
 """
 
-import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
 
 from stigmer_launcher import bare_signal, locks
 from stigmer_launcher.child import signal_group
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.quietly import suppress
+from stigmer_launcher.typed import Iterable, Iterator, NamedTuple
 
 TOKEN = "STIGMER_RUN"  # noqa: S105 - a variable's name
 _PAUSE = 0.01  # seconds between two looks at processes that are not our children
@@ -46,7 +45,7 @@ def end_escaped(token: str) -> int:
     while found := list(escaped(token)):
         ended += len(found)
         for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, bare_signal.SIGKILL)
         time.sleep(_PAUSE)
     return ended
@@ -58,7 +57,7 @@ def escaped(token: str) -> Iterator[int]:
         return
     mark = f"{TOKEN}={token}".encode()
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
+        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
             if mark in environ.read().split(b"\0") and locks.identity(int(pid)):
                 yield int(pid)
 

@@ -5,17 +5,16 @@ descriptor of the file, its lock is gone. So this module alone opens lock files,
 Source: fcntl(2) on Linux and macOS, `struct flock` of both.
 """
 
-import contextlib
 import errno
 import fcntl
 import os
 import struct
 import sys
 import time
-from collections.abc import Callable
 
 from stigmer_launcher.errors import BusyError, HomeError
-from stigmer_launcher.typed import Self
+from stigmer_launcher.quietly import suppress
+from stigmer_launcher.typed import Callable, Self
 
 # Linux (64 bit): type, whence, start, length, pid; macOS: start, length, pid, type, whence.
 _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
@@ -114,7 +113,7 @@ def identity(pid: int) -> str:
 
 
 def _identity_on_linux(pid: int) -> str:
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
         if fields and fields[0] not in "ZX":
             boot = _read("/proc/sys/kernel/random/boot_id").strip()
@@ -128,7 +127,7 @@ def is_same_process(pid: int, known: str) -> bool:
 
 
 def _holder_by_reading(path: str) -> int:
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             return _query(descriptor, fcntl.F_RDLCK)
@@ -159,13 +158,13 @@ def _open(path: str) -> int:
 
 
 def _is_ours(path: str) -> bool:
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         return _held.get(_key(os.stat(path))) == os.getpid()
     return False
 
 
 def _is_same(path: str, descriptor: int) -> bool:
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         return _key(os.stat(path)) == _key(os.fstat(descriptor))
     return False
 

@@ -1,9 +1,10 @@
 """A service's log: stamped lines in a file that is rotated by size and count, without any secret, and never in the way."""
 
-import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+
+from stigmer_launcher.quietly import suppress
+from stigmer_launcher.typed import Callable, Sequence
 
 LARGEST = 10 * 1024 * 1024  # bytes in one file
 COUNT = 5  # files kept of one service, the current one among them
@@ -67,7 +68,7 @@ class LogFile:
     def _write_lines(self, lines: bytes) -> None:
         self.last = [*self.last, *lines.rsplit(b"\n", LAST_LINES)[-LAST_LINES:]][-LAST_LINES:]
         stamp = stamped(self._clock())
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             self._append(stamp + lines.replace(b"\n", b"\n" + stamp) + b"\n")
 
     def _append(self, data: bytes) -> None:
@@ -89,7 +90,7 @@ class LogFile:
         self._descriptor = -1
         for number in range(self._count - 1, 0, -1):
             older = f"{self.path}.{number - 1}" if number > 1 else self.path
-            with contextlib.suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):
                 os.replace(older, f"{self.path}.{number}")
         self._open()
 

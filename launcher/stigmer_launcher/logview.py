@@ -1,9 +1,7 @@
 """`stigmer server logs`: the end of the services' logs in the order of time, and what follows."""
 
-import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
 
 from stigmer_launcher.context import Context
 from stigmer_launcher.errors import UsageError
@@ -11,7 +9,8 @@ from stigmer_launcher.logs import COUNT, STAMP_SIZE, log_path
 from stigmer_launcher.output import PALETTE, Terminal
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_places
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.quietly import suppress
+from stigmer_launcher.typed import Iterable, Iterator, NamedTuple, Sequence
 
 _LINES = 50
 _PAUSE = 0.1  # seconds between two looks while following
@@ -37,7 +36,7 @@ def logs(invocation: Invocation, context: Context) -> int:
     printer = Printer(context.out, chosen, stamps=invocation.has("timestamps"))
     tails = [Tail(name, log_path(directory, name)) for name in chosen]
     printer.print(merge((tail.last(count) for tail in tails), count))
-    with contextlib.suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt):
         while invocation.has("follow"):
             time.sleep(_PAUSE)
             printer.print(merge((tail.more() for tail in tails), None))
@@ -84,7 +83,7 @@ class Tail:
         for number in range(1, COUNT):
             if count is not None and len(lines) >= count:
                 break
-            with contextlib.suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):
                 older = os.open(f"{self._path}.{number}", os.O_RDONLY | os.O_CLOEXEC)
                 try:
                     lines = _read_end(older, count).splitlines() + lines
@@ -104,7 +103,7 @@ class Tail:
     def _move_on(self) -> bool:
         """Turn to the file that now has the name; begin again when ours was cut short."""
         ours = os.fstat(self._descriptor)
-        with contextlib.suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             named = os.stat(self._path)
             if (named.st_dev, named.st_ino) != (ours.st_dev, ours.st_ino):
                 os.close(self._descriptor)

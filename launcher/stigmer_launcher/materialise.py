@@ -5,19 +5,20 @@ per home works, under a lock; killed at any instruction it leaves what the next 
 Nothing is synchronised but copies: after a power cut the stamp tells what is missing, and it is made again.
 """
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
 
 from stigmer_launcher import locks, preflight, versions
 from stigmer_launcher.clone import METHODS, Methods, possible
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.inventory import Keg, Stamp, read_stamp, suspects
-from stigmer_launcher.laying import Layer
 from stigmer_launcher.payload import Payload
 from stigmer_launcher.places import Places
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.quietly import suppress
+from stigmer_launcher.typed import TYPE_CHECKING, Callable, Iterable, NamedTuple
 from stigmer_launcher.versions import Step
+
+if TYPE_CHECKING:
+    from stigmer_launcher.laying import Layer
 
 LOCK = "install.lock"
 _WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
@@ -80,25 +81,31 @@ def materialise(
     ) as lock:
         if stamp := untouched(keg, places):
             return _installed(keg, places, stamp, made=False)
-        with _leaving_nothing(places):
-            directory = versions.directory_of(places, keg.id)
-            stamp = _work(Layer(keg, directory, step, possible(lock.fileno(), methods)), places, report)
-            versions.prune(places, (keg.id, *in_use()), step)
+        from stigmer_launcher.laying import Layer  # most starts find everything made
+
+        layer = Layer(keg, versions.directory_of(places, keg.id), step, possible(lock.fileno(), methods))
+        stamp = _change(layer, places, report, in_use)
     step("done")
     return _installed(keg, places, stamp, made=True)
 
 
-@contextlib.contextmanager
-def _leaving_nothing(places: Places) -> Iterator[None]:
-    """Remove what was begun when the work fails, so that a full disk is not left full, and explain system errors."""
+def _change(
+    layer: "Layer", places: Places, report: Callable[[str], None], in_use: Callable[[], Iterable[str]]
+) -> Stamp:
+    """Make what is lacking and remove what is outdated.
+
+    When that fails, what was begun is removed, so that a full disk is not left full, and system errors are explained.
+    """
     try:
-        yield
+        stamp = _make(layer, places, report)
+        versions.prune(places, (layer.keg.id, *in_use()), layer.step)
     except BaseException as error:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             versions.clear(places)
         if isinstance(error, OSError):
             raise preflight.explain(error, places.versions) from error
         raise
+    return stamp
 
 
 def untouched(keg: Keg, places: Places) -> Stamp | None:
@@ -110,7 +117,7 @@ def untouched(keg: Keg, places: Places) -> Stamp | None:
     return stamp if stamp and stamp.id == keg.id and not suspects(directory, stamp) else None
 
 
-def _work(layer: Layer, places: Places, report: Callable[[str], None]) -> Stamp:
+def _make(layer: "Layer", places: Places, report: Callable[[str], None]) -> Stamp:
     layer.step("clear")
     versions.clear(places)
     payload = layer.keg.payload
@@ -131,7 +138,7 @@ def _tidy(places: Places, keg: Keg, in_use: Callable[[], Iterable[str]], step: S
     """
     if not versions.outdated(places, (keg.id, *in_use())) and not versions.has_leftovers(places):
         return
-    with contextlib.suppress(OSError, LauncherError):
+    with suppress(OSError, LauncherError):
         if lock := locks.hold(os.path.join(places.run, LOCK)):
             with lock:
                 versions.clear(places)

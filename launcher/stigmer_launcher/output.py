@@ -1,9 +1,8 @@
 """What reaches the user: plain text everywhere, colour, marks and moving lines only on a terminal that has them."""
 
 import os
-from collections.abc import Mapping
 
-from stigmer_launcher.typed import NamedTuple, TextIO
+from stigmer_launcher.typed import Mapping, NamedTuple, TextIO
 
 _CODES = {"green": "32", "red": "31", "yellow": "33", "bold": "1", "dim": "2"}
 PALETTE = ("36", "33", "32", "35", "34", "31")

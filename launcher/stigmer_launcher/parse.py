@@ -1,10 +1,8 @@
 """Reading a command line by the table in `grammar`: the command, its options and arguments, or a helpful refusal."""
 
-from collections.abc import Iterator, Sequence
-
 from stigmer_launcher.errors import UsageError
 from stigmer_launcher.grammar import COMMANDS, GROUPS, HELP, VERSION, Command, Option
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Iterator, NamedTuple, Sequence
 
 
 class Invocation(NamedTuple):

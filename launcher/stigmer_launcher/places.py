@@ -1,10 +1,9 @@
 """Where everything is: the user's home of Stigmer, and the keg's libexec. Pure but for the password database."""
 
 import os
-from collections.abc import Mapping
 
 from stigmer_launcher.errors import HomeError, KegError
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Mapping, NamedTuple
 
 
 class Places(NamedTuple):

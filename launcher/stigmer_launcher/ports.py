@@ -1,12 +1,11 @@
 """Ports: whether one is free for us, and who has it otherwise. Reads the kernel's own tables, starts nothing."""
 
-import contextlib
 import errno
 import os
 import sys
-from collections.abc import Iterator
 
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.quietly import suppress
+from stigmer_launcher.typed import Iterator, NamedTuple
 
 _LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
 _ADDRESSES = (("127.0.0.1", False), ("0.0.0.0", False), ("::1", True), ("::", True))  # noqa: S104 - tried, never listened on
@@ -66,7 +65,7 @@ def _can_bind(address: str, port: int, *, six: bool) -> bool:
 def _listeners(port: int) -> Iterator[tuple[str, int]]:
     """Yield the inode and the owner's uid of each listening socket on `port`."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError), open(table, encoding="ascii") as lines:
+        with suppress(OSError), open(table, encoding="ascii") as lines:
             next(lines, None)
             for line in lines:
                 fields = line.split()
@@ -76,19 +75,19 @@ def _listeners(port: int) -> Iterator[tuple[str, int]]:
 
 def _holder_of(sockets: set[str]) -> int:
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             for descriptor in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):  # closed since it was listed
+                with suppress(OSError):  # closed since it was listed
                     if os.readlink(f"/proc/{pid}/fd/{descriptor}") in sockets:
                         return int(pid)
     return 0
 
 
 def _name(pid: int) -> str:
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as stream:
+    with suppress(OSError), open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as stream:
         if program := stream.read().partition("\0")[0]:
             return os.path.basename(program)
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as stream:
+    with suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as stream:
         return stream.read().strip()
     return ""
 

@@ -5,7 +5,6 @@ What can be refused is refused here, while nothing runs yet and a person may sti
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
 
 from stigmer_launcher import preflight
 from stigmer_launcher.addresses import external_address, ports_of
@@ -23,6 +22,7 @@ from stigmer_launcher.materialise import Installed, materialise
 from stigmer_launcher.payload import Component
 from stigmer_launcher.places import Places, find_libexec
 from stigmer_launcher.ports import is_free, port_owner
+from stigmer_launcher.typed import Callable, Iterable, Mapping
 
 LOOPBACK = "127.0.0.1"
 

@@ -9,11 +9,10 @@ Sources: grpc.health.v1 (request: service = 1; response: status = 1, SERVING = 1
 """
 
 import os
-from collections.abc import Callable, Sequence
 
 from stigmer_launcher import protowire
 from stigmer_launcher.channel import Address, Channel
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Callable, NamedTuple, Sequence
 
 HEALTH = "/grpc.health.v1.Health/Check"
 DESCRIBE = "/temporal.api.workflowservice.v1.WorkflowService/DescribeTaskQueue"

@@ -1,12 +1,10 @@
 """What doctor's looks share: where things are, what could be read of them, and what a supervisor has written down."""
 
-from collections.abc import Mapping
-
 from stigmer_launcher.config import Config
 from stigmer_launcher.config_schema import address
 from stigmer_launcher.inventory import Keg
 from stigmer_launcher.places import Places
-from stigmer_launcher.typed import Any, NamedTuple
+from stigmer_launcher.typed import Any, Mapping, NamedTuple
 
 
 class WrittenService(NamedTuple):

@@ -1,7 +1,6 @@
 """The services as processes: run, signalled, listened to, and buried; every one under the warden's watch."""
 
 import os
-from collections.abc import Callable, Iterator
 
 from stigmer_launcher import locks
 from stigmer_launcher.bare_signal import SIGKILL
@@ -10,7 +9,7 @@ from stigmer_launcher.launch import Launch
 from stigmer_launcher.leftovers import Member
 from stigmer_launcher.lifecycle import Exited
 from stigmer_launcher.logs import LogFile, log_path
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Callable, Iterator, NamedTuple
 from stigmer_launcher.warden import Warden
 
 _CHUNK = 65536

@@ -1,10 +1,10 @@
 """Signals as something to wait for: handlers do nothing, the kernel writes each number to a pipe, the loop reads it."""
 
-import contextlib
 import os
 from types import FrameType
 
 from stigmer_launcher import bare_signal
+from stigmer_launcher.quietly import suppress
 from stigmer_launcher.typed import Self
 
 _AWAITED = (bare_signal.SIGTERM, bare_signal.SIGINT, bare_signal.SIGHUP, bare_signal.SIGCHLD)
@@ -36,7 +36,7 @@ class Inbox:
 
     def take(self) -> bytes:
         """Give the numbers of the signals that came since the last time."""
-        with contextlib.suppress(BlockingIOError):
+        with suppress(BlockingIOError):
             return os.read(self._reader, 4096)
         return b""
 

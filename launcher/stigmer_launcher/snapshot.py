@@ -4,13 +4,11 @@ Times called `since` and in `timeline` are seconds of the monotonic clock, which
 is for people.
 """
 
-from collections.abc import Mapping
-
 from stigmer_launcher import lifecycle
 from stigmer_launcher.decide import is_degraded
 from stigmer_launcher.launch import Launch
 from stigmer_launcher.logs import LogFile
-from stigmer_launcher.typed import Any
+from stigmer_launcher.typed import Any, Mapping
 
 
 def compose(

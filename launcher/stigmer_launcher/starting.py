@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Mapping
 
 from stigmer_launcher import instance, lifecycle
 from stigmer_launcher.about import skew
@@ -16,6 +15,7 @@ from stigmer_launcher.places import Places, find_places
 from stigmer_launcher.prepare import prepare
 from stigmer_launcher.progress import Progress
 from stigmer_launcher.stopping import stop_running
+from stigmer_launcher.typed import Mapping
 
 _INTERRUPTED = 130
 _PATIENCE = 300.0  # seconds to wait for a start or a stop that somebody else asked for

@@ -1,6 +1,5 @@
 """`stigmer server stop`: tell the supervisor, and return when it is gone with everything it ran."""
 
-import contextlib
 import os
 import time
 
@@ -11,6 +10,7 @@ from stigmer_launcher.instance import Instance
 from stigmer_launcher.output import Terminal
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_places
+from stigmer_launcher.quietly import suppress
 
 _PAUSE = 0.005
 _SPARE = 15.0  # seconds beyond the graces of all services
@@ -34,7 +34,7 @@ def stop_running(place: Instance, out: Terminal) -> bool:
     out.passing("Stopping server...")
     graces = {each["stop_order"]: each["grace"] for each in instance.living_state(place).get("services", ())}
     deadline = time.monotonic() + sum(graces.values()) + _SPARE
-    with contextlib.suppress(ProcessLookupError):
+    with suppress(ProcessLookupError):
         os.kill(pid, bare_signal.SIGTERM)
     while instance.supervisor(place) == pid:
         if time.monotonic() > deadline:

@@ -4,21 +4,20 @@ It owns every service: starts it, reads what it prints, asks whether it is ready
 output, answers and deadlines all meet in one `poll`; at rest nothing wakes it.
 """
 
-import contextlib
 import math
 import os
 import select
 import time
-from collections.abc import Callable
 
 from stigmer_launcher import instance, leftovers, lifecycle, locks, snapshot
 from stigmer_launcher.bare_signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from stigmer_launcher.decide import begin, decide, next_due
 from stigmer_launcher.launch import Launch
+from stigmer_launcher.quietly import suppress
 from stigmer_launcher.readiness import Probe
 from stigmer_launcher.services import Services
 from stigmer_launcher.signals import Inbox
-from stigmer_launcher.typed import Any
+from stigmer_launcher.typed import Any, Callable
 from stigmer_launcher.warden import Warden
 
 Tell = Callable[[dict[str, Any]], None]
@@ -156,7 +155,7 @@ class Supervisor:
 
     def _reap(self) -> None:
         """Collect every process that has ended; a warden that was killed is replaced."""
-        with contextlib.suppress(ChildProcessError):
+        with suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if not pid:
@@ -181,7 +180,7 @@ class Supervisor:
             started=self._started,
             began=self._began,
         )
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             instance.write_state(self._instance, state)
 
     def _announce(self, before: lifecycle.State) -> None:

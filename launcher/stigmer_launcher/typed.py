@@ -1,17 +1,31 @@
-"""What the launcher needs of `typing`, without that module: it takes 2 ms of every start, its 50 NamedTuples another 3.
+"""What the launcher needs of `typing` and `collections.abc`, without those modules: they take 3 ms of every start.
 
-A type checker sees `typing` itself. NamedTuple keeps what is used of it: positions, names, defaults, `_replace`, `_asdict`.
+The making of 50 NamedTuples would take another 3. A type checker sees the modules themselves. NamedTuple keeps what is used of it: positions, names, defaults, `_replace`, `_asdict`.
 """
 
 import sys
 
 TYPE_CHECKING = False
-__all__ = ("TYPE_CHECKING", "Any", "NamedTuple", "NoReturn", "Self", "TextIO")
+__all__ = (
+    "TYPE_CHECKING",
+    "Any",
+    "Callable",
+    "Iterable",
+    "Iterator",
+    "Mapping",
+    "NamedTuple",
+    "NoReturn",
+    "Self",
+    "Sequence",
+    "TextIO",
+)
 
 if TYPE_CHECKING or sys.version_info >= (3, 14):  # from there on, annotations are not in a class's namespace
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any, NamedTuple, NoReturn, Self, TextIO
 else:
     from _collections import _tuplegetter  # what `collections.namedtuple` itself takes
+    from _collections_abc import Callable, Iterable, Iterator, Mapping, Sequence  # as `os` has them already
 
     Any = NoReturn = Self = TextIO = object
 

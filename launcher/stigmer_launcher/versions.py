@@ -3,12 +3,12 @@
 A name that begins with a dot is a work in progress or a removal in progress: whoever has the lock may remove it.
 """
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable
 
 from stigmer_launcher.inventory import VERSION_FILE
 from stigmer_launcher.places import Places
+from stigmer_launcher.quietly import suppress
+from stigmer_launcher.typed import Callable, Iterable
 
 Step = Callable[[str], None]
 
@@ -37,7 +37,7 @@ def clear(places: Places) -> None:
     for name in _names(places):
         if name.startswith("."):
             remove_tree(os.path.join(places.versions, name))
-    with contextlib.suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
         os.unlink(f"{places.bin}.new")
 
 

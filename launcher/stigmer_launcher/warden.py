@@ -5,12 +5,12 @@ the supervisor stopped them itself; the pipe's end without one means that it is 
 processes and pipes, so it works on Linux and macOS alike, keeps the stop order, and reaches whole process groups.
 """
 
-import contextlib
 import os
 
 from stigmer_launcher import bare_signal, locks
 from stigmer_launcher.child import close_all_but, fork
 from stigmer_launcher.leftovers import Member, end_members
+from stigmer_launcher.quietly import suppress
 from stigmer_launcher.typed import NoReturn
 
 _FAREWELL = b"."
@@ -57,12 +57,12 @@ class Warden:
         """Send it away: there is nothing left to watch."""
         self._tell(_FAREWELL)
         self._close()
-        with contextlib.suppress(ChildProcessError):
+        with suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
         self.pid = 0
 
     def _tell(self, message: bytes) -> None:
-        with contextlib.suppress(OSError):  # a dead warden is replaced when its end is noticed
+        with suppress(OSError):  # a dead warden is replaced when its end is noticed
             os.write(self._pipe, message)
 
     def _close(self) -> None:
@@ -81,7 +81,7 @@ def _be_warden(pipe: int, ready: int, lock: str, token: str) -> NoReturn:
         os.dup2(null, standard)
     close_all_but(pipe, ready)  # the supervisor's pipes must break when it dies
     held = locks.hold(lock)
-    with contextlib.suppress(BrokenPipeError):  # the supervisor was killed before it heard of us: there is work
+    with suppress(BrokenPipeError):  # the supervisor was killed before it heard of us: there is work
         os.write(ready, b"!")
     os.close(ready)
     _watch(pipe, token)

@@ -4,9 +4,7 @@ Reading keeps each value's place in its line, so that an edit changes that value
 Source of what is accepted, and of how it is read: YAML 1.2, block mappings with plain and quoted flow scalars.
 """
 
-from collections.abc import Iterator, Sequence
-
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Iterator, NamedTuple, Sequence
 
 _KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _PLAIN = _KEY | frozenset("./:@+,=~()")

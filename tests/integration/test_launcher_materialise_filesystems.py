@@ -128,7 +128,7 @@ import os, sys; sys.path.insert(0, sys.argv[1])
 from stigmer_launcher.inventory import read_keg
 from stigmer_launcher.materialise import materialise
 from stigmer_launcher.places import find_places
-import hashlib, pwd, encodings.ascii
+import hashlib, pwd, encodings.ascii, stigmer_launcher.laying
 from stigmer_launcher.errors import LauncherError
 os.setgid(65534); os.setuid(65534)
 try:
