@@ -30,10 +30,7 @@ from stigmer_launcher.lifecycle import (
     State,
     StopAsked,
 )
-from stigmer_launcher.typed import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from stigmer_launcher.typed import Callable
+from stigmer_launcher.typed import Callable
 
 
 def begin(plans: tuple[Plan, ...], policy: Policy = Policy()) -> State:  # noqa: B008 - an immutable value
@@ -184,5 +181,5 @@ def _put(state: State, service: Service) -> State:
     return state._replace(services=tuple(service if old.plan.name == name else old for old in state.services))
 
 
-def _put_all(state: State, change: "Callable[[Service], Service]") -> State:
+def _put_all(state: State, change: Callable[[Service], Service]) -> State:
     return state._replace(services=tuple(change(old) for old in state.services))
