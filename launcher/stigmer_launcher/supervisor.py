@@ -38,6 +38,8 @@ class Supervisor:
     ) -> None:
         self._launch, self._inbox, self._tell, self._clock, self._wall = launch, inbox, tell, clock, wall
         self._instance = instance.Instance(launch.run)
+        self._pid = os.getpid()
+        self._identity = locks.identity(self._pid)
         self._warden = Warden(self._instance.warden_lock, launch.token)
         self._services = Services(launch, self._warden, wall)
         self._state = begin(tuple(service.plan for service in launch.services), policy)
@@ -169,14 +171,13 @@ class Supervisor:
 
     def _save(self) -> None:
         """Write the state down; a full disk must not end the supervisor."""
-        pid = os.getpid()
         state = snapshot.compose(
             self._launch,
             self._state,
             self._services.identities(),
             self._timeline,
-            supervisor_pid=pid,
-            supervisor_identity=locks.identity(pid),
+            supervisor_pid=self._pid,
+            supervisor_identity=self._identity,
             started=self._started,
             began=self._began,
         )
