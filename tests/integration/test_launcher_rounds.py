@@ -1,6 +1,6 @@
 """Again and again: rounds of start, stop and crash leave no process, port, file or descriptor.
 
-STIGMER_TEST_ROUNDS asks for more rounds than the usual.
+STIGMER_TEST_ROUNDS asks for another number of rounds than 200.
 """
 
 import os
@@ -17,7 +17,7 @@ from support.launcher_services import (
     stigmer,
 )
 
-ROUNDS = int(os.environ.get("STIGMER_TEST_ROUNDS", "50"))
+ROUNDS = int(os.environ.get("STIGMER_TEST_ROUNDS", "200"))
 
 
 @pytest.mark.timeout(120 + 5 * ROUNDS)
