@@ -35,3 +35,5 @@ async def connect() -> Client:
 
 if __name__ == "__main__":
     asyncio.run(run_workflow() if sys.argv[1:] == ["--workflow"] else serve())
+    sys.stderr.flush()
+    os._exit(0)  # threads of the SDK's core may still be about when Python takes itself apart, which ends it by SIGABRT
