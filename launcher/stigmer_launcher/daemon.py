@@ -49,11 +49,13 @@ def supervise(launch: Launch, tell: Tell) -> int:
     with lock:
         try:
             _take_over(place, launch, tell_and_log)
-            with Inbox() as inbox:
-                supervisor = Supervisor(launch, inbox, tell_and_log)
-                if not _enter(supervisor, launch, tell_and_log):
+            with _undisturbed(launch, tell_and_log) as peace, Inbox() as inbox:
+                if not os.path.isdir(launch.components):
                     tell({"event": "overtaken"})
                     return 0
+                supervisor = Supervisor(launch, inbox, tell_and_log)
+                supervisor.enter()
+                peace.release()
                 return 0 if supervisor.run() else 1
         except LauncherError as error:
             tell_and_log(_refusal(error))
@@ -107,17 +109,13 @@ def _take_over(place: Instance, launch: Launch, tell: Tell) -> None:
     require_free(launch.ports)
 
 
-def _enter(supervisor: Supervisor, launch: Launch, tell: Tell) -> bool:
-    """Begin to use the components, while nobody can remove them; False when somebody has done so since they were made."""
+def _undisturbed(launch: Launch, tell: Tell) -> locks.Lock:
+    """Wait until nobody can remove the components that are about to be used; a signal to stop ends this process then."""
 
     def waiting(pid: int) -> None:
         tell({"event": "note", "text": f"Waiting for process {pid}, which prepares components of another version"})
 
-    with undisturbed(launch.run, waiting):
-        if not os.path.isdir(launch.components):
-            return False
-        supervisor.enter()
-    return True
+    return undisturbed(launch.run, waiting)
 
 
 def _be_detached(launch: Launch, writer: int) -> NoReturn:

@@ -42,7 +42,8 @@ class ServiceLaunch(NamedTuple):
 class Launch(NamedTuple):
     """One run of the whole stack.
 
-    `installed` is the id of the components' version, `components` its directory, `directory` where services run, `token` what marks their processes,
+    `installed` is the id of the components' version, `components` its directory, `directory` where services run, `token`
+    what marks their processes,
     `ports` every port by name, `secrets` what no log may show.
     """
 

@@ -1,6 +1,7 @@
 """What the launcher needs of `typing` and `collections.abc`, without those modules: they take 3 ms of every start.
 
-The making of 50 NamedTuples would take another 3. A type checker sees the modules themselves. NamedTuple keeps what is used of it: positions, names, defaults, `_replace`, `_asdict`.
+The making of 50 NamedTuples would take another 3. A type checker sees the modules themselves.
+NamedTuple keeps what is used of it: positions, names, defaults, `_replace`, `_asdict`.
 """
 
 import sys

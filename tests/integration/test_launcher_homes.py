@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stigmer_launcher.materialise import LOCK
 from support.launcher_checks import all_run, kept, warden, works
 from support.launcher_payloads import build_libexec
 from support.launcher_services import (
@@ -115,6 +117,39 @@ def test_a_start_whose_version_is_removed_before_it_comes_to_use_it_makes_it_aga
             assert launcher.status()["version"] == "1.0.0"
             assert launcher("server", "stop").code == 0
             assert first.wait(timeout=30) == 0
+
+
+HOLDS = """
+import sys
+from stigmer_launcher import locks
+with locks.wait(sys.argv[1], 10):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_start_that_waits_for_another_version_to_be_made_can_be_stopped(tmp_path: Path) -> None:
+    """Nothing runs yet, so there is nothing to bring to an end first."""
+    with stigmer(tmp_path) as launcher:
+        pipe = subprocess.PIPE
+        given: dict[str, Any] = {"env": launcher.environment, "stdin": pipe, "stdout": pipe, "text": True, "cwd": "/"}
+        lock = str(launcher.home / "run" / LOCK)
+        with subprocess.Popen([sys.executable, "-S", "-c", PREPARED], **given) as first:
+            assert first.stdin is not None
+            assert first.stdout is not None
+            eventually(lambda: first.stdout.readline() == "prepared\n", "the start to have its components")
+            with subprocess.Popen([sys.executable, "-S", "-c", HOLDS, lock], **given) as other:
+                assert other.stdout is not None
+                eventually(lambda: other.stdout.readline() == "held\n", "the lock to be held")
+                first.stdin.write("\n")
+                first.stdin.flush()
+                eventually(lambda: f"Waiting for process {other.pid}" in launcher.log("supervisor"), "the waiting")
+                stopped = launcher("server", "stop")
+                other.communicate(timeout=10)
+            assert (stopped.code, launcher.services()) == (0, []), stopped.err
+            first.communicate(timeout=10)
+        assert first.returncode != 0
+        launcher.started()
 
 
 def long_name(length: int) -> str:
