@@ -8,21 +8,11 @@ import pytest
 from stigmer_launcher.findings import NOTE, OK, PROBLEM, WARNING
 from stigmer_launcher.inventory import read_keg
 from stigmer_launcher.materialise import materialise
-from stigmer_launcher.places import Places, find_places
+from stigmer_launcher.places import Places
 from support.doctoring import found, look, said
 from support.launcher_payloads import build_libexec
 
 SECRET = "sk-very-secret-key"  # noqa: S105 - the point of the tests
-
-
-@pytest.fixture(name="places")
-def _places(tmp_path: Path) -> Places:
-    return find_places({"STIGMER_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture(name="keg")
-def _keg(tmp_path: Path) -> Path:
-    return build_libexec(tmp_path / "keg")
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, int]]:

@@ -10,19 +10,9 @@ import pytest
 
 from stigmer_launcher import locks
 from stigmer_launcher.findings import OK, PROBLEM, WARNING
-from stigmer_launcher.places import Places, find_places
+from stigmer_launcher.places import Places
 from support.doctoring import found, look, write_state
 from support.launcher_payloads import build_libexec, part
-
-
-@pytest.fixture(name="places")
-def _places(tmp_path: Path) -> Places:
-    return find_places({"STIGMER_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture(name="keg")
-def _keg(tmp_path: Path) -> Path:
-    return build_libexec(tmp_path / "keg")
 
 
 @pytest.fixture(name="listener")

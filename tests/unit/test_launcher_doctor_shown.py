@@ -4,24 +4,11 @@ import io
 import json
 from pathlib import Path
 
-import pytest
-
 from stigmer_launcher import cli
 from stigmer_launcher.findings import OK, PROBLEM, WARNING, Finding, Report, render_json, render_text
-from stigmer_launcher.places import Places, find_places
+from stigmer_launcher.places import Places
 from support.doctoring import look
-from support.launcher_payloads import build_libexec, stigmer_parts
-
-
-@pytest.fixture(name="places")
-def _places(tmp_path: Path) -> Places:
-    return find_places({"STIGMER_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture(name="keg")
-def _keg(tmp_path: Path) -> Path:
-    return build_libexec(tmp_path / "keg")
-
+from support.launcher_payloads import stigmer_parts
 
 REPORT = Report(
     (

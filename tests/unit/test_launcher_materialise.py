@@ -11,18 +11,7 @@ from stigmer_launcher import clone, inventory, verify, versions
 from stigmer_launcher.errors import HomeError, KegError
 from stigmer_launcher.materialise import materialise
 from stigmer_launcher.places import Places, find_places
-from support.launcher_payloads import build_libexec
 from support.materialising import COPY, LINK, assert_whole, names_in, put, snapshot
-
-
-@pytest.fixture(name="places")
-def _places(tmp_path: Path) -> Places:
-    return find_places({"STIGMER_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture(name="keg")
-def _keg(tmp_path: Path) -> Path:
-    return build_libexec(tmp_path / "keg")
 
 
 @pytest.mark.parametrize("methods", [clone.METHODS, LINK, COPY], ids=["best", "link", "copy"])

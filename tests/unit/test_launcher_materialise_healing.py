@@ -9,19 +9,9 @@ import pytest
 from stigmer_launcher import clone, inventory, versions
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.materialise import materialise
-from stigmer_launcher.places import Places, find_places
+from stigmer_launcher.places import Places
 from support.launcher_payloads import Part, build_libexec, part
 from support.materialising import COPY, LINK, assert_whole, names_in, put, snapshot, steps_of
-
-
-@pytest.fixture(name="places")
-def _places(tmp_path: Path) -> Places:
-    return find_places({"STIGMER_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture(name="keg")
-def _keg(tmp_path: Path) -> Path:
-    return build_libexec(tmp_path / "keg")
 
 
 def damage_by_writing(path: Path) -> None:

@@ -7,19 +7,9 @@ import pytest
 
 from stigmer_launcher import locks
 from stigmer_launcher.materialise import LOCK
-from stigmer_launcher.places import Places, find_places
+from stigmer_launcher.places import Places
 from support.launcher_payloads import build_libexec, stigmer_parts
 from support.materialising import COPY, LINK, assert_whole, names_in, put, steps_of
-
-
-@pytest.fixture(name="places")
-def _places(tmp_path: Path) -> Places:
-    return find_places({"STIGMER_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture(name="keg")
-def _keg(tmp_path: Path) -> Path:
-    return build_libexec(tmp_path / "keg")
 
 
 def test_an_upgrade_switches_everything_at_once_and_removes_the_old_version(

@@ -1,0 +1,18 @@
+"""What tests of the launcher's parts begin with: an empty home, and a keg."""
+
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.places import Places, find_places
+from support.launcher_payloads import build_libexec
+
+
+@pytest.fixture(name="places")
+def _places(tmp_path: Path) -> Places:
+    return find_places({"STIGMER_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture(name="keg")
+def _keg(tmp_path: Path) -> Path:
+    return build_libexec(tmp_path / "keg")
