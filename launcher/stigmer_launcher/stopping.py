@@ -3,7 +3,7 @@
 import os
 import time
 
-from stigmer_launcher import bare_signal, instance, leftovers
+from stigmer_launcher import bare_signal, instance, leftovers, locks
 from stigmer_launcher.context import Context
 from stigmer_launcher.errors import BusyError
 from stigmer_launcher.instance import Instance
@@ -32,11 +32,12 @@ def stop_running(place: Instance, out: Terminal) -> bool:
     if not pid:
         return False
     out.passing("Stopping server...")
+    known = locks.identity(pid)
     graces = {each["stop_order"]: each["grace"] for each in instance.living_state(place).get("services", ())}
     deadline = time.monotonic() + sum(graces.values()) + _SPARE
     with suppress(ProcessLookupError):
         os.kill(pid, bare_signal.SIGTERM)
-    while instance.supervisor(place) == pid:
+    while instance.supervisor(place) == pid or locks.is_same_process(pid, known):  # its lock goes before it does
         if time.monotonic() > deadline:
             raise BusyError(
                 f"the supervisor, process {pid}, was told to stop and still runs",
