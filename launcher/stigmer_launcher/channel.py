@@ -5,31 +5,18 @@ import select
 import time
 
 from stigmer_launcher.grpc import Client, ProtocolError, Reply
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stigmer_launcher.launch import Address
 
 _CHUNK = 65536
-
-
-class Address(NamedTuple):
-    """Where a server listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """Read `host:port` or `[host]:port`, which has been found to be one."""
-    host, _, port = text.rpartition(":")
-    return Address(host.removeprefix("[").removesuffix("]"), int(port))
 
 
 class Channel:
     """A connection that is made and used in turns: `turn` whenever `wanted` is possible on the descriptor."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: "Address") -> None:
         self.client = Client(str(address))
         # Bytes, so that no codec for host names is imported in a process whose keg may be gone.
         host, stream = address.host.encode(), _socket.SOCK_STREAM
@@ -89,7 +76,7 @@ class Channel:
             return replies
 
 
-def call(address: Address, method: str, message: bytes, seconds: float) -> Reply:
+def call(address: "Address", method: str, message: bytes, seconds: float) -> Reply:
     """Make one unary call and wait for how it ends; TimeoutError when there is no answer in time."""
     deadline = time.monotonic() + seconds
     channel = Channel(address)

@@ -5,8 +5,8 @@ import select
 import time
 
 from stigmer_launcher import addresses, locks, ports, readiness
-from stigmer_launcher.channel import parse_address
 from stigmer_launcher.findings import NOTE, OK, PROBLEM, WARNING, Finding
+from stigmer_launcher.launch import parse_address
 from stigmer_launcher.logs import log_path
 from stigmer_launcher.scene import Scene
 from stigmer_launcher.typed import Iterator

@@ -1,10 +1,26 @@
 """What is to run: everything the supervisor needs to know, found out and checked before it begins."""
 
-from stigmer_launcher import readiness
-from stigmer_launcher.channel import Address
 from stigmer_launcher.lifecycle import Plan
-from stigmer_launcher.readiness import Check
-from stigmer_launcher.typed import Mapping, NamedTuple
+from stigmer_launcher.typed import TYPE_CHECKING, Mapping, NamedTuple
+
+if TYPE_CHECKING:
+    from stigmer_launcher.readiness import Check
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Read `host:port` or `[host]:port`, which has been found to be one."""
+    host, _, port = text.rpartition(":")
+    return Address(host.removeprefix("[").removesuffix("]"), int(port))
 
 
 class Proof(NamedTuple):
@@ -15,8 +31,10 @@ class Proof(NamedTuple):
     namespace: str = ""
     queues: tuple[str, ...] = ()
 
-    def check(self, group: int, spawned: float) -> Check:
+    def check(self, group: int, spawned: float) -> "Check":
         """Give the check for the process group that was `spawned` at that time of the epoch."""
+        from stigmer_launcher import readiness  # when the first service runs: it needs more time than this import
+
         if self.kind == "grpc":
             return readiness.handshake()
         if self.kind == "temporal":

@@ -8,7 +8,9 @@ from stigmer_launcher.quietly import suppress
 from stigmer_launcher.typed import Iterator, NamedTuple
 
 _LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
-_ADDRESSES = (("127.0.0.1", False), ("0.0.0.0", False), ("::1", True), ("::", True))  # noqa: S104 - tried, never listened on
+# Tried, never listened on. On Linux the last alone, when it stands for IPv4 as well, meets a listener on any address
+# (inet_csk_bind_conflict); macOS lets a wildcard in beside a single address.
+_ADDRESSES = (("127.0.0.1", False), ("0.0.0.0", False), ("::1", True), ("::", True))  # noqa: S104
 
 
 class Owner(NamedTuple):
@@ -20,7 +22,9 @@ class Owner(NamedTuple):
 
 def is_free(port: int) -> bool:
     """Tell whether a service of ours could listen on `port`, and whether `localhost` would lead to it and nobody else."""
-    return all(_can_bind(address, port, six=six) for address, six in _ADDRESSES)
+    if sys.platform.startswith("linux") and _bind("::", port, six=True, both=True) == 0:
+        return True
+    return all(_bind(address, port, six=six) != errno.EADDRINUSE for address, six in _ADDRESSES)
 
 
 def port_owner(port: int) -> Owner | None:
@@ -42,22 +46,23 @@ def _owner_on_linux(port: int) -> Owner | None:
     return Owner(pid, _name(pid)) if pid else Owner(0, f"a process of {_user(next(iter(listeners.values())))}")
 
 
-def _can_bind(address: str, port: int, *, six: bool) -> bool:
+def _bind(address: str, port: int, *, six: bool, both: bool = False) -> int | None:
+    """Bind for a moment and give the error's number, 0 when it succeeds; `both` takes IPv4's addresses in."""
     import _socket  # the bare module: `socket` costs 12 ms for its enumerations
 
     try:
         probe = _socket.socket(_socket.AF_INET6 if six else _socket.AF_INET, _socket.SOCK_STREAM)
-    except OSError:
-        return True  # this machine has no such family
+    except OSError as error:
+        return error.errno  # this machine has no such family
     try:
         if six:
-            probe.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 1)
+            probe.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, int(not both))
         probe.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
         probe.bind((address, port))
     except OSError as error:
-        return error.errno != errno.EADDRINUSE
+        return error.errno
     else:
-        return True
+        return 0
     finally:
         probe.close()
 

@@ -8,13 +8,12 @@ import sys
 
 from stigmer_launcher import preflight
 from stigmer_launcher.addresses import external_address, ports_of
-from stigmer_launcher.channel import Address, parse_address
 from stigmer_launcher.config import read_config, write_first
 from stigmer_launcher.environment import command_of, executable_of, variables
 from stigmer_launcher.errors import PortError
 from stigmer_launcher.instance import Instance, living_state, members, read_state
 from stigmer_launcher.inventory import read_keg
-from stigmer_launcher.launch import Launch, Proof, ServiceLaunch
+from stigmer_launcher.launch import Address, Launch, Proof, ServiceLaunch, parse_address
 from stigmer_launcher.leftovers import TOKEN, is_alive
 from stigmer_launcher.lifecycle import Plan
 from stigmer_launcher.llm import ask_terminal, find_llm, require_key

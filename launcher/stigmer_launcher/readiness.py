@@ -11,14 +11,18 @@ Sources: grpc.health.v1 (request: service = 1; response: status = 1, SERVING = 1
 import os
 
 from stigmer_launcher import protowire
-from stigmer_launcher.channel import Address, Channel
-from stigmer_launcher.typed import Callable, NamedTuple, Sequence
+from stigmer_launcher.channel import Channel
+from stigmer_launcher.typed import TYPE_CHECKING, Callable, NamedTuple, Sequence
+
+if TYPE_CHECKING:
+    from stigmer_launcher.launch import Address
 
 HEALTH = "/grpc.health.v1.Health/Check"
 DESCRIBE = "/temporal.api.workflowservice.v1.WorkflowService/DescribeTaskQueue"
 _TEMPORAL = "temporal.api.workflowservice.v1.WorkflowService"
 _SERVING, _WORKFLOW, _ACTIVITY = 1, 1, 2
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25  # seconds between two rounds
+_KNOCKING_PAUSE = 0.004  # seconds, where nobody listens yet: a refused connection costs those that are starting nothing
 _STIRRED_PAUSE, _STIRRED = (
     0.004,
     0.1,
@@ -75,7 +79,7 @@ class Probe:
     there is no proof yet. Asking takes the processor from those that are starting, so it is done often only after `stir`.
     """
 
-    def __init__(self, address: Address, check: Check, now: float) -> None:
+    def __init__(self, address: "Address", check: Check, now: float) -> None:
         self.channel: Channel | None = None
         self.due = now
         self.lacking = "has not been asked yet"
@@ -98,7 +102,7 @@ class Probe:
         except OSError as error:
             self.lacking = f"{self._address}: {error.strerror or error}"
             self.close()
-            self._rest(now)
+            self._rest(now, _KNOCKING_PAUSE)
             return False
 
     def close(self) -> None:
@@ -135,9 +139,9 @@ class Probe:
         self._rest(now)
         return not self.lacking
 
-    def _rest(self, now: float) -> None:
+    def _rest(self, now: float, shortest: float = _SHORTEST_PAUSE) -> None:
         """Pause for a twentieth of the time it has taken so far: often at first, seldom on a slow machine."""
-        pause = min(max((now - self._began) / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        pause = min(max((now - self._began) / 20, shortest), _LONGEST_PAUSE)
         self.due = now + (_STIRRED_PAUSE if now < self._stirred else pause)
         self._pausing = True
 

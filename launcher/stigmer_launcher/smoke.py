@@ -5,12 +5,13 @@ import sys
 import time
 
 from stigmer_launcher import protowire
-from stigmer_launcher.channel import Address, call
+from stigmer_launcher.channel import call
 from stigmer_launcher.context import Context
 from stigmer_launcher.errors import LauncherError, StoppedError
 from stigmer_launcher.grpc import Reply
 from stigmer_launcher.instance import Instance, living_state
 from stigmer_launcher.inventory import read_keg
+from stigmer_launcher.launch import Address
 from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import find_libexec, find_places
 from stigmer_launcher.prepare import LOOPBACK

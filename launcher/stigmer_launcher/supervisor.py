@@ -14,11 +14,13 @@ from stigmer_launcher.bare_signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from stigmer_launcher.decide import begin, decide, next_due
 from stigmer_launcher.launch import Launch
 from stigmer_launcher.quietly import suppress
-from stigmer_launcher.readiness import Probe
 from stigmer_launcher.services import Services
 from stigmer_launcher.signals import Inbox
-from stigmer_launcher.typed import Any, Callable
+from stigmer_launcher.typed import TYPE_CHECKING, Any, Callable
 from stigmer_launcher.warden import Warden
+
+if TYPE_CHECKING:
+    from stigmer_launcher.readiness import Probe
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -98,6 +100,8 @@ class Supervisor:
                 self._events.append(lifecycle.Exited(name, f"could not be run: {service.command[0]}: {error.strerror}"))
                 return
             self._events.append(lifecycle.Spawned(name, group))
+        from stigmer_launcher.readiness import Probe  # the first service runs, and needs more time than this import
+
         now = self._clock()
         self._probes[name] = Probe(service.proof.address, service.proof.check(group, spawned), now)
         self._timeline[name] = {"spawned": now - self._began}
@@ -132,7 +136,7 @@ class Supervisor:
         due = min([next_due(self._state), *(probe.due for probe in self._probes.values())])
         return None if due == lifecycle.NEVER else max(0, math.ceil((due - self._clock()) * 1000))
 
-    def _ask(self, name: str, probe: Probe) -> None:
+    def _ask(self, name: str, probe: "Probe") -> None:
         lacking = probe.lacking
         if probe.turn(self._clock()):
             self._drop_probe(name)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher import protowire, readiness
-from stigmer_launcher.channel import Address, Channel
+from stigmer_launcher.channel import Channel
+from stigmer_launcher.launch import Address
 from stigmer_launcher.readiness import Check, Probe
 from support import reference_programs
 from support.launcher_services import Stigmer, end, eventually, free_ports, is_running

@@ -69,6 +69,11 @@ def test_a_start_loads_no_module_for_which_a_lighter_one_stands(tmp_path: Path) 
     assert not own & {"json", "signal", "socket", "hashlib"}
 
 
+def test_what_only_a_running_service_needs_is_not_loaded_before_one_runs(tmp_path: Path) -> None:
+    """Nobody can be asked anything before; the first service needs a hundred times as long as that import."""
+    assert not loaded(tmp_path, "server") & {f"stigmer_launcher.{name}" for name in ("readiness", "channel", "grpc")}
+
+
 def test_the_guard_sees_a_heavy_import(tmp_path: Path) -> None:
     """The listing itself is not blind."""
     command = [sys.executable, "-S", "-c", LISTED + "import argparse"]

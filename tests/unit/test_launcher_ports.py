@@ -1,5 +1,6 @@
 """A taken port is seen on whatever address it is taken, and its owner is named."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -37,6 +38,20 @@ def test_a_port_taken_on_any_local_address_is_not_free(family: socket.AddressFam
         assert owner.pid == os.getpid()
     assert ports.is_free(port)
     assert ports.port_owner(port) is None
+
+
+def test_a_taken_port_is_seen_where_there_is_no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One address that stands for all of them is a short cut, not the only way."""
+    bind = ports._bind
+
+    def bind_without_ipv6(address: str, port: int, *, six: bool, both: bool = False) -> int | None:
+        return errno.EAFNOSUPPORT if six else bind(address, port, six=six, both=both)
+
+    monkeypatch.setattr(ports, "_bind", bind_without_ipv6)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert not ports.is_free(port)
+    assert ports.is_free(port)
 
 
 def test_the_owner_of_a_port_is_named_by_its_program() -> None:

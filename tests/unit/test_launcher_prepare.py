@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.channel import Address
 from stigmer_launcher.errors import KegError, OverrideError, PortError, UsageError
-from stigmer_launcher.launch import Launch
+from stigmer_launcher.launch import Address, Launch
 from stigmer_launcher.leftovers import TOKEN
 from stigmer_launcher.places import find_places
 from stigmer_launcher.prepare import prepare, require_free

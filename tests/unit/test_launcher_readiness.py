@@ -13,7 +13,8 @@ from contextlib import contextmanager
 import pytest
 
 from stigmer_launcher import protowire, readiness
-from stigmer_launcher.channel import Address, call, parse_address
+from stigmer_launcher.channel import call
+from stigmer_launcher.launch import Address, parse_address
 from stigmer_launcher.readiness import Check, Probe
 from support.fake_services import FakeServer, FakeService, FakeTemporal
 from support.launcher_services import eventually, free_ports
@@ -181,9 +182,24 @@ def refused(elapsed: float, stirred: float | None = None) -> Probe:
     return probe
 
 
+def unready(elapsed: float) -> Probe:
+    """Give a probe that was answered, without a proof, when so many seconds had gone."""
+    with serving(FakeServer(0)) as address:
+        probe = Probe(address, readiness.Check((), lambda _: "not yet"), 0.0)
+        while probe.lacking == "has not been asked yet":
+            probe.turn(elapsed)
+        probe.close()
+    return probe
+
+
 def test_pauses_grow_with_the_time_it_takes() -> None:
     """A twentieth of it: 20 ms at first, never more than a quarter of a second."""
-    assert [round(refused(elapsed).due - elapsed, 3) for elapsed in (0.0, 1.0, 100.0)] == [0.02, 0.05, 0.25]
+    assert [round(unready(elapsed).due - elapsed, 3) for elapsed in (0.0, 1.0, 100.0)] == [0.02, 0.05, 0.25]
+
+
+def test_where_nobody_listens_yet_a_probe_knocks_more_often_at_first() -> None:
+    """Nobody has to answer, and Temporal, which prints nothing, is not kept waiting for its runners."""
+    assert [round(refused(elapsed).due - elapsed, 3) for elapsed in (0.0, 1.0, 100.0)] == [0.004, 0.05, 0.25]
 
 
 def test_a_service_that_has_printed_something_is_asked_soon_and_often_for_a_while() -> None:
@@ -263,7 +279,7 @@ def test_addresses_are_read_and_written_alike(text: str, address: Address) -> No
 def test_a_host_name_is_resolved_without_importing_a_codec() -> None:
     """The idna codec would have to come from a keg that may be gone."""
     program = (
-        "import sys; from stigmer_launcher.channel import Address, Channel\n"
+        "import sys; from stigmer_launcher.channel import Channel; from stigmer_launcher.launch import Address\n"
         "before = set(sys.modules)\n"
         "try: Channel(Address('localhost', 1)).close()\n"
         "except OSError: pass\n"

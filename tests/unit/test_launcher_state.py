@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from stigmer_launcher import instance, lifecycle, locks, snapshot
-from stigmer_launcher.channel import Address
 from stigmer_launcher.decide import begin, decide
 from stigmer_launcher.instance import Instance
-from stigmer_launcher.launch import Launch, Proof, ServiceLaunch
+from stigmer_launcher.launch import Address, Launch, Proof, ServiceLaunch
 from stigmer_launcher.leftovers import Member
 from stigmer_launcher.lifecycle import Exited, Plan, Ready, Spawned
 from stigmer_launcher.logs import LogFile
