@@ -1,5 +1,6 @@
 """A taken port is seen on whatever address it is taken, and its owner is named."""
 
+import _socket
 import errno
 import os
 import socket
@@ -42,12 +43,14 @@ def test_a_port_taken_on_any_local_address_is_not_free(family: socket.AddressFam
 
 def test_a_taken_port_is_seen_where_there_is_no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     """One address that stands for all of them is a short cut, not the only way."""
-    bind = ports._bind
+    make = _socket.socket
 
-    def bind_without_ipv6(address: str, port: int, *, six: bool, both: bool = False) -> int | None:
-        return errno.EAFNOSUPPORT if six else bind(address, port, six=six, both=both)
+    def make_without_ipv6(family: int, kind: int) -> _socket.socket:
+        if family == _socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "no such family")
+        return make(family, kind)
 
-    monkeypatch.setattr(ports, "_bind", bind_without_ipv6)
+    monkeypatch.setattr(_socket, "socket", make_without_ipv6)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert not ports.is_free(port)
