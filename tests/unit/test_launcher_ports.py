@@ -50,9 +50,9 @@ def test_a_taken_port_is_seen_where_there_is_no_ipv6(monkeypatch: pytest.MonkeyP
             raise OSError(errno.EAFNOSUPPORT, "no such family")
         return make(family, kind)
 
-    monkeypatch.setattr(_socket, "socket", make_without_ipv6)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", 0)) as listener, monkeypatch.context() as patched:
         port = listener.getsockname()[1]
+        patched.setattr(_socket, "socket", make_without_ipv6)
         assert not ports.is_free(port)
     assert ports.is_free(port)
 
