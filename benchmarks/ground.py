@@ -1,8 +1,8 @@
-"""A file system new for the run, to measure on it what the making of links and directories costs.
+"""A file system new for the run, for the keg and the homes: what a file costs on it does not depend on yesterday.
 
-On a disk in use that changes from minute to minute: an ext4 without a journal looks at every inode freed in the last
+On a disk in use it changes from minute to minute: an ext4 without a journal looks at every inode freed in the last
 minutes before it gives out another (`recently_deleted` in fs/ext4/ialloc.c), and a directory cost five times as much
-after a build had tidied up. One with a journal, its tables written beforehand, is also what users have.
+after a build had tidied up; mounted with `discard`, it also waits for the device at every file replaced. One with a journal, its tables written beforehand, is also what users have.
 """
 
 import os
@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 _SIZE = 2 << 30  # bytes, of which the image's file holds what is written
 _NEEDED = ("mkfs.ext4", "unshare", "mount")
-_SCRIPT = 'mount -o loop "$1" "$2" && cp -R "$3" "$2/libexec" && sync && shift 3 && exec "$@"'
+_SCRIPT = 'mount -o loop "$1" "$2" && cp -R "$3" "$2/keg" && sync && shift 3 && exec "$@"'
 
 
 class Ground(NamedTuple):
-    """Where links are made: the keg's libexec and a folder, both on one file system, which exists inside `prefix`."""
+    """A copy of the keg, and a folder to work in, both on one file system, which exists for commands behind `prefix`."""
 
-    libexec: Path
+    keg: Path
     folder: Path
-    prefix: tuple[str, ...] = ()
+    prefix: tuple[str, ...]
 
 
 def is_possible() -> bool:
@@ -29,27 +29,23 @@ def is_possible() -> bool:
     return os.geteuid() == 0 and Path("/dev/loop-control").exists() and all(map(shutil.which, _NEEDED))
 
 
-def describe() -> str:
-    """Say on what kind of ground links are made here."""
-    if is_possible():
-        return "links and directories made on an ext4 new for the run, with a journal, on a loop device"
-    return (
-        "links and directories made on the disk of the keg: no root, loop device or mkfs.ext4 for one new for the run"
-    )
+def describe(*, new: bool) -> str:
+    """Say on what kind of ground was measured."""
+    if new:
+        return "keg and homes on an ext4 new for the run, with a journal, on a loop device"
+    return "keg and homes on a disk in use: what was removed there just before counts"
 
 
-def prepare(libexec: Path, work: Path) -> Ground:
-    """Make the file system below `work`; where that is not possible, take the keg's own disk.
+def prepare(keg: Path, work: Path) -> Ground:
+    """Make the file system below `work`, which holds up to 2 GB of it, and have a copy of the keg on it.
 
     It is mounted in a mount namespace that only the commands behind `prefix` see: nothing of it is left after them.
     """
-    if not is_possible():
-        return Ground(libexec, work / "laid")
     image, place = work / "ground.img", work / "ground"
     place.mkdir()
     with image.open("wb") as stream:
         stream.truncate(_SIZE)
     settled = "lazy_itable_init=0,lazy_journal_init=0"  # else the kernel writes its tables while we measure
     subprocess.run(["mkfs.ext4", "-q", "-E", settled, str(image)], check=True, timeout=120)
-    prefix = ("unshare", "--mount", "sh", "-c", _SCRIPT, "sh", str(image), str(place), str(libexec))
-    return Ground(place / "libexec", place / "laid", prefix)
+    prefix = ("unshare", "--mount", "sh", "-c", _SCRIPT, "sh", str(image), str(place), str(keg))
+    return Ground(place / "keg", place, prefix)

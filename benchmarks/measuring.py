@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import programs as bare
-from benchmarks.ground import prepare
 from benchmarks.resting import measure_rest
 from benchmarks.stack import STOPPED, Stack
 from benchmarks.table import Result
@@ -55,13 +54,12 @@ def measure_commands(stack: Stack, python: Path, counts: Counts) -> Results:
 
 def measure_laying(stack: Stack, python: Path, counts: Counts) -> Results:
     """Hold the materialising against bare links, both in one process of the Python that the launcher was frozen from."""
-    ground = prepare(stack.libexec, stack.home.parent)
-    program = (python, "-P", "-OO", "-m", "benchmarks.laying", ground.libexec, ground.folder, str(counts.layings))
-    words: list[str | Path] = [*ground.prefix, *program]
+    folder = stack.home.parent / "laid"
+    program = (python, "-P", "-OO", "-m", "benchmarks.laying", stack.libexec, folder, str(counts.layings))
     here = Path(__file__).parents[1]
     search = os.pathsep.join((str(here), str(here / "launcher")))
     done = subprocess.run(
-        words, env={**os.environ, "PYTHONPATH": search}, check=True, capture_output=True, text=True, timeout=600
+        program, env={**os.environ, "PYTHONPATH": search}, check=True, capture_output=True, text=True, timeout=600
     )
     ours, links, with_directories = (Samples(tuple(seconds)) for seconds in json.loads(done.stdout))
     stack.clear()

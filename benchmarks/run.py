@@ -4,10 +4,12 @@ python -m benchmarks.run KEG        (a keg: the directory `stigmer/2.0.0` of an 
 """
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks import ground
 from benchmarks.errors import BenchmarkError
 from benchmarks.machine import describe_machine, has_python, load, version_of
 from benchmarks.measuring import (
@@ -30,9 +32,30 @@ COMMANDS = (
 )
 
 
+_ENTERED = "entered"
+_LONGEST = 4 * 3600.0  # seconds
+
+
 def main() -> int:
     """Measure, print the table, and write the report; the exit code tells only whether everything was measured."""
     options = _parser().parse_args()
+    if options.ground == "new" and ground.is_possible():
+        return _measure_on_new_ground(options)
+    return _measure_here(options)
+
+
+def _measure_on_new_ground(options: argparse.Namespace) -> int:
+    """Do it again on a file system that is made for it, and gone with it."""
+    with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=options.work) as work:
+        made = ground.prepare(options.keg.resolve(), Path(work))
+        changed = {"work": made.folder, "ground": _ENTERED, "report": options.report.resolve()}
+        given = {name: value for name, value in {**vars(options), **changed}.items() if name != "keg"}
+        words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+        command = [*made.prefix, sys.executable, "-P", "-m", "benchmarks.run", str(made.keg), *words]
+        return subprocess.run(command, timeout=_LONGEST, check=False).returncode
+
+
+def _measure_here(options: argparse.Namespace) -> int:
     counts = Counts(options.commands, options.layings, options.starts, options.rest)
     keg, python = options.keg.resolve(), options.python
     if not has_python(keg, version := version_of(python)):
@@ -44,7 +67,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=options.work) as work:
         results = _measure(keg, Path(work), python, counts)
     seen = f"The machine's load was {began:.1f} at the beginning and {load():.1f} at the end."
-    report = render_report(results, describe_machine(keg, python), COMMANDS, seen)
+    report = render_report(
+        results, describe_machine(keg, python, new_ground=options.ground == _ENTERED), COMMANDS, seen
+    )
     options.report.write_text(report, encoding="utf-8")
     sys.stdout.write(render_table(results) + "\n")
     return 0
@@ -68,7 +93,14 @@ def _parser() -> argparse.ArgumentParser:
     same = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     parser.add_argument("keg", type=Path, help="the directory stigmer/VERSION of an unpacked bottle")
     parser.add_argument("--python", type=Path, default=same, help="the interpreter the launcher was frozen from")
-    parser.add_argument("--work", type=Path, help="where to work: a directory on the keg's disk (default: TMPDIR)")
+    parser.add_argument("--work", type=Path, help="where to work (default: TMPDIR); with `--ground disk`, on the keg's")
+    parser.add_argument(
+        "--ground",
+        choices=("new", "disk", _ENTERED),
+        default="new",
+        help="measure on a file system made for the run, where that is possible, or on the keg's own disk; "
+        f"`{_ENTERED}` is what the first says to itself",
+    )
     parser.add_argument(
         "--report", type=Path, default=REPORT, help="the file to write (default: benchmarks/RESULTS.md)"
     )

@@ -14,7 +14,6 @@ from stigmer_launcher.parse import Invocation
 from stigmer_launcher.places import Places, find_places
 from stigmer_launcher.prepare import prepare
 from stigmer_launcher.progress import Progress
-from stigmer_launcher.stopping import stop_running
 from stigmer_launcher.typed import Mapping
 
 _INTERRUPTED = 130
@@ -47,6 +46,8 @@ def restart(invocation: Invocation, context: Context) -> int:
     places = find_places(context.environ)
     if not instance.supervisor(Instance(places.run)):
         return start(invocation, context)
+    from stigmer_launcher.stopping import stop_running
+
     ports = _ports(invocation.all_values("port"))
     progress = Progress(context.out)
     launch = _prepare(places, ports, context, progress)

@@ -100,11 +100,10 @@ class Supervisor:
                 self._events.append(lifecycle.Exited(name, f"could not be run: {service.command[0]}: {error.strerror}"))
                 return
             self._events.append(lifecycle.Spawned(name, group))
+        self._timeline[name] = {"spawned": self._clock() - self._began}
         from stigmer_launcher.readiness import Probe  # the first service runs, and needs more time than this import
 
-        now = self._clock()
-        self._probes[name] = Probe(service.proof.address, service.proof.check(group, spawned), now)
-        self._timeline[name] = {"spawned": now - self._began}
+        self._probes[name] = Probe(service.proof.address, service.proof.check(group, spawned), self._clock())
 
     def _wait(self) -> None:
         """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
