@@ -11,6 +11,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+MEMORY, FILE, DISK = "memory", "file", "disk"
+_SHELF = Path("/dev/shm")  # noqa: S108 - a file system in memory, in which a directory of a name nobody knows is made
 _SIZE = 2 << 30  # bytes, of which the image's file holds what is written
 _NEEDED = ("mkfs.ext4", "unshare", "mount")
 _SCRIPT = 'mount -o loop "$1" "$2" && cp -R "$3" "$2/keg" && sync && shift 3 && exec "$@"'
@@ -24,16 +26,25 @@ class Ground(NamedTuple):
     prefix: tuple[str, ...]
 
 
-def is_possible() -> bool:
-    """Tell whether this machine lets us make a file system and mount it."""
-    return os.geteuid() == 0 and Path("/dev/loop-control").exists() and all(map(shutil.which, _NEEDED))
+def kinds() -> tuple[str, ...]:
+    """Name the grounds this machine has, the quietest first: a new one in memory, a new one in a file, the keg's own disk."""
+    if os.geteuid() != 0 or not Path("/dev/loop-control").exists() or not all(map(shutil.which, _NEEDED)):
+        return (DISK,)
+    in_memory = _SHELF.is_mount() and shutil.disk_usage(_SHELF).free > 2 * _SIZE
+    return (MEMORY, FILE, DISK) if in_memory else (FILE, DISK)
 
 
-def describe(*, new: bool) -> str:
+def describe(kind: str) -> str:
     """Say on what kind of ground was measured."""
-    if new:
-        return "keg and homes on an ext4 new for the run, with a journal, on a loop device"
-    return "keg and homes on a disk in use: what was removed there just before counts"
+    if kind == DISK:
+        return "keg and homes on a disk in use: what was removed there just before counts"
+    where = "memory" if kind == MEMORY else "a file"
+    return f"keg and homes on an ext4 new for the run, with a journal, on a loop device over {where}"
+
+
+def place_of(kind: str, work: Path | None) -> Path | None:
+    """Give the directory for what a run makes: `work`, None for the system's default, but memory for what is in memory."""
+    return _SHELF if kind == MEMORY else work
 
 
 def prepare(keg: Path, work: Path) -> Ground:

@@ -9,7 +9,7 @@ from benchmarks import ground
 from stigmer_launcher.inventory import files_of, read_keg
 
 
-def describe_machine(keg: Path, python: Path, *, new_ground: bool) -> list[str]:
+def describe_machine(keg: Path, python: Path, ground_kind: str) -> list[str]:
     """List processor, system, Python, the keg's components, and the file system."""
     payload = read_keg(str(keg / "libexec")).payload
     parts = ", ".join(f"{part.name} {part.version}" for part in payload.components)
@@ -19,7 +19,7 @@ def describe_machine(keg: Path, python: Path, *, new_ground: bool) -> list[str]:
         f"{platform.system()} {platform.release()}, {platform.machine()}",
         f"CPython {version_of(python)}, frozen and bare ({python.name})",
         f"{payload.name} {payload.version} for {payload.target}: {parts}; {len(files_of(payload))} files, {size:.0f} MB",
-        ground.describe(new=new_ground),
+        ground.describe(ground_kind),
     ]
 
 

@@ -32,26 +32,25 @@ COMMANDS = (
 )
 
 
-_ENTERED = "entered"
 _LONGEST = 4 * 3600.0  # seconds
 
 
 def main() -> int:
     """Measure, print the table, and write the report; the exit code tells only whether everything was measured."""
     options = _parser().parse_args()
-    if options.ground == "new" and ground.is_possible():
-        return _measure_on_new_ground(options)
-    return _measure_here(options)
+    if options.entered or options.ground == ground.DISK:
+        return _measure_here(options)
+    return _measure_on_new_ground(options)
 
 
 def _measure_on_new_ground(options: argparse.Namespace) -> int:
     """Do it again on a file system that is made for it, and gone with it."""
-    with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=options.work) as work:
+    place = ground.place_of(options.ground, options.work)
+    with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=place) as work:
         made = ground.prepare(options.keg.resolve(), Path(work))
-        changed = {"work": made.folder, "ground": _ENTERED, "report": options.report.resolve()}
-        given = {name: value for name, value in {**vars(options), **changed}.items() if name != "keg"}
-        words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
-        command = [*made.prefix, sys.executable, "-P", "-m", "benchmarks.run", str(made.keg), *words]
+        changed = {**vars(options), "work": made.folder, "report": options.report.resolve()}
+        words = [f"--{name}={value}" for name, value in changed.items() if name not in ("keg", "entered")]
+        command = [*made.prefix, sys.executable, "-P", "-m", "benchmarks.run", str(made.keg), "--entered", *words]
         return subprocess.run(command, timeout=_LONGEST, check=False).returncode
 
 
@@ -67,9 +66,7 @@ def _measure_here(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=options.work) as work:
         results = _measure(keg, Path(work), python, counts)
     seen = f"The machine's load was {began:.1f} at the beginning and {load():.1f} at the end."
-    report = render_report(
-        results, describe_machine(keg, python, new_ground=options.ground == _ENTERED), COMMANDS, seen
-    )
+    report = render_report(results, describe_machine(keg, python, options.ground), COMMANDS, seen)
     options.report.write_text(report, encoding="utf-8")
     sys.stdout.write(render_table(results) + "\n")
     return 0
@@ -94,13 +91,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("keg", type=Path, help="the directory stigmer/VERSION of an unpacked bottle")
     parser.add_argument("--python", type=Path, default=same, help="the interpreter the launcher was frozen from")
     parser.add_argument("--work", type=Path, help="where to work (default: TMPDIR); with `--ground disk`, on the keg's")
+    kinds = ground.kinds()
     parser.add_argument(
         "--ground",
-        choices=("new", "disk", _ENTERED),
-        default="new",
-        help="measure on a file system made for the run, where that is possible, or on the keg's own disk; "
-        f"`{_ENTERED}` is what the first says to itself",
+        choices=kinds,
+        default=kinds[0],
+        help="measure on a file system made for the run, in memory or in a file, or on the keg's own disk",
     )
+    parser.add_argument(
+        "--entered", action="store_true", help=argparse.SUPPRESS
+    )  # said by the first process to the second
     parser.add_argument(
         "--report", type=Path, default=REPORT, help="the file to write (default: benchmarks/RESULTS.md)"
     )

@@ -1,5 +1,6 @@
 """The benchmark's own file system: the keg is on it, links work on it, and nothing of it is left."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from support.mounts import can_mount
 
 
 @pytest.mark.skipif(
-    not (ground.is_possible() and can_mount()), reason="needs root, a loop device and mkfs.ext4 for a file system"
+    not (ground.FILE in ground.kinds() and can_mount()),
+    reason="needs root, a loop device and mkfs.ext4 for a file system",
 )
 def test_the_keg_is_on_the_new_file_system_and_the_mount_is_gone_with_the_command(tmp_path: Path) -> None:
     (tmp_path / "given").mkdir()
@@ -22,3 +24,10 @@ def test_the_keg_is_on_the_new_file_system_and_the_mount_is_gone_with_the_comman
     assert (done.stdout, done.stderr) == ("ext2/ext3\n2\n", "")
     assert list((tmp_path / "ground").iterdir()) == []
     assert str(tmp_path) not in Path("/proc/mounts").read_text(encoding="utf-8")
+
+
+def test_without_root_only_the_kegs_own_disk_is_left_and_the_report_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert ground.kinds() == (ground.DISK,)
+    assert "a disk in use" in ground.describe(ground.DISK)
+    assert ground.place_of(ground.DISK, Path("/work")) == Path("/work")
