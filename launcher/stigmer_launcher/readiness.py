@@ -22,7 +22,9 @@ DESCRIBE = "/temporal.api.workflowservice.v1.WorkflowService/DescribeTaskQueue"
 _TEMPORAL = "temporal.api.workflowservice.v1.WorkflowService"
 _SERVING, _WORKFLOW, _ACTIVITY = 1, 1, 2
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25  # seconds between two rounds
-_KNOCKING_PAUSE = 0.004  # seconds, where nobody listens yet: a refused connection costs those that are starting nothing
+# Each answer costs those that are starting; a refused connection, where nobody listens yet, does not.
+_KNOCKING_PAUSE = 0.004  # seconds
+_SHARE, _KNOCKING_SHARE = 3, 20  # a pause is this part of the time it has taken so far: a third, a twentieth
 _STIRRED_PAUSE, _STIRRED = (
     0.004,
     0.1,
@@ -102,7 +104,7 @@ class Probe:
         except OSError as error:
             self.lacking = f"{self._address}: {error.strerror or error}"
             self.close()
-            self._rest(now, _KNOCKING_PAUSE)
+            self._rest(now, _KNOCKING_PAUSE, _KNOCKING_SHARE)
             return False
 
     def close(self) -> None:
@@ -139,9 +141,9 @@ class Probe:
         self._rest(now)
         return not self.lacking
 
-    def _rest(self, now: float, shortest: float = _SHORTEST_PAUSE) -> None:
-        """Pause for a twentieth of the time it has taken so far: often at first, seldom on a slow machine."""
-        pause = min(max((now - self._began) / 20, shortest), _LONGEST_PAUSE)
+    def _rest(self, now: float, shortest: float = _SHORTEST_PAUSE, share: int = _SHARE) -> None:
+        """Pause for a part of the time it has taken so far: often at first, seldom on a slow machine."""
+        pause = min(max((now - self._began) / share, shortest), _LONGEST_PAUSE)
         self.due = now + (_STIRRED_PAUSE if now < self._stirred else pause)
         self._pausing = True
 
