@@ -4,7 +4,6 @@ go 1.26.0
 
 require (
 	github.com/rs/zerolog v1.35.1
-	go.etcd.io/bbolt v1.5.0
 	go.temporal.io/sdk v1.50.0
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
