@@ -9,7 +9,7 @@ health and task queues, and one unary call. Run by an interpreter of their own; 
     FakeProgram                         sleeps
 
 Misbehaviour, for every role: exit=CODE after=SECONDS, term=ignore, forks=1 (a child in the group and one that escapes
-into a session of its own), megabytes=N (of output), slow=SECONDS before it serves, says=TEXT, unready=1.
+into a session of its own), megabytes=N (of output), slow=SECONDS before it serves, says=TEXT, prints=HEX (bytes), unready=1.
 """
 
 import json
@@ -163,6 +163,8 @@ def misbehave(options: dict[str, str]) -> None:
     if text := options.get("says"):
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
+    sys.stdout.buffer.write(bytes.fromhex(options.get("prints", "")))
+    sys.stdout.flush()
     if options.get("forks"):
         for escapes in (False, True):
             if os.fork() == 0:
