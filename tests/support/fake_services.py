@@ -4,7 +4,7 @@ They speak what the launcher asks: HTTP/2 with gRPC messages (RFC 9113; the answ
 health and task queues, and one unary call. Run by an interpreter of their own; nothing here imports the launcher.
 
     FakeTemporal port=N                 health, and pollers that connected with `POLL pid@host queue…`
-    FakeServer port=N state=FILE        a handshake; appends a line to FILE at each start; answers the smoke call
+    FakeServer port=N state=FILE [host=ADDRESS]        a handshake; appends a line to FILE at each start; answers the smoke call
     FakeWorker temporal=HOST:N queues=a,b    polls the queues
     FakeProgram                         sleeps
 
@@ -108,9 +108,9 @@ class FakeService(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self.pollers: list[tuple[str, str, float]] = []
-        super().__init__(("127.0.0.1", port), Connection)
+        super().__init__((host, port), Connection)
 
     def reply(self, headers: bytes, message: bytes) -> bytes | None:
         """Give the message that answers a request, or None to refuse it."""
@@ -204,7 +204,7 @@ def main(role: str, options: dict[str, str]) -> None:
         if path := options.get("state"):
             with Path(path).open("a", encoding="utf-8") as stream:
                 stream.write(f"started {os.getpid()}\n")
-        FakeServer(int(options["port"])).serve_forever()
+        FakeServer(int(options["port"]), options.get("host", "127.0.0.1")).serve_forever()
     elif role == "FakeWorker":
         work(options["temporal"], options["queues"].split(","))
     while True:
