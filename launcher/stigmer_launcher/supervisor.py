@@ -20,7 +20,7 @@ from stigmer_launcher.typed import TYPE_CHECKING, Any, Callable
 from stigmer_launcher.warden import Warden
 
 if TYPE_CHECKING:
-    from stigmer_launcher.readiness import Probe
+    from stigmer_launcher.readiness import ProbeSequence
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -46,7 +46,7 @@ class Supervisor:
         self._services = Services(launch, self._warden, wall)
         self._state = begin(tuple(service.plan for service in launch.services), policy)
         self._events: list[lifecycle.Event] = []
-        self._probes: dict[str, Probe] = {}
+        self._probes: dict[str, ProbeSequence] = {}
         self._began, self._started = clock(), wall()
         self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False
@@ -101,9 +101,10 @@ class Supervisor:
                 return
             self._events.append(lifecycle.Spawned(name, group))
         self._timeline[name] = {"spawned": self._clock() - self._began}
-        from stigmer_launcher.readiness import Probe  # the first service runs, and needs more time than this import
+        # The first service runs, and needs more time than this import.
+        from stigmer_launcher.readiness import ProbeSequence
 
-        self._probes[name] = Probe(service.proof.address, service.proof.check(group, spawned), self._clock())
+        self._probes[name] = ProbeSequence(service.checks(group, spawned), self._clock())
 
     def _wait(self) -> None:
         """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
@@ -135,7 +136,7 @@ class Supervisor:
         due = min([next_due(self._state), *(probe.due for probe in self._probes.values())])
         return None if due == lifecycle.NEVER else max(0, math.ceil((due - self._clock()) * 1000))
 
-    def _ask(self, name: str, probe: "Probe") -> None:
+    def _ask(self, name: str, probe: "ProbeSequence") -> None:
         lacking = probe.lacking
         if probe.turn(self._clock()):
             self._drop_probe(name)

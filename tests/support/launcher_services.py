@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stigmer_launcher.payload import Readiness
+from stigmer_launcher.payload import Proof, Readiness
 from support.launcher_payloads import Part, build_libexec, launcher_environment, part
 
 PROGRAM = (Path(__file__).parent / "fake_services.py").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour:
             "FakeTemporal",
             "port={port.temporal}",
             ports=(("temporal", temporal),),
-            readiness=Readiness("temporal", "temporal", seconds),
+            readiness=Readiness(seconds, (Proof("temporal", "temporal"),)),
             stop_order=1,
             override="STIGMER_TEMPORAL_BIN",
             external="TEMPORAL_SERVICE_ADDRESS",
@@ -56,7 +56,7 @@ def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour:
             "port={port.server}",
             "state={home}/stigmer.db",
             ports=(("server", server),),
-            readiness=Readiness("grpc", "server", seconds),
+            readiness=Readiness(seconds, (Proof("grpc", "server"),)),
             stop_order=2,
         ),
         fake(
@@ -65,7 +65,7 @@ def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour:
             "temporal={temporal.address}",
             f"queues={','.join(queues)}",
             needs=("temporal",),
-            readiness=Readiness("pollers", "temporal", seconds, queues),
+            readiness=Readiness(seconds, (Proof("pollers", "temporal", queues),)),
             stop_order=4,
         ),
         fake(
@@ -74,7 +74,7 @@ def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour:
             "temporal={temporal.address}",
             "queues=agent_execution_runner",
             needs=("temporal",),
-            readiness=Readiness("pollers", "temporal", seconds, ("agent_execution_runner",)),
+            readiness=Readiness(seconds, (Proof("pollers", "temporal", ("agent_execution_runner",)),)),
             stop_order=3,
             environment=(("STIGMER_LLM_API_KEY", "{llm.api_key}"),),
         ),

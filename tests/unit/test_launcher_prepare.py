@@ -28,10 +28,12 @@ def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path
     server, temporal = free_ports(2)
     launch = prepared(tmp_path, ports={"server": server, "temporal": temporal})
     by_name = {service.plan.name: service for service in launch.services}
-    assert by_name["stigmer-server"].proof.address == Address("127.0.0.1", server)
-    assert by_name["agent-runner"].proof.address == by_name["temporal"].proof.address == Address("127.0.0.1", temporal)
-    assert by_name["agent-runner"].proof.queues == ("agent_execution_runner",)
-    assert by_name["temporal"].proof.queues == ("workflow_execution_runner",)
+    ours, theirs = Address("127.0.0.1", server), Address("127.0.0.1", temporal)
+    assert [(proof.kind, proof.address) for proof in by_name["stigmer-server"].proofs] == [("grpc", ours)]
+    (polling,), (serving,) = by_name["agent-runner"].proofs, by_name["temporal"].proofs
+    assert polling.address == serving.address == theirs
+    assert polling.queues == ("agent_execution_runner",)
+    assert serving.queues == ("workflow_execution_runner",)
     assert Path(by_name["temporal"].command[0]).is_absolute()
     assert by_name["temporal"].command[2] == f"port={temporal}"
 
@@ -72,8 +74,9 @@ def test_an_external_temporal_takes_ours_out(tmp_path: Path) -> None:
     temporal, server, *runners = launch.services
     assert not temporal.plan.managed
     assert server.plan.managed
-    assert {service.proof.address for service in (temporal, *runners)} == {Address("::1", 9999)}
-    assert {service.proof.namespace for service in runners} == {"theirs"}
+    proofs = [proof for service in (temporal, *runners) for proof in service.proofs]
+    assert {proof.address for proof in proofs} == {Address("::1", 9999)}
+    assert {proof.namespace for proof in proofs} == {"theirs"}
     assert list(launch.ports) == ["server"]
 
 
