@@ -186,6 +186,7 @@ RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
     queues_are_for_pollers,
     components_prove_themselves,
     proofs_are_given_where_they_can_be,
+    temporal_is_needed_where_it_is_used,
     needs_are_known_and_acyclic,
     templates_are_known,
     named_variables_are_sent,

@@ -17,6 +17,7 @@ from support.launcher_payloads import Part, build_libexec, launcher_environment,
 
 PROGRAM = (Path(__file__).parent / "fake_services.py").read_text(encoding="utf-8")
 LAUNCHER = Path(__file__).parents[2] / "launcher"
+SERVER_QUEUES = ("workflow_execution_stigmer", "agent_execution_stigmer")
 NAMES = ("temporal", "stigmer-server", "workflow-runner", "agent-runner")
 _SECONDS = 30.0
 
@@ -55,8 +56,11 @@ def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour:
             "FakeServer",
             "port={port.server}",
             "state={home}/stigmer.db",
+            "temporal={temporal.address}",
+            f"queues={','.join(SERVER_QUEUES)}",
             ports=(("server", server),),
-            readiness=Readiness(seconds, (Proof("grpc", "server"),)),
+            needs=("temporal",),
+            readiness=Readiness(seconds, (Proof("grpc", "server"), Proof("pollers", "temporal", SERVER_QUEUES))),
             stop_order=2,
         ),
         fake(
