@@ -46,6 +46,7 @@ class Supervisor:
         self._services = Services(launch, self._warden, wall)
         self._state = begin(tuple(service.plan for service in launch.services), policy)
         self._events: list[lifecycle.Event] = []
+        self._groups: dict[str, tuple[int, float]] = {}
         self._probes: dict[str, ProbeSequence] = {}
         self._began, self._started = clock(), wall()
         self._timeline: dict[str, dict[str, float]] = {}
@@ -85,6 +86,8 @@ class Supervisor:
     def _carry_out(self, action: lifecycle.Action) -> None:
         if isinstance(action, lifecycle.Spawn):
             self._start(action.name)
+        elif isinstance(action, lifecycle.Prove):
+            self._probe(action.name)
         else:
             self._drop_probe(action.name)
             self._services.signal(action.name, action.number)
@@ -101,10 +104,17 @@ class Supervisor:
                 return
             self._events.append(lifecycle.Spawned(name, group))
         self._timeline[name] = {"spawned": self._clock() - self._began}
+        self._groups[name] = (group, spawned)
+        self._probe(name)
+
+    def _probe(self, name: str) -> None:
+        """Begin to ask a service for its proofs."""
         # The first service runs, and needs more time than this import.
         from stigmer_launcher.readiness import ProbeSequence
 
-        self._probes[name] = ProbeSequence(service.checks(group, spawned), self._clock())
+        self._drop_probe(name)
+        checks = self._launch.service(name).checks(*self._groups[name])
+        self._probes[name] = ProbeSequence(checks, self._clock())
 
     def _wait(self) -> None:
         """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
@@ -140,7 +150,7 @@ class Supervisor:
         lacking = probe.lacking
         if probe.turn(self._clock()):
             self._drop_probe(name)
-            self._timeline[name]["ready"] = self._clock() - self._began
+            self._timeline[name].setdefault("ready", self._clock() - self._began)
             self._events.append(lifecycle.Ready(name))
         elif probe.lacking != lacking:
             self._events.append(lifecycle.Lacking(name, probe.lacking))
