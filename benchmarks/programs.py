@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from benchmarks.errors import BenchmarkError
 from stigmer_launcher.launch import Launch
-from stigmer_launcher.readiness import Probe
+from stigmer_launcher.readiness import Probe, ProbeSequence
 
 _POLL = 0.005  # seconds
 
@@ -36,15 +36,15 @@ def start_programs(launch: Launch) -> Started:
     """Start every program as soon as those it needs are ready, and return when all are."""
     began = time.monotonic()
     processes: Processes = {}
-    probes: dict[str, Probe] = {}
+    probes: dict[str, ProbeSequence] = {}
     ready: set[str] = set()
     while len(ready) < len(launch.services):
         for service in launch.services:
             name = service.plan.name
             if name not in processes and ready.issuperset(service.plan.needs):
                 processes[name] = _run(launch, name)
-                check = service.proof.check(processes[name].pid, time.time())
-                probes[name] = EagerProbe(service.proof.address, check, time.monotonic())
+                checks = service.checks(processes[name].pid, time.time())
+                probes[name] = ProbeSequence(checks, time.monotonic(), EagerProbe)
         for name in _proved(probes):
             probes.pop(name).close()
             ready.add(name)
@@ -82,7 +82,7 @@ def kill_programs(processes: Processes) -> None:
             process.wait()
 
 
-def _proved(probes: Mapping[str, Probe]) -> list[str]:
+def _proved(probes: Mapping[str, ProbeSequence]) -> list[str]:
     """Wait until an answer or a turn to ask has come, at most 5 ms, and name who proved to be ready."""
     waiting = select.poll()
     for probe in probes.values():

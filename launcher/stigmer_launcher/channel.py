@@ -41,12 +41,22 @@ class Channel:
         """Tell what to wait for, as poll's event mask."""
         return select.POLLIN | (select.POLLOUT if self.client.outgoing else 0)
 
+    @property
+    def connected(self) -> bool:
+        """Tell whether somebody has accepted the connection; OSError when it cannot be made."""
+        self._require_possible()
+        try:
+            peer = self._socket.getpeername()
+        except OSError:  # it is still being made
+            return False
+        if peer == self._socket.getsockname():  # TCP allows this on a port that nobody listens on
+            raise OSError("connected to itself")
+        return True
+
     def turn(self) -> list[Reply]:
         """Send and receive what is possible now; OSError when the connection cannot be made or is lost."""
         if not self._connected:
-            error = self._socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
-            if error:
-                raise OSError(error, "cannot connect")
+            self._require_possible()
         replies = self._receive()
         self._send()
         return replies
@@ -54,6 +64,10 @@ class Channel:
     def close(self) -> None:
         """Give the connection up."""
         self._socket.close()
+
+    def _require_possible(self) -> None:
+        if error := self._socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR):
+            raise OSError(error, "cannot connect")
 
     def _send(self) -> None:
         try:

@@ -10,6 +10,7 @@ from stigmer_launcher.lifecycle import (
     KILL,
     NEVER,
     PAUSING,
+    PROVING,
     RUNNING,
     STARTING,
     STOPPED,
@@ -22,6 +23,7 @@ from stigmer_launcher.lifecycle import (
     Lacking,
     Plan,
     Policy,
+    Prove,
     Ready,
     Service,
     Signal,
@@ -43,8 +45,12 @@ def decide(state: State, events: tuple[Event, ...], now: float) -> tuple[State, 
     for event in events:
         state = _take_in(state, event, now)
     state, kills = _expire(state, now)
-    state, steps = _stop_next(state, now) if state.stage == STOPPING else _start_next(state, now)
-    return state, kills + steps
+    if state.stage == STOPPING:
+        state, steps = _stop_next(state, now)
+        return state, kills + steps
+    state, proofs = _prove_again(state, now)
+    state, steps = _start_next(state, now)
+    return state, kills + proofs + steps
 
 
 def next_due(state: State) -> float:
@@ -72,7 +78,7 @@ def _take_in(state: State, event: Event, now: float) -> State:
         return _put(state, service._replace(lacking=event.reason))
     if isinstance(event, Ready):
         ready = service._replace(phase=RUNNING, until=NEVER, lacking="")
-        return _put(state, ready) if service.phase == STARTING else state
+        return _put(state, ready) if service.phase in (STARTING, PROVING) else state
     return _ended(state, service._replace(pid=0, until=NEVER, lacking=""), event, now)
 
 
@@ -84,15 +90,27 @@ def _ended(state: State, service: Service, event: Exited, now: float) -> State:
     error = service.error if told else event.error
     if state.stage == STARTING:
         return _fail_start(state, service, error)
+    state = _hold_clocks(state, service.plan.name)
     policy = state.policy
     crashes = (*(time for time in service.crashes if now - time < policy.window), now)
     service = service._replace(crashes=crashes, error=error)
-    if now - service.since < policy.structural and not event.outside and not told:
+    blamed = not event.outside and not told and _running(state).issuperset(service.plan.needs)
+    if blamed and now - service.since < policy.structural:
         return _put(state, service._replace(phase=FAILED, error=f"{error} right after its start"))
     if len(crashes) > policy.limit:
         return _put(state, service._replace(phase=FAILED, error=f"{error}, {len(crashes)} times in a short while"))
     pause = min(policy.first_pause * 2.0 ** (len(crashes) - 1), policy.longest_pause)
     return _put(state, service._replace(phase=PAUSING, until=now + pause))
+
+
+def _hold_clocks(state: State, name: str) -> State:
+    """Give those that are proving themselves as long as it takes while a service they need is down."""
+
+    def hold(service: Service) -> Service:
+        waits = service.phase in (STARTING, PROVING) and name in service.plan.needs
+        return service._replace(until=NEVER) if waits else service
+
+    return _put_all(state, hold)
 
 
 def _fail_start(state: State, service: Service, error: str) -> State:
@@ -114,23 +132,40 @@ def _expire(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
             actions += (Signal(service.plan.name, KILL),)
             state = _put(state, service._replace(until=NEVER))
         elif state.stage == STARTING:
-            state = _fail_start(state, service, _too_late(service))
+            state = _fail_start(state, service, _too_late(state, service))
         elif state.stage == RUNNING:
             actions += (Signal(service.plan.name, TERMINATE),)
-            late = service._replace(phase=ENDING, error=_too_late(service), until=now + service.plan.grace)
+            error = _too_late(state, service)
+            late = service._replace(phase=ENDING, error=error, until=now + service.plan.grace)
             state = _put(state, late)
+    return state, actions
+
+
+def _prove_again(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Ask whoever needs a service that was restarted, and is ready, for its proofs once more: it may not have come back."""
+    running = _running(state)
+    actions: tuple[Action, ...] = ()
+    for service in state.services:
+        if service.phase not in (STARTING, RUNNING, PROVING) or not running.issuperset(service.plan.needs):
+            continue
+        if any(find(state, need).since > service.asked for need in service.plan.needs):
+            actions += (Prove(service.plan.name),)
+            phase = STARTING if service.phase == STARTING else PROVING
+            asked = service._replace(phase=phase, asked=now, until=now + service.plan.seconds, lacking="")
+            state = _put(state, asked)
     return state, actions
 
 
 def _start_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
     """Start every waiting service whose needs are met; they start at the same time."""
-    running = {service.plan.name for service in state.services if service.phase == RUNNING}
+    running = _running(state)
     actions: tuple[Action, ...] = ()
     for service in state.services:
         if service.phase == WAITING and running.issuperset(service.plan.needs):
             actions += (Spawn(service.plan.name),)
             again = service.restarts + bool(service.crashes)
-            started = service._replace(phase=STARTING, since=now, until=now + service.plan.seconds, restarts=again)
+            until = now + service.plan.seconds
+            started = service._replace(phase=STARTING, since=now, asked=now, until=until, restarts=again)
             state = _put(state, started)
     if state.stage == STARTING and len(running) == len(state.services):
         state = state._replace(stage=RUNNING)
@@ -152,9 +187,17 @@ def _stop_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
     return state, actions
 
 
-def _too_late(service: Service) -> str:
+def _too_late(state: State, service: Service) -> str:
     reason = f": {service.lacking}" if service.lacking else ""
-    return f"was not ready within {service.plan.seconds:g} s{reason}"
+    within = f"within {service.plan.seconds:g} s"
+    if service.phase != PROVING:
+        return f"was not ready {within}{reason}"
+    restarted = " and ".join(need for need in service.plan.needs if find(state, need).since > service.since)
+    return f"did not work again {within} of the restart of {restarted}{reason}"
+
+
+def _running(state: State) -> set[str]:
+    return {service.plan.name for service in state.services if service.phase == RUNNING}
 
 
 def _keep(service: Service) -> Service:

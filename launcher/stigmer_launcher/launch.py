@@ -24,7 +24,7 @@ def parse_address(text: str) -> Address:
 
 
 class Proof(NamedTuple):
-    """How a service proves that it is ready (the payload's kinds), at which address, in which namespace and queues."""
+    """One thing a service must show (the payload's kinds), at which address, in which namespace and queues."""
 
     kind: str
     address: Address
@@ -35,6 +35,8 @@ class Proof(NamedTuple):
         """Give the check for the process group that was `spawned` at that time of the epoch."""
         from stigmer_launcher import readiness  # when the first service runs: it needs more time than this import
 
+        if self.kind == "port":
+            return readiness.open_port()
         if self.kind == "grpc":
             return readiness.handshake()
         if self.kind == "temporal":
@@ -47,14 +49,18 @@ class Proof(NamedTuple):
 
 
 class ServiceLaunch(NamedTuple):
-    """One service: when it starts and stops, what is run, and how it proves itself. `port` is 0 when it has none."""
+    """One service: when it starts and stops, what is run, and what it must prove. `port` is 0 when it has none."""
 
     plan: Plan
     version: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     port: int
-    proof: Proof
+    proofs: tuple[Proof, ...]
+
+    def checks(self, group: int, spawned: float) -> "list[tuple[Address, Check]]":
+        """Give where to ask and what, proof by proof, for the process group that was `spawned` at that time of the epoch."""
+        return [(proof.address, proof.check(group, spawned)) for proof in self.proofs]
 
 
 class Launch(NamedTuple):

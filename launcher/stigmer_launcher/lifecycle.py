@@ -4,15 +4,16 @@ Times are seconds of one monotonic clock.
 
     service: waiting -> starting -> running -> pausing -> waiting …     stack: starting -> running -> stopping -> stopped
                            |           |-> failed (stays down)                    |______________________^
+                           |           |-> proving (something it needs was restarted) -> running or ending
                            |-> ending (told to go) -> stopped or pausing
 """
 
 from stigmer_launcher.typed import NamedTuple
 
 WAITING, STARTING, RUNNING, PAUSING, ENDING = "waiting", "starting", "running", "pausing", "ending"
-FAILED, STOPPING, STOPPED = "failed", "stopping", "stopped"
+PROVING, FAILED, STOPPING, STOPPED = "proving", "failed", "stopping", "stopped"
 DEGRADED = "degraded"  # what a running stack is called that lacks a service
-ALIVE = (STARTING, RUNNING, ENDING)
+ALIVE = (STARTING, RUNNING, PROVING, ENDING)
 NEVER = float("inf")
 TERMINATE, KILL = 15, 9
 
@@ -41,6 +42,7 @@ class Plan(NamedTuple):
 class Service(NamedTuple):
     """Where a service stands: `since` its last start, what is due at `until`, and when it crashed of late.
 
+    `asked` is when it was last asked to prove that it is ready, at its start or after the restart of something it needs.
     `error` is why it went down last, `lacking` what its readiness is still waiting for.
     """
 
@@ -48,6 +50,7 @@ class Service(NamedTuple):
     phase: str = WAITING
     pid: int = 0
     since: float = 0.0
+    asked: float = 0.0
     until: float = NEVER
     crashes: tuple[float, ...] = ()
     restarts: int = 0
@@ -104,6 +107,12 @@ class Spawn(NamedTuple):
     name: str
 
 
+class Prove(NamedTuple):
+    """Ask a service that runs for all its proofs once more."""
+
+    name: str
+
+
 class Signal(NamedTuple):
     """Send a signal to the service's process group."""
 
@@ -112,4 +121,4 @@ class Signal(NamedTuple):
 
 
 Event = Spawned | Lacking | Ready | Exited | StopAsked
-Action = Spawn | Signal
+Action = Spawn | Prove | Signal

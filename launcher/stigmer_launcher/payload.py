@@ -4,9 +4,9 @@
 """
 
 from stigmer_launcher import plain_json
-from stigmer_launcher.typed import NamedTuple
+from stigmer_launcher.typed import Any, NamedTuple
 
-FORMAT = 1
+FORMAT = 2
 
 
 class FileEntry(NamedTuple):
@@ -18,16 +18,23 @@ class FileEntry(NamedTuple):
     mode: int
 
 
-class Readiness(NamedTuple):
-    """How a component proves that it is ready, on which named port, and how many seconds it may take.
+class Proof(NamedTuple):
+    """One thing a component must show before it counts as ready, at a named port.
 
-    `grpc`: an HTTP/2 handshake; `temporal`: `grpc.health.v1` answers SERVING; `pollers`: every queue has a poller of ours.
+    `port`: a TCP connection is accepted; `grpc`: an HTTP/2 handshake; `temporal`: `grpc.health.v1` answers SERVING and the
+    namespace can be used; `pollers`: every queue has a poller of ours.
     """
 
     kind: str
     port: str
-    seconds: float
     queues: tuple[str, ...] = ()
+
+
+class Readiness(NamedTuple):
+    """The proofs a component must pass together, in the order they are asked for, and how many seconds it may take."""
+
+    seconds: float
+    proofs: tuple[Proof, ...]
 
 
 class Component(NamedTuple):
@@ -83,7 +90,7 @@ def render_payload(payload: Payload) -> str:
 
     plain = {"format": FORMAT, **payload._asdict(), "smoke": payload.smoke._asdict()}
     plain["components"] = [
-        {**part._asdict(), "readiness": part.readiness._asdict(), "files": [list(entry) for entry in part.files]}
+        {**part._asdict(), "readiness": _plain(part.readiness), "files": [list(entry) for entry in part.files]}
         for part in payload.components
     ]
     return json.dumps(plain, indent=1, sort_keys=True) + "\n"
@@ -103,11 +110,15 @@ def parse_payload(text: str) -> Payload:
         raise ValueError(f"the payload index is not whole: {error}") from error
 
 
+def _plain(readiness: Readiness) -> dict[str, object]:
+    return {"seconds": readiness.seconds, "proofs": [proof._asdict() for proof in readiness.proofs]}
+
+
 def _component(plain: dict[str, object]) -> Component:
     known: dict[str, object] = dict(plain)
-    readiness: dict[str, object] = dict(plain["readiness"])  # type: ignore[call-overload]
-    readiness["queues"] = tuple(readiness["queues"])  # type: ignore[arg-type]
-    known["readiness"] = Readiness(**readiness)  # type: ignore[arg-type]
+    readiness: dict[str, Any] = dict(plain["readiness"])  # type: ignore[call-overload]
+    proofs = tuple(Proof(**{**proof, "queues": tuple(proof["queues"])}) for proof in readiness["proofs"])
+    known["readiness"] = Readiness(**{**readiness, "proofs": proofs})
     for name in ("arguments", "needs"):
         known[name] = tuple(plain[name])  # type: ignore[arg-type]
     for name in ("environment", "ports"):

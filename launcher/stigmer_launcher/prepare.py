@@ -6,7 +6,7 @@ What can be refused is refused here, while nothing runs yet and a person may sti
 import os
 import sys
 
-from stigmer_launcher import preflight
+from stigmer_launcher import payload, preflight
 from stigmer_launcher.addresses import external_address, ports_of
 from stigmer_launcher.config import read_config, write_first
 from stigmer_launcher.environment import command_of, executable_of, variables
@@ -18,7 +18,7 @@ from stigmer_launcher.leftovers import TOKEN, is_alive
 from stigmer_launcher.lifecycle import Plan
 from stigmer_launcher.llm import ask_terminal, find_llm, require_key
 from stigmer_launcher.materialise import Installed, materialise
-from stigmer_launcher.payload import Component
+from stigmer_launcher.payload import Component, Payload
 from stigmer_launcher.places import Places, find_libexec
 from stigmer_launcher.ports import is_free, port_owner
 from stigmer_launcher.typed import Callable, Iterable, Mapping
@@ -41,14 +41,14 @@ def prepare(
     llm = find_llm(environ, config)
     llm = require_key(llm, ask_terminal(llm))
     keg = read_keg(libexec(environ))
-    payload = keg.payload
-    external = {part.name: external_address(part, config, environ) for part in payload.components}
-    for part in payload.components:
+    components = keg.payload.components
+    external = {part.name: external_address(part, config, environ) for part in components}
+    for part in components:
         executable_of(part, "", environ)
-    numbers = ports_of(payload, config, ports)
+    numbers = ports_of(keg.payload, config, ports)
     instance = Instance(places.run)
     if not any(is_alive(member) for member in members(read_state(instance))):
-        require_free(ours(payload.components, numbers, external))
+        require_free(ours(components, numbers, external))
     installed = materialise(keg, places, report, in_use=lambda: _in_use(instance))
     if write_first(places):
         report(f"Created {places.config}")
@@ -120,19 +120,24 @@ def _service(
         managed=not external,
     )
     port = int(values[f"port.{component.ports[0][0]}"]) if component.ports else 0
-    proof = _proof(component, installed, values, external)
-    return ServiceLaunch(plan, component.version, command.argv, command.env, port, proof)
+    proofs = tuple(
+        _proof(asked, installed.payload, values, external=bool(external)) for asked in component.readiness.proofs
+    )
+    return ServiceLaunch(plan, component.version, command.argv, command.env, port, proofs)
 
 
-def _proof(component: Component, installed: Installed, values: Mapping[str, str], external: str) -> Proof:
-    """Say how a component proves itself: at its own port, or where Temporal is."""
-    ready = component.readiness
-    address = Address(LOOPBACK, int(values[f"port.{ready.port}"]))
-    if external or ready.kind == "pollers":
+def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, external: bool) -> Proof:
+    """Say where a proof is asked for: at a port of ours, or where Temporal is."""
+    address = Address(LOOPBACK, int(values[f"port.{asked.port}"]))
+    if external or asked.kind == "pollers":
         address = parse_address(values["temporal.address"])
-    everybodys = tuple(queue for part in installed.payload.components for queue in part.readiness.queues)
-    queues = ready.queues if ready.kind == "pollers" else everybodys[:1] or ("stigmer",)
-    return Proof(ready.kind, address, values["temporal.namespace"], queues)
+    return Proof(asked.kind, address, values["temporal.namespace"], asked.queues or _some_queue(keg))
+
+
+def _some_queue(keg: Payload) -> tuple[str, ...]:
+    """Give a queue to ask Temporal for: it can be described in every namespace that can be used."""
+    polled = (queue for part in keg.components for proof in part.readiness.proofs for queue in proof.queues)
+    return (next(polled, "stigmer"),)
 
 
 def _marked(service: ServiceLaunch, token: str) -> ServiceLaunch:

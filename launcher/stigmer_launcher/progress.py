@@ -22,6 +22,7 @@ class Progress:
     def __init__(self, out: Terminal) -> None:
         self._out = out
         self._awaited: list[str] = []
+        self._proving: set[str] = set()
         self._failure: Event = {}
         self._started = False
         self.again = False  # somebody else came first: see what comes of it
@@ -73,13 +74,19 @@ class Progress:
             self._awaited.append(name)
         elif name in self._awaited:
             self._awaited.remove(name)
-        if state == lifecycle.RUNNING:
+        if state == lifecycle.PROVING:
+            self._proving.add(name)
+        elif state == lifecycle.RUNNING and name in self._proving:
+            self.note(f"{name} works again")
+        elif state == lifecycle.RUNNING:
             self.done(f"Starting {name}")
         elif event["error"] and self._started:
             self.note(f"{name} {event['error']}" + (", it is started again" if state == lifecycle.PAUSING else ""))
         elif event["error"] and not self._failure:
             self._failure = event
             self._out.line(f"Starting {name}... {self._out.paint(self._out.mark('failed'), 'red')}")
+        if state != lifecycle.PROVING:
+            self._proving.discard(name)
         if self._awaited and not self._failure:
             self.step("Starting " + ", ".join(self._awaited))
 

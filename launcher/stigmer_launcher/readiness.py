@@ -36,10 +36,19 @@ Answers = Sequence[bytes | None]
 
 
 class Check(NamedTuple):
-    """What to ask, and what is still lacking according to the answers; an empty text is the proof."""
+    """What to ask, and what is still lacking according to the answers; an empty text is the proof.
+
+    Where HTTP/2 need not be `spoken`, an accepted connection is enough, and nothing is sent over it.
+    """
 
     questions: tuple[Question, ...]
     judge: Callable[[Answers], str]
+    spoken: bool = True
+
+
+def open_port() -> Check:
+    """Ask nothing: that a connection is accepted is enough."""
+    return Check((), lambda _: "", spoken=False)
 
 
 def handshake() -> Check:
@@ -117,6 +126,8 @@ class Probe:
         if self.channel is None:
             self.channel, self.due, self._pausing = Channel(self._address), now + _PATIENCE, False
             return False
+        if not self._check.spoken:
+            return self._knock(self.channel, now)
         for reply in self.channel.turn():
             self._answers[self._open.pop(reply.call)] = reply.message
         if self._open or not self.channel.client.greeted:
@@ -127,6 +138,13 @@ class Probe:
             return self._conclude(now)
         if not self._pausing or now >= self.due:
             self._ask(self.channel, now)
+        return False
+
+    def _knock(self, channel: Channel, now: float) -> bool:
+        if channel.connected:
+            return self._conclude(now)
+        if now >= self.due:
+            raise OSError("no answer")
         return False
 
     def _ask(self, channel: Channel, now: float) -> None:
@@ -146,6 +164,55 @@ class Probe:
         pause = min(max((now - self._began) / share, shortest), _LONGEST_PAUSE)
         self.due = now + (_STIRRED_PAUSE if now < self._stirred else pause)
         self._pausing = True
+
+
+class ProbeSequence:
+    """Asks for several proofs in their order, the next one as soon as the one before holds; used like one Probe.
+
+    So a server that does not answer yet costs Temporal no questions about its queues.
+    """
+
+    def __init__(
+        self, checks: "Sequence[tuple[Address, Check]]", now: float, probe: Callable[..., Probe] = Probe
+    ) -> None:
+        self._checks, self._probe = list(checks), probe
+        self._current = self._next(now)
+
+    @property
+    def channel(self) -> Channel | None:
+        """Give the connection to wait on, if there is one."""
+        return self._current.channel
+
+    @property
+    def due(self) -> float:
+        """Give the time of the next turn, if nothing comes over the connection before."""
+        return self._current.due
+
+    @property
+    def lacking(self) -> str:
+        """Say why the first proof that is missing does not hold yet."""
+        return self._current.lacking
+
+    def stir(self, now: float) -> None:
+        """Ask soon, and often for a while."""
+        self._current.stir(now)
+
+    def turn(self, now: float) -> bool:
+        """Go on as far as possible now, and tell whether every proof has held."""
+        while self._current.turn(now):
+            self._current.close()
+            if not self._checks:
+                return True
+            self._current = self._next(now)
+        return False
+
+    def close(self) -> None:
+        """Give up what is being asked."""
+        self._current.close()
+
+    def _next(self, now: float) -> Probe:
+        address, check = self._checks.pop(0)
+        return self._probe(address, check, now)
 
 
 def _describe(namespace: str, queue: str, kind: int) -> Question:

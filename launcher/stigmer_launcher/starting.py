@@ -119,7 +119,9 @@ def _already(state: State, context: Context) -> int:
     _show(state, context, "Stigmer is running already")
     missing = [each for each in state["services"] if each["state"] != lifecycle.RUNNING]
     if missing:
-        said = "; ".join(f"{each['name']} is {each['state']}: {each['last_error']}" for each in missing)
+        said = "; ".join(
+            f"{each['name']} is {each['state']}: {each['lacking'] or each['last_error']}" for each in missing
+        )
         raise DegradedError(said)
     return 0
 

@@ -72,7 +72,7 @@ def _print(out: Terminal, state: State, stage: str, pid: int, logs: str) -> None
     for row in rows:
         out.line(("  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True))).rstrip())
     for each in state.get("services", ()):
-        if error := each["last_error"] or each["lacking"]:
+        if error := each["lacking"] or each["last_error"]:
             out.line(f"  {each['name']}: {error}")
     out.line(f"  logs: {logs}")
 

@@ -20,7 +20,7 @@ from stigmer_launcher.typed import TYPE_CHECKING, Any, Callable
 from stigmer_launcher.warden import Warden
 
 if TYPE_CHECKING:
-    from stigmer_launcher.readiness import Probe
+    from stigmer_launcher.readiness import ProbeSequence
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -46,7 +46,8 @@ class Supervisor:
         self._services = Services(launch, self._warden, wall)
         self._state = begin(tuple(service.plan for service in launch.services), policy)
         self._events: list[lifecycle.Event] = []
-        self._probes: dict[str, Probe] = {}
+        self._groups: dict[str, tuple[int, float]] = {}
+        self._probes: dict[str, ProbeSequence] = {}
         self._began, self._started = clock(), wall()
         self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False
@@ -85,6 +86,8 @@ class Supervisor:
     def _carry_out(self, action: lifecycle.Action) -> None:
         if isinstance(action, lifecycle.Spawn):
             self._start(action.name)
+        elif isinstance(action, lifecycle.Prove):
+            self._probe(action.name)
         else:
             self._drop_probe(action.name)
             self._services.signal(action.name, action.number)
@@ -111,9 +114,17 @@ class Supervisor:
                 return
             self._events.append(lifecycle.Spawned(name, group))
         self._timeline[name] = {"spawned": self._clock() - self._began}
-        from stigmer_launcher.readiness import Probe  # the first service runs, and needs more time than this import
+        self._groups[name] = (group, spawned)
+        self._probe(name)
 
-        self._probes[name] = Probe(service.proof.address, service.proof.check(group, spawned), self._clock())
+    def _probe(self, name: str) -> None:
+        """Begin to ask a service for its proofs."""
+        # The first service runs, and needs more time than this import.
+        from stigmer_launcher.readiness import ProbeSequence
+
+        self._drop_probe(name)
+        checks = self._launch.service(name).checks(*self._groups[name])
+        self._probes[name] = ProbeSequence(checks, self._clock())
 
     def _wait(self) -> None:
         """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
@@ -145,11 +156,11 @@ class Supervisor:
         due = min([next_due(self._state), *(probe.due for probe in self._probes.values())])
         return None if due == lifecycle.NEVER else max(0, math.ceil((due - self._clock()) * 1000))
 
-    def _ask(self, name: str, probe: "Probe") -> None:
+    def _ask(self, name: str, probe: "ProbeSequence") -> None:
         lacking = probe.lacking
         if probe.turn(self._clock()):
             self._drop_probe(name)
-            self._timeline[name]["ready"] = self._clock() - self._began
+            self._timeline[name].setdefault("ready", self._clock() - self._began)
             self._events.append(lifecycle.Ready(name))
         elif probe.lacking != lacking:
             self._events.append(lifecycle.Lacking(name, probe.lacking))

@@ -18,6 +18,7 @@ from stigmer_packaging.manifest_records import (
     GoToolchain,
     Manifest,
     Product,
+    Proof,
     Readiness,
     Run,
     Smoke,
@@ -35,6 +36,7 @@ __all__ = [
     "GoToolchain",
     "Manifest",
     "Product",
+    "Proof",
     "Readiness",
     "Run",
     "Smoke",
@@ -97,7 +99,7 @@ def _line_of(document: Any, path: Iterable[str | int]) -> int:
 
 
 def _dotted(document: Any, path: Iterable[str | int]) -> str:
-    """Name a place as people do: `agent-runner.run.readiness.port: `, a component by its name."""
+    """Name a place as people do: `agent-runner.run.readiness.proofs[0].port: `, a component by its name."""
     words: list[str] = []
     for key in path:
         document = document[key] if _holds(document, key) else None

@@ -94,13 +94,20 @@ Source = CheckoutSource | ArtifactSource | WheelSource
 
 
 @dataclass(frozen=True)
-class Readiness:
-    """How a component proves itself ready, on which named port, within how many seconds; `queues` for `pollers` only."""
+class Proof:
+    """One thing a component must show before it counts as ready, at a named port; `queues` for `pollers` only."""
 
     kind: str
     port: str
-    seconds: int
     queues: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The proofs a component must pass together, in the order they are asked for, and how many seconds it may take."""
+
+    seconds: int
+    proofs: tuple[Proof, ...]
 
 
 @dataclass(frozen=True)

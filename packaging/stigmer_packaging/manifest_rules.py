@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from stigmer_packaging.bottle_tags import MACOS_VERSIONS
-from stigmer_packaging.manifest_records import ArtifactSource, Component, Manifest, WheelSource
+from stigmer_packaging.manifest_records import ArtifactSource, Component, Manifest, Proof, WheelSource
 from stigmer_packaging.manifest_section import Finding, Path, unknown
 
 VARIABLES = (
@@ -79,18 +79,48 @@ def ports_are_known(manifest: Manifest) -> Iterator[Finding]:
     """Demand that whoever names a port names one that a component has."""
     known = {name for _, name, _ in _ports(manifest)}
     uses: list[tuple[Path, str]] = [(("smoke", "port"), manifest.smoke.port)]
-    uses += [(("components", i, "run", "readiness", "port"), c.run.readiness.port) for i, c in _numbered(manifest)]
+    uses += [((*path, "port"), proof.port) for path, _, proof in _proofs(manifest)]
     yield from (Finding(path, unknown("port", port, known)) for path, port in uses if port and port not in known)
 
 
 def queues_are_for_pollers(manifest: Manifest) -> Iterator[Finding]:
     """Demand queues for pollers, which are looked for on them, and for no other kind."""
+    for path, _, proof in _proofs(manifest):
+        if proof.kind == "pollers" and not proof.queues:
+            yield Finding(path, "a proof by pollers needs at least one queue in 'queues'")
+        if proof.kind not in {"pollers", ""} and proof.queues:
+            yield Finding((*path, "queues"), f"queues are for a proof by pollers, not by {proof.kind}")
+
+
+def components_prove_themselves(manifest: Manifest) -> Iterator[Finding]:
+    """Demand at least one proof of every component: what has shown nothing is not ready."""
     for index, part in _numbered(manifest):
-        ready, path = part.run.readiness, ("components", index, "run", "readiness")
-        if ready.kind == "pollers" and not ready.queues:
-            yield Finding(path, "readiness by pollers needs at least one queue in 'queues'")
-        if ready.kind not in {"pollers", ""} and ready.queues:
-            yield Finding((*path, "queues"), f"queues are for readiness by pollers, not by {ready.kind}")
+        readiness = part.run.readiness
+        if readiness.seconds and not readiness.proofs:
+            yield Finding(("components", index, "run", "readiness", "proofs"), "at least one proof is needed")
+
+
+def proofs_are_given_where_they_can_be(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that a component proves itself at its own ports, or at those of a component it needs.
+
+    One that started before the other may have failed to reach it and never try again.
+    """
+    owners = {name: part.name for part in manifest.components for name in part.run.ports}
+    for path, part, proof in _proofs(manifest):
+        owner = owners.get(proof.port, part.name)
+        if owner not in (part.name, *part.run.needs):
+            yield Finding((*path, "port"), f"{proof.port!r} is a port of {owner}, which {part.name} does not need")
+
+
+def temporal_is_needed_where_it_is_used(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that whoever is sent Temporal's address starts after Temporal: a client may dial once, at its start."""
+    servers = [part.name for _, part, proof in _proofs(manifest) if proof.kind == "temporal"]
+    for index, part in _numbered(manifest):
+        sent = any("{temporal.address}" in text for _, text in _templates(part))
+        missing = [name for name in servers if name not in (part.name, *part.run.needs)]
+        if sent and missing:
+            text = f"{part.name} is sent {{temporal.address}}, and does not name {missing[0]} in 'needs'"
+            yield Finding(("components", index, "run"), text)
 
 
 def needs_are_known_and_acyclic(manifest: Manifest) -> Iterator[Finding]:
@@ -154,6 +184,9 @@ RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
     ports_are_unique,
     ports_are_known,
     queues_are_for_pollers,
+    components_prove_themselves,
+    proofs_are_given_where_they_can_be,
+    temporal_is_needed_where_it_is_used,
     needs_are_known_and_acyclic,
     templates_are_known,
     named_variables_are_sent,
@@ -172,6 +205,12 @@ def _numbered(manifest: Manifest) -> Iterator[tuple[int, Component]]:
 
 def _ports(manifest: Manifest) -> list[tuple[int, str, int]]:
     return [(i, name, number) for i, part in _numbered(manifest) for name, number in part.run.ports.items()]
+
+
+def _proofs(manifest: Manifest) -> Iterator[tuple[Path, Component, Proof]]:
+    for index, part in _numbered(manifest):
+        for position, proof in enumerate(part.run.readiness.proofs):
+            yield ("components", index, "run", "readiness", "proofs", position), part, proof
 
 
 def _templates(part: Component) -> Iterator[tuple[Path, str]]:

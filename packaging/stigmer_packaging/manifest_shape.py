@@ -9,6 +9,7 @@ from stigmer_packaging.manifest_records import (
     GoToolchain,
     Manifest,
     Product,
+    Proof,
     Readiness,
     Run,
     Shipment,
@@ -21,7 +22,7 @@ from stigmer_packaging.manifest_section import Section
 from stigmer_packaging.naming import parse_target
 
 BUILDS = ("go", "pyinstaller")
-READINESS = ("grpc", "temporal", "pollers")
+PROOFS = ("port", "grpc", "temporal", "pollers")
 DAY = 86400
 
 
@@ -156,8 +157,15 @@ def _run(section: Section) -> Run:
 def _readiness(section: Section) -> Readiness:
     with section:
         return Readiness(
-            kind=section.choice("kind", READINESS),
-            port=section.text("port", values.name),
             seconds=section.number("seconds", 1, DAY),
+            proofs=tuple(map(_proof, section.sections("proofs"))),
+        )
+
+
+def _proof(section: Section) -> Proof:
+    with section:
+        return Proof(
+            kind=section.choice("kind", PROOFS),
+            port=section.text("port", values.name),
             queues=section.texts("queues"),
         )

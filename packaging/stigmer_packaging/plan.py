@@ -66,7 +66,8 @@ def is_frozen(component: Component) -> bool:
 
 def is_temporal(component: Component) -> bool:
     """Whether a component is the Temporal server itself, against which frozen services are tried."""
-    return component.run.readiness.kind == "temporal" and not is_frozen(component)
+    proofs = component.run.readiness.proofs
+    return any(proof.kind == "temporal" for proof in proofs) and not is_frozen(component)
 
 
 def is_made_here(target: Target, host: Target) -> bool:

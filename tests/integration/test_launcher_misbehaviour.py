@@ -66,6 +66,18 @@ def test_a_service_that_never_gets_ready_fails_the_start_with_what_it_lacked(tmp
         assert launcher.processes() == []
 
 
+def test_a_server_that_answers_and_polls_none_of_its_queues_fails_the_start(tmp_path: Path) -> None:
+    """Not "All services running" while nothing can execute."""
+    with stigmer(tmp_path, fake_stack(seconds=2, stigmer_server="dials=never")) as launcher:
+        done = launcher("server")
+        assert done.code == 1
+        assert "running" not in done.out
+        assert (
+            "stigmer-server was not ready within 2 s: no worker polls the queue workflow_execution_stigmer" in done.err
+        )
+        assert launcher.processes() == []
+
+
 def test_a_service_that_crashes_right_after_the_start_stays_down(tmp_path: Path) -> None:
     """No loop: the rest works, the status is degraded and says why, and so does the next start."""
     with stigmer(tmp_path, fake_stack(agent_runner="exit=1 after=1.5")) as launcher:

@@ -227,7 +227,7 @@ def _index(craft: Craft) -> str:
         {"name": name, "entry": name, "files": _files(craft, (name, f"{name}.lib"))}
         for name in ("stigmer-server", "agent-runner")
     ]
-    top = {"format": 1, "name": PRODUCT.name, "version": PRODUCT.version, "target": str(craft.target)}
+    top = {"format": 2, "name": PRODUCT.name, "version": PRODUCT.version, "target": str(craft.target)}
     return json.dumps({**top, "components": parts})
 
 

@@ -4,7 +4,8 @@ They speak what the launcher asks: HTTP/2 with gRPC messages (RFC 9113; the answ
 health and task queues, and one unary call. Run by an interpreter of their own; nothing here imports the launcher.
 
     FakeTemporal port=N                 health, and pollers that connected with `POLL pid@host queue…`
-    FakeServer port=N state=FILE [host=ADDRESS]        a handshake; appends a line to FILE at each start; answers the smoke call
+    FakeServer port=N state=FILE [host=ADDRESS]    a handshake; appends a line to FILE at each start; answers the smoke call; and
+        temporal=HOST:N queues=a,b      polls the queues; with dials=once as long as its first connection, with dials=never not
     FakeWorker temporal=HOST:N queues=a,b    polls the queues
     FakeProgram                         sleeps
 
@@ -147,15 +148,20 @@ class FakeServer(FakeService):
 
 def work(temporal: str, queues: list[str]) -> None:
     """Poll the queues as a worker does: for ever, and again when Temporal was away."""
-    host, _, port = temporal.rpartition(":")
     while True:
-        try:
-            with socket.create_connection((host, int(port))) as connection:
-                connection.sendall(f"POLL {os.getpid()}@fake {' '.join(queues)}\n".encode())
-                connection.recv(1)
-        except OSError:
-            pass
+        poll_once(temporal, queues)
         time.sleep(0.02)
+
+
+def poll_once(temporal: str, queues: list[str]) -> None:
+    """Poll the queues until the connection ends, and not at all when there is none to be had now."""
+    host, _, port = temporal.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(f"POLL {os.getpid()}@fake {' '.join(queues)}\n".encode())
+            connection.recv(1)
+    except OSError:
+        pass
 
 
 def misbehave(options: dict[str, str]) -> None:
@@ -204,7 +210,11 @@ def main(role: str, options: dict[str, str]) -> None:
         if path := options.get("state"):
             with Path(path).open("a", encoding="utf-8") as stream:
                 stream.write(f"started {os.getpid()}\n")
-        FakeServer(int(options["port"]), options.get("host", "127.0.0.1")).serve_forever()
+        server = FakeServer(int(options["port"]), options.get("host", "127.0.0.1"))
+        if options.get("queues") and options.get("dials") != "never":
+            poll = poll_once if options.get("dials") == "once" else work
+            threading.Thread(target=poll, args=(options["temporal"], options["queues"].split(",")), daemon=True).start()
+        server.serve_forever()
     elif role == "FakeWorker":
         work(options["temporal"], options["queues"].split(","))
     while True:

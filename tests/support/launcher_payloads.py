@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stigmer_launcher.payload import Component, FileEntry, Payload, Readiness, Smoke, render_payload
+from stigmer_launcher.payload import Component, FileEntry, Payload, Proof, Readiness, Smoke, render_payload
 
 SLEEP_UNTIL_STOPPED = "trap 'exit 0' TERM INT\nwhile :; do sleep 0.05; done"
 INHERIT = ("HOME", "PATH", "USER", "LANG", "TMPDIR")
@@ -52,7 +52,7 @@ def part(
         environment=(),
         ports=(),
         needs=(),
-        readiness=Readiness("grpc", "server", 10.0),
+        readiness=Readiness(10.0, (Proof("grpc", "server"),)),
         stop_order=1,
         grace=5.0,
         override="",

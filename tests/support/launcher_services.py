@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stigmer_launcher.payload import Readiness
+from stigmer_launcher.payload import Proof, Readiness
 from support.launcher_payloads import Part, build_libexec, launcher_environment, part
 
 PROGRAM = (Path(__file__).parent / "fake_services.py").read_text(encoding="utf-8")
 LAUNCHER = Path(__file__).parents[2] / "launcher"
+SERVER_QUEUES = ("workflow_execution_stigmer", "agent_execution_stigmer")
 NAMES = ("temporal", "stigmer-server", "workflow-runner", "agent-runner")
 _SECONDS = 30.0
 
@@ -45,7 +46,7 @@ def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour:
             "FakeTemporal",
             "port={port.temporal}",
             ports=(("temporal", temporal),),
-            readiness=Readiness("temporal", "temporal", seconds),
+            readiness=Readiness(seconds, (Proof("temporal", "temporal"),)),
             stop_order=1,
             override="STIGMER_TEMPORAL_BIN",
             external="TEMPORAL_SERVICE_ADDRESS",
@@ -55,8 +56,11 @@ def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour:
             "FakeServer",
             "port={port.server}",
             "state={home}/stigmer.db",
+            "temporal={temporal.address}",
+            f"queues={','.join(SERVER_QUEUES)}",
             ports=(("server", server),),
-            readiness=Readiness("grpc", "server", seconds),
+            needs=("temporal",),
+            readiness=Readiness(seconds, (Proof("grpc", "server"), Proof("pollers", "temporal", SERVER_QUEUES))),
             stop_order=2,
         ),
         fake(
@@ -65,7 +69,7 @@ def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour:
             "temporal={temporal.address}",
             f"queues={','.join(queues)}",
             needs=("temporal",),
-            readiness=Readiness("pollers", "temporal", seconds, queues),
+            readiness=Readiness(seconds, (Proof("pollers", "temporal", queues),)),
             stop_order=4,
         ),
         fake(
@@ -74,7 +78,7 @@ def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour:
             "temporal={temporal.address}",
             "queues=agent_execution_runner",
             needs=("temporal",),
-            readiness=Readiness("pollers", "temporal", seconds, ("agent_execution_runner",)),
+            readiness=Readiness(seconds, (Proof("pollers", "temporal", ("agent_execution_runner",)),)),
             stop_order=3,
             environment=(("STIGMER_LLM_API_KEY", "{llm.api_key}"),),
         ),

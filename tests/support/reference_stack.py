@@ -5,7 +5,7 @@ import os
 import shlex
 from pathlib import Path
 
-from stigmer_launcher.payload import Component, FileEntry, Readiness, Smoke
+from stigmer_launcher.payload import Component, FileEntry, Proof, Readiness, Smoke
 from stigmer_packaging import manifest, manifest_records
 from support import reference_programs
 from support.launcher_payloads import Part, build_libexec
@@ -52,7 +52,7 @@ def _part(component: manifest_records.Component, ports: dict[str, int]) -> Part:
         environment=tuple(run.environment.items()),
         ports=tuple((name, ports[name]) for name in run.ports),
         needs=run.needs,
-        readiness=Readiness(ready.kind, ready.port, ready.seconds, ready.queues),
+        readiness=Readiness(ready.seconds, tuple(Proof(each.kind, each.port, each.queues) for each in ready.proofs)),
         stop_order=run.stop_order,
         grace=run.grace,
         override=run.override,

@@ -95,7 +95,7 @@ def spoilt_index(index: dict[str, object]) -> Craft:
 
 @pytest.mark.parametrize(
     "index",
-    [{"format": 2}, {"name": "other"}, {"version": "2.0.1"}, {"target": "linux-arm64"}],
+    [{"format": 1}, {"name": "other"}, {"version": "2.0.1"}, {"target": "linux-arm64"}],
     ids=lambda index: next(iter(index)),
 )
 def test_an_index_of_something_else_is_found(index: dict[str, object], tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_restarted_service_waits_for_what_it_needs() -> None:
     history.at(200.0, Exited("temporal", "x", outside=True), Exited("flows", "y", outside=True))
     assert history.at(200.5) == (Spawn("temporal"),)
     assert history.phase("flows") == life.WAITING
-    assert history.at(201.0, Ready("temporal")) == (Spawn("flows"),)
+    assert Spawn("flows") in history.at(201.0, Ready("temporal"))
 
 
 def test_the_others_keep_running_when_what_they_need_crashes() -> None:

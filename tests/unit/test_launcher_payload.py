@@ -34,7 +34,7 @@ def test_equal_payloads_are_written_the_same() -> None:
         "[]",
         "{}",
         "null",
-        '{"format": 2}',
+        '{"format": 1}',
         render_payload(example())[:-40],
         render_payload(example()).replace("readiness", "r"),
     ],

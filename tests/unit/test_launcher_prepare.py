@@ -24,14 +24,19 @@ def prepared(tmp_path: Path, *parts: Part, ports: Mapping[str, int] = {}, enviro
 
 
 def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path) -> None:
-    """The runners' proof is where Temporal is, the server's at its own port."""
+    """At its own port, and where Temporal is."""
     server, temporal = free_ports(2)
     launch = prepared(tmp_path, ports={"server": server, "temporal": temporal})
     by_name = {service.plan.name: service for service in launch.services}
-    assert by_name["stigmer-server"].proof.address == Address("127.0.0.1", server)
-    assert by_name["agent-runner"].proof.address == by_name["temporal"].proof.address == Address("127.0.0.1", temporal)
-    assert by_name["agent-runner"].proof.queues == ("agent_execution_runner",)
-    assert by_name["temporal"].proof.queues == ("workflow_execution_runner",)
+    ours, theirs = Address("127.0.0.1", server), Address("127.0.0.1", temporal)
+    assert [(proof.kind, proof.address) for proof in by_name["stigmer-server"].proofs] == [
+        ("grpc", ours),
+        ("pollers", theirs),
+    ]
+    (polling,), (serving,) = by_name["agent-runner"].proofs, by_name["temporal"].proofs
+    assert polling.address == serving.address == theirs
+    assert polling.queues == ("agent_execution_runner",)
+    assert serving.queues == ("workflow_execution_stigmer",)
     assert Path(by_name["temporal"].command[0]).is_absolute()
     assert by_name["temporal"].command[2] == f"port={temporal}"
 
@@ -72,8 +77,10 @@ def test_an_external_temporal_takes_ours_out(tmp_path: Path) -> None:
     temporal, server, *runners = launch.services
     assert not temporal.plan.managed
     assert server.plan.managed
-    assert {service.proof.address for service in (temporal, *runners)} == {Address("::1", 9999)}
-    assert {service.proof.namespace for service in runners} == {"theirs"}
+    proofs = [*temporal.proofs, *server.proofs[1:], *(proof for runner in runners for proof in runner.proofs)]
+    assert server.proofs[0].address == Address("127.0.0.1", launch.ports["server"])
+    assert {proof.address for proof in proofs} == {Address("::1", 9999)}
+    assert {proof.namespace for proof in proofs} == {"theirs"}
     assert list(launch.ports) == ["server"]
 
 

@@ -15,7 +15,7 @@ import pytest
 from stigmer_launcher import protowire, readiness
 from stigmer_launcher.channel import call
 from stigmer_launcher.launch import Address, parse_address
-from stigmer_launcher.readiness import Check, Probe
+from stigmer_launcher.readiness import Check, Probe, ProbeSequence
 from support.fake_services import FakeServer, FakeService, FakeTemporal
 from support.launcher_services import eventually, free_ports
 
@@ -35,7 +35,7 @@ def serving(service: FakeService) -> Iterator[Address]:
         service.server_close()
 
 
-def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: float = 10.0) -> bool:
+def drive(probe: Probe | ProbeSequence, until: Callable[[], bool] = lambda: False, seconds: float = 10.0) -> bool:
     """Turn a probe as the supervisor's loop does, until it has its proof or `until` holds."""
     deadline = time.monotonic() + seconds
     try:
@@ -71,6 +71,25 @@ def test_a_port_that_is_only_open_is_no_proof() -> None:
         turns = iter(range(20))
         deadline = time.monotonic() + 0.2
         assert not drive(probe, until=lambda: next(turns, None) is None or time.monotonic() > deadline)
+
+
+def test_where_a_port_is_all_that_is_asked_for_an_accepted_connection_is_proof() -> None:
+    """Whatever the program speaks; it is sent nothing that would be foreign to it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = Address("127.0.0.1", listener.getsockname()[1])
+        assert drive(Probe(address, readiness.open_port(), time.monotonic()))
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(100) == b""
+
+
+def test_a_port_that_opens_late_is_waited_for() -> None:
+    """The refusal is said meanwhile."""
+    (port,) = free_ports(1)
+    probe = Probe(Address("127.0.0.1", port), readiness.open_port(), time.monotonic())
+    assert not drive(probe, until=lambda: "cannot connect" in probe.lacking)
+    with socket.create_server(("127.0.0.1", port)):
+        assert drive(probe)
 
 
 def test_a_probe_waits_for_a_server_that_comes_late() -> None:
@@ -158,6 +177,36 @@ def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
     again.pollers.append(("a", "ours", 1.0))
     with serving(again):
         assert drive(probe)
+
+
+def test_every_proof_must_hold_and_the_first_that_does_not_is_named() -> None:
+    """A server that answers and does not work is not ready: upstream's once said that workflows will not execute."""
+    temporal = FakeTemporal(0)
+    with serving(FakeServer(0)) as server, serving(temporal) as queues:
+        checks = [(server, readiness.handshake()), (queues, readiness.pollers("default", ("a",), ours))]
+        probe = ProbeSequence(checks, time.monotonic())
+        assert not drive(probe, until=lambda: probe.lacking == "no worker polls the queue a")
+        temporal.pollers.append(("a", "ours", 1.0))
+        assert drive(probe)
+
+
+def test_nobody_is_asked_for_a_proof_before_the_one_before_it_holds() -> None:
+    """Each answer of Temporal's takes the processor from those that are starting."""
+    asked: list[bytes | None] = []
+
+    def judge(answers: readiness.Answers) -> str:
+        asked.extend(answers)
+        return ""
+
+    (port,) = free_ports(1)
+    with serving(FakeTemporal(0)) as queues:
+        second = Check(((readiness.DESCRIBE, b""),), judge)
+        probe = ProbeSequence([(Address("127.0.0.1", port), readiness.handshake()), (queues, second)], time.monotonic())
+        assert not drive(probe, until=lambda: "cannot connect" in probe.lacking)
+        assert not asked
+        with serving(FakeServer(port)):
+            assert drive(probe)
+        assert len(asked) == 1
 
 
 def test_an_unanswered_round_is_given_up_and_begun_again() -> None:

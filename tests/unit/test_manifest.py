@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.errors import ManifestError
-from stigmer_packaging.manifest import CheckoutSource, WheelSource, load_manifest, parse_manifest
+from stigmer_packaging.manifest import CheckoutSource, Proof, Readiness, WheelSource, load_manifest, parse_manifest
 from stigmer_packaging.naming import Target
 from support.manifest_texts import PATH, problems_of, text_with
 
@@ -28,7 +28,9 @@ def test_the_manifest_of_this_repository_is_read_as_it_is_written() -> None:
     assert by_name["agent-runner"].source == CheckoutSource(
         "pyinstaller", "./backend/services/agent-runner", "Worker ready"
     )
-    assert by_name["agent-runner"].run.readiness.queues == ("agent_execution_runner",)
+    assert by_name["agent-runner"].run.readiness == Readiness(
+        120, (Proof("pollers", "temporal", ("agent_execution_runner",)),)
+    )
     source = by_name["temporal"].source
     assert isinstance(source, WheelSource)
     assert source.pin.sha256["darwin-arm64"] == SHA
@@ -85,11 +87,25 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("[HOME, PATH", "[HOME, '1X'", "is not the name of an environment variable"),
         ("method: /stigmer", "method: stigmer", "is not a gRPC method"),
         ("port: server, seconds: 60}\n\ncomp", "port: sever, seconds: 60}\n\ncomp", "did you mean 'server'?"),
-        ("{kind: grpc, port: server", "{kind: grpc, port: srver", "readiness.port: unknown port 'srver'"),
-        ("{kind: grpc, port", "{kind: grpc, queues: [q], port", "queues are for readiness by pollers, not by grpc"),
+        ("{kind: grpc, port: server", "{kind: grpc, port: srver", "readiness.proofs[0].port: unknown port 'srver'"),
+        ("{kind: grpc, port", "{kind: grpc, queues: [q], port", "queues are for a proof by pollers, not by grpc"),
+        ("proofs: [{kind: temporal, port: temporal}]", "proofs: []", "readiness.proofs: at least one proof is needed"),
+        ("[{kind: temporal, port: temporal}]", "{kind: temporal, port: temporal}", "readiness.proofs: must be a list"),
+        ("{seconds: 60, proofs", "{seconds: 60, kind: temporal, proofs", "unknown key 'kind'"),
+        ("{seconds: 120, proofs", "{proofs", "agent-runner.run.readiness: the key 'seconds' is missing"),
+        (
+            "needs: [temporal]",
+            "needs: []",
+            "readiness.proofs[1].port: 'temporal' is a port of temporal, which stigmer-server does not need",
+        ),
+        (
+            "needs: [temporal]",
+            "needs: []",
+            "stigmer-server.run: stigmer-server is sent {temporal.address}, and does not name temporal in 'needs'",
+        ),
         (", queues: [agent_execution_runner]", "", "needs at least one queue in 'queues'"),
         ("needs: [temporal]", "needs: [temporl]", "did you mean 'temporal'?"),
-        ("needs: [temporal]", "needs: [workflow-runner]", "need each other in a circle"),
+        ("needs: [temporal]", "needs: [stigmer-server]", "need each other in a circle"),
         ("stop_order: 3   # both", "stop_order: 1   # both", "workflow-runner is not stopped before temporal"),
         ("temporal-ui: 8233", "temporal-ui: 7233", "the port number '7233' is there twice"),
         ("ports: {server: 7234}", "ports: {temporal: 7234}", "the port 'temporal' is there twice"),

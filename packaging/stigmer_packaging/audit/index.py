@@ -34,7 +34,7 @@ def _read(subject: Subject) -> Mapping[str, Any] | None:
         found = json.loads(subject.contents.text(INDEX) or "")
     except ValueError:
         return None
-    return found if isinstance(found, dict) and found.get("format") == 1 else None
+    return found if isinstance(found, dict) and found.get("format") == 2 else None
 
 
 def _components(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:

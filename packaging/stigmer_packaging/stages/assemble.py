@@ -7,7 +7,7 @@ from pathlib import Path
 from stigmer_launcher import completion
 from stigmer_launcher.help import render_help
 from stigmer_launcher.payload import Component as PayloadComponent
-from stigmer_launcher.payload import FileEntry, Payload, Readiness, Smoke, render_payload
+from stigmer_launcher.payload import FileEntry, Payload, Proof, Readiness, Smoke, render_payload
 from stigmer_packaging.errors import KegError
 from stigmer_packaging.formula_text import formula_values, render_formula
 from stigmer_packaging.keg_tree import KegTree, links_below
@@ -182,7 +182,7 @@ def _payload_component(component: Component, service: ServiceBinary) -> PayloadC
         environment=tuple(run.environment.items()),
         ports=tuple(run.ports.items()),
         needs=run.needs,
-        readiness=Readiness(ready.kind, ready.port, ready.seconds, ready.queues),
+        readiness=Readiness(ready.seconds, tuple(Proof(each.kind, each.port, each.queues) for each in ready.proofs)),
         stop_order=run.stop_order,
         grace=run.grace,
         override=run.override,
