@@ -17,7 +17,7 @@ from stigmer_packaging.pythons import ROOT, choose_python, default_choice, own_f
 from stigmer_packaging.receipt import BuildHost
 from stigmer_packaging.sources import Source
 from stigmer_packaging.sources.artifact import FromArtifact
-from stigmer_packaging.sources.checkout import IGNORED, FromCheckout, Tree, open_tree
+from stigmer_packaging.sources.checkout import IGNORED, FromCheckout, Tree, open_tree, split_checkout
 from stigmer_packaging.sources.wheel import FromWheel
 from stigmer_packaging.spdx import sbom_path
 from stigmer_packaging.stages.freeze import Freezer, launcher_facts, service_facts
@@ -117,7 +117,7 @@ class Workshop:
         What a Python of this machine froze may name that Python, and may ask for this machine's C library: it is for
         trying things out, and the report says so.
         """
-        own = (self.root, self.workspace.root, self.workspace.cache)
+        own = (self.root, self.workspace.root, self.workspace.cache, split_checkout(self.checkout)[0])
         folders = (Path(self.env[name]) for name in ("HOME", "TMPDIR") if self.env.get(name))
         promised = self.manifest.targets[str(target)]
         local = is_made_here(target, self.host) and self.freezes_with != ROOT
