@@ -187,6 +187,8 @@ def _show_results(options: Options, results: Sequence[StepResult], delivered: Se
         sys.stdout.write(reporting.results_json(results, delivered) + "\n")
         return
     _out().print(reporting.result_table(results))
+    for line in reporting.warnings_of(results):
+        _out().print(line, markup=False, highlight=False, soft_wrap=True)
     if delivered:
         _out().print("", reporting.delivery_table(delivered, _dist(options)))
 

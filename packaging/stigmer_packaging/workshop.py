@@ -131,6 +131,7 @@ class Workshop:
             notices=notices_path(self.manifest.product.name),
             noticed=self._locked(),
             sbom=sbom_path(self.manifest.product.name),
+            optional={part.name: part.optional for part in self.manifest.components},
         )
 
     @property
@@ -177,7 +178,7 @@ class Workshop:
         known = {"home": ".", "temporal.namespace": "default", "llm.provider": "ollama", **ports}
         filled = {name: fill(text, known) for name, text in component.run.environment.items()}
         environment = {name: value for name, value in filled.items() if value}
-        return ServiceProbe(environment, _checkout(component).ready, component.run.grace, component.read)
+        return ServiceProbe(environment, _checkout(component).ready, component.run.grace)
 
     def inputs(self, targets: Sequence[Target], until: str, offered: frozenset[str] = frozenset()) -> Inputs:
         """Gather all that the steps up to the stage `until` depend on; `offered` are records that others made."""
