@@ -18,6 +18,7 @@ from stigmer_packaging.receipt import BuildHost
 from stigmer_packaging.sources import Source
 from stigmer_packaging.sources.artifact import FromArtifact
 from stigmer_packaging.sources.checkout import IGNORED, FromCheckout, Tree, open_tree, split_checkout
+from stigmer_packaging.sources.packages import check_packages
 from stigmer_packaging.sources.wheel import FromWheel
 from stigmer_packaging.spdx import sbom_path
 from stigmer_packaging.stages.freeze import Freezer, launcher_facts, service_facts
@@ -67,9 +68,11 @@ class Workshop:
 
     @cached_property
     def tree(self) -> Tree:
-        """The product's source tree."""
+        """The product's source tree; SourceError with every component's package that it does not hold."""
         prepare = self.manifest.prepare
-        return open_tree(self.checkout, self.workspace, env=self.env, prepare=prepare, report=self.report)
+        tree = open_tree(self.checkout, self.workspace, env=self.env, prepare=prepare, report=self.report)
+        check_packages(tree.path, self.manifest.components, self.checkout)
+        return tree
 
     @cached_property
     def go(self) -> golang.Go:
@@ -166,11 +169,8 @@ class Workshop:
                 return FromCheckout(component.source, target, self.host, self.tree, toolchain, go, cache, env, report)
 
     def project_of(self, component: Component) -> Path:
-        """Give the folder of a component that is frozen; SourceError when the tree has none."""
-        folder = self.tree.path / _checkout(component).package
-        if not folder.is_dir():
-            raise SourceError(f"the tree {self.tree.path} has no folder {_checkout(component).package}")
-        return folder
+        """Give the folder of a component that is frozen."""
+        return self.tree.path / _checkout(component).package
 
     def probe_of(self, component: Component) -> ServiceProbe:
         """Say how a frozen service is tried: in the environment it will have, without a language model's key."""
@@ -204,8 +204,7 @@ class Workshop:
     def _locked(self) -> tuple[str, ...]:
         """Name the distributions that the frozen components lock, version and all, on whatever platform."""
         frozen = [part for part in self.manifest.components if is_frozen(part)]
-        projects = [self.tree.path / _checkout(part).package for part in frozen]
-        pins = [pin for project in projects if project.is_dir() for pin in read_project_lock(project).pins]
+        pins = [pin for part in frozen for pin in read_project_lock(self.project_of(part)).pins]
         return tuple(sorted(f"{pin.name} {pin.version}" for pin in pins if pin.marker is None))
 
     def _frozen_facts(self, target: Target) -> dict[str, Mapping[str, object]]:
