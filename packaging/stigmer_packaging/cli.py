@@ -152,7 +152,7 @@ main.add_command(report_command(ROOT))
 
 
 def _carry_out(command: str, options: Options) -> None:
-    manifest = load_manifest(options.manifest)
+    manifest = load_manifest(options.manifest, reference=not options.checkout)
     host = _host()
     targets = tuple(_target(text, manifest.targets) for text in options.targets) or (host,)
     offered = gathering.offered_by(options.records)

@@ -14,7 +14,7 @@ from support.reference_programs import AGENT_RUNNER, GO_PACKAGES, go_program
 # The first run on a machine builds the programs.
 pytestmark = pytest.mark.timeout(1800)
 
-COMPONENTS = {part.name: part for part in load_manifest(PATH).components}
+COMPONENTS = {part.name: part for part in load_manifest(PATH, reference=True).components}
 
 
 def words_of(name: str) -> frozenset[str]:

@@ -29,7 +29,7 @@ needs_go = pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on 
 
 def program_that_keeps_the_contract(service: str) -> str:
     """Give a Go program that reads what the manifest sends the service, and asks for what it requires."""
-    part = next(part for part in load_manifest(PATH).components if service.startswith(part.name))
+    part = next(part for part in load_manifest(PATH, reference=True).components if service.startswith(part.name))
     quoted = [", ".join(f'"{name}"' for name in names) for names in (part.run.environment, part.required)]
     return (
         'package main\n\nimport "os"\n\nfunc main() {\n'

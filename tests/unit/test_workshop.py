@@ -19,7 +19,7 @@ from stigmer_packaging.workspace import Workspace
 from support.manifest_texts import PATH
 
 ROOT = Path(__file__).parents[2]
-MANIFEST = load_manifest(PATH)
+MANIFEST = load_manifest(PATH, reference=True)
 LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
 PARTS = {part.name: part for part in MANIFEST.components}
 
