@@ -350,7 +350,8 @@ touched_by() { # every file a process runs, maps or holds open
 
 # --- the checks --------------------------------------------------------------------------------------------------------
 
-started=no poisoned=no port_options=''
+started=no poisoned=no port_options='' execution=''
+MARK=verify-install.mark
 PYTHON_PATH='(^|/)(lib)?(python|pypy)[^/]*(/|$)|/(site|dist)-packages(/|$)'
 
 needs_start() {
@@ -617,15 +618,36 @@ ports_are_open() {
     done <"$work/ports"
 }
 
+product_works() {
+    if [ "$(value_at "$work/index" /smoke/kind)" = none ]; then services_are_ready; else call_returns; fi
+}
+
+services_are_ready() { # what is demanded where there is nothing to call: that every service has proved itself ready
+    needs_start || return 1
+    echo 'no smoke call in this stack: readiness proofs only'
+    run_stigmer 30 smoke >"$work/answer" 2>&1
+    code=$?
+    cat "$work/answer"
+    case $code$(cat "$work/answer") in '0smoke: none'*) ;; *)
+        echo "exit code $code; expected: 0, and a line that begins with 'smoke: none'"
+        return 1
+        ;;
+    esac
+    every_service_runs
+}
+
 call_returns() {
     needs_start || return 1
     tries=1
-    until run_stigmer 120 smoke; do
+    until run_stigmer 120 smoke >"$work/answer" 2>&1; do
+        cat "$work/answer"
         [ "$slow" = yes ] && [ "$tries" -lt 4 ] || return 1
         echo "refused, tried again: $tries"
         tries=$((tries + 1))
         sleep 5
     done
+    cat "$work/answer"
+    : "${execution:=$(sed -n 's/^ *execution: *\([^ ]*\) *$/\1/p' "$work/answer")}"
 }
 
 processes_are_ours_alone() {
@@ -682,16 +704,70 @@ nothing_is_left() {
     }
 }
 
-remember_state() { # the files of the home that no start makes anew
-    (cd "$home" 2>/dev/null && find . \( -path ./run -o -path ./logs -o -path ./versions \) -prune -o -type f -print | sort)
+# A store is an entry of the home in which services keep data. Which files it is made of is their own business: databases
+# remove locks and journals when they close, and write tables anew under other names. What must survive is the store.
+
+stores() { # every store that has content
+    (
+        cd "$home" 2>/dev/null || exit
+        for store in * .[!.]*; do
+            case $store in bin | config.yaml | dist | logs | run | versions) continue ;; esac
+            case $store in *-wal | *-shm | *-journal | *.lock | *.pid | *.sock) continue ;; esac
+            [ -z "$(find "./$store" -type f -size +0 2>/dev/null | head -n 1)" ] || printf '%s\n' "$store"
+        done
+    )
+}
+
+single_files() { # STORE: the files in it that keep their content for good: itself, when it is one, and databases of SQLite
+    (cd "$home" && find "./$1" -type f -size +0) | while read -r file; do
+        [ "$file" != "./$1" ] && [ "$(dd if="$home/$file" bs=15 count=1 2>/dev/null | tr -d '\000')" != 'SQLite format 3' ] ||
+            printf '%s\n' "$file"
+    done
+}
+
+inode_of() {
+    # shellcheck disable=SC2012 # only the number is read
+    ls -i "$home/$1" 2>/dev/null | awk '{ print $1; exit }'
+}
+
+mark_stores() { # after a clean stop: by these marks a store is told from one that was made anew in its place
+    missing_stores >"$work/lost"
+    mkdir -p "$work/held"
+    while read -r store; do
+        [ ! -d "$home/$store" ] || : >"$home/$store/$MARK"
+        single_files "$store" | while read -r file; do
+            inode=$(inode_of "$file")
+            ln "$home/$file" "$work/held/$inode" # so that no other file gets the number
+            printf '%s %s\n' "$inode" "$file"
+        done >>"$work/files"
+        [ -z "$execution" ] || ! grep -q -r -F -e "$execution" "$home/$store" || printf '%s\n' "$store" >>"$work/knowing"
+    done <"$work/stores"
+}
+
+missing_stores() {
+    stores >"$work/now"
+    grep -v -x -F -f "$work/now" "$work/stores" | sed 's/^/gone or empty: /'
+}
+
+replaced_stores() {
+    while read -r store; do
+        [ ! -d "$home/$store" ] || [ -e "$home/$store/$MARK" ] || echo "made anew: $store"
+    done <"$work/stores"
+    while read -r inode file; do
+        [ "$(inode_of "$file")" = "$inode" ] || echo "made anew: $file"
+    done <"$work/files"
+    while read -r store; do
+        grep -q -r -F -e "$execution" "$home/$store" || echo "the execution $execution is no longer in $store"
+    done <"$work/knowing"
 }
 
 server_starts_again() {
-    [ -s "$work/kept" ] || {
+    [ -s "$work/stores" ] || {
         echo 'not tried: the first start left nothing in the home'
         return 1
     }
-    remember_state >"$work/stopped"
+    : >"$work/stopped"
+    mark_stores
     server_starts || return 1
     find "$home/bin/" -newer "$work/stopped" | sed 's/^/written again: /' | grep . && return 1
     every_service_runs >/dev/null || {
@@ -702,13 +778,13 @@ server_starts_again() {
 
 state_survived() {
     needs_start || return 1
-    remember_state >"$work/now"
-    for state in stopped now; do # a database's journals come and go
-        grep -v -x -F -f "$work/$state" "$work/kept" | grep -v -e '-wal$' -e '-shm$' -e '-journal$' | sed 's/^/gone: /' |
-            grep . && return 1
-    done
-    echo "$(wc -l <"$work/kept" | tr -d ' ') files"
-    call_returns
+    {
+        sed 's/$/ after the stop/' "$work/lost"
+        missing_stores
+        replaced_stores
+    } | grep . && return 1
+    paste -s -d ' ' "$work/stores"
+    product_works
 }
 
 no_python_was_called() {
@@ -811,21 +887,24 @@ choose_ports
 check 'the server starts' server_starts
 check 'every service runs' every_service_runs
 check 'every port is open' ports_are_open
-check 'the end-to-end call returns' call_returns
+call='the end-to-end call returns' again='the call returns'
+[ "$(value_at "$work/index" /smoke/kind)" != none ] || call='every service is ready' again='every service is ready'
+check "$call" product_works
 check 'no process touches a Python outside the keg' processes_are_ours_alone
-remember_state >"$work/kept"
+stores >"$work/stores"
+touch "$work/lost" "$work/files" "$work/knowing"
 check 'the server stops and leaves no process and no port' server_stops
 check 'the server starts again, without unpacking anew' server_starts_again
-check 'the state survived, and the call returns again' state_survived
+check "the state survived, and $again again" state_survived
 if [ "$trials" = yes ]; then
     check 'killed, the supervisor leaves no process and no port' killed_supervisor_leaves_nothing
     check 'the server starts again, and makes a damaged component anew' damage_is_healed
-    check 'after that the state is there, and the call returns' state_survived
+    check "after that the state is there, and $again" state_survived
     check 'the keg is unchanged by the trials' keg_is_unchanged
     if [ -n "$bottle" ]; then
         check 'the next version installs while the server runs' next_version_installs
         check 'the next version takes over, in a poisoned environment' next_version_takes_over
-        check 'after the upgrade the state is there, and the call returns' state_survived
+        check "after the upgrade the state is there, and $again" state_survived
         check 'after the upgrade no process touches a Python outside the keg' processes_are_ours_alone
     fi
 fi

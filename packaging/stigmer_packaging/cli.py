@@ -152,7 +152,7 @@ main.add_command(report_command(ROOT))
 
 
 def _carry_out(command: str, options: Options) -> None:
-    manifest = load_manifest(options.manifest)
+    manifest = load_manifest(options.manifest, reference=not options.checkout)
     host = _host()
     targets = tuple(_target(text, manifest.targets) for text in options.targets) or (host,)
     offered = gathering.offered_by(options.records)
@@ -187,6 +187,8 @@ def _show_results(options: Options, results: Sequence[StepResult], delivered: Se
         sys.stdout.write(reporting.results_json(results, delivered) + "\n")
         return
     _out().print(reporting.result_table(results))
+    for line in reporting.warnings_of(results):
+        _out().print(line, markup=False, highlight=False, soft_wrap=True)
     if delivered:
         _out().print("", reporting.delivery_table(delivered, _dist(options)))
 

@@ -1,6 +1,6 @@
 """packaging/manifest.yaml: read it whole, or name every problem in it with its line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from stigmer_packaging import manifest_rules, manifest_shape
+from stigmer_packaging import manifest_overlay, manifest_rules, manifest_shape
 from stigmer_packaging.errors import ManifestError
 from stigmer_packaging.manifest_records import (
     ArtifactFile,
@@ -48,24 +48,38 @@ __all__ = [
 ]
 
 
-def load_manifest(path: Path) -> Manifest:
-    """Read the manifest at `path`; ManifestError lists all of its problems, each with its line."""
+def load_manifest(path: Path, *, reference: bool = False) -> Manifest:
+    """Read the manifest at `path`; ManifestError lists all of its problems, each with its line.
+
+    With `reference` it is that of the reference stack: its section `reference` is laid over the rest.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError([f"{path} cannot be read: {error}"]) from error
-    return parse_manifest(text)
+    return parse_manifest(text, reference=reference)
 
 
-def parse_manifest(text: str) -> Manifest:
-    """Read a manifest's text; ManifestError lists all of its problems, each with its line."""
+def parse_manifest(text: str, *, reference: bool = False) -> Manifest:
+    """Read a manifest's text as load_manifest does; both stacks are checked, whichever is asked for."""
     document = _document(text)
+    manifest, findings = _read(document)
+    problems = {*_with_lines(findings, document)}
+    if isinstance(document, CommentedMap) and manifest_overlay.KEY in document:
+        laid = _document(text)
+        own = manifest_overlay.lay_overlay(laid)
+        of_reference, findings = _read(laid)
+        problems |= {*_with_lines([*own, *findings], laid)}
+        manifest = of_reference if reference else manifest
+    if problems:
+        raise ManifestError([f"line {line}: {text}" for line, text in sorted(problems)])
+    return manifest
+
+
+def _read(document: Any) -> tuple[Manifest, list[Finding]]:
     findings: list[Finding] = []
     manifest = manifest_shape.read_manifest(Section(document, (), findings))
-    findings += manifest_rules.check(manifest)
-    if findings:
-        raise ManifestError(_with_lines(findings, document))
-    return manifest
+    return manifest, [*findings, *manifest_rules.check(manifest)]
 
 
 def _document(text: str) -> Any:
@@ -79,10 +93,9 @@ def _document(text: str) -> Any:
         raise ManifestError([f"not YAML: {error}"]) from error
 
 
-def _with_lines(findings: Iterable[Finding], document: Any) -> list[str]:
-    placed = sorted({(_line_of(document, finding.path), finding) for finding in findings}, key=str)
-    placed.sort(key=lambda pair: pair[0])
-    return [f"line {line}: {_dotted(document, finding.path)}{finding.text}" for line, finding in placed]
+def _with_lines(findings: Iterable[Finding], document: Any) -> Iterator[tuple[int, str]]:
+    for finding in findings:
+        yield _line_of(document, finding.path), _dotted(document, finding.path) + finding.text
 
 
 def _line_of(document: Any, path: Iterable[str | int]) -> int:

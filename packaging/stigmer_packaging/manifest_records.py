@@ -129,7 +129,7 @@ class Run:
 class Component:
     """One service: what it is, where it comes from, how it is run.
 
-    `required` are the variables it refuses to start without, `optional` those that not every build of it reads.
+    `required` are the variables it refuses to start without, `optional` those that it is sent and need not read.
     """
 
     name: str
@@ -139,11 +139,6 @@ class Component:
     run: Run
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
-
-    @property
-    def read(self) -> tuple[str, ...]:
-        """List the variables that are sent to it and that it must read."""
-        return tuple(name for name in self.run.environment if name not in self.optional)
 
 
 @dataclass(frozen=True)

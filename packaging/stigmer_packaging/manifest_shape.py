@@ -1,6 +1,7 @@
 """From the document to records: which keys there are, and which value each may have."""
 
 from stigmer_packaging import manifest_values as values
+from stigmer_packaging.manifest_overlay import KEY
 from stigmer_packaging.manifest_records import (
     ArtifactFile,
     ArtifactSource,
@@ -29,6 +30,7 @@ DAY = 86400
 def read_manifest(document: Section) -> Manifest:
     """Read the whole document; what is wrong with it is in the section's findings."""
     with document:
+        document.has(KEY)  # laid over the rest before
         product = _product(document.section("product"))
         return Manifest(
             product=product,

@@ -184,7 +184,7 @@ def _credit(part: Step, licence: str) -> Step:
 
 
 def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -> Step:
-    sent = (part.run.environment, part.required, part.optional)
+    sent = (part.run.environment, part.required)
     facts = {"version": part.version, "sent": sent, **inputs.parts.get(f"{target}/{part.name}", {})}
     if not is_frozen(part):
         return Step(f"obtain/{target}/{part.name}", "obtain", str(target), part.name, (), facts)

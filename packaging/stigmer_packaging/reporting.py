@@ -162,8 +162,19 @@ def audited(report: AuditReport) -> str:
     """Say what an audit without errors found."""
     warnings = sum(finding.severity == "warning" for finding in report.findings)
     said = [f"{report.files} files without an error"]
-    said += [f"{warnings} warnings"] if warnings else []
+    said += [f"{warnings} warning{'s' if warnings > 1 else ''}"] if warnings else []
     return ", ".join([*said, *([f"glibc {report.glibc}"] if report.glibc else [])])
+
+
+def warnings_of(results: Sequence[StepResult]) -> list[str]:
+    """Write each warning of the audits in one line."""
+    audits = [result.record for result in results if isinstance(result.record, AuditReport)]
+    return [
+        f"warning: {audit.target}: {finding.check}: {finding.path or 'the bottle'}: {finding.seen}"
+        for audit in audits
+        for finding in audit.findings
+        if finding.severity == "warning"
+    ]
 
 
 def megabytes(size: int) -> str:

@@ -17,7 +17,8 @@ from stigmer_packaging.pythons import ROOT, choose_python, default_choice, own_f
 from stigmer_packaging.receipt import BuildHost
 from stigmer_packaging.sources import Source
 from stigmer_packaging.sources.artifact import FromArtifact
-from stigmer_packaging.sources.checkout import IGNORED, FromCheckout, Tree, open_tree
+from stigmer_packaging.sources.checkout import IGNORED, FromCheckout, Tree, open_tree, split_checkout
+from stigmer_packaging.sources.packages import check_packages
 from stigmer_packaging.sources.wheel import FromWheel
 from stigmer_packaging.spdx import sbom_path
 from stigmer_packaging.stages.freeze import Freezer, launcher_facts, service_facts
@@ -67,9 +68,11 @@ class Workshop:
 
     @cached_property
     def tree(self) -> Tree:
-        """The product's source tree."""
+        """The product's source tree; SourceError with every component's package that it does not hold."""
         prepare = self.manifest.prepare
-        return open_tree(self.checkout, self.workspace, env=self.env, prepare=prepare, report=self.report)
+        tree = open_tree(self.checkout, self.workspace, env=self.env, prepare=prepare, report=self.report)
+        check_packages(tree.path, self.manifest.components, self.checkout)
+        return tree
 
     @cached_property
     def go(self) -> golang.Go:
@@ -117,7 +120,7 @@ class Workshop:
         What a Python of this machine froze may name that Python, and may ask for this machine's C library: it is for
         trying things out, and the report says so.
         """
-        own = (self.root, self.workspace.root, self.workspace.cache)
+        own = (self.root, self.workspace.root, self.workspace.cache, split_checkout(self.checkout)[0])
         folders = (Path(self.env[name]) for name in ("HOME", "TMPDIR") if self.env.get(name))
         promised = self.manifest.targets[str(target)]
         local = is_made_here(target, self.host) and self.freezes_with != ROOT
@@ -131,6 +134,7 @@ class Workshop:
             notices=notices_path(self.manifest.product.name),
             noticed=self._locked(),
             sbom=sbom_path(self.manifest.product.name),
+            optional={part.name: part.optional for part in self.manifest.components},
         )
 
     @property
@@ -165,11 +169,8 @@ class Workshop:
                 return FromCheckout(component.source, target, self.host, self.tree, toolchain, go, cache, env, report)
 
     def project_of(self, component: Component) -> Path:
-        """Give the folder of a component that is frozen; SourceError when the tree has none."""
-        folder = self.tree.path / _checkout(component).package
-        if not folder.is_dir():
-            raise SourceError(f"the tree {self.tree.path} has no folder {_checkout(component).package}")
-        return folder
+        """Give the folder of a component that is frozen."""
+        return self.tree.path / _checkout(component).package
 
     def probe_of(self, component: Component) -> ServiceProbe:
         """Say how a frozen service is tried: in the environment it will have, without a language model's key."""
@@ -177,7 +178,7 @@ class Workshop:
         known = {"home": ".", "temporal.namespace": "default", "llm.provider": "ollama", **ports}
         filled = {name: fill(text, known) for name, text in component.run.environment.items()}
         environment = {name: value for name, value in filled.items() if value}
-        return ServiceProbe(environment, _checkout(component).ready, component.run.grace, component.read)
+        return ServiceProbe(environment, _checkout(component).ready, component.run.grace)
 
     def inputs(self, targets: Sequence[Target], until: str, offered: frozenset[str] = frozenset()) -> Inputs:
         """Gather all that the steps up to the stage `until` depend on; `offered` are records that others made."""
@@ -203,8 +204,7 @@ class Workshop:
     def _locked(self) -> tuple[str, ...]:
         """Name the distributions that the frozen components lock, version and all, on whatever platform."""
         frozen = [part for part in self.manifest.components if is_frozen(part)]
-        projects = [self.tree.path / _checkout(part).package for part in frozen]
-        pins = [pin for project in projects if project.is_dir() for pin in read_project_lock(project).pins]
+        pins = [pin for part in frozen for pin in read_project_lock(self.project_of(part)).pins]
         return tuple(sorted(f"{pin.name} {pin.version}" for pin in pins if pin.marker is None))
 
     def _frozen_facts(self, target: Target) -> dict[str, Mapping[str, object]]:

@@ -6,6 +6,7 @@ import pytest
 
 from stigmer_packaging.tools.guest_report import parse_report
 from support.install_script import NONCE, bottle, failed, installed, run_script
+from support.keg_standin import LSM_STORE
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/fd").exists(), reason="FakeStigmer's processes are looked for in /proc"
@@ -47,6 +48,34 @@ TWISTS = {
     ),
     "forgets its state": (
         '[ "$*" != "server stop" ] || rm "$home/stigmer.db"',
+        "the state survived, and the call returns again",
+    ),
+    "begins a new database at every start": (
+        'open_store() { rm -f "$home/stigmer.db"; echo state >"$home/stigmer.db"; }',
+        "the state survived, and the call returns again",
+    ),
+    "empties its database at every start": (
+        'open_store() { echo state >"$home/stigmer.db"; }',
+        "the state survived, and the call returns again",
+    ),
+    "begins with an empty home": (
+        'open_store() { rm -rf "$home/stigmer.db" "$home/storage"; mkdir "$home/storage"; echo x >"$home/storage/x"; }',
+        "the state survived, and the call returns again",
+    ),
+    "makes its folder of tables anew at every start": (
+        LSM_STORE + 'open_store() { rm -rf "$store"; mkdir -p "$store"; write_tables; }',
+        "the state survived, and the call returns again",
+    ),
+    "removes its tables at every start": (
+        LSM_STORE + 'open_store() { mkdir -p "$store"; rm -rf "$store"/*; write_tables; }',
+        "the state survived, and the call returns again",
+    ),
+    "loses an execution when it opens its tables": (
+        LSM_STORE + 'open_store() { mkdir -p "$store"; (compact() { echo state; }; write_tables); }',
+        "the state survived, and the call returns again",
+    ),
+    "loses its tables at the stop": (
+        LSM_STORE + 'close_store() { rm -f "$store"/*; }',
         "the state survived, and the call returns again",
     ),
     "leaves a temporary file": ('[ "$*" != smoke ] || : >"$TMPDIR/left"', "no temporary file is left"),

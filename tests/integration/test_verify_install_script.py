@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.tools import command
+from stigmer_packaging.tools import command, digest
 from stigmer_packaging.tools.guest_report import parse_report
 from support.install_script import NONCE, SCRIPT, bottle, failed, installed, run_script
+from support.keg_standin import LSM_STORE
 
 SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash", "--posix"]}
 
@@ -73,6 +74,43 @@ def test_json_says_the_same(tmp_path: Path) -> None:
         "seconds": report["checks"][1]["seconds"],
         "detail": "stigmer 2.0.0",
     }
+
+
+def test_a_store_that_removes_files_when_it_closes_and_writes_its_tables_anew_has_kept_its_state(
+    tmp_path: Path,
+) -> None:
+    """As databases of LSM trees do: after a clean stop there is neither lock nor memory table, and no table as before."""
+    done = run_script(installed(tmp_path, LSM_STORE), "--home", str(tmp_path / "home"))
+    assert (done.code, failed(parse_report(done.stdout, NONCE))) == (0, []), done.stdout
+    assert "LOCK" not in {path.name for path in (tmp_path / "home/stigmer.db").iterdir()}
+
+
+def without_smoke(prefix: Path) -> Path:
+    """Have the index say that there is no smoke call in this stack."""
+    libexec = prefix / "Cellar/stigmer/2.0.0/libexec"
+    index, sums = libexec / "payload.json", libexec / "SHA256SUMS"
+    before = digest.sha256_of(index)
+    index.write_text(json.dumps(json.loads(index.read_text("utf-8")) | {"smoke": {"kind": "none"}}, indent=1), "utf-8")
+    sums.write_text(sums.read_text("utf-8").replace(before, digest.sha256_of(index)), "utf-8")
+    return prefix
+
+
+def test_without_a_smoke_call_the_readiness_proofs_are_demanded_and_the_reason_is_told(tmp_path: Path) -> None:
+    prefix = without_smoke(installed(tmp_path, "[ \"$*\" != smoke ] || { echo 'smoke: none in this stack'; exit 0; }"))
+    report = parse_report(run_script(prefix).stdout, NONCE)
+    detail = {check.name: check.detail for check in report.checks}
+    assert (report.whole, failed(report)) == (True, [])
+    assert detail["every service is ready"].startswith(
+        "no smoke call in this stack: readiness proofs only\nsmoke: none"
+    )
+    assert '"state": "running"' in detail["every service is ready"]
+    assert "the end-to-end call returns" not in detail
+
+
+@pytest.mark.parametrize("answer", ["echo 'smoke: none'; exit 1", "echo 'agent-runner answered'; exit 0"])
+def test_a_command_that_does_not_say_that_there_is_no_call_is_a_fault(tmp_path: Path, answer: str) -> None:
+    prefix = without_smoke(installed(tmp_path, f'[ "$*" != smoke ] || {{ {answer}; }}'))
+    assert "every service is ready" in failed(parse_report(run_script(prefix).stdout, NONCE))
 
 
 def test_a_home_given_by_the_user_is_used_and_an_existing_one_refused(tmp_path: Path) -> None:

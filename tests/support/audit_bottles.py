@@ -58,7 +58,10 @@ class Piece:
 
 @dataclass
 class Craft:
-    """A bottle in the making. `keg` maps paths below the keg; `first` and `last` are members of any name around it."""
+    """A bottle in the making. `keg` maps paths below the keg; `first` and `last` are members of any name around it.
+
+    `sent` are the variables that the index says are sent, by component.
+    """
 
     target: Target
     tag: str
@@ -66,6 +69,7 @@ class Craft:
     first: list[tuple[str, Piece]] = field(default_factory=list)
     last: list[tuple[str, Piece]] = field(default_factory=list)
     order: Callable[[list[str]], list[str]] = sorted
+    sent: dict[str, tuple[str, ...]] = field(default_factory=dict)
     file: str = ""
     gzip_name: str = ""
     gzip_time: int = 0
@@ -224,7 +228,12 @@ def found_by(report: AuditReport, check: str) -> list[Finding]:
 
 def _index(craft: Craft) -> str:
     parts = [
-        {"name": name, "entry": name, "files": _files(craft, (name, f"{name}.lib"))}
+        {
+            "name": name,
+            "entry": name,
+            "environment": [[variable, "x"] for variable in craft.sent.get(name, ())],
+            "files": _files(craft, (name, f"{name}.lib")),
+        }
         for name in ("stigmer-server", "agent-runner")
     ]
     top = {"format": 2, "name": PRODUCT.name, "version": PRODUCT.version, "target": str(craft.target)}

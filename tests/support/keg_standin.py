@@ -103,7 +103,7 @@ start() {
         rm -f "$home/versions/$version/$path" && cp -p "$components/$path" "$home/versions/$version/$path"
     done
     [ "$(readlink "$home/bin")" = "versions/$version" ] || { rm -f "$home/bin"; ln -s "versions/$version" "$home/bin"; }
-    [ -e "$home/stigmer.db" ] || echo state >"$home/stigmer.db"
+    open_store
     "$0" supervise "$@" >>"$home/logs/supervisor.log" 2>&1 </dev/null &
     while [ ! -e "$home/run/agent-runner.up" ] || [ ! -e "$home/run/stigmer-server.up" ] ||
         [ ! -e "$home/run/workflow-runner.up" ] || [ ! -e "$home/run/temporal.up" ]; do
@@ -131,6 +131,16 @@ stop() {
     supervisor=$(cat "$home/run/supervisor" 2>/dev/null) || return 0
     kill "$supervisor"
     while [ -e "/proc/$supervisor/exe" ]; do sleep 0.05; done
+    close_store
+}
+open_store() {
+    [ -e "$home/stigmer.db" ] || echo state >"$home/stigmer.db"
+}
+close_store() {
+    :
+}
+put_execution() { # ID
+    echo "$1" >>"$home/stigmer.db"
 }
 @TWIST@
 case "$*" in
@@ -144,10 +154,27 @@ case "$*" in
     'server restart'*) stop && start "$@" ;;
     server*) start "$@" ;;
     supervise*) supervise "$@" ;;
-    smoke) is_running ;;
+    smoke) is_running && put_execution "exec-$$" && echo "  execution: exec-$$" ;;
     *) exit 2 ;;
 esac
 """
+
+
+LSM_STORE = r"""
+store=$home/stigmer.db
+compact() { cat "$store"/*.sst "$store"/*.mem 2>/dev/null; }
+write_tables() { # all in one table under another name, as after a compaction; the lock and the memory table are for a running server
+    number=$(($(ls "$store" | sed -n 's/^MANIFEST-//p' | sort -n | tail -n 1) + 1))
+    { compact; echo state; } >"$home/run/tables"
+    rm -f "$store"/*.sst "$store"/*.mem "$store"/MANIFEST-*
+    cp "$home/run/tables" "$store/$number.sst" && echo "$number.sst" >"$store/MANIFEST-$number"
+    rm "$home/run/tables"
+}
+open_store() { mkdir -p "$store"; write_tables; echo 1 >"$store/LOCK"; echo memory >"$store/00001.mem"; }
+close_store() { write_tables; rm -f "$store/LOCK"; }
+put_execution() { echo "$1" >>"$store/00001.mem"; }
+"""
+"""FakeStigmer's store as a folder like that of an LSM tree: no file but the tables' content outlives a clean stop."""
 
 
 class StandIn(NamedTuple):

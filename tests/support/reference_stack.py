@@ -16,7 +16,7 @@ MANIFEST = Path(__file__).parents[2] / "packaging" / "manifest.yaml"
 
 def reference_keg(keg: Path) -> Path:
     """Write a libexec directory for the reference stack, and give it."""
-    read = manifest.load_manifest(MANIFEST)
+    read = manifest.load_manifest(MANIFEST, reference=True)
     names = [name for component in read.components for name in component.run.ports]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     parts = tuple(_part(component, ports) for component in read.components)

@@ -160,6 +160,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "host-path": ("linux-amd64", lambda c: c.put("share/notes", "see /home/builder/checkout/launcher/cli.py")),
     "builders-path": ("linux-amd64", lambda c: c.put("share/notes", "/root/.cargo/registry/src/serde/lib.rs")),
     "python-script": ("linux-amd64", lambda c: c.put("bin/tool", "#!/usr/bin/env python3\n", 0o755)),
+    "unread-variable": ("linux-amd64", lambda c: c.sent.update({"stigmer-server": ("GRPC_PORT",)})),
     "size": ("linux-amd64", _nothing),
     "licence": ("linux-amd64", _without("LICENSE")),
     "notices": ("linux-amd64", lambda c: c.put(NOTICES, "stigmer-server 2.0.0 (Apache-2.0)\n")),

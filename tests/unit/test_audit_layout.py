@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.audit.check import Policy
-from support.audit_bottles import COMPONENTS, INDEX, LAUNCHER, Craft, Piece, audit, found_by, good_bottle
+from support.audit_bottles import COMPONENTS, INDEX, LAUNCHER, LIBRARIES, Craft, Piece, audit, found_by, good_bottle
 
 
 def findings(craft: Craft, folder: Path, check: str) -> list[tuple[str, str]]:
@@ -161,3 +161,12 @@ def test_a_bottle_over_its_budget_names_its_ten_largest_files(tmp_path: Path) ->
     assert len(report.largest) == 10
     assert report.largest[0] == ("share/part11", 1_000_011)
     assert all(f"{path} (1.0 MB)" in finding.seen for path, _ in report.largest)
+
+
+def test_a_bottle_over_its_budget_names_its_parts_by_size_and_the_budgets_place(tmp_path: Path) -> None:
+    craft = good_bottle()
+    for path, size in ((f"{COMPONENTS}/agent-runner.lib/model", 3_000_000), (f"{LIBRARIES}/extra", 2_000_000)):
+        craft.put(path, bytes(size))
+    (finding,) = found_by(audit(craft, tmp_path, Policy(size_budget=1_000)), "size")
+    assert "the `size_budget` of linux-amd64 in the manifest is 0.0 MB" in finding.seen
+    assert "the parts are agent-runner (3.0 MB), launcher (2.0 MB), " in finding.seen

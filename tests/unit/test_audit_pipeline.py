@@ -14,7 +14,7 @@ from stigmer_packaging.plan import Inputs, Step, plan_release
 from stigmer_packaging.records import AuditReport
 from stigmer_packaging.workshop import Workshop
 from stigmer_packaging.workspace import Workspace
-from support.audit_bottles import Craft, good_bottle, release_sbom
+from support.audit_bottles import Craft, good_bottle, locked_distributions, release_sbom
 from support.fake_stages import FakeProgress
 from support.manifest_texts import PATH
 
@@ -31,13 +31,14 @@ def gather(craft: Craft, workspace: Workspace) -> tuple[Step, ...]:
 
 def run(steps: tuple[Step, ...], workspace: Workspace, home: Path) -> tuple[StepResult, ...]:
     """Carry out steps with the real stages, on a Linux machine whose user's home is `home`."""
-    shop = Workshop(MANIFEST, workspace, home / "checkout", LINUX, str(home), {"HOME": str(home)}, 1, lambda _: None)
+    tree = str(PATH.parents[1] / MANIFEST.checkout)
+    shop = Workshop(MANIFEST, workspace, home / "checkout", LINUX, tree, {"HOME": str(home)}, 1, lambda _: None)
     return Pipeline(workspace, makers(shop), FakeProgress(), lambda: 0.0).run(steps)
 
 
 def test_a_bottle_made_elsewhere_is_audited_once(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
-    steps = gather(good_bottle(str(MAC)), workspace)
+    steps = gather(good_bottle(str(MAC), *locked_distributions()), workspace)
     first = run(steps, workspace, tmp_path)[-1]
     assert first.step.name == "audit/darwin-arm64"
     assert workspace.read_record("audit/darwin-arm64", AuditReport) == first.record
@@ -48,7 +49,7 @@ def test_a_bottle_made_elsewhere_is_audited_once(tmp_path: Path) -> None:
 def test_an_error_ends_the_run_again_and_again_and_its_report_stays(tmp_path: Path) -> None:
     """What the run saw is there to be read, and is not taken for a passed audit by the next one."""
     workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
-    craft = good_bottle(str(MAC))
+    craft = good_bottle(str(MAC), *locked_distributions())
     craft.put("share/notes", f"built in {tmp_path}/checkout/launcher\n")
     steps = gather(craft, workspace)
     for _ in range(2):

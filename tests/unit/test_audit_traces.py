@@ -10,7 +10,10 @@ from stigmer_packaging.audit.hosts import forbidden_folders
 from stigmer_packaging.audit.traces import find_traces, places_of
 from support.audit_bottles import audit, found_by, good_bottle
 
-HOST = Policy(forbidden=("/root", "/root/work/tap", "/home/runner/work/tap/tap"), tolerated=("/root/pythons/3.11.7",))
+HOST = Policy(
+    forbidden=("/root/.cache/packaging", "/root/work/tap", "/home/runner/work/tap/tap"),
+    tolerated=("/root/work/tap/pythons/3.11.7",),
+)
 
 
 def traces(text: str, policy: Policy = HOST) -> list[tuple[str, str, int]]:
@@ -23,11 +26,12 @@ def traces(text: str, policy: Policy = HOST) -> list[tuple[str, str, int]]:
     ("text", "whose"),
     [
         ("/root/work/tap/build/x.py", "the build host"),
-        ("/root/.cache/stigmer-packaging", "the build host"),
+        ("/root/.cache/packaging/x.c", "the build host"),
+        ("/root/.ssh/authorized_keys", "the home of a root user"),
         ("prefix=/root/work/tap", "the build host"),
         ("x/root/work/tap/y", "the build host"),
         ("/root/.cargo/registry/src/serde-1.0/lib.rs", "Rust in a manylinux container"),
-        ("/root/pythons/3.11.7/lib", "a tolerated folder"),
+        ("/root/work/tap/pythons/3.11.7/lib", "a tolerated folder"),
         ("/home/runner/work/tap/tap/build", "the build host"),
         ("/home/runner/work/cryptography/src", "a hosted runner of GitHub"),
         ("/Users/runner/work/x", "a hosted runner of GitHub"),
@@ -41,18 +45,26 @@ def test_a_path_belongs_to_the_most_special_folder_it_is_in(text: str, whose: st
 
 
 @pytest.mark.parametrize(
-    "text", ["/rootless/x", "/root", "as /root, or", "/root/ and", "/root/work/tapestry", "chroot", "/usr/home/x"]
+    "text",
+    [
+        "/rootless/x",
+        "/root",
+        "as /root, or",
+        "/root/ and",
+        "/root/work/tapestry",
+        "chroot/x",
+        "/usr/root/y",
+        "/usr/home/x",
+    ],
 )
 def test_what_only_looks_like_a_folder_is_none(text: str) -> None:
-    forbidden = [whose for whose, _, _ in traces(text, Policy(forbidden=("/root/work/tap", "/root/x", "/root")))]
-    assert "a home folder of somebody else" not in forbidden
-    assert "the build host" not in forbidden or text == "/root/work/tapestry"
+    assert traces(text, Policy(forbidden=("/root/work/tap", "/root/x"))) == []
 
 
 def test_a_file_has_one_finding_for_each_builder_with_the_first_path_and_the_count() -> None:
-    text = "/root/a/one.py\0/root/b/two.py\0/root/.cargo/x\0/root/c"
+    text = "/root/work/tap/one.py\0/root/work/tap/b/two.py\0/root/.cargo/x\0/root/work/tap"
     assert traces(text) == [
-        ("the build host", "/root/a/one.py", 3),
+        ("the build host", "/root/work/tap/one.py", 3),
         ("Rust in a manylinux container", "/root/.cargo/x", 1),
     ]
 
@@ -97,8 +109,37 @@ def test_folders_of_this_machine_are_forbidden_as_given_and_resolved(tmp_path: P
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     everywhere = [Path(name) for name in ("/", "/tmp", "/var/tmp", "/src", "/usr/local")]  # noqa: S108 - names only
-    found = forbidden_folders([tmp_path / "link", Path("/root"), *everywhere])
-    assert found == tuple(sorted(["/root", str(tmp_path / "link"), str(tmp_path / "real")]))
+    found = forbidden_folders([tmp_path / "link", *everywhere])
+    assert found == tuple(sorted([str(tmp_path / "link"), str(tmp_path / "real")]))
+
+
+@pytest.mark.parametrize("home", ["/root", "/builder", "/home/runner", "/Users/runner", "/github/home"])
+def test_a_home_that_many_builders_have_is_not_forbidden(home: str) -> None:
+    assert forbidden_folders([Path(home)]) == ()
+
+
+def test_a_home_with_a_name_of_its_own_is_forbidden() -> None:
+    assert forbidden_folders([Path("/home/nobody-we-know")]) == ("/home/nobody-we-know",)
+
+
+@pytest.mark.parametrize(
+    ("text", "check"),
+    [
+        ('"""Reads /root/.ssh/authorized_keys."""', "builders-path"),
+        ("/root/.cache/stigmer-packaging/venv/x/module.py", "host-path"),
+        ("/root/src/product/backend/main.go", "host-path"),
+        ("/root/tap/build/staging/x", "host-path"),
+    ],
+)
+def test_built_by_root_a_docstring_is_no_leak_and_a_folder_of_the_build_is(
+    text: str, check: str, tmp_path: Path
+) -> None:
+    """In a container everybody's home is /root: what identifies the machine is where sources, workspace and cache are."""
+    folders = ("/root", "/root/src/product", "/root/tap/build", "/root/.cache/stigmer-packaging")
+    craft = good_bottle()
+    craft.put("share/text", text)
+    report = audit(craft, tmp_path, Policy(forbidden=forbidden_folders(map(Path, folders))))
+    assert [(finding.check, finding.path) for finding in report.findings] == [(check, "share/text")]
 
 
 def test_a_python_is_tolerated_only_inside_what_is_forbidden() -> None:

@@ -29,8 +29,8 @@ needs_go = pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on 
 
 def program_that_keeps_the_contract(service: str) -> str:
     """Give a Go program that reads what the manifest sends the service, and asks for what it requires."""
-    part = next(part for part in load_manifest(PATH).components if service.startswith(part.name))
-    quoted = [", ".join(f'"{name}"' for name in names) for names in (part.read, part.required)]
+    part = next(part for part in load_manifest(PATH, reference=True).components if service.startswith(part.name))
+    quoted = [", ".join(f'"{name}"' for name in names) for names in (part.run.environment, part.required)]
     return (
         'package main\n\nimport "os"\n\nfunc main() {\n'
         f"\tfor _, name := range []string{{{quoted[0]}}} {{\n\t\tos.Getenv(name)\n\t}}\n"
@@ -39,15 +39,25 @@ def program_that_keeps_the_contract(service: str) -> str:
     )
 
 
+def tree_in(folder: Path) -> Path:
+    """Write the source tree of a small product: two Go programs, and a Python service that nobody freezes here."""
+    services = folder / "backend" / "services"
+    for service in SERVICES:
+        (services / service).mkdir(parents=True)
+        (services / service / "main.go").write_text(program_that_keeps_the_contract(service), encoding="ascii")
+    (folder / "go.mod").write_text("module example.invalid/product\n\ngo 1.21\n", encoding="ascii")
+    runner = services / "agent-runner"
+    runner.mkdir()
+    (runner / "pyproject.toml").write_text('[tool.stigmer.freeze]\nentry = "main.py"\n', encoding="ascii")
+    for name in ("main.py", "requirements.lock"):
+        (runner / name).touch()
+    return folder
+
+
 @pytest.fixture
 def words(tmp_path: Path) -> Iterator[list[str]]:
-    """Give the options for a small product: a tree with two Go programs, and a prebuilt file from a server."""
-    tree = tmp_path / "product"
-    for service in SERVICES:
-        folder = tree / "backend" / "services" / service
-        folder.mkdir(parents=True)
-        (folder / "main.go").write_text(program_that_keeps_the_contract(service), encoding="ascii")
-    (tree / "go.mod").write_text("module example.invalid/product\n\ngo 1.21\n", encoding="ascii")
+    """Give the options for a small product: its tree, and a prebuilt file from a server."""
+    tree = tree_in(tmp_path / "product")
     program = Path(shutil.which("true") or "").read_bytes()
     with faulty_server(program, Faults()) as server:
         manifest = tmp_path / "manifest.yaml"
@@ -168,6 +178,17 @@ def test_a_tree_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.Capture
     assert "gone is not a folder" in capsys.readouterr().err
 
 
+def test_a_tree_without_the_services_is_refused_before_anything_is_made(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(tmp_path / "product" / "backend")
+    assert cli.run(["release", *words]) == 9
+    said = capsys.readouterr().err
+    assert said.count("there is no folder ./backend/services/") == 3
+    assert "Remedy: give --checkout a tree that does" in said
+    assert not (tmp_path / "build" / "records").exists()
+
+
 def test_a_workspace_that_cannot_be_written_is_an_error_and_no_traceback(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,9 +212,7 @@ def test_a_release_that_is_told_to_end_ends_what_it_started_and_says_that_it_goe
         encoding="ascii",
     )
     fake.chmod(0o755)
-    tree = tmp_path / "product"
-    for service in SERVICES:
-        (tree / "backend" / "services" / service).mkdir(parents=True)
+    tree = tree_in(tmp_path / "product")
     program = Path(shutil.which("true") or "").read_bytes()
     with faulty_server(program, Faults()) as server:
         manifest = tmp_path / "manifest.yaml"

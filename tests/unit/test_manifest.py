@@ -1,5 +1,6 @@
 """Reading packaging/manifest.yaml: frozen values, or every problem at once with its line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ('macos_minimum: "14.0"', 'glibc_floor: "2.31"', "glibc_floor: unknown key 'glibc_floor'"),
         ('glibc_floor: "2.31"', "glibc_floor: 2.31", "must be text, and 2.31 is not: put it in quotes"),
         ('glibc_floor: "2.31"', 'glibc_floor: "bullseye"', "'bullseye' is not a version of glibc"),
-        (", size_budget: 120}", "}", "the key 'size_budget' is missing"),
+        (", size_budget: 125}", "}", "the key 'size_budget' is missing"),
         ("rebuild: 0", "rebuild: -1", "product.rebuild: must be a whole number from 0 to 1000"),
         ("[HOME, PATH", "[HOME, HOME", "the variable 'HOME' is there twice"),
         ("[HOME, PATH", "[HOME, '1X'", "is not the name of an environment variable"),
@@ -136,6 +137,73 @@ def test_one_mistake_does_not_call_for_others() -> None:
     assert len(problems_of(("ports: {temporal: 7233", "ports: {temporal: 99999"))) == 1
     assert len(problems_of(("kind: wheel", "kind: weel"))) == 1
     assert len(problems_of(("product:\n", "products:\n"))) == 2  # the one that is not known, the one that is missing
+
+
+OWN_SMOKE = "smoke: {method: /stigmer.reference.v1.Executions/Run, port: server, seconds: 60}\n\ncomponents:"
+BOTH = (
+    (OWN_SMOKE, "smoke: {method: /product.v1.Agents/Run, port: server, seconds: 5}\n\ncomponents:"),
+    (
+        "    stigmer-server: {optional: []}\n",
+        "    stigmer-server: {optional: [], run: {grace: 3, arguments: [--reference]}}\n",
+    ),
+)
+
+
+def test_what_differs_for_the_reference_services_is_laid_over_the_rest() -> None:
+    text = text_with(*BOTH)
+    own, reference = parse_manifest(text), parse_manifest(text, reference=True)
+    assert (own.smoke.method, reference.smoke.method) == (
+        "/product.v1.Agents/Run",
+        "/stigmer.reference.v1.Executions/Run",
+    )
+    assert [each.targets["linux-amd64"].size_budget for each in (own, reference)] == [125, 108]
+    assert [each.targets["linux-amd64"].glibc_floor for each in (own, reference)] == ["2.31", "2.31"]
+    server, of_reference = own.components[1], reference.components[1]
+    assert (server.optional, of_reference.optional) == (("STORAGE_PATH",), ())
+    assert (server.run.grace, of_reference.run.grace) == (10, 3)
+    assert of_reference.run.arguments == ("--reference",)
+    assert server.run.environment == of_reference.run.environment
+
+
+def test_but_for_what_the_section_gives_both_stacks_are_the_same() -> None:
+    own, reference = load_manifest(PATH), load_manifest(PATH, reference=True)
+    same = [replace(part, optional=()) for part in own.components]
+    assert [replace(part, optional=()) for part in reference.components] == same
+    assert replace(reference, smoke=own.smoke, targets=own.targets, components=own.components) == own
+
+
+def test_a_manifest_without_the_section_is_the_same_for_both_stacks() -> None:
+    path = PATH.parents[1] / "tests" / "samples" / "two-services" / "manifest.yaml"
+    assert load_manifest(path) == load_manifest(path, reference=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("reference:\n  smoke:", "reference:\n  smok:", "reference.smok: unknown key 'smok'; did you mean 'smoke'?"),
+        (
+            "    linux-amd64: {size",
+            "    linux-amd46: {size",
+            "unknown target 'linux-amd46'; did you mean 'linux-amd64'?",
+        ),
+        ("    stigmer-server: {o", "    stigmer-sever: {o", "unknown component 'stigmer-sever'; did you mean"),
+        ("server: {optional: []}", "server: {optinal: []}", "unknown key 'optinal'; did you mean 'optional'?"),
+        ("server: {optional: []}", "server: 5", "reference.components.stigmer-server: must be a mapping"),
+        ("{size_budget: 108}", "{size_budget: much}", "must be a whole number from 1 to 1000, and 'much' is not"),
+        ("{optional: [DISABLE_TELEMETRY]}", "{optional: [DISABLE]}", "unknown variable 'DISABLE'"),
+        (
+            "  smoke: {method: /stigmer.reference.v1.Executions/Run, port: server",
+            "  smoke: {method: /x.Y/Z, port: sever",
+            "did you mean 'server'?",
+        ),
+    ],
+)
+def test_a_mistake_in_what_differs_is_named_with_its_own_line(old: str, new: str, expected: str) -> None:
+    line = line_of(new.splitlines()[-1], text_with((old, new)))
+    problems = problems_of((old, new))
+    assert len(problems) == 1
+    assert problems[0].startswith(f"line {line}: ")
+    assert expected in problems[0]
 
 
 def test_an_artifact_is_pinned_for_every_target() -> None:

@@ -14,7 +14,7 @@ from stigmer_packaging.errors import VerificationError
 from stigmer_packaging.makers import refuse_failure
 from stigmer_packaging.manifest_records import Product
 from stigmer_packaging.pipeline import StepResult
-from stigmer_packaging.records import Bottle, Check, Formula, SourceArchive, VerificationReport
+from stigmer_packaging.records import AuditReport, Bottle, Check, Finding, Formula, SourceArchive, VerificationReport
 from stigmer_packaging.release import read_release
 from stigmer_packaging.workspace import Workspace
 from support.fake_stages import fake_release, step, two_parts_and_a_bottle
@@ -55,6 +55,17 @@ def test_the_table_says_what_was_made_reused_and_verified(tmp_path: Path) -> Non
     assert "2 of 2 checks on debian trixie" in text
     again = printed(reporting.result_table(release.pipeline().run(steps)))
     assert again.count("reused") == len(steps)
+
+
+def test_each_warning_of_an_audit_is_a_line_of_its_own_and_what_is_harmless_none() -> None:
+    found = [
+        Finding(severity, "unread-variable", "bin/one", severity, "why", "how")
+        for severity in ("warning", "information")
+    ]
+    audit = AuditReport("linux-amd64", "0" * 64, tuple(found), 1, 1, (), "2.31", "inputs")
+    audited = StepResult(step("audit/linux-amd64"), audit, "", 0, "", 0.0, reused=True)
+    assert reporting.warnings_of([result(), audited]) == ["warning: linux-amd64: unread-variable: bin/one: warning"]
+    assert "1 warning," in printed(reporting.result_table([audited]))
 
 
 def test_json_says_the_same_with_whole_digests_and_records(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a release depends on is gathered once, and frozen services are tried as they will be run."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from stigmer_packaging.workspace import Workspace
 from support.manifest_texts import PATH
 
 ROOT = Path(__file__).parents[2]
-MANIFEST = load_manifest(PATH)
+MANIFEST = load_manifest(PATH, reference=True)
 LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
 PARTS = {part.name: part for part in MANIFEST.components}
 
@@ -51,7 +52,7 @@ def test_only_what_comes_from_a_tree_is_frozen(tmp_path: Path) -> None:
 
 
 def test_a_tree_without_the_service_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"has no folder \./backend/services/agent-runner"):
+    with pytest.raises(SourceError, match=r"(?s)there is no folder.*agent-runner: there is no folder"):
         workshop(tmp_path, checkout=str(tmp_path)).project_of(PARTS["agent-runner"])
 
 
@@ -87,6 +88,17 @@ def test_a_bottle_is_held_to_what_the_manifest_promises_of_its_target(tmp_path: 
     assert (mac.glibc_floor, mac.macos_minimum) == ("", "14.0")
     assert (linux.tolerated, linux.lenient) == ((), ())
     assert str(tmp_path / "build") in linux.forbidden
+
+
+def test_a_bottle_names_neither_workspace_nor_cache_nor_source_tree(tmp_path: Path) -> None:
+    """A tree given by ref is written into the workspace, and its repository lies elsewhere."""
+    folders = {str(tmp_path / name) for name in ("build", "cache", "src")}
+    shutil.copytree(ROOT / MANIFEST.checkout, tmp_path / "src")
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        command.run(["git", *identity, "-C", tmp_path / "src", *words])
+    for given in ("src", "src@HEAD"):
+        assert folders <= set(workshop(tmp_path, checkout=str(tmp_path / given)).policy_of(LINUX).forbidden)
 
 
 def test_what_a_python_of_this_machine_froze_is_for_this_machine(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What a check is, what it is told, and how all of them are run."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stigmer_packaging.audit.contents import Contents
@@ -30,7 +30,8 @@ class Policy:
     besides those that the bottle itself shows; `sbom` is the path of the bill of materials, and `sbom_sha256` what the one
     that is released beside the bottle has, empty when none is. `ours` says that we packed
     it: what only we promise is an error then, and information in a bottle that brew packed. `lenient` names checks whose
-    errors are warnings for this bottle, as when it is made for the machine it was made on.
+    errors are warnings for this bottle, as when it is made for the machine it was made on; `optional` are, by component,
+    the variables that it is sent and need not read.
     """
 
     forbidden: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Policy:
     lenient: tuple[str, ...] = ()
     sbom: str = ""
     sbom_sha256: str = ""
+    optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Content:
 
     `text` is the whole content of a file that is small and not native code, else None; `head`, its first bytes. `elf`
     and `machos` describe native code, `go` what Go linked into it, `foreign` names a format of another system; `damage`
-    says what could not be read.
+    says what could not be read; `words`, of a component's file only, are those that may be names of variables.
     """
 
     sha256: str
@@ -43,6 +43,7 @@ class Content:
     damage: str = ""
     traces: tuple[Trace, ...] = ()
     secrets: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from stigmer_packaging.audit.receipt import BREWS_OWN, RECEIPT
 
 INDEX = "libexec/payload.json"
 CHECKSUMS = "libexec/SHA256SUMS"
-_COMPONENTS = "libexec/components/"
+COMPONENTS = "libexec/components/"
 
 
 class _Named(NamedTuple):
@@ -26,7 +26,12 @@ class _Named(NamedTuple):
 
 def component_names(subject: Subject) -> tuple[str, ...]:
     """Give the names of the components that the index describes, none when there is no index that can be read."""
-    return tuple(str(part.get("name")) for part in _components(_read(subject) or {}))
+    return tuple(str(part.get("name")) for part in read_components(subject))
+
+
+def read_components(subject: Subject) -> list[Mapping[str, Any]]:
+    """Give what the index says of each component, nothing when there is no index that can be read."""
+    return _components(_read(subject) or {})
 
 
 def _read(subject: Subject) -> Mapping[str, Any] | None:
@@ -54,7 +59,7 @@ def _index(subject: Subject) -> Iterator[Violation]:
     if re.sub(r"_\d+$", "", bottle.version) != index.get("version"):
         yield Violation(INDEX, f"its version is {index.get('version')!r}, not {bottle.version!r}")
     for part in _components(index):
-        named, entry = _files(part), str(part.get("entry"))
+        named, entry = files_of(part), str(part.get("entry"))
         if entry not in named or not named[entry].executable:
             yield Violation(INDEX, f"{part.get('name')} is started by {entry}, which is none of its programs")
 
@@ -65,12 +70,12 @@ def _indexed_files(subject: Subject) -> Iterator[Violation]:
         return
     named: dict[str, _Named] = {}
     for part in _components(index):
-        twice = named.keys() & _files(part).keys()
-        yield from (Violation(_COMPONENTS + path, "two components own it") for path in sorted(twice))
-        named |= _files(part)
-    present = {path for path in subject.contents.paths if path.startswith(_COMPONENTS)}
+        twice = named.keys() & files_of(part).keys()
+        yield from (Violation(COMPONENTS + path, "two components own it") for path in sorted(twice))
+        named |= files_of(part)
+    present = {path for path in subject.contents.paths if path.startswith(COMPONENTS)}
     present = {path for path in present if subject.contents.paths[path].kind != "folder"}
-    expected = {_COMPONENTS + path: entry for path, entry in named.items()}
+    expected = {COMPONENTS + path: entry for path, entry in named.items()}
     yield from (Violation(path, "the index does not name it") for path in sorted(present - expected.keys()))
     for path, entry in expected.items():
         if seen := _difference(subject, path, entry):
@@ -88,7 +93,7 @@ def _difference(subject: Subject, path: str, named: _Named) -> str:
     return ""
 
 
-def _files(part: Mapping[str, Any]) -> dict[str, _Named]:
+def files_of(part: Mapping[str, Any]) -> dict[str, _Named]:
     """Read a component's files; entries of another form are left out, so that their files are not named."""
     files = part.get("files")
     rows = [row for row in files if isinstance(row, list)] if isinstance(files, list) else []
@@ -117,7 +122,7 @@ def _unnamed(subject: Subject) -> Iterator[Violation]:
     listed = {line.partition("  ")[2] for line in (subject.contents.text(CHECKSUMS) or "").splitlines()}
     known = listed | {CHECKSUMS, INDEX, RECEIPT, f".brew/{subject.bottle.name}.rb"}
     for path in subject.contents.files:
-        if path not in known and not BREWS_OWN.fullmatch(path) and not path.startswith(_COMPONENTS):
+        if path not in known and not BREWS_OWN.fullmatch(path) and not path.startswith(COMPONENTS):
             yield Violation(path, "the checksums do not name it")
 
 

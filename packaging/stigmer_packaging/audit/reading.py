@@ -8,8 +8,10 @@ from pathlib import Path
 from stigmer_packaging.audit import contents
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.contents import Content, Contents, Entry
+from stigmer_packaging.audit.index import COMPONENTS
 from stigmer_packaging.audit.secrets import find_secrets
 from stigmer_packaging.audit.traces import Places, find_traces, places_of
+from stigmer_packaging.audit.variables import find_words
 from stigmer_packaging.tools import nesting
 from stigmer_packaging.tools.bottle_file import read_gzip_header, read_members
 from stigmer_packaging.tools.buildinfo import read_build_info
@@ -37,9 +39,10 @@ def read_contents(bottle: Path, prefix: str, policy: Policy) -> Contents:
 
 
 def _entry(info: tarfile.TarInfo, content: bytes, prefix: str, places: Places) -> Entry:
+    path = _path(info.name, prefix)
     return Entry(
         name=info.name,
-        path=_path(info.name, prefix),
+        path=path,
         kind=_KINDS.get(info.type, contents.OTHER),
         mode=info.mode & 0o7777,
         uid=info.uid,
@@ -48,7 +51,7 @@ def _entry(info: tarfile.TarInfo, content: bytes, prefix: str, places: Places) -
         mtime=info.mtime,
         size=info.size,
         goal=info.linkname,
-        content=_content(content, places) if info.isreg() else None,
+        content=_content(content, places, of_component=(path or "").startswith(COMPONENTS)) if info.isreg() else None,
     )
 
 
@@ -60,7 +63,7 @@ def _path(name: str, prefix: str) -> str | None:
     return name.removeprefix(f"{prefix}/") if inside else None
 
 
-def _content(content: bytes, places: Places) -> Content:
+def _content(content: bytes, places: Places, *, of_component: bool) -> Content:
     damage: list[str] = []
     elf, machos = _native(content, damage)
     pieces = [("", content), *_nested(content, damage)]
@@ -76,6 +79,7 @@ def _content(content: bytes, places: Places) -> Content:
         damage="; ".join(damage),
         traces=find_traces(pieces, places),
         secrets=find_secrets(pieces),
+        words=find_words(pieces) if of_component else frozenset(),
     )
 
 

@@ -13,6 +13,7 @@ from stigmer_packaging.audit import (
     secrets,
     signatures,
     traces,
+    variables,
     weight,
 )
 from stigmer_packaging.audit.check import Check
@@ -29,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     *secrets.CHECKS,
     *traces.CHECKS,
     *scripts.CHECKS,
+    *variables.CHECKS,
     *weight.CHECKS,
     *licences.CHECKS,
 )

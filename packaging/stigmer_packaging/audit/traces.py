@@ -11,9 +11,10 @@ from functools import cached_property
 from stigmer_packaging.audit.check import ERROR, INFORMATION, Check, Policy, Subject, Violation
 from stigmer_packaging.audit.contents import Trace
 
-_BUILDERS = {
+BUILDERS = {
     b"/root/.cargo/": "Rust in a manylinux container",
     b"/root/.rustup/": "Rust in a manylinux container",
+    b"/root/": "the home of a root user",
     b"/github/home/": "a container job on GitHub",
     b"/__w/": "a container job on GitHub",
     b"/home/runner/": "a hosted runner of GitHub",
@@ -25,7 +26,7 @@ _BUILDERS = {
 }
 """Whose paths are known; of several that fit, the longest counts."""
 
-_ANYONES = (b"/home/", b"/Users/")
+_ANYONES = (b"/home/", b"/Users/", b"/root/")
 """Folders so common that they count only where a path begins, not in the middle of one."""
 
 _TEXT = re.compile(rb"[\w./@+~-]*")
@@ -71,7 +72,7 @@ class Places:
 
 def places_of(policy: Policy) -> Places:
     """Say what to look for under a policy: the forbidden folders win over builders' that are as long."""
-    found = {folder: _Place(folder, whose) for folder, whose in _BUILDERS.items()}
+    found = {folder: _Place(folder, whose) for folder, whose in BUILDERS.items()}
     tolerated = [each for each in policy.tolerated if each.startswith(tuple(f"{one}/" for one in policy.forbidden))]
     found |= {each.encode(): _Place(each.encode(), "a tolerated folder") for each in tolerated}
     found |= {each.encode(): _Place(each.encode(), "the build host", ours=True) for each in policy.forbidden}
@@ -89,14 +90,12 @@ def find_traces(pieces: Sequence[tuple[str, bytes]], places: Places) -> tuple[Tr
 
 
 def _is_whole(content: bytes, start: int, folder: bytes) -> bool:
-    """Whether a folder ends where a name ends; one of a single name must go on, as `/root` also stands in much prose."""
-    following = content[start + len(folder) : start + len(folder) + 2]
+    """Whether a folder ends where a name ends."""
+    following = content[start + len(folder) : start + len(folder) + 1]
     if folder in _ANYONES and _IN_PATH.match(content[max(0, start - 1) : start]):
         return False
     if folder.endswith(b"/"):
         return bool(_IN_PATH.match(following))
-    if folder.count(b"/") == 1:
-        return following[:1] == b"/" and bool(_IN_PATH.match(following[1:]))
     return not _IN_PATH.match(following)
 
 

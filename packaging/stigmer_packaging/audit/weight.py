@@ -1,11 +1,14 @@
 """Size: what every user downloads, at every upgrade."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
 from stigmer_packaging.audit.contents import Contents
+from stigmer_packaging.audit.index import COMPONENTS, files_of, read_components
 
 _SHOWN = 10
+_LAUNCHER = "libexec/launcher/"
 
 
 def largest_files(contents: Contents) -> tuple[tuple[str, int], ...]:
@@ -14,13 +17,29 @@ def largest_files(contents: Contents) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(sizes, key=lambda file: (-file[1], file[0]))[:_SHOWN])
 
 
+def largest_parts(subject: Subject) -> tuple[tuple[str, int], ...]:
+    """Give the launcher, each component and the rest with their unpacked sizes in bytes, the largest first."""
+    owners = {COMPONENTS + path: str(part.get("name")) for part in read_components(subject) for path in files_of(part)}
+    sizes = Counter[str]()
+    for path, entry in subject.contents.paths.items():
+        if entry.content is not None:
+            sizes[owners.get(path, "launcher" if path.startswith(_LAUNCHER) else "the rest")] += entry.size
+    return tuple(sizes.most_common())
+
+
 def _size(subject: Subject) -> Iterator[Violation]:
     size, budget = subject.bottle.size, subject.policy.size_budget
     if budget and size > budget:
-        named = ", ".join(f"{path} ({bytes_ / 1e6:.1f} MB)" for path, bytes_ in largest_files(subject.contents))
         yield Violation(
-            "", f"{size / 1e6:.1f} MB, and the budget is {budget / 1e6:.1f} MB; the largest files are {named}"
+            "",
+            f"{size / 1e6:.1f} MB, and the `size_budget` of {subject.target} in the manifest is "
+            f"{budget / 1e6:.1f} MB; unpacked, the parts are {_named(largest_parts(subject))}; "
+            f"the largest files are {_named(largest_files(subject.contents))}",
         )
+
+
+def _named(sizes: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} ({size / 1e6:.1f} MB)" for name, size in sizes)
 
 
 CHECKS = (
@@ -28,7 +47,7 @@ CHECKS = (
         "size",
         ERROR,
         "every user waits for it",
-        "strip, exclude what is not imported, or raise the budget on purpose",
+        "strip, exclude what is not imported, or raise `size_budget` on purpose (that of `reference` is for its services)",
         _size,
     ),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from stigmer_packaging.errors import ForeignTargetError
 from stigmer_packaging.naming import SYSTEMS, Target
 from stigmer_packaging.records import LauncherBundle, ServiceBinary
-from stigmer_packaging.tools import bundle, contract, digest, frozen_trial, gates, locks, probes, pyinstaller, stdlib
+from stigmer_packaging.tools import bundle, digest, frozen_trial, gates, locks, probes, pyinstaller, stdlib
 from stigmer_packaging.tools.distributions import read_distributions
 from stigmer_packaging.tools.freeze_table import FreezeTable
 from stigmer_packaging.tools.locks import Pin
@@ -146,7 +146,6 @@ def freeze_service(
         frozen = _freeze(plan, python, staged, freezer)
         _make_portable(frozen.folder, component, plan.contents, freezer)
         freezer.report(f"trying the frozen {component}")
-        contract.check_names(sorted(frozen.folder.rglob("*")), probe.read, component)
         home = staged.absolute() / "home"
         runner = frozen_trial.runner_of(python.interpreter)
         program, table = frozen.folder / component, source.table

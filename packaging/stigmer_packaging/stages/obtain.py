@@ -23,8 +23,7 @@ def obtain_component(
     """Obtain a component's executable for one target, or give the one that was obtained from the same source.
 
     The executable has the component's name. SourceError when the source gives another platform's executable, GateError
-    when it does not read what it is sent, or, where it can run (`env` is what programs here may see), does not ask for
-    what it needs.
+    when, where it can run (`env` is what programs here may see), it does not ask for what it needs.
     """
     name = f"obtain/{target}/{component.name}"
     made_from = digest.sha256_of_value(
@@ -38,7 +37,6 @@ def obtain_component(
         folder.mkdir()
         source.fetch(folder / component.name)
         executable.refuse_foreign(folder / component.name, target)
-        contract.check_names([folder / component.name], component.read, component.name)
         if env is not None and component.required:
             _try(folder / component.name, component, staged / "home", env)
         files = scan_files(folder)
@@ -50,7 +48,7 @@ def obtain_component(
 
 
 def _sent(component: Component) -> object:
-    return component.run.environment, component.required, component.optional
+    return component.run.environment, component.required
 
 
 def _try(program: Path, component: Component, home: Path, env: Mapping[str, str]) -> None:

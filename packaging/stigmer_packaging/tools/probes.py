@@ -36,14 +36,12 @@ class ServiceProbe:
     """How a service is tried: its environment but for Temporal's address, which goes into `address_variable`.
 
     `connection` are patterns of which one must be found in what it prints when nobody answers at that address;
-    `ready`, the text it prints when it works; `grace`, the seconds in which it must stop; `read`, the variables it
-    must know.
+    `ready`, the text it prints when it works; `grace`, the seconds in which it must stop.
     """
 
     environment: Mapping[str, str]
     ready: str
     grace: float
-    read: tuple[str, ...] = ()
     address_variable: str = "TEMPORAL_SERVICE_ADDRESS"
     connection: tuple[str, ...] = CONNECTION
 

@@ -1,0 +1,85 @@
+"""Environment variables: what the launcher sends to a component, held against the words in that component's files.
+
+A warning, never an error: which variables a build reads changes from week to week, and one too many does no harm.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from stigmer_packaging.audit.check import WARNING, Check, Subject, Violation
+from stigmer_packaging.audit.index import COMPONENTS, files_of, read_components
+
+_WORD = re.compile(rb"[A-Z][A-Z0-9_]{2,}")
+"""A word that may be a variable's name. Names with small letters are not looked for: there are too many such words."""
+
+_CLOSE, _CLOSE_RELATED = 0.85, 0.7
+"""difflib's ratios from which a word is suggested: any word, and one that begins as the variable does, such as
+STIGMER_BACKEND_ENDPOINT for STIGMER_BACKEND_URL."""
+
+_MOST_JOINED = 6  # strings in a row that are taken apart
+
+
+def find_words(pieces: Iterable[tuple[str, bytes]]) -> frozenset[str]:
+    """Collect from a file's pieces, packed ones included, the words that may be names of variables."""
+    return frozenset(word.decode() for _, content in pieces for word in set(_WORD.findall(content)))
+
+
+def find_unread(names: Iterable[str], words: AbstractSet[str]) -> list[str]:
+    """Give the names that are neither a word nor a part of one: linkers put strings side by side."""
+    looked_for = (name for name in names if _WORD.fullmatch(name.encode()))
+    return [name for name in looked_for if name not in words and not any(name in word for word in words)]
+
+
+def _unread(subject: Subject) -> Iterator[Violation]:
+    components = read_components(subject)
+    everything = {name for part in components for name in _sent(part)}
+    for part in components:
+        words = _words_of(part, subject)
+        optional = subject.policy.optional.get(str(part.get("name")), ())
+        for name in find_unread((name for name in _sent(part) if name not in optional), words):
+            seen = f"{part.get('name')} is sent {name}, and none of its files contains that name"
+            yield Violation(f"{COMPONENTS}{part.get('entry')}", seen + _suggest(name, words, everything))
+
+
+def _sent(part: Mapping[str, Any]) -> list[str]:
+    """List the variables in a component's index entry, as far as it has the form they have."""
+    rows = part.get("environment")
+    return [str(row[0]) for row in rows if isinstance(row, list) and row] if isinstance(rows, list) else []
+
+
+def _words_of(part: Mapping[str, Any], subject: Subject) -> frozenset[str]:
+    contents = (subject.contents.files.get(COMPONENTS + path) for path in files_of(part))
+    return frozenset().union(*(content.words for content in contents if content is not None))
+
+
+def _suggest(name: str, words: AbstractSet[str], everything: AbstractSet[str]) -> str:
+    """Suggest the nearest word; else the nearest of what a word may be made of.
+
+    Go's linker sorts strings by length and separates them by nothing.
+    """
+    known = words | (everything - {*find_unread(everything, words)})
+    for count in range(1, _MOST_JOINED + 1):
+        parts = sorted({part for word in known if len(word) % count == 0 for part in _cut(word, len(word) // count)})
+        related = [part for part in parts if part.partition("_")[0] == name.partition("_")[0]]
+        close = difflib.get_close_matches
+        if near := close(name, related, 1, _CLOSE_RELATED) or close(name, parts, 1, _CLOSE):
+            return f"; did you mean {near[0]}?"
+    return ""
+
+
+def _cut(word: str, size: int) -> Iterator[str]:
+    yield from (word[start : start + size] for start in range(0, len(word), size))
+
+
+CHECKS = (
+    Check(
+        "unread-variable",
+        WARNING,
+        "a variable that nobody reads does nothing, and nothing says so at run time",
+        "correct its name in the component's `environment` in packaging/manifest.yaml, or list it in `optional` there",
+        _unread,
+    ),
+)

@@ -1,0 +1,101 @@
+"""Whether a source tree holds what the components are built from, and what it has instead where it does not."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from stigmer_packaging.errors import SourceError
+from stigmer_packaging.manifest_records import CheckoutSource, Component
+from stigmer_packaging.sources.checkout import IGNORED
+from stigmer_packaging.tools.freeze_table import read_freeze_table
+from stigmer_packaging.tools.project_locks import read_project_lock
+
+_MAIN = re.compile(r"^package main\b", re.MULTILINE)
+_DEPTH = 6  # folders below the tree in which a package that has moved is looked for
+_SHOWN = 12  # sub-folders that a message lists
+_SIMILAR = 3  # folders of the same name that it lists
+
+
+def check_packages(tree: Path, components: Iterable[Component], given: str) -> None:
+    """Raise SourceError with every problem, unless each component's package is there and can be built.
+
+    `given` is the tree as the user named it.
+    """
+    problems = [
+        f"{part.name}: {problem}"
+        for part in components
+        if isinstance(part.source, CheckoutSource)
+        for problem in _problems(tree, part.source, part.name)
+    ]
+    if problems:
+        raise SourceError(
+            f"the source tree {given} does not hold what the manifest builds:\n  " + "\n  ".join(problems),
+            "give --checkout a tree that does, or correct `package` of these components in packaging/manifest.yaml",
+        )
+
+
+def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[str]:
+    folder = tree / source.package
+    if not folder.is_dir():
+        yield f"there is no folder {source.package}; {_instead(tree, source.package, component)}"
+    elif source.build == "go":
+        if not any(map(_is_main, folder.glob("*.go"))):
+            yield f"no Go file in {source.package} says `package main`"
+    else:
+        yield from _caught(read_freeze_table, folder)
+        yield from _caught(read_project_lock, folder)
+
+
+def _is_main(file: Path) -> bool:
+    return not file.name.endswith("_test.go") and bool(_MAIN.search(file.read_text(encoding="utf-8", errors="replace")))
+
+
+def _caught(read: Callable[[Path], object], project: Path) -> Iterator[str]:
+    try:
+        read(project)
+    except SourceError as error:
+        yield str(error)
+
+
+def _instead(tree: Path, package: str, component: str) -> str:
+    """Say what the tree has: the sub-folders where the path ends, and folders of the same name elsewhere."""
+    wanted = PurePosixPath(package)
+    parent = next(each for each in wanted.parents if (tree / each).is_dir())
+    here = f"{_shown(parent)} has {_list_folders(tree / parent)}"
+    similar = _find_similar(tree, wanted, component)
+    return f"{here}; similar: {', '.join(map(_shown, similar))}" if similar else here
+
+
+def _find_similar(tree: Path, wanted: PurePosixPath, component: str) -> list[PurePosixPath]:
+    """Find folders named like the wanted one or like the component, those first that end most like the wanted one."""
+    found = [path for path in _walk(tree) if path.name in {wanted.name, component}]
+    return sorted(found, key=lambda path: (-_shared_end(path, wanted), len(path.parts), path))[:_SIMILAR]
+
+
+def _walk(tree: Path) -> Iterator[PurePosixPath]:
+    for place, folders, _ in os.walk(tree):
+        relative = Path(place).relative_to(tree)
+        folders[:] = _without_ignored(folders) if len(relative.parts) < _DEPTH else []
+        yield from (PurePosixPath(relative / name) for name in folders)
+
+
+def _shared_end(path: PurePosixPath, wanted: PurePosixPath) -> int:
+    pairs = zip(reversed(path.parts), reversed(wanted.parts), strict=False)
+    return next(
+        (count for count, (one, other) in enumerate(pairs) if one != other), min(len(path.parts), len(wanted.parts))
+    )
+
+
+def _list_folders(folder: Path) -> str:
+    names = _without_ignored(path.name for path in folder.iterdir() if path.is_dir())
+    more = ["…"] if len(names) > _SHOWN else []
+    return ", ".join([*names[:_SHOWN], *more]) or "no sub-folder"
+
+
+def _without_ignored(names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if name not in IGNORED and not name.startswith("."))
+
+
+def _shown(path: PurePosixPath) -> str:
+    return "." if path == PurePosixPath() else f"./{path}"

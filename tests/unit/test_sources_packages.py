@@ -1,0 +1,101 @@
+"""A tree that lacks what the manifest builds is refused with all that is missing, and with what it has instead."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import SourceError
+from stigmer_packaging.manifest import load_manifest
+from stigmer_packaging.sources.packages import check_packages
+from support.manifest_texts import PATH
+
+COMPONENTS = load_manifest(PATH).components
+MAIN = "package main\n\nfunc main() {}\n"
+PROJECT = """[project]
+name = "agent-runner"
+version = "1.0.0"
+
+[tool.stigmer.freeze]
+entry = "main.py"
+"""
+WHOLE = {
+    "backend/services/stigmer-server/cmd/server/main.go": MAIN,
+    "backend/services/workflow-runner/cmd/worker/main.go": f"// Package main is the worker.\n{MAIN}",
+    "backend/services/agent-runner/pyproject.toml": PROJECT,
+    "backend/services/agent-runner/main.py": "",
+    "backend/services/agent-runner/requirements.lock": "",
+}
+
+
+def tree_of(folder: Path, files: dict[str, str]) -> Path:
+    """Write a source tree."""
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+    return folder
+
+
+def without(*beginnings: str) -> dict[str, str]:
+    """Give the whole tree's files but those whose paths begin so."""
+    return {path: text for path, text in WHOLE.items() if not path.startswith(beginnings)}
+
+
+def problems_of(tree: Path) -> list[str]:
+    """Give the problems of a tree, one a line."""
+    with pytest.raises(SourceError) as caught:
+        check_packages(tree, COMPONENTS, "product@main")
+    assert str(caught.value).startswith("the source tree product@main does not hold what the manifest builds:\n")
+    return [line.strip() for line in str(caught.value).splitlines()[1:]]
+
+
+def moved(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Give the whole tree's files with folders renamed."""
+    files = dict(WHOLE)
+    for old, new in pairs:
+        files = {path.replace(old, new, 1): text for path, text in files.items()}
+    return files
+
+
+def test_a_tree_that_holds_every_package_is_accepted(tmp_path: Path) -> None:
+    check_packages(tree_of(tmp_path, WHOLE), COMPONENTS, "product")
+
+
+def test_every_missing_package_is_named_at_once_with_its_component_and_folder(tmp_path: Path) -> None:
+    found = problems_of(tree_of(tmp_path, {"cmd/product/main.go": MAIN, "docs/x": "", ".github/x": ""}))
+    assert [line.split(";")[0] for line in found] == [
+        "stigmer-server: there is no folder ./backend/services/stigmer-server/cmd/server",
+        "workflow-runner: there is no folder ./backend/services/workflow-runner/cmd/worker",
+        "agent-runner: there is no folder ./backend/services/agent-runner",
+    ]
+    assert all(line.endswith("; . has cmd, docs") for line in found)
+
+
+def test_what_stands_where_the_path_ends_is_listed(tmp_path: Path) -> None:
+    (found,) = problems_of(tree_of(tmp_path, without("backend/services/workflow")))
+    assert found.endswith("; ./backend/services has agent-runner, stigmer-server")
+
+
+def test_a_package_that_has_moved_is_found_elsewhere_the_most_alike_first(tmp_path: Path) -> None:
+    """Later layouts of a product have its services in other folders."""
+    files = moved([("backend/services/stigmer-server/cmd", "servers/stigmer-server/cmd")])
+    others = {"pkg/server/x.go": "package server\n", "node_modules/stigmer-server/cmd/server/x": ""}
+    (found,) = problems_of(tree_of(tmp_path, {**files, **others}))
+    assert found.endswith("similar: ./servers/stigmer-server/cmd/server, ./pkg/server, ./servers/stigmer-server")
+
+
+def test_a_folder_without_a_go_program_is_a_problem(tmp_path: Path) -> None:
+    """A library that took the folder's place, and a test that is a program by itself."""
+    library = {"backend/services/stigmer-server/cmd/server/main.go": "package server\n"}
+    library["backend/services/stigmer-server/cmd/server/main_test.go"] = MAIN
+    assert problems_of(tree_of(tmp_path, {**WHOLE, **library})) == [
+        "stigmer-server: no Go file in ./backend/services/stigmer-server/cmd/server says `package main`"
+    ]
+
+
+def test_a_python_service_without_entry_and_lock_is_two_problems(tmp_path: Path) -> None:
+    service = "backend/services/agent-runner/"
+    found = problems_of(tree_of(tmp_path, without(f"{service}main.py", f"{service}requirements.lock")))
+    assert len(found) == 2
+    assert "main.py" in found[0]
+    assert "no lock" in found[1]
