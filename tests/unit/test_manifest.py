@@ -89,7 +89,7 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("{kind: grpc, port", "{kind: grpc, queues: [q], port", "queues are for readiness by pollers, not by grpc"),
         (", queues: [agent_execution_runner]", "", "needs at least one queue in 'queues'"),
         ("needs: [temporal]", "needs: [temporl]", "did you mean 'temporal'?"),
-        ("needs: [temporal]", "needs: [workflow-runner]", "need each other in a circle"),
+        ("needs: [temporal]", "needs: [stigmer-server]", "need each other in a circle"),
         ("stop_order: 3   # both", "stop_order: 1   # both", "workflow-runner is not stopped before temporal"),
         ("temporal-ui: 8233", "temporal-ui: 7233", "the port number '7233' is there twice"),
         ("ports: {server: 7234}", "ports: {temporal: 7234}", "the port 'temporal' is there twice"),
