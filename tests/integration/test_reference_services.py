@@ -30,6 +30,8 @@ READY = {
     "agent-runner": "Worker ready, polling for tasks",
 }
 RUN_QUEUE = "TEMPORAL_WORKFLOW_EXECUTION_RUNNER_TASK_QUEUE"
+# The server's clock may be the first to say so: it resets the stream then, which a client reads as cancelled.
+TIME_IS_OVER = {"DEADLINE_EXCEEDED", "CANCELLED"}
 OWN_QUEUES = ("workflow_execution_stigmer", "agent_execution_stigmer", "workflow_validation_stigmer")
 WORKERS = {
     "workflow-runner": (WORKFLOW_RUNNER, RUN_QUEUE),
@@ -100,7 +102,8 @@ def test_a_caller_is_held_no_longer_than_it_said_and_may_ask_again(stack: Stack,
     port, queue = free_port(), f"nobody-{uuid.uuid4()}"
     with running("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server:
         server.wait_until(READY["stigmer-server"])
-        assert call(port, "Run", '{"message": "slow"}', seconds=4)[0] == "DEADLINE_EXCEEDED"
+        code, text = call(port, "Run", '{"message": "slow"}', seconds=4)
+        assert code in TIME_IS_OVER, text
         server.wait_until("Execution started execution=")
         execution = server.stderr.partition("Execution started execution=")[2].split()[0]
         code, text = call(port, "Get", execution)
@@ -209,7 +212,8 @@ def test_a_server_executes_again_when_its_temporal_has_come_back(tmp_path: Path)
         temporal_life.close()
         with temporal(stack.temporal, tmp_path / "another"):
             wait_for(lambda: is_polled(stack.temporal, OWN_QUEUES[0]), lambda: f"the poller: {server.stderr}")
-            assert call(stack.port, "Run", '{"message": "no runner"}', seconds=4)[0] == "DEADLINE_EXCEEDED"
+            code, text = call(stack.port, "Run", '{"message": "no runner"}', seconds=4)
+            assert code in TIME_IS_OVER, text
             server.wait_until("Execution started")
             assert server.stop() == 0
 

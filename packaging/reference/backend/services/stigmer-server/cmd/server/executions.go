@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc/codes"
@@ -46,7 +47,7 @@ func (e *executions) Run(ctx context.Context, request string) (string, error) {
 	}
 	finished, err := e.settle(ctx, execution)
 	if err != nil {
-		return "", status.Errorf(waitingCode(ctx), "how execution %s ends is not known yet: %v", execution.ID, err)
+		return "", status.Errorf(waitingCode(ctx, err), "how execution %s ends is not known yet: %v", execution.ID, err)
 	}
 	if finished.State == service.Failed {
 		return "", status.Errorf(codes.Internal, "execution %s failed: %s", finished.ID, finished.Error)
@@ -109,12 +110,18 @@ func (e *executions) settle(ctx context.Context, execution service.Execution) (s
 	return finished, e.store.put(finished)
 }
 
-// waitingCode tells a caller who stopped waiting from a Temporal that went away meanwhile.
-func waitingCode(ctx context.Context) codes.Code {
-	if ctx.Err() != nil {
+// waitingCode tells a caller who stopped waiting from a Temporal that went away meanwhile. When the caller's time is over,
+// Temporal may say so a moment before our own clock does.
+func waitingCode(ctx context.Context, err error) codes.Code {
+	var late *serviceerror.DeadlineExceeded
+	switch {
+	case ctx.Err() != nil:
 		return status.FromContextError(ctx.Err()).Code()
+	case errors.As(err, &late), errors.Is(err, context.DeadlineExceeded):
+		return codes.DeadlineExceeded
+	default:
+		return codes.Unavailable
 	}
-	return codes.Unavailable
 }
 
 func asText(execution service.Execution) (string, error) {
