@@ -84,3 +84,9 @@ class StartError(LauncherError):
     """A service did not start, or was not ready in time."""
 
     remedy = "read its last lines above and `stigmer server logs`"
+
+
+class SmokeError(LauncherError):
+    """The stack was tried, and did not do what it should."""
+
+    remedy = "run `stigmer server status` and `stigmer server logs`"

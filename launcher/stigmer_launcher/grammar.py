@@ -53,10 +53,11 @@ _PORT = Option(
 _START = (Option("foreground", "stay in the foreground, for brew services and systemd"), _PORT)
 _SMOKE = Command(
     ("smoke",),
-    "send one request through all services and show its way",
+    "try the running stack: send one request through all services and show its way",
     "smoke",
     (Option("message", "the text to send", value="TEXT", short="m"), _JSON),
-    more="The request goes from the server through a workflow to the agent and back. It proves that the stack works.",
+    more="The request goes from the server through a workflow to the agent and back. It proves that the stack works.\n"
+    "A stack without such a request runs a command of its own, or says what its services have proved instead.",
 )
 _SERVER = Command(
     ("server",),

@@ -66,11 +66,21 @@ class Component(NamedTuple):
 
 
 class Smoke(NamedTuple):
-    """The end-to-end call: a unary gRPC method taking and giving one protobuf string, and the port's name it goes to."""
+    """How the whole stack is tried, by `kind`; the fields of the other kinds are empty.
 
-    method: str
-    port: str
-    seconds: float
+    `grpc`: a unary call of `method` at the named `port`, one protobuf string in and one out; `command`: a
+    component's executable with `arguments`, which may hold variables, must end with `exit_code` and print what the regular
+    expression `output` finds; `none`: the proofs of readiness must do. The first two may take so many `seconds`.
+    """
+
+    kind: str
+    seconds: float = 0.0
+    method: str = ""
+    port: str = ""
+    component: str = ""
+    arguments: tuple[str, ...] = ()
+    exit_code: int = 0
+    output: str = ""
 
 
 class Payload(NamedTuple):
@@ -103,7 +113,7 @@ def parse_payload(text: str) -> Payload:
         raise ValueError(f"not a payload index of format {FORMAT}")
     try:
         plain["inherit"] = tuple(plain["inherit"])
-        plain["smoke"] = Smoke(**plain["smoke"])
+        plain["smoke"] = Smoke(**{**plain["smoke"], "arguments": tuple(plain["smoke"]["arguments"])})
         plain["components"] = tuple(_component(part) for part in plain["components"])
         return Payload(**plain)
     except (TypeError, KeyError) as error:

@@ -1,20 +1,21 @@
-"""`stigmer smoke`: one request through all services. The message is a JSON text in a protobuf string, both ways."""
+"""`stigmer smoke`: try the running stack as its payload says, by a gRPC call, a command, or not at all."""
 
 import json
-import sys
 import time
 
-from stigmer_launcher import protowire
+from stigmer_launcher import lifecycle, protowire
 from stigmer_launcher.channel import call
 from stigmer_launcher.context import Context
-from stigmer_launcher.errors import LauncherError, StoppedError
+from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, UsageError
 from stigmer_launcher.grpc import Reply
-from stigmer_launcher.instance import Instance, living_state
+from stigmer_launcher.instance import Instance, State, living_state
 from stigmer_launcher.inventory import read_keg
 from stigmer_launcher.launch import Address
 from stigmer_launcher.parse import Invocation
-from stigmer_launcher.places import find_libexec, find_places
-from stigmer_launcher.prepare import LOOPBACK
+from stigmer_launcher.payload import Payload, Proof
+from stigmer_launcher.places import find_places
+from stigmer_launcher.prepare import LOOPBACK, libexec
+from stigmer_launcher.smoke_command import run_smoke_command
 from stigmer_launcher.typed import Any
 
 _MESSAGE = "hello"
@@ -40,19 +41,45 @@ _CODES = (
 )
 
 
-class SmokeError(LauncherError):
-    """The request did not come back as it should."""
-
-    remedy = "run `stigmer server status` and `stigmer server logs`"
-
-
 def smoke(invocation: Invocation, context: Context) -> int:
-    """Send a request, and print its way and what came back."""
-    frozen = bool(getattr(sys, "frozen", False))
-    asked = read_keg(find_libexec(context.environ, sys.executable, frozen=frozen)).payload.smoke
+    """Try the stack that runs; StoppedError when none does."""
+    payload = read_keg(libexec(context.environ)).payload
+    kind = payload.smoke.kind
+    if kind != "grpc" and invocation.value("message", ""):
+        raise UsageError("--message is for a stack with a smoke call, and this one has none")
     state = living_state(Instance(find_places(context.environ).run))
-    if asked.port not in state.get("ports", {}):
+    if not state:
         raise StoppedError("the server does not run")
+    if kind == "none":
+        return _say_what_was_proven(payload, state, invocation, context)
+    if kind == "command":
+        return run_smoke_command(payload, state, context, as_json=invocation.has("json"))
+    return _call(payload, state, invocation, context)
+
+
+def _say_what_was_proven(payload: Payload, state: State, invocation: Invocation, context: Context) -> int:
+    """Print what every service has proved instead; DegradedError when that does not hold for all of them."""
+    if state["state"] != lifecycle.RUNNING:
+        missing = [each["name"] for each in state["services"] if each["state"] != lifecycle.RUNNING]
+        raise DegradedError(f"the server is {state['state']}" + (f", without {', '.join(missing)}" if missing else ""))
+    proven = {part.name: [_describe(proof) for proof in part.readiness.proofs] for part in payload.components}
+    if invocation.has("json"):
+        context.out.line(json.dumps({"smoke": "none", "proven": proven}))
+        return 0
+    said = "; ".join(f"{name}: {', '.join(proofs)}" for name, proofs in proven.items())
+    context.out.line(f"smoke: none for this stack; every service has proved that it is ready ({said})")
+    return 0
+
+
+def _describe(proof: Proof) -> str:
+    return f"pollers on {' '.join(proof.queues)}" if proof.kind == "pollers" else f"{proof.kind} on port {proof.port}"
+
+
+def _call(payload: Payload, state: State, invocation: Invocation, context: Context) -> int:
+    """Send a request, a JSON text in a protobuf string, and print its way and what came back."""
+    asked = payload.smoke
+    if asked.port not in state["ports"]:
+        raise SmokeError(f"the server that runs has no port {asked.port}", "run `stigmer server restart`")
     message = invocation.value("message", _MESSAGE)
     request = protowire.text(1, json.dumps({"message": message}))
     began = time.monotonic()

@@ -143,11 +143,21 @@ class Component:
 
 @dataclass(frozen=True)
 class Smoke:
-    """The end-to-end call: a unary gRPC method, the port's name it goes to, and how many seconds it may take."""
+    """How the whole stack is tried, by `kind`; the fields of the other kinds are empty.
 
-    method: str
-    port: str
-    seconds: int
+    `grpc`: a unary call of `method` at the named `port`; `command`: a component's executable with `arguments`, which must end with
+    `exit_code` and print what the regular expression `output` finds; `none`: the proofs of readiness must do. The first two
+    may take so many `seconds`.
+    """
+
+    kind: str
+    seconds: int = 0
+    method: str = ""
+    port: str = ""
+    component: str = ""
+    arguments: tuple[str, ...] = ()
+    exit_code: int = 0
+    output: str = ""
 
 
 @dataclass(frozen=True)

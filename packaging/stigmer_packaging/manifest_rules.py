@@ -92,6 +92,13 @@ def queues_are_for_pollers(manifest: Manifest) -> Iterator[Finding]:
             yield Finding((*path, "queues"), f"queues are for a proof by pollers, not by {proof.kind}")
 
 
+def the_smoke_command_is_of_a_component(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that the smoke command belongs to a component."""
+    named, known = manifest.smoke.component, {part.name for part in manifest.components}
+    if named and named not in known:
+        yield Finding(("smoke", "component"), unknown("component", named, known))
+
+
 def components_prove_themselves(manifest: Manifest) -> Iterator[Finding]:
     """Demand at least one proof of every component: what has shown nothing is not ready."""
     for index, part in _numbered(manifest):
@@ -142,14 +149,17 @@ def needs_are_known_and_acyclic(manifest: Manifest) -> Iterator[Finding]:
 def templates_are_known(manifest: Manifest) -> Iterator[Finding]:
     """Demand that braces hold variables that the launcher fills in, or ports that exist."""
     known = {*VARIABLES, *(f"port.{name}" for _, name, _ in _ports(manifest))}
+    texts: list[tuple[Path, str]] = [
+        (("smoke", "arguments", position), text) for position, text in enumerate(manifest.smoke.arguments)
+    ]
     for index, part in _numbered(manifest):
-        for keys, text in _templates(part):
-            path = ("components", index, "run", *keys)
-            yield from (
-                Finding(path, unknown("variable", word, known)) for word in _BRACES.findall(text) if word not in known
-            )
-            if re.search(r"[{}]", _BRACES.sub("", text)):
-                yield Finding(path, f"a brace without its partner in {text!r}")
+        texts += [(("components", index, "run", *keys), text) for keys, text in _templates(part)]
+    for path, text in texts:
+        yield from (
+            Finding(path, unknown("variable", word, known)) for word in _BRACES.findall(text) if word not in known
+        )
+        if re.search(r"[{}]", _BRACES.sub("", text)):
+            yield Finding(path, f"a brace without its partner in {text!r}")
 
 
 def named_variables_are_sent(manifest: Manifest) -> Iterator[Finding]:
@@ -183,6 +193,7 @@ RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
     macos_is_that_of_the_tag,
     ports_are_unique,
     ports_are_known,
+    the_smoke_command_is_of_a_component,
     queues_are_for_pollers,
     components_prove_themselves,
     proofs_are_given_where_they_can_be,

@@ -91,11 +91,36 @@ def _pin(section: Section) -> WheelPin:
 
 def _smoke(section: Section) -> Smoke:
     with section:
-        return Smoke(
-            method=section.text("method", values.method),
-            port=section.text("port", values.name),
-            seconds=section.number("seconds", 1, DAY),
-        )
+        match kind := section.choice("kind", ("grpc", "command", "none")):
+            case "grpc":
+                return _smoke_call(section)
+            case "command":
+                return _smoke_command(section)
+            case "none":
+                return Smoke(kind)
+            case _:
+                section.keys()  # which keys belong here depends on the kind
+                return Smoke("")
+
+
+def _smoke_call(section: Section) -> Smoke:
+    return Smoke(
+        kind="grpc",
+        seconds=section.number("seconds", 1, DAY),
+        method=section.text("method", values.method),
+        port=section.text("port", values.name),
+    )
+
+
+def _smoke_command(section: Section) -> Smoke:
+    return Smoke(
+        kind="command",
+        seconds=section.number("seconds", 1, DAY),
+        component=section.text("component", values.name),
+        arguments=section.texts("arguments"),
+        exit_code=section.number("exit_code", 0, 255) if section.has("exit_code") else 0,
+        output=section.text("output", values.regular_expression, default=""),
+    )
 
 
 def _component(section: Section, version: str) -> Component:

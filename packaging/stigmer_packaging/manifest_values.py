@@ -83,6 +83,15 @@ def command_line(text: str) -> str:
     return "" if words else "a command has at least one word"
 
 
+def regular_expression(text: str) -> str:
+    """Accept a regular expression, as Python's `re` understands it."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        return f"{text!r} is no regular expression: {error}"
+    return ""
+
+
 def package(text: str) -> str:
     """Accept a folder of the source tree, as `go build` names it."""
     if not text.startswith("./"):

@@ -202,7 +202,7 @@ def standin_manifest() -> Manifest:
         go=GoToolchain("1.25.0", pin),
         checkout="packaging/reference",
         inherit=("HOME", "PATH"),
-        smoke=Smoke("/stigmer.reference.v1.Executions/Run", "server", 60),
+        smoke=Smoke("grpc", 60, "/stigmer.reference.v1.Executions/Run", "server"),
         components=tuple(_component(name, ports, order) for order, (name, ports) in enumerate(PORTS.items(), 1)),
     )
 

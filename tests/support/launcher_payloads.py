@@ -98,7 +98,7 @@ def build_libexec(
         version=version,
         target=target or this_target(),
         inherit=INHERIT,
-        smoke=Smoke("/test.Service/Run", "server", 10.0),
+        smoke=Smoke("grpc", 10.0, "/test.Service/Run", "server"),
         components=tuple(each.component for each in chosen),
     )
     (libexec / "payload.json").write_text(render_payload(payload._replace(**fields)), encoding="utf-8")

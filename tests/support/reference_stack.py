@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 
 from stigmer_launcher.payload import Component, FileEntry, Proof, Readiness, Smoke
@@ -20,7 +21,7 @@ def reference_keg(keg: Path) -> Path:
     names = [name for component in read.components for name in component.run.ports]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     parts = tuple(_part(component, ports) for component in read.components)
-    smoke = Smoke(read.smoke.method, read.smoke.port, read.smoke.seconds)
+    smoke = Smoke(**asdict(read.smoke))
     libexec = build_libexec(keg, parts, version=read.product.version, inherit=read.inherit, smoke=smoke)
     for part in parts:
         if part.component.name != "agent-runner":

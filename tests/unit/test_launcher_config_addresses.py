@@ -13,7 +13,7 @@ TEMPORAL = part(
     "temporal", external="TEMPORAL_SERVICE_ADDRESS", ports=(("temporal", 7233), ("temporal-ui", 8233))
 ).component
 SERVER = part("stigmer-server", ports=(("server", 7234),)).component
-PAYLOAD = Payload("stigmer", "1", "linux-amd64", (), Smoke("/x", "server", 1.0), (TEMPORAL, SERVER))
+PAYLOAD = Payload("stigmer", "1", "linux-amd64", (), Smoke("none"), (TEMPORAL, SERVER))
 
 
 def filed(**settings: Value) -> Config:

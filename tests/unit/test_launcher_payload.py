@@ -16,7 +16,8 @@ def example() -> Payload:
     one = part(
         "one", ports=(("server", 1),), needs=("two",), environment=(("A", "{home}"),), arguments=("x",)
     ).component
-    return Payload("stigmer", "1.0", "linux-amd64", ("HOME",), Smoke("/m", "server", 1.5), (one, part("two").component))
+    smoke = Smoke("command", 1.5, component="one", arguments=("try", "{home}"), exit_code=3, output="x+")
+    return Payload("stigmer", "1.0", "linux-amd64", ("HOME",), smoke, (one, part("two").component))
 
 
 def test_an_index_reads_back_as_it_was_written() -> None:

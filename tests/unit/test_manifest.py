@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.errors import ManifestError
-from stigmer_packaging.manifest import CheckoutSource, Proof, Readiness, WheelSource, load_manifest, parse_manifest
+from stigmer_packaging.manifest import (
+    CheckoutSource,
+    Proof,
+    Readiness,
+    Smoke,
+    WheelSource,
+    load_manifest,
+    parse_manifest,
+)
 from stigmer_packaging.naming import Target
 from support.manifest_texts import PATH, problems_of, text_with
 
@@ -129,6 +137,37 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
 )
 def test_a_mistake_is_named_with_what_would_be_right(old: str, new: str, expected: str) -> None:
     problems = problems_of((old, new))
+    assert any(expected in problem for problem in problems), problems
+
+
+SMOKE = "smoke: {kind: grpc, method: /stigmer.reference.v1.Executions/Run, port: server, seconds: 60}"
+COMMAND = "smoke: {kind: command, component: temporal, arguments: ['{port.server}'], output: '^x+$', seconds: 9}"
+
+
+def test_a_stack_is_tried_by_a_call_a_command_or_its_readiness_alone() -> None:
+    call = Smoke("grpc", 60, method="/stigmer.reference.v1.Executions/Run", port="server")
+    command = Smoke("command", 9, component="temporal", arguments=("{port.server}",), output="^x+$")
+    assert parse_manifest(text_with()).smoke == call
+    assert parse_manifest(text_with((SMOKE, COMMAND))).smoke == command
+    assert parse_manifest(text_with((SMOKE, COMMAND.replace("seconds", "exit_code: 3, seconds")))).smoke.exit_code == 3
+    assert parse_manifest(text_with((SMOKE, "smoke: {kind: none}"))).smoke == Smoke("none")
+
+
+@pytest.mark.parametrize(
+    ("smoke", "expected"),
+    [
+        ("smoke: {method: /a.B/C, port: server, seconds: 60}", "smoke: the key 'kind' is missing"),
+        (SMOKE.replace("grpc", "gprc"), "smoke.kind: unknown kind 'gprc'; did you mean 'grpc'?"),
+        ("smoke: {kind: none, seconds: 60}", "smoke.seconds: unknown key 'seconds'"),
+        (SMOKE.replace(", seconds: 60", ""), "smoke: the key 'seconds' is missing"),
+        (COMMAND.replace("temporal", "temporl"), "smoke.component: unknown component 'temporl'"),
+        (COMMAND.replace("port.server", "port.sever"), "smoke.arguments[0]: unknown variable 'port.sever'"),
+        (COMMAND.replace("^x+$", "(x"), "smoke.output: '(x' is no regular expression: "),
+        (COMMAND.replace("seconds", "exit_code: 256, seconds"), "must be a whole number from 0 to 255"),
+    ],
+)
+def test_a_mistake_in_how_a_stack_is_tried_is_named(smoke: str, expected: str) -> None:
+    problems = problems_of((SMOKE, smoke))
     assert any(expected in problem for problem in problems), problems
 
 

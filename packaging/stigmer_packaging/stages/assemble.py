@@ -1,7 +1,7 @@
 """Assemble the keg: the launcher, the components beside it, their index, and what brew wants to find."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stigmer_launcher import completion
@@ -167,7 +167,7 @@ def _payload(manifest: Manifest, target: Target, services: Sequence[ServiceBinar
         version=manifest.product.version,
         target=str(target),
         inherit=manifest.inherit,
-        smoke=Smoke(manifest.smoke.method, manifest.smoke.port, manifest.smoke.seconds),
+        smoke=Smoke(**asdict(manifest.smoke)),
         components=tuple(map(_payload_component, manifest.components, services)),
     )
 

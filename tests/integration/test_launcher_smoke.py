@@ -1,0 +1,99 @@
+"""`stigmer smoke` over stacks that are tried by a command, or by nothing but their readiness."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stigmer_launcher.payload import Proof, Readiness, Smoke
+from support.launcher_payloads import Part, build_libexec, part
+from support.launcher_services import SERVER_QUEUES, Stigmer, end, eventually, fake_stack, free_ports
+
+# A service that accepts connections, and with arguments prints what it was run with and ends.
+TOOL = """
+import os, socket, sys
+if len(sys.argv) > 1:
+    print("first", " ".join((*sys.argv[1:], os.environ["GREETING"], os.getcwd())), sep="\\n")
+    sys.exit(3)
+listener = socket.create_server(("127.0.0.1", int(os.environ["TOOL_PORT"])))
+while True:
+    listener.accept()
+"""
+
+
+@contextmanager
+def tried_by(tmp_path: Path, smoke: Smoke, parts: tuple[Part, ...]) -> Iterator[Stigmer]:
+    """Give a launcher over a stack that is tried that way; whatever still runs at the end is stopped."""
+    launcher = Stigmer(build_libexec(tmp_path / "keg", parts, smoke=smoke), tmp_path / "home")
+    try:
+        yield launcher
+    finally:
+        end(launcher)
+
+
+def tool() -> tuple[Part, ...]:
+    """Make a stack of one service, which is ready when its port is open."""
+    return (
+        part(
+            "tool",
+            program=TOOL,
+            ports=(("tool", free_ports(1)[0]),),
+            environment=(("TOOL_PORT", "{port.tool}"), ("GREETING", "{home}/hello")),
+            readiness=Readiness(30.0, (Proof("port", "tool"),)),
+        ),
+    )
+
+
+def test_without_a_smoke_call_it_is_said_what_was_proved_instead(tmp_path: Path) -> None:
+    """In one line, or for programs; a stopped server has proved nothing."""
+    with tried_by(tmp_path, Smoke("none"), fake_stack()) as launcher:
+        assert launcher("smoke").code == 3
+        launcher.started()
+        (line,) = launcher("smoke").out.splitlines()
+        assert line.startswith("smoke: none ")
+        assert f"stigmer-server: grpc on port server, pollers on {' '.join(SERVER_QUEUES)};" in line
+        told = json.loads(launcher("smoke", "--json").out)
+        assert told["smoke"] == "none"
+        assert told["proven"]["temporal"] == ["temporal on port temporal"]
+        assert launcher("smoke", "--message", "hello").code == 2
+
+
+def test_without_a_smoke_call_a_service_that_does_not_work_again_is_named(tmp_path: Path) -> None:
+    """What was proved once does not hold any more."""
+    with tried_by(tmp_path, Smoke("none"), fake_stack()) as launcher:
+        launcher.started()
+        agent = launcher.pid("agent-runner")
+        os.kill(agent, signal.SIGSTOP)
+        os.kill(launcher.pid("temporal"), signal.SIGKILL)
+        eventually(lambda: "agent-runner: proving" in launcher.log("supervisor"), "Temporal to be back")
+        eventually(lambda: "agent-runner" in launcher("smoke").err, "the runner to be named alone")
+        done = launcher("smoke")
+        os.kill(agent, signal.SIGCONT)
+        assert done.code == 4
+        eventually(lambda: launcher("smoke").code == 0, "the runner to work again")
+
+
+def test_a_smoke_command_is_run_as_the_service_is_and_judged(tmp_path: Path) -> None:
+    """In the home, with the component's variables; the last line of what it prints is shown."""
+    smoke = Smoke("command", 30.0, component="tool", arguments=("{port.tool}",), exit_code=3, output="^first\n")
+    with tried_by(tmp_path, smoke, tool()) as launcher:
+        assert launcher("smoke").code == 3
+        launcher.started()
+        port, home = launcher.status()["ports"]["tool"], launcher.home
+        done = launcher("smoke", "--json")
+        assert done.code == 0, done.err
+        told = json.loads(done.out)
+        assert (told["smoke"], told["output"]) == ("command", f"{port} {home}/hello {home}")
+        assert launcher("smoke").out.splitlines()[-1] == f"  {port} {home}/hello {home}"
+
+
+def test_a_smoke_command_that_prints_something_else_fails(tmp_path: Path) -> None:
+    """With the command, what was expected, and its last line."""
+    smoke = Smoke("command", 30.0, component="tool", arguments=("x",), exit_code=3, output="second")
+    with tried_by(tmp_path, smoke, tool()) as launcher:
+        launcher.started()
+        done = launcher("smoke")
+        assert done.code == 1
+        assert "Error: tool x printed nothing that matches 'second'; its last line: x " in done.err

@@ -1,0 +1,64 @@
+"""The smoke command: run to its end or to its limit, with nothing left of it, and judged by what it did."""
+
+import os
+import time
+
+import pytest
+
+from stigmer_launcher.environment import Command
+from stigmer_launcher.payload import Smoke
+from stigmer_launcher.smoke_command import Ended, judge, run
+from support.launcher_services import eventually, is_running
+
+
+def shell(script: str, seconds: float = 30.0) -> Ended:
+    """Run a shell script as the smoke command is."""
+    return run(Command(("/bin/sh", "-c", script), {"NAME": "value"}), seconds)
+
+
+def test_a_command_runs_with_its_own_environment_and_both_its_outputs_are_taken() -> None:
+    """And its exit code."""
+    ended = shell('echo "$NAME $HOME"; echo error >&2; exit 3')
+    assert os.waitstatus_to_exitcode(ended.status) == 3
+    assert ended.output == "value \nerror"
+
+
+def test_a_command_that_closes_its_output_is_waited_for() -> None:
+    """What it does after that counts too."""
+    assert os.waitstatus_to_exitcode(shell("exec >&- 2>&-; sleep 0.2; exit 5").status) == 5
+
+
+def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started() -> None:
+    """Though a child of its holds the output open."""
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"did not end within 0\.5 s"):
+        shell("sleep 600 & sleep 600", 0.5)
+    assert time.monotonic() - began < 60
+
+
+def test_what_a_command_leaves_in_the_background_is_ended() -> None:
+    """And not waited for."""
+    pid = int(shell("sleep 600 & echo $!").output)
+    eventually(lambda: not is_running(pid), "the end of what was left")
+
+
+def test_of_an_endless_output_the_end_is_kept() -> None:
+    """A megabyte is enough for anybody's regular expression."""
+    ended = shell("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the end")
+    assert len(ended.output) <= 1024 * 1024
+    assert ended.output.endswith("\nthe end")
+
+
+@pytest.mark.parametrize(
+    ("asked", "ended", "problem"),
+    [
+        (Smoke("command"), Ended(0, "anything"), ""),
+        (Smoke("command", exit_code=3, output="^b$|c+"), Ended(3 << 8, "a\ncc"), ""),
+        (Smoke("command"), Ended(1 << 8, ""), "exited with status 1, not with status 0"),
+        (Smoke("command"), Ended(9, ""), "was ended by SIGKILL, not with status 0"),
+        (Smoke("command", output="ok"), Ended(0, "bad"), "printed nothing that matches 'ok'"),
+    ],
+)
+def test_a_command_is_judged_by_its_exit_code_and_its_output(asked: Smoke, ended: Ended, problem: str) -> None:
+    """An empty expression accepts whatever is printed."""
+    assert judge(asked, ended) == problem
