@@ -18,7 +18,7 @@ class Download:
 
 @dataclass(frozen=True)
 class FormulaFacts:
-    """What is read of a formula; `bottles` are pairs of tag and sha256."""
+    """What is read of a formula; `bottles` are pairs of tag and sha256; `smoke` says whether its test makes the call."""
 
     version: str
     url: str
@@ -26,6 +26,7 @@ class FormulaFacts:
     root_url: str
     rebuild: int
     bottles: tuple[tuple[str, str], ...]
+    smoke: bool = True
 
     def downloads(self, name: str) -> tuple[Download, ...]:
         """List all files that brew may fetch for the formula `name`: the bottles in their order, then the source."""
@@ -47,7 +48,8 @@ def parse_formula(text: str) -> FormulaFacts | None:
     rebuild = re.search(r"^\s*rebuild (\d+)", block, re.MULTILINE)
     bottles = re.findall(rf"^\s*sha256 .*?(\w+):\s+{_LITERAL}\s*$", block, re.MULTILINE)
     root_url = _value(block, "root_url") or url.rpartition("/")[0]
-    return FormulaFacts(version, url, sha256, root_url, int(rebuild[1]) if rebuild else 0, tuple(bottles))
+    smoke = re.search(r'^\s*system command, "smoke"$', text, re.MULTILINE) is not None
+    return FormulaFacts(version, url, sha256, root_url, int(rebuild[1]) if rebuild else 0, tuple(bottles), smoke)
 
 
 def _around_bottles(text: str) -> tuple[str, str, str]:

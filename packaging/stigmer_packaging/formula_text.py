@@ -11,6 +11,8 @@ from stigmer_packaging.manifest_records import Manifest
 from stigmer_packaging.naming import formula_class, release_root, source_archive_name
 from stigmer_packaging.ruby import quote, quote_words
 
+_SMOKE_CALL = 'system command, "smoke"'
+_NO_SMOKE_CALL = 'puts "no smoke call in this stack: readiness proofs only"'
 _TEMPLATE = Path(__file__).parent / "templates" / "formula.rb.template"
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -20,7 +22,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class FormulaValues:
     """What a formula says besides its bottles. `url` is the source archive's; bottles are found below `root_url`.
 
-    `services` are the components the test block expects to run, `ports` the launcher's names of ports.
+    `services` are the components the test block expects to run, `ports` the launcher's names of ports; `smoke` says
+    whether there is a call to make besides.
     """
 
     name: str
@@ -32,6 +35,7 @@ class FormulaValues:
     root_url: str
     services: tuple[str, ...]
     ports: tuple[str, ...]
+    smoke: bool = True
 
 
 def formula_values(manifest: Manifest, source_sha256: str) -> FormulaValues:
@@ -48,6 +52,7 @@ def formula_values(manifest: Manifest, source_sha256: str) -> FormulaValues:
         root_url=root,
         services=tuple(component.name for component in manifest.components),
         ports=tuple(name for component in manifest.components for name in component.run.ports),
+        smoke=getattr(manifest.smoke, "kind", "grpc") != "none",
     )
 
 
@@ -73,6 +78,8 @@ def render_formula(values: FormulaValues, bottles: Sequence[tuple[str, str]] = (
         bottle=_paragraph(_bottle_block(values.root_url, ordered, rebuild)),
         platforms=_paragraph(requirements),
         ports=quote_words(values.ports),
+        smoke=_SMOKE_CALL if values.smoke else _NO_SMOKE_CALL,
+        look="smoke" if values.smoke else "server status",
         services=quote_words(values.services),
     )
 

@@ -1,5 +1,7 @@
 """The formula that a tap holds, against what manifest and template say: it may be older than they are, never other."""
 
+from dataclasses import replace
+
 from packaging.version import InvalidVersion, Version
 
 from stigmer_packaging.errors import RecordError
@@ -14,8 +16,8 @@ MARK = "generated"
 def find_staleness(text: str, manifest: Manifest) -> str:
     """Say why a committed formula is not the last one generated, or nothing when it is.
 
-    Of the manifest's version it is exactly what the template gives for the source and bottles it names: its digests are
-    taken as they are, and nothing is built. One of an earlier release stands until the next one is published.
+    Of the manifest's version it is exactly what the template gives for the source, bottles and smoke call it has: its
+    digests are taken as they are, and nothing is built. One of an earlier release stands until the next one is published.
     """
     facts = parse_formula(text)
     if facts is None or MARK not in text.partition("\n")[0]:
@@ -51,4 +53,5 @@ def _release(facts: FormulaFacts) -> tuple[Version, int]:
 
 
 def _render(facts: FormulaFacts, manifest: Manifest) -> str:
-    return render_formula(formula_values(manifest, facts.sha256), facts.bottles, facts.rebuild)
+    values = replace(formula_values(manifest, facts.sha256), smoke=facts.smoke)  # the bottles say which stack it is
+    return render_formula(values, facts.bottles, facts.rebuild)

@@ -56,6 +56,22 @@ def test_the_first_line_says_that_the_file_is_generated() -> None:
     assert "generated" in render_formula(VALUES).splitlines()[0]
 
 
+def test_without_a_smoke_call_the_test_says_so_and_still_demands_that_every_service_runs() -> None:
+    text = render_formula(replace(VALUES, smoke=False), FOUR)
+    test = text[text.index("  test do") :]
+    assert '      puts "no smoke call in this stack: readiness proofs only"\n    ensure\n' in test
+    assert '"smoke"' not in text
+    assert "stigmer smoke" not in text
+    for demanded in ('system command, "server"', 'assert_equal "running", status["state"]', 'service["state"]'):
+        assert demanded in test
+
+
+def test_but_for_the_call_both_formulae_are_the_same() -> None:
+    texts = (render_formula(VALUES, FOUR), render_formula(replace(VALUES, smoke=False), FOUR))
+    with_call, without = (text.splitlines() for text in texts)
+    assert sum(one != other for one, other in zip(with_call, without, strict=True)) == 2
+
+
 def test_the_bottles_stand_in_brews_order_with_aligned_values() -> None:
     block = re.findall(
         r"^    sha256 cellar: :any_skip_relocation, (\w+): +(\S+)$", render_formula(VALUES, FOUR), re.MULTILINE

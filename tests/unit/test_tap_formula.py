@@ -51,6 +51,14 @@ def test_whatever_its_digests_a_formula_as_the_template_gives_it_is_not_stale() 
     assert find_staleness(formula_of(released("2.0.0", 2)), released("2.0.0", 2)) == ""
 
 
+def test_a_formula_stays_that_of_the_stack_its_bottles_are_of() -> None:
+    """The manifest describes two stacks, and a tap's formula names bottles of one."""
+    for smoke in (True, False):
+        text = render_formula(replace(formula_values(MANIFEST, "e" * 64), smoke=smoke), BOTTLES)
+        assert find_staleness(text, MANIFEST) == ""
+        assert refresh_formula(text, MANIFEST) == text
+
+
 @pytest.mark.parametrize(
     ("present", "other"),
     [
