@@ -95,7 +95,7 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("[HOME, PATH", "[HOME, HOME", "the variable 'HOME' is there twice"),
         ("[HOME, PATH", "[HOME, '1X'", "is not the name of an environment variable"),
         ("method: /stigmer", "method: stigmer", "is not a gRPC method"),
-        ("port: server, seconds: 60}\n\ncomp", "port: sever, seconds: 60}\n\ncomp", "did you mean 'server'?"),
+        ("smoke: {kind: none}\n\ncomp", "smoke: {kind: grpc, method: /a.B/C, port: sever, seconds: 6}\n\ncomp", "did you mean"),
         ("{kind: grpc, port: server", "{kind: grpc, port: srver", "readiness.proofs[0].port: unknown port 'srver'"),
         ("{kind: grpc, port", "{kind: grpc, queues: [q], port", "queues are for a proof by pollers, not by grpc"),
         ("proofs: [{kind: temporal, port: temporal}]", "proofs: []", "readiness.proofs: at least one proof is needed"),
@@ -140,17 +140,18 @@ def test_a_mistake_is_named_with_what_would_be_right(old: str, new: str, expecte
     assert any(expected in problem for problem in problems), problems
 
 
-SMOKE = "smoke: {kind: grpc, method: /stigmer.reference.v1.Executions/Run, port: server, seconds: 60}"
+NONE = "smoke: {kind: none}"
+SMOKE = "smoke: {kind: grpc, method: /a.B/C, port: server, seconds: 60}"
 COMMAND = "smoke: {kind: command, component: temporal, arguments: ['{port.server}'], output: '^x+$', seconds: 9}"
 
 
 def test_a_stack_is_tried_by_a_call_a_command_or_its_readiness_alone() -> None:
-    call = Smoke("grpc", 60, method="/stigmer.reference.v1.Executions/Run", port="server")
+    call = Smoke("grpc", 60, method="/a.B/C", port="server")
     command = Smoke("command", 9, component="temporal", arguments=("{port.server}",), output="^x+$")
-    assert parse_manifest(text_with()).smoke == call
-    assert parse_manifest(text_with((SMOKE, COMMAND))).smoke == command
-    assert parse_manifest(text_with((SMOKE, COMMAND.replace("seconds", "exit_code: 3, seconds")))).smoke.exit_code == 3
-    assert parse_manifest(text_with((SMOKE, "smoke: {kind: none}"))).smoke == Smoke("none")
+    assert parse_manifest(text_with()).smoke == Smoke("none")
+    assert parse_manifest(text_with((NONE, SMOKE))).smoke == call
+    assert parse_manifest(text_with((NONE, COMMAND))).smoke == command
+    assert parse_manifest(text_with((NONE, COMMAND.replace("seconds", "exit_code: 3, seconds")))).smoke.exit_code == 3
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_a_stack_is_tried_by_a_call_a_command_or_its_readiness_alone() -> None:
     ],
 )
 def test_a_mistake_in_how_a_stack_is_tried_is_named(smoke: str, expected: str) -> None:
-    problems = problems_of((SMOKE, smoke))
+    problems = problems_of((NONE, smoke))
     assert any(expected in problem for problem in problems), problems
 
 
@@ -178,9 +179,8 @@ def test_one_mistake_does_not_call_for_others() -> None:
     assert len(problems_of(("product:\n", "products:\n"))) == 2  # the one that is not known, the one that is missing
 
 
-OWN_SMOKE = "smoke: {method: /stigmer.reference.v1.Executions/Run, port: server, seconds: 60}\n\ncomponents:"
 BOTH = (
-    (OWN_SMOKE, "smoke: {method: /product.v1.Agents/Run, port: server, seconds: 5}\n\ncomponents:"),
+    (NONE, "smoke: {kind: grpc, method: /product.v1.Agents/Run, port: server, seconds: 5}"),
     (
         "    stigmer-server: {optional: []}\n",
         "    stigmer-server: {optional: [], run: {grace: 3, arguments: [--reference]}}\n",
@@ -231,8 +231,8 @@ def test_a_manifest_without_the_section_is_the_same_for_both_stacks() -> None:
         ("{size_budget: 108}", "{size_budget: much}", "must be a whole number from 1 to 1000, and 'much' is not"),
         ("{optional: [DISABLE_TELEMETRY]}", "{optional: [DISABLE]}", "unknown variable 'DISABLE'"),
         (
-            "  smoke: {method: /stigmer.reference.v1.Executions/Run, port: server",
-            "  smoke: {method: /x.Y/Z, port: sever",
+            "  smoke: {kind: grpc, method: /stigmer.reference.v1.Executions/Run, port: server",
+            "  smoke: {kind: grpc, method: /x.Y/Z, port: sever",
             "did you mean 'server'?",
         ),
     ],
