@@ -19,10 +19,21 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A module that two distributions install, and the distribution whose files of it are not shipped, for the owner's are."""
+
+    module: str
+    distribution: str
+    version: str
+    owner: str
+
+
+@dataclass(frozen=True)
 class ServiceBinary:
     """One component for one target: a directory that holds `entry` and every file it needs beside it.
 
-    `root` is relative to the workspace; `files` are relative to `root`; `entry` is one of them.
+    `root` is relative to the workspace; `files` are relative to `root`; `entry` is one of them. `left_out` are the
+    modules that were frozen from one of several distributions.
     """
 
     component: str
@@ -32,6 +43,7 @@ class ServiceBinary:
     entry: str
     files: tuple[FileRecord, ...]
     made_from: str
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from stigmer_packaging.tools.patchelf import find_patchelf
 from stigmer_packaging.tools.probes import ServiceProbe
 from stigmer_packaging.tools.project_locks import read_project_lock
 from stigmer_packaging.tools.rename import OWN
+from stigmer_packaging.tools.service_source import ServiceSource, read_service_source
 from stigmer_packaging.workspace import Workspace
 
 SHIPPED = ("LICENSE", "README.md", "launcher", "packaging", "pyproject.toml", "requirements.lock", "scripts")
@@ -164,12 +165,13 @@ class Workshop:
                 go, toolchain = self.go, self.manifest.go
                 return FromCheckout(component.source, target, self.host, self.tree, toolchain, go, cache, env, report)
 
-    def project_of(self, component: Component) -> Path:
-        """Give the folder of a component that is frozen; SourceError when the tree has none."""
-        folder = self.tree.path / _checkout(component).package
+    def service_of(self, component: Component) -> ServiceSource:
+        """Read the project of a component that is frozen; SourceError when the tree has none."""
+        source = _checkout(component)
+        folder = self.tree.path / source.package
         if not folder.is_dir():
-            raise SourceError(f"the tree {self.tree.path} has no folder {_checkout(component).package}")
-        return folder
+            raise SourceError(f"the tree {self.tree.path} has no folder {source.package}")
+        return read_service_source(folder, source.freeze, component=component.name)
 
     def probe_of(self, component: Component) -> ServiceProbe:
         """Say how a frozen service is tried: in the environment it will have, without a language model's key."""
@@ -212,8 +214,8 @@ class Workshop:
         own = launcher_facts(launcher, name=product.name, version=product.version, freezer=freezer)
         facts: dict[str, Mapping[str, object]] = {f"{target}/launcher": own}
         for part in filter(is_frozen, self.manifest.components):
-            project, probe = self.project_of(part), self.probe_of(part)
-            facts[f"{target}/{part.name}"] = service_facts(project, version=part.version, probe=probe, freezer=freezer)
+            source, probe = self.service_of(part), self.probe_of(part)
+            facts[f"{target}/{part.name}"] = service_facts(source, version=part.version, probe=probe, freezer=freezer)
         return facts
 
     def _verification(self) -> Mapping[str, object]:

@@ -47,12 +47,12 @@ def test_a_frozen_service_is_tried_in_its_own_environment_without_a_key(tmp_path
 
 def test_only_what_comes_from_a_tree_is_frozen(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="temporal does not come from a source tree"):
-        workshop(tmp_path).project_of(PARTS["temporal"])
+        workshop(tmp_path).service_of(PARTS["temporal"])
 
 
 def test_a_tree_without_the_service_is_told(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"has no folder \./backend/services/agent-runner"):
-        workshop(tmp_path, checkout=str(tmp_path)).project_of(PARTS["agent-runner"])
+        workshop(tmp_path, checkout=str(tmp_path)).service_of(PARTS["agent-runner"])
 
 
 def test_the_source_archive_holds_what_git_tracks_and_without_git_what_does_not_lie_about(tmp_path: Path) -> None:

@@ -40,6 +40,11 @@ def observed(observer: Callable[[str], None]) -> Iterator[None]:
         _observer.reset(token)
 
 
+def remark(text: str) -> None:
+    """Tell the observer something besides what programs print."""
+    _tell(text)
+
+
 def run(
     command: Sequence[str | Path],
     *,

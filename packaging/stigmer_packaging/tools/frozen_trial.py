@@ -1,19 +1,40 @@
 """The trial of a frozen service: against a Temporal of its own platform, where its Python runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stigmer_packaging.tools import probes
+from stigmer_packaging.errors import CommandError, GateError
+from stigmer_packaging.manifest_records import FreezeTable
+from stigmer_packaging.tools import command, probes
 from stigmer_packaging.tools.emulation import NATIVE, SLOWDOWN, Runner
-from stigmer_packaging.tools.freeze_table import FreezeTable
 from stigmer_packaging.tools.probes import ServiceProbe
 from stigmer_packaging.tools.python import Interpreter, plain_environment
 from stigmer_packaging.tools.temporal import temporal_server
+
+SECONDS = 120
+_REMEDY = "name another owner in `owners` of the component's `freeze` in packaging/manifest.yaml"
 
 
 def runner_of(interpreter: Interpreter) -> Runner:
     """Run what an interpreter froze as it is, or where that is emulated."""
     return Runner(interpreter.prefix, SLOWDOWN) if interpreter.emulated else NATIVE
+
+
+def try_imports(probe: Path, modules: Mapping[str, Sequence[str]], *, env: Mapping[str, str], runner: Runner) -> None:
+    """Import modules, by the distributions that installed them, inside a bundle; GateError when one cannot be.
+
+    The frozen service is a foreign program that cannot be asked to import something. `probe` is a second program with
+    the same modules, made for this; it is removed, and not shipped.
+    """
+    names = sorted(module for each in modules.values() for module in each)
+    try:
+        command.run([*runner.prefix, str(probe), *names], env=plain_environment(env), seconds=SECONDS * runner.slowdown)
+    except CommandError as error:
+        raise GateError(
+            f"a distribution whose module has another owner cannot be imported: {error}", _REMEDY
+        ) from error
+    finally:
+        probe.unlink()
 
 
 def try_service(

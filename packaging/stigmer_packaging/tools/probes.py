@@ -25,6 +25,9 @@ CONNECTION = (
 )
 """What a service that found nobody at Temporal's address prints, in the words of its SDK or of the system."""
 
+_FINALIZING = "Python runtime state: finalizing"
+"""What CPython prints when it crashes while it takes itself apart. Source: Python/pylifecycle.c."""
+
 _BROKEN = re.compile(
     r"ModuleNotFoundError|ImportError|No module named|cannot import name|cannot open shared object file"
     r"|PackageNotFoundError|undefined symbol|Failed to load dyn\w* ?lib\w*|dynlib/dll .* was not found"
@@ -108,7 +111,11 @@ def probe_with_temporal(
     env: Mapping[str, str],
     runner: Runner = NATIVE,
 ) -> None:
-    """Start the service against a live Temporal; GateError unless it gets ready, and stops with exit code 0 on SIGTERM."""
+    """Start the service against a live Temporal; GateError unless it gets ready, and stops with exit code 0 on SIGTERM.
+
+    A crash of the interpreter after the program's own end counts as stopped: a thread of an extension, such as
+    Temporal's, may outlive the program, frozen or not.
+    """
     surroundings = _alone(folder, env) | dict(probe.environment) | {probe.address_variable: address}
     try:
         words = [*runner.prefix, str(program)]
@@ -117,7 +124,8 @@ def probe_with_temporal(
             code, output = service.stop(seconds=probe.grace * runner.slowdown), service.output
     except CommandError as error:
         raise GateError(f"with a live Temporal the service does not work: {error}") from error
-    if code != 0 or classify_failure(output, ()) == "import":
+    stopped = code == 0 or _FINALIZING in output
+    if not stopped or classify_failure(output, ()) == "import":
         raise GateError(f"with a live Temporal the service ended with exit code {code}\n{_tail(output)}")
 
 
