@@ -91,12 +91,12 @@ class _Calls:
 
     def freeze_service(self, step: Step, needs: Needs) -> ServiceBinary:
         shop, part = self.workshop, self._component(step)
-        temporal = next(iter(needs.values()))
+        temporal = next(iter(needs.values()), None)
         return freeze.freeze_service(
             shop.service_of(part),
             component=part.name,
             version=part.version,
-            temporal=shop.workspace.path(temporal.root) / temporal.entry,
+            temporal=temporal and shop.workspace.path(temporal.root) / temporal.entry,
             probe=shop.probe_of(part),
             freezer=shop.freezer_of(parse_target(step.target)),
         )

@@ -91,7 +91,8 @@ class FreezeTable:
 class CheckoutSource:
     """Built from a source tree: `build` is `go` or `pyinstaller`, `package` a path in the tree that begins with `./`.
 
-    `ready` is what a frozen service prints when it works, by which the frozen copy is tried. `freeze` are the keys of
+    `ready` is what a frozen service prints when it works, by which the frozen copy is tried; without it, the first of
+    its ports must open. `freeze` are the keys of
     FreezeTable that the manifest sets; each overrides what the project itself says.
     """
 

@@ -138,7 +138,7 @@ def _checkout(section: Section) -> CheckoutSource:
     package = section.text("package", values.package)
     if build != "pyinstaller":
         return CheckoutSource(build, package)
-    ready = section.text("ready")
+    ready = section.text("ready", default="")
     return CheckoutSource(
         build, package, ready, read_freeze(section.section("freeze")) if section.has("freeze") else {}
     )

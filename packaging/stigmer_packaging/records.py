@@ -27,6 +27,9 @@ class LeftOut:
     version: str
     owner: str
 
+    def __str__(self) -> str:
+        return f"the module {self.module} of {self.distribution} {self.version} is left out; {self.owner}'s is shipped"
+
 
 @dataclass(frozen=True)
 class ServiceBinary:
@@ -75,7 +78,10 @@ class Ingredient:
 
 @dataclass(frozen=True)
 class Credits:
-    """What one part is made of: its ingredients, sorted, and the licence texts by their keys. `licence` is its own."""
+    """What one part is made of: its ingredients, sorted, and the licence texts by their keys. `licence` is its own.
+
+    `left_out` are the modules of its ingredients that it does not hold.
+    """
 
     part: str
     version: str
@@ -84,6 +90,7 @@ class Credits:
     ingredients: tuple[Ingredient, ...]
     texts: Mapping[str, str]
     made_from: str
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True)

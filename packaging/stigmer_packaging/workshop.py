@@ -1,6 +1,5 @@
 """Gathers what a release depends on: the tree, the toolchains, this machine; each fact is found once, when first asked."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from stigmer_packaging.errors import SourceError
 from stigmer_packaging.manifest_records import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
 from stigmer_packaging.naming import Target
 from stigmer_packaging.notices import notices_path
-from stigmer_packaging.plan import RELEASE, Inputs, is_frozen, is_made_here
+from stigmer_packaging.plan import RELEASE, Inputs, is_frozen, is_made_here, needs_temporal
 from stigmer_packaging.pythons import ROOT, choose_python, default_choice, own_folders
 from stigmer_packaging.receipt import BuildHost
 from stigmer_packaging.sources import Source
@@ -24,7 +23,7 @@ from stigmer_packaging.stages.freeze import Freezer, launcher_facts, service_fac
 from stigmer_packaging.stages.standalone import Unpacker
 from stigmer_packaging.tools import apt, digest, git, golang, guest_root, system
 from stigmer_packaging.tools.patchelf import find_patchelf
-from stigmer_packaging.tools.probes import ServiceProbe
+from stigmer_packaging.tools.probes import ServiceProbe, fill
 from stigmer_packaging.tools.project_locks import read_project_lock
 from stigmer_packaging.tools.rename import OWN
 from stigmer_packaging.tools.service_source import ServiceSource, read_service_source
@@ -174,12 +173,24 @@ class Workshop:
         return read_service_source(folder, source.freeze, component=component.name)
 
     def probe_of(self, component: Component) -> ServiceProbe:
-        """Say how a frozen service is tried: in the environment it will have, without a language model's key."""
-        ports = {f"port.{name}": port for part in self.manifest.components for name, port in part.run.ports.items()}
-        known = {"home": ".", "temporal.namespace": "default", "llm.provider": "ollama", **ports}
-        filled = {name: fill(text, known) for name, text in component.run.environment.items()}
-        environment = {name: value for name, value in filled.items() if value}
-        return ServiceProbe(environment, _checkout(component).ready, component.run.grace, component.read)
+        """Say how a frozen service is tried: in the environment it will have, without a language model's key.
+
+        What differs from one start to the next stays a template.
+        """
+        names = [f"port.{name}" for part in self.manifest.components for name in part.run.ports]
+        later = {name: f"{{{name}}}" for name in ("home", "temporal.address", *names)}
+        known = {"temporal.namespace": "default", "llm.provider": "ollama", **later}
+        run = component.run
+        filled = {name: fill(text, known) for name, text in run.environment.items()}
+        return ServiceProbe(
+            environment={name: value for name, value in filled.items() if value},
+            ready=_checkout(component).ready,
+            grace=run.grace,
+            read=component.read,
+            arguments=tuple(fill(text, known) for text in run.arguments),
+            port=next(iter(run.ports), ""),
+            temporal=needs_temporal(component, self.manifest),
+        )
 
     def inputs(self, targets: Sequence[Target], until: str, offered: frozenset[str] = frozenset()) -> Inputs:
         """Gather all that the steps up to the stage `until` depend on; `offered` are records that others made."""
@@ -221,11 +232,6 @@ class Workshop:
     def _verification(self) -> Mapping[str, object]:
         script = digest.sha256_of(self.verification_script())
         return {"script": script, "mirror": self.mirror, "suite": guest_root.default_suite(self.mirror)}
-
-
-def fill(text: str, values: Mapping[str, object]) -> str:
-    """Fill in the variables of a template; those without a value come out empty."""
-    return re.sub(r"\{([^{}]*)\}", lambda match: str(values.get(match[1], "")), text)
 
 
 def _checkout(component: Component) -> CheckoutSource:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stigmer_packaging.errors import ForeignTargetError
+from stigmer_packaging.errors import ForeignTargetError, GateError
 from stigmer_packaging.manifest_records import FreezeTable
 from stigmer_packaging.naming import SYSTEMS, Target
 from stigmer_packaging.records import LauncherBundle, ServiceBinary
@@ -149,11 +149,11 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
 
 
 def freeze_service(
-    source: ServiceSource, *, component: str, version: str, temporal: Path, probe: ServiceProbe, freezer: Freezer
+    source: ServiceSource, *, component: str, version: str, temporal: Path | None, probe: ServiceProbe, freezer: Freezer
 ) -> ServiceBinary:
     """Freeze a Python service as its project and the manifest ask, or give the one made of the same inputs.
 
-    `temporal` is the Temporal CLI of this machine's platform, which the frozen service is tried against. GateError
+    `temporal` is the Temporal CLI of this machine's platform, which a service that needs it is tried against. GateError
     when the locked environment cannot be frozen whole, or the frozen service does not work.
     """
     facts = service_facts(source, version=version, probe=probe, freezer=freezer)
@@ -171,13 +171,15 @@ def freeze_service(
         frozen = _freeze(plan, python, staged, freezer)
         _make_portable(frozen.folder, component, plan.contents, freezer)
         freezer.report(f"trying the frozen {component}")
-        home = staged.absolute() / "home"
-        runner = frozen_trial.runner_of(python.interpreter)
-        if proven:
-            frozen_trial.try_imports(frozen.folder / pyinstaller.PROBE, proven, env=freezer.env, runner=runner)
-        contract.check_names(sorted(frozen.folder.rglob("*")), probe.read, component)
-        program, table = frozen.folder / component, source.table
-        frozen_trial.try_service(program, table, probe, temporal=temporal, home=home, env=freezer.env, runner=runner)
+        home, runner = staged.absolute() / "home", frozen_trial.runner_of(python.interpreter)
+        env, program, table = freezer.env, frozen.folder / component, source.table
+        try:
+            if proven:
+                frozen_trial.try_imports(frozen.folder / pyinstaller.PROBE, proven, env=env, runner=runner)
+            contract.check_names(sorted(frozen.folder.rglob("*")), probe.read, component)
+            frozen_trial.try_service(program, table, probe, temporal=temporal, home=home, env=env, runner=runner)
+        except GateError as error:
+            raise frozen_trial.explain_excludes(error, source.facts) from error
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
     made = ServiceBinary(component, version, str(freezer.target), record, component, files, made_from, python.left_out)
