@@ -1,7 +1,6 @@
 """What the credit stage is told of a workshop: how Go's modules are asked for, and what a bundle was frozen from."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from stigmer_packaging.naming import Target
 from stigmer_packaging.pythons import choose_packages
@@ -10,7 +9,7 @@ from stigmer_packaging.stages.credit import Environment
 from stigmer_packaging.tools import golang, gomodules
 from stigmer_packaging.tools.buildinfo import BuildInfo
 from stigmer_packaging.tools.licences import Credit
-from stigmer_packaging.tools.project_locks import read_project_lock
+from stigmer_packaging.tools.service_source import ServiceSource
 from stigmer_packaging.workshop import Workshop
 
 
@@ -26,9 +25,9 @@ def credits_by_go(shop: Workshop) -> Callable[[BuildInfo], Sequence[Credit]]:
     return credit
 
 
-def environment_of(shop: Workshop, target: Target, project: Path | None) -> Environment:
+def environment_of(shop: Workshop, target: Target, source: ServiceSource | None) -> Environment:
     """Give what a project was frozen from for a target, or without a project the launcher."""
-    pins = read_project_lock(project).pins if project else ()
-    made = freeze.provide(pins, shop.freezer_of(target))
+    pins, owners = (source.pins, source.table.owners) if source else ((), {})
+    made = freeze.provide(pins, shop.freezer_of(target), owners)
     packages = choose_packages(shop.freezes_with, target, shop.root, shop.workspace, env=shop.env)
     return Environment(made.site, frozenset(pin.name for pin in pins), made.interpreter, packages)

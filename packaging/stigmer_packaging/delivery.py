@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.records import AuditReport, Bottle, Formula, Sbom, SourceArchive, Standalone, VerificationReport
+from stigmer_packaging.records import (
+    AuditReport,
+    Bottle,
+    Formula,
+    Sbom,
+    ServiceBinary,
+    SourceArchive,
+    Standalone,
+    VerificationReport,
+)
 from stigmer_packaging.release import NAME, Artefact, Release, read_release, render_release
 from stigmer_packaging.workspace import Workspace
 
@@ -28,6 +37,11 @@ def deliver(records: Iterable[Any], product: Product, workspace: Workspace, fold
         tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
         tuple(record for record in known if isinstance(record, AuditReport)),
         tuple(record for record in known if isinstance(record, VerificationReport)),
+        {
+            f"{record.target}/{record.component}": record.left_out
+            for record in known
+            if isinstance(record, ServiceBinary) and record.left_out
+        },
     )
     with workspace.staging() as staged:
         for name, text in ((NAME, render_release(release)), (CHECKSUMS, _checksums(release))):

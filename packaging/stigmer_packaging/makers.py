@@ -91,12 +91,12 @@ class _Calls:
 
     def freeze_service(self, step: Step, needs: Needs) -> ServiceBinary:
         shop, part = self.workshop, self._component(step)
-        temporal = next(iter(needs.values()))
+        temporal = next(iter(needs.values()), None)
         return freeze.freeze_service(
-            shop.project_of(part),
+            shop.service_of(part),
             component=part.name,
             version=part.version,
-            temporal=shop.workspace.path(temporal.root) / temporal.entry,
+            temporal=temporal and shop.workspace.path(temporal.root) / temporal.entry,
             probe=shop.probe_of(part),
             freezer=shop.freezer_of(parse_target(step.target)),
         )
@@ -119,9 +119,9 @@ class _Calls:
             by_go = credits_by_go(shop)
             return credit.credit_program(part, made, by_go, workspace=shop.workspace, report=shop.report)
         launcher = isinstance(made, LauncherBundle)
-        project = None if launcher else shop.project_of(self._component(step))
+        source = None if launcher else shop.service_of(self._component(step))
         licence = shop.manifest.product.license if launcher else self._component(step).license
-        environment = environment_of(shop, parse_target(step.target), project)
+        environment = environment_of(shop, parse_target(step.target), source)
         return credit.credit_bundle(
             made, step.subject, licence, environment, workspace=shop.workspace, report=shop.report
         )

@@ -54,16 +54,52 @@ class GoToolchain:
     wheel: WheelPin
 
 
+FreezeValue = str | tuple[str, ...] | Mapping[str, str]
+"""The value of one key of a freeze table."""
+
+
+@dataclass(frozen=True)
+class FreezeTable:
+    """How a Python service is frozen. Paths are relative to the project, the lists are PyInstaller's options.
+
+    `entry` is the main script. `add_data` holds pairs SOURCE:FOLDER, `hooks` folders of PyInstaller hooks,
+    `runtime_hooks` scripts that run before the entry. `stand_ins` are folders whose modules are frozen in place of
+    installed ones of the same name. `owners` names, for a module that several distributions install, the distribution
+    whose files are kept. `spec` is the spec file to read, for a project that has several. `selftest` are the arguments
+    with which the frozen service tests itself and exits 0, `workflow_test` those with which it runs a workflow on
+    Temporal and exits 0; empty when it cannot.
+    """
+
+    entry: str = "main.py"
+    hidden_imports: tuple[str, ...] = ()
+    collect_submodules: tuple[str, ...] = ()
+    collect_data: tuple[str, ...] = ()
+    collect_binaries: tuple[str, ...] = ()
+    copy_metadata: tuple[str, ...] = ()
+    add_data: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
+    runtime_hooks: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    stand_ins: tuple[str, ...] = ()
+    selftest: tuple[str, ...] = ()
+    workflow_test: tuple[str, ...] = ()
+    owners: Mapping[str, str] = field(default_factory=dict)
+    spec: str = ""
+
+
 @dataclass(frozen=True)
 class CheckoutSource:
     """Built from a source tree: `build` is `go` or `pyinstaller`, `package` a path in the tree that begins with `./`.
 
-    `ready` is what a frozen service prints when it works, by which the frozen copy is tried.
+    `ready` is what a frozen service prints when it works, by which the frozen copy is tried; without it, the first of
+    its ports must open. `freeze` are the keys of
+    FreezeTable that the manifest sets; each overrides what the project itself says.
     """
 
     build: str
     package: str
     ready: str = ""
+    freeze: Mapping[str, FreezeValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

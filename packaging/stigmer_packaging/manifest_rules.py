@@ -9,7 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from stigmer_packaging.bottle_tags import MACOS_VERSIONS
-from stigmer_packaging.manifest_records import ArtifactSource, Component, Manifest, Proof, WheelSource
+from stigmer_packaging.manifest_records import (
+    ArtifactSource,
+    CheckoutSource,
+    Component,
+    Manifest,
+    Proof,
+    WheelSource,
+)
 from stigmer_packaging.manifest_section import Finding, Path, unknown
 
 VARIABLES = (
@@ -172,6 +179,19 @@ def named_variables_are_sent(manifest: Manifest) -> Iterator[Finding]:
                     yield Finding(path, unknown("variable", name, part.run.environment))
 
 
+def frozen_services_show_that_they_work(manifest: Manifest) -> Iterator[Finding]:
+    """Demand a text that a frozen service prints when it works, unless it opens a port: the frozen copy is tried by it."""
+    for index, part in _numbered(manifest):
+        source = part.source
+        if (
+            isinstance(source, CheckoutSource)
+            and source.build == "pyinstaller"
+            and not (source.ready or part.run.ports)
+        ):
+            text = "the key 'ready' is missing: the text it prints when it works, for it opens no port of its own"
+            yield Finding(("components", index, "source"), text)
+
+
 def every_target_is_pinned(manifest: Manifest) -> Iterator[Finding]:
     """Demand that what is fetched is pinned for each target we ship for."""
     pins: list[tuple[Path, Iterable[str]]] = [(("toolchain", "go", "wheel"), manifest.go.wheel.sha256)]
@@ -201,6 +221,7 @@ RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
     needs_are_known_and_acyclic,
     templates_are_known,
     named_variables_are_sent,
+    frozen_services_show_that_they_work,
     every_target_is_pinned,
 )
 

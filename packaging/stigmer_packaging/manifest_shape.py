@@ -1,5 +1,8 @@
 """From the document to records: which keys there are, and which value each may have."""
 
+from collections.abc import Mapping
+from dataclasses import fields
+
 from stigmer_packaging import manifest_values as values
 from stigmer_packaging.manifest_overlay import KEY
 from stigmer_packaging.manifest_records import (
@@ -7,6 +10,8 @@ from stigmer_packaging.manifest_records import (
     ArtifactSource,
     CheckoutSource,
     Component,
+    FreezeTable,
+    FreezeValue,
     GoToolchain,
     Manifest,
     Product,
@@ -19,12 +24,18 @@ from stigmer_packaging.manifest_records import (
     WheelPin,
     WheelSource,
 )
-from stigmer_packaging.manifest_section import Section
+from stigmer_packaging.manifest_section import Rule, Section
 from stigmer_packaging.naming import parse_target
 
 BUILDS = ("go", "pyinstaller")
 PROOFS = ("port", "grpc", "temporal", "pollers")
 DAY = 86400
+FREEZE_RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(("entry", "spec", "hooks", "runtime_hooks", "stand_ins"), values.relative_path),
+    "add_data": values.data,
+    "owners": values.distribution,
+}
+"""The rules for values of a freeze table; the others are words."""
 
 
 def read_manifest(document: Section) -> Manifest:
@@ -152,8 +163,30 @@ def _source(section: Section) -> Source:
 
 def _checkout(section: Section) -> CheckoutSource:
     build = section.choice("build", BUILDS)
-    ready = section.text("ready") if build == "pyinstaller" else ""
-    return CheckoutSource(build, section.text("package", values.package), ready)
+    package = section.text("package", values.package)
+    if build != "pyinstaller":
+        return CheckoutSource(build, package)
+    ready = section.text("ready", default="")
+    return CheckoutSource(
+        build, package, ready, read_freeze(section.section("freeze")) if section.has("freeze") else {}
+    )
+
+
+def read_freeze(section: Section) -> dict[str, FreezeValue]:
+    """Read the keys of FreezeTable that a section has; also used for the table in a project's pyproject.toml."""
+    with section:
+        keys = [option.name for option in fields(FreezeTable) if section.has(option.name)]
+        return {key: _freeze_value(section, key, FREEZE_RULES.get(key, values.word)) for key in keys}
+
+
+def _freeze_value(section: Section, key: str, rule: Rule) -> FreezeValue:
+    match getattr(FreezeTable(), key):
+        case str():
+            return section.text(key, rule)
+        case tuple():
+            return section.texts(key, rule)
+        case _:
+            return section.mapping(key, values.word, rule)
 
 
 def _files(section: Section) -> dict[str, ArtifactFile]:

@@ -74,6 +74,18 @@ def relative_path(text: str) -> str:
     return "" if inside else f"{text!r} is not a relative path without '..'"
 
 
+def word(text: str) -> str:
+    """Accept a text that is not empty."""
+    return "" if text.strip() else "must not be empty"
+
+
+def data(text: str) -> str:
+    """Accept SOURCE:FOLDER, the files to add to a bundle (a pattern is allowed) and the folder they go to."""
+    source, _, folder = text.rpartition(":")
+    inside = source and not (relative_path(source) or relative_path(folder))
+    return "" if inside else f"{text!r} is not SOURCE:FOLDER, two relative paths without '..'"
+
+
 def command_line(text: str) -> str:
     """Accept a program and its arguments, quoted as in a shell, of which nothing else is understood."""
     try:

@@ -35,6 +35,7 @@ def render_notices(product: Product, target: str, credited: Sequence[Credits]) -
     for credit in credited:
         lines += ["", f"{credit.part} {credit.version} ({credit.licence})"]
         lines += [f"  {_line(ingredient, numbers)}" for ingredient in credit.ingredients]
+        lines += [f"  Modified: {each}." for each in credit.left_out]
     lines += ["", TEXTS]
     for key, number in numbers.items():
         lines += ["", _RULE, f"[{number}]", "", texts[key].rstrip("\n")]

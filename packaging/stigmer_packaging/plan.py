@@ -70,6 +70,13 @@ def is_temporal(component: Component) -> bool:
     return any(proof.kind == "temporal" for proof in proofs) and not is_frozen(component)
 
 
+def needs_temporal(component: Component, manifest: Manifest) -> bool:
+    """Whether a component does not work without Temporal: it needs it, or is ready by what Temporal says."""
+    servers = {part.name for part in manifest.components if is_temporal(part)}
+    kinds = {proof.kind for proof in component.run.readiness.proofs}
+    return bool(servers.intersection(component.run.needs) or kinds & {"temporal", "pollers"})
+
+
 def is_made_here(target: Target, host: Target) -> bool:
     """Whether what a target needs can be frozen and run on this machine, if need be by emulation.
 
@@ -190,7 +197,8 @@ def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -
         return Step(f"obtain/{target}/{part.name}", "obtain", str(target), part.name, (), facts)
     if _is_taken(f"freeze/{target}/{part.name}", target, inputs):
         return _gathered(f"freeze/{target}/{part.name}", target, part.version)
-    tried_with = tuple(f"obtain/{target}/{other.name}" for other in manifest.components if is_temporal(other))
+    servers = (other for other in manifest.components if needs_temporal(part, manifest) and is_temporal(other))
+    tried_with = tuple(f"obtain/{target}/{server.name}" for server in servers)
     return Step(f"freeze/{target}/{part.name}", "freeze", str(target), part.name, tried_with, facts)
 
 

@@ -19,10 +19,24 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A module that two distributions install, and the distribution whose files of it are not shipped, for the owner's are."""
+
+    module: str
+    distribution: str
+    version: str
+    owner: str
+
+    def __str__(self) -> str:
+        return f"the module {self.module} of {self.distribution} {self.version} is left out; {self.owner}'s is shipped"
+
+
+@dataclass(frozen=True)
 class ServiceBinary:
     """One component for one target: a directory that holds `entry` and every file it needs beside it.
 
-    `root` is relative to the workspace; `files` are relative to `root`; `entry` is one of them.
+    `root` is relative to the workspace; `files` are relative to `root`; `entry` is one of them. `left_out` are the
+    modules that were frozen from one of several distributions.
     """
 
     component: str
@@ -32,6 +46,7 @@ class ServiceBinary:
     entry: str
     files: tuple[FileRecord, ...]
     made_from: str
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,10 @@ class Ingredient:
 
 @dataclass(frozen=True)
 class Credits:
-    """What one part is made of: its ingredients, sorted, and the licence texts by their keys. `licence` is its own."""
+    """What one part is made of: its ingredients, sorted, and the licence texts by their keys. `licence` is its own.
+
+    `left_out` are the modules of its ingredients that it does not hold.
+    """
 
     part: str
     version: str
@@ -72,6 +90,7 @@ class Credits:
     ingredients: tuple[Ingredient, ...]
     texts: Mapping[str, str]
     made_from: str
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,15 @@ It lies beside the files it describes. Paths in it are relative to its own folde
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cattrs
 
 from stigmer_packaging.errors import RecordError
 from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.records import AuditReport, VerificationReport
+from stigmer_packaging.records import AuditReport, LeftOut, VerificationReport
 from stigmer_packaging.tools import digest
 
 NAME = "release.json"
@@ -41,13 +42,14 @@ class Artefact:
 class Release:
     """All artefacts of one version, sorted by name, and what audit and verification say of its bottles.
 
-    The checksums of `release.json` itself and of `SHA256SUMS` are nowhere: they describe the others.
+    `left_out` has what frozen services were shipped without, by TARGET/COMPONENT. The checksums of `release.json` itself and of `SHA256SUMS` are nowhere: they describe the others.
     """
 
     product: Product
     artefacts: tuple[Artefact, ...]
     audits: tuple[AuditReport, ...] = ()
     verifications: tuple[VerificationReport, ...] = ()
+    left_out: Mapping[str, tuple[LeftOut, ...]] = field(default_factory=dict)
     format: int = FORMAT
 
     def of_kind(self, kind: str) -> tuple[Artefact, ...]:

@@ -1,6 +1,5 @@
 """Gathers what a release depends on: the tree, the toolchains, this machine; each fact is found once, when first asked."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from stigmer_packaging.errors import SourceError
 from stigmer_packaging.manifest_records import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
 from stigmer_packaging.naming import Target
 from stigmer_packaging.notices import notices_path
-from stigmer_packaging.plan import RELEASE, Inputs, is_frozen, is_made_here
+from stigmer_packaging.plan import RELEASE, Inputs, is_frozen, is_made_here, needs_temporal
 from stigmer_packaging.pythons import ROOT, choose_python, default_choice, own_folders
 from stigmer_packaging.receipt import BuildHost
 from stigmer_packaging.sources import Source
@@ -25,9 +24,9 @@ from stigmer_packaging.stages.freeze import Freezer, launcher_facts, service_fac
 from stigmer_packaging.stages.standalone import Unpacker
 from stigmer_packaging.tools import apt, digest, git, golang, guest_root, system
 from stigmer_packaging.tools.patchelf import find_patchelf
-from stigmer_packaging.tools.probes import ServiceProbe
-from stigmer_packaging.tools.project_locks import read_project_lock
+from stigmer_packaging.tools.probes import ServiceProbe, fill
 from stigmer_packaging.tools.rename import OWN
+from stigmer_packaging.tools.service_source import ServiceSource, read_service_source
 from stigmer_packaging.workspace import Workspace
 
 SHIPPED = ("LICENSE", "README.md", "launcher", "packaging", "pyproject.toml", "requirements.lock", "scripts")
@@ -168,17 +167,29 @@ class Workshop:
                 go, toolchain = self.go, self.manifest.go
                 return FromCheckout(component.source, target, self.host, self.tree, toolchain, go, cache, env, report)
 
-    def project_of(self, component: Component) -> Path:
-        """Give the folder of a component that is frozen."""
-        return self.tree.path / _checkout(component).package
+    def service_of(self, component: Component) -> ServiceSource:
+        """Read the project of a component that is frozen."""
+        source = _checkout(component)
+        return read_service_source(self.tree.path / source.package, source.freeze, component=component.name)
 
     def probe_of(self, component: Component) -> ServiceProbe:
-        """Say how a frozen service is tried: in the environment it will have, without a language model's key."""
-        ports = {f"port.{name}": port for part in self.manifest.components for name, port in part.run.ports.items()}
-        known = {"home": ".", "temporal.namespace": "default", "llm.provider": "ollama", **ports}
-        filled = {name: fill(text, known) for name, text in component.run.environment.items()}
-        environment = {name: value for name, value in filled.items() if value}
-        return ServiceProbe(environment, _checkout(component).ready, component.run.grace)
+        """Say how a frozen service is tried: in the environment it will have, without a language model's key.
+
+        What differs from one start to the next stays a template.
+        """
+        names = [f"port.{name}" for part in self.manifest.components for name in part.run.ports]
+        later = {name: f"{{{name}}}" for name in ("home", "temporal.address", *names)}
+        known = {"temporal.namespace": "default", "llm.provider": "ollama", **later}
+        run = component.run
+        filled = {name: fill(text, known) for name, text in run.environment.items()}
+        return ServiceProbe(
+            environment={name: value for name, value in filled.items() if value},
+            ready=_checkout(component).ready,
+            grace=run.grace,
+            arguments=tuple(fill(text, known) for text in run.arguments),
+            port=next(iter(run.ports), ""),
+            temporal=needs_temporal(component, self.manifest),
+        )
 
     def inputs(self, targets: Sequence[Target], until: str, offered: frozenset[str] = frozenset()) -> Inputs:
         """Gather all that the steps up to the stage `until` depend on; `offered` are records that others made."""
@@ -204,7 +215,7 @@ class Workshop:
     def _locked(self) -> tuple[str, ...]:
         """Name the distributions that the frozen components lock, version and all, on whatever platform."""
         frozen = [part for part in self.manifest.components if is_frozen(part)]
-        pins = [pin for part in frozen for pin in read_project_lock(self.project_of(part)).pins]
+        pins = [pin for part in frozen for pin in self.service_of(part).pins]
         return tuple(sorted(f"{pin.name} {pin.version}" for pin in pins if pin.marker is None))
 
     def _frozen_facts(self, target: Target) -> dict[str, Mapping[str, object]]:
@@ -212,18 +223,13 @@ class Workshop:
         own = launcher_facts(launcher, name=product.name, version=product.version, freezer=freezer)
         facts: dict[str, Mapping[str, object]] = {f"{target}/launcher": own}
         for part in filter(is_frozen, self.manifest.components):
-            project, probe = self.project_of(part), self.probe_of(part)
-            facts[f"{target}/{part.name}"] = service_facts(project, version=part.version, probe=probe, freezer=freezer)
+            source, probe = self.service_of(part), self.probe_of(part)
+            facts[f"{target}/{part.name}"] = service_facts(source, version=part.version, probe=probe, freezer=freezer)
         return facts
 
     def _verification(self) -> Mapping[str, object]:
         script = digest.sha256_of(self.verification_script())
         return {"script": script, "mirror": self.mirror, "suite": guest_root.default_suite(self.mirror)}
-
-
-def fill(text: str, values: Mapping[str, object]) -> str:
-    """Fill in the variables of a template; those without a value come out empty."""
-    return re.sub(r"\{([^{}]*)\}", lambda match: str(values.get(match[1], "")), text)
 
 
 def _checkout(component: Component) -> CheckoutSource:

@@ -15,7 +15,7 @@ from stigmer_packaging.tools.buildroot import FreezeRoot
 from stigmer_packaging.tools.environment import cache_root
 from stigmer_packaging.tools.pyinstaller import FreezePlan
 from stigmer_packaging.tools.rootrecipe import Recipe, read_recipe
-from stigmer_packaging.tools.virtualenv import provide_virtualenv
+from stigmer_packaging.tools.virtualenv import provide_virtualenv, read_markers
 from stigmer_packaging.workspace import scan_files
 from support.freeze_workshop import ENV, ROOT
 
@@ -120,9 +120,9 @@ def freeze_in(root: FreezeRoot, folder: Path) -> Path:
     pins = locks.select_pins(
         locks.parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8")), pyinstaller.DISTRIBUTIONS
     )
-    environment = provide_virtualenv(
-        locks.render_lock(pins), interpreter=python, cache=folder, env=ENV, report=lambda _: None
-    )
+    markers = read_markers(python, env=ENV)
+    wanted = [pin for pin in pins if pin.applies(markers)]
+    environment = provide_virtualenv(wanted, interpreter=python, cache=folder, env=ENV, report=lambda _: None)
     (folder / "program.py").write_text(ASK, encoding="utf-8")
     plan = FreezePlan("program", "lib", str(folder / "program.py"), (str(folder),), optimize=2, compression=9)
     work = folder / "work"

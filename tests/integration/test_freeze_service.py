@@ -11,23 +11,27 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.errors import GateError
-from stigmer_packaging.records import ServiceBinary
+from stigmer_packaging.records import LeftOut, ServiceBinary
 from stigmer_packaging.stages.freeze import Freezer, freeze_service
-from stigmer_packaging.tools.locks import parse_lock, render_lock, select_pins
+from stigmer_packaging.tools.locks import parse_lock, select_pins
 from stigmer_packaging.tools.project_locks import PIP
 from stigmer_packaging.tools.pyinstaller import DISTRIBUTIONS, FreezePlan, freeze
-from stigmer_packaging.tools.virtualenv import provide_virtualenv
+from stigmer_packaging.tools.service_source import read_service_source
+from stigmer_packaging.tools.virtualenv import provide_virtualenv, read_markers
 from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
 from support.reference_programs import temporal_program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def build(project: Path, folder: Path, temporal: Path | None = None) -> tuple[Freezer, ServiceBinary]:
+def build(
+    project: Path, folder: Path, temporal: Path | None = None, owners: dict[str, str] | None = None
+) -> tuple[Freezer, ServiceBinary]:
     freezer = make_freezer(folder)
     temporal = temporal or make_program(folder / "temporal", FAKE_TEMPORAL)
+    source = read_service_source(project, owners and {"owners": owners})
     binary = freeze_service(
-        project, component="greeter", version="1.0.0", temporal=temporal, probe=PROBE, freezer=freezer
+        source, component="greeter", version="1.0.0", temporal=temporal, probe=PROBE, freezer=freezer
     )
     return freezer, binary
 
@@ -80,7 +84,7 @@ def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp
         *select_pins(parse_lock(freezer.pins), DISTRIBUTIONS),
     ]
     python = provide_virtualenv(
-        render_lock(pins),
+        [pin for pin in pins if pin.applies(read_markers(freezer.python.provide(), env=ENV))],
         interpreter=freezer.python.provide(),
         cache=freezer.workspace.cache,
         env=ENV,
@@ -96,6 +100,19 @@ def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp
     assert "cannot import name 'MultipartSegment' from 'multipart'" in broken.stderr
 
 
+def test_a_project_with_a_spec_and_two_owners_of_a_module_is_frozen_as_it_is(tmp_path: Path) -> None:
+    """Its spec says what to freeze, Poetry's lock with what, the manifest who owns `multipart`; both libraries work."""
+    project = copy_sample("freeze-spec", tmp_path) / "service"
+    with pytest.raises(
+        GateError, match=r"multipart: multipart 1\.3\.0 \(multipart\.py\) and python-multipart"
+    ) as refused:
+        build(project, tmp_path)
+    assert "freeze: {owners: {multipart: multipart}}   # or python-multipart" in refused.value.remedy
+    freezer, binary = build(project, tmp_path, owners={"multipart": "multipart"})
+    assert binary.left_out == (LeftOut("multipart", "python-multipart", "0.0.34", "multipart"),)
+    assert {path.name for path in freezer.workspace.path(binary.root).iterdir()} == {"greeter", "greeter.lib"}
+
+
 def test_a_distribution_that_came_into_the_environment_is_refused(tmp_path: Path) -> None:
     """Somebody ran pip in the cache: what is frozen is no longer what is locked."""
     freezer = make_freezer(tmp_path, cache=tmp_path / "cache")
@@ -103,7 +120,7 @@ def test_a_distribution_that_came_into_the_environment_is_refused(tmp_path: Path
 
     def build_again() -> None:
         freeze_service(
-            SAMPLES / "freeze-service",
+            read_service_source(SAMPLES / "freeze-service"),
             component="greeter",
             version="1.0.0",
             temporal=temporal,
@@ -135,10 +152,11 @@ def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) ->
         f"import sys\nsys.path[:0] = {[str(ROOT / 'packaging'), str(ROOT / 'tests')]}\n"
         "from pathlib import Path\n"
         "from support.freeze_workshop import make_freezer, ENV, SAMPLES\n"
+        "from stigmer_packaging.tools.locks import parse_lock\n"
         "from stigmer_packaging.tools.virtualenv import provide_virtualenv\n"
         "folder = Path(sys.argv[1])\nfreezer = make_freezer(folder, cache=folder / 'cache')\n"
         "lock = (SAMPLES / 'freeze-service' / 'requirements.lock').read_text()\n"
-        "made = provide_virtualenv(lock, interpreter=freezer.python.provide(), cache=freezer.workspace.cache, env=ENV, report=print)\n"
+        "made = provide_virtualenv(parse_lock(lock), interpreter=freezer.python.provide(), cache=freezer.workspace.cache, env=ENV, report=print)\n"
         "print(made.folder)\n"
     )
     words: list[str | Path] = [make_program(tmp_path / "provide", source), tmp_path]

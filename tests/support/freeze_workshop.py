@@ -15,7 +15,11 @@ from stigmer_packaging.workspace import Workspace
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "samples"
 ENV = build_environment(os.environ)
-PROBE = ServiceProbe({"MODE": "local", "STIGMER_LLM_PROVIDER": "ollama"}, ready="Worker ready", grace=10)
+PROBE = ServiceProbe(
+    {"MODE": "local", "STIGMER_LLM_PROVIDER": "ollama", "TEMPORAL_SERVICE_ADDRESS": "{temporal.address}"},
+    ready="Worker ready",
+    grace=10,
+)
 
 FAKE_TEMPORAL = """
 import socket, sys, time

@@ -10,7 +10,7 @@ from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from stigmer_packaging.notices import TEXTS, render_notices
-from stigmer_packaging.records import Credits, Ingredient
+from stigmer_packaging.records import Credits, Ingredient, LeftOut
 from stigmer_packaging.spdx import render_sbom
 from stigmer_packaging.stages.credit import Environment, credit_bundle, credit_program, write_sbom
 from stigmer_packaging.tools.buildinfo import BuildInfo
@@ -48,6 +48,13 @@ def test_the_notices_name_each_part_with_what_is_in_it_and_hold_each_text_once()
     assert named.count("  a.example/grpc v1.2.0 (Apache-2.0) [1]\n") == 2
     assert texts.count("Apache") == 1
     assert texts.index("[1]\n\nApache") < texts.index("[2]\n\nMIT")
+
+
+def test_the_notices_say_which_module_of_a_distribution_is_left_out() -> None:
+    """Some licences ask that changes be told."""
+    left = LeftOut("parts", "python-parts", "1.0", "parts")
+    text = render_notices(PRODUCT, str(TARGET), (replace(AGENT, left_out=(left,)),))
+    assert "  Modified: the module parts of python-parts 1.0 is left out; parts's is shipped.\n" in text
 
 
 def test_the_same_credits_in_another_process_give_the_same_notices() -> None:

@@ -18,6 +18,7 @@ from stigmer_packaging.stages.freeze import (
 from stigmer_packaging.tools.bundle import forget_installation, settle
 from stigmer_packaging.tools.patchelf import set_search
 from stigmer_packaging.tools.probes import ServiceProbe, check_answers
+from stigmer_packaging.tools.service_source import read_service_source
 from support.freeze_workshop import ENV, PROBE, ROOT, copy_sample, make_freezer, make_program
 
 
@@ -130,7 +131,7 @@ def test_whatever_goes_into_a_service_is_among_its_facts(tmp_path: Path) -> None
     freezer, project = make_freezer(tmp_path), copy_sample("freeze-service", tmp_path)
 
     def facts(probe: ServiceProbe = PROBE) -> dict[str, object]:
-        return service_facts(project, version="1.0.0", probe=probe, freezer=freezer)
+        return service_facts(read_service_source(project), version="1.0.0", probe=probe, freezer=freezer)
 
     first = facts()
     (project / "__pycache__").mkdir()

@@ -1,16 +1,21 @@
 """A frozen service must fail for want of Temporal, not of a module; and with Temporal, work and stop."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.errors import GateError
+from stigmer_packaging.manifest_records import FreezeTable
+from stigmer_packaging.tools.emulation import NATIVE
+from stigmer_packaging.tools.freeze_table import FreezeFacts
+from stigmer_packaging.tools.frozen_trial import explain_excludes, try_service
 from stigmer_packaging.tools.probes import (
     ServiceProbe,
     check_failure,
     classify_failure,
     probe_selftest,
-    probe_with_temporal,
+    probe_start_and_stop,
     probe_without_temporal,
 )
 from stigmer_packaging.tools.temporal import temporal_server
@@ -110,7 +115,7 @@ def test_a_service_that_gets_ready_and_stops_passes(tmp_path: Path) -> None:
     )
     service = make_program(tmp_path / "service", source)
     with temporal_server(temporal, folder=tmp_path, env=ENV) as address:
-        probe_with_temporal(service, PROBE, address=address, folder=tmp_path, env=ENV)
+        probe_start_and_stop(service, PROBE, address=address, folder=tmp_path, env=ENV)
 
 
 @pytest.mark.parametrize(
@@ -128,9 +133,9 @@ def test_a_service_that_gets_ready_and_stops_passes(tmp_path: Path) -> None:
 def test_a_service_that_does_not_work_with_temporal_is_refused(tmp_path: Path, source: str, why: str) -> None:
     """Not ready, not stopping, not stopping well, or with something missing on the way."""
     service = make_program(tmp_path / "service", source)
-    quick = ServiceProbe(PROBE.environment, PROBE.ready, grace=1)
+    quick = replace(PROBE, grace=1)
     with pytest.raises(GateError, match=why):
-        probe_with_temporal(service, quick, address="127.0.0.1:9", folder=tmp_path, env=ENV)
+        probe_start_and_stop(service, quick, address="127.0.0.1:9", folder=tmp_path, env=ENV)
 
 
 def test_a_failed_selftest_is_refused_with_what_it_said(tmp_path: Path) -> None:
@@ -141,3 +146,73 @@ def test_a_failed_selftest_is_refused_with_what_it_said(tmp_path: Path) -> None:
     probe_selftest(service, ("--good",), folder=tmp_path, env=ENV)
     with pytest.raises(GateError, match="the graph answered 41"):
         probe_selftest(service, ("--bad",), folder=tmp_path, env=ENV)
+
+
+def test_what_a_service_is_told_is_filled_in_for_each_start(tmp_path: Path) -> None:
+    """A home of its own, free ports, and Temporal's address; what has no value is not set."""
+    source = (
+        "import os, sys\n"
+        "home, port, other = sys.argv[1], os.environ['PORT'], os.environ['OTHER']\n"
+        "assert home == os.environ['HOME'] and port == os.environ['SAME'] != other and 'KEY' not in os.environ\n"
+        "sys.exit('connection refused' if int(port) and os.environ['AT'].startswith('127.0.0.1:') else 'wrong')"
+    )
+    told = {"PORT": "{port.one}", "SAME": "{port.one}", "OTHER": "{port.two}", "KEY": "{llm.api_key}"}
+    probe = ServiceProbe({**told, "AT": "{temporal.address}"}, "", 1, arguments=("{home}",))
+    probe_without_temporal(make_program(tmp_path / "service", source), probe, folder=tmp_path, env=ENV)
+
+
+LISTEN = "import os, socket\nserver = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))\n"
+ALONE = ServiceProbe({"PORT": "{port.web}"}, "", 1, port="web", temporal=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "probe"),
+    [
+        (LISTEN + WAIT.format(code=0) + "signal.pause()", ALONE),
+        (WAIT.format(code=0) + READY + "signal.pause()", replace(ALONE, ready=PROBE.ready)),
+    ],
+    ids=["port", "text"],
+)
+def test_a_service_that_needs_no_temporal_is_tried_without_it(tmp_path: Path, source: str, probe: ServiceProbe) -> None:
+    """Ready by what it prints, or else by its port; no Temporal is asked for."""
+    service = make_program(tmp_path / "service", source)
+    home = tmp_path / "home"
+    try_service(service, FreezeTable(), probe, temporal=None, home=home, env=ENV, runner=NATIVE)
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [("pass", "ended with exit code 0"), (LISTEN + WAIT.format(code=3) + "signal.pause()", "exit code 3")],
+)
+def test_a_service_that_ends_before_it_is_ready_or_badly_is_refused(tmp_path: Path, source: str, why: str) -> None:
+    service = make_program(tmp_path / "service", source)
+    with pytest.raises(GateError, match=why):
+        probe_start_and_stop(service, ALONE, folder=tmp_path, env=ENV)
+
+
+def test_without_any_temporal_a_service_that_needs_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GateError, match="needs Temporal") as refused:
+        try_service(tmp_path, FreezeTable(), PROBE, temporal=None, home=tmp_path / "home", env=ENV, runner=NATIVE)
+    assert "readiness is of the kind temporal" in refused.value.remedy
+
+
+def test_a_crash_of_the_interpreter_after_the_programs_end_is_a_stop(tmp_path: Path) -> None:
+    """A thread of Temporal's SDK that outlives the program ends it by SIGABRT, now and then, frozen or not."""
+    said = "print('Fatal Python error: PyGILState_Release\\nPython runtime state: finalizing', flush=True)\n"
+    source = "import os, signal\ndef stop(*_):\n    " + said + "    os.abort()\n"
+    source += "signal.signal(signal.SIGTERM, stop)\n" + READY + "signal.pause()"
+    probe_start_and_stop(make_program(tmp_path / "service", source), PROBE, folder=tmp_path, env=ENV)
+    other = make_program(tmp_path / "other", source.replace("finalizing", "initialized"))
+    with pytest.raises(GateError, match="exit code -6"):
+        probe_start_and_stop(other, PROBE, folder=tmp_path, env=ENV)
+
+
+def test_a_missing_module_that_is_excluded_is_blamed_on_who_excludes_it() -> None:
+    """The remedy is the very line to add."""
+    facts = FreezeFacts(FreezeTable(excludes=("tkinter", "unittest", "pytest")), {"excludes": "runner.spec"})
+    error = GateError("it failed\n  | ModuleNotFoundError: No module named 'unittest.mock'")
+    explained = explain_excludes(error, facts)
+    assert "unittest is missing because runner.spec lists it in excludes" in str(explained)
+    assert "freeze: {excludes: [tkinter, pytest]}" in explained.remedy
+    other = GateError("No module named 'unit'")
+    assert explain_excludes(other, facts) is other

@@ -35,7 +35,10 @@ def test_the_manifest_of_this_repository_is_read_as_it_is_written() -> None:
     assert by_name["stigmer-server"].version == manifest.product.version
     assert by_name["stigmer-server"].run.ports == {"server": 7234}
     assert by_name["agent-runner"].source == CheckoutSource(
-        "pyinstaller", "./backend/services/agent-runner", "Worker ready"
+        "pyinstaller",
+        "./backend/services/agent-runner",
+        "Worker ready",
+        {"owners": {"multipart": "multipart"}},
     )
     assert by_name["agent-runner"].run.readiness == Readiness(
         120, (Proof("pollers", "temporal", ("agent_execution_runner",)),)
@@ -95,7 +98,11 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("[HOME, PATH", "[HOME, HOME", "the variable 'HOME' is there twice"),
         ("[HOME, PATH", "[HOME, '1X'", "is not the name of an environment variable"),
         ("method: /stigmer", "method: stigmer", "is not a gRPC method"),
-        ("smoke: {kind: none}\n\ncomp", "smoke: {kind: grpc, method: /a.B/C, port: sever, seconds: 6}\n\ncomp", "did you mean"),
+        (
+            "smoke: {kind: none}\n\ncomp",
+            "smoke: {kind: grpc, method: /a.B/C, port: sever, seconds: 6}\n\ncomp",
+            "did you mean",
+        ),
         ("{kind: grpc, port: server", "{kind: grpc, port: srver", "readiness.proofs[0].port: unknown port 'srver'"),
         ("{kind: grpc, port", "{kind: grpc, queues: [q], port", "queues are for a proof by pollers, not by grpc"),
         ("proofs: [{kind: temporal, port: temporal}]", "proofs: []", "readiness.proofs: at least one proof is needed"),
@@ -123,8 +130,12 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("{home}/storage", "{home/storage", "a brace without its partner"),
         ("ENV: local", "ENV: yes_please\n        LOG: true", "must be text, and True is not: put it in quotes"),
         ("build: go, ", "build: make, ", "unknown build 'make'"),
-        (", ready: Worker ready", "", "agent-runner.source: the key 'ready' is missing"),
+        ("      ready: Worker ready\n", "", "agent-runner.source: the key 'ready' is missing"),
         ("cmd/server}", "cmd/server, ready: yes}", "unknown key 'ready'"),
+        ("freeze: {owners: {", "freeze: {ownrs: {", "freeze.ownrs: unknown key 'ownrs'; did you mean 'owners'?"),
+        ("freeze: {", "freeze: {excludes: tkinter, ", "source.freeze.excludes: must be a list"),
+        ("freeze: {", "freeze: {entry: /main.py, ", "freeze.entry: '/main.py' is not a relative path"),
+        ("cmd/server}", "cmd/server, freeze: {}}", "unknown key 'freeze'"),
         ("package: ./backend", "package: /backend", "does not begin with './'"),
         ("kind: wheel", "kind: weel", "unknown kind 'weel'; did you mean 'wheel'?"),
         (f"        darwin-arm64: {SHA}\n", "", "temporal.source: nothing is pinned for darwin-arm64"),

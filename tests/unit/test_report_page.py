@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from stigmer_packaging.cli_report import report_command
 from stigmer_packaging.errors import ArchiveError
 from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.records import AuditReport, Check, Finding, VerificationReport
+from stigmer_packaging.records import AuditReport, Check, Finding, LeftOut, VerificationReport
 from stigmer_packaging.release import NAME, Artefact, Release, render_release
 from stigmer_packaging.report.page import HEIGHT, WIDTH, render_page
 from stigmer_packaging.report.treemap import draw_treemap, part_of
@@ -50,6 +50,14 @@ SIZES = st.lists(
 def page(release: Release = RELEASE, previous: Release | None = None) -> str:
     """Render a page."""
     return render_page(release, CONTENTS, previous)
+
+
+def test_what_a_service_was_frozen_without_stands_with_its_bottle() -> None:
+    """And not with a bottle of another target."""
+    left = LeftOut("parts", "python-parts", "1.0", "parts")
+    line = "runner: the module parts of python-parts 1.0 is left out; parts&#39;s is shipped."
+    assert line in page(replace(RELEASE, left_out={"darwin-amd64/runner": (left,)}))
+    assert line not in page(replace(RELEASE, left_out={"linux-amd64/runner": (left,)}))
 
 
 def test_areas_in_the_treemap_are_as_sizes() -> None:

@@ -1,5 +1,6 @@
 """What a release depends on is gathered once, and frozen services are tried as they will be run."""
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -9,12 +10,14 @@ import pytest
 
 from stigmer_packaging.errors import SourceError
 from stigmer_packaging.manifest import load_manifest
+from stigmer_packaging.manifest_records import Proof, Readiness
 from stigmer_packaging.naming import Target
 from stigmer_packaging.tools import command
 from stigmer_packaging.tools.environment import build_environment
+from stigmer_packaging.tools.probes import fill
 from stigmer_packaging.tools.python import plain_environment
 from stigmer_packaging.tools.rootrecipe import read_recipe
-from stigmer_packaging.workshop import SHIPPED, Workshop, fill
+from stigmer_packaging.workshop import SHIPPED, Workshop
 from stigmer_packaging.workspace import Workspace
 from support.manifest_texts import PATH
 
@@ -41,19 +44,30 @@ def test_a_frozen_service_is_tried_in_its_own_environment_without_a_key(tmp_path
     probe = workshop(tmp_path).probe_of(PARTS["agent-runner"])
     assert probe.ready == "Worker ready"
     assert probe.environment["STIGMER_LLM_PROVIDER"] == "ollama"
-    assert probe.environment["STIGMER_BACKEND_ENDPOINT"] == "localhost:7234"
+    assert probe.environment["STIGMER_BACKEND_ENDPOINT"] == "localhost:{port.server}"
+    assert probe.environment["SANDBOX_ROOT_DIR"] == "{home}/workspace"
+    assert probe.environment["TEMPORAL_SERVICE_ADDRESS"] == "{temporal.address}"
+    assert probe.temporal
     assert not {"STIGMER_LLM_API_KEY", "STIGMER_LLM_MODEL"} & set(probe.environment), "empty variables are not set"
-    assert not any("{" in value for value in probe.environment.values())
+
+
+def test_a_service_that_neither_needs_temporal_nor_is_ready_by_it_is_tried_without(tmp_path: Path) -> None:
+    part = PARTS["agent-runner"]
+    run = dataclasses.replace(
+        part.run, needs=(), readiness=Readiness(9, (Proof("grpc", "server"),)), ports={"own": 7777}
+    )
+    probe = workshop(tmp_path).probe_of(dataclasses.replace(part, run=run))
+    assert (probe.temporal, probe.port) == (False, "own")
 
 
 def test_only_what_comes_from_a_tree_is_frozen(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="temporal does not come from a source tree"):
-        workshop(tmp_path).project_of(PARTS["temporal"])
+        workshop(tmp_path).service_of(PARTS["temporal"])
 
 
 def test_a_tree_without_the_service_is_told(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"(?s)there is no folder.*agent-runner: there is no folder"):
-        workshop(tmp_path, checkout=str(tmp_path)).project_of(PARTS["agent-runner"])
+        workshop(tmp_path, checkout=str(tmp_path)).service_of(PARTS["agent-runner"])
 
 
 def test_the_source_archive_holds_what_git_tracks_and_without_git_what_does_not_lie_about(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The page itself: a release, what its bottles hold, and the release before it, rendered as one HTML file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +32,17 @@ class Row:
 
 @dataclass(frozen=True)
 class BottlePart:
-    """One bottle: its row, its map, what the audit says of it, who verified it, and the waterfall of its first start."""
+    """One bottle: its row, its map, what the audit says of it, who verified it, and the waterfall of its first start.
+
+    `left_out` says what its frozen services were shipped without.
+    """
 
     row: Row
     groups: tuple[Group, ...]
     audit: AuditReport | None
     verifications: tuple[VerificationReport, ...]
     spans: tuple[Span, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def proved(self) -> bool:
@@ -69,7 +73,15 @@ def _bottle(row: Row, release: Release, contents: Mapping[str, Sequence[tuple[st
     audit = next((report for report in release.audits if report.bottle_sha256 == sha256), None)
     reports = _reports(row.artefact, release)
     spans = next((found for report in reports if (found := find_spans(report))), ())
-    return BottlePart(row, draw_treemap(contents[row.artefact.name], WIDTH, HEIGHT), audit, reports, spans)
+    groups = draw_treemap(contents[row.artefact.name], WIDTH, HEIGHT)
+    return BottlePart(row, groups, audit, reports, spans, tuple(_left_out(row.artefact.target, release)))
+
+
+def _left_out(target: str, release: Release) -> Iterator[str]:
+    for name, modules in release.left_out.items():
+        platform, _, component = name.partition("/")
+        if platform == target:
+            yield from (f"{component}: {each}" for each in modules)
 
 
 def _reports(artefact: Artefact, release: Release) -> tuple[VerificationReport, ...]:

@@ -43,7 +43,7 @@ def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[st
         if not any(map(_is_main, folder.glob("*.go"))):
             yield f"no Go file in {source.package} says `package main`"
     else:
-        yield from _caught(read_freeze_table, folder)
+        yield from _caught(lambda project: read_freeze_table(project, source.freeze, component=component), folder)
         yield from _caught(read_project_lock, folder)
 
 

@@ -98,7 +98,9 @@ def _record(
     for text in sorted(text for credit in known for text in credit.texts):
         texts.setdefault(key_of(text), text)
     made_from = digest.sha256_of_value([(file.path, file.sha256) for file in made.files])
-    record = Credits(part, made.version, licence, made.target, _ingredients(known), _in_order(texts), made_from)
+    left_out = made.left_out if isinstance(made, ServiceBinary) else ()
+    named, ordered = _ingredients(known), _in_order(texts)
+    record = Credits(part, made.version, licence, made.target, named, ordered, made_from, left_out)
     workspace.write_record(f"credit/{made.target}/{part}", record)
     return record
 

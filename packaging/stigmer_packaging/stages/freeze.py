@@ -5,18 +5,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stigmer_packaging.errors import ForeignTargetError
+from stigmer_packaging.errors import ForeignTargetError, GateError
+from stigmer_packaging.manifest_records import FreezeTable
 from stigmer_packaging.naming import SYSTEMS, Target
 from stigmer_packaging.records import LauncherBundle, ServiceBinary
-from stigmer_packaging.tools import bundle, digest, frozen_trial, gates, locks, probes, pyinstaller, stdlib
+from stigmer_packaging.tools import (
+    bundle,
+    command,
+    digest,
+    frozen_trial,
+    gates,
+    locks,
+    probes,
+    pyinstaller,
+    stdlib,
+)
 from stigmer_packaging.tools.distributions import read_distributions
-from stigmer_packaging.tools.freeze_table import FreezeTable
 from stigmer_packaging.tools.locks import Pin
+from stigmer_packaging.tools.ownership import modules_to_prove
 from stigmer_packaging.tools.probes import ServiceProbe
 from stigmer_packaging.tools.pyinstaller import FreezePlan, Frozen
 from stigmer_packaging.tools.python import FreezingPython, require_library
 from stigmer_packaging.tools.rename import rename_product
-from stigmer_packaging.tools.service_source import IGNORED, read_service_source
+from stigmer_packaging.tools.service_source import IGNORED, ServiceSource
 from stigmer_packaging.tools.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
 from stigmer_packaging.workspace import Workspace, scan_files
 
@@ -40,16 +51,22 @@ _TOOLS = (
     "elf",
     "freeze_table",
     "locks",
+    "ownership",
     "patchelf",
     "project_locks",
     "pyinstaller",
     "rename",
     "service_source",
+    "spec_file",
     "stdlib",
     "virtualenv",
 )
 _PACKAGING = Path(__file__).parents[1]
-_CODE = ("stages/freeze.py", "templates/onedir.spec.template", *(f"tools/{name}.py" for name in _TOOLS))
+_CODE = (
+    "stages/freeze.py",
+    *(f"templates/{name}.template" for name in ("onedir.spec", "import_probe.py")),
+    *(f"tools/{name}.py" for name in _TOOLS),
+)
 _RECIPE = tuple(digest.sha256_of(_PACKAGING / name) for name in _CODE)
 
 
@@ -71,6 +88,11 @@ class Freezer:
     report: Callable[[str], None]
     macos: str = ""
 
+    def note(self, text: str) -> None:
+        """Report something that also belongs into the step's log."""
+        self.report(text)
+        command.remark(text)
+
     def facts(self) -> dict[str, object]:
         """Give all that these have to do with the result, as plain values."""
         pins = locks.select_pins(locks.parse_lock(self.pins), pyinstaller.DISTRIBUTIONS)
@@ -90,9 +112,9 @@ def launcher_facts(source: Path, *, name: str, version: str, freezer: Freezer) -
     return {"tree": tree, "name": name, "version": version, **freezer.facts()}
 
 
-def service_facts(project: Path, *, version: str, probe: ServiceProbe, freezer: Freezer) -> dict[str, object]:
+def service_facts(source: ServiceSource, *, version: str, probe: ServiceProbe, freezer: Freezer) -> dict[str, object]:
     """Give everything a frozen service depends on: its project with its lock, and how it is tried."""
-    return {"tree": read_service_source(project).sha256, "version": version, "probe": asdict(probe), **freezer.facts()}
+    return {"tree": source.sha256, "version": version, "probe": asdict(probe), **freezer.facts()}
 
 
 def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) -> LauncherBundle:
@@ -126,33 +148,39 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
 
 
 def freeze_service(
-    project: Path, *, component: str, version: str, temporal: Path, probe: ServiceProbe, freezer: Freezer
+    source: ServiceSource, *, component: str, version: str, temporal: Path | None, probe: ServiceProbe, freezer: Freezer
 ) -> ServiceBinary:
-    """Freeze a Python service as it asks for it in its pyproject.toml, or give the one made of the same inputs.
+    """Freeze a Python service as its project and the manifest ask, or give the one made of the same inputs.
 
-    `temporal` is the Temporal CLI of this machine's platform, which the frozen service is tried against. GateError
+    `temporal` is the Temporal CLI of this machine's platform, which a service that needs it is tried against. GateError
     when the locked environment cannot be frozen whole, or the frozen service does not work.
     """
-    facts = service_facts(project, version=version, probe=probe, freezer=freezer)
+    facts = service_facts(source, version=version, probe=probe, freezer=freezer)
     made_from = digest.sha256_of_value(component, facts)
     record = f"freeze/{freezer.target}/{component}"
     if kept := freezer.workspace.current(record, ServiceBinary, made_from):
         return kept
-    source = read_service_source(project)
-    python = provide(source.pins, freezer)
     freezer.report(f"freezing {component} for {freezer.target}")
+    for line in source.describe():
+        freezer.note(f"{component}: {line}")
+    python = provide(source.pins, freezer, source.table.owners)
+    proven = modules_to_prove(python.site, python.left_out)
     with freezer.workspace.staging() as staged:
-        plan = _service_plan(component, source.copy_to(staged.absolute() / "source"), source.table)
+        plan = _service_plan(component, source.copy_to(staged.absolute() / "source"), source.table, proven)
         frozen = _freeze(plan, python, staged, freezer)
         _make_portable(frozen.folder, component, plan.contents, freezer)
         freezer.report(f"trying the frozen {component}")
-        home = staged.absolute() / "home"
-        runner = frozen_trial.runner_of(python.interpreter)
-        program, table = frozen.folder / component, source.table
-        frozen_trial.try_service(program, table, probe, temporal=temporal, home=home, env=freezer.env, runner=runner)
+        home, runner = staged.absolute() / "home", frozen_trial.runner_of(python.interpreter)
+        env, program, table = freezer.env, frozen.folder / component, source.table
+        try:
+            if proven:
+                frozen_trial.try_imports(frozen.folder / pyinstaller.PROBE, proven, env=env, runner=runner)
+            frozen_trial.try_service(program, table, probe, temporal=temporal, home=home, env=env, runner=runner)
+        except GateError as error:
+            raise frozen_trial.explain_excludes(error, source.facts) from error
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
-    made = ServiceBinary(component, version, str(freezer.target), record, component, files, made_from)
+    made = ServiceBinary(component, version, str(freezer.target), record, component, files, made_from, python.left_out)
     freezer.workspace.write_record(record, made)
     return made
 
@@ -162,24 +190,35 @@ def render_version(name: str, version: str) -> str:
     return f'"""The version this launcher answers with."""\n\nNAME = {name!r}\nVERSION = {version!r}\n'
 
 
-def provide(lock: Sequence[Pin], freezer: Freezer) -> VirtualEnvironment:
-    """Give the environment of a lock and PyInstaller, once it is seen that this is exactly what it holds."""
+def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | None = None) -> VirtualEnvironment:
+    """Give the environment of a lock and PyInstaller, once it is seen that this is exactly what it holds.
+
+    Of a module in `owners`, only the named distribution's files are in it.
+    """
     interpreter = freezer.python.provide()
     if interpreter.target != freezer.target:
         raise ForeignTargetError(f"Python here is for {interpreter.target}, and {freezer.target} was asked for")
     require_library(interpreter)
     own = {pin.name for pin in lock}
     added = locks.select_pins(locks.parse_lock(freezer.pins), pyinstaller.DISTRIBUTIONS, without=own)
-    pins = (*lock, *added)
-    text = locks.render_lock(pins)
+    markers = read_markers(interpreter, env=freezer.env)
+    pins = [pin for pin in (*lock, *added) if pin.applies(markers)]
+    cache, settled = freezer.workspace.cache.absolute(), owners or {}
     python = provide_virtualenv(
-        text, interpreter=interpreter, cache=freezer.workspace.cache.absolute(), env=freezer.env, report=freezer.report
+        pins, interpreter=interpreter, cache=cache, env=freezer.env, report=freezer.report, owners=settled
     )
     installed = read_distributions(python.site)
-    markers = read_markers(python, env=freezer.env)
-    gates.check_lock(installed, {pin.name: pin.version for pin in pins if pin.applies(markers)})
+    gates.check_lock(installed, {pin.name: pin.version for pin in pins})
     gates.check_ownership(installed)
+    _note_owners(python, settled, freezer.note)
     return python
+
+
+def _note_owners(python: VirtualEnvironment, owners: Mapping[str, str], note: Callable[[str], None]) -> None:
+    for each in python.left_out:
+        note(f"the module {each.module} is frozen from {each.owner}; that of {each.distribution} is left out")
+    for module in sorted(owners.keys() - {each.module for each in python.left_out}):
+        note(f"only one distribution has the module {module}; its owner need not be named")
 
 
 def _launcher_plan(name: str, own: Path, python: VirtualEnvironment, freezer: Freezer) -> FreezePlan:
@@ -202,19 +241,30 @@ def _launcher_plan(name: str, own: Path, python: VirtualEnvironment, freezer: Fr
     )
 
 
-def _service_plan(component: str, search: Sequence[Path], table: FreezeTable) -> FreezePlan:
+def _service_plan(
+    component: str, search: Sequence[Path], table: FreezeTable, proven: Mapping[str, Sequence[str]]
+) -> FreezePlan:
+    """Plan for a service; the modules in `proven` are frozen whether it imports them or not."""
+    project = search[0]
+    proven_modules = sorted(module for modules in proven.values() for module in modules)
+    pairs = (pair.rpartition(":") for pair in table.add_data)
     return FreezePlan(
         name=component,
         contents=f"{component}.lib",
-        entry=str(search[0] / table.entry),
-        search=(*(str(search[0] / name) for name in table.stand_ins), *map(str, search)),
+        entry=str(project / table.entry),
+        search=(*(str(project / name) for name in table.stand_ins), *map(str, search)),
         optimize=SERVICE_OPTIMIZE,
         compression=COMPRESSION,
         excludes=table.excludes,
-        hidden_imports=table.hidden_imports,
+        hidden_imports=(*table.hidden_imports, *proven_modules),
         collect_submodules=table.collect_submodules,
         collect_data=table.collect_data,
+        collect_binaries=table.collect_binaries,
         copy_metadata=table.copy_metadata,
+        add_data=tuple((str(project / path), folder) for path, _, folder in pairs),
+        hooks=tuple(str(project / folder) for folder in table.hooks),
+        runtime_hooks=tuple(str(project / script) for script in table.runtime_hooks),
+        with_probe=bool(proven),
     )
 
 

@@ -40,6 +40,11 @@ def observed(observer: Callable[[str], None]) -> Iterator[None]:
         _observer.reset(token)
 
 
+def remark(text: str) -> None:
+    """Tell the observer something besides what programs print."""
+    _tell(text)
+
+
 def run(
     command: Sequence[str | Path],
     *,
@@ -84,12 +89,16 @@ class Running:
 
     def wait_for(self, text: str, *, seconds: float) -> None:
         """Return when it has printed `text`; CommandError when it ends before that, or takes longer."""
+        self.wait_until(lambda: text in self.output, f"print {text!r}", seconds=seconds)
+
+    def wait_until(self, holds: Callable[[], bool], what: str, *, seconds: float) -> None:
+        """Return when `holds` does; CommandError when the program ends before it did `what`, or takes longer."""
         deadline = time.monotonic() + seconds
-        while text not in self.output:
-            if self._child.poll() is not None and text not in self.output:
+        while not holds():
+            if self._child.poll() is not None and not holds():
                 raise CommandError(self._words, f"ended with exit code {self._child.returncode}", self.output)
             if time.monotonic() > deadline:
-                raise CommandError(self._words, f"did not print {text!r} within {seconds:g} s", self.output)
+                raise CommandError(self._words, f"did not {what} within {seconds:g} s", self.output)
             time.sleep(_POLL)
 
     def stop(self, *, seconds: float) -> int:

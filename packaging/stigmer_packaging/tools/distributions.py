@@ -12,7 +12,7 @@ from packaging.version import Version
 _EXTENSION_SUFFIXES = (".so", ".pyd")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Distribution:
     """One installed distribution: canonical name, version, and its files with the hash its RECORD gives (or none)."""
 
@@ -37,19 +37,44 @@ def read_distributions(site: Path) -> tuple[Distribution, ...]:
     return tuple(sorted(found, key=lambda entry: entry.name))
 
 
-def find_conflicts(distributions: Iterable[Distribution]) -> tuple[str, ...]:
-    """Name every module or file that two distributions both own: whichever came last, one gets the other's code.
+@dataclass(frozen=True)
+class Conflict:
+    """A module, or a file that is none, that several distributions install, and each one's files of it, by its name."""
+
+    module: str
+    claims: Mapping[Distribution, tuple[str, ...]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The distributions' names, the module's namesake first."""
+        namesake = canonicalize_name(self.module)
+        return tuple(sorted((entry.name for entry in self.claims), key=lambda name: (name != namesake, name)))
+
+    def __str__(self) -> str:
+        parts = [f"{owner} ({', '.join(files)})" for owner, files in self.claims.items()]
+        return f"{self.module}: {' and '.join(parts)}"
+
+
+def find_conflicts(distributions: Iterable[Distribution]) -> tuple[Conflict, ...]:
+    """Find every module or file that two distributions both own: whichever came last, one gets the other's code.
 
     Owning a module is shipping `X.py`, `X/__init__.py` or an extension `X`. A package without `__init__` belongs to
     nobody and may be shared, and so may a file that is byte for byte the same in both.
     """
     owners: dict[str, dict[str, set[tuple[str, str]]]] = defaultdict(lambda: defaultdict(set))
-    for distribution in distributions:
+    named = {entry.name: entry for entry in distributions}
+    for distribution in named.values():
         for path, checksum in distribution.files.items():
             if not _is_private(path):
-                owners[module_of(path) or path][str(distribution)].add((path, checksum))
+                owners[module_of(path) or path][distribution.name].add((path, checksum))
     contested = sorted(name for name, claims in owners.items() if _is_contested(claims))
-    return tuple(_describe(module, owners[module]) for module in _outermost(contested))
+    return tuple(
+        Conflict(
+            module,
+            {named[name]: tuple(sorted(path for path, _ in owners[module][name])) for name in sorted(owners[module])},
+        )
+        for module in outermost(contested)
+    )
 
 
 def find_differences(installed: Iterable[Distribution], expected: Mapping[str, str]) -> tuple[str, ...]:
@@ -76,6 +101,21 @@ def module_of(path: str) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def modules_in(distribution: Distribution) -> tuple[str, ...]:
+    """Name the outermost modules a distribution installs: those that import everything else in it may be below."""
+    return tuple(outermost({module_of(path) for path in distribution.files if not _is_private(path)} - {""}))
+
+
+def files_of(distribution: Distribution, module: str) -> tuple[str, ...]:
+    """List a distribution's files that belong to a module: its own, and all that lies in its folder."""
+    folder = f"{module.replace('.', '/')}/"
+    return tuple(
+        path
+        for path in distribution.files
+        if not _is_private(path) and (path == module or module_of(path) == module or path.startswith(folder))
+    )
+
+
 def _is_private(path: str) -> bool:
     """Tell whether a file is a distribution's metadata, a cache, or outside of site-packages."""
     first, *_ = parts = PurePosixPath(path).parts
@@ -88,15 +128,10 @@ def _is_contested(claims: Mapping[str, set[tuple[str, str]]]) -> bool:
     return len(claims) > 1 and not same
 
 
-def _outermost(modules: list[str]) -> Iterator[str]:
-    """Leave out what lies inside a module already named; the list is sorted."""
+def outermost(modules: Iterable[str]) -> Iterator[str]:
+    """Leave out what lies inside a module already named."""
     last = ""
-    for module in modules:
+    for module in sorted(modules):
         if not (last and module.startswith(f"{last}.")):
             yield module
             last = module
-
-
-def _describe(module: str, claims: Mapping[str, set[tuple[str, str]]]) -> str:
-    parts = [f"{owner} ({', '.join(sorted(path for path, _ in files))})" for owner, files in sorted(claims.items())]
-    return f"{module}: {' and '.join(parts)}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stigmer_packaging.errors import GateError
 from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.distributions import Distribution, find_conflicts, find_differences
+from stigmer_packaging.tools.distributions import Conflict, Distribution, find_conflicts, find_differences
 from stigmer_packaging.tools.elf import Elf, is_own_folder
 from stigmer_packaging.tools.macho import MachO
 from stigmer_packaging.tools.pyinstaller import MissingModule
@@ -31,7 +31,9 @@ def check_ownership(distributions: Iterable[Distribution]) -> None:
     Unfrozen, such a pair may get along by looking for each other on disk; inside the archive of a bundle nothing lies
     on disk, and the import fails at run time. This is what `multipart` and `python-multipart` do.
     """
-    _refuse("two distributions own the same module; keep one of them out of the lock", find_conflicts(distributions))
+    if conflicts := find_conflicts(distributions):
+        findings = "\n  ".join(map(str, conflicts))
+        raise GateError(f"two distributions install the same module:\n  {findings}", _owners_line(conflicts))
 
 
 def check_lock(distributions: Iterable[Distribution], expected: Mapping[str, str]) -> None:
@@ -101,6 +103,16 @@ def check_paths(root: Path, folders: Collection[Path]) -> None:
         f"{path.relative_to(root)}: {needle.decode()}" for path in files for needle in needles if _holds(path, needle)
     ]
     _refuse("files hold paths of the build host", findings)
+
+
+def _owners_line(conflicts: Collection[Conflict]) -> str:
+    """Word the remedy: the very line to add to the manifest."""
+    owners = ", ".join(f"{conflict.module}: {conflict.names[0]}" for conflict in conflicts)
+    others = dict.fromkeys(name for conflict in conflicts for name in conflict.names[1:])
+    return (
+        "name the owner of each module; the other's files of it are left out of the bundle. In packaging/manifest.yaml "
+        f"add to the component's source:\n      freeze: {{owners: {{{owners}}}}}   # or {', '.join(others)}"
+    )
 
 
 def _is_certain(importer: str, ways: frozenset[str], package: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
@@ -13,16 +14,36 @@ from stigmer_packaging.errors import GateError
 
 @dataclass(frozen=True)
 class Pin:
-    """One distribution: its canonical name, its version, the marker that says where it is wanted, and the lock's text."""
+    """One distribution: its canonical name, its version, the marker that says where it is wanted, and its files' hashes.
+
+    `groups` are the dependency groups that a marker of pylock.toml may ask for. `source_only` says that the lock has no
+    wheel of it.
+    """
 
     name: str
     version: str
     marker: Marker | None
-    text: str
+    hashes: tuple[str, ...]
+    groups: frozenset[str] = frozenset()
+    source_only: bool = False
+
+    @property
+    def requirement(self) -> str:
+        """The pin in pip's format, without its marker."""
+        return " ".join([f"{self.name}=={self.version}", *(f"--hash={one}" for one in self.hashes)])
+
+    @property
+    def text(self) -> str:
+        """The pin in pip's format."""
+        words, *hashes = self.requirement.split(" ", 1)
+        return " ".join([words, *([f"; {self.marker}"] if self.marker else []), *hashes])
 
     def applies(self, markers: Mapping[str, str]) -> bool:
         """Tell whether a Python with these marker values gets it."""
-        return self.marker is None or self.marker.evaluate(dict(markers))
+        if self.marker is None:
+            return True
+        values: dict[str, Any] = {"extra": "", **markers, "extras": frozenset(), "dependency_groups": self.groups}
+        return self.marker.evaluate(values, context="lock_file")
 
 
 def parse_lock(text: str) -> tuple[Pin, ...]:
@@ -42,6 +63,14 @@ def parse_lock(text: str) -> tuple[Pin, ...]:
     return tuple(pins)
 
 
+def require_hashes(pins: Iterable[Pin]) -> tuple[Pin, ...]:
+    """Give the pins back; GateError with every one that has no hash."""
+    known = tuple(pins)
+    if bare := [f"{pin.name}=={pin.version}" for pin in known if not pin.hashes]:
+        raise GateError("the lock pins these without a hash:\n  " + "\n  ".join(bare))
+    return known
+
+
 def select_pins(pins: Iterable[Pin], names: Collection[str], *, without: Collection[str] = ()) -> tuple[Pin, ...]:
     """Give the pins of these names, less those of `without`."""
     return tuple(pin for pin in pins if pin.name in names and pin.name not in without)
@@ -52,8 +81,13 @@ def render_lock(pins: Iterable[Pin]) -> str:
     return "".join(f"{pin.text}\n" for pin in pins)
 
 
+def render_requirements(pins: Iterable[Pin]) -> str:
+    """Give what pip is to install of pins that all apply."""
+    return "".join(f"{pin.requirement}\n" for pin in pins)
+
+
 def _parse_line(line: str) -> Pin | None:
-    words, *hashes = line.split(" --hash=")
+    words, *hashes = re.split(r"\s+--hash=", line)
     try:
         requirement = Requirement(words)
     except InvalidRequirement:
@@ -61,4 +95,4 @@ def _parse_line(line: str) -> Pin | None:
     exact = re.fullmatch(r"==([^*,]+)", str(requirement.specifier))
     if not exact or not hashes:
         return None
-    return Pin(canonicalize_name(requirement.name), exact[1], requirement.marker, line)
+    return Pin(canonicalize_name(requirement.name), exact[1], requirement.marker, tuple(hashes))

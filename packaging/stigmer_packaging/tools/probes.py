@@ -5,13 +5,13 @@ A service that fails for want of Temporal has imported everything it needs to co
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stigmer_packaging.errors import CommandError, GateError
 from stigmer_packaging.tools import command
 from stigmer_packaging.tools.emulation import NATIVE, Runner
-from stigmer_packaging.tools.ports import free_port
+from stigmer_packaging.tools.ports import free_port, is_open
 from stigmer_packaging.tools.python import plain_environment
 
 SECONDS = 120
@@ -25,6 +25,10 @@ CONNECTION = (
 )
 """What a service that found nobody at Temporal's address prints, in the words of its SDK or of the system."""
 
+_FINALIZING = "Python runtime state: finalizing"
+"""What CPython prints when it crashes while it takes itself apart. Source: Python/pylifecycle.c."""
+
+_PORT = re.compile(r"\{(port\.[^{}]*)\}")
 _BROKEN = re.compile(
     r"ModuleNotFoundError|ImportError|No module named|cannot import name|cannot open shared object file"
     r"|PackageNotFoundError|undefined symbol|Failed to load dyn\w* ?lib\w*|dynlib/dll .* was not found"
@@ -33,17 +37,34 @@ _BROKEN = re.compile(
 
 @dataclass(frozen=True)
 class ServiceProbe:
-    """How a service is tried: its environment but for Temporal's address, which goes into `address_variable`.
+    """How a service is tried: its arguments and environment, in which `{home}`, `{port.NAME}` and `{temporal.address}` stand.
 
-    `connection` are patterns of which one must be found in what it prints when nobody answers at that address;
-    `ready`, the text it prints when it works; `grace`, the seconds in which it must stop.
+    `ready` is the text it prints when it works; without one it works when its port named `port` is open. `grace` are
+    the seconds in which it must stop. `temporal` says whether it needs Temporal;
+    `connection` are patterns of which one must be found in what it prints when nobody answers at Temporal's address.
     """
 
     environment: Mapping[str, str]
     ready: str
     grace: float
-    address_variable: str = "TEMPORAL_SERVICE_ADDRESS"
+    arguments: tuple[str, ...] = ()
+    port: str = ""
+    temporal: bool = True
     connection: tuple[str, ...] = CONNECTION
+
+
+@dataclass(frozen=True)
+class _Start:
+    """One start of a service: its command, its environment, and the port it is to open."""
+
+    words: tuple[str, ...]
+    environment: Mapping[str, str]
+    port: int
+
+
+def fill(text: str, values: Mapping[str, object]) -> str:
+    """Fill in the variables of a template; those without a value come out empty."""
+    return re.sub(r"\{([^{}]*)\}", lambda match: str(values.get(match[1], "")), text)
 
 
 def classify_failure(output: str, connection: tuple[str, ...] = CONNECTION) -> str:
@@ -87,36 +108,41 @@ def probe_without_temporal(
     program: Path, probe: ServiceProbe, *, folder: Path, env: Mapping[str, str], runner: Runner = NATIVE
 ) -> None:
     """Start the service with nobody at Temporal's address; GateError unless it fails because of that."""
-    nobody = f"127.0.0.1:{free_port()}"
-    surroundings = _alone(folder, env) | dict(probe.environment) | {probe.address_variable: nobody}
+    start = _prepare(program, probe, _nobody(), folder, env, runner)
     try:
         seconds = SECONDS * runner.slowdown
-        done = command.run([*runner.prefix, str(program)], env=surroundings, cwd=folder, seconds=seconds, check=False)
+        done = command.run(start.words, env=start.environment, cwd=folder, seconds=seconds, check=False)
     except CommandError as error:
         raise GateError(f"started without Temporal, the service does not give up: {error}") from error
     check_failure(done.code, done.stdout + done.stderr, probe.connection)
 
 
-def probe_with_temporal(
+def probe_start_and_stop(
     program: Path,
     probe: ServiceProbe,
     *,
-    address: str,
+    address: str = "",
     folder: Path,
     env: Mapping[str, str],
     runner: Runner = NATIVE,
 ) -> None:
-    """Start the service against a live Temporal; GateError unless it gets ready, and stops with exit code 0 on SIGTERM."""
-    surroundings = _alone(folder, env) | dict(probe.environment) | {probe.address_variable: address}
+    """Start the service; GateError unless it gets ready, and stops with exit code 0 on SIGTERM.
+
+    `address` is that of a live Temporal; without one nobody answers there. A crash of the interpreter after the
+    program's own end counts as stopped: a thread of an extension, such as Temporal's, may outlive the program, frozen
+    or not.
+    """
+    situation = "with a live Temporal the service" if address else "the service"
+    start = _prepare(program, probe, address or _nobody(), folder, env, runner)
     try:
-        words = [*runner.prefix, str(program)]
-        with command.running(words, env=surroundings, cwd=folder, log=folder / "service.log") as service:
-            service.wait_for(probe.ready, seconds=SECONDS * runner.slowdown)
+        with command.running(start.words, env=start.environment, cwd=folder, log=folder / "service.log") as service:
+            _wait_until_ready(service, probe, start.port, SECONDS * runner.slowdown)
             code, output = service.stop(seconds=probe.grace * runner.slowdown), service.output
     except CommandError as error:
-        raise GateError(f"with a live Temporal the service does not work: {error}") from error
-    if code != 0 or classify_failure(output, ()) == "import":
-        raise GateError(f"with a live Temporal the service ended with exit code {code}\n{_tail(output)}")
+        raise GateError(f"{situation} does not work: {error}") from error
+    stopped = code == 0 or _FINALIZING in output
+    if not stopped or classify_failure(output, ()) == "import":
+        raise GateError(f"{situation} ended with exit code {code}\n{_tail(output)}")
 
 
 def probe_workflow(
@@ -133,10 +159,9 @@ def probe_workflow(
 
     A worker's sandbox imports by name, at its first workflow: a bundle that lacks that gets ready all the same.
     """
-    surroundings = _alone(folder, env) | dict(probe.environment) | {probe.address_variable: address}
+    start = _prepare(program, replace(probe, arguments=arguments), address, folder, env, runner)
     try:
-        words = [*runner.prefix, str(program), *arguments]
-        command.run(words, env=surroundings, cwd=folder, seconds=SECONDS * runner.slowdown)
+        command.run(start.words, env=start.environment, cwd=folder, seconds=SECONDS * runner.slowdown)
     except CommandError as error:
         missing = next((line for line in error.output.splitlines() if _BROKEN.search(line)), "see what it printed")
         raise GateError(f"the frozen service cannot run a workflow: {missing.strip()}\n{error}") from error
@@ -151,6 +176,31 @@ def probe_selftest(
         command.run(words, env=_alone(folder, env), cwd=folder, seconds=SECONDS * runner.slowdown)
     except CommandError as error:
         raise GateError(f"the frozen service does not pass its own test: {error}") from error
+
+
+def _prepare(
+    program: Path, probe: ServiceProbe, address: str, folder: Path, env: Mapping[str, str], runner: Runner
+) -> _Start:
+    """Fill in what a start of the service is told: a home of its own, free ports, and where Temporal is."""
+    texts = (*probe.arguments, *probe.environment.values(), f"{{port.{probe.port}}}")
+    ports = {name: free_port() for name in sorted({name for text in texts for name in _PORT.findall(text)})}
+    values: dict[str, object] = {"home": folder, "temporal.address": address, **ports}
+    filled = {name: fill(text, values) for name, text in probe.environment.items()}
+    words = (*runner.prefix, str(program), *(fill(text, values) for text in probe.arguments))
+    given = {name: value for name, value in filled.items() if value}
+    return _Start(words, _alone(folder, env) | given, ports[f"port.{probe.port}"])
+
+
+def _wait_until_ready(service: command.Running, probe: ServiceProbe, port: int, seconds: float) -> None:
+    if probe.ready:
+        service.wait_for(probe.ready, seconds=seconds)
+    else:
+        service.wait_until(lambda: is_open(port), f"open its port {probe.port}", seconds=seconds)
+
+
+def _nobody() -> str:
+    """Give an address at which nobody answers."""
+    return f"127.0.0.1:{free_port()}"
 
 
 def _alone(folder: Path, env: Mapping[str, str]) -> dict[str, str]:

@@ -5,12 +5,15 @@ Sources: uv's `uv.lock` of version 1, Poetry's `poetry.lock` of lock-version 2.1
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from packaging.markers import Marker
+from packaging.utils import canonicalize_name
+
 from stigmer_packaging.errors import SourceError
-from stigmer_packaging.tools.locks import Pin, parse_lock
+from stigmer_packaging.tools.locks import Pin, parse_lock, require_hashes
 
 PIP, UV, POETRY = "requirements.lock", "uv.lock", "poetry.lock"
 ROOTS = (".", "")
@@ -23,11 +26,12 @@ Way = frozenset[str]
 class Locked:
     """What a project runs with: distributions by version and hash, and folders of its own source tree.
 
-    The folders are relative to the project, and may lie beside it.
+    The folders are relative to the project, and may lie beside it. `name` is the lock file's.
     """
 
     pins: tuple[Pin, ...]
     folders: tuple[str, ...] = ()
+    name: str = ""
 
 
 def read_project_lock(project: Path) -> Locked:
@@ -39,7 +43,7 @@ def read_project_lock(project: Path) -> Locked:
     for name, read in readers.items():
         if (project / name).is_file():
             try:
-                return read((project / name).read_text(encoding="utf-8"))
+                return replace(read((project / name).read_text(encoding="utf-8")), name=name)
             except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
                 raise SourceError(f"{project / name} is no lock we can read: {error!r}") from error
     raise SourceError(f"{project} has no lock: neither {PIP} nor {UV} nor {POETRY}")
@@ -51,7 +55,7 @@ def parse_poetry_lock(text: str) -> Locked:
     version = document["metadata"]["lock-version"]
     if not version.startswith("2.") or version == "2.0":
         raise SourceError(f"poetry.lock has the lock-version {version}", "lock again with Poetry 2: poetry lock")
-    lines, folders = [], []
+    pins, folders = [], []
     for package in document["package"]:
         if "main" not in package["groups"] or package["optional"]:
             continue
@@ -62,8 +66,8 @@ def parse_poetry_lock(text: str) -> Locked:
         _refuse_foreign(package["name"], source.get("type", "legacy"))
         marker = package.get("markers", "")
         marker = marker.get("main", "") if isinstance(marker, Mapping) else marker
-        lines.append(_line(package, marker, [file["hash"] for file in package["files"]]))
-    return Locked(parse_lock("".join(lines)), tuple(sorted(folders)))
+        pins.append(_pin(package, marker, [(file["file"], file["hash"]) for file in package["files"]]))
+    return Locked(require_hashes(pins), tuple(sorted(folders)))
 
 
 def parse_uv_lock(text: str) -> Locked:
@@ -73,15 +77,17 @@ def parse_uv_lock(text: str) -> Locked:
         raise SourceError(f"uv.lock has version {document['version']}, and this reads 1")
     packages: list[Package] = document["package"]
     root = next(package for package in packages if _folder_of(package) in ROOTS)
-    lines, folders = [], []
+    pins, folders = [], []
     for package, ways in _reached(root, packages):
         if (folder := _folder_of(package)) is not None:
             folders.append(folder)
             continue
         _refuse_foreign(package["name"], next(iter(package["source"])))
-        files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
-        lines.append(_line(package, _marker_of(ways), [file["hash"] for file in files]))
-    return Locked(parse_lock("".join(sorted(lines))), tuple(sorted(folders)))
+        wheels = [(".whl", file["hash"]) for file in package.get("wheels", [])]
+        source = [("", package["sdist"]["hash"])] if "sdist" in package else []
+        pins.append(_pin(package, _marker_of(ways), [*wheels, *source]))
+    pins.sort(key=lambda pin: (pin.name, pin.version))
+    return Locked(require_hashes(pins), tuple(sorted(folders)))
 
 
 def _folder_of(package: Package) -> str | None:
@@ -142,6 +148,9 @@ def _refuse_foreign(name: str, source: str) -> None:
         )
 
 
-def _line(package: Package, marker: str, hashes: Sequence[str]) -> str:
-    words = f"{package['name']}=={package['version']}" + (f" ; {marker}" if marker else "")
-    return " ".join([words, *(f"--hash={one}" for one in sorted(set(hashes)))]) + "\n"
+def _pin(package: Package, marker: str, files: Sequence[tuple[str, str]]) -> Pin:
+    """Give the pin of a package; `files` are the names and hashes of its files."""
+    hashes = tuple(sorted({checksum for _, checksum in files}))
+    source_only = bool(files) and not any(name.endswith(".whl") for name, _ in files)
+    name, parsed = canonicalize_name(package["name"]), Marker(marker) if marker else None
+    return Pin(name, package["version"], parsed, hashes, source_only=source_only)

@@ -15,7 +15,9 @@ from stigmer_packaging.tools.virtualenv import VirtualEnvironment
 # What freezing installs besides the program's own lock; pinned in this repository's requirements.lock.
 DISTRIBUTIONS = ("altgraph", "macholib", "packaging", "pyinstaller", "pyinstaller-hooks-contrib", "setuptools")
 SECONDS = 1800
+PROBE = "import-probe"
 _SPEC = "onedir.spec"
+_PROBE_SOURCE = "import_probe.py"
 _BINUTILS = {"linux": ("strip", "objcopy"), "darwin": ("strip", "codesign")}
 _ABSENT = "import shutil, sys; print(*(name for name in sys.argv[1:] if not shutil.which(name)))"
 _REMEDIES = {"linux": "install binutils", "darwin": "install the command line tools: xcode-select --install"}
@@ -28,7 +30,8 @@ class FreezePlan:
     The result is the executable `name` with the directory `contents` beside it. `optimize` is Python's -O level, and
     `compression` zlib's, applied to each module apart.
     `options` are interpreter options in PyInstaller's words, such as `X utf8`; `dropped_hooks`, run-time hooks to
-    leave out.
+    leave out. `add_data` are pairs of a path (or pattern) and the folder it goes to. With `with_probe` the folder also
+    holds the program PROBE, which has the same modules and imports those that it is given.
     """
 
     name: str
@@ -41,9 +44,14 @@ class FreezePlan:
     hidden_imports: tuple[str, ...] = ()
     collect_submodules: tuple[str, ...] = ()
     collect_data: tuple[str, ...] = ()
+    collect_binaries: tuple[str, ...] = ()
     copy_metadata: tuple[str, ...] = ()
+    add_data: tuple[tuple[str, str], ...] = ()
+    hooks: tuple[str, ...] = ()
+    runtime_hooks: tuple[str, ...] = ()
     options: tuple[str, ...] = ("X utf8",)
     dropped_hooks: tuple[str, ...] = ()
+    with_probe: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,11 @@ class Frozen:
 
 def spec_text() -> str:
     """Give the template that every freeze follows."""
-    return resources.files("stigmer_packaging").joinpath("templates", f"{_SPEC}.template").read_text(encoding="utf-8")
+    return _template(_SPEC)
+
+
+def _template(name: str) -> str:
+    return resources.files("stigmer_packaging").joinpath("templates", f"{name}.template").read_text(encoding="utf-8")
 
 
 def freeze(
@@ -79,7 +91,9 @@ def freeze(
     _require(_BINUTILS.get(system, ()), _REMEDIES.get(system, ""), python, env)
     spec = work / _SPEC
     spec.write_text(spec_text(), encoding="utf-8")
-    (work / "plan.json").write_text(json.dumps(asdict(plan), indent=1), encoding="utf-8")
+    (work / _PROBE_SOURCE).write_text(_template(_PROBE_SOURCE), encoding="utf-8")
+    written = asdict(plan) | {"import_probe": str(work / _PROBE_SOURCE) if plan.with_probe else ""}
+    (work / "plan.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
     settled = plain_environment(env) | {
         "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": str(plan.compression),
         "PYTHONHASHSEED": "0",

@@ -1,12 +1,14 @@
 """A Python service's source: its project, its lock, and the folders of the tree that the lock takes as they are."""
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stigmer_packaging.errors import SourceError
+from stigmer_packaging.manifest_records import FreezeTable, FreezeValue
 from stigmer_packaging.tools import digest
-from stigmer_packaging.tools.freeze_table import FreezeTable, read_freeze_table
+from stigmer_packaging.tools.freeze_table import FreezeFacts, read_freeze_table
 from stigmer_packaging.tools.locks import Pin
 from stigmer_packaging.tools.project_locks import read_project_lock
 
@@ -18,15 +20,29 @@ class ServiceSource:
     """One project, what it says about freezing, what it is locked to, and the folders it is built with."""
 
     project: Path
-    table: FreezeTable
+    facts: FreezeFacts
+    lock: str
     pins: tuple[Pin, ...]
     folders: tuple[Path, ...]
 
     @property
+    def table(self) -> FreezeTable:
+        """What it says about freezing."""
+        return self.facts.table
+
+    @property
     def sha256(self) -> str:
-        """The digest of all of it."""
+        """The digest of all of it, what the manifest says about freezing it included."""
         trees = (self.project, *self.folders)
-        return digest.sha256_of_value([digest.sha256_of_tree(tree, ignored=IGNORED) for tree in trees])
+        return digest.sha256_of_value(
+            [digest.sha256_of_tree(tree, ignored=IGNORED) for tree in trees], asdict(self.table)
+        )
+
+    def describe(self) -> Iterator[str]:
+        """Say where what is frozen was read from, and what was left out."""
+        yield f"how to freeze it: {self.facts.describe()}"
+        yield f"its lock: {self.lock}"
+        yield from self.facts.notes
 
     def copy_to(self, place: Path) -> tuple[Path, ...]:
         """Copy it below `place`, and give the folders whose modules it is made of, its own first."""
@@ -38,13 +54,18 @@ class ServiceSource:
         return tuple(search)
 
 
-def read_service_source(project: Path) -> ServiceSource:
-    """Read a project; SourceError when something of it is missing or not as it must be."""
-    table, locked = read_freeze_table(project), read_project_lock(project)
+def read_service_source(
+    project: Path, given: Mapping[str, FreezeValue] | None = None, *, component: str = ""
+) -> ServiceSource:
+    """Read a project; SourceError when something of it is missing or not as it must be.
+
+    `given` is what the manifest says about freezing the component of that name.
+    """
+    facts, locked = read_freeze_table(project, given, component=component), read_project_lock(project)
     folders = tuple((project / folder).resolve() for folder in locked.folders)
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
         raise SourceError(
             f"{project}'s lock names folders that are not there: {', '.join(missing)}",
             "make them: those that are generated belong into `prepare` of packaging/manifest.yaml",
         )
-    return ServiceSource(project, table, locked.pins, folders)
+    return ServiceSource(project, facts, locked.name, locked.pins, folders)

@@ -4,28 +4,61 @@ import fcntl
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from stigmer_packaging.errors import MissingToolError
+from stigmer_packaging.records import LeftOut
 from stigmer_packaging.tools import command, digest
 from stigmer_packaging.tools.environment import build_environment
+from stigmer_packaging.tools.locks import Pin, render_requirements
+from stigmer_packaging.tools.ownership import settle_owners
 from stigmer_packaging.tools.python import Interpreter, plain_environment
 
 SECONDS = 1800
-RECIPE = 1  # counts how environments are made, so that those of another recipe are not taken for current
-_INSTALL = ("-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary=:all:", "--no-compile")
-_MARKERS = "import json; from packaging.markers import default_environment; print(json.dumps(default_environment()))"
+RECIPE = 2  # counts how environments are made, so that those of another recipe are not taken for current
+_INSTALL = ("-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--no-compile")
+"""A whole lock needs no resolver, which would refuse one that leaves a needless dependency out."""
+
+_WHEELS = "--only-binary=:all:"
+_SOURCES = ("--no-build-isolation", "--no-binary=:all:")
+"""For what is locked without a wheel: it is built with the pinned setuptools, and nothing is fetched for the building."""
+
+_LEFT_OUT = "left-out.json"
+# The values of the dependency specifiers' standard, which needs no library to be installed.
+_MARKERS = """
+import json, os, platform, sys
+implementation = sys.implementation.version
+version = ".".join(map(str, implementation[:3]))
+if implementation.releaselevel != "final":
+    version += implementation.releaselevel[0] + str(implementation.serial)
+print(json.dumps({
+    "implementation_name": sys.implementation.name,
+    "implementation_version": version,
+    "os_name": os.name,
+    "platform_machine": platform.machine(),
+    "platform_release": platform.release(),
+    "platform_system": platform.system(),
+    "platform_version": platform.version(),
+    "python_full_version": platform.python_version(),
+    "platform_python_implementation": platform.python_implementation(),
+    "python_version": ".".join(platform.python_version_tuple()[:2]),
+    "sys_platform": sys.platform,
+}))
+"""
 
 
 @dataclass(frozen=True)
 class VirtualEnvironment:
-    """A virtual environment that holds exactly what its lock names."""
+    """A virtual environment that holds exactly what its lock names, less what `left_out` says."""
 
     interpreter: Interpreter
     folder: Path
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def site(self) -> Path:
@@ -39,20 +72,22 @@ class VirtualEnvironment:
 
 
 def provide_virtualenv(
-    lock: str,
+    pins: Sequence[Pin],
     *,
     interpreter: Interpreter,
     cache: Path,
     env: Mapping[str, str],
     report: Callable[[str], None],
+    owners: Mapping[str, str] | None = None,
 ) -> VirtualEnvironment:
-    """Give the environment that holds what `lock` (in pip's format, with hashes) says, made if it is not in the cache.
+    """Give the environment that holds these pins, made if it is not in the cache; all of them apply to the interpreter.
 
-    It appears under its name by one rename, so a run that was killed leaves nothing that is taken for whole, and what
-    such a run started may go on in a folder of its own. The lock file beside it lets one process make it while others
-    wait.
+    Of a module in `owners`, only the named distribution's files are in it. The environment appears under its name by
+    one rename, so a run that was killed leaves nothing that is taken for whole, and what such a run started may go on
+    in a folder of its own. The lock file beside it lets one process make it while others wait.
     """
-    key = digest.sha256_of_value(RECIPE, lock, interpreter.identity, interpreter.executable)[:20]
+    lock, settled = render_requirements(pins), dict(sorted((owners or {}).items()))
+    key = digest.sha256_of_value(RECIPE, lock, settled, interpreter.identity, interpreter.executable)[:20]
     place = cache / "environments" / key
     with _alone(place.with_suffix(".lock")):
         if not place.is_dir():
@@ -61,19 +96,20 @@ def provide_virtualenv(
                 shutil.rmtree(left, ignore_errors=True)
             part = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=place.parent))
             part.chmod(0o755)
-            _make(VirtualEnvironment(interpreter, part), lock, env)
+            _make(VirtualEnvironment(interpreter, part), pins, settled, env)
             part.rename(place)
-    return VirtualEnvironment(interpreter, place)
+    left_out = json.loads((place / _LEFT_OUT).read_text(encoding="utf-8"))
+    return VirtualEnvironment(interpreter, place, tuple(LeftOut(**each) for each in left_out))
 
 
-def read_markers(environment: VirtualEnvironment, *, env: Mapping[str, str]) -> dict[str, str]:
-    """Ask the environment's Python for the values that a lock's markers are about."""
-    answer = command.run(environment.words("-I", "-c", _MARKERS), env=plain_environment(env), seconds=120)
-    markers: dict[str, str] = json.loads(answer.stdout)
+def read_markers(interpreter: Interpreter, *, env: Mapping[str, str]) -> dict[str, str]:
+    """Ask a Python for the values that a lock's markers are about."""
+    words = [*interpreter.prefix, interpreter.executable, "-I", "-c", _MARKERS]
+    markers: dict[str, str] = json.loads(command.run(words, env=plain_environment(env), seconds=120).stdout)
     return markers
 
 
-def _make(made: VirtualEnvironment, lock: str, env: Mapping[str, str]) -> None:
+def _make(made: VirtualEnvironment, pins: Sequence[Pin], owners: Mapping[str, str], env: Mapping[str, str]) -> None:
     interpreter = made.interpreter
     venv = [*interpreter.prefix, interpreter.executable, "-I", "-m", "venv", str(made.folder)]
     done = command.run(venv, env=plain_environment(env), seconds=SECONDS, check=False)
@@ -82,16 +118,26 @@ def _make(made: VirtualEnvironment, lock: str, env: Mapping[str, str]) -> None:
             f"{interpreter.executable} cannot make a virtual environment: {(done.stdout + done.stderr).strip()}",
             "on Debian and Ubuntu install python3-venv",
         )
-    wanted = made.folder / "requirements.lock"
-    wanted.write_text(lock, encoding="utf-8")
     network = build_environment(env)
-    command.run(made.words(*_INSTALL, "-r", str(wanted)), env=network, seconds=SECONDS)
-    _remove_installers(made, lock, network)
+    last = {canonicalize_name(owner) for owner in owners.values()}
+    for batch in ([pin for pin in pins if pin.name not in last], [pin for pin in pins if pin.name in last]):
+        _install(made, [pin for pin in batch if not pin.source_only], (_WHEELS,), network)
+        _install(made, [pin for pin in batch if pin.source_only], _SOURCES, network)
+    _remove_installers(made, {pin.name for pin in pins}, network)
+    left_out = settle_owners(made.site, owners)
+    text = json.dumps([asdict(each) for each in left_out], indent=1)
+    (made.folder / _LEFT_OUT).write_text(text, encoding="utf-8")
 
 
-def _remove_installers(made: VirtualEnvironment, lock: str, network: Mapping[str, str]) -> None:
+def _install(made: VirtualEnvironment, pins: Sequence[Pin], options: Sequence[str], network: Mapping[str, str]) -> None:
+    if pins:
+        wanted = made.folder / "requirements.lock"
+        wanted.write_text(render_requirements(pins), encoding="utf-8")
+        command.run(made.words(*_INSTALL, *options, "-r", str(wanted)), env=network, seconds=SECONDS)
+
+
+def _remove_installers(made: VirtualEnvironment, named: Collection[str], network: Mapping[str, str]) -> None:
     """Take out what only installing needed and the lock does not name, so that it can neither be frozen nor clash."""
-    named = {line.split("==")[0].strip() for line in lock.splitlines()}
     unwanted = [name for name in ("setuptools", "pip") if name not in named]
     command.run(made.words("-m", "pip", "uninstall", "--quiet", "--yes", *unwanted), env=network, seconds=SECONDS)
 

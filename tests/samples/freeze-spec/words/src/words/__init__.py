@@ -1,0 +1,3 @@
+"""A library in the same tree."""
+
+GREETING = "hello"

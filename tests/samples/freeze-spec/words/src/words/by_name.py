@@ -1,0 +1,3 @@
+"""Imported by name only."""
+
+WORD = "world"

@@ -1,0 +1,107 @@
+"""A module that two distributions install is kept from its owner; the other's files go, and its record forgets them."""
+
+import base64
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import GateError
+from stigmer_packaging.records import LeftOut
+from stigmer_packaging.tools.distributions import find_conflicts, read_distributions
+from stigmer_packaging.tools.emulation import NATIVE
+from stigmer_packaging.tools.frozen_trial import try_imports
+from stigmer_packaging.tools.ownership import modules_to_prove, settle_owners
+from support.freeze_workshop import ENV, make_program
+
+
+def install(site: Path, name: str, **files: str) -> None:
+    """Install a distribution of these modules, with the content of each; `__` in a name stands for a slash."""
+    folder = site / f"{name}-1.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    rows = [f"{folder.name}/METADATA,,", f"{folder.name}/RECORD,,"]
+    for module, content in files.items():
+        path = f"{module.replace('__', '/')}.py".replace("/init.py", "/__init__.py")
+        (site / path).parent.mkdir(exist_ok=True)
+        (site / path).write_text(content)
+        checksum = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).decode().rstrip("=")
+        rows.append(f"{path},sha256={checksum},{len(content)}")
+    (folder / "RECORD").write_text("\n".join(rows) + "\n")
+
+
+def listing(site: Path) -> list[str]:
+    """List the files that are no metadata."""
+    files = (path.relative_to(site).as_posix() for path in site.rglob("*.py"))
+    return sorted(files)
+
+
+def make_trap(site: Path) -> Path:
+    """Install a package and then a module of the same name, as python-multipart and multipart are."""
+    install(site, "python-parts", parts__init="shim", parts__decode="shim", python_parts__init="code")
+    install(site, "parts", parts="the module")
+    return site
+
+
+def test_the_others_files_of_a_module_go_and_both_distributions_stay(tmp_path: Path) -> None:
+    site = make_trap(tmp_path)
+    assert settle_owners(site, {"parts": "parts"}) == (LeftOut("parts", "python-parts", "1.0", "parts"),)
+    assert listing(site) == ["parts.py", "python_parts/__init__.py"]
+    assert not (site / "parts").exists()
+    assert find_conflicts(read_distributions(site)) == ()
+    assert [entry.name for entry in read_distributions(site)] == ["parts", "python-parts"]
+
+
+def test_the_owner_may_be_the_other_one_and_is_named_in_any_spelling(tmp_path: Path) -> None:
+    site = make_trap(tmp_path)
+    settle_owners(site, {"parts": "Python_Parts"})
+    assert listing(site) == ["parts/__init__.py", "parts/decode.py", "python_parts/__init__.py"]
+
+
+def test_a_file_that_both_have_stays_with_the_owners_content(tmp_path: Path) -> None:
+    install(tmp_path, "one", web__init="of one", web__only_one="x")
+    install(tmp_path, "two", web__init="of two")
+    assert settle_owners(tmp_path, {"web": "two"}) == (LeftOut("web", "one", "1.0", "two"),)
+    assert listing(tmp_path) == ["web/__init__.py"]
+    assert (tmp_path / "web" / "__init__.py").read_text() == "of two"
+
+
+def test_an_owner_whose_file_was_overwritten_is_refused(tmp_path: Path) -> None:
+    """It would be frozen with the other's code."""
+    install(tmp_path, "one", web__init="of one")
+    install(tmp_path, "two", web__init="of two")
+    with pytest.raises(GateError, match=r"web/__init__\.py of one 1\.0 has another distribution's content"):
+        settle_owners(tmp_path, {"web": "one"})
+
+
+def test_an_owner_that_does_not_have_the_module_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(GateError, match=r"parts: unknown owner 'pyton-parts'; did you mean 'python-parts'\?"):
+        settle_owners(make_trap(tmp_path), {"parts": "pyton-parts"})
+
+
+def test_an_owner_of_a_module_that_nobody_contests_changes_nothing(tmp_path: Path) -> None:
+    """The same manifest serves a tree in which only one of them is locked."""
+    install(tmp_path, "python-parts", parts__init="shim")
+    assert settle_owners(tmp_path, {"parts": "parts"}) == ()
+    assert listing(tmp_path) == ["parts/__init__.py"]
+
+
+def test_both_are_proven_by_the_modules_they_have_left(tmp_path: Path) -> None:
+    site = make_trap(tmp_path)
+    install(site, "bystander", other="x")
+    left = settle_owners(site, {"parts": "parts"})
+    assert modules_to_prove(site, left) == {"parts": ("parts",), "python-parts": ("python_parts",)}
+
+
+PROBE = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+
+
+@pytest.mark.parametrize("modules", [("json",), ("json", "no_such_module")])
+def test_the_probe_must_import_everything_and_is_removed_either_way(tmp_path: Path, modules: tuple[str, ...]) -> None:
+    probe = make_program(tmp_path / "import-probe", PROBE)
+    if "no_such_module" in modules:
+        with pytest.raises(GateError, match="No module named 'no_such_module'"):
+            try_imports(probe, {"one": modules}, env=ENV, runner=NATIVE)
+    else:
+        try_imports(probe, {"one": modules}, env=ENV, runner=NATIVE)
+    assert not probe.exists()

@@ -1,0 +1,91 @@
+"""A PyInstaller spec file is read without being run: what it says about the project is taken, the rest is noted."""
+
+import pytest
+
+from stigmer_packaging.tools.spec_file import parse_spec
+from support.freeze_workshop import SAMPLES
+
+NO_FOLDER = 'a = Analysis(["main.py"], {})'
+
+
+def test_a_spec_says_what_to_freeze_and_not_in_which_form() -> None:
+    """The sample makes one file, compresses it, and names two paths of its author's machine."""
+    spec = parse_spec((SAMPLES / "freeze-spec/service/greeter.spec").read_text(encoding="utf-8"), "greeter.spec")
+    assert spec.values == {
+        "entry": "main.py",
+        "hidden_imports": ("python_multipart",),
+        "excludes": ("tkinter", "unittest"),
+        "add_data": ("texts/*.txt:texts",),
+        "collect_submodules": ("words",),
+    }
+    assert spec.notes == (
+        "greeter.spec:17: left out: one file; the bundle is a folder",
+        "greeter.spec:17: left out: upx=True of EXE",
+        "greeter.spec: left out: /home/somebody/notes.txt of datas is outside the project",
+        "greeter.spec: left out: /home/somebody/service of pathex is outside the project",
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "argument", "values"),
+    [
+        ("", "hiddenimports=['a'] + ['b', *['c']]", {"hidden_imports": ("a", "b", "c")}),
+        ("h = ['a']\nh += ['b']\nh.append('c')\nh.extend(['d'])", "hiddenimports=h", {"hidden_imports": ("a", "b", "c", "d")}),
+        ("", "datas=[('conf', 'conf')]", {"add_data": ("conf:conf",)}),
+        ("", "datas=[(os.path.join(SPECPATH, 'conf', '*.yaml'), 'conf')]", {"add_data": ("conf/*.yaml:conf",)}),
+        ("root = Path(SPECPATH)", "datas=[(str(root / 'conf'), 'conf')]", {"add_data": ("conf:conf",)}),
+        ("from PyInstaller.utils.hooks import *", "datas=collect_data_files('x')", {"collect_data": ("x",)}),
+        ("", "datas=copy_metadata('x') + collect_data_files('y')", {"copy_metadata": ("x",), "collect_data": ("y",)}),
+        ("", "binaries=collect_dynamic_libs('x')", {"collect_binaries": ("x",)}),
+        (
+            "datas, binaries, hidden = collect_all('x')",
+            "datas=datas, binaries=binaries, hiddenimports=hidden",
+            {"collect_submodules": ("x",), "collect_data": ("x",), "collect_binaries": ("x",)},
+        ),
+        (
+            "datas = []\nhidden = []\nret = collect_all('x')\ndatas += ret[0]; hidden += ret[2]",
+            "datas=datas, hiddenimports=hidden",
+            {"collect_submodules": ("x",), "collect_data": ("x",)},
+        ),
+        ("", "hookspath=['hooks'], runtime_hooks=['./hook.py']", {"hooks": ("hooks",), "runtime_hooks": ("hook.py",)}),
+        ("", "pathex=['.', 'src']", {"stand_ins": ("src",)}),
+    ],
+)  # fmt: skip
+def test_what_can_be_known_without_running_it_is_read(
+    lines: str, argument: str, values: dict[str, tuple[str, ...]]
+) -> None:
+    spec = parse_spec(f"{lines}\n{NO_FOLDER.format(argument)}\n", "x.spec")
+    assert (spec.values, spec.notes) == ({"entry": "main.py", **values}, ())
+
+
+@pytest.mark.parametrize(
+    ("lines", "argument", "values", "note"),
+    [
+        ("", "hiddenimports=['a', find()]", {"hidden_imports": ("a",)}, "x.spec:2: not read: find()"),
+        ("h = find()", "hiddenimports=['a'] + h", {"hidden_imports": ("a",)}, "x.spec:2: not read: h"),
+        ("h = ['a']\nfor n in x:\n    h += [n]", "hiddenimports=h", {"hidden_imports": ("a",)}, "x.spec:2: not read: for n"),
+        ("", "datas=[('../other', 'x')]", {}, "x.spec: left out: ../other of datas is outside the project"),
+        ("", "datas=[(r'C:\\author\\x', 'x')]", {}, "is outside the project"),
+        ("", "hookspath=['~/hooks']", {}, "x.spec: left out: ~/hooks of hookspath is outside the project"),
+        ("", "binaries=[('libx.so', '.')]", {}, "left out: the library ('libx.so', '.') of binaries"),
+        ("", "noarchive=True, cipher=None", {}, "x.spec:2: left out: noarchive=True of Analysis"),
+        ("exe = EXE(pyz, runtime_tmpdir='/tmp')", "", {}, "x.spec:1: left out: runtime_tmpdir='/tmp' of EXE"),
+        ("app = BUNDLE(exe, icon='x.icns')", "", {}, "x.spec:1: left out: icon='x.icns' of BUNDLE"),
+        ("if x:\n    y = 1", "", {}, "x.spec:1: not read: if x: y = 1"),
+        ("b = Analysis(['x.py'])", "", {"entry": "x.py"}, "x.spec:2: a further Analysis is left out"),
+    ],
+)  # fmt: skip
+def test_what_is_not_taken_over_is_noted_and_the_rest_is_read(
+    lines: str, argument: str, values: dict[str, object], note: str
+) -> None:
+    spec = parse_spec(f"{lines}\n{NO_FOLDER.format(argument)}\n", "x.spec")
+    assert spec.values == {"entry": "main.py", **values}
+    assert len(spec.notes) == 1
+    assert note in spec.notes[0]
+
+
+@pytest.mark.parametrize(("text", "note"), [("a = (", "it is no Python"), ("x = 1", "no Analysis")])
+def test_a_spec_that_says_nothing_readable_is_noted(text: str, note: str) -> None:
+    spec = parse_spec(text, "x.spec")
+    assert spec.values == {}
+    assert note in spec.notes[0]
