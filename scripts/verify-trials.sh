@@ -74,19 +74,10 @@ removal_leaves_the_data() {
     echo "$(wc -l <"$work/home.before" | tr -d ' ') files of the user"
 }
 
-put_data() { # what a user keeps in the home
-    mkdir -p "$home/workspace" && printf 'mine %s\n' "$nonce" >"$home/workspace/mine"
-}
-
-data_is_mine() {
-    [ "$(cat "$home/workspace/mine")" = "mine $nonce" ]
-}
-
 # --- kill and damage ---------------------------------------------------------------------------------------------------
 
 killed_supervisor_leaves_nothing() {
     needs_start || return 1
-    put_data || return 1
     every_service_runs >/dev/null
     supervisor=$(value_at "$work/status" /supervisor_pid)
     our_processes | grep "^$supervisor " || {

@@ -59,7 +59,11 @@ TWISTS = {
         "the state survived, and the call returns again",
     ),
     "begins with an empty home": (
-        'open_store() { rm -rf "$home/stigmer.db" "$home/storage"; mkdir "$home/storage"; echo x >"$home/storage/x"; }',
+        'open_store() { rm -rf "$home/stigmer.db" "$home/workspace"; mkdir "$home/storage"; echo x >"$home/storage/x"; }',
+        "the state survived, and the call returns again",
+    ),
+    "loses the files of a user at every start": (
+        'open_store() { echo state >>"$home/stigmer.db"; rm -f "$home/workspace/mine"; echo x >"$home/workspace/x"; }',
         "the state survived, and the call returns again",
     ),
     "makes its folder of tables anew at every start": (
