@@ -62,7 +62,8 @@ FreezeValue = str | tuple[str, ...] | Mapping[str, str]
 class FreezeTable:
     """How a Python service is frozen. Paths are relative to the project, the lists are PyInstaller's options.
 
-    `entry` is the main script. `add_data` holds pairs SOURCE:FOLDER, `hooks` folders of PyInstaller hooks,
+    `entry` is the main script. `startup` names start hooks of ours, which shorten the start: `collector` and `validators`
+    of the folder startup, each of which says what it does. `add_data` holds pairs SOURCE:FOLDER, `hooks` folders of PyInstaller hooks,
     `runtime_hooks` scripts that run before the entry. `stand_ins` are folders whose modules are frozen in place of
     installed ones of the same name. `owners` names, for a module that several distributions install, the distribution
     whose files are kept. `spec` is the spec file to read, for a project that has several. `selftest` are the arguments
@@ -71,6 +72,7 @@ class FreezeTable:
     """
 
     entry: str = "main.py"
+    startup: tuple[str, ...] = ("collector",)
     hidden_imports: tuple[str, ...] = ()
     collect_submodules: tuple[str, ...] = ()
     collect_data: tuple[str, ...] = ()

@@ -10,6 +10,9 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from stigmer_packaging.manifest_section import Rule, unknown
 from stigmer_packaging.naming import ARCHITECTURES, SYSTEMS, parse_target
 
+START_HOOKS = ("collector", "validators")
+"""The hooks in the folder startup."""
+
 TARGETS = tuple(f"{system}-{architecture}" for system in SYSTEMS for architecture in ARCHITECTURES)
 
 
@@ -72,6 +75,11 @@ def relative_path(text: str) -> str:
     path = PurePosixPath(text)
     inside = text and not path.is_absolute() and ".." not in path.parts
     return "" if inside else f"{text!r} is not a relative path without '..'"
+
+
+def start_hook(text: str) -> str:
+    """Accept the name of a start hook."""
+    return "" if text in START_HOOKS else unknown("start hook", text, START_HOOKS)
 
 
 def word(text: str) -> str:

@@ -38,7 +38,7 @@ def test_the_manifest_of_this_repository_is_read_as_it_is_written() -> None:
         "pyinstaller",
         "./backend/services/agent-runner",
         "Worker ready",
-        {"owners": {"multipart": "multipart"}},
+        {"startup": ("collector", "validators"), "owners": {"multipart": "multipart"}},
     )
     assert by_name["agent-runner"].run.readiness == Readiness(
         120, (Proof("pollers", "temporal", ("agent_execution_runner",)),)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stigmer_packaging.errors import ForeignTargetError, GateError
 from stigmer_packaging.manifest_records import FreezeTable
+from stigmer_packaging.manifest_values import START_HOOKS
 from stigmer_packaging.naming import SYSTEMS, Target
 from stigmer_packaging.records import LauncherBundle, ServiceBinary
 from stigmer_packaging.tools import (
@@ -66,6 +67,7 @@ _CODE = (
     "stages/freeze.py",
     *(f"templates/{name}.template" for name in ("onedir.spec", "import_probe.py")),
     *(f"tools/{name}.py" for name in _TOOLS),
+    *(f"startup/{name}.py" for name in START_HOOKS),
 )
 _RECIPE = tuple(digest.sha256_of(_PACKAGING / name) for name in _CODE)
 
@@ -263,6 +265,7 @@ def _service_plan(
         copy_metadata=table.copy_metadata,
         add_data=tuple((str(project / path), folder) for path, _, folder in pairs),
         hooks=tuple(str(project / folder) for folder in table.hooks),
+        startup=table.startup,
         runtime_hooks=tuple(str(project / script) for script in table.runtime_hooks),
         with_probe=bool(proven),
     )

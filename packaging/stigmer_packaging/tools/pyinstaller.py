@@ -15,6 +15,7 @@ from stigmer_packaging.tools.virtualenv import VirtualEnvironment
 # What freezing installs besides the program's own lock; pinned in this repository's requirements.lock.
 DISTRIBUTIONS = ("altgraph", "macholib", "packaging", "pyinstaller", "pyinstaller-hooks-contrib", "setuptools")
 SECONDS = 1800
+START_HOOKS = Path(__file__).parents[1] / "startup"
 PROBE = "import-probe"
 _SPEC = "onedir.spec"
 _PROBE_SOURCE = "import_probe.py"
@@ -29,6 +30,7 @@ class FreezePlan:
 
     The result is the executable `name` with the directory `contents` beside it. `optimize` is Python's -O level, and
     `compression` zlib's, applied to each module apart.
+    `startup` names the hooks of the folder startup that run first.
     `options` are interpreter options in PyInstaller's words, such as `X utf8`; `dropped_hooks`, run-time hooks to
     leave out. `add_data` are pairs of a path (or pattern) and the folder it goes to. With `with_probe` the folder also
     holds the program PROBE, which has the same modules and imports those that it is given.
@@ -48,6 +50,7 @@ class FreezePlan:
     copy_metadata: tuple[str, ...] = ()
     add_data: tuple[tuple[str, str], ...] = ()
     hooks: tuple[str, ...] = ()
+    startup: tuple[str, ...] = ()
     runtime_hooks: tuple[str, ...] = ()
     options: tuple[str, ...] = ("X utf8",)
     dropped_hooks: tuple[str, ...] = ()
@@ -92,7 +95,9 @@ def freeze(
     spec = work / _SPEC
     spec.write_text(spec_text(), encoding="utf-8")
     (work / _PROBE_SOURCE).write_text(_template(_PROBE_SOURCE), encoding="utf-8")
-    written = asdict(plan) | {"import_probe": str(work / _PROBE_SOURCE) if plan.with_probe else ""}
+    hooks = [*_write_start_hooks(plan.startup, work / "startup"), *plan.runtime_hooks]
+    probe = str(work / _PROBE_SOURCE) if plan.with_probe else ""
+    written = asdict(plan) | {"runtime_hooks": hooks, "import_probe": probe}
     (work / "plan.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
     settled = plain_environment(env) | {
         "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": str(plan.compression),
@@ -110,6 +115,15 @@ def freeze(
     command.run(words, env=settled, cwd=work, seconds=SECONDS)
     warnings = work / "work" / spec.stem / f"warn-{spec.stem}.txt"
     return Frozen(work / "dist" / plan.name, parse_warnings(warnings.read_text(encoding="utf-8")))
+
+
+def _write_start_hooks(names: Iterable[str], folder: Path) -> list[str]:
+    """Write start hooks where PyInstaller reads them, and give their paths."""
+    folder.mkdir()
+    hooks = {folder / f"{name}.py": START_HOOKS / f"{name}.py" for name in names}
+    for place, source in hooks.items():
+        place.write_bytes(source.read_bytes())
+    return [str(place) for place in hooks]
 
 
 def parse_warnings(text: str) -> tuple[MissingModule, ...]:

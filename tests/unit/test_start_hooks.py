@@ -1,0 +1,81 @@
+"""The start hooks run before a frozen service: what they change, and what they leave to the service."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from stigmer_packaging.manifest import load_manifest
+from stigmer_packaging.manifest_records import CheckoutSource, FreezeTable
+from stigmer_packaging.manifest_values import START_HOOKS
+from stigmer_packaging.tools import pyinstaller
+
+FAKE_PYDANTIC = '''
+"""Stands in for Pydantic: keeps what it is asked for."""
+
+class BaseModel:
+    model_config = {}
+
+def validate_call(func=None, /, *, config=None, validate_return=False):
+    if func is None:
+        return lambda func: validate_call(func, config=config, validate_return=validate_return)
+    func.asked = (config, validate_return)
+    return func
+'''
+
+
+def run_after(hook: str, program: str, folder: Path) -> object:
+    """Run a hook, then a program in the same interpreter; give the JSON text it prints."""
+    source = (pyinstaller.START_HOOKS / f"{hook}.py").read_text(encoding="utf-8")
+    words = [sys.executable, "-E", "-s", "-c", f"{source}\nimport json\n{program}"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(done.stdout)
+
+
+def test_the_collector_is_off_during_the_imports_and_on_again_with_a_frozen_heap(tmp_path: Path) -> None:
+    program = """
+during = gc.isenabled()
+import decimal
+next(thread for thread in threading.enumerate() if thread.name == "collector").join(30)
+print(json.dumps([during, gc.isenabled(), gc.get_freeze_count() > 1000]))
+"""
+    assert run_after("collector", program, tmp_path) == [False, True, True]
+
+
+def test_a_program_that_ends_during_its_imports_is_not_held_up_by_the_collector_hook(tmp_path: Path) -> None:
+    assert run_after("collector", "print(json.dumps('done'))", tmp_path) == "done"
+
+
+def test_validators_are_built_at_first_use_unless_the_program_says_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "pydantic.py").write_text(FAKE_PYDANTIC, encoding="utf-8")
+    program = """
+from pydantic import BaseModel, validate_call
+@validate_call
+def plain(): ...
+@validate_call(validate_return=True)
+def strict(): ...
+@validate_call(config={"defer_build": False, "strict": True})
+def own(): ...
+print(json.dumps([BaseModel.model_config, plain.asked, strict.asked, own.asked]))
+"""
+    assert run_after("validators", program, tmp_path) == [
+        {"defer_build": True},
+        [{"defer_build": True}, False],
+        [{"defer_build": True}, True],
+        [{"defer_build": False, "strict": True}, False],
+    ]
+
+
+def test_every_start_hook_has_its_file_and_every_file_its_name() -> None:
+    assert {path.stem for path in pyinstaller.START_HOOKS.glob("*.py")} == set(START_HOOKS)
+
+
+def test_a_service_starts_with_the_collector_hook_unless_told_otherwise() -> None:
+    assert FreezeTable().startup == ("collector",)
+
+
+def test_the_products_agent_runner_starts_with_all_hooks() -> None:
+    manifest = load_manifest(Path(__file__).parents[2] / "packaging" / "manifest.yaml")
+    source = next(part.source for part in manifest.components if part.name == "agent-runner")
+    assert isinstance(source, CheckoutSource)
+    assert source.freeze["startup"] == START_HOOKS
