@@ -29,7 +29,7 @@ BUILDS = ("go", "pyinstaller")
 READINESS = ("grpc", "temporal", "pollers")
 DAY = 86400
 FREEZE_RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(("entry", "spec", "hooks", "runtime_hooks", "stand_ins"), values.relative_path),
+    **dict.fromkeys(("entry", "spec", "lock", "hooks", "runtime_hooks", "stand_ins"), values.relative_path),
     "add_data": values.data,
     "owners": values.distribution,
 }

@@ -24,7 +24,6 @@ from stigmer_packaging.stages.standalone import Unpacker
 from stigmer_packaging.tools import apt, digest, git, golang, guest_root, system
 from stigmer_packaging.tools.patchelf import find_patchelf
 from stigmer_packaging.tools.probes import ServiceProbe, fill
-from stigmer_packaging.tools.project_locks import read_project_lock
 from stigmer_packaging.tools.rename import OWN
 from stigmer_packaging.tools.service_source import ServiceSource, read_service_source
 from stigmer_packaging.workspace import Workspace
@@ -216,8 +215,8 @@ class Workshop:
     def _locked(self) -> tuple[str, ...]:
         """Name the distributions that the frozen components lock, version and all, on whatever platform."""
         frozen = [part for part in self.manifest.components if is_frozen(part)]
-        projects = [self.tree.path / _checkout(part).package for part in frozen]
-        pins = [pin for project in projects if project.is_dir() for pin in read_project_lock(project).pins]
+        there = [part for part in frozen if (self.tree.path / _checkout(part).package).is_dir()]
+        pins = [pin for part in there for pin in self.service_of(part).pins]
         return tuple(sorted(f"{pin.name} {pin.version}" for pin in pins if pin.marker is None))
 
     def _frozen_facts(self, target: Target) -> dict[str, Mapping[str, object]]:
