@@ -66,7 +66,8 @@ class FreezeTable:
     of the folder startup, each of which says what it does. `add_data` holds pairs SOURCE:FOLDER, `hooks` folders of PyInstaller hooks,
     `runtime_hooks` scripts that run before the entry. `stand_ins` are folders whose modules are frozen in place of
     installed ones of the same name. `owners` names, for a module that several distributions install, the distribution
-    whose files are kept. `spec` is the spec file to read, for a project that has several. `selftest` are the arguments
+    whose files are kept. `spec` and `lock` are the spec file and the lock to read, for a project that has several.
+    `selftest` are the arguments
     with which the frozen service tests itself and exits 0, `workflow_test` those with which it runs a workflow on
     Temporal and exits 0; empty when it cannot.
     """
@@ -87,6 +88,7 @@ class FreezeTable:
     workflow_test: tuple[str, ...] = ()
     owners: Mapping[str, str] = field(default_factory=dict)
     spec: str = ""
+    lock: str = ""
 
 
 @dataclass(frozen=True)

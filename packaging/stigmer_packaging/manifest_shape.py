@@ -31,7 +31,7 @@ BUILDS = ("go", "pyinstaller")
 PROOFS = ("port", "grpc", "temporal", "pollers")
 DAY = 86400
 FREEZE_RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(("entry", "spec", "hooks", "runtime_hooks", "stand_ins"), values.relative_path),
+    **dict.fromkeys(("entry", "spec", "lock", "hooks", "runtime_hooks", "stand_ins"), values.relative_path),
     "startup": values.start_hook,
     "add_data": values.data,
     "owners": values.distribution,

@@ -13,11 +13,10 @@ import pytest
 from stigmer_packaging.errors import GateError
 from stigmer_packaging.records import LeftOut, ServiceBinary
 from stigmer_packaging.stages.freeze import Freezer, freeze_service
-from stigmer_packaging.tools.locks import parse_lock, select_pins
-from stigmer_packaging.tools.project_locks import PIP
+from stigmer_packaging.tools.locks import Pin, parse_lock, select_pins
 from stigmer_packaging.tools.pyinstaller import DISTRIBUTIONS, FreezePlan, freeze
 from stigmer_packaging.tools.service_source import read_service_source
-from stigmer_packaging.tools.virtualenv import provide_virtualenv, read_markers
+from stigmer_packaging.tools.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
 from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
 from support.reference_programs import temporal_program
 
@@ -80,7 +79,7 @@ def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp
     with pytest.raises(GateError, match=r"multipart: multipart 1\.3\.0 \(multipart\.py\) and python-multipart"):
         build(project, tmp_path)
     pins = [
-        *parse_lock((project / PIP).read_text(encoding="utf-8")),
+        *parse_lock((project / "requirements.lock").read_text(encoding="utf-8")),
         *select_pins(parse_lock(freezer.pins), DISTRIBUTIONS),
     ]
     python = provide_virtualenv(
@@ -111,6 +110,22 @@ def test_a_project_with_a_spec_and_two_owners_of_a_module_is_frozen_as_it_is(tmp
     freezer, binary = build(project, tmp_path, owners={"multipart": "multipart"})
     assert binary.left_out == (LeftOut("multipart", "python-multipart", "0.0.34", "multipart"),)
     assert {path.name for path in freezer.workspace.path(binary.root).iterdir()} == {"greeter", "greeter.lib"}
+
+
+def test_what_is_locked_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_path: Path) -> None:
+    """Docopt is such a one; a hash that is not its own is refused as for any other."""
+    freezer = make_freezer(tmp_path, cache=tmp_path / "cache")
+    setuptools = select_pins(parse_lock(freezer.pins), ("setuptools",))
+
+    def provide(checksum: str) -> VirtualEnvironment:
+        pins = [*setuptools, Pin("docopt", "0.6.2", None, (f"sha256:{checksum}",), source_only=True)]
+        cache, python = freezer.workspace.cache, freezer.python.provide()
+        return provide_virtualenv(pins, interpreter=python, cache=cache, env=ENV, report=freezer.report)
+
+    made = provide("49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491")
+    assert (made.site / "docopt.py").is_file()
+    with pytest.raises(GateError, match=r"no wheel of docopt 0\.6\.2"):
+        provide("0" * 64)
 
 
 def test_a_distribution_that_came_into_the_environment_is_refused(tmp_path: Path) -> None:

@@ -1,17 +1,28 @@
-"""The same project locked by uv and by Poetry gives the same pins; what has no hash is refused.
+"""The same project locked by uv, Poetry and PDM gives the same pins; what has no hash is refused.
 
-The samples were made by uv 0.13 and Poetry 2.5 (each package's first file kept, hosts replaced), `expected.txt` by
-`uv export --no-dev --no-emit-project --no-hashes`.
+The samples were made by uv 0.13, Poetry 2.5 (each package's first file kept) and PDM 2.29, hosts replaced; `pylock.toml`
+by `pdm export`, `pylock.service.toml` by `uv export --no-dev`, `expected.txt` by `uv export --no-dev --no-emit-project
+--no-hashes`. Poetry 1's lock has the form of Poetry 2's without groups and markers.
 """
 
+import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 from packaging.markers import Marker
 
 from stigmer_packaging.errors import SourceError
-from stigmer_packaging.tools.project_locks import parse_poetry_lock, parse_uv_lock, read_project_lock
+from stigmer_packaging.tools.project_locks import (
+    Locked,
+    parse_old_poetry_lock,
+    parse_pdm_lock,
+    parse_poetry_lock,
+    parse_pylock,
+    parse_uv_lock,
+    read_project_lock,
+)
 from stigmer_packaging.tools.service_source import read_service_source
 from support.freeze_workshop import copy_sample
 
@@ -44,27 +55,59 @@ source = { git = "https://example.invalid/two" }
 """
 
 
-def wanted(text: str, where: dict[str, str]) -> list[str]:
+PYPROJECT = """
+[tool.poetry.dependencies]
+python = ">=3.11"
+certifi = "*"
+click = ">=8"
+colorama = { version = "*", markers = "sys_platform == 'win32'" }
+httpx = { version = "*", extras = ["http2"] }
+local-lib = { path = "lib" }
+rich = { version = "*", optional = true }
+
+[tool.poetry.group.dev.dependencies]
+pytest = "*"
+"""
+
+
+def parse_sample(name: str) -> Locked:
+    """Read one of the samples."""
+    if name == "poetry 1":
+        text = re.sub(r"^(groups|markers) = .*\n", "", POETRY, flags=re.MULTILINE).replace('"2.1"', '"2.0"')
+        return parse_old_poetry_lock(tomllib.loads(text), tomllib.loads(PYPROJECT))
+    readers = {
+        "uv.lock": parse_uv_lock,
+        "poetry.lock": parse_poetry_lock,
+        "pdm.lock": parse_pdm_lock,
+        "pylock.toml": parse_pylock,
+        "pylock.service.toml": parse_pylock,
+    }
+    return readers[name]((SAMPLES / name).read_text(encoding="utf-8"))
+
+
+ALL = ("uv.lock", "poetry.lock", "poetry 1", "pdm.lock", "pylock.toml", "pylock.service.toml")
+
+
+def wanted(locked: Locked, where: dict[str, str]) -> list[str]:
     """List what one platform gets, as expected.txt names it."""
-    read = parse_uv_lock if text.startswith("version") else parse_poetry_lock
-    return sorted(f"{pin.name}=={pin.version}" for pin in read(text).pins if pin.applies(where))
+    return sorted(f"{pin.name}=={pin.version}" for pin in locked.pins if pin.applies(where))
 
 
 @pytest.mark.parametrize("where", [HERE, WINDOWS], ids=["linux", "windows"])
-@pytest.mark.parametrize("text", [UV, POETRY], ids=["uv", "poetry"])
-def test_both_give_what_uv_itself_exports_without_groups_and_extras(text: str, where: dict[str, str]) -> None:
+@pytest.mark.parametrize("name", ALL)
+def test_all_give_what_uv_itself_exports_without_groups_and_extras(name: str, where: dict[str, str]) -> None:
     """Neither pytest of the group dev nor rich of the extra comes along; an extra that is asked for does."""
     lines = (SAMPLES / "expected.txt").read_text(encoding="utf-8").splitlines()
     named = (line.partition(" ; ") for line in lines)
-    assert wanted(text, where) == [name for name, _, marker in named if not marker or Marker(marker).evaluate(where)]
+    expected = [package for package, _, marker in named if not marker or Marker(marker).evaluate(where)]
+    assert wanted(parse_sample(name), where) == expected
 
 
-@pytest.mark.parametrize("text", [UV, POETRY], ids=["uv", "poetry"])
-def test_every_pin_has_its_hashes_and_a_folder_of_the_tree_is_no_pin(text: str) -> None:
+@pytest.mark.parametrize("name", ALL)
+def test_every_pin_has_its_hashes_and_a_folder_of_the_tree_is_no_pin(name: str) -> None:
     """A folder comes from the tree, whose digest is known; everything else has a hash."""
-    read = parse_uv_lock if text is UV else parse_poetry_lock
-    locked = read(text)
-    assert locked.folders == ("lib",)
+    locked = parse_sample(name)
+    assert [Path(folder).as_posix() for folder in locked.folders] == ["lib"]
     assert all("--hash=sha256:" in pin.text for pin in locked.pins)
 
 
@@ -73,15 +116,15 @@ def test_markers_add_up_along_the_way_and_any_way_will_do() -> None:
     edges = """{ name = "one", marker = "sys_platform == 'linux'" }, { name = "two", version = "2", marker = "sys_platform == 'win32'" }"""
     text = OTHER.replace("EDGES", edges)
     old = {"python_version": "3.11"}
-    assert wanted(text, HERE) == ["one==1"]
-    assert wanted(text, HERE | old) == ["one==1", "two==2"]
-    assert wanted(text, WINDOWS) == ["one==1", "two==2"]
+    assert wanted(parse_uv_lock(text), HERE) == ["one==1"]
+    assert wanted(parse_uv_lock(text), HERE | old) == ["one==1", "two==2"]
+    assert wanted(parse_uv_lock(text), WINDOWS) == ["one==1", "two==2"]
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (OTHER.replace("EDGES", '{ name = "two", version = "3" }'), "the kind 'git', which has no hash"),
+        (OTHER.replace("EDGES", '{ name = "two", version = "3" }'), "the kind 'git', which is no package index"),
         (OTHER.replace("EDGES", '{ name = "three" }'), "does not lock it"),
         (OTHER.replace("EDGES", "").replace("version = 1\n", "version = 9\n", 1), "version 9"),
     ],
@@ -92,18 +135,116 @@ def test_a_uv_lock_that_is_not_all_pinned_is_refused(text: str, reason: str) -> 
         parse_uv_lock(text)
 
 
-def test_a_lock_of_an_old_poetry_is_refused_with_the_way_out() -> None:
-    """It does not say which packages only development needs."""
-    with pytest.raises(SourceError, match=r"lock-version 2\.0"):
-        parse_poetry_lock(POETRY.replace('lock-version = "2.1"', 'lock-version = "2.0"'))
+TWICE = """
+[[package]]
+name = "one"
+version = "1"
+optional = false
+files = []
+[[package]]
+name = "one"
+version = "2"
+optional = false
+files = []
+[metadata]
+lock-version = "2.0"
+"""
+
+
+def test_a_lock_of_an_old_poetry_that_is_ambiguous_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    """It does not say which of two versions is for which Python."""
+    (tmp_path / "poetry.lock").write_text(TWICE)
+    with pytest.raises(SourceError, match=r"lock-version 2\.0 locks one more than once") as refused:
+        read_project_lock(tmp_path)
+    assert "poetry lock" in refused.value.remedy
+    (tmp_path / "poetry.lock").write_text(TWICE.replace('"2.0"', '"1.1"'))
+    with pytest.raises(SourceError, match=r"lock-version 1\.1"):
+        read_project_lock(tmp_path)
+
+
+def test_what_is_locked_without_a_wheel_is_known() -> None:
+    """It is built where the others are installed."""
+    text = POETRY.replace("click-8.5.1-py3-none-any.whl", "click-8.5.1.tar.gz")
+    assert [pin.name for pin in parse_poetry_lock(text).pins if pin.source_only] == ["click"]
+
+
+PYLOCK = """
+lock-version = "1.0"
+created-by = "hand"
+[[packages]]
+name = "one"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (PYLOCK + 'vcs = { type = "git", url = "https://x.invalid/one", commit-id = "a" }', "of the kind 'vcs'"),
+        (
+            PYLOCK + 'archive = { url = "https://x.invalid/one.tar.gz", hashes = { sha256 = "a" } }',
+            "the kind 'archive'",
+        ),
+        (PYLOCK.replace('"1.0"', '"2.0"'), "no pylock.toml of PEP 751"),
+        (PYLOCK, "no pylock.toml of PEP 751"),
+    ],
+)
+def test_a_pylock_that_is_not_all_of_an_index_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(SourceError, match=reason):
+        parse_pylock(text)
+
+
+def test_what_only_another_group_takes_from_elsewhere_does_not_matter() -> None:
+    """It is not installed."""
+    source = 'vcs = { type = "git", url = "https://x.invalid/one", commit-id = "a" }\n'
+    assert parse_pylock(PYLOCK + source + "marker = \"'dev' in dependency_groups\"").pins == ()
+
+
+def test_a_pdm_lock_that_does_not_name_groups_is_refused_with_the_way_out() -> None:
+    text = (SAMPLES / "pdm.lock").read_text(encoding="utf-8").replace('"inherit_metadata"', "")
+    with pytest.raises(SourceError, match="which group") as refused:
+        parse_pdm_lock(text)
+    assert "pdm lock -S inherit_metadata" in refused.value.remedy
+
+
+WHOLE, LOOSE = "six==1.17.0 --hash=sha256:aa\n", "six>=1\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "taken"),
+    [
+        (("requirements.lock", "pylock.toml", "uv.lock", "poetry.lock", "pdm.lock"), "", "requirements.lock"),
+        (("pylock.toml", "uv.lock", "poetry.lock", "pdm.lock"), "", "pylock.toml"),
+        (("uv.lock", "poetry.lock", "pdm.lock"), "", "uv.lock"),
+        (("poetry.lock", "pdm.lock", "requirements.txt"), "", "poetry.lock"),
+        (("pdm.lock", "requirements.txt"), "", "pdm.lock"),
+        (("pylock.service.toml", "requirements.txt"), "", "pylock.service.toml"),
+        (("requirements.txt",), "", "requirements.txt"),
+        (("uv.lock", "poetry.lock", "pdm.lock"), "pdm.lock", "pdm.lock"),
+    ],
+)
+def test_of_several_locks_the_named_one_is_taken_or_the_first(
+    tmp_path: Path, files: tuple[str, ...], named: str, taken: str
+) -> None:
+    for name in files:
+        text = WHOLE if name.startswith("requirements") else (SAMPLES / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text)
+    assert read_project_lock(tmp_path, named).name == taken
 
 
 def test_a_project_without_any_lock_or_with_a_broken_one_is_refused(tmp_path: Path) -> None:
     """The message says which locks are known, or what is wrong with this one."""
-    with pytest.raises(SourceError, match=r"neither requirements\.lock nor uv\.lock nor poetry\.lock"):
+    (tmp_path / "requirements.txt").write_text(LOOSE)
+    with pytest.raises(SourceError, match=r"no lock: .*uv\.lock.*; its requirements\.txt does not pin everything"):
         read_project_lock(tmp_path)
+    with pytest.raises(SourceError, match=r"no uv\.lock, which `lock`"):
+        read_project_lock(tmp_path, "uv.lock")
     (tmp_path / "poetry.lock").write_text("[[package]]\n")
     with pytest.raises(SourceError, match=r"poetry\.lock is no lock we can read"):
+        read_project_lock(tmp_path)
+    (tmp_path / "poetry.lock").unlink()
+    for name in ("pylock.a.toml", "pylock.b.toml"):
+        (tmp_path / name).write_text(PYLOCK)
+    with pytest.raises(SourceError, match=r"several locks: pylock\.a\.toml, pylock\.b\.toml"):
         read_project_lock(tmp_path)
 
 

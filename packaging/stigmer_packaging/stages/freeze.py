@@ -51,6 +51,7 @@ _TOOLS = (
     "bundle",
     "elf",
     "freeze_table",
+    "lock_graph",
     "locks",
     "ownership",
     "patchelf",

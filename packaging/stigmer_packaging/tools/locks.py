@@ -40,10 +40,13 @@ class Pin:
 
     def applies(self, markers: Mapping[str, str]) -> bool:
         """Tell whether a Python with these marker values gets it."""
-        if self.marker is None:
-            return True
-        values: dict[str, Any] = {"extra": "", **markers, "extras": frozenset(), "dependency_groups": self.groups}
-        return self.marker.evaluate(values, context="lock_file")
+        return self.marker is None or applies(self.marker, markers, self.groups)
+
+
+def applies(marker: Marker, markers: Mapping[str, Any], groups: frozenset[str]) -> bool:
+    """Tell whether a lock's marker holds for a Python with these marker values, dependency groups, and no extra."""
+    values: dict[str, Any] = {"extra": "", **markers, "extras": frozenset(), "dependency_groups": groups}
+    return marker.evaluate(values, context="lock_file")
 
 
 def parse_lock(text: str) -> tuple[Pin, ...]:

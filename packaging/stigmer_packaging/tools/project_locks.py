@@ -1,25 +1,32 @@
-"""The locks that Python projects bring: pip's own, uv's and Poetry's, each read into the same pins with hashes.
+"""The locks that Python projects bring, each read into the same pins with hashes, and folders of their own source tree.
 
-Sources: uv's `uv.lock` of version 1, Poetry's `poetry.lock` of lock-version 2.1 (Poetry 2).
+Sources: uv's `uv.lock` of version 1; Poetry's `poetry.lock` of lock-version 2.0 and 2.1; PDM's `pdm.lock` of 4.5;
+`pylock.toml` of PEP 751; and pip's requirements format.
 """
 
+import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from packaging.markers import Marker
+from packaging.markers import InvalidMarker, Marker, default_environment
+from packaging.pylock import Package as Locking
+from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from stigmer_packaging.errors import SourceError
-from stigmer_packaging.tools.locks import Pin, parse_lock, require_hashes
+from stigmer_packaging.errors import GateError, SourceError
+from stigmer_packaging.tools.lock_graph import Edge, Node, find_reached
+from stigmer_packaging.tools.locks import Pin, applies, parse_lock, require_hashes
 
-PIP, UV, POETRY = "requirements.lock", "uv.lock", "poetry.lock"
 ROOTS = (".", "")
+PYPROJECT = "pyproject.toml"
 Package = Mapping[str, Any]
-Way = frozenset[str]
-"""The markers that must all hold for one way from the project to a package."""
+_EXTRA = re.compile(r"""extra == (["'])[^"']*\1""")
+_ALWAYS = "python_version >= '0'"
+"""What an optional dependency's condition comes to, once it is reached by its extra."""
 
 
 @dataclass(frozen=True)
@@ -34,38 +41,132 @@ class Locked:
     name: str = ""
 
 
-def read_project_lock(project: Path) -> Locked:
-    """Read a project's lock, pip's before uv's before Poetry's; SourceError when there is none, or it is not whole.
+def read_project_lock(project: Path, named: str = "") -> Locked:
+    """Read a project's lock: the one that is named, else the first of LOCKS that it has.
 
-    Only what the project needs to run is taken: no group of development, no extra that it does not ask for.
+    Only what the project needs to run is taken: no group of development, no extra that it does not ask for. A
+    requirements.txt is a lock when it pins everything with hashes. SourceError when there is no lock, or it is not whole.
     """
-    readers = {PIP: lambda text: Locked(parse_lock(text)), UV: parse_uv_lock, POETRY: parse_poetry_lock}
-    for name, read in readers.items():
-        if (project / name).is_file():
-            try:
-                return replace(read((project / name).read_text(encoding="utf-8")), name=name)
-            except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-                raise SourceError(f"{project / name} is no lock we can read: {error!r}") from error
-    raise SourceError(f"{project} has no lock: neither {PIP} nor {UV} nor {POETRY}")
+    name = named or _choose(project)
+    pylock = name.startswith("pylock.") and name.endswith(".toml")
+    read = LOCKS.get("pylock.toml" if pylock else name, _read_pip)
+    try:
+        return replace(read((project / name).read_text(encoding="utf-8"), project), name=name)
+    except FileNotFoundError as error:
+        raise SourceError(f"{project} has no {name}, which `lock` of its freeze table names") from error
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidMarker) as error:
+        raise SourceError(f"{project / name} is no lock we can read: {error!r}") from error
+
+
+def _choose(project: Path) -> str:
+    there = [name for name in LOCKS if (project / name).is_file() and (name != _LAST or _is_whole(project / name))]
+    others = sorted(path.name for path in project.glob("pylock.*.toml"))
+    if there and (there[0] != _LAST or not others):
+        return there[0]
+    if len(others) == 1:
+        return others[0]
+    if others:
+        raise SourceError(
+            f"{project} has several locks: {', '.join(others)}",
+            f"name one in the component's source in packaging/manifest.yaml: `freeze: {{lock: {others[0]}}}`",
+        )
+    loose = f"; its {_LAST} does not pin everything with hashes" if (project / _LAST).is_file() else ""
+    raise SourceError(
+        f"{project} has no lock: none of {', '.join(LOCKS)}{loose}",
+        "lock it with the tool it is developed with, such as: uv lock",
+    )
+
+
+def _is_whole(requirements: Path) -> bool:
+    try:
+        return bool(parse_lock(requirements.read_text(encoding="utf-8")))
+    except GateError:
+        return False
+
+
+def _read_pip(text: str, _project: Path) -> Locked:
+    return Locked(parse_lock(text))
+
+
+def _read_poetry(text: str, project: Path) -> Locked:
+    document = tomllib.loads(text)
+    version = document["metadata"]["lock-version"]
+    if version == "2.0":
+        return parse_old_poetry_lock(document, _read_toml(project / PYPROJECT))
+    if not version.startswith("2."):
+        raise SourceError(f"poetry.lock has the lock-version {version}", "lock again with Poetry 2: poetry lock")
+    return parse_poetry_lock(text)
 
 
 def parse_poetry_lock(text: str) -> Locked:
-    """Read a poetry.lock: the packages of the group `main`, under the markers Poetry has worked out."""
-    document = tomllib.loads(text)
-    version = document["metadata"]["lock-version"]
-    if not version.startswith("2.") or version == "2.0":
-        raise SourceError(f"poetry.lock has the lock-version {version}", "lock again with Poetry 2: poetry lock")
+    """Read a poetry.lock of Poetry 2: the packages of the group `main`, under the markers Poetry has worked out."""
+    wanted = []
+    for package in tomllib.loads(text)["package"]:
+        if "main" in package["groups"] and not package["optional"]:
+            marker = package.get("markers", "")
+            wanted.append((package, marker.get("main", "") if isinstance(marker, Mapping) else marker))
+    return _from_poetry(wanted)
+
+
+def parse_old_poetry_lock(document: Mapping[str, Any], pyproject: Mapping[str, Any]) -> Locked:
+    """Read a poetry.lock of lock-version 2.0, which knows no groups: what is reached from the project's dependencies."""
+    packages: list[Package] = document["package"]
+    nodes = [_poetry_node(package) for package in packages]
+    names = [node.name for node in nodes]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise SourceError(
+            f"poetry.lock of lock-version 2.0 locks {', '.join(doubled)} more than once, and does not say where which is",
+            "lock again with Poetry 2: poetry lock",
+        )
+    wanted = pyproject.get("tool", {}).get("poetry", {}).get("dependencies", {})
+    if not wanted:
+        raise SourceError(
+            "poetry.lock of lock-version 2.0 needs [tool.poetry.dependencies]", "lock again with Poetry 2"
+        )
+    edges = [edge for name, spec in wanted.items() if name != "python" for edge in _poetry_edges(name, spec)]
+    return _from_poetry([(packages[index], marker) for index, marker in find_reached(edges, nodes)])
+
+
+def _poetry_node(package: Package) -> Node:
+    edges = {name: list(_poetry_edges(name, spec)) for name, spec in package.get("dependencies", {}).items()}
+    of_extras = {canonicalize_name(name): edge for name in package.get("dependencies", {})
+                 for edge in _poetry_edges(name, package["dependencies"][name], optional=True)}  # fmt: skip
+    extras = {
+        extra: [
+            of_extras[name] for line in lines if (name := canonicalize_name(line.split()[0].split("[")[0])) in of_extras
+        ]
+        for extra, lines in package.get("extras", {}).items()
+    }
+    plain = [edge for found in edges.values() for edge in found]
+    return Node(canonicalize_name(package["name"]), package["version"], plain, extras)
+
+
+def _poetry_edges(name: str, spec: Any, *, optional: bool = False) -> Iterator[Edge]:
+    """Yield the dependencies that Poetry writes as a version, a table, or a list of these; the optional ones or the others."""
+    for one in spec if isinstance(spec, list) else [spec]:
+        table = {"version": one} if isinstance(one, str) else one
+        if bool(table.get("optional")) == optional:
+            markers = [f"({_EXTRA.sub(_ALWAYS, table['markers'])})"] if table.get("markers") else []
+            markers += _python_marker(table.get("python", ""))
+            yield Edge(canonicalize_name(name), None, tuple(table.get("extras", ())), " and ".join(markers))
+
+
+def _python_marker(constraint: str) -> list[str]:
+    """Give the marker for the Pythons a dependency is for; Poetry's own operators are not told apart, and let all in."""
+    try:
+        return [f"python_full_version {each.operator} '{each.version}'" for each in SpecifierSet(constraint)]
+    except InvalidSpecifier:
+        return []
+
+
+def _from_poetry(wanted: Sequence[tuple[Package, str]]) -> Locked:
     pins, folders = [], []
-    for package in document["package"]:
-        if "main" not in package["groups"] or package["optional"]:
-            continue
+    for package, marker in wanted:
         source = package.get("source", {})
         if source.get("type") == "directory":
             folders.append(source["url"])
             continue
         _refuse_foreign(package["name"], source.get("type", "legacy"))
-        marker = package.get("markers", "")
-        marker = marker.get("main", "") if isinstance(marker, Mapping) else marker
         pins.append(_pin(package, marker, [(file["file"], file["hash"]) for file in package["files"]]))
     return Locked(require_hashes(pins), tuple(sorted(folders)))
 
@@ -76,18 +177,30 @@ def parse_uv_lock(text: str) -> Locked:
     if document["version"] != 1:
         raise SourceError(f"uv.lock has version {document['version']}, and this reads 1")
     packages: list[Package] = document["package"]
-    root = next(package for package in packages if _folder_of(package) in ROOTS)
+    nodes = [_uv_node(package) for package in packages]
+    root = next(index for index, package in enumerate(packages) if _folder_of(package) in ROOTS)
     pins, folders = [], []
-    for package, ways in _reached(root, packages):
+    for index, marker in find_reached(nodes[root].edges, nodes):
+        package = packages[index]
         if (folder := _folder_of(package)) is not None:
             folders.append(folder)
             continue
         _refuse_foreign(package["name"], next(iter(package["source"])))
         wheels = [(".whl", file["hash"]) for file in package.get("wheels", [])]
         source = [("", package["sdist"]["hash"])] if "sdist" in package else []
-        pins.append(_pin(package, _marker_of(ways), [*wheels, *source]))
+        pins.append(_pin(package, marker, [*wheels, *source]))
     pins.sort(key=lambda pin: (pin.name, pin.version))
     return Locked(require_hashes(pins), tuple(sorted(folders)))
+
+
+def _uv_node(package: Package) -> Node:
+    def edges(listed: Sequence[Package]) -> list[Edge]:
+        return [
+            Edge(one["name"], one.get("version"), tuple(one.get("extra", ())), one.get("marker", "")) for one in listed
+        ]
+
+    extras = {extra: edges(listed) for extra, listed in package.get("optional-dependencies", {}).items()}
+    return Node(package["name"], package.get("version"), edges(package.get("dependencies", [])), extras)
 
 
 def _folder_of(package: Package) -> str | None:
@@ -95,55 +208,60 @@ def _folder_of(package: Package) -> str | None:
     return next((source[kind] for kind in ("virtual", "editable", "directory") if kind in source), None)
 
 
-def _reached(root: Package, packages: Sequence[Package]) -> Iterator[tuple[Package, set[Way]]]:
-    """Yield each package the root leads to, with the ways there.
-
-    An extra is a place of its own beside its package. A way that includes a known one adds nothing, and is not gone.
-    """
-    ways: dict[tuple[int, str], set[Way]] = {}
-    waiting: list[tuple[Package, Way]] = [(edge, frozenset()) for edge in root.get("dependencies", [])]
-    while waiting:
-        edge, before = waiting.pop()
-        index = _target_of(edge, packages)
-        way = before | ({edge["marker"]} if "marker" in edge else set())
-        for extra in ("", *edge.get("extra", [])):
-            known = ways.setdefault((index, extra), set())
-            if not any(other <= way for other in known):
-                ways[index, extra] = {other for other in known if not way <= other} | {way}
-                waiting += [(one, way) for one in _edges_of(packages[index], extra)]
-    for index, package in enumerate(packages):
-        if found := set[Way]().union(*(ways[place] for place in ways if place[0] == index)):
-            yield package, found
-
-
-def _edges_of(package: Package, extra: str) -> Sequence[Package]:
-    edges: Sequence[Package] = (
-        package.get("optional-dependencies", {}).get(extra, []) if extra else package.get("dependencies", [])
-    )
-    return edges
+def parse_pdm_lock(text: str) -> Locked:
+    """Read a pdm.lock: the packages of the group `default`, under the markers PDM has worked out."""
+    document = tomllib.loads(text)
+    if "inherit_metadata" not in document["metadata"].get("strategy", ()):
+        raise SourceError(
+            "pdm.lock does not say which group wants a package", "lock again: pdm lock -S inherit_metadata"
+        )
+    pins, folders = [], []
+    for package in document["package"]:
+        if "default" not in package["groups"] or package.get("extras"):  # an extra's package is there without it, too
+            continue
+        if "path" in package:
+            folders.append(package["path"])
+            continue
+        _refuse_foreign(
+            package["name"], next((kind for kind in ("git", "hg", "svn", "url") if kind in package), "registry")
+        )
+        files = [(file.get("file") or file["url"], file["hash"]) for file in package.get("files", [])]
+        pins.append(_pin(package, package.get("marker", ""), files))
+    return Locked(require_hashes(pins), tuple(sorted(folders)))
 
 
-def _target_of(edge: Package, packages: Sequence[Package]) -> int:
-    """Find the package an edge leads to: by its name, and by its version where there are several."""
-    wanted = edge.get("version")
-    for index, package in enumerate(packages):
-        if package["name"] == edge["name"] and wanted in {None, package.get("version")}:
-            return index
-    raise SourceError(f"uv.lock names {edge['name']} and does not lock it", "lock again: uv lock")
+def parse_pylock(text: str) -> Locked:
+    """Read a pylock.toml: what is to be installed with its default groups and without extras."""
+    try:
+        document = Pylock.from_dict(tomllib.loads(text))
+    except (PylockValidationError, PylockUnsupportedVersionError) as error:
+        raise SourceError(
+            f"this is no pylock.toml of PEP 751: {error}", "lock again with the tool that made it"
+        ) from error
+    groups = frozenset(document.default_groups or ())
+    pins, folders = [], []
+    for package in document.packages:
+        if package.directory is not None:
+            folders += [package.directory.path] if package.directory.path not in ROOTS else []
+        elif package.version is not None and not (package.vcs or package.archive):
+            pins.append(_pylock_pin(package, groups))
+        elif package.marker is None or applies(package.marker, default_environment(), groups):
+            _refuse_foreign(package.name, "vcs" if package.vcs else "archive")
+    return Locked(require_hashes(pins), tuple(sorted(folders)))
 
 
-def _marker_of(ways: set[Way]) -> str:
-    """Give the marker under which one of the ways is open; nothing when one always is."""
-    if frozenset[str]() in ways:
-        return ""
-    options = sorted(" and ".join(f"({marker})" for marker in sorted(way)) for way in ways)
-    return " or ".join(f"({option})" for option in options)
+def _pylock_pin(package: Locking, groups: frozenset[str]) -> Pin:
+    found = [
+        file.hashes for files in (package.wheels or (), [package.sdist] if package.sdist else ()) for file in files
+    ]
+    hashes = tuple(sorted(f"sha256:{known['sha256']}" for known in found if "sha256" in known))
+    return Pin(package.name, str(package.version), package.marker, hashes, groups, bool(found) and not package.wheels)
 
 
 def _refuse_foreign(name: str, source: str) -> None:
     if source not in {"registry", "legacy"}:  # the latter is Poetry's word for an index that is named
         raise SourceError(
-            f"the lock takes {name} from a source of the kind {source!r}, which has no hash",
+            f"the lock takes {name} from a source of the kind {source!r}, which is no package index",
             f"take {name} from a package index, or put it into the source tree and depend on its folder",
         )
 
@@ -154,3 +272,20 @@ def _pin(package: Package, marker: str, files: Sequence[tuple[str, str]]) -> Pin
     source_only = bool(files) and not any(name.endswith(".whl") for name, _ in files)
     name, parsed = canonicalize_name(package["name"]), Marker(marker) if marker else None
     return Pin(name, package["version"], parsed, hashes, source_only=source_only)
+
+
+def _read_toml(path: Path) -> Mapping[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+LOCKS: Mapping[str, Callable[[str, Path], Locked]] = {
+    "requirements.lock": _read_pip,
+    "pylock.toml": lambda text, _: parse_pylock(text),
+    "uv.lock": lambda text, _: parse_uv_lock(text),
+    "poetry.lock": _read_poetry,
+    "pdm.lock": lambda text, _: parse_pdm_lock(text),
+    "requirements.txt": _read_pip,
+}
+"""The lock files by their names, and what reads each; of several the first is taken."""
+
+_LAST = "requirements.txt"

@@ -61,7 +61,8 @@ def read_service_source(
 
     `given` is what the manifest says about freezing the component of that name.
     """
-    facts, locked = read_freeze_table(project, given, component=component), read_project_lock(project)
+    facts = read_freeze_table(project, given, component=component)
+    locked = read_project_lock(project, facts.table.lock)
     folders = tuple((project / folder).resolve() for folder in locked.folders)
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
         raise SourceError(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from stigmer_packaging.errors import MissingToolError
+from stigmer_packaging.errors import CommandError, GateError, MissingToolError
 from stigmer_packaging.records import LeftOut
 from stigmer_packaging.tools import command, digest
 from stigmer_packaging.tools.environment import build_environment
@@ -122,7 +122,7 @@ def _make(made: VirtualEnvironment, pins: Sequence[Pin], owners: Mapping[str, st
     last = {canonicalize_name(owner) for owner in owners.values()}
     for batch in ([pin for pin in pins if pin.name not in last], [pin for pin in pins if pin.name in last]):
         _install(made, [pin for pin in batch if not pin.source_only], (_WHEELS,), network)
-        _install(made, [pin for pin in batch if pin.source_only], _SOURCES, network)
+        _build(made, [pin for pin in batch if pin.source_only], network)
     _remove_installers(made, {pin.name for pin in pins}, network)
     left_out = settle_owners(made.site, owners)
     text = json.dumps([asdict(each) for each in left_out], indent=1)
@@ -136,10 +136,22 @@ def _install(made: VirtualEnvironment, pins: Sequence[Pin], options: Sequence[st
         command.run(made.words(*_INSTALL, *options, "-r", str(wanted)), env=network, seconds=SECONDS)
 
 
+def _build(made: VirtualEnvironment, pins: Sequence[Pin], network: Mapping[str, str]) -> None:
+    """Install what is locked without a wheel; GateError when the pinned setuptools cannot build it."""
+    try:
+        _install(made, pins, _SOURCES, network)
+    except CommandError as error:
+        names = ", ".join(f"{pin.name} {pin.version}" for pin in pins)
+        raise GateError(
+            f"the lock has no wheel of {names}, and it cannot be built here: {error}",
+            "lock a version that has wheels, or put its source into the tree and depend on its folder",
+        ) from error
+
+
 def _remove_installers(made: VirtualEnvironment, named: Collection[str], network: Mapping[str, str]) -> None:
     """Take out what only installing needed and the lock does not name, so that it can neither be frozen nor clash."""
-    unwanted = [name for name in ("setuptools", "pip") if name not in named]
-    command.run(made.words("-m", "pip", "uninstall", "--quiet", "--yes", *unwanted), env=network, seconds=SECONDS)
+    if unwanted := [name for name in ("setuptools", "pip") if name not in named]:
+        command.run(made.words("-m", "pip", "uninstall", "--quiet", "--yes", *unwanted), env=network, seconds=SECONDS)
 
 
 @contextmanager
