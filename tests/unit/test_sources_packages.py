@@ -93,6 +93,15 @@ def test_a_folder_without_a_go_program_is_a_problem(tmp_path: Path) -> None:
     ]
 
 
+def test_a_program_that_has_moved_within_its_service_is_named(tmp_path: Path) -> None:
+    """A folder keeps its name and becomes a library; its program goes to the service's own folder."""
+    service = "backend/services/stigmer-server"
+    files = {**WHOLE, f"{service}/cmd/server/main.go": "package server\n"}
+    files |= {f"{service}/main.go": MAIN, f"{service}/cmd/tool/main.go": MAIN}
+    (found,) = problems_of(tree_of(tmp_path, files))
+    assert found.endswith(f"; programs nearby: ./{service}, ./{service}/cmd/tool")
+
+
 def test_a_python_service_without_entry_and_lock_is_two_problems(tmp_path: Path) -> None:
     service = "backend/services/agent-runner/"
     found = problems_of(tree_of(tmp_path, without(f"{service}main.py", f"{service}requirements.lock")))

@@ -14,7 +14,7 @@ from stigmer_packaging.tools.project_locks import read_project_lock
 _MAIN = re.compile(r"^package main\b", re.MULTILINE)
 _DEPTH = 6  # folders below the tree in which a package that has moved is looked for
 _SHOWN = 12  # sub-folders that a message lists
-_SIMILAR = 3  # folders of the same name that it lists
+_SIMILAR = 3  # folders elsewhere that it lists
 
 
 def check_packages(tree: Path, components: Iterable[Component], given: str) -> None:
@@ -40,11 +40,24 @@ def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[st
     if not folder.is_dir():
         yield f"there is no folder {source.package}; {_instead(tree, source.package, component)}"
     elif source.build == "go":
-        if not any(map(_is_main, folder.glob("*.go"))):
-            yield f"no Go file in {source.package} says `package main`"
+        if not _is_program(folder):
+            yield f"no Go file in {source.package} says `package main`{_programs_near(tree, source.package, component)}"
     else:
         yield from _caught(lambda project: read_freeze_table(project, source.freeze, component=component), folder)
         yield from _caught(read_project_lock, folder)
+
+
+def _is_program(folder: Path) -> bool:
+    return any(map(_is_main, folder.glob("*.go")))
+
+
+def _programs_near(tree: Path, package: str, component: str) -> str:
+    """Name the Go programs below the component's own folder, or beside the package where it has none."""
+    wanted = PurePosixPath(package)
+    own = next((parent for parent in wanted.parents if parent.name == component), wanted.parent)
+    folders = (own, *(own / path for path in _walk(tree / own)))
+    found = [_shown(folder) for folder in folders if _is_program(tree / folder)]
+    return f"; programs nearby: {', '.join(found[:_SIMILAR])}" if found else ""
 
 
 def _is_main(file: Path) -> bool:
