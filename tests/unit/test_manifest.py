@@ -34,12 +34,15 @@ def test_the_manifest_of_this_repository_is_read_as_it_is_written() -> None:
     assert manifest.tag_of(Target("linux", "amd64")) == "x86_64_linux"
     assert by_name["stigmer-server"].version == manifest.product.version
     assert by_name["stigmer-server"].run.ports == {"server": 7234}
-    assert by_name["agent-runner"].source == CheckoutSource(
+    frozen = by_name["agent-runner"].source
+    assert isinstance(frozen, CheckoutSource)
+    assert (frozen.build, frozen.package, frozen.ready) == (
         "pyinstaller",
         "./backend/services/agent-runner",
         "Worker ready",
-        {"startup": ("collector", "validators"), "owners": {"multipart": "multipart"}},
     )
+    assert frozen.freeze["owners"] == {"multipart": "multipart"}
+    assert "PIL" in frozen.freeze["excludes"]
     assert by_name["agent-runner"].run.readiness == Readiness(
         120, (Proof("pollers", "temporal", ("agent_execution_runner",)),)
     )
@@ -132,9 +135,10 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("build: go, ", "build: make, ", "unknown build 'make'"),
         ("      ready: Worker ready\n", "", "agent-runner.source: the key 'ready' is missing"),
         ("cmd/server}", "cmd/server, ready: yes}", "unknown key 'ready'"),
-        ("freeze: {owners: {", "freeze: {ownrs: {", "freeze.ownrs: unknown key 'ownrs'; did you mean 'owners'?"),
-        ("freeze: {", "freeze: {excludes: tkinter, ", "source.freeze.excludes: must be a list"),
-        ("freeze: {", "freeze: {entry: /main.py, ", "freeze.entry: '/main.py' is not a relative path"),
+        ("owners: {multipart", "ownrs: {multipart", "freeze.ownrs: unknown key 'ownrs'; did you mean 'owners'?"),
+        ("startup: [collector, validators]", "hidden_imports: tkinter", "source.freeze.hidden_imports: must be a list"),
+        ("startup: [collector, validators]", "entry: /main.py", "freeze.entry: '/main.py' is not a relative path"),
+        ("[collector,", "[colector,", "unknown start hook 'colector'; did you mean 'collector'?"),
         ("cmd/server}", "cmd/server, freeze: {}}", "unknown key 'freeze'"),
         ("package: ./backend", "package: /backend", "does not begin with './'"),
         ("kind: wheel", "kind: weel", "unknown kind 'weel'; did you mean 'wheel'?"),
