@@ -10,7 +10,7 @@ NO_FOLDER = 'a = Analysis(["main.py"], {})'
 
 def test_a_spec_says_what_to_freeze_and_not_in_which_form() -> None:
     """The sample makes one file, compresses it, and names two paths of its author's machine."""
-    spec = parse_spec((SAMPLES / "freeze-spec/service/greeter.spec").read_text(encoding="utf-8"), "greeter.spec")
+    spec = parse_spec((SAMPLES / "freeze-spec/service/greeter.spec.txt").read_text(encoding="utf-8"), "greeter.spec")
     assert spec.values == {
         "entry": "main.py",
         "hidden_imports": ("python_multipart",),
