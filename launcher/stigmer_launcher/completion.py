@@ -37,7 +37,8 @@ def names_of(environ: Mapping[str, str]) -> Names:
 def names_in(payload: "Payload") -> Names:
     """Give the names that options and arguments can have with these components."""
     ports = tuple(f"{name}=" for part in payload.components for name, _ in part.ports)
-    return {"KEY": tuple(SCHEMA), "ports": ports, "services": tuple(part.name for part in payload.components)}
+    services = tuple(part.name for part in payload.components)
+    return {"KEY": tuple(SCHEMA), "ports": ports, "services": services, "SERVICE": services}
 
 
 def render(shell: str, names: Names) -> str:
@@ -158,7 +159,7 @@ def _tree(names: Names) -> dict[tuple[str, ...], tuple[str, ...]]:
 
 
 def _after(command: Command, names: Names) -> list[str]:
-    first = command.arguments[0] if command.arguments else ""
+    first = command.arguments[0] if command.arguments else command.rest
     arguments = command.choices or names.get(first, ())
     return [*arguments, *(f"--{option.name}" for option in (*command.options, HELP))]
 

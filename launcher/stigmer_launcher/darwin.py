@@ -8,9 +8,12 @@ import ctypes
 import os
 import struct
 
+from stigmer_launcher.typed import Iterator
+
 _MNT_NOEXEC = 0x4
 _ALL_PIDS, _LIST_FDS, _BSD_INFO, _SOCKET_INFO = 1, 1, 3, 3
 _SOCKET_FD, _TCP, _LISTEN = 2, 2, 1
+_INI_IPV6 = 2
 _BSD_INFO_SIZE, _SOCKET_INFO_SIZE, _FD_SIZE = 136, 792, 8
 
 
@@ -41,13 +44,24 @@ def process_name(pid: int) -> str:
 
 def listener(port: int) -> int:
     """Give the pid that listens on a TCP port, 0 when none is found (other users' processes are not shown)."""
-    for pid in _pids():
-        for descriptor in socket_descriptors(_pid_info(pid, _LIST_FDS, 1024 * _FD_SIZE)):
-            buffer = ctypes.create_string_buffer(_SOCKET_INFO_SIZE)
-            size = _libsystem().proc_pidfdinfo(pid, descriptor, _SOCKET_INFO, buffer, _SOCKET_INFO_SIZE)
-            if listening_port(buffer.raw[: max(size, 0)]) == port:
-                return pid
-    return 0
+    return next((pid for pid in pids() for number, _ in listening(pid) if number == port), 0)
+
+
+def listening(pid: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the port and the packed address of each TCP socket on which a process listens."""
+    for descriptor in socket_descriptors(_pid_info(pid, _LIST_FDS, 1024 * _FD_SIZE)):
+        buffer = ctypes.create_string_buffer(_SOCKET_INFO_SIZE)
+        size = _libsystem().proc_pidfdinfo(pid, descriptor, _SOCKET_INFO, buffer, _SOCKET_INFO_SIZE)
+        info = buffer.raw[: max(size, 0)]
+        if port := listening_port(info):
+            yield port, local_address(info)
+
+
+def pids() -> list[int]:
+    """List the pids of all processes."""
+    buffer = ctypes.create_string_buffer(4 * 16384)
+    size = _libsystem().proc_listpids(_ALL_PIDS, 0, buffer, len(buffer))
+    return [pid for (pid,) in struct.iter_unpack("=i", buffer.raw[: max(size, 0) // 4 * 4]) if pid > 0]
 
 
 def mount_flags(statfs: bytes) -> int:
@@ -86,10 +100,10 @@ def listening_port(info: bytes) -> int:
     return int(struct.unpack_from("!H", info, 268)[0])
 
 
-def _pids() -> list[int]:
-    buffer = ctypes.create_string_buffer(4 * 16384)
-    size = _libsystem().proc_listpids(_ALL_PIDS, 0, buffer, len(buffer))
-    return [pid for (pid,) in struct.iter_unpack("=i", buffer.raw[: max(size, 0) // 4 * 4]) if pid > 0]
+def local_address(info: bytes) -> bytes:
+    """Read the packed local address out of a `struct socket_fdinfo` of a TCP socket: 16 bytes for IPv6, else 4."""
+    six = info[288] & _INI_IPV6
+    return info[312:328] if six else info[324:328]
 
 
 def _pid_info(pid: int, flavor: int, size: int) -> bytes:

@@ -34,6 +34,7 @@ def diagnose(places: Places, libexec: str, environ: Mapping[str, str], *, deep: 
         diagnosis_components.look_at_components,
         diagnosis_server.look_at_server,
         diagnosis_server.look_at_ports,
+        diagnosis_server.look_at_exposure,
         diagnosis_server.look_at_temporal,
         look_at_model,
     )

@@ -2,6 +2,7 @@
 
 import os
 import select
+import sys
 import time
 
 from stigmer_launcher import addresses, locks, ports, readiness
@@ -13,6 +14,7 @@ from stigmer_launcher.typed import Iterator
 
 _PATIENCE = 2.0  # seconds Temporal is given to answer
 _ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"
+_LISTENERS = "/proc/net/tcp"
 # What earlier versions of Stigmer left behind, relative to the home.
 _FORMER = ("data/daemon.pid", "data/workflow-runner.pid", "data/agent-runner.pid", "temporal.pid", "temporal.lock")
 
@@ -29,6 +31,15 @@ def look_at_ports(scene: Scene) -> tuple[Finding, ...]:
     running = scene.written.ports if scene.supervisor else {}
     chosen = running or addresses.ports_of(scene.keg.payload, scene.config, {})
     return tuple(_port(scene, name, number) for name, number in chosen.items())
+
+
+def look_at_exposure(scene: Scene) -> tuple[Finding, ...]:
+    """Warn of every port of our services that other machines can reach."""
+    if not scene.supervisor:
+        return ()
+    if sys.platform != "darwin" and not os.access(_LISTENERS, os.R_OK):
+        return (Finding("Ports", "exposure", NOTE, f"not looked at: {_LISTENERS} cannot be read"),)
+    return tuple(_exposed(scene, each) for each in ports.exposed(lambda pid: _is_ours(scene, pid)))
 
 
 def look_at_temporal(scene: Scene) -> tuple[Finding, ...]:
@@ -98,12 +109,32 @@ def _port(scene: Scene, name: str, number: int) -> Finding:
     return Finding("Ports", name, PROBLEM, f"{whose}, not ours", remedy)
 
 
+def _exposed(scene: Scene, listener: ports.Listener) -> Finding:
+    where = ports.address_text(listener.address) if any(listener.address) else "all interfaces"
+    text = f"port {listener.port} (pid {listener.pid}) listens on {where}, not on localhost alone: other machines can reach it"
+    block = f"`sudo ufw deny {listener.port}/tcp`"
+    if sys.platform == "darwin":
+        block = "turn the firewall on in System Settings, Network"
+    return Finding(
+        "Ports",
+        _service_of(scene, listener.pid),
+        WARNING,
+        text,
+        f"block it where you do not trust the network: {block}",
+    )
+
+
 def _is_ours(scene: Scene, pid: int) -> bool:
-    groups = {service.pid for service in scene.written.services}
+    return _service_of(scene, pid) != ""
+
+
+def _service_of(scene: Scene, pid: int) -> str:
+    """Name the service of ours that a process belongs to, by its group; empty for everybody else's."""
     try:
-        return pid in groups or os.getpgid(pid) in groups
+        group = os.getpgid(pid) if pid else 0
     except OSError:
-        return False
+        group = 0
+    return next((each.name for each in scene.written.services if each.pid and each.pid in (pid, group)), "")
 
 
 def _ask_temporal(address: str) -> str:

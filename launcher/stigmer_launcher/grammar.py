@@ -20,7 +20,8 @@ class Option(NamedTuple):
 class Command(NamedTuple):
     """One command: the words that call it, what it does, and the door to what does it (see `doors`).
 
-    `arguments` are the names of what must follow, `choices` what the first of them can be.
+    `arguments` are the names of what must follow, `choices` what the first of them can be; `rest` is the name of what may
+    follow after them, any number of times.
     """
 
     words: tuple[str, ...]
@@ -29,6 +30,7 @@ class Command(NamedTuple):
     options: tuple[Option, ...] = ()
     arguments: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    rest: str = ""
     more: str = ""
 
     @property
@@ -88,8 +90,11 @@ COMMANDS = (
             Option(
                 "service", "show this service only", value="NAME", short="s", several=True, choices="services"
             ),
-            Option("timestamps", "show when each line was printed", short="t"),
+            Option("timestamps", "show when each line was printed, in UTC, instead of the service's own time", short="t"),
         ),
+        rest="SERVICE",
+        more="Without SERVICE, everything is shown in the order of time, each line after the name of its service.\n"
+        "Colours of the services are kept on a terminal; other control sequences are removed. The files hold what was printed.",
     ),
     _SMOKE._replace(words=("server", "smoke")),
     _SMOKE,

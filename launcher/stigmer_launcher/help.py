@@ -18,7 +18,8 @@ def render_help(words: Sequence[str]) -> str:
 
 def usage(command: Command) -> str:
     """Give the words and arguments of a command as they are typed."""
-    return " ".join(("stigmer", *command.words, *command.arguments))
+    rest = (f"[{command.rest}]...",) if command.rest else ()
+    return " ".join(("stigmer", *command.words, *command.arguments, *rest))
 
 
 def describe_option(option: Option) -> str:

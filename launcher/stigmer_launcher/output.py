@@ -1,5 +1,6 @@
 """What reaches the user: plain text everywhere, colour, marks and moving lines only on a terminal that has them."""
 
+import io
 import os
 
 from stigmer_launcher.typed import Mapping, NamedTuple, TextIO
@@ -38,7 +39,12 @@ class Terminal(NamedTuple):
 
 
 def terminal_of(stream: TextIO, environ: Mapping[str, str]) -> Terminal:
-    """Find out what a stream can show. NO_COLOR (no-color.org) is obeyed whatever its value, unless it is empty."""
+    """Find out what a stream can show, and let it escape what its encoding lacks instead of failing.
+
+    NO_COLOR (no-color.org) is obeyed whatever its value, unless it is empty.
+    """
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
     live = stream.isatty() and environ.get("TERM", "") not in ("", "dumb")
     encoding = (stream.encoding or "").lower().replace("-", "")
     locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""

@@ -133,7 +133,7 @@ def _require_arguments(command: Command, given: Sequence[str]) -> None:
     if len(given) < len(wanted):
         missing = " ".join(wanted[len(given) :])
         raise UsageError(f"`stigmer {command.name}` needs {missing}", _see(command))
-    if len(given) > len(wanted):
+    if len(given) > len(wanted) and not command.rest:
         longer = (*command.words, given[0])
         if _longest_match(longer) != command:
             raise UsageError(f"options come after the whole command, `stigmer {' '.join(longer)}`", _see_words(longer))

@@ -5,12 +5,22 @@ import os
 import sys
 
 from stigmer_launcher.quietly import suppress
-from stigmer_launcher.typed import Iterator, NamedTuple
+from stigmer_launcher.typed import Callable, Iterator, NamedTuple
 
 _LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
 # Tried, never listened on. On Linux the last alone, when it stands for IPv4 as well, meets a listener on any address
 # (inet_csk_bind_conflict); macOS lets a wildcard in beside a single address.
 _ADDRESSES = (("127.0.0.1", False), ("0.0.0.0", False), ("::1", True), ("::", True))  # noqa: S104
+_MAPPED = bytes(10) + b"\xff\xff"  # what IPv6 puts before an address of IPv4
+_LOOPBACK_SIX = bytes(15) + b"\1"
+
+
+class Listener(NamedTuple):
+    """A process and the TCP port it listens on, with the packed address."""
+
+    pid: int
+    port: int
+    address: bytes
 
 
 class Owner(NamedTuple):
@@ -38,12 +48,36 @@ def port_owner(port: int) -> Owner | None:
         return _owner_on_linux(port)
 
 
+def exposed(is_wanted: Callable[[int], bool]) -> list[Listener]:
+    """List the ports on which the wanted processes, told by their pid, listen on more than loopback."""
+    if sys.platform == "darwin":
+        from stigmer_launcher import darwin
+
+        listeners = (Listener(pid, *each) for pid in darwin.pids() if is_wanted(pid) for each in darwin.listening(pid))
+    else:
+        listeners = _listeners_on_linux(is_wanted)
+    return list({each.port: each for each in listeners if not is_loopback(each.address)}.values())
+
+
+def address_text(address: bytes) -> str:
+    """Give a packed address as people write it."""
+    import _socket
+
+    return str(_socket.inet_ntop(_socket.AF_INET if len(address) == 4 else _socket.AF_INET6, address))
+
+
+def is_loopback(address: bytes) -> bool:
+    """Tell whether a packed address can be reached from this machine alone."""
+    four = address.removeprefix(_MAPPED)
+    return four[0] == 127 if len(four) == 4 else address == _LOOPBACK_SIX
+
+
 def _owner_on_linux(port: int) -> Owner | None:
-    listeners = dict(_listeners(port))
-    if not listeners:
+    sockets = [each for each in _sockets() if each.port == port]
+    if not sockets:
         return None
-    pid = _holder_of({f"socket:[{inode}]" for inode in listeners})
-    return Owner(pid, _name(pid)) if pid else Owner(0, f"a process of {_user(next(iter(listeners.values())))}")
+    pid = _holder_of({each.link for each in sockets})
+    return Owner(pid, _name(pid)) if pid else Owner(0, f"a process of {_user(sockets[0].uid)}")
 
 
 def _bind(address: str, port: int, *, six: bool, both: bool = False) -> int | None:
@@ -67,25 +101,53 @@ def _bind(address: str, port: int, *, six: bool, both: bool = False) -> int | No
         probe.close()
 
 
-def _listeners(port: int) -> Iterator[tuple[str, int]]:
-    """Yield the inode and the owner's uid of each listening socket on `port`."""
+class _Socket(NamedTuple):
+    """A row of the kernel's tables: a listening TCP socket."""
+
+    address: bytes
+    port: int
+    uid: int
+    link: str  # what a descriptor of it in /proc points to
+
+
+def _sockets() -> Iterator[_Socket]:
+    """Yield every listening TCP socket of this machine."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError), open(table, encoding="ascii") as lines:
             next(lines, None)
             for line in lines:
                 fields = line.split()
-                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                    yield fields[9], int(fields[7])
+                if fields[3] == _LISTEN:
+                    address, _, port = fields[1].partition(":")
+                    yield _Socket(_packed(address), int(port, 16), int(fields[7]), f"socket:[{fields[9]}]")
 
 
-def _holder_of(sockets: set[str]) -> int:
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError):
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
-                with suppress(OSError):  # closed since it was listed
-                    if os.readlink(f"/proc/{pid}/fd/{descriptor}") in sockets:
-                        return int(pid)
-    return 0
+def _packed(address: str) -> bytes:
+    """Give an address in the order of the network; the tables have it in words of the processor."""
+    words = (bytes.fromhex(address[place : place + 8]) for place in range(0, len(address), 8))
+    return b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
+
+
+def _listeners_on_linux(is_wanted: Callable[[int], bool]) -> Iterator[Listener]:
+    sockets = {each.link: each for each in _sockets()}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if is_wanted(pid):
+            for link in _links(pid):
+                if found := sockets.get(link):
+                    yield Listener(pid, found.port, found.address)
+
+
+def _links(pid: int) -> Iterator[str]:
+    """Yield what the descriptors of a process point to."""
+    with suppress(OSError):
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):  # closed since it was listed
+                yield os.readlink(f"/proc/{pid}/fd/{descriptor}")
+
+
+def _holder_of(links: set[str]) -> int:
+    pids = map(int, filter(str.isdigit, os.listdir("/proc")))
+    return next((pid for pid in pids if not links.isdisjoint(_links(pid))), 0)
 
 
 def _name(pid: int) -> str:

@@ -93,6 +93,8 @@ class Progress:
 
 def failure_of(event: Event) -> StartError:
     """Say why a service ended the start, with the last lines it printed."""
-    lines = "".join(f"\n    {line}" for line in event["lines"])
+    from stigmer_launcher.logtext import readable  # regular expressions, which a start that succeeds does not need
+
+    lines = "".join(f"\n    {readable(line)}" for line in event["lines"])
     said = f"\n  the end of {event['log']}:{lines}" if lines else f"\n  it printed nothing to {event['log']}"
     return StartError(f"{event['service']} {event['error']}{said}")

@@ -91,6 +91,16 @@ class Supervisor:
         else:
             self._drop_probe(action.name)
             self._services.signal(action.name, action.number)
+            self._note_stop(action)
+
+    def _note_stop(self, sent: lifecycle.Signal) -> None:
+        """Write down when a service was told to stop, and tell when it has to be killed."""
+        times = self._timeline[sent.name]
+        mark = "killed" if sent.number == lifecycle.KILL else "told"
+        times[mark] = self._clock() - self._began
+        if mark == "killed":
+            waited = round(times["killed"] - times["told"], 1)
+            self._tell({"event": "note", "text": f"{sent.name} did not stop within {waited:g} s; it is killed"})
 
     def _start(self, name: str) -> None:
         """Run a service, if it is ours to run, and begin to ask whether it is ready."""
@@ -181,6 +191,7 @@ class Supervisor:
                     self._warden.settle()
                 elif exited := self._services.bury(pid, status):
                     self._drop_probe(exited.name)
+                    self._timeline[exited.name]["ended"] = self._clock() - self._began
                     self._events.append(exited)
 
     def _save(self) -> None:

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from support.launcher_services import Stigmer, eventually, stigmer
+from support.launcher_services import Stigmer, eventually, fake_stack, stigmer
 
 SECRET = "sk-very-secret-key"  # noqa: S105 - it must not be shown
 
@@ -29,6 +29,15 @@ def test_beside_a_running_server_everything_is_ours_and_nothing_is_wrong(tmp_pat
             assert found["Ports", port]["text"].endswith(", ours")
         assert found["Temporal", "server"]["text"].endswith(", serves")
         assert found["Server", "agent-runner"]["level"] == "ok"
+
+
+def test_a_service_that_other_machines_can_reach_is_a_warning_and_no_failure(tmp_path: Path) -> None:
+    with stigmer(tmp_path, fake_stack(stigmer_server="host=0.0.0.0"), STIGMER_LLM_PROVIDER="ollama") as launcher:
+        launcher.started()
+        done = launcher("doctor")
+        assert (done.code, done.out.splitlines()[-1]) == (0, "no problems, 1 warning."), done.out
+        warning = diagnosis(launcher)["Ports", "stigmer-server"]
+        assert warning["text"].startswith(f"port {launcher.status()['ports']['server']} (pid ")
 
 
 def test_a_killed_supervisor_is_found_and_the_next_start_puts_it_right(tmp_path: Path) -> None:

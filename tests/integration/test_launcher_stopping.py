@@ -1,10 +1,14 @@
 """`stigmer server stop` returns when the supervisor's process is gone, not only its lock."""
 
+import contextlib
+import os
+import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from support.launcher_services import LAUNCHER, Stigmer, is_running
+from support.launcher_services import LAUNCHER, Stigmer, eventually, fake_stack, is_running, stigmer
 
 # Told to stop, it gives its lock back and is some time in ending, as on a machine that is short of processors.
 LINGERING_SUPERVISOR = """
@@ -33,3 +37,37 @@ def test_stopping_returns_when_the_process_is_gone_and_not_only_its_lock(tmp_pat
         stopped = Stigmer(tmp_path / "keg", tmp_path / "home")("server", "stop")
         ended = not is_running(supervisor.pid)
     assert (stopped.code, ended) == (0, True), stopped.err
+
+
+def test_a_stop_names_the_service_that_used_its_whole_grace_and_was_killed(tmp_path: Path) -> None:
+    """The others are not mentioned; the supervisor's log has it too."""
+    with stigmer(tmp_path, fake_stack(agent_runner="term=ignore", grace=0.5)) as launcher:
+        launcher.started()
+        lines = launcher("server", "stop").out.splitlines()
+        assert lines == ["agent-runner did not stop within 0.5 s and was killed", "Stopping server... ok"]
+        assert "agent-runner did not stop within 0.5 s; it is killed" in launcher.log("supervisor")
+
+
+def test_a_stop_on_a_terminal_names_the_service_it_waits_for(tmp_path: Path) -> None:
+    with stigmer(tmp_path, fake_stack(workflow_runner="term=ignore", grace=1), TERM="xterm") as launcher:
+        launcher.started()
+        controller, terminal = pty.openpty()
+        process = launcher.popen("server", "stop", stdout=terminal, stderr=terminal, text=False)
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal's other end is closed
+            while data := os.read(controller, 4096):
+                shown += data
+        os.close(controller)
+        assert process.wait(30) == 0
+        assert b"\r\x1b[KStopping workflow-runner..." in shown
+
+
+def test_in_the_foreground_the_service_that_is_killed_is_named_too(tmp_path: Path) -> None:
+    with stigmer(tmp_path, fake_stack(agent_runner="term=ignore", grace=0.5)) as launcher:
+        process = launcher.popen("server", "--foreground")
+        assert process.stdout is not None
+        eventually(lambda: "All services running" in process.stdout.readline(), "the start")
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+        assert out.splitlines() == ["agent-runner did not stop within 0.5 s; it is killed"]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from support.reference_processes import call, free_port, running, temporal
+from support.reference_processes import call, free_port, is_polled, running, temporal, wait_for
 
 # The first run on a machine builds the programs and installs their dependencies; every wait in here has its own end.
 pytestmark = pytest.mark.timeout(1800)
@@ -30,6 +30,9 @@ READY = {
     "agent-runner": "Worker ready, polling for tasks",
 }
 RUN_QUEUE = "TEMPORAL_WORKFLOW_EXECUTION_RUNNER_TASK_QUEUE"
+# The server's clock may be the first to say so: it resets the stream then, which a client reads as cancelled.
+TIME_IS_OVER = {"DEADLINE_EXCEEDED", "CANCELLED"}
+OWN_QUEUES = ("workflow_execution_stigmer", "agent_execution_stigmer", "workflow_validation_stigmer")
 WORKERS = {
     "workflow-runner": (WORKFLOW_RUNNER, RUN_QUEUE),
     "agent-runner": (AGENT_RUNNER, "TEMPORAL_AGENT_EXECUTION_RUNNER_TASK_QUEUE"),
@@ -54,12 +57,12 @@ class Stack(NamedTuple):
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Start the server before its Temporal, on purpose, then the workers."""
+    """Start Temporal, then the server, which looks for it only once, then the workers."""
     folder, stack = tmp_path_factory.mktemp("stack"), Stack(free_port(), free_port())
     with ExitStack() as processes:
+        address = processes.enter_context(temporal(stack.temporal, folder / "temporal"))
         server = processes.enter_context(running("stigmer-server", stack.server(stack.port), folder))
         server.wait_until(READY["stigmer-server"])
-        address = processes.enter_context(temporal(stack.temporal, folder / "temporal"))
         for name, (environment, _) in WORKERS.items():
             worker = running(name, environment | {"TEMPORAL_SERVICE_ADDRESS": address}, folder)
             processes.enter_context(worker).wait_until(READY[name])
@@ -72,6 +75,18 @@ def test_a_call_goes_through_all_three_services_and_comes_back(stack: Stack) -> 
     answer = json.loads(text)
     assert (answer["message"], answer["state"]) == ("hello", "completed")
     assert answer["path"] == ["stigmer-server", "workflow-runner", "agent-runner"]
+
+
+def test_people_get_coloured_lines_and_emoji_even_in_a_file(stack: Stack, tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        running("stigmer-server", stack.server(port), tmp_path) as server,
+        running("agent-runner", stack.worker("agent-runner", "own") | {"LC_ALL": "C"}, tmp_path) as worker,
+    ):
+        server.wait_until(READY["stigmer-server"])
+        worker.wait_until(READY["agent-runner"])
+        assert "\x1b[32mINF\x1b[0m" in server.printed
+        assert "\N{ROBOT FACE} Stigmer Agent Runner" in worker.printed
 
 
 def test_an_execution_that_never_was_is_not_found(stack: Stack) -> None:
@@ -87,7 +102,8 @@ def test_a_caller_is_held_no_longer_than_it_said_and_may_ask_again(stack: Stack,
     port, queue = free_port(), f"nobody-{uuid.uuid4()}"
     with running("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server:
         server.wait_until(READY["stigmer-server"])
-        assert call(port, "Run", '{"message": "slow"}', seconds=4)[0] == "DEADLINE_EXCEEDED"
+        code, text = call(port, "Run", '{"message": "slow"}', seconds=4)
+        assert code in TIME_IS_OVER, text
         server.wait_until("Execution started execution=")
         execution = server.stderr.partition("Execution started execution=")[2].split()[0]
         code, text = call(port, "Get", execution)
@@ -164,22 +180,64 @@ def test_a_worker_ends_well_even_if_its_temporal_has_gone_before(tmp_path: Path,
 def test_a_server_without_temporal_serves_and_says_what_is_missing(tmp_path: Path) -> None:
     port, nobody = free_port(), free_port()
     with running("stigmer-server", Stack(port, nobody).server(port), tmp_path) as server:
+        server.wait_until("no workflow is executed")
         server.wait_until(READY["stigmer-server"])
-        server.wait_until("Temporal is away")
         code, text = call(port, "Run", '{"message": "hello"}')
         assert code == "UNAVAILABLE"
         assert f"Temporal at 127.0.0.1:{nobody}" in text
         assert server.stop() == 0
 
 
+def test_a_server_that_was_there_before_its_temporal_executes_nothing_until_it_is_started_again(
+    tmp_path: Path,
+) -> None:
+    stack = Stack(free_port(), free_port())
+    environment = stack.server(stack.port)
+    with running("stigmer-server", environment, tmp_path) as server:
+        server.wait_until(READY["stigmer-server"])
+        with temporal(stack.temporal, tmp_path / "temporal"):
+            assert call(stack.port, "Run", '{"message": "hello"}')[0] == "UNAVAILABLE"
+            assert server.stop() == 0
+            with running("stigmer-server", environment, tmp_path / "again") as again:
+                again.wait_until(READY["stigmer-server"])
+                assert set(OWN_QUEUES) == {queue for queue in OWN_QUEUES if is_polled(stack.temporal, queue)}
+
+
+def test_a_server_executes_again_when_its_temporal_has_come_back(tmp_path: Path) -> None:
+    stack = Stack(free_port(), free_port())
+    with ExitStack() as temporal_life, ExitStack() as servers:
+        temporal_life.enter_context(temporal(stack.temporal, tmp_path / "temporal"))
+        server = servers.enter_context(running("stigmer-server", stack.server(stack.port), tmp_path))
+        server.wait_until(READY["stigmer-server"])
+        temporal_life.close()
+        with temporal(stack.temporal, tmp_path / "another"):
+            wait_for(lambda: is_polled(stack.temporal, OWN_QUEUES[0]), lambda: f"the poller: {server.stderr}")
+            code, text = call(stack.port, "Run", '{"message": "no runner"}', seconds=4)
+            assert code in TIME_IS_OVER, text
+            server.wait_until("Execution started")
+            assert server.stop() == 0
+
+
 def test_a_server_keeps_its_state_where_it_is_told_to(tmp_path: Path) -> None:
-    port = free_port()
-    places = {"DB_PATH": str(tmp_path / "one" / "data.db"), "STORAGE_PATH": str(tmp_path / "two")}
+    port, database = free_port(), tmp_path / "one" / "data.db"
+    places = {"DB_PATH": str(database), "STORAGE_PATH": str(tmp_path / "two")}
     with running("stigmer-server", {"GRPC_PORT": str(port), **places}, tmp_path) as server:
         server.wait_until(READY["stigmer-server"])
-        assert (tmp_path / "one" / "data.db").is_file()
+        assert {path.name for path in database.iterdir()} == {"LOCK", "00001.mem"}
         assert (tmp_path / "two" / "skills").is_dir()
         assert not (tmp_path / ".stigmer").exists()
+        assert server.stop() == 0
+        assert list(database.iterdir()) == []
+
+
+def test_a_clean_stop_moves_what_ran_to_a_file_of_another_name(stack: Stack, tmp_path: Path) -> None:
+    port, files = free_port(), []
+    for _ in range(2):
+        with running("stigmer-server", stack.server(port), tmp_path) as server:
+            assert call(port, "Run", '{"message": "kept"}')[0] == "OK"
+            assert server.stop() == 0
+        files += [path.name for path in (tmp_path / ".stigmer" / "stigmer.db").iterdir()]
+    assert files == ["000001.sst", "000003.sst"]
 
 
 def test_a_second_server_on_one_database_gives_up(tmp_path: Path) -> None:
@@ -203,7 +261,7 @@ def test_a_server_whose_port_is_taken_gives_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["stigmer-server", "workflow-runner"])
 def test_logs_are_json_with_unix_time_unless_the_environment_is_local(tmp_path: Path, name: str) -> None:
     for kind in ("local", "cloud"):
-        environment = {"GRPC_PORT": "1", "DB_PATH": str(tmp_path), "ENV": kind}  # a folder is no database
+        environment = {"GRPC_PORT": "1", "DB_PATH": __file__, "ENV": kind}  # a file is no folder for a database
         with running(name, environment, tmp_path / kind) as process:
             assert process.ended() == 1
             assert process.stdout == ""

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from support.reference_programs import AGENT_RUNNER
 
 CALL = Path(__file__).with_name("reference_call.py")
 DEADLINE = 60.0
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Process:
@@ -40,8 +42,13 @@ class Process:
 
     @property
     def stderr(self) -> str:
-        """What it logged, so far."""
-        return self._err.read_text(errors="replace")
+        """What it logged so far, without the colours."""
+        return _COLOUR.sub("", self.printed)
+
+    @property
+    def printed(self) -> str:
+        """What it logged so far, as it was printed."""
+        return self._err.read_text(encoding="utf-8", errors="replace")
 
     def wait_until(self, line: str) -> None:
         """Wait until it has logged `line`; fail when it ends before, or takes too long."""
@@ -90,6 +97,13 @@ def temporal(port: int, folder: Path) -> Iterator[str]:
 def _is_serving(address: str) -> bool:
     asked = [*_program("temporal"), "operator", "cluster", "health", "--address", address]
     return subprocess.run(asked, capture_output=True, check=False, timeout=DEADLINE).returncode == 0
+
+
+def is_polled(port: int, queue: str) -> bool:
+    """Tell whether a worker polls a task queue of the Temporal on `port`."""
+    asked = [*_program("temporal"), "task-queue", "describe", "--address", f"127.0.0.1:{port}", "--task-queue", queue]
+    done = subprocess.run([*asked, "--output", "json"], capture_output=True, check=False, timeout=DEADLINE)
+    return done.returncode == 0 and bool(json.loads(done.stdout)["pollers"])
 
 
 def call(port: int, method: str, text: str, seconds: float = DEADLINE) -> tuple[str, str]:

@@ -31,7 +31,8 @@ from stigmer_launcher.help import render_help
 from stigmer_launcher.parse import HelpAsked, Invocation, VersionAsked, parse
 
 ROOT = Path(__file__).parents[2]
-NAMES = {"services": ("temporal", "agent-runner"), "ports": ("server=", "temporal="), "KEY": ("ports.server",)}
+SERVICES = ("temporal", "agent-runner")
+NAMES = {"services": SERVICES, "SERVICE": SERVICES, "ports": ("server=", "temporal="), "KEY": ("ports.server",)}
 
 
 def parsed(*arguments: str) -> Invocation:
@@ -75,6 +76,13 @@ def test_options_are_read_however_they_are_written(arguments: tuple[str, ...]) -
     assert invocation.value("lines", "50") == "5"
     assert invocation.all_values("service") == ("a", "b")
     assert invocation.value("absent", "default") == "default"
+
+
+def test_logs_take_any_number_of_services() -> None:
+    """Before, between and after the options."""
+    assert parsed("server", "logs").arguments == ()
+    assert parsed("server", "logs", "temporal", "-f", "agent-runner").arguments == ("temporal", "agent-runner")
+    assert "stigmer server logs [SERVICE]..." in render_help(("server", "logs"))
 
 
 def test_what_follows_two_dashes_is_no_option() -> None:
@@ -285,6 +293,7 @@ def complete(*words: str) -> list[str]:
         (("server", "st"), {"start", "stop", "status"}),
         (("server", "logs", "--f"), {"--follow"}),
         (("server", "logs", "--service", ""), {"temporal", "agent-runner"}),
+        (("server", "logs", ""), {"temporal", "agent-runner", "--follow"}),
         (("server", "logs", "-f", "-s", "a"), {"agent-runner"}),
         (("server", "start", "--port", "s"), {"server="}),
         (("config", "get", "p"), {"ports.server"}),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher import locks
+from stigmer_launcher import locks, ports
 from stigmer_launcher.findings import OK, PROBLEM, WARNING
 from stigmer_launcher.places import Places
 from support.doctoring import found, look, write_state
@@ -85,6 +85,40 @@ def test_a_running_servers_ports_are_ours(
     assert found(report, "Ports", "server")[2] == OK
     assert found(report, "Ports", "server").text.endswith(", ours")
     assert found(report, "Server", "supervisor").text == f"running, pid {os.getpid()}, version 1.0.0"
+
+
+def test_a_service_that_other_machines_can_reach_is_a_warning(keg: Path, places: Places, supervised: None) -> None:
+    """Whatever port it is, with what blocks it."""
+    with socket.create_server(("", 0)) as reachable:
+        port = reachable.getsockname()[1]
+        write_state(places, a_state())
+        report = look(keg, places)
+        (finding,) = [each for each in report.findings if f"port {port} " in each.text]
+        assert (finding.section, finding.name, finding.level) == ("Ports", "stigmer-server", WARNING)
+        assert "listens on all interfaces" in finding.text
+        assert f"ufw deny {port}/tcp" in finding.remedy or "Firewall" in finding.remedy
+        somebody_elses = a_state()
+        somebody_elses["services"][0] |= {"pid": 1, "identity": ""}
+        write_state(places, somebody_elses)
+        assert not [each for each in look(keg, places).findings if f"port {port} " in each.text]
+
+
+def test_a_service_on_localhost_alone_is_no_warning(
+    keg: Path, places: Places, listener: socket.socket, supervised: None
+) -> None:
+    write_state(places, a_state())
+    assert not [each for each in look(keg, places).findings if f"port {listener.getsockname()[1]} " in each.text]
+
+
+def test_a_port_of_another_user_is_not_taken_for_that_of_a_service_that_failed(
+    keg: Path, places: Places, supervised: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither has a pid that we could know."""
+    monkeypatch.setattr(ports, "port_owner", lambda _: ports.Owner(0, "a process of user root"))
+    failed = {"name": "stigmer-server", "state": "failed", "pid": 0, "identity": ""}
+    write_state(places, a_state(services=[failed], ports={"server": 7234}))
+    finding = found(look(keg, places), "Ports", "server")
+    assert (finding.level, finding.text) == (PROBLEM, "7234: a process of user root, not ours")
 
 
 def test_a_port_nobody_listens_on_while_the_server_runs_is_a_warning(

@@ -199,6 +199,14 @@ def test_following_begins_again_when_a_file_was_cut_short(tmp_path: Path) -> Non
     assert [each.text for each in tail.more()] == [b"new"]
 
 
+def test_following_waits_for_a_log_that_is_not_there_yet(tmp_path: Path) -> None:
+    tail = Tail("a", log_path(str(tmp_path), "a"))
+    assert tail.last(10) == []
+    assert tail.more() == []
+    write_log(tmp_path, "a", ["first"])
+    assert [each.text for each in tail.more()] == [b"first"]
+
+
 def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
     """Whoever follows sees whole lines."""
     path = tmp_path / "a.log"
@@ -229,23 +237,82 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_pipe_gets_the_lines_alone(home: Path) -> None:
-    """No prefix, no colour: they are for programs."""
-    assert shown(home).split() == ["1", "A", "2", "B", "3", "C"]
-    assert shown(home, "-n", "2").split() == ["3", "C"]
+def test_a_pipe_gets_each_line_after_the_name_of_its_service(home: Path) -> None:
+    """So that `grep` tells who said it; a single service's lines come alone."""
+    assert shown(home).splitlines() == ["one | 1", "two | A", "one | 2", "two | B", "one | 3", "two | C"]
+    assert shown(home, "-n", "2").splitlines() == ["one | 3", "two | C"]
     assert shown(home, "--lines=all", "--service", "two").split() == ["A", "B", "C"]
 
 
-def test_a_terminal_gets_prefixes_in_colour(home: Path) -> None:
-    """Only where there is more than one service to tell apart."""
-    assert "\033[" in shown(home, live=True)
-    assert "one | " in shown(home, live=True)
+def test_services_are_named_with_or_without_the_option(home: Path) -> None:
+    """Each once, however often it was named."""
+    assert shown(home, "two").split() == ["A", "B", "C"]
+    assert shown(home, "two", "-s", "two", "-n", "1").split() == ["C"]
+    assert sorted(shown(home, "two", "one", "-n", "2").splitlines()) == ["one | 3", "two | C"]
+
+
+def test_a_terminal_gets_the_names_in_colour(home: Path) -> None:
+    assert "\033[36mone | \033[0m1\n" in shown(home, live=True)
     assert shown(home, "-s", "one", live=True).split() == ["1", "2", "3"]
 
 
+def test_colours_of_a_service_reach_a_terminal_and_no_pipe(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    write_log(tmp_path / "logs", "a", ["\033[31mred\033[0m \033]0;another title\a\033[2Jtext"])
+    assert shown(tmp_path) == "red text\n"
+    assert shown(tmp_path, live=True) == "\033[31mred\033[0m text\033[0m\n"
+
+
+def test_our_time_stamp_takes_the_place_of_the_services_own(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    write_log(tmp_path / "logs", "a", ["\033[90m11:00PM\033[0m \033[32mINF\033[0m ready port=7234"])
+    assert shown(tmp_path) == "11:00PM INF ready port=7234\n"
+    assert shown(tmp_path, "-t") == "1970-01-01T00:00:00.000Z INF ready port=7234\n"
+
+
+def test_a_log_file_holds_the_bytes_as_they_were_printed(tmp_path: Path) -> None:
+    """Colours, progress, emoji, and what is no UTF-8; the view escapes the last."""
+    (tmp_path / "logs").mkdir()
+    printed = b"\x1b[32m\xf0\x9f\xa4\x96\x1b[0m\n10%\r100%\r\n\xff\xc3 \xe2\x82\n"
+    written = LogFile(log_path(str(tmp_path / "logs"), "a"), clock=lambda: NOW)
+    written.write(printed)
+    written.close()
+    lines = (tmp_path / "logs" / "a.log").read_bytes().split(b"\n")
+    assert b"\n".join(line[STAMP_SIZE:] for line in lines) == printed
+    assert shown(tmp_path) == "\N{ROBOT FACE}\n100%\n\\xff\\xc3 \\xe2\\x82\n"
+
+
+def test_a_progress_line_in_a_rotated_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    write_log(tmp_path / "logs", "a", ["10%\r100%", "second", "third"], largest=80)
+    assert (tmp_path / "logs" / "a.log.1").exists()
+    assert shown(tmp_path, "-n", "3").splitlines() == ["100%", "second", "third"]
+
+
+class CountedReads:
+    """Counts what is read with `os.pread`, in place of it."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._pread = os.pread
+
+    def __call__(self, descriptor: int, size: int, place: int) -> bytes:
+        """Read, and count."""
+        self.size += size
+        return self._pread(descriptor, size, place)
+
+
+def test_the_end_of_a_long_log_is_read_without_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "logs").mkdir()
+    write_log(tmp_path / "logs", "a", ["x" * 9000] * 900, largest=10**8)
+    reads = CountedReads()
+    monkeypatch.setattr("stigmer_launcher.logview.os.pread", reads)
+    assert len(shown(tmp_path, "-n", "100").splitlines()) == 100
+    assert reads.size < 1_100_000
+
+
 def test_stamps_are_shown_on_request(home: Path) -> None:
-    """The services' own stamps are in their lines already."""
-    assert shown(home, "-t", "-n", "1").endswith("T00:00:02.000Z C\n")
+    assert shown(home, "-t", "-n", "1") == "two | 1970-01-01T00:00:02.000Z C\n"
 
 
 def test_an_unknown_service_is_refused_with_those_there_are(home: Path) -> None:
@@ -271,5 +338,5 @@ def test_following_ends_with_an_interrupt(home: Path, monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
 
     monkeypatch.setattr("stigmer_launcher.logview.time.sleep", interrupt)
-    assert shown(home, "-f").split() == ["1", "A", "2", "B", "3", "C"]
+    assert shown(home, "one", "-f").split() == ["1", "2", "3"]
     assert reached.is_set()

@@ -63,6 +63,15 @@ def test_a_passing_line_is_taken_back() -> None:
     assert out.getvalue() == "\r\033[Kwaiting\r\033[Kdone ✓\n"
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_a_stream_cannot_encode_is_escaped(encoding: str) -> None:
+    """A service's emoji, or a path that is no UTF-8, ends no command."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    terminal_of(stream, {}).line("\N{ROBOT FACE} \udcff")
+    assert raw.getvalue() == "\N{ROBOT FACE} \udcff\n".encode(encoding, errors="backslashreplace")
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(0, "0s"), (-5, "0s"), (5.9, "5s"), (123, "2m 3s"), (3840, "1h 4m"), (183600, "2d 3h"), (86400, "1d 0h")],
@@ -114,6 +123,12 @@ def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy() -> Non
     assert str(caught.value) == "b exited with status 1\n  the end of /l:\n    Traceback\n    ImportError: x"
     assert caught.value.exit_code == 1
     assert "stigmer server logs" in caught.value.remedy
+
+
+def test_the_last_lines_of_a_failed_service_are_shown_without_control_sequences() -> None:
+    with pytest.raises(StartError) as caught:
+        follow(service("b", "failed", "exited", ("\033[31mFTL\033[0m no database", "10%\r20%", "\033]0;title\a")))
+    assert str(caught.value) == "b exited\n  the end of /l:\n    FTL no database\n    20%\n    "
 
 
 def test_a_silent_failure_says_that_nothing_was_printed() -> None:

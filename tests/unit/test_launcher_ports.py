@@ -95,3 +95,49 @@ def test_a_port_of_another_user_is_said_to_be_so() -> None:
         )
         shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
         assert shown == "Owner(pid=0, name='a process of user root')\n"
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "seen"),
+    [
+        (socket.AF_INET, "127.0.0.1", []),
+        (socket.AF_INET6, "::1", []),
+        (socket.AF_INET6, "::ffff:127.0.0.1", []),
+        (socket.AF_INET, "", ["0.0.0.0"]),  # noqa: S104 - what is looked for
+        (socket.AF_INET6, "::", ["::"]),
+    ],
+)
+def test_a_socket_that_other_machines_can_reach_is_seen(
+    family: socket.AddressFamily, address: str, seen: list[str]
+) -> None:
+    """Of the processes that are asked about alone."""
+    with socket.socket(family) as listener:
+        try:
+            listener.bind((address, 0))
+        except OSError as error:
+            pytest.skip(f"this machine has no {address}: {error}")
+        listener.listen()
+        port = listener.getsockname()[1]
+        ours = [each for each in ports.exposed(lambda pid: pid == os.getpid()) if each.port == port]
+        assert [(each.pid, ports.address_text(each.address)) for each in ours] == [(os.getpid(), text) for text in seen]
+        assert ports.exposed(lambda _: False) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("0.0.0.0", False),  # noqa: S104 - an address to judge
+        ("192.168.1.127", False),
+        ("::", False),
+        ("::ffff:0.0.0.0", False),
+        ("fe80::1", False),
+        ("7f00::1", False),
+    ],
+)
+def test_loopback_is_told_from_addresses_of_the_network(address: str, *, loopback: bool) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    assert ports.is_loopback(socket.inet_pton(family, address)) is loopback

@@ -9,6 +9,7 @@ from stigmer_launcher import darwin
 
 LISTEN, ESTABLISHED = 1, 4
 TCP, UNIX = 2, 3
+IPV4, IPV6 = 1, 2
 
 
 def process(start: tuple[int, int] = (1_700_000_000, 42), comm: bytes = b"python3", name: bytes = b"") -> bytes:
@@ -16,13 +17,21 @@ def process(start: tuple[int, int] = (1_700_000_000, 42), comm: bytes = b"python
     return struct.pack("=12I16s32s5IiQQ", *range(12), comm, name, *range(5), 0, *start)
 
 
-def sockets(kind: int = TCP, state: int = LISTEN, port: int = 7234) -> bytes:
+def sockets(kind: int = TCP, state: int = LISTEN, port: int = 7234, flags: int = IPV4, address: bytes = b"") -> bytes:
     """Make a `struct socket_fdinfo`: proc_fileinfo, socket_info up to soi_kind, in_sockinfo, the TCP state, the rest."""
     fileinfo = struct.pack("=IIqiI", 0, 0, 0, 0, 0)
     stat = struct.pack("=IHHQII8qqqiIII2q", *([0] * 22))
     buffers = bytes(2 * 24)  # struct sockbuf_info, for each direction
     info = struct.pack("=QQ3i7hHI", *([0] * 14)) + buffers
-    addresses = struct.pack("=i", 0) + struct.pack("!Hxx", port) + bytes(72)
+    addresses = (
+        struct.pack("=i", 0)
+        + struct.pack("!Hxx", port)
+        + struct.pack("=QIIBBxxI", 0, 0, 0, flags, 64, 0)  # generation, flags, flow, version, TTL, reserved
+        + bytes(16)  # the foreign address
+        + address.rjust(16, b"\0")  # the local one; in6_addr, or in4in6_addr, whose last four bytes are IPv4's
+        + bytes(16)  # what IPv4 and IPv6 have of their own
+    )
+    assert len(addresses) == 80
     whole = fileinfo + stat + info + struct.pack("=iI", kind, 0) + addresses + struct.pack("=i", state)
     return whole.ljust(792, b"\0")
 
@@ -51,6 +60,20 @@ def test_a_port_is_read_from_listening_tcp_sockets_alone() -> None:
     assert darwin.listening_port(sockets()[:-1]) == 0, "another layout than the one we know is not guessed at"
 
 
+@pytest.mark.parametrize(
+    ("flags", "address"),
+    [
+        (IPV4, b"\x7f\0\0\1"),
+        (IPV4, bytes(4)),
+        (IPV6, bytes(15) + b"\1"),
+        (IPV6, bytes(16)),
+        (IPV4 | IPV6, bytes(16)),
+    ],
+)
+def test_the_address_of_a_listener_is_read_in_its_own_family(flags: int, address: bytes) -> None:
+    assert darwin.local_address(sockets(flags=flags, address=address)) == address
+
+
 def test_sockets_are_picked_from_the_open_files() -> None:
     listed = struct.pack("=iIiIiI", 3, 1, 4, 2, 9, 2)
     assert darwin.socket_descriptors(listed) == [4, 9]
@@ -76,3 +99,7 @@ def test_macos_itself_answers() -> None:
         owner = ports.port_owner(listener.getsockname()[1])
         assert owner is not None
         assert owner.pid == os.getpid()
+        assert ports.exposed(lambda pid: pid == os.getpid()) == []
+    with socket.create_server(("", 0)) as listener:
+        (exposed,) = ports.exposed(lambda pid: pid == os.getpid())
+        assert exposed == (os.getpid(), listener.getsockname()[1], bytes(4))

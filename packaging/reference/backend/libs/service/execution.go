@@ -1,6 +1,6 @@
 package service
 
-// ExecutionWorkflow is the Temporal workflow type that the server starts and the workflow-runner carries out.
+// ExecutionWorkflow is the Temporal workflow type that the workflow-runner carries out for the server.
 const ExecutionWorkflow = "RunExecution"
 
 // The states of an execution.

@@ -9,12 +9,13 @@ import (
 	"go.temporal.io/sdk/log"
 )
 
-// NewLogger logs to stderr, at LOG_LEVEL: readable lines with ENV=local (the default), else JSON with unix time.
+// NewLogger logs to stderr, at LOG_LEVEL: coloured lines for people with ENV=local (the default), else JSON with unix time.
+// The colours are there in a file too, as the product's own services have it.
 func NewLogger() zerolog.Logger {
 	zerolog.TimeFieldFormat = zerolog.TimeFormatUnix
 	var out io.Writer = os.Stderr
 	if Env("ENV", "local") == "local" {
-		out = zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.Kitchen, NoColor: !isTerminal(os.Stderr)}
+		out = zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.Kitchen}
 	}
 	return zerolog.New(out).Level(logLevel(os.Getenv("LOG_LEVEL"))).With().Timestamp().Logger()
 }
@@ -26,11 +27,6 @@ func logLevel(name string) zerolog.Level {
 		return zerolog.InfoLevel
 	}
 	return level
-}
-
-func isTerminal(file *os.File) bool {
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // temporalLogger lets the Temporal SDK write into our log, so that a service has one stream in one format.

@@ -101,7 +101,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 def _log_banner(config: Config) -> None:
-    LOG.info("Stigmer Agent Runner - %s Mode", config.mode.upper())
+    LOG.info("🤖 Stigmer Agent Runner - %s Mode", config.mode.upper())
     LOG.info("Task Queue: %s", config.task_queue)
     LOG.info("Temporal: %s, namespace %s", config.temporal, config.namespace)
     LOG.info("Backend: %s", config.backend)

@@ -15,8 +15,9 @@ type config struct {
 	storagePath     string
 	temporalAddress string
 	namespace       string
-	workflowQueue   string
-	agentQueue      string
+	workflowQueue   string    // of the workflow-runner
+	agentQueue      string    // of the agent-runner
+	ownQueues       [3]string // polled by the server itself: executions of workflows and agents, validation
 }
 
 // loadConfig fails only when a path has neither a value nor a home directory to default to.
@@ -37,6 +38,11 @@ func loadConfig() (config, error) {
 		namespace:       service.Env("TEMPORAL_NAMESPACE", "default"),
 		workflowQueue:   service.Env("TEMPORAL_WORKFLOW_EXECUTION_RUNNER_TASK_QUEUE", "workflow_execution_runner"),
 		agentQueue:      service.Env("TEMPORAL_AGENT_EXECUTION_RUNNER_TASK_QUEUE", "agent_execution_runner"),
+		ownQueues: [3]string{
+			service.Env("TEMPORAL_WORKFLOW_EXECUTION_STIGMER_TASK_QUEUE", "workflow_execution_stigmer"),
+			service.Env("TEMPORAL_AGENT_EXECUTION_STIGMER_TASK_QUEUE", "agent_execution_stigmer"),
+			service.Env("TEMPORAL_WORKFLOW_VALIDATION_STIGMER_TASK_QUEUE", "workflow_validation_stigmer"),
+		},
 	}, nil
 }
 

@@ -19,6 +19,7 @@ func TestEveryVariableHasADefault(t *testing.T) {
 		namespace:       "default",
 		workflowQueue:   "workflow_execution_runner",
 		agentQueue:      "agent_execution_runner",
+		ownQueues:       [3]string{"workflow_execution_stigmer", "agent_execution_stigmer", "workflow_validation_stigmer"},
 	}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc/codes"
@@ -23,7 +24,7 @@ const (
 	executionExpiry = 10 * time.Minute
 )
 
-// executions runs executions as Temporal workflows and keeps what became of them.
+// executions runs executions as Temporal workflows and keeps what became of them. Without a Temporal it only has the kept ones.
 type executions struct {
 	store    *store
 	temporal client.Client
@@ -40,13 +41,13 @@ func (e *executions) Run(ctx context.Context, request string) (string, error) {
 	if err := json.Unmarshal([]byte(request), &asked); err != nil || asked.Message == "" {
 		return "", status.Error(codes.InvalidArgument, `the request is not JSON like {"message": "..."}`)
 	}
-	execution.Message, execution.Path = asked.Message, []string{"stigmer-server"}
+	execution.Message, execution.Path = asked.Message, []string{}
 	if err := e.start(ctx, execution); err != nil {
 		return "", err
 	}
 	finished, err := e.settle(ctx, execution)
 	if err != nil {
-		return "", status.Errorf(waitingCode(ctx), "how execution %s ends is not known yet: %v", execution.ID, err)
+		return "", status.Errorf(waitingCode(ctx, err), "how execution %s ends is not known yet: %v", execution.ID, err)
 	}
 	if finished.State == service.Failed {
 		return "", status.Errorf(codes.Internal, "execution %s failed: %s", finished.ID, finished.Error)
@@ -63,7 +64,7 @@ func (e *executions) Get(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", status.Errorf(codes.Internal, "cannot read execution %q: %v", id, err)
 	}
-	if execution.State == service.Running {
+	if execution.State == service.Running && e.temporal != nil {
 		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
 		if finished, err := e.settle(ctx, execution); err == nil {
@@ -75,12 +76,17 @@ func (e *executions) Get(ctx context.Context, id string) (string, error) {
 
 // start stores the execution as running once Temporal has taken it.
 func (e *executions) start(ctx context.Context, execution service.Execution) error {
+	if e.temporal == nil {
+		return status.Errorf(codes.Unavailable,
+			"Temporal at %s did not answer when this server started; it executes nothing until it is restarted",
+			e.config.temporalAddress)
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	options := client.StartWorkflowOptions{
-		ID: execution.ID, TaskQueue: e.config.workflowQueue, WorkflowExecutionTimeout: executionExpiry,
+		ID: execution.ID, TaskQueue: e.config.ownQueues[0], WorkflowExecutionTimeout: executionExpiry,
 	}
-	_, err := e.temporal.ExecuteWorkflow(ctx, options, service.ExecutionWorkflow, execution, e.config.agentQueue)
+	_, err := e.temporal.ExecuteWorkflow(ctx, options, handOver, execution, e.config.workflowQueue, e.config.agentQueue)
 	if err != nil {
 		return status.Errorf(codes.Unavailable, "Temporal at %s cannot run workflows now: %v", e.config.temporalAddress, err)
 	}
@@ -104,12 +110,18 @@ func (e *executions) settle(ctx context.Context, execution service.Execution) (s
 	return finished, e.store.put(finished)
 }
 
-// waitingCode tells a caller who stopped waiting from a Temporal that went away meanwhile.
-func waitingCode(ctx context.Context) codes.Code {
-	if ctx.Err() != nil {
+// waitingCode tells a caller who stopped waiting from a Temporal that went away meanwhile. When the caller's time is over,
+// Temporal may say so a moment before our own clock does.
+func waitingCode(ctx context.Context, err error) codes.Code {
+	var late *serviceerror.DeadlineExceeded
+	switch {
+	case ctx.Err() != nil:
 		return status.FromContextError(ctx.Err()).Code()
+	case errors.As(err, &late), errors.Is(err, context.DeadlineExceeded):
+		return codes.DeadlineExceeded
+	default:
+		return codes.Unavailable
 	}
-	return codes.Unavailable
 }
 
 func asText(execution service.Execution) (string, error) {

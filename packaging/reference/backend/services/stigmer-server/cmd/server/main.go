@@ -1,5 +1,5 @@
 // Command server is the reference stigmer-server: a gRPC front that keeps executions in an embedded database and
-// runs them as Temporal workflows. It takes no arguments; its environment is described in ../../../../../README.md.
+// runs them as Temporal workflows, whose first part it works on itself. It takes no arguments; its environment is described in ../../../../../README.md.
 package main
 
 import (
@@ -14,17 +14,12 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"go.temporal.io/sdk/client"
 	"google.golang.org/grpc"
 
 	"stigmer.ai/reference/backend/libs/service"
 )
 
-const (
-	drainTimeout  = 5 * time.Second // open calls may finish within half of the grace that a stop gives us
-	healthTimeout = 2 * time.Second
-	healthPeriod  = 5 * time.Second
-)
+const drainTimeout = 5 * time.Second // open calls may finish within half of the grace that a stop gives us
 
 func main() {
 	logger := service.NewLogger()
@@ -40,7 +35,7 @@ func main() {
 	logger.Info().Msg("Stigmer Server stopped")
 }
 
-// run serves until the context ends. Whatever keeps it from serving is an error; Temporal being away is not.
+// run serves until the context ends. Whatever keeps it from serving is an error; a missing Temporal is not.
 func run(ctx context.Context, config config, logger zerolog.Logger) error {
 	if err := os.MkdirAll(filepath.Join(config.storagePath, "skills"), 0o755); err != nil {
 		return fmt.Errorf("cannot make the storage directory: %w", err)
@@ -50,18 +45,23 @@ func run(ctx context.Context, config config, logger zerolog.Logger) error {
 		return err
 	}
 	defer store.close()
-	temporal, err := client.NewLazyClient(client.Options{
-		HostPort: config.temporalAddress, Namespace: config.namespace, Logger: service.TemporalLogger(logger),
-	})
+	temporal, err := service.DialTemporal(ctx, config.temporalAddress, config.namespace, logger)
 	if err != nil {
-		return fmt.Errorf("cannot use TEMPORAL_HOST_PORT=%s: %w", config.temporalAddress, err)
+		temporal = nil
+		logger.Warn().Err(err).Str("address", config.temporalAddress).
+			Msg("No Temporal: serving all the same, but no workflow is executed until the next start")
+	} else {
+		defer temporal.Close()
+		workers, err := startWorkers(temporal, config, logger)
+		if err != nil {
+			return err
+		}
+		defer workers.Stop()
 	}
-	defer temporal.Close()
 	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", config.port))
 	if err != nil {
 		return err
 	}
-	go watch(ctx, temporal, logger.With().Str("address", config.temporalAddress).Logger())
 	logger.Info().Int("port", config.port).Str("database", config.dbPath).Msg("Stigmer Server started successfully")
 	return serve(ctx, newServer(&executions{store, temporal, config, logger}, logger), listener)
 }
@@ -78,24 +78,4 @@ func serve(ctx context.Context, server *grpc.Server, listener net.Listener) erro
 		return nil
 	}
 	return err
-}
-
-// watch says when Temporal comes and goes. The client connects again by itself.
-func watch(ctx context.Context, temporal client.Client, logger zerolog.Logger) {
-	for known, connected := false, false; ctx.Err() == nil; known = true {
-		attempt, cancel := context.WithTimeout(ctx, healthTimeout)
-		_, err := temporal.CheckHealth(attempt, nil)
-		cancel()
-		switch {
-		case err == nil && !connected:
-			logger.Info().Msg("Connected to Temporal")
-		case err != nil && (connected || !known):
-			logger.Warn().Err(err).Msg("Temporal is away: executions cannot run until it is back")
-		}
-		connected = err == nil
-		select {
-		case <-ctx.Done():
-		case <-time.After(healthPeriod):
-		}
-	}
 }
