@@ -12,9 +12,9 @@ from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.turns import take_turns
-from stigmer_launcher.inventory import files_of, read_keg
-from stigmer_launcher.materialise import materialise
-from stigmer_launcher.places import find_places
+from stigmer_launcher.install.install import materialise
+from stigmer_launcher.install.manifest import files_of, read_keg
+from stigmer_launcher.system.places import find_places
 
 
 class Laying:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.errors import BenchmarkError
-from stigmer_launcher.launch import Launch
-from stigmer_launcher.readiness import Probe, ProbeSequence
+from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.readiness.checks import Probe, ProbeSequence
 
 _POLL = 0.005  # seconds
 

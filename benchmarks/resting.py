@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.stack import Stack
-from stigmer_launcher.instance import Instance, supervisor, warden
+from stigmer_launcher.supervise.instance import Instance, supervisor, warden
 
 _USER, _SYSTEM = 11, 12  # fields after the command in /proc/PID/stat; source: proc_pid_stat(5)
 

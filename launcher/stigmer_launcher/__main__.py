@@ -15,7 +15,7 @@ def run(arguments: list[str]) -> int:
 
     gc.disable()  # a command ends before there is anything worth collecting; who stays longer enables it again
 
-    from stigmer_launcher.cli import main
+    from stigmer_launcher.cli.main import main
 
     return main(arguments, os.environ, sys.stdout, sys.stderr)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher.materialise import LOCK
+from stigmer_launcher.install.install import LOCK
 from support.launcher_checks import all_run, kept, warden, works
 from support.launcher_payloads import build_libexec
 from support.launcher_services import (
@@ -77,7 +77,7 @@ def test_a_running_version_is_not_removed_by_another_start(tmp_path: Path) -> No
 # `stigmer server`, which waits between having its components and beginning to use them.
 PREPARED = """
 import sys
-from stigmer_launcher import starting
+from stigmer_launcher.cli.commands import start as starting
 from stigmer_launcher.__main__ import run
 
 prepare = starting.prepare
@@ -121,7 +121,7 @@ def test_a_start_whose_version_is_removed_before_it_comes_to_use_it_makes_it_aga
 
 HOLDS = """
 import sys
-from stigmer_launcher import locks
+from stigmer_launcher.system import locks
 with locks.wait(sys.argv[1], 10):
     print("held", flush=True)
     sys.stdin.read()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import locks
+from stigmer_launcher.system import locks
 from support.launcher_payloads import build_libexec
 from support.launcher_services import Stigmer, end, eventually, fake_stack, stigmer
 
@@ -19,7 +19,7 @@ WATCHED = """
 import json, sys, time
 late, jump, real = [], [0.0], time.time
 time.time = lambda: real() + jump[0]
-from stigmer_launcher import starting
+from stigmer_launcher.cli.commands import start as starting
 from stigmer_launcher.__main__ import run
 
 class Guard:

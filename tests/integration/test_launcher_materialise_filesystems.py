@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher import inventory
+from stigmer_launcher.install import manifest
 from support.launcher_payloads import build_libexec, part
 from support.launcher_starts import LAUNCHER, outcome, start
 from support.mounts import can_mount, mount_command, needs_mounts
@@ -125,10 +125,10 @@ def test_where_the_file_system_can_clone_a_component_is_a_file_of_its_own_withou
 
 AS_NOBODY = """
 import os, sys; sys.path.insert(0, sys.argv[1])
-from stigmer_launcher.inventory import read_keg
-from stigmer_launcher.materialise import materialise
-from stigmer_launcher.places import find_places
-import hashlib, pwd, encodings.ascii, stigmer_launcher.laying
+from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install.install import materialise
+from stigmer_launcher.system.places import find_places
+import hashlib, pwd, encodings.ascii, stigmer_launcher.install.layout
 from stigmer_launcher.errors import LauncherError
 os.setgid(65534); os.setuid(65534)
 try:
@@ -202,4 +202,4 @@ def test_a_keg_deleted_under_a_running_component_does_not_stop_it(tmp_path: Path
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         shutil.rmtree(libexec)
         assert running.communicate("go\n", timeout=60)[0] == "still here\n"
-    assert inventory.read_stamp(str(program.parent)) is not None
+    assert manifest.read_stamp(str(program.parent)) is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import inventory, verify
+from stigmer_launcher.install import manifest, verify
 from support.launcher_payloads import build_libexec, part
 from support.launcher_starts import LAUNCHER, begin, outcome, start
 
@@ -16,9 +16,9 @@ BIG = {f"agent-runner.lib/{number}.so": os.urandom(100_000) for number in range(
 
 HOLD = """
 import sys; sys.path.insert(0, sys.argv[1])
-from stigmer_launcher.inventory import read_keg
-from stigmer_launcher.materialise import materialise
-from stigmer_launcher.places import find_places
+from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install.install import materialise
+from stigmer_launcher.system.places import find_places
 def step(name):
     if name == "write the version":
         print("working", flush=True)
@@ -34,9 +34,9 @@ def _keg(tmp_path: Path) -> Path:
 
 def assert_whole(keg: Path, home: Path) -> None:
     """Compare what is in use with the keg's index, by content."""
-    known = inventory.read_keg(str(keg))
+    known = manifest.read_keg(str(keg))
     assert [path.name for path in (home / "versions").iterdir()] == [known.id]
-    for entry in inventory.files_of(known.payload):
+    for entry in manifest.files_of(known.payload):
         assert verify.flaw(str(home / "bin" / entry.path), entry) == ""
 
 
@@ -59,7 +59,7 @@ def test_starts_of_two_versions_at_once_end_with_one_of_them_whole(keg: Path, tm
     starts = [start(chosen, home) for _ in range(5) for chosen in (keg, other)]
     outcomes = [outcome(each) for each in starts]
     assert [each for each in outcomes if "error" in each] == []
-    known = {inventory.read_keg(str(each)).id: each for each in (keg, other)}
+    known = {manifest.read_keg(str(each)).id: each for each in (keg, other)}
     assert_whole(known[(home / "bin").readlink().name], home)
 
 

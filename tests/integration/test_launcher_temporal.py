@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import protowire, readiness
-from stigmer_launcher.channel import Channel
-from stigmer_launcher.launch import Address
-from stigmer_launcher.readiness import Check, Probe
+from stigmer_launcher.launch.plan import Address
+from stigmer_launcher.readiness import checks, protowire
+from stigmer_launcher.readiness.channel import Channel
+from stigmer_launcher.readiness.checks import Check, Probe
 from support import reference_programs
 from support.launcher_services import Stigmer, end, eventually, free_ports, is_running
 from support.reference_stack import reference_launcher
@@ -65,24 +65,24 @@ def poll_request(queue: str, identity: str) -> bytes:
 
 def test_temporal_proves_itself_from_its_first_moment_on(server: Address) -> None:
     """Asked while it still starts, without a pause for it to settle."""
-    assert proved(server, readiness.temporal("default", "some-queue"))
+    assert proved(server, checks.temporal("default", "some-queue"))
 
 
 def test_a_namespace_that_does_not_exist_is_no_proof(server: Address) -> None:
     """Temporal serves, and still nothing could run there."""
-    assert proved(server, readiness.temporal("default", "some-queue"))
-    check = readiness.temporal("no-such-namespace", "some-queue")
+    assert proved(server, checks.temporal("default", "some-queue"))
+    check = checks.temporal("no-such-namespace", "some-queue")
     assert not proved(server, check, until=lambda lacking: "cannot be used" in lacking)
 
 
 def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> None:
     """Seen through DescribeTaskQueue while its long poll is open."""
-    assert proved(server, readiness.temporal("default", "some-queue"))
+    assert proved(server, checks.temporal("default", "some-queue"))
     spawned = time.time()
 
     def check(group: int) -> Check:
-        return readiness.pollers(
-            "default", ("polled",), lambda identity, seen: readiness.is_in_group(identity, seen, group, spawned)
+        return checks.pollers(
+            "default", ("polled",), lambda identity, seen: checks.is_in_group(identity, seen, group, spawned)
         )
 
     assert not proved(server, check(os.getpid()), until=lambda lacking: "no worker polls the queue polled" in lacking)

@@ -1,8 +1,8 @@
 """Histories to replay against the pure decision: a stack whose processes do only what a test says."""
 
-from stigmer_launcher import lifecycle as life
-from stigmer_launcher.decide import begin, decide, find
-from stigmer_launcher.lifecycle import (
+from stigmer_launcher.supervise import lifecycle as life
+from stigmer_launcher.supervise.decide import begin, decide, find
+from stigmer_launcher.supervise.lifecycle import (
     Action,
     Event,
     Plan,

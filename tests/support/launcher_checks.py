@@ -1,6 +1,6 @@
 """What must hold after every fault: the server's state is still there, and starting, calling and stopping work."""
 
-from stigmer_launcher import locks
+from stigmer_launcher.system import locks
 from support.launcher_services import Stigmer, eventually
 
 

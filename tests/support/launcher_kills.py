@@ -19,12 +19,12 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "launcher"), str(ROOT / "tests")]
 
-from stigmer_launcher import inventory, materialise, verify, versions  # noqa: E402 - the path comes first
-from stigmer_launcher.clone import starting_with  # noqa: E402
-from stigmer_launcher.places import Places, find_places  # noqa: E402
+from stigmer_launcher.install import install, manifest, verify, versions  # noqa: E402 - the path comes first
+from stigmer_launcher.install.filecopy import starting_with  # noqa: E402
+from stigmer_launcher.system.places import Places, find_places  # noqa: E402
 from support.launcher_payloads import build_libexec, part  # noqa: E402
 
-LIBRARY = os.path.dirname(materialise.__file__)  # noqa: PTH120 - as the code objects name it
+LIBRARY = str(ROOT / "launcher")
 
 
 class Scene:
@@ -36,7 +36,7 @@ class Scene:
         self.new = build_libexec(directory / "new", (part("temporal", script="exit 7"), runner), version="1.1.0")
         self.places = find_places({"STIGMER_HOME": str(directory / "home")})
         self.scenario, self.methods = scenario, starting_with(method)
-        self.in_use = (inventory.read_keg(str(self.old)).id,) if scenario == "upgrade-in-use" else ()
+        self.in_use = (manifest.read_keg(str(self.old)).id,) if scenario == "upgrade-in-use" else ()
 
     def prepare(self) -> None:
         """Put the home into the state the scenario begins with."""
@@ -57,10 +57,10 @@ class Scene:
             Path(self.places.bin, ".stamp").unlink()
             Path(self.places.bin, "temporal").unlink()
 
-    def start(self, keg: Path, step: Callable[[str], None] = materialise.no_step) -> materialise.Installed:
+    def start(self, keg: Path, step: Callable[[str], None] = install.no_step) -> install.Installed:
         """Start once."""
-        return materialise.materialise(
-            inventory.read_keg(str(keg)),
+        return install.materialise(
+            manifest.read_keg(str(keg)),
             self.places,
             lambda _: None,
             in_use=lambda: self.in_use,
@@ -76,18 +76,18 @@ class Scene:
         assert Path(self.places.home, "stigmer.db").read_text() == "precious"
         kept = Path(self.places.home).glob("*before*/temporal")
         assert [path.read_text() for path in kept] == (["downloaded"] if self.scenario == "former" else [])
-        assert names_in(self.places.versions) == {inventory.read_keg(str(self.new)).id, *self.in_use}
+        assert names_in(self.places.versions) == {manifest.read_keg(str(self.new)).id, *self.in_use}
         if self.in_use:
-            old = inventory.read_keg(str(self.old))
-            for entry in inventory.files_of(old.payload):
+            old = manifest.read_keg(str(self.old))
+            for entry in manifest.files_of(old.payload):
                 assert verify.flaw(f"{self.places.versions}/{old.id}/{entry.path}", entry) == ""
 
 
 def check_whole(keg: Path, places: Places) -> None:
     """Compare everything below `bin` with the keg's index, by content."""
-    known = inventory.read_keg(str(keg))
+    known = manifest.read_keg(str(keg))
     assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
-    for entry in inventory.files_of(known.payload):
+    for entry in manifest.files_of(known.payload):
         assert verify.flaw(f"{places.bin}/{entry.path}", entry) == "", entry.path
     assert Path(places.bin, ".version").read_text() == f"{known.payload.version}\n"
     left = names_in(places.home) | names_in(places.versions) | names_in(places.bin)

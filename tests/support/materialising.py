@@ -3,17 +3,17 @@
 import os
 from pathlib import Path
 
-from stigmer_launcher import clone, inventory, verify
-from stigmer_launcher.materialise import Installed, materialise
-from stigmer_launcher.places import Places
+from stigmer_launcher.install import filecopy, manifest, verify
+from stigmer_launcher.install.install import Installed, materialise
+from stigmer_launcher.system.places import Places
 
-LINK = clone.starting_with("link")
-COPY = clone.starting_with("copy")
+LINK = filecopy.starting_with("link")
+COPY = filecopy.starting_with("copy")
 
 
 def put(keg: Path, places: Places, **options: object) -> Installed:
     """Materialise without a word."""
-    return materialise(inventory.read_keg(str(keg)), places, lambda _: None, **options)  # type: ignore[arg-type]
+    return materialise(manifest.read_keg(str(keg)), places, lambda _: None, **options)  # type: ignore[arg-type]
 
 
 def steps_of(keg: Path, places: Places, **options: object) -> list[str]:
@@ -30,9 +30,9 @@ def names_in(directory: str) -> list[str]:
 
 def assert_whole(keg: Path, places: Places) -> None:
     """Check everything a user may rely on, by content."""
-    known = inventory.read_keg(str(keg))
+    known = manifest.read_keg(str(keg))
     assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
-    for entry in inventory.files_of(known.payload):
+    for entry in manifest.files_of(known.payload):
         assert verify.flaw(f"{places.bin}/{entry.path}", entry) == ""
     assert Path(places.bin, ".version").read_text() == f"{known.payload.version}\n"
     assert [name for name in names_in(places.versions) if name.startswith(".")] == []

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from stigmer_launcher import bare_signal
+from stigmer_launcher.system import bare_signal
 
 
 @pytest.mark.parametrize("name", [name for name in vars(bare_signal) if name.startswith("SIG")])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.child import Child, describe_exit, fork, is_ended_by_others, signal_group, spawn
+from stigmer_launcher.supervise.child import Child, describe_exit, fork, is_ended_by_others, signal_group, spawn
 from support.launcher_services import eventually, is_running
 
 

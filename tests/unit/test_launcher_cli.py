@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import completion, manual
-from stigmer_launcher.cli import main
-from stigmer_launcher.doors import open_door
+from stigmer_launcher.cli import completion
+from stigmer_launcher.cli.dispatch import open_door
+from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, GROUPS, Command
+from stigmer_launcher.cli.help import render_help
+from stigmer_launcher.cli.main import main
+from stigmer_launcher.cli.parse import HelpAsked, Invocation, VersionAsked, parse
 from stigmer_launcher.errors import (
     BusyError,
     ConfigError,
@@ -26,9 +29,7 @@ from stigmer_launcher.errors import (
     StoppedError,
     UsageError,
 )
-from stigmer_launcher.grammar import COMMANDS, EXIT_CODES, GROUPS, Command
-from stigmer_launcher.help import render_help
-from stigmer_launcher.parse import HelpAsked, Invocation, VersionAsked, parse
+from stigmer_packaging import manual
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("temporal", "agent-runner")
@@ -249,7 +250,7 @@ def test_the_help_of_a_command_names_all_its_options(command: Command) -> None:
 
 
 def test_the_manual_page_in_the_repository_is_the_generated_one() -> None:
-    """`python -m stigmer_launcher.manual > launcher/man/stigmer.1` makes it anew."""
+    """`python -m stigmer_packaging.manual > launcher/man/stigmer.1` makes it anew."""
     assert (ROOT / "launcher" / "man" / "stigmer.1").read_text(encoding="utf-8") == manual.render_manual()
 
 

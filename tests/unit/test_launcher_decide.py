@@ -1,8 +1,8 @@
 """Histories replayed against the pure decision: what happened when, and what was to be done."""
 
-from stigmer_launcher import lifecycle as life
-from stigmer_launcher.decide import find, is_degraded, next_due
-from stigmer_launcher.lifecycle import (
+from stigmer_launcher.supervise import lifecycle as life
+from stigmer_launcher.supervise.decide import find, is_degraded, next_due
+from stigmer_launcher.supervise.lifecycle import (
     KILL,
     NEVER,
     TERMINATE,

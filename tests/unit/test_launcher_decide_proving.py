@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_launcher import lifecycle as life
-from stigmer_launcher.decide import find, is_degraded, next_due
-from stigmer_launcher.lifecycle import (
+from stigmer_launcher.supervise import lifecycle as life
+from stigmer_launcher.supervise.decide import find, is_degraded, next_due
+from stigmer_launcher.supervise.lifecycle import (
     NEVER,
     TERMINATE,
     Event,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.findings import NOTE, OK, PROBLEM, WARNING
-from stigmer_launcher.inventory import read_keg
-from stigmer_launcher.materialise import materialise
-from stigmer_launcher.places import Places
+from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING
+from stigmer_launcher.install.install import materialise
+from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.system.places import Places
 from support.doctoring import found, look, said
 from support.launcher_payloads import build_libexec
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher import locks, ports
-from stigmer_launcher.findings import OK, PROBLEM, WARNING
-from stigmer_launcher.places import Places
+from stigmer_launcher.doctor.report import OK, PROBLEM, WARNING
+from stigmer_launcher.system import locks, ports
+from stigmer_launcher.system.places import Places
 from support.doctoring import found, look, write_state
 from support.launcher_payloads import build_libexec, part
 

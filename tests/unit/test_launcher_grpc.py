@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_launcher import protowire
-from stigmer_launcher.grpc import PREFACE, Client, ProtocolError, Reply
-from stigmer_launcher.hpack import literal_fields
+from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness.grpc import PREFACE, Client, ProtocolError, Reply
+from stigmer_launcher.readiness.hpack import literal_fields
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM, END_HEADERS, PADDED, ACK = 1, 4, 8, 1

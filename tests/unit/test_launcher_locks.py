@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import locks
 from stigmer_launcher.errors import BusyError, HomeError
+from stigmer_launcher.system import locks
 
-LAUNCHER = Path(locks.__file__).parents[1]
+LAUNCHER = Path(locks.__file__).parents[2]
 HOLD = """
 import sys; sys.path.insert(0, sys.argv[1])
-from stigmer_launcher import locks
+from stigmer_launcher.system import locks
 lock = locks.hold(sys.argv[2])
 print("held" if lock else "busy", flush=True)
 sys.stdin.read()
@@ -98,7 +98,7 @@ def test_a_forked_child_does_not_think_it_holds_its_parents_lock(tmp_path: Path)
     """The table of held locks is inherited, the lock is not."""
     program = (
         "import os, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from stigmer_launcher import locks\n"
+        "from stigmer_launcher.system import locks\n"
         "lock, parent = locks.hold(sys.argv[2]), os.getpid()\n"
         "child = os.fork()\n"
         "if not child:\n"

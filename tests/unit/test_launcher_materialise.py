@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import clone, inventory, verify, versions
 from stigmer_launcher.errors import HomeError, KegError
-from stigmer_launcher.materialise import materialise
-from stigmer_launcher.places import Places, find_places
+from stigmer_launcher.install import filecopy, manifest, verify, versions
+from stigmer_launcher.install.install import materialise
+from stigmer_launcher.system.places import Places, find_places
 from support.materialising import COPY, LINK, assert_whole, names_in, put, snapshot
 
 
-@pytest.mark.parametrize("methods", [clone.METHODS, LINK, COPY], ids=["best", "link", "copy"])
-def test_a_first_start_makes_everything(keg: Path, places: Places, methods: clone.Methods) -> None:
+@pytest.mark.parametrize("methods", [filecopy.METHODS, LINK, COPY], ids=["best", "link", "copy"])
+def test_a_first_start_makes_everything(keg: Path, places: Places, methods: filecopy.Methods) -> None:
     installed = put(keg, places, methods=methods)
     assert installed.made
     assert installed.directory == f"{places.versions}/{installed.id}"
     assert_whole(keg, places)
     server = Path(places.bin, "stigmer-server")
     assert stat.S_IMODE(server.stat().st_mode) == 0o755
-    assert installed.method == methods[0][0] or methods is clone.METHODS
+    assert installed.method == methods[0][0] or methods is filecopy.METHODS
     assert server.samefile(keg / "components/stigmer-server") == (installed.method == "link")
 
 
@@ -100,7 +100,7 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing_and_is_told(
     def full(source: str, target: str, mode: int) -> None:
         if source.endswith("2.so"):
             raise OSError(errno.ENOSPC, "No space left on device", target)
-        clone.copy(source, target, mode)
+        filecopy.copy(source, target, mode)
 
     with pytest.raises(HomeError, match="there is no space left in") as caught:
         put(keg, places, methods=(("copy", full),))
@@ -121,7 +121,7 @@ def test_a_home_without_room_for_copies_is_refused_before_the_first_one(
 
     def copying(source: str, target: str, mode: int) -> None:
         copied.append(Path(source).name)
-        clone.copy(source, target, mode)
+        filecopy.copy(source, target, mode)
 
     monkeypatch.setattr(os, "statvfs", nothing_free)
     with pytest.raises(HomeError, match="MB free, and the components need"):
@@ -133,6 +133,6 @@ def test_a_home_without_room_for_copies_is_refused_before_the_first_one(
 
 def test_what_is_going_on_is_reported_once(keg: Path, places: Places) -> None:
     told: list[str] = []
-    materialise(inventory.read_keg(str(keg)), places, told.append)
-    materialise(inventory.read_keg(str(keg)), places, told.append)
+    materialise(manifest.read_keg(str(keg)), places, told.append)
+    materialise(manifest.read_keg(str(keg)), places, told.append)
     assert told == [f"preparing stigmer 1.0.0 in {places.bin}"]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import clone, inventory, versions
 from stigmer_launcher.errors import KegError
-from stigmer_launcher.materialise import materialise
-from stigmer_launcher.places import Places
+from stigmer_launcher.install import filecopy, manifest, versions
+from stigmer_launcher.install.install import materialise
+from stigmer_launcher.system.places import Places
 from support.launcher_payloads import Part, build_libexec, part
 from support.materialising import COPY, LINK, assert_whole, names_in, put, snapshot, steps_of
 
@@ -49,13 +49,13 @@ def damage_by_a_link(path: Path) -> None:
 @pytest.mark.parametrize("name", ["temporal", "agent-runner.lib/a/1.so"])
 @pytest.mark.parametrize("methods", [LINK, COPY], ids=["link", "copy"])
 def test_a_damaged_file_is_healed_from_the_keg_and_no_other_is_touched(
-    keg: Path, places: Places, damage: Callable[[Path], None], name: str, methods: clone.Methods
+    keg: Path, places: Places, damage: Callable[[Path], None], name: str, methods: filecopy.Methods
 ) -> None:
     put(keg, places, methods=methods)
     before = snapshot(places.versions)
     damage(Path(places.bin, name))
     told: list[str] = []
-    assert materialise(inventory.read_keg(str(keg)), places, told.append, methods=methods).made
+    assert materialise(manifest.read_keg(str(keg)), places, told.append, methods=methods).made
     assert_whole(keg, places)
     assert len(told) == 1
     assert name in told[0]
@@ -114,7 +114,7 @@ def test_damage_that_a_hard_link_shares_with_the_keg_is_told_as_the_kegs(keg: Pa
 )
 @pytest.mark.parametrize("methods", [LINK, COPY], ids=["link", "copy"])
 def test_a_damaged_keg_is_refused_with_the_files_name_and_leaves_nothing(
-    keg: Path, places: Places, damage: Callable[[Path], None], words: str, methods: clone.Methods
+    keg: Path, places: Places, damage: Callable[[Path], None], words: str, methods: filecopy.Methods
 ) -> None:
     damage(keg / "components/temporal")
     with pytest.raises(KegError, match=f"components/temporal {words}") as caught:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import preflight
 from stigmer_launcher.errors import HomeError, KegError
-from stigmer_launcher.places import find_places
+from stigmer_launcher.install import preflight
+from stigmer_launcher.system.places import find_places
 from support.launcher_payloads import this_target
 
 ELF, MACHO = b"\x7fELF\x02\x01\x01" + bytes(11), b"\xcf\xfa\xed\xfe"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import locks
-from stigmer_launcher.materialise import LOCK
-from stigmer_launcher.places import Places
+from stigmer_launcher.install.install import LOCK
+from stigmer_launcher.system import locks
+from stigmer_launcher.system.places import Places
 from support.launcher_payloads import build_libexec, stigmer_parts
 from support.materialising import COPY, LINK, assert_whole, names_in, put, steps_of
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher import lifecycle
+from stigmer_launcher.cli.progress import Progress, RefusedError
+from stigmer_launcher.cli.terminal import Terminal, duration, terminal_of
 from stigmer_launcher.errors import StartError
-from stigmer_launcher.output import Terminal, duration, terminal_of
-from stigmer_launcher.progress import Progress, RefusedError
+from stigmer_launcher.supervise import lifecycle
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import ports
+from stigmer_launcher.system import ports
 
 LISTEN = """
 import socket, sys
@@ -87,8 +87,8 @@ def test_a_port_of_another_user_is_said_to_be_so() -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         program = (
-            f"import os, sys; sys.path.insert(0, {str(Path(ports.__file__).parents[1])!r})\n"
-            "from stigmer_launcher import ports\n"
+            f"import os, sys; sys.path.insert(0, {str(Path(ports.__file__).parents[2])!r})\n"
+            "from stigmer_launcher.system import ports\n"
             "ports.port_owner(1); import pwd  # what lies in the tester's home is loaded before it is out of reach\n"
             "os.setuid(65534)\n"
             f"print(ports.port_owner({listener.getsockname()[1]}))\n"

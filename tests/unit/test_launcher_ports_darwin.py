@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from stigmer_launcher import darwin
+from stigmer_launcher.system import darwin
 
 LISTEN, ESTABLISHED = 1, 4
 TCP, UNIX = 2, 3
@@ -90,7 +90,7 @@ def test_macos_itself_answers() -> None:
     import os
     import socket
 
-    from stigmer_launcher import locks, ports
+    from stigmer_launcher.system import locks, ports
 
     assert locks.identity(os.getpid()) == darwin.start_time(os.getpid()) != ""
     assert "ython" in darwin.process_name(os.getpid())

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher import quietly
+from stigmer_launcher.system import quietly
 
 SUPPRESS = pytest.mark.parametrize("suppress", [quietly.suppress, contextlib.suppress], ids=["ours", "theirs"])
 

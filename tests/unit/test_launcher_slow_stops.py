@@ -2,7 +2,7 @@
 
 import pytest
 
-from stigmer_launcher.stopping import slow_stops
+from stigmer_launcher.cli.commands.stop import slow_stops
 
 
 @pytest.mark.parametrize(

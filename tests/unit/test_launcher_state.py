@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher import instance, lifecycle, locks, snapshot
-from stigmer_launcher.decide import begin, decide
-from stigmer_launcher.instance import Instance
-from stigmer_launcher.launch import Address, Launch, Proof, ServiceLaunch
-from stigmer_launcher.leftovers import Member
-from stigmer_launcher.lifecycle import Exited, Plan, Ready, Spawned
-from stigmer_launcher.logs import LogFile
-from stigmer_launcher.status import describe
+from stigmer_launcher.cli.commands.status import describe
+from stigmer_launcher.launch.plan import Address, Launch, Proof, ServiceLaunch
+from stigmer_launcher.supervise import instance, lifecycle, snapshot
+from stigmer_launcher.supervise.decide import begin, decide
+from stigmer_launcher.supervise.instance import Instance
+from stigmer_launcher.supervise.leftovers import Member
+from stigmer_launcher.supervise.lifecycle import Exited, Plan, Ready, Spawned
+from stigmer_launcher.supervise.logfile import LogFile
+from stigmer_launcher.system import locks
 
 
 def launch(run: Path) -> Launch:

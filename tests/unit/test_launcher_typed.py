@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher import typed
+from stigmer_launcher.system import typed
 
 LAUNCHER = Path(__file__).parents[2] / "launcher"
 
@@ -100,7 +100,7 @@ def test_what_ours_stand_for_is_not_loaded(command: str, avoided: str) -> None:
     """One module that does makes every start pay for it."""
     program = (
         f"import sys; sys.modules[{avoided!r}] = None\n"
-        f"import stigmer_launcher.{command}\n"
+        f"import stigmer_launcher.cli.commands.{command}\n"
         "print(len([name for name in sys.modules if name.startswith('stigmer_launcher.')]))"
     )
     words = [sys.executable, "-S", "-c", program]

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import leftovers, locks
-from stigmer_launcher.leftovers import TOKEN, Member
-from stigmer_launcher.warden import Warden
+from stigmer_launcher.supervise import leftovers
+from stigmer_launcher.supervise.leftovers import TOKEN, Member
+from stigmer_launcher.supervise.watchdog import Warden
+from stigmer_launcher.system import locks
 from support.launcher_services import eventually, is_running
 
 GRACEFUL = "trap 'echo {name} >>{notes}; exit 0' TERM; echo ready >>{notes}; while :; do sleep 0.02; done"
@@ -51,8 +52,8 @@ def supervisor(lock: Path, *members: Member, how: str, token: str = "") -> subpr
     """Run a process with a warden over some services; `how` is what it does then. It prints the warden's pid."""
     program = (
         "import os, signal, sys, time\n"
-        "from stigmer_launcher.leftovers import Member\n"
-        "from stigmer_launcher.warden import Warden\n"
+        "from stigmer_launcher.supervise.leftovers import Member\n"
+        "from stigmer_launcher.supervise.watchdog import Warden\n"
         f"warden = Warden({str(lock)!r}, {token!r})\n"
         "warden.start()\n"
         f"for member in {[tuple(each) for each in members]!r}: warden.add(Member(*member))\n"

@@ -1,0 +1,151 @@
+"""`stigmer server` and `stigmer server restart`: return when everything runs, or say why it does not."""
+
+import os
+import time
+
+from stigmer_launcher.cli.commands.version import skew
+from stigmer_launcher.cli.context import Context
+from stigmer_launcher.cli.parse import Invocation
+from stigmer_launcher.cli.progress import Progress
+from stigmer_launcher.errors import BusyError, DegradedError, PortError, StartError, UsageError
+from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.launch.prepare import prepare
+from stigmer_launcher.supervise import instance, lifecycle
+from stigmer_launcher.supervise.daemon import detach, events, supervise
+from stigmer_launcher.supervise.instance import Instance, State
+from stigmer_launcher.system.places import Places, find_places
+from stigmer_launcher.system.typed import Mapping
+
+_INTERRUPTED = 130
+_PATIENCE = 300.0  # seconds to wait for a start or a stop that somebody else asked for
+_PAUSE = 0.02
+
+
+def start(invocation: Invocation, context: Context) -> int:
+    """Start everything, unless it runs already."""
+    places = find_places(context.environ)
+    ports = _ports(invocation.all_values("port"))
+    progress = Progress(context.out)
+    while True:
+        if running := _await_other(Instance(places.run), progress):
+            return _already(running, context)
+        try:
+            launch = _prepare(places, ports, context, progress)
+        except PortError:
+            if instance.supervisor(Instance(places.run)):
+                continue  # it is Stigmer's own, started meanwhile
+            raise
+        code = _run(launch, invocation, context, progress)
+        if not progress.again:
+            return code
+        progress.again = False
+
+
+def restart(invocation: Invocation, context: Context) -> int:
+    """Stop what runs and start what is installed; what can be refused is refused while the old one still runs."""
+    places = find_places(context.environ)
+    if not instance.supervisor(Instance(places.run)):
+        return start(invocation, context)
+    from stigmer_launcher.cli.commands.stop import stop_running
+
+    ports = _ports(invocation.all_values("port"))
+    progress = Progress(context.out)
+    launch = _prepare(places, ports, context, progress)
+    stop_running(Instance(places.run), context.out)
+    code = _run(launch, invocation, context, progress)
+    return start(invocation, context) if progress.again else code
+
+
+def _prepare(places: Places, ports: Mapping[str, int], context: Context, progress: Progress) -> Launch:
+    progress.step("Extracting binaries")
+    launch, made = prepare(context.environ, places, ports, progress.note)
+    if made:
+        progress.done("Extracting binaries")
+    return launch
+
+
+def _run(launch: Launch, invocation: Invocation, context: Context, progress: Progress) -> int:
+    return _foreground(launch, progress) if invocation.has("foreground") else _background(launch, context, progress)
+
+
+def _background(launch: Launch, context: Context, progress: Progress) -> int:
+    pid, reader = detach(launch)
+    for event in events(pid, reader):
+        progress.take(event)
+    os.close(reader)
+    progress.conclude()
+    if progress.interrupted:
+        return _INTERRUPTED
+    if not progress.again:
+        _show(instance.living_state(Instance(launch.run)), context, "All services running")
+    return 0
+
+
+def _foreground(launch: Launch, progress: Progress) -> int:
+    def tell(event: dict[str, object]) -> None:
+        progress.take(event)
+        if event["event"] == lifecycle.RUNNING:
+            progress.note("All services running")
+
+    code = supervise(launch, tell)
+    progress.conclude()
+    return code
+
+
+def _await_other(place: Instance, progress: Progress) -> State:
+    """Give the state of a supervisor that runs; wait for one that starts or stops; nothing when there is none."""
+    deadline = time.monotonic() + _PATIENCE
+    waited = 0
+    while pid := instance.supervisor(place):
+        state = instance.living_state(place)
+        stage = state.get("state", lifecycle.STARTING)
+        if stage in (lifecycle.RUNNING, lifecycle.DEGRADED):
+            return state
+        if pid != waited:
+            progress.note(f"Stigmer is {stage} already, by process {pid}; waiting for it")
+            waited = pid
+        if time.monotonic() > deadline:
+            raise BusyError(f"process {pid} has been {stage} for {_PATIENCE:g} s")
+        time.sleep(_PAUSE)
+    left = instance.read_state(place) if waited else {}
+    if left.get("supervisor_pid") == waited and (name := left.get("failed")):
+        failed = next(each for each in left["services"] if each["name"] == name)
+        raise StartError(f"the start by process {waited} failed: {name} {failed['last_error']}")
+    return {}
+
+
+def _already(state: State, context: Context) -> int:
+    """Say that everything runs; DegradedError when not everything does."""
+    _show(state, context, "Stigmer is running already")
+    missing = [each for each in state["services"] if each["state"] != lifecycle.RUNNING]
+    if missing:
+        said = "; ".join(
+            f"{each['name']} is {each['state']}: {each['lacking'] or each['last_error']}" for each in missing
+        )
+        raise DegradedError(said)
+    return 0
+
+
+def _show(state: State, context: Context, heading: str) -> None:
+    """Print where everything is."""
+    out = context.out
+    out.line(out.paint(heading, "bold"))
+    rows = [(name, f"http://localhost:{number}" if name.endswith("-ui") else f"localhost:{number}")
+            for name, number in state.get("ports", {}).items()]  # fmt: skip
+    rows += [("logs", state.get("logs", "")), ("stop", "stigmer server stop")]
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        out.line(f"  {name:<{width}}  {text}")
+    if hint := skew(state, context.environ):
+        out.line(hint)
+
+
+def _ports(chosen: tuple[str, ...]) -> dict[str, int]:
+    """Read `NAME=NUMBER` of the command line."""
+    ports: dict[str, int] = {}
+    for text in chosen:
+        name, equals, number = text.partition("=")
+        if not (name and equals and number.isascii() and number.isdigit() and 0 < int(number) < 65536):
+            raise UsageError(f"--port {text} is not NAME=NUMBER, with a number between 1 and 65535")
+        ports[name] = int(number)
+    return ports

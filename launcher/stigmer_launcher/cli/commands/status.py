@@ -1,0 +1,99 @@
+"""`stigmer server status`: what runs and since when, for people and for programs."""
+
+import time
+
+from stigmer_launcher.cli.commands.version import installed_version, skew
+from stigmer_launcher.cli.context import Context
+from stigmer_launcher.cli.parse import Invocation
+from stigmer_launcher.cli.terminal import Terminal, duration
+from stigmer_launcher.supervise import lifecycle
+from stigmer_launcher.supervise.instance import Instance, State, living_state, read_state, supervisor
+from stigmer_launcher.system.places import find_places
+from stigmer_launcher.system.typed import Any
+
+_RUNS, _STOPPED, _LACKS = 0, 3, 4
+_SHOWN = ("name", "state", "pid", "restarts", "last_error", "port", "version")
+
+
+def status(invocation: Invocation, context: Context) -> int:
+    """Print the state of every service; exit code 0 when all run, 3 when stopped, 4 when some are missing."""
+    places = find_places(context.environ)
+    place = Instance(places.run)
+    pid = supervisor(place)
+    state = living_state(place)
+    stage = state.get("state", lifecycle.STARTING if pid else lifecycle.STOPPED)
+    if invocation.has("json"):
+        import json
+
+        report = describe(state or read_state(place), stage, pid, time.monotonic())
+        context.out.line(json.dumps({**report, "installed_version": installed_version(context.environ)}, indent=2))
+    else:
+        _print(context.out, state, stage, pid, places.logs)
+        if hint := skew(state, context.environ):
+            context.out.line(hint)
+    return _code(stage)
+
+
+def describe(state: State, stage: str, pid: int, now: float) -> dict[str, Any]:
+    """Give the state as programs read it; a stopped service has no pid and no uptime."""
+    services = [
+        {
+            **{key: each[key] for key in _SHOWN},
+            "pid": each["pid"] if pid else 0,
+            "state": each["state"] if pid else lifecycle.STOPPED,
+            "uptime": round(now - each["since"], 1) if pid and each["pid"] else 0,
+        }
+        for each in state.get("services", ())
+    ]
+    return {
+        "state": stage,
+        "version": state.get("version", "") if pid else "",
+        "supervisor_pid": pid,
+        "started": _iso(state["started"]) if pid and state else "",
+        "services": services,
+        "ports": state.get("ports", {}),
+        "temporal": state.get("temporal", ""),
+        "timeline": state.get("timeline", {}),
+        "logs": state.get("logs", ""),
+    }
+
+
+def _print(out: Terminal, state: State, stage: str, pid: int, logs: str) -> None:
+    colour = {lifecycle.RUNNING: "green", lifecycle.DEGRADED: "yellow", lifecycle.STOPPED: "red"}.get(stage, "bold")
+    heading = f"Stigmer {state.get('version', '')} is" if state else "Stigmer is"
+    out.line(f"{heading} {out.paint(stage, colour)}" + (f" (supervisor {pid})" if pid else ""))
+    if stage == lifecycle.STOPPED:
+        out.line("  start it with `stigmer server`")
+        return
+    now = time.monotonic()
+    rows: list[tuple[str, ...]] = [("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "PORT", "VERSION")]
+    rows += [_row(each, now) for each in state.get("services", ())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        out.line(("  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True))).rstrip())
+    for each in state.get("services", ()):
+        if error := each["lacking"] or each["last_error"]:
+            out.line(f"  {each['name']}: {error}")
+    out.line(f"  logs: {logs}")
+
+
+def _row(service: dict[str, Any], now: float) -> tuple[str, ...]:
+    return (
+        service["name"],
+        service["state"] if service["managed"] else f"{service['state']} (external)",
+        str(service["pid"] or "-"),
+        duration(now - service["since"]) if service["pid"] else "-",
+        str(service["restarts"]),
+        str(service["port"] or "-"),
+        service["version"],
+    )
+
+
+def _code(stage: str) -> int:
+    if stage == lifecycle.STOPPED:
+        return _STOPPED
+    return _RUNS if stage == lifecycle.RUNNING else _LACKS
+
+
+def _iso(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

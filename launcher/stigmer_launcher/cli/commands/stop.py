@@ -1,0 +1,86 @@
+"""`stigmer server stop`: tell the supervisor, and return when it is gone with everything it ran."""
+
+import math
+import os
+import time
+
+from stigmer_launcher.cli.context import Context
+from stigmer_launcher.cli.parse import Invocation
+from stigmer_launcher.cli.terminal import Terminal
+from stigmer_launcher.errors import BusyError
+from stigmer_launcher.supervise import instance, leftovers, lifecycle
+from stigmer_launcher.supervise.instance import Instance, State
+from stigmer_launcher.system import bare_signal, locks
+from stigmer_launcher.system.places import find_places
+from stigmer_launcher.system.quietly import suppress
+from stigmer_launcher.system.typed import Iterator
+
+_PAUSE = 0.005
+_SPARE = 15.0  # seconds beyond the graces of all services
+_LONG = 1.0  # seconds of a service's stop that are worth a line
+
+
+def stop(invocation: Invocation, context: Context) -> int:
+    """Stop everything; nothing to stop is no failure."""
+    del invocation
+    place = Instance(find_places(context.environ).run)
+    if not stop_running(place, context.out):
+        ended = _end_leftovers(place)
+        context.out.line(f"Ended {ended} processes of a killed server" if ended else "Server is not running")
+    return 0
+
+
+def stop_running(place: Instance, out: Terminal) -> bool:
+    """Stop the supervisor and wait for its end, and say which services took long.
+
+    False when none ran, BusyError when it does not come to an end.
+    """
+    pid = instance.supervisor(place)
+    if not pid:
+        return False
+    known = locks.identity(pid)
+    graces = {each["stop_order"]: each["grace"] for each in instance.living_state(place).get("services", ())}
+    asked = time.monotonic()
+    deadline = asked + sum(graces.values()) + _SPARE
+    with suppress(ProcessLookupError):
+        os.kill(pid, bare_signal.SIGTERM)
+    shown = ""
+    while instance.supervisor(place) == pid or locks.is_same_process(pid, known):  # its lock goes before it does
+        if time.monotonic() > deadline:
+            raise BusyError(
+                f"the supervisor, process {pid}, was told to stop and still runs",
+                f"look at `stigmer server status`; `kill -9 {pid}` lets its warden end the services",
+            )
+        if out.live and shown != (text := _awaited(instance.living_state(place))):
+            out.passing(shown := text)
+        time.sleep(_PAUSE)
+    left = instance.read_state(place)
+    for line in slow_stops(left, asked) if left.get("supervisor_pid") == pid else ():
+        out.line(line)
+    out.line(f"Stopping server... {out.paint(out.mark('done'), 'green')}")
+    return True
+
+
+def slow_stops(state: State, asked: float) -> Iterator[str]:
+    """Say of each service that took long to stop since `asked` (monotonic seconds) how long, and whether it was killed."""
+    for name, times in state.get("timeline", {}).items():
+        told = times.get("told", -math.inf)
+        if state.get("began", 0.0) + told < asked:
+            continue
+        if "killed" in times:
+            yield f"{name} did not stop within {round(times['killed'] - told, 1):g} s and was killed"
+        elif (took := times.get("ended", told) - told) >= _LONG:
+            yield f"{name} took {round(took, 1):g} s to stop"
+
+
+def _awaited(state: State) -> str:
+    names = [each["name"] for each in state.get("services", ()) if each["state"] == lifecycle.ENDING]
+    return f"Stopping {', '.join(names) or 'server'}..."
+
+
+def _end_leftovers(place: Instance) -> int:
+    """End what a supervisor left that was killed together with its warden."""
+    left = instance.read_state(place)
+    if left.get("state", "stopped") == "stopped" or instance.warden(place):
+        return 0
+    return leftovers.end_members(instance.members(left), left.get("token", ""))

@@ -1,0 +1,63 @@
+"""Versions: the launcher's own, the components', and whether what runs is what is installed."""
+
+import sys
+
+from stigmer_launcher.cli.context import Context
+from stigmer_launcher.cli.parse import Invocation
+from stigmer_launcher.supervise.instance import Instance, State, living_state
+from stigmer_launcher.system.places import find_libexec, find_places
+from stigmer_launcher.system.typed import TYPE_CHECKING, Mapping
+from stigmer_launcher.version import NAME, VERSION
+
+if TYPE_CHECKING:
+    from stigmer_launcher.install.payload import Payload
+
+
+def version(invocation: Invocation, context: Context) -> int:
+    """Print the version of Stigmer, of each component, and of what runs."""
+    payload = _payload(context.environ)
+    running = living_state(Instance(find_places(context.environ).run)).get("version", "")
+    components = {part.name: part.version for part in payload.components} if payload else {}
+    installed = installed_version(context.environ)
+    if invocation.has("json"):
+        import json
+
+        context.out.line(json.dumps({"version": installed, "running": running, "components": components}))
+        return 0
+    context.out.line(f"{NAME} {installed}")
+    width = max(map(len, components), default=0)
+    for name, number in components.items():
+        context.out.line(f"  {name:<{width}}  {number}")
+    if running not in ("", installed):
+        context.out.line(_skewed(running, installed))
+    return 0
+
+
+def installed_version(environ: Mapping[str, str]) -> str:
+    """Give the version of the keg this launcher belongs to."""
+    if getattr(sys, "frozen", False):
+        return VERSION
+    payload = _payload(environ)
+    return payload.version if payload else VERSION
+
+
+def skew(state: State, environ: Mapping[str, str]) -> str:
+    """Say that another version runs than is installed; nothing when they are the same, or nothing runs."""
+    running, installed = state.get("version", ""), installed_version(environ)
+    return "" if running in ("", installed) else _skewed(running, installed)
+
+
+def _skewed(running: str, installed: str) -> str:
+    return f"{running} is running, {installed} is installed: `stigmer server restart`"
+
+
+def _payload(environ: Mapping[str, str]) -> "Payload | None":
+    from stigmer_launcher.errors import LauncherError
+
+    try:
+        libexec = find_libexec(environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))
+        from stigmer_launcher.install.manifest import read_keg
+
+        return read_keg(libexec).payload
+    except LauncherError:
+        return None

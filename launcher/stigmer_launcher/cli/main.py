@@ -1,0 +1,52 @@
+"""The command line's one door: read it, run the command, and turn every failure into a message, a remedy and a code."""
+
+import os
+
+from stigmer_launcher.cli.context import Context
+from stigmer_launcher.cli.parse import HelpAsked, Invocation, VersionAsked, parse
+from stigmer_launcher.cli.terminal import Terminal, terminal_of
+from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.system.typed import Mapping, Sequence, TextIO
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
+    """Run a command line and give its exit code."""
+    context = Context(environ, terminal_of(out, environ), terminal_of(err, environ))
+    try:
+        return _run(parse(arguments), context)
+    except LauncherError as error:
+        return _fail(context.err, str(error), error.remedy, error.exit_code)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return 0
+    except KeyboardInterrupt:
+        context.err.line()
+        return _INTERRUPTED
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(context.err, f"{place}{error.strerror or error}", LauncherError.remedy, LauncherError.exit_code)
+
+
+def _run(asked: Invocation | HelpAsked | VersionAsked, context: Context) -> int:
+    if isinstance(asked, Invocation):
+        from stigmer_launcher.cli.dispatch import open_door
+
+        return open_door(asked.command.run)(asked, context)
+    if isinstance(asked, HelpAsked):
+        from stigmer_launcher.cli.help import render_help
+
+        context.out.stream.write(render_help(asked.words))
+    else:
+        from stigmer_launcher.version import NAME, VERSION
+
+        context.out.line(f"{NAME} {VERSION}")
+    context.out.stream.flush()
+    return 0
+
+
+def _fail(err: Terminal, message: str, remedy: str, code: int) -> int:
+    err.line(f"{err.paint('Error:', 'red')} {message}")
+    err.line(f"{err.paint('Remedy:', 'bold')} {remedy}")
+    return code

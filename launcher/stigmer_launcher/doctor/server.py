@@ -1,0 +1,156 @@
+"""Look at the server: whether it runs, what a dead one left behind, who has the ports, and whether Temporal serves."""
+
+import os
+import select
+import sys
+import time
+
+from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding
+from stigmer_launcher.doctor.scene import Scene
+from stigmer_launcher.launch import endpoints
+from stigmer_launcher.launch.plan import parse_address
+from stigmer_launcher.readiness import checks
+from stigmer_launcher.supervise.logfile import log_path
+from stigmer_launcher.system import locks, ports
+from stigmer_launcher.system.typed import Iterator
+
+_PATIENCE = 2.0  # seconds Temporal is given to answer
+_ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"
+_LISTENERS = "/proc/net/tcp"
+# What earlier versions of Stigmer left behind, relative to the home.
+_FORMER = ("data/daemon.pid", "data/workflow-runner.pid", "data/agent-runner.pid", "temporal.pid", "temporal.lock")
+
+
+def look_at_server(scene: Scene) -> tuple[Finding, ...]:
+    """Look at the supervisor and its services, and at what others before it left."""
+    return (*_supervisor(scene), *_services(scene), *_leftovers(scene))
+
+
+def look_at_ports(scene: Scene) -> tuple[Finding, ...]:
+    """Look at every port: free, ours, or somebody else's."""
+    if scene.keg is None:
+        return ()
+    running = scene.written.ports if scene.supervisor else {}
+    chosen = running or endpoints.ports_of(scene.keg.payload, scene.config, {})
+    return tuple(_port(scene, name, number) for name, number in chosen.items())
+
+
+def look_at_exposure(scene: Scene) -> tuple[Finding, ...]:
+    """Warn of every port of our services that other machines can reach."""
+    if not scene.supervisor:
+        return ()
+    if sys.platform != "darwin" and not os.access(_LISTENERS, os.R_OK):
+        return (Finding("Ports", "exposure", NOTE, f"not looked at: {_LISTENERS} cannot be read"),)
+    return tuple(_exposed(scene, each) for each in ports.exposed(lambda pid: _is_ours(scene, pid)))
+
+
+def look_at_temporal(scene: Scene) -> tuple[Finding, ...]:
+    """Ask Temporal whether it serves: the running one, or the one of somebody else that is configured."""
+    components = scene.keg.payload.components if scene.keg else ()
+    named = [endpoints.external_address(component, scene.config, scene.environ) for component in components]
+    external = next(filter(None, named), "")
+    running = scene.written.temporal if scene.supervisor else ""
+    if not (address := running or external):
+        return (Finding("Temporal", "server", OK, "ours, started with the server"),)
+    whose = f"at {address}" + (", not ours" if external else "")
+    if lacking := _ask_temporal(address):
+        return (Finding("Temporal", "server", PROBLEM, f"{whose}: {lacking}", "start it, or correct its address"),)
+    return (Finding("Temporal", "server", OK, f"{whose}, serves"),)
+
+
+def _supervisor(scene: Scene) -> Iterator[Finding]:
+    written = scene.written
+    if scene.supervisor:
+        level = {"running": OK, "starting": NOTE, "stopping": NOTE}.get(written.state, PROBLEM)
+        text = f"{written.state or 'unknown'}, pid {scene.supervisor}, version {written.version or 'unknown'}"
+        yield Finding("Server", "supervisor", level, text)
+        if scene.keg and written.installed not in ("", scene.keg.id):
+            text = f"{written.installed} is running, {scene.keg.id} is installed"
+            yield Finding("Server", "version", WARNING, text, "run `stigmer server restart`")
+    elif written.state in ("", "stopped", "failed"):
+        yield Finding("Server", "supervisor", OK, "stopped")
+    else:
+        text = f"stopped; the last one (pid {written.supervisor_pid}) was killed and could not clean up"
+        yield Finding("Server", "supervisor", WARNING, text, _ENDS_LEFTOVERS)
+
+
+def _services(scene: Scene) -> Iterator[Finding]:
+    for service in scene.written.services:
+        if scene.supervisor:
+            level = OK if service.state == "running" else PROBLEM if service.state == "failed" else NOTE
+            text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
+            yield Finding("Server", service.name, level, text)
+        elif locks.is_same_process(service.pid, service.identity):
+            text = f"pid {service.pid} still runs without its supervisor"
+            yield Finding("Server", service.name, PROBLEM, text, _ENDS_LEFTOVERS)
+        if service.last_error:
+            text = f"{service.last_error}; its log is {log_path(scene.places.logs, service.name)}"
+            yield Finding("Server", f"{service.name}, last crash", NOTE, text)
+
+
+def _leftovers(scene: Scene) -> Iterator[Finding]:
+    for name in _FORMER:
+        path = os.path.join(scene.places.home, name)
+        if os.path.lexists(path):
+            yield Finding("Server", "stale file", NOTE, f"{path}: of an earlier Stigmer, not used; it may be removed")
+
+
+def _port(scene: Scene, name: str, number: int) -> Finding:
+    owner = ports.port_owner(number)
+    if owner is None:
+        free = ports.is_free(number)
+        if free and scene.supervisor and scene.written.state == "running":
+            return Finding("Ports", name, WARNING, f"{number}: nobody listens, and the server runs")
+        return Finding(
+            "Ports", name, OK if free else PROBLEM, f"{number}: {'free' if free else 'taken, owner unknown'}"
+        )
+    whose = f"{number}: {owner.name} (pid {owner.pid})" if owner.pid else f"{number}: {owner.name}"
+    if scene.supervisor and _is_ours(scene, owner.pid):
+        return Finding("Ports", name, OK, f"{whose}, ours")
+    remedy = f"stop it, or move ours: `stigmer config set ports.{name} NUMBER`"
+    return Finding("Ports", name, PROBLEM, f"{whose}, not ours", remedy)
+
+
+def _exposed(scene: Scene, listener: ports.Listener) -> Finding:
+    where = ports.address_text(listener.address) if any(listener.address) else "all interfaces"
+    text = f"port {listener.port} (pid {listener.pid}) listens on {where}, not on localhost alone: other machines can reach it"
+    block = f"`sudo ufw deny {listener.port}/tcp`"
+    if sys.platform == "darwin":
+        block = "turn the firewall on in System Settings, Network"
+    return Finding(
+        "Ports",
+        _service_of(scene, listener.pid),
+        WARNING,
+        text,
+        f"block it where you do not trust the network: {block}",
+    )
+
+
+def _is_ours(scene: Scene, pid: int) -> bool:
+    return _service_of(scene, pid) != ""
+
+
+def _service_of(scene: Scene, pid: int) -> str:
+    """Name the service of ours that a process belongs to, by its group; empty for everybody else's."""
+    try:
+        group = os.getpgid(pid) if pid else 0
+    except OSError:
+        group = 0
+    return next((each.name for each in scene.written.services if each.pid and each.pid in (pid, group)), "")
+
+
+def _ask_temporal(address: str) -> str:
+    """Say why Temporal does not serve, empty when it does."""
+    probe = checks.Probe(parse_address(address), checks.temporal("default", "doctor"), time.monotonic())
+    deadline = time.monotonic() + _PATIENCE
+    try:
+        while (now := time.monotonic()) < deadline:
+            if probe.turn(now):
+                return ""
+            waiting = select.poll()
+            if probe.channel:
+                waiting.register(probe.channel.fileno(), probe.channel.wanted)
+            waiting.poll(max(1, int((min(probe.due, deadline) - time.monotonic()) * 1000)))
+        return probe.lacking
+    finally:
+        probe.close()

@@ -1,0 +1,150 @@
+"""Put the components on disk: `versions/<id>` made aside from the keg, published by a rename, `bin` switched by another.
+
+A start that finds everything untouched reads one stamp and looks at each file, nothing more. Otherwise one process
+per home works, under a lock; killed at any instruction it leaves what the next start completes or removes.
+Nothing is synchronised but copies: after a power cut the stamp tells what is missing, and it is made again.
+"""
+
+import os
+
+from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.install import preflight, versions
+from stigmer_launcher.install.filecopy import METHODS, Methods, possible
+from stigmer_launcher.install.manifest import Keg, Stamp, read_stamp, suspects
+from stigmer_launcher.install.payload import Payload
+from stigmer_launcher.install.versions import Step
+from stigmer_launcher.system import locks
+from stigmer_launcher.system.places import Places
+from stigmer_launcher.system.quietly import suppress
+from stigmer_launcher.system.typed import TYPE_CHECKING, Callable, Iterable, NamedTuple
+
+if TYPE_CHECKING:
+    from stigmer_launcher.install.layout import Layer
+
+LOCK = "install.lock"
+_WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
+
+
+class Installed(NamedTuple):
+    """The components as they can be started: their directory, the version's id, how its files were made.
+
+    `made` tells whether this call changed anything.
+    """
+
+    directory: str
+    id: str
+    method: str
+    made: bool
+    payload: Payload
+
+
+def no_step(_: str) -> None:
+    """Do nothing: only tests want to know how far the work has come."""
+
+
+def nobody() -> tuple[str, ...]:
+    """Name no version: nothing runs."""
+    return ()
+
+
+def undisturbed(run: str, tell: Callable[[int], None]) -> locks.Lock:
+    """Wait until nobody makes or removes components in the home with this `run`: nobody will before the lock's release.
+
+    `tell` hears the pid that is waited for; BusyError after five minutes.
+    """
+    return locks.wait(os.path.join(run, LOCK), _WAIT, tell)
+
+
+def materialise(
+    keg: Keg,
+    places: Places,
+    report: Callable[[str], None],
+    *,
+    in_use: Callable[[], Iterable[str]] = nobody,
+    step: Step = no_step,
+    methods: Methods = METHODS,
+) -> Installed:
+    """Have the keg's components in the home, whole and in use; versions other than these and those `in_use` go.
+
+    Which versions are in use is asked when one is to go: whoever begins to use one does so `undisturbed`.
+    HomeError when the home cannot hold them, KegError when the keg itself is at fault, BusyError when another process
+    takes too long.
+    """
+    if stamp := untouched(keg, places):
+        preflight.require_exec(places.versions)
+        _tidy(places, keg, in_use, step)
+        return _installed(keg, places, stamp, made=False)
+    preflight.require_target(keg.payload.target)
+    preflight.prepare_home(places)
+    preflight.require_exec(places.versions)
+    with undisturbed(
+        places.run, lambda pid: report(f"process {pid} is preparing the components; waiting for it")
+    ) as lock:
+        if stamp := untouched(keg, places):
+            return _installed(keg, places, stamp, made=False)
+        from stigmer_launcher.install.layout import Layer  # most starts find everything made
+
+        layer = Layer(keg, versions.directory_of(places, keg.id), step, possible(lock.fileno(), methods))
+        stamp = _change(layer, places, report, in_use)
+    step("done")
+    return _installed(keg, places, stamp, made=True)
+
+
+def _change(
+    layer: "Layer", places: Places, report: Callable[[str], None], in_use: Callable[[], Iterable[str]]
+) -> Stamp:
+    """Make what is lacking and remove what is outdated.
+
+    When that fails, what was begun is removed, so that a full disk is not left full, and system errors are explained.
+    """
+    try:
+        stamp = _make(layer, places, report)
+        versions.prune(places, (layer.keg.id, *in_use()), layer.step)
+    except BaseException as error:
+        with suppress(OSError):
+            versions.clear(places)
+        if isinstance(error, OSError):
+            raise preflight.explain(error, places.versions) from error
+        raise
+    return stamp
+
+
+def untouched(keg: Keg, places: Places) -> Stamp | None:
+    """Give the stamp when `bin` leads to this keg's version and every file is as it was made; microseconds per file."""
+    if versions.current(places) != keg.id:
+        return None
+    directory = versions.directory_of(places, keg.id)
+    stamp = read_stamp(directory)
+    return stamp if stamp and stamp.id == keg.id and not suspects(directory, stamp) else None
+
+
+def _make(layer: "Layer", places: Places, report: Callable[[str], None]) -> Stamp:
+    layer.step("clear")
+    versions.clear(places)
+    payload = layer.keg.payload
+    preflight.require_native((layer.keg.source(each.entry) for each in payload.components), payload.target)
+    if os.path.isdir(layer.directory):
+        stamp = layer.heal(report)
+    else:
+        report(f"preparing {payload.name} {payload.version} in {places.bin}")
+        stamp = layer.make(versions.making(places), versions.directory_of(places, versions.current(places)))
+    versions.switch(places, layer.keg.id, layer.step)
+    return stamp
+
+
+def _tidy(places: Places, keg: Keg, in_use: Callable[[], Iterable[str]], step: Step) -> None:
+    """Remove versions that were still in use when this one came, and what a killed start left behind.
+
+    Whoever is at work now will do it as well.
+    """
+    if not versions.outdated(places, (keg.id, *in_use())) and not versions.has_leftovers(places):
+        return
+    with suppress(OSError, LauncherError):
+        if lock := locks.hold(os.path.join(places.run, LOCK)):
+            with lock:
+                versions.clear(places)
+                versions.prune(places, (keg.id, *in_use()), step)
+
+
+def _installed(keg: Keg, places: Places, stamp: Stamp, *, made: bool) -> Installed:
+    return Installed(versions.directory_of(places, keg.id), keg.id, stamp.method, made, keg.payload)

@@ -1,0 +1,90 @@
+"""What is to run: everything the supervisor needs to know, found out and checked before it begins."""
+
+from stigmer_launcher.supervise.lifecycle import Plan
+from stigmer_launcher.system.typed import TYPE_CHECKING, Mapping, NamedTuple
+
+if TYPE_CHECKING:
+    from stigmer_launcher.readiness.checks import Check
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Read `host:port` or `[host]:port`, which has been found to be one."""
+    host, _, port = text.rpartition(":")
+    return Address(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+class Proof(NamedTuple):
+    """One thing a service must show (the payload's kinds), at which address, in which namespace and queues."""
+
+    kind: str
+    address: Address
+    namespace: str = ""
+    queues: tuple[str, ...] = ()
+
+    def check(self, group: int, spawned: float) -> "Check":
+        """Give the check for the process group that was `spawned` at that time of the epoch."""
+        from stigmer_launcher.readiness import (
+            checks as readiness,  # when the first service runs: it needs more time than this import
+        )
+
+        if self.kind == "port":
+            return readiness.open_port()
+        if self.kind == "grpc":
+            return readiness.handshake()
+        if self.kind == "temporal":
+            return readiness.temporal(self.namespace, self.queues[0])
+
+        def is_ours(identity: str, last_access: float) -> bool:
+            return readiness.is_in_group(identity, last_access, group, spawned)
+
+        return readiness.pollers(self.namespace, self.queues, is_ours)
+
+
+class ServiceLaunch(NamedTuple):
+    """One service: when it starts and stops, what is run, and what it must prove. `port` is 0 when it has none."""
+
+    plan: Plan
+    version: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    port: int
+    proofs: tuple[Proof, ...]
+
+    def checks(self, group: int, spawned: float) -> "list[tuple[Address, Check]]":
+        """Give where to ask and what, proof by proof, for the process group that was `spawned` at that time of the epoch."""
+        return [(proof.address, proof.check(group, spawned)) for proof in self.proofs]
+
+
+class Launch(NamedTuple):
+    """One run of the whole stack.
+
+    `installed` is the id of the components' version, `components` its directory, `directory` where services run, `token`
+    what marks their processes,
+    `ports` every port by name, `secrets` what no log may show.
+    """
+
+    version: str
+    installed: str
+    components: str
+    directory: str
+    run: str
+    logs: str
+    token: str
+    ports: Mapping[str, int]
+    temporal: str
+    secrets: tuple[str, ...]
+    services: tuple[ServiceLaunch, ...]
+
+    def service(self, name: str) -> ServiceLaunch:
+        """Give a service by its name."""
+        return next(service for service in self.services if service.plan.name == name)

@@ -1,0 +1,155 @@
+"""Before anything starts: settings, key, ports and components, found out and checked, and joined into a launch.
+
+What can be refused is refused here, while nothing runs yet and a person may still be at the terminal.
+"""
+
+import os
+import sys
+
+from stigmer_launcher.config.file import read_config, write_first
+from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
+from stigmer_launcher.errors import PortError
+from stigmer_launcher.install import payload, preflight
+from stigmer_launcher.install.install import Installed, materialise
+from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install.payload import Component, Payload
+from stigmer_launcher.launch.endpoints import external_address, ports_of
+from stigmer_launcher.launch.environment import command_of, executable_of, variables
+from stigmer_launcher.launch.plan import Address, Launch, Proof, ServiceLaunch, parse_address
+from stigmer_launcher.supervise.instance import Instance, living_state, members, read_state
+from stigmer_launcher.supervise.leftovers import TOKEN, is_alive
+from stigmer_launcher.supervise.lifecycle import Plan
+from stigmer_launcher.system.places import Places, find_libexec
+from stigmer_launcher.system.ports import is_free, port_owner
+from stigmer_launcher.system.typed import Callable, Iterable, Mapping
+
+LOOPBACK = "127.0.0.1"
+
+Report = Callable[[str], None]
+
+
+def libexec(environ: Mapping[str, str]) -> str:
+    """Find the keg's libexec of the launcher that runs now."""
+    return find_libexec(environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))
+
+
+def prepare(
+    environ: Mapping[str, str], places: Places, ports: Mapping[str, int], report: Report
+) -> tuple[Launch, bool]:
+    """Check everything; give what is to run, and whether components were made. Any LauncherError: nothing runs then."""
+    config = read_config(places.config)
+    llm = find_llm(environ, config)
+    llm = require_key(llm, ask_terminal(llm))
+    keg = read_keg(libexec(environ))
+    components = keg.payload.components
+    external = {part.name: external_address(part, config, environ) for part in components}
+    for part in components:
+        executable_of(part, "", environ)
+    numbers = ports_of(keg.payload, config, ports)
+    instance = Instance(places.run)
+    if not any(is_alive(member) for member in members(read_state(instance))):
+        require_free(ours(components, numbers, external))
+    installed = materialise(keg, places, report, in_use=lambda: _in_use(instance))
+    if write_first(places):
+        report(f"Created {places.config}")
+    temporal = next(filter(None, external.values()), "")
+    namespace = environ.get("TEMPORAL_NAMESPACE") or "default"
+    values = variables(places.home, numbers, temporal, namespace, llm, config)
+    token = os.urandom(16).hex()
+    services = tuple(
+        _service(component, installed, values, environ, external[component.name])
+        for component in installed.payload.components
+    )
+    _make_directories(places, services)
+    launch = Launch(
+        version=installed.payload.version,
+        installed=installed.id,
+        components=installed.directory,
+        directory=places.home,
+        run=places.run,
+        logs=places.logs,
+        token=token,
+        ports=ours(installed.payload.components, numbers, external),
+        temporal=values["temporal.address"],
+        secrets=tuple(filter(None, (llm.api_key,))),
+        services=tuple(_marked(service, token) for service in services),
+    )
+    return launch, installed.made
+
+
+def ours(components: Iterable[Component], numbers: Mapping[str, int], external: Mapping[str, str]) -> dict[str, int]:
+    """Give the ports that services of ours will listen on."""
+    managed = [component for component in components if not external[component.name]]
+    return {name: numbers[name] for component in managed for name, _ in component.ports}
+
+
+def require_free(ports: Mapping[str, int]) -> None:
+    """Raise PortError when somebody listens on a port of ours; it names who."""
+    for name, number in ports.items():
+        if is_free(number):
+            continue
+        owner = port_owner(number)
+        by = f" by {owner.name}" + (f" (process {owner.pid})" if owner.pid else "") if owner else ""
+        raise PortError(
+            f"port {number} ({name}) is taken{by}",
+            f"stop that process, or use another port: `stigmer server --port {name}=NUMBER`, for good with "
+            f"`stigmer config set ports.{name} NUMBER`",
+        )
+
+
+def _in_use(instance: Instance) -> tuple[str, ...]:
+    """Name the version a running supervisor uses: it must stay."""
+    return tuple(filter(None, (living_state(instance).get("installed", ""),)))
+
+
+def _service(
+    component: Component,
+    installed: Installed,
+    values: Mapping[str, str],
+    environ: Mapping[str, str],
+    external: str,
+) -> ServiceLaunch:
+    names = installed.payload.inherit
+    command = command_of(component, installed.directory, values, names, environ)
+    plan = Plan(
+        component.name,
+        component.needs,
+        component.stop_order,
+        component.grace,
+        component.readiness.seconds,
+        managed=not external,
+    )
+    port = int(values[f"port.{component.ports[0][0]}"]) if component.ports else 0
+    proofs = tuple(
+        _proof(asked, installed.payload, values, external=bool(external)) for asked in component.readiness.proofs
+    )
+    return ServiceLaunch(plan, component.version, command.argv, command.env, port, proofs)
+
+
+def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, external: bool) -> Proof:
+    """Say where a proof is asked for: at a port of ours, or where Temporal is."""
+    address = Address(LOOPBACK, int(values[f"port.{asked.port}"]))
+    if external or asked.kind == "pollers":
+        address = parse_address(values["temporal.address"])
+    return Proof(asked.kind, address, values["temporal.namespace"], asked.queues or _some_queue(keg))
+
+
+def _some_queue(keg: Payload) -> tuple[str, ...]:
+    """Give a queue to ask Temporal for: it can be described in every namespace that can be used."""
+    polled = (queue for part in keg.components for proof in part.readiness.proofs for queue in proof.queues)
+    return (next(polled, "stigmer"),)
+
+
+def _marked(service: ServiceLaunch, token: str) -> ServiceLaunch:
+    return service._replace(environment={**service.environment, TOKEN: token})
+
+
+def _make_directories(places: Places, services: Iterable[ServiceLaunch]) -> None:
+    """Make the directories for logs, and for every file below the home that a service is told of."""
+    told = (text for service in services for text in (*service.command[1:], *service.environment.values()))
+    inside = {os.path.dirname(text) for text in told if text.startswith(places.home + os.sep)}
+    for directory in (places.logs, *sorted(inside)):
+        try:
+            os.makedirs(directory, 0o700, exist_ok=True)
+        except OSError as error:
+            raise preflight.explain(error, directory) from error

@@ -1,0 +1,165 @@
+"""Becoming the supervisor: alone in its home, after whoever was before, in the foreground or detached from the terminal."""
+
+import gc
+import os
+import select
+import sys
+
+from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.install.install import undisturbed
+from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.launch.prepare import require_free
+from stigmer_launcher.supervise import instance, leftovers
+from stigmer_launcher.supervise.child import close_all_but, fork
+from stigmer_launcher.supervise.instance import Instance
+from stigmer_launcher.supervise.lifecycle import RUNNING
+from stigmer_launcher.supervise.logfile import LogFile, log_path
+from stigmer_launcher.supervise.signals import Inbox
+from stigmer_launcher.supervise.supervisor import Supervisor
+from stigmer_launcher.system import bare_signal, locks, plain_json
+from stigmer_launcher.system.quietly import suppress
+from stigmer_launcher.system.typed import Any, Callable, Iterator, NoReturn
+
+OWN_LOG = "supervisor"
+_TO_STOP = {bare_signal.SIGINT, bare_signal.SIGTERM, bare_signal.SIGHUP}
+_WARDEN_SECONDS = 60.0  # a warden at work waits for the graces of the services, one order after the other
+
+Event = dict[str, Any]
+Tell = Callable[[Event], None]
+
+
+def supervise(launch: Launch, tell: Tell) -> int:
+    """Be the one supervisor of the home until told to stop, and give the exit code.
+
+    It tells `busy` when there is one already, and `overtaken` when another start has removed this one's components.
+    """
+    gc.freeze()  # what is imported stays; the warden shares its pages
+    gc.enable()
+    os.chdir(launch.directory)  # where the services run
+    place = Instance(launch.run)
+    log = LogFile(log_path(launch.logs, OWN_LOG), launch.secrets)
+
+    def tell_and_log(event: Event) -> None:
+        log.write(_sentence(event).encode(errors="replace") + b"\n")
+        tell(event)
+
+    lock = locks.hold(place.lock)
+    if lock is None:
+        tell({"event": "busy", "pid": instance.supervisor(place)})
+        return 0
+    with lock:
+        try:
+            _take_over(place, launch, tell_and_log)
+            with _undisturbed(launch, tell_and_log) as peace, Inbox() as inbox:
+                if not os.path.isdir(launch.components):
+                    tell({"event": "overtaken"})
+                    return 0
+                supervisor = Supervisor(launch, inbox, tell_and_log)
+                supervisor.enter()
+                peace.release()
+                return 0 if supervisor.run() else 1
+        except LauncherError as error:
+            tell_and_log(_refusal(error))
+            return error.exit_code
+
+
+def detach(launch: Launch) -> tuple[int, int]:
+    """Run the supervisor in a process of its own, without a terminal; give its pid, and where its events come from."""
+    reader, writer = os.pipe()
+    pid = fork(lambda: _be_detached(launch, writer))
+    os.close(writer)
+    return pid, reader
+
+
+def events(pid: int, reader: int) -> Iterator[Event]:
+    """Yield what a detached supervisor tells until it runs everything or ends.
+
+    A signal to stop is passed on to it, so that a start given up leaves nothing behind.
+    """
+    pending = b""
+    with Inbox() as inbox:
+        waiting = select.poll()
+        waiting.register(reader, select.POLLIN)
+        waiting.register(inbox.fileno(), select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in waiting.poll()}
+            if inbox.fileno() in ready and set(inbox.take()) & _TO_STOP:
+                yield {"event": "interrupted"}
+                with suppress(ProcessLookupError):
+                    os.kill(pid, bare_signal.SIGTERM)
+            if reader in ready:
+                data = os.read(reader, 65536)
+                if not data:
+                    return
+                *lines, pending = (pending + data).split(b"\n")
+                yield from (plain_json.loads(line.decode()) for line in lines)
+
+
+def _take_over(place: Instance, launch: Launch, tell: Tell) -> None:
+    """Wait for a predecessor's warden to finish, end what it left, and make sure that the ports are free."""
+
+    def waiting(pid: int) -> None:
+        tell({"event": "note", "text": f"Waiting for process {pid}, which stops the services of a killed supervisor"})
+
+    locks.wait(place.warden_lock, _WARDEN_SECONDS, waiting).release()
+    before = instance.read_state(place)
+    if before.get("state", "stopped") != "stopped" and (
+        ended := leftovers.end_members(instance.members(before), before.get("token", ""))
+    ):
+        tell({"event": "note", "text": f"Ended {ended} processes that a killed supervisor had left"})
+    require_free(launch.ports)
+
+
+def _undisturbed(launch: Launch, tell: Tell) -> locks.Lock:
+    """Wait until nobody can remove the components that are about to be used; a signal to stop ends this process then."""
+
+    def waiting(pid: int) -> None:
+        tell({"event": "note", "text": f"Waiting for process {pid}, which prepares components of another version"})
+
+    return undisturbed(launch.run, waiting)
+
+
+def _be_detached(launch: Launch, writer: int) -> NoReturn:
+    os.setsid()
+    _leave_terminal(log_path(launch.logs, OWN_LOG), writer)
+    open_ends = [writer]
+
+    def tell(event: Event) -> None:
+        if not open_ends:
+            return
+        try:
+            os.write(writer, plain_json.dumps(event).encode() + b"\n")
+        except OSError:  # whoever started us is gone; the services are not
+            os.close(open_ends.pop())
+        else:
+            if event["event"] == RUNNING:
+                os.close(open_ends.pop())
+
+    code = 1
+    try:
+        code = supervise(launch, tell)
+    except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
+        sys.excepthook(*sys.exc_info())  # imports nothing: the keg may be gone
+    finally:
+        os._exit(code)
+
+
+def _leave_terminal(log: str, *wanted: int) -> None:
+    """Read nothing, print to the log, and close whatever else came with the terminal."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    own = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(own, 1)
+    os.dup2(own, 2)
+    close_all_but(*wanted)
+
+
+def _refusal(error: LauncherError) -> Event:
+    return {"event": "error", "message": str(error), "remedy": error.remedy, "code": error.exit_code}
+
+
+def _sentence(event: Event) -> str:
+    """Say an event in words, for the supervisor's log."""
+    if event["event"] == "service":
+        pid = f" as process {event['pid']}" if event["pid"] else ""
+        return f"{event['service']}: {event['state']}{pid}" + (f": {event['error']}" if event["error"] else "")
+    return str(event.get("text") or event.get("message") or f"everything: {event['event']}")

@@ -1,0 +1,228 @@
+"""What the supervisor does next: a pure function of its state, of what happened, and of the time.
+
+The supervisor turns the world into events and carries the actions out; nothing here has an effect.
+"""
+
+from stigmer_launcher.supervise.lifecycle import (
+    ALIVE,
+    ENDING,
+    FAILED,
+    KILL,
+    NEVER,
+    PAUSING,
+    PROVING,
+    RUNNING,
+    STARTING,
+    STOPPED,
+    STOPPING,
+    TERMINATE,
+    WAITING,
+    Action,
+    Event,
+    Exited,
+    Lacking,
+    Plan,
+    Policy,
+    Prove,
+    Ready,
+    Service,
+    Signal,
+    Spawn,
+    Spawned,
+    State,
+    StopAsked,
+)
+from stigmer_launcher.system.typed import Callable
+
+
+def begin(plans: tuple[Plan, ...], policy: Policy = Policy()) -> State:  # noqa: B008 - an immutable value
+    """Give the state in which nothing has been started."""
+    return State(tuple(Service(plan) for plan in plans), policy=policy)
+
+
+def decide(state: State, events: tuple[Event, ...], now: float) -> tuple[State, tuple[Action, ...]]:
+    """Take in what happened and what is due, and say what to do; after stage `stopped` there is nothing left to do."""
+    for event in events:
+        state = _take_in(state, event, now)
+    state, kills = _expire(state, now)
+    if state.stage == STOPPING:
+        state, steps = _stop_next(state, now)
+        return state, kills + steps
+    state, proofs = _prove_again(state, now)
+    state, steps = _start_next(state, now)
+    return state, kills + proofs + steps
+
+
+def next_due(state: State) -> float:
+    """Give the time at which something is due without any event, or NEVER."""
+    return min((service.until for service in state.services), default=NEVER)
+
+
+def find(state: State, name: str) -> Service:
+    """Give a service by its name."""
+    return next(service for service in state.services if service.plan.name == name)
+
+
+def is_degraded(state: State) -> bool:
+    """Tell whether a started stack lacks a service."""
+    return state.stage == RUNNING and any(service.phase != RUNNING for service in state.services)
+
+
+def _take_in(state: State, event: Event, now: float) -> State:
+    if isinstance(event, StopAsked):
+        return _put_all(state, _hurry if event.now else _keep)._replace(stage=STOPPING)
+    service = find(state, event.name)
+    if isinstance(event, Spawned):
+        return _put(state, service._replace(pid=event.pid))
+    if isinstance(event, Lacking):
+        return _put(state, service._replace(lacking=event.reason))
+    if isinstance(event, Ready):
+        ready = service._replace(phase=RUNNING, until=NEVER, lacking="")
+        return _put(state, ready) if service.phase in (STARTING, PROVING) else state
+    return _ended(state, service._replace(pid=0, until=NEVER, lacking=""), event, now)
+
+
+def _ended(state: State, service: Service, event: Exited, now: float) -> State:
+    """Judge the end of a process: expected, the end of the start, structural, or worth another try."""
+    if state.stage in (STOPPING, STOPPED):
+        return _put(state, service._replace(phase=STOPPED))
+    told = service.phase == ENDING
+    error = service.error if told else event.error
+    if state.stage == STARTING:
+        return _fail_start(state, service, error)
+    state = _hold_clocks(state, service.plan.name)
+    policy = state.policy
+    crashes = (*(time for time in service.crashes if now - time < policy.window), now)
+    service = service._replace(crashes=crashes, error=error)
+    blamed = not event.outside and not told and _running(state).issuperset(service.plan.needs)
+    if blamed and now - service.since < policy.structural:
+        return _put(state, service._replace(phase=FAILED, error=f"{error} right after its start"))
+    if len(crashes) > policy.limit:
+        return _put(state, service._replace(phase=FAILED, error=f"{error}, {len(crashes)} times in a short while"))
+    pause = min(policy.first_pause * 2.0 ** (len(crashes) - 1), policy.longest_pause)
+    return _put(state, service._replace(phase=PAUSING, until=now + pause))
+
+
+def _hold_clocks(state: State, name: str) -> State:
+    """Give those that are proving themselves as long as it takes while a service they need is down."""
+
+    def hold(service: Service) -> Service:
+        waits = service.phase in (STARTING, PROVING) and name in service.plan.needs
+        return service._replace(until=NEVER) if waits else service
+
+    return _put_all(state, hold)
+
+
+def _fail_start(state: State, service: Service, error: str) -> State:
+    """End the start for the sake of one service; one that still runs is stopped with the others."""
+    phase = service.phase if service.pid else FAILED
+    failed = _put(state, service._replace(phase=phase, error=error, until=NEVER))
+    return failed._replace(stage=STOPPING, failed=service.plan.name)
+
+
+def _expire(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Act on what is due: a pause is over, a service is not ready in time, or does not go when told."""
+    actions: tuple[Action, ...] = ()
+    for service in state.services:
+        if service.until > now:
+            continue
+        if service.phase == PAUSING:
+            state = _put(state, service._replace(phase=WAITING, until=NEVER))
+        elif service.phase == ENDING:
+            actions += (Signal(service.plan.name, KILL),)
+            state = _put(state, service._replace(until=NEVER))
+        elif state.stage == STARTING:
+            state = _fail_start(state, service, _too_late(state, service))
+        elif state.stage == RUNNING:
+            actions += (Signal(service.plan.name, TERMINATE),)
+            error = _too_late(state, service)
+            late = service._replace(phase=ENDING, error=error, until=now + service.plan.grace)
+            state = _put(state, late)
+    return state, actions
+
+
+def _prove_again(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Ask whoever needs a service that was restarted, and is ready, for its proofs once more: it may not have come back."""
+    running = _running(state)
+    actions: tuple[Action, ...] = ()
+    for service in state.services:
+        if service.phase not in (STARTING, RUNNING, PROVING) or not running.issuperset(service.plan.needs):
+            continue
+        if any(find(state, need).since > service.asked for need in service.plan.needs):
+            actions += (Prove(service.plan.name),)
+            phase = STARTING if service.phase == STARTING else PROVING
+            asked = service._replace(phase=phase, asked=now, until=now + service.plan.seconds, lacking="")
+            state = _put(state, asked)
+    return state, actions
+
+
+def _start_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Start every waiting service whose needs are met; they start at the same time."""
+    running = _running(state)
+    actions: tuple[Action, ...] = ()
+    for service in state.services:
+        if service.phase == WAITING and running.issuperset(service.plan.needs):
+            actions += (Spawn(service.plan.name),)
+            again = service.restarts + bool(service.crashes)
+            until = now + service.plan.seconds
+            started = service._replace(phase=STARTING, since=now, asked=now, until=until, restarts=again)
+            state = _put(state, started)
+    if state.stage == STARTING and len(running) == len(state.services):
+        state = state._replace(stage=RUNNING)
+    return state, actions
+
+
+def _stop_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Tell the services of the highest stop order to go; those below wait until these are gone."""
+    state = _put_all(state, _at_rest)
+    alive = [service for service in state.services if service.phase in ALIVE]
+    if not alive:
+        return state._replace(stage=STOPPED), ()
+    highest = max(service.plan.stop_order for service in alive)
+    actions: tuple[Action, ...] = ()
+    for service in alive:
+        if service.plan.stop_order == highest and service.phase != ENDING:
+            actions += (Signal(service.plan.name, TERMINATE),)
+            state = _put(state, service._replace(phase=ENDING, until=now + service.plan.grace))
+    return state, actions
+
+
+def _too_late(state: State, service: Service) -> str:
+    reason = f": {service.lacking}" if service.lacking else ""
+    within = f"within {service.plan.seconds:g} s"
+    if service.phase != PROVING:
+        return f"was not ready {within}{reason}"
+    restarted = " and ".join(need for need in service.plan.needs if find(state, need).since > service.since)
+    return f"did not work again {within} of the restart of {restarted}{reason}"
+
+
+def _running(state: State) -> set[str]:
+    return {service.plan.name for service in state.services if service.phase == RUNNING}
+
+
+def _keep(service: Service) -> Service:
+    return service
+
+
+def _hurry(service: Service) -> Service:
+    """Leave no grace to a service that has been told to go, nor to one that is going to be told."""
+    at_once = service._replace(plan=service.plan._replace(grace=0.0))
+    return at_once._replace(until=0.0) if service.phase == ENDING and service.until != NEVER else at_once
+
+
+def _at_rest(service: Service) -> Service:
+    """Give up what does not run: there is nothing to stop, and nothing more to start."""
+    if service.phase in (FAILED, ENDING):
+        return service
+    stays = service.plan.managed and service.phase in ALIVE
+    return service._replace(phase=service.phase if stays else STOPPED, until=NEVER)
+
+
+def _put(state: State, service: Service) -> State:
+    """Give the state with one service replaced."""
+    name = service.plan.name
+    return state._replace(services=tuple(service if old.plan.name == name else old for old in state.services))
+
+
+def _put_all(state: State, change: Callable[[Service], Service]) -> State:
+    return state._replace(services=tuple(change(old) for old in state.services))

@@ -1,0 +1,79 @@
+"""Ending services whose supervisor is gone: exactly ours, by identity, in the stop order, and what escaped from them.
+
+A process is ours when its number still has the identity that was written down for it, or (Linux) when its environment
+carries the token of our run, which nobody else can have by accident. A number alone proves nothing.
+"""
+
+import os
+import sys
+import time
+
+from stigmer_launcher.supervise.child import signal_group
+from stigmer_launcher.system import bare_signal, locks
+from stigmer_launcher.system.quietly import suppress
+from stigmer_launcher.system.typed import Iterable, Iterator, NamedTuple
+
+TOKEN = "STIGMER_RUN"  # noqa: S105 - a variable's name
+_PAUSE = 0.01  # seconds between two looks at processes that are not our children
+
+
+class Member(NamedTuple):
+    """A service's process, which leads its group: who it is, and how it is stopped."""
+
+    pid: int
+    identity: str
+    stop_order: int
+    grace: float
+
+
+def is_alive(member: Member) -> bool:
+    """Tell whether the very process still lives."""
+    return locks.is_same_process(member.pid, member.identity)
+
+
+def end_members(members: Iterable[Member], token: str) -> int:
+    """Stop those that still live, the highest stop order first, then kill what escaped; give how many there were."""
+    living = [member for member in members if is_alive(member)]
+    for order in sorted({member.stop_order for member in living}, reverse=True):
+        _end_together([member for member in living if member.stop_order == order])
+    return len(living) + end_escaped(token)
+
+
+def end_escaped(token: str) -> int:
+    """Kill every process whose environment carries the token, until there is none; give how many there were."""
+    ended = 0
+    while found := list(escaped(token)):
+        ended += len(found)
+        for pid in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, bare_signal.SIGKILL)
+        time.sleep(_PAUSE)
+    return ended
+
+
+def escaped(token: str) -> Iterator[int]:
+    """Yield the processes whose environment carries the token, whatever session or parent they have; none on macOS."""
+    if not token or not sys.platform.startswith("linux"):
+        return
+    mark = f"{TOKEN}={token}".encode()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
+            if mark in environ.read().split(b"\0") and locks.identity(int(pid)):
+                yield int(pid)
+
+
+def _end_together(members: list[Member]) -> None:
+    """Tell these groups to go, and kill what is left of each when its grace is over or its leader gone."""
+    began = time.monotonic()
+    for member in members:
+        signal_group(member.pid, bare_signal.SIGTERM)
+    while members:
+        spent = time.monotonic() - began
+        for member in tuple(members):
+            if not is_alive(member):
+                members.remove(member)
+                if not locks.identity(member.pid):  # the number of a group with members has no new owner
+                    signal_group(member.pid, bare_signal.SIGKILL)
+            elif spent > member.grace:
+                signal_group(member.pid, bare_signal.SIGKILL)
+        time.sleep(_PAUSE)

@@ -1,0 +1,124 @@
+"""The words of a stack's life: the phases of a service, the stages of the whole, what happens, and what is done about it.
+
+Times are seconds of one monotonic clock.
+
+    service: waiting -> starting -> running -> pausing -> waiting …     stack: starting -> running -> stopping -> stopped
+                           |           |-> failed (stays down)                    |______________________^
+                           |           |-> proving (something it needs was restarted) -> running or ending
+                           |-> ending (told to go) -> stopped or pausing
+"""
+
+from stigmer_launcher.system.typed import NamedTuple
+
+WAITING, STARTING, RUNNING, PAUSING, ENDING = "waiting", "starting", "running", "pausing", "ending"
+PROVING, FAILED, STOPPING, STOPPED = "proving", "failed", "stopping", "stopped"
+DEGRADED = "degraded"  # what a running stack is called that lacks a service
+ALIVE = (STARTING, RUNNING, PROVING, ENDING)
+NEVER = float("inf")
+TERMINATE, KILL = 15, 9
+
+
+class Policy(NamedTuple):
+    """When a crash is structural, how long to pause before the next try, and how many crashes in a window are too many."""
+
+    structural: float = 5.0
+    first_pause: float = 0.5
+    longest_pause: float = 30.0
+    limit: int = 5
+    window: float = 600.0
+
+
+class Plan(NamedTuple):
+    """What is fixed about a service; one that is not `managed` is served by somebody else and only waited for."""
+
+    name: str
+    needs: tuple[str, ...] = ()
+    stop_order: int = 0
+    grace: float = 10.0
+    seconds: float = 60.0
+    managed: bool = True
+
+
+class Service(NamedTuple):
+    """Where a service stands: `since` its last start, what is due at `until`, and when it crashed of late.
+
+    `asked` is when it was last asked to prove that it is ready, at its start or after the restart of something it needs.
+    `error` is why it went down last, `lacking` what its readiness is still waiting for.
+    """
+
+    plan: Plan
+    phase: str = WAITING
+    pid: int = 0
+    since: float = 0.0
+    asked: float = 0.0
+    until: float = NEVER
+    crashes: tuple[float, ...] = ()
+    restarts: int = 0
+    error: str = ""
+    lacking: str = ""
+
+
+class State(NamedTuple):
+    """Everything a decision rests on; `failed` names the service that ended the start."""
+
+    services: tuple[Service, ...]
+    stage: str = STARTING
+    failed: str = ""
+    policy: Policy = Policy()
+
+
+class Spawned(NamedTuple):
+    """A service's process runs."""
+
+    name: str
+    pid: int
+
+
+class Lacking(NamedTuple):
+    """A service was asked, and is not ready."""
+
+    name: str
+    reason: str
+
+
+class Ready(NamedTuple):
+    """A service proved that it is ready."""
+
+    name: str
+
+
+class Exited(NamedTuple):
+    """A service's process ended or could not be run; `outside` when a signal of somebody else's ended it."""
+
+    name: str
+    error: str
+    outside: bool = False
+
+
+class StopAsked(NamedTuple):
+    """Everything is to stop; `now` also to kill what has been told to go already."""
+
+    now: bool = False
+
+
+class Spawn(NamedTuple):
+    """Run the service's process, or only begin to look for it when it is not managed."""
+
+    name: str
+
+
+class Prove(NamedTuple):
+    """Ask a service that runs for all its proofs once more."""
+
+    name: str
+
+
+class Signal(NamedTuple):
+    """Send a signal to the service's process group."""
+
+    name: str
+    number: int
+
+
+Event = Spawned | Lacking | Ready | Exited | StopAsked
+Action = Spawn | Prove | Signal

@@ -1,0 +1,45 @@
+"""Signals as something to wait for: handlers do nothing, the kernel writes each number to a pipe, the loop reads it."""
+
+import os
+from types import FrameType
+
+from stigmer_launcher.system import bare_signal
+from stigmer_launcher.system.quietly import suppress
+from stigmer_launcher.system.typed import Self
+
+_AWAITED = (bare_signal.SIGTERM, bare_signal.SIGINT, bare_signal.SIGHUP, bare_signal.SIGCHLD)
+
+
+class Inbox:
+    """Collects signals while entered; `fileno` is readable when there are some."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+
+    def __enter__(self) -> Self:
+        self._earlier = bare_signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._handlers = {number: bare_signal.signal(number, _nothing) for number in _AWAITED}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            bare_signal.signal(number, handler)
+        bare_signal.set_wakeup_fd(self._earlier)
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def fileno(self) -> int:
+        """Give the descriptor to wait on."""
+        return self._reader
+
+    def take(self) -> bytes:
+        """Give the numbers of the signals that came since the last time."""
+        with suppress(BlockingIOError):
+            return os.read(self._reader, 4096)
+        return b""
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    """Exist, so that the signal does not take its default action."""

@@ -1,0 +1,219 @@
+"""The supervisor: one loop that waits for the world, lets `decide` judge, and carries out what it says.
+
+It owns every service: starts it, reads what it prints, asks whether it is ready, collects its exit, and stops it. Signals,
+output, answers and deadlines all meet in one `poll`; at rest nothing wakes it.
+"""
+
+import math
+import os
+import select
+import time
+
+from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.supervise import instance, leftovers, lifecycle, snapshot
+from stigmer_launcher.supervise.decide import begin, decide, next_due
+from stigmer_launcher.supervise.services import Services
+from stigmer_launcher.supervise.signals import Inbox
+from stigmer_launcher.supervise.watchdog import Warden
+from stigmer_launcher.system import locks
+from stigmer_launcher.system.bare_signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
+from stigmer_launcher.system.quietly import suppress
+from stigmer_launcher.system.typed import TYPE_CHECKING, Any, Callable
+
+if TYPE_CHECKING:
+    from stigmer_launcher.readiness.checks import ProbeSequence
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Supervisor:
+    """Runs a launch to its end. `tell` hears what happens, as plain values; `event` says what they are about."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        inbox: Inbox,
+        tell: Tell,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        policy: lifecycle.Policy = lifecycle.Policy(),  # noqa: B008 - an immutable value
+    ) -> None:
+        self._launch, self._inbox, self._tell, self._clock, self._wall = launch, inbox, tell, clock, wall
+        self._instance = instance.Instance(launch.run)
+        self._pid = os.getpid()
+        self._identity = locks.identity(self._pid)
+        self._warden = Warden(self._instance.warden_lock, launch.token)
+        self._services = Services(launch, self._warden, wall)
+        self._state = begin(tuple(service.plan for service in launch.services), policy)
+        self._events: list[lifecycle.Event] = []
+        self._groups: dict[str, tuple[int, float]] = {}
+        self._probes: dict[str, ProbeSequence] = {}
+        self._began, self._started = clock(), wall()
+        self._timeline: dict[str, dict[str, float]] = {}
+        self._interrupted = False
+
+    def enter(self) -> None:
+        """Write down what is about to run, so that others leave its version where it is."""
+        self._save()
+
+    def run(self) -> bool:
+        """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
+        self._warden.start()
+        self._step()
+        self._warden.settle()
+        while self._state.stage != lifecycle.STOPPED:
+            self._wait()
+            self._step()
+        leftovers.end_escaped(self._launch.token)
+        self._warden.dismiss()
+        self._services.close()
+        return not self._state.failed
+
+    def _step(self) -> None:
+        """Decide and act until nothing more follows from what is known."""
+        before = self._state
+        while True:
+            events, self._events = tuple(self._events), []
+            self._state, actions = decide(self._state, events, self._clock())
+            for action in actions:
+                self._carry_out(action)
+            if not self._events:
+                break
+        if self._state != before:
+            self._save()
+            self._announce(before)
+
+    def _carry_out(self, action: lifecycle.Action) -> None:
+        if isinstance(action, lifecycle.Spawn):
+            self._start(action.name)
+        elif isinstance(action, lifecycle.Prove):
+            self._probe(action.name)
+        else:
+            self._drop_probe(action.name)
+            self._services.signal(action.name, action.number)
+            self._note_stop(action)
+
+    def _note_stop(self, sent: lifecycle.Signal) -> None:
+        """Write down when a service was told to stop, and tell when it has to be killed."""
+        times = self._timeline[sent.name]
+        mark = "killed" if sent.number == lifecycle.KILL else "told"
+        times[mark] = self._clock() - self._began
+        if mark == "killed":
+            waited = round(times["killed"] - times["told"], 1)
+            self._tell({"event": "note", "text": f"{sent.name} did not stop within {waited:g} s; it is killed"})
+
+    def _start(self, name: str) -> None:
+        """Run a service, if it is ours to run, and begin to ask whether it is ready."""
+        service = self._launch.service(name)
+        group, spawned = 0, self._wall()
+        if service.plan.managed:
+            try:
+                group = self._services.start(name)
+            except OSError as error:
+                self._events.append(lifecycle.Exited(name, f"could not be run: {service.command[0]}: {error.strerror}"))
+                return
+            self._events.append(lifecycle.Spawned(name, group))
+        self._timeline[name] = {"spawned": self._clock() - self._began}
+        self._groups[name] = (group, spawned)
+        self._probe(name)
+
+    def _probe(self, name: str) -> None:
+        """Begin to ask a service for its proofs."""
+        # The first service runs, and needs more time than this import.
+        from stigmer_launcher.readiness.checks import ProbeSequence
+
+        self._drop_probe(name)
+        checks = self._launch.service(name).checks(*self._groups[name])
+        self._probes[name] = ProbeSequence(checks, self._clock())
+
+    def _wait(self) -> None:
+        """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
+        waiting = select.poll()
+        waiting.register(self._inbox.fileno(), select.POLLIN)
+        for output in self._services.outputs():
+            waiting.register(output, select.POLLIN)
+        for probe in self._probes.values():
+            if probe.channel:
+                waiting.register(probe.channel.fileno(), probe.channel.wanted)
+        ready = {descriptor for descriptor, _ in waiting.poll(self._timeout())}
+        for output in self._services.outputs():
+            if output in ready:
+                self._listen(output)
+        for name, probe in tuple(self._probes.items()):
+            if self._clock() >= probe.due or (probe.channel and probe.channel.fileno() in ready):
+                self._ask(name, probe)
+        if self._inbox.fileno() in ready:
+            self._take_signals()
+
+    def _listen(self, output: int) -> None:
+        """Take what a service prints; who is not ready yet has come further with it."""
+        if probe := self._probes.get(self._services.speaker(output)):
+            probe.stir(self._clock())
+        self._services.pump(output)
+
+    def _timeout(self) -> int | None:
+        """Give the milliseconds until something is due, None when nothing is."""
+        due = min([next_due(self._state), *(probe.due for probe in self._probes.values())])
+        return None if due == lifecycle.NEVER else max(0, math.ceil((due - self._clock()) * 1000))
+
+    def _ask(self, name: str, probe: "ProbeSequence") -> None:
+        lacking = probe.lacking
+        if probe.turn(self._clock()):
+            self._drop_probe(name)
+            self._timeline[name].setdefault("ready", self._clock() - self._began)
+            self._events.append(lifecycle.Ready(name))
+        elif probe.lacking != lacking:
+            self._events.append(lifecycle.Lacking(name, probe.lacking))
+
+    def _drop_probe(self, name: str) -> None:
+        if probe := self._probes.pop(name, None):
+            probe.close()
+
+    def _take_signals(self) -> None:
+        """Turn signals into events; a second Ctrl-C asks not to wait for anybody's grace."""
+        numbers = self._inbox.take()
+        if not {SIGTERM, SIGINT, SIGHUP}.isdisjoint(numbers):
+            again = SIGINT in numbers and self._interrupted
+            self._interrupted = self._interrupted or SIGINT in numbers
+            self._events.append(lifecycle.StopAsked(now=again))
+        if SIGCHLD in numbers:
+            self._reap()
+
+    def _reap(self) -> None:
+        """Collect every process that has ended; a warden that was killed is replaced."""
+        with suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if pid == self._warden.pid:
+                    self._warden.start()
+                    self._warden.settle()
+                elif exited := self._services.bury(pid, status):
+                    self._drop_probe(exited.name)
+                    self._timeline[exited.name]["ended"] = self._clock() - self._began
+                    self._events.append(exited)
+
+    def _save(self) -> None:
+        """Write the state down; a full disk must not end the supervisor."""
+        state = snapshot.compose(
+            self._launch,
+            self._state,
+            self._services.identities(),
+            self._timeline,
+            supervisor_pid=self._pid,
+            supervisor_identity=self._identity,
+            started=self._started,
+            began=self._began,
+        )
+        with suppress(OSError):
+            instance.write_state(self._instance, state)
+
+    def _announce(self, before: lifecycle.State) -> None:
+        """Tell what changed since `before`."""
+        for old, new in zip(before.services, self._state.services, strict=True):
+            if old.phase != new.phase:
+                self._tell(snapshot.news(new, self._services.log_of(new.plan.name)))
+        if before.stage != self._state.stage:
+            self._tell({"event": self._state.stage, "failed": self._state.failed})

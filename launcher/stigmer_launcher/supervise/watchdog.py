@@ -1,0 +1,117 @@
+"""The warden: a second process that ends the services when the supervisor is killed without a chance to do so.
+
+It is forked before any service, holds a lock of its own, and reads from a pipe who the services are. A farewell means that
+the supervisor stopped them itself; the pipe's end without one means that it is dead. It needs nothing of the system but
+processes and pipes, so it works on Linux and macOS alike, keeps the stop order, and reaches whole process groups.
+"""
+
+import os
+
+from stigmer_launcher.supervise.child import close_all_but, fork
+from stigmer_launcher.supervise.leftovers import Member, end_members
+from stigmer_launcher.system import bare_signal, locks
+from stigmer_launcher.system.quietly import suppress
+from stigmer_launcher.system.typed import NoReturn
+
+_FAREWELL = b"."
+
+
+class Warden:
+    """The supervisor's end of it. When the warden itself is killed, `start` another: it is told everything again."""
+
+    def __init__(self, lock: str, token: str) -> None:
+        self.pid = 0
+        self._lock, self._token = lock, token
+        self._pipe = self._ready = -1
+        self._roster: dict[int, Member] = {}
+
+    def start(self) -> None:
+        """Fork the warden; from then on it hears of every member, also before it holds its lock."""
+        self._close()
+        ours, its = os.pipe(), os.pipe()
+        self.pid = fork(lambda: _be_warden(ours[0], its[1], self._lock, self._token))
+        os.close(ours[0])
+        os.close(its[1])
+        self._pipe, self._ready = ours[1], its[0]
+        for member in self._roster.values():
+            self._tell(_entry(member))
+
+    def settle(self) -> None:
+        """Return when it holds its lock: the next start waits for that one, so others may hear of us only now."""
+        if self._ready >= 0:
+            os.read(self._ready, 1)
+            os.close(self._ready)
+            self._ready = -1
+
+    def add(self, member: Member) -> None:
+        """Put a service's process under its watch."""
+        self._roster[member.pid] = member
+        self._tell(_entry(member))
+
+    def remove(self, pid: int) -> None:
+        """Take an ended process from its watch."""
+        if self._roster.pop(pid, None):
+            self._tell(f"- {pid}\n".encode())
+
+    def dismiss(self) -> None:
+        """Send it away: there is nothing left to watch."""
+        self._tell(_FAREWELL)
+        self._close()
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        self.pid = 0
+
+    def _tell(self, message: bytes) -> None:
+        with suppress(OSError):  # a dead warden is replaced when its end is noticed
+            os.write(self._pipe, message)
+
+    def _close(self) -> None:
+        for descriptor in (self._pipe, self._ready):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._pipe = self._ready = -1
+
+
+def _be_warden(pipe: int, ready: int, lock: str, token: str) -> NoReturn:
+    os.setsid()
+    for number in (bare_signal.SIGINT, bare_signal.SIGTERM, bare_signal.SIGHUP):
+        bare_signal.signal(number, bare_signal.SIG_IGN)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    close_all_but(pipe, ready)  # the supervisor's pipes must break when it dies
+    held = locks.hold(lock)
+    with suppress(BrokenPipeError):  # the supervisor was killed before it heard of us: there is work
+        os.write(ready, b"!")
+    os.close(ready)
+    _watch(pipe, token)
+    if held:
+        held.release()
+    os._exit(0)
+
+
+def _watch(pipe: int, token: str) -> None:
+    roster: dict[int, Member] = {}
+    pending = b""
+    while data := os.read(pipe, 4096):
+        pending += data
+        *lines, pending = pending.split(b"\n")
+        for line in lines:
+            _note(roster, line.decode())
+        if pending == _FAREWELL:
+            return
+    end_members(roster.values(), token)
+
+
+def _entry(member: Member) -> bytes:
+    return f"+ {member.pid} {member.identity} {member.stop_order} {member.grace}\n".encode()
+
+
+def _note(roster: dict[int, Member], line: str) -> None:
+    """Take in `+ pid identity stop-order grace` or `- pid`."""
+    sign, pid, *rest = line.split(" ")
+    if sign == "+":
+        identity, order, grace = rest
+        roster[int(pid)] = Member(int(pid), identity, int(order), float(grace))
+    else:
+        roster.pop(int(pid), None)

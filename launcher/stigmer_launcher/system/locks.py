@@ -1,0 +1,178 @@
+"""Locks between processes, and who holds them: POSIX record locks, which the kernel drops with their process.
+
+A lock file is never removed and its content means nothing. The trap of these locks: when a process closes *any*
+descriptor of the file, its lock is gone. So this module alone opens lock files, and never one that this process holds.
+Source: fcntl(2) on Linux and macOS, `struct flock` of both.
+"""
+
+import errno
+import fcntl
+import os
+import struct
+import sys
+import time
+
+from stigmer_launcher.errors import BusyError, HomeError
+from stigmer_launcher.system.quietly import suppress
+from stigmer_launcher.system.typed import Callable, Self
+
+# Linux (64 bit): type, whence, start, length, pid; macOS: start, length, pid, type, whence.
+_FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
+_PAUSE = 0.01  # seconds between two tries
+_held: dict[
+    tuple[int, int], int
+] = {}  # (device, inode) -> the pid that holds it: a fork inherits this table, not the lock
+
+
+class Lock:
+    """An exclusive lock, held until `release` or the end of the process."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._key = _key(os.fstat(descriptor))
+        _held[self._key] = os.getpid()
+
+    def release(self) -> None:
+        """Give the lock back; harmless when repeated."""
+        if _held.pop(self._key, None) is not None:
+            os.close(self._descriptor)
+
+    def fileno(self) -> int:
+        """Give the lock file's descriptor, open for reading and writing."""
+        return self._descriptor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def hold(path: str) -> Lock | None:
+    """Take the lock at once, or give None when another process (or this one) has it."""
+    while not _is_ours(path):
+        descriptor = _open(path)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return None
+            raise HomeError(
+                f"the file system of {os.path.dirname(path)} has no locks: {error.strerror}",
+                "set STIGMER_HOME to a directory on a local disk",
+            ) from error
+        if _is_same(path, descriptor):
+            return Lock(descriptor)
+        os.close(descriptor)  # the file was replaced between open and lock: what we hold guards nothing
+    return None
+
+
+def wait(path: str, seconds: float, tell: Callable[[int], None] | None = None) -> Lock:
+    """Take the lock, waiting up to `seconds`; `tell` hears once, and at each change, the pid that holds it."""
+    deadline = time.monotonic() + seconds
+    told = 0
+    while (lock := hold(path)) is None:
+        pid = holder(path)
+        if tell and pid not in (0, told):
+            told = pid
+            tell(pid)
+        if time.monotonic() > deadline:
+            raise BusyError(f"process {pid} has held {path} for {seconds:g} s")
+        time.sleep(_PAUSE)
+    return lock
+
+
+def holder(path: str) -> int:
+    """Give the pid of the process that holds the lock, 0 when it is free. Touches and creates nothing."""
+    if _is_ours(path):
+        return os.getpid()
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        return 0 if not os.path.exists(path) else _holder_by_reading(path)
+    try:
+        return _query(descriptor, fcntl.F_WRLCK)
+    finally:
+        os.close(descriptor)
+
+
+def identity(pid: int) -> str:
+    """Name a living process so that its number's next owner is told apart: boot and start time. Empty when it is dead.
+
+    A zombie is dead: it has ended, only its parent has not looked yet.
+    """
+    if sys.platform == "darwin":
+        from stigmer_launcher.system import darwin
+
+        return darwin.start_time(pid)
+    else:  # noqa: RET505 - a type checker looks at one of the two branches, by its platform
+        return _identity_on_linux(pid)
+
+
+def _identity_on_linux(pid: int) -> str:
+    with suppress(OSError):
+        fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        if fields and fields[0] not in "ZX":
+            boot = _read("/proc/sys/kernel/random/boot_id").strip()
+            return f"{boot}:{fields[19]}"
+    return ""
+
+
+def is_same_process(pid: int, known: str) -> bool:
+    """Tell whether `pid` is still the process that had the identity `known`."""
+    return bool(known) and pid > 0 and identity(pid) == known
+
+
+def _holder_by_reading(path: str) -> int:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _query(descriptor, fcntl.F_RDLCK)
+        finally:
+            os.close(descriptor)
+    return 0
+
+
+def _query(descriptor: int, kind: int) -> int:
+    start, length, pid = 0, 0, 0
+    if sys.platform == "darwin":
+        request = struct.pack(_FLOCK, start, length, pid, kind, os.SEEK_SET)
+        _, _, pid, kind, _ = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, request))
+    else:
+        request = struct.pack(_FLOCK, kind, os.SEEK_SET, start, length, pid)
+        kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, request))
+    return 0 if kind == fcntl.F_UNLCK else pid
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HomeError(
+            f"cannot write in {os.path.dirname(path)}: {error.strerror}",
+            "make that directory writable for you, or set STIGMER_HOME to one that is",
+        ) from error
+
+
+def _is_ours(path: str) -> bool:
+    with suppress(OSError):
+        return _held.get(_key(os.stat(path))) == os.getpid()
+    return False
+
+
+def _is_same(path: str, descriptor: int) -> bool:
+    with suppress(OSError):
+        return _key(os.stat(path)) == _key(os.fstat(descriptor))
+    return False
+
+
+def _key(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        return stream.read()

@@ -1,0 +1,67 @@
+"""Where everything is: the user's home of Stigmer, and the keg's libexec. Pure but for the password database."""
+
+import os
+
+from stigmer_launcher.errors import HomeError, KegError
+from stigmer_launcher.system.typed import Mapping, NamedTuple
+
+
+class Places(NamedTuple):
+    """Absolute paths below the home of Stigmer. `bin` is a symbolic link to the version in use below `versions`."""
+
+    home: str
+    bin: str
+    versions: str
+    run: str
+    logs: str
+    config: str
+
+
+def find_places(environ: Mapping[str, str]) -> Places:
+    """Find the home: STIGMER_HOME, else `.stigmer` in HOME, else in the home the password database knows.
+
+    A relative STIGMER_HOME counts from the current directory, now; nothing later depends on that directory.
+    """
+    named = environ.get("STIGMER_HOME", "")
+    if named == "~" or named.startswith("~/"):  # service files pass what no shell has expanded
+        named = _user_home(environ) + named[1:]
+    home = os.path.abspath(named) if named else os.path.join(_user_home(environ), ".stigmer")
+    return Places(
+        home=home,
+        bin=os.path.join(home, "bin"),
+        versions=os.path.join(home, "versions"),
+        run=os.path.join(home, "run"),
+        logs=os.path.join(home, "logs"),
+        config=os.path.join(home, "config.yaml"),
+    )
+
+
+def find_libexec(environ: Mapping[str, str], executable: str, *, frozen: bool) -> str:
+    """Find the keg's libexec: two levels above the frozen executable, or STIGMER_PAYLOAD for a checkout.
+
+    The keg is named by its own version, not by a link that an upgrade moves.
+    """
+    if frozen:
+        return os.path.dirname(os.path.dirname(os.path.realpath(executable)))
+    named = environ.get("STIGMER_PAYLOAD", "")
+    if not named:
+        raise KegError(
+            "this launcher runs from a checkout, without a keg",
+            "set STIGMER_PAYLOAD to a libexec directory (one that holds payload.json and components/)",
+        )
+    return os.path.realpath(named)
+
+
+def _user_home(environ: Mapping[str, str]) -> str:
+    home = environ.get("HOME", "")
+    if os.path.isabs(home):
+        return os.path.normpath(home)
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        raise HomeError(
+            f"there is no HOME, and user {os.getuid()} is not in the password database",
+            "set STIGMER_HOME to an absolute directory",
+        ) from None
