@@ -1,6 +1,8 @@
 """`stigmer completion SHELL`: what the shells complete, made from the table in `grammar`. Reads nothing but the keg."""
 
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.grammar import COMMANDS, GROUPS, HELP, VERSION, Command, Option
@@ -9,7 +11,6 @@ from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.system.places import find_libexec
-from stigmer_launcher.system.typed import TYPE_CHECKING, Callable, Mapping, Sequence
 
 if TYPE_CHECKING:
     from stigmer_launcher.install.payload import Payload

@@ -1,7 +1,9 @@
 """What a command may use of the process it runs in."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from stigmer_launcher.cli.terminal import Terminal
-from stigmer_launcher.system.typed import Mapping, NamedTuple
 
 
 class Context(NamedTuple):

@@ -3,9 +3,10 @@
 The imports are written out one by one so that freezing finds them all.
 """
 
+from collections.abc import Callable
+
 from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import Invocation
-from stigmer_launcher.system.typed import Callable
 
 Door = Callable[[Invocation, Context], int]
 

@@ -1,6 +1,6 @@
 """The command line as one table: the parser, the help, the completions and the manual page are all made from it."""
 
-from stigmer_launcher.system.typed import NamedTuple
+from typing import NamedTuple
 
 
 class Option(NamedTuple):

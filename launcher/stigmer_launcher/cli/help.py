@@ -1,7 +1,8 @@
 """The help texts, made from the table in `grammar`."""
 
+from collections.abc import Iterable, Sequence
+
 from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, GROUPS, HELP, VARIABLES, VERSION, Command, Option
-from stigmer_launcher.system.typed import Iterable, Sequence
 
 
 def render_help(words: Sequence[str]) -> str:

@@ -1,12 +1,13 @@
 """The command line's one door: read it, run the command, and turn every failure into a message, a remedy and a code."""
 
 import os
+from collections.abc import Mapping, Sequence
+from typing import TextIO
 
 from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import HelpAsked, Invocation, VersionAsked, parse
 from stigmer_launcher.cli.terminal import Terminal, terminal_of
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.system.typed import Mapping, Sequence, TextIO
 
 _INTERRUPTED = 130
 

@@ -1,8 +1,10 @@
 """Reading a command line by the table in `grammar`: the command, its options and arguments, or a helpful refusal."""
 
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
 from stigmer_launcher.cli.grammar import COMMANDS, GROUPS, HELP, VERSION, Command, Option
 from stigmer_launcher.errors import UsageError
-from stigmer_launcher.system.typed import Iterator, NamedTuple, Sequence
 
 
 class Invocation(NamedTuple):

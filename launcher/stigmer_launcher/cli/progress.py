@@ -1,9 +1,10 @@
 """A start as the user sees it: each step when it has succeeded, what is awaited, and why it failed."""
 
+from typing import Any
+
 from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.errors import LauncherError, StartError
 from stigmer_launcher.supervise import lifecycle
-from stigmer_launcher.system.typed import Any
 
 Event = dict[str, Any]
 

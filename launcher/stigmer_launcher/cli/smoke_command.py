@@ -5,6 +5,8 @@ import os
 import re
 import select
 import time
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from stigmer_launcher.cli.context import Context
 from stigmer_launcher.config.file import Config, read_config
@@ -18,7 +20,6 @@ from stigmer_launcher.supervise.child import describe_exit, signal_group, spawn
 from stigmer_launcher.supervise.instance import State
 from stigmer_launcher.system.bare_signal import SIGKILL
 from stigmer_launcher.system.places import Places, find_places
-from stigmer_launcher.system.typed import Mapping, NamedTuple
 
 _PAUSE = 50  # milliseconds between two looks at whether the program has ended
 _CHUNK = 65536

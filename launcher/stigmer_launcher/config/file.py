@@ -4,6 +4,8 @@ A missing file means the defaults; a file that cannot be understood is an error 
 """
 
 import os
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from stigmer_launcher.config import yaml_subset
 from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA, Value, did_you_mean
@@ -12,7 +14,6 @@ from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.install import preflight
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places
-from stigmer_launcher.system.typed import Mapping, NamedTuple
 
 _WAIT = 10.0  # seconds for another `config set` to finish
 _HIDDEN = "(set, not shown)"

@@ -5,11 +5,12 @@ wrote it there; `doctor` warns when others can read the file. A key typed in liv
 """
 
 import os
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.schema import PROVIDERS
 from stigmer_launcher.errors import ConfigError, SecretError
-from stigmer_launcher.system.typed import Callable, Mapping, NamedTuple
 
 _LLM = "backend.local.llm"
 _KEY = "STIGMER_LLM_API_KEY"

@@ -1,6 +1,7 @@
 """The keys of config.yaml: what each holds, its default, and which are accepted from older files but not used."""
 
-from stigmer_launcher.system.typed import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 Value = str | bool | int
 

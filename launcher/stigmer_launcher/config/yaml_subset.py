@@ -4,7 +4,8 @@ Reading keeps each value's place in its line, so that an edit changes that value
 Source of what is accepted, and of how it is read: YAML 1.2, block mappings with plain and quoted flow scalars.
 """
 
-from stigmer_launcher.system.typed import Iterator, NamedTuple, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 _KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _PLAIN = _KEY | frozenset("./:@+,=~()")

@@ -1,6 +1,7 @@
 """Look at the components: whether those in the home are the keg's, untouched, and (deep) what was released."""
 
 import os
+from collections.abc import Iterator
 
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding
 from stigmer_launcher.doctor.scene import Scene
@@ -9,7 +10,6 @@ from stigmer_launcher.install import manifest, verify, versions
 from stigmer_launcher.install.manifest import Keg
 from stigmer_launcher.install.payload import Component
 from stigmer_launcher.launch import environment
-from stigmer_launcher.system.typed import Iterator
 
 _SECTION = "Components"
 _HEALED = "run `stigmer server`: it makes them again"

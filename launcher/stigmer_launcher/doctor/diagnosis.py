@@ -1,6 +1,7 @@
 """Look at everything that can be wrong, and change nothing. Each look gives findings; none can spoil another."""
 
 import os
+from collections.abc import Callable, Mapping
 
 from stigmer_launcher.config import file as configuration
 from stigmer_launcher.config import llm
@@ -14,7 +15,6 @@ from stigmer_launcher.install.manifest import Keg, read_keg
 from stigmer_launcher.supervise import instance
 from stigmer_launcher.supervise.instance import Instance
 from stigmer_launcher.system.places import Places
-from stigmer_launcher.system.typed import Callable, Mapping
 from stigmer_launcher.version import NAME, VERSION
 
 _LITTLE_SPACE = 500 << 20  # bytes below which databases and logs will soon hurt

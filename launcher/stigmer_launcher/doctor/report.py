@@ -1,8 +1,8 @@
 """What doctor found, as values, and the two ways to show it: text to read or paste, JSON for programs."""
 
 import json
-
-from stigmer_launcher.system.typed import Callable, Iterator, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
 _FORMAT = 1

@@ -1,10 +1,12 @@
 """What doctor's looks share: where things are, what could be read of them, and what a supervisor has written down."""
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.schema import address
 from stigmer_launcher.install.manifest import Keg
 from stigmer_launcher.system.places import Places
-from stigmer_launcher.system.typed import Any, Mapping, NamedTuple
 
 
 class WrittenService(NamedTuple):

@@ -4,6 +4,7 @@ import os
 import select
 import sys
 import time
+from collections.abc import Iterator
 
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding
 from stigmer_launcher.doctor.scene import Scene
@@ -12,7 +13,6 @@ from stigmer_launcher.launch.plan import parse_address
 from stigmer_launcher.readiness import checks
 from stigmer_launcher.supervise.logfile import log_path
 from stigmer_launcher.system import locks, ports
-from stigmer_launcher.system.typed import Iterator
 
 _PATIENCE = 2.0  # seconds Temporal is given to answer
 _ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"

@@ -8,8 +8,7 @@ file of the right size with nothing in it. Sources: ioctl_ficlone(2), clonefile(
 import errno
 import os
 import sys
-
-from stigmer_launcher.system.typed import Callable
+from collections.abc import Callable
 
 _FICLONE = 0x40049409
 _CHUNK = 1 << 30  # bytes asked of the kernel at once

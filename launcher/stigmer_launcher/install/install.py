@@ -6,6 +6,8 @@ Nothing is synchronised but copies: after a power cut the stamp tells what is mi
 """
 
 import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install import preflight, versions
@@ -16,7 +18,6 @@ from stigmer_launcher.install.versions import Step
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places
 from stigmer_launcher.system.quietly import suppress
-from stigmer_launcher.system.typed import TYPE_CHECKING, Callable, Iterable, NamedTuple
 
 if TYPE_CHECKING:
     from stigmer_launcher.install.layout import Layer

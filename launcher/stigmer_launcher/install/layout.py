@@ -1,6 +1,8 @@
 """Lay one version's files: all of them into a fresh directory, or the damaged ones into one that exists."""
 
 import os
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.install import preflight, verify
@@ -21,7 +23,6 @@ from stigmer_launcher.install.manifest import (
 from stigmer_launcher.install.payload import FileEntry
 from stigmer_launcher.install.versions import Step, remove_tree
 from stigmer_launcher.system.quietly import suppress
-from stigmer_launcher.system.typed import Callable, Iterable, NamedTuple
 
 _LINK = ("link", link)
 _TRIAL = ".trial"  # beside the versions' directories: what a killed start leaves is found and removed there

@@ -2,9 +2,9 @@
 
 import os
 from types import TracebackType
+from typing import Self
 
 from stigmer_launcher.install.manifest import Mark, mark_of
-from stigmer_launcher.system.typed import Self
 
 
 class Linking:

@@ -3,10 +3,11 @@
 import _imp
 import os
 import stat
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.install.payload import FileEntry, Payload, parse_payload
-from stigmer_launcher.system.typed import Mapping, NamedTuple
 
 VERSION_FILE = ".version"
 STAMP_FILE = ".stamp"

@@ -3,8 +3,9 @@
 `libexec/payload.json` is the one tie between packaging, which writes it, and the launcher, which reads it.
 """
 
+from typing import Any, NamedTuple
+
 from stigmer_launcher.system import plain_json
-from stigmer_launcher.system.typed import Any, NamedTuple
 
 FORMAT = 2
 

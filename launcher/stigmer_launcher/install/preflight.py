@@ -3,10 +3,10 @@
 import errno
 import os
 import sys
+from collections.abc import Iterable
 
 from stigmer_launcher.errors import HomeError, KegError, LauncherError
 from stigmer_launcher.system.places import Places
-from stigmer_launcher.system.typed import Iterable
 
 _MOVE = "or set STIGMER_HOME to a directory on another disk"
 _RESERVE = 1 << 20  # bytes for directories and the stamp

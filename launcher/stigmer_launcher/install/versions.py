@@ -4,11 +4,11 @@ A name that begins with a dot is a work in progress or a removal in progress: wh
 """
 
 import os
+from collections.abc import Callable, Iterable
 
 from stigmer_launcher.install.manifest import VERSION_FILE
 from stigmer_launcher.system.places import Places
 from stigmer_launcher.system.quietly import suppress
-from stigmer_launcher.system.typed import Callable, Iterable
 
 Step = Callable[[str], None]
 

@@ -1,10 +1,11 @@
 """Where the services listen, and whose Temporal is used: command line over environment over file over default. Pure."""
 
+from collections.abc import Mapping
+
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.schema import address as read_address
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.install.payload import Component, Payload
-from stigmer_launcher.system.typed import Mapping
 
 _TEMPORAL = "backend.local.temporal"
 

@@ -1,7 +1,9 @@
 """What is to run: everything the supervisor needs to know, found out and checked before it begins."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
 from stigmer_launcher.supervise.lifecycle import Plan
-from stigmer_launcher.system.typed import TYPE_CHECKING, Mapping, NamedTuple
 
 if TYPE_CHECKING:
     from stigmer_launcher.readiness.checks import Check

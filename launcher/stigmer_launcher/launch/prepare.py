@@ -5,6 +5,7 @@ What can be refused is refused here, while nothing runs yet and a person may sti
 
 import os
 import sys
+from collections.abc import Callable, Iterable, Mapping
 
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
@@ -21,7 +22,6 @@ from stigmer_launcher.supervise.leftovers import TOKEN, is_alive
 from stigmer_launcher.supervise.lifecycle import Plan
 from stigmer_launcher.system.places import Places, find_libexec
 from stigmer_launcher.system.ports import is_free, port_owner
-from stigmer_launcher.system.typed import Callable, Iterable, Mapping
 
 LOOPBACK = "127.0.0.1"
 

@@ -3,9 +3,9 @@
 import _socket  # the bare module: `socket` adds 3 ms of enumerations to every start
 import select
 import time
+from typing import TYPE_CHECKING
 
 from stigmer_launcher.readiness.grpc import Client, ProtocolError, Reply
-from stigmer_launcher.system.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stigmer_launcher.launch.plan import Address

@@ -9,10 +9,11 @@ Sources: grpc.health.v1 (request: service = 1; response: status = 1, SERVING = 1
 """
 
 import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from stigmer_launcher.readiness import protowire
 from stigmer_launcher.readiness.channel import Channel
-from stigmer_launcher.system.typed import TYPE_CHECKING, Callable, NamedTuple, Sequence
 
 if TYPE_CHECKING:
     from stigmer_launcher.launch.plan import Address

@@ -6,8 +6,7 @@ Of a response's header blocks only the end of the stream matters: a stream that 
 """
 
 import struct
-
-from stigmer_launcher.system.typed import NamedTuple
+from typing import NamedTuple
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8

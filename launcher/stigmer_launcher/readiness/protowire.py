@@ -3,7 +3,7 @@
 Source: protobuf.dev, "Encoding": a key is (field number << 3 | wire type); wire type 0 is a varint, 2 is length-delimited.
 """
 
-from stigmer_launcher.system.typed import Iterator
+from collections.abc import Iterator
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 

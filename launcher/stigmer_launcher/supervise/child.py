@@ -1,10 +1,11 @@
 """Running one service: its own session and process group, its output through one pipe, nothing of ours left in it."""
 
 import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, NoReturn
 
 from stigmer_launcher.system import bare_signal
 from stigmer_launcher.system.quietly import suppress
-from stigmer_launcher.system.typed import Callable, Iterator, Mapping, NamedTuple, NoReturn, Sequence
 
 _CANNOT_RUN = 127
 _MANY = 1024  # descriptors; more are not opened by anything that starts us

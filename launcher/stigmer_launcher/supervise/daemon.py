@@ -4,6 +4,8 @@ import gc
 import os
 import select
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.install import undisturbed
@@ -18,7 +20,6 @@ from stigmer_launcher.supervise.signals import Inbox
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import bare_signal, locks, plain_json
 from stigmer_launcher.system.quietly import suppress
-from stigmer_launcher.system.typed import Any, Callable, Iterator, NoReturn
 
 OWN_LOG = "supervisor"
 _TO_STOP = {bare_signal.SIGINT, bare_signal.SIGTERM, bare_signal.SIGHUP}

@@ -3,6 +3,8 @@
 The supervisor turns the world into events and carries the actions out; nothing here has an effect.
 """
 
+from collections.abc import Callable
+
 from stigmer_launcher.supervise.lifecycle import (
     ALIVE,
     ENDING,
@@ -32,7 +34,6 @@ from stigmer_launcher.supervise.lifecycle import (
     State,
     StopAsked,
 )
-from stigmer_launcher.system.typed import Callable
 
 
 def begin(plans: tuple[Plan, ...], policy: Policy = Policy()) -> State:  # noqa: B008 - an immutable value

@@ -8,7 +8,7 @@ Times are seconds of one monotonic clock.
                            |-> ending (told to go) -> stopped or pausing
 """
 
-from stigmer_launcher.system.typed import NamedTuple
+from typing import NamedTuple
 
 WAITING, STARTING, RUNNING, PAUSING, ENDING = "waiting", "starting", "running", "pausing", "ending"
 PROVING, FAILED, STOPPING, STOPPED = "proving", "failed", "stopping", "stopped"

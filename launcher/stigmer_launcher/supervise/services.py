@@ -1,6 +1,8 @@
 """The services as processes: run, signalled, listened to, and buried; every one under the warden's watch."""
 
 import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.supervise.child import Child, describe_exit, is_ended_by_others, signal_group, spawn
@@ -10,7 +12,6 @@ from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.watchdog import Warden
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.bare_signal import SIGKILL
-from stigmer_launcher.system.typed import Callable, Iterator, NamedTuple
 
 _CHUNK = 65536
 _LAST_WORDS = 16 * _CHUNK  # bytes read at most of what a service printed just before its end

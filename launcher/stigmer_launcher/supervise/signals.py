@@ -2,10 +2,10 @@
 
 import os
 from types import FrameType
+from typing import Self
 
 from stigmer_launcher.system import bare_signal
 from stigmer_launcher.system.quietly import suppress
-from stigmer_launcher.system.typed import Self
 
 _AWAITED = (bare_signal.SIGTERM, bare_signal.SIGINT, bare_signal.SIGHUP, bare_signal.SIGCHLD)
 

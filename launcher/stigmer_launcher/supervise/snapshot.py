@@ -4,11 +4,13 @@ Times called `since` and in `timeline` are seconds of the monotonic clock, which
 is for people.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.supervise import lifecycle
 from stigmer_launcher.supervise.decide import is_degraded
 from stigmer_launcher.supervise.logfile import LogFile
-from stigmer_launcher.system.typed import Any, Mapping
 
 
 def compose(

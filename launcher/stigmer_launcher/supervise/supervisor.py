@@ -8,6 +8,8 @@ import math
 import os
 import select
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.supervise import instance, leftovers, lifecycle, snapshot
@@ -18,7 +20,6 @@ from stigmer_launcher.supervise.watchdog import Warden
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.bare_signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from stigmer_launcher.system.quietly import suppress
-from stigmer_launcher.system.typed import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
     from stigmer_launcher.readiness.checks import ProbeSequence

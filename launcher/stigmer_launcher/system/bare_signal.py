@@ -3,7 +3,7 @@
 Source: CPython's `_signal`, which `signal` wraps name by name.
 """
 
-from stigmer_launcher.system.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import signal as _signal

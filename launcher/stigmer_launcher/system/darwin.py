@@ -7,8 +7,7 @@ the stable ABI). The functions that read a layout are pure, on bytes, so that th
 import ctypes
 import os
 import struct
-
-from stigmer_launcher.system.typed import Iterator
+from collections.abc import Iterator
 
 _MNT_NOEXEC = 0x4
 _ALL_PIDS, _LIST_FDS, _BSD_INFO, _SOCKET_INFO = 1, 1, 3, 3

@@ -11,10 +11,11 @@ import os
 import struct
 import sys
 import time
+from collections.abc import Callable
+from typing import Self
 
 from stigmer_launcher.errors import BusyError, HomeError
 from stigmer_launcher.system.quietly import suppress
-from stigmer_launcher.system.typed import Callable, Self
 
 # Linux (64 bit): type, whence, start, length, pid; macOS: start, length, pid, type, whence.
 _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"

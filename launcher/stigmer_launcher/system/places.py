@@ -1,9 +1,10 @@
 """Where everything is: the user's home of Stigmer, and the keg's libexec. Pure but for the password database."""
 
 import os
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from stigmer_launcher.errors import HomeError, KegError
-from stigmer_launcher.system.typed import Mapping, NamedTuple
 
 
 class Places(NamedTuple):

@@ -4,8 +4,7 @@ Source: CPython's `json.scanner.c_make_scanner` and `json.encoder.c_make_encoder
 """
 
 import _json
-
-from stigmer_launcher.system.typed import Any, NoReturn
+from typing import Any, NoReturn
 
 
 def _refuse(constant: str) -> NoReturn:

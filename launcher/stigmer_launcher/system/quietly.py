@@ -1,6 +1,6 @@
 """What the launcher needs of `contextlib`, without that module: with what it imports, it takes 2 ms of every start."""
 
-from stigmer_launcher.system.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from contextlib import suppress as suppress  # noqa: PLC0414 - said twice, it is exported

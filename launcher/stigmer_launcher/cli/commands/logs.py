@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.logtext import readable
@@ -11,7 +13,6 @@ from stigmer_launcher.errors import UsageError
 from stigmer_launcher.supervise.logfile import COUNT, STAMP_SIZE, log_path
 from stigmer_launcher.system.places import find_places
 from stigmer_launcher.system.quietly import suppress
-from stigmer_launcher.system.typed import Iterable, Iterator, NamedTuple, Sequence
 
 _LINES = 50
 _PAUSE = 0.1  # seconds between two looks while following

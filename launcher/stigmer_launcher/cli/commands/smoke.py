@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import Invocation
@@ -17,7 +18,6 @@ from stigmer_launcher.readiness.grpc import Reply
 from stigmer_launcher.supervise import lifecycle
 from stigmer_launcher.supervise.instance import Instance, State, living_state
 from stigmer_launcher.system.places import find_places
-from stigmer_launcher.system.typed import Any
 
 _MESSAGE = "hello"
 # Source: gRPC's status codes.

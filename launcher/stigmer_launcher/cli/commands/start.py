@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 
 from stigmer_launcher.cli.commands.version import skew
 from stigmer_launcher.cli.context import Context
@@ -14,7 +15,6 @@ from stigmer_launcher.supervise import instance, lifecycle
 from stigmer_launcher.supervise.daemon import detach, events, supervise
 from stigmer_launcher.supervise.instance import Instance, State
 from stigmer_launcher.system.places import Places, find_places
-from stigmer_launcher.system.typed import Mapping
 
 _INTERRUPTED = 130
 _PATIENCE = 300.0  # seconds to wait for a start or a stop that somebody else asked for

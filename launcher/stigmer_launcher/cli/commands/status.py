@@ -1,6 +1,7 @@
 """`stigmer server status`: what runs and since when, for people and for programs."""
 
 import time
+from typing import Any
 
 from stigmer_launcher.cli.commands.version import installed_version, skew
 from stigmer_launcher.cli.context import Context
@@ -9,7 +10,6 @@ from stigmer_launcher.cli.terminal import Terminal, duration
 from stigmer_launcher.supervise import lifecycle
 from stigmer_launcher.supervise.instance import Instance, State, living_state, read_state, supervisor
 from stigmer_launcher.system.places import find_places
-from stigmer_launcher.system.typed import Any
 
 _RUNS, _STOPPED, _LACKS = 0, 3, 4
 _SHOWN = ("name", "state", "pid", "restarts", "last_error", "port", "version")

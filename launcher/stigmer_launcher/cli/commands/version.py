@@ -1,12 +1,13 @@
 """Versions: the launcher's own, the components', and whether what runs is what is installed."""
 
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.supervise.instance import Instance, State, living_state
 from stigmer_launcher.system.places import find_libexec, find_places
-from stigmer_launcher.system.typed import TYPE_CHECKING, Mapping
 from stigmer_launcher.version import NAME, VERSION
 
 if TYPE_CHECKING:
