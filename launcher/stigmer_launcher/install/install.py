@@ -7,6 +7,7 @@ Nothing is synchronised but copies: after a power cut the stamp tells what is mi
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from stigmer_launcher.errors import LauncherError
@@ -17,7 +18,6 @@ from stigmer_launcher.install.payload import Payload
 from stigmer_launcher.install.versions import Step
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places
-from stigmer_launcher.system.quietly import suppress
 
 if TYPE_CHECKING:
     from stigmer_launcher.install.layout import Layer

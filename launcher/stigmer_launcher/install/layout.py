@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from stigmer_launcher.errors import KegError
@@ -22,7 +23,6 @@ from stigmer_launcher.install.manifest import (
 )
 from stigmer_launcher.install.payload import FileEntry
 from stigmer_launcher.install.versions import Step, remove_tree
-from stigmer_launcher.system.quietly import suppress
 
 _LINK = ("link", link)
 _TRIAL = ".trial"  # beside the versions' directories: what a killed start leaves is found and removed there

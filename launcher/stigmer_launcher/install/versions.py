@@ -5,10 +5,10 @@ A name that begins with a dot is a work in progress or a removal in progress: wh
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from stigmer_launcher.install.manifest import VERSION_FILE
 from stigmer_launcher.system.places import Places
-from stigmer_launcher.system.quietly import suppress
 
 Step = Callable[[str], None]
 

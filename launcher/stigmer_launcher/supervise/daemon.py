@@ -5,6 +5,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from stigmer_launcher.errors import LauncherError
@@ -19,7 +20,6 @@ from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.signals import Inbox
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import bare_signal, locks, plain_json
-from stigmer_launcher.system.quietly import suppress
 
 OWN_LOG = "supervisor"
 _TO_STOP = {bare_signal.SIGINT, bare_signal.SIGTERM, bare_signal.SIGHUP}

@@ -5,10 +5,10 @@ the dead supervisor left behind.
 """
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stigmer_launcher.system import locks, plain_json
-from stigmer_launcher.system.quietly import suppress
 
 if TYPE_CHECKING:
     from stigmer_launcher.supervise.leftovers import Member

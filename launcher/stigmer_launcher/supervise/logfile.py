@@ -3,8 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-
-from stigmer_launcher.system.quietly import suppress
+from contextlib import suppress
 
 LARGEST = 10 * 1024 * 1024  # bytes in one file
 COUNT = 5  # files kept of one service, the current one among them

@@ -1,11 +1,11 @@
 """Signals as something to wait for: handlers do nothing, the kernel writes each number to a pipe, the loop reads it."""
 
 import os
+from contextlib import suppress
 from types import FrameType
 from typing import Self
 
 from stigmer_launcher.system import bare_signal
-from stigmer_launcher.system.quietly import suppress
 
 _AWAITED = (bare_signal.SIGTERM, bare_signal.SIGINT, bare_signal.SIGHUP, bare_signal.SIGCHLD)
 

@@ -6,12 +6,12 @@ processes and pipes, so it works on Linux and macOS alike, keeps the stop order,
 """
 
 import os
+from contextlib import suppress
 from typing import NoReturn
 
 from stigmer_launcher.supervise.child import close_all_but, fork
 from stigmer_launcher.supervise.leftovers import Member, end_members
 from stigmer_launcher.system import bare_signal, locks
-from stigmer_launcher.system.quietly import suppress
 
 _FAREWELL = b"."
 

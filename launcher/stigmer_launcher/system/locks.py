@@ -12,10 +12,10 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Self
 
 from stigmer_launcher.errors import BusyError, HomeError
-from stigmer_launcher.system.quietly import suppress
 
 # Linux (64 bit): type, whence, start, length, pid; macOS: start, length, pid, type, whence.
 _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"

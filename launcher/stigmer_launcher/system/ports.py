@@ -4,9 +4,8 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
-
-from stigmer_launcher.system.quietly import suppress
 
 _LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
 # Tried, never listened on. On Linux the last alone, when it stands for IPv4 as well, meets a listener on any address

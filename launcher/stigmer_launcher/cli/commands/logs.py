@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from stigmer_launcher.cli.context import Context
@@ -12,7 +13,6 @@ from stigmer_launcher.cli.terminal import PALETTE, Terminal
 from stigmer_launcher.errors import UsageError
 from stigmer_launcher.supervise.logfile import COUNT, STAMP_SIZE, log_path
 from stigmer_launcher.system.places import find_places
-from stigmer_launcher.system.quietly import suppress
 
 _LINES = 50
 _PAUSE = 0.1  # seconds between two looks while following

@@ -4,6 +4,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import Invocation
@@ -13,7 +14,6 @@ from stigmer_launcher.supervise import instance, leftovers, lifecycle
 from stigmer_launcher.supervise.instance import Instance, State
 from stigmer_launcher.system import bare_signal, locks
 from stigmer_launcher.system.places import find_places
-from stigmer_launcher.system.quietly import suppress
 
 _PAUSE = 0.005
 _SPARE = 15.0  # seconds beyond the graces of all services
