@@ -6,6 +6,7 @@ import re
 import select
 import time
 from collections.abc import Mapping
+from signal import SIGKILL
 from typing import NamedTuple
 
 from stigmer_launcher.cli.context import Context
@@ -18,7 +19,6 @@ from stigmer_launcher.launch.endpoints import ports_of
 from stigmer_launcher.launch.environment import Command, command_of, variables
 from stigmer_launcher.supervise.child import describe_exit, signal_group, spawn
 from stigmer_launcher.supervise.instance import State
-from stigmer_launcher.system.bare_signal import SIGKILL
 from stigmer_launcher.system.places import Places, find_places
 
 _PAUSE = 50  # milliseconds between two looks at whether the program has ended

@@ -1,19 +1,18 @@
 """Running one service: its own session and process group, its output through one pipe, nothing of ours left in it."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
-from stigmer_launcher.system import bare_signal
-
 _CANNOT_RUN = 127
 _MANY = 1024  # descriptors; more are not opened by anything that starts us
-_HANDLED = (bare_signal.SIGINT, bare_signal.SIGTERM, bare_signal.SIGHUP, bare_signal.SIGCHLD)
-_ALL = bare_signal.valid_signals()
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+_ALL = signal.valid_signals()
 # Those that we handle, and those that Python itself ignores to see an error instead.
-_DEFAULTED = (*_HANDLED, bare_signal.SIGPIPE, bare_signal.SIGXFSZ)
-_OF_OTHERS = (bare_signal.SIGKILL, bare_signal.SIGTERM, bare_signal.SIGINT, bare_signal.SIGHUP, bare_signal.SIGQUIT)
+_DEFAULTED = (*_HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
+_OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Child(NamedTuple):
@@ -60,21 +59,21 @@ def fork(be_child: Callable[[], NoReturn]) -> int:
     The child begins with the signals that the parent handles at their defaults: one that came earlier would run the
     parent's handlers there, and write to the parent's own pipe.
     """
-    blocked = bare_signal.pthread_sigmask(bare_signal.SIG_BLOCK, _ALL)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
     try:
         pid = os.fork()
         if pid:
             return pid
         try:
-            bare_signal.set_wakeup_fd(-1)
+            signal.set_wakeup_fd(-1)
             for number in _HANDLED:
-                bare_signal.signal(number, bare_signal.SIG_DFL)
-            bare_signal.pthread_sigmask(bare_signal.SIG_SETMASK, ())
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
             be_child()
         finally:
             os._exit(_CANNOT_RUN)
     finally:
-        bare_signal.pthread_sigmask(bare_signal.SIG_SETMASK, blocked)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def signal_group(group: int, number: int) -> None:
@@ -94,7 +93,7 @@ def close_all_but(*wanted: int) -> None:
 def describe_exit(status: int) -> str:
     """Say in words how a process ended, from the status that `waitpid` gave."""
     code = os.waitstatus_to_exitcode(status)
-    return f"was ended by {bare_signal.name_of(-code)}" if code < 0 else f"exited with status {code}"
+    return f"was ended by {_signal_name(-code)}" if code < 0 else f"exited with status {code}"
 
 
 def is_ended_by_others(status: int) -> bool:
@@ -118,3 +117,10 @@ def _is_open(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a realtime signal has no name
+        return f"signal {number}"

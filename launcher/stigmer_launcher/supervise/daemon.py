@@ -3,6 +3,7 @@
 import gc
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,10 +20,10 @@ from stigmer_launcher.supervise.lifecycle import RUNNING
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.signals import Inbox
 from stigmer_launcher.supervise.supervisor import Supervisor
-from stigmer_launcher.system import bare_signal, locks, plain_json
+from stigmer_launcher.system import locks, plain_json
 
 OWN_LOG = "supervisor"
-_TO_STOP = {bare_signal.SIGINT, bare_signal.SIGTERM, bare_signal.SIGHUP}
+_TO_STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _WARDEN_SECONDS = 60.0  # a warden at work waits for the graces of the services, one order after the other
 
 Event = dict[str, Any]
@@ -87,7 +88,7 @@ def events(pid: int, reader: int) -> Iterator[Event]:
             if inbox.fileno() in ready and set(inbox.take()) & _TO_STOP:
                 yield {"event": "interrupted"}
                 with suppress(ProcessLookupError):
-                    os.kill(pid, bare_signal.SIGTERM)
+                    os.kill(pid, signal.SIGTERM)
             if reader in ready:
                 data = os.read(reader, 65536)
                 if not data:

@@ -5,6 +5,7 @@ carries the token of our run, which nobody else can have by accident. A number a
 """
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from stigmer_launcher.supervise.child import signal_group
-from stigmer_launcher.system import bare_signal, locks
+from stigmer_launcher.system import locks
 
 TOKEN = "STIGMER_RUN"  # noqa: S105 - a variable's name
 _PAUSE = 0.01  # seconds between two looks at processes that are not our children
@@ -47,7 +48,7 @@ def end_escaped(token: str) -> int:
         ended += len(found)
         for pid in found:
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, bare_signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
         time.sleep(_PAUSE)
     return ended
 
@@ -67,14 +68,14 @@ def _end_together(members: list[Member]) -> None:
     """Tell these groups to go, and kill what is left of each when its grace is over or its leader gone."""
     began = time.monotonic()
     for member in members:
-        signal_group(member.pid, bare_signal.SIGTERM)
+        signal_group(member.pid, signal.SIGTERM)
     while members:
         spent = time.monotonic() - began
         for member in tuple(members):
             if not is_alive(member):
                 members.remove(member)
                 if not locks.identity(member.pid):  # the number of a group with members has no new owner
-                    signal_group(member.pid, bare_signal.SIGKILL)
+                    signal_group(member.pid, signal.SIGKILL)
             elif spent > member.grace:
-                signal_group(member.pid, bare_signal.SIGKILL)
+                signal_group(member.pid, signal.SIGKILL)
         time.sleep(_PAUSE)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from signal import SIGKILL
 from typing import NamedTuple
 
 from stigmer_launcher.launch.plan import Launch
@@ -11,7 +12,6 @@ from stigmer_launcher.supervise.lifecycle import Exited
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.watchdog import Warden
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.bare_signal import SIGKILL
 
 _CHUNK = 65536
 _LAST_WORDS = 16 * _CHUNK  # bytes read at most of what a service printed just before its end

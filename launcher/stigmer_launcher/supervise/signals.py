@@ -1,13 +1,12 @@
 """Signals as something to wait for: handlers do nothing, the kernel writes each number to a pipe, the loop reads it."""
 
 import os
+import signal
 from contextlib import suppress
 from types import FrameType
 from typing import Self
 
-from stigmer_launcher.system import bare_signal
-
-_AWAITED = (bare_signal.SIGTERM, bare_signal.SIGINT, bare_signal.SIGHUP, bare_signal.SIGCHLD)
+_AWAITED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 class Inbox:
@@ -19,14 +18,14 @@ class Inbox:
         os.set_blocking(self._writer, False)
 
     def __enter__(self) -> Self:
-        self._earlier = bare_signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._handlers = {number: bare_signal.signal(number, _nothing) for number in _AWAITED}
+        self._earlier = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._handlers = {number: signal.signal(number, _nothing) for number in _AWAITED}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._handlers.items():
-            bare_signal.signal(number, handler)
-        bare_signal.set_wakeup_fd(self._earlier)
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._earlier)
         os.close(self._reader)
         os.close(self._writer)
 

@@ -10,6 +10,7 @@ import select
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any
 
 from stigmer_launcher.launch.plan import Launch
@@ -19,7 +20,6 @@ from stigmer_launcher.supervise.services import Services
 from stigmer_launcher.supervise.signals import Inbox
 from stigmer_launcher.supervise.watchdog import Warden
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.bare_signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 
 if TYPE_CHECKING:
     from stigmer_launcher.readiness.checks import ProbeSequence

@@ -6,12 +6,13 @@ processes and pipes, so it works on Linux and macOS alike, keeps the stop order,
 """
 
 import os
+import signal
 from contextlib import suppress
 from typing import NoReturn
 
 from stigmer_launcher.supervise.child import close_all_but, fork
 from stigmer_launcher.supervise.leftovers import Member, end_members
-from stigmer_launcher.system import bare_signal, locks
+from stigmer_launcher.system import locks
 
 _FAREWELL = b"."
 
@@ -74,8 +75,8 @@ class Warden:
 
 def _be_warden(pipe: int, ready: int, lock: str, token: str) -> NoReturn:
     os.setsid()
-    for number in (bare_signal.SIGINT, bare_signal.SIGTERM, bare_signal.SIGHUP):
-        bare_signal.signal(number, bare_signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)

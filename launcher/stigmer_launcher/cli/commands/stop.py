@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +13,7 @@ from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.errors import BusyError
 from stigmer_launcher.supervise import instance, leftovers, lifecycle
 from stigmer_launcher.supervise.instance import Instance, State
-from stigmer_launcher.system import bare_signal, locks
+from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import find_places
 
 _PAUSE = 0.005
@@ -43,7 +44,7 @@ def stop_running(place: Instance, out: Terminal) -> bool:
     asked = time.monotonic()
     deadline = asked + sum(graces.values()) + _SPARE
     with suppress(ProcessLookupError):
-        os.kill(pid, bare_signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)
     shown = ""
     while instance.supervisor(place) == pid or locks.is_same_process(pid, known):  # its lock goes before it does
         if time.monotonic() > deadline:
