@@ -3,9 +3,8 @@
 `libexec/payload.json` is the one tie between packaging, which writes it, and the launcher, which reads it.
 """
 
+import json
 from typing import Any, NamedTuple
-
-from stigmer_launcher.system import plain_json
 
 FORMAT = 2
 
@@ -109,7 +108,7 @@ def render_payload(payload: Payload) -> str:
 
 def parse_payload(text: str) -> Payload:
     """Read the index; raise ValueError when it is of another format or not whole."""
-    plain = plain_json.loads(text)
+    plain = json.loads(text)
     if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
         raise ValueError(f"not a payload index of format {FORMAT}")
     try:

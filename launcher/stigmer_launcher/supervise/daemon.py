@@ -1,6 +1,7 @@
 """Becoming the supervisor: alone in its home, after whoever was before, in the foreground or detached from the terminal."""
 
 import gc
+import json
 import os
 import select
 import signal
@@ -20,7 +21,7 @@ from stigmer_launcher.supervise.lifecycle import RUNNING
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.signals import Inbox
 from stigmer_launcher.supervise.supervisor import Supervisor
-from stigmer_launcher.system import locks, plain_json
+from stigmer_launcher.system import locks
 
 OWN_LOG = "supervisor"
 _TO_STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -94,7 +95,7 @@ def events(pid: int, reader: int) -> Iterator[Event]:
                 if not data:
                     return
                 *lines, pending = (pending + data).split(b"\n")
-                yield from (plain_json.loads(line.decode()) for line in lines)
+                yield from (json.loads(line.decode()) for line in lines)
 
 
 def _take_over(place: Instance, launch: Launch, tell: Tell) -> None:
@@ -130,7 +131,7 @@ def _be_detached(launch: Launch, writer: int) -> NoReturn:
         if not open_ends:
             return
         try:
-            os.write(writer, plain_json.dumps(event).encode() + b"\n")
+            os.write(writer, json.dumps(event).encode() + b"\n")
         except OSError:  # whoever started us is gone; the services are not
             os.close(open_ends.pop())
         else:

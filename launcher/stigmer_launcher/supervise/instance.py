@@ -4,11 +4,12 @@ The supervisor's lock is the truth about "is it running"; the state file tells t
 the dead supervisor left behind.
 """
 
+import json
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stigmer_launcher.system import locks, plain_json
+from stigmer_launcher.system import locks
 
 if TYPE_CHECKING:
     from stigmer_launcher.supervise.leftovers import Member
@@ -53,7 +54,7 @@ def warden(instance: Instance) -> int:
 def read_state(instance: Instance) -> State:
     """Read what a supervisor wrote last, empty when there is nothing whole."""
     with suppress(OSError, ValueError), open(instance.state, encoding="utf-8") as stream:
-        state = plain_json.loads(stream.read())
+        state = json.loads(stream.read())
         if isinstance(state, dict) and state.get("format") == _FORMAT:
             return state
     return {}
@@ -68,7 +69,7 @@ def living_state(instance: Instance) -> State:
 
 def write_state(instance: Instance, state: State) -> None:
     """Write the state so that a reader finds the old or the new one, whole."""
-    text = plain_json.dumps({"format": _FORMAT, **state})
+    text = json.dumps({"format": _FORMAT, **state})
     beside = f"{instance.state}.new"
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as stream:
