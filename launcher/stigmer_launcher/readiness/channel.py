@@ -1,7 +1,7 @@
 """A gRPC connection over a socket that never blocks: for the supervisor's loop, and for one call that waits."""
 
-import _socket  # the bare module: `socket` adds 3 ms of enumerations to every start
 import select
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,12 @@ class Channel:
     def __init__(self, address: "Address") -> None:
         self.client = Client(str(address))
         # Bytes, so that no codec for host names is imported in a process whose keg may be gone.
-        host, stream = address.host.encode(), _socket.SOCK_STREAM
-        family, kind, _, _, place = _socket.getaddrinfo(host, address.port, type=stream)[0]
-        self._socket = _socket.socket(family, kind)
+        host, stream = address.host.encode(), socket.SOCK_STREAM
+        family, kind, _, _, place = socket.getaddrinfo(host, address.port, type=stream)[0]
+        self._socket = socket.socket(family, kind)
         self._socket.setblocking(False)
         # Small questions must not wait for company.
-        self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connected = False
         try:
             self._socket.connect_ex(place)
@@ -66,7 +66,7 @@ class Channel:
         self._socket.close()
 
     def _require_possible(self) -> None:
-        if error := self._socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR):
+        if error := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise OSError(error, "cannot connect")
 
     def _send(self) -> None:

@@ -61,9 +61,9 @@ def exposed(is_wanted: Callable[[int], bool]) -> list[Listener]:
 
 def address_text(address: bytes) -> str:
     """Give a packed address as people write it."""
-    import _socket
+    import socket
 
-    return str(_socket.inet_ntop(_socket.AF_INET if len(address) == 4 else _socket.AF_INET6, address))
+    return str(socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address))
 
 
 def is_loopback(address: bytes) -> bool:
@@ -82,16 +82,16 @@ def _owner_on_linux(port: int) -> Owner | None:
 
 def _bind(address: str, port: int, *, six: bool, both: bool = False) -> int | None:
     """Bind for a moment and give the error's number, 0 when it succeeds; `both` takes IPv4's addresses in."""
-    import _socket  # the bare module: `socket` costs 12 ms for its enumerations
+    import socket
 
     try:
-        probe = _socket.socket(_socket.AF_INET6 if six else _socket.AF_INET, _socket.SOCK_STREAM)
+        probe = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM)
     except OSError as error:
         return error.errno  # this machine has no such family
     try:
         if six:
-            probe.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, int(not both))
-        probe.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not both))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((address, port))
     except OSError as error:
         return error.errno
