@@ -94,7 +94,7 @@ def test_the_warden_holds_its_lock_until_it_has_finished(tmp_path: Path) -> None
         assert locks.holder(str(lock)) == warden
         locks.wait(str(lock), 10).release()
         assert stubborn.wait(1) == -signal.SIGKILL
-        assert not is_running(warden)
+        eventually(lambda: not is_running(warden), "the end of the warden")
 
 
 def test_a_warden_that_is_dismissed_touches_nobody(tmp_path: Path) -> None:
