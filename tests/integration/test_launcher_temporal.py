@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.launch.plan import Address
 from stigmer_launcher.readiness import checks, protowire
+from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.channel import Channel
 from stigmer_launcher.readiness.checks import Check, Probe
 from support import reference_programs

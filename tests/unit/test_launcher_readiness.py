@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from stigmer_launcher.launch.plan import Address, parse_address
 from stigmer_launcher.readiness import checks as readiness
 from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness.address import Address, parse_address
 from stigmer_launcher.readiness.channel import call
 from stigmer_launcher.readiness.checks import Check, Probe, ProbeSequence
 from support.fake_services import FakeServer, FakeService, FakeTemporal
@@ -329,7 +329,7 @@ def test_addresses_are_read_and_written_alike(text: str, address: Address) -> No
 def test_a_host_name_is_resolved_without_importing_a_codec() -> None:
     """The idna codec would have to come from a keg that may be gone."""
     program = (
-        "import sys; from stigmer_launcher.readiness.channel import Channel; from stigmer_launcher.launch.plan import Address\n"
+        "import sys; from stigmer_launcher.readiness.channel import Channel; from stigmer_launcher.readiness.address import Address\n"
         "before = set(sys.modules)\n"
         "try: Channel(Address('localhost', 1)).close()\n"
         "except OSError: pass\n"

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from stigmer_launcher.cli.commands.status import describe
-from stigmer_launcher.launch.plan import Address, Launch, Proof, ServiceLaunch
+from stigmer_launcher.launch.plan import Launch, Proof, ServiceLaunch
+from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.supervise import instance, lifecycle, snapshot
 from stigmer_launcher.supervise.decide import begin, decide
 from stigmer_launcher.supervise.instance import Instance

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding
 from stigmer_launcher.doctor.scene import Scene
 from stigmer_launcher.launch import endpoints
-from stigmer_launcher.launch.plan import parse_address
 from stigmer_launcher.readiness import checks
+from stigmer_launcher.readiness.address import parse_address
 from stigmer_launcher.supervise.logfile import log_path
 from stigmer_launcher.system import locks, ports
 

@@ -3,26 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.supervise.lifecycle import Plan
 
 if TYPE_CHECKING:
     from stigmer_launcher.readiness.checks import Check
-
-
-class Address(NamedTuple):
-    """Where a server listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """Read `host:port` or `[host]:port`, which has been found to be one."""
-    host, _, port = text.rpartition(":")
-    return Address(host.removeprefix("[").removesuffix("]"), int(port))
 
 
 class Proof(NamedTuple):

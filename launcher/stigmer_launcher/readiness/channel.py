@@ -3,12 +3,9 @@
 import select
 import socket
 import time
-from typing import TYPE_CHECKING
 
+from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.grpc import Client, ProtocolError, Reply
-
-if TYPE_CHECKING:
-    from stigmer_launcher.launch.plan import Address
 
 _CHUNK = 65536
 
@@ -16,7 +13,7 @@ _CHUNK = 65536
 class Channel:
     """A connection that is made and used in turns: `turn` whenever `wanted` is possible on the descriptor."""
 
-    def __init__(self, address: "Address") -> None:
+    def __init__(self, address: Address) -> None:
         self.client = Client(str(address))
         # Bytes, so that no codec for host names is imported in a process whose keg may be gone.
         host, stream = address.host.encode(), socket.SOCK_STREAM
@@ -90,7 +87,7 @@ class Channel:
             return replies
 
 
-def call(address: "Address", method: str, message: bytes, seconds: float) -> Reply:
+def call(address: Address, method: str, message: bytes, seconds: float) -> Reply:
     """Make one unary call and wait for how it ends; TimeoutError when there is no answer in time."""
     deadline = time.monotonic() + seconds
     channel = Channel(address)

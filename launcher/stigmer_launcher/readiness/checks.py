@@ -10,13 +10,11 @@ Sources: grpc.health.v1 (request: service = 1; response: status = 1, SERVING = 1
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.channel import Channel
-
-if TYPE_CHECKING:
-    from stigmer_launcher.launch.plan import Address
 
 HEALTH = "/grpc.health.v1.Health/Check"
 DESCRIBE = "/temporal.api.workflowservice.v1.WorkflowService/DescribeTaskQueue"
@@ -91,7 +89,7 @@ class Probe:
     there is no proof yet. Asking takes the processor from those that are starting, so it is done often only after `stir`.
     """
 
-    def __init__(self, address: "Address", check: Check, now: float) -> None:
+    def __init__(self, address: Address, check: Check, now: float) -> None:
         self.channel: Channel | None = None
         self.due = now
         self.lacking = "has not been asked yet"

@@ -10,9 +10,9 @@ from stigmer_launcher.cli.smoke_command import run_smoke_command
 from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, UsageError
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Payload, Proof
-from stigmer_launcher.launch.plan import Address
-from stigmer_launcher.launch.prepare import LOOPBACK, libexec
+from stigmer_launcher.launch.prepare import libexec
 from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness.address import LOOPBACK, Address
 from stigmer_launcher.readiness.channel import call
 from stigmer_launcher.readiness.grpc import Reply
 from stigmer_launcher.supervise import lifecycle
