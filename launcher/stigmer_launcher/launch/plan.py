@@ -1,40 +1,11 @@
 """What is to run: everything the supervisor needs to know, found out and checked before it begins."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.readiness.checks import Check, Proof, check_for
 from stigmer_launcher.supervise.lifecycle import Plan
-
-if TYPE_CHECKING:
-    from stigmer_launcher.readiness.checks import Check
-
-
-class Proof(NamedTuple):
-    """One thing a service must show (the payload's kinds), at which address, in which namespace and queues."""
-
-    kind: str
-    address: Address
-    namespace: str = ""
-    queues: tuple[str, ...] = ()
-
-    def check(self, group: int, spawned: float) -> "Check":
-        """Give the check for the process group that was `spawned` at that time of the epoch."""
-        from stigmer_launcher.readiness import (
-            checks as readiness,  # when the first service runs: it needs more time than this import
-        )
-
-        if self.kind == "port":
-            return readiness.open_port()
-        if self.kind == "grpc":
-            return readiness.handshake()
-        if self.kind == "temporal":
-            return readiness.temporal(self.namespace, self.queues[0])
-
-        def is_ours(identity: str, last_access: float) -> bool:
-            return readiness.is_in_group(identity, last_access, group, spawned)
-
-        return readiness.pollers(self.namespace, self.queues, is_ours)
 
 
 class ServiceLaunch(NamedTuple):
@@ -47,9 +18,9 @@ class ServiceLaunch(NamedTuple):
     port: int
     proofs: tuple[Proof, ...]
 
-    def checks(self, group: int, spawned: float) -> "list[tuple[Address, Check]]":
+    def checks(self, group: int, spawned: float) -> list[tuple[Address, Check]]:
         """Give where to ask and what, proof by proof, for the process group that was `spawned` at that time of the epoch."""
-        return [(proof.address, proof.check(group, spawned)) for proof in self.proofs]
+        return [(proof.address, check_for(proof, group, spawned)) for proof in self.proofs]
 
 
 class Launch(NamedTuple):

@@ -34,6 +34,15 @@ Question = tuple[str, bytes]
 Answers = Sequence[bytes | None]
 
 
+class Proof(NamedTuple):
+    """One thing a service must show (the payload's kinds), at which address, in which namespace and queues."""
+
+    kind: str
+    address: Address
+    namespace: str = ""
+    queues: tuple[str, ...] = ()
+
+
 class Check(NamedTuple):
     """What to ask, and what is still lacking according to the answers; an empty text is the proof.
 
@@ -241,3 +250,18 @@ def _poller(message: bytes) -> tuple[str, float]:
     identity = b"".join(protowire.strings(message, 2)[-1:]).decode(errors="replace")
     seen = b"".join(protowire.strings(message, 1)[-1:])
     return identity, protowire.integer(seen, 1) + protowire.integer(seen, 2) / 1e9
+
+
+def check_for(proof: Proof, group: int, spawned: float) -> Check:
+    """Give the check for the process group that was `spawned` at that time of the epoch."""
+    if proof.kind == "port":
+        return open_port()
+    if proof.kind == "grpc":
+        return handshake()
+    if proof.kind == "temporal":
+        return temporal(proof.namespace, proof.queues[0])
+
+    def is_ours(identity: str, last_access: float) -> bool:
+        return is_in_group(identity, last_access, group, spawned)
+
+    return pollers(proof.namespace, proof.queues, is_ours)
