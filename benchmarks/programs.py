@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from benchmarks.errors import BenchmarkError
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.readiness.checks import Probe, ProbeSequence
+from stigmer_launcher.readiness.probe import Probe, ProbeSequence
 
 _POLL = 0.005  # seconds
 

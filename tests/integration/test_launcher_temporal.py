@@ -15,7 +15,8 @@ import pytest
 from stigmer_launcher.readiness import checks, protowire
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.channel import Channel
-from stigmer_launcher.readiness.checks import Check, Probe
+from stigmer_launcher.readiness.checks import Check
+from stigmer_launcher.readiness.probe import Probe
 from support import reference_programs
 from support.launcher_services import Stigmer, end, eventually, free_ports, is_running
 from support.reference_stack import reference_launcher

@@ -65,13 +65,6 @@ def test_the_status_loads_nothing_of_the_supervisor(tmp_path: Path) -> None:
     assert "socket" not in own
 
 
-def test_what_only_a_running_service_needs_is_not_loaded_before_one_runs(tmp_path: Path) -> None:
-    """Nobody can be asked anything before; the first service needs a hundred times as long as that import."""
-    assert not loaded(tmp_path, "server") & {
-        f"stigmer_launcher.readiness.{name}" for name in ("checks", "channel", "grpc")
-    }
-
-
 def test_the_guard_sees_a_heavy_import(tmp_path: Path) -> None:
     """The listing itself is not blind."""
     command = [sys.executable, "-S", "-c", LISTED + "import argparse"]

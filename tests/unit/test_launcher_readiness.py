@@ -16,7 +16,8 @@ from stigmer_launcher.readiness import checks as readiness
 from stigmer_launcher.readiness import protowire
 from stigmer_launcher.readiness.address import Address, parse_address
 from stigmer_launcher.readiness.channel import call
-from stigmer_launcher.readiness.checks import Check, Probe, ProbeSequence
+from stigmer_launcher.readiness.checks import Check
+from stigmer_launcher.readiness.probe import Probe, ProbeSequence
 from support.fake_services import FakeServer, FakeService, FakeTemporal
 from support.launcher_services import eventually, free_ports
 

@@ -11,6 +11,7 @@ from stigmer_launcher.doctor.scene import Scene
 from stigmer_launcher.launch import endpoints
 from stigmer_launcher.readiness import checks
 from stigmer_launcher.readiness.address import parse_address
+from stigmer_launcher.readiness.probe import Probe
 from stigmer_launcher.supervise.logfile import log_path
 from stigmer_launcher.system import locks, ports
 
@@ -141,7 +142,7 @@ def _service_of(scene: Scene, pid: int) -> str:
 
 def _ask_temporal(address: str) -> str:
     """Say why Temporal does not serve, empty when it does."""
-    probe = checks.Probe(parse_address(address), checks.temporal("default", "doctor"), time.monotonic())
+    probe = Probe(parse_address(address), checks.temporal("default", "doctor"), time.monotonic())
     deadline = time.monotonic() + _PATIENCE
     try:
         while (now := time.monotonic()) < deadline:

@@ -11,18 +11,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.readiness.probe import ProbeSequence
 from stigmer_launcher.supervise import instance, leftovers, lifecycle, snapshot
 from stigmer_launcher.supervise.decide import begin, decide, next_due
 from stigmer_launcher.supervise.services import Services
 from stigmer_launcher.supervise.signals import Inbox
 from stigmer_launcher.supervise.watchdog import Warden
 from stigmer_launcher.system import locks
-
-if TYPE_CHECKING:
-    from stigmer_launcher.readiness.checks import ProbeSequence
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -121,9 +119,6 @@ class Supervisor:
 
     def _probe(self, name: str) -> None:
         """Begin to ask a service for its proofs."""
-        # The first service runs, and needs more time than this import.
-        from stigmer_launcher.readiness.checks import ProbeSequence
-
         self._drop_probe(name)
         checks = self._launch.service(name).checks(*self._groups[name])
         self._probes[name] = ProbeSequence(checks, self._clock())
@@ -158,7 +153,7 @@ class Supervisor:
         due = min([next_due(self._state), *(probe.due for probe in self._probes.values())])
         return None if due == lifecycle.NEVER else max(0, math.ceil((due - self._clock()) * 1000))
 
-    def _ask(self, name: str, probe: "ProbeSequence") -> None:
+    def _ask(self, name: str, probe: ProbeSequence) -> None:
         lacking = probe.lacking
         if probe.turn(self._clock()):
             self._drop_probe(name)
