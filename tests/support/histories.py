@@ -1,16 +1,9 @@
 """Histories to replay against the pure decision: a stack whose processes do only what a test says."""
 
+from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import lifecycle as life
 from stigmer_launcher.supervise.decide import begin, decide, find
-from stigmer_launcher.supervise.lifecycle import (
-    Action,
-    Event,
-    Plan,
-    Policy,
-    Ready,
-    Spawn,
-    Spawned,
-)
+from stigmer_launcher.supervise.lifecycle import Action, Event, Policy, Ready, Spawn, Spawned
 
 PLANS = (
     Plan("temporal", stop_order=1, grace=10, seconds=60),

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import lifecycle as life
 from stigmer_launcher.supervise.decide import find, is_degraded, next_due
 from stigmer_launcher.supervise.lifecycle import (
@@ -11,7 +12,6 @@ from stigmer_launcher.supervise.lifecycle import (
     Event,
     Exited,
     Lacking,
-    Plan,
     Prove,
     Ready,
     Signal,

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import lifecycle as life
 from stigmer_launcher.supervise.decide import find, next_due
 from stigmer_launcher.supervise.lifecycle import (
@@ -15,7 +16,6 @@ from stigmer_launcher.supervise.lifecycle import (
     Event,
     Exited,
     Lacking,
-    Plan,
     Ready,
     Signal,
     StopAsked,

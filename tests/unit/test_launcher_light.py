@@ -60,7 +60,7 @@ def test_the_status_loads_nothing_of_the_supervisor(tmp_path: Path) -> None:
     own = loaded(tmp_path, "server", "status")
     assert not own & {
         f"stigmer_launcher.{name}"
-        for name in ("supervise.supervisor", "launch", "readiness", "install.install", "config")
+        for name in ("supervise.supervisor", "launch.prepare", "readiness.probe", "install.install", "config.file")
     }
     assert "socket" not in own
 

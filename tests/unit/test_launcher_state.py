@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from stigmer_launcher.cli.commands.status import describe
-from stigmer_launcher.launch.plan import Launch, ServiceLaunch
+from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.supervise import instance, lifecycle, snapshot
 from stigmer_launcher.supervise.decide import begin, decide
 from stigmer_launcher.supervise.instance import Instance
 from stigmer_launcher.supervise.leftovers import Member
-from stigmer_launcher.supervise.lifecycle import Exited, Plan, Ready, Spawned
+from stigmer_launcher.supervise.lifecycle import Exited, Ready, Spawned
 from stigmer_launcher.supervise.logfile import LogFile
 from stigmer_launcher.system import locks
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_launcher.launch.plan import TOKEN
 from stigmer_launcher.supervise import leftovers
-from stigmer_launcher.supervise.leftovers import TOKEN, Member
+from stigmer_launcher.supervise.leftovers import Member
 from stigmer_launcher.supervise.watchdog import Warden
 from stigmer_launcher.system import locks
 from support.launcher_services import eventually, is_running

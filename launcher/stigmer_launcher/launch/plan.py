@@ -5,7 +5,19 @@ from typing import NamedTuple
 
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Check, Proof, check_for
-from stigmer_launcher.supervise.lifecycle import Plan
+
+TOKEN = "STIGMER_RUN"  # noqa: S105 - a variable's name
+
+
+class Plan(NamedTuple):
+    """What is fixed about a service; one that is not `managed` is served by somebody else and only waited for."""
+
+    name: str
+    needs: tuple[str, ...] = ()
+    stop_order: int = 0
+    grace: float = 10.0
+    seconds: float = 60.0
+    managed: bool = True
 
 
 class ServiceLaunch(NamedTuple):

@@ -16,12 +16,11 @@ from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.launch.endpoints import external_address, ports_of
 from stigmer_launcher.launch.environment import command_of, executable_of, variables
-from stigmer_launcher.launch.plan import Launch, ServiceLaunch
+from stigmer_launcher.launch.plan import TOKEN, Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.address import LOOPBACK, Address, parse_address
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.supervise.instance import Instance, living_state, members, read_state
-from stigmer_launcher.supervise.leftovers import TOKEN, is_alive
-from stigmer_launcher.supervise.lifecycle import Plan
+from stigmer_launcher.supervise.leftovers import is_alive
 from stigmer_launcher.system.places import Places, find_libexec
 from stigmer_launcher.system.ports import is_free, port_owner
 

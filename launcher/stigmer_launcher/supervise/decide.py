@@ -5,6 +5,7 @@ The supervisor turns the world into events and carries the actions out; nothing 
 
 from collections.abc import Callable
 
+from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise.lifecycle import (
     ALIVE,
     ENDING,
@@ -23,7 +24,6 @@ from stigmer_launcher.supervise.lifecycle import (
     Event,
     Exited,
     Lacking,
-    Plan,
     Policy,
     Prove,
     Ready,

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+from stigmer_launcher.launch.plan import TOKEN
 from stigmer_launcher.supervise.child import signal_group
 from stigmer_launcher.system import locks
 
-TOKEN = "STIGMER_RUN"  # noqa: S105 - a variable's name
 _PAUSE = 0.01  # seconds between two looks at processes that are not our children
 
 

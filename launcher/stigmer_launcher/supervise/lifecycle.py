@@ -10,6 +10,8 @@ Times are seconds of one monotonic clock.
 
 from typing import NamedTuple
 
+from stigmer_launcher.launch.plan import Plan
+
 WAITING, STARTING, RUNNING, PAUSING, ENDING = "waiting", "starting", "running", "pausing", "ending"
 PROVING, FAILED, STOPPING, STOPPED = "proving", "failed", "stopping", "stopped"
 DEGRADED = "degraded"  # what a running stack is called that lacks a service
@@ -26,17 +28,6 @@ class Policy(NamedTuple):
     longest_pause: float = 30.0
     limit: int = 5
     window: float = 600.0
-
-
-class Plan(NamedTuple):
-    """What is fixed about a service; one that is not `managed` is served by somebody else and only waited for."""
-
-    name: str
-    needs: tuple[str, ...] = ()
-    stop_order: int = 0
-    grace: float = 10.0
-    seconds: float = 60.0
-    managed: bool = True
 
 
 class Service(NamedTuple):
