@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import BusyError, HomeError
-from stigmer_launcher.system import locks
+from stigmer_launcher.system import locks, process
 
 LAUNCHER = Path(locks.__file__).parents[2]
 HOLD = """
@@ -141,18 +141,18 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_an_identity_is_stable_and_of_one_process_only() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        ours, theirs = locks.identity(os.getpid()), locks.identity(child.pid)
+        ours, theirs = process.identity(os.getpid()), process.identity(child.pid)
         assert ours
-        assert ours == locks.identity(os.getpid())
+        assert ours == process.identity(os.getpid())
         assert theirs
-        assert locks.is_same_process(child.pid, theirs)
-        assert not locks.is_same_process(child.pid, theirs + "0")
+        assert process.is_same_process(child.pid, theirs)
+        assert not process.is_same_process(child.pid, theirs + "0")
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert locks.identity(child.pid) == "", "a zombie has ended"
-    assert not locks.is_same_process(child.pid, theirs)
+        assert process.identity(child.pid) == "", "a zombie has ended"
+    assert not process.is_same_process(child.pid, theirs)
 
 
 def test_nobody_is_the_same_process_as_an_unknown_one() -> None:
-    assert not locks.is_same_process(os.getpid(), "")
-    assert not locks.is_same_process(0, "x")
+    assert not process.is_same_process(os.getpid(), "")
+    assert not process.is_same_process(0, "x")

@@ -16,6 +16,7 @@ from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.leftovers import Member
 from stigmer_launcher.supervise.watchdog import Warden
 from stigmer_launcher.system import locks
+from stigmer_launcher.system.process import identity
 from support.launcher_services import eventually, is_running
 
 GRACEFUL = "trap 'echo {name} >>{notes}; exit 0' TERM; echo ready >>{notes}; while :; do sleep 0.02; done"
@@ -36,7 +37,7 @@ def service(script: str, token: str = "") -> Iterator[subprocess.Popen[bytes]]:
 
 def member(process: subprocess.Popen[bytes], order: int = 1, grace: float = 5.0) -> Member:
     """Describe a process as the supervisor does."""
-    return Member(process.pid, locks.identity(process.pid), order, grace)
+    return Member(process.pid, identity(process.pid), order, grace)
 
 
 def wait_for_lines(notes: Path, count: int) -> list[str]:
@@ -161,7 +162,7 @@ def test_a_dead_member_is_no_work() -> None:
     """Neither one that has vanished, nor one that nobody has reaped yet."""
     with service("exit 0") as ended:
         known = Member(ended.pid, "boot:1", 1, 60.0)
-        eventually(lambda: not locks.identity(ended.pid), "a zombie")
+        eventually(lambda: not identity(ended.pid), "a zombie")
         assert leftovers.end_members([known], "") == 0
 
 
@@ -201,7 +202,7 @@ def test_a_message_cut_in_two_is_still_understood(tmp_path: Path) -> None:
         pid = os.fork()
         if pid == 0:  # a supervisor that tells with a pause in the middle
             warden.start()
-            entry = f"+ {somebody.pid} {locks.identity(somebody.pid)} 1 1.0\n".encode()
+            entry = f"+ {somebody.pid} {identity(somebody.pid)} 1 1.0\n".encode()
             for piece in (entry[:5], entry[5:]):
                 os.write(warden._pipe, piece)  # noqa: SLF001 - the wire itself is what is tested
                 time.sleep(0.1)

@@ -17,9 +17,10 @@ from stigmer_launcher.install import versions
 from stigmer_launcher.install.payload import Payload, Smoke
 from stigmer_launcher.launch.endpoints import ports_of
 from stigmer_launcher.launch.environment import Command, command_of, variables
-from stigmer_launcher.supervise.child import describe_exit, signal_group, spawn
+from stigmer_launcher.supervise.child import spawn
 from stigmer_launcher.supervise.instance import State
 from stigmer_launcher.system.places import Places, find_places
+from stigmer_launcher.system.process import describe_exit, signal_group
 
 _PAUSE = 50  # milliseconds between two looks at whether the program has ended
 _CHUNK = 65536

@@ -13,7 +13,7 @@ from stigmer_launcher.readiness import checks
 from stigmer_launcher.readiness.address import parse_address
 from stigmer_launcher.readiness.probe import Probe
 from stigmer_launcher.supervise.logfile import log_path
-from stigmer_launcher.system import locks, ports
+from stigmer_launcher.system import ports, process
 
 _PATIENCE = 2.0  # seconds Temporal is given to answer
 _ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"
@@ -81,7 +81,7 @@ def _services(scene: Scene) -> Iterator[Finding]:
             level = OK if service.state == "running" else PROBLEM if service.state == "failed" else NOTE
             text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
             yield Finding("Server", service.name, level, text)
-        elif locks.is_same_process(service.pid, service.identity):
+        elif process.is_same_process(service.pid, service.identity):
             text = f"pid {service.pid} still runs without its supervisor"
             yield Finding("Server", service.name, PROBLEM, text, _ENDS_LEFTOVERS)
         if service.last_error:

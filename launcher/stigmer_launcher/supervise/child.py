@@ -12,7 +12,6 @@ _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 _ALL = signal.valid_signals()
 # Those that we handle, and those that Python itself ignores to see an error instead.
 _DEFAULTED = (*_HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
-_OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Child(NamedTuple):
@@ -76,29 +75,12 @@ def fork(be_child: Callable[[], NoReturn]) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def signal_group(group: int, number: int) -> None:
-    """Send a signal to every process of a group, when there is any."""
-    with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
-        os.killpg(group, number)
-
-
 def close_all_but(*wanted: int) -> None:
     """Close every descriptor but the three standard ones and those `wanted`, wherever they were inherited from."""
     for descriptor in _opened():
         if descriptor > 2 and descriptor not in wanted:
             with suppress(OSError):
                 os.close(descriptor)
-
-
-def describe_exit(status: int) -> str:
-    """Say in words how a process ended, from the status that `waitpid` gave."""
-    code = os.waitstatus_to_exitcode(status)
-    return f"was ended by {_signal_name(-code)}" if code < 0 else f"exited with status {code}"
-
-
-def is_ended_by_others(status: int) -> bool:
-    """Tell whether a process was ended by a signal that programs do not give themselves."""
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) in _OF_OTHERS
 
 
 def _opened() -> Iterator[int]:
@@ -117,10 +99,3 @@ def _is_open(descriptor: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a realtime signal has no name
-        return f"signal {number}"

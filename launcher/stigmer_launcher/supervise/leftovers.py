@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from stigmer_launcher.launch.plan import TOKEN
-from stigmer_launcher.supervise.child import signal_group
-from stigmer_launcher.system import locks
+from stigmer_launcher.system import process
+from stigmer_launcher.system.process import signal_group
 
 _PAUSE = 0.01  # seconds between two looks at processes that are not our children
 
@@ -30,7 +30,7 @@ class Member(NamedTuple):
 
 def is_alive(member: Member) -> bool:
     """Tell whether the very process still lives."""
-    return locks.is_same_process(member.pid, member.identity)
+    return process.is_same_process(member.pid, member.identity)
 
 
 def end_members(members: Iterable[Member], token: str) -> int:
@@ -60,7 +60,7 @@ def escaped(token: str) -> Iterator[int]:
     mark = f"{TOKEN}={token}".encode()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
-            if mark in environ.read().split(b"\0") and locks.identity(int(pid)):
+            if mark in environ.read().split(b"\0") and process.identity(int(pid)):
                 yield int(pid)
 
 
@@ -74,7 +74,7 @@ def _end_together(members: list[Member]) -> None:
         for member in tuple(members):
             if not is_alive(member):
                 members.remove(member)
-                if not locks.identity(member.pid):  # the number of a group with members has no new owner
+                if not process.identity(member.pid):  # the number of a group with members has no new owner
                     signal_group(member.pid, signal.SIGKILL)
             elif spent > member.grace:
                 signal_group(member.pid, signal.SIGKILL)

@@ -6,12 +6,13 @@ from signal import SIGKILL
 from typing import NamedTuple
 
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise.child import Child, describe_exit, is_ended_by_others, signal_group, spawn
+from stigmer_launcher.supervise.child import Child, spawn
 from stigmer_launcher.supervise.leftovers import Member
 from stigmer_launcher.supervise.lifecycle import Exited
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.watchdog import Warden
-from stigmer_launcher.system import locks
+from stigmer_launcher.system import process
+from stigmer_launcher.system.process import describe_exit, is_ended_by_others, signal_group
 
 _CHUNK = 65536
 _LAST_WORDS = 16 * _CHUNK  # bytes read at most of what a service printed just before its end
@@ -41,7 +42,7 @@ class Services:
         """Run a service and give its pid; OSError when it cannot be run."""
         service = self._launch.service(name)
         child = spawn(service.command, service.environment)
-        running = self._running[name] = Running(name, child, locks.identity(child.pid))
+        running = self._running[name] = Running(name, child, process.identity(child.pid))
         self._warden.add(Member(child.pid, running.identity, service.plan.stop_order, service.plan.grace))
         self._outputs[child.output] = self._logs[name]
         self._logs[name].last = []

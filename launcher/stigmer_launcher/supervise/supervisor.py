@@ -20,7 +20,7 @@ from stigmer_launcher.supervise.decide import begin, decide, next_due
 from stigmer_launcher.supervise.services import Services
 from stigmer_launcher.supervise.signals import Inbox
 from stigmer_launcher.supervise.watchdog import Warden
-from stigmer_launcher.system import locks
+from stigmer_launcher.system import process
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -41,7 +41,7 @@ class Supervisor:
         self._launch, self._inbox, self._tell, self._clock, self._wall = launch, inbox, tell, clock, wall
         self._instance = instance.Instance(launch.run)
         self._pid = os.getpid()
-        self._identity = locks.identity(self._pid)
+        self._identity = process.identity(self._pid)
         self._warden = Warden(self._instance.warden_lock, launch.token)
         self._services = Services(launch, self._warden, wall)
         self._state = begin(tuple(service.plan for service in launch.services), policy)

@@ -100,33 +100,6 @@ def holder(path: str) -> int:
         os.close(descriptor)
 
 
-def identity(pid: int) -> str:
-    """Name a living process so that its number's next owner is told apart: boot and start time. Empty when it is dead.
-
-    A zombie is dead: it has ended, only its parent has not looked yet.
-    """
-    if sys.platform == "darwin":
-        from stigmer_launcher.system import darwin
-
-        return darwin.start_time(pid)
-    else:  # noqa: RET505 - a type checker looks at one of the two branches, by its platform
-        return _identity_on_linux(pid)
-
-
-def _identity_on_linux(pid: int) -> str:
-    with suppress(OSError):
-        fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-        if fields and fields[0] not in "ZX":
-            boot = _read("/proc/sys/kernel/random/boot_id").strip()
-            return f"{boot}:{fields[19]}"
-    return ""
-
-
-def is_same_process(pid: int, known: str) -> bool:
-    """Tell whether `pid` is still the process that had the identity `known`."""
-    return bool(known) and pid > 0 and identity(pid) == known
-
-
 def _holder_by_reading(path: str) -> int:
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -172,8 +145,3 @@ def _is_same(path: str, descriptor: int) -> bool:
 
 def _key(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as stream:
-        return stream.read()

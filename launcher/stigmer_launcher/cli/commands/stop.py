@@ -13,7 +13,7 @@ from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.errors import BusyError
 from stigmer_launcher.supervise import instance, leftovers, lifecycle
 from stigmer_launcher.supervise.instance import Instance, State
-from stigmer_launcher.system import locks
+from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places
 
 _PAUSE = 0.005
@@ -39,14 +39,14 @@ def stop_running(place: Instance, out: Terminal) -> bool:
     pid = instance.supervisor(place)
     if not pid:
         return False
-    known = locks.identity(pid)
+    known = process.identity(pid)
     graces = {each["stop_order"]: each["grace"] for each in instance.living_state(place).get("services", ())}
     asked = time.monotonic()
     deadline = asked + sum(graces.values()) + _SPARE
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     shown = ""
-    while instance.supervisor(place) == pid or locks.is_same_process(pid, known):  # its lock goes before it does
+    while instance.supervisor(place) == pid or process.is_same_process(pid, known):  # its lock goes before it does
         if time.monotonic() > deadline:
             raise BusyError(
                 f"the supervisor, process {pid}, was told to stop and still runs",
