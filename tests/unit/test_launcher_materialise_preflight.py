@@ -8,7 +8,7 @@ import pytest
 
 from stigmer_launcher.errors import HomeError, KegError
 from stigmer_launcher.install import preflight
-from stigmer_launcher.system.places import find_places
+from stigmer_launcher.system.places import explain, find_places, prepare_home
 from support.launcher_payloads import this_target
 
 ELF, MACHO = b"\x7fELF\x02\x01\x01" + bytes(11), b"\xcf\xfa\xed\xfe"
@@ -16,8 +16,8 @@ ELF, MACHO = b"\x7fELF\x02\x01\x01" + bytes(11), b"\xcf\xfa\xed\xfe"
 
 def test_a_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     places = find_places({"STIGMER_HOME": str(tmp_path / "a" / "b c" / "höme")})
-    preflight.prepare_home(places)
-    preflight.prepare_home(places)
+    prepare_home(places)
+    prepare_home(places)
     assert Path(places.home).stat().st_mode & 0o777 == 0o700
     assert sorted(path.name for path in Path(places.home).iterdir()) == ["run", "versions"]
 
@@ -26,7 +26,7 @@ def test_a_file_where_the_home_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for home in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(HomeError, match=r"file.* is in the way") as caught:
-            preflight.prepare_home(find_places({"STIGMER_HOME": str(home)}))
+            prepare_home(find_places({"STIGMER_HOME": str(home)}))
         assert "STIGMER_HOME" in caught.value.remedy
 
 
@@ -41,7 +41,7 @@ def test_a_file_where_the_home_should_be_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_failed_call_is_told_as_what_where_and_what_to_do(number: int, words: str) -> None:
-    error = preflight.explain(OSError(number, os.strerror(number)), "/home/x")
+    error = explain(OSError(number, os.strerror(number)), "/home/x")
     assert words in str(error)
     assert "STIGMER_HOME" in error.remedy
 

@@ -11,9 +11,8 @@ from stigmer_launcher.config import yaml_subset
 from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA, Value, did_you_mean
 from stigmer_launcher.config.yaml_subset import Line
 from stigmer_launcher.errors import ConfigError, UsageError
-from stigmer_launcher.install import preflight
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.places import Places
+from stigmer_launcher.system.places import Places, explain, prepare_home
 
 _WAIT = 10.0  # seconds for another `config set` to finish
 _HIDDEN = "(set, not shown)"
@@ -223,9 +222,9 @@ def _write(path: str, text: str) -> None:
             os.fsync(descriptor)
         os.rename(trial, target)
     except OSError as error:
-        raise preflight.explain(error, os.path.dirname(target)) from error
+        raise explain(error, os.path.dirname(target)) from error
 
 
 def _locked(places: Places) -> locks.Lock:
-    preflight.prepare_home(places)
+    prepare_home(places)
     return locks.wait(os.path.join(places.run, "config.lock"), _WAIT)

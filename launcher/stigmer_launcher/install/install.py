@@ -17,7 +17,7 @@ from stigmer_launcher.install.manifest import Keg, Stamp, read_stamp, suspects
 from stigmer_launcher.install.payload import Payload
 from stigmer_launcher.install.versions import Step
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.places import Places
+from stigmer_launcher.system.places import Places, explain, prepare_home
 
 if TYPE_CHECKING:
     from stigmer_launcher.install.layout import Layer
@@ -76,7 +76,7 @@ def materialise(
         _tidy(places, keg, in_use, step)
         return _installed(keg, places, stamp, made=False)
     preflight.require_target(keg.payload.target)
-    preflight.prepare_home(places)
+    prepare_home(places)
     preflight.require_exec(places.versions)
     with undisturbed(
         places.run, lambda pid: report(f"process {pid} is preparing the components; waiting for it")
@@ -105,7 +105,7 @@ def _change(
         with suppress(OSError):
             versions.clear(places)
         if isinstance(error, OSError):
-            raise preflight.explain(error, places.versions) from error
+            raise explain(error, places.versions) from error
         raise
     return stamp
 

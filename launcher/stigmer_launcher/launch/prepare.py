@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
 from stigmer_launcher.errors import PortError
-from stigmer_launcher.install import payload, preflight
+from stigmer_launcher.install import payload
 from stigmer_launcher.install.install import Installed, materialise
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
@@ -21,7 +21,7 @@ from stigmer_launcher.readiness.address import LOOPBACK, Address, parse_address
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.supervise.instance import Instance, living_state, members, read_state
 from stigmer_launcher.supervise.leftovers import is_alive
-from stigmer_launcher.system.places import Places, find_libexec
+from stigmer_launcher.system.places import Places, explain, find_libexec
 from stigmer_launcher.system.ports import is_free, port_owner
 
 Report = Callable[[str], None]
@@ -151,4 +151,4 @@ def _make_directories(places: Places, services: Iterable[ServiceLaunch]) -> None
         try:
             os.makedirs(directory, 0o700, exist_ok=True)
         except OSError as error:
-            raise preflight.explain(error, directory) from error
+            raise explain(error, directory) from error
