@@ -8,6 +8,7 @@ import pytest
 
 from stigmer_launcher.errors import HomeError, KegError
 from stigmer_launcher.install import preflight
+from stigmer_launcher.system import machine
 from stigmer_launcher.system.places import explain, find_places, prepare_home
 from support.launcher_payloads import this_target
 
@@ -73,12 +74,12 @@ def test_a_keg_for_another_machine_is_refused() -> None:
 )
 def test_a_programs_machine_is_read_from_its_header(tmp_path: Path, head: bytes, target: str) -> None:
     (tmp_path / "program").write_bytes(head)
-    assert preflight.binary_target(str(tmp_path / "program")) == target
+    assert machine.binary_target(str(tmp_path / "program")) == target
 
 
 def test_a_program_of_this_machine_is_native() -> None:
     shell = str(Path("/bin/sh").resolve())
-    if not preflight.binary_target(shell):
+    if not machine.binary_target(shell):
         pytest.skip("/bin/sh is a universal binary here")
     preflight.require_native([shell], this_target())
     with pytest.raises(KegError, match="is built for"):
@@ -86,4 +87,4 @@ def test_a_program_of_this_machine_is_native() -> None:
 
 
 def test_a_program_that_is_not_there_is_not_judged(tmp_path: Path) -> None:
-    assert preflight.binary_target(str(tmp_path / "missing")) == ""
+    assert machine.binary_target(str(tmp_path / "missing")) == ""

@@ -13,7 +13,7 @@ from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.llm import Llm
 from stigmer_launcher.errors import KegError, OverrideError
 from stigmer_launcher.install.payload import Component
-from stigmer_launcher.install.preflight import binary_target, this_target
+from stigmer_launcher.system.machine import binary_target, this_target
 
 # Sources: PyInstaller's bootloader, dyld(1), ld.so(8), python(1).
 _NEVER = ("LD_", "DYLD_", "PYTHON", "_PYI", "_MEI", "PYINSTALLER")
