@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
-from stigmer_launcher.errors import PortError
 from stigmer_launcher.install import payload
 from stigmer_launcher.install.install import Installed, materialise
 from stigmer_launcher.install.manifest import read_keg
@@ -22,7 +21,7 @@ from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.supervise.instance import Instance, living_state, members, read_state
 from stigmer_launcher.supervise.leftovers import is_alive
 from stigmer_launcher.system.places import Places, explain, find_libexec
-from stigmer_launcher.system.ports import is_free, port_owner
+from stigmer_launcher.system.ports import require_free
 
 Report = Callable[[str], None]
 
@@ -80,20 +79,6 @@ def ours(components: Iterable[Component], numbers: Mapping[str, int], external: 
     """Give the ports that services of ours will listen on."""
     managed = [component for component in components if not external[component.name]]
     return {name: numbers[name] for component in managed for name, _ in component.ports}
-
-
-def require_free(ports: Mapping[str, int]) -> None:
-    """Raise PortError when somebody listens on a port of ours; it names who."""
-    for name, number in ports.items():
-        if is_free(number):
-            continue
-        owner = port_owner(number)
-        by = f" by {owner.name}" + (f" (process {owner.pid})" if owner.pid else "") if owner else ""
-        raise PortError(
-            f"port {number} ({name}) is taken{by}",
-            f"stop that process, or use another port: `stigmer server --port {name}=NUMBER`, for good with "
-            f"`stigmer config set ports.{name} NUMBER`",
-        )
 
 
 def _in_use(instance: Instance) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.install import undisturbed
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.launch.prepare import require_free
 from stigmer_launcher.supervise import instance, leftovers
 from stigmer_launcher.supervise.child import close_all_but, fork
 from stigmer_launcher.supervise.instance import Instance
@@ -22,6 +21,7 @@ from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.signals import Inbox
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks
+from stigmer_launcher.system.ports import require_free
 
 OWN_LOG = "supervisor"
 _TO_STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}

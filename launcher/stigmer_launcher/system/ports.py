@@ -3,9 +3,11 @@
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
+
+from stigmer_launcher.errors import PortError
 
 _LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
 # Tried, never listened on. On Linux the last alone, when it stands for IPv4 as well, meets a listener on any address
@@ -166,3 +168,17 @@ def _user(uid: int) -> str:
         return f"user {pwd.getpwuid(uid).pw_name}"
     except KeyError:
         return f"user {uid}"
+
+
+def require_free(ports: Mapping[str, int]) -> None:
+    """Raise PortError when somebody listens on a port of ours; it names who."""
+    for name, number in ports.items():
+        if is_free(number):
+            continue
+        owner = port_owner(number)
+        by = f" by {owner.name}" + (f" (process {owner.pid})" if owner.pid else "") if owner else ""
+        raise PortError(
+            f"port {number} ({name}) is taken{by}",
+            f"stop that process, or use another port: `stigmer server --port {name}=NUMBER`, for good with "
+            f"`stigmer config set ports.{name} NUMBER`",
+        )
