@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stigmer_launcher.cli.commands.logs import Entry, Tail, logs, merge
-from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import Invocation, parse
-from stigmer_launcher.cli.terminal import Terminal
+from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import UsageError
 from stigmer_launcher.supervise.logfile import LAST_LINES, STAMP_SIZE, LogFile, log_path, stamped
 

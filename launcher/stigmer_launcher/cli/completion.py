@@ -4,9 +4,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.grammar import COMMANDS, GROUPS, HELP, VERSION, Command, Option
 from stigmer_launcher.cli.parse import Invocation
+from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.manifest import read_keg

@@ -5,8 +5,8 @@ The imports are written out one by one so that freezing finds them all.
 
 from collections.abc import Callable
 
-from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import Invocation
+from stigmer_launcher.cli.terminal import Context
 
 Door = Callable[[Invocation, Context], int]
 

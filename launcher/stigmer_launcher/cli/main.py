@@ -4,9 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import HelpAsked, Invocation, VersionAsked, parse
-from stigmer_launcher.cli.terminal import Terminal, terminal_of
+from stigmer_launcher.cli.terminal import Context, Terminal, terminal_of
 from stigmer_launcher.errors import LauncherError
 
 _INTERRUPTED = 130

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from signal import SIGKILL
 from typing import NamedTuple
 
-from stigmer_launcher.cli.context import Context
+from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config.file import Config, read_config
 from stigmer_launcher.config.llm import Llm, find_llm
 from stigmer_launcher.errors import SmokeError

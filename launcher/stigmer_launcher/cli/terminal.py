@@ -59,3 +59,11 @@ def duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size}{unit} {whole % size // part}{below}"
     return f"{whole}s"
+
+
+class Context(NamedTuple):
+    """The environment's variables, and the two streams people read."""
+
+    environ: Mapping[str, str]
+    out: Terminal
+    err: Terminal

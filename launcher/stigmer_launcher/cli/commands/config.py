@@ -2,8 +2,8 @@
 
 import json
 
-from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import Invocation
+from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config import file as config_file
 from stigmer_launcher.supervise.instance import Instance, supervisor
 from stigmer_launcher.system.places import find_places

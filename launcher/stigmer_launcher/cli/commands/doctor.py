@@ -2,8 +2,8 @@
 
 import sys
 
-from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import Invocation
+from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.doctor.diagnosis import diagnose
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, render_json, render_text
 from stigmer_launcher.errors import KegError

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.logtext import readable
 from stigmer_launcher.cli.parse import Invocation
-from stigmer_launcher.cli.terminal import PALETTE, Terminal
+from stigmer_launcher.cli.terminal import PALETTE, Context, Terminal
 from stigmer_launcher.errors import UsageError
 from stigmer_launcher.supervise.logfile import COUNT, STAMP_SIZE, log_path
 from stigmer_launcher.system.places import find_places

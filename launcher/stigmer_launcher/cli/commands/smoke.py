@@ -4,9 +4,9 @@ import json
 import time
 from typing import Any
 
-from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.smoke_command import run_smoke_command
+from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, UsageError
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Payload, Proof

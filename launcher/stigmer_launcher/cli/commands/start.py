@@ -5,9 +5,9 @@ import time
 from collections.abc import Mapping
 
 from stigmer_launcher.cli.commands.version import skew
-from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
+from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.errors import BusyError, DegradedError, PortError, StartError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare

@@ -4,9 +4,8 @@ import time
 from typing import Any
 
 from stigmer_launcher.cli.commands.version import installed_version, skew
-from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import Invocation
-from stigmer_launcher.cli.terminal import Terminal, duration
+from stigmer_launcher.cli.terminal import Context, Terminal, duration
 from stigmer_launcher.supervise import lifecycle
 from stigmer_launcher.supervise.instance import Instance, State, living_state, read_state, supervisor
 from stigmer_launcher.system.places import find_places

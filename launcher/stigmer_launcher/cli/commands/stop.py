@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from stigmer_launcher.cli.context import Context
 from stigmer_launcher.cli.parse import Invocation
-from stigmer_launcher.cli.terminal import Terminal
+from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError
 from stigmer_launcher.supervise import instance, leftovers, lifecycle
 from stigmer_launcher.supervise.instance import Instance, State
