@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.install import preflight, verify
-from stigmer_launcher.install.filecopy import METHODS, Methods, link, reproduce, starting_with
-from stigmer_launcher.install.linking import Linking
+from stigmer_launcher.install.filecopy import METHODS, Linking, Methods, link, reproduce, starting_with
 from stigmer_launcher.install.manifest import (
     STAMP_FILE,
     VERSION_FILE,
