@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.stack import Stack
-from stigmer_launcher.supervise.instance import Instance, supervisor, warden
+from stigmer_launcher.supervise.state import Instance, supervisor_pid, watchdog_pid
 
 _USER, _SYSTEM = 11, 12  # fields after the command in /proc/PID/stat; source: proc_pid_stat(5)
 
@@ -23,7 +23,7 @@ class Rest(NamedTuple):
 def measure_rest(stack: Stack, seconds: float) -> Rest:
     """Watch a running stack's supervisor for some seconds."""
     place = Instance(stack.places.run)
-    pids = (supervisor(place), warden(place))
+    pids = (supervisor_pid(place), watchdog_pid(place))
     if not all(pids):
         raise BenchmarkError("there is no supervisor with a warden to look at")
     began, spent = time.monotonic(), _ticks(pids)

@@ -11,7 +11,7 @@ from benchmarks.turns import run_program
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
-from stigmer_launcher.supervise.instance import Instance, supervisor
+from stigmer_launcher.supervise.state import Instance, supervisor_pid
 from stigmer_launcher.system.places import Places, find_places
 from stigmer_launcher.system.ports import is_free
 
@@ -57,7 +57,7 @@ class Stack(NamedTuple):
 
     def ensure_stopped(self) -> None:
         """Stop what a failed measurement left running."""
-        if supervisor(Instance(self.places.run)):
+        if supervisor_pid(Instance(self.places.run)):
             self.stop()
 
     def clear(self) -> None:

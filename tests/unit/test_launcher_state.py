@@ -14,12 +14,21 @@ from stigmer_launcher.cli.commands.status import describe
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Proof
-from stigmer_launcher.supervise import instance, lifecycle, snapshot
+from stigmer_launcher.supervise import lifecycle
 from stigmer_launcher.supervise.decide import begin, decide
-from stigmer_launcher.supervise.instance import Instance
-from stigmer_launcher.supervise.leftovers import Member
 from stigmer_launcher.supervise.lifecycle import Exited, Ready, Spawned
 from stigmer_launcher.supervise.logfile import LogFile
+from stigmer_launcher.supervise.snapshot import compose_state, describe_change
+from stigmer_launcher.supervise.state import (
+    Instance,
+    Member,
+    living_state,
+    members,
+    read_state,
+    supervisor_pid,
+    watchdog_pid,
+    write_state,
+)
 from stigmer_launcher.system import locks
 
 
@@ -48,16 +57,14 @@ def state_of(made: Launch, *events: lifecycle.Event) -> dict[str, Any]:
     state, _ = decide(begin(tuple(service.plan for service in made.services)), (), 100.0)
     state, _ = decide(state, events, 100.0)
     times = {"server": {"spawned": 0.1}}
-    return snapshot.compose(
-        made, state, {"server": "boot:7"}, times, supervisor_pid=os.getpid(), started=1.0, began=99.0
-    )
+    return compose_state(made, state, {"server": "boot:7"}, times, supervisor_pid=os.getpid(), started=1.0, began=99.0)
 
 
 def test_a_running_service_is_written_down_with_who_it_is(tmp_path: Path) -> None:
     """Enough to stop it, and it alone, when nobody else is left to do it."""
     state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
     assert state["state"] == lifecycle.RUNNING
-    assert instance.members(state) == [Member(77, "boot:7", 2, 7.0)]
+    assert members(state) == [Member(77, "boot:7", 2, 7.0)]
     assert state["timeline"] == {"server": {"spawned": 0.1}}
     assert (state["installed"], state["token"], state["ports"]) == ("2.0.0-abc", "t0ken", {"server": 7234})
 
@@ -74,10 +81,10 @@ def test_a_stack_that_lacks_a_service_is_degraded(tmp_path: Path) -> None:
     state, _ = decide(begin(plans), (), 100.0)
     state, _ = decide(state, (Spawned("server", 77), Ready("server")), 100.0)
     state, _ = decide(state, (Exited("server", "exited with status 1"),), 101.0)
-    composed = snapshot.compose(made, state, {}, {})
+    composed = compose_state(made, state, {}, {})
     assert composed["state"] == lifecycle.DEGRADED
     assert composed["services"][0]["last_error"] == "exited with status 1 right after its start"
-    assert instance.members(composed) == []
+    assert members(composed) == []
 
 
 def test_news_of_a_failure_bring_the_last_lines() -> None:
@@ -85,8 +92,8 @@ def test_news_of_a_failure_bring_the_last_lines() -> None:
     log = LogFile("/dev/null")
     log.write(b"one\n\xff\n")
     plan = Plan("server")
-    assert snapshot.news(lifecycle.Service(plan, error="exited"), log)["lines"] == ["one", "�"]
-    assert snapshot.news(lifecycle.Service(plan), log)["lines"] == []
+    assert describe_change(lifecycle.Service(plan, error="exited"), log)["lines"] == ["one", "�"]
+    assert describe_change(lifecycle.Service(plan), log)["lines"] == []
 
 
 @pytest.fixture
@@ -101,35 +108,35 @@ def place(tmp_path: Path) -> Iterator[Instance]:
 
 def test_the_state_is_believed_only_from_the_one_who_holds_the_lock(place: Instance) -> None:
     """A file left by another process says nothing about the living."""
-    instance.write_state(place, {"supervisor_pid": os.getpid(), "state": "running"})
-    assert instance.living_state(place)["state"] == "running"
-    instance.write_state(place, {"supervisor_pid": os.getpid() + 1, "state": "running"})
-    assert instance.living_state(place) == {}
-    assert instance.read_state(place)["state"] == "running"
+    write_state(place, {"supervisor_pid": os.getpid(), "state": "running"})
+    assert living_state(place)["state"] == "running"
+    write_state(place, {"supervisor_pid": os.getpid() + 1, "state": "running"})
+    assert living_state(place) == {}
+    assert read_state(place)["state"] == "running"
 
 
 def test_without_a_lock_nobody_runs(tmp_path: Path) -> None:
     """And looking creates nothing."""
     place = Instance(str(tmp_path / "run"))
-    assert (instance.supervisor(place), instance.warden(place)) == (0, 0)
-    assert instance.living_state(place) == instance.read_state(place) == {}
+    assert (supervisor_pid(place), watchdog_pid(place)) == (0, 0)
+    assert living_state(place) == read_state(place) == {}
     assert not (tmp_path / "run").exists()
 
 
 def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
     """A reader at any moment finds the old or the new one."""
-    instance.write_state(place, {"number": 0, "long": "x" * 100_000})
+    write_state(place, {"number": 0, "long": "x" * 100_000})
     assert stat.S_IMODE(Path(place.state).stat().st_mode) == 0o600
     seen, done = set(), threading.Event()
 
     def read() -> None:
         while not done.is_set():
-            seen.add(instance.read_state(place).get("number"))
+            seen.add(read_state(place).get("number"))
 
     reader = threading.Thread(target=read)
     reader.start()
     for number in range(1, 100):
-        instance.write_state(place, {"number": number, "long": "x" * 100_000})
+        write_state(place, {"number": number, "long": "x" * 100_000})
     done.set()
     reader.join()
     assert None not in seen

@@ -13,7 +13,7 @@ import pytest
 
 from stigmer_launcher.launch.plan import TOKEN
 from stigmer_launcher.supervise import leftovers
-from stigmer_launcher.supervise.leftovers import Member
+from stigmer_launcher.supervise.state import Member
 from stigmer_launcher.supervise.watchdog import Warden
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.process import identity
@@ -54,7 +54,7 @@ def supervisor(lock: Path, *members: Member, how: str, token: str = "") -> subpr
     """Run a process with a warden over some services; `how` is what it does then. It prints the warden's pid."""
     program = (
         "import os, signal, sys, time\n"
-        "from stigmer_launcher.supervise.leftovers import Member\n"
+        "from stigmer_launcher.supervise.state import Member\n"
         "from stigmer_launcher.supervise.watchdog import Warden\n"
         f"warden = Warden({str(lock)!r}, {token!r})\n"
         "warden.start()\n"

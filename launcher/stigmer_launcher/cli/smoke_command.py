@@ -18,7 +18,7 @@ from stigmer_launcher.install.payload import Payload, Smoke
 from stigmer_launcher.launch.endpoints import ports_of
 from stigmer_launcher.launch.environment import Command, command_of, variables
 from stigmer_launcher.supervise.child import spawn
-from stigmer_launcher.supervise.instance import State
+from stigmer_launcher.supervise.state import State
 from stigmer_launcher.system.places import Places, find_places
 from stigmer_launcher.system.process import describe_exit, signal_group
 

@@ -12,8 +12,7 @@ from stigmer_launcher.doctor.scene import Scene, understand
 from stigmer_launcher.errors import KegError, LauncherError
 from stigmer_launcher.install import preflight
 from stigmer_launcher.install.manifest import Keg, read_keg
-from stigmer_launcher.supervise import instance
-from stigmer_launcher.supervise.instance import Instance
+from stigmer_launcher.supervise.state import Instance, read_state, supervisor_pid
 from stigmer_launcher.system.places import Places
 from stigmer_launcher.version import NAME, VERSION
 
@@ -29,9 +28,7 @@ def diagnose(places: Places, libexec: str, environ: Mapping[str, str], *, deep: 
     keg, keg_findings = _look_at_keg(libexec)
     config, config_findings = _look_at_config(places)
     running = Instance(places.run)
-    scene = Scene(
-        places, environ, keg, config, understand(instance.read_state(running)), instance.supervisor(running), deep
-    )
+    scene = Scene(places, environ, keg, config, understand(read_state(running)), supervisor_pid(running), deep)
     looks: tuple[Callable[[Scene], tuple[Finding, ...]], ...] = (
         look_at_home,
         components.look_at_components,

@@ -18,8 +18,8 @@ from stigmer_launcher.launch.environment import command_of, executable_of, varia
 from stigmer_launcher.launch.plan import TOKEN, Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.address import LOOPBACK, Address, parse_address
 from stigmer_launcher.readiness.checks import Proof
-from stigmer_launcher.supervise.instance import Instance, living_state, members, read_state
 from stigmer_launcher.supervise.leftovers import is_alive
+from stigmer_launcher.supervise.state import Instance, living_state, members, read_state
 from stigmer_launcher.system.places import Places, explain, find_libexec
 from stigmer_launcher.system.ports import require_free
 

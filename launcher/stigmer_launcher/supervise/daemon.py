@@ -13,12 +13,12 @@ from typing import Any, NoReturn
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.install import undisturbed
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise import instance, leftovers
+from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.child import close_all_but, fork
-from stigmer_launcher.supervise.instance import Instance
 from stigmer_launcher.supervise.lifecycle import RUNNING
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.signals import Inbox
+from stigmer_launcher.supervise.state import Instance, members, read_state, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.ports import require_free
@@ -48,7 +48,7 @@ def supervise(launch: Launch, tell: Tell) -> int:
 
     lock = locks.hold(place.lock)
     if lock is None:
-        tell({"event": "busy", "pid": instance.supervisor(place)})
+        tell({"event": "busy", "pid": supervisor_pid(place)})
         return 0
     with lock:
         try:
@@ -105,9 +105,9 @@ def _take_over(place: Instance, launch: Launch, tell: Tell) -> None:
         tell({"event": "note", "text": f"Waiting for process {pid}, which stops the services of a killed supervisor"})
 
     locks.wait(place.warden_lock, _WARDEN_SECONDS, waiting).release()
-    before = instance.read_state(place)
+    before = read_state(place)
     if before.get("state", "stopped") != "stopped" and (
-        ended := leftovers.end_members(instance.members(before), before.get("token", ""))
+        ended := leftovers.end_members(members(before), before.get("token", ""))
     ):
         tell({"event": "note", "text": f"Ended {ended} processes that a killed supervisor had left"})
     require_free(launch.ports)

@@ -10,22 +10,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import NamedTuple
 
 from stigmer_launcher.launch.plan import TOKEN
+from stigmer_launcher.supervise.state import Member
 from stigmer_launcher.system import process
 from stigmer_launcher.system.process import signal_group
 
 _PAUSE = 0.01  # seconds between two looks at processes that are not our children
-
-
-class Member(NamedTuple):
-    """A service's process, which leads its group: who it is, and how it is stopped."""
-
-    pid: int
-    identity: str
-    stop_order: int
-    grace: float
 
 
 def is_alive(member: Member) -> bool:

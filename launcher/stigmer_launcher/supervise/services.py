@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.supervise.child import Child, spawn
-from stigmer_launcher.supervise.leftovers import Member
 from stigmer_launcher.supervise.lifecycle import Exited
 from stigmer_launcher.supervise.logfile import LogFile, log_path
+from stigmer_launcher.supervise.state import Member
 from stigmer_launcher.supervise.watchdog import Warden
 from stigmer_launcher.system import process
 from stigmer_launcher.system.process import describe_exit, is_ended_by_others, signal_group

@@ -13,7 +13,7 @@ from stigmer_launcher.supervise.decide import is_degraded
 from stigmer_launcher.supervise.logfile import LogFile
 
 
-def compose(
+def compose_state(
     launch: Launch,
     state: lifecycle.State,
     identities: Mapping[str, str],
@@ -56,7 +56,7 @@ def _service(launch: Launch, service: lifecycle.Service, identities: Mapping[str
     }
 
 
-def news(service: lifecycle.Service, log: LogFile) -> dict[str, Any]:
+def describe_change(service: lifecycle.Service, log: LogFile) -> dict[str, Any]:
     """Tell of one service's change of phase; one that went down, with its last lines."""
     lines = [line.decode(errors="replace") for line in log.last] if service.error else []
     return {

@@ -15,10 +15,12 @@ from typing import Any
 
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.readiness.probe import ProbeSequence
-from stigmer_launcher.supervise import instance, leftovers, lifecycle, snapshot
+from stigmer_launcher.supervise import leftovers, lifecycle
 from stigmer_launcher.supervise.decide import begin, decide, next_due
 from stigmer_launcher.supervise.services import Services
 from stigmer_launcher.supervise.signals import Inbox
+from stigmer_launcher.supervise.snapshot import compose_state, describe_change
+from stigmer_launcher.supervise.state import Instance, write_state
 from stigmer_launcher.supervise.watchdog import Warden
 from stigmer_launcher.system import process
 
@@ -39,7 +41,7 @@ class Supervisor:
         policy: lifecycle.Policy = lifecycle.Policy(),  # noqa: B008 - an immutable value
     ) -> None:
         self._launch, self._inbox, self._tell, self._clock, self._wall = launch, inbox, tell, clock, wall
-        self._instance = instance.Instance(launch.run)
+        self._instance = Instance(launch.run)
         self._pid = os.getpid()
         self._identity = process.identity(self._pid)
         self._warden = Warden(self._instance.warden_lock, launch.token)
@@ -193,7 +195,7 @@ class Supervisor:
 
     def _save(self) -> None:
         """Write the state down; a full disk must not end the supervisor."""
-        state = snapshot.compose(
+        state = compose_state(
             self._launch,
             self._state,
             self._services.identities(),
@@ -204,12 +206,12 @@ class Supervisor:
             began=self._began,
         )
         with suppress(OSError):
-            instance.write_state(self._instance, state)
+            write_state(self._instance, state)
 
     def _announce(self, before: lifecycle.State) -> None:
         """Tell what changed since `before`."""
         for old, new in zip(before.services, self._state.services, strict=True):
             if old.phase != new.phase:
-                self._tell(snapshot.news(new, self._services.log_of(new.plan.name)))
+                self._tell(describe_change(new, self._services.log_of(new.plan.name)))
         if before.stage != self._state.stage:
             self._tell({"event": self._state.stage, "failed": self._state.failed})

@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import NoReturn
 
 from stigmer_launcher.supervise.child import close_all_but, fork
-from stigmer_launcher.supervise.leftovers import Member, end_members
+from stigmer_launcher.supervise.leftovers import end_members
+from stigmer_launcher.supervise.state import Member
 from stigmer_launcher.system import locks
 
 _FAREWELL = b"."

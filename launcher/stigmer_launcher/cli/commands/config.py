@@ -5,7 +5,7 @@ import json
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config import file as config_file
-from stigmer_launcher.supervise.instance import Instance, supervisor
+from stigmer_launcher.supervise.state import Instance, supervisor_pid
 from stigmer_launcher.system.places import find_places
 
 
@@ -21,7 +21,7 @@ def change(invocation: Invocation, context: Context) -> int:
     places = find_places(context.environ)
     key, value = invocation.arguments
     config_file.set_value(places, key, value)
-    if supervisor(Instance(places.run)):
+    if supervisor_pid(Instance(places.run)):
         context.err.line("The running server keeps its settings until `stigmer server restart`")
     return 0
 

@@ -16,7 +16,7 @@ from stigmer_launcher.readiness.address import LOOPBACK, Address
 from stigmer_launcher.readiness.channel import call
 from stigmer_launcher.readiness.grpc import Reply
 from stigmer_launcher.supervise import lifecycle
-from stigmer_launcher.supervise.instance import Instance, State, living_state
+from stigmer_launcher.supervise.state import Instance, State, living_state
 from stigmer_launcher.system.places import find_places
 
 _MESSAGE = "hello"

@@ -11,9 +11,9 @@ from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.errors import BusyError, DegradedError, PortError, StartError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
-from stigmer_launcher.supervise import instance, lifecycle
+from stigmer_launcher.supervise import lifecycle
 from stigmer_launcher.supervise.daemon import detach, events, supervise
-from stigmer_launcher.supervise.instance import Instance, State
+from stigmer_launcher.supervise.state import Instance, State, living_state, read_state, supervisor_pid
 from stigmer_launcher.system.places import Places, find_places
 
 _INTERRUPTED = 130
@@ -32,7 +32,7 @@ def start(invocation: Invocation, context: Context) -> int:
         try:
             launch = _prepare(places, ports, context, progress)
         except PortError:
-            if instance.supervisor(Instance(places.run)):
+            if supervisor_pid(Instance(places.run)):
                 continue  # it is Stigmer's own, started meanwhile
             raise
         code = _run(launch, invocation, context, progress)
@@ -44,7 +44,7 @@ def start(invocation: Invocation, context: Context) -> int:
 def restart(invocation: Invocation, context: Context) -> int:
     """Stop what runs and start what is installed; what can be refused is refused while the old one still runs."""
     places = find_places(context.environ)
-    if not instance.supervisor(Instance(places.run)):
+    if not supervisor_pid(Instance(places.run)):
         return start(invocation, context)
     from stigmer_launcher.cli.commands.stop import stop_running
 
@@ -77,7 +77,7 @@ def _background(launch: Launch, context: Context, progress: Progress) -> int:
     if progress.interrupted:
         return _INTERRUPTED
     if not progress.again:
-        _show(instance.living_state(Instance(launch.run)), context, "All services running")
+        _show(living_state(Instance(launch.run)), context, "All services running")
     return 0
 
 
@@ -96,8 +96,8 @@ def _await_other(place: Instance, progress: Progress) -> State:
     """Give the state of a supervisor that runs; wait for one that starts or stops; nothing when there is none."""
     deadline = time.monotonic() + _PATIENCE
     waited = 0
-    while pid := instance.supervisor(place):
-        state = instance.living_state(place)
+    while pid := supervisor_pid(place):
+        state = living_state(place)
         stage = state.get("state", lifecycle.STARTING)
         if stage in (lifecycle.RUNNING, lifecycle.DEGRADED):
             return state
@@ -107,7 +107,7 @@ def _await_other(place: Instance, progress: Progress) -> State:
         if time.monotonic() > deadline:
             raise BusyError(f"process {pid} has been {stage} for {_PATIENCE:g} s")
         time.sleep(_PAUSE)
-    left = instance.read_state(place) if waited else {}
+    left = read_state(place) if waited else {}
     if left.get("supervisor_pid") == waited and (name := left.get("failed")):
         failed = next(each for each in left["services"] if each["name"] == name)
         raise StartError(f"the start by process {waited} failed: {name} {failed['last_error']}")

@@ -7,7 +7,7 @@ from stigmer_launcher.cli.commands.version import installed_version, skew
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal, duration
 from stigmer_launcher.supervise import lifecycle
-from stigmer_launcher.supervise.instance import Instance, State, living_state, read_state, supervisor
+from stigmer_launcher.supervise.state import Instance, State, living_state, read_state, supervisor_pid
 from stigmer_launcher.system.places import find_places
 
 _RUNS, _STOPPED, _LACKS = 0, 3, 4
@@ -18,7 +18,7 @@ def status(invocation: Invocation, context: Context) -> int:
     """Print the state of every service; exit code 0 when all run, 3 when stopped, 4 when some are missing."""
     places = find_places(context.environ)
     place = Instance(places.run)
-    pid = supervisor(place)
+    pid = supervisor_pid(place)
     state = living_state(place)
     stage = state.get("state", lifecycle.STARTING if pid else lifecycle.STOPPED)
     if invocation.has("json"):

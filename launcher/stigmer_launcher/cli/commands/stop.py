@@ -10,8 +10,16 @@ from contextlib import suppress
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError
-from stigmer_launcher.supervise import instance, leftovers, lifecycle
-from stigmer_launcher.supervise.instance import Instance, State
+from stigmer_launcher.supervise import leftovers, lifecycle
+from stigmer_launcher.supervise.state import (
+    Instance,
+    State,
+    living_state,
+    members,
+    read_state,
+    supervisor_pid,
+    watchdog_pid,
+)
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places
 
@@ -35,26 +43,26 @@ def stop_running(place: Instance, out: Terminal) -> bool:
 
     False when none ran, BusyError when it does not come to an end.
     """
-    pid = instance.supervisor(place)
+    pid = supervisor_pid(place)
     if not pid:
         return False
     known = process.identity(pid)
-    graces = {each["stop_order"]: each["grace"] for each in instance.living_state(place).get("services", ())}
+    graces = {each["stop_order"]: each["grace"] for each in living_state(place).get("services", ())}
     asked = time.monotonic()
     deadline = asked + sum(graces.values()) + _SPARE
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     shown = ""
-    while instance.supervisor(place) == pid or process.is_same_process(pid, known):  # its lock goes before it does
+    while supervisor_pid(place) == pid or process.is_same_process(pid, known):  # its lock goes before it does
         if time.monotonic() > deadline:
             raise BusyError(
                 f"the supervisor, process {pid}, was told to stop and still runs",
                 f"look at `stigmer server status`; `kill -9 {pid}` lets its warden end the services",
             )
-        if out.live and shown != (text := _awaited(instance.living_state(place))):
+        if out.live and shown != (text := _awaited(living_state(place))):
             out.passing(shown := text)
         time.sleep(_PAUSE)
-    left = instance.read_state(place)
+    left = read_state(place)
     for line in slow_stops(left, asked) if left.get("supervisor_pid") == pid else ():
         out.line(line)
     out.line(f"Stopping server... {out.paint(out.mark('done'), 'green')}")
@@ -80,7 +88,7 @@ def _awaited(state: State) -> str:
 
 def _end_leftovers(place: Instance) -> int:
     """End what a supervisor left that was killed together with its warden."""
-    left = instance.read_state(place)
-    if left.get("state", "stopped") == "stopped" or instance.warden(place):
+    left = read_state(place)
+    if left.get("state", "stopped") == "stopped" or watchdog_pid(place):
         return 0
-    return leftovers.end_members(instance.members(left), left.get("token", ""))
+    return leftovers.end_members(members(left), left.get("token", ""))

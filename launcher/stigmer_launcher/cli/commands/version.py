@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
-from stigmer_launcher.supervise.instance import Instance, State, living_state
+from stigmer_launcher.supervise.state import Instance, State, living_state
 from stigmer_launcher.system.places import find_libexec, find_places
 from stigmer_launcher.version import NAME, VERSION
 

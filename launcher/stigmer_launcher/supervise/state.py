@@ -7,17 +7,23 @@ the dead supervisor left behind.
 import json
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from stigmer_launcher.system import locks
-
-if TYPE_CHECKING:
-    from stigmer_launcher.supervise.leftovers import Member
 
 _LOCK, _WARDEN, _STATE = "supervisor.lock", "warden.lock", "state.json"
 _FORMAT = 1
 
 State = dict[str, Any]
+
+
+class Member(NamedTuple):
+    """A service's process, which leads its group: who it is, and how it is stopped."""
+
+    pid: int
+    identity: str
+    stop_order: int
+    grace: float
 
 
 class Instance(NamedTuple):
@@ -41,12 +47,12 @@ class Instance(NamedTuple):
         return os.path.join(self.run, _STATE)
 
 
-def supervisor(instance: Instance) -> int:
+def supervisor_pid(instance: Instance) -> int:
     """Give the pid of the living supervisor, 0 when there is none."""
     return locks.holder(instance.lock)
 
 
-def warden(instance: Instance) -> int:
+def watchdog_pid(instance: Instance) -> int:
     """Give the pid of the living warden, 0 when there is none."""
     return locks.holder(instance.warden_lock)
 
@@ -62,7 +68,7 @@ def read_state(instance: Instance) -> State:
 
 def living_state(instance: Instance) -> State:
     """Give the state of the supervisor that runs now, empty when none runs or it has not written any yet."""
-    pid = supervisor(instance)
+    pid = supervisor_pid(instance)
     state = read_state(instance) if pid else {}
     return state if state.get("supervisor_pid") == pid else {}
 
@@ -77,10 +83,8 @@ def write_state(instance: Instance, state: State) -> None:
     os.replace(beside, instance.state)
 
 
-def members(state: State) -> "list[Member]":
+def members(state: State) -> list[Member]:
     """List the processes of services that a state names."""
-    from stigmer_launcher.supervise.leftovers import Member
-
     services = state.get("services", ())
     return [
         Member(each["pid"], each["identity"], each["stop_order"], each["grace"]) for each in services if each["pid"]
