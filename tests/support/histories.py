@@ -1,7 +1,7 @@
 """Histories to replay against the pure decision: a stack whose processes do only what a test says."""
 
 from stigmer_launcher.launch.plan import Plan
-from stigmer_launcher.supervise import lifecycle as life
+from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.decide import begin, decide, find
 from stigmer_launcher.supervise.lifecycle import Action, Event, Policy, Ready, Spawn, Spawned
 
@@ -44,5 +44,5 @@ class History:
         self.at(100.0)
         self.at(100.5, Ready("temporal"), Ready("server"))
         self.at(101.0, Ready("flows"), Ready("agents"))
-        assert self.state.stage == life.RUNNING
+        assert self.state.stage == phases.RUNNING
         return self

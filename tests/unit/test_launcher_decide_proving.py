@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import lifecycle as life
+from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.decide import find, is_degraded, next_due
 from stigmer_launcher.supervise.lifecycle import (
     NEVER,
@@ -35,7 +36,7 @@ def running() -> History:
     history.at(100.0)
     history.at(100.5, Ready("temporal"), Ready("flows"))
     history.at(101.0, Ready("server"), Ready("agents"))
-    assert history.state.stage == life.RUNNING
+    assert history.state.stage == phases.RUNNING
     return history
 
 
@@ -57,9 +58,9 @@ def test_a_server_is_not_started_before_temporal_is_ready() -> None:
 def test_whoever_needs_a_restarted_service_proves_that_it_works_again() -> None:
     """When the other is ready, not before; who does not need it is left alone. Until then the stack is degraded."""
     history = temporal_crashed(running(), 200.0)
-    assert history.phase("server") == life.RUNNING
+    assert history.phase("server") == phases.RUNNING
     assert history.at(201.0, Ready("temporal")) == (Prove("server"), Prove("agents"))
-    assert [history.phase(name) for name in NAMES] == [life.RUNNING, life.PROVING, life.PROVING, life.RUNNING]
+    assert [history.phase(name) for name in NAMES] == [phases.RUNNING, phases.PROVING, phases.PROVING, phases.RUNNING]
     assert history.at(202.0, Ready("server"), Lacking("agents", "no worker polls the queue a")) == ()
     assert is_degraded(history.state)
     assert history.at(203.0, Ready("agents")) == ()
@@ -78,7 +79,7 @@ def test_a_service_that_does_not_work_again_in_time_is_restarted_and_the_reason_
     why = "did not work again within 60 s of the restart of temporal: no worker polls the queue x"
     assert find(history.state, "server").error == why
     history.at(262.0, Exited("server", "exited with status 0"))
-    assert history.phase("server") == life.PAUSING
+    assert history.phase("server") == phases.PAUSING
     assert history.at(262.5) == (Spawn("server"),)
     assert history.at(263.0, Ready("server")) == ()
     assert find(history.state, "server").error == why
@@ -92,7 +93,7 @@ def test_the_clock_stands_still_while_the_needed_service_is_down_again() -> None
     history.at(230.0, Exited("temporal", "was ended by SIGKILL", outside=True))
     assert history.at(231.0, Lacking("server", "cannot connect")) == (Spawn("temporal"),)
     assert history.at(280.0) == ()
-    assert history.phase("server") == life.PROVING
+    assert history.phase("server") == phases.PROVING
     assert history.at(290.0, Ready("temporal")) == (Prove("server"), Prove("agents"))
     assert next_due(history.state) == 350.0
 
@@ -104,7 +105,7 @@ def test_a_service_that_starts_while_the_needed_one_is_restarted_gets_its_time_a
     assert history.at(200.5) == (Spawn("server"),)
     temporal_crashed(history, 210.0)
     assert history.at(265.0, Ready("temporal"))[0] == Prove("server")
-    assert history.phase("server") == life.STARTING
+    assert history.phase("server") == phases.STARTING
     assert find(history.state, "server").until == 325.0
     history.at(266.0, Ready("server"), Ready("agents"))
     assert not is_degraded(history.state)
@@ -117,9 +118,9 @@ def test_a_crash_right_after_the_start_is_not_structural_while_a_needed_service_
     assert history.at(200.5) == (Spawn("server"),)
     history.at(201.0, Exited("temporal", "y", outside=True), Exited("server", "exited with status 1"))
     assert history.at(201.5) == (Spawn("temporal"),)
-    assert history.phase("server") == life.PAUSING
+    assert history.phase("server") == phases.PAUSING
     history.at(202.0)
-    assert history.phase("server") == life.WAITING
+    assert history.phase("server") == phases.WAITING
     assert Spawn("server") in history.at(202.5, Ready("temporal"))
 
 
@@ -150,11 +151,11 @@ def test_whatever_happens_a_stack_is_said_to_run_only_when_all_has_been_proved_s
         history.at(now)
         service = find(history.state, name)
         events: tuple[Event, ...] = ()
-        if what == "ready" and service.phase in (life.STARTING, life.PROVING):
+        if what == "ready" and service.phase in (phases.STARTING, phases.PROVING):
             events, proved[name] = (Ready(name),), now
         elif what in ("killed", "exits") and service.phase in life.ALIVE:
             events = (Exited(name, what, outside=what == "killed"),)
-        elif what == "lacks" and service.phase in (life.STARTING, life.PROVING):
+        elif what == "lacks" and service.phase in (phases.STARTING, phases.PROVING):
             events = (Lacking(name, "x"),)
         history.at(now, *events)
         if not is_degraded(history.state):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import lifecycle as life
+from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.decide import find, next_due
 from stigmer_launcher.supervise.lifecycle import (
     KILL,
@@ -34,7 +35,7 @@ def test_stopping_goes_by_the_stop_order_and_waits_for_each() -> None:
         assert history.at(history.now + 1) == ()
         actions = history.at(history.now + 2, Exited(signal.name, "exited with status 0"))
     assert order == [Signal(name, TERMINATE) for name in ("flows", "agents", "server", "temporal")]
-    assert history.state.stage == life.STOPPED
+    assert history.state.stage == phases.STOPPED
     assert history.state.failed == ""
 
 
@@ -83,15 +84,15 @@ def test_a_stop_during_the_start_starts_nothing_more() -> None:
     assert history.at(100.2, Ready("temporal")) == ()
     history.at(100.3, Exited("server", "x"))
     history.at(100.4, Exited("temporal", "x"))
-    assert history.state.stage == life.STOPPED
-    assert {service.phase for service in history.state.services} == {life.STOPPED}
+    assert history.state.stage == phases.STOPPED
+    assert {service.phase for service in history.state.services} == {phases.STOPPED}
 
 
 def test_a_crash_seen_with_the_stop_is_no_crash() -> None:
     """A machine that shuts down signals services and supervisor at the same time."""
     history = History().started()
     history.at(200.0, StopAsked(), Exited("temporal", "was ended by SIGTERM", outside=True))
-    assert history.phase("temporal") == life.STOPPED
+    assert history.phase("temporal") == phases.STOPPED
     assert find(history.state, "temporal").restarts == 0
 
 
@@ -104,8 +105,8 @@ def test_a_failed_service_does_not_keep_the_rest_from_stopping() -> None:
     actions = history.at(300.0, StopAsked())
     while actions:
         actions = history.at(history.now + 1, *(Exited(action.name, "x") for action in actions))
-    assert history.state.stage == life.STOPPED
-    assert history.phase("agents") == life.FAILED
+    assert history.state.stage == phases.STOPPED
+    assert history.phase("agents") == phases.FAILED
 
 
 @pytest.mark.parametrize("grace", [0.0, 5.0])
@@ -138,12 +139,12 @@ def test_whatever_happens_a_stop_ends_in_stopped_and_in_order(steps: list[tuple[
     orders = []
     history.at(history.now + 1, StopAsked())
     for _ in range(30):
-        if history.state.stage == life.STOPPED:
+        if history.state.stage == phases.STOPPED:
             break
-        ending = [service for service in history.state.services if service.phase == life.ENDING]
+        ending = [service for service in history.state.services if service.phase == phases.ENDING]
         assert ending
         orders += [service.plan.stop_order for service in ending]
         history.at(history.now + 0.1, *(Exited(service.plan.name, "x") for service in ending))
-    assert history.state.stage == life.STOPPED
+    assert history.state.stage == phases.STOPPED
     assert not [service for service in history.state.services if service.phase in life.ALIVE]
     assert all(earlier >= later for earlier, later in pairwise(orders)) or history.state.failed

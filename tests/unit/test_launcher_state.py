@@ -14,7 +14,7 @@ from stigmer_launcher.cli.commands.status import describe
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Proof
-from stigmer_launcher.supervise import lifecycle
+from stigmer_launcher.supervise import lifecycle, phases
 from stigmer_launcher.supervise.decide import begin, decide
 from stigmer_launcher.supervise.lifecycle import Exited, Ready, Spawned
 from stigmer_launcher.supervise.logfile import LogFile
@@ -63,7 +63,7 @@ def state_of(made: Launch, *events: lifecycle.Event) -> dict[str, Any]:
 def test_a_running_service_is_written_down_with_who_it_is(tmp_path: Path) -> None:
     """Enough to stop it, and it alone, when nobody else is left to do it."""
     state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
-    assert state["state"] == lifecycle.RUNNING
+    assert state["state"] == phases.RUNNING
     assert members(state) == [Member(77, "boot:7", 2, 7.0)]
     assert state["timeline"] == {"server": {"spawned": 0.1}}
     assert (state["installed"], state["token"], state["ports"]) == ("2.0.0-abc", "t0ken", {"server": 7234})
@@ -82,7 +82,7 @@ def test_a_stack_that_lacks_a_service_is_degraded(tmp_path: Path) -> None:
     state, _ = decide(state, (Spawned("server", 77), Ready("server")), 100.0)
     state, _ = decide(state, (Exited("server", "exited with status 1"),), 101.0)
     composed = compose_state(made, state, {}, {})
-    assert composed["state"] == lifecycle.DEGRADED
+    assert composed["state"] == phases.DEGRADED
     assert composed["services"][0]["last_error"] == "exited with status 1 right after its start"
     assert members(composed) == []
 

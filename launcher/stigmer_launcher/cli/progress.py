@@ -4,7 +4,7 @@ from typing import Any
 
 from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.errors import LauncherError, StartError
-from stigmer_launcher.supervise import lifecycle
+from stigmer_launcher.supervise import phases
 
 Event = dict[str, Any]
 
@@ -55,9 +55,9 @@ class Progress:
         elif kind == "interrupted":
             self.interrupted = True
             self.step("Stopping")
-        elif kind == lifecycle.RUNNING:
+        elif kind == phases.RUNNING:
             self._started = True
-        elif kind == lifecycle.STOPPING:
+        elif kind == phases.STOPPING:
             self.interrupted = not self._started and not event["failed"]
             self.step("Stopping")
 
@@ -71,22 +71,22 @@ class Progress:
 
     def _take_service(self, event: Event) -> None:
         name, state = event["service"], event["state"]
-        if state == lifecycle.STARTING:
+        if state == phases.STARTING:
             self._awaited.append(name)
         elif name in self._awaited:
             self._awaited.remove(name)
-        if state == lifecycle.PROVING:
+        if state == phases.PROVING:
             self._proving.add(name)
-        elif state == lifecycle.RUNNING and name in self._proving:
+        elif state == phases.RUNNING and name in self._proving:
             self.note(f"{name} works again")
-        elif state == lifecycle.RUNNING:
+        elif state == phases.RUNNING:
             self.done(f"Starting {name}")
         elif event["error"] and self._started:
-            self.note(f"{name} {event['error']}" + (", it is started again" if state == lifecycle.PAUSING else ""))
+            self.note(f"{name} {event['error']}" + (", it is started again" if state == phases.PAUSING else ""))
         elif event["error"] and not self._failure:
             self._failure = event
             self._out.line(f"Starting {name}... {self._out.paint(self._out.mark('failed'), 'red')}")
-        if state != lifecycle.PROVING:
+        if state != phases.PROVING:
             self._proving.discard(name)
         if self._awaited and not self._failure:
             self.step("Starting " + ", ".join(self._awaited))

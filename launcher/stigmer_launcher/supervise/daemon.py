@@ -15,8 +15,8 @@ from stigmer_launcher.install.install import undisturbed
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.child import close_all_but, fork
-from stigmer_launcher.supervise.lifecycle import RUNNING
 from stigmer_launcher.supervise.logfile import LogFile, log_path
+from stigmer_launcher.supervise.phases import RUNNING
 from stigmer_launcher.supervise.signals import Inbox
 from stigmer_launcher.supervise.state import Instance, members, read_state, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor

@@ -8,18 +8,9 @@ from collections.abc import Callable
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise.lifecycle import (
     ALIVE,
-    ENDING,
-    FAILED,
     KILL,
     NEVER,
-    PAUSING,
-    PROVING,
-    RUNNING,
-    STARTING,
-    STOPPED,
-    STOPPING,
     TERMINATE,
-    WAITING,
     Action,
     Event,
     Exited,
@@ -33,6 +24,17 @@ from stigmer_launcher.supervise.lifecycle import (
     Spawned,
     State,
     StopAsked,
+)
+from stigmer_launcher.supervise.phases import (
+    ENDING,
+    FAILED,
+    PAUSING,
+    PROVING,
+    RUNNING,
+    STARTING,
+    STOPPED,
+    STOPPING,
+    WAITING,
 )
 
 

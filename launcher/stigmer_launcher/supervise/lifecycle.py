@@ -11,10 +11,8 @@ Times are seconds of one monotonic clock.
 from typing import NamedTuple
 
 from stigmer_launcher.launch.plan import Plan
+from stigmer_launcher.supervise.phases import ENDING, PROVING, RUNNING, STARTING, WAITING
 
-WAITING, STARTING, RUNNING, PAUSING, ENDING = "waiting", "starting", "running", "pausing", "ending"
-PROVING, FAILED, STOPPING, STOPPED = "proving", "failed", "stopping", "stopped"
-DEGRADED = "degraded"  # what a running stack is called that lacks a service
 ALIVE = (STARTING, RUNNING, PROVING, ENDING)
 NEVER = float("inf")
 TERMINATE, KILL = 15, 9

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise import lifecycle
+from stigmer_launcher.supervise import lifecycle, phases
 from stigmer_launcher.supervise.decide import is_degraded
 from stigmer_launcher.supervise.logfile import LogFile
 
@@ -23,7 +23,7 @@ def compose_state(
     """Give the state of a run; `supervisor` holds its pid, identity and start."""
     return {
         **supervisor,
-        "state": lifecycle.DEGRADED if is_degraded(state) else state.stage,
+        "state": phases.DEGRADED if is_degraded(state) else state.stage,
         "version": launch.version,
         "failed": state.failed,
         "installed": launch.installed,

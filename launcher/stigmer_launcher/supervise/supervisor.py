@@ -15,7 +15,7 @@ from typing import Any
 
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.readiness.probe import ProbeSequence
-from stigmer_launcher.supervise import leftovers, lifecycle
+from stigmer_launcher.supervise import leftovers, lifecycle, phases
 from stigmer_launcher.supervise.decide import begin, decide, next_due
 from stigmer_launcher.supervise.services import Services
 from stigmer_launcher.supervise.signals import Inbox
@@ -63,7 +63,7 @@ class Supervisor:
         self._warden.start()
         self._step()
         self._warden.settle()
-        while self._state.stage != lifecycle.STOPPED:
+        while self._state.stage != phases.STOPPED:
             self._wait()
             self._step()
         leftovers.end_escaped(self._launch.token)

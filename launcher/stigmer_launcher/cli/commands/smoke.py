@@ -15,7 +15,7 @@ from stigmer_launcher.readiness import protowire
 from stigmer_launcher.readiness.address import LOOPBACK, Address
 from stigmer_launcher.readiness.channel import call
 from stigmer_launcher.readiness.grpc import Reply
-from stigmer_launcher.supervise import lifecycle
+from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.state import Instance, State, living_state
 from stigmer_launcher.system.places import find_places
 
@@ -60,8 +60,8 @@ def smoke(invocation: Invocation, context: Context) -> int:
 
 def _say_what_was_proven(payload: Payload, state: State, invocation: Invocation, context: Context) -> int:
     """Print what every service has proved instead; DegradedError when that does not hold for all of them."""
-    if state["state"] != lifecycle.RUNNING:
-        missing = [each["name"] for each in state["services"] if each["state"] != lifecycle.RUNNING]
+    if state["state"] != phases.RUNNING:
+        missing = [each["name"] for each in state["services"] if each["state"] != phases.RUNNING]
         raise DegradedError(f"the server is {state['state']}" + (f", without {', '.join(missing)}" if missing else ""))
     proven = {part.name: [_describe(proof) for proof in part.readiness.proofs] for part in payload.components}
     if invocation.has("json"):

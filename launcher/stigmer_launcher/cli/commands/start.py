@@ -11,7 +11,7 @@ from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.errors import BusyError, DegradedError, PortError, StartError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
-from stigmer_launcher.supervise import lifecycle
+from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.daemon import detach, events, supervise
 from stigmer_launcher.supervise.state import Instance, State, living_state, read_state, supervisor_pid
 from stigmer_launcher.system.places import Places, find_places
@@ -84,7 +84,7 @@ def _background(launch: Launch, context: Context, progress: Progress) -> int:
 def _foreground(launch: Launch, progress: Progress) -> int:
     def tell(event: dict[str, object]) -> None:
         progress.take(event)
-        if event["event"] == lifecycle.RUNNING:
+        if event["event"] == phases.RUNNING:
             progress.note("All services running")
 
     code = supervise(launch, tell)
@@ -98,8 +98,8 @@ def _await_other(place: Instance, progress: Progress) -> State:
     waited = 0
     while pid := supervisor_pid(place):
         state = living_state(place)
-        stage = state.get("state", lifecycle.STARTING)
-        if stage in (lifecycle.RUNNING, lifecycle.DEGRADED):
+        stage = state.get("state", phases.STARTING)
+        if stage in (phases.RUNNING, phases.DEGRADED):
             return state
         if pid != waited:
             progress.note(f"Stigmer is {stage} already, by process {pid}; waiting for it")
@@ -117,7 +117,7 @@ def _await_other(place: Instance, progress: Progress) -> State:
 def _already(state: State, context: Context) -> int:
     """Say that everything runs; DegradedError when not everything does."""
     _show(state, context, "Stigmer is running already")
-    missing = [each for each in state["services"] if each["state"] != lifecycle.RUNNING]
+    missing = [each for each in state["services"] if each["state"] != phases.RUNNING]
     if missing:
         said = "; ".join(
             f"{each['name']} is {each['state']}: {each['lacking'] or each['last_error']}" for each in missing

@@ -6,7 +6,7 @@ from typing import Any
 from stigmer_launcher.cli.commands.version import installed_version, skew
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal, duration
-from stigmer_launcher.supervise import lifecycle
+from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.state import Instance, State, living_state, read_state, supervisor_pid
 from stigmer_launcher.system.places import find_places
 
@@ -20,7 +20,7 @@ def status(invocation: Invocation, context: Context) -> int:
     place = Instance(places.run)
     pid = supervisor_pid(place)
     state = living_state(place)
-    stage = state.get("state", lifecycle.STARTING if pid else lifecycle.STOPPED)
+    stage = state.get("state", phases.STARTING if pid else phases.STOPPED)
     if invocation.has("json"):
         import json
 
@@ -39,7 +39,7 @@ def describe(state: State, stage: str, pid: int, now: float) -> dict[str, Any]:
         {
             **{key: each[key] for key in _SHOWN},
             "pid": each["pid"] if pid else 0,
-            "state": each["state"] if pid else lifecycle.STOPPED,
+            "state": each["state"] if pid else phases.STOPPED,
             "uptime": round(now - each["since"], 1) if pid and each["pid"] else 0,
         }
         for each in state.get("services", ())
@@ -58,10 +58,10 @@ def describe(state: State, stage: str, pid: int, now: float) -> dict[str, Any]:
 
 
 def _print(out: Terminal, state: State, stage: str, pid: int, logs: str) -> None:
-    colour = {lifecycle.RUNNING: "green", lifecycle.DEGRADED: "yellow", lifecycle.STOPPED: "red"}.get(stage, "bold")
+    colour = {phases.RUNNING: "green", phases.DEGRADED: "yellow", phases.STOPPED: "red"}.get(stage, "bold")
     heading = f"Stigmer {state.get('version', '')} is" if state else "Stigmer is"
     out.line(f"{heading} {out.paint(stage, colour)}" + (f" (supervisor {pid})" if pid else ""))
-    if stage == lifecycle.STOPPED:
+    if stage == phases.STOPPED:
         out.line("  start it with `stigmer server`")
         return
     now = time.monotonic()
@@ -89,9 +89,9 @@ def _row(service: dict[str, Any], now: float) -> tuple[str, ...]:
 
 
 def _code(stage: str) -> int:
-    if stage == lifecycle.STOPPED:
+    if stage == phases.STOPPED:
         return _STOPPED
-    return _RUNS if stage == lifecycle.RUNNING else _LACKS
+    return _RUNS if stage == phases.RUNNING else _LACKS
 
 
 def _iso(seconds: float) -> str:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError
-from stigmer_launcher.supervise import leftovers, lifecycle
+from stigmer_launcher.supervise import leftovers, phases
 from stigmer_launcher.supervise.state import (
     Instance,
     State,
@@ -82,7 +82,7 @@ def slow_stops(state: State, asked: float) -> Iterator[str]:
 
 
 def _awaited(state: State) -> str:
-    names = [each["name"] for each in state.get("services", ()) if each["state"] == lifecycle.ENDING]
+    names = [each["name"] for each in state.get("services", ()) if each["state"] == phases.ENDING]
     return f"Stopping {', '.join(names) or 'server'}..."
 
 
