@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.cli import completion
-from stigmer_launcher.cli.dispatch import open_door
 from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, GROUPS, Command
 from stigmer_launcher.cli.help import render_help
-from stigmer_launcher.cli.main import main
+from stigmer_launcher.cli.main import load, main
 from stigmer_launcher.cli.parse import HelpAsked, Invocation, VersionAsked, parse
 from stigmer_launcher.errors import (
     BusyError,
@@ -58,7 +57,7 @@ def test_every_command_is_found_by_its_words_and_leads_somewhere(command: Comman
     """With nothing but what it needs."""
     arguments = (*command.words, *(command.choices[:1] or command.arguments[:1]), *command.arguments[1:])
     assert parsed(*arguments).command == command
-    assert callable(open_door(command.run))
+    assert callable(load(command))
 
 
 @pytest.mark.parametrize(

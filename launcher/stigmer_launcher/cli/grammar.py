@@ -18,7 +18,7 @@ class Option(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One command: the words that call it, what it does, and the door to what does it (see `dispatch`).
+    """One command: the words that call it, what it does, and the function that does it, `module:function` below `cli`.
 
     `arguments` are the names of what must follow, `choices` what the first of them can be; `rest` is the name of what may
     follow after them, any number of times.
@@ -54,7 +54,7 @@ _START = (Option("foreground", "stay in the foreground, for brew services and sy
 _SMOKE = Command(
     ("smoke",),
     "try the running stack: send one request through all services and show its way",
-    "smoke",
+    "commands.smoke:smoke",
     (Option("message", "the text to send", value="TEXT", short="m"), _JSON),
     more="The request goes from the server through a workflow to the agent and back. It proves that the stack works.\n"
     "A stack without such a request runs a command of its own, or says what its services have proved instead.",
@@ -62,7 +62,7 @@ _SMOKE = Command(
 _SERVER = Command(
     ("server",),
     "start all services, and return when they are ready",
-    "start",
+    "commands.start:start",
     _START,
     more="Without --foreground the services run in the background, under one supervisor, until `stigmer server stop`.\n"
     "When they run already, this says so and changes nothing. `stigmer server start` is the same.",
@@ -71,19 +71,19 @@ _SERVER = Command(
 COMMANDS = (
     _SERVER,
     _SERVER._replace(words=("server", "start")),
-    Command(("server", "stop"), "stop all services, Temporal last", "stop"),
-    Command(("server", "restart"), "stop all services and start the installed version", "restart", _START),
+    Command(("server", "stop"), "stop all services, Temporal last", "commands.stop:stop"),
+    Command(("server", "restart"), "stop all services and start the installed version", "commands.start:restart", _START),
     Command(
         ("server", "status"),
         "show every service: state, pid, uptime, restarts, port",
-        "status",
+        "commands.status:status",
         (_JSON,),
         more="Exit code 0 when everything runs, 3 when the server is stopped, 4 when a service is missing.",
     ),
     Command(
         ("server", "logs"),
         "show what the services print",
-        "logs",
+        "commands.logs:logs",
         (
             Option("follow", "go on as more is printed, until Ctrl-C", short="f"),
             Option("lines", "show the last NUMBER lines, `all` for everything (default: 50)", value="NUMBER", short="n"),
@@ -101,19 +101,19 @@ COMMANDS = (
     Command(
         ("doctor",),
         "look for what is wrong, without changing anything",
-        "doctor",
+        "commands.doctor:doctor",
         (Option("deep", "also compare every component's content with its checksum"), _JSON),
         more="The report can be pasted into an issue: it tells whether API keys are present, never what they are.",
     ),
-    Command(("config", "get"), "show one setting", "config get", arguments=("KEY",)),
-    Command(("config", "set"), "change one setting; the file's comments stay", "config set", arguments=("KEY", "VALUE")),
-    Command(("config", "list"), "show all settings and where they come from", "config list", (_JSON,)),
-    Command(("config", "path"), "show where config.yaml is", "config path"),
-    Command(("version",), "show the version, and that of every component", "version", (_JSON,)),
+    Command(("config", "get"), "show one setting", "commands.config:get", arguments=("KEY",)),
+    Command(("config", "set"), "change one setting; the file's comments stay", "commands.config:change", arguments=("KEY", "VALUE")),
+    Command(("config", "list"), "show all settings and where they come from", "commands.config:show_all", (_JSON,)),
+    Command(("config", "path"), "show where config.yaml is", "commands.config:path"),
+    Command(("version",), "show the version, and that of every component", "commands.version:version", (_JSON,)),
     Command(
         ("completion",),
         "print the completions for a shell",
-        "completion",
+        "completion:completion",
         arguments=("SHELL",),
         choices=SHELLS,
         more="Homebrew installs them; elsewhere: `stigmer completion bash > FILE`, and let your shell read FILE.",

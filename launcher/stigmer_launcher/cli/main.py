@@ -1,14 +1,18 @@
 """The command line's one door: read it, run the command, and turn every failure into a message, a remedy and a code."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TextIO
 
+from stigmer_launcher.cli.grammar import Command
 from stigmer_launcher.cli.parse import HelpAsked, Invocation, VersionAsked, parse
 from stigmer_launcher.cli.terminal import Context, Terminal, terminal_of
 from stigmer_launcher.errors import LauncherError
 
 _INTERRUPTED = 130
+
+Handler = Callable[[Invocation, Context], int]
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
@@ -29,11 +33,16 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err:
         return _fail(context.err, f"{place}{error.strerror or error}", LauncherError.remedy, LauncherError.exit_code)
 
 
+def load(command: Command) -> Handler:
+    """Import the function that carries out a command, and no other command's module."""
+    module, _, function = command.run.partition(":")
+    handler: Handler = getattr(import_module(f"stigmer_launcher.cli.{module}"), function)
+    return handler
+
+
 def _run(asked: Invocation | HelpAsked | VersionAsked, context: Context) -> int:
     if isinstance(asked, Invocation):
-        from stigmer_launcher.cli.dispatch import open_door
-
-        return open_door(asked.command.run)(asked, context)
+        return load(asked.command)(asked, context)
     if isinstance(asked, HelpAsked):
         from stigmer_launcher.cli.help import render_help
 
