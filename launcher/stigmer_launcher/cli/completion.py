@@ -1,6 +1,5 @@
 """`stigmer completion SHELL`: what the shells complete, made from the table in `grammar`. Reads nothing but the keg."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.manifest import read_keg
-from stigmer_launcher.system.places import find_libexec
+from stigmer_launcher.system.places import installed_libexec
 
 if TYPE_CHECKING:
     from stigmer_launcher.install.payload import Payload
@@ -28,9 +27,7 @@ def completion(invocation: Invocation, context: Context) -> int:
 def names_of(environ: Mapping[str, str]) -> Names:
     """Give the names that options and arguments can have, as far as the keg tells them."""
     try:
-        return names_in(
-            read_keg(find_libexec(environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))).payload
-        )
+        return names_in(read_keg(installed_libexec(environ)).payload)
     except LauncherError:
         return {"KEY": tuple(SCHEMA)}
 

@@ -4,7 +4,6 @@ What can be refused is refused here, while nothing runs yet and a person may sti
 """
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from stigmer_launcher.config.file import read_config, write_first
@@ -20,15 +19,10 @@ from stigmer_launcher.readiness.address import LOOPBACK, Address, parse_address
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.supervise.leftovers import is_alive
 from stigmer_launcher.supervise.state import Instance, living_state, members, read_state
-from stigmer_launcher.system.places import Places, explain, find_libexec
+from stigmer_launcher.system.places import Places, explain, installed_libexec
 from stigmer_launcher.system.ports import require_free
 
 Report = Callable[[str], None]
-
-
-def libexec(environ: Mapping[str, str]) -> str:
-    """Find the keg's libexec of the launcher that runs now."""
-    return find_libexec(environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))
 
 
 def prepare(
@@ -38,7 +32,7 @@ def prepare(
     config = read_config(places.config)
     llm = find_llm(environ, config)
     llm = require_key(llm, ask_terminal(llm))
-    keg = read_keg(libexec(environ))
+    keg = read_keg(installed_libexec(environ))
     components = keg.payload.components
     external = {part.name: external_address(part, config, environ) for part in components}
     for part in components:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -102,3 +103,8 @@ def explain(error: OSError, directory: str) -> LauncherError:
 def _why_not_writable(directory: str) -> int:
     read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
     return errno.EROFS if read_only else errno.EACCES
+
+
+def installed_libexec(environ: Mapping[str, str]) -> str:
+    """Find the keg's libexec of the launcher that runs now."""
+    return find_libexec(environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))

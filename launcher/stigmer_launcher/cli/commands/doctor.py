@@ -1,13 +1,11 @@
 """`stigmer doctor`: look, tell, and exit with 1 when something is wrong. Nothing is changed."""
 
-import sys
-
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.doctor.diagnosis import diagnose
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, render_json, render_text
 from stigmer_launcher.errors import KegError
-from stigmer_launcher.system.places import find_libexec, find_places
+from stigmer_launcher.system.places import find_places, installed_libexec
 
 _COLOURS = {OK: "green", NOTE: "dim", WARNING: "yellow", PROBLEM: "red"}
 
@@ -15,7 +13,7 @@ _COLOURS = {OK: "green", NOTE: "dim", WARNING: "yellow", PROBLEM: "red"}
 def doctor(invocation: Invocation, context: Context) -> int:
     """Print the report; the exit code is 1 when there is a problem, else 0."""
     try:
-        libexec = find_libexec(context.environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))
+        libexec = installed_libexec(context.environ)
     except KegError:
         libexec = ""
     report = diagnose(find_places(context.environ), libexec, context.environ, deep=invocation.has("deep"))

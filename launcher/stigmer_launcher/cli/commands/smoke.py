@@ -10,14 +10,13 @@ from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, UsageError
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Payload, Proof
-from stigmer_launcher.launch.prepare import libexec
 from stigmer_launcher.readiness import protowire
 from stigmer_launcher.readiness.address import LOOPBACK, Address
 from stigmer_launcher.readiness.channel import call
 from stigmer_launcher.readiness.grpc import Reply
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.state import Instance, State, living_state
-from stigmer_launcher.system.places import find_places
+from stigmer_launcher.system.places import find_places, installed_libexec
 
 _MESSAGE = "hello"
 # Source: gRPC's status codes.
@@ -44,7 +43,7 @@ _CODES = (
 
 def smoke(invocation: Invocation, context: Context) -> int:
     """Try the stack that runs; StoppedError when none does."""
-    payload = read_keg(libexec(context.environ)).payload
+    payload = read_keg(installed_libexec(context.environ)).payload
     kind = payload.smoke.kind
     if kind != "grpc" and invocation.value("message", ""):
         raise UsageError("--message is for a stack with a smoke call, and this one has none")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.supervise.state import Instance, State, living_state
-from stigmer_launcher.system.places import find_libexec, find_places
+from stigmer_launcher.system.places import find_places, installed_libexec
 from stigmer_launcher.version import NAME, VERSION
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _payload(environ: Mapping[str, str]) -> "Payload | None":
     from stigmer_launcher.errors import LauncherError
 
     try:
-        libexec = find_libexec(environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))
+        libexec = installed_libexec(environ)
         from stigmer_launcher.install.manifest import read_keg
 
         return read_keg(libexec).payload
