@@ -14,7 +14,7 @@ _USER, _SYSTEM = 11, 12  # fields after the command in /proc/PID/stat; source: p
 
 
 class Rest(NamedTuple):
-    """Proportional memory in bytes, and the share of one core in percent, of the supervisor and the warden together."""
+    """Proportional memory in bytes, and the share of one core in percent, of the supervisor and the watchdog together."""
 
     pss: tuple[int, int]
     percent: float
@@ -25,7 +25,7 @@ def measure_rest(stack: Stack, seconds: float) -> Rest:
     place = Instance(stack.places.run)
     pids = (supervisor_pid(place), watchdog_pid(place))
     if not all(pids):
-        raise BenchmarkError("there is no supervisor with a warden to look at")
+        raise BenchmarkError("there is no supervisor with a watchdog to look at")
     began, spent = time.monotonic(), _ticks(pids)
     time.sleep(seconds)
     used = (_ticks(pids) - spent) / os.sysconf("SC_CLK_TCK")

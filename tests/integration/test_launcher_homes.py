@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stigmer_launcher.install.install import LOCK
-from support.launcher_checks import all_run, kept, warden, works
+from support.launcher_checks import all_run, kept, watchdog, works
 from support.launcher_payloads import build_libexec
 from support.launcher_services import (
     LAUNCHER,
@@ -47,8 +47,8 @@ def test_a_keg_replaced_under_the_running_server_changes_nothing_until_a_restart
         os.kill(second.pid("agent-runner"), signal.SIGKILL)
         eventually(lambda: "pausing" in second.log("supervisor"), "the crash to be seen")
         all_run(second)
-        os.kill(warden(second), signal.SIGKILL)
-        eventually(lambda: warden(second), "another warden")
+        os.kill(watchdog(second), signal.SIGKILL)
+        eventually(lambda: watchdog(second), "another watchdog")
         assert f"{old} is running, {new} is installed" in second("server", "status").out
         restarted = second("server", "restart")
         assert restarted.code == 0, restarted.err

@@ -29,6 +29,6 @@ def all_run(launcher: Stigmer) -> dict[str, int]:
     return dict(eventually(pids, "everything to run"))
 
 
-def warden(launcher: Stigmer) -> int:
-    """Give the pid of the warden."""
+def watchdog(launcher: Stigmer) -> int:
+    """Give the pid of the watchdog."""
     return locks.holder(str(launcher.home / "run" / "warden.lock"))

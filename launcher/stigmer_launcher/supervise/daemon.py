@@ -25,7 +25,7 @@ from stigmer_launcher.system.ports import require_free
 
 OWN_LOG = "supervisor"
 _TO_STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-_WARDEN_SECONDS = 60.0  # a warden at work waits for the graces of the services, one order after the other
+_WATCHDOG_SECONDS = 60.0  # a watchdog at work waits for the graces of the services, one order after the other
 
 Event = dict[str, Any]
 Tell = Callable[[Event], None]
@@ -36,7 +36,7 @@ def supervise(launch: Launch, tell: Tell) -> int:
 
     It tells `busy` when there is one already, and `overtaken` when another start has removed this one's components.
     """
-    gc.freeze()  # what is imported stays; the warden shares its pages
+    gc.freeze()  # what is imported stays; the watchdog shares its pages
     gc.enable()
     os.chdir(launch.directory)  # where the services run
     place = Instance(launch.run)
@@ -99,12 +99,12 @@ def events(pid: int, reader: int) -> Iterator[Event]:
 
 
 def _take_over(place: Instance, launch: Launch, tell: Tell) -> None:
-    """Wait for a predecessor's warden to finish, end what it left, and make sure that the ports are free."""
+    """Wait for a predecessor's watchdog to finish, end what it left, and make sure that the ports are free."""
 
     def waiting(pid: int) -> None:
         tell({"event": "note", "text": f"Waiting for process {pid}, which stops the services of a killed supervisor"})
 
-    locks.wait(place.warden_lock, _WARDEN_SECONDS, waiting).release()
+    locks.wait(place.watchdog_lock, _WATCHDOG_SECONDS, waiting).release()
     before = read_state(place)
     if before.get("state", "stopped") != "stopped" and (
         ended := leftovers.end_members(members(before), before.get("token", ""))

@@ -1,4 +1,4 @@
-"""The services as processes: run, signalled, listened to, and buried; every one under the warden's watch."""
+"""The services as processes: run, signalled, listened to, and buried; every one under the watchdog's watch."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from stigmer_launcher.supervise.child import Child, spawn
 from stigmer_launcher.supervise.lifecycle import Exited
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.state import Member
-from stigmer_launcher.supervise.watchdog import Warden
+from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import process
 from stigmer_launcher.system.process import describe_exit, is_ended_by_others, signal_group
 
@@ -29,8 +29,8 @@ class Running(NamedTuple):
 class Services:
     """The processes of a launch, by the names of their services."""
 
-    def __init__(self, launch: Launch, warden: Warden, wall: Callable[[], float]) -> None:
-        self._launch, self._warden = launch, warden
+    def __init__(self, launch: Launch, watchdog: Watchdog, wall: Callable[[], float]) -> None:
+        self._launch, self._watchdog = launch, watchdog
         self._running: dict[str, Running] = {}
         self._outputs: dict[int, LogFile] = {}
         self._logs = {
@@ -43,7 +43,7 @@ class Services:
         service = self._launch.service(name)
         child = spawn(service.command, service.environment)
         running = self._running[name] = Running(name, child, process.identity(child.pid))
-        self._warden.add(Member(child.pid, running.identity, service.plan.stop_order, service.plan.grace))
+        self._watchdog.add(Member(child.pid, running.identity, service.plan.stop_order, service.plan.grace))
         self._outputs[child.output] = self._logs[name]
         self._logs[name].last = []
         return child.pid
@@ -84,7 +84,7 @@ class Services:
             return None
         del self._running[running.name]
         signal_group(pid, SIGKILL)
-        self._warden.remove(pid)
+        self._watchdog.remove(pid)
         self._drain(running.child.output)
         return Exited(running.name, describe_exit(status), outside=is_ended_by_others(status))
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from stigmer_launcher.system import locks
 
-_LOCK, _WARDEN, _STATE = "supervisor.lock", "warden.lock", "state.json"
+_LOCK, _WATCHDOG, _STATE = "supervisor.lock", "warden.lock", "state.json"
 _FORMAT = 1
 
 State = dict[str, Any]
@@ -37,9 +37,9 @@ class Instance(NamedTuple):
         return os.path.join(self.run, _LOCK)
 
     @property
-    def warden_lock(self) -> str:
-        """Name the lock a warden holds for life."""
-        return os.path.join(self.run, _WARDEN)
+    def watchdog_lock(self) -> str:
+        """Name the lock a watchdog holds for life."""
+        return os.path.join(self.run, _WATCHDOG)
 
     @property
     def state(self) -> str:
@@ -53,8 +53,8 @@ def supervisor_pid(instance: Instance) -> int:
 
 
 def watchdog_pid(instance: Instance) -> int:
-    """Give the pid of the living warden, 0 when there is none."""
-    return locks.holder(instance.warden_lock)
+    """Give the pid of the living watchdog, 0 when there is none."""
+    return locks.holder(instance.watchdog_lock)
 
 
 def read_state(instance: Instance) -> State:

@@ -21,7 +21,7 @@ from stigmer_launcher.supervise.services import Services
 from stigmer_launcher.supervise.signals import Inbox
 from stigmer_launcher.supervise.snapshot import compose_state, describe_change
 from stigmer_launcher.supervise.state import Instance, write_state
-from stigmer_launcher.supervise.watchdog import Warden
+from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import process
 
 Tell = Callable[[dict[str, Any]], None]
@@ -44,8 +44,8 @@ class Supervisor:
         self._instance = Instance(launch.run)
         self._pid = os.getpid()
         self._identity = process.identity(self._pid)
-        self._warden = Warden(self._instance.warden_lock, launch.token)
-        self._services = Services(launch, self._warden, wall)
+        self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
+        self._services = Services(launch, self._watchdog, wall)
         self._state = begin(tuple(service.plan for service in launch.services), policy)
         self._events: list[lifecycle.Event] = []
         self._groups: dict[str, tuple[int, float]] = {}
@@ -60,14 +60,14 @@ class Supervisor:
 
     def run(self) -> bool:
         """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
-        self._warden.start()
+        self._watchdog.start()
         self._step()
-        self._warden.settle()
+        self._watchdog.wait_until_ready()
         while self._state.stage != phases.STOPPED:
             self._wait()
             self._step()
         leftovers.end_escaped(self._launch.token)
-        self._warden.dismiss()
+        self._watchdog.dismiss()
         self._services.close()
         return not self._state.failed
 
@@ -179,15 +179,15 @@ class Supervisor:
             self._reap()
 
     def _reap(self) -> None:
-        """Collect every process that has ended; a warden that was killed is replaced."""
+        """Collect every process that has ended; a watchdog that was killed is replaced."""
         with suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if not pid:
                     return
-                if pid == self._warden.pid:
-                    self._warden.start()
-                    self._warden.settle()
+                if pid == self._watchdog.pid:
+                    self._watchdog.start()
+                    self._watchdog.wait_until_ready()
                 elif exited := self._services.bury(pid, status):
                     self._drop_probe(exited.name)
                     self._timeline[exited.name]["ended"] = self._clock() - self._began

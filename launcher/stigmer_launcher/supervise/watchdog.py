@@ -1,4 +1,4 @@
-"""The warden: a second process that ends the services when the supervisor is killed without a chance to do so.
+"""The watchdog: a second process that ends the services when the supervisor is killed without a chance to do so.
 
 It is forked before any service, holds a lock of its own, and reads from a pipe who the services are. A farewell means that
 the supervisor stopped them itself; the pipe's end without one means that it is dead. It needs nothing of the system but
@@ -18,8 +18,8 @@ from stigmer_launcher.system import locks
 _FAREWELL = b"."
 
 
-class Warden:
-    """The supervisor's end of it. When the warden itself is killed, `start` another: it is told everything again."""
+class Watchdog:
+    """The supervisor's end of it. When the watchdog itself is killed, `start` another: it is told everything again."""
 
     def __init__(self, lock: str, token: str) -> None:
         self.pid = 0
@@ -28,17 +28,17 @@ class Warden:
         self._roster: dict[int, Member] = {}
 
     def start(self) -> None:
-        """Fork the warden; from then on it hears of every member, also before it holds its lock."""
+        """Fork the watchdog; from then on it hears of every member, also before it holds its lock."""
         self._close()
         ours, its = os.pipe(), os.pipe()
-        self.pid = fork(lambda: _be_warden(ours[0], its[1], self._lock, self._token))
+        self.pid = fork(lambda: _run_watchdog(ours[0], its[1], self._lock, self._token))
         os.close(ours[0])
         os.close(its[1])
         self._pipe, self._ready = ours[1], its[0]
         for member in self._roster.values():
-            self._tell(_entry(member))
+            self._send(_entry(member))
 
-    def settle(self) -> None:
+    def wait_until_ready(self) -> None:
         """Return when it holds its lock: the next start waits for that one, so others may hear of us only now."""
         if self._ready >= 0:
             os.read(self._ready, 1)
@@ -48,23 +48,23 @@ class Warden:
     def add(self, member: Member) -> None:
         """Put a service's process under its watch."""
         self._roster[member.pid] = member
-        self._tell(_entry(member))
+        self._send(_entry(member))
 
     def remove(self, pid: int) -> None:
         """Take an ended process from its watch."""
         if self._roster.pop(pid, None):
-            self._tell(f"- {pid}\n".encode())
+            self._send(f"- {pid}\n".encode())
 
     def dismiss(self) -> None:
         """Send it away: there is nothing left to watch."""
-        self._tell(_FAREWELL)
+        self._send(_FAREWELL)
         self._close()
         with suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
         self.pid = 0
 
-    def _tell(self, message: bytes) -> None:
-        with suppress(OSError):  # a dead warden is replaced when its end is noticed
+    def _send(self, message: bytes) -> None:
+        with suppress(OSError):  # a dead watchdog is replaced when its end is noticed
             os.write(self._pipe, message)
 
     def _close(self) -> None:
@@ -74,7 +74,7 @@ class Warden:
         self._pipe = self._ready = -1
 
 
-def _be_warden(pipe: int, ready: int, lock: str, token: str) -> NoReturn:
+def _run_watchdog(pipe: int, ready: int, lock: str, token: str) -> NoReturn:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -57,7 +57,7 @@ def stop_running(place: Instance, out: Terminal) -> bool:
         if time.monotonic() > deadline:
             raise BusyError(
                 f"the supervisor, process {pid}, was told to stop and still runs",
-                f"look at `stigmer server status`; `kill -9 {pid}` lets its warden end the services",
+                f"look at `stigmer server status`; `kill -9 {pid}` lets its watchdog end the services",
             )
         if out.live and shown != (text := _awaited(living_state(place))):
             out.passing(shown := text)
@@ -87,7 +87,7 @@ def _awaited(state: State) -> str:
 
 
 def _end_leftovers(place: Instance) -> int:
-    """End what a supervisor left that was killed together with its warden."""
+    """End what a supervisor left that was killed together with its watchdog."""
     left = read_state(place)
     if left.get("state", "stopped") == "stopped" or watchdog_pid(place):
         return 0

@@ -1,4 +1,4 @@
-"""The warden and the leftovers: who ends the services when nobody is left to do it, and who is never touched."""
+"""The watchdog and the leftovers: who ends the services when nobody is left to do it, and who is never touched."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import pytest
 from stigmer_launcher.launch.plan import TOKEN
 from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.state import Member
-from stigmer_launcher.supervise.watchdog import Warden
+from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.process import identity
 from support.launcher_services import eventually, is_running
@@ -51,16 +51,16 @@ def wait_for_lines(notes: Path, count: int) -> list[str]:
 
 
 def supervisor(lock: Path, *members: Member, how: str, token: str = "") -> subprocess.Popen[str]:
-    """Run a process with a warden over some services; `how` is what it does then. It prints the warden's pid."""
+    """Run a process with a watchdog over some services; `how` is what it does then. It prints the watchdog's pid."""
     program = (
         "import os, signal, sys, time\n"
         "from stigmer_launcher.supervise.state import Member\n"
-        "from stigmer_launcher.supervise.watchdog import Warden\n"
-        f"warden = Warden({str(lock)!r}, {token!r})\n"
-        "warden.start()\n"
-        f"for member in {[tuple(each) for each in members]!r}: warden.add(Member(*member))\n"
-        "warden.settle()\n"
-        "print(warden.pid, flush=True)\n"
+        "from stigmer_launcher.supervise.watchdog import Watchdog\n"
+        f"watchdog = Watchdog({str(lock)!r}, {token!r})\n"
+        "watchdog.start()\n"
+        f"for member in {[tuple(each) for each in members]!r}: watchdog.add(Member(*member))\n"
+        "watchdog.wait_until_ready()\n"
+        "print(watchdog.pid, flush=True)\n"
         f"{how}\n"
     )
     environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -70,7 +70,7 @@ def supervisor(lock: Path, *members: Member, how: str, token: str = "") -> subpr
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
-def test_when_the_supervisor_is_killed_the_warden_stops_the_services_in_order(tmp_path: Path) -> None:
+def test_when_the_supervisor_is_killed_the_watchdog_stops_the_services_in_order(tmp_path: Path) -> None:
     """Each gets the chance to stop cleanly, Temporal last."""
     notes = tmp_path / "notes"
     with (
@@ -85,24 +85,24 @@ def test_when_the_supervisor_is_killed_the_warden_stops_the_services_in_order(tm
         assert wait_for_lines(notes, 4)[2:] == ["runner", "temporal"]
 
 
-def test_the_warden_holds_its_lock_until_it_has_finished(tmp_path: Path) -> None:
+def test_the_watchdog_holds_its_lock_until_it_has_finished(tmp_path: Path) -> None:
     """The next start waits for it there."""
     lock = tmp_path / "lock"
     with service("trap '' TERM; sleep 60") as stubborn:
         with supervisor(lock, member(stubborn, grace=1.0), how=KILLED) as process:
             assert process.stdout is not None
-            warden = int(process.stdout.readline())
+            watchdog = int(process.stdout.readline())
             process.wait()
-        assert locks.holder(str(lock)) == warden
+        assert locks.holder(str(lock)) == watchdog
         locks.wait(str(lock), 10).release()
         assert stubborn.wait(1) == -signal.SIGKILL
-        eventually(lambda: not is_running(warden), "the end of the warden")
+        eventually(lambda: not is_running(watchdog), "the end of the watchdog")
 
 
-def test_a_warden_that_is_dismissed_touches_nobody(tmp_path: Path) -> None:
+def test_a_watchdog_that_is_dismissed_touches_nobody(tmp_path: Path) -> None:
     """The supervisor has stopped its services itself; a pid may be somebody else's by now."""
     with service("sleep 60") as somebody:
-        how = "warden.dismiss()"
+        how = "watchdog.dismiss()"
         with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
             assert process.wait(10) == 0
         assert locks.holder(str(tmp_path / "lock")) == 0
@@ -112,7 +112,7 @@ def test_a_warden_that_is_dismissed_touches_nobody(tmp_path: Path) -> None:
 def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
     """It has ended already."""
     with service("sleep 60") as first, service("sleep 60") as second:
-        how = f"warden.remove({first.pid}); time.sleep(0.1); {KILLED}"
+        how = f"watchdog.remove({first.pid}); time.sleep(0.1); {KILLED}"
         with supervisor(tmp_path / "lock", member(first), member(second), how=how) as process:
             process.wait()
         assert second.wait(10) == -signal.SIGTERM
@@ -120,32 +120,32 @@ def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
         assert first.poll() is None
 
 
-def test_signals_do_not_end_the_warden(tmp_path: Path) -> None:
+def test_signals_do_not_end_the_watchdog(tmp_path: Path) -> None:
     """A machine that shuts down, or a service manager, signals everybody at once."""
     with service("sleep 60") as somebody:
-        how = f"[os.kill(warden.pid, number) for number in (1, 2, 15)]; time.sleep(0.1); {KILLED}"
+        how = f"[os.kill(watchdog.pid, number) for number in (1, 2, 15)]; time.sleep(0.1); {KILLED}"
         with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
             process.wait()
         assert somebody.wait(10) == -signal.SIGTERM
 
 
-def test_a_warden_that_was_killed_is_replaced_by_one_that_knows_as_much(tmp_path: Path) -> None:
+def test_a_watchdog_that_was_killed_is_replaced_by_one_that_knows_as_much(tmp_path: Path) -> None:
     """The supervisor sees its child's end and forks another."""
     with service("sleep 60") as somebody:
-        how = f"os.kill(warden.pid, 9); os.waitpid(warden.pid, 0); warden.start(); {KILLED}"
+        how = f"os.kill(watchdog.pid, 9); os.waitpid(watchdog.pid, 0); watchdog.start(); {KILLED}"
         with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
             process.wait()
         assert somebody.wait(10) == -signal.SIGTERM
 
 
-def test_the_warden_keeps_no_pipe_of_the_supervisor_open(tmp_path: Path) -> None:
+def test_the_watchdog_keeps_no_pipe_of_the_supervisor_open(tmp_path: Path) -> None:
     """Otherwise a service would never learn that nobody reads its output any more."""
-    how = "reader, writer = os.pipe(); warden.start(); print(warden.pid, flush=True); time.sleep(60)"
+    how = "reader, writer = os.pipe(); watchdog.start(); print(watchdog.pid, flush=True); time.sleep(60)"
     with supervisor(tmp_path / "lock", how=how) as process:
         assert process.stdout is not None
         process.stdout.readline()
         opened = Path(f"/proc/{int(process.stdout.readline())}/fd")
-        # three standard ones, its pipe, and the lock if the first warden has let go of it: with ours it would be six
+        # three standard ones, its pipe, and the lock if the first watchdog has let go of it: with ours it would be six
         eventually(lambda: len(list(opened.iterdir())) <= 5, "five descriptors")
         process.kill()
 
@@ -197,14 +197,14 @@ def test_nobody_is_ended_for_an_empty_token() -> None:
 
 def test_a_message_cut_in_two_is_still_understood(tmp_path: Path) -> None:
     """A pipe has no messages, only bytes."""
-    warden = Warden(str(tmp_path / "lock"), "")
+    watchdog = Watchdog(str(tmp_path / "lock"), "")
     with service("sleep 60") as somebody:
         pid = os.fork()
         if pid == 0:  # a supervisor that tells with a pause in the middle
-            warden.start()
+            watchdog.start()
             entry = f"+ {somebody.pid} {identity(somebody.pid)} 1 1.0\n".encode()
             for piece in (entry[:5], entry[5:]):
-                os.write(warden._pipe, piece)  # noqa: SLF001 - the wire itself is what is tested
+                os.write(watchdog._pipe, piece)  # noqa: SLF001 - the wire itself is what is tested
                 time.sleep(0.1)
             os._exit(1)
         os.waitpid(pid, 0)
