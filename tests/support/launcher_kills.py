@@ -57,9 +57,9 @@ class Scene:
             Path(self.places.bin, ".stamp").unlink()
             Path(self.places.bin, "temporal").unlink()
 
-    def start(self, keg: Path, step: Callable[[str], None] = install.no_step) -> install.Installed:
+    def start(self, keg: Path, step: Callable[[str], None] = install.no_step) -> install.Installation:
         """Start once."""
-        return install.materialise(
+        return install.install(
             manifest.read_keg(str(keg)),
             self.places,
             lambda _: None,

@@ -49,7 +49,7 @@ def main(libexec: str, home: str, method: str) -> dict[str, Any]:
     sys.path.insert(0, os.fspath(LAUNCHER))
     from stigmer_launcher.errors import LauncherError
     from stigmer_launcher.install.filecopy import starting_with
-    from stigmer_launcher.install.install import materialise
+    from stigmer_launcher.install.install import install
     from stigmer_launcher.install.manifest import read_keg
     from stigmer_launcher.system.places import find_places
 
@@ -62,7 +62,7 @@ def main(libexec: str, home: str, method: str) -> dict[str, Any]:
     sys.stdin.read()
     try:
         places = find_places({"STIGMER_HOME": home})
-        installed = materialise(read_keg(libexec), places, tell, methods=starting_with(method))
+        installed = install(read_keg(libexec), places, tell, methods=starting_with(method))
     except LauncherError as error:
         return {"error": str(error), "remedy": error.remedy, "told": told}
     return {"id": installed.id, "method": installed.method, "made": installed.made, "told": told, "pid": os.getpid()}

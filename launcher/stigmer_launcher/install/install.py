@@ -26,7 +26,7 @@ LOCK = "install.lock"
 _WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
 
 
-class Installed(NamedTuple):
+class Installation(NamedTuple):
     """The components as they can be started: their directory, the version's id, how its files were made.
 
     `made` tells whether this call changed anything.
@@ -43,12 +43,12 @@ def no_step(_: str) -> None:
     """Do nothing: only tests want to know how far the work has come."""
 
 
-def nobody() -> tuple[str, ...]:
+def nothing_in_use() -> tuple[str, ...]:
     """Name no version: nothing runs."""
     return ()
 
 
-def undisturbed(run: str, tell: Callable[[int], None]) -> locks.Lock:
+def install_lock(run: str, tell: Callable[[int], None]) -> locks.Lock:
     """Wait until nobody makes or removes components in the home with this `run`: nobody will before the lock's release.
 
     `tell` hears the pid that is waited for; BusyError after five minutes.
@@ -56,39 +56,39 @@ def undisturbed(run: str, tell: Callable[[int], None]) -> locks.Lock:
     return locks.wait(os.path.join(run, LOCK), _WAIT, tell)
 
 
-def materialise(
+def install(
     keg: Keg,
     places: Places,
     report: Callable[[str], None],
     *,
-    in_use: Callable[[], Iterable[str]] = nobody,
+    in_use: Callable[[], Iterable[str]] = nothing_in_use,
     step: Step = no_step,
     methods: Methods = METHODS,
-) -> Installed:
+) -> Installation:
     """Have the keg's components in the home, whole and in use; versions other than these and those `in_use` go.
 
     Which versions are in use is asked when one is to go: whoever begins to use one does so `undisturbed`.
     HomeError when the home cannot hold them, KegError when the keg itself is at fault, BusyError when another process
     takes too long.
     """
-    if stamp := untouched(keg, places):
+    if stamp := current_manifest(keg, places):
         preflight.require_exec(places.versions)
         _tidy(places, keg, in_use, step)
-        return _installed(keg, places, stamp, made=False)
+        return _installation(keg, places, stamp, made=False)
     preflight.require_target(keg.payload.target)
     prepare_home(places)
     preflight.require_exec(places.versions)
-    with undisturbed(
+    with install_lock(
         places.run, lambda pid: report(f"process {pid} is preparing the components; waiting for it")
     ) as lock:
-        if stamp := untouched(keg, places):
-            return _installed(keg, places, stamp, made=False)
+        if stamp := current_manifest(keg, places):
+            return _installation(keg, places, stamp, made=False)
         from stigmer_launcher.install.layout import Layer  # most starts find everything made
 
         layer = Layer(keg, versions.directory_of(places, keg.id), step, possible(lock.fileno(), methods))
         stamp = _change(layer, places, report, in_use)
     step("done")
-    return _installed(keg, places, stamp, made=True)
+    return _installation(keg, places, stamp, made=True)
 
 
 def _change(
@@ -110,7 +110,7 @@ def _change(
     return stamp
 
 
-def untouched(keg: Keg, places: Places) -> Stamp | None:
+def current_manifest(keg: Keg, places: Places) -> Stamp | None:
     """Give the stamp when `bin` leads to this keg's version and every file is as it was made; microseconds per file."""
     if versions.current(places) != keg.id:
         return None
@@ -147,5 +147,5 @@ def _tidy(places: Places, keg: Keg, in_use: Callable[[], Iterable[str]], step: S
                 versions.prune(places, (keg.id, *in_use()), step)
 
 
-def _installed(keg: Keg, places: Places, stamp: Stamp, *, made: bool) -> Installed:
-    return Installed(versions.directory_of(places, keg.id), keg.id, stamp.method, made, keg.payload)
+def _installation(keg: Keg, places: Places, stamp: Stamp, *, made: bool) -> Installation:
+    return Installation(versions.directory_of(places, keg.id), keg.id, stamp.method, made, keg.payload)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
 from stigmer_launcher.install import payload
-from stigmer_launcher.install.install import Installed, materialise
+from stigmer_launcher.install.install import Installation, install
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.launch.endpoints import external_address, ports_of
@@ -41,7 +41,7 @@ def prepare(
     instance = Instance(places.run)
     if not any(is_alive(member) for member in members(read_state(instance))):
         require_free(ours(components, numbers, external))
-    installed = materialise(keg, places, report, in_use=lambda: _in_use(instance))
+    installed = install(keg, places, report, in_use=lambda: _in_use(instance))
     if write_first(places):
         report(f"Created {places.config}")
     temporal = next(filter(None, external.values()), "")
@@ -82,7 +82,7 @@ def _in_use(instance: Instance) -> tuple[str, ...]:
 
 def _service(
     component: Component,
-    installed: Installed,
+    installed: Installation,
     values: Mapping[str, str],
     environ: Mapping[str, str],
     external: str,

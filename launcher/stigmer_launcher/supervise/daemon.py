@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.install.install import undisturbed
+from stigmer_launcher.install.install import install_lock
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.child import close_all_but, fork
@@ -53,13 +53,13 @@ def supervise(launch: Launch, tell: Tell) -> int:
     with lock:
         try:
             _take_over(place, launch, tell_and_log)
-            with _undisturbed(launch, tell_and_log) as peace, Inbox() as inbox:
+            with _install_lock(launch, tell_and_log) as installing, Inbox() as inbox:
                 if not os.path.isdir(launch.components):
                     tell({"event": "overtaken"})
                     return 0
                 supervisor = Supervisor(launch, inbox, tell_and_log)
                 supervisor.enter()
-                peace.release()
+                installing.release()
                 return 0 if supervisor.run() else 1
         except LauncherError as error:
             tell_and_log(_refusal(error))
@@ -113,13 +113,13 @@ def _take_over(place: Instance, launch: Launch, tell: Tell) -> None:
     require_free(launch.ports)
 
 
-def _undisturbed(launch: Launch, tell: Tell) -> locks.Lock:
+def _install_lock(launch: Launch, tell: Tell) -> locks.Lock:
     """Wait until nobody can remove the components that are about to be used; a signal to stop ends this process then."""
 
     def waiting(pid: int) -> None:
         tell({"event": "note", "text": f"Waiting for process {pid}, which prepares components of another version"})
 
-    return undisturbed(launch.run, waiting)
+    return install_lock(launch.run, waiting)
 
 
 def _be_detached(launch: Launch, writer: int) -> NoReturn:

@@ -9,9 +9,9 @@ import pytest
 
 from stigmer_launcher.errors import HomeError, KegError
 from stigmer_launcher.install import filecopy, manifest, verify, versions
-from stigmer_launcher.install.install import materialise
+from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import Places, find_places
-from support.materialising import COPY, LINK, assert_whole, names_in, put, snapshot
+from support.installing import COPY, LINK, assert_whole, names_in, put, snapshot
 
 
 @pytest.mark.parametrize("methods", [filecopy.METHODS, LINK, COPY], ids=["best", "link", "copy"])
@@ -133,6 +133,6 @@ def test_a_home_without_room_for_copies_is_refused_before_the_first_one(
 
 def test_what_is_going_on_is_reported_once(keg: Path, places: Places) -> None:
     told: list[str] = []
-    materialise(manifest.read_keg(str(keg)), places, told.append)
-    materialise(manifest.read_keg(str(keg)), places, told.append)
+    install(manifest.read_keg(str(keg)), places, told.append)
+    install(manifest.read_keg(str(keg)), places, told.append)
     assert told == [f"preparing stigmer 1.0.0 in {places.bin}"]

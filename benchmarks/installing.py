@@ -1,6 +1,6 @@
 """The materialising of a keg's components, and the bare loops it is held against.
 
-python -m benchmarks.laying LIBEXEC FOLDER ROUNDS     prints the seconds of each way as JSON; FOLDER is on the keg's disk
+python -m benchmarks.installing LIBEXEC FOLDER ROUNDS     prints the seconds of each way as JSON; FOLDER is on the keg's disk
 """
 
 import gc
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.turns import take_turns
-from stigmer_launcher.install.install import materialise
+from stigmer_launcher.install.install import install
 from stigmer_launcher.install.manifest import files_of, read_keg
 from stigmer_launcher.system.places import find_places
 
@@ -33,7 +33,7 @@ class Laying:
         """Give the seconds of the launcher's own function, in an empty home."""
         places = find_places({"STIGMER_HOME": str(self._fresh())})
         began = time.perf_counter()
-        made = materialise(read_keg(str(self._libexec)), places, lambda _: None)
+        made = install(read_keg(str(self._libexec)), places, lambda _: None)
         spent = time.perf_counter() - began
         if not made.made or made.method == "copy":
             raise BenchmarkError(

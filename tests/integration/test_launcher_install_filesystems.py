@@ -126,13 +126,13 @@ def test_where_the_file_system_can_clone_a_component_is_a_file_of_its_own_withou
 AS_NOBODY = """
 import os, sys; sys.path.insert(0, sys.argv[1])
 from stigmer_launcher.install.manifest import read_keg
-from stigmer_launcher.install.install import materialise
+from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import find_places
 import hashlib, pwd, encodings.ascii, stigmer_launcher.install.layout
 from stigmer_launcher.errors import LauncherError
 os.setgid(65534); os.setuid(65534)
 try:
-    installed = materialise(read_keg(sys.argv[2]), find_places({"STIGMER_HOME": sys.argv[3]}), lambda _: None)
+    installed = install(read_keg(sys.argv[2]), find_places({"STIGMER_HOME": sys.argv[3]}), lambda _: None)
     print(installed.method, installed.made)
 except LauncherError as error:
     print(error)

@@ -8,8 +8,8 @@ import pytest
 from stigmer_launcher.install.install import LOCK
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places
+from support.installing import COPY, LINK, assert_whole, names_in, put, steps_of
 from support.launcher_payloads import build_libexec, stigmer_parts
-from support.materialising import COPY, LINK, assert_whole, names_in, put, steps_of
 
 
 def test_an_upgrade_switches_everything_at_once_and_removes_the_old_version(

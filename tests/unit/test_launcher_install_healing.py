@@ -8,10 +8,10 @@ import pytest
 
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.install import filecopy, manifest, versions
-from stigmer_launcher.install.install import materialise
+from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import Places
+from support.installing import COPY, LINK, assert_whole, names_in, put, snapshot, steps_of
 from support.launcher_payloads import Part, build_libexec, part
-from support.materialising import COPY, LINK, assert_whole, names_in, put, snapshot, steps_of
 
 
 def damage_by_writing(path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_damaged_file_is_healed_from_the_keg_and_no_other_is_touched(
     before = snapshot(places.versions)
     damage(Path(places.bin, name))
     told: list[str] = []
-    assert materialise(manifest.read_keg(str(keg)), places, told.append, methods=methods).made
+    assert install(manifest.read_keg(str(keg)), places, told.append, methods=methods).made
     assert_whole(keg, places)
     assert len(told) == 1
     assert name in told[0]

@@ -17,13 +17,13 @@ BIG = {f"agent-runner.lib/{number}.so": os.urandom(100_000) for number in range(
 HOLD = """
 import sys; sys.path.insert(0, sys.argv[1])
 from stigmer_launcher.install.manifest import read_keg
-from stigmer_launcher.install.install import materialise
+from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import find_places
 def step(name):
     if name == "write the version":
         print("working", flush=True)
         sys.stdin.read()
-materialise(read_keg(sys.argv[2]), find_places({"STIGMER_HOME": sys.argv[3]}), lambda _: None, step=step)
+install(read_keg(sys.argv[2]), find_places({"STIGMER_HOME": sys.argv[3]}), lambda _: None, step=step)
 """
 
 

@@ -4,16 +4,16 @@ import os
 from pathlib import Path
 
 from stigmer_launcher.install import filecopy, manifest, verify
-from stigmer_launcher.install.install import Installed, materialise
+from stigmer_launcher.install.install import Installation, install
 from stigmer_launcher.system.places import Places
 
 LINK = filecopy.starting_with("link")
 COPY = filecopy.starting_with("copy")
 
 
-def put(keg: Path, places: Places, **options: object) -> Installed:
+def put(keg: Path, places: Places, **options: object) -> Installation:
     """Materialise without a word."""
-    return materialise(manifest.read_keg(str(keg)), places, lambda _: None, **options)  # type: ignore[arg-type]
+    return install(manifest.read_keg(str(keg)), places, lambda _: None, **options)  # type: ignore[arg-type]
 
 
 def steps_of(keg: Path, places: Places, **options: object) -> list[str]:
