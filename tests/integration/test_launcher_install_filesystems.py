@@ -202,4 +202,4 @@ def test_a_keg_deleted_under_a_running_component_does_not_stop_it(tmp_path: Path
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         shutil.rmtree(libexec)
         assert running.communicate("go\n", timeout=60)[0] == "still here\n"
-    assert manifest.read_stamp(str(program.parent)) is not None
+    assert manifest.read_manifest(str(program.parent)) is not None

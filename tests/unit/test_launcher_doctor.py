@@ -53,7 +53,7 @@ def test_a_damaged_file_is_named_with_the_way_to_heal_it(keg: Path, places: Plac
     Path(places.bin, "agent-runner.lib/a/1.so").unlink()
     finding = found(look(keg, places), "Components", "agent-runner")
     assert finding.level == WARNING
-    assert "agent-runner.lib/a/1.so was touched since it was made" in finding.text
+    assert "agent-runner.lib/a/1.so modified since installation" in finding.text
     assert "stigmer server" in finding.remedy
     assert (
         "agent-runner.lib/a/1.so is missing" in found(look(keg, places, deep=True), "Components", "agent-runner").text

@@ -24,22 +24,24 @@ def look_at_components(scene: Scene) -> tuple[Finding, ...]:
 
 def _installed(scene: Scene, keg: Keg) -> Iterator[Finding]:
     directory = versions.directory_of(scene.places, keg.id)
-    stamp = manifest.read_stamp(directory) if os.path.isdir(directory) else None
-    touched = (
-        {} if stamp is None else dict.fromkeys(manifest.suspects(directory, stamp), "was touched since it was made")
+    installed = manifest.read_manifest(directory) if os.path.isdir(directory) else None
+    modified = (
+        {}
+        if installed is None
+        else dict.fromkeys(manifest.modified_files(directory, installed), "modified since installation")
     )
     if scene.deep and os.path.isdir(directory):
-        touched = _compare(directory, keg)
+        modified = _compare(directory, keg)
     in_keg = _compare(os.path.join(keg.libexec, "components"), keg) if scene.deep else _missing(keg)
     for component in keg.payload.components:
-        damaged = [f"{path} {touched[path]}" for path in _paths(component) if path in touched]
+        damaged = [f"{path} {modified[path]}" for path in _paths(component) if path in modified]
         broken = [f"{path} {in_keg[path]}" for path in _paths(component) if path in in_keg]
         if broken:
             text = f"{component.version}: the keg is damaged: {_few(broken)}"
             yield Finding(_SECTION, component.name, PROBLEM, text, KegError.remedy)
         elif damaged:
             yield Finding(_SECTION, component.name, WARNING, f"{component.version}: {_few(damaged)}", _HEALED)
-        elif stamp is None:
+        elif installed is None:
             yield Finding(_SECTION, component.name, NOTE, f"{component.version}, made at the next start")
         else:
             how = "compared with its checksums" if scene.deep else "untouched"
@@ -53,7 +55,7 @@ def _compare(directory: str, keg: Keg) -> dict[str, str]:
 
 def _missing(keg: Keg) -> dict[str, str]:
     paths = (entry.path for entry in manifest.files_of(keg.payload))
-    return {path: "is missing" for path in paths if manifest.mark(keg.source(path)) is None}
+    return {path: "is missing" for path in paths if manifest.fingerprint(keg.source(path)) is None}
 
 
 def _overrides(scene: Scene, keg: Keg) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from stigmer_launcher.install.manifest import Mark, mark_of
+from stigmer_launcher.install.manifest import Fingerprint, fingerprint_of
 
 _FICLONE = 0x40049409
 _CHUNK = 1 << 30  # bytes asked of the kernel at once
@@ -158,10 +158,10 @@ class Linking:
         os.close(self._from)
         os.close(self._to)
 
-    def link(self, path: str) -> Mark | None:
+    def link(self, path: str) -> Fingerprint | None:
         """Link one file and look at it; None when this file cannot be linked: whoever asked finds out why."""
         try:
             os.link(path, path, src_dir_fd=self._from, dst_dir_fd=self._to)
-            return mark_of(os.stat(path, dir_fd=self._to, follow_symlinks=False))
+            return fingerprint_of(os.stat(path, dir_fd=self._to, follow_symlinks=False))
         except OSError:
             return None

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install import preflight, versions
 from stigmer_launcher.install.filecopy import METHODS, Methods, possible
-from stigmer_launcher.install.manifest import Keg, Stamp, read_stamp, suspects
+from stigmer_launcher.install.manifest import InstallManifest, Keg, modified_files, read_manifest
 from stigmer_launcher.install.payload import Payload
 from stigmer_launcher.install.versions import Step
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home
 
 if TYPE_CHECKING:
-    from stigmer_launcher.install.layout import Layer
+    from stigmer_launcher.install.layout import Installer
 
 LOCK = "install.lock"
 _WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
@@ -71,66 +71,68 @@ def install(
     HomeError when the home cannot hold them, KegError when the keg itself is at fault, BusyError when another process
     takes too long.
     """
-    if stamp := current_manifest(keg, places):
+    if manifest := current_manifest(keg, places):
         preflight.require_exec(places.versions)
         _tidy(places, keg, in_use, step)
-        return _installation(keg, places, stamp, made=False)
+        return _installation(keg, places, manifest, made=False)
     preflight.require_target(keg.payload.target)
     prepare_home(places)
     preflight.require_exec(places.versions)
     with install_lock(
         places.run, lambda pid: report(f"process {pid} is preparing the components; waiting for it")
     ) as lock:
-        if stamp := current_manifest(keg, places):
-            return _installation(keg, places, stamp, made=False)
-        from stigmer_launcher.install.layout import Layer  # most starts find everything made
+        if manifest := current_manifest(keg, places):
+            return _installation(keg, places, manifest, made=False)
+        from stigmer_launcher.install.layout import Installer  # most starts find everything made
 
-        layer = Layer(keg, versions.directory_of(places, keg.id), step, possible(lock.fileno(), methods))
-        stamp = _change(layer, places, report, in_use)
+        installer = Installer(keg, versions.directory_of(places, keg.id), step, possible(lock.fileno(), methods))
+        manifest = _change(installer, places, report, in_use)
     step("done")
-    return _installation(keg, places, stamp, made=True)
+    return _installation(keg, places, manifest, made=True)
 
 
 def _change(
-    layer: "Layer", places: Places, report: Callable[[str], None], in_use: Callable[[], Iterable[str]]
-) -> Stamp:
+    installer: "Installer", places: Places, report: Callable[[str], None], in_use: Callable[[], Iterable[str]]
+) -> InstallManifest:
     """Make what is lacking and remove what is outdated.
 
     When that fails, what was begun is removed, so that a full disk is not left full, and system errors are explained.
     """
     try:
-        stamp = _make(layer, places, report)
-        versions.prune(places, (layer.keg.id, *in_use()), layer.step)
+        manifest = _make(installer, places, report)
+        versions.prune(places, (installer.keg.id, *in_use()), installer.step)
     except BaseException as error:
         with suppress(OSError):
             versions.clear(places)
         if isinstance(error, OSError):
             raise explain(error, places.versions) from error
         raise
-    return stamp
+    return manifest
 
 
-def current_manifest(keg: Keg, places: Places) -> Stamp | None:
+def current_manifest(keg: Keg, places: Places) -> InstallManifest | None:
     """Give the stamp when `bin` leads to this keg's version and every file is as it was made; microseconds per file."""
     if versions.current(places) != keg.id:
         return None
     directory = versions.directory_of(places, keg.id)
-    stamp = read_stamp(directory)
-    return stamp if stamp and stamp.id == keg.id and not suspects(directory, stamp) else None
+    manifest = read_manifest(directory)
+    return manifest if manifest and manifest.id == keg.id and not modified_files(directory, manifest) else None
 
 
-def _make(layer: "Layer", places: Places, report: Callable[[str], None]) -> Stamp:
-    layer.step("clear")
+def _make(installer: "Installer", places: Places, report: Callable[[str], None]) -> InstallManifest:
+    installer.step("clear")
     versions.clear(places)
-    payload = layer.keg.payload
-    preflight.require_native((layer.keg.source(each.entry) for each in payload.components), payload.target)
-    if os.path.isdir(layer.directory):
-        stamp = layer.heal(report)
+    payload = installer.keg.payload
+    preflight.require_native((installer.keg.source(each.entry) for each in payload.components), payload.target)
+    if os.path.isdir(installer.directory):
+        manifest = installer.repair(report)
     else:
         report(f"preparing {payload.name} {payload.version} in {places.bin}")
-        stamp = layer.make(versions.making(places), versions.directory_of(places, versions.current(places)))
-    versions.switch(places, layer.keg.id, layer.step)
-    return stamp
+        manifest = installer.make(
+            versions.staging_directory(places), versions.directory_of(places, versions.current(places))
+        )
+    versions.switch(places, installer.keg.id, installer.step)
+    return manifest
 
 
 def _tidy(places: Places, keg: Keg, in_use: Callable[[], Iterable[str]], step: Step) -> None:
@@ -147,5 +149,5 @@ def _tidy(places: Places, keg: Keg, in_use: Callable[[], Iterable[str]], step: S
                 versions.prune(places, (keg.id, *in_use()), step)
 
 
-def _installation(keg: Keg, places: Places, stamp: Stamp, *, made: bool) -> Installation:
-    return Installation(versions.directory_of(places, keg.id), keg.id, stamp.method, made, keg.payload)
+def _installation(keg: Keg, places: Places, manifest: InstallManifest, *, made: bool) -> Installation:
+    return Installation(versions.directory_of(places, keg.id), keg.id, manifest.method, made, keg.payload)

@@ -9,25 +9,25 @@ from stigmer_launcher.errors import KegError
 from stigmer_launcher.install import preflight, verify
 from stigmer_launcher.install.filecopy import METHODS, Linking, Methods, link, reproduce, starting_with
 from stigmer_launcher.install.manifest import (
-    STAMP_FILE,
+    MANIFEST_FILE,
     VERSION_FILE,
+    Fingerprint,
+    InstallManifest,
     Keg,
-    Mark,
-    Stamp,
     files_of,
-    mark,
-    read_stamp,
-    render_stamp,
-    suspects,
+    fingerprint,
+    modified_files,
+    read_manifest,
+    render_manifest,
 )
 from stigmer_launcher.install.payload import FileEntry
 from stigmer_launcher.install.versions import Step, remove_tree
 
 _LINK = ("link", link)
-_TRIAL = ".trial"  # beside the versions' directories: what a killed start leaves is found and removed there
+_SCRATCH = ".trial"  # beside the versions' directories: what a killed start leaves is found and removed there
 
 
-class Layer(NamedTuple):
+class Installer(NamedTuple):
     """What is laid and where, and two seams: who hears of each step, and which methods may be used."""
 
     keg: Keg
@@ -35,7 +35,7 @@ class Layer(NamedTuple):
     step: Step
     methods: Methods = METHODS
 
-    def make(self, aside: str, previous: str) -> Stamp:
+    def make(self, aside: str, previous: str) -> InstallManifest:
         """Make every file in `aside`, then publish it under its own name by one rename.
 
         Where files must be copied, those that `previous` already has with the same content are linked from there.
@@ -51,53 +51,57 @@ class Layer(NamedTuple):
             os.mkdir(f"{aside}/{folder}")
         methods = starting_with(method, self.methods)
         if methods[0] == _LINK:
-            marks = self._link(files, aside, methods)
+            fingerprints = self._link(files, aside, methods)
         else:
-            marks = {entry.path: (entry.sha256, self._lay(entry, aside, methods, previous if entry in known else ""))
+            fingerprints = {entry.path: (entry.sha256, self._place(entry, aside, methods, previous if entry in known else ""))
                      for entry in files}  # fmt: skip
-        stamp = self._seal(aside, method, marks)
+        manifest = self._write_manifest(aside, method, fingerprints)
         self.step("publish")
         os.rename(aside, self.directory)
-        return stamp
+        return manifest
 
-    def heal(self, report: Callable[[str], None]) -> Stamp:
+    def repair(self, report: Callable[[str], None]) -> InstallManifest:
         """Replace every file that is not what was released, each by a rename, so that a running server sees no gap."""
-        stamp = read_stamp(self.directory)
-        if stamp is None or stamp.id != self.keg.id:
-            stamp = Stamp(self.keg.id, self._probe(), {})
-        marks = dict(stamp.files)
-        doubted = {
-            *suspects(self.directory, stamp),
-            *(e.path for e in files_of(self.keg.payload) if e.path not in marks),
+        manifest = read_manifest(self.directory)
+        if manifest is None or manifest.id != self.keg.id:
+            manifest = InstallManifest(self.keg.id, self._probe(), {})
+        fingerprints = dict(manifest.files)
+        modified = {
+            *modified_files(self.directory, manifest),
+            *(e.path for e in files_of(self.keg.payload) if e.path not in fingerprints),
         }
         for entry in files_of(self.keg.payload):
-            if entry.path in doubted:
-                marks[entry.path] = (entry.sha256, self._heal(entry, stamp.method, report))
-        return self._seal(self.directory, stamp.method, marks) if doubted or VERSION_FILE not in marks else stamp
+            if entry.path in modified:
+                fingerprints[entry.path] = (entry.sha256, self._repair(entry, manifest.method, report))
+        return (
+            self._write_manifest(self.directory, manifest.method, fingerprints)
+            if modified or VERSION_FILE not in fingerprints
+            else manifest
+        )
 
-    def _link(self, files: Iterable[FileEntry], aside: str, methods: Methods) -> dict[str, tuple[str, Mark]]:
+    def _link(self, files: Iterable[FileEntry], aside: str, methods: Methods) -> dict[str, tuple[str, Fingerprint]]:
         """Link every file; one that cannot be linked, or is not what was released, is laid in the way that says why."""
-        marks = {}
+        fingerprints = {}
         with Linking(self.keg.components, aside) as linking:
             for entry in files:
                 path, size, sha256, mode = entry
                 self.step(f"make {path}")
                 seen = linking.link(path)
                 if seen is None:
-                    seen = self._lay(entry, aside, methods, "")
+                    seen = self._place(entry, aside, methods, "")
                 elif seen.size != size or (seen.mode ^ mode) & 0o100:
                     seen = self._accept(entry, seen)
-                marks[path] = (sha256, seen)
-        return marks
+                fingerprints[path] = (sha256, seen)
+        return fingerprints
 
-    def _lay(self, entry: FileEntry, aside: str, methods: Methods, previous: str) -> Mark:
+    def _place(self, entry: FileEntry, aside: str, methods: Methods, previous: str) -> Fingerprint:
         target = f"{aside}/{entry.path}"
         self.step(f"make {entry.path}")
         if not (previous and _relink(f"{previous}/{entry.path}", target, entry)):
             self._reproduce(entry, target, methods)
-        return self._accept(entry, mark(target))
+        return self._accept(entry, fingerprint(target))
 
-    def _accept(self, entry: FileEntry, seen: Mark | None) -> Mark:
+    def _accept(self, entry: FileEntry, seen: Fingerprint | None) -> Fingerprint:
         """Give the mark of what was laid, unless it is not what was released: KegError says what it is instead."""
         if seen and seen.size == entry.size and seen.mode & 0o100 == entry.mode & 0o100:
             return seen
@@ -106,55 +110,57 @@ class Layer(NamedTuple):
             return seen
         raise KegError(f"{source} {found if seen else 'is missing'}")
 
-    def _heal(self, entry: FileEntry, method: str, report: Callable[[str], None]) -> Mark:
+    def _repair(self, entry: FileEntry, method: str, report: Callable[[str], None]) -> Fingerprint:
         source, target = self.keg.source(entry.path), os.path.join(self.directory, entry.path)
         if found := verify.flaw(target, entry):
             self.step(f"make {entry.path} again")
-            trial = self._fresh_trial()
+            trial = self._scratch_path()
             self._reproduce(entry, trial, starting_with(method, self.methods))
             if (flaw := verify.flaw(trial, entry)) and not verify.is_relocated(source):
                 raise KegError(f"{source} {flaw}")
             self.step(f"replace {entry.path}")
             _replace(trial, target)
             report(f"{target} {found}: made again")
-        return mark(target) or Mark(-1, 0, 0, 0)
+        return fingerprint(target) or Fingerprint(-1, 0, 0, 0)
 
     def _reproduce(self, entry: FileEntry, target: str, methods: Methods) -> None:
         source = self.keg.source(entry.path)
         try:
             reproduce(source, target, entry.mode, methods)
         except OSError as error:
-            if mark(source) is None or not os.access(source, os.R_OK):
+            if fingerprint(source) is None or not os.access(source, os.R_OK):
                 raise KegError(f"{source} {verify.flaw(source, entry) or error.strerror}") from error
             raise
 
-    def _seal(self, directory: str, method: str, marks: dict[str, tuple[str, Mark]]) -> Stamp:
+    def _write_manifest(
+        self, directory: str, method: str, fingerprints: dict[str, tuple[str, Fingerprint]]
+    ) -> InstallManifest:
         """Write version and stamp; where a running server may look, each first beside its place."""
         published = directory == self.directory
         self.step("write the version")
         version = f"{directory}/{VERSION_FILE}"
-        beside = self._fresh_trial() if published else version
+        beside = self._scratch_path() if published else version
         _write(beside, f"{self.keg.payload.version}\n")
         if published:
             _replace(beside, version)
-        marks[VERSION_FILE] = ("", mark(version) or Mark(-1, 0, 0, 0))
+        fingerprints[VERSION_FILE] = ("", fingerprint(version) or Fingerprint(-1, 0, 0, 0))
         self.step("write the stamp")
-        stamp, place = Stamp(self.keg.id, method, marks), f"{directory}/{STAMP_FILE}"
-        beside = self._fresh_trial() if published else place
-        _write(beside, render_stamp(stamp))
+        manifest, place = InstallManifest(self.keg.id, method, fingerprints), f"{directory}/{MANIFEST_FILE}"
+        beside = self._scratch_path() if published else place
+        _write(beside, render_manifest(manifest))
         if published:
             os.rename(beside, place)
-        return stamp
+        return manifest
 
     def _probe(self) -> str:
         """Find out how files can be made here, on a small file of the keg."""
-        trial = self._fresh_trial()
+        trial = self._scratch_path()
         method = reproduce(os.path.join(self.keg.libexec, "payload.json"), trial, 0o600, self.methods)
         os.unlink(trial)
         return method
 
-    def _fresh_trial(self) -> str:
-        trial = os.path.join(os.path.dirname(self.directory), _TRIAL)
+    def _scratch_path(self) -> str:
+        trial = os.path.join(os.path.dirname(self.directory), _SCRATCH)
         with suppress(FileNotFoundError):
             os.unlink(trial)
         return trial
@@ -173,11 +179,13 @@ def _folders(files: Iterable[FileEntry]) -> list[str]:
 
 def _reusable(previous: str, files: Iterable[FileEntry]) -> frozenset[FileEntry]:
     """Choose the files that an earlier version has under the same name, with the same content, as it was made."""
-    stamp = read_stamp(previous)
-    if stamp is None:
+    manifest = read_manifest(previous)
+    if manifest is None:
         return frozenset()
-    doubted = suspects(previous, stamp)
-    known = {path: (sha256, seen.mode & 0o100) for path, (sha256, seen) in stamp.files.items() if path not in doubted}
+    modified = modified_files(previous, manifest)
+    known = {
+        path: (sha256, seen.mode & 0o100) for path, (sha256, seen) in manifest.files.items() if path not in modified
+    }
     return frozenset(entry for entry in files if known.get(entry.path) == (entry.sha256, entry.mode & 0o100))
 
 

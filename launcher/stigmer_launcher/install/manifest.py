@@ -10,7 +10,7 @@ from stigmer_launcher.errors import KegError
 from stigmer_launcher.install.payload import FileEntry, Payload, parse_payload
 
 VERSION_FILE = ".version"
-STAMP_FILE = ".stamp"
+MANIFEST_FILE = ".stamp"
 _FORMAT = 2
 
 
@@ -31,7 +31,7 @@ class Keg(NamedTuple):
         return f"{self.libexec}/components/{path}"
 
 
-class Mark(NamedTuple):
+class Fingerprint(NamedTuple):
     """What identifies a file cheaply: any write, replacement or chmod changes one of these."""
 
     size: int
@@ -40,12 +40,12 @@ class Mark(NamedTuple):
     mode: int
 
 
-class Stamp(NamedTuple):
+class InstallManifest(NamedTuple):
     """How a version directory looked when it was whole: each file's sha256 and mark, by path."""
 
     id: str
     method: str
-    files: Mapping[str, tuple[str, Mark]]
+    files: Mapping[str, tuple[str, Fingerprint]]
 
 
 def read_keg(libexec: str) -> Keg:
@@ -68,46 +68,46 @@ def files_of(payload: Payload) -> tuple[FileEntry, ...]:
     return tuple(files[path] for path in sorted(files))
 
 
-def mark(path: str) -> Mark | None:
+def fingerprint(path: str) -> Fingerprint | None:
     """Look at a file; None when it is missing or not a regular file."""
     try:
-        return mark_of(os.lstat(path))
+        return fingerprint_of(os.lstat(path))
     except OSError:
         return None
 
 
-def mark_of(status: os.stat_result) -> Mark | None:
+def fingerprint_of(status: os.stat_result) -> Fingerprint | None:
     """Give what identifies a file that somebody has looked at; None when it is not a regular file."""
     if not stat.S_ISREG(status.st_mode):
         return None
-    return Mark(status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode & 0o7777)
+    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode & 0o7777)
 
 
-def suspects(directory: str, stamp: Stamp) -> tuple[str, ...]:
+def modified_files(directory: str, manifest: InstallManifest) -> tuple[str, ...]:
     """Name the files that are not what the stamp says: gone, replaced, written to, or chmodded. Reads no content."""
-    return tuple(path for path, (_, known) in stamp.files.items() if mark(f"{directory}/{path}") != known)
+    return tuple(path for path, (_, known) in manifest.files.items() if fingerprint(f"{directory}/{path}") != known)
 
 
-def render_stamp(stamp: Stamp) -> str:
+def render_manifest(manifest: InstallManifest) -> str:
     """Give the text of a stamp file: format, id, method and number of files, then a line for each, its path last."""
     rows = [f"{size} {time} {inode} {mode} {sha256 or '-'} {path}"
-            for path, (sha256, (size, time, inode, mode)) in stamp.files.items()]  # fmt: skip
-    return "\n".join((f"{_FORMAT} {stamp.id} {stamp.method} {len(rows)}", *rows)) + "\n"
+            for path, (sha256, (size, time, inode, mode)) in manifest.files.items()]  # fmt: skip
+    return "\n".join((f"{_FORMAT} {manifest.id} {manifest.method} {len(rows)}", *rows)) + "\n"
 
 
-def read_stamp(directory: str) -> Stamp | None:
+def read_manifest(directory: str) -> InstallManifest | None:
     """Read the stamp; None when there is none, or it is not whole: then nothing in the directory is trusted."""
     try:
-        with open(os.path.join(directory, STAMP_FILE), encoding="utf-8") as stream:
+        with open(os.path.join(directory, MANIFEST_FILE), encoding="utf-8") as stream:
             head, *rows, end = stream.read().split("\n")
         kind, version, method, count = head.split(" ")
         if (kind, count, end) != (str(_FORMAT), str(len(rows)), ""):
             return None
-        return Stamp(version, method, dict(map(_parse_row, rows)))
+        return InstallManifest(version, method, dict(map(_parse_row, rows)))
     except (OSError, ValueError):
         return None
 
 
-def _parse_row(row: str) -> tuple[str, tuple[str, Mark]]:
+def _parse_row(row: str) -> tuple[str, tuple[str, Fingerprint]]:
     size, time, inode, mode, sha256, path = row.split(" ", 5)
-    return path, (sha256.strip("-"), Mark(int(size), int(time), int(inode), int(mode)))
+    return path, (sha256.strip("-"), Fingerprint(int(size), int(time), int(inode), int(mode)))

@@ -13,7 +13,7 @@ from stigmer_launcher.system.places import Places
 Step = Callable[[str], None]
 
 
-def making(places: Places) -> str:
+def staging_directory(places: Places) -> str:
     """Name the directory in which a version is made before it is published."""
     return os.path.join(places.versions, ".making")
 
