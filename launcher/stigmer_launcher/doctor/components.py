@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterator
 
+from stigmer_launcher.doctor.context import DoctorContext
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding
-from stigmer_launcher.doctor.scene import Scene
 from stigmer_launcher.errors import KegError, LauncherError
 from stigmer_launcher.install import manifest, verify, versions
 from stigmer_launcher.install.manifest import Keg
@@ -15,24 +15,24 @@ _SECTION = "Components"
 _HEALED = "run `stigmer server`: it makes them again"
 
 
-def look_at_components(scene: Scene) -> tuple[Finding, ...]:
+def check_components(context: DoctorContext) -> tuple[Finding, ...]:
     """Look at each component, and at the versions that are kept."""
-    if scene.keg is None:
+    if context.keg is None:
         return ()
-    return (*_installed(scene, scene.keg), *_overrides(scene, scene.keg), *_versions(scene, scene.keg))
+    return (*_installed(context, context.keg), *_overrides(context, context.keg), *_versions(context, context.keg))
 
 
-def _installed(scene: Scene, keg: Keg) -> Iterator[Finding]:
-    directory = versions.directory_of(scene.places, keg.id)
+def _installed(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
+    directory = versions.directory_of(context.places, keg.id)
     installed = manifest.read_manifest(directory) if os.path.isdir(directory) else None
     modified = (
         {}
         if installed is None
         else dict.fromkeys(manifest.modified_files(directory, installed), "modified since installation")
     )
-    if scene.deep and os.path.isdir(directory):
+    if context.deep and os.path.isdir(directory):
         modified = _compare(directory, keg)
-    in_keg = _compare(os.path.join(keg.libexec, "components"), keg) if scene.deep else _missing(keg)
+    in_keg = _compare(os.path.join(keg.libexec, "components"), keg) if context.deep else _missing(keg)
     for component in keg.payload.components:
         damaged = [f"{path} {modified[path]}" for path in _paths(component) if path in modified]
         broken = [f"{path} {in_keg[path]}" for path in _paths(component) if path in in_keg]
@@ -44,7 +44,7 @@ def _installed(scene: Scene, keg: Keg) -> Iterator[Finding]:
         elif installed is None:
             yield Finding(_SECTION, component.name, NOTE, f"{component.version}, made at the next start")
         else:
-            how = "compared with its checksums" if scene.deep else "untouched"
+            how = "compared with its checksums" if context.deep else "untouched"
             yield Finding(_SECTION, component.name, OK, f"{component.version}, {len(component.files)} files, {how}")
 
 
@@ -58,26 +58,26 @@ def _missing(keg: Keg) -> dict[str, str]:
     return {path: "is missing" for path in paths if manifest.fingerprint(keg.source(path)) is None}
 
 
-def _overrides(scene: Scene, keg: Keg) -> Iterator[Finding]:
+def _overrides(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
     for component in keg.payload.components:
-        if not scene.environ.get(component.override, ""):
+        if not context.environ.get(component.override, ""):
             continue
         try:
-            found = environment.executable_of(component, "", scene.environ)
+            found = environment.executable_of(component, "", context.environ)
             yield Finding(_SECTION, component.name, NOTE, f"{component.override} has {found} run instead")
         except LauncherError as error:
             yield Finding(_SECTION, component.name, PROBLEM, str(error), error.remedy)
 
 
-def _versions(scene: Scene, keg: Keg) -> Iterator[Finding]:
-    current = versions.current(scene.places)
+def _versions(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
+    current = versions.current(context.places)
     if current and current != keg.id:
         text = f"bin holds {current}; the next start switches to {keg.id}"
         yield Finding(_SECTION, "bin", NOTE, text)
-    if os.path.lexists(scene.places.bin) and not current:
+    if os.path.lexists(context.places.bin) and not current:
         yield Finding(_SECTION, "bin", NOTE, "bin is not ours; the next start moves it aside and keeps it")
-    running = scene.written.installed if scene.supervisor else ""
-    for name in versions.outdated(scene.places, (keg.id,)):
+    running = context.written.installed if context.supervisor else ""
+    for name in versions.outdated(context.places, (keg.id,)):
         why = "kept for the running server" if name == running else "removed at the next start"
         yield Finding(_SECTION, "old version", NOTE, f"{name}, {why}")
 

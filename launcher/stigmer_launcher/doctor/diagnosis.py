@@ -7,8 +7,8 @@ from stigmer_launcher.config import file as configuration
 from stigmer_launcher.config import llm
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.doctor import components, server
+from stigmer_launcher.doctor.context import DoctorContext, understand
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding, Report
-from stigmer_launcher.doctor.scene import Scene, understand
 from stigmer_launcher.errors import KegError, LauncherError
 from stigmer_launcher.install import preflight
 from stigmer_launcher.install.manifest import Keg, read_keg
@@ -25,33 +25,35 @@ def diagnose(places: Places, libexec: str, environ: Mapping[str, str], *, deep: 
 
     `libexec` may be empty: then there is no keg to look at, which is a finding too.
     """
-    keg, keg_findings = _look_at_keg(libexec)
-    config, config_findings = _look_at_config(places)
+    keg, keg_findings = _check_keg(libexec)
+    config, config_findings = _check_config(places)
     running = Instance(places.run)
-    scene = Scene(places, environ, keg, config, understand(read_state(running)), supervisor_pid(running), deep)
-    looks: tuple[Callable[[Scene], tuple[Finding, ...]], ...] = (
-        look_at_home,
-        components.look_at_components,
-        server.look_at_server,
-        server.look_at_ports,
+    context = DoctorContext(
+        places, environ, keg, config, understand(read_state(running)), supervisor_pid(running), deep
+    )
+    checks: tuple[Callable[[DoctorContext], tuple[Finding, ...]], ...] = (
+        check_home,
+        components.check_components,
+        server.check_server,
+        server.check_ports,
         server.look_at_exposure,
-        server.look_at_temporal,
-        look_at_model,
+        server.check_temporal,
+        check_model,
     )
     found = [*keg_findings, *config_findings]
-    for look in looks:
+    for check in checks:
         try:
-            found += look(scene)
+            found += check(context)
         except LauncherError as error:
-            found.append(Finding("Doctor", "a look failed", PROBLEM, str(error), error.remedy))
+            found.append(Finding("Doctor", "a check failed", PROBLEM, str(error), error.remedy))
         except OSError as error:
-            found.append(Finding("Doctor", "a look failed", PROBLEM, f"{error.filename or ''}: {error.strerror}"))
+            found.append(Finding("Doctor", "a check failed", PROBLEM, f"{error.filename or ''}: {error.strerror}"))
     return Report(tuple(found))
 
 
-def look_at_home(scene: Scene) -> tuple[Finding, ...]:
+def check_home(context: DoctorContext) -> tuple[Finding, ...]:
     """Look at the directory everything is kept in."""
-    home = scene.places.home
+    home = context.places.home
     if not os.path.isdir(home):
         return (Finding("Home", "directory", NOTE, f"{home} does not exist yet; the first start makes it"),)
     found = [Finding("Home", "directory", OK, home)]
@@ -67,16 +69,16 @@ def look_at_home(scene: Scene) -> tuple[Finding, ...]:
     free = status.f_bavail * status.f_frsize
     level = WARNING if free < _LITTLE_SPACE else OK
     found.append(
-        Finding("Home", "disk", level, f"{free >> 20} MB free, logs take {_size_of(scene.places.logs) >> 20} MB")
+        Finding("Home", "disk", level, f"{free >> 20} MB free, logs take {_size_of(context.places.logs) >> 20} MB")
     )
     kept = [name for name in sorted(os.listdir(home)) if name.startswith("bin.before-")]
     found += [Finding("Home", "kept", NOTE, f"{name}: the bin of an earlier Stigmer; it is not used") for name in kept]
     return tuple(found)
 
 
-def look_at_model(scene: Scene) -> tuple[Finding, ...]:
+def check_model(context: DoctorContext) -> tuple[Finding, ...]:
     """Look at the language model's settings; of the key only whether it is there."""
-    model = llm.find_llm(scene.environ, scene.config)
+    model = llm.find_llm(context.environ, context.config)
     found = [Finding("Model", "provider", OK, f"{model.provider}, {model.model}, {_without_userinfo(model.base_url)}")]
     if model.needs_key:
         remedy = f"set {llm.DEFAULTS[model.provider].variable}; without it the start asks"
@@ -87,7 +89,7 @@ def look_at_model(scene: Scene) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _look_at_keg(libexec: str) -> tuple[Keg | None, list[Finding]]:
+def _check_keg(libexec: str) -> tuple[Keg | None, list[Finding]]:
     system = os.uname()
     found = [
         Finding("Stigmer", "version", OK, f"{NAME} {VERSION}"),
@@ -103,7 +105,7 @@ def _look_at_keg(libexec: str) -> tuple[Keg | None, list[Finding]]:
     return keg, [*found, Finding("Stigmer", "keg", OK, f"{libexec} ({keg.id})")]
 
 
-def _look_at_config(places: Places) -> tuple[Config, list[Finding]]:
+def _check_config(places: Places) -> tuple[Config, list[Finding]]:
     name = "file"
     try:
         config = configuration.read_config(places.config)

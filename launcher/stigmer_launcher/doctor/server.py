@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Iterator
 
+from stigmer_launcher.doctor.context import DoctorContext
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding
-from stigmer_launcher.doctor.scene import Scene
 from stigmer_launcher.launch import endpoints
 from stigmer_launcher.readiness import checks
 from stigmer_launcher.readiness.address import parse_address
@@ -22,51 +22,51 @@ _LISTENERS = "/proc/net/tcp"
 _FORMER = ("data/daemon.pid", "data/workflow-runner.pid", "data/agent-runner.pid", "temporal.pid", "temporal.lock")
 
 
-def look_at_server(scene: Scene) -> tuple[Finding, ...]:
+def check_server(context: DoctorContext) -> tuple[Finding, ...]:
     """Look at the supervisor and its services, and at what others before it left."""
-    return (*_supervisor(scene), *_services(scene), *_leftovers(scene))
+    return (*_supervisor(context), *_services(context), *_leftovers(context))
 
 
-def look_at_ports(scene: Scene) -> tuple[Finding, ...]:
+def check_ports(context: DoctorContext) -> tuple[Finding, ...]:
     """Look at every port: free, ours, or somebody else's."""
-    if scene.keg is None:
+    if context.keg is None:
         return ()
-    running = scene.written.ports if scene.supervisor else {}
-    chosen = running or endpoints.ports_of(scene.keg.payload, scene.config, {})
-    return tuple(_port(scene, name, number) for name, number in chosen.items())
+    running = context.written.ports if context.supervisor else {}
+    chosen = running or endpoints.ports_of(context.keg.payload, context.config, {})
+    return tuple(_port(context, name, number) for name, number in chosen.items())
 
 
-def look_at_exposure(scene: Scene) -> tuple[Finding, ...]:
+def look_at_exposure(context: DoctorContext) -> tuple[Finding, ...]:
     """Warn of every port of our services that other machines can reach."""
-    if not scene.supervisor:
+    if not context.supervisor:
         return ()
     if sys.platform != "darwin" and not os.access(_LISTENERS, os.R_OK):
         return (Finding("Ports", "exposure", NOTE, f"not looked at: {_LISTENERS} cannot be read"),)
-    return tuple(_exposed(scene, each) for each in ports.exposed(lambda pid: _is_ours(scene, pid)))
+    return tuple(_exposed(context, each) for each in ports.exposed(lambda pid: _is_ours(context, pid)))
 
 
-def look_at_temporal(scene: Scene) -> tuple[Finding, ...]:
+def check_temporal(context: DoctorContext) -> tuple[Finding, ...]:
     """Ask Temporal whether it serves: the running one, or the one of somebody else that is configured."""
-    components = scene.keg.payload.components if scene.keg else ()
-    named = [endpoints.external_address(component, scene.config, scene.environ) for component in components]
+    components = context.keg.payload.components if context.keg else ()
+    named = [endpoints.external_address(component, context.config, context.environ) for component in components]
     external = next(filter(None, named), "")
-    running = scene.written.temporal if scene.supervisor else ""
+    running = context.written.temporal if context.supervisor else ""
     if not (address := running or external):
         return (Finding("Temporal", "server", OK, "ours, started with the server"),)
     whose = f"at {address}" + (", not ours" if external else "")
-    if lacking := _ask_temporal(address):
+    if lacking := _probe_temporal(address):
         return (Finding("Temporal", "server", PROBLEM, f"{whose}: {lacking}", "start it, or correct its address"),)
     return (Finding("Temporal", "server", OK, f"{whose}, serves"),)
 
 
-def _supervisor(scene: Scene) -> Iterator[Finding]:
-    written = scene.written
-    if scene.supervisor:
+def _supervisor(context: DoctorContext) -> Iterator[Finding]:
+    written = context.written
+    if context.supervisor:
         level = {"running": OK, "starting": NOTE, "stopping": NOTE}.get(written.state, PROBLEM)
-        text = f"{written.state or 'unknown'}, pid {scene.supervisor}, version {written.version or 'unknown'}"
+        text = f"{written.state or 'unknown'}, pid {context.supervisor}, version {written.version or 'unknown'}"
         yield Finding("Server", "supervisor", level, text)
-        if scene.keg and written.installed not in ("", scene.keg.id):
-            text = f"{written.installed} is running, {scene.keg.id} is installed"
+        if context.keg and written.installed not in ("", context.keg.id):
+            text = f"{written.installed} is running, {context.keg.id} is installed"
             yield Finding("Server", "version", WARNING, text, "run `stigmer server restart`")
     elif written.state in ("", "stopped", "failed"):
         yield Finding("Server", "supervisor", OK, "stopped")
@@ -75,9 +75,9 @@ def _supervisor(scene: Scene) -> Iterator[Finding]:
         yield Finding("Server", "supervisor", WARNING, text, _ENDS_LEFTOVERS)
 
 
-def _services(scene: Scene) -> Iterator[Finding]:
-    for service in scene.written.services:
-        if scene.supervisor:
+def _services(context: DoctorContext) -> Iterator[Finding]:
+    for service in context.written.services:
+        if context.supervisor:
             level = OK if service.state == "running" else PROBLEM if service.state == "failed" else NOTE
             text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
             yield Finding("Server", service.name, level, text)
@@ -85,34 +85,34 @@ def _services(scene: Scene) -> Iterator[Finding]:
             text = f"pid {service.pid} still runs without its supervisor"
             yield Finding("Server", service.name, PROBLEM, text, _ENDS_LEFTOVERS)
         if service.last_error:
-            text = f"{service.last_error}; its log is {log_path(scene.places.logs, service.name)}"
+            text = f"{service.last_error}; its log is {log_path(context.places.logs, service.name)}"
             yield Finding("Server", f"{service.name}, last crash", NOTE, text)
 
 
-def _leftovers(scene: Scene) -> Iterator[Finding]:
+def _leftovers(context: DoctorContext) -> Iterator[Finding]:
     for name in _FORMER:
-        path = os.path.join(scene.places.home, name)
+        path = os.path.join(context.places.home, name)
         if os.path.lexists(path):
             yield Finding("Server", "stale file", NOTE, f"{path}: of an earlier Stigmer, not used; it may be removed")
 
 
-def _port(scene: Scene, name: str, number: int) -> Finding:
+def _port(context: DoctorContext, name: str, number: int) -> Finding:
     owner = ports.port_owner(number)
     if owner is None:
         free = ports.is_free(number)
-        if free and scene.supervisor and scene.written.state == "running":
+        if free and context.supervisor and context.written.state == "running":
             return Finding("Ports", name, WARNING, f"{number}: nobody listens, and the server runs")
         return Finding(
             "Ports", name, OK if free else PROBLEM, f"{number}: {'free' if free else 'taken, owner unknown'}"
         )
     whose = f"{number}: {owner.name} (pid {owner.pid})" if owner.pid else f"{number}: {owner.name}"
-    if scene.supervisor and _is_ours(scene, owner.pid):
+    if context.supervisor and _is_ours(context, owner.pid):
         return Finding("Ports", name, OK, f"{whose}, ours")
     remedy = f"stop it, or move ours: `stigmer config set ports.{name} NUMBER`"
     return Finding("Ports", name, PROBLEM, f"{whose}, not ours", remedy)
 
 
-def _exposed(scene: Scene, listener: ports.Listener) -> Finding:
+def _exposed(context: DoctorContext, listener: ports.Listener) -> Finding:
     where = ports.address_text(listener.address) if any(listener.address) else "all interfaces"
     text = f"port {listener.port} (pid {listener.pid}) listens on {where}, not on localhost alone: other machines can reach it"
     block = f"`sudo ufw deny {listener.port}/tcp`"
@@ -120,27 +120,27 @@ def _exposed(scene: Scene, listener: ports.Listener) -> Finding:
         block = "turn the firewall on in System Settings, Network"
     return Finding(
         "Ports",
-        _service_of(scene, listener.pid),
+        _service_of(context, listener.pid),
         WARNING,
         text,
         f"block it where you do not trust the network: {block}",
     )
 
 
-def _is_ours(scene: Scene, pid: int) -> bool:
-    return _service_of(scene, pid) != ""
+def _is_ours(context: DoctorContext, pid: int) -> bool:
+    return _service_of(context, pid) != ""
 
 
-def _service_of(scene: Scene, pid: int) -> str:
+def _service_of(context: DoctorContext, pid: int) -> str:
     """Name the service of ours that a process belongs to, by its group; empty for everybody else's."""
     try:
         group = os.getpgid(pid) if pid else 0
     except OSError:
         group = 0
-    return next((each.name for each in scene.written.services if each.pid and each.pid in (pid, group)), "")
+    return next((each.name for each in context.written.services if each.pid and each.pid in (pid, group)), "")
 
 
-def _ask_temporal(address: str) -> str:
+def _probe_temporal(address: str) -> str:
     """Say why Temporal does not serve, empty when it does."""
     probe = Probe(parse_address(address), checks.temporal("default", "doctor"), time.monotonic())
     deadline = time.monotonic() + _PATIENCE

@@ -33,7 +33,7 @@ class Written(NamedTuple):
     services: tuple[WrittenService, ...]
 
 
-class Scene(NamedTuple):
+class DoctorContext(NamedTuple):
     """The instance that is looked at; `supervisor` is the pid of the living one or 0, `deep` how hard to look."""
 
     places: Places
