@@ -95,7 +95,7 @@ def _proved(probes: Mapping[str, ProbeSequence]) -> list[str]:
         for name, probe in probes.items()
         if now >= probe.due or (probe.channel and probe.channel.fileno() in answered)
     ]
-    return [name for name in asked if probes[name].turn(now)]
+    return [name for name in asked if probes[name].advance(now)]
 
 
 def _run(launch: Launch, name: str) -> subprocess.Popen[bytes]:

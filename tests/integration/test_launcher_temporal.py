@@ -46,9 +46,9 @@ def proved(address: Address, check: Check, until: Callable[[str], bool] = lambda
     """Turn a probe until it has its proof, or lacks what was expected."""
     probe, deadline = Probe(address, check, time.monotonic()), time.monotonic() + 60
     try:
-        while not probe.turn(time.monotonic()):
-            assert time.monotonic() < deadline, probe.lacking
-            if until(probe.lacking):
+        while not probe.advance(time.monotonic()):
+            assert time.monotonic() < deadline, probe.not_ready_reason
+            if until(probe.not_ready_reason):
                 return False
             waiting = select.poll()
             if probe.channel:
@@ -73,7 +73,7 @@ def test_a_namespace_that_does_not_exist_is_no_proof(server: Address) -> None:
     """Temporal serves, and still nothing could run there."""
     assert proved(server, checks.temporal("default", "some-queue"))
     check = checks.temporal("no-such-namespace", "some-queue")
-    assert not proved(server, check, until=lambda lacking: "cannot be used" in lacking)
+    assert not proved(server, check, until=lambda not_ready_reason: "cannot be used" in not_ready_reason)
 
 
 def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> None:
@@ -86,7 +86,11 @@ def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> 
             "default", ("polled",), lambda identity, seen: checks.is_in_group(identity, seen, group, spawned)
         )
 
-    assert not proved(server, check(os.getpid()), until=lambda lacking: "no worker polls the queue polled" in lacking)
+    assert not proved(
+        server,
+        check(os.getpid()),
+        until=lambda not_ready_reason: "no worker polls the queue polled" in not_ready_reason,
+    )
     channel = Channel(server)
     try:
         channel.client.call(POLL, poll_request("polled", f"{os.getpid()}@{socket.gethostname()}@polled"), 30.0)
@@ -94,9 +98,11 @@ def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> 
             waiting = select.poll()
             waiting.register(channel.fileno(), channel.wanted)
             waiting.poll()
-            channel.turn()
+            channel.advance()
         assert proved(server, check(os.getpid()))
-        assert not proved(server, check(1), until=lambda lacking: "no worker polls the queue polled" in lacking)
+        assert not proved(
+            server, check(1), until=lambda not_ready_reason: "no worker polls the queue polled" in not_ready_reason
+        )
     finally:
         channel.close()
 

@@ -7,11 +7,11 @@ from stigmer_launcher.supervise.lifecycle import (
     NEVER,
     TERMINATE,
     Exited,
-    Lacking,
+    NotReady,
     Ready,
     Signal,
     Spawn,
-    StopAsked,
+    StopRequested,
 )
 from support.histories import PLANS, History
 
@@ -55,7 +55,7 @@ def test_a_service_that_is_not_ready_in_time_ends_the_start_with_what_it_lacked(
     """The error says what was awaited, and the late service is stopped like the others."""
     history = History()
     history.at(100.0)
-    history.at(100.4, Ready("temporal"), Lacking("server", "nothing listens"))
+    history.at(100.4, Ready("temporal"), NotReady("server", "nothing listens"))
     assert next_due(history.state) == 160.0
     actions = history.at(160.0)
     assert history.state.failed == "server"
@@ -67,7 +67,7 @@ def test_a_service_killed_while_running_is_started_again_after_a_pause() -> None
     """Somebody else's signal says nothing about the program: even seconds after its start it is tried again."""
     history = History().started()
     assert history.at(103.0, Exited("agents", "was ended by SIGKILL", outside=True)) == ()
-    assert history.phase("agents") == phases.PAUSING
+    assert history.phase("agents") == phases.BACKOFF
     assert is_degraded(history.state)
     assert next_due(history.state) == 103.5
     assert history.at(103.5) == (Spawn("agents"),)
@@ -94,7 +94,7 @@ def test_pauses_double_up_to_a_limit_and_too_many_crashes_end_it() -> None:
     now, pauses = 200.0, []
     while history.phase("agents") != phases.FAILED:
         history.at(now, Exited("agents", "exited with status 1"))
-        if history.phase("agents") == phases.PAUSING:
+        if history.phase("agents") == phases.BACKOFF:
             pauses.append(next_due(history.state) - now)
             history.at(next_due(history.state))
             history.at(history.now + 0.1, Ready("agents"))
@@ -137,7 +137,7 @@ def test_a_service_served_by_somebody_else_is_awaited_but_never_signalled() -> N
     assert history.at(100.4, Ready("temporal")) == (Spawn("flows"), Spawn("agents"))
     history.at(101.0, Ready("server"), Ready("flows"), Ready("agents"))
     assert history.state.stage == phases.RUNNING
-    names, actions = [], history.at(200.0, StopAsked())
+    names, actions = [], history.at(200.0, StopRequested())
     while actions:
         names += [action.name for action in actions]
         actions = history.at(history.now + 1, *(Exited(action.name, "x") for action in actions))
@@ -149,7 +149,7 @@ def test_an_external_service_that_does_not_answer_ends_the_start() -> None:
     """With the name and the reason."""
     history = History((PLANS[0]._replace(managed=False), *PLANS[1:]))
     history.at(100.0)
-    history.at(101.0, Lacking("temporal", "temporal.example:7233: connection refused"))
+    history.at(101.0, NotReady("temporal", "temporal.example:7233: connection refused"))
     history.at(160.0)
     assert (history.state.failed, history.phase("temporal")) == ("temporal", phases.FAILED)
     assert "connection refused" in find(history.state, "temporal").error
@@ -163,5 +163,5 @@ def test_a_restarted_service_that_does_not_get_ready_is_stopped_and_tried_again(
     assert history.at(260.5) == (Signal("server", TERMINATE),)
     assert history.at(270.5) == (Signal("server", KILL),)
     history.at(271.0, Exited("server", "was ended by SIGKILL", outside=True))
-    assert history.phase("server") == phases.PAUSING
+    assert history.phase("server") == phases.BACKOFF
     assert "not ready within" in find(history.state, "server").error

@@ -12,12 +12,12 @@ from stigmer_launcher.supervise.lifecycle import (
     TERMINATE,
     Event,
     Exited,
-    Lacking,
+    NotReady,
     Prove,
     Ready,
     Signal,
     Spawn,
-    StopAsked,
+    StopRequested,
 )
 from support.histories import History
 
@@ -51,7 +51,7 @@ def test_a_server_is_not_started_before_temporal_is_ready() -> None:
     """It dials once, at its start."""
     history = History(PLANS)
     assert history.at(100.0) == (Spawn("temporal"), Spawn("flows"))
-    assert history.at(100.4, Lacking("temporal", "nothing listens")) == ()
+    assert history.at(100.4, NotReady("temporal", "nothing listens")) == ()
     assert history.at(100.5, Ready("temporal")) == (Spawn("server"), Spawn("agents"))
 
 
@@ -61,7 +61,7 @@ def test_whoever_needs_a_restarted_service_proves_that_it_works_again() -> None:
     assert history.phase("server") == phases.RUNNING
     assert history.at(201.0, Ready("temporal")) == (Prove("server"), Prove("agents"))
     assert [history.phase(name) for name in NAMES] == [phases.RUNNING, phases.PROVING, phases.PROVING, phases.RUNNING]
-    assert history.at(202.0, Ready("server"), Lacking("agents", "no worker polls the queue a")) == ()
+    assert history.at(202.0, Ready("server"), NotReady("agents", "no worker polls the queue a")) == ()
     assert is_degraded(history.state)
     assert history.at(203.0, Ready("agents")) == ()
     assert not is_degraded(history.state)
@@ -73,13 +73,13 @@ def test_a_service_that_does_not_work_again_in_time_is_restarted_and_the_reason_
     """It has as long as for its first start, counted from the moment Temporal was ready."""
     history = temporal_crashed(running(), 200.0)
     history.at(201.0, Ready("temporal"))
-    history.at(202.0, Ready("agents"), Lacking("server", "no worker polls the queue x"))
+    history.at(202.0, Ready("agents"), NotReady("server", "no worker polls the queue x"))
     assert next_due(history.state) == 261.0
     assert history.at(261.0) == (Signal("server", TERMINATE),)
     why = "did not work again within 60 s of the restart of temporal: no worker polls the queue x"
     assert find(history.state, "server").error == why
     history.at(262.0, Exited("server", "exited with status 0"))
-    assert history.phase("server") == phases.PAUSING
+    assert history.phase("server") == phases.BACKOFF
     assert history.at(262.5) == (Spawn("server"),)
     assert history.at(263.0, Ready("server")) == ()
     assert find(history.state, "server").error == why
@@ -91,7 +91,7 @@ def test_the_clock_stands_still_while_the_needed_service_is_down_again() -> None
     history = temporal_crashed(running(), 200.0)
     history.at(201.0, Ready("temporal"))
     history.at(230.0, Exited("temporal", "was ended by SIGKILL", outside=True))
-    assert history.at(231.0, Lacking("server", "cannot connect")) == (Spawn("temporal"),)
+    assert history.at(231.0, NotReady("server", "cannot connect")) == (Spawn("temporal"),)
     assert history.at(280.0) == ()
     assert history.phase("server") == phases.PROVING
     assert history.at(290.0, Ready("temporal")) == (Prove("server"), Prove("agents"))
@@ -118,7 +118,7 @@ def test_a_crash_right_after_the_start_is_not_structural_while_a_needed_service_
     assert history.at(200.5) == (Spawn("server"),)
     history.at(201.0, Exited("temporal", "y", outside=True), Exited("server", "exited with status 1"))
     assert history.at(201.5) == (Spawn("temporal"),)
-    assert history.phase("server") == phases.PAUSING
+    assert history.phase("server") == phases.BACKOFF
     history.at(202.0)
     assert history.phase("server") == phases.WAITING
     assert Spawn("server") in history.at(202.5, Ready("temporal"))
@@ -128,7 +128,7 @@ def test_a_stop_ends_the_proving() -> None:
     """Nothing is asked of those who are to go."""
     history = temporal_crashed(running(), 200.0)
     history.at(201.0, Ready("temporal"))
-    assert history.at(202.0, StopAsked()) == (Signal("flows", TERMINATE),)
+    assert history.at(202.0, StopRequested()) == (Signal("flows", TERMINATE),)
     assert history.at(203.0, Exited("flows", "exited with status 0")) == (Signal("agents", TERMINATE),)
     assert history.at(203.5, Ready("server")) == ()
 
@@ -156,7 +156,7 @@ def test_whatever_happens_a_stack_is_said_to_run_only_when_all_has_been_proved_s
         elif what in ("killed", "exits") and service.phase in life.ALIVE:
             events = (Exited(name, what, outside=what == "killed"),)
         elif what == "lacks" and service.phase in (phases.STARTING, phases.PROVING):
-            events = (Lacking(name, "x"),)
+            events = (NotReady(name, "x"),)
         history.at(now, *events)
         if not is_degraded(history.state):
             for each in history.state.services:

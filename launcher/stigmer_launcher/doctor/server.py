@@ -54,8 +54,10 @@ def check_temporal(context: DoctorContext) -> tuple[Finding, ...]:
     if not (address := running or external):
         return (Finding("Temporal", "server", OK, "ours, started with the server"),)
     whose = f"at {address}" + (", not ours" if external else "")
-    if lacking := _probe_temporal(address):
-        return (Finding("Temporal", "server", PROBLEM, f"{whose}: {lacking}", "start it, or correct its address"),)
+    if not_ready_reason := _probe_temporal(address):
+        return (
+            Finding("Temporal", "server", PROBLEM, f"{whose}: {not_ready_reason}", "start it, or correct its address"),
+        )
     return (Finding("Temporal", "server", OK, f"{whose}, serves"),)
 
 
@@ -146,12 +148,12 @@ def _probe_temporal(address: str) -> str:
     deadline = time.monotonic() + _PATIENCE
     try:
         while (now := time.monotonic()) < deadline:
-            if probe.turn(now):
+            if probe.advance(now):
                 return ""
             waiting = select.poll()
             if probe.channel:
                 waiting.register(probe.channel.fileno(), probe.channel.wanted)
             waiting.poll(max(1, int((min(probe.due, deadline) - time.monotonic()) * 1000)))
-        return probe.lacking
+        return probe.not_ready_reason
     finally:
         probe.close()

@@ -11,7 +11,7 @@ _CHUNK = 65536
 
 
 class Channel:
-    """A connection that is made and used in turns: `turn` whenever `wanted` is possible on the descriptor."""
+    """A connection that is made and used in turns: `advance` whenever `wanted` is possible on the descriptor."""
 
     def __init__(self, address: Address) -> None:
         self.client = Client(str(address))
@@ -50,7 +50,7 @@ class Channel:
             raise OSError("connected to itself")
         return True
 
-    def turn(self) -> list[Reply]:
+    def advance(self) -> list[Reply]:
         """Send and receive what is possible now; OSError when the connection cannot be made or is lost."""
         if not self._connected:
             self._require_possible()
@@ -99,7 +99,7 @@ def call(address: Address, method: str, message: bytes, seconds: float) -> Reply
             left = deadline - time.monotonic()
             if left <= 0 or not waiting.poll(left * 1000):
                 raise TimeoutError(f"{address} did not answer within {seconds:g} s")
-            for reply in channel.turn():
+            for reply in channel.advance():
                 if reply.call == number:
                     return reply
     finally:

@@ -8,9 +8,9 @@ from stigmer_launcher.readiness.checks import Check
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25  # seconds between two rounds
 # Each answer costs those that are starting; a refused connection, where nobody listens yet, does not.
-_KNOCKING_PAUSE = 0.004  # seconds
-_SHARE, _KNOCKING_SHARE = 3, 20  # a pause is this part of the time it has taken so far: a third, a twentieth
-_STIRRED_PAUSE, _STIRRED = (
+_CONNECT_PAUSE = 0.004  # seconds
+_SHARE, _CONNECT_SHARE = 3, 20  # a pause is this part of the time it has taken so far: a third, a twentieth
+_NUDGED_PAUSE, _NUDGED = (
     0.004,
     0.1,
 )  # seconds between two rounds, and how long so, after a service has printed something
@@ -20,34 +20,34 @@ _PATIENCE = 5.0  # seconds after which an unanswered round counts as lost
 class Probe:
     """Asks one check's questions until they prove readiness.
 
-    The loop calls `turn` when the channel's descriptor is ready or `due` (monotonic seconds) has come; `lacking` says why
-    there is no proof yet. Asking takes the processor from those that are starting, so it is done often only after `stir`.
+    The loop calls `advance` when the channel's descriptor is ready or `due` (monotonic seconds) has come; `not_ready_reason` says why
+    there is no proof yet. Asking takes the processor from those that are starting, so it is done often only after `nudge`.
     """
 
     def __init__(self, address: Address, check: Check, now: float) -> None:
         self.channel: Channel | None = None
         self.due = now
-        self.lacking = "has not been asked yet"
+        self.not_ready_reason = "has not been asked yet"
         self._address, self._check, self._began = address, check, now
         self._open: dict[int, int] = {}
         self._answers: list[bytes | None] = []
         self._pausing = False
-        self._stirred = 0.0
+        self._nudged = 0.0
 
-    def stir(self, now: float) -> None:
+    def nudge(self, now: float) -> None:
         """Ask soon, and often for a while: the service has printed something, so it has come further."""
-        self._stirred = now + _STIRRED
+        self._nudged = now + _NUDGED
         if self._pausing:
-            self.due = min(self.due, now + _STIRRED_PAUSE)
+            self.due = min(self.due, now + _NUDGED_PAUSE)
 
-    def turn(self, now: float) -> bool:
+    def advance(self, now: float) -> bool:
         """Go on as far as possible now, and tell whether readiness is proved."""
         try:
-            return self._advance(now)
+            return self._exchange(now)
         except OSError as error:
-            self.lacking = f"{self._address}: {error.strerror or error}"
+            self.not_ready_reason = f"{self._address}: {error.strerror or error}"
             self.close()
-            self._rest(now, _KNOCKING_PAUSE, _KNOCKING_SHARE)
+            self._rest(now, _CONNECT_PAUSE, _CONNECT_SHARE)
             return False
 
     def close(self) -> None:
@@ -56,13 +56,13 @@ class Probe:
             self.channel.close()
         self.channel, self._open, self._answers = None, {}, []
 
-    def _advance(self, now: float) -> bool:
+    def _exchange(self, now: float) -> bool:
         if self.channel is None:
             self.channel, self.due, self._pausing = Channel(self._address), now + _PATIENCE, False
             return False
         if not self._check.spoken:
             return self._knock(self.channel, now)
-        for reply in self.channel.turn():
+        for reply in self.channel.advance():
             self._answers[self._open.pop(reply.call)] = reply.message
         if self._open or not self.channel.client.greeted:
             if now >= self.due:
@@ -88,15 +88,15 @@ class Probe:
         self.due, self._pausing = now + _PATIENCE, False
 
     def _conclude(self, now: float) -> bool:
-        self.lacking = self._check.judge(self._answers)
+        self.not_ready_reason = self._check.judge(self._answers)
         self._answers = []
         self._rest(now)
-        return not self.lacking
+        return not self.not_ready_reason
 
     def _rest(self, now: float, shortest: float = _SHORTEST_PAUSE, share: int = _SHARE) -> None:
         """Pause for a part of the time it has taken so far: often at first, seldom on a slow machine."""
         pause = min(max((now - self._began) / share, shortest), _LONGEST_PAUSE)
-        self.due = now + (_STIRRED_PAUSE if now < self._stirred else pause)
+        self.due = now + (_NUDGED_PAUSE if now < self._nudged else pause)
         self._pausing = True
 
 
@@ -123,17 +123,17 @@ class ProbeSequence:
         return self._current.due
 
     @property
-    def lacking(self) -> str:
+    def not_ready_reason(self) -> str:
         """Say why the first proof that is missing does not hold yet."""
-        return self._current.lacking
+        return self._current.not_ready_reason
 
-    def stir(self, now: float) -> None:
+    def nudge(self, now: float) -> None:
         """Ask soon, and often for a while."""
-        self._current.stir(now)
+        self._current.nudge(now)
 
-    def turn(self, now: float) -> bool:
+    def advance(self, now: float) -> bool:
         """Go on as far as possible now, and tell whether every proof has held."""
-        while self._current.turn(now):
+        while self._current.advance(now):
             self._current.close()
             if not self._checks:
                 return True

@@ -14,7 +14,7 @@ from stigmer_launcher.supervise.lifecycle import (
     Action,
     Event,
     Exited,
-    Lacking,
+    NotReady,
     Policy,
     Prove,
     Ready,
@@ -23,17 +23,17 @@ from stigmer_launcher.supervise.lifecycle import (
     Spawn,
     Spawned,
     State,
-    StopAsked,
+    StopRequested,
 )
 from stigmer_launcher.supervise.phases import (
-    ENDING,
+    BACKOFF,
     FAILED,
-    PAUSING,
     PROVING,
     RUNNING,
     STARTING,
     STOPPED,
     STOPPING,
+    TERMINATING,
     WAITING,
 )
 
@@ -72,24 +72,24 @@ def is_degraded(state: State) -> bool:
 
 
 def _take_in(state: State, event: Event, now: float) -> State:
-    if isinstance(event, StopAsked):
+    if isinstance(event, StopRequested):
         return _put_all(state, _hurry if event.now else _keep)._replace(stage=STOPPING)
     service = find(state, event.name)
     if isinstance(event, Spawned):
         return _put(state, service._replace(pid=event.pid))
-    if isinstance(event, Lacking):
-        return _put(state, service._replace(lacking=event.reason))
+    if isinstance(event, NotReady):
+        return _put(state, service._replace(not_ready_reason=event.reason))
     if isinstance(event, Ready):
-        ready = service._replace(phase=RUNNING, until=NEVER, lacking="")
+        ready = service._replace(phase=RUNNING, until=NEVER, not_ready_reason="")
         return _put(state, ready) if service.phase in (STARTING, PROVING) else state
-    return _ended(state, service._replace(pid=0, until=NEVER, lacking=""), event, now)
+    return _ended(state, service._replace(pid=0, until=NEVER, not_ready_reason=""), event, now)
 
 
 def _ended(state: State, service: Service, event: Exited, now: float) -> State:
     """Judge the end of a process: expected, the end of the start, structural, or worth another try."""
     if state.stage in (STOPPING, STOPPED):
         return _put(state, service._replace(phase=STOPPED))
-    told = service.phase == ENDING
+    told = service.phase == TERMINATING
     error = service.error if told else event.error
     if state.stage == STARTING:
         return _fail_start(state, service, error)
@@ -103,7 +103,7 @@ def _ended(state: State, service: Service, event: Exited, now: float) -> State:
     if len(crashes) > policy.limit:
         return _put(state, service._replace(phase=FAILED, error=f"{error}, {len(crashes)} times in a short while"))
     pause = min(policy.first_pause * 2.0 ** (len(crashes) - 1), policy.longest_pause)
-    return _put(state, service._replace(phase=PAUSING, until=now + pause))
+    return _put(state, service._replace(phase=BACKOFF, until=now + pause))
 
 
 def _hold_clocks(state: State, name: str) -> State:
@@ -129,9 +129,9 @@ def _expire(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
     for service in state.services:
         if service.until > now:
             continue
-        if service.phase == PAUSING:
+        if service.phase == BACKOFF:
             state = _put(state, service._replace(phase=WAITING, until=NEVER))
-        elif service.phase == ENDING:
+        elif service.phase == TERMINATING:
             actions += (Signal(service.plan.name, KILL),)
             state = _put(state, service._replace(until=NEVER))
         elif state.stage == STARTING:
@@ -139,7 +139,7 @@ def _expire(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
         elif state.stage == RUNNING:
             actions += (Signal(service.plan.name, TERMINATE),)
             error = _too_late(state, service)
-            late = service._replace(phase=ENDING, error=error, until=now + service.plan.grace)
+            late = service._replace(phase=TERMINATING, error=error, until=now + service.plan.grace)
             state = _put(state, late)
     return state, actions
 
@@ -154,7 +154,7 @@ def _prove_again(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
         if any(find(state, need).since > service.asked for need in service.plan.needs):
             actions += (Prove(service.plan.name),)
             phase = STARTING if service.phase == STARTING else PROVING
-            asked = service._replace(phase=phase, asked=now, until=now + service.plan.seconds, lacking="")
+            asked = service._replace(phase=phase, asked=now, until=now + service.plan.seconds, not_ready_reason="")
             state = _put(state, asked)
     return state, actions
 
@@ -184,14 +184,14 @@ def _stop_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
     highest = max(service.plan.stop_order for service in alive)
     actions: tuple[Action, ...] = ()
     for service in alive:
-        if service.plan.stop_order == highest and service.phase != ENDING:
+        if service.plan.stop_order == highest and service.phase != TERMINATING:
             actions += (Signal(service.plan.name, TERMINATE),)
-            state = _put(state, service._replace(phase=ENDING, until=now + service.plan.grace))
+            state = _put(state, service._replace(phase=TERMINATING, until=now + service.plan.grace))
     return state, actions
 
 
 def _too_late(state: State, service: Service) -> str:
-    reason = f": {service.lacking}" if service.lacking else ""
+    reason = f": {service.not_ready_reason}" if service.not_ready_reason else ""
     within = f"within {service.plan.seconds:g} s"
     if service.phase != PROVING:
         return f"was not ready {within}{reason}"
@@ -210,12 +210,12 @@ def _keep(service: Service) -> Service:
 def _hurry(service: Service) -> Service:
     """Leave no grace to a service that has been told to go, nor to one that is going to be told."""
     at_once = service._replace(plan=service.plan._replace(grace=0.0))
-    return at_once._replace(until=0.0) if service.phase == ENDING and service.until != NEVER else at_once
+    return at_once._replace(until=0.0) if service.phase == TERMINATING and service.until != NEVER else at_once
 
 
 def _at_rest(service: Service) -> Service:
     """Give up what does not run: there is nothing to stop, and nothing more to start."""
-    if service.phase in (FAILED, ENDING):
+    if service.phase in (FAILED, TERMINATING):
         return service
     stays = service.plan.managed and service.phase in ALIVE
     return service._replace(phase=service.phase if stays else STOPPED, until=NEVER)

@@ -11,9 +11,9 @@ Times are seconds of one monotonic clock.
 from typing import NamedTuple
 
 from stigmer_launcher.launch.plan import Plan
-from stigmer_launcher.supervise.phases import ENDING, PROVING, RUNNING, STARTING, WAITING
+from stigmer_launcher.supervise.phases import PROVING, RUNNING, STARTING, TERMINATING, WAITING
 
-ALIVE = (STARTING, RUNNING, PROVING, ENDING)
+ALIVE = (STARTING, RUNNING, PROVING, TERMINATING)
 NEVER = float("inf")
 TERMINATE, KILL = 15, 9
 
@@ -32,7 +32,7 @@ class Service(NamedTuple):
     """Where a service stands: `since` its last start, what is due at `until`, and when it crashed of late.
 
     `asked` is when it was last asked to prove that it is ready, at its start or after the restart of something it needs.
-    `error` is why it went down last, `lacking` what its readiness is still waiting for.
+    `error` is why it went down last, `not_ready_reason` what its readiness is still waiting for.
     """
 
     plan: Plan
@@ -44,7 +44,7 @@ class Service(NamedTuple):
     crashes: tuple[float, ...] = ()
     restarts: int = 0
     error: str = ""
-    lacking: str = ""
+    not_ready_reason: str = ""
 
 
 class State(NamedTuple):
@@ -63,7 +63,7 @@ class Spawned(NamedTuple):
     pid: int
 
 
-class Lacking(NamedTuple):
+class NotReady(NamedTuple):
     """A service was asked, and is not ready."""
 
     name: str
@@ -84,7 +84,7 @@ class Exited(NamedTuple):
     outside: bool = False
 
 
-class StopAsked(NamedTuple):
+class StopRequested(NamedTuple):
     """Everything is to stop; `now` also to kill what has been told to go already."""
 
     now: bool = False
@@ -109,5 +109,5 @@ class Signal(NamedTuple):
     number: int
 
 
-Event = Spawned | Lacking | Ready | Exited | StopAsked
+Event = Spawned | NotReady | Ready | Exited | StopRequested
 Action = Spawn | Prove | Signal

@@ -50,7 +50,7 @@ def _service(launch: Launch, service: lifecycle.Service, identities: Mapping[str
         "since": service.since,
         "restarts": service.restarts,
         "last_error": service.error,
-        "lacking": service.lacking,
+        "lacking": service.not_ready_reason,
         "port": planned.port,
         "version": planned.version,
     }

@@ -147,7 +147,7 @@ class Supervisor:
     def _listen(self, output: int) -> None:
         """Take what a service prints; who is not ready yet has come further with it."""
         if probe := self._probes.get(self._services.speaker(output)):
-            probe.stir(self._clock())
+            probe.nudge(self._clock())
         self._services.pump(output)
 
     def _timeout(self) -> int | None:
@@ -156,13 +156,13 @@ class Supervisor:
         return None if due == lifecycle.NEVER else max(0, math.ceil((due - self._clock()) * 1000))
 
     def _ask(self, name: str, probe: ProbeSequence) -> None:
-        lacking = probe.lacking
-        if probe.turn(self._clock()):
+        not_ready_reason = probe.not_ready_reason
+        if probe.advance(self._clock()):
             self._drop_probe(name)
             self._timeline[name].setdefault("ready", self._clock() - self._began)
             self._events.append(lifecycle.Ready(name))
-        elif probe.lacking != lacking:
-            self._events.append(lifecycle.Lacking(name, probe.lacking))
+        elif probe.not_ready_reason != not_ready_reason:
+            self._events.append(lifecycle.NotReady(name, probe.not_ready_reason))
 
     def _drop_probe(self, name: str) -> None:
         if probe := self._probes.pop(name, None):
@@ -174,7 +174,7 @@ class Supervisor:
         if not {SIGTERM, SIGINT, SIGHUP}.isdisjoint(numbers):
             again = SIGINT in numbers and self._interrupted
             self._interrupted = self._interrupted or SIGINT in numbers
-            self._events.append(lifecycle.StopAsked(now=again))
+            self._events.append(lifecycle.StopRequested(now=again))
         if SIGCHLD in numbers:
             self._reap()
 

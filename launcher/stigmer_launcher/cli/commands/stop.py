@@ -82,7 +82,7 @@ def slow_stops(state: State, asked: float) -> Iterator[str]:
 
 
 def _awaited(state: State) -> str:
-    names = [each["name"] for each in state.get("services", ()) if each["state"] == phases.ENDING]
+    names = [each["name"] for each in state.get("services", ()) if each["state"] == phases.TERMINATING]
     return f"Stopping {', '.join(names) or 'server'}..."
 
 
