@@ -2,7 +2,7 @@
 
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.decide import begin, decide, find
+from stigmer_launcher.supervise.decide import decide, find, initial_state
 from stigmer_launcher.supervise.lifecycle import Action, Event, Policy, Ready, Spawn, Spawned
 
 PLANS = (
@@ -18,7 +18,7 @@ class History:
     """A stack whose processes do only what a test says; a spawned process is there at once."""
 
     def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Policy = Policy()) -> None:  # noqa: B008 - immutable
-        self.state = begin(plans, policy)
+        self.state = initial_state(plans, policy)
         self.now = 100.0
 
     def at(self, now: float, *events: Event) -> tuple[Action, ...]:

@@ -15,7 +15,7 @@ from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.supervise import lifecycle, phases
-from stigmer_launcher.supervise.decide import begin, decide
+from stigmer_launcher.supervise.decide import decide, initial_state
 from stigmer_launcher.supervise.lifecycle import Exited, Ready, Spawned
 from stigmer_launcher.supervise.logfile import LogFile
 from stigmer_launcher.supervise.snapshot import compose_state, describe_change
@@ -54,7 +54,7 @@ def launch(run: Path) -> Launch:
 
 def state_of(made: Launch, *events: lifecycle.Event) -> dict[str, Any]:
     """Compose the state after some events at 100 seconds."""
-    state, _ = decide(begin(tuple(service.plan for service in made.services)), (), 100.0)
+    state, _ = decide(initial_state(tuple(service.plan for service in made.services)), (), 100.0)
     state, _ = decide(state, events, 100.0)
     times = {"server": {"spawned": 0.1}}
     return compose_state(made, state, {"server": "boot:7"}, times, supervisor_pid=os.getpid(), started=1.0, began=99.0)
@@ -78,7 +78,7 @@ def test_a_stack_that_lacks_a_service_is_degraded(tmp_path: Path) -> None:
     """Whatever the stage says."""
     made = launch(tmp_path)
     plans = tuple(service.plan for service in made.services)
-    state, _ = decide(begin(plans), (), 100.0)
+    state, _ = decide(initial_state(plans), (), 100.0)
     state, _ = decide(state, (Spawned("server", 77), Ready("server")), 100.0)
     state, _ = decide(state, (Exited("server", "exited with status 1"),), 101.0)
     composed = compose_state(made, state, {}, {})

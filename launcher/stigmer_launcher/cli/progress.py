@@ -48,7 +48,7 @@ class Progress:
             self._take_service(event)
         elif kind == "note":
             self.note(event["text"])
-        elif kind in ("busy", "overtaken"):
+        elif kind in ("busy", "superseded"):
             self.again = True
         elif kind == "error":
             raise RefusedError(event)

@@ -48,12 +48,12 @@ def nothing_in_use() -> tuple[str, ...]:
     return ()
 
 
-def install_lock(run: str, tell: Callable[[int], None]) -> locks.Lock:
+def install_lock(run: str, notify: Callable[[int], None]) -> locks.Lock:
     """Wait until nobody makes or removes components in the home with this `run`: nobody will before the lock's release.
 
-    `tell` hears the pid that is waited for; BusyError after five minutes.
+    `notify` hears the pid that is waited for; BusyError after five minutes.
     """
-    return locks.wait(os.path.join(run, LOCK), _WAIT, tell)
+    return locks.wait(os.path.join(run, LOCK), _WAIT, notify)
 
 
 def install(

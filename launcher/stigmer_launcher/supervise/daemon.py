@@ -17,7 +17,7 @@ from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.child import close_all_but, fork
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.phases import RUNNING
-from stigmer_launcher.supervise.signals import Inbox
+from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import Instance, members, read_state, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks
@@ -28,48 +28,48 @@ _TO_STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _WATCHDOG_SECONDS = 60.0  # a watchdog at work waits for the graces of the services, one order after the other
 
 Event = dict[str, Any]
-Tell = Callable[[Event], None]
+Emit = Callable[[Event], None]
 
 
-def supervise(launch: Launch, tell: Tell) -> int:
+def supervise(launch: Launch, emit: Emit) -> int:
     """Be the one supervisor of the home until told to stop, and give the exit code.
 
-    It tells `busy` when there is one already, and `overtaken` when another start has removed this one's components.
+    It tells `busy` when there is one already, and `superseded` when another start has removed this one's components.
     """
     gc.freeze()  # what is imported stays; the watchdog shares its pages
     gc.enable()
     os.chdir(launch.directory)  # where the services run
-    place = Instance(launch.run)
+    instance = Instance(launch.run)
     log = LogFile(log_path(launch.logs, OWN_LOG), launch.secrets)
 
-    def tell_and_log(event: Event) -> None:
-        log.write(_sentence(event).encode(errors="replace") + b"\n")
-        tell(event)
+    def emit_and_log(event: Event) -> None:
+        log.write(_describe_event(event).encode(errors="replace") + b"\n")
+        emit(event)
 
-    lock = locks.hold(place.lock)
+    lock = locks.hold(instance.lock)
     if lock is None:
-        tell({"event": "busy", "pid": supervisor_pid(place)})
+        emit({"event": "busy", "pid": supervisor_pid(instance)})
         return 0
     with lock:
         try:
-            _take_over(place, launch, tell_and_log)
-            with _install_lock(launch, tell_and_log) as installing, Inbox() as inbox:
+            _take_over(instance, launch, emit_and_log)
+            with _install_lock(launch, emit_and_log) as installing, SignalPipe() as signals:
                 if not os.path.isdir(launch.components):
-                    tell({"event": "overtaken"})
+                    emit({"event": "superseded"})
                     return 0
-                supervisor = Supervisor(launch, inbox, tell_and_log)
+                supervisor = Supervisor(launch, signals, emit_and_log)
                 supervisor.enter()
                 installing.release()
                 return 0 if supervisor.run() else 1
         except LauncherError as error:
-            tell_and_log(_refusal(error))
+            emit_and_log(_error_event(error))
             return error.exit_code
 
 
 def detach(launch: Launch) -> tuple[int, int]:
     """Run the supervisor in a process of its own, without a terminal; give its pid, and where its events come from."""
     reader, writer = os.pipe()
-    pid = fork(lambda: _be_detached(launch, writer))
+    pid = fork(lambda: _run_detached(launch, writer))
     os.close(writer)
     return pid, reader
 
@@ -80,13 +80,13 @@ def events(pid: int, reader: int) -> Iterator[Event]:
     A signal to stop is passed on to it, so that a start given up leaves nothing behind.
     """
     pending = b""
-    with Inbox() as inbox:
+    with SignalPipe() as signals:
         waiting = select.poll()
         waiting.register(reader, select.POLLIN)
-        waiting.register(inbox.fileno(), select.POLLIN)
+        waiting.register(signals.fileno(), select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in waiting.poll()}
-            if inbox.fileno() in ready and set(inbox.take()) & _TO_STOP:
+            if signals.fileno() in ready and set(signals.take()) & _TO_STOP:
                 yield {"event": "interrupted"}
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
@@ -98,36 +98,36 @@ def events(pid: int, reader: int) -> Iterator[Event]:
                 yield from (json.loads(line.decode()) for line in lines)
 
 
-def _take_over(place: Instance, launch: Launch, tell: Tell) -> None:
+def _take_over(instance: Instance, launch: Launch, emit: Emit) -> None:
     """Wait for a predecessor's watchdog to finish, end what it left, and make sure that the ports are free."""
 
     def waiting(pid: int) -> None:
-        tell({"event": "note", "text": f"Waiting for process {pid}, which stops the services of a killed supervisor"})
+        emit({"event": "note", "text": f"Waiting for process {pid}, which stops the services of a killed supervisor"})
 
-    locks.wait(place.watchdog_lock, _WATCHDOG_SECONDS, waiting).release()
-    before = read_state(place)
+    locks.wait(instance.watchdog_lock, _WATCHDOG_SECONDS, waiting).release()
+    before = read_state(instance)
     if before.get("state", "stopped") != "stopped" and (
         ended := leftovers.end_members(members(before), before.get("token", ""))
     ):
-        tell({"event": "note", "text": f"Ended {ended} processes that a killed supervisor had left"})
+        emit({"event": "note", "text": f"Ended {ended} processes that a killed supervisor had left"})
     require_free(launch.ports)
 
 
-def _install_lock(launch: Launch, tell: Tell) -> locks.Lock:
+def _install_lock(launch: Launch, emit: Emit) -> locks.Lock:
     """Wait until nobody can remove the components that are about to be used; a signal to stop ends this process then."""
 
     def waiting(pid: int) -> None:
-        tell({"event": "note", "text": f"Waiting for process {pid}, which prepares components of another version"})
+        emit({"event": "note", "text": f"Waiting for process {pid}, which prepares components of another version"})
 
     return install_lock(launch.run, waiting)
 
 
-def _be_detached(launch: Launch, writer: int) -> NoReturn:
+def _run_detached(launch: Launch, writer: int) -> NoReturn:
     os.setsid()
-    _leave_terminal(log_path(launch.logs, OWN_LOG), writer)
+    _detach_from_terminal(log_path(launch.logs, OWN_LOG), writer)
     open_ends = [writer]
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         if not open_ends:
             return
         try:
@@ -140,14 +140,14 @@ def _be_detached(launch: Launch, writer: int) -> NoReturn:
 
     code = 1
     try:
-        code = supervise(launch, tell)
+        code = supervise(launch, emit)
     except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
         sys.excepthook(*sys.exc_info())  # imports nothing: the keg may be gone
     finally:
         os._exit(code)
 
 
-def _leave_terminal(log: str, *wanted: int) -> None:
+def _detach_from_terminal(log: str, *wanted: int) -> None:
     """Read nothing, print to the log, and close whatever else came with the terminal."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     own = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -156,11 +156,11 @@ def _leave_terminal(log: str, *wanted: int) -> None:
     close_all_but(*wanted)
 
 
-def _refusal(error: LauncherError) -> Event:
+def _error_event(error: LauncherError) -> Event:
     return {"event": "error", "message": str(error), "remedy": error.remedy, "code": error.exit_code}
 
 
-def _sentence(event: Event) -> str:
+def _describe_event(event: Event) -> str:
     """Say an event in words, for the supervisor's log."""
     if event["event"] == "service":
         pid = f" as process {event['pid']}" if event["pid"] else ""

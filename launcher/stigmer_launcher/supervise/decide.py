@@ -38,7 +38,7 @@ from stigmer_launcher.supervise.phases import (
 )
 
 
-def begin(plans: tuple[Plan, ...], policy: Policy = Policy()) -> State:  # noqa: B008 - an immutable value
+def initial_state(plans: tuple[Plan, ...], policy: Policy = Policy()) -> State:  # noqa: B008 - an immutable value
     """Give the state in which nothing has been started."""
     return State(tuple(Service(plan) for plan in plans), policy=policy)
 
@@ -46,7 +46,7 @@ def begin(plans: tuple[Plan, ...], policy: Policy = Policy()) -> State:  # noqa:
 def decide(state: State, events: tuple[Event, ...], now: float) -> tuple[State, tuple[Action, ...]]:
     """Take in what happened and what is due, and say what to do; after stage `stopped` there is nothing left to do."""
     for event in events:
-        state = _take_in(state, event, now)
+        state = _apply(state, event, now)
     state, kills = _expire(state, now)
     if state.stage == STOPPING:
         state, steps = _stop_next(state, now)
@@ -71,24 +71,24 @@ def is_degraded(state: State) -> bool:
     return state.stage == RUNNING and any(service.phase != RUNNING for service in state.services)
 
 
-def _take_in(state: State, event: Event, now: float) -> State:
+def _apply(state: State, event: Event, now: float) -> State:
     if isinstance(event, StopRequested):
-        return _put_all(state, _hurry if event.now else _keep)._replace(stage=STOPPING)
+        return _map_services(state, _without_grace if event.now else _unchanged)._replace(stage=STOPPING)
     service = find(state, event.name)
     if isinstance(event, Spawned):
-        return _put(state, service._replace(pid=event.pid))
+        return _replace_service(state, service._replace(pid=event.pid))
     if isinstance(event, NotReady):
-        return _put(state, service._replace(not_ready_reason=event.reason))
+        return _replace_service(state, service._replace(not_ready_reason=event.reason))
     if isinstance(event, Ready):
         ready = service._replace(phase=RUNNING, until=NEVER, not_ready_reason="")
-        return _put(state, ready) if service.phase in (STARTING, PROVING) else state
+        return _replace_service(state, ready) if service.phase in (STARTING, PROVING) else state
     return _ended(state, service._replace(pid=0, until=NEVER, not_ready_reason=""), event, now)
 
 
 def _ended(state: State, service: Service, event: Exited, now: float) -> State:
     """Judge the end of a process: expected, the end of the start, structural, or worth another try."""
     if state.stage in (STOPPING, STOPPED):
-        return _put(state, service._replace(phase=STOPPED))
+        return _replace_service(state, service._replace(phase=STOPPED))
     told = service.phase == TERMINATING
     error = service.error if told else event.error
     if state.stage == STARTING:
@@ -99,11 +99,13 @@ def _ended(state: State, service: Service, event: Exited, now: float) -> State:
     service = service._replace(crashes=crashes, error=error)
     blamed = not event.outside and not told and _running(state).issuperset(service.plan.needs)
     if blamed and now - service.since < policy.structural:
-        return _put(state, service._replace(phase=FAILED, error=f"{error} right after its start"))
+        return _replace_service(state, service._replace(phase=FAILED, error=f"{error} right after its start"))
     if len(crashes) > policy.limit:
-        return _put(state, service._replace(phase=FAILED, error=f"{error}, {len(crashes)} times in a short while"))
+        return _replace_service(
+            state, service._replace(phase=FAILED, error=f"{error}, {len(crashes)} times in a short while")
+        )
     pause = min(policy.first_pause * 2.0 ** (len(crashes) - 1), policy.longest_pause)
-    return _put(state, service._replace(phase=BACKOFF, until=now + pause))
+    return _replace_service(state, service._replace(phase=BACKOFF, until=now + pause))
 
 
 def _hold_clocks(state: State, name: str) -> State:
@@ -113,13 +115,13 @@ def _hold_clocks(state: State, name: str) -> State:
         waits = service.phase in (STARTING, PROVING) and name in service.plan.needs
         return service._replace(until=NEVER) if waits else service
 
-    return _put_all(state, hold)
+    return _map_services(state, hold)
 
 
 def _fail_start(state: State, service: Service, error: str) -> State:
     """End the start for the sake of one service; one that still runs is stopped with the others."""
     phase = service.phase if service.pid else FAILED
-    failed = _put(state, service._replace(phase=phase, error=error, until=NEVER))
+    failed = _replace_service(state, service._replace(phase=phase, error=error, until=NEVER))
     return failed._replace(stage=STOPPING, failed=service.plan.name)
 
 
@@ -130,17 +132,17 @@ def _expire(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
         if service.until > now:
             continue
         if service.phase == BACKOFF:
-            state = _put(state, service._replace(phase=WAITING, until=NEVER))
+            state = _replace_service(state, service._replace(phase=WAITING, until=NEVER))
         elif service.phase == TERMINATING:
             actions += (Signal(service.plan.name, KILL),)
-            state = _put(state, service._replace(until=NEVER))
+            state = _replace_service(state, service._replace(until=NEVER))
         elif state.stage == STARTING:
             state = _fail_start(state, service, _too_late(state, service))
         elif state.stage == RUNNING:
             actions += (Signal(service.plan.name, TERMINATE),)
             error = _too_late(state, service)
             late = service._replace(phase=TERMINATING, error=error, until=now + service.plan.grace)
-            state = _put(state, late)
+            state = _replace_service(state, late)
     return state, actions
 
 
@@ -155,7 +157,7 @@ def _prove_again(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
             actions += (Prove(service.plan.name),)
             phase = STARTING if service.phase == STARTING else PROVING
             asked = service._replace(phase=phase, asked=now, until=now + service.plan.seconds, not_ready_reason="")
-            state = _put(state, asked)
+            state = _replace_service(state, asked)
     return state, actions
 
 
@@ -169,7 +171,7 @@ def _start_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
             again = service.restarts + bool(service.crashes)
             until = now + service.plan.seconds
             started = service._replace(phase=STARTING, since=now, asked=now, until=until, restarts=again)
-            state = _put(state, started)
+            state = _replace_service(state, started)
     if state.stage == STARTING and len(running) == len(state.services):
         state = state._replace(stage=RUNNING)
     return state, actions
@@ -177,7 +179,7 @@ def _start_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
 
 def _stop_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
     """Tell the services of the highest stop order to go; those below wait until these are gone."""
-    state = _put_all(state, _at_rest)
+    state = _map_services(state, _at_rest)
     alive = [service for service in state.services if service.phase in ALIVE]
     if not alive:
         return state._replace(stage=STOPPED), ()
@@ -186,7 +188,7 @@ def _stop_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
     for service in alive:
         if service.plan.stop_order == highest and service.phase != TERMINATING:
             actions += (Signal(service.plan.name, TERMINATE),)
-            state = _put(state, service._replace(phase=TERMINATING, until=now + service.plan.grace))
+            state = _replace_service(state, service._replace(phase=TERMINATING, until=now + service.plan.grace))
     return state, actions
 
 
@@ -203,11 +205,11 @@ def _running(state: State) -> set[str]:
     return {service.plan.name for service in state.services if service.phase == RUNNING}
 
 
-def _keep(service: Service) -> Service:
+def _unchanged(service: Service) -> Service:
     return service
 
 
-def _hurry(service: Service) -> Service:
+def _without_grace(service: Service) -> Service:
     """Leave no grace to a service that has been told to go, nor to one that is going to be told."""
     at_once = service._replace(plan=service.plan._replace(grace=0.0))
     return at_once._replace(until=0.0) if service.phase == TERMINATING and service.until != NEVER else at_once
@@ -221,11 +223,11 @@ def _at_rest(service: Service) -> Service:
     return service._replace(phase=service.phase if stays else STOPPED, until=NEVER)
 
 
-def _put(state: State, service: Service) -> State:
+def _replace_service(state: State, service: Service) -> State:
     """Give the state with one service replaced."""
     name = service.plan.name
     return state._replace(services=tuple(service if old.plan.name == name else old for old in state.services))
 
 
-def _put_all(state: State, change: Callable[[Service], Service]) -> State:
+def _map_services(state: State, change: Callable[[Service], Service]) -> State:
     return state._replace(services=tuple(change(old) for old in state.services))

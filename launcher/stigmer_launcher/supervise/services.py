@@ -61,7 +61,7 @@ class Services:
         """Yield the descriptors the services' output comes out of."""
         yield from tuple(self._outputs)
 
-    def speaker(self, output: int) -> str:
+    def service_for_fd(self, output: int) -> str:
         """Name the service whose output comes out of a descriptor."""
         return next((name for name, running in self._running.items() if running.child.output == output), "")
 
@@ -77,7 +77,7 @@ class Services:
             self._shut(output)
         return len(data)
 
-    def bury(self, pid: int, status: int) -> Exited | None:
+    def reap(self, pid: int, status: int) -> Exited | None:
         """Take in the end of a process: its last words, and the end of what it left in its process group."""
         running = next((each for each in self._running.values() if each.child.pid == pid), None)
         if running is None:

@@ -9,7 +9,7 @@ from typing import Self
 _AWAITED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
-class Inbox:
+class SignalPipe:
     """Collects signals while entered; `fileno` is readable when there are some."""
 
     def __init__(self) -> None:

@@ -16,37 +16,37 @@ from typing import Any
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.readiness.probe import ProbeSequence
 from stigmer_launcher.supervise import leftovers, lifecycle, phases
-from stigmer_launcher.supervise.decide import begin, decide, next_due
+from stigmer_launcher.supervise.decide import decide, initial_state, next_due
 from stigmer_launcher.supervise.services import Services
-from stigmer_launcher.supervise.signals import Inbox
+from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.snapshot import compose_state, describe_change
 from stigmer_launcher.supervise.state import Instance, write_state
 from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import process
 
-Tell = Callable[[dict[str, Any]], None]
+Emit = Callable[[dict[str, Any]], None]
 
 
 class Supervisor:
-    """Runs a launch to its end. `tell` hears what happens, as plain values; `event` says what they are about."""
+    """Runs a launch to its end. `emit` hears what happens, as plain values; `event` says what they are about."""
 
     def __init__(
         self,
         launch: Launch,
-        inbox: Inbox,
-        tell: Tell,
+        signals: SignalPipe,
+        emit: Emit,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         policy: lifecycle.Policy = lifecycle.Policy(),  # noqa: B008 - an immutable value
     ) -> None:
-        self._launch, self._inbox, self._tell, self._clock, self._wall = launch, inbox, tell, clock, wall
+        self._launch, self._signals, self._emit, self._clock, self._wall = launch, signals, emit, clock, wall
         self._instance = Instance(launch.run)
         self._pid = os.getpid()
         self._identity = process.identity(self._pid)
         self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
         self._services = Services(launch, self._watchdog, wall)
-        self._state = begin(tuple(service.plan for service in launch.services), policy)
+        self._state = initial_state(tuple(service.plan for service in launch.services), policy)
         self._events: list[lifecycle.Event] = []
         self._groups: dict[str, tuple[int, float]] = {}
         self._probes: dict[str, ProbeSequence] = {}
@@ -78,14 +78,14 @@ class Supervisor:
             events, self._events = tuple(self._events), []
             self._state, actions = decide(self._state, events, self._clock())
             for action in actions:
-                self._carry_out(action)
+                self._execute(action)
             if not self._events:
                 break
         if self._state != before:
             self._save()
             self._announce(before)
 
-    def _carry_out(self, action: lifecycle.Action) -> None:
+    def _execute(self, action: lifecycle.Action) -> None:
         if isinstance(action, lifecycle.Spawn):
             self._start(action.name)
         elif isinstance(action, lifecycle.Prove):
@@ -102,7 +102,7 @@ class Supervisor:
         times[mark] = self._clock() - self._began
         if mark == "killed":
             waited = round(times["killed"] - times["told"], 1)
-            self._tell({"event": "note", "text": f"{sent.name} did not stop within {waited:g} s; it is killed"})
+            self._emit({"event": "note", "text": f"{sent.name} did not stop within {waited:g} s; it is killed"})
 
     def _start(self, name: str) -> None:
         """Run a service, if it is ours to run, and begin to ask whether it is ready."""
@@ -128,7 +128,7 @@ class Supervisor:
     def _wait(self) -> None:
         """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
         waiting = select.poll()
-        waiting.register(self._inbox.fileno(), select.POLLIN)
+        waiting.register(self._signals.fileno(), select.POLLIN)
         for output in self._services.outputs():
             waiting.register(output, select.POLLIN)
         for probe in self._probes.values():
@@ -137,16 +137,16 @@ class Supervisor:
         ready = {descriptor for descriptor, _ in waiting.poll(self._timeout())}
         for output in self._services.outputs():
             if output in ready:
-                self._listen(output)
+                self._read_output(output)
         for name, probe in tuple(self._probes.items()):
             if self._clock() >= probe.due or (probe.channel and probe.channel.fileno() in ready):
                 self._ask(name, probe)
-        if self._inbox.fileno() in ready:
+        if self._signals.fileno() in ready:
             self._take_signals()
 
-    def _listen(self, output: int) -> None:
+    def _read_output(self, output: int) -> None:
         """Take what a service prints; who is not ready yet has come further with it."""
-        if probe := self._probes.get(self._services.speaker(output)):
+        if probe := self._probes.get(self._services.service_for_fd(output)):
             probe.nudge(self._clock())
         self._services.pump(output)
 
@@ -170,7 +170,7 @@ class Supervisor:
 
     def _take_signals(self) -> None:
         """Turn signals into events; a second Ctrl-C asks not to wait for anybody's grace."""
-        numbers = self._inbox.take()
+        numbers = self._signals.take()
         if not {SIGTERM, SIGINT, SIGHUP}.isdisjoint(numbers):
             again = SIGINT in numbers and self._interrupted
             self._interrupted = self._interrupted or SIGINT in numbers
@@ -188,7 +188,7 @@ class Supervisor:
                 if pid == self._watchdog.pid:
                     self._watchdog.start()
                     self._watchdog.wait_until_ready()
-                elif exited := self._services.bury(pid, status):
+                elif exited := self._services.reap(pid, status):
                     self._drop_probe(exited.name)
                     self._timeline[exited.name]["ended"] = self._clock() - self._began
                     self._events.append(exited)
@@ -212,6 +212,6 @@ class Supervisor:
         """Tell what changed since `before`."""
         for old, new in zip(before.services, self._state.services, strict=True):
             if old.phase != new.phase:
-                self._tell(describe_change(new, self._services.log_of(new.plan.name)))
+                self._emit(describe_change(new, self._services.log_of(new.plan.name)))
         if before.stage != self._state.stage:
-            self._tell({"event": self._state.stage, "failed": self._state.failed})
+            self._emit({"event": self._state.stage, "failed": self._state.failed})

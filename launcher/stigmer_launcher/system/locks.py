@@ -69,15 +69,15 @@ def hold(path: str) -> Lock | None:
     return None
 
 
-def wait(path: str, seconds: float, tell: Callable[[int], None] | None = None) -> Lock:
-    """Take the lock, waiting up to `seconds`; `tell` hears once, and at each change, the pid that holds it."""
+def wait(path: str, seconds: float, notify: Callable[[int], None] | None = None) -> Lock:
+    """Take the lock, waiting up to `seconds`; `notify` hears once, and at each change, the pid that holds it."""
     deadline = time.monotonic() + seconds
-    told = 0
+    notified = 0
     while (lock := hold(path)) is None:
         pid = holder(path)
-        if tell and pid not in (0, told):
-            told = pid
-            tell(pid)
+        if notify and pid not in (0, notified):
+            notified = pid
+            notify(pid)
         if time.monotonic() > deadline:
             raise BusyError(f"process {pid} has held {path} for {seconds:g} s")
         time.sleep(_PAUSE)

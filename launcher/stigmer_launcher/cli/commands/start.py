@@ -82,22 +82,22 @@ def _background(launch: Launch, context: Context, progress: Progress) -> int:
 
 
 def _foreground(launch: Launch, progress: Progress) -> int:
-    def tell(event: dict[str, object]) -> None:
+    def emit(event: dict[str, object]) -> None:
         progress.take(event)
         if event["event"] == phases.RUNNING:
             progress.note("All services running")
 
-    code = supervise(launch, tell)
+    code = supervise(launch, emit)
     progress.conclude()
     return code
 
 
-def _await_other(place: Instance, progress: Progress) -> State:
+def _await_other(instance: Instance, progress: Progress) -> State:
     """Give the state of a supervisor that runs; wait for one that starts or stops; nothing when there is none."""
     deadline = time.monotonic() + _PATIENCE
     waited = 0
-    while pid := supervisor_pid(place):
-        state = living_state(place)
+    while pid := supervisor_pid(instance):
+        state = living_state(instance)
         stage = state.get("state", phases.STARTING)
         if stage in (phases.RUNNING, phases.DEGRADED):
             return state
@@ -107,7 +107,7 @@ def _await_other(place: Instance, progress: Progress) -> State:
         if time.monotonic() > deadline:
             raise BusyError(f"process {pid} has been {stage} for {_PATIENCE:g} s")
         time.sleep(_PAUSE)
-    left = read_state(place) if waited else {}
+    left = read_state(instance) if waited else {}
     if left.get("supervisor_pid") == waited and (name := left.get("failed")):
         failed = next(each for each in left["services"] if each["name"] == name)
         raise StartError(f"the start by process {waited} failed: {name} {failed['last_error']}")

@@ -17,14 +17,14 @@ _SHOWN = ("name", "state", "pid", "restarts", "last_error", "port", "version")
 def status(invocation: Invocation, context: Context) -> int:
     """Print the state of every service; exit code 0 when all run, 3 when stopped, 4 when some are missing."""
     places = find_places(context.environ)
-    place = Instance(places.run)
-    pid = supervisor_pid(place)
-    state = living_state(place)
+    instance = Instance(places.run)
+    pid = supervisor_pid(instance)
+    state = living_state(instance)
     stage = state.get("state", phases.STARTING if pid else phases.STOPPED)
     if invocation.has("json"):
         import json
 
-        report = describe(state or read_state(place), stage, pid, time.monotonic())
+        report = describe(state or read_state(instance), stage, pid, time.monotonic())
         context.out.line(json.dumps({**report, "installed_version": installed_version(context.environ)}, indent=2))
     else:
         _print(context.out, state, stage, pid, places.logs)

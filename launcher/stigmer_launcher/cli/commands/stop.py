@@ -31,38 +31,38 @@ _LONG = 1.0  # seconds of a service's stop that are worth a line
 def stop(invocation: Invocation, context: Context) -> int:
     """Stop everything; nothing to stop is no failure."""
     del invocation
-    place = Instance(find_places(context.environ).run)
-    if not stop_running(place, context.out):
-        ended = _end_leftovers(place)
+    instance = Instance(find_places(context.environ).run)
+    if not stop_running(instance, context.out):
+        ended = _end_leftovers(instance)
         context.out.line(f"Ended {ended} processes of a killed server" if ended else "Server is not running")
     return 0
 
 
-def stop_running(place: Instance, out: Terminal) -> bool:
+def stop_running(instance: Instance, out: Terminal) -> bool:
     """Stop the supervisor and wait for its end, and say which services took long.
 
     False when none ran, BusyError when it does not come to an end.
     """
-    pid = supervisor_pid(place)
+    pid = supervisor_pid(instance)
     if not pid:
         return False
     known = process.identity(pid)
-    graces = {each["stop_order"]: each["grace"] for each in living_state(place).get("services", ())}
+    graces = {each["stop_order"]: each["grace"] for each in living_state(instance).get("services", ())}
     asked = time.monotonic()
     deadline = asked + sum(graces.values()) + _SPARE
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     shown = ""
-    while supervisor_pid(place) == pid or process.is_same_process(pid, known):  # its lock goes before it does
+    while supervisor_pid(instance) == pid or process.is_same_process(pid, known):  # its lock goes before it does
         if time.monotonic() > deadline:
             raise BusyError(
                 f"the supervisor, process {pid}, was told to stop and still runs",
                 f"look at `stigmer server status`; `kill -9 {pid}` lets its watchdog end the services",
             )
-        if out.live and shown != (text := _awaited(living_state(place))):
+        if out.live and shown != (text := _awaited(living_state(instance))):
             out.passing(shown := text)
         time.sleep(_PAUSE)
-    left = read_state(place)
+    left = read_state(instance)
     for line in slow_stops(left, asked) if left.get("supervisor_pid") == pid else ():
         out.line(line)
     out.line(f"Stopping server... {out.paint(out.mark('done'), 'green')}")
@@ -86,9 +86,9 @@ def _awaited(state: State) -> str:
     return f"Stopping {', '.join(names) or 'server'}..."
 
 
-def _end_leftovers(place: Instance) -> int:
+def _end_leftovers(instance: Instance) -> int:
     """End what a supervisor left that was killed together with its watchdog."""
-    left = read_state(place)
-    if left.get("state", "stopped") == "stopped" or watchdog_pid(place):
+    left = read_state(instance)
+    if left.get("state", "stopped") == "stopped" or watchdog_pid(instance):
         return 0
     return leftovers.end_members(members(left), left.get("token", ""))
