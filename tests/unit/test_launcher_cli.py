@@ -13,7 +13,7 @@ from stigmer_launcher.cli import completion
 from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, GROUPS, Command
 from stigmer_launcher.cli.help import render_help
 from stigmer_launcher.cli.main import load, main
-from stigmer_launcher.cli.parse import HelpAsked, Invocation, VersionAsked, parse
+from stigmer_launcher.cli.parse import HelpRequest, Invocation, VersionRequest, parse
 from stigmer_launcher.errors import (
     BusyError,
     ConfigError,
@@ -94,7 +94,7 @@ def test_what_follows_two_dashes_is_no_option() -> None:
 @pytest.mark.parametrize("arguments", [("--version",), ("-V",), ("--version", "server")])
 def test_the_version_is_asked_for_in_front(arguments: tuple[str, ...]) -> None:
     """As brew and people do."""
-    assert parse(arguments) == VersionAsked()
+    assert parse(arguments) == VersionRequest()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_version_is_asked_for_in_front(arguments: tuple[str, ...]) -> None:
 )
 def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     """About what was typed before it."""
-    assert parse(arguments) == HelpAsked(words)
+    assert parse(arguments) == HelpRequest(words)
     assert render_help(words)
 
 

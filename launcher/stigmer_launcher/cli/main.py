@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TextIO
 
 from stigmer_launcher.cli.grammar import Command
-from stigmer_launcher.cli.parse import HelpAsked, Invocation, VersionAsked, parse
+from stigmer_launcher.cli.parse import HelpRequest, Invocation, VersionRequest, parse
 from stigmer_launcher.cli.terminal import Context, Terminal, terminal_of
 from stigmer_launcher.errors import LauncherError
 
@@ -40,10 +40,10 @@ def load(command: Command) -> Handler:
     return handler
 
 
-def _run(asked: Invocation | HelpAsked | VersionAsked, context: Context) -> int:
+def _run(asked: Invocation | HelpRequest | VersionRequest, context: Context) -> int:
     if isinstance(asked, Invocation):
         return load(asked.command)(asked, context)
-    if isinstance(asked, HelpAsked):
+    if isinstance(asked, HelpRequest):
         from stigmer_launcher.cli.help import render_help
 
         context.out.stream.write(render_help(asked.words))

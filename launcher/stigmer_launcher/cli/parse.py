@@ -28,30 +28,30 @@ class Invocation(NamedTuple):
         return tuple(value for name, value in self.values if name == option)
 
 
-class HelpAsked(NamedTuple):
+class HelpRequest(NamedTuple):
     """Help is wanted, about the command or the group of these words; about everything without any."""
 
     words: tuple[str, ...]
 
 
-class VersionAsked(NamedTuple):
+class VersionRequest(NamedTuple):
     """The version is wanted."""
 
 
-def parse(arguments: Sequence[str]) -> Invocation | HelpAsked | VersionAsked:
+def parse(arguments: Sequence[str]) -> Invocation | HelpRequest | VersionRequest:
     """Read the arguments after the program's name; UsageError says what is wrong and what may have been meant."""
     words, rest = _split(arguments)
     if words[:1] == ("help",):
-        return HelpAsked(_require_known(words[1:]))
-    asked = _asked(rest)
+        return HelpRequest(_require_known(words[1:]))
+    asked = _requested(rest)
     if asked is VERSION and not words:
-        return VersionAsked()
+        return VersionRequest()
     command = _longest_match(words)
     if asked is HELP or not words or (command is None and words in [(group,) for group in GROUPS]):
-        return HelpAsked(_require_known(words) if command is None else command.words)
+        return HelpRequest(_require_known(words) if command is None else command.words)
     if command is None:
         raise _unknown(words)
-    return _understand(command, (*words[len(command.words) :], *rest))
+    return _read_rest(command, (*words[len(command.words) :], *rest))
 
 
 def _split(arguments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -60,7 +60,7 @@ def _split(arguments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(arguments[:count]), tuple(arguments[count:])
 
 
-def _asked(rest: Sequence[str]) -> Option | None:
+def _requested(rest: Sequence[str]) -> Option | None:
     for word in rest:
         if word == "--":
             break
@@ -75,7 +75,7 @@ def _longest_match(words: Sequence[str]) -> Command | None:
     return max(matches, key=lambda command: len(command.words), default=None)
 
 
-def _understand(command: Command, rest: Sequence[str]) -> Invocation:
+def _read_rest(command: Command, rest: Sequence[str]) -> Invocation:
     switches: set[str] = set()
     values: list[tuple[str, str]] = []
     arguments: list[str] = []

@@ -70,7 +70,7 @@ class Row(NamedTuple):
 
 def read_config(path: str) -> Config:
     """Read the file; ConfigError lists every problem with its line."""
-    return _understand(path, _parse(path, _read(path)))
+    return _read_settings(path, _parse(path, _read(path)))
 
 
 def get_value(config: Config, key: str) -> str:
@@ -103,7 +103,7 @@ def set_value(places: Places, key: str, value: str) -> None:
     with _locked(places):
         text = _read(places.config) or FIRST_FILE
         lines = _parse(places.config, text)
-        _understand(places.config, lines)
+        _read_settings(places.config, lines)
         _write(places.config, _edited(places.config, text, lines, key, rendered))
 
 
@@ -124,7 +124,7 @@ def unused(config: Config) -> tuple[str, ...]:
     return tuple(f"{config.where(key)}: {key} has no effect: {why}" for key, why in said)
 
 
-def _understand(path: str, lines: tuple[Line, ...]) -> Config:
+def _read_settings(path: str, lines: tuple[Line, ...]) -> Config:
     maps = {line.path.rpartition(".")[0] for line in lines}
     problems: list[str] = []
     settings: dict[str, Setting] = {}
@@ -186,7 +186,7 @@ def _edited(path: str, text: str, lines: tuple[Line, ...], key: str, value: str)
         edited = yaml_subset.replace(text, line, value) if line else yaml_subset.insert(text, lines, key, value)
     except yaml_subset.SubsetError as error:
         raise ConfigError(f"{path}, line {error.number}: {error}") from error
-    _understand(path, _parse(path, edited))  # what we write, we can read
+    _read_settings(path, _parse(path, edited))  # what we write, we can read
     return edited
 
 

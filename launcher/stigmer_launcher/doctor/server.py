@@ -15,7 +15,7 @@ from stigmer_launcher.readiness.probe import Probe
 from stigmer_launcher.supervise.logfile import log_path
 from stigmer_launcher.system import ports, process
 
-_PATIENCE = 2.0  # seconds Temporal is given to answer
+_TIMEOUT = 2.0  # seconds Temporal is given to answer
 _ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"
 _LISTENERS = "/proc/net/tcp"
 # What earlier versions of Stigmer left behind, relative to the home.
@@ -145,7 +145,7 @@ def _service_of(context: DoctorContext, pid: int) -> str:
 def _probe_temporal(address: str) -> str:
     """Say why Temporal does not serve, empty when it does."""
     probe = Probe(parse_address(address), checks.temporal("default", "doctor"), time.monotonic())
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     try:
         while (now := time.monotonic()) < deadline:
             if probe.advance(now):

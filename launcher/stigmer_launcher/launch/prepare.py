@@ -40,7 +40,7 @@ def prepare(
     numbers = ports_of(keg.payload, config, ports)
     instance = Instance(places.run)
     if not any(is_alive(member) for member in members(read_state(instance))):
-        require_free(ours(components, numbers, external))
+        require_free(managed_ports(components, numbers, external))
     installed = install(keg, places, report, in_use=lambda: _in_use(instance))
     if write_first(places):
         report(f"Created {places.config}")
@@ -61,15 +61,17 @@ def prepare(
         run=places.run,
         logs=places.logs,
         token=token,
-        ports=ours(installed.payload.components, numbers, external),
+        ports=managed_ports(installed.payload.components, numbers, external),
         temporal=values["temporal.address"],
         secrets=tuple(filter(None, (llm.api_key,))),
-        services=tuple(_marked(service, token) for service in services),
+        services=tuple(_with_token(service, token) for service in services),
     )
     return launch, installed.made
 
 
-def ours(components: Iterable[Component], numbers: Mapping[str, int], external: Mapping[str, str]) -> dict[str, int]:
+def managed_ports(
+    components: Iterable[Component], numbers: Mapping[str, int], external: Mapping[str, str]
+) -> dict[str, int]:
     """Give the ports that services of ours will listen on."""
     managed = [component for component in components if not external[component.name]]
     return {name: numbers[name] for component in managed for name, _ in component.ports}
@@ -118,7 +120,7 @@ def _some_queue(keg: Payload) -> tuple[str, ...]:
     return (next(polled, "stigmer"),)
 
 
-def _marked(service: ServiceLaunch, token: str) -> ServiceLaunch:
+def _with_token(service: ServiceLaunch, token: str) -> ServiceLaunch:
     return service._replace(environment={**service.environment, TOKEN: token})
 
 

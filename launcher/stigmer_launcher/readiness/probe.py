@@ -14,7 +14,7 @@ _NUDGED_PAUSE, _NUDGED = (
     0.004,
     0.1,
 )  # seconds between two rounds, and how long so, after a service has printed something
-_PATIENCE = 5.0  # seconds after which an unanswered round counts as lost
+_TIMEOUT = 5.0  # seconds after which an unanswered round counts as lost
 
 
 class Probe:
@@ -58,7 +58,7 @@ class Probe:
 
     def _exchange(self, now: float) -> bool:
         if self.channel is None:
-            self.channel, self.due, self._pausing = Channel(self._address), now + _PATIENCE, False
+            self.channel, self.due, self._pausing = Channel(self._address), now + _TIMEOUT, False
             return False
         if not self._check.spoken:
             return self._knock(self.channel, now)
@@ -85,7 +85,7 @@ class Probe:
         questions = self._check.questions
         self._open = {channel.client.call(*question): place for place, question in enumerate(questions)}
         self._answers = [None] * len(questions)
-        self.due, self._pausing = now + _PATIENCE, False
+        self.due, self._pausing = now + _TIMEOUT, False
 
     def _conclude(self, now: float) -> bool:
         self.not_ready_reason = self._check.judge(self._answers)

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from stigmer_launcher.cli.commands.version import skew
+from stigmer_launcher.cli.commands.version import version_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context
@@ -17,7 +17,7 @@ from stigmer_launcher.supervise.state import Instance, State, living_state, read
 from stigmer_launcher.system.places import Places, find_places
 
 _INTERRUPTED = 130
-_PATIENCE = 300.0  # seconds to wait for a start or a stop that somebody else asked for
+_TIMEOUT = 300.0  # seconds to wait for a start or a stop that somebody else asked for
 _PAUSE = 0.02
 
 
@@ -94,7 +94,7 @@ def _foreground(launch: Launch, progress: Progress) -> int:
 
 def _await_other(instance: Instance, progress: Progress) -> State:
     """Give the state of a supervisor that runs; wait for one that starts or stops; nothing when there is none."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     waited = 0
     while pid := supervisor_pid(instance):
         state = living_state(instance)
@@ -105,7 +105,7 @@ def _await_other(instance: Instance, progress: Progress) -> State:
             progress.note(f"Stigmer is {stage} already, by process {pid}; waiting for it")
             waited = pid
         if time.monotonic() > deadline:
-            raise BusyError(f"process {pid} has been {stage} for {_PATIENCE:g} s")
+            raise BusyError(f"process {pid} has been {stage} for {_TIMEOUT:g} s")
         time.sleep(_PAUSE)
     left = read_state(instance) if waited else {}
     if left.get("supervisor_pid") == waited and (name := left.get("failed")):
@@ -136,7 +136,7 @@ def _show(state: State, context: Context, heading: str) -> None:
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         out.line(f"  {name:<{width}}  {text}")
-    if hint := skew(state, context.environ):
+    if hint := version_mismatch(state, context.environ):
         out.line(hint)
 
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from stigmer_launcher.cli.commands.version import installed_version, skew
+from stigmer_launcher.cli.commands.version import installed_version, version_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal, duration
 from stigmer_launcher.supervise import phases
@@ -28,7 +28,7 @@ def status(invocation: Invocation, context: Context) -> int:
         context.out.line(json.dumps({**report, "installed_version": installed_version(context.environ)}, indent=2))
     else:
         _print(context.out, state, stage, pid, places.logs)
-        if hint := skew(state, context.environ):
+        if hint := version_mismatch(state, context.environ):
             context.out.line(hint)
     return _code(stage)
 

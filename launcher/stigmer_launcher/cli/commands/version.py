@@ -30,7 +30,7 @@ def version(invocation: Invocation, context: Context) -> int:
     for name, number in components.items():
         context.out.line(f"  {name:<{width}}  {number}")
     if running not in ("", installed):
-        context.out.line(_skewed(running, installed))
+        context.out.line(_describe_mismatch(running, installed))
     return 0
 
 
@@ -42,13 +42,13 @@ def installed_version(environ: Mapping[str, str]) -> str:
     return payload.version if payload else VERSION
 
 
-def skew(state: State, environ: Mapping[str, str]) -> str:
+def version_mismatch(state: State, environ: Mapping[str, str]) -> str:
     """Say that another version runs than is installed; nothing when they are the same, or nothing runs."""
     running, installed = state.get("version", ""), installed_version(environ)
-    return "" if running in ("", installed) else _skewed(running, installed)
+    return "" if running in ("", installed) else _describe_mismatch(running, installed)
 
 
-def _skewed(running: str, installed: str) -> str:
+def _describe_mismatch(running: str, installed: str) -> str:
     return f"{running} is running, {installed} is installed: `stigmer server restart`"
 
 
