@@ -81,8 +81,8 @@ from stigmer_launcher.cli.commands import start as starting
 from stigmer_launcher.__main__ import run
 
 prepare = starting.prepare
-def prepare_and_wait(*arguments):
-    made = prepare(*arguments)
+def prepare_and_wait(*arguments, **options):
+    made = prepare(*arguments, **options)
     print("prepared", flush=True)
     sys.stdin.readline()
     return made

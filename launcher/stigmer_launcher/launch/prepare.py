@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
 from stigmer_launcher.install import payload
-from stigmer_launcher.install.install import Installation, install
+from stigmer_launcher.install.install import Installation, install, nothing_in_use
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.launch.endpoints import external_address, ports_of
@@ -17,8 +17,6 @@ from stigmer_launcher.launch.environment import command_of, executable_of, varia
 from stigmer_launcher.launch.plan import TOKEN, Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.address import LOOPBACK, Address, parse_address
 from stigmer_launcher.readiness.checks import Proof
-from stigmer_launcher.supervise.leftovers import is_alive
-from stigmer_launcher.supervise.state import Instance, living_state, members, read_state
 from stigmer_launcher.system.places import Places, explain, installed_libexec
 from stigmer_launcher.system.ports import require_free
 
@@ -26,9 +24,19 @@ Report = Callable[[str], None]
 
 
 def prepare(
-    environ: Mapping[str, str], places: Places, ports: Mapping[str, int], report: Report
+    environ: Mapping[str, str],
+    places: Places,
+    ports: Mapping[str, int],
+    report: Report,
+    *,
+    in_use: Callable[[], Iterable[str]] = nothing_in_use,
+    leftovers: bool = False,
 ) -> tuple[Launch, bool]:
-    """Check everything; give what is to run, and whether components were made. Any LauncherError: nothing runs then."""
+    """Check everything; give what is to run, and whether components were made. Any LauncherError: nothing runs then.
+
+    `in_use` gives the versions that must stay. With `leftovers` of a killed server the ports are checked later, when
+    those have ended.
+    """
     config = read_config(places.config)
     llm = find_llm(environ, config)
     llm = require_key(llm, ask_terminal(llm))
@@ -38,10 +46,9 @@ def prepare(
     for part in components:
         executable_of(part, "", environ)
     numbers = ports_of(keg.payload, config, ports)
-    instance = Instance(places.run)
-    if not any(is_alive(member) for member in members(read_state(instance))):
+    if not leftovers:
         require_free(managed_ports(components, numbers, external))
-    installed = install(keg, places, report, in_use=lambda: _in_use(instance))
+    installed = install(keg, places, report, in_use=in_use)
     if write_first(places):
         report(f"Created {places.config}")
     temporal = next(filter(None, external.values()), "")
@@ -75,11 +82,6 @@ def managed_ports(
     """Give the ports that services of ours will listen on."""
     managed = [component for component in components if not external[component.name]]
     return {name: numbers[name] for component in managed for name, _ in component.ports}
-
-
-def _in_use(instance: Instance) -> tuple[str, ...]:
-    """Name the version a running supervisor uses: it must stay."""
-    return tuple(filter(None, (living_state(instance).get("installed", ""),)))
 
 
 def _service(

@@ -89,3 +89,8 @@ def members(state: State) -> list[Member]:
     return [
         Member(each["pid"], each["identity"], each["stop_order"], each["grace"]) for each in services if each["pid"]
     ]
+
+
+def versions_in_use(instance: Instance) -> tuple[str, ...]:
+    """Name the version a running supervisor uses: it must stay."""
+    return tuple(filter(None, (living_state(instance).get("installed", ""),)))

@@ -13,7 +13,16 @@ from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.daemon import detach, events, supervise
-from stigmer_launcher.supervise.state import Instance, State, living_state, read_state, supervisor_pid
+from stigmer_launcher.supervise.leftovers import is_alive
+from stigmer_launcher.supervise.state import (
+    Instance,
+    State,
+    living_state,
+    members,
+    read_state,
+    supervisor_pid,
+    versions_in_use,
+)
 from stigmer_launcher.system.places import Places, find_places
 
 _INTERRUPTED = 130
@@ -58,7 +67,15 @@ def restart(invocation: Invocation, context: Context) -> int:
 
 def _prepare(places: Places, ports: Mapping[str, int], context: Context, progress: Progress) -> Launch:
     progress.step("Extracting binaries")
-    launch, made = prepare(context.environ, places, ports, progress.note)
+    instance = Instance(places.run)
+    launch, made = prepare(
+        context.environ,
+        places,
+        ports,
+        progress.note,
+        in_use=lambda: versions_in_use(instance),
+        leftovers=any(is_alive(member) for member in members(read_state(instance))),
+    )
     if made:
         progress.done("Extracting binaries")
     return launch
