@@ -18,7 +18,7 @@ from stigmer_launcher.install.payload import Payload, Smoke
 from stigmer_launcher.launch.endpoints import ports_of
 from stigmer_launcher.launch.environment import Command, command_of, variables
 from stigmer_launcher.supervise.child import spawn
-from stigmer_launcher.supervise.state import State
+from stigmer_launcher.supervise.state import Snapshot
 from stigmer_launcher.system.places import Places, find_places
 from stigmer_launcher.system.process import describe_exit, signal_group
 
@@ -34,7 +34,7 @@ class Ended(NamedTuple):
     output: str
 
 
-def run_smoke_command(payload: Payload, state: State, context: Context, *, as_json: bool) -> int:
+def run_smoke_command(payload: Payload, state: Snapshot, context: Context, *, as_json: bool) -> int:
     """Run the payload's smoke command, and print the last line of its output; SmokeError when it is not as expected."""
     asked, places = payload.smoke, find_places(context.environ)
     config = read_config(places.config)
@@ -106,13 +106,13 @@ def _read(descriptor: int, output: bytearray) -> bool:
 
 
 def _command(
-    payload: Payload, state: State, places: Places, environ: Mapping[str, str], config: Config, llm: Llm
+    payload: Payload, state: Snapshot, places: Places, environ: Mapping[str, str], config: Config, llm: Llm
 ) -> Command:
     """Give the command with the environment that the component gets as a service; a key typed in at the start is not known."""
     asked = payload.smoke
     component = next(part for part in payload.components if part.name == asked.component)
-    numbers = {**ports_of(payload, config, {}), **state["ports"]}
+    numbers = {**ports_of(payload, config, {}), **state.ports}
     namespace = environ.get("TEMPORAL_NAMESPACE") or "default"
-    values = variables(places.home, numbers, state["temporal"], namespace, llm, config)
-    directory = versions.directory_of(places, state["installed"])
+    values = variables(places.home, numbers, state.temporal, namespace, llm, config)
+    directory = versions.directory_of(places, state.installed)
     return command_of(component._replace(arguments=asked.arguments), directory, values, payload.inherit, environ)

@@ -76,7 +76,7 @@ def _versions(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
         yield Finding(_SECTION, "bin", NOTE, text)
     if os.path.lexists(context.places.bin) and not current:
         yield Finding(_SECTION, "bin", NOTE, "bin is not ours; the next start moves it aside and keeps it")
-    running = context.written.installed if context.supervisor else ""
+    running = context.snapshot.installed if context.supervisor else ""
     for name in versions.outdated(context.places, (keg.id,)):
         why = "kept for the running server" if name == running else "removed at the next start"
         yield Finding(_SECTION, "old version", NOTE, f"{name}, {why}")

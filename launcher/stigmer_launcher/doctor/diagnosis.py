@@ -7,12 +7,12 @@ from stigmer_launcher.config import file as configuration
 from stigmer_launcher.config import llm
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.doctor import components, server
-from stigmer_launcher.doctor.context import DoctorContext, understand
+from stigmer_launcher.doctor.context import DoctorContext
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding, Report
 from stigmer_launcher.errors import KegError, LauncherError
 from stigmer_launcher.install import preflight
 from stigmer_launcher.install.manifest import Keg, read_keg
-from stigmer_launcher.supervise.state import Instance, read_state, supervisor_pid
+from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor_pid
 from stigmer_launcher.system.places import Places
 from stigmer_launcher.version import NAME, VERSION
 
@@ -28,9 +28,7 @@ def diagnose(places: Places, libexec: str, environ: Mapping[str, str], *, deep: 
     keg, keg_findings = _check_keg(libexec)
     config, config_findings = _check_config(places)
     running = Instance(places.run)
-    context = DoctorContext(
-        places, environ, keg, config, understand(read_state(running)), supervisor_pid(running), deep
-    )
+    context = DoctorContext(places, environ, keg, config, read_snapshot(running), supervisor_pid(running), deep)
     checks: tuple[Callable[[DoctorContext], tuple[Finding, ...]], ...] = (
         check_home,
         components.check_components,

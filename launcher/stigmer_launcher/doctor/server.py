@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+from stigmer_launcher.config.schema import address as read_address
 from stigmer_launcher.doctor.context import DoctorContext
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding
 from stigmer_launcher.launch import endpoints
@@ -31,7 +32,7 @@ def check_ports(context: DoctorContext) -> tuple[Finding, ...]:
     """Look at every port: free, ours, or somebody else's."""
     if context.keg is None:
         return ()
-    running = context.written.ports if context.supervisor else {}
+    running = context.snapshot.ports if context.supervisor else {}
     chosen = running or endpoints.ports_of(context.keg.payload, context.config, {})
     return tuple(_port(context, name, number) for name, number in chosen.items())
 
@@ -50,7 +51,7 @@ def check_temporal(context: DoctorContext) -> tuple[Finding, ...]:
     components = context.keg.payload.components if context.keg else ()
     named = [endpoints.external_address(component, context.config, context.environ) for component in components]
     external = next(filter(None, named), "")
-    running = context.written.temporal if context.supervisor else ""
+    running = _readable(context.snapshot.temporal) if context.supervisor else ""
     if not (address := running or external):
         return (Finding("Temporal", "server", OK, "ours, started with the server"),)
     whose = f"at {address}" + (", not ours" if external else "")
@@ -61,24 +62,32 @@ def check_temporal(context: DoctorContext) -> tuple[Finding, ...]:
     return (Finding("Temporal", "server", OK, f"{whose}, serves"),)
 
 
+def _readable(address: str) -> str:
+    """Give an address that a supervisor wrote down, empty when it is none."""
+    try:
+        return read_address(address)
+    except ValueError:
+        return ""
+
+
 def _supervisor(context: DoctorContext) -> Iterator[Finding]:
-    written = context.written
+    snapshot = context.snapshot
     if context.supervisor:
-        level = {"running": OK, "starting": NOTE, "stopping": NOTE}.get(written.state, PROBLEM)
-        text = f"{written.state or 'unknown'}, pid {context.supervisor}, version {written.version or 'unknown'}"
+        level = {"running": OK, "starting": NOTE, "stopping": NOTE}.get(snapshot.state, PROBLEM)
+        text = f"{snapshot.state or 'unknown'}, pid {context.supervisor}, version {snapshot.version or 'unknown'}"
         yield Finding("Server", "supervisor", level, text)
-        if context.keg and written.installed not in ("", context.keg.id):
-            text = f"{written.installed} is running, {context.keg.id} is installed"
+        if context.keg and snapshot.installed not in ("", context.keg.id):
+            text = f"{snapshot.installed} is running, {context.keg.id} is installed"
             yield Finding("Server", "version", WARNING, text, "run `stigmer server restart`")
-    elif written.state in ("", "stopped", "failed"):
+    elif snapshot.state in ("", "stopped", "failed"):
         yield Finding("Server", "supervisor", OK, "stopped")
     else:
-        text = f"stopped; the last one (pid {written.supervisor_pid}) was killed and could not clean up"
+        text = f"stopped; the last one (pid {snapshot.supervisor_pid}) was killed and could not clean up"
         yield Finding("Server", "supervisor", WARNING, text, _ENDS_LEFTOVERS)
 
 
 def _services(context: DoctorContext) -> Iterator[Finding]:
-    for service in context.written.services:
+    for service in context.snapshot.services:
         if context.supervisor:
             level = OK if service.state == "running" else PROBLEM if service.state == "failed" else NOTE
             text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
@@ -102,7 +111,7 @@ def _port(context: DoctorContext, name: str, number: int) -> Finding:
     owner = ports.port_owner(number)
     if owner is None:
         free = ports.is_free(number)
-        if free and context.supervisor and context.written.state == "running":
+        if free and context.supervisor and context.snapshot.state == "running":
             return Finding("Ports", name, WARNING, f"{number}: nobody listens, and the server runs")
         return Finding(
             "Ports", name, OK if free else PROBLEM, f"{number}: {'free' if free else 'taken, owner unknown'}"
@@ -139,7 +148,7 @@ def _service_of(context: DoctorContext, pid: int) -> str:
         group = os.getpgid(pid) if pid else 0
     except OSError:
         group = 0
-    return next((each.name for each in context.written.services if each.pid and each.pid in (pid, group)), "")
+    return next((each.name for each in context.snapshot.services if each.pid and each.pid in (pid, group)), "")
 
 
 def _probe_temporal(address: str) -> str:

@@ -18,7 +18,7 @@ from stigmer_launcher.supervise.child import close_all_but, fork
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.phases import RUNNING
 from stigmer_launcher.supervise.signals import SignalPipe
-from stigmer_launcher.supervise.state import Instance, members, read_state, supervisor_pid
+from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.ports import require_free
@@ -105,10 +105,8 @@ def _take_over(instance: Instance, launch: Launch, emit: Emit) -> None:
         emit({"event": "note", "text": f"Waiting for process {pid}, which stops the services of a killed supervisor"})
 
     locks.wait(instance.watchdog_lock, _WATCHDOG_SECONDS, waiting).release()
-    before = read_state(instance)
-    if before.get("state", "stopped") != "stopped" and (
-        ended := leftovers.end_members(members(before), before.get("token", ""))
-    ):
+    before = read_snapshot(instance)
+    if not before.is_clean and (ended := leftovers.end_members(before.members, before.token)):
         emit({"event": "note", "text": f"Ended {ended} processes that a killed supervisor had left"})
     require_free(launch.ports)
 

@@ -19,8 +19,8 @@ from stigmer_launcher.supervise import leftovers, lifecycle, phases
 from stigmer_launcher.supervise.decide import decide, initial_state, next_due
 from stigmer_launcher.supervise.services import Services
 from stigmer_launcher.supervise.signals import SignalPipe
-from stigmer_launcher.supervise.snapshot import compose_state, describe_change
-from stigmer_launcher.supervise.state import Instance, write_state
+from stigmer_launcher.supervise.snapshot import compose_snapshot, describe_change
+from stigmer_launcher.supervise.state import Instance, Snapshot, write_snapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import process
 
@@ -42,15 +42,15 @@ class Supervisor:
     ) -> None:
         self._launch, self._signals, self._emit, self._clock, self._wall = launch, signals, emit, clock, wall
         self._instance = Instance(launch.run)
-        self._pid = os.getpid()
-        self._identity = process.identity(self._pid)
         self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
         self._services = Services(launch, self._watchdog, wall)
         self._state = initial_state(tuple(service.plan for service in launch.services), policy)
         self._events: list[lifecycle.Event] = []
         self._groups: dict[str, tuple[int, float]] = {}
         self._probes: dict[str, ProbeSequence] = {}
-        self._began, self._started = clock(), wall()
+        self._began = clock()
+        pid = os.getpid()
+        self._snapshot = Snapshot(pid, process.identity(pid), started=wall(), began=self._began)
         self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False
 
@@ -195,18 +195,11 @@ class Supervisor:
 
     def _save(self) -> None:
         """Write the state down; a full disk must not end the supervisor."""
-        state = compose_state(
-            self._launch,
-            self._state,
-            self._services.identities(),
-            self._timeline,
-            supervisor_pid=self._pid,
-            supervisor_identity=self._identity,
-            started=self._started,
-            began=self._began,
+        snapshot = compose_snapshot(
+            self._launch, self._state, self._services.identities(), self._timeline, self._snapshot
         )
         with suppress(OSError):
-            write_state(self._instance, state)
+            write_snapshot(self._instance, snapshot)
 
     def _announce(self, before: lifecycle.State) -> None:
         """Tell what changed since `before`."""

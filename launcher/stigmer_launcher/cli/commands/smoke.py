@@ -15,7 +15,7 @@ from stigmer_launcher.readiness.address import LOOPBACK, Address
 from stigmer_launcher.readiness.channel import call
 from stigmer_launcher.readiness.grpc import Reply
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.state import Instance, State, living_state
+from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot
 from stigmer_launcher.system.places import find_places, installed_libexec
 
 _MESSAGE = "hello"
@@ -47,8 +47,8 @@ def smoke(invocation: Invocation, context: Context) -> int:
     kind = payload.smoke.kind
     if kind != "grpc" and invocation.value("message", ""):
         raise UsageError("--message is for a stack with a smoke call, and this one has none")
-    state = living_state(Instance(find_places(context.environ).run))
-    if not state:
+    state = living_snapshot(Instance(find_places(context.environ).run))
+    if not state.supervisor_pid:
         raise StoppedError("the server does not run")
     if kind == "none":
         return _say_what_was_proven(payload, state, invocation, context)
@@ -57,11 +57,11 @@ def smoke(invocation: Invocation, context: Context) -> int:
     return _call(payload, state, invocation, context)
 
 
-def _say_what_was_proven(payload: Payload, state: State, invocation: Invocation, context: Context) -> int:
+def _say_what_was_proven(payload: Payload, state: Snapshot, invocation: Invocation, context: Context) -> int:
     """Print what every service has proved instead; DegradedError when that does not hold for all of them."""
-    if state["state"] != phases.RUNNING:
-        missing = [each["name"] for each in state["services"] if each["state"] != phases.RUNNING]
-        raise DegradedError(f"the server is {state['state']}" + (f", without {', '.join(missing)}" if missing else ""))
+    if state.state != phases.RUNNING:
+        missing = [each.name for each in state.services if each.state != phases.RUNNING]
+        raise DegradedError(f"the server is {state.state}" + (f", without {', '.join(missing)}" if missing else ""))
     proven = {part.name: [_describe(proof) for proof in part.readiness.proofs] for part in payload.components}
     if invocation.has("json"):
         context.out.line(json.dumps({"smoke": "none", "proven": proven}))
@@ -75,16 +75,16 @@ def _describe(proof: Proof) -> str:
     return f"pollers on {' '.join(proof.queues)}" if proof.kind == "pollers" else f"{proof.kind} on port {proof.port}"
 
 
-def _call(payload: Payload, state: State, invocation: Invocation, context: Context) -> int:
+def _call(payload: Payload, state: Snapshot, invocation: Invocation, context: Context) -> int:
     """Send a request, a JSON text in a protobuf string, and print its way and what came back."""
     asked = payload.smoke
-    if asked.port not in state["ports"]:
+    if asked.port not in state.ports:
         raise SmokeError(f"the server that runs has no port {asked.port}", "run `stigmer server restart`")
     message = invocation.value("message", _MESSAGE)
     request = protowire.text(1, json.dumps({"message": message}))
     began = time.monotonic()
     try:
-        reply = call(Address(LOOPBACK, state["ports"][asked.port]), asked.method, request, asked.seconds)
+        reply = call(Address(LOOPBACK, state.ports[asked.port]), asked.method, request, asked.seconds)
     except OSError as error:
         raise SmokeError(f"the server did not answer: {error.strerror or error}") from error
     answer = read_answer(reply)

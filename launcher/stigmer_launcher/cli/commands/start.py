@@ -16,10 +16,9 @@ from stigmer_launcher.supervise.daemon import detach, events, supervise
 from stigmer_launcher.supervise.leftovers import is_alive
 from stigmer_launcher.supervise.state import (
     Instance,
-    State,
-    living_state,
-    members,
-    read_state,
+    Snapshot,
+    living_snapshot,
+    read_snapshot,
     supervisor_pid,
     versions_in_use,
 )
@@ -74,7 +73,7 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context, progres
         ports,
         progress.note,
         in_use=lambda: versions_in_use(instance),
-        leftovers=any(is_alive(member) for member in members(read_state(instance))),
+        leftovers=any(map(is_alive, read_snapshot(instance).members)),
     )
     if made:
         progress.done("Extracting binaries")
@@ -94,7 +93,7 @@ def _background(launch: Launch, context: Context, progress: Progress) -> int:
     if progress.interrupted:
         return _INTERRUPTED
     if not progress.again:
-        _show(living_state(Instance(launch.run)), context, "All services running")
+        _show(living_snapshot(Instance(launch.run)), context, "All services running")
     return 0
 
 
@@ -109,51 +108,49 @@ def _foreground(launch: Launch, progress: Progress) -> int:
     return code
 
 
-def _await_other(instance: Instance, progress: Progress) -> State:
-    """Give the state of a supervisor that runs; wait for one that starts or stops; nothing when there is none."""
+def _await_other(instance: Instance, progress: Progress) -> Snapshot | None:
+    """Give the snapshot of a supervisor that runs; wait for one that starts or stops; None when there is none."""
     deadline = time.monotonic() + _TIMEOUT
     waited = 0
     while pid := supervisor_pid(instance):
-        state = living_state(instance)
-        stage = state.get("state", phases.STARTING)
+        snapshot = living_snapshot(instance)
+        stage = snapshot.state or phases.STARTING
         if stage in (phases.RUNNING, phases.DEGRADED):
-            return state
+            return snapshot
         if pid != waited:
             progress.note(f"Stigmer is {stage} already, by process {pid}; waiting for it")
             waited = pid
         if time.monotonic() > deadline:
             raise BusyError(f"process {pid} has been {stage} for {_TIMEOUT:g} s")
         time.sleep(_PAUSE)
-    left = read_state(instance) if waited else {}
-    if left.get("supervisor_pid") == waited and (name := left.get("failed")):
-        failed = next(each for each in left["services"] if each["name"] == name)
-        raise StartError(f"the start by process {waited} failed: {name} {failed['last_error']}")
-    return {}
+    left = read_snapshot(instance)
+    if left.supervisor_pid == waited and left.failed:
+        error = left.service(left.failed).last_error
+        raise StartError(f"the start by process {waited} failed: {left.failed} {error}")
+    return None
 
 
-def _already(state: State, context: Context) -> int:
+def _already(snapshot: Snapshot, context: Context) -> int:
     """Say that everything runs; DegradedError when not everything does."""
-    _show(state, context, "Stigmer is running already")
-    missing = [each for each in state["services"] if each["state"] != phases.RUNNING]
+    _show(snapshot, context, "Stigmer is running already")
+    missing = [each for each in snapshot.services if each.state != phases.RUNNING]
     if missing:
-        said = "; ".join(
-            f"{each['name']} is {each['state']}: {each['lacking'] or each['last_error']}" for each in missing
-        )
+        said = "; ".join(f"{each.name} is {each.state}: {each.lacking or each.last_error}" for each in missing)
         raise DegradedError(said)
     return 0
 
 
-def _show(state: State, context: Context, heading: str) -> None:
+def _show(snapshot: Snapshot, context: Context, heading: str) -> None:
     """Print where everything is."""
     out = context.out
     out.line(out.paint(heading, "bold"))
     rows = [(name, f"http://localhost:{number}" if name.endswith("-ui") else f"localhost:{number}")
-            for name, number in state.get("ports", {}).items()]  # fmt: skip
-    rows += [("logs", state.get("logs", "")), ("stop", "stigmer server stop")]
+            for name, number in snapshot.ports.items()]  # fmt: skip
+    rows += [("logs", snapshot.logs), ("stop", "stigmer server stop")]
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         out.line(f"  {name:<{width}}  {text}")
-    if hint := version_mismatch(state, context.environ):
+    if hint := version_mismatch(snapshot, context.environ):
         out.line(hint)
 
 

@@ -13,10 +13,9 @@ from stigmer_launcher.errors import BusyError
 from stigmer_launcher.supervise import leftovers, phases
 from stigmer_launcher.supervise.state import (
     Instance,
-    State,
-    living_state,
-    members,
-    read_state,
+    Snapshot,
+    living_snapshot,
+    read_snapshot,
     supervisor_pid,
     watchdog_pid,
 )
@@ -47,7 +46,7 @@ def stop_running(instance: Instance, out: Terminal) -> bool:
     if not pid:
         return False
     known = process.identity(pid)
-    graces = {each["stop_order"]: each["grace"] for each in living_state(instance).get("services", ())}
+    graces = {each.stop_order: each.grace for each in living_snapshot(instance).services}
     asked = time.monotonic()
     deadline = asked + sum(graces.values()) + _SPARE
     with suppress(ProcessLookupError):
@@ -59,21 +58,21 @@ def stop_running(instance: Instance, out: Terminal) -> bool:
                 f"the supervisor, process {pid}, was told to stop and still runs",
                 f"look at `stigmer server status`; `kill -9 {pid}` lets its watchdog end the services",
             )
-        if out.live and shown != (text := _awaited(living_state(instance))):
+        if out.live and shown != (text := _awaited(living_snapshot(instance))):
             out.passing(shown := text)
         time.sleep(_PAUSE)
-    left = read_state(instance)
-    for line in slow_stops(left, asked) if left.get("supervisor_pid") == pid else ():
+    left = read_snapshot(instance)
+    for line in slow_stops(left, asked) if left.supervisor_pid == pid else ():
         out.line(line)
     out.line(f"Stopping server... {out.paint(out.mark('done'), 'green')}")
     return True
 
 
-def slow_stops(state: State, asked: float) -> Iterator[str]:
+def slow_stops(state: Snapshot, asked: float) -> Iterator[str]:
     """Say of each service that took long to stop since `asked` (monotonic seconds) how long, and whether it was killed."""
-    for name, times in state.get("timeline", {}).items():
+    for name, times in state.timeline.items():
         told = times.get("told", -math.inf)
-        if state.get("began", 0.0) + told < asked:
+        if state.began + told < asked:
             continue
         if "killed" in times:
             yield f"{name} did not stop within {round(times['killed'] - told, 1):g} s and was killed"
@@ -81,14 +80,14 @@ def slow_stops(state: State, asked: float) -> Iterator[str]:
             yield f"{name} took {round(took, 1):g} s to stop"
 
 
-def _awaited(state: State) -> str:
-    names = [each["name"] for each in state.get("services", ()) if each["state"] == phases.TERMINATING]
+def _awaited(state: Snapshot) -> str:
+    names = [each.name for each in state.services if each.state == phases.TERMINATING]
     return f"Stopping {', '.join(names) or 'server'}..."
 
 
 def _end_leftovers(instance: Instance) -> int:
     """End what a supervisor left that was killed together with its watchdog."""
-    left = read_state(instance)
-    if left.get("state", "stopped") == "stopped" or watchdog_pid(instance):
+    left = read_snapshot(instance)
+    if left.is_clean or watchdog_pid(instance):
         return 0
-    return leftovers.end_members(members(left), left.get("token", ""))
+    return leftovers.end_members(left.members, left.token)

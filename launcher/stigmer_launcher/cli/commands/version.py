@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
-from stigmer_launcher.supervise.state import Instance, State, living_state
+from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot
 from stigmer_launcher.system.places import find_places, installed_libexec
 from stigmer_launcher.version import NAME, VERSION
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def version(invocation: Invocation, context: Context) -> int:
     """Print the version of Stigmer, of each component, and of what runs."""
     payload = _payload(context.environ)
-    running = living_state(Instance(find_places(context.environ).run)).get("version", "")
+    running = living_snapshot(Instance(find_places(context.environ).run)).version
     components = {part.name: part.version for part in payload.components} if payload else {}
     installed = installed_version(context.environ)
     if invocation.has("json"):
@@ -42,9 +42,9 @@ def installed_version(environ: Mapping[str, str]) -> str:
     return payload.version if payload else VERSION
 
 
-def version_mismatch(state: State, environ: Mapping[str, str]) -> str:
+def version_mismatch(snapshot: Snapshot, environ: Mapping[str, str]) -> str:
     """Say that another version runs than is installed; nothing when they are the same, or nothing runs."""
-    running, installed = state.get("version", ""), installed_version(environ)
+    running, installed = snapshot.version, installed_version(environ)
     return "" if running in ("", installed) else _describe_mismatch(running, installed)
 
 
