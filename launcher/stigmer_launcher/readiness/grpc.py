@@ -19,11 +19,10 @@ _TE = b"\x00\x02te\x08trailers"
 
 
 class Reply(NamedTuple):
-    """How a call ended: its message, or None when it was refused; `headers` is the last header block, as it came."""
+    """How a call ended: its message, or None when it was refused."""
 
     call: int
     message: bytes | None
-    headers: bytes = b""
 
 
 class ProtocolError(OSError):
@@ -39,7 +38,6 @@ class Client:
         self._authority = authority.encode()
         self._incoming = bytearray()
         self._messages: dict[int, bytearray] = {}
-        self._headers: dict[int, bytes] = {}
         self._next = 1
 
     def call(self, method: str, message: bytes, seconds: float = 0.0) -> int:
@@ -93,8 +91,6 @@ class Client:
         """Carry one call further: collect its message, and tell when it ended."""
         if kind == _RST_STREAM:
             return [self._end(stream, None)]
-        if kind == _HEADERS:
-            self._headers[stream] = body
         if kind == _DATA and body:
             self._messages[stream] += body[1 : len(body) - body[0]] if flags & _PADDED else body
             self._grant(stream, len(body))
@@ -104,7 +100,7 @@ class Client:
 
     def _end(self, stream: int, message: bytes | None) -> Reply:
         del self._messages[stream]
-        return Reply(stream, message, self._headers.pop(stream, b""))
+        return Reply(stream, message)
 
     def _grant(self, stream: int, size: int) -> None:
         """Let the server send as much again."""

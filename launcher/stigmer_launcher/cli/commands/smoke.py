@@ -19,26 +19,6 @@ from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot
 from stigmer_launcher.system.places import find_places, installed_libexec
 
 _MESSAGE = "hello"
-# Source: gRPC's status codes.
-_CODES = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-)
 
 
 def smoke(invocation: Invocation, context: Context) -> int:
@@ -102,7 +82,7 @@ def _call(payload: Payload, state: Snapshot, invocation: Invocation, context: Co
 def read_answer(reply: Reply) -> dict[str, Any]:
     """Take the JSON out of a reply; SmokeError when it was refused or holds none."""
     if reply.message is None:
-        raise SmokeError(f"the server refused the request{_reason(reply.headers)}")
+        raise SmokeError("the server refused the request")
     try:
         answer = json.loads(b"".join(protowire.strings(reply.message, 1)))
     except ValueError as error:
@@ -110,18 +90,3 @@ def read_answer(reply: Reply) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise SmokeError("the server's answer is not a JSON object")
     return answer
-
-
-def _reason(headers: bytes) -> str:
-    """Give `: CODE: message` out of a refusal's header block, as far as it can be read."""
-    from urllib.parse import unquote
-
-    from stigmer_launcher.readiness.hpack import literal_fields
-
-    try:
-        fields = literal_fields(headers)
-    except ValueError:
-        return ""
-    code = fields.get("grpc-status", "")
-    name = _CODES[int(code)] if code.isdigit() and int(code) < len(_CODES) else code
-    return "".join(f": {text}" for text in (name, unquote(fields.get("grpc-message", ""))) if text)
