@@ -19,11 +19,12 @@ import sys; sys.path.insert(0, sys.argv[1])
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import find_places
-def step(name):
-    if name == "write the version":
+def hold(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("/.version"):
         print("working", flush=True)
         sys.stdin.read()
-install(read_keg(sys.argv[2]), find_places({"STIGMER_HOME": sys.argv[3]}), lambda _: None, step=step)
+sys.addaudithook(hold)
+install(read_keg(sys.argv[2]), find_places({"STIGMER_HOME": sys.argv[3]}), lambda _: None)
 """
 
 

@@ -16,13 +16,6 @@ def put(keg: Path, places: Places, **options: object) -> Installation:
     return install(manifest.read_keg(str(keg)), places, lambda _: None, **options)  # type: ignore[arg-type]
 
 
-def steps_of(keg: Path, places: Places, **options: object) -> list[str]:
-    """Materialise and tell the steps."""
-    steps: list[str] = []
-    put(keg, places, step=steps.append, **options)
-    return steps
-
-
 def names_in(directory: str) -> list[str]:
     """Name what is in a directory, sorted."""
     return sorted(path.name for path in Path(directory).iterdir())

@@ -2,7 +2,8 @@
 
     python launcher_kills.py SCENARIO METHOD GRAIN DIRECTORY [sabotage]
 
-GRAIN is `step` (the steps the launcher enumerates) or `line` (every line of its code that is executed). It forks once per
+GRAIN is `call` (every system call that changes a file's name or opens one for writing) or `line` (every line of the
+launcher that is executed). It forks once per
 point, so it must be a process of its own, without threads. It prints how many points there were. With `sabotage` the
 launcher does not clear what a killed start left behind, which must be noticed.
 """
@@ -11,7 +12,6 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,6 +25,7 @@ from stigmer_launcher.system.places import Places, find_places  # noqa: E402
 from support.launcher_payloads import build_libexec, part  # noqa: E402
 
 LIBRARY = str(ROOT / "launcher")
+CHANGES = {f"os.{name}" for name in ("chmod", "link", "mkdir", "remove", "rename", "rmdir", "symlink", "truncate")}
 
 
 class Scene:
@@ -57,14 +58,13 @@ class Scene:
             Path(self.places.bin, ".stamp").unlink()
             Path(self.places.bin, "temporal").unlink()
 
-    def start(self, keg: Path, step: Callable[[str], None] = install.no_step) -> install.Installation:
+    def start(self, keg: Path) -> install.Installation:
         """Start once."""
         return install.install(
             manifest.read_keg(str(keg)),
             self.places,
             lambda _: None,
             in_use=lambda: self.in_use,
-            step=step,
             methods=self.methods,
         )
 
@@ -100,23 +100,28 @@ def names_in(directory: str) -> set[str]:
 
 
 class Killer:
-    """Ends this process at the point of that number; it counts steps, or lines of the launcher."""
+    """Ends this process at the point of that number; it counts system calls, or lines of the launcher."""
 
     def __init__(self, number: int) -> None:
         self.left = number
 
-    def step(self, _: str) -> None:
+    def count(self) -> None:
         """Count one point."""
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         self.left -= 1
+
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Count a system call that is about to change a file."""
+        if event in CHANGES or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+            self.count()
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
         """Count a line, if it is one of the launcher's."""
         if not frame.f_code.co_filename.startswith(LIBRARY):
             return None
         if event == "line":
-            self.step("line")
+            self.count()
         return self.trace
 
 
@@ -127,9 +132,9 @@ def killed_at(scene: Scene, number: int, grain: str) -> bool:
         killer = Killer(number)
         if grain == "line":
             sys.settrace(killer.trace)
-            scene.start(scene.new)
         else:
-            scene.start(scene.new, killer.step)
+            sys.addaudithook(killer.audit)
+        scene.start(scene.new)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     assert os.waitstatus_to_exitcode(status) in (0, -signal.SIGKILL)

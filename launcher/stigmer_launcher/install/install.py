@@ -15,7 +15,6 @@ from stigmer_launcher.install import preflight, versions
 from stigmer_launcher.install.filecopy import METHODS, Methods, possible
 from stigmer_launcher.install.manifest import InstallManifest, Keg, modified_files, read_manifest
 from stigmer_launcher.install.payload import Payload
-from stigmer_launcher.install.versions import Step
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home
 
@@ -39,10 +38,6 @@ class Installation(NamedTuple):
     payload: Payload
 
 
-def no_step(_: str) -> None:
-    """Do nothing: only tests want to know how far the work has come."""
-
-
 def nothing_in_use() -> tuple[str, ...]:
     """Name no version: nothing runs."""
     return ()
@@ -62,7 +57,6 @@ def install(
     report: Callable[[str], None],
     *,
     in_use: Callable[[], Iterable[str]] = nothing_in_use,
-    step: Step = no_step,
     methods: Methods = METHODS,
 ) -> Installation:
     """Have the keg's components in the home, whole and in use; versions other than these and those `in_use` go.
@@ -73,7 +67,7 @@ def install(
     """
     if manifest := current_manifest(keg, places):
         preflight.require_exec(places.versions)
-        _tidy(places, keg, in_use, step)
+        _tidy(places, keg, in_use)
         return _installation(keg, places, manifest, made=False)
     preflight.require_target(keg.payload.target)
     prepare_home(places)
@@ -85,9 +79,8 @@ def install(
             return _installation(keg, places, manifest, made=False)
         from stigmer_launcher.install.layout import Installer  # most starts find everything made
 
-        installer = Installer(keg, versions.directory_of(places, keg.id), step, possible(lock.fileno(), methods))
+        installer = Installer(keg, versions.directory_of(places, keg.id), possible(lock.fileno(), methods))
         manifest = _change(installer, places, report, in_use)
-    step("done")
     return _installation(keg, places, manifest, made=True)
 
 
@@ -100,7 +93,7 @@ def _change(
     """
     try:
         manifest = _make(installer, places, report)
-        versions.prune(places, (installer.keg.id, *in_use()), installer.step)
+        versions.prune(places, (installer.keg.id, *in_use()))
     except BaseException as error:
         with suppress(OSError):
             versions.clear(places)
@@ -120,7 +113,6 @@ def current_manifest(keg: Keg, places: Places) -> InstallManifest | None:
 
 
 def _make(installer: "Installer", places: Places, report: Callable[[str], None]) -> InstallManifest:
-    installer.step("clear")
     versions.clear(places)
     payload = installer.keg.payload
     preflight.require_native((installer.keg.source(each.entry) for each in payload.components), payload.target)
@@ -131,11 +123,11 @@ def _make(installer: "Installer", places: Places, report: Callable[[str], None])
         manifest = installer.make(
             versions.staging_directory(places), versions.directory_of(places, versions.current(places))
         )
-    versions.switch(places, installer.keg.id, installer.step)
+    versions.switch(places, installer.keg.id)
     return manifest
 
 
-def _tidy(places: Places, keg: Keg, in_use: Callable[[], Iterable[str]], step: Step) -> None:
+def _tidy(places: Places, keg: Keg, in_use: Callable[[], Iterable[str]]) -> None:
     """Remove versions that were still in use when this one came, and what a killed start left behind.
 
     Whoever is at work now will do it as well.
@@ -146,7 +138,7 @@ def _tidy(places: Places, keg: Keg, in_use: Callable[[], Iterable[str]], step: S
         if lock := locks.hold(os.path.join(places.run, LOCK)):
             with lock:
                 versions.clear(places)
-                versions.prune(places, (keg.id, *in_use()), step)
+                versions.prune(places, (keg.id, *in_use()))
 
 
 def _installation(keg: Keg, places: Places, manifest: InstallManifest, *, made: bool) -> Installation:

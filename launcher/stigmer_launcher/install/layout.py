@@ -21,18 +21,17 @@ from stigmer_launcher.install.manifest import (
     render_manifest,
 )
 from stigmer_launcher.install.payload import FileEntry
-from stigmer_launcher.install.versions import Step, remove_tree
+from stigmer_launcher.install.versions import remove_tree
 
 _LINK = ("link", link)
 _SCRATCH = ".trial"  # beside the versions' directories: what a killed start leaves is found and removed there
 
 
 class Installer(NamedTuple):
-    """What is laid and where, and two seams: who hears of each step, and which methods may be used."""
+    """What is installed and where; `methods` are the ways to make a file that may be used."""
 
     keg: Keg
     directory: str
-    step: Step
     methods: Methods = METHODS
 
     def make(self, aside: str, previous: str) -> InstallManifest:
@@ -41,7 +40,6 @@ class Installer(NamedTuple):
         Where files must be copied, those that `previous` already has with the same content are linked from there.
         """
         files = files_of(self.keg.payload)
-        self.step("make the directory")
         os.mkdir(aside)
         method = self._probe()
         known = _reusable(previous, files) if method == "copy" else frozenset()
@@ -56,7 +54,6 @@ class Installer(NamedTuple):
             fingerprints = {entry.path: (entry.sha256, self._place(entry, aside, methods, previous if entry in known else ""))
                      for entry in files}  # fmt: skip
         manifest = self._write_manifest(aside, method, fingerprints)
-        self.step("publish")
         os.rename(aside, self.directory)
         return manifest
 
@@ -85,7 +82,6 @@ class Installer(NamedTuple):
         with Linking(self.keg.components, aside) as linking:
             for entry in files:
                 path, size, sha256, mode = entry
-                self.step(f"make {path}")
                 seen = linking.link(path)
                 if seen is None:
                     seen = self._place(entry, aside, methods, "")
@@ -96,7 +92,6 @@ class Installer(NamedTuple):
 
     def _place(self, entry: FileEntry, aside: str, methods: Methods, previous: str) -> Fingerprint:
         target = f"{aside}/{entry.path}"
-        self.step(f"make {entry.path}")
         if not (previous and _relink(f"{previous}/{entry.path}", target, entry)):
             self._reproduce(entry, target, methods)
         return self._accept(entry, fingerprint(target))
@@ -113,12 +108,10 @@ class Installer(NamedTuple):
     def _repair(self, entry: FileEntry, method: str, report: Callable[[str], None]) -> Fingerprint:
         source, target = self.keg.source(entry.path), os.path.join(self.directory, entry.path)
         if found := verify.flaw(target, entry):
-            self.step(f"make {entry.path} again")
             trial = self._scratch_path()
             self._reproduce(entry, trial, starting_with(method, self.methods))
             if (flaw := verify.flaw(trial, entry)) and not verify.is_relocated(source):
                 raise KegError(f"{source} {flaw}")
-            self.step(f"replace {entry.path}")
             _replace(trial, target)
             report(f"{target} {found}: made again")
         return fingerprint(target) or Fingerprint(-1, 0, 0, 0)
@@ -137,14 +130,12 @@ class Installer(NamedTuple):
     ) -> InstallManifest:
         """Write version and stamp; where a running server may look, each first beside its place."""
         published = directory == self.directory
-        self.step("write the version")
         version = f"{directory}/{VERSION_FILE}"
         beside = self._scratch_path() if published else version
         _write(beside, f"{self.keg.payload.version}\n")
         if published:
             _replace(beside, version)
         fingerprints[VERSION_FILE] = ("", fingerprint(version) or Fingerprint(-1, 0, 0, 0))
-        self.step("write the stamp")
         manifest, place = InstallManifest(self.keg.id, method, fingerprints), f"{directory}/{MANIFEST_FILE}"
         beside = self._scratch_path() if published else place
         _write(beside, render_manifest(manifest))

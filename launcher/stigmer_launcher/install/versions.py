@@ -4,13 +4,11 @@ A name that begins with a dot is a work in progress or a removal in progress: wh
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 
 from stigmer_launcher.install.manifest import VERSION_FILE
 from stigmer_launcher.system.places import Places
-
-Step = Callable[[str], None]
 
 
 def staging_directory(places: Places) -> str:
@@ -41,16 +39,13 @@ def clear(places: Places) -> None:
         os.unlink(f"{places.bin}.new")
 
 
-def switch(places: Places, version_id: str, step: Step) -> None:
+def switch(places: Places, version_id: str) -> None:
     """Let `bin` lead to a version, by one rename. What an earlier Stigmer left there is moved aside, not removed."""
     if current(places) == version_id:
         return
     if os.path.lexists(places.bin) and not current(places):
-        step("move the old bin aside")
         os.rename(places.bin, _free_name(f"{places.bin}.before-{version_id}"))
-    step("make the link")
     os.symlink(os.path.join(os.path.basename(places.versions), version_id), f"{places.bin}.new")
-    step("switch")
     os.rename(f"{places.bin}.new", places.bin)
 
 
@@ -71,13 +66,11 @@ def has_leftovers(places: Places) -> bool:
     return any(name.startswith(".") for name in _names(places))
 
 
-def prune(places: Places, keep: Iterable[str], step: Step) -> None:
+def prune(places: Places, keep: Iterable[str]) -> None:
     """Remove the outdated versions; each disappears by a rename before its files go."""
     for name in outdated(places, keep):
-        step(f"retire {name}")
         gone = os.path.join(places.versions, f".gone-{name}")
         os.rename(os.path.join(places.versions, name), gone)
-        step(f"remove {name}")
         remove_tree(gone)
 
 
