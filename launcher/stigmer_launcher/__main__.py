@@ -21,7 +21,7 @@ def run(arguments: list[str]) -> int:
 
 
 def leave(code: int) -> None:
-    """End this process without taking the interpreter apart, which takes longer than most answers."""
+    """Exit without finalizing the interpreter, which takes longer than most commands."""
     import os
 
     try:

@@ -1,4 +1,4 @@
-"""The command line's one door: read it, run the command, and turn every failure into a message, a remedy and a code."""
+"""Entry point of the command line: parses it, runs the command, and reports failures with a remedy and an exit code."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Reading a command line by the table in `grammar`: the command, its options and arguments, or a helpful refusal."""
+"""Parser of the command line, driven by the table in `grammar`."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""A start as the user sees it: each step when it has succeeded, what is awaited, and why it failed."""
+"""Shows the progress of a start: each step that succeeded, what is pending, and why it failed."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class RefusedError(LauncherError):
 
 
 class Progress:
-    """Follows the events of one start, and of the run after it in the foreground."""
+    """Displays the events of a start, and of the run that follows in the foreground."""
 
     def __init__(self, out: Terminal) -> None:
         self._out = out

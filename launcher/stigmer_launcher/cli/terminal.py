@@ -1,4 +1,4 @@
-"""What reaches the user: plain text everywhere, colour, marks and moving lines only on a terminal that has them."""
+"""Output for people: plain text everywhere; colours, symbols and live lines only on terminals that support them."""
 
 import io
 import os

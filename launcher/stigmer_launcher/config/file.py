@@ -1,6 +1,6 @@
-"""config.yaml: read whole or not at all, and edited in place, so that no comment and no other value is lost.
+"""Reads and edits config.yaml. Edits change one value in place, so comments and other values are kept.
 
-A missing file means the defaults; a file that cannot be understood is an error that names the line, never a default.
+A missing file means the defaults; a file that cannot be parsed is an error that names the line.
 """
 
 import os

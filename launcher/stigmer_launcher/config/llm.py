@@ -1,4 +1,4 @@
-"""Which language model the agents use, and its key: found before anything starts, never written, never an argument.
+"""Which language model the agents use, and its API key. The key is never written to disk or passed as an argument.
 
 The environment overrules the file, the file the defaults. A key in the file is honoured, because earlier versions
 wrote it there; `doctor` warns when others can read the file. A key typed in lives in this process and its children.

@@ -1,4 +1,4 @@
-"""Look at the components: whether those in the home are the keg's, untouched, and (deep) what was released."""
+"""Checks of the components: whether the installed ones are those of the keg, unmodified, and (deep) as released."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _HEALED = "run `stigmer server`: it makes them again"
 
 
 def check_components(context: DoctorContext) -> tuple[Finding, ...]:
-    """Look at each component, and at the versions that are kept."""
+    """Check each component, and the versions that are kept."""
     if context.keg is None:
         return ()
     return (*_installed(context, context.keg), *_overrides(context, context.keg), *_versions(context, context.keg))

@@ -1,4 +1,4 @@
-"""Look at everything that can be wrong, and change nothing. Each look gives findings; none can spoil another."""
+"""Runs all checks. Each returns findings; a check that fails does not stop the others. Nothing is changed."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ _OTHERS = 0o077
 
 
 def diagnose(places: Places, libexec: str, environ: Mapping[str, str], *, deep: bool) -> Report:
-    """Look at the installation, the home, the server, ports, Temporal and the model; `deep` compares every content.
+    """Check installation, home, server, ports, Temporal and model; `deep` compares the content of every file.
 
     `libexec` may be empty: then there is no keg to look at, which is a finding too.
     """
@@ -50,7 +50,7 @@ def diagnose(places: Places, libexec: str, environ: Mapping[str, str], *, deep: 
 
 
 def check_home(context: DoctorContext) -> tuple[Finding, ...]:
-    """Look at the directory everything is kept in."""
+    """Check the home directory."""
     home = context.places.home
     if not os.path.isdir(home):
         return (Finding("Home", "directory", NOTE, f"{home} does not exist yet; the first start makes it"),)
@@ -75,7 +75,7 @@ def check_home(context: DoctorContext) -> tuple[Finding, ...]:
 
 
 def check_model(context: DoctorContext) -> tuple[Finding, ...]:
-    """Look at the language model's settings; of the key only whether it is there."""
+    """Check the language model's settings; of the API key only whether there is one."""
     model = llm.find_llm(context.environ, context.config)
     found = [Finding("Model", "provider", OK, f"{model.provider}, {model.model}, {_without_userinfo(model.base_url)}")]
     if model.needs_key:

@@ -1,4 +1,4 @@
-"""What doctor found, as values, and the two ways to show it: text to read or paste, JSON for programs."""
+"""Findings of doctor, rendered as text for people and as JSON for programs."""
 
 import json
 from collections.abc import Callable, Iterator

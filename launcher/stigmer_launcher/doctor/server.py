@@ -1,4 +1,4 @@
-"""Look at the server: whether it runs, what a dead one left behind, who has the ports, and whether Temporal serves."""
+"""Checks of the server: whether it runs, leftovers of a killed one, owners of the ports, and whether Temporal serves."""
 
 import os
 import select
@@ -24,12 +24,12 @@ _FORMER = ("data/daemon.pid", "data/workflow-runner.pid", "data/agent-runner.pid
 
 
 def check_server(context: DoctorContext) -> tuple[Finding, ...]:
-    """Look at the supervisor and its services, and at what others before it left."""
+    """Check the supervisor, its services, and files of earlier versions."""
     return (*_supervisor(context), *_services(context), *_leftovers(context))
 
 
 def check_ports(context: DoctorContext) -> tuple[Finding, ...]:
-    """Look at every port: free, ours, or somebody else's."""
+    """Check every port: free, ours, or taken by another program."""
     if context.keg is None:
         return ()
     running = context.snapshot.ports if context.supervisor else {}
@@ -47,7 +47,7 @@ def look_at_exposure(context: DoctorContext) -> tuple[Finding, ...]:
 
 
 def check_temporal(context: DoctorContext) -> tuple[Finding, ...]:
-    """Ask Temporal whether it serves: the running one, or the one of somebody else that is configured."""
+    """Check that Temporal serves: the running one, or the external one that is configured."""
     components = context.keg.payload.components if context.keg else ()
     named = [endpoints.external_address(component, context.config, context.environ) for component in components]
     external = next(filter(None, named), "")

@@ -1,4 +1,4 @@
-"""Reproduce a file without copying where the file system can: clone, else hard link, else copy.
+"""Reproduces a file the cheapest way the file system supports: clone, hard link, or copy.
 
 Each function makes `target`, which must not exist, whole or not at all, and raises OSError when it cannot. A clone and
 a link are there at once; what is copied is on disk when the function returns, so that a later power cut cannot leave a

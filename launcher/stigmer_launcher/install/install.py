@@ -1,8 +1,8 @@
-"""Put the components on disk: `versions/<id>` made aside from the keg, published by a rename, `bin` switched by another.
+"""Installs the components: builds `versions/<id>` in a staging directory, renames it into place, then switches `bin`.
 
-A start that finds everything untouched reads one stamp and looks at each file, nothing more. Otherwise one process
+A start that finds everything unmodified reads one manifest and the status of each file, nothing more. Otherwise one process
 per home works, under a lock; killed at any instruction it leaves what the next start completes or removes.
-Nothing is synchronised but copies: after a power cut the stamp tells what is missing, and it is made again.
+Only copies are synced to disk: after a power loss the manifest shows what is missing, and it is installed again.
 """
 
 import os
@@ -44,9 +44,9 @@ def nothing_in_use() -> tuple[str, ...]:
 
 
 def install_lock(run: str, notify: Callable[[int], None]) -> locks.Lock:
-    """Wait until nobody makes or removes components in the home with this `run`: nobody will before the lock's release.
+    """Acquire the install lock, so that no other process installs or prunes components.
 
-    `notify` hears the pid that is waited for; BusyError after five minutes.
+    `notify` is called with the pid that holds it; BusyError after five minutes.
     """
     return locks.wait(os.path.join(run, LOCK), _WAIT, notify)
 
@@ -59,9 +59,9 @@ def install(
     in_use: Callable[[], Iterable[str]] = nothing_in_use,
     methods: Methods = METHODS,
 ) -> Installation:
-    """Have the keg's components in the home, whole and in use; versions other than these and those `in_use` go.
+    """Install the keg's components and switch to them; versions other than this one and those `in_use` are removed.
 
-    Which versions are in use is asked when one is to go: whoever begins to use one does so `undisturbed`.
+    `in_use` is called under the install lock, which is also held by whoever begins to use a version.
     HomeError when the home cannot hold them, KegError when the keg itself is at fault, BusyError when another process
     takes too long.
     """
@@ -87,9 +87,9 @@ def install(
 def _change(
     installer: "Installer", places: Places, report: Callable[[str], None], in_use: Callable[[], Iterable[str]]
 ) -> InstallManifest:
-    """Make what is lacking and remove what is outdated.
+    """Install what is missing and remove outdated versions.
 
-    When that fails, what was begun is removed, so that a full disk is not left full, and system errors are explained.
+    On failure, unfinished work is removed, so that a full disk does not stay full, and system errors are explained.
     """
     try:
         manifest = _make(installer, places, report)
@@ -104,7 +104,7 @@ def _change(
 
 
 def current_manifest(keg: Keg, places: Places) -> InstallManifest | None:
-    """Give the stamp when `bin` leads to this keg's version and every file is as it was made; microseconds per file."""
+    """Return the manifest if `bin` points to this keg's version and no file was modified; microseconds per file."""
     if versions.current(places) != keg.id:
         return None
     directory = versions.directory_of(places, keg.id)
@@ -130,7 +130,7 @@ def _make(installer: "Installer", places: Places, report: Callable[[str], None])
 def _tidy(places: Places, keg: Keg, in_use: Callable[[], Iterable[str]]) -> None:
     """Remove versions that were still in use when this one came, and what a killed start left behind.
 
-    Whoever is at work now will do it as well.
+    A process that is installing at the moment does it as well.
     """
     if not versions.outdated(places, (keg.id, *in_use())) and not versions.has_leftovers(places):
         return

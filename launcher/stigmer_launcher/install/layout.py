@@ -1,4 +1,4 @@
-"""Lay one version's files: all of them into a fresh directory, or the damaged ones into one that exists."""
+"""Writes the files of one version: all of them into a new directory, or the damaged ones into an existing one."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ class Installer(NamedTuple):
     methods: Methods = METHODS
 
     def make(self, aside: str, previous: str) -> InstallManifest:
-        """Make every file in `aside`, then publish it under its own name by one rename.
+        """Create every file in the directory `aside`, then rename it into place.
 
         Where files must be copied, those that `previous` already has with the same content are linked from there.
         """
@@ -77,7 +77,7 @@ class Installer(NamedTuple):
         )
 
     def _link(self, files: Iterable[FileEntry], aside: str, methods: Methods) -> dict[str, tuple[str, Fingerprint]]:
-        """Link every file; one that cannot be linked, or is not what was released, is laid in the way that says why."""
+        """Hard-link every file; one that cannot be linked or differs from the release takes the slow path, which reports why."""
         fingerprints = {}
         with Linking(self.keg.components, aside) as linking:
             for entry in files:
@@ -97,7 +97,7 @@ class Installer(NamedTuple):
         return self._accept(entry, fingerprint(target))
 
     def _accept(self, entry: FileEntry, seen: Fingerprint | None) -> Fingerprint:
-        """Give the mark of what was laid, unless it is not what was released: KegError says what it is instead."""
+        """Return the fingerprint of an installed file; KegError if it differs from the release."""
         if seen and seen.size == entry.size and seen.mode & 0o100 == entry.mode & 0o100:
             return seen
         source = self.keg.source(entry.path)
@@ -128,7 +128,7 @@ class Installer(NamedTuple):
     def _write_manifest(
         self, directory: str, method: str, fingerprints: dict[str, tuple[str, Fingerprint]]
     ) -> InstallManifest:
-        """Write version and stamp; where a running server may look, each first beside its place."""
+        """Write version and manifest; into a directory in use, each by way of a scratch file and a rename."""
         published = directory == self.directory
         version = f"{directory}/{VERSION_FILE}"
         beside = self._scratch_path() if published else version
@@ -181,7 +181,7 @@ def _reusable(previous: str, files: Iterable[FileEntry]) -> frozenset[FileEntry]
 
 
 def _relink(earlier: str, target: str, entry: FileEntry) -> bool:
-    """Give an earlier version's file a second name here; False where that is not possible."""
+    """Hard-link a file of an earlier version; False where that is not possible."""
     with suppress(OSError):
         link(earlier, target, entry.mode)
         return True

@@ -1,4 +1,4 @@
-"""What there is: the files a keg carries, and the stamp that tells in microseconds whether the home's are untouched."""
+"""The files of a keg, and the manifest of an installation, which shows quickly whether files were modified."""
 
 import hashlib
 import os
@@ -32,7 +32,7 @@ class Keg(NamedTuple):
 
 
 class Fingerprint(NamedTuple):
-    """What identifies a file cheaply: any write, replacement or chmod changes one of these."""
+    """Cheap identification of a file: any write, replacement or chmod changes one of these."""
 
     size: int
     modified: int  # nanoseconds
@@ -41,7 +41,7 @@ class Fingerprint(NamedTuple):
 
 
 class InstallManifest(NamedTuple):
-    """How a version directory looked when it was whole: each file's sha256 and mark, by path."""
+    """State of a version's directory after its installation: SHA-256 and fingerprint of each file, by path."""
 
     id: str
     method: str
@@ -84,19 +84,19 @@ def fingerprint_of(status: os.stat_result) -> Fingerprint | None:
 
 
 def modified_files(directory: str, manifest: InstallManifest) -> tuple[str, ...]:
-    """Name the files that are not what the stamp says: gone, replaced, written to, or chmodded. Reads no content."""
+    """List the files that differ from the manifest: missing, replaced, written to, or chmodded. Reads no content."""
     return tuple(path for path, (_, known) in manifest.files.items() if fingerprint(f"{directory}/{path}") != known)
 
 
 def render_manifest(manifest: InstallManifest) -> str:
-    """Give the text of a stamp file: format, id, method and number of files, then a line for each, its path last."""
+    """Render a manifest: format, id, method and number of files, then a line for each file, its path last."""
     rows = [f"{size} {time} {inode} {mode} {sha256 or '-'} {path}"
             for path, (sha256, (size, time, inode, mode)) in manifest.files.items()]  # fmt: skip
     return "\n".join((f"{_FORMAT} {manifest.id} {manifest.method} {len(rows)}", *rows)) + "\n"
 
 
 def read_manifest(directory: str) -> InstallManifest | None:
-    """Read the stamp; None when there is none, or it is not whole: then nothing in the directory is trusted."""
+    """Read the manifest; None when it is missing or incomplete: then no file in the directory is trusted."""
     try:
         with open(os.path.join(directory, MANIFEST_FILE), encoding="utf-8") as stream:
             head, *rows, end = stream.read().split("\n")

@@ -1,4 +1,4 @@
-"""What must be true before work begins. Each failure names the directory or file, and the remedy."""
+"""Conditions checked before an installation. Each failure names the directory or file, and the remedy."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Whether a file is what was released: the slow, certain answer, by its sha256."""
+"""Verifies files against the release by their SHA-256."""
 
 import os
 import stat

@@ -1,6 +1,6 @@
-"""The home's versions: one directory each, one symbolic link to the one in use, and everything switched by a rename.
+"""Installed versions: one directory each, and a symbolic link to the one in use. All changes are renames.
 
-A name that begins with a dot is a work in progress or a removal in progress: whoever has the lock may remove it.
+Names that begin with a dot are unfinished installations or removals; the holder of the install lock may delete them.
 """
 
 import os
@@ -50,7 +50,7 @@ def switch(places: Places, version_id: str) -> None:
 
 
 def outdated(places: Places, keep: Iterable[str]) -> tuple[str, ...]:
-    """Name the versions nobody needs; directories that are not ours are left alone."""
+    """List the versions that are not needed; directories that are not versions are left alone."""
     kept = {*keep, current(places)}
     return tuple(
         name
@@ -62,7 +62,7 @@ def outdated(places: Places, keep: Iterable[str]) -> tuple[str, ...]:
 
 
 def has_leftovers(places: Places) -> bool:
-    """Tell whether somebody works, or was killed at work."""
+    """Tell whether an installation is running or was killed."""
     return any(name.startswith(".") for name in _names(places))
 
 

@@ -1,4 +1,4 @@
-"""Where the services listen, and whose Temporal is used: command line over environment over file over default. Pure."""
+"""Ports of the services and the address of Temporal. Command line overrides environment, file, default. Pure."""
 
 from collections.abc import Mapping
 

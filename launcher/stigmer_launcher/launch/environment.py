@@ -1,4 +1,4 @@
-"""What a service is started with: its executable, its arguments, and an environment of which every name is accounted for.
+"""Executable, arguments and environment of a service. The environment holds nothing that is not listed.
 
 Nothing of the user's environment gets through but what the payload names. The launcher's own, above all what
 PyInstaller sets for it (LD_LIBRARY_PATH and the like), would make another frozen program load our libraries. Pure but

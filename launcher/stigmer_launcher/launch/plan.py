@@ -1,4 +1,4 @@
-"""What is to run: everything the supervisor needs to know, found out and checked before it begins."""
+"""The plan of a launch: everything the supervisor needs to know, checked in advance."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

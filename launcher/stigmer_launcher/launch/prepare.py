@@ -1,6 +1,6 @@
-"""Before anything starts: settings, key, ports and components, found out and checked, and joined into a launch.
+"""Prepares a launch: reads settings and key, checks ports, installs components.
 
-What can be refused is refused here, while nothing runs yet and a person may still be at the terminal.
+What can fail fails here, before anything runs and while the user may still be at the terminal.
 """
 
 import os

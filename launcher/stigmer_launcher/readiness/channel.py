@@ -1,4 +1,4 @@
-"""A gRPC connection over a socket that never blocks: for the supervisor's loop, and for one call that waits."""
+"""A gRPC connection over a non-blocking socket, for the supervisor's event loop and for single blocking calls."""
 
 import select
 import socket
@@ -59,7 +59,7 @@ class Channel:
         return replies
 
     def close(self) -> None:
-        """Give the connection up."""
+        """Close the connection."""
         self._socket.close()
 
     def _require_possible(self) -> None:

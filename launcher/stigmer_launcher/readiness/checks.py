@@ -1,7 +1,6 @@
-"""Whether a service is ready, proved by what it does: it speaks HTTP/2, reports SERVING, or polls its task queues.
+"""Readiness checks: a service speaks HTTP/2, reports SERVING, or polls its task queues.
 
-A check is pure: the questions to ask, and the judgement of the answers. A probe asks them over one connection, again and
-again, without ever blocking.
+A check is pure: the requests to send, and a function that evaluates the replies. `probe` sends them.
 
 Sources: grpc.health.v1 (request: service = 1; response: status = 1, SERVING = 1); temporal.api.workflowservice.v1
 (DescribeTaskQueueRequest: namespace = 1, task_queue = 2, task_queue_type = 3; response: pollers = 1), taskqueue.v1

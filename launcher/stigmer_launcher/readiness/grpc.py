@@ -1,4 +1,4 @@
-"""The client's half of unary gRPC over plaintext HTTP/2, without input or output: bytes in, bytes out.
+"""Client side of unary gRPC over plaintext HTTP/2, without I/O: bytes in, bytes out.
 
 Sources: RFC 9113 (frames), RFC 7541 (header fields: the request's are literals or single entries of the static table, so
 that no state is kept), gRPC's "PROTOCOL-HTTP2" (a message is a zero byte, a four-byte length, and its bytes).

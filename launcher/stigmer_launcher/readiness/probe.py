@@ -1,4 +1,4 @@
-"""Asks one check's questions over one connection, again and again, without ever blocking."""
+"""Repeats the requests of a check over one non-blocking connection until they succeed."""
 
 from collections.abc import Callable, Sequence
 
@@ -35,13 +35,13 @@ class Probe:
         self._nudged = 0.0
 
     def nudge(self, now: float) -> None:
-        """Ask soon, and often for a while: the service has printed something, so it has come further."""
+        """Probe soon, and more often for a while: the service has printed something, so it made progress."""
         self._nudged = now + _NUDGED
         if self._pausing:
             self.due = min(self.due, now + _NUDGED_PAUSE)
 
     def advance(self, now: float) -> bool:
-        """Go on as far as possible now, and tell whether readiness is proved."""
+        """Make progress without blocking; True once the service is ready."""
         try:
             return self._exchange(now)
         except OSError as error:
@@ -94,7 +94,7 @@ class Probe:
         return not self.not_ready_reason
 
     def _rest(self, now: float, shortest: float = _SHORTEST_PAUSE, share: int = _SHARE) -> None:
-        """Pause for a part of the time it has taken so far: often at first, seldom on a slow machine."""
+        """Schedule the next probe after a fraction of the time since the start: often at first, less often later."""
         pause = min(max((now - self._began) / share, shortest), _LONGEST_PAUSE)
         self.due = now + (_NUDGED_PAUSE if now < self._nudged else pause)
         self._pausing = True

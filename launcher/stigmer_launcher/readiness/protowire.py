@@ -1,4 +1,4 @@
-"""Protobuf's wire format, as far as four small messages need it.
+"""The part of the protobuf wire format that the messages of the readiness checks need.
 
 Source: protobuf.dev, "Encoding": a key is (field number << 3 | wire type); wire type 0 is a varint, 2 is length-delimited.
 """

@@ -1,4 +1,4 @@
-"""Running one service: its own session and process group, its output through one pipe, nothing of ours left in it."""
+"""Spawns a service in a session and process group of its own, with its output in one pipe."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Becoming the supervisor: alone in its home, after whoever was before, in the foreground or detached from the terminal."""
+"""Runs the supervisor in the foreground or detached, as the only one of its home, after cleaning up a killed one."""
 
 import gc
 import json
@@ -32,9 +32,9 @@ Emit = Callable[[Event], None]
 
 
 def supervise(launch: Launch, emit: Emit) -> int:
-    """Be the one supervisor of the home until told to stop, and give the exit code.
+    """Run as the only supervisor of the home until stopped, and return the exit code.
 
-    It tells `busy` when there is one already, and `superseded` when another start has removed this one's components.
+    Emits `busy` when there is one already, and `superseded` when another start has removed this one's components.
     """
     gc.freeze()  # what is imported stays; the watchdog shares its pages
     gc.enable()
@@ -75,7 +75,7 @@ def detach(launch: Launch) -> tuple[int, int]:
 
 
 def events(pid: int, reader: int) -> Iterator[Event]:
-    """Yield what a detached supervisor tells until it runs everything or ends.
+    """Yield the events of a detached supervisor until everything runs or it ends.
 
     A signal to stop is passed on to it, so that a start given up leaves nothing behind.
     """
@@ -99,7 +99,7 @@ def events(pid: int, reader: int) -> Iterator[Event]:
 
 
 def _take_over(instance: Instance, launch: Launch, emit: Emit) -> None:
-    """Wait for a predecessor's watchdog to finish, end what it left, and make sure that the ports are free."""
+    """Wait for the watchdog of a killed supervisor, stop what it left, and check that the ports are free."""
 
     def waiting(pid: int) -> None:
         emit({"event": "note", "text": f"Waiting for process {pid}, which stops the services of a killed supervisor"})
@@ -112,7 +112,7 @@ def _take_over(instance: Instance, launch: Launch, emit: Emit) -> None:
 
 
 def _install_lock(launch: Launch, emit: Emit) -> locks.Lock:
-    """Wait until nobody can remove the components that are about to be used; a signal to stop ends this process then."""
+    """Acquire the install lock, so that the components cannot be removed; a signal to stop still ends this process."""
 
     def waiting(pid: int) -> None:
         emit({"event": "note", "text": f"Waiting for process {pid}, which prepares components of another version"})

@@ -1,6 +1,6 @@
-"""What the supervisor does next: a pure function of its state, of what happened, and of the time.
+"""Decides what the supervisor does next: a pure function of the state, the events and the time.
 
-The supervisor turns the world into events and carries the actions out; nothing here has an effect.
+The supervisor creates the events and executes the actions; nothing here has side effects.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def initial_state(plans: tuple[Plan, ...], policy: Policy = Policy()) -> State: 
 
 
 def decide(state: State, events: tuple[Event, ...], now: float) -> tuple[State, tuple[Action, ...]]:
-    """Take in what happened and what is due, and say what to do; after stage `stopped` there is nothing left to do."""
+    """Apply events and expired deadlines, and return the new state and the actions; there are none once `stopped`."""
     for event in events:
         state = _apply(state, event, now)
     state, kills = _expire(state, now)
@@ -86,7 +86,7 @@ def _apply(state: State, event: Event, now: float) -> State:
 
 
 def _ended(state: State, service: Service, event: Exited, now: float) -> State:
-    """Judge the end of a process: expected, the end of the start, structural, or worth another try."""
+    """Handle the exit of a process: expected, failed start, structural crash, or retry with backoff."""
     if state.stage in (STOPPING, STOPPED):
         return _replace_service(state, service._replace(phase=STOPPED))
     told = service.phase == TERMINATING
@@ -119,14 +119,14 @@ def _hold_clocks(state: State, name: str) -> State:
 
 
 def _fail_start(state: State, service: Service, error: str) -> State:
-    """End the start for the sake of one service; one that still runs is stopped with the others."""
+    """Abort the start because one service failed; if it still runs, it is stopped with the others."""
     phase = service.phase if service.pid else FAILED
     failed = _replace_service(state, service._replace(phase=phase, error=error, until=NEVER))
     return failed._replace(stage=STOPPING, failed=service.plan.name)
 
 
 def _expire(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
-    """Act on what is due: a pause is over, a service is not ready in time, or does not go when told."""
+    """Handle expired deadlines: backoff over, not ready in time, or not terminated in time."""
     actions: tuple[Action, ...] = ()
     for service in state.services:
         if service.until > now:
@@ -178,7 +178,7 @@ def _start_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
 
 
 def _stop_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
-    """Tell the services of the highest stop order to go; those below wait until these are gone."""
+    """Terminate the services of the highest stop order; the others wait until these have ended."""
     state = _map_services(state, _at_rest)
     alive = [service for service in state.services if service.phase in ALIVE]
     if not alive:
@@ -210,13 +210,13 @@ def _unchanged(service: Service) -> Service:
 
 
 def _without_grace(service: Service) -> Service:
-    """Leave no grace to a service that has been told to go, nor to one that is going to be told."""
+    """Skip the remaining grace periods: kill now."""
     at_once = service._replace(plan=service.plan._replace(grace=0.0))
     return at_once._replace(until=0.0) if service.phase == TERMINATING and service.until != NEVER else at_once
 
 
 def _at_rest(service: Service) -> Service:
-    """Give up what does not run: there is nothing to stop, and nothing more to start."""
+    """Mark services that do not run as stopped."""
     if service.phase in (FAILED, TERMINATING):
         return service
     stays = service.plan.managed and service.phase in ALIVE

@@ -1,4 +1,4 @@
-"""Ending services whose supervisor is gone: exactly ours, by identity, in the stop order, and what escaped from them.
+"""Stops the services of a killed supervisor, in the stop order, identified so that no other process is hit.
 
 A process is ours when its number still has the identity that was written down for it, or (Linux) when its environment
 carries the token of our run, which nobody else can have by accident. A number alone proves nothing.
@@ -25,7 +25,7 @@ def is_alive(member: Member) -> bool:
 
 
 def end_members(members: Iterable[Member], token: str) -> int:
-    """Stop those that still live, the highest stop order first, then kill what escaped; give how many there were."""
+    """Stop living members, the highest stop order first, then kill escaped processes; return how many there were."""
     living = [member for member in members if is_alive(member)]
     for order in sorted({member.stop_order for member in living}, reverse=True):
         _end_together([member for member in living if member.stop_order == order])
@@ -56,7 +56,7 @@ def escaped(token: str) -> Iterator[int]:
 
 
 def _end_together(members: list[Member]) -> None:
-    """Tell these groups to go, and kill what is left of each when its grace is over or its leader gone."""
+    """Terminate these groups, and kill each when its grace period is over or its leader has ended."""
     began = time.monotonic()
     for member in members:
         signal_group(member.pid, signal.SIGTERM)

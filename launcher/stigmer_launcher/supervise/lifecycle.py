@@ -1,4 +1,4 @@
-"""The words of a stack's life: the phases of a service, the stages of the whole, what happens, and what is done about it.
+"""State, events and actions of the supervisor's decisions.
 
 Times are seconds of one monotonic clock.
 
@@ -29,7 +29,7 @@ class Policy(NamedTuple):
 
 
 class Service(NamedTuple):
-    """Where a service stands: `since` its last start, what is due at `until`, and when it crashed of late.
+    """State of a service: `since` is its last start, `until` the next deadline, `crashes` the recent crashes.
 
     `asked` is when it was last asked to prove that it is ready, at its start or after the restart of something it needs.
     `error` is why it went down last, `not_ready_reason` what its readiness is still waiting for.
@@ -48,7 +48,7 @@ class Service(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything a decision rests on; `failed` names the service that ended the start."""
+    """State of the stack; `failed` is the service that made the start fail."""
 
     services: tuple[Service, ...]
     stage: str = STARTING
@@ -85,13 +85,13 @@ class Exited(NamedTuple):
 
 
 class StopRequested(NamedTuple):
-    """Everything is to stop; `now` also to kill what has been told to go already."""
+    """Stop everything; with `now`, kill what is still terminating."""
 
     now: bool = False
 
 
 class Spawn(NamedTuple):
-    """Run the service's process, or only begin to look for it when it is not managed."""
+    """Start the service's process; one that is not managed is only probed."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""A service's log: stamped lines in a file that is rotated by size and count, without any secret, and never in the way."""
+"""Log file of a service: timestamps each line, redacts secrets, rotates by size and count."""
 
 import os
 import time

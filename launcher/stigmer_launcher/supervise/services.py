@@ -1,4 +1,4 @@
-"""The services as processes: run, signalled, listened to, and buried; every one under the watchdog's watch."""
+"""The processes of the services: start, signal, read output, reap. The watchdog knows each of them."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -78,7 +78,7 @@ class Services:
         return len(data)
 
     def reap(self, pid: int, status: int) -> Exited | None:
-        """Take in the end of a process: its last words, and the end of what it left in its process group."""
+        """Handle the exit of a process: read the rest of its output, and kill what is left in its process group."""
         running = next((each for each in self._running.values() if each.child.pid == pid), None)
         if running is None:
             return None

@@ -1,4 +1,4 @@
-"""Signals as something to wait for: handlers do nothing, the kernel writes each number to a pipe, the loop reads it."""
+"""Delivers signals through a pipe that the event loop can poll (see `signal.set_wakeup_fd`)."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ _AWAITED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 class SignalPipe:
-    """Collects signals while entered; `fileno` is readable when there are some."""
+    """Collects signals within a `with`; `fileno` is readable when some are pending."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -41,4 +41,4 @@ class SignalPipe:
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:
-    """Exist, so that the signal does not take its default action."""
+    """Do nothing; a handler must exist for the wakeup descriptor to be written to."""

@@ -1,7 +1,7 @@
-"""The supervisor: one loop that waits for the world, lets `decide` judge, and carries out what it says.
+"""Event loop of the supervisor: waits for signals, output and timers, passes them to `decide`, executes the actions.
 
-It owns every service: starts it, reads what it prints, asks whether it is ready, collects its exit, and stops it. Signals,
-output, answers and deadlines all meet in one `poll`; at rest nothing wakes it.
+It starts the services, reads their output, probes their readiness, reaps and stops them. Signals, output, replies and
+deadlines are waited for in one `poll`; an idle supervisor does not wake up.
 """
 
 import math
@@ -28,7 +28,7 @@ Emit = Callable[[dict[str, Any]], None]
 
 
 class Supervisor:
-    """Runs a launch to its end. `emit` hears what happens, as plain values; `event` says what they are about."""
+    """Runs a launch to its end. `emit` is called with each event."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Supervisor:
         self._interrupted = False
 
     def enter(self) -> None:
-        """Write down what is about to run, so that others leave its version where it is."""
+        """Write the state before anything runs, so that other starts keep the version in use."""
         self._save()
 
     def run(self) -> bool:
@@ -72,7 +72,7 @@ class Supervisor:
         return not self._state.failed
 
     def _step(self) -> None:
-        """Decide and act until nothing more follows from what is known."""
+        """Decide and execute until no new events result."""
         before = self._state
         while True:
             events, self._events = tuple(self._events), []
@@ -145,7 +145,7 @@ class Supervisor:
             self._take_signals()
 
     def _read_output(self, output: int) -> None:
-        """Take what a service prints; who is not ready yet has come further with it."""
+        """Move a service's output to its log, and probe it soon if it is not ready yet."""
         if probe := self._probes.get(self._services.service_for_fd(output)):
             probe.nudge(self._clock())
         self._services.pump(output)
@@ -202,7 +202,7 @@ class Supervisor:
             write_snapshot(self._instance, snapshot)
 
     def _announce(self, before: lifecycle.State) -> None:
-        """Tell what changed since `before`."""
+        """Emit an event for each change since `before`."""
         for old, new in zip(before.services, self._state.services, strict=True):
             if old.phase != new.phase:
                 self._emit(describe_change(new, self._services.log_of(new.plan.name)))

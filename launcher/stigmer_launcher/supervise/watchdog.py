@@ -1,7 +1,7 @@
-"""The watchdog: a second process that ends the services when the supervisor is killed without a chance to do so.
+"""The watchdog: a second process that stops the services when the supervisor is killed.
 
-It is forked before any service, holds a lock of its own, and reads from a pipe who the services are. A farewell means that
-the supervisor stopped them itself; the pipe's end without one means that it is dead. It needs nothing of the system but
+It is forked before any service, holds its own lock, and reads the list of services from a pipe. A farewell message means
+that the supervisor stopped them itself; end of file without one means that it died. It needs nothing of the system but
 processes and pipes, so it works on Linux and macOS alike, keeps the stop order, and reaches whole process groups.
 """
 
@@ -19,7 +19,7 @@ _FAREWELL = b"."
 
 
 class Watchdog:
-    """The supervisor's end of it. When the watchdog itself is killed, `start` another: it is told everything again."""
+    """The supervisor's side. When the watchdog is killed, `start` another one: it receives all members again."""
 
     def __init__(self, lock: str, token: str) -> None:
         self.pid = 0
@@ -28,7 +28,7 @@ class Watchdog:
         self._roster: dict[int, Member] = {}
 
     def start(self) -> None:
-        """Fork the watchdog; from then on it hears of every member, also before it holds its lock."""
+        """Fork the watchdog; it learns of every member, even before it holds its lock."""
         self._close()
         ours, its = os.pipe(), os.pipe()
         self.pid = fork(lambda: _run_watchdog(ours[0], its[1], self._lock, self._token))
@@ -39,24 +39,24 @@ class Watchdog:
             self._send(_entry(member))
 
     def wait_until_ready(self) -> None:
-        """Return when it holds its lock: the next start waits for that one, so others may hear of us only now."""
+        """Wait until it holds its lock, which the next start waits for."""
         if self._ready >= 0:
             os.read(self._ready, 1)
             os.close(self._ready)
             self._ready = -1
 
     def add(self, member: Member) -> None:
-        """Put a service's process under its watch."""
+        """Add a service's process."""
         self._roster[member.pid] = member
         self._send(_entry(member))
 
     def remove(self, pid: int) -> None:
-        """Take an ended process from its watch."""
+        """Remove a process that has ended."""
         if self._roster.pop(pid, None):
             self._send(f"- {pid}\n".encode())
 
     def dismiss(self) -> None:
-        """Send it away: there is nothing left to watch."""
+        """End the watchdog: there is nothing left to watch."""
         self._send(_FAREWELL)
         self._close()
         with suppress(ChildProcessError):

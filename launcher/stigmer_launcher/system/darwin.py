@@ -1,4 +1,4 @@
-"""What macOS answers only through libSystem: clones, mount flags, processes and their sockets. Loaded there alone.
+"""macOS system calls by way of libSystem: clones, mount flags, processes and their sockets. Imported only there.
 
 Sources: clonefile(2), statfs(2), <sys/proc_info.h> and <libproc.h> of Apple's SDK (64 bit; the layouts are part of
 the stable ABI). The functions that read a layout are pure, on bytes, so that they can be tested anywhere.

@@ -1,4 +1,4 @@
-"""Locks between processes, and who holds them: POSIX record locks, which the kernel drops with their process.
+"""Locks between processes, and their holders: POSIX record locks, which the kernel releases when a process ends.
 
 A lock file is never removed and its content means nothing. The trap of these locks: when a process closes *any*
 descriptor of the file, its lock is gone. So this module alone opens lock files, and never one that this process holds.
@@ -34,7 +34,7 @@ class Lock:
         _held[self._key] = os.getpid()
 
     def release(self) -> None:
-        """Give the lock back; harmless when repeated."""
+        """Release the lock; repeated calls do nothing."""
         if _held.pop(self._key, None) is not None:
             os.close(self._descriptor)
 
@@ -50,7 +50,7 @@ class Lock:
 
 
 def hold(path: str) -> Lock | None:
-    """Take the lock at once, or give None when another process (or this one) has it."""
+    """Acquire the lock without waiting; None when another process (or this one) holds it."""
     while not _is_ours(path):
         descriptor = _open(path)
         try:
@@ -70,7 +70,7 @@ def hold(path: str) -> Lock | None:
 
 
 def wait(path: str, seconds: float, notify: Callable[[int], None] | None = None) -> Lock:
-    """Take the lock, waiting up to `seconds`; `notify` hears once, and at each change, the pid that holds it."""
+    """Acquire the lock within `seconds`; `notify` is called with the pid of each holder that is waited for."""
     deadline = time.monotonic() + seconds
     notified = 0
     while (lock := hold(path)) is None:

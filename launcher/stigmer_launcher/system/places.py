@@ -1,4 +1,4 @@
-"""Where everything is: the user's home of Stigmer, and the keg's libexec. Pure but for the password database."""
+"""Paths of Stigmer's home and of the keg, and the errors of a home that cannot be used."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Ports: whether one is free for us, and who has it otherwise. Reads the kernel's own tables, starts nothing."""
+"""Whether ports are free, and which process listens on them. Reads the kernel's tables, runs no program."""
 
 import errno
 import os

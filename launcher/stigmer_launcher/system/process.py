@@ -1,4 +1,4 @@
-"""Processes: who one is, whether it still lives, signals to a group, and how one ended."""
+"""Processes: identity, liveness, signals to a group, description of an exit."""
 
 import os
 import signal

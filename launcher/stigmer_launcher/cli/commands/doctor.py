@@ -1,4 +1,4 @@
-"""`stigmer doctor`: look, tell, and exit with 1 when something is wrong. Nothing is changed."""
+"""`stigmer doctor`: prints the findings; exits with 1 when there is a problem."""
 
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context

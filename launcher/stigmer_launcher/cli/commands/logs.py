@@ -1,4 +1,4 @@
-"""`stigmer server logs`: the end of the services' logs in the order of time, and what follows."""
+"""`stigmer server logs`: the last lines of the services' logs, merged by time, and new ones."""
 
 import os
 import time

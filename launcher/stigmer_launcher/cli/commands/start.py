@@ -1,4 +1,4 @@
-"""`stigmer server` and `stigmer server restart`: return when everything runs, or say why it does not."""
+"""`stigmer server` and `stigmer server restart`: return when every service is ready, or report why not."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""`stigmer server stop`: tell the supervisor, and return when it is gone with everything it ran."""
+"""`stigmer server stop`: stops the supervisor, and returns when it and its services have ended."""
 
 import math
 import os
