@@ -78,14 +78,14 @@ def measure_life(stack: Stack, counts: Counts, report: Callable[[str], None]) ->
 
 
 def measure_supervisor(stack: Stack, counts: Counts) -> Results:
-    """Look at an idle stack's supervisor and its warden."""
+    """Look at an idle stack's supervisor and its watchdog."""
     with _running(stack):
         time.sleep(_SETTLE)
         rest = measure_rest(stack, counts.rest)
-    supervisor, warden = (each / 1e6 for each in rest.pss)
+    supervisor, watchdog = (each / 1e6 for each in rest.pss)
     watched = f"watched for {counts.rest:g} s, clock ticks of {1000 // os.sysconf('SC_CLK_TCK')} ms"
     return {
-        "memory": Result(supervisor + warden, f"supervisor {supervisor:.1f} MB, warden {warden:.1f} MB", 1),
+        "memory": Result(supervisor + watchdog, f"supervisor {supervisor:.1f} MB, watchdog {watchdog:.1f} MB", 1),
         "processor": Result(rest.percent, watched, 1),
     }
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.errors import BenchmarkError
-from stigmer_launcher.launch import Launch
-from stigmer_launcher.readiness import Probe, ProbeSequence
+from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.readiness.probe import Probe, ProbeSequence
 
 _POLL = 0.005  # seconds
 
@@ -95,7 +95,7 @@ def _proved(probes: Mapping[str, ProbeSequence]) -> list[str]:
         for name, probe in probes.items()
         if now >= probe.due or (probe.channel and probe.channel.fileno() in answered)
     ]
-    return [name for name in asked if probes[name].turn(now)]
+    return [name for name in asked if probes[name].advance(now)]
 
 
 def _run(launch: Launch, name: str) -> subprocess.Popen[bytes]:

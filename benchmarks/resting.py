@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.stack import Stack
-from stigmer_launcher.instance import Instance, supervisor, warden
+from stigmer_launcher.supervise.state import Instance, supervisor_pid, watchdog_pid
 
 _USER, _SYSTEM = 11, 12  # fields after the command in /proc/PID/stat; source: proc_pid_stat(5)
 
 
 class Rest(NamedTuple):
-    """Proportional memory in bytes, and the share of one core in percent, of the supervisor and the warden together."""
+    """Proportional memory in bytes, and the share of one core in percent, of the supervisor and the watchdog together."""
 
     pss: tuple[int, int]
     percent: float
@@ -23,9 +23,9 @@ class Rest(NamedTuple):
 def measure_rest(stack: Stack, seconds: float) -> Rest:
     """Watch a running stack's supervisor for some seconds."""
     place = Instance(stack.places.run)
-    pids = (supervisor(place), warden(place))
+    pids = (supervisor_pid(place), watchdog_pid(place))
     if not all(pids):
-        raise BenchmarkError("there is no supervisor with a warden to look at")
+        raise BenchmarkError("there is no supervisor with a watchdog to look at")
     began, spent = time.monotonic(), _ticks(pids)
     time.sleep(seconds)
     used = (_ticks(pids) - spent) / os.sysconf("SC_CLK_TCK")

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.turns import run_program
-from stigmer_launcher.instance import Instance, supervisor
-from stigmer_launcher.inventory import read_keg
-from stigmer_launcher.launch import Launch
-from stigmer_launcher.places import Places, find_places
-from stigmer_launcher.ports import is_free
-from stigmer_launcher.prepare import prepare
+from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.launch.prepare import prepare
+from stigmer_launcher.supervise.state import Instance, supervisor_pid
+from stigmer_launcher.system.places import Places, find_places
+from stigmer_launcher.system.ports import is_free
 
 _LOWEST_PORT, _HIGHEST_PORT = 20000, 32768  # the latter is Linux's first for clients
 STOPPED = 3  # what `stigmer server status` ends with when nothing runs
@@ -57,7 +57,7 @@ class Stack(NamedTuple):
 
     def ensure_stopped(self) -> None:
         """Stop what a failed measurement left running."""
-        if supervisor(Instance(self.places.run)):
+        if supervisor_pid(Instance(self.places.run)):
             self.stop()
 
     def clear(self) -> None:

@@ -15,13 +15,13 @@ def run(arguments: list[str]) -> int:
 
     gc.disable()  # a command ends before there is anything worth collecting; who stays longer enables it again
 
-    from stigmer_launcher.cli import main
+    from stigmer_launcher.cli.main import main
 
     return main(arguments, os.environ, sys.stdout, sys.stderr)
 
 
 def leave(code: int) -> None:
-    """End this process without taking the interpreter apart, which takes longer than most answers."""
+    """Exit without finalizing the interpreter, which takes longer than most commands."""
     import os
 
     try:

@@ -53,7 +53,7 @@ class KegError(LauncherError):
 
 
 class BusyError(LauncherError):
-    """Another process is at it, and did not finish in time."""
+    """Another process did not finish in time."""
 
     remedy = "wait until that process has finished, or end it, and run the command again"
 

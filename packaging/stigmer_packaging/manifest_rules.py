@@ -33,7 +33,7 @@ VARIABLES = (
     "execution.cleanup",
     "execution.ttl",
 )
-"""What the launcher knows to fill in, besides ports. Source: launcher/stigmer_launcher/payload.py."""
+"""What the launcher knows to fill in, besides ports. Source: launcher/stigmer_launcher/install/payload.py."""
 # Source: Homebrew's bottle tags; a macOS tag is a release's name, after `arm64_` on Apple silicon.
 _TAGS = {
     "darwin-arm64": re.compile(r"arm64_(?!linux$)[a-z_]+"),

@@ -1,7 +1,9 @@
 """Who may import whom: the drawing in the README, held against the code."""
 
 import ast
+import graphlib
 import itertools
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,23 @@ PACKAGING = ROOT / "packaging" / "stigmer_packaging"
 
 LAYERS = ("cli", "pipeline", "stages", "audit", "sources", "tools", "errors")
 ONLY_HERE = {
-    "subprocess": {"tools/command.py", "child.py"},
+    "subprocess": {"tools/command.py"},
     "httpx": {"tools/http.py"},
     "ruamel": {"manifest.py", "tools/workflow_file.py"},
 }
-INDEX_READERS = {"stages/assemble.py"}
+# Whom each package of the launcher may import from; all of them may import the errors and the version.
+ARROWS = {
+    "cli": {"doctor", "supervise", "launch", "install", "config", "readiness", "system"},
+    "doctor": {"supervise", "launch", "install", "config", "readiness", "system"},
+    "supervise": {"launch", "install", "readiness", "system"},
+    "launch": {"install", "config", "readiness", "system"},
+    "install": {"system"},
+    "config": {"system"},
+    "readiness": {"system"},
+    "system": set(),
+}
+AT_THE_ROOT = {"__init__", "__main__", "errors", "version"}
+INDEX_READERS = {"stages/assemble.py", "manual.py"}
 
 
 def modules(root: Path) -> list[Path]:
@@ -75,10 +89,67 @@ def test_dangerous_libraries_are_imported_in_one_place_only(root: Path, path: Pa
 @pytest.mark.parametrize("path", modules(LAUNCHER), ids=lambda path: path.name)
 def test_the_launcher_imports_nothing_of_packaging_and_no_third_party_code(path: Path) -> None:
     """It is frozen from the standard library alone."""
-    import sys
-
     used = {module.split(".")[0] for module in imports(path.read_text(encoding="utf-8"))}
     assert used - set(sys.stdlib_module_names) - {"stigmer_launcher"} == set()
+
+
+def launcher_name(path: Path) -> str:
+    """Give a module of the launcher its dotted name; a package has that of its folder."""
+    return ".".join(path.relative_to(LAUNCHER.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def launcher_imports(name: str, source: str, known: set[str]) -> set[str]:
+    """Name the modules of the launcher that a module imports; a package only where something of its own is taken."""
+    used = {module for module in imports(source) if module in known}
+    packages = {module.rpartition(".")[0] for module in used}
+    return used - packages - {name}
+
+
+def violations_of_arrows(name: str, source: str, known: set[str]) -> list[str]:
+    """Find what a module of the launcher imports against the arrows."""
+    package = name.split(".")[1] if name.count(".") else ""
+    if package not in ARROWS:
+        return []
+    allowed = ARROWS[package] | {package, "errors", "version"}
+    return sorted(used for used in launcher_imports(name, source, known) if used.split(".")[1] not in allowed)
+
+
+def launcher_graph() -> dict[str, set[str]]:
+    """Map each module of the launcher to those that it imports, wherever in the file."""
+    sources = {launcher_name(path): path.read_text(encoding="utf-8") for path in modules(LAUNCHER)}
+    return {name: launcher_imports(name, source, set(sources)) for name, source in sources.items()}
+
+
+@pytest.mark.parametrize("path", modules(LAUNCHER), ids=launcher_name)
+def test_the_launchers_packages_import_along_the_arrows(path: Path) -> None:
+    """From the command line down to what the system is asked for."""
+    known = {launcher_name(each) for each in modules(LAUNCHER)}
+    assert violations_of_arrows(launcher_name(path), path.read_text(encoding="utf-8"), known) == []
+
+
+def test_every_module_of_the_launcher_belongs_to_a_package() -> None:
+    """The listing is the architecture: each package has its arrows, and nothing else is at the root."""
+    assert {path.stem for path in LAUNCHER.glob("*.py")} == AT_THE_ROOT
+    assert {path.parent.name for path in LAUNCHER.glob("*/__init__.py")} == set(ARROWS)
+
+
+def test_no_modules_of_the_launcher_import_each_other_in_a_circle() -> None:
+    """Late imports and those for a type checker count as well."""
+    assert list(graphlib.TopologicalSorter(launcher_graph()).static_order()) != []
+
+
+def test_the_arrow_check_catches_a_package_that_imports_from_above() -> None:
+    """The check fails for the right reason."""
+    known = {"stigmer_launcher.system.locks", "stigmer_launcher.cli.main", "stigmer_launcher.cli"}
+    source = "def late():\n    from stigmer_launcher.cli.main import main\n    from stigmer_launcher.cli import main\n"
+    assert violations_of_arrows("stigmer_launcher.system.locks", source, known) == ["stigmer_launcher.cli.main"]
+
+
+@pytest.mark.parametrize("path", modules(LAUNCHER), ids=launcher_name)
+def test_the_launcher_imports_no_private_module_of_the_standard_library(path: Path) -> None:
+    """Those change with every version of Python."""
+    used = imports(path.read_text(encoding="utf-8")) & set(sys.stdlib_module_names)
+    assert [name for name in used if name.startswith("_") and name != "__future__"] == []
 
 
 FROZEN_CODECS = {"utf-8", "ascii", "latin-1", "idna"}

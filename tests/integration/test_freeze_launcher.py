@@ -86,9 +86,12 @@ def test_every_module_of_it_is_frozen(folder: Path, frozen: tuple[Freezer, Launc
     archive = CArchiveReader(str(folder / "stigmer"))
     modules = set(archive.open_embedded_archive("PYZ.pyz").toc)
     foreign = {"linux": "darwin", "darwin": "linux"}[frozen[0].target.system]
-    named = {path.stem for path in (ROOT / "launcher" / PACKAGE).glob("*.py")} - {"__init__", "__main__", foreign}
-    assert {f"{PACKAGE}.{name}" for name in named} <= modules
-    assert f"{PACKAGE}.{foreign}" not in modules
+    paths = [
+        path.relative_to(ROOT / "launcher").with_suffix("") for path in (ROOT / "launcher" / PACKAGE).rglob("*.py")
+    ]
+    named = {".".join(path.parts).removesuffix(".__init__") for path in paths}
+    assert named - {f"{PACKAGE}.__main__", f"{PACKAGE}.system.{foreign}"} <= modules
+    assert f"{PACKAGE}.system.{foreign}" not in modules
 
 
 def test_its_bytecode_names_no_folder_of_the_build_host(folder: Path) -> None:
@@ -96,7 +99,7 @@ def test_its_bytecode_names_no_folder_of_the_build_host(folder: Path) -> None:
     pyz = CArchiveReader(str(folder / "stigmer")).open_embedded_archive("PYZ.pyz")
     codes = {name: pyz.extract(name) for name in pyz.toc}
     named = {name: code.co_filename for name, code in codes.items() if code is not None}
-    assert named[f"{PACKAGE}.cli"] == f"{PACKAGE}/cli.py"
+    assert named[f"{PACKAGE}.cli.main"] == f"{PACKAGE}/cli/main.py"
     assert [path for path in named.values() if path.startswith("/")] == []
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher.materialise import LOCK
-from support.launcher_checks import all_run, kept, warden, works
+from stigmer_launcher.install.install import LOCK
+from support.launcher_checks import all_run, kept, watchdog, works
 from support.launcher_payloads import build_libexec
 from support.launcher_services import (
     LAUNCHER,
@@ -47,8 +47,8 @@ def test_a_keg_replaced_under_the_running_server_changes_nothing_until_a_restart
         os.kill(second.pid("agent-runner"), signal.SIGKILL)
         eventually(lambda: "pausing" in second.log("supervisor"), "the crash to be seen")
         all_run(second)
-        os.kill(warden(second), signal.SIGKILL)
-        eventually(lambda: warden(second), "another warden")
+        os.kill(watchdog(second), signal.SIGKILL)
+        eventually(lambda: watchdog(second), "another watchdog")
         assert f"{old} is running, {new} is installed" in second("server", "status").out
         restarted = second("server", "restart")
         assert restarted.code == 0, restarted.err
@@ -77,12 +77,12 @@ def test_a_running_version_is_not_removed_by_another_start(tmp_path: Path) -> No
 # `stigmer server`, which waits between having its components and beginning to use them.
 PREPARED = """
 import sys
-from stigmer_launcher import starting
+from stigmer_launcher.cli.commands import start as starting
 from stigmer_launcher.__main__ import run
 
 prepare = starting.prepare
-def prepare_and_wait(*arguments):
-    made = prepare(*arguments)
+def prepare_and_wait(*arguments, **options):
+    made = prepare(*arguments, **options)
     print("prepared", flush=True)
     sys.stdin.readline()
     return made
@@ -121,7 +121,7 @@ def test_a_start_whose_version_is_removed_before_it_comes_to_use_it_makes_it_aga
 
 HOLDS = """
 import sys
-from stigmer_launcher import locks
+from stigmer_launcher.system import locks
 with locks.wait(sys.argv[1], 10):
     print("held", flush=True)
     sys.stdin.read()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.launcher_checks import all_run, warden, works
+from support.launcher_checks import all_run, watchdog, works
 from support.launcher_services import (
     NAMES,
     eventually,
@@ -19,7 +19,7 @@ from support.launcher_services import (
 
 
 def test_a_killed_supervisor_leaves_no_service_behind(tmp_path: Path) -> None:
-    """The warden stops them all, in order."""
+    """The watchdog stops them all, in order."""
     with stigmer(tmp_path) as launcher:
         launcher.started()
         os.kill(launcher.status()["supervisor_pid"], signal.SIGKILL)
@@ -28,7 +28,7 @@ def test_a_killed_supervisor_leaves_no_service_behind(tmp_path: Path) -> None:
         works(launcher)
 
 
-def test_the_next_start_waits_for_a_warden_at_work(tmp_path: Path) -> None:
+def test_the_next_start_waits_for_a_watchdog_at_work(tmp_path: Path) -> None:
     """Two sets of services must never run at once, nor fight for the ports."""
     with stigmer(tmp_path, fake_stack(agent_runner="term=ignore", grace=2)) as launcher:
         launcher.started()
@@ -40,14 +40,14 @@ def test_the_next_start_waits_for_a_warden_at_work(tmp_path: Path) -> None:
         assert not [pid for pid in old if is_running(pid)]
 
 
-def test_supervisor_and_warden_killed_together_the_next_start_ends_what_they_left(tmp_path: Path) -> None:
+def test_supervisor_and_watchdog_killed_together_the_next_start_ends_what_they_left(tmp_path: Path) -> None:
     """By identity: exactly those."""
     with stigmer(tmp_path) as launcher:
         launcher.started()
         old = all_run(launcher)
-        for pid in (warden(launcher), launcher.status()["supervisor_pid"]):
+        for pid in (watchdog(launcher), launcher.status()["supervisor_pid"]):
             os.kill(pid, signal.SIGSTOP)
-        for pid in (warden(launcher), launcher.status()["supervisor_pid"]):
+        for pid in (watchdog(launcher), launcher.status()["supervisor_pid"]):
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: not launcher.status()["supervisor_pid"], "the supervisor's end")
         assert all(is_running(pid) for pid in old.values())
@@ -64,7 +64,7 @@ def test_stop_ends_what_a_killed_pair_left(tmp_path: Path) -> None:
     with stigmer(tmp_path) as launcher:
         launcher.started()
         old = all_run(launcher)
-        pids = [warden(launcher), launcher.status()["supervisor_pid"]]
+        pids = [watchdog(launcher), launcher.status()["supervisor_pid"]]
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in pids:
                 os.kill(pid, number)
@@ -124,19 +124,19 @@ def test_killed_services_are_started_again(tmp_path: Path, names: tuple[str, ...
         assert launcher("smoke").code == 0
 
 
-def test_a_killed_warden_is_replaced(tmp_path: Path) -> None:
+def test_a_killed_watchdog_is_replaced(tmp_path: Path) -> None:
     """And the new one knows the services."""
     with stigmer(tmp_path) as launcher:
         launcher.started()
-        first = warden(launcher)
+        first = watchdog(launcher)
         os.kill(first, signal.SIGKILL)
-        eventually(lambda: warden(launcher) not in (0, first), "another warden")
+        eventually(lambda: watchdog(launcher) not in (0, first), "another watchdog")
         os.kill(launcher.status()["supervisor_pid"], signal.SIGKILL)
         eventually(lambda: launcher.processes() == [], "the end of every process")
         works(launcher)
 
 
-def test_a_supervisor_killed_while_it_stops_is_finished_by_the_warden(tmp_path: Path) -> None:
+def test_a_supervisor_killed_while_it_stops_is_finished_by_the_watchdog(tmp_path: Path) -> None:
     """The services that were still to go do go."""
     with stigmer(tmp_path, fake_stack(agent_runner="term=ignore", grace=1)) as launcher:
         launcher.started()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import locks
+from stigmer_launcher.system import locks
 from support.launcher_payloads import build_libexec
 from support.launcher_services import Stigmer, end, eventually, fake_stack, stigmer
 
@@ -19,7 +19,7 @@ WATCHED = """
 import json, sys, time
 late, jump, real = [], [0.0], time.time
 time.time = lambda: real() + jump[0]
-from stigmer_launcher import starting
+from stigmer_launcher.cli.commands import start as starting
 from stigmer_launcher.__main__ import run
 
 class Guard:
@@ -62,7 +62,7 @@ def pid_after(launcher: Stigmer, service: str, before: int) -> int:
 
 
 def test_nothing_is_imported_once_everything_runs(tmp_path: Path) -> None:
-    """An upgrade deletes the keg under the running server: a restart, a new warden and the stop must not need it."""
+    """An upgrade deletes the keg under the running server: a restart, a new watchdog and the stop must not need it."""
     note = tmp_path / "late.json"
     with stigmer(tmp_path, fake_stack(workflow_runner="exit=1 after=2", stigmer_server="forks=1")) as launcher:
         process = watched(launcher, note)
@@ -107,15 +107,15 @@ def wakeups(pid: int) -> int:
 
 
 def test_at_rest_the_supervisor_sleeps_and_is_small(tmp_path: Path) -> None:
-    """Nothing wakes it: what is cheap for a day is not polled for. With its warden it stays below 15 MB."""
+    """Nothing wakes it: what is cheap for a day is not polled for. With its watchdog it stays below 15 MB."""
     with stigmer(tmp_path) as launcher:
         launcher.started()
         pid = launcher.status()["supervisor_pid"]
-        warden = locks.holder(str(launcher.home / "run" / "warden.lock"))
-        before = wakeups(pid) + wakeups(warden)
+        watchdog = locks.holder(str(launcher.home / "run" / "warden.lock"))
+        before = wakeups(pid) + wakeups(watchdog)
         launcher("server", "status")
-        assert wakeups(pid) + wakeups(warden) == before
-        assert memory(pid) + memory(warden) <= 15 * 1024
+        assert wakeups(pid) + wakeups(watchdog) == before
+        assert memory(pid) + memory(watchdog) <= 15 * 1024
 
 
 def test_brew_may_run_it_before_there_is_a_home(tmp_path: Path) -> None:

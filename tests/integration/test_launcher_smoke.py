@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stigmer_launcher.payload import Proof, Readiness, Smoke
+from stigmer_launcher.install.payload import Proof, Readiness, Smoke
 from support.launcher_payloads import Part, build_libexec, part
 from support.launcher_services import SERVER_QUEUES, Stigmer, end, eventually, fake_stack, free_ports
 

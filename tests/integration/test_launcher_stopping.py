@@ -13,7 +13,7 @@ from support.launcher_services import LAUNCHER, Stigmer, eventually, fake_stack,
 # Told to stop, it gives its lock back and is some time in ending, as on a machine that is short of processors.
 LINGERING_SUPERVISOR = """
 import signal, sys, time
-from stigmer_launcher import locks
+from stigmer_launcher.system import locks
 lock = locks.hold(sys.argv[1])
 def told(*_):
     lock.release()

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import protowire, readiness
-from stigmer_launcher.channel import Channel
-from stigmer_launcher.launch import Address
-from stigmer_launcher.readiness import Check, Probe
+from stigmer_launcher.readiness import checks, protowire
+from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.readiness.channel import Channel
+from stigmer_launcher.readiness.checks import Check
+from stigmer_launcher.readiness.probe import Probe
 from support import reference_programs
 from support.launcher_services import Stigmer, end, eventually, free_ports, is_running
 from support.reference_stack import reference_launcher
@@ -45,9 +46,9 @@ def proved(address: Address, check: Check, until: Callable[[str], bool] = lambda
     """Turn a probe until it has its proof, or lacks what was expected."""
     probe, deadline = Probe(address, check, time.monotonic()), time.monotonic() + 60
     try:
-        while not probe.turn(time.monotonic()):
-            assert time.monotonic() < deadline, probe.lacking
-            if until(probe.lacking):
+        while not probe.advance(time.monotonic()):
+            assert time.monotonic() < deadline, probe.not_ready_reason
+            if until(probe.not_ready_reason):
                 return False
             waiting = select.poll()
             if probe.channel:
@@ -65,27 +66,31 @@ def poll_request(queue: str, identity: str) -> bytes:
 
 def test_temporal_proves_itself_from_its_first_moment_on(server: Address) -> None:
     """Asked while it still starts, without a pause for it to settle."""
-    assert proved(server, readiness.temporal("default", "some-queue"))
+    assert proved(server, checks.temporal("default", "some-queue"))
 
 
 def test_a_namespace_that_does_not_exist_is_no_proof(server: Address) -> None:
     """Temporal serves, and still nothing could run there."""
-    assert proved(server, readiness.temporal("default", "some-queue"))
-    check = readiness.temporal("no-such-namespace", "some-queue")
-    assert not proved(server, check, until=lambda lacking: "cannot be used" in lacking)
+    assert proved(server, checks.temporal("default", "some-queue"))
+    check = checks.temporal("no-such-namespace", "some-queue")
+    assert not proved(server, check, until=lambda not_ready_reason: "cannot be used" in not_ready_reason)
 
 
 def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> None:
     """Seen through DescribeTaskQueue while its long poll is open."""
-    assert proved(server, readiness.temporal("default", "some-queue"))
+    assert proved(server, checks.temporal("default", "some-queue"))
     spawned = time.time()
 
     def check(group: int) -> Check:
-        return readiness.pollers(
-            "default", ("polled",), lambda identity, seen: readiness.is_in_group(identity, seen, group, spawned)
+        return checks.pollers(
+            "default", ("polled",), lambda identity, seen: checks.is_in_group(identity, seen, group, spawned)
         )
 
-    assert not proved(server, check(os.getpid()), until=lambda lacking: "no worker polls the queue polled" in lacking)
+    assert not proved(
+        server,
+        check(os.getpid()),
+        until=lambda not_ready_reason: "no worker polls the queue polled" in not_ready_reason,
+    )
     channel = Channel(server)
     try:
         channel.client.call(POLL, poll_request("polled", f"{os.getpid()}@{socket.gethostname()}@polled"), 30.0)
@@ -93,9 +98,11 @@ def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> 
             waiting = select.poll()
             waiting.register(channel.fileno(), channel.wanted)
             waiting.poll()
-            channel.turn()
+            channel.advance()
         assert proved(server, check(os.getpid()))
-        assert not proved(server, check(1), until=lambda lacking: "no worker polls the queue polled" in lacking)
+        assert not proved(
+            server, check(1), until=lambda not_ready_reason: "no worker polls the queue polled" in not_ready_reason
+        )
     finally:
         channel.close()
 
@@ -134,10 +141,11 @@ def test_the_reference_stack_starts_works_recovers_and_stops(launcher: Stigmer) 
 
 
 @pytest.mark.timeout(300)
-def test_a_refused_smoke_call_says_why(launcher: Stigmer) -> None:
-    """With the server's own code and words."""
+def test_a_refused_smoke_call_says_where_the_reason_is(launcher: Stigmer) -> None:
+    """The server logs it in its own words."""
     done = launcher("server", seconds=180)
     assert done.code == 0, f"{done.out}{done.err}"
     refused = launcher("smoke", "--message", "")
     assert refused.code == 1
-    assert "the server refused the request: INVALID_ARGUMENT: the request is not JSON" in refused.err
+    assert "the server refused the request" in refused.err
+    assert "stigmer server logs" in refused.err

@@ -98,7 +98,7 @@ def test_a_fault_of_the_product_is_found_by_its_own_check(tmp_path: Path, twist:
 
 
 TRIALS = {
-    "outlives its supervisor": ("warden() { :; }", "killed, the supervisor leaves no process and no port"),
+    "outlives its supervisor": ("watchdog() { :; }", "killed, the supervisor leaves no process and no port"),
     "trusts a file that is there": (
         'cmp() { [ -e "$3" ]; }',
         "the server starts again, and makes a damaged component anew",

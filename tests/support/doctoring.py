@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from stigmer_launcher.diagnosis import diagnose
-from stigmer_launcher.findings import Finding, Report, render_json, render_text
-from stigmer_launcher.places import Places
+from stigmer_launcher.doctor.diagnosis import diagnose
+from stigmer_launcher.doctor.report import Finding, Report, render_json, render_text
+from stigmer_launcher.system.places import Places
 
 
 def look(

@@ -1,16 +1,9 @@
 """Histories to replay against the pure decision: a stack whose processes do only what a test says."""
 
-from stigmer_launcher import lifecycle as life
-from stigmer_launcher.decide import begin, decide, find
-from stigmer_launcher.lifecycle import (
-    Action,
-    Event,
-    Plan,
-    Policy,
-    Ready,
-    Spawn,
-    Spawned,
-)
+from stigmer_launcher.launch.plan import Plan
+from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise.decide import decide, find, initial_state
+from stigmer_launcher.supervise.lifecycle import Action, Event, Policy, Ready, Spawn, Spawned
 
 PLANS = (
     Plan("temporal", stop_order=1, grace=10, seconds=60),
@@ -25,7 +18,7 @@ class History:
     """A stack whose processes do only what a test says; a spawned process is there at once."""
 
     def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Policy = Policy()) -> None:  # noqa: B008 - immutable
-        self.state = begin(plans, policy)
+        self.state = initial_state(plans, policy)
         self.now = 100.0
 
     def at(self, now: float, *events: Event) -> tuple[Action, ...]:
@@ -51,5 +44,5 @@ class History:
         self.at(100.0)
         self.at(100.5, Ready("temporal"), Ready("server"))
         self.at(101.0, Ready("flows"), Ready("agents"))
-        assert self.state.stage == life.RUNNING
+        assert self.state.stage == phases.RUNNING
         return self

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from stigmer_launcher.payload import Payload, parse_payload, render_payload
+from stigmer_launcher.install.payload import Payload, parse_payload, render_payload
 from stigmer_packaging.records import Bottle, FileRecord
 from stigmer_packaging.stages.assemble import render_checksums
 from stigmer_packaging.tools import digest

@@ -60,7 +60,7 @@ version=$(sed -n 's/^ "version": "\(.*\)".*/\1/p' "$here/../payload.json")
 clean() { # COMMAND...: become it, with nothing but what a service needs of the environment
     exec env -i "HOME=$HOME" "STIGMER_HOME=$home" "PATH=$PATH" "$@"
 }
-warden() { # PID: become what ends the services when that process is gone
+watchdog() { # PID: become what ends the services when that process is gone
     exec perl -e 'select undef, undef, undef, 0.05 while getppid == $ARGV[0];
         open my $list, "<", $ARGV[1]; kill "TERM", (split)[1] while <$list>' "$1" "$home/run/services"
 }
@@ -88,10 +88,10 @@ supervise() {
     service stigmer-server "$(port_of server 7234 "$@")"
     service workflow-runner
     service agent-runner
-    warden $$ &
-    warden=$!
+    watchdog $$ &
+    watchdog=$!
     echo "$version" >"$home/run/version"
-    trap 'kill "$warden"; end_services; wait; rm -f "$home"/run/*; exit 0' TERM
+    trap 'kill "$watchdog"; end_services; wait; rm -f "$home"/run/*; exit 0' TERM
     while :; do sleep 0.1; done
 }
 start() {

@@ -1,6 +1,6 @@
 """What must hold after every fault: the server's state is still there, and starting, calling and stopping work."""
 
-from stigmer_launcher import locks
+from stigmer_launcher.system import locks
 from support.launcher_services import Stigmer, eventually
 
 
@@ -29,6 +29,6 @@ def all_run(launcher: Stigmer) -> dict[str, int]:
     return dict(eventually(pids, "everything to run"))
 
 
-def warden(launcher: Stigmer) -> int:
-    """Give the pid of the warden."""
+def watchdog(launcher: Stigmer) -> int:
+    """Give the pid of the watchdog."""
     return locks.holder(str(launcher.home / "run" / "warden.lock"))

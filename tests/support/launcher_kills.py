@@ -2,7 +2,8 @@
 
     python launcher_kills.py SCENARIO METHOD GRAIN DIRECTORY [sabotage]
 
-GRAIN is `step` (the steps the launcher enumerates) or `line` (every line of its code that is executed). It forks once per
+GRAIN is `call` (every system call that changes a file's name or opens one for writing) or `line` (every line of the
+launcher that is executed). It forks once per
 point, so it must be a process of its own, without threads. It prints how many points there were. With `sabotage` the
 launcher does not clear what a killed start left behind, which must be noticed.
 """
@@ -11,7 +12,6 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,12 +19,13 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "launcher"), str(ROOT / "tests")]
 
-from stigmer_launcher import inventory, materialise, verify, versions  # noqa: E402 - the path comes first
-from stigmer_launcher.clone import starting_with  # noqa: E402
-from stigmer_launcher.places import Places, find_places  # noqa: E402
+from stigmer_launcher.install import install, manifest, verify, versions  # noqa: E402 - the path comes first
+from stigmer_launcher.install.filecopy import starting_with  # noqa: E402
+from stigmer_launcher.system.places import Places, find_places  # noqa: E402
 from support.launcher_payloads import build_libexec, part  # noqa: E402
 
-LIBRARY = os.path.dirname(materialise.__file__)  # noqa: PTH120 - as the code objects name it
+LIBRARY = str(ROOT / "launcher")
+CHANGES = {f"os.{name}" for name in ("chmod", "link", "mkdir", "remove", "rename", "rmdir", "symlink", "truncate")}
 
 
 class Scene:
@@ -36,7 +37,7 @@ class Scene:
         self.new = build_libexec(directory / "new", (part("temporal", script="exit 7"), runner), version="1.1.0")
         self.places = find_places({"STIGMER_HOME": str(directory / "home")})
         self.scenario, self.methods = scenario, starting_with(method)
-        self.in_use = (inventory.read_keg(str(self.old)).id,) if scenario == "upgrade-in-use" else ()
+        self.in_use = (manifest.read_keg(str(self.old)).id,) if scenario == "upgrade-in-use" else ()
 
     def prepare(self) -> None:
         """Put the home into the state the scenario begins with."""
@@ -57,14 +58,13 @@ class Scene:
             Path(self.places.bin, ".stamp").unlink()
             Path(self.places.bin, "temporal").unlink()
 
-    def start(self, keg: Path, step: Callable[[str], None] = materialise.no_step) -> materialise.Installed:
+    def start(self, keg: Path) -> install.Installation:
         """Start once."""
-        return materialise.materialise(
-            inventory.read_keg(str(keg)),
+        return install.install(
+            manifest.read_keg(str(keg)),
             self.places,
             lambda _: None,
             in_use=lambda: self.in_use,
-            step=step,
             methods=self.methods,
         )
 
@@ -76,18 +76,18 @@ class Scene:
         assert Path(self.places.home, "stigmer.db").read_text() == "precious"
         kept = Path(self.places.home).glob("*before*/temporal")
         assert [path.read_text() for path in kept] == (["downloaded"] if self.scenario == "former" else [])
-        assert names_in(self.places.versions) == {inventory.read_keg(str(self.new)).id, *self.in_use}
+        assert names_in(self.places.versions) == {manifest.read_keg(str(self.new)).id, *self.in_use}
         if self.in_use:
-            old = inventory.read_keg(str(self.old))
-            for entry in inventory.files_of(old.payload):
+            old = manifest.read_keg(str(self.old))
+            for entry in manifest.files_of(old.payload):
                 assert verify.flaw(f"{self.places.versions}/{old.id}/{entry.path}", entry) == ""
 
 
 def check_whole(keg: Path, places: Places) -> None:
     """Compare everything below `bin` with the keg's index, by content."""
-    known = inventory.read_keg(str(keg))
+    known = manifest.read_keg(str(keg))
     assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
-    for entry in inventory.files_of(known.payload):
+    for entry in manifest.files_of(known.payload):
         assert verify.flaw(f"{places.bin}/{entry.path}", entry) == "", entry.path
     assert Path(places.bin, ".version").read_text() == f"{known.payload.version}\n"
     left = names_in(places.home) | names_in(places.versions) | names_in(places.bin)
@@ -100,23 +100,28 @@ def names_in(directory: str) -> set[str]:
 
 
 class Killer:
-    """Ends this process at the point of that number; it counts steps, or lines of the launcher."""
+    """Ends this process at the point of that number; it counts system calls, or lines of the launcher."""
 
     def __init__(self, number: int) -> None:
         self.left = number
 
-    def step(self, _: str) -> None:
+    def count(self) -> None:
         """Count one point."""
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         self.left -= 1
+
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Count a system call that is about to change a file."""
+        if event in CHANGES or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+            self.count()
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
         """Count a line, if it is one of the launcher's."""
         if not frame.f_code.co_filename.startswith(LIBRARY):
             return None
         if event == "line":
-            self.step("line")
+            self.count()
         return self.trace
 
 
@@ -127,9 +132,9 @@ def killed_at(scene: Scene, number: int, grain: str) -> bool:
         killer = Killer(number)
         if grain == "line":
             sys.settrace(killer.trace)
-            scene.start(scene.new)
         else:
-            scene.start(scene.new, killer.step)
+            sys.addaudithook(killer.audit)
+        scene.start(scene.new)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     assert os.waitstatus_to_exitcode(status) in (0, -signal.SIGKILL)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stigmer_launcher.payload import Component, FileEntry, Payload, Proof, Readiness, Smoke, render_payload
+from stigmer_launcher.install.payload import Component, FileEntry, Payload, Proof, Readiness, Smoke, render_payload
 
 SLEEP_UNTIL_STOPPED = "trap 'exit 0' TERM INT\nwhile :; do sleep 0.05; done"
 INHERIT = ("HOME", "PATH", "USER", "LANG", "TMPDIR")

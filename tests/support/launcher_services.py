@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stigmer_launcher.payload import Proof, Readiness
+from stigmer_launcher.install.payload import Proof, Readiness
 from support.launcher_payloads import Part, build_libexec, launcher_environment, part
 
 PROGRAM = (Path(__file__).parent / "fake_services.py").read_text(encoding="utf-8")

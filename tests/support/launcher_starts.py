@@ -47,11 +47,11 @@ def outcome(process: "subprocess.Popen[str]") -> dict[str, Any]:
 def main(libexec: str, home: str, method: str) -> dict[str, Any]:
     """Materialise, and give what came of it."""
     sys.path.insert(0, os.fspath(LAUNCHER))
-    from stigmer_launcher.clone import starting_with
     from stigmer_launcher.errors import LauncherError
-    from stigmer_launcher.inventory import read_keg
-    from stigmer_launcher.materialise import materialise
-    from stigmer_launcher.places import find_places
+    from stigmer_launcher.install.filecopy import starting_with
+    from stigmer_launcher.install.install import install
+    from stigmer_launcher.install.manifest import read_keg
+    from stigmer_launcher.system.places import find_places
 
     told: list[str] = []
 
@@ -62,7 +62,7 @@ def main(libexec: str, home: str, method: str) -> dict[str, Any]:
     sys.stdin.read()
     try:
         places = find_places({"STIGMER_HOME": home})
-        installed = materialise(read_keg(libexec), places, tell, methods=starting_with(method))
+        installed = install(read_keg(libexec), places, tell, methods=starting_with(method))
     except LauncherError as error:
         return {"error": str(error), "remedy": error.remedy, "told": told}
     return {"id": installed.id, "method": installed.method, "made": installed.made, "told": told, "pid": os.getpid()}

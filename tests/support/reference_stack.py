@@ -6,7 +6,7 @@ import shlex
 from dataclasses import asdict
 from pathlib import Path
 
-from stigmer_launcher.payload import Component, FileEntry, Proof, Readiness, Smoke
+from stigmer_launcher.install.payload import Component, FileEntry, Proof, Readiness, Smoke
 from stigmer_packaging import manifest, manifest_records
 from support import reference_programs
 from support.launcher_payloads import Part, build_libexec

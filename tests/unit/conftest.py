@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.places import Places, find_places
+from stigmer_launcher.system.places import Places, find_places
 from support.launcher_payloads import build_libexec
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.payload import parse_payload
+from stigmer_launcher.install.payload import parse_payload
 from stigmer_packaging.errors import KegError
 from stigmer_packaging.manifest_records import Manifest
 from stigmer_packaging.naming import Target, parse_target

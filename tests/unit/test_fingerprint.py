@@ -51,4 +51,4 @@ def test_every_kind_of_source_is_counted_as_the_obtain_stages_code() -> None:
 
 
 def test_the_launchers_index_is_part_of_assemble() -> None:
-    assert "stigmer_launcher.payload" in fingerprint.modules_behind("stigmer_packaging.stages.assemble")
+    assert "stigmer_launcher.install.payload" in fingerprint.modules_behind("stigmer_packaging.stages.assemble")

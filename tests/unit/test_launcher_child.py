@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.child import Child, describe_exit, fork, is_ended_by_others, signal_group, spawn
+from stigmer_launcher.supervise.child import Child, fork, spawn
+from stigmer_launcher.system.process import describe_exit, is_ended_by_others, signal_group
 from support.launcher_services import eventually, is_running
 
 

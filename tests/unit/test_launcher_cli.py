@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import completion, manual
-from stigmer_launcher.cli import main
-from stigmer_launcher.doors import open_door
+from stigmer_launcher.cli import completion
+from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, GROUPS, Command
+from stigmer_launcher.cli.help import render_help
+from stigmer_launcher.cli.main import load, main
+from stigmer_launcher.cli.parse import HelpRequest, Invocation, VersionRequest, parse
 from stigmer_launcher.errors import (
     BusyError,
     ConfigError,
@@ -26,9 +28,7 @@ from stigmer_launcher.errors import (
     StoppedError,
     UsageError,
 )
-from stigmer_launcher.grammar import COMMANDS, EXIT_CODES, GROUPS, Command
-from stigmer_launcher.help import render_help
-from stigmer_launcher.parse import HelpAsked, Invocation, VersionAsked, parse
+from stigmer_packaging import manual
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("temporal", "agent-runner")
@@ -57,7 +57,7 @@ def test_every_command_is_found_by_its_words_and_leads_somewhere(command: Comman
     """With nothing but what it needs."""
     arguments = (*command.words, *(command.choices[:1] or command.arguments[:1]), *command.arguments[1:])
     assert parsed(*arguments).command == command
-    assert callable(open_door(command.run))
+    assert callable(load(command))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_follows_two_dashes_is_no_option() -> None:
 @pytest.mark.parametrize("arguments", [("--version",), ("-V",), ("--version", "server")])
 def test_the_version_is_asked_for_in_front(arguments: tuple[str, ...]) -> None:
     """As brew and people do."""
-    assert parse(arguments) == VersionAsked()
+    assert parse(arguments) == VersionRequest()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_version_is_asked_for_in_front(arguments: tuple[str, ...]) -> None:
 )
 def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     """About what was typed before it."""
-    assert parse(arguments) == HelpAsked(words)
+    assert parse(arguments) == HelpRequest(words)
     assert render_help(words)
 
 
@@ -249,7 +249,7 @@ def test_the_help_of_a_command_names_all_its_options(command: Command) -> None:
 
 
 def test_the_manual_page_in_the_repository_is_the_generated_one() -> None:
-    """`python -m stigmer_launcher.manual > launcher/man/stigmer.1` makes it anew."""
+    """`python -m stigmer_packaging.manual > launcher/man/stigmer.1` makes it anew."""
     assert (ROOT / "launcher" / "man" / "stigmer.1").read_text(encoding="utf-8") == manual.render_manual()
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import config
-from stigmer_launcher.config_schema import FIRST_FILE, SCHEMA
+from stigmer_launcher.config import file as config_file
+from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA
 from stigmer_launcher.errors import ConfigError, HomeError, UsageError
-from stigmer_launcher.places import Places, find_places
+from stigmer_launcher.system.places import Places, find_places
 
 UPSTREAM = """\
 # Stigmer CLI Configuration
@@ -41,17 +41,17 @@ def _places(tmp_path: Path) -> Places:
     return find_places({"STIGMER_HOME": str(tmp_path / "home")})
 
 
-def write(places: Places, text: str) -> config.Config:
+def write(places: Places, text: str) -> config_file.Config:
     """Write a file and read it."""
     Path(places.home).mkdir(exist_ok=True)
     Path(places.config).write_text(text, encoding="utf-8")
-    return config.read_config(places.config)
+    return config_file.read_config(places.config)
 
 
 def test_without_a_file_there_are_the_defaults_and_no_file_is_made(places: Places) -> None:
-    read = config.read_config(places.config)
-    assert {row.key: row.value for row in config.list_values(read)}["ports.server"] == "7234"
-    assert {row.origin for row in config.list_values(read)} == {"default"}
+    read = config_file.read_config(places.config)
+    assert {row.key: row.value for row in config_file.list_values(read)}["ports.server"] == "7234"
+    assert {row.origin for row in config_file.list_values(read)} == {"default"}
     assert not Path(places.home).exists()
 
 
@@ -64,7 +64,7 @@ def test_a_file_of_an_earlier_version_is_understood_whole(places: Places) -> Non
 
 
 def test_what_has_no_effect_is_said_with_its_line_and_what_to_do(places: Places) -> None:
-    said = config.unused(write(places, UPSTREAM))
+    said = config_file.unused(write(places, UPSTREAM))
     assert [line.split(": ")[1].split()[0] for line in said] == [
         "backend.local.endpoint",
         "backend.local.data_dir",
@@ -101,7 +101,7 @@ def test_a_problem_is_an_error_with_its_line_and_never_a_default(
     Path(places.home).mkdir()
     Path(places.config).write_bytes(text.encode("latin-1") if "\xff" in text else text.encode())
     with pytest.raises(ConfigError) as caught:
-        config.read_config(places.config)
+        config_file.read_config(places.config)
     assert str(caught.value).startswith(f"{places.config}, line {line}: ")
     assert problem in str(caught.value)
 
@@ -133,32 +133,32 @@ def test_a_key_without_a_value_has_its_default(places: Places, value: str) -> No
 def test_a_file_that_cannot_be_read_is_an_error(places: Places) -> None:
     Path(places.config).mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"cannot read .*config\.yaml: Is a directory"):
-        config.read_config(places.config)
+        config_file.read_config(places.config)
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_accepted_and_kept(places: Places) -> None:
     read = write(places, "\ufeffports:\r\n  server: 1\r\n")
     assert read.number("ports.server") == 1
-    config.set_value(places, "ports.server", "2")
+    config_file.set_value(places, "ports.server", "2")
     assert Path(places.config).read_bytes() == b"ports:\r\n  server: 2\r\n"
 
 
 def test_set_changes_one_value_and_keeps_every_comment(places: Places) -> None:
     write(places, UPSTREAM)
-    config.set_value(places, "backend.local.llm.model", "claude opus: 4 #1")
-    config.set_value(places, "ports.temporal-ui", "8999")
+    config_file.set_value(places, "backend.local.llm.model", "claude opus: 4 #1")
+    config_file.set_value(places, "ports.temporal-ui", "8999")
     text = Path(places.config).read_text()
     assert (
         text
         == UPSTREAM.replace("model: claude-sonnet-4.5", 'model: "claude opus: 4 #1"') + "ports:\n  temporal-ui: 8999\n"
     )
-    read = config.read_config(places.config)
-    assert config.get_value(read, "backend.local.llm.model") == "claude opus: 4 #1"
-    assert config.get_value(read, "ports.temporal-ui") == "8999"
+    read = config_file.read_config(places.config)
+    assert config_file.get_value(read, "backend.local.llm.model") == "claude opus: 4 #1"
+    assert config_file.get_value(read, "ports.temporal-ui") == "8999"
 
 
 def test_set_on_an_empty_home_writes_the_file_with_its_explanation(places: Places) -> None:
-    config.set_value(places, "backend.local.temporal.managed", "FALSE")
+    config_file.set_value(places, "backend.local.temporal.managed", "FALSE")
     text = Path(places.config).read_text()
     assert text == FIRST_FILE.replace("managed: true", "managed: false")
 
@@ -167,16 +167,16 @@ def test_set_on_an_empty_home_writes_the_file_with_its_explanation(places: Place
 def test_every_key_can_be_set_and_read_back(places: Places, key: str) -> None:
     value = {"bool": "false", "int": "4242"}.get(type(SCHEMA[key].default).__name__, "localhost:1")
     value = {"provider": "openai", "type": "cloud", "mode": "auto"}.get(key.rpartition(".")[2], value)
-    config.set_value(places, key, value)
-    read = config.read_config(places.config)
-    assert config.get_value(read, key) == value
+    config_file.set_value(places, key, value)
+    read = config_file.read_config(places.config)
+    assert config_file.get_value(read, key) == value
     assert read.has(key)
 
 
 def test_setting_to_nothing_gives_the_default_back(places: Places) -> None:
-    config.set_value(places, "ports.server", "1")
-    config.set_value(places, "ports.server", "")
-    assert config.read_config(places.config).number("ports.server") == 7234
+    config_file.set_value(places, "ports.server", "1")
+    config_file.set_value(places, "ports.server", "")
+    assert config_file.read_config(places.config).number("ports.server") == 7234
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_what_must_not_be_set_is_a_usage_error_and_changes_nothing(
 ) -> None:
     write(places, UPSTREAM)
     with pytest.raises(UsageError, match=message.replace("?", r"\?")) as caught:
-        config.set_value(places, key, value)
+        config_file.set_value(places, key, value)
     assert caught.value.exit_code == 2
     assert "sk-1" not in str(caught.value) + caught.value.remedy
     assert Path(places.config).read_text() == UPSTREAM
@@ -203,21 +203,21 @@ def test_a_broken_file_is_not_edited(places: Places) -> None:
     Path(places.home).mkdir()
     Path(places.config).write_text("ports: [")
     with pytest.raises(ConfigError, match="line 1"):
-        config.set_value(places, "ports.server", "1")
+        config_file.set_value(places, "ports.server", "1")
     assert Path(places.config).read_text() == "ports: ["
 
 
 def test_a_value_where_a_map_must_be_is_an_error_with_the_line(places: Places) -> None:
     write(places, "backend:\nports: ~\n")
     with pytest.raises(ConfigError, match="line 2: ports has a value here"):
-        config.set_value(places, "ports.server", "1")
+        config_file.set_value(places, "ports.server", "1")
 
 
 def test_the_file_is_its_owners_alone_even_if_it_was_not(places: Places) -> None:
-    config.set_value(places, "ports.server", "1")
+    config_file.set_value(places, "ports.server", "1")
     assert stat.S_IMODE(Path(places.config).stat().st_mode) == 0o600
     Path(places.config).chmod(0o644)
-    config.set_value(places, "ports.server", "2")
+    config_file.set_value(places, "ports.server", "2")
     assert stat.S_IMODE(Path(places.config).stat().st_mode) == 0o600
 
 
@@ -227,17 +227,17 @@ def test_a_file_that_is_a_link_stays_one(places: Places, tmp_path: Path) -> None
     kept = tmp_path / "dotfiles.yaml"
     kept.write_text("# mine\n")
     Path(places.config).symlink_to(kept)
-    config.set_value(places, "ports.server", "1")
+    config_file.set_value(places, "ports.server", "1")
     assert Path(places.config).is_symlink()
     assert kept.read_text() == "# mine\nports:\n  server: 1\n"
 
 
 def test_the_first_start_writes_an_explained_file_once(places: Places) -> None:
-    assert config.write_first(places)
+    assert config_file.write_first(places)
     assert Path(places.config).read_text() == FIRST_FILE
     assert stat.S_IMODE(Path(places.config).stat().st_mode) == 0o600
     Path(places.config).write_text("# changed\n")
-    assert not config.write_first(places)
+    assert not config_file.write_first(places)
     assert Path(places.config).read_text() == "# changed\n"
 
 
@@ -251,25 +251,25 @@ def test_what_the_first_file_says_are_the_defaults(places: Places) -> None:
 def test_edits_at_the_same_time_are_all_kept(places: Places) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from stigmer_launcher import config, places\n"
+        "from stigmer_launcher.config import file as config; from stigmer_launcher.system import places\n"
         "config.set_value(places.find_places({'STIGMER_HOME': sys.argv[2]}), sys.argv[3], '4242')\n"
     )
     keys = [key for key in SCHEMA if isinstance(SCHEMA[key].default, int) and not isinstance(SCHEMA[key].default, bool)]
-    command = [sys.executable, "-c", program, str(Path(config.__file__).parents[1]), places.home]
+    command = [sys.executable, "-c", program, str(Path(config_file.__file__).parents[2]), places.home]
     editors = [subprocess.Popen([*command, key]) for key in keys]
     assert [editor.wait() for editor in editors] == [0] * len(keys)
-    read = config.read_config(places.config)
+    read = config_file.read_config(places.config)
     assert [read.number(key) for key in keys] == [4242] * len(keys)
 
 
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HomeError, match="is in the way"):
-        config.set_value(find_places({"STIGMER_HOME": str(tmp_path / "file")}), "ports.server", "1")
+        config_file.set_value(find_places({"STIGMER_HOME": str(tmp_path / "file")}), "ports.server", "1")
 
 
 def test_list_says_that_a_secret_is_set_and_not_what_it_is(places: Places) -> None:
     read = write(places, "backend:\n  local:\n    llm:\n      api_key: sk-very-secret\n")
-    rows = {row.key: row for row in config.list_values(read)}
+    rows = {row.key: row for row in config_file.list_values(read)}
     assert rows["backend.local.llm.api_key"] == ("backend.local.llm.api_key", "(set, not shown)", "file")
     assert rows["backend.cloud.token"].value == ""

@@ -2,11 +2,11 @@
 
 import pytest
 
-from stigmer_launcher.addresses import external_address, ports_of
-from stigmer_launcher.config import Config, Setting
-from stigmer_launcher.config_schema import Value
+from stigmer_launcher.config.file import Config, Setting
+from stigmer_launcher.config.schema import Value
 from stigmer_launcher.errors import ConfigError, UsageError
-from stigmer_launcher.payload import Payload, Smoke
+from stigmer_launcher.install.payload import Payload, Smoke
+from stigmer_launcher.launch.endpoints import external_address, ports_of
 from support.launcher_payloads import part
 
 TEMPORAL = part(

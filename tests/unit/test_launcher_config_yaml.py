@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stigmer_launcher import yaml_subset
-from stigmer_launcher.yaml_subset import SubsetError
+from stigmer_launcher.config import yaml_subset
+from stigmer_launcher.config.yaml_subset import SubsetError
 
 EXAMPLE = """\
 # first line

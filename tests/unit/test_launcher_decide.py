@@ -1,17 +1,17 @@
 """Histories replayed against the pure decision: what happened when, and what was to be done."""
 
-from stigmer_launcher import lifecycle as life
-from stigmer_launcher.decide import find, is_degraded, next_due
-from stigmer_launcher.lifecycle import (
+from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise.decide import find, is_degraded, next_due
+from stigmer_launcher.supervise.lifecycle import (
     KILL,
     NEVER,
     TERMINATE,
     Exited,
-    Lacking,
+    NotReady,
     Ready,
     Signal,
     Spawn,
-    StopAsked,
+    StopRequested,
 )
 from support.histories import PLANS, History
 
@@ -33,9 +33,9 @@ def test_everything_runs_when_the_last_service_is_ready() -> None:
     history = History()
     history.at(100.0)
     history.at(100.4, Ready("temporal"), Ready("flows"), Ready("agents"))
-    assert history.state.stage == life.STARTING
+    assert history.state.stage == phases.STARTING
     history.at(100.5, Ready("server"), Ready("flows"), Ready("agents"))
-    assert history.state.stage == life.RUNNING
+    assert history.state.stage == phases.RUNNING
     assert next_due(history.state) == NEVER
 
 
@@ -55,7 +55,7 @@ def test_a_service_that_is_not_ready_in_time_ends_the_start_with_what_it_lacked(
     """The error says what was awaited, and the late service is stopped like the others."""
     history = History()
     history.at(100.0)
-    history.at(100.4, Ready("temporal"), Lacking("server", "nothing listens"))
+    history.at(100.4, Ready("temporal"), NotReady("server", "nothing listens"))
     assert next_due(history.state) == 160.0
     actions = history.at(160.0)
     assert history.state.failed == "server"
@@ -67,7 +67,7 @@ def test_a_service_killed_while_running_is_started_again_after_a_pause() -> None
     """Somebody else's signal says nothing about the program: even seconds after its start it is tried again."""
     history = History().started()
     assert history.at(103.0, Exited("agents", "was ended by SIGKILL", outside=True)) == ()
-    assert history.phase("agents") == life.PAUSING
+    assert history.phase("agents") == phases.BACKOFF
     assert is_degraded(history.state)
     assert next_due(history.state) == 103.5
     assert history.at(103.5) == (Spawn("agents"),)
@@ -83,18 +83,18 @@ def test_a_crash_within_seconds_of_its_start_is_structural_and_not_tried_again()
     history.at(200.0, Exited("agents", "exited with status 1"))
     history.at(200.5)
     actions = history.at(202.0, Exited("agents", "exited with status 1"))
-    assert (history.phase("agents"), actions) == (life.FAILED, ())
+    assert (history.phase("agents"), actions) == (phases.FAILED, ())
     assert next_due(history.state) == NEVER
-    assert [history.phase(name) for name in ("temporal", "server", "flows")] == [life.RUNNING] * 3
+    assert [history.phase(name) for name in ("temporal", "server", "flows")] == [phases.RUNNING] * 3
 
 
 def test_pauses_double_up_to_a_limit_and_too_many_crashes_end_it() -> None:
     """0.5, 1, 2, 4, 8 seconds, then the service stays down."""
     history = History().started()
     now, pauses = 200.0, []
-    while history.phase("agents") != life.FAILED:
+    while history.phase("agents") != phases.FAILED:
         history.at(now, Exited("agents", "exited with status 1"))
-        if history.phase("agents") == life.PAUSING:
+        if history.phase("agents") == phases.BACKOFF:
             pauses.append(next_due(history.state) - now)
             history.at(next_due(history.state))
             history.at(history.now + 0.1, Ready("agents"))
@@ -119,7 +119,7 @@ def test_a_restarted_service_waits_for_what_it_needs() -> None:
     history = History().started()
     history.at(200.0, Exited("temporal", "x", outside=True), Exited("flows", "y", outside=True))
     assert history.at(200.5) == (Spawn("temporal"),)
-    assert history.phase("flows") == life.WAITING
+    assert history.phase("flows") == phases.WAITING
     assert Spawn("flows") in history.at(201.0, Ready("temporal"))
 
 
@@ -127,7 +127,7 @@ def test_the_others_keep_running_when_what_they_need_crashes() -> None:
     """A worker reconnects; restarting it would lose its work."""
     history = History().started()
     assert history.at(200.0, Exited("temporal", "x", outside=True)) == ()
-    assert history.phase("flows") == life.RUNNING
+    assert history.phase("flows") == phases.RUNNING
 
 
 def test_a_service_served_by_somebody_else_is_awaited_but_never_signalled() -> None:
@@ -136,22 +136,22 @@ def test_a_service_served_by_somebody_else_is_awaited_but_never_signalled() -> N
     assert history.at(100.0) == (Spawn("temporal"), Spawn("server"))
     assert history.at(100.4, Ready("temporal")) == (Spawn("flows"), Spawn("agents"))
     history.at(101.0, Ready("server"), Ready("flows"), Ready("agents"))
-    assert history.state.stage == life.RUNNING
-    names, actions = [], history.at(200.0, StopAsked())
+    assert history.state.stage == phases.RUNNING
+    names, actions = [], history.at(200.0, StopRequested())
     while actions:
         names += [action.name for action in actions]
         actions = history.at(history.now + 1, *(Exited(action.name, "x") for action in actions))
     assert "temporal" not in names
-    assert history.state.stage == life.STOPPED
+    assert history.state.stage == phases.STOPPED
 
 
 def test_an_external_service_that_does_not_answer_ends_the_start() -> None:
     """With the name and the reason."""
     history = History((PLANS[0]._replace(managed=False), *PLANS[1:]))
     history.at(100.0)
-    history.at(101.0, Lacking("temporal", "temporal.example:7233: connection refused"))
+    history.at(101.0, NotReady("temporal", "temporal.example:7233: connection refused"))
     history.at(160.0)
-    assert (history.state.failed, history.phase("temporal")) == ("temporal", life.FAILED)
+    assert (history.state.failed, history.phase("temporal")) == ("temporal", phases.FAILED)
     assert "connection refused" in find(history.state, "temporal").error
 
 
@@ -163,5 +163,5 @@ def test_a_restarted_service_that_does_not_get_ready_is_stopped_and_tried_again(
     assert history.at(260.5) == (Signal("server", TERMINATE),)
     assert history.at(270.5) == (Signal("server", KILL),)
     history.at(271.0, Exited("server", "was ended by SIGKILL", outside=True))
-    assert history.phase("server") == life.PAUSING
+    assert history.phase("server") == phases.BACKOFF
     assert "not ready within" in find(history.state, "server").error

@@ -3,20 +3,21 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_launcher import lifecycle as life
-from stigmer_launcher.decide import find, is_degraded, next_due
-from stigmer_launcher.lifecycle import (
+from stigmer_launcher.launch.plan import Plan
+from stigmer_launcher.supervise import lifecycle as life
+from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise.decide import find, is_degraded, next_due
+from stigmer_launcher.supervise.lifecycle import (
     NEVER,
     TERMINATE,
     Event,
     Exited,
-    Lacking,
-    Plan,
+    NotReady,
     Prove,
     Ready,
     Signal,
     Spawn,
-    StopAsked,
+    StopRequested,
 )
 from support.histories import History
 
@@ -35,7 +36,7 @@ def running() -> History:
     history.at(100.0)
     history.at(100.5, Ready("temporal"), Ready("flows"))
     history.at(101.0, Ready("server"), Ready("agents"))
-    assert history.state.stage == life.RUNNING
+    assert history.state.stage == phases.RUNNING
     return history
 
 
@@ -50,17 +51,17 @@ def test_a_server_is_not_started_before_temporal_is_ready() -> None:
     """It dials once, at its start."""
     history = History(PLANS)
     assert history.at(100.0) == (Spawn("temporal"), Spawn("flows"))
-    assert history.at(100.4, Lacking("temporal", "nothing listens")) == ()
+    assert history.at(100.4, NotReady("temporal", "nothing listens")) == ()
     assert history.at(100.5, Ready("temporal")) == (Spawn("server"), Spawn("agents"))
 
 
 def test_whoever_needs_a_restarted_service_proves_that_it_works_again() -> None:
     """When the other is ready, not before; who does not need it is left alone. Until then the stack is degraded."""
     history = temporal_crashed(running(), 200.0)
-    assert history.phase("server") == life.RUNNING
+    assert history.phase("server") == phases.RUNNING
     assert history.at(201.0, Ready("temporal")) == (Prove("server"), Prove("agents"))
-    assert [history.phase(name) for name in NAMES] == [life.RUNNING, life.PROVING, life.PROVING, life.RUNNING]
-    assert history.at(202.0, Ready("server"), Lacking("agents", "no worker polls the queue a")) == ()
+    assert [history.phase(name) for name in NAMES] == [phases.RUNNING, phases.PROVING, phases.PROVING, phases.RUNNING]
+    assert history.at(202.0, Ready("server"), NotReady("agents", "no worker polls the queue a")) == ()
     assert is_degraded(history.state)
     assert history.at(203.0, Ready("agents")) == ()
     assert not is_degraded(history.state)
@@ -72,13 +73,13 @@ def test_a_service_that_does_not_work_again_in_time_is_restarted_and_the_reason_
     """It has as long as for its first start, counted from the moment Temporal was ready."""
     history = temporal_crashed(running(), 200.0)
     history.at(201.0, Ready("temporal"))
-    history.at(202.0, Ready("agents"), Lacking("server", "no worker polls the queue x"))
+    history.at(202.0, Ready("agents"), NotReady("server", "no worker polls the queue x"))
     assert next_due(history.state) == 261.0
     assert history.at(261.0) == (Signal("server", TERMINATE),)
     why = "did not work again within 60 s of the restart of temporal: no worker polls the queue x"
     assert find(history.state, "server").error == why
     history.at(262.0, Exited("server", "exited with status 0"))
-    assert history.phase("server") == life.PAUSING
+    assert history.phase("server") == phases.BACKOFF
     assert history.at(262.5) == (Spawn("server"),)
     assert history.at(263.0, Ready("server")) == ()
     assert find(history.state, "server").error == why
@@ -90,9 +91,9 @@ def test_the_clock_stands_still_while_the_needed_service_is_down_again() -> None
     history = temporal_crashed(running(), 200.0)
     history.at(201.0, Ready("temporal"))
     history.at(230.0, Exited("temporal", "was ended by SIGKILL", outside=True))
-    assert history.at(231.0, Lacking("server", "cannot connect")) == (Spawn("temporal"),)
+    assert history.at(231.0, NotReady("server", "cannot connect")) == (Spawn("temporal"),)
     assert history.at(280.0) == ()
-    assert history.phase("server") == life.PROVING
+    assert history.phase("server") == phases.PROVING
     assert history.at(290.0, Ready("temporal")) == (Prove("server"), Prove("agents"))
     assert next_due(history.state) == 350.0
 
@@ -104,7 +105,7 @@ def test_a_service_that_starts_while_the_needed_one_is_restarted_gets_its_time_a
     assert history.at(200.5) == (Spawn("server"),)
     temporal_crashed(history, 210.0)
     assert history.at(265.0, Ready("temporal"))[0] == Prove("server")
-    assert history.phase("server") == life.STARTING
+    assert history.phase("server") == phases.STARTING
     assert find(history.state, "server").until == 325.0
     history.at(266.0, Ready("server"), Ready("agents"))
     assert not is_degraded(history.state)
@@ -117,9 +118,9 @@ def test_a_crash_right_after_the_start_is_not_structural_while_a_needed_service_
     assert history.at(200.5) == (Spawn("server"),)
     history.at(201.0, Exited("temporal", "y", outside=True), Exited("server", "exited with status 1"))
     assert history.at(201.5) == (Spawn("temporal"),)
-    assert history.phase("server") == life.PAUSING
+    assert history.phase("server") == phases.BACKOFF
     history.at(202.0)
-    assert history.phase("server") == life.WAITING
+    assert history.phase("server") == phases.WAITING
     assert Spawn("server") in history.at(202.5, Ready("temporal"))
 
 
@@ -127,7 +128,7 @@ def test_a_stop_ends_the_proving() -> None:
     """Nothing is asked of those who are to go."""
     history = temporal_crashed(running(), 200.0)
     history.at(201.0, Ready("temporal"))
-    assert history.at(202.0, StopAsked()) == (Signal("flows", TERMINATE),)
+    assert history.at(202.0, StopRequested()) == (Signal("flows", TERMINATE),)
     assert history.at(203.0, Exited("flows", "exited with status 0")) == (Signal("agents", TERMINATE),)
     assert history.at(203.5, Ready("server")) == ()
 
@@ -150,12 +151,12 @@ def test_whatever_happens_a_stack_is_said_to_run_only_when_all_has_been_proved_s
         history.at(now)
         service = find(history.state, name)
         events: tuple[Event, ...] = ()
-        if what == "ready" and service.phase in (life.STARTING, life.PROVING):
+        if what == "ready" and service.phase in (phases.STARTING, phases.PROVING):
             events, proved[name] = (Ready(name),), now
         elif what in ("killed", "exits") and service.phase in life.ALIVE:
             events = (Exited(name, what, outside=what == "killed"),)
-        elif what == "lacks" and service.phase in (life.STARTING, life.PROVING):
-            events = (Lacking(name, "x"),)
+        elif what == "lacks" and service.phase in (phases.STARTING, phases.PROVING):
+            events = (NotReady(name, "x"),)
         history.at(now, *events)
         if not is_degraded(history.state):
             for each in history.state.services:

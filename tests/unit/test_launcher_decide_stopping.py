@@ -6,19 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_launcher import lifecycle as life
-from stigmer_launcher.decide import find, next_due
-from stigmer_launcher.lifecycle import (
+from stigmer_launcher.launch.plan import Plan
+from stigmer_launcher.supervise import lifecycle as life
+from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise.decide import find, next_due
+from stigmer_launcher.supervise.lifecycle import (
     KILL,
     NEVER,
     TERMINATE,
     Event,
     Exited,
-    Lacking,
-    Plan,
+    NotReady,
     Ready,
     Signal,
-    StopAsked,
+    StopRequested,
 )
 from support.histories import PIDS, PLANS, History
 
@@ -27,14 +28,14 @@ def test_stopping_goes_by_the_stop_order_and_waits_for_each() -> None:
     """Temporal last, and nobody before those above it are gone."""
     history = History().started()
     order = []
-    actions = history.at(200.0, StopAsked())
+    actions = history.at(200.0, StopRequested())
     while actions:
         (signal,) = actions
         order.append(signal)
         assert history.at(history.now + 1) == ()
         actions = history.at(history.now + 2, Exited(signal.name, "exited with status 0"))
     assert order == [Signal(name, TERMINATE) for name in ("flows", "agents", "server", "temporal")]
-    assert history.state.stage == life.STOPPED
+    assert history.state.stage == phases.STOPPED
     assert history.state.failed == ""
 
 
@@ -43,13 +44,13 @@ def test_services_of_the_same_stop_order_stop_together() -> None:
     plans = (Plan("temporal", stop_order=1), Plan("flows", stop_order=2), Plan("agents", stop_order=2))
     history = History(plans)
     history.at(100.0)
-    assert history.at(101.0, StopAsked()) == (Signal("flows", TERMINATE), Signal("agents", TERMINATE))
+    assert history.at(101.0, StopRequested()) == (Signal("flows", TERMINATE), Signal("agents", TERMINATE))
 
 
 def test_a_service_that_ignores_the_signal_is_killed_when_its_grace_is_over() -> None:
     """Once; then its exit is waited for."""
     history = History().started()
-    history.at(200.0, StopAsked())
+    history.at(200.0, StopRequested())
     assert next_due(history.state) == 205.0
     assert history.at(204.9) == ()
     assert history.at(205.0) == (Signal("flows", KILL),)
@@ -61,8 +62,8 @@ def test_a_service_that_ignores_the_signal_is_killed_when_its_grace_is_over() ->
 def test_asked_again_it_does_not_wait_for_any_grace() -> None:
     """The second Ctrl-C kills, still in the order."""
     history = History().started()
-    history.at(200.0, StopAsked())
-    assert history.at(200.1, StopAsked(now=True)) == (Signal("flows", KILL),)
+    history.at(200.0, StopRequested())
+    assert history.at(200.1, StopRequested(now=True)) == (Signal("flows", KILL),)
     history.at(200.2, Exited("flows", "was ended by SIGKILL", outside=True))
     assert history.at(200.3) == (Signal("agents", KILL),)
 
@@ -70,8 +71,8 @@ def test_asked_again_it_does_not_wait_for_any_grace() -> None:
 def test_asked_twice_politely_it_goes_on_as_before() -> None:
     """Two `stop` commands at once do not take the services' grace away."""
     history = History().started()
-    history.at(200.0, StopAsked())
-    assert history.at(200.1, StopAsked()) == ()
+    history.at(200.0, StopRequested())
+    assert history.at(200.1, StopRequested()) == ()
     assert next_due(history.state) == 205.0
 
 
@@ -79,19 +80,19 @@ def test_a_stop_during_the_start_starts_nothing_more() -> None:
     """What waits or pauses is given up, what runs is stopped."""
     history = History()
     history.at(100.0)
-    assert history.at(100.1, StopAsked()) == (Signal("server", TERMINATE),)
+    assert history.at(100.1, StopRequested()) == (Signal("server", TERMINATE),)
     assert history.at(100.2, Ready("temporal")) == ()
     history.at(100.3, Exited("server", "x"))
     history.at(100.4, Exited("temporal", "x"))
-    assert history.state.stage == life.STOPPED
-    assert {service.phase for service in history.state.services} == {life.STOPPED}
+    assert history.state.stage == phases.STOPPED
+    assert {service.phase for service in history.state.services} == {phases.STOPPED}
 
 
 def test_a_crash_seen_with_the_stop_is_no_crash() -> None:
     """A machine that shuts down signals services and supervisor at the same time."""
     history = History().started()
-    history.at(200.0, StopAsked(), Exited("temporal", "was ended by SIGTERM", outside=True))
-    assert history.phase("temporal") == life.STOPPED
+    history.at(200.0, StopRequested(), Exited("temporal", "was ended by SIGTERM", outside=True))
+    assert history.phase("temporal") == phases.STOPPED
     assert find(history.state, "temporal").restarts == 0
 
 
@@ -101,18 +102,18 @@ def test_a_failed_service_does_not_keep_the_rest_from_stopping() -> None:
     history.at(200.0, Exited("agents", "exited with status 1"))
     history.at(200.5)
     history.at(201.0, Exited("agents", "exited with status 1"))
-    actions = history.at(300.0, StopAsked())
+    actions = history.at(300.0, StopRequested())
     while actions:
         actions = history.at(history.now + 1, *(Exited(action.name, "x") for action in actions))
-    assert history.state.stage == life.STOPPED
-    assert history.phase("agents") == life.FAILED
+    assert history.state.stage == phases.STOPPED
+    assert history.phase("agents") == phases.FAILED
 
 
 @pytest.mark.parametrize("grace", [0.0, 5.0])
 def test_nothing_is_due_without_end(grace: float) -> None:
     """A time that has passed is acted on once; otherwise the loop would spin."""
     history = History(tuple(plan._replace(grace=grace) for plan in PLANS)).started()
-    history.at(200.0, StopAsked())
+    history.at(200.0, StopRequested())
     for _ in range(3):
         due = next_due(history.state)
         history.at(min(due, 1e6))
@@ -122,7 +123,7 @@ def test_nothing_is_due_without_end(grace: float) -> None:
 EVENTS = st.one_of(
     st.sampled_from(sorted(PIDS)).map(Ready),
     st.tuples(st.sampled_from(sorted(PIDS)), st.booleans()).map(lambda pair: Exited(pair[0], "x", pair[1])),
-    st.sampled_from(sorted(PIDS)).map(lambda name: Lacking(name, "y")),
+    st.sampled_from(sorted(PIDS)).map(lambda name: NotReady(name, "y")),
 )
 
 
@@ -136,14 +137,14 @@ def test_whatever_happens_a_stop_ends_in_stopped_and_in_order(steps: list[tuple[
             continue  # what does not run does not end
         history.at(history.now + pause, event)
     orders = []
-    history.at(history.now + 1, StopAsked())
+    history.at(history.now + 1, StopRequested())
     for _ in range(30):
-        if history.state.stage == life.STOPPED:
+        if history.state.stage == phases.STOPPED:
             break
-        ending = [service for service in history.state.services if service.phase == life.ENDING]
+        ending = [service for service in history.state.services if service.phase == phases.TERMINATING]
         assert ending
         orders += [service.plan.stop_order for service in ending]
         history.at(history.now + 0.1, *(Exited(service.plan.name, "x") for service in ending))
-    assert history.state.stage == life.STOPPED
+    assert history.state.stage == phases.STOPPED
     assert not [service for service in history.state.services if service.phase in life.ALIVE]
     assert all(earlier >= later for earlier, later in pairwise(orders)) or history.state.failed

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.findings import NOTE, OK, PROBLEM, WARNING
-from stigmer_launcher.inventory import read_keg
-from stigmer_launcher.materialise import materialise
-from stigmer_launcher.places import Places
+from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING
+from stigmer_launcher.install.install import install
+from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.system.places import Places
 from support.doctoring import found, look, said
 from support.launcher_payloads import build_libexec
 
@@ -35,7 +35,7 @@ def test_on_a_fresh_machine_nothing_is_wrong_and_nothing_is_made(keg: Path, plac
 
 
 def test_after_a_start_every_component_is_found_untouched(keg: Path, places: Places, tmp_path: Path) -> None:
-    materialise(read_keg(str(keg)), places, lambda _: None)
+    install(read_keg(str(keg)), places, lambda _: None)
     before = snapshot(tmp_path)
     report = look(keg, places)
     assert (report.count(PROBLEM), report.count(WARNING)) == (0, 0), said(report)
@@ -49,11 +49,11 @@ def test_a_missing_keg_is_a_problem_and_not_a_crash(places: Places, tmp_path: Pa
 
 
 def test_a_damaged_file_is_named_with_the_way_to_heal_it(keg: Path, places: Places) -> None:
-    materialise(read_keg(str(keg)), places, lambda _: None)
+    install(read_keg(str(keg)), places, lambda _: None)
     Path(places.bin, "agent-runner.lib/a/1.so").unlink()
     finding = found(look(keg, places), "Components", "agent-runner")
     assert finding.level == WARNING
-    assert "agent-runner.lib/a/1.so was touched since it was made" in finding.text
+    assert "agent-runner.lib/a/1.so modified since installation" in finding.text
     assert "stigmer server" in finding.remedy
     assert (
         "agent-runner.lib/a/1.so is missing" in found(look(keg, places, deep=True), "Components", "agent-runner").text
@@ -84,10 +84,10 @@ def test_a_developers_executable_is_told(keg: Path, places: Places) -> None:
 
 def test_versions_beside_the_installed_one_are_told(keg: Path, places: Places, tmp_path: Path) -> None:
     newer = build_libexec(tmp_path / "newer", version="2.0.0")
-    old = materialise(read_keg(str(keg)), places, lambda _: None)
+    old = install(read_keg(str(keg)), places, lambda _: None)
     report = look(newer, places)
     assert "the next start switches to 2.0.0" in found(report, "Components", "bin").text
-    materialise(read_keg(str(newer)), places, lambda _: None, in_use=lambda: (old.id,))
+    install(read_keg(str(newer)), places, lambda _: None, in_use=lambda: (old.id,))
     assert found(look(newer, places), "Components", "old version").text == f"{old.id}, removed at the next start"
 
 

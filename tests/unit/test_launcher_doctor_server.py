@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher import locks, ports
-from stigmer_launcher.findings import OK, PROBLEM, WARNING
-from stigmer_launcher.places import Places
+from stigmer_launcher.doctor.report import OK, PROBLEM, WARNING
+from stigmer_launcher.system import locks, ports, process
+from stigmer_launcher.system.places import Places
 from support.doctoring import found, look, write_state
 from support.launcher_payloads import build_libexec, part
 
@@ -50,7 +50,7 @@ def a_state(**changes: Any) -> dict[str, Any]:
         "name": "stigmer-server",
         "state": "running",
         "pid": pid,
-        "identity": locks.identity(pid),
+        "identity": process.identity(pid),
         "restarts": 0,
         "last_error": "",
         "version": "1.0.0",

@@ -4,9 +4,9 @@ import io
 import json
 from pathlib import Path
 
-from stigmer_launcher import cli
-from stigmer_launcher.findings import OK, PROBLEM, WARNING, Finding, Report, render_json, render_text
-from stigmer_launcher.places import Places
+from stigmer_launcher.cli import main
+from stigmer_launcher.doctor.report import OK, PROBLEM, WARNING, Finding, Report, render_json, render_text
+from stigmer_launcher.system.places import Places
 from support.doctoring import look
 from support.launcher_payloads import stigmer_parts
 
@@ -55,7 +55,7 @@ def test_the_summary_counts_in_plain_words() -> None:
 def command(*arguments: str, **environ: str) -> tuple[int, str]:
     """Run the command line and give its code and what it printed."""
     out, err = io.StringIO(), io.StringIO()
-    code = cli.main(("doctor", *arguments), environ, out, err)
+    code = main.main(("doctor", *arguments), environ, out, err)
     return code, out.getvalue() + err.getvalue()
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import environment
-from stigmer_launcher.config import Config, Setting
+from stigmer_launcher.config.file import Config, Setting
+from stigmer_launcher.config.llm import Llm
 from stigmer_launcher.errors import KegError, OverrideError
-from stigmer_launcher.llm import Llm
+from stigmer_launcher.launch import environment
 from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.manifest_rules import VARIABLES
 from support.launcher_payloads import part

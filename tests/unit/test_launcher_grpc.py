@@ -1,4 +1,4 @@
-"""The client's half of gRPC, as bytes: what it sends, what it makes of every answer; protobuf and HPACK underneath."""
+"""The client's half of gRPC, as bytes: what it sends, what it makes of every answer; protobuf underneath."""
 
 import struct
 
@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_launcher import protowire
-from stigmer_launcher.grpc import PREFACE, Client, ProtocolError, Reply
-from stigmer_launcher.hpack import literal_fields
+from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness.grpc import PREFACE, Client, ProtocolError, Reply
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM, END_HEADERS, PADDED, ACK = 1, 4, 8, 1
@@ -67,7 +66,7 @@ def test_a_call_sends_its_fields_and_its_message() -> None:
     (_, header_flags, stream, block), data = frames(bytes(client.outgoing))
     assert (header_flags, stream) == (END_HEADERS, number)
     assert block.startswith(b"\x83\x86\x04\x06/a.B/C\x01\x0b127.0.0.1:1")
-    assert literal_fields(block) == {"te": "trailers"}
+    assert block.endswith(b"\x00\x02te\x08trailers")
     assert data == (DATA, END_STREAM, number, framed(b"xyz"))
 
 
@@ -76,7 +75,7 @@ def test_a_call_tells_the_server_how_long_its_caller_waits() -> None:
     client = greeted()
     client.call("/a.B/C", b"", 1.5)
     block = frames(bytes(client.outgoing))[0][3]
-    assert literal_fields(block)["grpc-timeout"] == "1500m"
+    assert block.endswith(b"\x00\x0cgrpc-timeout\x051500m")
 
 
 def test_a_long_method_and_a_long_message_are_encoded_as_the_standards_say() -> None:
@@ -143,15 +142,6 @@ def test_a_call_without_a_whole_message_is_refused(refusal: bytes) -> None:
     assert (reply.call, reply.message) == (1, None)
 
 
-def test_a_refusal_carries_the_fields_that_say_why() -> None:
-    """Name and text of the status, as the server spelled them."""
-    client = greeted()
-    client.call("/a/b", b"")
-    block = b"\x88\x40\x0bgrpc-status\x0214\x40\x0cgrpc-message\x04down"
-    (reply,) = client.receive(frame(HEADERS, END_HEADERS | END_STREAM, 1, block))
-    assert literal_fields(reply.headers) == {"grpc-status": "14", "grpc-message": "down"}
-
-
 def test_pings_are_answered_and_what_is_not_ours_is_passed_over() -> None:
     """Window updates, acknowledgements, streams that have ended."""
     client = greeted()
@@ -176,37 +166,6 @@ def test_a_server_that_says_goodbye_ends_the_connection() -> None:
 def test_replies_are_values() -> None:
     """A refusal and an empty message are told apart."""
     assert Reply(1, b"") != Reply(1, None)
-
-
-@pytest.mark.parametrize(
-    ("coded", "text"),
-    [
-        ("f1e3c2e5f23a6ba0ab90f4ff", "www.example.com"),
-        ("a8eb10649cbf", "no-cache"),
-        ("25a849e95ba97d7f", "custom-key"),
-        ("d07abe941054d444a8200595040b8166e082a62d1bff", "Mon, 21 Oct 2013 20:13:21 GMT"),
-        ("9d29ad171863c78f0b97c8e9ae82ae43d3", "https://www.example.com"),
-    ],
-)
-def test_huffman_coded_fields_are_read(coded: str, text: str) -> None:
-    """The examples of RFC 7541, appendix C.4 and C.6."""
-    value = bytes.fromhex(coded)
-    block = b"\x40\x01k" + bytes((0x80 | len(value),)) + value
-    assert literal_fields(block) == {"k": text}
-
-
-def test_indexed_fields_and_table_sizes_are_passed_over() -> None:
-    """Only what is spelled out is given."""
-    long = b"v" * 200
-    block = b"\x88\x3f\xe1\x1f\xff\x80\x01\x5f\x01x\x10\x01n\x7f" + bytes((200 - 127,)) + long
-    assert literal_fields(block) == {"n": long.decode()}
-
-
-@pytest.mark.parametrize("block", [b"\x40", b"\x40\x03ab", b"\x40\x01a\x85x", b"\xff\x80"])
-def test_a_cut_off_header_block_is_an_error(block: bytes) -> None:
-    """Never an endless loop, never half a field."""
-    with pytest.raises(ValueError, match="cut off"):
-        literal_fields(block)
 
 
 @given(st.integers(1, 500), st.integers(0, 2**63 - 1), st.text(max_size=300))

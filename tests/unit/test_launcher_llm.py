@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.config import Config, Setting
+from stigmer_launcher.config.file import Config, Setting
+from stigmer_launcher.config.llm import DEFAULTS, Llm, find_llm, require_key
 from stigmer_launcher.errors import ConfigError, SecretError
-from stigmer_launcher.llm import DEFAULTS, Llm, find_llm, require_key
 
 NOTHING = Config("config.yaml", {})
 SECRET = "sk-very-secret"  # noqa: S105 - the point of the tests
@@ -112,16 +112,16 @@ def test_a_key_does_not_get_into_a_message_by_way_of_its_representation() -> Non
 
 ASK = """
 import sys; sys.path.insert(0, sys.argv[1])
-from stigmer_launcher.config import Config
+from stigmer_launcher.config.file import Config
 from stigmer_launcher.errors import SecretError
-from stigmer_launcher.llm import ask_terminal, find_llm, require_key
+from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
 llm = find_llm({"STIGMER_LLM_PROVIDER": "openai"}, Config("", {}))
 try:
     print("answered", len(require_key(llm, ask_terminal(llm)).api_key))
 except SecretError as error:
     print("refused:", error, "|", error.remedy)
 """
-LAUNCHER = str(Path(sys.modules[find_llm.__module__].__file__ or "").parents[1])
+LAUNCHER = str(Path(sys.modules[find_llm.__module__].__file__ or "").parents[2])
 
 
 def test_without_a_terminal_nobody_waits_for_an_answer() -> None:

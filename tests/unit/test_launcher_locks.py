@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import locks
 from stigmer_launcher.errors import BusyError, HomeError
+from stigmer_launcher.system import locks, process
 
-LAUNCHER = Path(locks.__file__).parents[1]
+LAUNCHER = Path(locks.__file__).parents[2]
 HOLD = """
 import sys; sys.path.insert(0, sys.argv[1])
-from stigmer_launcher import locks
+from stigmer_launcher.system import locks
 lock = locks.hold(sys.argv[2])
 print("held" if lock else "busy", flush=True)
 sys.stdin.read()
@@ -98,7 +98,7 @@ def test_a_forked_child_does_not_think_it_holds_its_parents_lock(tmp_path: Path)
     """The table of held locks is inherited, the lock is not."""
     program = (
         "import os, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from stigmer_launcher import locks\n"
+        "from stigmer_launcher.system import locks\n"
         "lock, parent = locks.hold(sys.argv[2]), os.getpid()\n"
         "child = os.fork()\n"
         "if not child:\n"
@@ -141,18 +141,18 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_an_identity_is_stable_and_of_one_process_only() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        ours, theirs = locks.identity(os.getpid()), locks.identity(child.pid)
+        ours, theirs = process.identity(os.getpid()), process.identity(child.pid)
         assert ours
-        assert ours == locks.identity(os.getpid())
+        assert ours == process.identity(os.getpid())
         assert theirs
-        assert locks.is_same_process(child.pid, theirs)
-        assert not locks.is_same_process(child.pid, theirs + "0")
+        assert process.is_same_process(child.pid, theirs)
+        assert not process.is_same_process(child.pid, theirs + "0")
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert locks.identity(child.pid) == "", "a zombie has ended"
-    assert not locks.is_same_process(child.pid, theirs)
+        assert process.identity(child.pid) == "", "a zombie has ended"
+    assert not process.is_same_process(child.pid, theirs)
 
 
 def test_nobody_is_the_same_process_as_an_unknown_one() -> None:
-    assert not locks.is_same_process(os.getpid(), "")
-    assert not locks.is_same_process(0, "x")
+    assert not process.is_same_process(os.getpid(), "")
+    assert not process.is_same_process(0, "x")

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_launcher.context import Context
+from stigmer_launcher.cli.commands.logs import Entry, Tail, logs, merge
+from stigmer_launcher.cli.parse import Invocation, parse
+from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import UsageError
-from stigmer_launcher.logs import LAST_LINES, STAMP_SIZE, LogFile, log_path, stamped
-from stigmer_launcher.logview import Entry, Tail, logs, merge
-from stigmer_launcher.output import Terminal
-from stigmer_launcher.parse import Invocation, parse
+from stigmer_launcher.supervise.logfile import LAST_LINES, STAMP_SIZE, LogFile, log_path, stamped
 
 STAMP = "2026-11-22T18:01:02.345Z "
 NOW = 1795370462.345
@@ -306,7 +305,7 @@ def test_the_end_of_a_long_log_is_read_without_the_rest(tmp_path: Path, monkeypa
     (tmp_path / "logs").mkdir()
     write_log(tmp_path / "logs", "a", ["x" * 9000] * 900, largest=10**8)
     reads = CountedReads()
-    monkeypatch.setattr("stigmer_launcher.logview.os.pread", reads)
+    monkeypatch.setattr("stigmer_launcher.cli.commands.logs.os.pread", reads)
     assert len(shown(tmp_path, "-n", "100").splitlines()) == 100
     assert reads.size < 1_100_000
 
@@ -337,6 +336,6 @@ def test_following_ends_with_an_interrupt(home: Path, monkeypatch: pytest.Monkey
         reached.set()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("stigmer_launcher.logview.time.sleep", interrupt)
+    monkeypatch.setattr("stigmer_launcher.cli.commands.logs.time.sleep", interrupt)
     assert shown(home, "one", "-f").split() == ["1", "2", "3"]
     assert reached.is_set()

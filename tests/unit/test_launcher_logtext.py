@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_launcher.logtext import readable
+from stigmer_launcher.cli.logtext import readable
 
 ZEROLOG = "\033[90m11:00PM\033[0m \033[32mINF\033[0m \033[1mServer started\033[0m \033[36mport=\033[0m7234"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher import lifecycle
+from stigmer_launcher.cli.progress import Progress, RefusedError
+from stigmer_launcher.cli.terminal import Terminal, duration, terminal_of
 from stigmer_launcher.errors import StartError
-from stigmer_launcher.output import Terminal, duration, terminal_of
-from stigmer_launcher.progress import Progress, RefusedError
+from stigmer_launcher.supervise import phases
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
 
@@ -101,7 +101,7 @@ def follow(*events: dict[str, Any]) -> str:
     return out.getvalue()
 
 
-RUNS: dict[str, Any] = {"event": lifecycle.RUNNING, "failed": ""}
+RUNS: dict[str, Any] = {"event": phases.RUNNING, "failed": ""}
 
 
 def test_each_step_is_printed_as_it_succeeds() -> None:
@@ -112,7 +112,7 @@ def test_each_step_is_printed_as_it_succeeds() -> None:
 
 def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy() -> None:
     """Only the first failure: what follows are its consequences."""
-    stopping = {"event": lifecycle.STOPPING, "failed": "b"}
+    stopping = {"event": phases.STOPPING, "failed": "b"}
     events = (
         service("b", "failed", "exited with status 1", ("Traceback", "ImportError: x")),
         stopping,

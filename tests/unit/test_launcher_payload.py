@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import KegError
-from stigmer_launcher.inventory import files_of, read_keg
-from stigmer_launcher.payload import Payload, Smoke, parse_payload, render_payload
+from stigmer_launcher.install.manifest import files_of, read_keg
+from stigmer_launcher.install.payload import Payload, Smoke, parse_payload, render_payload
 from support.launcher_payloads import build_libexec, part, stigmer_parts
 
 

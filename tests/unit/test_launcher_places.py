@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import HomeError, KegError
-from stigmer_launcher.places import find_libexec, find_places
+from stigmer_launcher.system.places import find_libexec, find_places
 
 
 def test_stigmer_home_moves_everything() -> None:
@@ -87,7 +87,7 @@ def test_a_checkout_without_a_keg_says_how_to_name_one() -> None:
 
 def test_finding_places_touches_nothing(tmp_path: Path) -> None:
     """Homebrew's sandbox forbids it while it asks for the version and the completions."""
-    program = "import sys; from stigmer_launcher.places import find_places; find_places({'HOME': sys.argv[1]})"
-    environ = {"PYTHONPATH": str(Path(find_places.__code__.co_filename).parents[1])}
+    program = "import sys; from stigmer_launcher.system.places import find_places; find_places({'HOME': sys.argv[1]})"
+    environ = {"PYTHONPATH": str(Path(find_places.__code__.co_filename).parents[2])}
     subprocess.run([sys.executable, "-B", "-c", program, str(tmp_path)], env=environ, check=True)
     assert list(tmp_path.iterdir()) == []

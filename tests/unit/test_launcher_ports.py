@@ -1,6 +1,5 @@
 """A taken port is seen on whatever address it is taken, and its owner is named."""
 
-import _socket
 import errno
 import os
 import socket
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher import ports
+from stigmer_launcher.system import ports
 
 LISTEN = """
 import socket, sys
@@ -43,16 +42,16 @@ def test_a_port_taken_on_any_local_address_is_not_free(family: socket.AddressFam
 
 def test_a_taken_port_is_seen_where_there_is_no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     """One address that stands for all of them is a short cut, not the only way."""
-    make = _socket.socket
+    make = socket.socket
 
-    def make_without_ipv6(family: int, kind: int) -> _socket.socket:
-        if family == _socket.AF_INET6:
+    def make_without_ipv6(family: int, kind: int) -> socket.socket:
+        if family == socket.AF_INET6:
             raise OSError(errno.EAFNOSUPPORT, "no such family")
         return make(family, kind)
 
     with socket.create_server(("127.0.0.1", 0)) as listener, monkeypatch.context() as patched:
         port = listener.getsockname()[1]
-        patched.setattr(_socket, "socket", make_without_ipv6)
+        patched.setattr(socket, "socket", make_without_ipv6)
         assert not ports.is_free(port)
     assert ports.is_free(port)
 
@@ -87,8 +86,8 @@ def test_a_port_of_another_user_is_said_to_be_so() -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         program = (
-            f"import os, sys; sys.path.insert(0, {str(Path(ports.__file__).parents[1])!r})\n"
-            "from stigmer_launcher import ports\n"
+            f"import os, sys; sys.path.insert(0, {str(Path(ports.__file__).parents[2])!r})\n"
+            "from stigmer_launcher.system import ports\n"
             "ports.port_owner(1); import pwd  # what lies in the tester's home is loaded before it is out of reach\n"
             "os.setuid(65534)\n"
             f"print(ports.port_owner({listener.getsockname()[1]}))\n"

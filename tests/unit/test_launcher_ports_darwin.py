@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from stigmer_launcher import darwin
+from stigmer_launcher.system import darwin
+from stigmer_launcher.system.process import identity
 
 LISTEN, ESTABLISHED = 1, 4
 TCP, UNIX = 2, 3
@@ -90,9 +91,9 @@ def test_macos_itself_answers() -> None:
     import os
     import socket
 
-    from stigmer_launcher import locks, ports
+    from stigmer_launcher.system import ports
 
-    assert locks.identity(os.getpid()) == darwin.start_time(os.getpid()) != ""
+    assert identity(os.getpid()) == darwin.start_time(os.getpid()) != ""
     assert "ython" in darwin.process_name(os.getpid())
     assert not darwin.is_noexec("/")
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import KegError, OverrideError, PortError, UsageError
-from stigmer_launcher.launch import Address, Launch
-from stigmer_launcher.leftovers import TOKEN
-from stigmer_launcher.places import find_places
-from stigmer_launcher.prepare import prepare, require_free
+from stigmer_launcher.launch.plan import TOKEN, Launch
+from stigmer_launcher.launch.prepare import prepare
+from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.system.places import find_places
+from stigmer_launcher.system.ports import require_free
 from support.launcher_payloads import Part, build_libexec, launcher_environment, part
 from support.launcher_services import fake_stack, free_ports
 

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from stigmer_launcher import protowire, readiness
-from stigmer_launcher.channel import call
-from stigmer_launcher.launch import Address, parse_address
-from stigmer_launcher.readiness import Check, Probe, ProbeSequence
+from stigmer_launcher.readiness import checks as readiness
+from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness.address import Address, parse_address
+from stigmer_launcher.readiness.channel import call
+from stigmer_launcher.readiness.checks import Check
+from stigmer_launcher.readiness.probe import Probe, ProbeSequence
 from support.fake_services import FakeServer, FakeService, FakeTemporal
 from support.launcher_services import eventually, free_ports
 
@@ -39,8 +41,8 @@ def drive(probe: Probe | ProbeSequence, until: Callable[[], bool] = lambda: Fals
     """Turn a probe as the supervisor's loop does, until it has its proof or `until` holds."""
     deadline = time.monotonic() + seconds
     try:
-        while not probe.turn(time.monotonic()):
-            assert time.monotonic() < deadline, probe.lacking
+        while not probe.advance(time.monotonic()):
+            assert time.monotonic() < deadline, probe.not_ready_reason
             if until():
                 return False
             waiting = select.poll()
@@ -87,7 +89,7 @@ def test_a_port_that_opens_late_is_waited_for() -> None:
     """The refusal is said meanwhile."""
     (port,) = free_ports(1)
     probe = Probe(Address("127.0.0.1", port), readiness.open_port(), time.monotonic())
-    assert not drive(probe, until=lambda: "cannot connect" in probe.lacking)
+    assert not drive(probe, until=lambda: "cannot connect" in probe.not_ready_reason)
     with socket.create_server(("127.0.0.1", port)):
         assert drive(probe)
 
@@ -96,8 +98,10 @@ def test_a_probe_waits_for_a_server_that_comes_late() -> None:
     """Nothing listens at first; it says so, and connects when there is somebody."""
     (port,) = free_ports(1)
     probe = Probe(Address("127.0.0.1", port), readiness.handshake(), time.monotonic())
-    assert not drive(probe, until=lambda: "refused" in probe.lacking or "cannot connect" in probe.lacking)
-    assert f"127.0.0.1:{port}" in probe.lacking
+    assert not drive(
+        probe, until=lambda: "refused" in probe.not_ready_reason or "cannot connect" in probe.not_ready_reason
+    )
+    assert f"127.0.0.1:{port}" in probe.not_ready_reason
     with serving(FakeServer(port)):
         assert drive(probe)
 
@@ -114,7 +118,7 @@ def test_a_server_that_speaks_something_else_is_named() -> None:
 
         threading.Thread(target=answer).start()
         probe = Probe(address, readiness.handshake(), time.monotonic())
-        assert not drive(probe, until=lambda: "not a gRPC server" in probe.lacking)
+        assert not drive(probe, until=lambda: "not a gRPC server" in probe.not_ready_reason)
 
 
 def test_temporal_is_ready_when_it_serves_and_its_namespace_can_be_used() -> None:
@@ -124,7 +128,7 @@ def test_temporal_is_ready_when_it_serves_and_its_namespace_can_be_used() -> Non
 
 
 @pytest.mark.parametrize(
-    ("answers", "lacking"),
+    ("answers", "not_ready_reason"),
     [
         ((SERVING, b""), ""),
         ((NOT_SERVING, b""), "does not serve yet"),
@@ -132,11 +136,11 @@ def test_temporal_is_ready_when_it_serves_and_its_namespace_can_be_used() -> Non
         ((SERVING, None), "namespace 'default' cannot be used yet"),
     ],
 )
-def test_temporal_is_judged_by_health_and_namespace(answers: tuple[bytes | None, ...], lacking: str) -> None:
+def test_temporal_is_judged_by_health_and_namespace(answers: tuple[bytes | None, ...], not_ready_reason: str) -> None:
     """A refusal of either is no proof."""
     judged = readiness.temporal("default", "queue").judge(answers)
-    assert lacking in judged
-    assert bool(lacking) == bool(judged)
+    assert not_ready_reason in judged
+    assert bool(not_ready_reason) == bool(judged)
 
 
 def ours(identity: str, last_access: float) -> bool:
@@ -160,7 +164,7 @@ def test_a_worker_proves_itself_by_polling_its_queues() -> None:
     with serving(temporal) as address:
         probe = Probe(address, readiness.pollers("default", ("a", "b"), ours), time.monotonic())
         temporal.pollers.append(("a", "ours", 1.0))
-        assert not drive(probe, until=lambda: probe.lacking == "no worker polls the queue b")
+        assert not drive(probe, until=lambda: probe.not_ready_reason == "no worker polls the queue b")
         temporal.pollers.append(("b", "ours", 1.0))
         assert drive(probe)
 
@@ -171,8 +175,8 @@ def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
     check = readiness.pollers("default", ("a",), ours)
     probe = Probe(Address("127.0.0.1", port), check, time.monotonic())
     with serving(FakeTemporal(port)):
-        assert not drive(probe, until=lambda: "polls" in probe.lacking)
-    assert not drive(probe, until=lambda: "polls" not in probe.lacking)
+        assert not drive(probe, until=lambda: "polls" in probe.not_ready_reason)
+    assert not drive(probe, until=lambda: "polls" not in probe.not_ready_reason)
     again = FakeTemporal(port)
     again.pollers.append(("a", "ours", 1.0))
     with serving(again):
@@ -185,7 +189,7 @@ def test_every_proof_must_hold_and_the_first_that_does_not_is_named() -> None:
     with serving(FakeServer(0)) as server, serving(temporal) as queues:
         checks = [(server, readiness.handshake()), (queues, readiness.pollers("default", ("a",), ours))]
         probe = ProbeSequence(checks, time.monotonic())
-        assert not drive(probe, until=lambda: probe.lacking == "no worker polls the queue a")
+        assert not drive(probe, until=lambda: probe.not_ready_reason == "no worker polls the queue a")
         temporal.pollers.append(("a", "ours", 1.0))
         assert drive(probe)
 
@@ -202,7 +206,7 @@ def test_nobody_is_asked_for_a_proof_before_the_one_before_it_holds() -> None:
     with serving(FakeTemporal(0)) as queues:
         second = Check(((readiness.DESCRIBE, b""),), judge)
         probe = ProbeSequence([(Address("127.0.0.1", port), readiness.handshake()), (queues, second)], time.monotonic())
-        assert not drive(probe, until=lambda: "cannot connect" in probe.lacking)
+        assert not drive(probe, until=lambda: "cannot connect" in probe.not_ready_reason)
         assert not asked
         with serving(FakeServer(port)):
             assert drive(probe)
@@ -214,9 +218,9 @@ def test_an_unanswered_round_is_given_up_and_begun_again() -> None:
     check = Check((("/a/b", b""),), lambda answers: "" if answers[0] == b"" else "x")
     with serving(FakeServer(0)) as address:
         probe = Probe(address, check, 0.0)
-        eventually(lambda: probe.turn(0.0) or (probe.channel and probe.channel.client.greeted), "greeted")
-        probe.turn(probe.due + 1)
-        assert probe.channel is None or probe.lacking
+        eventually(lambda: probe.advance(0.0) or (probe.channel and probe.channel.client.greeted), "greeted")
+        probe.advance(probe.due + 1)
+        assert probe.channel is None or probe.not_ready_reason
 
 
 def refused(elapsed: float, stirred: float | None = None) -> Probe:
@@ -225,9 +229,9 @@ def refused(elapsed: float, stirred: float | None = None) -> Probe:
         address = Address("127.0.0.1", listener.getsockname()[1])
     probe = Probe(address, readiness.handshake(), 0.0)
     if stirred is not None:
-        probe.stir(stirred)
-    while probe.lacking == "has not been asked yet":
-        probe.turn(elapsed)
+        probe.nudge(stirred)
+    while probe.not_ready_reason == "has not been asked yet":
+        probe.advance(elapsed)
     return probe
 
 
@@ -235,8 +239,8 @@ def unready(elapsed: float) -> Probe:
     """Give a probe that was answered, without a proof, when so many seconds had gone."""
     with serving(FakeServer(0)) as address:
         probe = Probe(address, readiness.Check((), lambda _: "not yet"), 0.0)
-        while probe.lacking == "has not been asked yet":
-            probe.turn(elapsed)
+        while probe.not_ready_reason == "has not been asked yet":
+            probe.advance(elapsed)
         probe.close()
     return probe
 
@@ -254,7 +258,7 @@ def test_where_nobody_listens_yet_a_probe_knocks_more_often_at_first() -> None:
 def test_a_service_that_has_printed_something_is_asked_soon_and_often_for_a_while() -> None:
     """Its last line before it is ready comes some milliseconds before that, whatever the line says."""
     probe = refused(100.0)
-    probe.stir(100.1)
+    probe.nudge(100.1)
     assert round(probe.due - 100.1, 3) == 0.004
     assert round(refused(100.0, stirred=99.95).due - 100.0, 3) == 0.004
     assert round(refused(100.0, stirred=99.8).due - 100.0, 3) == 0.25
@@ -263,9 +267,9 @@ def test_a_service_that_has_printed_something_is_asked_soon_and_often_for_a_whil
 def test_a_service_that_prints_without_end_is_not_asked_without_end() -> None:
     """A pause is shortened, never begun anew."""
     probe = refused(100.0)
-    probe.stir(100.1)
+    probe.nudge(100.1)
     due = probe.due
-    probe.stir(100.102)
+    probe.nudge(100.102)
     assert probe.due == due
 
 
@@ -328,7 +332,7 @@ def test_addresses_are_read_and_written_alike(text: str, address: Address) -> No
 def test_a_host_name_is_resolved_without_importing_a_codec() -> None:
     """The idna codec would have to come from a keg that may be gone."""
     program = (
-        "import sys; from stigmer_launcher.channel import Channel; from stigmer_launcher.launch import Address\n"
+        "import sys; from stigmer_launcher.readiness.channel import Channel; from stigmer_launcher.readiness.address import Address\n"
         "before = set(sys.modules)\n"
         "try: Channel(Address('localhost', 1)).close()\n"
         "except OSError: pass\n"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from stigmer_launcher.stopping import slow_stops
+from stigmer_launcher.cli.commands.stop import slow_stops
+from stigmer_launcher.supervise.state import Snapshot
 
 
 @pytest.mark.parametrize(
@@ -18,8 +19,8 @@ from stigmer_launcher.stopping import slow_stops
     ids=["quick", "slow", "killed", "killed last", "crashed before", "killed before, for another reason"],
 )
 def test_a_service_is_named_when_this_stop_waited_for_it(times: dict[str, float], said: list[str]) -> None:
-    assert list(slow_stops({"began": 100.0, "timeline": {"runner": times}}, asked=109.0)) == said
+    assert list(slow_stops(Snapshot(began=100.0, timeline={"runner": times}), asked=109.0)) == said
 
 
 def test_a_state_without_times_names_nobody() -> None:
-    assert list(slow_stops({}, asked=0.0)) == []
+    assert list(slow_stops(Snapshot(), asked=0.0)) == []

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from stigmer_launcher.environment import Command
-from stigmer_launcher.payload import Smoke
-from stigmer_launcher.smoke_command import Ended, judge, run
+from stigmer_launcher.cli.smoke_command import Ended, judge, run
+from stigmer_launcher.install.payload import Smoke
+from stigmer_launcher.launch.environment import Command
 from support.launcher_services import eventually, is_running
 
 

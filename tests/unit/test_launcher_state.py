@@ -1,23 +1,34 @@
 """The instance's state: what is written down, by whom it is believed, and how it is told to programs."""
 
-import json
 import os
 import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from stigmer_launcher import instance, lifecycle, locks, snapshot
-from stigmer_launcher.decide import begin, decide
-from stigmer_launcher.instance import Instance
-from stigmer_launcher.launch import Address, Launch, Proof, ServiceLaunch
-from stigmer_launcher.leftovers import Member
-from stigmer_launcher.lifecycle import Exited, Plan, Ready, Spawned
-from stigmer_launcher.logs import LogFile
-from stigmer_launcher.status import describe
+from stigmer_launcher.cli.commands.status import describe
+from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
+from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.readiness.checks import Proof
+from stigmer_launcher.supervise import lifecycle, phases
+from stigmer_launcher.supervise.decide import decide, initial_state
+from stigmer_launcher.supervise.lifecycle import Exited, Ready, Spawned
+from stigmer_launcher.supervise.logfile import LogFile
+from stigmer_launcher.supervise.snapshot import compose_snapshot, describe_change
+from stigmer_launcher.supervise.state import (
+    Instance,
+    Member,
+    ServiceSnapshot,
+    Snapshot,
+    living_snapshot,
+    read_snapshot,
+    supervisor_pid,
+    watchdog_pid,
+    write_snapshot,
+)
+from stigmer_launcher.system import locks
 
 
 def launch(run: Path) -> Launch:
@@ -40,41 +51,39 @@ def launch(run: Path) -> Launch:
     )
 
 
-def state_of(made: Launch, *events: lifecycle.Event) -> dict[str, Any]:
-    """Compose the state after some events at 100 seconds."""
-    state, _ = decide(begin(tuple(service.plan for service in made.services)), (), 100.0)
+def state_of(made: Launch, *events: lifecycle.Event) -> Snapshot:
+    """Compose the snapshot after some events at 100 seconds."""
+    state, _ = decide(initial_state(tuple(service.plan for service in made.services)), (), 100.0)
     state, _ = decide(state, events, 100.0)
     times = {"server": {"spawned": 0.1}}
-    return snapshot.compose(
-        made, state, {"server": "boot:7"}, times, supervisor_pid=os.getpid(), started=1.0, began=99.0
-    )
+    return compose_snapshot(made, state, {"server": "boot:7"}, times, Snapshot(os.getpid(), started=1.0, began=99.0))
 
 
 def test_a_running_service_is_written_down_with_who_it_is(tmp_path: Path) -> None:
     """Enough to stop it, and it alone, when nobody else is left to do it."""
     state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
-    assert state["state"] == lifecycle.RUNNING
-    assert instance.members(state) == [Member(77, "boot:7", 2, 7.0)]
-    assert state["timeline"] == {"server": {"spawned": 0.1}}
-    assert (state["installed"], state["token"], state["ports"]) == ("2.0.0-abc", "t0ken", {"server": 7234})
+    assert state.state == phases.RUNNING
+    assert state.members == [Member(77, "boot:7", 2, 7.0)]
+    assert state.timeline == {"server": {"spawned": 0.1}}
+    assert (state.installed, state.token, state.ports) == ("2.0.0-abc", "t0ken", {"server": 7234})
 
 
 def test_the_state_holds_no_secret(tmp_path: Path) -> None:
     """Neither the list of them nor the environment of a service."""
-    assert "secret-value" not in json.dumps(state_of(launch(tmp_path), Spawned("server", 77)))
+    assert "secret-value" not in repr(state_of(launch(tmp_path), Spawned("server", 77)))
 
 
 def test_a_stack_that_lacks_a_service_is_degraded(tmp_path: Path) -> None:
     """Whatever the stage says."""
     made = launch(tmp_path)
     plans = tuple(service.plan for service in made.services)
-    state, _ = decide(begin(plans), (), 100.0)
+    state, _ = decide(initial_state(plans), (), 100.0)
     state, _ = decide(state, (Spawned("server", 77), Ready("server")), 100.0)
     state, _ = decide(state, (Exited("server", "exited with status 1"),), 101.0)
-    composed = snapshot.compose(made, state, {}, {})
-    assert composed["state"] == lifecycle.DEGRADED
-    assert composed["services"][0]["last_error"] == "exited with status 1 right after its start"
-    assert instance.members(composed) == []
+    composed = compose_snapshot(made, state, {}, {}, Snapshot())
+    assert composed.state == phases.DEGRADED
+    assert composed.services[0].last_error == "exited with status 1 right after its start"
+    assert composed.members == []
 
 
 def test_news_of_a_failure_bring_the_last_lines() -> None:
@@ -82,8 +91,8 @@ def test_news_of_a_failure_bring_the_last_lines() -> None:
     log = LogFile("/dev/null")
     log.write(b"one\n\xff\n")
     plan = Plan("server")
-    assert snapshot.news(lifecycle.Service(plan, error="exited"), log)["lines"] == ["one", "�"]
-    assert snapshot.news(lifecycle.Service(plan), log)["lines"] == []
+    assert describe_change(lifecycle.Service(plan, error="exited"), log)["lines"] == ["one", "�"]
+    assert describe_change(lifecycle.Service(plan), log)["lines"] == []
 
 
 @pytest.fixture
@@ -98,38 +107,38 @@ def place(tmp_path: Path) -> Iterator[Instance]:
 
 def test_the_state_is_believed_only_from_the_one_who_holds_the_lock(place: Instance) -> None:
     """A file left by another process says nothing about the living."""
-    instance.write_state(place, {"supervisor_pid": os.getpid(), "state": "running"})
-    assert instance.living_state(place)["state"] == "running"
-    instance.write_state(place, {"supervisor_pid": os.getpid() + 1, "state": "running"})
-    assert instance.living_state(place) == {}
-    assert instance.read_state(place)["state"] == "running"
+    write_snapshot(place, Snapshot(os.getpid(), state="running"))
+    assert living_snapshot(place).state == "running"
+    write_snapshot(place, Snapshot(os.getpid() + 1, state="running"))
+    assert living_snapshot(place) == Snapshot()
+    assert read_snapshot(place).state == "running"
 
 
 def test_without_a_lock_nobody_runs(tmp_path: Path) -> None:
     """And looking creates nothing."""
     place = Instance(str(tmp_path / "run"))
-    assert (instance.supervisor(place), instance.warden(place)) == (0, 0)
-    assert instance.living_state(place) == instance.read_state(place) == {}
+    assert (supervisor_pid(place), watchdog_pid(place)) == (0, 0)
+    assert living_snapshot(place) == read_snapshot(place) == Snapshot()
     assert not (tmp_path / "run").exists()
 
 
 def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
     """A reader at any moment finds the old or the new one."""
-    instance.write_state(place, {"number": 0, "long": "x" * 100_000})
+    write_snapshot(place, Snapshot(1, version="x" * 100_000))
     assert stat.S_IMODE(Path(place.state).stat().st_mode) == 0o600
     seen, done = set(), threading.Event()
 
     def read() -> None:
         while not done.is_set():
-            seen.add(instance.read_state(place).get("number"))
+            seen.add(read_snapshot(place).supervisor_pid)
 
     reader = threading.Thread(target=read)
     reader.start()
-    for number in range(1, 100):
-        instance.write_state(place, {"number": number, "long": "x" * 100_000})
+    for number in range(2, 100):
+        write_snapshot(place, Snapshot(number, version="x" * 100_000))
     done.set()
     reader.join()
-    assert None not in seen
+    assert 0 not in seen
     assert list(Path(place.run).glob("*.new")) == []
 
 
@@ -140,4 +149,32 @@ def test_uptimes_are_told_only_of_what_runs(tmp_path: Path) -> None:
     assert (running["state"], running["pid"], running["uptime"]) == ("running", 77, 60.0)
     stopped = describe(state, "stopped", 0, 160.0)["services"][0]
     assert (stopped["state"], stopped["pid"], stopped["uptime"]) == ("stopped", 0, 0)
-    assert describe({}, "stopped", 0, 160.0)["services"] == []
+    assert describe(Snapshot(), "stopped", 0, 160.0)["services"] == []
+
+
+def test_what_is_written_is_read_back(place: Instance) -> None:
+    """Every value of every kind."""
+    state = state_of(launch(Path(place.run)), Spawned("server", 77), Ready("server"))
+    write_snapshot(place, state)
+    assert read_snapshot(place) == state
+
+
+def test_a_value_that_is_not_of_its_kind_keeps_its_default(place: Instance) -> None:
+    """The file may be damaged, or of another version; what can be used of it still is."""
+    Path(place.state).write_text(
+        '{"format": 1, "supervisor_pid": "7", "version": "2.0.0", "token": 7, "started": NaN, "began": -1, "more": 1,'
+        ' "ports": {"server": 7234, "ui": true, "web": 99999}, "timeline": {"server": {"ready": 1, "spawned": "x"}, "x": 3},'
+        ' "services": [3, {"name": "server", "pid": true, "managed": 1, "grace": 7, "stop_order": 2.5, "port": -1}]}'
+    )
+    assert read_snapshot(place) == Snapshot(
+        version="2.0.0",
+        ports={"server": 7234},
+        timeline={"server": {"ready": 1}, "x": {}},
+        services=(ServiceSnapshot("server", grace=7),),
+    )
+
+
+def test_a_file_of_another_format_says_nothing(place: Instance) -> None:
+    """Its words may mean something else."""
+    Path(place.state).write_text('{"format": 2, "version": "9.0.0"}')
+    assert read_snapshot(place) == Snapshot()

@@ -20,8 +20,8 @@ LAUNCHER = Path(__file__).parents[2] / "launcher" / "stigmer_launcher"
         ("environ['STIGMER_HOME']", "environ['TWO_TINY_HOME']"),
         ("join(home, '.stigmer')", "join(home, '.two-tiny')"),
         ("f'{a} stigmer {b!r:>4}'", "f'{a} two-tiny {b!r:>4}'"),
-        ("import stigmer_launcher.cli", "import stigmer_launcher.cli"),
-        ("load('stigmer_launcher.cli')", "load('stigmer_launcher.cli')"),
+        ("import stigmer_launcher.cli.main", "import stigmer_launcher.cli.main"),
+        ("load('stigmer_launcher.cli.main')", "load('stigmer_launcher.cli.main')"),
         ("x = 'stigmer-server'", "x = 'stigmer-server'"),
     ],
 )
@@ -32,12 +32,11 @@ def test_texts_are_renamed_and_modules_and_components_are_not(before: str, after
 
 def test_no_text_of_the_whole_launcher_keeps_the_old_name(tmp_path: Path) -> None:
     """A copy of the real one; what is left is code."""
-    for path in LAUNCHER.glob("*.py"):
-        (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    shutil.copytree(LAUNCHER, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     rename_product(tmp_path, "greetings")
     texts = {
         node.value
-        for path in tmp_path.glob("*.py")
+        for path in tmp_path.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }

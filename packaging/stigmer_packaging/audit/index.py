@@ -1,6 +1,6 @@
 """The index and the checksums: every file is named, and what is named is there as it was released.
 
-The format of the index is `stigmer_launcher.payload`'s. It is read here without that module: an audit that shared its
+The format of the index is `stigmer_launcher.install.payload`'s. It is read here without that module: an audit that shared its
 reader with the program could not see what both get wrong.
 """
 

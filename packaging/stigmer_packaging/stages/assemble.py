@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stigmer_launcher import completion
-from stigmer_launcher.help import render_help
-from stigmer_launcher.payload import Component as PayloadComponent
-from stigmer_launcher.payload import FileEntry, Payload, Proof, Readiness, Smoke, render_payload
+from stigmer_launcher.cli import completion
+from stigmer_launcher.cli.help import render_help
+from stigmer_launcher.install.payload import Component as PayloadComponent
+from stigmer_launcher.install.payload import FileEntry, Payload, Proof, Readiness, Smoke, render_payload
 from stigmer_packaging.errors import KegError
 from stigmer_packaging.formula_text import formula_values, render_formula
 from stigmer_packaging.keg_tree import KegTree, links_below

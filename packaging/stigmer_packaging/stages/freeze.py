@@ -229,7 +229,7 @@ def _launcher_plan(name: str, own: Path, python: VirtualEnvironment, freezer: Fr
     foreign = [system for system in SYSTEMS if system != freezer.target.system]
     modules = [path.relative_to(own).with_suffix("").as_posix() for path in sorted((own / PACKAGE).rglob("*.py"))]
     hidden = [module.replace("/", ".").removesuffix(".__init__") for module in modules]
-    absent = [f"{PACKAGE}.{system}" for system in foreign]
+    absent = [f"{PACKAGE}.system.{system}" for system in foreign]
     unneeded = stdlib.find_unneeded(own / PACKAGE, foreign=foreign, python=python, env=freezer.env)
     return FreezePlan(
         name=name,

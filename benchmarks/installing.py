@@ -1,0 +1,91 @@
+"""The materialising of a keg's components, and the bare loops it is held against.
+
+python -m benchmarks.installing LIBEXEC FOLDER ROUNDS     prints the seconds of each way as JSON; FOLDER is on the keg's disk
+"""
+
+import gc
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.turns import take_turns
+from stigmer_launcher.install.install import install
+from stigmer_launcher.install.manifest import files_of, read_keg
+from stigmer_launcher.system.places import find_places
+
+
+class Laying:
+    """Lays one keg's files, in three ways, each time into a place of its own below the folder `beside`.
+
+    Nothing is removed between the turns: see benchmarks/ground.py.
+    """
+
+    def __init__(self, libexec: Path, beside: Path) -> None:
+        self._libexec, self._beside = libexec, beside
+        self._paths = [entry.path for entry in files_of(read_keg(str(libexec)).payload)]
+        self._folders = sorted({str(parent) for path in self._paths for parent in Path(path).parents} - {"."})
+        self._turn = 0
+
+    def launcher(self) -> float:
+        """Give the seconds of the launcher's own function, in an empty home."""
+        places = find_places({"STIGMER_HOME": str(self._fresh())})
+        began = time.perf_counter()
+        made = install(read_keg(str(self._libexec)), places, lambda _: None)
+        spent = time.perf_counter() - began
+        if not made.made or made.method == "copy":
+            raise BenchmarkError(
+                f"the components were not linked but: {made.method}; use a directory on the keg's disk"
+            )
+        return spent
+
+    def links(self) -> float:
+        """Give the seconds of the bare loop, its directories made before."""
+        bare = self._fresh()
+        pairs = self._pairs(bare)
+        self._make_folders(bare)
+        began = time.perf_counter()
+        _link(pairs)
+        return time.perf_counter() - began
+
+    def links_and_directories(self) -> float:
+        """Give the seconds of the bare loop with the making of its directories."""
+        bare = self._fresh()
+        pairs = self._pairs(bare)
+        began = time.perf_counter()
+        self._make_folders(bare)
+        _link(pairs)
+        return time.perf_counter() - began
+
+    def _fresh(self) -> Path:
+        self._turn += 1
+        self._beside.mkdir(exist_ok=True)
+        return self._beside / str(self._turn)
+
+    def _pairs(self, bare: Path) -> list[tuple[str, str]]:
+        return [(f"{self._libexec}/components/{path}", f"{bare}/{path}") for path in self._paths]
+
+    def _make_folders(self, bare: Path) -> None:
+        for folder in (str(bare), *(f"{bare}/{each}" for each in self._folders)):
+            os.mkdir(folder)  # noqa: PTH102 - bare is the point
+
+
+def _link(pairs: list[tuple[str, str]]) -> None:
+    for source, target in pairs:
+        os.link(source, target)
+
+
+def main(libexec: str, folder: str, rounds: str) -> None:
+    """Measure each way in turns; one round warms the keg's directories up and is not counted."""
+    gc.disable()  # as the launcher does at its start
+    laying = Laying(Path(libexec), Path(folder))
+    ways = (laying.launcher, laying.links, laying.links_and_directories)
+    for way in ways:
+        way()
+    json.dump([samples.seconds for samples in take_turns(int(rounds), *ways)], sys.stdout)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,165 @@
+"""`stigmer server` and `stigmer server restart`: return when every service is ready, or report why not."""
+
+import os
+import time
+from collections.abc import Mapping
+
+from stigmer_launcher.cli.commands.version import version_mismatch
+from stigmer_launcher.cli.parse import Invocation
+from stigmer_launcher.cli.progress import Progress
+from stigmer_launcher.cli.terminal import Context
+from stigmer_launcher.errors import BusyError, DegradedError, PortError, StartError, UsageError
+from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.launch.prepare import prepare
+from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise.daemon import detach, events, supervise
+from stigmer_launcher.supervise.leftovers import is_alive
+from stigmer_launcher.supervise.state import (
+    Instance,
+    Snapshot,
+    living_snapshot,
+    read_snapshot,
+    supervisor_pid,
+    versions_in_use,
+)
+from stigmer_launcher.system.places import Places, find_places
+
+_INTERRUPTED = 130
+_TIMEOUT = 300.0  # seconds to wait for a start or a stop that somebody else asked for
+_PAUSE = 0.02
+
+
+def start(invocation: Invocation, context: Context) -> int:
+    """Start everything, unless it runs already."""
+    places = find_places(context.environ)
+    ports = _ports(invocation.all_values("port"))
+    progress = Progress(context.out)
+    while True:
+        if running := _await_other(Instance(places.run), progress):
+            return _already(running, context)
+        try:
+            launch = _prepare(places, ports, context, progress)
+        except PortError:
+            if supervisor_pid(Instance(places.run)):
+                continue  # it is Stigmer's own, started meanwhile
+            raise
+        code = _run(launch, invocation, context, progress)
+        if not progress.again:
+            return code
+        progress.again = False
+
+
+def restart(invocation: Invocation, context: Context) -> int:
+    """Stop what runs and start what is installed; what can be refused is refused while the old one still runs."""
+    places = find_places(context.environ)
+    if not supervisor_pid(Instance(places.run)):
+        return start(invocation, context)
+    from stigmer_launcher.cli.commands.stop import stop_running
+
+    ports = _ports(invocation.all_values("port"))
+    progress = Progress(context.out)
+    launch = _prepare(places, ports, context, progress)
+    stop_running(Instance(places.run), context.out)
+    code = _run(launch, invocation, context, progress)
+    return start(invocation, context) if progress.again else code
+
+
+def _prepare(places: Places, ports: Mapping[str, int], context: Context, progress: Progress) -> Launch:
+    progress.step("Extracting binaries")
+    instance = Instance(places.run)
+    launch, made = prepare(
+        context.environ,
+        places,
+        ports,
+        progress.note,
+        in_use=lambda: versions_in_use(instance),
+        leftovers=any(map(is_alive, read_snapshot(instance).members)),
+    )
+    if made:
+        progress.done("Extracting binaries")
+    return launch
+
+
+def _run(launch: Launch, invocation: Invocation, context: Context, progress: Progress) -> int:
+    return _foreground(launch, progress) if invocation.has("foreground") else _background(launch, context, progress)
+
+
+def _background(launch: Launch, context: Context, progress: Progress) -> int:
+    pid, reader = detach(launch)
+    for event in events(pid, reader):
+        progress.take(event)
+    os.close(reader)
+    progress.conclude()
+    if progress.interrupted:
+        return _INTERRUPTED
+    if not progress.again:
+        _show(living_snapshot(Instance(launch.run)), context, "All services running")
+    return 0
+
+
+def _foreground(launch: Launch, progress: Progress) -> int:
+    def emit(event: dict[str, object]) -> None:
+        progress.take(event)
+        if event["event"] == phases.RUNNING:
+            progress.note("All services running")
+
+    code = supervise(launch, emit)
+    progress.conclude()
+    return code
+
+
+def _await_other(instance: Instance, progress: Progress) -> Snapshot | None:
+    """Give the snapshot of a supervisor that runs; wait for one that starts or stops; None when there is none."""
+    deadline = time.monotonic() + _TIMEOUT
+    waited = 0
+    while pid := supervisor_pid(instance):
+        snapshot = living_snapshot(instance)
+        stage = snapshot.state or phases.STARTING
+        if stage in (phases.RUNNING, phases.DEGRADED):
+            return snapshot
+        if pid != waited:
+            progress.note(f"Stigmer is {stage} already, by process {pid}; waiting for it")
+            waited = pid
+        if time.monotonic() > deadline:
+            raise BusyError(f"process {pid} has been {stage} for {_TIMEOUT:g} s")
+        time.sleep(_PAUSE)
+    left = read_snapshot(instance)
+    if left.supervisor_pid == waited and left.failed:
+        error = left.service(left.failed).last_error
+        raise StartError(f"the start by process {waited} failed: {left.failed} {error}")
+    return None
+
+
+def _already(snapshot: Snapshot, context: Context) -> int:
+    """Say that everything runs; DegradedError when not everything does."""
+    _show(snapshot, context, "Stigmer is running already")
+    missing = [each for each in snapshot.services if each.state != phases.RUNNING]
+    if missing:
+        said = "; ".join(f"{each.name} is {each.state}: {each.lacking or each.last_error}" for each in missing)
+        raise DegradedError(said)
+    return 0
+
+
+def _show(snapshot: Snapshot, context: Context, heading: str) -> None:
+    """Print where everything is."""
+    out = context.out
+    out.line(out.paint(heading, "bold"))
+    rows = [(name, f"http://localhost:{number}" if name.endswith("-ui") else f"localhost:{number}")
+            for name, number in snapshot.ports.items()]  # fmt: skip
+    rows += [("logs", snapshot.logs), ("stop", "stigmer server stop")]
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        out.line(f"  {name:<{width}}  {text}")
+    if hint := version_mismatch(snapshot, context.environ):
+        out.line(hint)
+
+
+def _ports(chosen: tuple[str, ...]) -> dict[str, int]:
+    """Read `NAME=NUMBER` of the command line."""
+    ports: dict[str, int] = {}
+    for text in chosen:
+        name, equals, number = text.partition("=")
+        if not (name and equals and number.isascii() and number.isdigit() and 0 < int(number) < 65536):
+            raise UsageError(f"--port {text} is not NAME=NUMBER, with a number between 1 and 65535")
+        ports[name] = int(number)
+    return ports

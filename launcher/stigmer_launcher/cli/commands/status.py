@@ -1,0 +1,107 @@
+"""`stigmer server status`: what runs and since when, for people and for programs."""
+
+import time
+from typing import Any
+
+from stigmer_launcher.cli.commands.version import installed_version, version_mismatch
+from stigmer_launcher.cli.parse import Invocation
+from stigmer_launcher.cli.terminal import Context, Terminal, duration
+from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise.state import (
+    Instance,
+    ServiceSnapshot,
+    Snapshot,
+    living_snapshot,
+    read_snapshot,
+    supervisor_pid,
+)
+from stigmer_launcher.system.places import find_places
+
+_RUNS, _STOPPED, _LACKS = 0, 3, 4
+_SHOWN = ("name", "state", "pid", "restarts", "last_error", "port", "version")
+
+
+def status(invocation: Invocation, context: Context) -> int:
+    """Print the state of every service; exit code 0 when all run, 3 when stopped, 4 when some are missing."""
+    places = find_places(context.environ)
+    instance = Instance(places.run)
+    pid = supervisor_pid(instance)
+    snapshot = living_snapshot(instance)
+    stage = snapshot.state or (phases.STARTING if pid else phases.STOPPED)
+    if invocation.has("json"):
+        import json
+
+        report = describe(
+            snapshot if snapshot.supervisor_pid else read_snapshot(instance), stage, pid, time.monotonic()
+        )
+        context.out.line(json.dumps({**report, "installed_version": installed_version(context.environ)}, indent=2))
+    else:
+        _print(context.out, snapshot, stage, pid, places.logs)
+        if hint := version_mismatch(snapshot, context.environ):
+            context.out.line(hint)
+    return _code(stage)
+
+
+def describe(snapshot: Snapshot, stage: str, pid: int, now: float) -> dict[str, Any]:
+    """Give the state as programs read it; a stopped service has no pid and no uptime."""
+    services = [
+        {
+            **{key: getattr(each, key) for key in _SHOWN},
+            "pid": each.pid if pid else 0,
+            "state": each.state if pid else phases.STOPPED,
+            "uptime": round(now - each.since, 1) if pid and each.pid else 0,
+        }
+        for each in snapshot.services
+    ]
+    return {
+        "state": stage,
+        "version": snapshot.version if pid else "",
+        "supervisor_pid": pid,
+        "started": _iso(snapshot.started) if pid and snapshot.supervisor_pid else "",
+        "services": services,
+        "ports": snapshot.ports,
+        "temporal": snapshot.temporal,
+        "timeline": snapshot.timeline,
+        "logs": snapshot.logs,
+    }
+
+
+def _print(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> None:
+    colour = {phases.RUNNING: "green", phases.DEGRADED: "yellow", phases.STOPPED: "red"}.get(stage, "bold")
+    heading = f"Stigmer {snapshot.version} is" if snapshot.supervisor_pid else "Stigmer is"
+    out.line(f"{heading} {out.paint(stage, colour)}" + (f" (supervisor {pid})" if pid else ""))
+    if stage == phases.STOPPED:
+        out.line("  start it with `stigmer server`")
+        return
+    now = time.monotonic()
+    rows: list[tuple[str, ...]] = [("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "PORT", "VERSION")]
+    rows += [_row(each, now) for each in snapshot.services]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        out.line(("  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True))).rstrip())
+    for each in snapshot.services:
+        if error := each.lacking or each.last_error:
+            out.line(f"  {each.name}: {error}")
+    out.line(f"  logs: {logs}")
+
+
+def _row(service: ServiceSnapshot, now: float) -> tuple[str, ...]:
+    return (
+        service.name,
+        service.state if service.managed else f"{service.state} (external)",
+        str(service.pid or "-"),
+        duration(now - service.since) if service.pid else "-",
+        str(service.restarts),
+        str(service.port or "-"),
+        service.version,
+    )
+
+
+def _code(stage: str) -> int:
+    if stage == phases.STOPPED:
+        return _STOPPED
+    return _RUNS if stage == phases.RUNNING else _LACKS
+
+
+def _iso(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

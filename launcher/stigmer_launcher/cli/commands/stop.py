@@ -1,0 +1,93 @@
+"""`stigmer server stop`: stops the supervisor, and returns when it and its services have ended."""
+
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from stigmer_launcher.cli.parse import Invocation
+from stigmer_launcher.cli.terminal import Context, Terminal
+from stigmer_launcher.errors import BusyError
+from stigmer_launcher.supervise import leftovers, phases
+from stigmer_launcher.supervise.state import (
+    Instance,
+    Snapshot,
+    living_snapshot,
+    read_snapshot,
+    supervisor_pid,
+    watchdog_pid,
+)
+from stigmer_launcher.system import process
+from stigmer_launcher.system.places import find_places
+
+_PAUSE = 0.005
+_SPARE = 15.0  # seconds beyond the graces of all services
+_LONG = 1.0  # seconds of a service's stop that are worth a line
+
+
+def stop(invocation: Invocation, context: Context) -> int:
+    """Stop everything; nothing to stop is no failure."""
+    del invocation
+    instance = Instance(find_places(context.environ).run)
+    if not stop_running(instance, context.out):
+        ended = _end_leftovers(instance)
+        context.out.line(f"Ended {ended} processes of a killed server" if ended else "Server is not running")
+    return 0
+
+
+def stop_running(instance: Instance, out: Terminal) -> bool:
+    """Stop the supervisor and wait for its end, and say which services took long.
+
+    False when none ran, BusyError when it does not come to an end.
+    """
+    pid = supervisor_pid(instance)
+    if not pid:
+        return False
+    known = process.identity(pid)
+    graces = {each.stop_order: each.grace for each in living_snapshot(instance).services}
+    asked = time.monotonic()
+    deadline = asked + sum(graces.values()) + _SPARE
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    shown = ""
+    while supervisor_pid(instance) == pid or process.is_same_process(pid, known):  # its lock goes before it does
+        if time.monotonic() > deadline:
+            raise BusyError(
+                f"the supervisor, process {pid}, was told to stop and still runs",
+                f"look at `stigmer server status`; `kill -9 {pid}` lets its watchdog end the services",
+            )
+        if out.live and shown != (text := _awaited(living_snapshot(instance))):
+            out.passing(shown := text)
+        time.sleep(_PAUSE)
+    left = read_snapshot(instance)
+    for line in slow_stops(left, asked) if left.supervisor_pid == pid else ():
+        out.line(line)
+    out.line(f"Stopping server... {out.paint(out.mark('done'), 'green')}")
+    return True
+
+
+def slow_stops(state: Snapshot, asked: float) -> Iterator[str]:
+    """Say of each service that took long to stop since `asked` (monotonic seconds) how long, and whether it was killed."""
+    for name, times in state.timeline.items():
+        told = times.get("told", -math.inf)
+        if state.began + told < asked:
+            continue
+        if "killed" in times:
+            yield f"{name} did not stop within {round(times['killed'] - told, 1):g} s and was killed"
+        elif (took := times.get("ended", told) - told) >= _LONG:
+            yield f"{name} took {round(took, 1):g} s to stop"
+
+
+def _awaited(state: Snapshot) -> str:
+    names = [each.name for each in state.services if each.state == phases.TERMINATING]
+    return f"Stopping {', '.join(names) or 'server'}..."
+
+
+def _end_leftovers(instance: Instance) -> int:
+    """End what a supervisor left that was killed together with its watchdog."""
+    left = read_snapshot(instance)
+    if left.is_clean or watchdog_pid(instance):
+        return 0
+    return leftovers.end_members(left.members, left.token)

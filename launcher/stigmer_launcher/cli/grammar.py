@@ -1,0 +1,145 @@
+"""The command line as one table: the parser, the help, the completions and the manual page are all made from it."""
+
+from typing import NamedTuple
+
+
+class Option(NamedTuple):
+    """One option. Without `value` it is a switch; `several` may be given again; `short` is one letter.
+
+    `choices` names what can be completed: `services`, `ports`, or nothing.
+    """
+
+    name: str
+    help: str
+    value: str = ""
+    short: str = ""
+    several: bool = False
+    choices: str = ""
+
+
+class Command(NamedTuple):
+    """One command: the words that call it, what it does, and the function that does it, `module:function` below `cli`.
+
+    `arguments` are the names of what must follow, `choices` what the first of them can be; `rest` is the name of what may
+    follow after them, any number of times.
+    """
+
+    words: tuple[str, ...]
+    summary: str
+    run: str
+    options: tuple[Option, ...] = ()
+    arguments: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    rest: str = ""
+    more: str = ""
+
+    @property
+    def name(self) -> str:
+        """Give the words as they are typed."""
+        return " ".join(self.words)
+
+
+SHELLS = ("bash", "zsh", "fish")
+HELP = Option("help", "show this help", short="h")
+VERSION = Option("version", "show the version", short="V")
+_JSON = Option("json", "print JSON for programs")
+_PORT = Option(
+    "port",
+    "use another port for this start (names: server, temporal, temporal-ui)",
+    value="NAME=NUMBER",
+    several=True,
+    choices="ports",
+)
+_START = (Option("foreground", "stay in the foreground, for brew services and systemd"), _PORT)
+_SMOKE = Command(
+    ("smoke",),
+    "try the running stack: send one request through all services and show its way",
+    "commands.smoke:smoke",
+    (Option("message", "the text to send", value="TEXT", short="m"), _JSON),
+    more="The request goes from the server through a workflow to the agent and back. It proves that the stack works.\n"
+    "A stack without such a request runs a command of its own, or says what its services have proved instead.",
+)
+_SERVER = Command(
+    ("server",),
+    "start all services, and return when they are ready",
+    "commands.start:start",
+    _START,
+    more="Without --foreground the services run in the background, under one supervisor, until `stigmer server stop`.\n"
+    "When they run already, this says so and changes nothing. `stigmer server start` is the same.",
+)
+
+COMMANDS = (
+    _SERVER,
+    _SERVER._replace(words=("server", "start")),
+    Command(("server", "stop"), "stop all services, Temporal last", "commands.stop:stop"),
+    Command(("server", "restart"), "stop all services and start the installed version", "commands.start:restart", _START),
+    Command(
+        ("server", "status"),
+        "show every service: state, pid, uptime, restarts, port",
+        "commands.status:status",
+        (_JSON,),
+        more="Exit code 0 when everything runs, 3 when the server is stopped, 4 when a service is missing.",
+    ),
+    Command(
+        ("server", "logs"),
+        "show what the services print",
+        "commands.logs:logs",
+        (
+            Option("follow", "go on as more is printed, until Ctrl-C", short="f"),
+            Option("lines", "show the last NUMBER lines, `all` for everything (default: 50)", value="NUMBER", short="n"),
+            Option(
+                "service", "show this service only", value="NAME", short="s", several=True, choices="services"
+            ),
+            Option("timestamps", "show when each line was printed, in UTC, instead of the service's own time", short="t"),
+        ),
+        rest="SERVICE",
+        more="Without SERVICE, everything is shown in the order of time, each line after the name of its service.\n"
+        "Colours of the services are kept on a terminal; other control sequences are removed. The files hold what was printed.",
+    ),
+    _SMOKE._replace(words=("server", "smoke")),
+    _SMOKE,
+    Command(
+        ("doctor",),
+        "look for what is wrong, without changing anything",
+        "commands.doctor:doctor",
+        (Option("deep", "also compare every component's content with its checksum"), _JSON),
+        more="The report can be pasted into an issue: it tells whether API keys are present, never what they are.",
+    ),
+    Command(("config", "get"), "show one setting", "commands.config:get", arguments=("KEY",)),
+    Command(("config", "set"), "change one setting; the file's comments stay", "commands.config:change", arguments=("KEY", "VALUE")),
+    Command(("config", "list"), "show all settings and where they come from", "commands.config:show_all", (_JSON,)),
+    Command(("config", "path"), "show where config.yaml is", "commands.config:path"),
+    Command(("version",), "show the version, and that of every component", "commands.version:version", (_JSON,)),
+    Command(
+        ("completion",),
+        "print the completions for a shell",
+        "completion:completion",
+        arguments=("SHELL",),
+        choices=SHELLS,
+        more="Homebrew installs them; elsewhere: `stigmer completion bash > FILE`, and let your shell read FILE.",
+    ),
+)  # fmt: skip
+
+# What a command that is a group shows: the first word, and what it is about.
+GROUPS = {"server": "run and watch the services", "config": "read and change the settings"}
+
+EXIT_CODES = (
+    (0, "done, or already so"),
+    (1, "failed; the message says why and what to do"),
+    (2, "the command line was wrong"),
+    (3, "the server is stopped"),
+    (4, "the server runs, but a service does not"),
+)
+
+VARIABLES = (
+    ("STIGMER_HOME", "where everything is kept (default: ~/.stigmer)"),
+    ("ANTHROPIC_API_KEY, OPENAI_API_KEY, STIGMER_LLM_API_KEY", "the key of the LLM's provider; asked for when missing"),
+    ("STIGMER_LLM_PROVIDER, STIGMER_LLM_MODEL, STIGMER_LLM_BASE_URL", "which LLM to use; these overrule config.yaml"),
+    ("TEMPORAL_SERVICE_ADDRESS", "use the Temporal at host:port; ours is not started then"),
+    ("TEMPORAL_NAMESPACE", "the namespace to use there (default: default)"),
+    (
+        "STIGMER_SERVER_BIN, STIGMER_WORKFLOW_RUNNER_BIN, STIGMER_AGENT_RUNNER_BIN, STIGMER_TEMPORAL_BIN",
+        "run this executable instead of the component, for development",
+    ),
+    ("NO_COLOR", "print without colours"),
+)

@@ -1,0 +1,61 @@
+"""Entry point of the command line: parses it, runs the command, and reports failures with a remedy and an exit code."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import TextIO
+
+from stigmer_launcher.cli.grammar import Command
+from stigmer_launcher.cli.parse import HelpRequest, Invocation, VersionRequest, parse
+from stigmer_launcher.cli.terminal import Context, Terminal, terminal_of
+from stigmer_launcher.errors import LauncherError
+
+_INTERRUPTED = 130
+
+Handler = Callable[[Invocation, Context], int]
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
+    """Run a command line and give its exit code."""
+    context = Context(environ, terminal_of(out, environ), terminal_of(err, environ))
+    try:
+        return _run(parse(arguments), context)
+    except LauncherError as error:
+        return _fail(context.err, str(error), error.remedy, error.exit_code)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return 0
+    except KeyboardInterrupt:
+        context.err.line()
+        return _INTERRUPTED
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(context.err, f"{place}{error.strerror or error}", LauncherError.remedy, LauncherError.exit_code)
+
+
+def load(command: Command) -> Handler:
+    """Import the function that carries out a command, and no other command's module."""
+    module, _, function = command.run.partition(":")
+    handler: Handler = getattr(import_module(f"stigmer_launcher.cli.{module}"), function)
+    return handler
+
+
+def _run(asked: Invocation | HelpRequest | VersionRequest, context: Context) -> int:
+    if isinstance(asked, Invocation):
+        return load(asked.command)(asked, context)
+    if isinstance(asked, HelpRequest):
+        from stigmer_launcher.cli.help import render_help
+
+        context.out.stream.write(render_help(asked.words))
+    else:
+        from stigmer_launcher.version import NAME, VERSION
+
+        context.out.line(f"{NAME} {VERSION}")
+    context.out.stream.flush()
+    return 0
+
+
+def _fail(err: Terminal, message: str, remedy: str, code: int) -> int:
+    err.line(f"{err.paint('Error:', 'red')} {message}")
+    err.line(f"{err.paint('Remedy:', 'bold')} {remedy}")
+    return code

@@ -1,0 +1,69 @@
+"""Output for people: plain text everywhere; colours, symbols and live lines only on terminals that support them."""
+
+import io
+import os
+from collections.abc import Mapping
+from typing import NamedTuple, TextIO
+
+_CODES = {"green": "32", "red": "31", "yellow": "33", "bold": "1", "dim": "2"}
+PALETTE = ("36", "33", "32", "35", "34", "31")
+_MARKS = {"done": ("✓", "ok"), "failed": ("✗", "failed"), "dot": ("●", "*"), "ring": ("○", "-")}
+
+
+class Terminal(NamedTuple):
+    """A stream, and what it can show."""
+
+    stream: TextIO
+    live: bool
+    colour: bool
+    unicode: bool
+
+    def line(self, text: str = "") -> None:
+        """Print a line, at once."""
+        self.stream.write(("\r\033[K" if self.live else "") + text + "\n")
+        self.stream.flush()
+
+    def passing(self, text: str) -> None:
+        """Show what is going on until the next line; nothing where lines cannot be taken back."""
+        if self.live:
+            self.stream.write(f"\r\033[K{text}")
+            self.stream.flush()
+
+    def paint(self, text: str, colour: str) -> str:
+        """Colour a text, where there are colours; by name, or by the number of a terminal's colour."""
+        return f"\033[{_CODES.get(colour, colour)}m{text}\033[0m" if self.colour else text
+
+    def mark(self, name: str) -> str:
+        """Give a mark, or the word for it."""
+        return _MARKS[name][0 if self.unicode else 1]
+
+
+def terminal_of(stream: TextIO, environ: Mapping[str, str]) -> Terminal:
+    """Find out what a stream can show, and let it escape what its encoding lacks instead of failing.
+
+    NO_COLOR (no-color.org) is obeyed whatever its value, unless it is empty.
+    """
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    live = stream.isatty() and environ.get("TERM", "") not in ("", "dumb")
+    encoding = (stream.encoding or "").lower().replace("-", "")
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    speaks = encoding == "utf8" and ("utf" in locale.lower() or os.uname().sysname == "Darwin")
+    return Terminal(stream, live, live and not environ.get("NO_COLOR"), live and speaks)
+
+
+def duration(seconds: float) -> str:
+    """Give a duration as people say it: `5s`, `2m 3s`, `1h 4m`, `2d 3h`."""
+    whole = max(0, int(seconds))
+    for unit, size, below, part in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
+        if whole >= size:
+            return f"{whole // size}{unit} {whole % size // part}{below}"
+    return f"{whole}s"
+
+
+class Context(NamedTuple):
+    """The environment's variables, and the two streams people read."""
+
+    environ: Mapping[str, str]
+    out: Terminal
+    err: Terminal

@@ -1,0 +1,1 @@
+"""config.yaml, and what is decided from it."""

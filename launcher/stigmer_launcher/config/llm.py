@@ -1,0 +1,118 @@
+"""Which language model the agents use, and its API key. The key is never written to disk or passed as an argument.
+
+The environment overrules the file, the file the defaults. A key in the file is honoured, because earlier versions
+wrote it there; `doctor` warns when others can read the file. A key typed in lives in this process and its children.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from stigmer_launcher.config.file import Config
+from stigmer_launcher.config.schema import PROVIDERS
+from stigmer_launcher.errors import ConfigError, SecretError
+
+_LLM = "backend.local.llm"
+_KEY = "STIGMER_LLM_API_KEY"
+
+
+class Provider(NamedTuple):
+    """A provider's default model and address, and the variable its own tools read the key from (none: no key)."""
+
+    model: str
+    base_url: str
+    variable: str
+
+
+DEFAULTS = {
+    "ollama": Provider("qwen2.5-coder:7b", "http://localhost:11434", ""),
+    "anthropic": Provider("claude-sonnet-4.5", "https://api.anthropic.com", "ANTHROPIC_API_KEY"),
+    "openai": Provider("gpt-4", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+}
+
+
+class Llm(NamedTuple):
+    """What the agents are given. `key_from` says where the key came from, empty when one is needed and missing."""
+
+    provider: str
+    model: str
+    base_url: str
+    api_key: str
+    key_from: str
+
+    def __repr__(self) -> str:  # a key must not get into a log by way of a traceback
+        return f"Llm({self.provider}, {self.model}, {self.base_url}, key from {self.key_from or 'nowhere'})"
+
+    @property
+    def needs_key(self) -> bool:
+        """Tell whether the provider wants a key and there is none yet."""
+        return bool(DEFAULTS[self.provider].variable) and not self.api_key
+
+
+def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
+    """Decide on provider, model, address and key from what is there; ask nobody. ConfigError for an unknown provider."""
+    filed = config.text(f"{_LLM}.provider")
+    provider = environ.get("STIGMER_LLM_PROVIDER", "").strip().lower() or filed
+    if provider not in PROVIDERS:
+        raise ConfigError(
+            f"STIGMER_LLM_PROVIDER is {provider!r}: one of {', '.join(PROVIDERS)} is expected",
+            "correct the variable or unset it",
+        )
+    default = DEFAULTS[provider]
+
+    def choose(variable: str, key: str, otherwise: str) -> str:
+        # what the file says of one provider is not for another that the environment chose
+        return environ.get(variable, "").strip() or (filed == provider and config.text(f"{_LLM}.{key}")) or otherwise
+
+    found, key_from = _key(environ, config, default, filed_here=filed == provider)
+    return Llm(
+        provider,
+        choose("STIGMER_LLM_MODEL", "model", default.model),
+        choose("STIGMER_LLM_BASE_URL", "base_url", default.base_url),
+        found,
+        key_from,
+    )
+
+
+def require_key(llm: Llm, ask: Callable[[str], str]) -> Llm:
+    """Give `llm` with its key, asking once if one is missing; SecretError when nothing is answered."""
+    if not llm.needs_key:
+        return llm
+    answer = ask(f"API key for {llm.provider} (not shown, not stored): ").strip()
+    if not answer:
+        raise SecretError(f"{llm.provider} needs an API key", _remedy(llm))
+    return llm._replace(api_key=answer, key_from="prompt")
+
+
+def ask_terminal(llm: Llm) -> Callable[[str], str]:
+    """Give the way to ask the person at the terminal, masked; it raises SecretError where there is no terminal."""
+
+    def ask(prompt: str) -> str:
+        try:
+            os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+        except OSError:
+            raise SecretError(
+                f"{llm.provider} needs an API key, and there is no terminal to ask for it", _remedy(llm)
+            ) from None
+        import getpass
+
+        try:
+            return getpass.getpass(prompt)
+        except (EOFError, KeyboardInterrupt):
+            return ""
+
+    return ask
+
+
+def _key(environ: Mapping[str, str], config: Config, provider: Provider, *, filed_here: bool) -> tuple[str, str]:
+    if not provider.variable:
+        return "", "not needed"
+    for variable in (_KEY, provider.variable):
+        if found := environ.get(variable, "").strip():
+            return found, variable
+    filed = config.text(f"{_LLM}.api_key") if filed_here else ""
+    return filed, config.path if filed else ""
+
+
+def _remedy(llm: Llm) -> str:
+    return f"set {DEFAULTS[llm.provider].variable} (or {_KEY}) in the environment and run the command again"

@@ -1,0 +1,120 @@
+"""The keys of config.yaml: what each holds, its default, and which are accepted from older files but not used."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+Value = str | bool | int
+
+
+class Field(NamedTuple):
+    """One key: how its text is read (ValueError says what was expected), its default, and what to know about it.
+
+    `unused` says what to do instead; the key is accepted because files of earlier versions have it.
+    """
+
+    read: Callable[[str], Value]
+    default: Value
+    secret: bool = False
+    unused: str = ""
+
+
+def text(value: str) -> str:
+    """Read any text."""
+    return value
+
+
+def flag(value: str) -> bool:
+    """Read `true` or `false`."""
+    if value.lower() not in ("true", "false"):
+        raise ValueError("true or false")
+    return value.lower() == "true"
+
+
+def number(value: str) -> int:
+    """Read a whole number, 0 or more."""
+    if not (value.isascii() and value.isdigit()):
+        raise ValueError("a whole number")
+    return int(value)
+
+
+def port(value: str) -> int:
+    """Read a port's number."""
+    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
+        raise ValueError("a port between 1 and 65535")
+    return int(value)
+
+
+def address(value: str) -> str:
+    """Read `host:port`."""
+    host, colon, end = value.rpartition(":")
+    if not host or not colon or "/" in host or not (end.isascii() and end.isdigit() and 0 < int(end) < 65536):
+        raise ValueError("host:port, without a scheme")
+    return value
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Read one of a few words."""
+
+    def read(value: str) -> str:
+        if value not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return value
+
+    return read
+
+
+PROVIDERS = ("ollama", "anthropic", "openai")
+_LOCAL, _CLOUD = "backend.local", "backend.cloud"
+_SHIPPED = "the version is the one Stigmer ships; use `backend.local.temporal.address` for a Temporal of your own"
+
+SCHEMA: dict[str, Field] = {
+    "backend.type": Field(one_of("local", "cloud"), "local"),
+    f"{_LOCAL}.endpoint": Field(text, "", unused="the server listens on `ports.server`"),
+    f"{_LOCAL}.data_dir": Field(text, "", unused="set STIGMER_HOME to move everything"),
+    f"{_LOCAL}.llm.provider": Field(one_of(*PROVIDERS), "ollama"),
+    f"{_LOCAL}.llm.model": Field(text, ""),
+    f"{_LOCAL}.llm.base_url": Field(text, ""),
+    f"{_LOCAL}.llm.api_key": Field(text, "", secret=True),
+    f"{_LOCAL}.temporal.managed": Field(flag, default=True),
+    f"{_LOCAL}.temporal.address": Field(address, ""),
+    f"{_LOCAL}.temporal.version": Field(text, "", unused=_SHIPPED),
+    f"{_LOCAL}.temporal.port": Field(port, 7233),
+    f"{_LOCAL}.execution.mode": Field(one_of("local", "sandbox", "auto"), "local"),
+    f"{_LOCAL}.execution.sandbox_image": Field(text, ""),
+    f"{_LOCAL}.execution.auto_pull": Field(flag, default=True),
+    f"{_LOCAL}.execution.cleanup": Field(flag, default=True),
+    f"{_LOCAL}.execution.ttl": Field(number, 3600),
+    f"{_CLOUD}.endpoint": Field(text, ""),
+    f"{_CLOUD}.token": Field(text, "", secret=True),
+    f"{_CLOUD}.org_id": Field(text, ""),
+    f"{_CLOUD}.env_id": Field(text, ""),
+    "context.organization": Field(text, ""),
+    "context.environment": Field(text, ""),
+    "ports.server": Field(port, 7234),
+    "ports.temporal": Field(port, 7233),
+    "ports.temporal-ui": Field(port, 8233),
+}
+
+# What the file begins with when Stigmer writes it: the defaults, and where to read on.
+FIRST_FILE = """\
+# Stigmer's configuration. Change it with `stigmer config set KEY VALUE`, or here; comments are kept.
+# `stigmer config list` shows every key with its value. API keys belong into the environment
+# (ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY), not into this file.
+backend:
+  type: local
+  local:
+    llm:
+      provider: ollama # or anthropic, openai
+    temporal:
+      managed: true # false, with an address, to use a Temporal of your own
+"""
+
+
+def did_you_mean(key: str) -> str:
+    """Give `, did you mean …?` for a key that does not exist, or nothing when none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(key, SCHEMA, n=1, cutoff=0.7)
+    last = key.rpartition(".")[2]
+    near = near or [known for known in SCHEMA if known.rpartition(".")[2] == last]
+    return f", did you mean {near[0]}?" if near else ""

@@ -1,0 +1,168 @@
+"""Checks of the server: whether it runs, leftovers of a killed one, owners of the ports, and whether Temporal serves."""
+
+import os
+import select
+import sys
+import time
+from collections.abc import Iterator
+
+from stigmer_launcher.config.schema import address as read_address
+from stigmer_launcher.doctor.context import DoctorContext
+from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding
+from stigmer_launcher.launch import endpoints
+from stigmer_launcher.readiness import checks
+from stigmer_launcher.readiness.address import parse_address
+from stigmer_launcher.readiness.probe import Probe
+from stigmer_launcher.supervise.logfile import log_path
+from stigmer_launcher.system import ports, process
+
+_TIMEOUT = 2.0  # seconds Temporal is given to answer
+_ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"
+_LISTENERS = "/proc/net/tcp"
+# What earlier versions of Stigmer left behind, relative to the home.
+_FORMER = ("data/daemon.pid", "data/workflow-runner.pid", "data/agent-runner.pid", "temporal.pid", "temporal.lock")
+
+
+def check_server(context: DoctorContext) -> tuple[Finding, ...]:
+    """Check the supervisor, its services, and files of earlier versions."""
+    return (*_supervisor(context), *_services(context), *_leftovers(context))
+
+
+def check_ports(context: DoctorContext) -> tuple[Finding, ...]:
+    """Check every port: free, ours, or taken by another program."""
+    if context.keg is None:
+        return ()
+    running = context.snapshot.ports if context.supervisor else {}
+    chosen = running or endpoints.ports_of(context.keg.payload, context.config, {})
+    return tuple(_port(context, name, number) for name, number in chosen.items())
+
+
+def look_at_exposure(context: DoctorContext) -> tuple[Finding, ...]:
+    """Warn of every port of our services that other machines can reach."""
+    if not context.supervisor:
+        return ()
+    if sys.platform != "darwin" and not os.access(_LISTENERS, os.R_OK):
+        return (Finding("Ports", "exposure", NOTE, f"not looked at: {_LISTENERS} cannot be read"),)
+    return tuple(_exposed(context, each) for each in ports.exposed(lambda pid: _is_ours(context, pid)))
+
+
+def check_temporal(context: DoctorContext) -> tuple[Finding, ...]:
+    """Check that Temporal serves: the running one, or the external one that is configured."""
+    components = context.keg.payload.components if context.keg else ()
+    named = [endpoints.external_address(component, context.config, context.environ) for component in components]
+    external = next(filter(None, named), "")
+    running = _readable(context.snapshot.temporal) if context.supervisor else ""
+    if not (address := running or external):
+        return (Finding("Temporal", "server", OK, "ours, started with the server"),)
+    whose = f"at {address}" + (", not ours" if external else "")
+    if not_ready_reason := _probe_temporal(address):
+        return (
+            Finding("Temporal", "server", PROBLEM, f"{whose}: {not_ready_reason}", "start it, or correct its address"),
+        )
+    return (Finding("Temporal", "server", OK, f"{whose}, serves"),)
+
+
+def _readable(address: str) -> str:
+    """Give an address that a supervisor wrote down, empty when it is none."""
+    try:
+        return read_address(address)
+    except ValueError:
+        return ""
+
+
+def _supervisor(context: DoctorContext) -> Iterator[Finding]:
+    snapshot = context.snapshot
+    if context.supervisor:
+        level = {"running": OK, "starting": NOTE, "stopping": NOTE}.get(snapshot.state, PROBLEM)
+        text = f"{snapshot.state or 'unknown'}, pid {context.supervisor}, version {snapshot.version or 'unknown'}"
+        yield Finding("Server", "supervisor", level, text)
+        if context.keg and snapshot.installed not in ("", context.keg.id):
+            text = f"{snapshot.installed} is running, {context.keg.id} is installed"
+            yield Finding("Server", "version", WARNING, text, "run `stigmer server restart`")
+    elif snapshot.state in ("", "stopped", "failed"):
+        yield Finding("Server", "supervisor", OK, "stopped")
+    else:
+        text = f"stopped; the last one (pid {snapshot.supervisor_pid}) was killed and could not clean up"
+        yield Finding("Server", "supervisor", WARNING, text, _ENDS_LEFTOVERS)
+
+
+def _services(context: DoctorContext) -> Iterator[Finding]:
+    for service in context.snapshot.services:
+        if context.supervisor:
+            level = OK if service.state == "running" else PROBLEM if service.state == "failed" else NOTE
+            text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
+            yield Finding("Server", service.name, level, text)
+        elif process.is_same_process(service.pid, service.identity):
+            text = f"pid {service.pid} still runs without its supervisor"
+            yield Finding("Server", service.name, PROBLEM, text, _ENDS_LEFTOVERS)
+        if service.last_error:
+            text = f"{service.last_error}; its log is {log_path(context.places.logs, service.name)}"
+            yield Finding("Server", f"{service.name}, last crash", NOTE, text)
+
+
+def _leftovers(context: DoctorContext) -> Iterator[Finding]:
+    for name in _FORMER:
+        path = os.path.join(context.places.home, name)
+        if os.path.lexists(path):
+            yield Finding("Server", "stale file", NOTE, f"{path}: of an earlier Stigmer, not used; it may be removed")
+
+
+def _port(context: DoctorContext, name: str, number: int) -> Finding:
+    owner = ports.port_owner(number)
+    if owner is None:
+        free = ports.is_free(number)
+        if free and context.supervisor and context.snapshot.state == "running":
+            return Finding("Ports", name, WARNING, f"{number}: nobody listens, and the server runs")
+        return Finding(
+            "Ports", name, OK if free else PROBLEM, f"{number}: {'free' if free else 'taken, owner unknown'}"
+        )
+    whose = f"{number}: {owner.name} (pid {owner.pid})" if owner.pid else f"{number}: {owner.name}"
+    if context.supervisor and _is_ours(context, owner.pid):
+        return Finding("Ports", name, OK, f"{whose}, ours")
+    remedy = f"stop it, or move ours: `stigmer config set ports.{name} NUMBER`"
+    return Finding("Ports", name, PROBLEM, f"{whose}, not ours", remedy)
+
+
+def _exposed(context: DoctorContext, listener: ports.Listener) -> Finding:
+    where = ports.address_text(listener.address) if any(listener.address) else "all interfaces"
+    text = f"port {listener.port} (pid {listener.pid}) listens on {where}, not on localhost alone: other machines can reach it"
+    block = f"`sudo ufw deny {listener.port}/tcp`"
+    if sys.platform == "darwin":
+        block = "turn the firewall on in System Settings, Network"
+    return Finding(
+        "Ports",
+        _service_of(context, listener.pid),
+        WARNING,
+        text,
+        f"block it where you do not trust the network: {block}",
+    )
+
+
+def _is_ours(context: DoctorContext, pid: int) -> bool:
+    return _service_of(context, pid) != ""
+
+
+def _service_of(context: DoctorContext, pid: int) -> str:
+    """Name the service of ours that a process belongs to, by its group; empty for everybody else's."""
+    try:
+        group = os.getpgid(pid) if pid else 0
+    except OSError:
+        group = 0
+    return next((each.name for each in context.snapshot.services if each.pid and each.pid in (pid, group)), "")
+
+
+def _probe_temporal(address: str) -> str:
+    """Say why Temporal does not serve, empty when it does."""
+    probe = Probe(parse_address(address), checks.temporal("default", "doctor"), time.monotonic())
+    deadline = time.monotonic() + _TIMEOUT
+    try:
+        while (now := time.monotonic()) < deadline:
+            if probe.advance(now):
+                return ""
+            waiting = select.poll()
+            if probe.channel:
+                waiting.register(probe.channel.fileno(), probe.channel.wanted)
+            waiting.poll(max(1, int((min(probe.due, deadline) - time.monotonic()) * 1000)))
+        return probe.not_ready_reason
+    finally:
+        probe.close()

@@ -1,0 +1,167 @@
+"""Reproduces a file the cheapest way the file system supports: clone, hard link, or copy.
+
+Each function makes `target`, which must not exist, whole or not at all, and raises OSError when it cannot. A clone and
+a link are there at once; what is copied is on disk when the function returns, so that a later power cut cannot leave a
+file of the right size with nothing in it. Sources: ioctl_ficlone(2), clonefile(2), link(2), copy_file_range(2).
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from stigmer_launcher.install.manifest import Fingerprint, fingerprint_of
+
+_FICLONE = 0x40049409
+_CHUNK = 1 << 30  # bytes asked of the kernel at once
+
+# What says "not here", as against "not at all": the next method is tried. EPERM: fs.protected_hardlinks, and exFAT.
+NOT_HERE = frozenset(
+    number
+    for name in ("EXDEV", "EPERM", "EACCES", "EMLINK", "EOPNOTSUPP", "ENOTSUP", "ENOTTY", "EINVAL", "ENOSYS", "ETXTBSY")
+    if (number := getattr(errno, name, None)) is not None
+)
+
+Method = Callable[[str, str, int], None]
+Methods = tuple[tuple[str, Method], ...]
+
+
+def clone(source: str, target: str, mode: int) -> None:
+    """Make `target` share the blocks of `source` until one of them is written to."""
+    if sys.platform == "darwin":
+        from stigmer_launcher.system import darwin
+
+        darwin.clone(source, target)
+        os.chmod(target, mode)
+    else:
+        import fcntl
+
+        with _Pair(source, target, mode) as (reader, writer):
+            fcntl.ioctl(writer, _FICLONE, reader)
+
+
+def link(source: str, target: str, mode: int) -> None:  # noqa: ARG001 - the inode is the source's, and so is its mode
+    """Make `target` another name of the same file: both live and are damaged together, until one is replaced."""
+    os.link(source, target)
+
+
+def copy(source: str, target: str, mode: int) -> None:
+    """Make `target` a file of its own, and see it on disk."""
+    with _Pair(source, target, mode) as (reader, writer):
+        _transfer(reader, writer)
+        os.fsync(writer)
+
+
+METHODS: Methods = (("clone", clone), ("link", link), ("copy", copy))
+
+
+def reproduce(source: str, target: str, mode: int, methods: Methods = METHODS) -> str:
+    """Make `target` by the first of `methods` that works here, and name that one."""
+    for name, method in methods[:-1]:
+        try:
+            method(source, target, mode)
+        except OSError as error:
+            if error.errno not in NOT_HERE:
+                raise
+        else:
+            return name
+    name, method = methods[-1]
+    method(source, target, mode)
+    return name
+
+
+def starting_with(name: str, methods: Methods = METHODS) -> Methods:
+    """Leave out the methods before `name`: they are known not to work here."""
+    names = [each for each, _ in methods]
+    return methods[names.index(name) :] if name in names else methods
+
+
+def possible(descriptor: int, methods: Methods = METHODS) -> Methods:
+    """Leave out cloning where the file system of an open file has no such thing; the file stays as it is.
+
+    Asked to clone a file onto itself, one that can finds nothing to do or refuses the overlap: no file need be made to know.
+    """
+    if sys.platform != "darwin" and methods[0] == METHODS[0]:
+        import fcntl
+
+        try:
+            fcntl.ioctl(descriptor, _FICLONE, descriptor)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY):
+                return methods[1:]
+    return methods
+
+
+class _Pair:
+    """A source open for reading and its new target open for writing, which goes again when a `with` ends by an error."""
+
+    def __init__(self, source: str, target: str, mode: int) -> None:
+        self._source, self._target, self._mode = source, target, mode
+        self._open: list[int] = []
+
+    def __enter__(self) -> tuple[int, int]:
+        self._open.append(os.open(self._source, os.O_RDONLY | os.O_CLOEXEC))
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._open.append(os.open(self._target, flags, self._mode))
+            os.fchmod(self._open[1], self._mode)  # whatever the umask took away
+        except BaseException:
+            self._end(failed=len(self._open) > 1)
+            raise
+        return self._open[0], self._open[1]
+
+    def __exit__(self, kind: type[BaseException] | None, _: object, __: object) -> None:
+        self._end(failed=kind is not None)
+
+    def _end(self, *, failed: bool) -> None:
+        for descriptor in self._open:
+            os.close(descriptor)
+        if failed:
+            os.unlink(self._target)
+
+
+def _transfer(reader: int, writer: int) -> None:
+    if hasattr(os, "copy_file_range"):
+        try:
+            while os.copy_file_range(reader, writer, _CHUNK):
+                pass
+        except OSError as error:
+            if error.errno not in NOT_HERE:
+                raise
+        else:
+            return
+        os.lseek(reader, os.lseek(writer, 0, os.SEEK_CUR), os.SEEK_SET)
+    while chunk := os.read(reader, 1 << 20):
+        while chunk:
+            chunk = chunk[os.write(writer, chunk) :]
+
+
+class Linking:
+    """Gives files below one directory the same names below another; both stay open for the time of a `with`."""
+
+    def __init__(self, source: str, target: str) -> None:
+        self._source, self._target = source, target
+        self._from = self._to = -1
+
+    def __enter__(self) -> Self:
+        self._from = os.open(self._source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._to = os.open(self._target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            os.close(self._from)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        os.close(self._from)
+        os.close(self._to)
+
+    def link(self, path: str) -> Fingerprint | None:
+        """Link one file and look at it; None when this file cannot be linked: whoever asked finds out why."""
+        try:
+            os.link(path, path, src_dir_fd=self._from, dst_dir_fd=self._to)
+            return fingerprint_of(os.stat(path, dir_fd=self._to, follow_symlinks=False))
+        except OSError:
+            return None

@@ -1,0 +1,145 @@
+"""Installs the components: builds `versions/<id>` in a staging directory, renames it into place, then switches `bin`.
+
+A start that finds everything unmodified reads one manifest and the status of each file, nothing more. Otherwise one process
+per home works, under a lock; killed at any instruction it leaves what the next start completes or removes.
+Only copies are synced to disk: after a power loss the manifest shows what is missing, and it is installed again.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.install import preflight, versions
+from stigmer_launcher.install.filecopy import METHODS, Methods, possible
+from stigmer_launcher.install.manifest import InstallManifest, Keg, modified_files, read_manifest
+from stigmer_launcher.install.payload import Payload
+from stigmer_launcher.system import locks
+from stigmer_launcher.system.places import Places, explain, prepare_home
+
+if TYPE_CHECKING:
+    from stigmer_launcher.install.layout import Installer
+
+LOCK = "install.lock"
+_WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
+
+
+class Installation(NamedTuple):
+    """The components as they can be started: their directory, the version's id, how its files were made.
+
+    `made` tells whether this call changed anything.
+    """
+
+    directory: str
+    id: str
+    method: str
+    made: bool
+    payload: Payload
+
+
+def nothing_in_use() -> tuple[str, ...]:
+    """Name no version: nothing runs."""
+    return ()
+
+
+def install_lock(run: str, notify: Callable[[int], None]) -> locks.Lock:
+    """Acquire the install lock, so that no other process installs or prunes components.
+
+    `notify` is called with the pid that holds it; BusyError after five minutes.
+    """
+    return locks.wait(os.path.join(run, LOCK), _WAIT, notify)
+
+
+def install(
+    keg: Keg,
+    places: Places,
+    report: Callable[[str], None],
+    *,
+    in_use: Callable[[], Iterable[str]] = nothing_in_use,
+    methods: Methods = METHODS,
+) -> Installation:
+    """Install the keg's components and switch to them; versions other than this one and those `in_use` are removed.
+
+    `in_use` is called under the install lock, which is also held by whoever begins to use a version.
+    HomeError when the home cannot hold them, KegError when the keg itself is at fault, BusyError when another process
+    takes too long.
+    """
+    if manifest := current_manifest(keg, places):
+        preflight.require_exec(places.versions)
+        _tidy(places, keg, in_use)
+        return _installation(keg, places, manifest, made=False)
+    preflight.require_target(keg.payload.target)
+    prepare_home(places)
+    preflight.require_exec(places.versions)
+    with install_lock(
+        places.run, lambda pid: report(f"process {pid} is preparing the components; waiting for it")
+    ) as lock:
+        if manifest := current_manifest(keg, places):
+            return _installation(keg, places, manifest, made=False)
+        from stigmer_launcher.install.layout import Installer  # most starts find everything made
+
+        installer = Installer(keg, versions.directory_of(places, keg.id), possible(lock.fileno(), methods))
+        manifest = _change(installer, places, report, in_use)
+    return _installation(keg, places, manifest, made=True)
+
+
+def _change(
+    installer: "Installer", places: Places, report: Callable[[str], None], in_use: Callable[[], Iterable[str]]
+) -> InstallManifest:
+    """Install what is missing and remove outdated versions.
+
+    On failure, unfinished work is removed, so that a full disk does not stay full, and system errors are explained.
+    """
+    try:
+        manifest = _make(installer, places, report)
+        versions.prune(places, (installer.keg.id, *in_use()))
+    except BaseException as error:
+        with suppress(OSError):
+            versions.clear(places)
+        if isinstance(error, OSError):
+            raise explain(error, places.versions) from error
+        raise
+    return manifest
+
+
+def current_manifest(keg: Keg, places: Places) -> InstallManifest | None:
+    """Return the manifest if `bin` points to this keg's version and no file was modified; microseconds per file."""
+    if versions.current(places) != keg.id:
+        return None
+    directory = versions.directory_of(places, keg.id)
+    manifest = read_manifest(directory)
+    return manifest if manifest and manifest.id == keg.id and not modified_files(directory, manifest) else None
+
+
+def _make(installer: "Installer", places: Places, report: Callable[[str], None]) -> InstallManifest:
+    versions.clear(places)
+    payload = installer.keg.payload
+    preflight.require_native((installer.keg.source(each.entry) for each in payload.components), payload.target)
+    if os.path.isdir(installer.directory):
+        manifest = installer.repair(report)
+    else:
+        report(f"preparing {payload.name} {payload.version} in {places.bin}")
+        manifest = installer.make(
+            versions.staging_directory(places), versions.directory_of(places, versions.current(places))
+        )
+    versions.switch(places, installer.keg.id)
+    return manifest
+
+
+def _tidy(places: Places, keg: Keg, in_use: Callable[[], Iterable[str]]) -> None:
+    """Remove versions that were still in use when this one came, and what a killed start left behind.
+
+    A process that is installing at the moment does it as well.
+    """
+    if not versions.outdated(places, (keg.id, *in_use())) and not versions.has_leftovers(places):
+        return
+    with suppress(OSError, LauncherError):
+        if lock := locks.hold(os.path.join(places.run, LOCK)):
+            with lock:
+                versions.clear(places)
+                versions.prune(places, (keg.id, *in_use()))
+
+
+def _installation(keg: Keg, places: Places, manifest: InstallManifest, *, made: bool) -> Installation:
+    return Installation(versions.directory_of(places, keg.id), keg.id, manifest.method, made, keg.payload)

@@ -1,0 +1,137 @@
+"""The payload's index: which components a keg carries, their files, and how each is run.
+
+`libexec/payload.json` is the one tie between packaging, which writes it, and the launcher, which reads it.
+"""
+
+import json
+from typing import Any, NamedTuple
+
+FORMAT = 2
+
+
+class FileEntry(NamedTuple):
+    """One file below the components directory: relative path, size in bytes, sha256 in hex, permission bits."""
+
+    path: str
+    size: int
+    sha256: str
+    mode: int
+
+
+class Proof(NamedTuple):
+    """One thing a component must show before it counts as ready, at a named port.
+
+    `port`: a TCP connection is accepted; `grpc`: an HTTP/2 handshake; `temporal`: `grpc.health.v1` answers SERVING and the
+    namespace can be used; `pollers`: every queue has a poller of ours.
+    """
+
+    kind: str
+    port: str
+    queues: tuple[str, ...] = ()
+
+
+class Readiness(NamedTuple):
+    """The proofs a component must pass together, in the order they are asked for, and how many seconds it may take."""
+
+    seconds: float
+    proofs: tuple[Proof, ...]
+
+
+class Component(NamedTuple):
+    """One service: its files, and how it is started, judged ready and stopped.
+
+    `entry` is the executable's path in the components directory. `ports` maps a port's name to its default number.
+    `arguments` and `environment` may hold `{home}`, `{port.NAME}`, `{temporal.address}`, `{temporal.namespace}`,
+    `{llm.provider}`, `{llm.model}`, `{llm.base_url}`, `{llm.api_key}`, and `{execution.mode}`, `{execution.sandbox_image}`,
+    `{execution.auto_pull}`, `{execution.cleanup}`, `{execution.ttl}` where config.yaml says so; a variable of the
+    environment that comes out empty is not set.
+    `needs` names the components that must be ready before this one starts. `override` is the environment variable that
+    names another executable to run; `external`, the one that names an address served by somebody else, so that this
+    component is not started. Stopping goes from the highest `stop_order` down, `grace` is in seconds.
+    """
+
+    name: str
+    version: str
+    entry: str
+    arguments: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    ports: tuple[tuple[str, int], ...]
+    needs: tuple[str, ...]
+    readiness: Readiness
+    stop_order: int
+    grace: float
+    override: str
+    external: str
+    files: tuple[FileEntry, ...]
+
+
+class Smoke(NamedTuple):
+    """How the whole stack is tried, by `kind`; the fields of the other kinds are empty.
+
+    `grpc`: a unary call of `method` at the named `port`, one protobuf string in and one out; `command`: a
+    component's executable with `arguments`, which may hold variables, must end with `exit_code` and print what the regular
+    expression `output` finds; `none`: the proofs of readiness must do. The first two may take so many `seconds`.
+    """
+
+    kind: str
+    seconds: float = 0.0
+    method: str = ""
+    port: str = ""
+    component: str = ""
+    arguments: tuple[str, ...] = ()
+    exit_code: int = 0
+    output: str = ""
+
+
+class Payload(NamedTuple):
+    """What one keg carries. `inherit` names the variables of the user's environment that services may see."""
+
+    name: str
+    version: str
+    target: str
+    inherit: tuple[str, ...]
+    smoke: Smoke
+    components: tuple[Component, ...]
+
+
+def render_payload(payload: Payload) -> str:
+    """Give the index as JSON text, the same for equal payloads."""
+    import json
+
+    plain = {"format": FORMAT, **payload._asdict(), "smoke": payload.smoke._asdict()}
+    plain["components"] = [
+        {**part._asdict(), "readiness": _plain(part.readiness), "files": [list(entry) for entry in part.files]}
+        for part in payload.components
+    ]
+    return json.dumps(plain, indent=1, sort_keys=True) + "\n"
+
+
+def parse_payload(text: str) -> Payload:
+    """Read the index; raise ValueError when it is of another format or not whole."""
+    plain = json.loads(text)
+    if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
+        raise ValueError(f"not a payload index of format {FORMAT}")
+    try:
+        plain["inherit"] = tuple(plain["inherit"])
+        plain["smoke"] = Smoke(**{**plain["smoke"], "arguments": tuple(plain["smoke"]["arguments"])})
+        plain["components"] = tuple(_component(part) for part in plain["components"])
+        return Payload(**plain)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"the payload index is not whole: {error}") from error
+
+
+def _plain(readiness: Readiness) -> dict[str, object]:
+    return {"seconds": readiness.seconds, "proofs": [proof._asdict() for proof in readiness.proofs]}
+
+
+def _component(plain: dict[str, object]) -> Component:
+    known: dict[str, object] = dict(plain)
+    readiness: dict[str, Any] = dict(plain["readiness"])  # type: ignore[call-overload]
+    proofs = tuple(Proof(**{**proof, "queues": tuple(proof["queues"])}) for proof in readiness["proofs"])
+    known["readiness"] = Readiness(**{**readiness, "proofs": proofs})
+    for name in ("arguments", "needs"):
+        known[name] = tuple(plain[name])  # type: ignore[arg-type]
+    for name in ("environment", "ports"):
+        known[name] = tuple((key, value) for key, value in plain[name])  # type: ignore[attr-defined]
+    known["files"] = tuple(FileEntry(*entry) for entry in plain["files"])  # type: ignore[attr-defined]
+    return Component(**known)  # type: ignore[arg-type]

@@ -1,0 +1,53 @@
+"""Verifies files against the release by their SHA-256."""
+
+import os
+import stat
+
+from stigmer_launcher.install.payload import FileEntry
+
+
+def flaw(path: str, entry: FileEntry) -> str:
+    """Say what is wrong with a file, in words that follow its name; empty when it is what was released."""
+    try:
+        status = os.lstat(path)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}" if os.path.lexists(path) else "is missing"
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a regular file"
+    if entry.mode & 0o111 and not status.st_mode & 0o111:
+        return "has lost its permission to execute"
+    if status.st_size != entry.size:
+        return f"has {status.st_size} bytes instead of {entry.size}"
+    try:
+        return "" if sha256_of(path) == entry.sha256 else "has another content than was released"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+def flaw_in_keg(path: str, entry: FileEntry) -> str:
+    """Say the same of a file in a keg, which an old Homebrew on Linux may have changed lawfully."""
+    found = flaw(path, entry)
+    return "" if found and is_relocated(path) else found
+
+
+def is_relocated(path: str) -> bool:
+    """Tell whether an ELF file in a Cellar was given its prefix's loader or libraries by Homebrew.
+
+    Homebrew before 5.1.15 patches every dynamic ELF file on Linux, whatever the bottle says.
+    """
+    prefix, cellar, _ = path.partition("/Cellar/")
+    if not cellar or os.uname().sysname != "Linux":
+        return False
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(4) == b"\x7fELF" and f"{prefix}/lib".encode() in stream.read()
+    except OSError:
+        return False
+
+
+def sha256_of(path: str) -> str:
+    """Give a file's sha256 in hex."""
+    import hashlib
+
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""What a start runs: settings, ports, components and environment, checked and joined."""

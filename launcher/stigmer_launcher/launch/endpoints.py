@@ -1,0 +1,63 @@
+"""Ports of the services and the address of Temporal. Command line overrides environment, file, default. Pure."""
+
+from collections.abc import Mapping
+
+from stigmer_launcher.config.file import Config
+from stigmer_launcher.config.schema import address as read_address
+from stigmer_launcher.errors import ConfigError, UsageError
+from stigmer_launcher.install.payload import Component, Payload
+
+_TEMPORAL = "backend.local.temporal"
+
+
+def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dict[str, int]:
+    """Give the number of every port by its name; `chosen` comes from the command line. ConfigError when two are equal.
+
+    UsageError when the command line names a port that does not exist.
+    """
+    known = [name for component in payload.components for name, _ in component.ports]
+    if unknown := [name for name in chosen if name not in known]:
+        raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(known)}")
+    ports: dict[str, int] = {}
+    for component in payload.components:
+        for name, default in component.ports:
+            number = chosen.get(name) or _from_file(config, name) or default
+            if taken := next((other for other, used in ports.items() if used == number), ""):
+                raise ConfigError(
+                    f"the ports {taken} and {name} are both {number}",
+                    f"choose another one: `stigmer config set ports.{name} NUMBER`",
+                )
+            ports[name] = number
+    return ports
+
+
+def external_address(component: Component, config: Config, environ: Mapping[str, str]) -> str:
+    """Give the address of somebody else's Temporal when it is to be used instead of `component`, else nothing.
+
+    The environment decides first. In the file an address alone means somebody else's; `managed: true` overrules it, and
+    a `temporal:` that says neither means ours, to be started and stopped by us.
+    """
+    if not component.external:
+        return ""
+    if named := environ.get(component.external, ""):
+        try:
+            return read_address(named)
+        except ValueError as error:
+            raise ConfigError(
+                f"{component.external} is {named!r}: {error} is expected", "correct the variable or unset it"
+            ) from None
+    found = config.text(f"{_TEMPORAL}.address")
+    managed = config.flag(f"{_TEMPORAL}.managed") if config.has(f"{_TEMPORAL}.managed") else not found
+    if not managed and not found:
+        raise ConfigError(
+            f"{config.where(f'{_TEMPORAL}.managed')}: managed is false, and there is no address",
+            f"run `stigmer config set {_TEMPORAL}.address HOST:PORT`",
+        )
+    return "" if managed else found
+
+
+def _from_file(config: Config, name: str) -> int:
+    """Give the port the file names; `temporal.port` is where files of earlier versions have Temporal's."""
+    if config.has(f"ports.{name}"):
+        return config.number(f"ports.{name}")
+    return config.number(f"{_TEMPORAL}.port") if name == "temporal" and config.has(f"{_TEMPORAL}.port") else 0

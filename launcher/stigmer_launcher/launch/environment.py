@@ -1,0 +1,105 @@
+"""Executable, arguments and environment of a service. The environment holds nothing that is not listed.
+
+Nothing of the user's environment gets through but what the payload names. The launcher's own, above all what
+PyInstaller sets for it (LD_LIBRARY_PATH and the like), would make another frozen program load our libraries. Pure but
+for looking whether an executable is there.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from stigmer_launcher.config.file import Config
+from stigmer_launcher.config.llm import Llm
+from stigmer_launcher.errors import KegError, OverrideError
+from stigmer_launcher.install.payload import Component
+from stigmer_launcher.system.machine import binary_target, this_target
+
+# Sources: PyInstaller's bootloader, dyld(1), ld.so(8), python(1).
+_NEVER = ("LD_", "DYLD_", "PYTHON", "_PYI", "_MEI", "PYINSTALLER")
+_EXECUTION = "backend.local.execution"
+EXECUTION = ("mode", "sandbox_image", "auto_pull", "cleanup", "ttl")
+
+
+class Command(NamedTuple):
+    """A program ready to be started: absolute executable first, and the whole environment."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+
+    def __repr__(self) -> str:  # the environment may hold a key
+        return f"Command({' '.join(self.argv)}, with {len(self.env)} variables)"
+
+
+def variables(
+    home: str, ports: Mapping[str, int], temporal: str, namespace: str, llm: Llm, config: Config
+) -> dict[str, str]:
+    """Give the value of every variable a payload may use; `temporal` is an address, empty for the one we start.
+
+    `execution.…` has a value only where the file says so: a service's own default is as good as ours.
+    """
+    return {
+        "home": home,
+        **{f"port.{name}": str(number) for name, number in ports.items()},
+        "temporal.address": temporal or f"127.0.0.1:{ports.get('temporal', 0)}",
+        "temporal.namespace": namespace,
+        "llm.provider": llm.provider,
+        "llm.model": llm.model,
+        "llm.base_url": llm.base_url,
+        "llm.api_key": llm.api_key,
+        **{f"execution.{name}": config.plain(f"{_EXECUTION}.{name}") for name in EXECUTION},
+    }
+
+
+def expand(component: Component, values: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Give a component's arguments and its own environment; a variable that comes out empty is not set."""
+    arguments = tuple(_fill(argument, values, component) for argument in component.arguments)
+    environment = {name: _fill(value, values, component) for name, value in component.environment}
+    return arguments, {name: value for name, value in environment.items() if value}
+
+
+def inherited(environ: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Give what services may see of the user's environment."""
+    return {name: environ[name] for name in names if name in environ and not name.startswith(_NEVER)}
+
+
+def executable_of(component: Component, directory: str, environ: Mapping[str, str]) -> str:
+    """Give the executable: a developer's, when the component's variable names one, else the one in `directory`.
+
+    OverrideError when what the variable names cannot be run: what is set is meant.
+    """
+    named = environ.get(component.override, "") if component.override else ""
+    if not named:
+        return os.path.join(directory, component.entry)
+    if found := _objection(named):
+        raise OverrideError(f"{component.override} names {named}, which {found}")
+    return os.path.abspath(named)
+
+
+def command_of(
+    component: Component, directory: str, values: Mapping[str, str], names: Sequence[str], environ: Mapping[str, str]
+) -> Command:
+    """Join executable, arguments and environment; `names` are the payload's `inherit`."""
+    arguments, own = expand(component, values)
+    argv = (executable_of(component, directory, environ), *arguments)
+    return Command(argv, {**inherited(environ, names), **own})
+
+
+def _objection(path: str) -> str:
+    if not os.path.isfile(path):
+        return "is no file" if os.path.exists(path) else "does not exist"
+    if not os.access(path, os.X_OK):
+        return "is not executable"
+    if (target := binary_target(path)) not in ("", this_target()):
+        return f"is built for {target}"
+    return ""
+
+
+def _fill(text: str, values: Mapping[str, str], component: Component) -> str:
+    first, *rest = text.split("{")
+    for part in rest:
+        name, brace, after = part.partition("}")
+        if not brace or name not in values:
+            raise KegError(f"{component.name} is started with {text!r}, and there is no variable {{{name}}}")
+        first += values[name] + after
+    return first

@@ -1,0 +1,60 @@
+"""The plan of a launch: everything the supervisor needs to know, checked in advance."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.readiness.checks import Check, Proof, check_for
+
+TOKEN = "STIGMER_RUN"  # noqa: S105 - a variable's name
+
+
+class Plan(NamedTuple):
+    """What is fixed about a service; one that is not `managed` is served by somebody else and only waited for."""
+
+    name: str
+    needs: tuple[str, ...] = ()
+    stop_order: int = 0
+    grace: float = 10.0
+    seconds: float = 60.0
+    managed: bool = True
+
+
+class ServiceLaunch(NamedTuple):
+    """One service: when it starts and stops, what is run, and what it must prove. `port` is 0 when it has none."""
+
+    plan: Plan
+    version: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    port: int
+    proofs: tuple[Proof, ...]
+
+    def checks(self, group: int, spawned: float) -> list[tuple[Address, Check]]:
+        """Give where to ask and what, proof by proof, for the process group that was `spawned` at that time of the epoch."""
+        return [(proof.address, check_for(proof, group, spawned)) for proof in self.proofs]
+
+
+class Launch(NamedTuple):
+    """One run of the whole stack.
+
+    `installed` is the id of the components' version, `components` its directory, `directory` where services run, `token`
+    what marks their processes,
+    `ports` every port by name, `secrets` what no log may show.
+    """
+
+    version: str
+    installed: str
+    components: str
+    directory: str
+    run: str
+    logs: str
+    token: str
+    ports: Mapping[str, int]
+    temporal: str
+    secrets: tuple[str, ...]
+    services: tuple[ServiceLaunch, ...]
+
+    def service(self, name: str) -> ServiceLaunch:
+        """Give a service by its name."""
+        return next(service for service in self.services if service.plan.name == name)

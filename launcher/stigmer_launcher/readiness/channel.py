@@ -1,0 +1,106 @@
+"""A gRPC connection over a non-blocking socket, for the supervisor's event loop and for single blocking calls."""
+
+import select
+import socket
+import time
+
+from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.readiness.grpc import Client, ProtocolError, Reply
+
+_CHUNK = 65536
+
+
+class Channel:
+    """A connection that is made and used in turns: `advance` whenever `wanted` is possible on the descriptor."""
+
+    def __init__(self, address: Address) -> None:
+        self.client = Client(str(address))
+        # Bytes, so that no codec for host names is imported in a process whose keg may be gone.
+        host, stream = address.host.encode(), socket.SOCK_STREAM
+        family, kind, _, _, place = socket.getaddrinfo(host, address.port, type=stream)[0]
+        self._socket = socket.socket(family, kind)
+        self._socket.setblocking(False)
+        # Small questions must not wait for company.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connected = False
+        try:
+            self._socket.connect_ex(place)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """Give the descriptor to wait on."""
+        return self._socket.fileno()
+
+    @property
+    def wanted(self) -> int:
+        """Tell what to wait for, as poll's event mask."""
+        return select.POLLIN | (select.POLLOUT if self.client.outgoing else 0)
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether somebody has accepted the connection; OSError when it cannot be made."""
+        self._require_possible()
+        try:
+            peer = self._socket.getpeername()
+        except OSError:  # it is still being made
+            return False
+        if peer == self._socket.getsockname():  # TCP allows this on a port that nobody listens on
+            raise OSError("connected to itself")
+        return True
+
+    def advance(self) -> list[Reply]:
+        """Send and receive what is possible now; OSError when the connection cannot be made or is lost."""
+        if not self._connected:
+            self._require_possible()
+        replies = self._receive()
+        self._send()
+        return replies
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def _require_possible(self) -> None:
+        if error := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(error, "cannot connect")
+
+    def _send(self) -> None:
+        try:
+            while self.client.outgoing:
+                sent = self._socket.send(self.client.outgoing)
+                self._connected = True
+                del self.client.outgoing[:sent]
+        except BlockingIOError:
+            pass
+
+    def _receive(self) -> list[Reply]:
+        replies: list[Reply] = []
+        try:
+            while True:
+                data = self._socket.recv(_CHUNK)
+                if not data:
+                    raise ProtocolError("the connection was closed")
+                replies += self.client.receive(data)
+        except BlockingIOError:
+            return replies
+
+
+def call(address: Address, method: str, message: bytes, seconds: float) -> Reply:
+    """Make one unary call and wait for how it ends; TimeoutError when there is no answer in time."""
+    deadline = time.monotonic() + seconds
+    channel = Channel(address)
+    try:
+        number = channel.client.call(method, message, seconds)
+        waiting = select.poll()
+        while True:
+            waiting.register(channel.fileno(), channel.wanted)
+            left = deadline - time.monotonic()
+            if left <= 0 or not waiting.poll(left * 1000):
+                raise TimeoutError(f"{address} did not answer within {seconds:g} s")
+            for reply in channel.advance():
+                if reply.call == number:
+                    return reply
+    finally:
+        channel.close()

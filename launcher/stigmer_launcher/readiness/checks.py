@@ -1,0 +1,124 @@
+"""Readiness checks: a service speaks HTTP/2, reports SERVING, or polls its task queues.
+
+A check is pure: the requests to send, and a function that evaluates the replies. `probe` sends them.
+
+Sources: grpc.health.v1 (request: service = 1; response: status = 1, SERVING = 1); temporal.api.workflowservice.v1
+(DescribeTaskQueueRequest: namespace = 1, task_queue = 2, task_queue_type = 3; response: pollers = 1), taskqueue.v1
+(TaskQueue: name = 1; PollerInfo: last_access_time = 1, identity = 2), enums.v1 (TaskQueueType: workflow 1, activity 2).
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness.address import Address
+
+HEALTH = "/grpc.health.v1.Health/Check"
+DESCRIBE = "/temporal.api.workflowservice.v1.WorkflowService/DescribeTaskQueue"
+_TEMPORAL = "temporal.api.workflowservice.v1.WorkflowService"
+_SERVING, _WORKFLOW, _ACTIVITY = 1, 1, 2
+
+Question = tuple[str, bytes]
+Answers = Sequence[bytes | None]
+
+
+class Proof(NamedTuple):
+    """One thing a service must show (the payload's kinds), at which address, in which namespace and queues."""
+
+    kind: str
+    address: Address
+    namespace: str = ""
+    queues: tuple[str, ...] = ()
+
+
+class Check(NamedTuple):
+    """What to ask, and what is still lacking according to the answers; an empty text is the proof.
+
+    Where HTTP/2 need not be `spoken`, an accepted connection is enough, and nothing is sent over it.
+    """
+
+    questions: tuple[Question, ...]
+    judge: Callable[[Answers], str]
+    spoken: bool = True
+
+
+def open_port() -> Check:
+    """Ask nothing: that a connection is accepted is enough."""
+    return Check((), lambda _: "", spoken=False)
+
+
+def handshake() -> Check:
+    """Ask nothing: that HTTP/2 was spoken is enough."""
+    return Check((), lambda _: "")
+
+
+def temporal(namespace: str, queue: str) -> Check:
+    """Ask for Temporal's health, and for a task queue, which exists only in a namespace that can be used."""
+    health = (HEALTH, protowire.text(1, _TEMPORAL))
+    return Check((health, _describe(namespace, queue, _WORKFLOW)), lambda answers: _judge_temporal(namespace, answers))
+
+
+def pollers(namespace: str, queues: tuple[str, ...], is_ours: Callable[[str, float], bool]) -> Check:
+    """Ask every queue for a poller that `is_ours`, by its identity and its last access in seconds of the epoch."""
+    kinds = (_WORKFLOW, _ACTIVITY)
+    questions = tuple(_describe(namespace, queue, kind) for queue in queues for kind in kinds)
+    return Check(questions, lambda answers: _judge_pollers(queues, answers, is_ours))
+
+
+def is_in_group(identity: str, last_access: float, group: int, spawned: float) -> bool:
+    """Tell whether a poller's process belongs to a group: the SDKs' default identity begins with `pid@`.
+
+    An identity without a pid is judged by its time: it polled since our process was `spawned`.
+    """
+    pid, at, _ = identity.partition("@")
+    if not at or not pid.isascii() or not pid.isdigit():
+        return last_access >= spawned
+    try:
+        return int(pid) == group or os.getpgid(int(pid)) == group
+    except (OSError, OverflowError):
+        return False
+
+
+def _describe(namespace: str, queue: str, kind: int) -> Question:
+    wanted = protowire.text(1, namespace) + protowire.octets(2, protowire.text(1, queue)) + protowire.number(3, kind)
+    return DESCRIBE, wanted
+
+
+def _judge_temporal(namespace: str, answers: Answers) -> str:
+    health, queue = answers
+    if health is None or protowire.integer(health, 1) != _SERVING:
+        return "Temporal answers, but does not serve yet"
+    return f"namespace {namespace!r} cannot be used yet" if queue is None else ""
+
+
+def _judge_pollers(queues: tuple[str, ...], answers: Answers, is_ours: Callable[[str, float], bool]) -> str:
+    missing = []
+    for place, queue in enumerate(queues):
+        described = [answer for answer in answers[2 * place : 2 * place + 2] if answer is not None]
+        polled = (poller for answer in described for poller in protowire.strings(answer, 1))
+        if not any(is_ours(*_poller(poller)) for poller in polled):
+            missing.append(queue)
+    return f"no worker polls the queue {', '.join(missing)}" if missing else ""
+
+
+def _poller(message: bytes) -> tuple[str, float]:
+    """Read a poller's identity, and when it was last seen in seconds of the epoch."""
+    identity = b"".join(protowire.strings(message, 2)[-1:]).decode(errors="replace")
+    seen = b"".join(protowire.strings(message, 1)[-1:])
+    return identity, protowire.integer(seen, 1) + protowire.integer(seen, 2) / 1e9
+
+
+def check_for(proof: Proof, group: int, spawned: float) -> Check:
+    """Give the check for the process group that was `spawned` at that time of the epoch."""
+    if proof.kind == "port":
+        return open_port()
+    if proof.kind == "grpc":
+        return handshake()
+    if proof.kind == "temporal":
+        return temporal(proof.namespace, proof.queues[0])
+
+    def is_ours(identity: str, last_access: float) -> bool:
+        return is_in_group(identity, last_access, group, spawned)
+
+    return pollers(proof.namespace, proof.queues, is_ours)

@@ -1,0 +1,149 @@
+"""Repeats the requests of a check over one non-blocking connection until they succeed."""
+
+from collections.abc import Callable, Sequence
+
+from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.readiness.channel import Channel
+from stigmer_launcher.readiness.checks import Check
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25  # seconds between two rounds
+# Each answer costs those that are starting; a refused connection, where nobody listens yet, does not.
+_CONNECT_PAUSE = 0.004  # seconds
+_SHARE, _CONNECT_SHARE = 3, 20  # a pause is this part of the time it has taken so far: a third, a twentieth
+_NUDGED_PAUSE, _NUDGED = (
+    0.004,
+    0.1,
+)  # seconds between two rounds, and how long so, after a service has printed something
+_TIMEOUT = 5.0  # seconds after which an unanswered round counts as lost
+
+
+class Probe:
+    """Asks one check's questions until they prove readiness.
+
+    The loop calls `advance` when the channel's descriptor is ready or `due` (monotonic seconds) has come; `not_ready_reason` says why
+    there is no proof yet. Asking takes the processor from those that are starting, so it is done often only after `nudge`.
+    """
+
+    def __init__(self, address: Address, check: Check, now: float) -> None:
+        self.channel: Channel | None = None
+        self.due = now
+        self.not_ready_reason = "has not been asked yet"
+        self._address, self._check, self._began = address, check, now
+        self._open: dict[int, int] = {}
+        self._answers: list[bytes | None] = []
+        self._pausing = False
+        self._nudged = 0.0
+
+    def nudge(self, now: float) -> None:
+        """Probe soon, and more often for a while: the service has printed something, so it made progress."""
+        self._nudged = now + _NUDGED
+        if self._pausing:
+            self.due = min(self.due, now + _NUDGED_PAUSE)
+
+    def advance(self, now: float) -> bool:
+        """Make progress without blocking; True once the service is ready."""
+        try:
+            return self._exchange(now)
+        except OSError as error:
+            self.not_ready_reason = f"{self._address}: {error.strerror or error}"
+            self.close()
+            self._rest(now, _CONNECT_PAUSE, _CONNECT_SHARE)
+            return False
+
+    def close(self) -> None:
+        """Give up the connection, and what was asked over it."""
+        if self.channel:
+            self.channel.close()
+        self.channel, self._open, self._answers = None, {}, []
+
+    def _exchange(self, now: float) -> bool:
+        if self.channel is None:
+            self.channel, self.due, self._pausing = Channel(self._address), now + _TIMEOUT, False
+            return False
+        if not self._check.spoken:
+            return self._knock(self.channel, now)
+        for reply in self.channel.advance():
+            self._answers[self._open.pop(reply.call)] = reply.message
+        if self._open or not self.channel.client.greeted:
+            if now >= self.due:
+                raise OSError("no answer")
+            return False
+        if self._answers or not self._check.questions:
+            return self._conclude(now)
+        if not self._pausing or now >= self.due:
+            self._ask(self.channel, now)
+        return False
+
+    def _knock(self, channel: Channel, now: float) -> bool:
+        if channel.connected:
+            return self._conclude(now)
+        if now >= self.due:
+            raise OSError("no answer")
+        return False
+
+    def _ask(self, channel: Channel, now: float) -> None:
+        questions = self._check.questions
+        self._open = {channel.client.call(*question): place for place, question in enumerate(questions)}
+        self._answers = [None] * len(questions)
+        self.due, self._pausing = now + _TIMEOUT, False
+
+    def _conclude(self, now: float) -> bool:
+        self.not_ready_reason = self._check.judge(self._answers)
+        self._answers = []
+        self._rest(now)
+        return not self.not_ready_reason
+
+    def _rest(self, now: float, shortest: float = _SHORTEST_PAUSE, share: int = _SHARE) -> None:
+        """Schedule the next probe after a fraction of the time since the start: often at first, less often later."""
+        pause = min(max((now - self._began) / share, shortest), _LONGEST_PAUSE)
+        self.due = now + (_NUDGED_PAUSE if now < self._nudged else pause)
+        self._pausing = True
+
+
+class ProbeSequence:
+    """Asks for several proofs in their order, the next one as soon as the one before holds; used like one Probe.
+
+    So a server that does not answer yet costs Temporal no questions about its queues.
+    """
+
+    def __init__(
+        self, checks: "Sequence[tuple[Address, Check]]", now: float, probe: Callable[..., Probe] = Probe
+    ) -> None:
+        self._checks, self._probe = list(checks), probe
+        self._current = self._next(now)
+
+    @property
+    def channel(self) -> Channel | None:
+        """Give the connection to wait on, if there is one."""
+        return self._current.channel
+
+    @property
+    def due(self) -> float:
+        """Give the time of the next turn, if nothing comes over the connection before."""
+        return self._current.due
+
+    @property
+    def not_ready_reason(self) -> str:
+        """Say why the first proof that is missing does not hold yet."""
+        return self._current.not_ready_reason
+
+    def nudge(self, now: float) -> None:
+        """Ask soon, and often for a while."""
+        self._current.nudge(now)
+
+    def advance(self, now: float) -> bool:
+        """Go on as far as possible now, and tell whether every proof has held."""
+        while self._current.advance(now):
+            self._current.close()
+            if not self._checks:
+                return True
+            self._current = self._next(now)
+        return False
+
+    def close(self) -> None:
+        """Give up what is being asked."""
+        self._current.close()
+
+    def _next(self, now: float) -> Probe:
+        address, check = self._checks.pop(0)
+        return self._probe(address, check, now)

@@ -1,0 +1,1 @@
+"""The running stack: its supervisor, its processes, and the state that others read."""

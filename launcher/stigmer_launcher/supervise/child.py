@@ -1,0 +1,101 @@
+"""Spawns a service in a session and process group of its own, with its output in one pipe."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple, NoReturn
+
+_CANNOT_RUN = 127
+_MANY = 1024  # descriptors; more are not opened by anything that starts us
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+_ALL = signal.valid_signals()
+# Those that we handle, and those that Python itself ignores to see an error instead.
+_DEFAULTED = (*_HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
+
+
+class Child(NamedTuple):
+    """A process, which leads a process group of the same number, and the end of the pipe its output comes out of."""
+
+    pid: int
+    output: int
+
+
+def spawn(command: Sequence[str], environment: Mapping[str, str]) -> Child:
+    """Run a command in our own current directory without waiting for it; OSError when it cannot be run.
+
+    Its input is empty, stdout and stderr are one pipe that does not block its reader. No copy of this process is made for it.
+    """
+    output, its_output = os.pipe()
+    os.set_blocking(output, False)
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, its_output, 1),
+        (os.POSIX_SPAWN_DUP2, its_output, 2),
+        *((os.POSIX_SPAWN_CLOSE, each) for each in _opened() if each > 2 and os.get_inheritable(each)),
+    ]
+    try:
+        pid = os.posix_spawn(
+            command[0],
+            tuple(command),
+            environment,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_DEFAULTED,
+        )
+    except OSError:
+        os.close(output)
+        raise
+    finally:
+        os.close(its_output)
+    return Child(pid, output)
+
+
+def fork(be_child: Callable[[], NoReturn]) -> int:
+    """Fork, run `be_child` in the child, and give the child's pid.
+
+    The child begins with the signals that the parent handles at their defaults: one that came earlier would run the
+    parent's handlers there, and write to the parent's own pipe.
+    """
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+    try:
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in _HANDLED:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            be_child()
+        finally:
+            os._exit(_CANNOT_RUN)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def close_all_but(*wanted: int) -> None:
+    """Close every descriptor but the three standard ones and those `wanted`, wherever they were inherited from."""
+    for descriptor in _opened():
+        if descriptor > 2 and descriptor not in wanted:
+            with suppress(OSError):
+                os.close(descriptor)
+
+
+def _opened() -> Iterator[int]:
+    """Yield the descriptors that are open."""
+    with suppress(OSError):  # a sandbox may lack the directory
+        names = os.listdir("/dev/fd")
+        yield from (number for number in map(int, names) if _is_open(number))
+        return
+    yield from filter(_is_open, range(_MANY))
+
+
+def _is_open(descriptor: int) -> bool:
+    """Tell whether a descriptor is open still: the one that listed the others is not."""
+    try:
+        os.get_inheritable(descriptor)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,166 @@
+"""Runs the supervisor in the foreground or detached, as the only one of its home, after cleaning up a killed one."""
+
+import gc
+import json
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.install.install import install_lock
+from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.supervise import leftovers
+from stigmer_launcher.supervise.child import close_all_but, fork
+from stigmer_launcher.supervise.logfile import LogFile, log_path
+from stigmer_launcher.supervise.phases import RUNNING
+from stigmer_launcher.supervise.signals import SignalPipe
+from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor_pid
+from stigmer_launcher.supervise.supervisor import Supervisor
+from stigmer_launcher.system import locks
+from stigmer_launcher.system.ports import require_free
+
+OWN_LOG = "supervisor"
+_TO_STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_WATCHDOG_SECONDS = 60.0  # a watchdog at work waits for the graces of the services, one order after the other
+
+Event = dict[str, Any]
+Emit = Callable[[Event], None]
+
+
+def supervise(launch: Launch, emit: Emit) -> int:
+    """Run as the only supervisor of the home until stopped, and return the exit code.
+
+    Emits `busy` when there is one already, and `superseded` when another start has removed this one's components.
+    """
+    gc.freeze()  # what is imported stays; the watchdog shares its pages
+    gc.enable()
+    os.chdir(launch.directory)  # where the services run
+    instance = Instance(launch.run)
+    log = LogFile(log_path(launch.logs, OWN_LOG), launch.secrets)
+
+    def emit_and_log(event: Event) -> None:
+        log.write(_describe_event(event).encode(errors="replace") + b"\n")
+        emit(event)
+
+    lock = locks.hold(instance.lock)
+    if lock is None:
+        emit({"event": "busy", "pid": supervisor_pid(instance)})
+        return 0
+    with lock:
+        try:
+            _take_over(instance, launch, emit_and_log)
+            with _install_lock(launch, emit_and_log) as installing, SignalPipe() as signals:
+                if not os.path.isdir(launch.components):
+                    emit({"event": "superseded"})
+                    return 0
+                supervisor = Supervisor(launch, signals, emit_and_log)
+                supervisor.enter()
+                installing.release()
+                return 0 if supervisor.run() else 1
+        except LauncherError as error:
+            emit_and_log(_error_event(error))
+            return error.exit_code
+
+
+def detach(launch: Launch) -> tuple[int, int]:
+    """Run the supervisor in a process of its own, without a terminal; give its pid, and where its events come from."""
+    reader, writer = os.pipe()
+    pid = fork(lambda: _run_detached(launch, writer))
+    os.close(writer)
+    return pid, reader
+
+
+def events(pid: int, reader: int) -> Iterator[Event]:
+    """Yield the events of a detached supervisor until everything runs or it ends.
+
+    A signal to stop is passed on to it, so that a start given up leaves nothing behind.
+    """
+    pending = b""
+    with SignalPipe() as signals:
+        waiting = select.poll()
+        waiting.register(reader, select.POLLIN)
+        waiting.register(signals.fileno(), select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in waiting.poll()}
+            if signals.fileno() in ready and set(signals.take()) & _TO_STOP:
+                yield {"event": "interrupted"}
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            if reader in ready:
+                data = os.read(reader, 65536)
+                if not data:
+                    return
+                *lines, pending = (pending + data).split(b"\n")
+                yield from (json.loads(line.decode()) for line in lines)
+
+
+def _take_over(instance: Instance, launch: Launch, emit: Emit) -> None:
+    """Wait for the watchdog of a killed supervisor, stop what it left, and check that the ports are free."""
+
+    def waiting(pid: int) -> None:
+        emit({"event": "note", "text": f"Waiting for process {pid}, which stops the services of a killed supervisor"})
+
+    locks.wait(instance.watchdog_lock, _WATCHDOG_SECONDS, waiting).release()
+    before = read_snapshot(instance)
+    if not before.is_clean and (ended := leftovers.end_members(before.members, before.token)):
+        emit({"event": "note", "text": f"Ended {ended} processes that a killed supervisor had left"})
+    require_free(launch.ports)
+
+
+def _install_lock(launch: Launch, emit: Emit) -> locks.Lock:
+    """Acquire the install lock, so that the components cannot be removed; a signal to stop still ends this process."""
+
+    def waiting(pid: int) -> None:
+        emit({"event": "note", "text": f"Waiting for process {pid}, which prepares components of another version"})
+
+    return install_lock(launch.run, waiting)
+
+
+def _run_detached(launch: Launch, writer: int) -> NoReturn:
+    os.setsid()
+    _detach_from_terminal(log_path(launch.logs, OWN_LOG), writer)
+    open_ends = [writer]
+
+    def emit(event: Event) -> None:
+        if not open_ends:
+            return
+        try:
+            os.write(writer, json.dumps(event).encode() + b"\n")
+        except OSError:  # whoever started us is gone; the services are not
+            os.close(open_ends.pop())
+        else:
+            if event["event"] == RUNNING:
+                os.close(open_ends.pop())
+
+    code = 1
+    try:
+        code = supervise(launch, emit)
+    except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
+        sys.excepthook(*sys.exc_info())  # imports nothing: the keg may be gone
+    finally:
+        os._exit(code)
+
+
+def _detach_from_terminal(log: str, *wanted: int) -> None:
+    """Read nothing, print to the log, and close whatever else came with the terminal."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    own = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(own, 1)
+    os.dup2(own, 2)
+    close_all_but(*wanted)
+
+
+def _error_event(error: LauncherError) -> Event:
+    return {"event": "error", "message": str(error), "remedy": error.remedy, "code": error.exit_code}
+
+
+def _describe_event(event: Event) -> str:
+    """Say an event in words, for the supervisor's log."""
+    if event["event"] == "service":
+        pid = f" as process {event['pid']}" if event["pid"] else ""
+        return f"{event['service']}: {event['state']}{pid}" + (f": {event['error']}" if event["error"] else "")
+    return str(event.get("text") or event.get("message") or f"everything: {event['event']}")

@@ -1,0 +1,72 @@
+"""Stops the services of a killed supervisor, in the stop order, identified so that no other process is hit.
+
+A process is ours when its number still has the identity that was written down for it, or (Linux) when its environment
+carries the token of our run, which nobody else can have by accident. A number alone proves nothing.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+from stigmer_launcher.launch.plan import TOKEN
+from stigmer_launcher.supervise.state import Member
+from stigmer_launcher.system import process
+from stigmer_launcher.system.process import signal_group
+
+_PAUSE = 0.01  # seconds between two looks at processes that are not our children
+
+
+def is_alive(member: Member) -> bool:
+    """Tell whether the very process still lives."""
+    return process.is_same_process(member.pid, member.identity)
+
+
+def end_members(members: Iterable[Member], token: str) -> int:
+    """Stop living members, the highest stop order first, then kill escaped processes; return how many there were."""
+    living = [member for member in members if is_alive(member)]
+    for order in sorted({member.stop_order for member in living}, reverse=True):
+        _end_together([member for member in living if member.stop_order == order])
+    return len(living) + end_escaped(token)
+
+
+def end_escaped(token: str) -> int:
+    """Kill every process whose environment carries the token, until there is none; give how many there were."""
+    ended = 0
+    while found := list(escaped(token)):
+        ended += len(found)
+        for pid in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_PAUSE)
+    return ended
+
+
+def escaped(token: str) -> Iterator[int]:
+    """Yield the processes whose environment carries the token, whatever session or parent they have; none on macOS."""
+    if not token or not sys.platform.startswith("linux"):
+        return
+    mark = f"{TOKEN}={token}".encode()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
+            if mark in environ.read().split(b"\0") and process.identity(int(pid)):
+                yield int(pid)
+
+
+def _end_together(members: list[Member]) -> None:
+    """Terminate these groups, and kill each when its grace period is over or its leader has ended."""
+    began = time.monotonic()
+    for member in members:
+        signal_group(member.pid, signal.SIGTERM)
+    while members:
+        spent = time.monotonic() - began
+        for member in tuple(members):
+            if not is_alive(member):
+                members.remove(member)
+                if not process.identity(member.pid):  # the number of a group with members has no new owner
+                    signal_group(member.pid, signal.SIGKILL)
+            elif spent > member.grace:
+                signal_group(member.pid, signal.SIGKILL)
+        time.sleep(_PAUSE)

@@ -1,0 +1,105 @@
+"""Log file of a service: timestamps each line, redacts secrets, rotates by size and count."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+LARGEST = 10 * 1024 * 1024  # bytes in one file
+COUNT = 5  # files kept of one service, the current one among them
+LAST_LINES = 20
+STAMP_SIZE = len(b"2026-11-22T18:01:02.345Z ")
+_LONGEST_LINE = 64 * 1024
+_SHORTEST_SECRET = 8  # what is shorter would blacken half of the log, and is no key
+_REDACTED = b"[redacted]"
+
+
+class LogFile:
+    """Takes what a service prints; a full disk loses lines, never the service.
+
+    Each line begins with the time it arrived at, in UTC. `last` holds the last lines, without their stamps.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        secrets: Sequence[str] = (),
+        *,
+        clock: Callable[[], float] = time.time,
+        largest: int = LARGEST,
+        count: int = COUNT,
+    ) -> None:
+        self.path = path
+        self.last: list[bytes] = []
+        self._secrets = [secret.encode() for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+        self._clock, self._largest, self._count = clock, largest, count
+        self._partial = b""
+        self._descriptor, self._size = -1, 0
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes; a line is written when it is whole, or too long to wait for its end."""
+        data = self._redact(self._partial + data)
+        cut = data.rfind(b"\n") + 1
+        if not cut and len(data) > _LONGEST_LINE:
+            cut = len(data) - max(map(len, self._secrets), default=0)
+        self._partial = data[cut:]
+        if cut:
+            self._write_lines(data[:cut].removesuffix(b"\n"))
+
+    def flush(self) -> None:
+        """Write what has come of an unfinished line."""
+        if self._partial:
+            self._write_lines(self._partial)
+        self._partial = b""
+
+    def close(self) -> None:
+        """Flush, and give up the file; a later write opens it again."""
+        self.flush()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _redact(self, data: bytes) -> bytes:
+        for secret in self._secrets:
+            data = data.replace(secret, _REDACTED)
+        return data
+
+    def _write_lines(self, lines: bytes) -> None:
+        self.last = [*self.last, *lines.rsplit(b"\n", LAST_LINES)[-LAST_LINES:]][-LAST_LINES:]
+        stamp = stamped(self._clock())
+        with suppress(OSError):
+            self._append(stamp + lines.replace(b"\n", b"\n" + stamp) + b"\n")
+
+    def _append(self, data: bytes) -> None:
+        if self._descriptor < 0:
+            self._open()
+        if self._size and self._size + len(data) > self._largest:
+            self._rotate()
+        while data:
+            written = os.write(self._descriptor, data)
+            self._size, data = self._size + written, data[written:]
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._size = os.fstat(self._descriptor).st_size
+
+    def _rotate(self) -> None:
+        """Move every file up by one; the oldest is overwritten."""
+        os.close(self._descriptor)
+        self._descriptor = -1
+        for number in range(self._count - 1, 0, -1):
+            older = f"{self.path}.{number - 1}" if number > 1 else self.path
+            with suppress(FileNotFoundError):
+                os.replace(older, f"{self.path}.{number}")
+        self._open()
+
+
+def stamped(seconds: float) -> bytes:
+    """Give a time of the epoch as a line's beginning, in UTC to the millisecond."""
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{int(seconds % 1 * 1000):03d}Z ".encode()
+
+
+def log_path(directory: str, service: str) -> str:
+    """Name a service's current log file."""
+    return os.path.join(directory, f"{service}.log")

@@ -1,0 +1,5 @@
+"""The phases of a service and of the whole stack, as people and programs read them."""
+
+WAITING, STARTING, RUNNING, BACKOFF, TERMINATING = "waiting", "starting", "running", "pausing", "ending"
+PROVING, FAILED, STOPPING, STOPPED = "proving", "failed", "stopping", "stopped"
+DEGRADED = "degraded"  # what a running stack is called that lacks a service

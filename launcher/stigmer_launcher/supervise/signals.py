@@ -1,0 +1,44 @@
+"""Delivers signals through a pipe that the event loop can poll (see `signal.set_wakeup_fd`)."""
+
+import os
+import signal
+from contextlib import suppress
+from types import FrameType
+from typing import Self
+
+_AWAITED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class SignalPipe:
+    """Collects signals within a `with`; `fileno` is readable when some are pending."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+
+    def __enter__(self) -> Self:
+        self._earlier = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._handlers = {number: signal.signal(number, _nothing) for number in _AWAITED}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._earlier)
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def fileno(self) -> int:
+        """Give the descriptor to wait on."""
+        return self._reader
+
+    def take(self) -> bytes:
+        """Give the numbers of the signals that came since the last time."""
+        with suppress(BlockingIOError):
+            return os.read(self._reader, 4096)
+        return b""
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing; a handler must exist for the wakeup descriptor to be written to."""

@@ -1,0 +1,66 @@
+"""What is told of a run, composed purely: the snapshot that is written down, and the event of a service's change."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.supervise import lifecycle, phases
+from stigmer_launcher.supervise.decide import is_degraded
+from stigmer_launcher.supervise.logfile import LogFile
+from stigmer_launcher.supervise.state import ServiceSnapshot, Snapshot
+
+
+def compose_snapshot(
+    launch: Launch,
+    state: lifecycle.State,
+    identities: Mapping[str, str],
+    timeline: Mapping[str, Mapping[str, float]],
+    supervisor: Snapshot,
+) -> Snapshot:
+    """Compose the snapshot of a run; `supervisor` holds what is known of the supervisor itself."""
+    return supervisor._replace(
+        state=phases.DEGRADED if is_degraded(state) else state.stage,
+        version=launch.version,
+        failed=state.failed,
+        installed=launch.installed,
+        token=launch.token,
+        temporal=launch.temporal,
+        logs=launch.logs,
+        ports=launch.ports,
+        timeline=timeline,
+        services=tuple(_service(launch, each, identities) for each in state.services),
+    )
+
+
+def _service(launch: Launch, service: lifecycle.Service, identities: Mapping[str, str]) -> ServiceSnapshot:
+    plan = service.plan
+    launched = launch.service(plan.name)
+    return ServiceSnapshot(
+        name=plan.name,
+        state=service.phase,
+        managed=plan.managed,
+        pid=service.pid,
+        identity=identities.get(plan.name, ""),
+        stop_order=plan.stop_order,
+        grace=plan.grace,
+        since=service.since,
+        restarts=service.restarts,
+        last_error=service.error,
+        lacking=service.not_ready_reason,
+        port=launched.port,
+        version=launched.version,
+    )
+
+
+def describe_change(service: lifecycle.Service, log: LogFile) -> dict[str, Any]:
+    """Tell of one service's change of phase; one that went down, with its last lines."""
+    lines = [line.decode(errors="replace") for line in log.last] if service.error else []
+    return {
+        "event": "service",
+        "service": service.plan.name,
+        "state": service.phase,
+        "pid": service.pid,
+        "error": service.error,
+        "lines": lines,
+        "log": log.path,
+    }

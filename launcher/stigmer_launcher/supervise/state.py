@@ -1,0 +1,182 @@
+"""The state of an instance as others see it: who supervises, and what the supervisor writes down at every change.
+
+The supervisor's lock is the truth about "is it running"; the state file tells the rest, and after a violent death, whom
+the dead supervisor left behind. Times called `since`, `began` and in `timeline` are seconds of the monotonic clock, which
+all processes of one boot share; `started` is for people.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from stigmer_launcher.supervise.phases import STOPPED
+from stigmer_launcher.system import locks
+
+_LOCK, _WATCHDOG, _STATE = "supervisor.lock", "warden.lock", "state.json"
+_FORMAT = 1
+
+
+class Member(NamedTuple):
+    """A service's process, which leads its group: who it is, and how it is stopped."""
+
+    pid: int
+    identity: str
+    stop_order: int
+    grace: float
+
+
+class ServiceSnapshot(NamedTuple):
+    """One service as its supervisor saw it last; `lacking` is why it is not ready, `port` is 0 when it has none."""
+
+    name: str = ""
+    state: str = ""
+    managed: bool = True
+    pid: int = 0
+    identity: str = ""
+    stop_order: int = 0
+    grace: float = 0.0
+    since: float = 0.0
+    restarts: int = 0
+    last_error: str = ""
+    lacking: str = ""
+    port: int = 0
+    version: str = ""
+
+
+class Snapshot(NamedTuple):
+    """What a supervisor wrote down last; `supervisor_pid` is 0 when there is nothing.
+
+    `installed` is the version that it uses, `failed` the service that ended the start.
+    """
+
+    supervisor_pid: int = 0
+    supervisor_identity: str = ""
+    started: float = 0.0
+    began: float = 0.0
+    state: str = ""
+    version: str = ""
+    failed: str = ""
+    installed: str = ""
+    token: str = ""
+    temporal: str = ""
+    logs: str = ""
+    ports: Mapping[str, int] = {}
+    timeline: Mapping[str, Mapping[str, float]] = {}
+    services: tuple[ServiceSnapshot, ...] = ()
+
+    @property
+    def is_clean(self) -> bool:
+        """Tell whether a supervisor stopped everything itself, or there was none."""
+        return self.state in ("", STOPPED)
+
+    @property
+    def members(self) -> list[Member]:
+        """List the processes of services."""
+        return [Member(each.pid, each.identity, each.stop_order, each.grace) for each in self.services if each.pid]
+
+    def service(self, name: str) -> ServiceSnapshot:
+        """Give a service by its name; one that is not there knows nothing."""
+        return next((each for each in self.services if each.name == name), ServiceSnapshot(name))
+
+
+class Instance(NamedTuple):
+    """The files of one home's instance: two locks, and the state."""
+
+    run: str
+
+    @property
+    def lock(self) -> str:
+        """Name the lock a supervisor holds for life."""
+        return os.path.join(self.run, _LOCK)
+
+    @property
+    def watchdog_lock(self) -> str:
+        """Name the lock a watchdog holds for life."""
+        return os.path.join(self.run, _WATCHDOG)
+
+    @property
+    def state(self) -> str:
+        """Name the state file."""
+        return os.path.join(self.run, _STATE)
+
+
+def supervisor_pid(instance: Instance) -> int:
+    """Give the pid of the living supervisor, 0 when there is none."""
+    return locks.holder(instance.lock)
+
+
+def watchdog_pid(instance: Instance) -> int:
+    """Give the pid of the living watchdog, 0 when there is none."""
+    return locks.holder(instance.watchdog_lock)
+
+
+def read_snapshot(instance: Instance) -> Snapshot:
+    """Read what a supervisor wrote last; an empty one when there is nothing whole.
+
+    It may be damaged, or of another version: a value that is not of its kind is left out.
+    """
+    with suppress(OSError, ValueError), open(instance.state, encoding="utf-8") as stream:
+        plain = json.load(stream)
+        if isinstance(plain, dict) and plain.get("format") == _FORMAT:
+            return parse_snapshot(plain)
+    return Snapshot()
+
+
+def living_snapshot(instance: Instance) -> Snapshot:
+    """Read the snapshot of the supervisor that runs now; an empty one when none runs or it has not written any yet."""
+    pid = supervisor_pid(instance)
+    snapshot = read_snapshot(instance) if pid else Snapshot()
+    return snapshot if snapshot.supervisor_pid == pid else Snapshot()
+
+
+def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
+    """Write the snapshot so that a reader finds the old or the new one, whole."""
+    services = [each._asdict() for each in snapshot.services]
+    text = json.dumps({"format": _FORMAT, **snapshot._asdict(), "services": services})
+    beside = f"{instance.state}.new"
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text + "\n")
+    os.replace(beside, instance.state)
+
+
+def versions_in_use(instance: Instance) -> tuple[str, ...]:
+    """Name the version a running supervisor uses: it must stay."""
+    return tuple(filter(None, (living_snapshot(instance).installed,)))
+
+
+def parse_snapshot(plain: Mapping[str, Any]) -> Snapshot:
+    """Take the values that are of their kind; the others keep their defaults."""
+    timeline, services = plain.get("timeline"), plain.get("services")
+    return Snapshot(
+        **_simple_values(Snapshot._field_defaults, plain),
+        ports={name: number for name, number in _numbers(plain.get("ports"), 0).items() if 0 < number < 65536},
+        timeline={name: _numbers(times, 0.0) for name, times in timeline.items()} if isinstance(timeline, dict) else {},
+        services=tuple(
+            ServiceSnapshot(**_simple_values(ServiceSnapshot._field_defaults, each))
+            for each in (services if isinstance(services, list) else ())
+            if isinstance(each, dict)
+        ),
+    )
+
+
+def _simple_values(defaults: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the texts, flags and numbers that are of the kind of their defaults."""
+    return {name: plain[name] for name, default in defaults.items() if _is_like(plain.get(name), default)}
+
+
+def _is_like(value: object, default: object) -> bool:
+    """Tell whether a value can stand where the default does; a number is none below zero, and finite."""
+    if isinstance(default, (bool, str)) or isinstance(value, bool):
+        return type(value) is type(default)
+    if isinstance(default, int):
+        return isinstance(value, int) and value >= 0
+    return isinstance(default, float) and isinstance(value, (int, float)) and 0 <= value < float("inf")
+
+
+def _numbers(plain: object, default: float) -> dict[str, Any]:
+    """Take the numbers of a map that are of the kind of a default."""
+    found = plain if isinstance(plain, dict) else {}
+    return {name: number for name, number in found.items() if _is_like(number, default)}

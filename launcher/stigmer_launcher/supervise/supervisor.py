@@ -1,0 +1,210 @@
+"""Event loop of the supervisor: waits for signals, output and timers, passes them to `decide`, executes the actions.
+
+It starts the services, reads their output, probes their readiness, reaps and stops them. Signals, output, replies and
+deadlines are waited for in one `poll`; an idle supervisor does not wake up.
+"""
+
+import math
+import os
+import select
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
+from typing import Any
+
+from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.readiness.probe import ProbeSequence
+from stigmer_launcher.supervise import leftovers, lifecycle, phases
+from stigmer_launcher.supervise.decide import decide, initial_state, next_due
+from stigmer_launcher.supervise.services import Services
+from stigmer_launcher.supervise.signals import SignalPipe
+from stigmer_launcher.supervise.snapshot import compose_snapshot, describe_change
+from stigmer_launcher.supervise.state import Instance, Snapshot, write_snapshot
+from stigmer_launcher.supervise.watchdog import Watchdog
+from stigmer_launcher.system import process
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+class Supervisor:
+    """Runs a launch to its end. `emit` is called with each event."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        signals: SignalPipe,
+        emit: Emit,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        policy: lifecycle.Policy = lifecycle.Policy(),  # noqa: B008 - an immutable value
+    ) -> None:
+        self._launch, self._signals, self._emit, self._clock, self._wall = launch, signals, emit, clock, wall
+        self._instance = Instance(launch.run)
+        self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
+        self._services = Services(launch, self._watchdog, wall)
+        self._state = initial_state(tuple(service.plan for service in launch.services), policy)
+        self._events: list[lifecycle.Event] = []
+        self._groups: dict[str, tuple[int, float]] = {}
+        self._probes: dict[str, ProbeSequence] = {}
+        self._began = clock()
+        pid = os.getpid()
+        self._snapshot = Snapshot(pid, process.identity(pid), started=wall(), began=self._began)
+        self._timeline: dict[str, dict[str, float]] = {}
+        self._interrupted = False
+
+    def enter(self) -> None:
+        """Write the state before anything runs, so that other starts keep the version in use."""
+        self._save()
+
+    def run(self) -> bool:
+        """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
+        self._watchdog.start()
+        self._step()
+        self._watchdog.wait_until_ready()
+        while self._state.stage != phases.STOPPED:
+            self._wait()
+            self._step()
+        leftovers.end_escaped(self._launch.token)
+        self._watchdog.dismiss()
+        self._services.close()
+        return not self._state.failed
+
+    def _step(self) -> None:
+        """Decide and execute until no new events result."""
+        before = self._state
+        while True:
+            events, self._events = tuple(self._events), []
+            self._state, actions = decide(self._state, events, self._clock())
+            for action in actions:
+                self._execute(action)
+            if not self._events:
+                break
+        if self._state != before:
+            self._save()
+            self._announce(before)
+
+    def _execute(self, action: lifecycle.Action) -> None:
+        if isinstance(action, lifecycle.Spawn):
+            self._start(action.name)
+        elif isinstance(action, lifecycle.Prove):
+            self._probe(action.name)
+        else:
+            self._drop_probe(action.name)
+            self._services.signal(action.name, action.number)
+            self._note_stop(action)
+
+    def _note_stop(self, sent: lifecycle.Signal) -> None:
+        """Write down when a service was told to stop, and tell when it has to be killed."""
+        times = self._timeline[sent.name]
+        mark = "killed" if sent.number == lifecycle.KILL else "told"
+        times[mark] = self._clock() - self._began
+        if mark == "killed":
+            waited = round(times["killed"] - times["told"], 1)
+            self._emit({"event": "note", "text": f"{sent.name} did not stop within {waited:g} s; it is killed"})
+
+    def _start(self, name: str) -> None:
+        """Run a service, if it is ours to run, and begin to ask whether it is ready."""
+        service = self._launch.service(name)
+        group, spawned = 0, self._wall()
+        if service.plan.managed:
+            try:
+                group = self._services.start(name)
+            except OSError as error:
+                self._events.append(lifecycle.Exited(name, f"could not be run: {service.command[0]}: {error.strerror}"))
+                return
+            self._events.append(lifecycle.Spawned(name, group))
+        self._timeline[name] = {"spawned": self._clock() - self._began}
+        self._groups[name] = (group, spawned)
+        self._probe(name)
+
+    def _probe(self, name: str) -> None:
+        """Begin to ask a service for its proofs."""
+        self._drop_probe(name)
+        checks = self._launch.service(name).checks(*self._groups[name])
+        self._probes[name] = ProbeSequence(checks, self._clock())
+
+    def _wait(self) -> None:
+        """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
+        waiting = select.poll()
+        waiting.register(self._signals.fileno(), select.POLLIN)
+        for output in self._services.outputs():
+            waiting.register(output, select.POLLIN)
+        for probe in self._probes.values():
+            if probe.channel:
+                waiting.register(probe.channel.fileno(), probe.channel.wanted)
+        ready = {descriptor for descriptor, _ in waiting.poll(self._timeout())}
+        for output in self._services.outputs():
+            if output in ready:
+                self._read_output(output)
+        for name, probe in tuple(self._probes.items()):
+            if self._clock() >= probe.due or (probe.channel and probe.channel.fileno() in ready):
+                self._ask(name, probe)
+        if self._signals.fileno() in ready:
+            self._take_signals()
+
+    def _read_output(self, output: int) -> None:
+        """Move a service's output to its log, and probe it soon if it is not ready yet."""
+        if probe := self._probes.get(self._services.service_for_fd(output)):
+            probe.nudge(self._clock())
+        self._services.pump(output)
+
+    def _timeout(self) -> int | None:
+        """Give the milliseconds until something is due, None when nothing is."""
+        due = min([next_due(self._state), *(probe.due for probe in self._probes.values())])
+        return None if due == lifecycle.NEVER else max(0, math.ceil((due - self._clock()) * 1000))
+
+    def _ask(self, name: str, probe: ProbeSequence) -> None:
+        not_ready_reason = probe.not_ready_reason
+        if probe.advance(self._clock()):
+            self._drop_probe(name)
+            self._timeline[name].setdefault("ready", self._clock() - self._began)
+            self._events.append(lifecycle.Ready(name))
+        elif probe.not_ready_reason != not_ready_reason:
+            self._events.append(lifecycle.NotReady(name, probe.not_ready_reason))
+
+    def _drop_probe(self, name: str) -> None:
+        if probe := self._probes.pop(name, None):
+            probe.close()
+
+    def _take_signals(self) -> None:
+        """Turn signals into events; a second Ctrl-C asks not to wait for anybody's grace."""
+        numbers = self._signals.take()
+        if not {SIGTERM, SIGINT, SIGHUP}.isdisjoint(numbers):
+            again = SIGINT in numbers and self._interrupted
+            self._interrupted = self._interrupted or SIGINT in numbers
+            self._events.append(lifecycle.StopRequested(now=again))
+        if SIGCHLD in numbers:
+            self._reap()
+
+    def _reap(self) -> None:
+        """Collect every process that has ended; a watchdog that was killed is replaced."""
+        with suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if pid == self._watchdog.pid:
+                    self._watchdog.start()
+                    self._watchdog.wait_until_ready()
+                elif exited := self._services.reap(pid, status):
+                    self._drop_probe(exited.name)
+                    self._timeline[exited.name]["ended"] = self._clock() - self._began
+                    self._events.append(exited)
+
+    def _save(self) -> None:
+        """Write the state down; a full disk must not end the supervisor."""
+        snapshot = compose_snapshot(
+            self._launch, self._state, self._services.identities(), self._timeline, self._snapshot
+        )
+        with suppress(OSError):
+            write_snapshot(self._instance, snapshot)
+
+    def _announce(self, before: lifecycle.State) -> None:
+        """Emit an event for each change since `before`."""
+        for old, new in zip(before.services, self._state.services, strict=True):
+            if old.phase != new.phase:
+                self._emit(describe_change(new, self._services.log_of(new.plan.name)))
+        if before.stage != self._state.stage:
+            self._emit({"event": self._state.stage, "failed": self._state.failed})

@@ -1,0 +1,115 @@
+"""macOS system calls by way of libSystem: clones, mount flags, processes and their sockets. Imported only there.
+
+Sources: clonefile(2), statfs(2), <sys/proc_info.h> and <libproc.h> of Apple's SDK (64 bit; the layouts are part of
+the stable ABI). The functions that read a layout are pure, on bytes, so that they can be tested anywhere.
+"""
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterator
+
+_MNT_NOEXEC = 0x4
+_ALL_PIDS, _LIST_FDS, _BSD_INFO, _SOCKET_INFO = 1, 1, 3, 3
+_SOCKET_FD, _TCP, _LISTEN = 2, 2, 1
+_INI_IPV6 = 2
+_BSD_INFO_SIZE, _SOCKET_INFO_SIZE, _FD_SIZE = 136, 792, 8
+
+
+def clone(source: str, target: str) -> None:
+    """Clone a file on APFS; OSError when the file system cannot."""
+    if _libsystem().clonefile(os.fsencode(source), os.fsencode(target), 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), source)
+
+
+def is_noexec(path: str) -> bool:
+    """Tell whether the file system of `path` forbids to execute."""
+    buffer = ctypes.create_string_buffer(4096)
+    library = _libsystem()
+    statfs = getattr(library, "statfs$INODE64", None) or library.statfs
+    return statfs(os.fsencode(path), buffer) == 0 and bool(mount_flags(buffer.raw) & _MNT_NOEXEC)
+
+
+def start_time(pid: int) -> str:
+    """Give the start time of a living process as text, empty when there is none."""
+    return parse_start_time(_pid_info(pid, _BSD_INFO, _BSD_INFO_SIZE))
+
+
+def process_name(pid: int) -> str:
+    """Give a process's name, empty when there is none."""
+    return parse_name(_pid_info(pid, _BSD_INFO, _BSD_INFO_SIZE))
+
+
+def listener(port: int) -> int:
+    """Give the pid that listens on a TCP port, 0 when none is found (other users' processes are not shown)."""
+    return next((pid for pid in pids() for number, _ in listening(pid) if number == port), 0)
+
+
+def listening(pid: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the port and the packed address of each TCP socket on which a process listens."""
+    for descriptor in socket_descriptors(_pid_info(pid, _LIST_FDS, 1024 * _FD_SIZE)):
+        buffer = ctypes.create_string_buffer(_SOCKET_INFO_SIZE)
+        size = _libsystem().proc_pidfdinfo(pid, descriptor, _SOCKET_INFO, buffer, _SOCKET_INFO_SIZE)
+        info = buffer.raw[: max(size, 0)]
+        if port := listening_port(info):
+            yield port, local_address(info)
+
+
+def pids() -> list[int]:
+    """List the pids of all processes."""
+    buffer = ctypes.create_string_buffer(4 * 16384)
+    size = _libsystem().proc_listpids(_ALL_PIDS, 0, buffer, len(buffer))
+    return [pid for (pid,) in struct.iter_unpack("=i", buffer.raw[: max(size, 0) // 4 * 4]) if pid > 0]
+
+
+def mount_flags(statfs: bytes) -> int:
+    """Read `f_flags` of a `struct statfs`."""
+    return int(struct.unpack_from("=I", statfs, 64)[0])
+
+
+def parse_start_time(info: bytes) -> str:
+    """Read `pbi_start_tvsec` and `pbi_start_tvusec` of a `struct proc_bsdinfo`."""
+    if len(info) != _BSD_INFO_SIZE:
+        return ""
+    seconds, microseconds = struct.unpack_from("=QQ", info, 120)
+    return f"{seconds}.{microseconds:06d}"
+
+
+def parse_name(info: bytes) -> str:
+    """Read `pbi_name`, else `pbi_comm`, of a `struct proc_bsdinfo`."""
+    if len(info) != _BSD_INFO_SIZE:
+        return ""
+    fields = (info[64:96], info[48:64])
+    return next((field.split(b"\0")[0].decode(errors="replace") for field in fields if field[0]), "")
+
+
+def socket_descriptors(listed: bytes) -> list[int]:
+    """Read the numbers of the sockets in an array of `struct proc_fdinfo`."""
+    whole = len(listed) // _FD_SIZE * _FD_SIZE
+    return [number for number, kind in struct.iter_unpack("=iI", listed[:whole]) if kind == _SOCKET_FD]
+
+
+def listening_port(info: bytes) -> int:
+    """Read the port of a listening TCP socket out of a `struct socket_fdinfo`; 0 for any other."""
+    if len(info) != _SOCKET_INFO_SIZE or struct.unpack_from("=i", info, 256)[0] != _TCP:
+        return 0
+    if struct.unpack_from("=i", info, 344)[0] != _LISTEN:
+        return 0
+    return int(struct.unpack_from("!H", info, 268)[0])
+
+
+def local_address(info: bytes) -> bytes:
+    """Read the packed local address out of a `struct socket_fdinfo` of a TCP socket: 16 bytes for IPv6, else 4."""
+    six = info[288] & _INI_IPV6
+    return info[312:328] if six else info[324:328]
+
+
+def _pid_info(pid: int, flavor: int, size: int) -> bytes:
+    buffer = ctypes.create_string_buffer(size)
+    filled = _libsystem().proc_pidinfo(pid, flavor, ctypes.c_uint64(0), buffer, size)
+    return buffer.raw[: max(filled, 0)]
+
+
+def _libsystem() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,31 @@
+"""Which machine this is, and for which one a program is built."""
+
+import os
+
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+# ELF e_machine and Mach-O cputype. Sources: the ELF gABI and <mach/machine.h>.
+_ELF = {62: "linux-amd64", 183: "linux-arm64"}
+_MACHO = {0x01000007: "darwin-amd64", 0x0100000C: "darwin-arm64"}
+
+
+def this_target() -> str:
+    """Name this machine as payloads do, `linux-amd64` for instance."""
+    machine = os.uname().machine.lower()
+    return f"{os.uname().sysname.lower()}-{_MACHINES.get(machine, machine)}"
+
+
+def binary_target(path: str) -> str:
+    """Name the machine a program is built for; empty when it is no program file, or cannot be read."""
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            head = stream.read(20)
+    except OSError:
+        return ""
+    if head[:4] == b"\x7fELF":
+        order = "big" if head[5:6] == b"\x02" else "little"
+        number = int.from_bytes(head[18:20], order)  # type: ignore[arg-type]
+        return _ELF.get(number, f"another machine (ELF {number})")
+    if head[:4] == b"\xcf\xfa\xed\xfe":
+        number = int.from_bytes(head[4:8], "little")
+        return _MACHO.get(number, f"another machine (Mach-O {number:#x})")
+    return ""

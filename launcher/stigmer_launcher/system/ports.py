@@ -1,0 +1,184 @@
+"""Whether ports are free, and which process listens on them. Reads the kernel's tables, runs no program."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import NamedTuple
+
+from stigmer_launcher.errors import PortError
+
+_LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
+# Tried, never listened on. On Linux the last alone, when it stands for IPv4 as well, meets a listener on any address
+# (inet_csk_bind_conflict); macOS lets a wildcard in beside a single address.
+_ADDRESSES = (("127.0.0.1", False), ("0.0.0.0", False), ("::1", True), ("::", True))  # noqa: S104
+_MAPPED = bytes(10) + b"\xff\xff"  # what IPv6 puts before an address of IPv4
+_LOOPBACK_SIX = bytes(15) + b"\1"
+
+
+class Listener(NamedTuple):
+    """A process and the TCP port it listens on, with the packed address."""
+
+    pid: int
+    port: int
+    address: bytes
+
+
+class Owner(NamedTuple):
+    """The process that listens on a port. The pid is 0 when it belongs to another user, whom `name` then names."""
+
+    pid: int
+    name: str
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a service of ours could listen on `port`, and whether `localhost` would lead to it and nobody else."""
+    if sys.platform.startswith("linux") and _bind("::", port, six=True, both=True) == 0:
+        return True
+    return all(_bind(address, port, six=six) != errno.EADDRINUSE for address, six in _ADDRESSES)
+
+
+def port_owner(port: int) -> Owner | None:
+    """Find who listens on a TCP port of this machine, on any address; None when nobody is found."""
+    if sys.platform == "darwin":
+        from stigmer_launcher.system import darwin
+
+        pid = darwin.listener(port)
+        return Owner(pid, darwin.process_name(pid)) if pid else None
+    else:  # noqa: RET505 - a type checker looks at one of the two branches, by its platform
+        return _owner_on_linux(port)
+
+
+def exposed(is_wanted: Callable[[int], bool]) -> list[Listener]:
+    """List the ports on which the wanted processes, told by their pid, listen on more than loopback."""
+    if sys.platform == "darwin":
+        from stigmer_launcher.system import darwin
+
+        listeners = (Listener(pid, *each) for pid in darwin.pids() if is_wanted(pid) for each in darwin.listening(pid))
+    else:
+        listeners = _listeners_on_linux(is_wanted)
+    return list({each.port: each for each in listeners if not is_loopback(each.address)}.values())
+
+
+def address_text(address: bytes) -> str:
+    """Give a packed address as people write it."""
+    import socket
+
+    return str(socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address))
+
+
+def is_loopback(address: bytes) -> bool:
+    """Tell whether a packed address can be reached from this machine alone."""
+    four = address.removeprefix(_MAPPED)
+    return four[0] == 127 if len(four) == 4 else address == _LOOPBACK_SIX
+
+
+def _owner_on_linux(port: int) -> Owner | None:
+    sockets = [each for each in _sockets() if each.port == port]
+    if not sockets:
+        return None
+    pid = _holder_of({each.link for each in sockets})
+    return Owner(pid, _name(pid)) if pid else Owner(0, f"a process of {_user(sockets[0].uid)}")
+
+
+def _bind(address: str, port: int, *, six: bool, both: bool = False) -> int | None:
+    """Bind for a moment and give the error's number, 0 when it succeeds; `both` takes IPv4's addresses in."""
+    import socket
+
+    try:
+        probe = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        return error.errno  # this machine has no such family
+    try:
+        if six:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not both))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((address, port))
+    except OSError as error:
+        return error.errno
+    else:
+        return 0
+    finally:
+        probe.close()
+
+
+class _Socket(NamedTuple):
+    """A row of the kernel's tables: a listening TCP socket."""
+
+    address: bytes
+    port: int
+    uid: int
+    link: str  # what a descriptor of it in /proc points to
+
+
+def _sockets() -> Iterator[_Socket]:
+    """Yield every listening TCP socket of this machine."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError), open(table, encoding="ascii") as lines:
+            next(lines, None)
+            for line in lines:
+                fields = line.split()
+                if fields[3] == _LISTEN:
+                    address, _, port = fields[1].partition(":")
+                    yield _Socket(_packed(address), int(port, 16), int(fields[7]), f"socket:[{fields[9]}]")
+
+
+def _packed(address: str) -> bytes:
+    """Give an address in the order of the network; the tables have it in words of the processor."""
+    words = (bytes.fromhex(address[place : place + 8]) for place in range(0, len(address), 8))
+    return b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
+
+
+def _listeners_on_linux(is_wanted: Callable[[int], bool]) -> Iterator[Listener]:
+    sockets = {each.link: each for each in _sockets()}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if is_wanted(pid):
+            for link in _links(pid):
+                if found := sockets.get(link):
+                    yield Listener(pid, found.port, found.address)
+
+
+def _links(pid: int) -> Iterator[str]:
+    """Yield what the descriptors of a process point to."""
+    with suppress(OSError):
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):  # closed since it was listed
+                yield os.readlink(f"/proc/{pid}/fd/{descriptor}")
+
+
+def _holder_of(links: set[str]) -> int:
+    pids = map(int, filter(str.isdigit, os.listdir("/proc")))
+    return next((pid for pid in pids if not links.isdisjoint(_links(pid))), 0)
+
+
+def _name(pid: int) -> str:
+    with suppress(OSError), open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as stream:
+        if program := stream.read().partition("\0")[0]:
+            return os.path.basename(program)
+    with suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as stream:
+        return stream.read().strip()
+    return ""
+
+
+def _user(uid: int) -> str:
+    import pwd
+
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user {uid}"
+
+
+def require_free(ports: Mapping[str, int]) -> None:
+    """Raise PortError when somebody listens on a port of ours; it names who."""
+    for name, number in ports.items():
+        if is_free(number):
+            continue
+        owner = port_owner(number)
+        by = f" by {owner.name}" + (f" (process {owner.pid})" if owner.pid else "") if owner else ""
+        raise PortError(
+            f"port {number} ({name}) is taken{by}",
+            f"stop that process, or use another port: `stigmer server --port {name}=NUMBER`, for good with "
+            f"`stigmer config set ports.{name} NUMBER`",
+        )

@@ -1,0 +1,43 @@
+"""A start that is killed with -9 at any point of its work is put right by the next one."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support import launcher_kills
+
+SCENARIOS = ("first", "former", "upgrade", "upgrade-in-use", "heal", "stampless")
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the killing program to its end."""
+    command = [sys.executable, launcher_kills.__file__, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+
+
+def kill_everywhere(scenario: str, method: str, grain: str, directory: Path) -> int:
+    """Give the number of points at which a start was killed; fail when the next one was not right."""
+    ended = run(scenario, method, grain, str(directory))
+    assert ended.returncode == 0, ended.stderr
+    return int(ended.stdout)
+
+
+@pytest.mark.parametrize("method", ["link", "copy"])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_start_killed_at_any_system_call_is_put_right_by_the_next(scenario: str, method: str, tmp_path: Path) -> None:
+    assert kill_everywhere(scenario, method, "call", tmp_path) > 4
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_start_killed_at_any_line_is_put_right_by_the_next(scenario: str, tmp_path: Path) -> None:
+    """Also where nothing is changed: what a program has in mind is gone as well."""
+    assert kill_everywhere(scenario, "link", "line", tmp_path) > 200
+
+
+def test_the_killing_notices_a_launcher_that_does_not_clean_up(tmp_path: Path) -> None:
+    ended = run("first", "link", "call", str(tmp_path), "sabotage")
+    assert ended.returncode != 0
+    assert re.search(r"after point \d+ \(call\)", ended.stderr)

@@ -1,0 +1,104 @@
+"""Many first starts at once do the work once, whatever happens to the one that does it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.install import manifest, verify
+from support.launcher_payloads import build_libexec, part
+from support.launcher_starts import LAUNCHER, begin, outcome, start
+
+BIG = {f"agent-runner.lib/{number}.so": os.urandom(100_000) for number in range(30)}
+
+HOLD = """
+import sys; sys.path.insert(0, sys.argv[1])
+from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install.install import install
+from stigmer_launcher.system.places import find_places
+def hold(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("/.version"):
+        print("working", flush=True)
+        sys.stdin.read()
+sys.addaudithook(hold)
+install(read_keg(sys.argv[2]), find_places({"STIGMER_HOME": sys.argv[3]}), lambda _: None)
+"""
+
+
+@pytest.fixture(name="keg")
+def _keg(tmp_path: Path) -> Path:
+    return build_libexec(tmp_path / "keg", (part("temporal"), part("agent-runner", extra=BIG)))
+
+
+def assert_whole(keg: Path, home: Path) -> None:
+    """Compare what is in use with the keg's index, by content."""
+    known = manifest.read_keg(str(keg))
+    assert [path.name for path in (home / "versions").iterdir()] == [known.id]
+    for entry in manifest.files_of(known.payload):
+        assert verify.flaw(str(home / "bin" / entry.path), entry) == ""
+
+
+@pytest.mark.parametrize("method", ["link", "copy"])
+def test_twenty_first_starts_do_the_work_once_and_all_succeed(keg: Path, tmp_path: Path, method: str) -> None:
+    home = tmp_path / "home"
+    starts = [start(keg, home, method) for _ in range(20)]
+    for each in starts:
+        begin(each)
+    outcomes = [outcome(each) for each in starts]
+    assert [each for each in outcomes if "error" in each] == []
+    assert sum(each["made"] for each in outcomes) == 1
+    assert {each["method"] for each in outcomes} == {method}
+    assert_whole(keg, home)
+
+
+def test_starts_of_two_versions_at_once_end_with_one_of_them_whole(keg: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    other = build_libexec(tmp_path / "other", (part("temporal", script="exit 7"),), version="1.1.0")
+    starts = [start(chosen, home) for _ in range(5) for chosen in (keg, other)]
+    outcomes = [outcome(each) for each in starts]
+    assert [each for each in outcomes if "error" in each] == []
+    known = {manifest.read_keg(str(each)).id: each for each in (keg, other)}
+    assert_whole(known[(home / "bin").readlink().name], home)
+
+
+def test_a_start_that_finds_another_at_work_says_which_and_waits(keg: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(LAUNCHER), str(keg), str(home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdin is not None
+        assert first.stdout.readline() == "working\n"
+        second = start(keg, home)
+        begin(second)
+        assert second.stderr is not None
+        assert second.stderr.readline() == f"process {first.pid} is preparing the components; waiting for it\n"
+        first.stdin.close()
+        came = outcome(second)
+    assert not came["made"]
+    assert_whole(keg, home)
+
+
+def test_a_start_that_waits_takes_over_when_the_other_is_killed(keg: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(LAUNCHER), str(keg), str(home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "working\n"
+        waiting = [start(keg, home) for _ in range(5)]
+        for each in waiting:
+            begin(each)
+        os.kill(first.pid, signal.SIGKILL)
+        outcomes = [outcome(each) for each in waiting]
+    assert sum(each["made"] for each in outcomes) == 1
+    assert_whole(keg, home)

@@ -1,0 +1,39 @@
+"""Materialising as tests do it, and all that a user may rely on afterwards."""
+
+import os
+from pathlib import Path
+
+from stigmer_launcher.install import filecopy, manifest, verify
+from stigmer_launcher.install.install import Installation, install
+from stigmer_launcher.system.places import Places
+
+LINK = filecopy.starting_with("link")
+COPY = filecopy.starting_with("copy")
+
+
+def put(keg: Path, places: Places, **options: object) -> Installation:
+    """Materialise without a word."""
+    return install(manifest.read_keg(str(keg)), places, lambda _: None, **options)  # type: ignore[arg-type]
+
+
+def names_in(directory: str) -> list[str]:
+    """Name what is in a directory, sorted."""
+    return sorted(path.name for path in Path(directory).iterdir())
+
+
+def assert_whole(keg: Path, places: Places) -> None:
+    """Check everything a user may rely on, by content."""
+    known = manifest.read_keg(str(keg))
+    assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
+    for entry in manifest.files_of(known.payload):
+        assert verify.flaw(f"{places.bin}/{entry.path}", entry) == ""
+    assert Path(places.bin, ".version").read_text() == f"{known.payload.version}\n"
+    assert [name for name in names_in(places.versions) if name.startswith(".")] == []
+    assert not os.path.lexists(f"{places.bin}.new")
+
+
+def snapshot(root: str) -> dict[str, tuple[int, int, int]]:
+    """Identify every file below a directory: inode, change of content and of status."""
+    found = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
+    seen = {str(path): path.lstat() for path in found}
+    return {path: (status.st_ino, status.st_mtime_ns, status.st_ctime_ns) for path, status in seen.items()}

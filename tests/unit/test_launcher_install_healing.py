@@ -1,0 +1,211 @@
+"""What is damaged in the home is made again from the keg, and a damaged keg is said to be one."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.errors import KegError
+from stigmer_launcher.install import filecopy, manifest, versions
+from stigmer_launcher.install.install import install
+from stigmer_launcher.system.places import Places
+from support.installing import COPY, LINK, assert_whole, names_in, put, snapshot
+from support.launcher_payloads import Part, build_libexec, part
+
+
+def damage_by_writing(path: Path) -> None:
+    """Replace a file by another of the same size."""
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[::-1])
+    path.chmod(0o755)
+
+
+def damage_by_truncating(path: Path) -> None:
+    """Replace a file by its first half."""
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[: len(content) // 2])
+    path.chmod(0o755)
+
+
+def damage_by_a_directory(path: Path) -> None:
+    """Put a directory in a file's place."""
+    path.unlink()
+    path.mkdir()
+    (path / "inside").write_text("")
+
+
+def damage_by_a_link(path: Path) -> None:
+    """Put a link to something else in a file's place."""
+    path.unlink()
+    path.symlink_to("/bin/sh")
+
+
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, damage_by_writing, damage_by_truncating, damage_by_a_directory, damage_by_a_link]
+)
+@pytest.mark.parametrize("name", ["temporal", "agent-runner.lib/a/1.so"])
+@pytest.mark.parametrize("methods", [LINK, COPY], ids=["link", "copy"])
+def test_a_damaged_file_is_healed_from_the_keg_and_no_other_is_touched(
+    keg: Path, places: Places, damage: Callable[[Path], None], name: str, methods: filecopy.Methods
+) -> None:
+    put(keg, places, methods=methods)
+    before = snapshot(places.versions)
+    damage(Path(places.bin, name))
+    told: list[str] = []
+    assert install(manifest.read_keg(str(keg)), places, told.append, methods=methods).made
+    assert_whole(keg, places)
+    assert len(told) == 1
+    assert name in told[0]
+    after = snapshot(places.versions)
+    changed = {Path(path).name for path in after if after[path] != before.get(path)}
+    assert changed - {".stamp", ".version"} == {Path(name).name}
+    assert not put(keg, places).made
+
+
+def test_a_whole_directory_that_is_missing_is_healed(keg: Path, places: Places) -> None:
+    put(keg, places)
+    versions.remove_tree(f"{places.bin}/agent-runner.lib")
+    put(keg, places)
+    assert_whole(keg, places)
+
+
+def test_a_file_that_may_no_longer_be_executed_is_healed(keg: Path, places: Places) -> None:
+    put(keg, places, methods=COPY)
+    Path(places.bin, "temporal").chmod(0o644)
+    put(keg, places, methods=COPY)
+    assert_whole(keg, places)
+
+
+def test_a_file_that_was_only_touched_is_kept(keg: Path, places: Places) -> None:
+    """Restored from a backup, times and inodes differ; what counts is the content."""
+    put(keg, places, methods=COPY)
+    inode = Path(places.bin, "temporal").stat().st_ino
+    os.utime(Path(places.bin, "temporal"))
+    assert put(keg, places).made
+    assert Path(places.bin, "temporal").stat().st_ino == inode
+    assert not put(keg, places).made
+
+
+def test_damage_that_a_hard_link_shares_with_the_keg_is_told_as_the_kegs(keg: Path, places: Places) -> None:
+    """Both names are one file: only Homebrew has another one."""
+    put(keg, places, methods=LINK)
+    with Path(places.bin, "temporal").open("r+b") as stream:
+        stream.write(b"#!/bin/zz")
+    with pytest.raises(KegError, match="components/temporal has another content than was released") as caught:
+        put(keg, places, methods=LINK)
+    assert caught.value.remedy == "run `brew reinstall stigmer`"
+    damage = keg / "components/temporal"
+    damage.unlink()
+    build_libexec(keg.parent)
+    put(keg, places, methods=LINK)
+    assert_whole(keg, places)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (Path.unlink, "is missing"),
+        (damage_by_truncating, r"has \d+ bytes instead of \d+"),
+        (damage_by_a_directory, "is not a regular file"),
+    ],
+)
+@pytest.mark.parametrize("methods", [LINK, COPY], ids=["link", "copy"])
+def test_a_damaged_keg_is_refused_with_the_files_name_and_leaves_nothing(
+    keg: Path, places: Places, damage: Callable[[Path], None], words: str, methods: filecopy.Methods
+) -> None:
+    damage(keg / "components/temporal")
+    with pytest.raises(KegError, match=f"components/temporal {words}") as caught:
+        put(keg, places, methods=methods)
+    assert "brew reinstall" in caught.value.remedy
+    assert not os.path.lexists(places.bin)
+    assert names_in(places.versions) == []
+
+
+def test_a_keg_that_lost_a_permission_is_refused_where_its_file_would_be_shared(keg: Path, places: Places) -> None:
+    """A link has the mode of the keg's file; a copy has the one it should have."""
+    (keg / "components/temporal").chmod(0o644)
+    with pytest.raises(KegError, match="components/temporal has lost its permission to execute"):
+        put(keg, places, methods=LINK)
+    put(keg, places, methods=COPY)
+    assert_whole(keg, places)
+
+
+def test_a_component_for_another_machine_is_refused(tmp_path: Path, places: Places) -> None:
+    foreign = part("temporal")
+    content = b"\x7fELF\x02\x01\x01" + bytes(11) + (243).to_bytes(2, "little")
+    entry = foreign.component.files[0]._replace(size=len(content))
+    wrong = Part(foreign.component._replace(files=(entry,)), {"temporal": (content, 0o755)})
+    with pytest.raises(KegError, match="components/temporal is built for another machine"):
+        put(build_libexec(tmp_path / "keg", (wrong,)), places)
+
+
+def test_a_keg_for_another_machine_is_refused_before_anything_is_made(tmp_path: Path, places: Places) -> None:
+    with pytest.raises(KegError, match="built for linux-mips"):
+        put(build_libexec(tmp_path / "keg", target="linux-mips"), places)
+    assert not Path(places.home).exists()
+
+
+def test_a_damaged_file_of_the_old_version_is_not_taken_over(keg: Path, places: Places, tmp_path: Path) -> None:
+    put(keg, places, methods=COPY)
+    damage_by_writing(Path(places.bin, "stigmer-server"))
+    newer = build_libexec(tmp_path / "newer", version="1.1.0")
+    put(newer, places, methods=COPY)
+    assert_whole(newer, places)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"format": 1, "id": "x", "method": "link", "files": [[1]]}', "\0" * 90]
+)
+def test_a_stamp_that_cannot_be_read_means_that_nothing_is_trusted(keg: Path, places: Places, content: str) -> None:
+    """A power cut may leave any of these."""
+    put(keg, places, methods=COPY)
+    damage_by_writing(Path(places.bin, "temporal"))
+    Path(places.bin, ".stamp").write_text(content)
+    assert put(keg, places, methods=COPY).made
+    assert_whole(keg, places)
+    assert not put(keg, places, methods=COPY).made
+
+
+@pytest.mark.parametrize("kept", range(8))
+def test_a_stamp_cut_after_any_line_is_made_again(keg: Path, places: Places, kept: int) -> None:
+    """What a power cut leaves of it must not pass for all of it."""
+    put(keg, places)
+    stamp = Path(places.bin, ".stamp")
+    whole = stamp.read_text(encoding="utf-8")
+    lines = whole.splitlines(keepends=True)
+    stamp.write_text("".join(lines[: min(kept, len(lines) - 1)]), encoding="utf-8")
+    Path(places.bin, "temporal").unlink()
+    put(keg, places)
+    assert_whole(keg, places)
+    assert len(stamp.read_text(encoding="utf-8").splitlines()) == len(lines)
+
+
+@pytest.mark.parametrize("name", [".version", ".stamp"])
+def test_a_version_file_that_was_removed_or_changed_comes_back(keg: Path, places: Places, name: str) -> None:
+    put(keg, places)
+    for damage in (Path.unlink, lambda path: path.write_text("9.9.9\n")):
+        damage(Path(places.bin, name))
+        assert put(keg, places).made
+        assert_whole(keg, places)
+
+
+def relocated(keg: Path, name: str, prefix: str) -> None:
+    """Do to a file what Homebrew before 5.1.15 does when it pours: another loader, another size."""
+    (keg / "components" / name).write_bytes(b"\x7fELF" + bytes(60) + f"{prefix}/lib/ld.so\0".encode())
+
+
+@pytest.mark.skipif(os.uname().sysname != "Linux", reason="Homebrew changes ELF files on Linux alone")
+def test_a_keg_that_an_old_homebrew_relocated_is_not_called_damaged(tmp_path: Path, places: Places) -> None:
+    keg = build_libexec(tmp_path / "Cellar/stigmer/1.0.0")
+    relocated(keg, "agent-runner.lib/a/1.so", str(tmp_path))
+    put(keg, places)
+    assert not put(keg, places).made
+    Path(places.bin, "agent-runner.lib/a/1.so").unlink()
+    assert put(keg, places).made
+    relocated(keg, "agent-runner.lib/a/2.so", "/another/prefix")
+    Path(places.bin, "agent-runner.lib/a/2.so").unlink()
+    with pytest.raises(KegError, match=r"2\.so has"):
+        put(keg, places)

@@ -1,0 +1,90 @@
+"""What cannot work is refused before work begins, with the directory and the remedy."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.errors import HomeError, KegError
+from stigmer_launcher.install import preflight
+from stigmer_launcher.system import machine
+from stigmer_launcher.system.places import explain, find_places, prepare_home
+from support.launcher_payloads import this_target
+
+ELF, MACHO = b"\x7fELF\x02\x01\x01" + bytes(11), b"\xcf\xfa\xed\xfe"
+
+
+def test_a_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    places = find_places({"STIGMER_HOME": str(tmp_path / "a" / "b c" / "höme")})
+    prepare_home(places)
+    prepare_home(places)
+    assert Path(places.home).stat().st_mode & 0o777 == 0o700
+    assert sorted(path.name for path in Path(places.home).iterdir()) == ["run", "versions"]
+
+
+def test_a_file_where_the_home_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for home in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(HomeError, match=r"file.* is in the way") as caught:
+            prepare_home(find_places({"STIGMER_HOME": str(home)}))
+        assert "STIGMER_HOME" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "no space left in /home/x"),
+        (errno.EDQUOT, "no space left in /home/x"),
+        (errno.EROFS, "/home/x is on a read-only file system"),
+        (errno.EACCES, "you may not write in /home/x"),
+        (errno.ENAMETOOLONG, "cannot work in /home/x: File name too long"),
+    ],
+)
+def test_a_failed_call_is_told_as_what_where_and_what_to_do(number: int, words: str) -> None:
+    error = explain(OSError(number, os.strerror(number)), "/home/x")
+    assert words in str(error)
+    assert "STIGMER_HOME" in error.remedy
+
+
+def test_too_little_space_is_told_with_both_numbers(tmp_path: Path) -> None:
+    with pytest.raises(HomeError, match=rf"{tmp_path} has \d+ MB free, and the components need 1048576001 MB"):
+        preflight.require_space(str(tmp_path), 1048576000 << 20)
+    preflight.require_space(str(tmp_path), 1)
+
+
+def test_a_keg_for_another_machine_is_refused() -> None:
+    with pytest.raises(KegError, match="built for plan9-mips, and this machine is"):
+        preflight.require_target("plan9-mips")
+    preflight.require_target(this_target())
+
+
+@pytest.mark.parametrize(
+    ("head", "target"),
+    [
+        (ELF + (62).to_bytes(2, "little"), "linux-amd64"),
+        (ELF + (183).to_bytes(2, "little"), "linux-arm64"),
+        (ELF + (243).to_bytes(2, "little"), "another machine (ELF 243)"),
+        (b"\x7fELF\x02\x02\x01" + bytes(11) + (22).to_bytes(2, "big"), "another machine (ELF 22)"),
+        (MACHO + bytes.fromhex("07000001"), "darwin-amd64"),
+        (MACHO + bytes.fromhex("0c000001"), "darwin-arm64"),
+        (b"#!/bin/sh\n", ""),
+        (b"", ""),
+    ],
+)
+def test_a_programs_machine_is_read_from_its_header(tmp_path: Path, head: bytes, target: str) -> None:
+    (tmp_path / "program").write_bytes(head)
+    assert machine.binary_target(str(tmp_path / "program")) == target
+
+
+def test_a_program_of_this_machine_is_native() -> None:
+    shell = str(Path("/bin/sh").resolve())
+    if not machine.binary_target(shell):
+        pytest.skip("/bin/sh is a universal binary here")
+    preflight.require_native([shell], this_target())
+    with pytest.raises(KegError, match="is built for"):
+        preflight.require_native([shell], "darwin-arm64" if this_target() != "darwin-arm64" else "linux-arm64")
+
+
+def test_a_program_that_is_not_there_is_not_judged(tmp_path: Path) -> None:
+    assert machine.binary_target(str(tmp_path / "missing")) == ""

@@ -1,0 +1,115 @@
+"""One version follows another: what runs stays, what nobody needs goes, what is not ours is kept."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.install.install import LOCK
+from stigmer_launcher.system import locks
+from stigmer_launcher.system.places import Places
+from support.installing import COPY, LINK, assert_whole, names_in, put, snapshot
+from support.launcher_payloads import build_libexec, stigmer_parts
+
+
+def test_an_upgrade_switches_everything_at_once_and_removes_the_old_version(
+    keg: Path, places: Places, tmp_path: Path
+) -> None:
+    old = put(keg, places)
+    newer = build_libexec(tmp_path / "newer", stigmer_parts(temporal="exit 7"), version="1.1.0")
+    new = put(newer, places)
+    assert_whole(newer, places)
+    assert new.id != old.id
+    assert names_in(places.versions) == [new.id]
+
+
+def test_a_version_that_a_running_server_uses_stays_until_it_no_longer_does(
+    keg: Path, places: Places, tmp_path: Path
+) -> None:
+    old = put(keg, places)
+    newer = build_libexec(tmp_path / "newer", version="1.1.0")
+    new = put(newer, places, in_use=lambda: (old.id,))
+    assert names_in(places.versions) == sorted([old.id, new.id])
+    assert_whole(newer, places)
+    put(newer, places, in_use=lambda: (old.id,))
+    assert Path(old.directory, "temporal").exists()
+    put(newer, places)
+    assert names_in(places.versions) == [new.id]
+
+
+def test_what_is_in_use_is_asked_while_nobody_can_begin_to_use_anything(
+    keg: Path, places: Places, tmp_path: Path
+) -> None:
+    """Asked any earlier, a version could go that another start has just decided to run."""
+    old = put(keg, places)
+    holders: list[int] = []
+
+    def in_use() -> tuple[str, ...]:
+        holders.append(locks.holder(str(Path(places.run, LOCK))))
+        return (old.id,) if len(holders) == 1 else ()
+
+    newer = build_libexec(tmp_path / "newer", version="1.1.0")
+    new = put(newer, places, in_use=in_use)
+    assert names_in(places.versions) == sorted([old.id, new.id])
+    put(newer, places, in_use=in_use)
+    assert names_in(places.versions) == [new.id]
+    assert holders == [os.getpid(), 0, os.getpid()], "the second is a first look: does anything have to go at all?"
+
+
+def test_a_downgrade_to_a_version_that_is_still_there_only_switches(keg: Path, places: Places, tmp_path: Path) -> None:
+    old = put(keg, places)
+    newer = build_libexec(tmp_path / "newer", version="1.1.0")
+    new = put(newer, places, in_use=lambda: (old.id,))
+    before = snapshot(places.versions)
+    put(keg, places, in_use=lambda: (new.id,))
+    assert snapshot(places.versions) == before
+    assert_whole(keg, places)
+
+
+def test_where_files_must_be_copied_only_those_that_changed_are(keg: Path, places: Places, tmp_path: Path) -> None:
+    put(keg, places, methods=COPY)
+    before = {
+        name: Path(places.bin, name).stat().st_ino for name in ("temporal", "stigmer-server", "agent-runner.lib/a/1.so")
+    }
+    newer = build_libexec(tmp_path / "newer", stigmer_parts(temporal="exit 7"), version="1.1.0")
+    put(newer, places, methods=COPY)
+    after = {name: Path(places.bin, name).stat().st_ino for name in before}
+    assert {name for name in before if before[name] != after[name]} == {"temporal"}
+    assert_whole(newer, places)
+
+
+def test_where_links_are_possible_an_upgrade_does_not_keep_the_old_kegs_files_on_disk(
+    keg: Path, places: Places, tmp_path: Path
+) -> None:
+    """A link to the old file would hold its space; a link to the new keg's costs nothing."""
+    put(keg, places, methods=LINK)
+    newer = build_libexec(tmp_path / "newer", version="1.1.0")
+    put(newer, places, methods=LINK)
+    assert Path(places.bin, "temporal").samefile(newer / "components/temporal")
+
+
+def test_what_an_earlier_stigmer_left_at_bin_is_moved_aside_and_kept(keg: Path, places: Places) -> None:
+    Path(places.bin).mkdir(parents=True)
+    Path(places.bin, "temporal").write_text("downloaded")
+    installed = put(keg, places)
+    assert_whole(keg, places)
+    assert Path(f"{places.bin}.before-{installed.id}", "temporal").read_text() == "downloaded"
+
+
+@pytest.mark.parametrize("link", ["/elsewhere", "nowhere/x"])
+def test_a_link_at_bin_that_is_not_ours_is_moved_aside_and_kept(keg: Path, places: Places, link: str) -> None:
+    Path(places.home).mkdir()
+    Path(places.bin).symlink_to(link)
+    for name in ("", "-2"):
+        installed = put(keg, places)
+        assert str(Path(f"{places.bin}.before-{installed.id}{name}").readlink()) == link
+        assert_whole(keg, places)
+        Path(places.bin).unlink()
+        Path(places.bin).symlink_to(link)
+
+
+def test_a_directory_in_versions_that_is_not_ours_is_left_alone(keg: Path, places: Places) -> None:
+    Path(places.versions, "mine").mkdir(parents=True)
+    put(keg, places)
+    put(keg, places)
+    assert Path(places.versions, "mine").is_dir()

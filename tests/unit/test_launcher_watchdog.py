@@ -1,0 +1,211 @@
+"""The watchdog and the leftovers: who ends the services when nobody is left to do it, and who is never touched."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.launch.plan import TOKEN
+from stigmer_launcher.supervise import leftovers
+from stigmer_launcher.supervise.state import Member
+from stigmer_launcher.supervise.watchdog import Watchdog
+from stigmer_launcher.system import locks
+from stigmer_launcher.system.process import identity
+from support.launcher_services import eventually, is_running
+
+GRACEFUL = "trap 'echo {name} >>{notes}; exit 0' TERM; echo ready >>{notes}; while :; do sleep 0.02; done"
+
+
+@contextmanager
+def service(script: str, token: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """Run a shell script in a session of its own, as a service runs."""
+    environment = {"PATH": os.environ["PATH"], TOKEN: token}
+    process = subprocess.Popen(["/bin/sh", "-c", script], start_new_session=True, env=environment)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def member(process: subprocess.Popen[bytes], order: int = 1, grace: float = 5.0) -> Member:
+    """Describe a process as the supervisor does."""
+    return Member(process.pid, identity(process.pid), order, grace)
+
+
+def wait_for_lines(notes: Path, count: int) -> list[str]:
+    """Give a file's lines once there are so many."""
+
+    def lines() -> list[str]:
+        found = notes.read_text(encoding="utf-8").split() if notes.exists() else []
+        return found if len(found) >= count else []
+
+    return list(eventually(lines, f"{count} lines"))
+
+
+def supervisor(lock: Path, *members: Member, how: str, token: str = "") -> subprocess.Popen[str]:
+    """Run a process with a watchdog over some services; `how` is what it does then. It prints the watchdog's pid."""
+    program = (
+        "import os, signal, sys, time\n"
+        "from stigmer_launcher.supervise.state import Member\n"
+        "from stigmer_launcher.supervise.watchdog import Watchdog\n"
+        f"watchdog = Watchdog({str(lock)!r}, {token!r})\n"
+        "watchdog.start()\n"
+        f"for member in {[tuple(each) for each in members]!r}: watchdog.add(Member(*member))\n"
+        "watchdog.wait_until_ready()\n"
+        "print(watchdog.pid, flush=True)\n"
+        f"{how}\n"
+    )
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)
+
+
+KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def test_when_the_supervisor_is_killed_the_watchdog_stops_the_services_in_order(tmp_path: Path) -> None:
+    """Each gets the chance to stop cleanly, Temporal last."""
+    notes = tmp_path / "notes"
+    with (
+        service(GRACEFUL.format(name="temporal", notes=notes)) as temporal,
+        service(GRACEFUL.format(name="runner", notes=notes)) as runner,
+    ):
+        wait_for_lines(notes, 2)
+        with supervisor(tmp_path / "lock", member(temporal, 1), member(runner, 2), how=KILLED) as process:
+            process.wait()
+        assert temporal.wait(10) == 0
+        assert runner.wait(10) == 0
+        assert wait_for_lines(notes, 4)[2:] == ["runner", "temporal"]
+
+
+def test_the_watchdog_holds_its_lock_until_it_has_finished(tmp_path: Path) -> None:
+    """The next start waits for it there."""
+    lock = tmp_path / "lock"
+    with service("trap '' TERM; sleep 60") as stubborn:
+        with supervisor(lock, member(stubborn, grace=1.0), how=KILLED) as process:
+            assert process.stdout is not None
+            watchdog = int(process.stdout.readline())
+            process.wait()
+        assert locks.holder(str(lock)) == watchdog
+        locks.wait(str(lock), 10).release()
+        assert stubborn.wait(1) == -signal.SIGKILL
+        eventually(lambda: not is_running(watchdog), "the end of the watchdog")
+
+
+def test_a_watchdog_that_is_dismissed_touches_nobody(tmp_path: Path) -> None:
+    """The supervisor has stopped its services itself; a pid may be somebody else's by now."""
+    with service("sleep 60") as somebody:
+        how = "watchdog.dismiss()"
+        with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
+            assert process.wait(10) == 0
+        assert locks.holder(str(tmp_path / "lock")) == 0
+        assert somebody.poll() is None
+
+
+def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
+    """It has ended already."""
+    with service("sleep 60") as first, service("sleep 60") as second:
+        how = f"watchdog.remove({first.pid}); time.sleep(0.1); {KILLED}"
+        with supervisor(tmp_path / "lock", member(first), member(second), how=how) as process:
+            process.wait()
+        assert second.wait(10) == -signal.SIGTERM
+        locks.wait(str(tmp_path / "lock"), 10).release()
+        assert first.poll() is None
+
+
+def test_signals_do_not_end_the_watchdog(tmp_path: Path) -> None:
+    """A machine that shuts down, or a service manager, signals everybody at once."""
+    with service("sleep 60") as somebody:
+        how = f"[os.kill(watchdog.pid, number) for number in (1, 2, 15)]; time.sleep(0.1); {KILLED}"
+        with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
+            process.wait()
+        assert somebody.wait(10) == -signal.SIGTERM
+
+
+def test_a_watchdog_that_was_killed_is_replaced_by_one_that_knows_as_much(tmp_path: Path) -> None:
+    """The supervisor sees its child's end and forks another."""
+    with service("sleep 60") as somebody:
+        how = f"os.kill(watchdog.pid, 9); os.waitpid(watchdog.pid, 0); watchdog.start(); {KILLED}"
+        with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
+            process.wait()
+        assert somebody.wait(10) == -signal.SIGTERM
+
+
+def test_the_watchdog_keeps_no_pipe_of_the_supervisor_open(tmp_path: Path) -> None:
+    """Otherwise a service would never learn that nobody reads its output any more."""
+    how = "reader, writer = os.pipe(); watchdog.start(); print(watchdog.pid, flush=True); time.sleep(60)"
+    with supervisor(tmp_path / "lock", how=how) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        opened = Path(f"/proc/{int(process.stdout.readline())}/fd")
+        # three standard ones, its pipe, and the lock if the first watchdog has let go of it: with ours it would be six
+        eventually(lambda: len(list(opened.iterdir())) <= 5, "five descriptors")
+        process.kill()
+
+
+def test_a_stale_pid_whose_number_belongs_to_somebody_else_is_left_alone() -> None:
+    """Upstream trusted the number, and killed strangers."""
+    with service("sleep 60") as stranger:
+        stale = Member(stranger.pid, "boot:1", 1, 1.0)
+        assert leftovers.end_members([stale], "") == 0
+        assert stranger.poll() is None
+
+
+def test_a_dead_member_is_no_work() -> None:
+    """Neither one that has vanished, nor one that nobody has reaped yet."""
+    with service("exit 0") as ended:
+        known = Member(ended.pid, "boot:1", 1, 60.0)
+        eventually(lambda: not identity(ended.pid), "a zombie")
+        assert leftovers.end_members([known], "") == 0
+
+
+def test_what_a_leader_leaves_in_its_group_goes_with_it(tmp_path: Path) -> None:
+    """The group is killed when the leader has gone."""
+    note = tmp_path / "inner"
+    script = f"(trap '' TERM; sleep 60) & echo $! >{note}; trap 'exit 0' TERM; while :; do sleep 0.02; done"
+    with service(script) as leader:
+        inner = int(eventually(lambda: note.exists() and note.read_text().strip(), "the inner pid"))
+        assert leftovers.end_members([member(leader)], "") == 1
+        eventually(lambda: not is_running(inner), "the end of the group")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments of processes are read from /proc")
+def test_what_escaped_into_another_session_is_found_by_its_token(tmp_path: Path) -> None:
+    """Only the processes of this very run."""
+    token, note = os.urandom(16).hex(), tmp_path / "escaped"
+    script = f"setsid sh -c 'echo $$ >{note}; sleep 60' & sleep 60"
+    with service(script, token) as leader, service("sleep 60", "another") as stranger:
+        hidden = int(eventually(lambda: note.exists() and note.read_text().strip(), "the escaped pid"))
+        assert os.getpgid(hidden) != leader.pid
+        assert set(leftovers.escaped(token)) >= {hidden, leader.pid}
+        leftovers.end_members([member(leader)], token)
+        assert not is_running(hidden)
+        assert stranger.poll() is None
+
+
+def test_nobody_is_ended_for_an_empty_token() -> None:
+    """A state file without one must not match everything."""
+    assert list(leftovers.escaped("")) == []
+
+
+def test_a_message_cut_in_two_is_still_understood(tmp_path: Path) -> None:
+    """A pipe has no messages, only bytes."""
+    watchdog = Watchdog(str(tmp_path / "lock"), "")
+    with service("sleep 60") as somebody:
+        pid = os.fork()
+        if pid == 0:  # a supervisor that tells with a pause in the middle
+            watchdog.start()
+            entry = f"+ {somebody.pid} {identity(somebody.pid)} 1 1.0\n".encode()
+            for piece in (entry[:5], entry[5:]):
+                os.write(watchdog._pipe, piece)  # noqa: SLF001 - the wire itself is what is tested
+                time.sleep(0.1)
+            os._exit(1)
+        os.waitpid(pid, 0)
+        assert somebody.wait(10) == -signal.SIGTERM
