@@ -190,6 +190,13 @@ def test_a_service_that_ends_before_it_is_ready_or_badly_is_refused(tmp_path: Pa
         probe_start_and_stop(service, ALONE, folder=tmp_path, env=ENV)
 
 
+def test_a_service_that_leaves_the_signal_to_its_default_has_stopped_but_a_worker_has_not(tmp_path: Path) -> None:
+    service = make_program(tmp_path / "service", LISTEN + "import signal\nsignal.pause()")
+    probe_start_and_stop(service, ALONE, folder=tmp_path, env=ENV)
+    with pytest.raises(GateError, match="exit code -15"):
+        probe_start_and_stop(service, replace(ALONE, temporal=True), folder=tmp_path, env=ENV)
+
+
 def test_without_any_temporal_a_service_that_needs_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GateError, match="needs Temporal") as refused:
         try_service(tmp_path, FreezeTable(), PROBE, temporal=None, home=tmp_path / "home", env=ENV, runner=NATIVE)

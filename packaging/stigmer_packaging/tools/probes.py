@@ -4,6 +4,7 @@ A service that fails for want of Temporal has imported everything it needs to co
 """
 
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,6 +129,7 @@ def probe_start_and_stop(
 ) -> None:
     """Start the service; GateError unless it gets ready, and stops with exit code 0 on SIGTERM.
 
+    A service without Temporal may leave the signal to its default action; a worker must end what it has begun.
     `address` is that of a live Temporal; without one nobody answers there. A crash of the interpreter after the
     program's own end counts as stopped: a thread of an extension, such as Temporal's, may outlive the program, frozen
     or not.
@@ -140,9 +142,13 @@ def probe_start_and_stop(
             code, output = service.stop(seconds=probe.grace * runner.slowdown), service.output
     except CommandError as error:
         raise GateError(f"{situation} does not work: {error}") from error
-    stopped = code == 0 or _FINALIZING in output
+    stopped = code in _stop_codes(probe) or _FINALIZING in output
     if not stopped or classify_failure(output, ()) == "import":
         raise GateError(f"{situation} ended with exit code {code}\n{_tail(output)}")
+
+
+def _stop_codes(probe: ServiceProbe) -> tuple[int, ...]:
+    return (0,) if probe.temporal else (0, -signal.SIGTERM)
 
 
 def probe_workflow(
