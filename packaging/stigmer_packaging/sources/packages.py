@@ -44,7 +44,8 @@ def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[st
             yield f"no Go file in {source.package} says `package main`{_programs_near(tree, source.package, component)}"
     else:
         yield from _caught(lambda project: read_freeze_table(project, source.freeze, component=component), folder)
-        yield from _caught(read_project_lock, folder)
+        lock = str(source.freeze.get("lock", ""))
+        yield from _caught(lambda project: read_project_lock(project, lock), folder)
 
 
 def _is_program(folder: Path) -> bool:
