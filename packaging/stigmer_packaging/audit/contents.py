@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from stigmer_packaging.binaries.elf import Elf
+from stigmer_packaging.binaries.macho import MachO
 from stigmer_packaging.tools.bottle_file import GzipHeader
 from stigmer_packaging.tools.buildinfo import BuildInfo
-from stigmer_packaging.tools.elf_image import ElfImage
-from stigmer_packaging.tools.macho import MachO
 
 FILE, FOLDER, LINK, HARD_LINK, OTHER = "file", "folder", "link", "hard link", "other"
 _MOST_LINKS = 40  # what Linux follows before it gives up
@@ -36,7 +36,7 @@ class Content:
     sha256: str
     head: bytes
     text: bytes | None = None
-    elf: ElfImage | None = None
+    elf: Elf | None = None
     machos: tuple[MachO, ...] = ()
     go: BuildInfo | None = None
     foreign: str = ""

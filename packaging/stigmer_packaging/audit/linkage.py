@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
 from stigmer_packaging.audit.contents import join
 from stigmer_packaging.audit.platforms import elves, machos
-from stigmer_packaging.tools.macho import MachO
+from stigmer_packaging.binaries.macho import MachO
 
 _LINUX = re.compile(
     r"(libc|libm)\.so\.6|(libpthread|librt)\.so\.[01]|libdl\.so\.2|libutil\.so\.1|ld-linux-[\w-]+\.so\.\d"

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.binaries.elf import Elf, Glibc
+from stigmer_packaging.binaries.macho import MachO
 from stigmer_packaging.bottle_tags import MACOS_VERSIONS, parse_tag
-from stigmer_packaging.tools.elf import Glibc
-from stigmer_packaging.tools.elf_image import ElfImage
-from stigmer_packaging.tools.macho import MachO
 
 _LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 """Source: the processors' supplements to the System V ABI."""
@@ -14,7 +13,7 @@ _LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarc
 _SHOWN = 3  # symbols named in a finding
 
 
-def elves(subject: Subject) -> Iterator[tuple[str, ElfImage]]:
+def elves(subject: Subject) -> Iterator[tuple[str, Elf]]:
     """Give the ELF files of a bottle."""
     yield from ((path, content.elf) for path, content in subject.contents.files.items() if content.elf)
 
@@ -50,7 +49,7 @@ def _glibc_floor(subject: Subject) -> Iterator[Violation]:
     floor = tuple(map(int, text.split(".")))
     for path, elf in elves(subject):
         if elf.glibc > floor:
-            shown = ", ".join(elf.symbols[:_SHOWN]) or "its relocations"
+            shown = ", ".join(elf.newest[:_SHOWN]) or "its relocations"
             yield Violation(path, f"it needs glibc {render_glibc(elf.glibc)} (for {shown}), and {text} is promised")
 
 

@@ -10,11 +10,11 @@ from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.contents import Content, Contents, Entry
 from stigmer_packaging.audit.secrets import find_secrets
 from stigmer_packaging.audit.traces import Places, find_traces, places_of
-from stigmer_packaging.tools import nesting
+from stigmer_packaging.binaries import nesting
+from stigmer_packaging.binaries.elf import Elf, is_elf, read_elf
+from stigmer_packaging.binaries.macho import MachO, is_macho, read_machos
 from stigmer_packaging.tools.bottle_file import read_gzip_header, read_members
 from stigmer_packaging.tools.buildinfo import read_build_info
-from stigmer_packaging.tools.elf_image import ElfImage, is_elf, read_elf_image
-from stigmer_packaging.tools.macho import MachO, is_macho, read_machos
 
 _HEAD = 512
 _SMALL = 4 << 20  # bytes up to which a file that is not native code is kept whole
@@ -79,9 +79,9 @@ def _content(content: bytes, places: Places) -> Content:
     )
 
 
-def _native(content: bytes, damage: list[str]) -> tuple[ElfImage | None, tuple[MachO, ...]]:
+def _native(content: bytes, damage: list[str]) -> tuple[Elf | None, tuple[MachO, ...]]:
     try:
-        elf = read_elf_image(content) if is_elf(content[:_HEAD]) else None
+        elf = read_elf(content) if is_elf(content[:_HEAD]) else None
         return elf, read_machos(content) if is_macho(content[:_HEAD]) else ()
     except ValueError as error:
         damage.append(str(error))

@@ -15,9 +15,10 @@ from stigmer_packaging.tools import digest
 from stigmer_packaging.workspace import Workspace
 
 _PACKAGE = Path(__file__).parents[1]
-_TOOLS = ("bottle_file", "buildinfo", "codesign", "elf", "elf_image", "macho", "nesting")
+_TOOLS = ("bottle_file", "buildinfo")
 _RECIPE = (
     digest.sha256_of_tree(_PACKAGE / "audit"),
+    digest.sha256_of_tree(_PACKAGE / "binaries"),
     *(digest.sha256_of(_PACKAGE / "tools" / f"{name}.py") for name in _TOOLS),
 )
 

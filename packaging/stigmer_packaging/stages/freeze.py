@@ -37,7 +37,6 @@ COMPRESSION = 0
 
 _TOOLS = (
     "bundle",
-    "elf",
     "freeze_table",
     "locks",
     "patchelf",
@@ -49,7 +48,12 @@ _TOOLS = (
     "virtualenv",
 )
 _PACKAGING = Path(__file__).parents[1]
-_CODE = ("stages/freeze.py", "templates/onedir.spec.template", *(f"tools/{name}.py" for name in _TOOLS))
+_CODE = (
+    "stages/freeze.py",
+    "templates/onedir.spec.template",
+    "binaries/elf.py",
+    *(f"tools/{name}.py" for name in _TOOLS),
+)
 _RECIPE = tuple(digest.sha256_of(_PACKAGING / name) for name in _CODE)
 
 

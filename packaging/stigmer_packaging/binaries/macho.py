@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import lief
 
-from stigmer_packaging.tools import codesign
+from stigmer_packaging.binaries import codesign
 
 _MAGICS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xfe\xed\xfa\xce")
 _FAT_MAGICS = (b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
