@@ -155,7 +155,8 @@ def test_a_search_path_inside_the_keg_is_right(search: str, tmp_path: Path) -> N
     ("needed", "optional", "search", "missing"),
     [
         (("/opt/homebrew/opt/openssl@3/lib/libssl.3.dylib",), (), (), 1),
-        (("@rpath/libz.1.dylib",), (), (), 0),
+        (("@rpath/libz.1.dylib",), (), (), 1),
+        (("@rpath/libz.1.dylib",), (), ("@loader_path/..",), 0),
         (("@rpath/libother.dylib",), (), ("@loader_path/..",), 1),
         (("@loader_path/../libz.1.dylib",), (), (), 0),
         (("@loader_path/libz.1.dylib",), (), (), 1),

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from stigmer_packaging.binaries.elf import Elf
 from stigmer_packaging.binaries.macho import MachO
+from stigmer_packaging.binaries.nesting import Bootloader
 from stigmer_packaging.tools.bottle_file import GzipHeader
 from stigmer_packaging.tools.buildinfo import BuildInfo
 
@@ -29,7 +30,7 @@ class Content:
     """What was seen of one file while it went by.
 
     `text` is the whole content of a file that is small and not native code, else None; `head`, its first bytes. `elf`
-    and `machos` describe native code, `go` what Go linked into it, `foreign` names a format of another system; `damage`
+    and `machos` describe native code, `go` what Go linked into it, `bootloader` what PyInstaller did, `foreign` names a format of another system; `damage`
     says what could not be read.
     """
 
@@ -39,6 +40,7 @@ class Content:
     elf: Elf | None = None
     machos: tuple[MachO, ...] = ()
     go: BuildInfo | None = None
+    bootloader: Bootloader | None = None
     foreign: str = ""
     damage: str = ""
     traces: tuple[Trace, ...] = ()

@@ -1,5 +1,6 @@
 """Reads a bottle once, member by member, and keeps what the checks look at instead of the bytes."""
 
+import contextlib
 import hashlib
 import tarfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from stigmer_packaging.audit.traces import Places, find_traces, places_of
 from stigmer_packaging.binaries import nesting
 from stigmer_packaging.binaries.elf import Elf, is_elf, read_elf
 from stigmer_packaging.binaries.macho import MachO, is_macho, read_machos
+from stigmer_packaging.binaries.nesting import Bootloader
 from stigmer_packaging.tools.bottle_file import read_gzip_header, read_members
 from stigmer_packaging.tools.buildinfo import read_build_info
 
@@ -72,6 +74,7 @@ def _content(content: bytes, places: Places) -> Content:
         elf=elf,
         machos=machos,
         go=read_build_info(content) if native else None,
+        bootloader=_bootloader(content) if native else None,
         foreign="Windows" if _is_windows(content) else "",
         damage="; ".join(damage),
         traces=find_traces(pieces, places),
@@ -86,6 +89,12 @@ def _native(content: bytes, damage: list[str]) -> tuple[Elf | None, tuple[MachO,
     except ValueError as error:
         damage.append(str(error))
         return None, ()
+
+
+def _bootloader(content: bytes) -> Bootloader | None:
+    with contextlib.suppress(ValueError):  # reported where what is in the archive is read
+        return nesting.read_bootloader(content)
+    return None
 
 
 def _nested(content: bytes, damage: list[str]) -> Iterator[tuple[str, bytes]]:

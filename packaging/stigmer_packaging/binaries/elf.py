@@ -79,13 +79,13 @@ def read_elf(content: bytes) -> Elf:
     binary = _parse(content)
     if binary is None or (_is_ours(binary) and _end(content) > len(content)):
         raise ValueError("an ELF file that is not whole")
-    libraries = _version_libraries(binary)
-    glibc = highest_glibc(libraries)
-    if _RELATIVE_RELOCATIONS in libraries:
+    needed = list(_needed_versions(binary))
+    versions = {version for _, version, _ in needed}
+    glibc = highest_glibc(versions)
+    if _RELATIVE_RELOCATIONS in versions:
         glibc = max(glibc, _FIRST_WITH_THEM)
     symbols = [symbol for symbol in binary.dynamic_symbols if symbol.name]
-    imports = tuple(_import(symbol, libraries) for symbol in symbols if not symbol.shndx)
-    versions = {(str(symbol.name), _version(symbol)) for symbol in symbols}
+    libraries = {number: library for number, _, library in needed}
     return Elf(
         architecture=_architecture(binary),
         interpreter=binary.interpreter if binary.has_interpreter else "",
@@ -94,9 +94,11 @@ def read_elf(content: bytes) -> Elf:
         rpath=tuple(_folders(binary, lief.ELF.DynamicEntryRpath, "rpath")),
         runpath=tuple(_folders(binary, lief.ELF.DynamicEntryRunPath, "runpath")),
         glibc=glibc,
-        newest=tuple(sorted({name for name, version in versions if glibc and highest_glibc([version]) == glibc})),
-        private="GLIBC_PRIVATE" in libraries,
-        imports=imports,
+        newest=tuple(
+            sorted({str(symbol.name) for symbol in symbols if glibc and highest_glibc([_version(symbol)]) == glibc})
+        ),
+        private="GLIBC_PRIVATE" in versions,
+        imports=tuple(_import(symbol, libraries) for symbol in symbols if not symbol.shndx),
         exports=frozenset((str(symbol.name), _version(symbol)) for symbol in symbols if _is_exported(symbol)),
     )
 
@@ -207,13 +209,11 @@ def _folders(binary: lief.ELF.Binary, kind: type[lief.ELF.DynamicEntry], attribu
             yield from str(getattr(entry, attribute)).split(":")
 
 
-def _version_libraries(binary: lief.ELF.Binary) -> dict[str, str]:
-    """Map the versions that a file needs to the library that each is from."""
-    return {
-        str(auxiliary.name): str(requirement.name)
-        for requirement in binary.symbols_version_requirement
-        for auxiliary in requirement.get_auxiliary_symbols()
-    }
+def _needed_versions(binary: lief.ELF.Binary) -> Iterator[tuple[int, str, str]]:
+    """Give the versions that a file needs, each with the number by which its symbols name it and the library it is from."""
+    for requirement in binary.symbols_version_requirement:
+        for auxiliary in requirement.get_auxiliary_symbols():
+            yield auxiliary.other, str(auxiliary.name), str(requirement.name)
 
 
 def _version(symbol: lief.ELF.Symbol) -> str:
@@ -222,9 +222,11 @@ def _version(symbol: lief.ELF.Symbol) -> str:
     return str(auxiliary.name) if auxiliary else ""
 
 
-def _import(symbol: lief.ELF.Symbol, libraries: dict[str, str]) -> Import:
-    version = _version(symbol)
-    return Import(str(symbol.name), version, libraries.get(version, ""), symbol.binding == lief.ELF.Symbol.BINDING.WEAK)
+def _import(symbol: lief.ELF.Symbol, libraries: dict[int, str]) -> Import:
+    number = symbol.symbol_version.value & 0x7FFF if symbol.symbol_version else 0
+    return Import(
+        str(symbol.name), _version(symbol), libraries.get(number, ""), symbol.binding == lief.ELF.Symbol.BINDING.WEAK
+    )
 
 
 def _is_exported(symbol: lief.ELF.Symbol) -> bool:

@@ -26,9 +26,9 @@ _PAGE = 0x4000
 
 
 class Segment(NamedTuple):
-    """A segment's command: its index, name, and where its content is in memory and in the file."""
+    """A segment: the number of its command, its name, and where its content is in memory and in the file."""
 
-    index: int
+    number: int
     name: bytes
     address: int
     memory: int
@@ -37,9 +37,9 @@ class Segment(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """Part of __LINKEDIT: the command and the field that hold its offset, and its content."""
+    """Part of __LINKEDIT: the number of the command and the field in it that hold its offset, and its content."""
 
-    index: int
+    number: int
     field: int
     offset: int
     content: bytes
@@ -96,7 +96,7 @@ def strip(content: bytes) -> bytes:
     symtab, dysymtab = kinds.index(_SYMTAB), kinds.index(_DYSYMTAB)
     if any(struct.unpack_from("<I", commands[dysymtab], field)[0] for field in (36, 44, 52, 68, 76)):
         return content
-    tables = {(table.index, table.field): table for table in _tables(content, commands)}
+    tables = {(table.number, table.field): table for table in _tables(content, commands)}
     kept, symbols, strings = _kept_symbols(content, commands[symtab])
     stubs = _renumbered(tables[dysymtab, 56].content, kept) if (dysymtab, 56) in tables else b""
     changed = {(symtab, 8): symbols, (symtab, 16): strings, (dysymtab, 56): stubs}
@@ -161,7 +161,7 @@ def resize_linkedit(content: bytes) -> bytes:
         if found.name == b"__LINKEDIT":
             size = len(content) - found.offset
             sizes = struct.pack("<4Q", found.address, -(-size // _PAGE) * _PAGE, found.offset, size)
-            commands[found.index] = commands[found.index][:24] + sizes + commands[found.index][56:]
+            commands[found.number] = commands[found.number][:24] + sizes + commands[found.number][56:]
     return write_commands(content, commands)
 
 
@@ -243,8 +243,8 @@ def _laid_out(content: bytes, commands: list[bytes], tables: Sequence[_Table]) -
     body = bytearray()
     for table in tables:
         body = body.ljust(-(-len(body) // 8) * 8, b"\0")
-        command = commands[table.index]
+        command = commands[table.number]
         place = struct.pack("<I", start + len(body) if table.content else 0)
-        commands[table.index] = command[: table.field] + place + command[table.field + 4 :]
+        commands[table.number] = command[: table.field] + place + command[table.field + 4 :]
         body += table.content
     return resize_linkedit(write_commands(content[:start] + body, commands))
