@@ -23,13 +23,13 @@ _DIGESTS = {"sha1": 1, "sha256": 2, "sha384": 4}
 
 
 @functools.cache
-def go_program(system: str, architecture: str) -> bytes:
-    """Give a small real program that Go builds for a platform."""
+def go_program(system: str, architecture: str, flags: str = "-s -w -buildid=") -> bytes:
+    """Give a small real program that Go builds for a platform, without symbols unless the linker's flags say otherwise."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "main.go")
         source.write_text('package main\n\nfunc main() { println("here") }\n', encoding="utf-8")
         env = {**os.environ, "GOOS": system, "GOARCH": architecture, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
-        words = ["go", "build", "-trimpath", "-ldflags=-s -w -buildid=", "-o", "program", str(source)]
+        words = ["go", "build", "-trimpath", f"-ldflags={flags}", "-o", "program", str(source)]
         command.run(words, env=env, cwd=Path(folder), seconds=110)
         return Path(folder, "program").read_bytes()
 

@@ -180,11 +180,11 @@ def test_static_programs_are_loaded_with_nothing(tmp_path: Path) -> None:
 def test_the_systems_lists_know_where_and_since_when_a_symbol_is() -> None:
     linux = system_symbols(parse_target("linux-amd64"))
     assert {"GLIBC_2.2.5", "GLIBC_2.14"} <= linux["libc.so.6"]["memcpy"]
-    assert linux["libpthread.so.0"]["sem_clockwait"] == {"GLIBC_2.30"}
-    assert system_symbols(parse_target("linux-arm64"))["libc.so.6"]["memcpy"] == {"GLIBC_2.17"}
+    assert "GLIBC_2.30" in linux["libpthread.so.0"]["sem_clockwait"]
+    assert "GLIBC_2.14" not in system_symbols(parse_target("linux-arm64"))["libc.so.6"]["memcpy"]
     for target in ("darwin-arm64", "darwin-amd64"):
         mac = system_symbols(parse_target(target))[LIBSYSTEM]
-        assert (mac["_preadv"], mac["_open"]) == ({"11.0"}, {"0"})
+        assert (*mac["_preadv"], *mac["_open"]) == ("11.0", "0")
         assert "_uuid_generate_time_safe" not in mac
 
 

@@ -181,8 +181,9 @@ def _with_text(head: bytes, text: str) -> bytes:
 
 
 def _first_section(content: bytes) -> int:
-    starts = [len(content)]
-    for segment in (command for command in read_commands(content) if _kind(command) == SEGMENT):
+    commands = read_commands(content)
+    starts = [len(content), *(found.offset for found in segments(commands) if found.offset)]
+    for segment in (command for command in commands if _kind(command) == SEGMENT):
         for place in range(72, 72 + 80 * struct.unpack_from("<I", segment, 64)[0], 80):
             size, start = struct.unpack_from("<QI", segment, place + 40)
             starts += [start] if size and start else []
