@@ -170,6 +170,28 @@ def _segment(name: str, start: int, size: int) -> bytes:
     return _command(0x19, struct.pack("<16s4Q4I", name.encode(), start, size, start, size, 3, 3, 0, 0))
 
 
+def chained(*binds: tuple[str, int] | tuple[str, int, bool]) -> bytes:
+    """Make a thin Mach-O file for arm64 that has its binds as chained fixups. Source: mach-o/fixup-chains.h."""
+    start, count = 32 + 2 * 72 + 16, len(binds)
+    last = count - 1
+    pointers = [1 << 63 | (2 << 51 if number < last else 0) | number for number in range(count)]
+    names, imports = b"\0", b""
+    for name, ordinal, *weak in binds:
+        imports += struct.pack("<I", ordinal & 0xFF | any(weak) << 8 | len(names) << 9)
+        names += _text(name)
+    head = struct.pack("<7I4x", 0, 32, 72, 72 + len(imports), count, 1, 0)
+    starts = struct.pack("<3I", 2, 12, 0) + struct.pack("<IHHQIHH", 24, 0x4000, 6, start, 0, 1, 0)
+    fixups = head + starts.ljust(40, b"\0") + imports + names
+    commands = [
+        _segment("__DATA", start, 8 * count),
+        _segment("__LINKEDIT", start + 8 * count, len(fixups)),
+        _command(0x80000034, struct.pack("<2I", start + 8 * count, len(fixups))),
+    ]
+    body = b"".join(commands)
+    head = struct.pack("<8I", 0xFEEDFACF, CPUS["arm64"], 0, BUNDLE, len(commands), len(body), 0, 0)
+    return head + body + struct.pack(f"<{count}Q", *pointers) + fixups
+
+
 def _bind_opcodes(binds: Sequence[tuple[str, int] | tuple[str, int, bool]]) -> bytes:
     """Write each bind in full, all at the start of the first segment."""
     opcodes = b""

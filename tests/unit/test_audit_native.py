@@ -2,14 +2,16 @@
 
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stigmer_packaging.binaries.elf import is_elf, read_elf
 from stigmer_packaging.binaries.macho import is_macho, read_machos
 from support.audit_bottles import LIBRARIES, Craft, audit, found_by, good_bottle
-from support.native_code import BUNDLE, EXECUTE, elf, fat, go_program, macho
+from support.native_code import BUNDLE, EXECUTE, chained, elf, fat, go_program, macho
 
 MODULE = f"{LIBRARIES}/python3.13/module.so"
 SYSTEM = "/usr/lib/libSystem.B.dylib"
@@ -96,6 +98,14 @@ def test_a_damaged_signature_is_a_flaw_and_no_crash(magic: bytes) -> None:
 def test_a_fat_file_is_read_slice_by_slice() -> None:
     both = read_machos(fat(macho("amd64"), macho("arm64", digests=("sha256",))))
     assert [(each.architecture, each.flaws) for each in both] == [("amd64", None), ("arm64", ())]
+
+
+@pytest.mark.parametrize("make", [lambda binds: macho(binds=binds), lambda binds: chained(*binds)])
+def test_binds_are_read_from_opcodes_and_from_chained_fixups(make: Callable[[Sequence[Any]], bytes]) -> None:
+    """With the same numbers for the same libraries, whichever linker wrote them."""
+    binds = [("_one", 1), ("_many", 12), ("_weak", 2, True), ("_self", 0), ("_main", -1), ("_flat", -2), ("_cxx", -3)]
+    (found,) = read_machos(make(binds))
+    assert found.binds == {(name, ordinal, any(weak)) for name, ordinal, *weak in binds}
 
 
 def test_a_java_class_is_no_fat_file() -> None:
