@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_packaging.binaries import elf
 from stigmer_packaging.naming import Target
 from stigmer_packaging.stages.freezeroot import prepare_freeze_root
-from stigmer_packaging.tools import buildroot, debian, elf, locks, pyinstaller
+from stigmer_packaging.tools import buildroot, debian, locks, pyinstaller
 from stigmer_packaging.tools.buildroot import FreezeRoot
 from stigmer_packaging.tools.environment import cache_root
 from stigmer_packaging.tools.pyinstaller import FreezePlan
@@ -94,17 +95,12 @@ def test_its_python_has_every_module_and_the_versions_that_the_recipe_pins(
 
 def test_every_file_of_it_runs_on_the_promised_c_library(root: FreezeRoot) -> None:
     """Also the libraries of Debian's that a bundle takes with it; no file names a folder to look for others in."""
-    found = [elf.read_elf(path) for path in elf.find_elves(root.root)]
+    found = {path: elf.read_elf(path.read_bytes()) for path in elf.find_elves(root.root)}
     assert len(found) > 100
-    assert [each.path for each in found if each.glibc > root.glibc] == []
-    assert [each.path for each in found if each.architecture != HOST.architecture] == []
-    assert [each.path for each in elf_below_python(found, root) if each.search] == []
-
-
-def elf_below_python(found: list[elf.Elf], root: FreezeRoot) -> list[elf.Elf]:
-    """Choose the files that we built."""
     built = root.root / Path(root.python).parts[1]
-    return [each for each in found if each.path.is_relative_to(built)]
+    assert [path for path, each in found.items() if each.glibc > root.glibc] == []
+    assert [path for path, each in found.items() if each.architecture != HOST.architecture] == []
+    assert [path for path, each in found.items() if each.search and path.is_relative_to(built)] == []
 
 
 def test_no_file_of_it_names_a_place_of_the_machine_that_made_it(root: FreezeRoot) -> None:
@@ -143,8 +139,8 @@ def test_what_is_frozen_in_it_runs_outside_and_is_the_same_from_any_workspace(ro
     folder = freeze_in(root, tmp_path / "one")
     said = json.loads(subprocess.run([folder / "program"], env={}, check=True, capture_output=True).stdout)
     assert (said["whole"], said["ciphers"], said["digests"]) == (True, True, [])
-    found = [elf.read_elf(path) for path in elf.find_elves(folder)]
-    assert [each.path for each in found if each.glibc > root.glibc] == []
-    assert [each.path for each in found if each.search] == []
+    found = {path: elf.read_elf(path.read_bytes()) for path in elf.find_elves(folder)}
+    assert [path for path, each in found.items() if each.glibc > root.glibc] == []
+    assert [path for path, each in found.items() if each.search] == []
     another = freeze_in(root, tmp_path / "another place")
     assert scan_files(folder) == scan_files(another)

@@ -11,7 +11,7 @@ from pathlib import Path
 import lief
 import pytest
 
-from stigmer_packaging.tools import codesign
+from stigmer_packaging.binaries import codesign
 from support.mounts import mount_command, needs_mounts
 from support.single_files import environment, install, make_single_file, single_file, start, trees
 

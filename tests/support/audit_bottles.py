@@ -187,7 +187,9 @@ def linux_code(craft: Craft) -> dict[str, bytes]:
         "program": program,
         "static": native_code.elf(cpu),
         "name": b"libz.so.1",
-        "library": native_code.elf(cpu, needed=("libc.so.6",), symbols=(("memcpy", "GLIBC_2.14"),)),
+        "library": native_code.elf(
+            cpu, needed=("libc.so.6",), symbols=(("memcpy", "GLIBC_2.17" if cpu == "arm64" else "GLIBC_2.14"),)
+        ),
         "module": native_code.elf(cpu, needed=libraries),
     }
 

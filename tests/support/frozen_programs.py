@@ -1,6 +1,7 @@
 """Programs as PyInstaller freezes them, made by PyInstaller's own writers; the code in them can be anything."""
 
 import sys
+import tempfile
 from pathlib import Path
 
 from PyInstaller.archive.writers import (  # type: ignore[import-untyped]  # it ships no type information
@@ -23,3 +24,11 @@ def frozen_program(folder: Path, modules: dict[str, str], scripts: dict[str, str
     library = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
     CArchiveWriter(str(folder / "package"), table, pylib_name=library)
     return elf(interpreter="/lib64/ld-linux-x86-64.so.2") + (folder / "package").read_bytes()
+
+
+def freeze_around(program: bytes, python: str, contents: str) -> bytes:
+    """Append to a program the archive of one that PyInstaller froze into a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder, "package")
+        CArchiveWriter(str(package), [(f"pyi-contents-directory {contents}", "", False, "o")], pylib_name=python)
+        return program + package.read_bytes()

@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from stigmer_packaging.tools import elf
+from stigmer_packaging.binaries import elf
 from support.tiny_packages import file_entry
 
 PROGRAMS = ("sh", "mkdir", "cp", "cat", "true", "tar", "gzip", "xz", "patch", "ldconfig", "env", "sleep")
@@ -19,13 +19,13 @@ def program_entries(names: Iterable[str] = PROGRAMS) -> list[tuple[tarfile.TarIn
     for name in names:
         program = Path(_find(name)).resolve()
         files[f"usr/bin/{name}"] = program.read_bytes()
-        waiting = list(elf.read_elf(program).needed)
+        waiting = list(elf.read_elf(program.read_bytes()).needed)
         while waiting:
             needed = libraries[waiting.pop()]
             place = str(needed).lstrip("/")
             if place not in files:
                 files[place] = needed.read_bytes()
-                waiting += elf.read_elf(needed).needed
+                waiting += elf.read_elf(needed.read_bytes()).needed
     loader = (
         "lib64/ld-linux-x86-64.so.2" if Path("/lib64/ld-linux-x86-64.so.2").exists() else "lib/ld-linux-aarch64.so.1"
     )

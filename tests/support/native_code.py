@@ -23,13 +23,13 @@ _DIGESTS = {"sha1": 1, "sha256": 2, "sha384": 4}
 
 
 @functools.cache
-def go_program(system: str, architecture: str) -> bytes:
-    """Give a small real program that Go builds for a platform."""
+def go_program(system: str, architecture: str, flags: str = "-s -w -buildid=") -> bytes:
+    """Give a small real program that Go builds for a platform, without symbols unless the linker's flags say otherwise."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "main.go")
         source.write_text('package main\n\nfunc main() { println("here") }\n', encoding="utf-8")
         env = {**os.environ, "GOOS": system, "GOARCH": architecture, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
-        words = ["go", "build", "-trimpath", "-ldflags=-s -w -buildid=", "-o", "program", str(source)]
+        words = ["go", "build", "-trimpath", f"-ldflags={flags}", "-o", "program", str(source)]
         command.run(words, env=env, cwd=Path(folder), seconds=110)
         return Path(folder, "program").read_bytes()
 
@@ -41,12 +41,17 @@ def elf(
     needed: Sequence[str] = (),
     search: str | None = None,
     symbols: Sequence[tuple[str, str]] = (),
+    undefined: Sequence[str] = (),
+    defined: Sequence[str] = (),
 ) -> bytes:
-    """Make a dynamic ELF file without sections; `symbols` are pairs of a name and its version in libc."""
+    """Make a dynamic ELF file without sections.
+
+    `symbols` are pairs of a name and its version in libc; the names in `undefined` and `defined` have no version.
+    """
     strings = _Strings()
     entries = [(1, strings.add(name)) for name in needed]
     entries += [] if search is None else [(29, strings.add(search))]
-    tables = _symbol_tables(strings, symbols)
+    tables = _symbol_tables(strings, symbols, undefined, defined)
     start, body = 64 + 56 * 3 + 64, b""
     for tag, content in ((5, strings.text), *tables):
         entries.append((tag, start + len(body)))
@@ -74,15 +79,18 @@ class _Strings:
         return place
 
 
-def _symbol_tables(strings: _Strings, symbols: Sequence[tuple[str, str]]) -> list[tuple[int, bytes]]:
+def _symbol_tables(
+    strings: _Strings, symbols: Sequence[tuple[str, str]], undefined: Sequence[str], defined: Sequence[str]
+) -> list[tuple[int, bytes]]:
     """Make symbols, their hash table, their versions, and where the versions are from; the names go to `strings`."""
     versions = list(dict.fromkeys(version for _, version in symbols))
-    library, names = strings.add("libc.so.6"), [strings.add(name) for name, _ in symbols]
-    numbers = (versions.index(version) + 2 for _, version in symbols)
+    library, names = strings.add("libc.so.6"), [(strings.add(name), 0) for name, _ in symbols]
+    names += [(strings.add(name), 0) for name in undefined] + [(strings.add(name), 1) for name in defined]
+    numbers = [versions.index(version) + 2 for _, version in symbols] + [1] * (len(undefined) + len(defined))
     return [
-        (6, b"\0" * 24 + b"".join(struct.pack("<IBBHQQ", name, 0x12, 0, 0, 0, 0) for name in names)),
-        (4, struct.pack(f"<{4 + len(symbols)}I", 1, len(symbols) + 1, 0, 0, *[0] * len(symbols))),
-        (0x6FFFFFF0, struct.pack(f"<{len(symbols) + 1}H", 0, *numbers)),
+        (6, b"\0" * 24 + b"".join(struct.pack("<IBBHQQ", name, 0x12, 0, section, 0, 0) for name, section in names)),
+        (4, struct.pack(f"<{4 + len(names)}I", 1, len(names) + 1, 0, 0, *[0] * len(names))),
+        (0x6FFFFFF0, struct.pack(f"<{len(names) + 1}H", 0, *numbers)),
         (0x6FFFFFFE, _version_needs(library, [strings.add(version) for version in versions])),
     ]
 
@@ -105,20 +113,34 @@ def macho(
     identity: str = "",
     needed: Sequence[str] = (),
     optional: Sequence[str] = (),
+    reexported: Sequence[str] = (),
     search: Sequence[str] = (),
+    binds: Sequence[tuple[str, int] | tuple[str, int, bool]] = (),
+    exports: Sequence[str] = (),
     minimum: tuple[int, int] | None = (11, 0),
     old_minimum: bool = False,
     digests: Sequence[str] = (),
     content: bytes = b"",
 ) -> bytes:
-    """Make a thin Mach-O file, signed ad hoc with a code directory for each of `digests`."""
+    """Make a thin Mach-O file, signed ad hoc with a code directory for each of `digests`.
+
+    `binds` are symbols with their ordinals, and whether they may be missing.
+    """
     commands = [_library(0xD, identity)] if identity else []
     commands += [_library(0xC, name) for name in needed] + [_library(0x80000018, name) for name in optional]
+    commands += [_library(0x8000001F, name) for name in reexported]
     commands += [_command(0x8000001C, struct.pack("<I", 12) + _text(folder)) for folder in search]
     if minimum:
         version = minimum[0] << 16 | minimum[1] << 8
         old, new = struct.pack("<II", version, version), struct.pack("<IIII", 1, version, version, 0)
         commands.append(_command(0x24, old) if old_minimum else _command(0x32, new))
+    dyld = _bind_opcodes(binds), _export_trie(exports)
+    if binds or exports:
+        start = 32 + sum(map(len, commands)) + 2 * 72 + 48 + (16 if digests else 0)
+        commands += [_segment("__DATA", 0, start), _segment("__LINKEDIT", start, len(b"".join(dyld)))]
+        sizes = (0, 0, start, len(dyld[0]), 0, 0, 0, 0, start + len(dyld[0]), len(dyld[1]))
+        commands.append(_command(0x80000022, struct.pack("<10I", *sizes)))
+        content = b"".join(dyld) + content
     length = sum(map(len, commands)) + (16 if digests else 0)
     limit = -(-(32 + length + len(content)) // 16) * 16
     if digests:
@@ -142,6 +164,48 @@ def fat(*slices: bytes) -> bytes:
 def _command(kind: int, body: bytes) -> bytes:
     padded = body.ljust(-(-len(body) // 8) * 8, b"\0")
     return struct.pack("<II", kind, 8 + len(padded)) + padded
+
+
+def _segment(name: str, start: int, size: int) -> bytes:
+    return _command(0x19, struct.pack("<16s4Q4I", name.encode(), start, size, start, size, 3, 3, 0, 0))
+
+
+def chained(*binds: tuple[str, int] | tuple[str, int, bool]) -> bytes:
+    """Make a thin Mach-O file for arm64 that has its binds as chained fixups. Source: mach-o/fixup-chains.h."""
+    start, count = 32 + 2 * 72 + 16, len(binds)
+    last = count - 1
+    pointers = [1 << 63 | (2 << 51 if number < last else 0) | number for number in range(count)]
+    names, imports = b"\0", b""
+    for name, ordinal, *weak in binds:
+        imports += struct.pack("<I", ordinal & 0xFF | any(weak) << 8 | len(names) << 9)
+        names += _text(name)
+    head = struct.pack("<7I4x", 0, 32, 72, 72 + len(imports), count, 1, 0)
+    starts = struct.pack("<3I", 2, 12, 0) + struct.pack("<IHHQIHH", 24, 0x4000, 6, start, 0, 1, 0)
+    fixups = head + starts.ljust(40, b"\0") + imports + names
+    commands = [
+        _segment("__DATA", start, 8 * count),
+        _segment("__LINKEDIT", start + 8 * count, len(fixups)),
+        _command(0x80000034, struct.pack("<2I", start + 8 * count, len(fixups))),
+    ]
+    body = b"".join(commands)
+    head = struct.pack("<8I", 0xFEEDFACF, CPUS["arm64"], 0, BUNDLE, len(commands), len(body), 0, 0)
+    return head + body + struct.pack(f"<{count}Q", *pointers) + fixups
+
+
+def _bind_opcodes(binds: Sequence[tuple[str, int] | tuple[str, int, bool]]) -> bytes:
+    """Write each bind in full, all at the start of the first segment."""
+    opcodes = b""
+    for name, ordinal, *weak in binds:
+        library = 0x10 | ordinal if ordinal > 0 else 0x30 | ordinal & 0xF
+        opcodes += bytes([library, 0x40 | any(weak)]) + _text(name) + bytes([0x51, 0x70, 0, 0x90])
+    return opcodes + b"\0" * (8 - len(opcodes) % 8) if opcodes else b""
+
+
+def _export_trie(names: Sequence[str]) -> bytes:
+    """Write a trie in which every name is an edge of the root."""
+    head = 2 + sum(len(_text(name)) + 1 for name in names)
+    edges = b"".join(_text(name) + bytes([head + 4 * number]) for number, name in enumerate(names))
+    return bytes([0, len(names)]) + edges + b"\2\0\0\0" * len(names) if names else b""
 
 
 def _library(kind: int, name: str) -> bytes:

@@ -110,6 +110,7 @@ def _edit_entry(craft: Craft) -> None:
     craft.put(INDEX, json.dumps(index))
 
 
+LIBFFI = "/usr/lib/libffi.dylib"
 KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA" * 4
 FOLDER = Piece(kind=tarfile.DIRTYPE, mode=0o755)
 DEVICE = Piece(kind=tarfile.CHRTYPE)
@@ -149,6 +150,8 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "unsigned": ("darwin-arm64", _library()),
     "broken-signature": ("darwin-arm64", _flip),
     "needed-library": ("linux-amd64", _module(needed=("libssl.so.3",))),
+    "undefined-symbol": ("linux-amd64", _module(needed=("libc.so.6",), undefined=("XML_ParserCreate",))),
+    "unchecked-symbols": ("darwin-amd64", _library(architecture="amd64", needed=(LIBFFI,), binds=(("_ffi_call", 1),))),
     "search-path": ("linux-amd64", _module(search="$ORIGIN:/usr/local/lib")),
     "library-identity": ("darwin-amd64", _library(architecture="amd64", identity="/usr/local/opt/z/libz.1.dylib")),
     "index": ("linux-amd64", _edit_entry),

@@ -2,14 +2,16 @@
 
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stigmer_packaging.tools.elf_image import is_elf, read_elf_image
-from stigmer_packaging.tools.macho import is_macho, read_machos
+from stigmer_packaging.binaries.elf import is_elf, read_elf
+from stigmer_packaging.binaries.macho import is_macho, read_machos
 from support.audit_bottles import LIBRARIES, Craft, audit, found_by, good_bottle
-from support.native_code import BUNDLE, EXECUTE, elf, fat, go_program, macho
+from support.native_code import BUNDLE, EXECUTE, chained, elf, fat, go_program, macho
 
 MODULE = f"{LIBRARIES}/python3.13/module.so"
 SYSTEM = "/usr/lib/libSystem.B.dylib"
@@ -29,17 +31,17 @@ def with_module(target: str, content: bytes) -> Craft:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system's own programs are ELF files on Linux only")
 def test_a_program_of_this_system_asks_for_a_loader_and_libc() -> None:
-    image = read_elf_image(Path(shutil.which("true") or "/bin/true").read_bytes())
+    image = read_elf(Path(shutil.which("true") or "/bin/true").read_bytes())
     assert image.interpreter.startswith("/lib")
     assert "libc.so.6" in image.needed
     assert image.glibc >= (2, 17)
-    assert image.symbols
+    assert image.newest
     assert not image.private
 
 
 @pytest.mark.parametrize("architecture", ["amd64", "arm64"])
 def test_a_program_of_go_for_linux_asks_for_nothing(architecture: str) -> None:
-    image = read_elf_image(go_program("linux", architecture))
+    image = read_elf(go_program("linux", architecture))
     assert (image.architecture, image.interpreter, image.needed, image.glibc) == (architecture, "", (), ())
 
 
@@ -98,6 +100,14 @@ def test_a_fat_file_is_read_slice_by_slice() -> None:
     assert [(each.architecture, each.flaws) for each in both] == [("amd64", None), ("arm64", ())]
 
 
+@pytest.mark.parametrize("make", [lambda binds: macho(binds=binds), lambda binds: chained(*binds)])
+def test_binds_are_read_from_opcodes_and_from_chained_fixups(make: Callable[[Sequence[Any]], bytes]) -> None:
+    """With the same numbers for the same libraries, whichever linker wrote them."""
+    binds = [("_one", 1), ("_many", 12), ("_weak", 2, True), ("_self", 0), ("_main", -1), ("_flat", -2), ("_cxx", -3)]
+    (found,) = read_machos(make(binds))
+    assert found.binds == {(name, ordinal, any(weak)) for name, ordinal, *weak in binds}
+
+
 def test_a_java_class_is_no_fat_file() -> None:
     """They share a magic number; a class goes on with its version."""
     assert not is_macho(b"\xca\xfe\xba\xbe\x00\x00\x00\x34")
@@ -106,22 +116,22 @@ def test_a_java_class_is_no_fat_file() -> None:
 
 @pytest.mark.parametrize("size", [4, 20, 64, 100, 300])
 def test_a_truncated_file_is_refused(size: int) -> None:
-    for content, read in ((elf(needed=("libc.so.6",)), read_elf_image), (macho(needed=(SYSTEM,) * 9), read_machos)):
+    for content, read in ((elf(needed=("libc.so.6",)), read_elf), (macho(needed=(SYSTEM,) * 9), read_machos)):
         with pytest.raises(ValueError, match=r"not whole|cannot be read"):
             read(content[:size])
     assert is_elf(elf()[:4])
 
 
 def test_the_highest_symbol_version_and_the_symbols_that_need_it_are_named() -> None:
-    image = read_elf_image(
+    image = read_elf(
         elf(symbols=(("memcpy", "GLIBC_2.14"), ("pow", "GLIBC_2.29"), ("exp", "GLIBC_2.29"), ("x", "OTHER_9.9")))
     )
-    assert (image.glibc, image.symbols) == ((2, 29), ("exp", "pow"))
+    assert (image.glibc, image.newest) == ((2, 29), ("exp", "pow"))
 
 
 def test_relative_relocations_need_a_newer_glibc_than_any_symbol() -> None:
-    image = read_elf_image(elf(symbols=(("memcpy", "GLIBC_2.14"), ("", "GLIBC_ABI_DT_RELR"))))
-    assert (image.glibc, image.symbols) == ((2, 36), ())
+    image = read_elf(elf(symbols=(("memcpy", "GLIBC_2.14"), ("", "GLIBC_ABI_DT_RELR"))))
+    assert (image.glibc, image.newest) == ((2, 36), ())
 
 
 @pytest.mark.parametrize("content", [macho("arm64"), fat(macho("amd64"), macho("arm64")), b"MZ".ljust(60, b"\0")])
@@ -155,7 +165,8 @@ def test_a_search_path_inside_the_keg_is_right(search: str, tmp_path: Path) -> N
     ("needed", "optional", "search", "missing"),
     [
         (("/opt/homebrew/opt/openssl@3/lib/libssl.3.dylib",), (), (), 1),
-        (("@rpath/libz.1.dylib",), (), (), 0),
+        (("@rpath/libz.1.dylib",), (), (), 1),
+        (("@rpath/libz.1.dylib",), (), ("@loader_path/..",), 0),
         (("@rpath/libother.dylib",), (), ("@loader_path/..",), 1),
         (("@loader_path/../libz.1.dylib",), (), (), 0),
         (("@loader_path/libz.1.dylib",), (), (), 1),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.tools.nesting import read_frozen, read_zip
+from stigmer_packaging.binaries.nesting import read_frozen, read_zip
 from support.audit_bottles import COMPONENTS, audit, found_by, good_bottle, zipped
 from support.frozen_programs import frozen_program
 from support.native_code import elf

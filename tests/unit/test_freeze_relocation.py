@@ -39,7 +39,7 @@ def set_needed(path: Path, *words: str) -> None:
 def searches(bundle: Path) -> dict[str, tuple[str, ...]]:
     """Relocate a bundle and give what each file then searches."""
     elves = relocate(bundle, "lib", patchelf=PATCHELF, env=ENV)
-    return {elf.path.relative_to(bundle).as_posix(): elf.search for elf in elves}
+    return {path.relative_to(bundle).as_posix(): elf.search for path, elf in elves}
 
 
 def test_what_needs_a_bundled_library_looks_for_it_at_the_top(bundle: Path) -> None:

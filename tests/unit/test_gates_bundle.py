@@ -1,12 +1,14 @@
 """A bundle that would break, or that carries its build host along, is never published."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from stigmer_packaging.binaries.elf import Elf, read_elf
+from stigmer_packaging.binaries.macho import read_machos
 from stigmer_packaging.errors import GateError
 from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.elf import Elf
 from stigmer_packaging.tools.gates import (
     check_architecture,
     check_macos,
@@ -15,8 +17,8 @@ from stigmer_packaging.tools.gates import (
     check_paths,
     check_search,
 )
-from stigmer_packaging.tools.macho import read_machos
 from stigmer_packaging.tools.pyinstaller import MissingModule, parse_warnings
+from support import native_code
 from support.native_code import macho
 
 ROOT = Path("/bundle")
@@ -34,9 +36,8 @@ excluded module named encodings.big5 - imported by encodings
 """
 
 
-def elf(name: str, **facts: object) -> Elf:
-    known: dict[str, object] = {"architecture": "amd64", "needed": (), "search": (), "glibc": (2, 17)}
-    return Elf(path=ROOT / name, **(known | facts))  # type: ignore[arg-type]
+def elf(name: str, **facts: object) -> tuple[Path, Elf]:
+    return ROOT / name, replace(read_elf(native_code.elf()), **facts)  # type: ignore[arg-type]
 
 
 def missing(name: str, importer: str, *ways: str) -> MissingModule:
@@ -100,9 +101,9 @@ def test_a_search_path_of_the_build_host_is_named() -> None:
     """It would find something else, or nothing, on a user's machine."""
     with pytest.raises(GateError, match=r"lib/b\.so: /opt/python/lib"):
         check_search(
-            [elf("lib/a.so", search=("$ORIGIN",)), elf("lib/b.so", search=("$ORIGIN", "/opt/python/lib"))], ROOT
+            [elf("lib/a.so", runpath=("$ORIGIN",)), elf("lib/b.so", runpath=("$ORIGIN", "/opt/python/lib"))], ROOT
         )
-    check_search([elf("lib/a.so", search=("$ORIGIN/../x.libs",))], ROOT)
+    check_search([elf("lib/a.so", runpath=("$ORIGIN/../x.libs",))], ROOT)
 
 
 def test_a_file_for_a_newer_macos_than_promised_is_named() -> None:

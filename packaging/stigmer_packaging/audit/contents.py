@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from stigmer_packaging.binaries.elf import Elf
+from stigmer_packaging.binaries.macho import MachO
+from stigmer_packaging.binaries.nesting import Bootloader
 from stigmer_packaging.tools.bottle_file import GzipHeader
 from stigmer_packaging.tools.buildinfo import BuildInfo
-from stigmer_packaging.tools.elf_image import ElfImage
-from stigmer_packaging.tools.macho import MachO
 
 FILE, FOLDER, LINK, HARD_LINK, OTHER = "file", "folder", "link", "hard link", "other"
 _MOST_LINKS = 40  # what Linux follows before it gives up
@@ -29,16 +30,18 @@ class Content:
     """What was seen of one file while it went by.
 
     `text` is the whole content of a file that is small and not native code, else None; `head`, its first bytes. `elf`
-    and `machos` describe native code, `go` what Go linked into it, `foreign` names a format of another system; `damage`
-    says what could not be read; `words`, of a component's file only, are those that may be names of variables.
+    and `machos` describe native code, `go` what Go linked into it, `bootloader` what PyInstaller did, `foreign` names a
+    format of another system; `damage` says what could not be read; `words`, of a component's file only, are those that
+    may be names of variables.
     """
 
     sha256: str
     head: bytes
     text: bytes | None = None
-    elf: ElfImage | None = None
+    elf: Elf | None = None
     machos: tuple[MachO, ...] = ()
     go: BuildInfo | None = None
+    bootloader: Bootloader | None = None
     foreign: str = ""
     damage: str = ""
     traces: tuple[Trace, ...] = ()

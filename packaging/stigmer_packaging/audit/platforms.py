@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.binaries.elf import Elf
+from stigmer_packaging.binaries.macho import MachO
 from stigmer_packaging.bottle_tags import MACOS_VERSIONS, parse_tag
-from stigmer_packaging.tools.elf import Glibc
-from stigmer_packaging.tools.elf_image import ElfImage
-from stigmer_packaging.tools.macho import MachO
 
 _LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 """Source: the processors' supplements to the System V ABI."""
@@ -14,7 +13,7 @@ _LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarc
 _SHOWN = 3  # symbols named in a finding
 
 
-def elves(subject: Subject) -> Iterator[tuple[str, ElfImage]]:
+def elves(subject: Subject) -> Iterator[tuple[str, Elf]]:
     """Give the ELF files of a bottle."""
     yield from ((path, content.elf) for path, content in subject.contents.files.items() if content.elf)
 
@@ -24,9 +23,16 @@ def machos(subject: Subject) -> Iterator[tuple[str, MachO]]:
     yield from ((path, each) for path, content in subject.contents.files.items() for each in content.machos)
 
 
-def render_glibc(version: Glibc) -> str:
+def render_version(version: tuple[int, ...]) -> str:
     """Write a version as people do: `2.31`."""
     return ".".join(map(str, version))
+
+
+def promised_macos(subject: Subject) -> tuple[int, ...]:
+    """Give the oldest macOS that a bottle is for: that of its tag, or an older one of the policy."""
+    release = (MACOS_VERSIONS[parse_tag(subject.bottle.tag).release], 0)
+    named = tuple(map(int, subject.policy.macos_minimum.split("."))) if subject.policy.macos_minimum else release
+    return min(release, named)
 
 
 def _damaged(subject: Subject) -> Iterator[Violation]:
@@ -50,8 +56,8 @@ def _glibc_floor(subject: Subject) -> Iterator[Violation]:
     floor = tuple(map(int, text.split(".")))
     for path, elf in elves(subject):
         if elf.glibc > floor:
-            shown = ", ".join(elf.symbols[:_SHOWN]) or "its relocations"
-            yield Violation(path, f"it needs glibc {render_glibc(elf.glibc)} (for {shown}), and {text} is promised")
+            shown = ", ".join(elf.newest[:_SHOWN]) or "its relocations"
+            yield Violation(path, f"it needs glibc {render_version(elf.glibc)} (for {shown}), and {text} is promised")
 
 
 def _glibc_private(subject: Subject) -> Iterator[Violation]:
@@ -68,14 +74,12 @@ def _loader(subject: Subject) -> Iterator[Violation]:
 def _macos(subject: Subject) -> Iterator[Violation]:
     if subject.target.system != "darwin":
         return
-    release = MACOS_VERSIONS[parse_tag(subject.bottle.tag).release]
-    named = tuple(map(int, subject.policy.macos_minimum.split("."))) if subject.policy.macos_minimum else ()
-    promised = min((release, 0), named) if named else (release, 0)
+    promised = promised_macos(subject)
     for path, macho in machos(subject):
         if macho.platform != "MACOS" or macho.minimum is None:
             yield Violation(path, f"it does not say which macOS it needs ({macho.platform or 'no version command'})")
         elif macho.minimum > (*promised, 0):
-            needed, shown = (".".join(map(str, version)) for version in (macho.minimum, promised))
+            needed, shown = render_version(macho.minimum), render_version(promised)
             yield Violation(path, f"it needs macOS {needed}, and {shown} is promised (tag {subject.bottle.tag})")
 
 

@@ -1,5 +1,6 @@
 """Reads a bottle once, member by member, and keeps what the checks look at instead of the bytes."""
 
+import contextlib
 import hashlib
 import tarfile
 from collections.abc import Iterator
@@ -12,11 +13,12 @@ from stigmer_packaging.audit.index import COMPONENTS
 from stigmer_packaging.audit.secrets import find_secrets
 from stigmer_packaging.audit.traces import Places, find_traces, places_of
 from stigmer_packaging.audit.variables import find_words
-from stigmer_packaging.tools import nesting
+from stigmer_packaging.binaries import nesting
+from stigmer_packaging.binaries.elf import Elf, is_elf, read_elf
+from stigmer_packaging.binaries.macho import MachO, is_macho, read_machos
+from stigmer_packaging.binaries.nesting import Bootloader
 from stigmer_packaging.tools.bottle_file import read_gzip_header, read_members
 from stigmer_packaging.tools.buildinfo import read_build_info
-from stigmer_packaging.tools.elf_image import ElfImage, is_elf, read_elf_image
-from stigmer_packaging.tools.macho import MachO, is_macho, read_machos
 
 _HEAD = 512
 _SMALL = 4 << 20  # bytes up to which a file that is not native code is kept whole
@@ -75,6 +77,7 @@ def _content(content: bytes, places: Places, *, of_component: bool) -> Content:
         elf=elf,
         machos=machos,
         go=read_build_info(content) if native else None,
+        bootloader=_bootloader(content) if native else None,
         foreign="Windows" if _is_windows(content) else "",
         damage="; ".join(damage),
         traces=find_traces(pieces, places),
@@ -83,13 +86,19 @@ def _content(content: bytes, places: Places, *, of_component: bool) -> Content:
     )
 
 
-def _native(content: bytes, damage: list[str]) -> tuple[ElfImage | None, tuple[MachO, ...]]:
+def _native(content: bytes, damage: list[str]) -> tuple[Elf | None, tuple[MachO, ...]]:
     try:
-        elf = read_elf_image(content) if is_elf(content[:_HEAD]) else None
+        elf = read_elf(content) if is_elf(content[:_HEAD]) else None
         return elf, read_machos(content) if is_macho(content[:_HEAD]) else ()
     except ValueError as error:
         damage.append(str(error))
         return None, ()
+
+
+def _bootloader(content: bytes) -> Bootloader | None:
+    with contextlib.suppress(ValueError):  # reported where what is in the archive is read
+        return nesting.read_bootloader(content)
+    return None
 
 
 def _nested(content: bytes, damage: list[str]) -> Iterator[tuple[str, bytes]]:

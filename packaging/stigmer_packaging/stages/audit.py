@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stigmer_packaging.audit.check import ERROR, Policy, Subject, run_checks
-from stigmer_packaging.audit.platforms import elves, render_glibc
+from stigmer_packaging.audit.platforms import elves, render_version
 from stigmer_packaging.audit.reading import read_contents
 from stigmer_packaging.audit.table import CHECKS
 from stigmer_packaging.audit.weight import largest_files
@@ -15,9 +15,10 @@ from stigmer_packaging.tools import digest
 from stigmer_packaging.workspace import Workspace
 
 _PACKAGE = Path(__file__).parents[1]
-_TOOLS = ("bottle_file", "buildinfo", "codesign", "elf", "elf_image", "macho", "nesting")
+_TOOLS = ("bottle_file", "buildinfo")
 _RECIPE = (
     digest.sha256_of_tree(_PACKAGE / "audit"),
+    digest.sha256_of_tree(_PACKAGE / "binaries"),
     *(digest.sha256_of(_PACKAGE / "tools" / f"{name}.py") for name in _TOOLS),
 )
 
@@ -45,7 +46,7 @@ def audit_bottle(bottle: Bottle, *, policy: Policy, workspace: Workspace, report
         files=len(files),
         unpacked=sum(entry.size for entry in files),
         largest=largest_files(subject.contents),
-        glibc=render_glibc(max((elf.glibc for _, elf in elves(subject)), default=())),
+        glibc=render_version(max((elf.glibc for _, elf in elves(subject)), default=())),
         made_from=made_from,
     )
     workspace.write_record(name, made)

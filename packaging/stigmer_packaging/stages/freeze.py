@@ -49,7 +49,6 @@ COMPRESSION = 0
 
 _TOOLS = (
     "bundle",
-    "elf",
     "freeze_table",
     "lock_graph",
     "locks",
@@ -66,6 +65,7 @@ _TOOLS = (
 _PACKAGING = Path(__file__).parents[1]
 _CODE = (
     "stages/freeze.py",
+    "binaries/elf.py",
     *(f"templates/{name}.template" for name in ("onedir.spec", "import_probe.py")),
     *(f"tools/{name}.py" for name in _TOOLS),
     *(f"startup/{name}.py" for name in START_HOOKS),

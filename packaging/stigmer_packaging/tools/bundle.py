@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from stigmer_packaging.tools import elf
-from stigmer_packaging.tools.macho import MachO, is_macho, read_machos
+from stigmer_packaging.binaries import elf
+from stigmer_packaging.binaries.macho import MachO, is_macho, read_machos
 from stigmer_packaging.tools.patchelf import set_search
 
 _UNASKED = ("licenses", "sboms")
@@ -43,7 +43,7 @@ def forget_installation(folder: Path) -> None:
         record.write_text("".join(line for line in lines if not line.startswith(gone)), encoding="utf-8")
 
 
-def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, str]) -> list[elf.Elf]:
+def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, str]) -> list[tuple[Path, elf.Elf]]:
     """Have the ELF files of a folder find the libraries at the top of `contents`, and say what they are then.
 
     PyInstaller's executable sets LD_LIBRARY_PATH and starts itself once more, but needs libz before that; and who looks
@@ -52,12 +52,14 @@ def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, s
     top = folder / contents
     bundled = {path.name for path in top.iterdir()}
     for path in elf.find_elves(folder):
-        elf.forget_search(path)
-        found = elf.read_elf(path)
+        content = path.read_bytes()
+        if (cleaned := elf.remove_foreign_search(content)) != content:
+            path.write_bytes(cleaned)
+        found = elf.read_elf(cleaned)
         search = own_search(path, top)
         if bundled.intersection(found.needed) and search not in found.search:
             set_search(path, ":".join((*found.search, search)), patchelf=patchelf, env=env)
-    return [elf.read_elf(path) for path in elf.find_elves(folder)]
+    return [(path, elf.read_elf(path.read_bytes())) for path in elf.find_elves(folder)]
 
 
 def read_machos_below(folder: Path) -> list[tuple[Path, MachO]]:
@@ -72,7 +74,7 @@ def own_search(path: Path, folder: Path) -> str:
     return elf.ORIGIN if way == "." else f"{elf.ORIGIN}/{way}"
 
 
-def render_glibc(elves: list[elf.Elf]) -> str:
+def render_glibc(elves: list[tuple[Path, elf.Elf]]) -> str:
     """Name the lowest glibc these files run with, such as `2.36`, and the file that asks for it."""
-    highest = max(elves, key=lambda found: found.glibc)
-    return f"{'.'.join(map(str, highest.glibc))} (for {highest.path.name})"
+    path, highest = max(elves, key=lambda found: found[1].glibc)
+    return f"{'.'.join(map(str, highest.glibc))} (for {path.name})"

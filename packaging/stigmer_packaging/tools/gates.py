@@ -6,11 +6,11 @@ Every gate is a function that returns nothing, or raises GateError with all it f
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from stigmer_packaging.binaries.elf import Elf, is_own_folder
+from stigmer_packaging.binaries.macho import MachO
 from stigmer_packaging.errors import GateError
 from stigmer_packaging.naming import Target
 from stigmer_packaging.tools.distributions import Conflict, Distribution, find_conflicts, find_differences
-from stigmer_packaging.tools.elf import Elf, is_own_folder
-from stigmer_packaging.tools.macho import MachO
 from stigmer_packaging.tools.pyinstaller import MissingModule
 
 SYSTEM_LIBRARIES = frozenset({
@@ -57,27 +57,30 @@ def check_modules(missing: Iterable[MissingModule], package: str) -> None:
     _refuse("the bundle lacks modules that it imports", findings)
 
 
-def check_search(elves: Iterable[Elf], root: Path) -> None:
+def check_search(elves: Iterable[tuple[Path, Elf]], root: Path) -> None:
     """Refuse library search folders that mean something on the build host only."""
     findings = [
-        f"{elf.path.relative_to(root)}: {folder}" for elf in elves for folder in elf.search if not is_own_folder(folder)
+        f"{path.relative_to(root)}: {folder}"
+        for path, elf in elves
+        for folder in elf.search
+        if not is_own_folder(folder)
     ]
     _refuse("files look for libraries in folders of the build host", findings)
 
 
-def check_needed(elves: Collection[Elf], root: Path) -> None:
+def check_needed(elves: Collection[tuple[Path, Elf]], root: Path) -> None:
     """Refuse files that need a library which neither the bundle has nor every system with glibc."""
-    there = SYSTEM_LIBRARIES | {elf.path.name for elf in elves}
+    there = SYSTEM_LIBRARIES | {path.name for path, _ in elves}
     findings = [
-        f"{name}, needed by {elf.path.relative_to(root)}" for elf in elves for name in elf.needed if name not in there
+        f"{name}, needed by {path.relative_to(root)}" for path, elf in elves for name in elf.needed if name not in there
     ]
     _refuse("the bundle lacks libraries", findings)
 
 
-def check_architecture(elves: Iterable[Elf], root: Path, target: Target) -> None:
+def check_architecture(elves: Iterable[tuple[Path, Elf]], root: Path, target: Target) -> None:
     """Refuse native code of another architecture than the target's."""
-    wrong = (elf for elf in elves if elf.architecture != target.architecture)
-    findings = [f"{elf.path.relative_to(root)}: {elf.architecture}" for elf in wrong]
+    wrong = ((path, elf) for path, elf in elves if elf.architecture != target.architecture)
+    findings = [f"{path.relative_to(root)}: {elf.architecture}" for path, elf in wrong]
     _refuse(f"files are not for {target.architecture}", findings)
 
 

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from stigmer_packaging.binaries import elf
 from stigmer_packaging.errors import DownloadError, GateError
-from stigmer_packaging.tools import buildroot, command, debian, elf, http
+from stigmer_packaging.tools import buildroot, command, debian, http
 from stigmer_packaging.tools.buildroot import WORK
 from stigmer_packaging.tools.debian import Archives
 from stigmer_packaging.tools.rootrecipe import Recipe, Source
@@ -145,8 +146,8 @@ def finish_root(making: Making) -> None:
 def check_glibc(root: Path, floor: str) -> None:
     """Raise GateError if a file of ours needs a newer C library than the recipe promises."""
     highest = tuple(map(int, floor.split(".")))
-    found = (elf.read_elf(path) for path in elf.find_elves(root))
-    above = [f"{each.path.relative_to(root)} needs {each.glibc}" for each in found if each.glibc > highest]
+    found = ((path, elf.read_elf(path.read_bytes())) for path in elf.find_elves(root))
+    above = [f"{path.relative_to(root)} needs {each.glibc}" for path, each in found if each.glibc > highest]
     if above:
         raise GateError(f"the freeze root promises glibc {floor}:\n  " + "\n  ".join(above))
 

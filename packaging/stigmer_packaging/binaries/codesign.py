@@ -1,4 +1,4 @@
-"""Code signatures of Mach-O files: whether the bytes on disk are the bytes that were signed.
+"""Code signatures of Mach-O files: made ad hoc, and checked: whether the bytes on disk are the bytes that were signed.
 
 This is what the kernel checks before it lets a page run, of an ad-hoc signature as of any other; who signed is not
 looked at. Source: xnu's osfmk/kern/cs_blobs.h. All numbers are big-endian.
@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from stigmer_packaging.binaries import macho_edit
+
 _SUPERBLOB, _CODE_DIRECTORY = 0xFADE0CC0, 0xFADE0C02
 _DIRECTORY_SLOTS = (0, *range(0x1000, 0x1005))
 _DIGESTS = {1: ("sha1", 20), 2: ("sha256", 32), 3: ("sha256", 20), 4: ("sha384", 48)}
@@ -17,6 +19,17 @@ _BOUND = {2: "requirements", 5: "entitlements", 7: "DER entitlements"}
 
 _LONG_LIMIT = 0x20300
 """The version of a code directory from which on its limit may have 64 bits."""
+
+_EXECUTABLE_SEGMENT = 0x20400
+"""The version from which on it names the segment that holds the code, and whether it is a main program's."""
+
+_REQUIREMENTS = struct.pack(">3I", 0xFADE0C01, 12, 0)
+_CMS_SIGNATURE = struct.pack(">2I", 0xFADE0B01, 8)
+"""Both empty, as `codesign --sign -` writes them: no requirement, and nobody who signed."""
+
+_AD_HOC = 0x2
+_PAGE_BITS = 12
+_DIRECTORY_HEAD = 88
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,21 @@ class _Directory:
     limit: int
     pages: tuple[bytes, ...]
     bound: Mapping[int, bytes]
+
+
+def sign(content: bytes, identifier: str) -> bytes:
+    """Sign a thin Mach-O file ad hoc, as `codesign --force --sign - --identifier` does, in place of any signature.
+
+    A Mac caches what it found of a file by its inode: write the result to a new file and rename it over the old one.
+    """
+    content = macho_edit.remove_signature(content)
+    limit = -(-len(content) // 16) * 16
+    size = len(_signature(b"", limit, identifier, (0, 0, 0)))
+    padded = -(-size // 16) * 16
+    command = struct.pack("<4I", macho_edit.CODE_SIGNATURE, 16, limit, padded)
+    content = macho_edit.write_commands(content, [*macho_edit.read_commands(content), command])
+    content = macho_edit.resize_linkedit(content.ljust(limit + padded, b"\0"))[:limit]
+    return content + _signature(content, limit, identifier, _code_segment(content)).ljust(padded, b"\0")
 
 
 def find_flaws(image: memoryview, offset: int, size: int) -> tuple[str, ...]:
@@ -94,3 +122,36 @@ def _flaws_of(directory: _Directory, image: memoryview, offset: int, blobs: Mapp
 def _matches(directory: _Directory, content: memoryview, expected: bytes) -> bool:
     found = hashlib.new(directory.algorithm, content, usedforsecurity=False).digest()
     return bool(expected) and found[: len(expected)] == expected
+
+
+def _signature(content: bytes, limit: int, identifier: str, code: tuple[int, int, int]) -> bytes:
+    directory = _code_directory(content, limit, identifier, code)
+    index, body = b"", b""
+    blobs = ((0, directory), (2, _REQUIREMENTS), (0x10000, _CMS_SIGNATURE))
+    for slot, blob in blobs:
+        index += struct.pack(">2I", slot, 12 + 8 * len(blobs) + len(body))
+        body += blob
+    return struct.pack(">3I", _SUPERBLOB, 12 + len(index) + len(body), len(blobs)) + index + body
+
+
+def _code_directory(content: bytes, limit: int, identifier: str, code: tuple[int, int, int]) -> bytes:
+    """Make a code directory over the first `limit` bytes, with digests of the requirements and of an absent Info.plist."""
+    name, page = identifier.encode() + b"\0", 1 << _PAGE_BITS
+    special = hashlib.sha256(_REQUIREMENTS).digest() + bytes(32)
+    pages = [hashlib.sha256(content[start : min(start + page, limit)]).digest() for start in range(0, limit, page)]
+    digests = _DIRECTORY_HEAD + len(name) + len(special)
+    length = digests + 32 * len(pages)
+    head = struct.pack(">2I", _CODE_DIRECTORY, length)
+    head += struct.pack(
+        ">7I", _EXECUTABLE_SEGMENT, _AD_HOC, digests, _DIRECTORY_HEAD, len(special) // 32, len(pages), limit
+    )
+    head += struct.pack(">4B4IQ3Q", 32, 2, 0, _PAGE_BITS, 0, 0, 0, 0, 0, *code)
+    return head + name + special + b"".join(pages)
+
+
+def _code_segment(content: bytes) -> tuple[int, int, int]:
+    """Give offset and size of __TEXT, and 1 for a main program."""
+    program = int.from_bytes(content[12:16], "little") == macho_edit.MAIN_EXECUTABLE
+    found = macho_edit.segments(macho_edit.read_commands(content))
+    start, size = next(((each.offset, each.size) for each in found if each.name == b"__TEXT"), (0, 0))
+    return start, size, int(program)

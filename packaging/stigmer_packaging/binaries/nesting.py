@@ -9,6 +9,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 _COOKIE = b"MEI\014\013\012\013\016"
 _COOKIE_FORMAT = "!8sIIII64s"
@@ -17,6 +18,14 @@ _PYZ_HEADER = 17
 _PYZ_KINDS = {b"z", b"Z"}
 _ZIP = b"PK\x03\x04"
 _CHUNK = 1 << 16
+_OPTION, _CONTENTS = b"o", "pyi-contents-directory "
+
+
+class Bootloader(NamedTuple):
+    """What a program frozen by PyInstaller loads first: the Python library `python` in its folder `contents`."""
+
+    python: str
+    contents: str
 
 
 def read_zip(content: bytes) -> Iterator[tuple[str, bytes]]:
@@ -49,6 +58,21 @@ def read_frozen(content: bytes) -> Iterator[tuple[str, bytes]]:
                 yield name, entry
     except (struct.error, zlib.error, ValueError) as error:
         raise ValueError(f"a frozen program whose archive cannot be read: {error}") from error
+
+
+def read_bootloader(content: bytes) -> Bootloader | None:
+    """Say what a frozen program loads, None when it is none; raise ValueError when its archive is damaged."""
+    place = content.rfind(_COOKIE)
+    if place < 0:
+        return None
+    try:
+        package, table, size = _package(memoryview(content), place)
+        options = [name for name, _, _, kind in _entries(package, table, size) if kind == _OPTION]
+    except (struct.error, ValueError) as error:
+        raise ValueError(f"a frozen program whose archive cannot be read: {error}") from error
+    python = struct.unpack_from(_COOKIE_FORMAT, content, place)[-1].partition(b"\0")[0].decode(errors="replace")
+    folders = (option.removeprefix(_CONTENTS) for option in options if option.startswith(_CONTENTS))
+    return Bootloader(python, next(folders, "."))
 
 
 def _package(content: memoryview, place: int) -> tuple[memoryview, int, int]:

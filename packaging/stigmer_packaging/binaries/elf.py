@@ -1,0 +1,233 @@
+"""ELF files as the loader sees them, and the removal of a build host's library paths.
+
+Read from the dynamic segment, which alone decides at run time: section headers may be stripped or wrong. Sources: the
+System V ABI's chapters on object files and dynamic linking, and the GNU extensions in glibc's elf.h.
+"""
+
+import os
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import lief
+
+MAGIC = b"\x7fELF"
+ORIGIN = "$ORIGIN"
+_ARCHITECTURES = {"X86_64": "amd64", "AARCH64": "arm64"}
+_RELATIVE_RELOCATIONS = "GLIBC_ABI_DT_RELR"
+_FIRST_WITH_THEM = (2, 36)
+_SEARCH_TAGS = (15, 29)  # DT_RPATH, DT_RUNPATH
+_ENTRY = struct.Struct("<QQ")  # an Elf64_Dyn: tag and value
+
+lief.logging.disable()  # it would write to the terminal what findings say
+
+Glibc = tuple[int, ...]
+
+
+class Import(NamedTuple):
+    """An undefined symbol; `library` is the one whose `version` it names, both empty when it has no version."""
+
+    name: str
+    version: str
+    library: str
+    weak: bool
+
+
+@dataclass(frozen=True)
+class Elf:
+    """What one ELF file asks of the machine it runs on, and what it offers to other files.
+
+    `interpreter` is empty for libraries and static programs; `rpath` and `runpath` are folders as written; `glibc`, the
+    lowest glibc with all symbols it needs; `newest`, the symbols that need just that one; `private`, whether it uses
+    what glibc keeps to itself, which no other build of it need have; `exports`, names with their versions.
+    """
+
+    architecture: str
+    interpreter: str
+    soname: str
+    needed: tuple[str, ...]
+    rpath: tuple[str, ...]
+    runpath: tuple[str, ...]
+    glibc: Glibc
+    newest: tuple[str, ...]
+    private: bool
+    imports: tuple[Import, ...]
+    exports: frozenset[tuple[str, str]]
+
+    @property
+    def search(self) -> tuple[str, ...]:
+        """All folders it names to be searched for libraries."""
+        return (*self.rpath, *self.runpath)
+
+
+def find_elves(root: Path) -> list[Path]:
+    """List the regular files below `root` that are ELF files, sorted."""
+    found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
+    return sorted(path for path in found if not path.is_symlink() and is_elf(_head(path)))
+
+
+def is_elf(head: bytes) -> bool:
+    """Tell from a file's first bytes whether it is an ELF file."""
+    return head[: len(MAGIC)] == MAGIC
+
+
+def read_elf(content: bytes) -> Elf:
+    """Read an ELF file; raise ValueError when it is not whole. A foreign machine is named as lief names it."""
+    binary = _parse(content)
+    if binary is None or (_is_ours(binary) and _end(content) > len(content)):
+        raise ValueError("an ELF file that is not whole")
+    needed = list(_needed_versions(binary))
+    versions = {version for _, version, _ in needed}
+    glibc = highest_glibc(versions)
+    if _RELATIVE_RELOCATIONS in versions:
+        glibc = max(glibc, _FIRST_WITH_THEM)
+    symbols = [symbol for symbol in binary.dynamic_symbols if symbol.name]
+    libraries = {number: library for number, _, library in needed}
+    return Elf(
+        architecture=_architecture(binary),
+        interpreter=binary.interpreter if binary.has_interpreter else "",
+        soname=_soname(binary),
+        needed=tuple(str(name) for name in binary.libraries),
+        rpath=tuple(_folders(binary, lief.ELF.DynamicEntryRpath, "rpath")),
+        runpath=tuple(_folders(binary, lief.ELF.DynamicEntryRunPath, "runpath")),
+        glibc=glibc,
+        newest=tuple(
+            sorted({str(symbol.name) for symbol in symbols if glibc and highest_glibc([_version(symbol)]) == glibc})
+        ),
+        private="GLIBC_PRIVATE" in versions,
+        imports=tuple(_import(symbol, libraries) for symbol in symbols if not symbol.shndx),
+        exports=frozenset((str(symbol.name), _version(symbol)) for symbol in symbols if _is_exported(symbol)),
+    )
+
+
+def highest_glibc(names: Iterable[str]) -> Glibc:
+    """Give the highest of symbol versions such as `GLIBC_2.17` as `(2, 17)`; `()` when none is of glibc."""
+    matches = (re.fullmatch(r"GLIBC_(\d+(?:\.\d+)+)", name) for name in names)
+    return max((tuple(map(int, match[1].split("."))) for match in matches if match), default=())
+
+
+def is_own_folder(folder: str) -> bool:
+    """Tell whether a search folder is relative to the file that names it, so that it means the same on any machine."""
+    return folder == ORIGIN or folder.startswith(f"{ORIGIN}/")
+
+
+def remove_foreign_search(content: bytes) -> bytes:
+    """Remove each of RPATH and RUNPATH that names a folder which is not the file's own; other files come back as they are.
+
+    The text goes too, not only the entry that points at it: other tools leave it in the string table. Bytes that
+    another string shares (linkers merge strings with equal ends) stay.
+    """
+    binary = _parse(content)
+    if binary is None or all(map(is_own_folder, read_elf(content).search)):
+        return content
+    image = bytearray(content)
+    start, size = _dynamic_segment(binary)
+    entries = [_ENTRY.unpack_from(image, place) for place in range(start, start + size, _ENTRY.size)]
+    table = binary.virtual_address_to_offset(dict(entries)[5])  # DT_STRTAB
+    kept = []
+    for tag, value in entries:
+        text = content[table + value :].partition(b"\0")[0] if tag in _SEARCH_TAGS else b""
+        if tag in _SEARCH_TAGS and not all(map(is_own_folder, text.decode().split(":"))):
+            _erase(image, table + value, text, _names(binary))
+        else:
+            kept.append(_ENTRY.pack(tag, value))
+    image[start : start + size] = b"".join(kept).ljust(size, b"\0")
+    return bytes(image)
+
+
+def _erase(image: bytearray, place: int, text: bytes, names: set[bytes]) -> None:
+    """Overwrite a string but for an end of it that is a name, unless it is itself the end of a longer string."""
+    if image[place - 1]:
+        return
+    ends = (text[start:] for start in range(len(text)))
+    shared = next((len(end) for end in ends if end in names), 0)
+    image[place : place + len(text) - shared] = bytes(len(text) - shared)
+
+
+def _names(binary: lief.ELF.Binary) -> set[bytes]:
+    """Give all names in the string table but search paths."""
+    found = {_soname(binary), *map(str, binary.libraries), *(str(symbol.name) for symbol in binary.dynamic_symbols)}
+    for requirement in binary.symbols_version_requirement:
+        found |= {str(requirement.name), *(str(each.name) for each in requirement.get_auxiliary_symbols())}
+    for definition in binary.symbols_version_definition:
+        found |= {str(each.name) for each in definition.auxiliary_symbols}
+    return {name.encode() for name in found}
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(len(MAGIC))
+
+
+def _parse(content: bytes) -> lief.ELF.Binary | None:
+    config = lief.ELF.ParserConfig()
+    config.parse_relocations = config.parse_notes = config.parse_symtab_symbols = config.parse_overlay = False
+    return lief.ELF.parse(content, config)
+
+
+def _is_ours(binary: lief.ELF.Binary) -> bool:
+    """Whether it has 64 bits, the lower first, as every platform of ours."""
+    shipped = (lief.ELF.Header.CLASS.ELF64, lief.ELF.Header.ELF_DATA.LSB)
+    return (binary.header.identity_class, binary.header.identity_data) == shipped
+
+
+def _architecture(binary: lief.ELF.Binary) -> str:
+    name = binary.header.machine_type.name
+    return _ARCHITECTURES.get(name, name) if _is_ours(binary) else f"another {name}"
+
+
+def _end(content: bytes) -> int:
+    """Give the size in bytes that a file has by its headers. lief cuts what lies beyond the end, and says nothing."""
+    ends: list[int] = []
+    try:
+        segments, sections = struct.unpack_from("<QQ", content, 32)
+        size, count, section, number = struct.unpack_from("<4H", content, 54)
+        ends += [segments + size * count, sections + section * number]
+        for place in range(segments, segments + size * count, size):
+            ends.append(sum(struct.unpack_from("<Q16xQ", content, place + 8)))
+    except struct.error as error:
+        raise ValueError("an ELF file whose headers are not whole") from error
+    return max(ends)
+
+
+def _dynamic_segment(binary: lief.ELF.Binary) -> tuple[int, int]:
+    found = (each for each in binary.segments if each.type == lief.ELF.Segment.TYPE.DYNAMIC)
+    return next((each.file_offset, each.physical_size) for each in found)
+
+
+def _soname(binary: lief.ELF.Binary) -> str:
+    entries = (entry for entry in binary.dynamic_entries if isinstance(entry, lief.ELF.DynamicSharedObject))
+    return next((str(entry.name) for entry in entries), "")
+
+
+def _folders(binary: lief.ELF.Binary, kind: type[lief.ELF.DynamicEntry], attribute: str) -> Iterator[str]:
+    for entry in binary.dynamic_entries:
+        if isinstance(entry, kind):
+            yield from str(getattr(entry, attribute)).split(":")
+
+
+def _needed_versions(binary: lief.ELF.Binary) -> Iterator[tuple[int, str, str]]:
+    """Give the versions that a file needs, each with the number by which its symbols name it and the library it is from."""
+    for requirement in binary.symbols_version_requirement:
+        for auxiliary in requirement.get_auxiliary_symbols():
+            yield auxiliary.other, str(auxiliary.name), str(requirement.name)
+
+
+def _version(symbol: lief.ELF.Symbol) -> str:
+    version = symbol.symbol_version
+    auxiliary = version.symbol_version_auxiliary if version and version.has_auxiliary_version else None
+    return str(auxiliary.name) if auxiliary else ""
+
+
+def _import(symbol: lief.ELF.Symbol, libraries: dict[int, str]) -> Import:
+    number = symbol.symbol_version.value & 0x7FFF if symbol.symbol_version else 0
+    return Import(
+        str(symbol.name), _version(symbol), libraries.get(number, ""), symbol.binding == lief.ELF.Symbol.BINDING.WEAK
+    )
+
+
+def _is_exported(symbol: lief.ELF.Symbol) -> bool:
+    return bool(symbol.shndx) and symbol.binding != lief.ELF.Symbol.BINDING.LOCAL

@@ -1,0 +1,251 @@
+"""Edits of Mach-O files that lipo, install_name_tool and strip make on a Mac, on any host.
+
+All but `thin` take a thin 64-bit file and give it back unsigned: an edit breaks a signature. Sign it after the last one
+with `codesign.sign`. Source: Apple's mach-o/loader.h, mach-o/fat.h and mach-o/nlist.h.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+SEGMENT, CODE_SIGNATURE = 0x19, 0x1D
+MAIN_EXECUTABLE = 2
+CPUS = {"amd64": 0x01000007, "arm64": 0x0100000C}
+HEADER = 32
+_MAGIC = 0xFEEDFACF
+_FAT, _FAT_64 = 0xCAFEBABE, 0xCAFEBABF
+_ID_DYLIB, _RPATH, _SYMTAB, _DYSYMTAB = 0xD, 0x8000001C, 0x2, 0xB
+_LOADS = (0xC, 0x80000018, 0x8000001F, 0x80000023, 0x20)  # load, weak, reexport, upward, lazy
+_DYLIB_HEAD, _RPATH_HEAD = 24, 12
+_LINKEDIT_DATA = (0x1E, 0x26, 0x29, 0x2B, 0x2E, 0x36, 0x80000033, 0x80000034)
+_DYLD_INFO = (0x22, 0x80000022)
+_SYMBOL = struct.Struct("<IBBHQ")  # nlist_64: name, type, section, description, value
+_STAB, _EXTERNAL, _TYPE = 0xE0, 0x01, 0x0E
+_LOCAL_STUB = 0x80000000  # INDIRECT_SYMBOL_LOCAL
+_PAGE = 0x4000
+
+
+class Segment(NamedTuple):
+    """A segment: the number of its command, its name, and where its content is in memory and in the file."""
+
+    number: int
+    name: bytes
+    address: int
+    memory: int
+    offset: int
+    size: int
+
+
+class _Table(NamedTuple):
+    """Part of __LINKEDIT: the number of the command and the field in it that hold its offset, and its content."""
+
+    number: int
+    field: int
+    offset: int
+    content: bytes
+
+
+def thin(content: bytes, architecture: str) -> bytes:
+    """Give the slice of a fat file for an architecture; a thin file of it as it is. Raise ValueError when there is none."""
+    cpu = CPUS[architecture]
+    magic, count = struct.unpack_from(">2I", content)
+    if magic in {_FAT, _FAT_64}:
+        form = struct.Struct(">2I2I4x" if magic == _FAT else ">2I2Q8x")
+        slices = (form.unpack_from(content, 8 + form.size * index) for index in range(count))
+        found = (content[start : start + size] for kind, _, start, size in slices if kind == cpu)
+        content = next(found, b"")
+    if struct.unpack("<2I", content[:8].ljust(8, b"\0")) != (_MAGIC, cpu):
+        raise ValueError(f"a Mach-O file without code for {architecture}")
+    return content
+
+
+def set_names(
+    content: bytes,
+    *,
+    identity: str | None = None,
+    libraries: Mapping[str, str] | None = None,
+    rpaths: Sequence[str] | None = None,
+) -> bytes:
+    """Give a library another name of its own, needed libraries other names, and replace all search paths.
+
+    What is None stays. Raise ValueError when the load commands have no room for longer names.
+    """
+    commands = []
+    for command in read_commands(content := remove_signature(content)):
+        kind = _kind(command)
+        if kind == _ID_DYLIB and identity is not None:
+            commands.append(_with_text(command[:_DYLIB_HEAD], identity))
+        elif kind in _LOADS and (name := (libraries or {}).get(_text(command))):
+            commands.append(_with_text(command[:_DYLIB_HEAD], name))
+        elif kind != _RPATH or rpaths is None:
+            commands.append(command)
+    added = [_with_text(struct.pack("<3I", _RPATH, 0, _RPATH_HEAD), path) for path in rpaths or ()]
+    return write_commands(content, [*commands, *added])
+
+
+def strip(content: bytes) -> bytes:
+    """Remove debugging and local symbols, as `strip -S -x` does; what other files can bind to stays.
+
+    A file with relocations that name symbols by number, which no linker of today writes, comes back as it is.
+    """
+    content = remove_signature(content)
+    commands = read_commands(content)
+    kinds = [_kind(command) for command in commands]
+    if _SYMTAB not in kinds or _DYSYMTAB not in kinds:
+        return content
+    symtab, dysymtab = kinds.index(_SYMTAB), kinds.index(_DYSYMTAB)
+    if any(struct.unpack_from("<I", commands[dysymtab], field)[0] for field in (36, 44, 52, 68, 76)):
+        return content
+    tables = {(table.number, table.field): table for table in _tables(content, commands)}
+    kept, symbols, strings = _kept_symbols(content, commands[symtab])
+    stubs = _renumbered(tables[dysymtab, 56].content, kept) if (dysymtab, 56) in tables else b""
+    changed = {(symtab, 8): symbols, (symtab, 16): strings, (dysymtab, 56): stubs}
+    tables |= {
+        (index, field): tables[index, field]._replace(content=new)
+        for (index, field), new in changed.items()
+        if (index, field) in tables
+    }
+    commands[symtab] = commands[symtab][:8] + struct.pack("<4I", 0, len(symbols) // _SYMBOL.size, 0, len(strings))
+    commands[dysymtab] = _patched_groups(commands[dysymtab], symbols)
+    return _laid_out(content, commands, sorted(tables.values(), key=lambda table: table.offset))
+
+
+def remove_signature(content: bytes) -> bytes:
+    """Remove a signature and the padding before it, so that the string table ends the file again."""
+    commands = read_commands(content)
+    found = next((command for command in commands if _kind(command) == CODE_SIGNATURE), None)
+    if found is None:
+        return content
+    (end,) = struct.unpack_from("<I", found, 8)
+    last = max((table.offset + len(table.content) for table in _tables(content, commands)), default=end)
+    end = last if 0 <= end - last < 16 else end
+    kept = [command for command in commands if _kind(command) != CODE_SIGNATURE]
+    return resize_linkedit(write_commands(content, kept)[:end])
+
+
+def read_commands(content: bytes) -> list[bytes]:
+    """Give the load commands of a thin 64-bit file."""
+    magic, count = struct.unpack_from("<I12xI", content)
+    if magic != _MAGIC:
+        raise ValueError("not a thin 64-bit Mach-O file")
+    commands, place = [], HEADER
+    for _ in range(count):
+        size = struct.unpack_from("<I", content, place + 4)[0]
+        commands.append(content[place : place + size])
+        place += size
+    return commands
+
+
+def write_commands(content: bytes, commands: Sequence[bytes]) -> bytes:
+    """Replace the load commands of a file; ValueError when they do not fit before its first section."""
+    body = b"".join(commands)
+    old = HEADER + struct.unpack_from("<I", content, 20)[0]
+    if HEADER + len(body) > max(old, _first_section(content)):
+        raise ValueError(f"no room for {len(body)} bytes of load commands; link with -headerpad_max_install_names")
+    head = content[:16] + struct.pack("<2I", len(commands), len(body)) + content[24:HEADER]
+    end = max(old, HEADER + len(body))
+    return head + body.ljust(end - HEADER, b"\0") + content[end:]
+
+
+def segments(commands: Sequence[bytes]) -> Iterator[Segment]:
+    """Give the segments among the load commands."""
+    for index, command in enumerate(commands):
+        if _kind(command) == SEGMENT:
+            yield Segment(index, command[8:24].rstrip(b"\0"), *struct.unpack_from("<4Q", command, 24))
+
+
+def resize_linkedit(content: bytes) -> bytes:
+    """Have the segment __LINKEDIT end with the file."""
+    commands = read_commands(content)
+    for found in segments(commands):
+        if found.name == b"__LINKEDIT":
+            size = len(content) - found.offset
+            sizes = struct.pack("<4Q", found.address, -(-size // _PAGE) * _PAGE, found.offset, size)
+            commands[found.number] = commands[found.number][:24] + sizes + commands[found.number][56:]
+    return write_commands(content, commands)
+
+
+def _kind(command: bytes) -> int:
+    return int.from_bytes(command[:4], "little")
+
+
+def _text(command: bytes) -> str:
+    start = int.from_bytes(command[8:12], "little")
+    return command[start:].partition(b"\0")[0].decode()
+
+
+def _with_text(head: bytes, text: str) -> bytes:
+    body = head + text.encode() + b"\0"
+    body = body.ljust(-(-len(body) // 8) * 8, b"\0")
+    return body[:4] + struct.pack("<2I", len(body), len(head)) + body[12:]
+
+
+def _first_section(content: bytes) -> int:
+    commands = read_commands(content)
+    starts = [len(content), *(found.offset for found in segments(commands) if found.offset)]
+    for segment in (command for command in commands if _kind(command) == SEGMENT):
+        for place in range(72, 72 + 80 * struct.unpack_from("<I", segment, 64)[0], 80):
+            size, start = struct.unpack_from("<QI", segment, place + 40)
+            starts += [start] if size and start else []
+    return min(starts)
+
+
+def _tables(content: bytes, commands: Sequence[bytes]) -> Iterator[_Table]:
+    """Give what lies in __LINKEDIT besides the signature."""
+    for index, command in enumerate(commands):
+        kind = _kind(command)
+        fields: tuple[tuple[int, int], ...] = ()  # of the offset, and bytes an entry
+        if kind == _SYMTAB:
+            fields = ((8, _SYMBOL.size), (16, 1))
+        elif kind == _DYSYMTAB:
+            fields = ((56, 4),)
+        elif kind in _LINKEDIT_DATA:
+            fields = ((8, 1),)
+        elif kind in _DYLD_INFO:
+            fields = tuple((field, 1) for field in range(8, 48, 8))
+        for field, width in fields:
+            offset, count = struct.unpack_from("<2I", command, field)
+            if count:
+                yield _Table(index, field, offset, content[offset : offset + count * width])
+
+
+def _kept_symbols(content: bytes, symtab: bytes) -> tuple[dict[int, int], bytes, bytes]:
+    """Give the new number of each symbol that stays, by its old one, the symbols, and their names."""
+    start, count, names, _ = struct.unpack_from("<4I", symtab, 8)
+    kept: dict[int, int] = {}
+    symbols, strings = bytearray(), bytearray(b" \0")
+    for number in range(count):
+        name, kind, *rest = _SYMBOL.unpack_from(content, start + number * _SYMBOL.size)
+        if kind & _EXTERNAL and not kind & _STAB:
+            kept[number] = len(kept)
+            symbols += _SYMBOL.pack(len(strings), kind, *rest)
+            strings += content[names + name : content.index(0, names + name) + 1]
+    return kept, bytes(symbols), bytes(strings.ljust(-(-len(strings) // 8) * 8, b"\0"))
+
+
+def _renumbered(stubs: bytes, kept: Mapping[int, int]) -> bytes:
+    numbers = struct.unpack(f"<{len(stubs) // 4}I", stubs)
+    return struct.pack(
+        f"<{len(numbers)}I",
+        *(number if number & 0xC0000000 else kept.get(number, _LOCAL_STUB) for number in numbers),
+    )
+
+
+def _patched_groups(dysymtab: bytes, symbols: bytes) -> bytes:
+    """Write how many symbols of each group there are: none local, the defined ones, the undefined ones."""
+    kinds = [kind & _TYPE for _, kind, *_ in _SYMBOL.iter_unpack(symbols)]
+    defined = sum(kind != 0 for kind in kinds)
+    return dysymtab[:8] + struct.pack("<6I", 0, 0, 0, defined, defined, len(kinds) - defined) + dysymtab[32:]
+
+
+def _laid_out(content: bytes, commands: list[bytes], tables: Sequence[_Table]) -> bytes:
+    """Write the tables of __LINKEDIT one after the other."""
+    start = next(found.offset for found in segments(commands) if found.name == b"__LINKEDIT")
+    body = bytearray()
+    for table in tables:
+        body = body.ljust(-(-len(body) // 8) * 8, b"\0")
+        command = commands[table.number]
+        place = struct.pack("<I", start + len(body) if table.content else 0)
+        commands[table.number] = command[: table.field] + place + command[table.field + 4 :]
+        body += table.content
+    return resize_linkedit(write_commands(content[:start] + body, commands))
