@@ -57,8 +57,8 @@ def part_named(parts: tuple[Part, ...], name: str) -> Part:
 
 def test_a_stack_of_one_service_works_as_well(tmp_path: Path) -> None:
     """The launcher knows no service by name."""
-    only = part_named(fake_stack(), "stigmer-server")
-    only = only._replace(component=only.component._replace(name="other", entry="stigmer-server"))
+    only = part_named(fake_stack(), "temporal")
+    only = only._replace(component=only.component._replace(name="other", entry="temporal"))
     with stigmer(tmp_path, (only,)) as launcher:
         launcher.started()
         assert launcher.status()["services"][0]["name"] == "other"
