@@ -2,9 +2,12 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import os
+import platform
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,10 +18,13 @@ from stigmer_packaging.records import LeftOut, ServiceBinary
 from stigmer_packaging.stages.freeze import Freezer, freeze_service
 from stigmer_packaging.tools.locks import Pin, parse_lock, select_pins
 from stigmer_packaging.tools.pyinstaller import DISTRIBUTIONS, FreezePlan, freeze
+from stigmer_packaging.tools.python import read_interpreter
 from stigmer_packaging.tools.service_source import read_service_source
+from stigmer_packaging.tools.system import read_platform
 from stigmer_packaging.tools.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
 from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
 from support.reference_programs import temporal_program
+from support.wheels import make_wheel, pip_offline
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -111,6 +117,18 @@ def test_a_project_with_a_spec_and_two_owners_of_a_module_is_frozen_as_it_is(tmp
     freezer, binary = build(project, tmp_path, owners={"multipart": "multipart"})
     assert binary.left_out == (LeftOut("multipart", "python-multipart", "0.0.34", "multipart"),)
     assert {path.name for path in freezer.workspace.path(binary.root).iterdir()} == {"greeter", "greeter.lib"}
+
+
+def test_a_whole_lock_is_installed_although_it_leaves_out_what_a_distribution_asks_for(tmp_path: Path) -> None:
+    """A resolver would refuse it; who left it out, such as the loser of two owners of a module, knew why."""
+    wheel = make_wheel(
+        tmp_path, str(read_platform(platform.system(), platform.machine())), {"tool.py": b""}, requires="left-out"
+    )
+    lock = parse_lock(f"tool==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+    env = pip_offline(tmp_path, ENV["PATH"])
+    python = read_interpreter(sys.executable, env=ENV)
+    made = provide_virtualenv(lock, interpreter=python, cache=tmp_path / "cache", env=env, report=lambda _: None)
+    assert (made.site / "tool.py").is_file()
 
 
 def test_what_is_locked_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_path: Path) -> None:

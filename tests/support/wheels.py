@@ -15,12 +15,22 @@ TAGS = {
 }
 
 
-def make_wheel(folder: Path, target: str, members: Mapping[str, bytes], *, version: str = "1.0") -> Path:
-    """Write the wheel `tool` for a target, its members executable, as an index would serve it."""
+def make_wheel(
+    folder: Path, target: str, members: Mapping[str, bytes], *, version: str = "1.0", requires: str = ""
+) -> Path:
+    """Write the wheel `tool` for a target, its members executable, as an index would serve it; `requires` is one name."""
     path = folder / f"tool-{version}-py3-none-{TAGS[target]}.whl"
     info = f"tool-{version}.dist-info"
     described = {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: tool\nVersion: {version}\n".encode(),
+        f"{info}/METADATA": "\n".join(
+            [
+                "Metadata-Version: 2.1",
+                "Name: tool",
+                f"Version: {version}",
+                *([f"Requires-Dist: {requires}"] if requires else []),
+            ]
+        ).encode()
+        + b"\n",
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nTag: py3-none-{TAGS[target]}\n".encode(),
         f"{info}/RECORD": b"",
     }
