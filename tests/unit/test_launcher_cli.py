@@ -132,19 +132,19 @@ def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], word
         (("server", "logs", "-x"), "has no option -x"),
         (("config", "get"), "needs KEY"),
         (("config", "set", "a"), "needs VALUE"),
-        (("completion", "tcsh"), "SHELL cannot be 'tcsh': it is one of bash, zsh, fish"),
+        (("completion", "tcsh"), "invalid value 'tcsh' for SHELL: expected one of bash, zsh, fish"),
         (("help", "nothing"), "no command `stigmer nothing`"),
         (("nothing", "--help"), "no command `stigmer nothing`"),
     ],
 )
 def test_a_wrong_command_line_is_refused_with_a_hint(arguments: tuple[str, ...], message: str) -> None:
-    """Exit code 2, `Error:` and `Remedy:` on stderr, nothing on stdout."""
+    """Exit code 2, `Error:` and `Hint:` on stderr, nothing on stdout."""
     code, out, err = run(*arguments)
     assert code == 2
     assert out == ""
     assert message in err.splitlines()[0]
     assert err.startswith("Error: ")
-    assert err.splitlines()[1].startswith("Remedy: run `stigmer ")
+    assert err.splitlines()[1].startswith("Hint: run `stigmer ")
 
 
 def test_upstreams_words_work_as_well() -> None:
@@ -186,7 +186,7 @@ def test_a_failure_of_the_system_is_said_without_a_traceback(tmp_path: Path) -> 
     (tmp_path / "logs").write_text("not a directory", encoding="utf-8")
     code, _, err = run("server", "logs", STIGMER_HOME=str(tmp_path))
     assert code == 1
-    assert err.startswith(f"Error: {tmp_path}/logs: Not a directory\nRemedy: ")
+    assert err.startswith(f"Error: {tmp_path}/logs: Not a directory\nHint: ")
 
 
 def stigmer(*arguments: str, **more: object) -> subprocess.Popen[str]:

@@ -103,7 +103,7 @@ COMMANDS = (
         "look for what is wrong, without changing anything",
         "commands.doctor:doctor",
         (Option("deep", "also compare every component's content with its checksum"), _JSON),
-        more="The report can be pasted into an issue: it tells whether API keys are present, never what they are.",
+        more="The report is safe to paste into an issue: it tells whether API keys are present, never what they are.",
     ),
     Command(("config", "get"), "show one setting", "commands.config:get", arguments=("KEY",)),
     Command(("config", "set"), "change one setting; the file's comments stay", "commands.config:change", arguments=("KEY", "VALUE")),

@@ -144,7 +144,7 @@ def _require_arguments(command: Command, given: Sequence[str]) -> None:
         raise UsageError(f"`stigmer {command.name}` does not take {given[len(wanted)]!r}", _see(command))
     if command.choices and given[0] not in command.choices:
         choices = ", ".join(command.choices)
-        raise UsageError(f"{wanted[0]} cannot be {given[0]!r}: it is one of {choices}", _see(command))
+        raise UsageError(f"invalid value {given[0]!r} for {wanted[0]}: expected one of {choices}", _see(command))
 
 
 def _require_known(words: tuple[str, ...]) -> tuple[str, ...]:

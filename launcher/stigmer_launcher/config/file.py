@@ -98,7 +98,9 @@ def set_value(places: Places, key: str, value: str) -> None:
     try:
         known = SCHEMA[key].read(value) if value else value
     except ValueError as error:
-        raise UsageError(f"{key} cannot be {value!r}: {error} is expected", f"run `stigmer config get {key}`") from None
+        raise UsageError(
+            f"invalid value {value!r} for {key}: expected {error}", f"run `stigmer config get {key}`"
+        ) from None
     rendered = yaml_subset.render(known) if isinstance(known, str) else _plain(known)
     with _locked(places):
         text = _read(places.config) or FIRST_FILE
@@ -155,7 +157,7 @@ def _problem_of_value(line: Line, maps: set[str]) -> str:
         if line.value and not line.is_empty:
             SCHEMA[line.path].read(line.value)
     except ValueError as error:
-        return f"{line.path} cannot be {line.value!r}: {error} is expected"
+        return f"invalid value {line.value!r} for {line.path}: expected {error}"
     return ""
 
 

@@ -146,7 +146,7 @@ def _line(number: int, indent: int, raw: str, parent: str) -> Line:
         raise SubsetError(number, f"{_CONSTRUCTS[content[0]]} is not supported")
     key, colon, rest = content.partition(":")
     if not colon or rest[:1] not in ("", " "):
-        raise SubsetError(number, "`key: value` is expected (a value cannot go on over several lines)")
+        raise SubsetError(number, "expected `key: value` (a value cannot continue on the next line)")
     if key.startswith("<<") or not set(key) <= _KEY or not key:
         raise SubsetError(number, f"{key.strip()!r} is no key")
     start = indent + len(key) + 1
