@@ -86,6 +86,7 @@ COMMANDS = (
         "commands.logs:logs",
         (
             Option("follow", "go on as more is printed, until Ctrl-C", short="f"),
+            Option("since", "show lines since then: 30s, 10m, 2h or 1d ago, or 2026-11-28T10:00 (local; UTC with Z)", value="TIME"),
             Option("lines", "show the last NUMBER lines, `all` for everything (default: 50)", value="NUMBER", short="n"),
             Option(
                 "service", "show this service only", value="NAME", short="s", several=True, choices="services"
