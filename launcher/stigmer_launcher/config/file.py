@@ -146,12 +146,12 @@ def _problem(line: Line, maps: set[str]) -> str:
     if line.path in SCHEMA:
         return _problem_of_value(line, maps)
     if any(known.startswith(f"{line.path}.") for known in SCHEMA):
-        return "" if line.is_empty else f"{line.path} holds other keys, not a value"
+        return "" if line.is_empty or line.is_empty_map else f"{line.path} holds other keys, not a value"
     return f"there is no key {line.path}{did_you_mean(line.path)}"
 
 
 def _problem_of_value(line: Line, maps: set[str]) -> str:
-    if line.path in maps:
+    if line.path in maps or line.is_empty_map:
         return f"{line.path} is a map, as an old cloud configuration wrote it; put its name here as a plain text"
     try:
         if line.value and not line.is_empty:
