@@ -1,9 +1,9 @@
-"""Every way the launcher fails. `main` prints `Error: …` and `Remedy: …` on stderr and exits with the code.
+"""Every way the launcher fails. `main` prints `Error: …` and `Hint: …` on stderr and exits with the code.
 
 | code | meaning |
 |---|---|
 | 0 | done, or already so |
-| 1 | failed: the message says what, the remedy what to do |
+| 1 | failed: the message says what, the hint what to do |
 | 2 | the command line was wrong |
 | 3 | the server is stopped |
 | 4 | the server runs, but not all of its services do |

@@ -20,7 +20,7 @@ func fail(err error) int {
 	if !known {
 		failure = &Failure{err.Error(), "download this file again, and compare its sha256", 1}
 	}
-	fmt.Fprintf(os.Stderr, "Error: %s\nRemedy: %s\n", failure.message, failure.remedy)
+	fmt.Fprintf(os.Stderr, "Error: %s\nHint: %s\n", failure.message, failure.remedy)
 	return failure.code
 }
 

@@ -21,7 +21,7 @@ def test_beside_a_running_server_everything_is_ours_and_nothing_is_wrong(tmp_pat
     with stigmer(tmp_path, STIGMER_LLM_PROVIDER="openai", OPENAI_API_KEY=SECRET) as launcher:
         launcher.started()
         done = launcher("doctor", "--deep")
-        assert done.out.splitlines()[-1] == "Nothing is wrong.", done.out
+        assert done.out.splitlines()[-1] == "No problems found.", done.out
         assert done.code == 0
         assert SECRET not in done.out + done.err
         found = diagnosis(launcher)
@@ -55,4 +55,4 @@ def test_a_stopped_server_leaves_nothing_to_find(tmp_path: Path) -> None:
         launcher.started()
         launcher("server", "stop")
         done = launcher("doctor", "--deep")
-        assert (done.code, done.out.splitlines()[-1]) == (0, "Nothing is wrong."), done.out
+        assert (done.code, done.out.splitlines()[-1]) == (0, "No problems found."), done.out

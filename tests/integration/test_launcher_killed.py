@@ -120,7 +120,7 @@ def test_killed_services_are_started_again(tmp_path: Path, names: tuple[str, ...
         restarts = {each["name"]: each["restarts"] for each in launcher.status()["services"]}
         assert restarts == {name: int(name in names) for name in NAMES}
         errors = {each["name"]: each["last_error"] for each in launcher.status()["services"]}
-        assert all(errors[name] == "was ended by SIGKILL" for name in names)
+        assert all(errors[name] == "killed by SIGKILL" for name in names)
         assert launcher("smoke").code == 0
 
 

@@ -52,7 +52,7 @@ def test_a_service_that_exits_at_once_fails_the_start(tmp_path: Path, code: int)
         assert done.code == 1
         assert f"Error: workflow-runner exited with status {code}\n" in done.err
         assert "\n    no-such-endpoint\n" in done.err
-        assert "Remedy: " in done.err
+        assert "Hint: " in done.err
         assert launcher.processes() == []
         assert launcher("server", "status").code == 3
 

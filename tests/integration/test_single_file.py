@@ -137,7 +137,7 @@ def test_a_file_that_was_not_downloaded_to_its_end_says_so(tmp_path: Path, home:
     done = start(install(tmp_path, content=single_file()[:length]), home, "--version")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: this file is not whole")
-    assert "Remedy: download it again" in done.stderr
+    assert "Hint: download it again" in done.stderr
 
 
 def test_a_file_with_a_wrong_byte_says_so_and_leaves_nothing(tmp_path: Path, home: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_home_that_cannot_hold_it_is_refused_with_its_name_and_a_remedy(
     done = start(program, disk, prefix=mount_command(options, disk, then=then))
     assert done.returncode == 1
     assert re.search(said, done.stderr)
-    assert "Remedy: " in done.stderr
+    assert "Hint: " in done.stderr
     assert "STIGMER_HOME" in done.stderr
 
 

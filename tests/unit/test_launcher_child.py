@@ -91,10 +91,10 @@ def test_what_cannot_be_run_is_said_at_once_and_leaves_nothing_open(tmp_path: Pa
     [
         ("exit 0", "exited with status 0", False),
         ("exit 3", "exited with status 3", False),
-        ("kill -KILL $$", "was ended by SIGKILL", True),
-        ("kill -TERM $$", "was ended by SIGTERM", True),
-        ("kill -SEGV $$", "was ended by SIGSEGV", False),
-        ("kill -ABRT $$", "was ended by SIGABRT", False),
+        ("kill -KILL $$", "killed by SIGKILL", True),
+        ("kill -TERM $$", "killed by SIGTERM", True),
+        ("kill -SEGV $$", "killed by SIGSEGV", False),
+        ("kill -ABRT $$", "killed by SIGABRT", False),
     ],
 )
 def test_an_exit_is_said_in_words(script: str, words: str, *, others: bool) -> None:

@@ -109,6 +109,9 @@ def test_the_version_is_asked_for_in_front(arguments: tuple[str, ...]) -> None:
         (("help", "config", "set"), ("config", "set")),
         (("config",), ("config",)),
         (("config", "--help"), ("config",)),
+        (("config", "get", "KEY", "--help"), ("config", "get")),
+        (("help", "server", "--help"), ("server",)),
+        (("server", "smoke", "-m", "text", "--help"), ("server", "smoke")),
     ],
 )
 def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
@@ -132,19 +135,48 @@ def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], word
         (("server", "logs", "-x"), "has no option -x"),
         (("config", "get"), "needs KEY"),
         (("config", "set", "a"), "needs VALUE"),
-        (("completion", "tcsh"), "SHELL cannot be 'tcsh': it is one of bash, zsh, fish"),
+        (("completion", "tcsh"), "invalid value 'tcsh' for SHELL: expected one of bash, zsh, fish"),
         (("help", "nothing"), "no command `stigmer nothing`"),
         (("nothing", "--help"), "no command `stigmer nothing`"),
+        (("config", "--bogus"), "`stigmer config` has no option --bogus"),
+        (("--bogus",), "`stigmer` has no option --bogus"),
+        (("--hlep",), "`stigmer` has no option --hlep; did you mean `--help`?"),
+        (("-x", "server"), "`stigmer` has no option -x"),
+        (("--", "server"), "`stigmer` has no option --"),
+        (("--foreground", "server"), "--foreground comes after the command: `stigmer server --foreground`"),
+        (("--foreground=yes", "server"), "--foreground comes after the command"),
+        (("-f", "server", "logs"), "-f comes after the command: `stigmer server logs -f`"),
+        (("--deep",), "--deep comes after the command: `stigmer doctor --deep`"),
+        (("help", "server", "bogus"), "no command `stigmer server bogus`"),
+        (("help", "server", "stpo"), "did you mean `server stop`?"),
+        (("help", "doctor", "now"), "no command `stigmer doctor now`"),
+        (("help", "--bogus"), "`stigmer help` has no option --bogus"),
+        (("server", "bogus", "--help"), "no command `stigmer server bogus`"),
+        (("config", "gte", "--help"), "did you mean `config get`?"),
     ],
 )
 def test_a_wrong_command_line_is_refused_with_a_hint(arguments: tuple[str, ...], message: str) -> None:
-    """Exit code 2, `Error:` and `Remedy:` on stderr, nothing on stdout."""
+    """Exit code 2, `Error:` and `Hint:` on stderr, nothing on stdout."""
     code, out, err = run(*arguments)
     assert code == 2
     assert out == ""
     assert message in err.splitlines()[0]
     assert err.startswith("Error: ")
-    assert err.splitlines()[1].startswith("Remedy: run `stigmer ")
+    assert err.splitlines()[1].startswith("Hint: run `stigmer ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        (("server", "smoke", "-m", "--help"), "--help"),
+        (("server", "smoke", "--message", "-h"), "-h"),
+        (("smoke", "-m--help"), "--help"),
+        (("smoke", "--json", "--message", "--version"), "--version"),
+    ],
+)
+def test_an_options_value_may_look_like_an_option(arguments: tuple[str, ...], value: str) -> None:
+    """`-m --help` sends `--help`."""
+    assert parsed(*arguments).value("message") == value
 
 
 def test_upstreams_words_work_as_well() -> None:
@@ -186,7 +218,7 @@ def test_a_failure_of_the_system_is_said_without_a_traceback(tmp_path: Path) -> 
     (tmp_path / "logs").write_text("not a directory", encoding="utf-8")
     code, _, err = run("server", "logs", STIGMER_HOME=str(tmp_path))
     assert code == 1
-    assert err.startswith(f"Error: {tmp_path}/logs: Not a directory\nRemedy: ")
+    assert err.startswith(f"Error: {tmp_path}/logs: Not a directory\nHint: ")
 
 
 def stigmer(*arguments: str, **more: object) -> subprocess.Popen[str]:

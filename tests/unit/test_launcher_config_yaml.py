@@ -69,6 +69,28 @@ def test_a_file_may_be_empty(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("---\na: b\n", {"a": "b"}),
+        ("# first\n\n--- # begin\na: b\n", {"a": "b"}),
+        ("{}\n", {}),
+        ("---\n{} # nothing\n", {}),
+        ("a: {}\nb: c\n", {"a": "{}", "b": "c"}),
+        ("a: b\t# a tab\n", {"a": "b"}),
+        ('a: "b"\t# a tab\n', {"a": "b"}),
+        ("a: b # in\ta comment\n", {"a": "b"}),
+        ("a:\t# nothing\n", {"a": ""}),
+        ("a: b\t\n", {"a": "b"}),
+        ("a : b\n", {"a": "b"}),
+        ("a :\n  b : c\n", {"a": "", "a.b": "c"}),
+    ],
+)
+def test_what_other_programs_write_is_read(text: str, read: dict[str, str]) -> None:
+    """Markers, empty maps, tabs where YAML allows them, and spaces before a colon."""
+    assert values(text) == read
+
+
+@pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
         ("a:\n\tb: 1", 2, "a tab; use spaces"),
@@ -80,7 +102,13 @@ def test_a_file_may_be_empty(text: str) -> None:
         ("a: - b", 1, "a list"),
         ("? a", 1, "a complex key"),
         ("%YAML 1.2", 1, "a directive"),
-        ("---\na: b", 1, "a document marker"),
+        ("a: b\n---\nc: d", 2, "a document marker"),
+        ("---\n---\na: b", 2, "a document marker"),
+        ("--- a: b", 1, "a document marker"),
+        ("{}\na: b", 2, "something follows the map in braces"),
+        ("a: b\n{}", 2, "a map in braces"),
+        ("a:\tb", 1, "a tab; use spaces"),
+        ('a: "b\tc"', 1, "a tab; use spaces"),
         ("a: b\n...", 2, "a document marker"),
         ("a: &b c", 1, "an anchor"),
         ("a: *b", 1, "an alias"),
@@ -96,8 +124,8 @@ def test_a_file_may_be_empty(text: str) -> None:
         ("a: b\n  c: d", 2, "indented below a, which has a value"),
         ("a:\n    b: 1\n  c: 2", 3, "that of no map above"),
         ("  a: 1", 1, "that of no map above"),
-        ("a: b\nc", 2, "`key: value` is expected"),
-        ("a:b", 1, "`key: value` is expected"),
+        ("a: b\nc", 2, "expected `key: value`"),
+        ("a:b", 1, "expected `key: value`"),
         ("a: b: c", 1, "a second colon"),
         ("a: b:", 1, "a second colon"),
         ('a: "b', 1, "a quote that is not closed"),
@@ -128,6 +156,9 @@ WORDS = st.sampled_from(
             "'",
             "-",
             "{",
+            "{}",
+            "\t#",
+            " : ",
             "}",
             "[",
             ",",
@@ -165,7 +196,7 @@ def test_whatever_is_accepted_means_what_a_complete_parser_reads(text: str) -> N
         tree = full_yaml(text)
     except YAMLError as error:
         pytest.fail(f"{text!r} is accepted, and is no YAML: {error}")
-    assert {line.path: line.value for line in lines} == flat(tree)
+    assert {line.path: "" if line.is_empty_map else line.value for line in lines} == flat(tree)
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")) | st.sampled_from("\n\t"), max_size=20))
@@ -214,11 +245,28 @@ def test_a_value_is_replaced_and_nothing_else(path: str, before: str, after: str
         ("ab: 1\na:\n  c: 1\n", "a.b", "ab: 1\na:\n  c: 1\n  b: v\n"),
         ("x: 1\r\n", "a.b", "x: 1\r\na:\r\n  b: v\r\n"),
         ("# only a comment\n", "a", "# only a comment\na: v\n"),
+        ("---\n", "a.b", "---\na:\n  b: v\n"),
+        ("# mine\n{}\n", "a", "# mine\na: v\n"),
+        ("a: {} # why\nx: 1\n", "a.b", "a:  # why\n  b: v\nx: 1\n"),
     ],
 )
 def test_a_new_key_is_put_into_the_map_it_belongs_to(text: str, path: str, after: str) -> None:
     assert yaml_subset.insert(text, yaml_subset.parse(text), path, "v") == after
     assert values(after)[path] == "v"
+
+
+@pytest.mark.parametrize(
+    ("path", "after"),
+    [
+        ("a.b", "a:\n  # why\n  c:\n    d: 2\nx: 3\n"),
+        ("a.c", "a:\n  b: 1\n  # why\nx: 3\n"),
+        ("x", "a:\n  b: 1\n  # why\n  c:\n    d: 2\n"),
+        ("y", "a:\n  b: 1\n  # why\n  c:\n    d: 2\nx: 3\n"),
+    ],
+)
+def test_a_key_is_removed_with_what_stands_below_it(path: str, after: str) -> None:
+    text = "a:\n  b: 1\n  # why\n  c:\n    d: 2\nx: 3\n"
+    assert yaml_subset.remove(text, yaml_subset.parse(text), path) == after
 
 
 @pytest.mark.parametrize("text", ["a: 1\n", "a: ~\n", 'a: ""\n'])

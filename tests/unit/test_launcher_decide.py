@@ -66,14 +66,14 @@ def test_a_service_that_is_not_ready_in_time_ends_the_start_with_what_it_lacked(
 def test_a_service_killed_while_running_is_started_again_after_a_pause() -> None:
     """Somebody else's signal says nothing about the program: even seconds after its start it is tried again."""
     history = History().started()
-    assert history.at(103.0, Exited("agents", "was ended by SIGKILL", outside=True)) == ()
+    assert history.at(103.0, Exited("agents", "killed by SIGKILL", outside=True)) == ()
     assert history.phase("agents") == phases.BACKOFF
     assert is_degraded(history.state)
     assert next_due(history.state) == 103.5
     assert history.at(103.5) == (Spawn("agents"),)
     history.at(104.0, Ready("agents"))
     assert find(history.state, "agents").restarts == 1
-    assert find(history.state, "agents").error == "was ended by SIGKILL"
+    assert find(history.state, "agents").error == "killed by SIGKILL"
     assert not is_degraded(history.state)
 
 
@@ -162,6 +162,6 @@ def test_a_restarted_service_that_does_not_get_ready_is_stopped_and_tried_again(
     history.at(200.5)
     assert history.at(260.5) == (Signal("server", TERMINATE),)
     assert history.at(270.5) == (Signal("server", KILL),)
-    history.at(271.0, Exited("server", "was ended by SIGKILL", outside=True))
+    history.at(271.0, Exited("server", "killed by SIGKILL", outside=True))
     assert history.phase("server") == phases.BACKOFF
     assert "not ready within" in find(history.state, "server").error

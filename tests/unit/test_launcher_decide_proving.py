@@ -42,7 +42,7 @@ def running() -> History:
 
 def temporal_crashed(history: History, now: float) -> History:
     """Let Temporal be killed, and its next process be spawned half a second later."""
-    assert history.at(now, Exited("temporal", "was ended by SIGKILL", outside=True)) == ()
+    assert history.at(now, Exited("temporal", "killed by SIGKILL", outside=True)) == ()
     assert history.at(now + 0.5) == (Spawn("temporal"),)
     return history
 
@@ -90,7 +90,7 @@ def test_the_clock_stands_still_while_the_needed_service_is_down_again() -> None
     """A service is not blamed for what another one lacks; it is asked anew when that one is back."""
     history = temporal_crashed(running(), 200.0)
     history.at(201.0, Ready("temporal"))
-    history.at(230.0, Exited("temporal", "was ended by SIGKILL", outside=True))
+    history.at(230.0, Exited("temporal", "killed by SIGKILL", outside=True))
     assert history.at(231.0, NotReady("server", "cannot connect")) == (Spawn("temporal"),)
     assert history.at(280.0) == ()
     assert history.phase("server") == phases.PROVING

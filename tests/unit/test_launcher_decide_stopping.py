@@ -56,7 +56,7 @@ def test_a_service_that_ignores_the_signal_is_killed_when_its_grace_is_over() ->
     assert history.at(205.0) == (Signal("flows", KILL),)
     assert next_due(history.state) == NEVER
     assert history.at(206.0) == ()
-    assert history.at(206.1, Exited("flows", "was ended by SIGKILL", outside=True)) == (Signal("agents", TERMINATE),)
+    assert history.at(206.1, Exited("flows", "killed by SIGKILL", outside=True)) == (Signal("agents", TERMINATE),)
 
 
 def test_asked_again_it_does_not_wait_for_any_grace() -> None:
@@ -64,7 +64,7 @@ def test_asked_again_it_does_not_wait_for_any_grace() -> None:
     history = History().started()
     history.at(200.0, StopRequested())
     assert history.at(200.1, StopRequested(now=True)) == (Signal("flows", KILL),)
-    history.at(200.2, Exited("flows", "was ended by SIGKILL", outside=True))
+    history.at(200.2, Exited("flows", "killed by SIGKILL", outside=True))
     assert history.at(200.3) == (Signal("agents", KILL),)
 
 
@@ -91,7 +91,7 @@ def test_a_stop_during_the_start_starts_nothing_more() -> None:
 def test_a_crash_seen_with_the_stop_is_no_crash() -> None:
     """A machine that shuts down signals services and supervisor at the same time."""
     history = History().started()
-    history.at(200.0, StopRequested(), Exited("temporal", "was ended by SIGTERM", outside=True))
+    history.at(200.0, StopRequested(), Exited("temporal", "killed by SIGTERM", outside=True))
     assert history.phase("temporal") == phases.STOPPED
     assert find(history.state, "temporal").restarts == 0
 

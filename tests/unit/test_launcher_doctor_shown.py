@@ -47,7 +47,7 @@ def test_the_json_has_the_counts_and_every_finding() -> None:
 
 
 def test_the_summary_counts_in_plain_words() -> None:
-    assert render_text(Report(()), lambda text, _: text).strip() == "Nothing is wrong."
+    assert render_text(Report(()), lambda text, _: text).strip() == "No problems found."
     two = Report((Finding("a", "b", WARNING, "c"), Finding("a", "b", WARNING, "c")))
     assert render_text(two, lambda text, _: text).endswith("no problems, 2 warnings.")
 
@@ -61,7 +61,7 @@ def command(*arguments: str, **environ: str) -> tuple[int, str]:
 
 def test_the_exit_code_tells_whether_there_is_a_problem(keg: Path, places: Places) -> None:
     code, text = command(STIGMER_PAYLOAD=str(keg), STIGMER_HOME=places.home)
-    assert (code, text.splitlines()[-1]) == (0, "Nothing is wrong.")
+    assert (code, text.splitlines()[-1]) == (0, "No problems found.")
     code, text = command(STIGMER_HOME=places.home)
     assert (code, text.splitlines()[-1]) == (1, "1 problem, no warnings.")
 

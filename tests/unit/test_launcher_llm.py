@@ -83,7 +83,7 @@ def test_the_key_is_that_of_the_provider(provider: str, environ: dict[str, str],
 
 
 def test_an_unknown_provider_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="STIGMER_LLM_PROVIDER is 'gemini': one of ollama, anthropic, openai"):
+    with pytest.raises(ConfigError, match="for STIGMER_LLM_PROVIDER: expected one of ollama, anthropic, openai"):
         find_llm({"STIGMER_LLM_PROVIDER": "gemini"}, NOTHING)
 
 

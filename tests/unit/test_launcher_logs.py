@@ -2,7 +2,10 @@
 
 import io
 import os
-import threading
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import UsageError
 from stigmer_launcher.supervise.logfile import LAST_LINES, STAMP_SIZE, LogFile, log_path, stamped
 
+ROOT = Path(__file__).parents[2]
 STAMP = "2026-11-22T18:01:02.345Z "
 NOW = 1795370462.345
 KEY = "sk-ant-0123456789"
@@ -318,7 +322,7 @@ def test_an_unknown_service_is_refused_with_those_there_are(home: Path) -> None:
     """Upstream ignored the name and showed everything."""
     with pytest.raises(UsageError, match=r"no log of three.*one, two"):
         shown(home, "--service", "three")
-    with pytest.raises(UsageError, match="neither a number"):
+    with pytest.raises(UsageError, match="expected a number or `all`"):
         shown(home, "-n", "many")
 
 
@@ -328,14 +332,88 @@ def test_a_home_without_logs_shows_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "logs").exists()
 
 
-def test_following_ends_with_an_interrupt(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def following(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Follow the logs in a process of its own."""
+    command = [sys.executable, "-S", "-m", "stigmer_launcher", "server", "logs", "-f", *arguments]
+    environment = {"PYTHONPATH": str(ROOT / "launcher"), "STIGMER_HOME": str(home)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_following_ends_with_an_interrupt(home: Path) -> None:
     """Ctrl-C is how one leaves it, not a failure."""
-    reached = threading.Event()
+    with following(home, "one") as process:
+        assert process.stdout
+        assert [process.stdout.readline() for _ in range(3)] == ["1\n", "2\n", "3\n"]
+        assert process.stdout.readable()
+        write_log(home / "logs", "one", ["4"])
+        assert process.stdout.readline() == "4\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == 0
 
-    def interrupt(_: float) -> None:
-        reached.set()
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr("stigmer_launcher.cli.commands.logs.time.sleep", interrupt)
-    assert shown(home, "one", "-f").split() == ["1", "2", "3"]
-    assert reached.is_set()
+def test_following_ends_when_nobody_reads_any_more(home: Path) -> None:
+    """`logs -f | head -1` ends although no further line is printed."""
+    with following(home, "one", "-n", "1") as process:
+        assert process.stdout
+        assert process.stdout.readline() == "3\n"
+        process.stdout.close()
+        assert process.wait(timeout=30) == 0
+
+
+def test_following_shows_a_service_whose_log_appears_later(home: Path) -> None:
+    """Also one that nothing has named before."""
+    with following(home, "-n", "1") as process:
+        assert process.stdout
+        assert process.stdout.readline() == "two | C\n"
+        write_log(home / "logs", "another", ["first"])
+        assert process.stdout.readline() == "another | first\n"
+        process.stdout.close()
+        assert process.wait(timeout=30) == 0
+
+
+def test_following_misses_nothing_when_a_log_is_rotated_twice_between_two_looks(tmp_path: Path) -> None:
+    written = write_log(tmp_path, "a", ["old"], largest=60)
+    tail = Tail("a", log_path(str(tmp_path), "a"))
+    tail.last(10)
+    for number in range(3):
+        written.write(f"line {number} {'x' * 20}\n".encode())
+    assert (tmp_path / "a.log.2").exists()
+    assert [each.text.split()[1] for each in tail.more()] == [b"0", b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        ("1970-01-01T00:00:01Z", ["one | 2", "two | B", "one | 3", "two | C"]),
+        ("1970-01-01T00:00:01.500+00:00", ["one | 3", "two | C"]),
+        ("1970-01-01T01:00:02+01:00", ["one | 3", "two | C"]),
+        ("10m", []),
+    ],
+)
+def test_only_lines_since_a_time_are_shown(home: Path, since: str, expected: list[str]) -> None:
+    assert shown(home, "--since", since).splitlines() == expected
+
+
+def test_all_lines_since_a_time_are_shown_unless_their_number_is_given(tmp_path: Path) -> None:
+    """Reaching back into rotated files, but not further than needed."""
+    (tmp_path / "logs").mkdir()
+    write_log(tmp_path / "logs", "a", [str(number) for number in range(100)], largest=1000)
+    assert shown(tmp_path, "--since", "1970-01-01T00:00:20Z").split() == [str(number) for number in range(20, 100)]
+    assert shown(tmp_path, "--since", "1970-01-01T00:00:20Z", "-n", "2").split() == ["98", "99"]
+
+
+def test_a_time_without_a_zone_is_local(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC-3")
+    time.tzset()
+    try:
+        assert shown(home, "--since", "1970-01-01T03:00:02").splitlines() == ["one | 3", "two | C"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("text", ["yesterday", "10", "m", "-1h", "2026-13-01", "\u0661m"])
+def test_a_time_that_is_none_is_refused(home: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"for --since: expected a duration"):
+        shown(home, "--since", text)

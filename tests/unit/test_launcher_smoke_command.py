@@ -55,7 +55,7 @@ def test_of_an_endless_output_the_end_is_kept() -> None:
         (Smoke("command"), Ended(0, "anything"), ""),
         (Smoke("command", exit_code=3, output="^b$|c+"), Ended(3 << 8, "a\ncc"), ""),
         (Smoke("command"), Ended(1 << 8, ""), "exited with status 1, not with status 0"),
-        (Smoke("command"), Ended(9, ""), "was ended by SIGKILL, not with status 0"),
+        (Smoke("command"), Ended(9, ""), "killed by SIGKILL, not with status 0"),
         (Smoke("command", output="ok"), Ended(0, "bad"), "printed nothing that matches 'ok'"),
     ],
 )

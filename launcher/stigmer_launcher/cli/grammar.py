@@ -86,6 +86,7 @@ COMMANDS = (
         "commands.logs:logs",
         (
             Option("follow", "go on as more is printed, until Ctrl-C", short="f"),
+            Option("since", "show lines since then: 30s, 10m, 2h or 1d ago, or 2026-11-28T10:00 (local; UTC with Z)", value="TIME"),
             Option("lines", "show the last NUMBER lines, `all` for everything (default: 50)", value="NUMBER", short="n"),
             Option(
                 "service", "show this service only", value="NAME", short="s", several=True, choices="services"
@@ -103,7 +104,7 @@ COMMANDS = (
         "look for what is wrong, without changing anything",
         "commands.doctor:doctor",
         (Option("deep", "also compare every component's content with its checksum"), _JSON),
-        more="The report can be pasted into an issue: it tells whether API keys are present, never what they are.",
+        more="The report is safe to paste into an issue: it tells whether API keys are present, never what they are.",
     ),
     Command(("config", "get"), "show one setting", "commands.config:get", arguments=("KEY",)),
     Command(("config", "set"), "change one setting; the file's comments stay", "commands.config:change", arguments=("KEY", "VALUE")),

@@ -57,5 +57,5 @@ def _run(asked: Invocation | HelpRequest | VersionRequest, context: Context) -> 
 
 def _fail(err: Terminal, message: str, remedy: str, code: int) -> int:
     err.line(f"{err.paint('Error:', 'red')} {message}")
-    err.line(f"{err.paint('Remedy:', 'bold')} {remedy}")
+    err.line(f"{err.paint('Hint:', 'bold')} {remedy}")
     return code

@@ -42,16 +42,62 @@ def parse(arguments: Sequence[str]) -> Invocation | HelpRequest | VersionRequest
     """Read the arguments after the program's name; UsageError says what is wrong and what may have been meant."""
     words, rest = _split(arguments)
     if words[:1] == ("help",):
-        return HelpRequest(_require_known(words[1:]))
-    asked = _requested(rest)
-    if asked is VERSION and not words:
-        return VersionRequest()
+        return _help(words[1:], rest)
     command = _longest_match(words)
-    if asked is HELP or not words or (command is None and words in [(group,) for group in GROUPS]):
-        return HelpRequest(_require_known(words) if command is None else command.words)
+    asked = _requested(rest, command.options if command else ())
+    if not words:
+        return _without_command(asked, rest)
+    if asked is HELP:
+        return HelpRequest(_topic(words, command))
     if command is None:
-        raise _unknown(words)
+        return _group(words, rest)
     return _read_rest(command, (*words[len(command.words) :], *rest))
+
+
+def _help(topic: tuple[str, ...], rest: Sequence[str]) -> HelpRequest:
+    """Read `stigmer help TOPIC`: a command or a group, and no options."""
+    if topic and topic not in [command.words for command in COMMANDS] and topic not in [(group,) for group in GROUPS]:
+        raise _unknown(topic)
+    if rest and _requested(rest, ()) is not HELP:
+        raise UsageError(f"`stigmer help` has no option {rest[0]}", _see_words(topic))
+    return HelpRequest(topic)
+
+
+def _without_command(asked: Option | None, rest: Sequence[str]) -> HelpRequest | VersionRequest:
+    if asked is VERSION:
+        return VersionRequest()
+    if rest and asked is None:
+        raise _misplaced(rest[0].partition("=")[0], [word for word in rest if not word.startswith("-")])
+    return HelpRequest(())
+
+
+def _group(words: tuple[str, ...], rest: Sequence[str]) -> HelpRequest:
+    """Give the help of a group that was named without a command of it."""
+    topic = _topic(words, None)
+    if rest:
+        raise UsageError(f"`stigmer {words[0]}` has no option {rest[0]}", _see_words(topic))
+    return HelpRequest(topic)
+
+
+def _misplaced(name: str, words: Sequence[str]) -> UsageError:
+    """Explain why an option cannot come first: it belongs after a command, or there is no such option."""
+    typed = _longest_match(words)
+    for command in (typed,) if typed else COMMANDS:
+        if any(name in _names(option) for option in command.options):
+            return UsageError(f"{name} comes after the command: `stigmer {command.name} {name}`", _see(command))
+    return UsageError(f"`stigmer` has no option {name}{_meant(name, ('--help', '--version'))}", _see_words(()))
+
+
+def _topic(words: tuple[str, ...], command: Command | None) -> tuple[str, ...]:
+    """Give the words of the command or group that help is wanted about; UsageError when there is no such command."""
+    if command is None:
+        if words[0] not in GROUPS or len(words) > 1:
+            raise _unknown(words)
+        return words
+    extra = words[len(command.words) :]
+    if len(extra) > len(command.arguments):
+        _require_arguments(command, extra)
+    return command.words
 
 
 def _split(arguments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -60,14 +106,27 @@ def _split(arguments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(arguments[:count]), tuple(arguments[count:])
 
 
-def _requested(rest: Sequence[str]) -> Option | None:
-    for word in rest:
+def _requested(rest: Sequence[str], options: Sequence[Option]) -> Option | None:
+    """Find `--help` or `--version` among the options, but not where it is the value of another option."""
+    words = iter(rest)
+    for word in words:
         if word == "--":
             break
         for option in (HELP, VERSION):
-            if word in (f"--{option.name}", f"-{option.short}"):
+            if word in _names(option):
                 return option
+        if _takes_next(word, options):
+            next(words, None)
     return None
+
+
+def _takes_next(word: str, options: Sequence[Option]) -> bool:
+    """Tell whether the word after this one is an option's value: `--message`, `-m` and `-xm`, not `-mTEXT`."""
+    valued = [option for option in options if option.value]
+    if word.startswith("--"):
+        return any(word == f"--{option.name}" for option in valued)
+    letters = {option.short for option in valued if option.short}
+    return word.startswith("-") and next((place for place, c in enumerate(word) if c in letters), 0) == len(word) - 1
 
 
 def _longest_match(words: Sequence[str]) -> Command | None:
@@ -124,10 +183,14 @@ def _value(command: Command, option: Option, given: str | None, following: Itera
 
 def _find(command: Command, name: str) -> Option:
     for option in command.options:
-        if name in (f"--{option.name}", f"-{option.short}"):
+        if name in _names(option):
             return option
     known = [f"--{option.name}" for option in (*command.options, HELP)]
     raise UsageError(f"`stigmer {command.name}` has no option {name}{_meant(name, known)}", _see(command))
+
+
+def _names(option: Option) -> tuple[str, ...]:
+    return (f"--{option.name}", *((f"-{option.short}",) if option.short else ()))
 
 
 def _require_arguments(command: Command, given: Sequence[str]) -> None:
@@ -144,13 +207,7 @@ def _require_arguments(command: Command, given: Sequence[str]) -> None:
         raise UsageError(f"`stigmer {command.name}` does not take {given[len(wanted)]!r}", _see(command))
     if command.choices and given[0] not in command.choices:
         choices = ", ".join(command.choices)
-        raise UsageError(f"{wanted[0]} cannot be {given[0]!r}: it is one of {choices}", _see(command))
-
-
-def _require_known(words: tuple[str, ...]) -> tuple[str, ...]:
-    if words and words[0] not in GROUPS and not _longest_match(words):
-        raise _unknown(words)
-    return words
+        raise UsageError(f"invalid value {given[0]!r} for {wanted[0]}: expected one of {choices}", _see(command))
 
 
 def _unknown(words: tuple[str, ...]) -> UsageError:

@@ -98,7 +98,9 @@ def set_value(places: Places, key: str, value: str) -> None:
     try:
         known = SCHEMA[key].read(value) if value else value
     except ValueError as error:
-        raise UsageError(f"{key} cannot be {value!r}: {error} is expected", f"run `stigmer config get {key}`") from None
+        raise UsageError(
+            f"invalid value {value!r} for {key}: expected {error}", f"run `stigmer config get {key}`"
+        ) from None
     rendered = yaml_subset.render(known) if isinstance(known, str) else _plain(known)
     with _locked(places):
         text = _read(places.config) or FIRST_FILE
@@ -144,18 +146,18 @@ def _problem(line: Line, maps: set[str]) -> str:
     if line.path in SCHEMA:
         return _problem_of_value(line, maps)
     if any(known.startswith(f"{line.path}.") for known in SCHEMA):
-        return "" if line.is_empty else f"{line.path} holds other keys, not a value"
+        return "" if line.is_empty or line.is_empty_map else f"{line.path} holds other keys, not a value"
     return f"there is no key {line.path}{did_you_mean(line.path)}"
 
 
 def _problem_of_value(line: Line, maps: set[str]) -> str:
-    if line.path in maps:
+    if line.path in maps or line.is_empty_map:
         return f"{line.path} is a map, as an old cloud configuration wrote it; put its name here as a plain text"
     try:
         if line.value and not line.is_empty:
             SCHEMA[line.path].read(line.value)
     except ValueError as error:
-        return f"{line.path} cannot be {line.value!r}: {error} is expected"
+        return f"invalid value {line.value!r} for {line.path}: expected {error}"
     return ""
 
 

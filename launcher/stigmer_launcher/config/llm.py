@@ -55,7 +55,7 @@ def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
     provider = environ.get("STIGMER_LLM_PROVIDER", "").strip().lower() or filed
     if provider not in PROVIDERS:
         raise ConfigError(
-            f"STIGMER_LLM_PROVIDER is {provider!r}: one of {', '.join(PROVIDERS)} is expected",
+            f"invalid value {provider!r} for STIGMER_LLM_PROVIDER: expected one of {', '.join(PROVIDERS)}",
             "correct the variable or unset it",
         )
     default = DEFAULTS[provider]

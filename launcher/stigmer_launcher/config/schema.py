@@ -40,7 +40,7 @@ def number(value: str) -> int:
 def port(value: str) -> int:
     """Read a port's number."""
     if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
-        raise ValueError("a port between 1 and 65535")
+        raise ValueError("1-65535")
     return int(value)
 
 

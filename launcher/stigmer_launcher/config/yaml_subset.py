@@ -11,6 +11,7 @@ _KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 _PLAIN = _KEY | frozenset("./:@+,=~()")
 _WORDS = frozenset(("", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n"))
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "n": "\n", "t": "\t"}
+_EMPTY_MAP = "{}"
 _CONSTRUCTS = {
     "-": "a list",
     "{": "a map in braces",
@@ -35,7 +36,7 @@ _CONSTRUCTS = {
 class Line(NamedTuple):
     """One `key: value`: its number from 1, its dotted path, its value, and where in the line the value stands.
 
-    A key without a value has the value "" and an empty place; it may open a map.
+    A key without a value has the value "" and an empty place; it may open a map. An empty map has the value `{}`.
     """
 
     number: int
@@ -51,6 +52,11 @@ class Line(NamedTuple):
         """Tell whether nothing, or YAML's null, stands here."""
         return not self.quoted and self.value in ("", "~", "null", "Null", "NULL")
 
+    @property
+    def is_empty_map(self) -> bool:
+        """Tell whether `{}` stands here."""
+        return not self.quoted and self.value == _EMPTY_MAP
+
 
 class SubsetError(ValueError):
     """A line that is not of the subset, or not YAML: its number and what is wrong with it."""
@@ -64,9 +70,15 @@ def parse(text: str) -> tuple[Line, ...]:
     """Read every key of a file, in order; SubsetError names the first line that cannot be read."""
     lines: list[Line] = []
     open_maps: list[tuple[int, str]] = [(0, "")]  # indentation of the keys, path before them
+    whole = False  # whether the file is one `{}`
     for number, raw in enumerate(_rows(text), 1):
-        content = raw.strip(" ")
-        if not content or content.startswith("#"):
+        content = _without_comment(raw).strip(" \t")
+        if not content or (content == "---" and raw.startswith("---") and number == _first_row(text)):
+            continue
+        if whole:
+            raise SubsetError(number, "something follows the map in braces")
+        if content == _EMPTY_MAP and not lines:
+            whole = True
             continue
         indent = len(raw) - len(raw.lstrip(" "))
         parent = _parent(number, indent, open_maps, lines[-1] if lines else None)
@@ -75,6 +87,12 @@ def parse(text: str) -> tuple[Line, ...]:
             raise SubsetError(number, f"the key {line.path} is here a second time")
         lines.append(line)
     return tuple(lines)
+
+
+def remove(text: str, lines: Sequence[Line], path: str) -> str:
+    """Give the text without a key and what stands below it; a text without the key stays as it is."""
+    gone = {line.number for line in lines if f"{line.path}.".startswith(f"{path}.")}
+    return "\n".join(row for number, row in enumerate(text.split("\n"), 1) if number not in gone)
 
 
 def replace(text: str, line: Line, value: str) -> str:
@@ -91,14 +109,16 @@ def insert(text: str, lines: Sequence[Line], path: str, value: str) -> str:
     names = path.split(".")
     depth = max((n for n in range(1, len(names)) if _find(lines, ".".join(names[:n]))), default=0)
     family = [line for line in lines if depth == 0 or f"{line.path}.".startswith(".".join(names[:depth]) + ".")]
-    if depth and (family[0].value or family[0].quoted):
+    if depth and family[0].is_empty_map:
+        text = replace(text, family[0], "")
+    elif depth and (family[0].value or family[0].quoted):
         raise SubsetError(family[0].number, f"{family[0].path} has a value here and cannot hold other keys")
     indent = 0 if depth == 0 else family[1].indent if len(family) > 1 else family[0].indent + 2
     tail = names[depth:]
     end = "\r" if "\r\n" in text else ""
     added = [" " * (indent + 2 * n) + f"{name}:" + end for n, name in enumerate(tail)]
     added[-1] = added[-1].removesuffix("\r") + f" {value}{end}"
-    rows = text.split("\n")
+    rows = [row for row in text.split("\n") if lines or _without_comment(row).strip() != _EMPTY_MAP]
     place = family[-1].number if family else len(rows)
     if rows[-1] and place == len(rows):
         rows.append("")
@@ -118,11 +138,21 @@ def render(text: str) -> str:
 def _rows(text: str) -> Iterator[str]:
     for number, row in enumerate(text.split("\n"), 1):
         stripped = row.removesuffix("\r")
-        if "\t" in stripped and not stripped.lstrip(" ").startswith("#"):
-            raise SubsetError(number, "a tab; use spaces")
         if bad := next((c for c in stripped if ord(c) < 32 and c != "\t"), ""):
             raise SubsetError(number, f"the control character {ord(bad):#04x}")
+        if stripped.lstrip(" ").startswith("\t"):
+            raise SubsetError(number, "a tab; use spaces")
         yield stripped
+
+
+def _first_row(text: str) -> int:
+    """Give the number of the first row that is neither empty nor a comment."""
+    return next((number for number, row in enumerate(_rows(text), 1) if _without_comment(row).strip()), 0)
+
+
+def _without_comment(text: str) -> str:
+    """Cut off a comment: it begins with a `#` that stands first or after white space."""
+    return f" {text}".replace("\t#", " #").partition(" #")[0][1:]
 
 
 def _parent(number: int, indent: int, open_maps: list[tuple[int, str]], last: Line | None) -> str:
@@ -145,13 +175,16 @@ def _line(number: int, indent: int, raw: str, parent: str) -> Line:
     if content[0] in _CONSTRUCTS:
         raise SubsetError(number, f"{_CONSTRUCTS[content[0]]} is not supported")
     key, colon, rest = content.partition(":")
-    if not colon or rest[:1] not in ("", " "):
-        raise SubsetError(number, "`key: value` is expected (a value cannot go on over several lines)")
+    start = indent + len(key) + 1
+    key = key.rstrip(" ")
+    if not colon or rest[:1] not in ("", " ", "\t"):
+        raise SubsetError(number, "expected `key: value` (a value cannot continue on the next line)")
     if key.startswith("<<") or not set(key) <= _KEY or not key:
         raise SubsetError(number, f"{key.strip()!r} is no key")
-    start = indent + len(key) + 1
-    start += len(rest) - len(rest.lstrip(" ")) if rest.strip(" ") and not rest.lstrip(" ").startswith("#") else 0
+    start += len(rest) - len(rest.lstrip(" ")) if _without_comment(rest).strip(" \t") else 0
     value, quoted, end = _scalar(number, raw, start)
+    if "\t" in raw[:end]:
+        raise SubsetError(number, "a tab; use spaces")
     return Line(number, indent, parent + key, value, quoted, start, end)
 
 
@@ -161,10 +194,12 @@ def _scalar(number: int, raw: str, start: int) -> tuple[str, bool, int]:
     if first in ('"', "'"):
         value, end = _quoted(number, raw, start, first)
         after = raw[end:]
-        if (after.strip(" ") and not after.startswith(" ")) or after.strip(" ")[:1] not in ("", "#"):
+        if _without_comment(after).strip(" \t") or after[:1] not in ("", " ", "\t"):
             raise SubsetError(number, "something follows the closing quote")
         return value, True, end
-    plain = f" {raw[start:]}".partition(" #")[0].strip(" ")
+    plain = _without_comment(raw[start:]).strip(" \t")
+    if plain == _EMPTY_MAP:
+        return plain, False, start + len(plain)
     if first == "-" and plain != "-" and plain[1] != " ":
         first = ""  # -1 is a scalar, `- 1` a list
     if first and first in _CONSTRUCTS:

@@ -49,7 +49,7 @@ def summary(report: Report) -> str:
     """Say in one line how it is."""
     problems, warnings = report.count(PROBLEM), report.count(WARNING)
     if not problems and not warnings:
-        return "Nothing is wrong."
+        return "No problems found."
     return f"{_plural(problems, 'problem')}, {_plural(warnings, 'warning')}."
 
 

@@ -44,7 +44,8 @@ def external_address(component: Component, config: Config, environ: Mapping[str,
             return read_address(named)
         except ValueError as error:
             raise ConfigError(
-                f"{component.external} is {named!r}: {error} is expected", "correct the variable or unset it"
+                f"invalid value {named!r} for {component.external}: expected {error}",
+                "correct the variable or unset it",
             ) from None
     found = config.text(f"{_TEMPORAL}.address")
     managed = config.flag(f"{_TEMPORAL}.managed") if config.has(f"{_TEMPORAL}.managed") else not found

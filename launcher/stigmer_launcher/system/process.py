@@ -49,7 +49,7 @@ def signal_group(group: int, number: int) -> None:
 def describe_exit(status: int) -> str:
     """Say in words how a process ended, from the status that `waitpid` gave."""
     code = os.waitstatus_to_exitcode(status)
-    return f"was ended by {_signal_name(-code)}" if code < 0 else f"exited with status {code}"
+    return f"killed by {_signal_name(-code)}" if code < 0 else f"exited with status {code}"
 
 
 def is_ended_by_others(status: int) -> bool:

@@ -1,21 +1,24 @@
 """`stigmer server logs`: the last lines of the services' logs, merged by time, and new ones."""
 
 import os
+import select
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from datetime import datetime
+from typing import NamedTuple, TextIO
 
 from stigmer_launcher.cli.logtext import readable
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import PALETTE, Context, Terminal
 from stigmer_launcher.errors import UsageError
-from stigmer_launcher.supervise.logfile import COUNT, STAMP_SIZE, log_path
+from stigmer_launcher.supervise.logfile import COUNT, STAMP_SIZE, log_path, stamped
 from stigmer_launcher.system.places import find_places
 
 _LINES = 50
 _PAUSE = 0.1  # seconds between two looks while following
 _BLOCK = 65536
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Entry(NamedTuple):
@@ -30,21 +33,44 @@ def logs(invocation: Invocation, context: Context) -> int:
     """Print the last lines of all services, or of those named, and follow them if asked to."""
     directory = find_places(context.environ).logs
     chosen = _chosen(invocation, context, directory)
-    count = _count(invocation.value("lines", str(_LINES)))
+    since = _since(invocation.value("since", ""), time.time())
+    count = _count(invocation.value("lines", "all" if since else str(_LINES)))
     printer = Printer(context.out, chosen, stamps=invocation.has("timestamps"))
-    tails = [Tail(name, log_path(directory, name)) for name in chosen]
-    printer.print(merge((tail.last(count) for tail in tails), count))
-    with suppress(KeyboardInterrupt):
-        while invocation.has("follow"):
-            time.sleep(_PAUSE)
-            printer.print(merge((tail.more() for tail in tails), None))
+    tails = {name: Tail(name, log_path(directory, name)) for name in chosen}
+    printer.print(merge((tail.last(count, since) for tail in tails.values()), count))
+    if invocation.has("follow"):
+        with suppress(KeyboardInterrupt):
+            _follow(tails, printer, context.out.stream, "" if _named(invocation) else directory)
     return 0
+
+
+def _follow(tails: dict[str, "Tail"], printer: "Printer", stream: TextIO, directory: str) -> None:
+    """Print new lines until nobody reads them; with a directory, also those of services whose first log appears there."""
+    while not _is_abandoned(stream):
+        for name in sorted(_with_logs(directory) - tails.keys()) if directory else ():
+            tails[name] = Tail(name, log_path(directory, name))
+            printer.add(name)
+        printer.print(merge((tail.more() for tail in tails.values()), None))
+
+
+def _is_abandoned(stream: TextIO) -> bool:
+    """Wait a moment; tell whether the reader of our output is gone, which a pipe reports without a write."""
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    events = sum(event for _, event in poll.poll(_PAUSE * 1000))
+    if events & select.POLLNVAL:  # macOS cannot poll every device
+        time.sleep(_PAUSE)
+    return bool(events & (select.POLLERR | select.POLLHUP))
+
+
+def _named(invocation: Invocation) -> tuple[str, ...]:
+    return (*invocation.arguments, *invocation.all_values("service"))
 
 
 def _chosen(invocation: Invocation, context: Context, directory: str) -> tuple[str, ...]:
     """Give the services to show: those named, else all that have a log, or with `--follow` may have one later."""
-    named = (*invocation.arguments, *invocation.all_values("service"))
-    known = {name[: -len(".log")] for name in _listed(directory) if name.endswith(".log")}
+    named = _named(invocation)
+    known = _with_logs(directory)
     if invocation.has("follow") or not known.issuperset(named):
         from stigmer_launcher.cli.completion import names_of  # reads the keg's index, which is seldom needed
 
@@ -67,18 +93,29 @@ class Printer:
 
     def __init__(self, out: Terminal, services: Sequence[str], *, stamps: bool) -> None:
         self._out, self._stamps = out, stamps
-        width = max(map(len, services), default=0)
-        colours = {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(services)}
-        prefixes = {name: out.paint(f"{name:<{width}} | ", colours[name]) for name in services}
-        self._prefixes = prefixes if len(services) > 1 else dict.fromkeys(services, "")
+        self._services = list(services)
+
+    def add(self, service: str) -> None:
+        """Print lines of this service too."""
+        self._services.append(service)
 
     def print(self, entries: Iterable[Entry]) -> None:
         """Print these lines."""
+        prefixes = self._prefixes()
         for entry in entries:
             stamp = entry.stamp.decode() if self._stamps else ""
             text = readable(entry.text, colours=self._out.colour, stamp=not stamp)
-            self._out.stream.write(f"{self._prefixes[entry.service]}{stamp}{text}\n")
+            self._out.stream.write(f"{prefixes[entry.service]}{stamp}{text}\n")
         self._out.stream.flush()
+
+    def _prefixes(self) -> dict[str, str]:
+        if len(self._services) == 1:
+            return {self._services[0]: ""}
+        width = max(map(len, self._services), default=0)
+        return {
+            name: self._out.paint(f"{name:<{width}} | ", PALETTE[place % len(PALETTE)])
+            for place, name in enumerate(self._services)
+        }
 
 
 class Tail:
@@ -91,11 +128,14 @@ class Tail:
         self._stamp = b""
         self._open()
 
-    def last(self, count: int | None) -> list[Entry]:
-        """Give the last `count` lines (None: all), reaching back into rotated files; what follows is left to `more`."""
+    def last(self, count: int | None, since: bytes = b"") -> list[Entry]:
+        """Give the last `count` lines (None: all) that are not older than `since`, reaching back into rotated files.
+
+        What follows is left to `more`.
+        """
         lines = self._split(_read_end(self._descriptor, count)) if self._descriptor >= 0 else []
         for number in range(1, COUNT):
-            if count is not None and len(lines) >= count:
+            if (count is not None and len(lines) >= count) or (lines and lines[0][:STAMP_SIZE] < since):
                 break
             with suppress(FileNotFoundError):
                 older = os.open(f"{self._path}.{number}", os.O_RDONLY | os.O_CLOEXEC)
@@ -103,7 +143,8 @@ class Tail:
                     lines = _read_end(older, count).removesuffix(b"\n").split(b"\n") + lines
                 finally:
                     os.close(older)
-        return list(self._entries(lines if count is None else lines[max(0, len(lines) - count) :]))
+        entries = self._entries(lines if count is None else lines[max(0, len(lines) - count) :])
+        return [entry for entry in entries if entry.stamp >= since]
 
     def more(self) -> list[Entry]:
         """Give the lines that have come since, to the end of a file rotated away and on from its successor's begin."""
@@ -115,20 +156,29 @@ class Tail:
                 return list(self._entries(lines))
 
     def _move_on(self) -> bool:
-        """Turn to the file that now has the name; begin again when ours was cut short."""
+        """Turn to the file that was begun after ours; begin again when ours was cut short."""
         if self._descriptor < 0:
             return self._open()
         ours = os.fstat(self._descriptor)
         with suppress(FileNotFoundError):
-            named = os.stat(self._path)
-            if (named.st_dev, named.st_ino) != (ours.st_dev, ours.st_ino):
+            if successor := self._successor(ours):
+                descriptor = os.open(successor, os.O_RDONLY | os.O_CLOEXEC)
                 os.close(self._descriptor)
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                self._descriptor = descriptor
                 return True
         if ours.st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR):
             os.lseek(self._descriptor, 0, os.SEEK_SET)
             return True
         return False
+
+    def _successor(self, ours: os.stat_result) -> str:
+        """Name the file begun after ours, which may be rotated away too; nothing while ours is the current one."""
+        names = [self._path, *(f"{self._path}.{number}" for number in range(1, COUNT))]
+        for newer, name in zip(("", *names), names, strict=False):
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(name), ours):
+                    return newer
+        return self._path
 
     def _open(self) -> bool:
         with suppress(FileNotFoundError):
@@ -167,12 +217,30 @@ def _count(text: str) -> int | None:
     if text == "all":
         return None
     if not (text.isascii() and text.isdigit()):
-        raise UsageError(f"--lines {text} is neither a number nor `all`")
+        raise UsageError(
+            f"invalid value {text!r} for --lines: expected a number or `all`", "run `stigmer server logs --lines 100`"
+        )
     return int(text)
 
 
-def _listed(directory: str) -> list[str]:
+def _since(text: str, now: float) -> bytes:
+    """Give the stamp of a time so long ago (`10m`), or of a date and time, which is local unless it names its zone."""
+    if not text:
+        return b""
+    if text[:-1].isascii() and text[:-1].isdigit() and text[-1] in _SECONDS:
+        return stamped(max(0.0, now - int(text[:-1]) * _SECONDS[text[-1]]))
     try:
-        return os.listdir(directory)
+        return stamped(datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(
+            f"invalid value {text!r} for --since: expected a duration (30s, 10m, 2h, 1d) or a time (2026-11-28T10:00)",
+            "run `stigmer server logs --since 10m`",
+        ) from None
+
+
+def _with_logs(directory: str) -> set[str]:
+    """Name the services that have a log."""
+    try:
+        return {name.removesuffix(".log") for name in os.listdir(directory) if name.endswith(".log")}
     except FileNotFoundError:
-        return []
+        return set()
