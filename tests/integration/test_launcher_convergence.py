@@ -61,20 +61,6 @@ def test_a_start_during_a_stop_waits_for_its_end_and_starts(tmp_path: Path) -> N
         assert launcher.status()["supervisor_pid"] not in (0, pid)
 
 
-def test_a_start_waits_for_a_port_that_an_ended_process_still_holds(tmp_path: Path) -> None:
-    """The kernel closes it when the last thread has ended; until then nobody can be seen who has it."""
-    with stigmer(tmp_path) as launcher:
-        launcher.started()
-        port = launcher.status()["ports"]["temporal"]
-        kill_together(launcher)
-        old = launcher.services()
-        starting = launcher.popen("server")
-        eventually(lambda: not any(map(is_running, old)), "the end of what was left")
-        out, err = starting.communicate(timeout=60)
-        assert starting.returncode == 0, out + err
-        assert launcher.status()["ports"]["temporal"] == port
-
-
 def test_a_stop_right_after_the_supervisor_was_killed_waits_for_the_watchdog(tmp_path: Path) -> None:
     """It returns when nothing runs any more."""
     with stigmer(tmp_path, fake_stack(agent_runner="term=ignore", grace=1)) as launcher:

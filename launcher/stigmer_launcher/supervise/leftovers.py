@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from stigmer_launcher.errors import PortError
@@ -35,7 +35,7 @@ def end_members(members: Iterable[Member], token: str) -> int:
     return len(living) + end_escaped(token)
 
 
-def await_ports(ports: Mapping[str, int]) -> None:
+def await_ports(ports: Mapping[str, int], pause: Callable[[float], object] = time.sleep) -> None:
     """Wait until the ports are free that ended processes still hold; PortError when somebody else has one."""
     deadline = time.monotonic() + _EXIT_SECONDS
     while True:
@@ -44,7 +44,7 @@ def await_ports(ports: Mapping[str, int]) -> None:
         except PortError:
             if time.monotonic() > deadline or any(map(_has_living_owner, ports.values())):
                 raise
-        time.sleep(_PAUSE)
+        pause(_PAUSE)
 
 
 def _has_living_owner(port: int) -> bool:
