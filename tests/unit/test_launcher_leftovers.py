@@ -55,4 +55,4 @@ def test_a_port_that_an_ended_process_still_holds_is_waited_for() -> None:
 def test_a_port_of_somebody_else_is_refused_at_once() -> None:
     """Waiting would not help."""
     with listening("alive") as (process, port), pytest.raises(PortError, match=f"process {process.pid}"):
-        await_ports({"server": port}, pytest.fail)
+        await_ports({"server": port}, lambda _: pytest.fail("waited"))
