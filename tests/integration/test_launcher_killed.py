@@ -158,5 +158,5 @@ def test_a_killed_command_does_not_take_the_services_with_it(tmp_path: Path) -> 
         process.communicate()
         done = launcher("server")
         assert done.code == 0, done.err
-        assert "Stigmer is starting already" in done.out
+        assert f"Another `stigmer server` (pid {launcher.status()['supervisor_pid']}) is starting; waiting" in done.out
         all_run(launcher)

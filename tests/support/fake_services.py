@@ -10,7 +10,8 @@ health and task queues, and one unary call. Run by an interpreter of their own; 
     FakeProgram                         sleeps
 
 Misbehaviour, for every role: exit=CODE after=SECONDS, term=ignore, forks=1 (a child in the group and one that escapes
-into a session of its own), megabytes=N (of output), slow=SECONDS before it serves, says=TEXT, prints=HEX (bytes), unready=1.
+into a session of its own), megabytes=N (of output), slow=SECONDS before it serves, says=TEXT, prints=HEX (bytes), unready=1,
+broken=FILE (exits with 1 at once while FILE exists).
 """
 
 import json
@@ -166,6 +167,8 @@ def poll_once(temporal: str, queues: list[str]) -> None:
 
 def misbehave(options: dict[str, str]) -> None:
     """Do what the options ask for beside serving."""
+    if "broken" in options and Path(options["broken"]).exists():
+        sys.exit(1)
     if text := options.get("says"):
         sys.stdout.write(text + "\n")
         sys.stdout.flush()

@@ -1,5 +1,7 @@
 """Histories replayed against the pure decision: what happened when, and what was to be done."""
 
+import pytest
+
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.decide import find, is_degraded, next_due
 from stigmer_launcher.supervise.lifecycle import (
@@ -77,30 +79,57 @@ def test_a_service_killed_while_running_is_started_again_after_a_pause() -> None
     assert not is_degraded(history.state)
 
 
-def test_a_crash_within_seconds_of_its_start_is_structural_and_not_tried_again() -> None:
-    """A program that ends itself right after its start would do so for ever; the others go on."""
+@pytest.mark.parametrize("error", ["exited with status 1", "could not be run: /a: Resource temporarily unavailable"])
+def test_a_restart_that_fails_at_once_is_tried_again(error: str) -> None:
+    """The service was healthy before: its machine may lack memory or processes for a moment; the others go on."""
     history = History().started()
-    history.at(200.0, Exited("agents", "exited with status 1"))
-    history.at(200.5)
-    actions = history.at(202.0, Exited("agents", "exited with status 1"))
-    assert (history.phase("agents"), actions) == (phases.FAILED, ())
-    assert next_due(history.state) == NEVER
+    history.at(3700.0, Exited("agents", "exited with status 1"))
+    assert history.at(3700.5) == (Spawn("agents"),)
+    assert history.at(3700.5, Exited("agents", error)) == ()
+    assert (history.phase("agents"), next_due(history.state)) == (phases.BACKOFF, 3701.5)
     assert [history.phase(name) for name in ("temporal", "server", "flows")] == [phases.RUNNING] * 3
+    assert history.at(3701.5) == (Spawn("agents"),)
+    history.at(3702.0, Ready("agents"))
+    assert not is_degraded(history.state)
 
 
-def test_pauses_double_up_to_a_limit_and_too_many_crashes_end_it() -> None:
-    """0.5, 1, 2, 4, 8 seconds, then the service stays down."""
+def test_pauses_double_up_to_a_limit_and_a_service_that_was_healthy_is_never_given_up() -> None:
+    """0.5, 1, 2, 4, 8, 16 seconds, then 30 between two tries."""
     history = History().started()
     now, pauses = 200.0, []
-    while history.phase("agents") != phases.FAILED:
+    for _ in range(50):
         history.at(now, Exited("agents", "exited with status 1"))
-        if history.phase("agents") == phases.BACKOFF:
-            pauses.append(next_due(history.state) - now)
+        pauses.append(next_due(history.state) - now)
+        now = next_due(history.state)
+        assert history.at(now) == (Spawn("agents"),)
+    assert pauses[:8] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert max(pauses) == 30
+
+
+def test_a_service_killed_by_somebody_else_during_the_start_is_tried_again() -> None:
+    """That says nothing about the program; the start goes on when it is ready."""
+    history = History()
+    history.at(100.0)
+    history.at(100.4, Exited("temporal", "was ended by SIGKILL", outside=True))
+    assert (history.state.stage, history.phase("temporal")) == (phases.STARTING, phases.BACKOFF)
+    assert history.at(100.9) == (Spawn("temporal"),)
+    history.at(101.0, Ready("temporal"), Ready("server"))
+    history.at(101.5, Ready("flows"), Ready("agents"))
+    assert history.state.stage == phases.RUNNING
+
+
+def test_a_service_that_somebody_else_kills_again_and_again_ends_the_start() -> None:
+    """Whoever waits for the start learns why, within seconds."""
+    history = History()
+    history.at(100.0)
+    crashes = 0
+    while not history.state.failed:
+        crashes += 1
+        history.at(history.now + 0.1, Exited("server", "was ended by SIGKILL", outside=True))
+        if not history.state.failed:
             history.at(next_due(history.state))
-            history.at(history.now + 0.1, Ready("agents"))
-            now = history.now + 20
-    assert pauses == [0.5, 1, 2, 4, 8]
-    assert "6 times" in find(history.state, "agents").error
+    assert (crashes, history.state.failed) == (6, "server")
+    assert find(history.state, "server").error == "was ended by SIGKILL"
 
 
 def test_crashes_long_ago_do_not_count() -> None:

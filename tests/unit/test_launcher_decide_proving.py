@@ -111,8 +111,8 @@ def test_a_service_that_starts_while_the_needed_one_is_restarted_gets_its_time_a
     assert not is_degraded(history.state)
 
 
-def test_a_crash_right_after_the_start_is_not_structural_while_a_needed_service_is_down() -> None:
-    """The program did not fail for itself: it is tried again when the other is back."""
+def test_a_service_that_crashes_while_a_needed_one_is_down_is_tried_again_when_that_is_back() -> None:
+    """Not before: it would fail once more."""
     history = running()
     history.at(200.0, Exited("server", "x", outside=True))
     assert history.at(200.5) == (Spawn("server"),)

@@ -98,11 +98,10 @@ def test_a_crash_seen_with_the_stop_is_no_crash() -> None:
 
 def test_a_failed_service_does_not_keep_the_rest_from_stopping() -> None:
     """It stays `failed`, so that its error can be read afterwards."""
-    history = History().started()
-    history.at(200.0, Exited("agents", "exited with status 1"))
-    history.at(200.5)
-    history.at(201.0, Exited("agents", "exited with status 1"))
-    actions = history.at(300.0, StopRequested())
+    history = History()
+    history.at(100.0)
+    history.at(100.5, Ready("temporal"))
+    actions = history.at(101.0, Exited("agents", "exited with status 1"))
     while actions:
         actions = history.at(history.now + 1, *(Exited(action.name, "x") for action in actions))
     assert history.state.stage == phases.STOPPED

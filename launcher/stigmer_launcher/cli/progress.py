@@ -81,7 +81,7 @@ class Progress:
             self.note(f"{name} works again")
         elif state == phases.RUNNING:
             self.done(f"Starting {name}")
-        elif event["error"] and self._started:
+        elif event["error"] and (self._started or state == phases.BACKOFF):
             self.note(f"{name} {event['error']}" + ("; restarting it" if state == phases.BACKOFF else ""))
         elif event["error"] and not self._failure:
             self._failure = event

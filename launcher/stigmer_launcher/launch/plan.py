@@ -40,7 +40,7 @@ class Launch(NamedTuple):
 
     `installed` is the id of the components' version, `components` its directory, `directory` where services run, `token`
     what marks their processes,
-    `ports` every port by name, `secrets` what no log may show.
+    `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the command line, for a restart.
     """
 
     version: str
@@ -54,6 +54,7 @@ class Launch(NamedTuple):
     temporal: str
     secrets: tuple[str, ...]
     services: tuple[ServiceLaunch, ...]
+    asked_ports: Mapping[str, int] = {}
 
     def service(self, name: str) -> ServiceLaunch:
         """Give a service by its name."""

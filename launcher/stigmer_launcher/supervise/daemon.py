@@ -18,14 +18,13 @@ from stigmer_launcher.supervise.child import close_all_but, fork
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.phases import RUNNING
 from stigmer_launcher.supervise.signals import SignalPipe
-from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor_pid
+from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, read_snapshot, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.ports import require_free
 
 OWN_LOG = "supervisor"
 _TO_STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-_WATCHDOG_SECONDS = 60.0  # a watchdog at work waits for the graces of the services, one order after the other
 
 Event = dict[str, Any]
 Emit = Callable[[Event], None]
@@ -104,11 +103,14 @@ def _take_over(instance: Instance, launch: Launch, emit: Emit) -> None:
     def waiting(pid: int) -> None:
         emit({"event": "note", "text": f"Waiting for process {pid}, which stops the services of a killed supervisor"})
 
-    locks.wait(instance.watchdog_lock, _WATCHDOG_SECONDS, waiting).release()
+    locks.wait(instance.watchdog_lock, WATCHDOG_SECONDS, waiting).release()
     before = read_snapshot(instance)
-    if not before.is_clean and (ended := leftovers.end_members(before.members, before.token)):
+    if before.is_clean:
+        require_free(launch.ports)
+        return
+    if ended := leftovers.end_members(before.members, before.token):
         emit({"event": "note", "text": f"Ended {ended} processes that a killed supervisor had left"})
-    require_free(launch.ports)
+    leftovers.await_ports(launch.ports)
 
 
 def _install_lock(launch: Launch, emit: Emit) -> locks.Lock:

@@ -86,26 +86,22 @@ def _apply(state: State, event: Event, now: float) -> State:
 
 
 def _ended(state: State, service: Service, event: Exited, now: float) -> State:
-    """Handle the exit of a process: expected, failed start, structural crash, or retry with backoff."""
+    """Handle the exit of a process: expected, a failed start, or a retry with backoff.
+
+    Once the stack has run, every service has been healthy, so none is given up. During the start only a signal of
+    somebody else's is worth a retry: a program that ends itself then would do so again.
+    """
     if state.stage in (STOPPING, STOPPED):
         return _replace_service(state, service._replace(phase=STOPPED))
-    told = service.phase == TERMINATING
-    error = service.error if told else event.error
-    if state.stage == STARTING:
-        return _fail_start(state, service, error)
-    state = _hold_clocks(state, service.plan.name)
+    error = service.error if service.phase == TERMINATING else event.error
     policy = state.policy
     crashes = (*(time for time in service.crashes if now - time < policy.window), now)
-    service = service._replace(crashes=crashes, error=error)
-    blamed = not event.outside and not told and _running(state).issuperset(service.plan.needs)
-    if blamed and now - service.since < policy.structural:
-        return _replace_service(state, service._replace(phase=FAILED, error=f"{error} right after its start"))
-    if len(crashes) > policy.limit:
-        return _replace_service(
-            state, service._replace(phase=FAILED, error=f"{error}, {len(crashes)} times in a short while")
-        )
+    if state.stage == STARTING and not (event.outside and len(crashes) <= policy.limit):
+        return _fail_start(state, service, error)
+    state = _hold_clocks(state, service.plan.name)
     pause = min(policy.first_pause * 2.0 ** (len(crashes) - 1), policy.longest_pause)
-    return _replace_service(state, service._replace(phase=BACKOFF, until=now + pause))
+    paused = service._replace(phase=BACKOFF, until=now + pause, crashes=crashes, error=error)
+    return _replace_service(state, paused)
 
 
 def _hold_clocks(state: State, name: str) -> State:

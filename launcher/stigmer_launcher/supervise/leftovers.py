@@ -8,15 +8,18 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
+from stigmer_launcher.errors import PortError
 from stigmer_launcher.launch.plan import TOKEN
 from stigmer_launcher.supervise.state import Member
 from stigmer_launcher.system import process
+from stigmer_launcher.system.ports import is_free, port_owner, require_free
 from stigmer_launcher.system.process import signal_group
 
 _PAUSE = 0.01  # seconds between two looks at processes that are not our children
+_EXIT_SECONDS = 10.0  # a process that was killed holds its ports until its last thread has ended
 
 
 def is_alive(member: Member) -> bool:
@@ -30,6 +33,24 @@ def end_members(members: Iterable[Member], token: str) -> int:
     for order in sorted({member.stop_order for member in living}, reverse=True):
         _end_together([member for member in living if member.stop_order == order])
     return len(living) + end_escaped(token)
+
+
+def await_ports(ports: Mapping[str, int], pause: Callable[[float], object] = time.sleep) -> None:
+    """Wait until the ports are free that ended processes still hold; PortError when somebody else has one."""
+    deadline = time.monotonic() + _EXIT_SECONDS
+    while True:
+        try:
+            return require_free(ports)
+        except PortError:
+            if time.monotonic() > deadline or any(map(_has_living_owner, ports.values())):
+                raise
+        pause(_PAUSE)
+
+
+def _has_living_owner(port: int) -> bool:
+    """Tell whether a process that can be seen listens on a port; one that is on its way out cannot."""
+    owner = None if is_free(port) else port_owner(port)
+    return owner is not None and bool(process.identity(owner.pid))
 
 
 def end_escaped(token: str) -> int:

@@ -3,9 +3,9 @@
 Times are seconds of one monotonic clock.
 
     service: waiting -> starting -> running -> pausing -> waiting …     stack: starting -> running -> stopping -> stopped
-                           |           |-> failed (stays down)                    |______________________^
+                           |           |                                          |______________________^
                            |           |-> proving (something it needs was restarted) -> running or ending
-                           |-> ending (told to go) -> stopped or pausing
+                           |-> failed  |-> ending (told to go) -> stopped or pausing
 """
 
 from typing import NamedTuple
@@ -19,9 +19,8 @@ TERMINATE, KILL = 15, 9
 
 
 class Policy(NamedTuple):
-    """When a crash is structural, how long to pause before the next try, and how many crashes in a window are too many."""
+    """How long to pause before the next try, for each crash in a window, and how many a start survives."""
 
-    structural: float = 5.0
     first_pause: float = 0.5
     longest_pause: float = 30.0
     limit: int = 5

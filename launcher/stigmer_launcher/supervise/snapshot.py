@@ -27,6 +27,7 @@ def compose_snapshot(
         temporal=launch.temporal,
         logs=launch.logs,
         ports=launch.ports,
+        asked_ports=launch.asked_ports,
         timeline=timeline,
         services=tuple(_service(launch, each, identities) for each in state.services),
     )

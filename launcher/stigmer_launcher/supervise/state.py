@@ -16,6 +16,7 @@ from stigmer_launcher.system import locks
 
 _LOCK, _WATCHDOG, _STATE = "supervisor.lock", "warden.lock", "state.json"
 _FORMAT = 1
+WATCHDOG_SECONDS = 60.0  # a watchdog at work waits for the graces of the services, one order after the other
 
 
 class Member(NamedTuple):
@@ -48,7 +49,8 @@ class ServiceSnapshot(NamedTuple):
 class Snapshot(NamedTuple):
     """What a supervisor wrote down last; `supervisor_pid` is 0 when there is nothing.
 
-    `installed` is the version that it uses, `failed` the service that ended the start.
+    `installed` is the version that it uses, `failed` the service that ended the start, `asked_ports` what its command
+    line asked for.
     """
 
     supervisor_pid: int = 0
@@ -63,6 +65,7 @@ class Snapshot(NamedTuple):
     temporal: str = ""
     logs: str = ""
     ports: Mapping[str, int] = {}
+    asked_ports: Mapping[str, int] = {}
     timeline: Mapping[str, Mapping[str, float]] = {}
     services: tuple[ServiceSnapshot, ...] = ()
 
@@ -152,7 +155,8 @@ def parse_snapshot(plain: Mapping[str, Any]) -> Snapshot:
     timeline, services = plain.get("timeline"), plain.get("services")
     return Snapshot(
         **_simple_values(Snapshot._field_defaults, plain),
-        ports={name: number for name, number in _numbers(plain.get("ports"), 0).items() if 0 < number < 65536},
+        ports=_ports(plain.get("ports")),
+        asked_ports=_ports(plain.get("asked_ports")),
         timeline={name: _numbers(times, 0.0) for name, times in timeline.items()} if isinstance(timeline, dict) else {},
         services=tuple(
             ServiceSnapshot(**_simple_values(ServiceSnapshot._field_defaults, each))
@@ -174,6 +178,11 @@ def _is_like(value: object, default: object) -> bool:
     if isinstance(default, int):
         return isinstance(value, int) and value >= 0
     return isinstance(default, float) and isinstance(value, (int, float)) and 0 <= value < float("inf")
+
+
+def _ports(plain: object) -> dict[str, int]:
+    """Take the numbers that can be ports."""
+    return {name: number for name, number in _numbers(plain, 0).items() if 0 < number < 65536}
 
 
 def _numbers(plain: object, default: float) -> dict[str, Any]:

@@ -204,7 +204,7 @@ class Supervisor:
     def _announce(self, before: lifecycle.State) -> None:
         """Emit an event for each change since `before`."""
         for old, new in zip(before.services, self._state.services, strict=True):
-            if old.phase != new.phase:
+            if (old.phase, old.crashes) != (new.phase, new.crashes):  # a restart that cannot be run leaves the phase
                 self._emit(describe_change(new, self._services.log_of(new.plan.name)))
         if before.stage != self._state.stage:
             self._emit({"event": self._state.stage, "failed": self._state.failed})

@@ -8,7 +8,7 @@ from stigmer_launcher.cli.commands.version import version_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context
-from stigmer_launcher.errors import BusyError, DegradedError, PortError, StartError, UsageError
+from stigmer_launcher.errors import BusyError, DegradedError, PortError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise import phases
@@ -16,6 +16,7 @@ from stigmer_launcher.supervise.daemon import detach, events, supervise
 from stigmer_launcher.supervise.leftovers import is_alive
 from stigmer_launcher.supervise.state import (
     Instance,
+    ServiceSnapshot,
     Snapshot,
     living_snapshot,
     read_snapshot,
@@ -27,20 +28,25 @@ from stigmer_launcher.system.places import Places, find_places
 _INTERRUPTED = 130
 _TIMEOUT = 300.0  # seconds to wait for a start or a stop that somebody else asked for
 _PAUSE = 0.02
+_RESTARTS = 3  # of one service while it is waited for: it does not come back by itself
 
 
 def start(invocation: Invocation, context: Context) -> int:
     """Start everything, unless it runs already."""
+    return _start(_ports(invocation.all_values("port")), invocation, context)
+
+
+def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -> int:
     places = find_places(context.environ)
-    ports = _ports(invocation.all_values("port"))
+    instance = Instance(places.run)
     progress = Progress(context.out)
     while True:
-        if running := _await_other(Instance(places.run), progress):
+        if running := _await_running(instance, progress):
             return _already(running, context)
         try:
             launch = _prepare(places, ports, context, progress)
         except PortError:
-            if supervisor_pid(Instance(places.run)):
+            if supervisor_pid(instance) or not read_snapshot(instance).is_clean:
                 continue  # it is Stigmer's own, started meanwhile
             raise
         code = _run(launch, invocation, context, progress)
@@ -50,18 +56,23 @@ def start(invocation: Invocation, context: Context) -> int:
 
 
 def restart(invocation: Invocation, context: Context) -> int:
-    """Stop what runs and start what is installed; what can be refused is refused while the old one still runs."""
-    places = find_places(context.environ)
-    if not supervisor_pid(Instance(places.run)):
-        return start(invocation, context)
-    from stigmer_launcher.cli.commands.stop import stop_running
+    """Stop what runs and start what is installed; what can be refused is refused while the old one still runs.
 
-    ports = _ports(invocation.all_values("port"))
+    It keeps the ports that the running server was asked to use.
+    """
+    places = find_places(context.environ)
+    instance = Instance(places.run)
+    before = read_snapshot(instance)
+    ports = {**({} if before.is_clean else before.asked_ports), **_ports(invocation.all_values("port"))}
+    if not supervisor_pid(instance):
+        return _start(ports, invocation, context)
+    from stigmer_launcher.cli.commands.stop import stop_server
+
     progress = Progress(context.out)
     launch = _prepare(places, ports, context, progress)
-    stop_running(Instance(places.run), context.out)
+    stop_server(instance, context.out)
     code = _run(launch, invocation, context, progress)
-    return start(invocation, context) if progress.again else code
+    return _start(ports, invocation, context) if progress.again else code
 
 
 def _prepare(places: Places, ports: Mapping[str, int], context: Context, progress: Progress) -> Launch:
@@ -73,11 +84,11 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context, progres
         ports,
         progress.note,
         in_use=lambda: versions_in_use(instance),
-        leftovers=any(map(is_alive, read_snapshot(instance).members)),
+        leftovers=not read_snapshot(instance).is_clean,
     )
     if made:
         progress.done("Extracting binaries")
-    return launch
+    return launch._replace(asked_ports=ports)
 
 
 def _run(launch: Launch, invocation: Invocation, context: Context, progress: Progress) -> int:
@@ -108,33 +119,58 @@ def _foreground(launch: Launch, progress: Progress) -> int:
     return code
 
 
-def _await_other(instance: Instance, progress: Progress) -> Snapshot | None:
-    """Give the snapshot of a supervisor that runs; wait for one that starts or stops; None when there is none."""
+def _await_running(instance: Instance, progress: Progress) -> Snapshot | None:
+    """Wait while another command starts or stops the server, or a service is restarted.
+
+    Give the snapshot of the running server, which lacks a service only when that does not come back; None when none runs.
+    """
     deadline = time.monotonic() + _TIMEOUT
-    waited = 0
+    restarts: dict[str, int] = {}
+    noted = ""
     while pid := supervisor_pid(instance):
         snapshot = living_snapshot(instance)
-        stage = snapshot.state or phases.STARTING
-        if stage in (phases.RUNNING, phases.DEGRADED):
+        restarts = restarts or {each.name: each.restarts for each in snapshot.services}
+        if _is_settled(snapshot, restarts):
             return snapshot
-        if pid != waited:
-            progress.note(f"Stigmer is {stage} already, by process {pid}; waiting for it")
-            waited = pid
+        if noted != (noted := _awaited(snapshot, pid)):
+            progress.note(noted)
         if time.monotonic() > deadline:
-            raise BusyError(f"process {pid} has been {stage} for {_TIMEOUT:g} s")
+            if snapshot.state == phases.DEGRADED:
+                return snapshot
+            raise BusyError(f"process {pid} has been {snapshot.state or phases.STARTING} for {_TIMEOUT:g} s")
         time.sleep(_PAUSE)
-    left = read_snapshot(instance)
-    if left.supervisor_pid == waited and left.failed:
-        error = left.service(left.failed).last_error
-        raise StartError(f"the start by process {waited} failed: {left.failed} {error}")
     return None
+
+
+def _is_settled(snapshot: Snapshot, restarts: Mapping[str, int]) -> bool:
+    """Tell whether everything runs, or a service has been restarted so often meanwhile that waiting is of no use."""
+    if snapshot.state == phases.RUNNING:
+        return all(map(is_alive, snapshot.members))  # the supervisor may not have seen yet that one has ended
+    if snapshot.state != phases.DEGRADED:
+        return False
+    return any(
+        each.state == phases.BACKOFF and each.restarts - restarts.get(each.name, 0) >= _RESTARTS
+        for each in snapshot.services
+    )
+
+
+def _awaited(snapshot: Snapshot, pid: int) -> str:
+    """Say what is waited for."""
+    if snapshot.state in (phases.RUNNING, phases.DEGRADED):
+        return f"Waiting until the server (pid {pid}) has restarted what ended"
+    if snapshot.state in (phases.STOPPING, phases.STOPPED):
+        return f"The server (pid {pid}) is stopping; waiting"
+    return f"Another `stigmer server` (pid {pid}) is starting; waiting"
+
+
+def _missing(snapshot: Snapshot) -> list[ServiceSnapshot]:
+    return [each for each in snapshot.services if each.state != phases.RUNNING]
 
 
 def _already(snapshot: Snapshot, context: Context) -> int:
     """Say that everything runs; DegradedError when not everything does."""
     _show(snapshot, context, "Stigmer is running already")
-    missing = [each for each in snapshot.services if each.state != phases.RUNNING]
-    if missing:
+    if missing := _missing(snapshot):
         said = "; ".join(f"{each.name} is {each.state}: {each.lacking or each.last_error}" for each in missing)
         raise DegradedError(said)
     return 0

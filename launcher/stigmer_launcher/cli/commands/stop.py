@@ -12,6 +12,7 @@ from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError
 from stigmer_launcher.supervise import leftovers, phases
 from stigmer_launcher.supervise.state import (
+    WATCHDOG_SECONDS,
     Instance,
     Snapshot,
     living_snapshot,
@@ -31,13 +32,23 @@ def stop(invocation: Invocation, context: Context) -> int:
     """Stop everything; nothing to stop is no failure."""
     del invocation
     instance = Instance(find_places(context.environ).run)
-    if not stop_running(instance, context.out):
-        ended = _end_leftovers(instance)
-        context.out.line(f"Ended {ended} processes of a killed server" if ended else "Server is not running")
+    if not stop_server(instance, context.out):
+        context.out.line("Server is not running")
     return 0
 
 
-def stop_running(instance: Instance, out: Terminal) -> bool:
+def stop_server(instance: Instance, out: Terminal) -> bool:
+    """Return when no process of the server runs any more, whoever stops them; False when there was none."""
+    stopped = _stop_supervisor(instance, out)
+    cleaned = _await_watchdog(instance, out)
+    if ended := _end_leftovers(instance):
+        out.line(f"Ended {ended} processes of a killed server")
+    elif stopped or cleaned:
+        out.line(f"Stopping server... {out.paint(out.mark('done'), 'green')}")
+    return stopped or cleaned or ended > 0
+
+
+def _stop_supervisor(instance: Instance, out: Terminal) -> bool:
     """Stop the supervisor and wait for its end, and say which services took long.
 
     False when none ran, BusyError when it does not come to an end.
@@ -64,7 +75,6 @@ def stop_running(instance: Instance, out: Terminal) -> bool:
     left = read_snapshot(instance)
     for line in slow_stops(left, asked) if left.supervisor_pid == pid else ():
         out.line(line)
-    out.line(f"Stopping server... {out.paint(out.mark('done'), 'green')}")
     return True
 
 
@@ -85,9 +95,23 @@ def _awaited(state: Snapshot) -> str:
     return f"Stopping {', '.join(names) or 'server'}..."
 
 
+def _await_watchdog(instance: Instance, out: Terminal) -> bool:
+    """Wait until the watchdog of a killed supervisor has stopped the services; False when there is none."""
+    deadline = time.monotonic() + WATCHDOG_SECONDS
+    waited = 0
+    while (pid := watchdog_pid(instance)) and not supervisor_pid(instance):
+        if pid != waited:
+            out.line(f"Waiting for process {pid}, which stops the services of a killed supervisor")
+            waited = pid
+        if time.monotonic() > deadline:
+            raise BusyError(f"process {pid} has been stopping services for {WATCHDOG_SECONDS:g} s")
+        time.sleep(_PAUSE)
+    return waited != 0
+
+
 def _end_leftovers(instance: Instance) -> int:
     """End what a supervisor left that was killed together with its watchdog."""
     left = read_snapshot(instance)
-    if left.is_clean or watchdog_pid(instance):
+    if left.is_clean or supervisor_pid(instance):
         return 0
     return leftovers.end_members(left.members, left.token)

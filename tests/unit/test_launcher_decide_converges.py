@@ -1,0 +1,90 @@
+"""Histories replayed against the pure decision: whatever happened, the stack comes to run, or to rest with a reason."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stigmer_launcher.launch.plan import Plan
+from stigmer_launcher.supervise import lifecycle as life
+from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise.decide import find, is_degraded, next_due
+from stigmer_launcher.supervise.lifecycle import NEVER, Event, Exited, NotReady, Ready, StopRequested
+from support.histories import PLANS, History
+
+Named = Ready | Exited | NotReady
+Step = tuple[float, Named]
+EXTERNAL = (PLANS[0]._replace(managed=False), *PLANS[1:])
+NAMES = st.sampled_from([plan.name for plan in PLANS])
+PAUSES = st.one_of(st.just(0.0), st.floats(0.001, 100), st.floats(3600, 1e7))  # a machine sleeps, too
+EVENTS: st.SearchStrategy[Named] = st.one_of(
+    NAMES.map(Ready),
+    NAMES.map(lambda name: Exited(name, "was ended by SIGKILL", outside=True)),
+    NAMES.map(lambda name: Exited(name, "exited with status 1")),
+    NAMES.map(lambda name: Exited(name, "could not be run: Resource temporarily unavailable")),
+    NAMES.map(lambda name: NotReady(name, "nothing listens")),
+)
+ASKED = (phases.STARTING, phases.PROVING)
+STEPS: st.SearchStrategy[list[Step]] = st.lists(st.tuples(PAUSES, EVENTS), max_size=30)
+
+
+def live(history: History, steps: list[Step]) -> None:
+    """Let happen what can: only a process that was spawned ends, and only who is asked is ready."""
+    for pause, event in steps:
+        history.at(history.now + pause)
+        service = find(history.state, event.name)
+        ends = service.phase in life.ALIVE and service.plan.managed
+        if ends if isinstance(event, Exited) else service.phase in ASKED:
+            history.at(history.now, event)
+
+
+def calm_down(history: History) -> None:
+    """Let everything go well from now on: who is asked is ready, who is told to stop ends. Nothing may wait for ever."""
+    for _ in range(100):
+        state = history.state
+        if state.stage == phases.STOPPED or (state.stage == phases.RUNNING and not is_degraded(state)):
+            return
+        answers: list[Event] = [Ready(each.plan.name) for each in state.services if each.phase in ASKED]
+        answers += [Exited(each.plan.name, "x") for each in state.services if each.phase == phases.TERMINATING]
+        due = history.now + 0.1 if answers else next_due(state)
+        assert due != NEVER, "nothing is due, and the stack does not run"
+        history.at(due, *answers)
+    pytest.fail("the stack neither runs nor rests")
+
+
+@pytest.mark.parametrize("plans", [PLANS, EXTERNAL], ids=["ours", "external"])
+@given(steps=STEPS)
+def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_failed(
+    plans: tuple[Plan, ...], steps: list[Step]
+) -> None:
+    """Crashes, refused spawns, late answers and a sleeping machine leave no other state."""
+    history = History(plans)
+    history.at(100.0)
+    live(history, steps)
+    calm_down(history)
+    failed = history.state.failed
+    assert history.state.stage == (phases.STOPPED if failed else phases.RUNNING)
+    assert not failed or find(history.state, failed).error
+
+
+@given(before=STEPS, after=STEPS)
+def test_a_stack_that_ran_once_always_runs_again(before: list[Step], after: list[Step]) -> None:
+    """No service of it is given up."""
+    history = History().started()
+    live(history, before)
+    calm_down(history)
+    live(history, after)
+    calm_down(history)
+    assert (history.state.stage, history.state.failed) == (phases.RUNNING, "")
+
+
+@given(before=STEPS, now=st.booleans(), after=STEPS)
+def test_a_stop_at_any_time_ends_with_everything_stopped(before: list[Step], after: list[Step], *, now: bool) -> None:
+    """Nothing that happens afterwards starts anything again."""
+    history = History()
+    history.at(100.0)
+    live(history, before)
+    history.at(history.now, StopRequested(now=now))
+    live(history, after)
+    calm_down(history)
+    assert history.state.stage == phases.STOPPED
+    assert not [each for each in history.state.services if each.phase in life.ALIVE]
