@@ -58,6 +58,14 @@ class BusyError(LauncherError):
     remedy = "wait until that process has finished, or end it, and run the command again"
 
 
+class HiddenHolderError(LauncherError):
+    """A lock is held by a process whose pid cannot be known here: in another container, pid namespace or machine."""
+
+    remedy = (
+        "run the command where Stigmer was started (container or machine), or set STIGMER_HOME to another directory"
+    )
+
+
 class ConfigError(LauncherError):
     """config.yaml, or a variable that overrules it, says something that cannot be followed."""
 

@@ -1,6 +1,5 @@
 """Entry point of the command line: parses it, runs the command, and reports failures with a remedy and an exit code."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TextIO
@@ -11,6 +10,7 @@ from stigmer_launcher.cli.terminal import Context, Terminal, terminal_of
 from stigmer_launcher.errors import LauncherError
 
 _INTERRUPTED = 130
+_OUTPUT_REMEDY = "free some space, or write to another file"
 
 Handler = Callable[[Invocation, Context], int]
 
@@ -18,19 +18,34 @@ Handler = Callable[[Invocation, Context], int]
 def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     """Run a command line and give its exit code."""
     context = Context(environ, terminal_of(out, environ), terminal_of(err, environ))
+    return _report_output(context, _run_command(arguments, context))
+
+
+def _run_command(arguments: Sequence[str], context: Context) -> int:
     try:
         return _run(parse(arguments), context)
     except LauncherError as error:
         return _fail(context.err, str(error), error.remedy, error.exit_code)
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
         return 0
     except KeyboardInterrupt:
         context.err.line()
         return _INTERRUPTED
     except OSError as error:
+        context.out.flush()
+        if context.out.failure:
+            return LauncherError.exit_code
         place = f"{error.filename}: " if error.filename else ""
         return _fail(context.err, f"{place}{error.strerror or error}", LauncherError.remedy, LauncherError.exit_code)
+
+
+def _report_output(context: Context, code: int) -> int:
+    """Report output that could not be written; a reader or a terminal that has gone is no failure."""
+    context.out.flush()
+    error = context.out.failure
+    if error is None or isinstance(error, BrokenPipeError) or context.out.live:
+        return code
+    return _fail(context.err, f"cannot write to standard output: {error.strerror}", _OUTPUT_REMEDY, code or 1)
 
 
 def load(command: Command) -> Handler:
@@ -51,7 +66,6 @@ def _run(asked: Invocation | HelpRequest | VersionRequest, context: Context) -> 
         from stigmer_launcher.version import NAME, VERSION
 
         context.out.line(f"{NAME} {VERSION}")
-    context.out.stream.flush()
     return 0
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple, TextIO
 
 _CODES = {"green": "32", "red": "31", "yellow": "33", "bold": "1", "dim": "2"}
@@ -10,24 +11,36 @@ PALETTE = ("36", "33", "32", "35", "34", "31")
 _MARKS = {"done": ("✓", "ok"), "failed": ("✗", "failed"), "dot": ("●", "*"), "ring": ("○", "-")}
 
 
-class Terminal(NamedTuple):
-    """A stream, and what it can show."""
+class Terminal:
+    """A stream, and what it can show.
 
-    stream: TextIO
-    live: bool
-    colour: bool
-    unicode: bool
+    What a command does must not depend on whether somebody reads its progress: a write that fails is kept in `failure`
+    instead of raised. Commands that only print, such as `logs`, write to `stream` and end when nobody reads.
+    """
+
+    def __init__(self, stream: TextIO, *, live: bool, colour: bool, unicode: bool) -> None:
+        self.stream, self.live, self.colour, self.unicode = stream, live, colour, unicode
+        self.failure: OSError | None = None
 
     def line(self, text: str = "") -> None:
         """Print a line, at once."""
-        self.stream.write(("\r\033[K" if self.live else "") + text + "\n")
-        self.stream.flush()
+        self._write(("\r\033[K" if self.live else "") + text + "\n")
 
     def passing(self, text: str) -> None:
         """Show what is going on until the next line; nothing where lines cannot be taken back."""
         if self.live:
-            self.stream.write(f"\r\033[K{text}")
+            self._write(f"\r\033[K{text}")
+
+    def flush(self) -> None:
+        """Write what was printed and not written yet."""
+        self._write("")
+
+    def _write(self, text: str) -> None:
+        try:
+            self.stream.write(text)
             self.stream.flush()
+        except OSError as error:
+            self.failure = self.failure or error
 
     def paint(self, text: str, colour: str) -> str:
         """Colour a text, where there are colours; by name, or by the number of a terminal's colour."""
@@ -44,12 +57,13 @@ def terminal_of(stream: TextIO, environ: Mapping[str, str]) -> Terminal:
     NO_COLOR (no-color.org) is obeyed whatever its value, unless it is empty.
     """
     if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")
+        with suppress(OSError):  # it writes what is pending; that this fails is noticed by the next write
+            stream.reconfigure(errors="backslashreplace")
     live = stream.isatty() and environ.get("TERM", "") not in ("", "dumb")
     encoding = (stream.encoding or "").lower().replace("-", "")
     locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
     speaks = encoding == "utf8" and ("utf" in locale.lower() or os.uname().sysname == "Darwin")
-    return Terminal(stream, live, live and not environ.get("NO_COLOR"), live and speaks)
+    return Terminal(stream, live=live, colour=live and not environ.get("NO_COLOR"), unicode=live and speaks)
 
 
 def duration(seconds: float) -> str:

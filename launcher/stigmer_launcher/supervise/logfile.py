@@ -71,13 +71,31 @@ class LogFile:
             self._append(stamp + lines.replace(b"\n", b"\n" + stamp) + b"\n")
 
     def _append(self, data: bytes) -> None:
-        if self._descriptor < 0:
-            self._open()
+        if not self._is_current():
+            self._reopen()
         if self._size and self._size + len(data) > self._largest:
             self._rotate()
         while data:
             written = os.write(self._descriptor, data)
             self._size, data = self._size + written, data[written:]
+
+    def _is_current(self) -> bool:
+        """Tell whether the open file is still the one at the path; others may remove, rename or truncate it."""
+        if self._descriptor < 0:
+            return False
+        with suppress(FileNotFoundError):
+            opened, named = os.fstat(self._descriptor), os.stat(self.path)
+            self._size = opened.st_size
+            return os.path.samestat(opened, named)
+        return False
+
+    def _reopen(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        with suppress(OSError):  # never the home: if that was removed, it stays removed
+            os.mkdir(os.path.dirname(self.path), 0o700)
+        self._open()
 
     def _open(self) -> None:
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

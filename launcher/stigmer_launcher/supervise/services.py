@@ -77,13 +77,17 @@ class Services:
             self._shut(output)
         return len(data)
 
+    def end_group(self, pid: int) -> None:
+        """Kill what is left in the process group of a service that has ended and is not reaped yet."""
+        if any(running.child.pid == pid for running in self._running.values()):
+            signal_group(pid, SIGKILL)
+
     def reap(self, pid: int, status: int) -> Exited | None:
-        """Handle the exit of a process: read the rest of its output, and kill what is left in its process group."""
+        """Handle the exit of a process: read the rest of its output."""
         running = next((each for each in self._running.values() if each.child.pid == pid), None)
         if running is None:
             return None
         del self._running[running.name]
-        signal_group(pid, SIGKILL)
         self._watchdog.remove(pid)
         self._drain(running.child.output)
         return Exited(running.name, describe_exit(status), outside=is_ended_by_others(status))

@@ -10,7 +10,10 @@ _AWAITED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 class SignalPipe:
-    """Collects signals within a `with`; `fileno` is readable when some are pending."""
+    """Collects signals within a `with`; `fileno` is readable when some are pending.
+
+    They are unblocked for that time: whoever started us may have blocked them, and children inherit that.
+    """
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -20,9 +23,11 @@ class SignalPipe:
     def __enter__(self) -> Self:
         self._earlier = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._handlers = {number: signal.signal(number, _nothing) for number in _AWAITED}
+        self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
         return self
 
     def __exit__(self, *_: object) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._earlier)

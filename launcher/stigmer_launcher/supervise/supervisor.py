@@ -181,10 +181,9 @@ class Supervisor:
     def _reap(self) -> None:
         """Collect every process that has ended; a watchdog that was killed is replaced."""
         with suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if not pid:
-                    return
+            while pid := process.ended_child():
+                self._services.end_group(pid)
+                _, status = os.waitpid(pid, 0)
                 if pid == self._watchdog.pid:
                     self._watchdog.start()
                     self._watchdog.wait_until_ready()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-from stigmer_launcher.errors import BusyError, HomeError
+from stigmer_launcher.errors import BusyError, HiddenHolderError, HomeError
 
 # Linux (64 bit): type, whence, start, length, pid; macOS: start, length, pid, type, whence.
 _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
@@ -59,10 +59,7 @@ def hold(path: str) -> Lock | None:
             os.close(descriptor)
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 return None
-            raise HomeError(
-                f"the file system of {os.path.dirname(path)} has no locks: {error.strerror}",
-                "set STIGMER_HOME to a directory on a local disk",
-            ) from error
+            raise _without_locks(path, error) from error
         if _is_same(path, descriptor):
             return Lock(descriptor)
         os.close(descriptor)  # the file was replaced between open and lock: what we hold guards nothing
@@ -85,7 +82,10 @@ def wait(path: str, seconds: float, notify: Callable[[int], None] | None = None)
 
 
 def holder(path: str) -> int:
-    """Give the pid of the process that holds the lock, 0 when it is free. Touches and creates nothing."""
+    """Give the pid of the process that holds the lock, 0 when it is free. Touches and creates nothing.
+
+    HiddenHolderError when it is held and the kernel cannot name the holder by a pid that is valid here.
+    """
     if _is_ours(path):
         return os.getpid()
     try:
@@ -95,7 +95,7 @@ def holder(path: str) -> int:
     except OSError:
         return 0 if not os.path.exists(path) else _holder_by_reading(path)
     try:
-        return _query(descriptor, fcntl.F_WRLCK)
+        return _query(path, descriptor, fcntl.F_WRLCK)
     finally:
         os.close(descriptor)
 
@@ -104,13 +104,31 @@ def _holder_by_reading(path: str) -> int:
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return _query(descriptor, fcntl.F_RDLCK)
+            return _query(path, descriptor, fcntl.F_RDLCK)
         finally:
             os.close(descriptor)
     return 0
 
 
-def _query(descriptor: int, kind: int) -> int:
+def _query(path: str, descriptor: int, kind: int) -> int:
+    """Ask the kernel who holds the lock.
+
+    It answers -1 for an open file description's lock and for some network file systems, 0 for a process of another pid
+    namespace. Neither may ever reach kill(2), where 0 and -1 mean a group and everybody.
+    """
+    try:
+        kind, pid = _get_lock(descriptor, kind)
+    except OSError as error:
+        raise _without_locks(path, error) from error
+    if kind == fcntl.F_UNLCK:
+        return 0
+    if pid <= 0:
+        raise HiddenHolderError(f"{path} is locked by a process that cannot be seen from here")
+    return pid
+
+
+def _get_lock(descriptor: int, kind: int) -> tuple[int, int]:
+    """Give the type of the lock that stands in the way of `kind`, and the pid of its holder."""
     start, length, pid = 0, 0, 0
     if sys.platform == "darwin":
         request = struct.pack(_FLOCK, start, length, pid, kind, os.SEEK_SET)
@@ -118,7 +136,14 @@ def _query(descriptor: int, kind: int) -> int:
     else:
         request = struct.pack(_FLOCK, kind, os.SEEK_SET, start, length, pid)
         kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, request))
-    return 0 if kind == fcntl.F_UNLCK else pid
+    return kind, pid
+
+
+def _without_locks(path: str, error: OSError) -> HomeError:
+    return HomeError(
+        f"the file system of {os.path.dirname(path)} has no locks: {error.strerror}",
+        "put it on a local disk: set STIGMER_HOME to a directory there",
+    )
 
 
 def _open(path: str) -> int:

@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 _OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
@@ -40,8 +41,60 @@ def _read(path: str) -> str:
         return stream.read()
 
 
+def send_signal(pid: int, known: str, number: int) -> bool:
+    """Send a signal to `pid` if it is the process that had the identity `known`; False when it is not, or has ended.
+
+    Where the kernel has pidfds, the process that was identified is the one that gets the signal, even if its number is
+    given to another process in between.
+    """
+    with suppress(ProcessLookupError), _reference(pid) as descriptor:
+        if not is_same_process(pid, known):
+            return False
+        if descriptor is None:
+            os.kill(pid, number)
+        else:
+            signal.pidfd_send_signal(descriptor, number)
+        return True
+    return False
+
+
+@contextmanager
+def _reference(pid: int) -> Iterator[int | None]:
+    """Open a pidfd of a process; None where the system has none. ProcessLookupError when there is no such process."""
+    if pid <= 0:
+        raise ProcessLookupError
+    if sys.platform == "darwin":
+        yield None
+        return
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except OSError:  # an old kernel, or a sandbox that forbids it
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def ended_child() -> int:
+    """Give the pid of a child that has ended and is not reaped yet, 0 when there is none.
+
+    Until it is reaped its number cannot be given to another process or group, so its group can still be signalled.
+    """
+    ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return ended.si_pid if ended else 0
+
+
 def signal_group(group: int, number: int) -> None:
-    """Send a signal to every process of a group, when there is any."""
+    """Send a signal to every process of a group, when there is any.
+
+    Never to 0 and 1: killpg(2) means our own group and, as kill(-1), every process of the user.
+    """
+    if group <= 1:
+        return
     with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         os.killpg(group, number)
 

@@ -1,11 +1,9 @@
 """`stigmer server stop`: stops the supervisor, and returns when it and its services have ended."""
 
 import math
-import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal
@@ -60,8 +58,7 @@ def _stop_supervisor(instance: Instance, out: Terminal) -> bool:
     graces = {each.stop_order: each.grace for each in living_snapshot(instance).services}
     asked = time.monotonic()
     deadline = asked + sum(graces.values()) + _SPARE
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
+    process.send_signal(pid, known, signal.SIGTERM)
     shown = ""
     while supervisor_pid(instance) == pid or process.is_same_process(pid, known):  # its lock goes before it does
         if time.monotonic() > deadline:

@@ -1,0 +1,39 @@
+"""Signals that the parent of a foreground server has blocked or ignored still do their work."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.launcher_services import eventually, stigmer
+
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+def block() -> None:
+    """Block what a server handles, as some service managers and threads do."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+
+
+def ignore() -> None:
+    """Ignore the end of children and requests to stop, as `trap '' TERM` does."""
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize("prepare", [block, ignore])
+def test_signals_blocked_or_ignored_by_the_parent_are_handled(tmp_path: Path, prepare: object) -> None:
+    """A crash is noticed, and `stop` stops."""
+    with stigmer(tmp_path) as launcher:
+        foreground = launcher.popen(
+            "server", "--foreground",
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=prepare,
+        )  # fmt: skip
+        eventually(lambda: launcher.status()["state"] == "running", "the services to run")
+        agent = launcher.pid("agent-runner")
+        os.kill(agent, signal.SIGKILL)
+        eventually(lambda: launcher.pid("agent-runner") not in (0, agent), "its restart")
+        assert launcher("server", "stop").code == 0
+        assert foreground.wait(timeout=30) == 0

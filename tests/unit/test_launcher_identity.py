@@ -1,0 +1,160 @@
+"""Signals reach only processes that are proved to be ours, and a lock whose holder cannot be seen is an answer of its own."""
+
+import errno
+import fcntl
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.cli.main import main
+from stigmer_launcher.errors import HiddenHolderError, HomeError
+from stigmer_launcher.system import locks, process
+from support.launcher_services import LAUNCHER
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="open file description locks are Linux's")
+IN_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
+HOLD = "import sys; from stigmer_launcher.system import locks; lock = locks.hold(sys.argv[1]); print('held', flush=True); input()"
+COMMANDS = ((), ("status",), ("stop",), ("restart",), ("--foreground",))
+
+
+@contextmanager
+def unseen_holder(path: Path) -> Iterator[None]:
+    """Hold a lock that belongs to an open file description: F_GETLK answers pid -1."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def child(program: str = "input()") -> Iterator[subprocess.Popen[bytes]]:
+    """Run another process until the end of the test."""
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+@linux_only
+def test_a_lock_whose_holder_has_no_pid_is_held_by_somebody_unseen(tmp_path: Path) -> None:
+    with unseen_holder(tmp_path / "lock"), pytest.raises(HiddenHolderError, match="lock is locked by a process that"):
+        locks.holder(str(tmp_path / "lock"))
+
+
+@linux_only
+def test_waiting_for_an_unseen_holder_ends_at_once(tmp_path: Path) -> None:
+    """It may live for days, and cannot be named."""
+    with unseen_holder(tmp_path / "lock"), pytest.raises(HiddenHolderError):
+        locks.wait(str(tmp_path / "lock"), 600)
+
+
+@linux_only
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_no_command_signals_or_starts_anything_while_an_unseen_process_holds_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """`stop` once sent SIGTERM to pid -1: every process of the user. Signalling and forking fail this test."""
+    for forbidden in ("kill", "killpg", "fork"):
+        monkeypatch.setattr(os, forbidden, lambda *_: pytest.fail("it must not be called"))
+    with unseen_holder(tmp_path / "run" / "supervisor.lock"):
+        code = main(["server", *words], {"STIGMER_HOME": str(tmp_path)}, sys.stdout, sys.stderr)
+    assert code == 1
+    said = capsys.readouterr().err
+    assert "cannot be seen from here" in said
+    assert "run the command where Stigmer was started" in said
+
+
+def test_a_holder_in_another_pid_namespace_is_unseen_from_inside(tmp_path: Path) -> None:
+    """Two containers may share a home; the kernel answers pid 0 to the other one."""
+    if subprocess.run([*IN_PID_NAMESPACE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no new pid namespaces here")
+    path = str(tmp_path / "lock")
+    environment = {**os.environ, "PYTHONPATH": str(LAUNCHER)}
+    asked = "import sys; from stigmer_launcher.system import locks; locks.holder(sys.argv[1])"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, path],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
+    ) as holder:  # fmt: skip
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        inside = subprocess.run(
+            [*IN_PID_NAMESPACE, sys.executable, "-c", asked, path],
+            capture_output=True, text=True, env=environment, check=False,
+        )  # fmt: skip
+        holder.kill()
+    assert "HiddenHolderError" in inside.stderr
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_gets_the_local_disk_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Also when it is only asked who holds the lock, which `status` and `stop` do first."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "lock").touch()
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    for ask in (locks.holder, locks.hold):
+        with pytest.raises(HomeError) as caught:
+            ask(str(tmp_path / "lock"))
+        assert "local disk" in caught.value.remedy
+
+
+def test_a_signal_reaches_the_process_that_was_identified() -> None:
+    with child() as running:
+        assert process.send_signal(running.pid, process.identity(running.pid), signal.SIGTERM)
+        assert running.wait() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("known", ["", "another boot:1"])
+def test_no_signal_reaches_a_process_without_the_recorded_identity(known: str) -> None:
+    with child() as running:
+        assert not process.send_signal(running.pid, known, signal.SIGKILL)
+        assert running.poll() is None
+
+
+def test_without_pidfds_a_signal_still_reaches_only_the_identified_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> int:
+        raise OSError(errno.ENOSYS, "")
+
+    monkeypatch.setattr(os, "pidfd_open", missing)
+    with child() as running:
+        assert not process.send_signal(running.pid, "another", signal.SIGKILL)
+        assert process.send_signal(running.pid, process.identity(running.pid), signal.SIGTERM)
+        assert running.wait() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("pid", [-1, 0])
+def test_numbers_that_mean_many_processes_are_never_signalled(monkeypatch: pytest.MonkeyPatch, pid: int) -> None:
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("it must not be called"))
+    assert not process.send_signal(pid, "anything", signal.SIGTERM)
+
+
+@pytest.mark.parametrize("group", [-1, 0, 1])
+def test_groups_that_mean_many_processes_are_never_signalled(monkeypatch: pytest.MonkeyPatch, group: int) -> None:
+    """killpg(1) is kill(-1): everybody."""
+    monkeypatch.setattr(os, "killpg", lambda *_: pytest.fail("it must not be called"))
+    process.signal_group(group, signal.SIGTERM)
+
+
+def test_a_child_that_has_ended_is_told_of_before_it_is_reaped() -> None:
+    """While it is a zombie its group's number has no other owner."""
+    with subprocess.Popen([sys.executable, "-c", ""], start_new_session=True) as running:
+        os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+        assert process.ended_child() == running.pid
+        assert os.waitpid(running.pid, os.WNOHANG)[0] == running.pid
+        running.returncode = 0
