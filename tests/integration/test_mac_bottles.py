@@ -55,7 +55,7 @@ def test_the_audit_finds_no_error_in_a_bottle_for_a_mac(made: Workspace, target:
     assert report.passed
     assert report.bottle_sha256 == bottle.sha256
     largest = [path for path, _ in report.largest[:3]]
-    assert largest == [f"libexec/components/{name}" for name in ("temporal", "workflow-runner", "stigmer-server")]
+    assert largest == [f"libexec/components/{name}" for name in ("temporal", "stigmer-server", "workflow-runner")]
 
 
 def test_the_formula_serves_both_from_the_oldest_macos_promised(made: Workspace) -> None:
