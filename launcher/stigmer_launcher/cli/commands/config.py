@@ -4,6 +4,7 @@ import json
 import os
 import signal
 
+from stigmer_launcher.cli.commands.version import restart_command
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config import file as config_file
@@ -100,5 +101,5 @@ def _check(places: Places) -> None:
 
 
 def _mention_restart(places: Places, context: Context) -> None:
-    if supervisor_pid(Instance(places.run)):
-        context.err.line("The running server keeps its settings until `stigmer server restart`")
+    if pid := supervisor_pid(Instance(places.run)):
+        context.err.line(f"The running server keeps its settings until `{restart_command(pid)}`")
