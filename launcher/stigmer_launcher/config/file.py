@@ -4,6 +4,7 @@ A missing file means the defaults; a file that cannot be parsed is an error that
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home
 
 _WAIT = 10.0  # seconds for another `config set` to finish
-_HIDDEN = "(set, not shown)"
+HIDDEN = "(set, not shown)"
 
 
 class Setting(NamedTuple):
@@ -61,7 +62,7 @@ class Config(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line of `config list`; `origin` is `file` or `default`."""
+    """One line of `config list`; `origin` is `file`, `default`, or the variable that decided."""
 
     key: str
     value: str
@@ -73,14 +74,15 @@ def read_config(path: str) -> Config:
     return _read_settings(path, _parse(path, _read(path)))
 
 
-def get_value(config: Config, key: str) -> str:
-    """Give a key's value as the file would write it; UsageError for a key that does not exist."""
-    _require_known(key)
-    return _plain(config.value(key))
+def require_known(key: str) -> str:
+    """Give the key; UsageError when there is none of this name."""
+    if key not in SCHEMA:
+        raise UsageError(f"there is no key {key}{did_you_mean(key)}", "run `stigmer config list` for all keys")
+    return key
 
 
 def list_values(config: Config) -> tuple[Row, ...]:
-    """List every key with its value; secrets are only said to be set."""
+    """List every key with the file's value or the default; secrets are only said to be set."""
     return tuple(_row(config, key) for key in SCHEMA)
 
 
@@ -89,12 +91,16 @@ def set_value(places: Places, key: str, value: str) -> None:
 
     Secrets are refused: the command line is read by every process of the machine, and kept in the shell's history.
     """
-    _require_known(key)
+    require_known(key)
     if SCHEMA[key].secret:
         raise UsageError(
             f"{key} is a secret and must not stand on a command line",
             "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment",
         )
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no UTF-8
+        raise UsageError(f"invalid value {value!r} for {key}: expected UTF-8 text") from None
     try:
         known = SCHEMA[key].read(value) if value else value
     except ValueError as error:
@@ -107,6 +113,18 @@ def set_value(places: Places, key: str, value: str) -> None:
         lines = _parse(places.config, text)
         _read_settings(places.config, lines)
         _write(places.config, _edited(places.config, text, lines, key, rendered))
+
+
+def unset_value(places: Places, key: str) -> bool:
+    """Remove a key from the file, leaving the rest as it is; tell whether it was there. UsageError for an unknown key."""
+    text = _read(places.config)
+    if not any(line.path == key for line in _parse(places.config, text)):
+        require_known(key)
+        return False
+    with _locked(places):
+        text = _read(places.config)
+        _write(places.config, yaml_subset.remove(text, _parse(places.config, text), key))
+    return True
 
 
 def write_first(places: Places) -> bool:
@@ -161,14 +179,9 @@ def _problem_of_value(line: Line, maps: set[str]) -> str:
     return ""
 
 
-def _require_known(key: str) -> None:
-    if key not in SCHEMA:
-        raise UsageError(f"there is no key {key}{did_you_mean(key)}", "run `stigmer config list` for all keys")
-
-
 def _row(config: Config, key: str) -> Row:
     value = _plain(config.value(key))
-    return Row(key, _HIDDEN if value and SCHEMA[key].secret else value, "file" if config.has(key) else "default")
+    return Row(key, HIDDEN if value and SCHEMA[key].secret else value, "file" if config.has(key) else "default")
 
 
 def _plain(value: Value) -> str:
@@ -198,7 +211,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 def _read(path: str) -> str:
     try:
-        with open(path, "rb") as stream:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # a FIFO or a device might never end
+                raise ConfigError(f"cannot read {path}: not a regular file", f"move it away: `mv {path} {path}.old`")
             content = stream.read()
     except FileNotFoundError:
         return ""

@@ -73,11 +73,11 @@ def parse(text: str) -> tuple[Line, ...]:
     whole = False  # whether the file is one `{}`
     for number, raw in enumerate(_rows(text), 1):
         content = _without_comment(raw).strip(" \t")
-        if not content or (content == "---" and raw.startswith("---") and number == _first_row(text)):
+        if not content or (content == "---" and raw[:4] in ("---", "--- ") and number == _first_row(text)):
             continue
         if whole:
             raise SubsetError(number, "something follows the map in braces")
-        if content == _EMPTY_MAP and not lines:
+        if content == _EMPTY_MAP and not lines and "\t" not in raw.partition("#")[0]:
             whole = True
             continue
         indent = len(raw) - len(raw.lstrip(" "))
@@ -183,7 +183,8 @@ def _line(number: int, indent: int, raw: str, parent: str) -> Line:
         raise SubsetError(number, f"{key.strip()!r} is no key")
     start += len(rest) - len(rest.lstrip(" ")) if _without_comment(rest).strip(" \t") else 0
     value, quoted, end = _scalar(number, raw, start)
-    if "\t" in raw[:end]:
+    bare = not quoted and value in ("", _EMPTY_MAP)
+    if "\t" in (raw.partition("#")[0] if bare else raw[:end]):
         raise SubsetError(number, "a tab; use spaces")
     return Line(number, indent, parent + key, value, quoted, start, end)
 

@@ -1,35 +1,68 @@
-"""`stigmer config get|set|list|path`."""
+"""`stigmer config get|set|unset|edit|list|path`."""
 
 import json
+import os
+import signal
 
+from stigmer_launcher.cli.commands.version import restart_command
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config import file as config_file
+from stigmer_launcher.config.effective import effective_values
+from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.supervise.state import Instance, supervisor_pid
-from stigmer_launcher.system.places import find_places
+from stigmer_launcher.system.places import Places, find_places
+from stigmer_launcher.system.process import describe_exit
+
+_EDITORS = ("VISUAL", "EDITOR")
 
 
 def get(invocation: Invocation, context: Context) -> int:
-    """Print one setting's value."""
+    """Print the value in effect of one setting; of a secret only that it is set."""
+    key = config_file.require_known(invocation.arguments[0])
     read = config_file.read_config(find_places(context.environ).config)
-    context.out.line(config_file.get_value(read, invocation.arguments[0]))
+    context.out.line(next(row.value for row in effective_values(read, context.environ) if row.key == key))
     return 0
 
 
 def change(invocation: Invocation, context: Context) -> int:
-    """Write one setting; a running server keeps what it was started with, which is said."""
+    """Write one setting."""
     places = find_places(context.environ)
     key, value = invocation.arguments
     config_file.set_value(places, key, value)
-    if supervisor_pid(Instance(places.run)):
-        context.err.line("The running server keeps its settings until `stigmer server restart`")
+    _mention_restart(places, context)
+    return 0
+
+
+def unset(invocation: Invocation, context: Context) -> int:
+    """Remove one setting from the file, so that its default is used."""
+    places = find_places(context.environ)
+    if config_file.unset_value(places, invocation.arguments[0]):
+        _mention_restart(places, context)
+    return 0
+
+
+def edit(invocation: Invocation, context: Context) -> int:
+    """Open the file in the user's editor, and check what was saved."""
+    del invocation
+    places = find_places(context.environ)
+    config_file.write_first(places)
+    editor = next((named for name in _EDITORS if (named := context.environ.get(name, "").strip())), "vi")
+    status = _run_editor(editor, places.config, context)
+    if status:
+        raise LauncherError(
+            f"the editor `{editor}` {describe_exit(status)}",
+            f"set EDITOR to an editor, or change {places.config} yourself",
+        )
+    _check(places)
+    _mention_restart(places, context)
     return 0
 
 
 def show_all(invocation: Invocation, context: Context) -> int:
-    """Print every setting, its value, and whether it comes from the file."""
+    """Print every setting, its value in effect, and whether that comes from a variable, the file or the default."""
     read = config_file.read_config(find_places(context.environ).config)
-    rows = config_file.list_values(read)
+    rows = effective_values(read, context.environ)
     if invocation.has("json"):
         context.out.line(json.dumps({row.key: {"value": row.value, "origin": row.origin} for row in rows}, indent=2))
         return 0
@@ -46,3 +79,27 @@ def path(invocation: Invocation, context: Context) -> int:
     del invocation
     context.out.line(find_places(context.environ).config)
     return 0
+
+
+def _run_editor(editor: str, file: str, context: Context) -> int:
+    """Run the editor by the shell, since it may come with options, and wait for it; Ctrl-C is for the editor alone."""
+    command = ["sh", "-c", f'{editor} "$@"', editor, file]
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        pid = os.posix_spawn("/bin/sh", command, context.environ, setsigdef=[signal.SIGINT])
+        return os.waitpid(pid, 0)[1]
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _check(places: Places) -> None:
+    try:
+        config_file.read_config(places.config)
+    except LauncherError as error:
+        error.remedy = "run `stigmer config edit` and correct the lines named"
+        raise
+
+
+def _mention_restart(places: Places, context: Context) -> None:
+    if pid := supervisor_pid(Instance(places.run)):
+        context.err.line(f"The running server keeps its settings until `{restart_command(pid)}`")

@@ -1,6 +1,7 @@
 """`stigmer server status`: what runs and since when, for people and for programs."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from stigmer_launcher.cli.commands.version import installed_version, version_mismatch
@@ -15,6 +16,7 @@ from stigmer_launcher.supervise.state import (
     read_snapshot,
     supervisor_pid,
 )
+from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import find_places
 
 _RUNS, _STOPPED, _LACKS = 0, 3, 4
@@ -36,7 +38,7 @@ def status(invocation: Invocation, context: Context) -> int:
         )
         context.out.line(json.dumps({**report, "installed_version": installed_version(context.environ)}, indent=2))
     else:
-        _print(context.out, snapshot, stage, pid, places.logs)
+        show(context.out, snapshot, stage, pid, places.logs)
         if hint := version_mismatch(snapshot, context.environ):
             context.out.line(hint)
     return _code(stage)
@@ -66,7 +68,8 @@ def describe(snapshot: Snapshot, stage: str, pid: int, now: float) -> dict[str, 
     }
 
 
-def _print(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> None:
+def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> None:
+    """Print the state for people."""
     colour = {phases.RUNNING: "green", phases.DEGRADED: "yellow", phases.STOPPED: "red"}.get(stage, "bold")
     heading = f"Stigmer {snapshot.version} is" if snapshot.supervisor_pid else "Stigmer is"
     out.line(f"{heading} {out.paint(stage, colour)}" + (f" (supervisor {pid})" if pid else ""))
@@ -82,7 +85,24 @@ def _print(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -
     for each in snapshot.services:
         if error := each.lacking or each.last_error:
             out.line(f"  {each.name}: {error}")
-    out.line(f"  logs: {logs}")
+    details = [*addresses(snapshot), ("logs", logs), *_unit(pid)]
+    width = max(len(name) for name, _ in details)
+    for name, text in details:
+        out.line(f"  {name:<{width}}  {text}")
+
+
+def addresses(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Give the address of every port, and that of a Temporal that is not ours."""
+    if snapshot.temporal and "temporal" not in snapshot.ports:
+        yield "temporal", f"{snapshot.temporal} (external)"
+    for name, number in snapshot.ports.items():
+        yield name, f"http://localhost:{number}" if name.endswith("-ui") else f"localhost:{number}"
+
+
+def _unit(pid: int) -> Iterator[tuple[str, str]]:
+    """Say which service manager keeps the server running, since `stigmer server stop` would work against it."""
+    if unit := service_manager.find_unit(pid):
+        yield "unit", f"{unit.name}: stop it with `{unit.command('stop')}`"
 
 
 def _row(service: ServiceSnapshot, now: float) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot
+from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import find_places, installed_libexec
 from stigmer_launcher.version import NAME, VERSION
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 def version(invocation: Invocation, context: Context) -> int:
     """Print the version of Stigmer, of each component, and of what runs."""
     payload = _payload(context.environ)
-    running = living_snapshot(Instance(find_places(context.environ).run)).version
+    snapshot = living_snapshot(Instance(find_places(context.environ).run))
+    running = snapshot.version
     components = {part.name: part.version for part in payload.components} if payload else {}
     installed = installed_version(context.environ)
     if invocation.has("json"):
@@ -29,8 +31,8 @@ def version(invocation: Invocation, context: Context) -> int:
     width = max(map(len, components), default=0)
     for name, number in components.items():
         context.out.line(f"  {name:<{width}}  {number}")
-    if running not in ("", installed):
-        context.out.line(_describe_mismatch(running, installed))
+    if hint := version_mismatch(snapshot, context.environ):
+        context.out.line(hint)
     return 0
 
 
@@ -45,11 +47,15 @@ def installed_version(environ: Mapping[str, str]) -> str:
 def version_mismatch(snapshot: Snapshot, environ: Mapping[str, str]) -> str:
     """Say that another version runs than is installed; nothing when they are the same, or nothing runs."""
     running, installed = snapshot.version, installed_version(environ)
-    return "" if running in ("", installed) else _describe_mismatch(running, installed)
+    if running in ("", installed):
+        return ""
+    return f"{running} is running, {installed} is installed: `{restart_command(snapshot.supervisor_pid)}`"
 
 
-def _describe_mismatch(running: str, installed: str) -> str:
-    return f"{running} is running, {installed} is installed: `stigmer server restart`"
+def restart_command(supervisor_pid: int) -> str:
+    """Give the command that restarts a running server, by the service manager if one started it."""
+    unit = service_manager.find_unit(supervisor_pid)
+    return unit.command("restart") if unit else "stigmer server restart"
 
 
 def _payload(environ: Mapping[str, str]) -> "Payload | None":

@@ -1,0 +1,36 @@
+"""The values in effect and where each comes from: a variable of the environment, the file, or the default. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from stigmer_launcher.config.file import HIDDEN, Config, Row, list_values
+from stigmer_launcher.config.llm import find_llm
+
+_LLM, _TEMPORAL = "backend.local.llm", "backend.local.temporal"
+_ADDRESS = "TEMPORAL_SERVICE_ADDRESS"
+
+
+def effective_values(config: Config, environ: Mapping[str, str]) -> tuple[Row, ...]:
+    """List every key with its value as a start would use it; of a secret only that it is set."""
+    decided = {row.key: row for row in (*_llm(config, environ), *_temporal(config, environ))}
+    return tuple(decided.get(row.key, row) for row in list_values(config))
+
+
+def _llm(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:
+    llm = find_llm(environ, config)
+    for name, value in (("provider", llm.provider), ("model", llm.model), ("base_url", llm.base_url)):
+        key, variable = f"{_LLM}.{name}", f"STIGMER_LLM_{name.upper()}"
+        filed = config.has(key) and config.text(key) == value
+        yield Row(key, value, variable if environ.get(variable, "").strip() else "file" if filed else "default")
+    if llm.key_from in environ:
+        yield Row(f"{_LLM}.api_key", HIDDEN, llm.key_from)
+
+
+def _temporal(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:
+    managed, address, port = (f"{_TEMPORAL}.{name}" for name in ("managed", "address", "port"))
+    if named := environ.get(_ADDRESS, ""):
+        yield Row(address, named, _ADDRESS)
+        yield Row(managed, "false", _ADDRESS)
+    elif config.has(address) and not config.has(managed):
+        yield Row(managed, "false", "file")
+    if config.has(port) and not config.has("ports.temporal"):
+        yield Row("ports.temporal", config.plain(port), "file")
