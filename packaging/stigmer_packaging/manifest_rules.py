@@ -4,6 +4,7 @@ A value that could not be read is empty here, and no rule speaks of it again.
 """
 
 import graphlib
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ from stigmer_packaging.manifest_section import Finding, Path, unknown
 
 VARIABLES = (
     "home",
+    "home.relative",
     "temporal.address",
     "temporal.namespace",
     "llm.provider",
@@ -41,6 +43,8 @@ _TAGS = {
     "linux-arm64": re.compile(r"arm64_linux"),
     "linux-amd64": re.compile(r"x86_64_linux"),
 }
+# Options whose value Temporal hands to SQLite as a URI: `#`, `?` and `%` of an absolute path would be read as its parts.
+_READ_AS_URI = ("--db-filename",)
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -169,6 +173,16 @@ def templates_are_known(manifest: Manifest) -> Iterator[Finding]:
             yield Finding(path, f"a brace without its partner in {text!r}")
 
 
+def uris_hold_no_home(manifest: Manifest) -> Iterator[Finding]:
+    """Demand `{home.relative}` where a program reads a URI: a home's path may hold what means something there."""
+    for index, part in _numbered(manifest):
+        words = part.run.arguments
+        for position, (option, value) in enumerate(itertools.pairwise(words), 1):
+            if option in _READ_AS_URI and "{home}" in value:
+                path = ("components", index, "run", "arguments", position)
+                yield Finding(path, f"{option} is read as a URI: use {{home.relative}} instead of {{home}}")
+
+
 def named_variables_are_sent(manifest: Manifest) -> Iterator[Finding]:
     """Demand that what a component requires, or may ignore, is among what it is sent."""
     for index, part in _numbered(manifest):
@@ -220,6 +234,7 @@ RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
     temporal_is_needed_where_it_is_used,
     needs_are_known_and_acyclic,
     templates_are_known,
+    uris_hold_no_home,
     named_variables_are_sent,
     frozen_services_show_that_they_work,
     every_target_is_pinned,

@@ -4,6 +4,7 @@ They speak what the launcher asks: HTTP/2 with gRPC messages (RFC 9113; the answ
 health and task queues, and one unary call. Run by an interpreter of their own; nothing here imports the launcher.
 
     FakeTemporal port=N                 health, and pollers that connected with `POLL pid@host queue…`
+                                        opens what DATABASE names as the real one does: SQLite reads it as a URI
     FakeServer port=N state=FILE [host=ADDRESS]    a handshake; appends a line to FILE at each start; answers the smoke call; and
         temporal=HOST:N queues=a,b      polls the queues; with dials=once as long as its first connection, with dials=never not
     FakeWorker temporal=HOST:N queues=a,b    polls the queues
@@ -147,6 +148,15 @@ class FakeServer(FakeService):
         return field(1, json.dumps(answer).encode())
 
 
+def open_database(name: str) -> None:
+    """Make a database where there is none yet."""
+    import sqlite3
+
+    with sqlite3.connect(f"file:{name}", uri=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS namespaces (name TEXT)")
+    connection.close()
+
+
 def work(temporal: str, queues: list[str]) -> None:
     """Poll the queues as a worker does: for ever, and again when Temporal was away."""
     while True:
@@ -208,6 +218,7 @@ def main(role: str, options: dict[str, str]) -> None:
     if options.get("unready"):
         time.sleep(600)
     if role == "FakeTemporal":
+        open_database(os.environ.get("DATABASE", ":memory:"))
         FakeTemporal(int(options["port"])).serve_forever()
     elif role == "FakeServer":
         if path := options.get("state"):

@@ -87,6 +87,7 @@ def build_libexec(
     """Write `keg`/libexec with `components/` and `payload.json`; `fields` replaces what `Payload` holds."""
     chosen = tuple(stigmer_parts() if parts is None else parts)
     libexec = keg / "libexec"
+    libexec.mkdir(parents=True, exist_ok=True)
     for each in chosen:
         for path, (content, mode) in each.contents.items():
             place = libexec / "components" / path

@@ -141,7 +141,7 @@ class Stigmer:
 
     def processes(self) -> list[int]:
         """List every living process that carries this home in its environment, the tests' own aside."""
-        mark = f"STIGMER_HOME={self.home}".encode()
+        mark = os.fsencode(f"STIGMER_HOME={self.home}")
         return [pid for pid in _pids() if mark in _environ(pid)] + self.services()
 
     def services(self) -> list[int]:

@@ -15,12 +15,12 @@ from support.launcher_services import Stigmer, free_ports
 MANIFEST = Path(__file__).parents[2] / "packaging" / "manifest.yaml"
 
 
-def reference_keg(keg: Path) -> Path:
-    """Write a libexec directory for the reference stack, and give it."""
+def reference_keg(keg: Path, *only: str) -> Path:
+    """Write a libexec directory for the reference stack, or for `only` these components of it, and give it."""
     read = manifest.load_manifest(MANIFEST, reference=True)
     names = [name for component in read.components for name in component.run.ports]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
-    parts = tuple(_part(component, ports) for component in read.components)
+    parts = tuple(_part(component, ports) for component in read.components if not only or component.name in only)
     smoke = Smoke(**asdict(read.smoke))
     libexec = build_libexec(keg, parts, version=read.product.version, inherit=read.inherit, smoke=smoke)
     for part in parts:

@@ -23,6 +23,7 @@ VALUES = environment.variables("/h ome", PORTS, "", "default", LLM, NOTHING)
 def test_every_variable_of_a_payload_has_its_value() -> None:
     assert VALUES == {
         "home": "/h ome",
+        "home.relative": ".",
         "port.server": "7234",
         "port.temporal": "7233",
         "port.temporal-ui": "8233",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import HomeError, KegError
-from stigmer_launcher.system.places import find_libexec, find_places
+from stigmer_launcher.system.places import find_libexec, find_places, installed_libexec
 
 
 def test_stigmer_home_moves_everything() -> None:
@@ -73,6 +73,21 @@ def test_the_keg_is_found_from_the_frozen_executable_through_every_link(tmp_path
     (tmp_path / "bin/stigmer").symlink_to("../opt/libexec/launcher/stigmer")
     found = find_libexec({"STIGMER_PAYLOAD": "/elsewhere"}, str(tmp_path / "bin/stigmer"), frozen=True)
     assert found == str(tmp_path / "Cellar/stigmer/2.0.0/libexec")
+
+
+def test_a_frozen_launcher_is_found_by_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PYTHONEXECUTABLE and __PYVENV_LAUNCHER__ once moved the keg to beside the path they name."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "executable", "/named/by/PYTHONEXECUTABLE")
+    program = os.path.realpath("/proc/self/exe") if sys.platform == "linux" else os.path.realpath(sys.orig_argv[0])
+    assert installed_libexec({}) == str(Path(program).parents[1])
+
+
+@pytest.mark.parametrize("variable", ["STIGMER_HOME", "HOME"])
+def test_a_home_that_is_no_text_is_refused(variable: str) -> None:
+    """Whichever variable names it; the message shows the bytes."""
+    with pytest.raises(HomeError, match=r"not UTF-8 text: /caf\\xe9"):
+        find_places({variable: os.fsdecode(b"/caf\xe9")})
 
 
 def test_a_checkout_takes_the_keg_that_is_named() -> None:

@@ -55,13 +55,14 @@ def test_directories_are_made_for_what_services_are_told_to_write(tmp_path: Path
     told = part(
         "one",
         arguments=("--db", "{home}/deep/er/one.db", "{home}ish/not-ours/x"),
-        environment=(("STORE", "{home}/store/file"),),
+        environment=(("STORE", "{home}/store/file"), ("DATABASE", "{home.relative}/data#/one.db")),
         ports=(("server", free_ports(1)[0]),),
     )
     prepared(tmp_path, told)
     home = tmp_path / "home"
     assert (home / "deep" / "er").is_dir()
     assert (home / "store").is_dir()
+    assert (home / "data#").is_dir()
     assert (home / "logs").is_dir()
     assert not (tmp_path / "homeish").exists()
 
@@ -83,6 +84,12 @@ def test_an_external_temporal_takes_ours_out(tmp_path: Path) -> None:
     assert {proof.address for proof in proofs} == {Address("::1", 9999)}
     assert {proof.namespace for proof in proofs} == {"theirs"}
     assert list(launch.ports) == ["server"]
+
+
+def test_a_namespace_in_the_shell_is_for_an_external_temporal_only(tmp_path: Path) -> None:
+    """Ours has its default: another one is never made in it."""
+    launch = prepared(tmp_path, environ={"TEMPORAL_NAMESPACE": "prod.x"})
+    assert {proof.namespace for service in launch.services for proof in service.proofs} == {"default"}
 
 
 def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None:

@@ -130,6 +130,11 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("ports: {server: 7234}", "ports: {temporal: 7234}", "the port 'temporal' is there twice"),
         ("name: workflow-runner", "name: agent-runner", "the component 'agent-runner' is there twice"),
         ("{port.server}", "{port.sever}", "did you mean 'port.server'?"),
+        (
+            "{home.relative}/temporal-data/temporal.db",
+            "{home}/t.db",
+            "--db-filename is read as a URI: use {home.relative}",
+        ),
         ("{home}/storage", "{home/storage", "a brace without its partner"),
         ("ENV: local", "ENV: yes_please\n        LOG: true", "must be text, and True is not: put it in quotes"),
         ("build: go, ", "build: make, ", "unknown build 'make'"),

@@ -15,7 +15,7 @@ from stigmer_launcher.config.llm import Llm, find_llm
 from stigmer_launcher.errors import SmokeError
 from stigmer_launcher.install import versions
 from stigmer_launcher.install.payload import Payload, Smoke
-from stigmer_launcher.launch.endpoints import ports_of
+from stigmer_launcher.launch.endpoints import external_address, namespace_of, ports_of
 from stigmer_launcher.launch.environment import Command, command_of, variables
 from stigmer_launcher.supervise.child import spawn
 from stigmer_launcher.supervise.state import Snapshot
@@ -112,7 +112,8 @@ def _command(
     asked = payload.smoke
     component = next(part for part in payload.components if part.name == asked.component)
     numbers = {**ports_of(payload, config, {}), **state.ports}
-    namespace = environ.get("TEMPORAL_NAMESPACE") or "default"
+    external = (external_address(part, config, environ) for part in payload.components)
+    namespace = namespace_of(environ, next(filter(None, external), ""))
     values = variables(places.home, numbers, state.temporal, namespace, llm, config)
     directory = versions.directory_of(places, state.installed)
     return command_of(component._replace(arguments=asked.arguments), directory, values, payload.inherit, environ)

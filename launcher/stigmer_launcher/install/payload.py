@@ -41,7 +41,8 @@ class Component(NamedTuple):
     """One service: its files, and how it is started, judged ready and stopped.
 
     `entry` is the executable's path in the components directory. `ports` maps a port's name to its default number.
-    `arguments` and `environment` may hold `{home}`, `{port.NAME}`, `{temporal.address}`, `{temporal.namespace}`,
+    `arguments` and `environment` may hold `{home}`, `{home.relative}` (the same, from the directory services run in: for
+    what a program reads as a URI), `{port.NAME}`, `{temporal.address}`, `{temporal.namespace}`,
     `{llm.provider}`, `{llm.model}`, `{llm.base_url}`, `{llm.api_key}`, and `{execution.mode}`, `{execution.sandbox_image}`,
     `{execution.auto_pull}`, `{execution.cleanup}`, `{execution.ttl}` where config.yaml says so; a variable of the
     environment that comes out empty is not set.

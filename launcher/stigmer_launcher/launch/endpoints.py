@@ -57,6 +57,11 @@ def external_address(component: Component, config: Config, environ: Mapping[str,
     return "" if managed else found
 
 
+def namespace_of(environ: Mapping[str, str], external: str) -> str:
+    """Give the namespace to use; the user's variable names one of the `external` Temporal, ours has its default alone."""
+    return (environ.get("TEMPORAL_NAMESPACE") if external else "") or "default"
+
+
 def _from_file(config: Config, name: str) -> int:
     """Give the port the file names; `temporal.port` is where files of earlier versions have Temporal's."""
     if config.has(f"ports.{name}"):

@@ -17,6 +17,8 @@ from stigmer_launcher.system.machine import binary_target, this_target
 
 # Sources: PyInstaller's bootloader, dyld(1), ld.so(8), python(1).
 _NEVER = ("LD_", "DYLD_", "PYTHON", "_PYI", "_MEI", "PYINSTALLER")
+# The home as services see it, because they run in it: for what they parse and a path could break, such as a URI.
+HERE = "."
 _EXECUTION = "backend.local.execution"
 EXECUTION = ("mode", "sandbox_image", "auto_pull", "cleanup", "ttl")
 
@@ -40,6 +42,7 @@ def variables(
     """
     return {
         "home": home,
+        "home.relative": HERE,
         **{f"port.{name}": str(number) for name, number in ports.items()},
         "temporal.address": temporal or f"127.0.0.1:{ports.get('temporal', 0)}",
         "temporal.namespace": namespace,

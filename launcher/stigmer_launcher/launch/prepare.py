@@ -12,8 +12,8 @@ from stigmer_launcher.install import payload
 from stigmer_launcher.install.install import Installation, install, nothing_in_use
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
-from stigmer_launcher.launch.endpoints import external_address, ports_of
-from stigmer_launcher.launch.environment import command_of, executable_of, variables
+from stigmer_launcher.launch.endpoints import external_address, namespace_of, ports_of
+from stigmer_launcher.launch.environment import HERE, command_of, executable_of, variables
 from stigmer_launcher.launch.plan import TOKEN, Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.address import LOOPBACK, Address, parse_address
 from stigmer_launcher.readiness.checks import Proof
@@ -52,7 +52,7 @@ def prepare(
     if write_first(places):
         report(f"Created {places.config}")
     temporal = next(filter(None, external.values()), "")
-    namespace = environ.get("TEMPORAL_NAMESPACE") or "default"
+    namespace = namespace_of(environ, temporal)
     values = variables(places.home, numbers, temporal, namespace, llm, config)
     token = os.urandom(16).hex()
     services = tuple(
@@ -129,7 +129,8 @@ def _with_token(service: ServiceLaunch, token: str) -> ServiceLaunch:
 def _make_directories(places: Places, services: Iterable[ServiceLaunch]) -> None:
     """Make the directories for logs, and for every file below the home that a service is told of."""
     told = (text for service in services for text in (*service.command[1:], *service.environment.values()))
-    inside = {os.path.dirname(text) for text in told if text.startswith(places.home + os.sep)}
+    paths = (os.path.join(places.home, text) if text.startswith(HERE + os.sep) else text for text in told)
+    inside = {os.path.dirname(path) for path in paths if path.startswith(places.home + os.sep)}
     for directory in (places.logs, *sorted(inside)):
         try:
             os.makedirs(directory, 0o700, exist_ok=True)

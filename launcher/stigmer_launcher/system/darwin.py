@@ -13,6 +13,7 @@ _MNT_NOEXEC = 0x4
 _ALL_PIDS, _LIST_FDS, _BSD_INFO, _SOCKET_INFO = 1, 1, 3, 3
 _SOCKET_FD, _TCP, _LISTEN = 2, 2, 1
 _INI_IPV6 = 2
+_PATH_SIZE = 4096  # PROC_PIDPATHINFO_MAXSIZE
 _BSD_INFO_SIZE, _SOCKET_INFO_SIZE, _FD_SIZE = 136, 792, 8
 
 
@@ -34,6 +35,13 @@ def is_noexec(path: str) -> bool:
 def start_time(pid: int) -> str:
     """Give the start time of a living process as text, empty when there is none."""
     return parse_start_time(_pid_info(pid, _BSD_INFO, _BSD_INFO_SIZE))
+
+
+def program(pid: int) -> str:
+    """Give the path of the program that a process runs, empty when there is none."""
+    buffer = ctypes.create_string_buffer(_PATH_SIZE)
+    size = _libsystem().proc_pidpath(pid, buffer, _PATH_SIZE)
+    return os.fsdecode(buffer.raw[: max(size, 0)])
 
 
 def process_name(pid: int) -> str:

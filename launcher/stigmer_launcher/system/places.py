@@ -31,6 +31,7 @@ def find_places(environ: Mapping[str, str]) -> Places:
     if named == "~" or named.startswith("~/"):  # service files pass what no shell has expanded
         named = _user_home(environ) + named[1:]
     home = os.path.abspath(named) if named else os.path.join(_user_home(environ), ".stigmer")
+    _require_text(home)
     return Places(
         home=home,
         bin=os.path.join(home, "bin"),
@@ -39,6 +40,18 @@ def find_places(environ: Mapping[str, str]) -> Places:
         logs=os.path.join(home, "logs"),
         config=os.path.join(home, "config.yaml"),
     )
+
+
+def _require_text(home: str) -> None:
+    """Raise HomeError for bytes that are no UTF-8: neither logs nor JSON could name such a home."""
+    try:
+        home.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(home).decode(errors="backslashreplace")
+        raise HomeError(
+            f"the path of the home is not UTF-8 text: {shown}",
+            "set STIGMER_HOME to a directory whose name is: `export STIGMER_HOME=/path/to/directory`",
+        ) from None
 
 
 def find_libexec(environ: Mapping[str, str], executable: str, *, frozen: bool) -> str:
@@ -107,4 +120,14 @@ def _why_not_writable(directory: str) -> int:
 
 def installed_libexec(environ: Mapping[str, str]) -> str:
     """Find the keg's libexec of the launcher that runs now."""
-    return find_libexec(environ, sys.executable, frozen=bool(getattr(sys, "frozen", False)))
+    frozen = bool(getattr(sys, "frozen", False))
+    return find_libexec(environ, _own_program() if frozen else sys.executable, frozen=frozen)
+
+
+def _own_program() -> str:
+    """Give the path of the running program; PYTHONEXECUTABLE and __PYVENV_LAUNCHER__ change sys.executable."""
+    if sys.platform == "darwin":
+        from stigmer_launcher.system import darwin
+
+        return darwin.program(os.getpid()) or sys.executable
+    return os.readlink("/proc/self/exe")
