@@ -135,7 +135,7 @@ def test_a_lock_file_that_is_replaced_is_locked_anew(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(HomeError, match="file: Not a directory"):
+    with pytest.raises(HomeError, match="file/lock: Not a directory"):
         locks.hold(str(tmp_path / "file" / "lock"))
 
 

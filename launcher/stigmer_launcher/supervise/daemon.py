@@ -21,6 +21,7 @@ from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, read_snapshot, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks
+from stigmer_launcher.system.ownership import require_writable
 from stigmer_launcher.system.ports import require_free
 
 OWN_LOG = "supervisor"
@@ -37,6 +38,7 @@ def supervise(launch: Launch, emit: Emit) -> int:
     """
     gc.freeze()  # what is imported stays; the watchdog shares its pages
     gc.enable()
+    require_writable(launch.directory, launch.run, launch.logs)
     os.chdir(launch.directory)  # where the services run
     instance = Instance(launch.run)
     log = LogFile(log_path(launch.logs, OWN_LOG), launch.secrets)
@@ -45,10 +47,14 @@ def supervise(launch: Launch, emit: Emit) -> int:
         log.write(_describe_event(event).encode(errors="replace") + b"\n")
         emit(event)
 
-    lock = locks.hold(instance.lock)
-    if lock is None:
-        emit({"event": "busy", "pid": supervisor_pid(instance)})
-        return 0
+    try:
+        lock = locks.hold(instance.lock)
+        if lock is None:
+            emit({"event": "busy", "pid": supervisor_pid(instance)})
+            return 0
+    except LauncherError as error:
+        emit_and_log(_error_event(error))
+        return error.exit_code
     with lock:
         try:
             _take_over(instance, launch, emit_and_log)
@@ -67,6 +73,7 @@ def supervise(launch: Launch, emit: Emit) -> int:
 
 def detach(launch: Launch) -> tuple[int, int]:
     """Run the supervisor in a process of its own, without a terminal; give its pid, and where its events come from."""
+    require_writable(launch.directory, launch.run, launch.logs)
     reader, writer = os.pipe()
     pid = fork(lambda: _run_detached(launch, writer))
     os.close(writer)

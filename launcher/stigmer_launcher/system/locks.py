@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Self
 
 from stigmer_launcher.errors import BusyError, HiddenHolderError, HomeError
+from stigmer_launcher.system.ownership import unwritable
 
 # Linux (64 bit): type, whence, start, length, pid; macOS: start, length, pid, type, whence.
 _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
@@ -90,10 +91,10 @@ def holder(path: str) -> int:
         return os.getpid()
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0
     except OSError:
-        return 0 if not os.path.exists(path) else _holder_by_reading(path)
+        return _holder_by_reading(path)
     try:
         return _query(path, descriptor, fcntl.F_WRLCK)
     finally:
@@ -101,13 +102,14 @@ def holder(path: str) -> int:
 
 
 def _holder_by_reading(path: str) -> int:
-    with suppress(OSError):
+    try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return _query(path, descriptor, fcntl.F_RDLCK)
-        finally:
-            os.close(descriptor)
-    return 0
+    except OSError as error:
+        raise _unwritable(path) from error
+    try:
+        return _query(path, descriptor, fcntl.F_RDLCK)
+    finally:
+        os.close(descriptor)
 
 
 def _query(path: str, descriptor: int, kind: int) -> int:
@@ -139,6 +141,12 @@ def _get_lock(descriptor: int, kind: int) -> tuple[int, int]:
     return kind, pid
 
 
+def _unwritable(path: str) -> HomeError:
+    """Explain a lock in the home's directory `run` that cannot be opened."""
+    directory = os.path.dirname(path)
+    return unwritable(path if os.path.exists(path) else directory, os.path.dirname(directory))
+
+
 def _without_locks(path: str, error: OSError) -> HomeError:
     return HomeError(
         f"the file system of {os.path.dirname(path)} has no locks: {error.strerror}",
@@ -149,9 +157,11 @@ def _without_locks(path: str, error: OSError) -> HomeError:
 def _open(path: str) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except PermissionError as error:
+        raise _unwritable(path) from error
     except OSError as error:
         raise HomeError(
-            f"cannot write in {os.path.dirname(path)}: {error.strerror}",
+            f"cannot write {path}: {error.strerror}",
             "make that directory writable for you, or set STIGMER_HOME to one that is",
         ) from error
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from stigmer_launcher.errors import HomeError, KegError, LauncherError
+from stigmer_launcher.system.ownership import require_own_home
 
 ANOTHER_DISK = "or set STIGMER_HOME to a directory on another disk"
 
@@ -87,6 +88,7 @@ def _user_home(environ: Mapping[str, str]) -> str:
 
 def prepare_home(places: Places) -> None:
     """Make the home's directories, for this user alone; HomeError when they cannot be made or written."""
+    require_own_home(places.home)
     for directory in (places.home, places.versions, places.run):
         try:
             os.makedirs(directory, 0o700, exist_ok=True)
