@@ -82,7 +82,7 @@ class Progress:
         elif state == phases.RUNNING:
             self.done(f"Starting {name}")
         elif event["error"] and self._started:
-            self.note(f"{name} {event['error']}" + ("; restarting it" if state == phases.BACKOFF else ""))
+            self.note(f"{name} {event['error']}" + (", it is started again" if state == phases.BACKOFF else ""))
         elif event["error"] and not self._failure:
             self._failure = event
             self._out.line(f"Starting {name}... {self._out.paint(self._out.mark('failed'), 'red')}")
