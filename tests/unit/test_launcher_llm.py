@@ -1,5 +1,6 @@
 """The model is what the environment, then the file, then the defaults say; its key is found, asked for, or an error."""
 
+import contextlib
 import os
 import pty
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from stigmer_launcher.config.file import Config, Setting
 from stigmer_launcher.config.llm import DEFAULTS, Llm, find_llm, require_key
 from stigmer_launcher.errors import ConfigError, SecretError
+from stigmer_launcher.system.places import Places
 
 NOTHING = Config("config.yaml", {})
 SECRET = "sk-very-secret"  # noqa: S105 - the point of the tests
@@ -114,6 +116,7 @@ ASK = """
 import sys; sys.path.insert(0, sys.argv[1])
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.errors import SecretError
+from stigmer_launcher.system.places import Places
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
 llm = find_llm({"STIGMER_LLM_PROVIDER": "openai"}, Config("", {}))
 try:
@@ -153,3 +156,32 @@ def test_at_a_terminal_the_key_is_not_shown() -> None:
     os.close(terminal)
     assert SECRET.encode() not in shown
     assert f"answered {len(SECRET)}".encode() in shown
+
+
+def asked_at_a_terminal(keg: Path, places: Places, typed: bytes) -> tuple[int, bytes]:
+    """Run `stigmer server` at a terminal, type at the question for the key, and give its exit code and the screen."""
+    environ = {"STIGMER_PAYLOAD": str(keg), "STIGMER_HOME": places.home, "STIGMER_LLM_PROVIDER": "openai"}
+    command = [sys.executable, "-S", "-m", "stigmer_launcher", "server"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, command, {**environ, "PYTHONPATH": LAUNCHER, "TERM": "xterm"})  # noqa: S606 - a process at a terminal
+    shown = b""
+    while b"not stored): " not in shown:
+        shown += os.read(terminal, 1000)
+    os.write(terminal, typed)
+    with contextlib.suppress(OSError):  # the process has ended
+        while data := os.read(terminal, 1000):
+            shown += data
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
+
+
+def test_an_interrupt_at_the_question_for_a_key_is_an_interrupt(keg: Path, places: Places) -> None:
+    code, shown = asked_at_a_terminal(keg, places, b"\x03")
+    assert code == 130
+    assert b"needs an API key" not in shown
+
+
+def test_the_key_is_asked_for_before_anything_else_is_shown(keg: Path, places: Places) -> None:
+    _, shown = asked_at_a_terminal(keg, places, b"\x03")
+    assert shown.startswith(b"API key for openai")

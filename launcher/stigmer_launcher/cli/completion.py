@@ -48,10 +48,17 @@ def render(shell: str, names: Names) -> str:
 def _bash(names: Names) -> str:
     return f"""# bash completion for stigmer
 _stigmer() {{
-    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} words= word
+    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} words= word value=
     for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
-        case $word in -*) ;; *) words="$words $word" ;; esac
+        case $value/$word in  # bash parts words at "="
+            */=) value=1 ;;
+            1/*) value= ;;
+            {"|".join(f"/{flag}" for flag in _flags_with_value())}) value=1 ;;
+            /-*) ;;
+            *) words="$words $word" ;;
+        esac
     done
+    [[ $previous == = ]] && previous=${{COMP_WORDS[COMP_CWORD - 2]}}
     case "${{words# }}/$previous" in
 {_bash_values(names)}    esac
     case "${{words# }}" in
@@ -93,10 +100,15 @@ def _zsh(names: Names) -> str:
                 values += f"        {patterns}) compadd -- {' '.join(choices)}; return ;;\n"
     return f"""#compdef stigmer
 _stigmer() {{
-    local word=
+    local word= value=
     local -a typed described
     for word in "${{(@)words[2,CURRENT-1]}}"; do
-        [[ $word == -* ]] || typed+=("$word")
+        case $value/$word in
+            1/*) value= ;;
+            {"|".join(f"/{flag}" for flag in _flags_with_value())}) value=1 ;;
+            /-*) ;;
+            *) typed+=("$word") ;;
+        esac
     done
     case "${{typed[*]}}/${{words[CURRENT-1]}}" in
 {values}    esac
@@ -126,12 +138,24 @@ def _fish(names: Names) -> str:
         condition = f"__stigmer_typed {command.name}"
         lines += [_fish_option(condition, option, names) for option in (*command.options, HELP)]
     lines += [_fish_option("__stigmer_typed", option, names) for option in (HELP, VERSION)]
-    return _FISH_TYPED + "\n".join(lines) + "\n"
+    return _fish_typed() + "\n".join(lines) + "\n"
 
 
-_FISH_TYPED = """function __stigmer_typed
-    set -l typed (commandline -opc)[2..-1]
-    test "$(string match -v -- '-*' $typed | string join ' ')" = "$argv"
+def _fish_typed() -> str:
+    """Give the function that tells whether the words typed so far, without options and their values, are these."""
+    return f"""function __stigmer_typed
+    set -l typed
+    set -l value no
+    for word in (commandline -opc)[2..-1]
+        if test $value = yes
+            set value no
+        else if contains -- $word {" ".join(_flags_with_value())}
+            set value yes
+        else if not string match -q -- '-*' $word
+            set -a typed $word
+        end
+    end
+    test "$typed" = "$argv"
 end
 """
 
@@ -171,6 +195,12 @@ def _about(words: tuple[str, ...], name: str) -> str:
         return found.summary
     options = [option for command in COMMANDS if command.words == words for option in command.options]
     return next((option.help for option in (*options, HELP, VERSION) if f"--{option.name}" == name), "")
+
+
+def _flags_with_value() -> list[str]:
+    """List the options of all commands that are followed by a value."""
+    options = [option for command in COMMANDS for option in command.options if option.value]
+    return list(dict.fromkeys(flag for option in options for flag in _flags(option)))
 
 
 def _flags(option: Option) -> list[str]:

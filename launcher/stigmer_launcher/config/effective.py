@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from stigmer_launcher.config.file import HIDDEN, Config, Row, list_values
+from stigmer_launcher.config.file import Config, Row, hidden_row, list_values
 from stigmer_launcher.config.llm import find_llm
 
 _LLM, _TEMPORAL = "backend.local.llm", "backend.local.temporal"
@@ -22,7 +22,7 @@ def _llm(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:
         filed = config.has(key) and config.text(key) == value
         yield Row(key, value, variable if environ.get(variable, "").strip() else "file" if filed else "default")
     if llm.key_from in environ:
-        yield Row(f"{_LLM}.api_key", HIDDEN, llm.key_from)
+        yield hidden_row(f"{_LLM}.api_key", llm.key_from)
 
 
 def _temporal(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:

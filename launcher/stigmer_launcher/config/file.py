@@ -4,7 +4,6 @@ A missing file means the defaults; a file that cannot be parsed is an error that
 """
 
 import os
-import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home
 
 _WAIT = 10.0  # seconds for another `config set` to finish
-HIDDEN = "(set, not shown)"
+_HIDDEN = "(set, not shown)"
 
 
 class Setting(NamedTuple):
@@ -181,7 +180,12 @@ def _problem_of_value(line: Line, maps: set[str]) -> str:
 
 def _row(config: Config, key: str) -> Row:
     value = _plain(config.value(key))
-    return Row(key, HIDDEN if value and SCHEMA[key].secret else value, "file" if config.has(key) else "default")
+    return Row(key, _HIDDEN if value and SCHEMA[key].secret else value, "file" if config.has(key) else "default")
+
+
+def hidden_row(key: str, origin: str) -> Row:
+    """Give the row of a secret that is set."""
+    return Row(key, _HIDDEN, origin)
 
 
 def _plain(value: Value) -> str:
@@ -211,9 +215,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 def _read(path: str) -> str:
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # a FIFO or a device might never end
-                raise ConfigError(f"cannot read {path}: not a regular file", f"move it away: `mv {path} {path}.old`")
+        with open(path, "rb") as stream:
             content = stream.read()
     except FileNotFoundError:
         return ""

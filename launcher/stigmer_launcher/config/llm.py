@@ -98,7 +98,7 @@ def ask_terminal(llm: Llm) -> Callable[[str], str]:
 
         try:
             return getpass.getpass(prompt)
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return ""
 
     return ask

@@ -30,12 +30,13 @@ def prepare(
     report: Report,
     *,
     in_use: Callable[[], Iterable[str]] = nothing_in_use,
+    installing: Callable[[], None] = lambda: None,
     leftovers: bool = False,
 ) -> tuple[Launch, bool]:
     """Check everything; give what is to run, and whether components were made. Any LauncherError: nothing runs then.
 
-    `in_use` gives the versions that must stay. With `leftovers` of a killed server the ports are checked later, when
-    those have ended.
+    `in_use` gives the versions that must stay; `installing` is called once every question is answered. With `leftovers`
+    of a killed server the ports are checked later, when those have ended.
     """
     config = read_config(places.config)
     llm = find_llm(environ, config)
@@ -48,6 +49,7 @@ def prepare(
     numbers = ports_of(keg.payload, config, ports)
     if not leftovers:
         require_free(managed_ports(components, numbers, external))
+    installing()
     installed = install(keg, places, report, in_use=in_use)
     if write_first(places):
         report(f"Created {places.config}")

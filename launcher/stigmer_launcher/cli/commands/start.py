@@ -76,13 +76,13 @@ def restart(invocation: Invocation, context: Context) -> int:
 
 
 def _prepare(places: Places, ports: Mapping[str, int], context: Context, progress: Progress) -> Launch:
-    progress.step("Extracting binaries")
     instance = Instance(places.run)
     launch, made = prepare(
         context.environ,
         places,
         ports,
         progress.note,
+        installing=lambda: progress.step("Extracting binaries"),
         in_use=lambda: versions_in_use(instance),
         leftovers=not read_snapshot(instance).is_clean,
     )
