@@ -1,6 +1,7 @@
 """Whatever `stigmer server` and `stigmer server stop` meet, they wait for it: then everything runs, or nothing does."""
 
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -101,6 +102,22 @@ def test_a_restart_that_cannot_be_spawned_is_tried_again(tmp_path: Path) -> None
         eventually(lambda: "agent-runner: pausing: could not be run" in launcher.log("supervisor"), "a failed spawn")
         aside.rename(program)
         all_run(launcher)
+
+
+def test_a_watchdog_that_cannot_be_replaced_at_once_is_replaced_later(tmp_path: Path) -> None:
+    """The supervisor has no descriptor left for a moment; it goes on, and so do the services."""
+    with stigmer(tmp_path) as launcher:
+        launcher.started()
+        first, supervisor = watchdog(launcher), launcher.status()["supervisor_pid"]
+        before = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+        resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (6, before[1]))
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: "cannot start another watchdog" in launcher.log("supervisor"), "a failed try")
+        resource.prlimit(supervisor, resource.RLIMIT_NOFILE, before)
+        eventually(lambda: watchdog(launcher) not in (0, first), "another watchdog")
+        assert launcher.status()["state"] == "running"
+        os.kill(supervisor, signal.SIGKILL)
+        eventually(lambda: launcher.processes() == [], "the end of every process")
 
 
 def test_a_service_killed_during_the_start_is_started_again(tmp_path: Path) -> None:

@@ -187,11 +187,14 @@ def main() -> int:
     parser.add_argument("--load", type=int, default=0)
     parser.add_argument("directory", type=Path)
     asked = parser.parse_args()
-    killed = 0
+    rounds = killed = 0
 
     def report(outcome: Outcome) -> None:
-        nonlocal killed
+        nonlocal rounds, killed
+        rounds += 1
         killed += outcome.killed > 0
+        if rounds % 50 == 0:
+            print(f"{rounds} rounds", file=sys.stderr, flush=True)  # noqa: T201 - the run takes minutes
         for fault in outcome.faults:
             print(f"{outcome.kill}: {fault}\n{launcher.log('supervisor')[-3000:]}", flush=True)  # noqa: T201 - the result
 

@@ -25,6 +25,7 @@ from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import process
 
 Emit = Callable[[dict[str, Any]], None]
+_RETRY = 1.0  # seconds
 
 
 class Supervisor:
@@ -53,6 +54,7 @@ class Supervisor:
         self._snapshot = Snapshot(pid, process.identity(pid), started=wall(), began=self._began)
         self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False
+        self._watchdog_due = lifecycle.NEVER
 
     def enter(self) -> None:
         """Write the state before anything runs, so that other starts keep the version in use."""
@@ -141,6 +143,8 @@ class Supervisor:
         for name, probe in tuple(self._probes.items()):
             if self._clock() >= probe.due or (probe.channel and probe.channel.fileno() in ready):
                 self._ask(name, probe)
+        if self._clock() >= self._watchdog_due:
+            self._replace_watchdog()
         if self._signals.fileno() in ready:
             self._take_signals()
 
@@ -152,7 +156,7 @@ class Supervisor:
 
     def _timeout(self) -> int | None:
         """Give the milliseconds until something is due, None when nothing is."""
-        due = min([next_due(self._state), *(probe.due for probe in self._probes.values())])
+        due = min([next_due(self._state), self._watchdog_due, *(probe.due for probe in self._probes.values())])
         return None if due == lifecycle.NEVER else max(0, math.ceil((due - self._clock()) * 1000))
 
     def _ask(self, name: str, probe: ProbeSequence) -> None:
@@ -185,12 +189,24 @@ class Supervisor:
                 self._services.end_group(pid)
                 _, status = os.waitpid(pid, 0)
                 if pid == self._watchdog.pid:
-                    self._watchdog.start()
-                    self._watchdog.wait_until_ready()
+                    self._replace_watchdog()
                 elif exited := self._services.reap(pid, status):
                     self._drop_probe(exited.name)
                     self._timeline[exited.name]["ended"] = self._clock() - self._began
                     self._events.append(exited)
+
+    def _replace_watchdog(self) -> None:
+        """Start another watchdog; when there is no room for it, try again soon: the services must go on."""
+        try:
+            self._watchdog.start()
+        except OSError as error:
+            if self._watchdog_due == lifecycle.NEVER:
+                text = f"cannot start another watchdog: {error.strerror}; trying again every {_RETRY:g} s"
+                self._emit({"event": "note", "text": text})
+            self._watchdog_due = self._clock() + _RETRY
+        else:
+            self._watchdog_due = lifecycle.NEVER
+            self._watchdog.wait_until_ready()
 
     def _save(self) -> None:
         """Write the state down; a full disk must not end the supervisor."""

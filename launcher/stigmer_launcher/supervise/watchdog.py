@@ -28,13 +28,21 @@ class Watchdog:
         self._roster: dict[int, Member] = {}
 
     def start(self) -> None:
-        """Fork the watchdog; it learns of every member, even before it holds its lock."""
+        """Fork the watchdog; it learns of every member, even before it holds its lock. OSError when there is no room."""
         self._close()
-        ours, its = os.pipe(), os.pipe()
-        self.pid = fork(lambda: _run_watchdog(ours[0], its[1], self._lock, self._token))
-        os.close(ours[0])
-        os.close(its[1])
-        self._pipe, self._ready = ours[1], its[0]
+        ours = os.pipe()
+        try:
+            its = os.pipe()
+        except OSError:
+            os.close(ours[0])
+            os.close(ours[1])
+            raise
+        self._pipe, self._ready, self.pid = ours[1], its[0], 0
+        try:
+            self.pid = fork(lambda: _run_watchdog(ours[0], its[1], self._lock, self._token))
+        finally:
+            os.close(ours[0])
+            os.close(its[1])
         for member in self._roster.values():
             self._send(_entry(member))
 
