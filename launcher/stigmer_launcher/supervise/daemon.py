@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.install import install_lock
+from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.child import close_all_but, fork
@@ -109,6 +110,8 @@ def _take_over(instance: Instance, launch: Launch, emit: Emit) -> None:
     if not before.is_clean and (ended := leftovers.end_members(before.members, before.token)):
         emit({"event": "note", "text": f"Ended {ended} processes that a killed supervisor had left"})
     require_free(launch.ports)
+    for database in launch.databases():
+        require_usable(database, lambda text: emit({"event": "note", "text": text}))
 
 
 def _install_lock(launch: Launch, emit: Emit) -> locks.Lock:
