@@ -4,13 +4,16 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support import reference_programs
-from support.launcher_services import Stigmer, end, eventually, free_ports
+from support.launcher_payloads import build_libexec
+from support.launcher_services import LAUNCHER, Stigmer, end, eventually, fake_stack, free_ports
+from support.mounts import mount_command, needs_mounts
 from support.reference_stack import reference_keg
 
 pytestmark = pytest.mark.timeout(120)
@@ -78,3 +81,17 @@ def test_a_damaged_database_is_never_touched_and_the_command_that_is_named_helps
     subprocess.run(shlex.split(command), check=True)
     launcher.started()
     assert (launcher.home / "temporal-data.damaged-1" / "temporal.db").read_bytes() == before
+
+
+@needs_mounts
+def test_a_first_start_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    """The components are there, and nothing fits beside them; once Temporal's internals were shown."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = Stigmer(build_libexec(tmp_path / "keg", fake_stack()), disk / "home")
+    command = [sys.executable, "-S", "-m", "stigmer_launcher", "server"]
+    prefix = mount_command("size=3m", disk)
+    environment = {**made.environment, "PYTHONPATH": str(LAUNCHER)}
+    done = subprocess.run([*prefix, *command], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"there is no space left in {made.home}" in done.stderr
