@@ -76,6 +76,10 @@ class SecretError(LauncherError):
     """An API key is needed and there is no way to get it."""
 
 
+class DatabaseError(LauncherError):
+    """A service's database is damaged."""
+
+
 class OverrideError(LauncherError):
     """A variable names a development executable that cannot be run."""
 

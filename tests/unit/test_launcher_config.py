@@ -1,8 +1,10 @@
 """config.yaml says what it says, or is an error with its line; edits lose nothing; secrets are not shown."""
 
+import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -131,8 +133,9 @@ def test_a_key_without_a_value_has_its_default(places: Places, value: str) -> No
 
 
 def test_a_file_that_cannot_be_read_is_an_error(places: Places) -> None:
-    Path(places.config).mkdir(parents=True)
-    with pytest.raises(ConfigError, match=r"cannot read .*config\.yaml: Is a directory"):
+    Path(places.config).parent.mkdir(parents=True)
+    Path(places.config).symlink_to("config.yaml")
+    with pytest.raises(ConfigError, match=r"cannot read .*config\.yaml: Too many levels of symbolic links"):
         config_file.read_config(places.config)
 
 
@@ -273,3 +276,35 @@ def test_list_says_that_a_secret_is_set_and_not_what_it_is(places: Places) -> No
     rows = {row.key: row for row in config_file.list_values(read)}
     assert rows["backend.local.llm.api_key"] == ("backend.local.llm.api_key", "(set, not shown)", "file")
     assert rows["backend.cloud.token"].value == ""
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory."""
+    path.mkdir()
+
+
+def make_device_link(path: Path) -> None:
+    """Make a link to what never ends."""
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("make", [os.mkfifo, make_directory, make_device_link])
+def test_what_is_no_regular_file_is_refused_at_once(places: Places, make: Callable[[Path], None]) -> None:
+    """A pipe without a writer, or a device, once kept every command waiting for ever."""
+    path = Path(places.config)
+    path.parent.mkdir(exist_ok=True)
+    make(path)
+    with pytest.raises(ConfigError, match=r"config\.yaml is not a regular file") as caught:
+        config_file.read_config(places.config)
+    assert f"`mv {path} {path}.aside`" in caught.value.remedy
+
+
+def test_a_file_of_many_megabytes_is_refused_unread(places: Places) -> None:
+    """It holds nothing on the disk, and would take all of the memory."""
+    path = Path(places.config)
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    os.truncate(path, 1 << 40)
+    with pytest.raises(ConfigError, match="is no configuration"):
+        config_file.read_config(places.config)

@@ -4,6 +4,7 @@ A missing file means the defaults; a file that cannot be parsed is an error that
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home
 
 _WAIT = 10.0  # seconds for another `config set` to finish
+_LARGEST = 1 << 20  # bytes
 _HIDDEN = "(set, not shown)"
 
 
@@ -215,8 +217,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 def _read(path: str) -> str:
     try:
+        _require_text_file(path, os.stat(path))
         with open(path, "rb") as stream:
-            content = stream.read()
+            content = stream.read(_LARGEST)
     except FileNotFoundError:
         return ""
     except OSError as error:
@@ -226,6 +229,17 @@ def _read(path: str) -> str:
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}, line {number}: this is not UTF-8 text") from error
+
+
+def _require_text_file(path: str, status: os.stat_result) -> None:
+    """Raise ConfigError for what would never end, or be too much to read: a pipe, a device, a huge file."""
+    import shlex
+
+    aside = f"move it away: `{shlex.join(('mv', path, f'{path}.aside'))}`"
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigError(f"{path} is not a regular file", aside)
+    if status.st_size > _LARGEST:
+        raise ConfigError(f"{path} has {status.st_size >> 20} MB and is no configuration", aside)
 
 
 def _write(path: str, text: str) -> None:

@@ -33,6 +33,7 @@ def diagnose(places: Places, libexec: str, environ: Mapping[str, str], *, deep: 
         check_home,
         components.check_components,
         server.check_server,
+        server.check_databases,
         server.check_ports,
         server.look_at_exposure,
         server.check_temporal,

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from stigmer_launcher.config.schema import address as read_address
 from stigmer_launcher.doctor.context import DoctorContext
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding
-from stigmer_launcher.launch import endpoints
+from stigmer_launcher.install.payload import Component
+from stigmer_launcher.launch import database, endpoints
+from stigmer_launcher.launch.database import Content
+from stigmer_launcher.launch.environment import HERE
 from stigmer_launcher.readiness import checks
 from stigmer_launcher.readiness.address import parse_address
 from stigmer_launcher.readiness.probe import Probe
@@ -60,6 +63,26 @@ def check_temporal(context: DoctorContext) -> tuple[Finding, ...]:
             Finding("Temporal", "server", PROBLEM, f"{whose}: {not_ready_reason}", "start it, or correct its address"),
         )
     return (Finding("Temporal", "server", OK, f"{whose}, serves"),)
+
+
+def check_databases(context: DoctorContext) -> tuple[Finding, ...]:
+    """Look into the databases that services are told to keep, while no service uses them."""
+    if context.supervisor or not context.keg:
+        return ()
+    return tuple(finding for part in context.keg.payload.components for finding in _database(context, part))
+
+
+def _database(context: DoctorContext, component: Component) -> Iterator[Finding]:
+    arguments = tuple(text.replace("{home.relative}", HERE) for text in component.arguments)
+    path = database.named_database(arguments, context.places.home)
+    if not path or (content := database.examine(path)) is Content.MISSING:
+        return
+    level, remedy = OK, ""
+    if content is Content.UNFINISHED:
+        level, remedy = WARNING, "run `stigmer server`: it keeps the file under another name and starts with a new one"
+    elif content is Content.DAMAGED:
+        level, remedy = PROBLEM, database.remedy_for(path)
+    yield Finding("Server", f"{component.name}, database", level, f"{path} {content.value}", remedy)
 
 
 def _readable(address: str) -> str:

@@ -9,6 +9,7 @@ from stigmer_launcher.system.machine import binary_target, this_target
 from stigmer_launcher.system.places import ANOTHER_DISK
 
 _RESERVE = 1 << 20  # bytes for directories and the stamp
+_ROOM = 4 << 20  # bytes for the databases and logs of a first start
 
 
 def require_exec(directory: str) -> None:
@@ -33,6 +34,17 @@ def require_space(directory: str, needed: int) -> None:
     if free < needed + _RESERVE:
         raise HomeError(
             f"{directory} has {free >> 20} MB free, and the components need {-(-(needed + _RESERVE) >> 20)} MB",
+            f"free some space there, {ANOTHER_DISK}",
+        )
+
+
+def require_room(directory: str) -> None:
+    """Raise HomeError when a start would fail in the midst of it: services make databases and logs there."""
+    status = os.statvfs(directory)
+    free = status.f_bavail * status.f_frsize
+    if free < _ROOM:
+        raise HomeError(
+            f"there is no space left in {directory}: {free >> 10} kB free, and a start needs {_ROOM >> 20} MB",
             f"free some space there, {ANOTHER_DISK}",
         )
 

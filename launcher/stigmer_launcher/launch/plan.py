@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Check, Proof, check_for
 
@@ -55,6 +56,11 @@ class Launch(NamedTuple):
     secrets: tuple[str, ...]
     services: tuple[ServiceLaunch, ...]
     asked_ports: Mapping[str, int] = {}
+
+    def databases(self) -> list[str]:
+        """List the databases that our services are told to keep."""
+        managed = (service.command for service in self.services if service.plan.managed)
+        return [path for path in (named_database(command, self.directory) for command in managed) if path]
 
     def service(self, name: str) -> ServiceLaunch:
         """Give a service by its name."""

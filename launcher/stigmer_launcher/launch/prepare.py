@@ -12,6 +12,7 @@ from stigmer_launcher.install import payload
 from stigmer_launcher.install.install import Installation, install, nothing_in_use
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
+from stigmer_launcher.install.preflight import require_room
 from stigmer_launcher.launch.endpoints import external_address, namespace_of, ports_of
 from stigmer_launcher.launch.environment import HERE, command_of, executable_of, variables
 from stigmer_launcher.launch.plan import TOKEN, Launch, Plan, ServiceLaunch
@@ -62,6 +63,7 @@ def prepare(
         for component in installed.payload.components
     )
     _make_directories(places, services)
+    require_room(places.home)
     launch = Launch(
         version=installed.payload.version,
         installed=installed.id,

@@ -1,5 +1,6 @@
 """A gRPC connection over a non-blocking socket, for the supervisor's event loop and for single blocking calls."""
 
+import errno
 import select
 import socket
 import time
@@ -17,17 +18,9 @@ class Channel:
         self.client = Client(str(address))
         # Bytes, so that no codec for host names is imported in a process whose keg may be gone.
         host, stream = address.host.encode(), socket.SOCK_STREAM
-        family, kind, _, _, place = socket.getaddrinfo(host, address.port, type=stream)[0]
-        self._socket = socket.socket(family, kind)
-        self._socket.setblocking(False)
-        # Small questions must not wait for company.
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._candidates = socket.getaddrinfo(host, address.port, type=stream)
         self._connected = False
-        try:
-            self._socket.connect_ex(place)
-        except OSError:
-            self._socket.close()
-            raise
+        self._connect()
 
     def fileno(self) -> int:
         """Give the descriptor to wait on."""
@@ -62,9 +55,22 @@ class Channel:
         """Close the connection."""
         self._socket.close()
 
+    def _connect(self) -> None:
+        """Begin to connect to the next address that the host's name stands for."""
+        family, kind, _, _, place = self._candidates.pop(0)
+        self._socket = socket.socket(family, kind)
+        self._socket.setblocking(False)
+        # Small questions must not wait for company.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        refused = self._socket.connect_ex(place)
+        self._refused = 0 if refused == errno.EINPROGRESS else refused
+
     def _require_possible(self) -> None:
-        if error := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            raise OSError(error, "cannot connect")
+        while error := self._refused or self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            if not self._candidates:
+                raise OSError(error, "cannot connect")
+            self._socket.close()
+            self._connect()
 
     def _send(self) -> None:
         try:
@@ -93,8 +99,8 @@ def call(address: Address, method: str, message: bytes, seconds: float) -> Reply
     channel = Channel(address)
     try:
         number = channel.client.call(method, message, seconds)
-        waiting = select.poll()
         while True:
+            waiting = select.poll()  # another address means another descriptor
             waiting.register(channel.fileno(), channel.wanted)
             left = deadline - time.monotonic()
             if left <= 0 or not waiting.poll(left * 1000):

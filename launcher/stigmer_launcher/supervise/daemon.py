@@ -12,13 +12,14 @@ from typing import Any, NoReturn
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.install import install_lock
+from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.child import close_all_but, fork
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.phases import RUNNING
 from stigmer_launcher.supervise.signals import SignalPipe
-from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, read_snapshot, supervisor_pid
+from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, Snapshot, read_snapshot, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.ownership import require_writable
@@ -114,7 +115,14 @@ def _take_over(instance: Instance, launch: Launch, emit: Emit) -> None:
     before = read_snapshot(instance)
     if before.is_clean:
         require_free(launch.ports)
-        return
+    else:
+        _end_leftovers(before, launch, emit)
+    for database in launch.databases():
+        require_usable(database, lambda text: emit({"event": "note", "text": text}))
+
+
+def _end_leftovers(before: Snapshot, launch: Launch, emit: Emit) -> None:
+    """End what a killed supervisor has left, and wait until its ports are free."""
     if ended := leftovers.end_members(before.members, before.token):
         emit({"event": "note", "text": f"Ended {ended} processes that a killed supervisor had left"})
     leftovers.await_ports(launch.ports)

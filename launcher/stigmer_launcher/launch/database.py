@@ -1,0 +1,182 @@
+"""Looks into a service's SQLite database before the service does, and judges whether it is whole.
+
+Temporal makes its schema statement by statement, and takes whatever file it finds for a whole one. One in which no
+workflow has ever run is set aside by a rename; one that may hold history is never touched. Source: SQLite's file format.
+"""
+
+import os
+import shlex
+import struct
+from collections.abc import Callable, Iterator
+from enum import Enum
+
+from stigmer_launcher.errors import DatabaseError
+from stigmer_launcher.system.places import explain
+
+_MAGIC = b"SQLite format 3\0"
+_OPTION = "--db-filename"
+_HISTORY = ("history_node", "executions")
+_SIDE_FILES = ("", "-journal", "-wal", "-shm")
+_LEAF_TABLE, _INNER_TABLE, _LEAVES = 0x0D, 0x05, (0x0D, 0x0A)
+_MOST_PAGES = 1000  # of a schema; a damaged one may refer to itself
+
+
+class Content(Enum):
+    """What a database's file was found to be."""
+
+    MISSING = "does not exist yet"
+    WHOLE = "holds workflow history"
+    UNFINISHED = "is unfinished and holds no workflow history"
+    DAMAGED = "is damaged and may hold workflow history"
+
+
+def named_database(arguments: tuple[str, ...], directory: str) -> str:
+    """Give the database that a service is told to keep, as seen from the directory it runs in; empty when there is none."""
+    if _OPTION not in arguments[:-1]:
+        return ""
+    return os.path.normpath(os.path.join(directory, arguments[arguments.index(_OPTION) + 1]))
+
+
+def require_usable(path: str, report: Callable[[str], None]) -> None:
+    """Set an unfinished database aside, saying so; DatabaseError for a damaged one. No service may be using it."""
+    content = examine(path)
+    if content is Content.DAMAGED:
+        raise DatabaseError(f"{path} {content.value}; it is left as it is", remedy_for(path))
+    if content is Content.UNFINISHED:
+        report(f"{path} {content.value}; it is kept as {_set_aside(path)}")
+
+
+def remedy_for(path: str) -> str:
+    """Say how to go on with a damaged database: with its folder, since the journal beside it belongs to it."""
+    folder = os.path.dirname(path)
+    command = shlex.join(("mv", folder, _free_name(f"{folder}.damaged")))
+    return f"restore it from a backup, or set it aside and start with an empty history: `{command}`"
+
+
+def examine(path: str) -> Content:
+    """Judge a database by its header, its schema, and whether the tables of history have rows."""
+    try:
+        with open(path, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size == 0 or _is_being_created(path):
+                return Content.UNFINISHED
+            return _judge(_Pages(stream.fileno(), size), path)
+    except FileNotFoundError:
+        return Content.MISSING
+    except (OSError, ValueError, IndexError, struct.error):
+        return Content.DAMAGED
+
+
+class _Pages:
+    """The pages of a database, read one at a time; ValueError when the file is not a database."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        header = os.pread(descriptor, 100, 0)
+        if not header.startswith(_MAGIC) or len(header) < 100:
+            raise ValueError("not a database")
+        short: int = struct.unpack_from(">H", header, 16)[0]
+        self.descriptor, self.size = descriptor, 65536 if short == 1 else short
+        changed, count, valid_for = struct.unpack_from(">24xII60xI", header)
+        self.is_short = changed == valid_for and size < count * self.size
+
+    def read(self, number: int) -> bytes:
+        """Read a page, counted from 1."""
+        page = os.pread(self.descriptor, self.size, (number - 1) * self.size)
+        if number < 1 or len(page) < self.size:
+            raise ValueError(f"there is no page {number}")
+        return page
+
+    def rows(self) -> Iterator[tuple[str, int]]:
+        """Yield the name and the first page of each table and index, from the schema that begins on page 1."""
+        waiting, seen = [1], 0
+        while waiting and (seen := seen + 1) <= _MOST_PAGES:
+            number = waiting.pop()
+            page, start = self.read(number), 100 if number == 1 else 0
+            inner = page[start] == _INNER_TABLE
+            if not inner and page[start] != _LEAF_TABLE:
+                raise ValueError(f"page {number} is not part of a schema")
+            cells = struct.unpack_from(f">{_cells(page, start)}H", page, start + (12 if inner else 8))
+            if inner:
+                waiting += [struct.unpack_from(">I", page, cell)[0] for cell in (*cells, start + 8)]
+            else:
+                yield from (_schema_row(page, cell) for cell in cells)
+
+
+def _judge(pages: _Pages, path: str) -> Content:
+    roots = dict(pages.rows())
+    if _size(f"{path}-wal") or not all(_is_empty(pages, roots.get(table, 0)) for table in _HISTORY):
+        return Content.DAMAGED if pages.is_short and not _size(f"{path}-journal") else Content.WHOLE
+    return Content.UNFINISHED
+
+
+def _is_empty(pages: _Pages, root: int) -> bool:
+    """Tell whether a table has no rows, or does not exist; one of several pages has rows."""
+    if not root:
+        return True
+    page = pages.read(root)
+    return page[0] in _LEAVES and _cells(page, 0) == 0
+
+
+def _is_being_created(path: str) -> bool:
+    """Tell whether the journal takes the database back to no pages at all."""
+    try:
+        with open(f"{path}-journal", "rb") as stream:
+            header = stream.read(28)
+    except OSError:
+        return False
+    return len(header) == 28 and header.startswith(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7") and not any(header[16:20])
+
+
+def _cells(page: bytes, start: int) -> int:
+    number: int = struct.unpack_from(">H", page, start + 3)[0]
+    return number
+
+
+def _schema_row(page: bytes, at: int) -> tuple[str, int]:
+    """Read type, name, table and first page of a row of the schema; the rest may lie elsewhere."""
+    _, at = _varint(page, at)
+    _, at = _varint(page, at)
+    start, (length, at) = at, _varint(page, at)
+    kinds: list[int] = []
+    while at < start + length:
+        kind, at = _varint(page, at)
+        kinds.append(kind)
+    widths = [(kind - 13) // 2 if kind > 12 else (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)[kind] for kind in kinds[:4]]
+    name = at + widths[0]
+    number = name + widths[1] + widths[2]
+    return page[name : name + widths[1]].decode(), int.from_bytes(page[number : number + widths[3]])
+
+
+def _varint(page: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for place in range(at, at + 8):
+        value = value << 7 | page[place] & 0x7F
+        if page[place] < 0x80:
+            return value, place + 1
+    return value << 8 | page[at + 8], at + 9
+
+
+def _set_aside(path: str) -> str:
+    """Rename a database and what SQLite keeps beside it; give its new name."""
+    kept = _free_name(f"{path}.unfinished")
+    try:
+        for side in reversed(_SIDE_FILES):
+            if os.path.lexists(path + side):
+                os.rename(path + side, kept + side)
+    except OSError as error:
+        raise explain(error, os.path.dirname(path)) from error
+    return kept
+
+
+def _free_name(wanted: str) -> str:
+    number = 1
+    while os.path.lexists(f"{wanted}-{number}"):
+        number += 1
+    return f"{wanted}-{number}"
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

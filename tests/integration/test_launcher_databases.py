@@ -1,0 +1,97 @@
+"""Databases that a killed Temporal, a full disk or another program left behind, with the real Temporal."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import reference_programs
+from support.launcher_payloads import build_libexec
+from support.launcher_services import LAUNCHER, Stigmer, end, eventually, fake_stack, free_ports
+from support.mounts import mount_command, needs_mounts
+from support.reference_stack import reference_keg
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def keg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a keg of the real Temporal alone."""
+    return reference_keg(tmp_path_factory.mktemp("real"), "temporal")
+
+
+@pytest.fixture
+def launcher(tmp_path: Path, keg: Path) -> Iterator[Stigmer]:
+    """Give a launcher with a home whose name means something in a URI."""
+    made = Stigmer(keg, tmp_path / "home #1")
+    yield made
+    end(made)
+
+
+def killed_after(folder: Path, size: int) -> None:
+    """Kill Temporal when its new database has so many bytes."""
+    folder.mkdir(parents=True)
+    ports = [str(port) for port in free_ports(2)]
+    options = ["--headless", "--port", ports[0], "--ui-port", ports[1], "--db-filename", "./temporal.db"]
+    program = [str(reference_programs.temporal_program()), "server", "start-dev", *options]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(program, cwd=folder, env={"HOME": str(folder)}, stdout=quiet, stderr=quiet)
+    made = folder / "temporal.db"
+    eventually(lambda: made.exists() and made.stat().st_size >= size, "the database")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.parametrize("size", [0, 1, 20_000, 100_000, 300_000])
+def test_a_database_that_temporal_did_not_finish_is_set_aside(launcher: Stigmer, size: int) -> None:
+    """Once every later start failed with "no such table", and doctor found nothing."""
+    data = launcher.home / "temporal-data"
+    killed_after(data, size)
+    assert "temporal.db is unfinished" in launcher("doctor").out
+    done = launcher("server")
+    assert done.code == 0, done.err
+    assert "temporal.db.unfinished-1" in done.out + done.err
+    assert (data / "temporal.db.unfinished-1").exists()
+    assert launcher("server", "stop").code == 0
+    launcher.started()
+    assert not (data / "temporal.db.unfinished-2").exists()
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.99])
+def test_a_damaged_database_is_never_touched_and_the_command_that_is_named_helps(
+    launcher: Stigmer, keep: float
+) -> None:
+    """The user decides about history; the command works as it is printed."""
+    launcher.started()
+    assert launcher("server", "stop").code == 0
+    damaged = launcher.home / "temporal-data" / "temporal.db"
+    os.truncate(damaged, int(damaged.stat().st_size * keep))
+    before = damaged.read_bytes()
+    refused = launcher("server")
+    assert refused.code == 1
+    assert f"{damaged} is damaged and may hold workflow history" in refused.err
+    assert damaged.read_bytes() == before
+    assert "is damaged and may hold workflow history" in launcher("doctor").out
+    command = next(line for line in refused.err.splitlines() if "`mv " in line).split("`")[1]
+    subprocess.run(shlex.split(command), check=True)
+    launcher.started()
+    assert (launcher.home / "temporal-data.damaged-1" / "temporal.db").read_bytes() == before
+
+
+@needs_mounts
+def test_a_first_start_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    """The components are there, and nothing fits beside them; once Temporal's internals were shown."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = Stigmer(build_libexec(tmp_path / "keg", fake_stack()), disk / "home")
+    command = [sys.executable, "-S", "-m", "stigmer_launcher", "server"]
+    prefix = mount_command("size=3m", disk)
+    environment = {**made.environment, "PYTHONPATH": str(LAUNCHER)}
+    done = subprocess.run([*prefix, *command], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"there is no space left in {made.home}" in done.stderr

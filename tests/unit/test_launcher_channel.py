@@ -1,0 +1,60 @@
+"""A connection is made to whichever address of a host answers."""
+
+import select
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.readiness.channel import Channel
+
+STREAM = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+
+
+def resolver(monkeypatch: pytest.MonkeyPatch, *places: tuple[str, int]) -> None:
+    """Let every name stand for these addresses."""
+
+    def resolved(*_: Any, **__: Any) -> list[Any]:
+        return [(*STREAM, place) for place in places]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+
+
+def becomes_connected(channel: Channel) -> bool:
+    """Wait as the supervisor does, until the connection is made; OSError when it cannot be."""
+    deadline = time.monotonic() + 10
+    while not channel.connected:
+        assert time.monotonic() < deadline
+        waiting = select.poll()
+        waiting.register(channel.fileno(), channel.wanted)
+        waiting.poll(100)
+    return True
+
+
+def unused_port() -> int:
+    """Give a port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.parametrize("refusing", [1, 2], ids=["one refuses", "two refuse"])
+def test_the_next_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch, refusing: int) -> None:
+    """`localhost` often stands for ::1 first, and Temporal listens on 127.0.0.1."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        refused = [(f"127.0.0.{number}", unused_port()) for number in range(2, 2 + refusing)]
+        resolver(monkeypatch, *refused, ("127.0.0.1", port))
+        channel = Channel(Address("localhost", port))
+        assert becomes_connected(channel)
+        channel.close()
+
+
+def test_a_host_of_which_no_address_answers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the last one."""
+    resolver(monkeypatch, ("127.0.0.2", unused_port()), ("127.0.0.3", unused_port()))
+    channel = Channel(Address("localhost", 1))
+    with pytest.raises(OSError, match="cannot connect"):
+        becomes_connected(channel)
+    channel.close()

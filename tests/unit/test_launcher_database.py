@@ -1,0 +1,104 @@
+"""A database is judged by its file alone, and only one without any history is ever renamed."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.errors import DatabaseError
+from stigmer_launcher.launch.database import Content, examine, named_database, require_usable
+
+SCHEMA = tuple(f"CREATE TABLE t{number} (id INTEGER PRIMARY KEY, name TEXT, more TEXT)" for number in range(150))
+
+
+def database(path: Path, *statements: str) -> Path:
+    """Make a database of many tables, so that its schema takes several pages, and run statements in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(path) as connection:
+        for statement in ("PRAGMA synchronous = OFF", "PRAGMA journal_mode = MEMORY", *SCHEMA, *statements):
+            connection.execute(statement)
+    connection.close()
+    return path
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """Give a database in which a workflow has run."""
+    rows = ["INSERT INTO history_node (data) VALUES ('event')"] * 3
+    return database(
+        tmp_path / "data" / "t.db", "CREATE TABLE history_node (id INTEGER, data TEXT, PRIMARY KEY (id))", *rows
+    )
+
+
+@pytest.mark.parametrize("rows", [1, 900], ids=["one page", "many pages"])
+@pytest.mark.parametrize("kind", ["", "WITHOUT ROWID"], ids=["rowid", "without rowid"])
+def test_a_database_with_history_is_whole(tmp_path: Path, rows: int, kind: str) -> None:
+    """In either kind of table, and however much of it."""
+    made = database(
+        tmp_path / "t.db",
+        f"CREATE TABLE executions (id INTEGER, data TEXT, PRIMARY KEY (id)) {kind}",
+        *("INSERT INTO executions SELECT coalesce(max(id), 0) + 1, 'event' FROM executions" for _ in range(rows)),
+    )
+    assert examine(str(made)) is Content.WHOLE
+
+
+@pytest.mark.parametrize("statements", [(), ("CREATE TABLE executions (id INTEGER)",)], ids=["no table", "no rows"])
+def test_a_schema_without_history_is_unfinished(tmp_path: Path, statements: tuple[str, ...]) -> None:
+    """Temporal writes history of its own as soon as it serves."""
+    assert examine(str(database(tmp_path / "t.db", *statements))) is Content.UNFINISHED
+
+
+@pytest.mark.parametrize("length", [1, 99, 100, 4096, 100_000])
+def test_a_truncated_database_is_damaged(whole: Path, length: int) -> None:
+    """Wherever it was cut."""
+    with whole.open("r+b") as stream:
+        stream.truncate(length)
+    assert examine(str(whole)) is Content.DAMAGED
+
+
+@pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 9000])
+def test_what_is_no_database_is_damaged(tmp_path: Path, content: bytes) -> None:
+    """Whatever it is, it is the user's."""
+    (tmp_path / "t.db").write_bytes(content)
+    assert examine(str(tmp_path / "t.db")) is Content.DAMAGED
+
+
+def test_a_write_ahead_log_may_hold_the_history(tmp_path: Path) -> None:
+    """The database itself has none yet."""
+    made = database(tmp_path / "t.db")
+    (tmp_path / "t.db-wal").write_bytes(b"frames")
+    assert examine(str(made)) is Content.WHOLE
+
+
+def test_an_unfinished_database_is_renamed_with_its_journal_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    """A journal left behind would be played into the next database."""
+    said: list[str] = []
+    for number in (1, 2):
+        (tmp_path / "t.db").write_bytes(b"")
+        (tmp_path / "t.db-journal").write_bytes(b"journal %d" % number)
+        require_usable(str(tmp_path / "t.db"), said.append)
+        kept = tmp_path / f"t.db.unfinished-{number}"
+        assert f"is unfinished and holds no workflow history; it is kept as {kept}" in said[-1]
+        assert Path(f"{kept}-journal").read_bytes() == b"journal %d" % number
+    assert examine(str(tmp_path / "t.db")) is Content.MISSING
+    require_usable(str(tmp_path / "t.db"), said.append)
+    assert len(said) == 2
+
+
+def test_a_damaged_database_is_left_and_the_command_that_sets_it_aside_is_named(tmp_path: Path) -> None:
+    """Quoted for a shell; a folder that was set aside before is not written into."""
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    (folder / "t.db").write_bytes(b"garbage")
+    (tmp_path / "my data.damaged-1").mkdir()
+    with pytest.raises(DatabaseError, match="is damaged and may hold workflow history") as caught:
+        require_usable(str(folder / "t.db"), print)
+    assert f"`mv '{folder}' '{folder}.damaged-2'`" in caught.value.remedy
+    assert (folder / "t.db").read_bytes() == b"garbage"
+
+
+def test_a_database_is_found_by_temporals_option() -> None:
+    """Relative to where the service runs; an option without a value names none."""
+    assert named_database(("--db-filename", "./data/t.db"), "/h ome#") == "/h ome#/data/t.db"
+    assert named_database(("--db-filename", "/else/t.db"), "/home") == "/else/t.db"
+    assert named_database(("--db-filename",), "/home") == named_database((), "/home") == ""
