@@ -66,6 +66,12 @@ class HiddenHolderError(LauncherError):
     )
 
 
+class LimitError(LauncherError):
+    """The system allows this user too few open files."""
+
+    remedy = "raise it: `ulimit -Hn 10240` as root, or `LimitNOFILE=10240` in the systemd unit"
+
+
 class ConfigError(LauncherError):
     """config.yaml, or a variable that overrules it, says something that cannot be followed."""
 

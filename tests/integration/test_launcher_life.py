@@ -107,14 +107,14 @@ def wakeups(pid: int) -> int:
 
 
 def test_at_rest_the_supervisor_sleeps_and_is_small(tmp_path: Path) -> None:
-    """Nothing wakes it: what is cheap for a day is not polled for. With its watchdog it stays below 15 MB."""
+    """Only a look at its home every two seconds wakes it. With its watchdog it stays below 15 MB."""
     with stigmer(tmp_path) as launcher:
         launcher.started()
         pid = launcher.status()["supervisor_pid"]
         watchdog = locks.holder(str(launcher.home / "run" / "warden.lock"))
         before = wakeups(pid) + wakeups(watchdog)
         launcher("server", "status")
-        assert wakeups(pid) + wakeups(watchdog) == before
+        assert wakeups(pid) + wakeups(watchdog) - before <= 5
         assert memory(pid) + memory(watchdog) <= 15 * 1024
 
 

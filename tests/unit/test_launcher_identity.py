@@ -75,6 +75,15 @@ def test_no_command_signals_or_starts_anything_while_an_unseen_process_holds_the
     assert "run the command where Stigmer was started" in said
 
 
+@linux_only
+def test_doctor_tells_of_an_unseen_holder_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with unseen_holder(tmp_path / "run" / "supervisor.lock"):
+        assert main(["doctor"], {"STIGMER_HOME": str(tmp_path)}, sys.stdout, sys.stderr) == 1
+    said = capsys.readouterr().out
+    assert "cannot be seen from here" in said
+    assert "Model" in said
+
+
 def test_a_holder_in_another_pid_namespace_is_unseen_from_inside(tmp_path: Path) -> None:
     """Two containers may share a home; the kernel answers pid 0 to the other one."""
     if subprocess.run([*IN_PID_NAMESPACE, "true"], capture_output=True, check=False).returncode:

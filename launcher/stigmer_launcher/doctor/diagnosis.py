@@ -28,7 +28,8 @@ def diagnose(places: Places, libexec: str, environ: Mapping[str, str], *, deep: 
     keg, keg_findings = _check_keg(libexec)
     config, config_findings = _check_config(places)
     running = Instance(places.run)
-    context = DoctorContext(places, environ, keg, config, read_snapshot(running), supervisor_pid(running), deep)
+    supervisor, lock_findings = _check_lock(running)
+    context = DoctorContext(places, environ, keg, config, read_snapshot(running), supervisor, deep)
     checks: tuple[Callable[[DoctorContext], tuple[Finding, ...]], ...] = (
         check_home,
         components.check_components,
@@ -39,7 +40,7 @@ def diagnose(places: Places, libexec: str, environ: Mapping[str, str], *, deep: 
         server.check_temporal,
         check_model,
     )
-    found = [*keg_findings, *config_findings]
+    found = [*keg_findings, *config_findings, *lock_findings]
     for check in checks:
         try:
             found += check(context)
@@ -102,6 +103,13 @@ def _check_keg(libexec: str) -> tuple[Keg | None, list[Finding]]:
     except LauncherError as error:
         return None, [*found, Finding("Stigmer", "keg", PROBLEM, str(error), error.remedy)]
     return keg, [*found, Finding("Stigmer", "keg", OK, f"{libexec} ({keg.id})")]
+
+
+def _check_lock(running: Instance) -> tuple[int, list[Finding]]:
+    try:
+        return supervisor_pid(running), []
+    except LauncherError as error:
+        return 0, [Finding("Server", "lock", PROBLEM, str(error), error.remedy)]
 
 
 def _check_config(places: Places) -> tuple[Config, list[Finding]]:

@@ -22,6 +22,7 @@ from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, Snapshot, read_snapshot, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks
+from stigmer_launcher.system.limits import raise_open_files
 from stigmer_launcher.system.ownership import require_writable
 from stigmer_launcher.system.ports import require_free
 
@@ -39,7 +40,7 @@ def supervise(launch: Launch, emit: Emit) -> int:
     """
     gc.freeze()  # what is imported stays; the watchdog shares its pages
     gc.enable()
-    require_writable(launch.directory, launch.run, launch.logs)
+    _check_system(launch)
     os.chdir(launch.directory)  # where the services run
     instance = Instance(launch.run)
     log = LogFile(log_path(launch.logs, OWN_LOG), launch.secrets)
@@ -74,7 +75,7 @@ def supervise(launch: Launch, emit: Emit) -> int:
 
 def detach(launch: Launch) -> tuple[int, int]:
     """Run the supervisor in a process of its own, without a terminal; give its pid, and where its events come from."""
-    require_writable(launch.directory, launch.run, launch.logs)
+    _check_system(launch)
     reader, writer = os.pipe()
     pid = fork(lambda: _run_detached(launch, writer))
     os.close(writer)
@@ -103,6 +104,12 @@ def events(pid: int, reader: int) -> Iterator[Event]:
                     return
                 *lines, pending = (pending + data).split(b"\n")
                 yield from (json.loads(line.decode()) for line in lines)
+
+
+def _check_system(launch: Launch) -> None:
+    """Check what a supervisor needs of the home and the system, while errors can still be shown."""
+    require_writable(launch.directory, launch.run, launch.logs)
+    raise_open_files()
 
 
 def _take_over(instance: Instance, launch: Launch, emit: Emit) -> None:

@@ -22,7 +22,9 @@ from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.snapshot import compose_snapshot, describe_change
 from stigmer_launcher.supervise.state import Instance, Snapshot, write_snapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
-from stigmer_launcher.system import process
+from stigmer_launcher.system import locks, process
+
+_HOME_CHECK = 2.0  # seconds between two looks at whether the home is still there
 
 Emit = Callable[[dict[str, Any]], None]
 _RETRY = 1.0  # seconds
@@ -55,6 +57,7 @@ class Supervisor:
         self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False
         self._watchdog_due = lifecycle.NEVER
+        self._next_home_check = self._began + _HOME_CHECK
 
     def enter(self) -> None:
         """Write the state before anything runs, so that other starts keep the version in use."""
@@ -147,6 +150,8 @@ class Supervisor:
             self._replace_watchdog()
         if self._signals.fileno() in ready:
             self._take_signals()
+        if self._clock() >= self._next_home_check:
+            self._check_home()
 
     def _read_output(self, output: int) -> None:
         """Move a service's output to its log, and probe it soon if it is not ready yet."""
@@ -156,8 +161,17 @@ class Supervisor:
 
     def _timeout(self) -> int | None:
         """Give the milliseconds until something is due, None when nothing is."""
-        due = min([next_due(self._state), self._watchdog_due, *(probe.due for probe in self._probes.values())])
+        probes = (probe.due for probe in self._probes.values())
+        due = min([self._next_home_check, next_due(self._state), self._watchdog_due, *probes])
         return None if due == lifecycle.NEVER else max(0, math.ceil((due - self._clock()) * 1000))
+
+    def _check_home(self) -> None:
+        """Stop when the home was removed or moved: commands do not find this supervisor any more."""
+        self._next_home_check = self._clock() + _HOME_CHECK
+        if not locks.is_ours(self._instance.lock):
+            self._next_home_check = lifecycle.NEVER
+            self._emit({"event": "note", "text": f"{self._instance.lock} was removed or replaced; stopping"})
+            self._events.append(lifecycle.StopRequested())
 
     def _ask(self, name: str, probe: ProbeSequence) -> None:
         not_ready_reason = probe.not_ready_reason
@@ -209,7 +223,9 @@ class Supervisor:
             self._watchdog.wait_until_ready()
 
     def _save(self) -> None:
-        """Write the state down; a full disk must not end the supervisor."""
+        """Write the state down, unless the home is another supervisor's by now; a full disk must not end this one."""
+        if not locks.is_ours(self._instance.lock):
+            return
         snapshot = compose_snapshot(
             self._launch, self._state, self._services.identities(), self._timeline, self._snapshot
         )

@@ -50,9 +50,16 @@ class Lock:
         self.release()
 
 
+def is_ours(path: str) -> bool:
+    """Tell whether this process holds the lock of the file that is at the path now; one look, nothing is opened."""
+    with suppress(OSError):
+        return _held.get(_key(os.stat(path))) == os.getpid()
+    return False
+
+
 def hold(path: str) -> Lock | None:
     """Acquire the lock without waiting; None when another process (or this one) holds it."""
-    while not _is_ours(path):
+    while not is_ours(path):
         descriptor = _open(path)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,7 +94,7 @@ def holder(path: str) -> int:
 
     HiddenHolderError when it is held and the kernel cannot name the holder by a pid that is valid here.
     """
-    if _is_ours(path):
+    if is_ours(path):
         return os.getpid()
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -164,12 +171,6 @@ def _open(path: str) -> int:
             f"cannot write {path}: {error.strerror}",
             "make that directory writable for you, or set STIGMER_HOME to one that is",
         ) from error
-
-
-def _is_ours(path: str) -> bool:
-    with suppress(OSError):
-        return _held.get(_key(os.stat(path))) == os.getpid()
-    return False
 
 
 def _is_same(path: str, descriptor: int) -> bool:
