@@ -132,6 +132,19 @@ class Supervisor:
 
     def _wait(self) -> None:
         """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
+        ready = {descriptor for descriptor, _ in self._register().poll(self._timeout())}
+        for output in self._services.outputs():
+            if output in ready:
+                self._read_output(output)
+        for name, probe in tuple(self._probes.items()):
+            if self._clock() >= probe.due or (probe.channel and probe.channel.fileno() in ready):
+                self._ask(name, probe)
+        if self._signals.fileno() in ready:
+            self._take_signals()
+        self._run_timers()
+
+    def _register(self) -> "select.poll":
+        """Register everything that can become ready."""
         waiting = select.poll()
         waiting.register(self._signals.fileno(), select.POLLIN)
         for output in self._services.outputs():
@@ -139,17 +152,11 @@ class Supervisor:
         for probe in self._probes.values():
             if probe.channel:
                 waiting.register(probe.channel.fileno(), probe.channel.wanted)
-        ready = {descriptor for descriptor, _ in waiting.poll(self._timeout())}
-        for output in self._services.outputs():
-            if output in ready:
-                self._read_output(output)
-        for name, probe in tuple(self._probes.items()):
-            if self._clock() >= probe.due or (probe.channel and probe.channel.fileno() in ready):
-                self._ask(name, probe)
+        return waiting
+
+    def _run_timers(self) -> None:
         if self._clock() >= self._watchdog_due:
             self._replace_watchdog()
-        if self._signals.fileno() in ready:
-            self._take_signals()
         if self._clock() >= self._next_home_check:
             self._check_home()
 
