@@ -102,6 +102,19 @@ def test_only_what_the_payload_names_is_inherited() -> None:
     assert environment.inherited(environ, ("HOME", "PATH", "LANG")) == {"HOME": "/h", "PATH": "/bin"}
 
 
+@pytest.mark.parametrize("name", ["DOCKER_HOST", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "NO_PROXY"])
+def test_services_see_where_docker_certificates_and_proxies_are(name: str) -> None:
+    """The sandbox, and calls from within a company, need them."""
+    inherit = load_manifest(ROOT / "packaging" / "manifest.yaml").inherit
+    assert environment.inherited({name: "x"}, inherit) == {name: "x"}
+
+
+@pytest.mark.parametrize("name", ["TEMPORAL_NAMESPACE", "TEMPORAL_ENV", "TEMPORAL_CONFIG_FILE", "XDG_CONFIG_HOME"])
+def test_services_do_not_see_what_steers_the_users_own_temporal(name: str) -> None:
+    inherit = load_manifest(ROOT / "packaging" / "manifest.yaml").inherit
+    assert environment.inherited({name: "x"}, inherit) == {}
+
+
 @pytest.mark.parametrize(
     "name",
     [
