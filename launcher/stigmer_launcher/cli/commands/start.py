@@ -16,7 +16,6 @@ from stigmer_launcher.supervise.daemon import detach, events, supervise
 from stigmer_launcher.supervise.leftovers import is_alive
 from stigmer_launcher.supervise.state import (
     Instance,
-    ServiceSnapshot,
     Snapshot,
     living_snapshot,
     read_snapshot,
@@ -163,14 +162,11 @@ def _awaited(snapshot: Snapshot, pid: int) -> str:
     return f"Another `stigmer server` (pid {pid}) is starting; waiting"
 
 
-def _missing(snapshot: Snapshot) -> list[ServiceSnapshot]:
-    return [each for each in snapshot.services if each.state != phases.RUNNING]
-
-
 def _already(snapshot: Snapshot, context: Context) -> int:
     """Say that everything runs; DegradedError when not everything does."""
     _show(snapshot, context, "Stigmer is running already")
-    if missing := _missing(snapshot):
+    missing = [each for each in snapshot.services if each.state != phases.RUNNING]
+    if missing:
         said = "; ".join(f"{each.name} is {each.state}: {each.lacking or each.last_error}" for each in missing)
         raise DegradedError(said)
     return 0
