@@ -128,7 +128,7 @@ def test_a_service_killed_during_the_start_is_started_again(tmp_path: Path) -> N
         os.kill(pid, signal.SIGKILL)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
-        assert "agent-runner was ended by SIGKILL, it is started again" in out
+        assert "agent-runner killed by SIGKILL; restarting it" in out
 
 
 def test_a_restart_keeps_the_ports_that_the_start_was_asked_for(tmp_path: Path) -> None:

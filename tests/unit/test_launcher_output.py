@@ -153,4 +153,4 @@ def test_a_supervisor_that_vanishes_is_a_failure() -> None:
 def test_in_the_foreground_later_crashes_are_told_too() -> None:
     """With what is done about them."""
     said = follow(RUNS, service("a", "pausing", "killed by SIGKILL"), service("b", "failed", "exited"))
-    assert said == "a killed by SIGKILL, it is started again\nb exited\n"
+    assert said == "a killed by SIGKILL; restarting it\nb exited\n"
