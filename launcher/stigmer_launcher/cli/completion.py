@@ -19,8 +19,7 @@ Names = Mapping[str, Sequence[str]]
 
 def completion(invocation: Invocation, context: Context) -> int:
     """Print the completions for one shell."""
-    context.out.stream.write(render(invocation.arguments[0], names_of(context.environ)))
-    context.out.stream.flush()
+    context.out.text(render(invocation.arguments[0], names_of(context.environ)))
     return 0
 
 

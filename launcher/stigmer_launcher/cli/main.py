@@ -61,7 +61,7 @@ def _run(asked: Invocation | HelpRequest | VersionRequest, context: Context) -> 
     if isinstance(asked, HelpRequest):
         from stigmer_launcher.cli.help import render_help
 
-        context.out.stream.write(render_help(asked.words))
+        context.out.text(render_help(asked.words))
     else:
         from stigmer_launcher.version import NAME, VERSION
 

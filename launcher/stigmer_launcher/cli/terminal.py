@@ -26,6 +26,10 @@ class Terminal:
         """Print a line, at once."""
         self._write(("\r\033[K" if self.live else "") + text + "\n")
 
+    def text(self, text: str) -> None:
+        """Print a text as it is."""
+        self._write(text)
+
     def passing(self, text: str) -> None:
         """Show what is going on until the next line; nothing where lines cannot be taken back."""
         if self.live:
