@@ -45,7 +45,9 @@ def test_a_closed_stream_changes_no_exit_code(tmp_path: Path, words: str, closed
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("words", ["--version", "-V", "--help", "server stop", "config path", "completion bash"])
+@pytest.mark.parametrize(
+    "words", ["--version", "-V", "--help", "server stop", "config path", "completion bash", "doctor"]
+)
 def test_output_that_cannot_be_written_is_an_error_with_its_reason(tmp_path: Path, words: str, unbuffered: str) -> None:
     launcher = Stigmer(tmp_path / "keg", tmp_path / "home", environment={"PYTHONUNBUFFERED": unbuffered})
     done = shell(launcher, f"stigmer {words} >/dev/full")

@@ -18,10 +18,8 @@ def doctor(invocation: Invocation, context: Context) -> int:
         libexec = ""
     report = diagnose(find_places(context.environ), libexec, context.environ, deep=invocation.has("deep"))
     if invocation.has("json"):
-        context.out.stream.write(render_json(report) + "\n")
+        context.out.text(render_json(report) + "\n")
     else:
-        context.out.stream.write(
-            render_text(report, lambda text, level: context.out.paint(text, _COLOURS[level])) + "\n"
-        )
-    context.out.stream.flush()
+        text = render_text(report, lambda text, level: context.out.paint(text, _COLOURS[level]))
+        context.out.text(text + "\n")
     return 1 if report.count(PROBLEM) else 0
