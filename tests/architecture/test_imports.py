@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 LAUNCHER = ROOT / "launcher" / "stigmer_launcher"
 PACKAGING = ROOT / "packaging" / "stigmer_packaging"
 
-LAYERS = ("cli", "pipeline", "stages", "audit", "sources", "tools", "errors")
+LAYERS = ("cli", "pipeline", "stages", "freeze", "audit", "sources", "tools", "errors")
 ONLY_HERE = {
     "subprocess": {"tools/command.py", "child.py"},
     "httpx": {"tools/http.py"},
