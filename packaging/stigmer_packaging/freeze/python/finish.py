@@ -3,21 +3,17 @@
 import shutil
 from pathlib import Path
 
-from elftools.elf.dynamic import DynamicSection
-from elftools.elf.elffile import ELFFile
-
 from stigmer_packaging.errors import GateError
 from stigmer_packaging.freeze.python.build import PLACE, Build, copy_into
 from stigmer_packaging.freeze.python.libraries import shared_libraries
 from stigmer_packaging.naming import Target
 from stigmer_packaging.tools import elf, macho
+from stigmer_packaging.tools.patchelf import find_patchelf, set_search
 
 _FOLDERS = ("include", "share/man", "lib/pkgconfig")
 _OF_THE_LIBRARY = ("test", "idlelib", "tkinter", "turtledemo")
 _FILES = ("bin/idle3*", "bin/pydoc3*", "bin/*-config", "lib/libpython3.so", "lib/libpython3.?*.so")
 _RECORDED = ("_sysconfigdata*.py", "_sysconfig_vars*", "config-*/*")
-_RPATH = 15  # DT_RPATH. Source: the System V ABI, dynamic array tags
-_ENTRY = 16  # bytes of an Elf64_Dyn
 
 Version = tuple[int, ...]
 
@@ -32,10 +28,11 @@ def finish(build: Build, host_python: Path) -> None:
         for path in library.glob(pattern):
             forget_place(path, build.folder)
     if not build.darwin:
-        search_for_all(prefix / "bin" / f"python{build.recipe.major_minor}")
+        program = prefix / "bin" / f"python{build.recipe.major_minor}"
+        set_search(program, "$ORIGIN/../lib", patchelf=find_patchelf(build.environment), env=build.variables)
     compile_bytecode(build, host_python, library)
     settle_modes(prefix)
-    refuse_traces(prefix, build.folder)
+    refuse_traces(prefix, build.folder.parent)
 
 
 def prune(prefix: Path, library: Path) -> None:
@@ -51,18 +48,6 @@ def forget_place(path: Path, folder: Path) -> None:
     content = path.read_bytes()
     if path.suffix != ".o" and str(folder).encode() in content:
         path.write_bytes(content.replace(str(folder).encode(), PLACE.encode()))
-
-
-def search_for_all(program: Path) -> None:
-    """Let a program's search path hold for the libraries of its libraries too, in place: zig writes a RUNPATH only."""
-    with program.open("r+b") as stream:
-        dynamic = ELFFile(stream).get_section_by_name(".dynamic")
-        if not isinstance(dynamic, DynamicSection):
-            raise GateError(f"{program} has no dynamic section")
-        places = [index for index, tag in enumerate(dynamic.iter_tags()) if tag.entry.d_tag == "DT_RUNPATH"]
-        for index in places:
-            stream.seek(dynamic["sh_offset"] + index * _ENTRY)
-            stream.write(_RPATH.to_bytes(8, "little"))
 
 
 def compile_bytecode(build: Build, host_python: Path, library: Path) -> None:

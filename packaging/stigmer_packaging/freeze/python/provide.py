@@ -61,10 +61,13 @@ class HostParts:
     amalgamation: Path
 
 
-def provide_python(recipe: Recipe, maker: Maker) -> PythonTree:
+Make = Callable[[Recipe, Maker, Path], None]
+
+
+def provide_python(recipe: Recipe, maker: Maker, *, make: Make | None = None) -> PythonTree:
     """Give the CPython that this recipe describes, made if the cache has it not, or has it damaged.
 
-    It appears under its digest by one rename, so a run that was killed leaves nothing that is taken for whole. Raise
+    `make` builds below an empty folder and leaves its result in the folder `tree` of it; by default `make_tree`. It appears under its digest by one rename, so a run that was killed leaves nothing that is taken for whole. Raise
     MissingToolError where the compiler does not run, DownloadError when a mirror has other bytes than those pinned,
     GateError when a module is missing or a file needs a newer system than the recipe promises.
     """
@@ -75,7 +78,7 @@ def provide_python(recipe: Recipe, maker: Maker) -> PythonTree:
             return tree
         maker.report(f"making Python {recipe.version} for {recipe.target}: some minutes, once")
         with _workplace(place) as work:
-            _make_tree(recipe, maker, work, provide_host_parts(maker))
+            (make or make_tree)(recipe, maker, work)
             _settle(work / "tree", place)
         made = read_tree(recipe, place, key)
     if made is None:
@@ -112,8 +115,9 @@ def read_tree(recipe: Recipe, place: Path, key: str) -> PythonTree | None:
     return PythonTree(recipe, prefix, said["floor"], tuple(said["builtins"]), said["sha256"], key)
 
 
-def _make_tree(recipe: Recipe, maker: Maker, work: Path, host: HostParts) -> None:
+def make_tree(recipe: Recipe, maker: Maker, work: Path) -> None:
     """Build everything below `work`; what is kept is in its folder `tree`."""
+    host = provide_host_parts(maker)
     build = _open_build(recipe, maker, work)
     copy_into([host.amalgamation / name for name in ("sqlite3.c", "sqlite3.h")], build.source(AMALGAMATION))
     _unpack(build, maker, [source.name for source in recipe.source if source.name != "sqlite"])
@@ -123,20 +127,16 @@ def _make_tree(recipe: Recipe, maker: Maker, work: Path, host: HostParts) -> Non
     cpython.build_cpython(build, host.python)
     finish.finish(build, host.python)
     _keep_licences(build, maker)
-    _record(build, work / "tree")
+    floor = finish.measure_floor(build.outcome, recipe.target, recipe.platform.floor)
+    record_tree(build.outcome, floor, cpython.builtin_modules(build.source(recipe.cpython.source)), work / "tree")
 
 
-def _record(build: Build, tree: Path) -> None:
-    """Measure what was made and write it down beside the files."""
-    recipe = build.recipe
+def record_tree(prefix: Path, floor: str, builtins: list[str], tree: Path) -> None:
+    """Move what was made to a folder, with what was measured of it beside it."""
+    said = {"floor": floor, "builtins": builtins, "sha256": digest.sha256_of_tree(prefix, ignored=())}
     tree.mkdir()
-    said = {
-        "floor": finish.measure_floor(build.outcome, recipe.target, recipe.platform.floor),
-        "builtins": cpython.builtin_modules(build.source(recipe.cpython.source)),
-        "sha256": digest.sha256_of_tree(build.outcome, ignored=()),
-    }
     (tree / _RECORD).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-    build.outcome.rename(tree / "prefix")
+    prefix.rename(tree / "prefix")
 
 
 def _make_host_parts(maker: Maker, work: Path) -> Path:
