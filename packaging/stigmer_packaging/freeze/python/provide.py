@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stigmer_packaging.errors import MissingToolError
+from stigmer_packaging.errors import MissingToolError, RecordError
 from stigmer_packaging.freeze.python import cpython, finish, libraries, sources
 from stigmer_packaging.freeze.python.build import Build, copy_into, prepare_folder
 from stigmer_packaging.freeze.python.recipe import AMALGAMATION, Recipe
@@ -72,7 +72,7 @@ def provide_python(recipe: Recipe, maker: Maker, *, make: Make | None = None) ->
     GateError when a module is missing or a file needs a newer system than the recipe promises.
     """
     key = digest_of(recipe)
-    place = maker.folder / key[:_NAMES]
+    place = place_of(recipe, maker.cache)
     with _alone(place):
         if tree := read_tree(recipe, place, key):
             return tree
@@ -82,7 +82,7 @@ def provide_python(recipe: Recipe, maker: Maker, *, make: Make | None = None) ->
             _settle(work / "tree", place)
         made = read_tree(recipe, place, key)
     if made is None:
-        raise OSError(f"{place} was changed by somebody else while it was made")
+        raise RecordError(f"{place} changed while it was made", f"remove {place}, and run again")
     return made
 
 
@@ -104,6 +104,11 @@ def digest_of(recipe: Recipe) -> str:
     return digest.sha256_of_value(recipe.digest, _digest_of_code())
 
 
+def place_of(recipe: Recipe, cache: Path) -> Path:
+    """Give the folder of a finished Python in the cache."""
+    return cache / FOLDER / digest_of(recipe)[:_NAMES]
+
+
 def read_tree(recipe: Recipe, place: Path, key: str) -> PythonTree | None:
     """Give the Python in a folder of the cache if every byte of it is what it was when it was made."""
     record, prefix = place / _RECORD, place / "prefix"
@@ -118,9 +123,9 @@ def read_tree(recipe: Recipe, place: Path, key: str) -> PythonTree | None:
 def make_tree(recipe: Recipe, maker: Maker, work: Path) -> None:
     """Build everything below `work`; what is kept is in its folder `tree`."""
     host = provide_host_parts(maker)
-    build = _open_build(recipe, maker, work)
+    build = open_build(recipe, maker, work)
     copy_into([host.amalgamation / name for name in ("sqlite3.c", "sqlite3.h")], build.source(AMALGAMATION))
-    _unpack(build, maker, [source.name for source in recipe.source if source.name != "sqlite"])
+    unpack_sources(build, maker, [source.name for source in recipe.source if source.name != "sqlite"])
     for library in recipe.library:
         libraries.build_library(build, library)
     libraries.build_openssl(build)
@@ -140,14 +145,15 @@ def record_tree(prefix: Path, floor: str, builtins: list[str], tree: Path) -> No
 
 
 def _make_host_parts(maker: Maker, work: Path) -> Path:
-    build = _open_build(maker.host_recipe, maker, work)
-    _unpack(build, maker, [maker.host_recipe.cpython.source, "sqlite"])
+    build = open_build(maker.host_recipe, maker, work)
+    unpack_sources(build, maker, [maker.host_recipe.cpython.source, "sqlite"])
     cpython.build_host_python(build)
     libraries.build_amalgamation(build, build.outcome / "sqlite")
     return build.outcome
 
 
-def _open_build(recipe: Recipe, maker: Maker, work: Path) -> Build:
+def open_build(recipe: Recipe, maker: Maker, work: Path) -> Build:
+    """Give a build below the empty folder `work`, with the compiler in it."""
     zig = provide_compiler(maker)
     build = Build(recipe, work, zig, maker.folder / "zig-cache", maker.environment, maker.jobs, maker.report)
     prepare_folder(build)
@@ -170,7 +176,8 @@ def provide_compiler(maker: Maker) -> Path:
     return place / pin.distribution / "zig"
 
 
-def _unpack(build: Build, maker: Maker, names: list[str]) -> None:
+def unpack_sources(build: Build, maker: Maker, names: list[str]) -> None:
+    """Download what the recipe pins, and unpack and patch the named sources."""
     build.report("unpacking the sources")
     files = sources.download_sources(build.recipe, maker.folder / "downloads", maker.archives)
     for name in names:
