@@ -2,7 +2,6 @@
 
 import itertools
 import shutil
-import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,9 @@ SECONDS = 7200
 
 PLACE = "/build"
 """What the folder of a build is called in all that is kept of it."""
+
+BUILD_MACHINE = "x86_64-build-linux-gnu"
+"""What configure is told of this machine, whatever it is: no target is named so, and it runs no program of the target."""
 
 _FLAGS = ("-g0", "-fno-sanitize=all", "-Wno-date-time", "-s")
 
@@ -109,11 +111,6 @@ def prepare_folder(build: Build) -> None:
         file.chmod(0o755 if name.startswith("tools/") else 0o644)
     for name in ("include", "lib"):
         (build.dependencies / name).mkdir(parents=True)
-
-
-def build_triplet() -> str:
-    """Name this machine as no target is named, so that configure runs no program of the target."""
-    return f"{sysconfig.get_platform().rpartition('-')[2]}-build-linux-gnu"
 
 
 def find_files(folder: Path, patterns: Sequence[str], without: Sequence[str]) -> list[Path]:

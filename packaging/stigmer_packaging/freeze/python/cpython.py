@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from stigmer_packaging.errors import GateError
-from stigmer_packaging.freeze.python.build import Build, build_triplet
+from stigmer_packaging.freeze.python.build import BUILD_MACHINE, Build
 from stigmer_packaging.freeze.python.recipe import CPython
 from stigmer_packaging.freeze.python.sources import apply_edit
 
@@ -55,7 +55,7 @@ def configure_words(build: Build, host_python: Path) -> list[str]:
     recipe, cpython = build.recipe, build.recipe.cpython
     return [
         f"--host={recipe.platform.host}",
-        f"--build={build_triplet()}",
+        f"--build={BUILD_MACHINE}",
         f"--with-build-python={host_python}",
         f"--prefix={recipe.prefix}",
         f"--with-openssl={build.dependencies}",

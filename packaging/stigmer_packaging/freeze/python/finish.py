@@ -55,7 +55,17 @@ def compile_bytecode(build: Build, host_python: Path, library: Path) -> None:
     for cache in sorted(library.rglob("__pycache__")):
         shutil.rmtree(cache)
     names = ("-s", str(build.outcome), "-p", build.recipe.prefix)
-    words: list[str | Path] = ["-E", "-m", "compileall", "-q", *names, "--invalidation-mode", "unchecked-hash", library]
+    words: list[str | Path] = [
+        "-E",
+        "-m",
+        "compileall",
+        "-q",
+        f"-j{build.jobs}",
+        *names,
+        "--invalidation-mode",
+        "unchecked-hash",
+        library,
+    ]
     build.run(host_python, *words, cwd=build.folder)
 
 

@@ -53,14 +53,6 @@ class Maker:
         return self.cache / FOLDER
 
 
-@dataclass(frozen=True)
-class HostParts:
-    """What a build for any target runs or takes that is made by programs of this machine."""
-
-    python: Path
-    amalgamation: Path
-
-
 Make = Callable[[Recipe, Maker, Path], None]
 
 
@@ -86,8 +78,11 @@ def provide_python(recipe: Recipe, maker: Maker, *, make: Make | None = None) ->
     return made
 
 
-def provide_host_parts(maker: Maker) -> HostParts:
-    """Give what all builds on this machine share, made if it is not there: a CPython that runs here, SQLite's one file."""
+def provide_host_parts(maker: Maker) -> Path:
+    """Give the folder of what all builds on this machine share, made if it is not there.
+
+    It holds a CPython that runs here, and SQLite's one file in `sqlite`.
+    """
     recipe = maker.host_recipe
     used = [recipe.find_source(name) for name in (recipe.cpython.source, "sqlite")]
     key = digest.sha256_of_value(HOST_FORMAT, [asdict(source) for source in used], asdict(recipe.toolchain))
@@ -96,7 +91,7 @@ def provide_host_parts(maker: Maker) -> HostParts:
         if not place.is_dir():
             with _workplace(place) as work:
                 _settle(_make_host_parts(maker, work), place)
-    return HostParts(place / "bin" / f"python{recipe.major_minor}", place / "sqlite")
+    return place
 
 
 def digest_of(recipe: Recipe) -> str:
@@ -124,13 +119,15 @@ def make_tree(recipe: Recipe, maker: Maker, work: Path) -> None:
     """Build everything below `work`; what is kept is in its folder `tree`."""
     host = provide_host_parts(maker)
     build = open_build(recipe, maker, work)
-    copy_into([host.amalgamation / name for name in ("sqlite3.c", "sqlite3.h")], build.source(AMALGAMATION))
+    (work / "host").symlink_to(host)  # its own name says which machine this is
+    copy_into([host / "sqlite" / name for name in ("sqlite3.c", "sqlite3.h")], build.source(AMALGAMATION))
     unpack_sources(build, maker, [source.name for source in recipe.source if source.name != "sqlite"])
     for library in recipe.library:
         libraries.build_library(build, library)
     libraries.build_openssl(build)
-    cpython.build_cpython(build, host.python)
-    finish.finish(build, host.python)
+    python = work / "host" / "bin" / f"python{recipe.major_minor}"
+    cpython.build_cpython(build, python)
+    finish.finish(build, python)
     _keep_licences(build, maker)
     floor = finish.measure_floor(build.outcome, recipe.target, recipe.platform.floor)
     record_tree(build.outcome, floor, cpython.builtin_modules(build.source(recipe.cpython.source)), work / "tree")

@@ -74,6 +74,11 @@ class PythonTree:
         return self.standard_library / "lib-dynload"
 
     @property
+    def sysconfig_data(self) -> str:
+        """The module that holds what it was built with, whose name differs from target to target."""
+        return next(self.standard_library.glob("_sysconfigdata_*.py")).stem
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         """Give what it is made of, for credits and bills of materials."""
         return tuple(
