@@ -19,6 +19,7 @@ from stigmer_packaging.freeze.python.finish import (
 from stigmer_packaging.freeze.python.libraries import fill_template, render_config
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.naming import Target
+from stigmer_packaging.tools import command
 from support.native_code import fat, macho
 
 RECIPE = Path(__file__).parents[2] / "packaging" / "python"
@@ -159,3 +160,27 @@ def test_a_file_that_needs_a_newer_glibc_than_promised_ends_the_build(tmp_path: 
     assert measure_floor(tmp_path, LINUX, "9.9").startswith("2.")
     with pytest.raises(GateError, match=r"promises 2\.1:\n  true needs 2\."):
         measure_floor(tmp_path, LINUX, "2.1")
+
+
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        ("-bundle -o x.so", "-shared -o x.so"),
+        ("-Wl,-hlibx.so.1", "-Wl,-soname,libx.so.1"),
+        ("-Wl,-compatibility_version,3.13", "-Wl,-compatibility_version,3.13.0"),
+        ("-Wl,-compatibility_version,3.0.0", "-Wl,-compatibility_version,3.0.0"),
+        ("-g -O2 -Wl,-search_paths_first -Wl,-Bsymbolic-functions", "-O2"),
+    ],
+)
+def test_the_compiler_gets_only_words_that_it_knows(tmp_path: Path, given: str, passed: str) -> None:
+    """A fake compiler prints what it is given."""
+    prepare_folder(build_of(LINUX, tmp_path))
+    env = {"ZIG": "/bin/echo", "ZIG_TARGET": "some-target", "ZIG_FLAGS": "-g0 -s", "ZIG_PATHS": "-I/headers"}
+    said = command.run([tmp_path / "texts/tools/zig-cc", *given.split()], env=env).stdout
+    assert said == f"cc -target some-target -g0 -s {passed} -I/headers\n"
+
+
+def test_the_compiler_names_the_folder_of_libraries_as_debian_does(tmp_path: Path) -> None:
+    prepare_folder(build_of(LINUX, tmp_path))
+    env = {"ZIG": "/bin/false", "ZIG_MULTIARCH": "aarch64-linux-gnu"}
+    assert command.run([tmp_path / "texts/tools/zig-cc", "--print-multiarch"], env=env).stdout == "aarch64-linux-gnu\n"
