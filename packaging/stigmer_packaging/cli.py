@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 from stigmer_packaging import cli_publish, gathering, plan, reporting
+from stigmer_packaging.cli_python import python_command
 from stigmer_packaging.cli_rehearse import rehearse_command
 from stigmer_packaging.cli_report import report_command
 from stigmer_packaging.cli_runner import RUNNER_COMMANDS
@@ -149,6 +150,7 @@ for _changing in (cli_publish.PUBLISH, cli_publish.FETCH_DRAFT, cli_publish.ROLL
     main.add_command(_changing)
 main.add_command(init_command(ROOT))
 main.add_command(report_command(ROOT))
+main.add_command(python_command(ROOT, _host, _cache))
 
 
 def _carry_out(command: str, options: Options) -> None:

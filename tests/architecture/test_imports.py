@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 LAUNCHER = ROOT / "launcher" / "stigmer_launcher"
 PACKAGING = ROOT / "packaging" / "stigmer_packaging"
 
-LAYERS = ("cli", "pipeline", "stages", "audit", "sources", "tools", "binaries", "errors")
+LAYERS = ("cli", "pipeline", "stages", "freeze", "audit", "sources", "tools", "binaries", "errors")
 ONLY_HERE = {
     "subprocess": {"tools/command.py"},
     "httpx": {"tools/http.py"},

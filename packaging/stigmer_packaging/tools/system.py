@@ -58,7 +58,14 @@ OWN_PYTHON = "freeze --python"
 EMULATION = "emulation"
 """Whatever is done for a platform that is emulated."""
 
+PYTHON = "python"
+"""Making the CPython that is frozen; the compiler is none of the machine's."""
+
 LINUX = (
+    Requirement(PYTHON, "make", "make", "makes CPython and OpenSSL", _program("make")),
+    Requirement(PYTHON, "patch", "patch", "corrects the sources", _program("patch")),
+    Requirement(PYTHON, "perl with its modules", "perl", "configures OpenSSL", _program("prove")),
+    Requirement(PYTHON, "tclsh", "tcl", "writes SQLite's one file", _program("tclsh")),
     Requirement("freeze", "bwrap", "bubblewrap", "enters the root in which is frozen", _program("bwrap")),
     Requirement(OWN_PYTHON, "strip", "binutils", "shrinks frozen programs", _program("strip")),
     Requirement(OWN_PYTHON, "objcopy", "binutils", "writes frozen programs", _program("objcopy")),

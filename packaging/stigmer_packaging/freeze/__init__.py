@@ -1,0 +1,1 @@
+"""Freezing of programs that are written in Python."""

@@ -1,0 +1,221 @@
+"""The frozen CPython of a target, from the cache or made: once for a recipe, whole or not at all, the same on any machine."""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stigmer_packaging.errors import MissingToolError, RecordError
+from stigmer_packaging.freeze.python import cpython, finish, libraries, sources
+from stigmer_packaging.freeze.python.build import Build, copy_into, prepare_folder
+from stigmer_packaging.freeze.python.recipe import AMALGAMATION, Recipe
+from stigmer_packaging.freeze.python.tree import PythonTree
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools import digest, wheel
+from stigmer_packaging.tools.debian import Archives
+
+FOLDER = "freeze-python"
+"""Of the cache: finished Pythons by their digests, downloads, and the compiler."""
+
+HOST_FORMAT = 1
+"""Counts how what all builds on a machine share is made: it takes minutes and changes no result, so code does not count."""
+
+_CODE = ("build.py", "cpython.py", "finish.py", "libraries.py", "sources.py")
+_RECORD = "tree.json"
+_NAMES = 20  # characters of a digest that name a folder
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What a machine gives to the making: its platform, its cache, a Debian mirror, and how many compilers run at once.
+
+    `host_recipe` is the recipe for the machine's own platform.
+    """
+
+    host_recipe: Recipe
+    cache: Path
+    archives: Callable[[], Archives]
+    environment: Mapping[str, str]
+    jobs: int
+    report: Callable[[str], None]
+
+    @property
+    def host(self) -> Target:
+        """The machine's platform."""
+        return self.host_recipe.target
+
+    @property
+    def folder(self) -> Path:
+        """The folder in the cache."""
+        return self.cache / FOLDER
+
+
+Make = Callable[[Recipe, Maker, Path], None]
+
+
+def provide_python(recipe: Recipe, maker: Maker, *, make: Make | None = None) -> PythonTree:
+    """Give the CPython that this recipe describes, made if the cache has it not, or has it damaged.
+
+    `make` builds below an empty folder and leaves its result in the folder `tree` of it; by default `make_tree`. It appears under its digest by one rename, so a run that was killed leaves nothing that is taken for whole. Raise
+    MissingToolError where the compiler does not run, DownloadError when a mirror has other bytes than those pinned,
+    GateError when a module is missing or a file needs a newer system than the recipe promises.
+    """
+    key = digest_of(recipe)
+    place = place_of(recipe, maker.cache)
+    with _alone(place):
+        if tree := read_tree(recipe, place, key):
+            return tree
+        maker.report(f"making Python {recipe.version} for {recipe.target}: some minutes, once")
+        with _workplace(place) as work:
+            (make or make_tree)(recipe, maker, work)
+            _settle(work / "tree", place)
+        made = read_tree(recipe, place, key)
+    if made is None:
+        raise RecordError(f"{place} changed while it was made", f"remove {place}, and run again")
+    return made
+
+
+def provide_host_parts(maker: Maker) -> Path:
+    """Give the folder of what all builds on this machine share, made if it is not there.
+
+    It holds a CPython that runs here, and SQLite's one file in `sqlite`.
+    """
+    recipe = maker.host_recipe
+    used = [recipe.find_source(name) for name in (recipe.cpython.source, "sqlite")]
+    key = digest.sha256_of_value(HOST_FORMAT, [asdict(source) for source in used], asdict(recipe.toolchain))
+    place = maker.folder / f"host-{maker.host}-{key[:_NAMES]}"
+    with _alone(place):
+        if not place.is_dir():
+            with _workplace(place) as work:
+                _settle(_make_host_parts(maker, work), place)
+    return place
+
+
+def digest_of(recipe: Recipe) -> str:
+    """Give the digest by which a finished Python is known: of its recipe, with its target, and of the code that makes it."""
+    return digest.sha256_of_value(recipe.digest, _digest_of_code())
+
+
+def place_of(recipe: Recipe, cache: Path) -> Path:
+    """Give the folder of a finished Python in the cache."""
+    return cache / FOLDER / digest_of(recipe)[:_NAMES]
+
+
+def read_tree(recipe: Recipe, place: Path, key: str) -> PythonTree | None:
+    """Give the Python in a folder of the cache if every byte of it is what it was when it was made."""
+    record, prefix = place / _RECORD, place / "prefix"
+    if not record.is_file():
+        return None
+    said = json.loads(record.read_text(encoding="utf-8"))
+    if digest.sha256_of_tree(prefix, ignored=()) != said["sha256"]:
+        return None
+    return PythonTree(recipe, prefix, said["floor"], tuple(said["builtins"]), said["sha256"], key)
+
+
+def make_tree(recipe: Recipe, maker: Maker, work: Path) -> None:
+    """Build everything below `work`; what is kept is in its folder `tree`."""
+    host = provide_host_parts(maker)
+    build = open_build(recipe, maker, work)
+    (work / "host").symlink_to(host)  # its own name says which machine this is
+    copy_into([host / "sqlite" / name for name in ("sqlite3.c", "sqlite3.h")], build.source(AMALGAMATION))
+    unpack_sources(build, maker, [source.name for source in recipe.source if source.name != "sqlite"])
+    for library in recipe.library:
+        libraries.build_library(build, library)
+    libraries.build_openssl(build)
+    python = work / "host" / "bin" / f"python{recipe.major_minor}"
+    cpython.build_cpython(build, python)
+    finish.finish(build, python)
+    _keep_licences(build, maker)
+    floor = finish.measure_floor(build.outcome, recipe.target, recipe.platform.floor)
+    record_tree(build.outcome, floor, cpython.builtin_modules(build.source(recipe.cpython.source)), work / "tree")
+
+
+def record_tree(prefix: Path, floor: str, builtins: list[str], tree: Path) -> None:
+    """Move what was made to a folder, with what was measured of it beside it."""
+    said = {"floor": floor, "builtins": builtins, "sha256": digest.sha256_of_tree(prefix, ignored=())}
+    tree.mkdir()
+    (tree / _RECORD).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    prefix.rename(tree / "prefix")
+
+
+def _make_host_parts(maker: Maker, work: Path) -> Path:
+    build = open_build(maker.host_recipe, maker, work)
+    unpack_sources(build, maker, [maker.host_recipe.cpython.source, "sqlite"])
+    cpython.build_host_python(build)
+    libraries.build_amalgamation(build, build.outcome / "sqlite")
+    return build.outcome
+
+
+def open_build(recipe: Recipe, maker: Maker, work: Path) -> Build:
+    """Give a build below the empty folder `work`, with the compiler in it."""
+    zig = provide_compiler(maker)
+    build = Build(recipe, work, zig, maker.folder / "zig-cache", maker.environment, maker.jobs, maker.report)
+    prepare_folder(build)
+    return build
+
+
+def provide_compiler(maker: Maker) -> Path:
+    """Give zig for this machine, from its pinned wheel; MissingToolError when none is pinned for this platform."""
+    pin = maker.host_recipe.toolchain
+    if str(maker.host) not in pin.sha256:
+        raise MissingToolError(f"no {pin.distribution} is pinned for {maker.host}", "make the Python on Linux")
+    place = maker.folder / f"{pin.distribution}-{pin.version}-{pin.sha256[str(maker.host)][:_NAMES]}"
+    with _alone(place):
+        if not place.is_dir():
+            file = wheel.fetch_wheel(pin, maker.host, maker.cache, env=maker.environment, report=maker.report)
+            with _workplace(place) as work:
+                wheel.extract_all(file, work / "wheel")
+                (work / "wheel" / pin.distribution / "zig").chmod(0o755)
+                _settle(work / "wheel", place)
+    return place / pin.distribution / "zig"
+
+
+def unpack_sources(build: Build, maker: Maker, names: list[str]) -> None:
+    """Download what the recipe pins, and unpack and patch the named sources."""
+    build.report("unpacking the sources")
+    files = sources.download_sources(build.recipe, maker.folder / "downloads", maker.archives)
+    for name in names:
+        sources.unpack_source(build.recipe.find_source(name), files, build.source(name), build.variables)
+
+
+def _keep_licences(build: Build, maker: Maker) -> None:
+    for source in build.recipe.source:
+        folder = build.source(source.name)
+        if not folder.is_dir():  # SQLite, which is compiled from what was made before
+            files = sources.download_sources(build.recipe, maker.folder / "downloads", maker.archives)
+            sources.unpack_archive(files[list(source.files)[1]], folder)
+        sources.keep_licence(source, folder, build.outcome)
+
+
+def _digest_of_code() -> str:
+    folder = Path(__file__).parent
+    return digest.sha256_of_value([digest.sha256_of(folder / name) for name in _CODE])
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Hold the lock of a folder in the cache between processes; the kernel lets go of it when we are killed."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_name(f"{place.name}.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _workplace(place: Path) -> Iterator[Path]:
+    """Give an empty folder beside `place`, under its lock; it is gone at the end, and so is what a killed run left."""
+    work = place.with_name(f"{place.name}.part")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _settle(made: Path, place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    made.rename(place)

@@ -1,0 +1,101 @@
+"""A finished CPython for one target: where its files are, what they need, and what they are made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stigmer_packaging.errors import ForeignTargetError
+from stigmer_packaging.freeze.python.recipe import Recipe
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools import digest
+from stigmer_packaging.tools.licences import purl_of
+from stigmer_packaging.tools.python import Interpreter, read_interpreter
+
+
+@dataclass(frozen=True)
+class Part:
+    """A project that a Python is made of: its licence by the SPDX list, where the text of it is, and the modules it is in.
+
+    `modules` is empty for what is a library of its own.
+    """
+
+    name: str
+    version: str
+    licence: str
+    purl: str
+    text: Path
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PythonTree:
+    """A CPython laid out below `prefix`; its own idea of that folder is `recipe.prefix`, which is on no machine.
+
+    `floor` is the oldest glibc or macOS that runs every file, as measured; `builtins` are the modules in its library;
+    `sha256` is that of all files; `digest` names the recipe and the code that made it.
+    """
+
+    recipe: Recipe
+    prefix: Path
+    floor: str
+    builtins: tuple[str, ...]
+    sha256: str
+    digest: str
+
+    @property
+    def target(self) -> Target:
+        """The platform it runs on."""
+        return self.recipe.target
+
+    @property
+    def version(self) -> str:
+        """Its version, such as `3.13.5`."""
+        return self.recipe.version
+
+    @property
+    def executable(self) -> Path:
+        """The interpreter, which runs on its own platform from wherever it lies."""
+        return self.prefix / "bin" / f"python{self.recipe.major_minor}"
+
+    @property
+    def library(self) -> Path:
+        """The shared library that a frozen program is run by."""
+        name = f"libpython{self.recipe.major_minor}"
+        return self.prefix / "lib" / (f"{name}.dylib" if self.target.system == "darwin" else f"{name}.so.1.0")
+
+    @property
+    def standard_library(self) -> Path:
+        """The folder of the standard library, which is among the module search path's."""
+        return self.prefix / "lib" / f"python{self.recipe.major_minor}"
+
+    @property
+    def extensions(self) -> Path:
+        """The folder of the extension modules that are files of their own."""
+        return self.standard_library / "lib-dynload"
+
+    @property
+    def sysconfig_data(self) -> str:
+        """The module that holds what it was built with, whose name differs from target to target."""
+        return next(self.standard_library.glob("_sysconfigdata_*.py")).stem
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Give what it is made of, for credits and bills of materials."""
+        return tuple(
+            Part(
+                source.name,
+                source.version,
+                source.licence,
+                purl_of("deb/debian", source.package, source.version),
+                self.prefix / "share" / "doc" / source.package / "copyright",
+                source.modules,
+            )
+            for source in self.recipe.source
+        )
+
+    def interpreter(self, host: Target, environment: Mapping[str, str]) -> Interpreter:
+        """Give the interpreter, to be run here; ForeignTargetError on another platform."""
+        if self.target != host:
+            raise ForeignTargetError(f"the Python for {self.target} does not run on {host}")
+        found = read_interpreter(str(self.executable), env=environment)
+        return replace(found, identity=digest.sha256_of_value(found.identity, self.digest))

@@ -1,0 +1,118 @@
+"""The recipe of the frozen CPython: what holds for which target, and all that is wrong with it at once."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import RecordError
+from stigmer_packaging.freeze.python.recipe import Recipe, read_recipe, select
+from stigmer_packaging.naming import ARCHITECTURES, SYSTEMS, Target
+
+RECIPE = Path(__file__).parents[2] / "packaging" / "python"
+TARGETS = [Target(system, architecture) for system in SYSTEMS for architecture in ARCHITECTURES]
+LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
+
+
+@pytest.fixture(name="change")
+def _change(tmp_path: Path) -> Callable[[str, str, str], Path]:
+    """Give a copy of the recipe in which texts can be replaced."""
+    folder = shutil.copytree(RECIPE, tmp_path / "python")
+
+    def change(file: str, old: str, new: str) -> Path:
+        text = (folder / file).read_text(encoding="utf-8")
+        assert old in text
+        (folder / file).write_text(text.replace(old, new), encoding="utf-8")
+        return folder
+
+    return change
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_there_is_a_recipe_for_every_target(target: Target) -> None:
+    recipe = read_recipe(RECIPE, target)
+    assert recipe.target == target
+    assert recipe.platform.floor == ("2.28" if target.system == "linux" else "11.0")
+    assert {library.source for library in recipe.library} <= {*(s.name for s in recipe.source), "sqlite-amalgamation"}
+
+
+def test_every_target_gets_the_same_sources_but_for_what_its_system_brings() -> None:
+    packages = {target: {source.package for source in read_recipe(RECIPE, target).source} for target in TARGETS}
+    assert packages[LINUX] - packages[MAC] == {"util-linux"}
+    assert packages[MAC] - packages[LINUX] == set()
+
+
+def test_no_two_targets_share_a_digest() -> None:
+    assert len({read_recipe(RECIPE, target).digest for target in TARGETS}) == len(TARGETS)
+
+
+def test_lists_for_a_target_are_appended_tables_merged_and_values_replaced() -> None:
+    plain = {
+        "words": ["a"],
+        "table": {"x": "1", "on": {"linux": {"y": "2"}}},
+        "value": "everywhere",
+        "on": {"linux": {"words": ["b"]}, "amd64": {"words": ["c"]}, "darwin-arm64": {"value": "a mac"}},
+    }
+    assert select(plain, LINUX) == {"words": ["a", "b", "c"], "table": {"x": "1", "y": "2"}, "value": "everywhere"}
+    assert select(plain, MAC) == {"words": ["a"], "table": {"x": "1"}, "value": "a mac"}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("recipe.toml", "epoch = 1780000000", "epoch = 1780000001"),
+        ("cpython.toml", 'working_tzset = "yes"', 'working_tzset = "no"'),
+        ("libraries.toml", "-DSQLITE_SECURE_DELETE", "-DSQLITE_ENABLE_ICU"),
+        ("tools/zig-cc", "-bundle)", "-bundles)"),
+        ("macos/include/util.h", "#pragma once", "#pragma twice"),
+    ],
+)
+def test_whatever_changes_the_build_changes_the_digest(
+    change: Callable[[str, str, str], Path], file: str, old: str, new: str
+) -> None:
+    assert read_recipe(change(file, old, new), LINUX).digest != read_recipe(RECIPE, LINUX).digest
+
+
+def test_an_answer_for_macos_leaves_the_digest_of_linux_alone(change: Callable[[str, str, str], Path]) -> None:
+    folder = change("cpython.toml", 'func_dup3 = "no"', 'func_dup3 = "yes"')
+    assert read_recipe(folder, LINUX).digest == read_recipe(RECIPE, LINUX).digest
+    assert read_recipe(folder, MAC).digest != read_recipe(RECIPE, MAC).digest
+
+
+def test_all_problems_are_named_at_once(change: Callable[[str, str, str], Path]) -> None:
+    change("recipe.toml", "93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640", "")
+    change("recipe.toml", 'floor = "2.28"', 'floor = "old"')
+    change("recipe.toml", 'prefix = "/python3.13"', 'prefix = "python3.13"')
+    folder = change("libraries.toml", 'source = "zlib"', 'source = "zlib-ng"')
+    with pytest.raises(RecordError) as raised:
+        read_recipe(folder, LINUX)
+    for problem in ("python3.13_3.13.5.orig.tar.xz has no sha256", "'old'", "python3.13 is no absolute", "zlib-ng"):
+        assert problem in str(raised.value)
+    assert str(folder) in raised.value.remedy
+
+
+def test_unknown_and_missing_fields_are_named_together(change: Callable[[str, str, str], Path]) -> None:
+    change("recipe.toml", 'licence = "Zlib"\n', "")
+    folder = change("libraries.toml", 'soname = "libz.so.1"', 'so_name = "libz.so.1"')
+    with pytest.raises(RecordError) as raised:
+        read_recipe(folder, LINUX)
+    assert "licence" in str(raised.value)
+    assert "so_name" in str(raised.value)
+
+
+def test_a_table_for_a_target_that_does_not_exist_is_named(change: Callable[[str, str, str], Path]) -> None:
+    folder = change("cpython.toml", "cpython.on.darwin.answers", "cpython.on.macos.answers")
+    with pytest.raises(RecordError, match=r"no target `on\.macos`"):
+        read_recipe(folder, LINUX)
+
+
+def test_a_text_that_is_no_recipe_is_named(change: Callable[[str, str, str], Path]) -> None:
+    folder = change("recipe.toml", "epoch =", "epoch :")
+    with pytest.raises(RecordError, match="recipe of the frozen Python"):
+        read_recipe(folder, LINUX)
+
+
+def test_the_version_is_that_of_the_pinned_source() -> None:
+    recipe: Recipe = read_recipe(RECIPE, LINUX)
+    assert (recipe.version, recipe.major_minor) == ("3.13.5", "3.13")

@@ -1,0 +1,113 @@
+"""Sources of the frozen CPython: only the pinned bytes, patches and edits that apply."""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import ArchiveError, CommandError, DownloadError
+from stigmer_packaging.freeze.python.recipe import Edit, Recipe, Source, read_recipe
+from stigmer_packaging.freeze.python.sources import apply_edit, download_sources, keep_licence, unpack_source
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools.debian import Archives
+from support.tiny_packages import FakeArchive, file_entry, place_files, serving, tar_of
+
+RECIPE = Path(__file__).parents[2] / "packaging" / "python"
+UPSTREAM, PATCHED = "pool/main/s/some_1.orig.tar.gz", "pool/main/s/some_1-1.debian.tar.xz"
+PATCH = b"--- a/word\n+++ b/word\n@@ -1 +1 @@\n-wrong\n+right\n"
+ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
+
+
+def no_archives() -> Archives:
+    raise AssertionError("the network was asked for")
+
+
+@dataclass
+class Place:
+    """A mirror, and a recipe of one source that it serves."""
+
+    archive: FakeArchive
+    recipe: Recipe
+    folder: Path
+
+    @property
+    def source(self) -> Source:
+        """The one source."""
+        return self.recipe.source[0]
+
+    def download(self) -> dict[str, Path]:
+        """Fetch the two files."""
+        return download_sources(self.recipe, self.folder / "downloads", lambda: self.archive.archives)
+
+    def unpack(self, source: Source | None = None) -> Path:
+        """Unpack the source, and give its folder."""
+        unpack_source(source or self.source, self.download(), self.folder / "some", ENVIRONMENT)
+        return self.folder / "some"
+
+
+@functools.cache
+def base() -> Recipe:
+    return read_recipe(RECIPE, Target("linux", "amd64"))
+
+
+@pytest.fixture(name="place")
+def _place(tmp_path: Path) -> Iterator[Place]:
+    upstream = tar_of([file_entry("some-1/word", b"wrong\n")], compression="gz")
+    patched = tar_of([file_entry("debian/patches/right.patch", PATCH), file_entry("debian/copyright", b"free\n")])
+    pins = place_files(tmp_path / "pool-of", {UPSTREAM: upstream, PATCHED: patched})
+    source = Source("some", "some", "1-1", "MIT", ("right.patch",), pins)
+    with serving(tmp_path / "pool-of") as archive:
+        yield Place(archive, replace(base(), source=(source,)), tmp_path)
+
+
+def test_a_source_is_unpacked_with_the_named_patches(place: Place) -> None:
+    assert (place.unpack() / "word").read_text(encoding="utf-8") == "right\n"
+
+
+def test_a_patch_that_is_not_named_is_not_applied(place: Place) -> None:
+    assert (place.unpack(replace(place.source, patches=())) / "word").read_text(encoding="utf-8") == "wrong\n"
+
+
+def test_a_patch_that_does_not_apply_ends_the_build(place: Place) -> None:
+    with pytest.raises(CommandError, match="patch"):
+        place.unpack(replace(place.source, patches=("right.patch", "right.patch")))
+
+
+def test_other_bytes_than_pinned_are_refused_with_what_to_do(place: Place) -> None:
+    files = dict.fromkeys(place.source.files, "0" * 64)
+    changed = replace(place.recipe, source=(replace(place.source, files=files),))
+    with pytest.raises(DownloadError, match="0000 was asked for") as raised:
+        replace(place, recipe=changed).download()
+    assert "packaging/python/recipe.toml" in raised.value.remedy
+
+
+def test_files_that_are_there_need_no_network(place: Place) -> None:
+    first = place.download()
+    assert download_sources(place.recipe, place.folder / "downloads", no_archives) == first
+
+
+def test_a_damaged_archive_is_named(place: Place) -> None:
+    files = place.download()
+    files[UPSTREAM].write_bytes(b"\x1f\x8bnot gzip")
+    with pytest.raises(ArchiveError, match=r"some_1\.orig\.tar\.gz"):
+        unpack_source(place.source, files, place.folder / "some", ENVIRONMENT)
+
+
+def test_the_licence_is_kept_where_debian_has_it(place: Place) -> None:
+    keep_licence(place.source, place.unpack(), place.folder / "prefix")
+    assert (place.folder / "prefix/share/doc/some/copyright").read_text(encoding="utf-8") == "free\n"
+
+
+@pytest.mark.parametrize(("text", "times"), [("one two", "0"), ("a word, a word", "2")])
+def test_an_edit_that_does_not_apply_once_ends_the_build(tmp_path: Path, text: str, times: str) -> None:
+    (tmp_path / "configure").write_text(text, encoding="utf-8")
+    with pytest.raises(ArchiveError, match=f"applies {times} times"):
+        apply_edit(Edit("configure", "a word", "another"), tmp_path)
+
+
+def test_an_edit_changes_its_one_place(tmp_path: Path) -> None:
+    (tmp_path / "configure").write_text("say a word.", encoding="utf-8")
+    apply_edit(Edit("configure", "a word", "another"), tmp_path)
+    assert (tmp_path / "configure").read_text(encoding="utf-8") == "say another."
