@@ -3,11 +3,11 @@
 import shutil
 from pathlib import Path
 
+from stigmer_packaging.binaries import elf, macho
 from stigmer_packaging.errors import GateError
 from stigmer_packaging.freeze.python.build import PLACE, Build, copy_into
 from stigmer_packaging.freeze.python.libraries import shared_libraries
 from stigmer_packaging.naming import Target
-from stigmer_packaging.tools import elf, macho
 from stigmer_packaging.tools.patchelf import find_patchelf, set_search
 
 _FOLDERS = ("include", "share/man", "lib/pkgconfig")
@@ -97,7 +97,7 @@ def measure_floor(prefix: Path, target: Target, promised: str) -> str:
 
 
 def _glibc_needs(prefix: Path) -> dict[Path, Version]:
-    return {path: elf.read_elf(path).glibc for path in elf.find_elves(prefix)}
+    return {path: elf.read_elf(path.read_bytes()).glibc for path in elf.find_elves(prefix)}
 
 
 def _macos_needs(prefix: Path) -> dict[Path, Version]:
