@@ -3,6 +3,8 @@
 import os
 import platform
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import ground
@@ -23,10 +25,31 @@ def describe_machine(keg: Path, python: Path, ground_kind: str) -> list[str]:
     ]
 
 
+def find_python(keg: Path) -> Path:
+    """Find the interpreter that the keg's launcher was frozen from: the one that runs this, or that of a freeze root.
+
+    The first candidate when none is the keg's.
+    """
+    candidates = list(_pythons())
+    return next((each for each in candidates if has_python(keg, version_of(each))), candidates[0])
+
+
+def _pythons() -> Iterator[Path]:
+    yield Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stigmer-packaging" / "freeze-root"
+    yield from sorted(cache.glob("*/root/python3.*/bin/python3.[0-9]*[0-9]"))
+
+
+def library_path(python: Path) -> dict[str, str]:
+    """Give the variable by which an interpreter finds its library: that of a freeze root lies on no search path."""
+    folder = python.resolve().parents[1] / "lib"
+    return {"LD_LIBRARY_PATH": str(folder)} if any(folder.glob("libpython3*.so*")) else {}
+
+
 def version_of(python: Path) -> str:
     """Ask an interpreter for its version."""
-    program = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
-    asked = subprocess.run([python, "-I", "-S", "-c", program], check=True, capture_output=True, timeout=30)
+    words = [str(python), "-I", "-S", "-c", "import sys; print('.'.join(map(str, sys.version_info[:3])))"]
+    asked = subprocess.run(words, env=library_path(python), check=True, capture_output=True, timeout=30)
     return asked.stdout.decode().strip()
 
 

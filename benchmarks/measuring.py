@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import programs as bare
+from benchmarks.machine import library_path
 from benchmarks.resting import measure_rest
 from benchmarks.stack import STOPPED, Stack
 from benchmarks.table import Result
@@ -35,18 +36,18 @@ def ratio(ours: Samples, theirs: Samples) -> Result:
 
 def measure_commands(stack: Stack, python: Path, counts: Counts) -> Results:
     """Hold the small commands against the bare interpreter."""
-    bare = (str(python), "-I", "-S", "-c", "pass")
+    bare, environment = (str(python), "-I", "-S", "-c", "pass"), {**stack.environment, **library_path(python)}
     stack.clear()
     plain, version, status = take_turns(
         counts.commands,
-        lambda: run_program(bare, stack.environment),
+        lambda: run_program(bare, environment),
         lambda: stack.command("--version"),
         lambda: stack.command("server", "status", expect=STOPPED),
     )
     with _running(stack):
         busy, running = take_turns(
             counts.commands,
-            lambda: run_program(bare, stack.environment),
+            lambda: run_program(bare, environment),
             lambda: stack.command("server", "status"),
         )
     return {"version": ratio(version, plain), "status": ratio(status, plain), "status-running": ratio(running, busy)}
@@ -55,11 +56,16 @@ def measure_commands(stack: Stack, python: Path, counts: Counts) -> Results:
 def measure_laying(stack: Stack, python: Path, counts: Counts) -> Results:
     """Hold the materialising against bare links, both in one process of the Python that the launcher was frozen from."""
     folder = stack.home.parent / "laid"
-    program = (python, "-P", "-OO", "-m", "benchmarks.laying", stack.libexec, folder, str(counts.layings))
+    program = (python, "-P", "-OO", "-m", "benchmarks.installing", stack.libexec, folder, str(counts.layings))
     here = Path(__file__).parents[1]
     search = os.pathsep.join((str(here), str(here / "launcher")))
     done = subprocess.run(
-        program, env={**os.environ, "PYTHONPATH": search}, check=True, capture_output=True, text=True, timeout=600
+        program,
+        env={**os.environ, **library_path(python), "PYTHONPATH": search},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     ours, links, with_directories = (Samples(tuple(seconds)) for seconds in json.loads(done.stdout))
     stack.clear()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import ground
 from benchmarks.errors import BenchmarkError
-from benchmarks.machine import describe_machine, has_python, load, version_of
+from benchmarks.machine import describe_machine, find_python, has_python, load, version_of
 from benchmarks.measuring import (
     Counts,
     Results,
@@ -24,6 +24,7 @@ from benchmarks.stack import open_stack
 from benchmarks.table import render_report, render_table
 
 REPORT = Path(__file__).with_name("RESULTS.md")
+SERVICES = "# Speed of frozen services\n"
 COMMANDS = (
     "scripts/release                      # makes the bottle in dist/",
     "tar -xzf dist/stigmer-*.bottle.tar.gz -C DIRECTORY",
@@ -49,14 +50,19 @@ def _measure_on_new_ground(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=place) as work:
         made = ground.prepare(options.keg.resolve(), Path(work))
         changed = {**vars(options), "work": made.folder, "report": options.report.resolve()}
-        words = [f"--{name}={value}" for name, value in changed.items() if name not in ("keg", "entered")]
+        words = [
+            f"--{name}={value}"
+            for name, value in changed.items()
+            if name not in ("keg", "entered") and value is not None
+        ]
         command = [*made.prefix, sys.executable, "-P", "-m", "benchmarks.run", str(made.keg), "--entered", *words]
         return subprocess.run(command, timeout=_LONGEST, check=False).returncode
 
 
 def _measure_here(options: argparse.Namespace) -> int:
     counts = Counts(options.commands, options.layings, options.starts, options.rest)
-    keg, python = options.keg.resolve(), options.python
+    keg = options.keg.resolve()
+    python = options.python or find_python(keg)
     if not has_python(keg, version := version_of(python)):
         raise BenchmarkError(
             f"{keg} has no launcher that was frozen from Python {version}: name that one, --python PATH; "
@@ -67,9 +73,16 @@ def _measure_here(options: argparse.Namespace) -> int:
         results = _measure(keg, Path(work), python, counts)
     seen = f"The machine's load was {began:.1f} at the beginning and {load():.1f} at the end."
     report = render_report(results, describe_machine(keg, python, options.ground), COMMANDS, seen)
-    options.report.write_text(report, encoding="utf-8")
+    options.report.write_text(report + _services_of(options.report), encoding="utf-8")
     sys.stdout.write(render_table(results) + "\n")
     return 0
+
+
+def _services_of(report: Path) -> str:
+    """Give the part of a report about frozen services, which other commands measure."""
+    text = report.read_text(encoding="utf-8") if report.is_file() else ""
+    _, heading, part = text.partition(SERVICES)
+    return f"\n{heading}{part}" if heading else ""
 
 
 def _measure(keg: Path, work: Path, python: Path, counts: Counts) -> Results:
@@ -87,9 +100,10 @@ def _measure(keg: Path, work: Path, python: Path, counts: Counts) -> Results:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description="Measure the launcher of a keg against the speed table.")
-    same = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     parser.add_argument("keg", type=Path, help="the directory stigmer/VERSION of an unpacked bottle")
-    parser.add_argument("--python", type=Path, default=same, help="the interpreter the launcher was frozen from")
+    parser.add_argument(
+        "--python", type=Path, help="the interpreter the launcher was frozen from (default: it is looked for)"
+    )
     parser.add_argument("--work", type=Path, help="where to work (default: TMPDIR); with `--ground disk`, on the keg's")
     kinds = ground.kinds()
     parser.add_argument(
