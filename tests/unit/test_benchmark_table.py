@@ -8,16 +8,16 @@ from benchmarks.machine import has_python
 from benchmarks.table import ROWS, Result, is_met, render_report, render_table
 
 PROMISED = {
-    "version": (1.6, "`stigmer --version`, frozen", "`python3 -I -S -c pass`, same Python"),
-    "status": (4.0, "`stigmer server status`", "the same"),
+    "version": (1.35, "`stigmer --version`, frozen", "`python3 -I -S -c pass`, same Python"),
+    "status": (2.5, "`stigmer server status`", "the same"),
     "materialise": (3.0, "materialise all components", "a bare loop of `os.link` over the same files"),
     "cold": (
-        1.10,
+        1.08,
         "first `stigmer server` to all ready, empty home",
         "the four programs started by a 20-line script in the ideal order, polled every 5 ms",
     ),
-    "warm": (1.05, "the same, warm", "the same"),
-    "stop": (1.10, "stop of an idle stack", "the slowest service's own reaction to SIGTERM"),
+    "warm": (1.08, "the same, warm", "the same"),
+    "stop": (1.05, "stop of an idle stack", "the slowest service's own reaction to SIGTERM"),
     "memory": (15.0, "supervisor at rest, memory", ""),
     "processor": (0.2, "supervisor at rest, processor", ""),
 }
