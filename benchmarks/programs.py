@@ -57,8 +57,10 @@ def start_programs(launch: Launch) -> Started:
 def make_directories(launch: Launch) -> None:
     """Make the home, the logs' directory, and every directory a program is told of."""
     told = (text for each in launch.services for text in (*each.command[1:], *each.environment.values()))
-    paths = (os.path.join(launch.directory, text) if text.startswith(f".{os.sep}") else text for text in told)
-    inside = (Path(path).parent for path in paths if path.startswith(launch.directory + os.sep))
+    paths = (
+        Path(launch.directory, text) for text in told if text.startswith((launch.directory + os.sep, f".{os.sep}"))
+    )
+    inside = (path.parent for path in paths)
     for directory in (Path(launch.logs), *inside):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
