@@ -1,9 +1,10 @@
 """Histories to replay against the pure decision: a stack whose processes do only what a test says."""
 
+from stigmer_launcher.install.payload import Restart
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.decide import decide, find, initial_state
-from stigmer_launcher.supervise.lifecycle import Action, Event, Policy, Ready, Spawn, Spawned
+from stigmer_launcher.supervise.lifecycle import Action, Event, Ready, Spawn, Spawned
 
 PLANS = (
     Plan("temporal", stop_order=1, grace=10, seconds=60),
@@ -17,7 +18,7 @@ PIDS = {"temporal": 11, "server": 12, "flows": 13, "agents": 14}
 class History:
     """A stack whose processes do only what a test says; a spawned process is there at once."""
 
-    def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Policy = Policy()) -> None:  # noqa: B008 - immutable
+    def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Restart = Restart()) -> None:  # noqa: B008 - immutable
         self.state = initial_state(plans, policy)
         self.now = 100.0
 

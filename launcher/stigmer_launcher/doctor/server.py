@@ -112,9 +112,9 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
 def _services(context: DoctorContext) -> Iterator[Finding]:
     for service in context.snapshot.services:
         if context.supervisor:
-            level = OK if service.state == "running" else PROBLEM if service.state == "failed" else NOTE
+            level = {"running": OK, "failed": PROBLEM, "degraded": PROBLEM}.get(service.state, NOTE)
             text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
-            yield Finding("Server", service.name, level, text)
+            yield Finding("Server", service.name, level, text + (f": {service.lacking}" if service.lacking else ""))
         elif process.is_same_process(service.pid, service.identity):
             text = f"pid {service.pid} still runs without its supervisor"
             yield Finding("Server", service.name, PROBLEM, text, _ENDS_LEFTOVERS)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from stigmer_launcher.install.payload import Liveness, Restart
 from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.readiness.address import Address
-from stigmer_launcher.readiness.checks import Check, Proof, check_for
+from stigmer_launcher.readiness.checks import Check, Proof, check_for, liveness_check
 
 TOKEN = "STIGMER_RUN"  # noqa: S105 - a variable's name
 
@@ -19,6 +20,7 @@ class Plan(NamedTuple):
     grace: float = 10.0
     seconds: float = 60.0
     managed: bool = True
+    liveness: Liveness = Liveness(every=float("inf"))  # never
 
 
 class ServiceLaunch(NamedTuple):
@@ -34,6 +36,10 @@ class ServiceLaunch(NamedTuple):
     def checks(self, group: int, spawned: float) -> list[tuple[Address, Check]]:
         """Give where to ask and what, proof by proof, for the process group that was `spawned` at that time of the epoch."""
         return [(proof.address, check_for(proof, group, spawned)) for proof in self.proofs]
+
+    def liveness(self, group: int, spawned: float) -> list[tuple[Address, Check]]:
+        """Give where to ask and what, for as long as that process group lives: the first of the proofs."""
+        return [(proof.address, liveness_check(proof, group, spawned)) for proof in self.proofs[:1]]
 
 
 class Launch(NamedTuple):
@@ -56,6 +62,7 @@ class Launch(NamedTuple):
     secrets: tuple[str, ...]
     services: tuple[ServiceLaunch, ...]
     asked_ports: Mapping[str, int] = {}
+    restart: Restart = Restart()
 
     def databases(self) -> list[str]:
         """List the databases that our services are told to keep."""

@@ -5,6 +5,7 @@ The supervisor creates the events and executes the actions; nothing here has sid
 
 from collections.abc import Callable
 
+from stigmer_launcher.install.payload import Restart
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise.lifecycle import (
     ALIVE,
@@ -12,10 +13,10 @@ from stigmer_launcher.supervise.lifecycle import (
     NEVER,
     TERMINATE,
     Action,
+    CheckLiveness,
     Event,
     Exited,
     NotReady,
-    Policy,
     Prove,
     Ready,
     Service,
@@ -27,6 +28,7 @@ from stigmer_launcher.supervise.lifecycle import (
 )
 from stigmer_launcher.supervise.phases import (
     BACKOFF,
+    DEGRADED,
     FAILED,
     PROVING,
     RUNNING,
@@ -38,7 +40,7 @@ from stigmer_launcher.supervise.phases import (
 )
 
 
-def initial_state(plans: tuple[Plan, ...], policy: Policy = Policy()) -> State:  # noqa: B008 - an immutable value
+def initial_state(plans: tuple[Plan, ...], policy: Restart = Restart()) -> State:  # noqa: B008 - an immutable value
     """Give the state in which nothing has been started."""
     return State(tuple(Service(plan) for plan in plans), policy=policy)
 
@@ -78,10 +80,11 @@ def _apply(state: State, event: Event, now: float) -> State:
     if isinstance(event, Spawned):
         return _replace_service(state, service._replace(pid=event.pid))
     if isinstance(event, NotReady):
+        if service.phase == RUNNING and not service.checking:
+            return state
         return _replace_service(state, service._replace(not_ready_reason=event.reason))
     if isinstance(event, Ready):
-        ready = service._replace(phase=RUNNING, until=NEVER, not_ready_reason="")
-        return _replace_service(state, ready) if service.phase in (STARTING, PROVING) else state
+        return _replace_service(state, _answered(service, now))
     return _ended(state, service._replace(pid=0, until=NEVER, not_ready_reason=""), event, now)
 
 
@@ -105,11 +108,14 @@ def _ended(state: State, service: Service, event: Exited, now: float) -> State:
 
 
 def _hold_clocks(state: State, name: str) -> State:
-    """Give those that are proving themselves as long as it takes while a service they need is down."""
+    """Stop the clocks of those that need a service that is down: they are not blamed, and asked again when it is back."""
 
     def hold(service: Service) -> Service:
-        waits = service.phase in (STARTING, PROVING) and name in service.plan.needs
-        return service._replace(until=NEVER) if waits else service
+        if name not in service.plan.needs:
+            return service
+        if service.phase in (RUNNING, DEGRADED):
+            return service._replace(phase=RUNNING, until=NEVER, checking=False, failures=0, not_ready_reason="")
+        return service._replace(until=NEVER) if service.phase in (STARTING, PROVING) else service
 
     return _map_services(state, hold)
 
@@ -122,9 +128,10 @@ def _fail_start(state: State, service: Service, error: str) -> State:
 
 
 def _expire(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
-    """Handle expired deadlines: backoff over, not ready in time, or not terminated in time."""
+    """Handle expired deadlines: backoff over, not ready or not terminated in time, or to be asked whether it is alive."""
     actions: tuple[Action, ...] = ()
-    for service in state.services:
+    for name in [each.plan.name for each in state.services]:
+        service = find(state, name)  # one that expired before may have changed it
         if service.until > now:
             continue
         if service.phase == BACKOFF:
@@ -132,24 +139,79 @@ def _expire(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
         elif service.phase == TERMINATING:
             actions += (Signal(service.plan.name, KILL),)
             state = _replace_service(state, service._replace(until=NEVER))
+        elif service.phase in (RUNNING, DEGRADED):
+            state, more = _check_liveness(state, service, now)
+            actions += more
         elif state.stage == STARTING:
             state = _fail_start(state, service, _too_late(state, service))
         elif state.stage == RUNNING:
-            actions += (Signal(service.plan.name, TERMINATE),)
-            error = _too_late(state, service)
-            late = service._replace(phase=TERMINATING, error=error, until=now + service.plan.grace)
-            state = _replace_service(state, late)
+            state, more = _terminate(state, service, _too_late(state, service), now)
+            actions += more
     return state, actions
 
 
+def _terminate(state: State, service: Service, error: str, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Stop a service that does not work, to start it again."""
+    ending = service._replace(phase=TERMINATING, error=error, until=now + service.plan.grace, not_ready_reason="")
+    return _replace_service(state, ending), (Signal(service.plan.name, TERMINATE),)
+
+
+def _answered(service: Service, now: float) -> Service:
+    """Give a service that has proved that it works: it is asked again after a while."""
+    if service.phase not in (STARTING, PROVING, DEGRADED) and not (service.phase == RUNNING and service.checking):
+        return service
+    back = now if service.phase == DEGRADED else service.back
+    until = now + service.plan.liveness.every
+    return service._replace(phase=RUNNING, until=until, back=back, checking=False, failures=0, not_ready_reason="")
+
+
+def _check_liveness(state: State, service: Service, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Ask a service that is ready whether it still answers, or count a failure when it has not in time.
+
+    The question stays asked: it may answer late. A deadline that is noticed long after it passed does not count: the
+    supervisor did not run either, on a machine that slept.
+    """
+    liveness = service.plan.liveness
+    if state.stage != RUNNING:
+        return _replace_service(state, service._replace(until=now + liveness.every)), ()
+    if not service.checking:
+        asked = service._replace(checking=True, until=now + liveness.timeout)
+        return _replace_service(state, asked), (CheckLiveness(service.plan.name),)
+    if now > service.until + liveness.timeout:
+        return _replace_service(state, service._replace(until=now + liveness.timeout)), ()
+    failed = _failed_check(service, now)
+    if failed.plan.managed and failed.failures >= liveness.failures:
+        state = _hold_clocks(state, service.plan.name)
+        error = f"failed {failed.failures} liveness checks in a row: {failed.not_ready_reason}"
+        return _terminate(state, failed, error, now)
+    return _doubt_needs(_hold_clocks(_replace_service(state, failed), service.plan.name), service, now), ()
+
+
+def _failed_check(service: Service, now: float) -> Service:
+    """Count a failure; whoever is not ours to restart has as long as it takes."""
+    until = now + service.plan.liveness.every if service.plan.managed else NEVER
+    reason = service.not_ready_reason or "no answer"
+    return service._replace(phase=DEGRADED, failures=service.failures + 1, until=until, not_ready_reason=reason)
+
+
+def _doubt_needs(state: State, service: Service, now: float) -> State:
+    """Have those checked at once that a service needs: it may be their fault that it does not work."""
+
+    def doubt(other: Service) -> Service:
+        is_idle = other.phase == RUNNING and not other.checking and other.until != NEVER
+        return other._replace(until=now) if is_idle and other.plan.name in service.plan.needs else other
+
+    return _map_services(state, doubt)
+
+
 def _prove_again(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
-    """Ask whoever needs a service that was restarted, and is ready, for its proofs once more: it may not have come back."""
+    """Ask whoever needs a service that has come back for its proofs once more: it may not work as before."""
     running = _running(state)
     actions: tuple[Action, ...] = ()
     for service in state.services:
         if service.phase not in (STARTING, RUNNING, PROVING) or not running.issuperset(service.plan.needs):
             continue
-        if any(find(state, need).since > service.asked for need in service.plan.needs):
+        if any(find(state, need).back > service.asked for need in service.plan.needs):
             actions += (Prove(service.plan.name),)
             phase = STARTING if service.phase == STARTING else PROVING
             asked = service._replace(phase=phase, asked=now, until=now + service.plan.seconds, not_ready_reason="")
@@ -166,8 +228,8 @@ def _start_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
             actions += (Spawn(service.plan.name),)
             again = service.restarts + bool(service.crashes)
             until = now + service.plan.seconds
-            started = service._replace(phase=STARTING, since=now, asked=now, until=until, restarts=again)
-            state = _replace_service(state, started)
+            started = service._replace(phase=STARTING, since=now, asked=now, back=now, until=until, restarts=again)
+            state = _replace_service(state, started._replace(checking=False, failures=0))
     if state.stage == STARTING and len(running) == len(state.services):
         state = state._replace(stage=RUNNING)
     return state, actions
@@ -193,8 +255,8 @@ def _too_late(state: State, service: Service) -> str:
     within = f"within {service.plan.seconds:g} s"
     if service.phase != PROVING:
         return f"was not ready {within}{reason}"
-    restarted = " and ".join(need for need in service.plan.needs if find(state, need).since > service.since)
-    return f"did not work again {within} of the restart of {restarted}{reason}"
+    returned = " and ".join(need for need in service.plan.needs if find(state, need).back > service.since)
+    return f"did not work again {within} of the return of {returned}{reason}"
 
 
 def _running(state: State) -> set[str]:

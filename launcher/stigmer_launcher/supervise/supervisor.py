@@ -1,7 +1,7 @@
 """Event loop of the supervisor: waits for signals, output and timers, passes them to `decide`, executes the actions.
 
 It starts the services, reads their output, probes their readiness, reaps and stops them. Signals, output, replies and
-deadlines are waited for in one `poll`; an idle supervisor does not wake up.
+deadlines are waited for in one `poll`; an idle supervisor wakes up only to look after the services and its home.
 """
 
 import math
@@ -14,6 +14,8 @@ from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from typing import Any
 
 from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.readiness.checks import Check
 from stigmer_launcher.readiness.probe import ProbeSequence
 from stigmer_launcher.supervise import leftovers, lifecycle, phases
 from stigmer_launcher.supervise.decide import decide, initial_state, next_due
@@ -27,6 +29,7 @@ from stigmer_launcher.system import locks, process
 _HOME_CHECK = 2.0  # seconds between two looks at whether the home is still there
 
 Emit = Callable[[dict[str, Any]], None]
+Checks = list[tuple[Address, Check]]
 _RETRY = 1.0  # seconds
 
 
@@ -41,19 +44,19 @@ class Supervisor:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
-        policy: lifecycle.Policy = lifecycle.Policy(),  # noqa: B008 - an immutable value
     ) -> None:
         self._launch, self._signals, self._emit, self._clock, self._wall = launch, signals, emit, clock, wall
         self._instance = Instance(launch.run)
         self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
         self._services = Services(launch, self._watchdog, wall)
-        self._state = initial_state(tuple(service.plan for service in launch.services), policy)
+        self._state = initial_state(tuple(service.plan for service in launch.services), launch.restart)
         self._events: list[lifecycle.Event] = []
-        self._groups: dict[str, tuple[int, float]] = {}
+        self._checks: dict[str, tuple[Checks, Checks]] = {}
         self._probes: dict[str, ProbeSequence] = {}
         self._began = clock()
         pid = os.getpid()
         self._snapshot = Snapshot(pid, process.identity(pid), started=wall(), began=self._began)
+        self._written = Snapshot()
         self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False
         self._watchdog_due = lifecycle.NEVER
@@ -94,7 +97,9 @@ class Supervisor:
         if isinstance(action, lifecycle.Spawn):
             self._start(action.name)
         elif isinstance(action, lifecycle.Prove):
-            self._probe(action.name)
+            self._prove(action.name)
+        elif isinstance(action, lifecycle.CheckLiveness):
+            self._check_liveness(action.name)
         else:
             self._drop_probe(action.name)
             self._services.signal(action.name, action.number)
@@ -121,14 +126,19 @@ class Supervisor:
                 return
             self._events.append(lifecycle.Spawned(name, group))
         self._timeline[name] = {"spawned": self._clock() - self._began}
-        self._groups[name] = (group, spawned)
-        self._probe(name)
+        self._checks[name] = (service.checks(group, spawned), service.liveness(group, spawned))
+        self._prove(name)
 
-    def _probe(self, name: str) -> None:
+    def _prove(self, name: str) -> None:
         """Begin to ask a service for its proofs."""
         self._drop_probe(name)
-        checks = self._launch.service(name).checks(*self._groups[name])
-        self._probes[name] = ProbeSequence(checks, self._clock())
+        self._probes[name] = ProbeSequence(self._checks[name][0], self._clock())
+
+    def _check_liveness(self, name: str) -> None:
+        """Begin to ask a service that is ready whether it still answers."""
+        self._drop_probe(name)
+        timeout = self._launch.service(name).plan.liveness.timeout
+        self._probes[name] = ProbeSequence(self._checks[name][1], self._clock(), timeout=timeout)
 
     def _wait(self) -> None:
         """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
@@ -236,8 +246,11 @@ class Supervisor:
         snapshot = compose_snapshot(
             self._launch, self._state, self._services.identities(), self._timeline, self._snapshot
         )
+        if snapshot == self._written:  # a check of liveness that nobody needs to know of
+            return
         with suppress(OSError):
             write_snapshot(self._instance, snapshot)
+            self._written = snapshot
 
     def _announce(self, before: lifecycle.State) -> None:
         """Emit an event for each change since `before`."""

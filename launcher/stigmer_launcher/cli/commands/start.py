@@ -148,7 +148,8 @@ def _is_settled(snapshot: Snapshot, restarts: Mapping[str, int]) -> bool:
     if snapshot.state != phases.DEGRADED:
         return False
     return any(
-        each.state == phases.BACKOFF and each.restarts - restarts.get(each.name, 0) >= _RESTARTS
+        (each.state == phases.BACKOFF and each.restarts - restarts.get(each.name, 0) >= _RESTARTS)
+        or (each.state == phases.DEGRADED and not each.managed)
         for each in snapshot.services
     )
 
