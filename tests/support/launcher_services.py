@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stigmer_launcher.install.payload import Proof, Readiness
+from stigmer_launcher.install.payload import Liveness, Proof, Readiness
 from support.launcher_payloads import Part, build_libexec, launcher_environment, part
 
 PROGRAM = (Path(__file__).parent / "fake_services.py").read_text(encoding="utf-8")
@@ -20,6 +20,7 @@ LAUNCHER = Path(__file__).parents[2] / "launcher"
 SERVER_QUEUES = ("workflow_execution_stigmer", "agent_execution_stigmer")
 NAMES = ("temporal", "stigmer-server", "workflow-runner", "agent-runner")
 _SECONDS = 30.0
+_LIVENESS = Liveness()
 
 
 def free_ports(count: int) -> list[int]:
@@ -31,12 +32,15 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour: str) -> tuple[Part, ...]:
+def fake_stack(
+    *, seconds: float = _SECONDS, grace: float = 5.0, liveness: Liveness = _LIVENESS, **misbehaviour: str
+) -> tuple[Part, ...]:
     """Make the four services of Stigmer; `agent_runner="exit=1 after=2"` lets one misbehave."""
 
     def fake(name: str, role: str, *arguments: str, **fields: Any) -> Part:
         asked = tuple(misbehaviour.get(name.replace("-", "_"), "").split())
-        return part(name, program=PROGRAM, arguments=(role, *arguments, *asked), grace=grace, **fields)
+        words = (role, *arguments, *asked)
+        return part(name, program=PROGRAM, arguments=words, grace=grace, liveness=liveness, **fields)
 
     temporal, server = free_ports(2)
     queues = ("workflow_execution_runner", "zigflow_execution")
