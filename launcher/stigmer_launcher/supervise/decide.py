@@ -184,7 +184,8 @@ def _check_liveness(state: State, service: Service, now: float) -> tuple[State, 
         state = _hold_clocks(state, service.plan.name)
         error = f"failed {failed.failures} liveness checks in a row: {failed.not_ready_reason}"
         return _terminate(state, failed, error, now)
-    return _doubt_needs(_hold_clocks(_replace_service(state, failed), service.plan.name), service, now), ()
+    state = _hold_clocks(_replace_service(state, failed), service.plan.name)
+    return _doubt_needs(state, service, now)
 
 
 def _failed_check(service: Service, now: float) -> Service:
@@ -194,14 +195,14 @@ def _failed_check(service: Service, now: float) -> Service:
     return service._replace(phase=DEGRADED, failures=service.failures + 1, until=until, not_ready_reason=reason)
 
 
-def _doubt_needs(state: State, service: Service, now: float) -> State:
-    """Have those checked at once that a service needs: it may be their fault that it does not work."""
-
-    def doubt(other: Service) -> Service:
-        is_idle = other.phase == RUNNING and not other.checking and other.until != NEVER
-        return other._replace(until=now) if is_idle and other.plan.name in service.plan.needs else other
-
-    return _map_services(state, doubt)
+def _doubt_needs(state: State, service: Service, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Check at once what a service needs: it may be the fault of that one that this one does not work."""
+    actions: tuple[Action, ...] = ()
+    for need in (find(state, name) for name in service.plan.needs):
+        if need.phase == RUNNING and not need.checking and need.until != NEVER:
+            state, more = _check_liveness(state, need, now)
+            actions += more
+    return state, actions
 
 
 def _prove_again(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
