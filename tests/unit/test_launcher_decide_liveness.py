@@ -136,6 +136,26 @@ def test_those_that_need_a_service_that_does_not_answer_are_not_blamed() -> None
     assert not is_degraded(history.state)
 
 
+def test_those_that_need_a_service_that_has_not_proved_itself_again_are_not_asked() -> None:
+    """The middle one of three waits for its own proofs."""
+    chain = (
+        PLANS[0]._replace(liveness=Liveness(every=1000)),
+        Plan("server", needs=("temporal",), stop_order=2, seconds=60, liveness=OFTEN),
+        Plan("flows", needs=("server",), stop_order=3, seconds=60, liveness=OFTEN),
+    )
+    history = History(chain)
+    for now, name in ((100.0, "temporal"), (101.0, "server"), (102.0, "flows")):
+        history.at(now)
+        history.at(now, Ready(name))
+    history.at(110.0, Exited("temporal", "killed by SIGKILL", outside=True))
+    history.at(110.5)
+    assert history.at(111.0, Ready("temporal")) == (Prove("server"),)
+    assert history.at(140.0) == ()
+    assert history.phase("flows") == phases.RUNNING
+    history.at(145.0, Ready("server"))
+    assert history.at(170.0) == (CheckLiveness("flows"),)
+
+
 def test_nobody_is_blamed_when_all_deadlines_pass_together() -> None:
     """In whichever order the services are listed."""
     for plans in (PLANS, PLANS[::-1]):

@@ -91,9 +91,12 @@ class Activity:
     """
 
     def __init__(
-        self, group: int, spawned: float, clock: Callable[[], float] = time.monotonic,
+        self,
+        group: int,
+        spawned: float,
+        clock: Callable[[], float] = time.monotonic,
         used: Callable[[int], float | None] = processor_time,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._group, self._spawned, self._clock, self._used = group, spawned, clock, used
         self._pids = {group}
         self._polled = 0.0

@@ -168,11 +168,11 @@ def _answered(service: Service, now: float) -> Service:
 def _check_liveness(state: State, service: Service, now: float) -> tuple[State, tuple[Action, ...]]:
     """Ask a service that is ready whether it still answers, or count a failure when it has not in time.
 
-    The question stays asked: it may answer late. A deadline that is noticed long after it passed does not count: the
+    It is left alone while the stack starts or stops, and while something it needs is down. The question stays asked: it may answer late. A deadline that is noticed long after it passed does not count: the
     supervisor did not run either, on a machine that slept.
     """
     liveness = service.plan.liveness
-    if state.stage != RUNNING:
+    if state.stage != RUNNING or not _running(state).issuperset(service.plan.needs):
         return _replace_service(state, service._replace(until=now + liveness.every)), ()
     if not service.checking:
         asked = service._replace(checking=True, until=now + liveness.timeout)
