@@ -62,6 +62,10 @@ class Launch(NamedTuple):
         managed = (service.command for service in self.services if service.plan.managed)
         return [path for path in (named_database(command, self.directory) for command in managed) if path]
 
+    def names(self) -> list[str]:
+        """List the names of the services."""
+        return [service.plan.name for service in self.services]
+
     def service(self, name: str) -> ServiceLaunch:
         """Give a service by its name."""
         return next(service for service in self.services if service.plan.name == name)

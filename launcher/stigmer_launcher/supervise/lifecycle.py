@@ -6,6 +6,8 @@ Times are seconds of one monotonic clock.
                            |           |                                          |______________________^
                            |           |-> proving (something it needs was restarted) -> running or ending
                            |-> failed  |-> ending (told to go) -> stopped or pausing
+
+A service that a command has stopped stays stopped until a command starts it.
 """
 
 from typing import NamedTuple
@@ -16,6 +18,7 @@ from stigmer_launcher.supervise.phases import PROVING, RUNNING, STARTING, TERMIN
 ALIVE = (STARTING, RUNNING, PROVING, TERMINATING)
 NEVER = float("inf")
 TERMINATE, KILL = 15, 9
+START, STOP, RESTART = "start", "stop", "restart"  # of one service, by a command
 
 
 class Policy(NamedTuple):
@@ -31,7 +34,8 @@ class Service(NamedTuple):
     """State of a service: `since` is its last start, `until` the next deadline, `crashes` the recent crashes.
 
     `asked` is when it was last asked to prove that it is ready, at its start or after the restart of something it needs.
-    `error` is why it went down last, `not_ready_reason` what its readiness is still waiting for.
+    `error` is why it went down last, `not_ready_reason` what its readiness is still waiting for, `order` what a command
+    has asked for: STOP holds until RESTART, which holds until the next start.
     """
 
     plan: Plan
@@ -44,6 +48,7 @@ class Service(NamedTuple):
     restarts: int = 0
     error: str = ""
     not_ready_reason: str = ""
+    order: str = ""
 
 
 class State(NamedTuple):
@@ -89,6 +94,18 @@ class StopRequested(NamedTuple):
     now: bool = False
 
 
+class ServiceStopRequested(NamedTuple):
+    """Stop one service, and keep it stopped."""
+
+    name: str
+
+
+class ServiceStartRequested(NamedTuple):
+    """Start a service that was stopped by a command, and those that it needs; right after a stop it is a restart."""
+
+    name: str
+
+
 class Spawn(NamedTuple):
     """Start the service's process; one that is not managed is only probed."""
 
@@ -108,5 +125,5 @@ class Signal(NamedTuple):
     number: int
 
 
-Event = Spawned | NotReady | Ready | Exited | StopRequested
+Event = Spawned | NotReady | Ready | Exited | StopRequested | ServiceStopRequested | ServiceStartRequested
 Action = Spawn | Prove | Signal

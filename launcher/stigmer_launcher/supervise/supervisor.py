@@ -16,6 +16,7 @@ from typing import Any
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.readiness.probe import ProbeSequence
 from stigmer_launcher.supervise import leftovers, lifecycle, phases
+from stigmer_launcher.supervise.control import Control
 from stigmer_launcher.supervise.decide import decide, initial_state, next_due
 from stigmer_launcher.supervise.services import Services
 from stigmer_launcher.supervise.signals import SignalPipe
@@ -66,6 +67,7 @@ class Supervisor:
     def run(self) -> bool:
         """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
         self._watchdog.start()
+        self._control = Control(self._instance.control)
         self._step()
         self._watchdog.wait_until_ready()
         while self._state.stage != phases.STOPPED:
@@ -73,6 +75,7 @@ class Supervisor:
             self._step()
         leftovers.end_escaped(self._launch.token)
         self._watchdog.dismiss()
+        self._control.close()
         self._services.close()
         return not self._state.failed
 
@@ -141,12 +144,15 @@ class Supervisor:
                 self._ask(name, probe)
         if self._signals.fileno() in ready:
             self._take_signals()
+        if self._control.fileno() in ready:
+            self._events += self._control.take(self._launch.names())
         self._run_timers()
 
     def _register(self) -> "select.poll":
         """Register everything that can become ready."""
         waiting = select.poll()
         waiting.register(self._signals.fileno(), select.POLLIN)
+        waiting.register(self._control.fileno(), select.POLLIN)
         for output in self._services.outputs():
             waiting.register(output, select.POLLIN)
         for probe in self._probes.values():

@@ -27,8 +27,11 @@ _LONG = 1.0  # seconds of a service's stop that are worth a line
 
 
 def stop(invocation: Invocation, context: Context) -> int:
-    """Stop everything; nothing to stop is no failure."""
-    del invocation
+    """Stop everything, or the services named; nothing to stop is no failure."""
+    if invocation.arguments:
+        from stigmer_launcher.cli.commands.services import stop_services
+
+        return stop_services(invocation.arguments, context)
     instance = Instance(find_places(context.environ).run)
     if not stop_server(instance, context.out):
         context.out.line("Server is not running")
