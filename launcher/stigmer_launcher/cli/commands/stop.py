@@ -13,10 +13,10 @@ from stigmer_launcher.supervise.state import (
     WATCHDOG_SECONDS,
     Instance,
     Snapshot,
+    cleaning_pid,
     living_snapshot,
     read_snapshot,
     supervisor_pid,
-    watchdog_pid,
 )
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places
@@ -99,7 +99,7 @@ def _await_watchdog(instance: Instance, out: Terminal) -> bool:
     """Wait until the watchdog of a killed supervisor has stopped the services; False when there is none."""
     deadline = time.monotonic() + WATCHDOG_SECONDS
     waited = 0
-    while (pid := watchdog_pid(instance)) and not supervisor_pid(instance):
+    while pid := cleaning_pid(instance):
         if pid != waited:
             out.line(f"Waiting for process {pid}, which stops the services of a killed supervisor")
             waited = pid
