@@ -8,6 +8,7 @@ import os
 import shlex
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import Enum
 
 from stigmer_launcher.errors import DatabaseError
@@ -38,8 +39,14 @@ def named_database(arguments: tuple[str, ...], directory: str) -> str:
 
 
 def require_usable(path: str, report: Callable[[str], None]) -> None:
-    """Set an unfinished database aside, saying so; DatabaseError for a damaged one. No service may be using it."""
+    """Set an unfinished database aside, saying so; DatabaseError for a damaged one. No service may be using it.
+
+    The folder of a missing one is made, unless the home is missing too. An empty path means that there is no database.
+    """
     content = examine(path)
+    if content is Content.MISSING:
+        with suppress(OSError):
+            os.mkdir(os.path.dirname(path), 0o700)
     if content is Content.DAMAGED:
         raise DatabaseError(f"{path} {content.value}; it is left as it is", remedy_for(path))
     if content is Content.UNFINISHED:

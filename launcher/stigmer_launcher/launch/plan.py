@@ -57,10 +57,9 @@ class Launch(NamedTuple):
     services: tuple[ServiceLaunch, ...]
     asked_ports: Mapping[str, int] = {}
 
-    def databases(self) -> list[str]:
-        """List the databases that our services are told to keep."""
-        managed = (service.command for service in self.services if service.plan.managed)
-        return [path for path in (named_database(command, self.directory) for command in managed) if path]
+    def database(self, service: ServiceLaunch) -> str:
+        """Give the database that a service of ours is told to keep, empty when there is none."""
+        return named_database(service.command, self.directory) if service.plan.managed else ""
 
     def names(self) -> list[str]:
         """List the names of the services."""

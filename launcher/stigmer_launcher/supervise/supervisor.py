@@ -13,6 +13,8 @@ from contextlib import suppress
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from typing import Any
 
+from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.readiness.probe import ProbeSequence
 from stigmer_launcher.supervise import leftovers, lifecycle, phases
@@ -110,7 +112,7 @@ class Supervisor:
         times[mark] = self._clock() - self._began
         if mark == "killed":
             waited = round(times["killed"] - times["told"], 1)
-            self._emit({"event": "note", "text": f"{sent.name} did not stop within {waited:g} s; it is killed"})
+            self._note(f"{sent.name} did not stop within {waited:g} s; it is killed")
 
     def _start(self, name: str) -> None:
         """Run a service, if it is ours to run, and begin to ask whether it is ready."""
@@ -118,14 +120,21 @@ class Supervisor:
         group, spawned = 0, self._wall()
         if service.plan.managed:
             try:
+                require_usable(self._launch.database(service), self._note)
                 group = self._services.start(name)
             except OSError as error:
                 self._events.append(lifecycle.Exited(name, f"could not be run: {service.command[0]}: {error.strerror}"))
+                return
+            except LauncherError as error:
+                self._events.append(lifecycle.Exited(name, f"could not be run: {error}; {error.remedy}"))
                 return
             self._events.append(lifecycle.Spawned(name, group))
         self._timeline[name] = {"spawned": self._clock() - self._began}
         self._groups[name] = (group, spawned)
         self._probe(name)
+
+    def _note(self, text: str) -> None:
+        self._emit({"event": "note", "text": text})
 
     def _probe(self, name: str) -> None:
         """Begin to ask a service for its proofs."""
@@ -183,7 +192,7 @@ class Supervisor:
         self._next_home_check = self._clock() + _HOME_CHECK
         if not locks.is_ours(self._instance.lock):
             self._next_home_check = lifecycle.NEVER
-            self._emit({"event": "note", "text": f"{self._instance.lock} was removed or replaced; stopping"})
+            self._note(f"{self._instance.lock} was removed or replaced; stopping")
             self._events.append(lifecycle.StopRequested())
 
     def _ask(self, name: str, probe: ProbeSequence) -> None:
@@ -228,8 +237,7 @@ class Supervisor:
             self._watchdog.start()
         except OSError as error:
             if self._watchdog_due == lifecycle.NEVER:
-                text = f"cannot start another watchdog: {error.strerror}; trying again every {_RETRY:g} s"
-                self._emit({"event": "note", "text": text})
+                self._note(f"cannot start another watchdog: {error.strerror}; trying again every {_RETRY:g} s")
             self._watchdog_due = self._clock() + _RETRY
         else:
             self._watchdog_due = lifecycle.NEVER
