@@ -41,7 +41,8 @@ class Launch(NamedTuple):
 
     `installed` is the id of the components' version, `components` its directory, `directory` where services run, `token`
     what marks their processes,
-    `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the command line, for a restart.
+    `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the command line, for a restart,
+    `job` the launchd job that the supervisor is.
     """
 
     version: str
@@ -56,6 +57,7 @@ class Launch(NamedTuple):
     secrets: tuple[str, ...]
     services: tuple[ServiceLaunch, ...]
     asked_ports: Mapping[str, int] = {}
+    job: str = ""
 
     def database(self, service: ServiceLaunch) -> str:
         """Give the database that a service of ours is told to keep, empty when there is none."""

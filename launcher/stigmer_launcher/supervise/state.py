@@ -49,8 +49,8 @@ class ServiceSnapshot(NamedTuple):
 class Snapshot(NamedTuple):
     """What a supervisor wrote down last; `supervisor_pid` is 0 when there is nothing.
 
-    `installed` is the version that it uses, `failed` the service that ended the start, `asked_ports` what its command
-    line asked for.
+    `installed` is the version that it uses, `failed` the service that ended the start, `job` the launchd job that it is,
+    `asked_ports` what its command line asked for.
     """
 
     supervisor_pid: int = 0
@@ -64,6 +64,7 @@ class Snapshot(NamedTuple):
     token: str = ""
     temporal: str = ""
     logs: str = ""
+    job: str = ""
     ports: Mapping[str, int] = {}
     asked_ports: Mapping[str, int] = {}
     timeline: Mapping[str, Mapping[str, float]] = {}

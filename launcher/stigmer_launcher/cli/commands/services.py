@@ -51,7 +51,8 @@ def require_running(services: Iterable[ServiceSnapshot]) -> None:
     """Raise DegradedError that names those that do not run, and why."""
     if missing := [each for each in services if each.state != phases.RUNNING]:
         said = "; ".join(f"{each.name} is {each.state}: {each.lacking or each.last_error}" for each in missing)
-        raise DegradedError(said)
+        names = " ".join(each.name for each in missing)
+        raise DegradedError(said, f"run `stigmer server logs {names}`, then `stigmer server restart {names}`")
 
 
 def await_running(instance: Instance, progress: Progress, *, start_stopped: bool) -> Snapshot | None:

@@ -22,6 +22,7 @@ from stigmer_launcher.supervise.state import (
     versions_in_use,
 )
 from stigmer_launcher.system.places import Places, find_places
+from stigmer_launcher.system.service_manager import launchd_job
 
 _INTERRUPTED = 130
 
@@ -91,7 +92,9 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context, progres
 
 
 def _run(launch: Launch, invocation: Invocation, context: Context, progress: Progress) -> int:
-    return _foreground(launch, progress) if invocation.has("foreground") else _background(launch, context, progress)
+    if not invocation.has("foreground"):
+        return _background(launch, context, progress)
+    return _foreground(launch._replace(job=launchd_job(context.environ, os.getppid())), progress)
 
 
 def _background(launch: Launch, context: Context, progress: Progress) -> int:

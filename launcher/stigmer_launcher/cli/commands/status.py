@@ -91,7 +91,7 @@ def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> 
     for each in snapshot.services:
         if error := each.lacking or each.last_error:
             out.line(f"  {each.name}: {error}")
-    details = [*addresses(snapshot), ("logs", logs), *_unit(pid)]
+    details = [*addresses(snapshot), ("logs", logs), *_unit(snapshot)]
     width = max(len(name) for name, _ in details)
     for name, text in details:
         out.line(f"  {name:<{width}}  {text}")
@@ -105,9 +105,9 @@ def addresses(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield name, f"http://localhost:{number}" if name.endswith("-ui") else f"localhost:{number}"
 
 
-def _unit(pid: int) -> Iterator[tuple[str, str]]:
+def _unit(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Say which service manager keeps the server running, since `stigmer server stop` would work against it."""
-    if unit := service_manager.find_unit(pid):
+    if unit := service_manager.find_unit(snapshot.supervisor_pid, snapshot.job):
         yield "unit", f"{unit.name}: stop it with `{unit.command('stop')}`"
 
 
