@@ -123,7 +123,7 @@ def _services(context: DoctorContext) -> Iterator[Finding]:
             yield Finding("Server", service.name, PROBLEM, text, _ENDS_LEFTOVERS)
         if service.last_error:
             text = f"{service.last_error}; its log is {log_path(context.places.logs, service.name)}"
-            yield Finding("Server", f"{service.name}, last crash", NOTE, text)
+            yield Finding("Server", f"{service.name}, last end", NOTE, text)
 
 
 def _leftovers(context: DoctorContext) -> Iterator[Finding]:
