@@ -83,6 +83,20 @@ def test_a_damaged_database_is_never_touched_and_the_command_that_is_named_helps
     assert (launcher.home / "temporal-data.damaged-1" / "temporal.db").read_bytes() == before
 
 
+@pytest.mark.parametrize(("size", "code"), [(504, 0), (505, 1)])
+def test_a_home_whose_path_is_too_long_for_sqlite_is_refused(tmp_path: Path, keg: Path, size: int, code: int) -> None:
+    """Temporal would say that it is "unable to open database file"."""
+    left = size - len(f"{tmp_path}//temporal-data/temporal.db")
+    made = Stigmer(keg, tmp_path / (f"{'d' * 99}/" * (left // 100) + "h" * (left % 100 or 1)))
+    assert len(str(made.home / "temporal-data" / "temporal.db")) == size
+    try:
+        done = made("server")
+        assert done.code == code, done.err
+        assert ("the path of a database is too long: 505 of at most 504 bytes" in done.err) == bool(code)
+    finally:
+        end(made)
+
+
 def killed_with(launcher: Stigmer, keep: float) -> Path:
     """Kill the running Temporal, and leave a part of its database; the supervisor starts it again."""
     launcher.started()

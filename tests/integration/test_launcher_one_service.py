@@ -3,13 +3,15 @@
 import os
 import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stigmer_launcher.supervise.state import Instance
-from support.launcher_services import NAMES, Stigmer, eventually, fake_stack, is_running, stigmer
+from support.launcher_services import NAMES, PROGRAM, Stigmer, eventually, fake_stack, free_ports, is_running, stigmer
 
 OTHERS = tuple(name for name in NAMES if name != "workflow-runner")
 
@@ -146,6 +148,29 @@ def test_a_stopped_server_has_nothing_to_stop_and_nothing_to_restart(tmp_path: P
         assert launcher("server", "stop", "temporal")[:2] == (0, "Server is not running\n")
         refused = launcher("server", "restart", "temporal")
         assert (refused.code, refused.err) == (3, "Error: the server is stopped\nHint: run `stigmer server`\n")
+
+
+def test_a_service_of_somebody_else_is_neither_stopped_nor_restarted(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with subprocess.Popen([sys.executable, "-IS", "-c", PROGRAM, "FakeTemporal", f"port={port}"]) as theirs:
+        with stigmer(tmp_path, TEMPORAL_SERVICE_ADDRESS=f"127.0.0.1:{port}") as launcher:
+            launcher.started()
+            refused = launcher("server", "restart", "temporal")
+            assert refused.code == 2
+            assert f"temporal at 127.0.0.1:{port} is external: this server does not run it" in refused.err
+        theirs.kill()
+
+
+def test_a_restart_whose_need_does_not_come_back_names_both(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    with stigmer(tmp_path, fake_stack(temporal=f"broken={broken}")) as launcher:
+        launcher.started()
+        broken.touch()
+        os.kill(launcher.pid("temporal"), signal.SIGKILL)
+        eventually(lambda: states(launcher)["temporal"] == "pausing", "the need's crash")
+        restarted = launcher("server", "restart", "agent-runner")
+        assert restarted.code == 4
+        assert "temporal is pausing: exited with status 1; agent-runner is waiting" in restarted.err
 
 
 def test_options_of_a_whole_restart_are_refused_for_one_service(tmp_path: Path) -> None:

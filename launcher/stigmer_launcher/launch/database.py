@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
 
-from stigmer_launcher.errors import DatabaseError
+from stigmer_launcher.errors import DatabaseError, HomeError
 from stigmer_launcher.system.places import explain
 
 _MAGIC = b"SQLite format 3\0"
 _OPTION = "--db-filename"
 _HISTORY = ("history_node", "executions")
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
+_LONGEST_PATH = 512 - len("-journal")  # bytes
+_SHORTER = "set STIGMER_HOME to a directory with a shorter path: `export STIGMER_HOME=/path/to/directory`"
 _LEAF_TABLE, _INNER_TABLE, _LEAVES = 0x0D, 0x05, (0x0D, 0x0A)
 _MOST_PAGES = 1000  # of a schema; a damaged one may refer to itself
 
@@ -43,6 +45,10 @@ def require_usable(path: str, report: Callable[[str], None]) -> None:
 
     The folder of a missing one is made, unless the home is missing too. An empty path means that there is no database.
     """
+    if (size := len(os.fsencode(path))) > _LONGEST_PATH:
+        raise HomeError(
+            f"the path of a database is too long: {size} of at most {_LONGEST_PATH} bytes: {path}", _SHORTER
+        )
     content = examine(path)
     if content is Content.MISSING:
         with suppress(OSError):

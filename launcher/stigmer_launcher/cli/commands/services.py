@@ -16,7 +16,7 @@ from stigmer_launcher.system.places import find_places
 _TIMEOUT = 300.0  # seconds to wait for a start or a stop that somebody else asked for
 _PAUSE = 0.02
 _SPARE = 15.0  # seconds beyond the grace of a service
-_DOING = {STOP: "Stopping", RESTART: "Restarting"}
+_DOING = {STOP: "stopping", RESTART: "restarting"}
 _RESTARTS = 3  # of one service while it is waited for: it does not come back by itself
 
 
@@ -38,13 +38,18 @@ def restart_services(names: Sequence[str], context: Context) -> int:
     if not _require_known(instance, names, context):
         raise StoppedError("the server is stopped")
     progress = Progress(context.out)
-    _order(instance, RESTART, names, lambda service, before: service.since > before.since, progress)
+    _order(instance, RESTART, names, _is_under_way, progress)
     snapshot = await_running(instance, progress, start_stopped=False)
     if snapshot is None:
         raise StoppedError("the server has stopped meanwhile")
     require_running(each for each in snapshot.services if each.name in names or each.state != phases.STOPPED)
     progress.done(f"Restarting {', '.join(names)}")
     return 0
+
+
+def _is_under_way(service: ServiceSnapshot, before: ServiceSnapshot) -> bool:
+    """Tell whether a service has been started since, or will be when those that it needs run."""
+    return service.since > before.since or service.state == phases.WAITING
 
 
 def require_running(services: Iterable[ServiceSnapshot]) -> None:
@@ -128,15 +133,21 @@ def _order(
     progress: Progress,
 ) -> None:
     """Request something of the server once it has started, and wait until it is done for all these services."""
-    started = _await(instance, lambda now: now.state in (phases.RUNNING, phases.DEGRADED), _TIMEOUT)
+    started = _await(instance, lambda now: now.state in (phases.RUNNING, phases.DEGRADED), _TIMEOUT, "starting")
     before = [started.service(name) for name in names]
-    progress.step(f"{_DOING[verb]} {', '.join(names)}")
+    listed = ", ".join(names)
+    progress.step(f"{_DOING[verb].capitalize()} {listed}")
     request(instance, verb, names)
     seconds = max(each.grace for each in before) + _SPARE
-    _await(instance, lambda now: all(is_done(now.service(each.name), each) for each in before), seconds)
+    _await(
+        instance,
+        lambda now: all(is_done(now.service(each.name), each) for each in before),
+        seconds,
+        f"{_DOING[verb]} {listed}",
+    )
 
 
-def _await(instance: Instance, is_done: Callable[[Snapshot], bool], seconds: float) -> Snapshot:
+def _await(instance: Instance, is_done: Callable[[Snapshot], bool], seconds: float, doing: str) -> Snapshot:
     """Wait until `is_done`, as long as the same supervisor runs."""
     deadline = time.monotonic() + seconds
     pid = supervisor_pid(instance)
@@ -145,6 +156,6 @@ def _await(instance: Instance, is_done: Callable[[Snapshot], bool], seconds: flo
         if is_done(snapshot):
             return snapshot
         if time.monotonic() > deadline:
-            raise BusyError(f"process {pid} has been {snapshot.state or phases.STARTING} for {seconds:g} s")
+            raise BusyError(f"process {pid} has been {doing} for {seconds:g} s")
         time.sleep(_PAUSE)
     raise StoppedError("the server has stopped meanwhile")
