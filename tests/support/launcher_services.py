@@ -110,13 +110,14 @@ class Stigmer:
             "PYTHONDONTWRITEBYTECODE": "1",
             **environment,
         }
+        self.program = [sys.executable, "-S", "-m", "stigmer_launcher"]
+        self.process: dict[str, Any] = {"cwd": "/"}  # how each command's process is made, as Popen takes it
 
     def popen(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         """Run a command without waiting for it."""
-        command = [sys.executable, "-S", "-m", "stigmer_launcher", *arguments]
         pipe = subprocess.PIPE
-        given = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "text": True, "cwd": "/", **more}
-        return subprocess.Popen(command, env=self.environment, **given)
+        given = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "text": True, **self.process, **more}
+        return subprocess.Popen([*self.program, *arguments], env=self.environment, **given)
 
     def __call__(self, *arguments: str, seconds: float = 60.0) -> Done:
         """Run a command to its end."""

@@ -47,7 +47,8 @@ class Launch(NamedTuple):
 
     `installed` is the id of the components' version, `components` its directory, `directory` where services run, `token`
     what marks their processes,
-    `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the command line, for a restart.
+    `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the command line, for a restart,
+    `job` the launchd job that the supervisor is.
     """
 
     version: str
@@ -63,11 +64,15 @@ class Launch(NamedTuple):
     services: tuple[ServiceLaunch, ...]
     asked_ports: Mapping[str, int] = {}
     restart: Restart = Restart()
+    job: str = ""
 
-    def databases(self) -> list[str]:
-        """List the databases that our services are told to keep."""
-        managed = (service.command for service in self.services if service.plan.managed)
-        return [path for path in (named_database(command, self.directory) for command in managed) if path]
+    def database(self, service: ServiceLaunch) -> str:
+        """Give the database that a service of ours is told to keep, empty when there is none."""
+        return named_database(service.command, self.directory) if service.plan.managed else ""
+
+    def names(self) -> list[str]:
+        """List the names of the services."""
+        return [service.plan.name for service in self.services]
 
     def service(self, name: str) -> ServiceLaunch:
         """Give a service by its name."""

@@ -11,6 +11,8 @@ from stigmer_launcher.supervise.lifecycle import (
     ALIVE,
     KILL,
     NEVER,
+    RESTART,
+    STOP,
     TERMINATE,
     Action,
     CheckLiveness,
@@ -20,6 +22,8 @@ from stigmer_launcher.supervise.lifecycle import (
     Prove,
     Ready,
     Service,
+    ServiceStartRequested,
+    ServiceStopRequested,
     Signal,
     Spawn,
     Spawned,
@@ -39,6 +43,8 @@ from stigmer_launcher.supervise.phases import (
     WAITING,
 )
 
+STOPPED_BY_COMMAND = "stopped by `stigmer server stop`; `stigmer server` starts it"
+
 
 def initial_state(plans: tuple[Plan, ...], policy: Restart = Restart()) -> State:  # noqa: B008 - an immutable value
     """Give the state in which nothing has been started."""
@@ -53,9 +59,10 @@ def decide(state: State, events: tuple[Event, ...], now: float) -> tuple[State, 
     if state.stage == STOPPING:
         state, steps = _stop_next(state, now)
         return state, kills + steps
+    state, stops = _follow_orders(state, now)
     state, proofs = _prove_again(state, now)
     state, steps = _start_next(state, now)
-    return state, kills + proofs + steps
+    return state, kills + stops + proofs + steps
 
 
 def next_due(state: State) -> float:
@@ -77,15 +84,36 @@ def _apply(state: State, event: Event, now: float) -> State:
     if isinstance(event, StopRequested):
         return _map_services(state, _without_grace if event.now else _unchanged)._replace(stage=STOPPING)
     service = find(state, event.name)
+    if isinstance(event, Exited):
+        return _ended(state, service._replace(pid=0, until=NEVER, not_ready_reason=""), event, now)
+    if isinstance(event, ServiceStartRequested):
+        return _start_again(state, service)
+    if isinstance(event, ServiceStopRequested):
+        return _order_stop(state, service)
+    return _replace_service(state, _learn(service, event, now))
+
+
+def _learn(service: Service, event: Spawned | NotReady | Ready, now: float) -> Service:
+    """Take in what is known of a process."""
     if isinstance(event, Spawned):
-        return _replace_service(state, service._replace(pid=event.pid))
+        return service._replace(pid=event.pid)
     if isinstance(event, NotReady):
-        if service.phase == RUNNING and not service.checking:
-            return state
-        return _replace_service(state, service._replace(not_ready_reason=event.reason))
-    if isinstance(event, Ready):
-        return _replace_service(state, _answered(service, now))
-    return _ended(state, service._replace(pid=0, until=NEVER, not_ready_reason=""), event, now)
+        lacks = service.phase != RUNNING or service.checking
+        return service._replace(not_ready_reason=event.reason) if lacks else service
+    return _answered(service, now)
+
+
+def _order_stop(state: State, service: Service) -> State:
+    """Order the stop of a service of ours, once the stack runs."""
+    accepted = state.stage == RUNNING and service.plan.managed
+    return _replace_service(state, service._replace(order=STOP, crashes=(), error="")) if accepted else state
+
+
+def _start_again(state: State, service: Service) -> State:
+    """Order the start of a service that a command has stopped, and of those that it needs."""
+    for need in service.plan.needs:
+        state = _start_again(state, find(state, need))
+    return _replace_service(state, service._replace(order=RESTART)) if service.order == STOP else state
 
 
 def _ended(state: State, service: Service, event: Exited, now: float) -> State:
@@ -94,7 +122,7 @@ def _ended(state: State, service: Service, event: Exited, now: float) -> State:
     Once the stack has run, every service has been healthy, so none is given up. During the start only a signal of
     somebody else's is worth a retry: a program that ends itself then would do so again.
     """
-    if state.stage in (STOPPING, STOPPED):
+    if service.order or state.stage in (STOPPING, STOPPED):
         return _replace_service(state, service._replace(phase=STOPPED))
     error = service.error if service.phase == TERMINATING else event.error
     policy = state.policy
@@ -202,6 +230,24 @@ def _doubt_needs(state: State, service: Service, now: float) -> tuple[State, tup
         if need.phase == RUNNING and not need.checking and need.until != NEVER:
             state, more = _check_liveness(state, need, now)
             actions += more
+    return state, actions
+
+
+def _follow_orders(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Stop the services that commands have stopped, and start those again that have ended for a restart."""
+    actions: tuple[Action, ...] = ()
+    for service in state.services:
+        if not service.order or service.phase == TERMINATING:
+            continue
+        if service.phase in ALIVE:
+            actions += (Signal(service.plan.name, TERMINATE),)
+            state = _hold_clocks(state, service.plan.name)
+            ordered = service._replace(phase=TERMINATING, until=now + service.plan.grace, not_ready_reason="")
+        elif service.order == STOP:
+            ordered = service._replace(phase=STOPPED, until=NEVER, error=STOPPED_BY_COMMAND)
+        else:
+            ordered = service._replace(phase=WAITING, until=NEVER, error="", order="")
+        state = _replace_service(state, ordered)
     return state, actions
 
 

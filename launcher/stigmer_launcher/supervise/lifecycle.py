@@ -7,6 +7,8 @@ Times are seconds of one monotonic clock.
                            |           |-> degraded (does not answer) -> running or ending
                            |           |-> proving (something it needs came back) -> running or ending
                            |-> failed  |-> ending (told to go) -> stopped or pausing
+
+A service that a command has stopped stays stopped until a command starts it.
 """
 
 from typing import NamedTuple
@@ -18,6 +20,7 @@ from stigmer_launcher.supervise.phases import DEGRADED, PROVING, RUNNING, STARTI
 ALIVE = (STARTING, RUNNING, PROVING, DEGRADED, TERMINATING)
 NEVER = float("inf")
 TERMINATE, KILL = 15, 9
+START, STOP, RESTART = "start", "stop", "restart"  # of one service, by a command
 
 
 class Service(NamedTuple):
@@ -26,7 +29,8 @@ class Service(NamedTuple):
     `asked` is when it was last asked to prove that it is ready, at its start or when something it needs came back;
     `back` when it came back itself, by a start or by answering again. `checking` tells that its liveness is being checked,
     `failures` how many checks in a row have failed.
-    `error` is why it went down last, `not_ready_reason` what its readiness is still waiting for.
+    `error` is why it went down last, `not_ready_reason` what its readiness is still waiting for, `order` what a command
+    has asked for: STOP holds until RESTART, which holds until the next start.
     """
 
     plan: Plan
@@ -42,6 +46,7 @@ class Service(NamedTuple):
     not_ready_reason: str = ""
     checking: bool = False
     failures: int = 0
+    order: str = ""
 
 
 class State(NamedTuple):
@@ -87,6 +92,18 @@ class StopRequested(NamedTuple):
     now: bool = False
 
 
+class ServiceStopRequested(NamedTuple):
+    """Stop one service, and keep it stopped."""
+
+    name: str
+
+
+class ServiceStartRequested(NamedTuple):
+    """Start a service that was stopped by a command, and those that it needs; right after a stop it is a restart."""
+
+    name: str
+
+
 class Spawn(NamedTuple):
     """Start the service's process; one that is not managed is only probed."""
 
@@ -112,5 +129,5 @@ class Signal(NamedTuple):
     number: int
 
 
-Event = Spawned | NotReady | Ready | Exited | StopRequested
+Event = Spawned | NotReady | Ready | Exited | StopRequested | ServiceStopRequested | ServiceStartRequested
 Action = Spawn | Prove | CheckLiveness | Signal

@@ -26,6 +26,7 @@ def compose_snapshot(
         token=launch.token,
         temporal=launch.temporal,
         logs=launch.logs,
+        job=launch.job,
         ports=launch.ports,
         asked_ports=launch.asked_ports,
         timeline={name: dict(times) for name, times in timeline.items()},

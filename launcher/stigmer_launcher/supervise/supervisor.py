@@ -13,11 +13,14 @@ from contextlib import suppress
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from typing import Any
 
+from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Check
 from stigmer_launcher.readiness.probe import ProbeSequence
 from stigmer_launcher.supervise import leftovers, lifecycle, phases
+from stigmer_launcher.supervise.control import Control
 from stigmer_launcher.supervise.decide import decide, initial_state, next_due
 from stigmer_launcher.supervise.services import Services
 from stigmer_launcher.supervise.signals import SignalPipe
@@ -69,6 +72,7 @@ class Supervisor:
     def run(self) -> bool:
         """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
         self._watchdog.start()
+        self._control = Control(self._instance.control)
         self._step()
         self._watchdog.wait_until_ready()
         while self._state.stage != phases.STOPPED:
@@ -76,6 +80,7 @@ class Supervisor:
             self._step()
         leftovers.end_escaped(self._launch.token)
         self._watchdog.dismiss()
+        self._control.close()
         self._services.close()
         return not self._state.failed
 
@@ -112,7 +117,7 @@ class Supervisor:
         times[mark] = self._clock() - self._began
         if mark == "killed":
             waited = round(times["killed"] - times["told"], 1)
-            self._emit({"event": "note", "text": f"{sent.name} did not stop within {waited:g} s; it is killed"})
+            self._note(f"{sent.name} did not stop within {waited:g} s; it is killed")
 
     def _start(self, name: str) -> None:
         """Run a service, if it is ours to run, and begin to ask whether it is ready."""
@@ -120,14 +125,21 @@ class Supervisor:
         group, spawned = 0, self._wall()
         if service.plan.managed:
             try:
+                require_usable(self._launch.database(service), self._note)
                 group = self._services.start(name)
             except OSError as error:
                 self._events.append(lifecycle.Exited(name, f"could not be run: {service.command[0]}: {error.strerror}"))
+                return
+            except LauncherError as error:
+                self._events.append(lifecycle.Exited(name, f"could not be run: {error}; {error.remedy}"))
                 return
             self._events.append(lifecycle.Spawned(name, group))
         self._timeline[name] = {"spawned": self._clock() - self._began}
         self._checks[name] = (service.checks(group, spawned), service.liveness(group, spawned))
         self._prove(name)
+
+    def _note(self, text: str) -> None:
+        self._emit({"event": "note", "text": text})
 
     def _prove(self, name: str) -> None:
         """Begin to ask a service for its proofs."""
@@ -151,12 +163,15 @@ class Supervisor:
                 self._ask(name, probe)
         if self._signals.fileno() in ready:
             self._take_signals()
+        if self._control.fileno() in ready:
+            self._events += self._control.take(self._launch.names())
         self._run_timers()
 
     def _register(self) -> "select.poll":
         """Register everything that can become ready."""
         waiting = select.poll()
         waiting.register(self._signals.fileno(), select.POLLIN)
+        waiting.register(self._control.fileno(), select.POLLIN)
         for output in self._services.outputs():
             waiting.register(output, select.POLLIN)
         for probe in self._probes.values():
@@ -187,7 +202,7 @@ class Supervisor:
         self._next_home_check = self._clock() + _HOME_CHECK
         if not locks.is_ours(self._instance.lock):
             self._next_home_check = lifecycle.NEVER
-            self._emit({"event": "note", "text": f"{self._instance.lock} was removed or replaced; stopping"})
+            self._note(f"{self._instance.lock} was removed or replaced; stopping")
             self._events.append(lifecycle.StopRequested())
 
     def _ask(self, name: str, probe: ProbeSequence) -> None:
@@ -232,8 +247,7 @@ class Supervisor:
             self._watchdog.start()
         except OSError as error:
             if self._watchdog_due == lifecycle.NEVER:
-                text = f"cannot start another watchdog: {error.strerror}; trying again every {_RETRY:g} s"
-                self._emit({"event": "note", "text": text})
+                self._note(f"cannot start another watchdog: {error.strerror}; trying again every {_RETRY:g} s")
             self._watchdog_due = self._clock() + _RETRY
         else:
             self._watchdog_due = lifecycle.NEVER
