@@ -4,19 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_launcher.install.payload import Liveness
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import lifecycle as life
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.decide import find, is_degraded, next_due
 from stigmer_launcher.supervise.lifecycle import NEVER, Event, Exited, NotReady, Ready, StopRequested
-from support.histories import PLANS, History
+from support.histories import PLANS, WATCHED, History, is_asked
 
 Named = Ready | Exited | NotReady
 Step = tuple[float, Named]
-WATCHED = tuple(
-    plan._replace(liveness=Liveness(every, 5, 2)) for plan, every in zip(PLANS, (30, 40, 10, 1000), strict=True)
-)
 EXTERNAL = (WATCHED[0]._replace(managed=False), *WATCHED[1:])
 NAMES = st.sampled_from([plan.name for plan in PLANS])
 PAUSES = st.one_of(st.just(0.0), st.floats(0.001, 100), st.floats(3600, 1e7))  # a machine sleeps, too
@@ -27,13 +23,7 @@ EVENTS: st.SearchStrategy[Named] = st.one_of(
     NAMES.map(lambda name: Exited(name, "could not be run: Resource temporarily unavailable")),
     NAMES.map(lambda name: NotReady(name, "nothing listens")),
 )
-ASKED = (phases.STARTING, phases.PROVING, phases.DEGRADED)
 STEPS: st.SearchStrategy[list[Step]] = st.lists(st.tuples(PAUSES, EVENTS), max_size=30)
-
-
-def is_asked(service: life.Service) -> bool:
-    """Tell whether somebody waits for an answer of a service."""
-    return service.phase in ASKED or service.checking
 
 
 def live(history: History, steps: list[Step]) -> list[life.Action]:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import lifecycle as life
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.decide import STOPPED_BY_COMMAND, find, is_degraded, next_due
@@ -21,7 +22,7 @@ from stigmer_launcher.supervise.lifecycle import (
     Spawn,
     StopRequested,
 )
-from support.histories import PLANS, History
+from support.histories import PLANS, WATCHED, History, is_asked
 
 NAMES = tuple(plan.name for plan in PLANS)
 ENDED = "exited with status 0"
@@ -150,18 +151,19 @@ def test_a_stop_of_everything_stops_what_is_being_restarted() -> None:
 BEFALLS = st.sampled_from(("ready", "killed", "stop", "start", "restart"))
 
 
-@given(st.lists(st.tuples(st.floats(0.0, 90.0), st.sampled_from(NAMES), BEFALLS), max_size=40))
+@pytest.mark.parametrize("plans", [PLANS, WATCHED], ids=["ours", "watched"])
+@given(befalls=st.lists(st.tuples(st.floats(0.0, 90.0), st.sampled_from(NAMES), BEFALLS), max_size=40))
 def test_whatever_commands_were_given_a_start_of_all_services_makes_the_stack_run(
-    befalls: list[tuple[float, str, str]],
+    plans: tuple[Plan, ...], befalls: list[tuple[float, str, str]]
 ) -> None:
     """No sequence of crashes, stops and restarts leaves a service that cannot be brought back."""
-    history = History().started()
+    history = History(plans).started()
     for pause, name, what in befalls:
         history.at(history.now + pause)
-        phase = find(history.state, name).phase
+        service = find(history.state, name)
         events: dict[str, tuple[Event, ...]] = {
-            "ready": (Ready(name),) if phase in (phases.STARTING, phases.PROVING) else (),
-            "killed": (Exited(name, "killed by SIGKILL", outside=True),) if phase in life.ALIVE else (),
+            "ready": (Ready(name),) if is_asked(service) else (),
+            "killed": (Exited(name, "killed by SIGKILL", outside=True),) if service.phase in life.ALIVE else (),
             "stop": (ServiceStopRequested(name),),
             "start": (ServiceStartRequested(name),),
             "restart": (ServiceStopRequested(name), ServiceStartRequested(name)),
@@ -171,7 +173,7 @@ def test_whatever_commands_were_given_a_start_of_all_services_makes_the_stack_ru
         if not is_degraded(history.state):
             return
         services = history.state.services
-        answers: list[Event] = [Ready(s.plan.name) for s in services if s.phase in (phases.STARTING, phases.PROVING)]
+        answers: list[Event] = [Ready(s.plan.name) for s in services if is_asked(s)]
         answers += [Exited(s.plan.name, ENDED) for s in services if s.phase == phases.TERMINATING]
         answers += [ServiceStartRequested(s.plan.name) for s in services if s.phase == phases.STOPPED]
         due = history.now + 0.1 if answers else next_due(history.state)
