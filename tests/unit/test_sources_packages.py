@@ -108,3 +108,10 @@ def test_a_python_service_without_entry_and_lock_is_two_problems(tmp_path: Path)
     assert len(found) == 2
     assert "main.py" in found[0]
     assert "no lock" in found[1]
+
+
+def test_a_lock_without_hashes_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
+    loose = {"backend/services/agent-runner/requirements.lock": "six>=1\n"}
+    found = problems_of(tree_of(tmp_path, {**without("backend/services/stigmer-server"), **loose}))
+    assert found[0].startswith("stigmer-server: there is no folder")
+    assert found[1:] == ["agent-runner: the lock pins these not exactly, or without a hash:", "six>=1"]

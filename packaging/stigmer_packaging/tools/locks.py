@@ -11,6 +11,9 @@ from packaging.utils import canonicalize_name
 
 from stigmer_packaging.errors import GateError
 
+_COMMENT = re.compile(r"(^|\s+)#.*$")
+_INDEX = re.compile(r"(-i|--index-url|--extra-index-url|--trusted-host)(\s|=|$)")
+
 
 @dataclass(frozen=True)
 class Pin:
@@ -50,12 +53,15 @@ def applies(marker: Marker, markers: Mapping[str, Any], groups: frozenset[str]) 
 
 
 def parse_lock(text: str) -> tuple[Pin, ...]:
-    """Read a lock; GateError with every line that is not pinned exactly or has no hash."""
+    """Read a lock; GateError with every line that is not pinned exactly or has no hash.
+
+    Options that name an index are passed over: by its hash, a file is the same wherever it comes from.
+    """
     joined = re.sub(r"\\\n\s*", " ", text)
-    lines = [line.strip() for line in joined.splitlines()]
+    lines = [_COMMENT.sub("", line).strip() for line in joined.splitlines()]
     pins, problems = [], []
     for line in lines:
-        if line and not line.startswith("#"):
+        if line and not _INDEX.match(line):
             pin = _parse_line(line)
             if pin:
                 pins.append(pin)

@@ -4,6 +4,7 @@ Sources: uv's `uv.lock` of version 1; Poetry's `poetry.lock` of lock-version 2.0
 `pylock.toml` of PEP 751; and pip's requirements format.
 """
 
+import posixpath
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,13 +49,14 @@ def read_project_lock(project: Path, named: str = "") -> Locked:
     requirements.txt is a lock when it pins everything with hashes. SourceError when there is no lock, or it is not whole.
     """
     name = named or _choose(project)
-    pylock = name.startswith("pylock.") and name.endswith(".toml")
-    read = LOCKS.get("pylock.toml" if pylock else name, _read_pip)
+    kind = Path(name).name
+    pylock = kind.startswith("pylock.") and kind.endswith(".toml")
+    read = LOCKS.get("pylock.toml" if pylock else kind, _read_pip)
     try:
         return replace(read((project / name).read_text(encoding="utf-8"), project), name=name)
     except FileNotFoundError as error:
         raise SourceError(f"{project} has no {name}, which `lock` of its freeze table names") from error
-    except (ValueError, KeyError, TypeError, AttributeError, InvalidMarker) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, InvalidMarker) as error:
         raise SourceError(f"{project / name} is no lock we can read: {error!r}") from error
 
 
@@ -178,16 +180,21 @@ def parse_uv_lock(text: str) -> Locked:
         raise SourceError(f"uv.lock has version {document['version']}, and this reads 1")
     packages: list[Package] = document["package"]
     nodes = [_uv_node(package) for package in packages]
-    root = next(index for index, package in enumerate(packages) if _folder_of(package) in ROOTS)
+    roots = [node for node, package in zip(nodes, packages, strict=True) if _folder_of(package) in ROOTS]
+    if not roots:
+        raise SourceError(
+            "uv.lock locks a workspace, and no project beside it",
+            "lock the project by itself: uv export --format pylock.toml",
+        )
     pins, folders = [], []
-    for index, marker in find_reached(nodes[root].edges, nodes):
+    for index, marker in find_reached(roots[0].edges, nodes):
         package = packages[index]
         if (folder := _folder_of(package)) is not None:
             folders.append(folder)
             continue
-        _refuse_foreign(package["name"], next(iter(package["source"])))
-        wheels = [(".whl", file["hash"]) for file in package.get("wheels", [])]
-        source = [("", package["sdist"]["hash"])] if "sdist" in package else []
+        _refuse_foreign(package["name"], next(iter(package["source"]), "unknown"))
+        wheels = [(".whl", file.get("hash", "")) for file in package.get("wheels", [])]
+        source = [("", package["sdist"].get("hash", ""))] if "sdist" in package else []
         pins.append(_pin(package, marker, [*wheels, *source]))
     pins.sort(key=lambda pin: (pin.name, pin.version))
     return Locked(require_hashes(pins), tuple(sorted(folders)))
@@ -241,11 +248,13 @@ def parse_pylock(text: str) -> Locked:
     groups = frozenset(document.default_groups or ())
     pins, folders = [], []
     for package in document.packages:
+        wanted = package.marker is None or applies(package.marker, default_environment(), groups)
         if package.directory is not None:
-            folders += [package.directory.path] if package.directory.path not in ROOTS else []
+            folder = posixpath.normpath(package.directory.path or ".")
+            folders += [folder] if wanted and folder not in ROOTS else []
         elif package.version is not None and not (package.vcs or package.archive):
             pins.append(_pylock_pin(package, groups))
-        elif package.marker is None or applies(package.marker, default_environment(), groups):
+        elif wanted:
             _refuse_foreign(package.name, "vcs" if package.vcs else "archive")
     return Locked(require_hashes(pins), tuple(sorted(folders)))
 
@@ -268,7 +277,7 @@ def _refuse_foreign(name: str, source: str) -> None:
 
 def _pin(package: Package, marker: str, files: Sequence[tuple[str, str]]) -> Pin:
     """Give the pin of a package; `files` are the names and hashes of its files."""
-    hashes = tuple(sorted({checksum for _, checksum in files}))
+    hashes = tuple(sorted({checksum for _, checksum in files} - {""}))
     source_only = bool(files) and not any(name.endswith(".whl") for name, _ in files)
     name, parsed = canonicalize_name(package["name"]), Marker(marker) if marker else None
     return Pin(name, package["version"], parsed, hashes, source_only=source_only)
