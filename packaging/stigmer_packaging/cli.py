@@ -81,13 +81,13 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        sys.stderr.write("Error: interrupted\nRemedy: run it again: it goes on from here\n")
+        sys.stderr.write("Error: interrupted\nHint: run it again: it goes on from here\n")
         return INTERRUPTED
     except PackagingError as error:
-        sys.stderr.write(f"Error: {error}\nRemedy: {error.remedy}\n")
+        sys.stderr.write(f"Error: {error}\nHint: {error.remedy}\n")
         return error.exit_code
     except OSError as error:
-        sys.stderr.write(f"Error: {error}\nRemedy: correct what it names (space, permissions), then run it again\n")
+        sys.stderr.write(f"Error: {error}\nHint: correct what it names (space, permissions), then run it again\n")
         return PackagingError.exit_code
     return 0
 

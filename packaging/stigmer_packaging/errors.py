@@ -1,4 +1,4 @@
-"""Every way packaging fails, with its exit code and remedy. The CLI prints `Error: …` and `Remedy: …` and exits."""
+"""Every way packaging fails, with its exit code and remedy. The CLI prints `Error: …` and `Hint: …` and exits."""
 
 from collections.abc import Sequence
 

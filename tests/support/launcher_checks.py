@@ -1,5 +1,9 @@
 """What must hold after every fault: the server's state is still there, and starting, calling and stopping work."""
 
+import contextlib
+import os
+import pty
+
 from stigmer_launcher.system import locks
 from support.launcher_services import Stigmer, eventually
 
@@ -32,3 +36,17 @@ def all_run(launcher: Stigmer) -> dict[str, int]:
 def watchdog(launcher: Stigmer) -> int:
     """Give the pid of the watchdog."""
     return locks.holder(str(launcher.home / "run" / "warden.lock"))
+
+
+def shown_on_terminal(launcher: Stigmer, *arguments: str) -> bytes:
+    """Run a command that succeeds on a terminal, and give what it sent there, each line ended by a line feed alone."""
+    controller, terminal = pty.openpty()
+    process = launcher.popen(*arguments, stdout=terminal, stderr=terminal, text=False)
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal's other end is closed
+        while data := os.read(controller, 4096):
+            shown += data
+    os.close(controller)
+    assert process.wait(30) == 0
+    return shown.replace(b"\r\n", b"\n")
