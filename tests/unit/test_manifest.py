@@ -208,7 +208,7 @@ BOTH = (
 )
 
 
-def test_what_differs_for_the_reference_services_is_laid_over_the_rest() -> None:
+def test_what_differs_for_the_reference_services_overrides_the_rest() -> None:
     text = text_with(*BOTH)
     own, reference = parse_manifest(text), parse_manifest(text, reference=True)
     assert (own.smoke.method, reference.smoke.method) == (
