@@ -68,4 +68,5 @@ def _override_keys(section: Any, overlay: Any) -> None:
 def _replace(section: Any, overlay: Any, key: str) -> None:
     """Take a value over together with its place in the file, which problems are told with."""
     section[key] = overlay[key]
-    section.lc.data = {**(section.lc.data or {}), key: overlay.lc.data[key]}
+    places = {each: place for each, place in (overlay.lc.data or {}).items() if each == key}  # none of a merged key
+    section.lc.data = {**(section.lc.data or {}), **places}

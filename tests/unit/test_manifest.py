@@ -231,6 +231,13 @@ def test_but_for_what_the_section_gives_both_stacks_are_the_same() -> None:
     assert replace(reference, smoke=own.smoke, targets=own.targets, components=own.components) == own
 
 
+def test_what_differs_may_be_merged_from_another_mapping() -> None:
+    """YAML's `<<` has no line of its own for the keys it brings."""
+    smoke = "  smoke: {kind: grpc, method: /stigmer.reference.v1.Executions/Run, port: server, seconds: 60}\n"
+    text = text_with((smoke, "  <<: {smoke: {kind: none}}\n"))
+    assert parse_manifest(text, reference=True).smoke.kind == "none"
+
+
 def test_a_manifest_without_the_section_is_the_same_for_both_stacks() -> None:
     path = PATH.parents[1] / "tests" / "samples" / "two-services" / "manifest.yaml"
     assert load_manifest(path) == load_manifest(path, reference=True)
