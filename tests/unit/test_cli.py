@@ -232,7 +232,7 @@ def test_a_release_that_is_told_to_end_ends_what_it_started_and_says_that_it_goe
             time.sleep(0.01)
         release.terminate()
         _, said = release.communicate(timeout=30)
-    assert (release.returncode, said) == (130, "\nError: interrupted\nHint: run it again: it goes on from here\n")
+    assert (release.returncode, said) == (130, "\nError: interrupted\nHint: run it again; it resumes\n")
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
     assert not list((tmp_path / "build" / "staging").iterdir())

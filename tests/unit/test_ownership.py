@@ -77,6 +77,14 @@ def test_of_a_namespace_the_others_keep_the_modules_that_the_owner_does_not_have
     assert find_conflicts(read_distributions(tmp_path)) == ()
 
 
+def test_a_module_beats_a_package_without_code(tmp_path: Path) -> None:
+    """The package's modules could not be imported beside it."""
+    install(tmp_path, "one", web="x")
+    install(tmp_path, "two", web__init="", web__two="y")
+    settle_owners(tmp_path, {"web": "one"})
+    assert listing(tmp_path) == ["web.py"]
+
+
 def test_an_owner_whose_file_was_overwritten_is_refused(tmp_path: Path) -> None:
     """It would be frozen with the other's code."""
     install(tmp_path, "one", web__init="of one")

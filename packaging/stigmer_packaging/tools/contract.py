@@ -16,9 +16,9 @@ def check_refusals(
     """Start a program once without each variable it must have; GateError unless it refuses, and names the variable."""
     problems = []
     for name in required:
-        left = {key: value for key, value in environment.items() if key != name}
-        surroundings = plain_environment(env) | {"HOME": str(folder)} | left
-        done = command.run([program], env=surroundings, cwd=folder, seconds=SECONDS, check=False)
+        remaining = {key: value for key, value in environment.items() if key != name}
+        given = plain_environment(env) | {"HOME": str(folder)} | remaining
+        done = command.run([program], env=given, cwd=folder, seconds=SECONDS, check=False)
         if done.code == 0 or name not in done.stdout + done.stderr:
             said = "\n".join((done.stdout + done.stderr).splitlines()[-5:])
             problems.append(f"without {name} it ends with exit code {done.code} and says\n{said}")

@@ -29,8 +29,8 @@ def settle_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:
     """Remove the files of each module in `owners` that its owner did not install, and say what was removed.
 
     A file that both installed stays, with the owner's content: the owner must have been installed last. Of a package that
-    only declares a namespace, the others keep the modules that the owner does not have. Modules that nobody contests are
-    passed over. GateError when an owner does not install its module.
+    only declares a namespace, the others keep the modules that the owner does not have. Modules that only one
+    distribution installs are passed over. GateError when an owner does not install its module.
     """
     named = {module: canonicalize_name(owner) for module, owner in owners.items()}
     contested = [conflict for conflict in find_conflicts(read_distributions(site)) if conflict.module in named]
@@ -50,7 +50,8 @@ def modules_to_prove(site: Path, left_out: Collection[LeftOut]) -> Mapping[str, 
 def _settle(site: Path, conflict: Conflict, owner: str) -> Iterator[LeftOut]:
     module = conflict.module
     kept = {path for entry in conflict.claims if entry.name == owner for path in files_of(entry, module)}
-    shared = _declares_namespace(site / module.replace(".", "/") / "__init__.py")
+    init = f"{module.replace('.', '/')}/__init__.py"
+    shared = init in kept and _declares_namespace(site / init)
     for entry in conflict.claims:
         if entry.name != owner:
             files = files_of(entry, module)
@@ -66,8 +67,6 @@ def _declares_namespace(init: Path) -> bool:
 
     Sources: `pkgutil.extend_path` of Python's library and `pkg_resources.declare_namespace` of setuptools.
     """
-    if not init.is_file():
-        return False
     source = init.read_bytes()
     empty = all(not line or line.startswith(b"#") for line in map(bytes.strip, source.splitlines()))
     return empty or b"extend_path" in source or b"declare_namespace" in source
