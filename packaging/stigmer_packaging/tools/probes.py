@@ -5,7 +5,7 @@ A service that fails because Temporal is missing has imported everything it need
 
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ CONNECTION = (
 _FINALIZING = "Python runtime state: finalizing"
 """What CPython prints when it crashes during its finalization. Source: Python/pylifecycle.c."""
 
+_BRACES = re.compile(r"\{([^{}]*)\}")
 _PORT = re.compile(r"\{(port\.[^{}]*)\}")
 _BROKEN = re.compile(
     r"ModuleNotFoundError|ImportError|No module named|cannot import name|cannot open shared object file"
@@ -65,7 +66,7 @@ class _Start:
 
 def fill(text: str, values: Mapping[str, object]) -> str:
     """Fill in the variables of a template; those without a value come out empty."""
-    return re.sub(r"\{([^{}]*)\}", lambda match: str(values.get(match[1], "")), text)
+    return _BRACES.sub(lambda match: str(values.get(match[1], "")), text)
 
 
 def classify_failure(output: str, connection: tuple[str, ...] = CONNECTION) -> str:
@@ -189,12 +190,29 @@ def _prepare(
 ) -> _Start:
     """Fill in what a start of the service is told: a home of its own, free ports, and where Temporal is."""
     texts = (*probe.arguments, *probe.environment.values(), f"{{port.{probe.port}}}")
-    ports = {name: free_port() for name in sorted({name for text in texts for name in _PORT.findall(text)})}
-    values: dict[str, object] = {"home": folder, "temporal.address": address, **ports}
+    ports = _free_ports(texts)
+    values = _values(folder, address, ports)
     filled = {name: fill(text, values) for name, text in probe.environment.items()}
     words = (*runner.prefix, str(program), *(fill(text, values) for text in probe.arguments))
     given = {name: value for name, value in filled.items() if value}
     return _Start(words, _isolated(folder, env) | given, ports[f"port.{probe.port}"])
+
+
+def fill_environment(templates: Mapping[str, str], home: Path) -> dict[str, str]:
+    """Fill in an environment for a program that is not to get as far as Temporal: a home, free ports, and placeholders."""
+    values = _values(home, _unused_address(), _free_ports(templates.values()))
+    return {
+        name: _BRACES.sub(lambda match: str(values.get(match[1], "none")), text) for name, text in templates.items()
+    }
+
+
+def _free_ports(texts: Iterable[str]) -> dict[str, int]:
+    """Give a free port for each that these templates name."""
+    return {name: free_port() for name in sorted({name for text in texts for name in _PORT.findall(text)})}
+
+
+def _values(home: Path, address: str, ports: Mapping[str, int]) -> dict[str, object]:
+    return {"home": home, "home.relative": ".", "temporal.address": address, **ports}
 
 
 def _wait_until_ready(service: command.Running, probe: ServiceProbe, port: int, seconds: float) -> None:
