@@ -30,12 +30,12 @@ class Counts(NamedTuple):
 
 
 def ratio(ours: Samples, theirs: Samples) -> Result:
-    """Hold the medians against each other."""
+    """Compare the medians."""
     return Result(ours.median / theirs.median, f"{ours.spread} : {theirs.spread}", len(ours.seconds))
 
 
 def measure_commands(stack: Stack, python: Path, counts: Counts) -> Results:
-    """Hold the small commands against the bare interpreter."""
+    """Compare the small commands with the bare interpreter."""
     bare, environment = (str(python), "-I", "-S", "-c", "pass"), {**stack.environment, **library_path(python)}
     stack.clear()
     plain, version, status = take_turns(
@@ -73,7 +73,7 @@ def measure_installation(stack: Stack, python: Path, counts: Counts) -> Results:
 
 
 def measure_life(stack: Stack, counts: Counts, report: Callable[[str], None]) -> Results:
-    """Hold starts and stops against the script's, each round with homes of its own."""
+    """Compare starts and stops with the script's, each round with homes of its own."""
     taken: dict[str, list[float]] = {name: [] for name in ("cold", "warm", "stop", "0cold", "0warm", "0stop")}
     for number in range(counts.starts):
         _our_round(stack, taken)

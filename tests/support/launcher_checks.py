@@ -3,6 +3,8 @@
 import contextlib
 import os
 import pty
+import signal
+import subprocess
 
 from stigmer_launcher.system import locks
 from support.launcher_services import Stigmer, eventually
@@ -36,6 +38,15 @@ def all_run(launcher: Stigmer) -> dict[str, int]:
 def watchdog(launcher: Stigmer) -> int:
     """Give the pid of the watchdog."""
     return locks.holder(str(launcher.home / "run" / "warden.lock"))
+
+
+def serves_and_stops(launcher: Stigmer, foreground: subprocess.Popen[str]) -> None:
+    """Kill a service of a server in the foreground: it is started again, and a stop ends the server with exit code 0."""
+    agent = all_run(launcher)["agent-runner"]
+    os.kill(agent, signal.SIGKILL)
+    eventually(lambda: launcher.pid("agent-runner") not in (0, agent), "its restart")
+    assert launcher("server", "stop").code == 0
+    assert foreground.wait(timeout=30) == 0
 
 
 def shown_on_terminal(launcher: Stigmer, *arguments: str) -> bytes:
