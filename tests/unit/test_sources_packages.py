@@ -19,6 +19,7 @@ version = "1.0.0"
 [tool.stigmer.freeze]
 entry = "main.py"
 """
+HASHES = "lock again with hashes, such as: uv pip compile --generate-hashes pyproject.toml -o requirements.lock"
 WHOLE = {
     "backend/services/stigmer-server/cmd/server/main.go": MAIN,
     "backend/services/workflow-runner/cmd/worker/main.go": f"// Package main is the worker.\n{MAIN}",
@@ -114,4 +115,11 @@ def test_a_lock_without_hashes_does_not_hide_what_else_is_wrong(tmp_path: Path) 
     loose = {"backend/services/agent-runner/requirements.lock": "six>=1\n"}
     found = problems_of(tree_of(tmp_path, {**without("backend/services/stigmer-server"), **loose}))
     assert found[0].startswith("stigmer-server: there is no folder")
-    assert found[1:] == ["agent-runner: the lock pins these not exactly, or without a hash:", "six>=1"]
+    assert found[1:] == ["agent-runner: the lock pins these not exactly, or without a hash:", f"six>=1; {HASHES}"]
+
+
+def test_a_problem_comes_with_the_line_that_solves_it(tmp_path: Path) -> None:
+    service = "backend/services/agent-runner/"
+    specs = {f"{service}{name}.spec": "Analysis(['main.py'])" for name in ("one", "two")}
+    (found,) = problems_of(tree_of(tmp_path, {**without(f"{service}pyproject.toml"), **specs}))
+    assert "`freeze: {spec: one.spec}`" in found

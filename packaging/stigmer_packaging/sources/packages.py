@@ -69,7 +69,7 @@ def _caught(read: Callable[[Path], object], project: Path) -> Iterator[str]:
     try:
         read(project)
     except (SourceError, GateError) as error:
-        yield str(error)
+        yield f"{error}; {error.remedy}" if error.remedy != type(error).remedy else str(error)
 
 
 def _instead(tree: Path, package: str, component: str) -> str:

@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from stigmer_packaging.errors import GateError
 
+_REMEDY = "lock again with hashes, such as: uv pip compile --generate-hashes pyproject.toml -o requirements.lock"
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _INDEX = re.compile(r"(-i|--index-url|--extra-index-url|--trusted-host)(\s|=|$)")
 
@@ -68,7 +69,7 @@ def parse_lock(text: str) -> tuple[Pin, ...]:
             else:
                 problems.append(line)
     if problems:
-        raise GateError("the lock pins these not exactly, or without a hash:\n  " + "\n  ".join(problems))
+        raise GateError("the lock pins these not exactly, or without a hash:\n  " + "\n  ".join(problems), _REMEDY)
     return tuple(pins)
 
 
@@ -76,7 +77,7 @@ def require_hashes(pins: Iterable[Pin]) -> tuple[Pin, ...]:
     """Give the pins back; GateError with every one that has no hash."""
     known = tuple(pins)
     if bare := [f"{pin.name}=={pin.version}" for pin in known if not pin.hashes]:
-        raise GateError("the lock pins these without a hash:\n  " + "\n  ".join(bare))
+        raise GateError("the lock pins these without a hash:\n  " + "\n  ".join(bare), _REMEDY)
     return known
 
 

@@ -23,6 +23,7 @@ from stigmer_packaging.tools.lock_graph import Edge, Node, find_reached
 from stigmer_packaging.tools.locks import Pin, applies, parse_lock, require_hashes
 
 ROOTS = (".", "")
+_EXPORT = "uv export --package NAME --format pylock.toml -o pylock.toml"
 PYPROJECT = "pyproject.toml"
 Package = Mapping[str, Any]
 _EXTRA = re.compile(r"""extra == (["'])[^"']*\1""")
@@ -75,7 +76,7 @@ def _choose(project: Path) -> str:
     loose = f"; its {_LAST} does not pin everything with hashes" if (project / _LAST).is_file() else ""
     raise SourceError(
         f"{project} has no lock: none of {', '.join(LOCKS)}{loose}",
-        "lock it with the tool it is developed with, such as: uv lock",
+        f"lock it with the tool it is developed with, such as: uv lock (as a member of a workspace: {_EXPORT})",
     )
 
 
@@ -123,7 +124,7 @@ def parse_old_poetry_lock(document: Mapping[str, Any], pyproject: Mapping[str, A
     wanted = pyproject.get("tool", {}).get("poetry", {}).get("dependencies", {})
     if not wanted:
         raise SourceError(
-            "poetry.lock of lock-version 2.0 needs [tool.poetry.dependencies]", "lock again with Poetry 2"
+            "poetry.lock of lock-version 2.0 needs [tool.poetry.dependencies]", "lock again with Poetry 2: poetry lock"
         )
     edges = [edge for name, spec in wanted.items() if name != "python" for edge in _poetry_edges(name, spec)]
     return _from_poetry([(packages[index], marker) for index, marker in find_reached(edges, nodes)])
@@ -177,14 +178,17 @@ def parse_uv_lock(text: str) -> Locked:
     """Read a uv.lock: what is reached from the project, under the markers on the ways there."""
     document = tomllib.loads(text)
     if document["version"] != 1:
-        raise SourceError(f"uv.lock has version {document['version']}, and this reads 1")
+        raise SourceError(
+            f"uv.lock has version {document['version']}, not 1",
+            f"export the lock: {_EXPORT}",
+        )
     packages: list[Package] = document["package"]
     nodes = [_uv_node(package) for package in packages]
     roots = [node for node, package in zip(nodes, packages, strict=True) if _folder_of(package) in ROOTS]
     if not roots:
         raise SourceError(
             "uv.lock locks a workspace, and no project beside it",
-            "lock the project by itself: uv export --format pylock.toml",
+            f"export the lock of one project: {_EXPORT}",
         )
     pins, folders = [], []
     for index, marker in find_reached(roots[0].edges, nodes):
