@@ -275,6 +275,17 @@ def test_a_project_without_any_lock_or_with_a_broken_one_is_refused(tmp_path: Pa
         read_project_lock(tmp_path)
 
 
+def test_links_that_cannot_be_followed_are_not_copied(tmp_path: Path) -> None:
+    """Links to another machine's files, to themselves and to a folder above are found in work trees."""
+    project = copy_sample("freeze-service", tmp_path)
+    (project / "linked.py").symlink_to("main.py")
+    for name, target in (("gone", "/no/such/file"), ("loop", "loop"), ("above", "..")):
+        (project / name).symlink_to(target)
+    copy, *_ = read_service_source(project).copy_to(tmp_path / "copy")
+    assert (copy / "linked.py").read_bytes() == (project / "main.py").read_bytes()
+    assert not {"gone", "loop", "above"} & {path.name for path in copy.iterdir()}
+
+
 def test_a_folder_that_the_lock_names_is_searched_for_modules_and_is_part_of_the_digest(tmp_path: Path) -> None:
     """The product's stubs are such a folder; with `src` in it, the modules lie there."""
     project = copy_sample("freeze-service", tmp_path)
