@@ -2,7 +2,7 @@
 
 import pytest
 
-from stigmer_packaging.tools.spec_file import parse_spec
+from stigmer_packaging.tools.spec_file import Spec, parse_spec
 from support.freeze_workshop import SAMPLES
 
 NO_FOLDER = 'a = Analysis(["main.py"], {})'
@@ -110,6 +110,11 @@ def test_a_spec_that_says_nothing_readable_is_noted(text: str, note: str) -> Non
 def test_a_spec_too_deep_for_python_is_noted() -> None:
     spec = parse_spec(f"x = {'+'.join(['1'] * 5_000)}\n", "x.spec")
     assert "not valid Python" in spec.notes[0]
+
+
+def test_a_sum_too_deep_for_the_reader_is_noted_and_the_rest_is_read() -> None:
+    spec = parse_spec(f"x = {'+'.join(['[1]'] * 900)}\nAnalysis(['main.py'])\n", "x.spec")
+    assert spec == Spec({"entry": "main.py"}, ("x.spec:1: not read: nested too deeply",))
 
 
 @pytest.mark.parametrize(

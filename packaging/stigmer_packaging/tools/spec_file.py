@@ -76,7 +76,10 @@ def parse_spec(source: str | bytes, name: str) -> Spec:
         return Spec({}, (f"{name}: not read, not valid Python: {error}",))
     reader = _Reader(name)
     for statement in program.body:
-        reader.read(statement)
+        try:
+            reader.read(statement)
+        except RecursionError:
+            reader.note(statement, "not read: nested too deeply")
     if not reader.analyses:
         reader.note(program, "it has no Analysis that can be read")
     return Spec(dict(_facts(reader)), tuple(reader.notes))
