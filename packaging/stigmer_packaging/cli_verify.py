@@ -84,7 +84,7 @@ def verify_command(root: Path, host: Callable[[], Target], cache: Callable[[], P
         click.Option(["--ssh-key"], type=file, help="For tart: the key that the image's user admin admits."),
         click.Option(["--json", "as_json"], is_flag=True, help="The reports as JSON on stdout."),
     ]
-    purpose = "Put a bottle to the trial on machines without Python and network; default: the one in dist/."
+    purpose = "Verify a bottle on machines without Python and network; default: the one in dist/."
 
     def act(**given: Any) -> None:
         _verify(Wanted(**given), root, host(), cache())
@@ -180,7 +180,7 @@ def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Worksp
     gating = [(name, report) for name, report in reports if not report.guest.startswith(NOT_GATING)]
     failed = [(name, report) for name, report in gating if not report.passed]
     for _, report in failed[1:]:
-        _say(f"the bottle did not prove itself on {report.guest} either")
+        _say(f"verification failed on {report.guest}, too")
     for name, report in failed:
         refuse_failure(report, str(workspace.path(f"{name}.log")))
 

@@ -42,7 +42,7 @@ FREEZE_RULES: Mapping[str, Rule] = {
 def read_manifest(document: Section) -> Manifest:
     """Read the whole document; what is wrong with it is in the section's findings."""
     with document:
-        document.has(KEY)  # laid over the rest before
+        document.has(KEY)  # applied before, by manifest_overlay
         product = _product(document.section("product"))
         return Manifest(
             product=product,

@@ -42,7 +42,8 @@ class Artefact:
 class Release:
     """All artefacts of one version, sorted by name, and what audit and verification say of its bottles.
 
-    `left_out` has what frozen services were shipped without, by TARGET/COMPONENT. The checksums of `release.json` itself and of `SHA256SUMS` are nowhere: they describe the others.
+    `left_out` has what frozen services were shipped without, by TARGET/COMPONENT. There are no checksums of `release.json`
+    itself and of `SHA256SUMS`, which hold those of the others.
     """
 
     product: Product

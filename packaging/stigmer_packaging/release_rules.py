@@ -102,7 +102,9 @@ def all_that_runs_is_proved(release: Release, _evidence: Evidence) -> Iterator[s
     for artefact in (*release.of_kind("bottle"), *release.of_kind("program")):
         proofs = [proof for proof in release.verifications if proof.bottle_sha256 == artefact.sha256]
         if not proofs or not all(proof.passed for proof in proofs):
-            yield f"{artefact.name} " + ("did not prove itself on a machine" if proofs else "was not verified anywhere")
+            yield f"{artefact.name} " + (
+                "failed its verification on a machine" if proofs else "was not verified anywhere"
+            )
 
 
 def every_bottle_runs_where_promised(release: Release, evidence: Evidence) -> Iterator[str]:

@@ -108,7 +108,7 @@ def test_a_missing_token_is_told_before_anything_is_read(
     folder = desk.lay("2.0.0")
     (folder / "release.json").unlink()
     assert desk.run("publish", str(folder)) == 23
-    assert capsys.readouterr().err.startswith("Error: GITHUB_TOKEN is empty\nRemedy: set GITHUB_TOKEN")
+    assert capsys.readouterr().err.startswith("Error: GITHUB_TOKEN is empty\nHint: set GITHUB_TOKEN")
     assert desk.github.log == []
 
 

@@ -119,7 +119,7 @@ def test_a_guest_that_fails_gives_exit_code_8_after_all_others_were_tried_and_si
     machines["verify/matrix/c"] = FakeMachine("sandbox", "debian trixie")
     assert cli.run(words) == 8
     printed = capsys.readouterr()
-    assert "did not prove itself on debian bullseye" in printed.err
+    assert "verification failed on debian bullseye" in printed.err
     assert str(tmp_path / "build/verify/matrix/b.log") in printed.err
     assert [report.guest for report in read_release(dist).verifications] == [each.name for each in machines.values()]
 

@@ -208,7 +208,7 @@ BOTH = (
 )
 
 
-def test_what_differs_for_the_reference_services_is_laid_over_the_rest() -> None:
+def test_what_differs_for_the_reference_services_overrides_the_rest() -> None:
     text = text_with(*BOTH)
     own, reference = parse_manifest(text), parse_manifest(text, reference=True)
     assert (own.smoke.method, reference.smoke.method) == (
@@ -229,6 +229,13 @@ def test_but_for_what_the_section_gives_both_stacks_are_the_same() -> None:
     same = [replace(part, optional=()) for part in own.components]
     assert [replace(part, optional=()) for part in reference.components] == same
     assert replace(reference, smoke=own.smoke, targets=own.targets, components=own.components) == own
+
+
+def test_what_differs_may_be_merged_from_another_mapping() -> None:
+    """YAML's `<<` has no line of its own for the keys it brings."""
+    smoke = "  smoke: {kind: grpc, method: /stigmer.reference.v1.Executions/Run, port: server, seconds: 60}\n"
+    text = text_with((smoke, "  <<: {smoke: {kind: none}}\n"))
+    assert parse_manifest(text, reference=True).smoke.kind == "none"
 
 
 def test_a_manifest_without_the_section_is_the_same_for_both_stacks() -> None:

@@ -197,7 +197,7 @@ def _one_name_twice(case: Case) -> None:
     ("spoil", "said"),
     [
         (_no_proof, "was not verified anywhere"),
-        (_failed_proof, "did not prove itself on a machine"),
+        (_failed_proof, "failed its verification on a machine"),
         (_proof_of_others, "was not verified anywhere"),
         (_single_file_without_proof, "stigmer-2.0.0-linux-amd64 was not verified anywhere"),
         (_no_audit, "was not audited"),

@@ -1,4 +1,4 @@
-"""Environment variables: what the launcher sends to a component, held against the words in that component's files.
+"""Environment variables: what the launcher sends to a component, compared with the words in that component's files.
 
 A warning, never an error: which variables a build reads changes from week to week, and one too many does no harm.
 """
@@ -78,7 +78,7 @@ CHECKS = (
     Check(
         "unread-variable",
         WARNING,
-        "a variable that nobody reads does nothing, and nothing says so at run time",
+        "a variable that is not read has no effect, and no error at run time says so",
         "correct its name in the component's `environment` in packaging/manifest.yaml, or list it in `optional` there",
         _unread,
     ),

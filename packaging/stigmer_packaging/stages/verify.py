@@ -1,4 +1,4 @@
-"""Verify a bottle on a fresh machine: pour it where there is no Python, and let it prove itself there."""
+"""Verify a bottle on a fresh machine: pour it where there is no Python, and run its checks there."""
 
 from collections.abc import Callable
 
