@@ -84,7 +84,8 @@ def run(arguments: Sequence[str]) -> int:
         sys.stderr.write("Error: interrupted\nRemedy: run it again: it goes on from here\n")
         return INTERRUPTED
     except PackagingError as error:
-        sys.stderr.write(f"Error: {error}\nRemedy: {error.remedy}\n")
+        log = f"Log: {error.log}\n" if error.log else ""
+        sys.stderr.write(f"Error: {error}\n{log}Remedy: {error.remedy}\n")
         return error.exit_code
     except OSError as error:
         sys.stderr.write(f"Error: {error}\nRemedy: correct what it names (space, permissions), then run it again\n")
