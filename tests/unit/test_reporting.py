@@ -147,3 +147,9 @@ def test_what_is_released_is_delivered_with_checksums_that_hold(tmp_path: Path) 
         sha256, name = line.split("  ")
         assert hashlib.sha256((dist / name).read_bytes()).hexdigest() == sha256
     assert sorted(path.name for path in dist.iterdir()) == sorted(["Formula", "SHA256SUMS", "release.json", *names])
+    (dist / "notes.txt").touch()
+    deliver(records[1:3], PRODUCT, workspace, dist)
+    left = ["Formula", "SHA256SUMS", "notes.txt", "release.json", names[1]]
+    assert sorted(path.name for path in dist.iterdir()) == sorted(left), (
+        "files of the release before are gone, others stay"
+    )
