@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +19,7 @@ from stigmer_packaging.machines import GUESTS, LEVELS, NOT_GATING, ONLY_ON_MACS,
 from stigmer_packaging.makers import refuse_failure
 from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.manifest_records import Manifest
-from stigmer_packaging.naming import Target, parse_target
+from stigmer_packaging.naming import Target, parse_bottle_name, parse_target
 from stigmer_packaging.records import Bottle, VerificationReport
 from stigmer_packaging.release import NAME, read_release
 from stigmer_packaging.stages.report import write_report
@@ -35,8 +34,6 @@ SCRIPT = "verify-install.sh"
 _SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0, "tart": 900.0}
 SERVICE = "service"
 """The name of the records of level vm with systemd."""
-
-_BOTTLE = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.(?P<tag>\w+)\.bottle(?:\.(?P<rebuild>\d+))?\.tar\.gz")
 
 
 @dataclass(frozen=True)
@@ -138,12 +135,12 @@ def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -
                 path = os.path.relpath(what / artefact.name, workspace)
                 return Bottle(*named, path, artefact.size, artefact.sha256, "")
         raise RecordError(f"{what / NAME} has no bottle for {host}", "name a bottle's file")
-    found = _BOTTLE.fullmatch(what.name)
+    found = parse_bottle_name(what.name)
     targets = {manifest.tag_of(target): str(target) for target in manifest.known_targets()}
-    if not found or found["tag"] not in targets:
+    if not found or found.tag not in targets:
         raise RecordError(f"{what.name} is not the name of a bottle of ours", "name it as brew asks for it")
-    facts = (targets[found["tag"]], found["tag"], int(found["rebuild"] or 0), os.path.relpath(what, workspace))
-    return Bottle(found["name"], found["version"], *facts, what.stat().st_size, digest.sha256_of(what), "")
+    facts = (targets[found.tag], found.tag, found.rebuild, os.path.relpath(what, workspace))
+    return Bottle(found.name, found.version, *facts, what.stat().st_size, digest.sha256_of(what), "")
 
 
 def _machines(level: str, wanted: Wanted, maker: Maker, bottle: Bottle) -> Iterator[tuple[Machine, str]]:

@@ -1,13 +1,18 @@
 """Every way packaging fails, with its exit code and remedy. The CLI prints `Error: …` and `Hint: …` and exits."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class PackagingError(Exception):
-    """A failure somebody can act on: what happened, and what to do about it."""
+    """A failure somebody can act on: what happened, and what to do about it.
+
+    `log` is the file with the output of the step that failed, None when no step was at work.
+    """
 
     exit_code = 1
-    remedy = "run the stage again with --verbose and read its log"
+    remedy = "run the stage again with --verbose, and read its log"
+    log: Path | None = None
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)

@@ -91,6 +91,8 @@ def _document(text: str) -> Any:
         raise ManifestError([f"{where}not YAML: {error.problem or error.context}"]) from error
     except YAMLError as error:
         raise ManifestError([f"not YAML: {error}"]) from error
+    except RecursionError as error:
+        raise ManifestError(["it is nested too deep to be read"]) from error
 
 
 def _with_lines(findings: Iterable[Finding], document: Any) -> Iterator[tuple[int, str]]:

@@ -49,7 +49,7 @@ def read_manifest(document: Section) -> Manifest:
             targets=_targets(document.section("targets")),
             go=_toolchain(document.section("toolchain")),
             checkout=document.text("checkout", values.relative_path),
-            inherit=document.texts("inherit", values.variable),
+            inherit=document.texts("inherit", values.inherited_variable),
             smoke=_smoke(document.section("smoke")),
             components=tuple(_component(part, product.version) for part in document.sections("components")),
             prepare=document.texts("prepare", values.command_line),

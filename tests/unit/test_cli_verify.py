@@ -15,7 +15,7 @@ from stigmer_packaging.errors import MissingToolError, RecordError
 from stigmer_packaging.machines import GUESTS, Maker, find_mirrors
 from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.naming import parse_target
+from stigmer_packaging.naming import bottle_name, parse_bottle_name, parse_target
 from stigmer_packaging.records import Check, VerificationReport
 from stigmer_packaging.release import Artefact, Release, read_release, render_release
 from stigmer_packaging.tools.apt import Mirror
@@ -55,6 +55,21 @@ def test_the_bottle_of_a_release_and_the_same_file_alone_are_the_same_bottle(dis
     path, sha256 = f"../dist/{NAME}", hashlib.sha256(CONTENT).hexdigest()
     assert find(dist, tmp_path) == ("stigmer", "2.0.0", "linux-amd64", "x86_64_linux", path, sha256)
     assert find(dist / NAME, tmp_path) == find(dist, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "version", "rebuild"),
+    [
+        ("stigmer-2.1.0-rc.1.x86_64_linux.bottle.tar.gz", "stigmer", "2.1.0-rc.1", 0),
+        ("stigmer-2.0.0_1.x86_64_linux.bottle.2.tar.gz", "stigmer", "2.0.0_1", 2),
+        ("two-2-tiny-1.0.0.arm64_sonoma.bottle.tar.gz", "two-2-tiny", "1.0.0", 0),
+    ],
+)
+def test_name_and_version_of_a_bottles_file_are_told_apart(file: str, name: str, version: str, rebuild: int) -> None:
+    found = parse_bottle_name(file)
+    assert found is not None
+    assert (found.name, found.version, found.rebuild) == (name, version, rebuild)
+    assert bottle_name(found.name, found.version, found.tag, found.rebuild) == file
 
 
 def test_what_is_no_bottle_is_refused_with_what_would_be_one(dist: Path, tmp_path: Path) -> None:

@@ -289,6 +289,17 @@ def test_what_is_not_yaml_is_one_problem_with_its_line(text: str) -> None:
         parse_manifest(text)
 
 
+@pytest.mark.parametrize("text", ["[" * 3000, "{a: " * 3000 + "1" + "}" * 3000, "- " * 3000 + "x"])
+def test_a_document_that_is_nested_too_deep_is_refused(text: str) -> None:
+    with pytest.raises(ManifestError, match=r"nested too deep|not YAML"):
+        parse_manifest(text)
+
+
+@pytest.mark.parametrize("name", ["LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "BASH_ENV", "OPENSSL_CONF"])
+def test_a_variable_that_changes_the_code_of_a_service_is_not_inherited(name: str) -> None:
+    assert any("changes which code" in problem for problem in problems_of(("inherit: [HOME", f"inherit: [{name}")))
+
+
 @pytest.mark.parametrize("text", ["", "[]", "just words", "12"])
 def test_a_document_that_is_no_mapping_is_refused(text: str) -> None:
     with pytest.raises(ManifestError, match="must be a mapping of keys to values"):
