@@ -84,12 +84,8 @@ def run(arguments: Sequence[str]) -> int:
         sys.stderr.write("Error: interrupted\nHint: run it again; it resumes\n")
         return INTERRUPTED
     except PackagingError as error:
-<<<<<<< HEAD
-        sys.stderr.write(f"Error: {error}\nHint: {error.remedy}\n")
-=======
         log = f"Log: {error.log}\n" if error.log else ""
-        sys.stderr.write(f"Error: {error}\n{log}Remedy: {error.remedy}\n")
->>>>>>> pipe
+        sys.stderr.write(f"Error: {error}\n{log}Hint: {error.remedy}\n")
         return error.exit_code
     except OSError as error:
         sys.stderr.write(
