@@ -74,6 +74,7 @@ def run(
         raise CommandError(words, f"did not end within {seconds:g} s", "".join(output.read())) from None
     except BaseException:
         _kill_group(child)
+        output.read()  # Python complains at its end when a thread is still at work
         raise
     stdout, stderr = output.read()
     if check and child.returncode != 0:
