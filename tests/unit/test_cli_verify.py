@@ -141,6 +141,29 @@ def test_a_report_takes_the_place_of_its_forerunner_and_of_no_other(dist: Path, 
     ]
 
 
+@pytest.mark.parametrize(
+    ("result", "code", "level"), [("ok", 0, "verified on a Mac (report)"), ("not ok", 8, "verification failed")]
+)
+def test_a_report_of_a_mac_becomes_part_of_the_release(
+    dist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], result: str, code: int, level: str
+) -> None:
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    facts = f"# file: {sha256} {NAME}\n# machine: macOS 15.1 24B83 arm64 Mac15,3\n"
+    report = tmp_path / "report.tap"
+    report.write_text(f"# BEGIN {sha256}\n{facts}{result} 1 - it runs\n1..1\n# END {sha256}\n", encoding="ascii")
+    assert cli.run(["verify", str(dist), "--workspace", str(tmp_path / "build"), "--report", str(report)]) == code
+    assert "mac: macOS 15.1 24B83 arm64 Mac15,3: " in capsys.readouterr().out
+    assert [(one.name, one.verified) for one in read_release(dist).artefacts] == [(NAME, level)]
+    assert level in (dist / "report.html").read_text(encoding="utf-8")
+    kept = (dist / "verification/mac-linux-amd64-bottle.log").read_text(encoding="utf-8")
+    assert kept == report.read_text(encoding="ascii")
+
+
+def test_a_report_of_a_mac_is_only_taken_in_for_a_release(dist: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["verify", str(dist / NAME), "--report", str(dist / NAME)]) == 2
+    assert "--report needs the folder of a release" in capsys.readouterr().err
+
+
 class FakeMaker(Maker):
     """Makes nothing, and writes down what it was asked for."""
 
