@@ -90,7 +90,7 @@ case $1 in
     list) exit 1 ;;
     tap) cp "$3/Formula/stigmer.rb" "$fakes/tapped.rb" ;;
     install)
-        root=$(sed -n 's,^ *root_url "file://\\(.*\\)",\\1,p' "$fakes/tapped.rb")
+        root=$(sed -n 's,^ *root_url "file://\\(.*\\)",\\1,p' "$fakes/tapped.rb" | sed 's/%20/ /g')
         mkdir -p "$fakes/Cellar" && tar -xzf "$root/@BOTTLE@" -C "$fakes/Cellar" && ln -s "$keg/bin" "$fakes/bin"
         echo '==> Pouring @BOTTLE@' ;;
     --prefix) echo "$fakes" ;;

@@ -73,14 +73,15 @@ class FakeMachine:
 
     target, recipe = "linux-amd64", "recipe"
 
-    def __init__(self, level: str, name: str, *, good: bool = True) -> None:
-        self.level, self.name, self._good = level, name, good
+    def __init__(self, level: str, name: str, *, good: bool = True, emulated: bool = False) -> None:
+        self.level, self.name, self._good, self._emulated = level, name, good, emulated
 
     def run(self, trial: Trial, folder: Path) -> GuestRun:  # noqa: ARG002 - as the Protocol has it
         """Report one check."""
         nonce = trial.task.nonce
         result = "ok" if self._good else "not ok"
-        return GuestRun(not self._good, f"# BEGIN {nonce}\n{result} 1 - it runs\n1..1\n# END {nonce}\n", "")
+        output = f"# BEGIN {nonce}\n{result} 1 - it runs\n1..1\n# END {nonce}\n"
+        return GuestRun(not self._good, output, "", emulated=self._emulated)
 
 
 @pytest.fixture
@@ -105,6 +106,18 @@ def test_a_proof_is_kept_in_workspace_and_release_and_its_timeline_is_shown(
         text = (dist / f"verification/sandbox-linux-amd64.{suffix}").read_text(encoding="utf-8")
         assert "it runs" in text
         assert text == (tmp_path / f"build/verify/sandbox/linux-amd64.{suffix}").read_text(encoding="utf-8")
+
+
+def test_a_verification_on_an_emulated_processor_is_told_from_one_on_a_real_one(
+    dist: Path, tmp_path: Path, machines: dict[str, FakeMachine]
+) -> None:
+    words = ["verify", str(dist), "--workspace", str(tmp_path / "build")]
+    machines["verify/sandbox/linux-amd64"] = FakeMachine("sandbox", "debian trixie", emulated=True)
+    assert cli.run(words) == 0
+    assert [one.verified for one in read_release(dist).artefacts] == ["verified by emulation"]
+    machines["verify/vm/linux-amd64"] = FakeMachine("vm", "debian trixie")
+    assert cli.run(words) == 0
+    assert [one.verified for one in read_release(dist).artefacts] == ["verified in a virtual machine"]
 
 
 def test_a_guest_that_fails_gives_exit_code_8_after_all_others_were_tried_and_sid_decides_nothing(

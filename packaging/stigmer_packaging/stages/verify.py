@@ -12,6 +12,9 @@ from stigmer_packaging.tools.junit import render_junit
 from stigmer_packaging.tools.mac_report import LEVEL, parse_mac_report
 from stigmer_packaging.workspace import Workspace
 
+_RECORD = 2
+"""Part of each report's cache key. 2: reports say whether the processor was emulated."""
+
 
 def verify_bottle(
     bottle: Bottle | Standalone,
@@ -34,7 +37,7 @@ def verify_bottle(
             f"{machine.name} is a machine for {machine.target}: nothing for {bottle.target} runs there"
         )
     made_from = digest.sha256_of_value(
-        machine.level, bottle.sha256, machine.recipe, *(digest.sha256_of(each) for each in task.scripts)
+        _RECORD, machine.level, bottle.sha256, machine.recipe, *(digest.sha256_of(each) for each in task.scripts)
     )
     kept = workspace.current(name, VerificationReport, made_from)
     if kept and kept.passed:
