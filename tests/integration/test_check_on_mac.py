@@ -24,7 +24,7 @@ THERE = {name: shell for name, shell in SHELLS.items() if shutil.which(shell[0])
 @pytest.mark.parametrize("shell", THERE)
 def test_a_good_bottle_passes_every_check_in_every_shell_and_nothing_is_left(tmp_path: Path, shell: str) -> None:
     mac = make_fake_mac(tmp_path)
-    code, report = mac.check(*THERE[shell])
+    code, report = mac.check(*THERE[shell], SELFTEST="--selftest", WORKFLOW_TEST="--selftest-workflow")
     assert (code, [check for check in report.checks if not check.passed], report.whole) == (0, [], True)
     assert report.machine == "macOS 15.1 24B83 arm64 Mac15,3"
     assert report.files == tuple(
@@ -101,9 +101,23 @@ def test_a_damaged_bottle_makes_a_whole_report_that_is_no_proof(tmp_path: Path) 
 
 def test_a_product_without_a_test_of_its_own_is_not_asked_for_one(tmp_path: Path) -> None:
     mac = make_fake_mac(tmp_path)
-    code, report = mac.check(SELFTEST="", WORKFLOW_TEST="")
+    code, report = mac.check()
     assert code == 0
-    assert not [check.name for check in report.checks if "agent-runner" in check.name]
+    assert [check.name for check in report.checks if "agent-runner" in check.name] == [
+        "agent-runner loads, and ends without Temporal",
+        "the libraries of agent-runner are of the keg and the system",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selftest", "failing"), [("", "agent-runner loads"), ("--selftest", "the selftest of agent-runner")]
+)
+def test_a_frozen_service_that_lacks_a_module_is_found(tmp_path: Path, selftest: str, failing: str) -> None:
+    mac = make_fake_mac(tmp_path, runner="echo \"ModuleNotFoundError: No module named 'ssl'\" >&2; exit 1")
+    code, report = mac.check(SELFTEST=selftest)
+    (failed,) = (check for check in report.checks if not check.passed)
+    assert (code, failed.name.startswith(failing)) == (1, True)
+    assert "No module named 'ssl'" in failed.detail
 
 
 def test_a_mac_without_homebrew_or_with_the_product_is_left_alone(tmp_path: Path) -> None:

@@ -57,11 +57,13 @@ case "$*" in
 esac
 """
 FAKE_RUNNER = """#!/bin/sh
-# FakeRunner: passes its tests
+# FakeRunner: passes its tests, and ends without Temporal
 [ -z "${DYLD_PRINT_LIBRARIES:-}" ] || echo 'dyld: loaded: <0A1B-2C> /usr/lib/libz.1.dylib' >&2
+@TWIST@
 case "$1" in
     --selftest) ;;
     --selftest-workflow) case $TEMPORAL_SERVICE_ADDRESS in 127.0.0.1:[23]????) ;; *) exit 1 ;; esac ;;
+    '') [ "$TEMPORAL_SERVICE_ADDRESS" != 127.0.0.1:1 ] || { echo 'no Temporal' && exit 1; } ;;
     *) exit 2 ;;
 esac
 """
@@ -135,8 +137,11 @@ class FakeMac(NamedTuple):
         return done.code, parse_mac_report(read_mac_report(self.folder / "report.tap"))
 
 
-def make_fake_mac(folder: Path, *, twist: str = "", content: bytes = MACH_O) -> FakeMac:
-    """Make a FakeMac whose release holds a bottle of FakeStigmer, with a Mach-O file of this content."""
+def make_fake_mac(folder: Path, *, twist: str = "", runner: str = "", content: bytes = MACH_O) -> FakeMac:
+    """Make a FakeMac whose release holds a bottle of FakeStigmer, with a Mach-O file of this content.
+
+    `runner` is the twist of FakeRunner.
+    """
     mac = FakeMac(folder)
     for name, text in FAKES.items():
         mac.replace(name, text)
@@ -146,7 +151,7 @@ def make_fake_mac(folder: Path, *, twist: str = "", content: bytes = MACH_O) -> 
         "bin/stigmer": FAKE_STIGMER.replace("@TWIST@", twist).encode(),
         "libexec/library.dylib": content,
         "libexec/payload.json": INDEX.encode(),
-        "libexec/components/agent-runner": FAKE_RUNNER.encode(),
+        "libexec/components/agent-runner": FAKE_RUNNER.replace("@TWIST@", runner).encode(),
         "libexec/components/agent-runner.lib/data": b"",
         ".brew/stigmer.rb": FORMULA.encode(),
     }
