@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.fake_mac import BOTTLE, SCRIPT, make_fake_mac
+from support.fake_mac import BOTTLE, FAKES, SCRIPT, make_fake_mac
 
 SHELLS = {
     "dash": ("dash",),
@@ -36,20 +36,22 @@ def test_a_good_bottle_passes_every_check_in_every_shell_and_nothing_is_left(tmp
     assert "launchctl bootout gui/" in mac.calls()
 
 
-FAULTS = {
-    "codesign": (
-        "echo broken >&2; exit 1",
-        {"codesign accepts every Mach-O file", "the single file is signed and answers"},
-    ),
-    "otool": ("printf '   minos 15.2\\n'", {"every Mach-O file is made for this machine"}),
-    "launchctl": ('[ "$1" != bootstrap ]', {LAUNCHED}),
-    "brew": ('[ "$1" != list ] && [ "$1" != install ]', {BREWED}),
-}
+BROKEN_SHASUM = f'[ "$3" != -c ] || {{ echo "a file: FAILED"; exit 1; }}; exec {shutil.which("shasum")} "$@"'
+FAULTS = [
+    ("codesign", "exit 1", {"codesign accepts every Mach-O file", "the single file is signed and answers"}),
+    ("otool", "printf '   minos 15.2\\n'", {"every Mach-O file is made for this machine"}),
+    ("shasum", BROKEN_SHASUM, {"every file has its checksum", BREWED}),
+    ("launchctl", '[ "$1" != bootstrap ]', {LAUNCHED}),
+    ("launchctl", f'[ "$1" != bootout ] || exit 1\n{FAKES["launchctl"]}', {"launchd ends the server"}),
+    ("brew", '[ "$1" != list ] && [ "$1" != install ]', {BREWED}),
+    ("brew", f'[ "$1" != uninstall ] || exit 1\n{FAKES["brew"]}', {"brew uninstalls it"}),
+]
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_what_a_program_of_macos_refuses_fails_its_check_and_no_other(tmp_path: Path, name: str) -> None:
-    text, failing = FAULTS[name]
+@pytest.mark.parametrize(("name", "text", "failing"), FAULTS)
+def test_what_a_program_of_macos_refuses_fails_its_check_and_no_other(
+    tmp_path: Path, name: str, text: str, failing: set[str]
+) -> None:
     mac = make_fake_mac(tmp_path)
     mac.replace(name, text)
     code, report = mac.check()
@@ -118,6 +120,25 @@ def test_a_frozen_service_that_lacks_a_module_is_found(tmp_path: Path, selftest:
     (failed,) = (check for check in report.checks if not check.passed)
     assert (code, failed.name.startswith(failing)) == (1, True)
     assert "No module named 'ssl'" in failed.detail
+
+
+@pytest.mark.parametrize(
+    ("runner", "failing"),
+    [
+        ("echo 'dyld[1]: <0A> /opt/homebrew/lib/libz.dylib' >&2", "the libraries of agent-runner are of the keg"),
+        ('[ "$1" != --selftest-workflow ] || exit 1', "the workflow of agent-runner ends well"),
+    ],
+)
+def test_what_a_frozen_service_does_wrong_is_found(tmp_path: Path, runner: str, failing: str) -> None:
+    mac = make_fake_mac(tmp_path, runner=runner)
+    code, report = mac.check(SELFTEST="--selftest", WORKFLOW_TEST="--selftest-workflow")
+    (failed,) = (check for check in report.checks if not check.passed)
+    assert (code, failed.name.startswith(failing)) == (1, True)
+
+
+def test_a_bottle_without_machine_code_is_found(tmp_path: Path) -> None:
+    _, report = make_fake_mac(tmp_path, content=b"text").check()
+    assert [check.name for check in report.checks if not check.passed] == ["there are Mach-O files"]
 
 
 def test_a_mac_without_homebrew_or_with_the_product_is_left_alone(tmp_path: Path) -> None:
