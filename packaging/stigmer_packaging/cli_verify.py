@@ -23,9 +23,10 @@ from stigmer_packaging.naming import Target, parse_bottle_name, parse_target
 from stigmer_packaging.records import Bottle, VerificationReport
 from stigmer_packaging.release import NAME, read_release
 from stigmer_packaging.stages.report import write_report
-from stigmer_packaging.stages.verify import verify_bottle
+from stigmer_packaging.stages.verify import take_in_report, verify_bottle
 from stigmer_packaging.tools import digest, system
 from stigmer_packaging.tools.guest import Machine, Task
+from stigmer_packaging.tools.mac_report import read_mac_report
 from stigmer_packaging.tools.macos import Mac
 from stigmer_packaging.tools.tart import Tart
 from stigmer_packaging.workspace import Workspace
@@ -51,6 +52,7 @@ class Wanted:
     init: str
     image: str
     ssh_key: Path | None
+    mac_reports: tuple[Path, ...]
     as_json: bool
 
 
@@ -79,6 +81,12 @@ def verify_command(root: Path, host: Callable[[], Target], cache: Callable[[], P
         ),
         click.Option(["--image"], default="", help="For tart: the image whose clone is used, once."),
         click.Option(["--ssh-key"], type=file, help="For tart: the key that the image's user admin admits."),
+        click.Option(
+            ["--report", "mac_reports"],
+            multiple=True,
+            type=file,
+            help="Take in what scripts/check-on-mac reported of the release in FOLDER; may be repeated.",
+        ),
         click.Option(["--json", "as_json"], is_flag=True, help="The reports as JSON on stdout."),
     ]
     purpose = "Verify a bottle on machines without Python and network; default: the one in dist/."
@@ -95,6 +103,9 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
     what = wanted.what or root / "dist"
     if wanted.level == cli_brew.LEVEL:
         _verify_with_brew(wanted, root, what, workspace)
+        return
+    if wanted.mac_reports:
+        _take_in(wanted, what, workspace)
         return
     bottle = find_bottle(what, host, manifest, workspace.root)
     level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
@@ -113,6 +124,24 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
     if wanted.as_json:
         sys.stdout.write(json.dumps([asdict(report) for report in reports.values()], indent=2) + "\n")
     _refuse(reports.items(), workspace)
+
+
+def _take_in(wanted: Wanted, folder: Path, workspace: Workspace) -> None:
+    """Add the reports of Macs to a folder's release, as verifications of the files they were made of."""
+    if not folder.is_dir():
+        raise click.UsageError("--report needs the folder of a release")
+    release = read_release(folder)
+    with workspace.alone("verify"):
+        for path in wanted.mac_reports:
+            taken = take_in_report(read_mac_report(path), release, workspace)
+            if not wanted.as_json:
+                report = next(iter(taken.values()))
+                _console().print(reporting.verdict(report), reporting.timeline_table(report), "")
+            deliver_verifications(taken, workspace, folder)
+            write_report(folder)
+            _refuse(taken.items(), workspace)
+    if wanted.as_json:
+        sys.stdout.write(json.dumps([asdict(one) for one in read_release(folder).artefacts], indent=2) + "\n")
 
 
 def _verify_with_brew(wanted: Wanted, root: Path, what: Path, workspace: Workspace) -> None:

@@ -18,7 +18,15 @@ from stigmer_packaging.records import (
     Standalone,
     VerificationReport,
 )
-from stigmer_packaging.release import NAME, Artefact, Release, parse_release, read_release, render_release
+from stigmer_packaging.release import (
+    NAME,
+    Artefact,
+    Release,
+    parse_release,
+    read_release,
+    render_release,
+    with_levels,
+)
 from stigmer_packaging.workspace import Workspace
 
 CHECKSUMS = "SHA256SUMS"
@@ -37,7 +45,7 @@ def deliver(records: Iterable[Any], product: Product, workspace: Workspace, fold
             source = workspace.path(record.path)
             artefacts.append(_describe(record, source.stat().st_size))
             _copy(source, folder / artefacts[-1].name)
-    release = Release(
+    made = Release(
         product,
         tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
         tuple(record for record in known if isinstance(record, AuditReport)),
@@ -48,6 +56,7 @@ def deliver(records: Iterable[Any], product: Product, workspace: Workspace, fold
             if isinstance(record, ServiceBinary) and record.left_out
         },
     )
+    release = with_levels(made)
     with workspace.staging() as staged:
         for name, text in ((NAME, render_release(release)), (CHECKSUMS, _checksums(release))):
             (staged / name).write_text(text, encoding="utf-8")
@@ -84,7 +93,7 @@ def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: 
             if workspace.path(source).exists():  # not every level has a log
                 _copy(workspace.path(source), folder / "verification" / f"{flat}{suffix}")
     new = {_key(report): report for report in (*release.verifications, *reports.values())}
-    release = replace(release, verifications=tuple(new.values()))
+    release = with_levels(replace(release, verifications=tuple(new.values())))
     with workspace.staging() as staged:
         (staged / NAME).write_text(render_release(release), encoding="utf-8")
         _copy(staged / NAME, folder / NAME)

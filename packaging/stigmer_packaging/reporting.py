@@ -106,12 +106,12 @@ def timeline_table(report: VerificationReport) -> Table:
 
 
 def delivery_table(delivered: Sequence[Artefact], folder: Path) -> Table:
-    """Make the table of what is released: file, size, whole sha256."""
+    """Make the table of what is released: file, size, whole sha256, how it was verified."""
     table = Table(box=None, header_style="bold", pad_edge=False, title=f"In {folder}", title_justify="left")
-    for heading in ("File", "Size", "sha256"):
+    for heading in ("File", "Size", "sha256", "Verification"):
         table.add_column(heading, no_wrap=True)
     for file in delivered:
-        table.add_row(file.name, megabytes(file.size), file.sha256)
+        table.add_row(file.name, megabytes(file.size), file.sha256, file.verified)
     return table
 
 

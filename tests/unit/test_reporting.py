@@ -141,6 +141,7 @@ def test_what_is_released_is_delivered_with_checksums_that_hold(tmp_path: Path) 
     release = deliver(records, PRODUCT, workspace, dist)
     assert [artefact.name for artefact in release.artefacts] == sorted(["Formula/one.rb", *names])
     assert read_release(dist) == release
+    assert "not run" in printed(reporting.delivery_table(release.artefacts, dist))
     lines = (dist / "SHA256SUMS").read_text(encoding="ascii").splitlines()
     assert len(lines) == 3
     for line in lines:
