@@ -1,4 +1,4 @@
-"""What the launcher is held against: a script that does nothing but start the programs, in the ideal order."""
+"""What the launcher is compared with: a script that only starts the programs, in the ideal order."""
 
 import os
 import select

@@ -46,8 +46,8 @@ ROWS: Mapping[str, Row] = {
         RATIO,
         "Beyond what was asked: the same with the table of four services to print.",
     ),
-    "materialise": Row(
-        "materialise all components",
+    "install": Row(
+        "install all components",
         "a bare loop of `os.link` over the same files",
         3.0,
         RATIO,
@@ -57,8 +57,8 @@ ROWS: Mapping[str, Row] = {
         "directories, the stamp, and the switch. The loop finds its directories made, which on ext4 cost about as much as "
         "the links themselves: the next row holds both sides to the same work.",
     ),
-    "materialise-directories": Row(
-        "materialise all components",
+    "install-directories": Row(
+        "install all components",
         "the loop, when it makes the directories as well",
         3.0,
         RATIO,

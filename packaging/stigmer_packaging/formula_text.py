@@ -52,7 +52,7 @@ def formula_values(manifest: Manifest, source_sha256: str) -> FormulaValues:
         root_url=root,
         services=tuple(component.name for component in manifest.components),
         ports=tuple(name for component in manifest.components for name in component.run.ports),
-        smoke=getattr(manifest.smoke, "kind", "grpc") != "none",
+        smoke=manifest.smoke.kind != "none",
     )
 
 

@@ -44,14 +44,14 @@ FREEZE_RULES: Mapping[str, Rule] = {
 def read_manifest(document: Section) -> Manifest:
     """Read the whole document; what is wrong with it is in the section's findings."""
     with document:
-        document.has(KEY)  # laid over the rest before
+        document.has(KEY)  # applied before, by manifest_overlay
         product = _product(document.section("product"))
         return Manifest(
             product=product,
             targets=_targets(document.section("targets")),
             go=_toolchain(document.section("toolchain")),
             checkout=document.text("checkout", values.relative_path),
-            inherit=document.texts("inherit", values.variable),
+            inherit=document.texts("inherit", values.inherited_variable),
             smoke=_smoke(document.section("smoke")),
             components=tuple(_component(part, product.version) for part in document.sections("components")),
             prepare=document.texts("prepare", values.command_line),

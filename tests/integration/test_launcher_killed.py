@@ -155,19 +155,6 @@ def test_a_killed_watchdog_is_replaced(tmp_path: Path) -> None:
         works(launcher)
 
 
-def test_a_supervisor_killed_while_it_stops_is_finished_by_the_watchdog(tmp_path: Path) -> None:
-    """The services that were still to go do go."""
-    with stigmer(tmp_path, fake_stack(agent_runner="term=ignore", grace=1)) as launcher:
-        launcher.started()
-        pid = launcher.status()["supervisor_pid"]
-        stopping = launcher.popen("server", "stop")
-        eventually(lambda: "agent-runner: ending" in launcher.log("supervisor"), "the stop")
-        os.kill(pid, signal.SIGKILL)
-        stopping.communicate(timeout=30)
-        eventually(lambda: launcher.processes() == [], "the end of every process")
-        works(launcher)
-
-
 def test_a_killed_command_does_not_take_the_services_with_it(tmp_path: Path) -> None:
     """Whoever started it is gone; the start goes on, and the next command finds it."""
     with stigmer(tmp_path, fake_stack(agent_runner="slow=1")) as launcher:

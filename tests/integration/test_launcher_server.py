@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support.launcher_checks import shown_on_terminal
 from support.launcher_payloads import build_libexec
 from support.launcher_services import (
     NAMES,
@@ -160,18 +161,7 @@ def test_the_supervisor_outlives_its_terminal(tmp_path: Path) -> None:
 def test_on_a_terminal_the_start_has_marks_and_colour(tmp_path: Path) -> None:
     """Where NO_COLOR does not forbid it."""
     with stigmer(tmp_path, TERM="xterm", LANG="C.UTF-8") as launcher:
-        controller, terminal = pty.openpty()
-        process = launcher.popen("server", stdout=terminal, stderr=terminal, text=False)
-        os.close(terminal)
-        shown = b""
-        try:
-            while data := os.read(controller, 4096):
-                shown += data
-        except OSError:  # the terminal's other end is closed
-            pass
-        os.close(controller)
-        assert process.wait(30) == 0
-        assert "Starting temporal... \033[32m✓\033[0m" in shown.decode()
+        assert "Starting temporal... \033[32m✓\033[0m" in shown_on_terminal(launcher, "server").decode()
 
 
 def test_ports_can_be_moved_for_one_start(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.launcher_checks import serves_and_stops
 from support.launcher_services import Done, Stigmer, eventually, is_running, stigmer
 
 PROGRAM = (sys.executable, "-S", "-m", "stigmer_launcher")
@@ -83,12 +84,7 @@ def test_a_foreground_server_whose_reader_goes_keeps_serving(tmp_path: Path) -> 
         assert foreground.stdout is not None
         with foreground.stdout:
             assert foreground.stdout.readline()
-        eventually(lambda: launcher.status()["state"] == "running", "the services to run")
-        agent = launcher.pid("agent-runner")
-        os.kill(agent, signal.SIGKILL)
-        eventually(lambda: launcher.pid("agent-runner") not in (0, agent), "its restart")
-        assert launcher("server", "stop").code == 0
-        assert foreground.wait(timeout=30) == 0
+        serves_and_stops(launcher, foreground)
         assert launcher.status()["state"] == "stopped"
         assert launcher.services() == []
         assert "Traceback" not in launcher.log("supervisor")

@@ -10,7 +10,7 @@ from benchmarks.table import ROWS, Result, is_met, render_report, render_table
 PROMISED = {
     "version": (1.35, "`stigmer --version`, frozen", "`python3 -I -S -c pass`, same Python"),
     "status": (2.5, "`stigmer server status`", "the same"),
-    "materialise": (3.0, "materialise all components", "a bare loop of `os.link` over the same files"),
+    "install": (3.0, "install all components", "a bare loop of `os.link` over the same files"),
     "cold": (
         1.08,
         "first `stigmer server` to all ready, empty home",

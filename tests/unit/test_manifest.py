@@ -211,7 +211,7 @@ BOTH = (
 )
 
 
-def test_what_differs_for_the_reference_services_is_laid_over_the_rest() -> None:
+def test_what_differs_for_the_reference_services_overrides_the_rest() -> None:
     text = text_with(*BOTH)
     own, reference = parse_manifest(text), parse_manifest(text, reference=True)
     assert (own.smoke.method, reference.smoke.method) == (
@@ -232,6 +232,13 @@ def test_but_for_what_the_section_gives_both_stacks_are_the_same() -> None:
     same = [replace(part, optional=()) for part in own.components]
     assert [replace(part, optional=()) for part in reference.components] == same
     assert replace(reference, smoke=own.smoke, targets=own.targets, components=own.components) == own
+
+
+def test_what_differs_may_be_merged_from_another_mapping() -> None:
+    """YAML's `<<` has no line of its own for the keys it brings."""
+    smoke = "  smoke: {kind: grpc, method: /stigmer.reference.v1.Executions/Run, port: server, seconds: 60}\n"
+    text = text_with((smoke, "  <<: {smoke: {kind: none}}\n"))
+    assert parse_manifest(text, reference=True).smoke.kind == "none"
 
 
 def test_a_manifest_without_the_section_is_the_same_for_both_stacks() -> None:
@@ -311,6 +318,17 @@ def test_a_wrong_liveness_or_restart_is_named(old: str, new: str, expected: str)
 def test_what_is_not_yaml_is_one_problem_with_its_line(text: str) -> None:
     with pytest.raises(ManifestError, match=r"line \d+: not YAML"):
         parse_manifest(text)
+
+
+@pytest.mark.parametrize("text", ["[" * 3000, "{a: " * 3000 + "1" + "}" * 3000, "- " * 3000 + "x"])
+def test_a_document_that_is_nested_too_deep_is_refused(text: str) -> None:
+    with pytest.raises(ManifestError, match=r"nested too deep|not YAML"):
+        parse_manifest(text)
+
+
+@pytest.mark.parametrize("name", ["LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "BASH_ENV", "OPENSSL_CONF"])
+def test_a_variable_that_changes_the_code_of_a_service_is_not_inherited(name: str) -> None:
+    assert any("changes which code" in problem for problem in problems_of(("inherit: [HOME", f"inherit: [{name}")))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "just words", "12"])
