@@ -40,6 +40,25 @@ def test_the_next_start_waits_for_a_watchdog_at_work(tmp_path: Path) -> None:
         assert not [pid for pid in old if is_running(pid)]
 
 
+def test_the_status_names_the_watchdog_at_work(tmp_path: Path) -> None:
+    """The server is neither stopped nor does it run."""
+    with stigmer(tmp_path, fake_stack(agent_runner="term=ignore", grace=2)) as launcher:
+        launcher.started()
+        guard = watchdog(launcher)
+        os.kill(guard, signal.SIGSTOP)  # it is as slow as the test is
+        os.kill(supervisor := launcher.status()["supervisor_pid"], signal.SIGKILL)
+        eventually(lambda: not is_running(supervisor), "the supervisor's end")
+        shown, plain = launcher("server", "status"), launcher.status()
+        os.kill(guard, signal.SIGCONT)
+        assert (shown.code, shown.err) == (4, "")
+        assert shown.out.splitlines() == [
+            f"Stigmer is cleaning up (watchdog {guard})",
+            "  its supervisor was killed; `stigmer server` waits for the watchdog and starts it again",
+        ]
+        assert (plain["state"], plain["supervisor_pid"]) == ("cleaning up", 0)
+        eventually(lambda: launcher("server", "status").code == 3, "the end of the watchdog's work")
+
+
 def test_supervisor_and_watchdog_killed_together_the_next_start_ends_what_they_left(tmp_path: Path) -> None:
     """By identity: exactly those."""
     with stigmer(tmp_path) as launcher:

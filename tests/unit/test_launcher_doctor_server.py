@@ -146,7 +146,7 @@ def test_a_service_that_failed_is_a_problem_with_its_last_words_and_its_log(
     report = look(keg, places)
     assert found(report, "Server", "agent-runner").level == PROBLEM
     assert found(report, "Server", "supervisor").level == PROBLEM
-    crash = found(report, "Server", "agent-runner, last crash").text
+    crash = found(report, "Server", "agent-runner, last end").text
     assert crash == f"exited with 1; its log is {places.logs}/agent-runner.log"
 
 

@@ -15,6 +15,7 @@ from stigmer_packaging.audit.receipt import BREWS_OWN, RECEIPT, parse_object
 INDEX = "libexec/payload.json"
 CHECKSUMS = "libexec/SHA256SUMS"
 COMPONENTS = "libexec/components/"
+_FORMAT = 3
 
 
 class _Named(NamedTuple):
@@ -35,7 +36,7 @@ def read_components(subject: Subject) -> list[Mapping[str, Any]]:
 
 def _read(subject: Subject) -> Mapping[str, Any] | None:
     found = parse_object(subject.contents.text(INDEX) or "")
-    return found if found and found.get("format") == 2 else None
+    return found if found and found.get("format") == _FORMAT else None
 
 
 def _components(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -46,7 +47,7 @@ def _components(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _index(subject: Subject) -> Iterator[Violation]:
     index = _read(subject)
     if index is None:
-        yield Violation(INDEX, "missing, or not an index of format 2")
+        yield Violation(INDEX, f"missing, or not an index of format {_FORMAT}")
         return
     bottle = subject.bottle
     for name, expected in (("name", bottle.name), ("target", bottle.target)):
