@@ -185,6 +185,23 @@ def test_ports_can_be_moved_for_one_start(tmp_path: Path) -> None:
         assert launcher("smoke").code == 0
 
 
+@pytest.mark.parametrize("words", ["server", "server --foreground"])
+def test_another_port_than_that_of_the_running_server_is_refused_and_a_restart_named(
+    tmp_path: Path, words: str
+) -> None:
+    """Once it was ignored, with exit code 0; a port that the server has already is no other one."""
+    with stigmer(tmp_path) as launcher:
+        launcher.started()
+        ports = launcher.status()["ports"]
+        (other,) = free_ports(1)
+        refused = launcher(*words.split(), "--port", f"temporal={ports['temporal']}", "--port", f"server={other}")
+        assert refused.code == 1
+        assert f"the server runs already, with other ports: server={ports['server']}" in refused.err
+        assert f"`stigmer server restart --port server={other}`" in refused.err
+        assert launcher(*words.split(), "--port", f"server={ports['server']}").code == 0
+        assert launcher.status()["ports"] == ports
+
+
 @pytest.mark.parametrize("given", ["server", "server=", "server=x", "server=0", "server=65536", "=1", "web=80"])
 def test_a_port_that_makes_no_sense_is_refused(tmp_path: Path, given: str) -> None:
     """Before anything is done."""

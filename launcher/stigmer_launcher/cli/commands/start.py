@@ -41,6 +41,7 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -
     progress = Progress(context.out)
     while True:
         if running := _await_running(instance, progress):
+            _require_ports(ports, running)
             return _already(running, context)
         try:
             launch = _prepare(places, ports, context, progress)
@@ -160,6 +161,15 @@ def _awaited(snapshot: Snapshot, pid: int) -> str:
     if snapshot.state in (phases.STOPPING, phases.STOPPED):
         return f"The server (pid {pid}) is stopping; waiting"
     return f"Another `stigmer server` (pid {pid}) is starting; waiting"
+
+
+def _require_ports(asked: Mapping[str, int], snapshot: Snapshot) -> None:
+    """PortError when the running server does not use the ports that the command line asks for."""
+    others = {name: number for name, number in asked.items() if snapshot.ports.get(name) != number}
+    if others:
+        used = ", ".join(f"{name}={snapshot.ports.get(name, 'none')}" for name in others)
+        words = " ".join(f"--port {name}={number}" for name, number in others.items())
+        raise PortError(f"the server runs already, with other ports: {used}", f"run `stigmer server restart {words}`")
 
 
 def _already(snapshot: Snapshot, context: Context) -> int:
