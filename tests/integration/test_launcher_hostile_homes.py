@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.install.payload import Proof, Readiness
+from support.launcher_checks import listens
 from support.launcher_payloads import build_libexec, part
 from support.launcher_services import PROGRAM, Stigmer, end, free_ports
 from support.reference_stack import reference_keg
@@ -157,7 +158,21 @@ def test_temporals_own_settings_file_does_not_steer_the_managed_one(tmp_path: Pa
     settings.write_text(text)
     for launcher in _run(tmp_path / "home", real, {}):
         launcher.started()
-        assert "temporal-ui" in launcher.status()["ports"]
+        assert listens(launcher.status()["ports"]["temporal-ui"])
+        starts_twice(launcher, tmp_path)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "environment",
+    [{"TEMPORAL_NAMESPACE": "prod.x"}, {"TEMPORAL_ADDRESS": "prod.example:7233", "TEMPORAL_ENV": "prod"}],
+    ids=",".join,
+)
+def test_the_shell_of_a_user_of_another_temporal_does_not_steer_the_managed_one(
+    tmp_path: Path, real: Path, environment: dict[str, str]
+) -> None:
+    """Its namespace was once asked of ours, which has it not, until the start gave up."""
+    for launcher in _run(tmp_path / "home", real, environment):
         starts_twice(launcher, tmp_path)
 
 

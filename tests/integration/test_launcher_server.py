@@ -4,13 +4,13 @@ import json
 import os
 import pty
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from support.launcher_checks import listens
 from support.launcher_payloads import build_libexec
 from support.launcher_services import (
     NAMES,
@@ -25,12 +25,6 @@ from support.launcher_services import (
 )
 
 KEY = "sk-ant-api03-0123456789abcdef"
-
-
-def listens(port: int) -> bool:
-    """Tell whether anybody answers on a port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_it_starts_everything_and_returns_when_all_is_ready(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What must hold after every fault: the server's state is still there, and starting, calling and stopping work."""
 
+import socket
+
 from stigmer_launcher.system import locks
 from support.launcher_services import Stigmer, eventually
 
@@ -7,6 +9,12 @@ from support.launcher_services import Stigmer, eventually
 def kept(launcher: Stigmer) -> list[str]:
     """Give what the fake server has written to its database, a line for each of its starts."""
     return (launcher.home / "stigmer.db").read_text(encoding="utf-8").splitlines()
+
+
+def listens(port: int) -> bool:
+    """Tell whether anybody answers on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def works(launcher: Stigmer) -> None:
