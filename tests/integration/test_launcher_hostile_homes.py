@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.hostile_places import lone_temporal, starts_twice
+from support.launcher_checks import listens
 from support.launcher_payloads import build_libexec
 from support.launcher_services import Stigmer, end
 from support.reference_stack import reference_keg
@@ -215,8 +216,22 @@ def test_temporals_own_settings_file_does_not_steer_the_managed_one(tmp_path: Pa
     settings.write_text(text)
     for launcher in _run(tmp_path / "home", real, {}):
         launcher.started()
-        assert "temporal-ui" in launcher.status()["ports"]
+        assert listens(launcher.status()["ports"]["temporal-ui"])
         assert launcher("server", "stop").code == 0
+        starts_twice(launcher, tmp_path)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "environment",
+    [{"TEMPORAL_NAMESPACE": "prod.x"}, {"TEMPORAL_ADDRESS": "prod.example:7233", "TEMPORAL_ENV": "prod"}],
+    ids=",".join,
+)
+def test_the_shell_of_a_user_of_another_temporal_does_not_steer_the_managed_one(
+    tmp_path: Path, real: Path, environment: dict[str, str]
+) -> None:
+    """Its namespace was once asked of ours, which has it not, until the start gave up."""
+    for launcher in _run(tmp_path / "home", real, environment):
         starts_twice(launcher, tmp_path)
 
 

@@ -115,13 +115,22 @@ def test_a_stale_pid_that_belongs_to_somebody_else_is_left_alone(tmp_path: Path)
             stranger.wait()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', "\0" * 100])
+WRONG_SHAPES = (
+    '{"format": 1, "state": "running", "services": [{"pid": 5}]}',
+    '{"format": 1, "state": "running", "services": 3}',
+    '{"format": 1, "state": ["running"], "token": 7, "services": [{"pid": "5", "identity": 5, "stop_order": "x"}]}',
+    '{"format": 1, "state": "stopping", "services": [3, null], "ports": [7234], "timeline": {"server": 1}}',
+)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', "\0" * 100, *WRONG_SHAPES])
 def test_a_broken_state_file_is_nothing_to_stumble_over(tmp_path: Path, content: str) -> None:
     """A power cut may leave anything."""
     with stigmer(tmp_path) as launcher:
         (launcher.home / "run").mkdir(parents=True)
         (launcher.home / "run" / "state.json").write_text(content, encoding="utf-8")
         assert launcher("server", "status").code == 3
+        assert launcher("server", "stop").code == 0
         works(launcher)
 
 

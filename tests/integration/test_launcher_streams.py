@@ -105,3 +105,18 @@ def test_a_closed_terminal_stops_a_foreground_server_cleanly(tmp_path: Path) -> 
         assert launcher.status()["state"] == "stopped"
         assert not is_running(foreground.pid)
         assert launcher.services() == []
+
+
+def test_a_foreground_server_whose_terminal_goes_without_a_hang_up_keeps_serving(tmp_path: Path) -> None:
+    """As after `disown -h`, or when a program that made the terminal crashes: every line that it prints is refused."""
+    with stigmer(tmp_path, TERM="xterm") as launcher:
+        controller, terminal = os.openpty()
+        foreground = launcher.popen("server", "--foreground", stdin=terminal, stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        eventually(lambda: launcher.status()["state"] == "running", "the services to run")
+        os.close(controller)
+        agent = launcher.pid("agent-runner")
+        os.kill(agent, signal.SIGKILL)
+        eventually(lambda: launcher.pid("agent-runner") not in (0, agent), "its restart")
+        assert launcher("server", "stop").code == 0
+        assert foreground.wait(timeout=30) == 0

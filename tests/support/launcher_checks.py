@@ -4,6 +4,7 @@ import contextlib
 import os
 import pty
 import signal
+import socket
 import subprocess
 
 from stigmer_launcher.system import locks
@@ -13,6 +14,12 @@ from support.launcher_services import Stigmer, eventually
 def kept(launcher: Stigmer) -> list[str]:
     """Give what the fake server has written to its database, a line for each of its starts."""
     return (launcher.home / "stigmer.db").read_text(encoding="utf-8").splitlines()
+
+
+def listens(port: int) -> bool:
+    """Tell whether anybody answers on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def works(launcher: Stigmer) -> None:

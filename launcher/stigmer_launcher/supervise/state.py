@@ -80,6 +80,14 @@ class Snapshot(NamedTuple):
         """List the processes of services."""
         return [Member(each.pid, each.identity, each.stop_order, each.grace) for each in self.services if each.pid]
 
+    @property
+    def grace(self) -> float:
+        """Give the seconds that a stop may take: services of one stop order stop together, one order after the other."""
+        longest: dict[int, float] = {}
+        for each in self.services:
+            longest[each.stop_order] = max(each.grace, longest.get(each.stop_order, 0.0))
+        return sum(longest.values())
+
     def service(self, name: str) -> ServiceSnapshot:
         """Give a service by its name; one that is not there knows nothing."""
         return next((each for each in self.services if each.name == name), ServiceSnapshot(name))

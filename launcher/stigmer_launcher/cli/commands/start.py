@@ -38,6 +38,7 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -
     progress = Progress(context.out)
     while True:
         if running := await_running(instance, progress, start_stopped=True):
+            _require_ports(ports, running)
             return _already(running, context)
         try:
             launch = _prepare(places, ports, context, progress)
@@ -119,6 +120,15 @@ def _foreground(launch: Launch, progress: Progress) -> int:
     code = supervise(launch, emit)
     progress.conclude()
     return code
+
+
+def _require_ports(asked: Mapping[str, int], snapshot: Snapshot) -> None:
+    """PortError when the running server does not use the ports that the command line asks for."""
+    others = {name: number for name, number in asked.items() if snapshot.ports.get(name) != number}
+    if others:
+        used = ", ".join(f"{name}={snapshot.ports.get(name, 'none')}" for name in others)
+        words = " ".join(f"--port {name}={number}" for name, number in others.items())
+        raise PortError(f"the server runs already, with other ports: {used}", f"run `stigmer server restart {words}`")
 
 
 def _already(snapshot: Snapshot, context: Context) -> int:

@@ -58,9 +58,8 @@ def _stop_supervisor(instance: Instance, out: Terminal) -> bool:
     if not pid:
         return False
     known = process.identity(pid)
-    graces = {each.stop_order: each.grace for each in living_snapshot(instance).services}
     asked = time.monotonic()
-    deadline = asked + sum(graces.values()) + _SPARE
+    deadline = asked + living_snapshot(instance).grace + _SPARE
     process.send_signal(pid, known, signal.SIGTERM)
     shown = ""
     while supervisor_pid(instance) == pid or process.is_same_process(pid, known):  # its lock goes before it does
