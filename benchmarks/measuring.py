@@ -74,13 +74,16 @@ def measure_installation(stack: Stack, python: Path, counts: Counts) -> Results:
 
 def measure_life(stack: Stack, counts: Counts, report: Callable[[str], None]) -> Results:
     """Compare starts and stops with the script's, each round with homes of its own."""
-    taken: dict[str, list[float]] = {name: [] for name in ("cold", "warm", "stop", "0cold", "0warm", "0stop")}
+    taken: dict[str, list[float]] = {
+        name: [] for name in ("cold", "warm", "stop", "0cold", "0warm", "0stop", "0stop-order")
+    }
     for number in range(counts.starts):
         _our_round(stack, taken)
         _bare_round(stack, taken)
         report(f"round {number + 1}: " + ", ".join(f"{name} {times[-1]:.2f}" for name, times in taken.items()))
     samples = {name: Samples(tuple(times)) for name, times in taken.items()}
-    return {name: ratio(samples[name], samples[f"0{name}"]) for name in ("cold", "warm", "stop")}
+    in_order = {"stop-order": ratio(samples["stop"], samples["0stop-order"])}
+    return {name: ratio(samples[name], samples[f"0{name}"]) for name in ("cold", "warm", "stop")} | in_order
 
 
 def measure_supervisor(stack: Stack, counts: Counts) -> Results:
@@ -115,7 +118,9 @@ def _bare_round(stack: Stack, taken: dict[str, list[float]]) -> None:
         try:
             taken[kind].append(started.seconds)
             time.sleep(_SETTLE)
-            taken["0stop"].append(max(bare.reactions(launch, started.processes).values()))
+            took = bare.reactions(launch, started.processes)
+            taken["0stop"].append(max(took.values()))
+            taken["0stop-order"].append(bare.seconds_in_order(launch, took))
         finally:
             bare.kill_programs(started.processes)
 

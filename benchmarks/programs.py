@@ -77,6 +77,15 @@ def reactions(launch: Launch, processes: Processes) -> dict[str, float]:
     return took
 
 
+def seconds_in_order(launch: Launch, took: Mapping[str, float]) -> float:
+    """Give the seconds of a stop in which services of one stop order go together, the orders one after the other."""
+    slowest: dict[int, float] = {}
+    for service in launch.services:
+        order = service.plan.stop_order
+        slowest[order] = max(slowest.get(order, 0.0), took[service.plan.name])
+    return sum(slowest.values())
+
+
 def kill_programs(processes: Processes) -> None:
     """End whatever still runs."""
     for process in processes.values():

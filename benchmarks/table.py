@@ -82,6 +82,13 @@ ROWS: Mapping[str, Row] = {
         "Ours: the whole command `stigmer server stop`. The other: the script's stack told service by service in the "
         "same order, each when the one before is gone; the slowest one's seconds from signal to exit.",
     ),
+    "stop-order": Row(
+        "stop of an idle stack",
+        "the reactions of its services, one stop order after the other",
+        1.05,
+        RATIO,
+        "Beyond what was asked: of each stop order the slowest service, added, which no stop in that order goes below.",
+    ),
     "memory": Row("supervisor at rest, memory", "", 15.0, MEGABYTES, "smaps_rollup of the supervisor and of its watchdog, added."),
     "processor": Row("supervisor at rest, processor", "", 0.2, PERCENT, "User and system time of both, from /proc/PID/stat."),
 }  # fmt: skip
