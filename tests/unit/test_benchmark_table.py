@@ -45,7 +45,7 @@ def test_a_miss_is_named_in_its_row_and_in_the_verdict() -> None:
     assert not is_met(ROWS["stop"], missed["stop"])
     report = render_report(missed, ["2 cores"], ["scripts/bench KEG"], "")
     assert "Missed: stop of an idle stack." in report
-    (line,) = [line for line in report.splitlines() if line.startswith("| stop")]
+    line = next(line for line in report.splitlines() if line.startswith("| stop"))
     assert "1.2 x | **missed**" in line
 
 
