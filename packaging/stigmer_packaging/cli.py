@@ -30,6 +30,7 @@ from stigmer_packaging.manifest import Manifest, load_manifest
 from stigmer_packaging.manifest_section import unknown
 from stigmer_packaging.naming import Target, is_runnable, parse_target
 from stigmer_packaging.pipeline import Pipeline, StepResult
+from stigmer_packaging.pythons import PINNED
 from stigmer_packaging.records import VerificationReport
 from stigmer_packaging.release import Artefact
 from stigmer_packaging.stages.report import write_report
@@ -135,8 +136,15 @@ def _parameters() -> list[click.Parameter]:
             multiple=True,
             help="The workspace of another machine, for what only it can make (may be repeated).",
         ),
-        click.Option(["--python"], default="", metavar="root|host|PATH", help="What freezes; default: root on Linux."),
-        click.Option(["--debian"], default="", metavar="URL", help="A Debian mirror for the root; default: apt's own."),
+        click.Option(
+            ["--python"], default="", metavar="pinned|host|PATH", help="What freezes; default: pinned on Linux."
+        ),
+        click.Option(
+            ["--debian"],
+            default="",
+            metavar="URL",
+            help="A Debian mirror for the pinned Python's sources; default: apt's own.",
+        ),
         click.Option(["--dry-run"], is_flag=True, help="Say what would be made and what reused."),
         click.Option(["--json", "as_json"], is_flag=True, help="Results as JSON on stdout."),
         click.Option(["--verbose"], is_flag=True, help="Print on stderr all that the steps say."),
@@ -208,9 +216,11 @@ def _open_workshop(
 
 def _preflight(stages: Sequence[str], targets: Sequence[Target], host: Target, shop: Workshop) -> None:
     machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
-    own_python = host.system == "linux" and shop.freezes_with != "root"
+    own_python = host.system == "linux" and shop.freezes_with != PINNED
     needed = [system.OWN_PYTHON if own_python and stage == "freeze" else stage for stage in stages]
-    if {"freeze", "verify"} & set(stages) and any(target != host and is_runnable(target, host) for target in targets):
+    if "freeze" in stages and shop.makes_python(targets):
+        needed.append(system.PYTHON)
+    if "verify" in stages and any(target != host and is_runnable(target, host) for target in targets):
         needed.append(system.EMULATION)
     missing = system.find_missing(needed, machine)
     system.provide(missing, machine, env=shop.env, report=shop.report)

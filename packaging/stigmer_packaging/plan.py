@@ -60,7 +60,7 @@ class Inputs:
 
 
 def is_frozen(component: Component) -> bool:
-    """Whether a component is frozen with PyInstaller, which only works on its own platform."""
+    """Whether a component is frozen with PyInstaller."""
     return isinstance(component.source, CheckoutSource) and component.source.build == "pyinstaller"
 
 
@@ -78,16 +78,13 @@ def needs_temporal(component: Component, manifest: Manifest) -> bool:
 
 
 def is_made_here(target: Target, host: Target) -> bool:
-    """Whether what a target needs can be frozen and run on this machine, if need be by emulation.
-
-    PyInstaller freezes for the platform it runs on.
-    """
-    return is_runnable(target, host)
+    """Whether what a target needs can be frozen on this machine: on Linux for any platform, elsewhere for its own."""
+    return host.system == "linux" or target == host
 
 
 def can_verify(target: Target, host: Target, offered: Collection[str]) -> bool:
     """Whether a bottle's verification can be had: from the sandbox of a Linux machine of its kind, or from elsewhere."""
-    return (is_made_here(target, host) and host.system == "linux") or verification_name(target) in offered
+    return (is_runnable(target, host) and host.system == "linux") or verification_name(target) in offered
 
 
 def verification_name(target: Target) -> str:

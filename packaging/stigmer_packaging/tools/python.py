@@ -1,7 +1,7 @@
 """The Python that freezes: which one it is, what it was built as, and whether PyInstaller can work with it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stigmer_packaging.errors import CommandError, MissingToolError
@@ -51,22 +51,6 @@ class Interpreter:
     library: str
     identity: str
     emulated: bool = False
-
-
-@dataclass(frozen=True)
-class FreezingPython:
-    """The Python that freezes, before it is needed: making the root it lives in may take minutes.
-
-    `identity` differs for any other one; `provide` gives it, made first if need be.
-    """
-
-    identity: tuple[str, ...]
-    provide: Callable[[], Interpreter]
-
-
-def at_hand(interpreter: Interpreter) -> FreezingPython:
-    """Freeze with an interpreter that is there."""
-    return FreezingPython((interpreter.version, interpreter.identity), lambda: interpreter)
 
 
 def read_interpreter(executable: str, *, env: Mapping[str, str], prefix: tuple[str, ...] = ()) -> Interpreter:

@@ -12,12 +12,14 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from stigmer_packaging.errors import CommandError, GateError, MissingToolError
+from stigmer_packaging.naming import Target
 from stigmer_packaging.records import LeftOut
 from stigmer_packaging.tools import command, digest
 from stigmer_packaging.tools.environment import build_environment
 from stigmer_packaging.tools.locks import Pin, render_requirements
 from stigmer_packaging.tools.ownership import settle_owners
-from stigmer_packaging.tools.python import Interpreter, plain_environment
+from stigmer_packaging.tools.pyinstaller import FreezingPython
+from stigmer_packaging.tools.python import Interpreter, plain_environment, require_library
 
 SECONDS = 1800
 RECIPE = 2  # counts how environments are made, so that those of another recipe are not taken for current
@@ -61,6 +63,11 @@ class VirtualEnvironment:
     left_out: tuple[LeftOut, ...] = ()
 
     @property
+    def tools(self) -> tuple[str, ...]:
+        """The programs of the machine that PyInstaller calls."""
+        return ("objdump", "objcopy") if self.interpreter.target.system == "linux" else ("codesign",)
+
+    @property
     def site(self) -> Path:
         """Where the distributions are installed."""
         major, minor, *_ = self.interpreter.version.split(".")
@@ -69,6 +76,47 @@ class VirtualEnvironment:
     def words(self, *arguments: str) -> list[str]:
         """Give the command that runs this environment's Python with these arguments."""
         return [*self.interpreter.prefix, str(self.folder / "bin" / "python"), *arguments]
+
+    def pyinstaller(self, work: Path) -> tuple[list[str], dict[str, str]]:
+        """Give the command that runs PyInstaller as it is."""
+        del work
+        return self.words("-s", "-P", "-m", "PyInstaller"), {}
+
+
+@dataclass(frozen=True)
+class NativePython:
+    """A Python of this machine, which freezes for this machine's own platform."""
+
+    interpreter: Interpreter
+
+    @property
+    def target(self) -> Target:
+        """The platform it is for."""
+        return self.interpreter.target
+
+    def markers(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Ask it for the values that a lock's markers are about."""
+        return read_markers(self.interpreter, env=env)
+
+    def environment(
+        self,
+        pins: Sequence[Pin],
+        *,
+        cache: Path,
+        env: Mapping[str, str],
+        report: Callable[[str], None],
+        owners: Mapping[str, str],
+    ) -> VirtualEnvironment:
+        """Give a virtual environment of it; MissingToolError when it has no shared library."""
+        require_library(self.interpreter)
+        return provide_virtualenv(
+            pins, interpreter=self.interpreter, cache=cache, env=env, report=report, owners=owners
+        )
+
+
+def at_hand(interpreter: Interpreter) -> FreezingPython:
+    """Freeze with an interpreter that is there."""
+    return FreezingPython((interpreter.version, interpreter.identity), lambda: NativePython(interpreter))
 
 
 def provide_virtualenv(
