@@ -5,7 +5,7 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from stigmer_packaging.cli_tap import init_command, refresh_command
 from stigmer_packaging.cli_verify import verify_command
 from stigmer_packaging.cli_workflows import workflows_command
 from stigmer_packaging.delivery import deliver, deliver_verifications
-from stigmer_packaging.errors import PackagingError
+from stigmer_packaging.errors import ForeignTargetError, PackagingError
 from stigmer_packaging.makers import makers
 from stigmer_packaging.manifest import Manifest, load_manifest
 from stigmer_packaging.manifest_section import unknown
@@ -52,6 +52,9 @@ COMMANDS = {
 }
 EPOCH = 1767225600
 """The time all files in artefacts have, 2026-01-01, unless SOURCE_DATE_EPOCH says another: commits do not change bytes."""
+
+ALL = "all"
+"""Stands for every target of the manifest."""
 
 INTERRUPTED = 130
 """The exit code of a run that somebody ended with ^C. Source: shells' 128 + SIGINT."""
@@ -125,7 +128,7 @@ def _parameters() -> list[click.Parameter]:
         click.Option(
             ["--target", "targets"],
             multiple=True,
-            help="Such as linux-amd64 (may be repeated); default: this machine's.",
+            help="Such as linux-amd64 (may be repeated), or `all`; default: this machine's.",
         ),
         click.Option(["--workspace"], type=folder, help="Where artefacts and records are kept; default: build/."),
         click.Option(["--checkout"], default="", metavar="PATH[@REF]", help="The source tree, or a commit of it."),
@@ -164,10 +167,11 @@ main.add_command(python_command(ROOT, _host, _cache))
 def _carry_out(command: str, options: Options) -> None:
     manifest = load_manifest(options.manifest, reference=not options.checkout)
     host = _host()
-    targets = tuple(_target(text, manifest.targets) for text in options.targets) or (host,)
+    targets = _targets(options.targets, manifest.targets) or (host,)
     offered = gathering.offered_by(options.records)
     until = _until(command, targets, host, offered)
     plan.refuse_foreign(manifest, targets, host, plan.RELEASE if command == "release" else until, offered)
+    _refuse_foreign_python(options.python, plan.stages_until(until, targets, host), targets, host)
     workspace = Workspace(_workspace(options), _cache())
     with reporting.TerminalProgress(Console(stderr=True), verbose=options.verbose) as progress:
         shop = _open_workshop(options, manifest, workspace, host, progress.say)
@@ -183,6 +187,13 @@ def _carry_out(command: str, options: Options) -> None:
             results = pipeline.run(steps)
             show = partial(_show_results, options, results, _deliver(command, options, results, shop))
     show()
+
+
+def _refuse_foreign_python(python: str, stages: Sequence[str], targets: Sequence[Target], host: Target) -> None:
+    """Raise ForeignTargetError at once when a Python of this machine is to freeze for another platform."""
+    foreign = [str(target) for target in targets if target != host]
+    if foreign and "freeze" in stages and python not in {"", PINNED}:
+        raise ForeignTargetError(f"--python {python} freezes for {host} alone, not for {', '.join(foreign)}")
 
 
 def _show_plan(options: Options, previewed: Sequence[tuple[plan.Step, bool]]) -> None:
@@ -253,7 +264,13 @@ def _dist(options: Options) -> Path:
     return (options.workspace / "delivered") if options.workspace else ROOT / "dist"
 
 
-def _target(text: str, known: Any) -> Target:
+def _targets(named: Sequence[str], known: Mapping[str, object]) -> tuple[Target, ...]:
+    """Read the named targets, `all` standing for every one of the manifest's."""
+    texts = dict.fromkeys(each for text in named for each in (sorted(known) if text == ALL else [text]))
+    return tuple(_target(text, known) for text in texts)
+
+
+def _target(text: str, known: Mapping[str, object]) -> Target:
     if text not in known:
         raise click.BadParameter(unknown("target", text, known), param_hint="--target")
     return parse_target(text)

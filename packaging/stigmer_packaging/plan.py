@@ -19,9 +19,6 @@ LATE = (*FROM_BOTTLES, RELEASE)
 STANDALONE = "standalone"
 """The stage that makes what people without Homebrew download; a release does it too, though nothing needs it."""
 
-PROGRAMS = ("linux",)
-"""The systems that get a single file. For macOS it can be made, and has never been run there."""
-
 
 @dataclass(frozen=True)
 class Step:
@@ -164,9 +161,8 @@ def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
     tag = {"tag": manifest.tag_of(target), **inputs.keg}
     files = [Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), tag)]
     files.append(Step(f"archive/{target}", STANDALONE, str(target), "archive", (keg.name,), inputs.keg))
-    if target.system in PROGRAMS:
-        own = {**inputs.keg, **inputs.unpacker}
-        files.append(Step(f"program/{target}", STANDALONE, str(target), "program", (keg.name,), own))
+    own = {**inputs.keg, **inputs.unpacker}
+    files.append(Step(f"program/{target}", STANDALONE, str(target), "program", (keg.name,), own))
     return [*parts, *credited, keg, *files]
 
 
