@@ -151,7 +151,7 @@ def test_a_bundle_is_credited_with_its_distributions_python_and_libraries(worksp
         text = f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\nLicense-Expression: MIT\n"
         (site / f"{name}-1.0.dist-info/METADATA").write_text(text, encoding="utf-8")
     made = standin_service(workspace, "agent-runner", {"agent-runner": "", "agent-runner.lib/libz.so.1": ""})
-    python = Interpreter((), "/python3.13/bin/python3.13", "3.13.5", TARGET, "", "x")
+    python = Interpreter("/python3.13/bin/python3.13", "3.13.5", TARGET, "", "x")
     environment = Environment(site, {"attrs"}, python, FakePackages())
     found = credit_bundle(made, "agent-runner", "MIT", environment, workspace=workspace, report=quiet)
     names = [f"{each.name} {each.version}" for each in found.ingredients]

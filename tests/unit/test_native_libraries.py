@@ -11,7 +11,7 @@ from stigmer_packaging.tools.licences import Credit
 from stigmer_packaging.tools.native import LIBRARIES, InstalledPackages, Package, credit_native
 from stigmer_packaging.tools.python import Interpreter
 
-PYTHON = Interpreter((), "/nowhere/bin/python3.13", "3.13.5", Target("linux", "amd64"), "", "x")
+PYTHON = Interpreter("/nowhere/bin/python3.13", "3.13.5", Target("linux", "amd64"), "", "x")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def test_libraries_are_known_by_the_names_of_both_systems(name: str) -> None:
 def test_a_python_that_is_no_package_has_the_licence_in_its_library(tmp_path: Path) -> None:
     (tmp_path / "lib/python3.13").mkdir(parents=True)
     (tmp_path / "lib/python3.13/LICENSE.txt").write_text("PSF\n", encoding="utf-8")
-    python = Interpreter((), str(tmp_path / "bin/python3.13"), "3.13.5", Target("darwin", "arm64"), "", "x")
+    python = Interpreter(str(tmp_path / "bin/python3.13"), "3.13.5", Target("darwin", "arm64"), "", "x")
     assert credit(python=python)[0].texts == ("PSF\n",)
 
 

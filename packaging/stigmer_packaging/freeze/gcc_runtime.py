@@ -32,7 +32,7 @@ class Runtime:
 def read_packages(recipes: Path, target: Target) -> tuple[Package, ...]:
     """Give the pinned packages for a target from the lock beside the recipe of the Python."""
     packages = parse_lock((recipes / LOCK).read_text(encoding="utf-8"))
-    return tuple(package for package in packages if str(target) in package.roots)
+    return tuple(package for package in packages if str(target) in package.targets)
 
 
 def provide_runtime(packages: tuple[Package, ...], folder: Path, archives: Callable[[], Archives]) -> Runtime:

@@ -99,22 +99,6 @@ class InstalledPackages:
         return ()
 
 
-@dataclass(frozen=True)
-class RootPackages:
-    """The packages of a freeze root: its folder, where in it things are built to, and the version of each package."""
-
-    root: Path
-    prefix: str
-    versions: Mapping[str, str]
-
-    def find(self, file: str, names: tuple[str, ...]) -> Package | None:
-        """Look into what the root was made of: there is no list of the files."""
-        del file
-        found = (name for name in names if name in self.versions)
-        places = (self.root / self.prefix.lstrip("/"), self.root / "usr")
-        return next((_package(name, self.versions[name], places) for name in found), None)
-
-
 def credit_native(
     files: Iterable[str], *, owned: Collection[str], python: Interpreter, packages: Packages
 ) -> tuple[Credit, ...]:

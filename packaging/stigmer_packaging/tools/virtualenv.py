@@ -75,7 +75,7 @@ class VirtualEnvironment:
 
     def words(self, *arguments: str) -> list[str]:
         """Give the command that runs this environment's Python with these arguments."""
-        return [*self.interpreter.prefix, str(self.folder / "bin" / "python"), *arguments]
+        return [str(self.folder / "bin" / "python"), *arguments]
 
     def pyinstaller(self, work: Path) -> tuple[list[str], dict[str, str]]:
         """Give the command that runs PyInstaller as it is."""
@@ -152,14 +152,14 @@ def provide_virtualenv(
 
 def read_markers(interpreter: Interpreter, *, env: Mapping[str, str]) -> dict[str, str]:
     """Ask a Python for the values that a lock's markers are about."""
-    words = [*interpreter.prefix, interpreter.executable, "-I", "-c", _MARKERS]
+    words = [interpreter.executable, "-I", "-c", _MARKERS]
     markers: dict[str, str] = json.loads(command.run(words, env=plain_environment(env), seconds=120).stdout)
     return markers
 
 
 def _make(made: VirtualEnvironment, pins: Sequence[Pin], owners: Mapping[str, str], env: Mapping[str, str]) -> None:
     interpreter = made.interpreter
-    venv = [*interpreter.prefix, interpreter.executable, "-I", "-m", "venv", str(made.folder)]
+    venv = [interpreter.executable, "-I", "-m", "venv", str(made.folder)]
     done = command.run(venv, env=plain_environment(env), seconds=SECONDS, check=False)
     if done.code != 0:
         raise MissingToolError(
