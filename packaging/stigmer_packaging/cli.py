@@ -29,7 +29,7 @@ from stigmer_packaging.makers import makers
 from stigmer_packaging.manifest import Manifest, load_manifest
 from stigmer_packaging.manifest_section import unknown
 from stigmer_packaging.naming import Target, is_runnable, parse_target
-from stigmer_packaging.pipeline import Pipeline, StepResult
+from stigmer_packaging.pipeline import Pipeline, StepResult, gathered_in
 from stigmer_packaging.pythons import PINNED
 from stigmer_packaging.records import VerificationReport
 from stigmer_packaging.release import Artefact
@@ -168,11 +168,11 @@ def _carry_out(command: str, options: Options) -> None:
     manifest = load_manifest(options.manifest, reference=not options.checkout)
     host = _host()
     targets = _targets(options.targets, manifest.targets) or (host,)
-    offered = gathering.offered_by(options.records)
+    workspace = Workspace(_workspace(options), _cache())
+    offered = gathering.offered_by(options.records) | gathered_in(workspace)
     until = _until(command, targets, host, offered)
     plan.refuse_foreign(manifest, targets, host, plan.RELEASE if command == "release" else until, offered)
     _refuse_foreign_python(options.python, plan.stages_until(until, targets, host), targets, host)
-    workspace = Workspace(_workspace(options), _cache())
     with reporting.TerminalProgress(Console(stderr=True), verbose=options.verbose) as progress:
         shop = _open_workshop(options, manifest, workspace, host, progress.say)
         if not options.dry_run:  # first of all: what it installs may be among what the steps depend on

@@ -13,6 +13,9 @@ from stigmer_packaging.workspace import Workspace
 
 Report = Callable[[str], None]
 
+GATHERED = "another machine"
+"""What the ledger says a record was made from that was taken over."""
+
 
 class Maker(Protocol):
     """One stage as the pipeline sees it."""
@@ -84,9 +87,11 @@ class Pipeline:
         """Take over from other machines' workspaces what the steps do not make here."""
         if folders:
             with self.workspace.alone("gather"):
-                gathering.gather(
+                taken = gathering.gather(
                     steps, lambda step: self.makers[step.stage](step).kind, folders, self.workspace, report
                 )
+                for name, record in taken.items():
+                    self.workspace.write_record(f"ledger/{name}", Made(GATHERED, digest_of_record(record)))
 
     def run(self, steps: Sequence[Step]) -> tuple[StepResult, ...]:
         """Carry out the steps in their order; the first failure ends the run, and the next run goes on from there."""
@@ -128,6 +133,13 @@ class Pipeline:
             return None
         expected = Made(made_from(step, needs, maker.code), digest_of_record(record))
         return record if made in {None, expected} and self.workspace.is_whole(record) else None
+
+
+def gathered_in(workspace: Workspace) -> frozenset[str]:
+    """Name the records of a workspace that earlier runs took over from other machines."""
+    ledger = workspace.path("records/ledger")
+    names = [path.relative_to(ledger).with_suffix("").as_posix() for path in ledger.rglob("*.json")]
+    return frozenset(name for name in names if workspace.read_record(f"ledger/{name}", Made).made_from == GATHERED)
 
 
 def made_from(step: Step, needs: Mapping[str, Any], code: str) -> str:

@@ -94,9 +94,11 @@ def refuse_foreign(
 ) -> None:
     """Raise ForeignTargetError when something is needed that only another platform makes, and nobody offers it."""
     foreign = [target for target in targets if not is_made_here(target, host)]
-    if not foreign or until in {"obtain", *FROM_BOTTLES}:
+    if until in {"obtain", *FROM_BOTTLES}:
         return
     needed = {name: target for target in foreign for name in _made_elsewhere(manifest, target, until)}
+    if until != "freeze":
+        needed |= {name: target for target in targets for name in _credits_of_taken(manifest, target, offered)}
     if missing := [name for name in needed if name not in offered]:
         named = ", ".join(dict.fromkeys(str(needed[name]) for name in missing))
         raise ForeignTargetError(
@@ -213,6 +215,12 @@ def _made_elsewhere(manifest: Manifest, target: Target, until: str) -> list[str]
         return [f"bottle/{target}", f"sbom/{target}"]
     stages = ("freeze",) if until == "freeze" else ("freeze", "credit")
     return [f"{stage}/{target}/{name}" for stage in stages for name in (*_frozen(manifest), "launcher")]
+
+
+def _credits_of_taken(manifest: Manifest, target: Target, offered: Collection[str]) -> list[str]:
+    """Name what must come along with the frozen parts that others made: only where they were made is known of what."""
+    parts = (*_frozen(manifest), "launcher")
+    return [f"credit/{target}/{name}" for name in parts if f"freeze/{target}/{name}" in offered]
 
 
 def _frozen(manifest: Manifest) -> list[str]:
