@@ -56,6 +56,9 @@ EPOCH = 1767225600
 ALL = "all"
 """Stands for every target of the manifest."""
 
+AT_ONCE = 2
+"""How many steps are at work at the same time: half of one waits for a disk, a lock, or a single thread that packs."""
+
 INTERRUPTED = 130
 """The exit code of a run that somebody ended with ^C. Source: shells' 128 + SIGINT."""
 
@@ -179,7 +182,7 @@ def _carry_out(command: str, options: Options) -> None:
             _preflight(plan.stages_until(until, targets, host), targets, host, shop)
         also = plan.STANDALONE if command == "release" else ""
         steps = plan.plan_release(manifest, targets, shop.inputs(targets, until, offered), until=until, also=also)
-        pipeline = Pipeline(workspace, makers(shop), progress, time.monotonic)
+        pipeline = Pipeline(workspace, makers(shop), progress, time.monotonic, at_once=AT_ONCE)
         if options.dry_run:
             show = partial(_show_plan, options, pipeline.preview(steps))
         else:

@@ -19,6 +19,7 @@ Stream = IO[str] | int
 
 
 _observer: ContextVar[Callable[[str], None] | None] = ContextVar("observer", default=None)
+_children: set[subprocess.Popen[str]] = set()
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,13 @@ def observed(observer: Callable[[str], None]) -> Iterator[None]:
 def remark(text: str) -> None:
     """Tell the observer something besides what programs print."""
     _tell(text)
+
+
+def kill_all() -> None:
+    """Kill every program that runs now, in whatever thread it was started, with its process group."""
+    for child in tuple(_children):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def run(
@@ -70,6 +78,8 @@ def run(
     except BaseException:
         _kill_group(child)
         raise
+    finally:
+        _children.discard(child)
     _tell(stdout + stderr)
     if check and child.returncode != 0:
         raise CommandError(words, f"failed with exit code {child.returncode}", stdout + stderr)
@@ -126,6 +136,7 @@ def running(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path,
         yield Running(words, child, log)
     finally:
         _kill_group(child)
+        _children.discard(child)
 
 
 def _start(
@@ -133,7 +144,7 @@ def _start(
 ) -> subprocess.Popen[str]:
     stdin, stdout, stderr = streams
     try:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             words,
             cwd=cwd,
             env=None if env is None else dict(env),
@@ -146,6 +157,8 @@ def _start(
         )
     except FileNotFoundError as error:
         raise MissingToolError(f"{words[0]} is not on this machine", f"install {words[0]} and run again") from error
+    _children.add(child)
+    return child
 
 
 def _innermost(pid: int) -> int:
