@@ -13,6 +13,7 @@ from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-un
 
 from stigmer_packaging.binaries.elf import find_elves, read_elf
 from stigmer_packaging.binaries.macho import read_machos
+from stigmer_packaging.freeze.foreign import ForeignEnvironment, TreePackages
 from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.naming import ARCHITECTURES, SYSTEMS, Target
 from stigmer_packaging.pythons import PINNED, choose_python, is_in_cache, open_maker
@@ -92,10 +93,31 @@ def test_for_this_platform_it_freezes_the_modules_that_pyinstaller_freezes_by_it
 
 def pinned_python(freezer: Freezer) -> Path:
     """Give the interpreter that a freezer's environments are run with."""
-    environment = freezer.python.provide().environment(
-        [], cache=freezer.workspace.cache, env=ENV, report=freezer.report, owners={}
-    )
-    return Path(environment.interpreter.executable)
+    return Path(environment_of(freezer).interpreter.executable)
+
+
+def environment_of(freezer: Freezer) -> ForeignEnvironment:
+    """Give an environment without distributions."""
+    cache, report = freezer.workspace.cache, freezer.report
+    made = freezer.python.provide().environment([], cache=cache, env=ENV, report=report, owners={})
+    assert isinstance(made, ForeignEnvironment)
+    return made
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_what_is_linked_into_the_python_or_lies_beside_it_is_named_with_its_licence(
+    target: Target, tmp_path: Path
+) -> None:
+    """Most libraries are no files of their own."""
+    made = environment_of(freezer_for(target, tmp_path))
+    packages = TreePackages(made.tree, made.runtime)
+    linked = packages.linked_into({"_ctypes", "_lzma", "_sqlite3", "_ssl", "pyexpat"})
+    assert {"expat", "libffi", "openssl", "sqlite", "xz"} <= {each.name for each in linked}
+    beside = {"libssl": "openssl", "libpython3.13": "python3.13"}
+    beside |= {"libz": "zlib", "libstdc++": "libstdc++6", "libgcc_s": "libgcc-s1"} if target.system == "linux" else {}
+    found = {name: packages.find(f"{name}.so", (package,)) for name, package in beside.items()}
+    assert [name for name, package in found.items() if not (package and package.text and package.version)] == []
+    assert packages.find("libnothing.so", ("nothing",)) is None
 
 
 @pytest.mark.parametrize("target", [each for each in TARGETS if each != HOST], ids=str)
