@@ -11,6 +11,9 @@ from stigmer_packaging.tools import command
 ALONE = frozenset({RELEASE})
 """The stages whose steps run while nothing else does: they measure how long things take."""
 
+GRACE = 5.0
+"""Seconds in which the threads of an interrupted run should end, once their programs are killed; then they are left."""
+
 
 class _Outcome(NamedTuple):
     step: Step
@@ -29,12 +32,14 @@ def carry_out(
     waiting, ended, running = list(steps), set[str](), list[Step]()
     outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
     failure: BaseException | None = None
+    threads: list[threading.Thread] = []
     try:
         while running or (waiting and not failure):
             while not failure and (step := _next(waiting, ended, running, at_once)):
                 waiting.remove(step)
                 running.append(step)
-                threading.Thread(target=_work, args=(step, work, outcomes), daemon=True).start()
+                threads.append(threading.Thread(target=_work, args=(step, work, outcomes), daemon=True))
+                threads[-1].start()
             done = outcomes.get()
             running.remove(done.step)
             ended.add(done.step.name)
@@ -43,6 +48,8 @@ def carry_out(
                 yield done.step, done.result
     except BaseException:
         command.kill_all()
+        for thread in threads:
+            thread.join(GRACE)
         raise
     if failure:
         raise failure
