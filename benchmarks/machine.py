@@ -26,7 +26,7 @@ def describe_machine(keg: Path, python: Path, ground_kind: str) -> list[str]:
 
 
 def find_python(keg: Path) -> Path:
-    """Find the interpreter that the keg's launcher was frozen from: the one that runs this, or that of a freeze root.
+    """Find the interpreter that the keg's launcher was frozen from: the one that runs this, or a pinned one of the cache.
 
     The first candidate when none is the keg's.
     """
@@ -36,12 +36,20 @@ def find_python(keg: Path) -> Path:
 
 def _pythons() -> Iterator[Path]:
     yield Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stigmer-packaging" / "freeze-root"
-    yield from sorted(cache.glob("*/root/python3.*/bin/python3.[0-9]*[0-9]"))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stigmer-packaging" / "freeze-python"
+    own = _architecture(Path(sys.executable))
+    yield from (each for each in sorted(cache.glob("*/prefix/bin/python3.[0-9]*")) if _architecture(each) == own)
+
+
+def _architecture(program: Path) -> bytes:
+    """Give the bytes by which a program is known to be for this machine: the format, and the processor of an ELF file."""
+    with program.open("rb") as stream:
+        head = stream.read(20)
+    return head[:4] + head[18:]
 
 
 def library_path(python: Path) -> dict[str, str]:
-    """Give the variable by which an interpreter finds its library: that of a freeze root lies on no search path."""
+    """Give the variable by which an interpreter finds its library: that of a pinned one lies on no search path."""
     folder = python.resolve().parents[1] / "lib"
     return {"LD_LIBRARY_PATH": str(folder)} if any(folder.glob("libpython3*.so*")) else {}
 

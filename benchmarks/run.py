@@ -66,7 +66,7 @@ def _measure_here(options: argparse.Namespace) -> int:
     if not has_python(keg, version := version_of(python)):
         raise BenchmarkError(
             f"{keg} has no launcher that was frozen from Python {version}: name that one, --python PATH; "
-            "the one of the freeze root is python3.13/ in the cache's freeze-root/*/root"
+            "the pinned one is prefix/bin/python3.13 in the cache's freeze-python/*"
         )
     began = load()
     with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=options.work) as work:

@@ -5,7 +5,7 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,13 @@ from stigmer_packaging.cli_tap import init_command, refresh_command
 from stigmer_packaging.cli_verify import verify_command
 from stigmer_packaging.cli_workflows import workflows_command
 from stigmer_packaging.delivery import deliver, deliver_verifications
-from stigmer_packaging.errors import PackagingError
+from stigmer_packaging.errors import ForeignTargetError, PackagingError
 from stigmer_packaging.makers import makers
 from stigmer_packaging.manifest import Manifest, load_manifest
 from stigmer_packaging.manifest_section import unknown
 from stigmer_packaging.naming import Target, is_runnable, parse_target
-from stigmer_packaging.pipeline import Pipeline, StepResult
+from stigmer_packaging.pipeline import Pipeline, StepResult, gathered_in
+from stigmer_packaging.pythons import PINNED
 from stigmer_packaging.records import VerificationReport
 from stigmer_packaging.release import Artefact
 from stigmer_packaging.stages.report import write_report
@@ -51,6 +52,12 @@ COMMANDS = {
 }
 EPOCH = 1767225600
 """The time all files in artefacts have, 2026-01-01, unless SOURCE_DATE_EPOCH says another: commits do not change bytes."""
+
+ALL = "all"
+"""Stands for every target of the manifest."""
+
+AT_ONCE = 2
+"""How many steps are at work at the same time: half of one waits for a disk, a lock, or a single thread that packs."""
 
 INTERRUPTED = 130
 """The exit code of a run that somebody ended with ^C. Source: shells' 128 + SIGINT."""
@@ -127,7 +134,7 @@ def _parameters() -> list[click.Parameter]:
         click.Option(
             ["--target", "targets"],
             multiple=True,
-            help="Such as linux-amd64 (may be repeated); default: this machine's.",
+            help="Such as linux-amd64 (may be repeated), or `all`; default: this machine's.",
         ),
         click.Option(["--workspace"], type=folder, help="Where artefacts and records are kept; default: build/."),
         click.Option(["--checkout"], default="", metavar="PATH[@REF]", help="The source tree, or a commit of it."),
@@ -138,8 +145,15 @@ def _parameters() -> list[click.Parameter]:
             multiple=True,
             help="The workspace of another machine, for what only it can make (may be repeated).",
         ),
-        click.Option(["--python"], default="", metavar="root|host|PATH", help="What freezes; default: root on Linux."),
-        click.Option(["--debian"], default="", metavar="URL", help="A Debian mirror for the root; default: apt's own."),
+        click.Option(
+            ["--python"], default="", metavar="pinned|host|PATH", help="What freezes; default: pinned on Linux."
+        ),
+        click.Option(
+            ["--debian"],
+            default="",
+            metavar="URL",
+            help="A Debian mirror for the pinned Python's sources; default: apt's own.",
+        ),
         click.Option(["--dry-run"], is_flag=True, help="Say what would be made and what reused."),
         click.Option(["--json", "as_json"], is_flag=True, help="Results as JSON on stdout."),
         click.Option(["--verbose"], is_flag=True, help="Print on stderr all that the steps say."),
@@ -159,18 +173,19 @@ main.add_command(python_command(ROOT, _host, _cache))
 def _carry_out(command: str, options: Options) -> None:
     manifest = load_manifest(options.manifest, reference=not options.checkout)
     host = _host()
-    targets = tuple(_target(text, manifest.targets) for text in options.targets) or (host,)
-    offered = gathering.offered_by(options.records)
+    targets = _targets(options.targets, manifest.targets) or (host,)
+    workspace = Workspace(_workspace(options), _cache())
+    offered = gathering.offered_by(options.records) | gathered_in(workspace)
     until = _until(command, targets, host, offered)
     plan.refuse_foreign(manifest, targets, host, plan.RELEASE if command == "release" else until, offered)
-    workspace = Workspace(_workspace(options), _cache())
+    _refuse_foreign_python(options.python, plan.stages_until(until, targets, host), targets, host)
     with reporting.TerminalProgress(Console(stderr=True), verbose=options.verbose) as progress:
         shop = _open_workshop(options, manifest, workspace, host, progress.say)
         if not options.dry_run:  # first of all: what it installs may be among what the steps depend on
             _preflight(plan.stages_until(until, targets, host), targets, host, shop)
         also = plan.STANDALONE if command == "release" else ""
         steps = plan.plan_release(manifest, targets, shop.inputs(targets, until, offered), until=until, also=also)
-        pipeline = Pipeline(workspace, makers(shop), progress, time.monotonic)
+        pipeline = Pipeline(workspace, makers(shop), progress, time.monotonic, at_once=AT_ONCE)
         if options.dry_run:
             show = partial(_show_plan, options, pipeline.preview(steps))
         else:
@@ -178,6 +193,13 @@ def _carry_out(command: str, options: Options) -> None:
             results = pipeline.run(steps)
             show = partial(_show_results, options, results, _deliver(command, options, results, shop))
     show()
+
+
+def _refuse_foreign_python(python: str, stages: Sequence[str], targets: Sequence[Target], host: Target) -> None:
+    """Raise ForeignTargetError at once when a Python of this machine is to freeze for another platform."""
+    foreign = [str(target) for target in targets if target != host]
+    if foreign and "freeze" in stages and python not in {"", PINNED}:
+        raise ForeignTargetError(f"--python {python} freezes for {host} alone, not for {', '.join(foreign)}")
 
 
 def _show_plan(options: Options, previewed: Sequence[tuple[plan.Step, bool]]) -> None:
@@ -211,9 +233,11 @@ def _open_workshop(
 
 def _preflight(stages: Sequence[str], targets: Sequence[Target], host: Target, shop: Workshop) -> None:
     machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
-    own_python = host.system == "linux" and shop.freezes_with != "root"
+    own_python = host.system == "linux" and shop.freezes_with != PINNED
     needed = [system.OWN_PYTHON if own_python and stage == "freeze" else stage for stage in stages]
-    if {"freeze", "verify"} & set(stages) and any(target != host and is_runnable(target, host) for target in targets):
+    if "freeze" in stages and shop.makes_python(targets):
+        needed.append(system.PYTHON)
+    if "verify" in stages and any(target != host and is_runnable(target, host) for target in targets):
         needed.append(system.EMULATION)
     missing = system.find_missing(needed, machine)
     system.provide(missing, machine, env=shop.env, report=shop.report)
@@ -246,7 +270,13 @@ def _dist(options: Options) -> Path:
     return (options.workspace / "delivered") if options.workspace else ROOT / "dist"
 
 
-def _target(text: str, known: Any) -> Target:
+def _targets(named: Sequence[str], known: Mapping[str, object]) -> tuple[Target, ...]:
+    """Read the named targets, `all` standing for every one of the manifest's."""
+    texts = dict.fromkeys(each for text in named for each in (sorted(known) if text == ALL else [text]))
+    return tuple(_target(text, known) for text in texts)
+
+
+def _target(text: str, known: Mapping[str, object]) -> Target:
     if text not in known:
         raise click.BadParameter(unknown("target", text, known), param_hint="--target")
     return parse_target(text)

@@ -3,18 +3,19 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from stigmer_packaging import reporting
-from stigmer_packaging.freeze.python.provide import Maker, provide_python
+from stigmer_packaging.freeze.python.provide import provide_python
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
 from stigmer_packaging.naming import Target, parse_target
+from stigmer_packaging.pythons import RECIPES, open_maker
 from stigmer_packaging.tools import environment, system
-from stigmer_packaging.tools.debian import archives_below, read_archives
 
 PURPOSE = "Make the CPython that is frozen for a target, or find it in the cache; print what it needs and where it is."
 
@@ -33,25 +34,16 @@ def python_command(root: Path, host: Callable[[], Target], cache: Callable[[], P
     def act(target: str, debian: str, jobs: int, *, verbose: bool) -> None:
         with reporting.TerminalProgress(Console(stderr=True), verbose=verbose) as progress:
             started = time.monotonic()
-            maker = open_maker(root, host(), cache(), debian=debian, jobs=jobs, report=progress.say)
-            tree = provide_python(read_recipe(root / "packaging" / "python", _target(target, host())), maker)
+            machine = system.Machine(host().system, os.environ.get("PATH", ""), os.geteuid() == 0)
+            env = environment.build_environment(os.environ)
+            system.provide(system.find_missing([system.PYTHON], machine), machine, env=env, report=progress.say)
+            made = open_maker(root, host(), cache(), mirror=debian, env=env, report=progress.say)
+            maker = replace(made, jobs=jobs)
+            tree = provide_python(read_recipe(root / RECIPES, _target(target, host())), maker)
             seconds = time.monotonic() - started
         click.echo(describe_tree(tree, seconds))
 
     return click.Command("python", params=parameters, callback=act, help=PURPOSE, short_help=PURPOSE)
-
-
-def open_maker(
-    root: Path, host: Target, cache: Path, *, debian: str, jobs: int, report: Callable[[str], None]
-) -> Maker:
-    """Give what this machine brings to the making; as root it is provided with what the steps run."""
-    machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
-    env = environment.build_environment(os.environ)
-    system.provide(system.find_missing([system.PYTHON], machine), machine, env=env, report=report)
-    recipe = read_recipe(root / "packaging" / "python", host)
-    return Maker(
-        recipe, cache, lambda: archives_below(debian) if debian else read_archives(Path("/etc")), env, jobs, report
-    )
 
 
 def describe_tree(tree: PythonTree, seconds: float) -> str:

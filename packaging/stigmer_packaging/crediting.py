@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
+from stigmer_packaging.freeze.foreign import ForeignEnvironment, TreePackages
 from stigmer_packaging.naming import Target
-from stigmer_packaging.pythons import choose_packages
 from stigmer_packaging.stages import freeze
 from stigmer_packaging.stages.credit import Environment
 from stigmer_packaging.tools import golang, gomodules
 from stigmer_packaging.tools.buildinfo import BuildInfo
 from stigmer_packaging.tools.licences import Credit
+from stigmer_packaging.tools.native import InstalledPackages, Packages
 from stigmer_packaging.tools.service_source import ServiceSource
 from stigmer_packaging.workshop import Workshop
 
@@ -29,5 +30,7 @@ def environment_of(shop: Workshop, target: Target, source: ServiceSource | None)
     """Give what a project was frozen from for a target, or without a project the launcher."""
     pins, owners = (source.pins, source.table.owners) if source else ((), {})
     made = freeze.provide(pins, shop.freezer_of(target), owners)
-    packages = choose_packages(shop.freezes_with, target, shop.root, shop.workspace, env=shop.env)
+    packages: Packages = InstalledPackages(shop.env)
+    if isinstance(made, ForeignEnvironment):
+        packages = TreePackages(made.tree, made.runtime)
     return Environment(made.site, frozenset(pin.name for pin in pins), made.interpreter, packages)

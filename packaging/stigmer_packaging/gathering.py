@@ -27,13 +27,14 @@ def gather(
     folders: Sequence[Path],
     workspace: Workspace,
     report: Callable[[str], None],
-) -> None:
-    """Bring what the steps are to take over into the workspace, from the first folder that has it.
+) -> dict[str, Any]:
+    """Bring what the steps are to take over into the workspace, from the first folder that has it; give the records.
 
     A step that no folder has anything for is left as it is. Raise RecordError when a record is damaged, is not of the
     step's version, or its artefact is not what it says; nothing is replaced then. Lost modes are set again: they are in
     the records, and some ways of moving files between machines do not keep them.
     """
+    taken: dict[str, Any] = {}
     for step in (step for step in steps if step.gathered):
         for source in (Workspace(folder, workspace.cache) for folder in folders):
             if not source.path(f"records/{step.name}.json").is_file():
@@ -45,7 +46,9 @@ def gather(
                 workspace.forget(step.name)
                 _bring(record, source, workspace)
                 workspace.write_record(step.name, record)
+            taken[step.name] = record
             break
+    return taken
 
 
 def _check(step: Step, record: Any, source: Workspace) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from stigmer_packaging.errors import MissingToolError
 from stigmer_packaging.naming import Target, is_runnable
 from stigmer_packaging.tools import apt, guest_boot, guest_root
-from stigmer_packaging.tools.emulation import runner_for
+from stigmer_packaging.tools.emulation import require_emulation, runner_for
 from stigmer_packaging.tools.guest import Machine
 from stigmer_packaging.tools.qemu import Hardware, choose_accelerator
 from stigmer_packaging.tools.sandbox import Sandbox
@@ -39,7 +39,9 @@ class Maker:
         """Make a sandbox; MissingToolError for a platform whose programs do not run here."""
         if not is_runnable(target, self.host):
             raise MissingToolError(f"programs for {target} do not run here", "use --machine vm, which emulates")
-        return Sandbox(self._root(guest, target), runner_for(target, self.host, os.environ))
+        runner = runner_for(target, self.host, os.environ)
+        require_emulation(runner.prefix, os.environ)
+        return Sandbox(self._root(guest, target), runner)
 
     def virtual_machine(self, guest: str, target: Target) -> Machine:
         """Make a virtual machine; one of another architecture is emulated. Its kernel is the same for all guests."""

@@ -5,13 +5,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from stigmer_packaging import gathering
+from stigmer_packaging import gathering, schedule
 from stigmer_packaging.errors import ForeignTargetError, PackagingError, RecordError
 from stigmer_packaging.plan import Step
 from stigmer_packaging.tools import command, digest
 from stigmer_packaging.workspace import Workspace
 
 Report = Callable[[str], None]
+
+GATHERED = "another machine"
+"""What the ledger says a record was made from that was taken over."""
 
 
 class Maker(Protocol):
@@ -68,12 +71,16 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Everything a run needs: where things are, who makes them, who is told, and a clock in seconds."""
+    """Everything a run needs: where things are, who makes them, who is told, and a clock in seconds.
+
+    `at_once` is how many steps are at work at the same time.
+    """
 
     workspace: Workspace
     makers: Mapping[str, Callable[[Step], Maker]]
     progress: Progress
     clock: Callable[[], float]
+    at_once: int = 1
 
     def preview(self, steps: Sequence[Step]) -> tuple[tuple[Step, bool], ...]:
         """Say of each step whether its record is current. Nothing is made; what needs a stale one is stale."""
@@ -87,19 +94,25 @@ class Pipeline:
         """Take over from other machines' workspaces what the steps do not make here."""
         if folders:
             with self.workspace.alone("gather"):
-                gathering.gather(
+                taken = gathering.gather(
                     steps, lambda step: self.makers[step.stage](step).kind, folders, self.workspace, report
                 )
+                for name, record in taken.items():
+                    self.workspace.write_record(f"ledger/{name}", Made(GATHERED, digest_of_record(record)))
 
     def run(self, steps: Sequence[Step]) -> tuple[StepResult, ...]:
-        """Carry out the steps in their order; the first failure ends the run, and the next run goes on from there."""
+        """Carry out the steps; the first failure ends the run, and the next run goes on from there."""
+        results: dict[str, StepResult] = {}
+
+        def work(step: Step) -> StepResult:
+            self.progress.begin(step)
+            return self._carry_out(step, {name: results[name].record for name in step.needs})
+
         with self.workspace.alone(" ".join(sorted({step.stage for step in steps}))):
-            results: dict[str, StepResult] = {}
-            for step in steps:
-                self.progress.begin(step)
-                results[step.name] = self._carry_out(step, {name: results[name].record for name in step.needs})
-                self.progress.end(results[step.name])
-            return tuple(results.values())
+            for step, result in schedule.carry_out(steps, work, at_once=self.at_once):
+                results[step.name] = result
+                self.progress.end(result)
+        return tuple(results[step.name] for step in steps)
 
     def _carry_out(self, step: Step, needs: Mapping[str, Any]) -> StepResult:
         began = self.clock()
@@ -141,6 +154,13 @@ class Pipeline:
             return None
         expected = Made(made_from(step, needs, maker.code), digest_of_record(record))
         return record if made in {None, expected} and self.workspace.is_whole(record) else None
+
+
+def gathered_in(workspace: Workspace) -> frozenset[str]:
+    """Name the records of a workspace that earlier runs took over from other machines."""
+    ledger = workspace.path("records/ledger")
+    names = [path.relative_to(ledger).with_suffix("").as_posix() for path in ledger.rglob("*.json")]
+    return frozenset(name for name in names if workspace.read_record(f"ledger/{name}", Made).made_from == GATHERED)
 
 
 def made_from(step: Step, needs: Mapping[str, Any], code: str) -> str:

@@ -19,9 +19,6 @@ LATE = (*FROM_BOTTLES, RELEASE)
 STANDALONE = "standalone"
 """The stage that makes what people without Homebrew download; a release does it too, though nothing needs it."""
 
-PROGRAMS = ("linux",)
-"""The systems that get a single file. For macOS it can be made, and has never been run there."""
-
 
 @dataclass(frozen=True)
 class Step:
@@ -60,7 +57,7 @@ class Inputs:
 
 
 def is_frozen(component: Component) -> bool:
-    """Whether a component is frozen with PyInstaller, which only works on its own platform."""
+    """Whether a component is frozen with PyInstaller."""
     return isinstance(component.source, CheckoutSource) and component.source.build == "pyinstaller"
 
 
@@ -78,16 +75,13 @@ def needs_temporal(component: Component, manifest: Manifest) -> bool:
 
 
 def is_made_here(target: Target, host: Target) -> bool:
-    """Whether what a target needs can be frozen and run on this machine, if need be by emulation.
-
-    PyInstaller freezes for the platform it runs on.
-    """
-    return is_runnable(target, host)
+    """Whether what a target needs can be frozen on this machine: on Linux for any platform, elsewhere for its own."""
+    return host.system == "linux" or target == host
 
 
 def can_verify(target: Target, host: Target, offered: Collection[str]) -> bool:
     """Whether a bottle's verification can be had: from the sandbox of a Linux machine of its kind, or from elsewhere."""
-    return (is_made_here(target, host) and host.system == "linux") or verification_name(target) in offered
+    return (is_runnable(target, host) and host.system == "linux") or verification_name(target) in offered
 
 
 def verification_name(target: Target) -> str:
@@ -100,9 +94,11 @@ def refuse_foreign(
 ) -> None:
     """Raise ForeignTargetError when something is needed that only another platform makes, and nobody offers it."""
     foreign = [target for target in targets if not is_made_here(target, host)]
-    if not foreign or until in {"obtain", *FROM_BOTTLES}:
+    if until in {"obtain", *FROM_BOTTLES}:
         return
     needed = {name: target for target in foreign for name in _made_elsewhere(manifest, target, until)}
+    if until != "freeze":
+        needed |= {name: target for target in targets for name in _credits_of_taken(manifest, target, offered)}
     if missing := [name for name in needed if name not in offered]:
         named = ", ".join(dict.fromkeys(str(needed[name]) for name in missing))
         raise ForeignTargetError(
@@ -167,9 +163,8 @@ def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
     tag = {"tag": manifest.tag_of(target), **inputs.keg}
     files = [Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), tag)]
     files.append(Step(f"archive/{target}", STANDALONE, str(target), "archive", (keg.name,), inputs.keg))
-    if target.system in PROGRAMS:
-        own = {**inputs.keg, **inputs.unpacker}
-        files.append(Step(f"program/{target}", STANDALONE, str(target), "program", (keg.name,), own))
+    own = {**inputs.keg, **inputs.unpacker}
+    files.append(Step(f"program/{target}", STANDALONE, str(target), "program", (keg.name,), own))
     return [*parts, *credited, keg, *files]
 
 
@@ -220,6 +215,12 @@ def _made_elsewhere(manifest: Manifest, target: Target, until: str) -> list[str]
         return [f"bottle/{target}", f"sbom/{target}"]
     stages = ("freeze",) if until == "freeze" else ("freeze", "credit")
     return [f"{stage}/{target}/{name}" for stage in stages for name in (*_frozen(manifest), "launcher")]
+
+
+def _credits_of_taken(manifest: Manifest, target: Target, offered: Collection[str]) -> list[str]:
+    """Name what must come along with the frozen parts that others made: only where they were made is known of what."""
+    parts = (*_frozen(manifest), "launcher")
+    return [f"credit/{target}/{name}" for name in parts if f"freeze/{target}/{name}" in offered]
 
 
 def _frozen(manifest: Manifest) -> list[str]:

@@ -1,79 +1,69 @@
-"""Which Python freezes: that of the pinned root on Linux, this machine's own, or one that is named by its path.
-
-This is where a target gets its interpreter; `Interpreter.prefix` is how all that it runs is run.
-"""
+"""Which Python freezes: the pinned one, compiled for each target, or a Python of this machine for its own platform."""
 
 import os
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 
+from stigmer_packaging.freeze.foreign import choose_pinned
+from stigmer_packaging.freeze.python.provide import Maker, place_of
+from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.naming import Target
-from stigmer_packaging.stages.freezeroot import place_of, prepare_freeze_root
 from stigmer_packaging.tools.debian import archives_below, read_archives
-from stigmer_packaging.tools.native import InstalledPackages, Packages, RootPackages
-from stigmer_packaging.tools.python import FreezingPython, Interpreter, at_hand, read_interpreter
-from stigmer_packaging.tools.rootrecipe import read_recipe
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.tools.pyinstaller import FreezingPython
+from stigmer_packaging.tools.python import read_interpreter
+from stigmer_packaging.tools.virtualenv import at_hand
 
-ROOT, HOST = "root", "host"
-RECIPES = Path("packaging/freeze-root")
+PINNED, HOST = "pinned", "host"
+RECIPES = Path("packaging/python")
 
 
 def default_choice(host: Target) -> str:
-    """Freeze in the root on Linux; elsewhere with the Python that runs us."""
-    return ROOT if host.system == "linux" else HOST
+    """Freeze with the pinned Python on Linux, where it can be made; elsewhere with the Python that runs us."""
+    return PINNED if host.system == "linux" else HOST
 
 
 def own_folders(choice: str) -> tuple[str, ...]:
-    """Name the folders of a Python of this machine, which what it freezes may name; the root's is on no machine."""
-    if choice == ROOT:
+    """Name the folders of a Python of this machine, which what it freezes may name; the pinned one's is on no machine."""
+    if choice == PINNED:
         return ()
     return (sys.base_prefix if choice == HOST else str(Path(choice).resolve().parents[1]),)
 
 
-def choose_python(  # noqa: PLR0913 - the choice, and all that may decide it
+def is_in_cache(checkout: Path, target: Target, cache: Path) -> bool:
+    """Tell whether the pinned Python for a target was made before."""
+    return place_of(read_recipe(checkout / RECIPES, target), cache).is_dir()
+
+
+def open_maker(
+    checkout: Path, host: Target, cache: Path, *, mirror: str, env: Mapping[str, str], report: Callable[[str], None]
+) -> Maker:
+    """Give what this machine brings to making the pinned Python; `mirror` is a Debian mirror's URL, empty for apt's own."""
+    recipe = read_recipe(checkout / RECIPES, host)
+    return Maker(
+        recipe,
+        cache,
+        lambda: archives_below(mirror) if mirror else read_archives(Path("/etc")),
+        env,
+        os.cpu_count() or 1,
+        report,
+    )
+
+
+def choose_python(
     choice: str,
     target: Target,
+    maker: Callable[[], Maker],
     checkout: Path,
-    workspace: Workspace,
     *,
-    host: Target | None = None,
-    mirror: str = "",
+    oldest: Mapping[str, str],
     env: Mapping[str, str],
-    report: Callable[[str], None],
 ) -> FreezingPython:
-    """Give the Python that freezes for `target`, by `root`, `host` or a path; a root is made when it is first needed.
+    """Give the Python that freezes for `target`: `pinned`, `host` or a path. It is made when it is first needed.
 
-    `host` is this machine's platform, by default the target; another one's root is emulated. `mirror` is the URL below which a Debian mirror has its archives; empty for that of this machine's apt.
-    RecordError when `checkout` has no recipe of a root for the target; MissingToolError when a path is no Python.
+    `oldest` names for each target the glibc or macOS that wheels may ask for. RecordError when the recipe has problems;
+    MissingToolError when a path is no Python.
     """
-    if choice != ROOT:
+    if choice != PINNED:
         return at_hand(read_interpreter(sys.executable if choice == HOST else choice, env=env))
-    recipe = read_recipe(checkout / RECIPES, target)
-
-    @cache
-    def provide() -> Interpreter:
-        root = prepare_freeze_root(
-            recipe,
-            host=host or target,
-            cache=workspace.cache,
-            archives=lambda: archives_below(mirror) if mirror else read_archives(Path("/etc")),
-            environment=env,
-            jobs=os.cpu_count() or 1,
-            report=report,
-        )
-        return root.interpreter((workspace.root, workspace.cache), env)
-
-    return FreezingPython((recipe.digest,), provide)
-
-
-def choose_packages(
-    choice: str, target: Target, checkout: Path, workspace: Workspace, *, env: Mapping[str, str]
-) -> Packages:
-    """Give who knows where the libraries come from that the chosen Python freezes along with a program."""
-    if choice != ROOT:
-        return InstalledPackages(env)
-    recipe = read_recipe(checkout / RECIPES, target)
-    return RootPackages(place_of(recipe, workspace.cache) / "root", recipe.settings.prefix, recipe.versions)
+    return choose_pinned(checkout / RECIPES, target, maker(), oldest=oldest)

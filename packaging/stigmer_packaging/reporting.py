@@ -39,7 +39,7 @@ class TerminalProgress:
         )
         self._live = console.is_terminal and not verbose
         self._task = self._bars.add_task("")
-        self._name = ""
+        self._names: dict[str, None] = {}
 
     def __enter__(self) -> Self:
         if self._live:
@@ -52,12 +52,14 @@ class TerminalProgress:
 
     def begin(self, step: Step) -> None:
         """Show that a step begins."""
-        self._name = step.name
-        self._bars.reset(self._task, description=step.name)
+        if not self._names:
+            self._bars.reset(self._task)
+        self._names[step.name] = None
+        self._bars.update(self._task, description=", ".join(self._names))
 
     def say(self, text: str) -> None:
-        """Show what the step at work says."""
-        self._bars.update(self._task, description=f"{self._name}: {text}")
+        """Show what a step at work says."""
+        self._bars.update(self._task, description=f"{', '.join(self._names)}: {text}")
         if self._verbose:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -68,6 +70,7 @@ class TerminalProgress:
 
     def end(self, result: StepResult) -> None:
         """Leave a line for the step that ended."""
+        self._names.pop(result.step.name, None)
         took = "reused" if result.reused else seconds(result.seconds)
         self._console.print(f"✓ {result.step.name} ({took})", markup=False, highlight=False, soft_wrap=True)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.hosts import forbidden_folders
 from stigmer_packaging.errors import SourceError
+from stigmer_packaging.freeze.python.provide import Maker
 from stigmer_packaging.manifest_records import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
 from stigmer_packaging.naming import Target
 from stigmer_packaging.notices import notices_path
 from stigmer_packaging.plan import RELEASE, Inputs, is_frozen, is_made_here, needs_temporal
-from stigmer_packaging.pythons import ROOT, choose_python, default_choice, own_folders
+from stigmer_packaging.pythons import PINNED, choose_python, default_choice, is_in_cache, open_maker, own_folders
 from stigmer_packaging.receipt import BuildHost
 from stigmer_packaging.sources import Source
 from stigmer_packaging.sources.artifact import FromArtifact
@@ -23,6 +24,7 @@ from stigmer_packaging.spdx import sbom_path
 from stigmer_packaging.stages.freeze import Freezer, launcher_facts, service_facts
 from stigmer_packaging.stages.standalone import Unpacker
 from stigmer_packaging.tools import apt, digest, git, golang, guest_root, system
+from stigmer_packaging.tools.emulation import NATIVE
 from stigmer_packaging.tools.patchelf import find_patchelf
 from stigmer_packaging.tools.probes import ServiceProbe, fill
 from stigmer_packaging.tools.rename import OWN
@@ -45,8 +47,8 @@ class Workshop:
     """A checkout of ours at `root`, on a machine of the platform `host`, with all that building there takes.
 
     `checkout` is the product's tree as PATH or PATH@REF; `env`, what programs may see; `source_date_epoch`, seconds
-    since 1970; `report` is told what goes on. `python` says what freezes: `root`, `host` or a path, empty for what the
-    platform needs; `debian` is the URL of a Debian mirror for that root, empty for this machine's.
+    since 1970; `report` is told what goes on. `python` says what freezes: `pinned`, `host` or a path, empty for what the
+    platform needs; `debian` is the URL of a Debian mirror for the pinned one's sources, empty for this machine's.
     """
 
     manifest: Manifest
@@ -62,7 +64,7 @@ class Workshop:
 
     @property
     def freezes_with(self) -> str:
-        """What freezes: `root`, `host` or a path."""
+        """What freezes: `pinned`, `host` or a path."""
         return self.python or default_choice(self.host)
 
     @cached_property
@@ -84,18 +86,30 @@ class Workshop:
             self._freezers[target] = self._open_freezer(target)
         return self._freezers[target]
 
+    def makes_python(self, targets: Sequence[Target]) -> bool:
+        """Tell whether freezing for these targets takes a pinned Python that is not in the cache yet."""
+        needed = {target for target in targets if is_made_here(target, self.host)} | {self.host}
+        pinned = self.freezes_with == PINNED
+        return pinned and not all(is_in_cache(self.root, target, self.workspace.cache) for target in needed)
+
     @cached_property
     def _freezers(self) -> dict[Target, Freezer]:
         return {}
 
     def _open_freezer(self, target: Target) -> Freezer:
-        minimum = self.manifest.targets[str(target)].macos_minimum
+        targets = self.manifest.targets
+        minimum = targets[str(target)].macos_minimum
         env = {**self.env, **({"MACOSX_DEPLOYMENT_TARGET": minimum} if minimum else {})}
-        chosen = (self.freezes_with, target, self.root, self.workspace)
-        python = choose_python(*chosen, host=self.host, mirror=self.debian, env=env, report=self.report)
+        oldest = {name: promised.macos_minimum or promised.glibc_floor for name, promised in targets.items()}
+        python = choose_python(self.freezes_with, target, self._maker, self.root, oldest=oldest, env=env)
         pins = (self.root / "requirements.lock").read_text(encoding="utf-8")
         patchelf, epoch = find_patchelf(self.env), self.source_date_epoch
-        return Freezer(target, python, pins, patchelf, epoch, env, self.workspace, self.report, minimum)
+        runner = NATIVE if target == self.host else None
+        return Freezer(target, python, pins, patchelf, epoch, env, self.workspace, self.report, minimum, runner)
+
+    def _maker(self) -> Maker:
+        cache, env, report = self.workspace.cache, self.env, self.report
+        return open_maker(self.root, self.host, cache, mirror=self.debian, env=env, report=report)
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
@@ -122,7 +136,7 @@ class Workshop:
         own = (self.root, self.workspace.root, self.workspace.cache, split_checkout(self.checkout)[0])
         folders = (Path(self.env[name]) for name in ("HOME", "TMPDIR") if self.env.get(name))
         promised = self.manifest.targets[str(target)]
-        local = is_made_here(target, self.host) and self.freezes_with != ROOT
+        local = target == self.host and self.freezes_with != PINNED
         return Policy(
             forbidden=forbidden_folders((*own, *folders)),
             tolerated=own_folders(self.freezes_with) if local else (),

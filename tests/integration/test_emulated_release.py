@@ -1,6 +1,6 @@
-"""A bottle for arm64 Linux, made on x86_64: frozen by emulation, poured and put to the whole trial by emulation.
+"""A bottle for arm64 Linux, made on x86_64, poured and put to the whole trial by emulation.
 
-About two minutes once the freeze root for arm64 is in the cache, which takes a quarter of an hour.
+About two minutes once the Python for arm64 is in the cache.
 """
 
 import json

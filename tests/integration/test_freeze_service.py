@@ -82,6 +82,7 @@ def test_a_worker_that_gets_ready_and_cannot_run_a_workflow_fails_the_build(tmp_
 def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp_path: Path) -> None:
     """`multipart` and `python-multipart`: what once ended an attempt to freeze the agent runner."""
     project, freezer = SAMPLES / "freeze-trap", make_freezer(tmp_path)
+    interpreter = read_interpreter(sys.executable, env=ENV)
     with pytest.raises(GateError, match=r"multipart: multipart 1\.3\.0 \(multipart\.py\) and python-multipart"):
         build(project, tmp_path)
     pins = [
@@ -89,8 +90,8 @@ def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp
         *select_pins(parse_lock(freezer.pins), DISTRIBUTIONS),
     ]
     python = provide_virtualenv(
-        [pin for pin in pins if pin.applies(read_markers(freezer.python.provide(), env=ENV))],
-        interpreter=freezer.python.provide(),
+        [pin for pin in pins if pin.applies(read_markers(interpreter, env=ENV))],
+        interpreter=interpreter,
         cache=freezer.workspace.cache,
         env=ENV,
         report=freezer.report,
@@ -138,7 +139,7 @@ def test_what_is_locked_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_
 
     def provide(checksum: str) -> VirtualEnvironment:
         pins = [*setuptools, Pin("docopt", "0.6.2", None, (f"sha256:{checksum}",), source_only=True)]
-        cache, python = freezer.workspace.cache, freezer.python.provide()
+        cache, python = freezer.workspace.cache, read_interpreter(sys.executable, env=ENV)
         return provide_virtualenv(pins, interpreter=python, cache=cache, env=ENV, report=freezer.report)
 
     made = provide("49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491")
@@ -187,10 +188,12 @@ def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) ->
         "from pathlib import Path\n"
         "from support.freeze_workshop import make_freezer, ENV, SAMPLES\n"
         "from stigmer_packaging.tools.locks import parse_lock\n"
+        "from stigmer_packaging.tools.python import read_interpreter\n"
         "from stigmer_packaging.tools.virtualenv import provide_virtualenv\n"
         "folder = Path(sys.argv[1])\nfreezer = make_freezer(folder, cache=folder / 'cache')\n"
         "lock = (SAMPLES / 'freeze-service' / 'requirements.lock').read_text()\n"
-        "made = provide_virtualenv(parse_lock(lock), interpreter=freezer.python.provide(), cache=freezer.workspace.cache, env=ENV, report=print)\n"
+        "python = read_interpreter(sys.executable, env=ENV)\n"
+        "made = provide_virtualenv(parse_lock(lock), interpreter=python, cache=freezer.workspace.cache, env=ENV, report=print)\n"
         "print(made.folder)\n"
     )
     words: list[str | Path] = [make_program(tmp_path / "provide", source), tmp_path]

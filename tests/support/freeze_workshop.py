@@ -9,7 +9,8 @@ from stigmer_packaging.stages.freeze import Freezer
 from stigmer_packaging.tools.environment import build_environment, cache_root
 from stigmer_packaging.tools.patchelf import find_patchelf
 from stigmer_packaging.tools.probes import ServiceProbe
-from stigmer_packaging.tools.python import at_hand, read_interpreter
+from stigmer_packaging.tools.python import read_interpreter
+from stigmer_packaging.tools.virtualenv import at_hand
 from stigmer_packaging.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]

@@ -26,7 +26,8 @@ def gather(craft: Craft, workspace: Workspace) -> tuple[Step, ...]:
     """Bring a bottle for macOS into a Linux machine's workspace, and plan its audit."""
     workspace.write_record(f"bottle/{craft.target}", craft.pack(workspace))
     release_sbom(craft, workspace)
-    return plan_release(MANIFEST, [craft.target], Inputs(LINUX, {}, {}, {}, {}), until="audit")
+    offered = frozenset(f"{kind}/{craft.target}" for kind in ("bottle", "sbom"))
+    return plan_release(MANIFEST, [craft.target], Inputs(LINUX, {}, {}, {}, {}, offered=offered), until="audit")
 
 
 def run(steps: tuple[Step, ...], workspace: Workspace, home: Path) -> tuple[StepResult, ...]:

@@ -129,10 +129,10 @@ def test_verbose_says_on_stderr_what_goes_on(words: list[str], capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("stage", ["release", "freeze", "bottle"])
-def test_a_frozen_part_for_another_platform_is_refused_before_anything_is_made(
+def test_a_python_of_this_machine_that_is_to_freeze_for_another_platform_is_refused_before_anything_is_made(
     stage: str, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run([stage, *words, "--target", FOREIGN]) == 10
+    assert cli.run([stage, *words, "--python", "host", "--target", FOREIGN]) == 10
     printed = capsys.readouterr()
     assert printed.err.startswith("Error: ")
     assert "\nHint: run this on a machine of that platform" in printed.err
@@ -151,6 +151,7 @@ def test_an_executable_of_another_platform_is_refused(
     ("arguments", "said"),
     [
         (["obtain", "--target", "linux-amd46"], "did you mean 'linux-amd64'?"),
+        (["obtain", "--target", "all", "--target", "linux"], "unknown target 'linux'"),
         (["obtain", "--tarket", "x"], "No such option"),
         (["relase"], "No such command"),
         (["obtain", "surplus"], "unexpected extra argument"),

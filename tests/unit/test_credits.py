@@ -15,7 +15,7 @@ from stigmer_packaging.spdx import render_sbom
 from stigmer_packaging.stages.credit import Environment, credit_bundle, credit_program, write_sbom
 from stigmer_packaging.tools.buildinfo import BuildInfo
 from stigmer_packaging.tools.licences import Credit
-from stigmer_packaging.tools.native import RootPackages
+from stigmer_packaging.tools.native import Package
 from stigmer_packaging.tools.python import Interpreter
 from stigmer_packaging.workspace import Workspace
 from support.go_modules import program
@@ -130,6 +130,20 @@ def test_a_program_that_says_nothing_is_credited_with_nothing_but_its_own_licenc
     assert (found.licence, found.ingredients) == ("Apache-2.0", ())
 
 
+class FakePackages:
+    """Knows zlib's package, and that expat is linked into Python."""
+
+    def find(self, file: str, names: tuple[str, ...]) -> Package | None:
+        """Give zlib's."""
+        del names
+        return Package("1.2.11", "pkg:deb/debian/zlib@1.2.11", "") if file.startswith("libz") else None
+
+    def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
+        """Give expat."""
+        del modules
+        return (Credit("expat", "2.7", "MIT", "pkg:deb/debian/expat@2.7"),)
+
+
 def test_a_bundle_is_credited_with_its_distributions_python_and_libraries(workspace: Workspace, tmp_path: Path) -> None:
     site = tmp_path / "site"
     for name in ("attrs", "setuptools", "pyinstaller"):
@@ -137,12 +151,11 @@ def test_a_bundle_is_credited_with_its_distributions_python_and_libraries(worksp
         text = f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\nLicense-Expression: MIT\n"
         (site / f"{name}-1.0.dist-info/METADATA").write_text(text, encoding="utf-8")
     made = standin_service(workspace, "agent-runner", {"agent-runner": "", "agent-runner.lib/libz.so.1": ""})
-    python = Interpreter((), "/python3.13/bin/python3.13", "3.13.5", TARGET, "", "x")
-    packages = RootPackages(tmp_path, "/python3.13", {"zlib1g": "1.2.11"})
-    environment = Environment(site, {"attrs"}, python, packages)
+    python = Interpreter("/python3.13/bin/python3.13", "3.13.5", TARGET, "", "x")
+    environment = Environment(site, {"attrs"}, python, FakePackages())
     found = credit_bundle(made, "agent-runner", "MIT", environment, workspace=workspace, report=quiet)
     names = [f"{each.name} {each.version}" for each in found.ingredients]
-    assert names == ["attrs 1.0", "cpython 3.13.5", "pyinstaller 1.0", "zlib 1.2.11"]
+    assert names == ["attrs 1.0", "cpython 3.13.5", "expat 2.7", "pyinstaller 1.0", "zlib 1.2.11"]
 
 
 def test_the_bill_of_materials_lies_beside_the_bottle_under_its_name(workspace: Workspace) -> None:

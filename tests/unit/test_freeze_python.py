@@ -44,16 +44,6 @@ def test_another_build_of_the_same_version_is_another_python() -> None:
     assert one.identity != other.identity
 
 
-def test_a_python_may_live_in_a_root_that_words_lead_into(tmp_path: Path) -> None:
-    """Every program of it is started by the words, then its own path."""
-    door = make_program(
-        tmp_path / "door", "import os, sys\nos.environ['DOOR'] = 'seen'\nos.execv(sys.argv[1], sys.argv[1:])"
-    )
-    found = read_interpreter(sys.executable, env=ENV, prefix=(str(door),))
-    assert found.prefix == (str(door),)
-    assert found.version == read_interpreter(sys.executable, env=ENV).version
-
-
 def test_a_python_that_is_too_old_is_refused() -> None:
     """With the version it must be."""
     with pytest.raises(MissingToolError, match=r"3\.10\.13") as refused:
@@ -84,7 +74,7 @@ def test_a_python_without_its_library_names_the_package() -> None:
 
 def test_a_python_with_its_library_is_taken() -> None:
     """Nothing is raised."""
-    require_library(Interpreter((), "python3", "3.13.5", Target("linux", "amd64"), "/usr/lib/libpython.so", "x"))
+    require_library(Interpreter("python3", "3.13.5", Target("linux", "amd64"), "/usr/lib/libpython.so", "x"))
 
 
 def test_what_could_change_a_result_stays_out_of_the_environment() -> None:

@@ -11,6 +11,7 @@ from stigmer_packaging.errors import GateError
 from stigmer_packaging.naming import Target
 from stigmer_packaging.tools.gates import (
     check_architecture,
+    check_bundled,
     check_macos,
     check_modules,
     check_needed,
@@ -112,6 +113,15 @@ def test_a_file_for_a_newer_macos_than_promised_is_named() -> None:
     check_macos(machos[:2], ROOT, "14.0")
     with pytest.raises(GateError, match=r"newer macOS than 14\.0:\n  lib/15\.so: macOS 15\.0"):
         check_macos(machos, ROOT, "14.0")
+
+
+def test_a_library_that_neither_the_bundle_nor_macos_has_is_named() -> None:
+    """Without a word PyInstaller leaves out what it does not find; on a Mac the loader would say so first."""
+    system, own = "/usr/lib/libSystem.B.dylib", "@rpath/libssl.3.dylib"
+    machos = [(ROOT / "lib/_ssl.so", read_machos(macho(needed=(system, own)))[0])]
+    with pytest.raises(GateError, match=r"@rpath/libssl\.3\.dylib, needed by lib/_ssl\.so"):
+        check_bundled(machos, ROOT)
+    check_bundled([*machos, (ROOT / "lib/libssl.3.dylib", read_machos(macho())[0])], ROOT)
 
 
 def test_a_file_of_another_architecture_is_named() -> None:

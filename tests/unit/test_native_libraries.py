@@ -8,12 +8,10 @@ import pytest
 from stigmer_packaging.errors import GateError
 from stigmer_packaging.naming import Target
 from stigmer_packaging.tools.licences import Credit
-from stigmer_packaging.tools.native import LIBRARIES, InstalledPackages, Package, RootPackages, credit_native
+from stigmer_packaging.tools.native import LIBRARIES, InstalledPackages, Package, credit_native
 from stigmer_packaging.tools.python import Interpreter
-from stigmer_packaging.tools.rootrecipe import read_recipe
 
-RECIPES = Path(__file__).parents[2] / "packaging" / "freeze-root"
-PYTHON = Interpreter((), "/nowhere/bin/python3.13", "3.13.5", Target("linux", "amd64"), "", "x")
+PYTHON = Interpreter("/nowhere/bin/python3.13", "3.13.5", Target("linux", "amd64"), "", "x")
 
 
 @dataclass(frozen=True)
@@ -22,8 +20,12 @@ class FakePackages:
 
     def find(self, file: str, names: tuple[str, ...]) -> Package | None:
         """Give zlib's package for zlib."""
-        known = file.startswith("libz.") and "zlib1g" in names
-        return Package("1:1.3", "pkg:deb/debian/zlib1g@1:1.3", "as it is\n") if known else None
+        known = file.startswith("libz.") and "zlib" in names
+        return Package("1:1.3", "pkg:deb/debian/zlib@1:1.3", "as it is\n") if known else None
+
+    def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
+        """Say that expat is linked into pyexpat."""
+        return (Credit("expat", "2.7", "MIT", "pkg:deb/debian/expat@2.7"),) if "pyexpat" in modules else ()
 
 
 def credit(*files: str, owned: tuple[str, ...] = (), python: Interpreter = PYTHON) -> tuple[Credit, ...]:
@@ -35,7 +37,7 @@ def test_a_library_is_named_with_its_package_and_python_by_its_own_version() -> 
     found = credit("agent.lib/libz.so.1", "agent.lib/libpython3.13.so.1.0", "agent", "agent.lib/module.so")
     assert found == (
         Credit("cpython", "3.13.5", "Python-2.0.1", "pkg:generic/cpython@3.13.5"),
-        Credit("zlib", "1:1.3", "Zlib", "pkg:deb/debian/zlib1g@1:1.3", ("as it is\n",)),
+        Credit("zlib", "1:1.3", "Zlib", "pkg:deb/debian/zlib@1:1.3", ("as it is\n",)),
     )
 
 
@@ -64,40 +66,12 @@ def test_libraries_are_known_by_the_names_of_both_systems(name: str) -> None:
 def test_a_python_that_is_no_package_has_the_licence_in_its_library(tmp_path: Path) -> None:
     (tmp_path / "lib/python3.13").mkdir(parents=True)
     (tmp_path / "lib/python3.13/LICENSE.txt").write_text("PSF\n", encoding="utf-8")
-    python = Interpreter((), str(tmp_path / "bin/python3.13"), "3.13.5", Target("darwin", "arm64"), "", "x")
+    python = Interpreter(str(tmp_path / "bin/python3.13"), "3.13.5", Target("darwin", "arm64"), "", "x")
     assert credit(python=python)[0].texts == ("PSF\n",)
 
 
-def test_every_library_of_the_freeze_root_has_a_package_there() -> None:
-    """What its README says a bundle takes from it."""
-    recipe = read_recipe(RECIPES, Target("linux", "amd64"))
-    assert recipe.versions["openssl"] == "3.5.7-1~deb13u2"
-    assert recipe.versions["zlib1g"].startswith("1:1.2.11") or recipe.versions["zlib1g"].startswith("1.2.11")
-    taken = [
-        "libz",
-        "liblzma",
-        "libbz2",
-        "libffi",
-        "libuuid",
-        "libgcc_s",
-        "libstdc++",
-        "libcrypto",
-        "libssl",
-        "libsqlite3",
-        "libexpat",
-        "libpython",
-    ]
-    assert [name for name in taken if not set(LIBRARIES[name].packages) & set(recipe.versions)] == []
-
-
-def test_a_package_of_the_freeze_root_has_its_licence_where_it_was_built_to_or_unpacked(tmp_path: Path) -> None:
-    for path, text in {"python3.13/share/doc/openssl": "Apache\n", "usr/share/doc/zlib1g": "zlib\n"}.items():
-        (tmp_path / path).mkdir(parents=True)
-        (tmp_path / path / "copyright").write_text(text, encoding="utf-8")
-    packages = RootPackages(tmp_path, "/python3.13", {"openssl": "3.5", "zlib1g": "1.2.11"})
-    assert packages.find("libssl.so.3", ("openssl",)) == Package("3.5", "pkg:deb/debian/openssl@3.5", "Apache\n")
-    assert packages.find("libz.so.1", ("zlib1g",)) == Package("1.2.11", "pkg:deb/debian/zlib1g@1.2.11", "zlib\n")
-    assert packages.find("libz.so.1", ("zlib2",)) is None
+def test_what_is_linked_into_an_extension_module_is_named_though_it_is_no_file() -> None:
+    assert [each.name for each in credit("lib/pyexpat.cpython-313-darwin.so")] == ["cpython", "expat"]
 
 
 def test_a_machine_without_dpkg_has_no_packages(tmp_path: Path) -> None:

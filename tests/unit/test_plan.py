@@ -10,7 +10,7 @@ import pytest
 from stigmer_packaging.errors import ForeignTargetError
 from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.naming import Target
-from stigmer_packaging.plan import STAGES, Inputs, plan_release, stages_until
+from stigmer_packaging.plan import STAGES, Inputs, can_verify, plan_release, stages_until
 from support.manifest_texts import PATH
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "plan-linux-amd64.json"
@@ -57,8 +57,20 @@ def test_what_a_part_is_made_of_is_among_its_facts() -> None:
 
 @pytest.mark.parametrize("stage", ["freeze", "credit", "assemble", "bottle", "verify"])
 def test_a_frozen_part_for_another_platform_is_refused_at_once(stage: str) -> None:
-    with pytest.raises(ForeignTargetError, match="darwin-arm64 needs frozen parts, and this machine is linux-amd64"):
-        plan_release(MANIFEST, [LINUX, MAC], inputs(), until=stage)
+    """On a Mac, whose own Python freezes; Linux freezes for all of them."""
+    with pytest.raises(ForeignTargetError, match="linux-amd64 needs frozen parts, and this machine is darwin-arm64"):
+        plan_release(MANIFEST, [LINUX, MAC], replace(inputs(), host=MAC), until=stage)
+
+
+@pytest.mark.parametrize(("target", "host"), [(MAC, LINUX), (LINUX, ARM)])
+def test_a_platform_that_does_not_run_here_is_frozen_here_and_not_verified(target: Target, host: Target) -> None:
+    steps = {
+        step.name: step for step in plan_release(MANIFEST, [target], replace(inputs(), host=host), until="formula")
+    }
+    assert {f"freeze/{target}/agent-runner", f"bottle/{target}", f"audit/{target}"} < set(steps)
+    assert not any(step.gathered for step in steps.values())
+    assert not can_verify(target, host, ())
+    assert stages_until("bottle", [target], host) == STAGES[:5]
 
 
 def test_a_platform_that_is_emulated_here_is_frozen_and_verified_here() -> None:
@@ -70,14 +82,10 @@ def test_a_platform_that_is_emulated_here_is_frozen_and_verified_here() -> None:
 
 
 def test_what_the_platforms_own_machine_made_saves_emulating_it() -> None:
-    known = replace(inputs(), offered=frozenset({"freeze/linux-arm64/launcher", "verify/sandbox/linux-arm64"}))
+    names = ("freeze/linux-arm64/launcher", "credit/linux-arm64/launcher", "verify/sandbox/linux-arm64")
+    known = replace(inputs(), offered=frozenset(names))
     steps = {step.name: step for step in plan_release(MANIFEST, [ARM], known)}
-    assert {name for name, step in steps.items() if step.gathered} == known.offered | {"credit/linux-arm64/launcher"}
-
-
-def test_an_arm_machine_emulates_nobody() -> None:
-    with pytest.raises(ForeignTargetError, match="linux-amd64 needs frozen parts"):
-        plan_release(MANIFEST, [LINUX], replace(inputs(), host=ARM))
+    assert {name for name, step in steps.items() if step.gathered} == known.offered
 
 
 def test_what_is_not_frozen_is_obtained_for_any_platform() -> None:
@@ -90,7 +98,8 @@ def test_what_is_not_frozen_is_obtained_for_any_platform() -> None:
 
 
 def test_the_formula_takes_the_bottles_of_other_platforms_as_they_were_gathered() -> None:
-    steps = {step.name: step for step in plan_release(MANIFEST, [LINUX, MAC], inputs(), until="formula")}
+    known = replace(inputs(), offered=frozenset({"bottle/darwin-arm64", "sbom/darwin-arm64"}))
+    steps = {step.name: step for step in plan_release(MANIFEST, [LINUX, MAC], known, until="formula")}
     assert steps["bottle/darwin-arm64"].gathered
     assert not steps["bottle/linux-amd64"].gathered
     bottles = ("bottle/linux-amd64", "audit/linux-amd64", "bottle/darwin-arm64", "audit/darwin-arm64")
@@ -108,8 +117,9 @@ def test_a_bottle_is_made_here_of_parts_that_another_machine_froze() -> None:
     steps = {step.name: step for step in plan_release(MANIFEST, [MAC], known, until="bottle")}
     assert {name for name, step in steps.items() if step.gathered} == FROZEN
     assert {name for name, step in steps.items() if step.stage == "obtain"} < set(steps["assemble/darwin-arm64"].needs)
+    other = replace(known, host=Target("darwin", "amd64"), offered=FROZEN - {"freeze/darwin-arm64/launcher"})
     with pytest.raises(ForeignTargetError, match="there is no freeze/darwin-arm64/launcher"):
-        plan_release(MANIFEST, [MAC], replace(known, offered=FROZEN - {"freeze/darwin-arm64/launcher"}), until="bottle")
+        plan_release(MANIFEST, [MAC], other, until="bottle")
 
 
 def test_a_release_takes_the_bottles_of_other_machines_and_what_proves_them() -> None:
@@ -129,7 +139,8 @@ def test_a_release_takes_the_bottles_of_other_machines_and_what_proves_them() ->
 
 def test_a_gathered_bottle_is_audited_here() -> None:
     """A bottle is a file, which can be looked into on any machine."""
-    steps = plan_release(MANIFEST, [MAC], inputs(), until="audit")
+    known = replace(inputs(), offered=frozenset({"bottle/darwin-arm64", "sbom/darwin-arm64"}))
+    steps = plan_release(MANIFEST, [MAC], known, until="audit")
     assert [(step.name, step.gathered) for step in steps] == [
         ("bottle/darwin-arm64", True),
         ("sbom/darwin-arm64", True),
@@ -142,20 +153,18 @@ def test_the_stages_that_will_be_needed_are_those_of_the_plan_or_more() -> None:
     for until in STAGES:
         planned = {step.stage for step in plan_release(MANIFEST, [LINUX], inputs(), until=until)}
         assert planned & {"freeze", "verify"} <= set(stages_until(until, [LINUX], LINUX))
-    assert stages_until("formula", [MAC], LINUX) == ("audit", "formula")
-    assert stages_until("audit", [MAC], LINUX) == ("audit",)
-    assert stages_until("obtain", [MAC], LINUX) == ("obtain",)
-    assert stages_until("bottle", [MAC], LINUX) == ("obtain", "credit", "assemble", "bottle")
+    assert stages_until("formula", [LINUX], MAC) == ("audit", "formula")
+    assert stages_until("audit", [LINUX], MAC) == ("audit",)
+    assert stages_until("obtain", [LINUX], MAC) == ("obtain",)
+    assert stages_until("bottle", [LINUX], MAC) == ("obtain", "credit", "assemble", "bottle")
 
 
 def test_a_release_also_makes_what_people_without_homebrew_download() -> None:
-    """The single file for Linux only: for macOS it has never been run."""
-    steps = {step.name: step for step in plan_release(MANIFEST, [LINUX], inputs(), also="standalone")}
-    assert steps["archive/linux-amd64"].needs == steps["program/linux-amd64"].needs == ("assemble/linux-amd64",)
-    mac = replace(inputs(), host=MAC)
-    there = {step.name for step in plan_release(MANIFEST, [MAC], mac, until="formula", also="standalone")}
-    assert "archive/darwin-arm64" in there
-    assert "program/darwin-arm64" not in there
+    steps = {step.name: step for step in plan_release(MANIFEST, [LINUX, MAC], inputs(), also="standalone")}
+    for target in (LINUX, MAC):
+        assert steps[f"archive/{target}"].needs == steps[f"program/{target}"].needs == (f"assemble/{target}",)
+    assert f"verify/program/{LINUX}" in steps
+    assert f"verify/program/{MAC}" not in steps
 
 
 def test_what_another_machine_packed_for_people_without_homebrew_is_taken_over() -> None:

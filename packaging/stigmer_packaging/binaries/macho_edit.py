@@ -59,6 +59,13 @@ def thin(content: bytes, architecture: str) -> bytes:
     return content
 
 
+def read_links(content: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give the libraries a thin file names, and its search paths."""
+    commands = read_commands(content)
+    names = tuple(_text(command) for command in commands if _kind(command) in _LOADS)
+    return names, tuple(_text(command) for command in commands if _kind(command) == _RPATH)
+
+
 def set_names(
     content: bytes,
     *,

@@ -22,14 +22,13 @@ from stigmer_packaging.tools import (
     stdlib,
 )
 from stigmer_packaging.tools.distributions import read_distributions
+from stigmer_packaging.tools.emulation import NATIVE, Runner
 from stigmer_packaging.tools.locks import Pin
 from stigmer_packaging.tools.ownership import modules_to_prove
 from stigmer_packaging.tools.probes import ServiceProbe
-from stigmer_packaging.tools.pyinstaller import FreezePlan, Frozen
-from stigmer_packaging.tools.python import FreezingPython, require_library
+from stigmer_packaging.tools.pyinstaller import Environment, FreezePlan, FreezingPython, Frozen
 from stigmer_packaging.tools.rename import rename_product
 from stigmer_packaging.tools.service_source import IGNORED, ServiceSource
-from stigmer_packaging.tools.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
 from stigmer_packaging.workspace import Workspace, scan_files
 
 PACKAGE = "stigmer_launcher"
@@ -65,10 +64,11 @@ _TOOLS = (
 _PACKAGING = Path(__file__).parents[1]
 _CODE = (
     "stages/freeze.py",
-    "binaries/elf.py",
+    *(f"binaries/{name}.py" for name in ("codesign", "elf", "elf_edit", "macho_edit")),
     *(f"templates/{name}.template" for name in ("onedir.spec", "import_probe.py")),
     *(f"tools/{name}.py" for name in _TOOLS),
     *(f"startup/{name}.py" for name in START_HOOKS),
+    *(f"freeze/{name}.py" for name in ("foreign", "gcc_runtime", "linked", "seams", "wheels")),
 )
 _RECIPE = tuple(digest.sha256_of(_PACKAGING / name) for name in _CODE)
 
@@ -78,7 +78,8 @@ class Freezer:
     """What every freeze for one target takes besides sources.
 
     `pins` is the text of the lock that pins PyInstaller; `source_date_epoch`, seconds since 1970; `env`, what
-    build_environment gives; `report` is told what goes on; `macos` is the oldest macOS to run on, empty for others.
+    build_environment gives; `report` is told what goes on; `macos` is the oldest macOS to run on, empty for others;
+    `runner` runs programs of the target here, None where that cannot be: they are frozen and not tried.
     """
 
     target: Target
@@ -90,6 +91,7 @@ class Freezer:
     workspace: Workspace
     report: Callable[[str], None]
     macos: str = ""
+    runner: Runner | None = NATIVE
 
     def note(self, text: str) -> None:
         """Report something that also belongs into the step's log."""
@@ -140,9 +142,8 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
         frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)
         gates.check_modules(frozen.missing, PACKAGE)
         _make_portable(frozen.folder, name, CONTENTS, freezer)
-        probes.check_answers(
-            frozen.folder / name, name, version, env=freezer.env, runner=frozen_trial.runner_of(python.interpreter)
-        )
+        if freezer.runner:
+            probes.check_answers(frozen.folder / name, name, version, env=freezer.env, runner=freezer.runner)
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
     made = LauncherBundle(version, str(freezer.target), record, name, files, made_from)
@@ -169,18 +170,14 @@ def freeze_service(
     python = provide(source.pins, freezer, source.table.owners)
     proven = modules_to_prove(python.site, python.left_out)
     with freezer.workspace.staging() as staged:
-        plan = _service_plan(component, source.copy_to(staged.absolute() / "source"), source.table, proven)
+        probed = proven if freezer.runner else {}
+        plan = _service_plan(component, source.copy_to(staged.absolute() / "source"), source.table, proven, probed)
         frozen = _freeze(plan, python, staged, freezer)
         _make_portable(frozen.folder, component, plan.contents, freezer)
-        freezer.report(f"trying the frozen {component}")
-        home, runner = staged.absolute() / "home", frozen_trial.runner_of(python.interpreter)
-        env, program, table = freezer.env, frozen.folder / component, source.table
-        try:
-            if proven:
-                frozen_trial.try_imports(frozen.folder / pyinstaller.PROBE, proven, env=env, runner=runner)
-            frozen_trial.try_service(program, table, probe, temporal=temporal, home=home, env=env, runner=runner)
-        except GateError as error:
-            raise frozen_trial.explain_excludes(error, source.facts) from error
+        if freezer.runner:
+            _try_service(frozen.folder / component, source, probed, probe, temporal, freezer)
+        else:
+            freezer.note(f"{component} for {freezer.target} is not tried: its programs do not run here")
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
     made = ServiceBinary(component, version, str(freezer.target), record, component, files, made_from, python.left_out)
@@ -193,23 +190,20 @@ def render_version(name: str, version: str) -> str:
     return f'"""The version this launcher answers with."""\n\nNAME = {name!r}\nVERSION = {version!r}\n'
 
 
-def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | None = None) -> VirtualEnvironment:
+def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | None = None) -> Environment:
     """Give the environment of a lock and PyInstaller, once it is seen that this is exactly what it holds.
 
     Of a module in `owners`, only the named distribution's files are in it.
     """
-    interpreter = freezer.python.provide()
-    if interpreter.target != freezer.target:
-        raise ForeignTargetError(f"Python here is for {interpreter.target}, and {freezer.target} was asked for")
-    require_library(interpreter)
+    base = freezer.python.provide()
+    if base.target != freezer.target:
+        raise ForeignTargetError(f"Python here is for {base.target}, and {freezer.target} was asked for")
     own = {pin.name for pin in lock}
     added = locks.select_pins(locks.parse_lock(freezer.pins), pyinstaller.DISTRIBUTIONS, without=own)
-    markers = read_markers(interpreter, env=freezer.env)
+    markers = base.markers(freezer.env)
     pins = [pin for pin in (*lock, *added) if pin.applies(markers)]
     cache, settled = freezer.workspace.cache.absolute(), owners or {}
-    python = provide_virtualenv(
-        pins, interpreter=interpreter, cache=cache, env=freezer.env, report=freezer.report, owners=settled
-    )
+    python = base.environment(pins, cache=cache, env=freezer.env, report=freezer.report, owners=settled)
     installed = read_distributions(python.site)
     gates.check_lock(installed, {pin.name: pin.version for pin in pins})
     gates.check_ownership(installed)
@@ -217,14 +211,32 @@ def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | N
     return python
 
 
-def _note_owners(python: VirtualEnvironment, owners: Mapping[str, str], note: Callable[[str], None]) -> None:
+def _try_service(
+    program: Path,
+    source: ServiceSource,
+    probed: Mapping[str, Sequence[str]],
+    probe: ServiceProbe,
+    temporal: Path | None,
+    freezer: Freezer,
+) -> None:
+    freezer.report(f"trying the frozen {program.name}")
+    env, runner, home = freezer.env, freezer.runner or NATIVE, program.parents[1] / "home"
+    try:
+        if probed:
+            frozen_trial.try_imports(program.with_name(pyinstaller.PROBE), probed, env=env, runner=runner)
+        frozen_trial.try_service(program, source.table, probe, temporal=temporal, home=home, env=env, runner=runner)
+    except GateError as error:
+        raise frozen_trial.explain_excludes(error, source.facts) from error
+
+
+def _note_owners(python: Environment, owners: Mapping[str, str], note: Callable[[str], None]) -> None:
     for each in python.left_out:
         note(f"the module {each.module} is frozen from {each.owner}; that of {each.distribution} is left out")
     for module in sorted(owners.keys() - {each.module for each in python.left_out}):
         note(f"only one distribution has the module {module}; its owner need not be named")
 
 
-def _launcher_plan(name: str, own: Path, python: VirtualEnvironment, freezer: Freezer) -> FreezePlan:
+def _launcher_plan(name: str, own: Path, python: Environment, freezer: Freezer) -> FreezePlan:
     """Plan for all of the launcher: its commands are imported by name, which no analysis sees."""
     foreign = [system for system in SYSTEMS if system != freezer.target.system]
     modules = [path.relative_to(own).with_suffix("").as_posix() for path in sorted((own / PACKAGE).rglob("*.py"))]
@@ -245,9 +257,13 @@ def _launcher_plan(name: str, own: Path, python: VirtualEnvironment, freezer: Fr
 
 
 def _service_plan(
-    component: str, search: Sequence[Path], table: FreezeTable, proven: Mapping[str, Sequence[str]]
+    component: str,
+    search: Sequence[Path],
+    table: FreezeTable,
+    proven: Mapping[str, Sequence[str]],
+    probed: Mapping[str, Sequence[str]],
 ) -> FreezePlan:
-    """Plan for a service; the modules in `proven` are frozen whether it imports them or not."""
+    """Plan for a service; the modules in `proven` are frozen whether it imports them or not, those of `probed` tried."""
     project = search[0]
     proven_modules = sorted(module for modules in proven.values() for module in modules)
     pairs = (pair.rpartition(":") for pair in table.add_data)
@@ -268,11 +284,11 @@ def _service_plan(
         hooks=tuple(str(project / folder) for folder in table.hooks),
         startup=table.startup,
         runtime_hooks=tuple(str(project / script) for script in table.runtime_hooks),
-        with_probe=bool(proven),
+        with_probe=bool(probed),
     )
 
 
-def _freeze(plan: FreezePlan, python: VirtualEnvironment, staged: Path, freezer: Freezer) -> Frozen:
+def _freeze(plan: FreezePlan, python: Environment, staged: Path, freezer: Freezer) -> Frozen:
     work = staged.absolute() / "freeze"
     work.mkdir()
     return pyinstaller.freeze(
@@ -284,11 +300,16 @@ def _make_portable(folder: Path, program: str, contents: str, freezer: Freezer) 
     bundle.settle(folder)
     bundle.forget_installation(folder)
     if freezer.target.system == "linux":
+        bundle.strip_elves(folder)
         elves = bundle.relocate(folder, contents, patchelf=freezer.patchelf, env=freezer.env)
         gates.check_search(elves, folder)
         gates.check_needed(elves, folder)
         gates.check_architecture(elves, folder, freezer.target)
         freezer.report(f"{program} needs glibc {bundle.render_glibc(elves)}")
     else:
-        gates.check_macos(bundle.read_machos_below(folder), folder, freezer.macos)
+        bundle.relocate_machos(folder, contents, freezer.target)
+        machos = bundle.read_machos_below(folder)
+        gates.check_bundled(machos, folder)
+        gates.check_architecture(machos, folder, freezer.target)
+        gates.check_macos(machos, folder, freezer.macos)
     gates.check_paths(folder, (freezer.workspace.root.absolute(), freezer.workspace.cache.absolute()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_packaging import naming
+from stigmer_packaging.binaries import codesign
 from stigmer_packaging.errors import ArchiveError
 from stigmer_packaging.keg_tree import links_below
 from stigmer_packaging.naming import parse_target
@@ -22,7 +23,14 @@ ARCHIVE_LEVEL = 9
 """libdeflate's: the bottle is what most people download, and half of its time buys 2 % here (packaging/SIZE.md)."""
 
 _PACKAGE = Path(__file__).parents[1]
-_CODE = ("stages/standalone.py", "tools/archive.py", "tools/program.py", "tools/rename.py")
+_CODE = (
+    "binaries/codesign.py",
+    "binaries/macho_edit.py",
+    "stages/standalone.py",
+    "tools/archive.py",
+    "tools/program.py",
+    "tools/rename.py",
+)
 _RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in _CODE)
 _INDEX = "libexec/payload.json"
 _ANSWERS = (
@@ -102,14 +110,16 @@ def make_program(
 
 
 def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
-    """Give the unpacker with its payload: at the end of an ELF file, inside a Mach-O one, which is signed as it is linked."""
+    """Give the unpacker with its payload: at the end of an ELF file, inside a Mach-O one, which is then signed ad hoc."""
     target, tree, program = parse_target(keg.target), staged / "unpacker", staged / "program"
     shutil.copytree(unpacker.tree, tree)
     rename_program(tree, keg.name)
     if target.system == "darwin":
         payload.rename(tree / "payload.bin")
     golang.build(unpacker.go(), tree, ".", program, target=target, env=unpacker.env, modules=unpacker.modules)
-    if target.system != "darwin":
+    if target.system == "darwin":
+        program.write_bytes(codesign.sign(program.read_bytes(), keg.name))
+    else:
         with program.open("ab") as whole, payload.open("rb") as content:
             shutil.copyfileobj(content, whole, 1 << 20)
     return program

@@ -2,15 +2,21 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from stigmer_packaging.binaries import elf
+from stigmer_packaging.binaries import codesign, elf, elf_edit, macho_edit
 from stigmer_packaging.binaries.macho import MachO, is_macho, read_machos
+from stigmer_packaging.errors import GateError
+from stigmer_packaging.naming import Target
 from stigmer_packaging.tools.patchelf import set_search
 
 _UNASKED = ("licenses", "sboms")
 """Directories of a distribution's metadata. Source: PEP 639 and PEP 770."""
+
+SYSTEM_FOLDERS = ("/usr/lib/", "/System/")
+"""Where macOS has its own libraries, on every Mac and nowhere else."""
 
 
 def settle(folder: Path) -> None:
@@ -43,6 +49,43 @@ def forget_installation(folder: Path) -> None:
         record.write_text("".join(line for line in lines if not line.startswith(gone)), encoding="utf-8")
 
 
+def strip_elves(folder: Path) -> None:
+    """Remove symbol tables and debugging information; not from the programs, which hold their archive in a section."""
+    for path in elf.find_elves(folder):
+        if path.parent != folder:
+            _rewrite(path, elf_edit.strip)
+
+
+def relocate_machos(folder: Path, contents: str, target: Target) -> None:
+    """Keep one processor's code, strip, have libraries found at the top of `contents`, and sign ad hoc.
+
+    The programs are signed already, archive and all, and need none but the system's libraries.
+    """
+    for path in find_machos(folder):
+        if path.parent != folder:
+            top = os.path.relpath(folder / contents, path.parent)
+            _rewrite(path, partial(_as_bundled, name=path.name, top=top, target=target))
+
+
+def _as_bundled(content: bytes, *, name: str, top: str, target: Target) -> bytes:
+    content = macho_edit.strip(macho_edit.thin(content, target.architecture))
+    needed, _ = macho_edit.read_links(content)
+    inside = {each: f"@rpath/{Path(each).name}" for each in needed if not each.startswith(SYSTEM_FOLDERS)}
+    search = [f"@loader_path/{top}" if top != "." else "@loader_path"] if inside else []
+    named = macho_edit.set_names(content, identity=f"@rpath/{name}", libraries=inside, rpaths=search)
+    return codesign.sign(named, name)
+
+
+def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
+    content = path.read_bytes()
+    try:
+        changed = change(content)
+    except ValueError as error:
+        raise GateError(f"{path} cannot be frozen: {error}") from error
+    if changed != content:
+        path.write_bytes(changed)
+
+
 def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, str]) -> list[tuple[Path, elf.Elf]]:
     """Have the ELF files of a folder find the libraries at the top of `contents`, and say what they are then.
 
@@ -64,8 +107,12 @@ def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, s
 
 def read_machos_below(folder: Path) -> list[tuple[Path, MachO]]:
     """Read every slice of the Mach-O files of a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and is_macho(path.read_bytes()[:8]))
-    return [(path, each) for path in files for each in read_machos(path.read_bytes())]
+    return [(path, each) for path in find_machos(folder) for each in read_machos(path.read_bytes())]
+
+
+def find_machos(folder: Path) -> list[Path]:
+    """List the Mach-O files of a folder, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and is_macho(path.read_bytes()[:8]))
 
 
 def own_search(path: Path, folder: Path) -> str:

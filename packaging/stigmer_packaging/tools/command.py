@@ -22,6 +22,7 @@ Stream = IO[str] | IO[bytes] | int
 
 
 _observer: ContextVar[Callable[[str], None] | None] = ContextVar("observer", default=None)
+_children: set[subprocess.Popen[str]] = set()
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,13 @@ def observed(observer: Callable[[str], None]) -> Iterator[None]:
 def remark(text: str) -> None:
     """Tell the observer something besides what programs print."""
     _tell(text)
+
+
+def kill_all() -> None:
+    """Kill every program that runs now, in whatever thread it was started, with its process group."""
+    for child in tuple(_children):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def run(
@@ -76,6 +84,8 @@ def run(
         _kill_group(child)
         output.read()  # Python complains at its end when a thread is still at work
         raise
+    finally:
+        _children.discard(child)
     stdout, stderr = output.read()
     if check and child.returncode != 0:
         raise CommandError(words, f"failed with exit code {child.returncode}", stdout + stderr)
@@ -163,6 +173,7 @@ def running(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path,
         yield Running(words, child, log)
     finally:
         _kill_group(child)
+        _children.discard(child)
 
 
 def _start(
@@ -170,7 +181,7 @@ def _start(
 ) -> subprocess.Popen[str]:
     stdin, stdout, stderr = streams
     try:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             words,
             cwd=cwd,
             env=None if env is None else dict(env),
@@ -183,6 +194,8 @@ def _start(
         )
     except FileNotFoundError as error:
         raise MissingToolError(f"{words[0]} is not on this machine", f"install {words[0]} and run again") from error
+    _children.add(child)
+    return child
 
 
 def _innermost(pid: int) -> int:

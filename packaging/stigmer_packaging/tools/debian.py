@@ -6,9 +6,8 @@ Sources: deb(5) for the package file, ar(5) for the archive it is.
 import io
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -36,35 +35,20 @@ class Archives:
 
 @dataclass(frozen=True)
 class Package:
-    """A package file: its path on a mirror, its sha256 in hex, and which roots it belongs to."""
+    """A package file: its path on a mirror, its sha256 in hex, and the targets it is for."""
 
     path: str
     sha256: str
-    roots: tuple[str, ...]
+    targets: tuple[str, ...]
 
 
 def parse_lock(text: str) -> tuple[Package, ...]:
-    """Read lines of `SHA256 PATH ROOT…`; a line that begins with # is a comment. RecordError with every other line."""
+    """Read lines of `SHA256 PATH TARGET…`; a line that begins with # is a comment. RecordError with every other line."""
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     wrong = [line for line in lines if len(line) < 3 or not re.fullmatch("[0-9a-f]{64}", line[0])]
     if wrong:
         raise RecordError("the package lock has wrong lines:\n  " + "\n  ".join(" ".join(line) for line in wrong))
-    return tuple(Package(path, sha256, tuple(roots)) for sha256, path, *roots in lines)
-
-
-def render_lock(packages: Iterable[Package]) -> str:
-    """Give the lines that `parse_lock` reads, sorted by path."""
-    ordered = sorted(packages, key=lambda package: package.path)
-    return "".join(f"{package.sha256} {package.path} {' '.join(package.roots)}\n" for package in ordered)
-
-
-def merge_packages(*lists: Iterable[Package]) -> list[Package]:
-    """Give each package file once, with all the roots it belongs to."""
-    roots: dict[tuple[str, str], tuple[str, ...]] = {}
-    for package in chain.from_iterable(lists):
-        key = package.path, package.sha256
-        roots[key] = (*roots.get(key, ()), *package.roots)
-    return [Package(*key, belongs) for key, belongs in roots.items()]
+    return tuple(Package(path, sha256, tuple(targets)) for sha256, path, *targets in lines)
 
 
 def read_archives(etc: Path) -> Archives:

@@ -7,20 +7,15 @@ from pathlib import Path
 from stigmer_packaging.errors import CommandError, GateError
 from stigmer_packaging.manifest_records import FreezeTable
 from stigmer_packaging.tools import command, probes
-from stigmer_packaging.tools.emulation import NATIVE, SLOWDOWN, Runner
+from stigmer_packaging.tools.emulation import Runner
 from stigmer_packaging.tools.freeze_table import FreezeFacts
 from stigmer_packaging.tools.probes import ServiceProbe
-from stigmer_packaging.tools.python import Interpreter, plain_environment
+from stigmer_packaging.tools.python import plain_environment
 from stigmer_packaging.tools.temporal import temporal_server
 
 SECONDS = 120
 _NO_TEMPORAL = "give packaging/manifest.yaml a component whose readiness is of the kind temporal"
 _REMEDY = "name another owner in `owners` of the component's `freeze` in packaging/manifest.yaml"
-
-
-def runner_of(interpreter: Interpreter) -> Runner:
-    """Run what an interpreter froze as it is, or where that is emulated."""
-    return Runner(interpreter.prefix, SLOWDOWN) if interpreter.emulated else NATIVE
 
 
 def try_imports(probe: Path, modules: Mapping[str, Sequence[str]], *, env: Mapping[str, str], runner: Runner) -> None:

@@ -10,6 +10,7 @@ from stigmer_packaging.binaries.elf import Elf, is_own_folder
 from stigmer_packaging.binaries.macho import MachO
 from stigmer_packaging.errors import GateError
 from stigmer_packaging.naming import Target
+from stigmer_packaging.tools.bundle import SYSTEM_FOLDERS
 from stigmer_packaging.tools.distributions import Conflict, Distribution, find_conflicts, find_differences
 from stigmer_packaging.tools.pyinstaller import MissingModule
 
@@ -77,10 +78,22 @@ def check_needed(elves: Collection[tuple[Path, Elf]], root: Path) -> None:
     _refuse("the bundle lacks libraries", findings)
 
 
-def check_architecture(elves: Iterable[tuple[Path, Elf]], root: Path, target: Target) -> None:
+def check_bundled(machos: Collection[tuple[Path, MachO]], root: Path) -> None:
+    """Refuse files that need a library which neither the bundle has nor every macOS, of whatever version."""
+    there = {path.name for path, _ in machos}
+    findings = [
+        f"{name}, needed by {path.relative_to(root)}"
+        for path, macho in machos
+        for name in macho.needed
+        if not name.startswith(SYSTEM_FOLDERS) and name.rpartition("/")[2] not in there
+    ]
+    _refuse("the bundle lacks libraries", findings)
+
+
+def check_architecture(files: Iterable[tuple[Path, Elf | MachO]], root: Path, target: Target) -> None:
     """Refuse native code of another architecture than the target's."""
-    wrong = ((path, elf) for path, elf in elves if elf.architecture != target.architecture)
-    findings = [f"{path.relative_to(root)}: {elf.architecture}" for path, elf in wrong]
+    wrong = ((path, each) for path, each in files if each.architecture != target.architecture)
+    findings = [f"{path.relative_to(root)}: {each.architecture}" for path, each in wrong]
     _refuse(f"files are not for {target.architecture}", findings)
 
 

@@ -11,7 +11,7 @@ from stigmer_packaging.tools import command
 from stigmer_packaging.tools.licences import Credit, purl_of, read_text
 from stigmer_packaging.tools.python import Interpreter
 
-_COPYRIGHT = "share/doc/{}/copyright"  # Source: Debian Policy 12.5
+COPYRIGHT = "share/doc/{}/copyright"  # Source: Debian Policy 12.5
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ _GCC, _OPENSSL, _NCURSES = (
 )
 
 LIBRARIES: Mapping[str, Library] = {
-    "libbz2": Library("bzip2", "bzip2-1.0.6", ("libbz2-1.0",)),
+    "libbz2": Library("bzip2", "bzip2-1.0.6", ("bzip2",)),
     "libcrypt": Library("libxcrypt", "LGPL-2.1-or-later"),
     "libcrypto": Library("openssl", _OPENSSL, ("openssl",)),
     "libedit": Library("libedit", "BSD-3-Clause"),
     "libexpat": Library("expat", "MIT", ("expat",)),
-    "libffi": Library("libffi", "MIT", ("libffi7", "libffi8")),
+    "libffi": Library("libffi", "MIT", ("libffi",)),
     "libgcc_s": Library("gcc", _GCC, ("libgcc-s1",)),
     "libintl": Library("gettext", "LGPL-2.1-or-later"),
-    "liblzma": Library("xz", "LicenseRef-public-domain", ("liblzma5",)),
+    "liblzma": Library("xz", "LicenseRef-public-domain", ("xz-utils",)),
     "libmpdec": Library("mpdecimal", "BSD-2-Clause"),
     "libncurses": Library("ncurses", _NCURSES),
     "libncursesw": Library("ncurses", _NCURSES),
@@ -50,8 +50,8 @@ LIBRARIES: Mapping[str, Library] = {
     "libstdc++": Library("gcc", _GCC, ("libstdc++6",)),
     "libtinfo": Library("ncurses", _NCURSES, ("libtinfo6",)),
     "libtirpc": Library("libtirpc", "BSD-3-Clause"),
-    "libuuid": Library("util-linux", "BSD-3-Clause", ("libuuid1",)),
-    "libz": Library("zlib", "Zlib", ("zlib1g",)),
+    "libuuid": Library("util-linux", "BSD-3-Clause", ("util-linux",)),
+    "libz": Library("zlib", "Zlib", ("zlib",)),
 }
 """What a frozen Python may load, by the beginning of its file's name. Sources: the projects' own licences."""
 
@@ -70,6 +70,9 @@ class Packages(Protocol):
 
     def find(self, file: str, names: tuple[str, ...]) -> Package | None:
         """Give the package of a library by its file's name, or one of those names; None when it is from none."""
+
+    def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
+        """Name what is linked into extension modules without being a file of its own, as far as it is known."""
 
 
 @dataclass(frozen=True)
@@ -90,21 +93,10 @@ class InstalledPackages:
             return None
         return _package(owner, version, (Path("/usr"),))
 
-
-@dataclass(frozen=True)
-class RootPackages:
-    """The packages of a freeze root: its folder, where in it things are built to, and the version of each package."""
-
-    root: Path
-    prefix: str
-    versions: Mapping[str, str]
-
-    def find(self, file: str, names: tuple[str, ...]) -> Package | None:
-        """Look into what the root was made of: there is no list of the files."""
-        del file
-        found = (name for name in names if name in self.versions)
-        places = (self.root / self.prefix.lstrip("/"), self.root / "usr")
-        return next((_package(name, self.versions[name], places) for name in found), None)
+    def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
+        """Nothing is known of how the machine's Python was linked."""
+        del modules
+        return ()
 
 
 def credit_native(
@@ -120,6 +112,7 @@ def credit_native(
     if unknown:
         raise GateError(f"nobody says what these are, and under which licence: {', '.join(unknown)}", _REMEDY)
     found = [_credit(name, library, packages) for name, library in known.items() if library.project != "cpython"]
+    found += packages.linked_into({name.split(".")[0] for name in names})
     return (_python(known, python, packages), *dict.fromkeys(found))
 
 
@@ -150,5 +143,5 @@ def _python(known: Mapping[str, Library], python: Interpreter, packages: Package
 
 
 def _package(name: str, version: str, places: tuple[Path, ...]) -> Package:
-    file = next((path for place in places if (path := place / _COPYRIGHT.format(name)).is_file()), None)
+    file = next((path for place in places if (path := place / COPYRIGHT.format(name)).is_file()), None)
     return Package(version, purl_of("deb/debian", name, version), read_text(file.read_bytes()) if file else "")

@@ -2,15 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Protocol
 
 from stigmer_packaging.errors import MissingToolError
+from stigmer_packaging.naming import Target
+from stigmer_packaging.records import LeftOut
 from stigmer_packaging.tools import command
-from stigmer_packaging.tools.python import plain_environment
-from stigmer_packaging.tools.virtualenv import VirtualEnvironment
+from stigmer_packaging.tools.locks import Pin
+from stigmer_packaging.tools.python import Interpreter, plain_environment
 
 # What freezing installs besides the program's own lock; pinned in this repository's requirements.lock.
 DISTRIBUTIONS = ("altgraph", "macholib", "packaging", "pyinstaller", "pyinstaller-hooks-contrib", "setuptools")
@@ -19,9 +22,67 @@ START_HOOKS = Path(__file__).parents[1] / "startup"
 PROBE = "import-probe"
 _SPEC = "onedir.spec"
 _PROBE_SOURCE = "import_probe.py"
-_BINUTILS = {"linux": ("strip", "objcopy"), "darwin": ("strip", "codesign")}
 _ABSENT = "import shutil, sys; print(*(name for name in sys.argv[1:] if not shutil.which(name)))"
-_REMEDIES = {"linux": "install binutils", "darwin": "install the command line tools: xcode-select --install"}
+_REMEDY = "install binutils; on macOS the command line tools: xcode-select --install"
+
+
+class Environment(Protocol):
+    """A platform's Python and the distributions of a lock, from which programs are frozen."""
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """The Python of this machine that runs PyInstaller."""
+
+    @property
+    def site(self) -> Path:
+        """Where the platform's distributions are installed."""
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The modules that were left out because another distribution owns them."""
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The programs of the machine that PyInstaller calls."""
+
+    def words(self, *arguments: str) -> list[str]:
+        """Give the command that runs a Python of the same version here."""
+
+    def pyinstaller(self, work: Path) -> tuple[list[str], dict[str, str]]:
+        """Give the command that runs PyInstaller and the variables it needs; `work` may hold its settings."""
+
+
+class FreezeBase(Protocol):
+    """A Python that programs for a platform are frozen with."""
+
+    @property
+    def target(self) -> Target:
+        """The platform."""
+
+    def markers(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Give the values that a lock's markers are about."""
+
+    def environment(
+        self,
+        pins: Sequence[Pin],
+        *,
+        cache: Path,
+        env: Mapping[str, str],
+        report: Callable[[str], None],
+        owners: Mapping[str, str],
+    ) -> Environment:
+        """Give the environment that holds these pins, which all apply to it."""
+
+
+@dataclass(frozen=True)
+class FreezingPython:
+    """The Python that freezes, before it is needed: making it may take minutes.
+
+    `identity` differs for any other one; `provide` gives it, made first if need be.
+    """
+
+    identity: tuple[str, ...]
+    provide: Callable[[], FreezeBase]
 
 
 @dataclass(frozen=True)
@@ -84,14 +145,13 @@ def _template(name: str) -> str:
 
 
 def freeze(
-    plan: FreezePlan, *, python: VirtualEnvironment, env: Mapping[str, str], source_date_epoch: int, work: Path
+    plan: FreezePlan, *, python: Environment, env: Mapping[str, str], source_date_epoch: int, work: Path
 ) -> Frozen:
     """Freeze below the empty folder `work`, with a PyInstaller cache of its own and nothing left to chance.
 
     The order of sets, the time and the caller's Python settings do not reach the result.
     """
-    system = python.interpreter.target.system
-    _require(_BINUTILS.get(system, ()), _REMEDIES.get(system, ""), python, env)
+    _require(python, env)
     spec = work / _SPEC
     spec.write_text(spec_text(), encoding="utf-8")
     (work / _PROBE_SOURCE).write_text(_template(_PROBE_SOURCE), encoding="utf-8")
@@ -99,19 +159,24 @@ def freeze(
     probe = str(work / _PROBE_SOURCE) if plan.with_probe else ""
     written = asdict(plan) | {"runtime_hooks": hooks, "import_probe": probe}
     (work / "plan.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
-    settled = plain_environment(env) | {
-        "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": str(plan.compression),
-        "PYTHONHASHSEED": "0",
-        # None is read that another build has left, and the locked environment stays as it was made.
-        "PYTHONPYCACHEPREFIX": str(work / "no-bytecode"),
-        # Tracebacks name file, function and line; the columns in it would be a quarter of all bytecode.
-        "PYTHONNODEBUGRANGES": "1",
-        "PYTHONNOUSERSITE": "1",
-        "SOURCE_DATE_EPOCH": str(source_date_epoch),
-        "PYINSTALLER_CONFIG_DIR": str(work / "pyinstaller"),
-    }
+    program, variables = python.pyinstaller(work)
+    settled = (
+        plain_environment(env)
+        | variables
+        | {
+            "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": str(plan.compression),
+            "PYTHONHASHSEED": "0",
+            # None is read that another build has left, and the locked environment stays as it was made.
+            "PYTHONPYCACHEPREFIX": str(work / "no-bytecode"),
+            # Tracebacks name file, function and line; the columns in it would be a quarter of all bytecode.
+            "PYTHONNODEBUGRANGES": "1",
+            "PYTHONNOUSERSITE": "1",
+            "SOURCE_DATE_EPOCH": str(source_date_epoch),
+            "PYINSTALLER_CONFIG_DIR": str(work / "pyinstaller"),
+        }
+    )
     places = ("--distpath", str(work / "dist"), "--workpath", str(work / "work"))
-    words = python.words("-s", "-P", "-m", "PyInstaller", "--noconfirm", "--log-level=WARN", *places, str(spec))
+    words = [*program, "--noconfirm", "--log-level=WARN", *places, str(spec)]
     command.run(words, env=settled, cwd=work, seconds=SECONDS)
     warnings = work / "work" / spec.stem / f"warn-{spec.stem}.txt"
     return Frozen(work / "dist" / plan.name, parse_warnings(warnings.read_text(encoding="utf-8")))
@@ -145,8 +210,8 @@ def _parse_importers(text: str) -> Iterable[tuple[str, frozenset[str]]]:
         yield match[1].strip(), frozenset(ways)
 
 
-def _require(programs: Iterable[str], remedy: str, python: VirtualEnvironment, env: Mapping[str, str]) -> None:
+def _require(python: Environment, env: Mapping[str, str]) -> None:
     """Raise MissingToolError unless the programs PyInstaller calls are where it runs."""
-    answer = command.run(python.words("-I", "-c", _ABSENT, *programs), env=plain_environment(env), seconds=60)
+    answer = command.run(python.words("-I", "-c", _ABSENT, *python.tools), env=plain_environment(env), seconds=60)
     if absent := answer.stdout.split():
-        raise MissingToolError(f"freezing needs {' and '.join(absent)}", remedy)
+        raise MissingToolError(f"freezing needs {' and '.join(absent)}", _REMEDY)

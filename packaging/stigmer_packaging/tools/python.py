@@ -1,7 +1,7 @@
 """The Python that freezes: which one it is, what it was built as, and whether PyInstaller can work with it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stigmer_packaging.errors import CommandError, MissingToolError
@@ -38,44 +38,26 @@ print(json.dumps([base, platform.python_version(), sys.version, sys.platform, pl
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python that can be started: `prefix` are the words before its path, such as those that enter a build root.
+    """A Python that can be started.
 
     `executable` is never a virtual environment's. `library` is the path of its shared library, empty when it has none.
-    `identity` differs for any other build. What it freezes runs where it does: `emulated`, with the same prefix.
+    `identity` differs for any other build.
     """
 
-    prefix: tuple[str, ...]
     executable: str
     version: str
     target: Target
     library: str
     identity: str
-    emulated: bool = False
 
 
-@dataclass(frozen=True)
-class FreezingPython:
-    """The Python that freezes, before it is needed: making the root it lives in may take minutes.
-
-    `identity` differs for any other one; `provide` gives it, made first if need be.
-    """
-
-    identity: tuple[str, ...]
-    provide: Callable[[], Interpreter]
-
-
-def at_hand(interpreter: Interpreter) -> FreezingPython:
-    """Freeze with an interpreter that is there."""
-    return FreezingPython((interpreter.version, interpreter.identity), lambda: interpreter)
-
-
-def read_interpreter(executable: str, *, env: Mapping[str, str], prefix: tuple[str, ...] = ()) -> Interpreter:
+def read_interpreter(executable: str, *, env: Mapping[str, str]) -> Interpreter:
     """Ask a Python what it is; MissingToolError when it is not there or too old."""
-    ask = command.run([*prefix, executable, "-I", "-c", _PROBE], env=plain_environment(env), seconds=120)
-    return parse_interpreter(ask.stdout, executable=executable, prefix=prefix)
+    ask = command.run([executable, "-I", "-c", _PROBE], env=plain_environment(env), seconds=120)
+    return parse_interpreter(ask.stdout, executable=executable)
 
 
-def parse_interpreter(text: str, *, executable: str, prefix: tuple[str, ...] = ()) -> Interpreter:
+def parse_interpreter(text: str, *, executable: str) -> Interpreter:
     """Read what a Python said about itself; MissingToolError when it is too old."""
     try:
         base, version, build, system, machine, library, content = json.loads(text)
@@ -86,7 +68,7 @@ def parse_interpreter(text: str, *, executable: str, prefix: tuple[str, ...] = (
         raise MissingToolError(f"{executable} is Python {version}", f"give a Python {wanted} or newer")
     target = Target(_SYSTEMS.get(system, system), _ARCHITECTURES.get(machine.lower(), machine))
     identity = digest.sha256_of_value(build, str(target), content)
-    return Interpreter(prefix, base, version, target, library, identity)
+    return Interpreter(base, version, target, library, identity)
 
 
 def require_library(interpreter: Interpreter) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from stigmer_packaging.tools import command
+from stigmer_packaging.tools.pyinstaller import Environment
 from stigmer_packaging.tools.python import plain_environment
-from stigmer_packaging.tools.virtualenv import VirtualEnvironment
 
 # Left out although they are imported: the standard library imports each of them with a fallback, and each brings a
 # shared library along. hashlib computes sha256 without OpenSSL; shutil unpacks nothing here.
@@ -51,7 +51,7 @@ print(json.dumps(sorted((known - needed) | set(dispensable))))
 
 
 def find_unneeded(
-    package: Path, *, foreign: Iterable[str], python: VirtualEnvironment, env: Mapping[str, str]
+    package: Path, *, foreign: Iterable[str], python: Environment, env: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Name the modules of the standard library that no module of `package` leads to, but for `foreign` ones' sake.
 

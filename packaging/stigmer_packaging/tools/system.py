@@ -53,7 +53,7 @@ def _debian_keyring(_machine: Machine) -> bool:
 
 
 OWN_PYTHON = "freeze --python"
-"""Freezing on Linux with a Python of this machine in place of the root's, which brings all that it needs."""
+"""Freezing on Linux with a Python of this machine in place of the pinned one, which needs no program of it."""
 
 EMULATION = "emulation"
 """Whatever is done for a platform that is emulated."""
@@ -66,8 +66,7 @@ LINUX = (
     Requirement(PYTHON, "patch", "patch", "corrects the sources", _program("patch")),
     Requirement(PYTHON, "perl with its modules", "perl", "configures OpenSSL", _program("prove")),
     Requirement(PYTHON, "tclsh", "tcl", "writes SQLite's one file", _program("tclsh")),
-    Requirement("freeze", "bwrap", "bubblewrap", "enters the root in which is frozen", _program("bwrap")),
-    Requirement(OWN_PYTHON, "strip", "binutils", "shrinks frozen programs", _program("strip")),
+    Requirement(OWN_PYTHON, "objdump", "binutils", "tells native files from others", _program("objdump")),
     Requirement(OWN_PYTHON, "objcopy", "binutils", "writes frozen programs", _program("objcopy")),
     Requirement(
         OWN_PYTHON,
@@ -86,10 +85,7 @@ LINUX = (
     Requirement("vm", "cpio", "cpio", "packs what they boot", _program("cpio")),
     Requirement("verify", "the archive's keys", "debian-archive-keyring", "check the root's packages", _debian_keyring),
 )
-DARWIN = (
-    Requirement("freeze", "strip", "", "shrinks frozen programs", _program("strip")),
-    Requirement("freeze", "codesign", "", "signs frozen programs", _program("codesign")),
-)
+DARWIN = (Requirement("freeze", "codesign", "", "signs frozen programs", _program("codesign")),)
 
 
 def find_missing(stages: Iterable[str], machine: Machine) -> tuple[Requirement, ...]:

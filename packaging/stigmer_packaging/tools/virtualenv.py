@@ -12,12 +12,14 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from stigmer_packaging.errors import CommandError, GateError, MissingToolError
+from stigmer_packaging.naming import Target
 from stigmer_packaging.records import LeftOut
 from stigmer_packaging.tools import command, digest
 from stigmer_packaging.tools.environment import build_environment
 from stigmer_packaging.tools.locks import Pin, render_requirements
 from stigmer_packaging.tools.ownership import settle_owners
-from stigmer_packaging.tools.python import Interpreter, plain_environment
+from stigmer_packaging.tools.pyinstaller import FreezingPython
+from stigmer_packaging.tools.python import Interpreter, plain_environment, require_library
 
 SECONDS = 1800
 RECIPE = 3  # counts how environments are made, so that those of another recipe are not taken for current
@@ -61,6 +63,11 @@ class VirtualEnvironment:
     left_out: tuple[LeftOut, ...] = ()
 
     @property
+    def tools(self) -> tuple[str, ...]:
+        """The programs of the machine that PyInstaller calls."""
+        return ("objdump", "objcopy") if self.interpreter.target.system == "linux" else ("codesign",)
+
+    @property
     def site(self) -> Path:
         """Where the distributions are installed."""
         major, minor, *_ = self.interpreter.version.split(".")
@@ -68,7 +75,48 @@ class VirtualEnvironment:
 
     def words(self, *arguments: str) -> list[str]:
         """Give the command that runs this environment's Python with these arguments."""
-        return [*self.interpreter.prefix, str(self.folder / "bin" / "python"), *arguments]
+        return [str(self.folder / "bin" / "python"), *arguments]
+
+    def pyinstaller(self, work: Path) -> tuple[list[str], dict[str, str]]:
+        """Give the command that runs PyInstaller as it is."""
+        del work
+        return self.words("-s", "-P", "-m", "PyInstaller"), {}
+
+
+@dataclass(frozen=True)
+class NativePython:
+    """A Python of this machine, which freezes for this machine's own platform."""
+
+    interpreter: Interpreter
+
+    @property
+    def target(self) -> Target:
+        """The platform it is for."""
+        return self.interpreter.target
+
+    def markers(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Ask it for the values that a lock's markers are about."""
+        return read_markers(self.interpreter, env=env)
+
+    def environment(
+        self,
+        pins: Sequence[Pin],
+        *,
+        cache: Path,
+        env: Mapping[str, str],
+        report: Callable[[str], None],
+        owners: Mapping[str, str],
+    ) -> VirtualEnvironment:
+        """Give a virtual environment of it; MissingToolError when it has no shared library."""
+        require_library(self.interpreter)
+        return provide_virtualenv(
+            pins, interpreter=self.interpreter, cache=cache, env=env, report=report, owners=owners
+        )
+
+
+def at_hand(interpreter: Interpreter) -> FreezingPython:
+    """Freeze with an interpreter that is there."""
+    return FreezingPython((interpreter.version, interpreter.identity), lambda: NativePython(interpreter))
 
 
 def provide_virtualenv(
@@ -104,14 +152,14 @@ def provide_virtualenv(
 
 def read_markers(interpreter: Interpreter, *, env: Mapping[str, str]) -> dict[str, str]:
     """Ask a Python for the values that a lock's markers are about."""
-    words = [*interpreter.prefix, interpreter.executable, "-I", "-c", _MARKERS]
+    words = [interpreter.executable, "-I", "-c", _MARKERS]
     markers: dict[str, str] = json.loads(command.run(words, env=plain_environment(env), seconds=120).stdout)
     return markers
 
 
 def _make(made: VirtualEnvironment, pins: Sequence[Pin], owners: Mapping[str, str], env: Mapping[str, str]) -> None:
     interpreter = made.interpreter
-    venv = [*interpreter.prefix, interpreter.executable, "-I", "-m", "venv", str(made.folder)]
+    venv = [interpreter.executable, "-I", "-m", "venv", str(made.folder)]
     done = command.run(venv, env=plain_environment(env), seconds=SECONDS, check=False)
     if done.code != 0:
         raise MissingToolError(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import ArchiveError, CommandError, MissingToolError, RecordError
-from stigmer_packaging.tools import aptlock, debian
+from stigmer_packaging.errors import ArchiveError, MissingToolError, RecordError
+from stigmer_packaging.tools import debian
 from stigmer_packaging.tools.debian import Archives, Package
 from support.tiny_packages import deb_of, device_entry, file_entry, link_entry
 
@@ -73,15 +73,18 @@ def test_what_is_no_whole_package_is_refused(tmp_path: Path, broken: bytes) -> N
         unpacked(tmp_path, broken)
 
 
-def test_a_lock_is_read_as_it_was_written() -> None:
-    packages = (Package("pool/main/a.deb", SHA256, ("freeze", "build")), Package("pool/main/b.deb", SHA256, ("build",)))
-    assert debian.parse_lock("# a comment\n" + debian.render_lock(reversed(packages))) == packages
+def test_a_lock_names_for_each_package_its_checksum_and_targets() -> None:
+    text = f"# a comment\n{SHA256} pool/main/a.deb linux-amd64 linux-arm64\n{SHA256} pool/main/b.deb linux-arm64\n"
+    assert debian.parse_lock(text) == (
+        Package("pool/main/a.deb", SHA256, ("linux-amd64", "linux-arm64")),
+        Package("pool/main/b.deb", SHA256, ("linux-arm64",)),
+    )
 
 
 @pytest.mark.parametrize(
-    "line", ["pool/main/a.deb freeze", f"{SHA256} pool/main/a.deb", f"{SHA256[1:]} pool/a.deb freeze"]
+    "line", ["pool/main/a.deb linux-amd64", f"{SHA256} pool/main/a.deb", f"{SHA256[1:]} pool/a.deb linux-amd64"]
 )
-def test_every_line_of_a_lock_pins_a_package_to_a_root(line: str) -> None:
+def test_every_line_of_a_lock_pins_a_package_for_a_target(line: str) -> None:
     with pytest.raises(RecordError, match="wrong lines"):
         debian.parse_lock(line)
 
@@ -110,18 +113,3 @@ def test_another_distribution_is_told_to_name_a_mirror(tmp_path: Path) -> None:
     with pytest.raises(MissingToolError) as caught:
         debian.read_archives(tmp_path)
     assert "name a Debian mirror" in caught.value.remedy
-
-
-def test_apt_s_answer_becomes_paths_and_hashes() -> None:
-    text = (
-        "Reading package lists...\n"
-        f"'http://mirror.invalid/debian/pool/main/l/lib_1%3a2.deb' lib_1%3a2.deb 87504 SHA256:{SHA256}\n"
-        f"'http://mirror.invalid/debian-security/pool/updates/main/c/c_1%2bdeb.deb' c.deb 1 SHA256:{SHA256}\n"
-    )
-    paths = ["pool/main/l/lib_1:2.deb", "pool/updates/main/c/c_1+deb.deb"]
-    assert aptlock.parse_uris(text, ARCHIVES) == [(path, SHA256) for path in paths]
-
-
-def test_an_answer_without_files_is_an_error() -> None:
-    with pytest.raises(CommandError):
-        aptlock.parse_uris("Reading package lists...\n", ARCHIVES)

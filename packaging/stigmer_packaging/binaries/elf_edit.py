@@ -1,0 +1,91 @@
+"""Edits of ELF files that strip and objcopy make, on any host and for any architecture.
+
+Nothing but the standard library is imported: PyInstaller's process uses this too. Source: the System V ABI, chapter 4.
+"""
+
+import struct
+from collections.abc import Mapping
+from typing import NamedTuple
+
+_SECTION = struct.Struct("<2I4Q2I2Q")
+_SEGMENT = struct.Struct("<2I6Q")
+_ALLOCATED, _NO_CONTENT, _STRINGS, _CONTENT = 0x2, 8, 3, 1
+_HAS_INDEX_IN_INFO = 0x40  # SHF_INFO_LINK
+_RELOCATIONS = (4, 9)
+
+
+class _Section(NamedTuple):
+    name: int
+    kind: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    align: int
+    entry: int
+
+
+def strip(content: bytes, added: Mapping[str, bytes] | None = None) -> bytes:
+    """Remove what is not loaded: symbol table and debugging information; put the sections `added` in their place.
+
+    Content that lies before something that is loaded stays, without a section. Raise ValueError for a file that is not
+    64-bit and little-endian.
+    """
+    if content[:6] != b"\x7fELF\x02\x01":
+        raise ValueError("not a 64-bit little-endian ELF file")
+    sections, names = _read_sections(content)
+    kept = [number for number, each in enumerate(sections) if not number or each.flags & _ALLOCATED]
+    numbers = {old: new for new, old in enumerate(kept)}
+    body = bytearray(content[: _end_of_loaded(content, [sections[number] for number in kept])])
+    strings, written = bytearray(b"\0"), []
+    for number in kept:
+        each = sections[number]
+        info = numbers.get(each.info, 0) if each.flags & _HAS_INDEX_IN_INFO or each.kind in _RELOCATIONS else each.info
+        name = _intern(strings, names[each.name : names.index(0, each.name)]) if number else 0
+        written.append(each._replace(name=name, link=numbers.get(each.link, 0), info=info))
+    for title, data in (added or {}).items():
+        written.append(_append(body, data, _intern(strings, title.encode()), _CONTENT))
+    own = _intern(strings, b".shstrtab")
+    written.append(_append(body, bytes(strings), own, _STRINGS))
+    body += bytes(-len(body) % 8)
+    struct.pack_into("<Q", body, 40, len(body))
+    struct.pack_into("<2H", body, 60, len(written), len(written) - 1)
+    return bytes(body + b"".join(_SECTION.pack(*each) for each in written))
+
+
+def _read_sections(content: bytes) -> tuple[list[_Section], bytes]:
+    """Give the sections, none for a file without a table of them, and the text that holds their names."""
+    (start,) = struct.unpack_from("<Q", content, 40)
+    count, naming = struct.unpack_from("<2H", content, 60)
+    places = range(start, start + count * _SECTION.size, _SECTION.size)
+    sections = [_Section(*_SECTION.unpack_from(content, place)) for place in places]
+    if not sections:
+        return [_Section(*[0] * 10)], b"\0"
+    found = sections[naming]
+    return sections, content[found.offset : found.offset + found.size]
+
+
+def _end_of_loaded(content: bytes, sections: list[_Section]) -> int:
+    (start,) = struct.unpack_from("<Q", content, 32)
+    (count,) = struct.unpack_from("<H", content, 56)
+    ends: list[int] = [start + count * _SEGMENT.size]
+    for number in range(count):
+        _, _, offset, _, _, size, *_ = _SEGMENT.unpack_from(content, start + number * _SEGMENT.size)
+        ends.append(offset + size)
+    return max(*ends, *(each.offset + each.size for each in sections if each.kind != _NO_CONTENT))
+
+
+def _intern(strings: bytearray, name: bytes) -> int:
+    """Add a name to the text of names and give its place."""
+    place = len(strings)
+    strings += name + b"\0"
+    return place
+
+
+def _append(body: bytearray, data: bytes, name: int, kind: int) -> _Section:
+    """Append a section's content, and describe it."""
+    place = len(body)
+    body += data
+    return _Section(name, kind, 0, 0, place, len(data), 0, 0, 1, 0)

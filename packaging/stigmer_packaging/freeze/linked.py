@@ -1,0 +1,72 @@
+"""Which libraries the native files of a platform need, and where they are on this machine: what ldd and otool would say.
+
+The platform's loader is not asked, which would only find this machine's libraries.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from stigmer_packaging.binaries import elf, macho_edit
+from stigmer_packaging.binaries.macho import is_macho
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools.bundle import SYSTEM_FOLDERS
+from stigmer_packaging.tools.gates import SYSTEM_LIBRARIES
+
+Linked = dict[str, list[tuple[str, str | None]]]
+"""For each file, the libraries it needs by name, with their paths; None for those that are nowhere."""
+
+_HERE = ("$ORIGIN", "${ORIGIN}", "@loader_path", "@executable_path")
+
+
+def find_linked(
+    folders: Iterable[Path], libraries: Sequence[Path], target: Target, prefix: Mapping[str, Path]
+) -> Linked:
+    """Read every native file below `folders` that is for `target`.
+
+    A library is looked for where the file says, else by its name alone in the folders `libraries`. `prefix` maps the
+    beginning of a name to the folder that stands for it here. The system's own libraries are left out.
+    """
+    files = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
+    read = _read_elf if target.system == "linux" else _read_macho
+    found = ((path, links) for path in files if (links := read(path, target)))
+    return {str(path): list(_resolve(path, *links, libraries, prefix)) for path, links in found}
+
+
+def _resolve(
+    path: Path, needed: Sequence[str], search: Sequence[str], libraries: Sequence[Path], prefix: Mapping[str, Path]
+) -> Iterator[tuple[str, str | None]]:
+    for name in needed:
+        if name in SYSTEM_LIBRARIES or name.startswith(SYSTEM_FOLDERS):
+            continue
+        places = [*_named(name, path, search, prefix), *(folder / PurePosixPath(name).name for folder in libraries)]
+        place = next((place for place in places if place.is_file()), None)
+        yield name, os.path.normpath(place) if place else None
+
+
+def _named(name: str, path: Path, search: Sequence[str], prefix: Mapping[str, Path]) -> Iterator[Path]:
+    """Give where a file itself says that a library is."""
+    if name.startswith("@rpath/") or "/" not in name:
+        yield from (_here(folder, path) / name.removeprefix("@rpath/") for folder in search)
+    yield from (here / name.removeprefix(f"{start}/") for start, here in prefix.items() if name.startswith(f"{start}/"))
+    yield _here(name, path)
+
+
+def _here(text: str, path: Path) -> Path:
+    start = next((word for word in _HERE if text == word or text.startswith(f"{word}/")), None)
+    return path.parent / text.removeprefix(start).lstrip("/") if start else path.parent / text
+
+
+def _read_elf(path: Path, _target: Target) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    with path.open("rb") as stream:
+        return elf.read_links(path.read_bytes()) if elf.is_elf(stream.read(4)) else None
+
+
+def _read_macho(path: Path, target: Target) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    with path.open("rb") as stream:
+        if not is_macho(stream.read(8)):
+            return None
+    try:
+        return macho_edit.read_links(macho_edit.thin(path.read_bytes(), target.architecture))
+    except ValueError:  # for another processor: the gates refuse it, should it be frozen
+        return None

@@ -1,0 +1,218 @@
+"""A lock's distributions for any platform: their wheels, unpacked as a site-packages folder of that platform.
+
+The platform's own Python is not run. Sources: PEP 427 for what is in a wheel; pip download's options for choosing one.
+"""
+
+import csv
+import io
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from stigmer_packaging.errors import CommandError, GateError
+from stigmer_packaging.naming import Target
+from stigmer_packaging.records import LeftOut
+from stigmer_packaging.tools import command, digest
+from stigmer_packaging.tools.cached import make_once
+from stigmer_packaging.tools.environment import build_environment
+from stigmer_packaging.tools.locks import Pin, render_requirements
+from stigmer_packaging.tools.ownership import settle_owners
+from stigmer_packaging.tools.wheel import extract_all
+
+FORMAT = 1  # counts how sites are made, so that those made otherwise are not taken for current
+SECONDS = 1800
+_LEFT_OUT = "left-out.json"
+_MODULES = ("purelib", "platlib")
+_OLDEST_MANYLINUX = 5
+_PIP = ("-I", "-m", "pip", "--quiet", "--disable-pip-version-check")
+_WHOLE = ("--no-deps", "--require-hashes")
+_NO_WHEEL = re.compile(r"satisfies the requirement (\S+?)==(\S+) \(from versions: ([^)]*)\)")
+_MACHINES = {("linux", "arm64"): "aarch64", ("darwin", "arm64"): "arm64"}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """For what wheels are chosen: a target, the oldest glibc or macOS it promises to run on, and a Python's version."""
+
+    target: Target
+    oldest: str
+    python: str
+
+    @property
+    def machine(self) -> str:
+        """The processor as `platform.machine()` names it there."""
+        return _MACHINES.get(self.target, "x86_64")
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The platform tags of wheels that run there. pip adds those of older macOS by itself. Source: PEP 600."""
+        major, minor = (*self.oldest.split("."), "0")[:2]
+        if self.target.system == "darwin":
+            return (f"macosx_{major}_{minor}_{self.machine}",)
+        numbered = [f"manylinux_2_{number}" for number in range(int(minor), _OLDEST_MANYLINUX - 1, -1)]
+        return tuple(
+            f"{tag}_{self.machine}" for tag in (*numbered, "manylinux2014", "manylinux2010", "manylinux1", "linux")
+        )
+
+    @property
+    def markers(self) -> dict[str, str]:
+        """The values that a lock's markers are about; release and version of the system are nobody's business."""
+        system = {"linux": "Linux", "darwin": "Darwin"}[self.target.system]
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": self.python,
+            "os_name": "posix",
+            "platform_machine": self.machine,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": system,
+            "platform_version": "",
+            "python_full_version": self.python,
+            "python_version": ".".join(self.python.split(".")[:2]),
+            "sys_platform": self.target.system,
+        }
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What tells pip to choose for this platform in place of its own."""
+        short = "".join(self.python.split(".")[:2])
+        words = [word for tag in self.tags for word in ("--platform", tag)]
+        abis = [word for abi in (f"cp{short}", "abi3", "none") for word in ("--abi", abi)]
+        return (*words, *abis, "--python-version", self.python, "--implementation", "cp", "--only-binary=:all:")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site-packages folder that holds exactly what a lock names, less what `left_out` says."""
+
+    folder: Path
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def provide_site(
+    pins: Sequence[Pin],
+    platform: Platform,
+    *,
+    cache: Path,
+    env: Mapping[str, str],
+    report: Callable[[str], None],
+    owners: Mapping[str, str] | None = None,
+) -> Site:
+    """Give the distributions of these pins for a platform, made if they are not in the cache; all pins apply there.
+
+    Of a module in `owners`, only the named distribution's files are kept. GateError with every distribution that has no
+    wheel for the platform, and the newest version that has one.
+    """
+    settled = dict(sorted((owners or {}).items()))
+    key = digest.sha256_of_value(FORMAT, render_requirements(pins), settled, asdict(platform))[:20]
+
+    def make(folder: Path) -> Path:
+        report(f"fetching {len(pins)} wheels for {platform.target}")
+        files = _fetch_wheels(pins, platform, folder / "wheels", build_environment(env))
+        made = folder / "made"
+        (made / "site-packages").mkdir(parents=True)
+        last = {canonicalize_name(owner) for owner in settled.values()}
+        for file in sorted(files, key=lambda file: (_name(file) in last, file.name)):
+            unpack_wheel(file, made / "site-packages")
+        left_out = settle_owners(made / "site-packages", settled)
+        text = json.dumps([asdict(each) for each in left_out], indent=1)
+        (made / _LEFT_OUT).write_text(text, encoding="utf-8")
+        return made
+
+    place = make_once(cache / "sites" / key, make)
+    left_out = json.loads((place / _LEFT_OUT).read_text(encoding="utf-8"))
+    return Site(place / "site-packages", tuple(LeftOut(**each) for each in left_out))
+
+
+def unpack_wheel(wheel: Path, site: Path) -> None:
+    """Unpack a wheel's modules and metadata; its scripts, headers and other data are for no module search path."""
+    extract_all(wheel, site)
+    for folder in sorted(site.glob("*.data")):
+        for kind in _MODULES:
+            if (folder / kind).is_dir():
+                shutil.copytree(folder / kind, site, dirs_exist_ok=True)
+        shutil.rmtree(folder)
+        record = folder.with_suffix(".dist-info") / "RECORD"
+        record.write_text(_record_as_unpacked(record.read_text(encoding="utf-8"), folder.name), encoding="utf-8")
+
+
+def _record_as_unpacked(text: str, data: str) -> str:
+    """Name the files of a RECORD as they lie after unpacking."""
+    rows = [(row[0].removeprefix(f"{data}/").split("/", 1), row) for row in csv.reader(io.StringIO(text)) if row]
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    for (first, *rest), row in rows:
+        if not row[0].startswith(f"{data}/"):
+            writer.writerow(row)
+        elif first in _MODULES:
+            writer.writerow([*rest, *row[1:]])
+    return written.getvalue()
+
+
+def _fetch_wheels(pins: Sequence[Pin], platform: Platform, folder: Path, env: Mapping[str, str]) -> list[Path]:
+    folder.mkdir(parents=True)
+    _download([pin for pin in pins if not pin.source_only], platform, folder, env)
+    _build([pin for pin in pins if pin.source_only], platform, folder, env)
+    return list(folder.glob("*.whl"))
+
+
+def _download(pins: Sequence[Pin], platform: Platform, folder: Path, env: Mapping[str, str]) -> None:
+    """Have pip choose and check the wheels; it stops at the first that is missing, and so is asked again for the others."""
+    left, missing = list(pins), []
+    while left:
+        try:
+            words = [*_WHOLE, *platform.options, "--dest", str(folder)]
+            _run_pip("download", left, words, folder, env)
+            break
+        except CommandError as error:
+            if not (found := _NO_WHEEL.search(error.output)):
+                raise
+            missing.append(f"{found[1]} {found[2]}; the newest version that has one: {found[3].split(', ')[-1]}")
+            left = [pin for pin in left if pin.name != canonicalize_name(found[1])]
+    if missing:
+        system = "glibc" if platform.target.system == "linux" else "macOS"
+        raise GateError(
+            f"no wheel runs on {platform.target} with {system} {platform.oldest} and Python {platform.python}:\n  "
+            + "\n  ".join(missing),
+            f"lock that version for this platform alone, with the marker {_marker_of(platform)!r}",
+        )
+
+
+def _marker_of(platform: Platform) -> str:
+    return f"sys_platform == '{platform.target.system}' and platform_machine == '{platform.machine}'"
+
+
+def _build(pins: Sequence[Pin], platform: Platform, folder: Path, env: Mapping[str, str]) -> None:
+    """Build what is locked without a wheel, with the pinned setuptools; GateError unless it is the same on any platform."""
+    if not pins:
+        return
+    names = ", ".join(f"{pin.name} {pin.version}" for pin in pins)
+    known = set(folder.glob("*.whl"))
+    remedy = "lock a version that has wheels, or put its source into the tree and depend on its folder"
+    try:
+        words = [*_WHOLE, "--no-build-isolation", "--no-binary=:all:", "--wheel-dir", str(folder)]
+        _run_pip("wheel", pins, words, folder, env)
+    except CommandError as error:
+        raise GateError(f"the lock has no wheel of {names}, and it cannot be built here: {error}", remedy) from error
+    if foreign := [file.name for file in set(folder.glob("*.whl")) - known if not file.stem.endswith("-none-any")]:
+        raise GateError(
+            f"the lock has no wheel of {names}, and what is built of it here is for this machine alone, not for "
+            f"{platform.target}: {', '.join(sorted(foreign))}",
+            remedy,
+        )
+
+
+def _run_pip(action: str, pins: Iterable[Pin], words: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+    wanted = folder / "requirements.lock"
+    wanted.write_text(render_requirements(pins), encoding="utf-8")
+    command.run([sys.executable, *_PIP, action, *words, "-r", str(wanted)], env=env, cwd=folder, seconds=SECONDS)
+
+
+def _name(wheel: Path) -> str:
+    return parse_wheel_filename(wheel.name)[0]

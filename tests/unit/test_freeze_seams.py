@@ -1,0 +1,274 @@
+"""The seams of PyInstaller that freezing for another platform replaces, each held against the PyInstaller that is pinned.
+
+A seam that is not there any more, or is used otherwise, would be passed over in silence: the bundle would then hold this
+machine's files. Each is looked at in a process of its own, because it changes PyInstaller there for good.
+"""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.freeze.seams import VERSIONS, Counterparts, Settings, check_version
+from stigmer_packaging.freeze.wheels import Platform, provide_site
+from stigmer_packaging.naming import Target
+from stigmer_packaging.tools.environment import build_environment, cache_root
+from stigmer_packaging.tools.locks import parse_lock, select_pins
+from support.native_code import elf, macho
+
+ROOT = Path(__file__).parents[2]
+_PREPARE = """
+import json, os, sys
+from stigmer_packaging.freeze.seams import *
+from pathlib import Path
+settings = Settings(**json.load(sys.stdin))
+counterparts = Counterparts(settings)
+"""
+
+
+def settings(folder: Path, system: str = "darwin", **changed: object) -> Settings:
+    """Describe a platform whose files lie below `folder`, and this machine's beside them."""
+    python = folder / "python/lib/python3.13"
+    given: dict[str, object] = {
+        "system": system,
+        "machine": "arm64" if system == "darwin" else "aarch64",
+        "architecture": "arm64",
+        "multiarch": "darwin" if system == "darwin" else "aarch64-linux-gnu",
+        "suffixes": [".cpython-313-darwin.so" if system == "darwin" else ".cpython-313-aarch64-linux-gnu.so", ".so"],
+        "own_suffix": ".cpython-313-x86_64-linux-gnu.so",
+        "builtins": ["sys", "only_there"],
+        "library": str(folder / "python/lib/libpython3.13.dylib"),
+        "prefix": str(folder / "python"),
+        "own_prefix": str(folder / "own-python"),
+        "standard_library": str(python),
+        "site": str(folder / "site"),
+        "own_site": str(folder / "own-site"),
+        "linked": {},
+        **changed,
+    }
+    for name in ("standard_library", "site", "own_site"):
+        Path(str(given[name])).mkdir(parents=True, exist_ok=True)
+    return Settings(**given)  # type: ignore[arg-type]
+
+
+@functools.cache
+def macholib() -> Path:
+    """Give macholib, which PyInstaller needs for macOS and this repository's lock has for Macs alone."""
+    lock = parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    pins = select_pins(lock, ("macholib", "altgraph"))
+    env, cache = build_environment(os.environ), cache_root(os.environ, Path.home())
+    platform = Platform(Target("darwin", "arm64"), "14.0", "3.13.5")
+    return provide_site(pins, platform, cache=cache, env=env, report=lambda _: None).folder
+
+
+def run(code: str, given: Settings) -> str:
+    """Run code in a fresh process that knows the settings, and give what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _PREPARE + code],
+        input=json.dumps(asdict(given)),
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'packaging'}:{macholib()}"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_pyinstaller_that_is_pinned_is_one_the_seams_were_looked_at_for() -> None:
+    """Move VERSIONS when all of this file passes with the next one."""
+    lock = parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    (pinned,) = [pin.version for pin in lock if pin.name == "pyinstaller"]
+    check_version(pinned)
+    for other in (f"{VERSIONS[1]}.0", "6.21.9", "7.0"):
+        with pytest.raises(SystemExit, match="is not one of"):
+            check_version(other)
+
+
+def test_the_process_says_that_it_is_the_platform_and_pyinstaller_believes_it(tmp_path: Path) -> None:
+    code = """
+pretend_platform(settings)
+pretend_modules(settings)
+import platform
+from PyInstaller import compat, PLATFORM
+print(sys.platform, platform.machine(), compat.is_darwin, compat.is_linux, compat.system, compat.EXTENSION_SUFFIXES, PLATFORM)
+"""
+    assert (
+        run(code, settings(tmp_path)) == "darwin arm64 True False Darwin ['.cpython-313-darwin.so', '.so'] Darwin-64bit"
+    )
+    assert run(code, settings(tmp_path, "linux")).endswith("'.so'] Linux-64bit-arm")
+
+
+def test_child_processes_are_this_machines_and_see_it_as_it_is(tmp_path: Path) -> None:
+    """On macOS PyInstaller would start them by `arch`."""
+    code = """
+pretend_platform(settings)
+run_children_natively()
+from PyInstaller import compat, isolated
+compat.check_requirements()
+def ask():
+    import sys
+    return sys.platform
+from PyInstaller.config import CONF
+CONF["pathex"] = []
+print(isolated.call(ask))
+"""
+    assert run(code, settings(tmp_path)) == sys.platform
+
+
+def test_the_module_graph_finds_the_platforms_modules_and_built_in_ones(tmp_path: Path) -> None:
+    """Extension modules by the platform's suffix; nothing from this machine's folders."""
+    given = settings(tmp_path)
+    for name in ("fast.cpython-313-darwin.so", "slow.cpython-313-x86_64-linux-gnu.so"):
+        Path(given.site, name).write_bytes(b"")
+    Path(given.own_site, "own.py").write_text("", encoding="utf-8")
+    Path(given.standard_library, "there.py").write_text("", encoding="utf-8")
+    code = """
+pretend_platform(settings)
+pretend_modules(settings)
+search_platform(settings, counterparts)
+sys.path.append(settings.own_site)
+from PyInstaller.lib.modulegraph.modulegraph import ModuleGraph
+graph = ModuleGraph()
+for name in ("fast", "slow", "own", "there", "only_there"):
+    try:
+        (node,) = graph.import_hook(name)
+        print(name, type(node).__name__)
+    except ImportError:
+        print(name, "-")
+"""
+    assert run(code, given).splitlines() == [
+        "fast Extension", "slow -", "own -", "there SourceModule", "only_there BuiltinModule",
+    ]  # fmt: skip
+
+
+def test_hooks_collect_a_packages_files_from_its_folder_on_the_platform(tmp_path: Path) -> None:
+    """Its libraries have other names there."""
+    given = settings(tmp_path)
+    for site, name in ((given.site, "libthere.dylib"), (given.own_site, "libhere.so.1")):
+        (Path(site) / "package").mkdir()
+        (Path(site) / "package" / "__init__.py").write_text("", encoding="utf-8")
+        (Path(site) / "package" / name).write_bytes(b"")
+    code = """
+sys.path.append(settings.own_site)
+pretend_platform(settings)
+find_packages_there(counterparts)
+from PyInstaller.utils.hooks import collect_dynamic_libs
+print(collect_dynamic_libs("package"))
+"""
+    assert run(code, given) == str([(f"{given.site}/package/libthere.dylib", "package")])
+
+
+def test_a_file_of_this_machine_in_a_table_of_contents_becomes_the_platforms(tmp_path: Path) -> None:
+    """A distribution's metadata, and an extension module by its other suffix; what is missing there is remembered."""
+    given = settings(tmp_path)
+    Path(given.site, "fast.cpython-313-darwin.so").write_bytes(b"")
+    code = """
+name_files_there(counterparts)
+from PyInstaller.building import build_main
+own = settings.own_site
+toc = [("fast", f"{own}/fast.cpython-313-x86_64-linux-gnu.so", "EXTENSION"), ("data", f"{own}/data", "DATA"), ("p", "/p", "DATA")]
+found = [entry[1] for entry in build_main.normalize_toc(toc)]
+print(json.dumps([found, sorted(counterparts.missing)]))
+"""
+    found, missing = json.loads(run(code, given))
+    assert found == [f"{given.site}/fast.cpython-313-darwin.so", f"{given.site}/data", "/p"]
+    assert missing == [f"{given.own_site}/data"]
+
+
+def test_of_the_same_platform_every_file_is_its_own_counterpart(tmp_path: Path) -> None:
+    same = settings(tmp_path, own_site=str(tmp_path / "site"), own_prefix=str(tmp_path / "python"))
+    counterparts = Counterparts(same)
+    assert counterparts.find(f"{same.site}/absent") == f"{same.site}/absent"
+    assert counterparts.missing == set()
+
+
+def test_libraries_are_those_of_the_table_and_none_of_this_machine(tmp_path: Path) -> None:
+    """A library that a name in a program's code may mean is the system's there."""
+    module, library = tmp_path / "site/fast.so", tmp_path / "site/.dylibs/libx.dylib"
+    given = settings(tmp_path, linked={str(module): [["@loader_path/.dylibs/libx.dylib", str(library)]]})
+    module.write_bytes(macho("arm64"))
+    library.parent.mkdir()
+    library.write_bytes(macho("arm64"))
+    code = """
+pretend_platform(settings)
+read_libraries(settings)
+from PyInstaller.building import build_main
+from PyInstaller.depend import bindepend
+toc = bindepend.binary_dependency_analysis([("fast.so", settings.site + "/fast.so", "EXTENSION")], symlink_suppression_patterns=[])
+print(*(f"{name}={kind}" for name, _, kind in toc))
+print(bindepend.get_python_library_path() == settings.library, bindepend.resolve_library_path("libc.so.6"))
+print(build_main.scan_code_for_ctypes(compile("import ctypes; ctypes.CDLL('libc.so.6')", "x", "exec")))
+"""
+    assert run(code, given).splitlines() == [
+        "fast.so=EXTENSION .dylibs/libx.dylib=BINARY libx.dylib=SYMLINK",
+        "True None",
+        "[]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [("m", macho("arm64"), "BINARY"), ("e", elf("arm64"), "BINARY"), ("t", b"text", "DATA"), ("absent", b"", "None")],
+)
+def test_native_files_of_both_systems_are_told_from_data_without_objdump(
+    tmp_path: Path, name: str, content: bytes, kind: str
+) -> None:
+    if content:
+        (tmp_path / name).write_bytes(content)
+    code = f"""
+read_libraries(settings)
+from PyInstaller.depend import bindepend
+print(bindepend.classify_binary_vs_data({str(tmp_path / name)!r}))
+"""
+    assert run(code, settings(tmp_path)) == kind
+
+
+def test_a_program_is_the_platforms_bootloader_with_the_archive_and_no_tool_is_called(tmp_path: Path) -> None:
+    """With nothing on PATH, as where there is no objcopy; collected files are copied as they are."""
+    import PyInstaller  # type: ignore[import-untyped]
+
+    given = settings(tmp_path, "linux")
+    loader = Path(given.site, "PyInstaller/bootloader", PyInstaller.PLATFORM)
+    loader.mkdir(parents=True)
+    (loader / "run").write_bytes(Path(sys.executable).resolve().read_bytes())
+    code = f"""
+write_programs(settings)
+os.environ["PATH"] = ""
+from PyInstaller.building import api
+program = api.EXE.__new__(api.EXE)
+vars(program).update(console=True, debug=False)
+assert program._bootloader_file("run") == {str(loader / "run")!r}
+made = settings.site + "/program"
+Path(made).write_bytes(Path({str(loader / "run")!r}).read_bytes())
+Path(settings.site, "archive").write_bytes(b"the archive" * 9)
+assert api.is_linux is False
+program._append_data_to_exe(made, settings.site + "/archive")
+print(Path(made).read_bytes().rfind(b"the archive") > 0, api.process_collected_binary("/a/b", "b", use_strip=True))
+"""
+    assert run(code, given) == "True /a/b"
+
+
+def test_a_macos_program_is_thinned_and_signed_without_apples_tools(tmp_path: Path) -> None:
+    """The three functions that PyInstaller calls are there, and are ours."""
+    program = tmp_path / "program"
+    program.write_bytes(macho("arm64", content=bytes(400)))
+    code = f"""
+pretend_platform(settings)
+edit_machos(settings)
+os.environ["PATH"] = ""
+from PyInstaller.utils import osx
+from PyInstaller.building import api
+assert api.osxutils is osx
+osx.binary_to_target_arch({str(program)!r}, "arm64", display_name="Bootloader EXE")
+osx.remove_signature_from_binary({str(program)!r})
+osx.sign_binary({str(program)!r}, None, None)
+print("signed")
+"""
+    assert run(code, settings(tmp_path)) == "signed"

@@ -1,0 +1,114 @@
+"""Steps are carried out some at a time, never before what they need, and verifications by themselves."""
+
+import os
+import select
+import threading
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.plan import Step
+from stigmer_packaging.schedule import carry_out
+from stigmer_packaging.tools import command
+from support.fake_stages import step
+
+SECONDS = 30
+
+
+def names(steps: list[Step], at_once: int = 2) -> list[str]:
+    """Carry out steps that do nothing, and name them in the order in which they ended."""
+    return [done.name for done, _ in carry_out(steps, lambda _: None, at_once=at_once)]
+
+
+def test_two_steps_are_at_work_at_the_same_time() -> None:
+    """Each waits for the other to be at work."""
+    together = threading.Barrier(2, timeout=SECONDS)
+    steps = [step("obtain/one"), step("obtain/two")]
+    assert len(list(carry_out(steps, lambda _: together.wait(), at_once=2))) == 2
+
+
+def test_no_more_are_at_work_than_may_be() -> None:
+    alone = threading.Lock()
+
+    def work(_: Step) -> None:
+        assert alone.acquire(blocking=False)
+        alone.release()
+
+    assert len(list(carry_out([step(f"obtain/{number}") for number in range(20)], work, at_once=1))) == 20
+
+
+def test_a_step_begins_when_all_it_needs_has_ended() -> None:
+    ended: set[str] = set()
+    steps = [
+        step("obtain/one"),
+        step("obtain/two"),
+        step("bottle", "obtain/one", "obtain/two"),
+        step("audit", "bottle"),
+    ]
+
+    def work(begun: Step) -> None:
+        assert ended.issuperset(begun.needs)
+
+    for done, _ in carry_out(steps, work, at_once=2):
+        ended.add(done.name)
+    assert ended == {each.name for each in steps}
+
+
+def test_nothing_runs_beside_a_verification() -> None:
+    """What it measures is how long a start takes."""
+    at_work: set[str] = set()
+
+    def work(begun: Step) -> None:
+        at_work.add(begun.stage)
+        assert not ("verify" in at_work and len(at_work) > 1)
+        at_work.discard(begun.stage)
+
+    steps = [step("verify/one"), step("obtain/one"), step("verify/two"), step("bottle")]
+    assert len(list(carry_out(steps, work, at_once=2))) == 4
+
+
+def test_after_a_failure_what_is_at_work_ends_and_nothing_more_begins() -> None:
+    """A step that took minutes is not lost because another one failed."""
+    failed, begun = threading.Event(), []
+
+    def work(each: Step) -> str:
+        begun.append(each.name)
+        if each.name == "obtain/broken":
+            failed.set()
+            raise ValueError("broken")
+        failed.wait(SECONDS)
+        return "whole"
+
+    results: list[tuple[Step, str]] = []
+    with pytest.raises(ValueError, match="broken"):
+        results.extend(carry_out([step("obtain/whole"), step("obtain/broken"), step("bottle")], work, at_once=2))
+    assert [(done.name, result) for done, result in results] == [("obtain/whole", "whole")]
+    assert sorted(begun) == ["obtain/broken", "obtain/whole"]
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
+def test_an_interruption_kills_the_programs_of_every_step(tmp_path: Path) -> None:
+    """They would go on for minutes, and hold what the next run wants."""
+    fifo = tmp_path / "pid"
+    os.mkfifo(fifo)
+
+    def work(each: Step) -> int:
+        if each.name == "obtain/long":
+            command.run(["sh", "-c", f"echo $$ >{fifo}; exec sleep 600"], check=False)
+            return 0
+        return os.pidfd_open(int(fifo.read_text(encoding="ascii")))
+
+    results = carry_out([step("obtain/long"), step("obtain/short")], work, at_once=2)
+    _, program = next(results)
+    with pytest.raises(KeyboardInterrupt):
+        results.throw(KeyboardInterrupt)
+    assert select.select([program], [], [], SECONDS)[0]
+    os.close(program)
+
+
+def test_the_steps_of_a_plan_are_begun_in_its_order() -> None:
+    assert names([step("obtain/one"), step("obtain/two"), step("bottle")], at_once=1) == [
+        "obtain/one",
+        "obtain/two",
+        "bottle",
+    ]
