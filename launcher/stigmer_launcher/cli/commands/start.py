@@ -23,6 +23,7 @@ from stigmer_launcher.supervise.state import (
     versions_in_use,
 )
 from stigmer_launcher.system.places import Places, find_places
+from stigmer_launcher.system.sd_notify import notify_ready
 
 _INTERRUPTED = 130
 _TIMEOUT = 300.0  # seconds to wait for a start or a stop that somebody else asked for
@@ -91,7 +92,8 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context, progres
 
 
 def _run(launch: Launch, invocation: Invocation, context: Context, progress: Progress) -> int:
-    return _foreground(launch, progress) if invocation.has("foreground") else _background(launch, context, progress)
+    run = _foreground if invocation.has("foreground") else _background
+    return run(launch, context, progress)
 
 
 def _background(launch: Launch, context: Context, progress: Progress) -> int:
@@ -107,11 +109,12 @@ def _background(launch: Launch, context: Context, progress: Progress) -> int:
     return 0
 
 
-def _foreground(launch: Launch, progress: Progress) -> int:
+def _foreground(launch: Launch, context: Context, progress: Progress) -> int:
     def emit(event: dict[str, object]) -> None:
         progress.take(event)
         if event["event"] == phases.RUNNING:
             progress.note("All services running")
+            notify_ready(context.environ)
 
     code = supervise(launch, emit)
     progress.conclude()
