@@ -34,7 +34,7 @@ def license_argument(expression: str) -> str:
     read, rest = _read_any(re.findall(r"[()]|[^\s()]+", canonical))
     if rest:
         raise ValueError(f"{expression!r} is not an SPDX licence expression")
-    return read if isinstance(read, str) else _pair(read)
+    return read if isinstance(read, str) else _outermost(read)
 
 
 def _read_any(tokens: list[str], operator: str = "OR") -> tuple[_License, list[str]]:
@@ -55,6 +55,15 @@ def _read_one(tokens: list[str]) -> tuple[_License, list[str]]:
     if rest[:1] == ["WITH"]:
         return f"{quote(name)} => {{ with: {quote(rest[1])} }}", rest[2:]
     return (":cannot_represent" if name.startswith(_OWN) else quote(name)), rest
+
+
+def _outermost(joined: _Joined) -> str:
+    """Give the list in one line, or an element a line where one of them is not simple, as brew's style asks."""
+    elements = [_element(part) for part in joined.parts]
+    if not any(each.startswith("{") for each in elements):
+        return _pair(joined)
+    lines = "".join(f"    {each},\n" for each in elements)
+    return f"{_OPERATORS[joined.operator]}: [\n{lines}  ]"
 
 
 def _pair(joined: _Joined) -> str:

@@ -18,6 +18,7 @@ from stigmer_launcher.readiness.address import parse_address
 from stigmer_launcher.readiness.probe import Probe
 from stigmer_launcher.supervise.logfile import log_path
 from stigmer_launcher.system import ports, process
+from stigmer_launcher.system.service_manager import restart_command
 
 _TIMEOUT = 2.0  # seconds Temporal is given to answer
 _ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"
@@ -101,7 +102,7 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("Server", "supervisor", level, text)
         if context.keg and snapshot.installed not in ("", context.keg.id):
             text = f"{snapshot.installed} is running, {context.keg.id} is installed"
-            yield Finding("Server", "version", WARNING, text, "run `stigmer server restart`")
+            yield Finding("Server", "version", WARNING, text, f"run `{restart_command(context.supervisor)}`")
     elif snapshot.state in ("", "stopped", "failed"):
         yield Finding("Server", "supervisor", OK, "stopped")
     else:

@@ -39,6 +39,12 @@ def find_unit(pid: int, proc: str = "/proc") -> Unit | None:
     return None
 
 
+def restart_command(supervisor_pid: int) -> str:
+    """Give the command that restarts a running server, by the service manager if one started it."""
+    unit = find_unit(supervisor_pid)
+    return unit.command("restart") if unit else "stigmer server restart"
+
+
 def unit_in(cgroup: str) -> Unit | None:
     """Read the unit from the text of /proc/PID/cgroup, of version 2 or of version 1's named hierarchy."""
     for line in cgroup.splitlines():

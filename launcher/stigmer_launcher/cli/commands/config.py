@@ -4,7 +4,6 @@ import json
 import os
 import signal
 
-from stigmer_launcher.cli.commands.version import restart_command
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config import file as config_file
@@ -13,6 +12,7 @@ from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.supervise.state import Instance, supervisor_pid
 from stigmer_launcher.system.places import Places, find_places
 from stigmer_launcher.system.process import describe_exit
+from stigmer_launcher.system.service_manager import restart_command
 
 _EDITORS = ("VISUAL", "EDITOR")
 

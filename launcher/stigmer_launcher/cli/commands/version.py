@@ -49,13 +49,9 @@ def version_mismatch(snapshot: Snapshot, environ: Mapping[str, str]) -> str:
     running, installed = snapshot.version, installed_version(environ)
     if running in ("", installed):
         return ""
-    return f"{running} is running, {installed} is installed: `{restart_command(snapshot.supervisor_pid)}`"
-
-
-def restart_command(supervisor_pid: int) -> str:
-    """Give the command that restarts a running server, by the service manager if one started it."""
-    unit = service_manager.find_unit(supervisor_pid)
-    return unit.command("restart") if unit else "stigmer server restart"
+    return (
+        f"{running} is running, {installed} is installed: `{service_manager.restart_command(snapshot.supervisor_pid)}`"
+    )
 
 
 def _payload(environ: Mapping[str, str]) -> "Payload | None":

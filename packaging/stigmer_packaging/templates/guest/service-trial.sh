@@ -98,20 +98,25 @@ logged() { # SERVICE: what it printed since the stop began
     awk -v since="$since" '$1 >= since' "/home/$user/.$name/logs/$1.log" 2>/dev/null
 }
 
-stopped_in_order() { # by the services' own logs: those that are needed stopped last, and nobody missed them before
+stopped_in_order() { # by the services' own logs: each began to stop when those before it had ended, and missed nobody
     awk '/^   "name": / { name = $2 } /^   "stop_order": / { print $2 + 0, name }' "$prefix/opt/$name/libexec/payload.json" |
         tr -d '",' | sort -r -n >/run/orders
     lowest=$(tail -n 1 /run/orders | cut -d ' ' -f 1)
     missed=0
-    : >/run/last
+    : >/run/spans
     while read -r order service; do
-        last=$(logged "$service" | tail -n 1)
-        echo "$order $service ${last%% *}" >>/run/last
+        logged "$service" | awk -v about="$order $service" '
+            NR == 1 { first = $1 } { last = $1 } END { print about, first, last }' >>/run/spans
         [ "$order" -gt "$lowest" ] && logged "$service" | grep -i -E 'connection (error|refused)|rpc errored' && missed=1
     done </run/orders
-    cat /run/last
-    [ "$missed" -eq 0 ] &&
-        awk '$3 == "" { next } $1 < order && $3 < latest { exit 1 } { order = $1 } $3 > latest { latest = $3 }' /run/last
+    cat /run/spans
+    [ "$missed" -eq 0 ] && awk '
+        $3 == "" { next }
+        $1 < order { ended = latest }
+        { order = $1 }
+        $3 < ended { early = 1 }
+        $4 > latest { latest = $4 }
+        END { exit early }' /run/spans
 }
 
 stops_for_good() {
