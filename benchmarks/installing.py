@@ -1,4 +1,4 @@
-"""The materialising of a keg's components, and the bare loops it is held against.
+"""Installing a keg's components, and the bare loops it is compared with.
 
 python -m benchmarks.installing LIBEXEC FOLDER ROUNDS     prints the seconds of each way as JSON; FOLDER is on the keg's disk
 """
@@ -17,8 +17,8 @@ from stigmer_launcher.install.manifest import files_of, read_keg
 from stigmer_launcher.system.places import find_places
 
 
-class Laying:
-    """Lays one keg's files, in three ways, each time into a place of its own below the folder `beside`.
+class Installation:
+    """Installs one keg's files, in three ways, each time into a place of its own below the folder `beside`.
 
     Nothing is removed between the turns: see benchmarks/ground.py.
     """
@@ -80,8 +80,8 @@ def _link(pairs: list[tuple[str, str]]) -> None:
 def main(libexec: str, folder: str, rounds: str) -> None:
     """Measure each way in turns; one round warms the keg's directories up and is not counted."""
     gc.disable()  # as the launcher does at its start
-    laying = Laying(Path(libexec), Path(folder))
-    ways = (laying.launcher, laying.links, laying.links_and_directories)
+    installation = Installation(Path(libexec), Path(folder))
+    ways = (installation.launcher, installation.links, installation.links_and_directories)
     for way in ways:
         way()
     json.dump([samples.seconds for samples in take_turns(int(rounds), *ways)], sys.stdout)

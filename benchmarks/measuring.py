@@ -24,18 +24,18 @@ class Counts(NamedTuple):
     """How often each thing is measured, and for how many seconds the supervisor is watched."""
 
     commands: int
-    layings: int
+    installs: int
     starts: int
     rest: float
 
 
 def ratio(ours: Samples, theirs: Samples) -> Result:
-    """Hold the medians against each other."""
+    """Compare the medians."""
     return Result(ours.median / theirs.median, f"{ours.spread} : {theirs.spread}", len(ours.seconds))
 
 
 def measure_commands(stack: Stack, python: Path, counts: Counts) -> Results:
-    """Hold the small commands against the bare interpreter."""
+    """Compare the small commands with the bare interpreter."""
     bare, environment = (str(python), "-I", "-S", "-c", "pass"), {**stack.environment, **library_path(python)}
     stack.clear()
     plain, version, status = take_turns(
@@ -53,10 +53,10 @@ def measure_commands(stack: Stack, python: Path, counts: Counts) -> Results:
     return {"version": ratio(version, plain), "status": ratio(status, plain), "status-running": ratio(running, busy)}
 
 
-def measure_laying(stack: Stack, python: Path, counts: Counts) -> Results:
-    """Hold the materialising against bare links, both in one process of the Python that the launcher was frozen from."""
-    folder = stack.home.parent / "laid"
-    program = (python, "-P", "-OO", "-m", "benchmarks.installing", stack.libexec, folder, str(counts.layings))
+def measure_installation(stack: Stack, python: Path, counts: Counts) -> Results:
+    """Compare installing the components with bare links, both in one process of the Python that the launcher was frozen from."""
+    folder = stack.home.parent / "installed"
+    program = (python, "-P", "-OO", "-m", "benchmarks.installing", stack.libexec, folder, str(counts.installs))
     here = Path(__file__).parents[1]
     search = os.pathsep.join((str(here), str(here / "launcher")))
     done = subprocess.run(
@@ -69,18 +69,21 @@ def measure_laying(stack: Stack, python: Path, counts: Counts) -> Results:
     )
     ours, links, with_directories = (Samples(tuple(seconds)) for seconds in json.loads(done.stdout))
     stack.clear()
-    return {"materialise": ratio(ours, links), "materialise-directories": ratio(ours, with_directories)}
+    return {"install": ratio(ours, links), "install-directories": ratio(ours, with_directories)}
 
 
 def measure_life(stack: Stack, counts: Counts, report: Callable[[str], None]) -> Results:
-    """Hold starts and stops against the script's, each round with homes of its own."""
-    taken: dict[str, list[float]] = {name: [] for name in ("cold", "warm", "stop", "0cold", "0warm", "0stop")}
+    """Compare starts and stops with the script's, each round with homes of its own."""
+    taken: dict[str, list[float]] = {
+        name: [] for name in ("cold", "warm", "stop", "0cold", "0warm", "0stop", "0stop-order")
+    }
     for number in range(counts.starts):
         _our_round(stack, taken)
         _bare_round(stack, taken)
         report(f"round {number + 1}: " + ", ".join(f"{name} {times[-1]:.2f}" for name, times in taken.items()))
     samples = {name: Samples(tuple(times)) for name, times in taken.items()}
-    return {name: ratio(samples[name], samples[f"0{name}"]) for name in ("cold", "warm", "stop")}
+    in_order = {"stop-order": ratio(samples["stop"], samples["0stop-order"])}
+    return {name: ratio(samples[name], samples[f"0{name}"]) for name in ("cold", "warm", "stop")} | in_order
 
 
 def measure_supervisor(stack: Stack, counts: Counts) -> Results:
@@ -115,7 +118,9 @@ def _bare_round(stack: Stack, taken: dict[str, list[float]]) -> None:
         try:
             taken[kind].append(started.seconds)
             time.sleep(_SETTLE)
-            taken["0stop"].append(max(bare.reactions(launch, started.processes).values()))
+            took = bare.reactions(launch, started.processes)
+            taken["0stop"].append(max(took.values()))
+            taken["0stop-order"].append(bare.seconds_in_order(launch, took))
         finally:
             bare.kill_programs(started.processes)
 

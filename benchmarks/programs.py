@@ -1,4 +1,4 @@
-"""What the launcher is held against: a script that does nothing but start the programs, in the ideal order."""
+"""What the launcher is compared with: a script that only starts the programs, in the ideal order."""
 
 import os
 import select
@@ -75,6 +75,15 @@ def reactions(launch: Launch, processes: Processes) -> dict[str, float]:
         process.wait()
         took[service.plan.name] = time.monotonic() - began
     return took
+
+
+def seconds_in_order(launch: Launch, took: Mapping[str, float]) -> float:
+    """Give the seconds of a stop in which services of one stop order go together, the orders one after the other."""
+    slowest: dict[int, float] = {}
+    for service in launch.services:
+        order = service.plan.stop_order
+        slowest[order] = max(slowest.get(order, 0.0), took[service.plan.name])
+    return sum(slowest.values())
 
 
 def kill_programs(processes: Processes) -> None:

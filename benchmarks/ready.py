@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line for each command: its ratio to the first, its median with quartiles, and itself."""
     parser = argparse.ArgumentParser(prog="ready", description="Measure services from their start to their ready line.")
     parser.add_argument(
-        "commands", nargs="+", help="commands, each one argument; the first is what the others are held against"
+        "commands", nargs="+", help="commands, each one argument; the others are compared with the first"
     )
     parser.add_argument("--text", required=True, help="what the line holds that says a service is ready")
     parser.add_argument("--rounds", type=int, default=11)

@@ -16,7 +16,7 @@ from benchmarks.measuring import (
     Counts,
     Results,
     measure_commands,
-    measure_laying,
+    measure_installation,
     measure_life,
     measure_supervisor,
 )
@@ -60,7 +60,7 @@ def _measure_on_new_ground(options: argparse.Namespace) -> int:
 
 
 def _measure_here(options: argparse.Namespace) -> int:
-    counts = Counts(options.commands, options.layings, options.starts, options.rest)
+    counts = Counts(options.commands, options.installs, options.starts, options.rest)
     keg = options.keg.resolve()
     python = options.python or find_python(keg)
     if not has_python(keg, version := version_of(python)):
@@ -90,7 +90,7 @@ def _measure(keg: Path, work: Path, python: Path, counts: Counts) -> Results:
     try:
         return {
             **measure_commands(stack, python, counts),
-            **measure_laying(stack, python, counts),
+            **measure_installation(stack, python, counts),
             **measure_life(stack, counts, _say),
             **measure_supervisor(stack, counts),
         }
@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         "--report", type=Path, default=REPORT, help="the file to write (default: benchmarks/RESULTS.md)"
     )
     parser.add_argument("--commands", type=int, default=101, help="rounds of the small commands")
-    parser.add_argument("--layings", type=int, default=51, help="rounds of materialising")
+    parser.add_argument("--installs", type=int, default=51, help="rounds of installing the components")
     parser.add_argument("--starts", type=int, default=11, help="rounds of a cold and a warm start, each with a stop")
     parser.add_argument("--rest", type=float, default=60.0, help="seconds to watch the supervisor")
     return parser

@@ -46,8 +46,8 @@ ROWS: Mapping[str, Row] = {
         RATIO,
         "Beyond what was asked: the same with the table of four services to print.",
     ),
-    "materialise": Row(
-        "materialise all components",
+    "install": Row(
+        "install all components",
         "a bare loop of `os.link` over the same files",
         3.0,
         RATIO,
@@ -57,8 +57,8 @@ ROWS: Mapping[str, Row] = {
         "directories, the stamp, and the switch. The loop finds its directories made, which on ext4 cost about as much as "
         "the links themselves: the next row holds both sides to the same work.",
     ),
-    "materialise-directories": Row(
-        "materialise all components",
+    "install-directories": Row(
+        "install all components",
         "the loop, when it makes the directories as well",
         3.0,
         RATIO,
@@ -81,6 +81,13 @@ ROWS: Mapping[str, Row] = {
         RATIO,
         "Ours: the whole command `stigmer server stop`. The other: the script's stack told service by service in the "
         "same order, each when the one before is gone; the slowest one's seconds from signal to exit.",
+    ),
+    "stop-order": Row(
+        "stop of an idle stack",
+        "the reactions of its services, one stop order after the other",
+        1.05,
+        RATIO,
+        "Beyond what was asked: of each stop order the slowest service, added, which no stop in that order goes below.",
     ),
     "memory": Row("supervisor at rest, memory", "", 15.0, MEGABYTES, "smaps_rollup of the supervisor and of its watchdog, added."),
     "processor": Row("supervisor at rest, processor", "", 0.2, PERCENT, "User and system time of both, from /proc/PID/stat."),

@@ -83,7 +83,7 @@ def tell(text: str) -> None:
 
 def fail(what: str, remedy: str) -> None:
     """End with an error in packaging's own form."""
-    sys.stderr.write(f"Error: {what}\nRemedy: {remedy}\n")
+    sys.stderr.write(f"Error: {what}\nHint: {remedy}\n")
     sys.exit(EXIT)
 
 

@@ -13,6 +13,6 @@ for candidate in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 p
     fi
 done
 if [ -z "$python" ]; then
-    printf 'Error: there is no Python 3.11 or newer on PATH\nRemedy: install one, or name it: PYTHON=/path/to/python3\n' >&2
+    printf 'Error: there is no Python 3.11 or newer on PATH\nHint: install one, or name it: PYTHON=/path/to/python3\n' >&2
     exit 3
 fi

@@ -42,11 +42,11 @@ COMMANDS = {
     "release": "From sources to a verified bottle and its formula, copied to dist/ (or delivered/ in --workspace).",
     "obtain": "Build or fetch the components that are single executables.",
     "freeze": "Freeze the launcher and the components written in Python.",
-    "credit": "Say what each part is made of and under which licences, for people and as a bill of materials.",
-    "assemble": "Put launcher and components together as a keg.",
-    "bottle": "Pack the keg as brew pours it, and the source archive.",
-    "standalone": "Make what people without Homebrew download: an archive, and one file that unpacks itself.",
-    "audit": "Look into the bottle for every fault that can be seen in it.",
+    "credit": "Generate third-party notices and the SBOM: what each part is made of, under which licences.",
+    "assemble": "Assemble launcher and components into a keg.",
+    "bottle": "Pack the keg as a bottle, and the source archive.",
+    "standalone": "Make the downloads for people without Homebrew: an archive, and one file that unpacks itself.",
+    "audit": "Audit the bottle's files; report every finding.",
     "formula": "Write the formula for the bottles of all given targets.",
 }
 EPOCH = 1767225600
@@ -81,13 +81,16 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        sys.stderr.write("Error: interrupted\nRemedy: run it again: it goes on from here\n")
+        sys.stderr.write("Error: interrupted\nHint: run it again; it resumes\n")
         return INTERRUPTED
     except PackagingError as error:
-        sys.stderr.write(f"Error: {error}\nRemedy: {error.remedy}\n")
+        log = f"Log: {error.log}\n" if error.log else ""
+        sys.stderr.write(f"Error: {error}\n{log}Hint: {error.remedy}\n")
         return error.exit_code
     except OSError as error:
-        sys.stderr.write(f"Error: {error}\nRemedy: correct what it names (space, permissions), then run it again\n")
+        sys.stderr.write(
+            f"Error: {error}\nHint: free space or correct the permissions of the file it names, then run it again\n"
+        )
         return PackagingError.exit_code
     return 0
 

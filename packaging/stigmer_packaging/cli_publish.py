@@ -93,6 +93,7 @@ def _plan(
         tag=seen.tag,
         branch=given["tap_branch"],
         pull_request=given["pull_request"],
+        not_run=given["not_run"],
     )
     return publication.plan_publication(
         release,
@@ -176,6 +177,12 @@ PUBLISH = click.Command(
             multiple=True,
             envvar=TARGETS,
             help=f"Publish these only, or those in {TARGETS}; default: all of the manifest.",
+        ),
+        click.Option(
+            ["--not-run", "not_run"],
+            multiple=True,
+            metavar="TARGET",
+            help="Publish for this one although no machine of its kind has run it; may be repeated.",
         ),
         click.Option(["--changelog"], type=_FILE, default=ROOT / "CHANGELOG.md", help="Default: CHANGELOG.md."),
     ),

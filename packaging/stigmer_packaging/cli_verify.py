@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,13 +19,14 @@ from stigmer_packaging.machines import GUESTS, LEVELS, NOT_GATING, ONLY_ON_MACS,
 from stigmer_packaging.makers import refuse_failure
 from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.manifest_records import Manifest
-from stigmer_packaging.naming import Target, parse_target
+from stigmer_packaging.naming import Target, parse_bottle_name, parse_target
 from stigmer_packaging.records import Bottle, VerificationReport
 from stigmer_packaging.release import NAME, read_release
 from stigmer_packaging.stages.report import write_report
-from stigmer_packaging.stages.verify import verify_bottle
+from stigmer_packaging.stages.verify import take_in_report, verify_bottle
 from stigmer_packaging.tools import digest, system
 from stigmer_packaging.tools.guest import Machine, Task
+from stigmer_packaging.tools.mac_report import read_mac_report
 from stigmer_packaging.tools.macos import Mac
 from stigmer_packaging.tools.tart import Tart
 from stigmer_packaging.workspace import Workspace
@@ -35,8 +35,6 @@ SCRIPT = "verify-install.sh"
 _SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0, "tart": 900.0}
 SERVICE = "service"
 """The name of the records of level vm with systemd."""
-
-_BOTTLE = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.(?P<tag>\w+)\.bottle(?:\.(?P<rebuild>\d+))?\.tar\.gz")
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,7 @@ class Wanted:
     init: str
     image: str
     ssh_key: Path | None
+    mac_reports: tuple[Path, ...]
     as_json: bool
 
 
@@ -82,9 +81,15 @@ def verify_command(root: Path, host: Callable[[], Target], cache: Callable[[], P
         ),
         click.Option(["--image"], default="", help="For tart: the image whose clone is used, once."),
         click.Option(["--ssh-key"], type=file, help="For tart: the key that the image's user admin admits."),
+        click.Option(
+            ["--report", "mac_reports"],
+            multiple=True,
+            type=file,
+            help="Take in what scripts/check-on-mac reported of the release in FOLDER; may be repeated.",
+        ),
         click.Option(["--json", "as_json"], is_flag=True, help="The reports as JSON on stdout."),
     ]
-    purpose = "Put a bottle to the trial on machines without Python and network; default: the one in dist/."
+    purpose = "Verify a bottle on machines without Python and network; default: the one in dist/."
 
     def act(**given: Any) -> None:
         _verify(Wanted(**given), root, host(), cache())
@@ -98,6 +103,9 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
     what = wanted.what or root / "dist"
     if wanted.level == cli_brew.LEVEL:
         _verify_with_brew(wanted, root, what, workspace)
+        return
+    if wanted.mac_reports:
+        _take_in(wanted, what, workspace)
         return
     bottle = find_bottle(what, host, manifest, workspace.root)
     level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
@@ -116,6 +124,24 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
     if wanted.as_json:
         sys.stdout.write(json.dumps([asdict(report) for report in reports.values()], indent=2) + "\n")
     _refuse(reports.items(), workspace)
+
+
+def _take_in(wanted: Wanted, folder: Path, workspace: Workspace) -> None:
+    """Add the reports of Macs to a folder's release, as verifications of the files they were made of."""
+    if not folder.is_dir():
+        raise click.UsageError("--report needs the folder of a release")
+    release = read_release(folder)
+    with workspace.alone("verify"):
+        for path in wanted.mac_reports:
+            taken = take_in_report(read_mac_report(path), release, workspace)
+            if not wanted.as_json:
+                report = next(iter(taken.values()))
+                _console().print(reporting.verdict(report), reporting.timeline_table(report), "")
+            deliver_verifications(taken, workspace, folder)
+            write_report(folder)
+            _refuse(taken.items(), workspace)
+    if wanted.as_json:
+        sys.stdout.write(json.dumps([asdict(one) for one in read_release(folder).artefacts], indent=2) + "\n")
 
 
 def _verify_with_brew(wanted: Wanted, root: Path, what: Path, workspace: Workspace) -> None:
@@ -138,12 +164,12 @@ def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -
                 path = os.path.relpath(what / artefact.name, workspace)
                 return Bottle(*named, path, artefact.size, artefact.sha256, "")
         raise RecordError(f"{what / NAME} has no bottle for {host}", "name a bottle's file")
-    found = _BOTTLE.fullmatch(what.name)
+    found = parse_bottle_name(what.name)
     targets = {manifest.tag_of(target): str(target) for target in manifest.known_targets()}
-    if not found or found["tag"] not in targets:
+    if not found or found.tag not in targets:
         raise RecordError(f"{what.name} is not the name of a bottle of ours", "name it as brew asks for it")
-    facts = (targets[found["tag"]], found["tag"], int(found["rebuild"] or 0), os.path.relpath(what, workspace))
-    return Bottle(found["name"], found["version"], *facts, what.stat().st_size, digest.sha256_of(what), "")
+    facts = (targets[found.tag], found.tag, found.rebuild, os.path.relpath(what, workspace))
+    return Bottle(found.name, found.version, *facts, what.stat().st_size, digest.sha256_of(what), "")
 
 
 def _machines(level: str, wanted: Wanted, maker: Maker, bottle: Bottle) -> Iterator[tuple[Machine, str]]:
@@ -180,7 +206,7 @@ def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Worksp
     gating = [(name, report) for name, report in reports if not report.guest.startswith(NOT_GATING)]
     failed = [(name, report) for name, report in gating if not report.passed]
     for _, report in failed[1:]:
-        _say(f"the bottle did not prove itself on {report.guest} either")
+        _say(f"verification failed on {report.guest}, too")
     for name, report in failed:
         refuse_failure(report, str(workspace.path(f"{name}.log")))
 

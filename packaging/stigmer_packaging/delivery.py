@@ -3,9 +3,10 @@
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from stigmer_packaging.errors import RecordError
 from stigmer_packaging.manifest_records import Product
 from stigmer_packaging.records import (
     AuditReport,
@@ -17,14 +18,26 @@ from stigmer_packaging.records import (
     Standalone,
     VerificationReport,
 )
-from stigmer_packaging.release import NAME, Artefact, Release, read_release, render_release
+from stigmer_packaging.release import (
+    NAME,
+    Artefact,
+    Release,
+    parse_release,
+    read_release,
+    render_release,
+    with_levels,
+)
 from stigmer_packaging.workspace import Workspace
 
 CHECKSUMS = "SHA256SUMS"
 
 
 def deliver(records: Iterable[Any], product: Product, workspace: Workspace, folder: Path) -> Release:
-    """Copy what is released into `folder`, each file whole or not at all; `release.json` and `SHA256SUMS` come last."""
+    """Copy what is released into `folder`, each file whole or not at all; `release.json` and `SHA256SUMS` come last.
+
+    Files of the release that was there before are removed, unless they belong to this one too.
+    """
+    before = _artefact_names(folder)
     known = tuple(records)
     artefacts = []
     for record in known:
@@ -32,7 +45,7 @@ def deliver(records: Iterable[Any], product: Product, workspace: Workspace, fold
             source = workspace.path(record.path)
             artefacts.append(_describe(record, source.stat().st_size))
             _copy(source, folder / artefacts[-1].name)
-    release = Release(
+    made = Release(
         product,
         tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
         tuple(record for record in known if isinstance(record, AuditReport)),
@@ -43,11 +56,28 @@ def deliver(records: Iterable[Any], product: Product, workspace: Workspace, fold
             if isinstance(record, ServiceBinary) and record.left_out
         },
     )
+    release = with_levels(made)
     with workspace.staging() as staged:
         for name, text in ((NAME, render_release(release)), (CHECKSUMS, _checksums(release))):
             (staged / name).write_text(text, encoding="utf-8")
             _copy(staged / name, folder / name)
+    for name in before - {artefact.name for artefact in release.artefacts}:
+        (folder / name).unlink(missing_ok=True)
     return release
+
+
+def _artefact_names(folder: Path) -> set[str]:
+    """Name the files of the release in a folder, none where there is none that can be read."""
+    try:
+        found = parse_release((folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecordError):
+        return set()
+    return {artefact.name for artefact in found.artefacts if _is_inside(artefact.name)}
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: Workspace, folder: Path) -> Release:
@@ -63,7 +93,7 @@ def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: 
             if workspace.path(source).exists():  # not every level has a log
                 _copy(workspace.path(source), folder / "verification" / f"{flat}{suffix}")
     new = {_key(report): report for report in (*release.verifications, *reports.values())}
-    release = replace(release, verifications=tuple(new.values()))
+    release = with_levels(replace(release, verifications=tuple(new.values())))
     with workspace.staging() as staged:
         (staged / NAME).write_text(render_release(release), encoding="utf-8")
         _copy(staged / NAME, folder / NAME)

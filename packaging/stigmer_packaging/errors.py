@@ -1,13 +1,18 @@
-"""Every way packaging fails, with its exit code and remedy. The CLI prints `Error: …` and `Remedy: …` and exits."""
+"""Every way packaging fails, with its exit code and remedy. The CLI prints `Error: …` and `Hint: …` and exits."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class PackagingError(Exception):
-    """A failure somebody can act on: what happened, and what to do about it."""
+    """A failure somebody can act on: what happened, and what to do about it.
+
+    `log` is the file with the output of the step that failed, None when no step was at work.
+    """
 
     exit_code = 1
-    remedy = "run the stage again with --verbose and read its log"
+    remedy = "run the stage again with --verbose, and read its log"
+    log: Path | None = None
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -64,7 +69,7 @@ class GateError(PackagingError):
 
 
 class VerificationError(PackagingError):
-    """The bottle did not prove itself on a fresh machine."""
+    """Verification of the bottle failed on a fresh machine."""
 
     exit_code = 8
     remedy = "read the failed checks and the guest's log named above"
@@ -123,7 +128,7 @@ class GitHubError(PackagingError):
     """GitHub refused a request. `status` is that of its answer."""
 
     exit_code = 21
-    remedy = "read what GitHub says, then run again: it goes on from here"
+    remedy = "read what GitHub says, then run it again; it resumes"
 
     def __init__(self, message: str, status: int, remedy: str = "") -> None:
         super().__init__(message, remedy)
@@ -134,7 +139,7 @@ class UnavailableError(PackagingError):
     """A server did not answer, broke off, or asks to wait `wait` seconds (0: it did not say how long)."""
 
     exit_code = 22
-    remedy = "run it again later: it goes on from here, and nothing is uploaded twice"
+    remedy = "run it again later; it resumes, and uploads nothing twice"
 
     def __init__(self, message: str, wait: float = 0) -> None:
         super().__init__(message)

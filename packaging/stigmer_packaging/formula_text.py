@@ -58,7 +58,7 @@ def formula_values(manifest: Manifest, source_sha256: str) -> FormulaValues:
         services=tuple(component.name for component in manifest.components),
         ports=tuple(name for component in manifest.components for name in component.run.ports),
         tap=tap_name(product),
-        smoke=getattr(manifest.smoke, "kind", "grpc") != "none",
+        smoke=manifest.smoke.kind != "none",
     )
 
 

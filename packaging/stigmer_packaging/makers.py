@@ -220,7 +220,7 @@ def refuse_failure(report: VerificationReport, log: str) -> None:
         return
     failed = "".join(f"\n  {check.name}: {_begin_of(check.detail)}" for check in report.checks if not check.passed)
     ended = "" if report.ended else "\n  the guest did not end by itself, or its report is not whole"
-    raise VerificationError(f"the product did not prove itself on {report.guest} (log: {log}):{failed}{ended}")
+    raise VerificationError(f"verification failed on {report.guest} (log: {log}):{failed}{ended}")
 
 
 def _begin_of(detail: str, lines: int = 15) -> str:

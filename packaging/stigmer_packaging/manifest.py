@@ -51,7 +51,7 @@ __all__ = [
 def load_manifest(path: Path, *, reference: bool = False) -> Manifest:
     """Read the manifest at `path`; ManifestError lists all of its problems, each with its line.
 
-    With `reference` it is that of the reference stack: its section `reference` is laid over the rest.
+    With `reference` it is that of the reference stack: its section `reference` overrides the rest.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -66,10 +66,10 @@ def parse_manifest(text: str, *, reference: bool = False) -> Manifest:
     manifest, findings = _read(document)
     problems = {*_with_lines(findings, document)}
     if isinstance(document, CommentedMap) and manifest_overlay.KEY in document:
-        laid = _document(text)
-        own = manifest_overlay.lay_overlay(laid)
-        of_reference, findings = _read(laid)
-        problems |= {*_with_lines([*own, *findings], laid)}
+        overlaid = _document(text)
+        own = manifest_overlay.apply_overlay(overlaid)
+        of_reference, findings = _read(overlaid)
+        problems |= {*_with_lines([*own, *findings], overlaid)}
         manifest = of_reference if reference else manifest
     if problems:
         raise ManifestError([f"line {line}: {text}" for line, text in sorted(problems)])
@@ -91,6 +91,8 @@ def _document(text: str) -> Any:
         raise ManifestError([f"{where}not YAML: {error.problem or error.context}"]) from error
     except YAMLError as error:
         raise ManifestError([f"not YAML: {error}"]) from error
+    except RecursionError as error:
+        raise ManifestError(["it is nested too deep to be read"]) from error
 
 
 def _with_lines(findings: Iterable[Finding], document: Any) -> Iterator[tuple[int, str]]:

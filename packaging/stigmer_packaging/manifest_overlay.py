@@ -1,6 +1,6 @@
 """The section `reference`: what is different in the manifest when the reference services are built.
 
-It is laid over the document before that is read, so that everything after sees one manifest and no difference.
+It is applied to the document before that is read, so that everything after sees one manifest.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ _MERGED = ("run",)
 """Within a target or a component each key is replaced whole, but for these, whose keys are replaced one by one."""
 
 
-def lay_overlay(document: Any) -> list[Finding]:
+def apply_overlay(document: Any) -> list[Finding]:
     """Replace in a parsed document what its section `reference` gives, and give what is wrong with the section.
 
     What is wrong with the values themselves is found when the document is read.
@@ -28,7 +28,7 @@ def lay_overlay(document: Any) -> list[Finding]:
         if key in _REPLACED:
             _replace(document, overlay, key)
         elif key in _NAMED:
-            findings += _lay_named(key.removesuffix("s"), _by_name(document.get(key)), value, (KEY, key))
+            findings += _override_named(key.removesuffix("s"), _by_name(document.get(key)), value, (KEY, key))
         else:
             findings.append(Finding((KEY, key), unknown("key", str(key), (*_REPLACED, *_NAMED))))
     return findings
@@ -42,7 +42,7 @@ def _by_name(entries: Any) -> Mapping[str, Any]:
     return {entry["name"]: entry for entry in listed if isinstance(entry, Mapping) and "name" in entry}
 
 
-def _lay_named(what: str, entries: Mapping[str, Any], overlay: Any, path: Path) -> list[Finding]:
+def _override_named(what: str, entries: Mapping[str, Any], overlay: Any, path: Path) -> list[Finding]:
     if not isinstance(overlay, Mapping):
         return [Finding(path, "must be a mapping of keys to values")]
     findings: list[Finding] = []
@@ -52,15 +52,15 @@ def _lay_named(what: str, entries: Mapping[str, Any], overlay: Any, path: Path) 
         elif not isinstance(values, Mapping):
             findings.append(Finding((*path, name), "must be a mapping of keys to values"))
         else:
-            _lay_keys(entries[name], values)
+            _override_keys(entries[name], values)
     return findings
 
 
-def _lay_keys(section: Any, overlay: Any) -> None:
+def _override_keys(section: Any, overlay: Any) -> None:
     for key in overlay:
         both = (section.get(key), overlay[key])
         if key in _MERGED and all(isinstance(each, Mapping) for each in both):
-            _lay_keys(*both)
+            _override_keys(*both)
         else:
             _replace(section, overlay, key)
 
@@ -68,4 +68,5 @@ def _lay_keys(section: Any, overlay: Any) -> None:
 def _replace(section: Any, overlay: Any, key: str) -> None:
     """Take a value over together with its place in the file, which problems are told with."""
     section[key] = overlay[key]
-    section.lc.data = {**(section.lc.data or {}), key: overlay.lc.data[key]}
+    places = {each: place for each, place in (overlay.lc.data or {}).items() if each == key}  # none of a merged key
+    section.lc.data = {**(section.lc.data or {}), **places}

@@ -151,6 +151,31 @@ class Readiness:
 
 
 @dataclass(frozen=True)
+class Liveness:
+    """How a component that is ready is looked after: every so many seconds it must pass its first proof again.
+
+    One that does not within the `timeout` is degraded; after so many `failures` in a row it is restarted.
+    """
+
+    every: float = 30
+    timeout: float = 5
+    failures: int = 3
+
+
+@dataclass(frozen=True)
+class Restart:
+    """The pauses in seconds before a component is started again, doubled for each crash in the `window`.
+
+    While the stack starts, more than `limit` crashes in the window end the start; once it runs, nothing is given up.
+    """
+
+    first_pause: float = 0.5
+    longest_pause: float = 30
+    window: float = 600
+    limit: int = 5
+
+
+@dataclass(frozen=True)
 class Run:
     """How the launcher runs a component; the fields are those of the payload index. `grace` is in seconds."""
 
@@ -163,6 +188,7 @@ class Run:
     grace: int
     override: str
     external: str
+    liveness: Liveness = Liveness()
 
 
 @dataclass(frozen=True)
@@ -215,6 +241,7 @@ class Manifest:
     smoke: Smoke
     components: tuple[Component, ...] = field(default=())
     prepare: tuple[str, ...] = ()
+    restart: Restart = Restart()
 
     def tag_of(self, target: Target) -> str:
         """Give the bottle tag of a target that is in the manifest."""

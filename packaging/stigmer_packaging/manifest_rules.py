@@ -118,6 +118,23 @@ def components_prove_themselves(manifest: Manifest) -> Iterator[Finding]:
             yield Finding(("components", index, "run", "readiness", "proofs"), "at least one proof is needed")
 
 
+def liveness_is_checked_one_at_a_time(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that a check is over before the next one is due."""
+    for index, part in _numbered(manifest):
+        liveness = part.run.liveness
+        if liveness.timeout > liveness.every:
+            text = f"a check of {liveness.timeout:g} s is not over when the next is due, every {liveness.every:g} s"
+            yield Finding(("components", index, "run", "liveness", "timeout"), text)
+
+
+def pauses_grow(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that the longest pause before a restart is no shorter than the first."""
+    pauses = manifest.restart
+    if pauses.longest_pause < pauses.first_pause:
+        text = f"{pauses.longest_pause:g} s is shorter than the first pause, {pauses.first_pause:g} s"
+        yield Finding(("restart", "longest_pause"), text)
+
+
 def proofs_are_given_where_they_can_be(manifest: Manifest) -> Iterator[Finding]:
     """Demand that a component proves itself at its own ports, or at those of a component it needs.
 
@@ -230,6 +247,8 @@ RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
     the_smoke_command_is_of_a_component,
     queues_are_for_pollers,
     components_prove_themselves,
+    liveness_is_checked_one_at_a_time,
+    pauses_grow,
     proofs_are_given_where_they_can_be,
     temporal_is_needed_where_it_is_used,
     needs_are_known_and_acyclic,

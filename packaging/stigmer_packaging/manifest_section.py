@@ -78,6 +78,14 @@ class Section:
             return low
         return self._number(self._value(key), low, high, key)
 
+    def decimal(self, key: str, low: float, high: float, default: float) -> float:
+        """Read a number from low to high, which need not be whole; a missing one is the default."""
+        value = self._value(key) if self.has(key) else default
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high:
+            return float(value)
+        self.complain(f"must be a number from {low:g} to {high:g}, and {value!r} is not", key)
+        return default
+
     def texts(self, key: str, rule: Rule = anything) -> tuple[str, ...]:
         """Read a list of texts, each satisfying the rule; empty when the key is missing."""
         values = self._value(key) if self.has(key) else []

@@ -13,10 +13,12 @@ from stigmer_packaging.manifest_records import (
     FreezeTable,
     FreezeValue,
     GoToolchain,
+    Liveness,
     Manifest,
     Product,
     Proof,
     Readiness,
+    Restart,
     Run,
     Shipment,
     Smoke,
@@ -42,17 +44,18 @@ FREEZE_RULES: Mapping[str, Rule] = {
 def read_manifest(document: Section) -> Manifest:
     """Read the whole document; what is wrong with it is in the section's findings."""
     with document:
-        document.has(KEY)  # laid over the rest before
+        document.has(KEY)  # applied before, by manifest_overlay
         product = _product(document.section("product"))
         return Manifest(
             product=product,
             targets=_targets(document.section("targets")),
             go=_toolchain(document.section("toolchain")),
             checkout=document.text("checkout", values.relative_path),
-            inherit=document.texts("inherit", values.variable),
+            inherit=document.texts("inherit", values.inherited_variable),
             smoke=_smoke(document.section("smoke")),
             components=tuple(_component(part, product.version) for part in document.sections("components")),
             prepare=document.texts("prepare", values.command_line),
+            restart=_restart(document.section("restart")) if document.has("restart") else Restart(),
         )
 
 
@@ -212,6 +215,7 @@ def _run(section: Section) -> Run:
             grace=section.number("grace", 1, DAY),
             override=section.text("override", values.variable, default=""),
             external=section.text("external", values.variable, default=""),
+            liveness=_liveness(section.section("liveness")) if section.has("liveness") else Liveness(),
         )
 
 
@@ -220,6 +224,27 @@ def _readiness(section: Section) -> Readiness:
         return Readiness(
             seconds=section.number("seconds", 1, DAY),
             proofs=tuple(map(_proof, section.sections("proofs"))),
+        )
+
+
+def _liveness(section: Section) -> Liveness:
+    usual = Liveness()
+    with section:
+        return Liveness(
+            every=section.decimal("every", 1, DAY, usual.every),
+            timeout=section.decimal("timeout", 0.1, DAY, usual.timeout),
+            failures=section.number("failures", 2, 1000) if section.has("failures") else usual.failures,
+        )
+
+
+def _restart(section: Section) -> Restart:
+    usual = Restart()
+    with section:
+        return Restart(
+            first_pause=section.decimal("first_pause", 0.1, DAY, usual.first_pause),
+            longest_pause=section.decimal("longest_pause", 0.1, DAY, usual.longest_pause),
+            window=section.decimal("window", 1, DAY, usual.window),
+            limit=section.number("limit", 0, 1000) if section.has("limit") else usual.limit,
         )
 
 

@@ -38,6 +38,12 @@ version = matching(
 )
 
 
+def inherited_variable(text: str) -> str:
+    """Accept a variable that services may see; not one by which a user's shell would change the code that they run."""
+    steers = re.fullmatch(r"(LD|DYLD)_\w+|PYTHON\w+|BASH_ENV|ENV|GCONV_PATH|OPENSSL_(CONF|MODULES|ENGINES)", text)
+    return f"{text} changes which code a program runs: services must not inherit it" if steers else variable(text)
+
+
 def tap(text: str) -> str:
     """Accept `self`, or the repository of a tap."""
     return "" if text == "self" else repository(text) and f"{text!r} is neither 'self' nor OWNER/REPOSITORY"

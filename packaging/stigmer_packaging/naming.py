@@ -1,5 +1,6 @@
 """The names Homebrew and users ask for, in one place. Source: Homebrew's bottle file naming and bottle tags."""
 
+import re
 from typing import NamedTuple
 
 SYSTEMS = ("darwin", "linux")
@@ -37,6 +38,27 @@ def bottle_name(name: str, version: str, tag: str, rebuild: int = 0) -> str:
     """Name a bottle as brew's download asks for it: a single dash, and the rebuild number only when there is one."""
     suffix = f".{rebuild}" if rebuild else ""
     return f"{name}-{version}.{tag}.bottle{suffix}.tar.gz"
+
+
+# A version begins with a number that has a dot; a pre-release such as 2.1.0-rc.1 has dashes as well.
+_BOTTLE = re.compile(
+    r"(?P<name>.+?)-(?P<version>\d+(?:\.\d+)+.*?)\.(?P<tag>\w+)\.bottle(?:\.(?P<rebuild>\d+))?\.tar\.gz"
+)
+
+
+class BottleName(NamedTuple):
+    """What the name of a bottle's file says."""
+
+    name: str
+    version: str
+    tag: str
+    rebuild: int
+
+
+def parse_bottle_name(file: str) -> BottleName | None:
+    """Read what `bottle_name` gives, None when it is another file's name."""
+    found = _BOTTLE.fullmatch(file)
+    return found and BottleName(found["name"], found["version"], found["tag"], int(found["rebuild"] or 0))
 
 
 def source_archive_name(name: str, version: str) -> str:

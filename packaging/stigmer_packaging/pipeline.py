@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stigmer_packaging import gathering
-from stigmer_packaging.errors import ForeignTargetError, RecordError
+from stigmer_packaging.errors import ForeignTargetError, PackagingError, RecordError
 from stigmer_packaging.plan import Step
 from stigmer_packaging.tools import command, digest
 from stigmer_packaging.workspace import Workspace
@@ -34,6 +34,9 @@ class Progress(Protocol):
 
     def begin(self, step: Step) -> None:
         """Hear that a step begins."""
+
+    def hear(self, line: str) -> None:
+        """Hear a line of its log: a command, or what a program printed."""
 
     def end(self, result: "StepResult") -> None:
         """Hear that it ended well."""
@@ -114,8 +117,18 @@ class Pipeline:
         self.workspace.forget(step.name)
         log = self.workspace.path(f"logs/{step.name}.log")
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w", encoding="utf-8") as stream, command.observed(lambda line: print(line, file=stream)):
-            record = maker.make(step, needs)
+        with log.open("w", encoding="utf-8", buffering=1) as stream:  # a killed step leaves what was printed so far
+
+            def write(line: str) -> None:
+                print(line, file=stream)
+                self.progress.hear(line)
+
+            try:
+                with command.observed(write):
+                    record = maker.make(step, needs)
+            except PackagingError as error:
+                error.log = log
+                raise
         self.workspace.write_record(_ledger(step), Made(made_from(step, needs, maker.code), digest_of_record(record)))
         return record
 

@@ -99,7 +99,7 @@ class Wish:
     """How somebody wants to publish: which commit the tag is to name, for which targets, and how the tap is changed.
 
     `tag` is the tag that started this run, empty where none did; `versions` are what the bottles themselves say, by
-    sha256.
+    sha256; `not_run` are the targets that may be published although no machine of their kind has run them.
     """
 
     commit: str
@@ -108,6 +108,7 @@ class Wish:
     tag: str = ""
     branch: str = "main"
     pull_request: bool = False
+    not_run: tuple[str, ...] = ()
 
 
 def plan_publication(
@@ -119,7 +120,7 @@ def plan_publication(
     """
     product, tag = release.product, release_tag(release.product.version)
     notes = section_of(changelog, product.version)
-    evidence = Evidence(manifest, formula, wish.commit, wish.tag, wish.targets, wish.versions, notes)
+    evidence = Evidence(manifest, formula, wish.commit, wish.tag, wish.targets, wish.versions, notes, wish.not_run)
     names = [file.name for file in files]
     facts = parse_formula(formula)
     if (problems := problems_of(release, names, evidence)) or facts is None:

@@ -178,7 +178,10 @@ class Check:
 
 @dataclass(frozen=True)
 class VerificationReport:
-    """What a guest reported of one bottle. It passed only if the guest ended by itself and every check passed."""
+    """What a guest reported of one bottle. It passed only if the guest ended by itself and every check passed.
+
+    `emulated` says that no processor of the bottle's kind ran it.
+    """
 
     level: str
     guest: str
@@ -186,6 +189,7 @@ class VerificationReport:
     checks: tuple[Check, ...]
     ended: bool
     made_from: str
+    emulated: bool = False
 
     @property
     def passed(self) -> bool:

@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 from stigmer_packaging.formula_reading import Download, parse_formula
 from stigmer_packaging.manifest_records import Manifest
 from stigmer_packaging.naming import bottle_name, release_root, release_tag, source_archive_name
-from stigmer_packaging.release import Artefact, Release
+from stigmer_packaging.release import Artefact, Release, level_of
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ASSET_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
@@ -22,7 +22,8 @@ class Evidence:
     """What a release is held against.
 
     `commit` is what the tag shall name, `tag` the tag that started this (or empty), `targets` those that must be there,
-    `versions` what each bottle says of itself, by its sha256; `notes` the changelog's section.
+    `versions` what each bottle says of itself, by its sha256; `notes` the changelog's section; `not_run` the targets
+    that may be published although no machine of their kind has run them.
     """
 
     manifest: Manifest
@@ -32,6 +33,7 @@ class Evidence:
     targets: tuple[str, ...]
     versions: Mapping[str, str]
     notes: str
+    not_run: tuple[str, ...] = ()
 
 
 Rule = Callable[[Release, Evidence], Iterator[str]]
@@ -97,12 +99,20 @@ def every_bottle_is_audited(release: Release, _evidence: Evidence) -> Iterator[s
             yield f"{bottle.name} " + ("has errors in its audit" if audits else "was not audited")
 
 
-def all_that_runs_is_proved(release: Release, _evidence: Evidence) -> Iterator[str]:
-    """Demand, for the very bytes of each bottle and of each single file, a verification that is proof."""
-    for artefact in (*release.of_kind("bottle"), *release.of_kind("program")):
-        proofs = [proof for proof in release.verifications if proof.bottle_sha256 == artefact.sha256]
-        if not proofs or not all(proof.passed for proof in proofs):
-            yield f"{artefact.name} " + ("did not prove itself on a machine" if proofs else "was not verified anywhere")
+def all_that_runs_is_proved(release: Release, evidence: Evidence) -> Iterator[str]:
+    """Demand, for the very bytes of each bottle and single file, that a machine of its kind ran it, and no failure.
+
+    What no such machine has run may only be published by name.
+    """
+    for artefact in release.of_programs():
+        reports, target = release.reports_on(artefact), artefact.target
+        if not all(report.passed for report in reports):
+            yield f"{artefact.name} failed its verification on a machine"
+        elif all(report.emulated for report in reports) and target not in evidence.not_run:
+            yield (
+                f"no {target} machine has run {artefact.name} ({level_of(artefact, release)}); "
+                f"verify it on one, or publish it all the same with --not-run {target}"
+            )
 
 
 def every_bottle_runs_where_promised(release: Release, evidence: Evidence) -> Iterator[str]:

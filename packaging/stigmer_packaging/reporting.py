@@ -23,7 +23,10 @@ PIPED_WIDTH = 160
 
 
 class TerminalProgress:
-    """Shows the step at work and what it says, on a terminal only; `verbose` prints every line of it, anywhere."""
+    """Prints a line for each step that ended; on a terminal it also shows the step at work and what it says.
+
+    `verbose` prints instead all that the steps say, and every command that they run.
+    """
 
     def __init__(self, console: Console, *, verbose: bool) -> None:
         self._console, self._verbose = console, verbose
@@ -58,11 +61,15 @@ class TerminalProgress:
         if self._verbose:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def hear(self, line: str) -> None:
+        """Echo the commands of a step; what they print stands in its log."""
+        if self._verbose and line.startswith("+ "):
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def end(self, result: StepResult) -> None:
         """Leave a line for the step that ended."""
-        if self._live or self._verbose:
-            took = "reused" if result.reused else seconds(result.seconds)
-            self._console.print(f"✓ {result.step.name} ({took})", markup=False, highlight=False)
+        took = "reused" if result.reused else seconds(result.seconds)
+        self._console.print(f"✓ {result.step.name} ({took})", markup=False, highlight=False, soft_wrap=True)
 
 
 def result_table(results: Sequence[StepResult]) -> Table:
@@ -99,12 +106,12 @@ def timeline_table(report: VerificationReport) -> Table:
 
 
 def delivery_table(delivered: Sequence[Artefact], folder: Path) -> Table:
-    """Make the table of what is released: file, size, whole sha256."""
+    """Make the table of what is released: file, size, whole sha256, how it was verified."""
     table = Table(box=None, header_style="bold", pad_edge=False, title=f"In {folder}", title_justify="left")
-    for heading in ("File", "Size", "sha256"):
+    for heading in ("File", "Size", "sha256", "Verification"):
         table.add_column(heading, no_wrap=True)
     for file in delivered:
-        table.add_row(file.name, megabytes(file.size), file.sha256)
+        table.add_row(file.name, megabytes(file.size), file.sha256, file.verified)
     return table
 
 

@@ -179,7 +179,7 @@ class Workshop:
         """
         names = [f"port.{name}" for part in self.manifest.components for name in part.run.ports]
         later = {name: f"{{{name}}}" for name in ("home", "temporal.address", *names)}
-        known = {"temporal.namespace": "default", "llm.provider": "ollama", **later}
+        known = {"home.relative": ".", "temporal.namespace": "default", "llm.provider": "ollama", **later}
         run = component.run
         filled = {name: fill(text, known) for name, text in run.environment.items()}
         return ServiceProbe(

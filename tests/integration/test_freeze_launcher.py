@@ -13,12 +13,40 @@ from stigmer_packaging.errors import GateError
 from stigmer_packaging.records import LauncherBundle
 from stigmer_packaging.stages.freeze import PACKAGE, Freezer, freeze_launcher
 from support.freeze_workshop import ROOT, make_freezer
+from support.hostile_places import lone_temporal, starts_twice
+from support.launcher_payloads import build_libexec
+from support.launcher_services import Stigmer, end
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 GLIBC = ("libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1", "libutil.so.1")
 LOADER = Path("/lib64/ld-linux-x86-64.so.2")
 LIMIT = 10_000_000  # bytes
+# What a shell may hold that means something to Python, to PyInstaller's bootloader or to the loader; {0} is a trap.
+SHELLS: tuple[dict[str, str], ...] = (
+    {"PYTHONHOME": "/nonexistent"},
+    {"PYTHONHOME": "{0}", "PYTHONPATH": "{0}"},
+    {"PYTHONPATH": "{0}", "PYTHONSAFEPATH": "1"},
+    {"PYTHONSTARTUP": "{0}/json.py", "PYTHONINSPECT": "1"},
+    {"PYTHONUSERBASE": "{0}", "PYTHONPLATLIBDIR": "nonexistent", "PYTHONPYCACHEPREFIX": "{0}"},
+    {"PYTHONVERBOSE": "1", "PYTHONDEBUG": "1", "PYTHONPROFILEIMPORTTIME": "1", "PYTHONDUMPREFS": "1"},
+    {"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"},
+    {"PYTHONHASHSEED": "bogus", "PYTHONINTMAXSTRDIGITS": "bogus"},
+    {"PYTHONMALLOC": "bogus", "PYTHONTRACEMALLOC": "bogus", "PYTHONMALLOCSTATS": "1"},
+    {"PYTHONIOENCODING": "bogus", "PYTHONLEGACYWINDOWSSTDIO": "1"},
+    {"PYTHONUTF8": "bogus", "PYTHONCOERCECLOCALE": "warn", "LC_ALL": "C"},
+    {"PYTHONUTF8": "0", "LC_ALL": "POSIX"},
+    {"PYTHONOPTIMIZE": "2", "PYTHONCASEOK": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": ""},
+    {"PYTHONBREAKPOINT": "nonexistent.trap", "PYTHONFAULTHANDLER": "1", "PYTHONASYNCIODEBUG": "1"},
+    {"PYTHON_FROZEN_MODULES": "off", "PYTHON_GIL": "0", "PYTHON_CPU_COUNT": "bogus", "PYTHON_BASIC_REPL": "1"},
+    {"PYTHONEXECUTABLE": "{0}/python", "__PYVENV_LAUNCHER__": "{0}/python", "VIRTUAL_ENV": "{0}"},
+    {"_MEIPASS2": "{0}", "_MEIPASS": "{0}"},
+    {"_PYI_ARCHIVE_FILE": "{0}/other", "_PYI_APPLICATION_HOME_DIR": "{0}", "_PYI_PARENT_PROCESS_LEVEL": "1"},
+    {"_PYI_APPLICATION_HOME_DIR": "{0}", "_PYI_PARENT_PROCESS_LEVEL": "0", "_PYI_SPLASH_IPC": "1"},
+    {"PYINSTALLER_RESET_ENVIRONMENT": "1", "PYINSTALLER_STRICT_UNPACK_MODE": "1"},
+    {"LD_LIBRARY_PATH": "{0}", "DYLD_LIBRARY_PATH": "{0}"},
+    {"LD_BIND_NOW": "1", "LOCPATH": "{0}", "GCONV_PATH": "{0}", "MALLOC_PERTURB_": "165", "MALLOC_ARENA_MAX": "1"},
+)
 
 
 def build(folder: Path, source: Path = ROOT / "launcher") -> tuple[Freezer, LauncherBundle]:
@@ -59,6 +87,37 @@ def test_no_library_of_the_users_comes_before_its_own(folder: Path, tmp_path: Pa
     """One that is broken, in LD_LIBRARY_PATH, would end it before its first line."""
     (tmp_path / "libz.so.1").write_bytes(b"no library")
     assert ask(folder, "--version", LD_LIBRARY_PATH=os.fspath(tmp_path)).stdout == b"stigmer 7.8.9\n"
+
+
+@pytest.fixture(scope="module")
+def keg(frozen: tuple[Freezer, LauncherBundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Put the frozen launcher into a small keg, and give its libexec."""
+    libexec = build_libexec(tmp_path_factory.mktemp("keg"), lone_temporal(), version="7.8.9")
+    freezer, bundle = frozen
+    shutil.copytree(freezer.workspace.path(bundle.root), libexec / "launcher", symlinks=True)
+    return libexec
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=",".join)
+def test_what_the_users_shell_tells_python_does_not_reach_it(keg: Path, tmp_path: Path, shell: dict[str, str]) -> None:
+    """Two starts, and none of the trap's modules and libraries is loaded; the keg stays as it is, too."""
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    for name in ("json.py", "os.py", "sitecustomize.py", "usercustomize.py", "encodings.py", "stigmer_launcher.py"):
+        (trap / name).write_text(f"open({str(trap / 'sprung')!r}, 'w')\nraise SystemExit('trapped')\n")
+    (trap / "libz.so.1").write_bytes(b"no library")
+    environment = {name: text.format(trap) for name, text in shell.items()}
+    before = sorted(keg.rglob("*"))
+    launcher = Stigmer(keg, tmp_path / "home", environment=environment)
+    for name in {"STIGMER_PAYLOAD", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"} - set(environment):
+        del launcher.environment[name]
+    launcher.program = [os.fspath(keg / "launcher" / "stigmer")]
+    try:
+        assert launcher("--version") == (0, "stigmer 7.8.9\n", "")
+        starts_twice(launcher, tmp_path)
+    finally:
+        end(launcher)
+    assert sorted(keg.rglob("*")) == before
 
 
 def test_its_output_is_utf_8_whatever_the_locale(folder: Path) -> None:

@@ -88,6 +88,7 @@ def test_a_stop_whose_supervisor_is_killed_meanwhile_returns_when_nothing_runs(t
         stopping.communicate(timeout=30)
         assert launcher.processes() == []
         assert stopping.returncode == 0
+        works(launcher)
 
 
 def test_a_restart_that_cannot_be_spawned_is_tried_again(tmp_path: Path) -> None:

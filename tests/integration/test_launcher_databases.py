@@ -83,6 +83,53 @@ def test_a_damaged_database_is_never_touched_and_the_command_that_is_named_helps
     assert (launcher.home / "temporal-data.damaged-1" / "temporal.db").read_bytes() == before
 
 
+@pytest.mark.parametrize(("size", "code"), [(504, 0), (505, 1)])
+def test_a_home_whose_path_is_too_long_for_sqlite_is_refused(tmp_path: Path, keg: Path, size: int, code: int) -> None:
+    """Temporal would say that it is "unable to open database file"."""
+    left = size - len(f"{tmp_path}//temporal-data/temporal.db")
+    made = Stigmer(keg, tmp_path / (f"{'d' * 99}/" * (left // 100) + "h" * (left % 100 or 1)))
+    assert len(str(made.home / "temporal-data" / "temporal.db")) == size
+    try:
+        done = made("server")
+        assert done.code == code, done.err
+        assert ("the path of a database is too long: 505 of at most 504 bytes" in done.err) == bool(code)
+    finally:
+        end(made)
+
+
+def killed_with(launcher: Stigmer, keep: float) -> Path:
+    """Kill the running Temporal, and leave a part of its database; the supervisor starts it again."""
+    launcher.started()
+    made = launcher.home / "temporal-data" / "temporal.db"
+    pid = launcher.pid("temporal")
+    os.kill(pid, signal.SIGSTOP)
+    os.truncate(made, int(made.stat().st_size * keep))
+    for side in ("-journal", "-wal", "-shm"):
+        Path(f"{made}{side}").unlink(missing_ok=True)
+    os.kill(pid, signal.SIGKILL)
+    return made
+
+
+def test_a_restart_by_the_supervisor_sets_an_unfinished_database_aside(launcher: Stigmer) -> None:
+    """Temporal would fail for ever with it."""
+    made = killed_with(launcher, 0)
+    launcher.started()
+    assert launcher.status()["state"] == "running"
+    assert Path(f"{made}.unfinished-1").exists()
+    assert "temporal.db is unfinished" in launcher.log("supervisor")
+
+
+def test_a_restart_by_the_supervisor_leaves_a_damaged_database_as_it_is(launcher: Stigmer) -> None:
+    """The status names the command; when that was run, Temporal comes back."""
+    made = killed_with(launcher, 0.5)
+    before = made.read_bytes()
+    status = eventually(lambda: "is damaged" in (out := launcher("server", "status").out) and out, "the reason")
+    assert made.read_bytes() == before
+    subprocess.run(shlex.split(status.split("`")[1]), check=True)
+    launcher.started()
+    assert launcher.status()["state"] == "running"
+
+
 @needs_mounts
 def test_a_first_start_on_a_full_disk_says_so(tmp_path: Path) -> None:
     """The components are there, and nothing fits beside them; once Temporal's internals were shown."""

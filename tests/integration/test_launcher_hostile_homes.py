@@ -1,14 +1,20 @@
 """Homes whose paths mean something to other programs, and shells whose variables do: two starts in each, nothing outside."""
 
+import contextlib
 import os
+import resource
+import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stigmer_launcher.install.payload import Proof, Readiness
-from support.launcher_payloads import build_libexec, part
-from support.launcher_services import PROGRAM, Stigmer, end, free_ports
+from support.hostile_places import lone_temporal, starts_twice
+from support.launcher_checks import listens
+from support.launcher_payloads import build_libexec
+from support.launcher_services import Stigmer, end
 from support.reference_stack import reference_keg
 
 DOZEN = (
@@ -57,7 +63,20 @@ MORE_HOMES = (
     "!x",
     "a=b",
     "x\r",
+    "end\n",
+    "#!",
+    "%s%n%(home)s",
+    "$(touch pwned)",
+    "${HOME}",
+    "C:\\dir",
+    "a,b:c",
+    "\u00a0\u2028\u200b",
+    "\x01\x7f",
+    "n" * 255,
+    "/".join("d" * 100),  # SQLite opens paths of up to 512 bytes
 )
+# Other names of one home.
+SPELLINGS = ("{0}/", "{0}//.", "{1}//{2}", "{1}/not-there/../{2}", "//{0}", "{1}/link")
 ENVIRONMENTS: tuple[dict[str, str], ...] = (
     {"TEMPORAL_NAMESPACE": "prod.x"},
     {"TEMPORAL_ENV": "prod", "TEMPORAL_ENV_FILE": "/nonexistent"},
@@ -76,7 +95,57 @@ ENVIRONMENTS: tuple[dict[str, str], ...] = (
     {"TERM": "bogus", "COLUMNS": "x", "NO_COLOR": "1"},
     {"SQLITE_TMPDIR": "/nonexistent"},
     {"GODEBUG": "netdns=bogus", "GOMAXPROCS": "x"},
+    {"HOME": "relative", "USER": "", "LOGNAME": ""},
+    {"LANG": "\udcff", "X\udcff": "\udcff"},
+    {"HUGE": "x" * 100_000},
+    {
+        "HTTP_PROXY": "http://nowhere.invalid:1",
+        "ALL_PROXY": "socks5://nowhere.invalid:1",
+        "grpc_proxy": "nowhere.invalid",
+    },
+    {"XPC_SERVICE_NAME": "0", "INVOCATION_ID": "x", "NOTIFY_SOCKET": "/nonexistent", "LISTEN_FDS": "3"},
+    {"STIGMER_HOME_": "x", "STIGMER_LLM_MODEL": "{home}", "STIGMER_LLM_BASE_URL": "http://[::1"},
 )
+
+
+def _ignore_children() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
+def _block_everything() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+def _ignore_everything() -> None:
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError):  # those of the C library
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _leave_no_directory() -> None:
+    gone = tempfile.mkdtemp()
+    os.chdir(gone)
+    os.rmdir(gone)  # noqa: PTH106 - in a forked process, as little as possible
+
+
+def _open_many() -> None:
+    for _ in range(200):
+        os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)
+
+
+PROCESSES: dict[str, dict[str, Any]] = {
+    "umask 077": {"umask": 0o077},
+    "umask 0": {"umask": 0},
+    "its directory removed": {"preexec_fn": _leave_no_directory, "cwd": None},
+    "ended children ignored": {"preexec_fn": _ignore_children},
+    "signals blocked": {"preexec_fn": _block_everything},
+    "signals ignored": {"preexec_fn": _ignore_everything},
+    "many descriptors": {"preexec_fn": _open_many, "close_fds": False},
+    "small stack": {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, 1 << 20))},
+    "no core": {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0))},
+    "small files": {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 24, 1 << 24))},
+    "a session of its own": {"start_new_session": True},
+}
 
 
 def _run(home: Path, libexec: Path, environment: dict[str, str]) -> Iterator[Stigmer]:
@@ -85,23 +154,6 @@ def _run(home: Path, libexec: Path, environment: dict[str, str]) -> Iterator[Sti
         yield launcher
     finally:
         end(launcher)
-
-
-def starts_twice(launcher: Stigmer, around: Path) -> None:
-    """Start and stop two times; the database is in the home, and nothing has come to lie outside of it."""
-    before = _outside(around, launcher.home)
-    for _ in range(2):
-        launcher.started()
-        stopped = launcher("server", "stop")
-        assert stopped.code == 0, stopped.err
-    assert (launcher.home / "temporal-data" / "temporal.db").stat().st_size > 0
-    assert _outside(around, launcher.home) == before
-    logs = "".join(path.read_text(errors="replace") for path in (launcher.home / "logs").glob("*.log"))
-    assert "Traceback" not in logs
-
-
-def _outside(around: Path, home: Path) -> list[str]:
-    return sorted(str(path) for path in around.rglob("*") if not path.is_relative_to(home) and path not in home.parents)
 
 
 @pytest.fixture(scope="module")
@@ -113,17 +165,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a keg of a fake Temporal that opens its database as the real one does."""
-    (port,) = free_ports(1)
-    one = part(
-        "temporal",
-        program=PROGRAM,
-        arguments=("FakeTemporal", "port={port.temporal}"),
-        environment=(("DATABASE", "{home.relative}/temporal-data/temporal.db"),),
-        ports=(("temporal", port),),
-        readiness=Readiness(20.0, (Proof("temporal", "temporal"),)),
-        external="TEMPORAL_SERVICE_ADDRESS",
-    )
-    return build_libexec(tmp_path_factory.mktemp("fake"), (one,))
+    return build_libexec(tmp_path_factory.mktemp("fake"), lone_temporal())
 
 
 @pytest.mark.timeout(120)
@@ -138,6 +180,23 @@ def test_temporal_keeps_its_database_in_a_home_of_any_name(tmp_path: Path, real:
 def test_a_home_of_any_name_starts_twice_and_nothing_lies_outside(tmp_path: Path, fake: Path, name: str) -> None:
     """With a fake that reads its database's name as Temporal does."""
     for launcher in _run(tmp_path / name, fake, {}):
+        starts_twice(launcher, tmp_path)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_home_named_in_another_way_is_the_same_home(tmp_path: Path, fake: Path, spelling: str) -> None:
+    home = tmp_path / "real" / "home"
+    home.mkdir(parents=True)
+    (tmp_path / "real" / "link").symlink_to("home")
+    for launcher in _run(home, fake, {"STIGMER_HOME": spelling.format(home, home.parent, home.name)}):
+        starts_twice(launcher, tmp_path)
+
+
+@pytest.mark.parametrize("kind", PROCESSES)
+def test_a_process_made_in_any_way_starts_twice(tmp_path: Path, fake: Path, kind: str) -> None:
+    """What a parent does to its children: limits, masks, descriptors, a directory that is gone."""
+    for launcher in _run(tmp_path / "home", fake, {}):
+        launcher.process |= PROCESSES[kind]
         starts_twice(launcher, tmp_path)
 
 
@@ -157,7 +216,22 @@ def test_temporals_own_settings_file_does_not_steer_the_managed_one(tmp_path: Pa
     settings.write_text(text)
     for launcher in _run(tmp_path / "home", real, {}):
         launcher.started()
-        assert "temporal-ui" in launcher.status()["ports"]
+        assert listens(launcher.status()["ports"]["temporal-ui"])
+        assert launcher("server", "stop").code == 0
+        starts_twice(launcher, tmp_path)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "environment",
+    [{"TEMPORAL_NAMESPACE": "prod.x"}, {"TEMPORAL_ADDRESS": "prod.example:7233", "TEMPORAL_ENV": "prod"}],
+    ids=",".join,
+)
+def test_the_shell_of_a_user_of_another_temporal_does_not_steer_the_managed_one(
+    tmp_path: Path, real: Path, environment: dict[str, str]
+) -> None:
+    """Its namespace was once asked of ours, which has it not, until the start gave up."""
+    for launcher in _run(tmp_path / "home", real, environment):
         starts_twice(launcher, tmp_path)
 
 

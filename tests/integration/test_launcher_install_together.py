@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,16 @@ def assert_whole(keg: Path, home: Path) -> None:
         assert verify.flaw(str(home / "bin" / entry.path), entry) == ""
 
 
+@contextmanager
+def held_start(keg: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start an installation that stops in the midst of its work, until its input is closed."""
+    words = [sys.executable, "-c", HOLD, str(LAUNCHER), str(keg), str(home)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        yield process
+
+
 @pytest.mark.parametrize("method", ["link", "copy"])
 def test_twenty_first_starts_do_the_work_once_and_all_succeed(keg: Path, tmp_path: Path, method: str) -> None:
     home = tmp_path / "home"
@@ -66,15 +78,8 @@ def test_starts_of_two_versions_at_once_end_with_one_of_them_whole(keg: Path, tm
 
 def test_a_start_that_finds_another_at_work_says_which_and_waits(keg: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(LAUNCHER), str(keg), str(home)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as first:
-        assert first.stdout is not None
+    with held_start(keg, home) as first:
         assert first.stdin is not None
-        assert first.stdout.readline() == "working\n"
         second = start(keg, home)
         begin(second)
         assert second.stderr is not None
@@ -87,14 +92,7 @@ def test_a_start_that_finds_another_at_work_says_which_and_waits(keg: Path, tmp_
 
 def test_a_start_that_waits_takes_over_when_the_other_is_killed(keg: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(LAUNCHER), str(keg), str(home)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "working\n"
+    with held_start(keg, home) as first:
         waiting = [start(keg, home) for _ in range(5)]
         for each in waiting:
             begin(each)

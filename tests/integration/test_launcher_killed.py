@@ -40,6 +40,25 @@ def test_the_next_start_waits_for_a_watchdog_at_work(tmp_path: Path) -> None:
         assert not [pid for pid in old if is_running(pid)]
 
 
+def test_the_status_names_the_watchdog_at_work(tmp_path: Path) -> None:
+    """The server is neither stopped nor does it run."""
+    with stigmer(tmp_path, fake_stack(agent_runner="term=ignore", grace=2)) as launcher:
+        launcher.started()
+        guard = watchdog(launcher)
+        os.kill(guard, signal.SIGSTOP)  # it is as slow as the test is
+        os.kill(supervisor := launcher.status()["supervisor_pid"], signal.SIGKILL)
+        eventually(lambda: not is_running(supervisor), "the supervisor's end")
+        shown, plain = launcher("server", "status"), launcher.status()
+        os.kill(guard, signal.SIGCONT)
+        assert (shown.code, shown.err) == (4, "")
+        assert shown.out.splitlines() == [
+            f"Stigmer is cleaning up (watchdog {guard})",
+            "  its supervisor was killed; `stigmer server` waits for the watchdog and starts it again",
+        ]
+        assert (plain["state"], plain["supervisor_pid"]) == ("cleaning up", 0)
+        eventually(lambda: launcher("server", "status").code == 3, "the end of the watchdog's work")
+
+
 def test_supervisor_and_watchdog_killed_together_the_next_start_ends_what_they_left(tmp_path: Path) -> None:
     """By identity: exactly those."""
     with stigmer(tmp_path) as launcher:
@@ -96,13 +115,22 @@ def test_a_stale_pid_that_belongs_to_somebody_else_is_left_alone(tmp_path: Path)
             stranger.wait()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', "\0" * 100])
+WRONG_SHAPES = (
+    '{"format": 1, "state": "running", "services": [{"pid": 5}]}',
+    '{"format": 1, "state": "running", "services": 3}',
+    '{"format": 1, "state": ["running"], "token": 7, "services": [{"pid": "5", "identity": 5, "stop_order": "x"}]}',
+    '{"format": 1, "state": "stopping", "services": [3, null], "ports": [7234], "timeline": {"server": 1}}',
+)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', "\0" * 100, *WRONG_SHAPES])
 def test_a_broken_state_file_is_nothing_to_stumble_over(tmp_path: Path, content: str) -> None:
     """A power cut may leave anything."""
     with stigmer(tmp_path) as launcher:
         (launcher.home / "run").mkdir(parents=True)
         (launcher.home / "run" / "state.json").write_text(content, encoding="utf-8")
         assert launcher("server", "status").code == 3
+        assert launcher("server", "stop").code == 0
         works(launcher)
 
 
@@ -132,19 +160,6 @@ def test_a_killed_watchdog_is_replaced(tmp_path: Path) -> None:
         os.kill(first, signal.SIGKILL)
         eventually(lambda: watchdog(launcher) not in (0, first), "another watchdog")
         os.kill(launcher.status()["supervisor_pid"], signal.SIGKILL)
-        eventually(lambda: launcher.processes() == [], "the end of every process")
-        works(launcher)
-
-
-def test_a_supervisor_killed_while_it_stops_is_finished_by_the_watchdog(tmp_path: Path) -> None:
-    """The services that were still to go do go."""
-    with stigmer(tmp_path, fake_stack(agent_runner="term=ignore", grace=1)) as launcher:
-        launcher.started()
-        pid = launcher.status()["supervisor_pid"]
-        stopping = launcher.popen("server", "stop")
-        eventually(lambda: "agent-runner: ending" in launcher.log("supervisor"), "the stop")
-        os.kill(pid, signal.SIGKILL)
-        stopping.communicate(timeout=30)
         eventually(lambda: launcher.processes() == [], "the end of every process")
         works(launcher)
 

@@ -1,13 +1,11 @@
 """`stigmer server logs` over a service that prints colours, emoji and bytes that are no text, where no locale helps."""
 
-import contextlib
-import os
-import pty
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.launcher_checks import shown_on_terminal
 from support.launcher_services import Stigmer, eventually, fake_stack, stigmer
 
 PRINTED = (
@@ -25,20 +23,6 @@ def _launcher(tmp_path: Path) -> Iterator[Stigmer]:
         launcher.started()
         eventually(lambda: "half" in launcher("server", "logs", "agent-runner").out, "its last line")
         yield launcher
-
-
-def on_terminal(launcher: Stigmer, *arguments: str) -> bytes:
-    """Run a command on a terminal, and give what it sent there."""
-    controller, terminal = pty.openpty()
-    process = launcher.popen(*arguments, stdout=terminal, stderr=terminal, text=False)
-    os.close(terminal)
-    shown = b""
-    with contextlib.suppress(OSError):  # the terminal's other end is closed
-        while data := os.read(controller, 4096):
-            shown += data
-    os.close(controller)
-    assert process.wait(30) == 0
-    return shown.replace(b"\r\n", b"\n")
 
 
 def in_pipe(launcher: Stigmer, *arguments: str) -> str:
@@ -59,9 +43,9 @@ def test_a_log_is_shown_as_it_was_meant_whatever_the_locale(launcher: Stigmer) -
     assert "".join(line.partition("Z ")[2] for line in stamped) == text
     launcher.environment |= {"TERM": "xterm"}
     coloured = text.replace("INF", "\x1b[90m11:00PM\x1b[0m \x1b[32mINF\x1b[0m").replace("ready", "ready\x1b[0m")
-    assert on_terminal(launcher, *logs) == coloured.encode()
+    assert shown_on_terminal(launcher, *logs) == coloured.encode()
     launcher.environment |= {"NO_COLOR": "1"}
-    assert on_terminal(launcher, *logs) == f"11:00PM {text}".encode()
+    assert shown_on_terminal(launcher, *logs) == f"11:00PM {text}".encode()
 
 
 def test_output_that_can_hold_nothing_but_ascii_gets_escapes(launcher: Stigmer) -> None:

@@ -36,7 +36,7 @@ def test_a_server_that_dials_once_is_restarted_after_temporals_restart_and_the_r
         eventually(lambda: "All services running" in process.stdout.readline(), "the start")
         before = launcher.pid("stigmer-server")
         kill_temporal(launcher)
-        why = f"did not work again within 5 s of the restart of temporal: no worker polls the queue {SERVER_QUEUES[0]}"
+        why = f"did not work again within 5 s of the return of temporal: no worker polls the queue {SERVER_QUEUES[0]}"
         eventually(lambda: why in process.stdout.readline(), "the reason to be said")
         eventually(lambda: launcher.status()["state"] == "running", "everything to work again")
         assert launcher.pid("stigmer-server") != before

@@ -4,13 +4,13 @@ import json
 import os
 import pty
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from support.launcher_checks import listens, shown_on_terminal
 from support.launcher_payloads import build_libexec
 from support.launcher_services import (
     NAMES,
@@ -25,12 +25,6 @@ from support.launcher_services import (
 )
 
 KEY = "sk-ant-api03-0123456789abcdef"
-
-
-def listens(port: int) -> bool:
-    """Tell whether anybody answers on a port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_it_starts_everything_and_returns_when_all_is_ready(tmp_path: Path) -> None:
@@ -160,18 +154,7 @@ def test_the_supervisor_outlives_its_terminal(tmp_path: Path) -> None:
 def test_on_a_terminal_the_start_has_marks_and_colour(tmp_path: Path) -> None:
     """Where NO_COLOR does not forbid it."""
     with stigmer(tmp_path, TERM="xterm", LANG="C.UTF-8") as launcher:
-        controller, terminal = pty.openpty()
-        process = launcher.popen("server", stdout=terminal, stderr=terminal, text=False)
-        os.close(terminal)
-        shown = b""
-        try:
-            while data := os.read(controller, 4096):
-                shown += data
-        except OSError:  # the terminal's other end is closed
-            pass
-        os.close(controller)
-        assert process.wait(30) == 0
-        assert "Starting temporal... \033[32m✓\033[0m" in shown.decode()
+        assert "Starting temporal... \033[32m✓\033[0m" in shown_on_terminal(launcher, "server").decode()
 
 
 def test_ports_can_be_moved_for_one_start(tmp_path: Path) -> None:
@@ -183,6 +166,23 @@ def test_ports_can_be_moved_for_one_start(tmp_path: Path) -> None:
         assert launcher.status()["ports"] == {"server": server, "temporal": temporal}
         assert listens(server)
         assert launcher("smoke").code == 0
+
+
+@pytest.mark.parametrize("words", ["server", "server --foreground"])
+def test_another_port_than_that_of_the_running_server_is_refused_and_a_restart_named(
+    tmp_path: Path, words: str
+) -> None:
+    """Once it was ignored, with exit code 0; a port that the server has already is no other one."""
+    with stigmer(tmp_path) as launcher:
+        launcher.started()
+        ports = launcher.status()["ports"]
+        (other,) = free_ports(1)
+        refused = launcher(*words.split(), "--port", f"temporal={ports['temporal']}", "--port", f"server={other}")
+        assert refused.code == 1
+        assert f"the server runs already, with other ports: server={ports['server']}" in refused.err
+        assert f"`stigmer server restart --port server={other}`" in refused.err
+        assert launcher(*words.split(), "--port", f"server={ports['server']}").code == 0
+        assert launcher.status()["ports"] == ports
 
 
 @pytest.mark.parametrize("given", ["server", "server=", "server=x", "server=0", "server=65536", "=1", "web=80"])

@@ -1,13 +1,13 @@
 """Signals that the parent of a foreground server has blocked or ignored still do their work."""
 
-import os
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.launcher_services import eventually, stigmer
+from support.launcher_checks import serves_and_stops
+from support.launcher_services import stigmer
 
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -31,9 +31,4 @@ def test_signals_blocked_or_ignored_by_the_parent_are_handled(tmp_path: Path, pr
             "server", "--foreground",
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=prepare,
         )  # fmt: skip
-        eventually(lambda: launcher.status()["state"] == "running", "the services to run")
-        agent = launcher.pid("agent-runner")
-        os.kill(agent, signal.SIGKILL)
-        eventually(lambda: launcher.pid("agent-runner") not in (0, agent), "its restart")
-        assert launcher("server", "stop").code == 0
-        assert foreground.wait(timeout=30) == 0
+        serves_and_stops(launcher, foreground)

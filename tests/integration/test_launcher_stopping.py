@@ -1,13 +1,11 @@
 """`stigmer server stop` returns when the supervisor's process is gone, not only its lock."""
 
-import contextlib
-import os
-import pty
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from support.launcher_checks import shown_on_terminal
 from support.launcher_services import LAUNCHER, Stigmer, eventually, fake_stack, is_running, stigmer
 
 # Told to stop, it gives its lock back and is some time in ending, as on a machine that is short of processors.
@@ -51,16 +49,7 @@ def test_a_stop_names_the_service_that_used_its_whole_grace_and_was_killed(tmp_p
 def test_a_stop_on_a_terminal_names_the_service_it_waits_for(tmp_path: Path) -> None:
     with stigmer(tmp_path, fake_stack(workflow_runner="term=ignore", grace=1), TERM="xterm") as launcher:
         launcher.started()
-        controller, terminal = pty.openpty()
-        process = launcher.popen("server", "stop", stdout=terminal, stderr=terminal, text=False)
-        os.close(terminal)
-        shown = b""
-        with contextlib.suppress(OSError):  # the terminal's other end is closed
-            while data := os.read(controller, 4096):
-                shown += data
-        os.close(controller)
-        assert process.wait(30) == 0
-        assert b"\r\x1b[KStopping workflow-runner..." in shown
+        assert b"\r\x1b[KStopping workflow-runner..." in shown_on_terminal(launcher, "server", "stop")
 
 
 def test_in_the_foreground_the_service_that_is_killed_is_named_too(tmp_path: Path) -> None:

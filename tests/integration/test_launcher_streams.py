@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.launcher_checks import serves_and_stops
 from support.launcher_services import Done, Stigmer, eventually, is_running, stigmer
 
 PROGRAM = (sys.executable, "-S", "-m", "stigmer_launcher")
@@ -83,12 +84,7 @@ def test_a_foreground_server_whose_reader_goes_keeps_serving(tmp_path: Path) -> 
         assert foreground.stdout is not None
         with foreground.stdout:
             assert foreground.stdout.readline()
-        eventually(lambda: launcher.status()["state"] == "running", "the services to run")
-        agent = launcher.pid("agent-runner")
-        os.kill(agent, signal.SIGKILL)
-        eventually(lambda: launcher.pid("agent-runner") not in (0, agent), "its restart")
-        assert launcher("server", "stop").code == 0
-        assert foreground.wait(timeout=30) == 0
+        serves_and_stops(launcher, foreground)
         assert launcher.status()["state"] == "stopped"
         assert launcher.services() == []
         assert "Traceback" not in launcher.log("supervisor")
@@ -109,3 +105,18 @@ def test_a_closed_terminal_stops_a_foreground_server_cleanly(tmp_path: Path) -> 
         assert launcher.status()["state"] == "stopped"
         assert not is_running(foreground.pid)
         assert launcher.services() == []
+
+
+def test_a_foreground_server_whose_terminal_goes_without_a_hang_up_keeps_serving(tmp_path: Path) -> None:
+    """As after `disown -h`, or when a program that made the terminal crashes: every line that it prints is refused."""
+    with stigmer(tmp_path, TERM="xterm") as launcher:
+        controller, terminal = os.openpty()
+        foreground = launcher.popen("server", "--foreground", stdin=terminal, stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        eventually(lambda: launcher.status()["state"] == "running", "the services to run")
+        os.close(controller)
+        agent = launcher.pid("agent-runner")
+        os.kill(agent, signal.SIGKILL)
+        eventually(lambda: launcher.pid("agent-runner") not in (0, agent), "its restart")
+        assert launcher("server", "stop").code == 0
+        assert foreground.wait(timeout=30) == 0

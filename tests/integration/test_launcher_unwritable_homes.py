@@ -62,6 +62,21 @@ def test_what_may_not_be_written_is_named_with_the_command_that_helps(tmp_path: 
         assert f"`chmod -R u+rwX {launcher.home}`" in done.err
 
 
+@pytest.mark.parametrize("name", ["run/supervisor.lock", "run/state.json", "logs/supervisor.log", "run", "logs", "."])
+def test_doctor_names_what_may_not_be_written(tmp_path: Path, name: str) -> None:
+    """Once it found nothing, while no start could succeed."""
+    with stigmer(tmp_path) as launcher:
+        used(launcher)
+        path = launcher.home / name
+        path.chmod(0o500 if path.is_dir() else 0o400)
+        done = plainly(launcher, "doctor")
+        path.chmod(0o700)
+        assert done.code == 1
+        assert f"you may not write {path}" in done.out
+        assert f"`chmod -R u+rwX {launcher.home}`" in done.out
+        assert launcher("doctor").code == 0
+
+
 @as_root
 @pytest.mark.parametrize("name", ["run/supervisor.lock", "logs/supervisor.log"])
 def test_files_of_another_user_are_named_with_the_chown_that_helps(tmp_path: Path, name: str) -> None:

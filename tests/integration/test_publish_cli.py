@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from stigmer_packaging import cli, cli_surroundings
+from stigmer_packaging.release import NAME, read_release, render_release
 from stigmer_packaging.tools.github import Access
 from stigmer_packaging.tools.system import read_platform
 from support.fake_github import RunningGitHub, Trouble, github_at
@@ -108,7 +110,7 @@ def test_a_missing_token_is_told_before_anything_is_read(
     folder = desk.lay("2.0.0")
     (folder / "release.json").unlink()
     assert desk.run("publish", str(folder)) == 23
-    assert capsys.readouterr().err.startswith("Error: GITHUB_TOKEN is empty\nRemedy: set GITHUB_TOKEN")
+    assert capsys.readouterr().err.startswith("Error: GITHUB_TOKEN is empty\nHint: set GITHUB_TOKEN")
     assert desk.github.log == []
 
 
@@ -137,6 +139,18 @@ def test_a_release_that_lacks_a_target_is_refused_unless_it_is_meant_so(
     changelog = f"--changelog={desk.root}/CHANGELOG.md"
     assert cli.run(["publish", str(folder), f"--manifest={desk.root}/manifest.yaml", changelog]) == 20
     assert "there are 0 bottles for darwin-amd64, and one is needed" in capsys.readouterr().err
+
+
+def test_what_no_machine_of_its_kind_has_run_is_refused_unless_it_is_named(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = desk.lay("2.0.0")
+    release = read_release(folder)
+    reports = tuple(replace(report, emulated=True) for report in release.verifications)
+    (folder / NAME).write_text(render_release(replace(release, verifications=reports)), encoding="utf-8")
+    assert desk.run("publish", str(folder), "--dry-run") == 20
+    assert f"--not-run {BOTH[0]}" in capsys.readouterr().err
+    assert desk.run("publish", str(folder), "--dry-run", *(f"--not-run={target}" for target in BOTH)) == 0
 
 
 def test_a_failed_run_is_abandoned(

@@ -243,7 +243,7 @@ def _index(craft: Craft) -> str:
         }
         for name in ("stigmer-server", "agent-runner")
     ]
-    top = {"format": 2, "name": PRODUCT.name, "version": PRODUCT.version, "target": str(craft.target)}
+    top = {"format": 3, "name": PRODUCT.name, "version": PRODUCT.version, "target": str(craft.target)}
     return json.dumps({**top, "components": parts})
 
 

@@ -68,15 +68,20 @@ class FakeStage:
 
 
 class FakeProgress:
-    """Remembers which steps began and ended."""
+    """Remembers which steps began and ended, and what their logs said."""
 
     def __init__(self) -> None:
         self.began: list[str] = []
         self.ended: list[str] = []
+        self.heard: list[str] = []
 
     def begin(self, step: Step) -> None:
         """Remember that a step began."""
         self.began.append(step.name)
+
+    def hear(self, line: str) -> None:
+        """Remember a line of a log."""
+        self.heard.append(line)
 
     def end(self, result: StepResult) -> None:
         """Remember that it ended."""

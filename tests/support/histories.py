@@ -1,9 +1,10 @@
 """Histories to replay against the pure decision: a stack whose processes do only what a test says."""
 
+from stigmer_launcher.install.payload import Liveness, Restart
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.decide import decide, find, initial_state
-from stigmer_launcher.supervise.lifecycle import Action, Event, Policy, Ready, Spawn, Spawned
+from stigmer_launcher.supervise.lifecycle import Action, Event, Ready, Service, Spawn, Spawned
 
 PLANS = (
     Plan("temporal", stop_order=1, grace=10, seconds=60),
@@ -11,13 +12,22 @@ PLANS = (
     Plan("flows", needs=("temporal",), stop_order=4, grace=5, seconds=60),
     Plan("agents", needs=("temporal",), stop_order=3, grace=5, seconds=120),
 )
+WATCHED = tuple(
+    plan._replace(liveness=Liveness(every, 5, 2)) for plan, every in zip(PLANS, (30, 40, 10, 1000), strict=True)
+)
+ASKED = (phases.STARTING, phases.PROVING, phases.DEGRADED)
 PIDS = {"temporal": 11, "server": 12, "flows": 13, "agents": 14}
+
+
+def is_asked(service: Service) -> bool:
+    """Tell whether somebody waits for an answer of a service."""
+    return service.phase in ASKED or service.checking
 
 
 class History:
     """A stack whose processes do only what a test says; a spawned process is there at once."""
 
-    def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Policy = Policy()) -> None:  # noqa: B008 - immutable
+    def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Restart = Restart()) -> None:  # noqa: B008 - immutable
         self.state = initial_state(plans, policy)
         self.now = 100.0
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stigmer_launcher.install.payload import Proof, Readiness
+from stigmer_launcher.install.payload import Liveness, Proof, Readiness
 from support.launcher_payloads import Part, build_libexec, launcher_environment, part
 
 PROGRAM = (Path(__file__).parent / "fake_services.py").read_text(encoding="utf-8")
@@ -20,6 +20,7 @@ LAUNCHER = Path(__file__).parents[2] / "launcher"
 SERVER_QUEUES = ("workflow_execution_stigmer", "agent_execution_stigmer")
 NAMES = ("temporal", "stigmer-server", "workflow-runner", "agent-runner")
 _SECONDS = 30.0
+_LIVENESS = Liveness()
 
 
 def free_ports(count: int) -> list[int]:
@@ -31,12 +32,15 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def fake_stack(*, seconds: float = _SECONDS, grace: float = 5.0, **misbehaviour: str) -> tuple[Part, ...]:
+def fake_stack(
+    *, seconds: float = _SECONDS, grace: float = 5.0, liveness: Liveness = _LIVENESS, **misbehaviour: str
+) -> tuple[Part, ...]:
     """Make the four services of Stigmer; `agent_runner="exit=1 after=2"` lets one misbehave."""
 
     def fake(name: str, role: str, *arguments: str, **fields: Any) -> Part:
         asked = tuple(misbehaviour.get(name.replace("-", "_"), "").split())
-        return part(name, program=PROGRAM, arguments=(role, *arguments, *asked), grace=grace, **fields)
+        words = (role, *arguments, *asked)
+        return part(name, program=PROGRAM, arguments=words, grace=grace, liveness=liveness, **fields)
 
     temporal, server = free_ports(2)
     queues = ("workflow_execution_runner", "zigflow_execution")
@@ -106,13 +110,14 @@ class Stigmer:
             "PYTHONDONTWRITEBYTECODE": "1",
             **environment,
         }
+        self.program = [sys.executable, "-S", "-m", "stigmer_launcher"]
+        self.process: dict[str, Any] = {"cwd": "/"}  # how each command's process is made, as Popen takes it
 
     def popen(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         """Run a command without waiting for it."""
-        command = [sys.executable, "-S", "-m", "stigmer_launcher", *arguments]
         pipe = subprocess.PIPE
-        given = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "text": True, "cwd": "/", **more}
-        return subprocess.Popen(command, env=self.environment, **given)
+        given = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "text": True, **self.process, **more}
+        return subprocess.Popen([*self.program, *arguments], env=self.environment, **given)
 
     def __call__(self, *arguments: str, seconds: float = 60.0) -> Done:
         """Run a command to its end."""

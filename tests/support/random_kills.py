@@ -2,9 +2,10 @@
 
     python random_kills.py [--rounds N] [--seed N] [--load N] DIRECTORY
 
-Each round brings the stack into a situation (a first start, a start, a restart, a stop, or at rest), kills the command, the
-supervisor, the watchdog, both of these or a service at an instant that is uniform over the time the situation takes, and
-starts the server. That must succeed; afterwards exactly the stack runs, and what the server had written is still there.
+Each round brings the stack into a situation (a first start, a start, a restart or a stop, of everything or of one service,
+or at rest), kills the command, the supervisor, the watchdog, both of these or a service at an instant that is uniform over
+the time the situation takes, and starts the server. That must succeed; afterwards exactly the stack runs, and what the
+server had written is still there.
 `--load` keeps that many processors busy. A failed round is printed with all that is needed to understand it.
 """
 
@@ -28,13 +29,15 @@ from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor
 from support.launcher_checks import kept
 from support.launcher_services import NAMES, Stigmer, end, eventually, is_running, stigmer
 
-SITUATIONS = ("first start", "start", "restart", "stop", "at rest")
+SITUATIONS = ("first start", "start", "restart", "stop", "restart of one", "stop of one", "at rest")
 VICTIMS = ("command", "supervisor", "watchdog", "supervisor and watchdog", *NAMES)
 COMMANDS = {
     "first start": ("server",),
     "start": ("server",),
     "restart": ("server", "restart"),
     "stop": ("server", "stop"),
+    "restart of one": ("server", "restart", "temporal"),
+    "stop of one": ("server", "stop", "workflow-runner"),
 }
 BUSY = "while True: pass"
 
@@ -84,7 +87,7 @@ class Killing:
         process = self._launcher.popen(*command) if command else None
         time.sleep(kill.share * self._seconds[kill.situation])
         killed = self._kill(kill.victim, process)
-        if process and kill.situation in ("restart", "stop"):  # it may still stop what the next start finds running
+        if process and kill.situation not in ("first start", "start"):  # it may still stop what the start finds running
             process.communicate(timeout=90)
         done = self._launcher("server", seconds=90)
         faults = [] if done.code == 0 else [f"the start failed with {done.code}: {done.out}{done.err}"]

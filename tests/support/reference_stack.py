@@ -6,7 +6,7 @@ import shlex
 from dataclasses import asdict
 from pathlib import Path
 
-from stigmer_launcher.install.payload import Component, FileEntry, Proof, Readiness, Smoke
+from stigmer_launcher.install.payload import Component, FileEntry, Liveness, Proof, Readiness, Smoke
 from stigmer_packaging import manifest, manifest_records
 from support import reference_programs
 from support.launcher_payloads import Part, build_libexec
@@ -58,6 +58,7 @@ def _part(component: manifest_records.Component, ports: dict[str, int]) -> Part:
         grace=run.grace,
         override=run.override,
         external=run.external,
+        liveness=Liveness(**asdict(run.liveness)),
         files=(described,),
     )
     return Part(known, contents)

@@ -148,7 +148,7 @@ def test_nothing_is_unpacked_to_disk(workspace: Workspace) -> None:
 
 def test_the_checks_know_values_and_tools_only() -> None:
     """No stage, no pipeline, no manifest: what is asked of a bottle comes in as a policy."""
-    allowed = ("audit", "binaries", "bottle_tags", "naming", "records", "tools")
+    allowed = ("audit", "binaries", "bottle_tags", "errors", "naming", "records", "tools")
     sources = (path.read_text(encoding="utf-8") for path in Path(audit.__file__).parent.glob("*.py"))
     own = {
         name.split(".")[1] for source in sources for name in imports_of(source) if name.startswith("stigmer_packaging.")

@@ -36,7 +36,7 @@ def traces(text: str, policy: Policy = HOST) -> list[tuple[str, str, int]]:
         ("/home/runner/work/cryptography/src", "a hosted runner of GitHub"),
         ("/Users/runner/work/x", "a hosted runner of GitHub"),
         ("/github/home/.cargo/registry", "a container job on GitHub"),
-        ("/home/user/report.pdf", "a home folder of somebody else"),
+        ("/home/user/report.pdf", "a home folder on another machine"),
     ],
 )
 def test_a_path_belongs_to_the_most_special_folder_it_is_in(text: str, whose: str) -> None:

@@ -10,7 +10,7 @@ from benchmarks.table import ROWS, Result, is_met, render_report, render_table
 PROMISED = {
     "version": (1.35, "`stigmer --version`, frozen", "`python3 -I -S -c pass`, same Python"),
     "status": (2.5, "`stigmer server status`", "the same"),
-    "materialise": (3.0, "materialise all components", "a bare loop of `os.link` over the same files"),
+    "install": (3.0, "install all components", "a bare loop of `os.link` over the same files"),
     "cold": (
         1.08,
         "first `stigmer server` to all ready, empty home",
@@ -45,7 +45,7 @@ def test_a_miss_is_named_in_its_row_and_in_the_verdict() -> None:
     assert not is_met(ROWS["stop"], missed["stop"])
     report = render_report(missed, ["2 cores"], ["scripts/bench KEG"], "")
     assert "Missed: stop of an idle stack." in report
-    (line,) = [line for line in report.splitlines() if line.startswith("| stop")]
+    line = next(line for line in report.splitlines() if line.startswith("| stop"))
     assert "1.2 x | **missed**" in line
 
 

@@ -15,7 +15,7 @@ from stigmer_packaging.errors import MissingToolError, RecordError
 from stigmer_packaging.machines import GUESTS, Maker, find_mirrors
 from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.naming import parse_target
+from stigmer_packaging.naming import bottle_name, parse_bottle_name, parse_target
 from stigmer_packaging.records import Check, VerificationReport
 from stigmer_packaging.release import Artefact, Release, read_release, render_release
 from stigmer_packaging.tools.apt import Mirror
@@ -57,6 +57,21 @@ def test_the_bottle_of_a_release_and_the_same_file_alone_are_the_same_bottle(dis
     assert find(dist / NAME, tmp_path) == find(dist, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("file", "name", "version", "rebuild"),
+    [
+        ("stigmer-2.1.0-rc.1.x86_64_linux.bottle.tar.gz", "stigmer", "2.1.0-rc.1", 0),
+        ("stigmer-2.0.0_1.x86_64_linux.bottle.2.tar.gz", "stigmer", "2.0.0_1", 2),
+        ("two-2-tiny-1.0.0.arm64_sonoma.bottle.tar.gz", "two-2-tiny", "1.0.0", 0),
+    ],
+)
+def test_name_and_version_of_a_bottles_file_are_told_apart(file: str, name: str, version: str, rebuild: int) -> None:
+    found = parse_bottle_name(file)
+    assert found is not None
+    assert (found.name, found.version, found.rebuild) == (name, version, rebuild)
+    assert bottle_name(found.name, found.version, found.tag, found.rebuild) == file
+
+
 def test_what_is_no_bottle_is_refused_with_what_would_be_one(dist: Path, tmp_path: Path) -> None:
     (dist / "stigmer.tar.gz").touch()
     with pytest.raises(RecordError, match="not the name of a bottle"):
@@ -73,14 +88,15 @@ class FakeMachine:
 
     target, recipe = "linux-amd64", "recipe"
 
-    def __init__(self, level: str, name: str, *, good: bool = True) -> None:
-        self.level, self.name, self._good = level, name, good
+    def __init__(self, level: str, name: str, *, good: bool = True, emulated: bool = False) -> None:
+        self.level, self.name, self._good, self._emulated = level, name, good, emulated
 
     def run(self, trial: Trial, folder: Path) -> GuestRun:  # noqa: ARG002 - as the Protocol has it
         """Report one check."""
         nonce = trial.task.nonce
         result = "ok" if self._good else "not ok"
-        return GuestRun(not self._good, f"# BEGIN {nonce}\n{result} 1 - it runs\n1..1\n# END {nonce}\n", "")
+        output = f"# BEGIN {nonce}\n{result} 1 - it runs\n1..1\n# END {nonce}\n"
+        return GuestRun(not self._good, output, "", emulated=self._emulated)
 
 
 @pytest.fixture
@@ -107,6 +123,18 @@ def test_a_proof_is_kept_in_workspace_and_release_and_its_timeline_is_shown(
         assert text == (tmp_path / f"build/verify/sandbox/linux-amd64.{suffix}").read_text(encoding="utf-8")
 
 
+def test_a_verification_on_an_emulated_processor_is_told_from_one_on_a_real_one(
+    dist: Path, tmp_path: Path, machines: dict[str, FakeMachine]
+) -> None:
+    words = ["verify", str(dist), "--workspace", str(tmp_path / "build")]
+    machines["verify/sandbox/linux-amd64"] = FakeMachine("sandbox", "debian trixie", emulated=True)
+    assert cli.run(words) == 0
+    assert [one.verified for one in read_release(dist).artefacts] == ["verified by emulation"]
+    machines["verify/vm/linux-amd64"] = FakeMachine("vm", "debian trixie")
+    assert cli.run(words) == 0
+    assert [one.verified for one in read_release(dist).artefacts] == ["verified in a virtual machine"]
+
+
 def test_a_guest_that_fails_gives_exit_code_8_after_all_others_were_tried_and_sid_decides_nothing(
     dist: Path, tmp_path: Path, machines: dict[str, FakeMachine], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,7 +147,7 @@ def test_a_guest_that_fails_gives_exit_code_8_after_all_others_were_tried_and_si
     machines["verify/matrix/c"] = FakeMachine("sandbox", "debian trixie")
     assert cli.run(words) == 8
     printed = capsys.readouterr()
-    assert "did not prove itself on debian bullseye" in printed.err
+    assert "verification failed on debian bullseye" in printed.err
     assert str(tmp_path / "build/verify/matrix/b.log") in printed.err
     assert [report.guest for report in read_release(dist).verifications] == [each.name for each in machines.values()]
 
@@ -139,6 +167,29 @@ def test_a_report_takes_the_place_of_its_forerunner_and_of_no_other(dist: Path, 
         ("one", 3.0),
         ("two", 2.0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "level"), [("ok", 0, "verified on a Mac (report)"), ("not ok", 8, "verification failed")]
+)
+def test_a_report_of_a_mac_becomes_part_of_the_release(
+    dist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], result: str, code: int, level: str
+) -> None:
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    facts = f"# file: {sha256} {NAME}\n# machine: macOS 15.1 24B83 arm64 Mac15,3\n"
+    report = tmp_path / "report.tap"
+    report.write_text(f"# BEGIN {sha256}\n{facts}{result} 1 - it runs\n1..1\n# END {sha256}\n", encoding="ascii")
+    assert cli.run(["verify", str(dist), "--workspace", str(tmp_path / "build"), "--report", str(report)]) == code
+    assert "mac: macOS 15.1 24B83 arm64 Mac15,3: " in capsys.readouterr().out
+    assert [(one.name, one.verified) for one in read_release(dist).artefacts] == [(NAME, level)]
+    assert level in (dist / "report.html").read_text(encoding="utf-8")
+    kept = (dist / "verification/mac-linux-amd64-bottle.log").read_text(encoding="utf-8")
+    assert kept == report.read_text(encoding="ascii")
+
+
+def test_a_report_of_a_mac_is_only_taken_in_for_a_release(dist: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["verify", str(dist / NAME), "--report", str(dist / NAME)]) == 2
+    assert "--report needs the folder of a release" in capsys.readouterr().err
 
 
 class FakeMaker(Maker):

@@ -11,6 +11,7 @@ from stigmer_packaging.errors import CommandError, MissingToolError
 from stigmer_packaging.tools import command
 
 GRANDCHILD = "sleep 600 & echo $!; wait"
+ESCAPED = "setsid sh -c 'echo $$; exec sleep 600' &"  # in a session of its own, with our output open
 
 
 def is_alive(pid: int) -> bool:
@@ -57,3 +58,33 @@ def test_an_observer_hears_every_command_and_what_it_printed() -> None:
         command.run(["sh", "-c", "echo one; echo two >&2"])
     command.run(["true"])
     assert heard == ["+ sh -c echo one; echo two >&2", "one", "two"]
+
+
+def test_the_deadline_holds_against_a_child_that_left_the_group_and_keeps_the_output_open() -> None:
+    with pytest.raises(CommandError, match="did not end within") as caught:
+        command.run(["sh", "-c", f"{ESCAPED} sleep 600"], seconds=1)
+    pid = int(caught.value.output)
+    assert is_alive(pid)
+    os.kill(pid, 9)
+
+
+def test_a_program_that_has_ended_is_not_waited_for_because_its_child_keeps_the_output_open() -> None:
+    done = command.run(["sh", "-c", ESCAPED], seconds=60)
+    pid = int(done.stdout)
+    assert is_alive(pid)
+    os.kill(pid, 9)
+
+
+def test_an_observer_hears_a_line_while_the_program_runs(tmp_path: Path) -> None:
+    heard = tmp_path / "heard"
+    with command.observed(lambda line: heard.touch() if line == "first" else None):
+        command.run(["sh", "-c", f"echo first; until test -e {heard}; do sleep 0.01; done"], seconds=60)
+    assert heard.exists()
+
+
+def test_a_program_that_does_not_read_its_input_holds_nothing_up() -> None:
+    assert command.run(["true"], stdin="x" * 1_000_000, seconds=60).code == 0
+
+
+def test_what_is_given_on_standard_input_is_read() -> None:
+    assert command.run(["cat"], stdin="grüße\n").stdout == "grüße\n"

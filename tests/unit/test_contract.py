@@ -34,6 +34,21 @@ def test_a_program_that_starts_without_what_it_must_have_is_refused(tmp_path: Pa
         check_refusals(program(tmp_path, text), {"MODE": "local"}, ("MODE",), folder=tmp_path, env=os.environ)
 
 
+def test_a_program_that_runs_without_what_it_must_have_is_refused(tmp_path: Path) -> None:
+    """Most servers do not end by themselves."""
+    runs = program(tmp_path, "#!/bin/sh\nexec sleep 600\n")
+    with pytest.raises(GateError, match=r"without MODE it starts, and still runs after 0\.5 s") as refused:
+        check_refusals(runs, {"MODE": "local"}, ("MODE",), folder=tmp_path, env=os.environ, seconds=0.5)
+    assert "`required` of the component" in refused.value.remedy
+
+
+def test_a_program_is_given_ports_and_paths_and_not_their_templates(tmp_path: Path) -> None:
+    """It may read these first, and fail for another reason than the missing variable."""
+    text = '#!/bin/sh\n[ "$PORT" -gt 0 ] && [ -d "$DATA" ] && [ "$MODEL" = none ] && : "${MODE:?is required}"\n'
+    sent = {"PORT": "{port.server}", "DATA": "{home}/{home.relative}", "MODEL": "{llm.model}", "MODE": "local"}
+    check_refusals(program(tmp_path, text), sent, ("MODE",), folder=tmp_path, env=os.environ)
+
+
 def test_the_manifest_can_require_only_what_is_sent() -> None:
     """A typing mistake would otherwise be a check that checks nothing."""
     found = problems_of(("required: [STIGMER_BACKEND_ENDPOINT,", "required: [STIGMER_BACKEND_ENDPOINTS,"))

@@ -39,6 +39,14 @@ def test_a_lock_written_again_says_the_same() -> None:
     assert parse_lock(render_lock(pins)) == pins
 
 
+def test_options_that_name_an_index_and_comments_are_passed_over() -> None:
+    """Pipenv writes the first, pip-compile either."""
+    noted = LOCK.replace("--hash=sha256:bb", "--hash=sha256:bb  # via a-tool")
+    assert parse_lock(f"-i https://index.invalid/simple\n--extra-index-url=https://x.invalid\n{noted}") == parse_lock(
+        LOCK
+    )
+
+
 @pytest.mark.parametrize("line", ["six", "six==1.0", "six>=1.0 --hash=sha256:aa", "six==1.* --hash=sha256:aa", "-e ."])
 def test_whatever_is_not_pinned_is_named(line: str) -> None:
     """A version without a hash, a range, a folder: the next build could get something else."""

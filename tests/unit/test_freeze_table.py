@@ -85,6 +85,30 @@ def test_paths_of_a_spec_that_the_project_has_not_are_left_out_with_a_note(tmp_p
     ]
 
 
+def test_a_path_that_is_gone_and_named_twice_is_left_out_twice(tmp_path: Path) -> None:
+    spec = 'Analysis(["main.py"], datas=[("gone", "a"), ("gone", "b")], hookspath=["no", "neither"])'
+    facts = read_freeze_table(make_project(tmp_path, any_spec=spec))
+    assert facts.table == FreezeTable("main.py")
+    assert len(facts.notes) == 3
+
+
+def test_a_spec_may_take_the_whole_project_as_data(tmp_path: Path) -> None:
+    """Path.glob refuses this path, and PyInstaller takes it."""
+    facts = read_freeze_table(make_project(tmp_path, any_spec='Analysis(["main.py"], datas=[(".", "own")])'))
+    assert facts.table.add_data == (".:own",)
+
+
+@pytest.mark.parametrize("text", ["tool = 3\n", '[tool]\nstigmer = "x"\n', "project = 3\n", "[project]\nname = 3\n"])
+def test_a_pyproject_of_another_shape_says_nothing_about_freezing(tmp_path: Path, text: str) -> None:
+    assert read_freeze_table(make_project(tmp_path, pyproject_toml=text)).table == FreezeTable("main.py")
+
+
+def test_a_pyproject_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (make_project(tmp_path) / "pyproject.toml").write_bytes(b"# \xe9\n")
+    with pytest.raises(SourceError, match=r"pyproject\.toml: 'utf-8' codec"):
+        read_freeze_table(tmp_path)
+
+
 def test_every_problem_of_a_table_is_named_at_once() -> None:
     """A misspelt key is not a key that is silently without effect."""
     wrong = {"hiddenimports": [], "excludes": "tkinter", "selftest": [1], "entry": "../main.py", "add_data": ["x"]}

@@ -1,7 +1,9 @@
 """A connection is made to whichever address of a host answers."""
 
+import contextlib
 import select
 import socket
+import threading
 import time
 from typing import Any
 
@@ -49,6 +51,53 @@ def test_the_next_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch, re
         channel = Channel(Address("localhost", port))
         assert becomes_connected(channel)
         channel.close()
+
+
+def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop goes on, and can give the connection up; the answer of a name server may take half a minute."""
+    asked, answered = threading.Event(), threading.Event()
+
+    def look_up(*_: Any, flags: int = 0, **__: Any) -> list[Any]:
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        asked.set()
+        assert answered.wait(30)
+        return [(*STREAM, server.getsockname())]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        channel, given_up = Channel(Address("slow", 1)), Channel(Address("slow", 1))
+        assert asked.wait(30)
+        assert (channel.advance(), channel.connected, channel.wanted) == ([], False, select.POLLIN)
+        given_up.close()
+        answered.set()
+        assert becomes_connected(channel)
+        channel.close()
+
+
+def test_a_host_that_is_not_known_is_an_error_that_says_so() -> None:
+    channel = Channel(Address("nobody.invalid", 1))
+    with pytest.raises(OSError, match=r"[Nn]ame"):
+        becomes_connected(channel)
+    channel.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_numeric_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setattr(threading, "Thread", lambda **_: pytest.fail("it must not be called"))
+    with contextlib.suppress(OSError):  # there may be no IPv6
+        Channel(Address(host, unused_port())).close()
+
+
+def test_where_there_is_no_room_for_a_thread_the_connection_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again, like every other."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(OSError, match="can't start new thread"):
+        Channel(Address("localhost", 1))
 
 
 def test_a_host_of_which_no_address_answers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,11 @@ from stigmer_launcher.supervise import lifecycle as life
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.decide import find, is_degraded, next_due
 from stigmer_launcher.supervise.lifecycle import NEVER, Event, Exited, NotReady, Ready, StopRequested
-from support.histories import PLANS, History
+from support.histories import PLANS, WATCHED, History, is_asked
 
 Named = Ready | Exited | NotReady
 Step = tuple[float, Named]
-EXTERNAL = (PLANS[0]._replace(managed=False), *PLANS[1:])
+EXTERNAL = (WATCHED[0]._replace(managed=False), *WATCHED[1:])
 NAMES = st.sampled_from([plan.name for plan in PLANS])
 PAUSES = st.one_of(st.just(0.0), st.floats(0.001, 100), st.floats(3600, 1e7))  # a machine sleeps, too
 EVENTS: st.SearchStrategy[Named] = st.one_of(
@@ -23,18 +23,19 @@ EVENTS: st.SearchStrategy[Named] = st.one_of(
     NAMES.map(lambda name: Exited(name, "could not be run: Resource temporarily unavailable")),
     NAMES.map(lambda name: NotReady(name, "nothing listens")),
 )
-ASKED = (phases.STARTING, phases.PROVING)
 STEPS: st.SearchStrategy[list[Step]] = st.lists(st.tuples(PAUSES, EVENTS), max_size=30)
 
 
-def live(history: History, steps: list[Step]) -> None:
-    """Let happen what can: only a process that was spawned ends, and only who is asked is ready."""
+def live(history: History, steps: list[Step]) -> list[life.Action]:
+    """Let happen what can: only a process that was spawned ends, and only who is asked is ready. Give the actions."""
+    actions: list[life.Action] = []
     for pause, event in steps:
-        history.at(history.now + pause)
+        actions += history.at(history.now + pause)
         service = find(history.state, event.name)
         ends = service.phase in life.ALIVE and service.plan.managed
-        if ends if isinstance(event, Exited) else service.phase in ASKED:
-            history.at(history.now, event)
+        if ends if isinstance(event, Exited) else is_asked(service):
+            actions += history.at(history.now, event)
+    return actions
 
 
 def calm_down(history: History) -> None:
@@ -43,7 +44,7 @@ def calm_down(history: History) -> None:
         state = history.state
         if state.stage == phases.STOPPED or (state.stage == phases.RUNNING and not is_degraded(state)):
             return
-        answers: list[Event] = [Ready(each.plan.name) for each in state.services if each.phase in ASKED]
+        answers: list[Event] = [Ready(each.plan.name) for each in state.services if is_asked(each)]
         answers += [Exited(each.plan.name, "x") for each in state.services if each.phase == phases.TERMINATING]
         due = history.now + 0.1 if answers else next_due(state)
         assert due != NEVER, "nothing is due, and the stack does not run"
@@ -51,7 +52,7 @@ def calm_down(history: History) -> None:
     pytest.fail("the stack neither runs nor rests")
 
 
-@pytest.mark.parametrize("plans", [PLANS, EXTERNAL], ids=["ours", "external"])
+@pytest.mark.parametrize("plans", [PLANS, WATCHED, EXTERNAL], ids=["ours", "watched", "external"])
 @given(steps=STEPS)
 def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_failed(
     plans: tuple[Plan, ...], steps: list[Step]
@@ -66,10 +67,13 @@ def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_faile
     assert not failed or find(history.state, failed).error
 
 
+@pytest.mark.parametrize("plans", [PLANS, WATCHED, EXTERNAL], ids=["ours", "watched", "external"])
 @given(before=STEPS, after=STEPS)
-def test_a_stack_that_ran_once_always_runs_again(before: list[Step], after: list[Step]) -> None:
-    """No service of it is given up."""
-    history = History().started()
+def test_a_stack_that_ran_once_always_runs_again(
+    plans: tuple[Plan, ...], before: list[Step], after: list[Step]
+) -> None:
+    """No service of it is given up, whether it crashes, hangs, or its machine sleeps."""
+    history = History(plans).started()
     live(history, before)
     calm_down(history)
     live(history, after)
@@ -77,10 +81,13 @@ def test_a_stack_that_ran_once_always_runs_again(before: list[Step], after: list
     assert (history.state.stage, history.state.failed) == (phases.RUNNING, "")
 
 
+@pytest.mark.parametrize("plans", [PLANS, WATCHED, EXTERNAL], ids=["ours", "watched", "external"])
 @given(before=STEPS, now=st.booleans(), after=STEPS)
-def test_a_stop_at_any_time_ends_with_everything_stopped(before: list[Step], after: list[Step], *, now: bool) -> None:
+def test_a_stop_at_any_time_ends_with_everything_stopped(
+    plans: tuple[Plan, ...], before: list[Step], after: list[Step], *, now: bool
+) -> None:
     """Nothing that happens afterwards starts anything again."""
-    history = History()
+    history = History(plans)
     history.at(100.0)
     live(history, before)
     history.at(history.now, StopRequested(now=now))
@@ -88,3 +95,11 @@ def test_a_stop_at_any_time_ends_with_everything_stopped(before: list[Step], aft
     calm_down(history)
     assert history.state.stage == phases.STOPPED
     assert not [each for each in history.state.services if each.phase in life.ALIVE]
+
+
+@given(steps=STEPS)
+def test_a_service_of_somebody_else_is_never_signalled(steps: list[Step]) -> None:
+    """However long it does not answer."""
+    history = History(EXTERNAL).started()
+    done = live(history, steps)
+    assert "temporal" not in [action.name for action in done if isinstance(action, life.Signal)]

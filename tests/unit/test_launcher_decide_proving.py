@@ -76,7 +76,7 @@ def test_a_service_that_does_not_work_again_in_time_is_restarted_and_the_reason_
     history.at(202.0, Ready("agents"), NotReady("server", "no worker polls the queue x"))
     assert next_due(history.state) == 261.0
     assert history.at(261.0) == (Signal("server", TERMINATE),)
-    why = "did not work again within 60 s of the restart of temporal: no worker polls the queue x"
+    why = "did not work again within 60 s of the return of temporal: no worker polls the queue x"
     assert find(history.state, "server").error == why
     history.at(262.0, Exited("server", "exited with status 0"))
     assert history.phase("server") == phases.BACKOFF

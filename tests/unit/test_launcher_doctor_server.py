@@ -143,7 +143,7 @@ def test_a_server_that_a_service_manager_runs_is_restarted_by_it(
 ) -> None:
     """`server restart` would take it out of its unit."""
     unit = service_manager.Unit("homebrew.stigmer.service", is_users=True)
-    monkeypatch.setattr(service_manager, "find_unit", lambda _: unit)
+    monkeypatch.setattr(service_manager, "find_unit", lambda *_: unit)
     write_state(places, a_state())
     assert found(look(keg, places), "Server", "version").remedy == "run `brew services restart stigmer`"
 
@@ -156,7 +156,7 @@ def test_a_service_that_failed_is_a_problem_with_its_last_words_and_its_log(
     report = look(keg, places)
     assert found(report, "Server", "agent-runner").level == PROBLEM
     assert found(report, "Server", "supervisor").level == PROBLEM
-    crash = found(report, "Server", "agent-runner, last crash").text
+    crash = found(report, "Server", "agent-runner, last end").text
     assert crash == f"exited with 1; its log is {places.logs}/agent-runner.log"
 
 

@@ -102,7 +102,11 @@ def test_only_what_the_payload_names_is_inherited() -> None:
     assert environment.inherited(environ, ("HOME", "PATH", "LANG")) == {"HOME": "/h", "PATH": "/bin"}
 
 
-@pytest.mark.parametrize("name", ["DOCKER_HOST", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "NO_PROXY"])
+DOCKER = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "XDG_RUNTIME_DIR")
+CALLS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "NO_PROXY")
+
+
+@pytest.mark.parametrize("name", [*DOCKER, *CALLS])
 def test_services_see_where_docker_certificates_and_proxies_are(name: str) -> None:
     """The sandbox, and calls from within a company, need them."""
     inherit = load_manifest(ROOT / "packaging" / "manifest.yaml").inherit

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -289,11 +290,27 @@ def test_a_progress_line_in_a_rotated_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     write_log(tmp_path / "logs", "a", ["10%\r100%", "second", "third"], largest=80)
     assert (tmp_path / "logs" / "a.log.1").exists()
-    assert shown(tmp_path, "-n", "3").splitlines() == ["100%", "second", "third"]
+    assert shown(tmp_path, "-n", "10").splitlines() == ["100%", "second", "third"]
+
+
+class CountedBlock(bytes):
+    """Counts the bytes that are looked at or copied; joining blocks copies each once and is not counted."""
+
+    work = 0
+
+    def count(self, *arguments: Any) -> int:
+        """Count, and note the work."""
+        CountedBlock.work += len(self)
+        return super().count(*arguments)
+
+    def __add__(self, other: Any) -> "CountedBlock":
+        """Copy, and note the work."""
+        CountedBlock.work += len(self) + len(other)
+        return CountedBlock(super().__add__(other))
 
 
 class CountedReads:
-    """Counts what is read with `os.pread`, in place of it."""
+    """Counts what is read with `os.pread`, in place of it, and what is done with it."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -302,16 +319,21 @@ class CountedReads:
     def __call__(self, descriptor: int, size: int, place: int) -> bytes:
         """Read, and count."""
         self.size += size
-        return self._pread(descriptor, size, place)
+        return CountedBlock(self._pread(descriptor, size, place))
 
 
-def test_the_end_of_a_long_log_is_read_without_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_long_log_is_read_without_the_rest_and_each_byte_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once each block was put before all that had been read, and all of it counted again."""
     (tmp_path / "logs").mkdir()
     write_log(tmp_path / "logs", "a", ["x" * 9000] * 900, largest=10**8)
     reads = CountedReads()
-    monkeypatch.setattr("stigmer_launcher.cli.commands.logs.os.pread", reads)
-    assert len(shown(tmp_path, "-n", "100").splitlines()) == 100
-    assert reads.size < 1_100_000
+    monkeypatch.setattr(os, "pread", reads)
+    monkeypatch.setattr(CountedBlock, "work", 0)
+    assert len(shown(tmp_path, "-n", "500").splitlines()) == 500
+    assert reads.size < 4_700_000
+    assert CountedBlock.work <= reads.size
 
 
 def test_stamps_are_shown_on_request(home: Path) -> None:

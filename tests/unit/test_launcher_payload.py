@@ -7,7 +7,7 @@ import pytest
 
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.install.manifest import files_of, read_keg
-from stigmer_launcher.install.payload import Payload, Smoke, parse_payload, render_payload
+from stigmer_launcher.install.payload import Liveness, Payload, Restart, Smoke, parse_payload, render_payload
 from support.launcher_payloads import build_libexec, part, stigmer_parts
 
 
@@ -17,7 +17,8 @@ def example() -> Payload:
         "one", ports=(("server", 1),), needs=("two",), environment=(("A", "{home}"),), arguments=("x",)
     ).component
     smoke = Smoke("command", 1.5, component="one", arguments=("try", "{home}"), exit_code=3, output="x+")
-    return Payload("stigmer", "1.0", "linux-amd64", ("HOME",), smoke, (one, part("two").component))
+    two = part("two", liveness=Liveness(1.5, 0.5, 7)).component
+    return Payload("stigmer", "1.0", "linux-amd64", ("HOME",), smoke, (one, two), Restart(1, 2, 3, 4))
 
 
 def test_an_index_reads_back_as_it_was_written() -> None:
@@ -45,7 +46,7 @@ def test_an_index_that_is_not_whole_is_refused(text: str) -> None:
         parse_payload(text)
 
 
-@pytest.mark.parametrize("name", ["smoke", "components", "inherit", "target"])
+@pytest.mark.parametrize("name", ["smoke", "components", "inherit", "target", "restart"])
 def test_an_index_without_one_of_its_parts_is_refused(name: str) -> None:
     plain = json.loads(render_payload(example()))
     del plain[name]

@@ -5,6 +5,8 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,19 +21,25 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize(
-    ("family", "address"),
-    [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET, ""), (socket.AF_INET6, "::1"), (socket.AF_INET6, "::")],
-)
-def test_a_port_taken_on_any_local_address_is_not_free(family: socket.AddressFamily, address: str) -> None:
-    """Even ::1 alone: `localhost` would lead there, and not to us."""
+@contextmanager
+def taken_port(family: socket.AddressFamily, address: str) -> Iterator[int]:
+    """Listen at an address, and give the port; the test is skipped on a machine that has no such address."""
     with socket.socket(family) as listener:
         try:
             listener.bind((address, 0))
         except OSError as error:
             pytest.skip(f"this machine has no {address}: {error}")
         listener.listen()
-        port = listener.getsockname()[1]
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("family", "address"),
+    [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET, ""), (socket.AF_INET6, "::1"), (socket.AF_INET6, "::")],
+)
+def test_a_port_taken_on_any_local_address_is_not_free(family: socket.AddressFamily, address: str) -> None:
+    """Even ::1 alone: `localhost` would lead there, and not to us."""
+    with taken_port(family, address) as port:
         assert not ports.is_free(port)
         owner = ports.port_owner(port)
         assert owner is not None
@@ -110,13 +118,7 @@ def test_a_socket_that_other_machines_can_reach_is_seen(
     family: socket.AddressFamily, address: str, seen: list[str]
 ) -> None:
     """Of the processes that are asked about alone."""
-    with socket.socket(family) as listener:
-        try:
-            listener.bind((address, 0))
-        except OSError as error:
-            pytest.skip(f"this machine has no {address}: {error}")
-        listener.listen()
-        port = listener.getsockname()[1]
+    with taken_port(family, address) as port:
         ours = [each for each in ports.exposed(lambda pid: pid == os.getpid()) if each.port == port]
         assert [(each.pid, ports.address_text(each.address)) for each in ours] == [(os.getpid(), text) for text in seen]
         assert ports.exposed(lambda _: False) == []

@@ -178,3 +178,11 @@ def test_a_file_of_another_format_says_nothing(place: Instance) -> None:
     """Its words may mean something else."""
     Path(place.state).write_text('{"format": 2, "version": "9.0.0"}')
     assert read_snapshot(place) == Snapshot()
+
+
+def test_a_stop_may_take_the_longest_grace_of_each_stop_order() -> None:
+    """Whichever service comes last."""
+    services = ((1, 30.0), (1, 5.0), (2, 1.0), (2, 7.0))
+    snapshot = Snapshot(services=tuple(ServiceSnapshot(stop_order=order, grace=grace) for order, grace in services))
+    assert snapshot.grace == 37.0
+    assert Snapshot().grace == 0.0

@@ -8,7 +8,7 @@ import pytest
 from stigmer_launcher.cli.commands.status import addresses, show
 from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.supervise.state import ServiceSnapshot, Snapshot
-from stigmer_launcher.system.service_manager import Unit, find_unit, unit_in
+from stigmer_launcher.system.service_manager import Job, Unit, command_for, find_unit, launchd_job, unit_in
 
 USERS = "/user.slice/user-1000.slice/user@1000.service/app.slice"
 BREW = f"0::{USERS}/homebrew.stigmer.service\n"
@@ -75,17 +75,59 @@ def processes(folder: Path, *, command: str = "stigmer server --foreground", par
 
 
 def test_a_server_that_systemd_started_belongs_to_its_unit(tmp_path: Path) -> None:
-    assert find_unit(5, processes(tmp_path)) == Unit("homebrew.stigmer.service", is_users=True)
+    assert find_unit(5, proc=processes(tmp_path)) == Unit("homebrew.stigmer.service", is_users=True)
 
 
 def test_a_server_in_the_background_of_a_terminals_service_belongs_to_none(tmp_path: Path) -> None:
     """Its parent is systemd as well, once the command that started it has ended."""
-    assert find_unit(5, processes(tmp_path, command="stigmer server")) is None
+    assert find_unit(5, proc=processes(tmp_path, command="stigmer server")) is None
 
 
 def test_a_server_in_the_foreground_of_a_shell_belongs_to_none(tmp_path: Path) -> None:
-    assert find_unit(5, processes(tmp_path, parent="bash")) is None
+    assert find_unit(5, proc=processes(tmp_path, parent="bash")) is None
 
 
 def test_a_process_that_is_gone_belongs_to_none(tmp_path: Path) -> None:
-    assert find_unit(5, str(tmp_path)) is None
+    assert find_unit(5, proc=str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("label", "uid", "stop", "restart"),
+    [
+        ("homebrew.mxcl.stigmer", 501, "brew services stop stigmer", "brew services restart stigmer"),
+        ("homebrew.mxcl.stigmer@2", 0, "brew services stop stigmer@2", "brew services restart stigmer@2"),
+        ("org.me.stack", 501, "launchctl bootout gui/501/org.me.stack", "launchctl kickstart -k gui/501/org.me.stack"),
+        ("org.me.stack", 0, "launchctl bootout system/org.me.stack", "launchctl kickstart -k system/org.me.stack"),
+    ],
+)
+def test_a_job_is_stopped_and_restarted_by_launchd(label: str, uid: int, stop: str, restart: str) -> None:
+    assert (Job(label, uid).command("stop"), Job(label, uid).command("restart")) == (stop, restart)
+
+
+def test_a_server_that_launchd_started_is_its_job() -> None:
+    assert launchd_job({"XPC_SERVICE_NAME": "homebrew.mxcl.stigmer"}, parent=1) == "homebrew.mxcl.stigmer"
+
+
+@pytest.mark.parametrize(
+    ("environ", "parent"),
+    [
+        ({}, 1),
+        ({"XPC_SERVICE_NAME": "0"}, 1),
+        ({"XPC_SERVICE_NAME": "homebrew.mxcl.tmux"}, 700),
+        ({"XPC_SERVICE_NAME": "application.com.googlecode.iterm2.1.2"}, 1),
+        ({"XPC_SERVICE_NAME": "com.apple.Terminal.5"}, 1),
+    ],
+    ids=["no launchd", "a shell", "a shell in a job", "orphan of an application", "orphan of a terminal"],
+)
+def test_a_server_that_a_shell_started_is_no_job(environ: dict[str, str], parent: int) -> None:
+    """Shells and what they start inherit the variable, and whoever loses its parent gets launchd as one."""
+    assert launchd_job(environ, parent) == ""
+
+
+def test_the_status_names_the_command_that_keeps_the_server_in_its_job() -> None:
+    out = io.StringIO()
+    snapshot = Snapshot(supervisor_pid=5, state="running", job="homebrew.mxcl.stigmer")
+    show(Terminal(out, live=False, colour=False, unicode=False), snapshot, "running", 5, "/home/logs")
+    assert "  unit  homebrew.mxcl.stigmer: stop it with `brew services stop stigmer`\n" in out.getvalue()
+    assert command_for("restart", 5, "homebrew.mxcl.stigmer") == "brew services restart stigmer"
+    assert command_for("restart", 0, "") == "stigmer server restart"

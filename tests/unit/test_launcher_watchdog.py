@@ -184,10 +184,21 @@ def test_what_escaped_into_another_session_is_found_by_its_token(tmp_path: Path)
     with service(script, token) as leader, service("sleep 60", "another") as stranger:
         hidden = int(eventually(lambda: note.exists() and note.read_text().strip(), "the escaped pid"))
         assert os.getpgid(hidden) != leader.pid
-        assert set(leftovers.escaped(token)) >= {hidden, leader.pid}
+        assert set(leftovers.escaped(token)) >= {(pid, identity(pid)) for pid in (hidden, leader.pid)}
         leftovers.end_members([member(leader)], token)
         assert not is_running(hidden)
         assert stranger.poll() is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments of processes are read from /proc")
+def test_what_escaped_is_not_signalled_by_its_number_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That may be another process's by then: where the kernel has pidfds, the one that was found gets the signal."""
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("it must not be called"))
+    token = os.urandom(16).hex()
+    with service("sleep 60", token) as leader:
+        eventually(lambda: list(leftovers.escaped(token)), "the process's environment")
+        leftovers.end_escaped(token)
+        assert leader.wait(10) == -signal.SIGKILL
 
 
 def test_nobody_is_ended_for_an_empty_token() -> None:

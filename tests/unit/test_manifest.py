@@ -15,10 +15,13 @@ from stigmer_packaging.manifest import (
     load_manifest,
     parse_manifest,
 )
+from stigmer_packaging.manifest_records import Liveness, Restart
 from stigmer_packaging.naming import Target
 from support.manifest_texts import PATH, problems_of, text_with
 
 SHA = "1ce8d2751c2d03a1a09fac36a6be65cd62ae438d5495dcfd22b91f95966e7cdc"
+LIVENESS = "liveness: {every: 30, timeout: 5, failures: 3}"
+RESTART = "restart: {first_pause: 0.5, longest_pause: 30, window: 600, limit: 5}"
 WHEEL = text_with().split("    source:\n", 1)[1].split("    run:\n", 1)[0]
 
 
@@ -208,7 +211,7 @@ BOTH = (
 )
 
 
-def test_what_differs_for_the_reference_services_is_laid_over_the_rest() -> None:
+def test_what_differs_for_the_reference_services_overrides_the_rest() -> None:
     text = text_with(*BOTH)
     own, reference = parse_manifest(text), parse_manifest(text, reference=True)
     assert (own.smoke.method, reference.smoke.method) == (
@@ -229,6 +232,13 @@ def test_but_for_what_the_section_gives_both_stacks_are_the_same() -> None:
     same = [replace(part, optional=()) for part in own.components]
     assert [replace(part, optional=()) for part in reference.components] == same
     assert replace(reference, smoke=own.smoke, targets=own.targets, components=own.components) == own
+
+
+def test_what_differs_may_be_merged_from_another_mapping() -> None:
+    """YAML's `<<` has no line of its own for the keys it brings."""
+    smoke = "  smoke: {kind: grpc, method: /stigmer.reference.v1.Executions/Run, port: server, seconds: 60}\n"
+    text = text_with((smoke, "  <<: {smoke: {kind: none}}\n"))
+    assert parse_manifest(text, reference=True).smoke.kind == "none"
 
 
 def test_a_manifest_without_the_section_is_the_same_for_both_stacks() -> None:
@@ -276,10 +286,49 @@ def test_an_artifact_is_pinned_for_every_target() -> None:
     assert any("nothing is pinned for linux-amd64" in problem for problem in problems_of((WHEEL, without)))
 
 
+def test_liveness_and_restarts_have_defaults_that_a_manifest_overrides_one_by_one() -> None:
+    manifest = parse_manifest(
+        text_with((LIVENESS, "liveness: {every: 2.5, timeout: 2}"), (RESTART, "restart: {limit: 0}"))
+    )
+    runs = {part.name: part.run for part in manifest.components}
+    assert runs["temporal"].liveness == Liveness(2.5, 2, 3)
+    assert runs["stigmer-server"].liveness == Liveness(30, 5, 3)
+    assert manifest.restart == Restart(0.5, 30, 600, 0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (LIVENESS, "liveness: {evry: 3}", "run.liveness.evry: unknown key 'evry'; did you mean 'every'?"),
+        (LIVENESS, "liveness: {every: 0}", "run.liveness.every: must be a number from 1 to 86400, and 0 is not"),
+        (LIVENESS, "liveness: {failures: 1}", "run.liveness.failures: must be a whole number from 2 to 1000"),
+        (LIVENESS, "liveness: {timeout: soon}", "must be a number from 0.1 to 86400, and 'soon' is not"),
+        (LIVENESS, "liveness: {every: 3}", "a check of 5 s is not over when the next is due, every 3 s"),
+        (RESTART, "restart: {first_pause: 40}", "restart.longest_pause: 30 s is shorter than the first pause, 40 s"),
+        (RESTART, "restart: {limit: 2.5}", "restart.limit: must be a whole number from 0 to 1000"),
+        (RESTART, "restart: 5", "restart: must be a mapping of keys to values"),
+    ],
+)
+def test_a_wrong_liveness_or_restart_is_named(old: str, new: str, expected: str) -> None:
+    (problem,) = problems_of((old, new))
+    assert expected in problem
+
+
 @pytest.mark.parametrize("text", ["a: [", "a: 1\na: 2\n", "\t- x", "&a [*a"])
 def test_what_is_not_yaml_is_one_problem_with_its_line(text: str) -> None:
     with pytest.raises(ManifestError, match=r"line \d+: not YAML"):
         parse_manifest(text)
+
+
+@pytest.mark.parametrize("text", ["[" * 3000, "{a: " * 3000 + "1" + "}" * 3000, "- " * 3000 + "x"])
+def test_a_document_that_is_nested_too_deep_is_refused(text: str) -> None:
+    with pytest.raises(ManifestError, match=r"nested too deep|not YAML"):
+        parse_manifest(text)
+
+
+@pytest.mark.parametrize("name", ["LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "BASH_ENV", "OPENSSL_CONF"])
+def test_a_variable_that_changes_the_code_of_a_service_is_not_inherited(name: str) -> None:
+    assert any("changes which code" in problem for problem in problems_of(("inherit: [HOME", f"inherit: [{name}")))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "just words", "12"])

@@ -66,6 +66,25 @@ def test_a_file_that_both_have_stays_with_the_owners_content(tmp_path: Path) -> 
     assert (tmp_path / "web" / "__init__.py").read_text() == "of two"
 
 
+@pytest.mark.parametrize("owners", ["__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n", "# ours\n"])
+def test_of_a_namespace_the_others_keep_the_modules_that_the_owner_does_not_have(tmp_path: Path, owners: str) -> None:
+    """Otherwise nothing of the other distribution would be left, nor be missed by the proof."""
+    install(tmp_path, "one", web__init="__import__('pkg_resources').declare_namespace(__name__)", web__one="x")
+    install(tmp_path, "two", web__init=owners, web__two="y")
+    left = settle_owners(tmp_path, {"web": "two"})
+    assert listing(tmp_path) == ["web/__init__.py", "web/one.py", "web/two.py"]
+    assert modules_to_prove(tmp_path, left) == {"one": ("web.one",), "two": ("web",)}
+    assert find_conflicts(read_distributions(tmp_path)) == ()
+
+
+def test_a_module_beats_a_package_without_code(tmp_path: Path) -> None:
+    """The package's modules could not be imported beside it."""
+    install(tmp_path, "one", web="x")
+    install(tmp_path, "two", web__init="", web__two="y")
+    settle_owners(tmp_path, {"web": "one"})
+    assert listing(tmp_path) == ["web.py"]
+
+
 def test_an_owner_whose_file_was_overwritten_is_refused(tmp_path: Path) -> None:
     """It would be frozen with the other's code."""
     install(tmp_path, "one", web__init="of one")

@@ -117,9 +117,10 @@ def test_a_failure_ends_the_run_and_the_next_run_goes_on_from_there(tmp_path: Pa
         raise PackagingError("the compiler has gone fishing")
 
     release.bottle.before_publishing = fail
-    with pytest.raises(PackagingError, match="gone fishing"):
+    with pytest.raises(PackagingError, match="gone fishing") as caught:
         release.run(steps)
     assert release.progress.ended == ALL[:2]
+    assert caught.value.log == tmp_path / "build/logs/bottle.log"
     release.bottle.before_publishing = lambda _: None
     assert release.run(steps) == ["bottle"]
 
@@ -146,6 +147,19 @@ def test_a_log_keeps_what_the_programs_of_a_step_printed(tmp_path: Path) -> None
     release.obtain.before_publishing = greet
     release.run([step("obtain/one", says="new")])
     assert (tmp_path / "build/logs/obtain/one.log").read_text(encoding="utf-8") == "+ echo hello\nhello\n"
+    assert release.progress.heard == ["+ echo hello", "hello"]
+
+
+def test_a_log_has_each_line_before_the_next_command_runs(tmp_path: Path) -> None:
+    """A step that is killed leaves a log, so the log cannot wait for the end of the step."""
+    release, log = fake_release(tmp_path / "build"), tmp_path / "build/logs/obtain/one.log"
+
+    def read_the_log(_: Path) -> None:
+        command.run(["echo", "hello"])
+        assert command.run(["head", "-n", "2", log]).stdout == "+ echo hello\nhello\n"
+
+    release.obtain.before_publishing = read_the_log
+    assert release.run([step("obtain/one", says="new")]) == ["obtain/one"]
 
 
 def test_killed_before_any_change_of_the_file_system_the_next_run_is_right(tmp_path: Path) -> None:

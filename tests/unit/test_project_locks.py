@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.markers import Marker
 
-from stigmer_packaging.errors import SourceError
+from stigmer_packaging.errors import GateError, SourceError
 from stigmer_packaging.tools.project_locks import (
     Locked,
     parse_old_poetry_lock,
@@ -127,6 +127,7 @@ def test_markers_add_up_along_the_way_and_any_way_will_do() -> None:
         (OTHER.replace("EDGES", '{ name = "two", version = "3" }'), "the kind 'git', which is no package index"),
         (OTHER.replace("EDGES", '{ name = "three" }'), "does not lock it"),
         (OTHER.replace("EDGES", "").replace("version = 1\n", "version = 9\n", 1), "version 9"),
+        (OTHER.replace("EDGES", "").replace('virtual = "."', 'virtual = "a"'), "locks a workspace, and no project"),
     ],
 )
 def test_a_uv_lock_that_is_not_all_pinned_is_refused(text: str, reason: str) -> None:
@@ -168,6 +169,13 @@ def test_what_is_locked_without_a_wheel_is_known() -> None:
     assert [pin.name for pin in parse_poetry_lock(text).pins if pin.source_only] == ["click"]
 
 
+def test_a_file_without_a_hash_is_refused_by_the_name_of_its_distribution() -> None:
+    """Some indexes give none."""
+    edge = '{ name = "two", version = "2" }'
+    with pytest.raises(GateError, match="two==2"):
+        parse_uv_lock(OTHER.replace("EDGES", edge).replace('hash = "sha256:bb"', 'url = "https://x.invalid/two.whl"'))
+
+
 PYLOCK = """
 lock-version = "1.0"
 created-by = "hand"
@@ -197,6 +205,19 @@ def test_what_only_another_group_takes_from_elsewhere_does_not_matter() -> None:
     """It is not installed."""
     source = 'vcs = { type = "git", url = "https://x.invalid/one", commit-id = "a" }\n'
     assert parse_pylock(PYLOCK + source + "marker = \"'dev' in dependency_groups\"").pins == ()
+
+
+@pytest.mark.parametrize(
+    ("directory", "folders"),
+    [
+        ('path = "./"', ()),
+        ('path = "./lib/"', ("lib",)),
+        ('path = "lib"}\nmarker = "\'dev\' in dependency_groups"#', ()),
+    ],
+)
+def test_a_pylock_names_the_project_itself_and_folders_of_groups(directory: str, folders: tuple[str, ...]) -> None:
+    """The project is no folder beside itself, and what only a group of development needs is not needed."""
+    assert parse_pylock(f"{PYLOCK}directory = {{ {directory} }}").folders == folders
 
 
 def test_a_pdm_lock_that_does_not_name_groups_is_refused_with_the_way_out() -> None:
@@ -231,6 +252,12 @@ def test_of_several_locks_the_named_one_is_taken_or_the_first(
     assert read_project_lock(tmp_path, named).name == taken
 
 
+def test_a_lock_in_a_folder_is_read_by_its_kind(tmp_path: Path) -> None:
+    (tmp_path / "locks").mkdir()
+    shutil.copy(SAMPLES / "uv.lock", tmp_path / "locks")
+    assert read_project_lock(tmp_path, "locks/uv.lock").pins == parse_uv_lock(UV).pins
+
+
 def test_a_project_without_any_lock_or_with_a_broken_one_is_refused(tmp_path: Path) -> None:
     """The message says which locks are known, or what is wrong with this one."""
     (tmp_path / "requirements.txt").write_text(LOOSE)
@@ -246,6 +273,17 @@ def test_a_project_without_any_lock_or_with_a_broken_one_is_refused(tmp_path: Pa
         (tmp_path / name).write_text(PYLOCK)
     with pytest.raises(SourceError, match=r"several locks: pylock\.a\.toml, pylock\.b\.toml"):
         read_project_lock(tmp_path)
+
+
+def test_links_that_cannot_be_followed_are_not_copied(tmp_path: Path) -> None:
+    """Links to another machine's files, to themselves and to a folder above are found in work trees."""
+    project = copy_sample("freeze-service", tmp_path)
+    (project / "linked.py").symlink_to("main.py")
+    for name, target in (("gone", "/no/such/file"), ("loop", "loop"), ("above", "..")):
+        (project / name).symlink_to(target)
+    copy, *_ = read_service_source(project).copy_to(tmp_path / "copy")
+    assert (copy / "linked.py").read_bytes() == (project / "main.py").read_bytes()
+    assert not {"gone", "loop", "above"} & {path.name for path in copy.iterdir()}
 
 
 def test_a_folder_that_the_lock_names_is_searched_for_modules_and_is_part_of_the_digest(tmp_path: Path) -> None:

@@ -109,6 +109,11 @@ def _no_proof(case: Case) -> None:
     case.release_with(verifications=case.release.verifications[:1])
 
 
+def _emulated_proof(case: Case) -> None:
+    first, last = case.release.verifications
+    case.release_with(verifications=(first, replace(last, emulated=True)))
+
+
 def _failed_proof(case: Case) -> None:
     first, *rest = case.release.verifications
     case.release_with(verifications=(replace(first, ended=False), *rest))
@@ -196,10 +201,14 @@ def _one_name_twice(case: Case) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (_no_proof, "was not verified anywhere"),
-        (_failed_proof, "did not prove itself on a machine"),
-        (_proof_of_others, "was not verified anywhere"),
-        (_single_file_without_proof, "stigmer-2.0.0-linux-amd64 was not verified anywhere"),
+        (_no_proof, "no linux-amd64 machine has run stigmer-2.0.0.x86_64_linux.bottle.tar.gz (audited, loader"),
+        (
+            _emulated_proof,
+            "linux-amd64 machine has run stigmer-2.0.0.x86_64_linux.bottle.tar.gz (verified by emulation)",
+        ),
+        (_failed_proof, "failed its verification on a machine"),
+        (_proof_of_others, "no darwin-arm64 machine has run stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"),
+        (_single_file_without_proof, "machine has run stigmer-2.0.0-linux-amd64"),
         (_no_audit, "was not audited"),
         (_failed_audit, "has errors in its audit"),
         (_newer_glibc, "the bottle for linux-amd64 needs glibc 2.36, and 2.31 is promised"),
@@ -224,6 +233,27 @@ def test_what_forbids_publishing_is_named(spoil: Callable[[Case], None], said: s
     with pytest.raises(PublicationError) as caught:
         case.plan()
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("spoil", [_no_proof, _emulated_proof])
+def test_what_no_machine_of_its_kind_has_run_is_published_only_by_name(
+    spoil: Callable[[Case], None], tmp_path: Path
+) -> None:
+    case = Case(tmp_path)
+    spoil(case)
+    case.wish_with(not_run=("darwin-arm64",))
+    with pytest.raises(PublicationError, match="--not-run linux-amd64"):
+        case.plan()
+    case.wish_with(not_run=("linux-amd64",))
+    assert case.plan().tag == "v2.0.0"
+
+
+def test_a_failed_verification_cannot_be_published_by_name(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    _failed_proof(case)
+    case.wish_with(not_run=TARGETS)
+    with pytest.raises(PublicationError, match="failed its verification"):
+        case.plan()
 
 
 def test_everything_that_forbids_publishing_is_named_at_once(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """release.json: what is written is read again, and nothing that is damaged is read."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,16 @@ import pytest
 from stigmer_packaging.errors import RecordError
 from stigmer_packaging.manifest_records import Product
 from stigmer_packaging.records import AuditReport, Check, Finding, VerificationReport
-from stigmer_packaging.release import NAME, Artefact, Release, parse_release, read_release, render_release
+from stigmer_packaging.release import (
+    NAME,
+    Artefact,
+    Release,
+    level_of,
+    parse_release,
+    read_release,
+    render_release,
+    with_levels,
+)
 
 PRODUCT = Product("one", "1.0.0", "MIT", "https://one.example/", "One", "one/homebrew-tap", "self")
 CONTENT = b"a bottle"
@@ -67,3 +77,29 @@ def test_anything_else_is_damaged(text: str) -> None:
 def test_another_format_is_refused() -> None:
     with pytest.raises(RecordError, match="format 2, and this reads 1"):
         parse_release(render_release(RELEASE).replace('"format": 1', '"format": 2'))
+
+
+@pytest.mark.parametrize(
+    ("reports", "level"),
+    [
+        ((), "not run"),
+        ((PROOF,), "verified in a sandbox"),
+        ((replace(PROOF, emulated=True),), "verified by emulation"),
+        ((replace(PROOF, emulated=True), PROOF), "verified in a sandbox"),
+        ((replace(PROOF, level="vm", emulated=True),), "verified by emulation"),
+        ((PROOF, replace(PROOF, level="vm")), "verified in a virtual machine"),
+        ((replace(PROOF, level="mac"),), "verified on a Mac (report)"),
+        ((PROOF, replace(PROOF, guest="another", ended=False)), "verification failed"),
+        ((replace(PROOF, bottle_sha256="0" * 64),), "not run"),
+    ],
+)
+def test_the_verification_level_is_that_of_the_strongest_report_on_these_bytes(
+    reports: tuple[VerificationReport, ...], level: str
+) -> None:
+    release = with_levels(replace(RELEASE, audits=(), verifications=reports))
+    assert [one.verified for one in release.of_kind("bottle")] == [level]
+    assert parse_release(render_release(release)) == release
+
+
+def test_without_a_run_the_audit_is_what_there_is() -> None:
+    assert level_of(BOTTLE, replace(RELEASE, verifications=())) == "audited, loader simulated, not run"

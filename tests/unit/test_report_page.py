@@ -127,15 +127,16 @@ def test_a_good_release_is_said_to_be_good() -> None:
             replace(RELEASE, audits=(replace(AUDIT, findings=(Finding("error", "glibc", "x", "2.38", "r", "re"),)),)),
             "the audit found errors",
         ),
-        (replace(RELEASE, verifications=()), "not verified on any machine"),
-        (replace(RELEASE, verifications=(replace(PROOF, ended=False),)), "a verification failed"),
+        (replace(RELEASE, verifications=()), "audited, loader simulated, not run"),
+        (replace(RELEASE, verifications=(replace(PROOF, emulated=True),)), "verified by emulation"),
+        (replace(RELEASE, verifications=(replace(PROOF, ended=False),)), "verification failed"),
         (
             replace(RELEASE, verifications=(replace(PROOF, checks=(Check("it stops", False, 1.0, "<hung>"),)),)),
-            "a verification failed",
+            "verification failed",
         ),
         (replace(RELEASE, artefacts=()), "there is no bottle"),
     ],
-    ids=["unaudited", "audit of another", "error", "unverified", "cut", "failed", "empty"],
+    ids=["unaudited", "audit of another", "error", "unverified", "emulated", "cut", "failed", "empty"],
 )
 def test_whatever_is_wrong_is_said_at_the_top(release: Release, said: str) -> None:
     text = page(release)
@@ -158,7 +159,7 @@ def test_the_single_file_is_shown_with_who_verified_it() -> None:
     single = replace(BOTTLE, kind="program", name="one-1.1.0-linux-amd64", sha256="c" * 64)
     proof = replace(PROOF, guest="debian bullseye", bottle_sha256=single.sha256)
     both = replace(RELEASE, artefacts=(BOTTLE, single))
-    assert "Nobody verified this file" in page(both)
+    assert "This file: audited, loader simulated, not run." in page(both)
     assert "debian bullseye: 1 of 1 checks" in page(replace(both, verifications=(PROOF, proof)))
 
 

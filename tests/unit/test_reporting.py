@@ -16,6 +16,7 @@ from stigmer_packaging.manifest_records import Product
 from stigmer_packaging.pipeline import StepResult
 from stigmer_packaging.records import AuditReport, Bottle, Check, Finding, Formula, SourceArchive, VerificationReport
 from stigmer_packaging.release import read_release
+from stigmer_packaging.tools import command
 from stigmer_packaging.workspace import Workspace
 from support.fake_stages import fake_release, step, two_parts_and_a_bottle
 
@@ -84,8 +85,8 @@ def test_sizes_are_written_for_people(size: int, text: str) -> None:
     assert reporting.megabytes(size) == text
 
 
-def test_a_terminal_gets_a_line_for_each_step_and_a_pipe_nothing(tmp_path: Path) -> None:
-    for terminal, expected in ((True, ["✓ obtain/one (0.0 s)"]), (False, [])):
+def test_a_terminal_and_a_pipe_get_a_line_for_each_step(tmp_path: Path) -> None:
+    for terminal in (True, False):
         out = io.StringIO()
         console = Console(file=out, force_terminal=terminal, width=80, color_system=None)
         release = fake_release(tmp_path / str(terminal))
@@ -93,8 +94,17 @@ def test_a_terminal_gets_a_line_for_each_step_and_a_pipe_nothing(tmp_path: Path)
             release.progress = progress  # type: ignore[assignment]
             release.run([step("obtain/one", says="new")])
         lines = [line.strip() for line in out.getvalue().splitlines() if "✓" in line]
-        assert [line[line.index("✓") :] for line in lines] == expected
-        assert terminal or not out.getvalue()
+        assert [line[line.index("✓") :] for line in lines] == ["✓ obtain/one (0.0 s)"]
+
+
+def test_verbose_progress_echoes_the_commands_of_a_step_and_not_what_they_print(tmp_path: Path) -> None:
+    out = io.StringIO()
+    release = fake_release(tmp_path)
+    release.obtain.before_publishing = lambda _: command.run(["echo", "hello"])  # type: ignore[assignment]
+    with reporting.TerminalProgress(Console(file=out, width=80), verbose=True) as progress:
+        release.progress = progress  # type: ignore[assignment]
+        release.run([step("obtain/one", says="new")])
+    assert out.getvalue().splitlines() == ["+ echo hello", "✓ obtain/one (0.0 s)"]
 
 
 @pytest.mark.parametrize("checks", [(), (GOOD, BAD)])
@@ -131,9 +141,16 @@ def test_what_is_released_is_delivered_with_checksums_that_hold(tmp_path: Path) 
     release = deliver(records, PRODUCT, workspace, dist)
     assert [artefact.name for artefact in release.artefacts] == sorted(["Formula/one.rb", *names])
     assert read_release(dist) == release
+    assert "not run" in printed(reporting.delivery_table(release.artefacts, dist))
     lines = (dist / "SHA256SUMS").read_text(encoding="ascii").splitlines()
     assert len(lines) == 3
     for line in lines:
         sha256, name = line.split("  ")
         assert hashlib.sha256((dist / name).read_bytes()).hexdigest() == sha256
     assert sorted(path.name for path in dist.iterdir()) == sorted(["Formula", "SHA256SUMS", "release.json", *names])
+    (dist / "notes.txt").touch()
+    deliver(records[1:3], PRODUCT, workspace, dist)
+    left = ["Formula", "SHA256SUMS", "notes.txt", "release.json", names[1]]
+    assert sorted(path.name for path in dist.iterdir()) == sorted(left), (
+        "files of the release before are gone, others stay"
+    )

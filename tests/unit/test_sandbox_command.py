@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_packaging.tools import sandbox
+from stigmer_packaging.tools.emulation import NATIVE, Runner
+from stigmer_packaging.tools.guest import GuestRun, Task, Trial
+from stigmer_packaging.tools.guest_root import GuestRoot
 from stigmer_packaging.tools.sandbox import sandbox_command
 
 ROOT, HOME = Path("/cache/root"), Path("/space/home")
@@ -46,3 +50,19 @@ def test_root_makes_no_user_namespace_and_gives_up_all_privilege_before_the_comm
         "--bounding-set=-all",
         "true",
     ]
+
+
+@pytest.mark.parametrize(("runner", "emulated"), [(NATIVE, False), (Runner(("unshare", "sh"), 15), True)])
+def test_a_run_says_whether_the_processor_was_emulated(
+    runner: Runner,
+    emulated: bool,  # noqa: FBT001 - a parameter of the test
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sandbox, "run_in_sandbox", lambda *_, **__: GuestRun(0, "", ""))
+    for name in ("bottle", "verify-install.sh", "verify-trials.sh"):
+        (tmp_path / name).touch()
+    (tmp_path / "space").mkdir()
+    root = GuestRoot(ROOT, "debian trixie", "recipe", "linux-arm64")
+    trial = Trial(tmp_path / "bottle", "stigmer", "2.0.0", Task(tmp_path / "verify-install.sh", "nonce"))
+    assert sandbox.Sandbox(root, runner).run(trial, tmp_path / "space").emulated == emulated

@@ -81,7 +81,7 @@ def test_an_install_that_fails_leaves_nothing_that_is_taken_for_an_environment(c
     done = find_python(checkout)
     assert done.returncode == 3
     assert done.stderr.startswith("Error: ")
-    assert "\nRemedy: " in done.stderr
+    assert "\nHint: " in done.stderr
     made = (checkout.parent / "cache/stigmer-packaging/python").iterdir()
     assert {path.suffix for path in made} == {".lock", ".part"}
 
@@ -99,7 +99,7 @@ def test_without_a_new_enough_python_that_is_said(checkout: Path, tmp_path: Path
     (bare / "python3").chmod(0o755)
     done = find_python(checkout, PATH=str(bare))
     assert done.returncode == 3
-    assert "Error: there is no Python 3.11 or newer on PATH\nRemedy: " in done.stderr
+    assert "Error: there is no Python 3.11 or newer on PATH\nHint: " in done.stderr
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_debians_missing_venv_is_named_to_users_and_installed_by_root(
     else:
         with pytest.raises(SystemExit, match="3"):
             bootstrap.require_venv()
-        assert f"Remedy: ask an administrator for: apt-get install {package}" in capsys.readouterr().err
+        assert f"Hint: ask an administrator for: apt-get install {package}" in capsys.readouterr().err
 
 
 def run_script(checkout: Path, name: str, *arguments: str, failing: str = "nothing") -> tuple[int, str, str, list[str]]:

@@ -19,6 +19,7 @@ version = "1.0.0"
 [tool.stigmer.freeze]
 entry = "main.py"
 """
+HASHES = "lock again with hashes, such as: uv pip compile --generate-hashes pyproject.toml -o requirements.lock"
 WHOLE = {
     "backend/services/stigmer-server/cmd/server/main.go": MAIN,
     "backend/services/workflow-runner/cmd/worker/main.go": f"// Package main is the worker.\n{MAIN}",
@@ -108,3 +109,17 @@ def test_a_python_service_without_entry_and_lock_is_two_problems(tmp_path: Path)
     assert len(found) == 2
     assert "main.py" in found[0]
     assert "no lock" in found[1]
+
+
+def test_a_lock_without_hashes_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
+    loose = {"backend/services/agent-runner/requirements.lock": "six>=1\n"}
+    found = problems_of(tree_of(tmp_path, {**without("backend/services/stigmer-server"), **loose}))
+    assert found[0].startswith("stigmer-server: there is no folder")
+    assert found[1:] == ["agent-runner: the lock pins these not exactly, or without a hash:", f"six>=1; {HASHES}"]
+
+
+def test_a_problem_comes_with_the_line_that_solves_it(tmp_path: Path) -> None:
+    service = "backend/services/agent-runner/"
+    specs = {f"{service}{name}.spec": "Analysis(['main.py'])" for name in ("one", "two")}
+    (found,) = problems_of(tree_of(tmp_path, {**without(f"{service}pyproject.toml"), **specs}))
+    assert "`freeze: {spec: one.spec}`" in found

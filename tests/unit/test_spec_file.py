@@ -2,7 +2,7 @@
 
 import pytest
 
-from stigmer_packaging.tools.spec_file import parse_spec
+from stigmer_packaging.tools.spec_file import Spec, parse_spec
 from support.freeze_workshop import SAMPLES
 
 NO_FOLDER = 'a = Analysis(["main.py"], {})'
@@ -49,6 +49,13 @@ def test_a_spec_says_what_to_freeze_and_not_in_which_form() -> None:
         ),
         ("", "hookspath=['hooks'], runtime_hooks=['./hook.py']", {"hooks": ("hooks",), "runtime_hooks": ("hook.py",)}),
         ("", "pathex=['.', 'src']", {"stand_ins": ("src",)}),
+        ("", "['src'], hiddenimports=['a']", {"stand_ins": ("src",), "hidden_imports": ("a",)}),
+        ("datas = hidden = []\nhidden += ['a']", "datas=datas, hiddenimports=hidden", {"hidden_imports": ("a",)}),
+        ("datas: list[tuple[str, str]] = [('conf', '.')]", "datas=datas", {"add_data": ("conf:.",)}),
+        ("path = 's'\npath += 'rc'", "pathex=[path]", {"stand_ins": ("src",)}),
+        ("here = os.path.dirname(os.path.abspath(SPEC))", "datas=[(os.path.join(here, 'c'), 'c')]", {"add_data": ("c:c",)}),
+        ("root = Path(SPECPATH).resolve()", "datas=[(str(root / 'conf'), '.')]", {"add_data": ("conf:.",)}),
+        ("root = Path(SPEC).parent", "datas=[(f'{root}/conf', '.')]", {"add_data": ("conf:.",)}),
     ],
 )  # fmt: skip
 def test_what_can_be_known_without_running_it_is_read(
@@ -62,6 +69,13 @@ def test_what_can_be_known_without_running_it_is_read(
     ("lines", "argument", "values", "note"),
     [
         ("", "hiddenimports=['a', find()]", {"hidden_imports": ("a",)}, "x.spec:2: not read: find()"),
+        ("h = ['a'] + find()", "hiddenimports=h", {"hidden_imports": ("a",)}, "x.spec:1: not read: find()"),
+        ("h = ['a']\nh += find()", "hiddenimports=h", {"hidden_imports": ("a",)}, "x.spec:2: not read: find()"),
+        ("", "hiddenimports=['a', 1]", {"hidden_imports": ("a",)}, "x.spec: left out: 1 of hiddenimports"),
+        ("", "excludes=collect_submodules('x')", {}, "of excludes"),
+        ("", "datas=[('a', 'b', 'c')]", {}, "x.spec: left out: ('a', 'b', 'c') of datas, not a pair"),
+        ("", "datas=[(os.path.dirname(SPECPATH), '.')]", {}, "x.spec: left out: .. of datas is outside the project"),
+        ("", "datas=copy_metadata('x', recursive=True)", {"copy_metadata": ("x",)}, "left out: recursive=True of copy_metadata"),
         ("h = find()", "hiddenimports=['a'] + h", {"hidden_imports": ("a",)}, "x.spec:2: not read: h"),
         ("h = ['a']\nfor n in x:\n    h += [n]", "hiddenimports=h", {"hidden_imports": ("a",)}, "x.spec:2: not read: for n"),
         ("", "datas=[('../other', 'x')]", {}, "x.spec: left out: ../other of datas is outside the project"),
@@ -84,8 +98,29 @@ def test_what_is_not_taken_over_is_noted_and_the_rest_is_read(
     assert note in spec.notes[0]
 
 
-@pytest.mark.parametrize(("text", "note"), [("a = (", "it is no Python"), ("x = 1", "no Analysis")])
+@pytest.mark.parametrize(
+    ("text", "note"), [("a = (", "not valid Python"), ("a\0", "not valid Python"), ("x = 1", "no Analysis")]
+)
 def test_a_spec_that_says_nothing_readable_is_noted(text: str, note: str) -> None:
     spec = parse_spec(text, "x.spec")
     assert spec.values == {}
     assert note in spec.notes[0]
+
+
+def test_a_spec_too_deep_for_python_is_noted() -> None:
+    spec = parse_spec(f"x = {'+'.join(['1'] * 5_000)}\n", "x.spec")
+    assert "not valid Python" in spec.notes[0]
+
+
+def test_a_sum_too_deep_for_the_reader_is_noted_and_the_rest_is_read() -> None:
+    spec = parse_spec(f"x = {'+'.join(['[1]'] * 900)}\nAnalysis(['main.py'])\n", "x.spec")
+    assert spec == Spec({"entry": "main.py"}, ("x.spec:1: not read: nested too deeply",))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [b"\xef\xbb\xbfAnalysis(['main.py'])", b"# coding: latin-1\n# \xe9\nAnalysis(['main.py'])"],
+    ids=["byte order mark", "coding"],
+)
+def test_a_spec_is_decoded_as_python_decodes_it(source: bytes) -> None:
+    assert parse_spec(source, "x.spec").values == {"entry": "main.py"}

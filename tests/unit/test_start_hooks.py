@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.manifest_records import CheckoutSource, FreezeTable
 from stigmer_packaging.manifest_values import START_HOOKS
@@ -24,10 +26,10 @@ def validate_call(func=None, /, *, config=None, validate_return=False):
 '''
 
 
-def run_after(hook: str, program: str, folder: Path) -> object:
+def run_after(hook: str, program: str, folder: Path, *, before: str = "") -> object:
     """Run a hook, then a program in the same interpreter; give the JSON text it prints."""
     source = (pyinstaller.START_HOOKS / f"{hook}.py").read_text(encoding="utf-8")
-    words = [sys.executable, "-E", "-s", "-c", f"{source}\nimport json\n{program}"]
+    words = [sys.executable, "-E", "-s", "-c", f"{before}\n{source}\nimport json\n{program}"]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, check=True)
     return json.loads(done.stdout)
 
@@ -44,6 +46,14 @@ print(json.dumps([during, gc.isenabled(), gc.get_freeze_count() > 1000]))
 
 def test_a_program_that_ends_during_its_imports_is_not_held_up_by_the_collector_hook(tmp_path: Path) -> None:
     assert run_after("collector", "print(json.dumps('done'))", tmp_path) == "done"
+
+
+@pytest.mark.parametrize("pydantic", [None, "class BaseModel: pass\n"], ids=["none", "version 1"])
+def test_a_program_without_such_validators_starts_all_the_same(tmp_path: Path, pydantic: str | None) -> None:
+    if pydantic is not None:
+        (tmp_path / "pydantic.py").write_text(pydantic, encoding="utf-8")
+    absent = "import sys\nif not __import__('pathlib').Path('pydantic.py').exists(): sys.modules['pydantic'] = None\n"
+    assert run_after("validators", "print(json.dumps('done'))", tmp_path, before=absent) == "done"
 
 
 def test_validators_are_built_at_first_use_unless_the_program_says_otherwise(tmp_path: Path) -> None:

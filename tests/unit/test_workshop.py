@@ -60,6 +60,13 @@ def test_a_service_that_neither_needs_temporal_nor_is_ready_by_it_is_tried_witho
     assert (probe.temporal, probe.port) == (False, "own")
 
 
+def test_a_frozen_service_is_tried_with_paths_relative_to_its_home(tmp_path: Path) -> None:
+    """It runs there; an empty text would make the path an absolute one."""
+    part = PARTS["agent-runner"]
+    run = dataclasses.replace(part.run, arguments=("--db", "{home.relative}/data/own.db"))
+    assert workshop(tmp_path).probe_of(dataclasses.replace(part, run=run)).arguments == ("--db", "./data/own.db")
+
+
 def test_only_what_comes_from_a_tree_is_frozen(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="temporal does not come from a source tree"):
         workshop(tmp_path).service_of(PARTS["temporal"])

@@ -71,8 +71,22 @@ _SERVER = Command(
 COMMANDS = (
     _SERVER,
     _SERVER._replace(words=("server", "start")),
-    Command(("server", "stop"), "stop all services, Temporal last", "commands.stop:stop"),
-    Command(("server", "restart"), "stop all services and start the installed version", "commands.start:restart", _START),
+    Command(
+        ("server", "stop"),
+        "stop all services, Temporal last, or only those named",
+        "commands.stop:stop",
+        rest="SERVICE",
+        more="A service that was stopped alone stays so, and the others go on, until `stigmer server restart SERVICE` or\n"
+        "`stigmer server`. Meanwhile the status is degraded, with exit code 4.",
+    ),
+    Command(
+        ("server", "restart"),
+        "stop all services and start the installed version, or restart only those named",
+        "commands.start:restart",
+        _START,
+        rest="SERVICE",
+        more="With SERVICE, the running version is kept, and services that need it prove that they work again.",
+    ),
     Command(
         ("server", "status"),
         "show every service: state, pid, uptime, restarts, port",

@@ -7,6 +7,7 @@ from stigmer_launcher.errors import LauncherError, StartError
 from stigmer_launcher.supervise import phases
 
 Event = dict[str, Any]
+_IN_DOUBT = (phases.PROVING, phases.DEGRADED)
 
 
 class RefusedError(LauncherError):
@@ -23,7 +24,7 @@ class Progress:
     def __init__(self, out: Terminal) -> None:
         self._out = out
         self._awaited: list[str] = []
-        self._proving: set[str] = set()
+        self._doubted: set[str] = set()
         self._failure: Event = {}
         self._started = False
         self.again = False  # somebody else came first: see what comes of it
@@ -75,9 +76,9 @@ class Progress:
             self._awaited.append(name)
         elif name in self._awaited:
             self._awaited.remove(name)
-        if state == phases.PROVING:
-            self._proving.add(name)
-        elif state == phases.RUNNING and name in self._proving:
+        if state in _IN_DOUBT:
+            self._doubted.add(name)
+        elif state == phases.RUNNING and name in self._doubted:
             self.note(f"{name} works again")
         elif state == phases.RUNNING:
             self.done(f"Starting {name}")
@@ -86,8 +87,8 @@ class Progress:
         elif event["error"] and not self._failure:
             self._failure = event
             self._out.line(f"Starting {name}... {self._out.paint(self._out.mark('failed'), 'red')}")
-        if state != phases.PROVING:
-            self._proving.discard(name)
+        if state not in _IN_DOUBT:
+            self._doubted.discard(name)
         if self._awaited and not self._failure:
             self.step("Starting " + ", ".join(self._awaited))
 

@@ -13,6 +13,7 @@ from stigmer_launcher.errors import KegError, LauncherError
 from stigmer_launcher.install import preflight
 from stigmer_launcher.install.manifest import Keg, read_keg
 from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor_pid
+from stigmer_launcher.system.ownership import unwritable, unwritable_files
 from stigmer_launcher.system.places import Places
 from stigmer_launcher.version import NAME, VERSION
 
@@ -58,9 +59,10 @@ def check_home(context: DoctorContext) -> tuple[Finding, ...]:
         return (Finding("Home", "directory", NOTE, f"{home} does not exist yet; the first start makes it"),)
     found = [Finding("Home", "directory", OK, home)]
     if not os.access(home, os.W_OK | os.X_OK):
-        found[0] = Finding(
-            "Home", "directory", PROBLEM, f"you may not write in {home}", "give it to yourself: `sudo chown`"
-        )
+        error = unwritable(home, home)
+        found[0] = Finding("Home", "directory", PROBLEM, str(error), error.remedy)
+    unwritten = unwritable_files(home, context.places.run, context.places.logs)
+    found += [Finding("Home", "files", PROBLEM, str(error), error.remedy) for error in unwritten]
     try:
         preflight.require_exec(home)
     except LauncherError as error:

@@ -18,7 +18,7 @@ from stigmer_launcher.readiness.address import parse_address
 from stigmer_launcher.readiness.probe import Probe
 from stigmer_launcher.supervise.logfile import log_path
 from stigmer_launcher.system import ports, process
-from stigmer_launcher.system.service_manager import restart_command
+from stigmer_launcher.system.service_manager import command_for
 
 _TIMEOUT = 2.0  # seconds Temporal is given to answer
 _ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"
@@ -102,7 +102,9 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("Server", "supervisor", level, text)
         if context.keg and snapshot.installed not in ("", context.keg.id):
             text = f"{snapshot.installed} is running, {context.keg.id} is installed"
-            yield Finding("Server", "version", WARNING, text, f"run `{restart_command(context.supervisor)}`")
+            yield Finding(
+                "Server", "version", WARNING, text, f"run `{command_for('restart', context.supervisor, snapshot.job)}`"
+            )
     elif snapshot.state in ("", "stopped", "failed"):
         yield Finding("Server", "supervisor", OK, "stopped")
     else:
@@ -113,15 +115,15 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
 def _services(context: DoctorContext) -> Iterator[Finding]:
     for service in context.snapshot.services:
         if context.supervisor:
-            level = OK if service.state == "running" else PROBLEM if service.state == "failed" else NOTE
+            level = {"running": OK, "failed": PROBLEM, "degraded": PROBLEM}.get(service.state, NOTE)
             text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
-            yield Finding("Server", service.name, level, text)
+            yield Finding("Server", service.name, level, text + (f": {service.lacking}" if service.lacking else ""))
         elif process.is_same_process(service.pid, service.identity):
             text = f"pid {service.pid} still runs without its supervisor"
             yield Finding("Server", service.name, PROBLEM, text, _ENDS_LEFTOVERS)
         if service.last_error:
             text = f"{service.last_error}; its log is {log_path(context.places.logs, service.name)}"
-            yield Finding("Server", f"{service.name}, last crash", NOTE, text)
+            yield Finding("Server", f"{service.name}, last end", NOTE, text)
 
 
 def _leftovers(context: DoctorContext) -> Iterator[Finding]:

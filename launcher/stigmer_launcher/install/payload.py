@@ -6,7 +6,7 @@
 import json
 from typing import Any, NamedTuple
 
-FORMAT = 2
+FORMAT = 3
 
 
 class FileEntry(NamedTuple):
@@ -37,6 +37,29 @@ class Readiness(NamedTuple):
     proofs: tuple[Proof, ...]
 
 
+class Liveness(NamedTuple):
+    """How a component that is ready is looked after: every so many seconds it must pass its first proof again.
+
+    One that does not within the `timeout` is degraded; after so many `failures` in a row it is restarted.
+    """
+
+    every: float = 30.0
+    timeout: float = 5.0
+    failures: int = 3
+
+
+class Restart(NamedTuple):
+    """The pauses in seconds before a component is started again, doubled for each crash in the `window`.
+
+    While the stack starts, more than `limit` crashes in the window end the start; once it runs, nothing is given up.
+    """
+
+    first_pause: float = 0.5
+    longest_pause: float = 30.0
+    window: float = 600.0
+    limit: int = 5
+
+
 class Component(NamedTuple):
     """One service: its files, and how it is started, judged ready and stopped.
 
@@ -64,6 +87,7 @@ class Component(NamedTuple):
     override: str
     external: str
     files: tuple[FileEntry, ...]
+    liveness: Liveness = Liveness()
 
 
 class Smoke(NamedTuple):
@@ -93,6 +117,7 @@ class Payload(NamedTuple):
     inherit: tuple[str, ...]
     smoke: Smoke
     components: tuple[Component, ...]
+    restart: Restart = Restart()
 
 
 def render_payload(payload: Payload) -> str:
@@ -100,8 +125,14 @@ def render_payload(payload: Payload) -> str:
     import json
 
     plain = {"format": FORMAT, **payload._asdict(), "smoke": payload.smoke._asdict()}
+    plain["restart"] = payload.restart._asdict()
     plain["components"] = [
-        {**part._asdict(), "readiness": _plain(part.readiness), "files": [list(entry) for entry in part.files]}
+        {
+            **part._asdict(),
+            "readiness": _plain(part.readiness),
+            "liveness": part.liveness._asdict(),
+            "files": [list(entry) for entry in part.files],
+        }
         for part in payload.components
     ]
     return json.dumps(plain, indent=1, sort_keys=True) + "\n"
@@ -115,6 +146,7 @@ def parse_payload(text: str) -> Payload:
     try:
         plain["inherit"] = tuple(plain["inherit"])
         plain["smoke"] = Smoke(**{**plain["smoke"], "arguments": tuple(plain["smoke"]["arguments"])})
+        plain["restart"] = Restart(**plain["restart"])
         plain["components"] = tuple(_component(part) for part in plain["components"])
         return Payload(**plain)
     except (TypeError, KeyError) as error:
@@ -129,6 +161,7 @@ def _component(plain: dict[str, object]) -> Component:
     known: dict[str, object] = dict(plain)
     readiness: dict[str, Any] = dict(plain["readiness"])  # type: ignore[call-overload]
     proofs = tuple(Proof(**{**proof, "queues": tuple(proof["queues"])}) for proof in readiness["proofs"])
+    known["liveness"] = Liveness(**plain["liveness"])  # type: ignore[arg-type]
     known["readiness"] = Readiness(**{**readiness, "proofs": proofs})
     for name in ("arguments", "needs"):
         known[name] = tuple(plain[name])  # type: ignore[arg-type]

@@ -8,15 +8,18 @@ import os
 import shlex
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import Enum
 
-from stigmer_launcher.errors import DatabaseError
+from stigmer_launcher.errors import DatabaseError, HomeError
 from stigmer_launcher.system.places import explain
 
 _MAGIC = b"SQLite format 3\0"
 _OPTION = "--db-filename"
 _HISTORY = ("history_node", "executions")
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
+_LONGEST_PATH = 512 - len("-journal")  # bytes
+_SHORTER = "set STIGMER_HOME to a directory with a shorter path: `export STIGMER_HOME=/path/to/directory`"
 _LEAF_TABLE, _INNER_TABLE, _LEAVES = 0x0D, 0x05, (0x0D, 0x0A)
 _MOST_PAGES = 1000  # of a schema; a damaged one may refer to itself
 
@@ -38,8 +41,18 @@ def named_database(arguments: tuple[str, ...], directory: str) -> str:
 
 
 def require_usable(path: str, report: Callable[[str], None]) -> None:
-    """Set an unfinished database aside, saying so; DatabaseError for a damaged one. No service may be using it."""
+    """Set an unfinished database aside, saying so; DatabaseError for a damaged one. No service may be using it.
+
+    The folder of a missing one is made, unless the home is missing too. An empty path means that there is no database.
+    """
+    if (size := len(os.fsencode(path))) > _LONGEST_PATH:
+        raise HomeError(
+            f"the path of a database is too long: {size} of at most {_LONGEST_PATH} bytes: {path}", _SHORTER
+        )
     content = examine(path)
+    if content is Content.MISSING:
+        with suppress(OSError):
+            os.mkdir(os.path.dirname(path), 0o700)
     if content is Content.DAMAGED:
         raise DatabaseError(f"{path} {content.value}; it is left as it is", remedy_for(path))
     if content is Content.UNFINISHED:

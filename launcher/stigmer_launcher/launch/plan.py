@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from stigmer_launcher.install.payload import Liveness, Restart
 from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.readiness.address import Address
-from stigmer_launcher.readiness.checks import Check, Proof, check_for
+from stigmer_launcher.readiness.checks import Check, Proof, check_for, liveness_check
 
 TOKEN = "STIGMER_RUN"  # noqa: S105 - a variable's name
 
@@ -19,6 +20,7 @@ class Plan(NamedTuple):
     grace: float = 10.0
     seconds: float = 60.0
     managed: bool = True
+    liveness: Liveness = Liveness(every=float("inf"))  # never
 
 
 class ServiceLaunch(NamedTuple):
@@ -35,13 +37,18 @@ class ServiceLaunch(NamedTuple):
         """Give where to ask and what, proof by proof, for the process group that was `spawned` at that time of the epoch."""
         return [(proof.address, check_for(proof, group, spawned)) for proof in self.proofs]
 
+    def liveness(self, group: int, spawned: float) -> list[tuple[Address, Check]]:
+        """Give where to ask and what, for as long as that process group lives: the first of the proofs."""
+        return [(proof.address, liveness_check(proof, group, spawned)) for proof in self.proofs[:1]]
+
 
 class Launch(NamedTuple):
     """One run of the whole stack.
 
     `installed` is the id of the components' version, `components` its directory, `directory` where services run, `token`
     what marks their processes,
-    `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the command line, for a restart.
+    `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the command line, for a restart,
+    `job` the launchd job that the supervisor is.
     """
 
     version: str
@@ -56,11 +63,16 @@ class Launch(NamedTuple):
     secrets: tuple[str, ...]
     services: tuple[ServiceLaunch, ...]
     asked_ports: Mapping[str, int] = {}
+    restart: Restart = Restart()
+    job: str = ""
 
-    def databases(self) -> list[str]:
-        """List the databases that our services are told to keep."""
-        managed = (service.command for service in self.services if service.plan.managed)
-        return [path for path in (named_database(command, self.directory) for command in managed) if path]
+    def database(self, service: ServiceLaunch) -> str:
+        """Give the database that a service of ours is told to keep, empty when there is none."""
+        return named_database(service.command, self.directory) if service.plan.managed else ""
+
+    def names(self) -> list[str]:
+        """List the names of the services."""
+        return [service.plan.name for service in self.services]
 
     def service(self, name: str) -> ServiceLaunch:
         """Give a service by its name."""

@@ -76,6 +76,7 @@ def prepare(
         temporal=values["temporal.address"],
         secrets=tuple(filter(None, (llm.api_key,))),
         services=tuple(_with_token(service, token) for service in services),
+        restart=installed.payload.restart,
     )
     return launch, installed.made
 
@@ -104,6 +105,7 @@ def _service(
         component.grace,
         component.readiness.seconds,
         managed=not external,
+        liveness=component.liveness,
     )
     port = int(values[f"port.{component.ports[0][0]}"]) if component.ports else 0
     proofs = tuple(

@@ -7,6 +7,7 @@ import time
 
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.grpc import Client, ProtocolError, Reply
+from stigmer_launcher.readiness.lookup import Lookup, addresses
 
 _CHUNK = 65536
 
@@ -16,24 +17,29 @@ class Channel:
 
     def __init__(self, address: Address) -> None:
         self.client = Client(str(address))
-        # Bytes, so that no codec for host names is imported in a process whose keg may be gone.
-        host, stream = address.host.encode(), socket.SOCK_STREAM
-        self._candidates = socket.getaddrinfo(host, address.port, type=stream)
         self._connected = False
-        self._connect()
+        self._lookup: Lookup | None = None
+        try:
+            self._candidates = addresses(address, socket.AI_NUMERICHOST)
+        except socket.gaierror:  # it is a name
+            self._lookup = Lookup(address)
+        else:
+            self._connect()
 
     def fileno(self) -> int:
         """Give the descriptor to wait on."""
-        return self._socket.fileno()
+        return (self._lookup or self._socket).fileno()
 
     @property
     def wanted(self) -> int:
         """Tell what to wait for, as poll's event mask."""
-        return select.POLLIN | (select.POLLOUT if self.client.outgoing else 0)
+        return select.POLLIN | (select.POLLOUT if self.client.outgoing and not self._lookup else 0)
 
     @property
     def connected(self) -> bool:
         """Tell whether somebody has accepted the connection; OSError when it cannot be made."""
+        if not self._is_looked_up():
+            return False
         self._require_possible()
         try:
             peer = self._socket.getpeername()
@@ -45,6 +51,8 @@ class Channel:
 
     def advance(self) -> list[Reply]:
         """Send and receive what is possible now; OSError when the connection cannot be made or is lost."""
+        if not self._is_looked_up():
+            return []
         if not self._connected:
             self._require_possible()
         replies = self._receive()
@@ -53,7 +61,16 @@ class Channel:
 
     def close(self) -> None:
         """Close the connection."""
-        self._socket.close()
+        (self._lookup or self._socket).close()
+
+    def _is_looked_up(self) -> bool:
+        """Begin to connect when the host's addresses have become known; OSError when there are none."""
+        if self._lookup and self._lookup.done:
+            self._candidates = self._lookup.result()
+            self._lookup.close()
+            self._lookup = None
+            self._connect()
+        return self._lookup is None
 
     def _connect(self) -> None:
         """Begin to connect to the next address that the host's name stands for."""

@@ -8,16 +8,19 @@ Sources: grpc.health.v1 (request: service = 1; response: status = 1, SERVING = 1
 """
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from stigmer_launcher.readiness import protowire
 from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.system.process import processor_time
 
 HEALTH = "/grpc.health.v1.Health/Check"
 DESCRIBE = "/temporal.api.workflowservice.v1.WorkflowService/DescribeTaskQueue"
 _TEMPORAL = "temporal.api.workflowservice.v1.WorkflowService"
 _SERVING, _WORKFLOW, _ACTIVITY = 1, 1, 2
+_LONGEST_POLL = 60.0  # seconds after which Temporal ends a poll without a task; a worker then begins the next
 
 Question = tuple[str, bytes]
 Answers = Sequence[bytes | None]
@@ -71,13 +74,51 @@ def is_in_group(identity: str, last_access: float, group: int, spawned: float) -
 
     An identity without a pid is judged by its time: it polled since our process was `spawned`.
     """
-    pid, at, _ = identity.partition("@")
-    if not at or not pid.isascii() or not pid.isdigit():
+    pid = _pid_in(identity)
+    if not pid:
         return last_access >= spawned
     try:
-        return int(pid) == group or os.getpgid(int(pid)) == group
+        return pid == group or os.getpgid(pid) == group
     except (OSError, OverflowError):
         return False
+
+
+class Activity:
+    """Whether a worker still does anything: it polls, or uses the processor.
+
+    A worker that executes as much as it may at once does not poll, sometimes for hours, so that alone does not make it
+    hung. Temporal's times are only compared with each other: its clock may be another one, and machines sleep.
+    """
+
+    def __init__(
+        self,
+        group: int,
+        spawned: float,
+        clock: Callable[[], float] = time.monotonic,
+        used: Callable[[int], float | None] = processor_time,
+    ) -> None:
+        self._group, self._spawned, self._clock, self._used = group, spawned, clock, used
+        self._pids = {group}
+        self._polled = 0.0
+        self._last: tuple[float, float] | None = None
+        self._since = clock()
+
+    def judge(self, answers: Answers) -> str:
+        """Say what is wrong with the worker that polls as the answers tell, empty when nothing is."""
+        for identity, last_access in _pollers(answers):
+            if is_in_group(identity, last_access, self._group, self._spawned):
+                self._pids.add(_pid_in(identity) or self._group)
+                self._polled = max(self._polled, last_access)
+        used = [self._used(pid) for pid in self._pids]
+        activity = (self._polled, sum(filter(None, used)))
+        if activity != self._last or None in used:
+            self._last, self._since = activity, self._clock()
+        return "neither polls nor uses the processor" if self._clock() - self._since > 2 * _LONGEST_POLL else ""
+
+
+def _pid_in(identity: str) -> int:
+    pid, at, _ = identity.partition("@")
+    return int(pid) if at and pid.isascii() and pid.isdigit() else 0
 
 
 def _describe(namespace: str, queue: str, kind: int) -> Question:
@@ -95,11 +136,16 @@ def _judge_temporal(namespace: str, answers: Answers) -> str:
 def _judge_pollers(queues: tuple[str, ...], answers: Answers, is_ours: Callable[[str, float], bool]) -> str:
     missing = []
     for place, queue in enumerate(queues):
-        described = [answer for answer in answers[2 * place : 2 * place + 2] if answer is not None]
-        polled = (poller for answer in described for poller in protowire.strings(answer, 1))
-        if not any(is_ours(*_poller(poller)) for poller in polled):
+        described = answers[2 * place : 2 * place + 2]
+        if not any(is_ours(*poller) for poller in _pollers(described)):
             missing.append(queue)
     return f"no worker polls the queue {', '.join(missing)}" if missing else ""
+
+
+def _pollers(answers: Answers) -> list[tuple[str, float]]:
+    """List the pollers that are described."""
+    described = (answer for answer in answers if answer is not None)
+    return [_poller(poller) for answer in described for poller in protowire.strings(answer, 1)]
 
 
 def _poller(message: bytes) -> tuple[str, float]:
@@ -122,3 +168,9 @@ def check_for(proof: Proof, group: int, spawned: float) -> Check:
         return is_in_group(identity, last_access, group, spawned)
 
     return pollers(proof.namespace, proof.queues, is_ours)
+
+
+def liveness_check(proof: Proof, group: int, spawned: float) -> Check:
+    """Give the check for a process group that was ready once; it is for all rounds, for a worker's remembers the last."""
+    check = check_for(proof, group, spawned)
+    return check._replace(judge=Activity(group, spawned).judge) if proof.kind == "pollers" else check

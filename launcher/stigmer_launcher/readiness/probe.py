@@ -14,6 +14,7 @@ _NUDGED_PAUSE, _NUDGED = (
     0.004,
     0.1,
 )  # seconds between two rounds, and how long so, after a service has printed something
+_LONG, _PATIENT_PAUSE = 300.0, 5.0  # seconds after which nobody waits any more, and the pause from then on
 _TIMEOUT = 5.0  # seconds after which an unanswered round counts as lost
 
 
@@ -24,11 +25,11 @@ class Probe:
     there is no proof yet. Asking takes the processor from those that are starting, so it is done often only after `nudge`.
     """
 
-    def __init__(self, address: Address, check: Check, now: float) -> None:
+    def __init__(self, address: Address, check: Check, now: float, timeout: float = _TIMEOUT) -> None:
         self.channel: Channel | None = None
         self.due = now
         self.not_ready_reason = "has not been asked yet"
-        self._address, self._check, self._began = address, check, now
+        self._address, self._check, self._began, self._timeout = address, check, now, timeout
         self._open: dict[int, int] = {}
         self._answers: list[bytes | None] = []
         self._pausing = False
@@ -58,7 +59,7 @@ class Probe:
 
     def _exchange(self, now: float) -> bool:
         if self.channel is None:
-            self.channel, self.due, self._pausing = Channel(self._address), now + _TIMEOUT, False
+            self.channel, self.due, self._pausing = Channel(self._address), now + self._timeout, False
             return False
         if not self._check.spoken:
             return self._knock(self.channel, now)
@@ -85,7 +86,7 @@ class Probe:
         questions = self._check.questions
         self._open = {channel.client.call(*question): place for place, question in enumerate(questions)}
         self._answers = [None] * len(questions)
-        self.due, self._pausing = now + _TIMEOUT, False
+        self.due, self._pausing = now + self._timeout, False
 
     def _conclude(self, now: float) -> bool:
         self.not_ready_reason = self._check.judge(self._answers)
@@ -95,7 +96,8 @@ class Probe:
 
     def _rest(self, now: float, shortest: float = _SHORTEST_PAUSE, share: int = _SHARE) -> None:
         """Schedule the next probe after a fraction of the time since the start: often at first, less often later."""
-        pause = min(max((now - self._began) / share, shortest), _LONGEST_PAUSE)
+        spent = now - self._began
+        pause = min(max(spent / share, shortest), _LONGEST_PAUSE if spent < _LONG else _PATIENT_PAUSE)
         self.due = now + (_NUDGED_PAUSE if now < self._nudged else pause)
         self._pausing = True
 
@@ -107,9 +109,13 @@ class ProbeSequence:
     """
 
     def __init__(
-        self, checks: "Sequence[tuple[Address, Check]]", now: float, probe: Callable[..., Probe] = Probe
+        self,
+        checks: "Sequence[tuple[Address, Check]]",
+        now: float,
+        probe: Callable[..., Probe] = Probe,
+        timeout: float = _TIMEOUT,
     ) -> None:
-        self._checks, self._probe = list(checks), probe
+        self._checks, self._probe, self._timeout = list(checks), probe, timeout
         self._current = self._next(now)
 
     @property
@@ -146,4 +152,4 @@ class ProbeSequence:
 
     def _next(self, now: float) -> Probe:
         address, check = self._checks.pop(0)
-        return self._probe(address, check, now)
+        return self._probe(address, check, now, self._timeout)

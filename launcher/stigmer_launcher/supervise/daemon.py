@@ -124,8 +124,8 @@ def _take_over(instance: Instance, launch: Launch, emit: Emit) -> None:
         require_free(launch.ports)
     else:
         _end_leftovers(before, launch, emit)
-    for database in launch.databases():
-        require_usable(database, lambda text: emit({"event": "note", "text": text}))
+    for service in launch.services:
+        require_usable(launch.database(service), lambda text: emit({"event": "note", "text": text}))
 
 
 def _end_leftovers(before: Snapshot, launch: Launch, emit: Emit) -> None:

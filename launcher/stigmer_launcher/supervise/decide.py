@@ -5,20 +5,25 @@ The supervisor creates the events and executes the actions; nothing here has sid
 
 from collections.abc import Callable
 
+from stigmer_launcher.install.payload import Restart
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise.lifecycle import (
     ALIVE,
     KILL,
     NEVER,
+    RESTART,
+    STOP,
     TERMINATE,
     Action,
+    CheckLiveness,
     Event,
     Exited,
     NotReady,
-    Policy,
     Prove,
     Ready,
     Service,
+    ServiceStartRequested,
+    ServiceStopRequested,
     Signal,
     Spawn,
     Spawned,
@@ -27,6 +32,7 @@ from stigmer_launcher.supervise.lifecycle import (
 )
 from stigmer_launcher.supervise.phases import (
     BACKOFF,
+    DEGRADED,
     FAILED,
     PROVING,
     RUNNING,
@@ -37,8 +43,10 @@ from stigmer_launcher.supervise.phases import (
     WAITING,
 )
 
+STOPPED_BY_COMMAND = "stopped by `stigmer server stop`; `stigmer server` starts it"
 
-def initial_state(plans: tuple[Plan, ...], policy: Policy = Policy()) -> State:  # noqa: B008 - an immutable value
+
+def initial_state(plans: tuple[Plan, ...], policy: Restart = Restart()) -> State:  # noqa: B008 - an immutable value
     """Give the state in which nothing has been started."""
     return State(tuple(Service(plan) for plan in plans), policy=policy)
 
@@ -51,9 +59,10 @@ def decide(state: State, events: tuple[Event, ...], now: float) -> tuple[State, 
     if state.stage == STOPPING:
         state, steps = _stop_next(state, now)
         return state, kills + steps
+    state, stops = _follow_orders(state, now)
     state, proofs = _prove_again(state, now)
     state, steps = _start_next(state, now)
-    return state, kills + proofs + steps
+    return state, kills + stops + proofs + steps
 
 
 def next_due(state: State) -> float:
@@ -75,14 +84,36 @@ def _apply(state: State, event: Event, now: float) -> State:
     if isinstance(event, StopRequested):
         return _map_services(state, _without_grace if event.now else _unchanged)._replace(stage=STOPPING)
     service = find(state, event.name)
+    if isinstance(event, Exited):
+        return _ended(state, service._replace(pid=0, until=NEVER, not_ready_reason=""), event, now)
+    if isinstance(event, ServiceStartRequested):
+        return _start_again(state, service)
+    if isinstance(event, ServiceStopRequested):
+        return _order_stop(state, service)
+    return _replace_service(state, _learn(service, event, now))
+
+
+def _learn(service: Service, event: Spawned | NotReady | Ready, now: float) -> Service:
+    """Take in what is known of a process."""
     if isinstance(event, Spawned):
-        return _replace_service(state, service._replace(pid=event.pid))
+        return service._replace(pid=event.pid)
     if isinstance(event, NotReady):
-        return _replace_service(state, service._replace(not_ready_reason=event.reason))
-    if isinstance(event, Ready):
-        ready = service._replace(phase=RUNNING, until=NEVER, not_ready_reason="")
-        return _replace_service(state, ready) if service.phase in (STARTING, PROVING) else state
-    return _ended(state, service._replace(pid=0, until=NEVER, not_ready_reason=""), event, now)
+        lacks = service.phase != RUNNING or service.checking
+        return service._replace(not_ready_reason=event.reason) if lacks else service
+    return _answered(service, now)
+
+
+def _order_stop(state: State, service: Service) -> State:
+    """Order the stop of a service of ours, once the stack runs."""
+    accepted = state.stage == RUNNING and service.plan.managed
+    return _replace_service(state, service._replace(order=STOP, crashes=(), error="")) if accepted else state
+
+
+def _start_again(state: State, service: Service) -> State:
+    """Order the start of a service that a command has stopped, and of those that it needs."""
+    for need in service.plan.needs:
+        state = _start_again(state, find(state, need))
+    return _replace_service(state, service._replace(order=RESTART)) if service.order == STOP else state
 
 
 def _ended(state: State, service: Service, event: Exited, now: float) -> State:
@@ -91,7 +122,7 @@ def _ended(state: State, service: Service, event: Exited, now: float) -> State:
     Once the stack has run, every service has been healthy, so none is given up. During the start only a signal of
     somebody else's is worth a retry: a program that ends itself then would do so again.
     """
-    if state.stage in (STOPPING, STOPPED):
+    if service.order or state.stage in (STOPPING, STOPPED):
         return _replace_service(state, service._replace(phase=STOPPED))
     error = service.error if service.phase == TERMINATING else event.error
     policy = state.policy
@@ -105,11 +136,14 @@ def _ended(state: State, service: Service, event: Exited, now: float) -> State:
 
 
 def _hold_clocks(state: State, name: str) -> State:
-    """Give those that are proving themselves as long as it takes while a service they need is down."""
+    """Stop the clocks of those that need a service that is down: they are not blamed, and asked again when it is back."""
 
     def hold(service: Service) -> Service:
-        waits = service.phase in (STARTING, PROVING) and name in service.plan.needs
-        return service._replace(until=NEVER) if waits else service
+        if name not in service.plan.needs:
+            return service
+        if service.phase in (RUNNING, DEGRADED):
+            return service._replace(phase=RUNNING, until=NEVER, checking=False, failures=0, not_ready_reason="")
+        return service._replace(until=NEVER) if service.phase in (STARTING, PROVING) else service
 
     return _map_services(state, hold)
 
@@ -122,9 +156,10 @@ def _fail_start(state: State, service: Service, error: str) -> State:
 
 
 def _expire(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
-    """Handle expired deadlines: backoff over, not ready in time, or not terminated in time."""
+    """Handle expired deadlines: backoff over, not ready or not terminated in time, or to be asked whether it is alive."""
     actions: tuple[Action, ...] = ()
-    for service in state.services:
+    for name in [each.plan.name for each in state.services]:
+        service = find(state, name)  # one that expired before may have changed it
         if service.until > now:
             continue
         if service.phase == BACKOFF:
@@ -132,24 +167,98 @@ def _expire(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
         elif service.phase == TERMINATING:
             actions += (Signal(service.plan.name, KILL),)
             state = _replace_service(state, service._replace(until=NEVER))
+        elif service.phase in (RUNNING, DEGRADED):
+            state, more = _check_liveness(state, service, now)
+            actions += more
         elif state.stage == STARTING:
             state = _fail_start(state, service, _too_late(state, service))
         elif state.stage == RUNNING:
+            state, more = _terminate(state, service, _too_late(state, service), now)
+            actions += more
+    return state, actions
+
+
+def _terminate(state: State, service: Service, error: str, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Stop a service that does not work, to start it again."""
+    ending = service._replace(phase=TERMINATING, error=error, until=now + service.plan.grace, not_ready_reason="")
+    return _replace_service(state, ending), (Signal(service.plan.name, TERMINATE),)
+
+
+def _answered(service: Service, now: float) -> Service:
+    """Give a service that has proved that it works: it is asked again after a while."""
+    if service.phase not in (STARTING, PROVING, DEGRADED) and not (service.phase == RUNNING and service.checking):
+        return service
+    back = now if service.phase == DEGRADED else service.back
+    until = now + service.plan.liveness.every
+    return service._replace(phase=RUNNING, until=until, back=back, checking=False, failures=0, not_ready_reason="")
+
+
+def _check_liveness(state: State, service: Service, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Ask a service that is ready whether it still answers, or count a failure when it has not in time.
+
+    It is left alone while the stack starts or stops, and while something it needs is down. The question stays asked: it may answer late. A deadline that is noticed long after it passed does not count: the
+    supervisor did not run either, on a machine that slept.
+    """
+    liveness = service.plan.liveness
+    if state.stage != RUNNING or not _running(state).issuperset(service.plan.needs):
+        return _replace_service(state, service._replace(until=now + liveness.every)), ()
+    if not service.checking:
+        asked = service._replace(checking=True, until=now + liveness.timeout)
+        return _replace_service(state, asked), (CheckLiveness(service.plan.name),)
+    if now > service.until + liveness.timeout:
+        return _replace_service(state, service._replace(until=now + liveness.timeout)), ()
+    failed = _failed_check(service, now)
+    if failed.plan.managed and failed.failures >= liveness.failures:
+        state = _hold_clocks(state, service.plan.name)
+        error = f"failed {failed.failures} liveness checks in a row: {failed.not_ready_reason}"
+        return _terminate(state, failed, error, now)
+    state = _hold_clocks(_replace_service(state, failed), service.plan.name)
+    return _doubt_needs(state, service, now)
+
+
+def _failed_check(service: Service, now: float) -> Service:
+    """Count a failure; whoever is not ours to restart has as long as it takes."""
+    until = now + service.plan.liveness.every if service.plan.managed else NEVER
+    reason = service.not_ready_reason or "no answer"
+    return service._replace(phase=DEGRADED, failures=service.failures + 1, until=until, not_ready_reason=reason)
+
+
+def _doubt_needs(state: State, service: Service, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Check at once what a service needs: it may be the fault of that one that this one does not work."""
+    actions: tuple[Action, ...] = ()
+    for need in (find(state, name) for name in service.plan.needs):
+        if need.phase == RUNNING and not need.checking and need.until != NEVER:
+            state, more = _check_liveness(state, need, now)
+            actions += more
+    return state, actions
+
+
+def _follow_orders(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Stop the services that commands have stopped, and start those again that have ended for a restart."""
+    actions: tuple[Action, ...] = ()
+    for service in state.services:
+        if not service.order or service.phase == TERMINATING:
+            continue
+        if service.phase in ALIVE:
             actions += (Signal(service.plan.name, TERMINATE),)
-            error = _too_late(state, service)
-            late = service._replace(phase=TERMINATING, error=error, until=now + service.plan.grace)
-            state = _replace_service(state, late)
+            state = _hold_clocks(state, service.plan.name)
+            ordered = service._replace(phase=TERMINATING, until=now + service.plan.grace, not_ready_reason="")
+        elif service.order == STOP:
+            ordered = service._replace(phase=STOPPED, until=NEVER, error=STOPPED_BY_COMMAND)
+        else:
+            ordered = service._replace(phase=WAITING, until=NEVER, error="", order="")
+        state = _replace_service(state, ordered)
     return state, actions
 
 
 def _prove_again(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
-    """Ask whoever needs a service that was restarted, and is ready, for its proofs once more: it may not have come back."""
+    """Ask whoever needs a service that has come back for its proofs once more: it may not work as before."""
     running = _running(state)
     actions: tuple[Action, ...] = ()
     for service in state.services:
         if service.phase not in (STARTING, RUNNING, PROVING) or not running.issuperset(service.plan.needs):
             continue
-        if any(find(state, need).since > service.asked for need in service.plan.needs):
+        if any(find(state, need).back > service.asked for need in service.plan.needs):
             actions += (Prove(service.plan.name),)
             phase = STARTING if service.phase == STARTING else PROVING
             asked = service._replace(phase=phase, asked=now, until=now + service.plan.seconds, not_ready_reason="")
@@ -166,8 +275,8 @@ def _start_next(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
             actions += (Spawn(service.plan.name),)
             again = service.restarts + bool(service.crashes)
             until = now + service.plan.seconds
-            started = service._replace(phase=STARTING, since=now, asked=now, until=until, restarts=again)
-            state = _replace_service(state, started)
+            started = service._replace(phase=STARTING, since=now, asked=now, back=now, until=until, restarts=again)
+            state = _replace_service(state, started._replace(checking=False, failures=0))
     if state.stage == STARTING and len(running) == len(state.services):
         state = state._replace(stage=RUNNING)
     return state, actions
@@ -193,8 +302,8 @@ def _too_late(state: State, service: Service) -> str:
     within = f"within {service.plan.seconds:g} s"
     if service.phase != PROVING:
         return f"was not ready {within}{reason}"
-    restarted = " and ".join(need for need in service.plan.needs if find(state, need).since > service.since)
-    return f"did not work again {within} of the restart of {restarted}{reason}"
+    returned = " and ".join(need for need in service.plan.needs if find(state, need).back > service.since)
+    return f"did not work again {within} of the return of {returned}{reason}"
 
 
 def _running(state: State) -> set[str]:

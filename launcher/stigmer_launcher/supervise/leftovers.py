@@ -58,22 +58,27 @@ def end_escaped(token: str) -> int:
     ended = 0
     while found := list(escaped(token)):
         ended += len(found)
-        for pid in found:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+        for pid, known in found:
+            with suppress(PermissionError):
+                process.send_signal(pid, known, signal.SIGKILL)
         time.sleep(_PAUSE)
     return ended
 
 
-def escaped(token: str) -> Iterator[int]:
-    """Yield the processes whose environment carries the token, whatever session or parent they have; none on macOS."""
+def escaped(token: str) -> Iterator[tuple[int, str]]:
+    """Yield pid and identity of each process whose environment carries the token, in whatever session; none on macOS."""
     if not token or not sys.platform.startswith("linux"):
         return
     mark = f"{TOKEN}={token}".encode()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
-            if mark in environ.read().split(b"\0") and process.identity(int(pid)):
-                yield int(pid)
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if _carries(pid, mark) and (known := process.identity(pid)) and _carries(pid, mark):  # the same one throughout
+            yield pid, known
+
+
+def _carries(pid: int, mark: bytes) -> bool:
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
+        return mark in environ.read().split(b"\0")
+    return False
 
 
 def _end_together(members: list[Member]) -> None:

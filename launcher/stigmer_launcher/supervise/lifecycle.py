@@ -4,34 +4,33 @@ Times are seconds of one monotonic clock.
 
     service: waiting -> starting -> running -> pausing -> waiting …     stack: starting -> running -> stopping -> stopped
                            |           |                                          |______________________^
-                           |           |-> proving (something it needs was restarted) -> running or ending
+                           |           |-> degraded (does not answer) -> running or ending
+                           |           |-> proving (something it needs came back) -> running or ending
                            |-> failed  |-> ending (told to go) -> stopped or pausing
+
+A service that a command has stopped stays stopped until a command starts it.
 """
 
 from typing import NamedTuple
 
+from stigmer_launcher.install.payload import Restart
 from stigmer_launcher.launch.plan import Plan
-from stigmer_launcher.supervise.phases import PROVING, RUNNING, STARTING, TERMINATING, WAITING
+from stigmer_launcher.supervise.phases import DEGRADED, PROVING, RUNNING, STARTING, TERMINATING, WAITING
 
-ALIVE = (STARTING, RUNNING, PROVING, TERMINATING)
+ALIVE = (STARTING, RUNNING, PROVING, DEGRADED, TERMINATING)
 NEVER = float("inf")
 TERMINATE, KILL = 15, 9
-
-
-class Policy(NamedTuple):
-    """How long to pause before the next try, for each crash in a window, and how many a start survives."""
-
-    first_pause: float = 0.5
-    longest_pause: float = 30.0
-    limit: int = 5
-    window: float = 600.0
+START, STOP, RESTART = "start", "stop", "restart"  # of one service, by a command
 
 
 class Service(NamedTuple):
     """State of a service: `since` is its last start, `until` the next deadline, `crashes` the recent crashes.
 
-    `asked` is when it was last asked to prove that it is ready, at its start or after the restart of something it needs.
-    `error` is why it went down last, `not_ready_reason` what its readiness is still waiting for.
+    `asked` is when it was last asked to prove that it is ready, at its start or when something it needs came back;
+    `back` when it came back itself, by a start or by answering again. `checking` tells that its liveness is being checked,
+    `failures` how many checks in a row have failed.
+    `error` is why it went down last, `not_ready_reason` what its readiness is still waiting for, `order` what a command
+    has asked for: STOP holds until RESTART, which holds until the next start.
     """
 
     plan: Plan
@@ -39,11 +38,15 @@ class Service(NamedTuple):
     pid: int = 0
     since: float = 0.0
     asked: float = 0.0
+    back: float = 0.0
     until: float = NEVER
     crashes: tuple[float, ...] = ()
     restarts: int = 0
     error: str = ""
     not_ready_reason: str = ""
+    checking: bool = False
+    failures: int = 0
+    order: str = ""
 
 
 class State(NamedTuple):
@@ -52,7 +55,7 @@ class State(NamedTuple):
     services: tuple[Service, ...]
     stage: str = STARTING
     failed: str = ""
-    policy: Policy = Policy()
+    policy: Restart = Restart()
 
 
 class Spawned(NamedTuple):
@@ -89,6 +92,18 @@ class StopRequested(NamedTuple):
     now: bool = False
 
 
+class ServiceStopRequested(NamedTuple):
+    """Stop one service, and keep it stopped."""
+
+    name: str
+
+
+class ServiceStartRequested(NamedTuple):
+    """Start a service that was stopped by a command, and those that it needs; right after a stop it is a restart."""
+
+    name: str
+
+
 class Spawn(NamedTuple):
     """Start the service's process; one that is not managed is only probed."""
 
@@ -101,6 +116,12 @@ class Prove(NamedTuple):
     name: str
 
 
+class CheckLiveness(NamedTuple):
+    """Ask a service that is ready whether it still answers."""
+
+    name: str
+
+
 class Signal(NamedTuple):
     """Send a signal to the service's process group."""
 
@@ -108,5 +129,5 @@ class Signal(NamedTuple):
     number: int
 
 
-Event = Spawned | NotReady | Ready | Exited | StopRequested
-Action = Spawn | Prove | Signal
+Event = Spawned | NotReady | Ready | Exited | StopRequested | ServiceStopRequested | ServiceStartRequested
+Action = Spawn | Prove | CheckLiveness | Signal

@@ -2,4 +2,5 @@
 
 WAITING, STARTING, RUNNING, BACKOFF, TERMINATING = "waiting", "starting", "running", "pausing", "ending"
 PROVING, FAILED, STOPPING, STOPPED = "proving", "failed", "stopping", "stopped"
-DEGRADED = "degraded"  # what a running stack is called that lacks a service
+DEGRADED = "degraded"  # a service that does not answer, and a running stack that lacks a service
+CLEANING = "cleaning up"  # what a stack is called whose supervisor was killed, while the watchdog stops its services

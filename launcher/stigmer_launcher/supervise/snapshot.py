@@ -26,9 +26,10 @@ def compose_snapshot(
         token=launch.token,
         temporal=launch.temporal,
         logs=launch.logs,
+        job=launch.job,
         ports=launch.ports,
         asked_ports=launch.asked_ports,
-        timeline=timeline,
+        timeline={name: dict(times) for name, times in timeline.items()},
         services=tuple(_service(launch, each, identities) for each in state.services),
     )
 
@@ -55,13 +56,14 @@ def _service(launch: Launch, service: lifecycle.Service, identities: Mapping[str
 
 def describe_change(service: lifecycle.Service, log: LogFile) -> dict[str, Any]:
     """Tell of one service's change of phase; one that went down, with its last lines."""
-    lines = [line.decode(errors="replace") for line in log.last] if service.error else []
+    hangs = service.phase == phases.DEGRADED
+    lines = [line.decode(errors="replace") for line in log.last] if service.error and not hangs else []
     return {
         "event": "service",
         "service": service.plan.name,
         "state": service.phase,
         "pid": service.pid,
-        "error": service.error,
+        "error": f"does not answer: {service.not_ready_reason}" if hangs else service.error,
         "lines": lines,
         "log": log.path,
     }

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from stigmer_launcher.supervise.phases import STOPPED
 from stigmer_launcher.system import locks
 
-_LOCK, _WATCHDOG, _STATE = "supervisor.lock", "warden.lock", "state.json"
+_LOCK, _WATCHDOG, _STATE, _CONTROL = "supervisor.lock", "warden.lock", "state.json", "control"
 _FORMAT = 1
 WATCHDOG_SECONDS = 60.0  # a watchdog at work waits for the graces of the services, one order after the other
 
@@ -49,8 +49,8 @@ class ServiceSnapshot(NamedTuple):
 class Snapshot(NamedTuple):
     """What a supervisor wrote down last; `supervisor_pid` is 0 when there is nothing.
 
-    `installed` is the version that it uses, `failed` the service that ended the start, `asked_ports` what its command
-    line asked for.
+    `installed` is the version that it uses, `failed` the service that ended the start, `job` the launchd job that it is,
+    `asked_ports` what its command line asked for.
     """
 
     supervisor_pid: int = 0
@@ -64,6 +64,7 @@ class Snapshot(NamedTuple):
     token: str = ""
     temporal: str = ""
     logs: str = ""
+    job: str = ""
     ports: Mapping[str, int] = {}
     asked_ports: Mapping[str, int] = {}
     timeline: Mapping[str, Mapping[str, float]] = {}
@@ -79,13 +80,21 @@ class Snapshot(NamedTuple):
         """List the processes of services."""
         return [Member(each.pid, each.identity, each.stop_order, each.grace) for each in self.services if each.pid]
 
+    @property
+    def grace(self) -> float:
+        """Give the seconds that a stop may take: services of one stop order stop together, one order after the other."""
+        longest: dict[int, float] = {}
+        for each in self.services:
+            longest[each.stop_order] = max(each.grace, longest.get(each.stop_order, 0.0))
+        return sum(longest.values())
+
     def service(self, name: str) -> ServiceSnapshot:
         """Give a service by its name; one that is not there knows nothing."""
         return next((each for each in self.services if each.name == name), ServiceSnapshot(name))
 
 
 class Instance(NamedTuple):
-    """The files of one home's instance: two locks, and the state."""
+    """The files of one home's instance: two locks, the state, and the FIFO for requests."""
 
     run: str
 
@@ -104,6 +113,11 @@ class Instance(NamedTuple):
         """Name the state file."""
         return os.path.join(self.run, _STATE)
 
+    @property
+    def control(self) -> str:
+        """Name the FIFO that the supervisor reads requests from."""
+        return os.path.join(self.run, _CONTROL)
+
 
 def supervisor_pid(instance: Instance) -> int:
     """Give the pid of the living supervisor, 0 when there is none."""
@@ -113,6 +127,12 @@ def supervisor_pid(instance: Instance) -> int:
 def watchdog_pid(instance: Instance) -> int:
     """Give the pid of the living watchdog, 0 when there is none."""
     return locks.holder(instance.watchdog_lock)
+
+
+def cleaning_pid(instance: Instance) -> int:
+    """Give the pid of a watchdog that stops the services of a killed supervisor, 0 when none does."""
+    pid = watchdog_pid(instance)
+    return 0 if supervisor_pid(instance) else pid
 
 
 def read_snapshot(instance: Instance) -> Snapshot:

@@ -1,7 +1,7 @@
 """Event loop of the supervisor: waits for signals, output and timers, passes them to `decide`, executes the actions.
 
 It starts the services, reads their output, probes their readiness, reaps and stops them. Signals, output, replies and
-deadlines are waited for in one `poll`; an idle supervisor does not wake up.
+deadlines are waited for in one `poll`; an idle supervisor wakes up only to look after the services and its home.
 """
 
 import math
@@ -13,9 +13,14 @@ from contextlib import suppress
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from typing import Any
 
+from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.readiness.checks import Check
 from stigmer_launcher.readiness.probe import ProbeSequence
 from stigmer_launcher.supervise import leftovers, lifecycle, phases
+from stigmer_launcher.supervise.control import Control
 from stigmer_launcher.supervise.decide import decide, initial_state, next_due
 from stigmer_launcher.supervise.services import Services
 from stigmer_launcher.supervise.signals import SignalPipe
@@ -27,6 +32,7 @@ from stigmer_launcher.system import locks, process
 _HOME_CHECK = 2.0  # seconds between two looks at whether the home is still there
 
 Emit = Callable[[dict[str, Any]], None]
+Checks = list[tuple[Address, Check]]
 _RETRY = 1.0  # seconds
 
 
@@ -41,19 +47,19 @@ class Supervisor:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
-        policy: lifecycle.Policy = lifecycle.Policy(),  # noqa: B008 - an immutable value
     ) -> None:
         self._launch, self._signals, self._emit, self._clock, self._wall = launch, signals, emit, clock, wall
         self._instance = Instance(launch.run)
         self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
         self._services = Services(launch, self._watchdog, wall)
-        self._state = initial_state(tuple(service.plan for service in launch.services), policy)
+        self._state = initial_state(tuple(service.plan for service in launch.services), launch.restart)
         self._events: list[lifecycle.Event] = []
-        self._groups: dict[str, tuple[int, float]] = {}
+        self._checks: dict[str, tuple[Checks, Checks]] = {}
         self._probes: dict[str, ProbeSequence] = {}
         self._began = clock()
         pid = os.getpid()
         self._snapshot = Snapshot(pid, process.identity(pid), started=wall(), began=self._began)
+        self._written = Snapshot()
         self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False
         self._watchdog_due = lifecycle.NEVER
@@ -66,6 +72,7 @@ class Supervisor:
     def run(self) -> bool:
         """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
         self._watchdog.start()
+        self._control = Control(self._instance.control)
         self._step()
         self._watchdog.wait_until_ready()
         while self._state.stage != phases.STOPPED:
@@ -73,6 +80,7 @@ class Supervisor:
             self._step()
         leftovers.end_escaped(self._launch.token)
         self._watchdog.dismiss()
+        self._control.close()
         self._services.close()
         return not self._state.failed
 
@@ -94,7 +102,9 @@ class Supervisor:
         if isinstance(action, lifecycle.Spawn):
             self._start(action.name)
         elif isinstance(action, lifecycle.Prove):
-            self._probe(action.name)
+            self._prove(action.name)
+        elif isinstance(action, lifecycle.CheckLiveness):
+            self._check_liveness(action.name)
         else:
             self._drop_probe(action.name)
             self._services.signal(action.name, action.number)
@@ -107,7 +117,7 @@ class Supervisor:
         times[mark] = self._clock() - self._began
         if mark == "killed":
             waited = round(times["killed"] - times["told"], 1)
-            self._emit({"event": "note", "text": f"{sent.name} did not stop within {waited:g} s; it is killed"})
+            self._note(f"{sent.name} did not stop within {waited:g} s; it is killed")
 
     def _start(self, name: str) -> None:
         """Run a service, if it is ours to run, and begin to ask whether it is ready."""
@@ -115,20 +125,32 @@ class Supervisor:
         group, spawned = 0, self._wall()
         if service.plan.managed:
             try:
+                require_usable(self._launch.database(service), self._note)
                 group = self._services.start(name)
             except OSError as error:
                 self._events.append(lifecycle.Exited(name, f"could not be run: {service.command[0]}: {error.strerror}"))
                 return
+            except LauncherError as error:
+                self._events.append(lifecycle.Exited(name, f"could not be run: {error}; {error.remedy}"))
+                return
             self._events.append(lifecycle.Spawned(name, group))
         self._timeline[name] = {"spawned": self._clock() - self._began}
-        self._groups[name] = (group, spawned)
-        self._probe(name)
+        self._checks[name] = (service.checks(group, spawned), service.liveness(group, spawned))
+        self._prove(name)
 
-    def _probe(self, name: str) -> None:
+    def _note(self, text: str) -> None:
+        self._emit({"event": "note", "text": text})
+
+    def _prove(self, name: str) -> None:
         """Begin to ask a service for its proofs."""
         self._drop_probe(name)
-        checks = self._launch.service(name).checks(*self._groups[name])
-        self._probes[name] = ProbeSequence(checks, self._clock())
+        self._probes[name] = ProbeSequence(self._checks[name][0], self._clock())
+
+    def _check_liveness(self, name: str) -> None:
+        """Begin to ask a service that is ready whether it still answers."""
+        self._drop_probe(name)
+        timeout = self._launch.service(name).plan.liveness.timeout
+        self._probes[name] = ProbeSequence(self._checks[name][1], self._clock(), timeout=timeout)
 
     def _wait(self) -> None:
         """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
@@ -141,12 +163,15 @@ class Supervisor:
                 self._ask(name, probe)
         if self._signals.fileno() in ready:
             self._take_signals()
+        if self._control.fileno() in ready:
+            self._events += self._control.take(self._launch.names())
         self._run_timers()
 
     def _register(self) -> "select.poll":
         """Register everything that can become ready."""
         waiting = select.poll()
         waiting.register(self._signals.fileno(), select.POLLIN)
+        waiting.register(self._control.fileno(), select.POLLIN)
         for output in self._services.outputs():
             waiting.register(output, select.POLLIN)
         for probe in self._probes.values():
@@ -177,7 +202,7 @@ class Supervisor:
         self._next_home_check = self._clock() + _HOME_CHECK
         if not locks.is_ours(self._instance.lock):
             self._next_home_check = lifecycle.NEVER
-            self._emit({"event": "note", "text": f"{self._instance.lock} was removed or replaced; stopping"})
+            self._note(f"{self._instance.lock} was removed or replaced; stopping")
             self._events.append(lifecycle.StopRequested())
 
     def _ask(self, name: str, probe: ProbeSequence) -> None:
@@ -222,8 +247,7 @@ class Supervisor:
             self._watchdog.start()
         except OSError as error:
             if self._watchdog_due == lifecycle.NEVER:
-                text = f"cannot start another watchdog: {error.strerror}; trying again every {_RETRY:g} s"
-                self._emit({"event": "note", "text": text})
+                self._note(f"cannot start another watchdog: {error.strerror}; trying again every {_RETRY:g} s")
             self._watchdog_due = self._clock() + _RETRY
         else:
             self._watchdog_due = lifecycle.NEVER
@@ -236,8 +260,11 @@ class Supervisor:
         snapshot = compose_snapshot(
             self._launch, self._state, self._services.identities(), self._timeline, self._snapshot
         )
+        if snapshot == self._written:  # a check of liveness that nobody needs to know of
+            return
         with suppress(OSError):
             write_snapshot(self._instance, snapshot)
+            self._written = snapshot
 
     def _announce(self, before: lifecycle.State) -> None:
         """Emit an event for each change since `before`."""

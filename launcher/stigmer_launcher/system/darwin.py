@@ -10,11 +10,11 @@ import struct
 from collections.abc import Iterator
 
 _MNT_NOEXEC = 0x4
-_ALL_PIDS, _LIST_FDS, _BSD_INFO, _SOCKET_INFO = 1, 1, 3, 3
+_ALL_PIDS, _LIST_FDS, _BSD_INFO, _SOCKET_INFO, _TASK_INFO = 1, 1, 3, 3, 4
 _SOCKET_FD, _TCP, _LISTEN = 2, 2, 1
 _INI_IPV6 = 2
 _PATH_SIZE = 4096  # PROC_PIDPATHINFO_MAXSIZE
-_BSD_INFO_SIZE, _SOCKET_INFO_SIZE, _FD_SIZE = 136, 792, 8
+_BSD_INFO_SIZE, _SOCKET_INFO_SIZE, _FD_SIZE, _TASK_INFO_SIZE = 136, 792, 8, 96
 
 
 def clone(source: str, target: str) -> None:
@@ -35,6 +35,11 @@ def is_noexec(path: str) -> bool:
 def start_time(pid: int) -> str:
     """Give the start time of a living process as text, empty when there is none."""
     return parse_start_time(_pid_info(pid, _BSD_INFO, _BSD_INFO_SIZE))
+
+
+def processor_time(pid: int) -> float | None:
+    """Give the processor time of a process, None when it cannot be told."""
+    return parse_processor_time(_pid_info(pid, _TASK_INFO, _TASK_INFO_SIZE))
 
 
 def program(pid: int) -> str:
@@ -82,6 +87,11 @@ def parse_start_time(info: bytes) -> str:
         return ""
     seconds, microseconds = struct.unpack_from("=QQ", info, 120)
     return f"{seconds}.{microseconds:06d}"
+
+
+def parse_processor_time(info: bytes) -> float | None:
+    """Read `pti_total_user` and `pti_total_system` of a `struct proc_taskinfo`."""
+    return float(sum(struct.unpack_from("=QQ", info, 16))) if len(info) == _TASK_INFO_SIZE else None
 
 
 def parse_name(info: bytes) -> str:

@@ -27,9 +27,16 @@ def require_writable(home: str, *directories: str) -> None:
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise unwritable(os.path.dirname(directory), home) from error
             raise HomeError(f"cannot make {directory}: {error.strerror}", f"run `ls -ld {directory}`") from error
+    for found in unwritable_files(home, *directories):
+        raise found
+
+
+def unwritable_files(home: str, *directories: str) -> Iterator[HomeError]:
+    """Say of each of these directories of the home, and of each file in it, if it cannot be written."""
+    for directory in filter(os.path.isdir, directories):
         for path in (directory, *_files(directory)):
             if not os.access(path, os.W_OK):
-                raise unwritable(path, home)
+                yield unwritable(path, home)
 
 
 def unwritable(path: str, home: str) -> HomeError:

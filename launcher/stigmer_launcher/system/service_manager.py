@@ -1,14 +1,20 @@
 """The service manager that started a process in the foreground, and the commands that keep the server within its unit.
 
-Sources: cgroups(7) for /proc/PID/cgroup; systemd names the cgroup of a service after its unit; the units of
-`brew services` are called `homebrew.FORMULA`. Only Linux is looked at.
+Sources: cgroups(7) for /proc/PID/cgroup; systemd names the cgroup of a service after its unit, launchd names the job to
+the process in XPC_SERVICE_NAME (applications have labels, too, and their terminals' shells inherit them or `0`);
+`brew services` calls its units `homebrew.FORMULA` and its jobs `homebrew.mxcl.FORMULA`.
 """
 
+import os
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-_BREW = "homebrew."
+_BREW, _BREW_JOB = "homebrew.", "homebrew.mxcl."
 _SUFFIX = ".service"
+_LAUNCHD = 1  # its pid
+_NO_JOBS = ("application.", "com.apple.")
+_LAUNCHCTL = {"stop": "bootout", "restart": "kickstart -k"}
 
 
 class Unit(NamedTuple):
@@ -18,31 +24,52 @@ class Unit(NamedTuple):
     is_users: bool
 
     def command(self, verb: str) -> str:
-        """Give the command that starts, stops or restarts the unit."""
+        """Give the command that stops or restarts the unit."""
         formula = self.name.removeprefix(_BREW).removesuffix(_SUFFIX)
         if self.name.startswith(_BREW):
             return f"brew services {verb} {formula}"
         return f"systemctl --user {verb} {self.name}" if self.is_users else f"sudo systemctl {verb} {self.name}"
 
 
-def find_unit(pid: int, proc: str = "/proc") -> Unit | None:
-    """Find the unit a process is the main process of; None when it was started in another way.
+class Job(NamedTuple):
+    """A launchd job, by its label; those of root belong to the machine."""
+
+    name: str
+    uid: int
+
+    def command(self, verb: str) -> str:
+        """Give the command that stops or restarts the job."""
+        if self.name.startswith(_BREW_JOB):
+            return f"brew services {verb} {self.name.removeprefix(_BREW_JOB)}"
+        return f"launchctl {_LAUNCHCTL[verb]} {f'gui/{self.uid}' if self.uid else 'system'}/{self.name}"
+
+
+def launchd_job(environ: Mapping[str, str], parent: int) -> str:
+    """Give the label of the job that a process in the foreground is the program of, empty when launchd is not its parent."""
+    label = environ.get("XPC_SERVICE_NAME", "0")
+    return "" if parent != _LAUNCHD or label == "0" or label.startswith(_NO_JOBS) else label
+
+
+def command_for(verb: str, pid: int, job: str) -> str:
+    """Give the command that stops or restarts the running server and leaves it to its service manager, if it has one."""
+    unit = find_unit(pid, job)
+    return unit.command(verb) if unit else f"stigmer server {verb}"
+
+
+def find_unit(pid: int, job: str = "", proc: str = "/proc") -> Unit | Job | None:
+    """Find what a process is the main process of: a unit, or the job it named; None when it was started in another way.
 
     Terminals may be services too, so being in a service's cgroup is not enough: systemd must be the parent, and the
     process must be in the foreground.
     """
+    if job:
+        return Job(job, os.getuid())
     with suppress(OSError, ValueError, IndexError):
         arguments = _read(f"{proc}/{pid}/cmdline").split("\0")
         parent = _read(f"{proc}/{pid}/stat").rpartition(")")[2].split()[1]
         if "--foreground" in arguments and _read(f"{proc}/{parent}/comm").strip() == "systemd":
             return unit_in(_read(f"{proc}/{pid}/cgroup"))
     return None
-
-
-def restart_command(supervisor_pid: int) -> str:
-    """Give the command that restarts a running server, by the service manager if one started it."""
-    unit = find_unit(supervisor_pid)
-    return unit.command("restart") if unit else "stigmer server restart"
 
 
 def unit_in(cgroup: str) -> Unit | None:

@@ -80,11 +80,18 @@ class Check:
 def run_checks(checks: Sequence[Check], subject: Subject) -> tuple[Finding, ...]:
     """Give the findings of all checks, the gravest first, else in the order of the checks."""
     found = [
-        Finding(_severity(check, subject.policy), check.name, path, seen, check.reason, check.remedy)
+        Finding(
+            _severity(check, subject.policy), check.name, printable(path), printable(seen), check.reason, check.remedy
+        )
         for check in checks
         for path, seen in check.find(subject)
     ]
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def printable(text: str) -> str:
+    """Write what is no character, such as a byte of a name that is not UTF-8, as an escape: nothing can print it."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _severity(check: Check, policy: Policy) -> str:

@@ -4,18 +4,18 @@ The format of the index is `stigmer_launcher.install.payload`'s. It is read here
 reader with the program could not see what both get wrong.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
 from stigmer_packaging.audit.contents import FILE
-from stigmer_packaging.audit.receipt import BREWS_OWN, RECEIPT
+from stigmer_packaging.audit.receipt import BREWS_OWN, RECEIPT, parse_object
 
 INDEX = "libexec/payload.json"
 CHECKSUMS = "libexec/SHA256SUMS"
 COMPONENTS = "libexec/components/"
+_FORMAT = 3
 
 
 class _Named(NamedTuple):
@@ -35,11 +35,8 @@ def read_components(subject: Subject) -> list[Mapping[str, Any]]:
 
 
 def _read(subject: Subject) -> Mapping[str, Any] | None:
-    try:
-        found = json.loads(subject.contents.text(INDEX) or "")
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and found.get("format") == 2 else None
+    found = parse_object(subject.contents.text(INDEX) or "")
+    return found if found and found.get("format") == _FORMAT else None
 
 
 def _components(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -50,7 +47,7 @@ def _components(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _index(subject: Subject) -> Iterator[Violation]:
     index = _read(subject)
     if index is None:
-        yield Violation(INDEX, "missing, or not an index of format 1")
+        yield Violation(INDEX, f"missing, or not an index of format {_FORMAT}")
         return
     bottle = subject.bottle
     for name, expected in (("name", bottle.name), ("target", bottle.target)):

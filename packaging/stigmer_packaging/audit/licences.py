@@ -74,7 +74,7 @@ def _sbom(subject: Subject) -> Iterator[Violation]:
         listed = json.loads(subject.contents.text(path) or "")
         packages = {_Named(each["name"], each.get("versionInfo", _UNKNOWN)) for each in listed["packages"]}
         version = listed["spdxVersion"]
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         yield Violation(path, "missing, or no bill of materials in SPDX 2.3")
         return
     if version != "SPDX-2.3":

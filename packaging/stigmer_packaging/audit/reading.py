@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stigmer_packaging.audit import contents
-from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.audit.check import Policy, printable
 from stigmer_packaging.audit.contents import Content, Contents, Entry
 from stigmer_packaging.audit.index import COMPONENTS
 from stigmer_packaging.audit.secrets import find_secrets
@@ -17,11 +17,13 @@ from stigmer_packaging.binaries import nesting
 from stigmer_packaging.binaries.elf import Elf, is_elf, read_elf
 from stigmer_packaging.binaries.macho import MachO, is_macho, read_machos
 from stigmer_packaging.binaries.nesting import Bootloader
-from stigmer_packaging.tools.bottle_file import read_gzip_header, read_members
+from stigmer_packaging.errors import ArchiveError
+from stigmer_packaging.tools.bottle_file import is_plain_file, read_gzip_header, read_members
 from stigmer_packaging.tools.buildinfo import read_build_info
 
 _HEAD = 512
 _SMALL = 4 << 20  # bytes up to which a file that is not native code is kept whole
+_MOST_KEPT = 128 << 20  # bytes of names, texts and words: a bottle of ours has 5 MB
 _KINDS = {
     tarfile.REGTYPE: contents.FILE,
     tarfile.AREGTYPE: contents.FILE,
@@ -32,28 +34,45 @@ _KINDS = {
 
 
 def read_contents(bottle: Path, prefix: str, policy: Policy) -> Contents:
-    """Read a bottle whose keg is below `prefix`, such as `stigmer/2.0.0`; ArchiveError when it is damaged.
+    """Read a bottle whose keg is below `prefix`, such as `stigmer/2.0.0`.
 
-    Memory is needed for its largest file a few times over.
+    ArchiveError when it is damaged, or asks for more than 1 GB of memory: what is in its files may be anything.
     """
     header, places = read_gzip_header(bottle), places_of(policy)
-    return Contents(header, tuple(_entry(info, content, prefix, places) for info, content in read_members(bottle)))
+    entries, kept = [], 0
+    for info, content in read_members(bottle):
+        entries.append(_entry(info, content, prefix, places))
+        kept += _size_kept(entries[-1])
+        if kept > _MOST_KEPT:
+            raise ArchiveError(f"{bottle.name} is refused: it holds more than {_MOST_KEPT} bytes of text")
+    return Contents(header, tuple(entries))
+
+
+def _size_kept(entry: Entry) -> int:
+    """Estimate what an entry needs in memory, in bytes."""
+    size = len(entry.name) + len(entry.goal)
+    if content := entry.content:
+        size += len(content.text or b"") + sum(map(len, content.words))
+    return size
 
 
 def _entry(info: tarfile.TarInfo, content: bytes, prefix: str, places: Places) -> Entry:
-    path = _path(info.name, prefix)
+    name = printable(info.name)
+    path = _path(name, prefix)
     return Entry(
-        name=info.name,
+        name=name,
         path=path,
-        kind=_KINDS.get(info.type, contents.OTHER),
+        kind=contents.OTHER if info.issparse() else _KINDS.get(info.type, contents.OTHER),
         mode=info.mode & 0o7777,
         uid=info.uid,
         gid=info.gid,
-        owner=(info.uname, info.gname),
+        owner=(printable(info.uname), printable(info.gname)),
         mtime=info.mtime,
         size=info.size,
-        goal=info.linkname,
-        content=_content(content, places, of_component=(path or "").startswith(COMPONENTS)) if info.isreg() else None,
+        goal=printable(info.linkname),
+        content=_content(content, places, of_component=(path or "").startswith(COMPONENTS))
+        if is_plain_file(info)
+        else None,
     )
 
 
@@ -90,7 +109,7 @@ def _native(content: bytes, damage: list[str]) -> tuple[Elf | None, tuple[MachO,
     try:
         elf = read_elf(content) if is_elf(content[:_HEAD]) else None
         return elf, read_machos(content) if is_macho(content[:_HEAD]) else ()
-    except ValueError as error:
+    except (ValueError, SystemError) as error:  # lief answers so for a header that it does not know
         damage.append(str(error))
         return None, ()
 

@@ -30,7 +30,7 @@ def _missing(subject: Subject) -> Iterator[Violation]:
 def _fields(subject: Subject) -> Iterator[Violation]:
     if (text := subject.contents.text(RECEIPT)) is None:
         return
-    receipt = _read(text)
+    receipt = parse_object(text)
     if receipt is None:
         yield Violation(RECEIPT, "not a JSON object")
         return
@@ -52,7 +52,7 @@ def _fields(subject: Subject) -> Iterator[Violation]:
 
 
 def _version(subject: Subject) -> Iterator[Violation]:
-    receipt = _read(subject.contents.text(RECEIPT) or "")
+    receipt = parse_object(subject.contents.text(RECEIPT) or "")
     if receipt is None:
         return
     version = str(receipt.get("homebrew_version"))
@@ -62,7 +62,7 @@ def _version(subject: Subject) -> Iterator[Violation]:
 
 
 def _changed_files(subject: Subject) -> Iterator[Violation]:
-    receipt = _read(subject.contents.text(RECEIPT) or "")
+    receipt = parse_object(subject.contents.text(RECEIPT) or "")
     if receipt is None:
         return
     listed = receipt.get("changed_files")
@@ -74,7 +74,7 @@ def _changed_files(subject: Subject) -> Iterator[Violation]:
 
 
 def _placeholders(subject: Subject) -> Iterator[Violation]:
-    listed = (_read(subject.contents.text(RECEIPT) or "") or {}).get("changed_files")
+    listed = (parse_object(subject.contents.text(RECEIPT) or "") or {}).get("changed_files")
     exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(listed if isinstance(listed, list) else ())}
     for path in sorted(subject.contents.files.keys() - exempt):
         found = _PLACEHOLDER.search(subject.contents.text(path) or "")
@@ -97,10 +97,11 @@ def _formula(subject: Subject) -> Iterator[Violation]:
         yield Violation(path, "it holds a bottle block")
 
 
-def _read(text: str) -> dict[str, Any] | None:
+def parse_object(text: str) -> dict[str, Any] | None:
+    """Read a JSON object, None when the text is something else, or nested too deep to be read."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

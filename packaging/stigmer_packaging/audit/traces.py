@@ -1,6 +1,6 @@
 """Traces of machines: paths of the build host, which must not be there, and of other builders, which are known.
 
-Wheels and compilers leave the paths of those who built them; they tell nothing of us and do no harm.
+Wheels and compilers leave paths of the machines that built them, which are harmless: they say nothing about ours.
 """
 
 import re
@@ -21,8 +21,8 @@ BUILDERS = {
     b"/Users/runner/": "a hosted runner of GitHub",
     b"/opt/_internal/": "a manylinux container's Python",
     b"/io/target/": "maturin's container",
-    b"/home/": "a home folder of somebody else",
-    b"/Users/": "a home folder of somebody else",
+    b"/home/": "a home folder on another machine",
+    b"/Users/": "a home folder on another machine",
 }
 """Whose paths are known; of several that fit, the longest counts."""
 
@@ -115,15 +115,15 @@ CHECKS = (
     Check(
         "host-path",
         ERROR,
-        "it tells of the machine that built it, and the same sources give other bytes elsewhere",
+        "it reveals the machine that built it, and the same sources give other bytes elsewhere",
         "build with -trimpath, with a search path from $ORIGIN, and in the freeze root",
         _host,
     ),
     Check(
         "builders-path",
         INFORMATION,
-        "whoever built a wheel left it; it is the same in every build of ours",
-        "nothing is to be done",
+        "it comes with a wheel, and is the same in every build",
+        "nothing needs to be done",
         _others,
     ),
 )

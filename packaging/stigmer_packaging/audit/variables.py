@@ -1,4 +1,4 @@
-"""Environment variables: what the launcher sends to a component, held against the words in that component's files.
+"""Environment variables: what the launcher sends to a component, compared with the words in that component's files.
 
 A warning, never an error: which variables a build reads changes from week to week, and one too many does no harm.
 """
@@ -12,19 +12,30 @@ from typing import Any
 from stigmer_packaging.audit.check import WARNING, Check, Subject, Violation
 from stigmer_packaging.audit.index import COMPONENTS, files_of, read_components
 
-_WORD = re.compile(rb"[A-Z][A-Z0-9_]{2,}")
+_WORD = re.compile(rb"[A-Z][A-Z0-9_]{2,65535}")
 """A word that may be a variable's name. Names with small letters are not looked for: there are too many such words."""
 
 _CLOSE, _CLOSE_RELATED = 0.85, 0.7
 """difflib's ratios from which a word is suggested: any word, and one that begins as the variable does, such as
 STIGMER_BACKEND_ENDPOINT for STIGMER_BACKEND_URL."""
 
+_MOST_WORDS = 250_000  # in one file: the richest that we ship has 24,000
+
 _MOST_JOINED = 6  # strings in a row that are taken apart
 
 
 def find_words(pieces: Iterable[tuple[str, bytes]]) -> frozenset[str]:
-    """Collect from a file's pieces, packed ones included, the words that may be names of variables."""
-    return frozenset(word.decode() for _, content in pieces for word in set(_WORD.findall(content)))
+    """Collect from a file's pieces, packed ones included, the words that may be names of variables.
+
+    Of a file with more different words than a program has, only so many are kept.
+    """
+    words: set[bytes] = set()
+    for _, content in pieces:
+        for match in _WORD.finditer(content):
+            words.add(match[0])
+            if len(words) == _MOST_WORDS:
+                return frozenset(map(bytes.decode, words))
+    return frozenset(map(bytes.decode, words))
 
 
 def find_unread(names: Iterable[str], words: AbstractSet[str]) -> list[str]:
@@ -78,7 +89,7 @@ CHECKS = (
     Check(
         "unread-variable",
         WARNING,
-        "a variable that nobody reads does nothing, and nothing says so at run time",
+        "a variable that is not read has no effect, and no error at run time says so",
         "correct its name in the component's `environment` in packaging/manifest.yaml, or list it in `optional` there",
         _unread,
     ),

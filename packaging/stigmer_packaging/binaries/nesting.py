@@ -18,6 +18,11 @@ _PYZ_HEADER = 17
 _PYZ_KINDS = {b"z", b"Z"}
 _ZIP = b"PK\x03\x04"
 _CHUNK = 1 << 16
+LARGEST = 128 << 20
+"""Bytes that a file may hold inside it, unpacked: the largest that we ship holds 46 MB."""
+
+_MOST = 100_000  # files inside a file
+_DIRECTORY_ENTRY = b"PK\x01\x02"
 _OPTION, _CONTENTS = b"o", "pyi-contents-directory "
 
 
@@ -32,11 +37,16 @@ def read_zip(content: bytes) -> Iterator[tuple[str, bytes]]:
     """Give the files of a zip file by name, none when it is something else; ValueError when it is damaged."""
     if not content.startswith(_ZIP):
         return
+    if content.count(_DIRECTORY_ENTRY) > _MOST:
+        raise ValueError(f"a zip file with more than {_MOST} files")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            left = LARGEST
             for info in archive.infolist():
-                yield info.filename, archive.read(info)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+                with archive.open(info) as stream:
+                    yield info.filename, (unpacked := stream.read(left + 1))
+                left = _subtract(left, unpacked)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as error:
         raise ValueError(f"a zip file that cannot be read: {error}") from error
 
 
@@ -50,8 +60,10 @@ def read_frozen(content: bytes) -> Iterator[tuple[str, bytes]]:
         return
     try:
         package, table, size = _package(memoryview(content), place)
+        left = LARGEST
         for name, packed, compressed, kind in _entries(package, table, size):
-            entry = b"".join(_streams(packed)) if compressed else bytes(packed)
+            entry = b"".join(_streams(packed, left)) if compressed else bytes(packed)
+            left = _subtract(left, entry)
             if kind in _PYZ_KINDS:
                 yield from _modules(name, memoryview(entry))
             else:
@@ -81,6 +93,8 @@ def _package(content: memoryview, place: int) -> tuple[memoryview, int, int]:
     start = place + struct.calcsize(_COOKIE_FORMAT) - length
     if start < 0 or start + table + size > place:
         raise ValueError("its table lies outside it")
+    if size > _MOST * struct.calcsize(_ENTRY_FORMAT):
+        raise ValueError(f"its table has {size} bytes")
     return content[start:place], table, size
 
 
@@ -100,20 +114,33 @@ def _modules(name: str, pyz: memoryview) -> Iterator[tuple[str, bytes]]:
     magic, table = bytes(pyz[:4]), struct.unpack_from("!i", pyz, 8)[0]
     if magic != b"PYZ\0" or not _PYZ_HEADER <= table <= len(pyz):
         raise ValueError(f"{name} is not a PYZ archive")
-    for number, content in enumerate(_streams(pyz[_PYZ_HEADER:table]), start=1):
+    for number, content in enumerate(_streams(pyz[_PYZ_HEADER:table], LARGEST), start=1):
         yield f"{name}#{number}", content
 
 
-def _streams(packed: memoryview) -> Iterator[bytes]:
-    """Decompress the zlib streams that stand one after the other, a piece at a time: what is left over is copied."""
-    place = 0
+def _streams(packed: memoryview, left: int) -> Iterator[bytes]:
+    """Decompress the zlib streams that stand one after the other, a piece at a time: what is left over is copied.
+
+    Raise ValueError when they hold more than `left` bytes together.
+    """
+    place = count = 0
     while place < len(packed):
+        if (count := count + 1) > _MOST:
+            raise ValueError(f"it holds more than {_MOST} streams")
         unpacker, parts = zlib.decompressobj(), []
         while not unpacker.eof:
             piece = packed[place : place + _CHUNK]
             if not piece:
                 raise ValueError("a stream that ends too early")
-            parts.append(unpacker.decompress(piece))
+            parts.append(unpacker.decompress(piece, left + 1))
+            left = _subtract(left, parts[-1])
             place += len(piece)
         place -= len(unpacker.unused_data)
         yield b"".join(parts)
+
+
+def _subtract(left: int, unpacked: bytes) -> int:
+    """Give how many bytes may still come; ValueError when these were too many."""
+    if len(unpacked) > left:
+        raise ValueError(f"it holds more than {LARGEST} bytes")
+    return left - len(unpacked)

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from stigmer_packaging.records import AuditReport, VerificationReport
-from stigmer_packaging.release import Artefact, Release
+from stigmer_packaging.release import Artefact, Release, with_levels
 from stigmer_packaging.report.treemap import Group, draw_treemap
 from stigmer_packaging.report.waterfall import Span, find_spans
 
@@ -48,17 +48,19 @@ class BottlePart:
     def proved(self) -> bool:
         """Whether nothing speaks against publishing this bottle."""
         audited = self.audit is not None and self.audit.passed
-        return audited and bool(self.verifications) and all(report.passed for report in self.verifications)
+        ran = any(not report.emulated for report in self.verifications)
+        return audited and ran and all(report.passed for report in self.verifications)
 
 
 def render_page(release: Release, contents: Mapping[str, Sequence[tuple[str, int]]], previous: Release | None) -> str:
     """Give the page. `contents` holds of each bottle, by its file's name, the paths and sizes of the files in the keg."""
+    release = with_levels(release)
     rows = tuple(Row(artefact, _growth(artefact, previous)) for artefact in release.artefacts)
     bottles = tuple(_bottle(row, release, contents) for row in rows if row.artefact.kind == "bottle")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"megabytes": megabytes, "signed": lambda size: f"{size:+,d}".replace(",", "\N{THIN SPACE}")}
     template = _TEMPLATE.read_text(encoding="utf-8")
-    others = [(row, _reports(row.artefact, release)) for row in rows if row.artefact.kind == "program"]
+    others = [(row, release.reports_on(row.artefact)) for row in rows if row.artefact.kind == "program"]
     values = {"release": release, "previous": previous, "rows": rows, "bottles": bottles, "others": others}
     return environment.from_string(template).render(values, width=WIDTH, height=HEIGHT) + "\n"
 
@@ -71,7 +73,7 @@ def megabytes(size: int) -> str:
 def _bottle(row: Row, release: Release, contents: Mapping[str, Sequence[tuple[str, int]]]) -> BottlePart:
     sha256 = row.artefact.sha256
     audit = next((report for report in release.audits if report.bottle_sha256 == sha256), None)
-    reports = _reports(row.artefact, release)
+    reports = release.reports_on(row.artefact)
     spans = next((found for report in reports if (found := find_spans(report))), ())
     groups = draw_treemap(contents[row.artefact.name], WIDTH, HEIGHT)
     return BottlePart(row, groups, audit, reports, spans, tuple(_left_out(row.artefact.target, release)))
@@ -82,10 +84,6 @@ def _left_out(target: str, release: Release) -> Iterator[str]:
         platform, _, component = name.partition("/")
         if platform == target:
             yield from (f"{component}: {each}" for each in modules)
-
-
-def _reports(artefact: Artefact, release: Release) -> tuple[VerificationReport, ...]:
-    return tuple(report for report in release.verifications if report.bottle_sha256 == artefact.sha256)
 
 
 def _growth(artefact: Artefact, previous: Release | None) -> int | None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from stigmer_packaging.errors import SourceError
+from stigmer_packaging.errors import GateError, SourceError
 from stigmer_packaging.manifest_records import CheckoutSource, Component
 from stigmer_packaging.sources.checkout import IGNORED
 from stigmer_packaging.tools.freeze_table import read_freeze_table
@@ -68,8 +68,8 @@ def _is_main(file: Path) -> bool:
 def _caught(read: Callable[[Path], object], project: Path) -> Iterator[str]:
     try:
         read(project)
-    except SourceError as error:
-        yield str(error)
+    except (SourceError, GateError) as error:
+        yield f"{error}; {error.remedy}" if error.remedy != type(error).remedy else str(error)
 
 
 def _instead(tree: Path, package: str, component: str) -> str:

@@ -7,7 +7,16 @@ from pathlib import Path
 from stigmer_launcher.cli import completion
 from stigmer_launcher.cli.help import render_help
 from stigmer_launcher.install.payload import Component as PayloadComponent
-from stigmer_launcher.install.payload import FileEntry, Payload, Proof, Readiness, Smoke, render_payload
+from stigmer_launcher.install.payload import (
+    FileEntry,
+    Liveness,
+    Payload,
+    Proof,
+    Readiness,
+    Restart,
+    Smoke,
+    render_payload,
+)
 from stigmer_packaging.errors import KegError
 from stigmer_packaging.formula_text import formula_values, render_formula
 from stigmer_packaging.keg_tree import KegTree, links_below
@@ -174,6 +183,7 @@ def _payload(manifest: Manifest, target: Target, services: Sequence[ServiceBinar
         inherit=manifest.inherit,
         smoke=Smoke(**asdict(manifest.smoke)),
         components=tuple(map(_payload_component, manifest.components, services)),
+        restart=Restart(**asdict(manifest.restart)),
     )
 
 
@@ -192,6 +202,7 @@ def _payload_component(component: Component, service: ServiceBinary) -> PayloadC
         grace=run.grace,
         override=run.override,
         external=run.external,
+        liveness=Liveness(**asdict(run.liveness)),
         files=tuple(
             FileEntry(entry.path, entry.size, entry.sha256, 0o755 if entry.mode & 0o100 else 0o644)
             for entry in service.files

@@ -1,14 +1,19 @@
-"""Verify a bottle on a fresh machine: pour it where there is no Python, and let it prove itself there."""
+"""Verify a bottle on a fresh machine: pour it where there is no Python, and run its checks there."""
 
 from collections.abc import Callable
 
 from stigmer_packaging.errors import ForeignTargetError, RecordError
 from stigmer_packaging.records import Bottle, Standalone, VerificationReport
+from stigmer_packaging.release import Release
 from stigmer_packaging.tools import digest
 from stigmer_packaging.tools.guest import GuestRun, Machine, ProgramTrial, Task, Trial
 from stigmer_packaging.tools.guest_report import parse_report
 from stigmer_packaging.tools.junit import render_junit
+from stigmer_packaging.tools.mac_report import LEVEL, parse_mac_report
 from stigmer_packaging.workspace import Workspace
+
+_RECORD = 2
+"""Part of each report's cache key. 2: reports say whether the processor was emulated."""
 
 
 def verify_bottle(
@@ -32,7 +37,7 @@ def verify_bottle(
             f"{machine.name} is a machine for {machine.target}: nothing for {bottle.target} runs there"
         )
     made_from = digest.sha256_of_value(
-        machine.level, bottle.sha256, machine.recipe, *(digest.sha256_of(each) for each in task.scripts)
+        _RECORD, machine.level, bottle.sha256, machine.recipe, *(digest.sha256_of(each) for each in task.scripts)
     )
     kept = workspace.current(name, VerificationReport, made_from)
     if kept and kept.passed:
@@ -47,11 +52,31 @@ def verify_bottle(
     guest = parse_report(run.output, task.nonce)
     ended = guest.whole and run.code is not None and (run.code == 0) == all(check.passed for check in guest.checks)
     checks = (*run.steps, *guest.checks)
-    result = VerificationReport(machine.level, machine.name, bottle.sha256, checks, ended, made_from)
+    result = VerificationReport(machine.level, machine.name, bottle.sha256, checks, ended, made_from, run.emulated)
     _keep(f"{name}.log", _log(run), workspace)
     _keep(f"{name}.xml", render_junit(result), workspace)
     workspace.write_record(name, result)
     return result
+
+
+def take_in_report(text: str, release: Release, workspace: Workspace) -> dict[str, VerificationReport]:
+    """Keep the report of scripts/check-on-mac as the verification of a release's bottle, and of its single file.
+
+    Give the records by their names. RecordError when the report is of another bottle.
+    """
+    found = parse_mac_report(text)
+    checked = [one for one in release.of_programs() if one.sha256 in found.files]
+    if found.files[0] not in {one.sha256 for one in checked if one.kind == "bottle"}:
+        raise RecordError(
+            f"the report is of the bottle with sha256 {found.files[0]}, which this release does not have",
+            "make a report of this release: scripts/check-on-mac FOLDER REPORT",
+        )
+    taken = {f"verify/{LEVEL}/{one.target}-{one.kind}": found.verification_of(one.sha256) for one in checked}
+    for name, report in taken.items():
+        _keep(f"{name}.log", text, workspace)
+        _keep(f"{name}.xml", render_junit(report), workspace)
+        workspace.write_record(name, report)
+    return taken
 
 
 def _log(run: GuestRun) -> str:

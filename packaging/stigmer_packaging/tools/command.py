@@ -4,6 +4,8 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -14,8 +16,9 @@ from typing import IO
 from stigmer_packaging.errors import CommandError, MissingToolError
 
 _POLL = 0.05  # seconds between two looks at a running program
+_DRAIN = 1.0  # seconds in which output must end that a program printed before its own end
 
-Stream = IO[str] | int
+Stream = IO[str] | IO[bytes] | int
 
 
 _observer: ContextVar[Callable[[str], None] | None] = ContextVar("observer", default=None)
@@ -57,23 +60,57 @@ def run(
     """Run a program to its end. On failure (with `check`) or after `seconds`, raise CommandError with its last lines.
 
     The program gets a process group of its own, which is killed whole when the time is over or we are interrupted.
+    The observer is told of each line when it is printed. Output of processes that outlive the program is not waited for.
     """
     words = [str(word) for word in command]
     _tell("+ " + " ".join(words))
-    child = _start(words, env=env, cwd=cwd, streams=(subprocess.PIPE,) * 3)
+    with _file_of(stdin) as source:
+        child = _start(words, env=env, cwd=cwd, streams=(source, subprocess.PIPE, subprocess.PIPE))
+    output = _Output(child)
     try:
-        stdout, stderr = child.communicate(stdin, timeout=seconds)
+        child.wait(seconds)
     except subprocess.TimeoutExpired:
-        stdout, stderr = _kill_group(child)
-        _tell(stdout + stderr)
-        raise CommandError(words, f"did not end within {seconds:g} s", stdout + stderr) from None
+        _kill_group(child)
+        raise CommandError(words, f"did not end within {seconds:g} s", "".join(output.read())) from None
     except BaseException:
         _kill_group(child)
+        output.read()  # Python complains at its end when a thread is still at work
         raise
-    _tell(stdout + stderr)
+    stdout, stderr = output.read()
     if check and child.returncode != 0:
         raise CommandError(words, f"failed with exit code {child.returncode}", stdout + stderr)
     return Completed(child.returncode, stdout, stderr)
+
+
+class _Output:
+    """What a program prints, read by a thread for each stream and passed on to the observer line by line."""
+
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        self._lines: tuple[list[str], list[str]] = ([], [])
+        observer, lock = _observer.get(), threading.Lock()
+
+        def read(stream: IO[str], lines: list[str]) -> None:
+            with stream:
+                for line in stream:
+                    lines.append(line)
+                    if observer:
+                        with lock:
+                            observer(line.removesuffix("\n"))
+
+        streams = (stream for stream in (child.stdout, child.stderr) if stream)
+        self._threads = [
+            threading.Thread(target=read, args=each, daemon=True) for each in zip(streams, self._lines, strict=True)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def read(self) -> tuple[str, str]:
+        """Give stdout and stderr of a program that has ended, as far as they came within a moment."""
+        deadline = time.monotonic() + _DRAIN
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        stdout, stderr = self._lines
+        return "".join(stdout), "".join(stderr)
 
 
 class Running:
@@ -163,7 +200,16 @@ def _tell(text: str) -> None:
             observer(line)
 
 
-def _kill_group(child: subprocess.Popen[str]) -> tuple[str, str]:
+def _kill_group(child: subprocess.Popen[str]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    return child.communicate()
+    child.wait()
+
+
+@contextlib.contextmanager
+def _file_of(text: str) -> Iterator[IO[bytes]]:
+    """Give a file with this text: a program that does not read it cannot hold us up, as it could with a pipe."""
+    with tempfile.TemporaryFile() as file:
+        file.write(text.encode())
+        file.seek(0)
+        yield file

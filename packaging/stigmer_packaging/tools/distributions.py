@@ -58,8 +58,8 @@ class Conflict:
 def find_conflicts(distributions: Iterable[Distribution]) -> tuple[Conflict, ...]:
     """Find every module or file that two distributions both own: whichever came last, one gets the other's code.
 
-    Owning a module is shipping `X.py`, `X/__init__.py` or an extension `X`. A package without `__init__` belongs to
-    nobody and may be shared, and so may a file that is byte for byte the same in both.
+    Owning a module is shipping `X.py`, `X/__init__.py` or an extension `X`. A package without `__init__` has no
+    owner and may be shared, and so may a file that is byte for byte the same in both.
     """
     owners: dict[str, dict[str, set[tuple[str, str]]]] = defaultdict(lambda: defaultdict(set))
     named = {entry.name: entry for entry in distributions}

@@ -4,9 +4,10 @@ Each key is taken from the first of these that has it: the manifest's `freeze`, 
 the spec file, and `main.py` as the entry. A list is replaced by the one that comes first, never merged with it.
 """
 
+import glob
 import tomllib
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,18 +93,27 @@ def _read_pyproject(project: Path) -> Mapping[str, Any]:
     path = project / PYPROJECT
     try:
         return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # no TOML, or no UTF-8
         raise SourceError(f"{path}: {error}") from error
 
 
 def _table_of(document: Mapping[str, Any]) -> dict[str, FreezeValue]:
-    return parse_freeze_table(document.get("tool", {}).get("stigmer", {}).get("freeze", {}))
+    return parse_freeze_table(_look_up(document, "tool", "stigmer", "freeze", default={}))
 
 
 def _names_of(document: Mapping[str, Any]) -> Iterator[str]:
     """Give the project's own names: the standard's, and Poetry's before version 2."""
-    yield document.get("project", {}).get("name", "")
-    yield document.get("tool", {}).get("poetry", {}).get("name", "")
+    yield str(_look_up(document, "project", "name"))
+    yield str(_look_up(document, "tool", "poetry", "name"))
+
+
+def _look_up(document: object, *keys: str, default: object = "") -> object:
+    """Give the value that keys lead to; the default where one of them is missing or leads to no table."""
+    for key in keys:
+        if not isinstance(document, Mapping) or key not in document:
+            return default
+        document = document[key]
+    return document
 
 
 def _choose_spec(project: Path, named: str, names: Sequence[str]) -> str:
@@ -125,14 +135,21 @@ def _spec_layer(project: Path, name: str) -> Layer:
     """Read a spec file; a path in it that the project does not have is left out with a note."""
     if not (project / name).is_file():
         return Layer(name, {})
-    spec = parse_spec((project / name).read_text(encoding="utf-8"), name)
-    values, notes = dict(spec.values), list(spec.notes)
-    for key, path in _absent_paths(project, spec.values):
-        notes.append(f"{name}: {path} is not in the project; left out of {key}")
-        value = values[key]
-        kept = tuple(one for one in value if _path_of(one) != path) if isinstance(value, tuple) else ()
-        values.pop(key) if not kept else values.update({key: kept})
-    return Layer(name, values, tuple(notes))
+    spec = parse_spec((project / name).read_bytes(), name)
+    absent = dict.fromkeys(_absent_paths(project, spec.values))
+    notes = [f"{name}: {path} is not in the project; left out of {key}" for key, path in absent]
+    kept = {key: _leave_out(value, {path for of, path in absent if of == key}) for key, value in spec.values.items()}
+    return Layer(name, {key: value for key, value in kept.items() if value}, (*spec.notes, *notes))
+
+
+def _leave_out(value: FreezeValue, paths: Collection[str]) -> FreezeValue:
+    match value:
+        case str():
+            return "" if value in paths else value
+        case tuple():
+            return tuple(one for one in value if _path_of(one) not in paths)
+        case _:
+            return value
 
 
 def _find_absent(project: Path, facts: FreezeFacts) -> Iterator[str]:
@@ -150,8 +167,10 @@ def _absent_paths(project: Path, values: Mapping[str, Any]) -> Iterator[tuple[st
         paths = (value,) if isinstance(value, str) else value
         yield from ((key, path) for path in paths if not is_there(project / path))
     for pair in values.get("add_data", ()):
-        if not any(project.glob(_path_of(pair))):
-            yield "add_data", _path_of(pair)
+        path = _path_of(pair)
+        found = glob.iglob(path, root_dir=project)  # noqa: PTH207 - as PyInstaller does it; Path.glob refuses "." and "a**"
+        if not (project / path).exists() and not any(found):
+            yield "add_data", path
 
 
 def _path_of(value: str) -> str:

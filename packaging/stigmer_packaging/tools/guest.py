@@ -60,13 +60,15 @@ class ProgramTrial(Trial):
 class GuestRun(NamedTuple):
     """What a guest printed, and the script's exit code; none when it did not end within its time and was killed.
 
-    `steps` are what the machine itself did before and after the script, such as to boot.
+    `steps` are what the machine itself did before and after the script, such as to boot; `emulated`, whether its
+    processor was emulated.
     """
 
     code: int | None
     output: str
     errors: str
     steps: tuple[Check, ...] = ()
+    emulated: bool = False
 
 
 class Machine(Protocol):

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from stigmer_packaging.records import Check
 
-_RESULT = re.compile(r"(?P<not>not )?ok (?P<number>\d+) - (?P<name>.*?)(?P<skip> # SKIP.*)?")
-_SECONDS = re.compile(r"  seconds: (\d+(?:\.\d+)?)")
+_RESULT = re.compile(r"(?P<not>not )?ok (?P<number>\d{1,6}) - (?P<name>.*?)(?P<skip> # SKIP.*)?")
+_SECONDS = re.compile(r"  seconds: (\d{1,9}(?:\.\d{1,9})?)")
 _DETAIL = re.compile(r'  detail: (".*")')
 
 

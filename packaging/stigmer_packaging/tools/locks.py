@@ -11,6 +11,10 @@ from packaging.utils import canonicalize_name
 
 from stigmer_packaging.errors import GateError
 
+_REMEDY = "lock again with hashes, such as: uv pip compile --generate-hashes pyproject.toml -o requirements.lock"
+_COMMENT = re.compile(r"(^|\s+)#.*$")
+_INDEX = re.compile(r"(-i|--index-url|--extra-index-url|--trusted-host)(\s|=|$)")
+
 
 @dataclass(frozen=True)
 class Pin:
@@ -50,19 +54,22 @@ def applies(marker: Marker, markers: Mapping[str, Any], groups: frozenset[str]) 
 
 
 def parse_lock(text: str) -> tuple[Pin, ...]:
-    """Read a lock; GateError with every line that is not pinned exactly or has no hash."""
+    """Read a lock; GateError with every line that is not pinned exactly or has no hash.
+
+    Options that name an index are passed over: by its hash, a file is the same wherever it comes from.
+    """
     joined = re.sub(r"\\\n\s*", " ", text)
-    lines = [line.strip() for line in joined.splitlines()]
+    lines = [_COMMENT.sub("", line).strip() for line in joined.splitlines()]
     pins, problems = [], []
     for line in lines:
-        if line and not line.startswith("#"):
+        if line and not _INDEX.match(line):
             pin = _parse_line(line)
             if pin:
                 pins.append(pin)
             else:
                 problems.append(line)
     if problems:
-        raise GateError("the lock pins these not exactly, or without a hash:\n  " + "\n  ".join(problems))
+        raise GateError("the lock pins these not exactly, or without a hash:\n  " + "\n  ".join(problems), _REMEDY)
     return tuple(pins)
 
 
@@ -70,7 +77,7 @@ def require_hashes(pins: Iterable[Pin]) -> tuple[Pin, ...]:
     """Give the pins back; GateError with every one that has no hash."""
     known = tuple(pins)
     if bare := [f"{pin.name}=={pin.version}" for pin in known if not pin.hashes]:
-        raise GateError("the lock pins these without a hash:\n  " + "\n  ".join(bare))
+        raise GateError("the lock pins these without a hash:\n  " + "\n  ".join(bare), _REMEDY)
     return known
 
 

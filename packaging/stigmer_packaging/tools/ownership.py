@@ -17,6 +17,7 @@ from stigmer_packaging.tools.distributions import (
     Distribution,
     files_of,
     find_conflicts,
+    module_of,
     modules_in,
     read_distributions,
 )
@@ -27,8 +28,9 @@ _REMEDY = "correct `owners` in the component's `freeze` in packaging/manifest.ya
 def settle_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:
     """Remove the files of each module in `owners` that its owner did not install, and say what was removed.
 
-    A file that both installed stays, with the owner's content: the owner must have been installed last. Modules that
-    nobody contests are passed over. GateError when an owner does not install its module.
+    A file that both installed stays, with the owner's content: the owner must have been installed last. Of a package that
+    only declares a namespace, the others keep the modules that the owner does not have. Modules that only one
+    distribution installs are passed over. GateError when an owner does not install its module.
     """
     named = {module: canonicalize_name(owner) for module, owner in owners.items()}
     contested = [conflict for conflict in find_conflicts(read_distributions(site)) if conflict.module in named]
@@ -46,14 +48,28 @@ def modules_to_prove(site: Path, left_out: Collection[LeftOut]) -> Mapping[str, 
 
 
 def _settle(site: Path, conflict: Conflict, owner: str) -> Iterator[LeftOut]:
-    kept = {path for entry in conflict.claims if entry.name == owner for path in files_of(entry, conflict.module)}
+    module = conflict.module
+    kept = {path for entry in conflict.claims if entry.name == owner for path in files_of(entry, module)}
+    init = f"{module.replace('.', '/')}/__init__.py"
+    shared = init in kept and _declares_namespace(site / init)
     for entry in conflict.claims:
         if entry.name != owner:
-            gone = files_of(entry, conflict.module)
+            files = files_of(entry, module)
+            gone = [path for path in files if not shared or path in kept or module_of(path) == module]
             for path in set(gone) - kept:
                 (site / path).unlink(missing_ok=True)
             _forget(site, entry, gone)
-            yield LeftOut(conflict.module, entry.name, entry.version, owner)
+            yield LeftOut(module, entry.name, entry.version, owner)
+
+
+def _declares_namespace(init: Path) -> bool:
+    """Tell whether a package's `__init__` has no code, or only the one that shares the package with other distributions.
+
+    Sources: `pkgutil.extend_path` of Python's library and `pkg_resources.declare_namespace` of setuptools.
+    """
+    source = init.read_bytes()
+    empty = all(not line or line.startswith(b"#") for line in map(bytes.strip, source.splitlines()))
+    return empty or b"extend_path" in source or b"declare_namespace" in source
 
 
 def _forget(site: Path, distribution: Distribution, gone: Collection[str]) -> None:

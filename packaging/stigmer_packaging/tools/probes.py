@@ -1,11 +1,11 @@
-"""Try a frozen service for real: it must fail for the right reason, get ready, prove itself, and stop when told.
+"""Try a frozen service: without Temporal it must fail to connect; with it, become ready, pass its tests and stop.
 
-A service that fails for want of Temporal has imported everything it needs to connect; one that fails earlier has not.
+A service that fails because Temporal is missing has imported everything it needs to connect; one that fails earlier has not.
 """
 
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,11 +24,12 @@ CONNECTION = (
     r"failed to connect",
     r"connect call failed",
 )
-"""What a service that found nobody at Temporal's address prints, in the words of its SDK or of the system."""
+"""What a service prints when nothing listens at Temporal's address, in the words of its SDK or of the system."""
 
 _FINALIZING = "Python runtime state: finalizing"
-"""What CPython prints when it crashes while it takes itself apart. Source: Python/pylifecycle.c."""
+"""What CPython prints when it crashes during its finalization. Source: Python/pylifecycle.c."""
 
+_BRACES = re.compile(r"\{([^{}]*)\}")
 _PORT = re.compile(r"\{(port\.[^{}]*)\}")
 _BROKEN = re.compile(
     r"ModuleNotFoundError|ImportError|No module named|cannot import name|cannot open shared object file"
@@ -42,7 +43,7 @@ class ServiceProbe:
 
     `ready` is the text it prints when it works; without one it works when its port named `port` is open. `grace` are
     the seconds in which it must stop. `temporal` says whether it needs Temporal;
-    `connection` are patterns of which one must be found in what it prints when nobody answers at Temporal's address.
+    `connection` are patterns of which one must match what it prints when nothing listens at Temporal's address.
     """
 
     environment: Mapping[str, str]
@@ -65,13 +66,13 @@ class _Start:
 
 def fill(text: str, values: Mapping[str, object]) -> str:
     """Fill in the variables of a template; those without a value come out empty."""
-    return re.sub(r"\{([^{}]*)\}", lambda match: str(values.get(match[1], "")), text)
+    return _BRACES.sub(lambda match: str(values.get(match[1], "")), text)
 
 
 def classify_failure(output: str, connection: tuple[str, ...] = CONNECTION) -> str:
     """Say from its output why a service failed: `import` for a broken bundle, `connection`, or `other`.
 
-    Anything missing in the bundle counts first: a service may catch it and go on, until somebody needs it.
+    A missing import counts first: a service may catch the error, and go on until the module is needed.
     """
     if _BROKEN.search(output):
         return "import"
@@ -81,7 +82,7 @@ def classify_failure(output: str, connection: tuple[str, ...] = CONNECTION) -> s
 
 
 def check_failure(code: int, output: str, connection: tuple[str, ...] = CONNECTION) -> None:
-    """Raise GateError unless a service that was started without Temporal failed, and for want of it."""
+    """Raise GateError unless a service that was started without Temporal failed because of that."""
     reason = classify_failure(output, connection)
     if code == 0 or reason != "connection":
         what = {
@@ -95,7 +96,7 @@ def check_failure(code: int, output: str, connection: tuple[str, ...] = CONNECTI
 
 
 def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, str], runner: Runner = NATIVE) -> None:
-    """Raise GateError unless the frozen launcher says what it is, and what it can do."""
+    """Raise GateError unless the frozen launcher answers `--version` and `--help`."""
     for question, answer in (("--version", f"{name} {version}"), ("--help", name)):
         asked = [*runner.prefix, str(program), question]
         done = command.run(asked, env=plain_environment(env), seconds=60 * runner.slowdown, check=False)
@@ -108,8 +109,8 @@ def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, s
 def probe_without_temporal(
     program: Path, probe: ServiceProbe, *, folder: Path, env: Mapping[str, str], runner: Runner = NATIVE
 ) -> None:
-    """Start the service with nobody at Temporal's address; GateError unless it fails because of that."""
-    start = _prepare(program, probe, _nobody(), folder, env, runner)
+    """Start the service with nothing listening at Temporal's address; GateError unless it fails because of that."""
+    start = _prepare(program, probe, _unused_address(), folder, env, runner)
     try:
         seconds = SECONDS * runner.slowdown
         done = command.run(start.words, env=start.environment, cwd=folder, seconds=seconds, check=False)
@@ -130,12 +131,12 @@ def probe_start_and_stop(
     """Start the service; GateError unless it gets ready, and stops with exit code 0 on SIGTERM.
 
     A service without Temporal may leave the signal to its default action; a worker must end what it has begun.
-    `address` is that of a live Temporal; without one nobody answers there. A crash of the interpreter after the
+    `address` is that of a live Temporal; without one nothing listens there. A crash of the interpreter after the
     program's own end counts as stopped: a thread of an extension, such as Temporal's, may outlive the program, frozen
     or not.
     """
     situation = "with a live Temporal the service" if address else "the service"
-    start = _prepare(program, probe, address or _nobody(), folder, env, runner)
+    start = _prepare(program, probe, address or _unused_address(), folder, env, runner)
     try:
         with command.running(start.words, env=start.environment, cwd=folder, log=folder / "service.log") as service:
             _wait_until_ready(service, probe, start.port, SECONDS * runner.slowdown)
@@ -161,9 +162,9 @@ def probe_workflow(
     env: Mapping[str, str],
     runner: Runner = NATIVE,
 ) -> None:
-    """Have the service run a workflow on a live Temporal; GateError unless it exits 0.
+    """Run the service's workflow test on a live Temporal; GateError unless it exits 0.
 
-    A worker's sandbox imports by name, at its first workflow: a bundle that lacks that gets ready all the same.
+    A worker's sandbox imports by name at its first workflow: without that module, a bundle becomes ready nevertheless.
     """
     start = _prepare(program, replace(probe, arguments=arguments), address, folder, env, runner)
     try:
@@ -176,10 +177,10 @@ def probe_workflow(
 def probe_selftest(
     program: Path, arguments: tuple[str, ...], *, folder: Path, env: Mapping[str, str], runner: Runner = NATIVE
 ) -> None:
-    """Have the service prove itself; GateError unless it exits 0."""
+    """Run the service's selftest; GateError unless it exits 0."""
     try:
         words = [*runner.prefix, str(program), *arguments]
-        command.run(words, env=_alone(folder, env), cwd=folder, seconds=SECONDS * runner.slowdown)
+        command.run(words, env=_isolated(folder, env), cwd=folder, seconds=SECONDS * runner.slowdown)
     except CommandError as error:
         raise GateError(f"the frozen service does not pass its own test: {error}") from error
 
@@ -189,12 +190,29 @@ def _prepare(
 ) -> _Start:
     """Fill in what a start of the service is told: a home of its own, free ports, and where Temporal is."""
     texts = (*probe.arguments, *probe.environment.values(), f"{{port.{probe.port}}}")
-    ports = {name: free_port() for name in sorted({name for text in texts for name in _PORT.findall(text)})}
-    values: dict[str, object] = {"home": folder, "temporal.address": address, **ports}
+    ports = _free_ports(texts)
+    values = _values(folder, address, ports)
     filled = {name: fill(text, values) for name, text in probe.environment.items()}
     words = (*runner.prefix, str(program), *(fill(text, values) for text in probe.arguments))
     given = {name: value for name, value in filled.items() if value}
-    return _Start(words, _alone(folder, env) | given, ports[f"port.{probe.port}"])
+    return _Start(words, _isolated(folder, env) | given, ports[f"port.{probe.port}"])
+
+
+def fill_environment(templates: Mapping[str, str], home: Path) -> dict[str, str]:
+    """Fill in an environment for a program that is not to get as far as Temporal: a home, free ports, and placeholders."""
+    values = _values(home, _unused_address(), _free_ports(templates.values()))
+    return {
+        name: _BRACES.sub(lambda match: str(values.get(match[1], "none")), text) for name, text in templates.items()
+    }
+
+
+def _free_ports(texts: Iterable[str]) -> dict[str, int]:
+    """Give a free port for each that these templates name."""
+    return {name: free_port() for name in sorted({name for text in texts for name in _PORT.findall(text)})}
+
+
+def _values(home: Path, address: str, ports: Mapping[str, int]) -> dict[str, object]:
+    return {"home": home, "home.relative": ".", "temporal.address": address, **ports}
 
 
 def _wait_until_ready(service: command.Running, probe: ServiceProbe, port: int, seconds: float) -> None:
@@ -204,13 +222,13 @@ def _wait_until_ready(service: command.Running, probe: ServiceProbe, port: int, 
         service.wait_until(lambda: is_open(port), f"open its port {probe.port}", seconds=seconds)
 
 
-def _nobody() -> str:
-    """Give an address at which nobody answers."""
+def _unused_address() -> str:
+    """Give an address at which nothing listens."""
     return f"127.0.0.1:{free_port()}"
 
 
-def _alone(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
-    """Give an environment in which nothing of the user's can help: the home is an empty folder."""
+def _isolated(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Give an environment that holds nothing of the user's: the home is an empty folder."""
     return plain_environment(env) | {"HOME": str(folder)}
 
 

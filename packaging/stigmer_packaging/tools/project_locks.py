@@ -4,6 +4,7 @@ Sources: uv's `uv.lock` of version 1; Poetry's `poetry.lock` of lock-version 2.0
 `pylock.toml` of PEP 751; and pip's requirements format.
 """
 
+import posixpath
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from stigmer_packaging.tools.lock_graph import Edge, Node, find_reached
 from stigmer_packaging.tools.locks import Pin, applies, parse_lock, require_hashes
 
 ROOTS = (".", "")
+_EXPORT = "uv export --package NAME --format pylock.toml -o pylock.toml"
 PYPROJECT = "pyproject.toml"
 Package = Mapping[str, Any]
 _EXTRA = re.compile(r"""extra == (["'])[^"']*\1""")
@@ -48,13 +50,14 @@ def read_project_lock(project: Path, named: str = "") -> Locked:
     requirements.txt is a lock when it pins everything with hashes. SourceError when there is no lock, or it is not whole.
     """
     name = named or _choose(project)
-    pylock = name.startswith("pylock.") and name.endswith(".toml")
-    read = LOCKS.get("pylock.toml" if pylock else name, _read_pip)
+    kind = Path(name).name
+    pylock = kind.startswith("pylock.") and kind.endswith(".toml")
+    read = LOCKS.get("pylock.toml" if pylock else kind, _read_pip)
     try:
         return replace(read((project / name).read_text(encoding="utf-8"), project), name=name)
     except FileNotFoundError as error:
         raise SourceError(f"{project} has no {name}, which `lock` of its freeze table names") from error
-    except (ValueError, KeyError, TypeError, AttributeError, InvalidMarker) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, InvalidMarker) as error:
         raise SourceError(f"{project / name} is no lock we can read: {error!r}") from error
 
 
@@ -73,7 +76,7 @@ def _choose(project: Path) -> str:
     loose = f"; its {_LAST} does not pin everything with hashes" if (project / _LAST).is_file() else ""
     raise SourceError(
         f"{project} has no lock: none of {', '.join(LOCKS)}{loose}",
-        "lock it with the tool it is developed with, such as: uv lock",
+        f"lock it with the tool it is developed with, such as: uv lock (as a member of a workspace: {_EXPORT})",
     )
 
 
@@ -121,7 +124,7 @@ def parse_old_poetry_lock(document: Mapping[str, Any], pyproject: Mapping[str, A
     wanted = pyproject.get("tool", {}).get("poetry", {}).get("dependencies", {})
     if not wanted:
         raise SourceError(
-            "poetry.lock of lock-version 2.0 needs [tool.poetry.dependencies]", "lock again with Poetry 2"
+            "poetry.lock of lock-version 2.0 needs [tool.poetry.dependencies]", "lock again with Poetry 2: poetry lock"
         )
     edges = [edge for name, spec in wanted.items() if name != "python" for edge in _poetry_edges(name, spec)]
     return _from_poetry([(packages[index], marker) for index, marker in find_reached(edges, nodes)])
@@ -175,19 +178,27 @@ def parse_uv_lock(text: str) -> Locked:
     """Read a uv.lock: what is reached from the project, under the markers on the ways there."""
     document = tomllib.loads(text)
     if document["version"] != 1:
-        raise SourceError(f"uv.lock has version {document['version']}, and this reads 1")
+        raise SourceError(
+            f"uv.lock has version {document['version']}, not 1",
+            f"export the lock: {_EXPORT}",
+        )
     packages: list[Package] = document["package"]
     nodes = [_uv_node(package) for package in packages]
-    root = next(index for index, package in enumerate(packages) if _folder_of(package) in ROOTS)
+    roots = [node for node, package in zip(nodes, packages, strict=True) if _folder_of(package) in ROOTS]
+    if not roots:
+        raise SourceError(
+            "uv.lock locks a workspace, and no project beside it",
+            f"export the lock of one project: {_EXPORT}",
+        )
     pins, folders = [], []
-    for index, marker in find_reached(nodes[root].edges, nodes):
+    for index, marker in find_reached(roots[0].edges, nodes):
         package = packages[index]
         if (folder := _folder_of(package)) is not None:
             folders.append(folder)
             continue
-        _refuse_foreign(package["name"], next(iter(package["source"])))
-        wheels = [(".whl", file["hash"]) for file in package.get("wheels", [])]
-        source = [("", package["sdist"]["hash"])] if "sdist" in package else []
+        _refuse_foreign(package["name"], next(iter(package["source"]), "unknown"))
+        wheels = [(".whl", file.get("hash", "")) for file in package.get("wheels", [])]
+        source = [("", package["sdist"].get("hash", ""))] if "sdist" in package else []
         pins.append(_pin(package, marker, [*wheels, *source]))
     pins.sort(key=lambda pin: (pin.name, pin.version))
     return Locked(require_hashes(pins), tuple(sorted(folders)))
@@ -241,11 +252,13 @@ def parse_pylock(text: str) -> Locked:
     groups = frozenset(document.default_groups or ())
     pins, folders = [], []
     for package in document.packages:
+        wanted = package.marker is None or applies(package.marker, default_environment(), groups)
         if package.directory is not None:
-            folders += [package.directory.path] if package.directory.path not in ROOTS else []
+            folder = posixpath.normpath(package.directory.path or ".")
+            folders += [folder] if wanted and folder not in ROOTS else []
         elif package.version is not None and not (package.vcs or package.archive):
             pins.append(_pylock_pin(package, groups))
-        elif package.marker is None or applies(package.marker, default_environment(), groups):
+        elif wanted:
             _refuse_foreign(package.name, "vcs" if package.vcs else "archive")
     return Locked(require_hashes(pins), tuple(sorted(folders)))
 
@@ -268,7 +281,7 @@ def _refuse_foreign(name: str, source: str) -> None:
 
 def _pin(package: Package, marker: str, files: Sequence[tuple[str, str]]) -> Pin:
     """Give the pin of a package; `files` are the names and hashes of its files."""
-    hashes = tuple(sorted({checksum for _, checksum in files}))
+    hashes = tuple(sorted({checksum for _, checksum in files} - {""}))
     source_only = bool(files) and not any(name.endswith(".whl") for name, _ in files)
     name, parsed = canonicalize_name(package["name"]), Marker(marker) if marker else None
     return Pin(name, package["version"], parsed, hashes, source_only=source_only)

@@ -54,7 +54,8 @@ class Sandbox(NamedTuple):
             shutil.copyfile(file, folder / USER / file.name)
         words = trial.words(f"/home/{USER}/{trial.task.script.name}", bottle=f"/home/{USER}/{trial.bottle.name}")
         seconds = trial.task.seconds * self.runner.slowdown
-        return run_in_sandbox(self.root.path, folder, words, seconds=seconds, emulator=self.runner.prefix)
+        ran = run_in_sandbox(self.root.path, folder, words, seconds=seconds, emulator=self.runner.prefix)
+        return ran._replace(emulated=bool(self.runner.prefix))
 
 
 def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged: bool) -> list[str]:

@@ -1,7 +1,7 @@
 """A Python service's source: its project, its lock, and the folders of the tree that the lock takes as they are."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,9 +49,17 @@ class ServiceSource:
         search = []
         for number, tree in enumerate((self.project, *self.folders)):
             copy = place / str(number)
-            shutil.copytree(tree, copy, ignore=shutil.ignore_patterns(*IGNORED))
+            shutil.copytree(tree, copy, ignore=_left_out)
             search += [copy, *([copy / "src"] if (copy / "src").is_dir() else [])]
         return tuple(search)
+
+
+def _left_out(folder: str, names: Sequence[str]) -> set[str]:
+    """Name what is not copied: what lies about in a work tree, and links that lead nowhere or back to a folder above."""
+    here = Path(folder).resolve()
+    links = {name for name in names if (here / name).is_symlink()}
+    useless = {name for name in links if not (here / name).exists() or here.is_relative_to((here / name).resolve())}
+    return {*IGNORED} & {*names} | useless
 
 
 def read_service_source(

@@ -16,6 +16,7 @@ from stigmer_packaging.manifest_records import FreezeValue
 FACTS = ("scripts", "pathex", "hiddenimports", "excludes", "datas", "binaries", "hookspath", "runtime_hooks")
 """The arguments of Analysis that are read. Source: PyInstaller 6's manual, "Using Spec Files"."""
 
+_POSITIONAL = ("scripts", "pathex", "binaries", "datas", "hiddenimports", "hookspath")
 _COLLECT = {
     "collect_submodules": "collect_submodules",
     "collect_data_files": "collect_data",
@@ -23,9 +24,18 @@ _COLLECT = {
     "copy_metadata": "copy_metadata",
 }
 _FORM = ("EXE", "COLLECT", "BUNDLE")
+
+
+def _parent(path: str) -> str:
+    """Give the folder a path lies in; that of the project itself is `..`."""
+    return posixpath.normpath(posixpath.join(path, ".."))
+
+
 _PATHS: Mapping[str, Callable[..., str]] = {
     "os.path.join": posixpath.join,
     "os.path.abspath": posixpath.normpath,
+    "os.path.realpath": posixpath.normpath,
+    "os.path.dirname": _parent,
     "Path": posixpath.join,
     "pathlib.Path": posixpath.join,
     "str": str,
@@ -55,15 +65,21 @@ class _Unreadable(Exception):  # noqa: N818 - no failure: it becomes a note
     """An expression only running it could evaluate."""
 
 
-def parse_spec(text: str, name: str) -> Spec:
-    """Read the spec file `name`; what cannot be read without running it is a note."""
+def parse_spec(source: str | bytes, name: str) -> Spec:
+    """Read the spec file `name`; what cannot be read without running it is a note.
+
+    Bytes are decoded as Python does it: by their byte order mark or their coding comment, else as UTF-8.
+    """
     try:
-        program = ast.parse(text)
-    except SyntaxError as error:
-        return Spec({}, (f"{name}: not read, it is no Python: {error.msg} (line {error.lineno})",))
+        program = ast.parse(source, name)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        return Spec({}, (f"{name}: not read, not valid Python: {error}",))
     reader = _Reader(name)
     for statement in program.body:
-        reader.read(statement)
+        try:
+            reader.read(statement)
+        except RecursionError:
+            reader.note(statement, "not read: nested too deeply")
     if not reader.analyses:
         reader.note(program, "it has no Analysis that can be read")
     return Spec(dict(_facts(reader)), tuple(reader.notes))
@@ -74,9 +90,12 @@ class _Reader:
     """Goes through a spec file statement by statement and keeps the values of its names."""
 
     name: str
-    names: dict[str, object] = field(default_factory=lambda: {"SPECPATH": "."})
+    names: dict[str, object] = field(init=False)
     analyses: list[Mapping[str, object]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.names = {"SPECPATH": ".", "SPEC": self.name}
 
     def note(self, node: ast.AST, text: str) -> None:
         line = f":{node.lineno}" if isinstance(node, ast.stmt | ast.expr) else ""
@@ -86,14 +105,17 @@ class _Reader:
         match statement:
             case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.Pass() | ast.Expr(ast.Constant()):
                 return
-            case ast.Assign(targets=[target], value=value):
+            case ast.Assign(targets=targets, value=value):
+                for target in targets:
+                    self.assign(target, value)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
                 self.assign(target, value)
-            case ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value):
-                self.names[name] = [*self._list(self.names.get(name, [])), *self.items(value)]
-            case ast.Expr(ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="extend"), args=[value])):
-                self.names[name] = [*self._list(self.names.get(name, [])), *self.items(value)]
-            case ast.Expr(ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append"), args=[value])):
-                self.names[name] = [*self._list(self.names.get(name, [])), *self.items(ast.List([value]))]
+            case ast.AugAssign(target=ast.Name() as target, op=ast.Add(), value=value):
+                self.extend(target, value)
+            case ast.Expr(ast.Call(func=ast.Attribute(value=ast.Name() as target, attr="extend"), args=[value])):
+                self.extend(target, value)
+            case ast.Expr(ast.Call(func=ast.Attribute(value=ast.Name() as target, attr="append"), args=[value])):
+                self.extend(target, ast.copy_location(ast.List([value]), value))
             case ast.Expr(ast.Call() as call):
                 self.call(call)
             case _:
@@ -103,10 +125,7 @@ class _Reader:
         """Keep what a name, or each name of a tuple, is set to; a value that is not understood is noted where it is used."""
         if isinstance(value, ast.Call) and _function(value) in {"Analysis", "PYZ", *_FORM}:
             return self.call(value)
-        try:
-            found = self.value(value)
-        except _Unreadable:
-            found = None
+        found = self.value_or_none(value)
         match target, found:
             case ast.Name(id=name), None if not (isinstance(value, ast.Constant) and value.value is None):
                 self.names.pop(name, None)
@@ -119,6 +138,9 @@ class _Reader:
             case _:
                 self.note(value, f"not read: {_shorten(value)}")
         return None
+
+    def extend(self, target: ast.Name, value: ast.expr) -> None:
+        self.assign(target, ast.copy_location(ast.BinOp(target, ast.Add(), value), value))
 
     def call(self, call: ast.Call) -> None:
         """Read an Analysis; note what other steps of the build say about the bundle's form."""
@@ -134,7 +156,7 @@ class _Reader:
 
     def analysis(self, call: ast.Call) -> None:
         given = {
-            **({"scripts": call.args[0]} if call.args else {}),
+            **dict(zip(_POSITIONAL, call.args, strict=False)),
             **{word.arg or "**": word.value for word in call.keywords},
         }
         if self.analyses:
@@ -153,7 +175,7 @@ class _Reader:
         """Note each argument that is left out and is not a default."""
         for key, node in given.items():
             try:
-                said = self.value(node) or None
+                said = None if isinstance(node, ast.Dict) and not node.keys else self.value(node) or None
             except _Unreadable:
                 said = node
             if said is not None:
@@ -164,8 +186,6 @@ class _Reader:
         match node:
             case ast.List(elts=parts) | ast.Set(elts=parts):
                 return [item for part in parts for item in self.element(part)]
-            case ast.BinOp(left=left, op=ast.Add(), right=right):
-                return [*self.items(left), *self.items(right)]
         try:
             return self._list(self.value(node))
         except _Unreadable:
@@ -186,29 +206,42 @@ class _Reader:
         match node:
             case ast.Constant(value=value):
                 return value
+            case ast.JoinedStr(values=parts):
+                return "".join(map(self.text, parts))
             case ast.Name(id=name) if name in self.names:
                 return self.names[name]
             case ast.List() | ast.Set():
                 return self.items(node)
             case ast.Tuple(elts=parts):
                 return tuple(self.value(part) for part in parts)
-            case ast.Dict(keys=[]):
-                return {}
         return self.computed(node)
 
     def computed(self, node: ast.expr) -> object:
         """Evaluate a call, a sum, a path or a subscript of values that are known."""
         match node:
-            case ast.Call(args=arguments):
-                return self.result(_function(node), [self.value(argument) for argument in arguments])
+            case ast.Call(func=ast.Attribute(value=path, attr="resolve" | "absolute"), args=[]):
+                return self.value(path)
+            case ast.Call():
+                return self.called(node)
+            case ast.Attribute(value=path, attr="parent"):
+                return self.result("os.path.dirname", [self.value(path)])
             case ast.BinOp(left=left, op=ast.Add(), right=right):
-                return self.sum(self.value(left), self.value(right))
+                return self.sum(left, right)
             case ast.BinOp(left=left, op=ast.Div(), right=right):
                 return self.result("os.path.join", [self.value(left), self.value(right)])
             case ast.Subscript(value=part, slice=ast.Constant(value=int(index))):
-                found = self.value(part)
-                if isinstance(found, list | tuple) and index < len(found):
-                    return found[index]
+                return self.item(self.value(part), index)
+        raise _Unreadable
+
+    def called(self, call: ast.Call) -> object:
+        found = self.result(_function(call), [self.value(argument) for argument in call.args])
+        self.forget({word.arg or "**": word.value for word in call.keywords}, _function(call))
+        return found
+
+    @staticmethod
+    def item(sequence: object, index: int) -> object:
+        if isinstance(sequence, list | tuple) and index < len(sequence):
+            return sequence[index]
         raise _Unreadable
 
     def result(self, function: str, arguments: list[object]) -> object:
@@ -226,12 +259,34 @@ class _Reader:
             return tuple([Collected(kind, words[0])] for kind in kinds)
         raise _Unreadable
 
-    @staticmethod
-    def sum(left: object, right: object) -> object:
-        match left, right:
-            case (str(), str()) | (list(), list()) | (tuple(), tuple()):
-                return left + right  # type: ignore[operator]
+    def text(self, node: ast.expr) -> str:
+        """Evaluate a part of an f-string."""
+        plain = isinstance(node, ast.FormattedValue) and node.conversion == -1 and node.format_spec is None
+        found = self.value(node.value if isinstance(node, ast.FormattedValue) and plain else node)
+        if isinstance(found, str):
+            return found
         raise _Unreadable
+
+    def sum(self, *nodes: ast.expr) -> object:
+        """Add texts, tuples, or lists; of a sum with a list, what is not understood is noted and the rest is kept."""
+        known = [(node, self.value_or_none(node)) for node in nodes]
+        match [value for _, value in known]:
+            case [str(left), str(right)]:
+                return left + right
+            case [tuple(left), tuple(right)]:
+                return (*left, *right)
+            case values if not any(isinstance(value, list) for value in values):
+                raise _Unreadable
+        for node, value in known:
+            if not isinstance(value, list | tuple):
+                self.note(node, f"not read: {_shorten(node)}")
+        return [item for _, value in known if isinstance(value, list | tuple) for item in value]
+
+    def value_or_none(self, node: ast.expr) -> object:
+        try:
+            return self.value(node)
+        except _Unreadable:
+            return None
 
     @staticmethod
     def _list(value: object) -> list[object]:
@@ -252,8 +307,8 @@ def _facts(reader: _Reader) -> Iterator[tuple[str, FreezeValue]]:
         reader.notes.append(f"{reader.name}: left out: the further script {further}")
     values: dict[str, FreezeValue] = {
         "entry": scripts[0] if scripts else "",
-        "hidden_imports": _words(given["hiddenimports"]),
-        "excludes": _words(given["excludes"]),
+        "hidden_imports": _words(reader, "hiddenimports", given["hiddenimports"]),
+        "excludes": _words(reader, "excludes", given["excludes"]),
         "add_data": tuple(_pairs(reader, _listed(given["datas"]))),
         "hooks": _paths(reader, "hookspath", given["hookspath"]),
         "runtime_hooks": _paths(reader, "runtime_hooks", given["runtime_hooks"]),
@@ -270,14 +325,18 @@ def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _words(value: object) -> tuple[str, ...]:
+def _words(reader: _Reader, key: str, value: object) -> tuple[str, ...]:
+    """Keep the texts; note whatever else the list has, but for the collect functions that are read elsewhere."""
+    for item in _listed(value):
+        if not isinstance(item, str) and not (key == "hiddenimports" and isinstance(item, Collected)):
+            reader.notes.append(f"{reader.name}: left out: {_shorten(item)} of {key}")
     return tuple(dict.fromkeys(word for word in _listed(value) if isinstance(word, str)))
 
 
 def _paths(reader: _Reader, key: str, value: object) -> tuple[str, ...]:
     """Keep the paths inside the project, and note the others."""
     kept = []
-    for word in _words(value):
+    for word in _words(reader, key, value):
         if path := _inside(word):
             kept.append(path)
         else:
@@ -293,6 +352,10 @@ def _pairs(reader: _Reader, items: list[object]) -> Iterator[str]:
                     yield f"{path}:{place}"
                 else:
                     reader.notes.append(f"{reader.name}: left out: {source} of datas is outside the project")
+            case _ if not isinstance(item, Collected):
+                reader.notes.append(
+                    f"{reader.name}: left out: {_shorten(item)} of datas, not a pair of source and folder"
+                )
 
 
 def _inside(path: str) -> str:
@@ -306,6 +369,6 @@ def _function(call: ast.Call) -> str:
     return ast.unparse(call.func)
 
 
-def _shorten(node: ast.AST) -> str:
-    line = " ".join(ast.unparse(node).split())
+def _shorten(item: object) -> str:
+    line = " ".join((ast.unparse(item) if isinstance(item, ast.AST) else str(item)).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

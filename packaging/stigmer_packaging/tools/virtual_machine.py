@@ -100,7 +100,8 @@ def boot_trial(
     ended = run_machine(words, folder, seconds=trial.task.seconds)
     code, steps = read_marks(ended.ports["marks"], machine.hardware.accelerator)
     errors = f"{ended.ports['errors']}\n--- console\n{ended.console}"
-    return GuestRun(code if ended.switched_off else None, ended.ports["report"], errors, steps)
+    emulated = machine.hardware.accelerator == "tcg"
+    return GuestRun(code if ended.switched_off else None, ended.ports["report"], errors, steps, emulated)
 
 
 def unpack_disk(bottle: Path, disk: Path) -> None:

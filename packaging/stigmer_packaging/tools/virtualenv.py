@@ -20,7 +20,7 @@ from stigmer_packaging.tools.ownership import settle_owners
 from stigmer_packaging.tools.python import Interpreter, plain_environment
 
 SECONDS = 1800
-RECIPE = 2  # counts how environments are made, so that those of another recipe are not taken for current
+RECIPE = 3  # counts how environments are made, so that those of another recipe are not taken for current
 _INSTALL = ("-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--no-compile")
 """A whole lock needs no resolver, which would refuse one that leaves a needless dependency out."""
 

@@ -9,10 +9,10 @@ from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config import file as config_file
 from stigmer_launcher.config.effective import effective_values
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.supervise.state import Instance, supervisor_pid
+from stigmer_launcher.supervise.state import Instance, living_snapshot, supervisor_pid
 from stigmer_launcher.system.places import Places, find_places
 from stigmer_launcher.system.process import describe_exit
-from stigmer_launcher.system.service_manager import restart_command
+from stigmer_launcher.system.service_manager import command_for
 
 _EDITORS = ("VISUAL", "EDITOR")
 
@@ -101,5 +101,7 @@ def _check(places: Places) -> None:
 
 
 def _mention_restart(places: Places, context: Context) -> None:
-    if pid := supervisor_pid(Instance(places.run)):
-        context.err.line(f"The running server keeps its settings until `{restart_command(pid)}`")
+    instance = Instance(places.run)
+    if pid := supervisor_pid(instance):
+        command = command_for("restart", pid, living_snapshot(instance).job)
+        context.err.line(f"The running server keeps its settings until `{command}`")

@@ -1,19 +1,18 @@
 """`stigmer server` and `stigmer server restart`: return when every service is ready, or report why not."""
 
 import os
-import time
 from collections.abc import Mapping
 
+from stigmer_launcher.cli.commands.services import await_running, require_running, restart_services
 from stigmer_launcher.cli.commands.version import version_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context
-from stigmer_launcher.errors import BusyError, DegradedError, PortError, UsageError
+from stigmer_launcher.errors import PortError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.daemon import detach, events, supervise
-from stigmer_launcher.supervise.leftovers import is_alive
 from stigmer_launcher.supervise.state import (
     Instance,
     Snapshot,
@@ -24,11 +23,9 @@ from stigmer_launcher.supervise.state import (
 )
 from stigmer_launcher.system.places import Places, find_places
 from stigmer_launcher.system.sd_notify import notify_ready
+from stigmer_launcher.system.service_manager import launchd_job
 
 _INTERRUPTED = 130
-_TIMEOUT = 300.0  # seconds to wait for a start or a stop that somebody else asked for
-_PAUSE = 0.02
-_RESTARTS = 3  # of one service while it is waited for: it does not come back by itself
 
 
 def start(invocation: Invocation, context: Context) -> int:
@@ -41,7 +38,8 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -
     instance = Instance(places.run)
     progress = Progress(context.out)
     while True:
-        if running := _await_running(instance, progress):
+        if running := await_running(instance, progress, start_stopped=True):
+            _require_ports(ports, running)
             return _already(running, context)
         try:
             launch = _prepare(places, ports, context, progress)
@@ -58,8 +56,12 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -
 def restart(invocation: Invocation, context: Context) -> int:
     """Stop what runs and start what is installed; what can be refused is refused while the old one still runs.
 
-    It keeps the ports that the running server was asked to use.
+    It keeps the ports that the running server was asked to use. With names, only those services are restarted.
     """
+    if invocation.arguments:
+        if invocation.values or invocation.switches:
+            raise UsageError("--port and --foreground are for a restart of all services, without SERVICE")
+        return restart_services(invocation.arguments, context)
     places = find_places(context.environ)
     instance = Instance(places.run)
     before = read_snapshot(instance)
@@ -92,8 +94,9 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context, progres
 
 
 def _run(launch: Launch, invocation: Invocation, context: Context, progress: Progress) -> int:
-    run = _foreground if invocation.has("foreground") else _background
-    return run(launch, context, progress)
+    if not invocation.has("foreground"):
+        return _background(launch, context, progress)
+    return _foreground(launch._replace(job=launchd_job(context.environ, os.getppid())), context, progress)
 
 
 def _background(launch: Launch, context: Context, progress: Progress) -> int:
@@ -121,57 +124,19 @@ def _foreground(launch: Launch, context: Context, progress: Progress) -> int:
     return code
 
 
-def _await_running(instance: Instance, progress: Progress) -> Snapshot | None:
-    """Wait while another command starts or stops the server, or a service is restarted.
-
-    Give the snapshot of the running server, which lacks a service only when that does not come back; None when none runs.
-    """
-    deadline = time.monotonic() + _TIMEOUT
-    restarts: dict[str, int] = {}
-    noted = ""
-    while pid := supervisor_pid(instance):
-        snapshot = living_snapshot(instance)
-        restarts = restarts or {each.name: each.restarts for each in snapshot.services}
-        if _is_settled(snapshot, restarts):
-            return snapshot
-        if noted != (noted := _awaited(snapshot, pid)):
-            progress.note(noted)
-        if time.monotonic() > deadline:
-            if snapshot.state == phases.DEGRADED:
-                return snapshot
-            raise BusyError(f"process {pid} has been {snapshot.state or phases.STARTING} for {_TIMEOUT:g} s")
-        time.sleep(_PAUSE)
-    return None
-
-
-def _is_settled(snapshot: Snapshot, restarts: Mapping[str, int]) -> bool:
-    """Tell whether everything runs, or a service has been restarted so often meanwhile that waiting is of no use."""
-    if snapshot.state == phases.RUNNING:
-        return all(map(is_alive, snapshot.members))  # the supervisor may not have seen yet that one has ended
-    if snapshot.state != phases.DEGRADED:
-        return False
-    return any(
-        each.state == phases.BACKOFF and each.restarts - restarts.get(each.name, 0) >= _RESTARTS
-        for each in snapshot.services
-    )
-
-
-def _awaited(snapshot: Snapshot, pid: int) -> str:
-    """Say what is waited for."""
-    if snapshot.state in (phases.RUNNING, phases.DEGRADED):
-        return f"Waiting until the server (pid {pid}) has restarted what ended"
-    if snapshot.state in (phases.STOPPING, phases.STOPPED):
-        return f"The server (pid {pid}) is stopping; waiting"
-    return f"Another `stigmer server` (pid {pid}) is starting; waiting"
+def _require_ports(asked: Mapping[str, int], snapshot: Snapshot) -> None:
+    """PortError when the running server does not use the ports that the command line asks for."""
+    others = {name: number for name, number in asked.items() if snapshot.ports.get(name) != number}
+    if others:
+        used = ", ".join(f"{name}={snapshot.ports.get(name, 'none')}" for name in others)
+        words = " ".join(f"--port {name}={number}" for name, number in others.items())
+        raise PortError(f"the server runs already, with other ports: {used}", f"run `stigmer server restart {words}`")
 
 
 def _already(snapshot: Snapshot, context: Context) -> int:
     """Say that everything runs; DegradedError when not everything does."""
     _show(snapshot, context, "Stigmer is running already")
-    missing = [each for each in snapshot.services if each.state != phases.RUNNING]
-    if missing:
-        said = "; ".join(f"{each.name} is {each.state}: {each.lacking or each.last_error}" for each in missing)
-        raise DegradedError(said)
+    require_running(snapshot.services)
     return 0
 
 

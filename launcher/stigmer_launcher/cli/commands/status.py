@@ -12,6 +12,7 @@ from stigmer_launcher.supervise.state import (
     Instance,
     ServiceSnapshot,
     Snapshot,
+    cleaning_pid,
     living_snapshot,
     read_snapshot,
     supervisor_pid,
@@ -29,7 +30,8 @@ def status(invocation: Invocation, context: Context) -> int:
     instance = Instance(places.run)
     pid = supervisor_pid(instance)
     snapshot = living_snapshot(instance)
-    stage = snapshot.state or (phases.STARTING if pid else phases.STOPPED)
+    cleaning = 0 if pid else cleaning_pid(instance)
+    stage = snapshot.state or (phases.STARTING if pid else phases.CLEANING if cleaning else phases.STOPPED)
     if invocation.has("json"):
         import json
 
@@ -38,7 +40,7 @@ def status(invocation: Invocation, context: Context) -> int:
         )
         context.out.line(json.dumps({**report, "installed_version": installed_version(context.environ)}, indent=2))
     else:
-        show(context.out, snapshot, stage, pid, places.logs)
+        show(context.out, snapshot, stage, pid or cleaning, places.logs)
         if hint := version_mismatch(snapshot, context.environ):
             context.out.line(hint)
     return _code(stage)
@@ -72,7 +74,11 @@ def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> 
     """Print the state for people."""
     colour = {phases.RUNNING: "green", phases.DEGRADED: "yellow", phases.STOPPED: "red"}.get(stage, "bold")
     heading = f"Stigmer {snapshot.version} is" if snapshot.supervisor_pid else "Stigmer is"
-    out.line(f"{heading} {out.paint(stage, colour)}" + (f" (supervisor {pid})" if pid else ""))
+    process = "watchdog" if stage == phases.CLEANING else "supervisor"
+    out.line(f"{heading} {out.paint(stage, colour)}" + (f" ({process} {pid})" if pid else ""))
+    if stage == phases.CLEANING:
+        out.line("  its supervisor was killed; `stigmer server` waits for the watchdog and starts it again")
+        return
     if stage == phases.STOPPED:
         out.line("  start it with `stigmer server`")
         return
@@ -85,7 +91,7 @@ def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> 
     for each in snapshot.services:
         if error := each.lacking or each.last_error:
             out.line(f"  {each.name}: {error}")
-    details = [*addresses(snapshot), ("logs", logs), *_unit(pid)]
+    details = [*addresses(snapshot), ("logs", logs), *_unit(snapshot)]
     width = max(len(name) for name, _ in details)
     for name, text in details:
         out.line(f"  {name:<{width}}  {text}")
@@ -99,9 +105,9 @@ def addresses(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield name, f"http://localhost:{number}" if name.endswith("-ui") else f"localhost:{number}"
 
 
-def _unit(pid: int) -> Iterator[tuple[str, str]]:
+def _unit(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Say which service manager keeps the server running, since `stigmer server stop` would work against it."""
-    if unit := service_manager.find_unit(pid):
+    if unit := service_manager.find_unit(snapshot.supervisor_pid, snapshot.job):
         yield "unit", f"{unit.name}: stop it with `{unit.command('stop')}`"
 
 

@@ -13,10 +13,10 @@ from stigmer_launcher.supervise.state import (
     WATCHDOG_SECONDS,
     Instance,
     Snapshot,
+    cleaning_pid,
     living_snapshot,
     read_snapshot,
     supervisor_pid,
-    watchdog_pid,
 )
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places
@@ -27,8 +27,11 @@ _LONG = 1.0  # seconds of a service's stop that are worth a line
 
 
 def stop(invocation: Invocation, context: Context) -> int:
-    """Stop everything; nothing to stop is no failure."""
-    del invocation
+    """Stop everything, or the services named; nothing to stop is no failure."""
+    if invocation.arguments:
+        from stigmer_launcher.cli.commands.services import stop_services
+
+        return stop_services(invocation.arguments, context)
     instance = Instance(find_places(context.environ).run)
     if not stop_server(instance, context.out):
         context.out.line("Server is not running")
@@ -55,9 +58,8 @@ def _stop_supervisor(instance: Instance, out: Terminal) -> bool:
     if not pid:
         return False
     known = process.identity(pid)
-    graces = {each.stop_order: each.grace for each in living_snapshot(instance).services}
     asked = time.monotonic()
-    deadline = asked + sum(graces.values()) + _SPARE
+    deadline = asked + living_snapshot(instance).grace + _SPARE
     process.send_signal(pid, known, signal.SIGTERM)
     shown = ""
     while supervisor_pid(instance) == pid or process.is_same_process(pid, known):  # its lock goes before it does
@@ -96,7 +98,7 @@ def _await_watchdog(instance: Instance, out: Terminal) -> bool:
     """Wait until the watchdog of a killed supervisor has stopped the services; False when there is none."""
     deadline = time.monotonic() + WATCHDOG_SECONDS
     waited = 0
-    while (pid := watchdog_pid(instance)) and not supervisor_pid(instance):
+    while pid := cleaning_pid(instance):
         if pid != waited:
             out.line(f"Waiting for process {pid}, which stops the services of a killed supervisor")
             waited = pid

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot
-from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import find_places, installed_libexec
+from stigmer_launcher.system.service_manager import command_for
 from stigmer_launcher.version import NAME, VERSION
 
 if TYPE_CHECKING:
@@ -49,9 +49,8 @@ def version_mismatch(snapshot: Snapshot, environ: Mapping[str, str]) -> str:
     running, installed = snapshot.version, installed_version(environ)
     if running in ("", installed):
         return ""
-    return (
-        f"{running} is running, {installed} is installed: `{service_manager.restart_command(snapshot.supervisor_pid)}`"
-    )
+    command = command_for("restart", snapshot.supervisor_pid, snapshot.job)
+    return f"{running} is running, {installed} is installed: `{command}`"
 
 
 def _payload(environ: Mapping[str, str]) -> "Payload | None":

@@ -1,0 +1,162 @@
+"""Services of a running server: wait for them, stop and restart some of them while the others go on."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from stigmer_launcher.cli.progress import Progress
+from stigmer_launcher.cli.terminal import Context
+from stigmer_launcher.errors import BusyError, DegradedError, StoppedError, UsageError
+from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise.control import request
+from stigmer_launcher.supervise.leftovers import is_alive
+from stigmer_launcher.supervise.lifecycle import RESTART, START, STOP
+from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, living_snapshot, supervisor_pid
+from stigmer_launcher.system.places import find_places
+
+_TIMEOUT = 300.0  # seconds to wait for a start or a stop that somebody else asked for
+_PAUSE = 0.02
+_SPARE = 15.0  # seconds beyond the grace of a service
+_DOING = {STOP: "stopping", RESTART: "restarting"}
+_RESTARTS = 3  # of one service while it is waited for: it does not come back by itself
+
+
+def stop_services(names: Sequence[str], context: Context) -> int:
+    """Stop these services, and return when they have ended; nothing to stop is no failure."""
+    instance = Instance(find_places(context.environ).run)
+    if not _require_known(instance, names, context):
+        context.out.line("Server is not running")
+        return 0
+    progress = Progress(context.out)
+    _order(instance, STOP, names, lambda service, _: service.state == phases.STOPPED, progress)
+    progress.done(f"Stopping {', '.join(names)}")
+    return 0
+
+
+def restart_services(names: Sequence[str], context: Context) -> int:
+    """Restart these services, and return when they and those that need them are ready."""
+    instance = Instance(find_places(context.environ).run)
+    if not _require_known(instance, names, context):
+        raise StoppedError("the server is stopped")
+    progress = Progress(context.out)
+    _order(instance, RESTART, names, _is_under_way, progress)
+    snapshot = await_running(instance, progress, start_stopped=False)
+    if snapshot is None:
+        raise StoppedError("the server has stopped meanwhile")
+    require_running(each for each in snapshot.services if each.name in names or each.state != phases.STOPPED)
+    progress.done(f"Restarting {', '.join(names)}")
+    return 0
+
+
+def _is_under_way(service: ServiceSnapshot, before: ServiceSnapshot) -> bool:
+    """Tell whether a service has been started since, or will be when those that it needs run."""
+    return service.since > before.since or service.state == phases.WAITING
+
+
+def require_running(services: Iterable[ServiceSnapshot]) -> None:
+    """Raise DegradedError that names those that do not run, and why."""
+    if missing := [each for each in services if each.state != phases.RUNNING]:
+        said = "; ".join(f"{each.name} is {each.state}: {each.lacking or each.last_error}" for each in missing)
+        names = " ".join(each.name for each in missing)
+        raise DegradedError(said, f"run `stigmer server logs {names}`, then `stigmer server restart {names}`")
+
+
+def await_running(instance: Instance, progress: Progress, *, start_stopped: bool) -> Snapshot | None:
+    """Wait while another command starts or stops the server, or a service is restarted.
+
+    Give the snapshot of the running server, which lacks a service only when that does not come back; None when none runs.
+    With `start_stopped`, services that were stopped by a command are started.
+    """
+    deadline = time.monotonic() + _TIMEOUT
+    restarts: dict[str, int] = {}
+    noted = ""
+    while pid := supervisor_pid(instance):
+        snapshot = living_snapshot(instance)
+        restarts = restarts or {each.name: each.restarts for each in snapshot.services}
+        stopped = [each.name for each in snapshot.services if each.state == phases.STOPPED]
+        if start_stopped and stopped and snapshot.state == phases.DEGRADED:
+            request(instance, START, stopped)
+        elif _is_settled(snapshot, restarts):
+            return snapshot
+        if noted != (noted := _awaited(snapshot, pid)):
+            progress.note(noted)
+        if time.monotonic() > deadline:
+            if snapshot.state == phases.DEGRADED:
+                return snapshot
+            raise BusyError(f"process {pid} has been {snapshot.state or phases.STARTING} for {_TIMEOUT:g} s")
+        time.sleep(_PAUSE)
+    return None
+
+
+def _is_settled(snapshot: Snapshot, restarts: Mapping[str, int]) -> bool:
+    """Tell whether everything runs, or waiting is of no use: a service was restarted often meanwhile, or is not ours."""
+    if snapshot.state == phases.RUNNING:
+        return all(map(is_alive, snapshot.members))  # the supervisor may not have seen yet that one has ended
+    if snapshot.state != phases.DEGRADED:
+        return False
+    return all(each.state in (phases.RUNNING, phases.STOPPED) for each in snapshot.services) or any(
+        (each.state == phases.BACKOFF and each.restarts - restarts.get(each.name, 0) >= _RESTARTS)
+        or (each.state == phases.DEGRADED and not each.managed)
+        for each in snapshot.services
+    )
+
+
+def _awaited(snapshot: Snapshot, pid: int) -> str:
+    """Say what is waited for."""
+    if snapshot.state in (phases.RUNNING, phases.DEGRADED):
+        return f"Waiting until the server (pid {pid}) has restarted what ended"
+    if snapshot.state in (phases.STOPPING, phases.STOPPED):
+        return f"The server (pid {pid}) is stopping; waiting"
+    return f"Another `stigmer server` (pid {pid}) is starting; waiting"
+
+
+def _require_known(instance: Instance, names: Sequence[str], context: Context) -> bool:
+    """Tell whether the server runs; UsageError when it has not all of these services."""
+    snapshot = living_snapshot(instance)
+    known = [each.name for each in snapshot.services] or _installed(context)
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"there is no service {unknown[0]}; there are {', '.join(known)}")
+    if external := [name for name in names if not snapshot.service(name).managed]:
+        raise UsageError(f"{external[0]} at {snapshot.temporal} is external: this server does not run it")
+    return supervisor_pid(instance) != 0
+
+
+def _installed(context: Context) -> Sequence[str]:
+    from stigmer_launcher.cli.completion import names_of  # which a start does not need
+
+    return names_of(context.environ).get("SERVICE", ())
+
+
+def _order(
+    instance: Instance,
+    verb: str,
+    names: Sequence[str],
+    is_done: Callable[[ServiceSnapshot, ServiceSnapshot], bool],
+    progress: Progress,
+) -> None:
+    """Request something of the server once it has started, and wait until it is done for all these services."""
+    started = _await(instance, lambda now: now.state in (phases.RUNNING, phases.DEGRADED), _TIMEOUT, "starting")
+    before = [started.service(name) for name in names]
+    listed = ", ".join(names)
+    progress.step(f"{_DOING[verb].capitalize()} {listed}")
+    request(instance, verb, names)
+    seconds = max(each.grace for each in before) + _SPARE
+    _await(
+        instance,
+        lambda now: all(is_done(now.service(each.name), each) for each in before),
+        seconds,
+        f"{_DOING[verb]} {listed}",
+    )
+
+
+def _await(instance: Instance, is_done: Callable[[Snapshot], bool], seconds: float, doing: str) -> Snapshot:
+    """Wait until `is_done`, as long as the same supervisor runs."""
+    deadline = time.monotonic() + seconds
+    pid = supervisor_pid(instance)
+    while pid and supervisor_pid(instance) == pid:
+        snapshot = living_snapshot(instance)
+        if is_done(snapshot):
+            return snapshot
+        if time.monotonic() > deadline:
+            raise BusyError(f"process {pid} has been {doing} for {seconds:g} s")
+        time.sleep(_PAUSE)
+    raise StoppedError("the server has stopped meanwhile")

@@ -1,0 +1,76 @@
+"""Requests of commands to a running supervisor, through a FIFO in the home's `run` directory.
+
+What is in a FIFO is gone when its supervisor ends, and nobody can write to one that has no reader: no request survives
+for a later supervisor. Source: fifo(7), and daemontools' supervise, which is controlled in this way.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.supervise.lifecycle import (
+    RESTART,
+    START,
+    STOP,
+    Event,
+    ServiceStartRequested,
+    ServiceStopRequested,
+)
+from stigmer_launcher.supervise.state import Instance
+
+_EVENTS: Mapping[str, tuple[Callable[[str], Event], ...]] = {
+    START: (ServiceStartRequested,),
+    STOP: (ServiceStopRequested,),
+    RESTART: (ServiceStopRequested, ServiceStartRequested),
+}
+
+
+class Control:
+    """The supervisor's end; `fileno` is readable when there are requests."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            os.mkfifo(path, 0o600)
+            self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            self._writer = os.open(path, os.O_WRONLY)  # without it, the end of a command would be the end of the file
+        except OSError:  # a file system without FIFOs: there will be no requests
+            self._reader, self._writer = os.pipe()
+
+    def fileno(self) -> int:
+        """Give the descriptor to wait on."""
+        return self._reader
+
+    def take(self, services: Sequence[str]) -> Iterator[Event]:
+        """Yield the events that were requested, for these services; each request was written at once."""
+        for line in os.read(self._reader, 65536).decode(errors="replace").splitlines():
+            verb, _, name = line.partition(" ")
+            if name in services:
+                yield from (event(name) for event in _EVENTS.get(verb, ()))
+
+    def close(self) -> None:
+        """Close the FIFO, and remove it: whoever opens one that nobody uses waits for ever."""
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(self._reader), os.stat(self._path)):
+                os.unlink(self._path)
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+def request(instance: Instance, verb: str, services: Sequence[str]) -> None:
+    """Ask the running supervisor to start, stop or restart services; it does so later."""
+    text = "".join(f"{verb} {name}\n" for name in services)
+    try:
+        writer = os.open(instance.control, os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            os.write(writer, text.encode())
+        finally:
+            os.close(writer)
+    except OSError as error:
+        raise LauncherError(
+            f"the running server takes no requests: {instance.control}: {error.strerror}",
+            "run `stigmer server restart`, which restarts all services",
+        ) from error

@@ -1,0 +1,183 @@
+"""scripts/check-on-mac in the shells of macOS and their kin, with FakeMac in the place of what only macOS has."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.fake_mac import BOTTLE, FAKES, SCRIPT, make_fake_mac
+
+SHELLS = {
+    "dash": ("dash",),
+    "bash": ("bash", "--posix"),
+    "zsh": ("zsh", "--emulate", "sh"),
+    "mksh": ("mksh",),
+}
+LAUNCHED = "launchd runs the server"
+BREWED = "brew installs the bottle from a tap"
+THERE = {name: shell for name, shell in SHELLS.items() if shutil.which(shell[0])}
+
+
+@pytest.mark.parametrize("shell", THERE)
+def test_a_good_bottle_passes_every_check_in_every_shell_and_nothing_is_left(tmp_path: Path, shell: str) -> None:
+    mac = make_fake_mac(tmp_path)
+    code, report = mac.check(*THERE[shell], SELFTEST="--selftest", WORKFLOW_TEST="--selftest-workflow")
+    assert (code, [check for check in report.checks if not check.passed], report.whole) == (0, [], True)
+    assert report.machine == "macOS 15.1 24B83 arm64 Mac15,3"
+    assert report.files == tuple(
+        hashlib.sha256((mac.release / name).read_bytes()).hexdigest() for name in (BOTTLE, "stigmer-2.0.0-darwin-arm64")
+    )
+    assert len(report.checks) == 22
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert "brew untap check-on-mac-" in mac.calls()
+    assert "launchctl bootout gui/" in mac.calls()
+
+
+BROKEN_SHASUM = f'[ "$3" != -c ] || {{ echo "a file: FAILED"; exit 1; }}; exec {shutil.which("shasum")} "$@"'
+FAULTS = [
+    ("codesign", "exit 1", {"codesign accepts every Mach-O file", "the single file is signed and answers"}),
+    ("otool", "printf '   minos 15.2\\n'", {"every Mach-O file is made for this machine"}),
+    ("shasum", BROKEN_SHASUM, {"every file has its checksum", BREWED}),
+    ("launchctl", '[ "$1" != bootstrap ]', {LAUNCHED}),
+    ("launchctl", f'[ "$1" != bootout ] || exit 1\n{FAKES["launchctl"]}', {"launchd ends the server"}),
+    ("brew", '[ "$1" != list ] && [ "$1" != install ]', {BREWED}),
+    ("brew", f'[ "$1" != uninstall ] || exit 1\n{FAKES["brew"]}', {"brew uninstalls it"}),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "failing"), FAULTS)
+def test_what_a_program_of_macos_refuses_fails_its_check_and_no_other(
+    tmp_path: Path, name: str, text: str, failing: set[str]
+) -> None:
+    mac = make_fake_mac(tmp_path)
+    mac.replace(name, text)
+    code, report = mac.check()
+    assert (code, report.whole) == (1, True)
+    assert {check.name for check in report.checks if not check.passed} == failing
+
+
+@pytest.mark.parametrize(
+    ("twist", "failing"),
+    [
+        ('[ "$1" != --version ] || { echo stigmer 1.9.9; exit; }', "the version is the expected one"),
+        ("echo 'dyld[1]: <0A> /opt/homebrew/lib/libintl.8.dylib' >&2", "the libraries of the launcher are of the keg"),
+        ('[ "$1" != doctor ] || { echo damaged; exit 1; }', "the launcher finds no problem"),
+        ('[ "$*" != "server status --json" ] || exit 4', "every service runs"),
+        ('[ "$1" != smoke ] || exit 1', "the smoke call returns"),
+        ('[ "$2" != stop ] || exit 0', "the server stops"),
+        ('[ "$1 $2" != "server --port" ] || exit 1', "the server starts"),
+    ],
+)
+def test_what_the_product_does_wrong_is_found(tmp_path: Path, twist: str, failing: str) -> None:
+    mac = make_fake_mac(tmp_path, twist=twist)
+    mac.replace("launchctl", "exit 1")  # its waiting is another test's
+    code, report = mac.check()
+    assert code == 1
+    assert [check.name for check in report.checks if check.name.startswith(failing) and not check.passed] != []
+
+
+def test_a_file_for_another_processor_or_both_is_found(tmp_path: Path) -> None:
+    mac = make_fake_mac(tmp_path, content=bytes.fromhex("cffaedfe07000001") + bytes(24))
+    _, report = mac.check()
+    (failed,) = [check for check in report.checks if not check.passed]
+    assert failed.name == "every Mach-O file is made for this machine"
+    assert "library.dylib is not for arm64 alone" in failed.detail
+
+
+def test_other_bytes_than_the_release_names_are_found(tmp_path: Path) -> None:
+    mac = make_fake_mac(tmp_path)
+    (mac.release / "SHA256SUMS").write_text(f"{'0' * 64}  {BOTTLE}\n", encoding="ascii")
+    _, report = mac.check()
+    assert [check.name for check in report.checks if not check.passed] == ["the checksum is the one of the release"]
+
+
+def test_a_damaged_bottle_makes_a_whole_report_that_is_no_proof(tmp_path: Path) -> None:
+    mac = make_fake_mac(tmp_path)
+    (mac.release / BOTTLE).write_bytes(b"no archive")
+    code, report = mac.check(what=str(mac.release / BOTTLE))
+    assert (code, report.whole, [check.passed for check in report.checks]) == (1, True, [False, False])
+
+
+def test_a_product_without_a_test_of_its_own_is_not_asked_for_one(tmp_path: Path) -> None:
+    mac = make_fake_mac(tmp_path)
+    code, report = mac.check()
+    assert code == 0
+    assert [check.name for check in report.checks if "agent-runner" in check.name] == [
+        "agent-runner loads, and ends without Temporal",
+        "the libraries of agent-runner are of the keg and the system",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selftest", "failing"), [("", "agent-runner loads"), ("--selftest", "the selftest of agent-runner")]
+)
+def test_a_frozen_service_that_lacks_a_module_is_found(tmp_path: Path, selftest: str, failing: str) -> None:
+    mac = make_fake_mac(tmp_path, runner="echo \"ModuleNotFoundError: No module named 'ssl'\" >&2; exit 1")
+    code, report = mac.check(SELFTEST=selftest)
+    (failed,) = (check for check in report.checks if not check.passed)
+    assert (code, failed.name.startswith(failing)) == (1, True)
+    assert "No module named 'ssl'" in failed.detail
+
+
+@pytest.mark.parametrize(
+    ("runner", "failing"),
+    [
+        ("echo 'dyld[1]: <0A> /opt/homebrew/lib/libz.dylib' >&2", "the libraries of agent-runner are of the keg"),
+        ('[ "$1" != --selftest-workflow ] || exit 1', "the workflow of agent-runner ends well"),
+    ],
+)
+def test_what_a_frozen_service_does_wrong_is_found(tmp_path: Path, runner: str, failing: str) -> None:
+    mac = make_fake_mac(tmp_path, runner=runner)
+    code, report = mac.check(SELFTEST="--selftest", WORKFLOW_TEST="--selftest-workflow")
+    (failed,) = (check for check in report.checks if not check.passed)
+    assert (code, failed.name.startswith(failing)) == (1, True)
+
+
+def test_a_bottle_without_machine_code_is_found(tmp_path: Path) -> None:
+    _, report = make_fake_mac(tmp_path, content=b"text").check()
+    assert [check.name for check in report.checks if not check.passed] == ["there are Mach-O files"]
+
+
+def test_a_mac_without_homebrew_or_with_the_product_is_left_alone(tmp_path: Path) -> None:
+    mac = make_fake_mac(tmp_path)
+    mac.replace("brew", "exit 0")
+    code, report = mac.check()
+    assert (code, BREWED in {check.name for check in report.checks}) == (0, False)
+    assert "brew install" not in mac.calls()
+
+
+def test_what_hangs_is_ended_with_all_it_started_and_fails(tmp_path: Path) -> None:
+    endless = f"sleep 4321.{os.getpid()}"
+    mac = make_fake_mac(tmp_path, twist=f'[ "$1" != smoke ] || {{ {endless} & {endless}; }}')
+    impatient = tmp_path / "check-on-mac"
+    text = SCRIPT.read_text(encoding="utf-8")
+    impatient.write_text(text.replace("check 200 'the smoke", "check 2 'the smoke"), encoding="utf-8")
+    code, report = mac.check(script=impatient)
+    (hung,) = (check for check in report.checks if not check.passed)
+    assert (code, hung.name, hung.detail.splitlines()[-1]) == (1, "the smoke call returns", "killed after its time")
+    assert endless not in subprocess.run(["ps", "-axo", "args="], capture_output=True, text=True, check=True).stdout
+
+
+def test_an_interrupted_run_leaves_nothing_running_and_no_whole_report(tmp_path: Path) -> None:
+    mac = make_fake_mac(tmp_path, twist=f'[ "$1" != smoke ] || {{ kill -TERM "$(cat {tmp_path}/pid)"; sleep 4321; }}')
+    starter = tmp_path / "starter"
+    starter.write_text(f'echo $$ >"{tmp_path}/pid"\nexec sh "{SCRIPT}" "$@"\n', encoding="utf-8")
+    code, report = mac.check(script=starter)
+    assert (code, report.whole) == (143, False)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_elsewhere_than_on_a_mac_it_refuses(tmp_path: Path) -> None:
+    done = subprocess.run(["sh", SCRIPT, tmp_path], capture_output=True, text=True, check=False)
+    if Path("/System/Library").exists():
+        pytest.skip("this is a Mac")
+    assert (done.returncode, done.stderr) == (2, "Error: this is for a Mac, and here is Linux\n")
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="there is no shellcheck on this machine")
+def test_shellcheck_finds_nothing_to_say() -> None:
+    done = subprocess.run(["shellcheck", SCRIPT], capture_output=True, text=True, check=False)
+    assert done.stdout == ""

@@ -1,0 +1,117 @@
+"""Liveness: which of the proofs is asked again, what makes a worker hung, and what a change says of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from stigmer_launcher.launch.plan import Plan
+from stigmer_launcher.readiness import checks, protowire
+from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.readiness.checks import Activity, Proof, liveness_check
+from stigmer_launcher.supervise import lifecycle, phases
+from stigmer_launcher.supervise.logfile import LogFile
+from stigmer_launcher.supervise.snapshot import describe_change
+from stigmer_launcher.system.darwin import parse_processor_time
+from stigmer_launcher.system.process import processor_time
+from support.launcher_services import eventually
+
+HERE = Address("127.0.0.1", 1)
+HANGS = "neither polls nor uses the processor"
+
+
+class Worker:
+    """What is seen of a worker, process 77, by a test's clock."""
+
+    def __init__(self) -> None:
+        self.now, self.used, self.polled = 0.0, 1.0, 5
+        self.activity = Activity(77, 3.0, lambda: self.now, lambda _: self.used)
+
+    def judged(self, now: float) -> str:
+        """Judge what Temporal and the system tell of it."""
+        self.now = now
+        seen = protowire.octets(1, protowire.number(1, self.polled))
+        return self.activity.judge((protowire.octets(1, seen + protowire.text(2, "77@host")), None))
+
+
+def test_a_worker_that_polls_is_alive_however_little_it_does() -> None:
+    """A poll that brings no task takes a minute."""
+    worker = Worker()
+    for minute in range(10):
+        worker.polled = minute * 60
+        assert worker.judged(minute * 60.0) == ""
+
+
+def test_a_worker_that_is_too_busy_to_poll_is_alive() -> None:
+    """It executes as much as it may at once, for an hour."""
+    worker = Worker()
+    for minute in range(60):
+        worker.used += 0.001
+        assert worker.judged(minute * 60.0) == ""
+
+
+def test_a_worker_that_does_nothing_for_two_polls_hangs_until_it_does_something() -> None:
+    worker = Worker()
+    assert worker.judged(0.0) == ""
+    assert worker.judged(120.0) == ""
+    assert worker.judged(121.0) == HANGS
+    worker.polled += 1
+    assert worker.judged(150.0) == ""
+
+
+def test_a_worker_that_temporal_forgets_hangs_still() -> None:
+    """Temporal drops a poller after some minutes: that is no sign of life."""
+    worker = Worker()
+    worker.judged(0.0)
+    worker.now = 301.0
+    assert worker.activity.judge((None, b"")) == HANGS
+
+
+def test_a_worker_whose_processor_time_cannot_be_told_is_not_taken_for_hung() -> None:
+    activity = Activity(77, 3.0, iter((0.0, 1e6, 1e6, 1e6)).__next__, lambda _: None)
+    assert activity.judge((b"",)) == ""
+
+
+@pytest.mark.parametrize("kind", ["port", "grpc", "temporal"])
+def test_a_server_is_asked_what_it_was_asked_at_its_start(kind: str) -> None:
+    proof = Proof(kind, HERE, "default", ("a",))
+    first, again = checks.check_for(proof, 1, 0.0), liveness_check(proof, 1, 0.0)
+    assert (first.questions, first.spoken) == (again.questions, again.spoken)
+    assert again.judge((b"\x08\x01", b"")) == ""
+
+
+def test_a_workers_queues_are_asked_for_and_all_rounds_are_judged_together() -> None:
+    check = liveness_check(Proof("pollers", HERE, "default", ("a", "b")), os.getpid(), 0.0)
+    assert len(check.questions) == 4
+    assert check.judge((None,) * 4) == ""
+
+
+def test_a_stopped_process_uses_no_processor_and_one_that_works_does() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as working:
+        first = processor_time(working.pid)
+        assert first is not None
+        eventually(lambda: (processor_time(working.pid) or 0) > first, "some work")
+        os.kill(working.pid, signal.SIGSTOP)
+        os.waitpid(working.pid, os.WUNTRACED)
+        assert processor_time(working.pid) == processor_time(working.pid)
+        working.kill()
+    assert processor_time(working.pid) is None
+    assert processor_time(os.getpid()) == pytest.approx(time.process_time(), abs=0.5)
+
+
+def test_macos_tells_the_processor_time_in_two_fields() -> None:
+    """Source: struct proc_taskinfo of <sys/proc_info.h>."""
+    info = b"".join(number.to_bytes(8, sys.byteorder) for number in (1, 2, 30, 400)) + bytes(64)
+    assert parse_processor_time(info) == 430.0
+    assert parse_processor_time(b"") is None
+
+
+def test_a_degraded_service_is_told_of_with_what_it_lacks_and_not_with_its_last_crash() -> None:
+    plan = Plan("server")
+    hangs = lifecycle.Service(plan, phases.DEGRADED, 5, error="exited with status 1", not_ready_reason="no answer")
+    assert describe_change(hangs, LogFile("/no/such/log", ()))["error"] == "does not answer: no answer"
+    runs = hangs._replace(phase=phases.RUNNING)
+    assert describe_change(runs, LogFile("/no/such/log", ()))["error"] == "exited with status 1"

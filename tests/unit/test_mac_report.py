@@ -1,0 +1,120 @@
+"""What scripts/check-on-mac reports: taken in for the bytes it is of, and harmless whatever it holds."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stigmer_packaging import reporting
+from stigmer_packaging.errors import RecordError
+from stigmer_packaging.release import read_release
+from stigmer_packaging.stages.verify import take_in_report
+from stigmer_packaging.tools.junit import render_junit
+from stigmer_packaging.tools.mac_report import MOST_BYTES, parse_mac_report, read_mac_report
+from stigmer_packaging.workspace import Workspace
+from support.publishable import lay_release
+
+BOTTLE, PROGRAM = "a" * 64, "b" * 64
+WHOLE = f"""TAP version 13
+# BEGIN {BOTTLE}
+# file: {BOTTLE} stigmer-2.0.0.arm64_sonoma.bottle.tar.gz
+# file: {PROGRAM} stigmer-2.0.0-darwin-arm64
+# machine: macOS 15.1 24B83 arm64 Mac15,3
+ok 1 - the version is the expected one
+  ---
+  seconds: 3
+  detail: "stigmer 2.0.0"
+  ...
+1..1
+# END {BOTTLE}
+"""
+
+
+def test_a_report_says_the_machine_the_files_and_the_checks() -> None:
+    report = parse_mac_report(WHOLE)
+    assert (report.machine, report.files, report.whole) == ("macOS 15.1 24B83 arm64 Mac15,3", (BOTTLE, PROGRAM), True)
+    assert [(one.name, one.passed, one.seconds) for one in report.checks] == [
+        ("the version is the expected one", True, 3.0)
+    ]
+    assert report.verification_of(PROGRAM).passed
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        WHOLE.replace(f"# END {BOTTLE}\n", ""),
+        WHOLE.replace(f"# BEGIN {BOTTLE}", f"# BEGIN {PROGRAM}"),
+        WHOLE.replace("ok 1", "not ok 1"),
+        WHOLE.replace("1..1", "1..2"),
+        WHOLE.replace("one\n", "one # SKIP no Mac\n"),
+    ],
+    ids=["cut", "other bytes", "failed", "check left out", "skipped"],
+)
+def test_a_report_that_is_not_whole_or_not_good_is_no_proof(spoilt: str) -> None:
+    assert not parse_mac_report(spoilt).verification_of(BOTTLE).passed
+
+
+@pytest.mark.parametrize("line", ["# file", "# machine"])
+def test_what_names_no_file_or_no_machine_is_refused(line: str) -> None:
+    text = "".join(each for each in WHOLE.splitlines(keepends=True) if not each.startswith(line))
+    with pytest.raises(RecordError, match="names no file or no machine"):
+        parse_mac_report(text)
+
+
+def test_a_file_too_large_for_a_report_is_refused_and_bytes_that_are_no_text_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "report"
+    path.write_bytes(b"#" * (MOST_BYTES + 1))
+    with pytest.raises(RecordError, match="is larger than"):
+        read_mac_report(path)
+    path.write_bytes(WHOLE.encode().replace(b"stigmer 2.0.0", b"stigmer \xff"))
+    assert parse_mac_report(read_mac_report(path)).checks[0].detail == "stigmer \N{REPLACEMENT CHARACTER}"
+
+
+LINES = st.sampled_from(
+    [
+        *WHOLE.splitlines(),
+        f"ok {'9' * 5000} - many digits",
+        "ok 2 - a bold [/red] \x1b[31m name <b>",
+        f"  seconds: {'9' * 400}",
+        '  detail: "\\ud800 \\u0000 \x85 \x1b[2J </pre><script>"',
+        '  detail: "a", "b"',
+        "# machine: [/bold] <script> \x1b[2J",
+        "1..999999",
+    ]
+)
+
+
+@given(st.lists(LINES | st.text(max_size=30), max_size=30))
+def test_whatever_a_report_holds_it_can_be_refused_or_shown_everywhere(lines: list[str]) -> None:
+    try:
+        report = parse_mac_report("\n".join(lines))
+    except RecordError:
+        return
+    found = report.verification_of(report.files[0])
+    assert render_junit(found).encode()
+    shown = "".join([found.guest, *(check.name for check in found.checks)])
+    assert shown.isprintable()
+    assert not set("[]<>&") & set(found.guest)
+    assert reporting.timeline_table(found).row_count == len(found.checks)
+    assert all(0 <= check.seconds < 1e9 for check in found.checks)
+
+
+def test_a_report_becomes_the_verification_of_the_bottle_it_is_of(tmp_path: Path) -> None:
+    release = lay_release(tmp_path / "dist", "2.0.0")
+    (bottle,) = (one for one in release.of_kind("bottle") if one.target == "darwin-arm64")
+    workspace = Workspace(tmp_path / "build", tmp_path / "cache")
+    with workspace.alone("verify"):
+        taken = take_in_report(WHOLE.replace(BOTTLE, bottle.sha256), release, workspace)
+    assert {name: report.bottle_sha256 for name, report in taken.items()} == {
+        "verify/mac/darwin-arm64-bottle": bottle.sha256
+    }
+    assert workspace.path("verify/mac/darwin-arm64-bottle.log").read_text("utf-8").startswith("TAP version 13")
+
+
+def test_a_report_of_other_bytes_is_refused(tmp_path: Path) -> None:
+    lay_release(tmp_path / "dist", "2.0.0")
+    workspace = Workspace(tmp_path / "build", tmp_path / "cache")
+    with pytest.raises(RecordError, match="which this release does not have"):
+        take_in_report(WHOLE, read_release(tmp_path / "dist"), workspace)
+    assert not workspace.path("verify").exists()
