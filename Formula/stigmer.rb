@@ -20,26 +20,26 @@ class Stigmer < Formula
   depends_on :linux
 
   def install
-    odie "There is no bottle for this platform; scripts/release builds one" unless File.exist?("libexec/payload.json")
+    odie <<~EOS unless File.exist?("libexec/payload.json")
+      Homebrew installs stigmer from its bottle and does not build it from source. Run:
+        brew install --force-bottle stigmer/tap/stigmer
+    EOS
 
     prefix.install Dir["*"]
   end
 
   def caveats
     <<~EOS
-      Start everything:        stigmer server
-      See that it all works:   stigmer smoke
-      Start it at each login:  brew services start stigmer
+      Start everything:         stigmer server
+      See that it all works:    stigmer smoke
+      After an upgrade:         stigmer server status   (says how to restart what runs)
+      Before an uninstallation: stigmer server stop     (a service: brew services stop stigmer)
     EOS
   end
 
   service do
-    run [opt_bin/"stigmer", "server", "--foreground"]
-    keep_alive true
-    working_dir var
-    log_path var/"log/stigmer.log"
-    error_log_path var/"log/stigmer.log"
-    environment_variables PATH: std_service_path_env
+    name macos: "homebrew.mxcl.stigmer",
+         linux: "homebrew.stigmer"
   end
 
   test do

@@ -52,27 +52,28 @@ def listing_order(tag: str) -> tuple[bool, bool, int]:
 def plan_requirements(tags: tuple[str, ...]) -> tuple[str, ...]:
     """Give the formula's lines that refuse every platform without a bottle in one clean sentence of brew's.
 
-    Without them brew would try to build from source there, and ask for a compiler first.
+    Without them brew would try to build from source there, and ask for a compiler first. From 6.0.16 on brew refuses
+    Linux wherever a release of macOS is required outside `on_macos`, and before that it did nowhere.
     """
     platforms = [parse_tag(tag) for tag in tags]
     systems = {platform.system for platform in platforms}
-    by_system = {system: {each.architecture for each in platforms if each.system == system} for system in systems}
-    releases = [each.release for each in platforms if each.release]
-    lines: list[str] = []
-    if len(set.union(set(), *by_system.values())) == 1:
-        lines.append(f"depends_on arch: :{platforms[0].architecture}")
-    if len(systems) == 1:
-        lines.append(f"depends_on :{platforms[0].system}")
-    if releases:
-        lines.append(f"depends_on macos: :{max(releases, key=MACOS.index)}")
-    if not any("arch:" in line for line in lines):
-        lines += _requirements_of_one_system(by_system)
-    return tuple(lines)
+    shared = {platform.architecture for platform in platforms}
+    lines = [f"depends_on arch: :{shared.copy().pop()}"] if len(shared) == 1 else []
+    if systems == {"linux"}:
+        lines.append("depends_on :linux")
+    of_macos, of_linux = ([each for each in platforms if each.system == system] for system in ("macos", "linux"))
+    if of_macos:
+        oldest = max((each.release for each in of_macos), key=MACOS.index)
+        lines += _block("on_macos", [f"depends_on macos: :{oldest}", *_one_architecture(of_macos, shared)])
+        lines += _block("on_linux", _one_architecture(of_linux, shared) if of_linux else ["depends_on :macos"])
+    return tuple(lines[1:] if lines[:1] == [""] else lines)
 
 
-def _requirements_of_one_system(by_system: dict[str, set[str]]) -> list[str]:
-    lines: list[str] = []
-    for system in ("macos", "linux"):
-        if len(architectures := by_system.get(system, set())) == 1:
-            lines += ["", f"on_{system} do", f"  depends_on arch: :{architectures.copy().pop()}", "end"]
-    return lines
+def _one_architecture(platforms: list[Platform], shared: set[str]) -> list[str]:
+    """Require the architecture that a system's bottles have in common, unless all systems' bottles do."""
+    own = {platform.architecture for platform in platforms}
+    return [f"depends_on arch: :{own.pop()}"] if len(own) == 1 and len(shared) != 1 else []
+
+
+def _block(name: str, lines: list[str]) -> list[str]:
+    return ["", f"{name} do", *(f"  {line}" for line in sorted(lines)), "end"] if lines else []

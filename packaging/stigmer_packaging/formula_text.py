@@ -7,8 +7,10 @@ from pathlib import Path
 from string import Template
 
 from stigmer_packaging.bottle_tags import listing_order, plan_requirements
+from stigmer_packaging.formula_license import license_argument
 from stigmer_packaging.manifest_records import Manifest
-from stigmer_packaging.naming import formula_class, release_root, source_archive_name
+from stigmer_packaging.naming import formula_class, release_root, service_names, source_archive_name
+from stigmer_packaging.receipt import tap_name
 from stigmer_packaging.ruby import quote, quote_words
 
 _SMOKE_CALL = 'system command, "smoke"'
@@ -21,6 +23,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 @dataclass(frozen=True)
 class FormulaValues:
     """What a formula says besides its bottles. `url` is the source archive's; bottles are found below `root_url`.
+
+    `tap` is the tap's name as users type it, `owner/name`.
 
     `services` are the components the test block expects to run, `ports` the launcher's names of ports; `smoke` says
     whether there is a call to make besides.
@@ -35,6 +39,7 @@ class FormulaValues:
     root_url: str
     services: tuple[str, ...]
     ports: tuple[str, ...]
+    tap: str
     smoke: bool = True
 
 
@@ -52,6 +57,7 @@ def formula_values(manifest: Manifest, source_sha256: str) -> FormulaValues:
         root_url=root,
         services=tuple(component.name for component in manifest.components),
         ports=tuple(name for component in manifest.components for name in component.run.ports),
+        tap=tap_name(product),
         smoke=manifest.smoke.kind != "none",
     )
 
@@ -59,22 +65,25 @@ def formula_values(manifest: Manifest, source_sha256: str) -> FormulaValues:
 def render_formula(values: FormulaValues, bottles: Sequence[tuple[str, str]] = (), rebuild: int = 0) -> str:
     """Give the formula's text with a bottle block for the given pairs of tag and sha256; without pairs, without block.
 
-    Raise ValueError for a name no formula can have, and for a digest that is not a sha256.
+    Raise ValueError for a name no formula can have, a licence that is no SPDX expression, and a digest that is no sha256.
     """
     if not _NAME.fullmatch(values.name):
         raise ValueError(f"{values.name!r} cannot name a formula")
     ordered = sorted(bottles, key=lambda pair: listing_order(pair[0]))
     requirements = plan_requirements(tuple(tag for tag, _ in ordered))
+    names = service_names(values.name)
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         class_name=formula_class(values.name),
         name=values.name,
         command=quote(values.name),
-        log=quote(f"log/{values.name}.log"),
+        macos_service=quote(names.macos),
+        linux_service=quote(names.linux),
+        full_name=f"{values.tap}/{values.name}",
         description=quote(values.description),
         homepage=quote(values.homepage),
         url=quote(values.url),
         sha256=quote(_checked(values.sha256)),
-        license=quote(values.license),
+        license=license_argument(values.license),
         bottle=_paragraph(_bottle_block(values.root_url, ordered, rebuild)),
         platforms=_paragraph(requirements),
         ports=quote_words(values.ports),

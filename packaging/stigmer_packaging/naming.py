@@ -84,3 +84,21 @@ def release_root(repository: str, version: str) -> str:
 def formula_class(name: str) -> str:
     """Name the Ruby class of a formula as brew derives it: `two-tiny` is `TwoTiny`."""
     return "".join(part[:1].upper() + part[1:] for part in name.replace("_", "-").split("-"))
+
+
+class ServiceNames(NamedTuple):
+    """What the service manager of each system calls the service; its file in the keg has this name too."""
+
+    macos: str
+    linux: str
+
+
+def service_names(name: str) -> ServiceNames:
+    """Give the names of the formula's service, those that brew itself would choose."""
+    return ServiceNames(macos=f"homebrew.mxcl.{name}", linux=f"homebrew.{name}")
+
+
+def service_path(name: str, target: Target) -> str:
+    """Give where in the keg the target's definition is."""
+    names = service_names(name)
+    return f"{names.macos}.plist" if target.system == "darwin" else f"{names.linux}.service"

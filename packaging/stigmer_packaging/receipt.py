@@ -1,8 +1,8 @@
 """INSTALL_RECEIPT.json: what brew reads from a bottle when it pours it.
 
 Source: Homebrew's `Tab`. Two fields decide whether our binaries stay as they were released: `homebrew_version`, which
-must be 5.1.15 or newer for `:any_skip_relocation` to be honoured on Linux, and `changed_files`, whose empty list says
-that no text file holds a placeholder to replace.
+must be 5.1.15 or newer for `:any_skip_relocation` to be honoured on Linux, and `changed_files`, which names the text files
+whose placeholders are replaced: the service's definition alone.
 """
 
 import json
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.naming import Target
+from stigmer_packaging.naming import Target, service_path
 
 HOMEBREW_VERSION = "6.0.18"
 """The brew whose bottle format we follow."""
@@ -46,7 +46,7 @@ def render_receipt(product: Product, target: Target, host: BuildHost, *, source_
         "poured_from_bottle": False,
         "loaded_from_api": False,
         "installed_on_request": True,
-        "changed_files": [],
+        "changed_files": [service_path(product.name, target)],
         "time": source_date_epoch,
         "source_modified_time": source_date_epoch,
         "compiler": "clang",

@@ -1,5 +1,9 @@
 """The repository, and the formula in all its forms, as the real Homebrew reads them: `pytest -m brew`."""
 
+import itertools
+import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,15 +61,34 @@ def test_a_tap_kept_apart_is_wholly_to_brews_taste(brew: Brew, tmp_path: Path) -
         assert "no offenses detected" in brew.run("style", TAP)
 
 
-@pytest.mark.parametrize(
-    "text", [formula(*FOUR), formula(*FOUR[3:]), formula(*FOUR[:2], rebuild=2)], ids=["four", "one", "rebuilt"]
-)
-def test_every_form_of_the_formula_is_to_brews_taste(brew: Brew, tmp_path: Path, text: str) -> None:
+SUBSETS = [chosen for count in range(1, 5) for chosen in itertools.combinations(FOUR, count)]
+
+
+def test_the_formula_of_every_set_of_bottles_is_to_brews_taste_on_every_platform(brew: Brew, tmp_path: Path) -> None:
+    """All in one tap, each under a name of its own: `readall` loads them as each system and architecture would."""
     with tapped(brew, tmp_path / "tap") as tap:
-        tap.publish("stigmer", text)
+        for number, bottles in enumerate(SUBSETS, 1):
+            name = f"stigmer-{chr(96 + number)}"
+            values = replace(formula_values(standin_manifest(), "e" * 64), name=name)
+            tap.publish(name, render_formula(values, bottles, rebuild=number % 2))
+        brew.run("tap", TAP, str(tap.folder))
+        said = brew.run("readall", "--os=all", "--arch=all", "--aliases", "--syntax", TAP)
+        said += brew.run("audit", "--strict", f"--tap={TAP}")
+        assert not re.search("Warning|deprecated|problem", said), said
+        assert f"{len(SUBSETS)} files inspected, no offenses detected" in brew.run("style", TAP)
+
+
+def test_a_licence_of_several_is_to_brews_taste_and_read_as_the_same_expression(brew: Brew, tmp_path: Path) -> None:
+    expression = "MIT OR Apache-2.0 AND GPL-2.0-only WITH Classpath-exception-2.0"
+    values = replace(formula_values(standin_manifest(), "e" * 64), license=expression)
+    with tapped(brew, tmp_path / "tap") as tap:
+        tap.publish("stigmer", render_formula(values, FOUR))
         brew.run("tap", TAP, str(tap.folder))
         assert "no offenses detected" in brew.run("style", FULL)
         assert "problem" not in brew.run("audit", "--strict", "--formula", FULL)
+        told = brew.run("info", "--json=v2", FULL)
+        read = json.loads(told[told.index("{") :])["formulae"][0]["license"]
+        assert read == "MIT OR (Apache-2.0 AND (GPL-2.0-only WITH Classpath-exception-2.0))"
 
 
 def test_a_platform_without_a_bottle_is_refused_before_anything_is_fetched(brew: Brew, tmp_path: Path) -> None:
@@ -79,7 +102,7 @@ def test_a_platform_without_a_bottle_is_refused_before_anything_is_fetched(brew:
         said = done.stdout + done.stderr
         assert done.code == 1
         assert f"The {said_of} architecture is required for this software." in said
-        assert "Error: stigmer: An unsatisfied requirement failed this build." in said
+        assert "An unsatisfied requirement failed this build." in said
         assert "Fetching" not in said.replace("Fetching downloads", "")
         assert "developer tools" not in said
 

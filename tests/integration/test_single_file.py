@@ -39,6 +39,7 @@ def test_the_first_start_unpacks_everything_and_hands_over(program: Path, home: 
     assert (root / "libexec/components/lib/empty").read_bytes() == b""
     assert os.access(root / "bin/stigmer", os.X_OK)
     assert not (root / "INSTALL_RECEIPT.json").exists()
+    assert list(root.glob("homebrew.*")) == []
     assert home.stat().st_mode & 0o777 == 0o700
 
 

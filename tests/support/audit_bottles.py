@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.naming import Target, bottle_name, parse_target
+from stigmer_packaging.naming import Target, bottle_name, parse_target, service_path
 from stigmer_packaging.notices import notices_path, render_notices
 from stigmer_packaging.receipt import BuildHost, render_receipt
 from stigmer_packaging.records import AuditReport, Bottle, Credits, Finding, Ingredient, Sbom
@@ -94,7 +94,11 @@ class Craft:
         """Write index and checksums for what is in the keg now; what is changed later is not what they say."""
         self.put(INDEX, _index(self))
         self.keg.pop(CHECKSUMS, None)
-        files = sorted(path for path in self.keg if not self.keg[path].link and path not in {RECEIPT, FORMULA})
+        files = sorted(
+            path
+            for path in self.keg
+            if not self.keg[path].link and path not in {RECEIPT, FORMULA, service_path(PRODUCT.name, self.target)}
+        )
         lines = [f"{hashlib.sha256(self.keg[path].content).hexdigest()}  {path}\n" for path in files]
         self.put(CHECKSUMS, "".join(lines))
 
@@ -148,6 +152,7 @@ def good_bottle(target: str = "linux-amd64", *made_of: Ingredient) -> Craft:
     craft.put(SBOM, render_sbom(PRODUCT, str(craft.target), credited, source_date_epoch=EPOCH))
     craft.put(FORMULA, "class Stigmer < Formula\nend\n")
     host = BuildHost("Debian GNU/Linux 11", "2.31") if craft.target.system == "linux" else BuildHost("macOS 14")
+    craft.put(service_path(PRODUCT.name, craft.target), "@@HOMEBREW_PREFIX@@/opt/stigmer/bin/stigmer\n")
     craft.put(RECEIPT, render_receipt(PRODUCT, craft.target, host, source_date_epoch=EPOCH))
     return craft
 

@@ -64,6 +64,7 @@ def test_the_keg_holds_the_command_the_launcher_the_components_and_what_brew_rea
         ("LICENSE", "0o644"),
         ("README.md", "0o644"),
         ("etc/bash_completion.d/stigmer", "0o644"),
+        ("homebrew.stigmer.service", "0o644"),
         ("libexec/SHA256SUMS", "0o644"),
         ("libexec/components/agent-runner", "0o755"),
         ("libexec/components/agent-runner.lib/libpython3.13.so", "0o644"),
@@ -127,6 +128,7 @@ def test_the_checksums_cover_every_file_but_those_brew_rewrites(workspace: Works
         "libexec/SHA256SUMS",
         "INSTALL_RECEIPT.json",
         ".brew/stigmer.rb",
+        "homebrew.stigmer.service",
     }
     assert all(file.sha256 == listed[file.path] for file in keg.files if file.path in listed)
 
@@ -142,7 +144,7 @@ def test_the_receipt_has_exactly_the_fields_brew_writes(workspace: Workspace, pa
         "poured_from_bottle": False,
         "loaded_from_api": False,
         "installed_on_request": True,
-        "changed_files": [],
+        "changed_files": ["homebrew.stigmer.service"],
         "time": EPOCH,
         "source_modified_time": EPOCH,
         "compiler": "clang",

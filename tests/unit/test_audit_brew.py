@@ -77,10 +77,17 @@ def test_a_receipt_that_is_no_object_is_found_and_stops_nothing(text: str, tmp_p
 def test_a_placeholder_is_right_in_a_file_that_the_receipt_lists(tmp_path: Path) -> None:
     craft = good_bottle()
     craft.put("share/stigmer.conf", "prefix=@@HOMEBREW_PREFIX@@")
-    craft.edit(RECEIPT, changed_files=["share/stigmer.conf", "share/absent"])
+    craft.edit(RECEIPT, changed_files=["homebrew.stigmer.service", "share/stigmer.conf", "share/absent"])
     report = audit(craft, tmp_path)
     assert found_by(report, "placeholder") == []
     assert [finding.seen for finding in report.findings] == ["changed_files names share/absent, which is not there"]
+
+
+def test_a_service_definition_that_brew_would_not_fill_in_is_found(tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.edit(RECEIPT, changed_files=[])
+    seen = [(finding.path, finding.seen) for finding in found_by(audit(craft, tmp_path), "placeholder")]
+    assert seen == [("homebrew.stigmer.service", "it holds @@HOMEBREW_PREFIX@@")]
 
 
 def test_a_formulas_revision_is_part_of_the_folder_and_not_of_the_release(tmp_path: Path) -> None:

@@ -52,6 +52,12 @@ def _after_seal(change: Fault) -> Fault:
     return spoil
 
 
+def _without_definition(craft: Craft) -> None:
+    """Leave the service's definition out, in the receipt too."""
+    del craft.keg["homebrew.stigmer.service"]
+    craft.edit(RECEIPT, changed_files=[])
+
+
 def _module(**given: object) -> Fault:
     """Replace the loaded module by another ELF file."""
     return lambda craft: craft.put(MODULE, native_code.elf(**given), 0o755)  # type: ignore[arg-type]
@@ -140,6 +146,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "receipt-version": ("linux-amd64", lambda c: c.edit(RECEIPT, homebrew_version="5.1.14")),
     "changed-files": ("linux-amd64", lambda c: c.edit(RECEIPT, changed_files=None)),
     "placeholder": ("linux-amd64", lambda c: c.put("share/stigmer.conf", "prefix=@@HOMEBREW_PREFIX@@")),
+    "service-definition": ("linux-amd64", _without_definition),
     "keg-formula": ("linux-amd64", lambda c: c.put(FORMULA, "class Stigmer < Formula\n  bottle do\n  end\nend\n")),
     "damaged": ("linux-amd64", lambda c: c.put(MODULE, c.keg[MODULE].content[:200], 0o755)),
     "architecture": ("linux-amd64", _module(architecture="arm64")),

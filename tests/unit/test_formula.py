@@ -1,5 +1,6 @@
 """The formula: as its golden files have it, in brew's order, and never code from the manifest."""
 
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -93,44 +94,73 @@ def test_a_tag_brew_does_not_know_is_refused(tag: str) -> None:
         parse_tag(tag)
 
 
-@pytest.mark.parametrize(
-    ("tags", "lines"),
-    [
-        ((), ()),
-        (("x86_64_linux",), ("depends_on arch: :x86_64", "depends_on :linux")),
-        (("arm64_sonoma",), ("depends_on arch: :arm64", "depends_on :macos", "depends_on macos: :sonoma")),
-        (("arm64_tahoe", "arm64_sonoma", "sonoma"), ("depends_on :macos", "depends_on macos: :sonoma")),
-        (("arm64_linux", "x86_64_linux"), ("depends_on :linux",)),
-        (("arm64_sonoma", "sonoma", "arm64_linux", "x86_64_linux"), ("depends_on macos: :sonoma",)),
-        (("arm64_sonoma", "arm64_linux"), ("depends_on arch: :arm64", "depends_on macos: :sonoma")),
-        (
-            ("arm64_sonoma", "x86_64_linux"),
-            (
-                "depends_on macos: :sonoma",
-                "",
-                "on_macos do",
-                "  depends_on arch: :arm64",
-                "end",
-                "",
-                "on_linux do",
-                "  depends_on arch: :x86_64",
-                "end",
-            ),
-        ),
-        (
-            ("arm64_sonoma", "sonoma", "x86_64_linux"),
-            ("depends_on macos: :sonoma", "", "on_linux do", "  depends_on arch: :x86_64", "end"),
-        ),
-    ],
-)
-def test_platforms_without_a_bottle_are_refused_by_a_requirement(tags: tuple[str, ...], lines: tuple[str, ...]) -> None:
-    assert plan_requirements(tags) == lines
+ALL = ("arm64_sonoma", "sonoma", "arm64_linux", "x86_64_linux")
+SUBSETS = [chosen for count in range(1, 5) for chosen in itertools.combinations(ALL, count)]
+
+
+def is_allowed(lines: tuple[str, ...], system: str, architecture: str, *, versions_hold_on_linux: bool) -> bool:
+    """Read requirements as brew does on one platform. Up to 6.0.15, a release of macOS kept nobody out on Linux."""
+    block, demands = "", []
+    for line in lines:
+        block = line.split()[0].removeprefix("on_") if line.endswith(" do") else "" if line == "end" else block
+        if "depends_on" in line and block in ("", system):
+            demands.append(line.split("depends_on ")[1])
+    holds = {
+        "arch: :arm64": architecture == "arm64",
+        "arch: :x86_64": architecture == "x86_64",
+        ":linux": system == "linux",
+        ":macos": system == "macos",
+        "macos: :sonoma": system == "macos" or versions_hold_on_linux,
+    }
+    return all(holds[demand] for demand in demands)
+
+
+@pytest.mark.parametrize("tags", SUBSETS, ids="+".join)
+@pytest.mark.parametrize("before_6_0_16", [True, False], ids=["brew 5.0", "brew 6.0.16"])
+def test_just_the_platforms_with_a_bottle_are_allowed(tags: tuple[str, ...], before_6_0_16: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    lines = plan_requirements(tags)
+    for tag in ALL:
+        platform = parse_tag(tag)
+        allowed = is_allowed(lines, platform.system, platform.architecture, versions_hold_on_linux=before_6_0_16)
+        assert allowed == (tag in tags), tag
+
+
+@pytest.mark.parametrize("tags", SUBSETS, ids="+".join)
+def test_a_release_of_macos_is_required_within_its_block_alone(tags: tuple[str, ...]) -> None:
+    """Outside, brew refuses Linux; beside `:macos`, it warns."""
+    lines = plan_requirements(tags)
+    assert [line for line in lines if line.startswith("depends_on macos:")] == []
+    assert (":macos" in " ".join(lines).replace("depends_on macos: ", "")) == all("linux" not in tag for tag in tags)
+
+
+def test_without_bottles_nothing_is_required() -> None:
+    assert plan_requirements(()) == ()
 
 
 @pytest.mark.parametrize("name", ["Stigmer", "stigmer;puts", "2stigmer", "stigmer\n", "", "stigmer-", "a b"])
 def test_a_name_no_formula_can_have_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot name a formula"):
         render_formula(replace(VALUES, name=name))
+
+
+def test_a_licence_of_several_is_said_in_brews_words() -> None:
+    text = render_formula(replace(VALUES, license="MIT OR Apache-2.0"), FOUR)
+    assert '\n  license any_of: ["MIT", "Apache-2.0"]\n' in text
+    with pytest.raises(ValueError, match="is not an SPDX licence expression"):
+        render_formula(replace(VALUES, license='"; puts "'), FOUR)
+
+
+def test_a_build_from_source_is_refused_with_the_command_that_pours() -> None:
+    """Also where there is a bottle, and brew was told not to take it."""
+    text = render_formula(VALUES, FOUR)
+    assert "brew install --force-bottle stigmer/tap/stigmer\n" in text
+    assert "no bottle for this platform" not in text
+
+
+def test_brew_takes_the_service_definition_of_the_keg() -> None:
+    """With a `run` in the block it would write its own in its place."""
+    block = render_formula(VALUES, FOUR).partition("  service do\n")[2].partition("  end\n")[0]
+    assert block.split() == ["name", "macos:", '"homebrew.mxcl.stigmer",', "linux:", '"homebrew.stigmer"']
 
 
 @pytest.mark.parametrize("sha256", ["", "A" * 64, "a" * 63, '"; puts "'])
@@ -152,14 +182,15 @@ VALUES_OF_ANY_TEXT = st.builds(
     name=st.just("stigmer"),
     description=HOSTILE,
     homepage=HOSTILE,
-    license=HOSTILE,
+    license=st.just("MIT"),
+    tap=st.just("stigmer/tap"),
     url=HOSTILE,
     sha256=st.just("e" * 64),
     root_url=HOSTILE,
     services=st.tuples(HOSTILE),
     ports=st.tuples(HOSTILE),
 )
-PLAIN = FormulaValues("stigmer", "x", "x", "x", "x", "e" * 64, "x", ("x",), ("x",))
+PLAIN = FormulaValues("stigmer", "x", "x", "MIT", "x", "e" * 64, "x", ("x",), ("x",), "stigmer/tap")
 
 
 @given(VALUES_OF_ANY_TEXT)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stigmer_launcher.doctor.report import OK, PROBLEM, WARNING
-from stigmer_launcher.system import locks, ports, process
+from stigmer_launcher.system import locks, ports, process, service_manager
 from stigmer_launcher.system.places import Places
 from support.doctoring import found, look, write_state
 from support.launcher_payloads import build_libexec, part
@@ -136,6 +136,16 @@ def test_another_version_running_than_is_installed_is_a_warning(keg: Path, place
     assert finding.level == WARNING
     assert finding.text.startswith("1.0.0-aaa is running, 1.0.0-")
     assert finding.remedy == "run `stigmer server restart`"
+
+
+def test_a_server_that_a_service_manager_runs_is_restarted_by_it(
+    keg: Path, places: Places, supervised: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`server restart` would take it out of its unit."""
+    unit = service_manager.Unit("homebrew.stigmer.service", is_users=True)
+    monkeypatch.setattr(service_manager, "find_unit", lambda *_: unit)
+    write_state(places, a_state())
+    assert found(look(keg, places), "Server", "version").remedy == "run `brew services restart stigmer`"
 
 
 def test_a_service_that_failed_is_a_problem_with_its_last_words_and_its_log(

@@ -63,8 +63,8 @@ def test_a_formula_stays_that_of_the_stack_its_bottles_are_of() -> None:
     ("present", "other"),
     [
         ("Run AI workflows", "Runs AI workflows"),
-        ("keep_alive true", "keep_alive false"),
-        ("  depends_on macos: :sonoma\n", ""),
+        ("--force-bottle", "--build-from-source"),
+        ("    depends_on macos: :sonoma\n", ""),
         (":any_skip_relocation", ":any"),
         ("/stigmer-2.0.0.tar.gz", "/stigmer-2.0.1.tar.gz"),
     ],
@@ -97,7 +97,7 @@ def test_a_formula_that_nobody_generated_is_refused(text: str) -> None:
 
 
 def test_a_refreshed_formula_names_the_same_bottles_and_is_not_stale() -> None:
-    old = FORMULA.replace("keep_alive true", "keep_alive false")
+    old = FORMULA.replace("--force-bottle", "--build-from-source")
     assert refresh_formula(old, MANIFEST) == FORMULA
 
 
@@ -117,7 +117,7 @@ def test_the_command_writes_the_formula_of_its_checkout(tmp_path: Path) -> None:
     (tmp_path / "packaging" / "manifest.yaml").write_text(text, encoding="utf-8")
     manifest = load_manifest(tmp_path / "packaging" / "manifest.yaml")
     formula = tmp_path / "Formula" / "stigmer.rb"
-    formula.write_text(formula_of(manifest).replace("keep_alive true", "keep_alive false"), encoding="utf-8")
+    formula.write_text(formula_of(manifest).replace("--force-bottle", "--build-from-source"), encoding="utf-8")
     done = CliRunner().invoke(refresh_command(tmp_path))
     assert (done.exit_code, done.output) == (0, "Formula/stigmer.rb\n")
     assert formula.read_text(encoding="utf-8") == formula_of(manifest)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.naming import service_path
 
 RECEIPT = "INSTALL_RECEIPT.json"
 _SKIPS_RELOCATION = (5, 1, 15)
@@ -77,8 +78,14 @@ def _placeholders(subject: Subject) -> Iterator[Violation]:
     exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(listed if isinstance(listed, list) else ())}
     for path in sorted(subject.contents.files.keys() - exempt):
         found = _PLACEHOLDER.search(subject.contents.text(path) or "")
-        if found and not BREWS_OWN.fullmatch(path):
+        if found and not (listed is None and BREWS_OWN.fullmatch(path)):  # without a list every file is searched
             yield Violation(path, f"it holds {found[0]}")
+
+
+def _service(subject: Subject) -> Iterator[Violation]:
+    path = service_path(subject.bottle.name, subject.target)
+    if path not in subject.contents.files:
+        yield Violation(path, "missing")
 
 
 def _formula(subject: Subject) -> Iterator[Violation]:
@@ -141,6 +148,14 @@ CHECKS = (
         "brew fills it in when it pours, or leaves it as it is: the file is not the released one, or useless",
         "write the file without it, or name it in the receipt's changed_files",
         _placeholders,
+    ),
+    Check(
+        "service-definition",
+        ERROR,
+        "the formula gives only its name, so `brew services` has nothing to start",
+        "make the keg with stages.assemble",
+        _service,
+        own=True,
     ),
     Check(
         "keg-formula",

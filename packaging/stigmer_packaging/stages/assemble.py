@@ -21,10 +21,11 @@ from stigmer_packaging.errors import KegError
 from stigmer_packaging.formula_text import formula_values, render_formula
 from stigmer_packaging.keg_tree import KegTree, links_below
 from stigmer_packaging.manifest_records import Component, Manifest
-from stigmer_packaging.naming import Target
+from stigmer_packaging.naming import Target, service_path
 from stigmer_packaging.notices import notices_path, render_notices
 from stigmer_packaging.receipt import BuildHost, render_receipt
 from stigmer_packaging.records import Credits, FileRecord, Keg, LauncherBundle, Sbom, ServiceBinary, SourceArchive
+from stigmer_packaging.service_files import render_service
 from stigmer_packaging.spdx import sbom_path
 from stigmer_packaging.tools import digest
 from stigmer_packaging.tools.rename import rename_words
@@ -48,12 +49,15 @@ COMPLETIONS: Mapping[str, str] = {
 _PACKAGE = Path(__file__).parents[1]
 _CODE = (
     "stages/assemble.py",
+    "formula_license.py",
     "formula_text.py",
     "keg_tree.py",
     "receipt.py",
+    "service_files.py",
     "tools/rename.py",
     "ruby.py",
     "templates/formula.rb.template",
+    "templates/service/systemd.service",
 )
 _RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in _CODE)
 
@@ -109,6 +113,7 @@ def assemble_keg(
         tree.add_text(CHECKSUMS, render_checksums(scan_files(tree.root)), "the checksums")
         receipt = render_receipt(product, target, host, source_date_epoch=source_date_epoch)
         tree.add_text("INSTALL_RECEIPT.json", receipt, "the receipt")
+        tree.add_text(service_path(product.name, target), render_service(manifest, target), "the service's definition")
         formula = render_formula(formula_values(manifest, parts.source.sha256))
         tree.add_text(f".brew/{product.name}.rb", formula, "the formula")
         root, files, links = f"kegs/{target}", scan_files(tree.root), links_below(tree.root)

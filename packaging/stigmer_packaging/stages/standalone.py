@@ -130,7 +130,7 @@ def _tree_of(keg: Keg, workspace: Workspace) -> tuple[Path, tuple[FileRecord, ..
     root = workspace.path(keg.root)
     if scan_files(root) != keg.files or links_below(root) != keg.links:
         raise ArchiveError(f"the keg in {keg.root} is not what its record says")
-    brews = ("INSTALL_RECEIPT.json", ".brew/")
+    brews = ("INSTALL_RECEIPT.json", ".brew/", "homebrew.")
     return root, tuple(file for file in keg.files if not file.path.startswith(brews))
 
 

@@ -1,13 +1,13 @@
-"""The trial of the service in a virtual machine with systemd: start, crash, reboot, as `brew services start` sets it up.
+"""The trial of the service in a virtual machine with systemd: start, crash, reboot and stop of the unit in the keg.
 
-Source of the unit: Homebrew's `Service#to_systemd_unit`. A user's services run without a login only if the user lingers.
+It is installed as `brew services start` does. A user's services run without a login only if the user lingers.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
 from stigmer_packaging.tools import digest
-from stigmer_packaging.tools.guest import PREFIX, GuestRun, Trial
+from stigmer_packaging.tools.guest import GuestRun, Trial
 from stigmer_packaging.tools.guest_boot import Boot
 from stigmer_packaging.tools.guest_root import GuestRoot
 from stigmer_packaging.tools.qemu import Hardware
@@ -53,29 +53,8 @@ class ServiceMachine(NamedTuple):
             "trial.sh": read_template("service-trial.sh"),
             "trial.service": read_template("trial.service"),
             "first-program": "/lib/systemd/systemd",
-            f"homebrew.{trial.name}.service": service_unit(trial.name, PREFIX),
         }
         writable = folder / "writable"
         with writable.open("wb") as disk:
             disk.truncate(_DISK)
         return boot_trial(self, trial, texts, folder, writable)
-
-
-def service_unit(name: str, prefix: str) -> str:
-    """Give the unit that brew writes for the formula's `service do`."""
-    path = f"{prefix}/bin:{prefix}/sbin:/usr/bin:/bin:/usr/sbin:/sbin"
-    return f"""[Unit]
-Description=Homebrew generated unit for {name}
-
-[Install]
-WantedBy=default.target
-
-[Service]
-Type=simple
-ExecStart="{prefix}/opt/{name}/bin/{name}" "server" "--foreground"
-Restart=on-failure
-WorkingDirectory={prefix}/var
-StandardOutput=append:{prefix}/var/log/{name}.log
-StandardError=append:{prefix}/var/log/{name}.log
-Environment="PATH={path}"
-"""

@@ -22,6 +22,7 @@ from stigmer_launcher.supervise.state import (
     versions_in_use,
 )
 from stigmer_launcher.system.places import Places, find_places
+from stigmer_launcher.system.sd_notify import notify_ready
 from stigmer_launcher.system.service_manager import launchd_job
 
 _INTERRUPTED = 130
@@ -95,7 +96,7 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context, progres
 def _run(launch: Launch, invocation: Invocation, context: Context, progress: Progress) -> int:
     if not invocation.has("foreground"):
         return _background(launch, context, progress)
-    return _foreground(launch._replace(job=launchd_job(context.environ, os.getppid())), progress)
+    return _foreground(launch._replace(job=launchd_job(context.environ, os.getppid())), context, progress)
 
 
 def _background(launch: Launch, context: Context, progress: Progress) -> int:
@@ -111,11 +112,12 @@ def _background(launch: Launch, context: Context, progress: Progress) -> int:
     return 0
 
 
-def _foreground(launch: Launch, progress: Progress) -> int:
+def _foreground(launch: Launch, context: Context, progress: Progress) -> int:
     def emit(event: dict[str, object]) -> None:
         progress.take(event)
         if event["event"] == phases.RUNNING:
             progress.note("All services running")
+            notify_ready(context.environ)
 
     code = supervise(launch, emit)
     progress.conclude()

@@ -1,6 +1,7 @@
 #!/bin/sh
-# In a virtual machine with systemd: install the service as `brew services start` does, for a user who lingers, and show
-# that it starts, comes back after a crash, and is there again after a reboot. Run by systemd at every boot.
+# In a virtual machine with systemd: install the keg's unit as `brew services start` does, for a user who lingers, and
+# show that it starts, comes back after a crash, is there again after a reboot, fails beside a server that runs already,
+# and stops its services in their order. Run by systemd at every boot.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 exec 3>/dev/guest-marks 4>/dev/guest-report 5>/dev/guest-errors
@@ -67,7 +68,10 @@ user_manager_runs() { # what lingering gives: without it a user's services wait 
 
 service_installs() {
     folder=/home/$user/.config/systemd/user
-    as_user mkdir -p "$folder" "$prefix/var/log" && as_user cp "/run/trial/$unit" "$folder/" || return 1
+    as_user mkdir -p "$folder" || return 1
+    # brew replaces the placeholder when it pours
+    sed "s,@@HOMEBREW_PREFIX@@,$prefix,g" "$prefix/opt/$name/$unit" >"/run/$unit" || return 1
+    as_user cp "/run/$unit" "$folder/" || return 1
     as_user systemctl --user daemon-reload && as_user systemctl --user enable --now "$unit"
 }
 
@@ -83,10 +87,44 @@ comes_back_after_a_crash() {
     kill -9 "$(cat "$kept/killed")" && becomes_ready
 }
 
+fails_beside_another_server() { # and leaves that one alone
+    as_user systemctl --user stop "$unit" && as_user "$stigmer" server >/dev/null || return 1
+    as_user systemctl --user start "$unit" && return 1
+    as_user systemctl --user show --property=NRestarts "$unit" | grep -x 'NRestarts=0' || return 1
+    as_user "$stigmer" server status && as_user "$stigmer" server stop && as_user systemctl --user start "$unit"
+}
+
+logged() { # SERVICE: what it printed since the stop began
+    awk -v since="$since" '$1 >= since' "/home/$user/.$name/logs/$1.log" 2>/dev/null
+}
+
+stopped_in_order() { # by the services' own logs: each began to stop when those before it had ended, and missed nobody
+    awk '/^   "name": / { name = $2 } /^   "stop_order": / { print $2 + 0, name }' "$prefix/opt/$name/libexec/payload.json" |
+        tr -d '",' | sort -r -n >/run/orders
+    lowest=$(tail -n 1 /run/orders | cut -d ' ' -f 1)
+    missed=0
+    : >/run/spans
+    while read -r order service; do
+        logged "$service" | awk -v about="$order $service" '
+            NR == 1 { first = $1 } { last = $1 } END { print about, first, last }' >>/run/spans
+        [ "$order" -gt "$lowest" ] && logged "$service" | grep -i -E 'connection (error|refused)|rpc errored' && missed=1
+    done </run/orders
+    cat /run/spans
+    [ "$missed" -eq 0 ] && awk '
+        $3 == "" { next }
+        $1 < order { ended = latest }
+        { order = $1 }
+        $3 < ended { early = 1 }
+        $4 > latest { latest = $4 }
+        END { exit early }' /run/spans
+}
+
 stops_for_good() {
+    since=$(date -u +%Y-%m-%dT%H:%M:%S)
     as_user systemctl --user disable --now "$unit" || return 1
     as_user "$stigmer" server status
     [ $? -eq 3 ] || return 1
+    stopped_in_order || return 1
     for process in /proc/[0-9]*; do
         case $(readlink "$process/exe") in "$prefix"/* | "/home/$user/.$name"/*) echo "$process" ;; esac
     done | grep . && return 1
@@ -123,6 +161,7 @@ booted_again() {
 }
 check 'the machine boots again' booted_again
 check 'after the reboot the service is there without anybody' becomes_ready
-check 'disabled, it stops and leaves no process' stops_for_good
+check 'beside a server that runs already the start fails' fails_beside_another_server
+check 'disabled, it stops in order and leaves no process' stops_for_good
 printf '1..%s\n# END %s\n' "$(cat "$kept/number")" "$nonce" >&4
 end 0
