@@ -8,8 +8,6 @@ from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Check, Proof, check_for, liveness_check
 
-TOKEN = "STIGMER_RUN"  # noqa: S105 - a variable's name
-
 
 class Plan(NamedTuple):
     """What is fixed about a service; one that is not `managed` is served by somebody else and only waited for."""

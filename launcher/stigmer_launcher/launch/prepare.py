@@ -15,11 +15,12 @@ from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.install.preflight import require_room
 from stigmer_launcher.launch.endpoints import external_address, namespace_of, ports_of
 from stigmer_launcher.launch.environment import HERE, command_of, executable_of, variables
-from stigmer_launcher.launch.plan import TOKEN, Launch, Plan, ServiceLaunch
+from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.address import LOOPBACK, Address, parse_address
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.system.places import Places, explain, installed_libexec
 from stigmer_launcher.system.ports import require_free
+from stigmer_launcher.system.process import RUN_TOKEN
 
 Report = Callable[[str], None]
 
@@ -129,7 +130,7 @@ def _some_queue(keg: Payload) -> tuple[str, ...]:
 
 
 def _with_token(service: ServiceLaunch, token: str) -> ServiceLaunch:
-    return service._replace(environment={**service.environment, TOKEN: token})
+    return service._replace(environment={**service.environment, RUN_TOKEN: token})
 
 
 def _make_directories(places: Places, services: Iterable[ServiceLaunch]) -> None:

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from stigmer_launcher.errors import PortError
-from stigmer_launcher.launch.plan import TOKEN
 from stigmer_launcher.supervise.state import Member
 from stigmer_launcher.system import process
 from stigmer_launcher.system.ports import is_free, port_owner, require_free
-from stigmer_launcher.system.process import signal_group
+from stigmer_launcher.system.process import RUN_TOKEN, signal_group
 
 _PAUSE = 0.01  # seconds between two looks at processes that are not our children
 _EXIT_SECONDS = 10.0  # a process that was killed holds its ports until its last thread has ended
@@ -69,7 +68,7 @@ def escaped(token: str) -> Iterator[tuple[int, str]]:
     """Yield pid and identity of each process whose environment carries the token, in whatever session; none on macOS."""
     if not token or not sys.platform.startswith("linux"):
         return
-    mark = f"{TOKEN}={token}".encode()
+    mark = f"{RUN_TOKEN}={token}".encode()
     for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
         if _carries(pid, mark) and (known := process.identity(pid)) and _carries(pid, mark):  # the same one throughout
             yield pid, known
