@@ -67,7 +67,7 @@ class Progress:
         if self._started or self.again or self.interrupted:
             return
         if not self._failure:
-            raise StartError("the supervisor ended before all services ran", "read the end of supervisor.log")
+            raise StartError("the supervisor ended before all services ran", "run `stigmer server logs supervisor`")
         raise failure_of(self._failure)
 
     def _take_service(self, event: Event) -> None:

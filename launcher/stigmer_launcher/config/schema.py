@@ -30,16 +30,21 @@ def flag(value: str) -> bool:
     return value.lower() == "true"
 
 
+def is_number(value: str) -> bool:
+    """Tell whether a text is a whole number, 0 or more; Python refuses to convert one of thousands of digits."""
+    return value.isascii() and value.isdigit() and len(value) < 19
+
+
 def number(value: str) -> int:
     """Read a whole number, 0 or more."""
-    if not (value.isascii() and value.isdigit()):
+    if not is_number(value):
         raise ValueError("a whole number")
     return int(value)
 
 
 def port(value: str) -> int:
     """Read a port's number."""
-    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
+    if not (is_number(value) and 0 < int(value) < 65536):
         raise ValueError("1-65535")
     return int(value)
 
@@ -47,7 +52,7 @@ def port(value: str) -> int:
 def address(value: str) -> str:
     """Read `host:port`."""
     host, colon, end = value.rpartition(":")
-    if not host or not colon or "/" in host or not (end.isascii() and end.isdigit() and 0 < int(end) < 65536):
+    if not host or not colon or "/" in host or not (is_number(end) and 0 < int(end) < 65536):
         raise ValueError("host:port, without a scheme")
     return value
 

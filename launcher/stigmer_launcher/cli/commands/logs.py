@@ -11,6 +11,7 @@ from typing import NamedTuple, TextIO
 from stigmer_launcher.cli.logtext import readable
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import PALETTE, Context, Terminal
+from stigmer_launcher.config.schema import is_number
 from stigmer_launcher.errors import UsageError
 from stigmer_launcher.supervise.logfile import COUNT, STAMP_SIZE, log_path, stamped
 from stigmer_launcher.system.places import find_places
@@ -77,7 +78,8 @@ def _chosen(invocation: Invocation, context: Context, directory: str) -> tuple[s
         known.update(names_of(context.environ).get("SERVICE", ()))
     if unknown := [name for name in named if name not in known]:
         raise UsageError(
-            f"there is no log of {unknown[0]} in {directory}; there are {', '.join(sorted(known)) or 'none'}"
+            f"there is no log of {unknown[0]} in {directory}; there are {', '.join(sorted(known)) or 'none'}",
+            "run `stigmer server logs`, which shows all of them",
         )
     return tuple(dict.fromkeys(named)) or tuple(sorted(known))
 
@@ -216,7 +218,7 @@ def _read_end(descriptor: int, count: int | None) -> bytes:
 def _count(text: str) -> int | None:
     if text == "all":
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not is_number(text):
         raise UsageError(
             f"invalid value {text!r} for --lines: expected a number or `all`", "run `stigmer server logs --lines 100`"
         )
@@ -227,7 +229,7 @@ def _since(text: str, now: float) -> bytes:
     """Give the stamp of a time so long ago (`10m`), or of a date and time, which is local unless it names its zone."""
     if not text:
         return b""
-    if text[:-1].isascii() and text[:-1].isdigit() and text[-1] in _SECONDS:
+    if is_number(text[:-1]) and text[-1] in _SECONDS:
         return stamped(max(0.0, now - int(text[:-1]) * _SECONDS[text[-1]]))
     try:
         return stamped(datetime.fromisoformat(text).timestamp())

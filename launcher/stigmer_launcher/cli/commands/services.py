@@ -114,7 +114,9 @@ def _require_known(instance: Instance, names: Sequence[str], context: Context) -
     snapshot = living_snapshot(instance)
     known = [each.name for each in snapshot.services] or _installed(context)
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"there is no service {unknown[0]}; there are {', '.join(known)}")
+        raise UsageError(
+            f"there is no service {unknown[0]}; there are {', '.join(known)}", "run `stigmer server status`"
+        )
     if external := [name for name in names if not snapshot.service(name).managed]:
         raise UsageError(f"{external[0]} at {snapshot.temporal} is external: this server does not run it")
     return supervisor_pid(instance) != 0
