@@ -1,6 +1,7 @@
 """Runs all checks. Each returns findings; a check that fails does not stop the others. Nothing is changed."""
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 
 from stigmer_launcher.config import file as configuration
@@ -13,6 +14,7 @@ from stigmer_launcher.errors import KegError, LauncherError
 from stigmer_launcher.install import preflight
 from stigmer_launcher.install.manifest import Keg, read_keg
 from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor_pid
+from stigmer_launcher.system.ownership import unwritable
 from stigmer_launcher.system.places import Places
 from stigmer_launcher.version import NAME, VERSION
 
@@ -58,9 +60,8 @@ def check_home(context: DoctorContext) -> tuple[Finding, ...]:
         return (Finding("Home", "directory", NOTE, f"{home} does not exist yet; the first start makes it"),)
     found = [Finding("Home", "directory", OK, home)]
     if not os.access(home, os.W_OK | os.X_OK):
-        found[0] = Finding(
-            "Home", "directory", PROBLEM, f"you may not write in {home}", "give it to yourself: `sudo chown`"
-        )
+        error = unwritable(home, home)
+        found[0] = Finding("Home", "directory", PROBLEM, str(error), error.remedy)
     try:
         preflight.require_exec(home)
     except LauncherError as error:
@@ -122,7 +123,7 @@ def _check_config(places: Places) -> tuple[Config, list[Finding]]:
         return config, [Finding("Configuration", name, OK, f"{places.config} does not exist: the defaults are used")]
     found = [Finding("Configuration", name, OK, places.config)]
     if os.stat(places.config).st_mode & _OTHERS:
-        text, remedy = "other users may read or write it", f"`chmod 600 {places.config}`"
+        text, remedy = "other users may read or write it", f"run `{shlex.join(('chmod', '600', places.config))}`"
         holds_secret = any(
             row.value for row in configuration.list_values(config) if row.key.endswith(("api_key", "token"))
         )

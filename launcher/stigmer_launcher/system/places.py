@@ -100,13 +100,16 @@ def prepare_home(places: Places) -> None:
 
 def explain(error: OSError, directory: str) -> LauncherError:
     """Turn a failed system call into what happened, where, and what to do."""
+    import shlex
+
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return HomeError(f"there is no space left in {directory}", f"free some space there, {ANOTHER_DISK}")
     if error.errno == errno.EROFS:
         return HomeError(f"{directory} is on a read-only file system", f"mount it writable, {ANOTHER_DISK}")
     if error.errno in (errno.EACCES, errno.EPERM):
         return HomeError(
-            f"you may not write in {directory}", f"give it to yourself (`sudo chown -R $(id -un) …`), {ANOTHER_DISK}"
+            f"you may not write in {directory}",
+            f'run `sudo chown -R "$(id -un)" {shlex.quote(directory)}`, {ANOTHER_DISK}',
         )
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return HomeError(
