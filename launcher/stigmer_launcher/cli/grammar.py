@@ -16,6 +16,11 @@ class Option(NamedTuple):
     several: bool = False
     choices: str = ""
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Give the forms in which it is typed."""
+        return (f"--{self.name}", f"-{self.short}") if self.short else (f"--{self.name}",)
+
 
 class Command(NamedTuple):
     """One command: the words that call it, what it does, and the function that does it, `module:function` below `cli`.

@@ -83,7 +83,7 @@ def _misplaced(name: str, words: Sequence[str]) -> UsageError:
     """Explain why an option cannot come first: it belongs after a command, or there is no such option."""
     typed = _longest_match(words)
     for command in (typed,) if typed else COMMANDS:
-        if any(name in _names(option) for option in command.options):
+        if any(name in option.flags for option in command.options):
             return UsageError(f"{name} comes after the command: `stigmer {command.name} {name}`", _see(command))
     return UsageError(f"`stigmer` has no option {name}{_meant(name, ('--help', '--version'))}", _see_words(()))
 
@@ -113,7 +113,7 @@ def _requested(rest: Sequence[str], options: Sequence[Option]) -> Option | None:
         if word == "--":
             break
         for option in (HELP, VERSION):
-            if word in _names(option):
+            if word in option.flags:
                 return option
         if _takes_next(word, options):
             next(words, None)
@@ -183,14 +183,10 @@ def _value(command: Command, option: Option, given: str | None, following: Itera
 
 def _find(command: Command, name: str) -> Option:
     for option in command.options:
-        if name in _names(option):
+        if name in option.flags:
             return option
     known = [f"--{option.name}" for option in (*command.options, HELP)]
     raise UsageError(f"`stigmer {command.name}` has no option {name}{_meant(name, known)}", _see(command))
-
-
-def _names(option: Option) -> tuple[str, ...]:
-    return (f"--{option.name}", *((f"-{option.short}",) if option.short else ()))
 
 
 def _require_arguments(command: Command, given: Sequence[str]) -> None:

@@ -24,27 +24,24 @@ class Terminal:
 
     def line(self, text: str = "") -> None:
         """Print a line, at once."""
-        self._write(("\r\033[K" if self.live else "") + text + "\n")
+        self.text(("\r\033[K" if self.live else "") + text + "\n")
 
     def text(self, text: str) -> None:
         """Print a text as it is."""
-        self._write(text)
-
-    def passing(self, text: str) -> None:
-        """Show what is going on until the next line; nothing where lines cannot be taken back."""
-        if self.live:
-            self._write(f"\r\033[K{text}")
-
-    def flush(self) -> None:
-        """Write what was printed and not written yet."""
-        self._write("")
-
-    def _write(self, text: str) -> None:
         try:
             self.stream.write(text)
             self.stream.flush()
         except OSError as error:
             self.failure = self.failure or error
+
+    def passing(self, text: str) -> None:
+        """Show what is going on until the next line; nothing where lines cannot be taken back."""
+        if self.live:
+            self.text(f"\r\033[K{text}")
+
+    def flush(self) -> None:
+        """Write what was printed and not written yet."""
+        self.text("")
 
     def paint(self, text: str, colour: str) -> str:
         """Colour a text, where there are colours; by name, or by the number of a terminal's colour."""

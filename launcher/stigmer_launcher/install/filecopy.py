@@ -8,7 +8,8 @@ file of the right size with nothing in it. Sources: ioctl_ficlone(2), clonefile(
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -38,7 +39,7 @@ def clone(source: str, target: str, mode: int) -> None:
     else:
         import fcntl
 
-        with _Pair(source, target, mode) as (reader, writer):
+        with _opened(source, target, mode) as (reader, writer):
             fcntl.ioctl(writer, _FICLONE, reader)
 
 
@@ -49,7 +50,7 @@ def link(source: str, target: str, mode: int) -> None:  # noqa: ARG001 - the ino
 
 def copy(source: str, target: str, mode: int) -> None:
     """Make `target` a file of its own, and see it on disk."""
-    with _Pair(source, target, mode) as (reader, writer):
+    with _opened(source, target, mode) as (reader, writer):
         _transfer(reader, writer)
         os.fsync(writer)
 
@@ -94,32 +95,22 @@ def possible(descriptor: int, methods: Methods = METHODS) -> Methods:
     return methods
 
 
-class _Pair:
-    """A source open for reading and its new target open for writing, which goes again when a `with` ends by an error."""
-
-    def __init__(self, source: str, target: str, mode: int) -> None:
-        self._source, self._target, self._mode = source, target, mode
-        self._open: list[int] = []
-
-    def __enter__(self) -> tuple[int, int]:
-        self._open.append(os.open(self._source, os.O_RDONLY | os.O_CLOEXEC))
+@contextmanager
+def _opened(source: str, target: str, mode: int) -> Iterator[tuple[int, int]]:
+    """Open a source for reading and its new target for writing; remove the target when an error ends the `with`."""
+    reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._open.append(os.open(self._target, flags, self._mode))
-            os.fchmod(self._open[1], self._mode)  # whatever the umask took away
+            os.fchmod(writer, mode)  # whatever the umask took away
+            yield reader, writer
         except BaseException:
-            self._end(failed=len(self._open) > 1)
+            os.unlink(target)
             raise
-        return self._open[0], self._open[1]
-
-    def __exit__(self, kind: type[BaseException] | None, _: object, __: object) -> None:
-        self._end(failed=kind is not None)
-
-    def _end(self, *, failed: bool) -> None:
-        for descriptor in self._open:
-            os.close(descriptor)
-        if failed:
-            os.unlink(self._target)
+        finally:
+            os.close(writer)
+    finally:
+        os.close(reader)
 
 
 def _transfer(reader: int, writer: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
 from stigmer_launcher.install import payload
-from stigmer_launcher.install.install import Installation, install, nothing_in_use
+from stigmer_launcher.install.install import Installation, install
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.install.preflight import require_room
@@ -31,7 +31,7 @@ def prepare(
     ports: Mapping[str, int],
     report: Report,
     *,
-    in_use: Callable[[], Iterable[str]] = nothing_in_use,
+    in_use: Callable[[], Iterable[str]] = tuple,
     installing: Callable[[], None] = lambda: None,
     leftovers: bool = False,
 ) -> tuple[Launch, bool]:
@@ -76,7 +76,7 @@ def prepare(
         ports=managed_ports(installed.payload.components, numbers, external),
         temporal=values["temporal.address"],
         secrets=tuple(filter(None, (llm.api_key,))),
-        services=tuple(_with_token(service, token) for service in services),
+        services=tuple(each._replace(environment={**each.environment, RUN_TOKEN: token}) for each in services),
         restart=installed.payload.restart,
     )
     return launch, installed.made
@@ -127,10 +127,6 @@ def _some_queue(keg: Payload) -> tuple[str, ...]:
     """Give a queue to ask Temporal for: it can be described in every namespace that can be used."""
     polled = (queue for part in keg.components for proof in part.readiness.proofs for queue in proof.queues)
     return (next(polled, "stigmer"),)
-
-
-def _with_token(service: ServiceLaunch, token: str) -> ServiceLaunch:
-    return service._replace(environment={**service.environment, RUN_TOKEN: token})
 
 
 def _make_directories(places: Places, services: Iterable[ServiceLaunch]) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from stigmer_launcher.cli.commands.services import await_running, require_running, restart_services
+from stigmer_launcher.cli.commands.status import addresses
 from stigmer_launcher.cli.commands.version import version_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
@@ -133,9 +134,7 @@ def _show(snapshot: Snapshot, context: Context, heading: str) -> None:
     """Print where everything is."""
     out = context.out
     out.line(out.paint(heading, "bold"))
-    rows = [(name, f"http://localhost:{number}" if name.endswith("-ui") else f"localhost:{number}")
-            for name, number in snapshot.ports.items()]  # fmt: skip
-    rows += [("logs", snapshot.logs), ("stop", "stigmer server stop")]
+    rows = [*addresses(snapshot), ("logs", snapshot.logs), ("stop", "stigmer server stop")]
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         out.line(f"  {name:<{width}}  {text}")
