@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context
@@ -27,7 +28,8 @@ def stop_services(names: Sequence[str], context: Context) -> int:
         context.out.line("Server is not running")
         return 0
     progress = Progress(context.out)
-    _order(instance, STOP, names, lambda service, _: service.state == phases.STOPPED, progress)
+    with suppress(StoppedError):  # somebody has stopped the whole server meanwhile
+        _order(instance, STOP, names, lambda service, _: service.state == phases.STOPPED, progress)
     progress.done(f"Stopping {', '.join(names)}")
     return 0
 
