@@ -25,7 +25,7 @@ def completion(invocation: Invocation, context: Context) -> int:
 
 
 def names_of(environ: Mapping[str, str]) -> Names:
-    """Give the names that options and arguments can have, as far as the keg tells them."""
+    """Return the names that options and arguments can have, as far as the keg tells them."""
     try:
         return names_in(read_keg(installed_libexec(environ)).payload)
     except LauncherError:
@@ -33,14 +33,14 @@ def names_of(environ: Mapping[str, str]) -> Names:
 
 
 def names_in(payload: "Payload") -> Names:
-    """Give the names that options and arguments can have with these components."""
+    """Return the names that options and arguments can have with these components."""
     ports = tuple(f"{name}=" for part in payload.components for name, _ in part.ports)
     services = tuple(part.name for part in payload.components)
     return {"KEY": tuple(SCHEMA), "ports": ports, "services": services, "SERVICE": services}
 
 
 def render(shell: str, names: Names) -> str:
-    """Give the completions of a shell as text."""
+    """Return the completions of a shell as text."""
     renderers: dict[str, Callable[[Names], str]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}
     return renderers[shell](names)
 
@@ -142,7 +142,7 @@ def _fish(names: Names) -> str:
 
 
 def _fish_typed() -> str:
-    """Give the function that tells whether the words typed so far, without options and their values, are these."""
+    """Return the function that tells whether the words typed so far, without options and their values, are these."""
     return f"""function __stigmer_typed
     set -l typed
     set -l value no

@@ -18,7 +18,7 @@ class Option(NamedTuple):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Give the forms in which it is typed."""
+        """Return the forms in which it is typed."""
         return (f"--{self.name}", f"-{self.short}") if self.short else (f"--{self.name}",)
 
 
@@ -40,7 +40,7 @@ class Command(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Give the words as they are typed."""
+        """Return the words as they are typed."""
         return " ".join(self.words)
 
 

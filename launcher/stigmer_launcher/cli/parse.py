@@ -16,15 +16,15 @@ class Invocation(NamedTuple):
     arguments: tuple[str, ...] = ()
 
     def has(self, switch: str) -> bool:
-        """Tell whether a switch was given."""
+        """Return whether a switch was given."""
         return switch in self.switches
 
     def value(self, option: str, default: str = "") -> str:
-        """Give an option's last value."""
+        """Return an option's last value."""
         return ([default] + [value for name, value in self.values if name == option])[-1]
 
     def all_values(self, option: str) -> tuple[str, ...]:
-        """Give every value of an option that may be given several times."""
+        """Return every value of an option that may be given several times."""
         return tuple(value for name, value in self.values if name == option)
 
 
@@ -72,7 +72,7 @@ def _without_command(asked: Option | None, rest: Sequence[str]) -> HelpRequest |
 
 
 def _group(words: tuple[str, ...], rest: Sequence[str]) -> HelpRequest:
-    """Give the help of a group that was named without a command of it."""
+    """Return the help of a group that was named without a command of it."""
     topic = _topic(words, None)
     if rest:
         raise UsageError(f"`stigmer {words[0]}` has no option {rest[0]}", _see_words(topic))
@@ -89,7 +89,7 @@ def _misplaced(name: str, words: Sequence[str]) -> UsageError:
 
 
 def _topic(words: tuple[str, ...], command: Command | None) -> tuple[str, ...]:
-    """Give the words of the command or group that help is wanted about; UsageError when there is no such command."""
+    """Return the words of the command or group that help is wanted about; UsageError when there is no such command."""
     if command is None:
         if words[0] not in GROUPS or len(words) > 1:
             raise _unknown(words)
@@ -121,7 +121,7 @@ def _requested(rest: Sequence[str], options: Sequence[Option]) -> Option | None:
 
 
 def _takes_next(word: str, options: Sequence[Option]) -> bool:
-    """Tell whether the word after this one is an option's value: `--message`, `-m` and `-xm`, not `-mTEXT`."""
+    """Return whether the word after this one is an option's value: `--message`, `-m` and `-xm`, not `-mTEXT`."""
     valued = [option for option in options if option.value]
     if word.startswith("--"):
         return any(word == f"--{option.name}" for option in valued)

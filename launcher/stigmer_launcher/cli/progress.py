@@ -27,7 +27,7 @@ class Progress:
         self._doubted: set[str] = set()
         self._failure: Event = {}
         self._started = False
-        self.again = False  # somebody else came first: see what comes of it
+        self.again = False  # another start came first: wait for that one
         self.interrupted = False
 
     def step(self, text: str) -> None:
@@ -43,7 +43,7 @@ class Progress:
         self._out.line(text)
 
     def take(self, event: Event) -> None:
-        """Take in an event; raise what the supervisor refused with."""
+        """Handle an event; RefusedError when the supervisor refused to start."""
         kind = event["event"]
         if kind == "service":
             self._take_service(event)

@@ -35,7 +35,7 @@ class Terminal:
             self.failure = self.failure or error
 
     def passing(self, text: str) -> None:
-        """Show what is going on until the next line; nothing where lines cannot be taken back."""
+        """Show a line that the next one overwrites; nothing on a terminal that cannot do that."""
         if self.live:
             self.text(f"\r\033[K{text}")
 
@@ -48,7 +48,7 @@ class Terminal:
         return f"\033[{_CODES.get(colour, colour)}m{text}\033[0m" if self.colour else text
 
     def mark(self, name: str) -> str:
-        """Give a mark, or the word for it."""
+        """Return a mark, or the word for it."""
         return _MARKS[name][0 if self.unicode else 1]
 
 
@@ -68,7 +68,7 @@ def terminal_of(stream: TextIO, environ: Mapping[str, str]) -> Terminal:
 
 
 def duration(seconds: float) -> str:
-    """Give a duration as people say it: `5s`, `2m 3s`, `1h 4m`, `2d 3h`."""
+    """Return a duration as people say it: `5s`, `2m 3s`, `1h 4m`, `2d 3h`."""
     whole = max(0, int(seconds))
     for unit, size, below, part in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
         if whole >= size:

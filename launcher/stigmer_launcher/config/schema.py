@@ -31,7 +31,7 @@ def flag(value: str) -> bool:
 
 
 def is_number(value: str) -> bool:
-    """Tell whether a text is a whole number, 0 or more; Python refuses to convert one of thousands of digits."""
+    """Return whether a text is a whole number, 0 or more; Python refuses to convert one of thousands of digits."""
     return value.isascii() and value.isdigit() and len(value) < 19
 
 
@@ -116,7 +116,7 @@ backend:
 
 
 def did_you_mean(key: str) -> str:
-    """Give `, did you mean …?` for a key that does not exist, or nothing when none is near."""
+    """Return `, did you mean …?` for a key that does not exist, or nothing when none is near."""
     import difflib
 
     near = difflib.get_close_matches(key, SCHEMA, n=1, cutoff=0.7)

@@ -18,7 +18,7 @@ from stigmer_launcher.system.ownership import unwritable
 from stigmer_launcher.system.places import Places
 from stigmer_launcher.version import NAME, VERSION
 
-_LITTLE_SPACE = 500 << 20  # bytes below which databases and logs will soon hurt
+_LITTLE_SPACE = 500 << 20  # bytes; databases and logs will soon need more
 _OTHERS = 0o077
 
 

@@ -18,7 +18,7 @@ from stigmer_launcher.install.manifest import Fingerprint, fingerprint_of
 _FICLONE = 0x40049409
 _CHUNK = 1 << 30  # bytes asked of the kernel at once
 
-# What says "not here", as against "not at all": the next method is tried. EPERM: fs.protected_hardlinks, and exFAT.
+# Errors after which the next method is tried. EPERM: fs.protected_hardlinks, and exFAT.
 NOT_HERE = frozenset(
     number
     for name in ("EXDEV", "EPERM", "EACCES", "EMLINK", "EOPNOTSUPP", "ENOTSUP", "ENOTTY", "EINVAL", "ENOSYS", "ETXTBSY")
@@ -44,12 +44,12 @@ def clone(source: str, target: str, mode: int) -> None:
 
 
 def link(source: str, target: str, mode: int) -> None:  # noqa: ARG001 - the inode is the source's, and so is its mode
-    """Make `target` another name of the same file: both live and are damaged together, until one is replaced."""
+    """Make `target` a hard link to the same file: a write to one changes both."""
     os.link(source, target)
 
 
 def copy(source: str, target: str, mode: int) -> None:
-    """Make `target` a file of its own, and see it on disk."""
+    """Make `target` a file of its own, and flush it to disk."""
     with _opened(source, target, mode) as (reader, writer):
         _transfer(reader, writer)
         os.fsync(writer)
@@ -80,9 +80,9 @@ def starting_with(name: str, methods: Methods = METHODS) -> Methods:
 
 
 def possible(descriptor: int, methods: Methods = METHODS) -> Methods:
-    """Leave out cloning where the file system of an open file has no such thing; the file stays as it is.
+    """Leave out cloning where the file system of an open file does not support it.
 
-    Asked to clone a file onto itself, one that can finds nothing to do or refuses the overlap: no file need be made to know.
+    The file is cloned onto itself, which changes nothing: a file system with clones accepts that or refuses the overlap.
     """
     if sys.platform != "darwin" and methods[0] == METHODS[0]:
         import fcntl
@@ -150,7 +150,7 @@ class Linking:
         os.close(self._to)
 
     def link(self, path: str) -> Fingerprint | None:
-        """Link one file and look at it; None when this file cannot be linked: whoever asked finds out why."""
+        """Link one file and look at it; None when it cannot be linked."""
         try:
             os.link(path, path, src_dir_fd=self._from, dst_dir_fd=self._to)
             return fingerprint_of(os.stat(path, dir_fd=self._to, follow_symlinks=False))

@@ -85,7 +85,7 @@ def prepare(
 def managed_ports(
     components: Iterable[Component], numbers: Mapping[str, int], external: Mapping[str, str]
 ) -> dict[str, int]:
-    """Give the ports that services of ours will listen on."""
+    """Return the ports that services of ours will listen on."""
     managed = [component for component in components if not external[component.name]]
     return {name: numbers[name] for component in managed for name, _ in component.ports}
 
@@ -124,7 +124,7 @@ def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, ext
 
 
 def _some_queue(keg: Payload) -> tuple[str, ...]:
-    """Give a queue to ask Temporal for: it can be described in every namespace that can be used."""
+    """Return a queue to ask Temporal for: it can be described in every namespace that can be used."""
     polled = (queue for part in keg.components for proof in part.readiness.proofs for queue in proof.queues)
     return (next(polled, "stigmer"),)
 

@@ -22,7 +22,7 @@ _EXIT_SECONDS = 10.0  # a process that was killed holds its ports until its last
 
 
 def is_alive(member: Member) -> bool:
-    """Tell whether the very process still lives."""
+    """Return whether the very process still lives."""
     return process.is_same_process(member.pid, member.identity)
 
 
@@ -47,7 +47,7 @@ def await_ports(ports: Mapping[str, int], pause: Callable[[float], object] = tim
 
 
 def _has_living_owner(port: int) -> bool:
-    """Tell whether a process that can be seen listens on a port; one that is on its way out cannot."""
+    """Return whether a process that can be seen listens on a port; one that is on its way out cannot."""
     owner = None if is_free(port) else port_owner(port)
     return owner is not None and bool(process.identity(owner.pid))
 

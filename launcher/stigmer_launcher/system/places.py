@@ -130,7 +130,7 @@ def installed_libexec(environ: Mapping[str, str]) -> str:
 
 
 def _own_program() -> str:
-    """Give the path of the running program; PYTHONEXECUTABLE and __PYVENV_LAUNCHER__ change sys.executable."""
+    """Return the path of the running program; PYTHONEXECUTABLE and __PYVENV_LAUNCHER__ change sys.executable."""
     if sys.platform == "darwin":
         from stigmer_launcher.system import darwin
 

@@ -38,7 +38,7 @@ def version(invocation: Invocation, context: Context) -> int:
 
 
 def installed_version(environ: Mapping[str, str]) -> str:
-    """Give the version of the keg this launcher belongs to."""
+    """Return the version of the keg this launcher belongs to."""
     if getattr(sys, "frozen", False):
         return VERSION
     payload = _payload(environ)
