@@ -1,13 +1,4 @@
-"""Every way the launcher fails. `main` prints `Error: …` and `Hint: …` on stderr and exits with the code.
-
-| code | meaning |
-|---|---|
-| 0 | done, or already so |
-| 1 | failed: the message says what, the hint what to do |
-| 2 | the command line was wrong |
-| 3 | the server is stopped |
-| 4 | the server runs, but not all of its services do |
-"""
+"""Every way the launcher fails. `main` prints `Error: …` and `Hint: …` on stderr and exits with the code (see `grammar`)."""
 
 
 class LauncherError(Exception):

@@ -128,7 +128,7 @@ import os, sys; sys.path.insert(0, sys.argv[1])
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import find_places
-import hashlib, pwd, encodings.ascii, stigmer_launcher.install.layout
+import hashlib, pwd, shlex, encodings.ascii, stigmer_launcher.install.layout
 from stigmer_launcher.errors import LauncherError
 os.setgid(65534); os.setuid(65534)
 try:

@@ -150,6 +150,17 @@ def test_a_stopped_server_has_nothing_to_stop_and_nothing_to_restart(tmp_path: P
         assert (refused.code, refused.err) == (3, "Error: the server is stopped\nHint: run `stigmer server`\n")
 
 
+def test_a_stop_of_one_service_succeeds_when_the_whole_server_is_stopped_meanwhile(tmp_path: Path) -> None:
+    """What was asked for holds then, too, and the last service to stop takes the supervisor with it."""
+    with stigmer(tmp_path, fake_stack(grace=2.0, temporal="term=ignore")) as launcher:
+        launcher.started()
+        one = launcher.popen("server", "stop", "temporal")
+        eventually(lambda: states(launcher)["temporal"] == "ending", "the service is told to stop")
+        assert launcher("server", "stop").code == 0
+        _, said = one.communicate(timeout=60)
+        assert (one.returncode, said) == (0, "")
+
+
 def test_a_service_of_somebody_else_is_neither_stopped_nor_restarted(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     with subprocess.Popen([sys.executable, "-IS", "-c", PROGRAM, "FakeTemporal", f"port={port}"]) as theirs:

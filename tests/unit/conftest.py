@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from stigmer_launcher.system.places import Places, find_places
 from support.launcher_payloads import build_libexec
+
+settings.register_profile("untimed", deadline=None)  # a loaded machine must not fail a test
+settings.load_profile("untimed")
 
 
 @pytest.fixture(name="places")

@@ -348,3 +348,21 @@ def test_bash_completes_commands_options_and_names(words: tuple[str, ...], expec
 def test_every_group_has_commands() -> None:
     """The help of a group would be empty otherwise."""
     assert set(GROUPS) == {command.words[0] for command in COMMANDS if len(command.words) > 1}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("server", "logs", "--lines", "9" * 5000),
+        ("server", "logs", "--since", "9" * 5000 + "d"),
+        ("server", "--port", "server=" + "9" * 5000),
+        ("config", "set", "ports.server", "9" * 5000),
+    ],
+    ids=lambda arguments: " ".join(arguments)[:24],
+)
+def test_a_number_of_thousands_of_digits_is_an_invalid_value(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Python itself refuses to convert one, with an error of its own."""
+    code, _, said = run(*arguments, STIGMER_HOME=str(tmp_path))
+    assert code == 2
+    assert "Hint: run `stigmer" in said
+    assert "Exceeds" not in said

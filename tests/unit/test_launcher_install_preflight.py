@@ -88,3 +88,9 @@ def test_a_program_of_this_machine_is_native() -> None:
 
 def test_a_program_that_is_not_there_is_not_judged(tmp_path: Path) -> None:
     assert machine.binary_target(str(tmp_path / "missing")) == ""
+
+
+def test_the_remedy_for_a_directory_of_somebody_else_is_a_whole_command() -> None:
+    """It can be pasted into a shell, even with a space in the path."""
+    error = explain(OSError(errno.EACCES, os.strerror(errno.EACCES)), "/home/x/my files")
+    assert "`sudo chown -R \"$(id -un)\" '/home/x/my files'`" in error.remedy

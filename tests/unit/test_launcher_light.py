@@ -65,6 +65,17 @@ def test_the_status_loads_nothing_of_the_supervisor(tmp_path: Path) -> None:
     assert "socket" not in own
 
 
+@pytest.mark.parametrize("command", ["status", "stop"])
+def test_a_stopped_server_needs_no_json_and_nothing_of_a_launch(tmp_path: Path, command: str) -> None:
+    """There is no state to read, and nothing to start."""
+    own = loaded(tmp_path, "server", command) - bare()
+    assert not {
+        name
+        for name in own
+        if name == "json" or name.startswith(("stigmer_launcher.launch", "stigmer_launcher.install"))
+    }
+
+
 def test_the_guard_sees_a_heavy_import(tmp_path: Path) -> None:
     """The listing itself is not blind."""
     command = [sys.executable, "-S", "-c", LISTED + "import argparse"]

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import KegError, OverrideError, PortError, UsageError
-from stigmer_launcher.launch.plan import TOKEN, Launch
+from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.system.places import find_places
 from stigmer_launcher.system.ports import require_free
+from stigmer_launcher.system.process import RUN_TOKEN
 from support.launcher_payloads import Part, build_libexec, launcher_environment, part
 from support.launcher_services import fake_stack, free_ports
 
@@ -47,7 +48,7 @@ def test_every_service_carries_the_token_of_its_run(tmp_path: Path) -> None:
     first, second = prepared(tmp_path), prepared(tmp_path)
     assert first.token != second.token
     for service in first.services:
-        assert service.environment[TOKEN] == first.token
+        assert service.environment[RUN_TOKEN] == first.token
 
 
 def test_directories_are_made_for_what_services_are_told_to_write(tmp_path: Path) -> None:

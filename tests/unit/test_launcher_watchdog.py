@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.launch.plan import TOKEN
 from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.state import Member
 from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.process import identity
+from stigmer_launcher.system.process import RUN_TOKEN, identity
 from support.launcher_services import eventually, is_running
 
 GRACEFUL = "trap 'echo {name} >>{notes}; exit 0' TERM; echo ready >>{notes}; while :; do sleep 0.02; done"
@@ -25,7 +24,7 @@ GRACEFUL = "trap 'echo {name} >>{notes}; exit 0' TERM; echo ready >>{notes}; whi
 @contextmanager
 def service(script: str, token: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """Run a shell script in a session of its own, as a service runs."""
-    environment = {"PATH": os.environ["PATH"], TOKEN: token}
+    environment = {"PATH": os.environ["PATH"], RUN_TOKEN: token}
     process = subprocess.Popen(["/bin/sh", "-c", script], start_new_session=True, env=environment)
     try:
         yield process

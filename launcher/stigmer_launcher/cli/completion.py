@@ -1,6 +1,7 @@
 """`stigmer completion SHELL`: what the shells complete, made from the table in `grammar`. Reads nothing but the keg."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from stigmer_launcher.cli.grammar import COMMANDS, GROUPS, HELP, VERSION, Command, Option
@@ -24,7 +25,7 @@ def completion(invocation: Invocation, context: Context) -> int:
 
 
 def names_of(environ: Mapping[str, str]) -> Names:
-    """Give the names that options and arguments can have, as far as the keg tells them."""
+    """Return the names that options and arguments can have, as far as the keg tells them."""
     try:
         return names_in(read_keg(installed_libexec(environ)).payload)
     except LauncherError:
@@ -32,14 +33,14 @@ def names_of(environ: Mapping[str, str]) -> Names:
 
 
 def names_in(payload: "Payload") -> Names:
-    """Give the names that options and arguments can have with these components."""
+    """Return the names that options and arguments can have with these components."""
     ports = tuple(f"{name}=" for part in payload.components for name, _ in part.ports)
     services = tuple(part.name for part in payload.components)
     return {"KEY": tuple(SCHEMA), "ports": ports, "services": services, "SERVICE": services}
 
 
 def render(shell: str, names: Names) -> str:
-    """Give the completions of a shell as text."""
+    """Return the completions of a shell as text."""
     renderers: dict[str, Callable[[Names], str]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}
     return renderers[shell](names)
 
@@ -69,14 +70,17 @@ complete -o default -F _stigmer stigmer
 
 def _bash_values(names: Names) -> str:
     cases = ""
+    for patterns, choices in _choices_of_options(names):
+        cases += f'        {patterns}) COMPREPLY=($(compgen -W "{choices}" -- "$current")); return ;;\n'
+    return cases
+
+
+def _choices_of_options(names: Names) -> Iterator[tuple[str, str]]:
+    """Yield the values of each option that has some, after the shell's patterns for the words before them."""
     for command in COMMANDS:
         for option in command.options:
             if choices := names.get(option.choices, ()):
-                patterns = "|".join(f'"{command.name}"*/{flag}' for flag in _flags(option))
-                cases += (
-                    f'        {patterns}) COMPREPLY=($(compgen -W "{" ".join(choices)}" -- "$current")); return ;;\n'
-                )
-    return cases
+                yield "|".join(f'"{command.name}"*/{flag}' for flag in option.flags), " ".join(choices)
 
 
 def _bash_words(names: Names) -> str:
@@ -89,14 +93,11 @@ def _bash_words(names: Names) -> str:
 def _zsh(names: Names) -> str:
     cases = ""
     for words, following in _tree(names).items():
-        described = " ".join(_quoted(f"{name}:{_about(words, name)}".removesuffix(":")) for name in following)
+        described = " ".join(quote(f"{name}:{_about(words, name)}".removesuffix(":")) for name in following)
         cases += f'        "{" ".join(words)}") described=({described}) ;;\n'
     values = ""
-    for command in COMMANDS:
-        for option in command.options:
-            if choices := names.get(option.choices, ()):
-                patterns = "|".join(f'"{command.name}"*/{flag}' for flag in _flags(option))
-                values += f"        {patterns}) compadd -- {' '.join(choices)}; return ;;\n"
+    for patterns, choices in _choices_of_options(names):
+        values += f"        {patterns}) compadd -- {choices}; return ;;\n"
     return f"""#compdef stigmer
 _stigmer() {{
     local word= value=
@@ -129,7 +130,7 @@ def _fish(names: Names) -> str:
     for words, following in _tree(names).items():
         condition = f"__stigmer_typed {' '.join(words)}".strip()
         lines += [
-            f"complete -c stigmer -n '{condition}' -a {_quoted(name)} -d {_quoted(_about(words, name))}"
+            f"complete -c stigmer -n '{condition}' -a {quote(name)} -d {quote(_about(words, name))}"
             for name in following
             if not name.startswith("-")
         ]
@@ -141,7 +142,7 @@ def _fish(names: Names) -> str:
 
 
 def _fish_typed() -> str:
-    """Give the function that tells whether the words typed so far, without options and their values, are these."""
+    """Return the function that tells whether the words typed so far, without options and their values, are these."""
     return f"""function __stigmer_typed
     set -l typed
     set -l value no
@@ -160,11 +161,11 @@ end
 
 
 def _fish_option(condition: str, option: Option, names: Names) -> str:
-    line = f"complete -c stigmer -n '{condition}' -l {option.name} -d {_quoted(option.help)}"
+    line = f"complete -c stigmer -n '{condition}' -l {option.name} -d {quote(option.help)}"
     line += f" -s {option.short}" if option.short else ""
     line += " -x" if option.value else ""
     choices = names.get(option.choices, ())
-    return line + (f" -a {_quoted(' '.join(choices))}" if choices else "")
+    return line + (f" -a {quote(' '.join(choices))}" if choices else "")
 
 
 def _tree(names: Names) -> dict[tuple[str, ...], tuple[str, ...]]:
@@ -199,13 +200,4 @@ def _about(words: tuple[str, ...], name: str) -> str:
 def _flags_with_value() -> list[str]:
     """List the options of all commands that are followed by a value."""
     options = [option for command in COMMANDS for option in command.options if option.value]
-    return list(dict.fromkeys(flag for option in options for flag in _flags(option)))
-
-
-def _flags(option: Option) -> list[str]:
-    return [f"--{option.name}", *([f"-{option.short}"] if option.short else [])]
-
-
-def _quoted(text: str) -> str:
-    """Quote a text for a shell of any of the three kinds."""
-    return "'" + text.replace("'", "'\"'\"'") + "'"
+    return list(dict.fromkeys(flag for option in options for flag in option.flags))

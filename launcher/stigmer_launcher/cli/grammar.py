@@ -16,6 +16,11 @@ class Option(NamedTuple):
     several: bool = False
     choices: str = ""
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Return the forms in which it is typed."""
+        return (f"--{self.name}", f"-{self.short}") if self.short else (f"--{self.name}",)
+
 
 class Command(NamedTuple):
     """One command: the words that call it, what it does, and the function that does it, `module:function` below `cli`.
@@ -35,7 +40,7 @@ class Command(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Give the words as they are typed."""
+        """Return the words as they are typed."""
         return " ".join(self.words)
 
 

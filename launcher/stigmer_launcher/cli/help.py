@@ -6,7 +6,7 @@ from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, GROUPS, HELP, VAR
 
 
 def render_help(words: Sequence[str]) -> str:
-    """Give the help about a command or a group; about everything without words."""
+    """Return the help about a command or a group; about everything without words."""
     if not words:
         return _render_all()
     exact = next((command for command in COMMANDS if command.words == tuple(words)), None)
@@ -18,13 +18,13 @@ def render_help(words: Sequence[str]) -> str:
 
 
 def usage(command: Command) -> str:
-    """Give the words and arguments of a command as they are typed."""
+    """Return the words and arguments of a command as they are typed."""
     rest = (f"[{command.rest}]...",) if command.rest else ()
     return " ".join(("stigmer", *command.words, *command.arguments, *rest))
 
 
 def describe_option(option: Option) -> str:
-    """Give an option as it is typed: `-n, --lines NUMBER`."""
+    """Return an option as it is typed: `-n, --lines NUMBER`."""
     value = f" {option.value}" if option.value else ""
     return (f"-{option.short}, " if option.short else "") + f"--{option.name}{value}"
 

@@ -25,7 +25,7 @@ _RESET = "\033[0m"
 
 
 def readable(line: bytes | str, *, colours: bool = False, stamp: bool = True) -> str:
-    """Give a line as it was meant: the last state of a progress line, and no control sequence that could move a terminal.
+    """Return a line as it was meant: the last state of a progress line, and no control sequence that could move a terminal.
 
     Bytes that are not UTF-8 become escapes. `colours` keeps the service's own colours, `stamp` its own leading time stamp.
     """

@@ -16,15 +16,15 @@ class Invocation(NamedTuple):
     arguments: tuple[str, ...] = ()
 
     def has(self, switch: str) -> bool:
-        """Tell whether a switch was given."""
+        """Return whether a switch was given."""
         return switch in self.switches
 
     def value(self, option: str, default: str = "") -> str:
-        """Give an option's last value."""
+        """Return an option's last value."""
         return ([default] + [value for name, value in self.values if name == option])[-1]
 
     def all_values(self, option: str) -> tuple[str, ...]:
-        """Give every value of an option that may be given several times."""
+        """Return every value of an option that may be given several times."""
         return tuple(value for name, value in self.values if name == option)
 
 
@@ -72,7 +72,7 @@ def _without_command(asked: Option | None, rest: Sequence[str]) -> HelpRequest |
 
 
 def _group(words: tuple[str, ...], rest: Sequence[str]) -> HelpRequest:
-    """Give the help of a group that was named without a command of it."""
+    """Return the help of a group that was named without a command of it."""
     topic = _topic(words, None)
     if rest:
         raise UsageError(f"`stigmer {words[0]}` has no option {rest[0]}", _see_words(topic))
@@ -83,13 +83,13 @@ def _misplaced(name: str, words: Sequence[str]) -> UsageError:
     """Explain why an option cannot come first: it belongs after a command, or there is no such option."""
     typed = _longest_match(words)
     for command in (typed,) if typed else COMMANDS:
-        if any(name in _names(option) for option in command.options):
+        if any(name in option.flags for option in command.options):
             return UsageError(f"{name} comes after the command: `stigmer {command.name} {name}`", _see(command))
     return UsageError(f"`stigmer` has no option {name}{_meant(name, ('--help', '--version'))}", _see_words(()))
 
 
 def _topic(words: tuple[str, ...], command: Command | None) -> tuple[str, ...]:
-    """Give the words of the command or group that help is wanted about; UsageError when there is no such command."""
+    """Return the words of the command or group that help is wanted about; UsageError when there is no such command."""
     if command is None:
         if words[0] not in GROUPS or len(words) > 1:
             raise _unknown(words)
@@ -113,7 +113,7 @@ def _requested(rest: Sequence[str], options: Sequence[Option]) -> Option | None:
         if word == "--":
             break
         for option in (HELP, VERSION):
-            if word in _names(option):
+            if word in option.flags:
                 return option
         if _takes_next(word, options):
             next(words, None)
@@ -121,7 +121,7 @@ def _requested(rest: Sequence[str], options: Sequence[Option]) -> Option | None:
 
 
 def _takes_next(word: str, options: Sequence[Option]) -> bool:
-    """Tell whether the word after this one is an option's value: `--message`, `-m` and `-xm`, not `-mTEXT`."""
+    """Return whether the word after this one is an option's value: `--message`, `-m` and `-xm`, not `-mTEXT`."""
     valued = [option for option in options if option.value]
     if word.startswith("--"):
         return any(word == f"--{option.name}" for option in valued)
@@ -183,14 +183,10 @@ def _value(command: Command, option: Option, given: str | None, following: Itera
 
 def _find(command: Command, name: str) -> Option:
     for option in command.options:
-        if name in _names(option):
+        if name in option.flags:
             return option
     known = [f"--{option.name}" for option in (*command.options, HELP)]
     raise UsageError(f"`stigmer {command.name}` has no option {name}{_meant(name, known)}", _see(command))
-
-
-def _names(option: Option) -> tuple[str, ...]:
-    return (f"--{option.name}", *((f"-{option.short}",) if option.short else ()))
 
 
 def _require_arguments(command: Command, given: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ class Progress:
         self._doubted: set[str] = set()
         self._failure: Event = {}
         self._started = False
-        self.again = False  # somebody else came first: see what comes of it
+        self.again = False  # another start came first: wait for that one
         self.interrupted = False
 
     def step(self, text: str) -> None:
@@ -43,7 +43,7 @@ class Progress:
         self._out.line(text)
 
     def take(self, event: Event) -> None:
-        """Take in an event; raise what the supervisor refused with."""
+        """Handle an event; RefusedError when the supervisor refused to start."""
         kind = event["event"]
         if kind == "service":
             self._take_service(event)
@@ -67,7 +67,7 @@ class Progress:
         if self._started or self.again or self.interrupted:
             return
         if not self._failure:
-            raise StartError("the supervisor ended before all services ran", "read the end of supervisor.log")
+            raise StartError("the supervisor ended before all services ran", "run `stigmer server logs supervisor`")
         raise failure_of(self._failure)
 
     def _take_service(self, event: Event) -> None:

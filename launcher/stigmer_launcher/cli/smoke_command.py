@@ -41,22 +41,22 @@ def run_smoke_command(payload: Payload, state: Snapshot, context: Context, *, as
     llm = find_llm(context.environ, config)
     command = _command(payload, state, places, context.environ, config, llm)
     os.chdir(places.home)  # where the services run
-    said = " ".join((asked.component, *asked.arguments))
+    shown = " ".join((asked.component, *asked.arguments))
     began = time.monotonic()
     try:
         ended = run(command, asked.seconds)
     except OSError as error:
-        raise SmokeError(f"{said} {_reason(error)}") from error
+        raise SmokeError(f"{shown} {_reason(error)}") from error
     seconds = round(time.monotonic() - began, 3)
     output = ended.output.replace(llm.api_key, "[redacted]") if llm.api_key else ended.output
     last = output.rpartition("\n")[2]
     if problem := judge(asked, Ended(ended.status, output)):
-        raise SmokeError(f"{said} {problem}; its last line: {last}")
+        raise SmokeError(f"{shown} {problem}; its last line: {last}")
     if as_json:
-        report = {"smoke": "command", "command": said, "exit_code": asked.exit_code, "output": last}
+        report = {"smoke": "command", "command": shown, "exit_code": asked.exit_code, "output": last}
         context.out.line(json.dumps({**report, "seconds": seconds}))
         return 0
-    context.out.line(f"{context.out.paint(context.out.mark('done'), 'green')} {said} in {seconds:g} s")
+    context.out.line(f"{context.out.paint(context.out.mark('done'), 'green')} {shown} in {seconds:g} s")
     context.out.line(f"  {last}")
     return 0
 
@@ -95,7 +95,7 @@ def _reason(error: OSError) -> str:
 
 
 def _read(descriptor: int, output: bytearray) -> bool:
-    """Take what has been printed, and tell whether more may come."""
+    """Read what has been printed; False at the end of the output."""
     try:
         while data := os.read(descriptor, _CHUNK):
             output += data
@@ -108,7 +108,7 @@ def _read(descriptor: int, output: bytearray) -> bool:
 def _command(
     payload: Payload, state: Snapshot, places: Places, environ: Mapping[str, str], config: Config, llm: Llm
 ) -> Command:
-    """Give the command with the environment that the component gets as a service; a key typed in at the start is not known."""
+    """Return the command with the environment that the component gets as a service; a key typed in at the start is not known."""
     asked = payload.smoke
     component = next(part for part in payload.components if part.name == asked.component)
     numbers = {**ports_of(payload, config, {}), **state.ports}

@@ -24,34 +24,31 @@ class Terminal:
 
     def line(self, text: str = "") -> None:
         """Print a line, at once."""
-        self._write(("\r\033[K" if self.live else "") + text + "\n")
+        self.text(("\r\033[K" if self.live else "") + text + "\n")
 
     def text(self, text: str) -> None:
         """Print a text as it is."""
-        self._write(text)
-
-    def passing(self, text: str) -> None:
-        """Show what is going on until the next line; nothing where lines cannot be taken back."""
-        if self.live:
-            self._write(f"\r\033[K{text}")
-
-    def flush(self) -> None:
-        """Write what was printed and not written yet."""
-        self._write("")
-
-    def _write(self, text: str) -> None:
         try:
             self.stream.write(text)
             self.stream.flush()
         except OSError as error:
             self.failure = self.failure or error
 
+    def passing(self, text: str) -> None:
+        """Show a line that the next one overwrites; nothing on a terminal that cannot do that."""
+        if self.live:
+            self.text(f"\r\033[K{text}")
+
+    def flush(self) -> None:
+        """Write what was printed and not written yet."""
+        self.text("")
+
     def paint(self, text: str, colour: str) -> str:
         """Colour a text, where there are colours; by name, or by the number of a terminal's colour."""
         return f"\033[{_CODES.get(colour, colour)}m{text}\033[0m" if self.colour else text
 
     def mark(self, name: str) -> str:
-        """Give a mark, or the word for it."""
+        """Return a mark, or the word for it."""
         return _MARKS[name][0 if self.unicode else 1]
 
 
@@ -71,7 +68,7 @@ def terminal_of(stream: TextIO, environ: Mapping[str, str]) -> Terminal:
 
 
 def duration(seconds: float) -> str:
-    """Give a duration as people say it: `5s`, `2m 3s`, `1h 4m`, `2d 3h`."""
+    """Return a duration as people say it: `5s`, `2m 3s`, `1h 4m`, `2d 3h`."""
     whole = max(0, int(seconds))
     for unit, size, below, part in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
         if whole >= size:

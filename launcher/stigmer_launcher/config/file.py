@@ -34,31 +34,31 @@ class Config(NamedTuple):
     settings: Mapping[str, Setting]
 
     def text(self, key: str) -> str:
-        """Give a text's value."""
+        """Return a text's value."""
         return str(self.value(key))
 
     def number(self, key: str) -> int:
-        """Give a number's value."""
+        """Return a number's value."""
         return int(self.value(key))
 
     def flag(self, key: str) -> bool:
-        """Give the value of a key that is true or false."""
+        """Return the value of a key that is true or false."""
         return bool(self.value(key))
 
     def value(self, key: str) -> Value:
-        """Give the value in the file, else the default."""
+        """Return the value in the file, else the default."""
         return self.settings[key].value if key in self.settings else SCHEMA[key].default
 
     def plain(self, key: str) -> str:
-        """Give what the file says as the file would write it, empty where it says nothing."""
+        """Return what the file says as the file would write it, empty where it says nothing."""
         return _plain(self.settings[key].value) if key in self.settings else ""
 
     def has(self, key: str) -> bool:
-        """Tell whether the file itself says it."""
+        """Return whether the file itself says it."""
         return key in self.settings
 
     def where(self, key: str) -> str:
-        """Name the line of a key, for an error message."""
+        """Return where a key stands, for an error message."""
         return f"{self.path}, line {self.settings[key].line}" if key in self.settings else self.path
 
 
@@ -76,7 +76,7 @@ def read_config(path: str) -> Config:
 
 
 def require_known(key: str) -> str:
-    """Give the key; UsageError when there is none of this name."""
+    """Return the key; UsageError when there is none of this name."""
     if key not in SCHEMA:
         raise UsageError(f"there is no key {key}{did_you_mean(key)}", "run `stigmer config list` for all keys")
     return key
@@ -117,7 +117,7 @@ def set_value(places: Places, key: str, value: str) -> None:
 
 
 def unset_value(places: Places, key: str) -> bool:
-    """Remove a key from the file, leaving the rest as it is; tell whether it was there. UsageError for an unknown key."""
+    """Remove a key from the file, leaving the rest as it is; False when it was not there. UsageError for an unknown key."""
     text = _read(places.config)
     if not any(line.path == key for line in _parse(places.config, text)):
         require_known(key)
@@ -129,7 +129,7 @@ def unset_value(places: Places, key: str) -> bool:
 
 
 def write_first(places: Places) -> bool:
-    """Write the file with its explanation if there is none; tell whether it was written."""
+    """Write the file with its explanation if there is none; False when there is one."""
     if os.path.lexists(places.config):
         return False
     with _locked(places):
@@ -186,7 +186,7 @@ def _row(config: Config, key: str) -> Row:
 
 
 def hidden_row(key: str, origin: str) -> Row:
-    """Give the row of a secret that is set."""
+    """Return the row of a secret that is set."""
     return Row(key, _HIDDEN, origin)
 
 

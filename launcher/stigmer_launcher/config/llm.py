@@ -45,12 +45,12 @@ class Llm(NamedTuple):
 
     @property
     def needs_key(self) -> bool:
-        """Tell whether the provider wants a key and there is none yet."""
+        """Return whether the provider wants a key and there is none yet."""
         return bool(DEFAULTS[self.provider].variable) and not self.api_key
 
 
 def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
-    """Decide on provider, model, address and key from what is there; ask nobody. ConfigError for an unknown provider."""
+    """Decide on provider, model, address and key without asking. ConfigError for an unknown provider."""
     filed = config.text(f"{_LLM}.provider")
     provider = environ.get("STIGMER_LLM_PROVIDER", "").strip().lower() or filed
     if provider not in PROVIDERS:
@@ -61,7 +61,7 @@ def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
     default = DEFAULTS[provider]
 
     def choose(variable: str, key: str, otherwise: str) -> str:
-        # what the file says of one provider is not for another that the environment chose
+        # the file's values are for its own provider, not for one that the environment chose
         return environ.get(variable, "").strip() or (filed == provider and config.text(f"{_LLM}.{key}")) or otherwise
 
     found, key_from = _key(environ, config, default, filed_here=filed == provider)
@@ -75,7 +75,7 @@ def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
 
 
 def require_key(llm: Llm, ask: Callable[[str], str]) -> Llm:
-    """Give `llm` with its key, asking once if one is missing; SecretError when nothing is answered."""
+    """Return `llm` with its key, asking once if one is missing; SecretError when nothing is answered."""
     if not llm.needs_key:
         return llm
     answer = ask(f"API key for {llm.provider} (not shown, not stored): ").strip()
@@ -85,7 +85,7 @@ def require_key(llm: Llm, ask: Callable[[str], str]) -> Llm:
 
 
 def ask_terminal(llm: Llm) -> Callable[[str], str]:
-    """Give the way to ask the person at the terminal, masked; it raises SecretError where there is no terminal."""
+    """Return a function that asks at the terminal without echo, and raises SecretError where there is no terminal."""
 
     def ask(prompt: str) -> str:
         try:

@@ -30,16 +30,21 @@ def flag(value: str) -> bool:
     return value.lower() == "true"
 
 
+def is_number(value: str) -> bool:
+    """Return whether a text is a whole number, 0 or more; Python refuses to convert one of thousands of digits."""
+    return value.isascii() and value.isdigit() and len(value) < 19
+
+
 def number(value: str) -> int:
     """Read a whole number, 0 or more."""
-    if not (value.isascii() and value.isdigit()):
+    if not is_number(value):
         raise ValueError("a whole number")
     return int(value)
 
 
 def port(value: str) -> int:
     """Read a port's number."""
-    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
+    if not (is_number(value) and 0 < int(value) < 65536):
         raise ValueError("1-65535")
     return int(value)
 
@@ -47,7 +52,7 @@ def port(value: str) -> int:
 def address(value: str) -> str:
     """Read `host:port`."""
     host, colon, end = value.rpartition(":")
-    if not host or not colon or "/" in host or not (end.isascii() and end.isdigit() and 0 < int(end) < 65536):
+    if not host or not colon or "/" in host or not (is_number(end) and 0 < int(end) < 65536):
         raise ValueError("host:port, without a scheme")
     return value
 
@@ -111,7 +116,7 @@ backend:
 
 
 def did_you_mean(key: str) -> str:
-    """Give `, did you mean …?` for a key that does not exist, or nothing when none is near."""
+    """Return `, did you mean …?` for a key that does not exist, or nothing when none is near."""
     import difflib
 
     near = difflib.get_close_matches(key, SCHEMA, n=1, cutoff=0.7)

@@ -49,12 +49,12 @@ class Line(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether nothing, or YAML's null, stands here."""
+        """Return whether nothing, or YAML's null, stands here."""
         return not self.quoted and self.value in ("", "~", "null", "Null", "NULL")
 
     @property
     def is_empty_map(self) -> bool:
-        """Tell whether `{}` stands here."""
+        """Return whether `{}` stands here."""
         return not self.quoted and self.value == _EMPTY_MAP
 
 
@@ -90,13 +90,13 @@ def parse(text: str) -> tuple[Line, ...]:
 
 
 def remove(text: str, lines: Sequence[Line], path: str) -> str:
-    """Give the text without a key and what stands below it; a text without the key stays as it is."""
+    """Return the text without a key and what stands below it; a text without the key stays as it is."""
     gone = {line.number for line in lines if f"{line.path}.".startswith(f"{path}.")}
     return "\n".join(row for number, row in enumerate(text.split("\n"), 1) if number not in gone)
 
 
 def replace(text: str, line: Line, value: str) -> str:
-    """Give the text with the value of one line replaced; `value` is as `render` gives it."""
+    """Return the text with the value of one line replaced; `value` is as `render` gives it."""
     rows = text.split("\n")
     row = rows[line.number - 1]
     gap = "" if row[: line.start].endswith(" ") else " "
@@ -105,7 +105,7 @@ def replace(text: str, line: Line, value: str) -> str:
 
 
 def insert(text: str, lines: Sequence[Line], path: str, value: str) -> str:
-    """Give the text with a key added at the end of the map it belongs to; maps that are missing are made."""
+    """Return the text with a key added at the end of the map it belongs to; maps that are missing are made."""
     names = path.split(".")
     depth = max((n for n in range(1, len(names)) if _find(lines, ".".join(names[:n]))), default=0)
     family = [line for line in lines if depth == 0 or f"{line.path}.".startswith(".".join(names[:depth]) + ".")]
@@ -146,7 +146,7 @@ def _rows(text: str) -> Iterator[str]:
 
 
 def _first_row(text: str) -> int:
-    """Give the number of the first row that is neither empty nor a comment."""
+    """Return the number of the first row that is neither empty nor a comment."""
     return next((number for number, row in enumerate(_rows(text), 1) if _without_comment(row).strip()), 0)
 
 

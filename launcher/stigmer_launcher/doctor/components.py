@@ -1,4 +1,4 @@
-"""Checks of the components: whether the installed ones are those of the keg, unmodified, and (deep) as released."""
+"""Checks that the installed components are those of the keg and unmodified; with `deep`, that they are as released."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What doctor's checks share: where things are, and what could be read of them."""
+"""The data that all checks of doctor share."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from stigmer_launcher.system.places import Places
 
 
 class DoctorContext(NamedTuple):
-    """The instance that is looked at; `supervisor` is the pid of the living one or 0, `deep` how hard to look."""
+    """The instance to check; `supervisor` is the pid of the running one or 0, `deep` compares the content of files."""
 
     places: Places
     environ: Mapping[str, str]

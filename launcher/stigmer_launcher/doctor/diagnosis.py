@@ -1,6 +1,7 @@
 """Runs all checks. Each returns findings; a check that fails does not stop the others. Nothing is changed."""
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 
 from stigmer_launcher.config import file as configuration
@@ -17,7 +18,7 @@ from stigmer_launcher.system.ownership import unwritable, unwritable_files
 from stigmer_launcher.system.places import Places
 from stigmer_launcher.version import NAME, VERSION
 
-_LITTLE_SPACE = 500 << 20  # bytes below which databases and logs will soon hurt
+_LITTLE_SPACE = 500 << 20  # bytes; databases and logs will soon need more
 _OTHERS = 0o077
 
 
@@ -124,7 +125,7 @@ def _check_config(places: Places) -> tuple[Config, list[Finding]]:
         return config, [Finding("Configuration", name, OK, f"{places.config} does not exist: the defaults are used")]
     found = [Finding("Configuration", name, OK, places.config)]
     if os.stat(places.config).st_mode & _OTHERS:
-        text, remedy = "other users may read or write it", f"`chmod 600 {places.config}`"
+        text, remedy = "other users may read or write it", f"run `{shlex.join(('chmod', '600', places.config))}`"
         holds_secret = any(
             row.value for row in configuration.list_values(config) if row.key.endswith(("api_key", "token"))
         )

@@ -30,7 +30,7 @@ class Report(NamedTuple):
 
 
 def render_json(report: Report) -> str:
-    """Give the report as JSON text."""
+    """Return the report as JSON text."""
     plain = {
         "format": _FORMAT,
         "problems": report.count(PROBLEM),
@@ -41,12 +41,12 @@ def render_json(report: Report) -> str:
 
 
 def render_text(report: Report, paint: Callable[[str, str], str]) -> str:
-    """Give the report as text; `paint` is given the word that begins a line, and its level, to colour it."""
+    """Return the report as text; `paint` is given the word that begins a line, and its level, to colour it."""
     return "\n".join([*_sections(report.findings, paint), "", summary(report)])
 
 
 def summary(report: Report) -> str:
-    """Say in one line how it is."""
+    """Summarize the report in one line."""
     problems, warnings = report.count(PROBLEM), report.count(WARNING)
     if not problems and not warnings:
         return "No problems found."

@@ -87,7 +87,7 @@ def _database(context: DoctorContext, component: Component) -> Iterator[Finding]
 
 
 def _readable(address: str) -> str:
-    """Give an address that a supervisor wrote down, empty when it is none."""
+    """Return an address that a supervisor wrote down, empty when it is none."""
     try:
         return read_address(address)
     except ValueError:
@@ -169,7 +169,7 @@ def _is_ours(context: DoctorContext, pid: int) -> bool:
 
 
 def _service_of(context: DoctorContext, pid: int) -> str:
-    """Name the service of ours that a process belongs to, by its group; empty for everybody else's."""
+    """Return the service that a process belongs to, by its process group; empty for any other process."""
     try:
         group = os.getpgid(pid) if pid else 0
     except OSError:

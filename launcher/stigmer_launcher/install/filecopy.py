@@ -8,7 +8,8 @@ file of the right size with nothing in it. Sources: ioctl_ficlone(2), clonefile(
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +18,7 @@ from stigmer_launcher.install.manifest import Fingerprint, fingerprint_of
 _FICLONE = 0x40049409
 _CHUNK = 1 << 30  # bytes asked of the kernel at once
 
-# What says "not here", as against "not at all": the next method is tried. EPERM: fs.protected_hardlinks, and exFAT.
+# Errors after which the next method is tried. EPERM: fs.protected_hardlinks, and exFAT.
 NOT_HERE = frozenset(
     number
     for name in ("EXDEV", "EPERM", "EACCES", "EMLINK", "EOPNOTSUPP", "ENOTSUP", "ENOTTY", "EINVAL", "ENOSYS", "ETXTBSY")
@@ -38,18 +39,18 @@ def clone(source: str, target: str, mode: int) -> None:
     else:
         import fcntl
 
-        with _Pair(source, target, mode) as (reader, writer):
+        with _opened(source, target, mode) as (reader, writer):
             fcntl.ioctl(writer, _FICLONE, reader)
 
 
 def link(source: str, target: str, mode: int) -> None:  # noqa: ARG001 - the inode is the source's, and so is its mode
-    """Make `target` another name of the same file: both live and are damaged together, until one is replaced."""
+    """Make `target` a hard link to the same file: a write to one changes both."""
     os.link(source, target)
 
 
 def copy(source: str, target: str, mode: int) -> None:
-    """Make `target` a file of its own, and see it on disk."""
-    with _Pair(source, target, mode) as (reader, writer):
+    """Make `target` a file of its own, and flush it to disk."""
+    with _opened(source, target, mode) as (reader, writer):
         _transfer(reader, writer)
         os.fsync(writer)
 
@@ -79,9 +80,9 @@ def starting_with(name: str, methods: Methods = METHODS) -> Methods:
 
 
 def possible(descriptor: int, methods: Methods = METHODS) -> Methods:
-    """Leave out cloning where the file system of an open file has no such thing; the file stays as it is.
+    """Leave out cloning where the file system of an open file does not support it.
 
-    Asked to clone a file onto itself, one that can finds nothing to do or refuses the overlap: no file need be made to know.
+    The file is cloned onto itself, which changes nothing: a file system with clones accepts that or refuses the overlap.
     """
     if sys.platform != "darwin" and methods[0] == METHODS[0]:
         import fcntl
@@ -94,32 +95,22 @@ def possible(descriptor: int, methods: Methods = METHODS) -> Methods:
     return methods
 
 
-class _Pair:
-    """A source open for reading and its new target open for writing, which goes again when a `with` ends by an error."""
-
-    def __init__(self, source: str, target: str, mode: int) -> None:
-        self._source, self._target, self._mode = source, target, mode
-        self._open: list[int] = []
-
-    def __enter__(self) -> tuple[int, int]:
-        self._open.append(os.open(self._source, os.O_RDONLY | os.O_CLOEXEC))
+@contextmanager
+def _opened(source: str, target: str, mode: int) -> Iterator[tuple[int, int]]:
+    """Open a source for reading and its new target for writing; remove the target when an error ends the `with`."""
+    reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._open.append(os.open(self._target, flags, self._mode))
-            os.fchmod(self._open[1], self._mode)  # whatever the umask took away
+            os.fchmod(writer, mode)  # whatever the umask took away
+            yield reader, writer
         except BaseException:
-            self._end(failed=len(self._open) > 1)
+            os.unlink(target)
             raise
-        return self._open[0], self._open[1]
-
-    def __exit__(self, kind: type[BaseException] | None, _: object, __: object) -> None:
-        self._end(failed=kind is not None)
-
-    def _end(self, *, failed: bool) -> None:
-        for descriptor in self._open:
-            os.close(descriptor)
-        if failed:
-            os.unlink(self._target)
+        finally:
+            os.close(writer)
+    finally:
+        os.close(reader)
 
 
 def _transfer(reader: int, writer: int) -> None:
@@ -159,7 +150,7 @@ class Linking:
         os.close(self._to)
 
     def link(self, path: str) -> Fingerprint | None:
-        """Link one file and look at it; None when this file cannot be linked: whoever asked finds out why."""
+        """Link one file and look at it; None when it cannot be linked."""
         try:
             os.link(path, path, src_dir_fd=self._from, dst_dir_fd=self._to)
             return fingerprint_of(os.stat(path, dir_fd=self._to, follow_symlinks=False))

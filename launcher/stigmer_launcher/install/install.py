@@ -38,11 +38,6 @@ class Installation(NamedTuple):
     payload: Payload
 
 
-def nothing_in_use() -> tuple[str, ...]:
-    """Name no version: nothing runs."""
-    return ()
-
-
 def install_lock(run: str, notify: Callable[[int], None]) -> locks.Lock:
     """Acquire the install lock, so that no other process installs or prunes components.
 
@@ -56,7 +51,7 @@ def install(
     places: Places,
     report: Callable[[str], None],
     *,
-    in_use: Callable[[], Iterable[str]] = nothing_in_use,
+    in_use: Callable[[], Iterable[str]] = tuple,
     methods: Methods = METHODS,
 ) -> Installation:
     """Install the keg's components and switch to them; versions other than this one and those `in_use` are removed.

@@ -23,11 +23,11 @@ class Keg(NamedTuple):
 
     @property
     def components(self) -> str:
-        """Name the directory the files lie in."""
+        """Return the directory of the components' files."""
         return f"{self.libexec}/components"
 
     def source(self, path: str) -> str:
-        """Give the place of a file of the components in the keg."""
+        """Return the place of a file of the components in the keg."""
         return f"{self.libexec}/components/{path}"
 
 
@@ -77,7 +77,7 @@ def fingerprint(path: str) -> Fingerprint | None:
 
 
 def fingerprint_of(status: os.stat_result) -> Fingerprint | None:
-    """Give what identifies a file that somebody has looked at; None when it is not a regular file."""
+    """Return what identifies a file that somebody has looked at; None when it is not a regular file."""
     if not stat.S_ISREG(status.st_mode):
         return None
     return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode & 0o7777)

@@ -121,7 +121,7 @@ class Payload(NamedTuple):
 
 
 def render_payload(payload: Payload) -> str:
-    """Give the index as JSON text, the same for equal payloads."""
+    """Return the index as JSON text, the same for equal payloads."""
     import json
 
     plain = {"format": FORMAT, **payload._asdict(), "smoke": payload.smoke._asdict()}

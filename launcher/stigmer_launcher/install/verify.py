@@ -31,7 +31,7 @@ def flaw_in_keg(path: str, entry: FileEntry) -> str:
 
 
 def is_relocated(path: str) -> bool:
-    """Tell whether an ELF file in a Cellar was given its prefix's loader or libraries by Homebrew.
+    """Return whether an ELF file in a Cellar was given its prefix's loader or libraries by Homebrew.
 
     Homebrew before 5.1.15 patches every dynamic ELF file on Linux, whatever the bottle says.
     """
@@ -46,7 +46,7 @@ def is_relocated(path: str) -> bool:
 
 
 def sha256_of(path: str) -> str:
-    """Give a file's sha256 in hex."""
+    """Return a file's sha256 in hex."""
     import hashlib
 
     with open(path, "rb") as stream:

@@ -12,17 +12,17 @@ from stigmer_launcher.system.places import Places
 
 
 def staging_directory(places: Places) -> str:
-    """Name the directory in which a version is made before it is published."""
+    """Return the directory in which a version is made before it is published."""
     return os.path.join(places.versions, ".making")
 
 
 def directory_of(places: Places, version_id: str) -> str:
-    """Name the directory of a version."""
+    """Return the directory of a version."""
     return os.path.join(places.versions, version_id)
 
 
 def current(places: Places) -> str:
-    """Give the id `bin` leads to, empty when it is no link of ours."""
+    """Return the id `bin` leads to, empty when it is no link of ours."""
     try:
         folder, _, version_id = os.readlink(places.bin).rpartition("/")
     except OSError:
@@ -62,7 +62,7 @@ def outdated(places: Places, keep: Iterable[str]) -> tuple[str, ...]:
 
 
 def has_leftovers(places: Places) -> bool:
-    """Tell whether an installation is running or was killed."""
+    """Return whether an installation is running or was killed."""
     return any(name.startswith(".") for name in _names(places))
 
 

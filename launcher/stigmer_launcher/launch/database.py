@@ -34,7 +34,7 @@ class Content(Enum):
 
 
 def named_database(arguments: tuple[str, ...], directory: str) -> str:
-    """Give the database that a service is told to keep, as seen from the directory it runs in; empty when there is none."""
+    """Return the database that a service is told to keep, as seen from the directory it runs in; empty when there is none."""
     if _OPTION not in arguments[:-1]:
         return ""
     return os.path.normpath(os.path.join(directory, arguments[arguments.index(_OPTION) + 1]))
@@ -123,7 +123,7 @@ def _judge(pages: _Pages, path: str) -> Content:
 
 
 def _is_empty(pages: _Pages, root: int) -> bool:
-    """Tell whether a table has no rows, or does not exist; one of several pages has rows."""
+    """Return whether a table has no rows, or does not exist; one of several pages has rows."""
     if not root:
         return True
     page = pages.read(root)
@@ -131,7 +131,7 @@ def _is_empty(pages: _Pages, root: int) -> bool:
 
 
 def _is_being_created(path: str) -> bool:
-    """Tell whether the journal takes the database back to no pages at all."""
+    """Return whether the journal takes the database back to no pages at all."""
     try:
         with open(f"{path}-journal", "rb") as stream:
             header = stream.read(28)

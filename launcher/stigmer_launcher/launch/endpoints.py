@@ -11,7 +11,7 @@ _TEMPORAL = "backend.local.temporal"
 
 
 def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dict[str, int]:
-    """Give the number of every port by its name; `chosen` comes from the command line. ConfigError when two are equal.
+    """Return the number of every port by its name; `chosen` comes from the command line. ConfigError when two are equal.
 
     UsageError when the command line names a port that does not exist.
     """
@@ -32,7 +32,7 @@ def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dic
 
 
 def external_address(component: Component, config: Config, environ: Mapping[str, str]) -> str:
-    """Give the address of somebody else's Temporal when it is to be used instead of `component`, else nothing.
+    """Return the address of somebody else's Temporal when it is to be used instead of `component`, else nothing.
 
     The environment decides first. In the file an address alone means somebody else's; `managed: true` overrules it, and
     a `temporal:` that says neither means ours, to be started and stopped by us.
@@ -58,12 +58,12 @@ def external_address(component: Component, config: Config, environ: Mapping[str,
 
 
 def namespace_of(environ: Mapping[str, str], external: str) -> str:
-    """Give the namespace to use; the user's variable names one of the `external` Temporal, ours has its default alone."""
+    """Return the namespace to use; the user's variable names one of the `external` Temporal, ours has its default alone."""
     return (environ.get("TEMPORAL_NAMESPACE") if external else "") or "default"
 
 
 def _from_file(config: Config, name: str) -> int:
-    """Give the port the file names; `temporal.port` is where files of earlier versions have Temporal's."""
+    """Return the port the file names; `temporal.port` is where files of earlier versions have Temporal's."""
     if config.has(f"ports.{name}"):
         return config.number(f"ports.{name}")
     return config.number(f"{_TEMPORAL}.port") if name == "temporal" and config.has(f"{_TEMPORAL}.port") else 0

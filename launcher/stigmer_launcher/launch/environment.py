@@ -36,7 +36,7 @@ class Command(NamedTuple):
 def variables(
     home: str, ports: Mapping[str, int], temporal: str, namespace: str, llm: Llm, config: Config
 ) -> dict[str, str]:
-    """Give the value of every variable a payload may use; `temporal` is an address, empty for the one we start.
+    """Return the value of every variable a payload may use; `temporal` is an address, empty for the one we start.
 
     `execution.…` has a value only where the file says so: a service's own default is as good as ours.
     """
@@ -55,21 +55,21 @@ def variables(
 
 
 def expand(component: Component, values: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Give a component's arguments and its own environment; a variable that comes out empty is not set."""
+    """Return a component's arguments and its own environment; a variable that comes out empty is not set."""
     arguments = tuple(_fill(argument, values, component) for argument in component.arguments)
     environment = {name: _fill(value, values, component) for name, value in component.environment}
     return arguments, {name: value for name, value in environment.items() if value}
 
 
 def inherited(environ: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    """Give what services may see of the user's environment."""
+    """Return what services may see of the user's environment."""
     return {name: environ[name] for name in names if name in environ and not name.startswith(_NEVER)}
 
 
 def executable_of(component: Component, directory: str, environ: Mapping[str, str]) -> str:
-    """Give the executable: a developer's, when the component's variable names one, else the one in `directory`.
+    """Return the executable: a developer's, when the component's variable names one, else the one in `directory`.
 
-    OverrideError when what the variable names cannot be run: what is set is meant.
+    OverrideError when that one cannot be run; the component is not used instead.
     """
     named = environ.get(component.override, "") if component.override else ""
     if not named:

@@ -8,8 +8,6 @@ from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Check, Proof, check_for, liveness_check
 
-TOKEN = "STIGMER_RUN"  # noqa: S105 - a variable's name
-
 
 class Plan(NamedTuple):
     """What is fixed about a service; one that is not `managed` is served by somebody else and only waited for."""
@@ -34,11 +32,11 @@ class ServiceLaunch(NamedTuple):
     proofs: tuple[Proof, ...]
 
     def checks(self, group: int, spawned: float) -> list[tuple[Address, Check]]:
-        """Give where to ask and what, proof by proof, for the process group that was `spawned` at that time of the epoch."""
+        """Return where to ask and what, proof by proof, for the process group that was `spawned` at that time of the epoch."""
         return [(proof.address, check_for(proof, group, spawned)) for proof in self.proofs]
 
     def liveness(self, group: int, spawned: float) -> list[tuple[Address, Check]]:
-        """Give where to ask and what, for as long as that process group lives: the first of the proofs."""
+        """Return where to ask and what, for as long as that process group lives: the first of the proofs."""
         return [(proof.address, liveness_check(proof, group, spawned)) for proof in self.proofs[:1]]
 
 
@@ -67,7 +65,7 @@ class Launch(NamedTuple):
     job: str = ""
 
     def database(self, service: ServiceLaunch) -> str:
-        """Give the database that a service of ours is told to keep, empty when there is none."""
+        """Return the database that a service of ours is told to keep, empty when there is none."""
         return named_database(service.command, self.directory) if service.plan.managed else ""
 
     def names(self) -> list[str]:
@@ -75,5 +73,5 @@ class Launch(NamedTuple):
         return [service.plan.name for service in self.services]
 
     def service(self, name: str) -> ServiceLaunch:
-        """Give a service by its name."""
+        """Return a service by its name."""
         return next(service for service in self.services if service.plan.name == name)

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterable, Mapping
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
 from stigmer_launcher.install import payload
-from stigmer_launcher.install.install import Installation, install, nothing_in_use
+from stigmer_launcher.install.install import Installation, install
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.install.preflight import require_room
 from stigmer_launcher.launch.endpoints import external_address, namespace_of, ports_of
 from stigmer_launcher.launch.environment import HERE, command_of, executable_of, variables
-from stigmer_launcher.launch.plan import TOKEN, Launch, Plan, ServiceLaunch
+from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.address import LOOPBACK, Address, parse_address
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.system.places import Places, explain, installed_libexec
 from stigmer_launcher.system.ports import require_free
+from stigmer_launcher.system.process import RUN_TOKEN
 
 Report = Callable[[str], None]
 
@@ -30,7 +31,7 @@ def prepare(
     ports: Mapping[str, int],
     report: Report,
     *,
-    in_use: Callable[[], Iterable[str]] = nothing_in_use,
+    in_use: Callable[[], Iterable[str]] = tuple,
     installing: Callable[[], None] = lambda: None,
     leftovers: bool = False,
 ) -> tuple[Launch, bool]:
@@ -75,7 +76,7 @@ def prepare(
         ports=managed_ports(installed.payload.components, numbers, external),
         temporal=values["temporal.address"],
         secrets=tuple(filter(None, (llm.api_key,))),
-        services=tuple(_with_token(service, token) for service in services),
+        services=tuple(each._replace(environment={**each.environment, RUN_TOKEN: token}) for each in services),
         restart=installed.payload.restart,
     )
     return launch, installed.made
@@ -84,7 +85,7 @@ def prepare(
 def managed_ports(
     components: Iterable[Component], numbers: Mapping[str, int], external: Mapping[str, str]
 ) -> dict[str, int]:
-    """Give the ports that services of ours will listen on."""
+    """Return the ports that services of ours will listen on."""
     managed = [component for component in components if not external[component.name]]
     return {name: numbers[name] for component in managed for name, _ in component.ports}
 
@@ -123,13 +124,9 @@ def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, ext
 
 
 def _some_queue(keg: Payload) -> tuple[str, ...]:
-    """Give a queue to ask Temporal for: it can be described in every namespace that can be used."""
+    """Return a queue to ask Temporal for: it can be described in every namespace that can be used."""
     polled = (queue for part in keg.components for proof in part.readiness.proofs for queue in proof.queues)
     return (next(polled, "stigmer"),)
-
-
-def _with_token(service: ServiceLaunch, token: str) -> ServiceLaunch:
-    return service._replace(environment={**service.environment, TOKEN: token})
 
 
 def _make_directories(places: Places, services: Iterable[ServiceLaunch]) -> None:

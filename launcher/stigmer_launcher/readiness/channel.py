@@ -27,7 +27,7 @@ class Channel:
             self._connect()
 
     def fileno(self) -> int:
-        """Give the descriptor to wait on."""
+        """Return the descriptor to wait on."""
         return (self._lookup or self._socket).fileno()
 
     @property
@@ -37,7 +37,7 @@ class Channel:
 
     @property
     def connected(self) -> bool:
-        """Tell whether somebody has accepted the connection; OSError when it cannot be made."""
+        """Return whether somebody has accepted the connection; OSError when it cannot be made."""
         if not self._is_looked_up():
             return False
         self._require_possible()
@@ -77,7 +77,7 @@ class Channel:
         family, kind, _, _, place = self._candidates.pop(0)
         self._socket = socket.socket(family, kind)
         self._socket.setblocking(False)
-        # Small questions must not wait for company.
+        # Send small requests at once instead of collecting them (Nagle's algorithm).
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         refused = self._socket.connect_ex(place)
         self._refused = 0 if refused == errno.EINPROGRESS else refused

@@ -70,7 +70,7 @@ def pollers(namespace: str, queues: tuple[str, ...], is_ours: Callable[[str, flo
 
 
 def is_in_group(identity: str, last_access: float, group: int, spawned: float) -> bool:
-    """Tell whether a poller's process belongs to a group: the SDKs' default identity begins with `pid@`.
+    """Return whether a poller's process belongs to a group: the SDKs' default identity begins with `pid@`.
 
     An identity without a pid is judged by its time: it polled since our process was `spawned`.
     """
@@ -156,7 +156,7 @@ def _poller(message: bytes) -> tuple[str, float]:
 
 
 def check_for(proof: Proof, group: int, spawned: float) -> Check:
-    """Give the check for the process group that was `spawned` at that time of the epoch."""
+    """Return the check for the process group that was `spawned` at that time of the epoch."""
     if proof.kind == "port":
         return open_port()
     if proof.kind == "grpc":
@@ -171,6 +171,6 @@ def check_for(proof: Proof, group: int, spawned: float) -> Check:
 
 
 def liveness_check(proof: Proof, group: int, spawned: float) -> Check:
-    """Give the check for a process group that was ready once; it is for all rounds, for a worker's remembers the last."""
+    """Return the check for a process group that was ready once; it is for all rounds, for a worker's remembers the last."""
     check = check_for(proof, group, spawned)
     return check._replace(judge=Activity(group, spawned).judge) if proof.kind == "pollers" else check

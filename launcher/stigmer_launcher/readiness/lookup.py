@@ -10,7 +10,7 @@ from stigmer_launcher.readiness.address import Address
 
 
 def addresses(address: Address, flags: int = 0) -> list[Any]:
-    """Give what a host stands for, as arguments of a socket; OSError when it is not known."""
+    """Return what a host stands for, as arguments of a socket; OSError when it is not known."""
     # Bytes, so that no codec for host names is imported in a process whose keg may be gone.
     return socket.getaddrinfo(address.host.encode(), address.port, type=socket.SOCK_STREAM, flags=flags)
 
@@ -32,11 +32,11 @@ class Lookup:
             raise OSError(errno.EAGAIN, str(error)) from error
 
     def fileno(self) -> int:
-        """Give the descriptor to wait on."""
+        """Return the descriptor to wait on."""
         return self._reader
 
     def result(self) -> list[Any]:
-        """Give the addresses; OSError when there are none."""
+        """Return the addresses; OSError when there are none."""
         if self._error:
             raise self._error
         return self._found

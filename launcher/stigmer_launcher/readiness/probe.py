@@ -7,7 +7,7 @@ from stigmer_launcher.readiness.channel import Channel
 from stigmer_launcher.readiness.checks import Check
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25  # seconds between two rounds
-# Each answer costs those that are starting; a refused connection, where nobody listens yet, does not.
+# Answering costs a service that is starting processor time; refusing a connection does not.
 _CONNECT_PAUSE = 0.004  # seconds
 _SHARE, _CONNECT_SHARE = 3, 20  # a pause is this part of the time it has taken so far: a third, a twentieth
 _NUDGED_PAUSE, _NUDGED = (
@@ -52,7 +52,7 @@ class Probe:
             return False
 
     def close(self) -> None:
-        """Give up the connection, and what was asked over it."""
+        """Return up the connection, and what was asked over it."""
         if self.channel:
             self.channel.close()
         self.channel, self._open, self._answers = None, {}, []
@@ -105,7 +105,7 @@ class Probe:
 class ProbeSequence:
     """Asks for several proofs in their order, the next one as soon as the one before holds; used like one Probe.
 
-    So a server that does not answer yet costs Temporal no questions about its queues.
+    Temporal is not asked about a server's queues before that server answers.
     """
 
     def __init__(
@@ -120,12 +120,12 @@ class ProbeSequence:
 
     @property
     def channel(self) -> Channel | None:
-        """Give the connection to wait on, if there is one."""
+        """Return the connection to wait on, if there is one."""
         return self._current.channel
 
     @property
     def due(self) -> float:
-        """Give the time of the next turn, if nothing comes over the connection before."""
+        """Return the time of the next turn, if nothing comes over the connection before."""
         return self._current.due
 
     @property
@@ -138,7 +138,7 @@ class ProbeSequence:
         self._current.nudge(now)
 
     def advance(self, now: float) -> bool:
-        """Go on as far as possible now, and tell whether every proof has held."""
+        """Make progress without blocking; True once every proof has held."""
         while self._current.advance(now):
             self._current.close()
             if not self._checks:
@@ -147,7 +147,7 @@ class ProbeSequence:
         return False
 
     def close(self) -> None:
-        """Give up what is being asked."""
+        """Return up what is being asked."""
         self._current.close()
 
     def _next(self, now: float) -> Probe:

@@ -46,12 +46,12 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def strings(message: bytes, field: int) -> list[bytes]:
-    """Give the values of a length-delimited field, in order; an absent one gives an empty list."""
+    """Return the values of a length-delimited field, in order; an absent one gives an empty list."""
     return [value for found, value in fields(message) if found == field and isinstance(value, bytes)]
 
 
 def integer(message: bytes, field: int) -> int:
-    """Give the value of an integer field, 0 when it is absent."""
+    """Return the value of an integer field, 0 when it is absent."""
     return next((value for found, value in fields(message) if found == field and isinstance(value, int)), 0)
 
 

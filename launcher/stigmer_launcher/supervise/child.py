@@ -93,7 +93,7 @@ def _opened() -> Iterator[int]:
 
 
 def _is_open(descriptor: int) -> bool:
-    """Tell whether a descriptor is open still: the one that listed the others is not."""
+    """Return whether a descriptor is open still: the one that listed the others is not."""
     try:
         os.get_inheritable(descriptor)
     except OSError:

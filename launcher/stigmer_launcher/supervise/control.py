@@ -36,12 +36,14 @@ class Control:
                 os.unlink(path)
             os.mkfifo(path, 0o600)
             self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            self._writer = os.open(path, os.O_WRONLY)  # without it, the end of a command would be the end of the file
+            self._writer = os.open(
+                path, os.O_WRONLY
+            )  # keeps reads from returning end of file when a command closes its end
         except OSError:  # a file system without FIFOs: there will be no requests
             self._reader, self._writer = os.pipe()
 
     def fileno(self) -> int:
-        """Give the descriptor to wait on."""
+        """Return the descriptor to wait on."""
         return self._reader
 
     def take(self, services: Sequence[str]) -> Iterator[Event]:
@@ -52,7 +54,7 @@ class Control:
                 yield from (event(name) for event in _EVENTS.get(verb, ()))
 
     def close(self) -> None:
-        """Close the FIFO, and remove it: whoever opens one that nobody uses waits for ever."""
+        """Close the FIFO, and remove it: opening a FIFO that has no reader blocks."""
         with suppress(OSError):
             if os.path.samestat(os.fstat(self._reader), os.stat(self._path)):
                 os.unlink(self._path)

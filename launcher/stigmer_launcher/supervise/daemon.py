@@ -19,7 +19,7 @@ from stigmer_launcher.supervise.child import close_all_but, fork
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.phases import RUNNING
 from stigmer_launcher.supervise.signals import SignalPipe
-from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, Snapshot, read_snapshot, supervisor_pid
+from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, read_snapshot, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.limits import raise_open_files
@@ -49,18 +49,20 @@ def supervise(launch: Launch, emit: Emit) -> int:
         log.write(_describe_event(event).encode(errors="replace") + b"\n")
         emit(event)
 
+    def note(text: str) -> None:
+        emit_and_log({"event": "note", "text": text})
+
+    def waiting(pid: int) -> None:
+        note(f"Waiting for process {pid}, which prepares components of another version")
+
     try:
         lock = locks.hold(instance.lock)
         if lock is None:
             emit({"event": "busy", "pid": supervisor_pid(instance)})
             return 0
-    except LauncherError as error:
-        emit_and_log(_error_event(error))
-        return error.exit_code
-    with lock:
-        try:
-            _take_over(instance, launch, emit_and_log)
-            with _install_lock(launch, emit_and_log) as installing, SignalPipe() as signals:
+        with lock:
+            _take_over(instance, launch, note)
+            with install_lock(launch.run, waiting) as installing, SignalPipe() as signals:
                 if not os.path.isdir(launch.components):
                     emit({"event": "superseded"})
                     return 0
@@ -68,9 +70,10 @@ def supervise(launch: Launch, emit: Emit) -> int:
                 supervisor.enter()
                 installing.release()
                 return 0 if supervisor.run() else 1
-        except LauncherError as error:
-            emit_and_log(_error_event(error))
-            return error.exit_code
+    except LauncherError as error:
+        event = {"event": "error", "message": str(error), "remedy": error.remedy, "code": error.exit_code}
+        emit_and_log(event)
+        return error.exit_code
 
 
 def detach(launch: Launch) -> tuple[int, int]:
@@ -112,36 +115,22 @@ def _check_system(launch: Launch) -> None:
     raise_open_files()
 
 
-def _take_over(instance: Instance, launch: Launch, emit: Emit) -> None:
+def _take_over(instance: Instance, launch: Launch, note: Callable[[str], None]) -> None:
     """Wait for the watchdog of a killed supervisor, stop what it left, and check that the ports are free."""
 
     def waiting(pid: int) -> None:
-        emit({"event": "note", "text": f"Waiting for process {pid}, which stops the services of a killed supervisor"})
+        note(f"Waiting for process {pid}, which stops the services of a killed supervisor")
 
     locks.wait(instance.watchdog_lock, WATCHDOG_SECONDS, waiting).release()
     before = read_snapshot(instance)
     if before.is_clean:
         require_free(launch.ports)
     else:
-        _end_leftovers(before, launch, emit)
+        if ended := leftovers.end_members(before.members, before.token):
+            note(f"Ended {ended} processes that a killed supervisor had left")
+        leftovers.await_ports(launch.ports)
     for service in launch.services:
-        require_usable(launch.database(service), lambda text: emit({"event": "note", "text": text}))
-
-
-def _end_leftovers(before: Snapshot, launch: Launch, emit: Emit) -> None:
-    """End what a killed supervisor has left, and wait until its ports are free."""
-    if ended := leftovers.end_members(before.members, before.token):
-        emit({"event": "note", "text": f"Ended {ended} processes that a killed supervisor had left"})
-    leftovers.await_ports(launch.ports)
-
-
-def _install_lock(launch: Launch, emit: Emit) -> locks.Lock:
-    """Acquire the install lock, so that the components cannot be removed; a signal to stop still ends this process."""
-
-    def waiting(pid: int) -> None:
-        emit({"event": "note", "text": f"Waiting for process {pid}, which prepares components of another version"})
-
-    return install_lock(launch.run, waiting)
+        require_usable(launch.database(service), note)
 
 
 def _run_detached(launch: Launch, writer: int) -> NoReturn:
@@ -176,10 +165,6 @@ def _detach_from_terminal(log: str, *wanted: int) -> None:
     os.dup2(own, 1)
     os.dup2(own, 2)
     close_all_but(*wanted)
-
-
-def _error_event(error: LauncherError) -> Event:
-    return {"event": "error", "message": str(error), "remedy": error.remedy, "code": error.exit_code}
 
 
 def _describe_event(event: Event) -> str:

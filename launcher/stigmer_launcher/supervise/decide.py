@@ -47,7 +47,7 @@ STOPPED_BY_COMMAND = "stopped by `stigmer server stop`; `stigmer server` starts 
 
 
 def initial_state(plans: tuple[Plan, ...], policy: Restart = Restart()) -> State:  # noqa: B008 - an immutable value
-    """Give the state in which nothing has been started."""
+    """Return the state in which nothing has been started."""
     return State(tuple(Service(plan) for plan in plans), policy=policy)
 
 
@@ -66,17 +66,17 @@ def decide(state: State, events: tuple[Event, ...], now: float) -> tuple[State, 
 
 
 def next_due(state: State) -> float:
-    """Give the time at which something is due without any event, or NEVER."""
+    """Return the time at which something is due without any event, or NEVER."""
     return min((service.until for service in state.services), default=NEVER)
 
 
 def find(state: State, name: str) -> Service:
-    """Give a service by its name."""
+    """Return a service by its name."""
     return next(service for service in state.services if service.plan.name == name)
 
 
 def is_degraded(state: State) -> bool:
-    """Tell whether a started stack lacks a service."""
+    """Return whether a started stack lacks a service."""
     return state.stage == RUNNING and any(service.phase != RUNNING for service in state.services)
 
 
@@ -185,7 +185,7 @@ def _terminate(state: State, service: Service, error: str, now: float) -> tuple[
 
 
 def _answered(service: Service, now: float) -> Service:
-    """Give a service that has proved that it works: it is asked again after a while."""
+    """Return a service that has proved that it works: it is asked again after a while."""
     if service.phase not in (STARTING, PROVING, DEGRADED) and not (service.phase == RUNNING and service.checking):
         return service
     back = now if service.phase == DEGRADED else service.back
@@ -329,7 +329,7 @@ def _at_rest(service: Service) -> Service:
 
 
 def _replace_service(state: State, service: Service) -> State:
-    """Give the state with one service replaced."""
+    """Return the state with one service replaced."""
     name = service.plan.name
     return state._replace(services=tuple(service if old.plan.name == name else old for old in state.services))
 

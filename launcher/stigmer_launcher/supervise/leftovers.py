@@ -12,18 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from stigmer_launcher.errors import PortError
-from stigmer_launcher.launch.plan import TOKEN
 from stigmer_launcher.supervise.state import Member
 from stigmer_launcher.system import process
 from stigmer_launcher.system.ports import is_free, port_owner, require_free
-from stigmer_launcher.system.process import signal_group
+from stigmer_launcher.system.process import RUN_TOKEN, signal_group
 
 _PAUSE = 0.01  # seconds between two looks at processes that are not our children
 _EXIT_SECONDS = 10.0  # a process that was killed holds its ports until its last thread has ended
 
 
 def is_alive(member: Member) -> bool:
-    """Tell whether the very process still lives."""
+    """Return whether the very process still lives."""
     return process.is_same_process(member.pid, member.identity)
 
 
@@ -48,7 +47,7 @@ def await_ports(ports: Mapping[str, int], pause: Callable[[float], object] = tim
 
 
 def _has_living_owner(port: int) -> bool:
-    """Tell whether a process that can be seen listens on a port; one that is on its way out cannot."""
+    """Return whether a process that can be seen listens on a port; one that is on its way out cannot."""
     owner = None if is_free(port) else port_owner(port)
     return owner is not None and bool(process.identity(owner.pid))
 
@@ -69,7 +68,7 @@ def escaped(token: str) -> Iterator[tuple[int, str]]:
     """Yield pid and identity of each process whose environment carries the token, in whatever session; none on macOS."""
     if not token or not sys.platform.startswith("linux"):
         return
-    mark = f"{TOKEN}={token}".encode()
+    mark = f"{RUN_TOKEN}={token}".encode()
     for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
         if _carries(pid, mark) and (known := process.identity(pid)) and _carries(pid, mark):  # the same one throughout
             yield pid, known

@@ -10,7 +10,7 @@ COUNT = 5  # files kept of one service, the current one among them
 LAST_LINES = 20
 STAMP_SIZE = len(b"2026-11-22T18:01:02.345Z ")
 _LONGEST_LINE = 64 * 1024
-_SHORTEST_SECRET = 8  # what is shorter would blacken half of the log, and is no key
+_SHORTEST_SECRET = 8  # a shorter one is no key, and redacting it could hide much of the log
 _REDACTED = b"[redacted]"
 
 
@@ -47,13 +47,13 @@ class LogFile:
             self._write_lines(data[:cut].removesuffix(b"\n"))
 
     def flush(self) -> None:
-        """Write what has come of an unfinished line."""
+        """Write an unfinished line."""
         if self._partial:
             self._write_lines(self._partial)
         self._partial = b""
 
     def close(self) -> None:
-        """Flush, and give up the file; a later write opens it again."""
+        """Flush and close the file; a later write opens it again."""
         self.flush()
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -80,7 +80,7 @@ class LogFile:
             self._size, data = self._size + written, data[written:]
 
     def _is_current(self) -> bool:
-        """Tell whether the open file is still the one at the path; others may remove, rename or truncate it."""
+        """Return whether the open file is still the one at the path; others may remove, rename or truncate it."""
         if self._descriptor < 0:
             return False
         with suppress(FileNotFoundError):
@@ -93,7 +93,7 @@ class LogFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-        with suppress(OSError):  # never the home: if that was removed, it stays removed
+        with suppress(OSError):  # only this directory: a home that was removed must not come back
             os.mkdir(os.path.dirname(self.path), 0o700)
         self._open()
 
@@ -113,11 +113,11 @@ class LogFile:
 
 
 def stamped(seconds: float) -> bytes:
-    """Give a time of the epoch as a line's beginning, in UTC to the millisecond."""
+    """Return a time of the epoch as a line's beginning, in UTC to the millisecond."""
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{whole}.{int(seconds % 1 * 1000):03d}Z ".encode()
 
 
 def log_path(directory: str, service: str) -> str:
-    """Name a service's current log file."""
+    """Return the path of a service's current log file."""
     return os.path.join(directory, f"{service}.log")

@@ -54,7 +54,7 @@ class Services:
             signal_group(running.child.pid, number)
 
     def identities(self) -> dict[str, str]:
-        """Tell who the living processes are."""
+        """Return the identity of each living process, by service."""
         return {name: running.identity for name, running in self._running.items()}
 
     def outputs(self) -> Iterator[int]:
@@ -62,7 +62,7 @@ class Services:
         yield from tuple(self._outputs)
 
     def service_for_fd(self, output: int) -> str:
-        """Name the service whose output comes out of a descriptor."""
+        """Return the service whose output a descriptor carries."""
         return next((name for name, running in self._running.items() if running.child.output == output), "")
 
     def pump(self, output: int) -> int:
@@ -93,11 +93,11 @@ class Services:
         return Exited(running.name, describe_exit(status), outside=is_ended_by_others(status))
 
     def log_of(self, name: str) -> LogFile:
-        """Give a service's log."""
+        """Return a service's log."""
         return self._logs[name]
 
     def close(self) -> None:
-        """Give up the logs."""
+        """Return up the logs."""
         for output in self.outputs():
             self._shut(output)
         for log in self._logs.values():

@@ -35,11 +35,11 @@ class SignalPipe:
         os.close(self._writer)
 
     def fileno(self) -> int:
-        """Give the descriptor to wait on."""
+        """Return the descriptor to wait on."""
         return self._reader
 
     def take(self) -> bytes:
-        """Give the numbers of the signals that came since the last time."""
+        """Return the numbers of the signals that came since the last time."""
         with suppress(BlockingIOError):
             return os.read(self._reader, 4096)
         return b""

@@ -1,4 +1,4 @@
-"""What is told of a run, composed purely: the snapshot that is written down, and the event of a service's change."""
+"""Composes what others learn about a run: the snapshot for the state file, and the event of a service's change."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -55,7 +55,7 @@ def _service(launch: Launch, service: lifecycle.Service, identities: Mapping[str
 
 
 def describe_change(service: lifecycle.Service, log: LogFile) -> dict[str, Any]:
-    """Tell of one service's change of phase; one that went down, with its last lines."""
+    """Return the event for a service's change of phase, with its last lines if it went down."""
     hangs = service.phase == phases.DEGRADED
     lines = [line.decode(errors="replace") for line in log.last] if service.error and not hangs else []
     return {

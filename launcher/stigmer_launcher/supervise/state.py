@@ -1,11 +1,10 @@
 """The state of an instance as others see it: who supervises, and what the supervisor writes down at every change.
 
-The supervisor's lock is the truth about "is it running"; the state file tells the rest, and after a violent death, whom
-the dead supervisor left behind. Times called `since`, `began` and in `timeline` are seconds of the monotonic clock, which
+Whether it runs is decided by the supervisor's lock alone. The state file holds the rest, and, if the supervisor was
+killed, which processes it left behind. Times called `since`, `began` and in `timeline` are seconds of the monotonic clock, which
 all processes of one boot share; `started` is for people.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -72,7 +71,7 @@ class Snapshot(NamedTuple):
 
     @property
     def is_clean(self) -> bool:
-        """Tell whether a supervisor stopped everything itself, or there was none."""
+        """Return whether a supervisor stopped everything itself, or there was none."""
         return self.state in ("", STOPPED)
 
     @property
@@ -82,14 +81,14 @@ class Snapshot(NamedTuple):
 
     @property
     def grace(self) -> float:
-        """Give the seconds that a stop may take: services of one stop order stop together, one order after the other."""
+        """Return the seconds that a stop may take: services of one stop order stop together, one order after the other."""
         longest: dict[int, float] = {}
         for each in self.services:
             longest[each.stop_order] = max(each.grace, longest.get(each.stop_order, 0.0))
         return sum(longest.values())
 
     def service(self, name: str) -> ServiceSnapshot:
-        """Give a service by its name; one that is not there knows nothing."""
+        """Return a service by its name; one that is not there knows nothing."""
         return next((each for each in self.services if each.name == name), ServiceSnapshot(name))
 
 
@@ -100,37 +99,37 @@ class Instance(NamedTuple):
 
     @property
     def lock(self) -> str:
-        """Name the lock a supervisor holds for life."""
+        """Return the path of the lock that a supervisor holds for life."""
         return os.path.join(self.run, _LOCK)
 
     @property
     def watchdog_lock(self) -> str:
-        """Name the lock a watchdog holds for life."""
+        """Return the path of the lock that a watchdog holds for life."""
         return os.path.join(self.run, _WATCHDOG)
 
     @property
     def state(self) -> str:
-        """Name the state file."""
+        """Return the path of the state file."""
         return os.path.join(self.run, _STATE)
 
     @property
     def control(self) -> str:
-        """Name the FIFO that the supervisor reads requests from."""
+        """Return the path of the FIFO that the supervisor reads requests from."""
         return os.path.join(self.run, _CONTROL)
 
 
 def supervisor_pid(instance: Instance) -> int:
-    """Give the pid of the living supervisor, 0 when there is none."""
+    """Return the pid of the living supervisor, 0 when there is none."""
     return locks.holder(instance.lock)
 
 
 def watchdog_pid(instance: Instance) -> int:
-    """Give the pid of the living watchdog, 0 when there is none."""
+    """Return the pid of the living watchdog, 0 when there is none."""
     return locks.holder(instance.watchdog_lock)
 
 
 def cleaning_pid(instance: Instance) -> int:
-    """Give the pid of a watchdog that stops the services of a killed supervisor, 0 when none does."""
+    """Return the pid of a watchdog that stops the services of a killed supervisor, 0 when none does."""
     pid = watchdog_pid(instance)
     return 0 if supervisor_pid(instance) else pid
 
@@ -141,6 +140,8 @@ def read_snapshot(instance: Instance) -> Snapshot:
     It may be damaged, or of another version: a value that is not of its kind is left out.
     """
     with suppress(OSError, ValueError), open(instance.state, encoding="utf-8") as stream:
+        import json  # costs `status` a fifth of its time, and where nothing has run there is no file
+
         plain = json.load(stream)
         if isinstance(plain, dict) and plain.get("format") == _FORMAT:
             return parse_snapshot(plain)
@@ -156,6 +157,8 @@ def living_snapshot(instance: Instance) -> Snapshot:
 
 def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
     """Write the snapshot so that a reader finds the old or the new one, whole."""
+    import json
+
     services = [each._asdict() for each in snapshot.services]
     text = json.dumps({"format": _FORMAT, **snapshot._asdict(), "services": services})
     beside = f"{instance.state}.new"
@@ -166,7 +169,7 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
 
 
 def versions_in_use(instance: Instance) -> tuple[str, ...]:
-    """Name the version a running supervisor uses: it must stay."""
+    """Return the version that a running supervisor uses, which must not be removed."""
     return tuple(filter(None, (living_snapshot(instance).installed,)))
 
 
@@ -192,7 +195,7 @@ def _simple_values(defaults: Mapping[str, Any], plain: Mapping[str, Any]) -> dic
 
 
 def _is_like(value: object, default: object) -> bool:
-    """Tell whether a value can stand where the default does; a number is none below zero, and finite."""
+    """Return whether a value can stand where the default does; a number is none below zero, and finite."""
     if isinstance(default, (bool, str)) or isinstance(value, bool):
         return type(value) is type(default)
     if isinstance(default, int):

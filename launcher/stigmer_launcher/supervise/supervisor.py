@@ -192,7 +192,7 @@ class Supervisor:
         self._services.pump(output)
 
     def _timeout(self) -> int | None:
-        """Give the milliseconds until something is due, None when nothing is."""
+        """Return the milliseconds until something is due, None when nothing is."""
         probes = (probe.due for probe in self._probes.values())
         due = min([self._next_home_check, next_due(self._state), self._watchdog_due, *probes])
         return None if due == lifecycle.NEVER else max(0, math.ceil((due - self._clock()) * 1000))

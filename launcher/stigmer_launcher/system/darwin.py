@@ -25,7 +25,7 @@ def clone(source: str, target: str) -> None:
 
 
 def is_noexec(path: str) -> bool:
-    """Tell whether the file system of `path` forbids to execute."""
+    """Return whether the file system of `path` forbids to execute."""
     buffer = ctypes.create_string_buffer(4096)
     library = _libsystem()
     statfs = getattr(library, "statfs$INODE64", None) or library.statfs
@@ -33,29 +33,29 @@ def is_noexec(path: str) -> bool:
 
 
 def start_time(pid: int) -> str:
-    """Give the start time of a living process as text, empty when there is none."""
+    """Return the start time of a living process as text, empty when there is none."""
     return parse_start_time(_pid_info(pid, _BSD_INFO, _BSD_INFO_SIZE))
 
 
 def processor_time(pid: int) -> float | None:
-    """Give the processor time of a process, None when it cannot be told."""
+    """Return the processor time of a process, None when it cannot be told."""
     return parse_processor_time(_pid_info(pid, _TASK_INFO, _TASK_INFO_SIZE))
 
 
 def program(pid: int) -> str:
-    """Give the path of the program that a process runs, empty when there is none."""
+    """Return the path of the program that a process runs, empty when there is none."""
     buffer = ctypes.create_string_buffer(_PATH_SIZE)
     size = _libsystem().proc_pidpath(pid, buffer, _PATH_SIZE)
     return os.fsdecode(buffer.raw[: max(size, 0)])
 
 
 def process_name(pid: int) -> str:
-    """Give a process's name, empty when there is none."""
+    """Return a process's name, empty when there is none."""
     return parse_name(_pid_info(pid, _BSD_INFO, _BSD_INFO_SIZE))
 
 
 def listener(port: int) -> int:
-    """Give the pid that listens on a TCP port, 0 when none is found (other users' processes are not shown)."""
+    """Return the pid that listens on a TCP port, 0 when none is found (other users' processes are not shown)."""
     return next((pid for pid in pids() for number, _ in listening(pid) if number == port), 0)
 
 

@@ -23,7 +23,7 @@ _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
 _PAUSE = 0.01  # seconds between two tries
 _held: dict[
     tuple[int, int], int
-] = {}  # (device, inode) -> the pid that holds it: a fork inherits this table, not the lock
+] = {}  # (device, inode) -> the pid that holds it: a fork inherits this table, but not the locks
 
 
 class Lock:
@@ -40,7 +40,7 @@ class Lock:
             os.close(self._descriptor)
 
     def fileno(self) -> int:
-        """Give the lock file's descriptor, open for reading and writing."""
+        """Return the lock file's descriptor, open for reading and writing."""
         return self._descriptor
 
     def __enter__(self) -> Self:
@@ -51,7 +51,7 @@ class Lock:
 
 
 def is_ours(path: str) -> bool:
-    """Tell whether this process holds the lock of the file that is at the path now; one look, nothing is opened."""
+    """Return whether this process holds the lock of the file that is at the path now; one look, nothing is opened."""
     with suppress(OSError):
         return _held.get(_key(os.stat(path))) == os.getpid()
     return False
@@ -70,7 +70,7 @@ def hold(path: str) -> Lock | None:
             raise _without_locks(path, error) from error
         if _is_same(path, descriptor):
             return Lock(descriptor)
-        os.close(descriptor)  # the file was replaced between open and lock: what we hold guards nothing
+        os.close(descriptor)  # the file was replaced before we locked it
     return None
 
 
@@ -90,7 +90,7 @@ def wait(path: str, seconds: float, notify: Callable[[int], None] | None = None)
 
 
 def holder(path: str) -> int:
-    """Give the pid of the process that holds the lock, 0 when it is free. Touches and creates nothing.
+    """Return the pid of the process that holds the lock, 0 when it is free. Touches and creates nothing.
 
     HiddenHolderError when it is held and the kernel cannot name the holder by a pid that is valid here.
     """
@@ -137,7 +137,7 @@ def _query(path: str, descriptor: int, kind: int) -> int:
 
 
 def _get_lock(descriptor: int, kind: int) -> tuple[int, int]:
-    """Give the type of the lock that stands in the way of `kind`, and the pid of its holder."""
+    """Return the type of the lock that stands in the way of `kind`, and the pid of its holder."""
     start, length, pid = 0, 0, 0
     if sys.platform == "darwin":
         request = struct.pack(_FLOCK, start, length, pid, kind, os.SEEK_SET)

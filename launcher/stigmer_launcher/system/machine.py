@@ -9,13 +9,13 @@ _MACHO = {0x01000007: "darwin-amd64", 0x0100000C: "darwin-arm64"}
 
 
 def this_target() -> str:
-    """Name this machine as payloads do, `linux-amd64` for instance."""
+    """Return the target of this machine, for example `linux-amd64`."""
     machine = os.uname().machine.lower()
     return f"{os.uname().sysname.lower()}-{_MACHINES.get(machine, machine)}"
 
 
 def binary_target(path: str) -> str:
-    """Name the machine a program is built for; empty when it is no program file, or cannot be read."""
+    """Return the target a program is built for; empty when it is not a program or cannot be read."""
     try:
         with open(path, "rb", buffering=0) as stream:
             head = stream.read(20)

@@ -1,4 +1,4 @@
-"""Whose home it is: root stays out of another user's home, and files that cannot be written are named with the remedy."""
+"""Ownership of the home: root must not use another user's home, and files that cannot be written are reported."""
 
 import errno
 import os
@@ -48,7 +48,7 @@ def unwritable(path: str, home: str) -> HomeError:
         status = os.stat(path)
         read_only = os.statvfs(path).f_flag & os.ST_RDONLY
     except OSError:
-        return HomeError(f"you may not look at {path}", f'run `sudo chown -R "$(id -un)" {place}`')
+        return HomeError(f"you may not read {path}", f'run `sudo chown -R "$(id -un)" {place}`')
     if read_only:
         remedy = "mount it writable, or set STIGMER_HOME to a directory on another disk"
         return HomeError(f"{path} is on a read-only file system", remedy)
@@ -61,13 +61,13 @@ def unwritable(path: str, home: str) -> HomeError:
 
 
 def _files(directory: str) -> Iterator[str]:
-    """Yield the files of a directory, without links: where those lead is somebody's own choice."""
+    """Yield the files of a directory, without symbolic links, whose targets are the user's own business."""
     with suppress(OSError), os.scandir(directory) as entries:
         yield from (entry.path for entry in entries if entry.is_file(follow_symlinks=False))
 
 
 def _owner(path: str) -> int:
-    """Give the owner of a path, or of the directory that it would be made in."""
+    """Return the owner of a path, or of the directory that it would be made in."""
     while True:
         try:
             return os.stat(path).st_uid

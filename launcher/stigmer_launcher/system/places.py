@@ -100,13 +100,16 @@ def prepare_home(places: Places) -> None:
 
 def explain(error: OSError, directory: str) -> LauncherError:
     """Turn a failed system call into what happened, where, and what to do."""
+    import shlex
+
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return HomeError(f"there is no space left in {directory}", f"free some space there, {ANOTHER_DISK}")
     if error.errno == errno.EROFS:
         return HomeError(f"{directory} is on a read-only file system", f"mount it writable, {ANOTHER_DISK}")
     if error.errno in (errno.EACCES, errno.EPERM):
         return HomeError(
-            f"you may not write in {directory}", f"give it to yourself (`sudo chown -R $(id -un) …`), {ANOTHER_DISK}"
+            f"you may not write in {directory}",
+            f'run `sudo chown -R "$(id -un)" {shlex.quote(directory)}`, {ANOTHER_DISK}',
         )
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return HomeError(
@@ -127,7 +130,7 @@ def installed_libexec(environ: Mapping[str, str]) -> str:
 
 
 def _own_program() -> str:
-    """Give the path of the running program; PYTHONEXECUTABLE and __PYVENV_LAUNCHER__ change sys.executable."""
+    """Return the path of the running program; PYTHONEXECUTABLE and __PYVENV_LAUNCHER__ change sys.executable."""
     if sys.platform == "darwin":
         from stigmer_launcher.system import darwin
 

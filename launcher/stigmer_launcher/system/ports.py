@@ -1,4 +1,4 @@
-"""Whether ports are free, and which process listens on them. Reads the kernel's tables, runs no program."""
+"""Checks whether ports are free and which process listens on them, from the kernel's tables."""
 
 import errno
 import os
@@ -33,7 +33,7 @@ class Owner(NamedTuple):
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a service of ours could listen on `port`, and whether `localhost` would lead to it and nobody else."""
+    """Return whether a service of ours could listen on `port`, and whether `localhost` would lead to it and nobody else."""
     if sys.platform.startswith("linux") and _bind("::", port, six=True, both=True) == 0:
         return True
     return all(_bind(address, port, six=six) != errno.EADDRINUSE for address, six in _ADDRESSES)
@@ -62,14 +62,14 @@ def exposed(is_wanted: Callable[[int], bool]) -> list[Listener]:
 
 
 def address_text(address: bytes) -> str:
-    """Give a packed address as people write it."""
+    """Return a packed address as people write it."""
     import socket
 
     return str(socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address))
 
 
 def is_loopback(address: bytes) -> bool:
-    """Tell whether a packed address can be reached from this machine alone."""
+    """Return whether a packed address can be reached from this machine alone."""
     four = address.removeprefix(_MAPPED)
     return four[0] == 127 if len(four) == 4 else address == _LOOPBACK_SIX
 
@@ -125,7 +125,7 @@ def _sockets() -> Iterator[_Socket]:
 
 
 def _packed(address: str) -> bytes:
-    """Give an address in the order of the network; the tables have it in words of the processor."""
+    """Return an address in the order of the network; the tables have it in words of the processor."""
     words = (bytes.fromhex(address[place : place + 8]) for place in range(0, len(address), 8))
     return b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
 

@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+RUN_TOKEN = "STIGMER_RUN"  # noqa: S105 - the variable that marks every process of a run
 _OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
 def identity(pid: int) -> str:
-    """Name a living process so that its number's next owner is told apart: boot and start time. Empty when it is dead.
+    """Return boot and start time of a living process, which distinguish it from a later one with the same pid.
 
-    A zombie is dead: it has ended, only its parent has not looked yet.
+    Empty when there is none. A zombie counts as ended.
     """
     if sys.platform == "darwin":
         from stigmer_launcher.system import darwin
@@ -33,7 +34,7 @@ def _identity_on_linux(pid: int) -> str:
 
 
 def processor_time(pid: int) -> float | None:
-    """Tell how long a process has used the processor, in units of the system; None when that cannot be told."""
+    """Return the processor time of a process, in units of the system; None when it is not known."""
     if sys.platform == "darwin":
         from stigmer_launcher.system import darwin
 
@@ -46,7 +47,7 @@ def processor_time(pid: int) -> float | None:
 
 
 def is_same_process(pid: int, known: str) -> bool:
-    """Tell whether `pid` is still the process that had the identity `known`."""
+    """Return whether `pid` is still the process that had the identity `known`."""
     return bool(known) and pid > 0 and identity(pid) == known
 
 
@@ -94,7 +95,7 @@ def _reference(pid: int) -> Iterator[int | None]:
 
 
 def ended_child() -> int:
-    """Give the pid of a child that has ended and is not reaped yet, 0 when there is none.
+    """Return the pid of a child that has ended and is not reaped yet, 0 when there is none.
 
     Until it is reaped its number cannot be given to another process or group, so its group can still be signalled.
     """
@@ -120,7 +121,7 @@ def describe_exit(status: int) -> str:
 
 
 def is_ended_by_others(status: int) -> bool:
-    """Tell whether a process was ended by a signal that programs do not give themselves."""
+    """Return whether a process was ended by a signal that programs do not give themselves."""
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) in _OF_OTHERS
 
 

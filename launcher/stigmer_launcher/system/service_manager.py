@@ -24,7 +24,7 @@ class Unit(NamedTuple):
     is_users: bool
 
     def command(self, verb: str) -> str:
-        """Give the command that stops or restarts the unit."""
+        """Return the command that stops or restarts the unit."""
         formula = self.name.removeprefix(_BREW).removesuffix(_SUFFIX)
         if self.name.startswith(_BREW):
             return f"brew services {verb} {formula}"
@@ -38,20 +38,20 @@ class Job(NamedTuple):
     uid: int
 
     def command(self, verb: str) -> str:
-        """Give the command that stops or restarts the job."""
+        """Return the command that stops or restarts the job."""
         if self.name.startswith(_BREW_JOB):
             return f"brew services {verb} {self.name.removeprefix(_BREW_JOB)}"
         return f"launchctl {_LAUNCHCTL[verb]} {f'gui/{self.uid}' if self.uid else 'system'}/{self.name}"
 
 
 def launchd_job(environ: Mapping[str, str], parent: int) -> str:
-    """Give the label of the job that a process in the foreground is the program of, empty when launchd is not its parent."""
+    """Return the label of the job that a process in the foreground is the program of, empty when launchd is not its parent."""
     label = environ.get("XPC_SERVICE_NAME", "0")
     return "" if parent != _LAUNCHD or label == "0" or label.startswith(_NO_JOBS) else label
 
 
 def command_for(verb: str, pid: int, job: str) -> str:
-    """Give the command that stops or restarts the running server and leaves it to its service manager, if it has one."""
+    """Return the command that stops or restarts the running server and leaves it to its service manager, if it has one."""
     unit = find_unit(pid, job)
     return unit.command(verb) if unit else f"stigmer server {verb}"
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, TextIO
 from stigmer_launcher.cli.logtext import readable
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import PALETTE, Context, Terminal
+from stigmer_launcher.config.schema import is_number
 from stigmer_launcher.errors import UsageError
 from stigmer_launcher.supervise.logfile import COUNT, STAMP_SIZE, log_path, stamped
 from stigmer_launcher.system.places import find_places
@@ -54,7 +55,7 @@ def _follow(tails: dict[str, "Tail"], printer: "Printer", stream: TextIO, direct
 
 
 def _is_abandoned(stream: TextIO) -> bool:
-    """Wait a moment; tell whether the reader of our output is gone, which a pipe reports without a write."""
+    """Wait a moment; return whether the reader of our output has gone, which poll(2) reports for a pipe."""
     poll = select.poll()
     poll.register(stream.fileno(), 0)
     events = sum(event for _, event in poll.poll(_PAUSE * 1000))
@@ -68,7 +69,7 @@ def _named(invocation: Invocation) -> tuple[str, ...]:
 
 
 def _chosen(invocation: Invocation, context: Context, directory: str) -> tuple[str, ...]:
-    """Give the services to show: those named, else all that have a log, or with `--follow` may have one later."""
+    """Return the services to show: those named, else all that have a log, or with `--follow` may have one later."""
     named = _named(invocation)
     known = _with_logs(directory)
     if invocation.has("follow") or not known.issuperset(named):
@@ -77,7 +78,8 @@ def _chosen(invocation: Invocation, context: Context, directory: str) -> tuple[s
         known.update(names_of(context.environ).get("SERVICE", ()))
     if unknown := [name for name in named if name not in known]:
         raise UsageError(
-            f"there is no log of {unknown[0]} in {directory}; there are {', '.join(sorted(known)) or 'none'}"
+            f"there is no log of {unknown[0]} in {directory}; there are {', '.join(sorted(known)) or 'none'}",
+            "run `stigmer server logs`, which shows all of them",
         )
     return tuple(dict.fromkeys(named)) or tuple(sorted(known))
 
@@ -129,7 +131,7 @@ class Tail:
         self._open()
 
     def last(self, count: int | None, since: bytes = b"") -> list[Entry]:
-        """Give the last `count` lines (None: all) that are not older than `since`, reaching back into rotated files.
+        """Return the last `count` lines (None: all) that are not older than `since`, reaching back into rotated files.
 
         What follows is left to `more`.
         """
@@ -147,7 +149,7 @@ class Tail:
         return [entry for entry in entries if entry.stamp >= since]
 
     def more(self) -> list[Entry]:
-        """Give the lines that have come since, to the end of a file rotated away and on from its successor's begin."""
+        """Return the lines that have come since, from the rest of a rotated file and from the files that follow it."""
         lines: list[bytes] = []
         while True:
             while self._descriptor >= 0 and (data := os.read(self._descriptor, _BLOCK)):
@@ -156,7 +158,7 @@ class Tail:
                 return list(self._entries(lines))
 
     def _move_on(self) -> bool:
-        """Turn to the file that was begun after ours; begin again when ours was cut short."""
+        """Open the file that follows ours, or start over if ours was truncated; False when neither happened."""
         if self._descriptor < 0:
             return self._open()
         ours = os.fstat(self._descriptor)
@@ -172,7 +174,7 @@ class Tail:
         return False
 
     def _successor(self, ours: os.stat_result) -> str:
-        """Name the file begun after ours, which may be rotated away too; nothing while ours is the current one."""
+        """Return the file that follows ours, which may have been rotated too; empty while ours is the current one."""
         names = [self._path, *(f"{self._path}.{number}" for number in range(1, COUNT))]
         for newer, name in zip(("", *names), names, strict=False):
             with suppress(FileNotFoundError):
@@ -216,7 +218,7 @@ def _read_end(descriptor: int, count: int | None) -> bytes:
 def _count(text: str) -> int | None:
     if text == "all":
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not is_number(text):
         raise UsageError(
             f"invalid value {text!r} for --lines: expected a number or `all`", "run `stigmer server logs --lines 100`"
         )
@@ -224,10 +226,10 @@ def _count(text: str) -> int | None:
 
 
 def _since(text: str, now: float) -> bytes:
-    """Give the stamp of a time so long ago (`10m`), or of a date and time, which is local unless it names its zone."""
+    """Return the stamp of a time so long ago (`10m`), or of a date and time, which is local unless it names its zone."""
     if not text:
         return b""
-    if text[:-1].isascii() and text[:-1].isdigit() and text[-1] in _SECONDS:
+    if is_number(text[:-1]) and text[-1] in _SECONDS:
         return stamped(max(0.0, now - int(text[:-1]) * _SECONDS[text[-1]]))
     try:
         return stamped(datetime.fromisoformat(text).timestamp())
@@ -239,7 +241,7 @@ def _since(text: str, now: float) -> bytes:
 
 
 def _with_logs(directory: str) -> set[str]:
-    """Name the services that have a log."""
+    """Return the services that have a log."""
     try:
         return {name.removesuffix(".log") for name in os.listdir(directory) if name.endswith(".log")}
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context
@@ -27,7 +28,8 @@ def stop_services(names: Sequence[str], context: Context) -> int:
         context.out.line("Server is not running")
         return 0
     progress = Progress(context.out)
-    _order(instance, STOP, names, lambda service, _: service.state == phases.STOPPED, progress)
+    with suppress(StoppedError):  # somebody has stopped the whole server meanwhile
+        _order(instance, STOP, names, lambda service, _: service.state == phases.STOPPED, progress)
     progress.done(f"Stopping {', '.join(names)}")
     return 0
 
@@ -48,7 +50,7 @@ def restart_services(names: Sequence[str], context: Context) -> int:
 
 
 def _is_under_way(service: ServiceSnapshot, before: ServiceSnapshot) -> bool:
-    """Tell whether a service has been started since, or will be when those that it needs run."""
+    """Return whether a service has been started since, or will be when those that it needs run."""
     return service.since > before.since or service.state == phases.WAITING
 
 
@@ -88,7 +90,7 @@ def await_running(instance: Instance, progress: Progress, *, start_stopped: bool
 
 
 def _is_settled(snapshot: Snapshot, restarts: Mapping[str, int]) -> bool:
-    """Tell whether everything runs, or waiting is of no use: a service was restarted often meanwhile, or is not ours."""
+    """Return whether everything runs, or waiting is of no use: a service was restarted often meanwhile, or is not ours."""
     if snapshot.state == phases.RUNNING:
         return all(map(is_alive, snapshot.members))  # the supervisor may not have seen yet that one has ended
     if snapshot.state != phases.DEGRADED:
@@ -110,11 +112,13 @@ def _awaited(snapshot: Snapshot, pid: int) -> str:
 
 
 def _require_known(instance: Instance, names: Sequence[str], context: Context) -> bool:
-    """Tell whether the server runs; UsageError when it has not all of these services."""
+    """Return whether the server runs; UsageError when it has not all of these services."""
     snapshot = living_snapshot(instance)
     known = [each.name for each in snapshot.services] or _installed(context)
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"there is no service {unknown[0]}; there are {', '.join(known)}")
+        raise UsageError(
+            f"there is no service {unknown[0]}; there are {', '.join(known)}", "run `stigmer server status`"
+        )
     if external := [name for name in names if not snapshot.service(name).managed]:
         raise UsageError(f"{external[0]} at {snapshot.temporal} is external: this server does not run it")
     return supervisor_pid(instance) != 0

@@ -4,10 +4,12 @@ import os
 from collections.abc import Mapping
 
 from stigmer_launcher.cli.commands.services import await_running, require_running, restart_services
+from stigmer_launcher.cli.commands.status import addresses
 from stigmer_launcher.cli.commands.version import version_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context
+from stigmer_launcher.config.schema import is_number
 from stigmer_launcher.errors import PortError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
@@ -144,9 +146,7 @@ def _show(snapshot: Snapshot, context: Context, heading: str) -> None:
     """Print where everything is."""
     out = context.out
     out.line(out.paint(heading, "bold"))
-    rows = [(name, f"http://localhost:{number}" if name.endswith("-ui") else f"localhost:{number}")
-            for name, number in snapshot.ports.items()]  # fmt: skip
-    rows += [("logs", snapshot.logs), ("stop", "stigmer server stop")]
+    rows = [*addresses(snapshot), ("logs", snapshot.logs), ("stop", "stigmer server stop")]
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         out.line(f"  {name:<{width}}  {text}")
@@ -159,7 +159,10 @@ def _ports(chosen: tuple[str, ...]) -> dict[str, int]:
     ports: dict[str, int] = {}
     for text in chosen:
         name, equals, number = text.partition("=")
-        if not (name and equals and number.isascii() and number.isdigit() and 0 < int(number) < 65536):
-            raise UsageError(f"--port {text} is not NAME=NUMBER, with a number between 1 and 65535")
+        if not (name and equals and is_number(number) and 0 < int(number) < 65536):
+            raise UsageError(
+                f"--port {text} is not NAME=NUMBER, with a number between 1 and 65535",
+                "run `stigmer server --port server=7300`",
+            )
         ports[name] = int(number)
     return ports

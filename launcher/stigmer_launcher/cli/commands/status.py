@@ -47,7 +47,7 @@ def status(invocation: Invocation, context: Context) -> int:
 
 
 def describe(snapshot: Snapshot, stage: str, pid: int, now: float) -> dict[str, Any]:
-    """Give the state as programs read it; a stopped service has no pid and no uptime."""
+    """Return the state as programs read it; a stopped service has no pid and no uptime."""
     services = [
         {
             **{key: getattr(each, key) for key in _SHOWN},
@@ -98,7 +98,7 @@ def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> 
 
 
 def addresses(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Give the address of every port, and that of a Temporal that is not ours."""
+    """Return the address of every port, and that of a Temporal that is not ours."""
     if snapshot.temporal and "temporal" not in snapshot.ports:
         yield "temporal", f"{snapshot.temporal} (external)"
     for name, number in snapshot.ports.items():

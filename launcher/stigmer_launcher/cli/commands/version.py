@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
+from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot
 from stigmer_launcher.system.places import find_places, installed_libexec
 from stigmer_launcher.system.service_manager import command_for
@@ -37,7 +38,7 @@ def version(invocation: Invocation, context: Context) -> int:
 
 
 def installed_version(environ: Mapping[str, str]) -> str:
-    """Give the version of the keg this launcher belongs to."""
+    """Return the version of the keg this launcher belongs to."""
     if getattr(sys, "frozen", False):
         return VERSION
     payload = _payload(environ)
@@ -54,8 +55,6 @@ def version_mismatch(snapshot: Snapshot, environ: Mapping[str, str]) -> str:
 
 
 def _payload(environ: Mapping[str, str]) -> "Payload | None":
-    from stigmer_launcher.errors import LauncherError
-
     try:
         libexec = installed_libexec(environ)
         from stigmer_launcher.install.manifest import read_keg
