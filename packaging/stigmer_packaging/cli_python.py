@@ -14,7 +14,7 @@ from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
 from stigmer_packaging.naming import Target, parse_target
 from stigmer_packaging.tools import environment, system
-from stigmer_packaging.tools.debian import archives_below, read_archives
+from stigmer_packaging.tools.debian import find_archives
 
 PURPOSE = "Make the CPython that is frozen for a target, or find it in the cache; print what it needs and where it is."
 
@@ -49,9 +49,7 @@ def open_maker(
     env = environment.build_environment(os.environ)
     system.provide(system.find_missing([system.PYTHON], machine), machine, env=env, report=report)
     recipe = read_recipe(root / "packaging" / "python", host)
-    return Maker(
-        recipe, cache, lambda: archives_below(debian) if debian else read_archives(Path("/etc")), env, jobs, report
-    )
+    return Maker(recipe, cache, lambda: find_archives(debian, os.environ), env, jobs, report)
 
 
 def describe_tree(tree: PythonTree, seconds: float) -> str:

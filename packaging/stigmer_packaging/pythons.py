@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stigmer_packaging.naming import Target
 from stigmer_packaging.stages.freezeroot import place_of, prepare_freeze_root
-from stigmer_packaging.tools.debian import archives_below, read_archives
+from stigmer_packaging.tools.debian import find_archives
 from stigmer_packaging.tools.native import InstalledPackages, Packages, RootPackages
 from stigmer_packaging.tools.python import FreezingPython, Interpreter, at_hand, read_interpreter
 from stigmer_packaging.tools.rootrecipe import read_recipe
@@ -59,7 +59,7 @@ def choose_python(  # noqa: PLR0913 - the choice, and all that may decide it
             recipe,
             host=host or target,
             cache=workspace.cache,
-            archives=lambda: archives_below(mirror) if mirror else read_archives(Path("/etc")),
+            archives=lambda: find_archives(mirror, os.environ),
             environment=env,
             jobs=os.cpu_count() or 1,
             report=report,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_packaging.binaries import elf
-from stigmer_packaging.errors import DownloadError, GateError
-from stigmer_packaging.tools import buildroot, command, debian, http
+from stigmer_packaging.errors import GateError
+from stigmer_packaging.tools import buildroot, command, debian
 from stigmer_packaging.tools.buildroot import WORK
 from stigmer_packaging.tools.debian import Archives
 from stigmer_packaging.tools.rootrecipe import Recipe, Source
@@ -84,11 +84,7 @@ def download_all(making: Making) -> dict[str, Path]:
     making.report(f"downloading {len(pinned)} files")
 
     def fetch(path: str) -> Path:
-        try:
-            return http.download(making.archives.url(path), pinned[path], making.downloads / path.rsplit("/", 1)[-1])
-        except DownloadError as error:
-            remedy = "the mirror may have moved on to another version: move the pin in packaging/freeze-root, or name another mirror"
-            raise DownloadError(str(error), remedy) from error
+        return debian.download(making.archives, path, pinned[path], making.downloads / path.rsplit("/", 1)[-1])
 
     with ThreadPoolExecutor(_FETCHERS) as fetchers:
         return dict(zip(pinned, fetchers.map(fetch, pinned), strict=True))
