@@ -203,5 +203,5 @@ esac
     assert found.returncode == 0, found.stderr
     assert found.stdout.strip().endswith("bin/python")
     asked = (checkout.parent / "asked").read_text(encoding="ascii").splitlines()
-    find = "python find --no-project 3.13"
-    assert asked == [find, "python install --quiet 3.13", find]
+    find = "python find --no-project --managed-python 3.13"
+    assert asked == [find, "python install --quiet --managed-python 3.13", find], "not any 3.13 that is on PATH"
