@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 
 class UbuntuImage(NamedTuple):
-    """A hosted Ubuntu: its label, its os-release, its files below /etc/apt, its default Go, and programs it does not list."""
+    """A hosted Ubuntu: its label, its os-release, its files below /etc/apt, its default Go, and programs it does not list and their packages."""
 
     name: str
     os_release: str
     apt: dict[str, str]
     go: str
     lacks: tuple[str, ...]
+    lacks_packages: tuple[str, ...]
 
 
 _OS_RELEASE = 'PRETTY_NAME="Ubuntu 24.04.3 LTS"\nNAME="Ubuntu"\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nID=ubuntu\n'
@@ -35,11 +36,12 @@ _APT = {
     "sources.list.d/microsoft-prod.list": _VENDOR,
     "apt-mirrors.txt": _MIRRORS,
 }
+_PACKAGES = ("bubblewrap", "mmdebstrap", "qemu-user-static", "qemu-system-x86")
 _LACKS = ("bwrap", "mmdebstrap", "qemu-aarch64-static", "qemu-system-x86_64")
 
 HOSTED_UBUNTU = (
-    UbuntuImage("ubuntu-24.04", _OS_RELEASE, _APT, "1.24", _LACKS),
-    UbuntuImage("ubuntu-24.04-arm", _OS_RELEASE, _APT, "1.24", _LACKS),
+    UbuntuImage("ubuntu-24.04", _OS_RELEASE, _APT, "1.24", _LACKS, _PACKAGES),
+    UbuntuImage("ubuntu-24.04-arm", _OS_RELEASE, _APT, "1.24", _LACKS, _PACKAGES),
 )
 
 
