@@ -15,7 +15,7 @@ from stigmer_packaging.manifest_records import Product
 from stigmer_packaging.naming import release_tag
 from stigmer_packaging.receipt import tap_name
 from stigmer_packaging.release import Release, read_release
-from stigmer_packaging.tools import system
+from stigmer_packaging.tools import environment, golang, system
 from stigmer_packaging.tools.github import persist
 from stigmer_packaging.tools.github_issues import Issues
 from stigmer_packaging.tools.preflight import RUNNER, SOURCES, Runner, find_lacks, render_lacks
@@ -46,6 +46,18 @@ def missing() -> None:
     stages = {requirement.stage for requirement in system.LINUX} - {system.OWN_PYTHON}
     packages = {requirement.package for requirement in system.find_missing(stages, machine)}
     sys.stdout.write(" ".join(sorted(packages - {""})) + "\n")
+
+
+@click.command()
+def go() -> None:
+    """Print the path of a Go that is new enough: the one on PATH, else the pinned wheel's."""
+    toolchain = load_manifest(ROOT / "packaging" / "manifest.yaml").go
+    host = system.read_platform(platform.system(), platform.machine())
+    env = environment.build_environment(os.environ)
+    chosen = golang.choose_go(toolchain, env)
+    cache = environment.cache_root(os.environ, Path.home())
+    program = golang.provide_go(chosen, toolchain, host, cache, env=env, report=lambda _: None)
+    sys.stdout.write(f"{program}\n")
 
 
 @click.command()
@@ -94,4 +106,4 @@ def report_install(outcome: str) -> None:
         sys.stdout.write(issues.open(TITLE, f"The trial ended with `{outcome}`: {run}\n") + "\n")
 
 
-RUNNER_COMMANDS = (agree, missing, preflight, announce, report_install)
+RUNNER_COMMANDS = (agree, missing, go, preflight, announce, report_install)

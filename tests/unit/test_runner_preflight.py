@@ -1,5 +1,6 @@
 """What a hosted runner lacks is told before the work starts: tried with the facts of the hosted images."""
 
+import platform
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 
 from stigmer_packaging import cli
 from stigmer_packaging.errors import MissingToolError
+from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.tools import system
 from stigmer_packaging.tools.preflight import RUNNER, SOURCES, Runner, find_lacks, render_lacks
 from stigmer_packaging.tools.workflow_file import read_workflow
+from support.manifest_texts import PATH
 from support.runners import HOSTED_UBUNTU, UbuntuImage, write_etc
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +62,24 @@ def test_no_package_is_asked_for_that_an_image_cannot_install(
     monkeypatch.setattr(system, "LINUX", tuple(replace(one, is_here=lambda _: False) for one in system.LINUX))
     assert cli.run(["missing"]) == 0
     assert not [name for name in capsys.readouterr().out.split() if name.startswith("libpython")]
+
+
+@IMAGE
+def test_the_go_of_an_image_is_passed_over_for_the_pinned_one(
+    image: UbuntuImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is in the cache already here; the module asks for a newer one than the image has."""
+    (tmp_path / "go").write_text(f"#!/bin/sh\necho go version go{image.go} linux/amd64\n", encoding="ascii")
+    (tmp_path / "go").chmod(0o755)
+    pinned = load_manifest(PATH).go.wheel.sha256
+    host = system.read_platform(platform.system(), platform.machine())
+    kept = tmp_path / "cache/stigmer-packaging/go" / pinned[str(host)] / "go/bin/go"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert cli.run(["go"]) == 0
+    assert capsys.readouterr().out == f"{kept}\n"
 
 
 def test_a_runner_that_lacks_something_fails_with_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
