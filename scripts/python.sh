@@ -2,8 +2,14 @@
 # PYTHON may name another Python than the first one on PATH that is new enough; where a workflow has uv bring one, UV_PYTHON does.
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 if [ -z "${PYTHON:-}" ] && [ -n "${UV_PYTHON:-}" ] && command -v uv >/dev/null; then
-    uv python find --no-project "$UV_PYTHON" >/dev/null 2>&1 || uv python install --quiet "$UV_PYTHON"
-    PYTHON=$(uv python find --no-project "$UV_PYTHON")
+    find_managed() { uv python find --no-project --managed-python "$UV_PYTHON"; } # one that is on PATH may freeze differently
+    case $UV_PYTHON in
+        */*) PYTHON=$UV_PYTHON ;;
+        *)
+            find_managed >/dev/null 2>&1 || uv python install --quiet --managed-python "$UV_PYTHON"
+            PYTHON=$(find_managed)
+            ;;
+    esac
 fi
 python=
 for candidate in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 python3.11; do

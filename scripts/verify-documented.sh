@@ -14,6 +14,10 @@ step() { echo "== $*" && "$@"; }
 fail() { printf 'Error: %s\n' "$1" >&2 && exit 1; }
 
 ! brew list --formula --versions "$name" >/dev/null 2>&1 || fail "$name is installed here already; this is for a fresh machine"
+tap=${formula%/*}
+if brew tap | grep -q -x -F "$tap"; then # setup-homebrew checks it out at the workflow's commit, before the formula's
+    step brew untap "$tap" || fail "the tap $tap is an older checkout and cannot be removed; it must be fetched anew"
+fi
 echo "== brew install $formula"
 brew install "$formula" >"$log" 2>&1 || { cat "$log" && fail "the documented command failed"; }
 cat "$log"

@@ -305,6 +305,12 @@ process_table() { # PID PARENT EXECUTABLE of every process we may look into
     fi
 }
 
+sees_processes() { # whether the table can be relied on: one that lacks this very process proves nothing
+    process_table | grep -q "^ *$$ " && return 0
+    echo 'the process table does not show this script; ps may be denied here, as by a sandbox on macOS'
+    return 1
+}
+
 parent_of() { # PID
     while read -r key value _; do
         [ "$key" != PPid: ] || echo "$value"
@@ -656,6 +662,7 @@ processes_are_ours_alone() {
         echo 'this system has neither /proc nor lsof'
         return 77
     }
+    sees_processes || return 1
     our_processes >"$work/ours"
     wrong=0
     while read -r pid executable; do
@@ -685,6 +692,7 @@ server_stops() {
 }
 
 nothing_is_left() {
+    sees_processes || return 1
     our_processes >"$work/left"
     [ ! -s "$work/left" ] || {
         sed 's/^/still runs: /' "$work/left"

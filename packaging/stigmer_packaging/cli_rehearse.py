@@ -22,12 +22,12 @@ from stigmer_packaging.manifest_records import Manifest
 from stigmer_packaging.naming import Target, release_tag
 from stigmer_packaging.publication import formula_path
 from stigmer_packaging.rehearsal import WRITER, Rehearsed, Stage, rehearse
-from stigmer_packaging.tools import command, environment, git, http, system
+from stigmer_packaging.tools import command, debian, environment, git, http, system
 from stigmer_packaging.tools.workflow_file import read_workflow
 
 PUBLIC = "https://github.com"
 READY = '"pid"'
-_PASSED = ("PYTHON", "DEBIAN_FRONTEND")
+_PASSED = ("PYTHON", "DEBIAN_FRONTEND", debian.MIRROR, debian.FALLBACK)
 
 
 @dataclass(frozen=True)

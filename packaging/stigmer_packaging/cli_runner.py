@@ -9,15 +9,16 @@ from pathlib import Path
 import click
 
 from stigmer_packaging.cli_surroundings import ROOT, Surroundings
-from stigmer_packaging.errors import PublicationError
+from stigmer_packaging.errors import MissingToolError, PublicationError
 from stigmer_packaging.manifest import load_manifest
 from stigmer_packaging.manifest_records import Product
 from stigmer_packaging.naming import release_tag
 from stigmer_packaging.receipt import tap_name
 from stigmer_packaging.release import Release, read_release
-from stigmer_packaging.tools import system
+from stigmer_packaging.tools import environment, golang, system
 from stigmer_packaging.tools.github import persist
 from stigmer_packaging.tools.github_issues import Issues
+from stigmer_packaging.tools.preflight import RUNNER, SOURCES, Runner, find_lacks, render_lacks
 
 TITLE = "The documented install does not work"
 
@@ -41,10 +42,35 @@ def agree() -> None:
 def missing() -> None:
     """Print the Debian packages that this machine lacks for building and verifying, on one line."""
     host = system.read_platform(platform.system(), platform.machine())
-    machine = system.Machine(host.system, os.environ.get("PATH", ""), is_root=False)
-    stages = {requirement.stage for requirement in system.LINUX}
+    machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
+    stages = {requirement.stage for requirement in system.LINUX} - {system.OWN_PYTHON}
     packages = {requirement.package for requirement in system.find_missing(stages, machine)}
     sys.stdout.write(" ".join(sorted(packages - {""})) + "\n")
+
+
+@click.command()
+def go() -> None:
+    """Print the path of a Go that is new enough: the one on PATH, else the pinned wheel's."""
+    toolchain = load_manifest(ROOT / "packaging" / "manifest.yaml").go
+    host = system.read_platform(platform.system(), platform.machine())
+    env = environment.build_environment(os.environ)
+    chosen = golang.choose_go(toolchain, env)
+    cache = environment.cache_root(os.environ, Path.home())
+    program = golang.provide_go(chosen, toolchain, host, cache, env=env, report=lambda _: None)
+    sys.stdout.write(f"{program}\n")
+
+
+@click.command()
+@click.option("--sources", is_flag=True, help="Also what building needs: Debian's archives.")
+def preflight(*, sources: bool) -> None:
+    """Fail with everything that this machine lacks for building and verifying, before the work starts."""
+    host = system.read_platform(platform.system(), platform.machine())
+    machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
+    asked = [*RUNNER, *([SOURCES] if sources else [])]
+    if lacks := find_lacks(asked, Runner(machine, os.environ, Path("/etc"))):
+        raise MissingToolError(
+            render_lacks(lacks), "correct each of them on this machine or in the workflow, then run again"
+        )
 
 
 @click.command()
@@ -80,4 +106,4 @@ def report_install(outcome: str) -> None:
         sys.stdout.write(issues.open(TITLE, f"The trial ended with `{outcome}`: {run}\n") + "\n")
 
 
-RUNNER_COMMANDS = (agree, missing, announce, report_install)
+RUNNER_COMMANDS = (agree, missing, go, preflight, announce, report_install)

@@ -9,7 +9,7 @@ from stigmer_packaging.freeze.foreign import choose_pinned
 from stigmer_packaging.freeze.python.provide import Maker, place_of
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.debian import archives_below, read_archives
+from stigmer_packaging.tools.debian import find_archives
 from stigmer_packaging.tools.pyinstaller import FreezingPython
 from stigmer_packaging.tools.python import read_interpreter
 from stigmer_packaging.tools.virtualenv import at_hand
@@ -43,7 +43,7 @@ def open_maker(
     return Maker(
         recipe,
         cache,
-        lambda: archives_below(mirror) if mirror else read_archives(Path("/etc")),
+        lambda: find_archives(mirror, os.environ),
         env,
         os.cpu_count() or 1,
         report,

@@ -8,7 +8,7 @@ from time import monotonic
 
 from stigmer_packaging.errors import CommandError, WorkflowError
 from stigmer_packaging.naming import Target
-from stigmer_packaging.tools import actions, command
+from stigmer_packaging.tools import actions, command, debian
 from stigmer_packaging.tools.actions import Bench
 from stigmer_packaging.tools.workflow_file import Workflow, WorkflowJob, WorkflowStep
 from stigmer_packaging.workflows import RUNNERS
@@ -84,6 +84,7 @@ def _carry_out(job: WorkflowJob, leg: Mapping[str, str], stage: Stage) -> None:
     may_write = (job.permissions or {}).get("contents") == "write"
     values = {f"matrix.{key}": value for key, value in leg.items()}
     values |= {"github.token": WRITER if may_write else READER, "github.ref_name": stage.tag}
+    values |= {f"vars.{name}": stage.environment.get(name, "") for name in (debian.MIRROR, debian.FALLBACK)}
     bench = Bench(folder, stage.folder / "artifacts", stage.report)
     for step in job.steps:
         try:

@@ -34,6 +34,22 @@ def test_a_link_becomes_the_file_it_stands_for(tmp_path: Path) -> None:
     assert not deep.exists()
 
 
+def test_links_to_one_file_and_to_folders_become_what_they_lead_to(tmp_path: Path) -> None:
+    """As in Python.framework: links through a linked folder, and two to one library."""
+    versions = tmp_path / "Python.framework" / "Versions"
+    (versions / "3.13" / "Resources").mkdir(parents=True)
+    (versions / "3.13" / "Python").write_text("code")
+    (versions / "3.13" / "Resources" / "Info.plist").write_text("plist")
+    (versions / "Current").symlink_to("3.13")
+    (tmp_path / "Python.framework" / "Python").symlink_to("Versions/Current/Python")
+    (tmp_path / "Python.framework" / "Resources").symlink_to("Versions/Current/Resources")
+    (tmp_path / "Python").symlink_to("Python.framework/Versions/3.13/Python")
+    settle(tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_symlink()] == []
+    assert (tmp_path / "Python").read_text() == (tmp_path / "Python.framework" / "Python").read_text() == "code"
+    assert [path.read_text() for path in tmp_path.rglob("Info.plist")] == ["plist"]
+
+
 def test_a_distribution_does_not_tell_where_it_was_installed(tmp_path: Path) -> None:
     """The checksum of an environment's script made two builds of the same sources differ."""
     record = tmp_path / "lib" / "tiny-1.0.dist-info" / "RECORD"

@@ -18,6 +18,7 @@ PRINT_PYTHON = '. "$(dirname -- "$0")/python.sh"; echo "$python"'
 FAKE_PYTHON = """#!/bin/sh
 echo "$PYTHONPATH|$*" >> "{log}"
 case "$*" in *"{failing}"*) exit 1 ;; esac
+case "$*" in *"stigmer_packaging go") ! [ -e "{go}" ] || echo "{go}" ;; esac
 """
 
 
@@ -145,7 +146,7 @@ def run_script(checkout: Path, name: str, *arguments: str, failing: str = "nothi
     """Run a script with a Python that only writes down what it was asked for; give exit code, output and that."""
     log = checkout / "log"
     fake = checkout / "fake-python"
-    fake.write_text(FAKE_PYTHON.format(log=log, failing=failing), encoding="ascii")
+    fake.write_text(FAKE_PYTHON.format(log=log, failing=failing, go=checkout / "pinned/go"), encoding="ascii")
     fake.chmod(0o755)
     (checkout / "scripts" / "python.sh").write_text(f"root='{checkout}'\npython='{fake}'\n", encoding="utf-8")
     words = [str(checkout / "scripts" / name), *arguments]
@@ -168,6 +169,22 @@ def test_check_names_its_steps_and_stops_at_the_one_that_fails(checkout: Path) -
     assert out.splitlines()[:3] == ["== ruff format", "== ruff check", "== mypy"]
     assert err == "Error: mypy failed\n"
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_check_vets_with_the_go_that_packaging_chose_or_says_that_it_does_not(
+    pinned: bool,  # noqa: FBT001 - a parameter of the test
+    checkout: Path,
+) -> None:
+    """The one on a hosted Ubuntu's PATH is older than the module asks for."""
+    if pinned:
+        (checkout / "pinned").mkdir()
+        (checkout / "pinned/go").write_text('#!/bin/sh\necho "$GOTOOLCHAIN $*"\n', encoding="ascii")
+        (checkout / "pinned/go").chmod(0o755)
+    code, out, _, _ = run_script(checkout, "check")
+    assert code == 0
+    said = "local -C packaging/reference vet ./..." if pinned else "== gofmt, go vet: skipped, as no Go"
+    assert [line for line in out.splitlines() if line.startswith(said)]
 
 
 def test_check_runs_the_tests_last_and_hands_its_arguments_to_them(checkout: Path) -> None:
@@ -203,5 +220,5 @@ esac
     assert found.returncode == 0, found.stderr
     assert found.stdout.strip().endswith("bin/python")
     asked = (checkout.parent / "asked").read_text(encoding="ascii").splitlines()
-    find = "python find --no-project 3.13"
-    assert asked == [find, "python install --quiet 3.13", find]
+    find = "python find --no-project --managed-python 3.13"
+    assert asked == [find, "python install --quiet --managed-python 3.13", find], "not any 3.13 that is on PATH"

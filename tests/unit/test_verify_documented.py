@@ -15,6 +15,8 @@ case "$1 $2" in
     'list --formula') [ -e "$FAKE/cellar/stigmer" ] && echo "stigmer $(cat "$FAKE/version")" ;;
     'install stigmer/tap/stigmer') [ ! -e "$FAKE/broken" ] || exit 1
         mkdir -p "$FAKE/cellar/stigmer" "$FAKE/bin" && cp "$FAKE/program" "$FAKE/bin/stigmer" && cat "$FAKE/says" ;;
+    'tap ') [ ! -e "$FAKE/tapped" ] || echo stigmer/tap ;;
+    'untap stigmer/tap') [ ! -e "$FAKE/in-use" ] || exit 1; rm "$FAKE/tapped"; mv "$FAKE/published" "$FAKE/program" ;;
     'test stigmer/tap/stigmer') ;;
     'uninstall stigmer') rm -r "$FAKE/cellar/stigmer"; [ -e "$FAKE/lazy" ] || rm "$FAKE/bin/stigmer" ;;
     '--prefix ') echo "$FAKE" ;;
@@ -62,7 +64,7 @@ def test_an_install_that_pours_proves_itself_and_goes_again_passes(brew: FakeBre
     done = brew.run("stigmer/tap/stigmer", "v2.0.0")
     assert done.returncode == 0, done.stderr
     calls = (brew.folder / "calls").read_text().splitlines()
-    assert calls[1] == "brew install stigmer/tap/stigmer"
+    assert calls[:3] == ["brew list --formula --versions stigmer", "brew tap", "brew install stigmer/tap/stigmer"]
     assert f"trial --stigmer {brew.folder}/bin/stigmer" in calls
     assert calls.index("brew test stigmer/tap/stigmer") < calls.index("brew uninstall stigmer")
 
@@ -83,6 +85,24 @@ def test_whatever_a_user_would_stumble_over_fails_the_trial(brew: FakeBrew, name
     done = brew.run("stigmer/tap/stigmer", "v2.0.0")
     assert done.returncode == 1
     assert reason in done.stderr
+
+
+def test_a_tap_at_the_commit_before_the_formula_s_is_fetched_anew(brew: FakeBrew) -> None:
+    """A stand-in for setup-homebrew: the checkout of the workflow's commit has the formula of the release before."""
+    (brew.folder / "tapped").touch()
+    shutil.move(brew.folder / "program", brew.folder / "published")
+    (brew.folder / "program").write_text("#!/bin/sh\necho stigmer 1.9.0\n")
+    done = brew.run("stigmer/tap/stigmer", "v2.0.0")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_tap_that_cannot_be_fetched_anew_is_told_before_anything_is_installed(brew: FakeBrew) -> None:
+    for name in ("tapped", "in-use"):
+        (brew.folder / name).touch()
+    done = brew.run("stigmer/tap/stigmer", "v2.0.0")
+    assert done.returncode == 1
+    assert "the tap stigmer/tap is an older checkout" in done.stderr
+    assert "brew install" not in (brew.folder / "calls").read_text()
 
 
 def test_a_trial_of_the_installation_that_fails_is_a_failure(brew: FakeBrew) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,23 @@ def denied(path: str) -> bool:
 )
 def test_every_python_of_a_runner_is_denied(path: str) -> None:
     assert denied(path)
+
+
+def test_the_setuid_ps_may_run_although_a_sandbox_denies_setuid_programs() -> None:
+    """Without it the trial would see no process, and so nothing wrong with any."""
+    assert '(allow process-exec (literal "/bin/ps") (with no-sandbox))' in sandbox_profile().splitlines()
+
+
+@pytest.mark.parametrize("check", ["nothing_is_left", "processes_are_ours_alone"])
+def test_a_machine_on_which_no_process_can_be_seen_fails_the_check_of_processes(check: str, tmp_path: Path) -> None:
+    """The script's own functions, with a process table as a sandbox that denies ps gives it: empty."""
+    text = (Path(__file__).parents[2] / "scripts/verify-install.sh").read_text(encoding="utf-8")
+    functions = "".join(re.findall(r"^[a-z_]+\(\) \{.*?^\}$\n", text, re.MULTILINE | re.DOTALL))
+    stubs = "process_table() { :; }; needs_start() { :; }; component_names() { :; }; run_stigmer() { return 3; }"
+    script = f"set -u; work='{tmp_path}' keg=/keg home=/home; : >\"$work/ports\"\n{functions}\n{stubs}\n{check}\n"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "the process table does not show this script" in done.stdout
 
 
 @pytest.mark.parametrize(

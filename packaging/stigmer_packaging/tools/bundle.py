@@ -23,15 +23,29 @@ def settle(folder: Path) -> None:
     """Turn links into the files they stand for, and give every file the mode 0755 or 0644.
 
     PyInstaller links a library from the top when it lies deeper. The file itself moves to the link's place then: that
-    is where the loader looks, as the bundle's directory is its search path.
+    is where the loader looks, as the bundle's directory is its search path. Where several links lead to one file, as in
+    Python.framework, the highest gets it and the others get copies.
     """
-    for link in sorted(path for path in folder.rglob("*") if path.is_symlink()):
-        real = link.resolve()
-        link.unlink()
-        real.rename(link)
+    links = sorted((path for path in folder.rglob("*") if path.is_symlink()), key=lambda path: (len(path.parts), path))
+    files = {link: link.resolve() for link in links if not link.is_dir()}
+    folders = {link: link.resolve() for link in links if link.is_dir()}
+    for resolved in (files, folders):  # a folder takes with it what no link to a file has moved
+        _replace_links(resolved)
     for path in folder.rglob("*"):
         runs = path.is_dir() or path.stat().st_mode & 0o100
         path.chmod(0o755 if runs else 0o644)
+
+
+def _replace_links(resolved: Mapping[Path, Path]) -> None:
+    moved: dict[Path, Path] = {}
+    for link, real in resolved.items():
+        link.unlink()
+        if real not in moved:
+            moved[real] = real.rename(link)
+        elif moved[real].is_dir():
+            shutil.copytree(moved[real], link, symlinks=True)
+        else:
+            shutil.copy2(moved[real], link)
 
 
 def forget_installation(folder: Path) -> None:

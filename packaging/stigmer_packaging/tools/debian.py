@@ -6,15 +6,19 @@ Sources: deb(5) for the package file, ar(5) for the archive it is.
 import io
 import re
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from stigmer_packaging.errors import ArchiveError, MissingToolError, RecordError
-from stigmer_packaging.tools import apt
+from stigmer_packaging.errors import ArchiveError, DownloadError, MissingToolError, RecordError
+from stigmer_packaging.tools import apt, http
 
 SECURITY = "pool/updates/"
+MIRROR = "DEBIAN_MIRROR"
+"""The variable that names the URL below which debian/ and debian-security/ are."""
+FALLBACK = "DEBIAN_FALLBACK"
+"""The variable with URLs of files that a mirror no longer has: {archive}, {path} and {sha256} stand for the file's own."""
 # Of what is documentation, a package's licence is kept, and the link to another package's. Source: Debian Policy 12.5.
 _LICENCE = re.compile(r"usr/share/doc/[^/]+(/copyright)?")
 _DOCUMENTATION = ("usr/share/doc/", "usr/share/info/", "usr/share/lintian/", "usr/share/locale/", "usr/share/man/")
@@ -23,14 +27,24 @@ _HEADER = 60  # bytes before each member of an ar archive
 
 @dataclass(frozen=True)
 class Archives:
-    """Where Debian's archive and its security archive are: URLs without a slash at the end."""
+    """Where Debian's archive and its security archive are: URLs without a slash at the end.
+
+    `fallbacks` are the places of files that these no longer have, such as a snapshot or the assets of a release: URLs in
+    which `{archive}`, `{path}` and `{sha256}` stand for the archive's name, the file's path and its hash.
+    """
 
     main: str
     security: str
+    fallbacks: tuple[str, ...] = ()
 
     def url(self, path: str) -> str:
         """Give the URL of a file named by its path on a mirror, such as `pool/main/b/bash/…`."""
         return f"{self.security if path.startswith(SECURITY) else self.main}/{path}"
+
+    def urls(self, path: str, sha256: str) -> tuple[str, ...]:
+        """Give the places of a file in the order in which they are asked."""
+        values = {"archive": "debian-security" if path.startswith(SECURITY) else "debian", "path": path}
+        return (self.url(path), *(place.format(**values, sha256=sha256) for place in self.fallbacks))
 
 
 @dataclass(frozen=True)
@@ -63,7 +77,7 @@ def read_archives(etc: Path) -> Archives:
     if set(found) != {False, True}:
         raise MissingToolError(
             "this machine's apt sources name no Debian archive with its security archive",
-            "name a Debian mirror: a URL below which debian/ and debian-security/ are",
+            f"name a Debian mirror by --debian URL or {MIRROR}=URL: a URL below which debian/ and debian-security/ are",
         )
     return Archives(found[False], found[True])
 
@@ -71,6 +85,42 @@ def read_archives(etc: Path) -> Archives:
 def archives_below(url: str) -> Archives:
     """Give the archives of a mirror that has them by their usual names below `url`."""
     return Archives(f"{url.rstrip('/')}/debian", f"{url.rstrip('/')}/debian-security")
+
+
+def find_archives(mirror: str, env: Mapping[str, str], etc: Path = Path("/etc")) -> Archives:
+    """Give the archives below `mirror`, else below DEBIAN_MIRROR, else this machine's own; with the places of DEBIAN_FALLBACK.
+
+    MissingToolError when this machine has none, and for a fallback that asks for something else than a file's own names.
+    """
+    mirror = mirror or env.get(MIRROR, "")
+    fallbacks = tuple(env.get(FALLBACK, "").split())
+    for place in fallbacks:
+        _check_fallback(place)
+    return replace(archives_below(mirror) if mirror else read_archives(etc), fallbacks=fallbacks)
+
+
+def _check_fallback(place: str) -> None:
+    unknown = set(re.findall(r"[{}]", re.sub(r"\{(archive|path|sha256)\}", "", place)))
+    if unknown or not re.search(r"\{(path|sha256)\}", place):
+        raise MissingToolError(
+            f"{FALLBACK} names {place}, which does not say where a file is",
+            f"write URLs with {{archive}}/{{path}} or {{sha256}}, such as {FALLBACK}=https://HOST/pinned/{{sha256}}",
+        )
+
+
+def download(archives: Archives, path: str, sha256: str, destination: Path) -> Path:
+    """Fetch a pinned file from the first place that has it; DownloadError with what every place answered."""
+    answers = []
+    for url in archives.urls(path, sha256):
+        try:
+            return http.download(url, sha256, destination)
+        except DownloadError as error:
+            answers.append(str(error))
+    raise DownloadError(
+        "\n".join(answers),
+        f"the mirror may have moved on to another version: move the pin in packaging/python/recipe.toml, name another mirror by {MIRROR}, or the place "
+        f"of files that mirrors no longer have by {FALLBACK}",
+    )
 
 
 def unpack_package(package: Path, root: Path) -> None:

@@ -26,6 +26,9 @@ _FOLDERS = (
 )
 """Where python.org, Apple and GitHub's runners put theirs."""
 
+PS = "/bin/ps"
+"""It is setuid root, which a sandbox denies unless the program runs outside of it."""
+
 _PROGRAMS = r"/(python|pypy|pip|pipx|uv|conda)[0-9.]*$"
 _HOMEBREWS = r"^(/opt/homebrew|/usr/local)/(Cellar|opt)/(python|pypy)(@|/|$)"
 _HOMEBREWS_COMMANDS = r"^(/opt/homebrew|/usr/local)/bin/(python|pypy|pip|idle|pydoc)"
@@ -42,6 +45,7 @@ def sandbox_profile() -> str:
 {folders}
   (regex #"{_HOMEBREWS}")
   (regex #"{_HOMEBREWS_COMMANDS}"))
+(allow process-exec (literal "{PS}") (with no-sandbox))
 (deny network*)
 (allow network* (local ip "localhost:*") (remote ip "localhost:*") (remote unix-socket))
 """

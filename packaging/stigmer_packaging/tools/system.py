@@ -78,6 +78,13 @@ LINUX = (
     Requirement("verify", "bwrap", "bubblewrap", "runs the sandbox", _program("bwrap")),
     Requirement("verify", "mmdebstrap", "mmdebstrap", "makes the root without Python", _program("mmdebstrap")),
     Requirement(
+        "verify",
+        "newuidmap",
+        "uidmap",
+        "gives that root its users",
+        lambda machine: machine.is_root or machine.has("newuidmap"),
+    ),
+    Requirement(
         EMULATION, "qemu-aarch64-static", "qemu-user-static", "runs arm64's programs", _program("qemu-aarch64-static")
     ),
     Requirement("vm", "qemu", "qemu-system-x86", "runs virtual machines", _program("qemu-system-x86_64")),

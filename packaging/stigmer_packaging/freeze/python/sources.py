@@ -6,16 +6,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from stigmer_packaging.errors import ArchiveError, DownloadError
+from stigmer_packaging.errors import ArchiveError
 from stigmer_packaging.freeze.python.recipe import Edit, Recipe, Source
-from stigmer_packaging.tools import command, http
+from stigmer_packaging.tools import command, debian
 from stigmer_packaging.tools.debian import Archives
 
 _FETCHERS = 4
-_REMEDY = (
-    "the mirror may have moved on to another version: move the pin in packaging/python/recipe.toml, "
-    "or name another mirror with --debian"
-)
 
 
 def download_sources(recipe: Recipe, downloads: Path, archives: Callable[[], Archives]) -> dict[str, Path]:
@@ -28,10 +24,7 @@ def download_sources(recipe: Recipe, downloads: Path, archives: Callable[[], Arc
     mirror = archives() if any(not place.is_file() for place in places.values()) else Archives("", "")
 
     def fetch(path: str) -> Path:
-        try:
-            return http.download(mirror.url(path), pinned[path], places[path])
-        except DownloadError as error:
-            raise DownloadError(str(error), _REMEDY) from error
+        return debian.download(mirror, path, pinned[path], places[path])
 
     with ThreadPoolExecutor(_FETCHERS) as fetchers:
         return dict(zip(pinned, fetchers.map(fetch, pinned), strict=True))
@@ -39,12 +32,12 @@ def download_sources(recipe: Recipe, downloads: Path, archives: Callable[[], Arc
 
 def unpack_source(source: Source, files: Mapping[str, Path], folder: Path, environment: Mapping[str, str]) -> None:
     """Unpack a source to `folder` and apply the patches that the recipe names."""
-    upstream, debian = (files[path] for path in source.files)
+    upstream, packaged = (files[path] for path in source.files)
     unpack_archive(upstream, folder.with_suffix(".unpacked"))
     (top,) = folder.with_suffix(".unpacked").iterdir()
     top.rename(folder)
     folder.with_suffix(".unpacked").rmdir()
-    unpack_archive(debian, folder)
+    unpack_archive(packaged, folder)
     for patch in source.patches:
         words = ["patch", "--strip=1", "--silent", "--forward", f"--input=debian/patches/{patch}"]
         command.run(words, env=environment, cwd=folder)

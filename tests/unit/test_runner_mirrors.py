@@ -1,0 +1,99 @@
+"""Debian's files on a machine that has no Debian mirror, and files that a mirror no longer has."""
+
+import functools
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.errors import DownloadError, MissingToolError
+from stigmer_packaging.tools import debian
+from stigmer_packaging.tools.apt import Mirror, find_mirror
+from support.runners import HOSTED_UBUNTU, UbuntuImage, write_etc
+
+GONE = "pool/updates/main/o/openssl/openssl_1.orig.tar.gz"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Serve an empty folder; give its URL and itself."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", folder
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("image", HOSTED_UBUNTU, ids=lambda image: image.name)
+def test_the_mirror_of_a_hosted_ubuntu_is_read_from_its_list_of_mirrors(image: UbuntuImage, tmp_path: Path) -> None:
+    """Its own source is `mirror+file:`, which mmdebstrap cannot fetch from inside the root that it makes."""
+    found = find_mirror(write_etc(image, tmp_path))
+    assert found == Mirror(
+        "http://near.invalid/ubuntu/", "ubuntu", "noble", "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
+    )
+
+
+def test_a_list_of_mirrors_that_is_not_there_is_no_mirror(tmp_path: Path) -> None:
+    etc = write_etc(HOSTED_UBUNTU[0], tmp_path)
+    for name in ("apt-mirrors.txt", "sources.list.d/microsoft-prod.list"):
+        (etc / "apt" / name).unlink()
+    with pytest.raises(MissingToolError, match="no apt source"):
+        find_mirror(etc)
+
+
+def test_a_hosted_ubuntu_takes_the_debian_mirror_of_the_variable(tmp_path: Path) -> None:
+    etc = write_etc(HOSTED_UBUNTU[0], tmp_path)
+    found = debian.find_archives("", {"DEBIAN_MIRROR": "http://mirror.invalid/"}, etc)
+    assert (found.main, found.security) == ("http://mirror.invalid/debian", "http://mirror.invalid/debian-security")
+    assert debian.find_archives("http://named.invalid", {"DEBIAN_MIRROR": "http://x.invalid"}, etc).main.startswith(
+        "http://named.invalid/"
+    )
+
+
+def test_without_the_variable_a_hosted_ubuntu_is_told_its_name(tmp_path: Path) -> None:
+    with pytest.raises(MissingToolError) as caught:
+        debian.find_archives("", {}, write_etc(HOSTED_UBUNTU[0], tmp_path))
+    assert "DEBIAN_MIRROR=URL" in caught.value.remedy
+
+
+@pytest.mark.parametrize("scheme", ["/archive/{archive}/20260101T000000Z/{path}", "/pinned/{sha256}"])
+def test_a_pinned_file_that_the_mirror_no_longer_has_comes_from_its_second_place(
+    scheme: str, served: tuple[str, Path], tmp_path: Path
+) -> None:
+    """A snapshot of the archive names it by its path, an asset of our own by its hash."""
+    url, folder = served
+    sha256 = hashlib.sha256(b"source").hexdigest()
+    kept = folder / scheme.format(archive="debian-security", path=GONE, sha256=sha256).lstrip("/")
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"source")
+    archives = debian.find_archives(url, {"DEBIAN_FALLBACK": url + scheme})
+    assert debian.download(archives, GONE, sha256, tmp_path / "file").read_bytes() == b"source"
+
+
+def test_a_pinned_file_that_no_place_has_names_every_place_and_the_variable(
+    served: tuple[str, Path], tmp_path: Path
+) -> None:
+    url, _ = served
+    archives = debian.find_archives(url, {"DEBIAN_FALLBACK": f"{url}/pinned/{{sha256}}"})
+    with pytest.raises(DownloadError) as caught:
+        debian.download(archives, GONE, "0" * 64, tmp_path / "file")
+    assert f"{url}/debian-security/{GONE}" in str(caught.value)
+    assert f"{url}/pinned/{'0' * 64}" in str(caught.value)
+    assert "DEBIAN_FALLBACK" in caught.value.remedy
+
+
+@pytest.mark.parametrize("place", ["http://a.invalid/files", "http://a.invalid/{name}", "http://a.invalid/{path}/{"])
+def test_a_second_place_that_does_not_say_where_a_file_is_is_refused_at_once(place: str) -> None:
+    with pytest.raises(MissingToolError, match="DEBIAN_FALLBACK"):
+        debian.find_archives("http://mirror.invalid", {"DEBIAN_FALLBACK": place})

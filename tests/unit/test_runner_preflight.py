@@ -1,0 +1,95 @@
+"""What a hosted runner lacks is told before the work starts: tried with the facts of the hosted images."""
+
+import platform
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging import cli
+from stigmer_packaging.errors import MissingToolError
+from stigmer_packaging.manifest import load_manifest
+from stigmer_packaging.tools import system
+from stigmer_packaging.tools.preflight import RUNNER, SOURCES, Runner, find_lacks, render_lacks
+from stigmer_packaging.tools.workflow_file import read_workflow
+from support.manifest_texts import PATH
+from support.runners import HOSTED_UBUNTU, UbuntuImage, write_etc
+
+ROOT = Path(__file__).parents[2]
+IMAGE = pytest.mark.parametrize("image", HOSTED_UBUNTU, ids=lambda image: image.name)
+UNSHARE = "#!/bin/sh\n{}\n"
+
+
+def runner(image: UbuntuImage, folder: Path, *, prepared: bool, unshare: str = "exit 0", **env: str) -> Runner:
+    """Make a runner of an image; a prepared one has what `prepare-runner` installs."""
+    programs = folder / "bin"
+    programs.mkdir()
+    wanted = {one.what for one in system.LINUX} | {"prove", "perl", "qemu-system-x86_64", "unshare"}
+    for name in wanted - (set() if prepared else set(image.lacks)):
+        if " " not in name:
+            (programs / name).write_text(UNSHARE.format(unshare if name == "unshare" else "exit 0"), encoding="ascii")
+            (programs / name).chmod(0o755)
+    machine = system.Machine("linux", str(programs), is_root=False)
+    return Runner(machine, {"CI": "true", **env}, write_etc(image, folder / "etc"))
+
+
+@IMAGE
+def test_a_prepared_runner_with_the_variable_lacks_nothing(image: UbuntuImage, tmp_path: Path) -> None:
+    here = runner(image, tmp_path, prepared=True, DEBIAN_MIRROR="http://mirror.invalid")
+    assert find_lacks([*RUNNER, SOURCES], here) == ()
+
+
+@IMAGE
+def test_everything_that_an_image_lacks_is_told_at_once(image: UbuntuImage, tmp_path: Path) -> None:
+    """Tools, namespaces that AppArmor forbids, and the mirror that only the repository's settings can name."""
+    denied = "echo unshare: write failed /proc/self/uid_map: Operation not permitted >&2; exit 1"
+    text = render_lacks(find_lacks([*RUNNER, SOURCES], runner(image, tmp_path, prepared=False, unshare=denied)))
+    for expected in (*image.lacks_packages, "apparmor_restrict_unprivileged_userns", "variable DEBIAN_MIRROR"):
+        assert expected in text
+
+
+def test_mmdebstrap_s_users_are_asked_for_where_we_are_not_root(tmp_path: Path) -> None:
+    bare = system.Machine("linux", str(tmp_path), is_root=False)
+    packages = {one.package for one in system.find_missing(["verify"], bare)}
+    assert "uidmap" in packages
+    assert "uidmap" not in {one.package for one in system.find_missing(["verify"], replace(bare, is_root=True))}
+
+
+def test_no_package_is_asked_for_that_an_image_cannot_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The Python of uv has no package in Ubuntu: `libpython3.13` would fail the installation of all others."""
+    monkeypatch.setattr(system, "LINUX", tuple(replace(one, is_here=lambda _: False) for one in system.LINUX))
+    assert cli.run(["missing"]) == 0
+    assert not [name for name in capsys.readouterr().out.split() if name.startswith("libpython")]
+
+
+@IMAGE
+def test_the_go_of_an_image_is_passed_over_for_the_pinned_one(
+    image: UbuntuImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is in the cache already here; the module asks for a newer one than the image has."""
+    (tmp_path / "go").write_text(f"#!/bin/sh\necho go version go{image.go} linux/amd64\n", encoding="ascii")
+    (tmp_path / "go").chmod(0o755)
+    pinned = load_manifest(PATH).go.wheel.sha256
+    host = system.read_platform(platform.system(), platform.machine())
+    kept = tmp_path / "cache/stigmer-packaging/go" / pinned[str(host)] / "go/bin/go"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert cli.run(["go"]) == 0
+    assert capsys.readouterr().out == f"{kept}\n"
+
+
+def test_a_runner_that_lacks_something_fails_with_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = replace(system.LINUX[0], what="a thing", is_here=lambda _: False)
+    monkeypatch.setattr(system, "LINUX", (absent,))
+    assert cli.run(["preflight"]) == MissingToolError.exit_code
+
+
+def test_every_job_that_builds_from_debian_s_sources_gets_the_mirror_s_variables_and_asks_for_them_first() -> None:
+    jobs = [job for job in read_workflow(ROOT / ".github/workflows/release.yml").jobs if job.name == "freeze"]
+    steps = [step for job in jobs for step in job.steps]
+    names = [step.run for step in steps if "DEBIAN_MIRROR" in step.env and "DEBIAN_FALLBACK" in step.env]
+    assert names == ["scripts/prepare-runner --sources", 'scripts/packaging freeze --target "$TARGET" --verbose']
