@@ -4,7 +4,11 @@ import ast
 import graphlib
 import itertools
 import sys
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -12,14 +16,13 @@ ROOT = Path(__file__).parents[2]
 LAUNCHER = ROOT / "launcher" / "stigmer_launcher"
 PACKAGING = ROOT / "packaging" / "stigmer_packaging"
 
-LAYERS = ("cli", "pipeline", "stages", "freeze", "audit", "sources", "tools", "binaries", "errors")
 ONLY_HERE = {
-    "subprocess": {"tools/command.py"},
-    "httpx": {"tools/http.py"},
-    "ruamel": {"manifest.py", "tools/workflow_file.py"},
+    "subprocess": {"lib/command.py"},
+    "httpx": {"lib/http.py"},
+    "ruamel": {"manifest/reader.py", "ci/workflow_file.py"},
 }
 # Whom each package of the launcher may import from; all of them may import the errors and the version.
-ARROWS = {
+LAUNCHER_ARROWS = {
     "cli": {"doctor", "supervise", "launch", "install", "config", "readiness", "system"},
     "doctor": {"supervise", "launch", "install", "config", "readiness", "system"},
     "supervise": {"launch", "install", "readiness", "system"},
@@ -29,8 +32,38 @@ ARROWS = {
     "readiness": {"system"},
     "system": set(),
 }
-AT_THE_ROOT = {"__init__", "__main__", "errors", "version"}
-INDEX_READERS = {"stages/assemble.py", "manual.py"}
+COMMON = {"records", "manifest", "lib"}
+DOMAIN = {"audit", "bottle", "formula", "freeze", "licensing", "sources", "binaries"}
+# Whom each package may import from, besides itself: from the command line down to what is common.
+PACKAGING_ARROWS = {
+    "cli": {"pipeline", "publish", "verify", "ci", *DOMAIN, *COMMON},
+    "ci": {"pipeline", "formula", *COMMON},
+    "pipeline": {"verify", *DOMAIN, *COMMON},
+    "publish": {"bottle", "formula", *COMMON},
+    "verify": {"formula", *COMMON},
+    "audit": {"binaries", *COMMON},
+    "bottle": {"formula", "licensing", "sources", "binaries", *COMMON},
+    "formula": COMMON,
+    "freeze": {"licensing", "sources", "binaries", *COMMON},
+    "licensing": {"binaries", *COMMON},
+    "sources": COMMON,
+    "binaries": {"lib"},
+    "records": {"manifest", "lib"},
+    "manifest": {"lib"},
+    "lib": set(),
+}
+STAGES = {
+    "bottle.assemble",
+    "bottle.bottle",
+    "bottle.standalone",
+    "publish.fetch_draft",
+    "publish.publish",
+    "publish.rollback",
+}
+"""Those of which a package has several; the others are called `stage`."""
+CALLERS = {"pipeline", "cli"}
+"""Who may call stages. They never see each other."""
+INDEX_READERS = {"bottle/assemble.py", "bottle/manual.py"}
 
 
 def modules(root: Path) -> list[Path]:
@@ -49,29 +82,122 @@ def imports(source: str) -> set[str]:
     return found
 
 
-def layer_of(module: str) -> str:
-    """Name the layer of `stigmer_packaging.LAYER…`; the command line's own modules all begin with `cli`."""
-    part = module.split(".")[1] if module.count(".") else ""
-    return "cli" if part.startswith("cli") or part == "__main__" else part
+class House(NamedTuple):
+    """A program's packages: `arrows` say whom each may import from; `everywhere` are modules that all of them may import."""
+
+    root: Path
+    arrows: Mapping[str, AbstractSet[str]]
+    at_the_root: AbstractSet[str]
+    everywhere: AbstractSet[str] = frozenset()
+
+    def name(self, path: Path) -> str:
+        """Give a module its dotted name."""
+        return dotted_name(path, self.root)
+
+    def imports_of(self, path: Path) -> set[str]:
+        """Name the modules of the same program that a module imports, wherever in the file."""
+        return own_imports(self.name(path), path.read_text(encoding="utf-8"), known_modules(self.root))
+
+    def graph(self) -> dict[str, set[str]]:
+        """Map each module to those that it imports."""
+        return {self.name(path): self.imports_of(path) for path in modules(self.root)}
 
 
-def violations_of_layers(name: str, source: str) -> list[str]:
-    """Find what a module of packaging imports from a layer above its own, or from a sister stage."""
-    own = layer_of(name)
-    used = {module for module in imports(source) if module.startswith("stigmer_packaging.")}
-    if own not in LAYERS:
+def dotted_name(path: Path, root: Path) -> str:
+    """Give a module its dotted name; a package has that of its folder."""
+    return ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def known_modules(root: Path) -> frozenset[str]:
+    """Name all modules of a program."""
+    return frozenset(dotted_name(path, root) for path in modules(root))
+
+
+def own_imports(name: str, source: str, known: AbstractSet[str]) -> set[str]:
+    """Name the modules of the same program that a module imports; a package only where something of its own is taken."""
+    used = {module for module in imports(source) if module in known}
+    packages = {module.rpartition(".")[0] for module in used}
+    return used - packages - {name}
+
+
+def violations_of_arrows(name: str, used: AbstractSet[str], house: House) -> list[str]:
+    """Find what a module imports against the arrows."""
+    package = name.split(".")[1] if name.count(".") else ""
+    if package not in house.arrows:
         return []
-    above = {module for module in used if layer_of(module) in LAYERS[: LAYERS.index(own)]}
-    sisters = {module for module in used if own == "stages" and layer_of(module) == "stages"}
-    return sorted(above | sisters)
+    allowed = house.arrows[package] | house.everywhere | {package}
+    return sorted(module for module in used if module.split(".")[1] not in allowed)
 
 
-@pytest.mark.parametrize("path", modules(PACKAGING), ids=lambda path: path.relative_to(PACKAGING).as_posix())
-def test_a_module_imports_only_from_the_layers_below_it(path: Path) -> None:
-    """Stages never see each other, tools never see a stage."""
-    relative = path.relative_to(PACKAGING).with_suffix("").as_posix().removesuffix("/__init__")
-    name = "stigmer_packaging." + relative.replace("/", ".")
-    assert violations_of_layers(name, path.read_text(encoding="utf-8")) == []
+def is_stage(name: str) -> bool:
+    """Tell whether a module of packaging is a stage."""
+    return name.endswith(".stage") or name.partition(".")[2] in STAGES
+
+
+HOUSES = (
+    House(LAUNCHER, LAUNCHER_ARROWS, {"__init__", "__main__", "errors", "version"}, {"errors", "version"}),
+    House(PACKAGING, PACKAGING_ARROWS, {"__init__"}),
+)
+MODULES = [(house, path) for house in HOUSES for path in modules(house.root)]
+every_house = pytest.mark.parametrize("house", HOUSES, ids=lambda house: house.root.name)
+every_module = pytest.mark.parametrize(("house", "path"), MODULES, ids=[house.name(path) for house, path in MODULES])
+
+
+@every_module
+def test_packages_import_along_the_arrows(house: House, path: Path) -> None:
+    """From the command line down to what is common to all."""
+    name = house.name(path)
+    assert violations_of_arrows(name, house.imports_of(path), house) == []
+
+
+@every_house
+def test_every_module_belongs_to_a_package(house: House) -> None:
+    """The listing is the architecture: each package has its arrows, and nothing else is at the root."""
+    assert {path.stem for path in house.root.glob("*.py")} == house.at_the_root
+    assert {path.name for path in house.root.iterdir() if path.is_dir()} - {"__pycache__"} == set(house.arrows)
+
+
+@every_house
+def test_no_modules_import_each_other_in_a_circle(house: House) -> None:
+    """Late imports and those for a type checker count as well."""
+    assert list(graphlib.TopologicalSorter(house.graph()).static_order()) != []
+
+
+@every_house
+def test_no_packages_import_each_other_in_a_circle(house: House) -> None:
+    """The table itself has an order."""
+    assert list(graphlib.TopologicalSorter(house.arrows).static_order()) != []
+
+
+def test_a_package_of_packaging_has_a_listing_that_fits_a_screen() -> None:
+    """At most 16 entries at the root, and 20 modules in a package."""
+    folders = [PACKAGING, *(path.parent for path in PACKAGING.rglob("__init__.py"))]
+    assert {path.name for path in folders if len([*path.glob("*.py")]) > 20} == set()
+    assert len([path for path in PACKAGING.iterdir() if path.name != "__pycache__"]) <= 16
+
+
+@pytest.mark.parametrize("path", modules(PACKAGING), ids=HOUSES[1].name)
+def test_only_the_command_line_and_the_pipeline_call_a_stage(path: Path) -> None:
+    """A stage gets the records of others as arguments."""
+    used = {name for name in HOUSES[1].imports_of(path) if is_stage(name)}
+    assert not used or path.relative_to(PACKAGING).parts[0] in CALLERS
+
+
+def test_the_arrow_check_catches_a_package_that_imports_from_above() -> None:
+    """The check fails for the right reason."""
+    known = {"stigmer_launcher.system.locks", "stigmer_launcher.cli.main", "stigmer_launcher.cli"}
+    source = "def late():\n    from stigmer_launcher.cli.main import main\n    from stigmer_launcher.cli import main\n"
+    used = own_imports("stigmer_launcher.system.locks", source, known)
+    assert violations_of_arrows("stigmer_launcher.system.locks", used, HOUSES[0]) == ["stigmer_launcher.cli.main"]
+
+
+def test_the_arrow_check_catches_an_audit_that_imports_a_builder() -> None:
+    """The check fails for the right reason."""
+    used = {"stigmer_packaging.bottle.archive", "stigmer_packaging.binaries.elf", "stigmer_packaging.lib.errors"}
+    assert violations_of_arrows("stigmer_packaging.audit.links", used, HOUSES[1]) == [
+        "stigmer_packaging.bottle.archive"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -93,59 +219,7 @@ def test_the_launcher_imports_nothing_of_packaging_and_no_third_party_code(path:
     assert used - set(sys.stdlib_module_names) - {"stigmer_launcher"} == set()
 
 
-def launcher_name(path: Path) -> str:
-    """Give a module of the launcher its dotted name; a package has that of its folder."""
-    return ".".join(path.relative_to(LAUNCHER.parent).with_suffix("").parts).removesuffix(".__init__")
-
-
-def launcher_imports(name: str, source: str, known: set[str]) -> set[str]:
-    """Name the modules of the launcher that a module imports; a package only where something of its own is taken."""
-    used = {module for module in imports(source) if module in known}
-    packages = {module.rpartition(".")[0] for module in used}
-    return used - packages - {name}
-
-
-def violations_of_arrows(name: str, source: str, known: set[str]) -> list[str]:
-    """Find what a module of the launcher imports against the arrows."""
-    package = name.split(".")[1] if name.count(".") else ""
-    if package not in ARROWS:
-        return []
-    allowed = ARROWS[package] | {package, "errors", "version"}
-    return sorted(used for used in launcher_imports(name, source, known) if used.split(".")[1] not in allowed)
-
-
-def launcher_graph() -> dict[str, set[str]]:
-    """Map each module of the launcher to those that it imports, wherever in the file."""
-    sources = {launcher_name(path): path.read_text(encoding="utf-8") for path in modules(LAUNCHER)}
-    return {name: launcher_imports(name, source, set(sources)) for name, source in sources.items()}
-
-
-@pytest.mark.parametrize("path", modules(LAUNCHER), ids=launcher_name)
-def test_the_launchers_packages_import_along_the_arrows(path: Path) -> None:
-    """From the command line down to what the system is asked for."""
-    known = {launcher_name(each) for each in modules(LAUNCHER)}
-    assert violations_of_arrows(launcher_name(path), path.read_text(encoding="utf-8"), known) == []
-
-
-def test_every_module_of_the_launcher_belongs_to_a_package() -> None:
-    """The listing is the architecture: each package has its arrows, and nothing else is at the root."""
-    assert {path.stem for path in LAUNCHER.glob("*.py")} == AT_THE_ROOT
-    assert {path.parent.name for path in LAUNCHER.glob("*/__init__.py")} == set(ARROWS)
-
-
-def test_no_modules_of_the_launcher_import_each_other_in_a_circle() -> None:
-    """Late imports and those for a type checker count as well."""
-    assert list(graphlib.TopologicalSorter(launcher_graph()).static_order()) != []
-
-
-def test_the_arrow_check_catches_a_package_that_imports_from_above() -> None:
-    """The check fails for the right reason."""
-    known = {"stigmer_launcher.system.locks", "stigmer_launcher.cli.main", "stigmer_launcher.cli"}
-    source = "def late():\n    from stigmer_launcher.cli.main import main\n    from stigmer_launcher.cli import main\n"
-    assert violations_of_arrows("stigmer_launcher.system.locks", source, known) == ["stigmer_launcher.cli.main"]
-
-
-@pytest.mark.parametrize("path", modules(LAUNCHER), ids=launcher_name)
+@pytest.mark.parametrize("path", modules(LAUNCHER), ids=lambda path: path.name)
 def test_the_launcher_imports_no_private_module_of_the_standard_library(path: Path) -> None:
     """Those change with every version of Python."""
     used = imports(path.read_text(encoding="utf-8")) & set(sys.stdlib_module_names)
@@ -187,16 +261,6 @@ def test_only_assemble_writes_the_payload_index() -> None:
         if any(module.startswith("stigmer_launcher") for module in imports(path.read_text(encoding="utf-8")))
     }
     assert users <= INDEX_READERS
-
-
-def test_the_layer_check_catches_a_stage_that_imports_a_stage_or_the_pipeline() -> None:
-    """The check fails for the right reason."""
-    source = "from stigmer_packaging.stages import bottle\nimport stigmer_packaging.pipeline\n"
-    assert violations_of_layers("stigmer_packaging.stages.formula", source) == [
-        "stigmer_packaging.pipeline",
-        "stigmer_packaging.stages",
-        "stigmer_packaging.stages.bottle",
-    ]
 
 
 def test_neither_packaging_nor_launcher_is_itself_a_package() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging import cli
+from stigmer_packaging.cli import main as cli
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "two-services"
 PORTS = ("17301", "17302")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.records import VerificationReport
-from stigmer_packaging.release import NAME
-from stigmer_packaging.stages.brew import verify_with_brew
-from stigmer_packaging.tools.brew_steps import STEPS, UPGRADES
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.records.model import VerificationReport
+from stigmer_packaging.records.release import NAME
+from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.verify.brew.stage import verify_with_brew
+from stigmer_packaging.verify.brew.steps import STEPS, UPGRADES
 from support.real_brew import ROOT, require_brew
 
 RELEASE = Path(os.environ.get("STIGMER_RELEASE", ROOT / "dist"))

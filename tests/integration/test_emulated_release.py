@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging import cli
+from stigmer_packaging.cli import main as cli
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests/samples/two-services"

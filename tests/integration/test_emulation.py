@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import CommandError, MissingToolError
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools import command
-from stigmer_packaging.tools.emulation import NATIVE, emulate, require_emulation, runner_for
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.emulation import NATIVE, emulate, require_emulation, runner_for
+from stigmer_packaging.lib.errors import CommandError, MissingToolError
+from stigmer_packaging.lib.target import Target
 from support.foreign_programs import ending_with, endless, write_program
 
 HOST, ARM = Target("linux", "amd64"), Target("linux", "arm64")

@@ -13,14 +13,15 @@ from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-un
 
 from stigmer_packaging.binaries.elf import find_elves, read_elf
 from stigmer_packaging.binaries.macho import read_machos
+from stigmer_packaging.freeze import bundle
 from stigmer_packaging.freeze.foreign import ForeignEnvironment, TreePackages
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.naming import ARCHITECTURES, SYSTEMS, Target
-from stigmer_packaging.pythons import PINNED, choose_python, is_in_cache, open_maker
-from stigmer_packaging.stages.freeze import Freezer, freeze_launcher, freeze_service
-from stigmer_packaging.tools import bundle, system
-from stigmer_packaging.tools.emulation import NATIVE
-from stigmer_packaging.tools.service_source import read_service_source
+from stigmer_packaging.freeze.pythons import PINNED, choose_python, is_in_cache, open_maker
+from stigmer_packaging.freeze.stage import Freezer, freeze_launcher, freeze_service
+from stigmer_packaging.lib.emulation import NATIVE
+from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline import system
+from stigmer_packaging.sources.service_source import read_service_source
 from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, make_freezer, make_program
 from support.manifest_texts import PATH
 

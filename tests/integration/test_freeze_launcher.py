@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-untyped]
 
-from stigmer_packaging.errors import GateError
-from stigmer_packaging.records import LauncherBundle
-from stigmer_packaging.stages.freeze import PACKAGE, Freezer, freeze_launcher
+from stigmer_packaging.freeze.stage import PACKAGE, Freezer, freeze_launcher
+from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.records.model import LauncherBundle
 from support.freeze_workshop import ROOT, make_freezer
 from support.hostile_places import lone_temporal, starts_twice
 from support.launcher_payloads import build_libexec
@@ -213,7 +213,7 @@ def test_a_module_it_imports_that_is_nowhere_fails_the_build(tmp_path: Path) -> 
 )
 def test_the_systems_python_freezes_it_or_says_what_to_install(tmp_path: Path) -> None:
     """Debian keeps the shared library, and venv, in packages of their own."""
-    from stigmer_packaging.errors import MissingToolError
+    from stigmer_packaging.lib.errors import MissingToolError
 
     try:
         freezer = make_freezer(tmp_path, python="/usr/bin/python3")

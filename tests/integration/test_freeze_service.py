@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import GateError
-from stigmer_packaging.records import LeftOut, ServiceBinary
-from stigmer_packaging.stages.freeze import Freezer, freeze_service
-from stigmer_packaging.tools.locks import Pin, parse_lock, select_pins
-from stigmer_packaging.tools.pyinstaller import DISTRIBUTIONS, FreezePlan, freeze
-from stigmer_packaging.tools.python import read_interpreter
-from stigmer_packaging.tools.service_source import read_service_source
-from stigmer_packaging.tools.system import read_platform
-from stigmer_packaging.tools.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
+from stigmer_packaging.freeze.pyinstaller import DISTRIBUTIONS, FreezePlan, freeze
+from stigmer_packaging.freeze.stage import Freezer, freeze_service
+from stigmer_packaging.freeze.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
+from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.lib.interpreter import read_interpreter
+from stigmer_packaging.pipeline.system import read_platform
+from stigmer_packaging.records.model import LeftOut, ServiceBinary
+from stigmer_packaging.sources.locks import Pin, parse_lock, select_pins
+from stigmer_packaging.sources.service_source import read_service_source
 from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
 from support.reference_programs import temporal_program
 from support.wheels import make_wheel, pip_offline
@@ -187,9 +187,9 @@ def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) ->
         f"import sys\nsys.path[:0] = {[str(ROOT / 'packaging'), str(ROOT / 'tests')]}\n"
         "from pathlib import Path\n"
         "from support.freeze_workshop import make_freezer, ENV, SAMPLES\n"
-        "from stigmer_packaging.tools.locks import parse_lock\n"
-        "from stigmer_packaging.tools.python import read_interpreter\n"
-        "from stigmer_packaging.tools.virtualenv import provide_virtualenv\n"
+        "from stigmer_packaging.sources.locks import parse_lock\n"
+        "from stigmer_packaging.lib.interpreter import read_interpreter\n"
+        "from stigmer_packaging.freeze.virtualenv import provide_virtualenv\n"
         "folder = Path(sys.argv[1])\nfreezer = make_freezer(folder, cache=folder / 'cache')\n"
         "lock = (SAMPLES / 'freeze-service' / 'requirements.lock').read_text()\n"
         "python = read_interpreter(sys.executable, env=ENV)\n"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.naming import parse_target
-from stigmer_packaging.records import AuditReport, Bottle
-from stigmer_packaging.tools import environment
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.lib import environment
+from stigmer_packaging.lib.target import parse_target
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.records.model import AuditReport, Bottle
+from stigmer_packaging.records.workspace import Workspace
 from support.mac_standins import offer_frozen_parts
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 def packaging(stage: str, workspace: Path, *words: str) -> str:
     """Run a stage as people do, and give what it prints."""
     env = {**os.environ, "PYTHONPATH": f"{ROOT / 'packaging'}:{ROOT / 'launcher'}"}
-    command = [sys.executable, "-P", "-m", "stigmer_packaging", stage, "--workspace", str(workspace), "--json", *words]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "stigmer_packaging.cli",
+        stage,
+        "--workspace",
+        str(workspace),
+        "--json",
+        *words,
+    ]
     done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

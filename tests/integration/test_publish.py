@@ -5,12 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from stigmer_packaging.errors import (
-    PublicationError,
-    UnavailableError,
-)
-from stigmer_packaging.publication import MARK, mark_of
-from stigmer_packaging.stages.publish import abandon_draft
+from stigmer_packaging.lib.errors import PublicationError, UnavailableError
+from stigmer_packaging.publish.plan import MARK, mark_of
+from stigmer_packaging.publish.publish import abandon_draft
 from support.fake_github import Trouble
 from support.fake_github_answers import Request
 from support.fake_github_world import FakeAsset, FakeRelease

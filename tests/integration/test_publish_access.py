@@ -9,18 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import (
-    GitHubError,
-    PackagingError,
-    TapError,
-    TokenError,
-    UnavailableError,
-)
-from stigmer_packaging.stages.publish import publish_release
-from stigmer_packaging.tools import command
-from stigmer_packaging.tools.environment import build_environment
-from stigmer_packaging.tools.github import Access, GitHub, persist
-from stigmer_packaging.tools.tap import git_environment, open_tap, with_deploy_key
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.environment import build_environment
+from stigmer_packaging.lib.errors import GitHubError, PackagingError, TapError, TokenError, UnavailableError
+from stigmer_packaging.publish.github import Access, GitHub, persist
+from stigmer_packaging.publish.publish import publish_release
+from stigmer_packaging.publish.tap import git_environment, open_tap, with_deploy_key
 from support.fake_github import Trouble, github_at
 from support.fake_github_answers import Request
 from support.publishable import (

@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import pytest
 
-from stigmer_packaging import cli, cli_surroundings
-from stigmer_packaging.release import NAME, read_release, render_release
-from stigmer_packaging.tools.github import Access
-from stigmer_packaging.tools.system import read_platform
+from stigmer_packaging.cli import ci_environment
+from stigmer_packaging.cli import main as cli
+from stigmer_packaging.pipeline.system import read_platform
+from stigmer_packaging.publish.github import Access
+from stigmer_packaging.records.release import NAME, read_release, render_release
 from support.fake_github import RunningGitHub, Trouble, github_at
 from support.fake_github_answers import Request
 from support.fake_github_world import FakeRepository
@@ -72,7 +73,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         job = {**github.environment, "GITHUB_TOKEN": TOKEN, "GITHUB_SHA": first_commit(github)}
         for name, value in job.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(cli_surroundings, "Access", functools.partial(Access, pause=lambda _: None))
+        monkeypatch.setattr(ci_environment, "Access", functools.partial(Access, pause=lambda _: None))
         yield Desk(github, tmp_path)
 
 
@@ -197,7 +198,7 @@ def test_a_draft_that_somebody_changed_is_not_taken(desk: Desk, capsys: pytest.C
 def test_a_run_that_is_killed_is_gone_on_with(desk: Desk) -> None:
     """The process itself dies, at an upload, while publishing, and while pushing."""
     folder = desk.lay("2.0.0")
-    words = [sys.executable, "-P", "-m", "stigmer_packaging", "publish", str(folder)]
+    words = [sys.executable, "-P", "-m", "stigmer_packaging.cli", "publish", str(folder)]
     words += [f"--manifest={desk.root}/manifest.yaml", f"--changelog={desk.root}/CHANGELOG.md"]
     words += [f"--target={target}" for target in BOTH]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(str(cli.ROOT / name) for name in ("packaging", "launcher"))}

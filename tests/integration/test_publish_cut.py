@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from stigmer_packaging.errors import PackagingError
+from stigmer_packaging.lib.errors import PackagingError
 from support.fake_github import RunningGitHub, Trouble, github_at
 from support.publishable import (
     REPOSITORY,

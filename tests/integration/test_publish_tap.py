@@ -4,11 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from stigmer_packaging.errors import (
-    PublicationError,
-    TapError,
-)
-from stigmer_packaging.stages.publish import publish_release
+from stigmer_packaging.lib.errors import PublicationError, TapError
+from stigmer_packaging.publish.publish import publish_release
 from support.fake_github_answers import Request
 from support.publishable import (
     PATH,

@@ -10,7 +10,7 @@ import pytest
 from stigmer_packaging.freeze.python.libraries import build_library
 from stigmer_packaging.freeze.python.provide import (
     FOLDER,
-    Maker,
+    BuildSettings,
     digest_of,
     open_build,
     place_of,
@@ -20,9 +20,10 @@ from stigmer_packaging.freeze.python.provide import (
 )
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
-from stigmer_packaging.naming import ARCHITECTURES, SYSTEMS, Target, parse_target
-from stigmer_packaging.tools import command, digest, environment, system
-from stigmer_packaging.tools.debian import Archives
+from stigmer_packaging.lib import command, digest, environment
+from stigmer_packaging.lib.debian import Archives
+from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target, parse_target
+from stigmer_packaging.pipeline import system
 
 RECIPE = Path(__file__).parents[2] / "packaging" / "python"
 HOST = system.read_platform(platform.system(), platform.machine())
@@ -44,14 +45,14 @@ def cached(target: Target) -> PythonTree:
     return tree
 
 
-def maker_in(cache: Path) -> Maker:
+def maker_in(cache: Path) -> BuildSettings:
     """Give a machine whose cache begins with the downloads, the compiler and the shared parts of this one's."""
     (cache / FOLDER).mkdir(parents=True)
     for kept in (CACHE / FOLDER).iterdir():
         if kept.name.startswith(("downloads", "ziglang", "host-")) and kept.is_dir() and kept.suffix != ".part":
             (cache / FOLDER / kept.name).symlink_to(kept)
     env = environment.build_environment(os.environ)
-    return Maker(read_recipe(RECIPE, HOST), cache, no_archives, env, os.cpu_count() or 1, lambda _: None)
+    return BuildSettings(read_recipe(RECIPE, HOST), cache, no_archives, env, os.cpu_count() or 1, lambda _: None)
 
 
 @pytest.fixture(name="tree")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.audit.variables import find_unread, find_words
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.tools.contract import check_refusals
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.sources.contract import check_refusals
 from support.manifest_texts import PATH
 from support.reference_programs import AGENT_RUNNER, GO_PACKAGES, go_program
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.release import Artefact, Release
-from stigmer_packaging.report.page import render_page
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.publish.report.page import render_page
+from stigmer_packaging.records.release import Artefact, Release
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")

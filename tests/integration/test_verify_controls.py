@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.records import Bottle, VerificationReport
-from stigmer_packaging.stages.verify import verify_bottle
-from stigmer_packaging.tools import command
-from stigmer_packaging.tools.guest import Task
-from stigmer_packaging.tools.guest_report import parse_report
-from stigmer_packaging.tools.guest_root import GuestRoot
-from stigmer_packaging.tools.sandbox import Sandbox
+from stigmer_packaging.lib import command
+from stigmer_packaging.records.model import Bottle, VerificationReport
+from stigmer_packaging.verify.guest import Task
+from stigmer_packaging.verify.guest_report import parse_report
+from stigmer_packaging.verify.guest_root import GuestRoot
+from stigmer_packaging.verify.sandbox import Sandbox
+from stigmer_packaging.verify.stage import verify_bottle
 from support.guest_roots import shared_root
 from support.keg_faults import (
     OWN_VERSION,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.tools.guest_report import parse_report
+from stigmer_packaging.verify.guest_report import parse_report
 from support.install_script import NONCE, bottle, failed, installed, run_script
 from support.keg_standin import LSM_STORE
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.tools import command, digest
-from stigmer_packaging.tools.guest_report import parse_report
+from stigmer_packaging.lib import command, digest
+from stigmer_packaging.verify.guest_report import parse_report
 from support.install_script import NONCE, SCRIPT, bottle, failed, installed, run_script
 from support.keg_standin import LSM_STORE
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import RecordError
-from stigmer_packaging.records import Bottle, VerificationReport
-from stigmer_packaging.stages.verify import verify_bottle
-from stigmer_packaging.tools import command, digest
-from stigmer_packaging.tools.guest import Task
-from stigmer_packaging.tools.guest_root import GuestRoot
-from stigmer_packaging.tools.sandbox import Sandbox, run_in_sandbox, sandbox_command
+from stigmer_packaging.lib import command, digest
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.records.model import Bottle, VerificationReport
+from stigmer_packaging.verify.guest import Task
+from stigmer_packaging.verify.guest_root import GuestRoot
+from stigmer_packaging.verify.sandbox import Sandbox, run_in_sandbox, sandbox_command
+from stigmer_packaging.verify.stage import verify_bottle
 from support.guest_roots import copy_of, replace_text, shared_root
 from support.keg_standin import StandIn, build_standin, quiet, repacked
 

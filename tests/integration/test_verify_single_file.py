@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.stages.standalone import make_program
-from stigmer_packaging.stages.verify import verify_bottle
-from stigmer_packaging.tools.guest import Task
-from stigmer_packaging.tools.sandbox import Sandbox
+from stigmer_packaging.bottle.standalone import make_program
+from stigmer_packaging.verify.guest import Task
+from stigmer_packaging.verify.sandbox import Sandbox
+from stigmer_packaging.verify.stage import verify_bottle
 from support.guest_roots import shared_root
 from support.keg_standin import EPOCH, build_standin, quiet
 from support.single_files import unpacker

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import ForeignTargetError
-from stigmer_packaging.records import VerificationReport
-from stigmer_packaging.stages.verify import verify_bottle
-from stigmer_packaging.tools.guest import Task
-from stigmer_packaging.tools.guest_root import GuestRoot
-from stigmer_packaging.tools.qemu import Disks, Hardware, choose_accelerator, qemu_command, run_machine
-from stigmer_packaging.tools.sandbox import Sandbox
-from stigmer_packaging.tools.virtual_machine import VirtualMachine
+from stigmer_packaging.lib.errors import ForeignTargetError
+from stigmer_packaging.records.model import VerificationReport
+from stigmer_packaging.verify.guest import Task
+from stigmer_packaging.verify.guest_root import GuestRoot
+from stigmer_packaging.verify.qemu import Disks, Hardware, choose_accelerator, qemu_command, run_machine
+from stigmer_packaging.verify.sandbox import Sandbox
+from stigmer_packaging.verify.stage import verify_bottle
+from stigmer_packaging.verify.virtual_machine import VirtualMachine
 from support.guest_machines import service_machine, shared_machine
 from support.keg_standin import StandIn, build_standin, quiet
 
@@ -151,7 +151,7 @@ def test_a_machine_that_hangs_is_killed_and_gone_at_its_deadline(tmp_path: Path,
 def test_no_machine_outlives_whoever_started_it(tmp_path: Path, machine: VirtualMachine) -> None:
     """Killed with -9, the host process can clean up nothing."""
     program = (
-        "import ast, sys\nfrom pathlib import Path\nfrom stigmer_packaging.tools.qemu import run_machine\n"
+        "import ast, sys\nfrom pathlib import Path\nfrom stigmer_packaging.verify.qemu import run_machine\n"
         "run_machine(ast.literal_eval(sys.argv[1]), Path(sys.argv[2]), seconds=600)\n"
     )
     words = [sys.executable, "-c", program, repr(hanging(machine, tmp_path)), str(tmp_path)]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.tools import golang
-from stigmer_packaging.tools.environment import build_environment
-from stigmer_packaging.tools.workflow_lint import lint_with_actionlint, lint_with_zizmor
+from stigmer_packaging.ci.workflow_lint import lint_with_actionlint, lint_with_zizmor
+from stigmer_packaging.lib.environment import build_environment
+from stigmer_packaging.sources import golang
 
 ROOT = Path(__file__).parents[2]
 BAD = """name: bad
@@ -30,7 +30,7 @@ def bad(tmp_path: Path) -> Path:
 
 def test_actionlint_finds_an_unknown_machine_and_text_from_outside_in_a_shell_line(bad: Path) -> None:
     """The program is built from its pinned module, and speaks."""
-    from stigmer_packaging.manifest import load_manifest
+    from stigmer_packaging.manifest.reader import load_manifest
 
     env = build_environment(os.environ)
     go = golang.choose_go(load_manifest(ROOT / "packaging" / "manifest.yaml").go, env)

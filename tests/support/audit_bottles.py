@@ -1,6 +1,6 @@
 """Bottles to be audited: a good one for any platform, made small, that a test then spoils in one way.
 
-The keg is what `stages.assemble` makes of a frozen launcher and two components, with native code made by hand.
+The keg is what `bottle.assemble` makes of a frozen launcher and two components, with native code made by hand.
 """
 
 import gzip
@@ -14,17 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.naming import Target, bottle_name, parse_target, service_path
-from stigmer_packaging.notices import notices_path, render_notices
-from stigmer_packaging.receipt import BuildHost, render_receipt
-from stigmer_packaging.records import AuditReport, Bottle, Credits, Finding, Ingredient, Sbom
-from stigmer_packaging.spdx import render_sbom, sbom_path
-from stigmer_packaging.stages.audit import audit_bottle
-from stigmer_packaging.tools import digest
-from stigmer_packaging.tools.buildinfo import read_build_info
-from stigmer_packaging.tools.project_locks import read_project_lock
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.audit.stage import audit_bottle
+from stigmer_packaging.binaries.buildinfo import read_build_info
+from stigmer_packaging.formula.receipt import BuildHost, render_receipt
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.target import Target, parse_target
+from stigmer_packaging.licensing.notices import notices_path, render_notices
+from stigmer_packaging.licensing.spdx import render_sbom, sbom_path
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.manifest.naming import bottle_name, service_path
+from stigmer_packaging.records.model import AuditReport, Bottle, Credits, Finding, Ingredient, Sbom
+from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.sources.project_locks import read_project_lock
 from support import native_code
 
 EPOCH = 1_767_225_600

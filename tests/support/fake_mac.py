@@ -11,8 +11,8 @@ import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
-from stigmer_packaging.tools import command
-from stigmer_packaging.tools.mac_report import MacReport, parse_mac_report, read_mac_report
+from stigmer_packaging.lib import command
+from stigmer_packaging.verify.mac_report import MacReport, parse_mac_report, read_mac_report
 
 SCRIPT = Path(__file__).parents[2] / "scripts/check-on-mac"
 BOTTLE = "stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stigmer_packaging.pipeline import Pipeline, StepResult
-from stigmer_packaging.plan import Step
-from stigmer_packaging.records import ServiceBinary, SourceArchive
-from stigmer_packaging.tools import digest
-from stigmer_packaging.workspace import Workspace, scan_files
+from stigmer_packaging.lib import digest
+from stigmer_packaging.pipeline.plan import Step
+from stigmer_packaging.pipeline.run import Pipeline, StepResult
+from stigmer_packaging.records.model import ServiceBinary, SourceArchive
+from stigmer_packaging.records.workspace import Workspace, scan_files
 
 
 def step(name: str, *needs: str, **facts: object) -> Step:
@@ -100,8 +100,8 @@ class FakeRelease:
     def pipeline(self) -> Pipeline:
         """Give the pipeline; its clock stands still."""
         stages = {"obtain": self.obtain, "bottle": self.bottle}
-        makers = {name: lambda _, stage=stage: stage for name, stage in stages.items()}
-        return Pipeline(self.workspace, makers, self.progress, lambda: 0.0)
+        registry = {name: lambda _, stage=stage: stage for name, stage in stages.items()}
+        return Pipeline(self.workspace, registry, self.progress, lambda: 0.0)
 
     def run(self, steps: Sequence[Step]) -> list[str]:
         """Run the steps and name those that were made rather than reused."""

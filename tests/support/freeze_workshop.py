@@ -5,13 +5,13 @@ import shutil
 import sys
 from pathlib import Path
 
-from stigmer_packaging.stages.freeze import Freezer
-from stigmer_packaging.tools.environment import build_environment, cache_root
-from stigmer_packaging.tools.patchelf import find_patchelf
-from stigmer_packaging.tools.probes import ServiceProbe
-from stigmer_packaging.tools.python import read_interpreter
-from stigmer_packaging.tools.virtualenv import at_hand
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.freeze.probes import ServiceProbe
+from stigmer_packaging.freeze.stage import Freezer
+from stigmer_packaging.freeze.virtualenv import at_hand
+from stigmer_packaging.lib.environment import build_environment, cache_root
+from stigmer_packaging.lib.interpreter import read_interpreter
+from stigmer_packaging.lib.patchelf import find_patchelf
+from stigmer_packaging.records.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "samples"

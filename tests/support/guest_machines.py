@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import PackagingError
-from stigmer_packaging.machines import Maker, find_mirrors
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.guest import Machine
-from stigmer_packaging.tools.service_machine import ServiceMachine
-from stigmer_packaging.tools.virtual_machine import VirtualMachine
+from stigmer_packaging.lib.errors import PackagingError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.verify.guest import Machine
+from stigmer_packaging.verify.machines import MachineFactory, find_mirrors
+from stigmer_packaging.verify.service_machine import ServiceMachine
+from stigmer_packaging.verify.virtual_machine import VirtualMachine
 from support.keg_standin import TARGET, quiet
 
 PROGRAMS = ("qemu-system-x86_64", "mksquashfs", "cpio", "mmdebstrap", "setpriv")
@@ -20,24 +20,24 @@ PROGRAMS = ("qemu-system-x86_64", "mksquashfs", "cpio", "mmdebstrap", "setpriv")
 
 def shared_machine() -> VirtualMachine:
     """Give the machine that scripts/verify uses too, made if need be; skip where it cannot be made."""
-    machine = _make(Maker.virtual_machine)
+    machine = _make(MachineFactory.virtual_machine)
     assert isinstance(machine, VirtualMachine)
     return machine
 
 
 def service_machine() -> ServiceMachine:
     """Give the one with systemd."""
-    machine = _make(Maker.service_machine)
+    machine = _make(MachineFactory.service_machine)
     assert isinstance(machine, ServiceMachine)
     return machine
 
 
-def _make(make: Callable[[Maker, str, Target], Machine]) -> Machine:
+def _make(make: Callable[[MachineFactory, str, Target], Machine]) -> Machine:
     if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
         pytest.skip(f"no virtual machine on this machine: {', '.join(missing)} is missing")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stigmer-packaging"
     try:
-        maker = Maker(TARGET, 2, cache, find_mirrors({}), quiet)
+        maker = MachineFactory(TARGET, 2, cache, find_mirrors({}), quiet)
         return make(maker, maker.default_guest(), TARGET)
     except PackagingError as error:
         pytest.skip(f"no virtual machine on this machine: {str(error).splitlines()[0]}")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import PackagingError
-from stigmer_packaging.tools.apt import find_mirror
-from stigmer_packaging.tools.guest_root import GuestRoot, Recipe, build_root, default_suite
+from stigmer_packaging.lib.apt import find_mirror
+from stigmer_packaging.lib.errors import PackagingError
+from stigmer_packaging.verify.guest_root import GuestRoot, Recipe, build_root, default_suite
 from support.keg_standin import TARGET, quiet
 
 PROGRAMS = ("mmdebstrap", "bwrap", "tar")

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from stigmer_packaging.tools import command
-from stigmer_packaging.tools.cellar import pour
-from stigmer_packaging.tools.command import Completed
-from stigmer_packaging.tools.guest_report import GuestReport
+from stigmer_packaging.bottle.cellar import pour
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.command import Completed
+from stigmer_packaging.verify.guest_report import GuestReport
 from support.keg_standin import build_standin
 
 SCRIPT = Path(__file__).parents[2] / "scripts/verify-install.sh"

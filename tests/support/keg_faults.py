@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from stigmer_launcher.install.payload import Payload, parse_payload, render_payload
-from stigmer_packaging.records import Bottle, FileRecord
-from stigmer_packaging.stages.assemble import render_checksums
-from stigmer_packaging.tools import digest
+from stigmer_packaging.bottle.assemble import render_checksums
+from stigmer_packaging.lib import digest
+from stigmer_packaging.records.model import Bottle, FileRecord
 from support.keg_standin import StandIn, repacked
 from support.launcher_payloads import build_libexec, part
 from support.launcher_services import LAUNCHER, fake_stack

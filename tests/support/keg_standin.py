@@ -9,7 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from stigmer_packaging.manifest_records import (
+from stigmer_packaging.bottle.assemble import KegParts, assemble_keg
+from stigmer_packaging.bottle.bottle import make_bottle
+from stigmer_packaging.formula.receipt import BuildHost
+from stigmer_packaging.lib.target import Target, parse_target
+from stigmer_packaging.licensing.stage import write_sbom
+from stigmer_packaging.manifest.model import (
     CheckoutSource,
     Component,
     GoToolchain,
@@ -22,13 +27,16 @@ from stigmer_packaging.manifest_records import (
     Smoke,
     WheelPin,
 )
-from stigmer_packaging.naming import Target, parse_target
-from stigmer_packaging.receipt import BuildHost
-from stigmer_packaging.records import Bottle, Credits, Ingredient, Keg, LauncherBundle, ServiceBinary, SourceArchive
-from stigmer_packaging.stages.assemble import KegParts, assemble_keg
-from stigmer_packaging.stages.bottle import make_bottle
-from stigmer_packaging.stages.credit import write_sbom
-from stigmer_packaging.workspace import Workspace, scan_files
+from stigmer_packaging.records.model import (
+    Bottle,
+    Credits,
+    Ingredient,
+    Keg,
+    LauncherBundle,
+    ServiceBinary,
+    SourceArchive,
+)
+from stigmer_packaging.records.workspace import Workspace, scan_files
 
 TARGET = parse_target("linux-amd64")
 TAG = "x86_64_linux"
@@ -287,7 +295,7 @@ def repacked(standin: StandIn) -> Bottle:
     """Pack the keg on disk as it is now, whatever its record says: what an attacker or a broken disk would ship."""
     from dataclasses import replace
 
-    from stigmer_packaging.keg_tree import links_below
+    from stigmer_packaging.records.workspace import links_below
 
     root = standin.workspace.path(standin.keg.root)
     keg = replace(standin.keg, files=scan_files(root), links=links_below(root))

@@ -6,12 +6,12 @@ never run.
 
 from pathlib import Path
 
-from stigmer_packaging.manifest_records import CheckoutSource, Manifest
-from stigmer_packaging.naming import Target
-from stigmer_packaging.plan import is_frozen
-from stigmer_packaging.records import Credits, Ingredient, LauncherBundle, ServiceBinary
-from stigmer_packaging.tools.locks import parse_lock
-from stigmer_packaging.workspace import Workspace, scan_files
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import CheckoutSource, Manifest
+from stigmer_packaging.pipeline.plan import is_frozen
+from stigmer_packaging.records.model import Credits, Ingredient, LauncherBundle, ServiceBinary
+from stigmer_packaging.records.workspace import Workspace, scan_files
+from stigmer_packaging.sources.locks import parse_lock
 from support.audit_bottles import Craft, darwin_code, zipped
 
 

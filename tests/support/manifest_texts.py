@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import ManifestError
-from stigmer_packaging.manifest import parse_manifest
+from stigmer_packaging.lib.errors import ManifestError
+from stigmer_packaging.manifest.reader import parse_manifest
 
 PATH = Path(__file__).parents[2] / "packaging" / "manifest.yaml"
 

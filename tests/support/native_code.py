@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from stigmer_packaging.tools import command
+from stigmer_packaging.lib import command
 
 ELF_MACHINES = {"amd64": 62, "arm64": 183, "386": 3}
 CPUS = {"amd64": 0x01000007, "arm64": 0x0100000C}

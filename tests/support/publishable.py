@@ -7,21 +7,21 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stigmer_packaging.delivery import CHECKSUMS
-from stigmer_packaging.formula_reading import parse_formula
-from stigmer_packaging.formula_text import formula_values, render_formula
-from stigmer_packaging.manifest import Manifest, parse_manifest
-from stigmer_packaging.naming import bottle_name, source_archive_name
-from stigmer_packaging.publication import LocalFile, Publication, PublicationPlan, Wish, plan_publication
-from stigmer_packaging.records import AuditReport, Check, VerificationReport
-from stigmer_packaging.release import NAME, Artefact, Release, read_release, render_release
-from stigmer_packaging.stages.publish import publish_release
-from stigmer_packaging.tools import digest
-from stigmer_packaging.tools.archive import Member, write_archive
-from stigmer_packaging.tools.environment import build_environment
-from stigmer_packaging.tools.github import Access, GitHub
-from stigmer_packaging.tools.tap import git_environment, open_tap, with_token
-from stigmer_packaging.tools.tap_change import TapPlace
+from stigmer_packaging.bottle.archive import Member, write_archive
+from stigmer_packaging.formula.reading import parse_formula
+from stigmer_packaging.formula.text import formula_values, render_formula
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.environment import build_environment
+from stigmer_packaging.manifest.naming import bottle_name, source_archive_name
+from stigmer_packaging.manifest.reader import Manifest, parse_manifest
+from stigmer_packaging.pipeline.delivery import CHECKSUMS
+from stigmer_packaging.publish.github import Access, GitHub
+from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan, Wish, plan_publication
+from stigmer_packaging.publish.publish import publish_release
+from stigmer_packaging.publish.tap import git_environment, open_tap, with_token
+from stigmer_packaging.publish.tap_change import TapPlace
+from stigmer_packaging.records.model import AuditReport, Check, VerificationReport
+from stigmer_packaging.records.release import NAME, Artefact, Release, read_release, render_release
 from support.fake_github import RunningGitHub
 from support.fake_github_answers import Request
 from support.manifest_texts import text_with

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from stigmer_packaging.publication import PublicationPlan
-from stigmer_packaging.tools import command
+from stigmer_packaging.lib import command
+from stigmer_packaging.publish.plan import PublicationPlan
 from support.fake_github import RunningGitHub, github_at
 from support.fake_github_world import FakeRepository
 from support.publishable import (

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from stigmer_packaging.tools import command, digest
+from stigmer_packaging.lib import command, digest
 
 REFERENCE = Path(__file__).parents[2] / "packaging" / "reference"
 AGENT_RUNNER = REFERENCE / "backend" / "services" / "agent-runner"

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stigmer_launcher.install.payload import Component, FileEntry, Liveness, Proof, Readiness, Smoke
-from stigmer_packaging import manifest, manifest_records
+from stigmer_packaging.manifest import model as manifest_records
+from stigmer_packaging.manifest import reader
 from support import reference_programs
 from support.launcher_payloads import Part, build_libexec
 from support.launcher_services import Stigmer, free_ports
@@ -17,7 +18,7 @@ MANIFEST = Path(__file__).parents[2] / "packaging" / "manifest.yaml"
 
 def reference_keg(keg: Path, *only: str) -> Path:
     """Write a libexec directory for the reference stack, or for `only` these components of it, and give it."""
-    read = manifest.load_manifest(MANIFEST, reference=True)
+    read = reader.load_manifest(MANIFEST, reference=True)
     names = [name for component in read.components for name in component.run.ports]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     parts = tuple(_part(component, ports) for component in read.components if not only or component.name in only)

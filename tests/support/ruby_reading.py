@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stigmer_packaging.tools import command
+from stigmer_packaging.lib import command
 
 needs_ruby = pytest.mark.skipif(shutil.which("ruby") is None, reason="there is no ruby on this machine to parse with")
 

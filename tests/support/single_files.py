@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stigmer_packaging.records import Keg, Standalone
-from stigmer_packaging.stages.standalone import Unpacker, make_program
-from stigmer_packaging.tools import golang
-from stigmer_packaging.workspace import Workspace, scan_files
+from stigmer_packaging.bottle.standalone import Unpacker, make_program
+from stigmer_packaging.records.model import Keg, Standalone
+from stigmer_packaging.records.workspace import Workspace, scan_files
+from stigmer_packaging.sources import golang
 from support.keg_standin import EPOCH, quiet
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from stigmer_packaging.tools.debian import Archives
+from stigmer_packaging.lib.debian import Archives
 
 Entries = Iterable[tuple[tarfile.TarInfo, bytes]]
 

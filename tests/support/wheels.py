@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from stigmer_packaging.manifest_records import WheelPin
+from stigmer_packaging.manifest.model import WheelPin
 
 TAGS = {
     "linux-amd64": "manylinux2014_x86_64",

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import MissingToolError
-from stigmer_packaging.tools.apt import Mirror, find_mirror
-from stigmer_packaging.tools.guest_root import default_suite
+from stigmer_packaging.lib.apt import Mirror, find_mirror
+from stigmer_packaging.lib.errors import MissingToolError
+from stigmer_packaging.verify.guest_root import default_suite
 
 BOOKWORM = 'NAME="Debian GNU/Linux"\nID=debian\nVERSION_CODENAME=bookworm\n'
 NOBLE = "ID=ubuntu\nVERSION_CODENAME=noble\n"

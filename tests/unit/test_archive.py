@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import ArchiveError
-from stigmer_packaging.tools.archive import Member, unpack_archive, write_archive
+from stigmer_packaging.bottle.archive import Member, unpack_archive, write_archive
+from stigmer_packaging.lib.errors import ArchiveError
 
 EPOCH = 1_767_225_600
 

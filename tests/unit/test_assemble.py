@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.install.payload import parse_payload
-from stigmer_packaging.errors import KegError
-from stigmer_packaging.manifest_records import Manifest
-from stigmer_packaging.naming import Target, parse_target
-from stigmer_packaging.receipt import BuildHost, render_receipt, tap_name
-from stigmer_packaging.records import Keg
-from stigmer_packaging.stages.assemble import COMPLETIONS, KegParts, assemble_keg
-from stigmer_packaging.workspace import Workspace, scan_files
+from stigmer_packaging.bottle.assemble import COMPLETIONS, KegParts, assemble_keg
+from stigmer_packaging.formula.receipt import BuildHost, render_receipt, tap_name
+from stigmer_packaging.lib.errors import KegError
+from stigmer_packaging.lib.target import Target, parse_target
+from stigmer_packaging.manifest.model import Manifest
+from stigmer_packaging.records.model import Keg
+from stigmer_packaging.records.workspace import Workspace, scan_files
 from support.keg_standin import (
     EPOCH,
     HOST,

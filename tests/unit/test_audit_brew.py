@@ -8,7 +8,7 @@ import pytest
 from stigmer_packaging.audit.check import Policy, Subject, run_checks
 from stigmer_packaging.audit.reading import read_contents
 from stigmer_packaging.audit.table import CHECKS
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.records.workspace import Workspace
 from support.audit_bottles import RECEIPT, Craft, audit, found_by, good_bottle
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "audit" / "brew"

@@ -20,11 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.errors import ArchiveError
-from stigmer_packaging.records import AuditReport
-from stigmer_packaging.stages.audit import audit_bottle, render_findings
-from stigmer_packaging.tools import digest
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.audit.stage import audit_bottle, render_findings
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import ArchiveError
+from stigmer_packaging.records.model import AuditReport
+from stigmer_packaging.records.workspace import Workspace
 from support.audit_bottles import COMPONENTS, INDEX, RECEIPT, audit, found_by, good_bottle
 
 ROOT = Path(__file__).parents[2]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.audit.symbols import system_symbols
-from stigmer_packaging.naming import parse_target
-from stigmer_packaging.tools.system_symbols import parse_availability, parse_tbd, render
+from stigmer_packaging.audit.loader.symbols import system_symbols
+from stigmer_packaging.audit.loader.system_symbols import parse_availability, parse_tbd, render
+from stigmer_packaging.lib.target import parse_target
 from support.audit_bottles import COMPONENTS, LIBRARIES, Craft, audit, found_by, good_bottle
 from support.frozen_programs import freeze_around
 from support.native_code import BUNDLE, EXECUTE, elf, macho

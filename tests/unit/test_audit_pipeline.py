@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging import reporting
-from stigmer_packaging.errors import AuditError
-from stigmer_packaging.makers import makers
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.naming import Target
-from stigmer_packaging.pipeline import Pipeline, StepResult
-from stigmer_packaging.plan import Inputs, Step, plan_release
-from stigmer_packaging.records import AuditReport
-from stigmer_packaging.workshop import Workshop
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.cli import output
+from stigmer_packaging.lib.errors import AuditError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline.context import BuildContext
+from stigmer_packaging.pipeline.plan import Inputs, Step, plan_release
+from stigmer_packaging.pipeline.run import Pipeline, StepResult
+from stigmer_packaging.pipeline.stages import stage_registry
+from stigmer_packaging.records.model import AuditReport
+from stigmer_packaging.records.workspace import Workspace
 from support.audit_bottles import Craft, good_bottle, locked_distributions, release_sbom
 from support.fake_stages import FakeProgress
 from support.manifest_texts import PATH
@@ -33,8 +33,8 @@ def gather(craft: Craft, workspace: Workspace) -> tuple[Step, ...]:
 def run(steps: tuple[Step, ...], workspace: Workspace, home: Path) -> tuple[StepResult, ...]:
     """Carry out steps with the real stages, on a Linux machine whose user's home is `home`."""
     tree = str(PATH.parents[1] / MANIFEST.checkout)
-    shop = Workshop(MANIFEST, workspace, home / "checkout", LINUX, tree, {"HOME": str(home)}, 1, lambda _: None)
-    return Pipeline(workspace, makers(shop), FakeProgress(), lambda: 0.0).run(steps)
+    context = BuildContext(MANIFEST, workspace, home / "checkout", LINUX, tree, {"HOME": str(home)}, 1, lambda _: None)
+    return Pipeline(workspace, stage_registry(context), FakeProgress(), lambda: 0.0).run(steps)
 
 
 def test_a_bottle_made_elsewhere_is_audited_once(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_bottle_made_elsewhere_is_audited_once(tmp_path: Path) -> None:
     first = run(steps, workspace, tmp_path)[-1]
     assert first.step.name == "audit/darwin-arm64"
     assert workspace.read_record("audit/darwin-arm64", AuditReport) == first.record
-    assert reporting.verified(first) == f"{first.record.files} files without an error"
+    assert output.verified(first) == f"{first.record.files} files without an error"
     assert run(steps, workspace, tmp_path)[-1].reused
 
 

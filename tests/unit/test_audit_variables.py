@@ -6,7 +6,7 @@ import pytest
 
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.variables import find_unread, find_words
-from stigmer_packaging.records import AuditReport, Finding
+from stigmer_packaging.records.model import AuditReport, Finding
 from support.audit_bottles import COMPONENTS, Craft, audit, found_by, good_bottle
 from support.frozen_programs import frozen_program
 

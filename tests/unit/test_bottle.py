@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import ArchiveError
-from stigmer_packaging.records import Bottle, SourceArchive
-from stigmer_packaging.stages.bottle import make_bottle, make_source_archive
-from stigmer_packaging.tools import digest
-from stigmer_packaging.tools.cellar import pour
-from stigmer_packaging.workspace import Workspace, scan_files
+from stigmer_packaging.bottle.bottle import make_bottle, make_source_archive
+from stigmer_packaging.bottle.cellar import pour
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import ArchiveError
+from stigmer_packaging.records.model import Bottle, SourceArchive
+from stigmer_packaging.records.workspace import Workspace, scan_files
 from support.keg_standin import EPOCH, TAG, StandIn, build_standin, quiet
 
 

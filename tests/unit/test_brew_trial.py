@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging import cli, cli_brew
-from stigmer_packaging.errors import MissingToolError, RecordError, VerificationError
-from stigmer_packaging.formula_text import formula_values, render_formula
-from stigmer_packaging.records import VerificationReport
-from stigmer_packaging.release import Artefact, Release, render_release
-from stigmer_packaging.stages.brew import verify_with_brew
-from stigmer_packaging.tools import digest
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.cli import brew
+from stigmer_packaging.cli import main as cli
+from stigmer_packaging.formula.text import formula_values, render_formula
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import MissingToolError, RecordError, VerificationError
+from stigmer_packaging.records.model import VerificationReport
+from stigmer_packaging.records.release import Artefact, Release, render_release
+from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.verify.brew.stage import verify_with_brew
 from support import fake_brew
 from support.keg_standin import quiet, standin_manifest
 
@@ -178,7 +179,7 @@ def test_without_a_brew_or_a_folder_the_level_says_what_it_needs(
     workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingToolError, match="there is no brew on PATH"):
-        cli_brew.verify_release(tmp_path, tmp_path, None, workspace, quiet)
+        brew.verify_release(tmp_path, tmp_path, None, workspace, quiet)
     monkeypatch.setenv("PATH", str(make_brew(tmp_path / "brew").parent))
     with pytest.raises(RecordError, match="is no folder"):
-        cli_brew.verify_release(tmp_path, tmp_path / "absent", None, workspace, quiet)
+        brew.verify_release(tmp_path, tmp_path / "absent", None, workspace, quiet)

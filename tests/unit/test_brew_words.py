@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.tools.brew import (
+from stigmer_packaging.verify.brew.client import (
     KEEPS_FILES,
     Poured,
     brew_environment,
@@ -13,7 +13,7 @@ from stigmer_packaging.tools.brew import (
     parse_pours,
     parse_version,
 )
-from stigmer_packaging.tools.local_tap import with_root_url
+from stigmer_packaging.verify.brew.local_tap import with_root_url
 
 UPGRADE = """==> Upgrading 1 outdated package:
 stigmer/tap/stigmer 2.0.0 -> 2.0.1

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging import cli
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.tools.system import read_platform
+from stigmer_packaging.cli import main as cli
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline.system import read_platform
 from support.faulty_server import Faults, faulty_server
 from support.manifest_texts import PATH, text_with, text_with_artifact
 
@@ -226,7 +226,7 @@ def test_a_release_that_is_told_to_end_ends_what_it_started_and_says_that_it_goe
             "PYTHONPATH": os.pathsep.join(str(cli.ROOT / name) for name in ("packaging", "launcher")),
         }
         release = subprocess.Popen(
-            [sys.executable, "-m", "stigmer_packaging", *words], env=env, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "stigmer_packaging.cli", *words], env=env, stderr=subprocess.PIPE, text=True
         )
         while not (tmp_path / "pid").is_file() or not (pid := (tmp_path / "pid").read_text(encoding="ascii").strip()):
             assert release.poll() is None

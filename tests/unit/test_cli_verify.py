@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging import cli, cli_verify
-from stigmer_packaging.delivery import deliver_verifications
-from stigmer_packaging.errors import MissingToolError, RecordError
-from stigmer_packaging.machines import GUESTS, Maker, find_mirrors
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.naming import bottle_name, parse_bottle_name, parse_target
-from stigmer_packaging.records import Check, VerificationReport
-from stigmer_packaging.release import Artefact, Release, read_release, render_release
-from stigmer_packaging.tools.apt import Mirror
-from stigmer_packaging.tools.guest import GuestRun, Machine, Trial
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.cli import main as cli
+from stigmer_packaging.cli import verify
+from stigmer_packaging.lib.apt import Mirror
+from stigmer_packaging.lib.errors import MissingToolError, RecordError
+from stigmer_packaging.lib.target import parse_target
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.manifest.naming import bottle_name, parse_bottle_name
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline.delivery import deliver_verifications
+from stigmer_packaging.records.model import Check, VerificationReport
+from stigmer_packaging.records.release import Artefact, Release, read_release, render_release
+from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.verify.guest import GuestRun, Machine, Trial
+from stigmer_packaging.verify.machines import GUESTS, MachineFactory, find_mirrors
 from support.keg_standin import quiet
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +49,7 @@ def dist(tmp_path: Path) -> Path:
 def find(what: Path, tmp_path: Path) -> tuple[object, ...]:
     """Find the bottle for this platform."""
     manifest = load_manifest(ROOT / "packaging/manifest.yaml")
-    bottle = cli_verify.find_bottle(what, AMD64, manifest, tmp_path / "build")
+    bottle = verify.find_bottle(what, AMD64, manifest, tmp_path / "build")
     return bottle.name, bottle.version, bottle.target, bottle.tag, bottle.path, bottle.sha256
 
 
@@ -103,8 +105,8 @@ class FakeMachine:
 def machines(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeMachine]:
     """Have fake machines by the names of their records."""
     fakes = {"verify/sandbox/linux-amd64": FakeMachine("sandbox", "debian trixie")}
-    monkeypatch.setattr(cli_verify, "_machines", lambda *_: [(each, name) for name, each in fakes.items()])
-    monkeypatch.setattr(cli_verify, "_provide", lambda *_: None)
+    monkeypatch.setattr(verify, "_machines", lambda *_: [(each, name) for name, each in fakes.items()])
+    monkeypatch.setattr(verify, "_provide", lambda *_: None)
     return fakes
 
 
@@ -192,14 +194,14 @@ def test_a_report_of_a_mac_is_only_taken_in_for_a_release(dist: Path, capsys: py
     assert "--report needs the folder of a release" in capsys.readouterr().err
 
 
-class FakeMaker(Maker):
+class FakeMaker(MachineFactory):
     """Makes nothing, and writes down what it was asked for."""
 
-    def sandbox(self, guest: str, target: object) -> Machine:  # noqa: ARG002 - as Maker has it
+    def sandbox(self, guest: str, target: object) -> Machine:  # noqa: ARG002 - as MachineFactory has it
         """Name a sandbox."""
         return FakeMachine("sandbox", guest)
 
-    def virtual_machine(self, guest: str, target: object) -> Machine:  # noqa: ARG002 - as Maker has it
+    def virtual_machine(self, guest: str, target: object) -> Machine:  # noqa: ARG002 - as MachineFactory has it
         """Name a virtual machine."""
         return FakeMachine("vm", guest)
 
@@ -223,17 +225,17 @@ def test_a_level_has_its_machines(
 ) -> None:
     mirror = Mirror("http://mirror.invalid/debian", "debian", "bookworm", "")
     maker = FakeMaker(AMD64, 2, tmp_path, {"debian": mirror}, quiet)
-    chosen = cli_verify.choose_machines(level, guests, machine, maker, AMD64)
+    chosen = verify.choose_machines(level, guests, machine, maker, AMD64)
     assert [(each.level, each.name, name) for each, name in chosen] == expected
 
 
 def test_the_matrix_is_debians_releases_from_the_oldest_c_library_on(tmp_path: Path) -> None:
     maker = FakeMaker(AMD64, 2, tmp_path, {}, quiet)
-    assert tuple(each.name for each, _ in cli_verify.choose_machines("matrix", (), "sandbox", maker, AMD64)) == GUESTS
+    assert tuple(each.name for each, _ in verify.choose_machines("matrix", (), "sandbox", maker, AMD64)) == GUESTS
 
 
 def test_what_cannot_be_made_here_says_what_to_do_about_it(tmp_path: Path) -> None:
-    maker = Maker(AMD64, 2, tmp_path, {}, quiet)
+    maker = MachineFactory(AMD64, 2, tmp_path, {}, quiet)
     with pytest.raises(MissingToolError, match="no mirror of ubuntu") as missing:
         maker.sandbox("ubuntu noble", AMD64)
     assert missing.value.remedy == "name one: --mirror ubuntu=URL"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import CommandError, MissingToolError
-from stigmer_packaging.tools import command
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import CommandError, MissingToolError
 
 GRANDCHILD = "sleep 600 & echo $!; wait"
 ESCAPED = "setsid sh -c 'echo $$; exec sleep 600' &"  # in a session of its own, with our output open

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import GateError
-from stigmer_packaging.tools.contract import check_refusals
+from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.sources.contract import check_refusals
 from support.manifest_texts import problems_of
 
 ASKING = """#!/bin/sh

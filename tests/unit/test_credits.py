@@ -9,15 +9,15 @@ from spdx_tools.spdx.model.relationship import RelationshipType
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
-from stigmer_packaging.notices import TEXTS, render_notices
-from stigmer_packaging.records import Credits, Ingredient, LeftOut
-from stigmer_packaging.spdx import render_sbom
-from stigmer_packaging.stages.credit import Environment, credit_bundle, credit_program, write_sbom
-from stigmer_packaging.tools.buildinfo import BuildInfo
-from stigmer_packaging.tools.licences import Credit
-from stigmer_packaging.tools.native import Package
-from stigmer_packaging.tools.python import Interpreter
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.binaries.buildinfo import BuildInfo
+from stigmer_packaging.lib.interpreter import Interpreter
+from stigmer_packaging.licensing.licences import Credit
+from stigmer_packaging.licensing.native import Package
+from stigmer_packaging.licensing.notices import TEXTS, render_notices
+from stigmer_packaging.licensing.spdx import render_sbom
+from stigmer_packaging.licensing.stage import Environment, credit_bundle, credit_program, write_sbom
+from stigmer_packaging.records.model import Credits, Ingredient, LeftOut
+from stigmer_packaging.records.workspace import Workspace
 from support.go_modules import program
 from support.keg_standin import EPOCH, TAG, TARGET, quiet, standin_manifest, standin_service
 

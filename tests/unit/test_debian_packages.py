@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import ArchiveError, MissingToolError, RecordError
-from stigmer_packaging.tools import debian
-from stigmer_packaging.tools.debian import Archives, Package
+from stigmer_packaging.lib import debian
+from stigmer_packaging.lib.debian import Archives, Package
+from stigmer_packaging.lib.errors import ArchiveError, MissingToolError, RecordError
 from support.tiny_packages import deb_of, device_entry, file_entry, link_entry
 
 ARCHIVES = Archives("http://mirror.invalid/debian", "http://mirror.invalid/debian-security")

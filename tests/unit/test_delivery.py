@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.delivery import CHECKSUMS, deliver
-from stigmer_packaging.records import Bottle, Formula, Sbom, SourceArchive
-from stigmer_packaging.release import Release, read_release
-from stigmer_packaging.tools import digest
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.lib import digest
+from stigmer_packaging.pipeline.delivery import CHECKSUMS, deliver
+from stigmer_packaging.records.model import Bottle, Formula, Sbom, SourceArchive
+from stigmer_packaging.records.release import Release, read_release
+from stigmer_packaging.records.workspace import Workspace
 from support.keg_standin import standin_manifest
 
 FILES = {

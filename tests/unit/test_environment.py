@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.tools.environment import build_environment, cache_root
+from stigmer_packaging.lib.environment import build_environment, cache_root
 
 
 def test_what_could_change_a_result_stays_out() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import SourceError
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.executable import parse_platforms, refuse_foreign
+from stigmer_packaging.lib.errors import SourceError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.sources.executable import parse_platforms, refuse_foreign
 
 LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
 

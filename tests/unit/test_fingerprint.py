@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging import fingerprint
-from stigmer_packaging.makers import SOURCES
+from stigmer_packaging.pipeline import fingerprint
+from stigmer_packaging.pipeline.stages import SOURCES
 
-OBTAIN = "stigmer_packaging.stages.obtain"
+OBTAIN = "stigmer_packaging.sources.stage"
 
 
 @pytest.fixture
@@ -30,25 +30,26 @@ def digest_after(change: Path | None) -> str:
     return fingerprint.digest_of_code(OBTAIN)
 
 
-@pytest.mark.parametrize("name", ["stages/obtain.py", "tools/executable.py", "workspace.py", "keg_tree.py"])
+@pytest.mark.parametrize("name", ["sources/stage.py", "sources/executable.py", "records/workspace.py", "lib/target.py"])
 def test_what_a_stage_imports_directly_or_not_is_its_code(copy: Path, name: str) -> None:
     assert digest_after(None) != digest_after(copy / name)
 
 
-@pytest.mark.parametrize("name", ["stages/bottle.py", "cli.py", "tools/archive.py", "errors.py"])
+@pytest.mark.parametrize("name", ["bottle/bottle.py", "cli/main.py", "bottle/archive.py", "lib/errors.py"])
 def test_what_it_does_not_import_or_what_words_failures_is_not(copy: Path, name: str) -> None:
     assert digest_after(None) == digest_after(copy / name)
 
 
 def test_a_template_is_code_too(copy: Path) -> None:
-    template = next(path for path in (copy / "templates").iterdir() if path.is_file())
+    template = next(path for path in (copy / "formula" / "templates").iterdir() if path.is_file())
     assert digest_after(None) != digest_after(template)
 
 
 def test_every_kind_of_source_is_counted_as_the_obtain_stages_code() -> None:
-    modules = {path.stem for path in (fingerprint.ROOT / "sources").glob("*.py")} - {"__init__", "packages"}
-    assert modules == set(SOURCES)
+    files = (fingerprint.ROOT / "sources").glob("*.py")
+    modules = {path.stem for path in files if "def fetch(self" in path.read_text(encoding="utf-8")}
+    assert modules - {"__init__"} == set(SOURCES)
 
 
 def test_the_launchers_index_is_part_of_assemble() -> None:
-    assert "stigmer_launcher.install.payload" in fingerprint.modules_behind("stigmer_packaging.stages.assemble")
+    assert "stigmer_launcher.install.payload" in fingerprint.modules_behind("stigmer_packaging.bottle.assemble")

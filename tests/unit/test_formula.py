@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stigmer_packaging.bottle_tags import listing_order, parse_tag, plan_requirements
-from stigmer_packaging.errors import RecordError
-from stigmer_packaging.formula_text import FormulaValues, formula_values, render_formula
-from stigmer_packaging.records import Bottle, SourceArchive
-from stigmer_packaging.stages.formula import write_formula
-from stigmer_packaging.tools import digest
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.formula.stage import write_formula
+from stigmer_packaging.formula.text import FormulaValues, formula_values, render_formula
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.manifest.bottle_tags import listing_order, parse_tag, plan_requirements
+from stigmer_packaging.records.model import Bottle, SourceArchive
+from stigmer_packaging.records.workspace import Workspace
 from support.keg_standin import quiet, standin_manifest
 from support.ruby_reading import needs_ruby, read_literal, read_with_ruby
 

@@ -7,18 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import ForeignTargetError, GateError, MissingToolError
-from stigmer_packaging.naming import Target
-from stigmer_packaging.stages.freeze import (
-    freeze_launcher,
-    launcher_facts,
-    render_version,
-    service_facts,
-)
-from stigmer_packaging.tools.bundle import forget_installation, settle
-from stigmer_packaging.tools.patchelf import set_search
-from stigmer_packaging.tools.probes import ServiceProbe, check_answers
-from stigmer_packaging.tools.service_source import read_service_source
+from stigmer_packaging.freeze.bundle import forget_installation, settle
+from stigmer_packaging.freeze.probes import ServiceProbe, check_answers
+from stigmer_packaging.freeze.stage import freeze_launcher, launcher_facts, render_version, service_facts
+from stigmer_packaging.lib.errors import ForeignTargetError, GateError, MissingToolError
+from stigmer_packaging.lib.patchelf import set_search
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.sources.service_source import read_service_source
 from support.freeze_workshop import ENV, PROBE, ROOT, copy_sample, make_freezer, make_program
 
 

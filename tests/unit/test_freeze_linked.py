@@ -6,7 +6,7 @@ import pytest
 
 from stigmer_packaging.freeze.gcc_runtime import read_packages
 from stigmer_packaging.freeze.linked import find_linked
-from stigmer_packaging.naming import Target
+from stigmer_packaging.lib.target import Target
 from support.native_code import elf, macho
 
 LINUX, MAC = Target("linux", "arm64"), Target("darwin", "arm64")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import GateError
-from stigmer_packaging.tools.locks import parse_lock, render_lock, select_pins
-from stigmer_packaging.tools.pyinstaller import DISTRIBUTIONS
+from stigmer_packaging.freeze.pyinstaller import DISTRIBUTIONS
+from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.sources.locks import parse_lock, render_lock, select_pins
 
 LOCK = """\
 # made by a tool

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.binaries.macho import MachO, read_machos
-from stigmer_packaging.errors import GateError
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.bundle import relocate_machos
+from stigmer_packaging.freeze.bundle import relocate_machos
+from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.lib.target import Target
 from support.native_code import fat, macho
 
 MAC = Target("darwin", "arm64")

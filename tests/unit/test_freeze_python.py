@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import CommandError, MissingToolError
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.python import (
+from stigmer_packaging.freeze.stdlib import imported_names
+from stigmer_packaging.lib.errors import CommandError, MissingToolError
+from stigmer_packaging.lib.interpreter import (
     Interpreter,
     parse_interpreter,
     plain_environment,
     read_interpreter,
     require_library,
 )
-from stigmer_packaging.tools.stdlib import imported_names
+from stigmer_packaging.lib.target import Target
 from support.freeze_workshop import ENV, make_program
 
 

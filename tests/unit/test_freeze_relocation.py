@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.tools.bundle import own_search, relocate
+from stigmer_packaging.freeze.bundle import own_search, relocate
 
 PYINSTALLER = Path(str(importlib.util.find_spec("PyInstaller").origin)).parent  # type: ignore[union-attr]
 BOOTLOADER = next(PYINSTALLER.glob("bootloader/Linux-64bit-*/run"), None)

@@ -16,9 +16,9 @@ import pytest
 
 from stigmer_packaging.freeze.seams import VERSIONS, Counterparts, Settings, check_version
 from stigmer_packaging.freeze.wheels import Platform, provide_site
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.environment import build_environment, cache_root
-from stigmer_packaging.tools.locks import parse_lock, select_pins
+from stigmer_packaging.lib.environment import build_environment, cache_root
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.sources.locks import parse_lock, select_pins
 from support.native_code import elf, macho
 
 ROOT = Path(__file__).parents[2]

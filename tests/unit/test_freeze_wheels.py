@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from packaging.tags import mac_platforms
 
-from stigmer_packaging.errors import CommandError, GateError
 from stigmer_packaging.freeze.wheels import Platform, Site, provide_site, unpack_wheel
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.distributions import read_distributions
-from stigmer_packaging.tools.locks import Pin, parse_lock
+from stigmer_packaging.lib.distributions import read_distributions
+from stigmer_packaging.lib.errors import CommandError, GateError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.sources.locks import Pin, parse_lock
 from support.wheels import make_wheel, pip_offline
 
 MAC = Platform(Target("darwin", "arm64"), "14.0", "3.13.5")

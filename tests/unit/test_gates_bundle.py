@@ -7,9 +7,7 @@ import pytest
 
 from stigmer_packaging.binaries.elf import Elf, read_elf
 from stigmer_packaging.binaries.macho import read_machos
-from stigmer_packaging.errors import GateError
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.gates import (
+from stigmer_packaging.freeze.gates import (
     check_architecture,
     check_bundled,
     check_macos,
@@ -18,7 +16,9 @@ from stigmer_packaging.tools.gates import (
     check_paths,
     check_search,
 )
-from stigmer_packaging.tools.pyinstaller import MissingModule, parse_warnings
+from stigmer_packaging.freeze.pyinstaller import MissingModule, parse_warnings
+from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.lib.target import Target
 from support import native_code
 from support.native_code import macho
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import GateError
-from stigmer_packaging.tools.distributions import Distribution, module_of, read_distributions
-from stigmer_packaging.tools.gates import check_lock, check_ownership
+from stigmer_packaging.freeze.gates import check_lock, check_ownership
+from stigmer_packaging.lib.distributions import Distribution, module_of, read_distributions
+from stigmer_packaging.lib.errors import GateError
 
 
 def owning(name: str, *paths: str, checksum: str = "") -> Distribution:

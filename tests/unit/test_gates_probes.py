@@ -5,12 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import GateError
-from stigmer_packaging.manifest_records import FreezeTable
-from stigmer_packaging.tools.emulation import NATIVE
-from stigmer_packaging.tools.freeze_table import FreezeFacts
-from stigmer_packaging.tools.frozen_trial import explain_excludes, try_service
-from stigmer_packaging.tools.probes import (
+from stigmer_packaging.freeze.frozen_trial import explain_excludes, try_service
+from stigmer_packaging.freeze.probes import (
     ServiceProbe,
     check_failure,
     classify_failure,
@@ -18,7 +14,11 @@ from stigmer_packaging.tools.probes import (
     probe_start_and_stop,
     probe_without_temporal,
 )
-from stigmer_packaging.tools.temporal import temporal_server
+from stigmer_packaging.freeze.temporal import temporal_server
+from stigmer_packaging.lib.emulation import NATIVE
+from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.manifest.model import FreezeTable
+from stigmer_packaging.sources.freeze_table import FreezeFacts
 from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, SAMPLES, make_program
 
 STARTUP = SAMPLES / "startup"
@@ -81,7 +81,7 @@ def test_a_service_that_lacks_a_module_is_refused(tmp_path: Path) -> None:
 
 def test_a_service_that_never_gives_up_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The contract has it fail; we would wait for ever."""
-    monkeypatch.setattr("stigmer_packaging.tools.probes.SECONDS", 0.5)
+    monkeypatch.setattr("stigmer_packaging.freeze.probes.SECONDS", 0.5)
     service = make_program(tmp_path / "service", "import time\ntime.sleep(60)")
     with pytest.raises(GateError, match="does not give up"):
         probe_without_temporal(service, PROBE, folder=tmp_path, env=ENV)

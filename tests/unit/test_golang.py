@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.manifest_records import GoToolchain, WheelPin
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.golang import Go, build, choose_go, parse_version, provide_go
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import GoToolchain, WheelPin
+from stigmer_packaging.sources.golang import Go, build, choose_go, parse_version, provide_go
 from support.wheels import make_wheel, pin_of, pip_offline
 
 LINUX = Target("linux", "amd64")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import DownloadError
-from stigmer_packaging.tools import command
-from stigmer_packaging.tools.buildinfo import BuildInfo, GoModule, read_build_info
-from stigmer_packaging.tools.gomodules import credit_go
-from stigmer_packaging.tools.licences import Credit
+from stigmer_packaging.binaries.buildinfo import BuildInfo, GoModule, read_build_info
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import DownloadError
+from stigmer_packaging.licensing.gomodules import credit_go
+from stigmer_packaging.licensing.licences import Credit
 from support.go_modules import program, serve_module
 from support.native_code import go_program
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stigmer_packaging.tools.guest_report import parse_report
+from stigmer_packaging.verify.guest_report import parse_report
 
 NONCE = "4f2a"
 WHOLE = """TAP version 13

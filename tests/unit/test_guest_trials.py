@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stigmer_packaging.tools.guest import ProgramTrial, Task, Trial
+from stigmer_packaging.verify.guest import ProgramTrial, Task, Trial
 
 TASK = Task(Path("scripts/verify-install.sh"), "4f2a")
 

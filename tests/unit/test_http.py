@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stigmer_packaging.errors import DownloadError
-from stigmer_packaging.tools import http
+from stigmer_packaging.lib import http
+from stigmer_packaging.lib.errors import DownloadError
 from support.faulty_server import Faults, FaultyServer, faulty_server
 
 CONTENT = bytes(range(256)) * 4096

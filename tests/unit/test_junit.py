@@ -2,8 +2,8 @@
 
 from xml.etree import ElementTree as ET
 
-from stigmer_packaging.records import Check, VerificationReport
-from stigmer_packaging.tools.junit import render_junit
+from stigmer_packaging.records.model import Check, VerificationReport
+from stigmer_packaging.verify.junit import render_junit
 
 GOOD = Check("the server starts", passed=True, seconds=1.5, detail="All <services> running")
 BAD = Check("the keg is unchanged", passed=False, seconds=0.25, detail="stigmer: FAILED\nand\x00more\x1b")

@@ -28,7 +28,7 @@ from stigmer_launcher.errors import (
     StoppedError,
     UsageError,
 )
-from stigmer_packaging import manual
+from stigmer_packaging.bottle import manual
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("temporal", "agent-runner")
@@ -281,7 +281,7 @@ def test_the_help_of_a_command_names_all_its_options(command: Command) -> None:
 
 
 def test_the_manual_page_in_the_repository_is_the_generated_one() -> None:
-    """`python -m stigmer_packaging.manual > launcher/man/stigmer.1` makes it anew."""
+    """`python -m stigmer_packaging.bottle.manual > launcher/man/stigmer.1` makes it anew."""
     assert (ROOT / "launcher" / "man" / "stigmer.1").read_text(encoding="utf-8") == manual.render_manual()
 
 

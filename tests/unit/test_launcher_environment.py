@@ -8,8 +8,8 @@ from stigmer_launcher.config.file import Config, Setting
 from stigmer_launcher.config.llm import Llm
 from stigmer_launcher.errors import KegError, OverrideError
 from stigmer_launcher.launch import environment
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.manifest_rules import VARIABLES
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.manifest.rules import VARIABLES
 from support.launcher_payloads import part
 
 ROOT = Path(__file__).parents[2]

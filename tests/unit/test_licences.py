@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.tools.licences import conclude, identify, is_licence_file, key_of, purl_of, read_text
+from stigmer_packaging.licensing.licences import conclude, identify, is_licence_file, key_of, purl_of, read_text
 
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software, to deal in it.
 The above copyright notice and this permission notice shall be included in all copies.

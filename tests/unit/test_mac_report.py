@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_packaging import reporting
-from stigmer_packaging.errors import RecordError
-from stigmer_packaging.release import read_release
-from stigmer_packaging.stages.verify import take_in_report
-from stigmer_packaging.tools.junit import render_junit
-from stigmer_packaging.tools.mac_report import MOST_BYTES, parse_mac_report, read_mac_report
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.cli import output
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.records.release import read_release
+from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.verify.junit import render_junit
+from stigmer_packaging.verify.mac_report import MOST_BYTES, parse_mac_report, read_mac_report
+from stigmer_packaging.verify.stage import take_in_report
 from support.publishable import lay_release
 
 BOTTLE, PROGRAM = "a" * 64, "b" * 64
@@ -96,7 +96,7 @@ def test_whatever_a_report_holds_it_can_be_refused_or_shown_everywhere(lines: li
     shown = "".join([found.guest, *(check.name for check in found.checks)])
     assert shown.isprintable()
     assert not set("[]<>&") & set(found.guest)
-    assert reporting.timeline_table(found).row_count == len(found.checks)
+    assert output.timeline_table(found).row_count == len(found.checks)
     assert all(0 <= check.seconds < 1e9 for check in found.checks)
 
 

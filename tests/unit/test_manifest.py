@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import ManifestError
-from stigmer_packaging.manifest import (
+from stigmer_packaging.lib.errors import ManifestError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import Liveness, Restart
+from stigmer_packaging.manifest.reader import (
     CheckoutSource,
     Proof,
     Readiness,
@@ -15,8 +17,6 @@ from stigmer_packaging.manifest import (
     load_manifest,
     parse_manifest,
 )
-from stigmer_packaging.manifest_records import Liveness, Restart
-from stigmer_packaging.naming import Target
 from support.manifest_texts import PATH, problems_of, text_with
 
 SHA = "1ce8d2751c2d03a1a09fac36a6be65cd62ae438d5495dcfd22b91f95966e7cdc"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import GateError
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.licences import Credit
-from stigmer_packaging.tools.native import LIBRARIES, InstalledPackages, Package, credit_native
-from stigmer_packaging.tools.python import Interpreter
+from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.lib.interpreter import Interpreter
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.licensing.licences import Credit
+from stigmer_packaging.licensing.native import LIBRARIES, InstalledPackages, Package, credit_native
 
 PYTHON = Interpreter("/nowhere/bin/python3.13", "3.13.5", Target("linux", "amd64"), "", "x")
 

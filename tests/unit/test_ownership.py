@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import GateError
-from stigmer_packaging.records import LeftOut
-from stigmer_packaging.tools.distributions import find_conflicts, read_distributions
-from stigmer_packaging.tools.emulation import NATIVE
-from stigmer_packaging.tools.frozen_trial import try_imports
-from stigmer_packaging.tools.ownership import modules_to_prove, settle_owners
+from stigmer_packaging.freeze.frozen_trial import try_imports
+from stigmer_packaging.freeze.ownership import modules_to_prove, settle_owners
+from stigmer_packaging.lib.distributions import find_conflicts, read_distributions
+from stigmer_packaging.lib.emulation import NATIVE
+from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.records.model import LeftOut
 from support.freeze_workshop import ENV, make_program
 
 

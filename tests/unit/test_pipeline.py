@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import BusyError, ForeignTargetError, PackagingError
-from stigmer_packaging.tools import command
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import BusyError, ForeignTargetError, PackagingError
+from stigmer_packaging.records.workspace import Workspace
 from support.fake_stages import fake_release, step, two_parts_and_a_bottle
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +178,7 @@ SLOW_RELEASE = """
 import sys
 from pathlib import Path
 from support.fake_stages import fake_release, step
-from stigmer_packaging.tools import command
+from stigmer_packaging.lib import command
 release = fake_release(Path(sys.argv[1]))
 def work(folder):
     command.run(["sh", "-c", f"echo half > {folder}/program; echo $$ > {sys.argv[1]}/pid; exec sleep 600"])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import ForeignTargetError
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.naming import Target
-from stigmer_packaging.plan import STAGES, Inputs, can_verify, plan_release, stages_until
+from stigmer_packaging.lib.errors import ForeignTargetError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline.plan import STAGES, Inputs, can_verify, plan_release, stages_until
 from support.manifest_texts import PATH
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "plan-linux-amd64.json"

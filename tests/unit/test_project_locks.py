@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from packaging.markers import Marker
 
-from stigmer_packaging.errors import GateError, SourceError
-from stigmer_packaging.tools.project_locks import (
+from stigmer_packaging.lib.errors import GateError, SourceError
+from stigmer_packaging.sources.project_locks import (
     Locked,
     parse_old_poetry_lock,
     parse_pdm_lock,
@@ -23,7 +23,7 @@ from stigmer_packaging.tools.project_locks import (
     parse_uv_lock,
     read_project_lock,
 )
-from stigmer_packaging.tools.service_source import read_service_source
+from stigmer_packaging.sources.service_source import read_service_source
 from support.freeze_workshop import copy_sample
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "project-locks"

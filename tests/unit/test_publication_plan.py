@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.changelog import section_of
-from stigmer_packaging.errors import PublicationError
-from stigmer_packaging.formula_reading import parse_formula
-from stigmer_packaging.publication import LocalFile, PublicationPlan, Wish, mark_of, plan_publication
-from stigmer_packaging.publication_text import describe_plan
-from stigmer_packaging.records import Finding
-from stigmer_packaging.release import read_release
-from stigmer_packaging.release_rules import backward_steps
+from stigmer_packaging.formula.reading import parse_formula
+from stigmer_packaging.lib.errors import PublicationError
+from stigmer_packaging.publish.changelog import section_of
+from stigmer_packaging.publish.plan import LocalFile, PublicationPlan, Wish, mark_of, plan_publication
+from stigmer_packaging.publish.rules import backward_steps
+from stigmer_packaging.publish.text import describe_plan
+from stigmer_packaging.records.model import Finding
+from stigmer_packaging.records.release import read_release
 from support.publishable import PATH, TARGETS, changelog_of, lay_release, manifest_of, plan_for
 
 COMMIT = "c" * 40

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.tools.licences import Credit
-from stigmer_packaging.tools.pylicences import credit_python
+from stigmer_packaging.licensing.licences import Credit
+from stigmer_packaging.licensing.pylicences import credit_python
 
 MIT = "Permission is hereby granted, free of charge, to any person: this permission notice shall be included.\n"
 

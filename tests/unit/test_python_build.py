@@ -6,20 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import GateError, PackagingError
 from stigmer_packaging.freeze.python.build import BUILD_MACHINE, Build, find_files, prepare_folder
 from stigmer_packaging.freeze.python.cpython import configure_words, find_missing_modules
-from stigmer_packaging.freeze.python.finish import (
-    forget_place,
-    measure_floor,
-    prune,
-    refuse_traces,
-    settle_modes,
-)
+from stigmer_packaging.freeze.python.finish import forget_place, measure_floor, prune, refuse_traces, settle_modes
 from stigmer_packaging.freeze.python.libraries import fill_template, render_config
 from stigmer_packaging.freeze.python.recipe import read_recipe
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools import command
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import GateError, PackagingError
+from stigmer_packaging.lib.target import Target
 from support.native_code import fat, macho
 
 RECIPE = Path(__file__).parents[2] / "packaging" / "python"

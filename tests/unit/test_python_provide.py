@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import ForeignTargetError, GateError, MissingToolError
-from stigmer_packaging.freeze.python.provide import Maker, digest_of, provide_compiler, provide_python, record_tree
+from stigmer_packaging.freeze.python.provide import (
+    BuildSettings,
+    digest_of,
+    provide_compiler,
+    provide_python,
+    record_tree,
+)
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.debian import Archives
+from stigmer_packaging.lib.debian import Archives
+from stigmer_packaging.lib.errors import ForeignTargetError, GateError, MissingToolError
+from stigmer_packaging.lib.target import Target
 
 RECIPE = Path(__file__).parents[2] / "packaging" / "python"
 LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
@@ -21,7 +27,7 @@ def no_archives() -> Archives:
     raise AssertionError("the network was asked for")
 
 
-def fake_make(recipe: object, maker: Maker, work: Path) -> None:
+def fake_make(recipe: object, maker: BuildSettings, work: Path) -> None:
     """Stand for the build: an interpreter, a library and a licence."""
     prefix = work / "outcome"
     for name in ("bin/python3.13", "lib/libpython3.13.dylib", "share/doc/zlib/copyright"):
@@ -39,9 +45,9 @@ class Machine:
     said: list[str] = field(default_factory=list)
 
     @property
-    def maker(self) -> Maker:
+    def maker(self) -> BuildSettings:
         """What the machine gives to the making."""
-        return Maker(read_recipe(RECIPE, LINUX), self.cache, no_archives, {}, 1, self.said.append)
+        return BuildSettings(read_recipe(RECIPE, LINUX), self.cache, no_archives, {}, 1, self.said.append)
 
     def provide(self, make: Callable[..., None] = fake_make) -> PythonTree:
         """Provide the Python of another platform."""
@@ -88,7 +94,7 @@ def test_what_a_killed_run_left_is_not_taken_for_whole(machine: Machine) -> None
 
 
 def test_a_build_that_fails_leaves_nothing(machine: Machine) -> None:
-    def failing(_recipe: object, _maker: Maker, work: Path) -> None:
+    def failing(_recipe: object, _maker: BuildSettings, work: Path) -> None:
         (work / "tree" / "prefix").mkdir(parents=True)
         raise GateError("planted")
 

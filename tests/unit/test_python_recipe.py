@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import RecordError
 from stigmer_packaging.freeze.python.recipe import Recipe, read_recipe, select
-from stigmer_packaging.naming import ARCHITECTURES, SYSTEMS, Target
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target
 
 RECIPE = Path(__file__).parents[2] / "packaging" / "python"
 TARGETS = [Target(system, architecture) for system in SYSTEMS for architecture in ARCHITECTURES]

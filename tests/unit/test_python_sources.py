@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import ArchiveError, CommandError, DownloadError
 from stigmer_packaging.freeze.python.recipe import Edit, Recipe, Source, read_recipe
 from stigmer_packaging.freeze.python.sources import apply_edit, download_sources, keep_licence, unpack_source
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.debian import Archives
+from stigmer_packaging.lib.debian import Archives
+from stigmer_packaging.lib.errors import ArchiveError, CommandError, DownloadError
+from stigmer_packaging.lib.target import Target
 from support.tiny_packages import FakeArchive, file_entry, place_files, serving, tar_of
 
 RECIPE = Path(__file__).parents[2] / "packaging" / "python"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.naming import Target
-from stigmer_packaging.pythons import HOST, PINNED, choose_python, default_choice, open_maker, own_folders
-from stigmer_packaging.tools.pyinstaller import FreezingPython
+from stigmer_packaging.freeze.pyinstaller import FreezingPython
+from stigmer_packaging.freeze.pythons import HOST, PINNED, choose_python, default_choice, open_maker, own_folders
+from stigmer_packaging.lib.target import Target
 from support.freeze_workshop import ENV
 from support.freeze_workshop import ROOT as CHECKOUT
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.changelog import section_of
-from stigmer_packaging.cli_rehearse import with_section
-from stigmer_packaging.errors import WorkflowError
-from stigmer_packaging.naming import Target
-from stigmer_packaging.rehearsal import READER, WRITER, Stage, rehearse
-from stigmer_packaging.tools.actions import Bench, act, fill_in
-from stigmer_packaging.tools.environment import build_environment
-from stigmer_packaging.tools.workflow_file import parse_workflow
+from stigmer_packaging.ci.actions import Bench, act, fill_in
+from stigmer_packaging.ci.rehearsal import READER, WRITER, Stage, rehearse
+from stigmer_packaging.ci.workflow_file import parse_workflow
+from stigmer_packaging.cli.rehearse import with_section
+from stigmer_packaging.lib.environment import build_environment
+from stigmer_packaging.lib.errors import WorkflowError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.publish.changelog import section_of
 
 LINUX = Target("linux", "amd64")
 WORKFLOW = """

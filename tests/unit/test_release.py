@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import RecordError
-from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.records import AuditReport, Check, Finding, VerificationReport
-from stigmer_packaging.release import (
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.records.model import AuditReport, Check, Finding, VerificationReport
+from stigmer_packaging.records.release import (
     NAME,
     Artefact,
     Release,

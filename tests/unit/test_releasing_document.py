@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from stigmer_packaging import errors
+from stigmer_packaging.lib import errors
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "packaging" / "RELEASING.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def test_every_exit_code_it_names_is_one_of_publishing() -> None:
 
 def test_every_variable_it_names_is_read() -> None:
     code = "".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "packaging" / "stigmer_packaging").glob("cli_*.py")
+        path.read_text(encoding="utf-8") for path in (ROOT / "packaging" / "stigmer_packaging" / "cli").glob("*.py")
     )
     named = set(re.findall(r"`((?:GITHUB|TAP)_\w+)`", TEXT))
     assert named

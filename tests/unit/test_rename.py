@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.tools.rename import rename_product, rename_program, rename_texts
+from stigmer_packaging.manifest.rename import rename_product, rename_program, rename_texts
 
 LAUNCHER = Path(__file__).parents[2] / "launcher" / "stigmer_launcher"
 

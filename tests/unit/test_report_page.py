@@ -15,15 +15,15 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stigmer_packaging.cli_report import report_command
-from stigmer_packaging.errors import ArchiveError
-from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.records import AuditReport, Check, Finding, LeftOut, VerificationReport
-from stigmer_packaging.release import NAME, Artefact, Release, render_release
-from stigmer_packaging.report.page import HEIGHT, WIDTH, render_page
-from stigmer_packaging.report.treemap import draw_treemap, part_of
-from stigmer_packaging.report.waterfall import Span, find_spans
-from stigmer_packaging.stages.report import PAGE, write_report
+from stigmer_packaging.cli.report import report_command
+from stigmer_packaging.lib.errors import ArchiveError
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.publish.report.page import HEIGHT, WIDTH, render_page
+from stigmer_packaging.publish.report.stage import PAGE, write_report
+from stigmer_packaging.publish.report.treemap import draw_treemap, part_of
+from stigmer_packaging.publish.report.waterfall import Span, find_spans
+from stigmer_packaging.records.model import AuditReport, Check, Finding, LeftOut, VerificationReport
+from stigmer_packaging.records.release import NAME, Artefact, Release, render_release
 
 TIMELINE = {
     "temporal": {"spawned": 0.01, "ready": 0.3},

@@ -8,16 +8,24 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from stigmer_packaging import reporting
-from stigmer_packaging.delivery import deliver
-from stigmer_packaging.errors import VerificationError
-from stigmer_packaging.makers import refuse_failure
-from stigmer_packaging.manifest_records import Product
-from stigmer_packaging.pipeline import StepResult
-from stigmer_packaging.records import AuditReport, Bottle, Check, Finding, Formula, SourceArchive, VerificationReport
-from stigmer_packaging.release import read_release
-from stigmer_packaging.tools import command
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.cli import output
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import VerificationError
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.pipeline.delivery import deliver
+from stigmer_packaging.pipeline.run import StepResult
+from stigmer_packaging.pipeline.stages import refuse_failure
+from stigmer_packaging.records.model import (
+    AuditReport,
+    Bottle,
+    Check,
+    Finding,
+    Formula,
+    SourceArchive,
+    VerificationReport,
+)
+from stigmer_packaging.records.release import read_release
+from stigmer_packaging.records.workspace import Workspace
 from support.fake_stages import fake_release, step, two_parts_and_a_bottle
 
 PRODUCT = Product("one", "1.0.0", "MIT", "https://one.example/", "One", "one/homebrew-tap", "self")
@@ -37,7 +45,7 @@ def result(seconds: float = 0.0, *, reused: bool = False) -> StepResult:
 
 def printed(table: object) -> str:
     """Print a table as it is printed into a pipe."""
-    console = Console(file=io.StringIO(), width=reporting.PIPED_WIDTH)
+    console = Console(file=io.StringIO(), width=output.PIPED_WIDTH)
     console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert isinstance(text, str)
@@ -47,14 +55,14 @@ def printed(table: object) -> str:
 def test_the_table_says_what_was_made_reused_and_verified(tmp_path: Path) -> None:
     release, steps = fake_release(tmp_path / "build"), two_parts_and_a_bottle("new")
     results = release.pipeline().run(steps)
-    text = printed(reporting.result_table([*results, result(seconds=75)]))
+    text = printed(output.result_table([*results, result(seconds=75)]))
     sha256 = hashlib.sha256(b"new one\nnew two").hexdigest()
     assert ["bottle", "packed/file", "0.0", "kB", sha256[:16], "0.0", "s"] in [
         line.split() for line in text.splitlines()
     ]
     assert "1 min 15 s" in text
     assert "2 of 2 checks on debian trixie" in text
-    again = printed(reporting.result_table(release.pipeline().run(steps)))
+    again = printed(output.result_table(release.pipeline().run(steps)))
     assert again.count("reused") == len(steps)
 
 
@@ -65,13 +73,13 @@ def test_each_warning_of_an_audit_is_a_line_of_its_own_and_what_is_harmless_none
     ]
     audit = AuditReport("linux-amd64", "0" * 64, tuple(found), 1, 1, (), "2.31", "inputs")
     audited = StepResult(step("audit/linux-amd64"), audit, "", 0, "", 0.0, reused=True)
-    assert reporting.warnings_of([result(), audited]) == ["warning: linux-amd64: unread-variable: bin/one: warning"]
-    assert "1 warning," in printed(reporting.result_table([audited]))
+    assert output.warnings_of([result(), audited]) == ["warning: linux-amd64: unread-variable: bin/one: warning"]
+    assert "1 warning," in printed(output.result_table([audited]))
 
 
 def test_json_says_the_same_with_whole_digests_and_records(tmp_path: Path) -> None:
     results = fake_release(tmp_path / "build").pipeline().run(two_parts_and_a_bottle("new"))
-    document = json.loads(reporting.results_json([*results, result()], []))
+    document = json.loads(output.results_json([*results, result()], []))
     packed = document["steps"][2]
     assert packed["sha256"] == packed["record"]["sha256"] == hashlib.sha256(b"new one\nnew two").hexdigest()
     assert document["steps"][3]["verified"] == "2 of 2 checks on debian trixie"
@@ -82,7 +90,7 @@ def test_json_says_the_same_with_whole_digests_and_records(tmp_path: Path) -> No
     ("size", "text"), [(0, "0.0 kB"), (1500, "1.5 kB"), (156_328_098, "156.3 MB"), (100_000, "0.1 MB")]
 )
 def test_sizes_are_written_for_people(size: int, text: str) -> None:
-    assert reporting.megabytes(size) == text
+    assert output.megabytes(size) == text
 
 
 def test_a_terminal_and_a_pipe_get_a_line_for_each_step(tmp_path: Path) -> None:
@@ -90,7 +98,7 @@ def test_a_terminal_and_a_pipe_get_a_line_for_each_step(tmp_path: Path) -> None:
         out = io.StringIO()
         console = Console(file=out, force_terminal=terminal, width=80, color_system=None)
         release = fake_release(tmp_path / str(terminal))
-        with reporting.TerminalProgress(console, verbose=False) as progress:
+        with output.TerminalProgress(console, verbose=False) as progress:
             release.progress = progress  # type: ignore[assignment]
             release.run([step("obtain/one", says="new")])
         lines = [line.strip() for line in out.getvalue().splitlines() if "✓" in line]
@@ -101,7 +109,7 @@ def test_verbose_progress_echoes_the_commands_of_a_step_and_not_what_they_print(
     out = io.StringIO()
     release = fake_release(tmp_path)
     release.obtain.before_publishing = lambda _: command.run(["echo", "hello"])  # type: ignore[assignment]
-    with reporting.TerminalProgress(Console(file=out, width=80), verbose=True) as progress:
+    with output.TerminalProgress(Console(file=out, width=80), verbose=True) as progress:
         release.progress = progress  # type: ignore[assignment]
         release.run([step("obtain/one", says="new")])
     assert out.getvalue().splitlines() == ["+ echo hello", "✓ obtain/one (0.0 s)"]
@@ -141,7 +149,7 @@ def test_what_is_released_is_delivered_with_checksums_that_hold(tmp_path: Path) 
     release = deliver(records, PRODUCT, workspace, dist)
     assert [artefact.name for artefact in release.artefacts] == sorted(["Formula/one.rb", *names])
     assert read_release(dist) == release
-    assert "not run" in printed(reporting.delivery_table(release.artefacts, dist))
+    assert "not run" in printed(output.delivery_table(release.artefacts, dist))
     lines = (dist / "SHA256SUMS").read_text(encoding="ascii").splitlines()
     assert len(lines) == 3
     for line in lines:

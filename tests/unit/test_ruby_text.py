@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stigmer_packaging.ruby import quote, quote_words
+from stigmer_packaging.formula.ruby import quote, quote_words
 from support.ruby_reading import needs_ruby, read_literal, read_with_ruby
 
 HOSTILE = (

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from stigmer_packaging import cli
-from stigmer_packaging.cli_runner import TITLE, describe_release
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.naming import release_tag
-from stigmer_packaging.release import Artefact, Release
+from stigmer_packaging.cli import main as cli
+from stigmer_packaging.cli.runner import TITLE, describe_release
+from stigmer_packaging.manifest.naming import release_tag
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.records.release import Artefact, Release
 from support.manifest_texts import PATH
 
 PRODUCT = load_manifest(PATH).product

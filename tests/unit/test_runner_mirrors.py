@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import DownloadError, MissingToolError
-from stigmer_packaging.tools import debian
-from stigmer_packaging.tools.apt import Mirror, find_mirror
+from stigmer_packaging.lib import debian
+from stigmer_packaging.lib.apt import Mirror, find_mirror
+from stigmer_packaging.lib.errors import DownloadError, MissingToolError
 from support.runners import HOSTED_UBUNTU, UbuntuImage, write_etc
 
 GONE = "pool/updates/main/o/openssl/openssl_1.orig.tar.gz"

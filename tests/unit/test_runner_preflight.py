@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging import cli
-from stigmer_packaging.errors import MissingToolError
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.tools import system
-from stigmer_packaging.tools.preflight import RUNNER, SOURCES, Runner, find_lacks, render_lacks
-from stigmer_packaging.tools.workflow_file import read_workflow
+from stigmer_packaging.ci.preflight import RUNNER, SOURCES, Runner, find_lacks, render_lacks
+from stigmer_packaging.ci.workflow_file import read_workflow
+from stigmer_packaging.cli import main as cli
+from stigmer_packaging.lib.errors import MissingToolError
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline import system
 from support.manifest_texts import PATH
 from support.runners import HOSTED_UBUNTU, UbuntuImage, write_etc
 

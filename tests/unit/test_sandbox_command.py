@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.tools import sandbox
-from stigmer_packaging.tools.emulation import NATIVE, Runner
-from stigmer_packaging.tools.guest import GuestRun, Task, Trial
-from stigmer_packaging.tools.guest_root import GuestRoot
-from stigmer_packaging.tools.sandbox import sandbox_command
+from stigmer_packaging.lib.emulation import NATIVE, Runner
+from stigmer_packaging.verify import sandbox
+from stigmer_packaging.verify.guest import GuestRun, Task, Trial
+from stigmer_packaging.verify.guest_root import GuestRoot
+from stigmer_packaging.verify.sandbox import sandbox_command
 
 ROOT, HOME = Path("/cache/root"), Path("/space/home")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.plan import Step
-from stigmer_packaging.schedule import carry_out
-from stigmer_packaging.tools import command
+from stigmer_packaging.lib import command
+from stigmer_packaging.pipeline.plan import Step
+from stigmer_packaging.pipeline.schedule import carry_out
 from support.fake_stages import step
 
 SECONDS = 30

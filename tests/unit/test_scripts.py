@@ -160,7 +160,7 @@ def test_a_script_passes_its_arguments_on_and_finds_its_code_from_anywhere(name:
     code, _, _, asked = run_script(checkout, name, "--target", "a b", "--json")
     assert code == 0
     path = f"{checkout}/packaging:{checkout}/launcher"
-    assert asked == [f"{path}|-P -m stigmer_packaging {name} --target a b --json"]
+    assert asked == [f"{path}|-P -m stigmer_packaging.cli {name} --target a b --json"]
 
 
 def test_check_names_its_steps_and_stops_at_the_one_that_fails(checkout: Path) -> None:

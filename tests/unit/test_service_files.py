@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from stigmer_packaging.naming import Target, parse_target, service_names, service_path
-from stigmer_packaging.service_files import render_service, stop_seconds
+from stigmer_packaging.formula.service_files import render_service, stop_seconds
+from stigmer_packaging.lib.target import Target, parse_target
+from stigmer_packaging.manifest.naming import service_names, service_path
 from support.keg_standin import standin_manifest
 
 LINUX, MAC = parse_target("linux-amd64"), parse_target("darwin-arm64")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import DownloadError, SourceError
-from stigmer_packaging.manifest_records import ArtifactFile, ArtifactSource
-from stigmer_packaging.naming import Target
+from stigmer_packaging.lib.errors import DownloadError, SourceError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import ArtifactFile, ArtifactSource
 from stigmer_packaging.sources.artifact import FromArtifact
 from support.faulty_server import Faults, faulty_server
 

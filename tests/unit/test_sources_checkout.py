@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import CommandError, SourceError
-from stigmer_packaging.manifest_records import CheckoutSource, GoToolchain, WheelPin
-from stigmer_packaging.naming import Target
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.environment import build_environment
+from stigmer_packaging.lib.errors import CommandError, SourceError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import CheckoutSource, GoToolchain, WheelPin
+from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.sources import executable, golang
 from stigmer_packaging.sources.checkout import FromCheckout, open_tree, split_checkout
-from stigmer_packaging.tools import command, executable, golang
-from stigmer_packaging.tools.environment import build_environment
-from stigmer_packaging.workspace import Workspace
 
 GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false"]
 ENV = build_environment(os.environ)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import SourceError
-from stigmer_packaging.manifest import load_manifest
+from stigmer_packaging.lib.errors import SourceError
+from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.sources.packages import check_packages
 from support.manifest_texts import PATH
 

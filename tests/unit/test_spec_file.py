@@ -2,7 +2,7 @@
 
 import pytest
 
-from stigmer_packaging.tools.spec_file import Spec, parse_spec
+from stigmer_packaging.sources.spec_file import Spec, parse_spec
 from support.freeze_workshop import SAMPLES
 
 NO_FOLDER = 'a = Analysis(["main.py"], {})'

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.manifest_records import CheckoutSource, FreezeTable
-from stigmer_packaging.manifest_values import START_HOOKS
-from stigmer_packaging.tools import pyinstaller
+from stigmer_packaging.freeze import pyinstaller
+from stigmer_packaging.manifest.model import CheckoutSource, FreezeTable
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.manifest.values import START_HOOKS
 
 FAKE_PYDANTIC = '''
 """Stands in for Pydantic: keeps what it is asked for."""

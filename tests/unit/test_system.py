@@ -4,9 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import CommandError, MissingToolError
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.system import LINUX, OWN_PYTHON, Machine, Requirement, find_missing, provide, read_platform
+from stigmer_packaging.lib.errors import CommandError, MissingToolError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.pipeline.system import (
+    LINUX,
+    OWN_PYTHON,
+    Machine,
+    Requirement,
+    find_missing,
+    provide,
+    read_platform,
+)
 
 FAKE_APT = """#!/bin/sh
 echo "$DEBIAN_FRONTEND $*" >> "{log}"

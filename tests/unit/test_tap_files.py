@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from stigmer_packaging.cli_tap import init_command
-from stigmer_packaging.errors import RecordError
-from stigmer_packaging.formula_text import formula_values, render_formula
-from stigmer_packaging.tap_files import FILES, render_tap
+from stigmer_packaging.cli.tap import init_command
+from stigmer_packaging.formula.tap_files import FILES, render_tap
+from stigmer_packaging.formula.text import formula_values, render_formula
+from stigmer_packaging.lib.errors import RecordError
 from support.keg_standin import standin_manifest
 
 ROOT = Path(__file__).parents[2]

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from stigmer_packaging.cli_tap import refresh_command
-from stigmer_packaging.errors import RecordError
-from stigmer_packaging.formula_text import formula_values, render_formula
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.manifest_records import Manifest
-from stigmer_packaging.tap_formula import find_staleness, refresh_formula
+from stigmer_packaging.cli.tap import refresh_command
+from stigmer_packaging.formula.tap_formula import find_staleness, refresh_formula
+from stigmer_packaging.formula.text import formula_values, render_formula
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.manifest.model import Manifest
+from stigmer_packaging.manifest.reader import load_manifest
 from support.keg_standin import standin_manifest
 
 ROOT = Path(__file__).parents[2]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.tools.guest import Task, Trial
-from stigmer_packaging.tools.macos import Mac, mac_command, sandbox_profile
-from stigmer_packaging.tools.tart import Tart
+from stigmer_packaging.verify.guest import Task, Trial
+from stigmer_packaging.verify.macos import Mac, mac_command, sandbox_profile
+from stigmer_packaging.verify.tart import Tart
 
 TASK = Task(Path("/checkout/scripts/verify-install.sh"), "abc", 60)
 TRIAL = Trial(Path("/dist/stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"), "stigmer", "2.0.0", TASK)
@@ -119,8 +119,8 @@ def test_a_profile_that_denies_nothing_is_found_out_by_its_controls(
         (tmp_path / "bin" / name).write_text(text, encoding="utf-8")
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    monkeypatch.setattr("stigmer_packaging.tools.macos.PYTHON", str(tmp_path / "bin/python3"))
-    monkeypatch.setattr("stigmer_packaging.tools.macos.NETWORK", (str(tmp_path / "bin/curl"),))
+    monkeypatch.setattr("stigmer_packaging.verify.macos.PYTHON", str(tmp_path / "bin/python3"))
+    monkeypatch.setattr("stigmer_packaging.verify.macos.NETWORK", (str(tmp_path / "bin/curl"),))
     script = tmp_path / "verify-install.sh"
     script.write_text('echo "$0 $*"; echo "$HOME" >&2; exit 3\n', encoding="utf-8")
     trial = TRIAL._replace(task=TASK._replace(script=script))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import WorkflowError
-from stigmer_packaging.manifest import load_manifest
-from stigmer_packaging.tools.workflow_file import Workflow, WorkflowJob, parse_workflow, read_workflow
-from stigmer_packaging.tools.workflow_lint import parse_actionlint, parse_zizmor
-from stigmer_packaging.workflows import RUNNERS, STAGES, WORKFLOWS, fill, find_stale, render_workflows
+from stigmer_packaging.ci.workflow_file import Workflow, WorkflowJob, parse_workflow, read_workflow
+from stigmer_packaging.ci.workflow_lint import parse_actionlint, parse_zizmor
+from stigmer_packaging.ci.workflows import RUNNERS, STAGES, WORKFLOWS, fill, find_stale, render_workflows
+from stigmer_packaging.lib.errors import WorkflowError
+from stigmer_packaging.manifest.reader import load_manifest
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "packaging" / "workflows"

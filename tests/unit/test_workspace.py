@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.errors import RecordError
-from stigmer_packaging.records import Keg, ServiceBinary, SourceArchive
-from stigmer_packaging.tools import digest
-from stigmer_packaging.workspace import Workspace, scan_files
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.records.model import Keg, ServiceBinary, SourceArchive
+from stigmer_packaging.records.workspace import Workspace, scan_files
 
 
 @pytest.fixture

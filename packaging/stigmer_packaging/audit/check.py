@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stigmer_packaging.audit.contents import Contents
-from stigmer_packaging.naming import Target, parse_target
-from stigmer_packaging.records import Bottle, Finding
+from stigmer_packaging.lib.target import Target, parse_target
+from stigmer_packaging.records.model import Bottle, Finding
 
 ERROR, WARNING, INFORMATION = "error", "warning", "information"
 SEVERITIES = (ERROR, WARNING, INFORMATION)

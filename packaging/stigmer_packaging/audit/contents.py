@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from stigmer_packaging.binaries.bottle_file import GzipHeader
+from stigmer_packaging.binaries.buildinfo import BuildInfo
 from stigmer_packaging.binaries.elf import Elf
 from stigmer_packaging.binaries.macho import MachO
 from stigmer_packaging.binaries.nesting import Bootloader
-from stigmer_packaging.tools.bottle_file import GzipHeader
-from stigmer_packaging.tools.buildinfo import BuildInfo
 
 FILE, FOLDER, LINK, HARD_LINK, OTHER = "file", "folder", "link", "hard link", "other"
 _MOST_LINKS = 40  # what Linux follows before it gives up

@@ -123,7 +123,7 @@ def _unnamed(subject: Subject) -> Iterator[Violation]:
             yield Violation(path, "the checksums do not name it")
 
 
-_ASSEMBLE = "make the keg with stages.assemble, and change nothing in it after that"
+_ASSEMBLE = "make the keg with bottle.assemble, and change nothing in it after that"
 
 CHECKS = (
     Check("index", ERROR, "the launcher learns from it what to start", _ASSEMBLE, _index),

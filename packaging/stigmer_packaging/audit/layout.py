@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from stigmer_packaging import naming
 from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
 from stigmer_packaging.audit.contents import FILE, FOLDER, HARD_LINK, OTHER
+from stigmer_packaging.manifest import naming
 
 
 def _file_name(subject: Subject) -> Iterator[Violation]:

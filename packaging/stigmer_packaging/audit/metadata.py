@@ -64,7 +64,7 @@ def _gzip_header(subject: Subject) -> Iterator[Violation]:
 
 
 _SAME_BYTES = "two builds of the same sources must give the same bytes, or nobody can check what was released"
-_PACK = "pack it with tools.archive"
+_PACK = "pack it with bottle.archive"
 
 CHECKS = (
     Check(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
 from stigmer_packaging.binaries.elf import Elf
 from stigmer_packaging.binaries.macho import MachO
-from stigmer_packaging.bottle_tags import MACOS_VERSIONS, parse_tag
+from stigmer_packaging.manifest.bottle_tags import MACOS_VERSIONS, parse_tag
 
 _LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 """Source: the processors' supplements to the System V ABI."""

@@ -14,12 +14,12 @@ from stigmer_packaging.audit.secrets import find_secrets
 from stigmer_packaging.audit.traces import Places, find_traces, places_of
 from stigmer_packaging.audit.variables import find_words
 from stigmer_packaging.binaries import nesting
+from stigmer_packaging.binaries.bottle_file import is_plain_file, read_gzip_header, read_members
+from stigmer_packaging.binaries.buildinfo import read_build_info
 from stigmer_packaging.binaries.elf import Elf, is_elf, read_elf
 from stigmer_packaging.binaries.macho import MachO, is_macho, read_machos
 from stigmer_packaging.binaries.nesting import Bootloader
-from stigmer_packaging.errors import ArchiveError
-from stigmer_packaging.tools.bottle_file import is_plain_file, read_gzip_header, read_members
-from stigmer_packaging.tools.buildinfo import read_build_info
+from stigmer_packaging.lib.errors import ArchiveError
 
 _HEAD = 512
 _SMALL = 4 << 20  # bytes up to which a file that is not native code is kept whole

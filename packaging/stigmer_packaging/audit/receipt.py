@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
-from stigmer_packaging.naming import service_path
+from stigmer_packaging.manifest.naming import service_path
 
 RECEIPT = "INSTALL_RECEIPT.json"
 _SKIPS_RELOCATION = (5, 1, 15)
@@ -153,7 +153,7 @@ CHECKS = (
         "service-definition",
         ERROR,
         "the formula gives only its name, so `brew services` has nothing to start",
-        "make the keg with stages.assemble",
+        "make the keg with bottle.assemble",
         _service,
         own=True,
     ),

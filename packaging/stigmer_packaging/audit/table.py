@@ -4,9 +4,7 @@ from stigmer_packaging.audit import (
     index,
     layout,
     licences,
-    linkage,
     links,
-    loader,
     metadata,
     platforms,
     receipt,
@@ -18,6 +16,7 @@ from stigmer_packaging.audit import (
     weight,
 )
 from stigmer_packaging.audit.check import Check
+from stigmer_packaging.audit.loader import linkage, simulation
 
 CHECKS: tuple[Check, ...] = (
     *layout.CHECKS,
@@ -27,7 +26,7 @@ CHECKS: tuple[Check, ...] = (
     *platforms.CHECKS,
     *signatures.CHECKS,
     *linkage.CHECKS,
-    *loader.CHECKS,
+    *simulation.CHECKS,
     *index.CHECKS,
     *secrets.CHECKS,
     *traces.CHECKS,

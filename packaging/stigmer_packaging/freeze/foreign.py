@@ -11,19 +11,19 @@ from pathlib import Path
 
 from stigmer_packaging.freeze.gcc_runtime import Runtime, provide_runtime, read_packages
 from stigmer_packaging.freeze.linked import find_linked
-from stigmer_packaging.freeze.python.provide import Maker, digest_of, provide_python
+from stigmer_packaging.freeze.pyinstaller import FreezingPython
+from stigmer_packaging.freeze.python.provide import BuildSettings, digest_of, provide_python
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
 from stigmer_packaging.freeze.seams import Settings
 from stigmer_packaging.freeze.wheels import Platform, Site, provide_site
-from stigmer_packaging.naming import Target
-from stigmer_packaging.records import LeftOut
-from stigmer_packaging.tools import digest
-from stigmer_packaging.tools.licences import Credit, purl_of, read_text
-from stigmer_packaging.tools.locks import Pin
-from stigmer_packaging.tools.native import COPYRIGHT, Package
-from stigmer_packaging.tools.pyinstaller import FreezingPython
-from stigmer_packaging.tools.python import Interpreter
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.interpreter import Interpreter
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.licensing.licences import Credit, purl_of, read_text
+from stigmer_packaging.licensing.native import COPYRIGHT, Package
+from stigmer_packaging.records.model import LeftOut
+from stigmer_packaging.sources.locks import Pin
 
 _PACKAGING = Path(__file__).parents[2]
 
@@ -165,7 +165,7 @@ class TreePackages:
         )
 
 
-def choose_pinned(recipes: Path, target: Target, maker: Maker, *, oldest: Mapping[str, str]) -> FreezingPython:
+def choose_pinned(recipes: Path, target: Target, maker: BuildSettings, *, oldest: Mapping[str, str]) -> FreezingPython:
     """Freeze with the pinned CPython for `target`, which is made when it is first needed."""
     recipe, packages = read_recipe(recipes, target), read_packages(recipes, target)
 

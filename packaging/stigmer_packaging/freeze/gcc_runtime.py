@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools import digest, http
-from stigmer_packaging.tools.cached import make_once
-from stigmer_packaging.tools.debian import Archives, Package, parse_lock, unpack_package
+from stigmer_packaging.lib import digest, http
+from stigmer_packaging.lib.cache import make_once
+from stigmer_packaging.lib.debian import Archives, Package, parse_lock, unpack_package
+from stigmer_packaging.lib.target import Target
 
 LOCK = "gcc-runtime.lock"
 _FOLDERS = ("lib/*", "usr/lib/*")

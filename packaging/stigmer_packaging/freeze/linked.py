@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from stigmer_packaging.binaries import elf, macho_edit
 from stigmer_packaging.binaries.macho import is_macho
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.bundle import SYSTEM_FOLDERS
-from stigmer_packaging.tools.gates import SYSTEM_LIBRARIES
+from stigmer_packaging.freeze.bundle import SYSTEM_FOLDERS
+from stigmer_packaging.freeze.gates import SYSTEM_LIBRARIES
+from stigmer_packaging.lib.target import Target
 
 Linked = dict[str, list[tuple[str, str | None]]]
 """For each file, the libraries it needs by name, with their paths; None for those that are nowhere."""

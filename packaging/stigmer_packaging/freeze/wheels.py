@@ -15,15 +15,15 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from stigmer_packaging.errors import CommandError, GateError
-from stigmer_packaging.naming import Target
-from stigmer_packaging.records import LeftOut
-from stigmer_packaging.tools import command, digest
-from stigmer_packaging.tools.cached import make_once
-from stigmer_packaging.tools.environment import build_environment
-from stigmer_packaging.tools.locks import Pin, render_requirements
-from stigmer_packaging.tools.ownership import settle_owners
-from stigmer_packaging.tools.wheel import extract_all
+from stigmer_packaging.freeze.ownership import settle_owners
+from stigmer_packaging.lib import command, digest
+from stigmer_packaging.lib.cache import make_once
+from stigmer_packaging.lib.environment import build_environment
+from stigmer_packaging.lib.errors import CommandError, GateError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.records.model import LeftOut
+from stigmer_packaging.sources.locks import Pin, render_requirements
+from stigmer_packaging.sources.wheel_file import extract_all
 
 FORMAT = 1  # counts how sites are made, so that those made otherwise are not taken for current
 SECONDS = 1800

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stigmer_packaging.manifest_records import ArtifactSource
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools import http, unpacking
+from stigmer_packaging.lib import http, unpacking
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import ArtifactSource
 
 
 @dataclass(frozen=True)

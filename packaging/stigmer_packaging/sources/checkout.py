@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stigmer_packaging.errors import CommandError, SourceError
-from stigmer_packaging.manifest_records import CheckoutSource, GoToolchain
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools import command, digest, git, golang
-from stigmer_packaging.workspace import Workspace
+from stigmer_packaging.lib import command, digest, git
+from stigmer_packaging.lib.errors import CommandError, SourceError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import CheckoutSource, GoToolchain
+from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.sources import golang
 
 IGNORED = ("__pycache__", ".git", ".venv", "node_modules", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 """What lies about in a work tree and is never built from."""

@@ -5,11 +5,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from stigmer_packaging.errors import GateError, SourceError
-from stigmer_packaging.manifest_records import CheckoutSource, Component
+from stigmer_packaging.lib.errors import GateError, SourceError
+from stigmer_packaging.manifest.model import CheckoutSource, Component
 from stigmer_packaging.sources.checkout import IGNORED
-from stigmer_packaging.tools.freeze_table import read_freeze_table
-from stigmer_packaging.tools.project_locks import read_project_lock
+from stigmer_packaging.sources.freeze_table import read_freeze_table
+from stigmer_packaging.sources.project_locks import read_project_lock
 
 _MAIN = re.compile(r"^package main\b", re.MULTILINE)
 _DEPTH = 6  # folders below the tree in which a package that has moved is looked for

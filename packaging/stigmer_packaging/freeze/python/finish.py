@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 
 from stigmer_packaging.binaries import elf, macho
-from stigmer_packaging.errors import GateError
 from stigmer_packaging.freeze.python.build import PLACE, Build, copy_into
 from stigmer_packaging.freeze.python.libraries import shared_libraries
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools.patchelf import find_patchelf, set_search
+from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.lib.patchelf import find_patchelf, set_search
+from stigmer_packaging.lib.target import Target
 
 _FOLDERS = ("include", "share/man", "lib/pkgconfig")
 _OF_THE_LIBRARY = ("test", "idlelib", "tkinter", "turtledemo")

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stigmer_packaging.errors import MissingToolError, RecordError
 from stigmer_packaging.freeze.python import cpython, finish, libraries, sources
 from stigmer_packaging.freeze.python.build import Build, copy_into, prepare_folder
 from stigmer_packaging.freeze.python.recipe import AMALGAMATION, Recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools import digest, wheel
-from stigmer_packaging.tools.debian import Archives
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.debian import Archives
+from stigmer_packaging.lib.errors import MissingToolError, RecordError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.sources import wheel_file
 
 FOLDER = "freeze-python"
 """Of the cache: finished Pythons by their digests, downloads, and the compiler."""
@@ -29,7 +30,7 @@ _NAMES = 20  # characters of a digest that name a folder
 
 
 @dataclass(frozen=True)
-class Maker:
+class BuildSettings:
     """What a machine gives to the making: its platform, its cache, a Debian mirror, and how many compilers run at once.
 
     `host_recipe` is the recipe for the machine's own platform.
@@ -53,10 +54,10 @@ class Maker:
         return self.cache / FOLDER
 
 
-Make = Callable[[Recipe, Maker, Path], None]
+Make = Callable[[Recipe, BuildSettings, Path], None]
 
 
-def provide_python(recipe: Recipe, maker: Maker, *, make: Make | None = None) -> PythonTree:
+def provide_python(recipe: Recipe, maker: BuildSettings, *, make: Make | None = None) -> PythonTree:
     """Give the CPython that this recipe describes, made if the cache has it not, or has it damaged.
 
     `make` builds below an empty folder and leaves its result in the folder `tree` of it; by default `make_tree`. It appears under its digest by one rename, so a run that was killed leaves nothing that is taken for whole. Raise
@@ -78,7 +79,7 @@ def provide_python(recipe: Recipe, maker: Maker, *, make: Make | None = None) ->
     return made
 
 
-def provide_host_parts(maker: Maker) -> Path:
+def provide_host_parts(maker: BuildSettings) -> Path:
     """Give the folder of what all builds on this machine share, made if it is not there.
 
     It holds a CPython that runs here, and SQLite's one file in `sqlite`.
@@ -115,7 +116,7 @@ def read_tree(recipe: Recipe, place: Path, key: str) -> PythonTree | None:
     return PythonTree(recipe, prefix, said["floor"], tuple(said["builtins"]), said["sha256"], key)
 
 
-def make_tree(recipe: Recipe, maker: Maker, work: Path) -> None:
+def make_tree(recipe: Recipe, maker: BuildSettings, work: Path) -> None:
     """Build everything below `work`; what is kept is in its folder `tree`."""
     host = provide_host_parts(maker)
     build = open_build(recipe, maker, work)
@@ -141,7 +142,7 @@ def record_tree(prefix: Path, floor: str, builtins: list[str], tree: Path) -> No
     prefix.rename(tree / "prefix")
 
 
-def _make_host_parts(maker: Maker, work: Path) -> Path:
+def _make_host_parts(maker: BuildSettings, work: Path) -> Path:
     build = open_build(maker.host_recipe, maker, work)
     unpack_sources(build, maker, [maker.host_recipe.cpython.source, "sqlite"])
     cpython.build_host_python(build)
@@ -149,7 +150,7 @@ def _make_host_parts(maker: Maker, work: Path) -> Path:
     return build.outcome
 
 
-def open_build(recipe: Recipe, maker: Maker, work: Path) -> Build:
+def open_build(recipe: Recipe, maker: BuildSettings, work: Path) -> Build:
     """Give a build below the empty folder `work`, with the compiler in it."""
     zig = provide_compiler(maker)
     build = Build(recipe, work, zig, maker.folder / "zig-cache", maker.environment, maker.jobs, maker.report)
@@ -157,7 +158,7 @@ def open_build(recipe: Recipe, maker: Maker, work: Path) -> Build:
     return build
 
 
-def provide_compiler(maker: Maker) -> Path:
+def provide_compiler(maker: BuildSettings) -> Path:
     """Give zig for this machine, from its pinned wheel; MissingToolError when none is pinned for this platform."""
     pin = maker.host_recipe.toolchain
     if str(maker.host) not in pin.sha256:
@@ -165,15 +166,15 @@ def provide_compiler(maker: Maker) -> Path:
     place = maker.folder / f"{pin.distribution}-{pin.version}-{pin.sha256[str(maker.host)][:_NAMES]}"
     with _alone(place):
         if not place.is_dir():
-            file = wheel.fetch_wheel(pin, maker.host, maker.cache, env=maker.environment, report=maker.report)
+            file = wheel_file.fetch_wheel(pin, maker.host, maker.cache, env=maker.environment, report=maker.report)
             with _workplace(place) as work:
-                wheel.extract_all(file, work / "wheel")
+                wheel_file.extract_all(file, work / "wheel")
                 (work / "wheel" / pin.distribution / "zig").chmod(0o755)
                 _settle(work / "wheel", place)
     return place / pin.distribution / "zig"
 
 
-def unpack_sources(build: Build, maker: Maker, names: list[str]) -> None:
+def unpack_sources(build: Build, maker: BuildSettings, names: list[str]) -> None:
     """Download what the recipe pins, and unpack and patch the named sources."""
     build.report("unpacking the sources")
     files = sources.download_sources(build.recipe, maker.folder / "downloads", maker.archives)
@@ -181,7 +182,7 @@ def unpack_sources(build: Build, maker: Maker, names: list[str]) -> None:
         sources.unpack_source(build.recipe.find_source(name), files, build.source(name), build.variables)
 
 
-def _keep_licences(build: Build, maker: Maker) -> None:
+def _keep_licences(build: Build, maker: BuildSettings) -> None:
     for source in build.recipe.source:
         folder = build.source(source.name)
         if not folder.is_dir():  # SQLite, which is compiled from what was made before

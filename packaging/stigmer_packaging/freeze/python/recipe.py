@@ -9,10 +9,10 @@ from typing import Any
 
 import cattrs
 
-from stigmer_packaging.errors import RecordError
-from stigmer_packaging.manifest_records import WheelPin
-from stigmer_packaging.naming import ARCHITECTURES, SYSTEMS, Target
-from stigmer_packaging.tools import digest
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target
+from stigmer_packaging.manifest.model import WheelPin
 
 TEXTS = ("recipe.toml", "libraries.toml", "cpython.toml")
 """The files that people write; the folders beside them hold what goes into a build as it is."""

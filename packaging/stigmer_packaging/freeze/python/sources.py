@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from stigmer_packaging.errors import ArchiveError
 from stigmer_packaging.freeze.python.recipe import Edit, Recipe, Source
-from stigmer_packaging.tools import command, debian
-from stigmer_packaging.tools.debian import Archives
+from stigmer_packaging.lib import command, debian
+from stigmer_packaging.lib.debian import Archives
+from stigmer_packaging.lib.errors import ArchiveError
 
 _FETCHERS = 4
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stigmer_packaging.errors import ForeignTargetError
 from stigmer_packaging.freeze.python.recipe import Recipe
-from stigmer_packaging.naming import Target
-from stigmer_packaging.tools import digest
-from stigmer_packaging.tools.licences import purl_of
-from stigmer_packaging.tools.python import Interpreter, read_interpreter
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import ForeignTargetError
+from stigmer_packaging.lib.interpreter import Interpreter, read_interpreter
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.licensing.licences import purl_of
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Loader simulation: what ld.so and dyld would find for every file of a bottle."""

@@ -1,0 +1,83 @@
+"""ld.so: where it finds libraries, and which symbol with which version it binds. Source: ld.so(8), glibc's dl-lookup.c."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from stigmer_packaging.audit.contents import join
+from stigmer_packaging.audit.loader.linkage import expand
+from stigmer_packaging.audit.loader.loading import Library, Loading, Undefined
+from stigmer_packaging.binaries.elf import Elf, Import, highest_glibc
+
+_SYSTEM = re.compile(
+    r"(libc|libm)\.so\.6|(libpthread|librt)\.so\.[01]|libdl\.so\.2|libutil\.so\.1|ld-linux-[\w-]+\.so\.\d"
+)
+"""glibc itself, which every system that brew runs on has."""
+
+_LOADERS = {"amd64": "/ld-linux-x86-64.so.2", "arm64": "/ld-linux-aarch64.so.1"}
+
+
+class ElfLoading(Loading):
+    """Files for Linux, loaded as ld.so would, with no search path set but what PyInstaller's program sets."""
+
+    def paths(self) -> Iterator[str]:
+        """Give the ELF files for the bottle's architecture."""
+        architecture = self.subject.target.architecture
+        yield from (
+            path for path, content in self.files.items() if content.elf and content.elf.architecture == architecture
+        )
+
+    def libraries(self, path: str) -> Iterator[Library]:
+        """Look for each library in the folders that the file names, then in its bundle, then in the system."""
+        elf = self._elf(path)
+        for name in elf.needed:
+            places = (self.subject.contents.resolve(join(folder, name)) for folder in self._folders(path, elf))
+            place = next((found.path for found in places if found and found.path), "") if "/" not in name else ""
+            yield Library(name, place or (f"/{name}" if _SYSTEM.fullmatch(name) else ""), optional=False)
+
+    def undefined(self, path: str) -> Iterator[Undefined]:
+        """Give the symbols that are in nothing loaded with the file; without them it is not loaded, or ends later."""
+        wanted = [symbol for symbol in self._elf(path).imports if not symbol.weak and not self._is_judged(symbol)]
+        scope = (*self.scope(path), _LOADERS.get(self.subject.target.architecture, "")) if wanted else ()
+        for symbol in wanted:
+            if not any(self._has(place, symbol) for place in scope):
+                shown = f"{symbol.name}@{symbol.version}" if symbol.version else symbol.name
+                yield Undefined(shown, f"not in {symbol.library or 'any library that is loaded with it'}")
+
+    def unchecked(self) -> Iterator[tuple[str, str]]:
+        """Give nothing: there is a list of each library of glibc."""
+        yield from ()
+
+    def _elf(self, path: str) -> Elf:
+        elf = self.files[path].elf
+        if elf is None:
+            raise ValueError(f"{path} is not an ELF file")
+        return elf
+
+    def _folders(self, path: str, elf: Elf) -> Iterator[str]:
+        bundle = self.bundle_of(path)
+        named = [*(elf.rpath if not elf.runpath else ())]
+        yield from (folder for text in named if (folder := expand(path, text)) is not None)
+        if bundle.folder and not elf.interpreter:
+            yield bundle.folder
+        yield from (folder for text in elf.runpath if (folder := expand(path, text)) is not None)
+
+    def _is_judged(self, symbol: Import) -> bool:
+        """Whether glibc-private or glibc-floor already say that it is not there."""
+        floor = tuple(map(int, self.subject.policy.glibc_floor.split("."))) if self.subject.policy.glibc_floor else ()
+        newer = bool(floor) and highest_glibc([symbol.version]) > floor
+        return newer or symbol.version == "GLIBC_PRIVATE"
+
+    def _has(self, place: str, symbol: Import) -> bool:
+        if place.startswith("/"):
+            versions = self.lists.get(place[1:], {}).get(symbol.name, frozenset())
+            return symbol.version in versions or (not symbol.version and bool(versions))
+        if symbol.version:
+            exports = self._elf(place).exports
+            return (symbol.name, symbol.version) in exports or (symbol.name, "") in exports
+        return symbol.name in _names(self._elf(place).exports)
+
+
+@cache
+def _names(exports: frozenset[tuple[str, str]]) -> frozenset[str]:
+    return frozenset(name for name, _ in exports)

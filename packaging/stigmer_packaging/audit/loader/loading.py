@@ -1,0 +1,111 @@
+"""Which libraries a file is loaded with: what ld.so and dyld have in common, and the bundles that PyInstaller makes.
+
+PyInstaller's program loads a Python library from its folder for all modules to find symbols in, and has set the search
+path for libraries to that folder before. A module is loaded by it later, with the libraries that the module needs.
+"""
+
+import posixpath
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+from stigmer_packaging.audit.check import Subject
+from stigmer_packaging.audit.contents import join
+from stigmer_packaging.audit.loader.symbols import Versions, system_symbols
+
+_BUNDLE_MARK = "base_library.zip"
+
+
+class Library(NamedTuple):
+    """A library that a file needs.
+
+    `place` is its path below the keg, or begins with `/` when it is the system's; it is empty when it is found nowhere.
+    """
+
+    name: str
+    place: str
+    optional: bool
+
+
+class Bundle(NamedTuple):
+    """A folder filled by PyInstaller, with the paths of its program and Python library, empty where there is none."""
+
+    folder: str
+    program: str
+    python: str
+
+
+class Undefined(NamedTuple):
+    """A symbol that is not found, and why it would have to be."""
+
+    symbol: str
+    reason: str
+
+
+class Loading(ABC):
+    """Native code of a bottle, as one system's loader sees it."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.files = subject.contents.files
+
+    @abstractmethod
+    def paths(self) -> Iterator[str]:
+        """Give the files that this loader loads."""
+
+    @abstractmethod
+    def libraries(self, path: str) -> Iterator[Library]:
+        """Give the libraries that a file needs itself, in its order."""
+
+    @abstractmethod
+    def undefined(self, path: str) -> Iterator[Undefined]:
+        """Give the symbols that a file cannot be loaded for the want of."""
+
+    @abstractmethod
+    def unchecked(self) -> Iterator[tuple[str, str]]:
+        """Give the symbols that are looked for in a system's library without a list, each after the library."""
+
+    @cached_property
+    def bundles(self) -> Mapping[str, Bundle]:
+        """The bundles by their folders."""
+        marks = (path for path in self.files if posixpath.basename(path) == _BUNDLE_MARK)
+        found = {folder: Bundle(folder, "", "") for folder in map(posixpath.dirname, marks)}
+        for path, content in self.files.items():
+            if content.bootloader:
+                folder = join(posixpath.dirname(path), content.bootloader.contents)
+                found[folder] = Bundle(folder, path, join(folder, content.bootloader.python))
+        return found
+
+    @cached_property
+    def lists(self) -> Mapping[str, Versions]:
+        """The system's symbols."""
+        return system_symbols(self.subject.target)
+
+    def bundle_of(self, path: str) -> Bundle:
+        """Give the bundle whose program or module a file is, one without a folder when it is in none."""
+        folders = [path]
+        while folders[-1]:
+            folders.append(posixpath.dirname(folders[-1]))
+        inside = (self.bundles[folder] for folder in folders if folder in self.bundles)
+        own = (bundle for bundle in self.bundles.values() if bundle.program == path)
+        return next(own, next(inside, Bundle("", "", "")))
+
+    def loaded_with(self, *paths: str) -> tuple[str, ...]:
+        """Give some files and all libraries that come with them, the nearest first: where symbols are looked for."""
+        found = dict.fromkeys(path for path in paths if path in self.files)
+        waiting = list(found)
+        while waiting:
+            near = self._places(waiting)
+            waiting = [place for place in near if place not in found]
+            found |= dict.fromkeys(near)
+        return tuple(found)
+
+    def scope(self, path: str) -> tuple[str, ...]:
+        """Give all that is loaded when a file is."""
+        bundle = self.bundle_of(path)
+        return self.loaded_with(bundle.program, bundle.python, path)
+
+    def _places(self, paths: Iterable[str]) -> list[str]:
+        inside = (path for path in paths if not path.startswith("/"))
+        return list(dict.fromkeys(each.place for path in inside for each in self.libraries(path) if each.place))

@@ -1,0 +1,153 @@
+"""Make what people without Homebrew download: the keg's tree as an archive, and as one file that unpacks itself."""
+
+import posixpath
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stigmer_packaging.binaries import codesign
+from stigmer_packaging.bottle.archive import keg_members, write_archive
+from stigmer_packaging.bottle.program import Tree, write_payload
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import ArchiveError
+from stigmer_packaging.lib.target import parse_target
+from stigmer_packaging.manifest import naming
+from stigmer_packaging.manifest.rename import rename_program
+from stigmer_packaging.records.model import FileRecord, Keg, Standalone
+from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
+from stigmer_packaging.sources import golang
+
+ARCHIVE, PROGRAM = "archive", "program"
+ARCHIVE_LEVEL = 9
+"""libdeflate's: the bottle is what most people download, and half of its time buys 2 % here (packaging/SIZE.md)."""
+
+_PACKAGE = Path(__file__).parents[1]
+_CODE = (
+    "binaries/codesign.py",
+    "binaries/macho_edit.py",
+    "bottle/standalone.py",
+    "bottle/archive.py",
+    "bottle/program.py",
+    "manifest/rename.py",
+)
+_RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in _CODE)
+_INDEX = "libexec/payload.json"
+_ANSWERS = (
+    ((), "libexec/help.txt"),
+    (("--help",), "libexec/help.txt"),
+    (("-h",), "libexec/help.txt"),
+    (("completion", "bash"), "etc/bash_completion.d/{name}"),
+    (("completion", "zsh"), "share/zsh/site-functions/_{name}"),
+    (("completion", "fish"), "share/fish/vendor_completions.d/{name}.fish"),
+)
+"""What can be asked without anything being unpacked, and the keg's file that is the answer."""
+
+
+@dataclass(frozen=True)
+class Unpacker:
+    """The program that unpacks: its source tree, and what builds it for any target. `modules` is where Go keeps modules."""
+
+    tree: Path
+    go: Callable[[], Path]
+    version: str
+    env: Mapping[str, str]
+    modules: Path
+
+    def facts(self) -> dict[str, object]:
+        """Give all that these have to do with the result, as plain values."""
+        return {"unpacker": digest.sha256_of_tree(self.tree, ignored=()), "go": self.version}
+
+
+def make_archive(
+    keg: Keg, *, source_date_epoch: int, workspace: Workspace, report: Callable[[str], None]
+) -> Standalone:
+    """Pack the keg's tree below `NAME-VERSION-TARGET/`, without what only brew reads, or give what was packed of it.
+
+    Raise ArchiveError when the keg on disk is not what its record says.
+    """
+    made_from = digest.sha256_of_value(_RECIPE, keg.files, keg.links, keg.version, source_date_epoch)
+    if kept := workspace.current(f"{ARCHIVE}/{keg.target}", Standalone, made_from):
+        return kept
+    root, files = _tree_of(keg, workspace)
+    report(f"packing the archive for {keg.target}")
+    prefix = naming.standalone_name(keg.name, keg.version, keg.target)
+    with workspace.staging() as staged:
+        written = staged / "archive"
+        members = tuple(keg_members(prefix, root, files, keg.links))
+        write_archive(written, members, mtime=source_date_epoch, level=ARCHIVE_LEVEL)
+        return _publish(written, ARCHIVE, f"{prefix}.tar.gz", keg, made_from, workspace)
+
+
+def make_program(
+    keg: Keg, unpacker: Unpacker, *, source_date_epoch: int, workspace: Workspace, report: Callable[[str], None]
+) -> Standalone:
+    """Make the one file for the keg's target, on any host, or give what was made of the same inputs.
+
+    Raise ArchiveError when the keg on disk is not what its record says, CommandError when the unpacker does not build.
+    """
+    facts = unpacker.facts()
+    made_from = digest.sha256_of_value(_RECIPE, facts, keg.files, keg.links, keg.version, source_date_epoch)
+    if kept := workspace.current(f"{PROGRAM}/{keg.target}", Standalone, made_from):
+        return kept
+    root, files = _tree_of(keg, workspace)
+    report(f"packing the single file for {keg.target}")
+    about = (keg.name, keg.version, keg.target, _id(keg, files), _entry(keg), source_date_epoch)
+    answers = tuple((words, path.format(name=keg.name)) for words, path in _ANSWERS)
+    tree = Tree(*about, files, keg.links, answers)
+    with workspace.staging() as staged:
+        with (staged / "payload").open("wb") as payload:
+            write_payload(tree, root, payload)
+        written = _join(unpacker, keg, staged / "payload", staged.absolute())
+        return _publish(
+            written,
+            PROGRAM,
+            naming.standalone_name(keg.name, keg.version, keg.target),
+            keg,
+            made_from,
+            workspace,
+        )
+
+
+def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
+    """Give the unpacker with its payload: at the end of an ELF file, inside a Mach-O one, which is then signed ad hoc."""
+    target, tree, program = parse_target(keg.target), staged / "unpacker", staged / "program"
+    shutil.copytree(unpacker.tree, tree)
+    rename_program(tree, keg.name)
+    if target.system == "darwin":
+        payload.rename(tree / "payload.bin")
+    golang.build(unpacker.go(), tree, ".", program, target=target, env=unpacker.env, modules=unpacker.modules)
+    if target.system == "darwin":
+        program.write_bytes(codesign.sign(program.read_bytes(), keg.name))
+    else:
+        with program.open("ab") as whole, payload.open("rb") as content:
+            shutil.copyfileobj(content, whole, 1 << 20)
+    return program
+
+
+def _tree_of(keg: Keg, workspace: Workspace) -> tuple[Path, tuple[FileRecord, ...]]:
+    """Give the keg's folder, and of its files those that mean something without brew."""
+    root = workspace.path(keg.root)
+    if scan_files(root) != keg.files or links_below(root) != keg.links:
+        raise ArchiveError(f"the keg in {keg.root} is not what its record says")
+    brews = ("INSTALL_RECEIPT.json", ".brew/", "homebrew.")
+    return root, tuple(file for file in keg.files if not file.path.startswith(brews))
+
+
+def _id(keg: Keg, files: tuple[FileRecord, ...]) -> str:
+    """Name the directory: the launcher's name for this version, by which it is known to be in use, and our own."""
+    index = next(file.sha256 for file in files if file.path == _INDEX)
+    return f"{keg.version}-{index[:12]}-{digest.sha256_of_value(files, keg.links)[:8]}"
+
+
+def _entry(keg: Keg) -> str:
+    goal = dict(keg.links)[f"bin/{keg.name}"]
+    return posixpath.normpath(f"bin/{goal}")
+
+
+def _publish(written: Path, kind: str, name: str, keg: Keg, made_from: str, workspace: Workspace) -> Standalone:
+    size, sha256 = written.stat().st_size, digest.sha256_of(written)
+    workspace.publish(written, f"dist/{name}")
+    made = Standalone(kind, keg.name, keg.version, keg.target, f"dist/{name}", size, sha256, made_from)
+    workspace.write_record(f"{kind}/{keg.target}", made)
+    return made

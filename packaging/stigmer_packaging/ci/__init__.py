@@ -1,0 +1,1 @@
+"""The workflows of .github: written, linted, and rehearsed on this machine."""

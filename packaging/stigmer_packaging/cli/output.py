@@ -1,0 +1,197 @@
+"""What people and machines see: progress on stderr while it goes, the table or JSON on stdout at the end."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import Progress as Bars
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from stigmer_packaging.pipeline.plan import Step
+from stigmer_packaging.pipeline.run import StepResult
+from stigmer_packaging.records.model import AuditReport, VerificationReport
+from stigmer_packaging.records.release import Artefact
+
+PIPED_WIDTH = 160
+"""Characters a line may have where no terminal says it."""
+
+
+class TerminalProgress:
+    """Prints a line for each step that ended; on a terminal it also shows the step at work and what it says.
+
+    `verbose` prints instead all that the steps say, and every command that they run.
+    """
+
+    def __init__(self, console: Console, *, verbose: bool) -> None:
+        self._console, self._verbose = console, verbose
+        self._bars = Bars(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._live = console.is_terminal and not verbose
+        self._task = self._bars.add_task("")
+        self._names: dict[str, None] = {}
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._live:
+            self._bars.stop()
+
+    def begin(self, step: Step) -> None:
+        """Show that a step begins."""
+        if not self._names:
+            self._bars.reset(self._task)
+        self._names[step.name] = None
+        self._bars.update(self._task, description=", ".join(self._names))
+
+    def say(self, text: str) -> None:
+        """Show what a step at work says."""
+        self._bars.update(self._task, description=f"{', '.join(self._names)}: {text}")
+        if self._verbose:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def hear(self, line: str) -> None:
+        """Echo the commands of a step; what they print stands in its log."""
+        if self._verbose and line.startswith("+ "):
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def end(self, result: StepResult) -> None:
+        """Leave a line for the step that ended."""
+        self._names.pop(result.step.name, None)
+        took = "reused" if result.reused else seconds(result.seconds)
+        self._console.print(f"✓ {result.step.name} ({took})", markup=False, highlight=False, soft_wrap=True)
+
+
+def result_table(results: Sequence[StepResult]) -> Table:
+    """Make the table of all steps: artefact, size, sha256, how long it took, what was verified."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("Stage", "Artefact", "Size", "sha256", "Time", "Verified"):
+        table.add_column(heading, justify="right" if heading in {"Size", "Time"} else "left", no_wrap=True)
+    for result in results:
+        took = "reused" if result.reused else seconds(result.seconds)
+        size = megabytes(result.size) if result.artefact else ""
+        artefact = result.artefact or result.step.name
+        table.add_row(result.step.stage, artefact, size, result.sha256[:16], took, verified(result))
+    return table
+
+
+def verdict(report: VerificationReport) -> str:
+    """Say in a line what came of one verification."""
+    outcome = "proved" if report.passed else "NOT PROVED" if report.ended else "NOT PROVED: the report is not whole"
+    return f"{report.level}: {report.guest}: {outcome} in {seconds(sum(check.seconds for check in report.checks))}"
+
+
+def timeline_table(report: VerificationReport) -> Table:
+    """Make the table of one verification: each check with its time and a bar as long as that; of failures, why."""
+    whole = sum(check.seconds for check in report.checks)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("Time", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("Check")
+    for check in report.checks:
+        bar = "▇" * round(20 * check.seconds / whole) if whole else ""
+        seen = "" if check.passed else f"\n{check.detail}"
+        table.add_row(seconds(check.seconds), bar, Text(f"{'✓' if check.passed else '✗'} {check.name}{seen}"))
+    return table
+
+
+def delivery_table(delivered: Sequence[Artefact], folder: Path) -> Table:
+    """Make the table of what is released: file, size, whole sha256, how it was verified."""
+    table = Table(box=None, header_style="bold", pad_edge=False, title=f"In {folder}", title_justify="left")
+    for heading in ("File", "Size", "sha256", "Verification"):
+        table.add_column(heading, no_wrap=True)
+    for file in delivered:
+        table.add_row(file.name, megabytes(file.size), file.sha256, file.verified)
+    return table
+
+
+def plan_table(previewed: Sequence[tuple[Step, bool]]) -> Table:
+    """Make the table of a dry run: each step, what would become of it, and what it needs."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("Stage", "Record", "Would be", "Needs"):
+        table.add_column(heading, no_wrap=heading != "Needs")
+    for step, current in previewed:
+        fate = "gathered" if step.gathered else "reused" if current else "made"
+        table.add_row(step.stage, step.name, fate, ", ".join(step.needs))
+    return table
+
+
+def results_json(results: Sequence[StepResult], delivered: Sequence[Artefact]) -> str:
+    """Give the same as JSON: every step with its record, and the final artefacts."""
+    steps = [
+        {
+            "name": result.step.name,
+            "stage": result.step.stage,
+            "target": result.step.target,
+            "artefact": result.artefact,
+            "size": result.size,
+            "sha256": result.sha256,
+            "seconds": round(result.seconds, 3),
+            "reused": result.reused,
+            "verified": verified(result),
+            "record": asdict(result.record),
+        }
+        for result in results
+    ]
+    return json.dumps({"steps": steps, "delivered": [asdict(file) for file in delivered]}, indent=2)
+
+
+def plan_json(previewed: Sequence[tuple[Step, bool]]) -> str:
+    """Give a dry run as JSON."""
+    steps = [
+        {"name": step.name, "stage": step.stage, "target": step.target, "needs": list(step.needs), "current": current}
+        for step, current in previewed
+    ]
+    return json.dumps({"plan": steps}, indent=2)
+
+
+def verified(result: StepResult) -> str:
+    """Say what an audit or a verification proved; nothing for other steps."""
+    if isinstance(result.record, AuditReport):
+        return audited(result.record)
+    if not isinstance(result.record, VerificationReport):
+        return ""
+    passed = sum(check.passed for check in result.record.checks)
+    return f"{passed} of {len(result.record.checks)} checks on {result.record.guest}"
+
+
+def audited(report: AuditReport) -> str:
+    """Say what an audit without errors found."""
+    warnings = sum(finding.severity == "warning" for finding in report.findings)
+    said = [f"{report.files} files without an error"]
+    said += [f"{warnings} warning{'s' if warnings > 1 else ''}"] if warnings else []
+    return ", ".join([*said, *([f"glibc {report.glibc}"] if report.glibc else [])])
+
+
+def warnings_of(results: Sequence[StepResult]) -> list[str]:
+    """Write each warning of the audits in one line."""
+    audits = [result.record for result in results if isinstance(result.record, AuditReport)]
+    return [
+        f"warning: {audit.target}: {finding.check}: {finding.path or 'the bottle'}: {finding.seen}"
+        for audit in audits
+        for finding in audit.findings
+        if finding.severity == "warning"
+    ]
+
+
+def megabytes(size: int) -> str:
+    """Write a size of bytes as people read it: in MB of a million bytes, small ones in kB."""
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
+
+
+def seconds(value: float) -> str:
+    """Write a duration as people read it."""
+    return f"{value:.1f} s" if value < 60 else f"{int(value // 60)} min {int(value % 60):02d} s"

@@ -1,0 +1,208 @@
+"""The commands that change the world: publish a release, abandon a draft, take a version back. Each is planned first."""
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stigmer_packaging.bottle import keg_version
+from stigmer_packaging.cli.ci_environment import ROOT, CIEnvironment, open_place
+from stigmer_packaging.lib import digest
+from stigmer_packaging.manifest.naming import release_tag
+from stigmer_packaging.manifest.reader import Manifest, load_manifest
+from stigmer_packaging.pipeline import system
+from stigmer_packaging.publish import plan as publication
+from stigmer_packaging.publish import text as publication_text
+from stigmer_packaging.publish.fetch_draft import fetch_draft
+from stigmer_packaging.publish.github import GitHub
+from stigmer_packaging.publish.publish import abandon_draft, draft_release, publish_release
+from stigmer_packaging.publish.rollback import Withdrawal, plan_rollback, read_history, roll_back
+from stigmer_packaging.records.release import NAME, Release, read_release
+
+CHECKSUMS = "SHA256SUMS"
+TARGETS = "STIGMER_PUBLISH_TARGETS"
+RESULT = "publication.json"
+"""Where, beside the release, it is written what was published."""
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
+_NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
+_MANIFEST = click.Option(
+    ["--manifest"], type=_FILE, default=ROOT / "packaging" / "manifest.yaml", help="Default: packaging/manifest.yaml."
+)
+_AS_JSON = click.Option(["--json", "as_json"], is_flag=True, help="The same as JSON on stdout.")
+
+
+def _options(*own: click.Parameter) -> list[click.Parameter]:
+    return [
+        *own,
+        _MANIFEST,
+        click.Option(
+            ["--tap-branch"], default="main", show_default=True, help="The branch of the tap that brew reads."
+        ),
+        click.Option(["--pull-request"], is_flag=True, help="Propose the tap's change; default: push it."),
+        click.Option(["--dry-run"], is_flag=True, help="Say what would be done."),
+        _AS_JSON,
+    ]
+
+
+def _publish(**given: Any) -> None:
+    seen = CIEnvironment(os.environ)
+    manifest, folder = load_manifest(given["manifest"]), given["dist"]
+    if given["abandon"]:
+        _abandon(manifest, seen, given)
+        return
+    if not given["dry_run"]:
+        seen.access()  # before any work
+    plan = _plan(manifest, folder, seen, given)
+    if given["dry_run"]:
+        _show(given, asdict(plan), publication_text.describe_plan(plan))
+        return
+    with ExitStack() as stack:
+        github = GitHub(seen.access(), plan.repository)
+        change = plan.tap
+        tap = open_place(plan.repository, change.repository, change.branch, seen, stack) if change else None
+        if given["draft"]:
+            page = draft_release(plan, folder, github, tap, report=seen.tell).html_url
+            _show(given, {"tag": plan.tag, "page": page}, [f"{plan.tag}: {page}"])
+            return
+        done = publish_release(plan, folder, github, tap, report=seen.tell)
+    text = json.dumps(asdict(done), indent=2, sort_keys=True) + "\n"
+    part = folder / f".{RESULT}.part"
+    part.write_text(text, encoding="utf-8")
+    part.replace(folder / RESULT)
+    _show(given, asdict(done), publication_text.describe_publication(done))
+
+
+def _plan(
+    manifest: Manifest, folder: Path, seen: CIEnvironment, given: Mapping[str, Any]
+) -> publication.PublicationPlan:
+    release = read_release(folder)
+    files = [publication.LocalFile(one.name, one.size, one.sha256) for one in release.artefacts]
+    files += [_describe(folder, name) for name in (NAME, CHECKSUMS)]
+    formula = next((one.name for one in release.of_kind("formula")), "")
+    wish = publication.Wish(
+        commit=seen.commit(),
+        targets=given["targets"] or tuple(manifest.targets),
+        versions=_versions(release, folder),
+        tag=seen.tag,
+        branch=given["tap_branch"],
+        pull_request=given["pull_request"],
+        not_run=given["not_run"],
+    )
+    return publication.plan_publication(
+        release,
+        files,
+        manifest=manifest,
+        changelog=given["changelog"].read_text(encoding="utf-8"),
+        formula=(folder / formula).read_text(encoding="utf-8") if formula else "",
+        wish=wish,
+    )
+
+
+def _describe(folder: Path, name: str) -> publication.LocalFile:
+    path = folder / name
+    return publication.LocalFile(name, path.stat().st_size, digest.sha256_of(path))
+
+
+def _versions(release: Release, folder: Path) -> dict[str, str]:
+    """Ask each bottle for its version: its program where it runs here, its index elsewhere."""
+    host = str(system.read_platform(platform.system(), platform.machine()))
+    name, version, said = release.product.name, release.product.version, {}
+    for bottle in release.of_kind("bottle"):
+        path = folder / bottle.name
+        if bottle.target != host:
+            said[bottle.sha256] = keg_version.read_version(path, name, version)
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            env = {"HOME": scratch, "PATH": "/usr/bin:/bin"}
+            asked = keg_version.ask_version(path, name, version, scratch=Path(scratch), env=env)
+            said[bottle.sha256] = asked
+    return said
+
+
+def _abandon(manifest: Manifest, seen: CIEnvironment, given: Mapping[str, Any]) -> None:
+    product = manifest.product
+    github = GitHub(seen.access(), product.repository)
+    tag, mark = release_tag(product.version), publication.mark_of(product, "")
+    removed = abandon_draft(tag, mark, github, rehearse=given["dry_run"])
+    verb = "would be removed" if given["dry_run"] else "removed"
+    lines = [f"{verb}: {address}" for address in removed] or [f"there is no draft of ours for {tag}"]
+    _show(given, {"tag": tag, "removed": removed}, lines)
+
+
+def _fetch_draft(**given: Any) -> None:
+    seen, product, folder = CIEnvironment(os.environ), load_manifest(given["manifest"]).product, given["folder"]
+    folder.mkdir(parents=True, exist_ok=True)
+    release = fetch_draft(product, folder, GitHub(seen.access(), product.repository), report=seen.tell)
+    _show(given, asdict(release), [f"{artefact.sha256}  {artefact.name}" for artefact in release.artefacts])
+
+
+def _rollback(**given: Any) -> None:
+    seen = CIEnvironment(os.environ)
+    product = load_manifest(given["manifest"]).product
+    tap = publication.tap_repository(product)
+    version = given["version"].removeprefix("v")
+    proposal = f"{product.name}-without-{version}" if given["pull_request"] else ""
+    wanted = Withdrawal(product.name, version, tap, given["tap_branch"], proposal)
+    with ExitStack() as stack:
+        place = open_place(product.repository, tap, wanted.branch, seen, stack)
+        plan = plan_rollback(wanted, read_history(wanted, place))
+        if given["dry_run"]:
+            _show(given, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
+            return
+        done = roll_back(plan, place, report=seen.tell)
+    _show(given, asdict(done), [f"{tap} serves {product.name} {done.restored}: {done.pull_request or done.tap_commit}"])
+
+
+def _show(given: Mapping[str, Any], value: Any, lines: list[str]) -> None:
+    text = json.dumps(value, indent=2, sort_keys=True) if given["as_json"] else "\n".join(lines)
+    sys.stdout.write(text + "\n")
+
+
+PUBLISH = click.Command(
+    "publish",
+    callback=_publish,
+    params=_options(
+        click.Argument(["dist"], type=_FOLDER),
+        click.Option(["--draft"], is_flag=True, help="Stop when the draft is whole, before anybody sees it."),
+        click.Option(["--abandon"], is_flag=True, help="Remove our own draft of this version, and nothing else."),
+        click.Option(
+            ["--target", "targets"],
+            multiple=True,
+            envvar=TARGETS,
+            help=f"Publish these only, or those in {TARGETS}; default: all of the manifest.",
+        ),
+        click.Option(
+            ["--not-run", "not_run"],
+            multiple=True,
+            metavar="TARGET",
+            help="Publish for this one although no machine of its kind has run it; may be repeated.",
+        ),
+        click.Option(["--changelog"], type=_FILE, default=ROOT / "CHANGELOG.md", help="Default: CHANGELOG.md."),
+    ),
+    help="Publish the release in DIST and move the tap to it. Tokens: see packaging/RELEASING.md.",
+    short_help="Publish a release, then move the tap to it.",
+)
+FETCH_DRAFT = click.Command(
+    "fetch-draft",
+    callback=_fetch_draft,
+    params=[click.Argument(["folder"], type=_NEW_FOLDER), _MANIFEST, _AS_JSON],
+    help="Fetch the files of our draft into FOLDER, to be verified before it is published.",
+    short_help="Fetch the files of our draft.",
+)
+ROLLBACK = click.Command(
+    "rollback",
+    callback=_rollback,
+    params=_options(click.Argument(["version"])),
+    help="Take VERSION back: the tap gets the formula it had before.",
+    short_help="Give the tap the formula it had before a version.",
+)

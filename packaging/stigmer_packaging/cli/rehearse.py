@@ -1,0 +1,174 @@
+"""The command `rehearse`: from a tag to an installation that proved itself, on this machine, by the workflow's own lines."""
+
+import json
+import os
+import platform
+import shutil
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from stigmer_packaging.ci.rehearsal import WRITER, Rehearsed, Stage, rehearse
+from stigmer_packaging.ci.workflow_file import read_workflow
+from stigmer_packaging.cli.ci_environment import CIEnvironment
+from stigmer_packaging.cli.publish import TARGETS
+from stigmer_packaging.formula.reading import parse_formula
+from stigmer_packaging.lib import command, debian, environment, git, http
+from stigmer_packaging.lib.errors import WorkflowError
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import Manifest
+from stigmer_packaging.manifest.naming import release_tag
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline import system
+from stigmer_packaging.publish.plan import formula_path
+
+PUBLIC = "https://github.com"
+READY = '"pid"'
+_PASSED = ("PYTHON", "DEBIAN_FRONTEND", debian.MIRROR, debian.FALLBACK)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the rehearsal is about: the manifest, this machine, a folder of its own, and what git and the scripts see."""
+
+    manifest: Manifest
+    host: Target
+    folder: Path
+    env: Mapping[str, str]
+
+
+def rehearse_command(root: Path) -> click.Command:
+    """Make the command for the checkout at `root`."""
+    folder, file = click.Path(file_okay=False, path_type=Path), click.Path(dir_okay=False, path_type=Path)
+    parameters: list[click.Parameter] = [
+        click.Option(["--level"], default="sandbox", show_default=True, help="How the draft's bottle is verified."),
+        click.Option(
+            ["--manifest"], type=file, default=root / "packaging" / "manifest.yaml", help="Of another product."
+        ),
+        click.Option(["--seed"], type=folder, default=root / "build", help="An earlier build; default: build/."),
+    ]
+    purpose = "Release to a GitHub on this machine, by the release workflow's own lines, and install from there."
+
+    def act(*, level: str, manifest: Path, seed: Path) -> None:
+        _rehearse(root, manifest, level, seed.absolute())
+
+    return click.Command("rehearse", params=parameters, callback=act, help=purpose, short_help=purpose)
+
+
+def _rehearse(root: Path, manifest: Path, level: str, seed: Path) -> None:
+    seen = CIEnvironment(os.environ)
+    folder = root / "build" / "rehearsal"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    host = system.read_platform(platform.system(), platform.machine())
+    kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    env = {**environment.build_environment(os.environ), **_identity(), **kept}
+    scene = Scene(load_manifest(manifest), host, folder, env)
+    with _github(root, scene) as addresses:
+        remote = f"{addresses['GITHUB_SERVER_URL']}/{scene.manifest.product.repository}.git"
+        tag = release_tag(scene.manifest.product.version)
+        commit = _tag(root, manifest, scene, remote)
+        known = env | addresses | _actions_environment(scene, tag, commit)
+        stage = Stage(folder, remote, tag, commit, host, seed, known, {"level": level}, seen.tell)
+        done = rehearse(read_workflow(root / ".github" / "workflows" / "release.yml"), stage)
+        seen.tell("== install from what was published")
+        _install(root, scene, remote, addresses["GITHUB_SERVER_URL"])
+    shutil.rmtree(folder)
+    _show(done)
+
+
+def _identity() -> dict[str, str]:
+    who = {"NAME": "Rehearsal", "EMAIL": "rehearsal@example.invalid"}
+    return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
+
+
+def _actions_environment(scene: Scene, tag: str, commit: str) -> dict[str, str]:
+    """Give the variables that Actions sets. Source: GitHub's documentation of default environment variables."""
+    return {
+        "CI": "true",
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_REF": f"refs/tags/{tag}",
+        "GITHUB_REF_NAME": tag,
+        "GITHUB_REF_TYPE": "tag",
+        "GITHUB_REPOSITORY": scene.manifest.product.repository,
+        "GITHUB_RUN_ID": "1",
+        "GITHUB_SHA": commit,
+        "GITHUB_STEP_SUMMARY": str(scene.folder / "summary.md"),
+        "RUNNER_OS": "Linux",
+        TARGETS: str(scene.host),  # what the other platforms' machines make is not here
+    }
+
+
+@contextmanager
+def _github(root: Path, scene: Scene) -> Iterator[dict[str, str]]:
+    """Serve a GitHub that lets only WRITER write, and give its addresses."""
+    words = [sys.executable, "-P", "-m", "support.fake_github", "--folder", str(scene.folder / "github")]
+    words += ["--repository", scene.manifest.product.repository, "--token", WRITER]
+    env = {**scene.env, "PYTHONPATH": str(root / "tests")}
+    with command.running(words, env=env, cwd=scene.folder, log=scene.folder / "github.log") as server:
+        server.wait_for(READY, seconds=60)
+        told = json.loads(next(line for line in server.output.splitlines() if READY in line))
+        yield {name: value for name, value in told.items() if name.startswith("GITHUB_")}
+
+
+def _tag(root: Path, manifest: Path, scene: Scene, remote: str) -> str:
+    """Push what a maintainer would: this tree, with its changes under the version."""
+    work = scene.folder / "maintainer"
+    writer = remote.replace("://", f"://x-access-token:{WRITER}@", 1)
+    command.run(["git", "clone", "-q", writer, work], env=scene.env)
+    tracked = git.list_tracked(root, ["."], env=scene.env)
+    if not tracked:
+        raise WorkflowError(f"{root} is no git repository: only what is tracked can be released")
+    for name in tracked:
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(root / name, work / name, follow_symlinks=False)
+    tag = release_tag(scene.manifest.product.version)
+    shutil.copyfile(manifest, work / "packaging" / "manifest.yaml")
+    changes = work / "CHANGELOG.md"
+    changes.write_text(
+        with_section(changes.read_text(encoding="utf-8"), scene.manifest.product.version), encoding="utf-8"
+    )
+    for words in (
+        ["add", "--all", "--force"],
+        ["commit", "-qm", tag],
+        ["tag", tag],
+        ["push", "-q", "origin", "HEAD", tag],
+    ):
+        command.run(["git", "-C", work, *words], env=scene.env)
+    return git.resolve(work, tag, env=scene.env)
+
+
+def with_section(text: str, version: str) -> str:
+    """Give a changelog that speaks of the version: what is not released yet is."""
+    return text.replace("## Unreleased\n", f"## {version}\n", 1)
+
+
+def _install(root: Path, scene: Scene, remote: str, server: str) -> None:
+    """Do as brew does with the tap as it is now: fetch the bottle the formula names, check it, pour it, and try it."""
+    tap, product = scene.folder / "tap", scene.manifest.product
+    command.run(["git", "clone", "-q", remote, tap], env=scene.env)
+    facts = parse_formula((tap / formula_path(product.name)).read_text(encoding="utf-8"))
+    tag = scene.manifest.tag_of(scene.host)
+    found = [one for one in (facts.downloads(product.name) if facts else ()) if f".{tag}." in one.url]
+    if not found:
+        raise WorkflowError(f"the tap's formula names no bottle for {tag}")
+    url = found[0].url.replace(PUBLIC, server, 1)
+    bottle = http.download(url, found[0].sha256, scene.folder / "bottle.tar.gz")
+    with tarfile.open(bottle) as archive:
+        archive.extractall(scene.folder / "Cellar", filter="tar")
+    keg = scene.folder / "Cellar" / product.name / product.version
+    script = root / "scripts" / "verify-install.sh"
+    command.run(
+        [script, "--prefix", keg, "--expect-version", product.version, "--free-ports"], env=scene.env, seconds=900
+    )
+
+
+def _show(done: tuple[Rehearsed, ...]) -> None:
+    for one in done:
+        sys.stdout.write(f"{one.job:24} {one.left_out or f'{one.seconds:.0f} s'}\n")
+    sys.stdout.write("the published bottle was installed from the tap, and proved itself\n")

@@ -1,0 +1,111 @@
+"""What jobs of the workflows ask besides building: small commands that run here as they run there."""
+
+import os
+import platform
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from stigmer_packaging.ci.preflight import RUNNER, SOURCES, Runner, find_lacks, render_lacks
+from stigmer_packaging.cli.ci_environment import ROOT, CIEnvironment
+from stigmer_packaging.formula.receipt import tap_name
+from stigmer_packaging.lib import environment
+from stigmer_packaging.lib.errors import MissingToolError, PublicationError
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.manifest.naming import release_tag
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline import system
+from stigmer_packaging.publish.github import persist
+from stigmer_packaging.publish.github_issues import Issues
+from stigmer_packaging.records.release import Release, read_release
+from stigmer_packaging.sources import golang
+
+TITLE = "The documented install does not work"
+
+
+def _product() -> Product:
+    return load_manifest(ROOT / "packaging" / "manifest.yaml").product
+
+
+@click.command()
+def agree() -> None:
+    """Refuse a tag that is not the version of packaging/manifest.yaml."""
+    seen, expected = CIEnvironment(os.environ), release_tag(_product().version)
+    if seen.tag != expected:
+        raise PublicationError(
+            f"this runs for {seen.tag or 'no tag'}, and the manifest says {expected}",
+            f"run it for the tag {expected}, or raise the manifest's version and tag that commit",
+        )
+
+
+@click.command()
+def missing() -> None:
+    """Print the Debian packages that this machine lacks for building and verifying, on one line."""
+    host = system.read_platform(platform.system(), platform.machine())
+    machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
+    stages = {requirement.stage for requirement in system.LINUX} - {system.OWN_PYTHON}
+    packages = {requirement.package for requirement in system.find_missing(stages, machine)}
+    sys.stdout.write(" ".join(sorted(packages - {""})) + "\n")
+
+
+@click.command()
+def go() -> None:
+    """Print the path of a Go that is new enough: the one on PATH, else the pinned wheel's."""
+    toolchain = load_manifest(ROOT / "packaging" / "manifest.yaml").go
+    host = system.read_platform(platform.system(), platform.machine())
+    env = environment.build_environment(os.environ)
+    chosen = golang.choose_go(toolchain, env)
+    cache = environment.cache_root(os.environ, Path.home())
+    program = golang.provide_go(chosen, toolchain, host, cache, env=env, report=lambda _: None)
+    sys.stdout.write(f"{program}\n")
+
+
+@click.command()
+@click.option("--sources", is_flag=True, help="Also what building needs: Debian's archives.")
+def preflight(*, sources: bool) -> None:
+    """Fail with everything that this machine lacks for building and verifying, before the work starts."""
+    host = system.read_platform(platform.system(), platform.machine())
+    machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
+    asked = [*RUNNER, *([SOURCES] if sources else [])]
+    if lacks := find_lacks(asked, Runner(machine, os.environ, Path("/etc"))):
+        raise MissingToolError(
+            render_lacks(lacks), "correct each of them on this machine or in the workflow, then run again"
+        )
+
+
+@click.command()
+@click.argument("dist", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def announce(dist: Path) -> None:
+    """Print the release in DIST as Markdown: how to install it, and what it is made of."""
+    sys.stdout.write(describe_release(read_release(dist)))
+
+
+def describe_release(release: Release) -> str:
+    """Give the announcement as Markdown."""
+    product, tag = release.product, release_tag(release.product.version)
+    page = f"https://github.com/{product.repository}/releases/tag/{tag}"
+    lines = [f"## [{product.name} {product.version}]({page})", "", "```sh"]
+    lines += [f"brew install {tap_name(product)}/{product.name}", "```", ""]
+    lines += ["| file | MB | sha256 |", "|---|---:|---|"]
+    lines += [f"| {one.name} | {one.size / 1e6:.1f} | `{one.sha256}` |" for one in release.artefacts]
+    return "\n".join(lines) + "\n"
+
+
+@click.command("report-install")
+@click.option("--outcome", required=True, help="How the trial of the documented install ended, such as success.")
+def report_install(outcome: str) -> None:
+    """Open an issue when the documented install does not work, close it when it does again."""
+    seen = CIEnvironment(os.environ)
+    issues = Issues(seen.access(), _product().repository)
+    number = persist(partial(issues.find_open, TITLE), issues.access)
+    run = f"{seen.server}/{issues.repository}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '')}"
+    if outcome == "success":
+        if number:
+            issues.close(number, f"It works again: {run}")
+    elif not number:
+        sys.stdout.write(issues.open(TITLE, f"The trial ended with `{outcome}`: {run}\n") + "\n")
+
+
+RUNNER_COMMANDS = (agree, missing, go, preflight, announce, report_install)

@@ -1,0 +1,237 @@
+"""The command `verify`: a bottle of a release, or any bottle file, put to the trial on machines without Python."""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from stigmer_packaging.cli import brew, output
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.lib.target import Target, parse_target
+from stigmer_packaging.manifest.model import Manifest
+from stigmer_packaging.manifest.naming import parse_bottle_name
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline import system
+from stigmer_packaging.pipeline.delivery import deliver_verifications
+from stigmer_packaging.pipeline.stages import refuse_failure
+from stigmer_packaging.publish.report.stage import write_report
+from stigmer_packaging.records.model import Bottle, VerificationReport
+from stigmer_packaging.records.release import NAME, read_release
+from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.verify.guest import Machine, Task
+from stigmer_packaging.verify.mac_report import read_mac_report
+from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, ONLY_ON_MACS, MachineFactory, find_mirrors
+from stigmer_packaging.verify.macos import Mac
+from stigmer_packaging.verify.stage import take_in_report, verify_bottle
+from stigmer_packaging.verify.tart import Tart
+
+SCRIPT = "verify-install.sh"
+_SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0, "tart": 900.0}
+SERVICE = "service"
+"""The name of the records of level vm with systemd."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line says."""
+
+    what: Path | None
+    level: str | None
+    guests: tuple[str, ...]
+    machine: str
+    later: Path | None
+    mirrors: tuple[str, ...]
+    workspace: Path | None
+    seconds: float | None
+    init: str
+    image: str
+    ssh_key: Path | None
+    mac_reports: tuple[Path, ...]
+    as_json: bool
+
+
+def verify_command(root: Path, host: Callable[[], Target], cache: Callable[[], Path]) -> click.Command:
+    """Make the command for the checkout at `root`."""
+    file = click.Path(exists=True, path_type=Path)
+    folder = click.Path(file_okay=False, path_type=Path)
+    parameters: list[click.Parameter] = [
+        click.Argument(["what"], type=file, required=False, metavar="[BOTTLE|FOLDER]"),
+        click.Option(["--level"], type=click.Choice(LEVELS), help="Default: sandbox, on a Mac macos."),
+        click.Option(
+            ["--guest", "guests"], multiple=True, metavar="'DISTRIBUTION SUITE'", help="Instead of the level's."
+        ),
+        click.Option(["--machine"], type=click.Choice(["sandbox", "vm"]), default="sandbox", help="For the matrix."),
+        click.Option(
+            ["--mirror", "mirrors"], multiple=True, metavar="DISTRIBUTION=URL", help="Instead of this machine's."
+        ),
+        click.Option(["--next", "later"], type=folder, help="With brew: the folder of a later release to upgrade to."),
+        click.Option(["--workspace"], type=folder, help="Where records and logs are kept; default: build/."),
+        click.Option(["--seconds"], type=float, help="The deadline of each guest."),
+        click.Option(
+            ["--init"],
+            type=click.Choice(["none", "systemd"]),
+            default="none",
+            help="With vm and systemd: try the service.",
+        ),
+        click.Option(["--image"], default="", help="For tart: the image whose clone is used, once."),
+        click.Option(["--ssh-key"], type=file, help="For tart: the key that the image's user admin admits."),
+        click.Option(
+            ["--report", "mac_reports"],
+            multiple=True,
+            type=file,
+            help="Take in what scripts/check-on-mac reported of the release in FOLDER; may be repeated.",
+        ),
+        click.Option(["--json", "as_json"], is_flag=True, help="The reports as JSON on stdout."),
+    ]
+    purpose = "Verify a bottle on machines without Python and network; default: the one in dist/."
+
+    def act(**given: Any) -> None:
+        _verify(Wanted(**given), root, host(), cache())
+
+    return click.Command("verify", params=parameters, callback=act, help=purpose, short_help=purpose)
+
+
+def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
+    manifest = load_manifest(root / "packaging" / "manifest.yaml")
+    workspace = Workspace((wanted.workspace or root / "build").absolute(), cache)
+    what = wanted.what or root / "dist"
+    if wanted.level == brew.LEVEL:
+        _verify_with_brew(wanted, root, what, workspace)
+        return
+    if wanted.mac_reports:
+        _take_in(wanted, what, workspace)
+        return
+    bottle = find_bottle(what, host, manifest, workspace.root)
+    level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
+    if level not in ONLY_ON_MACS:
+        _provide(level, wanted.machine, host)
+    reports: dict[str, VerificationReport] = {}
+    with workspace.alone("verify"):
+        for machine, name in _machines(
+            level, wanted, MachineFactory(host, os.cpu_count() or 1, cache, {}, _say), bottle
+        ):
+            task = Task(root / "scripts" / SCRIPT, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
+            reports[name] = verify_bottle(bottle, machine, task, workspace=workspace, name=name, report=_say)
+            if not wanted.as_json:
+                _console().print(output.verdict(reports[name]), output.timeline_table(reports[name]), "")
+        if what.is_dir():
+            deliver_verifications(reports, workspace, what)
+            write_report(what)
+    if wanted.as_json:
+        sys.stdout.write(json.dumps([asdict(report) for report in reports.values()], indent=2) + "\n")
+    _refuse(reports.items(), workspace)
+
+
+def _take_in(wanted: Wanted, folder: Path, workspace: Workspace) -> None:
+    """Add the reports of Macs to a folder's release, as verifications of the files they were made of."""
+    if not folder.is_dir():
+        raise click.UsageError("--report needs the folder of a release")
+    release = read_release(folder)
+    with workspace.alone("verify"):
+        for path in wanted.mac_reports:
+            taken = take_in_report(read_mac_report(path), release, workspace)
+            if not wanted.as_json:
+                report = next(iter(taken.values()))
+                _console().print(output.verdict(report), output.timeline_table(report), "")
+            deliver_verifications(taken, workspace, folder)
+            write_report(folder)
+            _refuse(taken.items(), workspace)
+    if wanted.as_json:
+        sys.stdout.write(json.dumps([asdict(one) for one in read_release(folder).artefacts], indent=2) + "\n")
+
+
+def _verify_with_brew(wanted: Wanted, root: Path, what: Path, workspace: Workspace) -> None:
+    with workspace.alone("verify"):
+        report = brew.verify_release(root, what, wanted.later, workspace, _say)
+    if wanted.as_json:
+        sys.stdout.write(json.dumps([asdict(report)], indent=2) + "\n")
+    else:
+        _console().print(output.verdict(report), output.timeline_table(report), "")
+    _refuse([(f"verify/{brew.LEVEL}", report)], workspace)
+
+
+def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -> Bottle:
+    """Give the bottle of a release's folder for this machine, or the one in a file; RecordError when there is none."""
+    if what.is_dir():
+        release = read_release(what)
+        for artefact in release.of_kind("bottle"):
+            if artefact.target == str(host):
+                named = (release.product.name, release.product.version, artefact.target, artefact.tag, artefact.rebuild)
+                path = os.path.relpath(what / artefact.name, workspace)
+                return Bottle(*named, path, artefact.size, artefact.sha256, "")
+        raise RecordError(f"{what / NAME} has no bottle for {host}", "name a bottle's file")
+    found = parse_bottle_name(what.name)
+    targets = {manifest.tag_of(target): str(target) for target in manifest.known_targets()}
+    if not found or found.tag not in targets:
+        raise RecordError(f"{what.name} is not the name of a bottle of ours", "name it as brew asks for it")
+    facts = (targets[found.tag], found.tag, found.rebuild, os.path.relpath(what, workspace))
+    return Bottle(found.name, found.version, *facts, what.stat().st_size, digest.sha256_of(what), "")
+
+
+def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: Bottle) -> Iterator[tuple[Machine, str]]:
+    target = parse_target(bottle.target)
+    if level not in ONLY_ON_MACS:
+        maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
+        level = SERVICE if wanted.init == "systemd" and level == "vm" else level
+        yield from choose_machines(level, wanted.guests, wanted.machine, maker, target)
+    elif level == "macos":
+        yield Mac(system.describe_system()[0], str(maker.host)), f"verify/macos/{target}"
+    elif not (wanted.image and wanted.ssh_key):
+        raise click.UsageError("--level tart needs --image and --ssh-key")
+    else:
+        clone = f"verify-{secrets.token_hex(4)}"
+        yield Tart(wanted.image, str(maker.host), wanted.ssh_key, clone, os.environ), f"verify/tart/{target}"
+
+
+def choose_machines(
+    level: str, guests: Sequence[str], machine: str, maker: MachineFactory, target: Target
+) -> Iterator[tuple[Machine, str]]:
+    """Give each machine of a level, made when it is asked for, with the name of its record."""
+    kinds = {"sandbox": maker.sandbox, "vm": maker.virtual_machine, SERVICE: maker.service_machine}
+    if level == "matrix":
+        for guest in guests or GUESTS:
+            yield kinds[machine](guest, target), f"verify/matrix/{target}/{machine}-{guest.replace(' ', '-')}"
+        return
+    for guest in guests or (maker.default_guest(),):
+        name = f"verify/{level}/{target}"
+        yield kinds[level](guest, target), f"{name}/{guest.replace(' ', '-')}" if guests else name
+
+
+def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Workspace) -> None:
+    """Raise the error of the first report that is no proof, after naming the others."""
+    gating = [(name, report) for name, report in reports if not report.guest.startswith(NOT_GATING)]
+    failed = [(name, report) for name, report in gating if not report.passed]
+    for _, report in failed[1:]:
+        _say(f"verification failed on {report.guest}, too")
+    for name, report in failed:
+        refuse_failure(report, str(workspace.path(f"{name}.log")))
+
+
+def _provide(level: str, kind: str, host: Target) -> None:
+    """Install what the level needs, or say what is missing."""
+    machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
+    stages = ["verify", *(["vm"] if "vm" in {level, kind} else [])]
+    system.provide(system.find_missing(stages, machine), machine, env=os.environ, report=_say)
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    wrong = [text for text in texts if "=" not in text]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]} is not DISTRIBUTION=URL", param_hint="--mirror")
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=output.PIPED_WIDTH)

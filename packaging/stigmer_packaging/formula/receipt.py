@@ -1,0 +1,77 @@
+"""INSTALL_RECEIPT.json: what brew reads from a bottle when it pours it.
+
+Source: Homebrew's `Tab`. Two fields decide whether our binaries stay as they were released: `homebrew_version`, which
+must be 5.1.15 or newer for `:any_skip_relocation` to be honoured on Linux, and `changed_files`, which names the text files
+whose placeholders are replaced: the service's definition alone.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.manifest.naming import service_path
+
+HOMEBREW_VERSION = "6.0.18"
+"""The brew whose bottle format we follow."""
+
+_ARCHITECTURES = {"amd64": "x86_64", "arm64": "arm64"}
+_OLDEST_CPU = {"amd64": "core2", "arm64": "armv8"}
+
+
+@dataclass(frozen=True)
+class BuildHost:
+    """The system the frozen parts were made on: `Debian GNU/Linux 12` or `macOS 15`, and its glibc, empty on macOS."""
+
+    os_version: str
+    glibc_version: str = ""
+
+
+def tap_name(product: Product) -> str:
+    """Give the name users tap: `stigmer/homebrew-tap` is `stigmer/tap`."""
+    owner, _, repository = (product.repository if product.tap == "self" else product.tap).partition("/")
+    return f"{owner}/{repository.removeprefix('homebrew-')}"
+
+
+def render_receipt(product: Product, target: Target, host: BuildHost, *, source_date_epoch: int) -> str:
+    """Give the receipt as JSON text. Its times are `source_date_epoch`, in seconds since 1970."""
+    tap = tap_name(product)
+    owner, _, name = tap.partition("/")
+    path = f"@@HOMEBREW_REPOSITORY@@/Library/Taps/{owner}/homebrew-{name}/Formula/{product.name}.rb"
+    receipt = {
+        "homebrew_version": HOMEBREW_VERSION,
+        "used_options": [],
+        "unused_options": [],
+        "built_as_bottle": True,
+        "poured_from_bottle": False,
+        "loaded_from_api": False,
+        "installed_on_request": True,
+        "changed_files": [service_path(product.name, target)],
+        "time": source_date_epoch,
+        "source_modified_time": source_date_epoch,
+        "compiler": "clang",
+        "aliases": [],
+        "runtime_dependencies": [],
+        "arch": _ARCHITECTURES[target.architecture],
+        "source": {
+            "spec": "stable",
+            "versions": {"stable": product.version, "head": None, "version_scheme": 0},
+            "path": path,
+            "tap_git_head": None,
+            "tap": tap,
+        },
+        "built_on": _built_on(target, host),
+    }
+    return json.dumps(receipt, indent=2) + "\n"
+
+
+def _built_on(target: Target, host: BuildHost) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "os": "Macintosh" if target.system == "darwin" else "Linux",
+        "os_version": host.os_version,
+        "cpu_family": _ARCHITECTURES[target.architecture],
+    }
+    if target.system == "linux":
+        described |= {"glibc_version": host.glibc_version, "oldest_cpu_family": _OLDEST_CPU[target.architecture]}
+    return described

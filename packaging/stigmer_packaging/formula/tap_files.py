@@ -1,0 +1,75 @@
+"""All files of a tap that is kept apart from this repository, as text, from their templates and the manifest."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+
+from stigmer_packaging.formula.reading import FormulaFacts, parse_formula
+from stigmer_packaging.formula.receipt import tap_name
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.manifest.bottle_tags import parse_tag
+from stigmer_packaging.manifest.model import Manifest
+
+FILES: Mapping[str, str] = {
+    "README.md": "README.md",
+    ".github/workflows/tests.yml": "tests.yml",
+    ".github/dependabot.yml": "dependabot.yml",
+}
+"""Where each template of packaging/tap belongs in a tap. Source: what `brew tap-new` makes, less its `brew pr-pull`.
+
+Bottles of ours are built and published by the release, not by a pull request on the tap.
+"""
+
+_SYSTEMS = {"macos": "macOS", "linux": "Linux"}
+_RUNNERS = {
+    ("macos", "arm64"): "macos-15",
+    ("macos", "x86_64"): "macos-15-intel",
+    ("linux", "arm64"): "ubuntu-24.04-arm",
+    ("linux", "x86_64"): "ubuntu-24.04",
+}
+"""The hosted machine for each platform. Source: the labels of actions/runner-images, 2026-11."""
+
+
+class _Text(Template):
+    """A template whose variables are `@{name}`: GitHub's own begin with a dollar."""
+
+    delimiter = "@"
+
+
+def render_tap(manifest: Manifest, formula: str, licence: str, packaging: Path) -> dict[str, str]:
+    """Give each file of the tap by its path; `packaging` is the folder of that name in our checkout.
+
+    RecordError when the formula names no bottle, or is none.
+    """
+    facts = parse_formula(formula)
+    if facts is None or not facts.bottles:
+        raise RecordError("the formula names no bottles: there is nothing a tap could offer")
+    actions = tomllib.loads((packaging / "workflows" / "actions.toml").read_text(encoding="utf-8"))
+    values = {**actions, **_values(manifest, facts)}
+    texts = {
+        path: _Text((packaging / "tap" / name).read_text(encoding="utf-8")).substitute(values)
+        for path, name in FILES.items()
+    }
+    return {**texts, "LICENSE": licence, f"Formula/{manifest.product.name}.rb": formula}
+
+
+def _values(manifest: Manifest, facts: FormulaFacts) -> dict[str, str]:
+    product, tap = manifest.product, tap_name(manifest.product)
+    tags = [tag for tag, _ in facts.bottles]
+    return {
+        "name": product.name,
+        "description": product.description,
+        "repository": product.repository,
+        "tap": tap,
+        "formula": f"{tap}/{product.name}",
+        "platforms": ", ".join(_platform(tag) for tag in tags),
+        "fetches": "\n          ".join(f"brew fetch --force --bottle-tag={tag} {tap}/{product.name}" for tag in tags),
+        "runners": ", ".join(dict.fromkeys(_RUNNERS[parse_tag(tag)[:2]] for tag in tags)),
+    }
+
+
+def _platform(tag: str) -> str:
+    platform = parse_tag(tag)
+    newer = f" from {platform.release.replace('_', ' ').title()} on" if platform.release else ""
+    return f"{_SYSTEMS[platform.system]}{newer} ({platform.architecture})"

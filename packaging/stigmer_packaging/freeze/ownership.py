@@ -1,0 +1,105 @@
+"""Modules that two distributions install: the owner's files stay in the environment, the others' are removed."""
+
+import base64
+import csv
+import hashlib
+import io
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from stigmer_packaging.lib.distributions import (
+    Conflict,
+    Distribution,
+    files_of,
+    find_conflicts,
+    module_of,
+    modules_in,
+    read_distributions,
+)
+from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.manifest.section import unknown
+from stigmer_packaging.records.model import LeftOut
+
+_REMEDY = "correct `owners` in the component's `freeze` in packaging/manifest.yaml, or in the project's pyproject.toml"
+
+
+def settle_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:
+    """Remove the files of each module in `owners` that its owner did not install, and say what was removed.
+
+    A file that both installed stays, with the owner's content: the owner must have been installed last. Of a package that
+    only declares a namespace, the others keep the modules that the owner does not have. Modules that only one
+    distribution installs are passed over. GateError when an owner does not install its module.
+    """
+    named = {module: canonicalize_name(owner) for module, owner in owners.items()}
+    contested = [conflict for conflict in find_conflicts(read_distributions(site)) if conflict.module in named]
+    _refuse(f"{conflict.module}: {unknown('owner', named[conflict.module], conflict.names)}"
+            for conflict in contested if named[conflict.module] not in conflict.names)  # fmt: skip
+    left = tuple(each for conflict in contested for each in _settle(site, conflict, named[conflict.module]))
+    _refuse(_find_overwritten(site, contested, named))
+    return left
+
+
+def modules_to_prove(site: Path, left_out: Collection[LeftOut]) -> Mapping[str, tuple[str, ...]]:
+    """Name, for each distribution that took part in a conflict, the modules of it that are left."""
+    taking_part = {name for each in left_out for name in (each.distribution, each.owner)}
+    return {entry.name: modules_in(entry) for entry in read_distributions(site) if entry.name in taking_part}
+
+
+def _settle(site: Path, conflict: Conflict, owner: str) -> Iterator[LeftOut]:
+    module = conflict.module
+    kept = {path for entry in conflict.claims if entry.name == owner for path in files_of(entry, module)}
+    init = f"{module.replace('.', '/')}/__init__.py"
+    shared = init in kept and _declares_namespace(site / init)
+    for entry in conflict.claims:
+        if entry.name != owner:
+            files = files_of(entry, module)
+            gone = [path for path in files if not shared or path in kept or module_of(path) == module]
+            for path in set(gone) - kept:
+                (site / path).unlink(missing_ok=True)
+            _forget(site, entry, gone)
+            yield LeftOut(module, entry.name, entry.version, owner)
+
+
+def _declares_namespace(init: Path) -> bool:
+    """Tell whether a package's `__init__` has no code, or only the one that shares the package with other distributions.
+
+    Sources: `pkgutil.extend_path` of Python's library and `pkg_resources.declare_namespace` of setuptools.
+    """
+    source = init.read_bytes()
+    empty = all(not line or line.startswith(b"#") for line in map(bytes.strip, source.splitlines()))
+    return empty or b"extend_path" in source or b"declare_namespace" in source
+
+
+def _forget(site: Path, distribution: Distribution, gone: Collection[str]) -> None:
+    """Take files out of a distribution's RECORD, and with them the folders that are empty now."""
+    record = site / next(path for path in distribution.files if path.endswith(".dist-info/RECORD"))
+    rows = csv.reader(io.StringIO(record.read_text(encoding="utf-8")))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(row for row in rows if row and row[0] not in gone)
+    record.write_text(text.getvalue(), encoding="utf-8")
+    for folder in sorted({site / parent for path in gone for parent in Path(path).parents}, reverse=True):
+        if folder != site and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _find_overwritten(site: Path, contested: Iterable[Conflict], owners: Mapping[str, str]) -> Iterator[str]:
+    for conflict in contested:
+        for entry in conflict.claims:
+            if entry.name == owners[conflict.module]:
+                yield from (
+                    f"{path} of {entry} has another distribution's content"
+                    for path in files_of(entry, conflict.module)
+                    if entry.files[path] and _checksum(site / path) != entry.files[path]
+                )
+
+
+def _checksum(path: Path) -> str:
+    """Give a file's checksum as RECORD writes it."""
+    return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).decode().rstrip("=")
+
+
+def _refuse(problems: Iterable[str]) -> None:
+    if found := list(problems):
+        raise GateError("the owners of modules cannot be settled:\n  " + "\n  ".join(found), _REMEDY)

@@ -1,0 +1,221 @@
+"""PyInstaller: one program frozen as a folder, the same bytes for the same inputs, and what it says it left out."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Protocol
+
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import MissingToolError
+from stigmer_packaging.lib.interpreter import Interpreter, plain_environment
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.records.model import LeftOut
+from stigmer_packaging.sources.locks import Pin
+
+# What freezing installs besides the program's own lock; pinned in this repository's requirements.lock.
+DISTRIBUTIONS = ("altgraph", "macholib", "packaging", "pyinstaller", "pyinstaller-hooks-contrib", "setuptools")
+SECONDS = 1800
+START_HOOKS = Path(__file__).parent / "startup"
+PROBE = "import-probe"
+_SPEC = "onedir.spec"
+_PROBE_SOURCE = "import_probe.py"
+_ABSENT = "import shutil, sys; print(*(name for name in sys.argv[1:] if not shutil.which(name)))"
+_REMEDY = "install binutils; on macOS the command line tools: xcode-select --install"
+
+
+class Environment(Protocol):
+    """A platform's Python and the distributions of a lock, from which programs are frozen."""
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """The Python of this machine that runs PyInstaller."""
+
+    @property
+    def site(self) -> Path:
+        """Where the platform's distributions are installed."""
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The modules that were left out because another distribution owns them."""
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The programs of the machine that PyInstaller calls."""
+
+    def words(self, *arguments: str) -> list[str]:
+        """Give the command that runs a Python of the same version here."""
+
+    def pyinstaller(self, work: Path) -> tuple[list[str], dict[str, str]]:
+        """Give the command that runs PyInstaller and the variables it needs; `work` may hold its settings."""
+
+
+class FreezeBase(Protocol):
+    """A Python that programs for a platform are frozen with."""
+
+    @property
+    def target(self) -> Target:
+        """The platform."""
+
+    def markers(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Give the values that a lock's markers are about."""
+
+    def environment(
+        self,
+        pins: Sequence[Pin],
+        *,
+        cache: Path,
+        env: Mapping[str, str],
+        report: Callable[[str], None],
+        owners: Mapping[str, str],
+    ) -> Environment:
+        """Give the environment that holds these pins, which all apply to it."""
+
+
+@dataclass(frozen=True)
+class FreezingPython:
+    """The Python that freezes, before it is needed: making it may take minutes.
+
+    `identity` differs for any other one; `provide` gives it, made first if need be.
+    """
+
+    identity: tuple[str, ...]
+    provide: Callable[[], FreezeBase]
+
+
+@dataclass(frozen=True)
+class FreezePlan:
+    """What to freeze and how. `entry` is the program's main script; `search`, folders that hold its own packages.
+
+    The result is the executable `name` with the directory `contents` beside it. `optimize` is Python's -O level, and
+    `compression` zlib's, applied to each module apart.
+    `startup` names the hooks of the folder startup that run first.
+    `options` are interpreter options in PyInstaller's words, such as `X utf8`; `dropped_hooks`, run-time hooks to
+    leave out. `add_data` are pairs of a path (or pattern) and the folder it goes to. With `with_probe` the folder also
+    holds the program PROBE, which has the same modules and imports those that it is given.
+    """
+
+    name: str
+    contents: str
+    entry: str
+    search: tuple[str, ...]
+    optimize: int
+    compression: int
+    excludes: tuple[str, ...] = ()
+    hidden_imports: tuple[str, ...] = ()
+    collect_submodules: tuple[str, ...] = ()
+    collect_data: tuple[str, ...] = ()
+    collect_binaries: tuple[str, ...] = ()
+    copy_metadata: tuple[str, ...] = ()
+    add_data: tuple[tuple[str, str], ...] = ()
+    hooks: tuple[str, ...] = ()
+    startup: tuple[str, ...] = ()
+    runtime_hooks: tuple[str, ...] = ()
+    options: tuple[str, ...] = ("X utf8",)
+    dropped_hooks: tuple[str, ...] = ()
+    with_probe: bool = False
+
+
+@dataclass(frozen=True)
+class MissingModule:
+    """A module the bundle has not, and who imports it: the importer, and the ways (`delayed`, `optional`, …) it does."""
+
+    name: str
+    excluded: bool
+    importers: tuple[tuple[str, frozenset[str]], ...]
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The folder PyInstaller made, and the modules it did not find or was told to leave out."""
+
+    folder: Path
+    missing: tuple[MissingModule, ...]
+
+
+def spec_text() -> str:
+    """Give the template that every freeze follows."""
+    return _template(_SPEC)
+
+
+def _template(name: str) -> str:
+    return (
+        resources.files("stigmer_packaging.freeze")
+        .joinpath("templates", f"{name}.template")
+        .read_text(encoding="utf-8")
+    )
+
+
+def freeze(
+    plan: FreezePlan, *, python: Environment, env: Mapping[str, str], source_date_epoch: int, work: Path
+) -> Frozen:
+    """Freeze below the empty folder `work`, with a PyInstaller cache of its own and nothing left to chance.
+
+    The order of sets, the time and the caller's Python settings do not reach the result.
+    """
+    _require(python, env)
+    spec = work / _SPEC
+    spec.write_text(spec_text(), encoding="utf-8")
+    (work / _PROBE_SOURCE).write_text(_template(_PROBE_SOURCE), encoding="utf-8")
+    hooks = [*_write_start_hooks(plan.startup, work / "startup"), *plan.runtime_hooks]
+    probe = str(work / _PROBE_SOURCE) if plan.with_probe else ""
+    written = asdict(plan) | {"runtime_hooks": hooks, "import_probe": probe}
+    (work / "plan.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
+    program, variables = python.pyinstaller(work)
+    settled = (
+        plain_environment(env)
+        | variables
+        | {
+            "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": str(plan.compression),
+            "PYTHONHASHSEED": "0",
+            # None is read that another build has left, and the locked environment stays as it was made.
+            "PYTHONPYCACHEPREFIX": str(work / "no-bytecode"),
+            # Tracebacks name file, function and line; the columns in it would be a quarter of all bytecode.
+            "PYTHONNODEBUGRANGES": "1",
+            "PYTHONNOUSERSITE": "1",
+            "SOURCE_DATE_EPOCH": str(source_date_epoch),
+            "PYINSTALLER_CONFIG_DIR": str(work / "pyinstaller"),
+        }
+    )
+    places = ("--distpath", str(work / "dist"), "--workpath", str(work / "work"))
+    words = [*program, "--noconfirm", "--log-level=WARN", *places, str(spec)]
+    command.run(words, env=settled, cwd=work, seconds=SECONDS)
+    warnings = work / "work" / spec.stem / f"warn-{spec.stem}.txt"
+    return Frozen(work / "dist" / plan.name, parse_warnings(warnings.read_text(encoding="utf-8")))
+
+
+def _write_start_hooks(names: Iterable[str], folder: Path) -> list[str]:
+    """Write start hooks where PyInstaller reads them, and give their paths."""
+    folder.mkdir()
+    hooks = {folder / f"{name}.py": START_HOOKS / f"{name}.py" for name in names}
+    for place, source in hooks.items():
+        place.write_bytes(source.read_bytes())
+    return [str(place) for place in hooks]
+
+
+def parse_warnings(text: str) -> tuple[MissingModule, ...]:
+    """Read the file in which PyInstaller lists what it did not bundle, and who imports it in which way."""
+    lines = (
+        re.fullmatch(r"(missing|excluded|invalid) module named (\S+) - imported by (.*)", line)
+        for line in text.splitlines()
+    )
+    return tuple(
+        MissingModule(match[2].strip("'\""), match[1] == "excluded", tuple(_parse_importers(match[3])))
+        for match in lines
+        if match
+    )
+
+
+def _parse_importers(text: str) -> Iterable[tuple[str, frozenset[str]]]:
+    for match in re.finditer(r"([^,()]+?)\s*(?:\(([^)]*)\))?(?:,\s*|$)", text):
+        ways = {way.strip() for way in (match[2] or "").split(",")} - {"", "top-level"}
+        yield match[1].strip(), frozenset(ways)
+
+
+def _require(python: Environment, env: Mapping[str, str]) -> None:
+    """Raise MissingToolError unless the programs PyInstaller calls are where it runs."""
+    answer = command.run(python.words("-I", "-c", _ABSENT, *python.tools), env=plain_environment(env), seconds=60)
+    if absent := answer.stdout.split():
+        raise MissingToolError(f"freezing needs {' and '.join(absent)}", _REMEDY)

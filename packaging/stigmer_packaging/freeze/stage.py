@@ -1,0 +1,314 @@
+"""Freeze the Python parts: the launcher, and the services that are Python. What would break on a user's machine fails here."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stigmer_packaging.freeze import bundle, frozen_trial, gates, probes, pyinstaller, stdlib
+from stigmer_packaging.freeze.ownership import modules_to_prove
+from stigmer_packaging.freeze.probes import ServiceProbe
+from stigmer_packaging.freeze.pyinstaller import Environment, FreezePlan, FreezingPython, Frozen
+from stigmer_packaging.lib import command, digest
+from stigmer_packaging.lib.distributions import read_distributions
+from stigmer_packaging.lib.emulation import NATIVE, Runner
+from stigmer_packaging.lib.errors import ForeignTargetError, GateError
+from stigmer_packaging.lib.target import SYSTEMS, Target
+from stigmer_packaging.manifest.model import FreezeTable
+from stigmer_packaging.manifest.rename import rename_product
+from stigmer_packaging.manifest.values import START_HOOKS
+from stigmer_packaging.records.model import LauncherBundle, ServiceBinary
+from stigmer_packaging.records.workspace import Workspace, scan_files
+from stigmer_packaging.sources import locks
+from stigmer_packaging.sources.locks import Pin
+from stigmer_packaging.sources.service_source import IGNORED, ServiceSource
+
+PACKAGE = "stigmer_launcher"
+CONTENTS = "lib"
+DROPPED_HOOKS = ("pyi_rth_inspect",)
+"""It imports `inspect`, three quarters of a small program's start, to make source code findable that a bundle has not."""
+
+BOOT = ("struct", "zlib")
+"""What a bundle's own start imports. Named, their shared libraries come along; unnamed, only they themselves do."""
+
+LAUNCHER_OPTIMIZE = 2
+SERVICE_OPTIMIZE = 0
+"""Without -O: a tool's docstring is what the language model is told of it, and libraries check their input by assert."""
+
+COMPRESSION = 0
+"""None of their own: the bottle's one gzip sees all modules together and makes less of them, and an import unpacks nothing."""
+
+_FREEZE = (
+    "bundle",
+    "foreign",
+    "gcc_runtime",
+    "linked",
+    "ownership",
+    "pyinstaller",
+    "seams",
+    "stage",
+    "stdlib",
+    "virtualenv",
+    "wheels",
+)
+_SOURCES = (
+    "freeze_table",
+    "lock_graph",
+    "locks",
+    "project_locks",
+    "service_source",
+    "spec_file",
+)
+_PACKAGING = Path(__file__).parents[1]
+_CODE = (
+    "lib/patchelf.py",
+    "manifest/rename.py",
+    *(f"binaries/{name}.py" for name in ("codesign", "elf", "elf_edit", "macho_edit")),
+    *(f"freeze/{name}.py" for name in _FREEZE),
+    *(f"freeze/templates/{name}.template" for name in ("onedir.spec", "import_probe.py")),
+    *(f"freeze/startup/{name}.py" for name in START_HOOKS),
+    *(f"sources/{name}.py" for name in _SOURCES),
+)
+_RECIPE = tuple(digest.sha256_of(_PACKAGING / name) for name in _CODE)
+
+
+@dataclass(frozen=True)
+class Freezer:
+    """What every freeze for one target takes besides sources.
+
+    `pins` is the text of the lock that pins PyInstaller; `source_date_epoch`, seconds since 1970; `env`, what
+    build_environment gives; `report` is told what goes on; `macos` is the oldest macOS to run on, empty for others;
+    `runner` runs programs of the target here, None where that cannot be: they are frozen and not tried.
+    """
+
+    target: Target
+    python: FreezingPython
+    pins: str
+    patchelf: Path
+    source_date_epoch: int
+    env: Mapping[str, str]
+    workspace: Workspace
+    report: Callable[[str], None]
+    macos: str = ""
+    runner: Runner | None = NATIVE
+
+    def note(self, text: str) -> None:
+        """Report something that also belongs into the step's log."""
+        self.report(text)
+        command.remark(text)
+
+    def facts(self) -> dict[str, object]:
+        """Give all that these have to do with the result, as plain values."""
+        pins = locks.select_pins(locks.parse_lock(self.pins), pyinstaller.DISTRIBUTIONS)
+        return {
+            "target": str(self.target),
+            "python": self.python.identity,
+            "macos": self.macos,
+            "pyinstaller": locks.render_lock(pins),
+            "source_date_epoch": self.source_date_epoch,
+            "recipe": _RECIPE,
+        }
+
+
+def launcher_facts(source: Path, *, name: str, version: str, freezer: Freezer) -> dict[str, object]:
+    """Give everything the frozen launcher depends on; `source` is the folder that holds its package."""
+    tree = digest.sha256_of_tree(source / PACKAGE, ignored=IGNORED)
+    return {"tree": tree, "name": name, "version": version, **freezer.facts()}
+
+
+def service_facts(source: ServiceSource, *, version: str, probe: ServiceProbe, freezer: Freezer) -> dict[str, object]:
+    """Give everything a frozen service depends on: its project with its lock, and how it is tried."""
+    return {"tree": source.sha256, "version": version, "probe": asdict(probe), **freezer.facts()}
+
+
+def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) -> LauncherBundle:
+    """Freeze the launcher as the program `name` that answers with `version`, or give the one made of the same inputs.
+
+    ForeignTargetError on a machine of another platform, MissingToolError without libpython or binutils, GateError when
+    the bundle lacks what it imports or does not answer with its version.
+    """
+    made_from = digest.sha256_of_value(launcher_facts(source, name=name, version=version, freezer=freezer))
+    record = f"freeze/{freezer.target}/launcher"
+    if kept := freezer.workspace.current(record, LauncherBundle, made_from):
+        return kept
+    python = provide((), freezer)
+    freezer.report(f"freezing the launcher for {freezer.target}")
+    with freezer.workspace.staging() as staged:
+        own = staged.absolute() / "source"
+        shutil.copytree(source / PACKAGE, own / PACKAGE, ignore=shutil.ignore_patterns(*IGNORED))
+        rename_product(own / PACKAGE, name)
+        (own / PACKAGE / "version.py").write_text(render_version(name, version), encoding="utf-8")
+        frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)
+        gates.check_modules(frozen.missing, PACKAGE)
+        _make_portable(frozen.folder, name, CONTENTS, freezer)
+        if freezer.runner:
+            probes.check_answers(frozen.folder / name, name, version, env=freezer.env, runner=freezer.runner)
+        files = scan_files(frozen.folder)
+        freezer.workspace.publish(frozen.folder, record)
+    made = LauncherBundle(version, str(freezer.target), record, name, files, made_from)
+    freezer.workspace.write_record(record, made)
+    return made
+
+
+def freeze_service(
+    source: ServiceSource, *, component: str, version: str, temporal: Path | None, probe: ServiceProbe, freezer: Freezer
+) -> ServiceBinary:
+    """Freeze a Python service as its project and the manifest ask, or give the one made of the same inputs.
+
+    `temporal` is the Temporal CLI of this machine's platform, which a service that needs it is tried against. GateError
+    when the locked environment cannot be frozen whole, or the frozen service does not work.
+    """
+    facts = service_facts(source, version=version, probe=probe, freezer=freezer)
+    made_from = digest.sha256_of_value(component, facts)
+    record = f"freeze/{freezer.target}/{component}"
+    if kept := freezer.workspace.current(record, ServiceBinary, made_from):
+        return kept
+    freezer.report(f"freezing {component} for {freezer.target}")
+    for line in source.describe():
+        freezer.note(f"{component}: {line}")
+    python = provide(source.pins, freezer, source.table.owners)
+    proven = modules_to_prove(python.site, python.left_out)
+    with freezer.workspace.staging() as staged:
+        probed = proven if freezer.runner else {}
+        plan = _service_plan(component, source.copy_to(staged.absolute() / "source"), source.table, proven, probed)
+        frozen = _freeze(plan, python, staged, freezer)
+        _make_portable(frozen.folder, component, plan.contents, freezer)
+        if freezer.runner:
+            _try_service(frozen.folder / component, source, probed, probe, temporal, freezer)
+        else:
+            freezer.note(f"{component} for {freezer.target} is not tried: its programs do not run here")
+        files = scan_files(frozen.folder)
+        freezer.workspace.publish(frozen.folder, record)
+    made = ServiceBinary(component, version, str(freezer.target), record, component, files, made_from, python.left_out)
+    freezer.workspace.write_record(record, made)
+    return made
+
+
+def render_version(name: str, version: str) -> str:
+    """Give the launcher's version module: what a frozen launcher answers with."""
+    return f'"""The version this launcher answers with."""\n\nNAME = {name!r}\nVERSION = {version!r}\n'
+
+
+def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | None = None) -> Environment:
+    """Give the environment of a lock and PyInstaller, once it is seen that this is exactly what it holds.
+
+    Of a module in `owners`, only the named distribution's files are in it.
+    """
+    base = freezer.python.provide()
+    if base.target != freezer.target:
+        raise ForeignTargetError(f"Python here is for {base.target}, and {freezer.target} was asked for")
+    own = {pin.name for pin in lock}
+    added = locks.select_pins(locks.parse_lock(freezer.pins), pyinstaller.DISTRIBUTIONS, without=own)
+    markers = base.markers(freezer.env)
+    pins = [pin for pin in (*lock, *added) if pin.applies(markers)]
+    cache, settled = freezer.workspace.cache.absolute(), owners or {}
+    python = base.environment(pins, cache=cache, env=freezer.env, report=freezer.report, owners=settled)
+    installed = read_distributions(python.site)
+    gates.check_lock(installed, {pin.name: pin.version for pin in pins})
+    gates.check_ownership(installed)
+    _note_owners(python, settled, freezer.note)
+    return python
+
+
+def _try_service(
+    program: Path,
+    source: ServiceSource,
+    probed: Mapping[str, Sequence[str]],
+    probe: ServiceProbe,
+    temporal: Path | None,
+    freezer: Freezer,
+) -> None:
+    freezer.report(f"trying the frozen {program.name}")
+    env, runner, home = freezer.env, freezer.runner or NATIVE, program.parents[1] / "home"
+    try:
+        if probed:
+            frozen_trial.try_imports(program.with_name(pyinstaller.PROBE), probed, env=env, runner=runner)
+        frozen_trial.try_service(program, source.table, probe, temporal=temporal, home=home, env=env, runner=runner)
+    except GateError as error:
+        raise frozen_trial.explain_excludes(error, source.facts) from error
+
+
+def _note_owners(python: Environment, owners: Mapping[str, str], note: Callable[[str], None]) -> None:
+    for each in python.left_out:
+        note(f"the module {each.module} is frozen from {each.owner}; that of {each.distribution} is left out")
+    for module in sorted(owners.keys() - {each.module for each in python.left_out}):
+        note(f"only one distribution has the module {module}; its owner need not be named")
+
+
+def _launcher_plan(name: str, own: Path, python: Environment, freezer: Freezer) -> FreezePlan:
+    """Plan for all of the launcher: its commands are imported by name, which no analysis sees."""
+    foreign = [system for system in SYSTEMS if system != freezer.target.system]
+    modules = [path.relative_to(own).with_suffix("").as_posix() for path in sorted((own / PACKAGE).rglob("*.py"))]
+    hidden = [module.replace("/", ".").removesuffix(".__init__") for module in modules]
+    absent = [f"{PACKAGE}.system.{system}" for system in foreign]
+    unneeded = stdlib.find_unneeded(own / PACKAGE, foreign=foreign, python=python, env=freezer.env)
+    return FreezePlan(
+        name=name,
+        contents=CONTENTS,
+        entry=str(own / PACKAGE / "__main__.py"),
+        search=(str(own),),
+        optimize=LAUNCHER_OPTIMIZE,
+        compression=COMPRESSION,
+        excludes=tuple(module for module in (*unneeded, *absent) if module not in BOOT),
+        hidden_imports=(*BOOT, *(module for module in hidden if module not in absent)),
+        dropped_hooks=DROPPED_HOOKS,
+    )
+
+
+def _service_plan(
+    component: str,
+    search: Sequence[Path],
+    table: FreezeTable,
+    proven: Mapping[str, Sequence[str]],
+    probed: Mapping[str, Sequence[str]],
+) -> FreezePlan:
+    """Plan for a service; the modules in `proven` are frozen whether it imports them or not, those of `probed` tried."""
+    project = search[0]
+    proven_modules = sorted(module for modules in proven.values() for module in modules)
+    pairs = (pair.rpartition(":") for pair in table.add_data)
+    return FreezePlan(
+        name=component,
+        contents=f"{component}.lib",
+        entry=str(project / table.entry),
+        search=(*(str(project / name) for name in table.stand_ins), *map(str, search)),
+        optimize=SERVICE_OPTIMIZE,
+        compression=COMPRESSION,
+        excludes=table.excludes,
+        hidden_imports=(*table.hidden_imports, *proven_modules),
+        collect_submodules=table.collect_submodules,
+        collect_data=table.collect_data,
+        collect_binaries=table.collect_binaries,
+        copy_metadata=table.copy_metadata,
+        add_data=tuple((str(project / path), folder) for path, _, folder in pairs),
+        hooks=tuple(str(project / folder) for folder in table.hooks),
+        startup=table.startup,
+        runtime_hooks=tuple(str(project / script) for script in table.runtime_hooks),
+        with_probe=bool(probed),
+    )
+
+
+def _freeze(plan: FreezePlan, python: Environment, staged: Path, freezer: Freezer) -> Frozen:
+    work = staged.absolute() / "freeze"
+    work.mkdir()
+    return pyinstaller.freeze(
+        plan, python=python, env=freezer.env, source_date_epoch=freezer.source_date_epoch, work=work
+    )
+
+
+def _make_portable(folder: Path, program: str, contents: str, freezer: Freezer) -> None:
+    bundle.settle(folder)
+    bundle.forget_installation(folder)
+    if freezer.target.system == "linux":
+        bundle.strip_elves(folder)
+        elves = bundle.relocate(folder, contents, patchelf=freezer.patchelf, env=freezer.env)
+        gates.check_search(elves, folder)
+        gates.check_needed(elves, folder)
+        gates.check_architecture(elves, folder, freezer.target)
+        freezer.report(f"{program} needs glibc {bundle.render_glibc(elves)}")
+    else:
+        bundle.relocate_machos(folder, contents, freezer.target)
+        machos = bundle.read_machos_below(folder)
+        gates.check_bundled(machos, folder)
+        gates.check_architecture(machos, folder, freezer.target)
+        gates.check_macos(machos, folder, freezer.macos)
+    gates.check_paths(folder, (freezer.workspace.root.absolute(), freezer.workspace.cache.absolute()))

@@ -1,0 +1,1 @@
+"""What knows nothing of the product: programs, the network, files, and the machine."""

@@ -1,0 +1,112 @@
+"""Which Debian or Ubuntu mirror this machine is configured with: read from its own apt sources.
+
+Formats: sources.list(5), both the one-line style and deb822; apt-transport-mirror(1) for lists of mirrors.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from stigmer_packaging.lib.errors import MissingToolError
+
+_MIRROR_LIST = "mirror+file:"
+_ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
+
+
+class Mirror(NamedTuple):
+    """A mirror: its URI, the distribution (`debian`, `ubuntu`) and release of this host, its keyring or an empty text."""
+
+    uri: str
+    distribution: str
+    release: str
+    keyring: str
+
+
+class Entry(NamedTuple):
+    """One archive of binary packages: its URI, its suites and their components, its keyring or an empty text."""
+
+    uri: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...]
+    keyring: str
+
+
+def find_mirror(etc: Path = Path("/etc")) -> Mirror:
+    """Find the mirror that serves this host's own release; MissingToolError on a machine that has none."""
+    system = parse_os_release((etc / "os-release").read_text(encoding="utf-8")) if (etc / "os-release").exists() else {}
+    release, distribution = system.get("VERSION_CODENAME", ""), system.get("ID", "")
+    found = [entry for entry in read_entries(etc / "apt") if release in entry.suites and "main" in entry.components]
+    for entry in sorted(found, key=lambda entry: not _is_named_after(distribution, entry.uri)):
+        return Mirror(entry.uri, distribution, release, entry.keyring)
+    raise MissingToolError(
+        "this machine has no apt source of Debian's or Ubuntu's own release",
+        "run this on Debian or Ubuntu with their archive among the apt sources",
+    )
+
+
+def _is_named_after(distribution: str, uri: str) -> bool:
+    """Whether an archive has its usual name, such as `ubuntu` or `ubuntu-ports`: vendors name suites after a release, too."""
+    return uri.rstrip("/").rpartition("/")[2].startswith(distribution)
+
+
+def parse_os_release(text: str) -> dict[str, str]:
+    """Read os-release(5)."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
+
+
+def read_entries(apt: Path) -> Iterator[Entry]:
+    """Read every archive that apt's configuration folder names, in its order; a list of mirrors stands for its first choice."""
+    for entry in _parse_sources(apt):
+        if not entry.uri.startswith("mirror"):
+            yield entry
+        elif uri := _first_mirror(entry.uri, apt):
+            yield entry._replace(uri=uri)
+
+
+def _parse_sources(apt: Path) -> Iterator[Entry]:
+    for path in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]:
+        if path.suffix == ".sources" and path.is_file():
+            yield from _parse_deb822(path.read_text(encoding="utf-8"))
+        elif path.suffix == ".list" and path.is_file():
+            yield from _parse_one_line(path.read_text(encoding="utf-8"))
+
+
+def _first_mirror(uri: str, apt: Path) -> str:
+    """Give the mirror that apt prefers in a list on this machine; an empty text for a list that is elsewhere or missing."""
+    place = apt.parent / uri.removeprefix(_MIRROR_LIST).removeprefix("//").removeprefix("/etc/")
+    if not (uri.startswith(_MIRROR_LIST) and place.is_file()):
+        return ""
+    lines = [line.split() for line in place.read_text(encoding="utf-8").splitlines()]
+    ordered = sorted((words for words in lines if words and not words[0].startswith("#")), key=_priority)
+    return ordered[0][0] if ordered else ""
+
+
+def _priority(words: list[str]) -> float:
+    found = re.search(r"\bpriority:(\d+)", " ".join(words[1:]))
+    return int(found[1]) if found else float("inf")
+
+
+def _parse_one_line(text: str) -> Iterator[Entry]:
+    for line in text.splitlines():
+        if found := _ONE_LINE.fullmatch(line.partition("#")[0].strip()):
+            options = dict(word.partition("=")[::2] for word in (found["options"] or "").split())
+            components = tuple(found["components"].split())
+            yield Entry(found["uri"], (found["suite"],), components, options.get("signed-by", ""))
+
+
+def _parse_deb822(text: str) -> Iterator[Entry]:
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    for stanza in re.split(r"\n\s*\n", "\n".join(lines)):
+        fields = {
+            key.lower(): value.strip()
+            for key, value in re.findall(r"^([A-Za-z-]+):((?:.*)(?:\n[ \t].*)*)", stanza, re.MULTILINE)
+        }
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes") == "no":
+            continue
+        keyring = fields.get("signed-by", "")
+        keyring = keyring if keyring.startswith("/") else ""  # else a key written out, which no option can carry
+        suites, components = fields.get("suites", "").split(), fields.get("components", "").split()
+        for uri in fields.get("uris", "").split():
+            yield Entry(uri, tuple(suites), tuple(components), keyring)

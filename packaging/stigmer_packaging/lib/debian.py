@@ -1,0 +1,174 @@
+"""Debian without Debian's tools: its archives, packages pinned by sha256, and what is in a package file.
+
+Sources: deb(5) for the package file, ar(5) for the archive it is.
+"""
+
+import io
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+from stigmer_packaging.lib import apt, http
+from stigmer_packaging.lib.errors import ArchiveError, DownloadError, MissingToolError, RecordError
+
+SECURITY = "pool/updates/"
+MIRROR = "DEBIAN_MIRROR"
+"""The variable that names the URL below which debian/ and debian-security/ are."""
+FALLBACK = "DEBIAN_FALLBACK"
+"""The variable with URLs of files that a mirror no longer has: {archive}, {path} and {sha256} stand for the file's own."""
+# Of what is documentation, a package's licence is kept, and the link to another package's. Source: Debian Policy 12.5.
+_LICENCE = re.compile(r"usr/share/doc/[^/]+(/copyright)?")
+_DOCUMENTATION = ("usr/share/doc/", "usr/share/info/", "usr/share/lintian/", "usr/share/locale/", "usr/share/man/")
+_HEADER = 60  # bytes before each member of an ar archive
+
+
+@dataclass(frozen=True)
+class Archives:
+    """Where Debian's archive and its security archive are: URLs without a slash at the end.
+
+    `fallbacks` are the places of files that these no longer have, such as a snapshot or the assets of a release: URLs in
+    which `{archive}`, `{path}` and `{sha256}` stand for the archive's name, the file's path and its hash.
+    """
+
+    main: str
+    security: str
+    fallbacks: tuple[str, ...] = ()
+
+    def url(self, path: str) -> str:
+        """Give the URL of a file named by its path on a mirror, such as `pool/main/b/bash/…`."""
+        return f"{self.security if path.startswith(SECURITY) else self.main}/{path}"
+
+    def urls(self, path: str, sha256: str) -> tuple[str, ...]:
+        """Give the places of a file in the order in which they are asked."""
+        values = {"archive": "debian-security" if path.startswith(SECURITY) else "debian", "path": path}
+        return (self.url(path), *(place.format(**values, sha256=sha256) for place in self.fallbacks))
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package file: its path on a mirror, its sha256 in hex, and the targets it is for."""
+
+    path: str
+    sha256: str
+    targets: tuple[str, ...]
+
+
+def parse_lock(text: str) -> tuple[Package, ...]:
+    """Read lines of `SHA256 PATH TARGET…`; a line that begins with # is a comment. RecordError with every other line."""
+    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    wrong = [line for line in lines if len(line) < 3 or not re.fullmatch("[0-9a-f]{64}", line[0])]
+    if wrong:
+        raise RecordError("the package lock has wrong lines:\n  " + "\n  ".join(" ".join(line) for line in wrong))
+    return tuple(Package(path, sha256, tuple(targets)) for sha256, path, *targets in lines)
+
+
+def read_archives(etc: Path) -> Archives:
+    """Read which archives this machine is set up with from its /etc.
+
+    MissingToolError when they are not Debian's, as on another distribution.
+    """
+    found: dict[bool, str] = {}
+    for entry in apt.read_entries(etc / "apt"):
+        if entry.uri.rstrip("/").rsplit("/", 1)[-1] in {"debian", "debian-security"}:
+            found.setdefault(any(suite.endswith("-security") for suite in entry.suites), entry.uri.rstrip("/"))
+    if set(found) != {False, True}:
+        raise MissingToolError(
+            "this machine's apt sources name no Debian archive with its security archive",
+            f"name a Debian mirror by --debian URL or {MIRROR}=URL: a URL below which debian/ and debian-security/ are",
+        )
+    return Archives(found[False], found[True])
+
+
+def archives_below(url: str) -> Archives:
+    """Give the archives of a mirror that has them by their usual names below `url`."""
+    return Archives(f"{url.rstrip('/')}/debian", f"{url.rstrip('/')}/debian-security")
+
+
+def find_archives(mirror: str, env: Mapping[str, str], etc: Path = Path("/etc")) -> Archives:
+    """Give the archives below `mirror`, else below DEBIAN_MIRROR, else this machine's own; with the places of DEBIAN_FALLBACK.
+
+    MissingToolError when this machine has none, and for a fallback that asks for something else than a file's own names.
+    """
+    mirror = mirror or env.get(MIRROR, "")
+    fallbacks = tuple(env.get(FALLBACK, "").split())
+    for place in fallbacks:
+        _check_fallback(place)
+    return replace(archives_below(mirror) if mirror else read_archives(etc), fallbacks=fallbacks)
+
+
+def _check_fallback(place: str) -> None:
+    unknown = set(re.findall(r"[{}]", re.sub(r"\{(archive|path|sha256)\}", "", place)))
+    if unknown or not re.search(r"\{(path|sha256)\}", place):
+        raise MissingToolError(
+            f"{FALLBACK} names {place}, which does not say where a file is",
+            f"write URLs with {{archive}}/{{path}} or {{sha256}}, such as {FALLBACK}=https://HOST/pinned/{{sha256}}",
+        )
+
+
+def download(archives: Archives, path: str, sha256: str, destination: Path) -> Path:
+    """Fetch a pinned file from the first place that has it; DownloadError with what every place answered."""
+    answers = []
+    for url in archives.urls(path, sha256):
+        try:
+            return http.download(url, sha256, destination)
+        except DownloadError as error:
+            answers.append(str(error))
+    raise DownloadError(
+        "\n".join(answers),
+        f"the mirror may have moved on to another version: move the pin in packaging/python/recipe.toml, name another mirror by {MIRROR}, or the place "
+        f"of files that mirrors no longer have by {FALLBACK}",
+    )
+
+
+def unpack_package(package: Path, root: Path) -> None:
+    """Unpack a package's files below `root`, owned by whoever we are, without setuid bits and devices.
+
+    Of the documentation only the licence is taken. No script of the package is run. ArchiveError for a damaged
+    package, and for one that would write outside `root`.
+    """
+    try:
+        with package.open("rb") as stream:
+            data = io.BytesIO(_member(stream, "data.tar"))
+        with tarfile.open(fileobj=data) as tar:
+            tar.extraction_filter = _as_it_is  # what is asked here is more than the newer Pythons' own filters ask
+            tar.extractall(root, members=_admitted(tar, root.resolve()))  # noqa: S202 - see above
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise ArchiveError(f"{package.name} cannot be unpacked: {error}") from error
+
+
+def _as_it_is(info: tarfile.TarInfo, _place: str) -> tarfile.TarInfo:
+    return info
+
+
+def _admitted(tar: tarfile.TarFile, root: Path) -> Iterator[tarfile.TarInfo]:
+    """Give each member that is to be written, at the moment when it can be seen where it would be written."""
+    for info in tar:
+        if info.name == "." or info.isdev() or _is_documentation(info.name.removeprefix("./")):
+            continue
+        for name in (info.name, info.linkname) if info.islnk() else (info.name,):
+            place = root / name
+            if ".." in place.parts or not place.parent.resolve().is_relative_to(root):
+                raise tarfile.ReadError(f"{name} would be outside")
+        info.mode &= 0o755
+        info.uid = info.gid = 0
+        info.uname = info.gname = ""
+        yield info
+
+
+def _is_documentation(path: str) -> bool:
+    return path.startswith(_DOCUMENTATION) and not _LICENCE.fullmatch(path)
+
+
+def _member(stream: IO[bytes], name: str) -> bytes:
+    """Read the member of an ar archive whose name begins with `name`."""
+    if stream.read(8) != b"!<arch>\n":
+        raise tarfile.ReadError("it is not a package file")
+    while header := stream.read(_HEADER):
+        size = int(header[48:58])
+        if header.startswith(name.encode()):
+            return stream.read(size)
+        stream.seek(size + size % 2, io.SEEK_CUR)
+    raise tarfile.ReadError(f"it has no {name}")

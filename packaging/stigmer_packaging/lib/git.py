@@ -1,0 +1,57 @@
+"""git: the exact tree of a commit, written where we say."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import CommandError, SourceError
+
+
+def resolve(repository: Path, ref: str, *, env: Mapping[str, str]) -> str:
+    """Give the full commit a ref names; SourceError when the folder is no repository or has no such ref."""
+    asked = f"{ref}^{{commit}}"
+    words = ["git", "-C", str(repository), "rev-parse", "--verify", "--quiet", "--end-of-options", asked]
+    found = command.run(words, env=env, check=False)
+    if found.code != 0:
+        reason = found.stderr.strip() or f"it has no ref {ref!r}"
+        raise SourceError(f"{repository} is not a checkout we can use: {reason}")
+    return found.stdout.strip()
+
+
+def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping[str, str]) -> None:
+    """Write the files of a commit below `destination`, without touching the repository's own index or work tree.
+
+    Through an index of its own rather than `git archive`, which leaves out what `export-ignore` names.
+    """
+    destination.mkdir(parents=True)
+    private = {
+        **env,
+        "GIT_INDEX_FILE": str(destination.parent / f"{destination.name}.index"),
+        "GIT_WORK_TREE": str(destination),
+    }
+    folder = command.run(["git", "-C", repository, "rev-parse", "--absolute-git-dir"], env=env).stdout.strip()
+    try:
+        for words in (["read-tree", commit], ["checkout-index", "--all", "--quiet"]):
+            command.run(["git", f"--git-dir={folder}", *words], env=private, cwd=destination, seconds=600)
+    except CommandError as error:
+        raise SourceError(f"the tree of {commit} could not be written:\n{error}") from error
+
+
+def list_tracked(repository: Path, paths: Sequence[str], *, env: Mapping[str, str]) -> tuple[str, ...]:
+    """List the files below `paths` that git tracks and that are there; empty when the folder is no repository."""
+    words = ["git", "-C", str(repository), "ls-files", "-z", "--", *paths]
+    listed = command.run(words, env=env, check=False).stdout.split("\0")
+    return tuple(name for name in listed if name and (repository / name).is_file())
+
+
+def start_repository(folder: Path, message: str, *, author: str, env: Mapping[str, str]) -> None:
+    """Make a folder a repository whose branch `main` has one commit of all it holds.
+
+    The commit is by whoever git knows; where it knows nobody, by `author`.
+    """
+    git = ["git", "-C", str(folder)]
+    known = command.run([*git, "config", "user.email"], env=env, check=False).stdout.strip()
+    named = [] if known else ["-c", f"user.name={author}", "-c", "user.email=noreply@github.com"]
+    command.run(["git", "init", "--quiet", "--initial-branch=main", folder], env=env)
+    command.run([*git, "add", "--all"], env=env)
+    command.run([*git, *named, "commit", "--quiet", "--message", message], env=env)

@@ -1,0 +1,229 @@
+"""HTTP: downloads that arrive whole or not at all, and single requests whose failures are told apart.
+
+A download is resumed, tried again, checked by sha256, and put in place by one rename.
+"""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import os
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import httpx
+
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import DownloadError, UnavailableError
+
+Report = Callable[[str], None]
+ATTEMPTS = 6
+TIMEOUT = httpx.Timeout(30, connect=10)
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A server's answer; header names are in lower case, `size` and `sha256` are the body's.
+
+    `body` is whole where the answer was asked for, and only its first kilobytes where only the digest was.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    size: int
+    sha256: str
+
+
+def exchange(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    content: bytes | Path = b"",
+    kept: int | None = None,
+    into: Path | None = None,
+    timeout: httpx.Timeout = TIMEOUT,
+) -> Answer:
+    """Send one request, once, and read the answer, of whose body the first `kept` bytes are kept (None: all).
+
+    A file is sent as a stream, and with `into` the body goes to a file as it comes. Redirects of a GET are followed; to another origin no Authorization goes along.
+    UnavailableError when the server cannot be reached or the connection breaks, which for all but GET leaves open
+    whether the request was carried out.
+    """
+    with contextlib.ExitStack() as stack:
+        body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
+        try:
+            client = stack.enter_context(
+                httpx.Client(follow_redirects=method == "GET", timeout=timeout, verify=_trusted())
+            )
+            asked = {"Accept-Encoding": "identity", **headers}
+            response = stack.enter_context(client.stream(method, url, headers=asked, content=body))
+            sink = stack.enter_context(into.open("wb")) if into else None
+            return _read(response, kept, sink)
+        except httpx.TransportError as error:
+            raise UnavailableError(f"{method} {url}: {error or type(error).__name__}") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise DownloadError(f"{method} {url}: {error}") from error
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """Read the trusted certificates once: it takes longer than a request."""
+    return httpx.create_ssl_context()
+
+
+def _read(response: httpx.Response, kept: int | None, sink: BinaryIO | None) -> Answer:
+    total, parts, size = hashlib.sha256(), [], 0
+    for chunk in response.iter_raw():
+        total.update(chunk)
+        if sink:
+            sink.write(chunk)
+        if kept is None or size < kept:
+            parts.append(chunk)
+        size += len(chunk)
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status_code, headers, b"".join(parts)[:kept], size, total.hexdigest())
+
+
+class _PassingError(Exception):
+    """Something that may be better at the next attempt."""
+
+
+def download(
+    url: str,
+    sha256: str,
+    destination: Path,
+    *,
+    report: Report = lambda _: None,
+    pause: Callable[[float], None] = time.sleep,
+    timeout: httpx.Timeout = TIMEOUT,
+) -> Path:
+    """Fetch `url` to `destination`, going on where an earlier attempt was cut, and give `destination`.
+
+    A file that is there already with this sha256 is kept. DownloadError when the server refuses, sends a page in place
+    of a file, stays unreachable over all attempts, or sends other bytes than the sha256 says.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(destination), httpx.Client(follow_redirects=True, timeout=timeout) as client:
+        if destination.is_file() and digest.sha256_of(destination) == sha256:
+            return destination
+        part, reason = _Part(destination), ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                report(f"{url}: {reason}; trying again")
+                pause(0.5 * 2 ** (attempt - 1))
+            try:
+                _attempt(client, url, part, report)
+                return part.finish(url, sha256)
+            except (_PassingError, httpx.TransportError) as error:
+                reason = str(error) or type(error).__name__
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise DownloadError(f"{url}: {error}") from error
+    raise DownloadError(f"{url} did not arrive in {ATTEMPTS} attempts; the last one: {reason}")
+
+
+class _Part:
+    """The unfinished file beside its destination, and the validator that says which version of the file it is of."""
+
+    def __init__(self, destination: Path) -> None:
+        self.destination = destination
+        self.path = destination.with_name(destination.name + ".part")
+        self._validator = destination.with_name(destination.name + ".part.validator")
+        self.resumed = False
+
+    def size(self) -> int:
+        """Give the number of bytes that are here already."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def validator(self) -> str:
+        """Give the server's name for the version that the bytes belong to, or nothing."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._validator.read_text(encoding="ascii")
+        return ""
+
+    def start(self, response: httpx.Response) -> None:
+        """Forget what is here, and remember the version that comes now. Weak validators do not name bytes."""
+        self.drop()
+        tag = response.headers.get("etag", "")
+        strong = tag if tag and not tag.startswith("W/") else response.headers.get("last-modified", "")
+        if strong.isascii():
+            self._validator.write_text(strong, encoding="ascii")
+
+    def drop(self) -> None:
+        """Forget the unfinished file."""
+        self.resumed = False
+        self.path.unlink(missing_ok=True)
+        self._validator.unlink(missing_ok=True)
+
+    def finish(self, url: str, sha256: str) -> Path:
+        """Put the file in its place if it is the one asked for. What was put together wrongly is asked for once more."""
+        found = digest.sha256_of(self.path)
+        if found != sha256:
+            resumed = self.resumed
+            self.drop()
+            if resumed:
+                raise _PassingError("the resumed file was not the one asked for")
+            raise DownloadError(f"{url} has the sha256 {found}, and {sha256} was asked for")
+        self.path.replace(self.destination)
+        self._validator.unlink(missing_ok=True)
+        return self.destination
+
+
+def _attempt(client: httpx.Client, url: str, part: _Part, report: Report) -> None:
+    have = part.size()
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers |= {"Range": f"bytes={have}-"}
+    if have and (validator := part.validator()):
+        headers |= {"If-Range": validator}
+    with client.stream("GET", url, headers=headers) as response:
+        _refuse_failure(response, url, part)
+        part.resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
+        if part.resumed and not response.headers.get("content-range", "").startswith(f"bytes {have}-"):
+            part.drop()
+            raise _PassingError("the server sent another range than asked for")
+        if not part.resumed:
+            part.start(response)
+        _receive(response, part, report)
+
+
+def _refuse_failure(response: httpx.Response, url: str, part: _Part) -> None:
+    status = response.status_code
+    if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        part.drop()
+        raise _PassingError("the server has fewer bytes than were here")
+    if status in PASSING:
+        raise _PassingError(f"the server answered {status}")
+    if status not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
+        raise DownloadError(f"{url}: the server answered {status} {response.reason_phrase}")
+    if response.headers.get("content-type", "").startswith("text/html"):
+        raise DownloadError(f"{url}: the server sent a web page, not a file")
+
+
+def _receive(response: httpx.Response, part: _Part, report: Report) -> None:
+    """Write what comes as it comes: bytes held back for a larger block would be lost with the connection."""
+    already = part.path.stat().st_size if part.resumed else 0
+    expected = int(response.headers.get("content-length", 0)) + already
+    told = -1
+    with part.path.open("ab") as stream:
+        for chunk in response.iter_raw():
+            stream.write(chunk)
+            if (tenths := 10 * stream.tell() // max(expected, 1)) != told:
+                report(f"{part.destination.name}: {stream.tell() >> 20} of {expected >> 20} MiB")
+                told = tenths
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextlib.contextmanager
+def _alone(destination: Path) -> Iterator[None]:
+    """Hold the destination's lock, so that two processes never write one unfinished file."""
+    with destination.with_name(destination.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

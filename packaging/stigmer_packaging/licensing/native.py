@@ -1,0 +1,147 @@
+"""The C libraries that a frozen bundle takes from the system it is made on: what they are, and under which licence."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import GateError, MissingToolError
+from stigmer_packaging.lib.interpreter import Interpreter
+from stigmer_packaging.licensing.licences import Credit, purl_of, read_text
+
+COPYRIGHT = "share/doc/{}/copyright"  # Source: Debian Policy 12.5
+
+
+@dataclass(frozen=True)
+class Library:
+    """A project that a library comes from, its licence by the SPDX list, and Debian's packages of it."""
+
+    project: str
+    licence: str
+    packages: tuple[str, ...] = ()
+
+
+_GCC, _OPENSSL, _NCURSES = (
+    "GPL-3.0-or-later WITH GCC-exception-3.1",
+    "Apache-2.0",
+    "X11-distribute-modifications-variant",
+)
+
+LIBRARIES: Mapping[str, Library] = {
+    "libbz2": Library("bzip2", "bzip2-1.0.6", ("bzip2",)),
+    "libcrypt": Library("libxcrypt", "LGPL-2.1-or-later"),
+    "libcrypto": Library("openssl", _OPENSSL, ("openssl",)),
+    "libedit": Library("libedit", "BSD-3-Clause"),
+    "libexpat": Library("expat", "MIT", ("expat",)),
+    "libffi": Library("libffi", "MIT", ("libffi",)),
+    "libgcc_s": Library("gcc", _GCC, ("libgcc-s1",)),
+    "libintl": Library("gettext", "LGPL-2.1-or-later"),
+    "liblzma": Library("xz", "LicenseRef-public-domain", ("xz-utils",)),
+    "libmpdec": Library("mpdecimal", "BSD-2-Clause"),
+    "libncurses": Library("ncurses", _NCURSES),
+    "libncursesw": Library("ncurses", _NCURSES),
+    "libnsl": Library("libnsl", "LGPL-2.1-or-later"),
+    "libpython": Library("cpython", "Python-2.0.1", ("python3.13",)),
+    "libreadline": Library("readline", "GPL-3.0-or-later"),
+    "libsqlite3": Library("sqlite", "blessing", ("sqlite3",)),
+    "libssl": Library("openssl", _OPENSSL, ("openssl",)),
+    "libstdc++": Library("gcc", _GCC, ("libstdc++6",)),
+    "libtinfo": Library("ncurses", _NCURSES, ("libtinfo6",)),
+    "libtirpc": Library("libtirpc", "BSD-3-Clause"),
+    "libuuid": Library("util-linux", "BSD-3-Clause", ("util-linux",)),
+    "libz": Library("zlib", "Zlib", ("zlib",)),
+}
+"""What a frozen Python may load, by the beginning of its file's name. Sources: the projects' own licences."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that a library is from: its version, its package URL, and its licence's text."""
+
+    version: str
+    purl: str
+    text: str
+
+
+class Packages(Protocol):
+    """Who knows which packages a system's libraries are from."""
+
+    def find(self, file: str, names: tuple[str, ...]) -> Package | None:
+        """Give the package of a library by its file's name, or one of those names; None when it is from none."""
+
+    def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
+        """Name what is linked into extension modules without being a file of its own, as far as it is known."""
+
+
+@dataclass(frozen=True)
+class InstalledPackages:
+    """The packages of the machine we are on, where it is a Debian or Ubuntu; elsewhere there are none."""
+
+    env: Mapping[str, str]
+
+    def find(self, file: str, names: tuple[str, ...]) -> Package | None:
+        """Ask dpkg."""
+        del names
+        try:
+            owner = command.run(["dpkg-query", "-S", f"*/{file}"], env=self.env, check=False).stdout.split(":")[0]
+            if not owner:
+                return None
+            version = command.run(["dpkg-query", "-W", "-f", "${Version}", owner], env=self.env).stdout
+        except MissingToolError:
+            return None
+        return _package(owner, version, (Path("/usr"),))
+
+    def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
+        """Nothing is known of how the machine's Python was linked."""
+        del modules
+        return ()
+
+
+def credit_native(
+    files: Iterable[str], *, owned: Collection[str], python: Interpreter, packages: Packages
+) -> tuple[Credit, ...]:
+    """Name Python and every library among the files of a bundle, less those that distributions own (names of files).
+
+    GateError with every library that is none of LIBRARIES.
+    """
+    names = sorted({PurePosixPath(file).name for file in files} - set(owned))
+    known = {name: library for name in names if (library := _library(name))}
+    unknown = [name for name in names if re.match(r"lib[^/]*\.(so|dylib)(\.|$)", name) and name not in known]
+    if unknown:
+        raise GateError(f"nobody says what these are, and under which licence: {', '.join(unknown)}", _REMEDY)
+    found = [_credit(name, library, packages) for name, library in known.items() if library.project != "cpython"]
+    found += packages.linked_into({name.split(".")[0] for name in names})
+    return (_python(known, python, packages), *dict.fromkeys(found))
+
+
+_REMEDY = "add them to LIBRARIES in licensing/native.py, or leave out what needs them"
+
+
+def _library(name: str) -> Library | None:
+    found = (library for stem, library in LIBRARIES.items() if re.match(rf"{re.escape(stem)}[\d.]*\.(so|dylib)", name))
+    return next(found, None)
+
+
+def _credit(file: str, library: Library, packages: Packages) -> Credit:
+    package = packages.find(file, library.packages) or Package("", purl_of("generic", library.project, ""), "")
+    texts = (package.text,) if package.text else ()
+    return Credit(library.project, package.version, library.licence, package.purl, texts)
+
+
+def _python(known: Mapping[str, Library], python: Interpreter, packages: Packages) -> Credit:
+    """Name Python itself: by its package, else by its own version with the licence that lies in its library."""
+    own = LIBRARIES["libpython"]
+    file = next((name for name in known if known[name] == own), "")
+    if file and packages.find(file, own.packages):
+        return _credit(file, own, packages)
+    folder = f"python{'.'.join(python.version.split('.')[:2])}"
+    text = Path(python.executable).parents[1] / "lib" / folder / "LICENSE.txt"
+    texts = (read_text(text.read_bytes()),) if text.is_file() else ()
+    return Credit(own.project, python.version, own.licence, purl_of("generic", own.project, python.version), texts)
+
+
+def _package(name: str, version: str, places: tuple[Path, ...]) -> Package:
+    file = next((path for place in places if (path := place / COPYRIGHT.format(name)).is_file()), None)
+    return Package(version, purl_of("deb/debian", name, version), read_text(file.read_bytes()) if file else "")

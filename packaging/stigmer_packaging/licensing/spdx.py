@@ -1,0 +1,92 @@
+"""The software bill of materials, in SPDX 2.3 as JSON. Source: the SPDX specification, version 2.3."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from stigmer_packaging.licensing.notices import NAME
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.records.model import Credits, Ingredient
+
+_SAID = "NOASSERTION"
+
+
+def sbom_path(product: str) -> str:
+    """Say where it lies in a keg. Not at the top: there brew writes one of its own over it when it pours."""
+    return f"share/doc/{product}/sbom.spdx.json"
+
+
+def render_sbom(product: Product, target: str, credited: Sequence[Credits], *, source_date_epoch: int) -> str:
+    """Describe a keg, the parts in it, and what each part is made of; equal credits give equal texts."""
+    own = _package(Ingredient(product.name, product.version, product.license, _purl(product.name, product.version)))
+    packages, relations = [own], [_relation("SPDXRef-DOCUMENT", "DESCRIBES", own["SPDXID"])]
+    for credit in credited:
+        part = _package(Ingredient(credit.part, credit.version, credit.licence, _purl(credit.part, credit.version)))
+        inside = [_package(ingredient) for ingredient in credit.ingredients]
+        packages += [part, *inside]
+        relations.append(_relation(own["SPDXID"], "CONTAINS", part["SPDXID"]))
+        relations += [_relation(part["SPDXID"], "CONTAINS", package["SPDXID"]) for package in inside]
+    unique = {package["SPDXID"]: package for package in packages}
+    described = [unique[name] for name in sorted(unique)]
+    name = f"{product.name}-{product.version}-{target}"
+    content = hashlib.sha256(json.dumps([described, relations]).encode()).hexdigest()
+    document = {
+        "spdxVersion": "SPDX-2.3",
+        "dataLicense": "CC0-1.0",
+        "SPDXID": "SPDXRef-DOCUMENT",
+        "name": name,
+        "documentNamespace": f"{product.homepage.rstrip('/')}/spdx/{name}-{content[:32]}",
+        "creationInfo": {
+            "created": datetime.fromtimestamp(source_date_epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "creators": [f"Organization: {product.name}", f"Tool: stigmer-packaging-{product.version}"],
+        },
+        "packages": described,
+        "relationships": relations,
+        "hasExtractedLicensingInfos": _own_licences(described),
+    }
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+
+def _package(ingredient: Ingredient) -> dict[str, Any]:
+    described = {
+        "SPDXID": _identity(ingredient.purl),
+        "name": ingredient.name,
+        "versionInfo": ingredient.version,
+        "downloadLocation": _SAID,
+        "filesAnalyzed": False,
+        "licenseConcluded": _SAID,
+        "licenseDeclared": ingredient.licence,
+        "copyrightText": _SAID,
+        "externalRefs": [
+            {
+                "referenceCategory": "PACKAGE-MANAGER",
+                "referenceType": "purl",
+                "referenceLocator": ingredient.purl,
+            }
+        ],
+    }
+    return {name: value for name, value in described.items() if value != ""}
+
+
+def _identity(purl: str) -> str:
+    """Give a package's name within the document: what one may read, and what tells it from all others."""
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", purl.removeprefix("pkg:")).strip("-")
+    return f"SPDXRef-{readable}-{hashlib.sha256(purl.encode()).hexdigest()[:8]}"
+
+
+def _purl(name: str, version: str) -> str:
+    return f"pkg:generic/{name}@{version}"
+
+
+def _relation(of: str, kind: str, to: str) -> dict[str, str]:
+    return {"spdxElementId": of, "relationshipType": kind, "relatedSpdxElement": to}
+
+
+def _own_licences(packages: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Describe the licences that the SPDX list has not."""
+    stated = (package["licenseDeclared"] for package in packages)
+    names = sorted({name for licence in stated for name in re.findall(r"LicenseRef-[\w.-]+", licence)})
+    return [{"licenseId": name, "extractedText": f"see {NAME}"} for name in names]

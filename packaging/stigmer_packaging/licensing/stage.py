@@ -1,0 +1,118 @@
+"""Credit what others made: the ingredients of every part with their licences, and the bill of materials of a keg."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from stigmer_packaging.binaries.buildinfo import BuildInfo, read_build_info
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.distributions import read_distributions
+from stigmer_packaging.lib.interpreter import Interpreter
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.licensing.licences import Credit, key_of
+from stigmer_packaging.licensing.native import Packages, credit_native
+from stigmer_packaging.licensing.pylicences import credit_python
+from stigmer_packaging.licensing.spdx import render_sbom
+from stigmer_packaging.manifest.model import Component, Product
+from stigmer_packaging.records.model import Credits, Ingredient, LauncherBundle, Sbom, ServiceBinary
+from stigmer_packaging.records.workspace import Workspace
+
+CreditGo = Callable[[BuildInfo], Sequence[Credit]]
+"""Names what a Go program is made of."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a bundle was frozen from: a site-packages directory, the names locked there, the Python, and its system."""
+
+    site: Path
+    locked: Collection[str]
+    python: Interpreter
+    packages: Packages
+
+
+def credit_program(
+    component: Component,
+    binary: ServiceBinary,
+    credit_go: CreditGo,
+    *,
+    workspace: Workspace,
+    report: Callable[[str], None],
+) -> Credits:
+    """Name what a single executable is made of, as far as it says itself: Go names its modules, others say nothing."""
+    report(f"crediting {component.name} for {binary.target}")
+    info = read_build_info(workspace.path(f"{binary.root}/{binary.entry}").read_bytes())
+    found = credit_go(info) if info else ()
+    return _record(binary, component.name, component.license, found, workspace)
+
+
+def credit_bundle(
+    bundle: ServiceBinary | LauncherBundle,
+    part: str,
+    licence: str,
+    environment: Environment,
+    *,
+    workspace: Workspace,
+    report: Callable[[str], None],
+) -> Credits:
+    """Name what a frozen bundle is made of: all distributions of its lock, Python, and the libraries beside it.
+
+    GateError when a library is there that nobody knows.
+    """
+    report(f"crediting {part} for {bundle.target}")
+    installed = read_distributions(environment.site)
+    owned = {PurePosixPath(file).name for distribution in installed for file in distribution.files}
+    files = [file.path for file in bundle.files]
+    native = credit_native(files, owned=owned, python=environment.python, packages=environment.packages)
+    return _record(bundle, part, licence, (*credit_python(environment.site, environment.locked), *native), workspace)
+
+
+def write_sbom(
+    product: Product,
+    target: Target,
+    tag: str,
+    credited: Sequence[Credits],
+    *,
+    source_date_epoch: int,
+    workspace: Workspace,
+    report: Callable[[str], None],
+) -> Sbom:
+    """Write the bill of materials of a keg, named like its bottle; its time is `source_date_epoch`, seconds since 1970."""
+    report(f"writing the bill of materials for {target}")
+    made_from = digest.sha256_of_value([credit.made_from for credit in credited], source_date_epoch)
+    with workspace.staging() as staged:
+        text = render_sbom(product, str(target), credited, source_date_epoch=source_date_epoch)
+        (staged / "sbom").write_text(text, encoding="utf-8")
+        name = f"dist/{product.name}-{product.version}.{tag}.sbom.spdx.json"
+        path = workspace.publish(staged / "sbom", name)
+    made = Sbom(str(target), name, path.stat().st_size, digest.sha256_of(path), made_from)
+    workspace.write_record(f"sbom/{target}", made)
+    return made
+
+
+def _record(
+    made: ServiceBinary | LauncherBundle, part: str, licence: str, found: Iterable[Credit], workspace: Workspace
+) -> Credits:
+    known = tuple(found)
+    texts: dict[str, str] = {}
+    for text in sorted(text for credit in known for text in credit.texts):
+        texts.setdefault(key_of(text), text)
+    made_from = digest.sha256_of_value([(file.path, file.sha256) for file in made.files])
+    left_out = made.left_out if isinstance(made, ServiceBinary) else ()
+    named, ordered = _ingredients(known), _in_order(texts)
+    record = Credits(part, made.version, licence, made.target, named, ordered, made_from, left_out)
+    workspace.write_record(f"credit/{made.target}/{part}", record)
+    return record
+
+
+def _ingredients(found: Iterable[Credit]) -> tuple[Ingredient, ...]:
+    """Give each ingredient once, sorted by name and version."""
+    named = {(each.name, each.version, each.purl): each for each in found}
+    return tuple(
+        Ingredient(name, version, each.licence, purl, tuple(dict.fromkeys(map(key_of, each.texts))))
+        for (name, version, purl), each in sorted(named.items())
+    )
+
+
+def _in_order(texts: Mapping[str, str]) -> dict[str, str]:
+    return {key: texts[key] for key in sorted(texts)}

@@ -1,0 +1,1 @@
+"""What we ship: the manifest as records, the rules it must keep, and the names made from it."""

@@ -1,0 +1,285 @@
+"""What must hold between the parts of a manifest. Each rule takes the manifest and yields findings.
+
+A value that could not be read is empty here, and no rule speaks of it again.
+"""
+
+import graphlib
+import itertools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from stigmer_packaging.manifest.bottle_tags import MACOS_VERSIONS
+from stigmer_packaging.manifest.model import ArtifactSource, CheckoutSource, Component, Manifest, Proof, WheelSource
+from stigmer_packaging.manifest.section import Finding, Path, unknown
+
+VARIABLES = (
+    "home",
+    "home.relative",
+    "temporal.address",
+    "temporal.namespace",
+    "llm.provider",
+    "llm.model",
+    "llm.base_url",
+    "llm.api_key",
+    "execution.mode",
+    "execution.sandbox_image",
+    "execution.auto_pull",
+    "execution.cleanup",
+    "execution.ttl",
+)
+"""What the launcher knows to fill in, besides ports. Source: launcher/stigmer_launcher/install/payload.py."""
+# Source: Homebrew's bottle tags; a macOS tag is a release's name, after `arm64_` on Apple silicon.
+_TAGS = {
+    "darwin-arm64": re.compile(r"arm64_(?!linux$)[a-z_]+"),
+    "darwin-amd64": re.compile(r"(?!arm64_|x86_64_)[a-z_]+"),
+    "linux-arm64": re.compile(r"arm64_linux"),
+    "linux-amd64": re.compile(r"x86_64_linux"),
+}
+# Options whose value Temporal hands to SQLite as a URI: `#`, `?` and `%` of an absolute path would be read as its parts.
+_READ_AS_URI = ("--db-filename",)
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+def components_are_unique(manifest: Manifest) -> Iterator[Finding]:
+    """Demand at least one component, and that each has a name of its own."""
+    if not manifest.components:
+        yield Finding(("components",), "there is no component")
+    yield from _repeated("component", [(("components", i, "name"), part.name) for i, part in _numbered(manifest)])
+
+
+def inherited_variables_are_unique(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that a variable is passed on once."""
+    yield from _repeated("variable", [(("inherit", i), name) for i, name in enumerate(manifest.inherit)])
+
+
+def tags_fit_their_targets(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that a bottle tag is one of its target's platform, and that there is a target."""
+    for target, shipment in manifest.targets.items():
+        tag = shipment.bottle
+        if tag and not _TAGS[target].fullmatch(tag):
+            yield Finding(("targets", target, "bottle"), f"{tag!r} is not a bottle tag of {target}")
+    if not manifest.targets:
+        yield Finding(("targets",), "there is no target")
+
+
+def macos_is_that_of_the_tag(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that no more is promised for macOS than the tag says: brew pours the bottle from that release on."""
+    for target, shipment in manifest.targets.items():
+        release, minimum = shipment.bottle.removeprefix("arm64_"), shipment.macos_minimum
+        if minimum and release in MACOS_VERSIONS and int(minimum.partition(".")[0]) > MACOS_VERSIONS[release]:
+            text = f"brew pours {shipment.bottle} from macOS {MACOS_VERSIONS[release]} on, and {minimum} is asked for"
+            yield Finding(("targets", target, "macos_minimum"), text)
+
+
+def ports_are_unique(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that no two ports share a name or a number."""
+    ports = [(("components", i, "run", "ports", name), name, number) for i, name, number in _ports(manifest)]
+    yield from _repeated("port", [(path, name) for path, name, _ in ports])
+    yield from _repeated("port number", [(path, str(number)) for path, _, number in ports])
+
+
+def ports_are_known(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that whoever names a port names one that a component has."""
+    known = {name for _, name, _ in _ports(manifest)}
+    uses: list[tuple[Path, str]] = [(("smoke", "port"), manifest.smoke.port)]
+    uses += [((*path, "port"), proof.port) for path, _, proof in _proofs(manifest)]
+    yield from (Finding(path, unknown("port", port, known)) for path, port in uses if port and port not in known)
+
+
+def queues_are_for_pollers(manifest: Manifest) -> Iterator[Finding]:
+    """Demand queues for pollers, which are looked for on them, and for no other kind."""
+    for path, _, proof in _proofs(manifest):
+        if proof.kind == "pollers" and not proof.queues:
+            yield Finding(path, "a proof by pollers needs at least one queue in 'queues'")
+        if proof.kind not in {"pollers", ""} and proof.queues:
+            yield Finding((*path, "queues"), f"queues are for a proof by pollers, not by {proof.kind}")
+
+
+def the_smoke_command_is_of_a_component(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that the smoke command belongs to a component."""
+    named, known = manifest.smoke.component, {part.name for part in manifest.components}
+    if named and named not in known:
+        yield Finding(("smoke", "component"), unknown("component", named, known))
+
+
+def components_prove_themselves(manifest: Manifest) -> Iterator[Finding]:
+    """Demand at least one proof of every component: what has shown nothing is not ready."""
+    for index, part in _numbered(manifest):
+        readiness = part.run.readiness
+        if readiness.seconds and not readiness.proofs:
+            yield Finding(("components", index, "run", "readiness", "proofs"), "at least one proof is needed")
+
+
+def liveness_is_checked_one_at_a_time(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that a check is over before the next one is due."""
+    for index, part in _numbered(manifest):
+        liveness = part.run.liveness
+        if liveness.timeout > liveness.every:
+            text = f"a check of {liveness.timeout:g} s is not over when the next is due, every {liveness.every:g} s"
+            yield Finding(("components", index, "run", "liveness", "timeout"), text)
+
+
+def pauses_grow(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that the longest pause before a restart is no shorter than the first."""
+    pauses = manifest.restart
+    if pauses.longest_pause < pauses.first_pause:
+        text = f"{pauses.longest_pause:g} s is shorter than the first pause, {pauses.first_pause:g} s"
+        yield Finding(("restart", "longest_pause"), text)
+
+
+def proofs_are_given_where_they_can_be(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that a component proves itself at its own ports, or at those of a component it needs.
+
+    One that started before the other may have failed to reach it and never try again.
+    """
+    owners = {name: part.name for part in manifest.components for name in part.run.ports}
+    for path, part, proof in _proofs(manifest):
+        owner = owners.get(proof.port, part.name)
+        if owner not in (part.name, *part.run.needs):
+            yield Finding((*path, "port"), f"{proof.port!r} is a port of {owner}, which {part.name} does not need")
+
+
+def temporal_is_needed_where_it_is_used(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that whoever is sent Temporal's address starts after Temporal: a client may dial once, at its start."""
+    servers = [part.name for _, part, proof in _proofs(manifest) if proof.kind == "temporal"]
+    for index, part in _numbered(manifest):
+        sent = any("{temporal.address}" in text for _, text in _templates(part))
+        missing = [name for name in servers if name not in (part.name, *part.run.needs)]
+        if sent and missing:
+            text = f"{part.name} is sent {{temporal.address}}, and does not name {missing[0]} in 'needs'"
+            yield Finding(("components", index, "run"), text)
+
+
+def needs_are_known_and_acyclic(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that what a component needs is known, does not need it in turn, and is stopped after it."""
+    known = {part.name: part for part in manifest.components}
+    for index, part in _numbered(manifest):
+        for position, need in enumerate(part.run.needs):
+            path = ("components", index, "run", "needs", position)
+            if need and need not in known:
+                yield Finding(path, unknown("component", need, known))
+            elif need and need != part.name and known[need].run.stop_order >= part.run.stop_order:
+                yield Finding(path, f"{part.name} is not stopped before {need}, which it needs: see stop_order")
+    try:
+        graphlib.TopologicalSorter({name: part.run.needs for name, part in known.items()}).prepare()
+    except graphlib.CycleError as error:
+        yield Finding(("components",), f"components need each other in a circle: {' -> '.join(error.args[1])}")
+
+
+def templates_are_known(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that braces hold variables that the launcher fills in, or ports that exist."""
+    known = {*VARIABLES, *(f"port.{name}" for _, name, _ in _ports(manifest))}
+    texts: list[tuple[Path, str]] = [
+        (("smoke", "arguments", position), text) for position, text in enumerate(manifest.smoke.arguments)
+    ]
+    for index, part in _numbered(manifest):
+        texts += [(("components", index, "run", *keys), text) for keys, text in _templates(part)]
+    for path, text in texts:
+        yield from (
+            Finding(path, unknown("variable", word, known)) for word in _BRACES.findall(text) if word not in known
+        )
+        if re.search(r"[{}]", _BRACES.sub("", text)):
+            yield Finding(path, f"a brace without its partner in {text!r}")
+
+
+def uris_hold_no_home(manifest: Manifest) -> Iterator[Finding]:
+    """Demand `{home.relative}` where a program reads a URI: a home's path may hold what means something there."""
+    for index, part in _numbered(manifest):
+        words = part.run.arguments
+        for position, (option, value) in enumerate(itertools.pairwise(words), 1):
+            if option in _READ_AS_URI and "{home}" in value:
+                path = ("components", index, "run", "arguments", position)
+                yield Finding(path, f"{option} is read as a URI: use {{home.relative}} instead of {{home}}")
+
+
+def named_variables_are_sent(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that what a component requires, or may ignore, is among what it is sent."""
+    for index, part in _numbered(manifest):
+        for key, names in (("required", part.required), ("optional", part.optional)):
+            for position, name in enumerate(names):
+                if name and name not in part.run.environment:
+                    path = ("components", index, key, position)
+                    yield Finding(path, unknown("variable", name, part.run.environment))
+
+
+def frozen_services_show_that_they_work(manifest: Manifest) -> Iterator[Finding]:
+    """Demand a text that a frozen service prints when it works, unless it opens a port: the frozen copy is tried by it."""
+    for index, part in _numbered(manifest):
+        source = part.source
+        if (
+            isinstance(source, CheckoutSource)
+            and source.build == "pyinstaller"
+            and not (source.ready or part.run.ports)
+        ):
+            text = "the key 'ready' is missing: the text it prints when it works, for it opens no port of its own"
+            yield Finding(("components", index, "source"), text)
+
+
+def every_target_is_pinned(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that what is fetched is pinned for each target we ship for."""
+    pins: list[tuple[Path, Iterable[str]]] = [(("toolchain", "go", "wheel"), manifest.go.wheel.sha256)]
+    for index, part in _numbered(manifest):
+        match part.source:
+            case WheelSource(pin=pin):
+                pins.append((("components", index, "source"), pin.sha256))
+            case ArtifactSource(files=files):
+                pins.append((("components", index, "source"), files))
+    for path, targets in pins:
+        if missing := [target for target in manifest.targets if target not in targets]:
+            yield Finding(path, f"nothing is pinned for {', '.join(missing)}")
+
+
+RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
+    components_are_unique,
+    inherited_variables_are_unique,
+    tags_fit_their_targets,
+    macos_is_that_of_the_tag,
+    ports_are_unique,
+    ports_are_known,
+    the_smoke_command_is_of_a_component,
+    queues_are_for_pollers,
+    components_prove_themselves,
+    liveness_is_checked_one_at_a_time,
+    pauses_grow,
+    proofs_are_given_where_they_can_be,
+    temporal_is_needed_where_it_is_used,
+    needs_are_known_and_acyclic,
+    templates_are_known,
+    uris_hold_no_home,
+    named_variables_are_sent,
+    frozen_services_show_that_they_work,
+    every_target_is_pinned,
+)
+
+
+def check(manifest: Manifest) -> list[Finding]:
+    """Hold every rule against the manifest."""
+    return [finding for rule in RULES for finding in rule(manifest)]
+
+
+def _numbered(manifest: Manifest) -> Iterator[tuple[int, Component]]:
+    return enumerate(manifest.components)
+
+
+def _ports(manifest: Manifest) -> list[tuple[int, str, int]]:
+    return [(i, name, number) for i, part in _numbered(manifest) for name, number in part.run.ports.items()]
+
+
+def _proofs(manifest: Manifest) -> Iterator[tuple[Path, Component, Proof]]:
+    for index, part in _numbered(manifest):
+        for position, proof in enumerate(part.run.readiness.proofs):
+            yield ("components", index, "run", "readiness", "proofs", position), part, proof
+
+
+def _templates(part: Component) -> Iterator[tuple[Path, str]]:
+    yield from ((("arguments", position), text) for position, text in enumerate(part.run.arguments))
+    yield from ((("environment", name), text) for name, text in part.run.environment.items())
+
+
+def _repeated(what: str, named: list[tuple[Path, str]]) -> Iterator[Finding]:
+    seen: Counter[str] = Counter()
+    for path, name in named:
+        seen[name] += 1
+        if name and seen[name] > 1:
+            yield Finding(path, f"the {what} {name!r} is there twice")

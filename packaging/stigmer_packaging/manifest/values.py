@@ -1,0 +1,139 @@
+"""The rules for single values of the manifest: each takes a text and gives what is wrong with it, or nothing."""
+
+import re
+import shlex
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, parse_target
+from stigmer_packaging.manifest.section import Rule, unknown
+
+START_HOOKS = ("collector", "validators")
+"""The hooks in the folder startup."""
+
+TARGETS = tuple(f"{system}-{architecture}" for system in SYSTEMS for architecture in ARCHITECTURES)
+
+
+def matching(pattern: str, wanted: str) -> Rule:
+    """Make the rule that a text is what `wanted` says, checked with a regular expression."""
+    compiled = re.compile(pattern)
+    return lambda text: "" if compiled.fullmatch(text) else f"{text!r} is not {wanted}"
+
+
+name = matching(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", "a name: small letters, digits and single dashes")
+variable = matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
+repository = matching(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "OWNER/REPOSITORY")
+method = matching(r"/[A-Za-z_][\w.]*/[A-Za-z_]\w*", "a gRPC method: /PACKAGE.SERVICE/METHOD")
+distribution = matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "the name of a distribution")
+sha256 = matching(r"[0-9a-f]{64}", "a sha256: 64 small hexadecimal digits")
+glibc = matching(r"2\.\d+", "a version of glibc, such as '2.31'")
+macos = matching(r"\d+\.\d+", "a version of macOS, such as '14.0'")
+bottle_tag = matching(r"(arm64_|x86_64_)?[a-z][a-z_]*", "a bottle tag")
+# Source: the grammar of semver.org, without build metadata, which neither a git tag nor brew's version scan keeps.
+version = matching(
+    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?",
+    "a semantic version: MAJOR.MINOR.PATCH",
+)
+
+
+def inherited_variable(text: str) -> str:
+    """Accept a variable that services may see; not one by which a user's shell would change the code that they run."""
+    steers = re.fullmatch(r"(LD|DYLD)_\w+|PYTHON\w+|BASH_ENV|ENV|GCONV_PATH|OPENSSL_(CONF|MODULES|ENGINES)", text)
+    return f"{text} changes which code a program runs: services must not inherit it" if steers else variable(text)
+
+
+def tap(text: str) -> str:
+    """Accept `self`, or the repository of a tap."""
+    return "" if text == "self" else repository(text) and f"{text!r} is neither 'self' nor OWNER/REPOSITORY"
+
+
+def target(text: str) -> str:
+    """Accept a platform we know how to build for."""
+    try:
+        parse_target(text)
+    except ValueError:
+        return unknown("target", text, TARGETS)
+    return ""
+
+
+def url(text: str) -> str:
+    """Accept an https address; http is for this machine only."""
+    parts = urlsplit(text)
+    if parts.scheme == "https" and parts.hostname:
+        return ""
+    local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1"}
+    return "" if local else f"{text!r} is not an https:// address"
+
+
+def license_expression(text: str) -> str:
+    """Accept an SPDX licence expression, written as SPDX writes it."""
+    try:
+        canonical = canonicalize_license_expression(text)
+    except InvalidLicenseExpression:
+        return f"{text!r} is not an SPDX licence expression"
+    return "" if canonical == text else f"SPDX writes {text!r} as {canonical!r}"
+
+
+def relative_path(text: str) -> str:
+    """Accept a path that stays below the folder it is relative to."""
+    path = PurePosixPath(text)
+    inside = text and not path.is_absolute() and ".." not in path.parts
+    return "" if inside else f"{text!r} is not a relative path without '..'"
+
+
+def start_hook(text: str) -> str:
+    """Accept the name of a start hook."""
+    return "" if text in START_HOOKS else unknown("start hook", text, START_HOOKS)
+
+
+def word(text: str) -> str:
+    """Accept a text that is not empty."""
+    return "" if text.strip() else "must not be empty"
+
+
+def data(text: str) -> str:
+    """Accept SOURCE:FOLDER, the files to add to a bundle (a pattern is allowed) and the folder they go to."""
+    source, _, folder = text.rpartition(":")
+    inside = source and not (relative_path(source) or relative_path(folder))
+    return "" if inside else f"{text!r} is not SOURCE:FOLDER, two relative paths without '..'"
+
+
+def command_line(text: str) -> str:
+    """Accept a program and its arguments, quoted as in a shell, of which nothing else is understood."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        return f"{text!r} is no command: {error}"
+    return "" if words else "a command has at least one word"
+
+
+def regular_expression(text: str) -> str:
+    """Accept a regular expression, as Python's `re` understands it."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        return f"{text!r} is no regular expression: {error}"
+    return ""
+
+
+def package(text: str) -> str:
+    """Accept a folder of the source tree, as `go build` names it."""
+    if not text.startswith("./"):
+        return f"{text!r} does not begin with './'"
+    return relative_path(text.removeprefix("./"))
+
+
+def description(text: str) -> str:
+    """Accept what brew accepts as a formula's `desc`. Source: Homebrew's FormulaAudit/Desc cop."""
+    words = text.split()
+    if not words or text != " ".join(words):
+        return "a description has no white space at its ends, and single spaces within"
+    if len(text) > 80:
+        return f"a description has at most 80 characters, and this one has {len(text)}"
+    if words[0].lower() in {"a", "an", "the"}:
+        return f"a description does not begin with the article {words[0]!r}"
+    if text.endswith(".") and not text.endswith("etc."):
+        return "a description does not end with a period"
+    return "" if not text[0].islower() else "a description begins with a capital letter"

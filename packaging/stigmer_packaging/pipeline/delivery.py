@@ -1,0 +1,130 @@
+"""Puts a release's results where people look for them: bottles, their bills of materials, source archive, formula, `release.json`, checksums."""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.records.model import (
+    AuditReport,
+    Bottle,
+    Formula,
+    Sbom,
+    ServiceBinary,
+    SourceArchive,
+    Standalone,
+    VerificationReport,
+)
+from stigmer_packaging.records.release import (
+    NAME,
+    Artefact,
+    Release,
+    parse_release,
+    read_release,
+    render_release,
+    with_levels,
+)
+from stigmer_packaging.records.workspace import Workspace
+
+CHECKSUMS = "SHA256SUMS"
+
+
+def deliver(records: Iterable[Any], product: Product, workspace: Workspace, folder: Path) -> Release:
+    """Copy what is released into `folder`, each file whole or not at all; `release.json` and `SHA256SUMS` come last.
+
+    Files of the release that was there before are removed, unless they belong to this one too.
+    """
+    before = _artefact_names(folder)
+    known = tuple(records)
+    artefacts = []
+    for record in known:
+        if isinstance(record, Bottle | SourceArchive | Standalone | Formula | Sbom):
+            source = workspace.path(record.path)
+            artefacts.append(_describe(record, source.stat().st_size))
+            _copy(source, folder / artefacts[-1].name)
+    made = Release(
+        product,
+        tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
+        tuple(record for record in known if isinstance(record, AuditReport)),
+        tuple(record for record in known if isinstance(record, VerificationReport)),
+        {
+            f"{record.target}/{record.component}": record.left_out
+            for record in known
+            if isinstance(record, ServiceBinary) and record.left_out
+        },
+    )
+    release = with_levels(made)
+    with workspace.staging() as staged:
+        for name, text in ((NAME, render_release(release)), (CHECKSUMS, _checksums(release))):
+            (staged / name).write_text(text, encoding="utf-8")
+            _copy(staged / name, folder / name)
+    for name in before - {artefact.name for artefact in release.artefacts}:
+        (folder / name).unlink(missing_ok=True)
+    return release
+
+
+def _artefact_names(folder: Path) -> set[str]:
+    """Name the files of the release in a folder, none where there is none that can be read."""
+    try:
+        found = parse_release((folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecordError):
+        return set()
+    return {artefact.name for artefact in found.artefacts if _is_inside(artefact.name)}
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: Workspace, folder: Path) -> Release:
+    """Add reports, by the names of their records, to a folder's release; each takes the place of its forerunner.
+
+    Their logs, records as JSON and JUnit XML are copied into `verification/`. RecordError as read_release.
+    """
+    release = read_release(folder)
+    for name in reports:
+        flat = name.removeprefix("verify/").replace("/", "-")
+        copies = {f"records/{name}.json": ".json", f"{name}.xml": ".xml", f"{name}.log": ".log"}
+        for source, suffix in copies.items():
+            if workspace.path(source).exists():  # not every level has a log
+                _copy(workspace.path(source), folder / "verification" / f"{flat}{suffix}")
+    new = {_key(report): report for report in (*release.verifications, *reports.values())}
+    release = with_levels(replace(release, verifications=tuple(new.values())))
+    with workspace.staging() as staged:
+        (staged / NAME).write_text(render_release(release), encoding="utf-8")
+        _copy(staged / NAME, folder / NAME)
+    return release
+
+
+def _key(report: VerificationReport) -> tuple[str, str, str]:
+    return report.level, report.guest, report.bottle_sha256
+
+
+def _checksums(release: Release) -> str:
+    return "".join(f"{artefact.sha256}  {artefact.name}\n" for artefact in release.artefacts)
+
+
+def _describe(record: Bottle | SourceArchive | Standalone | Formula | Sbom, size: int) -> Artefact:
+    name = Path(record.path).name
+    match record:
+        case Bottle():
+            return Artefact("bottle", name, size, record.sha256, record.target, record.tag, record.rebuild)
+        case Sbom():
+            return Artefact("sbom", name, size, record.sha256, record.target)
+        case Standalone():
+            return Artefact(record.kind, name, size, record.sha256, record.target)
+        case SourceArchive():
+            return Artefact("source", name, size, record.sha256)
+        case Formula():
+            return Artefact("formula", f"Formula/{name}", size, record.sha256)
+
+
+def _copy(source: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f".{place.name}.part")
+    shutil.copy(source, part)
+    part.replace(place)

@@ -1,0 +1,55 @@
+"""Which of our own source files a stage consists of, and their digest: changed code makes an artefact stale."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+from stigmer_packaging.lib import digest
+
+ROOT = Path(__file__).parents[1]
+LAUNCHER = ROOT.parents[1] / "launcher" / "stigmer_launcher"
+HOMES = {"stigmer_packaging": ROOT, "stigmer_launcher": LAUNCHER}
+SILENT = frozenset({"stigmer_packaging.lib.errors"})
+"""Modules that word failures and never shape an artefact."""
+
+
+@cache
+def digest_of_code(*modules: str) -> str:
+    """Give one sha256 for modules, all of ours they import, directly or not, and the templates they fill in."""
+    files = sorted({path for module in modules for path in modules_behind(module).values()})
+    return digest.sha256_of_value(
+        [digest.sha256_of(path) for path in files],
+        [digest.sha256_of_tree(folder) for folder in sorted(ROOT.glob("*/templates"))],
+    )
+
+
+def modules_behind(module: str) -> dict[str, Path]:
+    """Map a module and all of ours that it imports, directly or not, to their files."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name not in SILENT and (path := _file_of(name)):
+            found[name] = path
+            waiting += imports_of(path.read_text(encoding="utf-8"))
+    return found
+
+
+def imports_of(source: str) -> list[str]:
+    """List what a source imports, wherever in the file; `from a import b` may name the module `a.b` as well as `a`."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
+def _file_of(module: str) -> Path | None:
+    package, *rest = module.split(".")
+    if package not in HOMES:
+        return None
+    place = HOMES[package].joinpath(*rest)
+    candidates = (place.with_suffix(".py"), place / "__init__.py") if rest else (place / "__init__.py",)
+    return next((path for path in candidates if path.is_file()), None)

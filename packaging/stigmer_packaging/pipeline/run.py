@@ -1,0 +1,193 @@
+"""Carries out a plan: takes what is current from the workspace, makes the rest, and says what came of each step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from stigmer_packaging.lib import command, digest
+from stigmer_packaging.lib.errors import ForeignTargetError, PackagingError, RecordError
+from stigmer_packaging.pipeline import import_artifacts, schedule
+from stigmer_packaging.pipeline.plan import Step
+from stigmer_packaging.records.workspace import Workspace
+
+Report = Callable[[str], None]
+
+GATHERED = "another machine"
+"""What the ledger says a record was made from that was taken over."""
+
+
+class Maker(Protocol):
+    """One stage as the pipeline sees it."""
+
+    @property
+    def kind(self) -> type:
+        """The record's type."""
+
+    @property
+    def code(self) -> str:
+        """The digest of the code that makes it."""
+
+    def make(self, step: Step, needs: Mapping[str, Any]) -> Any:
+        """Run the stage, which writes its record under the step's name, and give the record."""
+
+
+class Progress(Protocol):
+    """Who is told how it goes."""
+
+    def begin(self, step: Step) -> None:
+        """Hear that a step begins."""
+
+    def hear(self, line: str) -> None:
+        """Hear a line of its log: a command, or what a program printed."""
+
+    def end(self, result: "StepResult") -> None:
+        """Hear that it ended well."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """The ledger's line for one record: from which inputs it was made, the stage's code among them.
+
+    `record` is the record's own digest: a record that came there in another way is not the one this line is about.
+    """
+
+    made_from: str
+    record: str
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What came of one step. `size` is in bytes; `seconds` is how long the step took, whether it made or reused."""
+
+    step: Step
+    record: Any
+    artefact: str
+    size: int
+    sha256: str
+    seconds: float
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Everything a run needs: where things are, who makes them, who is told, and a clock in seconds.
+
+    `at_once` is how many steps are at work at the same time.
+    """
+
+    workspace: Workspace
+    registry: Mapping[str, Callable[[Step], Maker]]
+    progress: Progress
+    clock: Callable[[], float]
+    at_once: int = 1
+
+    def preview(self, steps: Sequence[Step]) -> tuple[tuple[Step, bool], ...]:
+        """Say of each step whether its record is current. Nothing is made; what needs a stale one is stale."""
+        known: dict[str, Any] = {}
+        for step in steps:
+            if all(need in known for need in step.needs) and (record := self._current(step, known)) is not None:
+                known[step.name] = record
+        return tuple((step, step.name in known) for step in steps)
+
+    def gather(self, steps: Sequence[Step], folders: Sequence[Path], report: Report) -> None:
+        """Take over from other machines' workspaces what the steps do not make here."""
+        if folders:
+            with self.workspace.alone("gather"):
+                taken = import_artifacts.gather(
+                    steps, lambda step: self.registry[step.stage](step).kind, folders, self.workspace, report
+                )
+                for name, record in taken.items():
+                    self.workspace.write_record(f"ledger/{name}", Made(GATHERED, digest_of_record(record)))
+
+    def run(self, steps: Sequence[Step]) -> tuple[StepResult, ...]:
+        """Carry out the steps; the first failure ends the run, and the next run goes on from there."""
+        results: dict[str, StepResult] = {}
+
+        def work(step: Step) -> StepResult:
+            self.progress.begin(step)
+            return self._carry_out(step, {name: results[name].record for name in step.needs})
+
+        with self.workspace.alone(" ".join(sorted({step.stage for step in steps}))):
+            for step, result in schedule.carry_out(steps, work, at_once=self.at_once):
+                results[step.name] = result
+                self.progress.end(result)
+        return tuple(results[step.name] for step in steps)
+
+    def _carry_out(self, step: Step, needs: Mapping[str, Any]) -> StepResult:
+        began = self.clock()
+        record: Any = self._current(step, needs)
+        reused = record is not None
+        if record is None:
+            record = self._make(step, needs)
+        artefact, size, sha256 = summarise(record, self.workspace)
+        return StepResult(step, record, artefact, size, sha256, self.clock() - began, reused)
+
+    def _make(self, step: Step, needs: Mapping[str, Any]) -> Any:
+        if step.gathered:
+            raise ForeignTargetError(f"there is no whole {step.name} in the workspace")
+        maker = self.registry[step.stage](step)
+        self.workspace.forget(step.name)
+        log = self.workspace.path(f"logs/{step.name}.log")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w", encoding="utf-8", buffering=1) as stream:  # a killed step leaves what was printed so far
+
+            def write(line: str) -> None:
+                print(line, file=stream)
+                self.progress.hear(line)
+
+            try:
+                with command.observed(write):
+                    record = maker.make(step, needs)
+            except PackagingError as error:
+                error.log = log
+                raise
+        self.workspace.write_record(_ledger(step), Made(made_from(step, needs, maker.code), digest_of_record(record)))
+        return record
+
+    def _current(self, step: Step, needs: Mapping[str, Any]) -> Any | None:
+        maker = self.registry[step.stage](step)
+        try:
+            record: Any = self.workspace.read_record(step.name, maker.kind)
+            made = None if step.gathered else self.workspace.read_record(_ledger(step), Made)
+        except RecordError:
+            return None
+        expected = Made(made_from(step, needs, maker.code), digest_of_record(record))
+        return record if made in {None, expected} and self.workspace.is_whole(record) else None
+
+
+def gathered_in(workspace: Workspace) -> frozenset[str]:
+    """Name the records of a workspace that earlier runs took over from other machines."""
+    ledger = workspace.path("records/ledger")
+    names = [path.relative_to(ledger).with_suffix("").as_posix() for path in ledger.rglob("*.json")]
+    return frozenset(name for name in names if workspace.read_record(f"ledger/{name}", Made).made_from == GATHERED)
+
+
+def made_from(step: Step, needs: Mapping[str, Any], code: str) -> str:
+    """Give the digest of all that a step depends on: its facts, what it needs, and the code of its stage."""
+    contents = {name: digest_of_content(record) for name, record in needs.items()}
+    return digest.sha256_of_value(step.name, step.facts, contents, code)
+
+
+def digest_of_record(record: Any) -> str:
+    """Give the digest of a record as it stands."""
+    return digest.sha256_of_value(asdict(record))
+
+
+def digest_of_content(record: Any) -> str:
+    """Give the digest of what a record describes: equal artefacts made in another way are equal."""
+    return digest.sha256_of_value({name: value for name, value in asdict(record).items() if name != "made_from"})
+
+
+def summarise(record: Any, workspace: Workspace) -> tuple[str, int, str]:
+    """Give an artefact's path in the workspace, its size in bytes and its sha256; of a folder, that of its listing."""
+    if root := getattr(record, "root", ""):
+        files = record.files
+        return root, sum(file.size for file in files), digest.sha256_of_value([asdict(file) for file in files])
+    if path := getattr(record, "path", ""):
+        return path, workspace.path(path).stat().st_size, record.sha256
+    return "", 0, ""
+
+
+def _ledger(step: Step) -> str:
+    return f"ledger/{step.name}"

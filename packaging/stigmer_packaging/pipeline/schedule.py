@@ -1,0 +1,70 @@
+"""Carries out steps some at a time: each when all it needs is there, the earlier ones of a plan first."""
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple
+
+from stigmer_packaging.lib import command
+from stigmer_packaging.pipeline.plan import RELEASE, Step
+
+ALONE = frozenset({RELEASE})
+"""The stages whose steps run while nothing else does: they measure how long things take."""
+
+GRACE = 5.0
+"""Seconds in which the threads of an interrupted run should end, once their programs are killed; then they are left."""
+
+
+class _Outcome(NamedTuple):
+    step: Step
+    result: Any
+    error: BaseException | None
+
+
+def carry_out(
+    steps: Sequence[Step], work: Callable[[Step], Any], *, at_once: int
+) -> Generator[tuple[Step, Any], None, None]:
+    """Call `work` for each step, at most `at_once` at a time, each in a thread of its own; give the results as they come.
+
+    After the first failure no more are begun; those at work end, and then it is raised. When we are interrupted, the
+    programs that run are killed.
+    """
+    waiting, ended, running = list(steps), set[str](), list[Step]()
+    outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
+    failure: BaseException | None = None
+    threads: list[threading.Thread] = []
+    try:
+        while running or (waiting and not failure):
+            while not failure and (step := _next(waiting, ended, running, at_once)):
+                waiting.remove(step)
+                running.append(step)
+                threads.append(threading.Thread(target=_work, args=(step, work, outcomes), daemon=True))
+                threads[-1].start()
+            done = outcomes.get()
+            running.remove(done.step)
+            ended.add(done.step.name)
+            failure = failure or done.error
+            if not done.error:
+                yield done.step, done.result
+    except BaseException:
+        command.kill_all()
+        for thread in threads:
+            thread.join(GRACE)
+        raise
+    if failure:
+        raise failure
+
+
+def _next(waiting: Sequence[Step], ended: set[str], running: Sequence[Step], at_once: int) -> Step | None:
+    """Give the first step that may begin now."""
+    if len(running) >= at_once or any(step.stage in ALONE for step in running):
+        return None
+    ready = (step for step in waiting if ended.issuperset(step.needs))
+    return next((step for step in ready if not running or step.stage not in ALONE), None)
+
+
+def _work(step: Step, work: Callable[[Step], Any], outcomes: "queue.SimpleQueue[_Outcome]") -> None:
+    try:
+        outcomes.put(_Outcome(step, work(step), None))
+    except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+        outcomes.put(_Outcome(step, None, error))

@@ -1,0 +1,149 @@
+"""What only an administrator can install: what of it is missing here, and on Debian or Ubuntu as root, its installation."""
+
+import platform
+import shutil
+import sysconfig
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import MissingToolError
+from stigmer_packaging.lib.target import Target
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What matters of this machine: `linux` or `darwin`, where programs are looked for, and who we are."""
+
+    system: str
+    path: str
+    is_root: bool
+
+    def has(self, program: str) -> bool:
+        """Whether a program is on the search path."""
+        return shutil.which(program, path=self.path) is not None
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something a stage needs: what it is, Debian's package for it, what it is for, and how to see that it is here."""
+
+    stage: str
+    what: str
+    package: str
+    purpose: str
+    is_here: Callable[[Machine], bool]
+
+
+def _program(name: str) -> Callable[[Machine], bool]:
+    return lambda machine: machine.has(name)
+
+
+def _library_of_python(_machine: Machine) -> bool:
+    named = [sysconfig.get_config_var(name) for name in ("INSTSONAME", "LDLIBRARY")]
+    homes = [Path(str(sysconfig.get_config_var("LIBDIR") or "/"))]
+    homes.append(homes[0] / str(sysconfig.get_config_var("MULTIARCH") or ""))
+    return any((home / name).is_file() for home in homes for name in named if name and ".so" in name)
+
+
+def _debian_keyring(_machine: Machine) -> bool:
+    folder = Path("/usr/share/keyrings")
+    return any((folder / f"{name}-archive-keyring.gpg").is_file() for name in ("debian", "ubuntu"))
+
+
+OWN_PYTHON = "freeze --python"
+"""Freezing on Linux with a Python of this machine in place of the pinned one, which needs no program of it."""
+
+EMULATION = "emulation"
+"""Whatever is done for a platform that is emulated."""
+
+PYTHON = "python"
+"""Making the CPython that is frozen; the compiler is none of the machine's."""
+
+LINUX = (
+    Requirement(PYTHON, "make", "make", "makes CPython and OpenSSL", _program("make")),
+    Requirement(PYTHON, "patch", "patch", "corrects the sources", _program("patch")),
+    Requirement(PYTHON, "perl with its modules", "perl", "configures OpenSSL", _program("prove")),
+    Requirement(PYTHON, "tclsh", "tcl", "writes SQLite's one file", _program("tclsh")),
+    Requirement(OWN_PYTHON, "objdump", "binutils", "tells native files from others", _program("objdump")),
+    Requirement(OWN_PYTHON, "objcopy", "binutils", "writes frozen programs", _program("objcopy")),
+    Requirement(
+        OWN_PYTHON,
+        "the shared library of Python",
+        f"libpython{sysconfig.get_python_version()}",
+        "runs frozen programs",
+        _library_of_python,
+    ),
+    Requirement("verify", "bwrap", "bubblewrap", "runs the sandbox", _program("bwrap")),
+    Requirement("verify", "mmdebstrap", "mmdebstrap", "makes the root without Python", _program("mmdebstrap")),
+    Requirement(
+        "verify",
+        "newuidmap",
+        "uidmap",
+        "gives that root its users",
+        lambda machine: machine.is_root or machine.has("newuidmap"),
+    ),
+    Requirement(
+        EMULATION, "qemu-aarch64-static", "qemu-user-static", "runs arm64's programs", _program("qemu-aarch64-static")
+    ),
+    Requirement("vm", "qemu", "qemu-system-x86", "runs virtual machines", _program("qemu-system-x86_64")),
+    Requirement("vm", "mksquashfs", "squashfs-tools", "packs their root", _program("mksquashfs")),
+    Requirement("vm", "cpio", "cpio", "packs what they boot", _program("cpio")),
+    Requirement("verify", "the archive's keys", "debian-archive-keyring", "check the root's packages", _debian_keyring),
+)
+DARWIN = (Requirement("freeze", "codesign", "", "signs frozen programs", _program("codesign")),)
+
+
+def find_missing(stages: Iterable[str], machine: Machine) -> tuple[Requirement, ...]:
+    """List what the stages need and this machine has not."""
+    stages, known = set(stages), LINUX if machine.system == "linux" else DARWIN
+    return tuple(one for one in known if one.stage in stages and not one.is_here(machine))
+
+
+def provide(
+    missing: tuple[Requirement, ...], machine: Machine, *, env: Mapping[str, str], report: Callable[[str], None]
+) -> None:
+    """Install what is missing as root on Debian or Ubuntu; anybody else gets a MissingToolError that names it all."""
+    if not missing:
+        return
+    packages = sorted({one.package for one in missing if one.package})
+    if not (machine.is_root and machine.has("apt-get")):
+        raise MissingToolError(_sentence(missing), _remedy(machine, packages))
+    report(f"installing {', '.join(packages)}")
+    settled = {**env, "DEBIAN_FRONTEND": "noninteractive"}
+    command.run(["apt-get", "update", "--quiet"], env=settled)
+    command.run(["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages], env=settled)
+    if still := tuple(one for one in missing if not one.is_here(machine)):
+        raise MissingToolError(_sentence(still), f"{', '.join(packages)} are installed, and do not bring it")
+
+
+def _sentence(missing: tuple[Requirement, ...]) -> str:
+    lines = "\n".join(f"  {one.what} ({one.stage}: it {one.purpose})" for one in missing)
+    return f"this machine lacks what only an administrator can install:\n{lines}"
+
+
+def _remedy(machine: Machine, packages: list[str]) -> str:
+    if machine.system == "darwin":
+        return "install Apple's command line tools: xcode-select --install"
+    return (
+        f"ask an administrator for: apt-get install {' '.join(packages)} (as root, this command installs them itself)"
+    )
+
+
+def read_platform(system: str, machine: str) -> Target:
+    """Name a platform from what `uname` says of it; MissingToolError for one we cannot build on."""
+    systems = {"Linux": "linux", "Darwin": "darwin"}
+    machines = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+    if system not in systems or machine not in machines:
+        raise MissingToolError(f"nothing is built on {system} {machine}", "use Linux or macOS, on x86_64 or arm64")
+    return Target(systems[system], machines[machine])
+
+
+def describe_system() -> tuple[str, str]:
+    """Name this machine's system for people (`Debian GNU/Linux 12`, `macOS 15`), and its glibc, empty on macOS."""
+    if platform.system() == "Darwin":
+        return f"macOS {platform.mac_ver()[0].partition('.')[0]}", ""
+    os_release = platform.freedesktop_os_release()
+    name = f"{os_release.get('NAME', 'Linux')} {os_release.get('VERSION_ID', '')}".rstrip()
+    return name, platform.libc_ver()[1]

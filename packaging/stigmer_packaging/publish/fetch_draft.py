@@ -1,0 +1,51 @@
+"""Fetch the very bytes of a draft, so that they can be verified on other machines before anybody else sees them."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from stigmer_packaging.lib.errors import PublicationError, UnavailableError
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.manifest.naming import release_tag
+from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease, persist
+from stigmer_packaging.publish.plan import digest_of_files, mark_of
+from stigmer_packaging.records.release import NAME, Release, parse_release, read_release
+
+
+def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Callable[[str], None]) -> Release:
+    """Write a release's files to `folder`, as they were before they were uploaded, and give the release.
+
+    It is our draft of the product's version, or the release when that is public already. PublicationError when there
+    is none, or when its files are not together what they were when it was made.
+    """
+    hosted = persist(partial(_find, product, github), github.access)
+    assets = {asset.name: asset for asset in persist(partial(github.assets, hosted), github.access)}
+    digests = {name: _fetch(asset, folder, github, report) for name, asset in assets.items()}
+    if mark_of(product, digest_of_files(digests.values())) not in (hosted.body or ""):
+        raise PublicationError(f"the files of {hosted.html_url} are not those it was made of")
+    for artefact in parse_release((folder / NAME).read_text(encoding="utf-8")).artefacts:
+        place = folder / artefact.name
+        place.parent.mkdir(exist_ok=True)
+        (folder / place.name).rename(place)
+    return read_release(folder)
+
+
+def _find(product: Product, github: GitHub) -> HostedRelease:
+    tag, mark = release_tag(product.version), mark_of(product, "")
+    ours = [one for one in github.releases() if one.tag_name == tag and mark in (one.body or "")]
+    if len(ours) != 1:
+        raise PublicationError(f"there are {len(ours)} releases of ours for {tag}", "make it: scripts/publish --draft")
+    return ours[0]
+
+
+def _fetch(asset: HostedAsset, folder: Path, github: GitHub, report: Callable[[str], None]) -> str:
+    def attempt() -> str:
+        size, sha256 = github.digest_of(asset, folder / asset.name)
+        if not asset.holds(size, sha256):
+            raise UnavailableError(f"{asset.name} came with other bytes than GitHub says it has")
+        return sha256
+
+    if Path(asset.name).name != asset.name:
+        raise PublicationError(f"no file of ours is called {asset.name}")
+    report(f"fetching {asset.name}")
+    return persist(attempt, github.access)

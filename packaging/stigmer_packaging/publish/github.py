@@ -1,0 +1,232 @@
+"""GitHub's REST API, as far as releasing needs it: one method, one request, and failures told apart by what helps.
+
+Sources: GitHub's REST documentation of releases, release assets, git references, pull requests, rate limits.
+"""
+
+import json
+import re
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cattrs
+
+from stigmer_packaging.lib import http
+from stigmer_packaging.lib.errors import GitHubError, TokenError, UnavailableError
+from stigmer_packaging.publish.github_answers import read_json, refuse_failure
+
+PUBLIC = "https://github.com"
+API = "https://api.github.com"
+ATTEMPTS = 6
+LONGEST_WAIT = 900
+"""How long a limit is waited for, in seconds; a longer one ends the run, which can be started again."""
+
+_PAGE = 100
+_CONVERTER = cattrs.Converter()
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class HostedRelease:
+    """A release as GitHub describes it, in its own words."""
+
+    id: int
+    tag_name: str
+    body: str | None
+    draft: bool
+    prerelease: bool
+    html_url: str
+    upload_url: str
+    immutable: bool = False
+
+
+@dataclass(frozen=True)
+class HostedAsset:
+    """An asset as GitHub describes it; `state` is `uploaded`, or `starter` where an upload did not arrive whole."""
+
+    id: int
+    name: str
+    state: str
+    size: int
+    digest: str | None = None
+
+    def holds(self, size: int, sha256: str) -> bool:
+        """Whether it arrived whole with these bytes, as far as GitHub says; an old server names no digest."""
+        return self.state == "uploaded" and self.size == size and self.digest in {None, f"sha256:{sha256}"}
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where GitHub is, as whom we speak to it, who is told of waiting, how one waits (seconds), and how often one tries."""
+
+    token: str = field(repr=False)
+    api: str = API
+    server: str = PUBLIC
+    report: Callable[[str], None] = lambda _: None
+    pause: Callable[[float], None] = time.sleep
+    attempts: int = ATTEMPTS
+
+    def __post_init__(self) -> None:
+        refuse_bad_token(self.token, "GITHUB_TOKEN")
+
+
+def refuse_bad_token(token: str, name: str) -> None:
+    """Raise TokenError for a token that is empty or cannot be one; the message does not hold it."""
+    if not token.strip():
+        raise TokenError(f"{name} is empty", f"set {name}; a secret of another name or environment is empty, too")
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise TokenError(f"{name} holds a space, a line break or another character that no token has")
+
+
+def persist(act: Callable[[], T], access: Access) -> T:
+    """Do what may be done again, until it is done: wait as the server asks, or longer each time.
+
+    UnavailableError after the last attempt, or at once when a limit lasts longer than LONGEST_WAIT.
+    """
+    for attempt in range(1, access.attempts):
+        try:
+            return act()
+        except UnavailableError as error:
+            if error.wait > LONGEST_WAIT:
+                raise
+            seconds = error.wait or 2 ** (attempt - 1)
+            access.report(f"{error}; trying again in {seconds:g} s")
+            access.pause(seconds)
+    return act()
+
+
+@dataclass(frozen=True)
+class GitHub:
+    """One repository on GitHub. Each method sends one request (a list: one a page)."""
+
+    access: Access
+    repository: str
+
+    def open(self) -> None:
+        """See that GitHub knows the token and the repository. Its answer names a user's rights, not those of an App."""
+        self._call("GET", "")
+
+    def host_keys(self) -> tuple[str, ...]:
+        """Give the public keys by which GitHub's ssh hosts are known."""
+        return tuple(self._json("GET", f"{self.access.api}/meta").get("ssh_keys", ()))
+
+    def commit_of_tag(self, tag: str) -> str:
+        """Give the commit a tag names, or nothing when there is no such tag."""
+        try:
+            named = self._call("GET", f"/git/ref/tags/{_quoted(tag)}")["object"]
+        except GitHubError as error:
+            if error.status == 404:
+                return ""
+            raise
+        if named["type"] == "tag":
+            named = self._call("GET", f"/git/tags/{named['sha']}")["object"]
+        return str(named["sha"])
+
+    def releases(self) -> tuple[HostedRelease, ...]:
+        """List all releases, drafts among them, newest first."""
+        return tuple(_CONVERTER.structure(one, HostedRelease) for one in self._pages("/releases"))
+
+    def release(self, number: int) -> HostedRelease:
+        """Give a release by its number."""
+        return _CONVERTER.structure(self._call("GET", f"/releases/{number}"), HostedRelease)
+
+    def create_draft(self, tag: str, commit: str, *, title: str, notes: str, prerelease: bool) -> HostedRelease:
+        """Make a draft, which nobody sees who may not write."""
+        asked = {
+            "tag_name": tag,
+            "target_commitish": commit,
+            "name": title,
+            "body": notes,
+            "draft": True,
+            "prerelease": prerelease,
+        }
+        return _CONVERTER.structure(self._call("POST", "/releases", asked), HostedRelease)
+
+    def publish(self, release: HostedRelease) -> HostedRelease:
+        """Make a draft public, as the latest release unless it is a pre-release."""
+        asked = {"draft": False, "make_latest": "false" if release.prerelease else "true"}
+        return _CONVERTER.structure(self._call("PATCH", f"/releases/{release.id}", asked), HostedRelease)
+
+    def delete_release(self, release: HostedRelease) -> None:
+        """Remove a release; its tag stays."""
+        self._call("DELETE", f"/releases/{release.id}")
+
+    def assets(self, release: HostedRelease) -> tuple[HostedAsset, ...]:
+        """List a release's assets, those that did not arrive whole among them."""
+        pages = self._pages(f"/releases/{release.id}/assets")
+        return tuple(_CONVERTER.structure(one, HostedAsset) for one in pages)
+
+    def upload(self, release: HostedRelease, name: str, path: Path, content_type: str) -> HostedAsset:
+        """Upload a file as a stream, and give its asset. GitHub may not know a new release everywhere at once: that passes."""
+        url = f"{release.upload_url.partition('{')[0]}?name={_quoted(name)}"
+        headers = {**self._headers(), "Content-Type": content_type, "Content-Length": str(path.stat().st_size)}
+        answer = http.exchange("POST", url, headers=headers, content=path)
+        if answer.status == 404:
+            raise UnavailableError(f"the upload host does not know the release of {name} yet")
+        return _CONVERTER.structure(read_json(answer, "POST", url), HostedAsset)
+
+    def delete_asset(self, asset: HostedAsset) -> None:
+        """Remove an asset of a draft."""
+        self._call("DELETE", f"/releases/assets/{asset.id}")
+
+    def digest_of(self, asset: HostedAsset, into: Path | None = None) -> tuple[int, str]:
+        """Read an asset's bytes back, perhaps into a file: give their number and sha256."""
+        url = f"{self._root}/releases/assets/{asset.id}"
+        headers = self._headers("application/octet-stream")
+        answer = http.exchange("GET", url, headers=headers, kept=1024, into=into)
+        refuse_failure(answer, "GET", url)
+        return answer.size, answer.sha256
+
+    def public_digest_of(self, url: str) -> str:
+        """Fetch a file as Homebrew does, without a token, and give its sha256. What is not there yet may come."""
+        here = url.replace(PUBLIC, self.access.server, 1) if url.startswith(f"{PUBLIC}/") else url
+        answer = http.exchange("GET", here, headers={"User-Agent": "Homebrew"}, kept=1024)
+        if answer.status == 404:
+            raise UnavailableError(f"{here}: the server answered 404")
+        refuse_failure(answer, "GET", here)
+        return answer.sha256
+
+    def find_pull(self, head: str, base: str) -> str:
+        """Give the address of the open pull request from a branch of this repository, or nothing."""
+        owner = self.repository.partition("/")[0]
+        query = urllib.parse.urlencode({"head": f"{owner}:{head}", "base": base, "state": "open"})
+        return next((str(pull["html_url"]) for pull in self._pages("/pulls", query)), "")
+
+    def open_pull(self, head: str, base: str, *, title: str, body: str) -> str:
+        """Open a pull request and give its address."""
+        asked = {"head": head, "base": base, "title": title, "body": body}
+        return str(self._call("POST", "/pulls", asked)["html_url"])
+
+    @property
+    def _root(self) -> str:
+        return f"{self.access.api}/repos/{self.repository}"
+
+    def _call(self, method: str, path: str, asked: Mapping[str, object] | None = None) -> Any:
+        return self._json(method, self._root + path, asked)
+
+    def _json(self, method: str, url: str, asked: Mapping[str, object] | None = None) -> Any:
+        content = b"" if asked is None else json.dumps(asked).encode()
+        return read_json(http.exchange(method, url, headers=self._headers(), content=content), method, url)
+
+    def _pages(self, path: str, query: str = "") -> Iterator[Any]:
+        url = f"{self._root}{path}?{query}{'&' if query else ''}per_page={_PAGE}"
+        while url:
+            answer = http.exchange("GET", url, headers=self._headers())
+            yield from read_json(answer, "GET", url)
+            following = re.search(r'<([^<>]+)>; rel="next"', answer.headers.get("link", ""))
+            url = following[1] if following else ""
+
+    def _headers(self, accept: str = "application/vnd.github+json") -> dict[str, str]:
+        return {
+            "Accept": accept,
+            "Authorization": f"Bearer {self.access.token}",
+            "User-Agent": "stigmer-packaging",
+            "X-GitHub-Api-Version": "2022-11-28",
+        }
+
+
+def _quoted(text: str) -> str:
+    return urllib.parse.quote(text, safe="")

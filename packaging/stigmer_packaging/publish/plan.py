@@ -1,0 +1,175 @@
+"""Publishing as values: what would be published, decided without touching anything, and what was published."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from packaging.version import Version
+
+from stigmer_packaging.formula.reading import Download, parse_formula
+from stigmer_packaging.lib.errors import PublicationError
+from stigmer_packaging.manifest.model import Manifest, Product
+from stigmer_packaging.manifest.naming import release_tag
+from stigmer_packaging.publish.changelog import section_of
+from stigmer_packaging.publish.rules import Evidence, problems_of
+from stigmer_packaging.records.release import Release
+
+MARK = "stigmer-packaging"
+"""What our drafts say of themselves in a comment of their notes, so that nobody else's is ever touched."""
+
+_CONTENT_TYPES = {".gz": "application/gzip", ".json": "application/json"}
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file of the release's folder: its path there, size in bytes, sha256 in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """What it is called as an asset."""
+        return PurePosixPath(self.path).name
+
+    @property
+    def content_type(self) -> str:
+        """What the upload says it is."""
+        return _CONTENT_TYPES.get(PurePosixPath(self.path).suffix, "application/octet-stream")
+
+
+@dataclass(frozen=True)
+class TapChange:
+    """One file of the tap as it shall be: `text` at `path` on `branch`.
+
+    `proposal` is the branch of a pull request, empty where the change is pushed.
+    """
+
+    repository: str
+    branch: str
+    path: str
+    text: str
+    message: str
+    proposal: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """The text's sha256."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class PublicationPlan:
+    """All that will be done to publish a release. `tap` is None for a pre-release: users' formula stays.
+
+    `downloads` are the files that the formula names; `mark` is how we know our own draft again.
+    """
+
+    name: str
+    version: str
+    repository: str
+    tag: str
+    commit: str
+    title: str
+    notes: str
+    prerelease: bool
+    mark: str
+    assets: tuple[LocalFile, ...]
+    downloads: tuple[Download, ...]
+    tap: TapChange | None
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is published: the release's page, its assets, and the tap's commit or pull request (each empty without)."""
+
+    tag: str
+    page: str
+    immutable: bool
+    assets: tuple[LocalFile, ...]
+    tap: str
+    tap_commit: str
+    pull_request: str
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How somebody wants to publish: which commit the tag is to name, for which targets, and how the tap is changed.
+
+    `tag` is the tag that started this run, empty where none did; `versions` are what the bottles themselves say, by
+    sha256; `not_run` are the targets that may be published although no machine of their kind has run them.
+    """
+
+    commit: str
+    targets: tuple[str, ...]
+    versions: Mapping[str, str]
+    tag: str = ""
+    branch: str = "main"
+    pull_request: bool = False
+    not_run: tuple[str, ...] = ()
+
+
+def plan_publication(
+    release: Release, files: Sequence[LocalFile], *, manifest: Manifest, changelog: str, formula: str, wish: Wish
+) -> PublicationPlan:
+    """Decide what publishing a release means; PublicationError lists everything that forbids it.
+
+    `files` are the release's files and those that describe it, `formula` is the formula's text.
+    """
+    product, tag = release.product, release_tag(release.product.version)
+    notes = section_of(changelog, product.version)
+    evidence = Evidence(manifest, formula, wish.commit, wish.tag, wish.targets, wish.versions, notes, wish.not_run)
+    names = [file.name for file in files]
+    facts = parse_formula(formula)
+    if (problems := problems_of(release, names, evidence)) or facts is None:
+        raise PublicationError("this release may not be published:\n" + "\n".join(f"  {one}" for one in problems))
+    mark = mark_of(product, digest_of_files(file.sha256 for file in files))
+    prerelease = Version(product.version).is_prerelease
+    return PublicationPlan(
+        name=product.name,
+        version=product.version,
+        repository=product.repository,
+        tag=tag,
+        commit=wish.commit,
+        title=f"{product.name} {product.version}",
+        notes=f"{notes}\n\n{mark}\n",
+        prerelease=prerelease,
+        mark=mark,
+        assets=tuple(sorted(files, key=lambda file: file.name)),
+        downloads=facts.downloads(product.name),
+        tap=None if prerelease else _tap_change(product, formula, wish),
+    )
+
+
+def _tap_change(product: Product, formula: str, wish: Wish) -> TapChange:
+    return TapChange(
+        repository=tap_repository(product),
+        branch=wish.branch,
+        path=formula_path(product.name),
+        text=formula,
+        message=f"{product.name} {product.version}\n",
+        proposal=f"{product.name}-{product.version}" if wish.pull_request else "",
+    )
+
+
+def tap_repository(product: Product) -> str:
+    """Name the repository of the tap."""
+    return product.repository if product.tap == "self" else product.tap
+
+
+def formula_path(name: str) -> str:
+    """Name the formula's file in a tap."""
+    return f"Formula/{name}.rb"
+
+
+def digest_of_files(digests: Iterable[str]) -> str:
+    """Give one sha256 for the sha256 of all files of a release, in any order."""
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
+
+
+def mark_of(product: Product, digest: str) -> str:
+    """Give the comment by which a draft is known as ours; without a digest, how each of ours begins."""
+    begin = f"<!-- {MARK} {product.name} {release_tag(product.version)} "
+    return f"{begin}{digest} -->" if digest else begin

@@ -1,0 +1,209 @@
+"""Publish a release in an order that never shows half of it: draft, assets, release, and the tap at the very end."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from stigmer_packaging.formula.reading import Download, parse_formula
+from stigmer_packaging.lib.errors import PublicationError, TapError, UnavailableError
+from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease, persist
+from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan
+from stigmer_packaging.publish.rules import backward_steps
+from stigmer_packaging.publish.tap_change import TapEdit, TapPlace, make_edit, read_edited, rehearse_edit
+
+Report = Callable[[str], None]
+
+
+def publish_release(
+    plan: PublicationPlan, folder: Path, github: GitHub, tap: TapPlace | None, *, report: Report
+) -> Publication:
+    """Carry the plan out, going on where an earlier run ended, and give what is published.
+
+    `folder` holds the plan's files; without a `tap`, as for a pre-release, users' formula stays as it is.
+    PublicationError when something else is published under this tag or something newer is: nothing is overwritten.
+    """
+    edit = TapEdit(tap, plan.tap, _never_backwards(plan)) if plan.tap and tap else None
+    release = _draft(plan, folder, github, edit, report)
+    report(f"{plan.tag}: publishing")
+    release = persist(partial(_publish, plan, github, release), github.access)
+    persist(partial(_confirm, plan, github, release), github.access)
+    _fetch_all(plan.downloads, github, report)
+    commit, request = _edit_tap(edit, plan, report) if edit else ("", "")
+    repository = edit.change.repository if edit else ""
+    return Publication(plan.tag, release.html_url, release.immutable, plan.assets, repository, commit, request)
+
+
+def draft_release(
+    plan: PublicationPlan, folder: Path, github: GitHub, tap: TapPlace | None, *, report: Report
+) -> HostedRelease:
+    """Do what publish_release does up to the draft that is whole: nobody sees it who may not write.
+
+    Where the release is public already, that is given.
+    """
+    edit = TapEdit(tap, plan.tap, _never_backwards(plan)) if plan.tap and tap else None
+    return _draft(plan, folder, github, edit, report)
+
+
+def _draft(plan: PublicationPlan, folder: Path, github: GitHub, edit: TapEdit | None, report: Report) -> HostedRelease:
+    access = github.access
+    persist(github.open, access)
+    persist(partial(_find, plan, github), access)
+    if edit:
+        rehearse_edit(edit)
+    report(f"{plan.tag}: the release")
+    release = persist(lambda: _find(plan, github) or _create(plan, github), access)
+    for file in plan.assets if release.draft else ():
+        report(f"{plan.tag}: {file.name}")
+        persist(partial(_place, file, folder, github, release), access)
+    return release
+
+
+def abandon_draft(tag: str, mark: str, github: GitHub, *, rehearse: bool = False) -> tuple[str, ...]:
+    """Remove our own drafts of a tag, those whose notes hold `mark`, and give their addresses.
+
+    PublicationError when the release is public: that stays. Drafts of anybody else stay, too.
+    """
+    drafts = persist(partial(_own_drafts, tag, mark, github), github.access)
+    for draft in () if rehearse else drafts:
+        persist(partial(_remove, draft, github), github.access)
+    return tuple(draft.html_url for draft in drafts)
+
+
+def _own_drafts(tag: str, mark: str, github: GitHub) -> tuple[HostedRelease, ...]:
+    found = [release for release in github.releases() if release.tag_name == tag]
+    if any(not release.draft for release in found):
+        raise PublicationError(f"{tag} is published and stays", "take it back with scripts/rollback")
+    return tuple(release for release in found if mark in (release.body or ""))
+
+
+def _remove(draft: HostedRelease, github: GitHub) -> None:
+    """Remove a draft that is still one: meanwhile somebody may have published it."""
+    now = [release for release in github.releases() if release.id == draft.id]
+    if now and now[0].draft:
+        github.delete_release(now[0])
+
+
+def _find(plan: PublicationPlan, github: GitHub) -> HostedRelease | None:
+    """Give the release that an earlier run published or began; PublicationError when another one is in the way."""
+    _refuse_other_commit(plan, github)
+    releases = github.releases()
+    newer = backward_steps(plan.version, [(f"release {tag}", version) for tag, version in _comparable(plan, releases)])
+    if newer:
+        raise PublicationError(f"{plan.tag} would be a step backwards: {', '.join(newer)}")
+    found = [release for release in releases if release.tag_name == plan.tag]
+    if published := [release for release in found if not release.draft]:
+        return published[0]
+    if strangers := [release for release in found if plan.mark not in (release.body or "")]:
+        raise PublicationError(
+            f"there is a draft of {plan.tag} with other contents: {strangers[0].html_url}",
+            "scripts/publish --abandon removes it where it is one of ours; remove it by hand where it is not",
+        )
+    return found[-1] if found else None
+
+
+def _comparable(plan: PublicationPlan, releases: Iterable[HostedRelease]) -> Iterable[tuple[str, str]]:
+    """List tags and versions of what is published and may not be newer; a pre-release does not bar a stable version."""
+    for release in releases:
+        version = release.tag_name.removeprefix("v")
+        if release.draft or (release.prerelease and not plan.prerelease) or not _is_version(version):
+            continue
+        yield release.tag_name, version
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
+def _refuse_other_commit(plan: PublicationPlan, github: GitHub, *, missing: bool = True) -> None:
+    """Demand that the tag names the plan's commit, or (where it may be `missing`) is not there yet."""
+    commit = github.commit_of_tag(plan.tag)
+    if commit != plan.commit and (commit or not missing):
+        raise PublicationError(
+            f"the tag {plan.tag} names {commit or 'nothing'}, and this release was made from {plan.commit}",
+            "never move a tag: release what it names, or raise the version",
+        )
+
+
+def _create(plan: PublicationPlan, github: GitHub) -> HostedRelease:
+    return github.create_draft(plan.tag, plan.commit, title=plan.title, notes=plan.notes, prerelease=plan.prerelease)
+
+
+def _place(file: LocalFile, folder: Path, github: GitHub, draft: HostedRelease) -> None:
+    """See that the draft has a file, by reading it back whole; upload it where it is not there or is not itself."""
+    for asset in github.assets(draft):
+        if asset.name == file.name and asset.holds(file.size, file.sha256):
+            _read_back(file, asset, github)
+            return
+        if asset.name == file.name:
+            github.delete_asset(asset)
+    _read_back(file, github.upload(draft, file.name, folder / file.path, file.content_type), github)
+
+
+def _read_back(file: LocalFile, asset: HostedAsset, github: GitHub) -> None:
+    if github.digest_of(asset) != (file.size, file.sha256):
+        github.delete_asset(asset)
+        raise UnavailableError(f"{file.name} came back with other bytes than were sent")
+
+
+def _publish(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> HostedRelease:
+    release = github.release(draft.id)
+    if not release.draft:
+        return release
+    _refuse_other_contents(plan, github.assets(release))
+    found = _find(plan, github)  # somebody may have published the same meanwhile
+    return found if found and not found.draft else github.publish(release)
+
+
+def _confirm(plan: PublicationPlan, github: GitHub, release: HostedRelease) -> None:
+    """Demand that what is public under the tag is what the plan says; drafts of it that are left over are removed."""
+    _refuse_other_contents(plan, github.assets(release))
+    _refuse_other_commit(plan, github, missing=False)
+    for other in github.releases():
+        if other.draft and other.tag_name == plan.tag and plan.mark in (other.body or ""):
+            github.delete_release(other)
+
+
+def _refuse_other_contents(plan: PublicationPlan, assets: Iterable[HostedAsset]) -> None:
+    there = {asset.name: asset for asset in assets}
+    wrong = {file.name for file in plan.assets if file.name not in there}
+    wrong |= {
+        file.name for file in plan.assets if file.name in there and not there[file.name].holds(file.size, file.sha256)
+    }
+    wrong |= set(there) - {file.name for file in plan.assets}
+    if wrong:
+        raise PublicationError(f"the release {plan.tag} on GitHub holds something else: {', '.join(sorted(wrong))}")
+
+
+def _fetch_all(downloads: Iterable[Download], github: GitHub, report: Report) -> None:
+    """Fetch what the formula names as brew does, by its public address and without a token; each must be itself."""
+    for download in downloads:
+        report(f"fetching {download.url}")
+        found = persist(partial(github.public_digest_of, download.url), github.access)
+        if found != download.sha256:
+            raise PublicationError(f"{download.url} has the sha256 {found}, and the formula says {download.sha256}")
+
+
+def _never_backwards(plan: PublicationPlan) -> Callable[[str | None], None]:
+    def allow(there: str | None) -> None:
+        facts = parse_formula(there) if there is not None else None
+        at = [("the tap's formula", facts.version if facts else "an unreadable version")] if there is not None else []
+        if newer := backward_steps(plan.version, at):
+            raise PublicationError(f"{plan.tag} would be a step backwards for users: {', '.join(newer)}")
+
+    return allow
+
+
+def _edit_tap(edit: TapEdit, plan: PublicationPlan, report: Report) -> tuple[str, str]:
+    """Change the tap, read it anew, and demand that its formula names the bytes that were just fetched."""
+    report(f"{edit.change.repository}: {edit.change.path}")
+    commit, request = make_edit(edit)
+    facts = parse_formula(read_edited(edit, proposed=bool(request)))
+    if not facts or facts.downloads(plan.name) != plan.downloads:
+        raise TapError(f"the formula in {edit.change.repository} does not name what was published")
+    return commit, request

@@ -1,0 +1,97 @@
+"""Take a version back: the tap gets the formula it had before, after its files were seen to be still there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from stigmer_packaging.formula.reading import Download, FormulaFacts, parse_formula
+from stigmer_packaging.lib.errors import TapError
+from stigmer_packaging.publish.github import persist
+from stigmer_packaging.publish.plan import TapChange, formula_path
+from stigmer_packaging.publish.tap_change import TapEdit, TapPlace, make_edit, rehearse_edit
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """Which version is taken back from which tap, and how the tap is changed: by a push, or on the branch `proposal`."""
+
+    name: str
+    version: str
+    repository: str
+    branch: str
+    proposal: str = ""
+
+
+@dataclass(frozen=True)
+class RollbackPlan:
+    """All that a rollback does: the tap's change, from which version to which, and the files that must be there."""
+
+    name: str
+    withdrawn: str
+    restored: str
+    change: TapChange
+    downloads: tuple[Download, ...]
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """What was done: the tap's commit, and the pull request's address where it was proposed."""
+
+    tap: str
+    restored: str
+    tap_commit: str
+    pull_request: str
+
+
+def plan_rollback(wanted: Withdrawal, history: tuple[str, ...]) -> RollbackPlan:
+    """Decide what to go back to, given the formula's texts in the tap, newest first.
+
+    It is the newest text of another version before the withdrawn one's. TapError when the tap serves something else
+    than the withdrawn version or what preceded it, and when nothing did.
+    """
+    read = [(text, facts) for text in history if (facts := parse_formula(text))]
+    at = next((i for i, (_, facts) in enumerate(read) if facts.version == wanted.version), None)
+    if at is None:
+        raise TapError(f"the tap {wanted.repository} never served {wanted.name} {wanted.version}")
+    earlier = next((pair for pair in read[at:] if pair[1].version != wanted.version), None)
+    if earlier is None:
+        raise TapError(f"before {wanted.version} the tap {wanted.repository} served no formula to go back to")
+    text, facts = earlier
+    if at > 0 and read[0][0] != text:
+        raise TapError(f"the tap {wanted.repository} serves {read[0][1].version}, and not {wanted.version}")
+    return RollbackPlan(
+        wanted.name, wanted.version, facts.version, _change(wanted, text, facts), facts.downloads(wanted.name)
+    )
+
+
+def read_history(wanted: Withdrawal, place: TapPlace) -> tuple[str, ...]:
+    """Give the formula's texts in the tap, newest first."""
+    git, path = place.git, formula_path(wanted.name)
+    head = persist(partial(git.head, whole=True), place.host.access)
+    if not head:
+        raise TapError(f"{wanted.repository} has no branch {wanted.branch}")
+    return tuple(text for commit in git.history(head, path) if (text := git.read(commit, path)) is not None)
+
+
+def roll_back(plan: RollbackPlan, place: TapPlace, *, report: Callable[[str], None]) -> Rollback:
+    """Carry the plan out, unless that is done. TapError when a file that the old formula names is gone or another."""
+    edit = TapEdit(place, plan.change, partial(_still_withdrawn, plan))
+    rehearse_edit(edit)
+    for download in plan.downloads:
+        report(f"fetching {download.url}")
+        found = persist(partial(place.host.public_digest_of, download.url), place.host.access)
+        if found != download.sha256:
+            raise TapError(f"{download.url} has the sha256 {found}, and the old formula says {download.sha256}")
+    commit, request = make_edit(edit)
+    return Rollback(plan.change.repository, plan.restored, commit, request)
+
+
+def _still_withdrawn(plan: RollbackPlan, there: str | None) -> None:
+    facts = parse_formula(there or "")
+    if not facts or facts.version != plan.withdrawn:
+        raise TapError(f"{plan.change.repository} meanwhile serves {facts.version if facts else 'no formula of ours'}")
+
+
+def _change(wanted: Withdrawal, text: str, facts: FormulaFacts) -> TapChange:
+    message = f"{wanted.name} {facts.version}: take {wanted.version} back\n"
+    return TapChange(wanted.repository, wanted.branch, formula_path(wanted.name), text, message, wanted.proposal)

@@ -1,0 +1,140 @@
+"""A tap's git repository, far away: one file of it is read and changed by commits, without a work tree.
+
+Credentials reach git through its environment alone, never through its arguments or an address.
+"""
+
+import base64
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import CommandError, TapError, TokenError, UnavailableError
+
+_REFUSED_TOKEN = re.compile(
+    r"Authentication failed|could not read (?:Username|Password)|error: 40[13]|Permission denied|Permission to \S+ denied",
+)
+_QUICKER = re.compile(
+    r"\[rejected\]|\[remote rejected\].*(?:cannot lock ref|failed to update ref|reference already exists)"
+)
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A repository at the address `remote`, of which `branch` is what brew reads.
+
+    `scratch` is a bare repository of our own for it, made by open_tap; `env` is git's whole environment.
+    """
+
+    remote: str
+    branch: str
+    scratch: Path
+    env: Mapping[str, str] = field(repr=False)
+
+    def head(self, *, whole: bool = False) -> str:
+        """Fetch the branch and give its newest commit, or nothing when there is no such branch.
+
+        With `whole`, all of its history comes along.
+        """
+        depth = ("--unshallow",) if whole and (self.scratch / "shallow").is_file() else () if whole else ("--depth=1",)
+        ref = f"refs/heads/{self.branch}"
+        try:
+            self._far(["fetch", "--quiet", "--no-tags", *depth, self.remote, f"+{ref}:{ref}"])
+        except UnavailableError as error:
+            if "couldn't find remote ref" in str(error):
+                return ""
+            raise
+        return self._near(["rev-parse", ref]).stdout.strip()
+
+    def read(self, commit: str, path: str) -> str | None:
+        """Give a file's text in a commit, or None when it has no such file."""
+        found = self._near(["cat-file", "blob", f"{commit}:{path}"], check=False)
+        return found.stdout if found.code == 0 else None
+
+    def history(self, commit: str, path: str) -> tuple[str, ...]:
+        """List the commits up to `commit` that changed a file, newest first."""
+        return tuple(self._near(["log", "--format=%H", "--first-parent", commit, "--", path]).stdout.split())
+
+    def commit(self, parent: str, path: str, text: str, message: str) -> str:
+        """Make a commit on `parent` in which the file has this text and all else stays; give its name."""
+        index = {**self.env, "GIT_INDEX_FILE": str(self.scratch / "index.tap")}
+        blob = self._near(["hash-object", "-w", "--stdin"], stdin=text).stdout.strip()
+        self._near(["read-tree", parent], env=index)
+        self._near(["update-index", "--add", "--cacheinfo", f"100644,{blob},{path}"], env=index)
+        tree = self._near(["write-tree"], env=index).stdout.strip()
+        return self._near(["commit-tree", tree, "-p", parent, "-F", "-"], stdin=message).stdout.strip()
+
+    def push(self, commit: str, branch: str, *, rehearse: bool = False) -> bool:
+        """Push a commit to a branch without force; False when somebody else was quicker.
+
+        With `rehearse` nothing is changed: it only shows that we may. TapError when the tap's rules forbid it.
+        """
+        dry = ("--dry-run",) if rehearse else ()
+        words = ["push", "--porcelain", *dry, self.remote, f"{commit}:refs/heads/{branch}"]
+        try:
+            self._far(words)
+        except TapError as error:
+            if _QUICKER.search(str(error)):
+                return False
+            raise
+        return True
+
+    def _far(self, words: Sequence[str]) -> None:
+        done = self._near(words, check=False)
+        if done.code == 0:
+            return
+        said = f"{self.remote}: git {words[0]} failed:\n{(done.stdout + done.stderr).strip()}"
+        if _REFUSED_TOKEN.search(said):
+            raise TokenError(f"{said}\nthe tap refuses the token or key")
+        if re.search(r"repository '[^']*' not found|Repository not found", said):
+            raise TapError(said, "name the tap in packaging/manifest.yaml; a token that may not see it says the same")
+        if "rejected]" in said:
+            raise TapError(said, "where the branch is protected, let the change be proposed: --pull-request")
+        raise UnavailableError(said)
+
+    def _near(
+        self, words: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: str = "", check: bool = True
+    ) -> command.Completed:
+        return command.run(["git", "-C", self.scratch, *words], env=env or self.env, stdin=stdin, check=check)
+
+
+def open_tap(remote: str, branch: str, scratch: Path, env: Mapping[str, str]) -> Tap:
+    """Make the bare repository that a tap's commits are made in. Raise TapError where git cannot."""
+    try:
+        command.run(["git", "init", "--quiet", "--bare", "--template=", scratch], env=env)
+    except CommandError as error:
+        raise TapError(str(error)) from error
+    return Tap(remote, branch, scratch, env)
+
+
+def git_environment(env: Mapping[str, str], author: str) -> dict[str, str]:
+    """Give git's environment: no questions, no settings of this machine's user, commits by `author`."""
+    name = {"GIT_AUTHOR_NAME": author, "GIT_COMMITTER_NAME": author}
+    address = dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "noreply@github.com")
+    return {**env, **name, **address, "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_GLOBAL": os.devnull}
+
+
+def with_token(env: Mapping[str, str], server: str, token: str) -> dict[str, str]:
+    """Add a token for all of a server's repositories, as the header that Actions' own checkout sends."""
+    basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    settings = (("credential.helper", ""), (f"http.{server}/.extraHeader", f"Authorization: Basic {basic}"))
+    pairs = {f"GIT_CONFIG_KEY_{i}": key for i, (key, _) in enumerate(settings)}
+    values = {f"GIT_CONFIG_VALUE_{i}": value for i, (_, value) in enumerate(settings)}
+    return {**env, "GIT_CONFIG_COUNT": str(len(settings)), **pairs, **values}
+
+
+def with_deploy_key(
+    env: Mapping[str, str], key: str, host: str, host_keys: Sequence[str], folder: Path
+) -> dict[str, str]:
+    """Add a deploy key for ssh, written to `folder` for its owner's eyes only; only the given host keys are trusted."""
+    private, known = folder / "deploy-key", folder / "known-hosts"
+    private.touch(mode=0o600)
+    private.write_text(key.strip() + "\n", encoding="ascii")
+    known.write_text("".join(f"{host} {line}\n" for line in host_keys), encoding="ascii")
+    words = ["ssh", "-F", os.devnull, "-i", str(private), "-o", f"UserKnownHostsFile={known}"]
+    options = ("IdentitiesOnly=yes", "StrictHostKeyChecking=yes", "BatchMode=yes", "ConnectTimeout=30")
+    words += [word for option in options for word in ("-o", option)]
+    return {**env, "GIT_SSH_COMMAND": shlex.join(words)}

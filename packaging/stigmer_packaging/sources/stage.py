@@ -1,0 +1,56 @@
+"""Obtain a component that is one executable: built, or fetched, and made for its target."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import Component
+from stigmer_packaging.records.model import ServiceBinary
+from stigmer_packaging.records.workspace import Workspace, scan_files
+from stigmer_packaging.sources import Source, contract, executable
+
+
+def obtain_component(
+    component: Component,
+    target: Target,
+    source: Source,
+    *,
+    workspace: Workspace,
+    report: Callable[[str], None],
+    env: Mapping[str, str] | None = None,
+) -> ServiceBinary:
+    """Obtain a component's executable for one target, or give the one that was obtained from the same source.
+
+    The executable has the component's name. SourceError when the source gives another platform's executable, GateError
+    when, where it can run (`env` is what programs here may see), it does not ask for what it needs.
+    """
+    name = f"obtain/{target}/{component.name}"
+    made_from = digest.sha256_of_value(
+        component.name, component.version, target, dict(source.facts()), _sent(component)
+    )
+    if kept := workspace.current(name, ServiceBinary, made_from):
+        return kept
+    report(f"obtaining {component.name} for {target}")
+    with workspace.staging() as staged:
+        folder = staged / component.name
+        folder.mkdir()
+        source.fetch(folder / component.name)
+        executable.refuse_foreign(folder / component.name, target)
+        if env is not None and component.required:
+            _try(folder / component.name, component, staged / "home", env)
+        files = scan_files(folder)
+        workspace.publish(folder, name)
+    entry = component.name
+    binary = ServiceBinary(component.name, component.version, str(target), name, entry, files, made_from)
+    workspace.write_record(name, binary)
+    return binary
+
+
+def _sent(component: Component) -> object:
+    return component.run.environment, component.required
+
+
+def _try(program: Path, component: Component, home: Path, env: Mapping[str, str]) -> None:
+    home.mkdir()
+    contract.check_refusals(program, component.run.environment, component.required, folder=home, env=env)

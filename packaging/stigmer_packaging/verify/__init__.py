@@ -1,0 +1,1 @@
+"""Try a bottle on machines that never saw a developer: sandbox, virtual machine, Mac, Homebrew."""

@@ -1,0 +1,94 @@
+"""What every kind of guest has in common: a bottle put to the trial on a machine, and what came of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from stigmer_packaging.records.model import Check
+
+PREFIX = "/home/linuxbrew/.linuxbrew"
+"""Where brew installs on Linux, for every user."""
+
+DEMANDS = ("--python-free", "--deep", "--offline")
+"""What the script demands of a machine of ours."""
+
+
+class Task(NamedTuple):
+    """What a guest is asked: to run `script`, which reports with `nonce`, within `seconds`."""
+
+    script: Path
+    nonce: str
+    seconds: float = 300
+
+    @property
+    def scripts(self) -> tuple[Path, ...]:
+        """The script, and the one that must lie beside it for --bottle and --trials."""
+        return (self.script, self.script.with_name("verify-trials.sh"))
+
+
+class Trial(NamedTuple):
+    """A bottle file of NAME VERSION, and what the guest is asked of it once it is poured."""
+
+    bottle: Path
+    name: str
+    version: str
+    task: Task
+
+    def words(self, script: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS, bottle: str = "") -> list[str]:
+        """Give the command that runs the script where it lies in the guest, on the product poured into `prefix`.
+
+        With `bottle`, a file in the guest, tar or tar.gz, the script itself pours it into `prefix`, and goes through all
+        trials: kill, damage, upgrade, removal.
+        """
+        installed = ["--stigmer", f"{prefix}/bin/{self.name}"]
+        product = ["--trials", "--bottle", bottle, "--prefix", prefix] if bottle else installed
+        expected = ["--name", self.name, "--expect-version", self.version]
+        return ["sh", script, *demands, *product, *expected, "--nonce", self.task.nonce]
+
+
+class ProgramTrial(Trial):
+    """The single file in the bottle's place: it unpacks itself first, and then its tree stands where a keg would."""
+
+    def words(self, script: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS, bottle: str = "") -> list[str]:  # noqa: ARG002 - nothing is installed anywhere
+        """Give the command that runs the script on the file where it lies in the guest, unpacked into the user's home."""
+        first = 'file=$1 script=$2 && shift 2 && chmod 755 "$file" && { "$file" version >/dev/null || :; }'
+        run = f'{first} && exec sh "$script" --stigmer "$file" --keg "$(echo "$HOME"/.{self.name}/dist/*)" "$@"'
+        asked = ["--name", self.name, "--expect-version", self.version, "--nonce", self.task.nonce]
+        return ["sh", "-c", run, "sh", bottle, script, *demands, *asked]
+
+
+class GuestRun(NamedTuple):
+    """What a guest printed, and the script's exit code; none when it did not end within its time and was killed.
+
+    `steps` are what the machine itself did before and after the script, such as to boot; `emulated`, whether its
+    processor was emulated.
+    """
+
+    code: int | None
+    output: str
+    errors: str
+    steps: tuple[Check, ...] = ()
+    emulated: bool = False
+
+
+class Machine(Protocol):
+    """A place where a bottle can be put to the trial."""
+
+    @property
+    def level(self) -> str:
+        """What kind of machine it is, such as `sandbox`."""
+
+    @property
+    def name(self) -> str:
+        """What it is for people, such as `debian trixie`."""
+
+    @property
+    def target(self) -> str:
+        """The platform whose bottles it can run, such as `linux-amd64`."""
+
+    @property
+    def recipe(self) -> str:
+        """The hash of how it was made: another recipe is another machine."""
+
+    def run(self, trial: Trial, folder: Path) -> GuestRun:
+        """Carry out the trial, with an empty `folder` for whatever it takes."""

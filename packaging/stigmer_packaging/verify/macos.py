@@ -1,0 +1,108 @@
+"""A bottle's trial on a Mac that has Pythons: a sandbox denies them all, and the network but for this machine itself.
+
+NOT YET RUN ON A MAC: written from what is documented. Sources: sandbox-exec(1); the profiles in Homebrew's sandbox.rb and
+in /System/Library/Sandbox/Profiles; the lists of software on GitHub's macOS runners.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from stigmer_packaging.lib import command, digest
+from stigmer_packaging.lib.errors import CommandError
+from stigmer_packaging.records.model import Check
+from stigmer_packaging.verify.guest import GuestRun, Trial
+
+PYTHON = "/usr/bin/python3"
+"""Apple's own, which cannot be removed: it stands for all that the profile must deny."""
+
+NETWORK = ("/usr/bin/curl", "--silent", "--head", "--max-time", "10", "https://github.com")
+
+_FOLDERS = (
+    "/Library/Frameworks/Python.framework",
+    "/Library/Developer",
+    "/Applications",
+    "/Users/runner/hostedtoolcache/Python",
+)
+"""Where python.org, Apple and GitHub's runners put theirs."""
+
+PS = "/bin/ps"
+"""It is setuid root, which a sandbox denies unless the program runs outside of it."""
+
+_PROGRAMS = r"/(python|pypy|pip|pipx|uv|conda)[0-9.]*$"
+_HOMEBREWS = r"^(/opt/homebrew|/usr/local)/(Cellar|opt)/(python|pypy)(@|/|$)"
+_HOMEBREWS_COMMANDS = r"^(/opt/homebrew|/usr/local)/bin/(python|pypy|pip|idle|pydoc)"
+
+
+def sandbox_profile() -> str:
+    """Give the profile: the last rule that fits decides, so what is allowed again stands after what is denied."""
+    folders = "\n".join(f'  (subpath "{folder}")' for folder in _FOLDERS)
+    return f"""(version 1)
+(allow default)
+(deny process-exec* (regex #"{_PROGRAMS}"))
+(deny file-read* process-exec*
+  (literal "{PYTHON}")
+{folders}
+  (regex #"{_HOMEBREWS}")
+  (regex #"{_HOMEBREWS_COMMANDS}"))
+(allow process-exec (literal "{PS}") (with no-sandbox))
+(deny network*)
+(allow network* (local ip "localhost:*") (remote ip "localhost:*") (remote unix-socket))
+"""
+
+
+class Mac(NamedTuple):
+    """The Mac we are on, as `name` (`macOS 15`) for bottles of `target`."""
+
+    name: str
+    target: str
+
+    @property
+    def level(self) -> str:
+        """The level's name."""
+        return "macos"
+
+    @property
+    def recipe(self) -> str:
+        """The hash of the profile."""
+        return digest.sha256_of_value(self.name, sandbox_profile())
+
+    def run(self, trial: Trial, folder: Path) -> GuestRun:
+        """Show that the profile denies what works without it, then run the script within it, in a home of its own."""
+        profile = folder / "profile.sb"
+        profile.write_text(sandbox_profile(), encoding="utf-8")
+        controls = (
+            control("without the profile there is a Python, within it there is none", profile, (PYTHON, "-c", "1")),
+            control("without the profile there is a network, within it there is none", profile, NETWORK),
+        )
+        for name in ("home", "tmp"):
+            (folder / name).mkdir()
+        try:
+            ended = command.run(mac_command(trial, folder), seconds=trial.task.seconds, check=False)
+        except CommandError as error:
+            return GuestRun(None, error.output, "", controls)
+        return GuestRun(ended.code, ended.stdout, ended.stderr, controls)
+
+
+def mac_command(trial: Trial, folder: Path) -> list[str]:
+    """Give the command line of the trial in `folder`.
+
+    The script is not told to find no Python and no network card: they are there, and denied.
+    """
+    words = trial.words(str(trial.task.script), f"{folder}/prefix", (), str(trial.bottle))
+    places = {"HOME": folder / "home", "TMPDIR": folder / "tmp"}
+    surroundings = [*(f"{name}={place}" for name, place in places.items()), "PATH=/usr/bin:/bin:/usr/sbin:/sbin"]
+    return within(folder / "profile.sb", ["env", "-i", *surroundings, "LANG=C", *words])
+
+
+def within(profile: Path, words: Sequence[str]) -> list[str]:
+    """Give the command line that runs `words` within a profile; a sandboxed program cannot do this again."""
+    return ["sandbox-exec", "-f", str(profile), *words]
+
+
+def control(name: str, profile: Path, words: Sequence[str]) -> Check:
+    """Run a program without the profile, where it must work, and within it, where it must not."""
+    outside = command.run(words, seconds=60, check=False)
+    inside = command.run(within(profile, words), seconds=60, check=False)
+    seen = f"{words[0]}: exit code {outside.code} without, {inside.code} within"
+    return Check(name, outside.code == 0 and inside.code != 0, 0.0, seen)

@@ -1,0 +1,114 @@
+"""Run a command in a guest root as an unprivileged user without network: bubblewrap, as root or as anybody.
+
+As root no user namespace is made (some systems forbid them), and `setpriv` gives up all privilege inside.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.emulation import NATIVE, Runner
+from stigmer_packaging.lib.errors import CommandError, MissingToolError
+from stigmer_packaging.verify.guest import PREFIX, GuestRun, Trial
+from stigmer_packaging.verify.guest_root import UID, USER, GuestRoot
+
+_ALONE = ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+
+
+class Sandbox(NamedTuple):
+    """A machine that is no more than a root without Python: this one's kernel, no boot, seconds instead of minutes."""
+
+    root: GuestRoot
+    runner: Runner = NATIVE
+
+    @property
+    def level(self) -> str:
+        """The level's name."""
+        return "sandbox"
+
+    @property
+    def name(self) -> str:
+        """The root's name."""
+        return self.root.name
+
+    @property
+    def target(self) -> str:
+        """The platform of the root's programs."""
+        return self.root.target
+
+    @property
+    def recipe(self) -> str:
+        """The root's recipe."""
+        return self.root.recipe
+
+    def run(self, trial: Trial, folder: Path) -> GuestRun:
+        """Lay bottle and scripts into the guest's /home, and run the script there as the guest's user."""
+        folder.chmod(0o755)
+        (folder / USER).mkdir()
+        for file in (trial.bottle, *trial.task.scripts):
+            shutil.copyfile(file, folder / USER / file.name)
+        words = trial.words(f"/home/{USER}/{trial.task.script.name}", bottle=f"/home/{USER}/{trial.bottle.name}")
+        seconds = trial.task.seconds * self.runner.slowdown
+        ran = run_in_sandbox(self.root.path, folder, words, seconds=seconds, emulator=self.runner.prefix)
+        return ran._replace(emulated=bool(self.runner.prefix))
+
+
+def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged: bool) -> list[str]:
+    """Give the command line that runs `words` in `root`, read-only, with `home` writable as /home.
+
+    Everything else that can be written is a fresh tmpfs. `privileged` says that it will be run by root.
+    """
+    identity = list(_ALONE) if privileged else ["--unshare-all", "--uid", str(UID), "--gid", str(UID)]
+    drop: list[str] = []
+    if privileged:
+        identity += ["--cap-drop", "ALL", *(word for name in _CAPABILITIES for word in ("--cap-add", name))]
+        drop = [
+            "setpriv",
+            f"--reuid={UID}",
+            f"--regid={UID}",
+            "--clear-groups",
+            "--inh-caps=-all",
+            "--bounding-set=-all",
+        ]
+    environment = {"PATH": f"{PREFIX}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": f"/home/{USER}", "LANG": "C.UTF-8"}
+    mounts = ["--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run"]
+    mounts += ["--perms", "1777", "--tmpfs", "/tmp", "--bind", str(home), "/home"]  # noqa: S108 - the guest's, not ours
+    settings = [word for name, value in environment.items() for word in ("--setenv", name, value)]
+    settings = ["--hostname", "guest", "--clearenv", *settings, "--chdir", f"/home/{USER}"]
+    return ["bwrap", *identity, "--die-with-parent", "--new-session", *mounts, *settings, "--", *drop, *words]
+
+
+def run_in_sandbox(
+    root: Path, home: Path, words: Sequence[str], *, seconds: float, emulator: Sequence[str] = ()
+) -> GuestRun:
+    """Run `words` in the guest; after `seconds` everything in it is killed and the code is None.
+
+    `home` becomes the guest user's. Behind the words `emulator` there is no other user, not even for root. Raise MissingToolError where bubblewrap is missing or may not make namespaces.
+    """
+    privileged = os.geteuid() == 0 and not emulator
+    if privileged:
+        _give_to_guest(home)
+    entered = partial(sandbox_command, root, home, privileged=privileged)
+    probe = command.run([*emulator, *entered(["true"])], seconds=60, check=False)
+    if probe.code != 0:
+        raise MissingToolError(
+            f"bubblewrap cannot make a sandbox here: {probe.stderr.strip()}",
+            "run as root, or allow unprivileged user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)",
+        )
+    try:
+        ended = command.run([*emulator, *entered(words)], seconds=seconds, check=False)
+    except CommandError as error:
+        return GuestRun(None, error.output, "")
+    return GuestRun(ended.code, ended.stdout, ended.stderr)
+
+
+def _give_to_guest(home: Path) -> None:
+    os.chown(home, UID, UID)
+    for folder, folders, names in os.walk(home):
+        for name in (*folders, *names):
+            os.chown(Path(folder) / name, UID, UID, follow_symlinks=False)

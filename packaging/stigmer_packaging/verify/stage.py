@@ -1,0 +1,90 @@
+"""Verify a bottle on a fresh machine: pour it where there is no Python, and run its checks there."""
+
+from collections.abc import Callable
+
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import ForeignTargetError, RecordError
+from stigmer_packaging.records.model import Bottle, Standalone, VerificationReport
+from stigmer_packaging.records.release import Release
+from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.verify.guest import GuestRun, Machine, ProgramTrial, Task, Trial
+from stigmer_packaging.verify.guest_report import parse_report
+from stigmer_packaging.verify.junit import render_junit
+from stigmer_packaging.verify.mac_report import LEVEL, parse_mac_report
+
+_RECORD = 2
+"""Part of each report's cache key. 2: reports say whether the processor was emulated."""
+
+
+def verify_bottle(
+    bottle: Bottle | Standalone,
+    machine: Machine,
+    task: Task,
+    *,
+    workspace: Workspace,
+    name: str = "",
+    report: Callable[[str], None],
+) -> VerificationReport:
+    """Run the task's script on the poured bottle (or the single file in its place), or give the report of a run that passed with the same inputs.
+
+    A run that is killed at its deadline has not ended. The record is `name`, by default `verify/LEVEL/TARGET`; what the
+    guest printed is in NAME.log, the checks as JUnit XML in NAME.xml. The nonce must be new for each call. Raise RecordError when the bottle is not the recorded one, ArchiveError when it
+    cannot be poured, ForeignTargetError when it is another platform's than the machine.
+    """
+    name = name or f"verify/{machine.level}/{bottle.target}"
+    if machine.target != bottle.target:
+        raise ForeignTargetError(
+            f"{machine.name} is a machine for {machine.target}: nothing for {bottle.target} runs there"
+        )
+    made_from = digest.sha256_of_value(
+        _RECORD, machine.level, bottle.sha256, machine.recipe, *(digest.sha256_of(each) for each in task.scripts)
+    )
+    kept = workspace.current(name, VerificationReport, made_from)
+    if kept and kept.passed:
+        return kept
+    path = workspace.path(bottle.path)
+    if digest.sha256_of(path) != bottle.sha256:
+        raise RecordError(f"{bottle.path} is not the bottle that was recorded")
+    report(f"verifying {path.name} on {machine.name}")
+    trial = Trial if isinstance(bottle, Bottle) else ProgramTrial
+    with workspace.staging() as folder:
+        run = machine.run(trial(path, bottle.name, bottle.version, task), folder)
+    guest = parse_report(run.output, task.nonce)
+    ended = guest.whole and run.code is not None and (run.code == 0) == all(check.passed for check in guest.checks)
+    checks = (*run.steps, *guest.checks)
+    result = VerificationReport(machine.level, machine.name, bottle.sha256, checks, ended, made_from, run.emulated)
+    _keep(f"{name}.log", _log(run), workspace)
+    _keep(f"{name}.xml", render_junit(result), workspace)
+    workspace.write_record(name, result)
+    return result
+
+
+def take_in_report(text: str, release: Release, workspace: Workspace) -> dict[str, VerificationReport]:
+    """Keep the report of scripts/check-on-mac as the verification of a release's bottle, and of its single file.
+
+    Give the records by their names. RecordError when the report is of another bottle.
+    """
+    found = parse_mac_report(text)
+    checked = [one for one in release.of_programs() if one.sha256 in found.files]
+    if found.files[0] not in {one.sha256 for one in checked if one.kind == "bottle"}:
+        raise RecordError(
+            f"the report is of the bottle with sha256 {found.files[0]}, which this release does not have",
+            "make a report of this release: scripts/check-on-mac FOLDER REPORT",
+        )
+    taken = {f"verify/{LEVEL}/{one.target}-{one.kind}": found.verification_of(one.sha256) for one in checked}
+    for name, report in taken.items():
+        _keep(f"{name}.log", text, workspace)
+        _keep(f"{name}.xml", render_junit(report), workspace)
+        workspace.write_record(name, report)
+    return taken
+
+
+def _log(run: GuestRun) -> str:
+    outcome = "killed at its deadline" if run.code is None else f"exit code {run.code}"
+    return f"{run.output}\n--- errors\n{run.errors}\n--- {outcome}\n"
+
+
+def _keep(relative: str, text: str, workspace: Workspace) -> None:
+    with workspace.staging() as staged:
+        (staged / "text").write_text(text, encoding="utf-8")
+        workspace.publish(staged / "text", relative)

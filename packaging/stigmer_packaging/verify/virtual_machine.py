@@ -1,0 +1,135 @@
+"""A bottle's trial in a virtual machine: the root boots, the bottle is poured in the guest, the script reports."""
+
+import gzip
+import shlex
+import shutil
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import ArchiveError
+from stigmer_packaging.records.model import Check
+from stigmer_packaging.verify.guest import DEMANDS, PREFIX, GuestRun, Trial
+from stigmer_packaging.verify.guest_boot import TEMPLATES, Boot, pack_initramfs, squash_root
+from stigmer_packaging.verify.guest_root import UID, USER, GuestRoot
+from stigmer_packaging.verify.qemu import Disks, Hardware, concatenate, qemu_command, run_machine
+
+BOTTLE = "/dev/vdb"
+"""The bottle's tar in the guest: its second disk."""
+
+_BLOCK = 1 << 20
+_SECTOR = 512
+
+
+class VirtualMachine(NamedTuple):
+    """A machine that boots `boot`, with `root` as its root file system: all that is written is forgotten."""
+
+    root: GuestRoot
+    boot: Boot
+    hardware: Hardware
+
+    @property
+    def level(self) -> str:
+        """The level's name."""
+        return "vm"
+
+    @property
+    def name(self) -> str:
+        """The root's name, and the kernel."""
+        return f"{self.root.name}, Linux {self.boot.version}"
+
+    @property
+    def target(self) -> str:
+        """The platform of the root's programs."""
+        return self.root.target
+
+    @property
+    def recipe(self) -> str:
+        """The hash of root, kernel, and what the guest does first; not of what runs its instructions."""
+        return digest.sha256_of_value(self.root.recipe, self.boot.recipe, read_template("trial.sh"))
+
+    def run(self, trial: Trial, folder: Path) -> GuestRun:
+        """Boot, have the guest run the script on the bottle as its user, and read what came out of its ports."""
+        demands = (*DEMANDS, *(["--slow"] if self.hardware.accelerator == "tcg" else []))
+        words = trial.words(f"/run/trial/{trial.task.script.name}", demands=demands, bottle=BOTTLE)
+        texts = {
+            **{script.name: script.read_text(encoding="utf-8") for script in trial.task.scripts},
+            "trial.sh": read_template("trial.sh"),
+            "command": f"exec {shlex.join(words)}\n",
+            "first-program": "/bin/sh /run/trial/trial.sh",
+        }
+        return boot_trial(self, trial, texts, folder)
+
+
+class Bootable(Protocol):
+    """What boots: a root, a kernel, hardware."""
+
+    @property
+    def root(self) -> GuestRoot:
+        """The root."""
+
+    @property
+    def boot(self) -> Boot:
+        """The kernel and its initial root."""
+
+    @property
+    def hardware(self) -> Hardware:
+        """The machine."""
+
+
+def boot_trial(
+    machine: Bootable, trial: Trial, texts: Mapping[str, str], folder: Path, writable: Path | None = None
+) -> GuestRun:
+    """Boot a machine with the bottle as its second disk and `texts` as files in its /run/trial; read what it reports.
+
+    With a `writable` disk nothing is forgotten over a reboot, which the guest may do.
+    """
+    disk = folder / "bottle.tar"
+    unpack_disk(trial.bottle, disk)
+    facts = {"user": USER, "uid": str(UID), "prefix": PREFIX, "name": trial.name, "version": trial.version}
+    tree = folder / "tree" / "trial"
+    tree.mkdir(parents=True)
+    for name, text in {**texts, "facts": _assignments({**facts, "nonce": trial.task.nonce})}.items():
+        (tree / name).write_text(text, encoding="utf-8")
+    pack_initramfs(tree.parent, folder / "trial.cpio")
+    concatenate((machine.boot.initramfs, folder / "trial.cpio"), folder / "initramfs")
+    disks = Disks(machine.boot.kernel, folder / "initramfs", (squash_root(machine.root), disk), writable)
+    words = qemu_command(machine.hardware, disks, folder, reboots=writable is not None)
+    ended = run_machine(words, folder, seconds=trial.task.seconds)
+    code, steps = read_marks(ended.ports["marks"], machine.hardware.accelerator)
+    errors = f"{ended.ports['errors']}\n--- console\n{ended.console}"
+    emulated = machine.hardware.accelerator == "tcg"
+    return GuestRun(code if ended.switched_off else None, ended.ports["report"], errors, steps, emulated)
+
+
+def unpack_disk(bottle: Path, disk: Path) -> None:
+    """Write a bottle's tar as a disk, so that the slow machine need not decompress it; ArchiveError when it is damaged."""
+    try:
+        with gzip.open(bottle) as packed, disk.open("wb") as plain:
+            shutil.copyfileobj(packed, plain, _BLOCK)
+            plain.truncate(-(-plain.tell() // _SECTOR) * _SECTOR)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise ArchiveError(f"{bottle.name} is damaged: {error}") from error
+
+
+def read_marks(text: str, accelerator: str) -> tuple[int | None, tuple[Check, ...]]:
+    """Read what the machine did and when: lines of `SECONDS STEP DETAIL`, seconds since it was switched on.
+
+    Give the script's exit code, none when it did not end, and as a check that the machine booted.
+    """
+    marks = {words[1]: (float(words[0]), words[2:]) for words in map(str.split, text.splitlines()) if len(words) > 1}
+    seconds, seen = marks.get("boot", (0.0, ["it did not say so"]))
+    _, code = marks.get("exit", (0.0, [""]))
+    booted = Check("the machine boots", "boot" in marks, seconds, " ".join([*seen, accelerator]))
+    return int(code[0]) if code[:1] and code[0].isdigit() else None, (booted,)
+
+
+def _assignments(facts: Mapping[str, str]) -> str:
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in facts.items())
+
+
+def read_template(name: str) -> str:
+    """Read a file for the guest."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")

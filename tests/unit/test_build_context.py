@@ -1,0 +1,157 @@
+"""What a release depends on is gathered once, and frozen services are tried as they will be run."""
+
+import dataclasses
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from stigmer_packaging.freeze.python.provide import digest_of
+from stigmer_packaging.freeze.python.recipe import read_recipe
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.environment import build_environment
+from stigmer_packaging.lib.errors import SourceError
+from stigmer_packaging.lib.interpreter import plain_environment
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import Proof, Readiness
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline.context import SHIPPED, BuildContext
+from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.sources.placeholders import fill
+from support.manifest_texts import PATH
+
+ROOT = Path(__file__).parents[2]
+MANIFEST = load_manifest(PATH, reference=True)
+LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
+PARTS = {part.name: part for part in MANIFEST.components}
+
+
+def build_context(folder: Path, *, root: Path = ROOT, checkout: str = "", python: str = "") -> BuildContext:
+    """Make a context with a workspace of its own."""
+    workspace = Workspace(folder / "build", folder / "cache")
+    tree = checkout or str(ROOT / MANIFEST.checkout)
+    env = build_environment(os.environ)
+    return BuildContext(MANIFEST, workspace, root, LINUX, tree, env, 1, lambda _: None, python=python)
+
+
+def test_a_template_is_filled_and_what_has_no_value_is_empty() -> None:
+    assert fill("localhost:{port.server}", {"port.server": 7234}) == "localhost:7234"
+    assert fill("{llm.api_key}", {}) == ""
+
+
+def test_a_frozen_service_is_tried_in_its_own_environment_without_a_key(tmp_path: Path) -> None:
+    probe = build_context(tmp_path).probe_of(PARTS["agent-runner"])
+    assert probe.ready == "Worker ready"
+    assert probe.environment["STIGMER_LLM_PROVIDER"] == "ollama"
+    assert probe.environment["STIGMER_BACKEND_ENDPOINT"] == "localhost:{port.server}"
+    assert probe.environment["SANDBOX_ROOT_DIR"] == "{home}/workspace"
+    assert probe.environment["TEMPORAL_SERVICE_ADDRESS"] == "{temporal.address}"
+    assert probe.temporal
+    assert not {"STIGMER_LLM_API_KEY", "STIGMER_LLM_MODEL"} & set(probe.environment), "empty variables are not set"
+
+
+def test_a_service_that_neither_needs_temporal_nor_is_ready_by_it_is_tried_without(tmp_path: Path) -> None:
+    part = PARTS["agent-runner"]
+    run = dataclasses.replace(
+        part.run, needs=(), readiness=Readiness(9, (Proof("grpc", "server"),)), ports={"own": 7777}
+    )
+    probe = build_context(tmp_path).probe_of(dataclasses.replace(part, run=run))
+    assert (probe.temporal, probe.port) == (False, "own")
+
+
+def test_a_frozen_service_is_tried_with_paths_relative_to_its_home(tmp_path: Path) -> None:
+    """It runs there; an empty text would make the path an absolute one."""
+    part = PARTS["agent-runner"]
+    run = dataclasses.replace(part.run, arguments=("--db", "{home.relative}/data/own.db"))
+    assert build_context(tmp_path).probe_of(dataclasses.replace(part, run=run)).arguments == ("--db", "./data/own.db")
+
+
+def test_only_what_comes_from_a_tree_is_frozen(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="temporal does not come from a source tree"):
+        build_context(tmp_path).service_of(PARTS["temporal"])
+
+
+def test_a_tree_without_the_service_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"(?s)there is no folder.*agent-runner: there is no folder"):
+        build_context(tmp_path, checkout=str(tmp_path)).service_of(PARTS["agent-runner"])
+
+
+def test_the_source_archive_holds_what_git_tracks_and_without_git_what_does_not_lie_about(tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    for name in (
+        "LICENSE",
+        "launcher/main.py",
+        "packaging/manifest.yaml",
+        "tests/test_it.py",
+        "launcher/__pycache__/x",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    wanted = ["LICENSE", "launcher/main.py", "packaging/manifest.yaml"]
+    assert sorted(build_context(tmp_path, root=root).sources) == wanted
+    command.run(["git", "-C", root, "init", "-q"])
+    command.run(["git", "-C", root, "add", "LICENSE", "launcher/main.py"])
+    assert sorted(build_context(tmp_path, root=root).sources) == wanted[:2]
+
+
+def test_the_source_archive_holds_all_that_bottles_are_built_from() -> None:
+    """The formula names it as what the bottles come from. What it holds must not be named by it: the formula is not."""
+    assert all((ROOT / name).exists() for name in SHIPPED if name != "README.md")
+    assert "Formula" not in SHIPPED
+
+
+def test_a_bottle_is_held_to_what_the_manifest_promises_of_its_target(tmp_path: Path) -> None:
+    """Frozen with the pinned Python it may name no folder of this machine at all."""
+    context = build_context(tmp_path)
+    linux, mac = context.policy_of(LINUX), context.policy_of(MAC)
+    assert (linux.glibc_floor, linux.macos_minimum, linux.size_budget) == ("2.31", "", 108_000_000)
+    assert (mac.glibc_floor, mac.macos_minimum) == ("", "14.0")
+    assert (linux.tolerated, linux.lenient) == ((), ())
+    assert str(tmp_path / "build") in linux.forbidden
+
+
+def test_a_bottle_names_neither_workspace_nor_cache_nor_source_tree(tmp_path: Path) -> None:
+    """A tree given by ref is written into the workspace, and its repository lies elsewhere."""
+    folders = {str(tmp_path / name) for name in ("build", "cache", "src")}
+    shutil.copytree(ROOT / MANIFEST.checkout, tmp_path / "src")
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        command.run(["git", *identity, "-C", tmp_path / "src", *words])
+    for given in ("src", "src@HEAD"):
+        assert folders <= set(build_context(tmp_path, checkout=str(tmp_path / given)).policy_of(LINUX).forbidden)
+
+
+def test_what_a_python_of_this_machine_froze_is_for_this_machine(tmp_path: Path) -> None:
+    """It may name that Python; that it needs a newer C library is a warning. Bottles made elsewhere get no leniency."""
+    context = build_context(tmp_path, python="host")
+    assert context.policy_of(LINUX).tolerated == (sys.base_prefix,)
+    assert context.policy_of(LINUX).lenient == ("glibc-floor",)
+    assert context.policy_of(Target("linux", "arm64")).tolerated == ()
+
+
+def test_to_know_what_is_current_no_python_is_made(tmp_path: Path) -> None:
+    """A dry run takes no minutes: the recipe says which Python freezes."""
+    context = build_context(tmp_path)
+    facts = context.inputs([LINUX], "bottle").parts["linux-amd64/launcher"]
+    assert digest_of(read_recipe(ROOT / "packaging/python", LINUX)) in cast("tuple[str, ...]", facts["python"])
+    assert not (tmp_path / "cache" / "freeze-python").exists()
+
+
+def test_parts_for_macos_are_frozen_for_the_oldest_one_promised(tmp_path: Path) -> None:
+    """Compilers and Python's own build read it from the environment; the user's setting is not among ours."""
+    freezer = build_context(tmp_path, python="host").freezer_of(MAC)
+    assert (freezer.macos, freezer.env["MACOSX_DEPLOYMENT_TARGET"]) == ("14.0", "14.0")
+    assert freezer.facts()["macos"] == "14.0"
+    assert plain_environment(freezer.env)["MACOSX_DEPLOYMENT_TARGET"] == "14.0"
+    assert "MACOSX_DEPLOYMENT_TARGET" not in build_environment({"MACOSX_DEPLOYMENT_TARGET": "26.0"})
+    assert build_context(tmp_path).freezer_of(LINUX).macos == ""
+
+
+def test_facts_of_what_is_obtained_need_no_freezing_and_no_mirror(tmp_path: Path) -> None:
+    context = build_context(tmp_path)
+    inputs = context.inputs([LINUX, MAC], "obtain")
+    assert len(inputs.parts) == 6
+    assert not {"_freezers", "mirror"} & set(vars(context))
