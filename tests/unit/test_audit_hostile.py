@@ -189,6 +189,7 @@ LARGE: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.timeout(320)
 def test_an_audit_of_any_of_them_needs_less_than_a_gigabyte(tmp_path: Path) -> None:
     """In a process of its own, whose largest size is asked of the system."""
     program = "from unit.test_audit_hostile import audit_all; from pathlib import Path; import sys; audit_all(Path(sys.argv[1]))"
