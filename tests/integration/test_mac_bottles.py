@@ -70,6 +70,7 @@ def test_the_audit_finds_no_error_in_a_bottle_for_a_mac(made: Workspace, target:
 def test_the_formula_serves_both_from_the_oldest_macos_promised(made: Workspace) -> None:
     text = made.path("dist/Formula/stigmer.rb").read_text(encoding="utf-8")
     assert re.findall(r"^    sha256 .*, (\w+):", text, re.MULTILINE) == ["arm64_sonoma", "sonoma"]
-    assert "  depends_on :macos\n  depends_on macos: :sonoma\n" in text
+    assert "  on_macos do\n    depends_on macos: :sonoma\n  end\n" in text
+    assert "  on_linux do\n    depends_on :macos\n  end\n" in text
     for target in TARGETS:
         assert made.read_record(f"bottle/{target}", Bottle).sha256 in text

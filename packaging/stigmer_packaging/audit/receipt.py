@@ -65,17 +65,24 @@ def _changed_files(subject: Subject) -> Iterator[Violation]:
     receipt = parse_object(subject.contents.text(RECEIPT) or "")
     if receipt is None:
         return
-    listed = receipt.get("changed_files")
-    if not isinstance(listed, list):
-        yield Violation(RECEIPT, f"changed_files is {json.dumps(listed)}, so that every text file is searched")
+    listed = _changed_files_of(receipt)
+    if listed is None:
+        found = json.dumps(receipt.get("changed_files"))
+        yield Violation(RECEIPT, f"changed_files is {found}, so that every text file is searched")
         return
     absent = (name for name in listed if name not in subject.contents.files)
     yield from (Violation(RECEIPT, f"changed_files names {name}, which is not there") for name in absent)
 
 
+def _changed_files_of(receipt: dict[str, Any]) -> list[str] | None:
+    """Give the files in which brew fills in placeholders, None when the receipt has no list of names."""
+    listed = receipt.get("changed_files")
+    return listed if isinstance(listed, list) and all(isinstance(name, str) for name in listed) else None
+
+
 def _placeholders(subject: Subject) -> Iterator[Violation]:
-    listed = (parse_object(subject.contents.text(RECEIPT) or "") or {}).get("changed_files")
-    exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(listed if isinstance(listed, list) else ())}
+    listed = _changed_files_of(parse_object(subject.contents.text(RECEIPT) or "") or {})
+    exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(listed or ())}
     for path in sorted(subject.contents.files.keys() - exempt):
         found = _PLACEHOLDER.search(subject.contents.text(path) or "")
         if found and not (listed is None and BREWS_OWN.fullmatch(path)):  # without a list every file is searched
