@@ -1,5 +1,6 @@
 """What tests of the launcher's parts begin with: an empty home, and a keg."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import settings
 from stigmer_launcher.system.places import Places, find_places
 from support.launcher_payloads import build_libexec
 
-settings.register_profile("untimed", deadline=None)  # a loaded machine must not fail a test
+settings.register_profile(
+    "untimed", deadline=None, derandomize="CI" in os.environ
+)  # a loaded machine must not fail a test
 settings.load_profile("untimed")
 
 
