@@ -9,9 +9,8 @@ from hypothesis import settings
 from stigmer_launcher.system.places import Places, find_places
 from support.launcher_payloads import build_libexec
 
-settings.register_profile(
-    "untimed", deadline=None, derandomize="CI" in os.environ
-)  # a loaded machine must not fail a test
+# A loaded machine must not fail a test, and CI not by chance.
+settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("untimed")
 
 
