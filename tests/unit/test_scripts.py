@@ -18,7 +18,7 @@ PRINT_PYTHON = '. "$(dirname -- "$0")/python.sh"; echo "$python"'
 FAKE_PYTHON = """#!/bin/sh
 echo "$PYTHONPATH|$*" >> "{log}"
 case "$*" in *"{failing}"*) exit 1 ;; esac
-case "$*" in *"stigmer_packaging go") ! [ -e "{go}" ] || echo "{go}" ;; esac
+case "$*" in *"stigmer_packaging.cli go") ! [ -e "{go}" ] || echo "{go}" ;; esac
 """
 
 
