@@ -72,7 +72,7 @@ def modules_of(program: Path) -> set[str]:
 def greeter(target: Target, folder: Path) -> Path:
     """Freeze the small service for a target, once for all tests."""
     place = folder / str(target)
-    place.mkdir()
+    place.mkdir(exist_ok=True)  # a skipped test made it before
     return freeze_greeter(freezer_for(target, place), place)
 
 
