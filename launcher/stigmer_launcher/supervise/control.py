@@ -36,9 +36,8 @@ class Control:
                 os.unlink(path)
             os.mkfifo(path, 0o600)
             self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            self._writer = os.open(
-                path, os.O_WRONLY
-            )  # keeps reads from returning end of file when a command closes its end
+            # Keeps reads from returning end of file when a command closes its end.
+            self._writer = os.open(path, os.O_WRONLY)
         except OSError:  # a file system without FIFOs: there will be no requests
             self._reader, self._writer = os.pipe()
 

@@ -59,7 +59,7 @@ def decide(state: State, events: tuple[Event, ...], now: float) -> tuple[State, 
     if state.stage == STOPPING:
         state, steps = _stop_next(state, now)
         return state, kills + steps
-    state, stops = _follow_orders(state, now)
+    state, stops = _carry_out_requests(state, now)
     state, proofs = _prove_again(state, now)
     state, steps = _start_next(state, now)
     return state, kills + stops + proofs + steps
@@ -89,7 +89,7 @@ def _apply(state: State, event: Event, now: float) -> State:
     if isinstance(event, ServiceStartRequested):
         return _start_again(state, service)
     if isinstance(event, ServiceStopRequested):
-        return _order_stop(state, service)
+        return _request_stop(state, service)
     return _replace_service(state, _learn(service, event, now))
 
 
@@ -103,17 +103,17 @@ def _learn(service: Service, event: Spawned | NotReady | Ready, now: float) -> S
     return _answered(service, now)
 
 
-def _order_stop(state: State, service: Service) -> State:
-    """Order the stop of a service of ours, once the stack runs."""
+def _request_stop(state: State, service: Service) -> State:
+    """Note that a command wants a service of ours stopped, once the stack runs."""
     accepted = state.stage == RUNNING and service.plan.managed
-    return _replace_service(state, service._replace(order=STOP, crashes=(), error="")) if accepted else state
+    return _replace_service(state, service._replace(requested=STOP, crashes=(), error="")) if accepted else state
 
 
 def _start_again(state: State, service: Service) -> State:
-    """Order the start of a service that a command has stopped, and of those that it needs."""
+    """Note that a service which a command has stopped is to be started, and those that it needs."""
     for need in service.plan.needs:
         state = _start_again(state, find(state, need))
-    return _replace_service(state, service._replace(order=RESTART)) if service.order == STOP else state
+    return _replace_service(state, service._replace(requested=RESTART)) if service.requested == STOP else state
 
 
 def _ended(state: State, service: Service, event: Exited, now: float) -> State:
@@ -122,7 +122,7 @@ def _ended(state: State, service: Service, event: Exited, now: float) -> State:
     Once the stack has run, every service has been healthy, so none is given up. During the start only a signal of
     somebody else's is worth a retry: a program that ends itself then would do so again.
     """
-    if service.order or state.stage in (STOPPING, STOPPED):
+    if service.requested or state.stage in (STOPPING, STOPPED):
         return _replace_service(state, service._replace(phase=STOPPED))
     error = service.error if service.phase == TERMINATING else event.error
     policy = state.policy
@@ -196,7 +196,8 @@ def _answered(service: Service, now: float) -> Service:
 def _check_liveness(state: State, service: Service, now: float) -> tuple[State, tuple[Action, ...]]:
     """Ask a service that is ready whether it still answers, or count a failure when it has not in time.
 
-    It is left alone while the stack starts or stops, and while something it needs is down. The question stays asked: it may answer late. A deadline that is noticed long after it passed does not count: the
+    It is left alone while the stack starts or stops, and while something it needs is down. After a failure the question
+    stays open, since the service may answer late. A deadline that is noticed long after it passed does not count: the
     supervisor did not run either, on a machine that slept.
     """
     liveness = service.plan.liveness
@@ -233,21 +234,21 @@ def _doubt_needs(state: State, service: Service, now: float) -> tuple[State, tup
     return state, actions
 
 
-def _follow_orders(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+def _carry_out_requests(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
     """Stop the services that commands have stopped, and start those again that have ended for a restart."""
     actions: tuple[Action, ...] = ()
     for service in state.services:
-        if not service.order or service.phase == TERMINATING:
+        if not service.requested or service.phase == TERMINATING:
             continue
         if service.phase in ALIVE:
             actions += (Signal(service.plan.name, TERMINATE),)
             state = _hold_clocks(state, service.plan.name)
-            ordered = service._replace(phase=TERMINATING, until=now + service.plan.grace, not_ready_reason="")
-        elif service.order == STOP:
-            ordered = service._replace(phase=STOPPED, until=NEVER, error=STOPPED_BY_COMMAND)
+            changed = service._replace(phase=TERMINATING, until=now + service.plan.grace, not_ready_reason="")
+        elif service.requested == STOP:
+            changed = service._replace(phase=STOPPED, until=NEVER, error=STOPPED_BY_COMMAND)
         else:
-            ordered = service._replace(phase=WAITING, until=NEVER, error="", order="")
-        state = _replace_service(state, ordered)
+            changed = service._replace(phase=WAITING, until=NEVER, error="", requested="")
+        state = _replace_service(state, changed)
     return state, actions
 
 

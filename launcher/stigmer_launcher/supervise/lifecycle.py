@@ -29,8 +29,8 @@ class Service(NamedTuple):
     `asked` is when it was last asked to prove that it is ready, at its start or when something it needs came back;
     `back` when it came back itself, by a start or by answering again. `checking` tells that its liveness is being checked,
     `failures` how many checks in a row have failed.
-    `error` is why it went down last, `not_ready_reason` what its readiness is still waiting for, `order` what a command
-    has asked for: STOP holds until RESTART, which holds until the next start.
+    `error` is why it went down last, `not_ready_reason` what its readiness is still waiting for, `requested` what a
+    command wants: STOP holds until RESTART, which holds until the next start.
     """
 
     plan: Plan
@@ -46,7 +46,7 @@ class Service(NamedTuple):
     not_ready_reason: str = ""
     checking: bool = False
     failures: int = 0
-    order: str = ""
+    requested: str = ""
 
 
 class State(NamedTuple):

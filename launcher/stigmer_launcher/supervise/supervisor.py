@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
-from typing import Any
+from typing import Any, NamedTuple
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.launch.database import require_usable
@@ -32,8 +32,14 @@ from stigmer_launcher.system import locks, process
 _HOME_CHECK = 2.0  # seconds between two looks at whether the home is still there
 
 Emit = Callable[[dict[str, Any]], None]
-Checks = list[tuple[Address, Check]]
 _RETRY = 1.0  # seconds
+
+
+class _Checks(NamedTuple):
+    """What a service is asked: before it counts as ready, and from then on."""
+
+    readiness: list[tuple[Address, Check]]
+    liveness: list[tuple[Address, Check]]
 
 
 class Supervisor:
@@ -54,7 +60,7 @@ class Supervisor:
         self._services = Services(launch, self._watchdog, wall)
         self._state = initial_state(tuple(service.plan for service in launch.services), launch.restart)
         self._events: list[lifecycle.Event] = []
-        self._checks: dict[str, tuple[Checks, Checks]] = {}
+        self._checks: dict[str, _Checks] = {}
         self._probes: dict[str, ProbeSequence] = {}
         self._began = clock()
         pid = os.getpid()
@@ -135,7 +141,7 @@ class Supervisor:
                 return
             self._events.append(lifecycle.Spawned(name, group))
         self._timeline[name] = {"spawned": self._clock() - self._began}
-        self._checks[name] = (service.checks(group, spawned), service.liveness(group, spawned))
+        self._checks[name] = _Checks(service.checks(group, spawned), service.liveness(group, spawned))
         self._prove(name)
 
     def _note(self, text: str) -> None:
@@ -144,13 +150,13 @@ class Supervisor:
     def _prove(self, name: str) -> None:
         """Begin to ask a service for its proofs."""
         self._drop_probe(name)
-        self._probes[name] = ProbeSequence(self._checks[name][0], self._clock())
+        self._probes[name] = ProbeSequence(self._checks[name].readiness, self._clock())
 
     def _check_liveness(self, name: str) -> None:
         """Begin to ask a service that is ready whether it still answers."""
         self._drop_probe(name)
         timeout = self._launch.service(name).plan.liveness.timeout
-        self._probes[name] = ProbeSequence(self._checks[name][1], self._clock(), timeout=timeout)
+        self._probes[name] = ProbeSequence(self._checks[name].liveness, self._clock(), timeout=timeout)
 
     def _wait(self) -> None:
         """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""

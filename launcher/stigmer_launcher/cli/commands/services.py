@@ -29,7 +29,7 @@ def stop_services(names: Sequence[str], context: Context) -> int:
         return 0
     progress = Progress(context.out)
     with suppress(StoppedError):  # somebody has stopped the whole server meanwhile
-        _order(instance, STOP, names, lambda service, _: service.state == phases.STOPPED, progress)
+        _request_and_wait(instance, STOP, names, lambda service, _: service.state == phases.STOPPED, progress)
     progress.done(f"Stopping {', '.join(names)}")
     return 0
 
@@ -40,7 +40,7 @@ def restart_services(names: Sequence[str], context: Context) -> int:
     if not _require_known(instance, names, context):
         raise StoppedError("the server is stopped")
     progress = Progress(context.out)
-    _order(instance, RESTART, names, _is_under_way, progress)
+    _request_and_wait(instance, RESTART, names, _is_under_way, progress)
     snapshot = await_running(instance, progress, start_stopped=False)
     if snapshot is None:
         raise StoppedError("the server has stopped meanwhile")
@@ -130,7 +130,7 @@ def _installed(context: Context) -> Sequence[str]:
     return names_of(context.environ).get("SERVICE", ())
 
 
-def _order(
+def _request_and_wait(
     instance: Instance,
     verb: str,
     names: Sequence[str],
