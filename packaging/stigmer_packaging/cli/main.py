@@ -1,4 +1,4 @@
-"""The command line: one command for a whole release, one for each stage; the only place that sees clock and surroundings."""
+"""The command line: one command for a whole release, one for each stage; the only place that sees clock, environment and terminal."""
 
 import os
 import platform
