@@ -19,6 +19,7 @@ from stigmer_packaging.lib import digest
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import Manifest, load_manifest
 from stigmer_packaging.pipeline import system
+from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish import plan as publication
 from stigmer_packaging.publish import text as publication_text
 from stigmer_packaging.publish.fetch_draft import fetch_draft
@@ -27,7 +28,6 @@ from stigmer_packaging.publish.publish import abandon_draft, draft_release, publ
 from stigmer_packaging.publish.rollback import Withdrawal, plan_rollback, read_history, roll_back
 from stigmer_packaging.records.release import NAME, Release, read_release
 
-CHECKSUMS = "SHA256SUMS"
 TARGETS = "STIGMER_PUBLISH_TARGETS"
 RESULT = "publication.json"
 """Where, beside the release, it is written what was published."""

@@ -25,9 +25,9 @@ from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import system
+from stigmer_packaging.publish.github import PUBLIC
 from stigmer_packaging.publish.plan import formula_path
 
-PUBLIC = "https://github.com"
 READY = '"pid"'
 _PASSED = ("PYTHON", "DEBIAN_FRONTEND", debian.MIRROR, debian.FALLBACK)
 

@@ -17,7 +17,7 @@ from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import system
-from stigmer_packaging.publish.github import persist
+from stigmer_packaging.publish.github import PUBLIC, persist
 from stigmer_packaging.publish.github_issues import Issues
 from stigmer_packaging.records.release import Release, read_release
 from stigmer_packaging.sources import golang
@@ -45,8 +45,7 @@ def missing() -> None:
     """Print the Debian packages that this machine lacks for building and verifying, on one line."""
     host = system.read_platform(platform.system(), platform.machine())
     machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
-    stages = {requirement.stage for requirement in system.LINUX} - {system.OWN_PYTHON}
-    packages = {requirement.package for requirement in system.find_missing(stages, machine)}
+    packages = {requirement.package for requirement in system.find_missing(system.RELEASE, machine)}
     sys.stdout.write(" ".join(sorted(packages - {""})) + "\n")
 
 
@@ -85,7 +84,7 @@ def announce(dist: Path) -> None:
 def describe_release(release: Release) -> str:
     """Give the announcement as Markdown."""
     product, tag = release.product, release_tag(release.product.version)
-    page = f"https://github.com/{product.repository}/releases/tag/{tag}"
+    page = f"{PUBLIC}/{product.repository}/releases/tag/{tag}"
     lines = [f"## [{product.name} {product.version}]({page})", "", "```sh"]
     lines += [f"brew install {tap_name(product)}/{product.name}", "```", ""]
     lines += ["| file | MB | sha256 |", "|---|---:|---|"]
