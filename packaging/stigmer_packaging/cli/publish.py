@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -15,10 +14,10 @@ import click
 
 from stigmer_packaging.bottle import keg_version
 from stigmer_packaging.cli.ci_environment import ROOT, CIEnvironment, open_place
+from stigmer_packaging.cli.machine import this_platform
 from stigmer_packaging.lib import digest
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import Manifest, load_manifest
-from stigmer_packaging.pipeline import system
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish import plan as publication
 from stigmer_packaging.publish import text as publication_text
@@ -115,7 +114,7 @@ def _describe(folder: Path, name: str) -> publication.LocalFile:
 
 def _versions(release: Release, folder: Path) -> dict[str, str]:
     """Ask each bottle for its version: its program where it runs here, its index elsewhere."""
-    host = str(system.read_platform(platform.system(), platform.machine()))
+    host = str(this_platform())
     name, version, said = release.product.name, release.product.version, {}
     for bottle in release.of_kind("bottle"):
         path = folder / bottle.name

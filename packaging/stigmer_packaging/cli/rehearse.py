@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import shutil
 import sys
 import tarfile
@@ -16,6 +15,7 @@ import click
 from stigmer_packaging.ci.rehearsal import WRITER, Rehearsed, Stage, rehearse
 from stigmer_packaging.ci.workflow_file import read_workflow
 from stigmer_packaging.cli.ci_environment import CIEnvironment
+from stigmer_packaging.cli.machine import this_platform
 from stigmer_packaging.cli.publish import TARGETS
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib import command, debian, environment, git, http
@@ -24,7 +24,6 @@ from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
-from stigmer_packaging.pipeline import system
 from stigmer_packaging.publish.github import PUBLIC
 from stigmer_packaging.publish.plan import formula_path
 
@@ -65,7 +64,7 @@ def _rehearse(root: Path, manifest: Path, level: str, seed: Path) -> None:
     folder = root / "build" / "rehearsal"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    host = system.read_platform(platform.system(), platform.machine())
+    host = this_platform()
     kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
     env = {**environment.build_environment(os.environ), **_identity(), **kept}
     scene = Scene(load_manifest(manifest), host, folder, env)
