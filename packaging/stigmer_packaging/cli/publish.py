@@ -88,7 +88,7 @@ def _plan(
     files = [publication.LocalFile(one.name, one.size, one.sha256) for one in release.artefacts]
     files += [_describe(folder, name) for name in (NAME, CHECKSUMS)]
     formula = next((one.name for one in release.of_kind("formula")), "")
-    wish = publication.Wish(
+    request = publication.PublicationRequest(
         commit=seen.commit(),
         targets=given["targets"] or tuple(manifest.targets),
         versions=_versions(release, folder),
@@ -103,7 +103,7 @@ def _plan(
         manifest=manifest,
         changelog=given["changelog"].read_text(encoding="utf-8"),
         formula=(folder / formula).read_text(encoding="utf-8") if formula else "",
-        wish=wish,
+        request=request,
     )
 
 
