@@ -23,8 +23,8 @@ from stigmer_packaging.manifest.model import (
     Proof,
     Readiness,
     Run,
-    Shipment,
     Smoke,
+    TargetSpec,
     WheelPin,
 )
 from stigmer_packaging.records.model import (
@@ -206,7 +206,7 @@ def standin_manifest() -> Manifest:
             repository="stigmer/homebrew-tap",
             tap="self",
         ),
-        targets={"linux-amd64": Shipment(TAG, "2.31", "", 120)},
+        targets={"linux-amd64": TargetSpec(TAG, "2.31", "", 120)},
         go=GoToolchain("1.25.0", pin),
         checkout="packaging/reference",
         inherit=("HOME", "PATH"),

@@ -16,7 +16,7 @@ from stigmer_packaging.manifest.naming import bottle_name, source_archive_name
 from stigmer_packaging.manifest.reader import Manifest, parse_manifest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish.github import Access, GitHub
-from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan, Wish, plan_publication
+from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan, PublicationRequest, plan_publication
 from stigmer_packaging.publish.publish import publish_release
 from stigmer_packaging.publish.tap import git_environment, open_tap, with_token
 from stigmer_packaging.publish.tap_change import TapPlace
@@ -105,7 +105,7 @@ def plan_for(folder: Path, commit: str, *, pull_request: bool = False) -> Public
     extra = [folder / name for name in (NAME, CHECKSUMS)]
     files += [LocalFile(path.name, path.stat().st_size, digest.sha256_of(path)) for path in extra]
     bottles = release.of_kind("bottle")
-    wish = Wish(
+    request = PublicationRequest(
         commit,
         tuple(bottle.target for bottle in bottles),
         {bottle.sha256: version for bottle in bottles},
@@ -117,7 +117,7 @@ def plan_for(folder: Path, commit: str, *, pull_request: bool = False) -> Public
         manifest=manifest_of(version),
         changelog=changelog_of(version),
         formula=(folder / PATH).read_text(encoding="utf-8"),
-        wish=wish,
+        request=request,
     )
 
 

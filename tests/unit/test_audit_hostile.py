@@ -158,8 +158,6 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )
-KNOWN = ("format", "name", "version", "target", "components", "files", "environment", "entry", "source", "versions",
-         "changed_files", "built_on", "homebrew_version", "arch")  # fmt: skip
 
 
 def changed(value: object, data: st.DataObject) -> object:

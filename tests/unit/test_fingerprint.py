@@ -22,12 +22,12 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def digest_after(change: Path | None) -> str:
-    """Give the digest of the obtain stage, after a line was added to a file."""
+def digest_after(change: Path | None, module: str = OBTAIN) -> str:
+    """Give the digest of a stage, after a line was added to a file."""
     if change:
         change.write_text(change.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
     fingerprint.digest_of_code.cache_clear()
-    return fingerprint.digest_of_code(OBTAIN)
+    return fingerprint.digest_of_code(module)
 
 
 @pytest.mark.parametrize("name", ["sources/stage.py", "sources/executable.py", "records/workspace.py", "lib/target.py"])
@@ -40,9 +40,22 @@ def test_what_it_does_not_import_or_what_words_failures_is_not(copy: Path, name:
     assert digest_after(None) == digest_after(copy / name)
 
 
-def test_a_template_is_code_too(copy: Path) -> None:
-    template = next(path for path in (copy / "formula" / "templates").iterdir() if path.is_file())
-    assert digest_after(None) != digest_after(template)
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [
+        ("formula.stage", "formula/templates/formula.rb.template"),
+        ("bottle.assemble", "formula/templates/service/systemd.service"),
+        ("freeze.stage", "freeze/templates/onedir.spec.template"),
+        ("audit.stage", "audit/loader/symbols/darwin.txt"),
+    ],
+)
+def test_what_the_modules_read_is_code_too(copy: Path, stage: str, name: str) -> None:
+    module = f"stigmer_packaging.{stage}"
+    assert digest_after(None, module) != digest_after(copy / name, module)
+
+
+def test_what_other_packages_read_is_not(copy: Path) -> None:
+    assert digest_after(None) == digest_after(copy / "formula" / "templates" / "formula.rb.template")
 
 
 def test_every_kind_of_source_is_counted_as_the_obtain_stages_code() -> None:

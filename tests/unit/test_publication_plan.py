@@ -9,7 +9,7 @@ import pytest
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib.errors import PublicationError
 from stigmer_packaging.publish.changelog import section_of
-from stigmer_packaging.publish.plan import LocalFile, PublicationPlan, Wish, mark_of, plan_publication
+from stigmer_packaging.publish.plan import LocalFile, PublicationPlan, PublicationRequest, mark_of, plan_publication
 from stigmer_packaging.publish.rules import backward_steps
 from stigmer_packaging.publish.text import describe_plan
 from stigmer_packaging.records.model import Finding
@@ -29,7 +29,9 @@ class Case:
         self.manifest = manifest_of(version)
         self.changelog = changelog_of(version)
         self.formula = (folder / PATH).read_text(encoding="utf-8")
-        self.wish = Wish(COMMIT, TARGETS, {one.sha256: version for one in self.release.of_kind("bottle")})
+        self.request = PublicationRequest(
+            COMMIT, TARGETS, {one.sha256: version for one in self.release.of_kind("bottle")}
+        )
 
     def plan(self) -> PublicationPlan:
         """Plan it."""
@@ -39,16 +41,16 @@ class Case:
             manifest=self.manifest,
             changelog=self.changelog,
             formula=self.formula,
-            wish=self.wish,
+            request=self.request,
         )
 
     def release_with(self, **changes: object) -> None:
         """Change the release."""
         self.release = replace(self.release, **changes)  # type: ignore[arg-type] # the tests say what they change
 
-    def wish_with(self, **changes: object) -> None:
-        """Change the wish."""
-        self.wish = replace(self.wish, **changes)  # type: ignore[arg-type] # as above
+    def request_with(self, **changes: object) -> None:
+        """Change the request."""
+        self.request = replace(self.request, **changes)  # type: ignore[arg-type] # as above
 
 
 def test_a_plan_names_tag_assets_notes_and_the_taps_commit(tmp_path: Path) -> None:
@@ -91,7 +93,7 @@ def test_a_tap_elsewhere_and_a_pull_request_are_planned(tmp_path: Path) -> None:
     product = replace(case.manifest.product, tap="stigmer/homebrew-other")
     case.manifest = replace(case.manifest, product=product)
     case.release_with(product=product)
-    case.wish_with(pull_request=True, branch="stable")
+    case.request_with(pull_request=True, branch="stable")
     tap = case.plan().tap
     assert tap
     assert (tap.repository, tap.branch, tap.proposal) == ("stigmer/homebrew-other", "stable", "stigmer-2.0.0")
@@ -145,11 +147,11 @@ def _failed_audit(case: Case) -> None:
 
 
 def _missing_target(case: Case) -> None:
-    case.wish_with(targets=(*TARGETS, "linux-arm64"))
+    case.request_with(targets=(*TARGETS, "linux-arm64"))
 
 
 def _unwanted_target(case: Case) -> None:
-    case.wish_with(targets=TARGETS[:1])
+    case.request_with(targets=TARGETS[:1])
 
 
 def _double_dash(case: Case) -> None:
@@ -158,15 +160,15 @@ def _double_dash(case: Case) -> None:
 
 
 def _other_version_inside(case: Case) -> None:
-    case.wish_with(versions=dict.fromkeys(case.wish.versions, "1.9.0"))
+    case.request_with(versions=dict.fromkeys(case.request.versions, "1.9.0"))
 
 
 def _other_tag(case: Case) -> None:
-    case.wish_with(tag="v2.0.1")
+    case.request_with(tag="v2.0.1")
 
 
 def _no_commit(case: Case) -> None:
-    case.wish_with(commit="main")
+    case.request_with(commit="main")
 
 
 def _no_notes(case: Case) -> None:
@@ -241,17 +243,17 @@ def test_what_no_machine_of_its_kind_has_run_is_published_only_by_name(
 ) -> None:
     case = Case(tmp_path)
     spoil(case)
-    case.wish_with(not_run=("darwin-arm64",))
+    case.request_with(not_run=("darwin-arm64",))
     with pytest.raises(PublicationError, match="--not-run linux-amd64"):
         case.plan()
-    case.wish_with(not_run=("linux-amd64",))
+    case.request_with(not_run=("linux-amd64",))
     assert case.plan().tag == "v2.0.0"
 
 
 def test_a_failed_verification_cannot_be_published_by_name(tmp_path: Path) -> None:
     case = Case(tmp_path)
     _failed_proof(case)
-    case.wish_with(not_run=TARGETS)
+    case.request_with(not_run=TARGETS)
     with pytest.raises(PublicationError, match="failed its verification"):
         case.plan()
 

@@ -9,7 +9,8 @@ import pytest
 
 from stigmer_packaging.ci.workflow_file import Workflow, WorkflowJob, parse_workflow, read_workflow
 from stigmer_packaging.ci.workflow_lint import parse_actionlint, parse_zizmor
-from stigmer_packaging.ci.workflows import RUNNERS, STAGES, WORKFLOWS, fill, find_stale, render_workflows
+from stigmer_packaging.ci.workflows import STAGES, WORKFLOWS, fill, find_stale, render_workflows
+from stigmer_packaging.formula.tap_files import RUNNERS
 from stigmer_packaging.lib.errors import WorkflowError
 from stigmer_packaging.manifest.reader import load_manifest
 

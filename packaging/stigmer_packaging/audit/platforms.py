@@ -92,7 +92,7 @@ CHECKS = (
         "glibc-floor",
         ERROR,
         "on an older system the loader refuses it: version not found",
-        "build it in the freeze root, or pin a wheel for an older manylinux",
+        "freeze it with the pinned Python (no --python), or pin a wheel for an older manylinux",
         _glibc_floor,
     ),
     Check(

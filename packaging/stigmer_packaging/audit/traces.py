@@ -116,7 +116,7 @@ CHECKS = (
         "host-path",
         ERROR,
         "it reveals the machine that built it, and the same sources give other bytes elsewhere",
-        "build with -trimpath, with a search path from $ORIGIN, and in the freeze root",
+        "build with -trimpath, with a search path from $ORIGIN, and freeze with the pinned Python",
         _host,
     ),
     Check(

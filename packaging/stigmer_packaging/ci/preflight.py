@@ -28,8 +28,7 @@ Check = Callable[[Runner], Iterable[Lack]]
 
 
 def _tools(runner: Runner) -> Iterator[Lack]:
-    stages = {one.stage for one in system.LINUX} - {system.OWN_PYTHON}
-    for one in system.find_missing(stages, runner.machine):
+    for one in system.find_missing(system.RELEASE, runner.machine):
         yield Lack(f"{one.what} ({one.stage}: it {one.purpose})", f"install {one.package or one.what}")
 
 

@@ -9,7 +9,7 @@ from time import monotonic
 from stigmer_packaging.ci import actions
 from stigmer_packaging.ci.actions import Bench
 from stigmer_packaging.ci.workflow_file import Workflow, WorkflowJob, WorkflowStep
-from stigmer_packaging.ci.workflows import RUNNERS
+from stigmer_packaging.formula.tap_files import RUNNERS
 from stigmer_packaging.lib import command, debian
 from stigmer_packaging.lib.errors import CommandError, WorkflowError
 from stigmer_packaging.lib.target import Target

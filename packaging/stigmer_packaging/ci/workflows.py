@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from stigmer_packaging.formula.receipt import tap_name
+from stigmer_packaging.formula.tap_files import RUNNERS
 from stigmer_packaging.lib.errors import WorkflowError
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.pipeline import plan
@@ -13,14 +14,6 @@ from stigmer_packaging.pipeline import plan
 WORKFLOWS = ("check", "release", "verify")
 STAGES = (*plan.STAGES[: plan.STAGES.index("formula")], "release")
 """The commands that run once for each target, each on a machine of that target's platform; the last one proves its bottle."""
-
-RUNNERS = {
-    "darwin-arm64": "macos-15",
-    "darwin-amd64": "macos-15-intel",
-    "linux-arm64": "ubuntu-24.04-arm",
-    "linux-amd64": "ubuntu-24.04",
-}
-"""The hosted machine for each target. Source: the labels of actions/runner-images, 2026-11."""
 
 LEVELS = {
     "darwin-arm64": "macos",

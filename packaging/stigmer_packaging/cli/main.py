@@ -1,7 +1,6 @@
-"""The command line: one command for a whole release, one for each stage; the only place that sees clock and surroundings."""
+"""The command line: one command for a whole release, one for each stage; the only place that sees clock, environment and terminal."""
 
 import os
-import platform
 import signal
 import sys
 import time
@@ -16,6 +15,7 @@ import click
 from rich.console import Console
 
 from stigmer_packaging.cli import output, publish
+from stigmer_packaging.cli.machine import cache_folder, this_machine, this_platform
 from stigmer_packaging.cli.python import python_command
 from stigmer_packaging.cli.rehearse import rehearse_command
 from stigmer_packaging.cli.report import report_command
@@ -112,14 +112,6 @@ for _of_workflows in (*RUNNER_COMMANDS, rehearse_command(ROOT), workflows_comman
     main.add_command(_of_workflows)
 
 
-def _host() -> Target:
-    return system.read_platform(platform.system(), platform.machine())
-
-
-def _cache() -> Path:
-    return environment.cache_root(os.environ, Path.home())
-
-
 def _command(name: str, purpose: str) -> click.Command:
     def act(**given: Any) -> None:
         _carry_out(name, Options(**given))
@@ -163,19 +155,19 @@ def _parameters() -> list[click.Parameter]:
 
 for _name, _purpose in COMMANDS.items():
     main.add_command(_command(_name, _purpose))
-main.add_command(verify_command(ROOT, _host, _cache))
+main.add_command(verify_command(ROOT))
 for _changing in (publish.PUBLISH, publish.FETCH_DRAFT, publish.ROLLBACK, refresh_command(ROOT)):
     main.add_command(_changing)
 main.add_command(init_command(ROOT))
 main.add_command(report_command(ROOT))
-main.add_command(python_command(ROOT, _host, _cache))
+main.add_command(python_command(ROOT))
 
 
 def _carry_out(command: str, options: Options) -> None:
     manifest = load_manifest(options.manifest, reference=not options.checkout)
-    host = _host()
+    host = this_platform()
     targets = _targets(options.targets, manifest.targets) or (host,)
-    workspace = Workspace(_workspace(options), _cache())
+    workspace = Workspace(_workspace(options), cache_folder())
     offered = import_artifacts.offered_by(options.records) | gathered_in(workspace)
     until = _until(command, targets, host, offered)
     plan.refuse_foreign(manifest, targets, host, plan.RELEASE if command == "release" else until, offered)
@@ -233,7 +225,7 @@ def _open_context(
 
 
 def _preflight(stages: Sequence[str], targets: Sequence[Target], host: Target, context: BuildContext) -> None:
-    machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
+    machine = this_machine()
     own_python = host.system == "linux" and context.freezes_with != PINNED
     needed = [system.OWN_PYTHON if own_python and stage == "freeze" else stage for stage in stages]
     if "freeze" in stages and context.makes_python(targets):

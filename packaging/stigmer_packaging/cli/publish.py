@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -15,10 +14,11 @@ import click
 
 from stigmer_packaging.bottle import keg_version
 from stigmer_packaging.cli.ci_environment import ROOT, CIEnvironment, open_place
+from stigmer_packaging.cli.machine import this_platform
 from stigmer_packaging.lib import digest
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import Manifest, load_manifest
-from stigmer_packaging.pipeline import system
+from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish import plan as publication
 from stigmer_packaging.publish import text as publication_text
 from stigmer_packaging.publish.fetch_draft import fetch_draft
@@ -27,7 +27,6 @@ from stigmer_packaging.publish.publish import abandon_draft, draft_release, publ
 from stigmer_packaging.publish.rollback import Withdrawal, plan_rollback, read_history, roll_back
 from stigmer_packaging.records.release import NAME, Release, read_release
 
-CHECKSUMS = "SHA256SUMS"
 TARGETS = "STIGMER_PUBLISH_TARGETS"
 RESULT = "publication.json"
 """Where, beside the release, it is written what was published."""
@@ -89,7 +88,7 @@ def _plan(
     files = [publication.LocalFile(one.name, one.size, one.sha256) for one in release.artefacts]
     files += [_describe(folder, name) for name in (NAME, CHECKSUMS)]
     formula = next((one.name for one in release.of_kind("formula")), "")
-    wish = publication.Wish(
+    request = publication.PublicationRequest(
         commit=seen.commit(),
         targets=given["targets"] or tuple(manifest.targets),
         versions=_versions(release, folder),
@@ -104,7 +103,7 @@ def _plan(
         manifest=manifest,
         changelog=given["changelog"].read_text(encoding="utf-8"),
         formula=(folder / formula).read_text(encoding="utf-8") if formula else "",
-        wish=wish,
+        request=request,
     )
 
 
@@ -115,7 +114,7 @@ def _describe(folder: Path, name: str) -> publication.LocalFile:
 
 def _versions(release: Release, folder: Path) -> dict[str, str]:
     """Ask each bottle for its version: its program where it runs here, its index elsewhere."""
-    host = str(system.read_platform(platform.system(), platform.machine()))
+    host = str(this_platform())
     name, version, said = release.product.name, release.product.version, {}
     for bottle in release.of_kind("bottle"):
         path = folder / bottle.name

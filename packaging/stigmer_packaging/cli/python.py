@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 from rich.console import Console
 
 from stigmer_packaging.cli import output
+from stigmer_packaging.cli.machine import cache_folder, this_machine, this_platform
 from stigmer_packaging.freeze.python.provide import provide_python
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
@@ -21,7 +21,7 @@ from stigmer_packaging.pipeline import system
 PURPOSE = "Make the CPython that is frozen for a target, or find it in the cache; print what it needs and where it is."
 
 
-def python_command(root: Path, host: Callable[[], Target], cache: Callable[[], Path]) -> click.Command:
+def python_command(root: Path) -> click.Command:
     """Make the command for the checkout at `root`."""
     parameters: list[click.Parameter] = [
         click.Option(["--target"], default="", help="Such as darwin-arm64; default: this machine's."),
@@ -35,12 +35,12 @@ def python_command(root: Path, host: Callable[[], Target], cache: Callable[[], P
     def act(target: str, debian: str, jobs: int, *, verbose: bool) -> None:
         with output.TerminalProgress(Console(stderr=True), verbose=verbose) as progress:
             started = time.monotonic()
-            machine = system.Machine(host().system, os.environ.get("PATH", ""), os.geteuid() == 0)
+            host, machine = this_platform(), this_machine()
             env = environment.build_environment(os.environ)
             system.provide(system.find_missing([system.PYTHON], machine), machine, env=env, report=progress.say)
-            made = open_maker(root, host(), cache(), mirror=debian, env=env, report=progress.say)
+            made = open_maker(root, host, cache_folder(), mirror=debian, env=env, report=progress.say)
             maker = replace(made, jobs=jobs)
-            tree = provide_python(read_recipe(root / RECIPES, _target(target, host())), maker)
+            tree = provide_python(read_recipe(root / RECIPES, _target(target, host)), maker)
             seconds = time.monotonic() - started
         click.echo(describe_tree(tree, seconds))
 

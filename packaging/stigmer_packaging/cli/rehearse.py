@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import shutil
 import sys
 import tarfile
@@ -16,6 +15,7 @@ import click
 from stigmer_packaging.ci.rehearsal import WRITER, Rehearsed, Stage, rehearse
 from stigmer_packaging.ci.workflow_file import read_workflow
 from stigmer_packaging.cli.ci_environment import CIEnvironment
+from stigmer_packaging.cli.machine import this_platform
 from stigmer_packaging.cli.publish import TARGETS
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib import command, debian, environment, git, http
@@ -24,16 +24,15 @@ from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
-from stigmer_packaging.pipeline import system
+from stigmer_packaging.publish.github import PUBLIC
 from stigmer_packaging.publish.plan import formula_path
 
-PUBLIC = "https://github.com"
 READY = '"pid"'
 _PASSED = ("PYTHON", "DEBIAN_FRONTEND", debian.MIRROR, debian.FALLBACK)
 
 
 @dataclass(frozen=True)
-class Scene:
+class RehearsalContext:
     """What the rehearsal is about: the manifest, this machine, a folder of its own, and what git and the scripts see."""
 
     manifest: Manifest
@@ -65,19 +64,19 @@ def _rehearse(root: Path, manifest: Path, level: str, seed: Path) -> None:
     folder = root / "build" / "rehearsal"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    host = system.read_platform(platform.system(), platform.machine())
+    host = this_platform()
     kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
     env = {**environment.build_environment(os.environ), **_identity(), **kept}
-    scene = Scene(load_manifest(manifest), host, folder, env)
-    with _github(root, scene) as addresses:
-        remote = f"{addresses['GITHUB_SERVER_URL']}/{scene.manifest.product.repository}.git"
-        tag = release_tag(scene.manifest.product.version)
-        commit = _tag(root, manifest, scene, remote)
-        known = env | addresses | _actions_environment(scene, tag, commit)
+    context = RehearsalContext(load_manifest(manifest), host, folder, env)
+    with _github(root, context) as addresses:
+        remote = f"{addresses['GITHUB_SERVER_URL']}/{context.manifest.product.repository}.git"
+        tag = release_tag(context.manifest.product.version)
+        commit = _tag(root, manifest, context, remote)
+        known = env | addresses | _actions_environment(context, tag, commit)
         stage = Stage(folder, remote, tag, commit, host, seed, known, {"level": level}, seen.tell)
         done = rehearse(read_workflow(root / ".github" / "workflows" / "release.yml"), stage)
         seen.tell("== install from what was published")
-        _install(root, scene, remote, addresses["GITHUB_SERVER_URL"])
+        _install(root, context, remote, addresses["GITHUB_SERVER_URL"])
     shutil.rmtree(folder)
     _show(done)
 
@@ -87,7 +86,7 @@ def _identity() -> dict[str, str]:
     return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
 
 
-def _actions_environment(scene: Scene, tag: str, commit: str) -> dict[str, str]:
+def _actions_environment(context: RehearsalContext, tag: str, commit: str) -> dict[str, str]:
     """Give the variables that Actions sets. Source: GitHub's documentation of default environment variables."""
     return {
         "CI": "true",
@@ -95,43 +94,43 @@ def _actions_environment(scene: Scene, tag: str, commit: str) -> dict[str, str]:
         "GITHUB_REF": f"refs/tags/{tag}",
         "GITHUB_REF_NAME": tag,
         "GITHUB_REF_TYPE": "tag",
-        "GITHUB_REPOSITORY": scene.manifest.product.repository,
+        "GITHUB_REPOSITORY": context.manifest.product.repository,
         "GITHUB_RUN_ID": "1",
         "GITHUB_SHA": commit,
-        "GITHUB_STEP_SUMMARY": str(scene.folder / "summary.md"),
+        "GITHUB_STEP_SUMMARY": str(context.folder / "summary.md"),
         "RUNNER_OS": "Linux",
-        TARGETS: str(scene.host),  # what the other platforms' machines make is not here
+        TARGETS: str(context.host),  # what the other platforms' machines make is not here
     }
 
 
 @contextmanager
-def _github(root: Path, scene: Scene) -> Iterator[dict[str, str]]:
+def _github(root: Path, context: RehearsalContext) -> Iterator[dict[str, str]]:
     """Serve a GitHub that lets only WRITER write, and give its addresses."""
-    words = [sys.executable, "-P", "-m", "support.fake_github", "--folder", str(scene.folder / "github")]
-    words += ["--repository", scene.manifest.product.repository, "--token", WRITER]
-    env = {**scene.env, "PYTHONPATH": str(root / "tests")}
-    with command.running(words, env=env, cwd=scene.folder, log=scene.folder / "github.log") as server:
+    words = [sys.executable, "-P", "-m", "support.fake_github", "--folder", str(context.folder / "github")]
+    words += ["--repository", context.manifest.product.repository, "--token", WRITER]
+    env = {**context.env, "PYTHONPATH": str(root / "tests")}
+    with command.running(words, env=env, cwd=context.folder, log=context.folder / "github.log") as server:
         server.wait_for(READY, seconds=60)
         told = json.loads(next(line for line in server.output.splitlines() if READY in line))
         yield {name: value for name, value in told.items() if name.startswith("GITHUB_")}
 
 
-def _tag(root: Path, manifest: Path, scene: Scene, remote: str) -> str:
+def _tag(root: Path, manifest: Path, context: RehearsalContext, remote: str) -> str:
     """Push what a maintainer would: this tree, with its changes under the version."""
-    work = scene.folder / "maintainer"
+    work = context.folder / "maintainer"
     writer = remote.replace("://", f"://x-access-token:{WRITER}@", 1)
-    command.run(["git", "clone", "-q", writer, work], env=scene.env)
-    tracked = git.list_tracked(root, ["."], env=scene.env)
+    command.run(["git", "clone", "-q", writer, work], env=context.env)
+    tracked = git.list_tracked(root, ["."], env=context.env)
     if not tracked:
         raise WorkflowError(f"{root} is no git repository: only what is tracked can be released")
     for name in tracked:
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(root / name, work / name, follow_symlinks=False)
-    tag = release_tag(scene.manifest.product.version)
+    tag = release_tag(context.manifest.product.version)
     shutil.copyfile(manifest, work / "packaging" / "manifest.yaml")
     changes = work / "CHANGELOG.md"
     changes.write_text(
-        with_section(changes.read_text(encoding="utf-8"), scene.manifest.product.version), encoding="utf-8"
+        with_section(changes.read_text(encoding="utf-8"), context.manifest.product.version), encoding="utf-8"
     )
     for words in (
         ["add", "--all", "--force"],
@@ -139,8 +138,8 @@ def _tag(root: Path, manifest: Path, scene: Scene, remote: str) -> str:
         ["tag", tag],
         ["push", "-q", "origin", "HEAD", tag],
     ):
-        command.run(["git", "-C", work, *words], env=scene.env)
-    return git.resolve(work, tag, env=scene.env)
+        command.run(["git", "-C", work, *words], env=context.env)
+    return git.resolve(work, tag, env=context.env)
 
 
 def with_section(text: str, version: str) -> str:
@@ -148,23 +147,23 @@ def with_section(text: str, version: str) -> str:
     return text.replace("## Unreleased\n", f"## {version}\n", 1)
 
 
-def _install(root: Path, scene: Scene, remote: str, server: str) -> None:
+def _install(root: Path, context: RehearsalContext, remote: str, server: str) -> None:
     """Do as brew does with the tap as it is now: fetch the bottle the formula names, check it, pour it, and try it."""
-    tap, product = scene.folder / "tap", scene.manifest.product
-    command.run(["git", "clone", "-q", remote, tap], env=scene.env)
+    tap, product = context.folder / "tap", context.manifest.product
+    command.run(["git", "clone", "-q", remote, tap], env=context.env)
     facts = parse_formula((tap / formula_path(product.name)).read_text(encoding="utf-8"))
-    tag = scene.manifest.tag_of(scene.host)
+    tag = context.manifest.tag_of(context.host)
     found = [one for one in (facts.downloads(product.name) if facts else ()) if f".{tag}." in one.url]
     if not found:
         raise WorkflowError(f"the tap's formula names no bottle for {tag}")
     url = found[0].url.replace(PUBLIC, server, 1)
-    bottle = http.download(url, found[0].sha256, scene.folder / "bottle.tar.gz")
+    bottle = http.download(url, found[0].sha256, context.folder / "bottle.tar.gz")
     with tarfile.open(bottle) as archive:
-        archive.extractall(scene.folder / "Cellar", filter="tar")
-    keg = scene.folder / "Cellar" / product.name / product.version
+        archive.extractall(context.folder / "Cellar", filter="tar")
+    keg = context.folder / "Cellar" / product.name / product.version
     script = root / "scripts" / "verify-install.sh"
     command.run(
-        [script, "--prefix", keg, "--expect-version", product.version, "--free-ports"], env=scene.env, seconds=900
+        [script, "--prefix", keg, "--expect-version", product.version, "--free-ports"], env=context.env, seconds=900
     )
 
 

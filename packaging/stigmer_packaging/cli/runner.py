@@ -1,7 +1,6 @@
 """What jobs of the workflows ask besides building: small commands that run here as they run there."""
 
 import os
-import platform
 import sys
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ import click
 
 from stigmer_packaging.ci.preflight import RUNNER, SOURCES, Runner, find_lacks, render_lacks
 from stigmer_packaging.cli.ci_environment import ROOT, CIEnvironment
+from stigmer_packaging.cli.machine import cache_folder, this_machine, this_platform
 from stigmer_packaging.formula.receipt import tap_name
 from stigmer_packaging.lib import environment
 from stigmer_packaging.lib.errors import MissingToolError, PublicationError
@@ -17,7 +17,7 @@ from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import system
-from stigmer_packaging.publish.github import persist
+from stigmer_packaging.publish.github import PUBLIC, persist
 from stigmer_packaging.publish.github_issues import Issues
 from stigmer_packaging.records.release import Release, read_release
 from stigmer_packaging.sources import golang
@@ -43,10 +43,8 @@ def agree() -> None:
 @click.command()
 def missing() -> None:
     """Print the Debian packages that this machine lacks for building and verifying, on one line."""
-    host = system.read_platform(platform.system(), platform.machine())
-    machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
-    stages = {requirement.stage for requirement in system.LINUX} - {system.OWN_PYTHON}
-    packages = {requirement.package for requirement in system.find_missing(stages, machine)}
+    machine = this_machine()
+    packages = {requirement.package for requirement in system.find_missing(system.RELEASE, machine)}
     sys.stdout.write(" ".join(sorted(packages - {""})) + "\n")
 
 
@@ -54,11 +52,9 @@ def missing() -> None:
 def go() -> None:
     """Print the path of a Go that is new enough: the one on PATH, else the pinned wheel's."""
     toolchain = load_manifest(ROOT / "packaging" / "manifest.yaml").go
-    host = system.read_platform(platform.system(), platform.machine())
     env = environment.build_environment(os.environ)
     chosen = golang.choose_go(toolchain, env)
-    cache = environment.cache_root(os.environ, Path.home())
-    program = golang.provide_go(chosen, toolchain, host, cache, env=env, report=lambda _: None)
+    program = golang.provide_go(chosen, toolchain, this_platform(), cache_folder(), env=env, report=lambda _: None)
     sys.stdout.write(f"{program}\n")
 
 
@@ -66,8 +62,7 @@ def go() -> None:
 @click.option("--sources", is_flag=True, help="Also what building needs: Debian's archives.")
 def preflight(*, sources: bool) -> None:
     """Fail with everything that this machine lacks for building and verifying, before the work starts."""
-    host = system.read_platform(platform.system(), platform.machine())
-    machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
+    machine = this_machine()
     asked = [*RUNNER, *([SOURCES] if sources else [])]
     if lacks := find_lacks(asked, Runner(machine, os.environ, Path("/etc"))):
         raise MissingToolError(
@@ -85,7 +80,7 @@ def announce(dist: Path) -> None:
 def describe_release(release: Release) -> str:
     """Give the announcement as Markdown."""
     product, tag = release.product, release_tag(release.product.version)
-    page = f"https://github.com/{product.repository}/releases/tag/{tag}"
+    page = f"{PUBLIC}/{product.repository}/releases/tag/{tag}"
     lines = [f"## [{product.name} {product.version}]({page})", "", "```sh"]
     lines += [f"brew install {tap_name(product)}/{product.name}", "```", ""]
     lines += ["| file | MB | sha256 |", "|---|---:|---|"]

@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from stigmer_packaging.cli import brew, output
+from stigmer_packaging.cli.machine import cache_folder, this_machine, this_platform
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.lib.target import Target, parse_target
@@ -58,7 +59,7 @@ class Wanted:
     as_json: bool
 
 
-def verify_command(root: Path, host: Callable[[], Target], cache: Callable[[], Path]) -> click.Command:
+def verify_command(root: Path) -> click.Command:
     """Make the command for the checkout at `root`."""
     file = click.Path(exists=True, path_type=Path)
     folder = click.Path(file_okay=False, path_type=Path)
@@ -94,7 +95,7 @@ def verify_command(root: Path, host: Callable[[], Target], cache: Callable[[], P
     purpose = "Verify a bottle on machines without Python and network; default: the one in dist/."
 
     def act(**given: Any) -> None:
-        _verify(Wanted(**given), root, host(), cache())
+        _verify(Wanted(**given), root, this_platform(), cache_folder())
 
     return click.Command("verify", params=parameters, callback=act, help=purpose, short_help=purpose)
 
@@ -112,7 +113,7 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
     bottle = find_bottle(what, host, manifest, workspace.root)
     level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
     if level not in ONLY_ON_MACS:
-        _provide(level, wanted.machine, host)
+        _provide(level, wanted.machine)
     reports: dict[str, VerificationReport] = {}
     with workspace.alone("verify"):
         for machine, name in _machines(
@@ -215,9 +216,9 @@ def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Worksp
         refuse_failure(report, str(workspace.path(f"{name}.log")))
 
 
-def _provide(level: str, kind: str, host: Target) -> None:
+def _provide(level: str, kind: str) -> None:
     """Install what the level needs, or say what is missing."""
-    machine = system.Machine(host.system, os.environ.get("PATH", ""), os.geteuid() == 0)
+    machine = this_machine()
     stages = ["verify", *(["vm"] if "vm" in {level, kind} else [])]
     system.provide(system.find_missing(stages, machine), machine, env=os.environ, report=_say)
 

@@ -1,7 +1,6 @@
 """The command `workflows`: write .github/workflows, or say what is wrong with what is there."""
 
 import os
-import platform
 import sys
 from pathlib import Path
 
@@ -9,10 +8,10 @@ import click
 
 from stigmer_packaging.ci import workflow_lint
 from stigmer_packaging.ci.workflows import find_stale, render_workflows
+from stigmer_packaging.cli.machine import cache_folder, this_platform
 from stigmer_packaging.lib import environment
 from stigmer_packaging.lib.errors import WorkflowError
 from stigmer_packaging.manifest.reader import load_manifest
-from stigmer_packaging.pipeline import system
 from stigmer_packaging.sources import golang
 
 
@@ -52,10 +51,9 @@ def _check(root: Path, folder: Path, stale: tuple[str, ...]) -> None:
 
 def _lint(root: Path, folder: Path) -> tuple[workflow_lint.Remark, ...]:
     toolchain = load_manifest(root / "packaging" / "manifest.yaml").go
-    host = system.read_platform(platform.system(), platform.machine())
-    env, cache = environment.build_environment(os.environ), environment.cache_root(os.environ, Path.home())
+    env = environment.build_environment(os.environ)
     chosen = golang.choose_go(toolchain, env)
-    go = golang.provide_go(chosen, toolchain, host, cache, env=env, report=lambda _: None)
+    go = golang.provide_go(chosen, toolchain, this_platform(), cache_folder(), env=env, report=lambda _: None)
     module = root / "packaging" / "workflows"
     return workflow_lint.lint_with_actionlint(folder, module, go, env=env) + workflow_lint.lint_with_zizmor(
         folder, env=env

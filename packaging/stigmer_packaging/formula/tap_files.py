@@ -22,13 +22,15 @@ Bottles of ours are built and published by the release, not by a pull request on
 """
 
 _SYSTEMS = {"macos": "macOS", "linux": "Linux"}
-_RUNNERS = {
-    ("macos", "arm64"): "macos-15",
-    ("macos", "x86_64"): "macos-15-intel",
-    ("linux", "arm64"): "ubuntu-24.04-arm",
-    ("linux", "x86_64"): "ubuntu-24.04",
+
+
+RUNNERS = {
+    "darwin-arm64": "macos-15",
+    "darwin-amd64": "macos-15-intel",
+    "linux-arm64": "ubuntu-24.04-arm",
+    "linux-amd64": "ubuntu-24.04",
 }
-"""The hosted machine for each platform. Source: the labels of actions/runner-images, 2026-11."""
+"""The hosted machine for each target. Source: the labels of actions/runner-images, 2026-11."""
 
 
 class _Text(Template):
@@ -65,7 +67,7 @@ def _values(manifest: Manifest, facts: FormulaFacts) -> dict[str, str]:
         "formula": f"{tap}/{product.name}",
         "platforms": ", ".join(_platform(tag) for tag in tags),
         "fetches": "\n          ".join(f"brew fetch --force --bottle-tag={tag} {tap}/{product.name}" for tag in tags),
-        "runners": ", ".join(dict.fromkeys(_RUNNERS[parse_tag(tag)[:2]] for tag in tags)),
+        "runners": ", ".join(dict.fromkeys(RUNNERS[str(parse_tag(tag).target)] for tag in tags)),
     }
 
 

@@ -5,6 +5,8 @@ Source: Homebrew's `Utils::Bottles::Tag`, `MacOSVersion::SYMBOLS` and the style 
 
 from typing import NamedTuple
 
+from stigmer_packaging.lib.target import Target
+
 MACOS_VERSIONS = {
     "golden_gate": 27,
     "tahoe": 26,
@@ -26,6 +28,12 @@ class Platform(NamedTuple):
     system: str
     architecture: str
     release: str = ""
+
+    @property
+    def target(self) -> Target:
+        """The same in Go's words, as targets are named."""
+        architecture = "amd64" if self.architecture == "x86_64" else self.architecture
+        return Target("darwin" if self.system == "macos" else self.system, architecture)
 
 
 def parse_tag(tag: str) -> Platform:

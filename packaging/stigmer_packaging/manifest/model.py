@@ -24,7 +24,7 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Shipment:
+class TargetSpec:
     """What we promise of one target: its bottle tag, the oldest system it runs on, and how large its bottle may be.
 
     `glibc_floor` is such as `2.31` on Linux, `macos_minimum` such as `14.0` on macOS, each empty on the other;
@@ -234,7 +234,7 @@ class Manifest:
     """
 
     product: Product
-    targets: Mapping[str, Shipment]
+    targets: Mapping[str, TargetSpec]
     go: GoToolchain
     checkout: str
     inherit: tuple[str, ...]

@@ -55,8 +55,8 @@ def inherited_variables_are_unique(manifest: Manifest) -> Iterator[Finding]:
 
 def tags_fit_their_targets(manifest: Manifest) -> Iterator[Finding]:
     """Demand that a bottle tag is one of its target's platform, and that there is a target."""
-    for target, shipment in manifest.targets.items():
-        tag = shipment.bottle
+    for target, spec in manifest.targets.items():
+        tag = spec.bottle
         if tag and not _TAGS[target].fullmatch(tag):
             yield Finding(("targets", target, "bottle"), f"{tag!r} is not a bottle tag of {target}")
     if not manifest.targets:
@@ -65,10 +65,10 @@ def tags_fit_their_targets(manifest: Manifest) -> Iterator[Finding]:
 
 def macos_is_that_of_the_tag(manifest: Manifest) -> Iterator[Finding]:
     """Demand that no more is promised for macOS than the tag says: brew pours the bottle from that release on."""
-    for target, shipment in manifest.targets.items():
-        release, minimum = shipment.bottle.removeprefix("arm64_"), shipment.macos_minimum
+    for target, spec in manifest.targets.items():
+        release, minimum = spec.bottle.removeprefix("arm64_"), spec.macos_minimum
         if minimum and release in MACOS_VERSIONS and int(minimum.partition(".")[0]) > MACOS_VERSIONS[release]:
-            text = f"brew pours {shipment.bottle} from macOS {MACOS_VERSIONS[release]} on, and {minimum} is asked for"
+            text = f"brew pours {spec.bottle} from macOS {MACOS_VERSIONS[release]} on, and {minimum} is asked for"
             yield Finding(("targets", target, "macos_minimum"), text)
 
 

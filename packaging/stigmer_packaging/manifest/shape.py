@@ -20,9 +20,9 @@ from stigmer_packaging.manifest.model import (
     Readiness,
     Restart,
     Run,
-    Shipment,
     Smoke,
     Source,
+    TargetSpec,
     WheelPin,
     WheelSource,
 )
@@ -73,15 +73,15 @@ def _product(section: Section) -> Product:
         )
 
 
-def _targets(section: Section) -> dict[str, Shipment]:
+def _targets(section: Section) -> dict[str, TargetSpec]:
     targets = section.keys(values.target)
-    return {target: _shipment(section.section(target), target) for target in targets if target}
+    return {target: _target_spec(section.section(target), target) for target in targets if target}
 
 
-def _shipment(section: Section, target: str) -> Shipment:
+def _target_spec(section: Section, target: str) -> TargetSpec:
     linux = parse_target(target).system == "linux"
     with section:
-        return Shipment(
+        return TargetSpec(
             bottle=section.text("bottle", values.bottle_tag),
             glibc_floor=section.text("glibc_floor", values.glibc) if linux else "",
             macos_minimum="" if linux else section.text("macos_minimum", values.macos),

@@ -15,12 +15,16 @@ SILENT = frozenset({"stigmer_packaging.lib.errors"})
 
 @cache
 def digest_of_code(*modules: str) -> str:
-    """Give one sha256 for modules, all of ours they import, directly or not, and the templates they fill in."""
-    files = sorted({path for module in modules for path in modules_behind(module).values()})
-    return digest.sha256_of_value(
-        [digest.sha256_of(path) for path in files],
-        [digest.sha256_of_tree(folder) for folder in sorted(ROOT.glob("*/templates"))],
-    )
+    """Give one sha256 for modules, all of ours they import, directly or not, and the data in the packages of these."""
+    files = {path for module in modules for path in modules_behind(module).values()}
+    data = {path for package in {file.parent for file in files} for path in data_of(package)}
+    return digest.sha256_of_value([digest.sha256_of(path) for path in sorted(files | data)])
+
+
+def data_of(package: Path) -> list[Path]:
+    """List what the modules of a package may read: the files beside them that are not code, and the templates."""
+    beside = (path for path in package.iterdir() if path.suffix != ".py")
+    return [path for path in (*beside, *(package / "templates").rglob("*")) if path.is_file()]
 
 
 def modules_behind(module: str) -> dict[str, Path]:

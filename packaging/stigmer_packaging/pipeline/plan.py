@@ -205,7 +205,7 @@ def _launcher(target: Target, manifest: Manifest, inputs: Inputs) -> Step:
 
 
 def _is_taken(name: str, target: Target, inputs: Inputs) -> bool:
-    """Tell whether a record that only a target's own machine makes comes from there; what it offers saves emulation."""
+    """Tell whether a record that only a target's own machine makes comes from there; what it offers need not be made here."""
     return target != inputs.host and (name in inputs.offered or not is_made_here(target, inputs.host))
 
 

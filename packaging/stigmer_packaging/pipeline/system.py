@@ -94,6 +94,9 @@ LINUX = (
 )
 DARWIN = (Requirement("freeze", "codesign", "", "signs frozen programs", _program("codesign")),)
 
+RELEASE = frozenset(one.stage for one in (*LINUX, *DARWIN)) - {OWN_PYTHON}
+"""All that a release and its verification take, when the pinned Python freezes."""
+
 
 def find_missing(stages: Iterable[str], machine: Machine) -> tuple[Requirement, ...]:
     """List what the stages need and this machine has not."""

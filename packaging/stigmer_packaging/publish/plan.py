@@ -95,7 +95,7 @@ class Publication:
 
 
 @dataclass(frozen=True)
-class Wish:
+class PublicationRequest:
     """How somebody wants to publish: which commit the tag is to name, for which targets, and how the tap is changed.
 
     `tag` is the tag that started this run, empty where none did; `versions` are what the bottles themselves say, by
@@ -112,7 +112,13 @@ class Wish:
 
 
 def plan_publication(
-    release: Release, files: Sequence[LocalFile], *, manifest: Manifest, changelog: str, formula: str, wish: Wish
+    release: Release,
+    files: Sequence[LocalFile],
+    *,
+    manifest: Manifest,
+    changelog: str,
+    formula: str,
+    request: PublicationRequest,
 ) -> PublicationPlan:
     """Decide what publishing a release means; PublicationError lists everything that forbids it.
 
@@ -120,7 +126,9 @@ def plan_publication(
     """
     product, tag = release.product, release_tag(release.product.version)
     notes = section_of(changelog, product.version)
-    evidence = Evidence(manifest, formula, wish.commit, wish.tag, wish.targets, wish.versions, notes, wish.not_run)
+    evidence = Evidence(
+        manifest, formula, request.commit, request.tag, request.targets, request.versions, notes, request.not_run
+    )
     names = [file.name for file in files]
     facts = parse_formula(formula)
     if (problems := problems_of(release, names, evidence)) or facts is None:
@@ -132,25 +140,25 @@ def plan_publication(
         version=product.version,
         repository=product.repository,
         tag=tag,
-        commit=wish.commit,
+        commit=request.commit,
         title=f"{product.name} {product.version}",
         notes=f"{notes}\n\n{mark}\n",
         prerelease=prerelease,
         mark=mark,
         assets=tuple(sorted(files, key=lambda file: file.name)),
         downloads=facts.downloads(product.name),
-        tap=None if prerelease else _tap_change(product, formula, wish),
+        tap=None if prerelease else _tap_change(product, formula, request),
     )
 
 
-def _tap_change(product: Product, formula: str, wish: Wish) -> TapChange:
+def _tap_change(product: Product, formula: str, request: PublicationRequest) -> TapChange:
     return TapChange(
         repository=tap_repository(product),
-        branch=wish.branch,
+        branch=request.branch,
         path=formula_path(product.name),
         text=formula,
         message=f"{product.name} {product.version}\n",
-        proposal=f"{product.name}-{product.version}" if wish.pull_request else "",
+        proposal=f"{product.name}-{product.version}" if request.pull_request else "",
     )
 
 

@@ -83,8 +83,8 @@ def every_target_has_its_bottle(release: Release, evidence: Evidence) -> Iterato
         if found[target] != 1:
             yield f"there are {found[target]} bottles for {target}, and one is needed"
     for bottle in bottles:
-        shipment = evidence.manifest.targets.get(bottle.target)
-        tag = shipment.bottle if shipment else ""
+        spec = evidence.manifest.targets.get(bottle.target)
+        tag = spec.bottle if spec else ""
         if bottle.target not in evidence.targets:
             yield f"{bottle.name} is for {bottle.target or 'no target'}, which is not published"
         elif bottle.tag != tag or bottle.name != bottle_name(product.name, product.version, tag, bottle.rebuild):
@@ -118,8 +118,8 @@ def all_that_runs_is_proved(release: Release, evidence: Evidence) -> Iterator[st
 def every_bottle_runs_where_promised(release: Release, evidence: Evidence) -> Iterator[str]:
     """Demand no newer C library than the manifest promises: a bottle made for one machine passes its audit there."""
     for audit in release.audits:
-        shipment = evidence.manifest.targets.get(audit.target)
-        floor = shipment.glibc_floor if shipment else ""
+        spec = evidence.manifest.targets.get(audit.target)
+        floor = spec.glibc_floor if spec else ""
         if floor and audit.glibc and Version(audit.glibc) > Version(floor):
             yield f"the bottle for {audit.target} needs glibc {audit.glibc}, and {floor} is promised"
 

@@ -31,9 +31,6 @@ VERIFIED = {
 }
 """What a passed verification on a real processor is called, by its level; the first one that applies counts."""
 
-KINDS = ("bottle", "source", "formula", "sbom", "archive", "program")
-"""What an artefact can be; `program` is the single file that unpacks itself, `archive` the tree without Homebrew."""
-
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 
 
@@ -41,7 +38,8 @@ _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 class Artefact:
     """One file of a release. `target` is empty where it is for all platforms; `tag` and `rebuild` are a bottle's.
 
-    `verified` is the verification level of what can be run; see level_of.
+    `kind` is `bottle`, `source`, `formula`, `sbom`, `archive` (the tree without Homebrew) or `program` (the single file
+    that unpacks itself). `verified` is the verification level of what can be run; see level_of.
     """
 
     kind: str

@@ -91,8 +91,8 @@ def mac_command(trial: Trial, folder: Path) -> list[str]:
     """
     words = trial.words(str(trial.task.script), f"{folder}/prefix", (), str(trial.bottle))
     places = {"HOME": folder / "home", "TMPDIR": folder / "tmp"}
-    surroundings = [*(f"{name}={place}" for name, place in places.items()), "PATH=/usr/bin:/bin:/usr/sbin:/sbin"]
-    return within(folder / "profile.sb", ["env", "-i", *surroundings, "LANG=C", *words])
+    variables = [*(f"{name}={place}" for name, place in places.items()), "PATH=/usr/bin:/bin:/usr/sbin:/sbin"]
+    return within(folder / "profile.sb", ["env", "-i", *variables, "LANG=C", *words])
 
 
 def within(profile: Path, words: Sequence[str]) -> list[str]:

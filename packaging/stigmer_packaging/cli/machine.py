@@ -1,0 +1,24 @@
+"""Facts of the machine that commands run on: its platform, its programs, and our cache on it."""
+
+import os
+import platform
+from pathlib import Path
+
+from stigmer_packaging.lib import environment
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.pipeline import system
+
+
+def this_platform() -> Target:
+    """Give this machine's platform; MissingToolError when we cannot build on it."""
+    return system.read_platform(platform.system(), platform.machine())
+
+
+def this_machine() -> system.Machine:
+    """Give what matters of this machine for what may have to be installed."""
+    return system.Machine(this_platform().system, os.environ.get("PATH", ""), os.geteuid() == 0)
+
+
+def cache_folder() -> Path:
+    """Give the folder in which we keep what is made once."""
+    return environment.cache_root(os.environ, Path.home())
