@@ -16,7 +16,8 @@ from typing import IO
 from stigmer_packaging.lib.errors import CommandError, MissingToolError
 
 _POLL = 0.05  # seconds between two looks at a running program
-_DRAIN = 1.0  # seconds in which output must end that a program printed before its own end
+_DRAIN = 0.5  # seconds without output after a program's end
+_QUIET = 2  # such pauses after which no more is waited for; in one of them we may have been suspended ourselves
 
 Stream = IO[str] | IO[bytes] | int
 
@@ -115,10 +116,13 @@ class _Output:
             thread.start()
 
     def read(self) -> tuple[str, str]:
-        """Give stdout and stderr of a program that has ended, as far as they came within a moment."""
-        deadline = time.monotonic() + _DRAIN
+        """Give stdout and stderr of a program that has ended, until nothing more comes for a moment."""
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            quiet = 0
+            while thread.is_alive() and quiet < _QUIET:
+                before = sum(map(len, self._lines))
+                thread.join(_DRAIN)
+                quiet = quiet + 1 if before == sum(map(len, self._lines)) else 0
         stdout, stderr = self._lines
         return "".join(stdout), "".join(stderr)
 
