@@ -17,7 +17,6 @@ from stigmer_packaging.freeze import bundle
 from stigmer_packaging.freeze.foreign import ForeignEnvironment, TreePackages
 from stigmer_packaging.freeze.pythons import PINNED, choose_python, is_in_cache, open_maker
 from stigmer_packaging.freeze.stage import Freezer, freeze_launcher, freeze_service
-from stigmer_packaging.lib.emulation import NATIVE
 from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import system
@@ -40,8 +39,8 @@ def freezer_for(target: Target, folder: Path) -> Freezer:
         pytest.skip(f"no Python for {missing[0]} in {cache}: scripts/packaging python --target {missing[0]} makes it")
     maker = open_maker(ROOT, HOST, cache, mirror="", env=ENV, report=lambda _: None)
     python = choose_python(PINNED, target, lambda: maker, ROOT, oldest=OLDEST, env=ENV)
-    oldest, runner = OLDEST[str(target)] if target.system == "darwin" else "", NATIVE if target == HOST else None
-    return replace(freezer, target=target, python=python, macos=oldest, runner=runner)
+    oldest = OLDEST[str(target)] if target.system == "darwin" else ""
+    return replace(freezer, target=target, python=python, macos=oldest, tried=target == HOST)
 
 
 def freeze_greeter(freezer: Freezer, folder: Path) -> Path:

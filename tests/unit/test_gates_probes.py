@@ -15,7 +15,6 @@ from stigmer_packaging.freeze.probes import (
     probe_without_temporal,
 )
 from stigmer_packaging.freeze.temporal import temporal_server
-from stigmer_packaging.lib.emulation import NATIVE
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.sources.freeze_table import FreezeFacts
@@ -177,7 +176,7 @@ def test_a_service_that_needs_no_temporal_is_tried_without_it(tmp_path: Path, so
     """Ready by what it prints, or else by its port; no Temporal is asked for."""
     service = make_program(tmp_path / "service", source)
     home = tmp_path / "home"
-    try_service(service, FreezeTable(), probe, temporal=None, home=home, env=ENV, runner=NATIVE)
+    try_service(service, FreezeTable(), probe, temporal=None, home=home, env=ENV)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +198,7 @@ def test_a_service_that_leaves_the_signal_to_its_default_has_stopped_but_a_worke
 
 def test_without_any_temporal_a_service_that_needs_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GateError, match="needs Temporal") as refused:
-        try_service(tmp_path, FreezeTable(), PROBE, temporal=None, home=tmp_path / "home", env=ENV, runner=NATIVE)
+        try_service(tmp_path, FreezeTable(), PROBE, temporal=None, home=tmp_path / "home", env=ENV)
     assert "readiness is of the kind temporal" in refused.value.remedy
 
 

@@ -9,7 +9,6 @@ import pytest
 from stigmer_packaging.freeze.frozen_trial import try_imports
 from stigmer_packaging.freeze.ownership import modules_to_prove, settle_owners
 from stigmer_packaging.lib.distributions import find_conflicts, read_distributions
-from stigmer_packaging.lib.emulation import NATIVE
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.records.model import LeftOut
 from support.freeze_workshop import ENV, make_program
@@ -120,7 +119,7 @@ def test_the_probe_must_import_everything_and_is_removed_either_way(tmp_path: Pa
     probe = make_program(tmp_path / "import-probe", PROBE)
     if "no_such_module" in modules:
         with pytest.raises(GateError, match="No module named 'no_such_module'"):
-            try_imports(probe, {"one": modules}, env=ENV, runner=NATIVE)
+            try_imports(probe, {"one": modules}, env=ENV)
     else:
-        try_imports(probe, {"one": modules}, env=ENV, runner=NATIVE)
+        try_imports(probe, {"one": modules}, env=ENV)
     assert not probe.exists()

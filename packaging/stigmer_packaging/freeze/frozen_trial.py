@@ -8,7 +8,6 @@ from stigmer_packaging.freeze import probes
 from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.temporal import temporal_server
 from stigmer_packaging.lib import command
-from stigmer_packaging.lib.emulation import Runner
 from stigmer_packaging.lib.errors import CommandError, GateError
 from stigmer_packaging.lib.interpreter import plain_environment
 from stigmer_packaging.manifest.model import FreezeTable
@@ -19,7 +18,7 @@ _NO_TEMPORAL = "give packaging/manifest.yaml a component whose readiness is of t
 _REMEDY = "name another owner in `owners` of the component's `freeze` in packaging/manifest.yaml"
 
 
-def try_imports(probe: Path, modules: Mapping[str, Sequence[str]], *, env: Mapping[str, str], runner: Runner) -> None:
+def try_imports(probe: Path, modules: Mapping[str, Sequence[str]], *, env: Mapping[str, str]) -> None:
     """Import modules, by the distributions that installed them, inside a bundle; GateError when one cannot be.
 
     The frozen service is a foreign program that cannot be asked to import something. `probe` is a second program with
@@ -27,7 +26,7 @@ def try_imports(probe: Path, modules: Mapping[str, Sequence[str]], *, env: Mappi
     """
     names = sorted(module for each in modules.values() for module in each)
     try:
-        command.run([*runner.prefix, str(probe), *names], env=plain_environment(env), seconds=SECONDS * runner.slowdown)
+        command.run([str(probe), *names], env=plain_environment(env), seconds=SECONDS)
     except CommandError as error:
         raise GateError(
             f"a distribution whose module has another owner cannot be imported: {error}", _REMEDY
@@ -44,7 +43,6 @@ def try_service(
     temporal: Path | None,
     home: Path,
     env: Mapping[str, str],
-    runner: Runner,
 ) -> None:
     """Put a frozen service through everything a freeze asks of it, in a `home` that does not exist; GateError if it fails.
 
@@ -52,17 +50,17 @@ def try_service(
     """
     home.mkdir()
     if table.selftest:
-        probes.probe_selftest(program, table.selftest, folder=home, env=env, runner=runner)
+        probes.probe_selftest(program, table.selftest, folder=home, env=env)
     if not probe.temporal:
-        probes.probe_start_and_stop(program, probe, folder=home, env=env, runner=runner)
+        probes.probe_start_and_stop(program, probe, folder=home, env=env)
         return
     if temporal is None:
         raise GateError("the service needs Temporal, and nothing here is a Temporal to try it with", _NO_TEMPORAL)
-    probes.probe_without_temporal(program, probe, folder=home, env=env, runner=runner)
-    with temporal_server(temporal, folder=home, env=plain_environment(env), runner=runner) as address:
-        probes.probe_start_and_stop(program, probe, address=address, folder=home, env=env, runner=runner)
+    probes.probe_without_temporal(program, probe, folder=home, env=env)
+    with temporal_server(temporal, folder=home, env=plain_environment(env)) as address:
+        probes.probe_start_and_stop(program, probe, address=address, folder=home, env=env)
         if asked := table.workflow_test:
-            probes.probe_workflow(program, asked, probe, address=address, folder=home, env=env, runner=runner)
+            probes.probe_workflow(program, asked, probe, address=address, folder=home, env=env)
 
 
 def explain_excludes(error: GateError, facts: FreezeFacts) -> GateError:

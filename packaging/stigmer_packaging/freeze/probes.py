@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stigmer_packaging.lib import command
-from stigmer_packaging.lib.emulation import NATIVE, Runner
 from stigmer_packaging.lib.errors import CommandError, GateError
 from stigmer_packaging.lib.interpreter import plain_environment
 from stigmer_packaging.lib.ports import is_open
@@ -89,24 +88,22 @@ def check_failure(code: int, output: str, connection: tuple[str, ...] = CONNECTI
         )
 
 
-def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, str], runner: Runner = NATIVE) -> None:
+def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, str]) -> None:
     """Raise GateError unless the frozen launcher answers `--version` and `--help`."""
     for question, answer in (("--version", f"{name} {version}"), ("--help", name)):
-        asked = [*runner.prefix, str(program), question]
-        done = command.run(asked, env=plain_environment(env), seconds=60 * runner.slowdown, check=False)
+        asked = [str(program), question]
+        done = command.run(asked, env=plain_environment(env), seconds=60, check=False)
         if done.code != 0 or not done.stdout.startswith(answer):
             raise GateError(
                 f"asked {question}, the frozen launcher does not answer {answer}\n{done.stdout}{done.stderr}"
             )
 
 
-def probe_without_temporal(
-    program: Path, probe: ServiceProbe, *, folder: Path, env: Mapping[str, str], runner: Runner = NATIVE
-) -> None:
+def probe_without_temporal(program: Path, probe: ServiceProbe, *, folder: Path, env: Mapping[str, str]) -> None:
     """Start the service with nothing listening at Temporal's address; GateError unless it fails because of that."""
-    start = _prepare(program, probe, unused_address(), folder, env, runner)
+    start = _prepare(program, probe, unused_address(), folder, env)
     try:
-        seconds = SECONDS * runner.slowdown
+        seconds = SECONDS
         done = command.run(start.words, env=start.environment, cwd=folder, seconds=seconds, check=False)
     except CommandError as error:
         raise GateError(f"started without Temporal, the service does not give up: {error}") from error
@@ -120,7 +117,6 @@ def probe_start_and_stop(
     address: str = "",
     folder: Path,
     env: Mapping[str, str],
-    runner: Runner = NATIVE,
 ) -> None:
     """Start the service; GateError unless it gets ready, and stops with exit code 0 on SIGTERM.
 
@@ -130,11 +126,11 @@ def probe_start_and_stop(
     or not.
     """
     situation = "with a live Temporal the service" if address else "the service"
-    start = _prepare(program, probe, address or unused_address(), folder, env, runner)
+    start = _prepare(program, probe, address or unused_address(), folder, env)
     try:
         with command.running(start.words, env=start.environment, cwd=folder, log=folder / "service.log") as service:
-            _wait_until_ready(service, probe, start.port, SECONDS * runner.slowdown)
-            code, output = service.stop(seconds=probe.grace * runner.slowdown), service.output
+            _wait_until_ready(service, probe, start.port, SECONDS)
+            code, output = service.stop(seconds=probe.grace), service.output
     except CommandError as error:
         raise GateError(f"{situation} does not work: {error}") from error
     stopped = code in _stop_codes(probe) or _FINALIZING in output
@@ -154,40 +150,35 @@ def probe_workflow(
     address: str,
     folder: Path,
     env: Mapping[str, str],
-    runner: Runner = NATIVE,
 ) -> None:
     """Run the service's workflow test on a live Temporal; GateError unless it exits 0.
 
     A worker's sandbox imports by name at its first workflow: without that module, a bundle becomes ready nevertheless.
     """
-    start = _prepare(program, replace(probe, arguments=arguments), address, folder, env, runner)
+    start = _prepare(program, replace(probe, arguments=arguments), address, folder, env)
     try:
-        command.run(start.words, env=start.environment, cwd=folder, seconds=SECONDS * runner.slowdown)
+        command.run(start.words, env=start.environment, cwd=folder, seconds=SECONDS)
     except CommandError as error:
         missing = next((line for line in error.output.splitlines() if _BROKEN.search(line)), "see what it printed")
         raise GateError(f"the frozen service cannot run a workflow: {missing.strip()}\n{error}") from error
 
 
-def probe_selftest(
-    program: Path, arguments: tuple[str, ...], *, folder: Path, env: Mapping[str, str], runner: Runner = NATIVE
-) -> None:
+def probe_selftest(program: Path, arguments: tuple[str, ...], *, folder: Path, env: Mapping[str, str]) -> None:
     """Run the service's selftest; GateError unless it exits 0."""
     try:
-        words = [*runner.prefix, str(program), *arguments]
-        command.run(words, env=_isolated(folder, env), cwd=folder, seconds=SECONDS * runner.slowdown)
+        words = [str(program), *arguments]
+        command.run(words, env=_isolated(folder, env), cwd=folder, seconds=SECONDS)
     except CommandError as error:
         raise GateError(f"the frozen service does not pass its own test: {error}") from error
 
 
-def _prepare(
-    program: Path, probe: ServiceProbe, address: str, folder: Path, env: Mapping[str, str], runner: Runner
-) -> _Start:
+def _prepare(program: Path, probe: ServiceProbe, address: str, folder: Path, env: Mapping[str, str]) -> _Start:
     """Fill in what a start of the service is told: a home of its own, free ports, and where Temporal is."""
     texts = (*probe.arguments, *probe.environment.values(), f"{{port.{probe.port}}}")
     ports = free_ports(texts)
     values = placeholder_values(folder, address, ports)
     filled = {name: fill(text, values) for name, text in probe.environment.items()}
-    words = (*runner.prefix, str(program), *(fill(text, values) for text in probe.arguments))
+    words = (str(program), *(fill(text, values) for text in probe.arguments))
     given = {name: value for name, value in filled.items() if value}
     return _Start(words, _isolated(folder, env) | given, ports[f"port.{probe.port}"])
 

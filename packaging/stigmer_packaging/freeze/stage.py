@@ -11,7 +11,6 @@ from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.pyinstaller import Environment, FreezePlan, FreezingPython, Frozen
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.distributions import read_distributions
-from stigmer_packaging.lib.emulation import NATIVE, Runner
 from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import SYSTEMS, Target
 from stigmer_packaging.manifest.model import FreezeTable
@@ -78,7 +77,7 @@ class Freezer:
 
     `pins` is the text of the lock that pins PyInstaller; `source_date_epoch`, seconds since 1970; `env`, what
     build_environment gives; `report` is told what goes on; `macos` is the oldest macOS to run on, empty for others;
-    `runner` runs programs of the target here, None where that cannot be: they are frozen and not tried.
+    `tried` says whether programs of the target run here; otherwise they are frozen and not tried.
     """
 
     target: Target
@@ -90,7 +89,7 @@ class Freezer:
     workspace: Workspace
     report: Callable[[str], None]
     macos: str = ""
-    runner: Runner | None = NATIVE
+    tried: bool = True
 
     def note(self, text: str) -> None:
         """Report something that also belongs into the step's log."""
@@ -141,8 +140,8 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
         frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)
         gates.check_modules(frozen.missing, PACKAGE)
         _make_portable(frozen.folder, name, CONTENTS, freezer)
-        if freezer.runner:
-            probes.check_answers(frozen.folder / name, name, version, env=freezer.env, runner=freezer.runner)
+        if freezer.tried:
+            probes.check_answers(frozen.folder / name, name, version, env=freezer.env)
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
     made = LauncherBundle(version, str(freezer.target), record, name, files, made_from)
@@ -169,11 +168,11 @@ def freeze_service(
     python = provide(source.pins, freezer, source.table.owners)
     proven = modules_to_prove(python.site, python.left_out)
     with freezer.workspace.staging() as staged:
-        probed = proven if freezer.runner else {}
+        probed = proven if freezer.tried else {}
         plan = _service_plan(component, source.copy_to(staged.absolute() / "source"), source.table, proven, probed)
         frozen = _freeze(plan, python, staged, freezer)
         _make_portable(frozen.folder, component, plan.contents, freezer)
-        if freezer.runner:
+        if freezer.tried:
             _try_service(frozen.folder / component, source, probed, probe, temporal, freezer)
         else:
             freezer.note(f"{component} for {freezer.target} is not tried: its programs do not run here")
@@ -219,11 +218,11 @@ def _try_service(
     freezer: Freezer,
 ) -> None:
     freezer.report(f"trying the frozen {program.name}")
-    env, runner, home = freezer.env, freezer.runner or NATIVE, program.parents[1] / "home"
+    env, home = freezer.env, program.parents[1] / "home"
     try:
         if probed:
-            frozen_trial.try_imports(program.with_name(pyinstaller.PROBE), probed, env=env, runner=runner)
-        frozen_trial.try_service(program, source.table, probe, temporal=temporal, home=home, env=env, runner=runner)
+            frozen_trial.try_imports(program.with_name(pyinstaller.PROBE), probed, env=env)
+        frozen_trial.try_service(program, source.table, probe, temporal=temporal, home=home, env=env)
     except GateError as error:
         raise frozen_trial.explain_excludes(error, source.facts) from error
 

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stigmer_packaging.lib import command
-from stigmer_packaging.lib.emulation import NATIVE, Runner
 from stigmer_packaging.lib.ports import free_port
 
 SECONDS = 60
@@ -13,11 +12,10 @@ _READY = "Server:"  # the first line of what it prints once it serves; Temporal 
 
 
 @contextmanager
-def temporal_server(program: Path, *, folder: Path, env: Mapping[str, str], runner: Runner = NATIVE) -> Iterator[str]:
+def temporal_server(program: Path, *, folder: Path, env: Mapping[str, str]) -> Iterator[str]:
     """Serve from memory and give the address, `127.0.0.1:PORT`; CommandError when it does not come up."""
     address = f"127.0.0.1:{free_port()}"
     words = [
-        *runner.prefix,
         str(program),
         "server",
         "start-dev",
@@ -29,5 +27,5 @@ def temporal_server(program: Path, *, folder: Path, env: Mapping[str, str], runn
     ]
     log = folder / "temporal.log"
     with command.running([*words, "--log-level", "error"], env=env, cwd=folder, log=log) as server:
-        server.wait_for(_READY, seconds=SECONDS * runner.slowdown)
+        server.wait_for(_READY, seconds=SECONDS)
         yield address

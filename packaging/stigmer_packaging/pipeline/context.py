@@ -14,7 +14,6 @@ from stigmer_packaging.freeze.python.provide import BuildSettings
 from stigmer_packaging.freeze.pythons import PINNED, choose_python, default_choice, is_in_cache, open_maker, own_folders
 from stigmer_packaging.freeze.stage import Freezer, launcher_facts, service_facts
 from stigmer_packaging.lib import apt, digest, git
-from stigmer_packaging.lib.emulation import NATIVE
 from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.lib.patchelf import find_patchelf
 from stigmer_packaging.lib.target import Target
@@ -107,8 +106,9 @@ class BuildContext:
         python = choose_python(self.freezes_with, target, self._maker, self.root, oldest=oldest, env=env)
         pins = (self.root / "requirements.lock").read_text(encoding="utf-8")
         patchelf, epoch = find_patchelf(self.env), self.source_date_epoch
-        runner = NATIVE if target == self.host else None
-        return Freezer(target, python, pins, patchelf, epoch, env, self.workspace, self.report, minimum, runner)
+        return Freezer(
+            target, python, pins, patchelf, epoch, env, self.workspace, self.report, minimum, target == self.host
+        )
 
     def _maker(self) -> BuildSettings:
         cache, env, report = self.workspace.cache, self.env, self.report
