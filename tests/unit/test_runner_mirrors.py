@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_packaging.freeze.gcc_runtime import provide_runtime
 from stigmer_packaging.lib import debian
 from stigmer_packaging.lib.apt import Mirror, find_mirror
 from stigmer_packaging.lib.errors import DownloadError, MissingToolError
 from support.runners import HOSTED_UBUNTU, UbuntuImage, write_etc
+from support.tiny_packages import deb_of, file_entry
 
 GONE = "pool/updates/main/o/openssl/openssl_1.orig.tar.gz"
 
@@ -79,6 +81,21 @@ def test_a_pinned_file_that_the_mirror_no_longer_has_comes_from_its_second_place
     kept.write_bytes(b"source")
     archives = debian.find_archives(url, {"DEBIAN_FALLBACK": url + scheme})
     assert debian.download(archives, GONE, sha256, tmp_path / "file").read_bytes() == b"source"
+
+
+def test_gccs_runtime_that_the_mirror_no_longer_has_comes_from_its_second_place(
+    served: tuple[str, Path], tmp_path: Path
+) -> None:
+    """Its release is older than what mirrors keep."""
+    url, folder = served
+    deb = deb_of([file_entry("lib/x86_64-linux-gnu/libgcc_s.so.1", b"library")])
+    sha256 = hashlib.sha256(deb).hexdigest()
+    (folder / sha256).write_bytes(deb)
+    archives = debian.find_archives(url, {"DEBIAN_FALLBACK": f"{url}/{{sha256}}"})
+    package = debian.Package("pool/libgcc-s1_10_amd64.deb", sha256, ("linux-amd64",))
+    runtime = provide_runtime((package,), tmp_path / "made", lambda: archives)
+    assert runtime.versions == {"libgcc-s1": "10"}
+    assert [(path / "libgcc_s.so.1").read_bytes() for path in runtime.libraries] == [b"library"]
 
 
 def test_a_pinned_file_that_no_place_has_names_every_place_and_the_variable(

@@ -1,15 +1,16 @@
 """The runtime libraries of GCC, libgcc_s and libstdc++, which wheels for Linux count on and no Python brings.
 
-They are Debian's, pinned, of a release that is old enough for every system we promise to run on.
+They are Debian's, pinned, of a release that is old enough for every system we promise to run on; so old that mirrors
+will drop it: DEBIAN_FALLBACK names the place of files that they no longer have.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from stigmer_packaging.lib import digest, http
+from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.cache import make_once
-from stigmer_packaging.lib.debian import Archives, Package, parse_lock, unpack_package
+from stigmer_packaging.lib.debian import Archives, Package, download, parse_lock, unpack_package
 from stigmer_packaging.lib.target import Target
 
 LOCK = "gcc-runtime.lock"
@@ -43,7 +44,7 @@ def provide_runtime(packages: tuple[Package, ...], folder: Path, archives: Calla
         made.mkdir()
         for package in packages:
             file = folder / "downloads" / PurePosixPath(package.path).name
-            unpack_package(http.download(archives().url(package.path), package.sha256, file), made)
+            unpack_package(download(archives(), package.path, package.sha256, file), made)
         return made
 
     key = digest.sha256_of_value([package.sha256 for package in packages])[:20]

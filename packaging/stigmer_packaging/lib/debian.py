@@ -118,8 +118,8 @@ def download(archives: Archives, path: str, sha256: str, destination: Path) -> P
             answers.append(str(error))
     raise DownloadError(
         "\n".join(answers),
-        f"the mirror may have moved on to another version: move the pin in packaging/python/recipe.toml, name another mirror by {MIRROR}, or the place "
-        f"of files that mirrors no longer have by {FALLBACK}",
+        f"the mirror may have moved on to another version: move the pin in packaging/python, name another mirror by "
+        f"{MIRROR}, or the place of files that mirrors no longer have by {FALLBACK}",
     )
 
 
