@@ -16,7 +16,7 @@ from stigmer_packaging.ci.rehearsal import WRITER, Rehearsed, Stage, rehearse
 from stigmer_packaging.ci.workflow_file import read_workflow
 from stigmer_packaging.cli.ci_environment import CIEnvironment
 from stigmer_packaging.cli.machine import this_platform
-from stigmer_packaging.cli.publish import TARGETS
+from stigmer_packaging.cli.targets import VARIABLE
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib import command, debian, environment, git, http
 from stigmer_packaging.lib.errors import WorkflowError
@@ -99,7 +99,7 @@ def _actions_environment(context: RehearsalContext, tag: str, commit: str) -> di
         "GITHUB_SHA": commit,
         "GITHUB_STEP_SUMMARY": str(context.folder / "summary.md"),
         "RUNNER_OS": "Linux",
-        TARGETS: str(context.host),  # what the other platforms' machines make is not here
+        VARIABLE: str(context.host),  # the other platforms' bottles could not be verified here
     }
 
 
