@@ -19,7 +19,7 @@ COMMITTED = ROOT / ".github" / "workflows"
 MANIFEST = load_manifest(ROOT / "packaging" / "manifest.yaml")
 WORKFLOWS = read_workflows(COMMITTED)
 JOBS = [pytest.param(job, id=f"{name}-{job.name}") for name in NAMES for job in WORKFLOWS[name].jobs]
-PINNED = re.compile(r"uses: ([\w-]+/[\w/-]+)@([0-9a-f]{40}) # v?\d+(\.\d+)+$")
+PINNED = re.compile(r"uses: ([\w-]+/[\w/-]+)@{1,2}([0-9a-f]{40}) # v?\d+(\.\d+)+$")
 
 
 def problems_of(manifest: Manifest = MANIFEST, **changes: tuple[str, str]) -> list[str]:
