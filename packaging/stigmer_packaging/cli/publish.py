@@ -183,7 +183,7 @@ PUBLISH = click.Command(
         ),
         click.Option(["--changelog"], type=_FILE, default=ROOT / "CHANGELOG.md", help="Default: CHANGELOG.md."),
     ),
-    help="Publish the release in DIST and move the tap to it. Tokens: see packaging/RELEASING.md.",
+    help="Publish the release in DIST and move the tap to it. Tokens: see docs/releasing.md.",
     short_help="Publish a release, then move the tap to it.",
 )
 FETCH_DRAFT = click.Command(

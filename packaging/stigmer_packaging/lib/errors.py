@@ -150,7 +150,7 @@ class TokenError(PackagingError):
     """A token is missing, expired, or may not do what it is needed for. No message ever holds it."""
 
     exit_code = 23
-    remedy = "give a valid token: packaging/RELEASING.md says which, with which rights"
+    remedy = "give a valid token: docs/releasing.md says which, with which rights"
 
 
 class TapError(PackagingError):
