@@ -1,0 +1,60 @@
+"""Take the pictures of the documents anew.
+
+python -m pictures.run start KEG [--check]    (a keg: the directory `stigmer/2.0.0` of an unpacked bottle)
+python -m pictures.run report PAGE
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from pictures import first_start
+from pictures.errors import PictureError
+from pictures.report import photograph
+
+_IMAGES = Path(__file__).parents[1] / "docs" / "images"
+_PASSED = ("PATH", "LANG", "TMPDIR")
+
+
+def main() -> int:
+    """Take the picture that is asked for, or compare it; 1 when that fails."""
+    options = _parser().parse_args()
+    try:
+        if options.picture == "report":
+            photograph(options.page, _IMAGES / "report.png")
+        else:
+            _first_start(options.keg, _IMAGES / "first-start.svg", check=options.check)
+    except PictureError as error:
+        sys.stderr.write(f"Error: {error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/record", description="Take the pictures of the documents anew.")
+    pictures = parser.add_subparsers(dest="picture", required=True)
+    start = pictures.add_parser("start", help="docs/images/first-start.svg, recorded from a keg")
+    start.add_argument("keg", type=Path, metavar="KEG", help="the directory stigmer/VERSION of an unpacked bottle")
+    start.add_argument("--check", action="store_true", help="only say whether the keg prints what the picture shows")
+    report = pictures.add_parser("report", help="docs/images/report.png, photographed with Chromium")
+    report.add_argument("page", type=Path, metavar="PAGE", help="a release's report.html")
+    return parser
+
+
+def _first_start(keg: Path, picture: Path, *, check: bool) -> None:
+    env = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    with tempfile.TemporaryDirectory(prefix="stigmer-record-") as home:
+        recorded = first_start.record((str(keg.resolve() / "bin" / "stigmer"),), Path(home), env)
+    if not check:
+        picture.write_text(first_start.draw(recorded), encoding="utf-8")
+    elif found := first_start.differences(picture.read_text(encoding="utf-8"), recorded):
+        changed = "\n".join(found)
+        raise PictureError(
+            f"{picture} is not what {keg} prints; record it anew: `scripts/record start {keg}`\n{changed}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
