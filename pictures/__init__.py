@@ -1,1 +1,0 @@
-"""The pictures of the documents, taken from the programs they show."""
