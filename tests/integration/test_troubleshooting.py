@@ -15,7 +15,7 @@ import pytest
 
 from stigmer_launcher.install.payload import Readiness
 from support.launcher_checks import all_run, watchdog
-from support.launcher_payloads import build_libexec, part
+from support.launcher_payloads import Part, build_libexec, part
 from support.launcher_services import Done, Stigmer, eventually, fake_stack, is_running, stigmer
 from support.mounts import can_mount, mount_command
 
@@ -100,21 +100,21 @@ def home_of_another(folder: Path) -> Done:
         return launcher("server")
 
 
-def on_disk(folder: Path, options: str) -> Done:
+def on_disk(folder: Path, options: str, *parts: Part) -> Done:
     """Start in a home that is a disk of its own, mounted with these options."""
     if not can_mount():
         pytest.skip("this machine does not let us mount a tmpfs (unshare --mount)")
-    with stigmer(folder) as launcher:
+    with stigmer(folder, parts) as launcher:
         launcher.home.mkdir()
         return alone(launcher, "server", prefix=tuple(mount_command(options, launcher.home)))
 
 
 def little_space(folder: Path) -> Done:
-    return on_disk(folder, "size=8m")
+    return on_disk(folder, "size=8m", part("temporal", extra={"large": bytes(9 << 20)}))
 
 
 def mounted_noexec(folder: Path) -> Done:
-    return on_disk(folder, "noexec")
+    return on_disk(folder, "noexec", part("temporal"))
 
 
 def damaged_database(folder: Path) -> Done:
