@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from documents import first_start, terminal
-from documents.errors import PictureError
+from pictures import first_start, terminal
+from pictures.errors import PictureError
 from support.launcher_services import Stigmer, end, stigmer
 from support.reference_stack import reference_launcher
 

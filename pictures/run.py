@@ -1,8 +1,7 @@
-"""Take anew what the documents show of the programs.
+"""Take the pictures of the documents anew.
 
-python -m documents.run start KEG [--check]    (a keg: the directory `stigmer/2.0.0` of an unpacked bottle)
-python -m documents.run report PAGE
-python -m documents.run settings
+python -m pictures.run start KEG [--check]    (a keg: the directory `stigmer/2.0.0` of an unpacked bottle)
+python -m pictures.run report PAGE
 """
 
 import argparse
@@ -11,13 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from documents import first_start
-from documents.errors import PictureError
-from documents.report import photograph
-from documents.settings import insert_settings
+from pictures import first_start
+from pictures.errors import PictureError
+from pictures.report import photograph
 
-_DOCS = Path(__file__).parents[1] / "docs"
-_IMAGES = _DOCS / "images"
+_IMAGES = Path(__file__).parents[1] / "docs" / "images"
 _PASSED = ("PATH", "LANG", "TMPDIR")
 
 
@@ -27,9 +24,6 @@ def main() -> int:
     try:
         if options.what == "report":
             photograph(options.page, _IMAGES / "report.png")
-        elif options.what == "settings":
-            page = _DOCS / "using.md"
-            page.write_text(insert_settings(page.read_text(encoding="utf-8")), encoding="utf-8")
         else:
             _first_start(options.keg, _IMAGES / "first-start.svg", check=options.check)
     except PictureError as error:
@@ -39,16 +33,13 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="scripts/record", description="Take anew what the documents show of the programs."
-    )
+    parser = argparse.ArgumentParser(prog="scripts/record", description="Take the pictures of the documents anew.")
     kinds = parser.add_subparsers(dest="what", required=True)
     start = kinds.add_parser("start", help="docs/images/first-start.svg, recorded from a keg")
     start.add_argument("keg", type=Path, metavar="KEG", help="the directory stigmer/VERSION of an unpacked bottle")
     start.add_argument("--check", action="store_true", help="only say whether the keg prints what the picture shows")
     report = kinds.add_parser("report", help="docs/images/report.png, photographed with Chromium")
     report.add_argument("page", type=Path, metavar="PAGE", help="a release's report.html")
-    kinds.add_parser("settings", help="the table of settings in docs/using.md, from the launcher's schema")
     return parser
 
 
