@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pictures import first_start, terminal
-from pictures.errors import PictureError
+from documents.pictures import first_start, terminal
+from documents.pictures.errors import PictureError
 from support.launcher_services import Stigmer, end, stigmer
 from support.reference_stack import reference_launcher
 

@@ -1,7 +1,7 @@
 """Take the pictures of the documents anew.
 
-python -m pictures.run start KEG [--check]    (a keg: the directory `stigmer/2.0.0` of an unpacked bottle)
-python -m pictures.run report PAGE
+python -m documents.pictures.run start KEG [--check]    (a keg: the directory `stigmer/2.0.0` of an unpacked bottle)
+python -m documents.pictures.run report PAGE
 """
 
 import argparse
@@ -10,11 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pictures import first_start
-from pictures.errors import PictureError
-from pictures.report import photograph
+from documents.pictures import first_start
+from documents.pictures.errors import PictureError
+from documents.pictures.report import photograph
 
-_IMAGES = Path(__file__).parents[1] / "docs" / "images"
+_IMAGES = Path(__file__).parents[2] / "docs" / "images"
 _PASSED = ("PATH", "LANG", "TMPDIR")
 
 

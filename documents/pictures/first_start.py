@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pictures import terminal
-from pictures.errors import PictureError
+from documents.pictures import terminal
+from documents.pictures.errors import PictureError
 
 COMMANDS = ("stigmer server", "stigmer server status", "stigmer smoke")
 STOP = "stigmer server stop"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pictures.errors import PictureError
+from documents.pictures.errors import PictureError
 
 _BROWSERS = ("chromium", "google-chrome", "chrome")
 _QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
