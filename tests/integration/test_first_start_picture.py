@@ -22,7 +22,7 @@ def recorded(launcher: Stigmer) -> str:
         end(launcher)
 
 
-@pytest.mark.slow
+@pytest.mark.timeout(1800)  # the reference stack may have to be built first
 def test_the_picture_is_what_the_launcher_prints_today(tmp_path: Path) -> None:
     launcher = reference_launcher(tmp_path)
     assert first_start.differences(PICTURE.read_text(encoding="utf-8"), recorded(launcher)) == ()
