@@ -1,7 +1,8 @@
-"""Take the pictures of the documents anew.
+"""Take anew what docs/ shows of the programs.
 
-python -m documents.pictures.run start KEG [--check]    (a keg: the directory `stigmer/2.0.0` of an unpacked bottle)
-python -m documents.pictures.run report PAGE
+python -m documents.record start KEG [--check]    (a keg: the directory `stigmer/2.0.0` of an unpacked bottle)
+python -m documents.record report PAGE
+python -m documents.record settings
 """
 
 import argparse
@@ -13,8 +14,10 @@ from pathlib import Path
 from documents.pictures import first_start
 from documents.pictures.errors import PictureError
 from documents.pictures.report import photograph
+from documents.settings import insert_settings
 
-_IMAGES = Path(__file__).parents[2] / "docs" / "images"
+_DOCS = Path(__file__).parents[1] / "docs"
+_IMAGES = _DOCS / "images"
 _PASSED = ("PATH", "LANG", "TMPDIR")
 
 
@@ -24,6 +27,9 @@ def main() -> int:
     try:
         if options.what == "report":
             photograph(options.page, _IMAGES / "report.png")
+        elif options.what == "settings":
+            page = _DOCS / "using.md"
+            page.write_text(insert_settings(page.read_text(encoding="utf-8")), encoding="utf-8")
         else:
             _first_start(options.keg, _IMAGES / "first-start.svg", check=options.check)
     except PictureError as error:
@@ -33,13 +39,14 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="scripts/record", description="Take the pictures of the documents anew.")
+    parser = argparse.ArgumentParser(prog="scripts/record", description="Take anew what docs/ shows of the programs.")
     kinds = parser.add_subparsers(dest="what", required=True)
     start = kinds.add_parser("start", help="docs/images/first-start.svg, recorded from a keg")
     start.add_argument("keg", type=Path, metavar="KEG", help="the directory stigmer/VERSION of an unpacked bottle")
     start.add_argument("--check", action="store_true", help="only say whether the keg prints what the picture shows")
     report = kinds.add_parser("report", help="docs/images/report.png, photographed with Chromium")
     report.add_argument("page", type=Path, metavar="PAGE", help="a release's report.html")
+    kinds.add_parser("settings", help="the table of settings in docs/using.md, from the launcher's schema")
     return parser
 
 
