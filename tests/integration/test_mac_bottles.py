@@ -1,21 +1,29 @@
-"""Bottles for both kinds of Mac, made on this machine of parts that another one froze."""
+"""Bottles for both kinds of Mac, made on this machine of frozen parts that are stand-ins."""
 
 import os
 import re
-import subprocess
-import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stigmer_packaging.lib import environment
-from stigmer_packaging.lib.target import parse_target
+from stigmer_packaging.lib.target import Target, parse_target
 from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline.context import BuildContext
+from stigmer_packaging.pipeline.plan import STAGES, Step, is_frozen, plan_release
+from stigmer_packaging.pipeline.run import Maker, Pipeline
+from stigmer_packaging.pipeline.stages import stage_registry
 from stigmer_packaging.records.model import AuditReport, Bottle
 from stigmer_packaging.records.workspace import Workspace
+from support.fake_stages import FakeProgress
 from support.mac_standins import offer_frozen_parts
 
 ROOT = Path(__file__).parents[2]
+MANIFEST = load_manifest(ROOT / "packaging" / "manifest.yaml")
 CACHE = environment.cache_root(os.environ, Path.home())
 TARGETS = ("darwin-arm64", "darwin-amd64")
 
@@ -23,37 +31,37 @@ TARGETS = ("darwin-arm64", "darwin-amd64")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-def packaging(stage: str, workspace: Path, *words: str) -> str:
-    """Run a stage as people do, and give what it prints."""
-    env = {**os.environ, "PYTHONPATH": f"{ROOT / 'packaging'}:{ROOT / 'launcher'}"}
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "stigmer_packaging.cli",
-        stage,
-        "--workspace",
-        str(workspace),
-        "--json",
-        *words,
-    ]
-    done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@dataclass(frozen=True)
+class FakeFreezer:
+    """Gives FakeFrozen parts, and what they are made of, in place of the stages `freeze` and `credit`."""
+
+    workspace: Workspace
+    kind: type
+    code: str = "by hand"
+
+    def make(self, step: Step, _needs: Mapping[str, Any]) -> Any:
+        """Write the record under the step's name."""
+        offer_frozen_parts(MANIFEST, parse_target(step.target), self.workspace, ROOT)
+        return self.workspace.read_record(step.name, self.kind)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Make both bottles of Go parts, Temporal's own programs and FakeFrozen ones; audit them and write the formula."""
-    folder = tmp_path_factory.mktemp("macs")
-    manifest = load_manifest(ROOT / "packaging" / "manifest.yaml")
-    brought = Workspace(folder / "brought", CACHE)
-    for target in TARGETS:
-        offer_frozen_parts(manifest, parse_target(target), brought, ROOT)
-    chosen = [word for target in TARGETS for word in ("--target", target)]
-    packaging("bottle", folder / "first", *chosen, "--records", str(brought.root))
-    packaging("formula", folder / "second", *chosen, "--records", str(folder / "first"))
-    return Workspace(folder / "second", CACHE)
+    workspace = Workspace(tmp_path_factory.mktemp("macs"), CACHE)
+    env, tree = environment.build_environment(os.environ), str(ROOT / MANIFEST.checkout)
+    context = BuildContext(MANIFEST, workspace, ROOT, Target("linux", "amd64"), tree, env, 1, lambda _: None)
+    real = stage_registry(context)
+    frozen = {"launcher", *(part.name for part in MANIFEST.components if is_frozen(part))}
+
+    def maker(step: Step) -> Maker:
+        is_fake = step.subject in frozen and step.stage in {"freeze", "credit"}
+        return FakeFreezer(workspace, real[step.stage](step).kind) if is_fake else real[step.stage](step)
+
+    targets = [parse_target(target) for target in TARGETS]
+    steps = plan_release(MANIFEST, targets, context.inputs(targets, "formula"), until="formula")
+    Pipeline(workspace, dict.fromkeys(STAGES, maker), FakeProgress(), time.monotonic).run(steps)
+    return workspace
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -1,4 +1,4 @@
-"""What only a Mac makes, stood in for: the records of a frozen launcher and runner, with real signed code from Go.
+"""What takes minutes to freeze, stood in for: the records of a frozen launcher and runner, with real signed code from Go.
 
 FakeFrozen parts hold the shapes that an audit looks at (a program, a library beside it, a module that needs it), and
 never run.
@@ -16,7 +16,7 @@ from support.audit_bottles import Craft, darwin_code, zipped
 
 
 def offer_frozen_parts(manifest: Manifest, target: Target, workspace: Workspace, root: Path) -> None:
-    """Write the records another machine would bring, as FakeFrozen, into a workspace of its own.
+    """Write the records of frozen parts, as FakeFrozen, into a workspace.
 
     They credit what the lock of each part in the checkout `root` names, as a real freeze does.
     """

@@ -1,6 +1,9 @@
-"""The audit as the pipeline runs it: of bottles made here and elsewhere, once for each, and no formula without it."""
+"""The audit as the pipeline runs it: once for each bottle, and no formula without it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +15,7 @@ from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.plan import Inputs, Step, plan_release
 from stigmer_packaging.pipeline.run import Pipeline, StepResult
 from stigmer_packaging.pipeline.stages import stage_registry
-from stigmer_packaging.records.model import AuditReport
+from stigmer_packaging.records.model import AuditReport, Bottle, Sbom
 from stigmer_packaging.records.workspace import Workspace
 from support.audit_bottles import Craft, good_bottle, locked_distributions, release_sbom
 from support.fake_stages import FakeProgress
@@ -22,29 +25,47 @@ LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
 MANIFEST = load_manifest(PATH)
 
 
-def gather(craft: Craft, workspace: Workspace) -> tuple[Step, ...]:
-    """Bring a bottle for macOS into a Linux machine's workspace, and plan its audit."""
-    workspace.write_record(f"bottle/{craft.target}", craft.pack(workspace))
-    release_sbom(craft, workspace)
-    offered = frozenset(f"{kind}/{craft.target}" for kind in ("bottle", "sbom"))
-    return plan_release(MANIFEST, [craft.target], Inputs(LINUX, {}, {}, {}, {}, offered=offered), until="audit")
+@dataclass(frozen=True)
+class FakeMaker:
+    """Gives a bottle, or its bill of materials, that was made by hand."""
+
+    craft: Craft
+    workspace: Workspace
+    kind: type
+    code: str = "by hand"
+
+    def make(self, step: Step, _needs: Mapping[str, Any]) -> Any:
+        """Write the record under the step's name."""
+        if step.stage == "bottle":
+            self.workspace.write_record(step.name, self.craft.pack(self.workspace))
+        else:
+            release_sbom(self.craft, self.workspace)
+        return self.workspace.read_record(step.name, self.kind)
 
 
-def run(steps: tuple[Step, ...], workspace: Workspace, home: Path) -> tuple[StepResult, ...]:
-    """Carry out steps with the real stages, on a Linux machine whose user's home is `home`."""
+def run(craft: Craft, workspace: Workspace, home: Path) -> tuple[StepResult, ...]:
+    """Audit a bottle with the real stage, on a Linux machine whose user's home is `home`."""
+    target = str(craft.target)
+    audit = {step.name: step for step in plan_release(MANIFEST, [craft.target], Inputs(LINUX, {}, {}, {}, {}))}
+    made = [replace(audit[f"{kind}/{target}"], needs=()) for kind in ("bottle", "sbom")]
+    steps = (*made, audit[f"audit/{target}"])
     tree = str(PATH.parents[1] / MANIFEST.checkout)
     context = BuildContext(MANIFEST, workspace, home / "checkout", LINUX, tree, {"HOME": str(home)}, 1, lambda _: None)
-    return Pipeline(workspace, stage_registry(context), FakeProgress(), lambda: 0.0).run(steps)
+    fakes = {
+        "bottle": lambda _: FakeMaker(craft, workspace, Bottle),
+        "credit": lambda _: FakeMaker(craft, workspace, Sbom),
+    }
+    return Pipeline(workspace, {**stage_registry(context), **fakes}, FakeProgress(), lambda: 0.0).run(steps)
 
 
-def test_a_bottle_made_elsewhere_is_audited_once(tmp_path: Path) -> None:
+def test_a_bottle_of_another_platform_is_audited_once(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
-    steps = gather(good_bottle(str(MAC), *locked_distributions()), workspace)
-    first = run(steps, workspace, tmp_path)[-1]
+    craft = good_bottle(str(MAC), *locked_distributions())
+    first = run(craft, workspace, tmp_path)[-1]
     assert first.step.name == "audit/darwin-arm64"
     assert workspace.read_record("audit/darwin-arm64", AuditReport) == first.record
     assert output.verified(first) == f"{first.record.files} files without an error"
-    assert run(steps, workspace, tmp_path)[-1].reused
+    assert run(craft, workspace, tmp_path)[-1].reused
 
 
 def test_an_error_ends_the_run_again_and_again_and_its_report_stays(tmp_path: Path) -> None:
@@ -52,10 +73,9 @@ def test_an_error_ends_the_run_again_and_again_and_its_report_stays(tmp_path: Pa
     workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
     craft = good_bottle(str(MAC), *locked_distributions())
     craft.put("share/notes", f"built in {tmp_path}/checkout/launcher\n")
-    steps = gather(craft, workspace)
     for _ in range(2):
         with pytest.raises(AuditError, match="share/notes: 1 times, first") as raised:
-            run(steps, workspace, tmp_path)
+            run(craft, workspace, tmp_path)
         assert raised.value.exit_code == AuditError.exit_code
     assert not workspace.read_record("audit/darwin-arm64", AuditReport).passed
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.lib import command
-from stigmer_packaging.lib.errors import BusyError, ForeignTargetError, PackagingError
+from stigmer_packaging.lib.errors import BusyError, PackagingError
 from stigmer_packaging.records.workspace import Workspace
 from support.fake_stages import fake_release, step, two_parts_and_a_bottle
 
@@ -123,19 +123,6 @@ def test_a_failure_ends_the_run_and_the_next_run_goes_on_from_there(tmp_path: Pa
     assert caught.value.log == tmp_path / "build/logs/bottle.log"
     release.bottle.before_publishing = lambda _: None
     assert release.run(steps) == ["bottle"]
-
-
-def test_what_was_gathered_is_taken_as_it_is_or_asked_for(tmp_path: Path) -> None:
-    release, steps = fake_release(tmp_path / "build"), two_parts_and_a_bottle("new")
-    gathered = dataclasses.replace(step("bottle"), gathered=True)
-    with pytest.raises(ForeignTargetError, match="no whole bottle in the workspace"):
-        release.run([gathered])
-    release.run(steps)
-    (tmp_path / "build/records/ledger/bottle.json").unlink()
-    assert release.run([gathered]) == []
-    (tmp_path / "build/packed/file").write_text("damaged", encoding="ascii")
-    with pytest.raises(ForeignTargetError):
-        release.run([gathered])
 
 
 def test_a_log_keeps_what_the_programs_of_a_step_printed(tmp_path: Path) -> None:

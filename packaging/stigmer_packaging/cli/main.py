@@ -29,10 +29,10 @@ from stigmer_packaging.lib import environment
 from stigmer_packaging.lib.errors import ForeignTargetError, PackagingError
 from stigmer_packaging.lib.target import Target, is_runnable
 from stigmer_packaging.manifest.reader import Manifest, load_manifest
-from stigmer_packaging.pipeline import import_artifacts, plan, system
+from stigmer_packaging.pipeline import plan, system
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.delivery import deliver, deliver_verifications
-from stigmer_packaging.pipeline.run import Pipeline, StepResult, gathered_in
+from stigmer_packaging.pipeline.run import Pipeline, StepResult
 from stigmer_packaging.pipeline.stages import stage_registry
 from stigmer_packaging.publish.report.stage import write_report
 from stigmer_packaging.records.model import VerificationReport
@@ -69,7 +69,6 @@ class Options:
     workspace: Path | None
     checkout: str
     manifest: Path
-    records: tuple[Path, ...]
     python: str
     debian: str
     dry_run: bool
@@ -126,12 +125,6 @@ def _parameters() -> list[click.Parameter]:
         click.Option(["--checkout"], default="", metavar="PATH[@REF]", help="The source tree, or a commit of it."),
         click.Option(["--manifest"], type=file, default=default, help="Default: packaging/manifest.yaml."),
         click.Option(
-            ["--records"],
-            type=click.Path(file_okay=False, exists=True, path_type=Path),
-            multiple=True,
-            help="The workspace of another machine, for what only it can make (may be repeated).",
-        ),
-        click.Option(
             ["--python"], default="", metavar="pinned|host|PATH", help="What freezes; default: pinned on Linux."
         ),
         click.Option(
@@ -161,21 +154,19 @@ def _carry_out(command: str, options: Options) -> None:
     host = this_platform()
     targets = read_targets(options.targets, manifest.targets) or (host,)
     workspace = Workspace(_workspace(options), cache_folder())
-    offered = import_artifacts.offered_by(options.records) | gathered_in(workspace)
-    until = _until(command, targets, host, offered)
-    plan.refuse_foreign(manifest, targets, host, plan.RELEASE if command == "release" else until, offered)
-    _refuse_foreign_python(options.python, plan.stages_until(until, targets, host), targets, host)
+    until = _until(command, targets, host)
+    plan.refuse_foreign(targets, host, until)
+    _refuse_foreign_python(options.python, plan.stages_until(until), targets, host)
     with output.TerminalProgress(Console(stderr=True), verbose=options.verbose) as progress:
         context = _open_context(options, manifest, workspace, host, progress.say)
         if not options.dry_run:  # first of all: what it installs may be among what the steps depend on
-            _preflight(plan.stages_until(until, targets, host), targets, host, context)
+            _preflight(plan.stages_until(until), targets, host, context)
         also = plan.STANDALONE if command == "release" else ""
-        steps = plan.plan_release(manifest, targets, context.inputs(targets, until, offered), until=until, also=also)
+        steps = plan.plan_release(manifest, targets, context.inputs(targets, until), until=until, also=also)
         pipeline = Pipeline(workspace, stage_registry(context), progress, time.monotonic, at_once=AT_ONCE)
         if options.dry_run:
             show = partial(_show_plan, options, pipeline.preview(steps))
         else:
-            pipeline.gather(steps, options.records, progress.say)
             results = pipeline.run(steps)
             show = partial(_show_results, options, results, _deliver(command, options, results, context))
     show()
@@ -233,11 +224,11 @@ def _workspace(options: Options) -> Path:
     return (options.workspace or ROOT / "build").absolute()
 
 
-def _until(command: str, targets: Sequence[Target], host: Target, offered: frozenset[str]) -> str:
+def _until(command: str, targets: Sequence[Target], host: Target) -> str:
     """Name the last stage: a release ends with a verification where one can be had."""
     if command != "release":
         return command
-    verified = any(plan.can_verify(target, host, offered) for target in targets)
+    verified = any(plan.can_verify(target, host) for target in targets)
     return plan.RELEASE if verified else "formula"
 
 

@@ -124,7 +124,7 @@ def plan_table(previewed: Sequence[tuple[Step, bool]]) -> Table:
     for heading in ("Stage", "Record", "Would be", "Needs"):
         table.add_column(heading, no_wrap=heading != "Needs")
     for step, current in previewed:
-        fate = "gathered" if step.gathered else "reused" if current else "made"
+        fate = "reused" if current else "made"
         table.add_row(step.stage, step.name, fate, ", ".join(step.needs))
     return table
 

@@ -83,10 +83,10 @@ class SourceError(PackagingError):
 
 
 class ForeignTargetError(PackagingError):
-    """A frozen part was asked for on a machine that cannot make it: PyInstaller freezes for its own platform only."""
+    """A frozen part was asked for on a machine that cannot make it: a Mac freezes for its own platform only."""
 
     exit_code = 10
-    remedy = "run this on a machine of that platform, or give the folder of what it made there with --records"
+    remedy = "run this on Linux, which builds the bottles of all platforms"
 
 
 class BusyError(PackagingError):

@@ -208,8 +208,8 @@ class BuildContext:
             temporal=needs_temporal(component, self.manifest),
         )
 
-    def inputs(self, targets: Sequence[Target], until: str, offered: frozenset[str] = frozenset()) -> Inputs:
-        """Gather all that the steps up to the stage `until` depend on; `offered` are records that others made."""
+    def inputs(self, targets: Sequence[Target], until: str) -> Inputs:
+        """Find out all that the steps up to the stage `until` depend on."""
         parts = {f"{target}/{part.name}": self._facts(part, target) for target in targets for part in self._obtained()}
         for target in targets:
             if is_made_here(target, self.host) and until != "obtain":
@@ -221,7 +221,7 @@ class BuildContext:
         source = {"product": self.manifest.product.version, "files": sources, "source_date_epoch": epoch}
         verification = self._verification() if until == RELEASE else {}
         audit = {str(target): {"policy": asdict(self.policy_of(target))} for target in targets}
-        return Inputs(self.host, parts, keg, source, verification, audit, offered, self.unpacker.facts())
+        return Inputs(self.host, parts, keg, source, verification, audit, self.unpacker.facts())
 
     def _obtained(self) -> list[Component]:
         return [part for part in self.manifest.components if not is_frozen(part)]

@@ -8,13 +8,8 @@ from stigmer_packaging.lib.target import Target, is_runnable
 from stigmer_packaging.manifest.model import CheckoutSource, Component, Manifest
 
 STAGES = ("obtain", "freeze", "credit", "assemble", "bottle", "standalone", "audit", "formula", "verify")
-FROM_BOTTLES = ("audit", "formula")
-"""The stages that need no more than bottles, wherever those were made."""
-
 RELEASE = "verify"
 """The stage that needs all others, and so stands for the whole."""
-
-LATE = (*FROM_BOTTLES, RELEASE)
 
 STANDALONE = "standalone"
 """The stage that makes what people without Homebrew download; a release does it too, though nothing needs it."""
@@ -24,8 +19,7 @@ STANDALONE = "standalone"
 class Step:
     """One record to make: its name, the stage that makes it, the records it needs, and all else it depends on.
 
-    `subject` is what the step is about, such as a component's name. A `gathered` step's record was made on a machine of
-    its own platform and brought into the workspace: it is taken as it is.
+    `subject` is what the step is about, such as a component's name.
     """
 
     name: str
@@ -34,7 +28,6 @@ class Step:
     subject: str
     needs: tuple[str, ...]
     facts: Mapping[str, object]
-    gathered: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,8 +35,8 @@ class Inputs:
     """All that a release depends on besides the manifest, as plain values.
 
     `parts` says of `TARGET/COMPONENT`, and of `TARGET/launcher`, what it is made of; `keg`, `source`, `verification` and
-    `audit` (by target) are what the later stages take from outside; `offered`, the names of the records that other
-    machines made; `unpacker`, what the single file's own program is made of.
+    `audit` (by target) are what the later stages take from outside; `unpacker`, what the single file's own program is
+    made of.
     """
 
     host: Target
@@ -52,7 +45,6 @@ class Inputs:
     source: Mapping[str, object]
     verification: Mapping[str, object]
     audit: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    offered: frozenset[str] = frozenset()
     unpacker: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -79,41 +71,26 @@ def is_made_here(target: Target, host: Target) -> bool:
     return host.system == "linux" or target == host
 
 
-def can_verify(target: Target, host: Target, offered: Collection[str]) -> bool:
-    """Whether a bottle's verification can be had: from the sandbox of a Linux machine of its kind, or from elsewhere."""
-    return (is_runnable(target, host) and host.system == "linux") or verification_name(target) in offered
+def can_verify(target: Target, host: Target) -> bool:
+    """Whether a release verifies a target's bottle here: in the sandbox of a Linux machine on which it runs."""
+    return is_runnable(target, host) and host.system == "linux"
 
 
 def verification_name(target: Target) -> str:
     """Name the record of a bottle's verification."""
-    return f"verify/{'sandbox' if target.system == 'linux' else 'macos'}/{target}"
+    return f"verify/sandbox/{target}"
 
 
-def refuse_foreign(
-    manifest: Manifest, targets: Sequence[Target], host: Target, until: str, offered: Collection[str] = ()
-) -> None:
-    """Raise ForeignTargetError when something is needed that only another platform makes, and nobody offers it."""
-    foreign = [target for target in targets if not is_made_here(target, host)]
-    if until in {"obtain", *FROM_BOTTLES}:
-        return
-    needed = {name: target for target in foreign for name in _made_elsewhere(manifest, target, until)}
-    if until != "freeze":
-        needed |= {name: target for target in targets for name in _credits_of_taken(manifest, target, offered)}
-    if missing := [name for name in needed if name not in offered]:
-        named = ", ".join(dict.fromkeys(str(needed[name]) for name in missing))
-        raise ForeignTargetError(
-            f"{until} for {named} needs frozen parts, and this machine is {host}: there is no {', no '.join(missing)}"
-        )
+def refuse_foreign(targets: Sequence[Target], host: Target, until: str) -> None:
+    """Raise ForeignTargetError when a stage needs frozen parts for a platform that this machine does not freeze for."""
+    foreign = [str(target) for target in targets if not is_made_here(target, host)]
+    if foreign and until != "obtain":
+        raise ForeignTargetError(f"{until} for {', '.join(foreign)} needs frozen parts, and this machine is {host}")
 
 
-def stages_until(until: str, targets: Sequence[Target], host: Target) -> tuple[str, ...]:
-    """List the stages that will run here: what other platforms make is there already, or is not made at all."""
-    stages = STAGES[: STAGES.index(until) + 1]
-    if any(is_made_here(target, host) for target in targets):
-        return stages
-    if until in LATE:
-        return tuple(stage for stage in stages if stage in FROM_BOTTLES)
-    return tuple(stage for stage in stages if stage != "freeze")
+def stages_until(until: str) -> tuple[str, ...]:
+    """List the stages up to this one."""
+    return STAGES[: STAGES.index(until) + 1]
 
 
 def plan_release(
@@ -121,40 +98,30 @@ def plan_release(
 ) -> tuple[Step, ...]:
     """Plan every step of the stages `until` and `also`, and of what these need, in an order that works.
 
-    What another platform's machine made is gathered: for a keg or a bottle its frozen parts, for what follows its bottle
-    and the report of its verification. ForeignTargetError as refuse_foreign.
+    ForeignTargetError as refuse_foreign.
     """
-    host, offered = inputs.host, inputs.offered
-    refuse_foreign(manifest, targets, host, until, offered)
+    refuse_foreign(targets, inputs.host, until)
     steps: dict[str, Step] = {}
     for target in targets:
-        bottle, sbom = f"bottle/{target}", f"sbom/{target}"
-        gathered = until in LATE and (bottle in offered or not is_made_here(target, host))
-        version = manifest.product.version
-        taken = [_gathered(bottle, target, version), _gathered(sbom, target), *_taken_files(target, version, offered)]
-        planned = taken if gathered else _steps_of(manifest, target, inputs)
+        needs = (f"bottle/{target}", f"sbom/{target}")
         facts = inputs.audit.get(str(target), {})
-        planned.append(Step(f"audit/{target}", "audit", str(target), "audit", (bottle, sbom), facts))
-        steps |= {step.name: step for step in planned}
+        audit = Step(f"audit/{target}", "audit", str(target), "audit", needs, facts)
+        steps |= {step.name: step for step in (*_steps_of(manifest, target, inputs), audit)}
     steps["source"] = Step("source", "bottle", "", "source", (), inputs.source)
     bottles = tuple(f"{stage}/{target}" for target in targets for stage in ("bottle", "audit"))
     steps["formula"] = Step("formula", "formula", "", "formula", ("source", *bottles), {"manifest": asdict(manifest)})
-    for target in (target for target in targets if can_verify(target, host, offered)):
-        name, needs = verification_name(target), (f"bottle/{target}", "formula")
-        facts, gathered = inputs.verification, _is_taken(name, target, inputs)
-        steps[name] = Step(name, "verify", str(target), "sandbox", needs, {} if gathered else facts, gathered)
-        program = f"program/{target}"
-        if program in steps and (not gathered or f"verify/{program}" in offered):
-            tried, facts = (program, "formula"), {} if gathered else facts
-            steps[f"verify/{program}"] = Step(
-                f"verify/{program}", "verify", str(target), "program", tried, facts, gathered
-            )
+    for target in (target for target in targets if can_verify(target, inputs.host)):
+        for name, made, subject in (
+            (verification_name(target), f"bottle/{target}", "sandbox"),
+            (f"verify/program/{target}", f"program/{target}", "program"),
+        ):
+            steps[name] = Step(name, "verify", str(target), subject, (made, "formula"), inputs.verification)
     return _needed(steps, {until, also})
 
 
 def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
     parts = [_part(part, target, manifest, inputs) for part in manifest.components]
-    parts.append(_launcher(target, manifest, inputs))
+    parts.append(_launcher(target, inputs))
     credited = _credits(parts, manifest, target, inputs)
     needs = (*(step.name for step in (*parts, *credited)), "source")
     keg = Step(
@@ -182,7 +149,7 @@ def _credits(parts: Sequence[Step], manifest: Manifest, target: Target, inputs: 
 def _credit(part: Step, licence: str) -> Step:
     name = f"credit/{part.target}/{part.subject}"
     facts = {**part.facts, "licence": licence}
-    return Step(name, "credit", part.target, part.subject, () if part.gathered else (part.name,), facts, part.gathered)
+    return Step(name, "credit", part.target, part.subject, (part.name,), facts)
 
 
 def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -> Step:
@@ -190,55 +157,14 @@ def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -
     facts = {"version": part.version, "sent": sent, **inputs.parts.get(f"{target}/{part.name}", {})}
     if not is_frozen(part):
         return Step(f"obtain/{target}/{part.name}", "obtain", str(target), part.name, (), facts)
-    if _is_taken(f"freeze/{target}/{part.name}", target, inputs):
-        return _gathered(f"freeze/{target}/{part.name}", target, part.version)
     servers = (other for other in manifest.components if needs_temporal(part, manifest) and is_temporal(other))
     tried_with = tuple(f"obtain/{target}/{server.name}" for server in servers)
     return Step(f"freeze/{target}/{part.name}", "freeze", str(target), part.name, tried_with, facts)
 
 
-def _launcher(target: Target, manifest: Manifest, inputs: Inputs) -> Step:
-    name = f"freeze/{target}/launcher"
-    if _is_taken(name, target, inputs):
-        return _gathered(name, target, manifest.product.version)
-    return Step(name, "freeze", str(target), "launcher", (), inputs.parts.get(f"{target}/launcher", {}))
-
-
-def _is_taken(name: str, target: Target, inputs: Inputs) -> bool:
-    """Tell whether a record that only a target's own machine makes comes from there; what it offers need not be made here."""
-    return target != inputs.host and (name in inputs.offered or not is_made_here(target, inputs.host))
-
-
-def _made_elsewhere(manifest: Manifest, target: Target, until: str) -> list[str]:
-    """Name what a stage needs of a platform that is not this machine's."""
-    if until in LATE:
-        return [f"bottle/{target}", f"sbom/{target}"]
-    stages = ("freeze",) if until == "freeze" else ("freeze", "credit")
-    return [f"{stage}/{target}/{name}" for stage in stages for name in (*_frozen(manifest), "launcher")]
-
-
-def _credits_of_taken(manifest: Manifest, target: Target, offered: Collection[str]) -> list[str]:
-    """Name what must come along with the frozen parts that others made: only where they were made is known of what."""
-    parts = (*_frozen(manifest), "launcher")
-    return [f"credit/{target}/{name}" for name in parts if f"freeze/{target}/{name}" in offered]
-
-
-def _frozen(manifest: Manifest) -> list[str]:
-    return [part.name for part in manifest.components if is_frozen(part)]
-
-
-def _gathered(name: str, target: Target, version: str = "") -> Step:
-    stage, _, subject = name.partition("/")
-    subject = subject.rpartition("/")[2] if stage in {"freeze", "credit"} else stage
-    facts = {"version": version} if version else {}
-    return Step(name, "credit" if stage == "sbom" else stage, str(target), subject, (), facts, gathered=True)
-
-
-def _taken_files(target: Target, version: str, offered: Collection[str]) -> list[Step]:
-    """Plan to take over what else a target's machine made of its keg."""
-    others = [kind for kind in ("archive", "program") if f"{kind}/{target}" in offered]
-    facts = {"version": version}
-    return [Step(f"{kind}/{target}", STANDALONE, str(target), kind, (), facts, gathered=True) for kind in others]
+def _launcher(target: Target, inputs: Inputs) -> Step:
+    facts = inputs.parts.get(f"{target}/launcher", {})
+    return Step(f"freeze/{target}/launcher", "freeze", str(target), "launcher", (), facts)
 
 
 def _needed(steps: Mapping[str, Step], stages: Collection[str]) -> tuple[Step, ...]:

@@ -2,19 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from stigmer_packaging.lib import command, digest
-from stigmer_packaging.lib.errors import ForeignTargetError, PackagingError, RecordError
-from stigmer_packaging.pipeline import import_artifacts, schedule
+from stigmer_packaging.lib.errors import PackagingError, RecordError
+from stigmer_packaging.pipeline import schedule
 from stigmer_packaging.pipeline.plan import Step
 from stigmer_packaging.records.workspace import Workspace
 
 Report = Callable[[str], None]
-
-GATHERED = "another machine"
-"""What the ledger says a record was made from that was taken over."""
 
 
 class Maker(Protocol):
@@ -90,16 +86,6 @@ class Pipeline:
                 known[step.name] = record
         return tuple((step, step.name in known) for step in steps)
 
-    def gather(self, steps: Sequence[Step], folders: Sequence[Path], report: Report) -> None:
-        """Take over from other machines' workspaces what the steps do not make here."""
-        if folders:
-            with self.workspace.alone("gather"):
-                taken = import_artifacts.gather(
-                    steps, lambda step: self.registry[step.stage](step).kind, folders, self.workspace, report
-                )
-                for name, record in taken.items():
-                    self.workspace.write_record(f"ledger/{name}", Made(GATHERED, digest_of_record(record)))
-
     def run(self, steps: Sequence[Step]) -> tuple[StepResult, ...]:
         """Carry out the steps; the first failure ends the run, and the next run goes on from there."""
         results: dict[str, StepResult] = {}
@@ -124,8 +110,6 @@ class Pipeline:
         return StepResult(step, record, artefact, size, sha256, self.clock() - began, reused)
 
     def _make(self, step: Step, needs: Mapping[str, Any]) -> Any:
-        if step.gathered:
-            raise ForeignTargetError(f"there is no whole {step.name} in the workspace")
         maker = self.registry[step.stage](step)
         self.workspace.forget(step.name)
         log = self.workspace.path(f"logs/{step.name}.log")
@@ -149,18 +133,11 @@ class Pipeline:
         maker = self.registry[step.stage](step)
         try:
             record: Any = self.workspace.read_record(step.name, maker.kind)
-            made = None if step.gathered else self.workspace.read_record(_ledger(step), Made)
+            made = self.workspace.read_record(_ledger(step), Made)
         except RecordError:
             return None
         expected = Made(made_from(step, needs, maker.code), digest_of_record(record))
-        return record if made in {None, expected} and self.workspace.is_whole(record) else None
-
-
-def gathered_in(workspace: Workspace) -> frozenset[str]:
-    """Name the records of a workspace that earlier runs took over from other machines."""
-    ledger = workspace.path("records/ledger")
-    names = [path.relative_to(ledger).with_suffix("").as_posix() for path in ledger.rglob("*.json")]
-    return frozenset(name for name in names if workspace.read_record(f"ledger/{name}", Made).made_from == GATHERED)
+        return record if made == expected and self.workspace.is_whole(record) else None
 
 
 def made_from(step: Step, needs: Mapping[str, Any], code: str) -> str:
