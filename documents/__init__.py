@@ -1,0 +1,1 @@
+"""What the documents take from the programs they describe: pictures and the table of settings."""
