@@ -37,10 +37,9 @@ def render_exit_codes() -> str:
 
 def errors_of(module: ModuleType) -> list[Failure]:
     """List the failures that a module defines, by exit code."""
-    found: list[Failure] = [
-        each for _, each in inspect.getmembers(module, inspect.isclass) if each.__module__ == module.__name__
-    ]
-    return sorted(found, key=lambda error: error.exit_code)
+    classes = [each for _, each in inspect.getmembers(module, inspect.isclass) if each.__module__ == module.__name__]
+    failures = [each for each in classes if issubclass(each, launcher.LauncherError | packaging.PackagingError)]
+    return sorted(failures, key=lambda error: error.exit_code)
 
 
 def _about(error: Failure) -> str:

@@ -19,6 +19,7 @@ FAKE_PYTHON = """#!/bin/sh
 echo "$PYTHONPATH|$*" >> "{log}"
 case "$*" in *"{failing}"*) exit 1 ;; esac
 case "$*" in *"stigmer_packaging.cli go") ! [ -e "{go}" ] || echo "{go}" ;; esac
+case "$*" in *bootstrap.py*) echo "$0" ;; esac
 """
 
 
