@@ -98,9 +98,8 @@ def meanings_of(record: type) -> dict[str, str]:
 
 
 def _section(record: type) -> str:
-    rows = ((f"`{key.name}`", key.kind, key.default or "required", key.meaning) for key in keys_of(record))
-    about = "\n\n".join(part.replace("\n    ", "\n") for part in (inspect.getdoc(record) or "").split("\n\n"))
-    return f"## {WHERE[record]}\n\n{about}\n\n{table(('key', 'value', 'default', 'meaning'), rows)}"
+    rows = ((f"`{key.name}`", f"{key.kind}; {key.default or '**required**'}", key.meaning) for key in keys_of(record))
+    return f"## {WHERE[record]}\n\n{inspect.getdoc(record)}\n\n{table(('key', 'value; default', 'meaning'), rows)}"
 
 
 def _kind(hint: Any) -> str:
