@@ -1,4 +1,4 @@
-"""Who may import whom: the drawing in the README, held against the code."""
+"""Who may import whom: the tables of CONTRIBUTING.md, held against the code."""
 
 import ast
 import graphlib

@@ -25,12 +25,16 @@ def _string(content: bytes) -> bytes:
     return head + bytes([length]) + content
 
 
-def serve_module(folder: Path, path: str, version: str, files: Mapping[str, str]) -> str:
-    """Lay a module into a folder that is a module proxy, and give its checksum. Source: Go's module reference."""
+def serve_module(folder: Path, path: str, version: str, files: Mapping[str, str], go: str = "") -> str:
+    """Lay a module into a folder that is a module proxy, and give its checksum. Source: Go's module reference.
+
+    `go` is the version of Go that it asks for.
+    """
+    module = f"module {path}\n" + (f"go {go}\n" if go else "")
     place = folder / path / "@v"
     place.mkdir(parents=True, exist_ok=True)
-    content = {f"{path}@{version}/{name}": text for name, text in {"go.mod": f"module {path}\n", **files}.items()}
-    (place / f"{version}.mod").write_text(f"module {path}\n", encoding="utf-8")
+    content = {f"{path}@{version}/{name}": text for name, text in {"go.mod": module, **files}.items()}
+    (place / f"{version}.mod").write_text(module, encoding="utf-8")
     (place / f"{version}.info").write_text(json.dumps({"Version": version}), encoding="utf-8")
     with zipfile.ZipFile(place / f"{version}.zip", "w") as archive:
         for name, text in content.items():

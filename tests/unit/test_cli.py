@@ -147,6 +147,17 @@ def test_an_executable_of_another_platform_is_refused(
     assert not (tmp_path / "build" / "obtain" / FOREIGN / "temporal").exists()
 
 
+def test_a_workflow_names_the_targets_of_all_its_commands_by_a_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Several are separated by spaces; --target counts more."""
+    monkeypatch.setenv("STIGMER_TARGETS", "linux-amd64 linux-amd46")
+    assert cli.run(["obtain", "--dry-run"]) == 2
+    assert "did you mean 'linux-amd64'?" in capsys.readouterr().err
+    assert cli.run(["obtain", "--dry-run", "--target", "linux-amd64"]) == 0
+    assert "linux-amd64" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import json
+import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -192,6 +194,58 @@ def test_a_report_of_a_mac_becomes_part_of_the_release(
 def test_a_report_of_a_mac_is_only_taken_in_for_a_release(dist: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["verify", str(dist / NAME), "--report", str(dist / NAME)]) == 2
     assert "--report needs the folder of a release" in capsys.readouterr().err
+
+
+def test_the_single_file_of_a_release_is_verified_in_a_sandbox_beside_the_bottle(
+    dist: Path, tmp_path: Path, machines: Mapping[str, FakeMachine]
+) -> None:
+    (dist / "stigmer-2.0.0-linux-amd64").write_bytes(b"program")
+    program = Artefact("program", "stigmer-2.0.0-linux-amd64", 7, hashlib.sha256(b"program").hexdigest(), "linux-amd64")
+    foreign = replace(program, target="linux-arm64", name="stigmer-2.0.0-linux-arm64")
+    (dist / foreign.name).write_bytes(b"program")
+    release = read_release(dist)
+    made = replace(release, artefacts=(*release.artefacts, program, foreign))
+    (dist / "release.json").write_text(render_release(made), encoding="utf-8")
+    assert cli.run(["verify", str(dist), "--workspace", str(tmp_path / "build")]) == 0
+    assert {one.bottle_sha256 for one in read_release(dist).verifications} == {
+        one.sha256 for one in (release.artefacts[0], program)
+    }
+    assert (dist / "verification/program-linux-amd64.json").is_file()
+    assert len(machines) == 1
+
+
+def test_what_a_copy_of_the_release_was_verified_with_elsewhere_becomes_part_of_it(
+    dist: Path, tmp_path: Path, machines: dict[str, FakeMachine]
+) -> None:
+    """By the script of the release workflow; only release.json and the reports come back from the other machine."""
+    copy, sbom = tmp_path / "reports" / "one", dist / "stigmer-2.0.0.x86_64_linux.sbom.spdx.json"
+    shutil.copytree(dist, copy)
+    machines.clear()
+    machines["verify/vm/linux-amd64"] = FakeMachine("vm", "debian trixie")
+    assert cli.run(["verify", str(copy), "--workspace", str(tmp_path / "build")]) == 0
+    (copy / NAME).unlink()
+    sbom.write_text("{}", encoding="utf-8")
+    collect = [ROOT / "scripts" / "collect-reports", dist, tmp_path / "reports", tmp_path / "sboms"]
+    done = subprocess.run(collect, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert [one.verified for one in read_release(dist).artefacts] == ["verified in a virtual machine"]
+    assert "it runs" in (dist / "verification/vm-linux-amd64.log").read_text(encoding="utf-8")
+    assert "verified in a virtual machine" in (dist / "report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "sboms/x86_64_linux.spdx.json").read_text(encoding="utf-8") == "{}"
+
+
+def test_the_verifications_of_another_release_are_refused(
+    dist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other bytes prove nothing of these."""
+    other = tmp_path / "other"
+    other.mkdir()
+    release = read_release(dist)
+    changed = replace(release, artefacts=(replace(release.artefacts[0], sha256="0" * 64),))
+    (other / "release.json").write_text(render_release(changed), encoding="utf-8")
+    words = ["verify", str(dist), "--workspace", str(tmp_path / "build"), "--report", str(other)]
+    assert cli.run(words) == RecordError.exit_code
+    assert "is of another release" in capsys.readouterr().err
 
 
 class FakeMaker(MachineFactory):

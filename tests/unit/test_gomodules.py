@@ -108,5 +108,13 @@ def test_a_source_other_than_the_linked_one_is_refused(tmp_path: Path) -> None:
 
 def test_a_source_that_is_not_to_be_had_is_told(tmp_path: Path) -> None:
     (tmp_path / "proxy").mkdir()
-    with pytest.raises(DownloadError, match=r"a\.example/one@v1\.0\.0, whose licence is asked for, is not to be had"):
+    with pytest.raises(DownloadError, match=r"a\.example/one@v1\.0\.0, which its licence is read from, cannot be had"):
         credit(tmp_path, GoModule("a.example/one", "v1.0.0", "h1:one="))
+
+
+def test_a_source_that_asks_for_a_newer_go_is_told_with_what_to_raise(tmp_path: Path) -> None:
+    """A machine without Go takes the pinned one, and that may be older than what a module asks for."""
+    checksum = serve_module(tmp_path / "proxy", "a.example/one", "v1.0.0", {"LICENSE": MIT}, go="1.999")
+    with pytest.raises(DownloadError, match=r"requires go >= 1\.999") as raised:
+        credit(tmp_path, GoModule("a.example/one", "v1.0.0", checksum))
+    assert raised.value.remedy == "raise toolchain.go in the manifest to that version"

@@ -308,3 +308,8 @@ def test_a_file_of_many_megabytes_is_refused_unread(places: Places) -> None:
     os.truncate(path, 1 << 40)
     with pytest.raises(ConfigError, match="is no configuration"):
         config_file.read_config(places.config)
+
+
+@pytest.mark.parametrize("key", SCHEMA)
+def test_of_every_key_is_said_what_it_decides_or_what_to_do_instead(key: str) -> None:
+    assert bool(SCHEMA[key].about) != bool(SCHEMA[key].unused)

@@ -1,6 +1,13 @@
 """A database is judged by its file alone, and only one without any history is ever renamed."""
 
+import os
+import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,6 +75,76 @@ def test_a_write_ahead_log_may_hold_the_history(tmp_path: Path) -> None:
     made = database(tmp_path / "t.db")
     (tmp_path / "t.db-wal").write_bytes(b"frames")
     assert examine(str(made)) is Content.WHOLE
+
+
+def killed_in(transaction: Iterable[str], made: Path) -> Iterator[Path]:
+    """Yield the files of a database as a kill after each statement of one transaction would leave them."""
+    with closing(sqlite3.connect(made, isolation_level=None)) as connection:
+        for statement in ("PRAGMA cache_size = 1", "PRAGMA cache_spill = 1", "BEGIN"):
+            connection.execute(statement)
+        for number, statement in enumerate(transaction):
+            connection.execute(statement)
+            copy = made.parent / f"killed-{number}" / made.name
+            copy.parent.mkdir()
+            for side in ("", "-journal"):
+                shutil.copyfile(f"{made}{side}", f"{copy}{side}")
+            yield copy
+
+
+def tables(path: Path) -> int:
+    """Count what SQLite itself finds in a database, after it has taken an interrupted transaction back."""
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
+
+def test_a_database_that_was_killed_in_a_transaction_is_judged_as_sqlite_takes_it_back(tmp_path: Path) -> None:
+    """Whatever of the new tables lies in the file already."""
+    made = database(tmp_path / "t.db")
+    states = [
+        (examine(str(copy)), tables(copy))
+        for copy in killed_in((f"CREATE TABLE more{number} (id INTEGER UNIQUE)" for number in range(60)), made)
+    ]
+    assert set(states) == {(Content.UNFINISHED, len(SCHEMA))}
+
+
+FULL = """
+import resource, signal, sqlite3, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+for statement in ("BEGIN", *(f"CREATE TABLE more{number} (id INTEGER UNIQUE)" for number in range(40)), "COMMIT"):
+    connection.execute(statement)
+"""
+
+
+def test_a_database_that_was_killed_in_a_commit_is_judged_as_sqlite_takes_it_back(tmp_path: Path) -> None:
+    """The schema names tables already whose pages were not written: once that was said to be damaged."""
+    made = database(tmp_path / "t.db")
+    limit = made.stat().st_size + 8192
+    ended = subprocess.run([sys.executable, "-c", FULL, str(made), str(limit)], timeout=30, check=False)
+    assert ended.returncode == -signal.SIGXFSZ
+    assert made.stat().st_size == limit
+    assert examine(str(made)) is Content.UNFINISHED
+    assert tables(made) == len(SCHEMA)
+
+
+def test_history_that_an_interrupted_transaction_was_deleting_is_still_there(whole: Path) -> None:
+    """SQLite puts it back; what it had not written yet does not count."""
+    steps = ("DELETE FROM history_node", *(f"CREATE TABLE more{number} (id INTEGER)" for number in range(60)))
+    assert {(examine(str(copy)), tables(copy)) for copy in killed_in(steps, whole)} == {
+        (Content.WHOLE, len(SCHEMA) + 1)
+    }
+
+
+@pytest.mark.parametrize("kept", [8, 27, 28, 600])
+def test_a_journal_that_was_cut_takes_back_what_it_still_has(tmp_path: Path, kept: int) -> None:
+    """Any length is read without an error, and the file is renamed at worst."""
+    *_, copy = killed_in(
+        (f"CREATE TABLE more{number} (id INTEGER)" for number in range(9)), database(tmp_path / "t.db")
+    )
+    os.truncate(f"{copy}-journal", kept)
+    assert examine(str(copy)) in {Content.UNFINISHED, Content.DAMAGED}
 
 
 def test_an_unfinished_database_is_renamed_with_its_journal_and_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher.doctor.report import OK, PROBLEM, WARNING
+from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING
 from stigmer_launcher.system import locks, ports, process, service_manager
 from stigmer_launcher.system.places import Places
 from support.doctoring import found, look, write_state
@@ -166,6 +166,19 @@ def test_a_supervisor_that_was_killed_is_told_and_what_it_left_running(keg: Path
     assert "was killed" in found(report, "Server", "supervisor").text
     assert found(report, "Server", "stigmer-server").level == PROBLEM
     assert "still runs without its supervisor" in found(report, "Server", "stigmer-server").text
+
+
+def test_a_watchdog_at_work_is_told_and_what_it_has_not_stopped_yet_is_no_problem(keg: Path, places: Places) -> None:
+    """Once the doctor said that the server is stopped, and of each service that it was left behind."""
+    write_state(places, a_state(supervisor_pid=99999999))
+    with locks.hold(f"{places.run}/warden.lock") or pytest.fail("free"):
+        report = look(keg, places)
+    assert (
+        found(report, "Server", "supervisor").text
+        == f"killed; its watchdog (pid {os.getpid()}) is stopping the services"
+    )
+    service = found(report, "Server", "stigmer-server")
+    assert (service.level, service.text) == (NOTE, f"pid {os.getpid()} still runs")
 
 
 def test_a_number_that_now_belongs_to_somebody_else_is_not_taken_for_a_service(keg: Path, places: Places) -> None:

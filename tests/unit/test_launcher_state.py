@@ -28,7 +28,7 @@ from stigmer_launcher.supervise.state import (
     watchdog_pid,
     write_snapshot,
 )
-from stigmer_launcher.system import locks
+from stigmer_launcher.system import locks, process
 
 
 def launch(run: Path) -> Launch:
@@ -150,6 +150,15 @@ def test_uptimes_are_told_only_of_what_runs(tmp_path: Path) -> None:
     stopped = describe(state, "stopped", 0, 160.0)["services"][0]
     assert (stopped["state"], stopped["pid"], stopped["uptime"]) == ("stopped", 0, 0)
     assert describe(Snapshot(), "stopped", 0, 160.0)["services"] == []
+
+
+def test_while_a_watchdog_cleans_up_the_services_that_still_run_are_told(tmp_path: Path) -> None:
+    """Once all of them were said to be stopped."""
+    state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
+    for identity, told in ((process.identity(os.getpid()), (phases.CLEANING, os.getpid())), ("gone", ("stopped", 0))):
+        services = (state.services[0]._replace(pid=os.getpid(), identity=identity),)
+        (found,) = describe(state._replace(services=services), phases.CLEANING, 0, 160.0)["services"]
+        assert (found["state"], found["pid"]) == told
 
 
 def test_what_is_written_is_read_back(place: Instance) -> None:

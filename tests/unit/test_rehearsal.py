@@ -119,8 +119,19 @@ def test_an_artifact_loses_modes_and_a_single_folder_its_own_name(bench: Bench) 
     assert (bench.folder / "got" / "program").stat().st_mode & 0o777 == 0o644
 
 
-def test_several_paths_keep_their_places_and_a_pattern_a_folder_for_each_artifact(bench: Bench) -> None:
-    """The release is two folders; what the platforms made comes together in one."""
+def test_several_paths_keep_their_places_below_what_they_share(bench: Bench) -> None:
+    """A file and a folder beside it; GitHub leaves the folders away in which all of them lie."""
+    (bench.folder / "dist" / "verification").mkdir(parents=True)
+    for name in ("release.json", "verification/log"):
+        (bench.folder / "dist" / name).write_text(name)
+    act("actions/upload-artifact@0", {"name": "x", "path": "dist/release.json\ndist/verification/\n"}, bench)
+    act("actions/download-artifact@0", {"name": "x", "path": "got"}, bench)
+    assert (bench.folder / "got" / "release.json").is_file()
+    assert (bench.folder / "got" / "verification" / "log").is_file()
+
+
+def test_several_folders_keep_their_names_and_a_pattern_gives_a_folder_for_each_artifact(bench: Bench) -> None:
+    """The release is two folders; the reports of all platforms come together in one."""
     for name in ("dist", "sboms"):
         (bench.folder / name).mkdir()
         (bench.folder / name / "file").write_text(name)

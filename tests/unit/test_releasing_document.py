@@ -1,19 +1,37 @@
-"""packaging/RELEASING.md names tests, errors and variables: those that there are."""
+"""The tables of docs/releasing.md have the names that the workflows and the commands use: no more, and no less."""
 
 import re
 from pathlib import Path
 
+from stigmer_packaging.ci.workflows import read_workflows
 from stigmer_packaging.lib import errors
+from stigmer_packaging.manifest.reader import load_manifest
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "packaging" / "RELEASING.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "releasing.md").read_text(encoding="utf-8")
+WORKFLOWS = ROOT / ".github" / "workflows"
+USED = "".join(path.read_text(encoding="utf-8") for path in WORKFLOWS.glob("*.yml"))
 
 
-def test_every_test_it_names_is_there() -> None:
-    known = "".join(f"{path.name}\n{path.read_text(encoding='utf-8')}" for path in (ROOT / "tests").rglob("test_*.py"))
-    named = set(re.findall(r"`(test_\w+)(?:\.py)?`", TEXT))
-    assert named
-    assert [name for name in named if name not in known] == []
+def first_column(heading: str) -> set[str]:
+    """Give the words of the first column of the table whose first heading this is."""
+    rows = TEXT[TEXT.index(f"| {heading} |") :].split("\n\n")[0].splitlines()[2:]
+    return {word for row in rows for word in re.findall(r"`([\w-]+)`", row.split("|")[1])}
+
+
+def test_every_variable_of_the_repository_is_explained() -> None:
+    assert first_column("variable of the repository") == set(re.findall(r"\bvars\.(\w+)", USED))
+
+
+def test_every_secret_is_explained_and_a_tap_of_its_own_needs_one_more() -> None:
+    """With `tap: self` the job's own token is all."""
+    secrets = set(re.findall(r"\bsecrets\.(\w+)", USED)) | {"GITHUB_TOKEN"}
+    own = load_manifest(ROOT / "packaging" / "manifest.yaml").product.tap == "self"
+    assert first_column("secret") == secrets | ({"TAP_DEPLOY_KEY"} if own else set())
+
+
+def test_every_job_of_the_release_is_explained() -> None:
+    assert first_column("job") == {job.name for job in read_workflows(WORKFLOWS)["release"].jobs}
 
 
 def test_every_exit_code_it_names_is_one_of_publishing() -> None:
@@ -21,12 +39,3 @@ def test_every_exit_code_it_names_is_one_of_publishing() -> None:
     named = {int(code) for code in re.findall(r"\((\d+)\) \|", TEXT)}
     assert named
     assert named <= codes
-
-
-def test_every_variable_it_names_is_read() -> None:
-    code = "".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "packaging" / "stigmer_packaging" / "cli").glob("*.py")
-    )
-    named = set(re.findall(r"`((?:GITHUB|TAP)_\w+)`", TEXT))
-    assert named
-    assert [name for name in named if name not in code] == []

@@ -1,4 +1,4 @@
-"""The workflows: generated, pinned, least privilege, nothing but scripts of ours."""
+"""The workflows agree with the manifest, are pinned, have least privilege, and run nothing but scripts of ours."""
 
 import itertools
 import re
@@ -7,66 +7,91 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.ci.workflow_file import Workflow, WorkflowJob, parse_workflow, read_workflow
+from stigmer_packaging.ci.workflow_file import WorkflowJob, parse_workflow
 from stigmer_packaging.ci.workflow_lint import parse_actionlint, parse_zizmor
-from stigmer_packaging.ci.workflows import STAGES, WORKFLOWS, fill, find_stale, render_workflows
+from stigmer_packaging.ci.workflows import LEVELS, NAMES, find_disagreements, read_workflows
 from stigmer_packaging.formula.tap_files import RUNNERS
-from stigmer_packaging.lib.errors import WorkflowError
+from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.reader import load_manifest
 
 ROOT = Path(__file__).parents[2]
-TEMPLATES = ROOT / "packaging" / "workflows"
 COMMITTED = ROOT / ".github" / "workflows"
 MANIFEST = load_manifest(ROOT / "packaging" / "manifest.yaml")
-JOBS = [
-    pytest.param(job, id=f"{name}-{job.name}")
-    for name in WORKFLOWS
-    for job in read_workflow(COMMITTED / f"{name}.yml").jobs
-]
-PINNED = re.compile(r"uses: [\w-]+/[\w/-]+@[0-9a-f]{40} # v?\d+(\.\d+)+$")
+WORKFLOWS = read_workflows(COMMITTED)
+JOBS = [pytest.param(job, id=f"{name}-{job.name}") for name in NAMES for job in WORKFLOWS[name].jobs]
+PINNED = re.compile(r"uses: ([\w-]+/[\w/-]+)@{1,2}([0-9a-f]{40}) # v?\d+(\.\d+)+$")
 
 
-def release_of(text: str) -> Workflow:
-    return parse_workflow(text)
+def problems_of(manifest: Manifest = MANIFEST, **changes: tuple[str, str]) -> list[str]:
+    """Give the disagreements of the committed workflows, after one word of a file was changed."""
+    changed = dict(WORKFLOWS)
+    for name, (before, after) in changes.items():
+        text = (COMMITTED / f"{name}.yml").read_text(encoding="utf-8")
+        assert before in text
+        changed[name] = parse_workflow(text.replace(before, after, 1))
+    return list(find_disagreements(changed, manifest))
 
 
-def test_what_is_committed_is_what_the_manifest_gives() -> None:
-    """The staleness check that scripts/check runs."""
-    assert find_stale(render_workflows(MANIFEST, TEMPLATES), COMMITTED) == ()
+def test_the_workflows_agree_with_the_manifest() -> None:
+    assert problems_of() == []
 
 
-def test_a_workflow_that_somebody_edited_or_removed_is_found(tmp_path: Path) -> None:
-    """The check fails for the right reason."""
-    rendered = render_workflows(MANIFEST, TEMPLATES)
-    for name, text in rendered.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    (tmp_path / "check.yml").write_text(rendered["check.yml"].replace("contents: read", "contents: write"))
-    (tmp_path / "verify.yml").unlink()
-    assert find_stale(rendered, tmp_path) == ("check.yml", "verify.yml")
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            ("          - {target: linux-arm64, runner: ubuntu-24.04-arm, level: sandbox}\n", ""),
+            "release.yml: verify: has no leg for linux-arm64",
+        ),
+        (
+            ("{target: linux-amd64, tag", "{target: linux-riscv64, tag"),
+            "release.yml: sbom: has a leg for linux-riscv64, which is no target",
+        ),
+        (("runner: macos-15,", "runner: macos-11,"), "runner of darwin-arm64 is macos-11, and not macos-15"),
+        (("level: vm", "level: sandbox"), "level of linux-amd64 is sandbox, and not vm"),
+        (("tag: arm64_sonoma", "tag: arm64_tahoe"), "tag of darwin-arm64 is arm64_tahoe, and not arm64_sonoma"),
+        (("runs-on: ubuntu-24.04", "runs-on: ubuntu-18.04"), "release.yml: build: runs on ubuntu-18.04"),
+        (
+            ("verify-documented.sh stigmer/tap/stigmer", "verify-documented.sh other/tap/stigmer"),
+            "installs other/tap/stigmer, and the formula is stigmer/tap/stigmer",
+        ),
+        (
+            ("run: scripts/publish dist\n", "run: scripts/publish dist\n        env: {TAP_DEPLOY_KEY: x}\n"),
+            "publish: needs no TAP_DEPLOY_KEY",
+        ),
+    ],
+)
+def test_a_workflow_that_says_something_else_than_the_manifest_is_found(change: tuple[str, str], problem: str) -> None:
+    """Each with the file and the job."""
+    if "TAP_DEPLOY_KEY" in change[1]:
+        before = "          GITHUB_TOKEN: ${{ github.token }}\n        run: scripts/publish dist\n"
+        change = (before, "          TAP_DEPLOY_KEY: x\n" + before)
+    found = problems_of(release=change)
+    assert any(problem in one for one in found), found
 
 
-def test_the_matrix_is_the_manifest_s_targets_on_their_machines() -> None:
-    """Another manifest gives another matrix, for building, for verifying and for installing."""
+def test_another_manifest_asks_for_other_workflows() -> None:
+    """A target less, and a tap of its own, whose key the two jobs need that may change it."""
     fewer = replace(MANIFEST, targets={name: MANIFEST.targets[name] for name in ("linux-amd64", "darwin-arm64")})
-    jobs = {job.name: job for job in release_of(render_workflows(fewer, TEMPLATES)["release.yml"]).jobs}
-    for name in (*STAGES, "verify", "install"):
-        assert {leg["target"]: leg["runner"] for leg in jobs[name].legs} == {
-            "linux-amd64": RUNNERS["linux-amd64"],
-            "darwin-arm64": RUNNERS["darwin-arm64"],
-        }
+    found = problems_of(fewer)
+    assert "release.yml: install: has a leg for linux-arm64, which is no target" in found
+    elsewhere = replace(MANIFEST, product=replace(MANIFEST.product, tap="somebody/homebrew-tap"))
+    lacking = {one for one in problems_of(elsewhere) if "lacks TAP_DEPLOY_KEY" in one}
+    assert {one.split(": ")[1] for one in lacking} == {"draft", "publish"}
 
 
-def test_every_target_of_the_manifest_has_a_machine() -> None:
-    """A new target without a runner would fail here and not in the middle of a release."""
+def test_every_target_of_the_manifest_has_a_machine_and_a_level() -> None:
+    """A new target without one would fail here and not in the middle of a release."""
     assert set(MANIFEST.targets) <= set(RUNNERS)
+    assert set(RUNNERS) == set(LEVELS)
 
 
-def test_a_release_goes_from_stage_to_stage_and_moves_the_tap_only_after_what_was_published_is_verified() -> None:
-    """The order in which nothing broken is ever public."""
-    jobs = {job.name: job for job in read_workflow(COMMITTED / "release.yml").jobs}
-    order = ["plan", *STAGES, "formula", "attest", "bill", "draft", "verify", "publish", "install", "announce"]
+def test_a_release_is_verified_twice_before_it_is_public_and_the_tap_moves_last() -> None:
+    """What was built and, again, the draft's own files."""
+    jobs = {job.name: job for job in WORKFLOWS["release"].jobs}
+    order = ["build", "verify", "collect", "attest", "sbom", "draft", "verify-draft", "publish", "install", "announce"]
     assert list(jobs) == order
-    assert all(before in _behind(jobs, after) for before, after in itertools.pairwise(order) if after != "bill")
+    assert all(before in _behind(jobs, after) for before, after in itertools.pairwise(order) if after != "sbom")
 
 
 def _behind(jobs: dict[str, WorkflowJob], name: str) -> set[str]:
@@ -74,21 +99,21 @@ def _behind(jobs: dict[str, WorkflowJob], name: str) -> set[str]:
     return needs.union(*(_behind(jobs, need) for need in needs))
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
-def test_every_action_is_pinned_by_its_full_commit_with_the_version_beside_it(name: str) -> None:
-    """A tag can be moved under us."""
-    lines = (COMMITTED / f"{name}.yml").read_text(encoding="utf-8").splitlines()
-    used = [line.strip() for line in lines if "uses:" in line]
-    assert used
-    assert [line for line in used if not PINNED.fullmatch(line.removeprefix("- "))] == []
+def test_every_action_is_pinned_by_one_full_commit_with_the_version_beside_it() -> None:
+    """A tag can be moved under us; two pins of one action are a raise that was forgotten somewhere."""
+    files = [*COMMITTED.glob("*.yml"), ROOT / "packaging" / "tap" / "tests.yml"]
+    lines = [line.strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    used = [PINNED.fullmatch(line.removeprefix("- ")) or line for line in lines if "uses:" in line]
+    assert [line for line in used if isinstance(line, str)] == []
+    pins = {(found[1], found[2]) for found in used if not isinstance(found, str)}
+    assert len(pins) == len({name for name, _ in pins})
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_workflow_begins_without_any_permission_and_says_what_happens_to_two_runs_at_once(name: str) -> None:
     """What a job may do, it names itself."""
-    workflow = read_workflow(COMMITTED / f"{name}.yml")
-    assert workflow.permissions == {}
-    assert workflow.concurrency["group"]
+    assert WORKFLOWS[name].permissions == {}
+    assert WORKFLOWS[name].concurrency["group"]
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -110,18 +135,6 @@ def test_a_job_has_a_time_limit_and_the_permissions_it_names(job: WorkflowJob) -
     assert job.permissions.get("contents") != "write" or job.environment == "release"
 
 
-def test_a_marker_nobody_knows_is_an_error_and_not_a_text_in_the_workflow() -> None:
-    """A typing mistake in a template does not reach GitHub."""
-    with pytest.raises(WorkflowError, match="@runer@"):
-        fill("runs-on: @runer@\n", {"runner": "x"})
-
-
-def test_lines_put_in_keep_their_indentation_and_an_empty_value_leaves_no_line() -> None:
-    """Values hold lines, and may ask for values."""
-    values = {"steps": "- a\n  b: @word@\n", "word": "w", "none": ""}
-    assert fill("x:\n  @steps@\n  @none@\ny: 1\n", values) == "x:\n  - a\n    b: w\ny: 1\n"
-
-
 def test_what_the_linters_say_is_read_with_file_and_line() -> None:
     """Both formats, as the programs print them."""
     actionlint = '[{"message":"no","filepath":"/x/a.yml","line":3,"column":1,"kind":"expression","snippet":""}]'
@@ -133,12 +146,3 @@ def test_what_the_linters_say_is_read_with_file_and_line() -> None:
         "a.yml:5: kept (artipacked) [zizmor]"
     ]
     assert parse_zizmor(zizmor.replace("IGNORED", "true")) == ()
-
-
-def test_a_tap_of_its_own_gets_its_key_in_the_jobs_that_need_it_and_the_own_repository_none() -> None:
-    """With `tap: self` a release needs no secret at all."""
-    assert "secrets." not in render_workflows(MANIFEST, TEMPLATES)["release.yml"]
-    elsewhere = replace(MANIFEST, product=replace(MANIFEST.product, tap="somebody/homebrew-tap"))
-    jobs = release_of(render_workflows(elsewhere, TEMPLATES)["release.yml"]).jobs
-    holders = {job.name for job in jobs for step in job.steps if "TAP_DEPLOY_KEY" in step.env}
-    assert holders == {"draft", "publish"}

@@ -7,13 +7,14 @@ Value = str | bool | int
 
 
 class Field(NamedTuple):
-    """One key: how its text is read (ValueError says what was expected), its default, and what to know about it.
+    """One key: how its text is read (ValueError says what was expected), its default, and what it decides (`about`).
 
     `unused` says what to do instead; the key is accepted because files of earlier versions have it.
     """
 
     read: Callable[[str], Value]
     default: Value
+    about: str = ""
     secret: bool = False
     unused: str = ""
 
@@ -72,32 +73,34 @@ PROVIDERS = ("ollama", "anthropic", "openai")
 _LOCAL, _CLOUD = "backend.local", "backend.cloud"
 _SHIPPED = "the version is the one Stigmer ships; use `backend.local.temporal.address` for a Temporal of your own"
 
+_OTHERS = "accepted; the server does not read it"
+
 SCHEMA: dict[str, Field] = {
-    "backend.type": Field(one_of("local", "cloud"), "local"),
+    "backend.type": Field(one_of("local", "cloud"), "local", _OTHERS),
     f"{_LOCAL}.endpoint": Field(text, "", unused="the server listens on `ports.server`"),
     f"{_LOCAL}.data_dir": Field(text, "", unused="set STIGMER_HOME to move everything"),
-    f"{_LOCAL}.llm.provider": Field(one_of(*PROVIDERS), "ollama"),
-    f"{_LOCAL}.llm.model": Field(text, ""),
-    f"{_LOCAL}.llm.base_url": Field(text, ""),
-    f"{_LOCAL}.llm.api_key": Field(text, "", secret=True),
-    f"{_LOCAL}.temporal.managed": Field(flag, default=True),
-    f"{_LOCAL}.temporal.address": Field(address, ""),
+    f"{_LOCAL}.llm.provider": Field(one_of(*PROVIDERS), "ollama", "who runs the language model"),
+    f"{_LOCAL}.llm.model": Field(text, "", "the model's name; empty: the provider's usual one"),
+    f"{_LOCAL}.llm.base_url": Field(text, "", "the provider's address; empty: the usual one"),
+    f"{_LOCAL}.llm.api_key": Field(text, "", "the provider's key; better set in the environment", secret=True),
+    f"{_LOCAL}.temporal.managed": Field(flag, True, "whether the server starts a Temporal of its own"),
+    f"{_LOCAL}.temporal.address": Field(address, "", "the Temporal to use where `managed` is false"),
     f"{_LOCAL}.temporal.version": Field(text, "", unused=_SHIPPED),
-    f"{_LOCAL}.temporal.port": Field(port, 7233),
-    f"{_LOCAL}.execution.mode": Field(one_of("local", "sandbox", "auto"), "local"),
-    f"{_LOCAL}.execution.sandbox_image": Field(text, ""),
-    f"{_LOCAL}.execution.auto_pull": Field(flag, default=True),
-    f"{_LOCAL}.execution.cleanup": Field(flag, default=True),
-    f"{_LOCAL}.execution.ttl": Field(number, 3600),
-    f"{_CLOUD}.endpoint": Field(text, ""),
-    f"{_CLOUD}.token": Field(text, "", secret=True),
-    f"{_CLOUD}.org_id": Field(text, ""),
-    f"{_CLOUD}.env_id": Field(text, ""),
-    "context.organization": Field(text, ""),
-    "context.environment": Field(text, ""),
-    "ports.server": Field(port, 7234),
-    "ports.temporal": Field(port, 7233),
-    "ports.temporal-ui": Field(port, 8233),
+    f"{_LOCAL}.temporal.port": Field(port, 7233, "the same as `ports.temporal`, which goes first"),
+    f"{_LOCAL}.execution.mode": Field(one_of("local", "sandbox", "auto"), "local", "where agents run commands"),
+    f"{_LOCAL}.execution.sandbox_image": Field(text, "", "the container image of the sandbox"),
+    f"{_LOCAL}.execution.auto_pull": Field(flag, True, "whether a missing image is pulled"),
+    f"{_LOCAL}.execution.cleanup": Field(flag, True, "whether sandboxes are removed after use"),
+    f"{_LOCAL}.execution.ttl": Field(number, 3600, "seconds that a sandbox may live"),
+    f"{_CLOUD}.endpoint": Field(text, "", _OTHERS),
+    f"{_CLOUD}.token": Field(text, "", _OTHERS, secret=True),
+    f"{_CLOUD}.org_id": Field(text, "", _OTHERS),
+    f"{_CLOUD}.env_id": Field(text, "", _OTHERS),
+    "context.organization": Field(text, "", _OTHERS),
+    "context.environment": Field(text, "", _OTHERS),
+    "ports.server": Field(port, 7234, "the port of stigmer-server"),
+    "ports.temporal": Field(port, 7233, "the port of Temporal"),
+    "ports.temporal-ui": Field(port, 8233, "the port of Temporal's web page"),
 }
 
 # What the file begins with when Stigmer writes it: the defaults, and where to read on.

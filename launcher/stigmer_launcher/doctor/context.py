@@ -10,7 +10,10 @@ from stigmer_launcher.system.places import Places
 
 
 class DoctorContext(NamedTuple):
-    """The instance to check; `supervisor` is the pid of the running one or 0, `deep` compares the content of files."""
+    """The instance to check; `deep` compares the content of files.
+
+    `supervisor` is the pid of the running one or 0, `watchdog` that of one that stops a killed supervisor's services.
+    """
 
     places: Places
     environ: Mapping[str, str]
@@ -18,4 +21,5 @@ class DoctorContext(NamedTuple):
     config: Config
     snapshot: Snapshot
     supervisor: int
+    watchdog: int
     deep: bool

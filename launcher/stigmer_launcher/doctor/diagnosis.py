@@ -13,7 +13,7 @@ from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding, 
 from stigmer_launcher.errors import KegError, LauncherError
 from stigmer_launcher.install import preflight
 from stigmer_launcher.install.manifest import Keg, read_keg
-from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor_pid
+from stigmer_launcher.supervise.state import Instance, cleaning_pid, read_snapshot, supervisor_pid
 from stigmer_launcher.system.ownership import unwritable, unwritable_files
 from stigmer_launcher.system.places import Places
 from stigmer_launcher.version import NAME, VERSION
@@ -30,8 +30,8 @@ def diagnose(places: Places, libexec: str, environ: Mapping[str, str], *, deep: 
     keg, keg_findings = _check_keg(libexec)
     config, config_findings = _check_config(places)
     running = Instance(places.run)
-    supervisor, lock_findings = _check_lock(running)
-    context = DoctorContext(places, environ, keg, config, read_snapshot(running), supervisor, deep)
+    supervisor, watchdog, lock_findings = _check_locks(running)
+    context = DoctorContext(places, environ, keg, config, read_snapshot(running), supervisor, watchdog, deep)
     checks: tuple[Callable[[DoctorContext], tuple[Finding, ...]], ...] = (
         check_home,
         components.check_components,
@@ -108,11 +108,12 @@ def _check_keg(libexec: str) -> tuple[Keg | None, list[Finding]]:
     return keg, [*found, Finding("Stigmer", "keg", OK, f"{libexec} ({keg.id})")]
 
 
-def _check_lock(running: Instance) -> tuple[int, list[Finding]]:
+def _check_locks(running: Instance) -> tuple[int, int, list[Finding]]:
+    """Return the pids of the supervisor, and of a watchdog that cleans up after one."""
     try:
-        return supervisor_pid(running), []
+        return supervisor_pid(running), cleaning_pid(running), []
     except LauncherError as error:
-        return 0, [Finding("Server", "lock", PROBLEM, str(error), error.remedy)]
+        return 0, 0, [Finding("Server", "lock", PROBLEM, str(error), error.remedy)]
 
 
 def _check_config(places: Places) -> tuple[Config, list[Finding]]:

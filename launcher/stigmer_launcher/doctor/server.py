@@ -105,6 +105,9 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
             yield Finding(
                 "Server", "version", WARNING, text, f"run `{command_for('restart', context.supervisor, snapshot.job)}`"
             )
+    elif context.watchdog:
+        text = f"killed; its watchdog (pid {context.watchdog}) is stopping the services"
+        yield Finding("Server", "supervisor", NOTE, text)
     elif snapshot.state in ("", "stopped", "failed"):
         yield Finding("Server", "supervisor", OK, "stopped")
     else:
@@ -118,6 +121,8 @@ def _services(context: DoctorContext) -> Iterator[Finding]:
             level = {"running": OK, "failed": PROBLEM, "degraded": PROBLEM}.get(service.state, NOTE)
             text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
             yield Finding("Server", service.name, level, text + (f": {service.lacking}" if service.lacking else ""))
+        elif context.watchdog and process.is_same_process(service.pid, service.identity):
+            yield Finding("Server", service.name, NOTE, f"pid {service.pid} still runs")
         elif process.is_same_process(service.pid, service.identity):
             text = f"pid {service.pid} still runs without its supervisor"
             yield Finding("Server", service.name, PROBLEM, text, _ENDS_LEFTOVERS)

@@ -1,12 +1,14 @@
 """Looks into a service's SQLite database before the service does, and judges whether it is whole.
 
 Temporal makes its schema statement by statement, and takes whatever file it finds for a whole one. One in which no
-workflow has ever run is set aside by a rename; one that may hold history is never touched. Source: SQLite's file format.
+workflow has ever run is set aside by a rename; one that may hold history is never touched. A database is judged as SQLite
+would find it: with what an interrupted transaction replaced put back. Source: SQLite's file format.
 """
 
 import os
 import shlex
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
@@ -15,6 +17,8 @@ from stigmer_launcher.errors import DatabaseError, HomeError
 from stigmer_launcher.system.places import explain
 
 _MAGIC = b"SQLite format 3\0"
+_JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+_LONGEST_JOURNAL = 64 << 20  # bytes; those of a schema are a thousand times shorter
 _OPTION = "--db-filename"
 _HISTORY = ("history_node", "executions")
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
@@ -70,10 +74,9 @@ def examine(path: str) -> Content:
     """Judge a database by its header, its schema, and whether the tables of history have rows."""
     try:
         with open(path, "rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            if size == 0 or _is_being_created(path):
-                return Content.UNFINISHED
-            return _judge(_Pages(stream.fileno(), size), path)
+            length, replaced = _interrupted_transaction(path)
+            length = min(length, os.fstat(stream.fileno()).st_size)
+            return _judge(_Pages(stream.fileno(), length, replaced), path) if length else Content.UNFINISHED
     except FileNotFoundError:
         return Content.MISSING
     except (OSError, ValueError, IndexError, struct.error):
@@ -81,23 +84,26 @@ def examine(path: str) -> Content:
 
 
 class _Pages:
-    """The pages of a database, read one at a time; ValueError when the file is not a database."""
+    """The pages of a database of so many bytes, read one at a time; ValueError when the file is not a database.
 
-    def __init__(self, descriptor: int, size: int) -> None:
-        header = os.pread(descriptor, 100, 0)
+    `replaced` has the former content of pages that the file holds in a newer one.
+    """
+
+    def __init__(self, descriptor: int, length: int, replaced: dict[int, bytes]) -> None:
+        header = replaced.get(1) or os.pread(descriptor, 100, 0)
         if not header.startswith(_MAGIC) or len(header) < 100:
             raise ValueError("not a database")
         short: int = struct.unpack_from(">H", header, 16)[0]
-        self.descriptor, self.size = descriptor, 65536 if short == 1 else short
+        self.descriptor, self.length, self.replaced = descriptor, length, replaced
+        self.size = 65536 if short == 1 else short
         changed, count, valid_for = struct.unpack_from(">24xII60xI", header)
-        self.is_short = changed == valid_for and size < count * self.size
+        self.is_short = changed == valid_for and length < count * self.size
 
     def read(self, number: int) -> bytes:
         """Read a page, counted from 1."""
-        page = os.pread(self.descriptor, self.size, (number - 1) * self.size)
-        if number < 1 or len(page) < self.size:
+        if not 0 < number * self.size <= self.length:
             raise ValueError(f"there is no page {number}")
-        return page
+        return self.replaced.get(number) or os.pread(self.descriptor, self.size, (number - 1) * self.size)
 
     def rows(self) -> Iterator[tuple[str, int]]:
         """Yield the name and the first page of each table and index, from the schema that begins on page 1."""
@@ -118,7 +124,7 @@ class _Pages:
 def _judge(pages: _Pages, path: str) -> Content:
     roots = dict(pages.rows())
     if _size(f"{path}-wal") or not all(_is_empty(pages, roots.get(table, 0)) for table in _HISTORY):
-        return Content.DAMAGED if pages.is_short and not _size(f"{path}-journal") else Content.WHOLE
+        return Content.DAMAGED if pages.is_short else Content.WHOLE
     return Content.UNFINISHED
 
 
@@ -130,14 +136,29 @@ def _is_empty(pages: _Pages, root: int) -> bool:
     return page[0] in _LEAVES and _cells(page, 0) == 0
 
 
-def _is_being_created(path: str) -> bool:
-    """Return whether the journal takes the database back to no pages at all."""
+def _interrupted_transaction(path: str) -> tuple[int, dict[int, bytes]]:
+    """Read the journal: the bytes that the database had before, and the pages that it takes back; those of no journal."""
     try:
         with open(f"{path}-journal", "rb") as stream:
-            header = stream.read(28)
-    except OSError:
-        return False
-    return len(header) == 28 and header.startswith(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7") and not any(header[16:20])
+            journal = stream.read(_LONGEST_JOURNAL)
+    except FileNotFoundError:
+        journal = b""
+    if len(journal) < 28 or not journal.startswith(_JOURNAL_MAGIC):
+        return sys.maxsize, {}
+    pages, size = struct.unpack_from(">16xI4xI", journal)
+    return pages * size, dict(_replaced_pages(journal, size))
+
+
+def _replaced_pages(journal: bytes, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield number and former content of the pages of a journal, segment by segment; a page is in it once."""
+    at = 0
+    while journal.startswith(_JOURNAL_MAGIC, at):
+        count, sector = struct.unpack_from(">8xI8xI", journal, at)
+        first, record = at + sector, size + 8  # a page with its number and its checksum
+        end = first + min(count, (len(journal) - first) // record) * record
+        for at in range(first, end, record):
+            yield int.from_bytes(journal[at : at + 4]), journal[at + 4 : at + 4 + size]
+        at = max(first, -(-end // sector) * sector)
 
 
 def _cells(page: bytes, start: int) -> int:

@@ -36,6 +36,11 @@ class Channel:
         return select.POLLIN | (select.POLLOUT if self.client.outgoing and not self._lookup else 0)
 
     @property
+    def looks_up(self) -> bool:
+        """Return whether the host's addresses are not known yet."""
+        return self._lookup is not None
+
+    @property
     def connected(self) -> bool:
         """Return whether somebody has accepted the connection; OSError when it cannot be made."""
         if not self._is_looked_up():

@@ -52,7 +52,7 @@ class Probe:
             return False
 
     def close(self) -> None:
-        """Return up the connection, and what was asked over it."""
+        """Close the connection, and forget what was asked over it."""
         if self.channel:
             self.channel.close()
         self.channel, self._open, self._answers = None, {}, []
@@ -66,9 +66,7 @@ class Probe:
         for reply in self.channel.advance():
             self._answers[self._open.pop(reply.call)] = reply.message
         if self._open or not self.channel.client.greeted:
-            if now >= self.due:
-                raise OSError("no answer")
-            return False
+            return self._await_answer(self.channel, now)
         if self._answers or not self._check.questions:
             return self._conclude(now)
         if not self._pausing or now >= self.due:
@@ -76,10 +74,11 @@ class Probe:
         return False
 
     def _knock(self, channel: Channel, now: float) -> bool:
-        if channel.connected:
-            return self._conclude(now)
+        return self._conclude(now) if channel.connected else self._await_answer(channel, now)
+
+    def _await_answer(self, channel: Channel, now: float) -> bool:
         if now >= self.due:
-            raise OSError("no answer")
+            raise OSError("its name was not looked up in time" if channel.looks_up else "no answer")
         return False
 
     def _ask(self, channel: Channel, now: float) -> None:
@@ -147,7 +146,7 @@ class ProbeSequence:
         return False
 
     def close(self) -> None:
-        """Return up what is being asked."""
+        """Close the connection of the proof that is being asked for."""
         self._current.close()
 
     def _next(self, now: float) -> Probe:

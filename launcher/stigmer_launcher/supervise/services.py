@@ -97,7 +97,7 @@ class Services:
         return self._logs[name]
 
     def close(self) -> None:
-        """Return up the logs."""
+        """Close the logs."""
         for output in self.outputs():
             self._shut(output)
         for log in self._logs.values():

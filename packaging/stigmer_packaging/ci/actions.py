@@ -4,6 +4,7 @@ Artifacts lie in a folder, one below it for each. As on GitHub, what comes back 
 owner, and has lost every other mode and every link.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -57,13 +58,9 @@ def _upload(inputs: Mapping[str, str], bench: Bench) -> None:
         raise WorkflowError(f"there is no {missing[0]} to upload as {inputs['name']}")
     place = bench.artifacts / inputs["name"]
     shutil.rmtree(place, ignore_errors=True)
-    for path in named:
-        inside = (
-            Path() if len(named) == 1 else path.relative_to(bench.folder)
-        )  # GitHub keeps what lies below all of them
-        for file in _files(path):
-            relative = file.name if path.is_file() else file.relative_to(path)
-            _copy(file, place / inside / relative)
+    top = os.path.commonpath([path.parent if path.is_file() else path for path in named])  # as GitHub finds it
+    for file in (file for path in named for file in _files(path)):
+        _copy(file, place / file.relative_to(top))
 
 
 def _download(inputs: Mapping[str, str], bench: Bench) -> None:

@@ -80,7 +80,7 @@ def _why_not(job: WorkflowJob, leg: Mapping[str, str], stage: Stage) -> str:
 def _carry_out(job: WorkflowJob, leg: Mapping[str, str], stage: Stage) -> None:
     folder = stage.folder / "jobs" / "-".join([job.name, *filter(None, [leg.get("target", "")])])
     command.run(["git", "clone", "-q", "--branch", stage.tag, stage.remote, folder], env=stage.environment)
-    if not job.needs or job.needs == ("plan",):
+    if not job.needs:
         _seed(stage.seed, folder / "build")
     may_write = (job.permissions or {}).get("contents") == "write"
     values = {f"matrix.{key}": value for key, value in leg.items()}

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,14 +21,14 @@ from stigmer_packaging.cli.rehearse import rehearse_command
 from stigmer_packaging.cli.report import report_command
 from stigmer_packaging.cli.runner import RUNNER_COMMANDS
 from stigmer_packaging.cli.tap import init_command, refresh_command
+from stigmer_packaging.cli.targets import read_targets, targets_option
 from stigmer_packaging.cli.verify import verify_command
 from stigmer_packaging.cli.workflows import workflows_command
 from stigmer_packaging.freeze.pythons import PINNED
 from stigmer_packaging.lib import environment
 from stigmer_packaging.lib.errors import ForeignTargetError, PackagingError
-from stigmer_packaging.lib.target import Target, is_runnable, parse_target
+from stigmer_packaging.lib.target import Target, is_runnable
 from stigmer_packaging.manifest.reader import Manifest, load_manifest
-from stigmer_packaging.manifest.section import unknown
 from stigmer_packaging.pipeline import import_artifacts, plan, system
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.delivery import deliver, deliver_verifications
@@ -53,9 +53,6 @@ COMMANDS = {
 }
 EPOCH = 1767225600
 """The time all files in artefacts have, 2026-01-01, unless SOURCE_DATE_EPOCH says another: commits do not change bytes."""
-
-ALL = "all"
-"""Stands for every target of the manifest."""
 
 AT_ONCE = 2
 """How many steps are at work at the same time: half of one waits for a disk, a lock, or a single thread that packs."""
@@ -124,11 +121,7 @@ def _parameters() -> list[click.Parameter]:
     file = click.Path(dir_okay=False, path_type=Path)
     default = ROOT / "packaging" / "manifest.yaml"
     return [
-        click.Option(
-            ["--target", "targets"],
-            multiple=True,
-            help="Such as linux-amd64 (may be repeated), or `all`; default: this machine's.",
-        ),
+        targets_option("this machine's"),
         click.Option(["--workspace"], type=folder, help="Where artefacts and records are kept; default: build/."),
         click.Option(["--checkout"], default="", metavar="PATH[@REF]", help="The source tree, or a commit of it."),
         click.Option(["--manifest"], type=file, default=default, help="Default: packaging/manifest.yaml."),
@@ -166,7 +159,7 @@ main.add_command(python_command(ROOT))
 def _carry_out(command: str, options: Options) -> None:
     manifest = load_manifest(options.manifest, reference=not options.checkout)
     host = this_platform()
-    targets = _targets(options.targets, manifest.targets) or (host,)
+    targets = read_targets(options.targets, manifest.targets) or (host,)
     workspace = Workspace(_workspace(options), cache_folder())
     offered = import_artifacts.offered_by(options.records) | gathered_in(workspace)
     until = _until(command, targets, host, offered)
@@ -263,18 +256,6 @@ def _deliver(
 
 def _dist(options: Options) -> Path:
     return (options.workspace / "delivered") if options.workspace else ROOT / "dist"
-
-
-def _targets(named: Sequence[str], known: Mapping[str, object]) -> tuple[Target, ...]:
-    """Read the named targets, `all` standing for every one of the manifest's."""
-    texts = dict.fromkeys(each for text in named for each in (sorted(known) if text == ALL else [text]))
-    return tuple(_target(text, known) for text in texts)
-
-
-def _target(text: str, known: Mapping[str, object]) -> Target:
-    if text not in known:
-        raise click.BadParameter(unknown("target", text, known), param_hint="--target")
-    return parse_target(text)
 
 
 def _out() -> Console:

@@ -15,6 +15,7 @@ import click
 from stigmer_packaging.bottle import keg_version
 from stigmer_packaging.cli.ci_environment import ROOT, CIEnvironment, open_place
 from stigmer_packaging.cli.machine import this_platform
+from stigmer_packaging.cli.targets import ALL, read_targets, targets_option
 from stigmer_packaging.lib import digest
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import Manifest, load_manifest
@@ -27,7 +28,6 @@ from stigmer_packaging.publish.publish import abandon_draft, draft_release, publ
 from stigmer_packaging.publish.rollback import Withdrawal, plan_rollback, read_history, roll_back
 from stigmer_packaging.records.release import NAME, Release, read_release
 
-TARGETS = "STIGMER_PUBLISH_TARGETS"
 RESULT = "publication.json"
 """Where, beside the release, it is written what was published."""
 
@@ -90,7 +90,7 @@ def _plan(
     formula = next((one.name for one in release.of_kind("formula")), "")
     request = publication.PublicationRequest(
         commit=seen.commit(),
-        targets=given["targets"] or tuple(manifest.targets),
+        targets=tuple(map(str, read_targets(given["targets"] or [ALL], manifest.targets))),
         versions=_versions(release, folder),
         tag=seen.tag,
         branch=given["tap_branch"],
@@ -174,12 +174,7 @@ PUBLISH = click.Command(
         click.Argument(["dist"], type=_FOLDER),
         click.Option(["--draft"], is_flag=True, help="Stop when the draft is whole, before anybody sees it."),
         click.Option(["--abandon"], is_flag=True, help="Remove our own draft of this version, and nothing else."),
-        click.Option(
-            ["--target", "targets"],
-            multiple=True,
-            envvar=TARGETS,
-            help=f"Publish these only, or those in {TARGETS}; default: all of the manifest.",
-        ),
+        targets_option("all of the manifest"),
         click.Option(
             ["--not-run", "not_run"],
             multiple=True,
@@ -188,7 +183,7 @@ PUBLISH = click.Command(
         ),
         click.Option(["--changelog"], type=_FILE, default=ROOT / "CHANGELOG.md", help="Default: CHANGELOG.md."),
     ),
-    help="Publish the release in DIST and move the tap to it. Tokens: see packaging/RELEASING.md.",
+    help="Publish the release in DIST and move the tap to it. Tokens: see docs/releasing.md.",
     short_help="Publish a release, then move the tap to it.",
 )
 FETCH_DRAFT = click.Command(

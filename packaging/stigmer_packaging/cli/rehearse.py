@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sys
-import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ from pathlib import Path
 
 import click
 
+from stigmer_packaging.bottle.archive import unpack_archive
 from stigmer_packaging.ci.rehearsal import WRITER, Rehearsed, Stage, rehearse
 from stigmer_packaging.ci.workflow_file import read_workflow
 from stigmer_packaging.cli.ci_environment import CIEnvironment
 from stigmer_packaging.cli.machine import this_platform
-from stigmer_packaging.cli.publish import TARGETS
+from stigmer_packaging.cli.targets import VARIABLE
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib import command, debian, environment, git, http
 from stigmer_packaging.lib.errors import WorkflowError
@@ -99,7 +99,7 @@ def _actions_environment(context: RehearsalContext, tag: str, commit: str) -> di
         "GITHUB_SHA": commit,
         "GITHUB_STEP_SUMMARY": str(context.folder / "summary.md"),
         "RUNNER_OS": "Linux",
-        TARGETS: str(context.host),  # what the other platforms' machines make is not here
+        VARIABLE: str(context.host),  # the other platforms' bottles could not be verified here
     }
 
 
@@ -158,8 +158,7 @@ def _install(root: Path, context: RehearsalContext, remote: str, server: str) ->
         raise WorkflowError(f"the tap's formula names no bottle for {tag}")
     url = found[0].url.replace(PUBLIC, server, 1)
     bottle = http.download(url, found[0].sha256, context.folder / "bottle.tar.gz")
-    with tarfile.open(bottle) as archive:
-        archive.extractall(context.folder / "Cellar", filter="tar")
+    unpack_archive(bottle, context.folder / "Cellar")
     keg = context.folder / "Cellar" / product.name / product.version
     script = root / "scripts" / "verify-install.sh"
     command.run(

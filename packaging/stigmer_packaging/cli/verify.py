@@ -21,10 +21,10 @@ from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import parse_bottle_name
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import system
-from stigmer_packaging.pipeline.delivery import deliver_verifications
+from stigmer_packaging.pipeline.delivery import add_verifications, deliver_verifications
 from stigmer_packaging.pipeline.stages import refuse_failure
 from stigmer_packaging.publish.report.stage import write_report
-from stigmer_packaging.records.model import Bottle, VerificationReport
+from stigmer_packaging.records.model import Bottle, Standalone, VerificationReport
 from stigmer_packaging.records.release import NAME, read_release
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.guest import Machine, Task
@@ -55,7 +55,7 @@ class Wanted:
     init: str
     image: str
     ssh_key: Path | None
-    mac_reports: tuple[Path, ...]
+    reports: tuple[Path, ...]
     as_json: bool
 
 
@@ -85,10 +85,11 @@ def verify_command(root: Path) -> click.Command:
         click.Option(["--image"], default="", help="For tart: the image whose clone is used, once."),
         click.Option(["--ssh-key"], type=file, help="For tart: the key that the image's user admin admits."),
         click.Option(
-            ["--report", "mac_reports"],
+            ["--report", "reports"],
             multiple=True,
             type=file,
-            help="Take in what scripts/check-on-mac reported of the release in FOLDER; may be repeated.",
+            help="Add what scripts/check-on-mac reported of the release in FOLDER, or the verifications of a copy of it "
+            "on another machine: the folder with its release.json; may be repeated.",
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="The reports as JSON on stdout."),
     ]
@@ -107,7 +108,7 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
     if wanted.level == brew.LEVEL:
         _verify_with_brew(wanted, root, what, workspace)
         return
-    if wanted.mac_reports:
+    if wanted.reports:
         _take_in(wanted, what, workspace)
         return
     bottle = find_bottle(what, host, manifest, workspace.root)
@@ -116,11 +117,11 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
         _provide(level, wanted.machine)
     reports: dict[str, VerificationReport] = {}
     with workspace.alone("verify"):
-        for machine, name in _machines(
-            level, wanted, MachineFactory(host, os.cpu_count() or 1, cache, {}, _say), bottle
-        ):
+        maker = MachineFactory(host, os.cpu_count() or 1, cache, {}, _say)
+        programs = find_programs(what, host, workspace.root) if level == "sandbox" and not wanted.guests else ()
+        for product, machine, name in _trials(level, wanted, maker, bottle, programs):
             task = Task(root / "scripts" / SCRIPT, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
-            reports[name] = verify_bottle(bottle, machine, task, workspace=workspace, name=name, report=_say)
+            reports[name] = verify_bottle(product, machine, task, workspace=workspace, name=name, report=_say)
             if not wanted.as_json:
                 _console().print(output.verdict(reports[name]), output.timeline_table(reports[name]), "")
         if what.is_dir():
@@ -132,21 +133,27 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
 
 
 def _take_in(wanted: Wanted, folder: Path, workspace: Workspace) -> None:
-    """Add the reports of Macs to a folder's release, as verifications of the files they were made of."""
+    """Add reports of other machines to a folder's release, as verifications of the files they were made of."""
     if not folder.is_dir():
         raise click.UsageError("--report needs the folder of a release")
-    release = read_release(folder)
     with workspace.alone("verify"):
-        for path in wanted.mac_reports:
-            taken = take_in_report(read_mac_report(path), release, workspace)
-            if not wanted.as_json:
-                report = next(iter(taken.values()))
-                _console().print(output.verdict(report), output.timeline_table(report), "")
-            deliver_verifications(taken, workspace, folder)
-            write_report(folder)
-            _refuse(taken.items(), workspace)
+        taken = {name: report for path in wanted.reports for name, report in _take_over(path, folder, workspace)}
+        write_report(folder)
+    for report in () if wanted.as_json else taken.values():
+        _console().print(output.verdict(report), output.timeline_table(report), "")
     if wanted.as_json:
         sys.stdout.write(json.dumps([asdict(one) for one in read_release(folder).artefacts], indent=2) + "\n")
+    _refuse(taken.items(), workspace)
+
+
+def _take_over(path: Path, folder: Path, workspace: Workspace) -> Iterable[tuple[str, VerificationReport]]:
+    """Add one report, and give a Mac's with the names of their records."""
+    if path.is_dir():
+        add_verifications(path, workspace, folder)
+        return ()
+    taken = take_in_report(read_mac_report(path), read_release(folder), workspace)
+    deliver_verifications(taken, workspace, folder)
+    return taken.items()
 
 
 def _verify_with_brew(wanted: Wanted, root: Path, what: Path, workspace: Workspace) -> None:
@@ -175,6 +182,29 @@ def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -
         raise RecordError(f"{what.name} is not the name of a bottle of ours", "name it as brew asks for it")
     facts = (targets[found.tag], found.tag, found.rebuild, os.path.relpath(what, workspace))
     return Bottle(found.name, found.version, *facts, what.stat().st_size, digest.sha256_of(what), "")
+
+
+def find_programs(what: Path, host: Target, workspace: Path) -> tuple[Standalone, ...]:
+    """Give the single files for this machine in a release's folder; none in a bottle's file."""
+    if not what.is_dir():
+        return ()
+    release = read_release(what)
+    facts = (release.product.name, release.product.version, str(host))
+    return tuple(
+        Standalone(one.kind, *facts, os.path.relpath(what / one.name, workspace), one.size, one.sha256, "")
+        for one in release.of_kind("program")
+        if one.target == str(host)
+    )
+
+
+def _trials(
+    level: str, wanted: Wanted, maker: MachineFactory, bottle: Bottle, programs: Iterable[Standalone]
+) -> Iterator[tuple[Bottle | Standalone, Machine, str]]:
+    """Give what is verified, on which machine, with the name of its record."""
+    for machine, name in _machines(level, wanted, maker, bottle):
+        yield bottle, machine, name
+        for program in programs:
+            yield program, machine, f"verify/program/{program.target}"
 
 
 def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: Bottle) -> Iterator[tuple[Machine, str]]:

@@ -1,6 +1,5 @@
 """All files of a tap that is kept apart from this repository, as text, from their templates and the manifest."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
@@ -47,8 +46,7 @@ def render_tap(manifest: Manifest, formula: str, licence: str, packaging: Path) 
     facts = parse_formula(formula)
     if facts is None or not facts.bottles:
         raise RecordError("the formula names no bottles: there is nothing a tap could offer")
-    actions = tomllib.loads((packaging / "workflows" / "actions.toml").read_text(encoding="utf-8"))
-    values = {**actions, **_values(manifest, facts)}
+    values = _values(manifest, facts)
     texts = {
         path: _Text((packaging / "tap" / name).read_text(encoding="utf-8")).substitute(values)
         for path, name in FILES.items()

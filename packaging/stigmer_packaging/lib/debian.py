@@ -6,13 +6,14 @@ Sources: deb(5) for the package file, ar(5) for the archive it is.
 import io
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from stigmer_packaging.lib import apt, http
 from stigmer_packaging.lib.errors import ArchiveError, DownloadError, MissingToolError, RecordError
+from stigmer_packaging.lib.unpacking import unpack_tree
 
 SECURITY = "pool/updates/"
 MIRROR = "DEBIAN_MIRROR"
@@ -133,33 +134,13 @@ def unpack_package(package: Path, root: Path) -> None:
         with package.open("rb") as stream:
             data = io.BytesIO(_member(stream, "data.tar"))
         with tarfile.open(fileobj=data) as tar:
-            tar.extraction_filter = _as_it_is  # what is asked here is more than the newer Pythons' own filters ask
-            tar.extractall(root, members=_admitted(tar, root.resolve()))  # noqa: S202 - see above
+            unpack_tree(tar, root, _is_wanted)
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise ArchiveError(f"{package.name} cannot be unpacked: {error}") from error
 
 
-def _as_it_is(info: tarfile.TarInfo, _place: str) -> tarfile.TarInfo:
-    return info
-
-
-def _admitted(tar: tarfile.TarFile, root: Path) -> Iterator[tarfile.TarInfo]:
-    """Give each member that is to be written, at the moment when it can be seen where it would be written."""
-    for info in tar:
-        if info.name == "." or info.isdev() or _is_documentation(info.name.removeprefix("./")):
-            continue
-        for name in (info.name, info.linkname) if info.islnk() else (info.name,):
-            place = root / name
-            if ".." in place.parts or not place.parent.resolve().is_relative_to(root):
-                raise tarfile.ReadError(f"{name} would be outside")
-        info.mode &= 0o755
-        info.uid = info.gid = 0
-        info.uname = info.gname = ""
-        yield info
-
-
-def _is_documentation(path: str) -> bool:
-    return path.startswith(_DOCUMENTATION) and not _LICENCE.fullmatch(path)
+def _is_wanted(path: str) -> bool:
+    return not path.startswith(_DOCUMENTATION) or bool(_LICENCE.fullmatch(path))
 
 
 def _member(stream: IO[bytes], name: str) -> bytes:

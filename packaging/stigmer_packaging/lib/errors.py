@@ -150,7 +150,7 @@ class TokenError(PackagingError):
     """A token is missing, expired, or may not do what it is needed for. No message ever holds it."""
 
     exit_code = 23
-    remedy = "give a valid token: packaging/RELEASING.md says which, with which rights"
+    remedy = "give a valid token: docs/releasing.md says which, with which rights"
 
 
 class TapError(PackagingError):
@@ -161,7 +161,7 @@ class TapError(PackagingError):
 
 
 class WorkflowError(PackagingError):
-    """The workflows are not what the manifest gives, or a linter has something to say about them."""
+    """The workflows disagree with the manifest, a linter objects to them, or the rehearsal of one failed."""
 
     exit_code = 25
-    remedy = "correct packaging/workflows, then write the workflows with scripts/workflows"
+    remedy = "correct .github/workflows, then run scripts/workflows"

@@ -1,8 +1,9 @@
-"""One executable out of an archive, or the file itself where there is no archive."""
+"""Archives of others: one executable of them, or the whole tree."""
 
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +24,35 @@ def extract_executable(file: Path, member: str, destination: Path) -> None:
     else:
         _from_tar(file, member, destination)
     destination.chmod(0o755)
+
+
+def unpack_tree(tar: tarfile.TarFile, folder: Path, is_wanted: Callable[[str], bool] = bool) -> None:
+    """Unpack the wanted files, folders and links, owned by whoever we are, without setuid bits and others' write.
+
+    `is_wanted` is asked with each name, without a leading `./`. Raise tarfile.ReadError for a member that would be
+    written outside `folder`. Pythons before 3.11.4 have no filters of their own: Debian 12's is one.
+    """
+    tar.extraction_filter = _as_it_is
+    tar.extractall(folder, members=_admitted(tar, folder.resolve(), is_wanted))  # noqa: S202 - each member is checked
+
+
+def _as_it_is(info: tarfile.TarInfo, _place: str) -> tarfile.TarInfo:
+    return info
+
+
+def _admitted(tar: tarfile.TarFile, folder: Path, is_wanted: Callable[[str], bool]) -> Iterator[tarfile.TarInfo]:
+    """Give each member that is to be written, at the moment when it can be seen where it would be written."""
+    for info in tar:
+        if info.name == "." or info.isdev() or not is_wanted(info.name.removeprefix("./")):
+            continue
+        for name in (info.name, info.linkname) if info.islnk() else (info.name,):
+            place = folder / name
+            if ".." in place.parts or not place.parent.resolve().is_relative_to(folder):
+                raise tarfile.ReadError(f"{name} would be outside")
+        info.mode &= 0o755
+        info.uid = info.gid = 0
+        info.uname = info.gname = ""
+        yield info
 
 
 def _from_zip(file: Path, member: str, destination: Path) -> None:

@@ -14,6 +14,7 @@ from stigmer_packaging.licensing.licences import Credit, conclude, is_licence_fi
 
 SECONDS = 1800
 _RECIPE = 1  # counts how texts are chosen, so that those chosen otherwise are not taken from the cache
+_NEWER_GO = "requires go >="  # what Go says of a module that asks for a newer one
 _UNUSED = {"testdata", "examples", "example", "node_modules"}
 
 Texts = dict[str, list[str]]
@@ -107,9 +108,9 @@ def _download(
 def _refuse_other(module: GoModule, source: Mapping[str, Any]) -> None:
     name = f"{module.path}@{module.version}"
     if not source.get("Dir"):
-        raise DownloadError(
-            f"the source of {name}, whose licence is asked for, is not to be had: {source.get('Error')}"
-        )
+        error = str(source.get("Error"))
+        remedy = "raise toolchain.go in the manifest to that version" if _NEWER_GO in error else DownloadError.remedy
+        raise DownloadError(f"the source of {name}, which its licence is read from, cannot be had: {error}", remedy)
     if module.sum and source["Sum"] != module.sum:
         raise DownloadError(f"{name} comes as {source['Sum']}, and the program was built from {module.sum}")
 

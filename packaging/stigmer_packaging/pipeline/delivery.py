@@ -92,7 +92,26 @@ def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: 
         for source, suffix in copies.items():
             if workspace.path(source).exists():  # not every level has a log
                 _copy(workspace.path(source), folder / "verification" / f"{flat}{suffix}")
-    new = {_key(report): report for report in (*release.verifications, *reports.values())}
+    return _write_verifications(release, reports.values(), workspace, folder)
+
+
+def add_verifications(copy: Path, workspace: Workspace, folder: Path) -> Release:
+    """Add what a copy of a folder's release was verified with on another machine: its `release.json` and `verification/`.
+
+    RecordError when it is a copy of another release, and as read_release.
+    """
+    release, verified = read_release(folder), parse_release((copy / NAME).read_text(encoding="utf-8"))
+    if {one.sha256 for one in verified.of_programs()} != {one.sha256 for one in release.of_programs()}:
+        raise RecordError(f"{copy / NAME} is of another release than {folder / NAME}", "verify the same files")
+    for file in sorted((copy / "verification").glob("*")):
+        _copy(file, folder / "verification" / file.name)
+    return _write_verifications(release, verified.verifications, workspace, folder)
+
+
+def _write_verifications(
+    release: Release, reports: Iterable[VerificationReport], workspace: Workspace, folder: Path
+) -> Release:
+    new = {_key(report): report for report in (*release.verifications, *reports)}
     release = with_levels(replace(release, verifications=tuple(new.values())))
     with workspace.staging() as staged:
         (staged / NAME).write_text(render_release(release), encoding="utf-8")

@@ -17,7 +17,7 @@ from stigmer_launcher.supervise.state import (
     read_snapshot,
     supervisor_pid,
 )
-from stigmer_launcher.system import service_manager
+from stigmer_launcher.system import process, service_manager
 from stigmer_launcher.system.places import find_places
 
 _RUNS, _STOPPED, _LACKS = 0, 3, 4
@@ -47,22 +47,13 @@ def status(invocation: Invocation, context: Context) -> int:
 
 
 def describe(snapshot: Snapshot, stage: str, pid: int, now: float) -> dict[str, Any]:
-    """Return the state as programs read it; a stopped service has no pid and no uptime."""
-    services = [
-        {
-            **{key: getattr(each, key) for key in _SHOWN},
-            "pid": each.pid if pid else 0,
-            "state": each.state if pid else phases.STOPPED,
-            "uptime": round(now - each.since, 1) if pid and each.pid else 0,
-        }
-        for each in snapshot.services
-    ]
+    """Return the state as programs read it; `pid` is the supervisor's, 0 when none runs."""
     return {
         "state": stage,
         "version": snapshot.version if pid else "",
         "supervisor_pid": pid,
         "started": _iso(snapshot.started) if pid and snapshot.supervisor_pid else "",
-        "services": services,
+        "services": [_describe_service(each, stage, now) for each in snapshot.services],
         "ports": snapshot.ports,
         "temporal": snapshot.temporal,
         "timeline": snapshot.timeline,
@@ -70,12 +61,26 @@ def describe(snapshot: Snapshot, stage: str, pid: int, now: float) -> dict[str, 
     }
 
 
+def _describe_service(service: ServiceSnapshot, stage: str, now: float) -> dict[str, Any]:
+    """Return a service as programs read it; one that has ended has no pid and no uptime."""
+    cleaning = stage == phases.CLEANING
+    ended = stage == phases.STOPPED or (cleaning and not process.is_same_process(service.pid, service.identity))
+    state = phases.STOPPED if ended else stage if cleaning else service.state
+    uptime = 0 if ended or not service.pid else round(now - service.since, 1)
+    return {
+        **{key: getattr(service, key) for key in _SHOWN},
+        "state": state,
+        "pid": 0 if ended else service.pid,
+        "uptime": uptime,
+    }
+
+
 def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> None:
     """Print the state for people."""
     colour = {phases.RUNNING: "green", phases.DEGRADED: "yellow", phases.STOPPED: "red"}.get(stage, "bold")
     heading = f"Stigmer {snapshot.version} is" if snapshot.supervisor_pid else "Stigmer is"
-    process = "watchdog" if stage == phases.CLEANING else "supervisor"
-    out.line(f"{heading} {out.paint(stage, colour)}" + (f" ({process} {pid})" if pid else ""))
+    who = "watchdog" if stage == phases.CLEANING else "supervisor"
+    out.line(f"{heading} {out.paint(stage, colour)}" + (f" ({who} {pid})" if pid else ""))
     if stage == phases.CLEANING:
         out.line("  its supervisor was killed; `stigmer server` waits for the watchdog and starts it again")
         return

@@ -10,6 +10,7 @@ from stigmer_packaging.freeze.python.recipe import Edit, Recipe, Source
 from stigmer_packaging.lib import command, debian
 from stigmer_packaging.lib.debian import Archives
 from stigmer_packaging.lib.errors import ArchiveError
+from stigmer_packaging.lib.unpacking import unpack_tree
 
 _FETCHERS = 4
 
@@ -48,7 +49,7 @@ def unpack_archive(archive: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="tar")
+            unpack_tree(tar, folder)
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise ArchiveError(f"{archive.name} cannot be unpacked: {error}") from error
 

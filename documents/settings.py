@@ -1,0 +1,36 @@
+"""The table of settings in docs/using.md, made from the launcher's schema."""
+
+from stigmer_launcher.config.schema import SCHEMA, Field
+
+BEGIN, END = "<!-- settings: made by scripts/record settings -->\n", "<!-- end of settings -->\n"
+
+
+def insert_settings(page: str) -> str:
+    """Give a page with the table between its two marks made anew."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{begin}\n{render_settings()}\n{end}{after}"
+
+
+def render_settings() -> str:
+    """Give the table: each key, what it may hold, its default, and what it decides."""
+    rows = (f"| `{key}` | {_values(field)} | {_default(field)} | {_about(field)} |" for key, field in SCHEMA.items())
+    return "\n".join(("| key | values | default | what it decides |", "|---|---|---|---|", *rows, ""))
+
+
+def _values(field: Field) -> str:
+    """Say what may be given, in the words of the error for what may not."""
+    try:
+        field.read("\0")
+    except ValueError as error:
+        return str(error)
+    return "text"
+
+
+def _default(field: Field) -> str:
+    shown = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+    return f"`{shown}`" if shown else ""
+
+
+def _about(field: Field) -> str:
+    return f"nothing any more: {field.unused}" if field.unused else field.about
