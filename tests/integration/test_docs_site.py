@@ -24,7 +24,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def build(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the script."""
-    command = [checkout / "scripts" / "docs", *words]
+    command = [str(checkout / "scripts" / "docs"), *words]
     return subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
 
 
