@@ -23,6 +23,7 @@ from stigmer_packaging.pipeline import system
 from stigmer_packaging.sources.service_source import read_service_source
 from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, make_freezer, make_program
 from support.manifest_texts import PATH
+from support.signature_checker import build_checker, check_signatures
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -138,6 +139,17 @@ def test_every_native_file_is_for_the_platform_and_runs_on_what_is_promised(targ
     assert {(each.architecture, each.flaws) for each in machos} == {(target.architecture, ())}
     assert read_machos((made / "greeter").read_bytes())[0].kind == "EXECUTE"
     assert find_elves(made) == []
+
+
+@pytest.mark.parametrize("target", [each for each in TARGETS if each.system == "darwin"], ids=str)
+def test_another_implementation_accepts_every_signature_of_a_frozen_program(
+    target: Target, folder: Path, tmp_path: Path
+) -> None:
+    """Each page, and what else is signed; a file is signed under its own name."""
+    machos = sorted({path for path, _ in bundle.read_machos_below(greeter(target, folder))})
+    accepted, refused = check_signatures(build_checker(tmp_path), machos)
+    assert refused == []
+    assert {path: name for path, (_, name) in accepted.items()} == {path: path.name for path in machos}
 
 
 def test_the_launcher_for_this_platform_answers_and_is_the_same_from_anywhere(tmp_path: Path) -> None:
