@@ -49,7 +49,7 @@ def maker_in(cache: Path) -> BuildSettings:
     """Give a machine whose cache begins with the downloads, the compiler and the shared parts of this one's."""
     (cache / FOLDER).mkdir(parents=True)
     for kept in (CACHE / FOLDER).iterdir():
-        if kept.name.startswith(("downloads", "ziglang", "host-")) and kept.is_dir() and kept.suffix != ".part":
+        if kept.name.startswith(("downloads", "ziglang", "host-")) and kept.is_dir():
             (cache / FOLDER / kept.name).symlink_to(kept)
     env = environment.build_environment(os.environ)
     return BuildSettings(read_recipe(RECIPE, HOST), cache, no_archives, env, os.cpu_count() or 1, lambda _: None)
