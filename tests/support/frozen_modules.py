@@ -75,7 +75,7 @@ def find_unimportable(python: Path, folder: Path, names: list[str], home: Path) 
 def _failures(python: Path, folder: Path, names: list[str], home: Path) -> Iterator[tuple[str, str]]:
     chosen = [name for name in names if not name.endswith(RUN_ON_IMPORT)]
     for top, group in groupby(chosen, lambda name: name.partition(".")[0]):
-        words = [python, "-I", "-c", _IMPORT, folder, *group]
+        words: list[str | Path] = [python, "-I", "-c", _IMPORT, folder, *group]
         done = subprocess.run(
             words, env={"HOME": str(home)}, cwd=home, capture_output=True, text=True, check=False, timeout=SECONDS
         )
