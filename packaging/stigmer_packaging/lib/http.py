@@ -4,13 +4,12 @@ A download is resumed, tried again, checked by sha256, and put in place by one r
 """
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import os
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +17,7 @@ from typing import BinaryIO
 import httpx
 
 from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.cache import alone
 from stigmer_packaging.lib.errors import DownloadError, UnavailableError
 
 Report = Callable[[str], None]
@@ -110,7 +110,7 @@ def download(
     of a file, stays unreachable over all attempts, or sends other bytes than the sha256 says.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(destination), httpx.Client(follow_redirects=True, timeout=timeout) as client:
+    with alone(destination), httpx.Client(follow_redirects=True, timeout=timeout) as client:
         if destination.is_file() and digest.sha256_of(destination) == sha256:
             return destination
         part, reason = _Part(destination), ""
@@ -219,11 +219,3 @@ def _receive(response: httpx.Response, part: _Part, report: Report) -> None:
                 told = tenths
         stream.flush()
         os.fsync(stream.fileno())
-
-
-@contextlib.contextmanager
-def _alone(destination: Path) -> Iterator[None]:
-    """Hold the destination's lock, so that two processes never write one unfinished file."""
-    with destination.with_name(destination.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
