@@ -142,7 +142,7 @@ def test_a_step_in_a_pipe_is_announced_and_ends_with_its_seconds(tmp_path: Path)
     release = fake_release(tmp_path)
     with output.TerminalProgress(Console(file=out, width=80), verbose=False) as progress:
         release.progress = progress  # type: ignore[assignment]
-        release.obtain.before_publishing = lambda _: progress.say("obtaining one")  # type: ignore[assignment]
+        release.obtain.before_publishing = lambda _: progress.say("obtaining one")
         release.run([step("obtain/one", says="new")])
         release.run([step("obtain/one", says="new")])
     assert out.getvalue().splitlines() == ["… obtaining one", "✓ obtain/one (0.0 s)", "✓ obtain/one (reused)"]
