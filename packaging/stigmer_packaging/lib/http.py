@@ -206,6 +206,10 @@ def _refuse_failure(response: httpx.Response, url: str, part: _Part) -> None:
         raise DownloadError(f"{url}: the server sent a web page, not a file")
 
 
+_LARGE = 32 << 20
+"""Bytes from which on a download is slow enough that how far it is should be said, in a pipe as one line each time."""
+
+
 def _receive(response: httpx.Response, part: _Part, report: Report) -> None:
     """Write what comes as it comes: bytes held back for a larger block would be lost with the connection."""
     already = part.path.stat().st_size if part.resumed else 0
@@ -214,7 +218,7 @@ def _receive(response: httpx.Response, part: _Part, report: Report) -> None:
     with part.path.open("ab") as stream:
         for chunk in response.iter_raw():
             stream.write(chunk)
-            if (tenths := 10 * stream.tell() // max(expected, 1)) != told:
+            if expected >= _LARGE and (tenths := 10 * stream.tell() // expected) != told:
                 report(f"{part.destination.name}: {stream.tell() >> 20} of {expected >> 20} MiB")
                 told = tenths
         stream.flush()
