@@ -1,4 +1,4 @@
-"""Make the environment packaging runs in: what requirements.lock says, in the cache, whole or not at all.
+"""Make the environment of a lock, requirements.lock unless another is named, in the cache, whole or not at all.
 
 Prints the path of its Python. Standard library only: this is what runs before anything is installed.
 """
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LOCK = Path(__file__).resolve().parents[1] / "requirements.lock"
+ROOT = Path(__file__).resolve().parents[1]
 EXIT = 3  # as for everything that only an administrator can install
 
 
@@ -28,7 +28,7 @@ def key_of(lock: bytes) -> str:
     return hashlib.sha256(lock + identity.encode()).hexdigest()[:20]
 
 
-def provide(place: Path) -> Path:
+def provide(place: Path, lock: Path) -> Path:
     """Give the Python of the environment at `place`, which is made if it is not whole. One process makes it."""
     python = place / "bin" / "python"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -38,18 +38,18 @@ def provide(place: Path) -> Path:
             part = place.with_suffix(".part")
             for litter in (part, place):
                 shutil.rmtree(litter, ignore_errors=True)
-            make(part)
+            make(part, lock)
             part.rename(place)
     return python
 
 
-def make(part: Path) -> None:
+def make(part: Path, lock: Path) -> None:
     """Make a virtual environment and install the lock into it. It may be renamed: only `python -m` is used of it."""
     require_venv()
-    tell("making the environment of requirements.lock (once, about half a minute)")
+    tell(f"making the environment of {lock.name} (once, about half a minute)")
     run([sys.executable, "-I", "-m", "venv", str(part)])
     install = ["-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-    run([str(part / "bin" / "python"), *install, "--only-binary=:all:", "--requirement", str(LOCK)])
+    run([str(part / "bin" / "python"), *install, "--only-binary=:all:", "--requirement", str(lock)])
 
 
 def require_venv() -> None:
@@ -88,4 +88,5 @@ def fail(what: str, remedy: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{provide(cache_root() / 'python' / key_of(LOCK.read_bytes()))}\n")
+    named = ROOT / (sys.argv[1] if len(sys.argv) > 1 else "requirements.lock")
+    sys.stdout.write(f"{provide(cache_root() / 'python' / key_of(named.read_bytes()), named)}\n")

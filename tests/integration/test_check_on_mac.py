@@ -87,6 +87,20 @@ def test_a_file_for_another_processor_or_both_is_found(tmp_path: Path) -> None:
     assert "library.dylib is not for arm64 alone" in failed.detail
 
 
+@pytest.mark.parametrize(("machine", "tag"), [("arm64", "arm64_sonoma"), ("x86_64", "sonoma")])
+def test_code_without_a_signature_is_a_fault_for_apples_processors_alone(
+    tmp_path: Path, machine: str, tag: str
+) -> None:
+    mac = make_fake_mac(tmp_path)
+    mac.replace("codesign", 'echo "$3: code object is not signed at all" >&2; exit 1')
+    mac.replace("uname", f"case $1 in -s) echo Darwin ;; *) echo {machine} ;; esac")
+    mac.replace("launchctl", "exit 1")  # its waiting is another test's
+    bottle = (mac.release / BOTTLE).rename(mac.release / f"stigmer-2.0.0.{tag}.bottle.tar.gz")
+    _, report = mac.check(what=str(bottle))
+    (found,) = [check for check in report.checks if check.name == "codesign accepts every Mach-O file"]
+    assert found.passed == (machine == "x86_64")
+
+
 def test_other_bytes_than_the_release_names_are_found(tmp_path: Path) -> None:
     mac = make_fake_mac(tmp_path)
     (mac.release / "SHA256SUMS").write_text(f"{'0' * 64}  {BOTTLE}\n", encoding="ascii")

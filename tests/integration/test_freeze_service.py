@@ -199,11 +199,11 @@ def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) ->
     words: list[str | Path] = [make_program(tmp_path / "provide", source), tmp_path]
     child = subprocess.Popen(words, start_new_session=True)
     parts = tmp_path / "cache" / "environments"
-    while child.poll() is None and not list(parts.glob("*.part/lib/python*/site-packages/pip")):
+    while child.poll() is None and not list(parts.glob("making-*/made/lib/python*/site-packages/pip")):
         time.sleep(0.01)
     os.killpg(child.pid, signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
-    assert list(parts.glob("*.part"))  # and pip may still be at work in there
+    assert list(parts.glob("making-*"))  # and pip may still be at work in there
     made = Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     assert [path.name for path in made.glob("lib/python*/site-packages/*.dist-info")] == [
         "python_multipart-0.0.34.dist-info"

@@ -29,6 +29,15 @@ RECIPE = Path(__file__).parents[2] / "packaging" / "python"
 HOST = system.read_platform(platform.system(), platform.machine())
 CACHE = environment.cache_root(os.environ, Path.home())
 TARGETS = [Target(system, architecture) for system in SYSTEMS for architecture in ARCHITECTURES]
+NOT_FOR_PROGRAMS = {
+    "_frozen_importlib": "importlib under the name by which the interpreter starts it",
+    "_frozen_importlib_external": "likewise",
+    "idlelib": "an editor",
+    "tkinter": "needs Tcl",
+    "turtledemo": "needs tkinter",
+} | dict.fromkeys(("_overlapped", "_winapi", "_wmi", "msvcrt", "nt", "winreg", "winsound"), "of Windows")
+"""Modules of the standard library that no tree has, besides the extension modules that the recipe leaves out."""
+
 TWICE = "STIGMER_PYTHON_TWICE"
 """Names the target whose Python is made a second time; that takes minutes."""
 
@@ -49,7 +58,7 @@ def maker_in(cache: Path) -> BuildSettings:
     """Give a machine whose cache begins with the downloads, the compiler and the shared parts of this one's."""
     (cache / FOLDER).mkdir(parents=True)
     for kept in (CACHE / FOLDER).iterdir():
-        if kept.name.startswith(("downloads", "ziglang", "host-")) and kept.is_dir() and kept.suffix != ".part":
+        if kept.name.startswith(("downloads", "ziglang", "host-")) and kept.is_dir():
             (cache / FOLDER / kept.name).symlink_to(kept)
     env = environment.build_environment(os.environ)
     return BuildSettings(read_recipe(RECIPE, HOST), cache, no_archives, env, os.cpu_count() or 1, lambda _: None)
@@ -69,6 +78,17 @@ def test_every_extension_module_can_be_imported(tree: PythonTree) -> None:
     names = [path.name.partition(".")[0] for path in tree.extensions.glob("*.so")]
     assert ask(tree, f"import importlib\nfor name in {[*names, *tree.builtins]!r}: importlib.import_module(name)") == ""
     assert {"_ssl", "_hashlib", "_sqlite3", "_ctypes", "_lzma", "_bz2", "_uuid", "pyexpat"} <= set(names)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_a_tree_has_the_standard_library_but_for_a_listed_few(tree: PythonTree, target: Target) -> None:
+    made = cached(target)
+    names = set(ask(tree, "import sys; print(*sys.stdlib_module_names)").split())
+    there = {
+        path.name.partition(".")[0] for place in (made.standard_library, made.extensions) for path in place.iterdir()
+    }
+    left_out = {*made.recipe.cpython.absent, *made.recipe.cpython.foreign, *NOT_FOR_PROGRAMS}
+    assert names - there - set(made.builtins) == left_out
 
 
 def test_the_interpreter_is_the_one_that_the_recipe_pins(tree: PythonTree) -> None:
@@ -98,6 +118,13 @@ def test_tls_trusts_what_the_system_trusts_and_what_the_user_names(tree: PythonT
     loaded = "import ssl; print(ssl.create_default_context().cert_store_stats()['x509_ca'])"
     assert int(ask(tree, loaded, SSL_CERT_FILE=str(bundle))) > 0
     assert int(ask(tree, loaded, SSL_CERT_FILE=str(tmp_path / "none"))) == 0
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_tls_looks_for_certificates_where_the_target_system_has_them(target: Target) -> None:
+    (library,) = (cached(target).prefix / "lib").glob("libcrypto*")
+    folder = {"linux": b"/etc/ssl", "darwin": b"/private/etc/ssl"}[target.system]
+    assert b'OPENSSLDIR: "%s"\0' % folder in library.read_bytes()
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)

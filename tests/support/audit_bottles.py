@@ -16,12 +16,12 @@ from pathlib import Path
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.stage import audit_bottle
 from stigmer_packaging.binaries.buildinfo import read_build_info
-from stigmer_packaging.formula.receipt import BuildHost, render_receipt
+from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.target import Target, parse_target
 from stigmer_packaging.licensing.notices import notices_path, render_notices
 from stigmer_packaging.licensing.spdx import render_sbom, sbom_path
-from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.manifest.model import Product, TargetSpec
 from stigmer_packaging.manifest.naming import bottle_name, service_path
 from stigmer_packaging.records.model import AuditReport, Bottle, Credits, Finding, Ingredient, Sbom
 from stigmer_packaging.records.workspace import Workspace
@@ -152,9 +152,9 @@ def good_bottle(target: str = "linux-amd64", *made_of: Ingredient) -> Craft:
     craft.put(NOTICES, render_notices(PRODUCT, str(craft.target), credited))
     craft.put(SBOM, render_sbom(PRODUCT, str(craft.target), credited, source_date_epoch=EPOCH))
     craft.put(FORMULA, "class Stigmer < Formula\nend\n")
-    host = BuildHost("Debian GNU/Linux 11", "2.31") if craft.target.system == "linux" else BuildHost("macOS 14")
+    promised = TargetSpec("", "2.31", "14.0", 0)
     craft.put(service_path(PRODUCT.name, craft.target), "@@HOMEBREW_PREFIX@@/opt/stigmer/bin/stigmer\n")
-    craft.put(RECEIPT, render_receipt(PRODUCT, craft.target, host, source_date_epoch=EPOCH))
+    craft.put(RECEIPT, render_receipt(PRODUCT, craft.target, promised, source_date_epoch=EPOCH))
     return craft
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from stigmer_packaging.bottle.assemble import KegParts, assemble_keg
 from stigmer_packaging.bottle.bottle import make_bottle
-from stigmer_packaging.formula.receipt import BuildHost
 from stigmer_packaging.lib.target import Target, parse_target
 from stigmer_packaging.licensing.stage import write_sbom
 from stigmer_packaging.manifest.model import (
@@ -41,7 +40,6 @@ from stigmer_packaging.records.workspace import Workspace, scan_files
 TARGET = parse_target("linux-amd64")
 TAG = "x86_64_linux"
 EPOCH = 1_767_225_600
-HOST = BuildHost("Debian GNU/Linux 12", "2.36")
 
 PORTS: Mapping[str, Mapping[str, int]] = {
     "temporal": {"temporal": 7233, "temporal-ui": 8233},
@@ -282,7 +280,6 @@ def build_standin(folder: Path, *, twist: str = "", target: Target = TARGET) -> 
         standin_manifest(),
         target,
         standin_parts(workspace, folder / "documents", twist),
-        host=HOST,
         source_date_epoch=EPOCH,
         workspace=workspace,
         report=quiet,

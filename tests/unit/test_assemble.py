@@ -12,15 +12,14 @@ import pytest
 
 from stigmer_launcher.install.payload import parse_payload
 from stigmer_packaging.bottle.assemble import COMPLETIONS, KegParts, assemble_keg
-from stigmer_packaging.formula.receipt import BuildHost, render_receipt, tap_name
+from stigmer_packaging.formula.receipt import render_receipt, tap_name
 from stigmer_packaging.lib.errors import KegError
 from stigmer_packaging.lib.target import Target, parse_target
-from stigmer_packaging.manifest.model import Manifest
+from stigmer_packaging.manifest.model import Manifest, TargetSpec
 from stigmer_packaging.records.model import Keg
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from support.keg_standin import (
     EPOCH,
-    HOST,
     TARGET,
     quiet,
     standin_manifest,
@@ -51,7 +50,7 @@ def assemble(
 ) -> Keg:
     """Assemble with the stand-in's manifest and host."""
     chosen = manifest or standin_manifest()
-    return assemble_keg(chosen, target, parts, host=HOST, source_date_epoch=EPOCH, workspace=workspace, report=report)
+    return assemble_keg(chosen, target, parts, source_date_epoch=EPOCH, workspace=workspace, report=report)
 
 
 def test_the_keg_holds_the_command_the_launcher_the_components_and_what_brew_reads(
@@ -160,9 +159,9 @@ def test_the_receipt_has_exactly_the_fields_brew_writes(workspace: Workspace, pa
         },
         "built_on": {
             "os": "Linux",
-            "os_version": "Debian GNU/Linux 12",
+            "os_version": "glibc 2.31",
             "cpu_family": "x86_64",
-            "glibc_version": "2.36",
+            "glibc_version": "2.31",
             "oldest_cpu_family": "core2",
         },
     }
@@ -170,9 +169,9 @@ def test_the_receipt_has_exactly_the_fields_brew_writes(workspace: Workspace, pa
 
 def test_a_receipt_for_a_mac_names_no_glibc() -> None:
     product = replace(standin_manifest().product, tap="acme/homebrew-tools")
-    text = render_receipt(product, parse_target("darwin-arm64"), BuildHost("macOS 15"), source_date_epoch=EPOCH)
+    text = render_receipt(product, parse_target("darwin-arm64"), TargetSpec("", "", "14.0", 0), source_date_epoch=EPOCH)
     receipt = json.loads(text)
-    assert receipt["built_on"] == {"os": "Macintosh", "os_version": "macOS 15", "cpu_family": "arm64"}
+    assert receipt["built_on"] == {"os": "Macintosh", "os_version": "macOS 14", "cpu_family": "arm64"}
     assert (receipt["arch"], receipt["source"]["tap"]) == ("arm64", tap_name(product)) == ("arm64", "acme/tools")
 
 

@@ -244,8 +244,17 @@ def test_a_release_that_is_told_to_end_ends_what_it_started_and_says_that_it_goe
             time.sleep(0.01)
         release.terminate()
         _, said = release.communicate(timeout=30)
-    said = "".join(line for line in said.splitlines(keepends=True) if not line.startswith("✓"))
+    said = "".join(line for line in said.splitlines(keepends=True) if not line.startswith(("✓", "…")))
     assert (release.returncode, said) == (130, "\nError: interrupted\nHint: run it again; it resumes\n")
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
     assert not list((tmp_path / "build" / "staging").iterdir())
+
+
+def test_help_says_every_command_in_whole_sentences_and_by_the_name_that_is_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.run(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Usage: scripts/packaging ")
+    assert "..." not in said.replace("[ARGS]...", "")

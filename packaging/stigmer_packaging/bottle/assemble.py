@@ -18,7 +18,7 @@ from stigmer_launcher.install.payload import (
     render_payload,
 )
 from stigmer_packaging.bottle.keg_tree import KegTree
-from stigmer_packaging.formula.receipt import BuildHost, render_receipt
+from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.formula.service_files import render_service
 from stigmer_packaging.formula.text import formula_values, render_formula
 from stigmer_packaging.lib import digest
@@ -84,7 +84,6 @@ def assemble_keg(
     target: Target,
     parts: KegParts,
     *,
-    host: BuildHost,
     source_date_epoch: int,
     workspace: Workspace,
     report: Callable[[str], None],
@@ -100,7 +99,7 @@ def assemble_keg(
     texts = {INDEX: render_payload(payload), **_answers(payload), notices_path(manifest.product.name): notices}
     documents = [(path, digest.sha256_of(file)) for path, file in parts.documents.items()]
     made = (parts.launcher, chosen, parts.source, parts.sbom)
-    made_from = digest.sha256_of_value(_RECIPE, manifest, target, made, texts, documents, host, source_date_epoch)
+    made_from = digest.sha256_of_value(_RECIPE, manifest, target, made, texts, documents, source_date_epoch)
     name = f"assemble/{target}"
     if kept := workspace.current(name, Keg, made_from):
         return kept
@@ -112,7 +111,7 @@ def assemble_keg(
         for path, text in texts.items():
             tree.add_text(path, text, "what is written for the keg")
         tree.add_text(CHECKSUMS, render_checksums(scan_files(tree.root)), "the checksums")
-        receipt = render_receipt(product, target, host, source_date_epoch=source_date_epoch)
+        receipt = render_receipt(product, target, manifest.targets[str(target)], source_date_epoch=source_date_epoch)
         tree.add_text("INSTALL_RECEIPT.json", receipt, "the receipt")
         tree.add_text(service_path(product.name, target), render_service(manifest, target), "the service's definition")
         formula = render_formula(formula_values(manifest, parts.source.sha256))

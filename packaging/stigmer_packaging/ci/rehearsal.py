@@ -63,7 +63,9 @@ def _legs(job: WorkflowJob, stage: Stage) -> Iterator[Rehearsed]:
         stage.report(f"== {name}")
         began = monotonic()
         _carry_out(job, {**leg, **{key: value for key, value in stage.replaced.items() if key in leg}}, stage)
-        yield Rehearsed(name, monotonic() - began)
+        done = Rehearsed(name, monotonic() - began)
+        stage.report(f"== {name}: done in {done.seconds:.0f} s")
+        yield done
 
 
 def _why_not(job: WorkflowJob, leg: Mapping[str, str], stage: Stage) -> str:

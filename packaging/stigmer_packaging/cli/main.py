@@ -80,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command and give its exit code: 0, 2 for wrong usage, or that of the error, which is printed."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        main.main(list(arguments), prog_name="python -m stigmer_packaging.cli", standalone_mode=False)
+        main.main(list(arguments), prog_name="scripts/packaging", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -135,7 +135,9 @@ def _parameters() -> list[click.Parameter]:
         ),
         click.Option(["--dry-run"], is_flag=True, help="Say what would be made and what reused."),
         click.Option(["--json", "as_json"], is_flag=True, help="Results as JSON on stdout."),
-        click.Option(["--verbose"], is_flag=True, help="Print on stderr all that the steps say."),
+        click.Option(
+            ["--verbose"], is_flag=True, help="Print on stderr what the steps say, and every command they run."
+        ),
     ]
 
 

@@ -23,9 +23,10 @@ PIPED_WIDTH = 160
 
 
 class TerminalProgress:
-    """Prints a line for each step that ended; on a terminal it also shows the step at work and what it says.
+    """Prints a line with its seconds for each step that ended, and shows what the steps at work say.
 
-    `verbose` prints instead all that the steps say, and every command that they run.
+    On a terminal that is one line that changes; in a pipe, or with `verbose`, each of them stays, the first of a step when
+    it begins. `verbose` also prints every command that the steps run.
     """
 
     def __init__(self, console: Console, *, verbose: bool) -> None:
@@ -60,19 +61,23 @@ class TerminalProgress:
     def say(self, text: str) -> None:
         """Show what a step at work says."""
         self._bars.update(self._task, description=f"{', '.join(self._names)}: {text}")
-        if self._verbose:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if not self._live:
+            self._print(f"… {text}")
 
     def hear(self, line: str) -> None:
         """Echo the commands of a step; what they print stands in its log."""
         if self._verbose and line.startswith("+ "):
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._print(line)
 
     def end(self, result: StepResult) -> None:
         """Leave a line for the step that ended."""
         self._names.pop(result.step.name, None)
         took = "reused" if result.reused else seconds(result.seconds)
-        self._console.print(f"✓ {result.step.name} ({took})", markup=False, highlight=False, soft_wrap=True)
+        self._print(f"✓ {result.step.name} ({took})")
+
+    def _print(self, line: str) -> None:
+        """Print a line at once: the console flushes what it writes."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def result_table(results: Sequence[StepResult]) -> Table:
@@ -90,7 +95,9 @@ def result_table(results: Sequence[StepResult]) -> Table:
 
 def verdict(report: VerificationReport) -> str:
     """Say in a line what came of one verification."""
-    outcome = "proved" if report.passed else "NOT PROVED" if report.ended else "NOT PROVED: the report is not whole"
+    outcome = (
+        "verified" if report.passed else "NOT verified" if report.ended else "NOT verified: the report is not whole"
+    )
     return f"{report.level}: {report.guest}: {outcome} in {seconds(sum(check.seconds for check in report.checks))}"
 
 

@@ -29,7 +29,9 @@ def python_command(root: Path) -> click.Command:
             ["--debian"], default="", metavar="URL", help="A Debian mirror for the sources; default: apt's own."
         ),
         click.Option(["--jobs"], type=click.IntRange(1), default=os.cpu_count() or 1, help="Compilers run at once."),
-        click.Option(["--verbose"], is_flag=True, help="Print on stderr all that the steps say."),
+        click.Option(
+            ["--verbose"], is_flag=True, help="Print on stderr what the steps say, and every command they run."
+        ),
     ]
 
     def act(target: str, debian: str, jobs: int, *, verbose: bool) -> None:

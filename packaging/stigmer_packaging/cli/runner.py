@@ -29,7 +29,7 @@ def _product() -> Product:
     return load_manifest(ROOT / "packaging" / "manifest.yaml").product
 
 
-@click.command()
+@click.command(short_help="Refuse a tag that is not the manifest's version.")
 def agree() -> None:
     """Refuse a tag that is not the version of packaging/manifest.yaml."""
     seen, expected = CIEnvironment(os.environ), release_tag(_product().version)
@@ -40,7 +40,7 @@ def agree() -> None:
         )
 
 
-@click.command()
+@click.command(short_help="Print the Debian packages that this machine lacks.")
 def missing() -> None:
     """Print the Debian packages that this machine lacks for building and verifying, on one line."""
     machine = this_machine()
@@ -48,7 +48,7 @@ def missing() -> None:
     sys.stdout.write(" ".join(sorted(packages - {""})) + "\n")
 
 
-@click.command()
+@click.command(short_help="Print the path of a Go that is new enough.")
 def go() -> None:
     """Print the path of a Go that is new enough: the one on PATH, else the pinned wheel's."""
     toolchain = load_manifest(ROOT / "packaging" / "manifest.yaml").go
@@ -58,7 +58,7 @@ def go() -> None:
     sys.stdout.write(f"{program}\n")
 
 
-@click.command()
+@click.command(short_help="Fail with everything that this machine lacks.")
 @click.option("--sources", is_flag=True, help="Also what building needs: Debian's archives.")
 def preflight(*, sources: bool) -> None:
     """Fail with everything that this machine lacks for building and verifying, before the work starts."""
@@ -70,7 +70,7 @@ def preflight(*, sources: bool) -> None:
         )
 
 
-@click.command()
+@click.command(short_help="Print a release as Markdown.")
 @click.argument("dist", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def announce(dist: Path) -> None:
     """Print the release in DIST as Markdown: how to install it, and what it is made of."""
@@ -88,7 +88,7 @@ def describe_release(release: Release) -> str:
     return "\n".join(lines) + "\n"
 
 
-@click.command("report-install")
+@click.command("report-install", short_help="Open or close the issue about the documented install.")
 @click.option("--outcome", required=True, help="How the trial of the documented install ended, such as success.")
 def report_install(outcome: str) -> None:
     """Open an issue when the documented install does not work, close it when it does again."""

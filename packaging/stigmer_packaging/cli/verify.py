@@ -214,7 +214,7 @@ def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: Bottle)
         level = SERVICE if wanted.init == "systemd" and level == "vm" else level
         yield from choose_machines(level, wanted.guests, wanted.machine, maker, target)
     elif level == "macos":
-        yield Mac(system.describe_system()[0], str(maker.host)), f"verify/macos/{target}"
+        yield Mac(system.describe_macos(), str(maker.host)), f"verify/macos/{target}"
     elif not (wanted.image and wanted.ssh_key):
         raise click.UsageError("--level tart needs --image and --ssh-key")
     else:

@@ -2,15 +2,15 @@
 
 Source: Homebrew's `Tab`. Two fields decide whether our binaries stay as they were released: `homebrew_version`, which
 must be 5.1.15 or newer for `:any_skip_relocation` to be honoured on Linux, and `changed_files`, which names the text files
-whose placeholders are replaced: the service's definition alone.
+whose placeholders are replaced: the service's definition alone. `built_on` says what the bottle runs on, not where it
+was packed: brew asks for a glibc of its own where the system's is older, and the bytes are the same from any machine.
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.manifest.model import Product, TargetSpec
 from stigmer_packaging.manifest.naming import service_path
 
 HOMEBREW_VERSION = "6.0.18"
@@ -20,21 +20,13 @@ _ARCHITECTURES = {"amd64": "x86_64", "arm64": "arm64"}
 _OLDEST_CPU = {"amd64": "core2", "arm64": "armv8"}
 
 
-@dataclass(frozen=True)
-class BuildHost:
-    """The system the frozen parts were made on: `Debian GNU/Linux 12` or `macOS 15`, and its glibc, empty on macOS."""
-
-    os_version: str
-    glibc_version: str = ""
-
-
 def tap_name(product: Product) -> str:
     """Give the name users tap: `stigmer/homebrew-tap` is `stigmer/tap`."""
     owner, _, repository = (product.repository if product.tap == "self" else product.tap).partition("/")
     return f"{owner}/{repository.removeprefix('homebrew-')}"
 
 
-def render_receipt(product: Product, target: Target, host: BuildHost, *, source_date_epoch: int) -> str:
+def render_receipt(product: Product, target: Target, promised: TargetSpec, *, source_date_epoch: int) -> str:
     """Give the receipt as JSON text. Its times are `source_date_epoch`, in seconds since 1970."""
     tap = tap_name(product)
     owner, _, name = tap.partition("/")
@@ -61,17 +53,19 @@ def render_receipt(product: Product, target: Target, host: BuildHost, *, source_
             "tap_git_head": None,
             "tap": tap,
         },
-        "built_on": _built_on(target, host),
+        "built_on": _built_on(target, promised),
     }
     return json.dumps(receipt, indent=2) + "\n"
 
 
-def _built_on(target: Target, host: BuildHost) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "os": "Macintosh" if target.system == "darwin" else "Linux",
-        "os_version": host.os_version,
-        "cpu_family": _ARCHITECTURES[target.architecture],
+def _built_on(target: Target, promised: TargetSpec) -> dict[str, Any]:
+    cpu = _ARCHITECTURES[target.architecture]
+    if target.system == "darwin":
+        return {"os": "Macintosh", "os_version": f"macOS {promised.macos_minimum.partition('.')[0]}", "cpu_family": cpu}
+    return {
+        "os": "Linux",
+        "os_version": f"glibc {promised.glibc_floor}",
+        "cpu_family": cpu,
+        "glibc_version": promised.glibc_floor,
+        "oldest_cpu_family": _OLDEST_CPU[target.architecture],
     }
-    if target.system == "linux":
-        described |= {"glibc_version": host.glibc_version, "oldest_cpu_family": _OLDEST_CPU[target.architecture]}
-    return described

@@ -1,11 +1,7 @@
 """Locked virtual environments in the cache: made once for a lock and a Python, whole or not at all."""
 
-import fcntl
 import json
-import shutil
-import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +10,7 @@ from packaging.utils import canonicalize_name
 from stigmer_packaging.freeze.ownership import settle_owners
 from stigmer_packaging.freeze.pyinstaller import FreezingPython
 from stigmer_packaging.lib import command, digest
+from stigmer_packaging.lib.cache import make_once
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import CommandError, GateError, MissingToolError
 from stigmer_packaging.lib.interpreter import Interpreter, plain_environment, require_library
@@ -136,16 +133,13 @@ def provide_virtualenv(
     """
     lock, settled = render_requirements(pins), dict(sorted((owners or {}).items()))
     key = digest.sha256_of_value(RECIPE, lock, settled, interpreter.identity, interpreter.executable)[:20]
-    place = cache / "environments" / key
-    with _alone(place.with_suffix(".lock")):
-        if not place.is_dir():
-            report(f"installing the locked environment for Python {interpreter.version}")
-            for left in place.parent.glob(f"{key}.*.part"):
-                shutil.rmtree(left, ignore_errors=True)
-            part = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=place.parent))
-            part.chmod(0o755)
-            _make(VirtualEnvironment(interpreter, part), pins, settled, env)
-            part.rename(place)
+
+    def make(folder: Path) -> Path:
+        report(f"installing the locked environment for Python {interpreter.version}")
+        _make(VirtualEnvironment(interpreter, folder / "made"), pins, settled, env)
+        return folder / "made"
+
+    place = make_once(cache / "environments" / key, make)
     left_out = json.loads((place / _LEFT_OUT).read_text(encoding="utf-8"))
     return VirtualEnvironment(interpreter, place, tuple(LeftOut(**each) for each in left_out))
 
@@ -200,12 +194,3 @@ def _remove_installers(made: VirtualEnvironment, named: Collection[str], network
     """Take out what only installing needed and the lock does not name, so that it can neither be frozen nor clash."""
     if unwanted := [name for name in ("setuptools", "pip") if name not in named]:
         command.run(made.words("-m", "pip", "uninstall", "--quiet", "--yes", *unwanted), env=network, seconds=SECONDS)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; the kernel lets go of it when we are killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

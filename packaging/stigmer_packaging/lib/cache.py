@@ -13,11 +13,10 @@ def make_once(place: Path, make: Callable[[Path], Path]) -> Path:
 
     What killed runs left is removed. Concurrent calls wait for each other.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(place.with_name(f"{place.name}.lock")):
+    with alone(place):
         if not place.exists():
             for litter in place.parent.glob(f"making-{place.name}-*"):
-                shutil.rmtree(litter)
+                shutil.rmtree(litter, ignore_errors=True)  # what a killed run started may still write there
             making = Path(tempfile.mkdtemp(dir=place.parent, prefix=f"making-{place.name}-"))
             try:
                 make(making).rename(place)
@@ -27,7 +26,9 @@ def make_once(place: Path, make: Callable[[Path], Path]) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    with path.open("w") as held:
+def alone(place: Path) -> Iterator[None]:
+    """Hold the lock of `place` between processes; the kernel lets go of it when we are killed."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_name(f"{place.name}.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield

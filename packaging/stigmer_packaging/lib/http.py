@@ -4,13 +4,12 @@ A download is resumed, tried again, checked by sha256, and put in place by one r
 """
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import os
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +17,7 @@ from typing import BinaryIO
 import httpx
 
 from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.cache import alone
 from stigmer_packaging.lib.errors import DownloadError, UnavailableError
 
 Report = Callable[[str], None]
@@ -110,7 +110,7 @@ def download(
     of a file, stays unreachable over all attempts, or sends other bytes than the sha256 says.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(destination), httpx.Client(follow_redirects=True, timeout=timeout) as client:
+    with alone(destination), httpx.Client(follow_redirects=True, timeout=timeout) as client:
         if destination.is_file() and digest.sha256_of(destination) == sha256:
             return destination
         part, reason = _Part(destination), ""
@@ -206,6 +206,10 @@ def _refuse_failure(response: httpx.Response, url: str, part: _Part) -> None:
         raise DownloadError(f"{url}: the server sent a web page, not a file")
 
 
+_LARGE = 32 << 20
+"""Bytes from which on a download is slow enough that how far it is should be said, in a pipe as one line each time."""
+
+
 def _receive(response: httpx.Response, part: _Part, report: Report) -> None:
     """Write what comes as it comes: bytes held back for a larger block would be lost with the connection."""
     already = part.path.stat().st_size if part.resumed else 0
@@ -214,16 +218,8 @@ def _receive(response: httpx.Response, part: _Part, report: Report) -> None:
     with part.path.open("ab") as stream:
         for chunk in response.iter_raw():
             stream.write(chunk)
-            if (tenths := 10 * stream.tell() // max(expected, 1)) != told:
+            if expected >= _LARGE and (tenths := 10 * stream.tell() // expected) != told:
                 report(f"{part.destination.name}: {stream.tell() >> 20} of {expected >> 20} MiB")
                 told = tenths
         stream.flush()
         os.fsync(stream.fileno())
-
-
-@contextlib.contextmanager
-def _alone(destination: Path) -> Iterator[None]:
-    """Hold the destination's lock, so that two processes never write one unfinished file."""
-    with destination.with_name(destination.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

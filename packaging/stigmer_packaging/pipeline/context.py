@@ -8,7 +8,6 @@ from pathlib import Path
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.hosts import forbidden_folders
 from stigmer_packaging.bottle.standalone import Unpacker
-from stigmer_packaging.formula.receipt import BuildHost
 from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.python.provide import BuildSettings
 from stigmer_packaging.freeze.pythons import PINNED, choose_python, default_choice, is_in_cache, open_maker, own_folders
@@ -21,7 +20,6 @@ from stigmer_packaging.licensing.notices import notices_path
 from stigmer_packaging.licensing.spdx import sbom_path
 from stigmer_packaging.manifest.model import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
 from stigmer_packaging.manifest.rename import OWN
-from stigmer_packaging.pipeline import system
 from stigmer_packaging.pipeline.plan import RELEASE, Inputs, is_frozen, is_made_here, needs_temporal
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import Source, golang
@@ -121,11 +119,6 @@ class BuildContext:
         return tracked or tuple(sorted(path for name in SHIPPED for path in _files_below(self.root, name)))
 
     @cached_property
-    def build_host(self) -> BuildHost:
-        """The machine we are on, as the receipt of a bottle names it."""
-        return BuildHost(*system.describe_system())
-
-    @cached_property
     def mirror(self) -> apt.Mirror:
         """The mirror that the verification's root is made from."""
         return apt.find_mirror()
@@ -217,7 +210,7 @@ class BuildContext:
         epoch = self.source_date_epoch
         documents = [(path, digest.sha256_of(file)) for path, file in self.documents().items()]
         sources = [(name, digest.sha256_of(self.root / name)) for name in self.sources]
-        keg = {"documents": documents, "host": self.build_host, "source_date_epoch": epoch}
+        keg = {"documents": documents, "source_date_epoch": epoch}
         source = {"product": self.manifest.product.version, "files": sources, "source_date_epoch": epoch}
         verification = self._verification() if until == RELEASE else {}
         audit = {str(target): {"policy": asdict(self.policy_of(target))} for target in targets}

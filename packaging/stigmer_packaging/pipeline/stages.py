@@ -158,7 +158,6 @@ class _Calls:
             context.manifest,
             target,
             parts,
-            host=context.build_host,
             source_date_epoch=context.source_date_epoch,
             workspace=context.workspace,
             report=context.report,

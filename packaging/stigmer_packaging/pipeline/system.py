@@ -143,10 +143,6 @@ def read_platform(system: str, machine: str) -> Target:
     return Target(systems[system], machines[machine])
 
 
-def describe_system() -> tuple[str, str]:
-    """Name this machine's system for people (`Debian GNU/Linux 12`, `macOS 15`), and its glibc, empty on macOS."""
-    if platform.system() == "Darwin":
-        return f"macOS {platform.mac_ver()[0].partition('.')[0]}", ""
-    os_release = platform.freedesktop_os_release()
-    name = f"{os_release.get('NAME', 'Linux')} {os_release.get('VERSION_ID', '')}".rstrip()
-    return name, platform.libc_ver()[1]
+def describe_macos() -> str:
+    """Name this Mac's system for people, such as `macOS 15`."""
+    return f"macOS {platform.mac_ver()[0].partition('.')[0]}"

@@ -93,6 +93,11 @@ def every_target_has_its_bottle(release: Release, evidence: Evidence) -> Iterato
 
 def every_bottle_is_audited(release: Release, _evidence: Evidence) -> Iterator[str]:
     """Demand, for the very bytes of each bottle, an audit without errors."""
+    yield from unaudited(release)
+
+
+def unaudited(release: Release) -> Iterator[str]:
+    """Name the bottles without an audit, or with errors in it."""
     for bottle in release.of_kind("bottle"):
         audits = [audit for audit in release.audits if audit.bottle_sha256 == bottle.sha256]
         if not audits or not all(audit.passed for audit in audits):
@@ -104,11 +109,16 @@ def all_that_runs_is_proved(release: Release, evidence: Evidence) -> Iterator[st
 
     What no such machine has run may only be published by name.
     """
+    yield from unproved(release, evidence.not_run)
+
+
+def unproved(release: Release, not_run: Sequence[str] = ()) -> Iterator[str]:
+    """Name the bottles and single files that failed, or that no machine of their kind ran; `not_run` may be unrun."""
     for artefact in release.of_programs():
         reports, target = release.reports_on(artefact), artefact.target
         if not all(report.passed for report in reports):
             yield f"{artefact.name} failed its verification on a machine"
-        elif all(report.emulated for report in reports) and target not in evidence.not_run:
+        elif all(report.emulated for report in reports) and target not in not_run:
             yield (
                 f"no {target} machine has run {artefact.name} ({level_of(artefact, release)}); "
                 f"verify it on one, or publish it all the same with --not-run {target}"

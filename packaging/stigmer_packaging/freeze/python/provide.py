@@ -1,11 +1,11 @@
 """The frozen CPython of a target, from the cache or made: once for a recipe, whole or not at all, the same on any machine."""
 
-import fcntl
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from stigmer_packaging.freeze.python import cpython, finish, libraries, sources
@@ -13,6 +13,7 @@ from stigmer_packaging.freeze.python.build import Build, copy_into, prepare_fold
 from stigmer_packaging.freeze.python.recipe import AMALGAMATION, Recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
 from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.cache import alone, make_once
 from stigmer_packaging.lib.debian import Archives
 from stigmer_packaging.lib.errors import MissingToolError, RecordError
 from stigmer_packaging.lib.target import Target
@@ -66,13 +67,14 @@ def provide_python(recipe: Recipe, maker: BuildSettings, *, make: Make | None = 
     """
     key = digest_of(recipe)
     place = place_of(recipe, maker.cache)
-    with _alone(place):
+    with alone(place):
         if tree := read_tree(recipe, place, key):
             return tree
         maker.report(f"making Python {recipe.version} for {recipe.target}: some minutes, once")
         with _workplace(place) as work:
             (make or make_tree)(recipe, maker, work)
-            _settle(work / "tree", place)
+            shutil.rmtree(place, ignore_errors=True)
+            (work / "tree").rename(place)
         made = read_tree(recipe, place, key)
     if made is None:
         raise RecordError(f"{place} changed while it was made", f"remove {place}, and run again")
@@ -88,11 +90,7 @@ def provide_host_parts(maker: BuildSettings) -> Path:
     used = [recipe.find_source(name) for name in (recipe.cpython.source, "sqlite")]
     key = digest.sha256_of_value(HOST_FORMAT, [asdict(source) for source in used], asdict(recipe.toolchain))
     place = maker.folder / f"host-{maker.host}-{key[:_NAMES]}"
-    with _alone(place):
-        if not place.is_dir():
-            with _workplace(place) as work:
-                _settle(_make_host_parts(maker, work), place)
-    return place
+    return make_once(place, partial(_make_host_parts, maker))
 
 
 def digest_of(recipe: Recipe) -> str:
@@ -164,14 +162,14 @@ def provide_compiler(maker: BuildSettings) -> Path:
     if str(maker.host) not in pin.sha256:
         raise MissingToolError(f"no {pin.distribution} is pinned for {maker.host}", "make the Python on Linux")
     place = maker.folder / f"{pin.distribution}-{pin.version}-{pin.sha256[str(maker.host)][:_NAMES]}"
-    with _alone(place):
-        if not place.is_dir():
-            file = wheel_file.fetch_wheel(pin, maker.host, maker.cache, env=maker.environment, report=maker.report)
-            with _workplace(place) as work:
-                wheel_file.extract_all(file, work / "wheel")
-                (work / "wheel" / pin.distribution / "zig").chmod(0o755)
-                _settle(work / "wheel", place)
-    return place / pin.distribution / "zig"
+
+    def unpack(folder: Path) -> Path:
+        file = wheel_file.fetch_wheel(pin, maker.host, maker.cache, env=maker.environment, report=maker.report)
+        wheel_file.extract_all(file, folder / "wheel")
+        (folder / "wheel" / pin.distribution / "zig").chmod(0o755)
+        return folder / "wheel"
+
+    return make_once(place, unpack) / pin.distribution / "zig"
 
 
 def unpack_sources(build: Build, maker: BuildSettings, names: list[str]) -> None:
@@ -197,15 +195,6 @@ def _digest_of_code() -> str:
 
 
 @contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Hold the lock of a folder in the cache between processes; the kernel lets go of it when we are killed."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with place.with_name(f"{place.name}.lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
 def _workplace(place: Path) -> Iterator[Path]:
     """Give an empty folder beside `place`, under its lock; it is gone at the end, and so is what a killed run left."""
     work = place.with_name(f"{place.name}.part")
@@ -215,8 +204,3 @@ def _workplace(place: Path) -> Iterator[Path]:
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _settle(made: Path, place: Path) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    made.rename(place)

@@ -1,0 +1,63 @@
+"""The reference of commands, made from the tables that the two programs parse with."""
+
+import click
+
+from documents.markdown import page, sentence, table
+from stigmer_launcher.cli.grammar import COMMANDS, HELP, VERSION, Command
+from stigmer_launcher.cli.help import describe_option, usage
+
+ALIASES = {"server start", "server smoke"}
+SCRIPTS = """\
+`scripts/packaging STAGE` runs one of these commands in the environment of the lock. `scripts/release`, `scripts/verify`,
+`scripts/publish`, `scripts/rollback`, `scripts/rehearse`, `scripts/workflows`, `scripts/tap-init` and `scripts/tap-refresh`
+are the same commands by a shorter name. `--help` prints what stands here."""
+SHARED = """\
+The stages share one set of options: they differ in where they end."""
+
+
+def render_commands(pipeline: click.Group) -> str:
+    """Give the page, of the launcher and of the pipeline's command line."""
+    launcher = [_launcher_command(command) for command in COMMANDS if command.name not in ALIASES]
+    options = table(
+        ("option", "meaning"), [(f"`{describe_option(each)}`", sentence(each.help)) for each in (HELP, VERSION)]
+    )
+    return page(
+        "Commands",
+        "## The command `stigmer`",
+        options,
+        *launcher,
+        "## The pipeline: `scripts/packaging`",
+        SCRIPTS,
+        _stages(pipeline),
+        *(_pipeline_command(command) for command in pipeline.commands.values() if not _is_stage(command)),
+    )
+
+
+def _launcher_command(command: Command) -> str:
+    rows = [(f"`{describe_option(option)}`", sentence(option.help)) for option in command.options]
+    parts = [f"### `{usage(command)}`", sentence(command.summary)]
+    parts += [command.more] if command.more else []
+    parts += [f"`{command.arguments[0]}` is one of {', '.join(command.choices)}."] if command.choices else []
+    return "\n\n".join((*parts, *([table(("option", "meaning"), rows)] if rows else [])))
+
+
+def _is_stage(command: click.Command) -> bool:
+    return any(option.name == "checkout" for option in command.params)
+
+
+def _stages(pipeline: click.Group) -> str:
+    stages = [command for command in pipeline.commands.values() if _is_stage(command)]
+    names = table(("stage", "what it does"), [(f"`{command.name}`", command.help or "") for command in stages])
+    return "\n\n".join(("### Stages", names, SHARED, _parameters(stages[0])))
+
+
+def _pipeline_command(command: click.Command) -> str:
+    with click.Context(command, info_name=command.name) as context:
+        pieces = " ".join(command.collect_usage_pieces(context))
+    return "\n\n".join(filter(None, (f"### `{command.name} {pieces}`", command.help, _parameters(command))))
+
+
+def _parameters(command: click.Command) -> str:
+    with click.Context(command) as context:
+        records = [record for option in command.params if (record := option.get_help_record(context))]
+    return table(("option", "meaning"), [(f"`{flags}`", meaning) for flags, meaning in records]) if records else ""

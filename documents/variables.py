@@ -1,0 +1,41 @@
+"""The reference of environment variables: the launcher's from its table, the pipeline's from here."""
+
+from documents.markdown import page, sentence, table
+from stigmer_launcher.cli.grammar import VARIABLES
+
+PIPELINE = (
+    ("PYTHON", "The Python that scripts use, instead of the first one on `PATH` that is 3.11 or newer."),
+    ("UV_PYTHON", "The same where `uv` is installed: a version, which uv brings, or a path."),
+    ("XDG_CACHE_HOME", "Where caches are kept, in `stigmer-packaging`. Default: `~/.cache`."),
+    ("SOURCE_DATE_EPOCH", "The time of all files in artefacts, in seconds. Default: 2026-01-01, whatever the commit."),
+    ("GITHUB_TOKEN", "The token that publishes a release."),
+    ("TAP_TOKEN", "The token that pushes to the tap, where that is another repository."),
+    ("TAP_DEPLOY_KEY", "A deploy key for the tap, instead of a token."),
+    ("GITHUB_API_URL, GITHUB_SERVER_URL", "Where GitHub is. Default: github.com."),
+    ("GITHUB_SHA", "The commit that is released. Default: that of the checkout."),
+)
+TESTS = (
+    ("STIGMER_KEG", "A built keg to test: `pytest -m keg`."),
+    ("STIGMER_RELEASE, STIGMER_NEXT_RELEASE", "Folders of two delivered releases, for `pytest -m brew`."),
+    ("STIGMER_SERVICE_TRIAL", "`1`: try the service in a virtual machine, which takes minutes."),
+    ("STIGMER_TEST_EMULATION", "`1`: build and verify a whole release under emulation."),
+    ("STIGMER_PYTHON_TWICE", "`1`: compile the pinned Python twice, and compare."),
+    ("STIGMER_TEST_KILLS, STIGMER_TEST_ROUNDS, STIGMER_TEST_SEED", "How many random trials there are, and their seed."),
+)
+
+
+def render_environment() -> str:
+    """Give the page."""
+    head = ("variable", "meaning")
+    launcher = [(_names(names), sentence(meaning)) for names, meaning in VARIABLES]
+    return page(
+        "Environment",
+        "Another product's variables begin with its own name: `GREETINGS_HOME` in place of `STIGMER_HOME`.",
+        f"## `stigmer`\n\n{table(head, launcher)}",
+        f"## The pipeline\n\n{table(head, [(_names(names), meaning) for names, meaning in PIPELINE])}",
+        f"## Tests\n\n{table(head, [(_names(names), meaning) for names, meaning in TESTS])}",
+    )
+
+
+def _names(names: str) -> str:
+    return ", ".join(f"`{name}`" for name in names.split(", "))

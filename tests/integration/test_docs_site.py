@@ -1,0 +1,53 @@
+"""scripts/docs: a site out of the pages, unless a link leads nowhere or a page is stale."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("documents", "docs", "launcher", "packaging", "scripts")
+FILES = ("mkdocs.yml", "requirements.lock", "requirements-docs.lock")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Copy what the site is made from."""
+    for name in PARTS:
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in FILES:
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def build(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the script."""
+    command = [str(checkout / "scripts" / "docs"), *words]
+    return subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+
+
+def test_every_page_has_its_place_in_the_site_and_nothing_is_fetched_from_elsewhere(checkout: Path) -> None:
+    done = build(checkout)
+    assert done.returncode == 0, done.stderr
+    pages = {path.relative_to(checkout / "docs").with_suffix(".html") for path in (checkout / "docs").rglob("*.md")}
+    assert [page for page in pages if not (checkout / "site" / page).is_file()] == []
+    assert "fonts.g" not in (checkout / "site" / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("link", ["gone.md", "using.md#gone"])
+def test_a_link_that_leads_nowhere_fails_and_is_named(link: str, checkout: Path) -> None:
+    with (checkout / "docs" / "index.md").open("a", encoding="utf-8") as page:
+        page.write(f"\n[there]({link})\n")
+    done = build(checkout, "--check")
+    assert done.returncode == 1
+    assert "gone" in done.stderr
+    assert not (checkout / "site").exists()
+
+
+def test_a_stale_page_fails_and_is_named(checkout: Path) -> None:
+    (checkout / "docs" / "reference" / "manifest.md").write_text("# Manifest\n", encoding="utf-8")
+    done = build(checkout, "--check")
+    assert done.returncode == 1
+    assert "stale in docs/reference: manifest.md" in done.stderr
