@@ -46,7 +46,10 @@ class FakeMaker:
 def run(craft: Craft, workspace: Workspace, home: Path) -> tuple[StepResult, ...]:
     """Audit a bottle with the real stage, on a Linux machine whose user's home is `home`."""
     target = str(craft.target)
-    audit = {step.name: step for step in plan_release(MANIFEST, [craft.target], Inputs(LINUX, {}, {}, {}, {}))}
+    audit = {
+        step.name: step
+        for step in plan_release(MANIFEST, [craft.target], Inputs(LINUX, {}, {}, {}, {}), until="formula")
+    }
     made = [replace(audit[f"{kind}/{target}"], needs=()) for kind in ("bottle", "sbom")]
     steps = (*made, audit[f"audit/{target}"])
     tree = str(PATH.parents[1] / MANIFEST.checkout)
@@ -81,6 +84,8 @@ def test_an_error_ends_the_run_again_and_again_and_its_report_stays(tmp_path: Pa
 
 
 def test_no_formula_names_a_bottle_that_was_not_audited() -> None:
-    steps = {step.name: step for step in plan_release(MANIFEST, [LINUX], Inputs(LINUX, {}, {}, {}, {}))}
+    steps = {
+        step.name: step for step in plan_release(MANIFEST, [LINUX], Inputs(LINUX, {}, {}, {}, {}), until="formula")
+    }
     assert "audit/linux-amd64" in steps["formula"].needs
     assert steps["audit/linux-amd64"].needs == ("bottle/linux-amd64", "sbom/linux-amd64")
