@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Read by the scripts beside it: sets $root, and $python of an environment that holds requirements.lock.
 # PYTHON may name another Python than the first one on PATH that is new enough; where a workflow has uv bring one, UV_PYTHON does.
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)

@@ -292,7 +292,8 @@ choose_ports() { # writes NAME NUMBER lines: the standard ports when all of them
     port_options=$(awk '{ printf " --port %s=%s", $1, $2 }' "$work/ports")
 }
 
-process_table() { # PID PARENT EXECUTABLE of every process we may look into
+# PID PARENT EXECUTABLE of every process we may look into
+process_table() {
     if [ -d /proc/self/fd ]; then # one program for all processes: an emulated machine takes long to start one for each
         # shellcheck disable=SC2012 # the names are numbers
         ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n 's,^.* /proc/\([0-9]*\)/exe -> ,\1 ,p' |

@@ -51,11 +51,6 @@ def test_a_good_bottle_installs_endures_the_trials_upgrades_and_goes_in_every_sh
     assert [path for path in prefix.rglob("*") if not path.is_dir()] == []
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="there is no shellcheck on this machine")
-def test_shellcheck_finds_nothing_to_say() -> None:
-    assert command.run(["shellcheck", "--external-sources", SCRIPT], cwd=SCRIPT.parents[1], check=False).stdout == ""
-
-
 def test_nothing_is_left_behind_and_the_users_home_stays_empty(tmp_path: Path) -> None:
     prefix = installed(tmp_path)
     assert run_script(prefix).code == 0

@@ -10,7 +10,10 @@ mount -t tmpfs -o size=90%,mode=755 upper /upper
 for module in /modules/*.ko; do insmod "$module"; done
 
 value() { # of a word NAME=VALUE on the kernel's command line
-    for word in $(cat /proc/cmdline); do case $word in "$1"=*) echo "${word#*=}" ;; esac; done
+    # shellcheck disable=SC2013 # the kernel's command line is words
+    for word in $(cat /proc/cmdline); do
+        case $word in "$1"=*) echo "${word#*=}" ;; esac
+    done
 }
 
 for port in /sys/class/virtio-ports/*; do # a port has a name on the host, and a number here
@@ -46,4 +49,5 @@ if [ -f /trial/trial.service ]; then # for systemd, which keeps the /run it find
     ln -s ../trial.service /new/run/systemd/system/default.target.wants/trial.service
 fi
 for each in proc sys dev; do mount --move "/$each" "/new/$each"; done
+# shellcheck disable=SC2046 # several words
 exec switch_root /new $(cat /trial/first-program)

@@ -2,10 +2,13 @@
 # In a virtual machine with systemd: install the keg's unit as `brew services start` does, for a user who lingers, and
 # show that it starts, comes back after a crash, is there again after a reboot, fails beside a server that runs already,
 # and stops its services in their order. Run by systemd at every boot.
+# shellcheck disable=SC2154 # the facts assign what is not assigned here
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 exec 3>/dev/guest-marks 4>/dev/guest-report 5>/dev/guest-errors
-. /run/trial/facts # user, uid, prefix, name, version, nonce
+# user, uid, prefix, name, version, nonce
+# shellcheck source=/dev/null
+. /run/trial/facts
 kept=/var/lib/service-trial # what outlives the reboot
 unit=homebrew.$name.service
 stigmer=$prefix/bin/$name
@@ -52,7 +55,8 @@ main_pid() {
     as_user systemctl --user show --property=MainPID --value "$unit" 2>/dev/null
 }
 
-user_manager_runs() { # what lingering gives: without it a user's services wait for a login
+# What lingering gives: without it a user's services wait for a login.
+user_manager_runs() {
     grep -q "^$user:" /etc/shadow || echo "$user:*:20000:0:99999:7:::" >>/etc/shadow # or PAM knows no such user
     loginctl enable-linger "$user" || return 1
     tries=0

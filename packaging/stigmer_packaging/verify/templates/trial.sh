@@ -1,6 +1,7 @@
 #!/bin/sh
 # In the virtual machine: run the script as the guest's user, tell its exit code, power off.
 # Everything that is told has the seconds since the machine was switched on.
+# shellcheck disable=SC2154 # the facts assign what is not assigned here
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 exec 3>/dev/guest-marks 4>/dev/guest-report 5>/dev/guest-errors
@@ -10,6 +11,7 @@ mark() {
     echo "$uptime $*" >&3
 }
 
+# shellcheck source=/dev/null
 . /run/trial/facts # user, uid, prefix
 mark boot "$(uname -srm)"
 mkdir -p "/home/$user" "$prefix"
