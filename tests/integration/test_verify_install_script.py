@@ -1,4 +1,4 @@
-"""scripts/verify-install.sh on this machine, as a user runs it after `brew install`: in every shell.
+"""scripts/verify-install on this machine, as a user runs it after `brew install`: in every shell.
 
 The product is FakeStigmer. Ports are free ones, the home is temporary; a Python on this machine is none of its business.
 """

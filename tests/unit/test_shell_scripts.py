@@ -1,11 +1,12 @@
 """The shell scripts: POSIX sh, formatted by shfmt, and nothing for shellcheck to say."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.lib import command
+from stigmer_packaging.lib import command, git
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = (".ci", "benchmarks", "launcher", "packaging", "scripts", "tests")
@@ -37,3 +38,8 @@ def test_shfmt_would_change_no_script() -> None:
 def test_shellcheck_finds_nothing_to_say() -> None:
     done = command.run([tool("shellcheck"), *shell_scripts()], cwd=ROOT, check=False)
     assert (done.stdout, done.code) == ("", 0)
+
+
+def test_none_is_named_as_brew_looks_for_scripts_of_its_own_dialect() -> None:
+    """`brew style` of a tap holds every file *.sh, whatever its first line says, to bash and to the layout of brew's own."""
+    assert [name for name in git.list_tracked(ROOT, ["."], env=os.environ) if name.endswith(".sh")] == []
