@@ -18,7 +18,7 @@ from stigmer_packaging.cli import main as cli
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "two-services"
 PORTS = ("17301", "17302")
-VERIFY = Path(__file__).parents[2] / "scripts/verify-install.sh"
+VERIFY = Path(__file__).parents[2] / "scripts/verify-install"
 
 pytestmark = [
     pytest.mark.timeout(900),

@@ -42,7 +42,7 @@ def test_this_repository_is_a_tap_that_brew_reads_without_a_warning(brew: Brew, 
         said += brew.run("audit", "--strict", f"--tap={TAP}")
         assert "Warning" not in said
         assert "problem" not in said
-        assert "no offenses detected" in brew.run("style", FULL)
+        assert "no offenses detected" in brew.run("style", TAP)
         assert "stigmer" not in brew.run("commands", "--quiet")
 
 

@@ -189,9 +189,3 @@ def test_elsewhere_than_on_a_mac_it_refuses(tmp_path: Path) -> None:
     if Path("/System/Library").exists():
         pytest.skip("this is a Mac")
     assert (done.returncode, done.stderr) == (2, "Error: this is for a Mac, and here is Linux\n")
-
-
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="there is no shellcheck on this machine")
-def test_shellcheck_finds_nothing_to_say() -> None:
-    done = subprocess.run(["shellcheck", SCRIPT], capture_output=True, text=True, check=False)
-    assert done.stdout == ""

@@ -28,7 +28,7 @@ from support.keg_faults import (
 )
 from support.keg_standin import StandIn, build_standin, quiet
 
-SCRIPT = Path(__file__).parents[2] / "scripts/verify-install.sh"
+SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes the root
 
 STARTS = 'case "$*" in server|server\\ --port*)'

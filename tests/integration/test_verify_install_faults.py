@@ -1,4 +1,4 @@
-"""Whatever is wrong with what was installed, scripts/verify-install.sh finds it by the check that is there for it."""
+"""Whatever is wrong with what was installed, scripts/verify-install finds it by the check that is there for it."""
 
 from pathlib import Path
 

@@ -22,8 +22,8 @@ from stigmer_packaging.verify.stage import verify_bottle
 from support.guest_roots import copy_of, replace_text, shared_root
 from support.keg_standin import StandIn, build_standin, quiet, repacked
 
-SCRIPT = Path(__file__).parents[2] / "scripts/verify-install.sh"
-TRIALS = SCRIPT.with_name("verify-trials.sh")
+SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
+TRIALS = SCRIPT.with_name("verify-trials")
 pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes the root
 
 
@@ -72,7 +72,7 @@ def test_a_bottle_that_has_passed_is_not_verified_again_unless_something_changed
     said: list[str] = []
     first = verify(standin, root, report=said.append)
     assert verify(standin, root, report=said.append) == first
-    changed = tmp_path / "verify-install.sh"
+    changed = tmp_path / "verify-install"
     shutil.copy(TRIALS, tmp_path)
     changed.write_text(SCRIPT.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
     assert verify(standin, root, script=changed, report=said.append).passed

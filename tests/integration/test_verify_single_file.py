@@ -14,7 +14,7 @@ from support.guest_roots import shared_root
 from support.keg_standin import EPOCH, build_standin, quiet
 from support.single_files import unpacker
 
-SCRIPT = Path(__file__).parents[2] / "scripts/verify-install.sh"
+SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 pytestmark = [
     pytest.mark.timeout(900),  # the first run on a machine makes the root
     pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's"),

@@ -21,7 +21,7 @@ from stigmer_packaging.verify.virtual_machine import VirtualMachine
 from support.guest_machines import service_machine, shared_machine
 from support.keg_standin import StandIn, build_standin, quiet
 
-SCRIPT = Path(__file__).parents[2] / "scripts/verify-install.sh"
+SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes root and kernel
 HANGS = "rdinit=/nowhere panic=0"  # a kernel that finds no first program and waits for ever
 
@@ -39,7 +39,7 @@ def verify(standin: StandIn, machine: VirtualMachine, script: Path, seconds: flo
 
 def with_script(folder: Path, text: str) -> Path:
     """Write a script, with the other one it needs beside it."""
-    for name in (SCRIPT.name, "verify-trials.sh"):
+    for name in (SCRIPT.name, "verify-trials"):
         (folder / name).write_text(text, encoding="utf-8")
     return folder / SCRIPT.name
 

@@ -1,5 +1,6 @@
 """How a fake GitHub answers a request, without any socket: the REST routes that releasing uses, and the public downloads."""
 
+import base64
 import json
 import re
 import urllib.parse
@@ -212,6 +213,16 @@ def _open_pull(call: _Call) -> Answer:
     return _json(201, describe_pull(*call.place, call.repository.open_pull(call.asked)))
 
 
+def _attestations(call: _Call, sha256: str) -> Answer:
+    """Answer with every statement that names the digest, whose signatures nobody can check."""
+    naming = [one for one in call.repository.attestations if sha256 in json.dumps(one["subject"])]
+    if not naming:
+        raise RefusedError(404, "Not Found")
+    payloads = [base64.b64encode(json.dumps(one).encode()).decode() for one in naming]
+    bundles = [{"bundle": {"dsseEnvelope": {"payload": payload, "signatures": []}}} for payload in payloads]
+    return _json(200, {"attestations": bundles})
+
+
 _REPOSITORY = r"/api/repos/([^/]+/[^/]+)"
 _ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("GET", _REPOSITORY, _repository),
@@ -227,6 +238,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("POST", r"/uploads/repos/([^/]+/[^/]+)/releases/(\d+)/assets", _upload),
     ("GET", rf"{_REPOSITORY}/git/ref/(.+)", _ref),
     ("GET", rf"{_REPOSITORY}/git/tags/([0-9a-f]+)", _tag_object),
+    ("GET", rf"{_REPOSITORY}/attestations/sha256:([0-9a-f]{{64}})", _attestations),
     ("GET", rf"{_REPOSITORY}/pulls", _pulls),
     ("POST", rf"{_REPOSITORY}/pulls", _open_pull),
 )

@@ -77,6 +77,7 @@ class FakeRepository:
     releases: list[FakeRelease] = field(default_factory=list)
     pulls: list[FakePull] = field(default_factory=list)
     spent_tags: set[str] = field(default_factory=set)
+    attestations: list[dict[str, object]] = field(default_factory=list)
     last_number: int = 0
 
     def next_number(self) -> int:
@@ -201,3 +202,10 @@ def _wrong(resource: str, code: str, name: str, message: str = "") -> Json:
 def sha256(content: bytes) -> str:
     """Give the digest as GitHub's assets carry it."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def attestation(sha256: str, kind: str, predicate: object) -> dict[str, object]:
+    """Give an in-toto statement about a digest, as `actions/attest` has it stored."""
+    subject = [{"name": "a file", "digest": {"sha256": sha256}}]
+    kinds = {"_type": "https://in-toto.io/Statement/v1", "predicateType": kind}
+    return {**kinds, "subject": subject, "predicate": predicate}

@@ -1,4 +1,4 @@
-"""scripts/verify-install.sh as tests run it, on a Cellar that holds FakeStigmer."""
+"""scripts/verify-install as tests run it, on a Cellar that holds FakeStigmer."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from stigmer_packaging.lib.command import Completed
 from stigmer_packaging.verify.guest_report import GuestReport
 from support.keg_standin import build_standin
 
-SCRIPT = Path(__file__).parents[2] / "scripts/verify-install.sh"
+SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 NONCE = "5eed"
 
 

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stigmer_packaging.bottle.archive import Member, write_archive
@@ -51,6 +51,7 @@ def lay_release(
     content: str = "one",
     tap: str = "self",
     says: str = "",
+    sboms: bool = False,
 ) -> Release:
     """Write a whole release, proved and small: bottles whose program and index say the version, or what `says` says."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,8 @@ def lay_release(
     formula.parent.mkdir(exist_ok=True)
     formula.write_text(render_formula(formula_values(manifest, digest.sha256_of(source)), named), encoding="utf-8")
     artefacts = (*bottles, _describe("source", source, folder), _describe("formula", formula, folder))
+    if sboms:
+        artefacts += tuple(_lay_sbom(folder, bottle, version) for bottle in bottles)
     release = Release(
         manifest.product,
         tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
@@ -77,16 +80,26 @@ def lay_release(
 
 def _lay_bottle(folder: Path, manifest: Manifest, target: str, said: tuple[str, str]) -> Artefact:
     (says, content), version, tag = said, manifest.product.version, manifest.targets[target].bottle
-    program, index, made = folder / "program", folder / "index", folder / bottle_name("stigmer", version, tag)
+    program, index, sums = folder / "program", folder / "index", folder / "sums"
+    made = folder / bottle_name("stigmer", version, tag)
     program.write_text(f"#!/bin/sh\necho stigmer {says} # {content} {target}\n", encoding="ascii")
     index.write_text(json.dumps({"version": says}), encoding="ascii")
+    listed = {"bin/stigmer": program, "libexec/payload.json": index}
+    sums.write_text("".join(f"{digest.sha256_of(file)}  {name}\n" for name, file in listed.items()), encoding="ascii")
     root = f"stigmer/{version}"
     members = [Member(f"{root}{below}") for below in ("", "/bin", "/libexec")]
     members += [Member(f"{root}/bin/stigmer", program, executable=True), Member(f"{root}/libexec/payload.json", index)]
+    members.append(Member(f"{root}/libexec/SHA256SUMS", sums))
     write_archive(made, members, mtime=0)
-    program.unlink()
-    index.unlink()
+    for file in (program, index, sums):
+        file.unlink()
     return Artefact("bottle", made.name, made.stat().st_size, digest.sha256_of(made), target, tag)
+
+
+def _lay_sbom(folder: Path, bottle: Artefact, version: str) -> Artefact:
+    path = folder / f"stigmer-{version}.{bottle.tag}.sbom.spdx.json"
+    path.write_text(json.dumps({"name": f"stigmer-{version}-{bottle.target}"}), encoding="utf-8")
+    return replace(_describe("sbom", path, folder), target=bottle.target, tag=bottle.tag)
 
 
 def _describe(kind: str, path: Path, folder: Path) -> Artefact:

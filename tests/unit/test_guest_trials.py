@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stigmer_packaging.verify.guest import ProgramTrial, Task, Trial
 
-TASK = Task(Path("scripts/verify-install.sh"), "4f2a")
+TASK = Task(Path("scripts/verify-install"), "4f2a")
 
 
 def test_a_bottle_is_tried_under_its_products_name() -> None:

@@ -60,9 +60,9 @@ def test_a_run_says_whether_the_processor_was_emulated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sandbox, "run_in_sandbox", lambda *_, **__: GuestRun(0, "", ""))
-    for name in ("bottle", "verify-install.sh", "verify-trials.sh"):
+    for name in ("bottle", "verify-install", "verify-trials"):
         (tmp_path / name).touch()
     (tmp_path / "space").mkdir()
     root = GuestRoot(ROOT, "debian trixie", "recipe", "linux-arm64")
-    trial = Trial(tmp_path / "bottle", "stigmer", "2.0.0", Task(tmp_path / "verify-install.sh", "nonce"))
+    trial = Trial(tmp_path / "bottle", "stigmer", "2.0.0", Task(tmp_path / "verify-install", "nonce"))
     assert sandbox.Sandbox(root, runner).run(trial, tmp_path / "space").emulated == emulated

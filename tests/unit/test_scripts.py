@@ -14,7 +14,7 @@ import pytest
 from support.wheels import pip_offline
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-PRINT_PYTHON = '. "$(dirname -- "$0")/python.sh"; echo "$python"'
+PRINT_PYTHON = '. "$(dirname -- "$0")/environment"; echo "$python"'
 FAKE_PYTHON = """#!/bin/sh
 echo "$PYTHONPATH|$*" >> "{log}"
 case "$*" in *"{failing}"*) exit 1 ;; esac
@@ -55,7 +55,7 @@ def surroundings(checkout: Path, **more: str) -> dict[str, str]:
 
 
 def find_python(checkout: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Have python.sh find or make the environment, from another directory."""
+    """Have the script find or make the environment, from another directory."""
     words = ["sh", "-euc", PRINT_PYTHON, str(checkout / "scripts" / "release")]
     env = surroundings(checkout, **more)
     return subprocess.run(words, env=env, cwd="/", capture_output=True, text=True, check=False, timeout=100)
@@ -156,7 +156,7 @@ def run_script(checkout: Path, name: str, *arguments: str, failing: str = "nothi
     fake = checkout / "fake-python"
     fake.write_text(FAKE_PYTHON.format(log=log, failing=failing, go=checkout / "pinned/go"), encoding="ascii")
     fake.chmod(0o755)
-    (checkout / "scripts" / "python.sh").write_text(f"root='{checkout}'\npython='{fake}'\n", encoding="utf-8")
+    (checkout / "scripts" / "environment").write_text(f"root='{checkout}'\npython='{fake}'\n", encoding="utf-8")
     words = [str(checkout / "scripts" / name), *arguments]
     env = {"PATH": "/usr/bin:/bin"}
     done = subprocess.run(words, cwd="/", env=env, capture_output=True, text=True, check=False, timeout=60)

@@ -1,5 +1,7 @@
 """A tap kept apart: as its golden files have it, whole, in a repository brew can clone, and pinned."""
 
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,6 +56,26 @@ def test_the_workflow_may_nothing_and_pins_what_it_uses() -> None:
     assert set(used) <= {step.uses for job in release.jobs for step in job.steps}
     runners = workflow["jobs"]["install"]["strategy"]["matrix"]["runner"]
     assert runners == ["macos-15", "macos-15-intel", "ubuntu-24.04-arm", "ubuntu-24.04"]
+
+
+BREW = """#!/bin/sh
+case $1 in
+    info) echo '{"formulae": [{"bottle": {"stable": {"files": {%s}}}}]}' ;;
+    fetch) : ;; # with 0 for a bottle that is not there, as brew does
+esac
+"""
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="there is no jq on this machine, as there is on runners")
+@pytest.mark.parametrize(("missing", "code"), [("", 0), ("sonoma", 1)])
+def test_a_bottle_that_the_formula_does_not_name_fails_the_step(missing: str, code: int, tmp_path: Path) -> None:
+    workflow = YAML(typ="safe").load(FOUR[".github/workflows/tests.yml"])
+    script = next(step["run"] for step in workflow["jobs"]["syntax"]["steps"] if "fetch" in step.get("run", ""))
+    named = ", ".join(f'"{tag}": {{}}' for tag, _ in BOTTLES if tag != missing)
+    (tmp_path / "brew").write_text(BREW % named, encoding="ascii")
+    (tmp_path / "brew").chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    assert subprocess.run(["bash", "-e", "-c", script], env=env, check=False).returncode == code
 
 
 def test_zizmor_finds_nothing_in_the_workflow(tmp_path: Path) -> None:

@@ -48,14 +48,14 @@ def brew(tmp_path: Path) -> FakeBrew:
     for path, text in (
         (tmp_path / "path" / "brew", BREW),
         (tmp_path / "program", "#!/bin/sh\necho stigmer 2.0.0\n"),
-        (scripts / "verify-install.sh", '#!/bin/sh\necho "trial $*" >>"$FAKE/calls"\n'),
+        (scripts / "verify-install", '#!/bin/sh\necho "trial $*" >>"$FAKE/calls"\n'),
     ):
         path.write_text(text)
         path.chmod(0o755)
     (tmp_path / "says").write_text("==> Pouring stigmer-2.0.0.x86_64_linux.bottle.tar.gz\n")
     (tmp_path / "version").write_text("2.0.0")
-    script = scripts / "verify-documented.sh"
-    shutil.copy(ROOT / "scripts" / "verify-documented.sh", script)
+    script = scripts / "verify-documented"
+    shutil.copy(ROOT / "scripts" / "verify-documented", script)
     return FakeBrew(tmp_path, script)
 
 
@@ -106,8 +106,8 @@ def test_a_tap_that_cannot_be_fetched_anew_is_told_before_anything_is_installed(
 
 
 def test_a_trial_of_the_installation_that_fails_is_a_failure(brew: FakeBrew) -> None:
-    """What verify-install.sh says counts."""
-    (brew.script.parent / "verify-install.sh").write_text("#!/bin/sh\nexit 1\n")
+    """What verify-install says counts."""
+    (brew.script.parent / "verify-install").write_text("#!/bin/sh\nexit 1\n")
     assert brew.run("stigmer/tap/stigmer").returncode == 1
 
 

@@ -11,7 +11,7 @@ from stigmer_packaging.verify.guest import Task, Trial
 from stigmer_packaging.verify.macos import Mac, mac_command, sandbox_profile
 from stigmer_packaging.verify.tart import Tart
 
-TASK = Task(Path("/checkout/scripts/verify-install.sh"), "abc", 60)
+TASK = Task(Path("/checkout/scripts/verify-install"), "abc", 60)
 TRIAL = Trial(Path("/dist/stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"), "stigmer", "2.0.0", TASK)
 
 
@@ -53,7 +53,7 @@ def test_the_setuid_ps_may_run_although_a_sandbox_denies_setuid_programs() -> No
 @pytest.mark.parametrize("check", ["nothing_is_left", "processes_are_ours_alone"])
 def test_a_machine_on_which_no_process_can_be_seen_fails_the_check_of_processes(check: str, tmp_path: Path) -> None:
     """The script's own functions, with a process table as a sandbox that denies ps gives it: empty."""
-    text = (Path(__file__).parents[2] / "scripts/verify-install.sh").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "scripts/verify-install").read_text(encoding="utf-8")
     functions = "".join(re.findall(r"^[a-z_]+\(\) \{.*?^\}$\n", text, re.MULTILINE | re.DOTALL))
     stubs = "process_table() { :; }; needs_start() { :; }; component_names() { :; }; run_stigmer() { return 3; }"
     script = f"set -u; work='{tmp_path}' keg=/keg home=/home; : >\"$work/ports\"\n{functions}\n{stubs}\n{check}\n"
@@ -121,7 +121,7 @@ def test_a_profile_that_denies_nothing_is_found_out_by_its_controls(
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     monkeypatch.setattr("stigmer_packaging.verify.macos.PYTHON", str(tmp_path / "bin/python3"))
     monkeypatch.setattr("stigmer_packaging.verify.macos.NETWORK", (str(tmp_path / "bin/curl"),))
-    script = tmp_path / "verify-install.sh"
+    script = tmp_path / "verify-install"
     script.write_text('echo "$0 $*"; echo "$HOME" >&2; exit 3\n', encoding="utf-8")
     trial = TRIAL._replace(task=TASK._replace(script=script))
     run = Mac("macOS 15", "darwin-arm64").run(trial, tmp_path)
@@ -149,9 +149,9 @@ def test_a_clone_is_made_shared_asked_and_thrown_away(tmp_path: Path, monkeypatc
         (tmp_path / "bin" / name).write_text(text, encoding="utf-8")
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    for name in ("verify-install.sh", "verify-trials.sh", "a.tar.gz"):
+    for name in ("verify-install", "verify-trials", "a.tar.gz"):
         (tmp_path / name).touch()
-    trial = Trial(tmp_path / "a.tar.gz", "stigmer", "2.0.0", TASK._replace(script=tmp_path / "verify-install.sh"))
+    trial = Trial(tmp_path / "a.tar.gz", "stigmer", "2.0.0", TASK._replace(script=tmp_path / "verify-install"))
     run = Tart("macos-vanilla", "darwin-arm64", Path("/key"), "trial-1", {"PATH": os.environ["PATH"]}).run(
         trial, tmp_path
     )
@@ -164,10 +164,10 @@ def test_a_clone_is_made_shared_asked_and_thrown_away(tmp_path: Path, monkeypatc
     ]
     words = run.output.splitlines()
     assert words[-2] == "admin@192.168.64.7"
-    assert words[-1].startswith("sh '/Volumes/My Shared Files/trial/verify-install.sh' --trials --bottle")
+    assert words[-1].startswith("sh '/Volumes/My Shared Files/trial/verify-install' --trials --bottle")
     assert (run.code, [check.name for check in run.steps]) == (5, ["the machine boots"])
     assert {path.name for path in (tmp_path / "share").iterdir()} == {
         "a.tar.gz",
-        "verify-install.sh",
-        "verify-trials.sh",
+        "verify-install",
+        "verify-trials",
     }

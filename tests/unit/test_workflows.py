@@ -52,7 +52,7 @@ def test_the_workflows_agree_with_the_manifest() -> None:
         (("tag: arm64_sonoma", "tag: arm64_tahoe"), "tag of darwin-arm64 is arm64_tahoe, and not arm64_sonoma"),
         (("runs-on: ubuntu-24.04", "runs-on: ubuntu-18.04"), "release.yml: build: runs on ubuntu-18.04"),
         (
-            ("verify-documented.sh stigmer/tap/stigmer", "verify-documented.sh other/tap/stigmer"),
+            ("verify-documented stigmer/tap/stigmer", "verify-documented other/tap/stigmer"),
             "installs other/tap/stigmer, and the formula is stigmer/tap/stigmer",
         ),
         (

@@ -1,5 +1,6 @@
-"""Which version a bottle says it is: its program is asked where it can run, its payload's index where it cannot."""
+"""What a bottle says of itself: its version, by its program where it can run or by its index, and its files' checksums."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,8 @@ from stigmer_packaging.binaries.bottle_file import read_members
 from stigmer_packaging.bottle.archive import unpack_archive
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import CommandError, PublicationError
+
+CHECKSUMS = "libexec/SHA256SUMS"
 
 
 def ask_version(bottle: Path, name: str, version: str, *, scratch: Path, env: Mapping[str, str]) -> str:
@@ -33,3 +36,20 @@ def read_version(bottle: Path, name: str, version: str) -> str:
         if member.name == index:
             return str(json.loads(content)["version"])
     raise PublicationError(f"{bottle.name} holds no {index}")
+
+
+def read_checksums(bottle: Path, name: str, version: str) -> tuple[str, dict[str, str]]:
+    """Give the checksums that a bottle holds, and the sha256 of each of its files by its path in the keg.
+
+    PublicationError when it holds none.
+    """
+    root, text, files = f"{name}/{version}/", "", {}
+    for member, content in read_members(bottle):
+        path = member.name.removeprefix(root)
+        if path == CHECKSUMS:
+            text = content.decode()
+        elif member.isreg():
+            files[path] = hashlib.sha256(content).hexdigest()
+    if not text:
+        raise PublicationError(f"{bottle.name} holds no {root}{CHECKSUMS}")
+    return text, files

@@ -19,7 +19,7 @@ LEVELS = {
 
 _TAP_SECRET = "TAP_DEPLOY_KEY"  # noqa: S105 - a name, not a secret
 _CHANGES_THE_TAP = "scripts/publish "
-_INSTALLS = "scripts/verify-documented.sh "
+_INSTALLS = "scripts/verify-documented "
 
 
 def read_workflows(folder: Path) -> dict[str, Workflow]:

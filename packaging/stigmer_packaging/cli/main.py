@@ -144,7 +144,7 @@ def _parameters() -> list[click.Parameter]:
 for _name, _purpose in COMMANDS.items():
     main.add_command(_command(_name, _purpose))
 main.add_command(verify_command(ROOT))
-for _changing in (publish.PUBLISH, publish.FETCH_DRAFT, publish.ROLLBACK, refresh_command(ROOT)):
+for _changing in (publish.PUBLISH, publish.FETCH_DRAFT, publish.COMPARE, publish.ROLLBACK, refresh_command(ROOT)):
     main.add_command(_changing)
 main.add_command(init_command(ROOT))
 main.add_command(report_command(ROOT))

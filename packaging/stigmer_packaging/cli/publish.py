@@ -17,6 +17,7 @@ from stigmer_packaging.cli.ci_environment import ROOT, CIEnvironment, open_place
 from stigmer_packaging.cli.machine import this_platform
 from stigmer_packaging.cli.targets import ALL, read_targets, targets_option
 from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import VerificationError
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import Manifest, load_manifest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
@@ -25,6 +26,7 @@ from stigmer_packaging.publish import text as publication_text
 from stigmer_packaging.publish.fetch_draft import fetch_draft
 from stigmer_packaging.publish.github import GitHub
 from stigmer_packaging.publish.publish import abandon_draft, draft_release, publish_release
+from stigmer_packaging.publish.published import Published, compare_published, read_statements
 from stigmer_packaging.publish.rollback import Withdrawal, plan_rollback, read_history, roll_back
 from stigmer_packaging.records.release import NAME, Release, read_release
 
@@ -145,6 +147,21 @@ def _fetch_draft(**given: Any) -> None:
     _show(given, asdict(release), [f"{artefact.sha256}  {artefact.name}" for artefact in release.artefacts])
 
 
+def _compare(**given: Any) -> None:
+    seen, product, folder = CIEnvironment(os.environ), load_manifest(given["manifest"]).product, given["folder"]
+    folder.mkdir(parents=True, exist_ok=True)
+    github = GitHub(seen.access(), product.repository)
+    release = fetch_draft(product, folder, github, report=seen.tell)
+    with ExitStack() as stack:
+        tap = open_place(product.repository, publication.tap_repository(product), given["tap_branch"], seen, stack).git
+        formula = tap.read(tap.head(), publication.formula_path(product.name)) or ""
+    attested = {one.sha256: read_statements(github.attestations(one.sha256)) for one in release.artefacts}
+    statements = compare_published(Published(folder, release, formula, attested), given["keg"])
+    _show(given, [asdict(one) for one in statements], publication_text.describe_statements(statements))
+    if not all(one.agrees for one in statements):
+        raise VerificationError("what was published is not what is said of it", "compare the lines that begin with no")
+
+
 def _rollback(**given: Any) -> None:
     seen = CIEnvironment(os.environ)
     product = load_manifest(given["manifest"]).product
@@ -192,6 +209,21 @@ FETCH_DRAFT = click.Command(
     params=[click.Argument(["folder"], type=_NEW_FOLDER), _MANIFEST, _AS_JSON],
     help="Fetch the files of our draft into FOLDER, to be verified before it is published.",
     short_help="Fetch the files of our draft.",
+)
+COMPARE = click.Command(
+    "published",
+    callback=_compare,
+    params=[
+        click.Argument(["folder"], type=_NEW_FOLDER),
+        click.Option(
+            ["--keg"], type=_FOLDER, help="Compare an installation, too: what `brew --prefix stigmer` prints."
+        ),
+        click.Option(["--tap-branch"], default="main", show_default=True, help="The branch that brew reads."),
+        _MANIFEST,
+        _AS_JSON,
+    ],
+    help="Fetch the published release into FOLDER and compare its bytes with formula, checksums, attestations and SBOMs.",
+    short_help="Compare published bytes with all that is said of them.",
 )
 ROLLBACK = click.Command(
     "rollback",

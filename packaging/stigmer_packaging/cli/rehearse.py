@@ -160,7 +160,7 @@ def _install(root: Path, context: RehearsalContext, remote: str, server: str) ->
     bottle = http.download(url, found[0].sha256, context.folder / "bottle.tar.gz")
     unpack_archive(bottle, context.folder / "Cellar")
     keg = context.folder / "Cellar" / product.name / product.version
-    script = root / "scripts" / "verify-install.sh"
+    script = root / "scripts" / "verify-install"
     command.run(
         [script, "--prefix", keg, "--expect-version", product.version, "--free-ports"], env=context.env, seconds=900
     )

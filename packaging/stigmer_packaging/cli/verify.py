@@ -34,7 +34,7 @@ from stigmer_packaging.verify.macos import Mac
 from stigmer_packaging.verify.stage import take_in_report, verify_bottle
 from stigmer_packaging.verify.tart import Tart
 
-SCRIPT = "verify-install.sh"
+SCRIPT = "verify-install"
 _SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0, "tart": 900.0}
 SERVICE = "service"
 """The name of the records of level vm with systemd."""

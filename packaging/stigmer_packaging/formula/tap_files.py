@@ -64,9 +64,16 @@ def _values(manifest: Manifest, facts: FormulaFacts) -> dict[str, str]:
         "tap": tap,
         "formula": f"{tap}/{product.name}",
         "platforms": ", ".join(_platform(tag) for tag in tags),
-        "fetches": "\n          ".join(f"brew fetch --force --bottle-tag={tag} {tap}/{product.name}" for tag in tags),
+        "fetches": "\n          ".join(_fetches(f"{tap}/{product.name}", tags)),
         "runners": ", ".join(dict.fromkeys(RUNNERS[str(parse_tag(tag).target)] for tag in tags)),
     }
+
+
+def _fetches(formula: str, tags: list[str]) -> list[str]:
+    """List commands that fetch every bottle, after one that sees them named: a fetch of one that is not ends with 0."""
+    names = "jq --raw-output '.formulae[0].bottle.stable.files | keys | join(\" \")'"
+    named = f'test "$(brew info --json=v2 {formula} | {names})" = "{" ".join(sorted(tags))}"'
+    return [named, *(f"brew fetch --force --bottle-tag={tag} {formula}" for tag in tags)]
 
 
 def _platform(tag: str) -> str:

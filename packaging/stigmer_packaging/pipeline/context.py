@@ -163,7 +163,7 @@ class BuildContext:
 
     def verification_script(self) -> Path:
         """Give the script that runs in the guest."""
-        return self.root / "scripts" / "verify-install.sh"
+        return self.root / "scripts" / "verify-install"
 
     def source_of(self, component: Component, target: Target) -> Source:
         """Give the source a component's executable comes from."""

@@ -189,6 +189,15 @@ class GitHub:
         refuse_failure(answer, "GET", here)
         return answer.sha256
 
+    def attestations(self, sha256: str) -> Any:
+        """Give GitHub's answer about the attestations that name a digest; an empty list when there are none."""
+        try:
+            return self._call("GET", f"/attestations/sha256:{sha256}")
+        except GitHubError as error:
+            if error.status == 404:
+                return {"attestations": []}
+            raise
+
     def find_pull(self, head: str, base: str) -> str:
         """Give the address of the open pull request from a branch of this repository, or nothing."""
         owner = self.repository.partition("/")[0]

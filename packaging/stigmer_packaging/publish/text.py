@@ -1,6 +1,9 @@
 """A publication as people read it: the plan before, the result after."""
 
+from collections.abc import Sequence
+
 from stigmer_packaging.publish.plan import Publication, PublicationPlan
+from stigmer_packaging.publish.published import Statement
 
 
 def describe_plan(plan: PublicationPlan) -> list[str]:
@@ -20,3 +23,13 @@ def describe_publication(done: Publication) -> list[str]:
     kept = "immutable" if done.immutable else "its assets can still be changed: turn immutable releases on"
     tap = f"{done.tap}: {done.pull_request or done.tap_commit}" if done.tap else "no tap was changed"
     return [f"{done.tag}: {done.page} ({kept})", tap]
+
+
+def describe_statements(statements: Sequence[Statement]) -> list[str]:
+    """Say in a table what each place says of each file."""
+    widths = [max((len(cell) for cell in column), default=0) for column in zip(*map(_cells, statements), strict=True)]
+    return ["  ".join(map(str.ljust, _cells(one), widths)).rstrip() for one in statements]
+
+
+def _cells(statement: Statement) -> tuple[str, str, str, str]:
+    return ("ok" if statement.agrees else "no", statement.file, statement.place, statement.said)

@@ -23,7 +23,7 @@ class Task(NamedTuple):
     @property
     def scripts(self) -> tuple[Path, ...]:
         """The script, and the one that must lie beside it for --bottle and --trials."""
-        return (self.script, self.script.with_name("verify-trials.sh"))
+        return (self.script, self.script.with_name("verify-trials"))
 
 
 class Trial(NamedTuple):

@@ -54,7 +54,7 @@ def build_boot(cache: Path, mirror: Mirror, suite: str, target: Target, *, repor
             "run this on Debian or Ubuntu, or with --level sandbox",
         )
     words = describe_root(mirror, Recipe(suite, target, (package, "busybox-static"), unpacked=True))
-    init = (TEMPLATES / "init.sh").read_text(encoding="utf-8")
+    init = (TEMPLATES / "init").read_text(encoding="utf-8")
     key = digest.sha256_of_value(words, init, _MODULES, _MODULES_TOO)
     place = cache / "boots" / f"{suite}-{target}-{key[:12]}"
     if not place.is_dir():
@@ -92,7 +92,7 @@ def _make_boot(words: list[str], making: Path) -> Path:
     for number, name in enumerate((*_MODULES, *_MODULES_TOO)):
         if path := modules.get(name):
             (tree / "modules" / f"{number}-{name}.ko").write_bytes(_plain(path))
-    shutil.copy(TEMPLATES / "init.sh", tree / "init")
+    shutil.copy(TEMPLATES / "init", tree / "init")
     (tree / "init").chmod(0o755)
     pack_initramfs(tree, made / "initramfs")
     shutil.copy(kernel, made / "vmlinuz")

@@ -1,4 +1,4 @@
-"""Read what verify-install.sh reports: TAP 13 with a BEGIN and an END line that carry a nonce.
+"""Read what verify-install reports: TAP 13 with a BEGIN and an END line that carry a nonce.
 
 Source: https://testanything.org/tap-version-13-specification.html; each result has a YAML block with seconds and detail.
 """

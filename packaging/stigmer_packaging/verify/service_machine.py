@@ -44,13 +44,13 @@ class ServiceMachine(NamedTuple):
 
     @property
     def recipe(self) -> str:
-        """The hash of root, kernel, and the trial, which is not that of verify-install.sh."""
-        return digest.sha256_of_value(self.root.recipe, self.boot.recipe, read_template("service-trial.sh"))
+        """The hash of root, kernel, and the trial, which is not that of verify-install."""
+        return digest.sha256_of_value(self.root.recipe, self.boot.recipe, read_template("service-trial"))
 
     def run(self, trial: Trial, folder: Path) -> GuestRun:
         """Boot, install the service, see it come back after a crash and after a reboot."""
         texts = {
-            "trial.sh": read_template("service-trial.sh"),
+            "trial.sh": read_template("service-trial"),
             "trial.service": read_template("trial.service"),
             "first-program": "/lib/systemd/systemd",
         }

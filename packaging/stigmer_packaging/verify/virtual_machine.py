@@ -48,7 +48,7 @@ class VirtualMachine(NamedTuple):
     @property
     def recipe(self) -> str:
         """The hash of root, kernel, and what the guest does first; not of what runs its instructions."""
-        return digest.sha256_of_value(self.root.recipe, self.boot.recipe, read_template("trial.sh"))
+        return digest.sha256_of_value(self.root.recipe, self.boot.recipe, read_template("trial"))
 
     def run(self, trial: Trial, folder: Path) -> GuestRun:
         """Boot, have the guest run the script on the bottle as its user, and read what came out of its ports."""
@@ -56,7 +56,7 @@ class VirtualMachine(NamedTuple):
         words = trial.words(f"/run/trial/{trial.task.script.name}", demands=demands, bottle=BOTTLE)
         texts = {
             **{script.name: script.read_text(encoding="utf-8") for script in trial.task.scripts},
-            "trial.sh": read_template("trial.sh"),
+            "trial.sh": read_template("trial"),
             "command": f"exec {shlex.join(words)}\n",
             "first-program": "/bin/sh /run/trial/trial.sh",
         }

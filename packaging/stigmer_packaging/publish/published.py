@@ -1,0 +1,143 @@
+"""What each place says of a published release's files, held against the bytes: formula, checksums, attestations, SBOMs, files.
+
+Sources: GitHub's REST documentation of attestations, the in-toto statement v1, and SPDX 2.3.
+"""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stigmer_packaging.bottle.keg_version import CHECKSUMS, read_checksums
+from stigmer_packaging.formula.reading import parse_formula
+from stigmer_packaging.lib import digest
+from stigmer_packaging.records.release import Artefact, Release
+
+SBOM_PREDICATE = "https://spdx.dev/Document"
+UNSIGNED = "signature not checked: `gh attestation verify` does"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What one place says of one file, and whether that agrees with the file's bytes."""
+
+    file: str
+    place: str
+    agrees: bool
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A release as it was fetched to `folder`, its formula in the tap, and the attestations by sha256."""
+
+    folder: Path
+    release: Release
+    formula: str
+    attested: Mapping[str, tuple[Mapping[str, Any], ...]]
+
+
+def compare_published(published: Published, keg: Path | None = None) -> tuple[Statement, ...]:
+    """List every statement about the files, and with `keg` whether what is installed there is what the bottle holds."""
+    sums = _read_sums((published.folder / "SHA256SUMS").read_text(encoding="ascii"))
+    promised = _promises(published)
+    said = tuple(
+        statement
+        for artefact in published.release.artefacts
+        for statement in (
+            _digest_said(artefact, "SHA256SUMS", sums.get(artefact.name, "")),
+            *_formula_said(artefact, promised),
+            *_attestation_said(artefact, published),
+            *_sbom_said(artefact, published),
+            *_files_said(artefact, published),
+        )
+    )
+    return (*said, _installed_said(keg, published)) if keg else said
+
+
+def read_statements(attestations: Any) -> tuple[Mapping[str, Any], ...]:
+    """Give the in-toto statements in GitHub's answer about a digest, without checking who signed them."""
+    envelopes = [one["bundle"]["dsseEnvelope"] for one in attestations["attestations"]]
+    return tuple(json.loads(base64.b64decode(envelope["payload"])) for envelope in envelopes)
+
+
+def _read_sums(text: str) -> dict[str, str]:
+    return {name: sha256 for sha256, _, name in (line.partition("  ") for line in text.splitlines())}
+
+
+def _digest_said(artefact: Artefact, place: str, said: str) -> Statement:
+    return Statement(artefact.name, place, said == artefact.sha256, said[:16] or "does not name it")
+
+
+def _promises(published: Published) -> dict[str, str]:
+    facts = parse_formula(published.formula)
+    downloads = facts.downloads(published.release.product.name) if facts else ()
+    return {download.url.rpartition("/")[2]: download.sha256 for download in downloads}
+
+
+def _formula_said(artefact: Artefact, promised: Mapping[str, str]) -> Iterator[Statement]:
+    if artefact.kind in {"bottle", "source"}:
+        yield _digest_said(artefact, "formula in the tap", promised.get(artefact.name, ""))
+
+
+def _attestation_said(artefact: Artefact, published: Published) -> Iterator[Statement]:
+    """Of every file where it comes from, and of a bottle its bill of materials, too."""
+    naming = [one for one in published.attested.get(artefact.sha256, ()) if _names(one, artefact.sha256)]
+    bills = [one["predicate"] for one in naming if one["predicateType"].startswith(SBOM_PREDICATE)]
+    yield Statement(artefact.name, "provenance", len(naming) > len(bills), UNSIGNED if naming else "no attestation")
+    if artefact.kind == "bottle":
+        same = _bill_of(artefact, published) in bills
+        said = UNSIGNED if same else "another SBOM than the published one" if bills else "no attestation"
+        yield Statement(artefact.name, "attested SBOM", same, said)
+
+
+def _names(statement: Mapping[str, Any], sha256: str) -> bool:
+    return any(subject["digest"].get("sha256") == sha256 for subject in statement["subject"])
+
+
+def _bill_of(bottle: Artefact, published: Published) -> Any:
+    """Give the SBOM that was published for a bottle's platform."""
+    bills = [one for one in published.release.of_kind("sbom") if one.target == bottle.target]
+    return json.loads((published.folder / bills[0].name).read_text(encoding="utf-8")) if bills else None
+
+
+def _sbom_said(artefact: Artefact, published: Published) -> Iterator[Statement]:
+    if artefact.kind == "sbom":
+        product = published.release.product
+        said = json.loads((published.folder / artefact.name).read_text(encoding="utf-8")).get("name", "")
+        expected = f"{product.name}-{product.version}-{artefact.target}"
+        yield Statement(artefact.name, "its own name", said == expected, said)
+
+
+def _files_said(artefact: Artefact, published: Published) -> Iterator[Statement]:
+    if artefact.kind == "bottle":
+        text, files = _checksums(artefact, published)
+        wrong = _differing(_read_sums(text), files)
+        yield Statement(artefact.name, "its own checksums", not wrong, _summary(wrong, len(files)))
+
+
+def _installed_said(keg: Path, published: Published) -> Statement:
+    """Compare a keg with the bottle it says it comes from; brew before 5.1.15 changes what it pours on Linux."""
+    sums = keg / CHECKSUMS
+    text = sums.read_text(encoding="utf-8") if sums.is_file() else ""
+    for bottle in published.release.of_kind("bottle"):
+        if _checksums(bottle, published)[0] == text:
+            found = {name: digest.sha256_of(keg / name) for name in _read_sums(text) if (keg / name).is_file()}
+            wrong = _differing(_read_sums(text), found)
+            return Statement(bottle.name, "installed files", not wrong, _summary(wrong, len(found)))
+    return Statement(str(keg), "installed files", False, "its checksums are those of no bottle of this release")
+
+
+def _checksums(bottle: Artefact, published: Published) -> tuple[str, dict[str, str]]:
+    product = published.release.product
+    return read_checksums(published.folder / bottle.name, product.name, product.version)
+
+
+def _differing(listed: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    return sorted(name for name, sha256 in listed.items() if found.get(name) != sha256)
+
+
+def _summary(wrong: list[str], count: int) -> str:
+    return f"{len(wrong)} differ, such as {wrong[0]}" if wrong else f"{count} files"
