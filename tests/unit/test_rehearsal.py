@@ -164,3 +164,9 @@ def test_the_rehearsed_commit_has_its_changes_under_the_version() -> None:
     """As a maintainer prepares it."""
     changes = with_section("# Changelog\n\n## Unreleased\n\n- New.\n", "2.0.0")
     assert "New." in section_of(changes, "2.0.0")
+
+
+def test_a_commit_that_was_prepared_keeps_its_section_beside_an_empty_unreleased_one() -> None:
+    """Once the empty one took its name, and the release was refused for want of changes."""
+    prepared = "# Changelog\n\n## Unreleased\n\n## 2.1.0 - 2026-11-29\n\n- New.\n"
+    assert section_of(with_section(prepared, "2.1.0"), "2.1.0") == "- New."

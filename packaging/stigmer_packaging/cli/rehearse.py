@@ -24,6 +24,7 @@ from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.publish.changelog import section_of
 from stigmer_packaging.publish.github import PUBLIC
 from stigmer_packaging.publish.plan import formula_path
 
@@ -143,8 +144,8 @@ def _tag(root: Path, manifest: Path, context: RehearsalContext, remote: str) -> 
 
 
 def with_section(text: str, version: str) -> str:
-    """Give a changelog that speaks of the version: what is not released yet is."""
-    return text.replace("## Unreleased\n", f"## {version}\n", 1)
+    """Give a changelog that speaks of the version: where it has no section yet, what is not released becomes one."""
+    return text if section_of(text, version) else text.replace("## Unreleased\n", f"## {version}\n", 1)
 
 
 def _install(root: Path, context: RehearsalContext, remote: str, server: str) -> None:
