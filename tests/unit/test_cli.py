@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.cli import main as cli
+from stigmer_packaging.lib.errors import MissingToolError
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.system import read_platform
 from support.faulty_server import Faults, faulty_server
@@ -136,6 +137,20 @@ def test_a_python_of_this_machine_that_is_to_freeze_for_another_platform_is_refu
     printed = capsys.readouterr()
     assert printed.err.startswith("Error: ")
     assert "\nHint: run this on Linux" in printed.err
+    assert not (tmp_path / "build").exists()
+
+
+def test_a_machine_that_cannot_fetch_the_sources_of_python_is_refused_before_anything_is_made(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once the refusal came minutes later, when other parts were built."""
+
+    def fake_apt_without_archives(*_: object) -> None:
+        raise MissingToolError("this machine's apt sources name no Debian archive", "name a mirror by DEBIAN_MIRROR")
+
+    monkeypatch.setattr("stigmer_packaging.lib.debian.find_archives", fake_apt_without_archives)
+    assert cli.run(["freeze", *words, "--python", "pinned"]) == MissingToolError.exit_code
+    assert "no Debian archive\nHint: name a mirror" in capsys.readouterr().err
     assert not (tmp_path / "build").exists()
 
 

@@ -25,7 +25,7 @@ from stigmer_packaging.cli.targets import read_targets, targets_option
 from stigmer_packaging.cli.verify import verify_command
 from stigmer_packaging.cli.workflows import workflows_command
 from stigmer_packaging.freeze.pythons import PINNED
-from stigmer_packaging.lib import environment
+from stigmer_packaging.lib import debian, environment
 from stigmer_packaging.lib.errors import ForeignTargetError, PackagingError
 from stigmer_packaging.lib.target import Target, is_runnable
 from stigmer_packaging.manifest.reader import Manifest, load_manifest
@@ -216,6 +216,7 @@ def _preflight(stages: Sequence[str], targets: Sequence[Target], host: Target, c
     needed = [system.OWN_PYTHON if own_python and stage == "freeze" else stage for stage in stages]
     if "freeze" in stages and context.makes_python(targets):
         needed.append(system.PYTHON)
+        debian.find_archives(context.debian, os.environ)  # now, not when they are needed
     if "verify" in stages and any(target != host and is_runnable(target, host) for target in targets):
         needed.append(system.EMULATION)
     missing = system.find_missing(needed, machine)

@@ -52,6 +52,7 @@ LIBRARIES: Mapping[str, Library] = {
     "libtirpc": Library("libtirpc", "BSD-3-Clause"),
     "libuuid": Library("util-linux", "BSD-3-Clause", ("util-linux",)),
     "libz": Library("zlib", "Zlib", ("zlib",)),
+    "libzstd": Library("zstd", "BSD-3-Clause OR GPL-2.0-only"),
 }
 """What a frozen Python may load, by the beginning of its file's name. Sources: the projects' own licences."""
 
