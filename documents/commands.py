@@ -9,8 +9,8 @@ from stigmer_launcher.cli.help import describe_option, usage
 ALIASES = {"server start", "server smoke"}
 SCRIPTS = """\
 `scripts/packaging STAGE` runs one of these commands in the environment of the lock. `scripts/release`, `scripts/verify`,
-`scripts/publish`, `scripts/rollback`, `scripts/rehearse`, `scripts/workflows`, `scripts/tap-init` and `scripts/tap-refresh`
-are the same commands by a shorter name. `--help` prints what stands here."""
+`scripts/publish`, `scripts/rollback`, `scripts/rehearse`, `scripts/workflows`, `scripts/tap-init`, `scripts/tap-refresh`
+and `scripts/verify-published` are the same commands by a shorter name. `--help` prints what stands here."""
 SHARED = """\
 The stages share one set of options: they differ in where they end."""
 

@@ -2,12 +2,17 @@
 
 from documents.markdown import page, sentence, table
 from stigmer_launcher.cli.grammar import VARIABLES
+from stigmer_packaging.cli.targets import VARIABLE
+from stigmer_packaging.lib import debian
 
 PIPELINE = (
     ("PYTHON", "The Python that scripts use, instead of the first one on `PATH` that is 3.11 or newer."),
     ("UV_PYTHON", "The same where `uv` is installed: a version, which uv brings, or a path."),
     ("XDG_CACHE_HOME", "Where caches are kept, in `stigmer-packaging`. Default: `~/.cache`."),
     ("SOURCE_DATE_EPOCH", "The time of all files in artefacts, in seconds. Default: 2026-01-01, whatever the commit."),
+    (VARIABLE, "The targets of all commands that have `--target`, separated by spaces, or `all`."),
+    (debian.MIRROR, "A URL below which `debian/` and `debian-security/` are, where apt has no Debian mirror."),
+    (debian.FALLBACK, "Other places of pinned files that the mirror no longer has; see [Releasing](../releasing.md)."),
     ("GITHUB_TOKEN", "The token that publishes a release."),
     ("TAP_TOKEN", "The token that pushes to the tap, where that is another repository."),
     ("TAP_DEPLOY_KEY", "A deploy key for the tap, instead of a token."),
@@ -19,7 +24,7 @@ TESTS = (
     ("STIGMER_RELEASE, STIGMER_NEXT_RELEASE", "Folders of two delivered releases, for `pytest -m brew`."),
     ("STIGMER_SERVICE_TRIAL", "`1`: try the service in a virtual machine, which takes minutes."),
     ("STIGMER_TEST_EMULATION", "`1`: build and verify a whole release under emulation."),
-    ("STIGMER_PYTHON_TWICE", "`1`: compile the pinned Python twice, and compare."),
+    ("STIGMER_PYTHON_TWICE", "A target, such as `linux-amd64`: compile its pinned Python twice, and compare."),
     ("STIGMER_TEST_KILLS, STIGMER_TEST_ROUNDS, STIGMER_TEST_SEED", "How many random trials there are, and their seed."),
 )
 

@@ -147,6 +147,15 @@ def test_a_journal_that_was_cut_takes_back_what_it_still_has(tmp_path: Path, kep
     assert examine(str(copy)) in {Content.UNFINISHED, Content.DAMAGED}
 
 
+@pytest.mark.parametrize(("sector", "page"), [(0, 4096), (512, 0), (1 << 31, 4096), (512, 1 << 31), (0, 0)])
+def test_a_journal_whose_header_makes_no_sense_takes_nothing_back(whole: Path, sector: int, page: int) -> None:
+    """It is neither a traceback nor a loop without an end."""
+    magic = bytes.fromhex("d9d505f920a163d7")
+    header = magic + b"".join(number.to_bytes(4) for number in (1, 0, 1, sector, page))
+    Path(f"{whole}-journal").write_bytes(header.ljust(9000, b"\0"))
+    assert examine(str(whole)) is Content.WHOLE
+
+
 def test_an_unfinished_database_is_renamed_with_its_journal_and_nothing_is_overwritten(tmp_path: Path) -> None:
     """A journal left behind would be played into the next database."""
     said: list[str] = []

@@ -18,6 +18,7 @@ from stigmer_launcher.system.places import explain
 
 _MAGIC = b"SQLite format 3\0"
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+_SMALLEST, _LARGEST = 32, 65536  # bytes of a sector or a page that SQLite accepts in a journal
 _LONGEST_JOURNAL = 64 << 20  # bytes; those of a schema are a thousand times shorter
 _OPTION = "--db-filename"
 _HISTORY = ("history_node", "executions")
@@ -145,20 +146,22 @@ def _interrupted_transaction(path: str) -> tuple[int, dict[int, bytes]]:
         journal = b""
     if len(journal) < 28 or not journal.startswith(_JOURNAL_MAGIC):
         return sys.maxsize, {}
-    pages, size = struct.unpack_from(">16xI4xI", journal)
-    return pages * size, dict(_replaced_pages(journal, size))
+    pages, sector, size = struct.unpack_from(">16xIII", journal)
+    if not (_SMALLEST <= sector <= _LARGEST and _SMALLEST <= size <= _LARGEST):
+        return sys.maxsize, {}  # as SQLite does with a header that makes no sense
+    return pages * size, dict(_replaced_pages(journal, sector, size))
 
 
-def _replaced_pages(journal: bytes, size: int) -> Iterator[tuple[int, bytes]]:
+def _replaced_pages(journal: bytes, sector: int, size: int) -> Iterator[tuple[int, bytes]]:
     """Yield number and former content of the pages of a journal, segment by segment; a page is in it once."""
     at = 0
     while journal.startswith(_JOURNAL_MAGIC, at):
-        count, sector = struct.unpack_from(">8xI8xI", journal, at)
+        (count,) = struct.unpack_from(">8xI", journal, at)
         first, record = at + sector, size + 8  # a page with its number and its checksum
-        end = first + min(count, (len(journal) - first) // record) * record
+        end = first + max(0, min(count, (len(journal) - first) // record)) * record
         for at in range(first, end, record):
             yield int.from_bytes(journal[at : at + 4]), journal[at + 4 : at + 4 + size]
-        at = max(first, -(-end // sector) * sector)
+        at = -(-end // sector) * sector
 
 
 def _cells(page: bytes, start: int) -> int:

@@ -44,13 +44,8 @@ def _problems(job: WorkflowJob, manifest: Manifest) -> Iterator[str]:
     for target, leg in named.items():
         yield from _wrong_words(target, leg, manifest)
     yield from _unknown_machines(job)
-    formula = f"{tap_name(manifest.product)}/{manifest.product.name}"
-    lines = [step.run for step in job.steps]
-    for line in lines:
-        if line.startswith(_INSTALLS) and line.split()[1] != formula:
-            yield f"installs {line.split()[1]}, and the formula is {formula}"
-    if any(line.startswith(_CHANGES_THE_TAP) for line in lines):
-        yield from _wrong_secret(job, own_tap=manifest.product.tap == "self")
+    yield from _wrong_formula(job, f"{tap_name(manifest.product)}/{manifest.product.name}")
+    yield from _wrong_secret(job, own_tap=manifest.product.tap == "self")
 
 
 def _differences(named: Iterable[str], known: set[str]) -> Iterator[str]:
@@ -72,10 +67,16 @@ def _unknown_machines(job: WorkflowJob) -> Iterator[str]:
         yield f"runs on {machine}, which is none of {', '.join(RUNNERS.values())}"
 
 
+def _wrong_formula(job: WorkflowJob, formula: str) -> Iterator[str]:
+    for step in job.steps:
+        if step.run.startswith(_INSTALLS) and (named := step.run.split()[1]) != formula:
+            yield f"installs {named}, and the formula is {formula}"
+
+
 def _wrong_secret(job: WorkflowJob, *, own_tap: bool) -> Iterator[str]:
-    """Demand a key for a tap of its own: the job's token reaches no other repository."""
+    """Demand a key for a tap of its own where it is changed: the job's token reaches no other repository."""
     has = any(_TAP_SECRET in step.env for step in job.steps)
-    if own_tap == has:
+    if own_tap == has and any(step.run.startswith(_CHANGES_THE_TAP) for step in job.steps):
         yield (
             f"needs no {_TAP_SECRET}: the tap is this repository"
             if has

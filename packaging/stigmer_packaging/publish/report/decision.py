@@ -14,7 +14,7 @@ TARGETS = tuple(str(Target(*names)) for names in product(SYSTEMS, ARCHITECTURES)
 
 
 @dataclass(frozen=True)
-class Trial:
+class Program:
     """One file that can be run, a bottle or a single file, and the reports of the machines that ran its very bytes."""
 
     artefact: Artefact
@@ -34,7 +34,7 @@ class Platform:
     target: str
     bottle: Artefact | None
     audit: AuditReport | None
-    trials: tuple[Trial, ...]
+    programs: tuple[Program, ...]
 
     @property
     def audited(self) -> bool:
@@ -42,7 +42,7 @@ class Platform:
         return self.audit is not None and self.audit.passed
 
 
-def problems_of(release: Release) -> tuple[str, ...]:
+def problems_in_records(release: Release) -> tuple[str, ...]:
     """Say what stands against publishing, in the words and by the rules of `publish`; nothing where it may be published."""
     if not release.of_kind("bottle"):
         return ("there is no bottle in this release",)
@@ -58,10 +58,10 @@ def _platform(target: str, release: Release) -> Platform:
     bottle = next((one for one in release.of_kind("bottle") if one.target == target), None)
     sha256 = bottle.sha256 if bottle else ""
     audit = next((one for one in release.audits if one.bottle_sha256 == sha256), None)
-    return Platform(target, bottle, audit, tuple(_trials(target, release)))
+    return Platform(target, bottle, audit, tuple(_programs(target, release)))
 
 
-def _trials(target: str, release: Release) -> Iterator[Trial]:
+def _programs(target: str, release: Release) -> Iterator[Program]:
     for artefact in release.of_programs():
         if artefact.target == target:
-            yield Trial(artefact, release.reports_on(artefact))
+            yield Program(artefact, release.reports_on(artefact))

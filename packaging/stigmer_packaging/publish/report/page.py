@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from stigmer_packaging.publish.report.decision import Platform, platforms_of, problems_of
+from stigmer_packaging.publish.report.decision import Platform, platforms_of, problems_in_records
 from stigmer_packaging.publish.report.growth import Growth, growth_of, growth_within
 from stigmer_packaging.publish.report.licences import Licences
 from stigmer_packaging.publish.report.treemap import Group, draw_treemap
@@ -50,7 +50,7 @@ def render_page(release: Release, contents: Contents, previous: Release | None) 
     values = {
         "release": release,
         "previous": previous,
-        "problems": problems_of(release),
+        "problems": problems_in_records(release),
         "platforms": platforms,
         "rows": [(artefact, growth_of(artefact, previous)) for artefact in release.artefacts],
         "sections": tuple(_sections(platforms, release, contents, previous)),
