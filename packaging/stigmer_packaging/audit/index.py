@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.audit.contents import FILE
-from stigmer_packaging.audit.receipt import BREWS_OWN, RECEIPT, parse_object
+from stigmer_packaging.audit.receipt import RECEIPT, parse_object
+from stigmer_packaging.manifest.naming import service_path
 
 INDEX = "libexec/payload.json"
 CHECKSUMS = "libexec/SHA256SUMS"
@@ -124,7 +125,8 @@ def _checksums(subject: Subject) -> Iterator[Violation]:
 @check("unnamed-file", "nobody knows where it comes from", _ASSEMBLE)
 def _unnamed(subject: Subject) -> Iterator[Violation]:
     listed = {line.partition("  ")[2] for line in (subject.contents.text(CHECKSUMS) or "").splitlines()}
-    known = listed | {CHECKSUMS, INDEX, RECEIPT, f".brew/{subject.bottle.name}.rb"}
+    name = subject.bottle.name
+    known = listed | {CHECKSUMS, INDEX, RECEIPT, f".brew/{name}.rb", service_path(name, subject.target)}
     for path in subject.contents.files:
-        if path not in known and not BREWS_OWN.fullmatch(path) and not path.startswith(COMPONENTS):
+        if path not in known and not path.startswith(COMPONENTS):
             yield Violation(path, "the checksums do not name it")

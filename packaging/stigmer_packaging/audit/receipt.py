@@ -16,9 +16,6 @@ RECEIPT = "INSTALL_RECEIPT.json"
 _SKIPS_RELOCATION = (5, 1, 15)
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "arm64"}
 _SYSTEMS = {"darwin": "Macintosh", "linux": "Linux"}
-BREWS_OWN = re.compile(r"homebrew\.[\w.@+-]+\.(service|plist|timer)|sbom\.spdx\.json")
-"""What brew itself puts at the top of a keg, and writes anew when it pours."""
-
 _PLACEHOLDER = re.compile(r"@@HOMEBREW_[A-Z]+@@")
 
 
@@ -29,7 +26,6 @@ _RENDER = "write it with receipt.render_receipt"
     "receipt-missing",
     "brew then searches every text file for placeholders, and cannot say where the keg came from",
     _RENDER,
-    own=True,
 )
 def _missing(subject: Subject) -> Iterator[Violation]:
     if RECEIPT not in subject.contents.files:
@@ -109,8 +105,7 @@ def _placeholders(subject: Subject) -> Iterator[Violation]:
     listed = _changed_files_of(parse_object(subject.contents.text(RECEIPT) or "") or {})
     exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(listed or ())}
     for path in sorted(subject.contents.files.keys() - exempt):
-        found = _PLACEHOLDER.search(subject.contents.text(path) or "")
-        if found and not (listed is None and BREWS_OWN.fullmatch(path)):  # without a list every file is searched
+        if found := _PLACEHOLDER.search(subject.contents.text(path) or ""):
             yield Violation(path, f"it holds {found[0]}")
 
 
@@ -118,7 +113,6 @@ def _placeholders(subject: Subject) -> Iterator[Violation]:
     "service-definition",
     "the formula gives only its name, so `brew services` has nothing to start",
     "make the keg with bottle.assemble",
-    own=True,
 )
 def _service(subject: Subject) -> Iterator[Violation]:
     path = service_path(subject.bottle.name, subject.target)
@@ -130,7 +124,6 @@ def _service(subject: Subject) -> Iterator[Violation]:
     "keg-formula",
     "brew reads it when the tap is gone; with a bottle block it would describe itself",
     "put the formula there, without its bottle block",
-    own=True,
 )
 def _formula(subject: Subject) -> Iterator[Violation]:
     path = f".brew/{subject.bottle.name}.rb"
