@@ -29,13 +29,12 @@ from stigmer_packaging.records.release import NAME, read_release
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.guest import Machine, Task
 from stigmer_packaging.verify.mac_report import read_mac_report
-from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, ONLY_ON_MACS, MachineFactory, find_mirrors
+from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, MachineFactory, find_mirrors
 from stigmer_packaging.verify.macos import Mac
 from stigmer_packaging.verify.stage import take_in_report, verify_once
-from stigmer_packaging.verify.tart import Tart
 
 SCRIPT = "verify-install"
-_SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0, "tart": 900.0}
+_SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0}
 SERVICE = "service"
 """The name of the records of level vm with systemd."""
 
@@ -53,8 +52,6 @@ class Wanted:
     workspace: Path | None
     seconds: float | None
     init: str
-    image: str
-    ssh_key: Path | None
     reports: tuple[Path, ...]
     as_json: bool
 
@@ -82,8 +79,6 @@ def verify_command(root: Path, purpose: str) -> click.Command:
             default="none",
             help="With vm and systemd: try the service.",
         ),
-        click.Option(["--image"], default="", help="For tart: the image whose clone is used, once."),
-        click.Option(["--ssh-key"], type=file, help="For tart: the key that the image's user admin admits."),
         click.Option(
             ["--report", "reports"],
             multiple=True,
@@ -112,7 +107,7 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
         return
     bottle = find_bottle(what, host, manifest, workspace.root)
     level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
-    if level not in ONLY_ON_MACS:
+    if level != "macos":
         _provide(level, wanted.machine)
     reports: dict[str, VerificationReport] = {}
     with workspace.alone("verify"):
@@ -208,17 +203,12 @@ def _trials(
 
 def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: Bottle) -> Iterator[tuple[Machine, str]]:
     target = parse_target(bottle.target)
-    if level not in ONLY_ON_MACS:
-        maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
-        level = SERVICE if wanted.init == "systemd" and level == "vm" else level
-        yield from choose_machines(level, wanted.guests, wanted.machine, maker, target)
-    elif level == "macos":
+    if level == "macos":
         yield Mac(system.describe_macos(), str(maker.host)), f"verify/macos/{target}"
-    elif not (wanted.image and wanted.ssh_key):
-        raise click.UsageError("--level tart needs --image and --ssh-key")
-    else:
-        clone = f"verify-{secrets.token_hex(4)}"
-        yield Tart(wanted.image, str(maker.host), wanted.ssh_key, clone, os.environ), f"verify/tart/{target}"
+        return
+    maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
+    level = SERVICE if wanted.init == "systemd" and level == "vm" else level
+    yield from choose_machines(level, wanted.guests, wanted.machine, maker, target)
 
 
 def choose_machines(
