@@ -213,6 +213,29 @@ def _open_pull(call: _Call) -> Answer:
     return _json(201, describe_pull(*call.place, call.repository.open_pull(call.asked)))
 
 
+def _issues(call: _Call) -> Answer:
+    return _page(call, [issue for issue in call.repository.issues if issue["state"] == "open"])
+
+
+def _open_issue(call: _Call) -> Answer:
+    number = call.repository.next_number()
+    url = f"{call.github.addresses.server}/{call.repository.name}/issues/{number}"
+    call.repository.issues.append({**call.asked, "number": number, "state": "open", "html_url": url, "comments": []})
+    return _json(201, call.repository.issues[-1])
+
+
+def _change_issue(call: _Call, number: str) -> Answer:
+    issue = next(one for one in call.repository.issues if one["number"] == int(number))
+    issue.update(call.asked)
+    return _json(200, issue)
+
+
+def _comment(call: _Call, number: str) -> Answer:
+    issue = next(one for one in call.repository.issues if one["number"] == int(number))
+    issue["comments"].append(call.asked["body"])
+    return _json(201, {})
+
+
 def _attestations(call: _Call, sha256: str) -> Answer:
     """Answer with every statement that names the digest, whose signatures nobody can check."""
     naming = [one for one in call.repository.attestations if sha256 in json.dumps(one["subject"])]
@@ -241,6 +264,10 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("GET", rf"{_REPOSITORY}/attestations/sha256:([0-9a-f]{{64}})", _attestations),
     ("GET", rf"{_REPOSITORY}/pulls", _pulls),
     ("POST", rf"{_REPOSITORY}/pulls", _open_pull),
+    ("GET", rf"{_REPOSITORY}/issues", _issues),
+    ("POST", rf"{_REPOSITORY}/issues", _open_issue),
+    ("PATCH", rf"{_REPOSITORY}/issues/(\d+)", _change_issue),
+    ("POST", rf"{_REPOSITORY}/issues/(\d+)/comments", _comment),
 )
 
 

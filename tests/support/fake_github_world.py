@@ -78,6 +78,7 @@ class FakeRepository:
     pulls: list[FakePull] = field(default_factory=list)
     spent_tags: set[str] = field(default_factory=set)
     attestations: list[dict[str, object]] = field(default_factory=list)
+    issues: list[Json] = field(default_factory=list)
     last_number: int = 0
 
     def next_number(self) -> int:
