@@ -28,6 +28,7 @@ from stigmer_packaging.publish.github import GitHub
 from stigmer_packaging.publish.publish import abandon_draft, draft_release, publish_release
 from stigmer_packaging.publish.published import Published, compare_published, read_statements
 from stigmer_packaging.publish.rollback import Withdrawal, plan_rollback, read_history, roll_back
+from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.records.release import NAME, Release, read_release
 
 RESULT = "publication.json"
@@ -90,7 +91,7 @@ def _plan(
     files = [publication.LocalFile(one.name, one.size, one.sha256) for one in release.artefacts]
     files += [_describe(folder, name) for name in (NAME, CHECKSUMS)]
     formula = next((one.name for one in release.of_kind("formula")), "")
-    request = publication.PublicationRequest(
+    request = PublicationRequest(
         commit=seen.commit(),
         targets=tuple(map(str, read_targets(given["targets"] or [ALL], manifest.targets))),
         versions=_versions(release, folder),
