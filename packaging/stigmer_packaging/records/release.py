@@ -21,11 +21,9 @@ FORMAT = 1
 
 NOT_RUN = "audited, loader simulated, not run"
 EMULATED = "verified by emulation"
-_ON_A_MAC = "verified on a Mac (report)"
 VERIFIED = {
-    "mac": _ON_A_MAC,
-    "tart": _ON_A_MAC,
-    "macos": _ON_A_MAC,
+    "mac": "verified on a Mac (report)",
+    "macos": "verified on a Mac (report)",
     "vm": "verified in a virtual machine",
     "sandbox": "verified in a sandbox",
 }
