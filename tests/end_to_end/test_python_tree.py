@@ -136,7 +136,6 @@ def test_a_tree_names_its_licences_and_promises_its_floor(target: Target) -> Non
     assert [source.name for source in tree.recipe.source if not tree.copyright_of(source)] == []
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_a_library_has_the_same_bytes_wherever_it_is_made(target: Target, tmp_path: Path) -> None:
@@ -153,7 +152,6 @@ def test_a_library_has_the_same_bytes_wherever_it_is_made(target: Target, tmp_pa
     assert made[0] == made[1]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_a_python_made_twice_has_the_same_bytes(tmp_path: Path) -> None:
     if not (named := os.environ.get(TWICE)):

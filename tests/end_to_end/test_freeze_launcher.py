@@ -17,7 +17,7 @@ from support.hostile_places import lone_temporal, starts_twice
 from support.launcher_payloads import build_libexec
 from support.launcher_services import Stigmer, end
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 GLIBC = ("libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1", "libutil.so.1")
 LOADER = Path("/lib64/ld-linux-x86-64.so.2")
@@ -184,18 +184,6 @@ def test_it_is_the_same_from_anywhere(
     _, again = build(Path("here"), copy_launcher(tmp_path))
     assert set(again.files) ^ set(frozen[1].files) == set()
     assert again == frozen[1]
-
-
-def test_made_once_it_is_taken_as_it_is(frozen: tuple[Freezer, LauncherBundle]) -> None:
-    """And damaged, it is made again."""
-    freezer, bundle = frozen
-    program = freezer.workspace.path(bundle.root) / bundle.entry
-    before = program.stat().st_ino
-    assert freeze_launcher(ROOT / "launcher", name="stigmer", version="7.8.9", freezer=freezer) == bundle
-    assert program.stat().st_ino == before
-    program.write_bytes(b"damaged")
-    assert freeze_launcher(ROOT / "launcher", name="stigmer", version="7.8.9", freezer=freezer) == bundle
-    assert ask(program.parent, "--version").stdout == b"stigmer 7.8.9\n"
 
 
 def test_a_module_it_imports_that_is_nowhere_fails_the_build(tmp_path: Path) -> None:
