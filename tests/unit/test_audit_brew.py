@@ -33,11 +33,15 @@ def test_every_wrong_field_of_the_receipt_is_a_finding_of_its_own(tmp_path: Path
     assert seen == fields
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
-def test_a_receipt_that_is_no_object_is_found_and_stops_nothing(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [None, "", "[]", "{", "null"])
+def test_a_receipt_that_is_missing_or_no_object_is_found_and_stops_nothing(text: str | None, tmp_path: Path) -> None:
     craft = good_bottle()
-    craft.put(RECEIPT, text)
-    assert "receipt" in {finding.check for finding in audit(craft, tmp_path).findings}
+    craft.keg.pop(RECEIPT)
+    if text is not None:
+        craft.put(RECEIPT, text)
+    assert [finding.seen for finding in found_by(audit(craft, tmp_path), "receipt")] == [
+        "missing" if text is None else "not a JSON object"
+    ]
 
 
 def test_a_placeholder_is_right_in_a_file_that_the_receipt_lists(tmp_path: Path) -> None:
