@@ -17,8 +17,9 @@ from stigmer_packaging.manifest.naming import bottle_name, source_archive_name
 from stigmer_packaging.manifest.reader import parse_manifest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish.github import Access, GitHub
-from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan, PublicationRequest, plan_publication
+from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan, plan_publication
 from stigmer_packaging.publish.publish import publish_release
+from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.publish.tap import git_environment, open_tap, with_token
 from stigmer_packaging.publish.tap_change import TapPlace
 from stigmer_packaging.records.model import AuditReport, Check, VerificationReport

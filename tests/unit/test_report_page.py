@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from stigmer_packaging.cli.report import report_command
 from stigmer_packaging.lib.errors import ArchiveError, RecordError
 from stigmer_packaging.manifest.model import Product
-from stigmer_packaging.publish.report.licences import Licences, read_licences
-from stigmer_packaging.publish.report.page import HEIGHT, WIDTH, Contents, render_page
-from stigmer_packaging.publish.report.stage import PAGE, write_report
+from stigmer_packaging.publish.report.page import HEIGHT, WIDTH, Contents, Licences, render_page
+from stigmer_packaging.publish.report.stage import PAGE, read_licences, write_report
 from stigmer_packaging.publish.report.treemap import draw_treemap, part_of
 from stigmer_packaging.publish.report.waterfall import Span, find_spans
 from stigmer_packaging.records.model import AuditReport, Check, Finding, LeftOut, VerificationReport

@@ -134,7 +134,6 @@ def test_a_tree_names_its_licences_and_promises_its_floor(target: Target) -> Non
     assert [part.name for part in tree.parts if not part.text.is_file()] == []
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_a_library_has_the_same_bytes_wherever_it_is_made(target: Target, tmp_path: Path) -> None:
@@ -151,7 +150,6 @@ def test_a_library_has_the_same_bytes_wherever_it_is_made(target: Target, tmp_pa
     assert made[0] == made[1]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_a_python_made_twice_has_the_same_bytes(tmp_path: Path) -> None:
     if not (named := os.environ.get(TWICE)):

@@ -26,7 +26,7 @@ from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, co
 from support.reference_programs import temporal_program
 from support.wheels import make_wheel, pip_offline
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 def build(

@@ -26,7 +26,7 @@ from support.frozen_modules import find_damaged, find_unimportable, lay_out
 from support.manifest_texts import PATH
 from support.signature_checker import build_checker, check_signatures
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 HOST = system.read_platform(platform.system(), platform.machine())
 TARGETS = [Target(name, architecture) for name in SYSTEMS for architecture in ARCHITECTURES]

@@ -17,7 +17,7 @@ from support.hostile_places import lone_temporal, starts_twice
 from support.launcher_payloads import build_libexec
 from support.launcher_services import Stigmer, end
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 GLIBC = ("libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1", "libutil.so.1")
 LOADER = Path("/lib64/ld-linux-x86-64.so.2")
