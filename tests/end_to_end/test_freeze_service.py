@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from stigmer_packaging.freeze.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
 
 from stigmer_packaging.freeze.pyinstaller import DISTRIBUTIONS, FreezePlan, freeze
 from stigmer_packaging.freeze.stage import Freezer, freeze_service
-from stigmer_packaging.freeze.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.lib.interpreter import read_interpreter
 from stigmer_packaging.pipeline.system import read_platform

@@ -30,7 +30,7 @@ from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.guest import Machine, Task
 from stigmer_packaging.verify.mac_report import read_mac_report
 from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, MachineFactory, find_mirrors
-from stigmer_packaging.verify.macos import Mac
+from stigmer_packaging.verify.macos import this_mac
 from stigmer_packaging.verify.stage import take_in_report, verify_once
 
 SCRIPT = "verify-install"
@@ -204,7 +204,7 @@ def _trials(
 def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: Bottle) -> Iterator[tuple[Machine, str]]:
     target = parse_target(bottle.target)
     if level == "macos":
-        yield Mac(system.describe_macos(), str(maker.host)), f"verify/macos/{target}"
+        yield this_mac(system.describe_macos(), str(maker.host)), f"verify/macos/{target}"
         return
     maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
     level = SERVICE if wanted.init == "systemd" and level == "vm" else level
