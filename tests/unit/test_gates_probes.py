@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.freeze.frozen_trial import explain_excludes, try_service
+from stigmer_packaging.freeze.frozen_trial import explain_excludes, temporal_server, try_service
 from stigmer_packaging.freeze.probes import (
     ServiceProbe,
     check_failure,
@@ -14,7 +14,6 @@ from stigmer_packaging.freeze.probes import (
     probe_start_and_stop,
     probe_without_temporal,
 )
-from stigmer_packaging.freeze.temporal import temporal_server
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.sources.freeze_table import FreezeFacts

@@ -1,19 +1,23 @@
 """The trial of a frozen service: against a Temporal of its own platform, where its Python runs."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from stigmer_packaging.freeze import probes
 from stigmer_packaging.freeze.probes import ServiceProbe
-from stigmer_packaging.freeze.temporal import temporal_server
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import CommandError, GateError
 from stigmer_packaging.lib.interpreter import plain_environment
+from stigmer_packaging.lib.ports import free_port
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.sources.freeze_table import FreezeFacts
 
 SECONDS = 120
+_TEMPORAL_SECONDS = 60
+_SERVE = ("server", "start-dev", "--headless", "--ip", "127.0.0.1", "--log-level", "error")
+_SERVING = "Server:"  # the first line of what it prints once it serves; Temporal CLI 1.x
 _NO_TEMPORAL = "give packaging/manifest.yaml a component whose readiness is of the kind temporal"
 _REMEDY = "name another owner in `owners` of the component's `freeze` in packaging/manifest.yaml"
 
@@ -61,6 +65,17 @@ def try_service(
         probes.probe_start_and_stop(program, probe, address=address, folder=home, env=env)
         if asked := table.workflow_test:
             probes.probe_workflow(program, asked, probe, address=address, folder=home, env=env)
+
+
+@contextmanager
+def temporal_server(program: Path, *, folder: Path, env: Mapping[str, str]) -> Iterator[str]:
+    """Serve from memory and give the address, `127.0.0.1:PORT`; CommandError when it does not come up."""
+    address = f"127.0.0.1:{free_port()}"
+    words = [str(program), *_SERVE, "--port", address.rpartition(":")[2]]
+    log = folder / "temporal.log"
+    with command.running(words, env=env, cwd=folder, log=log) as server:
+        server.wait_for(_SERVING, seconds=_TEMPORAL_SECONDS)
+        yield address
 
 
 def explain_excludes(error: GateError, facts: FreezeFacts) -> GateError:

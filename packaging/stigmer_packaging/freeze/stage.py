@@ -156,8 +156,7 @@ def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | N
         raise ForeignTargetError(f"Python here is for {base.target}, and {freezer.target} was asked for")
     own = {pin.name for pin in lock}
     added = locks.select_pins(locks.parse_lock(freezer.pins), pyinstaller.DISTRIBUTIONS, without=own)
-    markers = base.markers(freezer.env)
-    pins = [pin for pin in (*lock, *added) if pin.applies(markers)]
+    pins = [pin for pin in (*lock, *added) if pin.applies(base.platform.markers)]
     cache, settled = freezer.workspace.cache.absolute(), owners or {}
     python = base.environment(pins, cache=cache, env=freezer.env, report=freezer.report, owners=settled)
     installed = read_distributions(python.site)
@@ -258,14 +257,6 @@ def _make_portable(folder: Path, program: str, contents: str, freezer: Freezer) 
     if freezer.target.system == "linux":
         bundle.strip_elves(folder)
         elves = bundle.relocate(folder, contents, patchelf=freezer.patchelf, env=freezer.env)
-        gates.check_search(elves, folder)
-        gates.check_needed(elves, folder)
-        gates.check_architecture(elves, folder, freezer.target)
         freezer.report(f"{program} needs glibc {bundle.render_glibc(elves)}")
     else:
         bundle.relocate_machos(folder, contents, freezer.target)
-        machos = bundle.read_machos_below(folder)
-        gates.check_bundled(machos, folder)
-        gates.check_architecture(machos, folder, freezer.target)
-        gates.check_macos(machos, folder, freezer.macos)
-    gates.check_paths(folder, (freezer.workspace.root.absolute(), freezer.workspace.cache.absolute()))

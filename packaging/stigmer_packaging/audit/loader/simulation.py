@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 
 from stigmer_packaging.audit.check import INFORMATION, Subject, Violation, check
 from stigmer_packaging.audit.loader.elf import ElfLoading
-from stigmer_packaging.audit.loader.loading import Loading, expand
+from stigmer_packaging.audit.loader.loading import expand
 from stigmer_packaging.audit.loader.macho import MachOLoading
 from stigmer_packaging.audit.platforms import elves, machos
 
 _SHOWN = 5  # symbols named in a finding
 
 
-def _loading(subject: Subject) -> Loading:
+def _loading(subject: Subject) -> ElfLoading | MachOLoading:
     return ElfLoading(subject) if subject.target.system == "linux" else MachOLoading(subject)
 
 
