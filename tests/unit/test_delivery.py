@@ -23,6 +23,11 @@ FILES = {
 @pytest.fixture
 def delivered(tmp_path: Path) -> Release:
     """Deliver one of each kind into the folder `out`."""
+    return deliver_again(tmp_path, *FILES)
+
+
+def deliver_again(tmp_path: Path, *paths: str) -> Release:
+    """Deliver these files into the folder `out`."""
     workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
     sums = {}
     for path, text in FILES.items():
@@ -30,13 +35,13 @@ def delivered(tmp_path: Path) -> Release:
         workspace.path(path).write_text(text, encoding="utf-8")
         sums[path] = digest.sha256_of(workspace.path(path))
     bottle, sbom, source, formula = FILES
-    records = [
-        Bottle("stigmer", "2.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 8, sums[bottle]),
-        Sbom("linux-amd64", sbom, 2, sums[sbom]),
-        SourceArchive(source, 11, sums[source]),
-        Formula(formula, sums[formula], ()),
-    ]
-    return deliver(records, standin_manifest().product, workspace, tmp_path / "out")
+    records = {
+        bottle: Bottle("stigmer", "2.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 8, sums[bottle]),
+        sbom: Sbom("linux-amd64", sbom, 2, sums[sbom]),
+        source: SourceArchive(source, 11, sums[source]),
+        formula: Formula(formula, sums[formula], ()),
+    }
+    return deliver([records[path] for path in paths], standin_manifest().product, workspace, tmp_path / "out")
 
 
 def check(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -63,3 +68,11 @@ def test_all_of_it_is_described_in_one_file(delivered: Release, tmp_path: Path) 
     assert read == delivered
     (sbom,) = read.of_kind("sbom")
     assert (sbom.name, sbom.target) == ("stigmer-2.0.0.x86_64_linux.sbom.spdx.json", "linux-amd64")
+
+
+def test_files_of_the_release_before_are_gone_and_others_stay(delivered: Release, tmp_path: Path) -> None:
+    (tmp_path / "out" / "notes.txt").touch()
+    left = deliver_again(tmp_path, "dist/stigmer-2.0.0.tar.gz")
+    files = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert files == {"SHA256SUMS", "notes.txt", "release.json", *(artefact.name for artefact in left.artefacts)}
+    assert len(left.artefacts) == 1 < len(delivered.artefacts)
