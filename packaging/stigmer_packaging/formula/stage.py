@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stigmer_packaging.formula.text import formula_values, render_formula
+from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Manifest
@@ -29,7 +29,7 @@ def write_formula(
         found = ", ".join(f"{name} {version} rebuild {rebuild}" for name, version, rebuild in sorted(made)) or "none"
         raise RecordError(f"the formula needs bottles of {product.name} {product.version} and of one rebuild: {found}")
     named = tuple((bottle.tag, bottle.sha256) for bottle in bottles)
-    text = render_formula(formula_values(manifest, source.sha256), named, bottles[0].rebuild)
+    text = render_formula(manifest, source.sha256, named, bottles[0].rebuild)
     report(f"writing the formula for {', '.join(bottle.tag for bottle in bottles)}")
     path = _write(text, f"dist/Formula/{product.name}.rb", workspace)
     formula = Formula(path, digest.sha256_of(workspace.path(path)), named)
