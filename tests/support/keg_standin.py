@@ -28,13 +28,12 @@ from stigmer_packaging.manifest.model import (
     WheelPin,
 )
 from stigmer_packaging.records.model import (
-    Bottle,
     Credits,
     Ingredient,
     Keg,
     LauncherBundle,
+    ReleaseFile,
     ServiceBinary,
-    SourceArchive,
 )
 from stigmer_packaging.records.workspace import Workspace, scan_files
 
@@ -189,7 +188,7 @@ class StandIn(NamedTuple):
 
     workspace: Workspace
     keg: Keg
-    bottle: Bottle
+    bottle: ReleaseFile
 
 
 def standin_manifest(**changes: Any) -> Manifest:
@@ -262,7 +261,7 @@ def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegPar
     agent = standin_service(
         workspace, "agent-runner", {"agent-runner": SERVICE, "agent-runner.lib/libpython3.13.so": ""}
     )
-    source = SourceArchive("dist/stigmer-2.0.0.tar.gz", 1, "0" * 64)
+    source = ReleaseFile("source", "stigmer", "2.0.0", "dist/stigmer-2.0.0.tar.gz", 1, "0" * 64)
     credited = tuple(standin_credits(name) for name in ("launcher", *PORTS))
     product = standin_manifest().product
     sbom = write_sbom(product, TARGET, TAG, credited, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
@@ -290,7 +289,7 @@ def build_standin(folder: Path, *, twist: str = "", target: Target = TARGET) -> 
     return StandIn(workspace, keg, bottle)
 
 
-def repacked(standin: StandIn) -> Bottle:
+def repacked(standin: StandIn) -> ReleaseFile:
     """Pack the keg on disk as it is now, whatever its record says: what an attacker or a broken disk would ship."""
     from stigmer_packaging.records.workspace import links_below
 

@@ -7,7 +7,7 @@ import pytest
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS, deliver
-from stigmer_packaging.records.model import Bottle, Formula, Sbom, SourceArchive
+from stigmer_packaging.records.model import ReleaseFile
 from stigmer_packaging.records.release import Release, read_release
 from stigmer_packaging.records.workspace import Workspace
 from support.keg_standin import standin_manifest
@@ -31,10 +31,10 @@ def delivered(tmp_path: Path) -> Release:
         sums[path] = digest.sha256_of(workspace.path(path))
     bottle, sbom, source, formula = FILES
     records = [
-        Bottle("stigmer", "2.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 8, sums[bottle]),
-        Sbom("linux-amd64", sbom, 2, sums[sbom]),
-        SourceArchive(source, 11, sums[source]),
-        Formula(formula, sums[formula], ()),
+        ReleaseFile("bottle", "stigmer", "2.0.0", bottle, 8, sums[bottle], "linux-amd64", "x86_64_linux"),
+        ReleaseFile("sbom", "stigmer", "2.0.0", sbom, 2, sums[sbom], "linux-amd64"),
+        ReleaseFile("source", "stigmer", "2.0.0", source, 11, sums[source]),
+        ReleaseFile("formula", "stigmer", "2.0.0", formula, 14, sums[formula]),
     ]
     return deliver(records, standin_manifest().product, workspace, tmp_path / "out")
 

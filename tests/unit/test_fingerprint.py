@@ -12,11 +12,9 @@ DOMAIN = ("audit", "binaries", "bottle", "formula", "freeze", "licensing", "sour
 NO_STAGES_CODE = {
     "audit/hosts.py",  # what it gives is in the facts
     "audit/loader/system_symbols.py",  # makes the lists that the audit reads
-    "bottle/keg_version.py",
-    "bottle/manual.py",
+    "bottle/reading.py",
     "formula/reading.py",
     "formula/tap_files.py",
-    "formula/tap_formula.py",
     "freeze/pythons.py",  # chooses; which Python it was is in the facts
     "sources/packages.py",  # refuses what cannot be built
 }

@@ -15,7 +15,7 @@ from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.bottle_tags import listing_order, parse_tag, plan_requirements
 from stigmer_packaging.manifest.model import Manifest
-from stigmer_packaging.records.model import Bottle, SourceArchive
+from stigmer_packaging.records.model import ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from support.keg_standin import quiet, standin_manifest
 from support.ruby_reading import needs_ruby, read_literal, read_with_ruby
@@ -27,13 +27,13 @@ FOUR = (
     ("arm64_linux", "c" * 64),
     ("arm64_sonoma", "a" * 64),
 )
-SOURCE = SourceArchive("dist/stigmer-2.0.0.tar.gz", 1, "e" * 64)
+SOURCE = ReleaseFile("source", "stigmer", "2.0.0", "dist/stigmer-2.0.0.tar.gz", 1, "e" * 64)
 MANIFEST = standin_manifest()
 
 
-def bottle(tag: str, sha256: str, *, version: str = "2.0.0", rebuild: int = 0) -> Bottle:
+def bottle(tag: str, sha256: str, *, version: str = "2.0.0", rebuild: int = 0) -> ReleaseFile:
     """Make a bottle's record."""
-    return Bottle("stigmer", version, "linux-amd64", tag, rebuild, "dist/bottle", 1, sha256)
+    return ReleaseFile("bottle", "stigmer", version, "dist/bottle", 1, sha256, "linux-amd64", tag, rebuild)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,6 @@ def test_the_stage_writes_the_formula_and_says_which_bottles_it_names(tmp_path: 
     bottles = [bottle(tag, sha256, rebuild=1) for tag, sha256 in FOUR]
     formula = write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace, report=quiet)
     assert formula.path == "dist/Formula/stigmer.rb"
-    assert formula.bottles == FOUR
     assert workspace.path(formula.path).read_text(encoding="utf-8") == render_formula(MANIFEST, SOURCE.sha256, FOUR, 1)
     assert digest.sha256_of(workspace.path(formula.path)) == formula.sha256
 
@@ -244,7 +243,7 @@ def test_the_stage_writes_the_formula_and_says_which_bottles_it_names(tmp_path: 
     ],
     ids=["none", "another version", "two rebuilds"],
 )
-def test_bottles_that_do_not_belong_together_are_refused(tmp_path: Path, bottles: list[Bottle]) -> None:
+def test_bottles_that_do_not_belong_together_are_refused(tmp_path: Path, bottles: list[ReleaseFile]) -> None:
     workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
     with pytest.raises(RecordError, match=r"needs bottles of stigmer 2\.0\.0 and of one rebuild"):
         write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace, report=quiet)

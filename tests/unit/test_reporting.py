@@ -21,11 +21,9 @@ from stigmer_packaging.pipeline.run import StepResult
 from stigmer_packaging.pipeline.stages import refuse_failure
 from stigmer_packaging.records.model import (
     AuditReport,
-    Bottle,
     Check,
     Finding,
-    Formula,
-    SourceArchive,
+    ReleaseFile,
     VerificationReport,
 )
 from stigmer_packaging.records.release import read_release
@@ -183,9 +181,9 @@ def test_what_is_released_is_delivered_with_checksums_that_hold(tmp_path: Path) 
     bottle, source, formula = contents
     names = (Path(bottle).name, Path(source).name)
     records = [
-        Bottle("one", "1.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 6, digests[bottle]),
-        SourceArchive(source, 6, digests[source]),
-        Formula(formula, digests[formula], ()),
+        ReleaseFile("bottle", "one", "1.0.0", bottle, 6, digests[bottle], "linux-amd64", "x86_64_linux"),
+        ReleaseFile("source", "one", "1.0.0", source, 6, digests[source]),
+        ReleaseFile("formula", "one", "1.0.0", formula, 7, digests[formula]),
         report(GOOD),
     ]
     dist = tmp_path / "dist"

@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cattrs
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import BusyError, RecordError
-from stigmer_packaging.records.model import FileRecord
+from stigmer_packaging.records.model import FileRecord, ReleaseFile
 
 Record = TypeVar("Record")
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
@@ -73,6 +73,13 @@ class Workspace:
         else:
             staged.replace(place)
         return place
+
+    def add_file(self, staged: Path, record: str, **facts: Any) -> ReleaseFile:
+        """Publish a finished file of a release at the path among its facts, and write the record that describes it."""
+        made = ReleaseFile(size=staged.stat().st_size, sha256=digest.sha256_of(staged), **facts)
+        self.publish(staged, made.path)
+        self.write_record(record, made)
+        return made
 
     def write_record(self, name: str, record: object) -> Path:
         """Write a record as `records/NAME.json`, atomically. Names are paths such as `obtain/linux-amd64/temporal`."""
