@@ -10,7 +10,7 @@ from stigmer_packaging.bottle.archive import Member, folders, keg_members, write
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.manifest import naming
 from stigmer_packaging.records.model import Keg, ReleaseFile
-from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
+from stigmer_packaging.records.workspace import Workspace
 
 _EXECUTABLE = 0o100
 
@@ -30,7 +30,7 @@ def make_bottle(
     disk is not what its record says.
     """
     root = workspace.path(keg.root)
-    if scan_files(root) != keg.files or links_below(root) != keg.links:
+    if not workspace.is_whole(keg):
         raise ArchiveError(f"the keg in {keg.root} is not what its record says")
     report(f"packing the bottle for {tag}")
     relative = f"dist/{naming.bottle_name(keg.name, keg.version, tag, rebuild)}"

@@ -15,7 +15,7 @@ from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.manifest import naming
 from stigmer_packaging.manifest.rename import rename_program
 from stigmer_packaging.records.model import FileRecord, Keg, ReleaseFile
-from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
+from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import golang
 
 ARCHIVE, PROGRAM = "archive", "program"
@@ -104,7 +104,7 @@ def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
 def _tree_of(keg: Keg, workspace: Workspace) -> tuple[Path, tuple[FileRecord, ...]]:
     """Give the keg's folder, and of its files those that mean something without brew."""
     root = workspace.path(keg.root)
-    if scan_files(root) != keg.files or links_below(root) != keg.links:
+    if not workspace.is_whole(keg):
         raise ArchiveError(f"the keg in {keg.root} is not what its record says")
     brews = ("INSTALL_RECEIPT.json", ".brew/", "homebrew.")
     return root, tuple(file for file in keg.files if not file.path.startswith(brews))
