@@ -141,7 +141,6 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "absolute-link": ("linux-amd64", lambda c: c.link("share/data", "/usr/share/data")),
     "escaping-link": ("linux-amd64", lambda c: c.link("share/data", "../../other/data")),
     "dangling-link": ("linux-amd64", lambda c: c.link("share/data", "../libexec/absent")),
-    "receipt-missing": ("linux-amd64", _without(RECEIPT)),
     "receipt": ("linux-amd64", lambda c: c.edit(RECEIPT, arch="arm64")),
     "receipt-version": ("linux-amd64", lambda c: c.edit(RECEIPT, homebrew_version="5.1.14")),
     "changed-files": ("linux-amd64", lambda c: c.edit(RECEIPT, changed_files=None)),

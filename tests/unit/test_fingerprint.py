@@ -10,12 +10,10 @@ from stigmer_packaging.pipeline.stages import KINDS
 
 DOMAIN = ("audit", "binaries", "bottle", "formula", "freeze", "licensing", "sources")
 NO_STAGES_CODE = {
-    "audit/hosts.py",  # what it gives is in the facts
     "audit/loader/system_symbols.py",  # makes the lists that the audit reads
     "bottle/reading.py",
     "formula/reading.py",
     "formula/tap_files.py",
-    "freeze/pythons.py",  # chooses; which Python it was is in the facts
     "sources/packages.py",  # refuses what cannot be built
 }
 """Modules of the domain that shape no record."""
@@ -75,7 +73,7 @@ def test_what_the_modules_read_is_code_too(copy: Path, kind: str, name: str) -> 
     [
         ("obtain", "sources/wheel.py"),
         ("freeze", "freeze/seams.py"),
-        ("freeze/launcher", "freeze/virtualenv.py"),
+        ("freeze/launcher", "freeze/pythons.py"),
         ("credit", "freeze/wheels.py"),
         ("verify", "verify/sandbox.py"),
     ],

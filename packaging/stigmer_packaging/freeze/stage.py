@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stigmer_packaging.freeze import bundle, frozen_trial, gates, probes, pyinstaller, stdlib
+from stigmer_packaging.freeze import bundle, gates, probes, pyinstaller, stdlib
 from stigmer_packaging.freeze.ownership import modules_to_prove
 from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.pyinstaller import Environment, FreezePlan, FreezingPython, Frozen
@@ -156,8 +156,7 @@ def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | N
         raise ForeignTargetError(f"Python here is for {base.target}, and {freezer.target} was asked for")
     own = {pin.name for pin in lock}
     added = locks.select_pins(locks.parse_lock(freezer.pins), pyinstaller.DISTRIBUTIONS, without=own)
-    markers = base.markers(freezer.env)
-    pins = [pin for pin in (*lock, *added) if pin.applies(markers)]
+    pins = [pin for pin in (*lock, *added) if pin.applies(base.platform.markers)]
     cache, settled = freezer.workspace.cache.absolute(), owners or {}
     python = base.environment(pins, cache=cache, env=freezer.env, report=freezer.report, owners=settled)
     installed = read_distributions(python.site)
@@ -179,10 +178,10 @@ def _try_service(
     env, home = freezer.env, program.parents[1] / "home"
     try:
         if probed:
-            frozen_trial.try_imports(program.with_name(pyinstaller.PROBE), probed, env=env)
-        frozen_trial.try_service(program, source.table, probe, temporal=temporal, home=home, env=env)
+            probes.try_imports(program.with_name(pyinstaller.PROBE), probed, env=env)
+        probes.try_service(program, source.table, probe, temporal=temporal, home=home, env=env)
     except GateError as error:
-        raise frozen_trial.explain_excludes(error, source.facts) from error
+        raise probes.explain_excludes(error, source.facts) from error
 
 
 def _note_owners(python: Environment, owners: Mapping[str, str], note: Callable[[str], None]) -> None:
@@ -258,14 +257,6 @@ def _make_portable(folder: Path, program: str, contents: str, freezer: Freezer) 
     if freezer.target.system == "linux":
         bundle.strip_elves(folder)
         elves = bundle.relocate(folder, contents, patchelf=freezer.patchelf, env=freezer.env)
-        gates.check_search(elves, folder)
-        gates.check_needed(elves, folder)
-        gates.check_architecture(elves, folder, freezer.target)
         freezer.report(f"{program} needs glibc {bundle.render_glibc(elves)}")
     else:
         bundle.relocate_machos(folder, contents, freezer.target)
-        machos = bundle.read_machos_below(folder)
-        gates.check_bundled(machos, folder)
-        gates.check_architecture(machos, folder, freezer.target)
-        gates.check_macos(machos, folder, freezer.macos)
-    gates.check_paths(folder, (freezer.workspace.root.absolute(), freezer.workspace.cache.absolute()))

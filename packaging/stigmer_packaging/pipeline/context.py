@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.audit.hosts import forbidden_folders
+from stigmer_packaging.audit.traces import forbidden_folders
 from stigmer_packaging.bottle.standalone import Unpacker
 from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.python.provide import BuildSettings

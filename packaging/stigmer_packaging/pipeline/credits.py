@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 
 from stigmer_packaging.binaries.buildinfo import BuildInfo
 from stigmer_packaging.freeze import stage as freeze
-from stigmer_packaging.freeze.foreign import ForeignEnvironment, TreePackages
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing import gomodules
 from stigmer_packaging.licensing.licences import Credit
-from stigmer_packaging.licensing.native import InstalledPackages, Packages
+from stigmer_packaging.licensing.native import InstalledPackages
 from stigmer_packaging.licensing.stage import Environment
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.sources import golang
@@ -31,7 +30,5 @@ def environment_of(context: BuildContext, target: Target, source: ServiceSource 
     """Give what a project was frozen from for a target, or without a project the launcher."""
     pins, owners = (source.pins, source.table.owners) if source else ((), {})
     made = freeze.provide(pins, context.freezer_of(target), owners)
-    packages: Packages = InstalledPackages(context.env)
-    if isinstance(made, ForeignEnvironment):
-        packages = TreePackages(made.tree, made.runtime)
+    packages = made.packages or InstalledPackages(context.env)
     return Environment(made.site, frozenset(pin.name for pin in pins), made.interpreter, packages)

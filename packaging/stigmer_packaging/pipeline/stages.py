@@ -223,7 +223,7 @@ def _component(context: BuildContext, step: Step) -> Component:
 
 
 # What a stage calls through a Protocol is not imported by it, so those modules are named beside its own.
-_FREEZE = ("freeze.stage", "freeze.foreign", "freeze.virtualenv")
+_FREEZE = ("freeze.stage", "freeze.pythons")
 _SOURCES = ("sources.artifact", "sources.checkout", "sources.wheel")
 KINDS = {
     "obtain": Kind(ServiceBinary, ("sources.stage", *_SOURCES), _obtain),

@@ -16,7 +16,7 @@ from stigmer_packaging.cli import main as cli
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests/samples/two-services"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.timeout(3600)
 
 
 def test_a_bottle_for_arm_is_made_and_proves_itself_on_another_machine(tmp_path: Path) -> None:

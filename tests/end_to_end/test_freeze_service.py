@@ -2,9 +2,7 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -15,18 +13,16 @@ import pytest
 
 from stigmer_packaging.freeze.pyinstaller import DISTRIBUTIONS, FreezePlan, freeze
 from stigmer_packaging.freeze.stage import Freezer, freeze_service
-from stigmer_packaging.freeze.virtualenv import VirtualEnvironment, provide_virtualenv, read_markers
+from stigmer_packaging.freeze.wheels import Site, platform_here, provide_site
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.lib.interpreter import read_interpreter
-from stigmer_packaging.pipeline.system import read_platform
 from stigmer_packaging.records.model import LeftOut, ServiceBinary
 from stigmer_packaging.sources.locks import Pin, parse_lock, select_pins
 from stigmer_packaging.sources.service_source import read_service_source
 from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
 from support.reference_programs import temporal_program
-from support.wheels import make_wheel, pip_offline
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 def build(
@@ -82,21 +78,22 @@ def test_a_worker_that_gets_ready_and_cannot_run_a_workflow_fails_the_build(tmp_
 def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp_path: Path) -> None:
     """`multipart` and `python-multipart`: what once ended an attempt to freeze the agent runner."""
     project, freezer = SAMPLES / "freeze-trap", make_freezer(tmp_path)
-    interpreter = read_interpreter(sys.executable, env=ENV)
     with pytest.raises(GateError, match=r"multipart: multipart 1\.3\.0 \(multipart\.py\) and python-multipart"):
         build(project, tmp_path)
-    pins = [
+    pins = (
         *parse_lock((project / "requirements.lock").read_text(encoding="utf-8")),
         *select_pins(parse_lock(freezer.pins), DISTRIBUTIONS),
-    ]
-    python = provide_virtualenv(
-        [pin for pin in pins if pin.applies(read_markers(interpreter, env=ENV))],
-        interpreter=interpreter,
-        cache=freezer.workspace.cache,
-        env=ENV,
-        report=freezer.report,
     )
-    installed = subprocess.run(python.words(str(project / "main.py")), check=False, capture_output=True, text=True)
+    base, cache = freezer.python.provide(), freezer.workspace.cache
+    wanted = [pin for pin in pins if pin.applies(base.platform.markers)]
+    python = base.environment(wanted, cache=cache, env=ENV, report=freezer.report, owners={})
+    installed = subprocess.run(
+        python.words(str(project / "main.py")),
+        env={"PYTHONPATH": str(python.site)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert installed.stdout == "MultipartSegment\n"
     work = tmp_path / "work"
     work.mkdir()
@@ -120,30 +117,17 @@ def test_a_project_with_a_spec_and_two_owners_of_a_module_is_frozen_as_it_is(tmp
     assert {path.name for path in freezer.workspace.path(binary.root).iterdir()} == {"greeter", "greeter.lib"}
 
 
-def test_a_whole_lock_is_installed_although_it_leaves_out_what_a_distribution_asks_for(tmp_path: Path) -> None:
-    """A resolver would refuse it; who left it out, such as the loser of two owners of a module, knew why."""
-    wheel = make_wheel(
-        tmp_path, str(read_platform(platform.system(), platform.machine())), {"tool.py": b""}, requires="left-out"
-    )
-    lock = parse_lock(f"tool==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
-    env = pip_offline(tmp_path, ENV["PATH"])
-    python = read_interpreter(sys.executable, env=ENV)
-    made = provide_virtualenv(lock, interpreter=python, cache=tmp_path / "cache", env=env, report=lambda _: None)
-    assert (made.site / "tool.py").is_file()
-
-
 def test_what_is_locked_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_path: Path) -> None:
     """Docopt is such a one; a hash that is not its own is refused as for any other."""
-    freezer = make_freezer(tmp_path, cache=tmp_path / "cache")
-    setuptools = select_pins(parse_lock(freezer.pins), ("setuptools",))
+    python = read_interpreter(sys.executable, env=ENV)
 
-    def provide(checksum: str) -> VirtualEnvironment:
-        pins = [*setuptools, Pin("docopt", "0.6.2", None, (f"sha256:{checksum}",), source_only=True)]
-        cache, python = freezer.workspace.cache, read_interpreter(sys.executable, env=ENV)
-        return provide_virtualenv(pins, interpreter=python, cache=cache, env=ENV, report=freezer.report)
+    def provide(checksum: str) -> Site:
+        pins = [Pin("docopt", "0.6.2", None, (f"sha256:{checksum}",), source_only=True)]
+        platform, cache = platform_here(python), tmp_path / "cache"
+        return provide_site(pins, platform, cache=cache, env=ENV, report=lambda _: None, builder=python)
 
     made = provide("49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491")
-    assert (made.site / "docopt.py").is_file()
+    assert (made.folder / "docopt.py").is_file()
     with pytest.raises(GateError, match=r"no wheel of docopt 0\.6\.2"):
         provide("0" * 64)
 
@@ -164,7 +148,7 @@ def test_a_distribution_that_came_into_the_environment_is_refused(tmp_path: Path
         )
 
     build_again()
-    (site,) = (tmp_path / "cache" / "environments").glob("*/lib/python*/site-packages")
+    (site,) = (tmp_path / "cache" / "sites").glob("*/site-packages")
     (site / "stray-1.0.dist-info").mkdir()
     (site / "stray-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: stray\nVersion: 1.0\n")
     with pytest.raises(GateError, match=r"stray 1\.0 is installed and not locked"):
@@ -187,27 +171,20 @@ def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) ->
         "from pathlib import Path\n"
         "from support.freeze_workshop import make_freezer, ENV, SAMPLES\n"
         "from stigmer_packaging.sources.locks import parse_lock\n"
-        "from stigmer_packaging.lib.interpreter import read_interpreter\n"
-        "from stigmer_packaging.freeze.virtualenv import provide_virtualenv\n"
         "folder = Path(sys.argv[1])\nfreezer = make_freezer(folder, cache=folder / 'cache')\n"
-        "lock = (SAMPLES / 'freeze-service' / 'requirements.lock').read_text()\n"
-        "python = read_interpreter(sys.executable, env=ENV)\n"
-        "made = provide_virtualenv(parse_lock(lock), interpreter=python, cache=freezer.workspace.cache, env=ENV, report=print)\n"
-        "print(made.folder)\n"
+        "lock = parse_lock((SAMPLES / 'freeze-service' / 'requirements.lock').read_text())\n"
+        "base, cache = freezer.python.provide(), freezer.workspace.cache\n"
+        "print(base.environment(lock, cache=cache, env=ENV, report=print, owners={}).site)\n"
     )
     words: list[str | Path] = [make_program(tmp_path / "provide", source), tmp_path]
     child = subprocess.Popen(words, start_new_session=True)
-    parts = tmp_path / "cache" / "environments"
-    while child.poll() is None and not list(parts.glob("making-*/made/lib/python*/site-packages/pip")):
+    parts = tmp_path / "cache" / "sites"
+    while child.poll() is None and not list(parts.glob("making-*/wheels/requirements.lock")):
         time.sleep(0.01)
     os.killpg(child.pid, signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
     assert list(parts.glob("making-*"))  # and pip may still be at work in there
     made = Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-    assert [path.name for path in made.glob("lib/python*/site-packages/*.dist-info")] == [
-        "python_multipart-0.0.34.dist-info"
-    ]
-    python = str(made / "bin" / "python")
-    assert subprocess.run([python, "-c", "import python_multipart"], check=False).returncode == 0
+    assert [path.name for path in made.glob("*.dist-info")] == ["python_multipart-0.0.34.dist-info"]
     while is_at_work_below(tmp_path):
         time.sleep(0.1)

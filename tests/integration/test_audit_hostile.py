@@ -190,7 +190,7 @@ LARGE: dict[str, Callable[[], bytes]] = {
 @pytest.mark.timeout(320)
 def test_an_audit_of_any_of_them_needs_less_than_a_gigabyte(tmp_path: Path) -> None:
     """In a process of its own, whose largest size is asked of the system."""
-    program = "from unit.test_audit_hostile import audit_all; from pathlib import Path; import sys; audit_all(Path(sys.argv[1]))"
+    program = "from integration.test_audit_hostile import audit_all; from pathlib import Path; import sys; audit_all(Path(sys.argv[1]))"
     path = os.pathsep.join(str(ROOT / name) for name in ("packaging", "launcher", "tests"))
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], env={"PYTHONPATH": path}, capture_output=True, text=True, timeout=300, check=False

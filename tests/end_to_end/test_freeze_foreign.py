@@ -13,8 +13,8 @@ from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-un
 
 from stigmer_packaging.binaries.elf import find_elves, read_elf
 from stigmer_packaging.binaries.macho import read_machos
-from stigmer_packaging.freeze import bundle
-from stigmer_packaging.freeze.foreign import ForeignEnvironment, TreePackages
+from stigmer_packaging.freeze.bundle import find_machos
+from stigmer_packaging.freeze.pyinstaller import Environment
 from stigmer_packaging.freeze.pythons import PINNED, choose_python, is_in_cache, open_maker
 from stigmer_packaging.freeze.stage import Freezer, freeze_launcher, freeze_service
 from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target
@@ -26,7 +26,7 @@ from support.frozen_modules import find_damaged, find_unimportable, lay_out
 from support.manifest_texts import PATH
 from support.signature_checker import build_checker, check_signatures
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 HOST = system.read_platform(platform.system(), platform.machine())
 TARGETS = [Target(name, architecture) for name in SYSTEMS for architecture in ARCHITECTURES]
@@ -108,12 +108,10 @@ def pinned_python(freezer: Freezer) -> Path:
     return Path(environment_of(freezer).interpreter.executable)
 
 
-def environment_of(freezer: Freezer) -> ForeignEnvironment:
+def environment_of(freezer: Freezer) -> Environment:
     """Give an environment without distributions."""
     cache, report = freezer.workspace.cache, freezer.report
-    made = freezer.python.provide().environment([], cache=cache, env=ENV, report=report, owners={})
-    assert isinstance(made, ForeignEnvironment)
-    return made
+    return freezer.python.provide().environment([], cache=cache, env=ENV, report=report, owners={})
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
@@ -121,8 +119,8 @@ def test_what_is_linked_into_the_python_or_lies_beside_it_is_named_with_its_lice
     target: Target, tmp_path: Path
 ) -> None:
     """Most libraries are no files of their own."""
-    made = environment_of(freezer_for(target, tmp_path))
-    packages = TreePackages(made.tree, made.runtime)
+    packages = environment_of(freezer_for(target, tmp_path)).packages
+    assert packages is not None
     linked = packages.linked_into({"_ctypes", "_lzma", "_sqlite3", "_ssl", "pyexpat"})
     assert {"expat", "libffi", "openssl", "sqlite", "xz"} <= {each.name for each in linked}
     beside = {"libssl": "openssl", "libpython3.13": "python3.13"}
@@ -163,9 +161,8 @@ def test_every_native_file_is_for_the_platform_and_runs_on_what_is_promised(targ
         assert {each.architecture for each in elves} == {target.architecture}
         assert max(each.glibc for each in elves) <= tuple(map(int, OLDEST[str(target)].split(".")))
         return
-    machos = [each for _, each in bundle.read_machos_below(made)]
+    machos = [each for path in find_machos(made) for each in read_machos(path.read_bytes())]
     assert {(each.architecture, each.flaws) for each in machos} == {(target.architecture, ())}
-    assert read_machos((made / "greeter").read_bytes())[0].kind == "EXECUTE"
     assert find_elves(made) == []
 
 
@@ -174,7 +171,7 @@ def test_another_implementation_accepts_every_signature_of_a_frozen_program(
     target: Target, folder: Path, tmp_path: Path
 ) -> None:
     """Each page, and what else is signed; a file is signed under its own name."""
-    machos = sorted({path for path, _ in bundle.read_machos_below(greeter(target, folder))})
+    machos = find_machos(greeter(target, folder))
     accepted, refused = check_signatures(build_checker(tmp_path), machos)
     assert refused == []
     assert {path: name for path, (_, name) in accepted.items()} == {path: path.name for path in machos}

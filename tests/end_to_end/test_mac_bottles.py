@@ -28,7 +28,7 @@ CACHE = environment.cache_root(os.environ, Path.home())
 TARGETS = ("darwin-arm64", "darwin-amd64")
 
 # Four Go programs for two platforms, two 60 MB wheels, two bottles: minutes where nothing is cached.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).relative_to(ROOT).as_posix()
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(1500),
     pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH"),
 ]

@@ -199,14 +199,26 @@ def test_check_runs_the_tests_last_and_hands_its_arguments_to_them(checkout: Pat
     code, out, _, asked = run_script(checkout, "check", "-k", "manifest")
     assert code == 0
     assert out.splitlines()[-1] == "== pytest"
-    assert asked[-1] == "|-P -m pytest -n auto -k manifest"
+    assert asked[-1] == "|-P -m pytest -n auto -o testpaths=tests/architecture tests/unit tests/integration -k manifest"
+
+
+def test_a_fast_check_stops_at_format_lint_types_and_unit_tests(checkout: Path) -> None:
+    code, out, _, asked = run_script(checkout, "check", "--fast", "-x")
+    assert code == 0
+    assert out.splitlines() == ["== ruff format", "== ruff check", "== mypy", "== pytest"]
+    assert asked[-1] == "|-P -m pytest -n auto -o testpaths=tests/architecture tests/unit -x"
+
+
+def test_a_check_of_everything_runs_the_tests_of_every_folder(checkout: Path) -> None:
+    _, _, _, asked = run_script(checkout, "check", "--all")
+    assert asked[-1] == "|-P -m pytest -n auto -o testpaths=tests"
 
 
 @pytest.mark.parametrize("name", ["release", "check", "publish", "rollback"])
 def test_a_script_is_executable_and_short(name: str) -> None:
     script = SCRIPTS / name
     assert os.access(script, os.X_OK)
-    assert len(script.read_text(encoding="utf-8").splitlines()) <= 25
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 32
 
 
 def test_where_uv_brings_python_that_one_is_taken_and_installed_if_need_be(checkout: Path) -> None:
