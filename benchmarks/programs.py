@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from benchmarks.errors import BenchmarkError
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.readiness.probe import Probe, ProbeSequence
+from stigmer_launcher.readiness.probe import Probe
 
 _POLL = 0.005  # seconds
 
@@ -36,7 +36,7 @@ def start_programs(launch: Launch) -> Started:
     """Start every program as soon as those it needs are ready, and return when all are."""
     began = time.monotonic()
     processes: Processes = {}
-    probes: dict[str, ProbeSequence] = {}
+    probes: dict[str, Probe] = {}
     ready: set[str] = set()
     while len(ready) < len(launch.services):
         for service in launch.services:
@@ -44,7 +44,7 @@ def start_programs(launch: Launch) -> Started:
             if name not in processes and ready.issuperset(service.plan.needs):
                 processes[name] = _run(launch, name)
                 checks = service.checks(processes[name].pid, time.time())
-                probes[name] = ProbeSequence(checks, time.monotonic(), EagerProbe)
+                probes[name] = EagerProbe(checks, time.monotonic())
         for name in _proved(probes):
             probes.pop(name).close()
             ready.add(name)
@@ -94,7 +94,7 @@ def kill_programs(processes: Processes) -> None:
             process.wait()
 
 
-def _proved(probes: Mapping[str, ProbeSequence]) -> list[str]:
+def _proved(probes: Mapping[str, Probe]) -> list[str]:
     """Wait until an answer or a turn to ask has come, at most 5 ms, and name who proved to be ready."""
     waiting = select.poll()
     for probe in probes.values():

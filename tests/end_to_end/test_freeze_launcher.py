@@ -186,18 +186,6 @@ def test_it_is_the_same_from_anywhere(
     assert again == frozen[1]
 
 
-def test_made_once_it_is_taken_as_it_is(frozen: tuple[Freezer, LauncherBundle]) -> None:
-    """And damaged, it is made again."""
-    freezer, bundle = frozen
-    program = freezer.workspace.path(bundle.root) / bundle.entry
-    before = program.stat().st_ino
-    assert freeze_launcher(ROOT / "launcher", name="stigmer", version="7.8.9", freezer=freezer) == bundle
-    assert program.stat().st_ino == before
-    program.write_bytes(b"damaged")
-    assert freeze_launcher(ROOT / "launcher", name="stigmer", version="7.8.9", freezer=freezer) == bundle
-    assert ask(program.parent, "--version").stdout == b"stigmer 7.8.9\n"
-
-
 def test_a_module_it_imports_that_is_nowhere_fails_the_build(tmp_path: Path) -> None:
     """However late the import is."""
     source = copy_launcher(tmp_path)

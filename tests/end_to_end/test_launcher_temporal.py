@@ -44,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 
 def proved(address: Address, check: Check, until: Callable[[str], bool] = lambda _: False) -> bool:
     """Turn a probe until it has its proof, or lacks what was expected."""
-    probe, deadline = Probe(address, check, time.monotonic()), time.monotonic() + 60
+    probe, deadline = Probe([(address, check)], time.monotonic()), time.monotonic() + 60
     try:
         while not probe.advance(time.monotonic()):
             assert time.monotonic() < deadline, probe.not_ready_reason

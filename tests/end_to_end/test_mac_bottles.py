@@ -14,9 +14,9 @@ from stigmer_packaging.lib import environment
 from stigmer_packaging.lib.target import Target, parse_target
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.context import BuildContext
-from stigmer_packaging.pipeline.plan import STAGES, Step, is_frozen, plan_release
+from stigmer_packaging.pipeline.plan import Step, is_frozen, plan_release
 from stigmer_packaging.pipeline.run import Maker, Pipeline
-from stigmer_packaging.pipeline.stages import stage_registry
+from stigmer_packaging.pipeline.stages import makers
 from stigmer_packaging.records.model import AuditReport, Bottle
 from stigmer_packaging.records.workspace import Workspace
 from support.fake_stages import FakeProgress
@@ -51,16 +51,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("macs"), CACHE)
     env, tree = environment.build_environment(os.environ), str(ROOT / MANIFEST.checkout)
     context = BuildContext(MANIFEST, workspace, ROOT, Target("linux", "amd64"), tree, env, 1, lambda _: None)
-    real = stage_registry(context)
+    real = makers(context)
     frozen = {"launcher", *(part.name for part in MANIFEST.components if is_frozen(part))}
 
     def maker(step: Step) -> Maker:
         is_fake = step.subject in frozen and step.stage in {"freeze", "credit"}
-        return FakeFreezer(workspace, real[step.stage](step).kind) if is_fake else real[step.stage](step)
+        return FakeFreezer(workspace, real(step).kind) if is_fake else real(step)
 
     targets = [parse_target(target) for target in TARGETS]
     steps = plan_release(MANIFEST, targets, context.inputs(targets, "formula"), until="formula")
-    Pipeline(workspace, dict.fromkeys(STAGES, maker), FakeProgress(), time.monotonic).run(steps)
+    Pipeline(workspace, maker, FakeProgress(), time.monotonic).run(steps)
     return workspace
 
 

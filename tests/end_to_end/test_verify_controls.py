@@ -43,7 +43,7 @@ def failures(standin: StandIn, root: GuestRoot, bottle: Bottle | None = None) ->
     """Verify a bottle that must not pass; give the failed checks in their order, with what they saw."""
     task = Task(SCRIPT, secrets.token_hex(8), seconds=120)
     report: VerificationReport = verify_bottle(
-        bottle or standin.bottle, Sandbox(root), task, workspace=standin.workspace, report=quiet
+        bottle or standin.bottle, Sandbox(root), task, workspace=standin.workspace, name="verify/controls", report=quiet
     )
     assert report.ended
     assert not report.passed

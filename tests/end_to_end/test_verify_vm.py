@@ -22,6 +22,7 @@ from support.guest_machines import service_machine, shared_machine
 from support.keg_standin import StandIn, build_standin, quiet
 
 SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
+NAME = "verify/vm/linux-amd64"
 pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes root and kernel
 HANGS = "rdinit=/nowhere panic=0"  # a kernel that finds no first program and waits for ever
 
@@ -34,7 +35,7 @@ def machine() -> VirtualMachine:
 def verify(standin: StandIn, machine: VirtualMachine, script: Path, seconds: float) -> VerificationReport:
     """Verify the stand-in's bottle."""
     task = Task(script, secrets.token_hex(8), seconds)
-    return verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, report=quiet)
+    return verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME, report=quiet)
 
 
 def with_script(folder: Path, text: str) -> Path:
@@ -111,7 +112,9 @@ def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -
     """With systemd, in a machine that boots twice; the stand-in's server is a process that sleeps."""
     standin = build_standin(tmp_path, twist=FOREGROUND)
     task = Task(SCRIPT, secrets.token_hex(8), 600)
-    report = verify_bottle(standin.bottle, service_machine(), task, workspace=standin.workspace, report=quiet)
+    report = verify_bottle(
+        standin.bottle, service_machine(), task, workspace=standin.workspace, name=NAME, report=quiet
+    )
     assert {check.name: check.detail for check in report.checks if not check.passed} == {}
     assert report.passed
     assert [check.name for check in report.checks][-4:] == [
@@ -185,4 +188,4 @@ def test_a_guest_of_another_architecture_is_refused_before_anything_runs(level: 
     machine = Sandbox(root) if level == "sandbox" else VirtualMachine(root, boot, Hardware("arm64", "tcg", 1))
     task = Task(SCRIPT, secrets.token_hex(8))
     with pytest.raises(ForeignTargetError, match="for linux-arm64: nothing for linux-amd64 runs there"):
-        verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, report=quiet)
+        verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME, report=quiet)

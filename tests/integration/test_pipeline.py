@@ -77,7 +77,7 @@ def _remove_the_ledgers_line(root: Path) -> None:
 
 def _bring_another_record(root: Path) -> None:
     path = root / "records/obtain/two.json"
-    path.write_text(path.read_text(encoding="ascii").replace('"fake"', '"other"'), encoding="ascii")
+    path.write_text(path.read_text(encoding="ascii").replace('"1.0.0"', '"1.0.1"'), encoding="ascii")
 
 
 @pytest.mark.parametrize(

@@ -118,9 +118,7 @@ class Craft:
             for member, piece in [*self.first, *self._members(), *self.last]:
                 _add(tar, member, piece)
         size, sha256 = path.stat().st_size, digest.sha256_of(path)
-        return Bottle(
-            PRODUCT.name, PRODUCT.version, str(self.target), self.tag, 0, f"dist/{name}", size, sha256, "test"
-        )
+        return Bottle(PRODUCT.name, PRODUCT.version, str(self.target), self.tag, 0, f"dist/{name}", size, sha256)
 
     def _members(self) -> list[tuple[str, Piece]]:
         prefix = f"{PRODUCT.name}/{PRODUCT.version}"
@@ -163,7 +161,7 @@ def release_sbom(craft: Craft, workspace: Workspace) -> None:
     path = f"dist/{PRODUCT.name}.sbom.spdx.json"
     workspace.path(path).write_bytes(craft.keg[SBOM].content)
     size, sha256 = workspace.path(path).stat().st_size, digest.sha256_of(workspace.path(path))
-    workspace.write_record(f"sbom/{craft.target}", Sbom(str(craft.target), path, size, sha256, "test"))
+    workspace.write_record(f"sbom/{craft.target}", Sbom(str(craft.target), path, size, sha256))
 
 
 def locked_distributions() -> tuple[Ingredient, ...]:
@@ -179,7 +177,7 @@ def credits_of(target: Target, program: bytes, others: tuple[Ingredient, ...]) -
     made_of += [Ingredient("go", info.go, "BSD-3-Clause", f"pkg:golang/stdlib@{info.go}")] if info else []
     texts = {"zlib": "zlib, as it is\n"}
     return tuple(
-        Credits(name, PRODUCT.version, "Apache-2.0", str(target), tuple(made_of), texts, "test")
+        Credits(name, PRODUCT.version, "Apache-2.0", str(target), tuple(made_of), texts)
         for name in ("stigmer-server", "agent-runner")
     )
 

@@ -55,7 +55,7 @@ class FakeStage:
         self.before_publishing(folder)
         files = scan_files(folder)
         self.workspace.publish(folder, step.name)
-        return ServiceBinary(step.subject, "1.0.0", step.target, step.name, "program", files, "fake")
+        return ServiceBinary(step.subject, "1.0.0", step.target, step.name, "program", files)
 
     def _file(self, staged: Path, needs: Mapping[str, Any]) -> SourceArchive:
         texts = [
@@ -64,7 +64,7 @@ class FakeStage:
         (staged / "file").write_text("\n".join(texts), encoding="ascii")
         self.before_publishing(staged)
         path = self.workspace.publish(staged / "file", "packed/file")
-        return SourceArchive("packed/file", path.stat().st_size, digest.sha256_of(path), "fake")
+        return SourceArchive("packed/file", path.stat().st_size, digest.sha256_of(path))
 
 
 class FakeProgress:
@@ -100,8 +100,7 @@ class FakeRelease:
     def pipeline(self) -> Pipeline:
         """Give the pipeline; its clock stands still."""
         stages = {"obtain": self.obtain, "bottle": self.bottle}
-        registry = {name: lambda _, stage=stage: stage for name, stage in stages.items()}
-        return Pipeline(self.workspace, registry, self.progress, lambda: 0.0)
+        return Pipeline(self.workspace, lambda step: stages[step.stage], self.progress, lambda: 0.0)
 
     def run(self, steps: Sequence[Step]) -> list[str]:
         """Run the steps and name those that were made rather than reused."""

@@ -237,7 +237,7 @@ def standin_service(workspace: Workspace, component: str, files: Mapping[str, st
         place.write_text(text, encoding="utf-8")
         place.chmod(0o755 if path == component else 0o644)
     relative = root.relative_to(workspace.root).as_posix()
-    return ServiceBinary(component, "1.0.0", str(TARGET), relative, component, scan_files(root), "test")
+    return ServiceBinary(component, "1.0.0", str(TARGET), relative, component, scan_files(root))
 
 
 def standin_launcher(workspace: Workspace, twist: str = "") -> LauncherBundle:
@@ -247,7 +247,7 @@ def standin_launcher(workspace: Workspace, twist: str = "") -> LauncherBundle:
     (root / "lib" / "library.so").write_bytes(b"\x7fELF")
     (root / "stigmer").write_text(FAKE_STIGMER.replace("@TWIST@", twist), encoding="utf-8")
     (root / "stigmer").chmod(0o755)
-    return LauncherBundle("2.0.0", str(TARGET), "artefacts/launcher", "stigmer", scan_files(root), "test")
+    return LauncherBundle("2.0.0", str(TARGET), "artefacts/launcher", "stigmer", scan_files(root))
 
 
 def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegParts:
@@ -260,7 +260,7 @@ def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegPar
     agent = standin_service(
         workspace, "agent-runner", {"agent-runner": SERVICE, "agent-runner.lib/libpython3.13.so": ""}
     )
-    source = SourceArchive("dist/stigmer-2.0.0.tar.gz", 1, "0" * 64, "test")
+    source = SourceArchive("dist/stigmer-2.0.0.tar.gz", 1, "0" * 64)
     credited = tuple(standin_credits(name) for name in ("launcher", *PORTS))
     product = standin_manifest().product
     sbom = write_sbom(product, TARGET, TAG, credited, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
@@ -270,7 +270,7 @@ def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegPar
 def standin_credits(part: str) -> Credits:
     """Say that a part is made of Perl."""
     perl = Ingredient("perl", "5.36.0", "Artistic-1.0-Perl", "pkg:generic/perl@5.36.0", ("artistic",))
-    return Credits(part, "1.0.0", "Apache-2.0", str(TARGET), (perl,), {"artistic": "The Artistic License\n"}, "test")
+    return Credits(part, "1.0.0", "Apache-2.0", str(TARGET), (perl,), {"artistic": "The Artistic License\n"})
 
 
 def build_standin(folder: Path, *, twist: str = "", target: Target = TARGET) -> StandIn:

@@ -16,8 +16,9 @@ from stigmer_packaging.manifest.naming import bottle_name, source_archive_name
 from stigmer_packaging.manifest.reader import Manifest, parse_manifest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish.github import Access, GitHub
-from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan, PublicationRequest, plan_publication
+from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan, plan_publication
 from stigmer_packaging.publish.publish import publish_release
+from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.publish.tap import git_environment, open_tap, with_token
 from stigmer_packaging.publish.tap_change import TapPlace
 from stigmer_packaging.records.model import AuditReport, Check, VerificationReport
@@ -69,7 +70,7 @@ def lay_release(
     release = Release(
         manifest.product,
         tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
-        tuple(AuditReport(one.target, one.sha256, (), 3, 9, (), "", "m") for one in bottles),
+        tuple(AuditReport(one.target, one.sha256, (), 3, 9, (), "") for one in bottles),
         tuple(_proof_of(one) for one in bottles),
     )
     (folder / NAME).write_text(render_release(release), encoding="utf-8")
@@ -107,7 +108,7 @@ def _describe(kind: str, path: Path, folder: Path) -> Artefact:
 
 
 def _proof_of(bottle: Artefact) -> VerificationReport:
-    return VerificationReport("sandbox", "a guest", bottle.sha256, (Check("starts", True, 0.5, ""),), True, "m")
+    return VerificationReport("sandbox", "a guest", bottle.sha256, (Check("starts", True, 0.5, ""),), True)
 
 
 def plan_for(folder: Path, commit: str, *, pull_request: bool = False) -> PublicationPlan:

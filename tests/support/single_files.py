@@ -41,7 +41,7 @@ def write_keg(workspace: Workspace, version: str, target: str = "linux-amd64", b
     (root / "bin").mkdir()
     (root / "bin" / "stigmer").symlink_to("../libexec/launcher/stigmer")
     links = (("bin/stigmer", "../libexec/launcher/stigmer"),)
-    return Keg("stigmer", version, target, f"kegs/{target}", scan_files(root), links, "test")
+    return Keg("stigmer", version, target, f"kegs/{target}", scan_files(root), links)
 
 
 def unpacker(folder: Path) -> Unpacker:

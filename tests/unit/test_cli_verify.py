@@ -160,7 +160,7 @@ def test_a_report_takes_the_place_of_its_forerunner_and_of_no_other(dist: Path, 
     workspace = Workspace(tmp_path / "build", tmp_path / "cache")
     for guest, seconds in (("one", 1.0), ("two", 2.0), ("one", 3.0)):
         check = Check("it runs", passed=True, seconds=seconds, detail="")
-        report = VerificationReport("vm", guest, "sha", (check,), ended=True, made_from="")
+        report = VerificationReport("vm", guest, "sha", (check,), ended=True)
         name = f"verify/vm/{guest}"
         workspace.write_record(name, report)
         for suffix in ("xml", "log"):

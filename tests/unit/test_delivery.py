@@ -31,10 +31,10 @@ def delivered(tmp_path: Path) -> Release:
         sums[path] = digest.sha256_of(workspace.path(path))
     bottle, sbom, source, formula = FILES
     records = [
-        Bottle("stigmer", "2.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 8, sums[bottle], "x"),
-        Sbom("linux-amd64", sbom, 2, sums[sbom], "x"),
-        SourceArchive(source, 11, sums[source], "x"),
-        Formula(formula, sums[formula], (), "x"),
+        Bottle("stigmer", "2.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 8, sums[bottle]),
+        Sbom("linux-amd64", sbom, 2, sums[sbom]),
+        SourceArchive(source, 11, sums[source]),
+        Formula(formula, sums[formula], ()),
     ]
     return deliver(records, standin_manifest().product, workspace, tmp_path / "out")
 

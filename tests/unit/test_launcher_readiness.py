@@ -17,7 +17,7 @@ from stigmer_launcher.readiness import protowire
 from stigmer_launcher.readiness.address import Address, parse_address
 from stigmer_launcher.readiness.channel import call
 from stigmer_launcher.readiness.checks import Check
-from stigmer_launcher.readiness.probe import Probe, ProbeSequence
+from stigmer_launcher.readiness.probe import Probe
 from support.fake_services import FakeServer, FakeService, FakeTemporal
 from support.launcher_services import eventually, free_ports
 
@@ -37,7 +37,7 @@ def serving(service: FakeService) -> Iterator[Address]:
         service.server_close()
 
 
-def drive(probe: Probe | ProbeSequence, until: Callable[[], bool] = lambda: False, seconds: float = 10.0) -> bool:
+def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: float = 10.0) -> bool:
     """Turn a probe as the supervisor's loop does, until it has its proof or `until` holds."""
     deadline = time.monotonic() + seconds
     try:
@@ -63,13 +63,13 @@ def poller(identity: str, seconds: int = 1000) -> bytes:
 def test_a_handshake_is_proof_for_a_grpc_server() -> None:
     """Nothing is asked; that it speaks HTTP/2 is enough."""
     with serving(FakeServer(0)) as address:
-        assert drive(Probe(address, readiness.handshake(), time.monotonic()))
+        assert drive(Probe([(address, readiness.handshake())], time.monotonic()))
 
 
 def test_a_port_that_is_only_open_is_no_proof() -> None:
     """Upstream took a TCP connection for readiness, and met connection errors on slow machines."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        probe = Probe(Address("127.0.0.1", listener.getsockname()[1]), readiness.handshake(), time.monotonic())
+        probe = Probe([(Address("127.0.0.1", listener.getsockname()[1]), readiness.handshake())], time.monotonic())
         turns = iter(range(20))
         deadline = time.monotonic() + 0.2
         assert not drive(probe, until=lambda: next(turns, None) is None or time.monotonic() > deadline)
@@ -79,7 +79,7 @@ def test_where_a_port_is_all_that_is_asked_for_an_accepted_connection_is_proof()
     """Whatever the program speaks; it is sent nothing that would be foreign to it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address("127.0.0.1", listener.getsockname()[1])
-        assert drive(Probe(address, readiness.open_port(), time.monotonic()))
+        assert drive(Probe([(address, readiness.open_port())], time.monotonic()))
         connection, _ = listener.accept()
         with connection:
             assert connection.recv(100) == b""
@@ -88,7 +88,7 @@ def test_where_a_port_is_all_that_is_asked_for_an_accepted_connection_is_proof()
 def test_a_port_that_opens_late_is_waited_for() -> None:
     """The refusal is said meanwhile."""
     (port,) = free_ports(1)
-    probe = Probe(Address("127.0.0.1", port), readiness.open_port(), time.monotonic())
+    probe = Probe([(Address("127.0.0.1", port), readiness.open_port())], time.monotonic())
     assert not drive(probe, until=lambda: "cannot connect" in probe.not_ready_reason)
     with socket.create_server(("127.0.0.1", port)):
         assert drive(probe)
@@ -97,7 +97,7 @@ def test_a_port_that_opens_late_is_waited_for() -> None:
 def test_a_probe_waits_for_a_server_that_comes_late() -> None:
     """Nothing listens at first; it says so, and connects when there is somebody."""
     (port,) = free_ports(1)
-    probe = Probe(Address("127.0.0.1", port), readiness.handshake(), time.monotonic())
+    probe = Probe([(Address("127.0.0.1", port), readiness.handshake())], time.monotonic())
     assert not drive(
         probe, until=lambda: "refused" in probe.not_ready_reason or "cannot connect" in probe.not_ready_reason
     )
@@ -117,14 +117,14 @@ def test_a_server_that_speaks_something_else_is_named() -> None:
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         threading.Thread(target=answer).start()
-        probe = Probe(address, readiness.handshake(), time.monotonic())
+        probe = Probe([(address, readiness.handshake())], time.monotonic())
         assert not drive(probe, until=lambda: "not a gRPC server" in probe.not_ready_reason)
 
 
 def test_temporal_is_ready_when_it_serves_and_its_namespace_can_be_used() -> None:
     """Both are asked in one round."""
     with serving(FakeTemporal(0)) as address:
-        assert drive(Probe(address, readiness.temporal("default", "queue"), time.monotonic()))
+        assert drive(Probe([(address, readiness.temporal("default", "queue"))], time.monotonic()))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_worker_proves_itself_by_polling_its_queues() -> None:
     """The probe asks again until it does."""
     temporal = FakeTemporal(0)
     with serving(temporal) as address:
-        probe = Probe(address, readiness.pollers("default", ("a", "b"), ours), time.monotonic())
+        probe = Probe([(address, readiness.pollers("default", ("a", "b"), ours))], time.monotonic())
         temporal.pollers.append(("a", "ours", 1.0))
         assert not drive(probe, until=lambda: probe.not_ready_reason == "no worker polls the queue b")
         temporal.pollers.append(("b", "ours", 1.0))
@@ -173,7 +173,7 @@ def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
     """It connects anew and asks anew."""
     (port,) = free_ports(1)
     check = readiness.pollers("default", ("a",), ours)
-    probe = Probe(Address("127.0.0.1", port), check, time.monotonic())
+    probe = Probe([(Address("127.0.0.1", port), check)], time.monotonic())
     with serving(FakeTemporal(port)):
         assert not drive(probe, until=lambda: "polls" in probe.not_ready_reason)
     assert not drive(probe, until=lambda: "polls" not in probe.not_ready_reason)
@@ -188,7 +188,7 @@ def test_every_proof_must_hold_and_the_first_that_does_not_is_named() -> None:
     temporal = FakeTemporal(0)
     with serving(FakeServer(0)) as server, serving(temporal) as queues:
         checks = [(server, readiness.handshake()), (queues, readiness.pollers("default", ("a",), ours))]
-        probe = ProbeSequence(checks, time.monotonic())
+        probe = Probe(checks, time.monotonic())
         assert not drive(probe, until=lambda: probe.not_ready_reason == "no worker polls the queue a")
         temporal.pollers.append(("a", "ours", 1.0))
         assert drive(probe)
@@ -205,7 +205,7 @@ def test_nobody_is_asked_for_a_proof_before_the_one_before_it_holds() -> None:
     (port,) = free_ports(1)
     with serving(FakeTemporal(0)) as queues:
         second = Check(((readiness.DESCRIBE, b""),), judge)
-        probe = ProbeSequence([(Address("127.0.0.1", port), readiness.handshake()), (queues, second)], time.monotonic())
+        probe = Probe([(Address("127.0.0.1", port), readiness.handshake()), (queues, second)], time.monotonic())
         assert not drive(probe, until=lambda: "cannot connect" in probe.not_ready_reason)
         assert not asked
         with serving(FakeServer(port)):
@@ -217,7 +217,7 @@ def test_an_unanswered_round_is_given_up_and_begun_again() -> None:
     """A server that hangs after its greeting does not hang the start."""
     check = Check((("/a/b", b""),), lambda answers: "" if answers[0] == b"" else "x")
     with serving(FakeServer(0)) as address:
-        probe = Probe(address, check, 0.0)
+        probe = Probe([(address, check)], 0.0)
         eventually(lambda: probe.advance(0.0) or (probe.channel and probe.channel.client.greeted), "greeted")
         probe.advance(probe.due + 1)
         assert probe.channel is None or probe.not_ready_reason
@@ -227,7 +227,7 @@ def refused(elapsed: float, stirred: float | None = None) -> Probe:
     """Give a probe that was refused when so many seconds had gone, its service having printed something at `stirred`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address("127.0.0.1", listener.getsockname()[1])
-    probe = Probe(address, readiness.handshake(), 0.0)
+    probe = Probe([(address, readiness.handshake())], 0.0)
     if stirred is not None:
         probe.nudge(stirred)
     while probe.not_ready_reason == "has not been asked yet":
@@ -238,7 +238,7 @@ def refused(elapsed: float, stirred: float | None = None) -> Probe:
 def unready(elapsed: float) -> Probe:
     """Give a probe that was answered, without a proof, when so many seconds had gone."""
     with serving(FakeServer(0)) as address:
-        probe = Probe(address, readiness.Check((), lambda _: "not yet"), 0.0)
+        probe = Probe([(address, readiness.Check((), lambda _: "not yet"))], 0.0)
         while probe.not_ready_reason == "has not been asked yet":
             probe.advance(elapsed)
         probe.close()

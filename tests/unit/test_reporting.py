@@ -39,7 +39,7 @@ BAD = Check("it stops", passed=False, seconds=1.0, detail="it would not")
 
 def report(*checks: Check, ended: bool = True) -> VerificationReport:
     """Make a report of these checks."""
-    return VerificationReport("sandbox", "debian trixie", "0" * 64, checks, ended, "inputs")
+    return VerificationReport("sandbox", "debian trixie", "0" * 64, checks, ended)
 
 
 def result(seconds: float = 0.0, *, reused: bool = False) -> StepResult:
@@ -75,7 +75,7 @@ def test_each_warning_of_an_audit_is_a_line_of_its_own_and_what_is_harmless_none
         Finding(severity, "unread-variable", "bin/one", severity, "why", "how")
         for severity in ("warning", "information")
     ]
-    audit = AuditReport("linux-amd64", "0" * 64, tuple(found), 1, 1, (), "2.31", "inputs")
+    audit = AuditReport("linux-amd64", "0" * 64, tuple(found), 1, 1, (), "2.31")
     audited = StepResult(step("audit/linux-amd64"), audit, "", 0, "", 0.0, reused=True)
     assert output.warnings_of([result(), audited]) == ["warning: linux-amd64: unread-variable: bin/one: warning"]
     assert "1 warning," in printed(output.result_table([audited]))
@@ -183,9 +183,9 @@ def test_what_is_released_is_delivered_with_checksums_that_hold(tmp_path: Path) 
     bottle, source, formula = contents
     names = (Path(bottle).name, Path(source).name)
     records = [
-        Bottle("one", "1.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 6, digests[bottle], "m"),
-        SourceArchive(source, 6, digests[source], "m"),
-        Formula(formula, digests[formula], (), "m"),
+        Bottle("one", "1.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 6, digests[bottle]),
+        SourceArchive(source, 6, digests[source]),
+        Formula(formula, digests[formula], ()),
         report(GOOD),
     ]
     dist = tmp_path / "dist"

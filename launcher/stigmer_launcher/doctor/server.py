@@ -184,7 +184,7 @@ def _service_of(context: DoctorContext, pid: int) -> str:
 
 def _probe_temporal(address: str) -> str:
     """Say why Temporal does not serve, empty when it does."""
-    probe = Probe(parse_address(address), checks.temporal("default", "doctor"), time.monotonic())
+    probe = Probe([(parse_address(address), checks.temporal("default", "doctor"))], time.monotonic())
     deadline = time.monotonic() + _TIMEOUT
     try:
         while (now := time.monotonic()) < deadline:

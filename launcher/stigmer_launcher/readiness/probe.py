@@ -1,6 +1,6 @@
-"""Repeats the requests of a check over one non-blocking connection until they succeed."""
+"""Repeats the requests of checks over a non-blocking connection until they succeed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.channel import Channel
@@ -10,30 +10,27 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25  # seconds between two rounds
 # Answering costs a service that is starting processor time; refusing a connection does not.
 _CONNECT_PAUSE = 0.004  # seconds
 _SHARE, _CONNECT_SHARE = 3, 20  # a pause is this part of the time it has taken so far: a third, a twentieth
-_NUDGED_PAUSE, _NUDGED = (
-    0.004,
-    0.1,
-)  # seconds between two rounds, and how long so, after a service has printed something
+# Seconds between two rounds after a service has printed something, and for how long.
+_NUDGED_PAUSE, _NUDGED = 0.004, 0.1
 _LONG, _PATIENT_PAUSE = 300.0, 5.0  # seconds after which nobody waits any more, and the pause from then on
 _TIMEOUT = 5.0  # seconds after which an unanswered round counts as lost
 
 
 class Probe:
-    """Asks one check's questions until they prove readiness.
+    """Asks for several proofs in their order, the next one as soon as the one before holds.
 
-    The loop calls `advance` when the channel's descriptor is ready or `due` (monotonic seconds) has come; `not_ready_reason` says why
-    there is no proof yet. Asking takes the processor from those that are starting, so it is done often only after `nudge`.
+    The loop calls `advance` when the channel's descriptor is ready or `due` (monotonic seconds) has come;
+    `not_ready_reason` says why there is no proof yet. Asking takes the processor from those that are starting, so it is
+    done often only after `nudge`, and Temporal is not asked about a server's queues before that server answers.
     """
 
-    def __init__(self, address: Address, check: Check, now: float, timeout: float = _TIMEOUT) -> None:
+    def __init__(self, checks: Sequence[tuple[Address, Check]], now: float, timeout: float = _TIMEOUT) -> None:
         self.channel: Channel | None = None
-        self.due = now
-        self.not_ready_reason = "has not been asked yet"
-        self._address, self._check, self._began, self._timeout = address, check, now, timeout
+        self._checks, self._timeout = list(checks), timeout
         self._open: dict[int, int] = {}
         self._answers: list[bytes | None] = []
-        self._pausing = False
-        self._nudged = 0.0
+        self.due, self._pausing, self._nudged = now, False, 0.0
+        self._begin(now)
 
     def nudge(self, now: float) -> None:
         """Probe soon, and more often for a while: the service has printed something, so it made progress."""
@@ -42,20 +39,31 @@ class Probe:
             self.due = min(self.due, now + _NUDGED_PAUSE)
 
     def advance(self, now: float) -> bool:
-        """Make progress without blocking; True once the service is ready."""
+        """Make progress without blocking; True once every proof has held."""
         try:
-            return self._exchange(now)
+            while self._exchange(now):
+                self.close()
+                if not self._checks:
+                    return True
+                self._begin(now)
         except OSError as error:
             self.not_ready_reason = f"{self._address}: {error.strerror or error}"
             self.close()
             self._rest(now, _CONNECT_PAUSE, _CONNECT_SHARE)
-            return False
+        return False
 
     def close(self) -> None:
         """Close the connection, and forget what was asked over it."""
         if self.channel:
             self.channel.close()
         self.channel, self._open, self._answers = None, {}, []
+
+    def _begin(self, now: float) -> None:
+        """Turn to the next proof."""
+        self._address, self._check = self._checks.pop(0)
+        self._began = now
+        self.due, self._pausing = now, False
+        self.not_ready_reason = "has not been asked yet"
 
     def _exchange(self, now: float) -> bool:
         if self.channel is None:
@@ -99,56 +107,3 @@ class Probe:
         pause = min(max(spent / share, shortest), _LONGEST_PAUSE if spent < _LONG else _PATIENT_PAUSE)
         self.due = now + (_NUDGED_PAUSE if now < self._nudged else pause)
         self._pausing = True
-
-
-class ProbeSequence:
-    """Asks for several proofs in their order, the next one as soon as the one before holds; used like one Probe.
-
-    Temporal is not asked about a server's queues before that server answers.
-    """
-
-    def __init__(
-        self,
-        checks: "Sequence[tuple[Address, Check]]",
-        now: float,
-        probe: Callable[..., Probe] = Probe,
-        timeout: float = _TIMEOUT,
-    ) -> None:
-        self._checks, self._probe, self._timeout = list(checks), probe, timeout
-        self._current = self._next(now)
-
-    @property
-    def channel(self) -> Channel | None:
-        """Return the connection to wait on, if there is one."""
-        return self._current.channel
-
-    @property
-    def due(self) -> float:
-        """Return the time of the next turn, if nothing comes over the connection before."""
-        return self._current.due
-
-    @property
-    def not_ready_reason(self) -> str:
-        """Say why the first proof that is missing does not hold yet."""
-        return self._current.not_ready_reason
-
-    def nudge(self, now: float) -> None:
-        """Ask soon, and often for a while."""
-        self._current.nudge(now)
-
-    def advance(self, now: float) -> bool:
-        """Make progress without blocking; True once every proof has held."""
-        while self._current.advance(now):
-            self._current.close()
-            if not self._checks:
-                return True
-            self._current = self._next(now)
-        return False
-
-    def close(self) -> None:
-        """Close the connection of the proof that is being asked for."""
-        self._current.close()
-
-    def _next(self, now: float) -> Probe:
-        address, check = self._checks.pop(0)
-        return self._probe(address, check, now, self._timeout)

@@ -18,7 +18,7 @@ from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Check
-from stigmer_launcher.readiness.probe import ProbeSequence
+from stigmer_launcher.readiness.probe import Probe
 from stigmer_launcher.supervise import leftovers, lifecycle, phases
 from stigmer_launcher.supervise.control import Control
 from stigmer_launcher.supervise.decide import decide, initial_state, next_due
@@ -61,7 +61,7 @@ class Supervisor:
         self._state = initial_state(tuple(service.plan for service in launch.services), launch.restart)
         self._events: list[lifecycle.Event] = []
         self._checks: dict[str, _Checks] = {}
-        self._probes: dict[str, ProbeSequence] = {}
+        self._probes: dict[str, Probe] = {}
         self._began = clock()
         pid = os.getpid()
         self._snapshot = Snapshot(pid, process.identity(pid), started=wall(), began=self._began)
@@ -150,13 +150,13 @@ class Supervisor:
     def _prove(self, name: str) -> None:
         """Begin to ask a service for its proofs."""
         self._drop_probe(name)
-        self._probes[name] = ProbeSequence(self._checks[name].readiness, self._clock())
+        self._probes[name] = Probe(self._checks[name].readiness, self._clock())
 
     def _check_liveness(self, name: str) -> None:
         """Begin to ask a service that is ready whether it still answers."""
         self._drop_probe(name)
         timeout = self._launch.service(name).plan.liveness.timeout
-        self._probes[name] = ProbeSequence(self._checks[name].liveness, self._clock(), timeout=timeout)
+        self._probes[name] = Probe(self._checks[name].liveness, self._clock(), timeout=timeout)
 
     def _wait(self) -> None:
         """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
@@ -211,7 +211,7 @@ class Supervisor:
             self._note(f"{self._instance.lock} was removed or replaced; stopping")
             self._events.append(lifecycle.StopRequested())
 
-    def _ask(self, name: str, probe: ProbeSequence) -> None:
+    def _ask(self, name: str, probe: Probe) -> None:
         not_ready_reason = probe.not_ready_reason
         if probe.advance(self._clock()):
             self._drop_probe(name)

@@ -62,6 +62,9 @@ class Subject:
         return parse_target(self.bottle.target)
 
 
+Find = Callable[[Subject], Iterable[Violation]]
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing that must hold: why, what to do when it does not, and the function that finds where it does not.
@@ -73,8 +76,13 @@ class Check:
     severity: str
     reason: str
     remedy: str
-    find: Callable[[Subject], Iterable[Violation]]
-    own: bool = False
+    find: Find
+    own: bool
+
+
+def check(name: str, reason: str, remedy: str, *, severity: str = ERROR, own: bool = False) -> Callable[[Find], Check]:
+    """Make a check of the function that finds where it is violated."""
+    return lambda find: Check(name, severity, reason, remedy, find, own)
 
 
 def run_checks(checks: Sequence[Check], subject: Subject) -> tuple[Finding, ...]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.audit.contents import FILE
 from stigmer_packaging.audit.receipt import BREWS_OWN, RECEIPT, parse_object
 
@@ -16,6 +16,9 @@ INDEX = "libexec/payload.json"
 CHECKSUMS = "libexec/SHA256SUMS"
 COMPONENTS = "libexec/components/"
 _FORMAT = 3
+
+
+_ASSEMBLE = "make the keg with bottle.assemble, and change nothing in it after that"
 
 
 class _Named(NamedTuple):
@@ -44,6 +47,7 @@ def _components(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
+@check("index", "the launcher learns from it what to start", _ASSEMBLE)
 def _index(subject: Subject) -> Iterator[Violation]:
     index = _read(subject)
     if index is None:
@@ -61,6 +65,7 @@ def _index(subject: Subject) -> Iterator[Violation]:
             yield Violation(INDEX, f"{part.get('name')} is started by {entry}, which is none of its programs")
 
 
+@check("indexed-files", "the launcher copies, checks and heals just what is named", _ASSEMBLE)
 def _indexed_files(subject: Subject) -> Iterator[Violation]:
     index = _read(subject)
     if index is None:
@@ -101,6 +106,7 @@ def _is_row(row: list[Any]) -> bool:
     return [type(value) for value in row] == [str, int, str, int]
 
 
+@check("checksums", "users check their keg with it", _ASSEMBLE)
 def _checksums(subject: Subject) -> Iterator[Violation]:
     text = subject.contents.text(CHECKSUMS)
     if text is None:
@@ -115,21 +121,10 @@ def _checksums(subject: Subject) -> Iterator[Violation]:
             yield Violation(path, "its sha256 is not the one in the checksums")
 
 
+@check("unnamed-file", "nobody knows where it comes from", _ASSEMBLE)
 def _unnamed(subject: Subject) -> Iterator[Violation]:
     listed = {line.partition("  ")[2] for line in (subject.contents.text(CHECKSUMS) or "").splitlines()}
     known = listed | {CHECKSUMS, INDEX, RECEIPT, f".brew/{subject.bottle.name}.rb"}
     for path in subject.contents.files:
         if path not in known and not BREWS_OWN.fullmatch(path) and not path.startswith(COMPONENTS):
             yield Violation(path, "the checksums do not name it")
-
-
-_ASSEMBLE = "make the keg with bottle.assemble, and change nothing in it after that"
-
-CHECKS = (
-    Check("index", ERROR, "the launcher learns from it what to start", _ASSEMBLE, _index),
-    Check(
-        "indexed-files", ERROR, "the launcher copies, checks and heals just what is named", _ASSEMBLE, _indexed_files
-    ),
-    Check("checksums", ERROR, "users check their keg with it", _ASSEMBLE, _checksums),
-    Check("unnamed-file", ERROR, "nobody knows where it comes from", _ASSEMBLE, _unnamed),
-)

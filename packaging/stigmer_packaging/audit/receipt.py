@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.manifest.naming import service_path
 
 RECEIPT = "INSTALL_RECEIPT.json"
@@ -22,11 +22,21 @@ BREWS_OWN = re.compile(r"homebrew\.[\w.@+-]+\.(service|plist|timer)|sbom\.spdx\.
 _PLACEHOLDER = re.compile(r"@@HOMEBREW_[A-Z]+@@")
 
 
+_RENDER = "write it with receipt.render_receipt"
+
+
+@check(
+    "receipt-missing",
+    "brew then searches every text file for placeholders, and cannot say where the keg came from",
+    _RENDER,
+    own=True,
+)
 def _missing(subject: Subject) -> Iterator[Violation]:
     if RECEIPT not in subject.contents.files:
         yield Violation(RECEIPT, "missing")
 
 
+@check("receipt", "brew believes what it reads there", _RENDER)
 def _fields(subject: Subject) -> Iterator[Violation]:
     if (text := subject.contents.text(RECEIPT)) is None:
         return
@@ -51,6 +61,11 @@ def _fields(subject: Subject) -> Iterator[Violation]:
         yield Violation(RECEIPT, f"source.tap is {json.dumps(source.get('tap'))}, not owner/name")
 
 
+@check(
+    "receipt-version",
+    "brew rewrites the binaries of bottles made by a brew older than 5.1.15, and their checksums are void",
+    "write homebrew_version 5.1.15 or newer",
+)
 def _version(subject: Subject) -> Iterator[Violation]:
     receipt = parse_object(subject.contents.text(RECEIPT) or "")
     if receipt is None:
@@ -61,6 +76,11 @@ def _version(subject: Subject) -> Iterator[Violation]:
         yield Violation(RECEIPT, f"homebrew_version is {version}")
 
 
+@check(
+    "changed-files",
+    "brew replaces placeholders in just the files listed there",
+    "list the files that hold placeholders, and [] when none does",
+)
 def _changed_files(subject: Subject) -> Iterator[Violation]:
     receipt = parse_object(subject.contents.text(RECEIPT) or "")
     if receipt is None:
@@ -80,6 +100,11 @@ def _changed_files_of(receipt: dict[str, Any]) -> list[str] | None:
     return listed if isinstance(listed, list) and all(isinstance(name, str) for name in listed) else None
 
 
+@check(
+    "placeholder",
+    "brew fills it in when it pours, or leaves it as it is: the file is not the released one, or useless",
+    "write the file without it, or name it in the receipt's changed_files",
+)
 def _placeholders(subject: Subject) -> Iterator[Violation]:
     listed = _changed_files_of(parse_object(subject.contents.text(RECEIPT) or "") or {})
     exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(listed or ())}
@@ -89,12 +114,24 @@ def _placeholders(subject: Subject) -> Iterator[Violation]:
             yield Violation(path, f"it holds {found[0]}")
 
 
+@check(
+    "service-definition",
+    "the formula gives only its name, so `brew services` has nothing to start",
+    "make the keg with bottle.assemble",
+    own=True,
+)
 def _service(subject: Subject) -> Iterator[Violation]:
     path = service_path(subject.bottle.name, subject.target)
     if path not in subject.contents.files:
         yield Violation(path, "missing")
 
 
+@check(
+    "keg-formula",
+    "brew reads it when the tap is gone; with a bottle block it would describe itself",
+    "put the formula there, without its bottle block",
+    own=True,
+)
 def _formula(subject: Subject) -> Iterator[Violation]:
     path = f".brew/{subject.bottle.name}.rb"
     text = subject.contents.text(path)
@@ -121,55 +158,3 @@ def _part(of: dict[str, Any], name: str) -> dict[str, Any]:
 def _upstream(version: str) -> str:
     """Give the version without the formula's revision, `2.0.0` for `2.0.0_1`."""
     return re.sub(r"_\d+$", "", version)
-
-
-_RENDER = "write it with receipt.render_receipt"
-
-CHECKS = (
-    Check(
-        "receipt-missing",
-        ERROR,
-        "brew then searches every text file for placeholders, and cannot say where the keg came from",
-        _RENDER,
-        _missing,
-        own=True,
-    ),
-    Check("receipt", ERROR, "brew believes what it reads there", _RENDER, _fields),
-    Check(
-        "receipt-version",
-        ERROR,
-        "brew rewrites the binaries of bottles made by a brew older than 5.1.15, and their checksums are void",
-        "write homebrew_version 5.1.15 or newer",
-        _version,
-    ),
-    Check(
-        "changed-files",
-        ERROR,
-        "brew replaces placeholders in just the files listed there",
-        "list the files that hold placeholders, and [] when none does",
-        _changed_files,
-    ),
-    Check(
-        "placeholder",
-        ERROR,
-        "brew fills it in when it pours, or leaves it as it is: the file is not the released one, or useless",
-        "write the file without it, or name it in the receipt's changed_files",
-        _placeholders,
-    ),
-    Check(
-        "service-definition",
-        ERROR,
-        "the formula gives only its name, so `brew services` has nothing to start",
-        "make the keg with bottle.assemble",
-        _service,
-        own=True,
-    ),
-    Check(
-        "keg-formula",
-        ERROR,
-        "brew reads it when the tap is gone; with a bottle block it would describe itself",
-        "put the formula there, without its bottle block",
-        _formula,
-        own=True,
-    ),
-)

@@ -21,7 +21,6 @@ from stigmer_packaging.bottle.keg_tree import KegTree
 from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.formula.service_files import render_service
 from stigmer_packaging.formula.text import formula_values, render_formula
-from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import KegError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing.notices import notices_path, render_notices
@@ -46,21 +45,6 @@ COMPLETIONS: Mapping[str, str] = {
     "fish": "share/fish/vendor_completions.d/{name}.fish",
 }
 """Where the shells look for them below a prefix. Source: what Homebrew links into it."""
-
-_PACKAGE = Path(__file__).parents[1]
-_CODE = (
-    "bottle/assemble.py",
-    "formula/license.py",
-    "formula/text.py",
-    "bottle/keg_tree.py",
-    "formula/receipt.py",
-    "formula/service_files.py",
-    "manifest/rename.py",
-    "formula/ruby.py",
-    "formula/templates/formula.rb.template",
-    "formula/templates/service/systemd.service",
-)
-_RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in _CODE)
 
 
 @dataclass(frozen=True)
@@ -88,7 +72,7 @@ def assemble_keg(
     workspace: Workspace,
     report: Callable[[str], None],
 ) -> Keg:
-    """Make the keg's tree for one target, or give the one that was made of the same parts.
+    """Make the keg's tree for one target.
 
     Files are hard links to the artefacts where possible. Raise KegError when two components own one path, when a part
     is missing or of another target, and when a component holds what the index cannot name (a symbolic link).
@@ -97,12 +81,6 @@ def assemble_keg(
     payload = _payload(manifest, target, chosen)
     notices = render_notices(manifest.product, str(target), parts.credits)
     texts = {INDEX: render_payload(payload), **_answers(payload), notices_path(manifest.product.name): notices}
-    documents = [(path, digest.sha256_of(file)) for path, file in parts.documents.items()]
-    made = (parts.launcher, chosen, parts.source, parts.sbom)
-    made_from = digest.sha256_of_value(_RECIPE, manifest, target, made, texts, documents, source_date_epoch)
-    name = f"assemble/{target}"
-    if kept := workspace.current(name, Keg, made_from):
-        return kept
     report(f"assembling the keg for {target}")
     product = manifest.product
     with workspace.staging() as staged:
@@ -118,8 +96,8 @@ def assemble_keg(
         tree.add_text(f".brew/{product.name}.rb", formula, "the formula")
         root, files, links = f"kegs/{target}", scan_files(tree.root), links_below(tree.root)
         workspace.publish(tree.root, root)
-    keg = Keg(product.name, product.version, str(target), root, files, links, made_from)
-    workspace.write_record(name, keg)
+    keg = Keg(product.name, product.version, str(target), root, files, links)
+    workspace.write_record(f"assemble/{target}", keg)
     return keg
 
 

@@ -13,8 +13,6 @@ from stigmer_packaging.manifest import naming
 from stigmer_packaging.records.model import Bottle, Keg, SourceArchive
 from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
 
-_PACKAGE = Path(__file__).parents[1]
-_RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in ("bottle/bottle.py", "bottle/archive.py"))
 _EXECUTABLE = 0o100
 
 
@@ -27,15 +25,11 @@ def make_bottle(
     workspace: Workspace,
     report: Callable[[str], None],
 ) -> Bottle:
-    """Pack a keg for `tag`, or give the bottle that was packed of the same keg.
+    """Pack a keg for `tag`.
 
     Equal kegs and times give equal bytes with the same libdeflate (see bottle.archive). Raise ArchiveError when the keg on
     disk is not what its record says.
     """
-    made_from = digest.sha256_of_value(_RECIPE, keg.files, keg.links, keg.version, tag, rebuild, source_date_epoch)
-    name = f"bottle/{keg.target}"
-    if kept := workspace.current(name, Bottle, made_from):
-        return kept
     root = workspace.path(keg.root)
     if scan_files(root) != keg.files or links_below(root) != keg.links:
         raise ArchiveError(f"the keg in {keg.root} is not what its record says")
@@ -43,8 +37,8 @@ def make_bottle(
     relative = f"dist/{naming.bottle_name(keg.name, keg.version, tag, rebuild)}"
     members = keg_members(f"{keg.name}/{keg.version}", root, keg.files, keg.links)
     size, sha256 = _write(relative, tuple(members), source_date_epoch, workspace)
-    bottle = Bottle(keg.name, keg.version, keg.target, tag, rebuild, relative, size, sha256, made_from)
-    workspace.write_record(name, bottle)
+    bottle = Bottle(keg.name, keg.version, keg.target, tag, rebuild, relative, size, sha256)
+    workspace.write_record(f"bottle/{keg.target}", bottle)
     return bottle
 
 
@@ -62,16 +56,10 @@ def make_source_archive(
     What is promised of the bytes is what is promised of a bottle's. Raise ArchiveError when a path is not there.
     """
     members = tuple(_source_members("-".join(product), checkout, paths))
-    content = [
-        (each.name, each.link, each.executable, each.source and digest.sha256_of(each.source)) for each in members
-    ]
-    made_from = digest.sha256_of_value(_RECIPE, content, source_date_epoch)
-    if kept := workspace.current("source", SourceArchive, made_from):
-        return kept
     report("packing the source archive")
     relative = f"dist/{naming.source_archive_name(*product)}"
     size, sha256 = _write(relative, members, source_date_epoch, workspace)
-    archive = SourceArchive(relative, size, sha256, made_from)
+    archive = SourceArchive(relative, size, sha256)
     workspace.write_record("source", archive)
     return archive
 

@@ -29,13 +29,12 @@ from stigmer_packaging.records.release import NAME, read_release
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.guest import Machine, Task
 from stigmer_packaging.verify.mac_report import read_mac_report
-from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, ONLY_ON_MACS, MachineFactory, find_mirrors
+from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, MachineFactory, find_mirrors
 from stigmer_packaging.verify.macos import Mac
-from stigmer_packaging.verify.stage import take_in_report, verify_bottle
-from stigmer_packaging.verify.tart import Tart
+from stigmer_packaging.verify.stage import take_in_report, verify_once
 
 SCRIPT = "verify-install"
-_SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0, "tart": 900.0}
+_SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0}
 SERVICE = "service"
 """The name of the records of level vm with systemd."""
 
@@ -53,14 +52,12 @@ class Wanted:
     workspace: Path | None
     seconds: float | None
     init: str
-    image: str
-    ssh_key: Path | None
     reports: tuple[Path, ...]
     as_json: bool
 
 
-def verify_command(root: Path) -> click.Command:
-    """Make the command for the checkout at `root`."""
+def verify_command(root: Path, purpose: str) -> click.Command:
+    """Make the command for the checkout at `root`; `purpose` is its help."""
     file = click.Path(exists=True, path_type=Path)
     folder = click.Path(file_okay=False, path_type=Path)
     parameters: list[click.Parameter] = [
@@ -82,8 +79,6 @@ def verify_command(root: Path) -> click.Command:
             default="none",
             help="With vm and systemd: try the service.",
         ),
-        click.Option(["--image"], default="", help="For tart: the image whose clone is used, once."),
-        click.Option(["--ssh-key"], type=file, help="For tart: the key that the image's user admin admits."),
         click.Option(
             ["--report", "reports"],
             multiple=True,
@@ -93,7 +88,6 @@ def verify_command(root: Path) -> click.Command:
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="The reports as JSON on stdout."),
     ]
-    purpose = "Verify a bottle on machines without Python and network; default: the one in dist/."
 
     def act(**given: Any) -> None:
         _verify(Wanted(**given), root, this_platform(), cache_folder())
@@ -113,7 +107,7 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
         return
     bottle = find_bottle(what, host, manifest, workspace.root)
     level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
-    if level not in ONLY_ON_MACS:
+    if level != "macos":
         _provide(level, wanted.machine)
     reports: dict[str, VerificationReport] = {}
     with workspace.alone("verify"):
@@ -121,7 +115,7 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
         programs = find_programs(what, host, workspace.root) if level == "sandbox" and not wanted.guests else ()
         for product, machine, name in _trials(level, wanted, maker, bottle, programs):
             task = Task(root / "scripts" / SCRIPT, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
-            reports[name] = verify_bottle(product, machine, task, workspace=workspace, name=name, report=_say)
+            reports[name] = verify_once(product, machine, task, workspace=workspace, name=name, report=_say)
             if not wanted.as_json:
                 _console().print(output.verdict(reports[name]), output.timeline_table(reports[name]), "")
         if what.is_dir():
@@ -174,14 +168,14 @@ def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -
             if artefact.target == str(host):
                 named = (release.product.name, release.product.version, artefact.target, artefact.tag, artefact.rebuild)
                 path = os.path.relpath(what / artefact.name, workspace)
-                return Bottle(*named, path, artefact.size, artefact.sha256, "")
+                return Bottle(*named, path, artefact.size, artefact.sha256)
         raise RecordError(f"{what / NAME} has no bottle for {host}", "name a bottle's file")
     found = parse_bottle_name(what.name)
     targets = {manifest.tag_of(target): str(target) for target in manifest.known_targets()}
     if not found or found.tag not in targets:
         raise RecordError(f"{what.name} is not the name of a bottle of ours", "name it as brew asks for it")
     facts = (targets[found.tag], found.tag, found.rebuild, os.path.relpath(what, workspace))
-    return Bottle(found.name, found.version, *facts, what.stat().st_size, digest.sha256_of(what), "")
+    return Bottle(found.name, found.version, *facts, what.stat().st_size, digest.sha256_of(what))
 
 
 def find_programs(what: Path, host: Target, workspace: Path) -> tuple[Standalone, ...]:
@@ -191,7 +185,7 @@ def find_programs(what: Path, host: Target, workspace: Path) -> tuple[Standalone
     release = read_release(what)
     facts = (release.product.name, release.product.version, str(host))
     return tuple(
-        Standalone(one.kind, *facts, os.path.relpath(what / one.name, workspace), one.size, one.sha256, "")
+        Standalone(one.kind, *facts, os.path.relpath(what / one.name, workspace), one.size, one.sha256)
         for one in release.of_kind("program")
         if one.target == str(host)
     )
@@ -209,17 +203,12 @@ def _trials(
 
 def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: Bottle) -> Iterator[tuple[Machine, str]]:
     target = parse_target(bottle.target)
-    if level not in ONLY_ON_MACS:
-        maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
-        level = SERVICE if wanted.init == "systemd" and level == "vm" else level
-        yield from choose_machines(level, wanted.guests, wanted.machine, maker, target)
-    elif level == "macos":
+    if level == "macos":
         yield Mac(system.describe_macos(), str(maker.host)), f"verify/macos/{target}"
-    elif not (wanted.image and wanted.ssh_key):
-        raise click.UsageError("--level tart needs --image and --ssh-key")
-    else:
-        clone = f"verify-{secrets.token_hex(4)}"
-        yield Tart(wanted.image, str(maker.host), wanted.ssh_key, clone, os.environ), f"verify/tart/{target}"
+        return
+    maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
+    level = SERVICE if wanted.init == "systemd" and level == "vm" else level
+    yield from choose_machines(level, wanted.guests, wanted.machine, maker, target)
 
 
 def choose_machines(

@@ -30,12 +30,9 @@ def write_formula(
         raise RecordError(f"the formula needs bottles of {product.name} {product.version} and of one rebuild: {found}")
     named = tuple((bottle.tag, bottle.sha256) for bottle in bottles)
     text = render_formula(formula_values(manifest, source.sha256), named, bottles[0].rebuild)
-    made_from = digest.sha256_of_value(text)
-    if kept := workspace.current("formula", Formula, made_from):
-        return kept
     report(f"writing the formula for {', '.join(bottle.tag for bottle in bottles)}")
     path = _write(text, f"dist/Formula/{product.name}.rb", workspace)
-    formula = Formula(path, digest.sha256_of(workspace.path(path)), named, made_from)
+    formula = Formula(path, digest.sha256_of(workspace.path(path)), named)
     workspace.write_record("formula", formula)
     return formula
 

@@ -79,13 +79,12 @@ def write_sbom(
 ) -> Sbom:
     """Write the bill of materials of a keg, named like its bottle; its time is `source_date_epoch`, seconds since 1970."""
     report(f"writing the bill of materials for {target}")
-    made_from = digest.sha256_of_value([credit.made_from for credit in credited], source_date_epoch)
     with workspace.staging() as staged:
         text = render_sbom(product, str(target), credited, source_date_epoch=source_date_epoch)
         (staged / "sbom").write_text(text, encoding="utf-8")
         name = f"dist/{product.name}-{product.version}.{tag}.sbom.spdx.json"
         path = workspace.publish(staged / "sbom", name)
-    made = Sbom(str(target), name, path.stat().st_size, digest.sha256_of(path), made_from)
+    made = Sbom(str(target), name, path.stat().st_size, digest.sha256_of(path))
     workspace.write_record(f"sbom/{target}", made)
     return made
 
@@ -97,10 +96,9 @@ def _record(
     texts: dict[str, str] = {}
     for text in sorted(text for credit in known for text in credit.texts):
         texts.setdefault(key_of(text), text)
-    made_from = digest.sha256_of_value([(file.path, file.sha256) for file in made.files])
     left_out = made.left_out if isinstance(made, ServiceBinary) else ()
     named, ordered = _ingredients(known), _in_order(texts)
-    record = Credits(part, made.version, licence, made.target, named, ordered, made_from, left_out)
+    record = Credits(part, made.version, licence, made.target, named, ordered, left_out)
     workspace.write_record(f"credit/{made.target}/{part}", record)
     return record
 

@@ -1,6 +1,6 @@
 """GitHub's REST API, as far as releasing needs it: one method, one request, and failures told apart by what helps.
 
-Sources: GitHub's REST documentation of releases, release assets, git references, pull requests, rate limits.
+Sources: GitHub's REST documentation of releases, release assets, git references, pull requests, issues, rate limits.
 """
 
 import json
@@ -208,6 +208,23 @@ class GitHub:
         """Open a pull request and give its address."""
         asked = {"head": head, "base": base, "title": title, "body": body}
         return str(self._call("POST", "/pulls", asked)["html_url"])
+
+    def find_issue(self, title: str) -> int:
+        """Give the number of the open issue of this title, 0 when there is none; GitHub lists pull requests among them."""
+        issues = (one for one in self._pages("/issues", "state=open") if "pull_request" not in one)
+        return next((int(one["number"]) for one in issues if one["title"] == title), 0)
+
+    def open_issue(self, title: str, body: str) -> str:
+        """Open an issue and give its address."""
+        return str(self._call("POST", "/issues", {"title": title, "body": body})["html_url"])
+
+    def comment(self, issue: int, text: str) -> None:
+        """Add a comment to an issue."""
+        self._call("POST", f"/issues/{issue}/comments", {"body": text})
+
+    def close_issue(self, number: int) -> None:
+        """Close an issue as done."""
+        self._call("PATCH", f"/issues/{number}", {"state": "closed", "state_reason": "completed"})
 
     @property
     def _root(self) -> str:

@@ -1,7 +1,6 @@
 """What flows through the pipeline: frozen records, each written once by its stage beside its artefact.
 
-Paths in records are relative to the workspace. `made_from` is the digest of everything the artefact depends on, so a
-record whose inputs have changed is never taken for current.
+Paths in records are relative to the workspace.
 """
 
 from collections.abc import Mapping
@@ -45,7 +44,6 @@ class ServiceBinary:
     root: str
     entry: str
     files: tuple[FileRecord, ...]
-    made_from: str
     left_out: tuple[LeftOut, ...] = ()
 
 
@@ -58,7 +56,6 @@ class LauncherBundle:
     root: str
     entry: str
     files: tuple[FileRecord, ...]
-    made_from: str
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,6 @@ class Credits:
     target: str
     ingredients: tuple[Ingredient, ...]
     texts: Mapping[str, str]
-    made_from: str
     left_out: tuple[LeftOut, ...] = ()
 
 
@@ -101,7 +97,6 @@ class Sbom:
     path: str
     size: int
     sha256: str
-    made_from: str
 
 
 @dataclass(frozen=True)
@@ -114,7 +109,6 @@ class Keg:
     root: str
     files: tuple[FileRecord, ...]
     links: tuple[tuple[str, str], ...]
-    made_from: str
 
 
 @dataclass(frozen=True)
@@ -129,7 +123,6 @@ class Bottle:
     path: str
     size: int
     sha256: str
-    made_from: str
 
 
 @dataclass(frozen=True)
@@ -143,7 +136,6 @@ class Standalone:
     path: str
     size: int
     sha256: str
-    made_from: str
 
 
 @dataclass(frozen=True)
@@ -153,7 +145,6 @@ class SourceArchive:
     path: str
     size: int
     sha256: str
-    made_from: str
 
 
 @dataclass(frozen=True)
@@ -163,7 +154,6 @@ class Formula:
     path: str
     sha256: str
     bottles: tuple[tuple[str, str], ...]
-    made_from: str
 
 
 @dataclass(frozen=True)
@@ -180,7 +170,8 @@ class Check:
 class VerificationReport:
     """What a guest reported of one bottle. It passed only if the guest ended by itself and every check passed.
 
-    `emulated` says that no processor of the bottle's kind ran it.
+    `made_from` is the digest of bottle, machine and script, by which `verify` knows a report that it need not repeat; empty
+    for one that came from elsewhere. `emulated` says that no processor of the bottle's kind ran it.
     """
 
     level: str
@@ -188,7 +179,7 @@ class VerificationReport:
     bottle_sha256: str
     checks: tuple[Check, ...]
     ended: bool
-    made_from: str
+    made_from: str = ""
     emulated: bool = False
 
     @property
@@ -228,7 +219,6 @@ class AuditReport:
     unpacked: int
     largest: tuple[tuple[str, int], ...]
     glibc: str
-    made_from: str
 
     @property
     def passed(self) -> bool:

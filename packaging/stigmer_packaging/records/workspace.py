@@ -94,14 +94,6 @@ class Workspace:
         except (ValueError, cattrs.BaseValidationError) as error:
             raise RecordError(f"the record {name} is damaged: {error}") from error
 
-    def current(self, name: str, kind: type[Record], made_from: str) -> Record | None:
-        """Give the record if it was made from the same inputs and its files are still what it says, else None."""
-        with contextlib.suppress(RecordError):
-            record = self.read_record(name, kind)
-            if getattr(record, "made_from", None) == made_from and self.is_whole(record):
-                return record
-        return None
-
     def forget(self, name: str) -> None:
         """Take a record away, so that nothing takes its artefact for current."""
         self.path(f"records/{name}.json").unlink(missing_ok=True)

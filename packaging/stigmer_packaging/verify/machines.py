@@ -17,8 +17,7 @@ from stigmer_packaging.verify.sandbox import Sandbox
 from stigmer_packaging.verify.service_machine import PACKAGES, ServiceMachine
 from stigmer_packaging.verify.virtual_machine import VirtualMachine
 
-LEVELS = ("sandbox", "vm", "matrix", "brew", "macos", "tart")
-ONLY_ON_MACS = ("macos", "tart")
+LEVELS = ("sandbox", "vm", "matrix", "brew", "macos")
 GUESTS = ("debian bullseye", "debian bookworm", "debian trixie", "debian sid")
 """The matrix, the oldest C library first."""
 

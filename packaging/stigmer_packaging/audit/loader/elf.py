@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from stigmer_packaging.audit.contents import join
-from stigmer_packaging.audit.loader.linkage import expand
-from stigmer_packaging.audit.loader.loading import Library, Loading, Undefined
+from stigmer_packaging.audit.loader.loading import Library, Loading, Undefined, expand
 from stigmer_packaging.binaries.elf import Elf, Import, highest_glibc
 
 _SYSTEM = re.compile(

@@ -5,6 +5,7 @@ path for libraries to that folder before. A module is loaded by it later, with t
 """
 
 import posixpath
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
@@ -15,6 +16,16 @@ from stigmer_packaging.audit.contents import join
 from stigmer_packaging.audit.loader.symbols import Versions, system_symbols
 
 _BUNDLE_MARK = "base_library.zip"
+_OWN = re.compile(r"\$ORIGIN|\$\{ORIGIN\}|@loader_path|@executable_path")
+
+
+def expand(path: str, text: str) -> str | None:
+    """Give the folder below the keg that a search path means for the file at `path`; None when it leads elsewhere."""
+    own = _OWN.match(text)
+    if own is None or text[own.end() : own.end() + 1] not in {"", "/"}:
+        return None
+    folder = join(posixpath.dirname(path), text[own.end() :].lstrip("/") or ".")
+    return None if folder.split("/")[0] == ".." else folder
 
 
 class Library(NamedTuple):

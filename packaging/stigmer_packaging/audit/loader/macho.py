@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator
 
 from stigmer_packaging.audit.contents import join
-from stigmer_packaging.audit.loader.linkage import expand
-from stigmer_packaging.audit.loader.loading import Library, Loading, Undefined
+from stigmer_packaging.audit.loader.loading import Library, Loading, Undefined, expand
 from stigmer_packaging.audit.platforms import promised_macos, render_version
 from stigmer_packaging.binaries.macho import MAIN_PROGRAM, SELF, WEAK_DEFINITION, Bind, MachO
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stigmer_packaging.formula.receipt import tap_name
-from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.records.model import VerificationReport
@@ -51,8 +50,7 @@ def verify_with_brew(
         version = driven.run("--version").partition("\n")[0]
         checks = try_with_brew(trial, clock=clock, report=report)
     poured = _poured(releases[0], [check.detail for check in checks])
-    made_from = digest.sha256_of_value(version, [artefact.sha256 for each in releases for artefact in each.artefacts])
-    result = VerificationReport(LEVEL, version, poured[1], checks, ended=True, made_from=made_from)
+    result = VerificationReport(LEVEL, version, poured[1], checks, ended=True)
     name = f"verify/{LEVEL}/{poured[0]}"
     workspace.write_record(name, result)
     with workspace.staging() as staged:

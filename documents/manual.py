@@ -1,10 +1,7 @@
-"""The manual page, made from the table in `grammar`: `python -m stigmer_packaging.bottle.manual > launcher/man/stigmer.1`.
+"""The manual page launcher/man/stigmer.1, made from the table in `grammar`. Source of the macros: man(7)."""
 
-Source of the macros: man(7).
-"""
-
-import sys
-
+from documents.commands import ALIASES
+from documents.markdown import sentence
 from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, HELP, VARIABLES, VERSION, Command, Option
 from stigmer_launcher.cli.help import usage
 
@@ -25,9 +22,7 @@ again after a pause that grows; one that ends right after its start stays down, 
 
 def render_manual() -> str:
     """Give the page as roff."""
-    commands = "".join(
-        _command(command) for command in COMMANDS if command.name not in ("server start", "server smoke")
-    )
+    commands = "".join(_command(command) for command in COMMANDS if command.name not in ALIASES)
     sections = (
         ("NAME", "stigmer \\- run AI workflows on your own machine\n"),
         ("SYNOPSIS", ".B stigmer\n.I COMMAND\n[\\fIOPTION\\fR]...\n"),
@@ -43,7 +38,7 @@ def render_manual() -> str:
 
 def _command(command: Command) -> str:
     more = f"\n{_escape(command.more)}" if command.more else ""
-    return f".SS {_escape(usage(command))}\n{_escape(_sentence(command.summary))}{more}\n" + "".join(
+    return f".SS {_escape(usage(command))}\n{_escape(sentence(command.summary))}{more}\n" + "".join(
         map(_option, command.options)
     )
 
@@ -51,22 +46,14 @@ def _command(command: Command) -> str:
 def _option(option: Option) -> str:
     names = f"\\-{option.short}, " if option.short else ""
     value = f" \\fI{_escape(option.value)}\\fR" if option.value else ""
-    return f".TP\n\\fB{names}\\-\\-{_escape(option.name)}\\fR{value}\n{_escape(_sentence(option.help))}\n"
+    return f".TP\n\\fB{names}\\-\\-{_escape(option.name)}\\fR{value}\n{_escape(sentence(option.help))}\n"
 
 
 def _entry(name: str, text: str) -> str:
-    return f".TP\n.B {_escape(name)}\n{_escape(_sentence(text))}\n"
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
+    return f".TP\n.B {_escape(name)}\n{_escape(sentence(text))}\n"
 
 
 def _escape(text: str) -> str:
     """Keep roff from reading a text as its own: backslashes, hyphens, and dots that begin a line."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-")
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in escaped.split("\n"))
-
-
-if __name__ == "__main__":
-    sys.stdout.write(render_manual())
