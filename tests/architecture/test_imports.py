@@ -119,7 +119,7 @@ def known_modules(root: Path) -> frozenset[str]:
     return frozenset(dotted_name(path, root) for path in modules(root))
 
 
-def own_imports(name: str, imported: AbstractSet[str], known: AbstractSet[str]) -> set[str]:
+def own_imports(name: str, imported: AbstractSet[str], known: AbstractSet[str]) -> AbstractSet[str]:
     """Name the modules of the same program that a module imports; a package only where something of its own is taken."""
     used = imported & known
     packages = {module.rpartition(".")[0] for module in used}
