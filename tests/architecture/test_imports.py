@@ -99,11 +99,11 @@ class House(NamedTuple):
         """Give a module its dotted name."""
         return dotted_name(path, self.root)
 
-    def imports_of(self, path: Path) -> set[str]:
+    def imports_of(self, path: Path) -> AbstractSet[str]:
         """Name the modules of the same program that a module imports, wherever in the file."""
         return own_imports(self.name(path), imports_of(path), known_modules(self.root))
 
-    def graph(self) -> dict[str, set[str]]:
+    def graph(self) -> dict[str, AbstractSet[str]]:
         """Map each module to those that it imports."""
         return {self.name(path): self.imports_of(path) for path in modules(self.root)}
 
