@@ -23,6 +23,9 @@ SECONDS = 1800
 START_HOOKS = Path(__file__).with_name("startup")
 _TEMPLATES = Path(__file__).with_name("templates")
 PROBE = "import-probe"
+_COMPRESSION = 0
+"""Of each module: the bottle's one gzip sees all modules together and makes less of them, and an import unpacks nothing."""
+
 _SPEC = "onedir.spec"
 _PROBE_SOURCE = "import_probe.py"
 _PACKAGING = Path(__file__).parents[2]
@@ -111,8 +114,7 @@ class FreezingPython:
 class FreezePlan:
     """What to freeze and how. `entry` is the program's main script; `search`, folders that hold its own packages.
 
-    The result is the executable `name` with the directory `contents` beside it. `optimize` is Python's -O level, and
-    `compression` zlib's, applied to each module apart.
+    The result is the executable `name` with the directory `contents` beside it. `optimize` is Python's -O level.
     `startup` names the hooks of the folder startup that run first.
     `dropped_hooks` are run-time hooks to leave out. `add_data` are pairs of a path (or pattern) and the folder it goes to. With `with_probe` the folder also
     holds the program PROBE, which has the same modules and imports those that it is given.
@@ -123,7 +125,6 @@ class FreezePlan:
     entry: str
     search: tuple[str, ...]
     optimize: int
-    compression: int
     excludes: tuple[str, ...] = ()
     hidden_imports: tuple[str, ...] = ()
     collect_submodules: tuple[str, ...] = ()
@@ -174,7 +175,7 @@ def freeze(
         plain_environment(env)
         | variables
         | {
-            "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": str(plan.compression),
+            "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": str(_COMPRESSION),
             "PYTHONHASHSEED": "0",
             # None is read that another build has left, and the locked environment stays as it was made.
             "PYTHONPYCACHEPREFIX": str(work / "no-bytecode"),
