@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from stigmer_packaging.audit.contents import Contents
 from stigmer_packaging.lib.target import Target, parse_target
-from stigmer_packaging.records.model import Bottle, Finding
+from stigmer_packaging.records.model import Finding, ReleaseFile
 
 ERROR, WARNING, INFORMATION = "error", "warning", "information"
 SEVERITIES = (ERROR, WARNING, INFORMATION)
@@ -50,7 +50,7 @@ class Policy:
 class Subject:
     """What a check looks at."""
 
-    bottle: Bottle
+    bottle: ReleaseFile
     contents: Contents
     policy: Policy
 
