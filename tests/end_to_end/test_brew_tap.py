@@ -3,13 +3,12 @@
 import itertools
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.formula.tap_files import render_tap
-from stigmer_packaging.formula.text import formula_values, render_formula
+from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.verify.brew.client import Brew, parse_pours, with_root_url
 from support.keg_standin import standin_manifest
@@ -26,7 +25,7 @@ def brew(tmp_path: Path) -> Brew:
 
 
 def formula(*bottles: tuple[str, str], rebuild: int = 0) -> str:
-    return render_formula(formula_values(standin_manifest(), "e" * 64), bottles, rebuild)
+    return render_formula(standin_manifest(), "e" * 64, bottles, rebuild)
 
 
 def test_this_repository_is_a_tap_that_brew_reads_without_a_warning(brew: Brew, tmp_path: Path) -> None:
@@ -68,8 +67,8 @@ def test_the_formula_of_every_set_of_bottles_is_to_brews_taste_on_every_platform
     with tapped(brew, tmp_path / "tap") as tap:
         for number, bottles in enumerate(SUBSETS, 1):
             name = f"stigmer-{chr(96 + number)}"
-            values = replace(formula_values(standin_manifest(), "e" * 64), name=name)
-            tap.publish(name, render_formula(values, bottles, rebuild=number % 2))
+            manifest = standin_manifest(name=name)
+            tap.publish(name, render_formula(manifest, "e" * 64, bottles, rebuild=number % 2))
         brew.run("tap", TAP, str(tap.folder))
         said = brew.run("readall", "--os=all", "--arch=all", "--aliases", "--syntax", TAP)
         said += brew.run("audit", "--strict", f"--tap={TAP}")
@@ -79,9 +78,8 @@ def test_the_formula_of_every_set_of_bottles_is_to_brews_taste_on_every_platform
 
 def test_a_licence_of_several_is_to_brews_taste_and_read_as_the_same_expression(brew: Brew, tmp_path: Path) -> None:
     expression = "MIT OR Apache-2.0 AND GPL-2.0-only WITH Classpath-exception-2.0"
-    values = replace(formula_values(standin_manifest(), "e" * 64), license=expression)
     with tapped(brew, tmp_path / "tap") as tap:
-        tap.publish("stigmer", render_formula(values, FOUR))
+        tap.publish("stigmer", render_formula(standin_manifest(license=expression), "e" * 64, FOUR))
         brew.run("tap", TAP, str(tap.folder))
         assert "no offenses detected" in brew.run("style", FULL)
         assert "problem" not in brew.run("audit", "--strict", "--formula", FULL)

@@ -16,7 +16,7 @@ from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.plan import Step, is_frozen, plan_release
 from stigmer_packaging.pipeline.run import Maker, Pipeline
 from stigmer_packaging.pipeline.stages import makers
-from stigmer_packaging.records.model import AuditReport, Bottle
+from stigmer_packaging.records.model import AuditReport, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from support.fake_stages import FakeProgress
 from support.mac_standins import offer_frozen_parts
@@ -63,7 +63,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def test_the_audit_finds_no_error_in_a_bottle_for_a_mac(made: Workspace, target: str) -> None:
     """Architecture, oldest macOS, signatures and their hashes, names and search paths of libraries, layout, index."""
     report = made.read_record(f"audit/{target}", AuditReport)
-    bottle = made.read_record(f"bottle/{target}", Bottle)
+    bottle = made.read_record(f"bottle/{target}", ReleaseFile)
     assert report.passed
     assert report.bottle_sha256 == bottle.sha256
     largest = [path for path, _ in report.largest[:3]]
@@ -76,4 +76,4 @@ def test_the_formula_serves_both_from_the_oldest_macos_promised(made: Workspace)
     assert "  on_macos do\n    depends_on macos: :sonoma\n  end\n" in text
     assert "  on_linux do\n    depends_on :macos\n  end\n" in text
     for target in TARGETS:
-        assert made.read_record(f"bottle/{target}", Bottle).sha256 in text
+        assert made.read_record(f"bottle/{target}", ReleaseFile).sha256 in text

@@ -1,37 +1,29 @@
 """The page in a real browser: it fits its window, and its map has the colours of its parts where they should be."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from documents.pictures.report import BROWSER, show
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.publish.report.page import Contents, render_page
 from stigmer_packaging.records.release import Artefact, Release
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 FIRST, SECOND = (0x8D, 0xB7, 0xF0), (0xF2, 0xB8, 0x80)
 """The colours of the largest and of the next part, as the page's style says."""
 BOTTLE = Artefact("bottle", "one-1.0.0.sonoma.bottle.tar.gz", 3_000_000, "a" * 64, "darwin-amd64", "sonoma")
 PRODUCT = Product("one", "1.0.0", "MIT", "https://one.example/", "One", "one/homebrew-tap", "self")
 CONTENTS = Contents({BOTTLE.name: (("libexec/components/temporal", 600), ("libexec/components/server", 300))})
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on PATH to look at the page with")
+pytestmark = pytest.mark.skipif(not BROWSER, reason="there is no Chromium on PATH to look at the page with")
 
 
 def screenshot(folder: Path, width: int) -> Image.Image:
     """Give the page as a window of that width shows it."""
-    page, picture = folder / "page.html", folder / "page.png"
+    page = folder / "page.html"
     page.write_text(render_page(Release(PRODUCT, (BOTTLE,)), CONTENTS, None), encoding="utf-8")
-    assert BROWSER
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *QUIET]
-    command += [f"--user-data-dir={folder / 'profile'}", f"--window-size={width},1400", f"--screenshot={picture}"]
-    subprocess.run([*command, page.as_uri()], check=True, capture_output=True, timeout=90)
-    with Image.open(picture) as image:
-        return image.convert("RGB")
+    return show(page, width, 1400)
 
 
 def places_of(image: Image.Image, colour: tuple[int, int, int]) -> list[tuple[int, int]]:

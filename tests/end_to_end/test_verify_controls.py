@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.lib import command
-from stigmer_packaging.records.model import Bottle, VerificationReport
+from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.verify.guest import Task
 from stigmer_packaging.verify.guest_report import parse_report
 from stigmer_packaging.verify.guest_root import GuestRoot
@@ -39,7 +39,7 @@ def root() -> GuestRoot:
     return shared_root()
 
 
-def failures(standin: StandIn, root: GuestRoot, bottle: Bottle | None = None) -> dict[str, str]:
+def failures(standin: StandIn, root: GuestRoot, bottle: ReleaseFile | None = None) -> dict[str, str]:
     """Verify a bottle that must not pass; give the failed checks in their order, with what they saw."""
     task = Task(SCRIPT, secrets.token_hex(8), seconds=120)
     report: VerificationReport = verify_bottle(
@@ -98,7 +98,7 @@ def test_a_service_left_running_after_the_stop_is_found(tmp_path: Path, root: Gu
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_bottle_that_is_whole_but_not_what_it_must_be_is_found(
-    tmp_path: Path, root: GuestRoot, fault: Callable[[StandIn], Bottle], check: str, reason: str
+    tmp_path: Path, root: GuestRoot, fault: Callable[[StandIn], ReleaseFile], check: str, reason: str
 ) -> None:
     standin = build_standin(tmp_path)
     found = failures(standin, root, fault(standin))

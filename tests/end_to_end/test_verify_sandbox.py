@@ -14,7 +14,7 @@ import pytest
 
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.errors import RecordError
-from stigmer_packaging.records.model import Bottle, VerificationReport
+from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.verify.guest import Task
 from stigmer_packaging.verify.guest_root import GuestRoot
 from stigmer_packaging.verify.sandbox import make_sandbox, run_in_sandbox, sandbox_command
@@ -42,7 +42,7 @@ def verify(
     standin: StandIn,
     root: GuestRoot,
     *,
-    bottle: Bottle | None = None,
+    bottle: ReleaseFile | None = None,
     script: Path = SCRIPT,
     seconds: float = 120,
     report: Callable[[str], None] = quiet,

@@ -11,7 +11,7 @@ import pytest
 
 from stigmer_packaging.cli import main as cli
 from stigmer_packaging.cli.verify import verify_release
-from stigmer_packaging.formula.text import formula_values, render_formula
+from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import MissingToolError, RecordError, VerificationError
 from stigmer_packaging.records.model import VerificationReport
@@ -29,7 +29,7 @@ def deliver(folder: Path, version: str) -> Path:
     (folder / "Formula").mkdir(parents=True)
     bottle.write_bytes(version.encode())
     manifest = replace(standin_manifest(), product=product)
-    text = render_formula(formula_values(manifest, "e" * 64), [("x86_64_linux", digest.sha256_of(bottle))])
+    text = render_formula(manifest, "e" * 64, [("x86_64_linux", digest.sha256_of(bottle))])
     (folder / "Formula" / "stigmer.rb").write_text(text, encoding="utf-8")
     artefacts = [
         Artefact(kind, name, (folder / name).stat().st_size, digest.sha256_of(folder / name), *of)

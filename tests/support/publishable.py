@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stigmer_packaging.bottle.archive import Member, write_archive
 from stigmer_packaging.formula.reading import parse_formula
-from stigmer_packaging.formula.text import formula_values, render_formula
+from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.manifest.model import Manifest
@@ -64,7 +64,7 @@ def lay_release(
     named = [(bottle.tag, bottle.sha256) for bottle in bottles]
     formula = folder / PATH
     formula.parent.mkdir(exist_ok=True)
-    formula.write_text(render_formula(formula_values(manifest, digest.sha256_of(source)), named), encoding="utf-8")
+    formula.write_text(render_formula(manifest, digest.sha256_of(source), named), encoding="utf-8")
     artefacts = (*bottles, _describe("source", source, folder), _describe("formula", formula, folder))
     if sboms:
         artefacts += tuple(_lay_sbom(folder, bottle, version) for bottle in bottles)

@@ -15,7 +15,7 @@ from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.plan import Inputs, Step, plan_release
 from stigmer_packaging.pipeline.run import Maker, Pipeline, StepResult
 from stigmer_packaging.pipeline.stages import makers
-from stigmer_packaging.records.model import AuditReport, Bottle, Sbom
+from stigmer_packaging.records.model import AuditReport, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from support.audit_bottles import Craft, good_bottle, locked_distributions, release_sbom
 from support.fake_stages import FakeProgress
@@ -25,7 +25,7 @@ LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
 MANIFEST = load_manifest(PATH)
 
 
-def fake_maker(craft: Craft, workspace: Workspace, kind: type) -> Maker:
+def fake_maker(craft: Craft, workspace: Workspace) -> Maker:
     """Give a bottle, or its bill of materials, that was made by hand."""
 
     def make(step: Step, _needs: Mapping[str, Any]) -> Any:
@@ -33,9 +33,9 @@ def fake_maker(craft: Craft, workspace: Workspace, kind: type) -> Maker:
             workspace.write_record(step.name, craft.pack(workspace))
         else:
             release_sbom(craft, workspace)
-        return workspace.read_record(step.name, kind)
+        return workspace.read_record(step.name, ReleaseFile)
 
-    return Maker(kind, "by hand", make)
+    return Maker(ReleaseFile, "by hand", make)
 
 
 def run(craft: Craft, workspace: Workspace, home: Path) -> tuple[StepResult, ...]:
@@ -50,10 +50,9 @@ def run(craft: Craft, workspace: Workspace, home: Path) -> tuple[StepResult, ...
     tree = str(PATH.parents[1] / MANIFEST.checkout)
     context = BuildContext(MANIFEST, workspace, home / "checkout", LINUX, tree, {"HOME": str(home)}, 1, lambda _: None)
     real = makers(context)
-    fakes: dict[type, Maker] = {kind: fake_maker(craft, workspace, kind) for kind in (Bottle, Sbom)}
 
     def maker_of(step: Step) -> Maker:
-        return fakes.get(real(step).kind) or real(step)
+        return fake_maker(craft, workspace) if step in made else real(step)
 
     return Pipeline(workspace, maker_of, FakeProgress(), lambda: 0.0).run(steps)
 

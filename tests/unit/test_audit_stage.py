@@ -12,7 +12,7 @@ from stigmer_packaging.audit.stage import audit_bottle, refuse_errors, render_fi
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ArchiveError, AuditError, RecordError
 from stigmer_packaging.pipeline.fingerprint import imports_of
-from stigmer_packaging.records.model import AuditReport, Bottle
+from stigmer_packaging.records.model import AuditReport, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from support.audit_bottles import COMPONENTS, LIBRARIES, Craft, good_bottle
 from support.native_code import elf
@@ -32,7 +32,7 @@ def spoilt() -> Craft:
     return craft
 
 
-def look(bottle: Bottle, workspace: Workspace, policy: Policy | None = None) -> AuditReport:
+def look(bottle: ReleaseFile, workspace: Workspace, policy: Policy | None = None) -> AuditReport:
     """Audit a bottle."""
     return audit_bottle(bottle, policy=policy or Policy(), workspace=workspace, report=lambda _: None)
 

@@ -9,19 +9,19 @@ import pytest
 from stigmer_packaging.bottle.bottle import make_bottle, make_source_archive
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ArchiveError
-from stigmer_packaging.records.model import Bottle, SourceArchive
+from stigmer_packaging.records.model import ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from support.keg_standin import EPOCH, TAG, StandIn, build_standin, quiet
 
 
-def pack(standin: StandIn, *, rebuild: int) -> Bottle:
+def pack(standin: StandIn, *, rebuild: int) -> ReleaseFile:
     """Pack the stand-in's keg again."""
     return make_bottle(
         standin.keg, TAG, rebuild=rebuild, source_date_epoch=EPOCH, workspace=standin.workspace, report=quiet
     )
 
 
-def pack_source(folder: Path, checkout: Path, paths: tuple[str, ...]) -> tuple[Workspace, SourceArchive]:
+def pack_source(folder: Path, checkout: Path, paths: tuple[str, ...]) -> tuple[Workspace, ReleaseFile]:
     """Pack a source archive in a workspace of its own."""
     workspace = Workspace(folder / "workspace", folder / "cache")
     archive = make_source_archive(

@@ -14,7 +14,6 @@ NO_STAGES_CODE = {
     "bottle/reading.py",
     "formula/reading.py",
     "formula/tap_files.py",
-    "formula/tap_formula.py",
     "sources/packages.py",  # refuses what cannot be built
 }
 """Modules of the domain that shape no record."""

@@ -313,7 +313,7 @@ def test_what_is_not_yaml_is_one_problem_with_its_line(text: str) -> None:
         parse_manifest(text)
 
 
-@pytest.mark.parametrize("text", ["[" * 3000, "{a: " * 3000 + "1" + "}" * 3000, "- " * 3000 + "x"])
+@pytest.mark.parametrize("text", ["[" * 1000, "{a: " * 1000 + "1" + "}" * 1000, "- " * 1000 + "x"])
 def test_a_document_that_is_nested_too_deep_is_refused(text: str) -> None:
     with pytest.raises(ManifestError, match=r"nested too deep|not YAML"):
         parse_manifest(text)

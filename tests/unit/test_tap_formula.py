@@ -1,6 +1,5 @@
 """The committed formula is the last one generated: held against manifest and template without building anything."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,8 @@ from packaging.version import Version
 
 from stigmer_packaging.cli.tap import refresh_command
 from stigmer_packaging.formula.reading import parse_formula
-from stigmer_packaging.formula.tap_formula import refresh_formula
-from stigmer_packaging.formula.text import formula_values, render_formula
+from stigmer_packaging.formula.tap_files import refresh_formula
+from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.reader import load_manifest
@@ -22,11 +21,11 @@ MANIFEST = standin_manifest()
 
 
 def released(version: str, rebuild: int = 0) -> Manifest:
-    return replace(MANIFEST, product=replace(MANIFEST.product, version=version, rebuild=rebuild))
+    return standin_manifest(version=version, rebuild=rebuild)
 
 
 def formula_of(manifest: Manifest) -> str:
-    return render_formula(formula_values(manifest, "e" * 64), BOTTLES, manifest.product.rebuild)
+    return render_formula(manifest, "e" * 64, BOTTLES, manifest.product.rebuild)
 
 
 FORMULA = formula_of(MANIFEST)
@@ -53,7 +52,7 @@ def test_no_file_but_the_formula_passes_for_ruby() -> None:
 def test_a_formula_stays_that_of_the_stack_its_bottles_are_of() -> None:
     """The manifest describes two stacks, and a tap's formula names bottles of one."""
     for smoke in (True, False):
-        text = render_formula(replace(formula_values(MANIFEST, "e" * 64), smoke=smoke), BOTTLES)
+        text = render_formula(MANIFEST, "e" * 64, BOTTLES, smoke=smoke)
         assert refresh_formula(text, MANIFEST) == text
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
-from stigmer_packaging.records.model import Keg, ServiceBinary, SourceArchive
+from stigmer_packaging.records.model import Keg, ReleaseFile, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, scan_files
 
 
@@ -59,7 +59,7 @@ def test_a_file_that_changed_is_not_whole(workspace: Workspace) -> None:
     with workspace.staging() as staged:
         (staged / "file").write_bytes(b"content")
         path = workspace.publish(staged / "file", "dist/file")
-    record = SourceArchive("dist/file", 7, digest.sha256_of(path))
+    record = ReleaseFile("source", "one", "1.0.0", "dist/file", 7, digest.sha256_of(path))
     assert workspace.is_whole(record)
     path.write_bytes(b"changed")
     assert not workspace.is_whole(record)

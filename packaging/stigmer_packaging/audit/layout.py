@@ -77,9 +77,7 @@ def _kinds(subject: Subject) -> Iterator[Violation]:
             yield Violation(entry.path or entry.name, "neither a file, a folder nor a symbolic link")
 
 
-@check(
-    "hard-link", "its file is part of another member, which our own pour refuses", "pack the file's content", own=True
-)
+@check("hard-link", "its file is part of another member, which our own pour refuses", "pack the file's content")
 def _hard_links(subject: Subject) -> Iterator[Violation]:
     for entry in subject.contents.entries:
         if entry.kind == HARD_LINK:

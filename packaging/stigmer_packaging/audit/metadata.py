@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.audit.contents import FILE, FOLDER, LINK, Entry
 
-_MODES = {FILE: {0o755, 0o644, 0o555, 0o444}, FOLDER: {0o755, 0o555}}
-"""Ours, and those that brew's own cleaning gives."""
-
+_MODES = {FILE: {0o755, 0o644}, FOLDER: {0o755}}
 _SPECIAL, _WRITABLE = 0o7000, 0o022
 
 
@@ -42,7 +40,7 @@ def _writable(subject: Subject) -> Iterator[Violation]:
     yield from (Violation(path, f"mode {each.mode:04o}") for path, each in _members(subject) if each.mode & _WRITABLE)
 
 
-@check("owners", _SAME_BYTES, _PACK, own=True)
+@check("owners", _SAME_BYTES, _PACK)
 def _owners(subject: Subject) -> Iterator[Violation]:
     foreign = [e for e in subject.contents.entries if (e.uid, e.gid) != (0, 0) or set(e.owner) - {"", "root"}]
     if foreign:
@@ -53,7 +51,7 @@ def _owners(subject: Subject) -> Iterator[Violation]:
         )
 
 
-@check("times", _SAME_BYTES, _PACK, own=True)
+@check("times", _SAME_BYTES, _PACK)
 def _times(subject: Subject) -> Iterator[Violation]:
     times = sorted({entry.mtime for entry in subject.contents.entries})
     if len(times) > 1:
@@ -62,7 +60,7 @@ def _times(subject: Subject) -> Iterator[Violation]:
         yield Violation("", f"the time {times[0]} has a fraction")
 
 
-@check("order", _SAME_BYTES, _PACK, own=True)
+@check("order", _SAME_BYTES, _PACK)
 def _order(subject: Subject) -> Iterator[Violation]:
     names = [entry.name for entry in subject.contents.entries]
     ordered = sorted(names, key=lambda name: name.split("/"))
@@ -71,7 +69,7 @@ def _order(subject: Subject) -> Iterator[Violation]:
         yield Violation(wrong, "the members are not sorted, and this is the first in the wrong place")
 
 
-@check("gzip-header", _SAME_BYTES, _PACK, own=True)
+@check("gzip-header", _SAME_BYTES, _PACK)
 def _gzip_header(subject: Subject) -> Iterator[Violation]:
     header = subject.contents.gzip
     if header.name or header.mtime:

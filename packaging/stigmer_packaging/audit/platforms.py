@@ -17,7 +17,6 @@ _PYTHON = re.compile(rb"#![^\n]*\b(?:python|pypy)[\d.]*\b|#!\s*/bin/sh\s*\n'''ex
 _SIGN = "sign it after the last change: `codesign --force --sign -`; Go's linker signs by itself"
 _SHOWN = 3  # symbols named in a finding
 
-
 _SAME_PLATFORM = "build it for the bottle's platform, or leave it out; thin a fat file with `lipo -thin`"
 
 

@@ -16,33 +16,22 @@ RECEIPT = "INSTALL_RECEIPT.json"
 _SKIPS_RELOCATION = (5, 1, 15)
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "arm64"}
 _SYSTEMS = {"darwin": "Macintosh", "linux": "Linux"}
-BREWS_OWN = re.compile(r"homebrew\.[\w.@+-]+\.(service|plist|timer)|sbom\.spdx\.json")
-"""What brew itself puts at the top of a keg, and writes anew when it pours."""
-
 _PLACEHOLDER = re.compile(r"@@HOMEBREW_[A-Z]+@@")
 
 
-_RENDER = "write it with receipt.render_receipt"
+def _receipt(subject: Subject) -> dict[str, Any]:
+    """Read the receipt; an empty one when it is missing or no JSON object, which its own check says."""
+    return parse_object(subject.contents.text(RECEIPT) or "") or {}
 
 
 @check(
-    "receipt-missing",
-    "brew then searches every text file for placeholders, and cannot say where the keg came from",
-    _RENDER,
-    own=True,
+    "receipt",
+    "brew believes what it reads there; without it, it cannot say where the keg came from",
+    "write it with receipt.render_receipt",
 )
-def _missing(subject: Subject) -> Iterator[Violation]:
-    if RECEIPT not in subject.contents.files:
-        yield Violation(RECEIPT, "missing")
-
-
-@check("receipt", "brew believes what it reads there", _RENDER)
 def _fields(subject: Subject) -> Iterator[Violation]:
-    if (text := subject.contents.text(RECEIPT)) is None:
-        return
-    receipt = parse_object(text)
-    if receipt is None:
-        yield Violation(RECEIPT, "not a JSON object")
+    if not (receipt := _receipt(subject)):
+        yield Violation(RECEIPT, "missing" if RECEIPT not in subject.contents.files else "not a JSON object")
         return
     target, source, built_on = subject.target, _part(receipt, "source"), _part(receipt, "built_on")
     expected = {
@@ -67,8 +56,7 @@ def _fields(subject: Subject) -> Iterator[Violation]:
     "write homebrew_version 5.1.15 or newer",
 )
 def _version(subject: Subject) -> Iterator[Violation]:
-    receipt = parse_object(subject.contents.text(RECEIPT) or "")
-    if receipt is None:
+    if not (receipt := _receipt(subject)):
         return
     version = str(receipt.get("homebrew_version"))
     numbers = re.match(r"\d+(?:\.\d+)*", version)
@@ -82,15 +70,12 @@ def _version(subject: Subject) -> Iterator[Violation]:
     "list the files that hold placeholders, and [] when none does",
 )
 def _changed_files(subject: Subject) -> Iterator[Violation]:
-    receipt = parse_object(subject.contents.text(RECEIPT) or "")
-    if receipt is None:
+    if not (receipt := _receipt(subject)):
         return
-    listed = _changed_files_of(receipt)
-    if listed is None:
+    if (listed := _changed_files_of(receipt)) is None:
         found = json.dumps(receipt.get("changed_files"))
         yield Violation(RECEIPT, f"changed_files is {found}, so that every text file is searched")
-        return
-    absent = (name for name in listed if name not in subject.contents.files)
+    absent = (name for name in listed or () if name not in subject.contents.files)
     yield from (Violation(RECEIPT, f"changed_files names {name}, which is not there") for name in absent)
 
 
@@ -106,11 +91,9 @@ def _changed_files_of(receipt: dict[str, Any]) -> list[str] | None:
     "write the file without it, or name it in the receipt's changed_files",
 )
 def _placeholders(subject: Subject) -> Iterator[Violation]:
-    listed = _changed_files_of(parse_object(subject.contents.text(RECEIPT) or "") or {})
-    exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(listed or ())}
+    exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(_changed_files_of(_receipt(subject)) or ())}
     for path in sorted(subject.contents.files.keys() - exempt):
-        found = _PLACEHOLDER.search(subject.contents.text(path) or "")
-        if found and not (listed is None and BREWS_OWN.fullmatch(path)):  # without a list every file is searched
+        if found := _PLACEHOLDER.search(subject.contents.text(path) or ""):
             yield Violation(path, f"it holds {found[0]}")
 
 
@@ -118,7 +101,6 @@ def _placeholders(subject: Subject) -> Iterator[Violation]:
     "service-definition",
     "the formula gives only its name, so `brew services` has nothing to start",
     "make the keg with bottle.assemble",
-    own=True,
 )
 def _service(subject: Subject) -> Iterator[Violation]:
     path = service_path(subject.bottle.name, subject.target)
@@ -130,7 +112,6 @@ def _service(subject: Subject) -> Iterator[Violation]:
     "keg-formula",
     "brew reads it when the tap is gone; with a bottle block it would describe itself",
     "put the formula there, without its bottle block",
-    own=True,
 )
 def _formula(subject: Subject) -> Iterator[Violation]:
     path = f".brew/{subject.bottle.name}.rb"

@@ -9,11 +9,13 @@ from stigmer_packaging.audit.table import CHECKS
 from stigmer_packaging.audit.weight import largest_files
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import AuditError, RecordError
-from stigmer_packaging.records.model import AuditReport, Bottle, Finding
+from stigmer_packaging.records.model import AuditReport, Finding, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 
 
-def audit_bottle(bottle: Bottle, *, policy: Policy, workspace: Workspace, report: Callable[[str], None]) -> AuditReport:
+def audit_bottle(
+    bottle: ReleaseFile, *, policy: Policy, workspace: Workspace, report: Callable[[str], None]
+) -> AuditReport:
     """Look at a bottle under a policy.
 
     Nothing is unpacked to disk and no program is run. Raise RecordError when the bottle is not the recorded one,
@@ -38,7 +40,7 @@ def audit_bottle(bottle: Bottle, *, policy: Policy, workspace: Workspace, report
     return made
 
 
-def refuse_errors(report: AuditReport, bottle: Bottle) -> None:
+def refuse_errors(report: AuditReport, bottle: ReleaseFile) -> None:
     """Raise AuditError with all that is wrong, unless no finding is an error."""
     if not report.passed:
         count = sum(finding.severity == ERROR for finding in report.findings)

@@ -38,9 +38,8 @@ _LONGEST = 120  # bytes of a path that are shown
 
 @dataclass(frozen=True)
 class _Place:
-    """A folder that is looked for: whose it is, and whether it is forbidden."""
+    """What is known of a folder that is looked for: whose it is, and whether it is forbidden."""
 
-    folder: bytes
     whose: str
     ours: bool = False
 
@@ -89,10 +88,10 @@ def _identifies_a_machine(path: Path) -> bool:
 
 def places_of(policy: Policy) -> Places:
     """Say what to look for under a policy: the forbidden folders win over builders' that are as long."""
-    found = {folder: _Place(folder, whose) for folder, whose in BUILDERS.items()}
+    found = {folder: _Place(whose) for folder, whose in BUILDERS.items()}
     tolerated = [each for each in policy.tolerated if each.startswith(tuple(f"{one}/" for one in policy.forbidden))]
-    found |= {each.encode(): _Place(each.encode(), "a tolerated folder") for each in tolerated}
-    found |= {each.encode(): _Place(each.encode(), "the build host", ours=True) for each in policy.forbidden}
+    found |= {each.encode(): _Place("a tolerated folder") for each in tolerated}
+    found |= {each.encode(): _Place("the build host", ours=True) for each in policy.forbidden}
     return Places(found)
 
 

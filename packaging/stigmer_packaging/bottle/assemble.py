@@ -20,7 +20,7 @@ from stigmer_launcher.install.payload import (
 from stigmer_packaging.bottle.keg_tree import KegTree
 from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.formula.service_files import render_service
-from stigmer_packaging.formula.text import formula_values, render_formula
+from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.errors import KegError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing.notices import notices_path, render_notices
@@ -28,7 +28,7 @@ from stigmer_packaging.licensing.spdx import sbom_path
 from stigmer_packaging.manifest.model import Component, Manifest
 from stigmer_packaging.manifest.naming import service_path
 from stigmer_packaging.manifest.rename import rename_words
-from stigmer_packaging.records.model import Credits, FileRecord, Keg, LauncherBundle, Sbom, ServiceBinary, SourceArchive
+from stigmer_packaging.records.model import Credits, FileRecord, Keg, LauncherBundle, ReleaseFile, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
 
 LAUNCHER = "libexec/launcher"
@@ -58,9 +58,9 @@ class KegParts:
     launcher: LauncherBundle
     services: tuple[ServiceBinary, ...]
     documents: Mapping[str, Path]
-    source: SourceArchive
+    source: ReleaseFile
     credits: tuple[Credits, ...]
-    sbom: Sbom
+    sbom: ReleaseFile
 
 
 def assemble_keg(
@@ -92,7 +92,7 @@ def assemble_keg(
         receipt = render_receipt(product, target, manifest.targets[str(target)], source_date_epoch=source_date_epoch)
         tree.add_text("INSTALL_RECEIPT.json", receipt, "the receipt")
         tree.add_text(service_path(product.name, target), render_service(manifest, target), "the service's definition")
-        formula = render_formula(formula_values(manifest, parts.source.sha256))
+        formula = render_formula(manifest, parts.source.sha256)
         tree.add_text(f".brew/{product.name}.rb", formula, "the formula")
         root, files, links = f"kegs/{target}", scan_files(tree.root), links_below(tree.root)
         workspace.publish(tree.root, root)

@@ -14,8 +14,8 @@ from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.manifest import naming
 from stigmer_packaging.manifest.rename import rename_program
-from stigmer_packaging.records.model import FileRecord, Keg, Standalone
-from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
+from stigmer_packaging.records.model import FileRecord, Keg, ReleaseFile
+from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import golang
 
 ARCHIVE, PROGRAM = "archive", "program"
@@ -51,7 +51,7 @@ class Unpacker:
 
 def make_archive(
     keg: Keg, *, source_date_epoch: int, workspace: Workspace, report: Callable[[str], None]
-) -> Standalone:
+) -> ReleaseFile:
     """Pack the keg's tree below `NAME-VERSION-TARGET/`, without what only brew reads.
 
     Raise ArchiveError when the keg on disk is not what its record says.
@@ -68,7 +68,7 @@ def make_archive(
 
 def make_program(
     keg: Keg, unpacker: Unpacker, *, source_date_epoch: int, workspace: Workspace, report: Callable[[str], None]
-) -> Standalone:
+) -> ReleaseFile:
     """Make the one file for the keg's target, on any host.
 
     Raise ArchiveError when the keg on disk is not what its record says, CommandError when the unpacker does not build.
@@ -104,7 +104,7 @@ def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
 def _tree_of(keg: Keg, workspace: Workspace) -> tuple[Path, tuple[FileRecord, ...]]:
     """Give the keg's folder, and of its files those that mean something without brew."""
     root = workspace.path(keg.root)
-    if scan_files(root) != keg.files or links_below(root) != keg.links:
+    if not workspace.is_whole(keg):
         raise ArchiveError(f"the keg in {keg.root} is not what its record says")
     brews = ("INSTALL_RECEIPT.json", ".brew/", "homebrew.")
     return root, tuple(file for file in keg.files if not file.path.startswith(brews))
@@ -121,9 +121,6 @@ def _entry(keg: Keg) -> str:
     return posixpath.normpath(f"bin/{goal}")
 
 
-def _publish(written: Path, kind: str, name: str, keg: Keg, workspace: Workspace) -> Standalone:
-    size, sha256 = written.stat().st_size, digest.sha256_of(written)
-    workspace.publish(written, f"dist/{name}")
-    made = Standalone(kind, keg.name, keg.version, keg.target, f"dist/{name}", size, sha256)
-    workspace.write_record(f"{kind}/{keg.target}", made)
-    return made
+def _publish(written: Path, kind: str, name: str, keg: Keg, workspace: Workspace) -> ReleaseFile:
+    facts = {"name": keg.name, "version": keg.version, "target": keg.target}
+    return workspace.add_file(written, f"{kind}/{keg.target}", kind=kind, path=f"dist/{name}", **facts)

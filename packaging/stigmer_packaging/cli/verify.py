@@ -25,7 +25,7 @@ from stigmer_packaging.pipeline import system
 from stigmer_packaging.pipeline.delivery import add_verifications, deliver_verifications
 from stigmer_packaging.pipeline.stages import refuse_failure
 from stigmer_packaging.publish.report.stage import write_report
-from stigmer_packaging.records.model import Bottle, Standalone, VerificationReport
+from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.records.release import NAME, read_release
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.brew.client import find_brew
@@ -134,7 +134,7 @@ def _put_to_trial(wanted: Wanted, what: Path, root: Path, host: Target, workspac
     programs = find_programs(what, host, workspace.root) if level == "sandbox" and not wanted.guests else ()
     maker = MachineFactory(host, os.cpu_count() or 1, workspace.cache, {}, _say)
     for machine, bottles_name in _machines(level, wanted, maker, bottle):
-        trials: list[tuple[Bottle | Standalone, str]] = [(bottle, bottles_name)]
+        trials: list[tuple[ReleaseFile, str]] = [(bottle, bottles_name)]
         trials += [(program, f"verify/program/{program.target}") for program in programs]
         for product, name in trials:
             task = Task(root / "scripts" / SCRIPT, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
@@ -177,38 +177,41 @@ def verify_release(
     yield f"verify/{BREW}", tried
 
 
-def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -> Bottle:
+def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -> ReleaseFile:
     """Give the bottle of a release's folder for this machine, or the one in a file; RecordError when there is none."""
     if what.is_dir():
-        release = read_release(what)
-        for artefact in release.of_kind("bottle"):
-            if artefact.target == str(host):
-                named = (release.product.name, release.product.version, artefact.target, artefact.tag, artefact.rebuild)
-                path = os.path.relpath(what / artefact.name, workspace)
-                return Bottle(*named, path, artefact.size, artefact.sha256)
+        for bottle in _files(what, "bottle", host, workspace):
+            return bottle
         raise RecordError(f"{what / NAME} has no bottle for {host}", "name a bottle's file")
     found = parse_bottle_name(what.name)
     targets = {manifest.tag_of(target): str(target) for target in manifest.known_targets()}
     if not found or found.tag not in targets:
         raise RecordError(f"{what.name} is not the name of a bottle of ours", "name it as brew asks for it")
-    facts = (targets[found.tag], found.tag, found.rebuild, os.path.relpath(what, workspace))
-    return Bottle(found.name, found.version, *facts, what.stat().st_size, digest.sha256_of(what))
+    facts = (os.path.relpath(what, workspace), what.stat().st_size, digest.sha256_of(what))
+    return ReleaseFile("bottle", found.name, found.version, *facts, targets[found.tag], found.tag, found.rebuild)
 
 
-def find_programs(what: Path, host: Target, workspace: Path) -> tuple[Standalone, ...]:
+def find_programs(what: Path, host: Target, workspace: Path) -> tuple[ReleaseFile, ...]:
     """Give the single files for this machine in a release's folder; none in a bottle's file."""
-    if not what.is_dir():
-        return ()
-    release = read_release(what)
-    facts = (release.product.name, release.product.version, str(host))
-    return tuple(
-        Standalone(one.kind, *facts, os.path.relpath(what / one.name, workspace), one.size, one.sha256)
-        for one in release.of_kind("program")
-        if one.target == str(host)
-    )
+    return tuple(_files(what, "program", host, workspace)) if what.is_dir() else ()
 
 
-def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: Bottle) -> Iterator[tuple[Machine, str]]:
+def _files(folder: Path, kind: str, host: Target, workspace: Path) -> Iterator[ReleaseFile]:
+    release = read_release(folder)
+    for one in release.of_kind(kind):
+        if one.target == str(host):
+            facts = (
+                os.path.relpath(folder / one.name, workspace),
+                one.size,
+                one.sha256,
+                one.target,
+                one.tag,
+                one.rebuild,
+            )
+            yield ReleaseFile(kind, release.product.name, release.product.version, *facts)
+
+
+def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: ReleaseFile) -> Iterator[tuple[Machine, str]]:
     target = parse_target(bottle.target)
     if level == "macos":
         yield this_mac(system.describe_macos(), str(maker.host)), f"verify/macos/{target}"

@@ -145,7 +145,6 @@ class MissingModule:
     """A module the bundle has not, and who imports it: the importer, and the ways (`delayed`, `optional`, …) it does."""
 
     name: str
-    excluded: bool
     importers: tuple[tuple[str, frozenset[str]], ...]
 
 
@@ -220,14 +219,10 @@ def _write_start_hooks(names: Iterable[str], folder: Path) -> list[str]:
 def parse_warnings(text: str) -> tuple[MissingModule, ...]:
     """Read the file in which PyInstaller lists what it did not bundle, and who imports it in which way."""
     lines = (
-        re.fullmatch(r"(missing|excluded|invalid) module named (\S+) - imported by (.*)", line)
+        re.fullmatch(r"(?:missing|excluded|invalid) module named (\S+) - imported by (.*)", line)
         for line in text.splitlines()
     )
-    return tuple(
-        MissingModule(match[2].strip("'\""), match[1] == "excluded", tuple(_parse_importers(match[3])))
-        for match in lines
-        if match
-    )
+    return tuple(MissingModule(match[1].strip("'\""), tuple(_parse_importers(match[2]))) for match in lines if match)
 
 
 def _parse_importers(text: str) -> Iterable[tuple[str, frozenset[str]]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stigmer_packaging.freeze import bundle, frozen_trial, gates, probes, pyinstaller, stdlib
+from stigmer_packaging.freeze import bundle, gates, probes, pyinstaller, stdlib
 from stigmer_packaging.freeze.ownership import modules_to_prove
 from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.pyinstaller import Environment, FreezePlan, FreezingPython, Frozen
@@ -178,10 +178,10 @@ def _try_service(
     env, home = freezer.env, program.parents[1] / "home"
     try:
         if probed:
-            frozen_trial.try_imports(program.with_name(pyinstaller.PROBE), probed, env=env)
-        frozen_trial.try_service(program, source.table, probe, temporal=temporal, home=home, env=env)
+            probes.try_imports(program.with_name(pyinstaller.PROBE), probed, env=env)
+        probes.try_service(program, source.table, probe, temporal=temporal, home=home, env=env)
     except GateError as error:
-        raise frozen_trial.explain_excludes(error, source.facts) from error
+        raise probes.explain_excludes(error, source.facts) from error
 
 
 def _note_owners(python: Environment, owners: Mapping[str, str], note: Callable[[str], None]) -> None:

@@ -126,10 +126,11 @@ def provide_site(
 
     def make(folder: Path) -> Path:
         report(f"fetching {len(pins)} wheels for {platform.target}")
-        wheels, network = folder / "wheels", build_environment(env)
+        wheels = folder / "wheels"
         wheels.mkdir(parents=True)
-        _download([pin for pin in pins if not pin.source_only], platform, wheels, network)
-        _build([pin for pin in pins if pin.source_only], platform, wheels, network, builder)
+        pip = _Pip(platform, wheels, build_environment(env), builder)
+        pip.download([pin for pin in pins if not pin.source_only])
+        pip.build([pin for pin in pins if pin.source_only])
         made = folder / "made"
         (made / "site-packages").mkdir(parents=True)
         last = {canonicalize_name(owner) for owner in settled.values()}
@@ -170,65 +171,68 @@ def _record_as_unpacked(text: str, data: str) -> str:
     return written.getvalue()
 
 
-def _download(pins: Sequence[Pin], platform: Platform, folder: Path, env: Mapping[str, str]) -> None:
-    """Have pip choose and check the wheels; it stops at the first that is missing, and so is asked again for the others."""
-    left, missing = list(pins), []
-    while left:
+@dataclass(frozen=True)
+class _Pip:
+    """pip, which puts wheels for a platform into a folder; `builder` is the platform's Python where it runs here."""
+
+    platform: Platform
+    folder: Path
+    env: Mapping[str, str]
+    builder: Interpreter | None
+
+    def download(self, pins: Sequence[Pin]) -> None:
+        """Have pip choose and check wheels; it stops at the first that is missing, and so is asked again for the others."""
+        left, missing = list(pins), []
+        while left:
+            try:
+                self._run(left, "download", *_WHOLE, *self.platform.options, "--dest", str(self.folder))
+                break
+            except CommandError as error:
+                if not (found := _NO_WHEEL.search(error.output)):
+                    raise
+                missing.append(f"{found[1]} {found[2]}; the newest version that has one: {found[3].split(', ')[-1]}")
+                left = [pin for pin in left if pin.name != canonicalize_name(found[1])]
+        if missing:
+            target, machine = self.platform.target, self.platform.machine
+            system = f"{'glibc' if target.system == 'linux' else 'macOS'} {self.platform.oldest}"
+            raise GateError(
+                f"no wheel runs on {target} with {system} and Python {self.platform.python}:\n  "
+                + "\n  ".join(missing),
+                "lock that version for this platform alone, with the marker "
+                f"\"sys_platform == '{target.system}' and platform_machine == '{machine}'\"",
+            )
+
+    def build(self, pins: Sequence[Pin]) -> None:
+        """Build what is locked without a wheel, with the pinned setuptools.
+
+        GateError when it cannot be built, and for native code unless the platform's own Python builds it.
+        """
+        if not pins:
+            return
+        names, known = ", ".join(f"{pin.name} {pin.version}" for pin in pins), set(self.folder.glob("*.whl"))
+        chosen = ("--python", self.builder.executable) if self.builder else ()
+        words = (*_WHOLE, "--no-build-isolation", "--no-binary=:all:", "--wheel-dir", str(self.folder))
         try:
-            words = [*_WHOLE, *platform.options, "--dest", str(folder)]
-            _run_pip(("download",), left, words, folder, env)
-            break
+            self._run(pins, *chosen, "wheel", *words)
         except CommandError as error:
-            if not (found := _NO_WHEEL.search(error.output)):
-                raise
-            missing.append(f"{found[1]} {found[2]}; the newest version that has one: {found[3].split(', ')[-1]}")
-            left = [pin for pin in left if pin.name != canonicalize_name(found[1])]
-    if missing:
-        system = "glibc" if platform.target.system == "linux" else "macOS"
-        raise GateError(
-            f"no wheel runs on {platform.target} with {system} {platform.oldest} and Python {platform.python}:\n  "
-            + "\n  ".join(missing),
-            f"lock that version for this platform alone, with the marker {_marker_of(platform)!r}",
-        )
+            raise GateError(
+                f"the lock has no wheel of {names}, and it cannot be built here: {error}", _REMEDY
+            ) from error
+        built = sorted(file.name for file in set(self.folder.glob("*.whl")) - known)
+        foreign = [name for name in built if not name.endswith("-none-any.whl")]
+        if foreign and not self.builder:
+            raise GateError(
+                f"the lock has no wheel of {names}, and what is built of it here is for this machine alone, not for "
+                f"{self.platform.target}: {', '.join(foreign)}",
+                _REMEDY,
+            )
 
-
-def _marker_of(platform: Platform) -> str:
-    return f"sys_platform == '{platform.target.system}' and platform_machine == '{platform.machine}'"
-
-
-def _build(
-    pins: Sequence[Pin], platform: Platform, folder: Path, env: Mapping[str, str], builder: Interpreter | None
-) -> None:
-    """Build what is locked without a wheel, with the pinned setuptools.
-
-    GateError when it cannot be built, and for native code unless the platform's own Python is the `builder`.
-    """
-    if not pins:
-        return
-    names = ", ".join(f"{pin.name} {pin.version}" for pin in pins)
-    known = set(folder.glob("*.whl"))
-    chosen = ("--python", builder.executable) if builder else ()
-    setuptools = {"PYTHONPATH": sysconfig.get_path("purelib")}  # for the builder, which need not have them
-    try:
-        words = (*_WHOLE, "--no-build-isolation", "--no-binary=:all:", "--wheel-dir", str(folder))
-        _run_pip((*chosen, "wheel"), pins, words, folder, {**env, **setuptools})
-    except CommandError as error:
-        raise GateError(f"the lock has no wheel of {names}, and it cannot be built here: {error}", _REMEDY) from error
-    foreign = [file.name for file in set(folder.glob("*.whl")) - known if not file.stem.endswith("-none-any")]
-    if foreign and not builder:
-        raise GateError(
-            f"the lock has no wheel of {names}, and what is built of it here is for this machine alone, not for "
-            f"{platform.target}: {', '.join(sorted(foreign))}",
-            _REMEDY,
-        )
-
-
-def _run_pip(
-    action: Sequence[str], pins: Iterable[Pin], words: Sequence[str], folder: Path, env: Mapping[str, str]
-) -> None:
-    wanted = folder / "requirements.lock"
-    wanted.write_text(render_requirements(pins), encoding="utf-8")
-    command.run([sys.executable, *_PIP, *action, *words, "-r", str(wanted)], env=env, cwd=folder, seconds=SECONDS)
+    def _run(self, pins: Iterable[Pin], *words: str) -> None:
+        wanted = self.folder / "requirements.lock"
+        wanted.write_text(render_requirements(pins), encoding="utf-8")
+        setuptools = {"PYTHONPATH": sysconfig.get_path("purelib")}  # for the builder, which need not have them
+        whole = [sys.executable, *_PIP, *words, "-r", str(wanted)]
+        command.run(whole, env={**self.env, **setuptools}, cwd=self.folder, seconds=SECONDS)
 
 
 def _name(wheel: Path) -> str:

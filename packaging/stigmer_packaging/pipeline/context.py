@@ -33,12 +33,12 @@ from stigmer_packaging.sources.wheel import FromWheel
 from stigmer_packaging.verify import guest_root
 from stigmer_packaging.verify.guest import Task
 
-SHIPPED = ("LICENSE", "README.md", "launcher", "packaging", "pyproject.toml", "requirements.lock", "scripts")
+SHIPPED = ("LICENSE", "launcher", "packaging", "pyproject.toml", "requirements.lock", "scripts")
 """What the source archive holds: all that the bottles are built from."""
 
 DOCUMENTS = {
     "LICENSE": "LICENSE",
-    "README.md": "README.md",
+    "README.md": "launcher/README.md",
     "share/man/man1/stigmer.1": "launcher/man/stigmer.1",
 }
 """What a keg holds besides programs: paths there, and where the files are in this repository."""

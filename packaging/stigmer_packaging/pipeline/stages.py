@@ -24,15 +24,11 @@ from stigmer_packaging.pipeline.plan import Step
 from stigmer_packaging.pipeline.run import Maker
 from stigmer_packaging.records.model import (
     AuditReport,
-    Bottle,
     Credits,
-    Formula,
     Keg,
     LauncherBundle,
-    Sbom,
+    ReleaseFile,
     ServiceBinary,
-    SourceArchive,
-    Standalone,
     VerificationReport,
 )
 from stigmer_packaging.sources import golang
@@ -93,7 +89,7 @@ def _freeze_service(context: BuildContext, step: Step, needs: Needs) -> ServiceB
     )
 
 
-def _pack_source(context: BuildContext, _step: Step, _needs: Needs) -> SourceArchive:
+def _pack_source(context: BuildContext, _step: Step, _needs: Needs) -> ReleaseFile:
     product = context.manifest.product
     return bottle.make_source_archive(
         (product.name, product.version),
@@ -136,7 +132,7 @@ def _environment_of(context: BuildContext, target: Target, source: ServiceSource
     return credit.Environment(made.site, frozenset(pin.name for pin in pins), made.interpreter, packages)
 
 
-def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> Sbom:
+def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
     target = parse_target(step.target)
     return credit.write_sbom(
         context.manifest.product,
@@ -167,7 +163,7 @@ def _assemble(context: BuildContext, step: Step, needs: Needs) -> Keg:
     )
 
 
-def _pack_keg(context: BuildContext, step: Step, needs: Needs) -> Bottle:
+def _pack_keg(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
     return bottle.make_bottle(
         needs[f"assemble/{step.target}"],
         context.manifest.tag_of(parse_target(step.target)),
@@ -178,13 +174,13 @@ def _pack_keg(context: BuildContext, step: Step, needs: Needs) -> Bottle:
     )
 
 
-def _pack_archive(context: BuildContext, step: Step, needs: Needs) -> Standalone:
+def _pack_archive(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
     keg = needs[f"assemble/{step.target}"]
     epoch = context.source_date_epoch
     return standalone.make_archive(keg, source_date_epoch=epoch, workspace=context.workspace, report=context.report)
 
 
-def _pack_program(context: BuildContext, step: Step, needs: Needs) -> Standalone:
+def _pack_program(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
     keg = needs[f"assemble/{step.target}"]
     return standalone.make_program(
         keg,
@@ -204,8 +200,8 @@ def _audit(context: BuildContext, step: Step, needs: Needs) -> AuditReport:
     return found
 
 
-def _write_formula(context: BuildContext, _step: Step, needs: Needs) -> Formula:
-    bottles = [record for record in needs.values() if isinstance(record, Bottle)]
+def _write_formula(context: BuildContext, _step: Step, needs: Needs) -> ReleaseFile:
+    bottles = [record for name, record in needs.items() if name.startswith("bottle/")]
     return formula.write_formula(
         context.manifest, needs["source"], bottles, workspace=context.workspace, report=context.report
     )
@@ -236,14 +232,14 @@ KINDS = {
     "freeze": Kind(ServiceBinary, _FREEZE, _freeze_service),
     "freeze/launcher": Kind(LauncherBundle, _FREEZE, _freeze_launcher),
     "credit": Kind(Credits, ("licensing.stage", "licensing.gomodules", *_FREEZE), _credit),
-    "credit/sbom": Kind(Sbom, ("licensing.stage",), _write_sbom),
+    "credit/sbom": Kind(ReleaseFile, ("licensing.stage",), _write_sbom),
     "assemble": Kind(Keg, ("bottle.assemble",), _assemble),
-    "bottle": Kind(Bottle, ("bottle.bottle",), _pack_keg),
-    "bottle/source": Kind(SourceArchive, ("bottle.bottle",), _pack_source),
-    "standalone/archive": Kind(Standalone, ("bottle.standalone",), _pack_archive),
-    "standalone/program": Kind(Standalone, ("bottle.standalone",), _pack_program),
+    "bottle": Kind(ReleaseFile, ("bottle.bottle",), _pack_keg),
+    "bottle/source": Kind(ReleaseFile, ("bottle.bottle",), _pack_source),
+    "standalone/archive": Kind(ReleaseFile, ("bottle.standalone",), _pack_archive),
+    "standalone/program": Kind(ReleaseFile, ("bottle.standalone",), _pack_program),
     "audit": Kind(AuditReport, ("audit.stage",), _audit),
-    "formula": Kind(Formula, ("formula.stage",), _write_formula),
+    "formula": Kind(ReleaseFile, ("formula.stage",), _write_formula),
     "verify": Kind(VerificationReport, ("verify.stage", "verify.machines"), _verify),
 }
 """The kinds of records, by their stage, and by the subject of the step where a stage makes several."""

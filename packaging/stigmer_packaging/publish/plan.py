@@ -1,6 +1,7 @@
 """Publishing as values: what would be published, decided without touching anything, and what was published."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -11,7 +12,6 @@ from stigmer_packaging.formula.reading import Download, parse_formula
 from stigmer_packaging.lib.errors import PublicationError
 from stigmer_packaging.manifest.model import Manifest, Product
 from stigmer_packaging.manifest.naming import release_tag
-from stigmer_packaging.publish.changelog import section_of
 from stigmer_packaging.publish.rules import Evidence, PublicationRequest, problems_of
 from stigmer_packaging.records.release import Release
 
@@ -140,6 +140,13 @@ def _tap_change(product: Product, formula: str, request: PublicationRequest) -> 
         message=f"{product.name} {product.version}\n",
         proposal=f"{product.name}-{product.version}" if request.pull_request else "",
     )
+
+
+def section_of(text: str, version: str) -> str:
+    """Give what CHANGELOG.md says under a version's heading, such as `## 2.0.0 - 2026-11-22`; empty when there is nothing."""
+    heading = rf"^## +\[?v?{re.escape(version)}\]?(?: [^\n]*)?$"
+    found = re.search(rf"{heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return found[1].strip() if found else ""
 
 
 def tap_repository(product: Product) -> str:

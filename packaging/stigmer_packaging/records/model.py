@@ -90,16 +90,6 @@ class Credits:
 
 
 @dataclass(frozen=True)
-class Sbom:
-    """The software bill of materials of one target's keg: SPDX 2.3 as JSON."""
-
-    target: str
-    path: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
 class Keg:
     """The keg's tree below `root`, exactly what a pour puts into the Cellar (without the NAME/VERSION prefix)."""
 
@@ -112,48 +102,23 @@ class Keg:
 
 
 @dataclass(frozen=True)
-class Bottle:
-    """One bottle file: `path` relative to the workspace, named as brew asks for it."""
+class ReleaseFile:
+    """One file of a release of `name` and `version`: `path` relative to the workspace, size in bytes, sha256 in hex.
 
-    name: str
-    version: str
-    target: str
-    tag: str
-    rebuild: int
-    path: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Standalone:
-    """A file for people without Homebrew: of the kind `archive`, to be unpacked, or `program`, which unpacks itself."""
+    `kind` is `bottle`, `source` (the platform-neutral archive that the formula's `url` names), `formula`, `sbom` (SPDX 2.3 as
+    JSON), `archive` (the tree without Homebrew) or `program` (the single file that unpacks itself). `target` is empty where
+    it is for all platforms; `tag` and `rebuild` are a bottle's, which is named as brew asks for it.
+    """
 
     kind: str
     name: str
     version: str
-    target: str
     path: str
     size: int
     sha256: str
-
-
-@dataclass(frozen=True)
-class SourceArchive:
-    """The platform-neutral archive the formula's `url` names."""
-
-    path: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Formula:
-    """The generated formula file and the bottles it names, by tag and sha256."""
-
-    path: str
-    sha256: str
-    bottles: tuple[tuple[str, str], ...]
+    target: str = ""
+    tag: str = ""
+    rebuild: int = 0
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,9 @@ _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 
 @dataclass(frozen=True)
 class Artefact:
-    """One file of a release. `target` is empty where it is for all platforms; `tag` and `rebuild` are a bottle's.
+    """What a ReleaseFile says of one file, whose `name` is its path in the release's folder.
 
-    `kind` is `bottle`, `source`, `formula`, `sbom`, `archive` (the tree without Homebrew) or `program` (the single file
-    that unpacks itself). `verified` is the verification level of what can be run; see level_of.
+    `verified` is the verification level of what can be run; see level_of.
     """
 
     kind: str

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ForeignTargetError, RecordError
-from stigmer_packaging.records.model import Bottle, Standalone, VerificationReport
+from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.records.release import Release
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.guest import GuestRun, Machine, ProgramTrial, Task, Trial
@@ -18,7 +18,7 @@ _RECORD = 2
 
 
 def verify_once(
-    bottle: Bottle | Standalone,
+    bottle: ReleaseFile,
     machine: Machine,
     task: Task,
     *,
@@ -35,7 +35,7 @@ def verify_once(
 
 
 def verify_bottle(
-    bottle: Bottle | Standalone,
+    bottle: ReleaseFile,
     machine: Machine,
     task: Task,
     *,
@@ -57,7 +57,7 @@ def verify_bottle(
     if digest.sha256_of(path) != bottle.sha256:
         raise RecordError(f"{bottle.path} is not the bottle that was recorded")
     report(f"verifying {path.name} on {machine.name}")
-    trial = Trial if isinstance(bottle, Bottle) else ProgramTrial
+    trial = Trial if bottle.kind == "bottle" else ProgramTrial
     with workspace.staging() as folder:
         run = machine.run(trial(path, bottle.name, bottle.version, task), folder)
     guest = parse_report(run.output, task.nonce)
@@ -71,7 +71,7 @@ def verify_bottle(
     return result
 
 
-def _made_from(bottle: Bottle | Standalone, machine: Machine, task: Task) -> str:
+def _made_from(bottle: ReleaseFile, machine: Machine, task: Task) -> str:
     scripts = (digest.sha256_of(script) for script in task.scripts)
     return digest.sha256_of_value(_RECORD, machine.level, bottle.sha256, machine.recipe, *scripts)
 
