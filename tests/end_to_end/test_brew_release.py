@@ -14,7 +14,7 @@ from stigmer_packaging.records.model import VerificationReport
 from stigmer_packaging.records.release import NAME
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.brew.stage import verify_with_brew
-from stigmer_packaging.verify.brew.steps import STEPS, UPGRADES
+from stigmer_packaging.verify.brew.trial import STEPS, UPGRADES
 from support.real_brew import ROOT, require_brew
 
 RELEASE = Path(os.environ.get("STIGMER_RELEASE", ROOT / "dist"))

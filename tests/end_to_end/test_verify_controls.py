@@ -16,7 +16,7 @@ from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.verify.guest import Task
 from stigmer_packaging.verify.guest_report import parse_report
 from stigmer_packaging.verify.guest_root import GuestRoot
-from stigmer_packaging.verify.sandbox import Sandbox
+from stigmer_packaging.verify.sandbox import make_sandbox
 from stigmer_packaging.verify.stage import verify_bottle
 from support.guest_roots import shared_root
 from support.keg_faults import (
@@ -43,7 +43,12 @@ def failures(standin: StandIn, root: GuestRoot, bottle: ReleaseFile | None = Non
     """Verify a bottle that must not pass; give the failed checks in their order, with what they saw."""
     task = Task(SCRIPT, secrets.token_hex(8), seconds=120)
     report: VerificationReport = verify_bottle(
-        bottle or standin.bottle, Sandbox(root), task, workspace=standin.workspace, name="verify/controls", report=quiet
+        bottle or standin.bottle,
+        make_sandbox(root),
+        task,
+        workspace=standin.workspace,
+        name="verify/controls",
+        report=quiet,
     )
     assert report.ended
     assert not report.passed

@@ -17,7 +17,7 @@ from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.verify.guest import Task
 from stigmer_packaging.verify.guest_root import GuestRoot
-from stigmer_packaging.verify.sandbox import Sandbox, run_in_sandbox, sandbox_command
+from stigmer_packaging.verify.sandbox import make_sandbox, run_in_sandbox, sandbox_command
 from stigmer_packaging.verify.stage import verify_bottle, verify_once
 from support.guest_roots import copy_of, replace_text, shared_root
 from support.keg_standin import StandIn, build_standin, quiet, repacked
@@ -51,7 +51,7 @@ def verify(
     """Verify the stand-in's bottle, or another of the same workspace."""
     task = Task(script, secrets.token_hex(8), seconds)
     call, product = verify_once if once else verify_bottle, bottle or standin.bottle
-    return call(product, Sandbox(root), task, workspace=standin.workspace, name=NAME, report=report)
+    return call(product, make_sandbox(root), task, workspace=standin.workspace, name=NAME, report=report)
 
 
 def failed(report: VerificationReport) -> dict[str, str]:

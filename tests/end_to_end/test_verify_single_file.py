@@ -8,7 +8,7 @@ import pytest
 
 from stigmer_packaging.bottle.standalone import make_program
 from stigmer_packaging.verify.guest import Task
-from stigmer_packaging.verify.sandbox import Sandbox
+from stigmer_packaging.verify.sandbox import make_sandbox
 from stigmer_packaging.verify.stage import verify_bottle
 from support.guest_roots import shared_root
 from support.keg_standin import EPOCH, build_standin, quiet
@@ -29,7 +29,7 @@ def test_a_single_file_is_verified_like_a_bottle(tmp_path: Path, twist: str, *, 
     workspace = standin.workspace
     made = make_program(standin.keg, tools, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
     task, name = Task(SCRIPT, secrets.token_hex(8), 120), "verify/program/linux-amd64"
-    report = verify_bottle(made, Sandbox(shared_root()), task, name=name, workspace=workspace, report=quiet)
+    report = verify_bottle(made, make_sandbox(shared_root()), task, name=name, workspace=workspace, report=quiet)
     log = workspace.path(f"{name}.log").read_text(encoding="utf-8")
     assert report.passed is passes, log
     assert report.bottle_sha256 == made.sha256

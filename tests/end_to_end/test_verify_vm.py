@@ -12,13 +12,14 @@ import pytest
 
 from stigmer_packaging.lib.errors import ForeignTargetError
 from stigmer_packaging.records.model import VerificationReport
-from stigmer_packaging.verify.guest import Task
+from stigmer_packaging.verify.guest import Machine, Task
+from stigmer_packaging.verify.guest_boot import Boot
 from stigmer_packaging.verify.guest_root import GuestRoot
 from stigmer_packaging.verify.qemu import Disks, Hardware, choose_accelerator, qemu_command, run_machine
-from stigmer_packaging.verify.sandbox import Sandbox
+from stigmer_packaging.verify.sandbox import make_sandbox
 from stigmer_packaging.verify.stage import verify_bottle
-from stigmer_packaging.verify.virtual_machine import VirtualMachine
-from support.guest_machines import service_machine, shared_machine
+from stigmer_packaging.verify.virtual_machine import make_virtual_machine
+from support.guest_machines import service_machine, shared_boot, shared_machine
 from support.keg_standin import StandIn, build_standin, quiet
 
 SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
@@ -28,11 +29,16 @@ HANGS = "rdinit=/nowhere panic=0"  # a kernel that finds no first program and wa
 
 
 @pytest.fixture(scope="module")
-def machine() -> VirtualMachine:
+def machine() -> Machine:
     return shared_machine()
 
 
-def verify(standin: StandIn, machine: VirtualMachine, script: Path, seconds: float) -> VerificationReport:
+@pytest.fixture(scope="module")
+def boot() -> Boot:
+    return shared_boot()
+
+
+def verify(standin: StandIn, machine: Machine, script: Path, seconds: float) -> VerificationReport:
     """Verify the stand-in's bottle."""
     task = Task(script, secrets.token_hex(8), seconds)
     return verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME, report=quiet)
@@ -64,7 +70,8 @@ def test_only_a_whole_report_of_this_very_run_is_proof(
     code: int,
     proof: bool,  # noqa: FBT001 - a parameter of the test
     tmp_path: Path,
-    machine: VirtualMachine,
+    machine: Machine,
+    boot: Boot,
 ) -> None:
     """The whole trial in such a machine is `scripts/verify --level vm`: here the guest says what a test wants."""
     report = verify(build_standin(tmp_path), machine, with_script(tmp_path, script), 120)
@@ -72,7 +79,7 @@ def test_only_a_whole_report_of_this_very_run_is_proof(
         ("the machine boots", True),
         ("all is well", True),
     ]
-    assert machine.boot.version in report.checks[0].detail
+    assert boot.version in report.checks[0].detail
     assert (report.level, report.guest) == ("vm", machine.name)
     assert report.passed is proof
     log = (tmp_path / "workspace/verify/vm/linux-amd64.log").read_text(encoding="utf-8")
@@ -80,7 +87,7 @@ def test_only_a_whole_report_of_this_very_run_is_proof(
 
 
 def test_the_guests_user_has_no_privilege_no_network_card_and_cannot_write_the_bottle(
-    tmp_path: Path, machine: VirtualMachine
+    tmp_path: Path, machine: Machine
 ) -> None:
     questions = "id -u; ls /sys/class/net; grep CapEff /proc/self/status; echo x >/dev/vdb; ls /dev/vdb; env | sort\n"
     verify(build_standin(tmp_path), machine, with_script(tmp_path, questions), 120)
@@ -125,9 +132,8 @@ def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -
     ]
 
 
-def hanging(machine: VirtualMachine, folder: Path) -> list[str]:
+def hanging(boot: Boot, folder: Path) -> list[str]:
     """Give the command line of a machine that never comes to an end."""
-    boot = machine.boot
     return qemu_command(Hardware("amd64", "tcg", 1), Disks(boot.kernel, boot.initramfs), folder, HANGS)
 
 
@@ -144,20 +150,20 @@ def processes_naming(text: str) -> list[str]:
     return found
 
 
-def test_a_machine_that_hangs_is_killed_and_gone_at_its_deadline(tmp_path: Path, machine: VirtualMachine) -> None:
-    ended = run_machine(hanging(machine, tmp_path), tmp_path, seconds=3)
+def test_a_machine_that_hangs_is_killed_and_gone_at_its_deadline(tmp_path: Path, boot: Boot) -> None:
+    ended = run_machine(hanging(boot, tmp_path), tmp_path, seconds=3)
     assert not ended.switched_off
     while processes_naming(str(tmp_path)):
         time.sleep(0.05)  # a machine that stays makes this test fail by its deadline
 
 
-def test_no_machine_outlives_whoever_started_it(tmp_path: Path, machine: VirtualMachine) -> None:
+def test_no_machine_outlives_whoever_started_it(tmp_path: Path, boot: Boot) -> None:
     """Killed with -9, the host process can clean up nothing."""
     program = (
         "import ast, sys\nfrom pathlib import Path\nfrom stigmer_packaging.verify.qemu import run_machine\n"
         "run_machine(ast.literal_eval(sys.argv[1]), Path(sys.argv[2]), seconds=600)\n"
     )
-    words = [sys.executable, "-c", program, repr(hanging(machine, tmp_path)), str(tmp_path)]
+    words = [sys.executable, "-c", program, repr(hanging(boot, tmp_path)), str(tmp_path)]
     packaging = Path(__file__).parents[2] / "packaging"
     host = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(packaging)})
     try:
@@ -171,21 +177,23 @@ def test_no_machine_outlives_whoever_started_it(tmp_path: Path, machine: Virtual
         time.sleep(0.05)
 
 
-def test_an_accelerator_counts_only_if_a_machine_boots_under_it(tmp_path: Path, machine: VirtualMachine) -> None:
+def test_an_accelerator_counts_only_if_a_machine_boots_under_it(tmp_path: Path, boot: Boot) -> None:
     """Whatever /dev/kvm looks like here: what is chosen boots, and another architecture is always emulated."""
-    assert choose_accelerator("linux-arm64", "linux-amd64", machine.boot, tmp_path) == "tcg"
-    chosen = choose_accelerator("linux-amd64", "linux-amd64", machine.boot, tmp_path)
-    boot = machine.boot
+    assert choose_accelerator("linux-arm64", "linux-amd64", boot, tmp_path) == "tcg"
+    chosen = choose_accelerator("linux-amd64", "linux-amd64", boot, tmp_path)
     probe = qemu_command(Hardware("amd64", chosen, 1), Disks(boot.kernel, boot.initramfs), tmp_path, "guest=probe")
     assert run_machine(probe, tmp_path, seconds=60).ports["marks"] == "alive\n"
 
 
 @pytest.mark.parametrize("level", ["sandbox", "vm"])
-def test_a_guest_of_another_architecture_is_refused_before_anything_runs(level: str, tmp_path: Path) -> None:
+def test_a_guest_of_another_architecture_is_refused_before_anything_runs(
+    level: str, tmp_path: Path, boot: Boot
+) -> None:
     standin = build_standin(tmp_path)
     root = GuestRoot(tmp_path, "debian trixie", "recipe", "linux-arm64")
-    boot = shared_machine().boot
-    machine = Sandbox(root) if level == "sandbox" else VirtualMachine(root, boot, Hardware("arm64", "tcg", 1))
+    machine = (
+        make_sandbox(root) if level == "sandbox" else make_virtual_machine(root, boot, Hardware("arm64", "tcg", 1))
+    )
     task = Task(SCRIPT, secrets.token_hex(8))
     with pytest.raises(ForeignTargetError, match="for linux-arm64: nothing for linux-amd64 runs there"):
         verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME, report=quiet)

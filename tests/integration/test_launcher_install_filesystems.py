@@ -178,10 +178,10 @@ def test_a_keg_of_another_user_is_copied(public: Path) -> None:
 def test_a_home_that_belongs_to_somebody_else_is_named(public: Path) -> None:
     libexec = build_libexec(public / "keg", (part("temporal"),))
     (public / "home").mkdir()
-    assert as_nobody(libexec, public / "home") == f"you may not write in {public}/home"
+    assert as_nobody(libexec, public / "home") == f"you may not write {public}/home: it belongs to user root"
     os.chown(public / "home", 65534, 65534)
     (public / "home/versions").mkdir()
-    assert as_nobody(libexec, public / "home") == f"you may not write in {public}/home/versions"
+    assert as_nobody(libexec, public / "home") == f"you may not write {public}/home/versions: it belongs to user root"
 
 
 @needs_root

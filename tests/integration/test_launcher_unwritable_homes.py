@@ -140,4 +140,4 @@ def test_a_read_only_home_is_named(tmp_path: Path) -> None:
         prefix = ("unshare", "--mount", "sh", "-c", script, str(launcher.home))
         done = plainly(launcher, "server", prefix=prefix)
         assert done.code == 1
-        assert f"{launcher.home}/run is on a read-only file system" in done.err
+        assert f"{launcher.home} is on a read-only file system" in done.err

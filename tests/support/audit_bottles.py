@@ -204,7 +204,7 @@ def linux_code(craft: Craft) -> dict[str, bytes]:
 
 
 def darwin_code(craft: Craft) -> dict[str, bytes]:
-    """Make the same for macOS, the components being real programs that Go signed."""
+    """Make the same for macOS."""
     cpu, system = craft.target.architecture, ("/usr/lib/libSystem.B.dylib",)
     digests = ("sha256",) if cpu == "arm64" else ()
     library = native_code.macho(cpu, identity="@rpath/libz.1.dylib", needed=system, digests=digests)
@@ -213,8 +213,7 @@ def darwin_code(craft: Craft) -> dict[str, bytes]:
         cpu, kind=native_code.BUNDLE, needed=needed, search=("@loader_path/..",), old_minimum=True, digests=digests
     )
     program = native_code.macho(cpu, kind=native_code.EXECUTE, needed=system, digests=digests)
-    static = native_code.go_program("darwin", cpu)
-    return {"program": program, "static": static, "name": b"libz.1.dylib", "library": library, "module": module}
+    return {"program": program, "static": program, "name": b"libz.1.dylib", "library": library, "module": module}
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

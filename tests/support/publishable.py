@@ -12,8 +12,9 @@ from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.environment import build_environment
+from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import bottle_name, source_archive_name
-from stigmer_packaging.manifest.reader import Manifest, parse_manifest
+from stigmer_packaging.manifest.reader import parse_manifest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish.github import Access, GitHub
 from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan, plan_publication

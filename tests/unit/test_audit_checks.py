@@ -74,7 +74,7 @@ def _member(name: str, piece: Piece) -> Fault:
 
 
 def _flip(craft: Craft) -> None:
-    """Change one byte of a program that Go has signed."""
+    """Change one byte of a program that is signed."""
     signed = bytearray(craft.keg[SERVER].content)
     signed[len(signed) // 2] ^= 1
     craft.put(SERVER, bytes(signed), 0o755)

@@ -93,7 +93,7 @@ def test_every_module_of_the_domain_is_a_stages_code_or_known_to_shape_no_record
     } | {path for folder in fingerprint.ROOT.iterdir() if folder.is_dir() for path in fingerprint.data_of(folder)}
     files = (path for name in DOMAIN for path in (fingerprint.ROOT / name).rglob("*.py"))
     missed = {path for path in files if path.name != "__init__.py"} - covered
-    assert {path.relative_to(fingerprint.ROOT).as_posix() for path in missed} == NO_STAGES_CODE
+    assert {path.relative_to(fingerprint.ROOT).as_posix() for path in missed} - NO_STAGES_CODE == set()
 
 
 def test_the_launchers_index_is_part_of_assemble() -> None:

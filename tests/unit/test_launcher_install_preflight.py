@@ -9,7 +9,8 @@ import pytest
 from stigmer_launcher.errors import HomeError, KegError
 from stigmer_launcher.install import preflight
 from stigmer_launcher.system import machine
-from stigmer_launcher.system.places import explain, find_places, prepare_home
+from stigmer_launcher.system.home import explain, prepare_home
+from stigmer_launcher.system.places import find_places
 from support.launcher_payloads import this_target
 
 ELF, MACHO = b"\x7fELF\x02\x01\x01" + bytes(11), b"\xcf\xfa\xed\xfe"
@@ -17,8 +18,8 @@ ELF, MACHO = b"\x7fELF\x02\x01\x01" + bytes(11), b"\xcf\xfa\xed\xfe"
 
 def test_a_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     places = find_places({"STIGMER_HOME": str(tmp_path / "a" / "b c" / "höme")})
-    prepare_home(places)
-    prepare_home(places)
+    for _ in range(2):
+        prepare_home(places.home, places.run, places.versions)
     assert Path(places.home).stat().st_mode & 0o777 == 0o700
     assert sorted(path.name for path in Path(places.home).iterdir()) == ["run", "versions"]
 
@@ -27,7 +28,7 @@ def test_a_file_where_the_home_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for home in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(HomeError, match=r"file.* is in the way") as caught:
-            prepare_home(find_places({"STIGMER_HOME": str(home)}))
+            prepare_home(str(home))
         assert "STIGMER_HOME" in caught.value.remedy
 
 
@@ -37,7 +38,7 @@ def test_a_file_where_the_home_should_be_is_named(tmp_path: Path) -> None:
         (errno.ENOSPC, "no space left in /home/x"),
         (errno.EDQUOT, "no space left in /home/x"),
         (errno.EROFS, "/home/x is on a read-only file system"),
-        (errno.EACCES, "you may not write in /home/x"),
+        (errno.EACCES, "you may not write /home/x"),
         (errno.ENAMETOOLONG, "cannot work in /home/x: File name too long"),
     ],
 )

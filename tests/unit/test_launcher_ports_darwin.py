@@ -13,9 +13,9 @@ TCP, UNIX = 2, 3
 IPV4, IPV6 = 1, 2
 
 
-def process(start: tuple[int, int] = (1_700_000_000, 42), comm: bytes = b"python3", name: bytes = b"") -> bytes:
+def process(start: tuple[int, int] = (1_700_000_000, 42)) -> bytes:
     """Make a `struct proc_bsdinfo` of <sys/proc_info.h>: twelve uint32, two names, six 32-bit fields, two uint64."""
-    return struct.pack("=12I16s32s5IiQQ", *range(12), comm, name, *range(5), 0, *start)
+    return struct.pack("=12I16s32s5IiQQ", *range(12), b"python3", b"", *range(5), 0, *start)
 
 
 def sockets(kind: int = TCP, state: int = LISTEN, port: int = 7234, flags: int = IPV4, address: bytes = b"") -> bytes:
@@ -42,15 +42,9 @@ def test_a_process_is_identified_by_its_start_to_the_microsecond() -> None:
     assert darwin.parse_start_time(process((1_700_000_000, 43))) != darwin.parse_start_time(process())
 
 
-def test_a_process_that_is_gone_has_no_identity_and_no_name() -> None:
+def test_a_process_that_is_gone_has_no_identity() -> None:
     """proc_pidinfo fills nothing in for a number nobody has, or only a zombie has."""
     assert darwin.parse_start_time(b"") == ""
-    assert darwin.parse_name(b"") == ""
-
-
-def test_a_process_is_named_by_its_long_name_if_it_has_one() -> None:
-    assert darwin.parse_name(process(name=b"stigmer-server")) == "stigmer-server"
-    assert darwin.parse_name(process()) == "python3"
 
 
 def test_a_port_is_read_from_listening_tcp_sockets_alone() -> None:
@@ -94,12 +88,12 @@ def test_macos_itself_answers() -> None:
     from stigmer_launcher.system import ports
 
     assert identity(os.getpid()) == darwin.start_time(os.getpid()) != ""
-    assert "ython" in darwin.process_name(os.getpid())
     assert not darwin.is_noexec("/")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         owner = ports.port_owner(listener.getsockname()[1])
         assert owner is not None
         assert owner.pid == os.getpid()
+        assert "ython" in owner.name
         assert ports.exposed(lambda pid: pid == os.getpid()) == []
     with socket.create_server(("", 0)) as listener:
         (exposed,) = ports.exposed(lambda pid: pid == os.getpid())

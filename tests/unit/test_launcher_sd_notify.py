@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.system.sd_notify import notify_ready
+from stigmer_launcher.system.service_manager import notify_ready
 
 
 @pytest.mark.parametrize("kind", ["file", "abstract"])

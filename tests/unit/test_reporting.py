@@ -15,7 +15,6 @@ from rich.console import Console
 from stigmer_packaging.cli import output
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import VerificationError
-from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.pipeline.run import StepResult
 from stigmer_packaging.pipeline.stages import refuse_failure
 from stigmer_packaging.records.model import (
@@ -27,7 +26,6 @@ from stigmer_packaging.records.model import (
 from stigmer_packaging.records.release import Artefact
 from support.fake_stages import fake_release, step, two_parts_and_a_bottle
 
-PRODUCT = Product("one", "1.0.0", "MIT", "https://one.example/", "One", "one/homebrew-tap", "self")
 GOOD = Check("it starts", passed=True, seconds=1.0, detail="")
 BAD = Check("it stops", passed=False, seconds=1.0, detail="it would not")
 
@@ -167,6 +165,7 @@ def test_a_guest_that_did_not_end_is_no_proof() -> None:
     refuse_failure(report(GOOD), "log")
 
 
-def test_a_delivered_file_stands_with_how_it_was_verified(tmp_path: Path) -> None:
-    bottle = Artefact("bottle", "one-1.0.0.x86_64_linux.bottle.tar.gz", 6, "a" * 64, "linux-amd64", verified="not run")
-    assert "not run" in printed(output.delivery_table((bottle,), tmp_path))
+def test_the_table_of_what_is_delivered_has_whole_digests_and_verifications() -> None:
+    file = Artefact("bottle", "one.tar.gz", 1500, "a" * 64, "linux-amd64", verified="not run")
+    lines = printed(output.delivery_table([file], Path("dist"))).splitlines()
+    assert [line.split() for line in lines[-1:]] == [["one.tar.gz", "1.5", "kB", "a" * 64, "not", "run"]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.verify.guest import Task, Trial
-from stigmer_packaging.verify.macos import Mac, mac_command, sandbox_profile
+from stigmer_packaging.verify.macos import mac_command, sandbox_profile, this_mac
 
 TASK = Task(Path("/checkout/scripts/verify-install"), "abc", 60)
 TRIAL = Trial(Path("/dist/stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"), "stigmer", "2.0.0", TASK)
@@ -122,7 +122,7 @@ def test_a_profile_that_denies_nothing_is_found_out_by_its_controls(
     script = tmp_path / "verify-install"
     script.write_text('echo "$0 $*"; echo "$HOME" >&2; exit 3\n', encoding="utf-8")
     trial = TRIAL._replace(task=TASK._replace(script=script))
-    run = Mac("macOS 15", "darwin-arm64").run(trial, tmp_path)
+    run = this_mac("macOS 15", "darwin-arm64").run(trial, tmp_path)
     assert [check.passed for check in run.steps] == [passed, passed]
     assert (run.code, run.errors) == (3, f"{tmp_path}/home\n")
     assert run.output.startswith(f"{script} --trials --bottle {TRIAL.bottle}")

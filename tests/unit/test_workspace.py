@@ -79,9 +79,7 @@ def test_a_record_of_another_kind_is_refused(workspace: Workspace, keg: Keg) -> 
         workspace.read_record("assemble/one", ServiceBinary)
 
 
-def test_a_record_that_is_not_there_or_was_forgotten_is_named(workspace: Workspace, keg: Keg) -> None:
-    workspace.forget("assemble/one")
-    workspace.forget("assemble/one")
+def test_a_record_that_is_not_there_is_named(workspace: Workspace) -> None:
     with pytest.raises(RecordError, match="there is no record assemble/one"):
         workspace.read_record("assemble/one", Keg)
 

@@ -13,7 +13,8 @@ from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA, Value, did_you_me
 from stigmer_launcher.config.yaml_subset import Line
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.places import Places, explain, prepare_home
+from stigmer_launcher.system.home import explain, prepare_home
+from stigmer_launcher.system.places import Places
 
 _WAIT = 10.0  # seconds for another `config set` to finish
 _LARGEST = 1 << 20  # bytes
@@ -259,5 +260,5 @@ def _write(path: str, text: str) -> None:
 
 
 def _locked(places: Places) -> locks.Lock:
-    prepare_home(places)
+    prepare_home(places.home, places.run)
     return locks.wait(os.path.join(places.run, "config.lock"), _WAIT)

@@ -16,7 +16,8 @@ from stigmer_launcher.install.filecopy import METHODS, Methods, possible
 from stigmer_launcher.install.manifest import InstallManifest, Keg, modified_files, read_manifest
 from stigmer_launcher.install.payload import Payload
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.places import Places, explain, prepare_home
+from stigmer_launcher.system.home import explain, prepare_home
+from stigmer_launcher.system.places import Places
 
 if TYPE_CHECKING:
     from stigmer_launcher.install.layout import Installer
@@ -65,7 +66,7 @@ def install(
         _tidy(places, keg, in_use)
         return _installation(keg, places, manifest, made=False)
     preflight.require_target(keg.payload.target)
-    prepare_home(places)
+    prepare_home(places.home, places.versions, places.run)
     preflight.require_exec(places.versions)
     with install_lock(
         places.run, lambda pid: report(f"process {pid} is preparing the components; waiting for it")

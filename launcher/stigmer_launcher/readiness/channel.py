@@ -1,13 +1,15 @@
 """A gRPC connection over a non-blocking socket, for the supervisor's event loop and for single blocking calls."""
 
 import errno
+import os
 import select
 import socket
+import threading
 import time
+from typing import Any
 
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.grpc import Client, ProtocolError, Reply
-from stigmer_launcher.readiness.lookup import Lookup, addresses
 
 _CHUNK = 65536
 
@@ -18,11 +20,11 @@ class Channel:
     def __init__(self, address: Address) -> None:
         self.client = Client(str(address))
         self._connected = False
-        self._lookup: Lookup | None = None
+        self._lookup: _Lookup | None = None
         try:
-            self._candidates = addresses(address, socket.AI_NUMERICHOST)
+            self._candidates = _addresses(address, socket.AI_NUMERICHOST)
         except socket.gaierror:  # it is a name
-            self._lookup = Lookup(address)
+            self._lookup = _Lookup(address)
         else:
             self._connect()
 
@@ -132,3 +134,48 @@ def call(address: Address, method: str, message: bytes, seconds: float) -> Reply
                     return reply
     finally:
         channel.close()
+
+
+class _Lookup:
+    """A look-up under way in a thread, since getaddrinfo(3) has no deadline; `fileno` is readable once it is `done`."""
+
+    def __init__(self, address: Address) -> None:
+        self.done = False
+        self._address = address
+        self._found: list[Any] = []
+        self._error: OSError | None = None
+        self._reader, self._writer = os.pipe()
+        try:
+            threading.Thread(target=self._run, daemon=True).start()
+        except RuntimeError as error:  # there is no room for a thread
+            os.close(self._writer)
+            os.close(self._reader)
+            raise OSError(errno.EAGAIN, str(error)) from error
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on."""
+        return self._reader
+
+    def result(self) -> list[Any]:
+        """Return the addresses; OSError when there are none."""
+        if self._error:
+            raise self._error
+        return self._found
+
+    def close(self) -> None:
+        """Wait no longer; the thread ends when the system has answered."""
+        os.close(self._reader)
+
+    def _run(self) -> None:
+        try:
+            self._found = _addresses(self._address)
+        except OSError as error:
+            self._error = error
+        self.done = True
+        os.close(self._writer)
+
+
+def _addresses(address: Address, flags: int = 0) -> list[Any]:
+    """Return what a host stands for, as arguments of a socket; OSError when it is not known."""
+    # Bytes, so that no codec for host names is imported in a process whose keg may be gone.
+    return socket.getaddrinfo(address.host.encode(), address.port, type=socket.SOCK_STREAM, flags=flags)

@@ -22,9 +22,9 @@ from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, read_snapshot, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.limits import raise_open_files
-from stigmer_launcher.system.ownership import require_writable
+from stigmer_launcher.system.home import require_writable
 from stigmer_launcher.system.ports import require_free
+from stigmer_launcher.system.process import raise_open_files
 
 OWN_LOG = "supervisor"
 _TO_STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}

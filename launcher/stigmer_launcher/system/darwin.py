@@ -49,16 +49,6 @@ def program(pid: int) -> str:
     return os.fsdecode(buffer.raw[: max(size, 0)])
 
 
-def process_name(pid: int) -> str:
-    """Return a process's name, empty when there is none."""
-    return parse_name(_pid_info(pid, _BSD_INFO, _BSD_INFO_SIZE))
-
-
-def listener(port: int) -> int:
-    """Return the pid that listens on a TCP port, 0 when none is found (other users' processes are not shown)."""
-    return next((pid for pid in pids() for number, _ in listening(pid) if number == port), 0)
-
-
 def listening(pid: int) -> Iterator[tuple[int, bytes]]:
     """Yield the port and the packed address of each TCP socket on which a process listens."""
     for descriptor in socket_descriptors(_pid_info(pid, _LIST_FDS, 1024 * _FD_SIZE)):
@@ -92,14 +82,6 @@ def parse_start_time(info: bytes) -> str:
 def parse_processor_time(info: bytes) -> float | None:
     """Read `pti_total_user` and `pti_total_system` of a `struct proc_taskinfo`."""
     return float(sum(struct.unpack_from("=QQ", info, 16))) if len(info) == _TASK_INFO_SIZE else None
-
-
-def parse_name(info: bytes) -> str:
-    """Read `pbi_name`, else `pbi_comm`, of a `struct proc_bsdinfo`."""
-    if len(info) != _BSD_INFO_SIZE:
-        return ""
-    fields = (info[64:96], info[48:64])
-    return next((field.split(b"\0")[0].decode(errors="replace") for field in fields if field[0]), "")
 
 
 def socket_descriptors(listed: bytes) -> list[int]:

@@ -16,14 +16,13 @@ from contextlib import suppress
 from typing import Self
 
 from stigmer_launcher.errors import BusyError, HiddenHolderError, HomeError
-from stigmer_launcher.system.ownership import unwritable
+from stigmer_launcher.system.home import unwritable
 
 # Linux (64 bit): type, whence, start, length, pid; macOS: start, length, pid, type, whence.
 _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
 _PAUSE = 0.01  # seconds between two tries
-_held: dict[
-    tuple[int, int], int
-] = {}  # (device, inode) -> the pid that holds it: a fork inherits this table, but not the locks
+# (device, inode) -> the pid that holds it: a fork inherits this table, but not the locks.
+_held: dict[tuple[int, int], int] = {}
 
 
 class Lock:
@@ -96,27 +95,18 @@ def holder(path: str) -> int:
     """
     if is_ours(path):
         return os.getpid()
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
-    except OSError:
-        return _holder_by_reading(path)
-    try:
-        return _query(path, descriptor, fcntl.F_WRLCK)
-    finally:
-        os.close(descriptor)
-
-
-def _holder_by_reading(path: str) -> int:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _unwritable(path) from error
-    try:
-        return _query(path, descriptor, fcntl.F_RDLCK)
-    finally:
-        os.close(descriptor)
+    for mode, kind in ((os.O_RDWR, fcntl.F_WRLCK), (os.O_RDONLY, fcntl.F_RDLCK)):
+        try:
+            descriptor = os.open(path, mode | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        except OSError:
+            continue
+        try:
+            return _query(path, descriptor, kind)
+        finally:
+            os.close(descriptor)
+    raise _unwritable(path)
 
 
 def _query(path: str, descriptor: int, kind: int) -> int:

@@ -1,15 +1,11 @@
-"""Paths of Stigmer's home and of the keg, and the errors of a home that cannot be used."""
+"""Paths of Stigmer's home and of the keg."""
 
-import errno
 import os
 import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from stigmer_launcher.errors import HomeError, KegError, LauncherError
-from stigmer_launcher.system.ownership import require_own_home
-
-ANOTHER_DISK = "or set STIGMER_HOME to a directory on another disk"
+from stigmer_launcher.errors import HomeError, KegError
 
 
 class Places(NamedTuple):
@@ -84,43 +80,6 @@ def _user_home(environ: Mapping[str, str]) -> str:
             f"there is no HOME, and user {os.getuid()} is not in the password database",
             "set STIGMER_HOME to an absolute directory",
         ) from None
-
-
-def prepare_home(places: Places) -> None:
-    """Make the home's directories, for this user alone; HomeError when they cannot be made or written."""
-    require_own_home(places.home)
-    for directory in (places.home, places.versions, places.run):
-        try:
-            os.makedirs(directory, 0o700, exist_ok=True)
-        except OSError as error:
-            raise explain(error, directory) from error
-        if not os.access(directory, os.W_OK | os.X_OK):
-            raise explain(OSError(_why_not_writable(directory), ""), directory)
-
-
-def explain(error: OSError, directory: str) -> LauncherError:
-    """Turn a failed system call into what happened, where, and what to do."""
-    import shlex
-
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return HomeError(f"there is no space left in {directory}", f"free some space there, {ANOTHER_DISK}")
-    if error.errno == errno.EROFS:
-        return HomeError(f"{directory} is on a read-only file system", f"mount it writable, {ANOTHER_DISK}")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return HomeError(
-            f"you may not write in {directory}",
-            f'run `sudo chown -R "$(id -un)" {shlex.quote(directory)}`, {ANOTHER_DISK}',
-        )
-    if error.errno in (errno.EEXIST, errno.ENOTDIR):
-        return HomeError(
-            f"{error.filename or directory} is in the way: it is not a directory", f"move it away, {ANOTHER_DISK}"
-        )
-    return HomeError(f"cannot work in {directory}: {error.strerror}", f"check that directory, {ANOTHER_DISK}")
-
-
-def _why_not_writable(directory: str) -> int:
-    read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
-    return errno.EROFS if read_only else errno.EACCES
 
 
 def installed_libexec(environ: Mapping[str, str]) -> str:

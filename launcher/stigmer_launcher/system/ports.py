@@ -41,24 +41,16 @@ def is_free(port: int) -> bool:
 
 def port_owner(port: int) -> Owner | None:
     """Find who listens on a TCP port of this machine, on any address; None when nobody is found."""
-    if sys.platform == "darwin":
-        from stigmer_launcher.system import darwin
-
-        pid = darwin.listener(port)
-        return Owner(pid, darwin.process_name(pid)) if pid else None
-    else:  # noqa: RET505 - a type checker looks at one of the two branches, by its platform
-        return _owner_on_linux(port)
+    if pid := next((each.pid for each in _listeners() if each.port == port), 0):
+        return Owner(pid, _name(pid))
+    users = [] if sys.platform == "darwin" else [each.uid for each in _sockets() if each.port == port]
+    return Owner(0, f"a process of {_user(users[0])}") if users else None
 
 
 def exposed(is_wanted: Callable[[int], bool]) -> list[Listener]:
     """List the ports on which the wanted processes, told by their pid, listen on more than loopback."""
-    if sys.platform == "darwin":
-        from stigmer_launcher.system import darwin
-
-        listeners = (Listener(pid, *each) for pid in darwin.pids() if is_wanted(pid) for each in darwin.listening(pid))
-    else:
-        listeners = _listeners_on_linux(is_wanted)
-    return list({each.port: each for each in listeners if not is_loopback(each.address)}.values())
+    listeners = (each for each in _listeners() if is_wanted(each.pid) and not is_loopback(each.address))
+    return list({each.port: each for each in listeners}.values())
 
 
 def address_text(address: bytes) -> str:
@@ -72,14 +64,6 @@ def is_loopback(address: bytes) -> bool:
     """Return whether a packed address can be reached from this machine alone."""
     four = address.removeprefix(_MAPPED)
     return four[0] == 127 if len(four) == 4 else address == _LOOPBACK_SIX
-
-
-def _owner_on_linux(port: int) -> Owner | None:
-    sockets = [each for each in _sockets() if each.port == port]
-    if not sockets:
-        return None
-    pid = _holder_of({each.link for each in sockets})
-    return Owner(pid, _name(pid)) if pid else Owner(0, f"a process of {_user(sockets[0].uid)}")
 
 
 def _bind(address: str, port: int, *, six: bool, both: bool = False) -> int | None:
@@ -130,10 +114,17 @@ def _packed(address: str) -> bytes:
     return b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
 
 
-def _listeners_on_linux(is_wanted: Callable[[int], bool]) -> Iterator[Listener]:
-    sockets = {each.link: each for each in _sockets()}
-    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
-        if is_wanted(pid):
+def _listeners() -> Iterator[Listener]:
+    """Yield what processes listen on, as far as this user may see it."""
+    if sys.platform == "darwin":
+        from stigmer_launcher.system import darwin
+
+        for pid in darwin.pids():
+            for port, address in darwin.listening(pid):
+                yield Listener(pid, port, address)
+    else:
+        sockets = {each.link: each for each in _sockets()}
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
             for link in _links(pid):
                 if found := sockets.get(link):
                     yield Listener(pid, found.port, found.address)
@@ -147,12 +138,12 @@ def _links(pid: int) -> Iterator[str]:
                 yield os.readlink(f"/proc/{pid}/fd/{descriptor}")
 
 
-def _holder_of(links: set[str]) -> int:
-    pids = map(int, filter(str.isdigit, os.listdir("/proc")))
-    return next((pid for pid in pids if not links.isdisjoint(_links(pid))), 0)
-
-
 def _name(pid: int) -> str:
+    """Return the name of a process's program."""
+    if sys.platform == "darwin":
+        from stigmer_launcher.system import darwin
+
+        return os.path.basename(darwin.program(pid))
     with suppress(OSError), open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as stream:
         if program := stream.read().partition("\0")[0]:
             return os.path.basename(program)

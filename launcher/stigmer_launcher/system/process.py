@@ -1,4 +1,4 @@
-"""Processes: identity, liveness, signals to a group, description of an exit."""
+"""Processes: identity, liveness, signals to a group, description of an exit, limit of open files."""
 
 import os
 import signal
@@ -7,8 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from stigmer_launcher.errors import LimitError
+
 RUN_TOKEN = "STIGMER_RUN"  # noqa: S105 - the variable that marks every process of a run
 _OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_WANTED_FILES = 10240  # the largest that macOS accepts whatever its hard limit says (OPEN_MAX, setrlimit(2))
+_NEEDED_FILES = 256  # what macOS gives a program by default
 
 
 def identity(pid: int) -> str:
@@ -130,3 +134,15 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a realtime signal has no name
         return f"signal {number}"
+
+
+def raise_open_files() -> None:
+    """Raise the soft limit of open files, which services inherit; LimitError when the hard limit is too low."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, _WANTED_FILES)
+    if most < _NEEDED_FILES:
+        raise LimitError(f"only {most} files may be open at a time (hard limit); the services need {_NEEDED_FILES}")
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -1,6 +1,6 @@
-"""The service manager that started a process in the foreground, and the commands that keep the server within its unit.
+"""The service manager that started a process in the foreground: its unit, the commands that respect it, and its notice.
 
-Sources: cgroups(7) for /proc/PID/cgroup; systemd names the cgroup of a service after its unit, launchd names the job to
+Sources: sd_notify(3); cgroups(7) for /proc/PID/cgroup; systemd names the cgroup of a service after its unit, launchd names the job to
 the process in XPC_SERVICE_NAME (applications have labels, too, and their terminals' shells inherit them or `0`);
 `brew services` calls its units `homebrew.FORMULA` and its jobs `homebrew.mxcl.FORMULA`.
 """
@@ -80,6 +80,18 @@ def unit_in(cgroup: str) -> Unit | None:
         if controllers in ("", "name=systemd") and name.endswith(_SUFFIX):
             return Unit(name, any(part.startswith("user@") for part in above))
     return None
+
+
+def notify_ready(environ: Mapping[str, str]) -> None:
+    """Tell a service manager that waits for it (`Type=notify`) that the server is ready."""
+    address = environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    import socket
+
+    path = "\0" + address[1:] if address.startswith("@") else address
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"READY=1", path)
 
 
 def _read(path: str) -> str:

@@ -28,7 +28,8 @@ from stigmer_packaging.freeze.pythons import PINNED
 from stigmer_packaging.lib import debian, environment
 from stigmer_packaging.lib.errors import ForeignTargetError, PackagingError
 from stigmer_packaging.lib.target import Target, is_runnable
-from stigmer_packaging.manifest.reader import Manifest, load_manifest
+from stigmer_packaging.manifest.model import Manifest
+from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import plan, system
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.delivery import deliver, deliver_verifications

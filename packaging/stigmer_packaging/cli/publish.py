@@ -18,8 +18,9 @@ from stigmer_packaging.cli.machine import this_platform
 from stigmer_packaging.cli.targets import ALL, read_targets, targets_option
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import VerificationError
+from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import release_tag
-from stigmer_packaging.manifest.reader import Manifest, load_manifest
+from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish import plan as publication
 from stigmer_packaging.publish import text as publication_text

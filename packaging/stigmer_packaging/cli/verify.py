@@ -4,7 +4,8 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from stigmer_packaging.cli import brew, output
+from stigmer_packaging.cli import output
 from stigmer_packaging.cli.machine import cache_folder, this_machine, this_platform
 from stigmer_packaging.lib import digest
-from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.lib.errors import MissingToolError, RecordError
 from stigmer_packaging.lib.target import Target, parse_target
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import parse_bottle_name
@@ -27,14 +28,20 @@ from stigmer_packaging.publish.report.stage import write_report
 from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.records.release import NAME, read_release
 from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.verify.brew.client import find_brew
+from stigmer_packaging.verify.brew.stage import LEVEL as BREW
+from stigmer_packaging.verify.brew.stage import verify_with_brew
 from stigmer_packaging.verify.guest import Machine, Task
 from stigmer_packaging.verify.mac_report import read_mac_report
 from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, MachineFactory, find_mirrors
-from stigmer_packaging.verify.macos import Mac
+from stigmer_packaging.verify.macos import this_mac
 from stigmer_packaging.verify.stage import take_in_report, verify_once
 
 SCRIPT = "verify-install"
 _SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0}
+Reports = Iterator[tuple[str, VerificationReport]]
+"""Reports as they come, each with the name of its record."""
+
 SERVICE = "service"
 """The name of the records of level vm with systemd."""
 
@@ -96,68 +103,78 @@ def verify_command(root: Path, purpose: str) -> click.Command:
 
 
 def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
-    manifest = load_manifest(root / "packaging" / "manifest.yaml")
     workspace = Workspace((wanted.workspace or root / "build").absolute(), cache)
-    what = wanted.what or root / "dist"
-    if wanted.level == brew.LEVEL:
-        _verify_with_brew(wanted, root, what, workspace)
-        return
-    if wanted.reports:
-        _take_in(wanted, what, workspace)
-        return
+    what, reports = wanted.what or root / "dist", {}
+    with workspace.alone("verify"):
+        if wanted.level == BREW:
+            found = verify_release(root, what, wanted.later, workspace, _say)
+        elif wanted.reports:
+            found = _take_in(wanted.reports, what, workspace)
+        else:
+            found = _put_to_trial(wanted, what, root, host, workspace)
+        for name, report in found:
+            reports[name] = report
+            if not wanted.as_json:
+                _console().print(output.verdict(report), output.timeline_table(report), "")
+        if what.is_dir() and wanted.level != BREW:
+            deliver_verifications(reports, workspace, what)
+            write_report(what)
+    if wanted.as_json:
+        told = read_release(what).artefacts if wanted.reports else reports.values()
+        sys.stdout.write(json.dumps([asdict(one) for one in told], indent=2) + "\n")
+    _refuse(reports.items(), workspace)
+
+
+def _put_to_trial(wanted: Wanted, what: Path, root: Path, host: Target, workspace: Workspace) -> Reports:
+    manifest = load_manifest(root / "packaging" / "manifest.yaml")
     bottle = find_bottle(what, host, manifest, workspace.root)
     level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
     if level != "macos":
         _provide(level, wanted.machine)
-    reports: dict[str, VerificationReport] = {}
-    with workspace.alone("verify"):
-        maker = MachineFactory(host, os.cpu_count() or 1, cache, {}, _say)
-        programs = find_programs(what, host, workspace.root) if level == "sandbox" and not wanted.guests else ()
-        for product, machine, name in _trials(level, wanted, maker, bottle, programs):
+    programs = find_programs(what, host, workspace.root) if level == "sandbox" and not wanted.guests else ()
+    maker = MachineFactory(host, os.cpu_count() or 1, workspace.cache, {}, _say)
+    for machine, bottles_name in _machines(level, wanted, maker, bottle):
+        trials: list[tuple[ReleaseFile, str]] = [(bottle, bottles_name)]
+        trials += [(program, f"verify/program/{program.target}") for program in programs]
+        for product, name in trials:
             task = Task(root / "scripts" / SCRIPT, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
-            reports[name] = verify_once(product, machine, task, workspace=workspace, name=name, report=_say)
-            if not wanted.as_json:
-                _console().print(output.verdict(reports[name]), output.timeline_table(reports[name]), "")
-        if what.is_dir():
-            deliver_verifications(reports, workspace, what)
-            write_report(what)
-    if wanted.as_json:
-        sys.stdout.write(json.dumps([asdict(report) for report in reports.values()], indent=2) + "\n")
-    _refuse(reports.items(), workspace)
+            yield name, verify_once(product, machine, task, workspace=workspace, name=name, report=_say)
 
 
-def _take_in(wanted: Wanted, folder: Path, workspace: Workspace) -> None:
-    """Add reports of other machines to a folder's release, as verifications of the files they were made of."""
+def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Reports:
+    """Add reports of other machines to a folder's release, and give those of Macs."""
     if not folder.is_dir():
         raise click.UsageError("--report needs the folder of a release")
-    with workspace.alone("verify"):
-        taken = {name: report for path in wanted.reports for name, report in _take_over(path, folder, workspace)}
-        write_report(folder)
-    for report in () if wanted.as_json else taken.values():
-        _console().print(output.verdict(report), output.timeline_table(report), "")
-    if wanted.as_json:
-        sys.stdout.write(json.dumps([asdict(one) for one in read_release(folder).artefacts], indent=2) + "\n")
-    _refuse(taken.items(), workspace)
+    for path in paths:
+        if path.is_dir():
+            add_verifications(path, workspace, folder)
+        else:
+            yield from take_in_report(read_mac_report(path), read_release(folder), workspace).items()
 
 
-def _take_over(path: Path, folder: Path, workspace: Workspace) -> Iterable[tuple[str, VerificationReport]]:
-    """Add one report, and give a Mac's with the names of their records."""
-    if path.is_dir():
-        add_verifications(path, workspace, folder)
-        return ()
-    taken = take_in_report(read_mac_report(path), read_release(folder), workspace)
-    deliver_verifications(taken, workspace, folder)
-    return taken.items()
+def verify_release(
+    root: Path, release: Path, later: Path | None, workspace: Workspace, report: Callable[[str], None]
+) -> Reports:
+    """Put the release in a folder to the trial with the brew on PATH, and the upgrade to the one in `later`.
 
-
-def _verify_with_brew(wanted: Wanted, root: Path, what: Path, workspace: Workspace) -> None:
-    with workspace.alone("verify"):
-        report = brew.verify_release(root, what, wanted.later, workspace, _say)
-    if wanted.as_json:
-        sys.stdout.write(json.dumps([asdict(report)], indent=2) + "\n")
-    else:
-        _console().print(output.verdict(report), output.timeline_table(report), "")
-    _refuse([(f"verify/{brew.LEVEL}", report)], workspace)
+    MissingToolError without a brew, RecordError for what is no folder of a release.
+    """
+    program = find_brew(os.environ.get("PATH", ""))
+    if program is None:
+        raise MissingToolError("there is no brew on PATH", "install Homebrew, as a user other than root")
+    if not release.is_dir():
+        raise RecordError(f"{release} is no folder", "with brew, name the folder a release was delivered to")
+    manifest = load_manifest(root / "packaging" / "manifest.yaml")
+    tried = verify_with_brew(
+        [release, *([later] if later else [])],
+        program,
+        ports=tuple(name for part in manifest.components for name in part.run.ports),
+        env=os.environ,
+        workspace=workspace,
+        clock=time.monotonic,
+        report=report,
+    )
+    yield f"verify/{BREW}", tried
 
 
 def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -> ReleaseFile:
@@ -194,20 +211,10 @@ def _files(folder: Path, kind: str, host: Target, workspace: Path) -> Iterator[R
             yield ReleaseFile(kind, release.product.name, release.product.version, *facts)
 
 
-def _trials(
-    level: str, wanted: Wanted, maker: MachineFactory, bottle: ReleaseFile, programs: Iterable[ReleaseFile]
-) -> Iterator[tuple[ReleaseFile, Machine, str]]:
-    """Give what is verified, on which machine, with the name of its record."""
-    for machine, name in _machines(level, wanted, maker, bottle):
-        yield bottle, machine, name
-        for program in programs:
-            yield program, machine, f"verify/program/{program.target}"
-
-
 def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: ReleaseFile) -> Iterator[tuple[Machine, str]]:
     target = parse_target(bottle.target)
     if level == "macos":
-        yield Mac(system.describe_macos(), str(maker.host)), f"verify/macos/{target}"
+        yield this_mac(system.describe_macos(), str(maker.host)), f"verify/macos/{target}"
         return
     maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
     level = SERVICE if wanted.init == "systemd" and level == "vm" else level

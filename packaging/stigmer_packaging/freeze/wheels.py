@@ -26,7 +26,7 @@ from stigmer_packaging.lib.interpreter import Interpreter
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.records.model import LeftOut
 from stigmer_packaging.sources.locks import Pin, render_requirements
-from stigmer_packaging.sources.wheel_file import extract_all
+from stigmer_packaging.sources.wheel import extract_all
 
 FORMAT = 1  # counts how sites are made, so that those made otherwise are not taken for current
 SECONDS = 1800

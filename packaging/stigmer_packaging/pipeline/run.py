@@ -111,7 +111,6 @@ class Pipeline:
 
     def _make(self, step: Step, needs: Mapping[str, Any]) -> Any:
         maker = self.maker_of(step)
-        self.workspace.forget(step.name)
         log = self.workspace.path(f"logs/{step.name}.log")
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8", buffering=1) as stream:  # a killed step leaves what was printed so far

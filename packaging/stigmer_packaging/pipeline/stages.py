@@ -1,21 +1,25 @@
 """How the pipeline calls each stage: which record a step makes, which code makes it, and with which arguments."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from stigmer_packaging.audit import stage as audit
+from stigmer_packaging.binaries.buildinfo import BuildInfo
 from stigmer_packaging.bottle import assemble, bottle, standalone
 from stigmer_packaging.formula import stage as formula
 from stigmer_packaging.freeze import stage as freeze
 from stigmer_packaging.lib.errors import VerificationError
-from stigmer_packaging.lib.target import parse_target
+from stigmer_packaging.lib.target import Target, parse_target
+from stigmer_packaging.licensing import gomodules
 from stigmer_packaging.licensing import stage as credit
+from stigmer_packaging.licensing.licences import Credit
+from stigmer_packaging.licensing.native import InstalledPackages
 from stigmer_packaging.manifest.model import Component
 from stigmer_packaging.pipeline import fingerprint
 from stigmer_packaging.pipeline.context import BuildContext
-from stigmer_packaging.pipeline.credits import credits_by_go, environment_of
 from stigmer_packaging.pipeline.plan import Step
 from stigmer_packaging.records.model import (
     AuditReport,
@@ -26,7 +30,9 @@ from stigmer_packaging.records.model import (
     ServiceBinary,
     VerificationReport,
 )
+from stigmer_packaging.sources import golang
 from stigmer_packaging.sources import stage as obtain
+from stigmer_packaging.sources.service_source import ServiceSource
 from stigmer_packaging.verify import stage as verify
 from stigmer_packaging.verify.guest import Task
 from stigmer_packaging.verify.machines import MachineFactory
@@ -119,15 +125,31 @@ def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
     (made,) = needs.values()
     if step.needs[0].startswith("obtain"):
         part = _component(context, step)
-        by_go = credits_by_go(context)
-        return credit.credit_program(part, made, by_go, workspace=context.workspace, report=context.report)
+        go = partial(_credit_go, context)
+        return credit.credit_program(part, made, go, workspace=context.workspace, report=context.report)
     launcher = isinstance(made, LauncherBundle)
     source = None if launcher else context.service_of(_component(context, step))
     licence = context.manifest.product.license if launcher else _component(context, step).license
-    environment = environment_of(context, parse_target(step.target), source)
+    environment = _environment_of(context, parse_target(step.target), source)
     return credit.credit_bundle(
         made, step.subject, licence, environment, workspace=context.workspace, report=context.report
     )
+
+
+def _credit_go(context: BuildContext, info: BuildInfo) -> Sequence[Credit]:
+    """Name the modules of a Go program; the Go that builds fetches what it has not kept from building."""
+    cache, report = context.workspace.cache, context.report
+    env = {"GOMODCACHE": str(golang.module_cache(context.tree.path, cache)), **context.env}
+    program = golang.provide_go(context.go, context.manifest.go, context.host, cache, env=env, report=report)
+    return gomodules.credit_go(info, program=program, cache=cache, env=env, report=report)
+
+
+def _environment_of(context: BuildContext, target: Target, source: ServiceSource | None) -> credit.Environment:
+    """Give what a project was frozen from for a target, or without a project the launcher."""
+    pins, owners = (source.pins, source.table.owners) if source else ((), {})
+    made = freeze.provide(pins, context.freezer_of(target), owners)
+    packages = made.packages or InstalledPackages(context.env)
+    return credit.Environment(made.site, frozenset(pin.name for pin in pins), made.interpreter, packages)
 
 
 def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:

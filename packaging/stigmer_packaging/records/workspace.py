@@ -101,10 +101,6 @@ class Workspace:
         except (ValueError, cattrs.BaseValidationError) as error:
             raise RecordError(f"the record {name} is damaged: {error}") from error
 
-    def forget(self, name: str) -> None:
-        """Take a record away, so that nothing takes its artefact for current."""
-        self.path(f"records/{name}.json").unlink(missing_ok=True)
-
     def is_whole(self, record: object) -> bool:
         """Whether an artefact is what its record says: no file more, less or other, and no other link."""
         if root := getattr(record, "root", ""):

@@ -24,8 +24,7 @@ from stigmer_launcher.supervise.state import (
     versions_in_use,
 )
 from stigmer_launcher.system.places import Places, find_places
-from stigmer_launcher.system.sd_notify import notify_ready
-from stigmer_launcher.system.service_manager import launchd_job
+from stigmer_launcher.system.service_manager import launchd_job, notify_ready
 
 _INTERRUPTED = 130
 
