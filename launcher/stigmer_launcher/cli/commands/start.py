@@ -60,7 +60,7 @@ def restart(invocation: Invocation, context: Context) -> int:
     It keeps the ports that the running server was asked to use. With names, only those services are restarted.
     """
     if invocation.arguments:
-        if invocation.values or invocation.switches:
+        if invocation.options:
             raise UsageError("--port and --foreground are for a restart of all services, without SERVICE")
         return restart_services(invocation.arguments, context)
     places = find_places(context.environ)
