@@ -71,6 +71,7 @@ def _scan(rest: Sequence[str], options: Sequence[Option]) -> tuple[list[tuple[st
     Understands `--name`, `--name=value`, `--name value`, `-n value`, `-nvalue`, and several short switches together.
     """
     valued = {flag for option in options if option.value for flag in option.flags}
+    switches = {flag for option in (*options, HELP, VERSION) for flag in option.flags} - valued
     given: list[tuple[str, str | None]] = []
     arguments: list[str] = []
     words = iter(rest)
@@ -86,6 +87,8 @@ def _scan(rest: Sequence[str], options: Sequence[Option]) -> tuple[list[tuple[st
                     given.append((f"-{letter}", word[place:] or next(words, None)))
                     break
                 given.append((f"-{letter}", None))
+                if f"-{letter}" not in switches:
+                    break
         else:
             arguments.append(word)
     return given, arguments
