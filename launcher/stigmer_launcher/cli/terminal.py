@@ -1,7 +1,9 @@
 """Output for people: plain text everywhere; colours, symbols and live lines only on terminals that support them."""
 
+import errno
 import io
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple, TextIO
@@ -33,6 +35,14 @@ class Terminal:
             self.stream.flush()
         except OSError as error:
             self.failure = self.failure or error
+
+    @property
+    def is_gone(self) -> bool:
+        """Return whether writing failed because the reader of the pipe, or the terminal, has gone."""
+        if self.failure is None or isinstance(self.failure, BrokenPipeError):
+            return self.failure is not None
+        lost = self.failure.errno in (errno.EIO, errno.ENXIO)
+        return lost and stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode)
 
     def passing(self, text: str) -> None:
         """Show a line that the next one overwrites; nothing on a terminal that cannot do that."""
