@@ -4,7 +4,7 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TextIO
 
@@ -84,6 +84,13 @@ def duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size}{unit} {whole % size // part}{below}"
     return f"{whole}s"
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Set the texts of each row side by side, and give the lines."""
+    held = list(rows)
+    widths = [max(map(len, column)) for column in zip(*held, strict=True)]
+    return [("".join(f"  {text:<{width}}" for text, width in zip(row, widths, strict=True))).rstrip() for row in held]
 
 
 class Context(NamedTuple):
