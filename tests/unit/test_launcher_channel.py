@@ -11,7 +11,7 @@ import pytest
 
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.channel import Channel
-from stigmer_launcher.readiness.checks import open_port
+from stigmer_launcher.readiness.checks import OPEN_PORT
 from stigmer_launcher.readiness.probe import Probe
 
 STREAM = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
@@ -69,7 +69,7 @@ def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     with socket.create_server(("127.0.0.1", 0)) as server:
         channel, given_up = Channel(Address("slow", 1)), Channel(Address("slow", 1))
-        probe = Probe([(Address("slow", 1), open_port())], 0.0)
+        probe = Probe([(Address("slow", 1), OPEN_PORT)], 0.0)
         assert asked.wait(30)
         assert (probe.advance(0.0), probe.advance(60.0)) == (False, False)
         assert probe.not_ready_reason == "slow:1: its name was not looked up in time"
