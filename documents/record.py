@@ -2,7 +2,6 @@
 
 python -m documents.record start KEG [--check]    (a keg: the directory `stigmer/2.0.0` of an unpacked bottle)
 python -m documents.record report PAGE
-python -m documents.record settings
 """
 
 import argparse
@@ -14,10 +13,8 @@ from pathlib import Path
 from documents.pictures import first_start
 from documents.pictures.errors import PictureError
 from documents.pictures.report import photograph
-from documents.settings import insert_settings
 
-_DOCS = Path(__file__).parents[1] / "docs"
-_IMAGES = _DOCS / "images"
+_IMAGES = Path(__file__).parents[1] / "docs" / "images"
 _PASSED = ("PATH", "LANG", "TMPDIR")
 
 
@@ -27,9 +24,6 @@ def main() -> int:
     try:
         if options.what == "report":
             photograph(options.page, _IMAGES / "report.png")
-        elif options.what == "settings":
-            page = _DOCS / "using.md"
-            page.write_text(insert_settings(page.read_text(encoding="utf-8")), encoding="utf-8")
         else:
             _first_start(options.keg, _IMAGES / "first-start.svg", check=options.check)
     except PictureError as error:
@@ -46,7 +40,6 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--check", action="store_true", help="only say whether the keg prints what the picture shows")
     report = kinds.add_parser("report", help="docs/images/report.png, photographed with Chromium")
     report.add_argument("page", type=Path, metavar="PAGE", help="a release's report.html")
-    kinds.add_parser("settings", help="the table of settings in docs/using.md, from the launcher's schema")
     return parser
 
 

@@ -1,4 +1,7 @@
-"""Write docs/reference from the code: `python -m documents.reference`; --check refuses what is stale."""
+"""Write what is made from the code: `python -m documents.reference`; --check refuses what is stale.
+
+That is docs/reference, the table of settings in docs/using.md, and the manual page.
+"""
 
 import sys
 from collections.abc import Mapping
@@ -7,41 +10,46 @@ from pathlib import Path
 from documents.commands import render_commands
 from documents.failures import render_exit_codes
 from documents.manifest_keys import render_manifest
+from documents.manual import render_manual
+from documents.settings import insert_settings
 from documents.variables import render_environment
 from stigmer_packaging.cli.main import main as pipeline
 
-FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+ROOT = Path(__file__).parents[1]
 
 
-def render_reference() -> dict[str, str]:
-    """Give the text of each page by its file's name."""
+def render_all() -> dict[str, str]:
+    """Give the text of each file by its path in the repository."""
     return {
-        "manifest.md": render_manifest(),
-        "commands.md": render_commands(pipeline),
-        "exit-codes.md": render_exit_codes(),
-        "environment.md": render_environment(),
+        "docs/reference/manifest.md": render_manifest(),
+        "docs/reference/commands.md": render_commands(pipeline),
+        "docs/reference/exit-codes.md": render_exit_codes(),
+        "docs/reference/environment.md": render_environment(),
+        "docs/using.md": insert_settings((ROOT / "docs" / "using.md").read_text(encoding="utf-8")),
+        "launcher/man/stigmer.1": render_manual(),
     }
 
 
-def find_stale(pages: Mapping[str, str], folder: Path) -> list[str]:
-    """Name the pages that are missing, are not what the code gives, or are of no page any more."""
-    there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
-    return sorted(name for name in pages.keys() | there.keys() if pages.get(name) != there.get(name))
+def find_stale(files: Mapping[str, str], root: Path) -> list[str]:
+    """Name the files that are missing, are not what the code gives, or are pages of the reference that nothing makes."""
+    pages = {path.relative_to(root).as_posix() for path in (root / "docs" / "reference").glob("*.md")}
+    there = {
+        name: (root / name).read_text(encoding="utf-8") for name in files.keys() | pages if (root / name).is_file()
+    }
+    return sorted(name for name in files.keys() | pages if files.get(name) != there.get(name))
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pages, or compare them; 1 when one is stale."""
-    pages = render_reference()
+    """Write the files, or compare them; 1 when one is stale."""
+    files = render_all()
     if "--check" in arguments:
-        stale = find_stale(pages, FOLDER)
+        stale = find_stale(files, ROOT)
         if stale:
-            sys.stderr.write(
-                f"Error: stale in docs/reference: {', '.join(stale)}\nHint: scripts/docs writes them anew\n"
-            )
+            sys.stderr.write(f"Error: stale: {', '.join(stale)}\nHint: scripts/docs writes them anew\n")
         return 1 if stale else 0
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, text in pages.items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
+    for name, text in files.items():
+        (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / name).write_text(text, encoding="utf-8")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from stigmer_launcher.config.schema import SCHEMA, Field
 
-BEGIN, END = "<!-- settings: made by scripts/record settings -->\n", "<!-- end of settings -->\n"
+BEGIN, END = "<!-- settings: made by scripts/docs -->\n", "<!-- end of settings -->\n"
 
 
 def insert_settings(page: str) -> str:

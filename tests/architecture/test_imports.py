@@ -4,7 +4,7 @@ import ast
 import graphlib
 import itertools
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
 from pathlib import Path
@@ -63,7 +63,6 @@ STAGES = {
 """Those of which a package has several; the others are called `stage`."""
 CALLERS = {"pipeline", "cli"}
 """Who may call stages. They never see each other."""
-INDEX_READERS = {"bottle/assemble.py", "bottle/manual.py"}
 
 
 def modules(root: Path) -> list[Path]:
@@ -82,6 +81,12 @@ def imports(source: str) -> set[str]:
     return found
 
 
+@cache
+def imports_of(path: Path) -> frozenset[str]:
+    """Name every module a file imports."""
+    return frozenset(imports(path.read_text(encoding="utf-8")))
+
+
 class House(NamedTuple):
     """A program's packages: `arrows` say whom each may import from; `everywhere` are modules that all of them may import."""
 
@@ -94,11 +99,11 @@ class House(NamedTuple):
         """Give a module its dotted name."""
         return dotted_name(path, self.root)
 
-    def imports_of(self, path: Path) -> set[str]:
+    def imports_of(self, path: Path) -> AbstractSet[str]:
         """Name the modules of the same program that a module imports, wherever in the file."""
-        return own_imports(self.name(path), path.read_text(encoding="utf-8"), known_modules(self.root))
+        return own_imports(self.name(path), imports_of(path), known_modules(self.root))
 
-    def graph(self) -> dict[str, set[str]]:
+    def graph(self) -> dict[str, AbstractSet[str]]:
         """Map each module to those that it imports."""
         return {self.name(path): self.imports_of(path) for path in modules(self.root)}
 
@@ -114,9 +119,9 @@ def known_modules(root: Path) -> frozenset[str]:
     return frozenset(dotted_name(path, root) for path in modules(root))
 
 
-def own_imports(name: str, source: str, known: AbstractSet[str]) -> set[str]:
+def own_imports(name: str, imported: AbstractSet[str], known: AbstractSet[str]) -> AbstractSet[str]:
     """Name the modules of the same program that a module imports; a package only where something of its own is taken."""
-    used = {module for module in imports(source) if module in known}
+    used = imported & known
     packages = {module.rpartition(".")[0] for module in used}
     return used - packages - {name}
 
@@ -139,16 +144,20 @@ HOUSES = (
     House(LAUNCHER, LAUNCHER_ARROWS, {"__init__", "__main__", "errors", "version"}, {"errors", "version"}),
     House(PACKAGING, PACKAGING_ARROWS, {"__init__"}),
 )
-MODULES = [(house, path) for house in HOUSES for path in modules(house.root)]
 every_house = pytest.mark.parametrize("house", HOUSES, ids=lambda house: house.root.name)
-every_module = pytest.mark.parametrize(("house", "path"), MODULES, ids=[house.name(path) for house, path in MODULES])
 
 
-@every_module
-def test_packages_import_along_the_arrows(house: House, path: Path) -> None:
+def found_in(folder: Path, look: Callable[[Path], Collection[str]]) -> dict[str, Collection[str]]:
+    """Map each module under a folder to what `look` finds in it, where it finds anything."""
+    return {path.relative_to(folder).as_posix(): found for path in modules(folder) if (found := look(path))}
+
+
+@every_house
+def test_packages_import_along_the_arrows(house: House) -> None:
     """From the command line down to what is common to all."""
-    name = house.name(path)
-    assert violations_of_arrows(name, house.imports_of(path), house) == []
+    assert {
+        name: found for name, used in house.graph().items() if (found := violations_of_arrows(name, used, house))
+    } == {}
 
 
 @every_house
@@ -177,18 +186,17 @@ def test_a_package_of_packaging_has_a_listing_that_fits_a_screen() -> None:
     assert len([path for path in PACKAGING.iterdir() if path.name != "__pycache__"]) <= 16
 
 
-@pytest.mark.parametrize("path", modules(PACKAGING), ids=HOUSES[1].name)
-def test_only_the_command_line_and_the_pipeline_call_a_stage(path: Path) -> None:
+def test_only_the_command_line_and_the_pipeline_call_a_stage() -> None:
     """A stage gets the records of others as arguments."""
-    used = {name for name in HOUSES[1].imports_of(path) if is_stage(name)}
-    assert not used or path.relative_to(PACKAGING).parts[0] in CALLERS
+    calls = found_in(PACKAGING, lambda path: set(filter(is_stage, HOUSES[1].imports_of(path))))
+    assert {name: stages for name, stages in calls.items() if Path(name).parts[0] not in CALLERS} == {}
 
 
 def test_the_arrow_check_catches_a_package_that_imports_from_above() -> None:
     """The check fails for the right reason."""
     known = {"stigmer_launcher.system.locks", "stigmer_launcher.cli.main", "stigmer_launcher.cli"}
     source = "def late():\n    from stigmer_launcher.cli.main import main\n    from stigmer_launcher.cli import main\n"
-    used = own_imports("stigmer_launcher.system.locks", source, known)
+    used = own_imports("stigmer_launcher.system.locks", imports(source), known)
     assert violations_of_arrows("stigmer_launcher.system.locks", used, HOUSES[0]) == ["stigmer_launcher.cli.main"]
 
 
@@ -200,30 +208,30 @@ def test_the_arrow_check_catches_an_audit_that_imports_a_builder() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("root", "path"),
-    [(root, path) for root in (LAUNCHER, PACKAGING) for path in modules(root)],
-    ids=lambda value: value.name,
-)
-def test_dangerous_libraries_are_imported_in_one_place_only(root: Path, path: Path) -> None:
+def distributions_of(path: Path) -> set[str]:
+    """Name the packages at the top of what a file imports."""
+    return {module.split(".")[0] for module in imports_of(path)}
+
+
+@pytest.mark.parametrize("root", [LAUNCHER, PACKAGING], ids=lambda root: root.name)
+def test_dangerous_libraries_are_imported_in_one_place_only(root: Path) -> None:
     """Programs, the network and the manifest's parser each have one door."""
-    used = {module.split(".")[0] for module in imports(path.read_text(encoding="utf-8"))}
-    relative = path.relative_to(root).as_posix()
-    assert [library for library, homes in ONLY_HERE.items() if library in used and relative not in homes] == []
+    used = found_in(root, lambda path: distributions_of(path) & set(ONLY_HERE))
+    assert [
+        (name, library) for name, found in used.items() for library in found if name not in ONLY_HERE[library]
+    ] == []
 
 
-@pytest.mark.parametrize("path", modules(LAUNCHER), ids=lambda path: path.name)
-def test_the_launcher_imports_nothing_of_packaging_and_no_third_party_code(path: Path) -> None:
+def test_the_launcher_imports_nothing_of_packaging_and_no_third_party_code() -> None:
     """It is frozen from the standard library alone."""
-    used = {module.split(".")[0] for module in imports(path.read_text(encoding="utf-8"))}
-    assert used - set(sys.stdlib_module_names) - {"stigmer_launcher"} == set()
+    allowed = {"stigmer_launcher", *sys.stdlib_module_names}
+    assert found_in(LAUNCHER, lambda path: distributions_of(path) - allowed) == {}
 
 
-@pytest.mark.parametrize("path", modules(LAUNCHER), ids=lambda path: path.name)
-def test_the_launcher_imports_no_private_module_of_the_standard_library(path: Path) -> None:
+def test_the_launcher_imports_no_private_module_of_the_standard_library() -> None:
     """Those change with every version of Python."""
-    used = imports(path.read_text(encoding="utf-8")) & set(sys.stdlib_module_names)
-    assert [name for name in used if name.startswith("_") and name != "__future__"] == []
+    private = {name for name in sys.stdlib_module_names if name.startswith("_")} - {"__future__"}
+    assert found_in(LAUNCHER, lambda path: imports_of(path) & private) == {}
 
 
 FROZEN_CODECS = {"utf-8", "ascii", "latin-1", "idna"}
@@ -242,10 +250,9 @@ def codecs_named(source: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", modules(LAUNCHER), ids=lambda path: path.name)
-def test_the_launcher_asks_only_for_codecs_that_are_frozen_with_it(path: Path) -> None:
+def test_the_launcher_asks_only_for_codecs_that_are_frozen_with_it() -> None:
     """A codec is loaded by its name, which no import statement shows: every second start once died of `utf-8-sig`."""
-    assert codecs_named(path.read_text(encoding="utf-8")) <= FROZEN_CODECS
+    assert found_in(LAUNCHER, lambda path: codecs_named(path.read_text(encoding="utf-8")) - FROZEN_CODECS) == {}
 
 
 def test_the_codec_check_sees_a_codec_that_is_left_out() -> None:
@@ -255,12 +262,9 @@ def test_the_codec_check_sees_a_codec_that_is_left_out() -> None:
 
 def test_only_assemble_writes_the_payload_index() -> None:
     """The index is the one tie between packaging and the launcher."""
-    users = {
-        path.relative_to(PACKAGING).as_posix()
-        for path in modules(PACKAGING)
-        if any(module.startswith("stigmer_launcher") for module in imports(path.read_text(encoding="utf-8")))
+    assert set(found_in(PACKAGING, lambda path: distributions_of(path) & {"stigmer_launcher"})) == {
+        "bottle/assemble.py"
     }
-    assert users <= INDEX_READERS
 
 
 def test_neither_packaging_nor_launcher_is_itself_a_package() -> None:

@@ -50,4 +50,4 @@ def test_a_stale_page_fails_and_is_named(checkout: Path) -> None:
     (checkout / "docs" / "reference" / "manifest.md").write_text("# Manifest\n", encoding="utf-8")
     done = build(checkout, "--check")
     assert done.returncode == 1
-    assert "stale in docs/reference: manifest.md" in done.stderr
+    assert "stale: docs/reference/manifest.md" in done.stderr

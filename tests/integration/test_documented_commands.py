@@ -12,7 +12,7 @@ import pytest
 from support.launcher_services import Stigmer, free_ports, stigmer
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/using.md", "docs/troubleshooting.md")
+PAGES = ("README.md", "launcher/README.md", "docs/using.md", "docs/troubleshooting.md")
 BLOCK = re.compile(r"<!-- run: tests/integration/test_documented_commands\.py -->\n+```sh\n(.*?)```", re.DOTALL)
 PORT = "7300"
 """The port that the documents choose; a free one is taken in its place."""

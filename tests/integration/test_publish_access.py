@@ -91,7 +91,7 @@ def test_two_publishers_at_once_leave_one_release_and_no_draft(studio: Studio) -
             draft = studio.repository.create_release({**json.loads(request.body)})
             for file in studio.plan.assets:
                 content = (studio.folder / file.path).read_bytes()
-                studio.repository.add_asset(draft, file.name, content, file.content_type)
+                studio.repository.add_asset(draft, file.name, content)
             studio.repository.change_release(draft, {"draft": False})
 
     studio.github.before = overtake

@@ -1,80 +1,20 @@
 """scripts/publish and scripts/rollback as people and workflows call them, against a GitHub on this machine."""
 
-import functools
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from stigmer_packaging.cli import ci_environment
 from stigmer_packaging.cli import main as cli
-from stigmer_packaging.pipeline.system import read_platform
-from stigmer_packaging.publish.github import Access
 from stigmer_packaging.records.release import NAME, read_release, render_release
-from support.fake_github import RunningGitHub, Trouble, github_at
+from support.fake_github import Trouble
 from support.fake_github_answers import Request
-from support.fake_github_world import FakeRepository
-from support.manifest_texts import text_with
-from support.publishable import PATH, REPOSITORY, TARGETS, TOKEN, changelog_of, first_commit, lay_release
-
-OTHER = "stigmer/homebrew-elsewhere"
-APP_TOKEN = "ghs_ofTheAppThatMayWriteToTheTap"  # noqa: S105 - nobody's
-HERE = str(read_platform(platform.system(), platform.machine()))
-BOTH = tuple(dict.fromkeys((HERE, TARGETS[0])))
-
-
-class Desk(NamedTuple):
-    """Where somebody publishes from: a GitHub, and a folder with the manifest, the changelog and releases."""
-
-    github: RunningGitHub
-    root: Path
-
-    @property
-    def repository(self) -> FakeRepository:
-        """The repository on GitHub."""
-        return self.github.world.repositories[REPOSITORY]
-
-    def lay(self, version: str, *, tap: str = "self", says: str = "") -> Path:
-        """Lay a release and the manifest it is of."""
-        changes = [("  version: 2.0.0", f"  version: {version}"), ("  tap: self", f"  tap: {tap}")]
-        (self.root / "manifest.yaml").write_text(text_with(*changes), encoding="utf-8")
-        folder = self.root / version
-        lay_release(folder, version, targets=BOTH, tap=tap, says=says)
-        return folder
-
-    def run(self, *words: str) -> int:
-        """Run a command of the command line."""
-        given = [f"--manifest={self.root}/manifest.yaml"]
-        if words[0] == "publish":
-            given += [f"--changelog={self.root}/CHANGELOG.md", *(f"--target={target}" for target in BOTH)]
-        return cli.run([*words, *given])
-
-    def formula(self) -> str:
-        """Give the tap's formula."""
-        return self.repository.run_git("show", f"main:{PATH}", check=False)
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """Give one with the environment of a workflow's job, where nobody waits."""
-    names = [REPOSITORY, OTHER]
-    (tmp_path / "CHANGELOG.md").write_text(changelog_of("2.0.0", "2.0.1", "2.0.2"), encoding="utf-8")
-    with github_at(tmp_path / "github", names, {TOKEN: "write", APP_TOKEN: "write"}) as github:
-        for name in ("GITHUB_REF_TYPE", "GITHUB_REF_NAME", "TAP_TOKEN", "TAP_DEPLOY_KEY"):
-            monkeypatch.delenv(name, raising=False)
-        job = {**github.environment, "GITHUB_TOKEN": TOKEN, "GITHUB_SHA": first_commit(github)}
-        for name, value in job.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(ci_environment, "Access", functools.partial(Access, pause=lambda _: None))
-        yield Desk(github, tmp_path)
+from support.publishable import PATH, REPOSITORY, TOKEN, first_commit
+from support.publishing_studio import APP_TOKEN, BOTH, OTHER, Desk
 
 
 def test_a_dry_run_tells_the_plan_without_a_token_or_a_request(

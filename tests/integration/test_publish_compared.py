@@ -1,6 +1,5 @@
 """`scripts/packaging published`: one table of what every place says of the files that were published."""
 
-import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,15 +8,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from stigmer_packaging.bottle.archive import unpack_archive
-from stigmer_packaging.cli import ci_environment
-from stigmer_packaging.cli import main as cli
-from stigmer_packaging.publish.github import Access
 from stigmer_packaging.records.release import Release, read_release
-from support.fake_github import RunningGitHub, github_at
 from support.fake_github_world import FakeRepository, attestation
-from support.manifest_texts import text_with
-from support.publishable import PATH, REPOSITORY, TARGETS, TOKEN, changelog_of, first_commit, lay_release
-from support.publishing_studio import change_tap
+from support.publishable import PATH
+from support.publishing_studio import Desk, change_tap
 
 PROVENANCE, SBOM = "https://slsa.dev/provenance/v1", "https://spdx.dev/Document/v2.3"
 
@@ -25,42 +19,28 @@ PROVENANCE, SBOM = "https://slsa.dev/provenance/v1", "https://spdx.dev/Document/
 class Shelf(NamedTuple):
     """A release that was published and attested, and its files as they were before."""
 
-    github: RunningGitHub
-    root: Path
+    desk: Desk
+    folder: Path
     release: Release
 
     @property
     def repository(self) -> FakeRepository:
         """The repository on GitHub."""
-        return self.github.world.repositories[REPOSITORY]
+        return self.desk.repository
 
     def compare(self, *words: str) -> int:
         """Compare all of it."""
-        return cli.run(["published", str(self.root / "fetched"), f"--manifest={self.root}/manifest.yaml", *words])
+        return self.desk.run("published", str(self.desk.root / "fetched"), *words)
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
+def shelf(desk: Desk) -> Shelf:
     """Publish a release, and attest each file, and each bottle's SBOM."""
-    (tmp_path / "manifest.yaml").write_text(text_with(("  version: 2.0.0", "  version: 2.0.0")), encoding="utf-8")
-    (tmp_path / "CHANGELOG.md").write_text(changelog_of("2.0.0"), encoding="utf-8")
-    folder = tmp_path / "dist"
-    lay_release(folder, "2.0.0", sboms=True)
-    with github_at(tmp_path / "github", [REPOSITORY], {TOKEN: "write"}) as github:
-        for name in ("GITHUB_REF_TYPE", "GITHUB_REF_NAME", "TAP_TOKEN", "TAP_DEPLOY_KEY"):
-            monkeypatch.delenv(name, raising=False)
-        for name, value in {
-            **github.environment,
-            "GITHUB_TOKEN": TOKEN,
-            "GITHUB_SHA": first_commit(github),
-        }.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(ci_environment, "Access", functools.partial(Access, pause=lambda _: None))
-        words = [f"--manifest={tmp_path}/manifest.yaml", f"--changelog={tmp_path}/CHANGELOG.md"]
-        assert cli.run(["publish", str(folder), *words, *(f"--target={target}" for target in TARGETS)]) == 0
-        made = Shelf(github, tmp_path, read_release(folder))
-        made.repository.attestations += list(attestations_of(made.release, folder))
-        yield made
+    folder = desk.lay("2.0.0", sboms=True)
+    assert desk.run("publish", str(folder)) == 0
+    release = read_release(folder)
+    desk.repository.attestations += list(attestations_of(release, folder))
+    return Shelf(desk, folder, release)
 
 
 def attestations_of(release: Release, folder: Path) -> Iterator[dict[str, Any]]:
@@ -116,8 +96,8 @@ def test_an_attested_sbom_that_is_not_the_published_one_is_seen(
 
 def test_an_installation_is_compared_with_its_bottle(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
     bottle = shelf.release.of_kind("bottle")[0]
-    unpack_archive(shelf.root / "dist" / bottle.name, shelf.root / "cellar")
-    keg = shelf.root / "cellar" / "stigmer" / "2.0.0"
+    unpack_archive(shelf.folder / bottle.name, shelf.folder / "cellar")
+    keg = shelf.folder / "cellar" / "stigmer" / "2.0.0"
     assert shelf.compare(f"--keg={keg}") == 0
     assert "installed files" in capsys.readouterr().out
     (keg / "bin" / "stigmer").write_text("changed")

@@ -8,50 +8,29 @@ from typing import NamedTuple
 import pytest
 
 from stigmer_packaging.lib.errors import PackagingError
-from support.fake_github import RunningGitHub, Trouble, github_at
-from support.publishable import (
-    REPOSITORY,
-    TOKEN,
-    Observer,
-    Publisher,
-    expected_assets,
-    first_commit,
-    lay_release,
-    plan_for,
-    state_of,
-)
+from support.fake_github import Trouble
+from support.publishable import Observer, expected_assets, lay_release, state_of
+from support.publishing_studio import Studio, open_studio
 
 PARTS = 6
 AT_LEAST = 50
 """Fewer requests than this and the test no longer cuts what it should."""
 
 
-class Stage:
-    """A fresh GitHub with a release to publish; `observer` sees every request."""
-
-    def __init__(self, github: RunningGitHub, scratch: Path, folder: Path, *, proposed: bool) -> None:
-        self.github, self.folder = github, folder
-        self.plan = plan_for(folder, first_commit(github), pull_request=proposed)
-        self.publisher = Publisher(github, scratch)
-        self.observer = Observer(github, {self.plan.tag: expected_assets(self.plan)})
-        github.after = self.observer.look
-
-    def run(self) -> None:
-        """Publish."""
-        self.publisher.publish(self.plan, self.folder)
-
-    def check(self, end: dict[str, object], where: str) -> None:
-        """Demand the end state, that nobody saw anything else on the way, and that nothing was uploaded twice."""
-        assert self.observer.seen == [], where
-        assert state_of(self.github) == end, where
-        assert set(self.observer.uploads.values()) == {1}, where
-
-
 @contextlib.contextmanager
-def fresh(scratch: Path, folder: Path, *, proposed: bool = False) -> Iterator[Stage]:
-    """Give a GitHub on which nothing has been published yet."""
-    with github_at(scratch, [REPOSITORY], {TOKEN: "write"}) as github:
-        yield Stage(github, scratch, folder, proposed=proposed)
+def watched(root: Path, folder: Path, *, proposed: bool = False) -> Iterator[tuple[Studio, Observer]]:
+    """Give a GitHub on which nothing has been published yet, and who sees every request there."""
+    with open_studio(root, folder, proposed=proposed) as studio:
+        observer = Observer(studio.github, {studio.plan.tag: expected_assets(studio.plan)})
+        studio.github.after = observer.look
+        yield studio, observer
+
+
+def check(studio: Studio, observer: Observer, end: dict[str, object], where: str) -> None:
+    """Demand the end state, that nobody saw anything else on the way, and that nothing was uploaded twice."""
+    assert observer.seen == [], where
+    assert state_of(studio.github) == end, where
+    assert set(observer.uploads.values()) == {1}, where
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +52,14 @@ class Undisturbed(NamedTuple):
 @pytest.fixture(scope="module", params=[False, True], ids=["pushed", "proposed"])
 def undisturbed(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """Publish without trouble. A proposal is cut only after the release is public: before, nothing is different."""
-    with fresh(tmp_path_factory.mktemp("undisturbed"), folder, proposed=request.param) as stage:
-        stage.run()
-        assert stage.observer.seen == []
-        log = stage.github.log
+    with watched(tmp_path_factory.mktemp("undisturbed"), folder, proposed=request.param) as (studio, observer):
+        studio.publish()
+        assert observer.seen == []
+        log = studio.github.log
         public = next(number for number, line in enumerate(log, 1) if line.startswith("PATCH"))
         assert len(log) >= AT_LEAST
         return Undisturbed(
-            request.param, range(public + 1 if request.param else 1, len(log) + 1), state_of(stage.github)
+            request.param, range(public + 1 if request.param else 1, len(log) + 1), state_of(studio.github)
         )
 
 
@@ -91,13 +70,13 @@ def test_a_run_cut_at_any_request_and_started_again_ends_as_an_undisturbed_one(
 ) -> None:
     """From the cut on, the network is gone for the first run."""
     for number in undisturbed.cuts[part::PARTS]:
-        with fresh(tmp_path / str(number), folder, proposed=undisturbed.proposed) as stage:
-            stage.github.trouble, stage.publisher.attempts = Trouble(number, kind), 2
+        with watched(tmp_path / str(number), folder, proposed=undisturbed.proposed) as (studio, observer):
+            studio.github.trouble, studio.publisher.attempts = Trouble(number, kind), 2
             with pytest.raises(PackagingError):
-                stage.run()
-            stage.github.trouble = Trouble()
-            stage.run()
-            stage.check(undisturbed.end, f"{kind} at request {number}: {stage.github.log[number - 1]}")
+                studio.publish()
+            studio.github.trouble = Trouble()
+            studio.publish()
+            check(studio, observer, undisturbed.end, f"{kind} at request {number}: {studio.github.log[number - 1]}")
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -107,7 +86,7 @@ def test_a_passing_trouble_at_any_request_is_survived_by_the_run_itself(
     """Every other request is carried out and its answer lost; the others are answered by a failing server."""
     for number in undisturbed.cuts[part::PARTS]:
         kind = ("unanswered", "502")[number // PARTS % 2]
-        with fresh(tmp_path / str(number), folder, proposed=undisturbed.proposed) as stage:
-            stage.github.trouble = Trouble(number, kind, lasting=False)
-            stage.run()
-            stage.check(undisturbed.end, f"{kind} at request {number}: {stage.github.log[number - 1]}")
+        with watched(tmp_path / str(number), folder, proposed=undisturbed.proposed) as (studio, observer):
+            studio.github.trouble = Trouble(number, kind, lasting=False)
+            studio.publish()
+            check(studio, observer, undisturbed.end, f"{kind} at request {number}: {studio.github.log[number - 1]}")

@@ -8,6 +8,7 @@ import pytest
 
 from stigmer_packaging.ci.workflow_lint import lint_with_actionlint, lint_with_zizmor
 from stigmer_packaging.lib.environment import build_environment
+from stigmer_packaging.lib.errors import CommandError
 from stigmer_packaging.sources import golang
 
 ROOT = Path(__file__).parents[2]
@@ -37,13 +38,21 @@ def test_actionlint_finds_an_unknown_machine_and_text_from_outside_in_a_shell_li
     if go.program is None:
         pytest.skip("there is no Go on PATH; scripts/check lints with the one it fetches")
     found = lint_with_actionlint(bad, ROOT / "packaging" / "actionlint", go.program, env=env)
-    assert {(one.path, one.line) for one in found} == {("bad.yml", 5), ("bad.yml", 8)}
+    assert len(found) == 2
+    assert all(f"bad.yml:{line}:" in said for line, said in zip((5, 8), found, strict=True))
 
 
 def test_zizmor_finds_the_trigger_the_injection_and_the_action_that_is_not_pinned(bad: Path) -> None:
     """What actionlint does not look for."""
-    text = " ".join(str(one) for one in lint_with_zizmor(bad, env=build_environment(os.environ)))
-    assert all(name in text for name in ("dangerous-triggers", "template-injection", "unpinned-uses"))
+    text = "\n".join(lint_with_zizmor(bad, env=build_environment(os.environ)))
+    assert all(name in text for name in ("dangerous-triggers", "template-injection", "unpinned-uses", "bad.yml:8:"))
+
+
+def test_a_linter_that_fails_is_no_linter_that_found_nothing(bad: Path) -> None:
+    """A file that it cannot read, such as one that is no YAML."""
+    (bad / "bad.yml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(CommandError, match="failed with exit code"):
+        lint_with_zizmor(bad, env=build_environment(os.environ))
 
 
 def test_the_check_says_that_ours_are_whole_and_both_linters_content() -> None:

@@ -23,7 +23,7 @@ from stigmer_packaging.licensing.notices import notices_path, render_notices
 from stigmer_packaging.licensing.spdx import render_sbom, sbom_path
 from stigmer_packaging.manifest.model import Product, TargetSpec
 from stigmer_packaging.manifest.naming import bottle_name, service_path
-from stigmer_packaging.records.model import AuditReport, Bottle, Credits, Finding, Ingredient, Sbom
+from stigmer_packaging.records.model import AuditReport, Credits, Finding, Ingredient, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources.project_locks import read_project_lock
 from support import native_code
@@ -103,7 +103,7 @@ class Craft:
         lines = [f"{hashlib.sha256(self.keg[path].content).hexdigest()}  {path}\n" for path in files]
         self.put(CHECKSUMS, "".join(lines))
 
-    def pack(self, workspace: Workspace) -> Bottle:
+    def pack(self, workspace: Workspace) -> ReleaseFile:
         """Write the bottle into a workspace; index and checksums are written before if they are not there."""
         if INDEX not in self.keg:
             self.seal()
@@ -118,8 +118,8 @@ class Craft:
             for member, piece in [*self.first, *self._members(), *self.last]:
                 _add(tar, member, piece)
         size, sha256 = path.stat().st_size, digest.sha256_of(path)
-        return Bottle(
-            PRODUCT.name, PRODUCT.version, str(self.target), self.tag, 0, f"dist/{name}", size, sha256, "test"
+        return ReleaseFile(
+            "bottle", PRODUCT.name, PRODUCT.version, f"dist/{name}", size, sha256, str(self.target), self.tag
         )
 
     def _members(self) -> list[tuple[str, Piece]]:
@@ -163,7 +163,10 @@ def release_sbom(craft: Craft, workspace: Workspace) -> None:
     path = f"dist/{PRODUCT.name}.sbom.spdx.json"
     workspace.path(path).write_bytes(craft.keg[SBOM].content)
     size, sha256 = workspace.path(path).stat().st_size, digest.sha256_of(workspace.path(path))
-    workspace.write_record(f"sbom/{craft.target}", Sbom(str(craft.target), path, size, sha256, "test"))
+    workspace.write_record(
+        f"sbom/{craft.target}",
+        ReleaseFile("sbom", PRODUCT.name, PRODUCT.version, path, size, sha256, str(craft.target)),
+    )
 
 
 def locked_distributions() -> tuple[Ingredient, ...]:
@@ -179,7 +182,7 @@ def credits_of(target: Target, program: bytes, others: tuple[Ingredient, ...]) -
     made_of += [Ingredient("go", info.go, "BSD-3-Clause", f"pkg:golang/stdlib@{info.go}")] if info else []
     texts = {"zlib": "zlib, as it is\n"}
     return tuple(
-        Credits(name, PRODUCT.version, "Apache-2.0", str(target), tuple(made_of), texts, "test")
+        Credits(name, PRODUCT.version, "Apache-2.0", str(target), tuple(made_of), texts)
         for name in ("stigmer-server", "agent-runner")
     )
 
@@ -201,7 +204,7 @@ def linux_code(craft: Craft) -> dict[str, bytes]:
 
 
 def darwin_code(craft: Craft) -> dict[str, bytes]:
-    """Make the same for macOS, the components being real programs that Go signed."""
+    """Make the same for macOS."""
     cpu, system = craft.target.architecture, ("/usr/lib/libSystem.B.dylib",)
     digests = ("sha256",) if cpu == "arm64" else ()
     library = native_code.macho(cpu, identity="@rpath/libz.1.dylib", needed=system, digests=digests)
@@ -210,8 +213,7 @@ def darwin_code(craft: Craft) -> dict[str, bytes]:
         cpu, kind=native_code.BUNDLE, needed=needed, search=("@loader_path/..",), old_minimum=True, digests=digests
     )
     program = native_code.macho(cpu, kind=native_code.EXECUTE, needed=system, digests=digests)
-    static = native_code.go_program("darwin", cpu)
-    return {"program": program, "static": static, "name": b"libz.1.dylib", "library": library, "module": module}
+    return {"program": program, "static": program, "name": b"libz.1.dylib", "library": library, "module": module}
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

@@ -4,8 +4,6 @@ As a program (`PYTHONPATH=tests python -P -m support.fake_github --folder DIR --
     --folder DIR         holds one bare git repository a name, at DIR/owner/name.git; made with one commit where missing
     --repository O/N     a repository to have (may be repeated)
     --token TOKEN        a token that may write (may be repeated); nobody else may
-    --port N             where it listens; default: any free port. Downloads are served from a second, free port
-    --mutable            published releases stay as open to changes as they were before immutable releases
 It prints one line of JSON on stdout when it is ready, such as
     {"GITHUB_SERVER_URL": "http://127.0.0.1:PORT", "GITHUB_API_URL": "http://127.0.0.1:PORT/api", "pid": 123}
 and serves until SIGTERM or SIGINT. `git clone $GITHUB_SERVER_URL/owner/name.git` works without a token, a push with
@@ -27,8 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.fake_github_answers import Answer, FakeGitHub, Request
-from support.fake_github_json import Addresses
+from support.fake_github_answers import Addresses, Answer, FakeGitHub, Request
 from support.fake_github_wire import Listener, run_backend
 from support.fake_github_world import FakeRepository, RefusedError
 
@@ -148,16 +145,14 @@ def make_repository(folder: Path, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def github_at(
-    folder: Path, names: Sequence[str], tokens: dict[str, str], *, port: int = 0, immutable: bool = True
-) -> Iterator[RunningGitHub]:
+def github_at(folder: Path, names: Sequence[str], tokens: dict[str, str]) -> Iterator[RunningGitHub]:
     """Serve a GitHub with these repositories (below `folder`) and tokens until the context is left."""
-    repositories = {name: FakeRepository(name, make_repository(folder, name), immutable) for name in names}
+    repositories = {name: FakeRepository(name, make_repository(folder, name)) for name in names}
     world = FakeGitHub(repositories, tokens, Addresses("", "", "", ""))
     running = RunningGitHub(world)
     with (
-        Listener(port, running.respond, NOW) as server,
-        Listener(0, running.respond, NOW) as storage,
+        Listener(running.respond, NOW) as server,
+        Listener(running.respond, NOW) as storage,
     ):
         here, there = (f"http://127.0.0.1:{one.server_address[1]}" for one in (server, storage))
         world.addresses = Addresses(here, f"{here}/api", f"{here}/uploads", there)
@@ -179,14 +174,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--repository", action="append", required=True)
     parser.add_argument("--token", action="append", default=[])
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--mutable", action="store_true")
     given = parser.parse_args()
     tokens = dict.fromkeys(given.token, "write")
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
-    with github_at(given.folder, given.repository, tokens, port=given.port, immutable=not given.mutable) as running:
+    with github_at(given.folder, given.repository, tokens) as running:
         print(json.dumps({**running.environment, "pid": os.getpid()}), flush=True)  # noqa: T201 - a program's result
         ending.wait()
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from support.fake_github_json import Addresses, describe_asset, describe_pull, describe_release
-from support.fake_github_world import FakeAsset, FakeRelease, FakeRepository, Json, RefusedError
+from support.fake_github_world import FakeAsset, FakePull, FakeRelease, FakeRepository, Json, RefusedError, sha256
 
 KEYS = ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake",)
 
@@ -31,6 +30,16 @@ class Answer(NamedTuple):
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     torn: bool = False
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the parts are: each a URL without a slash at the end. `storage` is another origin, as on the real one."""
+
+    server: str
+    api: str
+    uploads: str
+    storage: str
 
 
 @dataclass
@@ -129,31 +138,26 @@ class _Call(NamedTuple):
 
 
 def _repository(call: _Call) -> Answer:
-    rights = {"permissions": {"pull": True, "push": call.right == "write"}} if call.right != "nothing" else {}
-    return _json(200, {"full_name": call.repository.name, "default_branch": call.repository.branch, **rights})
+    return _json(200, {"full_name": call.repository.name, "default_branch": call.repository.branch})
 
 
 def _releases(call: _Call) -> Answer:
     seen = [release for release in call.repository.releases if call.right == "write" or not release.draft]
-    return _page(call, [describe_release(*call.place, release) for release in seen])
+    return _page(call, [_describe_release(*call.place, release) for release in seen])
 
 
 def _create_release(call: _Call) -> Answer:
-    return _json(201, describe_release(*call.place, call.repository.create_release(call.asked)))
-
-
-def _release_of_tag(call: _Call, tag: str) -> Answer:
-    return _json(200, describe_release(*call.place, call.repository.published(urllib.parse.unquote(tag))))
+    return _json(201, _describe_release(*call.place, call.repository.create_release(call.asked)))
 
 
 def _release(call: _Call, number: str) -> Answer:
-    return _json(200, describe_release(*call.place, call.seen(call.repository.release(int(number)))))
+    return _json(200, _describe_release(*call.place, call.seen(call.repository.release(int(number)))))
 
 
 def _change_release(call: _Call, number: str) -> Answer:
     release = call.repository.release(int(number))
     call.repository.change_release(release, call.asked)
-    return _json(200, describe_release(*call.place, release))
+    return _json(200, _describe_release(*call.place, release))
 
 
 def _delete_release(call: _Call, number: str) -> Answer:
@@ -163,15 +167,13 @@ def _delete_release(call: _Call, number: str) -> Answer:
 
 def _assets(call: _Call, number: str) -> Answer:
     release = call.seen(call.repository.release(int(number)))
-    return _page(call, [describe_asset(*call.place, release, asset) for asset in release.assets])
+    return _page(call, [_describe_asset(asset) for asset in release.assets])
 
 
 def _asset(call: _Call, number: str) -> Answer:
     release, asset = call.repository.asset(int(number))
     call.seen(release)
-    if call.request.headers.get("accept") == "application/octet-stream":
-        return call.github._to_storage(asset)  # noqa: SLF001 - the routes are the other half of the class
-    return _json(200, describe_asset(*call.place, release, asset))
+    return call.github._to_storage(asset)  # noqa: SLF001 - the routes are the other half of the class
 
 
 def _delete_asset(call: _Call, number: str) -> Answer:
@@ -180,12 +182,11 @@ def _delete_asset(call: _Call, number: str) -> Answer:
 
 
 def _upload(call: _Call, number: str) -> Answer:
-    release, query, headers = call.repository.release(int(number)), call.request.query, call.request.headers
+    release, query = call.repository.release(int(number)), call.request.query
     if not query.get("name"):
         raise RefusedError(422, "Validation Failed", {"resource": "ReleaseAsset", "code": "missing_field"})
-    kind = headers.get("content-type", "")
-    asset = call.repository.add_asset(release, query["name"], call.request.body, kind)
-    return _json(201, describe_asset(*call.place, release, asset))
+    asset = call.repository.add_asset(release, query["name"], call.request.body)
+    return _json(201, _describe_asset(asset))
 
 
 def _ref(call: _Call, ref: str) -> Answer:
@@ -206,11 +207,34 @@ def _pulls(call: _Call) -> Answer:
     query = call.request.query
     wanted = (query.get("head", "").rpartition(":")[2], query.get("base", ""), query.get("state", "open"))
     found = [pull for pull in call.repository.pulls if (pull.head, pull.base, pull.state) == wanted]
-    return _page(call, [describe_pull(*call.place, pull) for pull in found])
+    return _page(call, [_describe_pull(*call.place, pull) for pull in found])
 
 
 def _open_pull(call: _Call) -> Answer:
-    return _json(201, describe_pull(*call.place, call.repository.open_pull(call.asked)))
+    return _json(201, _describe_pull(*call.place, call.repository.open_pull(call.asked)))
+
+
+def _issues(call: _Call) -> Answer:
+    return _page(call, [issue for issue in call.repository.issues if issue["state"] == "open"])
+
+
+def _open_issue(call: _Call) -> Answer:
+    number = call.repository.next_number()
+    url = f"{call.github.addresses.server}/{call.repository.name}/issues/{number}"
+    call.repository.issues.append({**call.asked, "number": number, "state": "open", "html_url": url, "comments": []})
+    return _json(201, call.repository.issues[-1])
+
+
+def _change_issue(call: _Call, number: str) -> Answer:
+    issue = next(one for one in call.repository.issues if one["number"] == int(number))
+    issue.update(call.asked)
+    return _json(200, issue)
+
+
+def _comment(call: _Call, number: str) -> Answer:
+    issue = next(one for one in call.repository.issues if one["number"] == int(number))
+    issue["comments"].append(call.asked["body"])
+    return _json(201, {})
 
 
 def _attestations(call: _Call, sha256: str) -> Answer:
@@ -223,12 +247,46 @@ def _attestations(call: _Call, sha256: str) -> Answer:
     return _json(200, {"attestations": bundles})
 
 
+def _describe_release(at: Addresses, name: str, release: FakeRelease) -> Json:
+    """Describe a release. Its own list of assets leaves out uploads that failed: only the assets' route names them."""
+    shown = f"untagged-{release.number}" if release.draft else release.tag
+    return {
+        "id": release.number,
+        "tag_name": release.tag,
+        "target_commitish": release.target,
+        "name": release.title,
+        "body": release.notes,
+        "draft": release.draft,
+        "prerelease": release.prerelease,
+        "immutable": release.immutable,
+        "html_url": f"{at.server}/{name}/releases/tag/{shown}",
+        "upload_url": f"{at.uploads}/repos/{name}/releases/{release.number}/assets{{?name,label}}",
+        "assets": [_describe_asset(asset) for asset in release.assets if asset.state == "uploaded"],
+    }
+
+
+def _describe_asset(asset: FakeAsset) -> Json:
+    """Describe an asset; one that did not arrive whole has no digest."""
+    return {
+        "id": asset.number,
+        "name": asset.name,
+        "state": asset.state,
+        "size": len(asset.content),
+        "digest": sha256(asset.content) if asset.state == "uploaded" else None,
+    }
+
+
+def _describe_pull(at: Addresses, name: str, pull: FakePull) -> Json:
+    """Describe a pull request."""
+    url = f"{at.server}/{name}/pull/{pull.number}"
+    return {"number": pull.number, "state": pull.state, "html_url": url, "title": pull.title, "body": pull.body}
+
+
 _REPOSITORY = r"/api/repos/([^/]+/[^/]+)"
 _ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("GET", _REPOSITORY, _repository),
     ("GET", rf"{_REPOSITORY}/releases", _releases),
     ("POST", rf"{_REPOSITORY}/releases", _create_release),
-    ("GET", rf"{_REPOSITORY}/releases/tags/([^/]+)", _release_of_tag),
     ("GET", rf"{_REPOSITORY}/releases/(\d+)", _release),
     ("PATCH", rf"{_REPOSITORY}/releases/(\d+)", _change_release),
     ("DELETE", rf"{_REPOSITORY}/releases/(\d+)", _delete_release),
@@ -241,6 +299,10 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("GET", rf"{_REPOSITORY}/attestations/sha256:([0-9a-f]{{64}})", _attestations),
     ("GET", rf"{_REPOSITORY}/pulls", _pulls),
     ("POST", rf"{_REPOSITORY}/pulls", _open_pull),
+    ("GET", rf"{_REPOSITORY}/issues", _issues),
+    ("POST", rf"{_REPOSITORY}/issues", _open_issue),
+    ("PATCH", rf"{_REPOSITORY}/issues/(\d+)", _change_issue),
+    ("POST", rf"{_REPOSITORY}/issues/(\d+)/comments", _comment),
 )
 
 

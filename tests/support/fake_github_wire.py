@@ -14,10 +14,10 @@ Respond = Callable[[Request], Answer | None]
 
 
 class Listener(ThreadingHTTPServer):
-    """A port of 127.0.0.1 (0: any free one) where `respond` answers; its clock always shows `now`."""
+    """A free port of 127.0.0.1 where `respond` answers; its clock always shows `now`."""
 
-    def __init__(self, port: int, respond: Respond, now: float) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, respond: Respond, now: float) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.respond, self.now = respond, now
 
 

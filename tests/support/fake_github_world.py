@@ -35,7 +35,6 @@ class FakeAsset:
     number: int
     name: str
     content: bytes
-    content_type: str
     state: str = "uploaded"
 
 
@@ -78,6 +77,7 @@ class FakeRepository:
     pulls: list[FakePull] = field(default_factory=list)
     spent_tags: set[str] = field(default_factory=set)
     attestations: list[dict[str, object]] = field(default_factory=list)
+    issues: list[Json] = field(default_factory=list)
     last_number: int = 0
 
     def next_number(self) -> int:
@@ -165,13 +165,13 @@ class FakeRepository:
         """Remove a release; its tag stays."""
         self.releases.remove(release)
 
-    def add_asset(self, release: FakeRelease, name: str, content: bytes, content_type: str) -> FakeAsset:
+    def add_asset(self, release: FakeRelease, name: str, content: bytes) -> FakeAsset:
         """Take an upload in; a name is there once, a failed upload's name too."""
         if release.immutable:
             raise RefusedError(422, "Cannot upload assets to an immutable release")
         if any(asset.name == name for asset in release.assets):
             raise RefusedError(422, "Validation Failed", _wrong("ReleaseAsset", "already_exists", "name"))
-        asset = FakeAsset(self.next_number(), name, content, content_type)
+        asset = FakeAsset(self.next_number(), name, content)
         release.assets.append(asset)
         return asset
 

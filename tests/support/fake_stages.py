@@ -8,7 +8,7 @@ from typing import Any
 from stigmer_packaging.lib import digest
 from stigmer_packaging.pipeline.plan import Step
 from stigmer_packaging.pipeline.run import Pipeline, StepResult
-from stigmer_packaging.records.model import ServiceBinary, SourceArchive
+from stigmer_packaging.records.model import ReleaseFile, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, scan_files
 
 
@@ -55,16 +55,16 @@ class FakeStage:
         self.before_publishing(folder)
         files = scan_files(folder)
         self.workspace.publish(folder, step.name)
-        return ServiceBinary(step.subject, "1.0.0", step.target, step.name, "program", files, "fake")
+        return ServiceBinary(step.subject, "1.0.0", step.target, step.name, "program", files)
 
-    def _file(self, staged: Path, needs: Mapping[str, Any]) -> SourceArchive:
+    def _file(self, staged: Path, needs: Mapping[str, Any]) -> ReleaseFile:
         texts = [
             self.workspace.path(need.root).joinpath("program").read_text(encoding="ascii") for need in needs.values()
         ]
         (staged / "file").write_text("\n".join(texts), encoding="ascii")
         self.before_publishing(staged)
         path = self.workspace.publish(staged / "file", "packed/file")
-        return SourceArchive("packed/file", path.stat().st_size, digest.sha256_of(path), "fake")
+        return ReleaseFile("source", "one", "1.0.0", "packed/file", path.stat().st_size, digest.sha256_of(path))
 
 
 class FakeProgress:
@@ -100,8 +100,7 @@ class FakeRelease:
     def pipeline(self) -> Pipeline:
         """Give the pipeline; its clock stands still."""
         stages = {"obtain": self.obtain, "bottle": self.bottle}
-        registry = {name: lambda _, stage=stage: stage for name, stage in stages.items()}
-        return Pipeline(self.workspace, registry, self.progress, lambda: 0.0)
+        return Pipeline(self.workspace, lambda step: stages[step.stage], self.progress, lambda: 0.0)
 
     def run(self, steps: Sequence[Step]) -> list[str]:
         """Run the steps and name those that were made rather than reused."""
@@ -111,4 +110,4 @@ class FakeRelease:
 def fake_release(root: Path) -> FakeRelease:
     """Make a release whose workspace is `root`."""
     workspace = Workspace(root, root.parent / "cache")
-    return FakeRelease(workspace, FakeStage(workspace, ServiceBinary), FakeStage(workspace, SourceArchive))
+    return FakeRelease(workspace, FakeStage(workspace, ServiceBinary), FakeStage(workspace, ReleaseFile))

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from stigmer_packaging.freeze.probes import ServiceProbe
+from stigmer_packaging.freeze.pythons import at_hand
 from stigmer_packaging.freeze.stage import Freezer
-from stigmer_packaging.freeze.virtualenv import at_hand
 from stigmer_packaging.lib.environment import build_environment, cache_root
 from stigmer_packaging.lib.interpreter import read_interpreter
 from stigmer_packaging.lib.patchelf import find_patchelf

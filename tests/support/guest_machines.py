@@ -4,35 +4,39 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from stigmer_packaging.lib.errors import PackagingError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.verify.guest import Machine
+from stigmer_packaging.verify.guest_boot import Boot
 from stigmer_packaging.verify.machines import MachineFactory, find_mirrors
-from stigmer_packaging.verify.service_machine import ServiceMachine
-from stigmer_packaging.verify.virtual_machine import VirtualMachine
 from support.keg_standin import TARGET, quiet
 
 PROGRAMS = ("qemu-system-x86_64", "mksquashfs", "cpio", "mmdebstrap", "setpriv")
 
 
-def shared_machine() -> VirtualMachine:
+Made = TypeVar("Made")
+
+
+def shared_machine() -> Machine:
     """Give the machine that scripts/verify uses too, made if need be; skip where it cannot be made."""
-    machine = _make(MachineFactory.virtual_machine)
-    assert isinstance(machine, VirtualMachine)
-    return machine
+    return _make(MachineFactory.virtual_machine)
 
 
-def service_machine() -> ServiceMachine:
+def shared_boot() -> Boot:
+    """Give what that machine boots."""
+    return _make(MachineFactory.boot)[0]
+
+
+def service_machine() -> Machine:
     """Give the one with systemd."""
-    machine = _make(MachineFactory.service_machine)
-    assert isinstance(machine, ServiceMachine)
-    return machine
+    return _make(MachineFactory.service_machine)
 
 
-def _make(make: Callable[[MachineFactory, str, Target], Machine]) -> Machine:
+def _make(make: Callable[[MachineFactory, str, Target], Made]) -> Made:
     if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
         pytest.skip(f"no virtual machine on this machine: {', '.join(missing)} is missing")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stigmer-packaging"

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from stigmer_packaging.bottle.cellar import pour
+from stigmer_packaging.bottle.archive import unpack_archive
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.command import Completed
 from stigmer_packaging.verify.guest_report import GuestReport
@@ -14,10 +14,15 @@ NONCE = "5eed"
 
 
 def installed(folder: Path, twist: str = "") -> Path:
-    """Pour FakeStigmer and give the prefix."""
+    """Pour FakeStigmer as brew does, unpacked into the Cellar and linked into the prefix, which is given."""
     standin = build_standin(folder / "build", twist=twist)
     prefix = folder / "pre fix"  # a blank, as some prefixes have
-    pour(standin.workspace.path(standin.bottle.path), prefix, "stigmer", "2.0.0")
+    (prefix / "Cellar").mkdir(parents=True)
+    unpack_archive(standin.workspace.path(standin.bottle.path), prefix / "Cellar")
+    keg = Path("../Cellar/stigmer/2.0.0")
+    for link, goal in {"opt/stigmer": keg, "bin/stigmer": keg / "bin/stigmer"}.items():
+        (prefix / link).parent.mkdir()
+        (prefix / link).symlink_to(goal)
     return prefix
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from stigmer_launcher.install.payload import Payload, parse_payload, render_payload
 from stigmer_packaging.bottle.assemble import render_checksums
 from stigmer_packaging.lib import digest
-from stigmer_packaging.records.model import Bottle, FileRecord
+from stigmer_packaging.records.model import FileRecord, ReleaseFile
 from support.keg_standin import StandIn, repacked
 from support.launcher_payloads import build_libexec, part
 from support.launcher_services import LAUNCHER, fake_stack
@@ -22,7 +22,7 @@ FOREIGN_PROGRAM = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00" + byte
 """The head of an ELF file for arm64 (elf(5): e_machine 183 at byte 18), for targets that are not."""
 
 
-def without_agent(standin: StandIn) -> Bottle:
+def without_agent(standin: StandIn) -> ReleaseFile:
     """Pack a bottle in which nothing speaks of agent-runner."""
 
     def leave_out(payload: Payload, components: Path) -> Payload:
@@ -33,7 +33,7 @@ def without_agent(standin: StandIn) -> Bottle:
     return _changed(standin, leave_out)
 
 
-def with_agent_for_arm64(standin: StandIn) -> Bottle:
+def with_agent_for_arm64(standin: StandIn) -> ReleaseFile:
     """Pack a bottle whose agent-runner is made for another architecture."""
 
     def exchange(payload: Payload, components: Path) -> Payload:
@@ -52,7 +52,7 @@ def with_agent_for_arm64(standin: StandIn) -> Bottle:
     return _changed(standin, exchange)
 
 
-def said_to_be_for_arm64(standin: StandIn) -> Bottle:
+def said_to_be_for_arm64(standin: StandIn) -> ReleaseFile:
     """Pack a bottle that is another target's by its index, and this one's by its record."""
     return _changed(standin, lambda payload, _: payload._replace(target="linux-arm64"))
 
@@ -80,7 +80,7 @@ def installed_launcher(prefix: Path, *, seconds: float = 20, broken_import: bool
     return prefix
 
 
-def _changed(standin: StandIn, change: Callable[[Payload, Path], Payload]) -> Bottle:
+def _changed(standin: StandIn, change: Callable[[Payload, Path], Payload]) -> ReleaseFile:
     keg = standin.workspace.path(standin.keg.root)
     listed = [line[66:] for line in (keg / "libexec/SHA256SUMS").read_text(encoding="utf-8").splitlines()]
     index = keg / "libexec/payload.json"

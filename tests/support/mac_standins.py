@@ -20,11 +20,11 @@ def offer_frozen_parts(manifest: Manifest, target: Target, workspace: Workspace,
 
     They credit what the lock of each part in the checkout `root` names, as a real freeze does.
     """
-    product, made_from = manifest.product, "stand-in"
+    product = manifest.product
     record = f"freeze/{target}/launcher"
     _fake_frozen(workspace.path(record), product.name, "lib", target)
     files = scan_files(workspace.path(record))
-    launcher = LauncherBundle(product.version, str(target), record, product.name, files, made_from)
+    launcher = LauncherBundle(product.version, str(target), record, product.name, files)
     workspace.write_record(record, launcher)
     _credit("launcher", product.version, target, (), workspace)
     for part in filter(is_frozen, manifest.components):
@@ -32,7 +32,7 @@ def offer_frozen_parts(manifest: Manifest, target: Target, workspace: Workspace,
         record = f"freeze/{target}/{part.name}"
         _fake_frozen(workspace.path(record), part.name, f"{part.name}.lib", target)
         files = scan_files(workspace.path(record))
-        service = ServiceBinary(part.name, part.version, str(target), record, part.name, files, made_from)
+        service = ServiceBinary(part.name, part.version, str(target), record, part.name, files)
         workspace.write_record(record, service)
         lock = (root / manifest.checkout / part.source.package / "requirements.lock").read_text(encoding="utf-8")
         pins = tuple((pin.name, pin.version) for pin in parse_lock(lock))
@@ -43,7 +43,7 @@ def _credit(part: str, version: str, target: Target, pins: tuple[tuple[str, str]
     made_of = tuple(Ingredient(name, pinned, "MIT", f"pkg:pypi/{name}@{pinned}", ("mit",)) for name, pinned in pins)
     python = Ingredient("cpython", "3.13.0", "Python-2.0", "pkg:generic/cpython@3.13.0", ("mit",))
     named = tuple(sorted((*made_of, python), key=lambda each: each.name))
-    credited = Credits(part, version, "Apache-2.0", str(target), named, {"mit": "MIT\n"}, "stand-in")
+    credited = Credits(part, version, "Apache-2.0", str(target), named, {"mit": "MIT\n"})
     workspace.write_record(f"credit/{target}/{part}", credited)
 
 

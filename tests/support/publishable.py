@@ -9,15 +9,17 @@ from pathlib import Path
 
 from stigmer_packaging.bottle.archive import Member, write_archive
 from stigmer_packaging.formula.reading import parse_formula
-from stigmer_packaging.formula.text import formula_values, render_formula
+from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.environment import build_environment
+from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import bottle_name, source_archive_name
-from stigmer_packaging.manifest.reader import Manifest, parse_manifest
+from stigmer_packaging.manifest.reader import parse_manifest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish.github import Access, GitHub
-from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan, PublicationRequest, plan_publication
+from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan, plan_publication
 from stigmer_packaging.publish.publish import publish_release
+from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.publish.tap import git_environment, open_tap, with_token
 from stigmer_packaging.publish.tap_change import TapPlace
 from stigmer_packaging.records.model import AuditReport, Check, VerificationReport
@@ -62,14 +64,14 @@ def lay_release(
     named = [(bottle.tag, bottle.sha256) for bottle in bottles]
     formula = folder / PATH
     formula.parent.mkdir(exist_ok=True)
-    formula.write_text(render_formula(formula_values(manifest, digest.sha256_of(source)), named), encoding="utf-8")
+    formula.write_text(render_formula(manifest, digest.sha256_of(source), named), encoding="utf-8")
     artefacts = (*bottles, _describe("source", source, folder), _describe("formula", formula, folder))
     if sboms:
         artefacts += tuple(_lay_sbom(folder, bottle, version) for bottle in bottles)
     release = Release(
         manifest.product,
         tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
-        tuple(AuditReport(one.target, one.sha256, (), 3, 9, (), "", "m") for one in bottles),
+        tuple(AuditReport(one.target, one.sha256, (), 3, 9, (), "") for one in bottles),
         tuple(_proof_of(one) for one in bottles),
     )
     (folder / NAME).write_text(render_release(release), encoding="utf-8")
@@ -107,7 +109,7 @@ def _describe(kind: str, path: Path, folder: Path) -> Artefact:
 
 
 def _proof_of(bottle: Artefact) -> VerificationReport:
-    return VerificationReport("sandbox", "a guest", bottle.sha256, (Check("starts", True, 0.5, ""),), True, "m")
+    return VerificationReport("sandbox", "a guest", bottle.sha256, (Check("starts", True, 0.5, ""),), True)
 
 
 def plan_for(folder: Path, commit: str, *, pull_request: bool = False) -> PublicationPlan:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stigmer_packaging.bottle.standalone import Unpacker, make_program
-from stigmer_packaging.records.model import Keg, Standalone
+from stigmer_packaging.records.model import Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources import golang
 from support.keg_standin import EPOCH, quiet
@@ -41,7 +41,7 @@ def write_keg(workspace: Workspace, version: str, target: str = "linux-amd64", b
     (root / "bin").mkdir()
     (root / "bin" / "stigmer").symlink_to("../libexec/launcher/stigmer")
     links = (("bin/stigmer", "../libexec/launcher/stigmer"),)
-    return Keg("stigmer", version, target, f"kegs/{target}", scan_files(root), links, "test")
+    return Keg("stigmer", version, target, f"kegs/{target}", scan_files(root), links)
 
 
 def unpacker(folder: Path) -> Unpacker:
@@ -54,7 +54,7 @@ def unpacker(folder: Path) -> Unpacker:
 
 def make_single_file(
     folder: Path, version: str = "2.0.0", target: str = "linux-amd64", big: int = BIG
-) -> tuple[Workspace, Standalone]:
+) -> tuple[Workspace, ReleaseFile]:
     """Make a single file in a workspace of its own."""
     workspace = Workspace(folder / "workspace", folder / "cache")
     keg = write_keg(workspace, version, target, big)

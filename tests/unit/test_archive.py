@@ -112,33 +112,26 @@ def test_unpacking_drops_setuid_and_the_write_permission_of_others(tmp_path: Pat
 @pytest.mark.parametrize(
     "entries",
     [
-        [entry("/etc/passwd")],
+        [entry("/passwd")],
         [entry("keg/../../passwd")],
-        [entry("keg/link", tarfile.SYMTYPE, "/etc")],
-        [entry("keg/link", tarfile.SYMTYPE, "../../etc")],
-        [entry("keg/bin", tarfile.SYMTYPE, "other"), entry("keg/other", tarfile.DIRTYPE), entry("keg/bin/tool")],
-        [entry("keg/tool", tarfile.SYMTYPE, "other"), entry("keg/tool")],
-        [entry("keg/pipe", tarfile.FIFOTYPE)],
-        [entry("keg/disk", tarfile.BLKTYPE)],
-        [entry("keg/tool"), entry("keg/hard", tarfile.LNKTYPE, "keg/tool")],
+        [entry("keg", tarfile.SYMTYPE, "/"), entry("keg/passwd")],
+        [entry("keg", tarfile.SYMTYPE, ".."), entry("keg/passwd")],
+        [entry("keg", tarfile.SYMTYPE, "../passwd"), entry("keg")],
+        [entry("keg", tarfile.LNKTYPE, "../passwd")],
     ],
-    ids=[
-        "absolute",
-        "escaping",
-        "absolute link",
-        "escaping link",
-        "through a link",
-        "over a link",
-        "pipe",
-        "device",
-        "hard link",
-    ],
+    ids=["absolute", "escaping", "through an absolute link", "through a link", "over a link", "hard link"],
 )
-def test_what_must_not_be_unpacked_is_refused(tmp_path: Path, entries: list[tarfile.TarInfo]) -> None:
+def test_nothing_is_written_outside(tmp_path: Path, entries: list[tarfile.TarInfo]) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(ArchiveError):
+    with pytest.raises(ArchiveError, match="would be"):
         unpack_archive(crafted(tmp_path / "a.tar.gz", *entries), tmp_path / "out")
     assert list(tmp_path.glob("passwd")) == []
+
+
+def test_devices_and_pipes_are_left_out(tmp_path: Path) -> None:
+    entries = [entry("keg/pipe", tarfile.FIFOTYPE), entry("keg/disk", tarfile.BLKTYPE), entry("keg/tool")]
+    unpack_archive(crafted(tmp_path / "a.tar.gz", *entries), tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out/keg").iterdir()] == ["tool"]
 
 
 def flip(position: int) -> Callable[[bytes], bytes]:

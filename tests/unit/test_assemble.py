@@ -4,7 +4,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,11 +45,10 @@ def assemble(
     *,
     manifest: Manifest | None = None,
     target: Target = TARGET,
-    report: Callable[[str], None] = quiet,
 ) -> Keg:
     """Assemble with the stand-in's manifest and host."""
     chosen = manifest or standin_manifest()
-    return assemble_keg(chosen, target, parts, source_date_epoch=EPOCH, workspace=workspace, report=report)
+    return assemble_keg(chosen, target, parts, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
 
 
 def test_the_keg_holds_the_command_the_launcher_the_components_and_what_brew_reads(
@@ -252,25 +250,6 @@ def test_a_link_that_leads_out_of_the_keg_is_refused(workspace: Workspace, parts
     workspace.path("artefacts/launcher/lib/library.so.1").symlink_to(goal)
     with pytest.raises(KegError, match="leads out of the keg"):
         assemble(workspace, parts)
-
-
-def test_the_same_parts_are_assembled_once_and_other_parts_anew(
-    workspace: Workspace, parts: KegParts, tmp_path: Path
-) -> None:
-    said: list[str] = []
-    first = assemble(workspace, parts, report=said.append)
-    assert assemble(workspace, parts, report=said.append) == first
-    assert said == ["assembling the keg for linux-amd64"]
-    changed = standin_parts(workspace, tmp_path / "documents", twist="# changed")
-    assert assemble(workspace, changed, report=said.append) != first
-    assert len(said) == 2
-
-
-def test_a_damaged_keg_is_assembled_anew(workspace: Workspace, parts: KegParts) -> None:
-    first = assemble(workspace, parts)
-    (workspace.path(first.root) / "libexec/payload.json").write_text("{}", encoding="utf-8")
-    assert assemble(workspace, parts) == first
-    assert scan_files(workspace.path(first.root)) == first.files
 
 
 def test_a_failure_in_the_middle_leaves_the_former_keg_as_it_was(workspace: Workspace, parts: KegParts) -> None:

@@ -26,13 +26,13 @@ def test_an_archive_without_members_is_refused_by_what_it_lacks(tmp_path: Path) 
     craft = good_bottle()
     craft.seal()
     craft.keg.clear()
-    assert {"receipt-missing", "keg-formula", "index", "program", "licence"} <= {
+    assert {"receipt", "keg-formula", "index", "program", "licence"} <= {
         finding.check for finding in audit(craft, tmp_path).findings
     }
 
 
-@pytest.mark.parametrize("mode", [0o755, 0o644, 0o555, 0o444])
-def test_modes_of_ours_and_of_brews_cleaner_are_accepted(mode: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o755, 0o644])
+def test_the_two_modes_of_ours_are_accepted(mode: int, tmp_path: Path) -> None:
     craft = good_bottle()
     craft.keg["LICENSE"].mode = mode
     assert audit(craft, tmp_path).findings == ()
@@ -42,6 +42,7 @@ def test_modes_of_ours_and_of_brews_cleaner_are_accepted(mode: int, tmp_path: Pa
     ("mode", "check"),
     [
         (0o700, "modes"),
+        (0o555, "modes"),
         (0o640, "modes"),
         (0o4755, "setuid"),
         (0o2755, "setuid"),

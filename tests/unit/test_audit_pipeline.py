@@ -13,9 +13,9 @@ from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.plan import Inputs, Step, plan_release
-from stigmer_packaging.pipeline.run import Pipeline, StepResult
-from stigmer_packaging.pipeline.stages import stage_registry
-from stigmer_packaging.records.model import AuditReport, Bottle, Sbom
+from stigmer_packaging.pipeline.run import Maker, Pipeline, StepResult
+from stigmer_packaging.pipeline.stages import makers
+from stigmer_packaging.records.model import AuditReport, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from support.audit_bottles import Craft, good_bottle, locked_distributions, release_sbom
 from support.fake_stages import FakeProgress
@@ -31,7 +31,7 @@ class FakeMaker:
 
     craft: Craft
     workspace: Workspace
-    kind: type
+    kind: type = ReleaseFile
     code: str = "by hand"
 
     def make(self, step: Step, _needs: Mapping[str, Any]) -> Any:
@@ -54,11 +54,12 @@ def run(craft: Craft, workspace: Workspace, home: Path) -> tuple[StepResult, ...
     steps = (*made, audit[f"audit/{target}"])
     tree = str(PATH.parents[1] / MANIFEST.checkout)
     context = BuildContext(MANIFEST, workspace, home / "checkout", LINUX, tree, {"HOME": str(home)}, 1, lambda _: None)
-    fakes = {
-        "bottle": lambda _: FakeMaker(craft, workspace, Bottle),
-        "credit": lambda _: FakeMaker(craft, workspace, Sbom),
-    }
-    return Pipeline(workspace, {**stage_registry(context), **fakes}, FakeProgress(), lambda: 0.0).run(steps)
+    real = makers(context)
+
+    def maker_of(step: Step) -> Maker:
+        return FakeMaker(craft, workspace) if step in made else real(step)
+
+    return Pipeline(workspace, maker_of, FakeProgress(), lambda: 0.0).run(steps)
 
 
 def test_a_bottle_of_another_platform_is_audited_once(tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.audit.hosts import forbidden_folders
-from stigmer_packaging.audit.traces import find_traces, places_of
+from stigmer_packaging.audit.traces import find_traces, forbidden_folders, places_of
 from support.audit_bottles import audit, found_by, good_bottle
 
 HOST = Policy(

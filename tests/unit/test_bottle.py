@@ -7,22 +7,21 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.bottle.bottle import make_bottle, make_source_archive
-from stigmer_packaging.bottle.cellar import pour
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ArchiveError
-from stigmer_packaging.records.model import Bottle, SourceArchive
-from stigmer_packaging.records.workspace import Workspace, scan_files
+from stigmer_packaging.records.model import ReleaseFile
+from stigmer_packaging.records.workspace import Workspace
 from support.keg_standin import EPOCH, TAG, StandIn, build_standin, quiet
 
 
-def pack(standin: StandIn, *, rebuild: int = 0, epoch: int = EPOCH) -> Bottle:
+def pack(standin: StandIn, *, rebuild: int) -> ReleaseFile:
     """Pack the stand-in's keg again."""
     return make_bottle(
-        standin.keg, TAG, rebuild=rebuild, source_date_epoch=epoch, workspace=standin.workspace, report=quiet
+        standin.keg, TAG, rebuild=rebuild, source_date_epoch=EPOCH, workspace=standin.workspace, report=quiet
     )
 
 
-def pack_source(folder: Path, checkout: Path, paths: tuple[str, ...]) -> tuple[Workspace, SourceArchive]:
+def pack_source(folder: Path, checkout: Path, paths: tuple[str, ...]) -> tuple[Workspace, ReleaseFile]:
     """Pack a source archive in a workspace of its own."""
     workspace = Workspace(folder / "workspace", folder / "cache")
     archive = make_source_archive(
@@ -61,40 +60,11 @@ def test_a_rebuild_has_a_file_name_of_its_own(tmp_path: Path) -> None:
     assert pack(standin, rebuild=2).path == "dist/stigmer-2.0.0.x86_64_linux.bottle.2.tar.gz"
 
 
-def test_a_bottle_is_packed_once_for_the_same_keg_and_anew_for_another_time(tmp_path: Path) -> None:
-    standin = build_standin(tmp_path)
-    assert pack(standin) == standin.bottle
-    assert pack(standin, epoch=EPOCH + 1).sha256 != standin.bottle.sha256
-
-
-def test_a_damaged_bottle_is_packed_anew(tmp_path: Path) -> None:
-    standin = build_standin(tmp_path)
-    standin.workspace.path(standin.bottle.path).write_bytes(b"half")
-    assert pack(standin) == standin.bottle
-    assert digest.sha256_of(standin.workspace.path(standin.bottle.path)) == standin.bottle.sha256
-
-
 def test_a_keg_that_is_not_what_its_record_says_is_not_packed(tmp_path: Path) -> None:
     standin = build_standin(tmp_path)
     (standin.workspace.path(standin.keg.root) / "libexec/extra").touch()
     with pytest.raises(ArchiveError, match="is not what its record says"):
         pack(standin, rebuild=1)
-
-
-def test_a_poured_bottle_is_the_keg_linked_into_the_prefix_as_brew_does(tmp_path: Path) -> None:
-    standin = build_standin(tmp_path)
-    prefix = tmp_path / "prefix"
-    keg = pour(standin.workspace.path(standin.bottle.path), prefix, "stigmer", "2.0.0")
-    assert scan_files(keg) == standin.keg.files
-    assert (prefix / "bin/stigmer").readlink() == Path("../Cellar/stigmer/2.0.0/bin/stigmer")
-    assert (prefix / "opt/stigmer").readlink() == Path("../Cellar/stigmer/2.0.0")
-    assert (prefix / "bin/stigmer").resolve() == keg / "libexec/launcher/stigmer"
-
-
-def test_a_bottle_of_another_version_is_not_poured_for_this_one(tmp_path: Path) -> None:
-    standin = build_standin(tmp_path)
-    with pytest.raises(ArchiveError, match=r"does not hold the keg stigmer/2\.0\.1"):
-        pour(standin.workspace.path(standin.bottle.path), tmp_path / "prefix", "stigmer", "2.0.1")
 
 
 def test_the_source_archive_holds_the_named_files_below_name_and_version(tmp_path: Path) -> None:

@@ -97,9 +97,28 @@ def test_the_source_archive_holds_what_git_tracks_and_without_git_what_does_not_
     assert sorted(build_context(tmp_path, root=root).sources) == wanted[:2]
 
 
+def test_a_source_file_that_becomes_a_program_or_a_link_changes_the_source_archive(tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    shutil.copytree(ROOT / "packaging" / "program", root / "packaging" / "program")
+    (root / "launcher" / "man").mkdir(parents=True)
+    for name in ("LICENSE", "launcher/README.md", "launcher/man/stigmer.1"):
+        (root / name).write_text("launcher/README.md", encoding="utf-8")
+
+    def facts() -> object:
+        return build_context(tmp_path, root=root).inputs([], "obtain").source
+
+    before = facts()
+    assert facts() == before
+    (root / "launcher/README.md").chmod(0o755)
+    executable = facts()
+    (root / "LICENSE").unlink()
+    (root / "LICENSE").symlink_to("launcher/README.md")
+    assert before != executable != facts() != before
+
+
 def test_the_source_archive_holds_all_that_bottles_are_built_from() -> None:
     """The formula names it as what the bottles come from. What it holds must not be named by it: the formula is not."""
-    assert all((ROOT / name).exists() for name in SHIPPED if name != "README.md")
+    assert all((ROOT / name).exists() for name in SHIPPED)
     assert "Formula" not in SHIPPED
 
 

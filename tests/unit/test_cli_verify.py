@@ -87,33 +87,29 @@ def test_what_is_no_bottle_is_refused_with_what_would_be_one(dist: Path, tmp_pat
         find(dist, tmp_path)
 
 
-class FakeMachine:
-    """A machine whose report is given."""
+def fake_machine(level: str, name: str, *, good: bool = True, emulated: bool = False) -> Machine:
+    """Make a machine that runs nothing and reports one check."""
 
-    target, recipe = "linux-amd64", "recipe"
-
-    def __init__(self, level: str, name: str, *, good: bool = True, emulated: bool = False) -> None:
-        self.level, self.name, self._good, self._emulated = level, name, good, emulated
-
-    def run(self, trial: Trial, folder: Path) -> GuestRun:  # noqa: ARG002 - as the Protocol has it
-        """Report one check."""
+    def run(trial: Trial, _folder: Path) -> GuestRun:
         nonce = trial.task.nonce
-        result = "ok" if self._good else "not ok"
+        result = "ok" if good else "not ok"
         output = f"# BEGIN {nonce}\n{result} 1 - it runs\n1..1\n# END {nonce}\n"
-        return GuestRun(not self._good, output, "", emulated=self._emulated)
+        return GuestRun(not good, output, "", emulated=emulated)
+
+    return Machine(level, name, "linux-amd64", "recipe", run)
 
 
 @pytest.fixture
-def machines(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeMachine]:
+def machines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Machine]:
     """Have fake machines by the names of their records."""
-    fakes = {"verify/sandbox/linux-amd64": FakeMachine("sandbox", "debian trixie")}
+    fakes = {"verify/sandbox/linux-amd64": fake_machine("sandbox", "debian trixie")}
     monkeypatch.setattr(verify, "_machines", lambda *_: [(each, name) for name, each in fakes.items()])
     monkeypatch.setattr(verify, "_provide", lambda *_: None)
     return fakes
 
 
 def test_a_proof_is_kept_in_workspace_and_release_and_its_timeline_is_shown(
-    dist: Path, tmp_path: Path, machines: Mapping[str, FakeMachine], capsys: pytest.CaptureFixture[str]
+    dist: Path, tmp_path: Path, machines: Mapping[str, Machine], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run(["verify", str(dist), "--workspace", str(tmp_path / "build")]) == 0
     assert "sandbox: debian trixie: verified in" in capsys.readouterr().out
@@ -128,27 +124,27 @@ def test_a_proof_is_kept_in_workspace_and_release_and_its_timeline_is_shown(
 
 
 def test_a_verification_on_an_emulated_processor_is_told_from_one_on_a_real_one(
-    dist: Path, tmp_path: Path, machines: dict[str, FakeMachine]
+    dist: Path, tmp_path: Path, machines: dict[str, Machine]
 ) -> None:
     words = ["verify", str(dist), "--workspace", str(tmp_path / "build")]
-    machines["verify/sandbox/linux-amd64"] = FakeMachine("sandbox", "debian trixie", emulated=True)
+    machines["verify/sandbox/linux-amd64"] = fake_machine("sandbox", "debian trixie", emulated=True)
     assert cli.run(words) == 0
     assert [one.verified for one in read_release(dist).artefacts] == ["verified by emulation"]
-    machines["verify/vm/linux-amd64"] = FakeMachine("vm", "debian trixie")
+    machines["verify/vm/linux-amd64"] = fake_machine("vm", "debian trixie")
     assert cli.run(words) == 0
     assert [one.verified for one in read_release(dist).artefacts] == ["verified in a virtual machine"]
 
 
 def test_a_guest_that_fails_gives_exit_code_8_after_all_others_were_tried_and_sid_decides_nothing(
-    dist: Path, tmp_path: Path, machines: dict[str, FakeMachine], capsys: pytest.CaptureFixture[str]
+    dist: Path, tmp_path: Path, machines: dict[str, Machine], capsys: pytest.CaptureFixture[str]
 ) -> None:
     machines.clear()
-    machines["verify/matrix/a"] = FakeMachine("sandbox", "debian sid", good=False)
+    machines["verify/matrix/a"] = fake_machine("sandbox", "debian sid", good=False)
     words = ["verify", str(dist), "--workspace", str(tmp_path / "build")]
     assert cli.run(words) == 0
     assert "debian sid: NOT verified" in capsys.readouterr().out
-    machines["verify/matrix/b"] = FakeMachine("sandbox", "debian bullseye", good=False)
-    machines["verify/matrix/c"] = FakeMachine("sandbox", "debian trixie")
+    machines["verify/matrix/b"] = fake_machine("sandbox", "debian bullseye", good=False)
+    machines["verify/matrix/c"] = fake_machine("sandbox", "debian trixie")
     assert cli.run(words) == 8
     printed = capsys.readouterr()
     assert "verification failed on debian bullseye" in printed.err
@@ -160,7 +156,7 @@ def test_a_report_takes_the_place_of_its_forerunner_and_of_no_other(dist: Path, 
     workspace = Workspace(tmp_path / "build", tmp_path / "cache")
     for guest, seconds in (("one", 1.0), ("two", 2.0), ("one", 3.0)):
         check = Check("it runs", passed=True, seconds=seconds, detail="")
-        report = VerificationReport("vm", guest, "sha", (check,), ended=True, made_from="")
+        report = VerificationReport("vm", guest, "sha", (check,), ended=True)
         name = f"verify/vm/{guest}"
         workspace.write_record(name, report)
         for suffix in ("xml", "log"):
@@ -197,7 +193,7 @@ def test_a_report_of_a_mac_is_only_taken_in_for_a_release(dist: Path, capsys: py
 
 
 def test_the_single_file_of_a_release_is_verified_in_a_sandbox_beside_the_bottle(
-    dist: Path, tmp_path: Path, machines: Mapping[str, FakeMachine]
+    dist: Path, tmp_path: Path, machines: Mapping[str, Machine]
 ) -> None:
     (dist / "stigmer-2.0.0-linux-amd64").write_bytes(b"program")
     program = Artefact("program", "stigmer-2.0.0-linux-amd64", 7, hashlib.sha256(b"program").hexdigest(), "linux-amd64")
@@ -215,13 +211,13 @@ def test_the_single_file_of_a_release_is_verified_in_a_sandbox_beside_the_bottle
 
 
 def test_what_a_copy_of_the_release_was_verified_with_elsewhere_becomes_part_of_it(
-    dist: Path, tmp_path: Path, machines: dict[str, FakeMachine]
+    dist: Path, tmp_path: Path, machines: dict[str, Machine]
 ) -> None:
     """By the script of the release workflow; only release.json and the reports come back from the other machine."""
     copy, sbom = tmp_path / "reports" / "one", dist / "stigmer-2.0.0.x86_64_linux.sbom.spdx.json"
     shutil.copytree(dist, copy)
     machines.clear()
-    machines["verify/vm/linux-amd64"] = FakeMachine("vm", "debian trixie")
+    machines["verify/vm/linux-amd64"] = fake_machine("vm", "debian trixie")
     assert cli.run(["verify", str(copy), "--workspace", str(tmp_path / "build")]) == 0
     (copy / NAME).unlink()
     sbom.write_text("{}", encoding="utf-8")
@@ -253,11 +249,11 @@ class FakeMaker(MachineFactory):
 
     def sandbox(self, guest: str, target: object) -> Machine:  # noqa: ARG002 - as MachineFactory has it
         """Name a sandbox."""
-        return FakeMachine("sandbox", guest)
+        return fake_machine("sandbox", guest)
 
     def virtual_machine(self, guest: str, target: object) -> Machine:  # noqa: ARG002 - as MachineFactory has it
         """Name a virtual machine."""
-        return FakeMachine("vm", guest)
+        return fake_machine("vm", guest)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ PRODUCT = standin_manifest().product
 ATTRS = Ingredient("attrs", "26.1.0", "MIT", "pkg:pypi/attrs@26.1.0", ("mit",))
 GRPC = Ingredient("a.example/grpc", "v1.2.0", "Apache-2.0", "pkg:golang/a.example/grpc@v1.2.0", ("apache",))
 XZ = Ingredient("xz", "", "LicenseRef-public-domain", "pkg:generic/xz")
-AGENT = Credits("agent-runner", "2.0.0", "Apache-2.0", str(TARGET), (ATTRS, XZ), {"mit": "MIT\n"}, "a")
-SERVER = Credits("stigmer-server", "2.0.0", "Apache-2.0", str(TARGET), (GRPC,), {"apache": "Apache\n"}, "b")
+AGENT = Credits("agent-runner", "2.0.0", "Apache-2.0", str(TARGET), (ATTRS, XZ), {"mit": "MIT\n"})
+SERVER = Credits("stigmer-server", "2.0.0", "Apache-2.0", str(TARGET), (GRPC,), {"apache": "Apache\n"})
 RUNNER = replace(SERVER, part="workflow-runner", texts={"apache": "Apache \n"})
 ALL = (AGENT, SERVER, RUNNER)
 

@@ -7,7 +7,7 @@ import pytest
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS, deliver
-from stigmer_packaging.records.model import Bottle, Formula, Sbom, SourceArchive
+from stigmer_packaging.records.model import ReleaseFile
 from stigmer_packaging.records.release import Release, read_release
 from stigmer_packaging.records.workspace import Workspace
 from support.keg_standin import standin_manifest
@@ -21,22 +21,30 @@ FILES = {
 
 
 @pytest.fixture
-def delivered(tmp_path: Path) -> Release:
-    """Deliver one of each kind into the folder `out`."""
-    workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
-    sums = {}
+def workspace(tmp_path: Path) -> Workspace:
+    """Lay one file of each kind."""
+    made = Workspace(tmp_path / "workspace", tmp_path / "cache")
     for path, text in FILES.items():
-        workspace.path(path).parent.mkdir(parents=True, exist_ok=True)
-        workspace.path(path).write_text(text, encoding="utf-8")
-        sums[path] = digest.sha256_of(workspace.path(path))
-    bottle, sbom, source, formula = FILES
+        made.path(path).parent.mkdir(parents=True, exist_ok=True)
+        made.path(path).write_text(text, encoding="utf-8")
+    return made
+
+
+def deliver_all(workspace: Workspace, folder: Path, *left_out: str) -> Release:
+    """Deliver the files of all kinds but those that are left out."""
+    kinds = {"bottle": "linux-amd64", "sbom": "linux-amd64", "source": "", "formula": ""}
     records = [
-        Bottle("stigmer", "2.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 8, sums[bottle], "x"),
-        Sbom("linux-amd64", sbom, 2, sums[sbom], "x"),
-        SourceArchive(source, 11, sums[source], "x"),
-        Formula(formula, sums[formula], (), "x"),
+        ReleaseFile(kind, "stigmer", "2.0.0", path, len(text), digest.sha256_of(workspace.path(path)), target)
+        for (kind, target), (path, text) in zip(kinds.items(), FILES.items(), strict=True)
+        if kind not in left_out
     ]
-    return deliver(records, standin_manifest().product, workspace, tmp_path / "out")
+    return deliver(records, standin_manifest().product, workspace, folder)
+
+
+@pytest.fixture
+def delivered(workspace: Workspace, tmp_path: Path) -> Release:
+    """Deliver one of each kind into the folder `out`."""
+    return deliver_all(workspace, tmp_path / "out")
 
 
 def check(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -63,3 +71,12 @@ def test_all_of_it_is_described_in_one_file(delivered: Release, tmp_path: Path) 
     assert read == delivered
     (sbom,) = read.of_kind("sbom")
     assert (sbom.name, sbom.target) == ("stigmer-2.0.0.x86_64_linux.sbom.spdx.json", "linux-amd64")
+
+
+def test_files_of_the_release_before_are_gone_and_others_stay(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    deliver_all(workspace, folder)
+    (folder / "notes.txt").touch()
+    deliver_all(workspace, folder, "bottle", "sbom")
+    left = ["Formula", "SHA256SUMS", "notes.txt", "release.json", "stigmer-2.0.0.tar.gz"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(left)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_packaging.pipeline.context import DOCUMENTS as DOCUMENTS_OF_A_KEG
 from support.markdown_blocks import Block, blocks_of
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +16,7 @@ DOCUMENTS = sorted(
     for pattern in (
         "*.md",
         "docs/**/*.md",
+        "launcher/*.md",
         "packaging/*.md",
         "packaging/python/*.md",
         "packaging/reference/*.md",
@@ -50,6 +52,12 @@ def dead_links(path: Path, text: str) -> list[str]:
 @every_document
 def test_every_block_of_commands_is_run_by_a_test_or_says_why_not(path: Path) -> None:
     assert list(filter(None, map(objection, blocks_of(path.read_text(encoding="utf-8"))))) == []
+
+
+def test_what_is_packed_has_no_link_that_leads_out_of_a_keg() -> None:
+    """Once its links were those of the repository's own README, to documents that are in no bottle."""
+    text = (ROOT / DOCUMENTS_OF_A_KEG["README.md"]).read_text(encoding="utf-8")
+    assert _LINK.findall(text) == []
 
 
 @every_document

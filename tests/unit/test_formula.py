@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stigmer_packaging.formula.stage import write_formula
-from stigmer_packaging.formula.text import FormulaValues, formula_values, render_formula
+from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.bottle_tags import listing_order, parse_tag, plan_requirements
-from stigmer_packaging.records.model import Bottle, SourceArchive
+from stigmer_packaging.manifest.model import Manifest
+from stigmer_packaging.records.model import ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from support.keg_standin import quiet, standin_manifest
 from support.ruby_reading import needs_ruby, read_literal, read_with_ruby
@@ -26,13 +27,13 @@ FOUR = (
     ("arm64_linux", "c" * 64),
     ("arm64_sonoma", "a" * 64),
 )
-SOURCE = SourceArchive("dist/stigmer-2.0.0.tar.gz", 1, "e" * 64, "test")
-VALUES = formula_values(standin_manifest(), SOURCE.sha256)
+SOURCE = ReleaseFile("source", "stigmer", "2.0.0", "dist/stigmer-2.0.0.tar.gz", 1, "e" * 64)
+MANIFEST = standin_manifest()
 
 
-def bottle(tag: str, sha256: str, *, version: str = "2.0.0", rebuild: int = 0) -> Bottle:
+def bottle(tag: str, sha256: str, *, version: str = "2.0.0", rebuild: int = 0) -> ReleaseFile:
     """Make a bottle's record."""
-    return Bottle("stigmer", version, "linux-amd64", tag, rebuild, "dist/bottle", 1, sha256, "test")
+    return ReleaseFile("bottle", "stigmer", version, "dist/bottle", 1, sha256, "linux-amd64", tag, rebuild)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def bottle(tag: str, sha256: str, *, version: str = "2.0.0", rebuild: int = 0) -
     ],
 )
 def test_the_formula_is_the_golden_one(golden: str, bottles: tuple[tuple[str, str], ...], rebuild: int) -> None:
-    assert render_formula(VALUES, bottles, rebuild) == (GOLDEN / golden).read_text(encoding="utf-8")
+    assert render_formula(MANIFEST, SOURCE.sha256, bottles, rebuild) == (GOLDEN / golden).read_text(encoding="utf-8")
 
 
 @needs_ruby
@@ -54,11 +55,11 @@ def test_every_golden_formula_is_ruby(golden: str) -> None:
 
 
 def test_the_first_line_says_that_the_file_is_generated() -> None:
-    assert "generated" in render_formula(VALUES).splitlines()[0]
+    assert "generated" in render_formula(MANIFEST, SOURCE.sha256).splitlines()[0]
 
 
 def test_without_a_smoke_call_the_test_says_so_and_still_demands_that_every_service_runs() -> None:
-    text = render_formula(replace(VALUES, smoke=False), FOUR)
+    text = render_formula(MANIFEST, SOURCE.sha256, FOUR, smoke=False)
     test = text[text.index("  test do") :]
     assert '      puts "no smoke call in this stack: readiness proofs only"\n    ensure\n' in test
     assert '"smoke"' not in text
@@ -68,17 +69,21 @@ def test_without_a_smoke_call_the_test_says_so_and_still_demands_that_every_serv
 
 
 def test_but_for_the_call_both_formulae_are_the_same() -> None:
-    texts = (render_formula(VALUES, FOUR), render_formula(replace(VALUES, smoke=False), FOUR))
+    texts = (render_formula(MANIFEST, SOURCE.sha256, FOUR), render_formula(MANIFEST, SOURCE.sha256, FOUR, smoke=False))
     with_call, without = (text.splitlines() for text in texts)
     assert sum(one != other for one, other in zip(with_call, without, strict=True)) == 2
 
 
 def test_the_bottles_stand_in_brews_order_with_aligned_values() -> None:
     block = re.findall(
-        r"^    sha256 cellar: :any_skip_relocation, (\w+): +(\S+)$", render_formula(VALUES, FOUR), re.MULTILINE
+        r"^    sha256 cellar: :any_skip_relocation, (\w+): +(\S+)$",
+        render_formula(MANIFEST, SOURCE.sha256, FOUR),
+        re.MULTILINE,
     )
     assert [tag for tag, _ in block] == ["arm64_sonoma", "sonoma", "arm64_linux", "x86_64_linux"]
-    columns = {line.rindex(' "') for line in render_formula(VALUES, FOUR).splitlines() if "cellar:" in line}
+    columns = {
+        line.rindex(' "') for line in render_formula(MANIFEST, SOURCE.sha256, FOUR).splitlines() if "cellar:" in line
+    }
     assert len(columns) == 1
 
 
@@ -140,35 +145,35 @@ def test_without_bottles_nothing_is_required() -> None:
 @pytest.mark.parametrize("name", ["Stigmer", "stigmer;puts", "2stigmer", "stigmer\n", "", "stigmer-", "a b"])
 def test_a_name_no_formula_can_have_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot name a formula"):
-        render_formula(replace(VALUES, name=name))
+        render_formula(standin_manifest(name=name), SOURCE.sha256)
 
 
 def test_a_licence_of_several_is_said_in_brews_words() -> None:
-    text = render_formula(replace(VALUES, license="MIT OR Apache-2.0"), FOUR)
+    text = render_formula(standin_manifest(license="MIT OR Apache-2.0"), SOURCE.sha256, FOUR)
     assert '\n  license any_of: ["MIT", "Apache-2.0"]\n' in text
     with pytest.raises(ValueError, match="is not an SPDX licence expression"):
-        render_formula(replace(VALUES, license='"; puts "'), FOUR)
+        render_formula(standin_manifest(license='"; puts "'), SOURCE.sha256, FOUR)
 
 
 def test_a_build_from_source_is_refused_with_the_command_that_pours() -> None:
     """Also where there is a bottle, and brew was told not to take it."""
-    text = render_formula(VALUES, FOUR)
+    text = render_formula(MANIFEST, SOURCE.sha256, FOUR)
     assert "brew install --force-bottle stigmer/tap/stigmer\n" in text
     assert "no bottle for this platform" not in text
 
 
 def test_brew_takes_the_service_definition_of_the_keg() -> None:
     """With a `run` in the block it would write its own in its place."""
-    block = render_formula(VALUES, FOUR).partition("  service do\n")[2].partition("  end\n")[0]
+    block = render_formula(MANIFEST, SOURCE.sha256, FOUR).partition("  service do\n")[2].partition("  end\n")[0]
     assert block.split() == ["name", "macos:", '"homebrew.mxcl.stigmer",', "linux:", '"homebrew.stigmer"']
 
 
 @pytest.mark.parametrize("sha256", ["", "A" * 64, "a" * 63, '"; puts "'])
 def test_what_is_no_sha256_is_refused(sha256: str) -> None:
     with pytest.raises(ValueError, match="is not a sha256"):
-        render_formula(replace(VALUES, sha256=sha256))
+        render_formula(MANIFEST, sha256)
     with pytest.raises(ValueError, match="is not a sha256"):
-        render_formula(VALUES, [("x86_64_linux", sha256)])
+        render_formula(MANIFEST, SOURCE.sha256, [("x86_64_linux", sha256)])
 
 
 HOSTILE = st.one_of(
@@ -177,30 +182,33 @@ HOSTILE = st.one_of(
         st.sampled_from(['"', "\\", "#", "{", "}", "$", "@", "`", "\n", "EOS", "end", "${name}", "]", " "]), min_size=1
     ).map("".join),
 )
-VALUES_OF_ANY_TEXT = st.builds(
-    FormulaValues,
-    name=st.just("stigmer"),
-    description=HOSTILE,
-    homepage=HOSTILE,
-    license=st.just("MIT"),
-    tap=st.just("stigmer/tap"),
-    url=HOSTILE,
-    sha256=st.just("e" * 64),
-    root_url=HOSTILE,
-    services=st.tuples(HOSTILE),
-    ports=st.tuples(HOSTILE),
-)
-PLAIN = FormulaValues("stigmer", "x", "x", "MIT", "x", "e" * 64, "x", ("x",), ("x",), "stigmer/tap")
 
 
-@given(VALUES_OF_ANY_TEXT)
-def test_no_text_adds_a_line_or_leaves_its_literal(values: FormulaValues) -> None:
+def manifest_of(description: str, homepage: str, repository: str, service: str, port: str) -> Manifest:
+    """Give the manifest of one component, with any text in every place that takes any."""
+    manifest = standin_manifest(description=description, homepage=homepage, repository=repository, tap="a/tap")
+    (part, *_) = manifest.components
+    return replace(manifest, components=(replace(part, name=service, run=replace(part.run, ports={port: 1})),))
+
+
+OF_ANY_TEXT = st.builds(manifest_of, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+PLAIN = manifest_of("x", "x", "x", "x", "x")
+
+
+def formula_of(manifest: Manifest) -> str:
+    """Give the formula with all bottles."""
+    return render_formula(manifest, SOURCE.sha256, FOUR)
+
+
+@given(OF_ANY_TEXT)
+def test_no_text_adds_a_line_or_leaves_its_literal(manifest: Manifest) -> None:
     """Checked without Ruby: line by line the formula is that of plain texts, but for one literal each."""
-    lines, plain = render_formula(values, FOUR).splitlines(), render_formula(PLAIN, FOUR).splitlines()
+    lines, plain = formula_of(manifest).splitlines(), formula_of(PLAIN).splitlines()
     assert len(lines) == len(plain)
     for line, expected in zip(lines, plain, strict=True):
         if line != expected:
-            before, _, after = expected.partition('"x"')
+            before, _, rest = expected.partition('"')
+            after = rest.partition('"')[2]
             assert line.startswith(before)
             assert line.endswith(after)
             read_literal(line[len(before) : len(line) - len(after)])
@@ -208,13 +216,13 @@ def test_no_text_adds_a_line_or_leaves_its_literal(values: FormulaValues) -> Non
 
 @needs_ruby
 @settings(max_examples=15, deadline=None)
-@given(st.lists(VALUES_OF_ANY_TEXT, min_size=10))
-def test_to_rubys_parser_the_formula_of_any_text_is_that_of_plain_texts(several: list[FormulaValues]) -> None:
+@given(st.lists(OF_ANY_TEXT, min_size=10))
+def test_to_rubys_parser_the_formula_of_any_text_is_that_of_plain_texts(several: list[Manifest]) -> None:
     """The syntax tree never changes, only what is in its strings."""
-    plain, *found = read_with_ruby(*(render_formula(values, FOUR) for values in [PLAIN, *several]))
-    for values, formula in zip(several, found, strict=True):
+    plain, *found = read_with_ruby(*map(formula_of, [PLAIN, *several]))
+    for manifest, formula in zip(several, found, strict=True):
         assert formula["tree"] == plain["tree"]
-        assert values.description in "".join(formula["strings"])
+        assert manifest.product.description in "".join(formula["strings"])
 
 
 def test_the_stage_writes_the_formula_and_says_which_bottles_it_names(tmp_path: Path) -> None:
@@ -222,12 +230,8 @@ def test_the_stage_writes_the_formula_and_says_which_bottles_it_names(tmp_path: 
     bottles = [bottle(tag, sha256, rebuild=1) for tag, sha256 in FOUR]
     formula = write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace, report=quiet)
     assert formula.path == "dist/Formula/stigmer.rb"
-    assert formula.bottles == FOUR
-    assert workspace.path(formula.path).read_text(encoding="utf-8") == render_formula(VALUES, FOUR, 1)
+    assert workspace.path(formula.path).read_text(encoding="utf-8") == render_formula(MANIFEST, SOURCE.sha256, FOUR, 1)
     assert digest.sha256_of(workspace.path(formula.path)) == formula.sha256
-    said: list[str] = []
-    assert write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace, report=said.append) == formula
-    assert said == []
 
 
 @pytest.mark.parametrize(
@@ -239,7 +243,7 @@ def test_the_stage_writes_the_formula_and_says_which_bottles_it_names(tmp_path: 
     ],
     ids=["none", "another version", "two rebuilds"],
 )
-def test_bottles_that_do_not_belong_together_are_refused(tmp_path: Path, bottles: list[Bottle]) -> None:
+def test_bottles_that_do_not_belong_together_are_refused(tmp_path: Path, bottles: list[ReleaseFile]) -> None:
     workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
     with pytest.raises(RecordError, match=r"needs bottles of stigmer 2\.0\.0 and of one rebuild"):
         write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace, report=quiet)

@@ -45,15 +45,6 @@ def test_links_to_one_file_and_to_folders_become_what_they_lead_to(tmp_path: Pat
     assert [path.read_text() for path in tmp_path.rglob("Info.plist")] == ["plist"]
 
 
-def test_a_distribution_does_not_tell_where_it_was_installed(tmp_path: Path) -> None:
-    """The checksum of an environment's script made two builds of the same sources differ."""
-    record = tmp_path / "lib" / "tiny-1.0.dist-info" / "RECORD"
-    record.parent.mkdir(parents=True)
-    record.write_text("../../../bin/tiny,sha256=abc,279\ntiny/__init__.py,sha256=def,3\n")
-    forget_installation(tmp_path)
-    assert record.read_text() == "tiny/__init__.py,sha256=def,3\n"
-
-
 def test_a_distributions_licences_are_left_to_the_notices(tmp_path: Path) -> None:
     """What a program may ask for stays, and the record says no more than is there."""
     metadata = tmp_path / "lib" / "tiny-1.0.dist-info"

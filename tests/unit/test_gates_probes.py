@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.freeze.frozen_trial import explain_excludes, try_service
 from stigmer_packaging.freeze.probes import (
     ServiceProbe,
+    Trial,
     check_failure,
     classify_failure,
-    probe_selftest,
-    probe_start_and_stop,
-    probe_without_temporal,
+    explain_excludes,
+    temporal_server,
+    try_service,
 )
-from stigmer_packaging.freeze.temporal import temporal_server
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.sources.freeze_table import FreezeFacts
@@ -48,12 +47,6 @@ def test_something_missing_counts_even_when_the_connection_was_tried() -> None:
     assert classify_failure("ImportError: no daytona\n" + REFUSED) == "import"
 
 
-def test_a_component_may_say_how_it_words_a_failed_connection() -> None:
-    """The rules are the component's."""
-    assert classify_failure("nobody home", (r"nobody\s+home",)) == "connection"
-    assert classify_failure(REFUSED, (r"nobody\s+home",)) == "other"
-
-
 @pytest.mark.parametrize(
     ("code", "output", "why"),
     [(1, "ImportError: x", "missing in the bundle"), (0, REFUSED, "exit code 0"), (1, "no key", "not for that")],
@@ -68,14 +61,14 @@ def test_every_other_end_is_refused_with_its_reason(code: int, output: str, why:
 def test_a_service_that_cannot_connect_passes(tmp_path: Path) -> None:
     """It got as far as the connection."""
     service = make_program(tmp_path / "service", CONNECT + "socket.create_connection((host, int(port)))")
-    probe_without_temporal(service, PROBE, folder=tmp_path, env=ENV)
+    Trial(service, PROBE, tmp_path, ENV).without_temporal()
 
 
 def test_a_service_that_lacks_a_module_is_refused(tmp_path: Path) -> None:
     """It never got that far."""
     service = make_program(tmp_path / "service", "import no_such_module")
     with pytest.raises(GateError, match="no_such_module"):
-        probe_without_temporal(service, PROBE, folder=tmp_path, env=ENV)
+        Trial(service, PROBE, tmp_path, ENV).without_temporal()
 
 
 def test_a_service_that_never_gives_up_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,22 +76,19 @@ def test_a_service_that_never_gives_up_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("stigmer_packaging.freeze.probes.SECONDS", 0.5)
     service = make_program(tmp_path / "service", "import time\ntime.sleep(60)")
     with pytest.raises(GateError, match="does not give up"):
-        probe_without_temporal(service, PROBE, folder=tmp_path, env=ENV)
+        Trial(service, PROBE, tmp_path, ENV).without_temporal()
 
 
 def test_a_service_sees_its_own_settings_and_nothing_of_ours(tmp_path: Path) -> None:
     """A `.env`, a home or a PYTHONPATH of the build host must not help it."""
-    source = "import os, sys\nsys.exit(f\"{sorted(os.environ)} {os.environ['HOME']} connection refused\")"
-    service = make_program(tmp_path / "service", source)
+    service = make_program(
+        tmp_path / "service", "import os, sys\nsys.exit(f\"{sorted(os.environ)} {os.environ['HOME']}\")"
+    )
+    env = {**ENV, "PYTHONPATH": "x"}
     with pytest.raises(GateError) as refused:
-        probe_without_temporal(
-            service,
-            ServiceProbe({"MODE": "local"}, "", 1, connection=("never",)),
-            folder=tmp_path,
-            env={**ENV, "PYTHONPATH": "x"},
-        )
+        Trial(service, ServiceProbe({"MODE": "local"}, "", 1), tmp_path, env).without_temporal()
     assert "PYTHONPATH" not in str(refused.value)
-    assert f"{tmp_path} connection refused" in str(refused.value)
+    assert f"'] {tmp_path}" in str(refused.value)
     assert "'MODE'" in str(refused.value)
 
 
@@ -114,7 +104,7 @@ def test_a_service_that_gets_ready_and_stops_passes(tmp_path: Path) -> None:
     )
     service = make_program(tmp_path / "service", source)
     with temporal_server(temporal, folder=tmp_path, env=ENV) as address:
-        probe_start_and_stop(service, PROBE, address=address, folder=tmp_path, env=ENV)
+        Trial(service, PROBE, tmp_path, ENV).start_and_stop(address)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +124,7 @@ def test_a_service_that_does_not_work_with_temporal_is_refused(tmp_path: Path, s
     service = make_program(tmp_path / "service", source)
     quick = replace(PROBE, grace=1)
     with pytest.raises(GateError, match=why):
-        probe_start_and_stop(service, quick, address="127.0.0.1:9", folder=tmp_path, env=ENV)
+        Trial(service, quick, tmp_path, ENV).start_and_stop("127.0.0.1:9")
 
 
 def test_a_failed_selftest_is_refused_with_what_it_said(tmp_path: Path) -> None:
@@ -142,9 +132,9 @@ def test_a_failed_selftest_is_refused_with_what_it_said(tmp_path: Path) -> None:
     service = make_program(
         tmp_path / "service", "import sys\nsys.exit(0 if sys.argv[1:] == ['--good'] else 'the graph answered 41')"
     )
-    probe_selftest(service, ("--good",), folder=tmp_path, env=ENV)
+    Trial(service, PROBE, tmp_path, ENV).selftest(("--good",))
     with pytest.raises(GateError, match="the graph answered 41"):
-        probe_selftest(service, ("--bad",), folder=tmp_path, env=ENV)
+        Trial(service, PROBE, tmp_path, ENV).selftest(("--bad",))
 
 
 def test_what_a_service_is_told_is_filled_in_for_each_start(tmp_path: Path) -> None:
@@ -157,7 +147,7 @@ def test_what_a_service_is_told_is_filled_in_for_each_start(tmp_path: Path) -> N
     )
     told = {"PORT": "{port.one}", "SAME": "{port.one}", "OTHER": "{port.two}", "KEY": "{llm.api_key}"}
     probe = ServiceProbe({**told, "AT": "{temporal.address}"}, "", 1, arguments=("{home}",))
-    probe_without_temporal(make_program(tmp_path / "service", source), probe, folder=tmp_path, env=ENV)
+    Trial(make_program(tmp_path / "service", source), probe, tmp_path, ENV).without_temporal()
 
 
 LISTEN = "import os, socket\nserver = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))\n"
@@ -186,14 +176,14 @@ def test_a_service_that_needs_no_temporal_is_tried_without_it(tmp_path: Path, so
 def test_a_service_that_ends_before_it_is_ready_or_badly_is_refused(tmp_path: Path, source: str, why: str) -> None:
     service = make_program(tmp_path / "service", source)
     with pytest.raises(GateError, match=why):
-        probe_start_and_stop(service, ALONE, folder=tmp_path, env=ENV)
+        Trial(service, ALONE, tmp_path, ENV).start_and_stop()
 
 
 def test_a_service_that_leaves_the_signal_to_its_default_has_stopped_but_a_worker_has_not(tmp_path: Path) -> None:
     service = make_program(tmp_path / "service", LISTEN + "import signal\nsignal.pause()")
-    probe_start_and_stop(service, ALONE, folder=tmp_path, env=ENV)
+    Trial(service, ALONE, tmp_path, ENV).start_and_stop()
     with pytest.raises(GateError, match="exit code -15"):
-        probe_start_and_stop(service, replace(ALONE, temporal=True), folder=tmp_path, env=ENV)
+        Trial(service, replace(ALONE, temporal=True), tmp_path, ENV).start_and_stop()
 
 
 def test_without_any_temporal_a_service_that_needs_it_is_refused(tmp_path: Path) -> None:
@@ -207,10 +197,10 @@ def test_a_crash_of_the_interpreter_after_the_programs_end_is_a_stop(tmp_path: P
     said = "print('Fatal Python error: PyGILState_Release\\nPython runtime state: finalizing', flush=True)\n"
     source = "import os, signal\ndef stop(*_):\n    " + said + "    os.abort()\n"
     source += "signal.signal(signal.SIGTERM, stop)\n" + READY + "signal.pause()"
-    probe_start_and_stop(make_program(tmp_path / "service", source), PROBE, folder=tmp_path, env=ENV)
+    Trial(make_program(tmp_path / "service", source), PROBE, tmp_path, ENV).start_and_stop()
     other = make_program(tmp_path / "other", source.replace("finalizing", "initialized"))
     with pytest.raises(GateError, match="exit code -6"):
-        probe_start_and_stop(other, PROBE, folder=tmp_path, env=ENV)
+        Trial(other, PROBE, tmp_path, ENV).start_and_stop()
 
 
 def test_a_missing_module_that_is_excluded_is_blamed_on_who_excludes_it() -> None:

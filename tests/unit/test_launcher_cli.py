@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from documents.manual import render_manual
 from stigmer_launcher.cli import completion
 from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, GROUPS, Command
 from stigmer_launcher.cli.help import render_help
@@ -28,7 +29,6 @@ from stigmer_launcher.errors import (
     StoppedError,
     UsageError,
 )
-from stigmer_packaging.bottle import manual
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("temporal", "agent-runner")
@@ -281,14 +281,9 @@ def test_the_help_of_a_command_names_all_its_options(command: Command) -> None:
         assert option.help in text
 
 
-def test_the_manual_page_in_the_repository_is_the_generated_one() -> None:
-    """`python -m stigmer_packaging.bottle.manual > launcher/man/stigmer.1` makes it anew."""
-    assert (ROOT / "launcher" / "man" / "stigmer.1").read_text(encoding="utf-8") == manual.render_manual()
-
-
 def test_the_manual_page_tells_all_the_help_tells() -> None:
     """Every command, every option, every exit code."""
-    text = manual.render_manual().replace("\\-", "-").lower()
+    text = render_manual().replace("\\-", "-").lower()
     for command in COMMANDS:
         assert command.summary.lower() in text
         for option in command.options:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.freeze.frozen_trial import try_imports
 from stigmer_packaging.freeze.ownership import modules_to_prove, settle_owners
+from stigmer_packaging.freeze.probes import try_imports
 from stigmer_packaging.lib.distributions import find_conflicts, read_distributions
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.records.model import LeftOut

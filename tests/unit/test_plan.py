@@ -10,7 +10,7 @@ import pytest
 from stigmer_packaging.lib.errors import ForeignTargetError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.reader import load_manifest
-from stigmer_packaging.pipeline.plan import STAGES, Inputs, can_verify, plan_release, stages_until
+from stigmer_packaging.pipeline.plan import STAGES, Inputs, Step, can_verify, plan_release, stages_until
 from support.manifest_texts import PATH
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "plan-linux-amd64.json"
@@ -55,6 +55,17 @@ def test_what_a_part_is_made_of_is_among_its_facts() -> None:
     assert by_name["freeze/linux-amd64/launcher"].facts == {"tree": "def"}
 
 
+def test_another_rebuild_makes_another_bottle() -> None:
+    """It is no part of the keg, so nothing else would make the bottle anew."""
+
+    def bottle(rebuild: int) -> Step:
+        manifest = replace(MANIFEST, product=replace(MANIFEST.product, rebuild=rebuild))
+        return plan_release(manifest, [LINUX], inputs(), until="bottle")[-1]
+
+    assert bottle(0).name == "bottle/linux-amd64"
+    assert bottle(0) == bottle(0) != bottle(1)
+
+
 @pytest.mark.parametrize("stage", ["freeze", "credit", "assemble", "bottle", "verify"])
 def test_a_frozen_part_for_another_platform_is_refused_at_once(stage: str) -> None:
     """On a Mac, whose own Python freezes; Linux freezes for all of them."""
@@ -69,14 +80,14 @@ def test_a_platform_that_does_not_run_here_is_frozen_here_and_not_verified(targe
     }
     assert {f"freeze/{target}/agent-runner", f"bottle/{target}", f"audit/{target}"} < set(steps)
     assert not can_verify(target, host)
-    assert stages_until("bottle") == STAGES[:5]
+    assert stages_until("bottle") == tuple(STAGES)[:5]
 
 
 def test_a_platform_that_is_emulated_here_is_frozen_and_verified_here() -> None:
     steps = {step.name: step for step in plan_release(MANIFEST, [ARM], inputs(), until="verify", also="standalone")}
     made = ("freeze/linux-arm64/launcher", "bottle/linux-arm64", "verify/sandbox/linux-arm64")
     assert set(made) < set(steps)
-    assert stages_until("verify") == STAGES
+    assert stages_until("verify") == tuple(STAGES)
 
 
 def test_what_is_not_frozen_is_obtained_for_any_platform() -> None:

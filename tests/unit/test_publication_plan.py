@@ -8,9 +8,8 @@ import pytest
 
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib.errors import PublicationError
-from stigmer_packaging.publish.changelog import section_of
-from stigmer_packaging.publish.plan import LocalFile, PublicationPlan, PublicationRequest, mark_of, plan_publication
-from stigmer_packaging.publish.rules import backward_steps
+from stigmer_packaging.publish.plan import LocalFile, PublicationPlan, mark_of, plan_publication, section_of
+from stigmer_packaging.publish.rules import PublicationRequest, backward_steps
 from stigmer_packaging.publish.text import describe_plan
 from stigmer_packaging.records.model import Finding
 from stigmer_packaging.records.release import read_release

@@ -1,4 +1,4 @@
-"""The pages below docs/reference: what the code gives today, with every key, command and error explained."""
+"""What is made from the code: the reference, the settings and the manual, with every key, command and error explained."""
 
 from pathlib import Path
 
@@ -8,28 +8,27 @@ from documents.commands import ALIASES
 from documents.failures import errors_of
 from documents.manifest_keys import WHERE, keys_of
 from documents.markdown import table
-from documents.reference import FOLDER, find_stale, render_reference
+from documents.reference import ROOT, find_stale, render_all
+from documents.settings import BEGIN, END, insert_settings, render_settings
 from stigmer_launcher.cli.grammar import COMMANDS
 from stigmer_launcher.cli.help import usage
 from stigmer_packaging.cli.main import main as pipeline
 from stigmer_packaging.lib import errors
 from stigmer_packaging.manifest.model import Product, WheelSource
 
-PAGES = render_reference()
+FILES = render_all()
 
 
 def test_the_pages_are_what_the_code_gives() -> None:
-    assert find_stale(PAGES, FOLDER) == [], "run scripts/docs"
+    assert find_stale(FILES, ROOT) == [], "run scripts/docs"
 
 
 def test_a_page_that_is_changed_missing_or_left_over_is_stale(tmp_path: Path) -> None:
-    for name, text in {"same.md": "a", "changed.md": "b", "left.md": "c"}.items():
+    (tmp_path / "docs" / "reference").mkdir(parents=True)
+    for name, text in {"docs/same.md": "a", "changed.1": "b", "docs/reference/left.md": "c"}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    assert find_stale({"same.md": "a", "changed.md": "new", "new.md": "d"}, tmp_path) == [
-        "changed.md",
-        "left.md",
-        "new.md",
-    ]
+    stale = find_stale({"docs/same.md": "a", "changed.1": "new", "docs/new.md": "d"}, tmp_path)
+    assert stale == ["changed.1", "docs/new.md", "docs/reference/left.md"]
 
 
 @pytest.mark.parametrize("record", WHERE, ids=lambda record: record.__name__)
@@ -48,7 +47,7 @@ def test_the_keys_of_a_wheels_pin_are_the_sources_own() -> None:
 
 
 def test_every_command_has_its_place() -> None:
-    commands = PAGES["commands.md"]
+    commands = FILES["docs/reference/commands.md"]
     assert [
         command for command in COMMANDS if command.name not in ALIASES and f"`{usage(command)}`" not in commands
     ] == []
@@ -56,9 +55,22 @@ def test_every_command_has_its_place() -> None:
 
 
 def test_every_exit_code_of_the_pipeline_has_a_row() -> None:
-    page = PAGES["exit-codes.md"].partition("scripts/packaging")[2]
+    page = FILES["docs/reference/exit-codes.md"].partition("scripts/packaging")[2]
     assert [error for error in errors_of(errors) if f"\n| {vars(error).get('exit_code', 1)} |" not in page] == []
 
 
 def test_a_bar_in_a_cell_does_not_end_it() -> None:
     assert table(("a",), [("x|y",)]).splitlines()[-1] == "| x\\|y |"
+
+
+def test_a_setting_says_what_may_be_given_and_what_is_taken_otherwise() -> None:
+    rows = render_settings().splitlines()
+    assert "| `ports.server` | 1-65535 | `7234` | the port of stigmer-server |" in rows
+    assert sum(row.endswith("set STIGMER_HOME to move everything |") for row in rows) == 1
+
+
+def test_what_is_around_the_table_of_settings_stays() -> None:
+    made = insert_settings(f"before\n{BEGIN}old\n{END}after\n")
+    assert made.startswith(f"before\n{BEGIN}\n| key |")
+    assert made.endswith(f"\n{END}after\n")
+    assert "old" not in made

@@ -13,7 +13,7 @@ from stigmer_packaging.cli.rehearse import with_section
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import WorkflowError
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.publish.changelog import section_of
+from stigmer_packaging.publish.plan import section_of
 
 LINUX = Target("linux", "amd64")
 WORKFLOW = """

@@ -31,8 +31,8 @@ BOTTLE = Artefact(
     "sonoma",
 )
 FINDING = Finding("warning", "size", "", "large", "slow", "smaller")
-AUDIT = AuditReport("darwin-amd64", BOTTLE.sha256, (FINDING,), 3, 9, (("bin/one", 7),), "", "m")
-PROOF = VerificationReport("sandbox", "debian trixie", BOTTLE.sha256, (Check("starts", True, 0.5, ""),), True, "m")
+AUDIT = AuditReport("darwin-amd64", BOTTLE.sha256, (FINDING,), 3, 9, (("bin/one", 7),), "")
+PROOF = VerificationReport("sandbox", "debian trixie", BOTTLE.sha256, (Check("starts", True, 0.5, ""),), True)
 RELEASE = Release(PRODUCT, (BOTTLE,), (AUDIT,), (PROOF,))
 
 

@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from stigmer_packaging.cli.report import report_command
 from stigmer_packaging.lib.errors import ArchiveError, RecordError
 from stigmer_packaging.manifest.model import Product
-from stigmer_packaging.publish.report.licences import Licences, read_licences
-from stigmer_packaging.publish.report.page import HEIGHT, WIDTH, Contents, render_page
-from stigmer_packaging.publish.report.stage import PAGE, write_report
+from stigmer_packaging.publish.report.page import HEIGHT, WIDTH, Contents, Licences, render_page
+from stigmer_packaging.publish.report.stage import PAGE, read_licences, write_report
 from stigmer_packaging.publish.report.treemap import draw_treemap, part_of
 from stigmer_packaging.publish.report.waterfall import Span, find_spans
 from stigmer_packaging.records.model import AuditReport, Check, Finding, LeftOut, VerificationReport
@@ -38,10 +37,8 @@ CUT = STATUS[STATUS.index("running") :]
 
 PRODUCT = Product("one", "1.1.0", "MIT", "https://one.example/", "One <b>& only", "one/homebrew-tap", "self")
 BOTTLE = Artefact("bottle", "one-1.1.0.sonoma.bottle.tar.gz", 3_000_000, "a" * 64, "darwin-amd64", "sonoma")
-AUDIT = AuditReport("darwin-amd64", BOTTLE.sha256, (), 3, 9_000_000, (), "2.31", "m")
-PROOF = VerificationReport(
-    "vm", "debian trixie", BOTTLE.sha256, (Check("every service runs", True, 2.5, CUT),), True, "m"
-)
+AUDIT = AuditReport("darwin-amd64", BOTTLE.sha256, (), 3, 9_000_000, (), "2.31")
+PROOF = VerificationReport("vm", "debian trixie", BOTTLE.sha256, (Check("every service runs", True, 2.5, CUT),), True)
 RELEASE = Release(PRODUCT, (BOTTLE,), (AUDIT,), (PROOF,))
 FILES = (("libexec/components/temporal", 600), ("libexec/launcher/lib/libpython.so", 300))
 CONTENTS = Contents({BOTTLE.name: FILES}, {BOTTLE.target: Licences((("MIT", 2),), ())})

@@ -15,31 +15,24 @@ from rich.console import Console
 from stigmer_packaging.cli import output
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import VerificationError
-from stigmer_packaging.manifest.model import Product
-from stigmer_packaging.pipeline.delivery import deliver
 from stigmer_packaging.pipeline.run import StepResult
 from stigmer_packaging.pipeline.stages import refuse_failure
 from stigmer_packaging.records.model import (
     AuditReport,
-    Bottle,
     Check,
     Finding,
-    Formula,
-    SourceArchive,
     VerificationReport,
 )
-from stigmer_packaging.records.release import read_release
-from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.records.release import Artefact
 from support.fake_stages import fake_release, step, two_parts_and_a_bottle
 
-PRODUCT = Product("one", "1.0.0", "MIT", "https://one.example/", "One", "one/homebrew-tap", "self")
 GOOD = Check("it starts", passed=True, seconds=1.0, detail="")
 BAD = Check("it stops", passed=False, seconds=1.0, detail="it would not")
 
 
 def report(*checks: Check, ended: bool = True) -> VerificationReport:
     """Make a report of these checks."""
-    return VerificationReport("sandbox", "debian trixie", "0" * 64, checks, ended, "inputs")
+    return VerificationReport("sandbox", "debian trixie", "0" * 64, checks, ended)
 
 
 def result(seconds: float = 0.0, *, reused: bool = False) -> StepResult:
@@ -75,7 +68,7 @@ def test_each_warning_of_an_audit_is_a_line_of_its_own_and_what_is_harmless_none
         Finding(severity, "unread-variable", "bin/one", severity, "why", "how")
         for severity in ("warning", "information")
     ]
-    audit = AuditReport("linux-amd64", "0" * 64, tuple(found), 1, 1, (), "2.31", "inputs")
+    audit = AuditReport("linux-amd64", "0" * 64, tuple(found), 1, 1, (), "2.31")
     audited = StepResult(step("audit/linux-amd64"), audit, "", 0, "", 0.0, reused=True)
     assert output.warnings_of([result(), audited]) == ["warning: linux-amd64: unread-variable: bin/one: warning"]
     assert "1 warning," in printed(output.result_table([audited]))
@@ -172,36 +165,7 @@ def test_a_guest_that_did_not_end_is_no_proof() -> None:
     refuse_failure(report(GOOD), "log")
 
 
-def test_what_is_released_is_delivered_with_checksums_that_hold(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "build", tmp_path / "cache")
-    contents = {"dist/one-1.0.0.x86_64_linux.bottle.tar.gz": b"bottle", "dist/one-1.0.0.tar.gz": b"source"}
-    contents["dist/Formula/one.rb"] = b"formula"
-    for path, content in contents.items():
-        workspace.path(path).parent.mkdir(parents=True, exist_ok=True)
-        workspace.path(path).write_bytes(content)
-    digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
-    bottle, source, formula = contents
-    names = (Path(bottle).name, Path(source).name)
-    records = [
-        Bottle("one", "1.0.0", "linux-amd64", "x86_64_linux", 0, bottle, 6, digests[bottle], "m"),
-        SourceArchive(source, 6, digests[source], "m"),
-        Formula(formula, digests[formula], (), "m"),
-        report(GOOD),
-    ]
-    dist = tmp_path / "dist"
-    release = deliver(records, PRODUCT, workspace, dist)
-    assert [artefact.name for artefact in release.artefacts] == sorted(["Formula/one.rb", *names])
-    assert read_release(dist) == release
-    assert "not run" in printed(output.delivery_table(release.artefacts, dist))
-    lines = (dist / "SHA256SUMS").read_text(encoding="ascii").splitlines()
-    assert len(lines) == 3
-    for line in lines:
-        sha256, name = line.split("  ")
-        assert hashlib.sha256((dist / name).read_bytes()).hexdigest() == sha256
-    assert sorted(path.name for path in dist.iterdir()) == sorted(["Formula", "SHA256SUMS", "release.json", *names])
-    (dist / "notes.txt").touch()
-    deliver(records[1:3], PRODUCT, workspace, dist)
-    left = ["Formula", "SHA256SUMS", "notes.txt", "release.json", names[1]]
-    assert sorted(path.name for path in dist.iterdir()) == sorted(left), (
-        "files of the release before are gone, others stay"
-    )
+def test_the_table_of_what_is_delivered_has_whole_digests_and_verifications() -> None:
+    file = Artefact("bottle", "one.tar.gz", 1500, "a" * 64, "linux-amd64", verified="not run")
+    lines = printed(output.delivery_table([file], Path("dist"))).splitlines()
+    assert [line.split() for line in lines[-1:]] == [["one.tar.gz", "1.5", "kB", "a" * 64, "not", "run"]]

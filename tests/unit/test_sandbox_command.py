@@ -65,4 +65,4 @@ def test_a_run_says_whether_the_processor_was_emulated(
     (tmp_path / "space").mkdir()
     root = GuestRoot(ROOT, "debian trixie", "recipe", "linux-arm64")
     trial = Trial(tmp_path / "bottle", "stigmer", "2.0.0", Task(tmp_path / "verify-install", "nonce"))
-    assert sandbox.Sandbox(root, runner).run(trial, tmp_path / "space").emulated == emulated
+    assert sandbox.make_sandbox(root, runner).run(trial, tmp_path / "space").emulated == emulated

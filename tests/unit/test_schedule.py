@@ -81,7 +81,7 @@ def test_after_a_failure_what_is_at_work_ends_and_nothing_more_begins() -> None:
 
     results: list[tuple[Step, str]] = []
     with pytest.raises(ValueError, match="broken"):
-        results.extend(carry_out([step("obtain/whole"), step("obtain/broken"), step("bottle")], work, at_once=2))
+        results.extend(carry_out([step("obtain/whole"), step("obtain/broken"), step("obtain/never")], work, at_once=2))
     assert [(done.name, result) for done, result in results] == [("obtain/whole", "whole")]
     assert sorted(begun) == ["obtain/broken", "obtain/whole"]
 
@@ -112,3 +112,17 @@ def test_the_steps_of_a_plan_are_begun_in_its_order() -> None:
         "obtain/two",
         "bottle",
     ]
+
+
+def test_a_step_that_would_wait_for_one_at_work_gives_way_to_another() -> None:
+    """Two freezes for one target need the same Python, which the first one compiles for minutes."""
+    begun: list[str] = []
+    first_two = threading.Barrier(2, timeout=SECONDS)
+
+    def work(each: Step) -> None:
+        begun.append(each.name)
+        if len(begun) <= 2:
+            first_two.wait()
+
+    list(carry_out([step("freeze/launcher"), step("freeze/service"), step("obtain/temporal")], work, at_once=2))
+    assert begun[2] == "freeze/service"

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from stigmer_packaging.ci.workflow_file import read_workflow
 from stigmer_packaging.cli.tap import init_command
 from stigmer_packaging.formula.tap_files import FILES, render_tap
-from stigmer_packaging.formula.text import formula_values, render_formula
+from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.errors import RecordError
 from support.keg_standin import standin_manifest
 
@@ -23,7 +23,7 @@ GOLDEN = ROOT / "tests" / "golden" / "tap"
 MANIFEST = standin_manifest()
 APART = replace(MANIFEST, product=replace(MANIFEST.product, tap="acme/homebrew-tools"))
 BOTTLES = [(tag, "a" * 64) for tag in ("arm64_sonoma", "sonoma", "arm64_linux", "x86_64_linux")]
-FORMULA = render_formula(formula_values(APART, "e" * 64), BOTTLES)
+FORMULA = render_formula(APART, "e" * 64, BOTTLES)
 FOUR = render_tap(APART, FORMULA, "licence\n", ROOT / "packaging")
 
 
@@ -90,12 +90,12 @@ def test_zizmor_finds_nothing_in_the_workflow(tmp_path: Path) -> None:
 
 
 def test_platforms_without_a_bottle_are_neither_promised_nor_tried() -> None:
-    formula = render_formula(formula_values(APART, "e" * 64), BOTTLES[3:])
+    formula = render_formula(APART, "e" * 64, BOTTLES[3:])
     files = render_tap(APART, formula, "", ROOT / "packaging")
     assert "Bottles are there for Linux (x86_64).\n" in files["README.md"]
     assert "runner: [ubuntu-24.04]\n" in files[".github/workflows/tests.yml"]
     with pytest.raises(RecordError, match="names no bottles"):
-        render_tap(APART, render_formula(formula_values(APART, "e" * 64)), "", ROOT / "packaging")
+        render_tap(APART, render_formula(APART, "e" * 64), "", ROOT / "packaging")
 
 
 def test_the_command_makes_a_repository_with_one_commit_of_all_of_it(tmp_path: Path) -> None:

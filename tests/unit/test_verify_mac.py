@@ -1,6 +1,5 @@
-"""The drivers for Macs: their profile and command lines. Neither has run on a Mac yet; sandbox and tart are fakes here."""
+"""The driver for Macs: its profile and command line. It has not run on a Mac yet; the sandbox is a fake here."""
 
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -8,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.verify.guest import Task, Trial
-from stigmer_packaging.verify.macos import Mac, mac_command, sandbox_profile
-from stigmer_packaging.verify.tart import Tart
+from stigmer_packaging.verify.macos import mac_command, sandbox_profile, this_mac
 
 TASK = Task(Path("/checkout/scripts/verify-install"), "abc", 60)
 TRIAL = Trial(Path("/dist/stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"), "stigmer", "2.0.0", TASK)
@@ -124,50 +122,7 @@ def test_a_profile_that_denies_nothing_is_found_out_by_its_controls(
     script = tmp_path / "verify-install"
     script.write_text('echo "$0 $*"; echo "$HOME" >&2; exit 3\n', encoding="utf-8")
     trial = TRIAL._replace(task=TASK._replace(script=script))
-    run = Mac("macOS 15", "darwin-arm64").run(trial, tmp_path)
+    run = this_mac("macOS 15", "darwin-arm64").run(trial, tmp_path)
     assert [check.passed for check in run.steps] == [passed, passed]
     assert (run.code, run.errors) == (3, f"{tmp_path}/home\n")
     assert run.output.startswith(f"{script} --trials --bottle {TRIAL.bottle}")
-
-
-FAKE_TART = """#!/bin/sh
-# FakeTart: writes down what it is asked
-echo "$*" >>{log}
-case "$1" in ip) echo 192.168.64.7 ;; run) exec sleep 60 ;; esac
-"""
-FAKE_SSH = """#!/bin/sh
-# FakeSsh: runs nothing
-for word; do echo "$word"; done
-exit 5
-"""
-
-
-def test_a_clone_is_made_shared_asked_and_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = tmp_path / "log"
-    (tmp_path / "bin").mkdir()
-    for name, text in {"tart": FAKE_TART.format(log=log), "ssh": FAKE_SSH}.items():
-        (tmp_path / "bin" / name).write_text(text, encoding="utf-8")
-        (tmp_path / "bin" / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    for name in ("verify-install", "verify-trials", "a.tar.gz"):
-        (tmp_path / name).touch()
-    trial = Trial(tmp_path / "a.tar.gz", "stigmer", "2.0.0", TASK._replace(script=tmp_path / "verify-install"))
-    run = Tart("macos-vanilla", "darwin-arm64", Path("/key"), "trial-1", {"PATH": os.environ["PATH"]}).run(
-        trial, tmp_path
-    )
-    assert sorted(log.read_text(encoding="utf-8").splitlines()) == [
-        "clone macos-vanilla trial-1",
-        "delete trial-1",
-        "ip --wait 180 trial-1",
-        f"run --no-graphics --dir=trial:{tmp_path}/share:ro trial-1",
-        "stop trial-1",
-    ]
-    words = run.output.splitlines()
-    assert words[-2] == "admin@192.168.64.7"
-    assert words[-1].startswith("sh '/Volumes/My Shared Files/trial/verify-install' --trials --bottle")
-    assert (run.code, [check.name for check in run.steps]) == (5, ["the machine boots"])
-    assert {path.name for path in (tmp_path / "share").iterdir()} == {
-        "a.tar.gz",
-        "verify-install",
-        "verify-trials",
-    }

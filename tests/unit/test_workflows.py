@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.ci.workflow_file import WorkflowJob, parse_workflow
-from stigmer_packaging.ci.workflow_lint import parse_actionlint, parse_zizmor
 from stigmer_packaging.ci.workflows import LEVELS, NAMES, find_disagreements, read_workflows
 from stigmer_packaging.formula.tap_files import RUNNERS
 from stigmer_packaging.manifest.model import Manifest
@@ -133,16 +132,3 @@ def test_a_job_has_a_time_limit_and_the_permissions_it_names(job: WorkflowJob) -
     assert 0 < job.minutes <= 90
     assert job.permissions is not None
     assert job.permissions.get("contents") != "write" or job.environment == "release"
-
-
-def test_what_the_linters_say_is_read_with_file_and_line() -> None:
-    """Both formats, as the programs print them."""
-    actionlint = '[{"message":"no","filepath":"/x/a.yml","line":3,"column":1,"kind":"expression","snippet":""}]'
-    assert [str(one) for one in parse_actionlint(actionlint)] == ["a.yml:3: no (expression) [actionlint]"]
-    assert parse_actionlint("null") == ()
-    place = '{"symbolic":{"key":{"Local":{"verbatim_path":"/x/a.yml"}},"kind":"Primary"},"concrete":{"location":{"start_point":{"row":4}}}}'
-    zizmor = f'[{{"ident":"artipacked","desc":"kept","ignored":IGNORED,"locations":[{place}]}}]'
-    assert [str(one) for one in parse_zizmor(zizmor.replace("IGNORED", "false"))] == [
-        "a.yml:5: kept (artipacked) [zizmor]"
-    ]
-    assert parse_zizmor(zizmor.replace("IGNORED", "true")) == ()

@@ -1,4 +1,4 @@
-"""Artefacts and records are put in place complete, and taken for current only if nothing of them changed."""
+"""Artefacts and records are put in place complete, and a change of an artefact is seen."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
-from stigmer_packaging.records.model import Keg, ServiceBinary, SourceArchive
+from stigmer_packaging.records.model import Keg, ReleaseFile, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, scan_files
 
 
@@ -28,18 +28,14 @@ def keg(workspace: Workspace) -> Keg:
         (folder / "bin" / "tool").symlink_to("../libexec/tool")
         workspace.publish(folder, "kegs/one")
     files = scan_files(workspace.path("kegs/one"))
-    record = Keg("one", "1.0.0", "linux-amd64", "kegs/one", files, (("bin/tool", "../libexec/tool"),), "inputs")
+    record = Keg("one", "1.0.0", "linux-amd64", "kegs/one", files, (("bin/tool", "../libexec/tool"),))
     workspace.write_record("assemble/one", record)
     return record
 
 
 def test_a_record_comes_back_as_it_was_written(workspace: Workspace, keg: Keg) -> None:
     assert workspace.read_record("assemble/one", Keg) == keg
-    assert workspace.current("assemble/one", Keg, "inputs") == keg
-
-
-def test_other_inputs_make_a_record_stale(workspace: Workspace, keg: Keg) -> None:
-    assert workspace.current("assemble/one", Keg, "other inputs") is None
+    assert workspace.is_whole(keg)
 
 
 @pytest.mark.parametrize(
@@ -54,29 +50,28 @@ def test_other_inputs_make_a_record_stale(workspace: Workspace, keg: Keg) -> Non
     ],
     ids=["changed", "removed", "another mode", "added", "link removed", "link added"],
 )
-def test_a_folder_that_changed_is_not_current(damage: Callable[[Path], object], workspace: Workspace, keg: Keg) -> None:
+def test_a_folder_that_changed_is_not_whole(damage: Callable[[Path], object], workspace: Workspace, keg: Keg) -> None:
     damage(workspace.path(keg.root))
-    assert workspace.current("assemble/one", Keg, "inputs") is None
+    assert not workspace.is_whole(keg)
 
 
-def test_a_file_that_changed_is_not_current(workspace: Workspace) -> None:
+def test_a_file_that_changed_is_not_whole(workspace: Workspace) -> None:
     with workspace.staging() as staged:
         (staged / "file").write_bytes(b"content")
         path = workspace.publish(staged / "file", "dist/file")
-    workspace.write_record("source", SourceArchive("dist/file", 7, digest.sha256_of(path), "inputs"))
-    assert workspace.current("source", SourceArchive, "inputs")
+    record = ReleaseFile("source", "one", "1.0.0", "dist/file", 7, digest.sha256_of(path))
+    assert workspace.is_whole(record)
     path.write_bytes(b"changed")
-    assert workspace.current("source", SourceArchive, "inputs") is None
+    assert not workspace.is_whole(record)
     path.unlink()
-    assert workspace.current("source", SourceArchive, "inputs") is None
+    assert not workspace.is_whole(record)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "one"}', "null"])
-def test_a_damaged_record_is_an_error_to_read_and_never_current(workspace: Workspace, keg: Keg, text: str) -> None:
+def test_a_damaged_record_is_an_error_to_read(workspace: Workspace, keg: Keg, text: str) -> None:
     workspace.path("records/assemble/one.json").write_text(text, encoding="ascii")
     with pytest.raises(RecordError, match="assemble/one is damaged"):
         workspace.read_record("assemble/one", Keg)
-    assert workspace.current("assemble/one", Keg, "inputs") is None
 
 
 def test_a_record_of_another_kind_is_refused(workspace: Workspace, keg: Keg) -> None:
@@ -84,9 +79,7 @@ def test_a_record_of_another_kind_is_refused(workspace: Workspace, keg: Keg) -> 
         workspace.read_record("assemble/one", ServiceBinary)
 
 
-def test_a_record_that_is_not_there_or_was_forgotten_is_named(workspace: Workspace, keg: Keg) -> None:
-    workspace.forget("assemble/one")
-    workspace.forget("assemble/one")
+def test_a_record_that_is_not_there_is_named(workspace: Workspace) -> None:
     with pytest.raises(RecordError, match="there is no record assemble/one"):
         workspace.read_record("assemble/one", Keg)
 

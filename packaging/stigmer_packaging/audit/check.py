@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from stigmer_packaging.audit.contents import Contents
 from stigmer_packaging.lib.target import Target, parse_target
-from stigmer_packaging.records.model import Bottle, Finding
+from stigmer_packaging.records.model import Finding, ReleaseFile
 
 ERROR, WARNING, INFORMATION = "error", "warning", "information"
 SEVERITIES = (ERROR, WARNING, INFORMATION)
@@ -28,10 +28,9 @@ class Policy:
     `macos_minimum` such as `14.0`, each empty when there is none; `size_budget`, in bytes, 0 when there is none. `notices`
     is the path of the third-party notices in the keg, empty while there are none, `noticed` the names they must hold
     besides those that the bottle itself shows; `sbom` is the path of the bill of materials, and `sbom_sha256` what the one
-    that is released beside the bottle has, empty when none is. `ours` says that we packed
-    it: what only we promise is an error then, and information in a bottle that brew packed. `lenient` names checks whose
-    errors are warnings for this bottle, as when it is made for the machine it was made on; `optional` are, by component,
-    the variables that it is sent and need not read.
+    that is released beside the bottle has, empty when none is. `lenient` names checks whose errors are warnings for
+    this bottle, as when it is made for the machine it was made on; `optional` are, by component, the variables that it is
+    sent and need not read.
     """
 
     forbidden: tuple[str, ...] = ()
@@ -41,7 +40,6 @@ class Policy:
     size_budget: int = 0
     notices: str = ""
     noticed: tuple[str, ...] = ()
-    ours: bool = True
     lenient: tuple[str, ...] = ()
     sbom: str = ""
     sbom_sha256: str = ""
@@ -52,7 +50,7 @@ class Policy:
 class Subject:
     """What a check looks at."""
 
-    bottle: Bottle
+    bottle: ReleaseFile
     contents: Contents
     policy: Policy
 
@@ -62,19 +60,23 @@ class Subject:
         return parse_target(self.bottle.target)
 
 
+Find = Callable[[Subject], Iterable[Violation]]
+
+
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold: why, what to do when it does not, and the function that finds where it does not.
-
-    `own` says that it is our promise and not brew's need.
-    """
+    """One thing that must hold: why, what to do when it does not, and the function that finds where it does not."""
 
     name: str
     severity: str
     reason: str
     remedy: str
-    find: Callable[[Subject], Iterable[Violation]]
-    own: bool = False
+    find: Find
+
+
+def check(name: str, reason: str, remedy: str, *, severity: str = ERROR) -> Callable[[Find], Check]:
+    """Make a check of the function that finds where it is violated."""
+    return lambda find: Check(name, severity, reason, remedy, find)
 
 
 def run_checks(checks: Sequence[Check], subject: Subject) -> tuple[Finding, ...]:
@@ -95,6 +97,4 @@ def printable(text: str) -> str:
 
 
 def _severity(check: Check, policy: Policy) -> str:
-    if check.own and not policy.ours:
-        return INFORMATION
     return WARNING if check.severity == ERROR and check.name in policy.lenient else check.severity

@@ -8,14 +8,17 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.audit.contents import FILE
-from stigmer_packaging.audit.receipt import BREWS_OWN, RECEIPT, parse_object
+from stigmer_packaging.audit.receipt import RECEIPT, parse_object
+from stigmer_packaging.manifest.naming import service_path
 
 INDEX = "libexec/payload.json"
 CHECKSUMS = "libexec/SHA256SUMS"
 COMPONENTS = "libexec/components/"
 _FORMAT = 3
+
+_ASSEMBLE = "make the keg with bottle.assemble, and change nothing in it after that"
 
 
 class _Named(NamedTuple):
@@ -31,22 +34,18 @@ def component_names(subject: Subject) -> tuple[str, ...]:
 
 def read_components(subject: Subject) -> list[Mapping[str, Any]]:
     """Give what the index says of each component, nothing when there is no index that can be read."""
-    return _components(_read(subject) or {})
-
-
-def _read(subject: Subject) -> Mapping[str, Any] | None:
-    found = parse_object(subject.contents.text(INDEX) or "")
-    return found if found and found.get("format") == _FORMAT else None
-
-
-def _components(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    parts = index.get("components")
+    parts = _read(subject).get("components")
     return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
+def _read(subject: Subject) -> Mapping[str, Any]:
+    found = parse_object(subject.contents.text(INDEX) or "") or {}
+    return found if found.get("format") == _FORMAT else {}
+
+
+@check("index", "the launcher learns from it what to start", _ASSEMBLE)
 def _index(subject: Subject) -> Iterator[Violation]:
-    index = _read(subject)
-    if index is None:
+    if not (index := _read(subject)):
         yield Violation(INDEX, f"missing, or not an index of format {_FORMAT}")
         return
     bottle = subject.bottle
@@ -55,18 +54,18 @@ def _index(subject: Subject) -> Iterator[Violation]:
             yield Violation(INDEX, f"its {name} is {index.get(name)!r}, not {expected!r}")
     if re.sub(r"_\d+$", "", bottle.version) != index.get("version"):
         yield Violation(INDEX, f"its version is {index.get('version')!r}, not {bottle.version!r}")
-    for part in _components(index):
+    for part in read_components(subject):
         named, entry = files_of(part), str(part.get("entry"))
         if entry not in named or not named[entry].executable:
             yield Violation(INDEX, f"{part.get('name')} is started by {entry}, which is none of its programs")
 
 
+@check("indexed-files", "the launcher copies, checks and heals just what is named", _ASSEMBLE)
 def _indexed_files(subject: Subject) -> Iterator[Violation]:
-    index = _read(subject)
-    if index is None:
+    if not _read(subject):
         return
     named: dict[str, _Named] = {}
-    for part in _components(index):
+    for part in read_components(subject):
         twice = named.keys() & files_of(part).keys()
         yield from (Violation(COMPONENTS + path, "two components own it") for path in sorted(twice))
         named |= files_of(part)
@@ -101,6 +100,7 @@ def _is_row(row: list[Any]) -> bool:
     return [type(value) for value in row] == [str, int, str, int]
 
 
+@check("checksums", "users check their keg with it", _ASSEMBLE)
 def _checksums(subject: Subject) -> Iterator[Violation]:
     text = subject.contents.text(CHECKSUMS)
     if text is None:
@@ -115,21 +115,11 @@ def _checksums(subject: Subject) -> Iterator[Violation]:
             yield Violation(path, "its sha256 is not the one in the checksums")
 
 
+@check("unnamed-file", "nobody knows where it comes from", _ASSEMBLE)
 def _unnamed(subject: Subject) -> Iterator[Violation]:
     listed = {line.partition("  ")[2] for line in (subject.contents.text(CHECKSUMS) or "").splitlines()}
-    known = listed | {CHECKSUMS, INDEX, RECEIPT, f".brew/{subject.bottle.name}.rb"}
+    name = subject.bottle.name
+    known = listed | {CHECKSUMS, INDEX, RECEIPT, f".brew/{name}.rb", service_path(name, subject.target)}
     for path in subject.contents.files:
-        if path not in known and not BREWS_OWN.fullmatch(path) and not path.startswith(COMPONENTS):
+        if path not in known and not path.startswith(COMPONENTS):
             yield Violation(path, "the checksums do not name it")
-
-
-_ASSEMBLE = "make the keg with bottle.assemble, and change nothing in it after that"
-
-CHECKS = (
-    Check("index", ERROR, "the launcher learns from it what to start", _ASSEMBLE, _index),
-    Check(
-        "indexed-files", ERROR, "the launcher copies, checks and heals just what is named", _ASSEMBLE, _indexed_files
-    ),
-    Check("checksums", ERROR, "users check their keg with it", _ASSEMBLE, _checksums),
-    Check("unnamed-file", ERROR, "nobody knows where it comes from", _ASSEMBLE, _unnamed),
-)

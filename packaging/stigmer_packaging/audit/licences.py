@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
 
-from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.audit.index import component_names
 
 _TEXTS = "\nLICENCE TEXTS\n"  # the line after which the notices name nothing more
@@ -24,11 +24,17 @@ class _Named(NamedTuple):
     version: str
 
 
+@check("licence", "nobody may use what has none", "put LICENSE at the top of the keg")
 def _licence(subject: Subject) -> Iterator[Violation]:
     if not any(path.split(".")[0] in {"LICENSE", "LICENCE", "COPYING"} for path in subject.contents.files):
         yield Violation("LICENSE", "missing")
 
 
+@check(
+    "notices",
+    "most licences of what is shipped ask that they be given to whoever receives it",
+    "write the notices anew from the credits of what is shipped",
+)
 def _notices(subject: Subject) -> Iterator[Violation]:
     if not (path := subject.policy.notices):
         return
@@ -66,6 +72,7 @@ def _installed(subject: Subject) -> Iterator[str]:
             yield f"{canonicalize_name(match[1])} {match[2]}"
 
 
+@check("sbom", "those who look for a vulnerable library believe it", "write it and the notices from the same credits")
 def _sbom(subject: Subject) -> Iterator[Violation]:
     """Find what the notices name and the bill of materials does not, and the other way round."""
     if not (path := subject.policy.sbom):
@@ -87,22 +94,3 @@ def _sbom(subject: Subject) -> Iterator[Violation]:
         yield Violation(path, f"it does not name {missing.name} {missing.version}")
     for missing in sorted(packages - named - own, key=str):
         yield Violation(subject.policy.notices, f"they do not name {missing.name} {missing.version}, which {path} does")
-
-
-CHECKS = (
-    Check("licence", ERROR, "nobody may use what has none", "put LICENSE at the top of the keg", _licence),
-    Check(
-        "notices",
-        ERROR,
-        "most licences of what is shipped ask that they be given to whoever receives it",
-        "write the notices anew from the credits of what is shipped",
-        _notices,
-    ),
-    Check(
-        "sbom",
-        ERROR,
-        "those who look for a vulnerable library believe it",
-        "write it and the notices from the same credits",
-        _sbom,
-    ),
-)

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
-from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.audit.contents import FILE, FOLDER, LINK, Entry
 
-_MODES = {FILE: {0o755, 0o644, 0o555, 0o444}, FOLDER: {0o755, 0o555}}
-"""Ours, and those that brew's own cleaning gives."""
-
+_MODES = {FILE: {0o755, 0o644}, FOLDER: {0o755}}
 _SPECIAL, _WRITABLE = 0o7000, 0o022
+
+
+_SAME_BYTES = "two builds of the same sources must give the same bytes, or nobody can check what was released"
+_PACK = "pack it with bottle.archive"
 
 
 def _members(subject: Subject) -> Iterator[tuple[str, Entry]]:
@@ -16,6 +18,11 @@ def _members(subject: Subject) -> Iterator[tuple[str, Entry]]:
     yield from ((entry.path or entry.name, entry) for entry in subject.contents.entries if entry.kind != LINK)
 
 
+@check(
+    "modes",
+    "a pour keeps modes: other users of the prefix could not read it, or a program would not start",
+    "give programs and folders 0755, other files 0644",
+)
 def _modes(subject: Subject) -> Iterator[Violation]:
     for path, entry in _members(subject):
         usual = _MODES.get(entry.kind, {entry.mode})
@@ -23,14 +30,17 @@ def _modes(subject: Subject) -> Iterator[Violation]:
             yield Violation(path, f"mode {entry.mode:04o}")
 
 
+@check("setuid", "nothing of ours runs as somebody else", "take the special bits away")
 def _special(subject: Subject) -> Iterator[Violation]:
     yield from (Violation(path, f"mode {each.mode:04o}") for path, each in _members(subject) if each.mode & _SPECIAL)
 
 
+@check("writable", "others could change what a user runs", "give it 0755 or 0644")
 def _writable(subject: Subject) -> Iterator[Violation]:
     yield from (Violation(path, f"mode {each.mode:04o}") for path, each in _members(subject) if each.mode & _WRITABLE)
 
 
+@check("owners", _SAME_BYTES, _PACK)
 def _owners(subject: Subject) -> Iterator[Violation]:
     foreign = [e for e in subject.contents.entries if (e.uid, e.gid) != (0, 0) or set(e.owner) - {"", "root"}]
     if foreign:
@@ -41,6 +51,7 @@ def _owners(subject: Subject) -> Iterator[Violation]:
         )
 
 
+@check("times", _SAME_BYTES, _PACK)
 def _times(subject: Subject) -> Iterator[Violation]:
     times = sorted({entry.mtime for entry in subject.contents.entries})
     if len(times) > 1:
@@ -49,6 +60,7 @@ def _times(subject: Subject) -> Iterator[Violation]:
         yield Violation("", f"the time {times[0]} has a fraction")
 
 
+@check("order", _SAME_BYTES, _PACK)
 def _order(subject: Subject) -> Iterator[Violation]:
     names = [entry.name for entry in subject.contents.entries]
     ordered = sorted(names, key=lambda name: name.split("/"))
@@ -57,27 +69,8 @@ def _order(subject: Subject) -> Iterator[Violation]:
         yield Violation(wrong, "the members are not sorted, and this is the first in the wrong place")
 
 
+@check("gzip-header", _SAME_BYTES, _PACK)
 def _gzip_header(subject: Subject) -> Iterator[Violation]:
     header = subject.contents.gzip
     if header.name or header.mtime:
         yield Violation("", f"gzip's header holds the name {header.name!r} and the time {header.mtime}")
-
-
-_SAME_BYTES = "two builds of the same sources must give the same bytes, or nobody can check what was released"
-_PACK = "pack it with bottle.archive"
-
-CHECKS = (
-    Check(
-        "modes",
-        ERROR,
-        "a pour keeps modes: other users of the prefix could not read it, or a program would not start",
-        "give programs and folders 0755, other files 0644",
-        _modes,
-    ),
-    Check("setuid", ERROR, "nothing of ours runs as somebody else", "take the special bits away", _special),
-    Check("writable", ERROR, "others could change what a user runs", "give it 0755 or 0644", _writable),
-    Check("owners", ERROR, _SAME_BYTES, _PACK, _owners, own=True),
-    Check("times", ERROR, _SAME_BYTES, _PACK, _times, own=True),
-    Check("order", ERROR, _SAME_BYTES, _PACK, _order, own=True),
-    Check("gzip-header", ERROR, _SAME_BYTES, _PACK, _gzip_header, own=True),
-)

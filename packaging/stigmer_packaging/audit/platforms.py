@@ -1,8 +1,9 @@
-"""For which machines the native code is: processor, glibc, macOS. One file that asks for more than the rest breaks all."""
+"""What a file asks of the machine: a processor, a glibc, a macOS, a signature, a Python. One that asks for more breaks all."""
 
+import re
 from collections.abc import Iterator
 
-from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.binaries.elf import Elf
 from stigmer_packaging.binaries.macho import MachO
 from stigmer_packaging.manifest.bottle_tags import MACOS_VERSIONS, parse_tag
@@ -10,7 +11,13 @@ from stigmer_packaging.manifest.bottle_tags import MACOS_VERSIONS, parse_tag
 _LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 """Source: the processors' supplements to the System V ABI."""
 
+_PYTHON = re.compile(rb"#![^\n]*\b(?:python|pypy)[\d.]*\b|#!\s*/bin/sh\s*\n'''exec' [^\n]*python")
+"""A script's first line. The second form is how pip writes an interpreter whose path is too long for the kernel."""
+
+_SIGN = "sign it after the last change: `codesign --force --sign -`; Go's linker signs by itself"
 _SHOWN = 3  # symbols named in a finding
+
+_SAME_PLATFORM = "build it for the bottle's platform, or leave it out; thin a fat file with `lipo -thin`"
 
 
 def elves(subject: Subject) -> Iterator[tuple[str, Elf]]:
@@ -35,12 +42,14 @@ def promised_macos(subject: Subject) -> tuple[int, ...]:
     return min(release, named)
 
 
+@check("damaged", "what cannot be read here cannot be loaded there", "build the file again")
 def _damaged(subject: Subject) -> Iterator[Violation]:
     for path, content in subject.contents.files.items():
         if content.damage:
             yield Violation(path, content.damage)
 
 
+@check("architecture", "it cannot run on the machines this bottle is for", _SAME_PLATFORM)
 def _architecture(subject: Subject) -> Iterator[Violation]:
     target = subject.target
     for path, content in subject.contents.files.items():
@@ -50,6 +59,11 @@ def _architecture(subject: Subject) -> Iterator[Violation]:
         yield from (Violation(path, f"native code for {name}") for name in found if name != str(target))
 
 
+@check(
+    "glibc-floor",
+    "on an older system the loader refuses it: version not found",
+    "freeze it with the pinned Python (no --python), or pin a wheel for an older manylinux",
+)
 def _glibc_floor(subject: Subject) -> Iterator[Violation]:
     if not (text := subject.policy.glibc_floor):
         return
@@ -60,10 +74,16 @@ def _glibc_floor(subject: Subject) -> Iterator[Violation]:
             yield Violation(path, f"it needs glibc {render_version(elf.glibc)} (for {shown}), and {text} is promised")
 
 
+@check("glibc-private", "they fit no glibc but the very build it was linked with", "do not bundle parts of glibc")
 def _glibc_private(subject: Subject) -> Iterator[Violation]:
     yield from (Violation(path, "it uses symbols of GLIBC_PRIVATE") for path, elf in elves(subject) if elf.private)
 
 
+@check(
+    "loader",
+    "other machines have no such loader, and the program cannot start",
+    "build it with the system's toolchain; musl programs need to be static",
+)
 def _loader(subject: Subject) -> Iterator[Violation]:
     for path, elf in elves(subject):
         usual = _LOADERS.get(elf.architecture, elf.interpreter)
@@ -71,6 +91,11 @@ def _loader(subject: Subject) -> Iterator[Violation]:
             yield Violation(path, f"it is started by {elf.interpreter}")
 
 
+@check(
+    "macos-minimum",
+    "brew pours this bottle on that macOS, where dyld refuses the file",
+    "build it with MACOSX_DEPLOYMENT_TARGET set to the tag's macOS, or pin an older wheel",
+)
 def _macos(subject: Subject) -> Iterator[Violation]:
     if subject.target.system != "darwin":
         return
@@ -83,37 +108,25 @@ def _macos(subject: Subject) -> Iterator[Violation]:
             yield Violation(path, f"it needs macOS {needed}, and {shown} is promised (tag {subject.bottle.tag})")
 
 
-_SAME_PLATFORM = "build it for the bottle's platform, or leave it out; thin a fat file with `lipo -thin`"
+@check("unsigned", "macOS kills it when it starts", _SIGN)
+def _unsigned(subject: Subject) -> Iterator[Violation]:
+    for path, macho in machos(subject):
+        if macho.architecture == "arm64" and macho.flaws is None:
+            yield Violation(path, "its code for arm64 is not signed")
 
-CHECKS = (
-    Check("damaged", ERROR, "what cannot be read here cannot be loaded there", "build the file again", _damaged),
-    Check("architecture", ERROR, "it cannot run on the machines this bottle is for", _SAME_PLATFORM, _architecture),
-    Check(
-        "glibc-floor",
-        ERROR,
-        "on an older system the loader refuses it: version not found",
-        "freeze it with the pinned Python (no --python), or pin a wheel for an older manylinux",
-        _glibc_floor,
-    ),
-    Check(
-        "glibc-private",
-        ERROR,
-        "they fit no glibc but the very build it was linked with",
-        "do not bundle parts of glibc",
-        _glibc_private,
-    ),
-    Check(
-        "loader",
-        ERROR,
-        "other machines have no such loader, and the program cannot start",
-        "build it with the system's toolchain; musl programs need to be static",
-        _loader,
-    ),
-    Check(
-        "macos-minimum",
-        ERROR,
-        "brew pours this bottle on that macOS, where dyld refuses the file",
-        "build it with MACOSX_DEPLOYMENT_TARGET set to the tag's macOS, or pin an older wheel",
-        _macos,
-    ),
+
+@check("broken-signature", "macOS kills it when it reaches the changed page", _SIGN)
+def _broken(subject: Subject) -> Iterator[Violation]:
+    for path, macho in machos(subject):
+        yield from (Violation(path, f"{macho.architecture}: {flaw}") for flaw in macho.flaws or ())
+
+
+@check(
+    "python-script",
+    "it runs only where a Python is installed, and then with a stranger's",
+    "freeze it, or leave it out of the bundle",
 )
+def _python(subject: Subject) -> Iterator[Violation]:
+    for path, content in subject.contents.files.items():
+        if found := _PYTHON.match(content.head):
+            yield Violation(path, f"it begins with {found[0].decode(errors='replace')!r}")

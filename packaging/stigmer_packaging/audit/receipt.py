@@ -9,30 +9,29 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.manifest.naming import service_path
 
 RECEIPT = "INSTALL_RECEIPT.json"
 _SKIPS_RELOCATION = (5, 1, 15)
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "arm64"}
 _SYSTEMS = {"darwin": "Macintosh", "linux": "Linux"}
-BREWS_OWN = re.compile(r"homebrew\.[\w.@+-]+\.(service|plist|timer)|sbom\.spdx\.json")
-"""What brew itself puts at the top of a keg, and writes anew when it pours."""
-
 _PLACEHOLDER = re.compile(r"@@HOMEBREW_[A-Z]+@@")
 
 
-def _missing(subject: Subject) -> Iterator[Violation]:
-    if RECEIPT not in subject.contents.files:
-        yield Violation(RECEIPT, "missing")
+def _receipt(subject: Subject) -> dict[str, Any]:
+    """Read the receipt; an empty one when it is missing or no JSON object, which its own check says."""
+    return parse_object(subject.contents.text(RECEIPT) or "") or {}
 
 
+@check(
+    "receipt",
+    "brew believes what it reads there; without it, it cannot say where the keg came from",
+    "write it with receipt.render_receipt",
+)
 def _fields(subject: Subject) -> Iterator[Violation]:
-    if (text := subject.contents.text(RECEIPT)) is None:
-        return
-    receipt = parse_object(text)
-    if receipt is None:
-        yield Violation(RECEIPT, "not a JSON object")
+    if not (receipt := _receipt(subject)):
+        yield Violation(RECEIPT, "missing" if RECEIPT not in subject.contents.files else "not a JSON object")
         return
     target, source, built_on = subject.target, _part(receipt, "source"), _part(receipt, "built_on")
     expected = {
@@ -51,9 +50,13 @@ def _fields(subject: Subject) -> Iterator[Violation]:
         yield Violation(RECEIPT, f"source.tap is {json.dumps(source.get('tap'))}, not owner/name")
 
 
+@check(
+    "receipt-version",
+    "brew rewrites the binaries of bottles made by a brew older than 5.1.15, and their checksums are void",
+    "write homebrew_version 5.1.15 or newer",
+)
 def _version(subject: Subject) -> Iterator[Violation]:
-    receipt = parse_object(subject.contents.text(RECEIPT) or "")
-    if receipt is None:
+    if not (receipt := _receipt(subject)):
         return
     version = str(receipt.get("homebrew_version"))
     numbers = re.match(r"\d+(?:\.\d+)*", version)
@@ -61,16 +64,18 @@ def _version(subject: Subject) -> Iterator[Violation]:
         yield Violation(RECEIPT, f"homebrew_version is {version}")
 
 
+@check(
+    "changed-files",
+    "brew replaces placeholders in just the files listed there",
+    "list the files that hold placeholders, and [] when none does",
+)
 def _changed_files(subject: Subject) -> Iterator[Violation]:
-    receipt = parse_object(subject.contents.text(RECEIPT) or "")
-    if receipt is None:
+    if not (receipt := _receipt(subject)):
         return
-    listed = _changed_files_of(receipt)
-    if listed is None:
+    if (listed := _changed_files_of(receipt)) is None:
         found = json.dumps(receipt.get("changed_files"))
         yield Violation(RECEIPT, f"changed_files is {found}, so that every text file is searched")
-        return
-    absent = (name for name in listed if name not in subject.contents.files)
+    absent = (name for name in listed or () if name not in subject.contents.files)
     yield from (Violation(RECEIPT, f"changed_files names {name}, which is not there") for name in absent)
 
 
@@ -80,21 +85,34 @@ def _changed_files_of(receipt: dict[str, Any]) -> list[str] | None:
     return listed if isinstance(listed, list) and all(isinstance(name, str) for name in listed) else None
 
 
+@check(
+    "placeholder",
+    "brew fills it in when it pours, or leaves it as it is: the file is not the released one, or useless",
+    "write the file without it, or name it in the receipt's changed_files",
+)
 def _placeholders(subject: Subject) -> Iterator[Violation]:
-    listed = _changed_files_of(parse_object(subject.contents.text(RECEIPT) or "") or {})
-    exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(listed or ())}
+    exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(_changed_files_of(_receipt(subject)) or ())}
     for path in sorted(subject.contents.files.keys() - exempt):
-        found = _PLACEHOLDER.search(subject.contents.text(path) or "")
-        if found and not (listed is None and BREWS_OWN.fullmatch(path)):  # without a list every file is searched
+        if found := _PLACEHOLDER.search(subject.contents.text(path) or ""):
             yield Violation(path, f"it holds {found[0]}")
 
 
+@check(
+    "service-definition",
+    "the formula gives only its name, so `brew services` has nothing to start",
+    "make the keg with bottle.assemble",
+)
 def _service(subject: Subject) -> Iterator[Violation]:
     path = service_path(subject.bottle.name, subject.target)
     if path not in subject.contents.files:
         yield Violation(path, "missing")
 
 
+@check(
+    "keg-formula",
+    "brew reads it when the tap is gone; with a bottle block it would describe itself",
+    "put the formula there, without its bottle block",
+)
 def _formula(subject: Subject) -> Iterator[Violation]:
     path = f".brew/{subject.bottle.name}.rb"
     text = subject.contents.text(path)
@@ -121,55 +139,3 @@ def _part(of: dict[str, Any], name: str) -> dict[str, Any]:
 def _upstream(version: str) -> str:
     """Give the version without the formula's revision, `2.0.0` for `2.0.0_1`."""
     return re.sub(r"_\d+$", "", version)
-
-
-_RENDER = "write it with receipt.render_receipt"
-
-CHECKS = (
-    Check(
-        "receipt-missing",
-        ERROR,
-        "brew then searches every text file for placeholders, and cannot say where the keg came from",
-        _RENDER,
-        _missing,
-        own=True,
-    ),
-    Check("receipt", ERROR, "brew believes what it reads there", _RENDER, _fields),
-    Check(
-        "receipt-version",
-        ERROR,
-        "brew rewrites the binaries of bottles made by a brew older than 5.1.15, and their checksums are void",
-        "write homebrew_version 5.1.15 or newer",
-        _version,
-    ),
-    Check(
-        "changed-files",
-        ERROR,
-        "brew replaces placeholders in just the files listed there",
-        "list the files that hold placeholders, and [] when none does",
-        _changed_files,
-    ),
-    Check(
-        "placeholder",
-        ERROR,
-        "brew fills it in when it pours, or leaves it as it is: the file is not the released one, or useless",
-        "write the file without it, or name it in the receipt's changed_files",
-        _placeholders,
-    ),
-    Check(
-        "service-definition",
-        ERROR,
-        "the formula gives only its name, so `brew services` has nothing to start",
-        "make the keg with bottle.assemble",
-        _service,
-        own=True,
-    ),
-    Check(
-        "keg-formula",
-        ERROR,
-        "brew reads it when the tap is gone; with a bottle block it would describe itself",
-        "put the formula there, without its bottle block",
-        _formula,
-        own=True,
-    ),
-)

@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.audit.check import Subject, Violation, check
+
+_WITHDRAW = "leave it out, and withdraw the secret where it is valid: it may have been seen"
 
 
 class _Secret(NamedTuple):
@@ -72,21 +74,15 @@ def _match_around(form: re.Pattern[bytes], content: bytes, place: int) -> re.Mat
     return next((match for match in near if match.start() <= place < match.end()), None)
 
 
+@check("secret", "everyone who downloads the bottle has it", _WITHDRAW)
 def _secrets(subject: Subject) -> Iterator[Violation]:
     for path, content in subject.contents.files.items():
         yield from (Violation(path, seen) for seen in content.secrets)
 
 
+@check("secret-file", "everyone who downloads the bottle has it", _WITHDRAW)
 def _secret_files(subject: Subject) -> Iterator[Violation]:
     for path in subject.contents.files:
         *folders, name = path.split("/")
         if _FILES.fullmatch(name) or _FOLDERS & set(folders):
             yield Violation(path, f"{posixpath.basename(path)} is where people keep secrets")
-
-
-_WITHDRAW = "leave it out, and withdraw the secret where it is valid: it may have been seen"
-
-CHECKS = (
-    Check("secret", ERROR, "everyone who downloads the bottle has it", _WITHDRAW, _secrets),
-    Check("secret-file", ERROR, "everyone who downloads the bottle has it", _WITHDRAW, _secret_files),
-)

@@ -1,8 +1,6 @@
 """Audit a bottle: everything that can be seen in the file itself, on any host, all findings at once."""
 
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
 
 from stigmer_packaging.audit.check import ERROR, Policy, Subject, run_checks
 from stigmer_packaging.audit.platforms import elves, render_version
@@ -11,26 +9,18 @@ from stigmer_packaging.audit.table import CHECKS
 from stigmer_packaging.audit.weight import largest_files
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import AuditError, RecordError
-from stigmer_packaging.records.model import AuditReport, Bottle, Finding
+from stigmer_packaging.records.model import AuditReport, Finding, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 
-_PACKAGE = Path(__file__).parents[1]
-_RECIPE = (
-    digest.sha256_of_tree(_PACKAGE / "audit"),
-    digest.sha256_of_tree(_PACKAGE / "binaries"),
-)
 
-
-def audit_bottle(bottle: Bottle, *, policy: Policy, workspace: Workspace, report: Callable[[str], None]) -> AuditReport:
-    """Look at a bottle under a policy, or give the report of the same look at the same bytes.
+def audit_bottle(
+    bottle: ReleaseFile, *, policy: Policy, workspace: Workspace, report: Callable[[str], None]
+) -> AuditReport:
+    """Look at a bottle under a policy.
 
     Nothing is unpacked to disk and no program is run. Raise RecordError when the bottle is not the recorded one,
     ArchiveError when it cannot be read to its end. Findings raise nothing: see refuse_errors.
     """
-    made_from = digest.sha256_of_value(_RECIPE, asdict(bottle), asdict(policy))
-    name = f"audit/{bottle.target}"
-    if kept := workspace.current(name, AuditReport, made_from):
-        return kept
     path = workspace.path(bottle.path)
     if digest.sha256_of(path) != bottle.sha256:
         raise RecordError(f"{bottle.path} is not the bottle that was recorded")
@@ -45,13 +35,12 @@ def audit_bottle(bottle: Bottle, *, policy: Policy, workspace: Workspace, report
         unpacked=sum(entry.size for entry in files),
         largest=largest_files(subject.contents),
         glibc=render_version(max((elf.glibc for _, elf in elves(subject)), default=())),
-        made_from=made_from,
     )
-    workspace.write_record(name, made)
+    workspace.write_record(f"audit/{bottle.target}", made)
     return made
 
 
-def refuse_errors(report: AuditReport, bottle: Bottle) -> None:
+def refuse_errors(report: AuditReport, bottle: ReleaseFile) -> None:
     """Raise AuditError with all that is wrong, unless no finding is an error."""
     if not report.passed:
         count = sum(finding.severity == ERROR for finding in report.findings)

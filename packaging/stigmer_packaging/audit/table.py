@@ -4,34 +4,28 @@ from stigmer_packaging.audit import (
     index,
     layout,
     licences,
-    links,
     metadata,
     platforms,
     receipt,
-    scripts,
     secrets,
-    signatures,
     traces,
     variables,
     weight,
 )
 from stigmer_packaging.audit.check import Check
-from stigmer_packaging.audit.loader import linkage, simulation
+from stigmer_packaging.audit.loader import simulation
 
-CHECKS: tuple[Check, ...] = (
-    *layout.CHECKS,
-    *metadata.CHECKS,
-    *links.CHECKS,
-    *receipt.CHECKS,
-    *platforms.CHECKS,
-    *signatures.CHECKS,
-    *linkage.CHECKS,
-    *simulation.CHECKS,
-    *index.CHECKS,
-    *secrets.CHECKS,
-    *traces.CHECKS,
-    *scripts.CHECKS,
-    *variables.CHECKS,
-    *weight.CHECKS,
-    *licences.CHECKS,
+_FAMILIES = (
+    layout,
+    metadata,
+    receipt,
+    platforms,
+    simulation,
+    index,
+    secrets,
+    traces,
+    variables,
+    weight,
+    licences,
 )
+CHECKS = tuple(each for family in _FAMILIES for each in vars(family).values() if isinstance(each, Check))

@@ -4,11 +4,12 @@ Wheels and compilers leave paths of the machines that built them, which are harm
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
-from stigmer_packaging.audit.check import ERROR, INFORMATION, Check, Policy, Subject, Violation
+from stigmer_packaging.audit.check import INFORMATION, Policy, Subject, Violation, check
 from stigmer_packaging.audit.contents import Trace
 
 BUILDERS = {
@@ -29,6 +30,7 @@ BUILDERS = {
 _ANYONES = (b"/home/", b"/Users/", b"/root/")
 """Folders so common that they count only where a path begins, not in the middle of one."""
 
+_EVERYWHERE = (Path("/var/tmp"), Path("/private/tmp"), Path("/usr/local"))  # noqa: S108 - names that are left out, not used
 _TEXT = re.compile(rb"[\w./@+~-]*")
 _IN_PATH = re.compile(rb"[\w.-]")
 _LONGEST = 120  # bytes of a path that are shown
@@ -36,9 +38,8 @@ _LONGEST = 120  # bytes of a path that are shown
 
 @dataclass(frozen=True)
 class _Place:
-    """A folder that is looked for: whose it is, and whether it is forbidden."""
+    """What is known of a folder that is looked for: whose it is, and whether it is forbidden."""
 
-    folder: bytes
     whose: str
     ours: bool = False
 
@@ -70,12 +71,27 @@ class Places:
                 start = content.find(anchor, start + len(anchor))
 
 
+def forbidden_folders(folders: Iterable[Path]) -> tuple[str, ...]:
+    """Give the folders' paths, as they are and with links resolved, without those that identify no machine."""
+    paths = {path for folder in folders for path in (folder.absolute(), folder.resolve())}
+    return tuple(sorted(str(path) for path in paths if _identifies_a_machine(path)))
+
+
+def _identifies_a_machine(path: Path) -> bool:
+    """Tell whether naming this folder says where a file was built.
+
+    A folder directly below the root does not: `/src` stands in many a file, and `/root` in documentation and in every
+    wheel that was built in a container. Nor does the home of a hosted builder, where most wheels come from.
+    """
+    return len(path.parts) > 2 and path not in _EVERYWHERE and f"{path}/".encode() not in BUILDERS
+
+
 def places_of(policy: Policy) -> Places:
     """Say what to look for under a policy: the forbidden folders win over builders' that are as long."""
-    found = {folder: _Place(folder, whose) for folder, whose in BUILDERS.items()}
+    found = {folder: _Place(whose) for folder, whose in BUILDERS.items()}
     tolerated = [each for each in policy.tolerated if each.startswith(tuple(f"{one}/" for one in policy.forbidden))]
-    found |= {each.encode(): _Place(each.encode(), "a tolerated folder") for each in tolerated}
-    found |= {each.encode(): _Place(each.encode(), "the build host", ours=True) for each in policy.forbidden}
+    found |= {each.encode(): _Place("a tolerated folder") for each in tolerated}
+    found |= {each.encode(): _Place("the build host", ours=True) for each in policy.forbidden}
     return Places(found)
 
 
@@ -99,31 +115,24 @@ def _is_whole(content: bytes, start: int, folder: bytes) -> bool:
     return not _IN_PATH.match(following)
 
 
+@check(
+    "host-path",
+    "it reveals the machine that built it, and the same sources give other bytes elsewhere",
+    "build with -trimpath, with a search path from $ORIGIN, and freeze with the pinned Python",
+)
 def _host(subject: Subject) -> Iterator[Violation]:
     for path, content in subject.contents.files.items():
         yield from (Violation(path, f"{each.count} times, first {each.sample}") for each in content.traces if each.ours)
 
 
+@check(
+    "builders-path",
+    "it comes with a wheel, and is the same in every build",
+    "nothing needs to be done",
+    severity=INFORMATION,
+)
 def _others(subject: Subject) -> Iterator[Violation]:
     for path, content in subject.contents.files.items():
         for each in content.traces:
             if not each.ours:
                 yield Violation(path, f"{each.count} times {each.whose}, first {each.sample}")
-
-
-CHECKS = (
-    Check(
-        "host-path",
-        ERROR,
-        "it reveals the machine that built it, and the same sources give other bytes elsewhere",
-        "build with -trimpath, with a search path from $ORIGIN, and freeze with the pinned Python",
-        _host,
-    ),
-    Check(
-        "builders-path",
-        INFORMATION,
-        "it comes with a wheel, and is the same in every build",
-        "nothing needs to be done",
-        _others,
-    ),
-)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from stigmer_packaging.audit.check import WARNING, Check, Subject, Violation
+from stigmer_packaging.audit.check import WARNING, Subject, Violation, check
 from stigmer_packaging.audit.index import COMPONENTS, files_of, read_components
 
 _WORD = re.compile(rb"[A-Z][A-Z0-9_]{2,65535}")
@@ -44,6 +44,12 @@ def find_unread(names: Iterable[str], words: AbstractSet[str]) -> list[str]:
     return [name for name in looked_for if name not in words and not any(name in word for word in words)]
 
 
+@check(
+    "unread-variable",
+    "a variable that is not read has no effect, and no error at run time says so",
+    "correct its name in the component's `environment` in packaging/manifest.yaml, or list it in `optional` there",
+    severity=WARNING,
+)
 def _unread(subject: Subject) -> Iterator[Violation]:
     components = read_components(subject)
     everything = {name for part in components for name in _sent(part)}
@@ -83,14 +89,3 @@ def _suggest(name: str, words: AbstractSet[str], everything: AbstractSet[str]) -
 
 def _cut(word: str, size: int) -> Iterator[str]:
     yield from (word[start : start + size] for start in range(0, len(word), size))
-
-
-CHECKS = (
-    Check(
-        "unread-variable",
-        WARNING,
-        "a variable that is not read has no effect, and no error at run time says so",
-        "correct its name in the component's `environment` in packaging/manifest.yaml, or list it in `optional` there",
-        _unread,
-    ),
-)

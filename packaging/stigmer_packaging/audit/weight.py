@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from stigmer_packaging.audit.check import ERROR, Check, Subject, Violation
+from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.audit.contents import Contents
 from stigmer_packaging.audit.index import COMPONENTS, files_of, read_components
 
@@ -27,6 +27,11 @@ def largest_parts(subject: Subject) -> tuple[tuple[str, int], ...]:
     return tuple(sizes.most_common())
 
 
+@check(
+    "size",
+    "every user waits for it",
+    "strip, exclude what is not imported, or raise `size_budget` on purpose (that of `reference` is for its services)",
+)
 def _size(subject: Subject) -> Iterator[Violation]:
     size, budget = subject.bottle.size, subject.policy.size_budget
     if budget and size > budget:
@@ -40,14 +45,3 @@ def _size(subject: Subject) -> Iterator[Violation]:
 
 def _named(sizes: Iterable[tuple[str, int]]) -> str:
     return ", ".join(f"{name} ({size / 1e6:.1f} MB)" for name, size in sizes)
-
-
-CHECKS = (
-    Check(
-        "size",
-        ERROR,
-        "every user waits for it",
-        "strip, exclude what is not imported, or raise `size_budget` on purpose (that of `reference` is for its services)",
-        _size,
-    ),
-)

@@ -47,7 +47,6 @@ class Elf:
 
     architecture: str
     interpreter: str
-    soname: str
     needed: tuple[str, ...]
     rpath: tuple[str, ...]
     runpath: tuple[str, ...]
@@ -89,7 +88,6 @@ def read_elf(content: bytes) -> Elf:
     return Elf(
         architecture=_architecture(binary),
         interpreter=binary.interpreter if binary.has_interpreter else "",
-        soname=_soname(binary),
         needed=tuple(str(name) for name in binary.libraries),
         rpath=tuple(_folders(binary, lief.ELF.DynamicEntryRpath, "rpath")),
         runpath=tuple(_folders(binary, lief.ELF.DynamicEntryRunPath, "runpath")),

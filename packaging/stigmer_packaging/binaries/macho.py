@@ -45,13 +45,11 @@ class Bind(NamedTuple):
 class MachO:
     """One architecture's slice of a Mach-O file.
 
-    `kind` is lief's word, such as `EXECUTE`, `DYLIB` or `BUNDLE`; `identity`, a library's own name; `search`, its rpaths;
-    `minimum`, the oldest macOS, None when the file does not say; `flaws`, what is wrong with its signature, None when
-    there is none.
+    `identity` is a library's own name; `search`, its rpaths; `minimum`, the oldest macOS, None when the file does not say;
+    `flaws`, what is wrong with its signature, None when there is none.
     """
 
     architecture: str
-    kind: str
     identity: str
     libraries: tuple[Dylib, ...]
     search: tuple[str, ...]
@@ -92,7 +90,6 @@ def _read_slice(binary: lief.MachO.Binary, content: memoryview) -> MachO:
     platform, minimum = _minimum(binary)
     return MachO(
         architecture=_ARCHITECTURES.get(binary.header.cpu_type.name, binary.header.cpu_type.name),
-        kind=binary.header.file_type.name,
         identity=next((str(each.name) for each in binary.libraries if each.command.name == "ID_DYLIB"), ""),
         libraries=tuple(_dylib(each) for each in binary.libraries if each.command.name in _LOADS),
         search=tuple(str(rpath.path) for rpath in binary.rpaths),

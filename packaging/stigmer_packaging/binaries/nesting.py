@@ -4,6 +4,7 @@ Sources: PyInstaller's archive formats (CArchive with its cookie, PYZ), zip as z
 table of a PYZ is not read: its streams stand one after the other, and data of others is not given to `marshal`.
 """
 
+import contextlib
 import io
 import struct
 import zipfile
@@ -55,58 +56,54 @@ def read_frozen(content: bytes) -> Iterator[tuple[str, bytes]]:
 
     A module is named after the archive it is in and its number there. Raise ValueError when the archive is damaged.
     """
-    place = content.rfind(_COOKIE)
-    if place < 0:
-        return
-    try:
-        package, table, size = _package(memoryview(content), place)
+    with _readable():
         left = LARGEST
-        for name, packed, compressed, kind in _entries(package, table, size):
+        for name, packed, compressed, kind in _entries(content):
             entry = b"".join(_streams(packed, left)) if compressed else bytes(packed)
             left = _subtract(left, entry)
             if kind in _PYZ_KINDS:
                 yield from _modules(name, memoryview(entry))
             else:
                 yield name, entry
-    except (struct.error, zlib.error, ValueError) as error:
-        raise ValueError(f"a frozen program whose archive cannot be read: {error}") from error
 
 
 def read_bootloader(content: bytes) -> Bootloader | None:
     """Say what a frozen program loads, None when it is none; raise ValueError when its archive is damaged."""
-    place = content.rfind(_COOKIE)
-    if place < 0:
+    if (place := content.rfind(_COOKIE)) < 0:
         return None
-    try:
-        package, table, size = _package(memoryview(content), place)
-        options = [name for name, _, _, kind in _entries(package, table, size) if kind == _OPTION]
-    except (struct.error, ValueError) as error:
-        raise ValueError(f"a frozen program whose archive cannot be read: {error}") from error
-    python = struct.unpack_from(_COOKIE_FORMAT, content, place)[-1].partition(b"\0")[0].decode(errors="replace")
+    with _readable():
+        options = [name for name, _, _, kind in _entries(content) if kind == _OPTION]
+        python = struct.unpack_from(_COOKIE_FORMAT, content, place)[-1].partition(b"\0")[0].decode(errors="replace")
     folders = (option.removeprefix(_CONTENTS) for option in options if option.startswith(_CONTENTS))
     return Bootloader(python, next(folders, "."))
 
 
-def _package(content: memoryview, place: int) -> tuple[memoryview, int, int]:
-    """Give the archive whose cookie is at `place`, and where its table begins in it, and how long that is."""
-    _, length, table, size, *_ = struct.unpack_from(_COOKIE_FORMAT, content, place)
-    start = place + struct.calcsize(_COOKIE_FORMAT) - length
-    if start < 0 or start + table + size > place:
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (struct.error, zlib.error, ValueError) as error:
+        raise ValueError(f"a frozen program whose archive cannot be read: {error}") from error
+
+
+def _entries(content: bytes) -> Iterator[tuple[str, memoryview, bool, bytes]]:
+    """Give the entries of the archive at a program's end, which its cookie describes."""
+    if (end := content.rfind(_COOKIE)) < 0:
+        return
+    _, length, table, size, *_ = struct.unpack_from(_COOKIE_FORMAT, content, end)
+    start = end + struct.calcsize(_COOKIE_FORMAT) - length
+    if start < 0 or start + table + size > end:
         raise ValueError("its table lies outside it")
-    if size > _MOST * struct.calcsize(_ENTRY_FORMAT):
-        raise ValueError(f"its table has {size} bytes")
-    return content[start:place], table, size
-
-
-def _entries(package: memoryview, table: int, size: int) -> Iterator[tuple[str, memoryview, bool, bytes]]:
-    place, end = table, table + size
     head = struct.calcsize(_ENTRY_FORMAT)
-    while place < end:
-        length, start, packed, _, compressed, kind = struct.unpack_from(_ENTRY_FORMAT, package, place)
+    if size > _MOST * head:
+        raise ValueError(f"its table has {size} bytes")
+    package, place = memoryview(content)[start:end], table
+    while place < table + size:
+        length, begin, packed, _, compressed, kind = struct.unpack_from(_ENTRY_FORMAT, package, place)
         if length <= head:
             raise ValueError("its table is damaged")
         name = bytes(package[place + head : place + length]).split(b"\0")[0].decode(errors="replace")
-        yield name, package[start : start + packed], bool(compressed), kind
+        yield name, package[begin : begin + packed], bool(compressed), kind
         place += length
 
 

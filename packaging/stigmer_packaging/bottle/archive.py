@@ -10,16 +10,16 @@ without name and time.
 
 import gzip
 import mmap
-import shutil
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import deflate
 
 from stigmer_packaging.lib.errors import ArchiveError
+from stigmer_packaging.lib.unpacking import unpack_tree
 from stigmer_packaging.records.model import FileRecord
 
 LEVEL = 10
@@ -105,43 +105,14 @@ def read_sizes(archive: Path) -> tuple[tuple[str, int], ...]:
 def unpack_archive(archive: Path, place: Path) -> None:
     """Unpack below `place` as brew's pour does: modes kept but for setuid and others' write, owners dropped.
 
-    Raise ArchiveError for a damaged archive, and for a member that is neither file, directory nor symbolic link, or
-    that would be written or point outside `place`.
+    Raise ArchiveError for a damaged archive, and for a member that would be written outside `place`.
     """
+    place.mkdir(parents=True, exist_ok=True)
     try:
         with gzip.open(archive) as packed:
             with tarfile.open(fileobj=packed, mode="r|") as tar:
-                for info in tar:
-                    _extract(tar, info, place)
+                unpack_tree(tar, place)
             while packed.read(_BLOCK):  # gzip's checksum stands at the very end
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ArchiveError(f"{archive.name} is damaged: {error}") from error
-
-
-def _extract(tar: tarfile.TarFile, info: tarfile.TarInfo, place: Path) -> None:
-    path = place / _inside(info.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink() or path.parent.resolve() != place.resolve() / path.parent.relative_to(place):
-        raise ArchiveError(f"{info.name} would be written through a link")
-    if info.isdir():
-        path.mkdir(exist_ok=True)
-    elif info.issym():
-        _inside(str(PurePosixPath(info.name).parent / info.linkname))
-        path.symlink_to(info.linkname)
-        return
-    elif info.isreg() and (content := tar.extractfile(info)):
-        with content, path.open("wb") as written:
-            shutil.copyfileobj(content, written, _BLOCK)
-    else:
-        raise ArchiveError(f"{info.name} is neither a file, a directory nor a symbolic link")
-    path.chmod(info.mode & 0o755)
-
-
-def _inside(name: str) -> PurePosixPath:
-    depth = 0
-    for part in PurePosixPath(name).parts:
-        depth += -1 if part == ".." else 1
-        if depth < 0 or part == "/":
-            raise ArchiveError(f"{name} leads out of the archive")
-    return PurePosixPath(name)

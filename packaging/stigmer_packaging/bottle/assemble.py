@@ -20,8 +20,7 @@ from stigmer_launcher.install.payload import (
 from stigmer_packaging.bottle.keg_tree import KegTree
 from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.formula.service_files import render_service
-from stigmer_packaging.formula.text import formula_values, render_formula
-from stigmer_packaging.lib import digest
+from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.errors import KegError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing.notices import notices_path, render_notices
@@ -29,7 +28,7 @@ from stigmer_packaging.licensing.spdx import sbom_path
 from stigmer_packaging.manifest.model import Component, Manifest
 from stigmer_packaging.manifest.naming import service_path
 from stigmer_packaging.manifest.rename import rename_words
-from stigmer_packaging.records.model import Credits, FileRecord, Keg, LauncherBundle, Sbom, ServiceBinary, SourceArchive
+from stigmer_packaging.records.model import Credits, FileRecord, Keg, LauncherBundle, ReleaseFile, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
 
 LAUNCHER = "libexec/launcher"
@@ -47,21 +46,6 @@ COMPLETIONS: Mapping[str, str] = {
 }
 """Where the shells look for them below a prefix. Source: what Homebrew links into it."""
 
-_PACKAGE = Path(__file__).parents[1]
-_CODE = (
-    "bottle/assemble.py",
-    "formula/license.py",
-    "formula/text.py",
-    "bottle/keg_tree.py",
-    "formula/receipt.py",
-    "formula/service_files.py",
-    "manifest/rename.py",
-    "formula/ruby.py",
-    "formula/templates/formula.rb.template",
-    "formula/templates/service/systemd.service",
-)
-_RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in _CODE)
-
 
 @dataclass(frozen=True)
 class KegParts:
@@ -74,9 +58,9 @@ class KegParts:
     launcher: LauncherBundle
     services: tuple[ServiceBinary, ...]
     documents: Mapping[str, Path]
-    source: SourceArchive
+    source: ReleaseFile
     credits: tuple[Credits, ...]
-    sbom: Sbom
+    sbom: ReleaseFile
 
 
 def assemble_keg(
@@ -88,7 +72,7 @@ def assemble_keg(
     workspace: Workspace,
     report: Callable[[str], None],
 ) -> Keg:
-    """Make the keg's tree for one target, or give the one that was made of the same parts.
+    """Make the keg's tree for one target.
 
     Files are hard links to the artefacts where possible. Raise KegError when two components own one path, when a part
     is missing or of another target, and when a component holds what the index cannot name (a symbolic link).
@@ -97,12 +81,6 @@ def assemble_keg(
     payload = _payload(manifest, target, chosen)
     notices = render_notices(manifest.product, str(target), parts.credits)
     texts = {INDEX: render_payload(payload), **_answers(payload), notices_path(manifest.product.name): notices}
-    documents = [(path, digest.sha256_of(file)) for path, file in parts.documents.items()]
-    made = (parts.launcher, chosen, parts.source, parts.sbom)
-    made_from = digest.sha256_of_value(_RECIPE, manifest, target, made, texts, documents, source_date_epoch)
-    name = f"assemble/{target}"
-    if kept := workspace.current(name, Keg, made_from):
-        return kept
     report(f"assembling the keg for {target}")
     product = manifest.product
     with workspace.staging() as staged:
@@ -114,12 +92,12 @@ def assemble_keg(
         receipt = render_receipt(product, target, manifest.targets[str(target)], source_date_epoch=source_date_epoch)
         tree.add_text("INSTALL_RECEIPT.json", receipt, "the receipt")
         tree.add_text(service_path(product.name, target), render_service(manifest, target), "the service's definition")
-        formula = render_formula(formula_values(manifest, parts.source.sha256))
+        formula = render_formula(manifest, parts.source.sha256)
         tree.add_text(f".brew/{product.name}.rb", formula, "the formula")
         root, files, links = f"kegs/{target}", scan_files(tree.root), links_below(tree.root)
         workspace.publish(tree.root, root)
-    keg = Keg(product.name, product.version, str(target), root, files, links, made_from)
-    workspace.write_record(name, keg)
+    keg = Keg(product.name, product.version, str(target), root, files, links)
+    workspace.write_record(f"assemble/{target}", keg)
     return keg
 
 

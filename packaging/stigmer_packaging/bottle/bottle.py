@@ -7,14 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from stigmer_packaging.bottle.archive import Member, folders, keg_members, write_archive
-from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.manifest import naming
-from stigmer_packaging.records.model import Bottle, Keg, SourceArchive
-from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
+from stigmer_packaging.records.model import Keg, ReleaseFile
+from stigmer_packaging.records.workspace import Workspace
 
-_PACKAGE = Path(__file__).parents[1]
-_RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in ("bottle/bottle.py", "bottle/archive.py"))
 _EXECUTABLE = 0o100
 
 
@@ -26,26 +23,22 @@ def make_bottle(
     source_date_epoch: int,
     workspace: Workspace,
     report: Callable[[str], None],
-) -> Bottle:
-    """Pack a keg for `tag`, or give the bottle that was packed of the same keg.
+) -> ReleaseFile:
+    """Pack a keg for `tag`.
 
     Equal kegs and times give equal bytes with the same libdeflate (see bottle.archive). Raise ArchiveError when the keg on
     disk is not what its record says.
     """
-    made_from = digest.sha256_of_value(_RECIPE, keg.files, keg.links, keg.version, tag, rebuild, source_date_epoch)
-    name = f"bottle/{keg.target}"
-    if kept := workspace.current(name, Bottle, made_from):
-        return kept
     root = workspace.path(keg.root)
-    if scan_files(root) != keg.files or links_below(root) != keg.links:
+    if not workspace.is_whole(keg):
         raise ArchiveError(f"the keg in {keg.root} is not what its record says")
     report(f"packing the bottle for {tag}")
     relative = f"dist/{naming.bottle_name(keg.name, keg.version, tag, rebuild)}"
     members = keg_members(f"{keg.name}/{keg.version}", root, keg.files, keg.links)
-    size, sha256 = _write(relative, tuple(members), source_date_epoch, workspace)
-    bottle = Bottle(keg.name, keg.version, keg.target, tag, rebuild, relative, size, sha256, made_from)
-    workspace.write_record(name, bottle)
-    return bottle
+    with workspace.staging() as staged:
+        write_archive(staged / "archive", members, mtime=source_date_epoch)
+        facts = {"name": keg.name, "version": keg.version, "target": keg.target, "tag": tag, "rebuild": rebuild}
+        return workspace.add_file(staged / "archive", f"bottle/{keg.target}", kind="bottle", path=relative, **facts)
 
 
 def make_source_archive(
@@ -56,24 +49,20 @@ def make_source_archive(
     source_date_epoch: int,
     workspace: Workspace,
     report: Callable[[str], None],
-) -> SourceArchive:
+) -> ReleaseFile:
     """Pack the named files of a checkout (POSIX paths relative to it) below `NAME-VERSION/`; `product` is that pair.
 
     What is promised of the bytes is what is promised of a bottle's. Raise ArchiveError when a path is not there.
     """
     members = tuple(_source_members("-".join(product), checkout, paths))
-    content = [
-        (each.name, each.link, each.executable, each.source and digest.sha256_of(each.source)) for each in members
-    ]
-    made_from = digest.sha256_of_value(_RECIPE, content, source_date_epoch)
-    if kept := workspace.current("source", SourceArchive, made_from):
-        return kept
     report("packing the source archive")
     relative = f"dist/{naming.source_archive_name(*product)}"
-    size, sha256 = _write(relative, members, source_date_epoch, workspace)
-    archive = SourceArchive(relative, size, sha256, made_from)
-    workspace.write_record("source", archive)
-    return archive
+    name, version = product
+    with workspace.staging() as staged:
+        write_archive(staged / "archive", members, mtime=source_date_epoch)
+        return workspace.add_file(
+            staged / "archive", "source", kind="source", name=name, version=version, path=relative
+        )
 
 
 def _source_members(prefix: str, checkout: Path, paths: Sequence[str]) -> Iterator[Member]:
@@ -86,13 +75,3 @@ def _source_members(prefix: str, checkout: Path, paths: Sequence[str]) -> Iterat
             yield Member(f"{prefix}/{path}", source, executable=bool(source.stat().st_mode & _EXECUTABLE))
         else:
             raise ArchiveError(f"{path} belongs into the source archive and is not in the checkout")
-
-
-def _write(relative: str, members: Sequence[Member], mtime: int, workspace: Workspace) -> tuple[int, str]:
-    """Write an archive whole or not at all; give its size in bytes and its sha256."""
-    with workspace.staging() as staged:
-        written = staged / "archive"
-        write_archive(written, members, mtime=mtime)
-        size, sha256 = written.stat().st_size, digest.sha256_of(written)
-        workspace.publish(written, relative)
-    return size, sha256

@@ -14,24 +14,14 @@ from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.manifest import naming
 from stigmer_packaging.manifest.rename import rename_program
-from stigmer_packaging.records.model import FileRecord, Keg, Standalone
-from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
+from stigmer_packaging.records.model import FileRecord, Keg, ReleaseFile
+from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import golang
 
 ARCHIVE, PROGRAM = "archive", "program"
 ARCHIVE_LEVEL = 9
 """libdeflate's: the bottle is what most people download, and half of its time buys 2 % here (packaging/SIZE.md)."""
 
-_PACKAGE = Path(__file__).parents[1]
-_CODE = (
-    "binaries/codesign.py",
-    "binaries/macho_edit.py",
-    "bottle/standalone.py",
-    "bottle/archive.py",
-    "bottle/program.py",
-    "manifest/rename.py",
-)
-_RECIPE = tuple(digest.sha256_of(_PACKAGE / name) for name in _CODE)
 _INDEX = "libexec/payload.json"
 _ANSWERS = (
     ((), "libexec/help.txt"),
@@ -61,14 +51,11 @@ class Unpacker:
 
 def make_archive(
     keg: Keg, *, source_date_epoch: int, workspace: Workspace, report: Callable[[str], None]
-) -> Standalone:
-    """Pack the keg's tree below `NAME-VERSION-TARGET/`, without what only brew reads, or give what was packed of it.
+) -> ReleaseFile:
+    """Pack the keg's tree below `NAME-VERSION-TARGET/`, without what only brew reads.
 
     Raise ArchiveError when the keg on disk is not what its record says.
     """
-    made_from = digest.sha256_of_value(_RECIPE, keg.files, keg.links, keg.version, source_date_epoch)
-    if kept := workspace.current(f"{ARCHIVE}/{keg.target}", Standalone, made_from):
-        return kept
     root, files = _tree_of(keg, workspace)
     report(f"packing the archive for {keg.target}")
     prefix = naming.standalone_name(keg.name, keg.version, keg.target)
@@ -76,20 +63,16 @@ def make_archive(
         written = staged / "archive"
         members = tuple(keg_members(prefix, root, files, keg.links))
         write_archive(written, members, mtime=source_date_epoch, level=ARCHIVE_LEVEL)
-        return _publish(written, ARCHIVE, f"{prefix}.tar.gz", keg, made_from, workspace)
+        return _publish(written, ARCHIVE, f"{prefix}.tar.gz", keg, workspace)
 
 
 def make_program(
     keg: Keg, unpacker: Unpacker, *, source_date_epoch: int, workspace: Workspace, report: Callable[[str], None]
-) -> Standalone:
-    """Make the one file for the keg's target, on any host, or give what was made of the same inputs.
+) -> ReleaseFile:
+    """Make the one file for the keg's target, on any host.
 
     Raise ArchiveError when the keg on disk is not what its record says, CommandError when the unpacker does not build.
     """
-    facts = unpacker.facts()
-    made_from = digest.sha256_of_value(_RECIPE, facts, keg.files, keg.links, keg.version, source_date_epoch)
-    if kept := workspace.current(f"{PROGRAM}/{keg.target}", Standalone, made_from):
-        return kept
     root, files = _tree_of(keg, workspace)
     report(f"packing the single file for {keg.target}")
     about = (keg.name, keg.version, keg.target, _id(keg, files), _entry(keg), source_date_epoch)
@@ -99,14 +82,7 @@ def make_program(
         with (staged / "payload").open("wb") as payload:
             write_payload(tree, root, payload)
         written = _join(unpacker, keg, staged / "payload", staged.absolute())
-        return _publish(
-            written,
-            PROGRAM,
-            naming.standalone_name(keg.name, keg.version, keg.target),
-            keg,
-            made_from,
-            workspace,
-        )
+        return _publish(written, PROGRAM, naming.standalone_name(keg.name, keg.version, keg.target), keg, workspace)
 
 
 def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
@@ -128,7 +104,7 @@ def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
 def _tree_of(keg: Keg, workspace: Workspace) -> tuple[Path, tuple[FileRecord, ...]]:
     """Give the keg's folder, and of its files those that mean something without brew."""
     root = workspace.path(keg.root)
-    if scan_files(root) != keg.files or links_below(root) != keg.links:
+    if not workspace.is_whole(keg):
         raise ArchiveError(f"the keg in {keg.root} is not what its record says")
     brews = ("INSTALL_RECEIPT.json", ".brew/", "homebrew.")
     return root, tuple(file for file in keg.files if not file.path.startswith(brews))
@@ -145,9 +121,6 @@ def _entry(keg: Keg) -> str:
     return posixpath.normpath(f"bin/{goal}")
 
 
-def _publish(written: Path, kind: str, name: str, keg: Keg, made_from: str, workspace: Workspace) -> Standalone:
-    size, sha256 = written.stat().st_size, digest.sha256_of(written)
-    workspace.publish(written, f"dist/{name}")
-    made = Standalone(kind, keg.name, keg.version, keg.target, f"dist/{name}", size, sha256, made_from)
-    workspace.write_record(f"{kind}/{keg.target}", made)
-    return made
+def _publish(written: Path, kind: str, name: str, keg: Keg, workspace: Workspace) -> ReleaseFile:
+    facts = {"name": keg.name, "version": keg.version, "target": keg.target}
+    return workspace.add_file(written, f"{kind}/{keg.target}", kind=kind, path=f"dist/{name}", **facts)

@@ -1,5 +1,6 @@
 """The release workflow, carried out here: its Linux jobs' own `run` lines, in their order, against a GitHub of our own."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,10 +122,7 @@ def _seed(seed: Path, build: Path) -> None:
 
 
 def _link(source: str, destination: str) -> None:
-    if Path(source).is_symlink():
-        shutil.copy2(source, destination, follow_symlinks=False)
-        return
     try:
-        Path(destination).hardlink_to(source)
+        os.link(source, destination)
     except OSError:  # another file system
         shutil.copy2(source, destination)

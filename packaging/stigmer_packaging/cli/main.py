@@ -28,29 +28,20 @@ from stigmer_packaging.freeze.pythons import PINNED
 from stigmer_packaging.lib import debian, environment
 from stigmer_packaging.lib.errors import ForeignTargetError, PackagingError
 from stigmer_packaging.lib.target import Target, is_runnable
-from stigmer_packaging.manifest.reader import Manifest, load_manifest
+from stigmer_packaging.manifest.model import Manifest
+from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import plan, system
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.delivery import deliver, deliver_verifications
 from stigmer_packaging.pipeline.run import Pipeline, StepResult
-from stigmer_packaging.pipeline.stages import stage_registry
+from stigmer_packaging.pipeline.stages import makers
 from stigmer_packaging.publish.report.stage import write_report
 from stigmer_packaging.records.model import VerificationReport
 from stigmer_packaging.records.release import Artefact
 from stigmer_packaging.records.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = {
-    "release": "From sources to a verified bottle and its formula, copied to dist/ (or delivered/ in --workspace).",
-    "obtain": "Build or fetch the components that are single executables.",
-    "freeze": "Freeze the launcher and the components written in Python.",
-    "credit": "Generate third-party notices and the SBOM: what each part is made of, under which licences.",
-    "assemble": "Assemble launcher and components into a keg.",
-    "bottle": "Pack the keg as a bottle, and the source archive.",
-    "standalone": "Make the downloads for people without Homebrew: an archive, and one file that unpacks itself.",
-    "audit": "Audit the bottle's files; report every finding.",
-    "formula": "Write the formula for the bottles of all given targets.",
-}
+RELEASE = "From sources to a verified bottle and its formula, copied to dist/ (or delivered/ in --workspace)."
 EPOCH = 1767225600
 """The time all files in artefacts have, 2026-01-01, unless SOURCE_DATE_EPOCH says another: commits do not change bytes."""
 
@@ -141,9 +132,8 @@ def _parameters() -> list[click.Parameter]:
     ]
 
 
-for _name, _purpose in COMMANDS.items():
-    main.add_command(_command(_name, _purpose))
-main.add_command(verify_command(ROOT))
+for _name, _purpose in {"release": RELEASE, **plan.STAGES}.items():
+    main.add_command(verify_command(ROOT, _purpose) if _name == plan.RELEASE else _command(_name, _purpose))
 for _changing in (publish.PUBLISH, publish.FETCH_DRAFT, publish.COMPARE, publish.ROLLBACK, refresh_command(ROOT)):
     main.add_command(_changing)
 main.add_command(init_command(ROOT))
@@ -165,7 +155,7 @@ def _carry_out(command: str, options: Options) -> None:
             _preflight(plan.stages_until(until), targets, host, context)
         also = plan.STANDALONE if command == "release" else ""
         steps = plan.plan_release(manifest, targets, context.inputs(targets, until), until=until, also=also)
-        pipeline = Pipeline(workspace, stage_registry(context), progress, time.monotonic, at_once=AT_ONCE)
+        pipeline = Pipeline(workspace, makers(context), progress, time.monotonic, at_once=AT_ONCE)
         if options.dry_run:
             show = partial(_show_plan, options, pipeline.preview(steps))
         else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.progress import Progress as Bars
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -82,14 +82,21 @@ class TerminalProgress:
 
 def result_table(results: Sequence[StepResult]) -> Table:
     """Make the table of all steps: artefact, size, sha256, how long it took, what was verified."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("Stage", "Artefact", "Size", "sha256", "Time", "Verified"):
-        table.add_column(heading, justify="right" if heading in {"Size", "Time"} else "left", no_wrap=True)
+    table = _table("Stage", "Artefact", "Size", "sha256", "Time", "Verified")
     for result in results:
         took = "reused" if result.reused else seconds(result.seconds)
         size = megabytes(result.size) if result.artefact else ""
         artefact = result.artefact or result.step.name
         table.add_row(result.step.stage, artefact, size, result.sha256[:16], took, verified(result))
+    return table
+
+
+def _table(*headings: str, title: str | None = None) -> Table:
+    """Begin a table; times and sizes are on the right, and what may be long is wrapped."""
+    table = Table(box=None, header_style="bold", pad_edge=False, title=title, title_justify="left")
+    for heading in headings:
+        justify: JustifyMethod = "right" if heading in {"Size", "Time"} else "left"
+        table.add_column(heading, justify=justify, no_wrap=heading not in {"Check", "Needs"})
     return table
 
 
@@ -104,10 +111,7 @@ def verdict(report: VerificationReport) -> str:
 def timeline_table(report: VerificationReport) -> Table:
     """Make the table of one verification: each check with its time and a bar as long as that; of failures, why."""
     whole = sum(check.seconds for check in report.checks)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("Time", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("Check")
+    table = _table("Time", "", "Check")
     for check in report.checks:
         bar = "▇" * round(20 * check.seconds / whole) if whole else ""
         seen = "" if check.passed else f"\n{check.detail}"
@@ -117,9 +121,7 @@ def timeline_table(report: VerificationReport) -> Table:
 
 def delivery_table(delivered: Sequence[Artefact], folder: Path) -> Table:
     """Make the table of what is released: file, size, whole sha256, how it was verified."""
-    table = Table(box=None, header_style="bold", pad_edge=False, title=f"In {folder}", title_justify="left")
-    for heading in ("File", "Size", "sha256", "Verification"):
-        table.add_column(heading, no_wrap=True)
+    table = _table("File", "Size", "sha256", "Verification", title=f"In {folder}")
     for file in delivered:
         table.add_row(file.name, megabytes(file.size), file.sha256, file.verified)
     return table
@@ -127,9 +129,7 @@ def delivery_table(delivered: Sequence[Artefact], folder: Path) -> Table:
 
 def plan_table(previewed: Sequence[tuple[Step, bool]]) -> Table:
     """Make the table of a dry run: each step, what would become of it, and what it needs."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("Stage", "Record", "Would be", "Needs"):
-        table.add_column(heading, no_wrap=heading != "Needs")
+    table = _table("Stage", "Record", "Would be", "Needs")
     for step, current in previewed:
         fate = "reused" if current else "made"
         table.add_row(step.stage, step.name, fate, ", ".join(step.needs))

@@ -12,14 +12,15 @@ from typing import Any
 
 import click
 
-from stigmer_packaging.bottle import keg_version
+from stigmer_packaging.bottle.reading import ask_version, read_version
 from stigmer_packaging.cli.ci_environment import ROOT, CIEnvironment, open_place
 from stigmer_packaging.cli.machine import this_platform
 from stigmer_packaging.cli.targets import ALL, read_targets, targets_option
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import VerificationError
+from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import release_tag
-from stigmer_packaging.manifest.reader import Manifest, load_manifest
+from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish import plan as publication
 from stigmer_packaging.publish import text as publication_text
@@ -28,6 +29,7 @@ from stigmer_packaging.publish.github import GitHub
 from stigmer_packaging.publish.publish import abandon_draft, draft_release, publish_release
 from stigmer_packaging.publish.published import Published, compare_published, read_statements
 from stigmer_packaging.publish.rollback import Withdrawal, plan_rollback, read_history, roll_back
+from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.records.release import NAME, Release, read_release
 
 RESULT = "publication.json"
@@ -90,7 +92,7 @@ def _plan(
     files = [publication.LocalFile(one.name, one.size, one.sha256) for one in release.artefacts]
     files += [_describe(folder, name) for name in (NAME, CHECKSUMS)]
     formula = next((one.name for one in release.of_kind("formula")), "")
-    request = publication.PublicationRequest(
+    request = PublicationRequest(
         commit=seen.commit(),
         targets=tuple(map(str, read_targets(given["targets"] or [ALL], manifest.targets))),
         versions=_versions(release, folder),
@@ -120,13 +122,12 @@ def _versions(release: Release, folder: Path) -> dict[str, str]:
     name, version, said = release.product.name, release.product.version, {}
     for bottle in release.of_kind("bottle"):
         path = folder / bottle.name
-        if bottle.target != host:
-            said[bottle.sha256] = keg_version.read_version(path, name, version)
-            continue
-        with tempfile.TemporaryDirectory() as scratch:
-            env = {"HOME": scratch, "PATH": "/usr/bin:/bin"}
-            asked = keg_version.ask_version(path, name, version, scratch=Path(scratch), env=env)
-            said[bottle.sha256] = asked
+        if bottle.target == host:
+            with tempfile.TemporaryDirectory() as scratch:
+                env = {"HOME": scratch, "PATH": "/usr/bin:/bin"}
+                said[bottle.sha256] = ask_version(path, name, version, scratch=Path(scratch), env=env)
+        else:
+            said[bottle.sha256] = read_version(path, name, version)
     return said
 
 

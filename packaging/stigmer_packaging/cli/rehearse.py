@@ -24,9 +24,8 @@ from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
-from stigmer_packaging.publish.changelog import section_of
 from stigmer_packaging.publish.github import PUBLIC
-from stigmer_packaging.publish.plan import formula_path
+from stigmer_packaging.publish.plan import formula_path, section_of
 
 READY = '"pid"'
 _PASSED = ("PYTHON", "DEBIAN_FRONTEND", debian.MIRROR, debian.FALLBACK)

@@ -17,8 +17,7 @@ from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import system
-from stigmer_packaging.publish.github import PUBLIC, persist
-from stigmer_packaging.publish.github_issues import Issues
+from stigmer_packaging.publish.github import PUBLIC, GitHub, persist
 from stigmer_packaging.records.release import Release, read_release
 from stigmer_packaging.sources import golang
 
@@ -93,14 +92,15 @@ def describe_release(release: Release) -> str:
 def report_install(outcome: str) -> None:
     """Open an issue when the documented install does not work, close it when it does again."""
     seen = CIEnvironment(os.environ)
-    issues = Issues(seen.access(), _product().repository)
-    number = persist(partial(issues.find_open, TITLE), issues.access)
-    run = f"{seen.server}/{issues.repository}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '')}"
+    github = GitHub(seen.access(), _product().repository)
+    number = persist(partial(github.find_issue, TITLE), github.access)
+    run = f"{seen.server}/{github.repository}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '')}"
     if outcome == "success":
         if number:
-            issues.close(number, f"It works again: {run}")
+            github.comment(number, f"It works again: {run}")
+            github.close_issue(number)
     elif not number:
-        sys.stdout.write(issues.open(TITLE, f"The trial ended with `{outcome}`: {run}\n") + "\n")
+        sys.stdout.write(github.open_issue(TITLE, f"The trial ended with `{outcome}`: {run}\n") + "\n")
 
 
 RUNNER_COMMANDS = (agree, missing, go, preflight, announce, report_install)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from stigmer_packaging.formula.tap_files import render_tap
-from stigmer_packaging.formula.tap_formula import refresh_formula
+from stigmer_packaging.formula.tap_files import refresh_formula, render_tap
 from stigmer_packaging.lib import environment, git
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.reader import load_manifest

@@ -4,7 +4,8 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from stigmer_packaging.cli import brew, output
+from stigmer_packaging.cli import output
 from stigmer_packaging.cli.machine import cache_folder, this_machine, this_platform
 from stigmer_packaging.lib import digest
-from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.lib.errors import MissingToolError, RecordError
 from stigmer_packaging.lib.target import Target, parse_target
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import parse_bottle_name
@@ -24,18 +25,23 @@ from stigmer_packaging.pipeline import system
 from stigmer_packaging.pipeline.delivery import add_verifications, deliver_verifications
 from stigmer_packaging.pipeline.stages import refuse_failure
 from stigmer_packaging.publish.report.stage import write_report
-from stigmer_packaging.records.model import Bottle, Standalone, VerificationReport
+from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.records.release import NAME, read_release
 from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.verify.brew.client import find_brew
+from stigmer_packaging.verify.brew.stage import LEVEL as BREW
+from stigmer_packaging.verify.brew.stage import verify_with_brew
 from stigmer_packaging.verify.guest import Machine, Task
 from stigmer_packaging.verify.mac_report import read_mac_report
-from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, ONLY_ON_MACS, MachineFactory, find_mirrors
-from stigmer_packaging.verify.macos import Mac
-from stigmer_packaging.verify.stage import take_in_report, verify_bottle
-from stigmer_packaging.verify.tart import Tart
+from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, MachineFactory, find_mirrors
+from stigmer_packaging.verify.macos import this_mac
+from stigmer_packaging.verify.stage import take_in_report, verify_once
 
 SCRIPT = "verify-install"
-_SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0, "tart": 900.0}
+_SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0}
+Reports = Iterator[tuple[str, VerificationReport]]
+"""Reports as they come, each with the name of its record."""
+
 SERVICE = "service"
 """The name of the records of level vm with systemd."""
 
@@ -53,14 +59,12 @@ class Wanted:
     workspace: Path | None
     seconds: float | None
     init: str
-    image: str
-    ssh_key: Path | None
     reports: tuple[Path, ...]
     as_json: bool
 
 
-def verify_command(root: Path) -> click.Command:
-    """Make the command for the checkout at `root`."""
+def verify_command(root: Path, purpose: str) -> click.Command:
+    """Make the command for the checkout at `root`; `purpose` is its help."""
     file = click.Path(exists=True, path_type=Path)
     folder = click.Path(file_okay=False, path_type=Path)
     parameters: list[click.Parameter] = [
@@ -82,8 +86,6 @@ def verify_command(root: Path) -> click.Command:
             default="none",
             help="With vm and systemd: try the service.",
         ),
-        click.Option(["--image"], default="", help="For tart: the image whose clone is used, once."),
-        click.Option(["--ssh-key"], type=file, help="For tart: the key that the image's user admin admits."),
         click.Option(
             ["--report", "reports"],
             multiple=True,
@@ -93,7 +95,6 @@ def verify_command(root: Path) -> click.Command:
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="The reports as JSON on stdout."),
     ]
-    purpose = "Verify a bottle on machines without Python and network; default: the one in dist/."
 
     def act(**given: Any) -> None:
         _verify(Wanted(**given), root, this_platform(), cache_folder())
@@ -102,124 +103,122 @@ def verify_command(root: Path) -> click.Command:
 
 
 def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
-    manifest = load_manifest(root / "packaging" / "manifest.yaml")
     workspace = Workspace((wanted.workspace or root / "build").absolute(), cache)
-    what = wanted.what or root / "dist"
-    if wanted.level == brew.LEVEL:
-        _verify_with_brew(wanted, root, what, workspace)
-        return
-    if wanted.reports:
-        _take_in(wanted, what, workspace)
-        return
-    bottle = find_bottle(what, host, manifest, workspace.root)
-    level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
-    if level not in ONLY_ON_MACS:
-        _provide(level, wanted.machine)
-    reports: dict[str, VerificationReport] = {}
+    what, reports = wanted.what or root / "dist", {}
     with workspace.alone("verify"):
-        maker = MachineFactory(host, os.cpu_count() or 1, cache, {}, _say)
-        programs = find_programs(what, host, workspace.root) if level == "sandbox" and not wanted.guests else ()
-        for product, machine, name in _trials(level, wanted, maker, bottle, programs):
-            task = Task(root / "scripts" / SCRIPT, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
-            reports[name] = verify_bottle(product, machine, task, workspace=workspace, name=name, report=_say)
+        if wanted.level == BREW:
+            found = verify_release(root, what, wanted.later, workspace, _say)
+        elif wanted.reports:
+            found = _take_in(wanted.reports, what, workspace)
+        else:
+            found = _put_to_trial(wanted, what, root, host, workspace)
+        for name, report in found:
+            reports[name] = report
             if not wanted.as_json:
-                _console().print(output.verdict(reports[name]), output.timeline_table(reports[name]), "")
-        if what.is_dir():
+                _console().print(output.verdict(report), output.timeline_table(report), "")
+        if what.is_dir() and wanted.level != BREW:
             deliver_verifications(reports, workspace, what)
             write_report(what)
     if wanted.as_json:
-        sys.stdout.write(json.dumps([asdict(report) for report in reports.values()], indent=2) + "\n")
+        told = read_release(what).artefacts if wanted.reports else reports.values()
+        sys.stdout.write(json.dumps([asdict(one) for one in told], indent=2) + "\n")
     _refuse(reports.items(), workspace)
 
 
-def _take_in(wanted: Wanted, folder: Path, workspace: Workspace) -> None:
-    """Add reports of other machines to a folder's release, as verifications of the files they were made of."""
+def _put_to_trial(wanted: Wanted, what: Path, root: Path, host: Target, workspace: Workspace) -> Reports:
+    manifest = load_manifest(root / "packaging" / "manifest.yaml")
+    bottle = find_bottle(what, host, manifest, workspace.root)
+    level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
+    if level != "macos":
+        _provide(level, wanted.machine)
+    programs = find_programs(what, host, workspace.root) if level == "sandbox" and not wanted.guests else ()
+    maker = MachineFactory(host, os.cpu_count() or 1, workspace.cache, {}, _say)
+    for machine, bottles_name in _machines(level, wanted, maker, bottle):
+        trials: list[tuple[ReleaseFile, str]] = [(bottle, bottles_name)]
+        trials += [(program, f"verify/program/{program.target}") for program in programs]
+        for product, name in trials:
+            task = Task(root / "scripts" / SCRIPT, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
+            yield name, verify_once(product, machine, task, workspace=workspace, name=name, report=_say)
+
+
+def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Reports:
+    """Add reports of other machines to a folder's release, and give those of Macs."""
     if not folder.is_dir():
         raise click.UsageError("--report needs the folder of a release")
-    with workspace.alone("verify"):
-        taken = {name: report for path in wanted.reports for name, report in _take_over(path, folder, workspace)}
-        write_report(folder)
-    for report in () if wanted.as_json else taken.values():
-        _console().print(output.verdict(report), output.timeline_table(report), "")
-    if wanted.as_json:
-        sys.stdout.write(json.dumps([asdict(one) for one in read_release(folder).artefacts], indent=2) + "\n")
-    _refuse(taken.items(), workspace)
+    for path in paths:
+        if path.is_dir():
+            add_verifications(path, workspace, folder)
+        else:
+            yield from take_in_report(read_mac_report(path), read_release(folder), workspace).items()
 
 
-def _take_over(path: Path, folder: Path, workspace: Workspace) -> Iterable[tuple[str, VerificationReport]]:
-    """Add one report, and give a Mac's with the names of their records."""
-    if path.is_dir():
-        add_verifications(path, workspace, folder)
-        return ()
-    taken = take_in_report(read_mac_report(path), read_release(folder), workspace)
-    deliver_verifications(taken, workspace, folder)
-    return taken.items()
+def verify_release(
+    root: Path, release: Path, later: Path | None, workspace: Workspace, report: Callable[[str], None]
+) -> Reports:
+    """Put the release in a folder to the trial with the brew on PATH, and the upgrade to the one in `later`.
+
+    MissingToolError without a brew, RecordError for what is no folder of a release.
+    """
+    program = find_brew(os.environ.get("PATH", ""))
+    if program is None:
+        raise MissingToolError("there is no brew on PATH", "install Homebrew, as a user other than root")
+    if not release.is_dir():
+        raise RecordError(f"{release} is no folder", "with brew, name the folder a release was delivered to")
+    manifest = load_manifest(root / "packaging" / "manifest.yaml")
+    tried = verify_with_brew(
+        [release, *([later] if later else [])],
+        program,
+        ports=tuple(name for part in manifest.components for name in part.run.ports),
+        env=os.environ,
+        workspace=workspace,
+        clock=time.monotonic,
+        report=report,
+    )
+    yield f"verify/{BREW}", tried
 
 
-def _verify_with_brew(wanted: Wanted, root: Path, what: Path, workspace: Workspace) -> None:
-    with workspace.alone("verify"):
-        report = brew.verify_release(root, what, wanted.later, workspace, _say)
-    if wanted.as_json:
-        sys.stdout.write(json.dumps([asdict(report)], indent=2) + "\n")
-    else:
-        _console().print(output.verdict(report), output.timeline_table(report), "")
-    _refuse([(f"verify/{brew.LEVEL}", report)], workspace)
-
-
-def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -> Bottle:
+def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -> ReleaseFile:
     """Give the bottle of a release's folder for this machine, or the one in a file; RecordError when there is none."""
     if what.is_dir():
-        release = read_release(what)
-        for artefact in release.of_kind("bottle"):
-            if artefact.target == str(host):
-                named = (release.product.name, release.product.version, artefact.target, artefact.tag, artefact.rebuild)
-                path = os.path.relpath(what / artefact.name, workspace)
-                return Bottle(*named, path, artefact.size, artefact.sha256, "")
+        for bottle in _files(what, "bottle", host, workspace):
+            return bottle
         raise RecordError(f"{what / NAME} has no bottle for {host}", "name a bottle's file")
     found = parse_bottle_name(what.name)
     targets = {manifest.tag_of(target): str(target) for target in manifest.known_targets()}
     if not found or found.tag not in targets:
         raise RecordError(f"{what.name} is not the name of a bottle of ours", "name it as brew asks for it")
-    facts = (targets[found.tag], found.tag, found.rebuild, os.path.relpath(what, workspace))
-    return Bottle(found.name, found.version, *facts, what.stat().st_size, digest.sha256_of(what), "")
+    facts = (os.path.relpath(what, workspace), what.stat().st_size, digest.sha256_of(what))
+    return ReleaseFile("bottle", found.name, found.version, *facts, targets[found.tag], found.tag, found.rebuild)
 
 
-def find_programs(what: Path, host: Target, workspace: Path) -> tuple[Standalone, ...]:
+def find_programs(what: Path, host: Target, workspace: Path) -> tuple[ReleaseFile, ...]:
     """Give the single files for this machine in a release's folder; none in a bottle's file."""
-    if not what.is_dir():
-        return ()
-    release = read_release(what)
-    facts = (release.product.name, release.product.version, str(host))
-    return tuple(
-        Standalone(one.kind, *facts, os.path.relpath(what / one.name, workspace), one.size, one.sha256, "")
-        for one in release.of_kind("program")
-        if one.target == str(host)
-    )
+    return tuple(_files(what, "program", host, workspace)) if what.is_dir() else ()
 
 
-def _trials(
-    level: str, wanted: Wanted, maker: MachineFactory, bottle: Bottle, programs: Iterable[Standalone]
-) -> Iterator[tuple[Bottle | Standalone, Machine, str]]:
-    """Give what is verified, on which machine, with the name of its record."""
-    for machine, name in _machines(level, wanted, maker, bottle):
-        yield bottle, machine, name
-        for program in programs:
-            yield program, machine, f"verify/program/{program.target}"
+def _files(folder: Path, kind: str, host: Target, workspace: Path) -> Iterator[ReleaseFile]:
+    release = read_release(folder)
+    for one in release.of_kind(kind):
+        if one.target == str(host):
+            facts = (
+                os.path.relpath(folder / one.name, workspace),
+                one.size,
+                one.sha256,
+                one.target,
+                one.tag,
+                one.rebuild,
+            )
+            yield ReleaseFile(kind, release.product.name, release.product.version, *facts)
 
 
-def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: Bottle) -> Iterator[tuple[Machine, str]]:
+def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: ReleaseFile) -> Iterator[tuple[Machine, str]]:
     target = parse_target(bottle.target)
-    if level not in ONLY_ON_MACS:
-        maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
-        level = SERVICE if wanted.init == "systemd" and level == "vm" else level
-        yield from choose_machines(level, wanted.guests, wanted.machine, maker, target)
-    elif level == "macos":
-        yield Mac(system.describe_macos(), str(maker.host)), f"verify/macos/{target}"
-    elif not (wanted.image and wanted.ssh_key):
-        raise click.UsageError("--level tart needs --image and --ssh-key")
-    else:
-        clone = f"verify-{secrets.token_hex(4)}"
-        yield Tart(wanted.image, str(maker.host), wanted.ssh_key, clone, os.environ), f"verify/tart/{target}"
+    if level == "macos":
+        yield this_mac(system.describe_macos(), str(maker.host)), f"verify/macos/{target}"
+        return
+    maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
+    level = SERVICE if wanted.init == "systemd" and level == "vm" else level
+    yield from choose_machines(level, wanted.guests, wanted.machine, maker, target)
 
 
 def choose_machines(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from stigmer_packaging.ci import workflow_lint
+from stigmer_packaging.ci.workflow_lint import lint_with_actionlint, lint_with_zizmor
 from stigmer_packaging.ci.workflows import find_disagreements, read_workflows
 from stigmer_packaging.cli.machine import cache_folder, this_platform
 from stigmer_packaging.lib import environment
@@ -21,19 +21,16 @@ def workflows_command(root: Path) -> click.Command:
 
     def act() -> None:
         folder, manifest = root / ".github" / "workflows", load_manifest(root / "packaging" / "manifest.yaml")
-        problems = [*find_disagreements(read_workflows(folder), manifest), *map(str, _lint(root, folder, manifest))]
+        problems = [*find_disagreements(read_workflows(folder), manifest), *_lint(root, folder, manifest)]
         if problems:
             raise WorkflowError("the workflows have problems:\n" + "\n".join(f"  {problem}" for problem in problems))
 
     return click.Command("workflows", callback=act, help=purpose, short_help=purpose)
 
 
-def _lint(root: Path, folder: Path, manifest: Manifest) -> tuple[workflow_lint.Remark, ...]:
+def _lint(root: Path, folder: Path, manifest: Manifest) -> list[str]:
     env = environment.build_environment(os.environ)
     chosen = golang.choose_go(manifest.go, env)
     go = golang.provide_go(chosen, manifest.go, this_platform(), cache_folder(), env=env, report=lambda _: None)
     module = root / "packaging" / "actionlint"
-    return (
-        *workflow_lint.lint_with_actionlint(folder, module, go, env=env),
-        *workflow_lint.lint_with_zizmor(folder, env=env),
-    )
+    return [*lint_with_actionlint(folder, module, go, env=env), *lint_with_zizmor(folder, env=env)]

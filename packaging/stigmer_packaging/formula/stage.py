@@ -1,24 +1,22 @@
 """Write the formula for the bottles that were made."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from stigmer_packaging.formula.text import formula_values, render_formula
-from stigmer_packaging.lib import digest
+from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Manifest
-from stigmer_packaging.records.model import Bottle, Formula, SourceArchive
+from stigmer_packaging.records.model import ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 
 
 def write_formula(
     manifest: Manifest,
-    source: SourceArchive,
-    bottles: Sequence[Bottle],
+    source: ReleaseFile,
+    bottles: Sequence[ReleaseFile],
     *,
     workspace: Workspace,
     report: Callable[[str], None],
-) -> Formula:
+) -> ReleaseFile:
     """Write `dist/Formula/NAME.rb` with the given bottles, which must be of the manifest's version and of one rebuild.
 
     Raise RecordError when they are not, or when there is none.
@@ -29,20 +27,9 @@ def write_formula(
         found = ", ".join(f"{name} {version} rebuild {rebuild}" for name, version, rebuild in sorted(made)) or "none"
         raise RecordError(f"the formula needs bottles of {product.name} {product.version} and of one rebuild: {found}")
     named = tuple((bottle.tag, bottle.sha256) for bottle in bottles)
-    text = render_formula(formula_values(manifest, source.sha256), named, bottles[0].rebuild)
-    made_from = digest.sha256_of_value(text)
-    if kept := workspace.current("formula", Formula, made_from):
-        return kept
+    text = render_formula(manifest, source.sha256, named, bottles[0].rebuild)
     report(f"writing the formula for {', '.join(bottle.tag for bottle in bottles)}")
-    path = _write(text, f"dist/Formula/{product.name}.rb", workspace)
-    formula = Formula(path, digest.sha256_of(workspace.path(path)), named, made_from)
-    workspace.write_record("formula", formula)
-    return formula
-
-
-def _write(text: str, relative: str, workspace: Workspace) -> str:
     with workspace.staging() as staged:
-        written = Path(staged / "formula.rb")
-        written.write_text(text, encoding="utf-8")
-        workspace.publish(written, relative)
-    return relative
+        (staged / "formula").write_text(text, encoding="utf-8")
+        facts = {"name": product.name, "version": product.version, "path": f"dist/Formula/{product.name}.rb"}
+        return workspace.add_file(staged / "formula", "formula", kind="formula", **facts)

@@ -1,4 +1,4 @@
-"""All files of a tap that is kept apart from this repository, as text, from their templates and the manifest."""
+"""The files of a tap as text, from their templates and the manifest: all of a new one's, or its formula anew."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,6 +6,7 @@ from string import Template
 
 from stigmer_packaging.formula.reading import FormulaFacts, parse_formula
 from stigmer_packaging.formula.receipt import tap_name
+from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.bottle_tags import parse_tag
 from stigmer_packaging.manifest.model import Manifest
@@ -39,7 +40,7 @@ class _Text(Template):
 
 
 def render_tap(manifest: Manifest, formula: str, licence: str, packaging: Path) -> dict[str, str]:
-    """Give each file of the tap by its path; `packaging` is the folder of that name in our checkout.
+    """Give each file of a tap that is kept apart from this repository, by its path; `packaging` is the folder of that name in our checkout.
 
     RecordError when the formula names no bottle, or is none.
     """
@@ -52,6 +53,20 @@ def render_tap(manifest: Manifest, formula: str, licence: str, packaging: Path) 
         for path, name in FILES.items()
     }
     return {**texts, "LICENSE": licence, f"Formula/{manifest.product.name}.rb": formula}
+
+
+def refresh_formula(text: str, manifest: Manifest) -> str:
+    """Give what the template makes today of the source and the bottles that a formula names.
+
+    RecordError when it is none of ours, or of another release than the manifest's.
+    """
+    facts = parse_formula(text)
+    wanted = (manifest.product.version, manifest.product.rebuild)
+    if facts is None or (facts.version, facts.rebuild) != wanted:
+        named = "nothing we can read" if facts is None else f"{facts.version} rebuild {facts.rebuild}"
+        raise RecordError(f"the formula names {named}, and the manifest is at {wanted[0]} rebuild {wanted[1]}")
+    # the bottles say which stack it is
+    return render_formula(manifest, facts.sha256, facts.bottles, facts.rebuild, smoke=facts.smoke)
 
 
 def _values(manifest: Manifest, facts: FormulaFacts) -> dict[str, str]:

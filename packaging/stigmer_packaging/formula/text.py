@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
@@ -20,76 +19,44 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class FormulaValues:
-    """What a formula says besides its bottles. `url` is the source archive's; bottles are found below `root_url`.
-
-    `tap` is the tap's name as users type it, `owner/name`.
-
-    `services` are the components the test block expects to run, `ports` the launcher's names of ports; `smoke` says
-    whether there is a call to make besides.
-    """
-
-    name: str
-    description: str
-    homepage: str
-    license: str
-    url: str
-    sha256: str
-    root_url: str
-    services: tuple[str, ...]
-    ports: tuple[str, ...]
-    tap: str
-    smoke: bool = True
-
-
-def formula_values(manifest: Manifest, source_sha256: str) -> FormulaValues:
-    """Take from the manifest what the formula says; `source_sha256` is the source archive's."""
-    product = manifest.product
-    root = release_root(product.repository, product.version)
-    return FormulaValues(
-        name=product.name,
-        description=product.description,
-        homepage=product.homepage,
-        license=product.license,
-        url=f"{root}/{source_archive_name(product.name, product.version)}",
-        sha256=source_sha256,
-        root_url=root,
-        services=tuple(component.name for component in manifest.components),
-        ports=tuple(name for component in manifest.components for name in component.run.ports),
-        tap=tap_name(product),
-        smoke=manifest.smoke.kind != "none",
-    )
-
-
-def render_formula(values: FormulaValues, bottles: Sequence[tuple[str, str]] = (), rebuild: int = 0) -> str:
+def render_formula(
+    manifest: Manifest,
+    source_sha256: str,
+    bottles: Sequence[tuple[str, str]] = (),
+    rebuild: int = 0,
+    *,
+    smoke: bool | None = None,
+) -> str:
     """Give the formula's text with a bottle block for the given pairs of tag and sha256; without pairs, without block.
 
-    Raise ValueError for a name no formula can have, a licence that is no SPDX expression, and a digest that is no sha256.
+    `source_sha256` is the source archive's; `smoke` says whether the test makes a call besides, by default as the manifest
+    does. Raise ValueError for a name no formula can have, a licence that is no SPDX expression, and a digest that is no
+    sha256.
     """
-    if not _NAME.fullmatch(values.name):
-        raise ValueError(f"{values.name!r} cannot name a formula")
+    product, runs = manifest.product, [component.run for component in manifest.components]
+    if not _NAME.fullmatch(product.name):
+        raise ValueError(f"{product.name!r} cannot name a formula")
     ordered = sorted(bottles, key=lambda pair: listing_order(pair[0]))
-    requirements = plan_requirements(tuple(tag for tag, _ in ordered))
-    names = service_names(values.name)
+    names, root = service_names(product.name), release_root(product.repository, product.version)
+    calls = manifest.smoke.kind != "none" if smoke is None else smoke
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        class_name=formula_class(values.name),
-        name=values.name,
-        command=quote(values.name),
+        class_name=formula_class(product.name),
+        name=product.name,
+        command=quote(product.name),
         macos_service=quote(names.macos),
         linux_service=quote(names.linux),
-        full_name=f"{values.tap}/{values.name}",
-        description=quote(values.description),
-        homepage=quote(values.homepage),
-        url=quote(values.url),
-        sha256=quote(_checked(values.sha256)),
-        license=license_argument(values.license),
-        bottle=_paragraph(_bottle_block(values.root_url, ordered, rebuild)),
-        platforms=_paragraph(requirements),
-        ports=quote_words(values.ports),
-        smoke=_SMOKE_CALL if values.smoke else _NO_SMOKE_CALL,
-        look="smoke" if values.smoke else "server status",
-        services=quote_words(values.services),
+        full_name=f"{tap_name(product)}/{product.name}",
+        description=quote(product.description),
+        homepage=quote(product.homepage),
+        url=quote(f"{root}/{source_archive_name(product.name, product.version)}"),
+        sha256=quote(_checked(source_sha256)),
+        license=license_argument(product.license),
+        bottle=_paragraph(_bottle_block(root, ordered, rebuild)),
+        platforms=_paragraph(plan_requirements(tuple(tag for tag, _ in ordered))),
+        ports=quote_words(tuple(name for run in runs for name in run.ports)),
+        smoke=_SMOKE_CALL if calls else _NO_SMOKE_CALL,
+        look="smoke" if calls else "server status",
+        services=quote_words(tuple(component.name for component in manifest.components)),
     )
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from stigmer_packaging.binaries import codesign, elf, elf_edit, macho_edit
-from stigmer_packaging.binaries.macho import MachO, is_macho, read_machos
+from stigmer_packaging.binaries.macho import is_macho
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.lib.patchelf import set_search
 from stigmer_packaging.lib.target import Target
@@ -52,13 +52,12 @@ def forget_installation(folder: Path) -> None:
     """Leave of the distributions' metadata what a program may ask for, and of their RECORD files what says so.
 
     Not licences and bills of materials, which the keg's notices hold once: they are a quarter of a bundle's directories, and
-    every first start makes each. Not the environment's scripts: their first line, and so their checksum, depends on where
-    the environment is.
+    every first start makes each.
     """
     for record in folder.rglob("*.dist-info/RECORD"):
         for unasked in _UNASKED:
             shutil.rmtree(record.with_name(unasked), ignore_errors=True)
-        gone = ("../", *(f"{record.parent.name}/{unasked}/" for unasked in _UNASKED))
+        gone = tuple(f"{record.parent.name}/{unasked}/" for unasked in _UNASKED)
         lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
         record.write_text("".join(line for line in lines if not line.startswith(gone)), encoding="utf-8")
 
@@ -117,11 +116,6 @@ def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, s
         if bundled.intersection(found.needed) and search not in found.search:
             set_search(path, ":".join((*found.search, search)), patchelf=patchelf, env=env)
     return [(path, elf.read_elf(path.read_bytes())) for path in elf.find_elves(folder)]
-
-
-def read_machos_below(folder: Path) -> list[tuple[Path, MachO]]:
-    """Read every slice of the Mach-O files of a folder."""
-    return [(path, each) for path in find_machos(folder) for each in read_machos(path.read_bytes())]
 
 
 def find_machos(folder: Path) -> list[Path]:

@@ -10,8 +10,13 @@ from pathlib import Path, PurePosixPath
 from stigmer_packaging.binaries import elf, macho_edit
 from stigmer_packaging.binaries.macho import is_macho
 from stigmer_packaging.freeze.bundle import SYSTEM_FOLDERS
-from stigmer_packaging.freeze.gates import SYSTEM_LIBRARIES
 from stigmer_packaging.lib.target import Target
+
+SYSTEM_LIBRARIES = frozenset({
+    "ld-linux-aarch64.so.1", "ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0",
+    "libresolv.so.2", "librt.so.1", "libutil.so.1",
+})  # fmt: skip
+"""What glibc itself is made of, and so whatever runs a program of ours has."""
 
 Linked = dict[str, list[tuple[str, str | None]]]
 """For each file, the libraries it needs by name, with their paths; None for those that are nowhere."""

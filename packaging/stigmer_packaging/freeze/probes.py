@@ -1,28 +1,32 @@
-"""Try a frozen service: without Temporal it must fail to connect; with it, become ready, pass its tests and stop.
+"""Try a frozen program: a launcher must answer, a service start and stop, with a Temporal of its own platform if it needs one.
 
 A service that fails because Temporal is missing has imported everything it needs to connect; one that fails earlier has not.
 """
 
 import re
 import signal
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import CommandError, GateError
 from stigmer_packaging.lib.interpreter import plain_environment
-from stigmer_packaging.lib.ports import is_open
+from stigmer_packaging.lib.ports import free_port, is_open
+from stigmer_packaging.manifest.model import FreezeTable
+from stigmer_packaging.sources.freeze_table import FreezeFacts
 from stigmer_packaging.sources.placeholders import fill, free_ports, placeholder_values, unused_address
 
 SECONDS = 120
-CONNECTION = (
-    r"connection refused",
-    r"connection error",
-    r"tcp connect error",
-    r"failed client connect",
-    r"failed to connect",
-    r"connect call failed",
+_TEMPORAL_SECONDS = 60
+_SERVE = ("server", "start-dev", "--headless", "--ip", "127.0.0.1", "--log-level", "error")
+_SERVING = "Server:"  # the first line of what it prints once it serves; Temporal CLI 1.x
+_NO_TEMPORAL = "give packaging/manifest.yaml a component whose readiness is of the kind temporal"
+_REMEDY = "name another owner in `owners` of the component's `freeze` in packaging/manifest.yaml"
+_CONNECTION = re.compile(
+    r"connection refused|connection error|tcp connect error|failed client connect|failed to connect|connect call failed",
+    re.IGNORECASE,
 )
 """What a service prints when nothing listens at Temporal's address, in the words of its SDK or of the system."""
 
@@ -40,8 +44,7 @@ class ServiceProbe:
     """How a service is tried: its arguments and environment, in which `{home}`, `{port.NAME}` and `{temporal.address}` stand.
 
     `ready` is the text it prints when it works; without one it works when its port named `port` is open. `grace` are
-    the seconds in which it must stop. `temporal` says whether it needs Temporal;
-    `connection` are patterns of which one must match what it prints when nothing listens at Temporal's address.
+    the seconds in which it must stop. `temporal` says whether it needs Temporal.
     """
 
     environment: Mapping[str, str]
@@ -50,42 +53,6 @@ class ServiceProbe:
     arguments: tuple[str, ...] = ()
     port: str = ""
     temporal: bool = True
-    connection: tuple[str, ...] = CONNECTION
-
-
-@dataclass(frozen=True)
-class _Start:
-    """One start of a service: its command, its environment, and the port it is to open."""
-
-    words: tuple[str, ...]
-    environment: Mapping[str, str]
-    port: int
-
-
-def classify_failure(output: str, connection: tuple[str, ...] = CONNECTION) -> str:
-    """Say from its output why a service failed: `import` for a broken bundle, `connection`, or `other`.
-
-    A missing import counts first: a service may catch the error, and go on until the module is needed.
-    """
-    if _BROKEN.search(output):
-        return "import"
-    if any(re.search(pattern, output, re.IGNORECASE) for pattern in connection):
-        return "connection"
-    return "other"
-
-
-def check_failure(code: int, output: str, connection: tuple[str, ...] = CONNECTION) -> None:
-    """Raise GateError unless a service that was started without Temporal failed because of that."""
-    reason = classify_failure(output, connection)
-    if code == 0 or reason != "connection":
-        what = {
-            "import": "something is missing in the bundle",
-            "connection": "it did not fail",
-            "other": "not for that",
-        }
-        raise GateError(
-            f"started without Temporal, the service ended with exit code {code}: {what[reason]}\n{_tail(output)}"
-        )
 
 
 def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, str]) -> None:
@@ -99,100 +66,180 @@ def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, s
             )
 
 
-def probe_without_temporal(program: Path, probe: ServiceProbe, *, folder: Path, env: Mapping[str, str]) -> None:
-    """Start the service with nothing listening at Temporal's address; GateError unless it fails because of that."""
-    start = _prepare(program, probe, unused_address(), folder, env)
+def try_imports(probe: Path, modules: Mapping[str, Sequence[str]], *, env: Mapping[str, str]) -> None:
+    """Import modules, by the distributions that installed them, inside a bundle; GateError when one cannot be.
+
+    The frozen service is a foreign program that cannot be asked to import something. `probe` is a second program with
+    the same modules, made for this; it is removed, and not shipped.
+    """
+    names = sorted(module for each in modules.values() for module in each)
     try:
-        seconds = SECONDS
-        done = command.run(start.words, env=start.environment, cwd=folder, seconds=seconds, check=False)
+        command.run([str(probe), *names], env=plain_environment(env), seconds=SECONDS)
     except CommandError as error:
-        raise GateError(f"started without Temporal, the service does not give up: {error}") from error
-    check_failure(done.code, done.stdout + done.stderr, probe.connection)
+        raise GateError(
+            f"a distribution whose module has another owner cannot be imported: {error}", _REMEDY
+        ) from error
+    finally:
+        probe.unlink()
 
 
-def probe_start_and_stop(
+@dataclass(frozen=True)
+class Trial:
+    """A frozen service on trial: its program, how it is tried, and a folder that is its home."""
+
+    program: Path
+    probe: ServiceProbe
+    folder: Path
+    env: Mapping[str, str]
+
+    def without_temporal(self) -> None:
+        """Start the service with nothing listening at Temporal's address; GateError unless it fails because of that."""
+        words, env, _ = self._start(unused_address(), self.probe.arguments)
+        try:
+            done = command.run(words, env=env, cwd=self.folder, seconds=SECONDS, check=False)
+        except CommandError as error:
+            raise GateError(f"started without Temporal, the service does not give up: {error}") from error
+        check_failure(done.code, done.stdout + done.stderr)
+
+    def start_and_stop(self, address: str = "") -> None:
+        """Start the service; GateError unless it gets ready, and stops with exit code 0 on SIGTERM.
+
+        A service without Temporal may leave the signal to its default action; a worker must end what it has begun.
+        `address` is that of a live Temporal; without one nothing listens there. A crash of the interpreter after the
+        program's own end counts as stopped: a thread of an extension, such as Temporal's, may outlive the program, frozen
+        or not.
+        """
+        situation = "with a live Temporal the service" if address else "the service"
+        words, env, port = self._start(address or unused_address(), self.probe.arguments)
+        try:
+            with command.running(words, env=env, cwd=self.folder, log=self.folder / "service.log") as service:
+                self._wait_until_ready(service, port)
+                code, output = service.stop(seconds=self.probe.grace), service.output
+        except CommandError as error:
+            raise GateError(f"{situation} does not work: {error}") from error
+        usual = (0,) if self.probe.temporal else (0, -signal.SIGTERM)
+        if not (code in usual or _FINALIZING in output) or _BROKEN.search(output):
+            raise GateError(f"{situation} ended with exit code {code}\n{_tail(output)}")
+
+    def workflow(self, arguments: tuple[str, ...], address: str) -> None:
+        """Run the service's workflow test on a live Temporal; GateError unless it exits 0.
+
+        A worker's sandbox imports by name at its first workflow: without that module, a bundle becomes ready nevertheless.
+        """
+        words, env, _ = self._start(address, arguments)
+        try:
+            command.run(words, env=env, cwd=self.folder, seconds=SECONDS)
+        except CommandError as error:
+            missing = next((line for line in error.output.splitlines() if _BROKEN.search(line)), "see what it printed")
+            raise GateError(f"the frozen service cannot run a workflow: {missing.strip()}\n{error}") from error
+
+    def selftest(self, arguments: tuple[str, ...]) -> None:
+        """Run the service's selftest; GateError unless it exits 0."""
+        try:
+            words = [str(self.program), *arguments]
+            command.run(words, env=self._isolated, cwd=self.folder, seconds=SECONDS)
+        except CommandError as error:
+            raise GateError(f"the frozen service does not pass its own test: {error}") from error
+
+    def _start(self, address: str, arguments: tuple[str, ...]) -> tuple[list[str], dict[str, str], int]:
+        """Give command, environment and port of a start: a home of its own, free ports, and where Temporal is."""
+        texts = (*arguments, *self.probe.environment.values(), f"{{port.{self.probe.port}}}")
+        ports = free_ports(texts)
+        values = placeholder_values(self.folder, address, ports)
+        filled = {name: fill(text, values) for name, text in self.probe.environment.items()}
+        words = [str(self.program), *(fill(text, values) for text in arguments)]
+        given = {name: value for name, value in filled.items() if value}
+        return words, self._isolated | given, ports[f"port.{self.probe.port}"]
+
+    def _wait_until_ready(self, service: command.Running, port: int) -> None:
+        if self.probe.ready:
+            service.wait_for(self.probe.ready, seconds=SECONDS)
+        else:
+            service.wait_until(lambda: is_open(port), f"open its port {self.probe.port}", seconds=SECONDS)
+
+    @property
+    def _isolated(self) -> dict[str, str]:
+        """An environment that holds nothing of the user's: the home is an empty folder."""
+        return plain_environment(self.env) | {"HOME": str(self.folder)}
+
+
+def try_service(
     program: Path,
+    table: FreezeTable,
     probe: ServiceProbe,
     *,
-    address: str = "",
-    folder: Path,
+    temporal: Path | None,
+    home: Path,
     env: Mapping[str, str],
 ) -> None:
-    """Start the service; GateError unless it gets ready, and stops with exit code 0 on SIGTERM.
+    """Put a frozen service through everything a freeze asks of it, in a `home` that does not exist; GateError if it fails.
 
-    A service without Temporal may leave the signal to its default action; a worker must end what it has begun.
-    `address` is that of a live Temporal; without one nothing listens there. A crash of the interpreter after the
-    program's own end counts as stopped: a thread of an extension, such as Temporal's, may outlive the program, frozen
-    or not.
+    `temporal` is the Temporal CLI for the service's platform, which only a service that needs Temporal is tried with.
     """
-    situation = "with a live Temporal the service" if address else "the service"
-    start = _prepare(program, probe, address or unused_address(), folder, env)
-    try:
-        with command.running(start.words, env=start.environment, cwd=folder, log=folder / "service.log") as service:
-            _wait_until_ready(service, probe, start.port, SECONDS)
-            code, output = service.stop(seconds=probe.grace), service.output
-    except CommandError as error:
-        raise GateError(f"{situation} does not work: {error}") from error
-    stopped = code in _stop_codes(probe) or _FINALIZING in output
-    if not stopped or classify_failure(output, ()) == "import":
-        raise GateError(f"{situation} ended with exit code {code}\n{_tail(output)}")
+    home.mkdir()
+    trial = Trial(program, probe, home, env)
+    if table.selftest:
+        trial.selftest(table.selftest)
+    if not probe.temporal:
+        trial.start_and_stop()
+        return
+    if temporal is None:
+        raise GateError("the service needs Temporal, and nothing here is a Temporal to try it with", _NO_TEMPORAL)
+    trial.without_temporal()
+    with temporal_server(temporal, folder=home, env=plain_environment(env)) as address:
+        trial.start_and_stop(address)
+        if table.workflow_test:
+            trial.workflow(table.workflow_test, address)
 
 
-def _stop_codes(probe: ServiceProbe) -> tuple[int, ...]:
-    return (0,) if probe.temporal else (0, -signal.SIGTERM)
+@contextmanager
+def temporal_server(program: Path, *, folder: Path, env: Mapping[str, str]) -> Iterator[str]:
+    """Serve from memory and give the address, `127.0.0.1:PORT`; CommandError when it does not come up."""
+    address = f"127.0.0.1:{free_port()}"
+    words = [str(program), *_SERVE, "--port", address.rpartition(":")[2]]
+    log = folder / "temporal.log"
+    with command.running(words, env=env, cwd=folder, log=log) as server:
+        server.wait_for(_SERVING, seconds=_TEMPORAL_SECONDS)
+        yield address
 
 
-def probe_workflow(
-    program: Path,
-    arguments: tuple[str, ...],
-    probe: ServiceProbe,
-    *,
-    address: str,
-    folder: Path,
-    env: Mapping[str, str],
-) -> None:
-    """Run the service's workflow test on a live Temporal; GateError unless it exits 0.
+def classify_failure(output: str) -> str:
+    """Say from its output why a service failed: `import` for a broken bundle, `connection`, or `other`.
 
-    A worker's sandbox imports by name at its first workflow: without that module, a bundle becomes ready nevertheless.
+    A missing import counts first: a service may catch the error, and go on until the module is needed.
     """
-    start = _prepare(program, replace(probe, arguments=arguments), address, folder, env)
-    try:
-        command.run(start.words, env=start.environment, cwd=folder, seconds=SECONDS)
-    except CommandError as error:
-        missing = next((line for line in error.output.splitlines() if _BROKEN.search(line)), "see what it printed")
-        raise GateError(f"the frozen service cannot run a workflow: {missing.strip()}\n{error}") from error
+    if _BROKEN.search(output):
+        return "import"
+    return "connection" if _CONNECTION.search(output) else "other"
 
 
-def probe_selftest(program: Path, arguments: tuple[str, ...], *, folder: Path, env: Mapping[str, str]) -> None:
-    """Run the service's selftest; GateError unless it exits 0."""
-    try:
-        words = [str(program), *arguments]
-        command.run(words, env=_isolated(folder, env), cwd=folder, seconds=SECONDS)
-    except CommandError as error:
-        raise GateError(f"the frozen service does not pass its own test: {error}") from error
+def check_failure(code: int, output: str) -> None:
+    """Raise GateError unless a service that was started without Temporal failed because of that."""
+    reason = classify_failure(output)
+    if code == 0 or reason != "connection":
+        what = {
+            "import": "something is missing in the bundle",
+            "connection": "it did not fail",
+            "other": "not for that",
+        }
+        raise GateError(
+            f"started without Temporal, the service ended with exit code {code}: {what[reason]}\n{_tail(output)}"
+        )
 
 
-def _prepare(program: Path, probe: ServiceProbe, address: str, folder: Path, env: Mapping[str, str]) -> _Start:
-    """Fill in what a start of the service is told: a home of its own, free ports, and where Temporal is."""
-    texts = (*probe.arguments, *probe.environment.values(), f"{{port.{probe.port}}}")
-    ports = free_ports(texts)
-    values = placeholder_values(folder, address, ports)
-    filled = {name: fill(text, values) for name, text in probe.environment.items()}
-    words = (str(program), *(fill(text, values) for text in probe.arguments))
-    given = {name: value for name, value in filled.items() if value}
-    return _Start(words, _isolated(folder, env) | given, ports[f"port.{probe.port}"])
-
-
-def _wait_until_ready(service: command.Running, probe: ServiceProbe, port: int, seconds: float) -> None:
-    if probe.ready:
-        service.wait_for(probe.ready, seconds=seconds)
-    else:
-        service.wait_until(lambda: is_open(port), f"open its port {probe.port}", seconds=seconds)
-
-
-def _isolated(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
-    """Give an environment that holds nothing of the user's: the home is an empty folder."""
-    return plain_environment(env) | {"HOME": str(folder)}
+def explain_excludes(error: GateError, facts: FreezeFacts) -> GateError:
+    """Add to the failure of a trial, if a module is missing because it is excluded, by whom it is and the way out."""
+    missing = re.findall(r"No module named '([\w.]+)'", str(error))
+    excludes = facts.table.excludes
+    blamed = [name for name in excludes if any(f"{module}.".startswith(f"{name}.") for module in missing)]
+    if not blamed:
+        return error
+    kept = ", ".join(name for name in excludes if name not in blamed)
+    return GateError(
+        f"{error}\n{' and '.join(blamed)} is missing because {facts.origins['excludes']} lists it in excludes",
+        "give the excludes without it in packaging/manifest.yaml, in the component's source:"
+        f"\n      freeze: {{excludes: [{kept}]}}",
+    )
 
 
 def _tail(output: str) -> str:

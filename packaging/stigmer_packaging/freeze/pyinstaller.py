@@ -2,16 +2,19 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Protocol
 
+from stigmer_packaging.freeze.seams import Settings
+from stigmer_packaging.freeze.wheels import Platform, Site, provide_site
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import MissingToolError
 from stigmer_packaging.lib.interpreter import Interpreter, plain_environment
 from stigmer_packaging.lib.target import Target
+from stigmer_packaging.licensing.native import Packages
 from stigmer_packaging.records.model import LeftOut
 from stigmer_packaging.sources.locks import Pin
 
@@ -22,45 +25,54 @@ START_HOOKS = Path(__file__).parent / "startup"
 PROBE = "import-probe"
 _SPEC = "onedir.spec"
 _PROBE_SOURCE = "import_probe.py"
-_ABSENT = "import shutil, sys; print(*(name for name in sys.argv[1:] if not shutil.which(name)))"
+_PACKAGING = Path(__file__).parents[2]
 _REMEDY = "install binutils; on macOS the command line tools: xcode-select --install"
 
 
-class Environment(Protocol):
-    """A platform's Python and the distributions of a lock, from which programs are frozen."""
+@dataclass(frozen=True)
+class Environment:
+    """A platform's Python and the distributions of a lock, from which programs are frozen.
 
-    @property
-    def interpreter(self) -> Interpreter:
-        """The Python of this machine that runs PyInstaller."""
+    `interpreter` runs PyInstaller here. `settings` gives what has PyInstaller look at another Python's files, `packages`
+    knows what that Python is made of; both are None when the interpreter itself is frozen with.
+    """
+
+    interpreter: Interpreter
+    distributions: Site
+    settings: Callable[[], Settings] | None = None
+    packages: Packages | None = None
 
     @property
     def site(self) -> Path:
-        """Where the platform's distributions are installed."""
+        """Where the platform's distributions are."""
+        return self.distributions.folder
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
         """The modules that were left out because another distribution owns them."""
-
-    @property
-    def tools(self) -> tuple[str, ...]:
-        """The programs of the machine that PyInstaller calls."""
+        return self.distributions.left_out
 
     def words(self, *arguments: str) -> list[str]:
         """Give the command that runs a Python of the same version here."""
-
-    def pyinstaller(self, work: Path) -> tuple[list[str], dict[str, str]]:
-        """Give the command that runs PyInstaller and the variables it needs; `work` may hold its settings."""
+        return [self.interpreter.executable, *arguments]
 
 
-class FreezeBase(Protocol):
-    """A Python that programs for a platform are frozen with."""
+@dataclass(frozen=True)
+class FreezeBase:
+    """A Python that programs for a platform are frozen with.
+
+    `assemble` makes an environment of what gives the distributions for a platform; `builder` is the Python itself where
+    it runs here.
+    """
+
+    platform: Platform
+    assemble: Callable[[Callable[[Platform], Site]], Environment]
+    builder: Interpreter | None = None
 
     @property
     def target(self) -> Target:
         """The platform."""
-
-    def markers(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Give the values that a lock's markers are about."""
+        return self.platform.target
 
     def environment(
         self,
@@ -71,7 +83,17 @@ class FreezeBase(Protocol):
         report: Callable[[str], None],
         owners: Mapping[str, str],
     ) -> Environment:
-        """Give the environment that holds these pins, which all apply to it."""
+        """Give the environment that holds these pins, which all apply to it.
+
+        GateError for a distribution without a wheel for the platform.
+        """
+
+        def provide(platform: Platform) -> Site:
+            return provide_site(
+                pins, platform, cache=cache, env=env, report=report, owners=owners, builder=self.builder
+            )
+
+        return self.assemble(provide)
 
 
 @dataclass(frozen=True)
@@ -123,7 +145,6 @@ class MissingModule:
     """A module the bundle has not, and who imports it: the importer, and the ways (`delayed`, `optional`, …) it does."""
 
     name: str
-    excluded: bool
     importers: tuple[tuple[str, frozenset[str]], ...]
 
 
@@ -163,7 +184,7 @@ def freeze(
     probe = str(work / _PROBE_SOURCE) if plan.with_probe else ""
     written = asdict(plan) | {"runtime_hooks": hooks, "import_probe": probe}
     (work / "plan.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
-    program, variables = python.pyinstaller(work)
+    program, variables = _program(python, work, env)
     settled = (
         plain_environment(env)
         | variables
@@ -198,14 +219,10 @@ def _write_start_hooks(names: Iterable[str], folder: Path) -> list[str]:
 def parse_warnings(text: str) -> tuple[MissingModule, ...]:
     """Read the file in which PyInstaller lists what it did not bundle, and who imports it in which way."""
     lines = (
-        re.fullmatch(r"(missing|excluded|invalid) module named (\S+) - imported by (.*)", line)
+        re.fullmatch(r"(?:missing|excluded|invalid) module named (\S+) - imported by (.*)", line)
         for line in text.splitlines()
     )
-    return tuple(
-        MissingModule(match[2].strip("'\""), match[1] == "excluded", tuple(_parse_importers(match[3])))
-        for match in lines
-        if match
-    )
+    return tuple(MissingModule(match[1].strip("'\""), tuple(_parse_importers(match[2]))) for match in lines if match)
 
 
 def _parse_importers(text: str) -> Iterable[tuple[str, frozenset[str]]]:
@@ -214,8 +231,29 @@ def _parse_importers(text: str) -> Iterable[tuple[str, frozenset[str]]]:
         yield match[1].strip(), frozenset(ways)
 
 
+def _program(python: Environment, work: Path, env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Give the command that runs PyInstaller, and the variables it needs."""
+    if python.settings is None:
+        return [_isolated(python, work, env), "-s", "-P", "-m", "PyInstaller"], {}
+    settings = work / "settings.json"
+    settings.write_text(json.dumps(asdict(python.settings()), indent=1), encoding="utf-8")
+    words = python.words("-s", "-P", "-m", "stigmer_packaging.freeze.seams", str(settings))
+    return words, {"PYTHONPATH": str(_PACKAGING)}
+
+
+def _isolated(python: Environment, work: Path, env: Mapping[str, str]) -> str:
+    """Give an interpreter that has the locked distributions and none of those installed beside it."""
+    words = python.words("-I", "-m", "venv", "--without-pip", str(work / "venv"))
+    command.run(words, env=plain_environment(env), seconds=SECONDS)
+    (site,) = (work / "venv").glob("lib/python*/site-packages")
+    site.rmdir()
+    site.symlink_to(python.site)
+    return str(work / "venv" / "bin" / "python")
+
+
 def _require(python: Environment, env: Mapping[str, str]) -> None:
-    """Raise MissingToolError unless the programs PyInstaller calls are where it runs."""
-    answer = command.run(python.words("-I", "-c", _ABSENT, *python.tools), env=plain_environment(env), seconds=60)
-    if absent := answer.stdout.split():
+    """Raise MissingToolError unless the programs are there that PyInstaller calls; `seams` stands for them."""
+    tools = ("objdump", "objcopy") if python.interpreter.target.system == "linux" else ("codesign",)
+    absent = [name for name in tools if not shutil.which(name, path=env.get("PATH"))]
+    if absent and python.settings is None:
         raise MissingToolError(f"freezing needs {' and '.join(absent)}", _REMEDY)

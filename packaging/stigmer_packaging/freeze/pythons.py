@@ -1,18 +1,30 @@
-"""Which Python freezes: the pinned one, compiled for each target, or a Python of this machine for its own platform."""
+"""Which Python freezes: the pinned one, compiled for each target, or a Python of this machine for its own platform.
+
+With the pinned one, the real PyInstaller runs in this machine's build of the same CPython, and `seams` has it look at the
+platform's files. The same is done for the machine's own platform, so that there is one way.
+"""
 
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from stigmer_packaging.freeze.foreign import choose_pinned
-from stigmer_packaging.freeze.pyinstaller import FreezingPython
-from stigmer_packaging.freeze.python.provide import BuildSettings, place_of
-from stigmer_packaging.freeze.python.recipe import read_recipe
-from stigmer_packaging.freeze.virtualenv import at_hand
+from stigmer_packaging.freeze.gcc_runtime import Runtime, provide_runtime, read_packages
+from stigmer_packaging.freeze.linked import find_linked
+from stigmer_packaging.freeze.pyinstaller import Environment, FreezeBase, FreezingPython
+from stigmer_packaging.freeze.python.provide import BuildSettings, digest_of, place_of, provide_python
+from stigmer_packaging.freeze.python.recipe import Source, read_recipe
+from stigmer_packaging.freeze.python.tree import PythonTree
+from stigmer_packaging.freeze.seams import Settings
+from stigmer_packaging.freeze.wheels import Platform, Site, platform_here
+from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.debian import find_archives
-from stigmer_packaging.lib.interpreter import read_interpreter
+from stigmer_packaging.lib.interpreter import Interpreter, read_interpreter, require_library
 from stigmer_packaging.lib.target import Target
+from stigmer_packaging.licensing.licences import Credit, purl_of, read_text
+from stigmer_packaging.licensing.native import COPYRIGHT, Package
 
 PINNED, HOST = "pinned", "host"
 RECIPES = Path("packaging/python")
@@ -67,3 +79,109 @@ def choose_python(
     if choice != PINNED:
         return at_hand(read_interpreter(sys.executable if choice == HOST else choice, env=env))
     return choose_pinned(checkout / RECIPES, target, maker(), oldest=oldest)
+
+
+def at_hand(interpreter: Interpreter) -> FreezingPython:
+    """Freeze with an interpreter that is there; MissingToolError when it has no shared library."""
+    platform = platform_here(interpreter)
+
+    def assemble(provide_site: Callable[[Platform], Site]) -> Environment:
+        require_library(interpreter)
+        return Environment(interpreter, provide_site(platform))
+
+    base = FreezeBase(platform, assemble, interpreter)
+    return FreezingPython((interpreter.version, interpreter.identity), lambda: base)
+
+
+@dataclass(frozen=True)
+class TreePackages:
+    """The Debian sources that a Python was compiled from, and the packages of GCC's runtime libraries."""
+
+    tree: PythonTree
+    runtime: Runtime
+
+    def find(self, file: str, names: tuple[str, ...]) -> Package | None:
+        """Look into what the Python is made of."""
+        del file
+        for source in self.tree.recipe.source:
+            if source.package in names:
+                return Package(source.version, _purl_of(source), self.tree.copyright_of(source))
+        for name in (name for name in names if name in self.runtime.versions):
+            version, text = self.runtime.versions[name], self.runtime.root / "usr" / COPYRIGHT.format(name)
+            return Package(version, purl_of("deb/debian", name, version), read_text(text.read_bytes()))
+        return None
+
+    def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
+        """Name what is linked into these extension modules, and into Python's own library."""
+        there = modules | set(self.tree.builtins)
+        return tuple(
+            Credit(each.name, each.version, each.licence, _purl_of(each), (self.tree.copyright_of(each),))
+            for each in self.tree.recipe.source
+            if there.intersection(each.modules)
+        )
+
+
+def _purl_of(source: Source) -> str:
+    return purl_of("deb/debian", source.package, source.version)
+
+
+def choose_pinned(recipes: Path, target: Target, maker: BuildSettings, *, oldest: Mapping[str, str]) -> FreezingPython:
+    """Freeze with the pinned CPython for `target`, which is made when it is first needed.
+
+    `oldest` names for each target the glibc or macOS that wheels may ask for.
+    """
+    recipe, packages = read_recipe(recipes, target), read_packages(recipes, target)
+
+    def platform_of(tree: PythonTree) -> Platform:
+        return Platform(tree.target, oldest.get(str(tree.target), tree.floor), tree.version)
+
+    def provide() -> FreezeBase:
+        own = provide_python(maker.host_recipe, maker)
+        tree = own if target == maker.host else provide_python(recipe, maker)
+        interpreter = own.interpreter(maker.host, maker.environment)
+        runtime = provide_runtime(packages, maker.folder, maker.archives)
+
+        def assemble(provide_site: Callable[[Platform], Site]) -> Environment:
+            site = provide_site(platform_of(tree))
+            own_site = site if own.target == target else provide_site(platform_of(own))
+            settings = partial(settings_of, tree, own, site.folder, own_site.folder, runtime)
+            return Environment(interpreter, site, settings, TreePackages(tree, runtime))
+
+        return FreezeBase(platform_of(tree), assemble)
+
+    runtimes = [package.sha256 for package in packages]
+    identity = (digest_of(recipe), digest_of(maker.host_recipe), digest.sha256_of_value(runtimes, oldest))
+    return FreezingPython(identity, provide)
+
+
+def settings_of(tree: PythonTree, own: PythonTree, site: Path, own_site: Path, runtime: Runtime) -> Settings:
+    """Describe a platform's Python and distributions to `seams`, beside this machine's of the same versions."""
+    target = tree.target
+    linked = find_linked(
+        (tree.prefix, site), (tree.prefix / "lib", *runtime.libraries), target, {tree.recipe.prefix: tree.prefix}
+    )
+    return Settings(
+        system=target.system,
+        machine=Platform(target, tree.floor, tree.version).machine,
+        architecture=target.architecture,
+        multiarch=_multiarch(tree),
+        suffixes=[_suffix(tree), ".abi3.so", ".so"],
+        own_suffix=_suffix(own),
+        builtins=list(tree.builtins),
+        library=str(tree.library),
+        prefix=str(tree.prefix),
+        own_prefix=str(own.prefix),
+        standard_library=str(tree.standard_library),
+        site=str(site),
+        own_site=str(own_site),
+        linked=linked,
+    )
+
+
+def _multiarch(tree: PythonTree) -> str:
+    return tree.recipe.platform.multiarch or "darwin"
+
+
+def _suffix(tree: PythonTree) -> str:
+    """Give the ending of extension modules for just this Python. Source: PEP 3149, and CPython's configure."""
+    return f".cpython-{tree.recipe.major_minor.replace('.', '')}-{_multiarch(tree)}.so"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stigmer_packaging.freeze import bundle, frozen_trial, gates, probes, pyinstaller, stdlib
+from stigmer_packaging.freeze import bundle, gates, probes, pyinstaller, stdlib
 from stigmer_packaging.freeze.ownership import modules_to_prove
 from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.pyinstaller import Environment, FreezePlan, FreezingPython, Frozen
@@ -15,7 +15,6 @@ from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import SYSTEMS, Target
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.manifest.rename import rename_product
-from stigmer_packaging.manifest.values import START_HOOKS
 from stigmer_packaging.records.model import LauncherBundle, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources import locks
@@ -36,39 +35,6 @@ SERVICE_OPTIMIZE = 0
 
 COMPRESSION = 0
 """None of their own: the bottle's one gzip sees all modules together and makes less of them, and an import unpacks nothing."""
-
-_FREEZE = (
-    "bundle",
-    "foreign",
-    "gcc_runtime",
-    "linked",
-    "ownership",
-    "pyinstaller",
-    "seams",
-    "stage",
-    "stdlib",
-    "virtualenv",
-    "wheels",
-)
-_SOURCES = (
-    "freeze_table",
-    "lock_graph",
-    "locks",
-    "project_locks",
-    "service_source",
-    "spec_file",
-)
-_PACKAGING = Path(__file__).parents[1]
-_CODE = (
-    "lib/patchelf.py",
-    "manifest/rename.py",
-    *(f"binaries/{name}.py" for name in ("codesign", "elf", "elf_edit", "macho_edit")),
-    *(f"freeze/{name}.py" for name in _FREEZE),
-    *(f"freeze/templates/{name}.template" for name in ("onedir.spec", "import_probe.py")),
-    *(f"freeze/startup/{name}.py" for name in START_HOOKS),
-    *(f"sources/{name}.py" for name in _SOURCES),
-)
-_RECIPE = tuple(digest.sha256_of(_PACKAGING / name) for name in _CODE)
 
 
 @dataclass(frozen=True)
@@ -105,7 +71,6 @@ class Freezer:
             "macos": self.macos,
             "pyinstaller": locks.render_lock(pins),
             "source_date_epoch": self.source_date_epoch,
-            "recipe": _RECIPE,
         }
 
 
@@ -121,15 +86,12 @@ def service_facts(source: ServiceSource, *, version: str, probe: ServiceProbe, f
 
 
 def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) -> LauncherBundle:
-    """Freeze the launcher as the program `name` that answers with `version`, or give the one made of the same inputs.
+    """Freeze the launcher as the program `name` that answers with `version`.
 
     ForeignTargetError on a machine of another platform, MissingToolError without libpython or binutils, GateError when
     the bundle lacks what it imports or does not answer with its version.
     """
-    made_from = digest.sha256_of_value(launcher_facts(source, name=name, version=version, freezer=freezer))
     record = f"freeze/{freezer.target}/launcher"
-    if kept := freezer.workspace.current(record, LauncherBundle, made_from):
-        return kept
     python = provide((), freezer)
     freezer.report(f"freezing the launcher for {freezer.target}")
     with freezer.workspace.staging() as staged:
@@ -144,7 +106,7 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
             probes.check_answers(frozen.folder / name, name, version, env=freezer.env)
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
-    made = LauncherBundle(version, str(freezer.target), record, name, files, made_from)
+    made = LauncherBundle(version, str(freezer.target), record, name, files)
     freezer.workspace.write_record(record, made)
     return made
 
@@ -152,16 +114,12 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
 def freeze_service(
     source: ServiceSource, *, component: str, version: str, temporal: Path | None, probe: ServiceProbe, freezer: Freezer
 ) -> ServiceBinary:
-    """Freeze a Python service as its project and the manifest ask, or give the one made of the same inputs.
+    """Freeze a Python service as its project and the manifest ask.
 
     `temporal` is the Temporal CLI of this machine's platform, which a service that needs it is tried against. GateError
     when the locked environment cannot be frozen whole, or the frozen service does not work.
     """
-    facts = service_facts(source, version=version, probe=probe, freezer=freezer)
-    made_from = digest.sha256_of_value(component, facts)
     record = f"freeze/{freezer.target}/{component}"
-    if kept := freezer.workspace.current(record, ServiceBinary, made_from):
-        return kept
     freezer.report(f"freezing {component} for {freezer.target}")
     for line in source.describe():
         freezer.note(f"{component}: {line}")
@@ -178,7 +136,7 @@ def freeze_service(
             freezer.note(f"{component} for {freezer.target} is not tried: its programs do not run here")
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
-    made = ServiceBinary(component, version, str(freezer.target), record, component, files, made_from, python.left_out)
+    made = ServiceBinary(component, version, str(freezer.target), record, component, files, python.left_out)
     freezer.workspace.write_record(record, made)
     return made
 
@@ -198,8 +156,7 @@ def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | N
         raise ForeignTargetError(f"Python here is for {base.target}, and {freezer.target} was asked for")
     own = {pin.name for pin in lock}
     added = locks.select_pins(locks.parse_lock(freezer.pins), pyinstaller.DISTRIBUTIONS, without=own)
-    markers = base.markers(freezer.env)
-    pins = [pin for pin in (*lock, *added) if pin.applies(markers)]
+    pins = [pin for pin in (*lock, *added) if pin.applies(base.platform.markers)]
     cache, settled = freezer.workspace.cache.absolute(), owners or {}
     python = base.environment(pins, cache=cache, env=freezer.env, report=freezer.report, owners=settled)
     installed = read_distributions(python.site)
@@ -221,10 +178,10 @@ def _try_service(
     env, home = freezer.env, program.parents[1] / "home"
     try:
         if probed:
-            frozen_trial.try_imports(program.with_name(pyinstaller.PROBE), probed, env=env)
-        frozen_trial.try_service(program, source.table, probe, temporal=temporal, home=home, env=env)
+            probes.try_imports(program.with_name(pyinstaller.PROBE), probed, env=env)
+        probes.try_service(program, source.table, probe, temporal=temporal, home=home, env=env)
     except GateError as error:
-        raise frozen_trial.explain_excludes(error, source.facts) from error
+        raise probes.explain_excludes(error, source.facts) from error
 
 
 def _note_owners(python: Environment, owners: Mapping[str, str], note: Callable[[str], None]) -> None:
@@ -300,14 +257,6 @@ def _make_portable(folder: Path, program: str, contents: str, freezer: Freezer) 
     if freezer.target.system == "linux":
         bundle.strip_elves(folder)
         elves = bundle.relocate(folder, contents, patchelf=freezer.patchelf, env=freezer.env)
-        gates.check_search(elves, folder)
-        gates.check_needed(elves, folder)
-        gates.check_architecture(elves, folder, freezer.target)
         freezer.report(f"{program} needs glibc {bundle.render_glibc(elves)}")
     else:
         bundle.relocate_machos(folder, contents, freezer.target)
-        machos = bundle.read_machos_below(folder)
-        gates.check_bundled(machos, folder)
-        gates.check_architecture(machos, folder, freezer.target)
-        gates.check_macos(machos, folder, freezer.macos)
-    gates.check_paths(folder, (freezer.workspace.root.absolute(), freezer.workspace.cache.absolute()))

@@ -6,9 +6,11 @@ The platform's own Python is not run. Sources: PEP 427 for what is in a wheel; p
 import csv
 import io
 import json
+import platform as machine
 import re
 import shutil
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,10 +22,11 @@ from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.cache import make_once
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import CommandError, GateError
+from stigmer_packaging.lib.interpreter import Interpreter
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.records.model import LeftOut
 from stigmer_packaging.sources.locks import Pin, render_requirements
-from stigmer_packaging.sources.wheel_file import extract_all
+from stigmer_packaging.sources.wheel import extract_all
 
 FORMAT = 1  # counts how sites are made, so that those made otherwise are not taken for current
 SECONDS = 1800
@@ -32,6 +35,7 @@ _MODULES = ("purelib", "platlib")
 _OLDEST_MANYLINUX = 5
 _PIP = ("-I", "-m", "pip", "--quiet", "--disable-pip-version-check")
 _WHOLE = ("--no-deps", "--require-hashes")
+_REMEDY = "lock a version that has wheels, or put its source into the tree and depend on its folder"
 _NO_WHEEL = re.compile(r"satisfies the requirement (\S+?)==(\S+) \(from versions: ([^)]*)\)")
 _MACHINES = {("linux", "arm64"): "aarch64", ("darwin", "arm64"): "arm64"}
 
@@ -87,6 +91,11 @@ class Platform:
         return (*words, *abis, "--python-version", self.python, "--implementation", "cp", "--only-binary=:all:")
 
 
+def platform_here(interpreter: Interpreter) -> Platform:
+    """Give the platform of a Python of this machine: wheels may ask for the glibc or macOS that runs here."""
+    return Platform(interpreter.target, machine.mac_ver()[0] or machine.libc_ver()[1], interpreter.version)
+
+
 @dataclass(frozen=True)
 class Site:
     """A site-packages folder that holds exactly what a lock names, less what `left_out` says."""
@@ -103,22 +112,29 @@ def provide_site(
     env: Mapping[str, str],
     report: Callable[[str], None],
     owners: Mapping[str, str] | None = None,
+    builder: Interpreter | None = None,
 ) -> Site:
     """Give the distributions of these pins for a platform, made if they are not in the cache; all pins apply there.
 
-    Of a module in `owners`, only the named distribution's files are kept. GateError with every distribution that has no
-    wheel for the platform, and the newest version that has one.
+    Of a module in `owners`, only the named distribution's files are kept. `builder` is the platform's Python where it
+    runs here: what is locked without a wheel is built with it. GateError with every distribution that has no wheel for
+    the platform, and the newest version that has one.
     """
     settled = dict(sorted((owners or {}).items()))
-    key = digest.sha256_of_value(FORMAT, render_requirements(pins), settled, asdict(platform))[:20]
+    built_with = (builder.identity, builder.executable) if builder else ()
+    key = digest.sha256_of_value(FORMAT, render_requirements(pins), settled, asdict(platform), *built_with)[:20]
 
     def make(folder: Path) -> Path:
         report(f"fetching {len(pins)} wheels for {platform.target}")
-        files = _fetch_wheels(pins, platform, folder / "wheels", build_environment(env))
+        wheels = folder / "wheels"
+        wheels.mkdir(parents=True)
+        pip = _Pip(platform, wheels, build_environment(env), builder)
+        pip.download([pin for pin in pins if not pin.source_only])
+        pip.build([pin for pin in pins if pin.source_only])
         made = folder / "made"
         (made / "site-packages").mkdir(parents=True)
         last = {canonicalize_name(owner) for owner in settled.values()}
-        for file in sorted(files, key=lambda file: (_name(file) in last, file.name)):
+        for file in sorted(wheels.glob("*.whl"), key=lambda file: (_name(file) in last, file.name)):
             unpack_wheel(file, made / "site-packages")
         left_out = settle_owners(made / "site-packages", settled)
         text = json.dumps([asdict(each) for each in left_out], indent=1)
@@ -155,63 +171,68 @@ def _record_as_unpacked(text: str, data: str) -> str:
     return written.getvalue()
 
 
-def _fetch_wheels(pins: Sequence[Pin], platform: Platform, folder: Path, env: Mapping[str, str]) -> list[Path]:
-    folder.mkdir(parents=True)
-    _download([pin for pin in pins if not pin.source_only], platform, folder, env)
-    _build([pin for pin in pins if pin.source_only], platform, folder, env)
-    return list(folder.glob("*.whl"))
+@dataclass(frozen=True)
+class _Pip:
+    """pip, which puts wheels for a platform into a folder; `builder` is the platform's Python where it runs here."""
 
+    platform: Platform
+    folder: Path
+    env: Mapping[str, str]
+    builder: Interpreter | None
 
-def _download(pins: Sequence[Pin], platform: Platform, folder: Path, env: Mapping[str, str]) -> None:
-    """Have pip choose and check the wheels; it stops at the first that is missing, and so is asked again for the others."""
-    left, missing = list(pins), []
-    while left:
+    def download(self, pins: Sequence[Pin]) -> None:
+        """Have pip choose and check wheels; it stops at the first that is missing, and so is asked again for the others."""
+        left, missing = list(pins), []
+        while left:
+            try:
+                self._run(left, "download", *_WHOLE, *self.platform.options, "--dest", str(self.folder))
+                break
+            except CommandError as error:
+                if not (found := _NO_WHEEL.search(error.output)):
+                    raise
+                missing.append(f"{found[1]} {found[2]}; the newest version that has one: {found[3].split(', ')[-1]}")
+                left = [pin for pin in left if pin.name != canonicalize_name(found[1])]
+        if missing:
+            target, machine = self.platform.target, self.platform.machine
+            system = f"{'glibc' if target.system == 'linux' else 'macOS'} {self.platform.oldest}"
+            raise GateError(
+                f"no wheel runs on {target} with {system} and Python {self.platform.python}:\n  "
+                + "\n  ".join(missing),
+                "lock that version for this platform alone, with the marker "
+                f"\"sys_platform == '{target.system}' and platform_machine == '{machine}'\"",
+            )
+
+    def build(self, pins: Sequence[Pin]) -> None:
+        """Build what is locked without a wheel, with the pinned setuptools.
+
+        GateError when it cannot be built, and for native code unless the platform's own Python builds it.
+        """
+        if not pins:
+            return
+        names, known = ", ".join(f"{pin.name} {pin.version}" for pin in pins), set(self.folder.glob("*.whl"))
+        chosen = ("--python", self.builder.executable) if self.builder else ()
+        words = (*_WHOLE, "--no-build-isolation", "--no-binary=:all:", "--wheel-dir", str(self.folder))
         try:
-            words = [*_WHOLE, *platform.options, "--dest", str(folder)]
-            _run_pip("download", left, words, folder, env)
-            break
+            self._run(pins, *chosen, "wheel", *words)
         except CommandError as error:
-            if not (found := _NO_WHEEL.search(error.output)):
-                raise
-            missing.append(f"{found[1]} {found[2]}; the newest version that has one: {found[3].split(', ')[-1]}")
-            left = [pin for pin in left if pin.name != canonicalize_name(found[1])]
-    if missing:
-        system = "glibc" if platform.target.system == "linux" else "macOS"
-        raise GateError(
-            f"no wheel runs on {platform.target} with {system} {platform.oldest} and Python {platform.python}:\n  "
-            + "\n  ".join(missing),
-            f"lock that version for this platform alone, with the marker {_marker_of(platform)!r}",
-        )
+            raise GateError(
+                f"the lock has no wheel of {names}, and it cannot be built here: {error}", _REMEDY
+            ) from error
+        built = sorted(file.name for file in set(self.folder.glob("*.whl")) - known)
+        foreign = [name for name in built if not name.endswith("-none-any.whl")]
+        if foreign and not self.builder:
+            raise GateError(
+                f"the lock has no wheel of {names}, and what is built of it here is for this machine alone, not for "
+                f"{self.platform.target}: {', '.join(foreign)}",
+                _REMEDY,
+            )
 
-
-def _marker_of(platform: Platform) -> str:
-    return f"sys_platform == '{platform.target.system}' and platform_machine == '{platform.machine}'"
-
-
-def _build(pins: Sequence[Pin], platform: Platform, folder: Path, env: Mapping[str, str]) -> None:
-    """Build what is locked without a wheel, with the pinned setuptools; GateError unless it is the same on any platform."""
-    if not pins:
-        return
-    names = ", ".join(f"{pin.name} {pin.version}" for pin in pins)
-    known = set(folder.glob("*.whl"))
-    remedy = "lock a version that has wheels, or put its source into the tree and depend on its folder"
-    try:
-        words = [*_WHOLE, "--no-build-isolation", "--no-binary=:all:", "--wheel-dir", str(folder)]
-        _run_pip("wheel", pins, words, folder, env)
-    except CommandError as error:
-        raise GateError(f"the lock has no wheel of {names}, and it cannot be built here: {error}", remedy) from error
-    if foreign := [file.name for file in set(folder.glob("*.whl")) - known if not file.stem.endswith("-none-any")]:
-        raise GateError(
-            f"the lock has no wheel of {names}, and what is built of it here is for this machine alone, not for "
-            f"{platform.target}: {', '.join(sorted(foreign))}",
-            remedy,
-        )
-
-
-def _run_pip(action: str, pins: Iterable[Pin], words: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
-    wanted = folder / "requirements.lock"
-    wanted.write_text(render_requirements(pins), encoding="utf-8")
-    command.run([sys.executable, *_PIP, action, *words, "-r", str(wanted)], env=env, cwd=folder, seconds=SECONDS)
+    def _run(self, pins: Iterable[Pin], *words: str) -> None:
+        wanted = self.folder / "requirements.lock"
+        wanted.write_text(render_requirements(pins), encoding="utf-8")
+        setuptools = {"PYTHONPATH": sysconfig.get_path("purelib")}  # for the builder, which need not have them
+        whole = [sys.executable, *_PIP, *words, "-r", str(wanted)]
+        command.run(whole, env={**self.env, **setuptools}, cwd=self.folder, seconds=SECONDS)
 
 
 def _name(wheel: Path) -> str:

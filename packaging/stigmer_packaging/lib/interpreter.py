@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.errors import CommandError, MissingToolError
-from stigmer_packaging.lib.target import Target
+from stigmer_packaging.lib.target import Target, platform_of
 
 MINIMUM = (3, 11)
-_SYSTEMS = {"darwin": "darwin", "linux": "linux"}
-_ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 # What a freeze and a frozen program see of our environment; PYTHONPATH and the like never.
 _PLAIN = (
@@ -66,7 +64,7 @@ def parse_interpreter(text: str, *, executable: str) -> Interpreter:
     if tuple(map(int, version.split(".")[:2])) < MINIMUM:
         wanted = ".".join(map(str, MINIMUM))
         raise MissingToolError(f"{executable} is Python {version}", f"give a Python {wanted} or newer")
-    target = Target(_SYSTEMS.get(system, system), _ARCHITECTURES.get(machine.lower(), machine))
+    target = platform_of(system, machine)
     identity = digest.sha256_of_value(build, str(target), content)
     return Interpreter(base, version, target, library, identity)
 

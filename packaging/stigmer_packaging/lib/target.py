@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 SYSTEMS = ("darwin", "linux")
 ARCHITECTURES = ("arm64", "amd64")
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class Target(NamedTuple):
@@ -23,6 +24,11 @@ EMULATED = frozenset({(Target("linux", "amd64"), Target("linux", "arm64"))})
 def is_runnable(target: Target, host: Target) -> bool:
     """Tell whether programs for `target` can run on a machine of the platform `host`, if need be by emulation."""
     return target == host or (host, target) in EMULATED
+
+
+def platform_of(system: str, machine: str) -> Target:
+    """Name a platform by what `uname` or Python say of it; one we do not know keeps their words."""
+    return Target(system.lower(), _MACHINES.get(machine.lower(), machine.lower()))
 
 
 def parse_target(text: str) -> Target:

@@ -30,7 +30,7 @@ def unpack_tree(tar: tarfile.TarFile, folder: Path, is_wanted: Callable[[str], b
     """Unpack the wanted files, folders and links, owned by whoever we are, without setuid bits and others' write.
 
     `is_wanted` is asked with each name, without a leading `./`. Raise tarfile.ReadError for a member that would be
-    written outside `folder`. Pythons before 3.11.4 have no filters of their own: Debian 12's is one.
+    written outside `folder`, or through a link. Pythons before 3.11.4 have no filters of their own: Debian 12's is one.
     """
     tar.extraction_filter = _as_it_is
     tar.extractall(folder, members=_admitted(tar, folder.resolve(), is_wanted))  # noqa: S202 - each member is checked
@@ -49,6 +49,8 @@ def _admitted(tar: tarfile.TarFile, folder: Path, is_wanted: Callable[[str], boo
             place = folder / name
             if ".." in place.parts or not place.parent.resolve().is_relative_to(folder):
                 raise tarfile.ReadError(f"{name} would be outside")
+        if info.isreg() and (folder / info.name).is_symlink():
+            raise tarfile.ReadError(f"{info.name} would be written through a link")
         info.mode &= 0o755
         info.uid = info.gid = 0
         info.uname = info.gname = ""

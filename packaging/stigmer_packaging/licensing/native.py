@@ -92,7 +92,10 @@ class InstalledPackages:
             version = command.run(["dpkg-query", "-W", "-f", "${Version}", owner], env=self.env).stdout
         except MissingToolError:
             return None
-        return _package(owner, version, (Path("/usr"),))
+        text = Path("/usr") / COPYRIGHT.format(owner)
+        return Package(
+            version, purl_of("deb/debian", owner, version), read_text(text.read_bytes()) if text.is_file() else ""
+        )
 
     def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
         """Nothing is known of how the machine's Python was linked."""
@@ -141,8 +144,3 @@ def _python(known: Mapping[str, Library], python: Interpreter, packages: Package
     text = Path(python.executable).parents[1] / "lib" / folder / "LICENSE.txt"
     texts = (read_text(text.read_bytes()),) if text.is_file() else ()
     return Credit(own.project, python.version, own.licence, purl_of("generic", own.project, python.version), texts)
-
-
-def _package(name: str, version: str, places: tuple[Path, ...]) -> Package:
-    file = next((path for place in places if (path := place / COPYRIGHT.format(name)).is_file()), None)
-    return Package(version, purl_of("deb/debian", name, version), read_text(file.read_bytes()) if file else "")

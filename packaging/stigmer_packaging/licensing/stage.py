@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stigmer_packaging.binaries.buildinfo import BuildInfo, read_build_info
-from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.distributions import read_distributions
 from stigmer_packaging.lib.interpreter import Interpreter
 from stigmer_packaging.lib.target import Target
@@ -14,7 +13,7 @@ from stigmer_packaging.licensing.native import Packages, credit_native
 from stigmer_packaging.licensing.pylicences import credit_python
 from stigmer_packaging.licensing.spdx import render_sbom
 from stigmer_packaging.manifest.model import Component, Product
-from stigmer_packaging.records.model import Credits, Ingredient, LauncherBundle, Sbom, ServiceBinary
+from stigmer_packaging.records.model import Credits, Ingredient, LauncherBundle, ReleaseFile, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace
 
 CreditGo = Callable[[BuildInfo], Sequence[Credit]]
@@ -76,18 +75,15 @@ def write_sbom(
     source_date_epoch: int,
     workspace: Workspace,
     report: Callable[[str], None],
-) -> Sbom:
+) -> ReleaseFile:
     """Write the bill of materials of a keg, named like its bottle; its time is `source_date_epoch`, seconds since 1970."""
     report(f"writing the bill of materials for {target}")
-    made_from = digest.sha256_of_value([credit.made_from for credit in credited], source_date_epoch)
+    text = render_sbom(product, str(target), credited, source_date_epoch=source_date_epoch)
+    path = f"dist/{product.name}-{product.version}.{tag}.sbom.spdx.json"
     with workspace.staging() as staged:
-        text = render_sbom(product, str(target), credited, source_date_epoch=source_date_epoch)
         (staged / "sbom").write_text(text, encoding="utf-8")
-        name = f"dist/{product.name}-{product.version}.{tag}.sbom.spdx.json"
-        path = workspace.publish(staged / "sbom", name)
-    made = Sbom(str(target), name, path.stat().st_size, digest.sha256_of(path), made_from)
-    workspace.write_record(f"sbom/{target}", made)
-    return made
+        facts = {"name": product.name, "version": product.version, "target": str(target)}
+        return workspace.add_file(staged / "sbom", f"sbom/{target}", kind="sbom", path=path, **facts)
 
 
 def _record(
@@ -97,10 +93,9 @@ def _record(
     texts: dict[str, str] = {}
     for text in sorted(text for credit in known for text in credit.texts):
         texts.setdefault(key_of(text), text)
-    made_from = digest.sha256_of_value([(file.path, file.sha256) for file in made.files])
     left_out = made.left_out if isinstance(made, ServiceBinary) else ()
     named, ordered = _ingredients(known), _in_order(texts)
-    record = Credits(part, made.version, licence, made.target, named, ordered, made_from, left_out)
+    record = Credits(part, made.version, licence, made.target, named, ordered, left_out)
     workspace.write_record(f"credit/{made.target}/{part}", record)
     return record
 

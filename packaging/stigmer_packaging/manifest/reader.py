@@ -10,42 +10,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from stigmer_packaging.lib.errors import ManifestError
 from stigmer_packaging.manifest import overlay, rules, shape
-from stigmer_packaging.manifest.model import (
-    ArtifactFile,
-    ArtifactSource,
-    CheckoutSource,
-    Component,
-    GoToolchain,
-    Manifest,
-    Product,
-    Proof,
-    Readiness,
-    Run,
-    Smoke,
-    Source,
-    WheelPin,
-    WheelSource,
-)
+from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.section import Finding, Section
-
-__all__ = [
-    "ArtifactFile",
-    "ArtifactSource",
-    "CheckoutSource",
-    "Component",
-    "GoToolchain",
-    "Manifest",
-    "Product",
-    "Proof",
-    "Readiness",
-    "Run",
-    "Smoke",
-    "Source",
-    "WheelPin",
-    "WheelSource",
-    "load_manifest",
-    "parse_manifest",
-]
 
 
 def load_manifest(path: Path, *, reference: bool = False) -> Manifest:

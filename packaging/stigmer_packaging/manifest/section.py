@@ -5,6 +5,7 @@ What could not be read comes back as an empty value, so one mistake never hides 
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -17,6 +18,13 @@ class Finding(NamedTuple):
 
     path: Path
     text: str
+
+
+class Range(NamedTuple):
+    """The least and the greatest number that a value may be."""
+
+    low: float
+    high: float
 
 
 def unknown(what: str, word: str, known: Iterable[str]) -> str:
@@ -60,76 +68,55 @@ class Section:
         self._asked.add(key)
         return key in self._values
 
-    def text(self, key: str, rule: Rule = anything, default: str | None = None) -> str:
-        """Read a text that satisfies the rule; a missing one is a finding unless there is a default."""
-        if default is not None and not self.has(key):
-            return default
-        return self._text(self._value(key), rule, key) if self.has(key) else self._missing(key)
+    def peek(self, key: str) -> Any:
+        """Give what a key holds, as it is."""
+        return self._values.get(key)
 
-    def choice(self, key: str, known: Iterable[str]) -> str:
-        """Read one of the known words."""
-        known = tuple(known)
-        return self.text(key, lambda word: "" if word in known else unknown(key, word, known))
+    def text(self, key: str, rule: Rule = anything) -> str:
+        """Read a text that satisfies the rule."""
+        return self._text(self._values[key], rule, key) if self.has(key) else self._missing(key)
 
-    def number(self, key: str, low: int, high: int) -> int:
-        """Read a whole number from low to high."""
+    def number(self, key: str, within: Range, *, kind: type, default: Any) -> Any:
+        """Read a number that is within a range; where it cannot be read, give the default or the least one."""
+        fallback = within.low if default is MISSING else default
         if not self.has(key):
             self._missing(key)
-            return low
-        return self._number(self._value(key), low, high, key)
-
-    def decimal(self, key: str, low: float, high: float, default: float) -> float:
-        """Read a number from low to high, which need not be whole; a missing one is the default."""
-        value = self._value(key) if self.has(key) else default
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high:
-            return float(value)
-        self.complain(f"must be a number from {low:g} to {high:g}, and {value!r} is not", key)
-        return default
+            return fallback
+        value = self._values[key]
+        numeric = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        if numeric and within.low <= value <= within.high:
+            return kind(value)
+        what = "a whole number" if kind is int else "a number"
+        self.complain(f"must be {what} from {within.low:g} to {within.high:g}, and {value!r} is not", key)
+        return fallback
 
     def texts(self, key: str, rule: Rule = anything) -> tuple[str, ...]:
         """Read a list of texts, each satisfying the rule; empty when the key is missing."""
-        values = self._value(key) if self.has(key) else []
-        if not isinstance(values, list):
-            self.complain("must be a list", key)
-            return ()
-        return tuple(self._text(value, rule, key, index) for index, value in enumerate(values))
+        listed = self._list(key) if self.has(key) else []
+        return tuple(self._text(value, rule, key, index) for index, value in enumerate(listed))
 
     def section(self, key: str) -> "Section":
         """Enter a mapping below this one."""
         if not self.has(key):
             self._missing(key)
             return Section({}, (*self.path, key), [])  # one finding is enough for a section that is not there
-        return Section(self._value(key), (*self.path, key), self._findings)
+        return Section(self._values[key], (*self.path, key), self._findings)
 
     def sections(self, key: str) -> tuple["Section", ...]:
         """Enter each mapping of a list."""
-        values = self._value(key) if self.has(key) else self._missing(key) or []
-        if not isinstance(values, list):
-            self.complain("must be a list", key)
-            return ()
-        return tuple(Section(value, (*self.path, key, index), self._findings) for index, value in enumerate(values))
+        listed = self._list(key) if self.has(key) else self._missing(key)
+        return tuple(Section(value, (*self.path, key, index), self._findings) for index, value in enumerate(listed))
 
     def keys(self, rule: Rule = anything) -> tuple[str, ...]:
         """List the keys of a mapping whose keys are names of our own, each satisfying the rule."""
         self._asked |= {str(key) for key in self._values}
         return tuple(self._text(key, rule, key) for key in self._values)
 
-    def mapping(self, key: str, keys: Rule, values: Rule = anything) -> dict[str, str]:
-        """Read a mapping of names to texts; empty when the key is missing."""
-        if not self.has(key):
-            return {}
-        section = self.section(key)
-        return {name: section.text(name, values) for name in section.keys(keys) if name}
-
-    def numbers(self, key: str, keys: Rule, low: int, high: int) -> dict[str, int]:
-        """Read a mapping of names to whole numbers; empty when the key is missing."""
-        if not self.has(key):
-            return {}
-        section = self.section(key)
-        return {name: section.number(name, low, high) for name in section.keys(keys) if name}
-
-    def _value(self, key: str) -> Any:
-        return self._values[key]
+    def _list(self, key: str) -> list[Any]:
+        if isinstance(values := self._values[key], list):
+            return values
+        self.complain("must be a list", key)
+        return []
 
     def _missing(self, key: str) -> str:
         self.complain(f"the key {key!r} is missing")
@@ -138,15 +125,8 @@ class Section:
     def _text(self, value: object, rule: Rule, *keys: str | int) -> str:
         if not isinstance(value, str):
             self.complain(f"must be text, and {value!r} is not: put it in quotes", *keys)
-            return ""
-        problem = rule(value)
-        if problem:
+        elif problem := rule(value):
             self.complain(problem, *keys)
-            return ""
-        return str(value)
-
-    def _number(self, value: object, low: int, high: int, *keys: str | int) -> int:
-        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-            return int(value)
-        self.complain(f"must be a whole number from {low} to {high}, and {value!r} is not", *keys)
-        return low
+        else:
+            return str(value)
+        return ""

@@ -22,6 +22,11 @@ def matching(pattern: str, wanted: str) -> Rule:
     return lambda text: "" if compiled.fullmatch(text) else f"{text!r} is not {wanted}"
 
 
+def one_of(what: str, *known: str) -> Rule:
+    """Make the rule that a text is one of the known words."""
+    return lambda text: "" if text in known else unknown(what, text, known)
+
+
 name = matching(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", "a name: small letters, digits and single dashes")
 variable = matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
 repository = matching(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "OWNER/REPOSITORY")
@@ -36,6 +41,9 @@ version = matching(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?",
     "a semantic version: MAJOR.MINOR.PATCH",
 )
+
+
+start_hook = one_of("start hook", *START_HOOKS)
 
 
 def inherited_variable(text: str) -> str:
@@ -81,11 +89,6 @@ def relative_path(text: str) -> str:
     path = PurePosixPath(text)
     inside = text and not path.is_absolute() and ".." not in path.parts
     return "" if inside else f"{text!r} is not a relative path without '..'"
-
-
-def start_hook(text: str) -> str:
-    """Accept the name of a start hook."""
-    return "" if text in START_HOOKS else unknown("start hook", text, START_HOOKS)
 
 
 def word(text: str) -> str:

@@ -1,12 +1,13 @@
 """Gathers what a release depends on: the tree, the toolchains, this machine; each fact is found once, when first asked."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.audit.hosts import forbidden_folders
+from stigmer_packaging.audit.traces import forbidden_folders
 from stigmer_packaging.bottle.standalone import Unpacker
 from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.python.provide import BuildSettings
@@ -30,13 +31,14 @@ from stigmer_packaging.sources.placeholders import fill
 from stigmer_packaging.sources.service_source import ServiceSource, read_service_source
 from stigmer_packaging.sources.wheel import FromWheel
 from stigmer_packaging.verify import guest_root
+from stigmer_packaging.verify.guest import Task
 
-SHIPPED = ("LICENSE", "README.md", "launcher", "packaging", "pyproject.toml", "requirements.lock", "scripts")
+SHIPPED = ("LICENSE", "launcher", "packaging", "pyproject.toml", "requirements.lock", "scripts")
 """What the source archive holds: all that the bottles are built from."""
 
 DOCUMENTS = {
     "LICENSE": "LICENSE",
-    "README.md": "README.md",
+    "README.md": "launcher/README.md",
     "share/man/man1/stigmer.1": "launcher/man/stigmer.1",
 }
 """What a keg holds besides programs: paths there, and where the files are in this repository."""
@@ -209,9 +211,10 @@ class BuildContext:
                 parts |= self._frozen_facts(target)
         epoch = self.source_date_epoch
         documents = [(path, digest.sha256_of(file)) for path, file in self.documents().items()]
-        sources = [(name, digest.sha256_of(self.root / name)) for name in self.sources]
+        sources = [_describe(self.root, name) for name in self.sources]
         keg = {"documents": documents, "source_date_epoch": epoch}
-        source = {"product": self.manifest.product.version, "files": sources, "source_date_epoch": epoch}
+        product = (self.manifest.product.name, self.manifest.product.version)
+        source = {"product": product, "files": sources, "source_date_epoch": epoch}
         verification = self._verification() if until == RELEASE else {}
         audit = {str(target): {"policy": asdict(self.policy_of(target))} for target in targets}
         return Inputs(self.host, parts, keg, source, verification, audit, self.unpacker.facts())
@@ -238,14 +241,21 @@ class BuildContext:
         return facts
 
     def _verification(self) -> Mapping[str, object]:
-        script = digest.sha256_of(self.verification_script())
-        return {"script": script, "mirror": self.mirror, "suite": guest_root.default_suite(self.mirror)}
+        scripts = [digest.sha256_of(script) for script in Task(self.verification_script(), "").scripts]
+        return {"scripts": scripts, "mirror": self.mirror, "suite": guest_root.default_suite(self.mirror)}
 
 
 def _checkout(component: Component) -> CheckoutSource:
     if not isinstance(component.source, CheckoutSource):
         raise SourceError(f"{component.name} does not come from a source tree")
     return component.source
+
+
+def _describe(root: Path, name: str) -> tuple[str, str, bool]:
+    """Give a file's name, its digest or where it links to, and whether it can be executed."""
+    path = root / name
+    content = str(path.readlink()) if path.is_symlink() else digest.sha256_of(path)
+    return name, content, os.access(path, os.X_OK)
 
 
 def _files_below(root: Path, name: str) -> list[str]:

@@ -8,16 +8,7 @@ from typing import Any
 
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Product
-from stigmer_packaging.records.model import (
-    AuditReport,
-    Bottle,
-    Formula,
-    Sbom,
-    ServiceBinary,
-    SourceArchive,
-    Standalone,
-    VerificationReport,
-)
+from stigmer_packaging.records.model import AuditReport, ReleaseFile, ServiceBinary, VerificationReport
 from stigmer_packaging.records.release import (
     NAME,
     Artefact,
@@ -41,10 +32,10 @@ def deliver(records: Iterable[Any], product: Product, workspace: Workspace, fold
     known = tuple(records)
     artefacts = []
     for record in known:
-        if isinstance(record, Bottle | SourceArchive | Standalone | Formula | Sbom):
-            source = workspace.path(record.path)
-            artefacts.append(_describe(record, source.stat().st_size))
-            _copy(source, folder / artefacts[-1].name)
+        if isinstance(record, ReleaseFile):
+            name, about = record.path.removeprefix("dist/"), (record.target, record.tag, record.rebuild)
+            artefacts.append(Artefact(record.kind, name, record.size, record.sha256, *about))
+            _copy(workspace.path(record.path), folder / name)
     made = Release(
         product,
         tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
@@ -125,21 +116,6 @@ def _key(report: VerificationReport) -> tuple[str, str, str]:
 
 def _checksums(release: Release) -> str:
     return "".join(f"{artefact.sha256}  {artefact.name}\n" for artefact in release.artefacts)
-
-
-def _describe(record: Bottle | SourceArchive | Standalone | Formula | Sbom, size: int) -> Artefact:
-    name = Path(record.path).name
-    match record:
-        case Bottle():
-            return Artefact("bottle", name, size, record.sha256, record.target, record.tag, record.rebuild)
-        case Sbom():
-            return Artefact("sbom", name, size, record.sha256, record.target)
-        case Standalone():
-            return Artefact(record.kind, name, size, record.sha256, record.target)
-        case SourceArchive():
-            return Artefact("source", name, size, record.sha256)
-        case Formula():
-            return Artefact("formula", f"Formula/{name}", size, record.sha256)
 
 
 def _copy(source: Path, place: Path) -> None:

@@ -22,9 +22,14 @@ def digest_of_code(*modules: str) -> str:
 
 
 def data_of(package: Path) -> list[Path]:
-    """List what the modules of a package may read: the files beside them that are not code, and the templates."""
-    beside = (path for path in package.iterdir() if path.suffix != ".py")
-    return [path for path in (*beside, *(package / "templates").rglob("*")) if path.is_file()]
+    """List what the modules of a package may read: files beside them that are no code, and folders that are no packages."""
+    found: list[Path] = []
+    for path in package.iterdir():
+        if path.is_file() and path.suffix != ".py":
+            found.append(path)
+        elif path.is_dir() and not (path / "__init__.py").is_file():
+            found += (file for file in path.rglob("*") if file.is_file())
+    return [path for path in found if "__pycache__" not in path.parts]
 
 
 def modules_behind(module: str) -> dict[str, Path]:

@@ -7,7 +7,19 @@ from stigmer_packaging.lib.errors import ForeignTargetError
 from stigmer_packaging.lib.target import Target, is_runnable
 from stigmer_packaging.manifest.model import CheckoutSource, Component, Manifest
 
-STAGES = ("obtain", "freeze", "credit", "assemble", "bottle", "standalone", "audit", "formula", "verify")
+STAGES = {
+    "obtain": "Build or fetch the components that are single executables.",
+    "freeze": "Freeze the launcher and the components written in Python.",
+    "credit": "Generate third-party notices and the SBOM: what each part is made of, under which licences.",
+    "assemble": "Assemble launcher and components into a keg.",
+    "bottle": "Pack the keg as a bottle, and the source archive.",
+    "standalone": "Make the downloads for people without Homebrew: an archive, and one file that unpacks itself.",
+    "audit": "Audit the bottle's files; report every finding.",
+    "formula": "Write the formula for the bottles of all given targets.",
+    "verify": "Verify a bottle on machines without Python and network; default: the one in dist/.",
+}
+"""The stages in their order, and what each does."""
+
 RELEASE = "verify"
 """The stage that needs all others, and so stands for the whole."""
 
@@ -90,7 +102,7 @@ def refuse_foreign(targets: Sequence[Target], host: Target, until: str) -> None:
 
 def stages_until(until: str) -> tuple[str, ...]:
     """List the stages up to this one."""
-    return STAGES[: STAGES.index(until) + 1]
+    return tuple(STAGES)[: [*STAGES].index(until) + 1]
 
 
 def plan_release(
@@ -127,8 +139,8 @@ def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
     keg = Step(
         f"assemble/{target}", "assemble", str(target), "keg", needs, {"manifest": asdict(manifest), **inputs.keg}
     )
-    tag = {"tag": manifest.tag_of(target), **inputs.keg}
-    files = [Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), tag)]
+    named = {"tag": manifest.tag_of(target), "rebuild": manifest.product.rebuild, **inputs.keg}
+    files = [Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), named)]
     files.append(Step(f"archive/{target}", STANDALONE, str(target), "archive", (keg.name,), inputs.keg))
     own = {**inputs.keg, **inputs.unpacker}
     files.append(Step(f"program/{target}", STANDALONE, str(target), "program", (keg.name,), own))

@@ -73,7 +73,7 @@ class Pipeline:
     """
 
     workspace: Workspace
-    registry: Mapping[str, Callable[[Step], Maker]]
+    maker_of: Callable[[Step], Maker]
     progress: Progress
     clock: Callable[[], float]
     at_once: int = 1
@@ -110,8 +110,7 @@ class Pipeline:
         return StepResult(step, record, artefact, size, sha256, self.clock() - began, reused)
 
     def _make(self, step: Step, needs: Mapping[str, Any]) -> Any:
-        maker = self.registry[step.stage](step)
-        self.workspace.forget(step.name)
+        maker = self.maker_of(step)
         log = self.workspace.path(f"logs/{step.name}.log")
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8", buffering=1) as stream:  # a killed step leaves what was printed so far
@@ -130,7 +129,7 @@ class Pipeline:
         return record
 
     def _current(self, step: Step, needs: Mapping[str, Any]) -> Any | None:
-        maker = self.registry[step.stage](step)
+        maker = self.maker_of(step)
         try:
             record: Any = self.workspace.read_record(step.name, maker.kind)
             made = self.workspace.read_record(_ledger(step), Made)
@@ -142,18 +141,13 @@ class Pipeline:
 
 def made_from(step: Step, needs: Mapping[str, Any], code: str) -> str:
     """Give the digest of all that a step depends on: its facts, what it needs, and the code of its stage."""
-    contents = {name: digest_of_content(record) for name, record in needs.items()}
+    contents = {name: digest_of_record(record) for name, record in needs.items()}
     return digest.sha256_of_value(step.name, step.facts, contents, code)
 
 
 def digest_of_record(record: Any) -> str:
-    """Give the digest of a record as it stands."""
+    """Give the digest of what a record says: equal artefacts have equal ones, however they were made."""
     return digest.sha256_of_value(asdict(record))
-
-
-def digest_of_content(record: Any) -> str:
-    """Give the digest of what a record describes: equal artefacts made in another way are equal."""
-    return digest.sha256_of_value({name: value for name, value in asdict(record).items() if name != "made_from"})
 
 
 def summarise(record: Any, workspace: Workspace) -> tuple[str, int, str]:

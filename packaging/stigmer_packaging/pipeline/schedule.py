@@ -56,11 +56,15 @@ def carry_out(
 
 
 def _next(waiting: Sequence[Step], ended: set[str], running: Sequence[Step], at_once: int) -> Step | None:
-    """Give the first step that may begin now."""
+    """Give the first step that may begin now, of a stage and target not yet at work if there is one.
+
+    Two freezes for one target need the same Python, and the second one waits until the first has compiled it.
+    """
     if len(running) >= at_once or any(step.stage in ALONE for step in running):
         return None
-    ready = (step for step in waiting if ended.issuperset(step.needs))
-    return next((step for step in ready if not running or step.stage not in ALONE), None)
+    ready = (step for step in waiting if ended.issuperset(step.needs) and not (running and step.stage in ALONE))
+    alike = {(step.stage, step.target) for step in running}
+    return min(ready, key=lambda step: (step.stage, step.target) in alike, default=None)
 
 
 def _work(step: Step, work: Callable[[Step], Any], outcomes: "queue.SimpleQueue[_Outcome]") -> None:

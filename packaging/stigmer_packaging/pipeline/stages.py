@@ -1,224 +1,268 @@
 """How the pipeline calls each stage: which record a step makes, which code makes it, and with which arguments."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from stigmer_packaging.audit import stage as audit
+from stigmer_packaging.binaries.buildinfo import BuildInfo
 from stigmer_packaging.bottle import assemble, bottle, standalone
 from stigmer_packaging.formula import stage as formula
 from stigmer_packaging.freeze import stage as freeze
 from stigmer_packaging.lib.errors import VerificationError
-from stigmer_packaging.lib.target import parse_target
+from stigmer_packaging.lib.target import Target, parse_target
+from stigmer_packaging.licensing import gomodules
 from stigmer_packaging.licensing import stage as credit
+from stigmer_packaging.licensing.licences import Credit
+from stigmer_packaging.licensing.native import InstalledPackages
 from stigmer_packaging.manifest.model import Component
 from stigmer_packaging.pipeline import fingerprint
 from stigmer_packaging.pipeline.context import BuildContext
-from stigmer_packaging.pipeline.credits import credits_by_go, environment_of
 from stigmer_packaging.pipeline.plan import Step
 from stigmer_packaging.records.model import (
     AuditReport,
-    Bottle,
     Credits,
-    Formula,
     Keg,
     LauncherBundle,
-    Sbom,
+    ReleaseFile,
     ServiceBinary,
-    SourceArchive,
-    Standalone,
     VerificationReport,
 )
+from stigmer_packaging.sources import golang
 from stigmer_packaging.sources import stage as obtain
+from stigmer_packaging.sources.service_source import ServiceSource
 from stigmer_packaging.verify import stage as verify
 from stigmer_packaging.verify.guest import Task
 from stigmer_packaging.verify.machines import MachineFactory
 
 Needs = Mapping[str, Any]
-SOURCES = ("artifact", "checkout", "wheel")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of record: its type, the modules in which the code that makes it begins, and the call of its stage."""
+
+    record: type
+    modules: tuple[str, ...]
+    make: Callable[[BuildContext, Step, Needs], Any]
 
 
 @dataclass(frozen=True)
 class StageMaker:
-    """One stage's call for one kind of record; `modules` are where the stage's code begins."""
+    """Makes the records of one kind in one release."""
 
-    kind: type
-    modules: tuple[str, ...]
-    make: Callable[[Step, Needs], Any]
+    context: BuildContext
+    row: Kind
+
+    @property
+    def kind(self) -> type:
+        """The record's type."""
+        return self.row.record
 
     @property
     def code(self) -> str:
         """The digest of the code that makes it."""
-        return fingerprint.digest_of_code(*(f"stigmer_packaging.{module}" for module in self.modules))
+        return fingerprint.digest_of_code(*(f"stigmer_packaging.{module}" for module in self.row.modules))
+
+    def make(self, step: Step, needs: Needs) -> Any:
+        """Call the stage."""
+        return self.row.make(self.context, step, needs)
 
 
-def stage_registry(context: BuildContext) -> Mapping[str, Callable[[Step], StageMaker]]:
-    """Give for each stage how a step of it is made."""
-    calls = _Calls(context)
-    obtain_code = ("sources.stage", *(f"sources.{kind}" for kind in SOURCES))
-    launcher = StageMaker(LauncherBundle, ("freeze.stage",), calls.freeze_launcher)
-    service = StageMaker(ServiceBinary, ("freeze.stage",), calls.freeze_service)
-    credited = StageMaker(Credits, ("licensing.stage", "licensing.gomodules"), calls.credit)
-    listed = StageMaker(Sbom, ("licensing.stage",), calls.write_sbom)
-    archive = StageMaker(SourceArchive, ("bottle.bottle",), calls.pack_source)
-    packed = StageMaker(Bottle, ("bottle.bottle",), calls.pack_keg)
-    tree = StageMaker(Standalone, ("bottle.standalone",), calls.pack_archive)
-    program = StageMaker(Standalone, ("bottle.standalone",), calls.pack_program)
-    return {
-        "obtain": lambda _: StageMaker(ServiceBinary, obtain_code, calls.obtain),
-        "freeze": lambda step: launcher if step.subject == "launcher" else service,
-        "credit": lambda step: listed if step.subject == "sbom" else credited,
-        "assemble": lambda _: StageMaker(Keg, ("bottle.assemble",), calls.assemble),
-        "bottle": lambda step: archive if step.subject == "source" else packed,
-        "standalone": lambda step: tree if step.subject == standalone.ARCHIVE else program,
-        "audit": lambda _: StageMaker(AuditReport, ("audit.stage",), calls.audit),
-        "formula": lambda _: StageMaker(Formula, ("formula.stage",), calls.write_formula),
-        "verify": lambda _: StageMaker(VerificationReport, ("verify.stage",), calls.verify),
-    }
+def makers(context: BuildContext) -> Callable[[Step], StageMaker]:
+    """Give what makes each step of a release."""
+    return lambda step: StageMaker(context, kind_of(step))
 
 
-@dataclass(frozen=True)
-class _Calls:
-    context: BuildContext
+def kind_of(step: Step) -> Kind:
+    """Say which kind of record a step makes."""
+    return KINDS.get(f"{step.stage}/{step.subject}") or KINDS[step.stage]
 
-    def obtain(self, step: Step, _needs: Needs) -> ServiceBinary:
-        context, part, target = self.context, self._component(step), parse_target(step.target)
-        source = context.source_of(part, target)
-        env = context.env if target == context.host else None
-        return obtain.obtain_component(
-            part, target, source, workspace=context.workspace, report=context.report, env=env
-        )
 
-    def freeze_launcher(self, step: Step, _needs: Needs) -> LauncherBundle:
-        context, product = self.context, self.context.manifest.product
-        source = context.root / "launcher"
-        return freeze.freeze_launcher(
-            source, name=product.name, version=product.version, freezer=context.freezer_of(parse_target(step.target))
-        )
+def _obtain(context: BuildContext, step: Step, _needs: Needs) -> ServiceBinary:
+    part, target = _component(context, step), parse_target(step.target)
+    source = context.source_of(part, target)
+    env = context.env if target == context.host else None
+    return obtain.obtain_component(part, target, source, workspace=context.workspace, report=context.report, env=env)
 
-    def freeze_service(self, step: Step, needs: Needs) -> ServiceBinary:
-        context, part = self.context, self._component(step)
-        temporal = next(iter(needs.values()), None)
-        return freeze.freeze_service(
-            context.service_of(part),
-            component=part.name,
-            version=part.version,
-            temporal=temporal and context.workspace.path(temporal.root) / temporal.entry,
-            probe=context.probe_of(part),
-            freezer=context.freezer_of(parse_target(step.target)),
-        )
 
-    def pack_source(self, _step: Step, _needs: Needs) -> SourceArchive:
-        context, product = self.context, self.context.manifest.product
-        return bottle.make_source_archive(
-            (product.name, product.version),
-            context.root,
-            context.sources,
-            source_date_epoch=context.source_date_epoch,
-            workspace=context.workspace,
-            report=context.report,
-        )
+def _freeze_launcher(context: BuildContext, step: Step, _needs: Needs) -> LauncherBundle:
+    product = context.manifest.product
+    source = context.root / "launcher"
+    return freeze.freeze_launcher(
+        source, name=product.name, version=product.version, freezer=context.freezer_of(parse_target(step.target))
+    )
 
-    def credit(self, step: Step, needs: Needs) -> Credits:
-        context, (made,) = self.context, needs.values()
-        if step.needs[0].startswith("obtain"):
-            part = self._component(step)
-            by_go = credits_by_go(context)
-            return credit.credit_program(part, made, by_go, workspace=context.workspace, report=context.report)
-        launcher = isinstance(made, LauncherBundle)
-        source = None if launcher else context.service_of(self._component(step))
-        licence = context.manifest.product.license if launcher else self._component(step).license
-        environment = environment_of(context, parse_target(step.target), source)
-        return credit.credit_bundle(
-            made, step.subject, licence, environment, workspace=context.workspace, report=context.report
-        )
 
-    def write_sbom(self, step: Step, needs: Needs) -> Sbom:
-        context, target = self.context, parse_target(step.target)
-        return credit.write_sbom(
-            context.manifest.product,
-            target,
-            context.manifest.tag_of(target),
-            tuple(needs.values()),
-            source_date_epoch=context.source_date_epoch,
-            workspace=context.workspace,
-            report=context.report,
-        )
+def _freeze_service(context: BuildContext, step: Step, needs: Needs) -> ServiceBinary:
+    part = _component(context, step)
+    temporal = next(iter(needs.values()), None)
+    return freeze.freeze_service(
+        context.service_of(part),
+        component=part.name,
+        version=part.version,
+        temporal=temporal and context.workspace.path(temporal.root) / temporal.entry,
+        probe=context.probe_of(part),
+        freezer=context.freezer_of(parse_target(step.target)),
+    )
 
-    def assemble(self, step: Step, needs: Needs) -> Keg:
-        context, target = self.context, parse_target(step.target)
-        launcher = needs[f"freeze/{target}/launcher"]
-        services = tuple(record for record in needs.values() if isinstance(record, ServiceBinary))
-        credited = tuple(record for record in needs.values() if isinstance(record, Credits))
-        parts = assemble.KegParts(
-            launcher, services, context.documents(), needs["source"], credited, needs[f"sbom/{target}"]
-        )
-        return assemble.assemble_keg(
-            context.manifest,
-            target,
-            parts,
-            source_date_epoch=context.source_date_epoch,
-            workspace=context.workspace,
-            report=context.report,
-        )
 
-    def pack_keg(self, step: Step, needs: Needs) -> Bottle:
-        context = self.context
-        return bottle.make_bottle(
-            needs[f"assemble/{step.target}"],
-            context.manifest.tag_of(parse_target(step.target)),
-            rebuild=context.manifest.product.rebuild,
-            source_date_epoch=context.source_date_epoch,
-            workspace=context.workspace,
-            report=context.report,
-        )
+def _pack_source(context: BuildContext, _step: Step, _needs: Needs) -> ReleaseFile:
+    product = context.manifest.product
+    return bottle.make_source_archive(
+        (product.name, product.version),
+        context.root,
+        context.sources,
+        source_date_epoch=context.source_date_epoch,
+        workspace=context.workspace,
+        report=context.report,
+    )
 
-    def pack_archive(self, step: Step, needs: Needs) -> Standalone:
-        context, keg = self.context, needs[f"assemble/{step.target}"]
-        epoch = context.source_date_epoch
-        return standalone.make_archive(keg, source_date_epoch=epoch, workspace=context.workspace, report=context.report)
 
-    def pack_program(self, step: Step, needs: Needs) -> Standalone:
-        context, keg = self.context, needs[f"assemble/{step.target}"]
-        return standalone.make_program(
-            keg,
-            context.unpacker,
-            source_date_epoch=context.source_date_epoch,
-            workspace=context.workspace,
-            report=context.report,
-        )
+def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
+    (made,) = needs.values()
+    if step.needs[0].startswith("obtain"):
+        part = _component(context, step)
+        go = partial(_credit_go, context)
+        return credit.credit_program(part, made, go, workspace=context.workspace, report=context.report)
+    launcher = isinstance(made, LauncherBundle)
+    source = None if launcher else context.service_of(_component(context, step))
+    licence = context.manifest.product.license if launcher else _component(context, step).license
+    environment = _environment_of(context, parse_target(step.target), source)
+    return credit.credit_bundle(
+        made, step.subject, licence, environment, workspace=context.workspace, report=context.report
+    )
 
-    def audit(self, step: Step, needs: Needs) -> AuditReport:
-        context, packed = self.context, needs[f"bottle/{step.target}"]
-        asked = context.policy_of(parse_target(step.target))
-        policy = replace(asked, sbom_sha256=needs[f"sbom/{step.target}"].sha256)
-        found = audit.audit_bottle(packed, policy=policy, workspace=context.workspace, report=context.report)
-        audit.refuse_errors(found, packed)
-        return found
 
-    def write_formula(self, _step: Step, needs: Needs) -> Formula:
-        context = self.context
-        bottles = [record for record in needs.values() if isinstance(record, Bottle)]
-        return formula.write_formula(
-            context.manifest, needs["source"], bottles, workspace=context.workspace, report=context.report
-        )
+def _credit_go(context: BuildContext, info: BuildInfo) -> Sequence[Credit]:
+    """Name the modules of a Go program; the Go that builds fetches what it has not kept from building."""
+    cache, report = context.workspace.cache, context.report
+    env = {"GOMODCACHE": str(golang.module_cache(context.tree.path, cache)), **context.env}
+    program = golang.provide_go(context.go, context.manifest.go, context.host, cache, env=env, report=report)
+    return gomodules.credit_go(info, program=program, cache=cache, env=env, report=report)
 
-    def verify(self, step: Step, needs: Needs) -> VerificationReport:
-        context = self.context
-        mirrors = {context.mirror.distribution: context.mirror}
-        maker = MachineFactory(context.host, 1, context.workspace.cache, mirrors, context.report)
-        machine = maker.sandbox(maker.default_guest(), parse_target(step.target))
-        task = Task(context.verification_script(), secrets.token_hex(16))
-        product = needs[f"{'program' if step.subject == 'program' else 'bottle'}/{step.target}"]
-        found = verify.verify_bottle(
-            product, machine, task, name=step.name, workspace=context.workspace, report=context.report
-        )
-        refuse_failure(found, str(context.workspace.path(f"{step.name}.log")))
-        return found
 
-    def _component(self, step: Step) -> Component:
-        return next(part for part in self.context.manifest.components if part.name == step.subject)
+def _environment_of(context: BuildContext, target: Target, source: ServiceSource | None) -> credit.Environment:
+    """Give what a project was frozen from for a target, or without a project the launcher."""
+    pins, owners = (source.pins, source.table.owners) if source else ((), {})
+    made = freeze.provide(pins, context.freezer_of(target), owners)
+    packages = made.packages or InstalledPackages(context.env)
+    return credit.Environment(made.site, frozenset(pin.name for pin in pins), made.interpreter, packages)
+
+
+def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
+    target = parse_target(step.target)
+    return credit.write_sbom(
+        context.manifest.product,
+        target,
+        context.manifest.tag_of(target),
+        tuple(needs.values()),
+        source_date_epoch=context.source_date_epoch,
+        workspace=context.workspace,
+        report=context.report,
+    )
+
+
+def _assemble(context: BuildContext, step: Step, needs: Needs) -> Keg:
+    target = parse_target(step.target)
+    launcher = needs[f"freeze/{target}/launcher"]
+    services = tuple(record for record in needs.values() if isinstance(record, ServiceBinary))
+    credited = tuple(record for record in needs.values() if isinstance(record, Credits))
+    parts = assemble.KegParts(
+        launcher, services, context.documents(), needs["source"], credited, needs[f"sbom/{target}"]
+    )
+    return assemble.assemble_keg(
+        context.manifest,
+        target,
+        parts,
+        source_date_epoch=context.source_date_epoch,
+        workspace=context.workspace,
+        report=context.report,
+    )
+
+
+def _pack_keg(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
+    return bottle.make_bottle(
+        needs[f"assemble/{step.target}"],
+        context.manifest.tag_of(parse_target(step.target)),
+        rebuild=context.manifest.product.rebuild,
+        source_date_epoch=context.source_date_epoch,
+        workspace=context.workspace,
+        report=context.report,
+    )
+
+
+def _pack_archive(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
+    keg = needs[f"assemble/{step.target}"]
+    epoch = context.source_date_epoch
+    return standalone.make_archive(keg, source_date_epoch=epoch, workspace=context.workspace, report=context.report)
+
+
+def _pack_program(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
+    keg = needs[f"assemble/{step.target}"]
+    return standalone.make_program(
+        keg,
+        context.unpacker,
+        source_date_epoch=context.source_date_epoch,
+        workspace=context.workspace,
+        report=context.report,
+    )
+
+
+def _audit(context: BuildContext, step: Step, needs: Needs) -> AuditReport:
+    packed = needs[f"bottle/{step.target}"]
+    asked = context.policy_of(parse_target(step.target))
+    policy = replace(asked, sbom_sha256=needs[f"sbom/{step.target}"].sha256)
+    found = audit.audit_bottle(packed, policy=policy, workspace=context.workspace, report=context.report)
+    audit.refuse_errors(found, packed)
+    return found
+
+
+def _write_formula(context: BuildContext, _step: Step, needs: Needs) -> ReleaseFile:
+    bottles = [record for name, record in needs.items() if name.startswith("bottle/")]
+    return formula.write_formula(
+        context.manifest, needs["source"], bottles, workspace=context.workspace, report=context.report
+    )
+
+
+def _verify(context: BuildContext, step: Step, needs: Needs) -> VerificationReport:
+    mirrors = {context.mirror.distribution: context.mirror}
+    maker = MachineFactory(context.host, 1, context.workspace.cache, mirrors, context.report)
+    machine = maker.sandbox(maker.default_guest(), parse_target(step.target))
+    task = Task(context.verification_script(), secrets.token_hex(16))
+    product = needs[f"{'program' if step.subject == 'program' else 'bottle'}/{step.target}"]
+    found = verify.verify_bottle(
+        product, machine, task, name=step.name, workspace=context.workspace, report=context.report
+    )
+    refuse_failure(found, str(context.workspace.path(f"{step.name}.log")))
+    return found
+
+
+def _component(context: BuildContext, step: Step) -> Component:
+    return next(part for part in context.manifest.components if part.name == step.subject)
+
+
+# What a stage calls through a Protocol is not imported by it, so those modules are named beside its own.
+_FREEZE = ("freeze.stage", "freeze.pythons")
+_SOURCES = ("sources.artifact", "sources.checkout", "sources.wheel")
+KINDS = {
+    "obtain": Kind(ServiceBinary, ("sources.stage", *_SOURCES), _obtain),
+    "freeze": Kind(ServiceBinary, _FREEZE, _freeze_service),
+    "freeze/launcher": Kind(LauncherBundle, _FREEZE, _freeze_launcher),
+    "credit": Kind(Credits, ("licensing.stage", "licensing.gomodules", *_FREEZE), _credit),
+    "credit/sbom": Kind(ReleaseFile, ("licensing.stage",), _write_sbom),
+    "assemble": Kind(Keg, ("bottle.assemble",), _assemble),
+    "bottle": Kind(ReleaseFile, ("bottle.bottle",), _pack_keg),
+    "bottle/source": Kind(ReleaseFile, ("bottle.bottle",), _pack_source),
+    "standalone/archive": Kind(ReleaseFile, ("bottle.standalone",), _pack_archive),
+    "standalone/program": Kind(ReleaseFile, ("bottle.standalone",), _pack_program),
+    "audit": Kind(AuditReport, ("audit.stage",), _audit),
+    "formula": Kind(ReleaseFile, ("formula.stage",), _write_formula),
+    "verify": Kind(VerificationReport, ("verify.stage", "verify.machines"), _verify),
+}
+"""The kinds of records, by their stage, and by the subject of the step where a stage makes several."""
 
 
 def refuse_failure(report: VerificationReport, log: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import MissingToolError
-from stigmer_packaging.lib.target import Target
+from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target, platform_of
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,10 @@ def _remedy(machine: Machine, packages: list[str]) -> str:
 
 def read_platform(system: str, machine: str) -> Target:
     """Name a platform from what `uname` says of it; MissingToolError for one we cannot build on."""
-    systems = {"Linux": "linux", "Darwin": "darwin"}
-    machines = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-    if system not in systems or machine not in machines:
+    found = platform_of(system, machine)
+    if found.system not in SYSTEMS or found.architecture not in ARCHITECTURES:
         raise MissingToolError(f"nothing is built on {system} {machine}", "use Linux or macOS, on x86_64 or arm64")
-    return Target(systems[system], machines[machine])
+    return found
 
 
 def describe_macos() -> str:

@@ -1,8 +1,10 @@
 """GitHub's REST API, as far as releasing needs it: one method, one request, and failures told apart by what helps.
 
-Sources: GitHub's REST documentation of releases, release assets, git references, pull requests, rate limits.
+Sources: GitHub's REST documentation of releases, release assets, git references, pull requests, issues, rate limits,
+status codes.
 """
 
+import email.utils
 import json
 import re
 import time
@@ -16,7 +18,6 @@ import cattrs
 
 from stigmer_packaging.lib import http
 from stigmer_packaging.lib.errors import GitHubError, TokenError, UnavailableError
-from stigmer_packaging.publish.github_answers import read_json, refuse_failure
 
 PUBLIC = "https://github.com"
 API = "https://api.github.com"
@@ -25,6 +26,8 @@ LONGEST_WAIT = 900
 """How long a limit is waited for, in seconds; a longer one ends the run, which can be started again."""
 
 _PAGE = 100
+_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_UNNAMED_LIMIT = 60  # seconds; what GitHub asks for when it limits without saying how long
 _CONVERTER = cattrs.Converter()
 T = TypeVar("T")
 
@@ -166,7 +169,7 @@ class GitHub:
         answer = http.exchange("POST", url, headers=headers, content=path)
         if answer.status == 404:
             raise UnavailableError(f"the upload host does not know the release of {name} yet")
-        return _CONVERTER.structure(read_json(answer, "POST", url), HostedAsset)
+        return _CONVERTER.structure(_read_json(answer, "POST", url), HostedAsset)
 
     def delete_asset(self, asset: HostedAsset) -> None:
         """Remove an asset of a draft."""
@@ -177,7 +180,7 @@ class GitHub:
         url = f"{self._root}/releases/assets/{asset.id}"
         headers = self._headers("application/octet-stream")
         answer = http.exchange("GET", url, headers=headers, kept=1024, into=into)
-        refuse_failure(answer, "GET", url)
+        _refuse_failure(answer, "GET", url)
         return answer.size, answer.sha256
 
     def public_digest_of(self, url: str) -> str:
@@ -186,7 +189,7 @@ class GitHub:
         answer = http.exchange("GET", here, headers={"User-Agent": "Homebrew"}, kept=1024)
         if answer.status == 404:
             raise UnavailableError(f"{here}: the server answered 404")
-        refuse_failure(answer, "GET", here)
+        _refuse_failure(answer, "GET", here)
         return answer.sha256
 
     def attestations(self, sha256: str) -> Any:
@@ -209,6 +212,23 @@ class GitHub:
         asked = {"head": head, "base": base, "title": title, "body": body}
         return str(self._call("POST", "/pulls", asked)["html_url"])
 
+    def find_issue(self, title: str) -> int:
+        """Give the number of the open issue of this title, 0 when there is none; GitHub lists pull requests among them."""
+        issues = (one for one in self._pages("/issues", "state=open") if "pull_request" not in one)
+        return next((int(one["number"]) for one in issues if one["title"] == title), 0)
+
+    def open_issue(self, title: str, body: str) -> str:
+        """Open an issue and give its address."""
+        return str(self._call("POST", "/issues", {"title": title, "body": body})["html_url"])
+
+    def comment(self, issue: int, text: str) -> None:
+        """Add a comment to an issue."""
+        self._call("POST", f"/issues/{issue}/comments", {"body": text})
+
+    def close_issue(self, number: int) -> None:
+        """Close an issue as done."""
+        self._call("PATCH", f"/issues/{number}", {"state": "closed", "state_reason": "completed"})
+
     @property
     def _root(self) -> str:
         return f"{self.access.api}/repos/{self.repository}"
@@ -218,13 +238,13 @@ class GitHub:
 
     def _json(self, method: str, url: str, asked: Mapping[str, object] | None = None) -> Any:
         content = b"" if asked is None else json.dumps(asked).encode()
-        return read_json(http.exchange(method, url, headers=self._headers(), content=content), method, url)
+        return _read_json(http.exchange(method, url, headers=self._headers(), content=content), method, url)
 
     def _pages(self, path: str, query: str = "") -> Iterator[Any]:
         url = f"{self._root}{path}?{query}{'&' if query else ''}per_page={_PAGE}"
         while url:
             answer = http.exchange("GET", url, headers=self._headers())
-            yield from read_json(answer, "GET", url)
+            yield from _read_json(answer, "GET", url)
             following = re.search(r'<([^<>]+)>; rel="next"', answer.headers.get("link", ""))
             url = following[1] if following else ""
 
@@ -239,3 +259,54 @@ class GitHub:
 
 def _quoted(text: str) -> str:
     return urllib.parse.quote(text, safe="")
+
+
+def _read_json(answer: http.Answer, method: str, url: str) -> Any:
+    """Give what an answer says, or raise what _refuse_failure does."""
+    _refuse_failure(answer, method, url)
+    try:
+        return json.loads(answer.body or b"null")
+    except ValueError:
+        raise UnavailableError(f"{method} {url}: the answer is no JSON") from None
+
+
+def _refuse_failure(answer: http.Answer, method: str, url: str) -> None:
+    """Raise what helps: UnavailableError when waiting does, TokenError when another token does, else GitHubError."""
+    if answer.status < 300:
+        return
+    said = f"{method} {url}: GitHub answered {answer.status}: {_message_of(answer)}"
+    wait = _wait_of(answer)
+    if answer.status in _PASSING or wait:
+        raise UnavailableError(said, wait)
+    if answer.status == 401:
+        raise TokenError(f"{said}; the token is wrong, expired or revoked")
+    if answer.status == 403:
+        raise TokenError(f"{said}; the token may not do this")
+    if answer.status == 404 and method != "GET":
+        raise TokenError(f"{said}; it says so, too, where the token may read and not write")
+    raise GitHubError(said, answer.status)
+
+
+def _wait_of(answer: http.Answer) -> float:
+    """Give how many seconds a limit lasts, by the server's clock and not ours; 0 when it is no limit."""
+    if answer.status not in {403, 429}:
+        return 0
+    headers = answer.headers
+    if (after := headers.get("retry-after", "")).isdigit():
+        return float(after) or 1
+    if headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdigit():
+        now = email.utils.parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time.time()
+        return max(float(headers["x-ratelimit-reset"]) - now, 0) + 1
+    limited = answer.status == 429 or "rate limit" in _message_of(answer).lower()
+    return _UNNAMED_LIMIT if limited else 0
+
+
+def _message_of(answer: http.Answer) -> str:
+    try:
+        told = json.loads(answer.body)
+        errors = [
+            str(one.get("message") or one) if isinstance(one, dict) else str(one) for one in told.get("errors", [])
+        ]
+        return "; ".join([str(told["message"]), *errors])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return "no message"

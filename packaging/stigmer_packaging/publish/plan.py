@@ -1,7 +1,8 @@
 """Publishing as values: what would be published, decided without touching anything, and what was published."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -11,8 +12,7 @@ from stigmer_packaging.formula.reading import Download, parse_formula
 from stigmer_packaging.lib.errors import PublicationError
 from stigmer_packaging.manifest.model import Manifest, Product
 from stigmer_packaging.manifest.naming import release_tag
-from stigmer_packaging.publish.changelog import section_of
-from stigmer_packaging.publish.rules import Evidence, problems_of
+from stigmer_packaging.publish.rules import Evidence, PublicationRequest, problems_of
 from stigmer_packaging.records.release import Release
 
 MARK = "stigmer-packaging"
@@ -94,23 +94,6 @@ class Publication:
     pull_request: str
 
 
-@dataclass(frozen=True)
-class PublicationRequest:
-    """How somebody wants to publish: which commit the tag is to name, for which targets, and how the tap is changed.
-
-    `tag` is the tag that started this run, empty where none did; `versions` are what the bottles themselves say, by
-    sha256; `not_run` are the targets that may be published although no machine of their kind has run them.
-    """
-
-    commit: str
-    targets: tuple[str, ...]
-    versions: Mapping[str, str]
-    tag: str = ""
-    branch: str = "main"
-    pull_request: bool = False
-    not_run: tuple[str, ...] = ()
-
-
 def plan_publication(
     release: Release,
     files: Sequence[LocalFile],
@@ -126,12 +109,9 @@ def plan_publication(
     """
     product, tag = release.product, release_tag(release.product.version)
     notes = section_of(changelog, product.version)
-    evidence = Evidence(
-        manifest, formula, request.commit, request.tag, request.targets, request.versions, notes, request.not_run
-    )
     names = [file.name for file in files]
     facts = parse_formula(formula)
-    if (problems := problems_of(release, names, evidence)) or facts is None:
+    if (problems := problems_of(release, names, Evidence(manifest, formula, notes, request))) or facts is None:
         raise PublicationError("this release may not be published:\n" + "\n".join(f"  {one}" for one in problems))
     mark = mark_of(product, digest_of_files(file.sha256 for file in files))
     prerelease = Version(product.version).is_prerelease
@@ -160,6 +140,13 @@ def _tap_change(product: Product, formula: str, request: PublicationRequest) -> 
         message=f"{product.name} {product.version}\n",
         proposal=f"{product.name}-{product.version}" if request.pull_request else "",
     )
+
+
+def section_of(text: str, version: str) -> str:
+    """Give what CHANGELOG.md says under a version's heading, such as `## 2.0.0 - 2026-11-22`; empty when there is nothing."""
+    heading = rf"^## +\[?v?{re.escape(version)}\]?(?: [^\n]*)?$"
+    found = re.search(rf"{heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return found[1].strip() if found else ""
 
 
 def tap_repository(product: Product) -> str:

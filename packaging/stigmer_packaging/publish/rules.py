@@ -18,22 +18,30 @@ _ASSET_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a release is held against.
+class PublicationRequest:
+    """How somebody wants to publish: which commit the tag is to name, for which targets, and how the tap is changed.
 
-    `commit` is what the tag shall name, `tag` the tag that started this (or empty), `targets` those that must be there,
-    `versions` what each bottle says of itself, by its sha256; `notes` the changelog's section; `not_run` the targets
-    that may be published although no machine of their kind has run them.
+    `tag` is the tag that started this run, empty where none did; `versions` are what the bottles themselves say, by
+    sha256; `not_run` are the targets that may be published although no machine of their kind has run them.
     """
+
+    commit: str
+    targets: tuple[str, ...]
+    versions: Mapping[str, str]
+    tag: str = ""
+    branch: str = "main"
+    pull_request: bool = False
+    not_run: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a release is held against: manifest, formula, the changelog's section of it, and what was asked for."""
 
     manifest: Manifest
     formula: str
-    commit: str
-    tag: str
-    targets: tuple[str, ...]
-    versions: Mapping[str, str]
     notes: str
-    not_run: tuple[str, ...] = ()
+    request: PublicationRequest
 
 
 Rule = Callable[[Release, Evidence], Iterator[str]]
@@ -63,9 +71,9 @@ def the_version_can_be_ordered(release: Release, _evidence: Evidence) -> Iterato
 def tag_and_commit_are_known(release: Release, evidence: Evidence) -> Iterator[str]:
     """Demand a whole commit for the tag, and that the tag which started this is the version's."""
     expected = release_tag(release.product.version)
-    if evidence.tag and evidence.tag != expected:
-        yield f"this runs for the tag {evidence.tag}, and the release is {expected}"
-    if not _COMMIT.fullmatch(evidence.commit):
+    if evidence.request.tag and evidence.request.tag != expected:
+        yield f"this runs for the tag {evidence.request.tag}, and the release is {expected}"
+    if not _COMMIT.fullmatch(evidence.request.commit):
         yield f"the commit that {expected} is to name is not known"
 
 
@@ -79,49 +87,38 @@ def every_target_has_its_bottle(release: Release, evidence: Evidence) -> Iterato
     """Demand exactly one bottle for each target, named as brew asks for it."""
     product, bottles = release.product, release.of_kind("bottle")
     found = Counter(bottle.target for bottle in bottles)
-    for target in evidence.targets:
+    for target in evidence.request.targets:
         if found[target] != 1:
             yield f"there are {found[target]} bottles for {target}, and one is needed"
     for bottle in bottles:
         spec = evidence.manifest.targets.get(bottle.target)
         tag = spec.bottle if spec else ""
-        if bottle.target not in evidence.targets:
+        if bottle.target not in evidence.request.targets:
             yield f"{bottle.name} is for {bottle.target or 'no target'}, which is not published"
         elif bottle.tag != tag or bottle.name != bottle_name(product.name, product.version, tag, bottle.rebuild):
             yield f"{bottle.name} is not what brew asks for on {bottle.target}"
 
 
-def every_bottle_is_audited(release: Release, _evidence: Evidence) -> Iterator[str]:
+def every_bottle_is_audited(release: Release) -> Iterator[str]:
     """Demand, for the very bytes of each bottle, an audit without errors."""
-    yield from unaudited(release)
-
-
-def unaudited(release: Release) -> Iterator[str]:
-    """Name the bottles without an audit, or with errors in it."""
     for bottle in release.of_kind("bottle"):
         audits = [audit for audit in release.audits if audit.bottle_sha256 == bottle.sha256]
         if not audits or not all(audit.passed for audit in audits):
             yield f"{bottle.name} " + ("has errors in its audit" if audits else "was not audited")
 
 
-def all_that_runs_is_proved(release: Release, evidence: Evidence) -> Iterator[str]:
+def all_that_runs_is_proved(release: Release, not_run: Sequence[str]) -> Iterator[str]:
     """Demand, for the very bytes of each bottle and single file, that a machine of its kind ran it, and no failure.
 
-    What no such machine has run may only be published by name.
+    What no such machine has run may only be published by name: `not_run` are its targets.
     """
-    yield from unproved(release, evidence.not_run)
-
-
-def unproved(release: Release, not_run: Sequence[str] = ()) -> Iterator[str]:
-    """Name the bottles and single files that failed, or that no machine of their kind ran; `not_run` may be unrun."""
     for artefact in release.of_programs():
-        reports, target = release.reports_on(artefact), artefact.target
-        if not all(report.passed for report in reports):
+        if not all(report.passed for report in release.reports_on(artefact)):
             yield f"{artefact.name} failed its verification on a machine"
-        elif all(report.emulated for report in reports) and target not in not_run:
+        elif not release.is_proved(artefact) and artefact.target not in not_run:
             yield (
-                f"no {target} machine has run {artefact.name} ({level_of(artefact, release)}); "
-                f"verify it on one, or publish it all the same with --not-run {target}"
+                f"no {artefact.target} machine has run {artefact.name} ({level_of(artefact, release)}); "
+                f"verify it on one, or publish it all the same with --not-run {artefact.target}"
             )
 
 
@@ -137,7 +134,7 @@ def every_bottle_runs_where_promised(release: Release, evidence: Evidence) -> It
 def every_bottle_says_the_version(release: Release, evidence: Evidence) -> Iterator[str]:
     """Demand that each bottle, asked for its version, says the release's."""
     for bottle in release.of_kind("bottle"):
-        said, version = evidence.versions.get(bottle.sha256, "nothing"), release.product.version
+        said, version = evidence.request.versions.get(bottle.sha256, "nothing"), release.product.version
         if said != version:
             yield f"{bottle.name} says it is version {said}, and the release is {version}"
 
@@ -167,8 +164,6 @@ RULES: tuple[Rule, ...] = (
     tag_and_commit_are_known,
     there_are_notes,
     every_target_has_its_bottle,
-    every_bottle_is_audited,
-    all_that_runs_is_proved,
     every_bottle_runs_where_promised,
     every_bottle_says_the_version,
     the_formula_names_these_bytes,
@@ -177,7 +172,13 @@ RULES: tuple[Rule, ...] = (
 
 def problems_of(release: Release, names: Sequence[str], evidence: Evidence) -> list[str]:
     """Hold every rule against a release whose assets would have these names."""
-    return [*asset_names(names), *(problem for rule in RULES for problem in rule(release, evidence))]
+    held = (problem for rule in RULES for problem in rule(release, evidence))
+    return [*asset_names(names), *problems_in_records(release, evidence.request.not_run), *held]
+
+
+def problems_in_records(release: Release, not_run: Sequence[str] = ()) -> list[str]:
+    """Hold the rules that ask nothing but the release's own records."""
+    return [*every_bottle_is_audited(release), *all_that_runs_is_proved(release, not_run)]
 
 
 def asset_names(names: Sequence[str]) -> Iterator[str]:

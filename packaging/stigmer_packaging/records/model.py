@@ -1,7 +1,6 @@
 """What flows through the pipeline: frozen records, each written once by its stage beside its artefact.
 
-Paths in records are relative to the workspace. `made_from` is the digest of everything the artefact depends on, so a
-record whose inputs have changed is never taken for current.
+Paths in records are relative to the workspace.
 """
 
 from collections.abc import Mapping
@@ -45,7 +44,6 @@ class ServiceBinary:
     root: str
     entry: str
     files: tuple[FileRecord, ...]
-    made_from: str
     left_out: tuple[LeftOut, ...] = ()
 
 
@@ -58,7 +56,6 @@ class LauncherBundle:
     root: str
     entry: str
     files: tuple[FileRecord, ...]
-    made_from: str
 
 
 @dataclass(frozen=True)
@@ -89,19 +86,7 @@ class Credits:
     target: str
     ingredients: tuple[Ingredient, ...]
     texts: Mapping[str, str]
-    made_from: str
     left_out: tuple[LeftOut, ...] = ()
-
-
-@dataclass(frozen=True)
-class Sbom:
-    """The software bill of materials of one target's keg: SPDX 2.3 as JSON."""
-
-    target: str
-    path: str
-    size: int
-    sha256: str
-    made_from: str
 
 
 @dataclass(frozen=True)
@@ -114,56 +99,26 @@ class Keg:
     root: str
     files: tuple[FileRecord, ...]
     links: tuple[tuple[str, str], ...]
-    made_from: str
 
 
 @dataclass(frozen=True)
-class Bottle:
-    """One bottle file: `path` relative to the workspace, named as brew asks for it."""
+class ReleaseFile:
+    """One file of a release of `name` and `version`: `path` relative to the workspace, size in bytes, sha256 in hex.
 
-    name: str
-    version: str
-    target: str
-    tag: str
-    rebuild: int
-    path: str
-    size: int
-    sha256: str
-    made_from: str
-
-
-@dataclass(frozen=True)
-class Standalone:
-    """A file for people without Homebrew: of the kind `archive`, to be unpacked, or `program`, which unpacks itself."""
+    `kind` is `bottle`, `source` (the platform-neutral archive that the formula's `url` names), `formula`, `sbom` (SPDX 2.3 as
+    JSON), `archive` (the tree without Homebrew) or `program` (the single file that unpacks itself). `target` is empty where
+    it is for all platforms; `tag` and `rebuild` are a bottle's, which is named as brew asks for it.
+    """
 
     kind: str
     name: str
     version: str
-    target: str
     path: str
     size: int
     sha256: str
-    made_from: str
-
-
-@dataclass(frozen=True)
-class SourceArchive:
-    """The platform-neutral archive the formula's `url` names."""
-
-    path: str
-    size: int
-    sha256: str
-    made_from: str
-
-
-@dataclass(frozen=True)
-class Formula:
-    """The generated formula file and the bottles it names, by tag and sha256."""
-
-    path: str
-    sha256: str
-    bottles: tuple[tuple[str, str], ...]
-    made_from: str
+    target: str = ""
+    tag: str = ""
+    rebuild: int = 0
 
 
 @dataclass(frozen=True)
@@ -180,7 +135,8 @@ class Check:
 class VerificationReport:
     """What a guest reported of one bottle. It passed only if the guest ended by itself and every check passed.
 
-    `emulated` says that no processor of the bottle's kind ran it.
+    `made_from` is the digest of bottle, machine and script, by which `verify` knows a report that it need not repeat; empty
+    for one that came from elsewhere. `emulated` says that no processor of the bottle's kind ran it.
     """
 
     level: str
@@ -188,7 +144,7 @@ class VerificationReport:
     bottle_sha256: str
     checks: tuple[Check, ...]
     ended: bool
-    made_from: str
+    made_from: str = ""
     emulated: bool = False
 
     @property
@@ -228,7 +184,6 @@ class AuditReport:
     unpacked: int
     largest: tuple[tuple[str, int], ...]
     glibc: str
-    made_from: str
 
     @property
     def passed(self) -> bool:

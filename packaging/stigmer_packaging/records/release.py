@@ -21,11 +21,9 @@ FORMAT = 1
 
 NOT_RUN = "audited, loader simulated, not run"
 EMULATED = "verified by emulation"
-_ON_A_MAC = "verified on a Mac (report)"
 VERIFIED = {
-    "mac": _ON_A_MAC,
-    "tart": _ON_A_MAC,
-    "macos": _ON_A_MAC,
+    "mac": "verified on a Mac (report)",
+    "macos": "verified on a Mac (report)",
     "vm": "verified in a virtual machine",
     "sandbox": "verified in a sandbox",
 }
@@ -36,10 +34,9 @@ _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 
 @dataclass(frozen=True)
 class Artefact:
-    """One file of a release. `target` is empty where it is for all platforms; `tag` and `rebuild` are a bottle's.
+    """What a ReleaseFile says of one file, whose `name` is its path in the release's folder.
 
-    `kind` is `bottle`, `source`, `formula`, `sbom`, `archive` (the tree without Homebrew) or `program` (the single file
-    that unpacks itself). `verified` is the verification level of what can be run; see level_of.
+    `verified` is the verification level of what can be run; see level_of.
     """
 
     kind: str
@@ -71,13 +68,19 @@ class Release:
         """List the artefacts of one kind."""
         return tuple(artefact for artefact in self.artefacts if artefact.kind == kind)
 
-    def of_programs(self) -> tuple[Artefact, ...]:
-        """List the artefacts that can be run, and so verified: bottles and single files."""
-        return (*self.of_kind("bottle"), *self.of_kind("program"))
+    def of_programs(self, target: str = "") -> tuple[Artefact, ...]:
+        """List the artefacts that can be run, and so verified: bottles and single files; with a target, its own."""
+        programs = (*self.of_kind("bottle"), *self.of_kind("program"))
+        return tuple(artefact for artefact in programs if target in {"", artefact.target})
 
     def reports_on(self, artefact: Artefact) -> tuple[VerificationReport, ...]:
         """List the verifications of an artefact's very bytes."""
         return tuple(report for report in self.verifications if report.bottle_sha256 == artefact.sha256)
+
+    def is_proved(self, artefact: Artefact) -> bool:
+        """Whether a machine of its kind ran these very bytes, and no machine reported a failure."""
+        reports = self.reports_on(artefact)
+        return all(report.passed for report in reports) and not all(report.emulated for report in reports)
 
 
 def level_of(artefact: Artefact, release: Release) -> str:

@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cattrs
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import BusyError, RecordError
-from stigmer_packaging.records.model import FileRecord
+from stigmer_packaging.records.model import FileRecord, ReleaseFile
 
 Record = TypeVar("Record")
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
@@ -74,6 +74,13 @@ class Workspace:
             staged.replace(place)
         return place
 
+    def add_file(self, staged: Path, record: str, **facts: Any) -> ReleaseFile:
+        """Publish a finished file of a release at the path among its facts, and write the record that describes it."""
+        made = ReleaseFile(size=staged.stat().st_size, sha256=digest.sha256_of(staged), **facts)
+        self.publish(staged, made.path)
+        self.write_record(record, made)
+        return made
+
     def write_record(self, name: str, record: object) -> Path:
         """Write a record as `records/NAME.json`, atomically. Names are paths such as `obtain/linux-amd64/temporal`."""
         text = json.dumps(_CONVERTER.unstructure(record), indent=2, sort_keys=True) + "\n"
@@ -94,43 +101,19 @@ class Workspace:
         except (ValueError, cattrs.BaseValidationError) as error:
             raise RecordError(f"the record {name} is damaged: {error}") from error
 
-    def current(self, name: str, kind: type[Record], made_from: str) -> Record | None:
-        """Give the record if it was made from the same inputs and its files are still what it says, else None."""
-        with contextlib.suppress(RecordError):
-            record = self.read_record(name, kind)
-            if getattr(record, "made_from", None) == made_from and self.is_whole(record):
-                return record
-        return None
-
-    def forget(self, name: str) -> None:
-        """Take a record away, so that nothing takes its artefact for current."""
-        self.path(f"records/{name}.json").unlink(missing_ok=True)
-
     def is_whole(self, record: object) -> bool:
         """Whether an artefact is what its record says: no file more, less or other, and no other link."""
         if root := getattr(record, "root", ""):
-            folder, files = self.path(root), set(getattr(record, "files", ()))
-            links = getattr(record, "links", None)
-            same_listing = {(file.path, file.size, file.mode) for file in files} == set(_listing(folder))
-            return same_listing and set(scan_files(folder)) == files and links in {None, links_below(folder)}
+            folder, links = self.path(root), getattr(record, "links", None)
+            return scan_files(folder) == getattr(record, "files", ()) and links in {None, links_below(folder)}
         path, sha256 = getattr(record, "path", ""), getattr(record, "sha256", "")
         return not path or (self.path(path).is_file() and digest.sha256_of(self.path(path)) == sha256)
 
 
-def _listing(root: Path) -> Iterator[tuple[str, int, int]]:
-    for path in _regular_files(root):
-        status = path.stat()
-        yield path.relative_to(root).as_posix(), status.st_size, status.st_mode & 0o7777
-
-
-def _regular_files(root: Path) -> list[Path]:
-    found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
-    return [path for path in sorted(found) if not path.is_symlink()]
-
-
 def scan_files(root: Path) -> tuple[FileRecord, ...]:
     """Describe every regular file below `root`, sorted by path; symbolic links are left out."""
-    return tuple(_describe(root, path) for path in _regular_files(root))
+    found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
+    return tuple(_describe(root, path) for path in sorted(found) if not path.is_symlink())
 
 
 def _describe(root: Path, path: Path) -> FileRecord:

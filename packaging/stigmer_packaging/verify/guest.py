@@ -1,8 +1,8 @@
 """What every kind of guest has in common: a bottle put to the trial on a machine, and what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from stigmer_packaging.records.model import Check
 
@@ -71,24 +71,16 @@ class GuestRun(NamedTuple):
     emulated: bool = False
 
 
-class Machine(Protocol):
-    """A place where a bottle can be put to the trial."""
+class Machine(NamedTuple):
+    """A place where a bottle can be put to the trial.
 
-    @property
-    def level(self) -> str:
-        """What kind of machine it is, such as `sandbox`."""
+    `level` is its kind, such as `sandbox`; `name` is for people, such as `debian trixie`; `target` is the platform whose
+    bottles it can run; `recipe` is the hash of how it was made. `run` carries out a trial, with an empty folder for
+    whatever it takes.
+    """
 
-    @property
-    def name(self) -> str:
-        """What it is for people, such as `debian trixie`."""
-
-    @property
-    def target(self) -> str:
-        """The platform whose bottles it can run, such as `linux-amd64`."""
-
-    @property
-    def recipe(self) -> str:
-        """The hash of how it was made: another recipe is another machine."""
-
-    def run(self, trial: Trial, folder: Path) -> GuestRun:
-        """Carry out the trial, with an empty `folder` for whatever it takes."""
+    level: str
+    name: str
+    target: str
+    recipe: str
+    run: Callable[[Trial, Path], GuestRun]

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.records.model import Check, VerificationReport
 from stigmer_packaging.verify.guest_report import parse_report
@@ -28,8 +27,7 @@ class MacReport(NamedTuple):
 
     def verification_of(self, sha256: str) -> VerificationReport:
         """Give the report as the verification of one of its files."""
-        made_from = digest.sha256_of_value(LEVEL, *self)
-        return VerificationReport(LEVEL, self.machine, sha256, self.checks, self.whole, made_from)
+        return VerificationReport(LEVEL, self.machine, sha256, self.checks, self.whole)
 
 
 def read_mac_report(path: Path) -> str:

@@ -13,12 +13,11 @@ from stigmer_packaging.lib.target import Target, is_runnable
 from stigmer_packaging.verify import guest_boot, guest_root
 from stigmer_packaging.verify.guest import Machine
 from stigmer_packaging.verify.qemu import Hardware, choose_accelerator
-from stigmer_packaging.verify.sandbox import Sandbox
-from stigmer_packaging.verify.service_machine import PACKAGES, ServiceMachine
-from stigmer_packaging.verify.virtual_machine import VirtualMachine
+from stigmer_packaging.verify.sandbox import make_sandbox
+from stigmer_packaging.verify.service_machine import PACKAGES, make_service_machine
+from stigmer_packaging.verify.virtual_machine import make_virtual_machine
 
-LEVELS = ("sandbox", "vm", "matrix", "brew", "macos", "tart")
-ONLY_ON_MACS = ("macos", "tart")
+LEVELS = ("sandbox", "vm", "matrix", "brew", "macos")
 GUESTS = ("debian bullseye", "debian bookworm", "debian trixie", "debian sid")
 """The matrix, the oldest C library first."""
 
@@ -42,19 +41,20 @@ class MachineFactory:
             raise MissingToolError(f"programs for {target} do not run here", "use --machine vm, which emulates")
         runner = runner_for(target, self.host, os.environ)
         require_emulation(runner.prefix, os.environ)
-        return Sandbox(self._root(guest, target), runner)
+        return make_sandbox(self._root(guest, target), runner)
 
     def virtual_machine(self, guest: str, target: Target) -> Machine:
         """Make a virtual machine; one of another architecture is emulated. Its kernel is the same for all guests."""
-        boot, hardware = self._boot(guest, target)
-        return VirtualMachine(self._root(guest, target), boot, hardware)
+        boot, hardware = self.boot(guest, target)
+        return make_virtual_machine(self._root(guest, target), boot, hardware)
 
     def service_machine(self, guest: str, target: Target) -> Machine:
         """Make a virtual machine with systemd, for the trial of the service; not of another architecture."""
-        boot, hardware = self._boot(guest, target)
-        return ServiceMachine(self._root(guest, target, PACKAGES), boot, hardware)
+        boot, hardware = self.boot(guest, target)
+        return make_service_machine(self._root(guest, target, PACKAGES), boot, hardware)
 
-    def _boot(self, guest: str, target: Target) -> tuple[guest_boot.Boot, Hardware]:
+    def boot(self, guest: str, target: Target) -> tuple[guest_boot.Boot, Hardware]:
+        """Give what a virtual machine for the guest boots, and on what."""
         mirror = self._mirror("debian" if "debian" in self.mirrors else guest.split(maxsplit=1)[0])
         boot = guest_boot.build_boot(self.cache, mirror, guest_root.default_suite(mirror), target, report=self.report)
         with tempfile.TemporaryDirectory() as folder:

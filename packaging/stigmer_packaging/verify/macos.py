@@ -6,12 +6,11 @@ in /System/Library/Sandbox/Profiles; the lists of software on GitHub's macOS run
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.errors import CommandError
 from stigmer_packaging.records.model import Check
-from stigmer_packaging.verify.guest import GuestRun, Trial
+from stigmer_packaging.verify.guest import GuestRun, Machine, Trial
 
 PYTHON = "/usr/bin/python3"
 """Apple's own, which cannot be removed: it stands for all that the profile must deny."""
@@ -51,37 +50,26 @@ def sandbox_profile() -> str:
 """
 
 
-class Mac(NamedTuple):
-    """The Mac we are on, as `name` (`macOS 15`) for bottles of `target`."""
+def this_mac(name: str, target: str) -> Machine:
+    """Give the Mac we are on, as `name` (`macOS 15`) for bottles of `target`."""
+    return Machine("macos", name, target, digest.sha256_of_value(name, sandbox_profile()), _run)
 
-    name: str
-    target: str
 
-    @property
-    def level(self) -> str:
-        """The level's name."""
-        return "macos"
-
-    @property
-    def recipe(self) -> str:
-        """The hash of the profile."""
-        return digest.sha256_of_value(self.name, sandbox_profile())
-
-    def run(self, trial: Trial, folder: Path) -> GuestRun:
-        """Show that the profile denies what works without it, then run the script within it, in a home of its own."""
-        profile = folder / "profile.sb"
-        profile.write_text(sandbox_profile(), encoding="utf-8")
-        controls = (
-            control("without the profile there is a Python, within it there is none", profile, (PYTHON, "-c", "1")),
-            control("without the profile there is a network, within it there is none", profile, NETWORK),
-        )
-        for name in ("home", "tmp"):
-            (folder / name).mkdir()
-        try:
-            ended = command.run(mac_command(trial, folder), seconds=trial.task.seconds, check=False)
-        except CommandError as error:
-            return GuestRun(None, error.output, "", controls)
-        return GuestRun(ended.code, ended.stdout, ended.stderr, controls)
+def _run(trial: Trial, folder: Path) -> GuestRun:
+    """Show that the profile denies what works without it, then run the script within it, in a home of its own."""
+    profile = folder / "profile.sb"
+    profile.write_text(sandbox_profile(), encoding="utf-8")
+    controls = (
+        control("without the profile there is a Python, within it there is none", profile, (PYTHON, "-c", "1")),
+        control("without the profile there is a network, within it there is none", profile, NETWORK),
+    )
+    for name in ("home", "tmp"):
+        (folder / name).mkdir()
+    try:
+        ended = command.run(mac_command(trial, folder), seconds=trial.task.seconds, check=False)
+    except CommandError as error:
+        return GuestRun(None, error.output, "", controls)
+    return GuestRun(ended.code, ended.stdout, ended.stderr, controls)
 
 
 def mac_command(trial: Trial, folder: Path) -> list[str]:

@@ -8,54 +8,32 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.emulation import NATIVE, Runner
 from stigmer_packaging.lib.errors import CommandError, MissingToolError
-from stigmer_packaging.verify.guest import PREFIX, GuestRun, Trial
+from stigmer_packaging.verify.guest import PREFIX, GuestRun, Machine, Trial
 from stigmer_packaging.verify.guest_root import UID, USER, GuestRoot
 
 _ALONE = ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 
 
-class Sandbox(NamedTuple):
-    """A machine that is no more than a root without Python: this one's kernel, no boot, seconds instead of minutes."""
+def make_sandbox(root: GuestRoot, runner: Runner = NATIVE) -> Machine:
+    """Give a machine that is no more than a root without Python: this one's kernel, no boot, seconds instead of minutes."""
 
-    root: GuestRoot
-    runner: Runner = NATIVE
-
-    @property
-    def level(self) -> str:
-        """The level's name."""
-        return "sandbox"
-
-    @property
-    def name(self) -> str:
-        """The root's name."""
-        return self.root.name
-
-    @property
-    def target(self) -> str:
-        """The platform of the root's programs."""
-        return self.root.target
-
-    @property
-    def recipe(self) -> str:
-        """The root's recipe."""
-        return self.root.recipe
-
-    def run(self, trial: Trial, folder: Path) -> GuestRun:
+    def run(trial: Trial, folder: Path) -> GuestRun:
         """Lay bottle and scripts into the guest's /home, and run the script there as the guest's user."""
         folder.chmod(0o755)
         (folder / USER).mkdir()
         for file in (trial.bottle, *trial.task.scripts):
             shutil.copyfile(file, folder / USER / file.name)
         words = trial.words(f"/home/{USER}/{trial.task.script.name}", bottle=f"/home/{USER}/{trial.bottle.name}")
-        seconds = trial.task.seconds * self.runner.slowdown
-        ran = run_in_sandbox(self.root.path, folder, words, seconds=seconds, emulator=self.runner.prefix)
-        return ran._replace(emulated=bool(self.runner.prefix))
+        seconds = trial.task.seconds * runner.slowdown
+        ran = run_in_sandbox(root.path, folder, words, seconds=seconds, emulator=runner.prefix)
+        return ran._replace(emulated=bool(runner.prefix))
+
+    return Machine("sandbox", root.name, root.target, root.recipe, run)
 
 
 def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged: bool) -> list[str]:

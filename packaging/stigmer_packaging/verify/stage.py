@@ -1,10 +1,11 @@
 """Verify a bottle on a fresh machine: pour it where there is no Python, and run its checks there."""
 
+import contextlib
 from collections.abc import Callable
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ForeignTargetError, RecordError
-from stigmer_packaging.records.model import Bottle, Standalone, VerificationReport
+from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.records.release import Release
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.guest import GuestRun, Machine, ProgramTrial, Task, Trial
@@ -16,47 +17,63 @@ _RECORD = 2
 """Part of each report's cache key. 2: reports say whether the processor was emulated."""
 
 
-def verify_bottle(
-    bottle: Bottle | Standalone,
+def verify_once(
+    bottle: ReleaseFile,
     machine: Machine,
     task: Task,
     *,
     workspace: Workspace,
-    name: str = "",
+    name: str,
     report: Callable[[str], None],
 ) -> VerificationReport:
-    """Run the task's script on the poured bottle (or the single file in its place), or give the report of a run that passed with the same inputs.
+    """Give the report of a run that passed with the same inputs, whoever asked for it; else verify the bottle."""
+    with contextlib.suppress(RecordError):
+        kept = workspace.read_record(name, VerificationReport)
+        if kept.passed and kept.made_from == _made_from(bottle, machine, task):
+            return kept
+    return verify_bottle(bottle, machine, task, workspace=workspace, name=name, report=report)
 
-    A run that is killed at its deadline has not ended. The record is `name`, by default `verify/LEVEL/TARGET`; what the
-    guest printed is in NAME.log, the checks as JUnit XML in NAME.xml. The nonce must be new for each call. Raise RecordError when the bottle is not the recorded one, ArchiveError when it
-    cannot be poured, ForeignTargetError when it is another platform's than the machine.
+
+def verify_bottle(
+    bottle: ReleaseFile,
+    machine: Machine,
+    task: Task,
+    *,
+    workspace: Workspace,
+    name: str,
+    report: Callable[[str], None],
+) -> VerificationReport:
+    """Run the task's script on the poured bottle, or on the single file in its place.
+
+    A run that is killed at its deadline has not ended. The record is `name`; what the guest printed is in NAME.log, the
+    checks as JUnit XML in NAME.xml. The nonce must be new for each call. Raise RecordError when the bottle is not the
+    recorded one, ArchiveError when it cannot be poured, ForeignTargetError when it is another platform's than the machine.
     """
-    name = name or f"verify/{machine.level}/{bottle.target}"
     if machine.target != bottle.target:
         raise ForeignTargetError(
             f"{machine.name} is a machine for {machine.target}: nothing for {bottle.target} runs there"
         )
-    made_from = digest.sha256_of_value(
-        _RECORD, machine.level, bottle.sha256, machine.recipe, *(digest.sha256_of(each) for each in task.scripts)
-    )
-    kept = workspace.current(name, VerificationReport, made_from)
-    if kept and kept.passed:
-        return kept
     path = workspace.path(bottle.path)
     if digest.sha256_of(path) != bottle.sha256:
         raise RecordError(f"{bottle.path} is not the bottle that was recorded")
     report(f"verifying {path.name} on {machine.name}")
-    trial = Trial if isinstance(bottle, Bottle) else ProgramTrial
+    trial = Trial if bottle.kind == "bottle" else ProgramTrial
     with workspace.staging() as folder:
         run = machine.run(trial(path, bottle.name, bottle.version, task), folder)
     guest = parse_report(run.output, task.nonce)
     ended = guest.whole and run.code is not None and (run.code == 0) == all(check.passed for check in guest.checks)
     checks = (*run.steps, *guest.checks)
-    result = VerificationReport(machine.level, machine.name, bottle.sha256, checks, ended, made_from, run.emulated)
+    inputs = _made_from(bottle, machine, task)
+    result = VerificationReport(machine.level, machine.name, bottle.sha256, checks, ended, inputs, run.emulated)
     _keep(f"{name}.log", _log(run), workspace)
     _keep(f"{name}.xml", render_junit(result), workspace)
     workspace.write_record(name, result)
     return result
+
+
+def _made_from(bottle: ReleaseFile, machine: Machine, task: Task) -> str:
+    scripts = (digest.sha256_of(script) for script in task.scripts)
+    return digest.sha256_of_value(_RECORD, machine.level, bottle.sha256, machine.recipe, *scripts)
 
 
 def take_in_report(text: str, release: Release, workspace: Workspace) -> dict[str, VerificationReport]:

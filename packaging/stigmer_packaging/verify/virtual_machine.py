@@ -6,12 +6,11 @@ import shutil
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.records.model import Check
-from stigmer_packaging.verify.guest import DEMANDS, PREFIX, GuestRun, Trial
+from stigmer_packaging.verify.guest import DEMANDS, PREFIX, GuestRun, Machine, Trial
 from stigmer_packaging.verify.guest_boot import TEMPLATES, Boot, pack_initramfs, squash_root
 from stigmer_packaging.verify.guest_root import UID, USER, GuestRoot
 from stigmer_packaging.verify.qemu import Disks, Hardware, concatenate, qemu_command, run_machine
@@ -23,36 +22,15 @@ _BLOCK = 1 << 20
 _SECTOR = 512
 
 
-class VirtualMachine(NamedTuple):
-    """A machine that boots `boot`, with `root` as its root file system: all that is written is forgotten."""
+def make_virtual_machine(root: GuestRoot, boot: Boot, hardware: Hardware) -> Machine:
+    """Give a machine that boots `boot`, with `root` as its root file system: all that is written is forgotten.
 
-    root: GuestRoot
-    boot: Boot
-    hardware: Hardware
+    Its recipe is the hash of root, kernel, and what the guest does first; not of what runs its instructions.
+    """
 
-    @property
-    def level(self) -> str:
-        """The level's name."""
-        return "vm"
-
-    @property
-    def name(self) -> str:
-        """The root's name, and the kernel."""
-        return f"{self.root.name}, Linux {self.boot.version}"
-
-    @property
-    def target(self) -> str:
-        """The platform of the root's programs."""
-        return self.root.target
-
-    @property
-    def recipe(self) -> str:
-        """The hash of root, kernel, and what the guest does first; not of what runs its instructions."""
-        return digest.sha256_of_value(self.root.recipe, self.boot.recipe, read_template("trial"))
-
-    def run(self, trial: Trial, folder: Path) -> GuestRun:
+    def run(trial: Trial, folder: Path) -> GuestRun:
         """Boot, have the guest run the script on the bottle as its user, and read what came out of its ports."""
-        demands = (*DEMANDS, *(["--slow"] if self.hardware.accelerator == "tcg" else []))
+        demands = (*DEMANDS, *(["--slow"] if hardware.accelerator == "tcg" else []))
         words = trial.words(f"/run/trial/{trial.task.script.name}", demands=demands, bottle=BOTTLE)
         texts = {
             **{script.name: script.read_text(encoding="utf-8") for script in trial.task.scripts},
@@ -60,27 +38,20 @@ class VirtualMachine(NamedTuple):
             "command": f"exec {shlex.join(words)}\n",
             "first-program": "/bin/sh /run/trial/trial.sh",
         }
-        return boot_trial(self, trial, texts, folder)
+        return boot_trial(root, boot, hardware, trial, texts, folder)
 
-
-class Bootable(Protocol):
-    """What boots: a root, a kernel, hardware."""
-
-    @property
-    def root(self) -> GuestRoot:
-        """The root."""
-
-    @property
-    def boot(self) -> Boot:
-        """The kernel and its initial root."""
-
-    @property
-    def hardware(self) -> Hardware:
-        """The machine."""
+    recipe = digest.sha256_of_value(root.recipe, boot.recipe, read_template("trial"))
+    return Machine("vm", f"{root.name}, Linux {boot.version}", root.target, recipe, run)
 
 
 def boot_trial(
-    machine: Bootable, trial: Trial, texts: Mapping[str, str], folder: Path, writable: Path | None = None
+    root: GuestRoot,
+    boot: Boot,
+    hardware: Hardware,
+    trial: Trial,
+    texts: Mapping[str, str],
+    folder: Path,
+    writable: Path | None = None,
 ) -> GuestRun:
     """Boot a machine with the bottle as its second disk and `texts` as files in its /run/trial; read what it reports.
 
@@ -94,13 +65,13 @@ def boot_trial(
     for name, text in {**texts, "facts": _assignments({**facts, "nonce": trial.task.nonce})}.items():
         (tree / name).write_text(text, encoding="utf-8")
     pack_initramfs(tree.parent, folder / "trial.cpio")
-    concatenate((machine.boot.initramfs, folder / "trial.cpio"), folder / "initramfs")
-    disks = Disks(machine.boot.kernel, folder / "initramfs", (squash_root(machine.root), disk), writable)
-    words = qemu_command(machine.hardware, disks, folder, reboots=writable is not None)
+    concatenate((boot.initramfs, folder / "trial.cpio"), folder / "initramfs")
+    disks = Disks(boot.kernel, folder / "initramfs", (squash_root(root), disk), writable)
+    words = qemu_command(hardware, disks, folder, reboots=writable is not None)
     ended = run_machine(words, folder, seconds=trial.task.seconds)
-    code, steps = read_marks(ended.ports["marks"], machine.hardware.accelerator)
+    code, steps = read_marks(ended.ports["marks"], hardware.accelerator)
     errors = f"{ended.ports['errors']}\n--- console\n{ended.console}"
-    emulated = machine.hardware.accelerator == "tcg"
+    emulated = hardware.accelerator == "tcg"
     return GuestRun(code if ended.switched_off else None, ended.ports["report"], errors, steps, emulated)
 
 

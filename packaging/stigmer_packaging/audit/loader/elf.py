@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from stigmer_packaging.audit.contents import join
-from stigmer_packaging.audit.loader.linkage import expand
-from stigmer_packaging.audit.loader.loading import Library, Loading, Undefined
+from stigmer_packaging.audit.contents import Content, join
+from stigmer_packaging.audit.loader.loading import Library, Loading, expand
 from stigmer_packaging.binaries.elf import Elf, Import, highest_glibc
 
 _SYSTEM = re.compile(
@@ -17,50 +16,36 @@ _SYSTEM = re.compile(
 _LOADERS = {"amd64": "/ld-linux-x86-64.so.2", "arm64": "/ld-linux-aarch64.so.1"}
 
 
-class ElfLoading(Loading):
+class ElfLoading(Loading[Elf]):
     """Files for Linux, loaded as ld.so would, with no search path set but what PyInstaller's program sets."""
 
-    def paths(self) -> Iterator[str]:
-        """Give the ELF files for the bottle's architecture."""
-        architecture = self.subject.target.architecture
-        yield from (
-            path for path, content in self.files.items() if content.elf and content.elf.architecture == architecture
-        )
+    def find(self, content: Content) -> Elf | None:
+        """Give an ELF file for the bottle's architecture."""
+        own = content.elf and content.elf.architecture == self.subject.target.architecture
+        return content.elf if own else None
 
     def libraries(self, path: str) -> Iterator[Library]:
         """Look for each library in the folders that the file names, then in its bundle, then in the system."""
-        elf = self._elf(path)
+        elf = self.code(path)
         for name in elf.needed:
             places = (self.subject.contents.resolve(join(folder, name)) for folder in self._folders(path, elf))
             place = next((found.path for found in places if found and found.path), "") if "/" not in name else ""
             yield Library(name, place or (f"/{name}" if _SYSTEM.fullmatch(name) else ""), optional=False)
 
-    def undefined(self, path: str) -> Iterator[Undefined]:
+    def undefined(self, path: str) -> Iterator[tuple[str, str]]:
         """Give the symbols that are in nothing loaded with the file; without them it is not loaded, or ends later."""
-        wanted = [symbol for symbol in self._elf(path).imports if not symbol.weak and not self._is_judged(symbol)]
+        wanted = [symbol for symbol in self.code(path).imports if not symbol.weak and not self._is_judged(symbol)]
         scope = (*self.scope(path), _LOADERS.get(self.subject.target.architecture, "")) if wanted else ()
         for symbol in wanted:
             if not any(self._has(place, symbol) for place in scope):
                 shown = f"{symbol.name}@{symbol.version}" if symbol.version else symbol.name
-                yield Undefined(shown, f"not in {symbol.library or 'any library that is loaded with it'}")
-
-    def unchecked(self) -> Iterator[tuple[str, str]]:
-        """Give nothing: there is a list of each library of glibc."""
-        yield from ()
-
-    def _elf(self, path: str) -> Elf:
-        elf = self.files[path].elf
-        if elf is None:
-            raise ValueError(f"{path} is not an ELF file")
-        return elf
+                yield shown, f"not in {symbol.library or 'any library that is loaded with it'}"
 
     def _folders(self, path: str, elf: Elf) -> Iterator[str]:
-        bundle = self.bundle_of(path)
-        named = [*(elf.rpath if not elf.runpath else ())]
-        yield from (folder for text in named if (folder := expand(path, text)) is not None)
-        if bundle.folder and not elf.interpreter:
-            yield bundle.folder
-        yield from (folder for text in elf.runpath if (folder := expand(path, text)) is not None)
+        bundle = self.bundle_of(path).folder if not elf.interpreter else ""
+        before, after = ((), elf.runpath) if elf.runpath else (elf.rpath, ())
+        folders = [*(expand(path, text) for text in before), bundle or None, *(expand(path, text) for text in after)]
+        yield from (folder for folder in folders if folder is not None)
 
     def _is_judged(self, symbol: Import) -> bool:
         """Whether glibc-private or glibc-floor already say that it is not there."""
@@ -73,9 +58,9 @@ class ElfLoading(Loading):
             versions = self.lists.get(place[1:], {}).get(symbol.name, frozenset())
             return symbol.version in versions or (not symbol.version and bool(versions))
         if symbol.version:
-            exports = self._elf(place).exports
+            exports = self.code(place).exports
             return (symbol.name, symbol.version) in exports or (symbol.name, "") in exports
-        return symbol.name in _names(self._elf(place).exports)
+        return symbol.name in _names(self.code(place).exports)
 
 
 @cache

@@ -5,16 +5,30 @@ path for libraries to that folder before. A module is loaded by it later, with t
 """
 
 import posixpath
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from stigmer_packaging.audit.check import Subject
-from stigmer_packaging.audit.contents import join
+from stigmer_packaging.audit.contents import Content, join
 from stigmer_packaging.audit.loader.symbols import Versions, system_symbols
+from stigmer_packaging.binaries.elf import Elf
+from stigmer_packaging.binaries.macho import MachO
 
+Code = TypeVar("Code", Elf, MachO)
 _BUNDLE_MARK = "base_library.zip"
+_OWN = re.compile(r"\$ORIGIN|\$\{ORIGIN\}|@loader_path|@executable_path")
+
+
+def expand(path: str, text: str) -> str | None:
+    """Give the folder below the keg that a search path means for the file at `path`; None when it leads elsewhere."""
+    own = _OWN.match(text)
+    if own is None or text[own.end() : own.end() + 1] not in {"", "/"}:
+        return None
+    folder = join(posixpath.dirname(path), text[own.end() :].lstrip("/") or ".")
+    return None if folder.split("/")[0] == ".." else folder
 
 
 class Library(NamedTuple):
@@ -36,14 +50,7 @@ class Bundle(NamedTuple):
     python: str
 
 
-class Undefined(NamedTuple):
-    """A symbol that is not found, and why it would have to be."""
-
-    symbol: str
-    reason: str
-
-
-class Loading(ABC):
+class Loading(ABC, Generic[Code]):
     """Native code of a bottle, as one system's loader sees it."""
 
     def __init__(self, subject: Subject) -> None:
@@ -51,20 +58,30 @@ class Loading(ABC):
         self.files = subject.contents.files
 
     @abstractmethod
-    def paths(self) -> Iterator[str]:
-        """Give the files that this loader loads."""
+    def find(self, content: Content) -> Code | None:
+        """Give what of a file is for the bottle's architecture."""
 
     @abstractmethod
     def libraries(self, path: str) -> Iterator[Library]:
         """Give the libraries that a file needs itself, in its order."""
 
     @abstractmethod
-    def undefined(self, path: str) -> Iterator[Undefined]:
-        """Give the symbols that a file cannot be loaded for the want of."""
+    def undefined(self, path: str) -> Iterator[tuple[str, str]]:
+        """Give the symbols that a file cannot be loaded for the want of, each with where it is not."""
 
-    @abstractmethod
     def unchecked(self) -> Iterator[tuple[str, str]]:
         """Give the symbols that are looked for in a system's library without a list, each after the library."""
+        yield from ()
+
+    def paths(self) -> Iterator[str]:
+        """Give the files that this loader loads."""
+        yield from (path for path, content in self.files.items() if self.find(content))
+
+    def code(self, path: str) -> Code:
+        """Give what of a file that is loaded is for the bottle's architecture."""
+        if (found := self.find(self.files[path])) is None:
+            raise ValueError(f"{path} has no code for {self.subject.target}")
+        return found
 
     @cached_property
     def bundles(self) -> Mapping[str, Bundle]:

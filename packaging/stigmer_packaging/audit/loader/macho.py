@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from stigmer_packaging.audit.contents import join
-from stigmer_packaging.audit.loader.linkage import expand
-from stigmer_packaging.audit.loader.loading import Library, Loading, Undefined
+from stigmer_packaging.audit.contents import Content, join
+from stigmer_packaging.audit.loader.loading import Library, Loading, expand
 from stigmer_packaging.audit.platforms import promised_macos, render_version
 from stigmer_packaging.binaries.macho import MAIN_PROGRAM, SELF, WEAK_DEFINITION, Bind, MachO
 
@@ -17,31 +16,32 @@ _SYSTEM = re.compile(
 """macOS's public libraries and frameworks. Most are in dyld's cache only, so they cannot be looked for on disk."""
 
 
-class MachOLoading(Loading):
+class MachOLoading(Loading[MachO]):
     """Slices for the bottle's architecture, loaded as dyld would without any variable of its own set."""
 
-    def paths(self) -> Iterator[str]:
-        """Give the Mach-O files with code for the bottle's architecture."""
-        yield from (path for path, content in self.files.items() if content.machos and self._slice(path))
+    def find(self, content: Content) -> MachO | None:
+        """Give the slice for the bottle's architecture."""
+        own = self.subject.target.architecture
+        return next((each for each in content.machos if each.architecture == own), None)
 
     def libraries(self, path: str) -> Iterator[Library]:
         """Take a name as it is; one that begins with @rpath, from the file's search paths and then its program's."""
-        macho = self._macho(path)
+        macho = self.code(path)
         for name, optional, _ in macho.libraries:
             yield Library(name, name if _SYSTEM.fullmatch(name) else self._place(path, name), optional)
 
-    def undefined(self, path: str) -> Iterator[Undefined]:
+    def undefined(self, path: str) -> Iterator[tuple[str, str]]:
         """Give the symbols that are not in the very library that the file names for each."""
         libraries = tuple(self.libraries(path))
-        for bind in sorted(self._macho(path).binds):
+        for bind in sorted(self.code(path).binds):
             if not bind.weak and (reason := self._reason(path, bind, libraries)):
-                yield Undefined(bind.name, reason)
+                yield bind.name, reason
 
     def unchecked(self) -> Iterator[tuple[str, str]]:
         """Give what is looked for in libraries of the system of which there is no list."""
         for path in self.paths():
             libraries = tuple(self.libraries(path))
-            for bind in self._macho(path).binds:
+            for bind in self.code(path).binds:
                 if 0 < bind.ordinal <= len(libraries) and self._is_unlisted(libraries[bind.ordinal - 1].place):
                     yield libraries[bind.ordinal - 1].place, bind.name
 
@@ -80,7 +80,7 @@ class MachOLoading(Loading):
         """Whether a library exports a symbol, itself or by another that it passes on."""
         if place.startswith("/"):
             return name in self.lists.get(place, {})
-        macho = self._macho(place)
+        macho = self.code(place)
         passed = (
             each.place
             for each, (_, _, reexported) in zip(self.libraries(place), macho.libraries, strict=True)
@@ -96,24 +96,15 @@ class MachOLoading(Loading):
         program = self.bundle_of(path).program
         if not name.startswith("@rpath/"):
             return self._found(expand(program if name.startswith("@executable_path") and program else path, name))
-        chain = [(path, text) for text in self._macho(path).search]
-        chain += [(program, text) for text in self._macho(program).search] if program else []
+        chain = [(path, text) for text in self.code(path).search]
+        chain += [(program, text) for text in self.code(program).search] if program else []
         folders = (expand(program if "@executable" in text and program else owner, text) for owner, text in chain)
         found = (self._found(join(folder, name.removeprefix("@rpath/"))) for folder in folders if folder is not None)
         return next(filter(None, found), "")
 
     def _found(self, path: str | None) -> str:
         entry = self.subject.contents.resolve(path) if path is not None else None
-        return entry.path if entry and entry.path and self._slice(entry.path) else ""
-
-    def _slice(self, path: str) -> MachO | None:
-        machos = self.files[path].machos if path in self.files else ()
-        return next((each for each in machos if each.architecture == self.subject.target.architecture), None)
-
-    def _macho(self, path: str) -> MachO:
-        if (found := self._slice(path)) is None:
-            raise ValueError(f"{path} has no code for {self.subject.target}")
-        return found
+        return entry.path if entry and entry.path and entry.content and self.find(entry.content) else ""
 
 
 def _version(text: str) -> tuple[int, ...]:

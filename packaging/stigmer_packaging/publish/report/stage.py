@@ -1,13 +1,16 @@
 """Draw a release's folder as one page: report.html, for the maintainer who decides whether to publish it."""
 
+import json
+from collections import Counter
 from pathlib import Path
 
 from stigmer_packaging.bottle.archive import read_sizes
-from stigmer_packaging.publish.report.licences import read_licences
-from stigmer_packaging.publish.report.page import Contents, render_page
+from stigmer_packaging.lib.errors import RecordError
+from stigmer_packaging.publish.report.page import Contents, Licences, render_page
 from stigmer_packaging.records.release import Release, read_release
 
 PAGE = "report.html"
+_UNSTATED = frozenset({"NOASSERTION", "NONE", ""})
 
 
 def write_report(folder: Path, previous: Release | None = None) -> Path:
@@ -16,20 +19,30 @@ def write_report(folder: Path, previous: Release | None = None) -> Path:
     RecordError as read_release, or for a damaged SBOM; ArchiveError for a bottle that is no archive.
     """
     release = read_release(folder)
-    contents = _read_contents(folder, release)
+    contents = Contents(
+        {bottle.name: _in_keg(folder / bottle.name) for bottle in release.of_kind("bottle")},
+        {bom.target: read_licences((folder / bom.name).read_text("utf-8")) for bom in release.of_kind("sbom")},
+    )
     page, part = folder / PAGE, folder / f".{PAGE}.part"
     part.write_text(render_page(release, contents, previous), encoding="utf-8")
     return part.replace(page)
 
 
-def _read_contents(folder: Path, release: Release) -> Contents:
-    boms = {bom.target: (folder / bom.name).read_text(encoding="utf-8") for bom in release.of_kind("sbom")}
-    return Contents(
-        {bottle.name: _in_keg(folder / bottle.name) for bottle in release.of_kind("bottle")},
-        {target: read_licences(text) for target, text in boms.items()},
-    )
-
-
 def _in_keg(bottle: Path) -> tuple[tuple[str, int], ...]:
     """List the files of a bottle with their sizes, by their paths below NAME/VERSION."""
     return tuple((path.split("/", 2)[-1], size) for path, size in read_sizes(bottle))
+
+
+def read_licences(sbom: str) -> Licences:
+    """Read the licences that an SPDX document declares; RecordError when it is none."""
+    try:
+        packages: list[dict[str, str]] = json.loads(sbom)["packages"]
+        pairs = [
+            (f"{package['name']} {package.get('versionInfo', '')}".strip(), package.get("licenseDeclared", ""))
+            for package in packages
+        ]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RecordError(f"the software bill of materials is damaged: {error}") from error
+    counted = Counter(licence for _, licence in pairs if licence not in _UNSTATED)
+    ordered = sorted(counted.items(), key=lambda each: (-each[1], each[0]))
+    return Licences(tuple(ordered), tuple(sorted(name for name, licence in pairs if licence in _UNSTATED)))

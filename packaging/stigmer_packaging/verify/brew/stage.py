@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stigmer_packaging.formula.receipt import tap_name
-from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.records.model import VerificationReport
@@ -13,8 +12,6 @@ from stigmer_packaging.records.release import Release, read_release
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.brew import client as brew
 from stigmer_packaging.verify.brew import trial as brew_trial
-from stigmer_packaging.verify.brew.local_tap import make_local_tap
-from stigmer_packaging.verify.brew.steps import try_with_brew
 from stigmer_packaging.verify.junit import render_junit
 
 LEVEL = "brew"
@@ -43,16 +40,15 @@ def verify_with_brew(
         driven = brew.Brew(program, given)
         offers = [_offer(release, folder, scratch, url) for release, folder in zip(releases, folders, strict=True)]
         product = releases[0].product
-        tap = make_local_tap(tap_name(product), scratch.absolute() / "tap", given)
+        tap = brew.make_local_tap(tap_name(product), scratch.absolute() / "tap", given)
         later = offers[1] if offers[1:] else None
         places = Path(driven.ask("--prefix")), Path(driven.ask("--cellar")) / product.name
         home = scratch.absolute() / "home"
         trial = brew_trial.BrewTrial(driven, tap, product.name, offers[0], later, ports, home, *places)
         version = driven.run("--version").partition("\n")[0]
-        checks = try_with_brew(trial, clock=clock, report=report)
+        checks = brew_trial.try_with_brew(trial, clock=clock, report=report)
     poured = _poured(releases[0], [check.detail for check in checks])
-    made_from = digest.sha256_of_value(version, [artefact.sha256 for each in releases for artefact in each.artefacts])
-    result = VerificationReport(LEVEL, version, poured[1], checks, ended=True, made_from=made_from)
+    result = VerificationReport(LEVEL, version, poured[1], checks, ended=True)
     name = f"verify/{LEVEL}/{poured[0]}"
     workspace.write_record(name, result)
     with workspace.staging() as staged:

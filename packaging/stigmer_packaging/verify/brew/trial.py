@@ -9,16 +9,16 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.errors import PackagingError, VerificationError
 from stigmer_packaging.lib.ports import free_port
+from stigmer_packaging.records.model import Check
 from stigmer_packaging.verify.brew import client as homebrew
-from stigmer_packaging.verify.brew.client import Brew
-from stigmer_packaging.verify.brew.local_tap import LocalTap, with_root_url
+from stigmer_packaging.verify.brew.client import Brew, LocalTap, with_root_url
 
 _SHA256 = re.compile(r'"[0-9a-f]{64}"$', re.MULTILINE)
 _LINKED = ("Cellar", "bin", "etc", "lib", "opt", "sbin", "share")
@@ -208,3 +208,59 @@ class BrewTrial(NamedTuple):
 def _demand(holds: object, said: str) -> None:
     if not holds:
         raise VerificationError(said)
+
+
+STEPS: tuple[tuple[str, Callable[[BrewTrial], str]], ...] = (
+    ("brew reads the tap without a warning", BrewTrial.read_tap),
+    ("brew style finds nothing in the formula", BrewTrial.style),
+    ("brew audit --strict finds nothing in the formula", BrewTrial.audit),
+    ("the documented command pours the bottle", BrewTrial.install),
+    ("what was poured is what was released", BrewTrial.compare),
+    ("brew linkage --test finds nothing", BrewTrial.linkage),
+    ("brew test passes", BrewTrial.test),
+    ("brew has a unit for the service", BrewTrial.see_service),
+    ("brew upgrade pours the next release while a server runs", BrewTrial.upgrade),
+    ("the next start is the next release's, and works", BrewTrial.go_on),
+    ("brew test passes after the upgrade", BrewTrial.test),
+    ("brew reinstall pours again", BrewTrial.reinstall),
+    ("brew uninstall leaves the user's data and nothing else", BrewTrial.uninstall),
+    ("a bottle with another checksum is refused", BrewTrial.refuse_other_bytes),
+    ("a bottle that is not there is refused", BrewTrial.refuse_missing),
+)
+UPGRADES = (BrewTrial.upgrade, BrewTrial.go_on)
+"""The steps that need a later release."""
+
+
+def try_with_brew(trial: BrewTrial, *, clock: Callable[[], float], report: Callable[[str], None]) -> tuple[Check, ...]:
+    """Carry out every step, whatever became of those before it, and leave brew as it was.
+
+    Raise VerificationError where brew has the tap or the formula already: somebody's own installation stays as it is.
+    """
+    if trial.cellar.exists() or trial.tap.name in trial.brew.run("tap").split():
+        raise VerificationError(
+            f"this brew has {trial.full} or its tap already", "run it where brew has neither, such as a hosted runner"
+        )
+    try:
+        return tuple(
+            _check(name, step, trial, clock, report)
+            for name, step in STEPS
+            if trial.later is not None or step not in UPGRADES
+        )
+    finally:
+        trial.clean_up()
+
+
+def _check(
+    name: str,
+    step: Callable[[BrewTrial], str],
+    trial: BrewTrial,
+    clock: Callable[[], float],
+    report: Callable[[str], None],
+) -> Check:
+    report(name)
+    start = clock()
+    try:
+        detail, passed = step(trial), True
+    except (PackagingError, OSError, ValueError) as error:
+        detail, passed = str(error), False
+    return Check(name, passed, round(clock() - start, 2), detail)

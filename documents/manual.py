@@ -1,0 +1,59 @@
+"""The manual page launcher/man/stigmer.1, made from the table in `grammar`. Source of the macros: man(7)."""
+
+from documents.commands import ALIASES
+from documents.markdown import sentence
+from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, HELP, VARIABLES, VERSION, Command, Option
+from stigmer_launcher.cli.help import usage
+
+_FILES = (
+    ("config.yaml", "the settings; `stigmer config` reads and changes them"),
+    ("bin", "the components that run: a link to one version below versions/"),
+    ("logs", "one log for each service, and the supervisor's own; at most five files of 10 MB each"),
+    ("run", "locks and the state of the running server"),
+    ("stigmer.db, storage, temporal-data, workspace", "what the services keep"),
+)
+_DESCRIPTION = """\
+Stigmer runs AI workflows on your own machine. One supervisor starts Temporal, stigmer-server, workflow-runner and
+agent-runner, restarts what fails, and stops them in order.
+
+The command that starts them returns when every service has proved that it is ready. A service that crashes is started
+again after a pause that grows; one that ends right after its start stays down, and status says why."""
+
+
+def render_manual() -> str:
+    """Give the page as roff."""
+    commands = "".join(_command(command) for command in COMMANDS if command.name not in ALIASES)
+    sections = (
+        ("NAME", "stigmer \\- run AI workflows on your own machine\n"),
+        ("SYNOPSIS", ".B stigmer\n.I COMMAND\n[\\fIOPTION\\fR]...\n"),
+        ("DESCRIPTION", _escape(_DESCRIPTION).replace("\n\n", "\n.PP\n") + "\n"),
+        ("COMMANDS", commands),
+        ("OPTIONS", "".join(map(_option, (HELP, VERSION)))),
+        ("ENVIRONMENT", "".join(_entry(name, text) for name, text in VARIABLES)),
+        ("FILES", "Below ~/.stigmer, or below STIGMER_HOME:\n" + "".join(_entry(name, text) for name, text in _FILES)),
+        ("EXIT STATUS", "".join(_entry(str(code), text) for code, text in EXIT_CODES)),
+    )
+    return '.TH STIGMER 1 "" "Stigmer" "User Commands"\n' + "".join(f".SH {name}\n{text}" for name, text in sections)
+
+
+def _command(command: Command) -> str:
+    more = f"\n{_escape(command.more)}" if command.more else ""
+    return f".SS {_escape(usage(command))}\n{_escape(sentence(command.summary))}{more}\n" + "".join(
+        map(_option, command.options)
+    )
+
+
+def _option(option: Option) -> str:
+    names = f"\\-{option.short}, " if option.short else ""
+    value = f" \\fI{_escape(option.value)}\\fR" if option.value else ""
+    return f".TP\n\\fB{names}\\-\\-{_escape(option.name)}\\fR{value}\n{_escape(sentence(option.help))}\n"
+
+
+def _entry(name: str, text: str) -> str:
+    return f".TP\n.B {_escape(name)}\n{_escape(sentence(text))}\n"
+
+
+def _escape(text: str) -> str:
+    """Keep roff from reading a text as its own: backslashes, hyphens, and dots that begin a line."""
+    escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in escaped.split("\n"))

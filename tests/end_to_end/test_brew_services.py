@@ -1,0 +1,185 @@
+"""`brew services` with a real Homebrew and the user's own systemd: `pytest -m brew`.
+
+STIGMER_RELEASE is the folder the release was delivered to (default: dist/). The service runs in a home of its own, on
+ports of its own, but in the unit that a user's server would have: it is skipped where there is one.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from stigmer_packaging.lib.command import Completed, run
+from stigmer_packaging.lib.loopback import serving
+from stigmer_packaging.lib.ports import free_port
+from stigmer_packaging.records.release import NAME, read_release
+from stigmer_packaging.verify.brew.client import Brew, with_root_url
+from support.real_brew import FULL, ROOT, require_brew, tapped
+
+RELEASE = Path(os.environ.get("STIGMER_RELEASE", ROOT / "dist"))
+UNIT = "homebrew.stigmer"
+LOST = re.compile(r"connection (error|refused)|rpc errored", re.IGNORECASE)
+PATIENCE = 120  # seconds for the server to come back
+
+pytestmark = [pytest.mark.brew, pytest.mark.timeout(900)]
+
+
+class Installed(NamedTuple):
+    """The formula, poured, whose service runs in `home`."""
+
+    brew: Brew
+    home: Path
+    program: Path
+    keg: Path
+
+    def stigmer(self, *words: str) -> Completed:
+        """Run the command as the user of that home does."""
+        return run([self.program, *words], env=self.brew.env, seconds=300, check=False)
+
+    def status(self) -> str:
+        """Give the server's state."""
+        return str(json.loads(self.stigmer("server", "status", "--json").stdout)["state"])
+
+    def services(self, verb: str) -> Completed:
+        """Run `brew services VERB stigmer`."""
+        return self.brew.attempt("services", verb, "stigmer")
+
+    def logs(self) -> dict[str, list[str]]:
+        """Give the lines of each service's log."""
+        files = (self.home / ".stigmer" / "logs").glob("*.log")
+        return {file.stem: file.read_text(errors="replace").splitlines() for file in files}
+
+    def stop_orders(self) -> dict[str, int]:
+        """Give each service's place in the order of stops; the highest stops first."""
+        index = json.loads((self.keg / "libexec" / "payload.json").read_text(encoding="utf-8"))
+        return {part["name"]: part["stop_order"] for part in index["components"]}
+
+
+def systemctl(*words: str) -> str:
+    """Ask the user's systemd."""
+    done = subprocess.run(["systemctl", "--user", *words], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def require_user_systemd() -> None:
+    """Skip where no systemd runs for this user, or the unit is there already."""
+    if shutil.which("systemctl") is None or systemctl("is-system-running") not in ("running", "degraded"):
+        pytest.skip("no systemd runs for this user")
+    if systemctl("show", "--property=LoadState", "--value", UNIT) != "not-found":
+        pytest.skip(f"this user has the unit {UNIT} already")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    """Install the release, whose unit is then found in the folder of systemd that is emptied at the next boot."""
+    require_user_systemd()
+    folder = tmp_path_factory.mktemp("services")
+    brew = require_brew(folder / "home")
+    if not (RELEASE / NAME).is_file():
+        pytest.skip(f"no release was delivered to {RELEASE}")
+    kept = {name: os.environ[name] for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS") if name in os.environ}
+    brew = brew._replace(env={**brew.env, **kept})
+    units = Path(kept["XDG_RUNTIME_DIR"]) / "systemd" / "user"
+    units.mkdir(parents=True, exist_ok=True)
+    (folder / "home" / ".config" / "systemd").mkdir(parents=True)
+    (folder / "home" / ".config" / "systemd" / "user").symlink_to(units)
+    systemctl("set-environment", f"STIGMER_HOME={folder / 'home' / '.stigmer'}")
+    try:
+        with tapped(brew, folder / "tap") as tap, serving(RELEASE) as url:
+            formula = (RELEASE / read_release(RELEASE).of_kind("formula")[0].name).read_text(encoding="utf-8")
+            tap.publish("stigmer", with_root_url(formula, url))
+            brew.run("install", FULL)
+            prefix = Path(brew.ask("--prefix"))
+            server = Installed(brew, folder / "home", prefix / "bin" / "stigmer", prefix / "opt" / "stigmer")
+            for port in ("temporal", "temporal-ui", "server"):
+                server.stigmer("config", "set", f"ports.{port}", str(free_port()))
+            yield server
+            server.stigmer("server", "stop")
+    finally:
+        systemctl("disable", "--now", UNIT)  # brew leaves one enabled that was stopped in another way
+        (units / f"{UNIT}.service").unlink(missing_ok=True)
+        systemctl("unset-environment", "STIGMER_HOME")
+        systemctl("daemon-reload")
+
+
+def find_disorder(logs: Mapping[str, list[str]], orders: Mapping[str, int], since: Mapping[str, int]) -> list[str]:
+    """Say what in the logs after `since` lines shows that a service had lost one that stops after it.
+
+    Nothing but the stop makes a service print then, so its first line is that of its own stop.
+    """
+    lowest = min(orders.values())
+    said = {name: logs[name][since[name] :] for name in orders}
+    lost = [line for name, lines in said.items() if orders[name] > lowest for line in lines if LOST.search(line)]
+    spans = {name: (lines[0].split()[0], lines[-1].split()[0]) for name, lines in said.items() if lines}
+    early = [
+        f"{name} was stopping at {began}, and {before} ended at {ended}"
+        for name, (began, _) in spans.items()
+        for before, (_, ended) in spans.items()
+        if orders[name] < orders[before] and began < ended
+    ]
+    return lost + early
+
+
+def await_running(installed: Installed, *not_by: str) -> None:
+    """Wait until everything runs, by another process than those."""
+    deadline = time.monotonic() + PATIENCE
+    while main_pid() in ("0", *not_by) or installed.status() != "running":
+        assert time.monotonic() < deadline, systemctl("status", UNIT)
+
+
+def main_pid() -> str:
+    """Give the process that systemd knows as the service."""
+    return systemctl("show", "--property=MainPID", "--value", UNIT)
+
+
+def test_the_start_returns_when_everything_runs(installed: Installed) -> None:
+    done = installed.services("start")
+    assert done.code == 0, done.stderr
+    assert installed.status() == "running"
+    assert "brew services stop stigmer" in installed.stigmer("server", "status").stdout
+
+
+def test_the_services_stop_in_their_order_by_their_own_logs(installed: Installed) -> None:
+    installed.services("start")
+    await_running(installed)
+    since = {name: len(lines) for name, lines in installed.logs().items()}
+    assert "Successfully stopped" in installed.services("stop").stdout
+    assert installed.status() == "stopped"
+    assert find_disorder(installed.logs(), installed.stop_orders(), since) == []
+
+
+def test_after_a_crash_it_comes_back_by_itself(installed: Installed) -> None:
+    installed.services("start")
+    await_running(installed)
+    killed = main_pid()
+    os.kill(int(killed), 9)
+    await_running(installed, killed)
+    assert systemctl("show", "--property=NRestarts", "--value", UNIT) == "1"
+    installed.services("stop")
+
+
+def test_beside_a_server_that_runs_already_the_start_fails_once_and_leaves_that_one_alone(installed: Installed) -> None:
+    assert installed.stigmer("server").code == 0
+    done = installed.services("start")
+    assert done.code != 0
+    assert "Successfully" not in done.stdout
+    assert systemctl("show", "--property=NRestarts", "--value", UNIT) == "0"
+    assert systemctl("is-active", UNIT) == "failed"
+    assert installed.status() == "running"
+    installed.stigmer("server", "stop")
+    systemctl("reset-failed", UNIT)
+
+
+def test_a_stop_by_the_command_is_not_undone(installed: Installed) -> None:
+    installed.services("start")
+    await_running(installed)
+    assert installed.stigmer("server", "stop").code == 0
+    assert systemctl("is-active", UNIT) == "inactive"
+    assert systemctl("show", "--property=Result", "--value", UNIT) == "success"

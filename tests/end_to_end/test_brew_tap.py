@@ -1,0 +1,116 @@
+"""The repository, and the formula in all its forms, as the real Homebrew reads them: `pytest -m brew`."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.formula.tap_files import render_tap
+from stigmer_packaging.formula.text import render_formula
+from stigmer_packaging.lib.loopback import serving
+from stigmer_packaging.verify.brew.client import Brew, parse_pours, with_root_url
+from support.keg_standin import standin_manifest
+from support.real_brew import FULL, ROOT, TAP, copy_checkout, require_brew, tapped
+
+pytestmark = [pytest.mark.brew, pytest.mark.timeout(600)]
+
+FOUR = (("arm64_sonoma", "a" * 64), ("sonoma", "b" * 64), ("arm64_linux", "c" * 64), ("x86_64_linux", "d" * 64))
+
+
+@pytest.fixture
+def brew(tmp_path: Path) -> Brew:
+    return require_brew(tmp_path / "home")
+
+
+def formula(*bottles: tuple[str, str], rebuild: int = 0) -> str:
+    return render_formula(standin_manifest(), "e" * 64, bottles, rebuild)
+
+
+def test_this_repository_is_a_tap_that_brew_reads_without_a_warning(brew: Brew, tmp_path: Path) -> None:
+    """Though it holds much besides formulae."""
+    with tapped(brew, tmp_path / "tap") as tap:
+        copy_checkout(tap.folder)
+        text = (tap.folder / "Formula" / "stigmer.rb").read_text(encoding="utf-8")
+        tap.publish("stigmer", text)
+        said = brew.run("tap", TAP, str(tap.folder))
+        assert "Tapped 1 formula" in said
+        said += brew.run("readall", "--aliases", "--syntax", TAP)
+        said += brew.run("audit", "--strict", f"--tap={TAP}")
+        assert "Warning" not in said
+        assert "problem" not in said
+        assert "no offenses detected" in brew.run("style", TAP)
+        assert "stigmer" not in brew.run("commands", "--quiet")
+
+
+def test_a_tap_kept_apart_is_wholly_to_brews_taste(brew: Brew, tmp_path: Path) -> None:
+    """Readme and workflows too: what its own workflow asks, `brew test-bot --only-tap-syntax`, comes to this."""
+    with tapped(brew, tmp_path / "tap") as tap:
+        for path, text in render_tap(standin_manifest(), formula(*FOUR), "licence\n", ROOT / "packaging").items():
+            (tap.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (tap.folder / path).write_text(text, encoding="utf-8")
+        tap.publish("stigmer", formula(*FOUR))
+        said = brew.run("tap", TAP, str(tap.folder))
+        said += brew.run("readall", "--aliases", "--syntax", TAP)
+        said += brew.run("audit", "--strict", f"--tap={TAP}")
+        assert "Warning" not in said
+        assert "problem" not in said
+        assert "no offenses detected" in brew.run("style", TAP)
+
+
+SUBSETS = [chosen for count in range(1, 5) for chosen in itertools.combinations(FOUR, count)]
+
+
+def test_the_formula_of_every_set_of_bottles_is_to_brews_taste_on_every_platform(brew: Brew, tmp_path: Path) -> None:
+    """All in one tap, each under a name of its own: `readall` loads them as each system and architecture would."""
+    with tapped(brew, tmp_path / "tap") as tap:
+        for number, bottles in enumerate(SUBSETS, 1):
+            name = f"stigmer-{chr(96 + number)}"
+            manifest = standin_manifest(name=name)
+            tap.publish(name, render_formula(manifest, "e" * 64, bottles, rebuild=number % 2))
+        brew.run("tap", TAP, str(tap.folder))
+        said = brew.run("readall", "--os=all", "--arch=all", "--aliases", "--syntax", TAP)
+        said += brew.run("audit", "--strict", f"--tap={TAP}")
+        assert not re.search("Warning|deprecated|problem", said), said
+        assert f"{len(SUBSETS)} files inspected, no offenses detected" in brew.run("style", TAP)
+
+
+def test_a_licence_of_several_is_to_brews_taste_and_read_as_the_same_expression(brew: Brew, tmp_path: Path) -> None:
+    expression = "MIT OR Apache-2.0 AND GPL-2.0-only WITH Classpath-exception-2.0"
+    with tapped(brew, tmp_path / "tap") as tap:
+        tap.publish("stigmer", render_formula(standin_manifest(license=expression), "e" * 64, FOUR))
+        brew.run("tap", TAP, str(tap.folder))
+        assert "no offenses detected" in brew.run("style", FULL)
+        assert "problem" not in brew.run("audit", "--strict", "--formula", FULL)
+        told = brew.run("info", "--json=v2", FULL)
+        read = json.loads(told[told.index("{") :])["formulae"][0]["license"]
+        assert read == "MIT OR (Apache-2.0 AND (GPL-2.0-only WITH Classpath-exception-2.0))"
+
+
+def test_a_platform_without_a_bottle_is_refused_before_anything_is_fetched(brew: Brew, tmp_path: Path) -> None:
+    """In one line that says which is required, without a compiler asked for or a source downloaded."""
+    machine = brew.run("config")
+    arm = "arm" in machine.lower().partition("cpu:")[2].partition("\n")[0]
+    tag, said_of = ("x86_64_linux", "x86_64") if arm else ("arm64_linux", "arm64")
+    with tapped(brew, tmp_path / "tap") as tap:
+        tap.publish("stigmer", formula((tag, "a" * 64)))
+        done = brew.attempt("install", FULL)
+        said = done.stdout + done.stderr
+        assert done.code == 1
+        assert f"The {said_of} architecture is required for this software." in said
+        assert "An unsatisfied requirement failed this build." in said
+        assert "Fetching" not in said.replace("Fetching downloads", "")
+        assert "developer tools" not in said
+
+
+def test_a_minimum_of_macos_keeps_nobody_out_on_linux(brew: Brew, tmp_path: Path) -> None:
+    """Brew goes as far as to fetch the bottle, which is not there."""
+    (tmp_path / "files").mkdir()
+    with tapped(brew, tmp_path / "tap") as tap, serving(tmp_path / "files") as url:
+        tap.publish("stigmer", with_root_url(formula(*FOUR), url))
+        done = brew.attempt("install", FULL)
+        said = done.stdout + done.stderr
+        assert "unsatisfied requirement" not in said
+        assert "Failed to download" in said
+        assert parse_pours(said) == ()

@@ -1,0 +1,193 @@
+"""Programs frozen for every platform on this machine, with the pinned Pythons that its cache holds."""
+
+import functools
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-untyped]
+
+from stigmer_packaging.binaries.elf import find_elves, read_elf
+from stigmer_packaging.binaries.macho import read_machos
+from stigmer_packaging.freeze.bundle import find_machos
+from stigmer_packaging.freeze.pyinstaller import Environment
+from stigmer_packaging.freeze.pythons import PINNED, choose_python, is_in_cache, open_maker
+from stigmer_packaging.freeze.stage import Freezer, freeze_launcher, freeze_service
+from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline import system
+from stigmer_packaging.sources.service_source import read_service_source
+from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, make_freezer, make_program
+from support.frozen_modules import find_damaged, find_unimportable, lay_out
+from support.manifest_texts import PATH
+from support.signature_checker import build_checker, check_signatures
+
+pytestmark = pytest.mark.timeout(600)
+
+HOST = system.read_platform(platform.system(), platform.machine())
+TARGETS = [Target(name, architecture) for name in SYSTEMS for architecture in ARCHITECTURES]
+OF_ONE_SYSTEM: dict[str, dict[str, str]] = {
+    "darwin": {
+        "_osx_support": "sysconfig asks it for the compiler's flags",
+        "_scproxy": "urllib.request asks it for the system's proxies",
+        "plistlib": "platform reads the version of macOS with it",
+    },
+    "linux": {},
+}
+"""Modules that a program has on one system alone, and why."""
+
+OLDEST = {name: each.macos_minimum or each.glibc_floor for name, each in load_manifest(PATH).targets.items()}
+
+
+def freezer_for(target: Target, folder: Path) -> Freezer:
+    """Give what freezes for a target below `folder`; the test is skipped where its Python was not made."""
+    freezer = make_freezer(folder)
+    cache = freezer.workspace.cache
+    if missing := [str(each) for each in (HOST, target) if not is_in_cache(ROOT, each, cache)]:
+        pytest.skip(f"no Python for {missing[0]} in {cache}: scripts/packaging python --target {missing[0]} makes it")
+    maker = open_maker(ROOT, HOST, cache, mirror="", env=ENV, report=lambda _: None)
+    python = choose_python(PINNED, target, lambda: maker, ROOT, oldest=OLDEST, env=ENV)
+    oldest = OLDEST[str(target)] if target.system == "darwin" else ""
+    return replace(freezer, target=target, python=python, macos=oldest, tried=target == HOST)
+
+
+def freeze_greeter(freezer: Freezer, folder: Path) -> Path:
+    """Freeze the small service, and give its folder."""
+    made = freeze_service(
+        read_service_source(SAMPLES / "freeze-service"),
+        component="greeter",
+        version="1.0.0",
+        temporal=make_program(folder / "temporal", FAKE_TEMPORAL),
+        probe=PROBE,
+        freezer=freezer,
+    )
+    return freezer.workspace.path(made.root)
+
+
+def modules_of(program: Path) -> set[str]:
+    """List the modules of a frozen program: those of its archive, and its extension modules.
+
+    What a Python was built with is in a module that is named after its platform.
+    """
+    archive = CArchiveReader(str(program))
+    pure = set(archive.open_embedded_archive("PYZ.pyz").toc)
+    native = {path.name.split(".")[0] for path in program.parent.rglob("*.so") if "lib-dynload" in path.parts}
+    return {name for name in pure if not name.startswith("_sysconfigdata")} | native
+
+
+@functools.cache
+def greeter(target: Target, folder: Path) -> Path:
+    """Freeze the small service for a target, once for all tests."""
+    place = folder / str(target)
+    place.mkdir(exist_ok=True)  # a skipped test made it before
+    return freeze_greeter(freezer_for(target, place), place)
+
+
+@pytest.fixture(name="folder", scope="module")
+def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder below which the tests freeze."""
+    return tmp_path_factory.mktemp("foreign")
+
+
+def test_for_this_platform_it_freezes_the_modules_that_pyinstaller_freezes_by_itself(
+    folder: Path, tmp_path: Path
+) -> None:
+    """The very same Python, once as `--python` has it and once looked at from outside; both were tried."""
+    freezer = freezer_for(HOST, tmp_path)
+    native = make_freezer(tmp_path / "native", python=str(pinned_python(freezer)))
+    by_itself = freeze_greeter(native, tmp_path)
+    assert modules_of(greeter(HOST, folder) / "greeter") == modules_of(by_itself / "greeter")
+
+
+def pinned_python(freezer: Freezer) -> Path:
+    """Give the interpreter that a freezer's environments are run with."""
+    return Path(environment_of(freezer).interpreter.executable)
+
+
+def environment_of(freezer: Freezer) -> Environment:
+    """Give an environment without distributions."""
+    cache, report = freezer.workspace.cache, freezer.report
+    return freezer.python.provide().environment([], cache=cache, env=ENV, report=report, owners={})
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_what_is_linked_into_the_python_or_lies_beside_it_is_named_with_its_licence(
+    target: Target, tmp_path: Path
+) -> None:
+    """Most libraries are no files of their own."""
+    packages = environment_of(freezer_for(target, tmp_path)).packages
+    assert packages is not None
+    linked = packages.linked_into({"_ctypes", "_lzma", "_sqlite3", "_ssl", "pyexpat"})
+    assert {"expat", "libffi", "openssl", "sqlite", "xz"} <= {each.name for each in linked}
+    beside = {"libssl": "openssl", "libpython3.13": "python3.13"}
+    beside |= {"libz": "zlib", "libstdc++": "libstdc++6", "libgcc_s": "libgcc-s1"} if target.system == "linux" else {}
+    found = {name: packages.find(f"{name}.so", (package,)) for name, package in beside.items()}
+    assert [name for name, package in found.items() if not (package and package.text and package.version)] == []
+    assert packages.find("libnothing.so", ("nothing",)) is None
+
+
+@pytest.mark.parametrize("target", [each for each in TARGETS if each != HOST], ids=str)
+def test_a_program_has_the_same_modules_on_every_platform_but_a_listed_few(target: Target, folder: Path) -> None:
+    here, there = (modules_of(greeter(each, folder) / "greeter") for each in (HOST, target))
+    assert there - here <= OF_ONE_SYSTEM[target.system].keys()
+    assert here - there <= OF_ONE_SYSTEM[HOST.system].keys()
+
+
+@pytest.mark.parametrize("target", [each for each in TARGETS if each != HOST], ids=str)
+def test_every_module_for_another_platform_is_read_and_imported_by_the_same_python_here(
+    target: Target, folder: Path, tmp_path: Path
+) -> None:
+    """What cannot be imported there cannot be here either: nothing but the platform is different."""
+    python, like, failing = pinned_python(freezer_for(HOST, tmp_path)), greeter(HOST, folder) / "greeter", {}
+    for each in (HOST, target):
+        place = tmp_path / str(each)
+        names = lay_out(greeter(each, folder) / "greeter", like, place)
+        assert len(names) > 100
+        assert find_damaged(python, place) == []
+        failing[each] = find_unimportable(python, place, names, tmp_path)
+    assert failing[target].keys() - failing[HOST].keys() <= OF_ONE_SYSTEM[target.system].keys()
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_every_native_file_is_for_the_platform_and_runs_on_what_is_promised(target: Target, folder: Path) -> None:
+    """Of this machine's files none is among them."""
+    made = greeter(target, folder)
+    if target.system == "linux":
+        elves = [read_elf(path.read_bytes()) for path in find_elves(made)]
+        assert {each.architecture for each in elves} == {target.architecture}
+        assert max(each.glibc for each in elves) <= tuple(map(int, OLDEST[str(target)].split(".")))
+        return
+    machos = [each for path in find_machos(made) for each in read_machos(path.read_bytes())]
+    assert {(each.architecture, each.flaws) for each in machos} == {(target.architecture, ())}
+    assert find_elves(made) == []
+
+
+@pytest.mark.parametrize("target", [each for each in TARGETS if each.system == "darwin"], ids=str)
+def test_another_implementation_accepts_every_signature_of_a_frozen_program(
+    target: Target, folder: Path, tmp_path: Path
+) -> None:
+    """Each page, and what else is signed; a file is signed under its own name."""
+    machos = find_machos(greeter(target, folder))
+    accepted, refused = check_signatures(build_checker(tmp_path), machos)
+    assert refused == []
+    assert {path: name for path, (_, name) in accepted.items()} == {path: path.name for path in machos}
+
+
+def test_the_launcher_for_this_platform_answers_and_is_the_same_from_anywhere(tmp_path: Path) -> None:
+    """Also with nothing on PATH but ldd, which PyInstaller asks whether this is a glibc."""
+    made = []
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ldd").symlink_to(shutil.which("ldd") or "/usr/bin/ldd")
+    for name in ("here", "elsewhere"):
+        freezer = freezer_for(HOST, tmp_path / name)
+        freezer = replace(freezer, env={**freezer.env, "PATH": str(tmp_path / "bin")})
+        made.append(freeze_launcher(ROOT / "launcher", name="stigmer", version="7.8.9", freezer=freezer))
+    program = tmp_path / "here" / "build" / made[0].root / "stigmer"
+    said = subprocess.run([program, "--version"], env={}, check=True, capture_output=True, timeout=60)
+    assert said.stdout == b"stigmer 7.8.9\n"
+    assert made[0].files == made[1].files
+    assert os.access(program, os.X_OK)

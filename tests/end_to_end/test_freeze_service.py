@@ -1,0 +1,190 @@
+"""Services frozen for real: a small one that works, and ones that are broken in the ways that have broken users."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.freeze.pyinstaller import DISTRIBUTIONS, FreezePlan, freeze
+from stigmer_packaging.freeze.stage import Freezer, freeze_service
+from stigmer_packaging.freeze.wheels import Site, platform_here, provide_site
+from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.lib.interpreter import read_interpreter
+from stigmer_packaging.records.model import LeftOut, ServiceBinary
+from stigmer_packaging.sources.locks import Pin, parse_lock, select_pins
+from stigmer_packaging.sources.service_source import read_service_source
+from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
+from support.reference_programs import temporal_program
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def build(
+    project: Path, folder: Path, temporal: Path | None = None, owners: dict[str, str] | None = None
+) -> tuple[Freezer, ServiceBinary]:
+    freezer = make_freezer(folder)
+    temporal = temporal or make_program(folder / "temporal", FAKE_TEMPORAL)
+    source = read_service_source(project, owners and {"owners": owners})
+    binary = freeze_service(
+        source, component="greeter", version="1.0.0", temporal=temporal, probe=PROBE, freezer=freezer
+    )
+    return freezer, binary
+
+
+def test_a_service_passes_every_gate_and_is_the_same_from_anywhere(tmp_path: Path) -> None:
+    """Its own test, the failure without Temporal, ready and stopped with it; and the same bytes from another folder."""
+    freezer, binary = build(SAMPLES / "freeze-service", tmp_path)
+    assert binary.entry == "greeter"
+    folder = freezer.workspace.path(binary.root)
+    assert {path.name for path in folder.iterdir()} == {"greeter", "greeter.lib"}
+    said = subprocess.run([folder / "greeter", "--selftest"], env={}, check=True, capture_output=True, text=True)
+    assert said.stdout == "hello, world MultipartParser\n"
+    (tmp_path / "elsewhere").mkdir()
+    _, again = build(copy_sample("freeze-service", tmp_path), tmp_path / "elsewhere")
+    assert set(again.files) ^ set(binary.files) == set()
+    assert again == binary
+
+
+def test_a_module_that_is_imported_by_name_and_not_declared_fails_the_build(tmp_path: Path) -> None:
+    """It works unfrozen; nothing else than running the frozen service would show it."""
+    project = copy_sample("freeze-service", tmp_path)
+    table = (project / "pyproject.toml").read_text().replace('hidden_imports = ["greeter.by_name"]', "")
+    (project / "pyproject.toml").write_text(table.replace('selftest = ["--selftest"]', ""))
+    with pytest.raises(GateError, match=r"started without Temporal.*missing in the bundle[^$]*greeter\.by_name"):
+        build(project, tmp_path)
+    assert not (tmp_path / "build" / "freeze").exists()
+
+
+def test_a_worker_that_gets_ready_and_cannot_run_a_workflow_fails_the_build(tmp_path: Path) -> None:
+    """Temporal's sandbox imports by name, at the first workflow: every other gate is passed without it."""
+    project = copy_sample("freeze-workflow", tmp_path)
+    table = (project / "pyproject.toml").read_text()
+    table = table.replace('["temporalio.worker.workflow_sandbox"]', "[]")
+    table = table.replace("excludes = [", 'excludes = ["temporalio.worker.workflow_sandbox._in_sandbox", ')
+    (project / "pyproject.toml").write_text(table)
+    with pytest.raises(
+        GateError, match=r"cannot run a workflow[^$]*No module named '[\w.]*workflow_sandbox\._in_sandbox'"
+    ):
+        build(project, tmp_path, temporal=temporal_program())
+    assert not (tmp_path / "build" / "freeze").exists()
+
+
+def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp_path: Path) -> None:
+    """`multipart` and `python-multipart`: what once ended an attempt to freeze the agent runner."""
+    project, freezer = SAMPLES / "freeze-trap", make_freezer(tmp_path)
+    with pytest.raises(GateError, match=r"multipart: multipart 1\.3\.0 \(multipart\.py\) and python-multipart"):
+        build(project, tmp_path)
+    pins = (
+        *parse_lock((project / "requirements.lock").read_text(encoding="utf-8")),
+        *select_pins(parse_lock(freezer.pins), DISTRIBUTIONS),
+    )
+    base, cache = freezer.python.provide(), freezer.workspace.cache
+    wanted = [pin for pin in pins if pin.applies(base.platform.markers)]
+    python = base.environment(wanted, cache=cache, env=ENV, report=freezer.report, owners={})
+    installed = subprocess.run(
+        python.words(str(project / "main.py")),
+        env={"PYTHONPATH": str(python.site)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert installed.stdout == "MultipartSegment\n"
+    work = tmp_path / "work"
+    work.mkdir()
+    plan = FreezePlan("trap", "trap.lib", str(project / "main.py"), (str(project),), optimize=0, compression=0)
+    folder = freeze(plan, python=python, env=ENV, source_date_epoch=1, work=work).folder
+    broken = subprocess.run([folder / "trap"], check=False, capture_output=True, text=True)
+    assert "cannot import name 'MultipartSegment' from 'multipart'" in broken.stderr
+
+
+def test_a_project_with_a_spec_and_two_owners_of_a_module_is_frozen_as_it_is(tmp_path: Path) -> None:
+    """Its spec says what to freeze, Poetry's lock with what, the manifest who owns `multipart`; both libraries work."""
+    project = copy_sample("freeze-spec", tmp_path) / "service"
+    (project / "greeter.spec.txt").rename(project / "greeter.spec")  # kept by a name that brew does not read as Ruby
+    with pytest.raises(
+        GateError, match=r"multipart: multipart 1\.3\.0 \(multipart\.py\) and python-multipart"
+    ) as refused:
+        build(project, tmp_path)
+    assert "freeze: {owners: {multipart: multipart}}   # or python-multipart" in refused.value.remedy
+    freezer, binary = build(project, tmp_path, owners={"multipart": "multipart"})
+    assert binary.left_out == (LeftOut("multipart", "python-multipart", "0.0.34", "multipart"),)
+    assert {path.name for path in freezer.workspace.path(binary.root).iterdir()} == {"greeter", "greeter.lib"}
+
+
+def test_what_is_locked_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_path: Path) -> None:
+    """Docopt is such a one; a hash that is not its own is refused as for any other."""
+    python = read_interpreter(sys.executable, env=ENV)
+
+    def provide(checksum: str) -> Site:
+        pins = [Pin("docopt", "0.6.2", None, (f"sha256:{checksum}",), source_only=True)]
+        platform, cache = platform_here(python), tmp_path / "cache"
+        return provide_site(pins, platform, cache=cache, env=ENV, report=lambda _: None, builder=python)
+
+    made = provide("49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491")
+    assert (made.folder / "docopt.py").is_file()
+    with pytest.raises(GateError, match=r"no wheel of docopt 0\.6\.2"):
+        provide("0" * 64)
+
+
+def test_a_distribution_that_came_into_the_environment_is_refused(tmp_path: Path) -> None:
+    """Somebody ran pip in the cache: what is frozen is no longer what is locked."""
+    freezer = make_freezer(tmp_path, cache=tmp_path / "cache")
+    temporal = make_program(tmp_path / "temporal", FAKE_TEMPORAL)
+
+    def build_again() -> None:
+        freeze_service(
+            read_service_source(SAMPLES / "freeze-service"),
+            component="greeter",
+            version="1.0.0",
+            temporal=temporal,
+            probe=PROBE,
+            freezer=dataclasses.replace(freezer, source_date_epoch=1),
+        )
+
+    build_again()
+    (site,) = (tmp_path / "cache" / "sites").glob("*/site-packages")
+    (site / "stray-1.0.dist-info").mkdir()
+    (site / "stray-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: stray\nVersion: 1.0\n")
+    with pytest.raises(GateError, match=r"stray 1\.0 is installed and not locked"):
+        build_again()
+
+
+def is_at_work_below(folder: Path) -> bool:
+    """Tell whether a process still has this folder in its command line."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in path.read_bytes():
+                return True
+    return False
+
+
+def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
+    """Killed at its worst moment, it leaves nothing that is taken for whole."""
+    source = (
+        f"import sys\nsys.path[:0] = {[str(ROOT / 'packaging'), str(ROOT / 'tests')]}\n"
+        "from pathlib import Path\n"
+        "from support.freeze_workshop import make_freezer, ENV, SAMPLES\n"
+        "from stigmer_packaging.sources.locks import parse_lock\n"
+        "folder = Path(sys.argv[1])\nfreezer = make_freezer(folder, cache=folder / 'cache')\n"
+        "lock = parse_lock((SAMPLES / 'freeze-service' / 'requirements.lock').read_text())\n"
+        "base, cache = freezer.python.provide(), freezer.workspace.cache\n"
+        "print(base.environment(lock, cache=cache, env=ENV, report=print, owners={}).site)\n"
+    )
+    words: list[str | Path] = [make_program(tmp_path / "provide", source), tmp_path]
+    child = subprocess.Popen(words, start_new_session=True)
+    parts = tmp_path / "cache" / "sites"
+    while child.poll() is None and not list(parts.glob("making-*/wheels/requirements.lock")):
+        time.sleep(0.01)
+    os.killpg(child.pid, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert list(parts.glob("making-*"))  # and pip may still be at work in there
+    made = Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    assert [path.name for path in made.glob("*.dist-info")] == ["python_multipart-0.0.34.dist-info"]
+    while is_at_work_below(tmp_path):
+        time.sleep(0.1)

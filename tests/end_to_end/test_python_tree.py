@@ -1,0 +1,160 @@
+"""The frozen CPython as it was made: what this machine's cache holds is looked at; nothing is made but on request."""
+
+import os
+import platform
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.freeze.python.libraries import build_library
+from stigmer_packaging.freeze.python.provide import (
+    FOLDER,
+    BuildSettings,
+    digest_of,
+    open_build,
+    place_of,
+    provide_python,
+    read_tree,
+    unpack_sources,
+)
+from stigmer_packaging.freeze.python.recipe import read_recipe
+from stigmer_packaging.freeze.python.tree import PythonTree
+from stigmer_packaging.lib import command, digest, environment
+from stigmer_packaging.lib.debian import Archives
+from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target, parse_target
+from stigmer_packaging.pipeline import system
+
+RECIPE = Path(__file__).parents[2] / "packaging" / "python"
+HOST = system.read_platform(platform.system(), platform.machine())
+CACHE = environment.cache_root(os.environ, Path.home())
+TARGETS = [Target(system, architecture) for system in SYSTEMS for architecture in ARCHITECTURES]
+NOT_FOR_PROGRAMS = {
+    "_frozen_importlib": "importlib under the name by which the interpreter starts it",
+    "_frozen_importlib_external": "likewise",
+    "idlelib": "an editor",
+    "tkinter": "needs Tcl",
+    "turtledemo": "needs tkinter",
+} | dict.fromkeys(("_overlapped", "_winapi", "_wmi", "msvcrt", "nt", "winreg", "winsound"), "of Windows")
+"""Modules of the standard library that no tree has, besides the extension modules that the recipe leaves out."""
+
+TWICE = "STIGMER_PYTHON_TWICE"
+"""Names the target whose Python is made a second time; that takes minutes."""
+
+
+def no_archives() -> Archives:
+    raise AssertionError("the network was asked for")
+
+
+def cached(target: Target) -> PythonTree:
+    recipe = read_recipe(RECIPE, target)
+    tree = read_tree(recipe, place_of(recipe, CACHE), digest_of(recipe))
+    if tree is None:
+        pytest.skip(f"no Python for {target} in {CACHE}: scripts/packaging python --target {target} makes it")
+    return tree
+
+
+def maker_in(cache: Path) -> BuildSettings:
+    """Give a machine whose cache begins with the downloads, the compiler and the shared parts of this one's."""
+    (cache / FOLDER).mkdir(parents=True)
+    for kept in (CACHE / FOLDER).iterdir():
+        if kept.name.startswith(("downloads", "ziglang", "host-")) and kept.is_dir():
+            (cache / FOLDER / kept.name).symlink_to(kept)
+    env = environment.build_environment(os.environ)
+    return BuildSettings(read_recipe(RECIPE, HOST), cache, no_archives, env, os.cpu_count() or 1, lambda _: None)
+
+
+@pytest.fixture(name="tree")
+def _tree() -> PythonTree:
+    return cached(HOST)
+
+
+def ask(tree: PythonTree, code: str, **variables: str) -> str:
+    env = {"PATH": "/usr/bin:/bin", **variables}
+    return command.run([tree.executable, "-I", "-c", code], env=env, seconds=100).stdout.strip()
+
+
+def test_every_extension_module_can_be_imported(tree: PythonTree) -> None:
+    names = [path.name.partition(".")[0] for path in (tree.standard_library / "lib-dynload").glob("*.so")]
+    assert ask(tree, f"import importlib\nfor name in {[*names, *tree.builtins]!r}: importlib.import_module(name)") == ""
+    assert {"_ssl", "_hashlib", "_sqlite3", "_ctypes", "_lzma", "_bz2", "_uuid", "pyexpat"} <= set(names)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_a_tree_has_the_standard_library_but_for_a_listed_few(tree: PythonTree, target: Target) -> None:
+    made = cached(target)
+    names = set(ask(tree, "import sys; print(*sys.stdlib_module_names)").split())
+    there = {
+        path.name.partition(".")[0]
+        for place in (made.standard_library, made.standard_library / "lib-dynload")
+        for path in place.iterdir()
+    }
+    left_out = {*made.recipe.cpython.absent, *made.recipe.cpython.foreign, *NOT_FOR_PROGRAMS}
+    assert names - there - set(made.builtins) == left_out
+
+
+def test_the_interpreter_is_the_one_that_the_recipe_pins(tree: PythonTree) -> None:
+    interpreter = tree.interpreter(HOST, os.environ)
+    assert (interpreter.version, interpreter.target) == (tree.version, HOST)
+    assert Path(interpreter.library) == tree.library.resolve()
+
+
+def test_it_runs_from_wherever_it_lies_with_its_own_libraries(tree: PythonTree, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").symlink_to(tree.prefix)
+    moved = replace(tree, prefix=tmp_path / "elsewhere")
+    code = "import ssl, sqlite3, zlib; print(ssl.OPENSSL_VERSION.split()[1], sqlite3.sqlite_version)"
+    pinned = [tree.recipe.find_source(name).version.partition("-")[0] for name in ("openssl", "sqlite")]
+    assert ask(moved, code).split() == pinned
+    mapped = (
+        "import _ssl, zlib; print([l.split()[-1] for l in open('/proc/self/maps') if 'libssl' in l or 'libz' in l])"
+    )
+    assert str(tree.prefix.resolve()) in ask(moved, mapped)
+
+
+def test_tls_trusts_what_the_system_trusts_and_what_the_user_names(tree: PythonTree, tmp_path: Path) -> None:
+    paths = "import ssl; at = ssl.get_default_verify_paths(); print(at.openssl_cafile, at.openssl_capath)"
+    assert ask(tree, paths).split() == ["/etc/ssl/cert.pem", "/etc/ssl/certs"]
+    bundle = Path("/etc/ssl/certs/ca-certificates.crt")
+    if not bundle.is_file():
+        pytest.skip("this machine has no ca-certificates")
+    loaded = "import ssl; print(ssl.create_default_context().cert_store_stats()['x509_ca'])"
+    assert int(ask(tree, loaded, SSL_CERT_FILE=str(bundle))) > 0
+    assert int(ask(tree, loaded, SSL_CERT_FILE=str(tmp_path / "none"))) == 0
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_tls_looks_for_certificates_where_the_target_system_has_them(target: Target) -> None:
+    (library,) = (cached(target).prefix / "lib").glob("libcrypto*")
+    folder = {"linux": b"/etc/ssl", "darwin": b"/private/etc/ssl"}[target.system]
+    assert b'OPENSSLDIR: "%s"\0' % folder in library.read_bytes()
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_a_tree_names_its_licences_and_promises_its_floor(target: Target) -> None:
+    tree = cached(target)
+    assert tree.floor == ("2.28" if target.system == "linux" else "11.0") or tree.floor < tree.recipe.platform.floor
+    assert [source.name for source in tree.recipe.source if not tree.copyright_of(source)] == []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_a_library_has_the_same_bytes_wherever_it_is_made(target: Target, tmp_path: Path) -> None:
+    """The real compiler, in folders of different depths."""
+    cached(target)
+    recipe, made = read_recipe(RECIPE, target), []
+    for cache in (tmp_path / "a", tmp_path / "another" / "and" / "deeper"):
+        work = cache / "work"
+        work.mkdir(parents=True)
+        build = open_build(recipe, maker_in(cache), work)
+        unpack_sources(build, maker_in(cache / "again"), ["zlib"])
+        build_library(build, next(library for library in recipe.library if library.name == "libz"))
+        made.append(digest.sha256_of_tree(build.dependencies, ignored=()))
+    assert made[0] == made[1]
+
+
+@pytest.mark.timeout(7200)
+def test_a_python_made_twice_has_the_same_bytes(tmp_path: Path) -> None:
+    if not (named := os.environ.get(TWICE)):
+        pytest.skip(f"{TWICE} names no target, such as linux-amd64: it would take minutes")
+    tree = cached(parse_target(named))
+    assert provide_python(tree.recipe, maker_in(tmp_path / "another" / "cache")).sha256 == tree.sha256

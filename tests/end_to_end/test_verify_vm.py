@@ -1,0 +1,199 @@
+"""A bottle proves itself in a machine with a kernel of its own; a machine that hangs or falls silent is no proof."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.lib.errors import ForeignTargetError
+from stigmer_packaging.records.model import VerificationReport
+from stigmer_packaging.verify.guest import Machine, Task
+from stigmer_packaging.verify.guest_boot import Boot
+from stigmer_packaging.verify.guest_root import GuestRoot
+from stigmer_packaging.verify.qemu import Disks, Hardware, choose_accelerator, qemu_command, run_machine
+from stigmer_packaging.verify.sandbox import make_sandbox
+from stigmer_packaging.verify.stage import verify_bottle
+from stigmer_packaging.verify.virtual_machine import make_virtual_machine
+from support.guest_machines import service_machine, shared_boot, shared_machine
+from support.keg_standin import StandIn, build_standin, quiet
+
+SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
+NAME = "verify/vm/linux-amd64"
+pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes root and kernel
+HANGS = "rdinit=/nowhere panic=0"  # a kernel that finds no first program and waits for ever
+
+
+@pytest.fixture(scope="module")
+def machine() -> Machine:
+    return shared_machine()
+
+
+@pytest.fixture(scope="module")
+def boot() -> Boot:
+    return shared_boot()
+
+
+def verify(standin: StandIn, machine: Machine, script: Path, seconds: float) -> VerificationReport:
+    """Verify the stand-in's bottle."""
+    task = Task(script, secrets.token_hex(8), seconds)
+    return verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME, report=quiet)
+
+
+def with_script(folder: Path, text: str) -> Path:
+    """Write a script, with the other one it needs beside it."""
+    for name in (SCRIPT.name, "verify-trials"):
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder / SCRIPT.name
+
+
+FINDS_NONCE = 'while [ $# -gt 1 ]; do [ "$1" != --nonce ] || nonce=$2; shift; done\n'
+BEGINS = FINDS_NONCE + "printf 'TAP version 13\\n# BEGIN %s\\nok 1 - all is well\\n' \"$nonce\"\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "proof"),
+    [
+        (BEGINS + "printf '1..1\\n# END %s\\n' \"$nonce\"\n", 0, True),
+        (BEGINS, 0, False),
+        (BEGINS + "printf '1..1\\n# END another\\n'\n", 0, False),
+        (BEGINS + "printf '1..1\\n# END %s\\n' \"$nonce\"; exit 3\n", 3, False),
+    ],
+    ids=["whole", "the end is missing", "the nonce is another", "the exit code says otherwise"],
+)
+def test_only_a_whole_report_of_this_very_run_is_proof(
+    script: str,
+    code: int,
+    proof: bool,  # noqa: FBT001 - a parameter of the test
+    tmp_path: Path,
+    machine: Machine,
+    boot: Boot,
+) -> None:
+    """The whole trial in such a machine is `scripts/verify --level vm`: here the guest says what a test wants."""
+    report = verify(build_standin(tmp_path), machine, with_script(tmp_path, script), 120)
+    assert [(check.name, check.passed) for check in report.checks] == [
+        ("the machine boots", True),
+        ("all is well", True),
+    ]
+    assert boot.version in report.checks[0].detail
+    assert (report.level, report.guest) == ("vm", machine.name)
+    assert report.passed is proof
+    log = (tmp_path / "workspace/verify/vm/linux-amd64.log").read_text(encoding="utf-8")
+    assert log.endswith(f"--- exit code {code}\n")
+
+
+def test_the_guests_user_has_no_privilege_no_network_card_and_cannot_write_the_bottle(
+    tmp_path: Path, machine: Machine
+) -> None:
+    questions = "id -u; ls /sys/class/net; grep CapEff /proc/self/status; echo x >/dev/vdb; ls /dev/vdb; env | sort\n"
+    verify(build_standin(tmp_path), machine, with_script(tmp_path, questions), 120)
+    log = (tmp_path / "workspace/verify/vm/linux-amd64.log").read_text(encoding="utf-8")
+    lines = log.splitlines()
+    assert lines[:4] == ["1000", "lo", "CapEff:\t0000000000000000", "/dev/vdb"]
+    assert [line.split("=")[0] for line in lines[4:9]] == ["HOME", "LANG", "PATH", "PWD", "TMPDIR"]
+
+
+FOREGROUND = """
+pids=$HOME/.stigmer/pid
+runs() { kill -0 "$(cat "$pids")" 2>/dev/null; }
+case "$*" in
+    server*) mkdir -p "$HOME/.stigmer" ;;
+esac
+case "$*" in
+    'server --foreground') runs || { echo $$ >"$pids"; exec systemd-notify --ready --exec \\; sleep 100000; } ;;
+    server) setsid sleep 100000 >/dev/null & echo $! >"$pids" ;;
+    'server stop') kill "$(cat "$pids")" ;;
+    'server status') runs && exit 0 || exit 3 ;;
+esac
+"""
+
+
+@pytest.mark.skipif(
+    "STIGMER_SERVICE_TRIAL" not in os.environ, reason="two minutes: set STIGMER_SERVICE_TRIAL to run it"
+)
+def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -> None:
+    """With systemd, in a machine that boots twice; the stand-in's server is a process that sleeps."""
+    standin = build_standin(tmp_path, twist=FOREGROUND)
+    task = Task(SCRIPT, secrets.token_hex(8), 600)
+    report = verify_bottle(
+        standin.bottle, service_machine(), task, workspace=standin.workspace, name=NAME, report=quiet
+    )
+    assert {check.name: check.detail for check in report.checks if not check.passed} == {}
+    assert report.passed
+    assert [check.name for check in report.checks][-4:] == [
+        "the machine boots again",
+        "after the reboot the service is there without anybody",
+        "beside a server that runs already the start fails",
+        "disabled, it stops in order and leaves no process",
+    ]
+
+
+def hanging(boot: Boot, folder: Path) -> list[str]:
+    """Give the command line of a machine that never comes to an end."""
+    return qemu_command(Hardware("amd64", "tcg", 1), Disks(boot.kernel, boot.initramfs), folder, HANGS)
+
+
+def processes_naming(text: str) -> list[str]:
+    """List the processes whose command line holds a text, but for this one."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if text in line and process.name != str(os.getpid()):
+            found.append(process.name)
+    return found
+
+
+def test_a_machine_that_hangs_is_killed_and_gone_at_its_deadline(tmp_path: Path, boot: Boot) -> None:
+    ended = run_machine(hanging(boot, tmp_path), tmp_path, seconds=3)
+    assert not ended.switched_off
+    while processes_naming(str(tmp_path)):
+        time.sleep(0.05)  # a machine that stays makes this test fail by its deadline
+
+
+def test_no_machine_outlives_whoever_started_it(tmp_path: Path, boot: Boot) -> None:
+    """Killed with -9, the host process can clean up nothing."""
+    program = (
+        "import ast, sys\nfrom pathlib import Path\nfrom stigmer_packaging.verify.qemu import run_machine\n"
+        "run_machine(ast.literal_eval(sys.argv[1]), Path(sys.argv[2]), seconds=600)\n"
+    )
+    words = [sys.executable, "-c", program, repr(hanging(boot, tmp_path)), str(tmp_path)]
+    packaging = Path(__file__).parents[2] / "packaging"
+    host = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(packaging)})
+    try:
+        while not (tmp_path / "console").exists():
+            assert host.poll() is None
+            time.sleep(0.05)
+    finally:
+        host.send_signal(signal.SIGKILL)
+        host.wait()
+    while processes_naming(str(tmp_path)):
+        time.sleep(0.05)
+
+
+def test_an_accelerator_counts_only_if_a_machine_boots_under_it(tmp_path: Path, boot: Boot) -> None:
+    """Whatever /dev/kvm looks like here: what is chosen boots, and another architecture is always emulated."""
+    assert choose_accelerator("linux-arm64", "linux-amd64", boot, tmp_path) == "tcg"
+    chosen = choose_accelerator("linux-amd64", "linux-amd64", boot, tmp_path)
+    probe = qemu_command(Hardware("amd64", chosen, 1), Disks(boot.kernel, boot.initramfs), tmp_path, "guest=probe")
+    assert run_machine(probe, tmp_path, seconds=60).ports["marks"] == "alive\n"
+
+
+@pytest.mark.parametrize("level", ["sandbox", "vm"])
+def test_a_guest_of_another_architecture_is_refused_before_anything_runs(
+    level: str, tmp_path: Path, boot: Boot
+) -> None:
+    standin = build_standin(tmp_path)
+    root = GuestRoot(tmp_path, "debian trixie", "recipe", "linux-arm64")
+    machine = (
+        make_sandbox(root) if level == "sandbox" else make_virtual_machine(root, boot, Hardware("arm64", "tcg", 1))
+    )
+    task = Task(SCRIPT, secrets.token_hex(8))
+    with pytest.raises(ForeignTargetError, match="for linux-arm64: nothing for linux-amd64 runs there"):
+        verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME, report=quiet)

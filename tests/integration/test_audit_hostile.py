@@ -1,0 +1,211 @@
+"""A bottle may hold anything: each is audited or refused, within little memory, and never ends in a traceback."""
+
+import gzip
+import io
+import json
+import os
+import resource
+import struct
+import subprocess
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.audit.stage import audit_bottle, render_findings
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import ArchiveError
+from stigmer_packaging.records.model import AuditReport
+from stigmer_packaging.records.workspace import Workspace
+from support.audit_bottles import COMPONENTS, INDEX, RECEIPT, audit, found_by, good_bottle
+
+ROOT = Path(__file__).parents[2]
+KEG = "stigmer/2.0.0"
+DEEP = "[" * 100_000
+MEMORY = 1_000_000  # kB that a process may have had at its largest
+ZEROS = bytes(1 << 20)
+
+
+def audit_bytes(content: bytes, folder: Path) -> AuditReport:
+    """Audit these bytes as the bottle of the good one."""
+    workspace = Workspace(folder / "workspace", folder / "cache")
+    bottle = good_bottle().pack(workspace)
+    path = workspace.path(bottle.path)
+    path.write_bytes(content)
+    bottle = replace(bottle, size=len(content), sha256=digest.sha256_of(path))
+    return audit_bottle(bottle, policy=Policy(), workspace=workspace, report=lambda _: None)
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """Make a member's header that announces so many bytes."""
+    info = tarfile.TarInfo(f"{KEG}/{name}")
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def zeros(megabytes: int) -> bytes:
+    """Compress so many megabytes of zeros to a gzip member."""
+    return gzip.compress(ZEROS, 9) * megabytes
+
+
+def pax_size() -> bytes:
+    """Make a member whose header says 0 bytes and whose pax header says 6 GB."""
+    record = b"19 size=6000000000\n"
+    return header("x", len(record), tarfile.XHDTYPE) + record.ljust(512, b"\0") + header("x", 0)
+
+
+REFUSED: dict[str, Callable[[], bytes]] = {
+    "a member of 6 GB by its pax header": lambda: gzip.compress(pax_size()) + zeros(6000),
+    "a pax header of 200 MB": lambda: gzip.compress(header("x", 200 << 20, tarfile.XHDTYPE)) + zeros(200),
+    "a GNU long name of 200 MB": lambda: gzip.compress(header("x", 200 << 20, tarfile.GNUTYPE_LONGNAME)) + zeros(200),
+    "a hundred thousand members": lambda: gzip.compress(header("x", 0) * 100_000),
+    "ten thousand pax headers in a row": lambda: gzip.compress(header("x", 0, tarfile.XHDTYPE) * 10_000),
+    "an end that is cut off": lambda: gzip.compress(header("x", 5) + b"hello")[:-6],
+    "an extra field that is cut off": lambda: b"\x1f\x8b\x08\x04\0\0\0\0\0\x03\xff",
+    "a size that is no number": lambda: gzip.compress(header("x", 0).replace(b"0" * 11, b"9" * 11)),
+    "nothing": lambda: b"",
+    "no gzip": lambda: b"PK\x03\x04",
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_an_archive_that_is_damaged_or_too_large_is_refused_by_name(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=r"stigmer-2\.0\.0.*(refused|damaged|not compressed)"):
+        audit_bytes(REFUSED[kind](), tmp_path)
+
+
+def bomb() -> bytes:
+    """Make a zip file that unpacks to 256 MB."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros", "w") as file:
+        for _ in range(256):
+            file.write(ZEROS)
+    return stream.getvalue()
+
+
+def frozen(entry: bytes, kind: bytes = b"x") -> bytes:
+    """Make what looks like a program frozen by PyInstaller with one compressed entry."""
+    row = struct.pack("!IIIIBc", 18 + 4, 0, len(entry), 0, 1, kind) + b"bad\0"
+    cookie = struct.pack(
+        "!8sIIII64s", b"MEI\014\013\012\013\016", len(entry) + len(row) + 88, len(entry), len(row), 313, b"x"
+    )
+    return b"\x7fELF" + entry + row + cookie
+
+
+def many_streams() -> bytes:
+    """Make a module archive of 300,000 empty streams."""
+    empty = zlib.compress(b"")
+    pyz = b"PYZ\0" + bytes(4) + struct.pack("!i", 17 + len(empty) * 300_000) + bytes(5) + empty * 300_000
+    return zlib.compress(pyz)
+
+
+NESTED: dict[str, Callable[[], bytes]] = {
+    "a zip file of 256 MB": bomb,
+    "a zip file of many files": lambda: b"PK\x03\x04" + b"PK\x01\x02" * 200_000,
+    "a stream of 256 MB in a frozen program": lambda: frozen(zlib.compress(bytes(256 << 20), 1)),
+    "many streams in a frozen program": lambda: frozen(many_streams(), b"z"),
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_a_file_that_holds_too_much_is_a_finding(kind: str, tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.put(f"{COMPONENTS}/agent-runner.lib/bomb", NESTED[kind]())
+    damage = [finding.seen for finding in found_by(audit(craft, tmp_path), "damaged")]
+    assert any("more than" in seen for seen in damage), damage
+
+
+def test_names_that_are_not_utf_8_are_findings_that_can_be_printed(tmp_path: Path) -> None:
+    info = tarfile.TarInfo(f"{KEG}/caf\udce9")
+    report = audit_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")), tmp_path)
+    render_findings(report.findings).encode()
+    assert found_by(report, "unnamed-file")[0].path == "caf\\udce9"
+
+
+def test_a_sparse_member_is_not_unpacked(tmp_path: Path) -> None:
+    pax = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n32 GNU.sparse.realsize=99999999\n"
+    content = (
+        header("x", len(pax), tarfile.XHDTYPE) + pax.ljust(512, b"\0") + header("x", 512) + b"0\n".ljust(512, b"\0")
+    )
+    report = audit_bytes(gzip.compress(content + bytes(1024)), tmp_path)
+    assert (report.files, report.unpacked) == (0, 0)
+    assert [finding.path for finding in found_by(report, "kinds")] == ["x"]
+
+
+@pytest.mark.parametrize("path", [INDEX, RECEIPT])
+@pytest.mark.parametrize(
+    "text", [DEEP, '{"a":' * 50_000, '{"name": "\\ud800", "source": {"tap": "\\udfff"}, "format": 2}']
+)
+def test_json_that_is_too_deep_or_holds_no_characters_is_a_finding(path: str, text: str, tmp_path: Path) -> None:
+    craft = good_bottle()
+    craft.seal()
+    craft.put(path, text)
+    report = audit(craft, tmp_path)
+    render_findings(report.findings).encode()
+    assert path in {finding.path for finding in report.findings}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+def changed(value: object, data: st.DataObject) -> object:
+    """Put other values in the place of some."""
+    if data.draw(st.integers(0, 9)) == 0:
+        return data.draw(JSON)
+    if isinstance(value, dict):
+        return {key: changed(each, data) for key, each in value.items()}
+    return [changed(each, data) for each in value] if isinstance(value, list) else value
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.sampled_from([INDEX, RECEIPT]), st.data())
+def test_no_index_and_no_receipt_ends_the_audit(
+    tmp_path_factory: pytest.TempPathFactory, path: str, data: st.DataObject
+) -> None:
+    craft = good_bottle()
+    craft.seal()
+    craft.put(path, json.dumps(changed(json.loads(craft.text(path)), data)))
+    render_findings(audit(craft, tmp_path_factory.mktemp("audit")).findings).encode()
+
+
+LARGE: dict[str, Callable[[], bytes]] = {
+    "a member of 6 GB": lambda: gzip.compress(header("x", 6_000_000_000)) + zeros(6000),
+    "members that unpack to 2 GB": lambda: (gzip.compress(header("x", 64 << 20)) + zeros(64)) * 32,
+    "texts of 200 MB": lambda: (gzip.compress(header("x", 4 << 20)) + zeros(4)) * 50,
+}
+
+
+@pytest.mark.timeout(320)
+def test_an_audit_of_any_of_them_needs_less_than_a_gigabyte(tmp_path: Path) -> None:
+    """In a process of its own, whose largest size is asked of the system."""
+    program = "from integration.test_audit_hostile import audit_all; from pathlib import Path; import sys; audit_all(Path(sys.argv[1]))"
+    path = os.pathsep.join(str(ROOT / name) for name in ("packaging", "launcher", "tests"))
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], env={"PYTHONPATH": path}, capture_output=True, text=True, timeout=300, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < MEMORY
+
+
+def audit_all(folder: Path) -> None:
+    """Audit bottles that ask for much memory, and print the most that this process had, in kB."""
+    for kind, make in LARGE.items():
+        with pytest.raises(ArchiveError, match="refused"):
+            audit_bytes(make(), folder / kind)
+    for kind, make in NESTED.items():
+        craft = good_bottle()
+        craft.put(f"{COMPONENTS}/agent-runner.lib/bomb", make())
+        audit(craft, folder / kind)
+    sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))

@@ -1,0 +1,185 @@
+"""The trial with brew, against a FakeBrew that behaves and one that does not: each fault fails its own step."""
+
+import itertools
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stigmer_packaging.cli import main as cli
+from stigmer_packaging.cli.verify import verify_release
+from stigmer_packaging.formula.text import render_formula
+from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.errors import MissingToolError, RecordError, VerificationError
+from stigmer_packaging.records.model import VerificationReport
+from stigmer_packaging.records.release import Artefact, Release, render_release
+from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.verify.brew.stage import verify_with_brew
+from support import fake_brew
+from support.keg_standin import quiet, standin_manifest
+
+
+def deliver(folder: Path, version: str) -> Path:
+    """Deliver a release of nearly nothing."""
+    product = replace(standin_manifest().product, version=version)
+    bottle = folder / f"stigmer-{version}.x86_64_linux.bottle.tar.gz"
+    (folder / "Formula").mkdir(parents=True)
+    bottle.write_bytes(version.encode())
+    manifest = replace(standin_manifest(), product=product)
+    text = render_formula(manifest, "e" * 64, [("x86_64_linux", digest.sha256_of(bottle))])
+    (folder / "Formula" / "stigmer.rb").write_text(text, encoding="utf-8")
+    artefacts = [
+        Artefact(kind, name, (folder / name).stat().st_size, digest.sha256_of(folder / name), *of)
+        for kind, name, of in (
+            ("bottle", bottle.name, ("linux-amd64", "x86_64_linux")),
+            ("formula", "Formula/stigmer.rb", ()),
+        )
+    ]
+    (folder / "release.json").write_text(render_release(Release(product, tuple(artefacts))), encoding="utf-8")
+    return folder
+
+
+def make_brew(folder: Path, *faults: str) -> Path:
+    """Put a FakeBrew there, which is started as a program of its own."""
+    folder.mkdir()
+    shutil.copy(fake_brew.__file__, folder / "fake_brew.py")
+    (folder / "faults").write_text("\n".join(faults))
+    program = folder / "brew"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E -B "{folder}/fake_brew.py" "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def verify(tmp_path: Path, *faults: str, versions: tuple[str, ...] = ("2.0.0", "2.0.1")) -> VerificationReport:
+    """Put releases to the trial with a FakeBrew that has these faults."""
+    ticks = itertools.count()
+    return verify_with_brew(
+        [deliver(tmp_path / f"{index}-{version}", version) for index, version in enumerate(versions)],
+        make_brew(tmp_path / "brew", *faults),
+        ports=("server",),
+        env=os.environ,
+        workspace=Workspace(tmp_path / "workspace", tmp_path / "cache"),
+        clock=lambda: float(next(ticks)),
+        report=quiet,
+    )
+
+
+def failed(report: VerificationReport) -> list[str]:
+    return [check.name for check in report.checks if not check.passed]
+
+
+def test_a_release_that_brew_takes_passes_every_step_and_is_recorded(tmp_path: Path) -> None:
+    """And brew is left without tap and formula."""
+    report = verify(tmp_path)
+    assert [(check.name, check.detail) for check in report.checks if not check.passed] == []
+    assert (report.level, report.guest, len(report.checks)) == ("brew", "Homebrew 6.0.18", 15)
+    assert report.bottle_sha256 == digest.sha256_of(tmp_path / "0-2.0.0" / "stigmer-2.0.0.x86_64_linux.bottle.tar.gz")
+    workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
+    assert workspace.read_record("verify/brew/linux-amd64", VerificationReport) == report
+    assert workspace.path("verify/brew/linux-amd64.xml").is_file()
+    assert not (tmp_path / "brew" / "taps" / "stigmer" / "homebrew-tap").exists()
+    assert [path for path in (tmp_path / "brew" / "prefix").rglob("*") if not path.is_dir()] == []
+
+
+FAULTS = {
+    "warns": "brew reads the tap without a warning",
+    "style": "brew style finds nothing in the formula",
+    "audit": "brew audit --strict finds nothing in the formula",
+    "rewrites": "what was poured is what was released",
+    "linkage": "brew linkage --test finds nothing",
+    "no service": "brew has a unit for the service",
+    "keeps the old keg": "brew upgrade pours the next release while a server runs",
+    "leaves a link": "brew uninstall leaves the user's data and nothing else",
+    "takes any bytes": "a bottle with another checksum is refused",
+    "builds when missing": "a bottle that is not there is refused",
+}
+
+
+def test_every_fault_fails_its_own_step_and_no_other(tmp_path: Path) -> None:
+    """All in one run: whatever became of the steps before, each is tried."""
+    report = verify(tmp_path, *FAULTS)
+    assert not report.passed
+    assert set(FAULTS.values()) == set(failed(report)) - {"brew reinstall pours again"}
+
+
+@pytest.mark.parametrize(
+    ("faults", "steps"),
+    [
+        (
+            ("test", "kills the server", "takes the data"),
+            {
+                "brew test passes",
+                "brew upgrade pours the next release while a server runs",
+                "the next start is the next release's, and works",
+                "brew test passes after the upgrade",
+                "brew uninstall leaves the user's data and nothing else",
+            },
+        ),
+        (
+            ("builds",),
+            {
+                "the documented command pours the bottle",
+                "brew upgrade pours the next release while a server runs",
+                "brew reinstall pours again",
+            },
+        ),
+    ],
+    ids=["what runs", "no bottle"],
+)
+def test_a_fault_of_what_runs_fails_all_that_needs_it(tmp_path: Path, faults: tuple[str, ...], steps: set[str]) -> None:
+    assert set(failed(verify(tmp_path, *faults))) == steps
+
+
+def test_without_a_later_release_no_upgrade_is_tried(tmp_path: Path) -> None:
+    report = verify(tmp_path, versions=("2.0.0",))
+    assert failed(report) == []
+    assert not [check.name for check in report.checks if "next" in check.name]
+
+
+def test_two_releases_of_one_version_are_refused(tmp_path: Path) -> None:
+    """There is nothing to upgrade to."""
+    with pytest.raises(RecordError, match=r"both releases are 2\.0\.0"):
+        verify(tmp_path, versions=("2.0.0", "2.0.0"))
+
+
+def test_somebodys_own_installation_is_left_alone(tmp_path: Path) -> None:
+    """A trial ends with an uninstall."""
+    program = make_brew(tmp_path / "brew")
+    own = program.parent / "prefix" / "Cellar" / "stigmer" / "1.0.0"
+    own.mkdir(parents=True)
+    with pytest.raises(VerificationError, match="has stigmer/tap/stigmer or its tap already"):
+        verify_with_brew(
+            [deliver(tmp_path / "release", "2.0.0")],
+            program,
+            ports=(),
+            env=os.environ,
+            workspace=Workspace(tmp_path / "workspace", tmp_path / "cache"),
+            clock=float,
+            report=quiet,
+        )
+    assert own.is_dir()
+
+
+def test_the_level_brew_is_reached_by_the_command_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the brew on PATH, the release's folder and a later one; the exit code says what came of it."""
+    make_brew(tmp_path / "brew")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'brew'}{os.pathsep}{os.environ['PATH']}")
+    words = [str(deliver(tmp_path / "now", "2.0.0")), "--level", "brew", "--workspace", str(tmp_path / "workspace")]
+    assert cli.run(["verify", *words, "--next", str(deliver(tmp_path / "next", "2.0.1")), "--json"]) == 0
+    (tmp_path / "brew" / "faults").write_text("linkage")
+    assert cli.run(["verify", *words]) == VerificationError.exit_code
+
+
+def test_without_a_brew_or_a_folder_the_level_says_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingToolError, match="there is no brew on PATH"):
+        next(verify_release(tmp_path, tmp_path, None, workspace, quiet))
+    monkeypatch.setenv("PATH", str(make_brew(tmp_path / "brew").parent))
+    with pytest.raises(RecordError, match="is no folder"):
+        next(verify_release(tmp_path, tmp_path / "absent", None, workspace, quiet))

@@ -1,0 +1,244 @@
+"""The scripts people start with: an environment made whole or not at all, and steps that say which of them failed."""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from support.wheels import pip_offline
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+PRINT_PYTHON = '. "$(dirname -- "$0")/environment"; echo "$python"'
+FAKE_PYTHON = """#!/bin/sh
+echo "$PYTHONPATH|$*" >> "{log}"
+case "$*" in *"{failing}"*) exit 1 ;; esac
+case "$*" in *"stigmer_packaging.cli go") ! [ -e "{go}" ] || echo "{go}" ;; esac
+case "$*" in *bootstrap.py*) echo "$0" ;; esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Make a checkout that holds the scripts and a lock that names one small distribution."""
+    root = tmp_path / "a checkout"
+    root.mkdir()
+    shutil.copytree(SCRIPTS, root / "scripts")
+    wheel = _pure_wheel(tmp_path)
+    sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (root / "requirements.lock").write_text(f"tool==1.0 --hash=sha256:{sha256}\n", encoding="ascii")
+    return root
+
+
+def _pure_wheel(folder: Path) -> Path:
+    import zipfile
+
+    path = folder / "tool-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tool.py", "ANSWER = 42\n")
+        archive.writestr("tool-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tool\nVersion: 1.0\n")
+        archive.writestr("tool-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("tool-1.0.dist-info/RECORD", "")
+    return path
+
+
+def surroundings(checkout: Path, **more: str) -> dict[str, str]:
+    """Give an environment with a cache of its own, in which pip asks no index."""
+    cache = str(checkout.parent / "cache")
+    search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**pip_offline(checkout.parent, search), "XDG_CACHE_HOME": cache, **more}
+
+
+def find_python(checkout: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Have the script find or make the environment, from another directory."""
+    words = ["sh", "-euc", PRINT_PYTHON, str(checkout / "scripts" / "release")]
+    env = surroundings(checkout, **more)
+    return subprocess.run(words, env=env, cwd="/", capture_output=True, text=True, check=False, timeout=100)
+
+
+def test_the_environment_is_made_whole_over_whatever_a_killed_run_left_and_only_once(
+    checkout: Path, bootstrap: ModuleType
+) -> None:
+    key = bootstrap.key_of((checkout / "requirements.lock").read_bytes())
+    place = checkout.parent / "cache/stigmer-packaging/python" / key
+    for left in (place / "lib", place.with_suffix(".part") / "bin"):
+        left.mkdir(parents=True)
+    first = find_python(checkout)
+    assert (first.returncode, first.stderr) == (0, ""), "what takes long is told to terminals only"
+    assert first.stdout.strip() == str(place / "bin" / "python")
+    words = [place / "bin" / "python", "-c", "import tool; print(tool.ANSWER)"]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "42\n"
+    made = place.stat().st_ino
+    assert find_python(checkout).stdout == first.stdout
+    assert place.stat().st_ino == made, "a whole environment is not made again"
+
+
+def test_an_install_that_fails_leaves_nothing_that_is_taken_for_an_environment(checkout: Path) -> None:
+    (checkout / "requirements.lock").write_text(f"tool==1.0 --hash=sha256:{'0' * 64}\n", encoding="ascii")
+    done = find_python(checkout)
+    assert done.returncode == 3
+    assert done.stderr.startswith("Error: ")
+    assert "\nHint: " in done.stderr
+    made = (checkout.parent / "cache/stigmer-packaging/python").iterdir()
+    assert {path.suffix for path in made} == {".lock", ".part"}
+
+
+def test_another_lock_gets_another_environment(bootstrap: ModuleType) -> None:
+    assert bootstrap.key_of(b"one") != bootstrap.key_of(b"two")
+
+
+def test_another_lock_is_made_when_it_is_named(checkout: Path) -> None:
+    (checkout / "requirements.lock").rename(checkout / "requirements-docs.lock")
+    words = [sys.executable, "-I", str(checkout / "scripts/bootstrap.py"), "requirements-docs.lock"]
+    made = subprocess.run(words, env=surroundings(checkout), capture_output=True, text=True, check=True, timeout=100)
+    subprocess.run([made.stdout.strip(), "-c", "import tool"], check=True)
+
+
+def test_without_a_new_enough_python_that_is_said(checkout: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bin"
+    bare.mkdir()
+    for name in ("sh", "dirname"):
+        (bare / name).symlink_to(shutil.which(name) or "")
+    (bare / "python3").write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
+    (bare / "python3").chmod(0o755)
+    done = find_python(checkout, PATH=str(bare))
+    assert done.returncode == 3
+    assert "Error: there is no Python 3.11 or newer on PATH\nHint: " in done.stderr
+
+
+@pytest.fixture
+def bootstrap() -> ModuleType:
+    """Load the bootstrap script as a module."""
+    spec = importlib.util.spec_from_file_location("bootstrap", SCRIPTS / "bootstrap.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("user", "installs"), [(1000, False), (0, True)])
+def test_debians_missing_venv_is_named_to_users_and_installed_by_root(
+    user: int,
+    installs: bool,  # noqa: FBT001 - a parameter of the test
+    bootstrap: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log = tmp_path / "log"
+    (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "$DEBIAN_FRONTEND $*" >> {log}\n', encoding="ascii")
+    (tmp_path / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(bootstrap.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(bootstrap.os, "geteuid", lambda: user)
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    if installs:
+        bootstrap.require_venv()
+        assert log.read_text(encoding="ascii").splitlines() == [
+            "noninteractive --quiet update",
+            f"noninteractive --quiet install --yes --no-install-recommends {package}",
+        ]
+    else:
+        with pytest.raises(SystemExit, match="3"):
+            bootstrap.require_venv()
+        assert f"Hint: ask an administrator for: apt-get install {package}" in capsys.readouterr().err
+
+
+def run_script(checkout: Path, name: str, *arguments: str, failing: str = "nothing") -> tuple[int, str, str, list[str]]:
+    """Run a script with a Python that only writes down what it was asked for; give exit code, output and that."""
+    log = checkout / "log"
+    fake = checkout / "fake-python"
+    fake.write_text(FAKE_PYTHON.format(log=log, failing=failing, go=checkout / "pinned/go"), encoding="ascii")
+    fake.chmod(0o755)
+    (checkout / "scripts" / "environment").write_text(f"root='{checkout}'\npython='{fake}'\n", encoding="utf-8")
+    words = [str(checkout / "scripts" / name), *arguments]
+    env = {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run(words, cwd="/", env=env, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stdout, done.stderr, log.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("name", ["release", "publish", "rollback"])
+def test_a_script_passes_its_arguments_on_and_finds_its_code_from_anywhere(name: str, checkout: Path) -> None:
+    code, _, _, asked = run_script(checkout, name, "--target", "a b", "--json")
+    assert code == 0
+    path = f"{checkout}/packaging:{checkout}/launcher"
+    assert asked == [f"{path}|-P -m stigmer_packaging.cli {name} --target a b --json"]
+
+
+def test_check_names_its_steps_and_stops_at_the_one_that_fails(checkout: Path) -> None:
+    code, out, err, asked = run_script(checkout, "check", failing="mypy")
+    assert code == 1
+    assert out.splitlines()[:3] == ["== ruff format", "== ruff check", "== mypy"]
+    assert err == "Error: mypy failed\n"
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_check_vets_with_the_go_that_packaging_chose_or_says_that_it_does_not(
+    pinned: bool,  # noqa: FBT001 - a parameter of the test
+    checkout: Path,
+) -> None:
+    """The one on a hosted Ubuntu's PATH is older than the module asks for."""
+    if pinned:
+        (checkout / "pinned").mkdir()
+        (checkout / "pinned/go").write_text('#!/bin/sh\necho "$GOTOOLCHAIN $*"\n', encoding="ascii")
+        (checkout / "pinned/go").chmod(0o755)
+    code, out, _, _ = run_script(checkout, "check")
+    assert code == 0
+    said = "local -C packaging/reference vet ./..." if pinned else "== gofmt, go vet: skipped, as no Go"
+    assert [line for line in out.splitlines() if line.startswith(said)]
+
+
+def test_check_runs_the_tests_last_and_hands_its_arguments_to_them(checkout: Path) -> None:
+    code, out, _, asked = run_script(checkout, "check", "-k", "manifest")
+    assert code == 0
+    assert out.splitlines()[-1] == "== pytest"
+    assert asked[-1] == "|-P -m pytest -n auto -o testpaths=tests/architecture tests/unit tests/integration -k manifest"
+
+
+def test_a_fast_check_stops_at_format_lint_types_and_unit_tests(checkout: Path) -> None:
+    code, out, _, asked = run_script(checkout, "check", "--fast", "-x")
+    assert code == 0
+    assert out.splitlines() == ["== ruff format", "== ruff check", "== mypy", "== pytest"]
+    assert asked[-1] == "|-P -m pytest -n auto -o testpaths=tests/architecture tests/unit -x"
+
+
+def test_a_check_of_everything_runs_the_tests_of_every_folder(checkout: Path) -> None:
+    _, _, _, asked = run_script(checkout, "check", "--all")
+    assert asked[-1] == "|-P -m pytest -n auto -o testpaths=tests"
+
+
+@pytest.mark.parametrize("name", ["release", "check", "publish", "rollback"])
+def test_a_script_is_executable_and_short(name: str) -> None:
+    script = SCRIPTS / name
+    assert os.access(script, os.X_OK)
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 32
+
+
+def test_where_uv_brings_python_that_one_is_taken_and_installed_if_need_be(checkout: Path) -> None:
+    """A stand-in for uv: nothing is found before something was installed."""
+    uv = checkout.parent / "bin" / "uv"
+    uv.parent.mkdir()
+    uv.write_text(
+        f"""#!/bin/sh
+echo "$*" >> "{checkout.parent}/asked"
+case "$2" in
+    install) touch "{checkout.parent}/installed" ;;
+    find) [ -e "{checkout.parent}/installed" ] && echo "{sys.executable}" ;;
+esac
+""",
+        encoding="ascii",
+    )
+    uv.chmod(0o755)
+    found = find_python(checkout, UV_PYTHON="3.13", PATH=f"{uv.parent}{os.pathsep}/usr/bin:/bin")
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.strip().endswith("bin/python")
+    asked = (checkout.parent / "asked").read_text(encoding="ascii").splitlines()
+    find = "python find --no-project --managed-python 3.13"
+    assert asked == [find, "python install --quiet --managed-python 3.13", find], "not any 3.13 that is on PATH"
