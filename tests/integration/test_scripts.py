@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from support.wheels import pip_offline
+from stigmer_packaging.pipeline.system import read_platform
+from support.wheels import make_wheel, pip_offline
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 PRINT_PYTHON = '. "$(dirname -- "$0")/environment"; echo "$python"'
@@ -29,22 +31,11 @@ def checkout(tmp_path: Path) -> Path:
     root = tmp_path / "a checkout"
     root.mkdir()
     shutil.copytree(SCRIPTS, root / "scripts")
-    wheel = _pure_wheel(tmp_path)
+    here = str(read_platform(platform.system(), platform.machine()))
+    wheel = make_wheel(tmp_path, here, {"tool.py": b"ANSWER = 42\n"})
     sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
     (root / "requirements.lock").write_text(f"tool==1.0 --hash=sha256:{sha256}\n", encoding="ascii")
     return root
-
-
-def _pure_wheel(folder: Path) -> Path:
-    import zipfile
-
-    path = folder / "tool-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("tool.py", "ANSWER = 42\n")
-        archive.writestr("tool-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tool\nVersion: 1.0\n")
-        archive.writestr("tool-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr("tool-1.0.dist-info/RECORD", "")
-    return path
 
 
 def surroundings(checkout: Path, **more: str) -> dict[str, str]:
