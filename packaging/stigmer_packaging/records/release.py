@@ -3,6 +3,7 @@
 It lies beside the files it describes. Paths in it are relative to its own folder, sizes in bytes, sha256 in hex.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from stigmer_packaging.records.model import AuditReport, LeftOut, VerificationRe
 from stigmer_packaging.records.text import parse_record
 
 NAME = "release.json"
-FORMAT = 1
+FORMAT = 2
 """The format's number: a reader refuses any other."""
 
 NOT_RUN = "audited, loader simulated, not run"
@@ -101,11 +102,21 @@ def with_levels(release: Release) -> Release:
 
 
 def parse_release(text: str) -> Release:
-    """Read the text of `release.json`; RecordError when it is anything else."""
-    release = parse_record(text, Release, NAME)
-    if release.format != FORMAT:
-        raise RecordError(f"{NAME} has format {release.format}, and this reads {FORMAT}")
-    return release
+    """Read the text of `release.json`; RecordError when it has another format or is damaged."""
+    if (named := _format_of(text)) not in {None, FORMAT}:
+        raise RecordError(
+            f"{NAME} has format {named}, and this reads {FORMAT}", "make the release again: scripts/release"
+        )
+    return parse_record(text, Release, NAME)
+
+
+def _format_of(text: str) -> object:
+    """Give the format that a text names, before anything else of it is read: another one may have other keys."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return None
+    return content.get("format") if isinstance(content, dict) else None
 
 
 def read_release(folder: Path) -> Release:
