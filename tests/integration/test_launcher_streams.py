@@ -120,3 +120,18 @@ def test_a_foreground_server_whose_terminal_goes_without_a_hang_up_keeps_serving
         eventually(lambda: launcher.pid("agent-runner") not in (0, agent), "its restart")
         assert launcher("server", "stop").code == 0
         assert foreground.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+@pytest.mark.parametrize("words", ["--version", "--help", "config list", "server logs", "server stop"])
+def test_a_terminal_that_has_gone_is_no_failure_of_a_command(tmp_path: Path, words: str, term: str) -> None:
+    """As a reader that has gone is none; a terminal without live lines once made it one."""
+    launcher = Stigmer(tmp_path / "keg", tmp_path / "home", environment={"TERM": term})
+    (tmp_path / "home" / "logs").mkdir(parents=True)
+    (tmp_path / "home" / "logs" / "a.log").write_text("line\n")
+    controller, terminal = os.openpty()
+    os.close(controller)
+    process = launcher.popen(*words.split(), stdout=terminal, stderr=subprocess.PIPE)
+    os.close(terminal)
+    assert process.communicate(timeout=60)[1] == ""
+    assert process.returncode == 0

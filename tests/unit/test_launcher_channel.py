@@ -11,8 +11,9 @@ import pytest
 
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.channel import Channel
-from stigmer_launcher.readiness.checks import open_port
+from stigmer_launcher.readiness.checks import OPEN_PORT
 from stigmer_launcher.readiness.probe import Probe
+from support.launcher_services import free_ports
 
 STREAM = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
 
@@ -37,18 +38,12 @@ def becomes_connected(channel: Channel) -> bool:
     return True
 
 
-def unused_port() -> int:
-    """Give a port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 @pytest.mark.parametrize("refusing", [1, 2], ids=["one refuses", "two refuse"])
 def test_the_next_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch, refusing: int) -> None:
     """`localhost` often stands for ::1 first, and Temporal listens on 127.0.0.1."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        refused = [(f"127.0.0.{number}", unused_port()) for number in range(2, 2 + refusing)]
+        refused = [(f"127.0.0.{number}", free_ports(1)[0]) for number in range(2, 2 + refusing)]
         resolver(monkeypatch, *refused, ("127.0.0.1", port))
         channel = Channel(Address("localhost", port))
         assert becomes_connected(channel)
@@ -69,7 +64,7 @@ def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     with socket.create_server(("127.0.0.1", 0)) as server:
         channel, given_up = Channel(Address("slow", 1)), Channel(Address("slow", 1))
-        probe = Probe([(Address("slow", 1), open_port())], 0.0)
+        probe = Probe([(Address("slow", 1), OPEN_PORT)], 0.0)
         assert asked.wait(30)
         assert (probe.advance(0.0), probe.advance(60.0)) == (False, False)
         assert probe.not_ready_reason == "slow:1: its name was not looked up in time"
@@ -91,7 +86,7 @@ def test_a_host_that_is_not_known_is_an_error_that_says_so() -> None:
 def test_a_numeric_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setattr(threading, "Thread", lambda **_: pytest.fail("it must not be called"))
     with contextlib.suppress(OSError):  # there may be no IPv6
-        Channel(Address(host, unused_port())).close()
+        Channel(Address(host, free_ports(1)[0])).close()
 
 
 def test_where_there_is_no_room_for_a_thread_the_connection_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +102,7 @@ def test_where_there_is_no_room_for_a_thread_the_connection_fails(monkeypatch: p
 
 def test_a_host_of_which_no_address_answers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the last one."""
-    resolver(monkeypatch, ("127.0.0.2", unused_port()), ("127.0.0.3", unused_port()))
+    resolver(monkeypatch, ("127.0.0.2", free_ports(1)[0]), ("127.0.0.3", free_ports(1)[0]))
     channel = Channel(Address("localhost", 1))
     with pytest.raises(OSError, match="cannot connect"):
         becomes_connected(channel)

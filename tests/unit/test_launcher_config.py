@@ -60,8 +60,8 @@ def test_without_a_file_there_are_the_defaults_and_no_file_is_made(places: Place
 def test_a_file_of_an_earlier_version_is_understood_whole(places: Places) -> None:
     read = write(places, UPSTREAM)
     assert read.text("backend.local.llm.provider") == "anthropic"
-    assert read.flag("backend.local.execution.cleanup") is False
-    assert read.number("backend.local.execution.ttl") == 60
+    assert read.value("backend.local.execution.cleanup") is False
+    assert read.value("backend.local.execution.ttl") == 60
     assert read.plain("backend.local.execution.cleanup") == "false"
 
 
@@ -128,7 +128,7 @@ def test_an_old_cloud_file_is_explained_once(places: Places) -> None:
 @pytest.mark.parametrize("value", ["", "~", "null", '""', "# nothing"])
 def test_a_key_without_a_value_has_its_default(places: Places, value: str) -> None:
     read = write(places, f"ports:\n  server: {value}\n")
-    assert read.number("ports.server") == 7234
+    assert read.value("ports.server") == 7234
     assert not read.has("ports.server")
 
 
@@ -141,7 +141,7 @@ def test_a_file_that_cannot_be_read_is_an_error(places: Places) -> None:
 
 def test_a_byte_order_mark_and_windows_line_ends_are_accepted_and_kept(places: Places) -> None:
     read = write(places, "\ufeffports:\r\n  server: 1\r\n")
-    assert read.number("ports.server") == 1
+    assert read.value("ports.server") == 1
     config_file.set_value(places, "ports.server", "2")
     assert Path(places.config).read_bytes() == b"ports:\r\n  server: 2\r\n"
 
@@ -179,7 +179,7 @@ def test_every_key_can_be_set_and_read_back(places: Places, key: str) -> None:
 def test_setting_to_nothing_gives_the_default_back(places: Places) -> None:
     config_file.set_value(places, "ports.server", "1")
     config_file.set_value(places, "ports.server", "")
-    assert config_file.read_config(places.config).number("ports.server") == 7234
+    assert config_file.read_config(places.config).value("ports.server") == 7234
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_edits_at_the_same_time_are_all_kept(places: Places) -> None:
     editors = [subprocess.Popen([*command, key]) for key in keys]
     assert [editor.wait() for editor in editors] == [0] * len(keys)
     read = config_file.read_config(places.config)
-    assert [read.number(key) for key in keys] == [4242] * len(keys)
+    assert [read.value(key) for key in keys] == [4242] * len(keys)
 
 
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_unset_removes_a_key_that_nothing_knows(places: Places) -> None:
     Path(places.home).mkdir()
     Path(places.config).write_text("ports:\n  sever: 1\n  server: 2\n")
     assert config_file.unset_value(places, "ports.sever")
-    assert config_file.read_config(places.config).number("ports.server") == 2
+    assert config_file.read_config(places.config).value("ports.server") == 2
 
 
 def effective(places: Places, **environ: str) -> dict[str, tuple[str, str]]:

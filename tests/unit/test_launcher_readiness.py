@@ -48,7 +48,7 @@ def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: floa
             waiting = select.poll()
             if probe.channel:
                 waiting.register(probe.channel.fileno(), probe.channel.wanted)
-            waiting.poll(max(0.0, (probe.due - time.monotonic()) * 1000))
+            waiting.poll(max(0.0, min(probe.due - time.monotonic(), 0.05) * 1000))  # `until` may hold before
         return True
     finally:
         probe.close()
@@ -63,13 +63,13 @@ def poller(identity: str, seconds: int = 1000) -> bytes:
 def test_a_handshake_is_proof_for_a_grpc_server() -> None:
     """Nothing is asked; that it speaks HTTP/2 is enough."""
     with serving(FakeServer(0)) as address:
-        assert drive(Probe([(address, readiness.handshake())], time.monotonic()))
+        assert drive(Probe([(address, readiness.HANDSHAKE)], time.monotonic()))
 
 
 def test_a_port_that_is_only_open_is_no_proof() -> None:
     """Upstream took a TCP connection for readiness, and met connection errors on slow machines."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        probe = Probe([(Address("127.0.0.1", listener.getsockname()[1]), readiness.handshake())], time.monotonic())
+        probe = Probe([(Address("127.0.0.1", listener.getsockname()[1]), readiness.HANDSHAKE)], time.monotonic())
         turns = iter(range(20))
         deadline = time.monotonic() + 0.2
         assert not drive(probe, until=lambda: next(turns, None) is None or time.monotonic() > deadline)
@@ -79,7 +79,7 @@ def test_where_a_port_is_all_that_is_asked_for_an_accepted_connection_is_proof()
     """Whatever the program speaks; it is sent nothing that would be foreign to it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address("127.0.0.1", listener.getsockname()[1])
-        assert drive(Probe([(address, readiness.open_port())], time.monotonic()))
+        assert drive(Probe([(address, readiness.OPEN_PORT)], time.monotonic()))
         connection, _ = listener.accept()
         with connection:
             assert connection.recv(100) == b""
@@ -88,7 +88,7 @@ def test_where_a_port_is_all_that_is_asked_for_an_accepted_connection_is_proof()
 def test_a_port_that_opens_late_is_waited_for() -> None:
     """The refusal is said meanwhile."""
     (port,) = free_ports(1)
-    probe = Probe([(Address("127.0.0.1", port), readiness.open_port())], time.monotonic())
+    probe = Probe([(Address("127.0.0.1", port), readiness.OPEN_PORT)], time.monotonic())
     assert not drive(probe, until=lambda: "cannot connect" in probe.not_ready_reason)
     with socket.create_server(("127.0.0.1", port)):
         assert drive(probe)
@@ -97,7 +97,7 @@ def test_a_port_that_opens_late_is_waited_for() -> None:
 def test_a_probe_waits_for_a_server_that_comes_late() -> None:
     """Nothing listens at first; it says so, and connects when there is somebody."""
     (port,) = free_ports(1)
-    probe = Probe([(Address("127.0.0.1", port), readiness.handshake())], time.monotonic())
+    probe = Probe([(Address("127.0.0.1", port), readiness.HANDSHAKE)], time.monotonic())
     assert not drive(
         probe, until=lambda: "refused" in probe.not_ready_reason or "cannot connect" in probe.not_ready_reason
     )
@@ -117,7 +117,7 @@ def test_a_server_that_speaks_something_else_is_named() -> None:
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         threading.Thread(target=answer).start()
-        probe = Probe([(address, readiness.handshake())], time.monotonic())
+        probe = Probe([(address, readiness.HANDSHAKE)], time.monotonic())
         assert not drive(probe, until=lambda: "not a gRPC server" in probe.not_ready_reason)
 
 
@@ -187,7 +187,7 @@ def test_every_proof_must_hold_and_the_first_that_does_not_is_named() -> None:
     """A server that answers and does not work is not ready: upstream's once said that workflows will not execute."""
     temporal = FakeTemporal(0)
     with serving(FakeServer(0)) as server, serving(temporal) as queues:
-        checks = [(server, readiness.handshake()), (queues, readiness.pollers("default", ("a",), ours))]
+        checks = [(server, readiness.HANDSHAKE), (queues, readiness.pollers("default", ("a",), ours))]
         probe = Probe(checks, time.monotonic())
         assert not drive(probe, until=lambda: probe.not_ready_reason == "no worker polls the queue a")
         temporal.pollers.append(("a", "ours", 1.0))
@@ -205,7 +205,7 @@ def test_nobody_is_asked_for_a_proof_before_the_one_before_it_holds() -> None:
     (port,) = free_ports(1)
     with serving(FakeTemporal(0)) as queues:
         second = Check(((readiness.DESCRIBE, b""),), judge)
-        probe = Probe([(Address("127.0.0.1", port), readiness.handshake()), (queues, second)], time.monotonic())
+        probe = Probe([(Address("127.0.0.1", port), readiness.HANDSHAKE), (queues, second)], time.monotonic())
         assert not drive(probe, until=lambda: "cannot connect" in probe.not_ready_reason)
         assert not asked
         with serving(FakeServer(port)):
@@ -227,7 +227,7 @@ def refused(elapsed: float, stirred: float | None = None) -> Probe:
     """Give a probe that was refused when so many seconds had gone, its service having printed something at `stirred`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address("127.0.0.1", listener.getsockname()[1])
-    probe = Probe([(address, readiness.handshake())], 0.0)
+    probe = Probe([(address, readiness.HANDSHAKE)], 0.0)
     if stirred is not None:
         probe.nudge(stirred)
     while probe.not_ready_reason == "has not been asked yet":

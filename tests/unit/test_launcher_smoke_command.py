@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from stigmer_launcher.cli.smoke_command import Ended, judge, run
+from stigmer_launcher.cli.commands.smoke import Ended, judge, run
 from stigmer_launcher.install.payload import Smoke
 from stigmer_launcher.launch.environment import Command
 from support.launcher_services import eventually, is_running

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, GROUPS, HELP, VARIABLES, VERSION, Command, Option
+from stigmer_launcher.cli.terminal import columns
 
 
 def render_help(words: Sequence[str]) -> str:
@@ -55,7 +56,4 @@ def _render_command(command: Command) -> str:
 
 
 def _columns(rows: Iterable[tuple[str, str]]) -> str:
-    """Set names and texts side by side."""
-    held = list(rows)
-    width = max(len(name) for name, _ in held)
-    return "".join(f"  {name:<{width}}  {text}\n" for name, text in held)
+    return "".join(f"{line}\n" for line in columns(rows))

@@ -34,7 +34,7 @@ def _run_command(arguments: Sequence[str], context: Context) -> int:
     except OSError as error:
         context.out.flush()
         if context.out.failure:
-            return LauncherError.exit_code
+            return 0 if context.out.is_gone else LauncherError.exit_code
         place = f"{error.filename}: " if error.filename else ""
         return _fail(context.err, f"{place}{error.strerror or error}", LauncherError.remedy, LauncherError.exit_code)
 
@@ -43,7 +43,7 @@ def _report_output(context: Context, code: int) -> int:
     """Report output that could not be written; a reader or a terminal that has gone is no failure."""
     context.out.flush()
     error = context.out.failure
-    if error is None or isinstance(error, BrokenPipeError) or context.out.live:
+    if error is None or context.out.is_gone:
         return code
     return _fail(context.err, f"cannot write to standard output: {error.strerror}", _OUTPUT_REMEDY, code or 1)
 

@@ -1,8 +1,10 @@
 """Output for people: plain text everywhere; colours, symbols and live lines only on terminals that support them."""
 
+import errno
 import io
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TextIO
 
@@ -33,6 +35,14 @@ class Terminal:
             self.stream.flush()
         except OSError as error:
             self.failure = self.failure or error
+
+    @property
+    def is_gone(self) -> bool:
+        """Return whether writing failed because the reader of the pipe, or the terminal, has gone."""
+        if self.failure is None or isinstance(self.failure, BrokenPipeError):
+            return self.failure is not None
+        lost = self.failure.errno in (errno.EIO, errno.ENXIO)
+        return lost and stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode)
 
     def passing(self, text: str) -> None:
         """Show a line that the next one overwrites; nothing on a terminal that cannot do that."""
@@ -74,6 +84,13 @@ def duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size}{unit} {whole % size // part}{below}"
     return f"{whole}s"
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Set the texts of each row side by side, and give the lines."""
+    held = list(rows)
+    widths = [max(map(len, column)) for column in zip(*held, strict=True)]
+    return [("".join(f"  {text:<{width}}" for text, width in zip(row, widths, strict=True))).rstrip() for row in held]
 
 
 class Context(NamedTuple):

@@ -38,14 +38,6 @@ class Config(NamedTuple):
         """Return a text's value."""
         return str(self.value(key))
 
-    def number(self, key: str) -> int:
-        """Return a number's value."""
-        return int(self.value(key))
-
-    def flag(self, key: str) -> bool:
-        """Return the value of a key that is true or false."""
-        return bool(self.value(key))
-
     def value(self, key: str) -> Value:
         """Return the value in the file, else the default."""
         return self.settings[key].value if key in self.settings else SCHEMA[key].default

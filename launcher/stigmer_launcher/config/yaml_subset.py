@@ -70,11 +70,13 @@ def parse(text: str) -> tuple[Line, ...]:
     """Read every key of a file, in order; SubsetError names the first line that cannot be read."""
     lines: list[Line] = []
     open_maps: list[tuple[int, str]] = [(0, "")]  # indentation of the keys, path before them
-    whole = False  # whether the file is one `{}`
+    begun = whole = False  # whether there was a row with content; whether the file is one `{}`
     for number, raw in enumerate(_rows(text), 1):
         content = _without_comment(raw).strip(" \t")
-        if not content or (content == "---" and raw[:4] in ("---", "--- ") and number == _first_row(text)):
+        if not content or (content == "---" and raw[:4] in ("---", "--- ") and not begun):
+            begun = begun or content != ""
             continue
+        begun = True
         if whole:
             raise SubsetError(number, "something follows the map in braces")
         if content == _EMPTY_MAP and not lines and "\t" not in raw.partition("#")[0]:
@@ -143,11 +145,6 @@ def _rows(text: str) -> Iterator[str]:
         if stripped.lstrip(" ").startswith("\t"):
             raise SubsetError(number, "a tab; use spaces")
         yield stripped
-
-
-def _first_row(text: str) -> int:
-    """Return the number of the first row that is neither empty nor a comment."""
-    return next((number for number, row in enumerate(_rows(text), 1) if _without_comment(row).strip()), 0)
 
 
 def _without_comment(text: str) -> str:

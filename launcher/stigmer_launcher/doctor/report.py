@@ -4,6 +4,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from stigmer_launcher.errors import LauncherError
+
+SECTIONS = ("Stigmer", "Configuration", "Home", "Components", "Server", "Ports", "Temporal", "Model", "Doctor")
 OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
 _FORMAT = 1
 _LEVEL_WIDTH = len(PROBLEM)
@@ -17,6 +20,11 @@ class Finding(NamedTuple):
     level: str
     text: str
     remedy: str = ""
+
+
+def problem(section: str, name: str, error: LauncherError) -> Finding:
+    """Make a finding of a failure."""
+    return Finding(section, name, PROBLEM, str(error), error.remedy)
 
 
 class Report(NamedTuple):
@@ -42,15 +50,11 @@ def render_json(report: Report) -> str:
 
 def render_text(report: Report, paint: Callable[[str, str], str]) -> str:
     """Return the report as text; `paint` is given the word that begins a line, and its level, to colour it."""
-    return "\n".join([*_sections(report.findings, paint), "", summary(report)])
-
-
-def summary(report: Report) -> str:
-    """Summarize the report in one line."""
-    problems, warnings = report.count(PROBLEM), report.count(WARNING)
-    if not problems and not warnings:
-        return "No problems found."
-    return f"{_plural(problems, 'problem')}, {_plural(warnings, 'warning')}."
+    problems, warnings = (report.count(level) for level in (PROBLEM, WARNING))
+    summary = f"{_plural(problems, 'problem')}, {_plural(warnings, 'warning')}."
+    return "\n".join(
+        [*_sections(report.findings, paint), "", summary if problems or warnings else "No problems found."]
+    )
 
 
 def _sections(findings: tuple[Finding, ...], paint: Callable[[str, str], str]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from stigmer_launcher.readiness import checks
 from stigmer_launcher.readiness.address import parse_address
 from stigmer_launcher.readiness.probe import Probe
 from stigmer_launcher.supervise.logfile import log_path
+from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import ports, process
 from stigmer_launcher.system.service_manager import command_for
 
@@ -27,50 +28,54 @@ _LISTENERS = "/proc/net/tcp"
 _FORMER = ("data/daemon.pid", "data/workflow-runner.pid", "data/agent-runner.pid", "temporal.pid", "temporal.lock")
 
 
-def check_server(context: DoctorContext) -> tuple[Finding, ...]:
+def check_server(context: DoctorContext) -> Iterator[Finding]:
     """Check the supervisor, its services, and files of earlier versions."""
-    return (*_supervisor(context), *_services(context), *_leftovers(context))
+    yield from _supervisor(context)
+    for service in context.snapshot.services:
+        yield from _service(context, service)
+    for path in (os.path.join(context.places.home, name) for name in _FORMER):
+        if os.path.lexists(path):
+            yield Finding("Server", "stale file", NOTE, f"{path}: of an earlier Stigmer, not used; it may be removed")
 
 
-def check_ports(context: DoctorContext) -> tuple[Finding, ...]:
+def check_ports(context: DoctorContext) -> Iterator[Finding]:
     """Check every port: free, ours, or taken by another program."""
-    if context.keg is None:
-        return ()
-    running = context.snapshot.ports if context.supervisor else {}
-    chosen = running or endpoints.ports_of(context.keg.payload, context.config, {})
-    return tuple(_port(context, name, number) for name, number in chosen.items())
+    if context.keg:
+        running = context.snapshot.ports if context.supervisor else {}
+        chosen = running or endpoints.ports_of(context.keg.payload, context.config, {})
+        yield from (_port(context, name, number) for name, number in chosen.items())
 
 
-def look_at_exposure(context: DoctorContext) -> tuple[Finding, ...]:
+def check_exposure(context: DoctorContext) -> Iterator[Finding]:
     """Warn of every port of our services that other machines can reach."""
     if not context.supervisor:
-        return ()
+        return
     if sys.platform != "darwin" and not os.access(_LISTENERS, os.R_OK):
-        return (Finding("Ports", "exposure", NOTE, f"not looked at: {_LISTENERS} cannot be read"),)
-    return tuple(_exposed(context, each) for each in ports.exposed(lambda pid: _is_ours(context, pid)))
+        yield Finding("Ports", "exposure", NOTE, f"not looked at: {_LISTENERS} cannot be read")
+    for listener in ports.exposed(lambda pid: _service_of(context, pid) != ""):
+        yield _exposed(_service_of(context, listener.pid), listener)
 
 
-def check_temporal(context: DoctorContext) -> tuple[Finding, ...]:
+def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     """Check that Temporal serves: the running one, or the external one that is configured."""
     components = context.keg.payload.components if context.keg else ()
     named = [endpoints.external_address(component, context.config, context.environ) for component in components]
     external = next(filter(None, named), "")
     running = _readable(context.snapshot.temporal) if context.supervisor else ""
-    if not (address := running or external):
-        return (Finding("Temporal", "server", OK, "ours, started with the server"),)
-    whose = f"at {address}" + (", not ours" if external else "")
-    if not_ready_reason := _probe_temporal(address):
-        return (
-            Finding("Temporal", "server", PROBLEM, f"{whose}: {not_ready_reason}", "start it, or correct its address"),
-        )
-    return (Finding("Temporal", "server", OK, f"{whose}, serves"),)
+    whose = f"at {running or external}" + (", not ours" if external else "")
+    if not (running or external):
+        yield Finding("Temporal", "server", OK, "ours, started with the server")
+    elif reason := _probe_temporal(running or external):
+        yield Finding("Temporal", "server", PROBLEM, f"{whose}: {reason}", "start it, or correct its address")
+    else:
+        yield Finding("Temporal", "server", OK, f"{whose}, serves")
 
 
-def check_databases(context: DoctorContext) -> tuple[Finding, ...]:
+def check_databases(context: DoctorContext) -> Iterator[Finding]:
     """Look into the databases that services are told to keep, while no service uses them."""
-    if context.supervisor or not context.keg:
-        return ()
-    return tuple(finding for part in context.keg.payload.components for finding in _database(context, part))
+    if context.keg and not context.supervisor:
+        for part in context.keg.payload.components:
+            yield from _database(context, part)
 
 
 def _database(context: DoctorContext, component: Component) -> Iterator[Finding]:
@@ -115,62 +120,44 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("Server", "supervisor", WARNING, text, _ENDS_LEFTOVERS)
 
 
-def _services(context: DoctorContext) -> Iterator[Finding]:
-    for service in context.snapshot.services:
-        if context.supervisor:
-            level = {"running": OK, "failed": PROBLEM, "degraded": PROBLEM}.get(service.state, NOTE)
-            text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
-            yield Finding("Server", service.name, level, text + (f": {service.lacking}" if service.lacking else ""))
-        elif context.watchdog and process.is_same_process(service.pid, service.identity):
-            yield Finding("Server", service.name, NOTE, f"pid {service.pid} still runs")
-        elif process.is_same_process(service.pid, service.identity):
-            text = f"pid {service.pid} still runs without its supervisor"
-            yield Finding("Server", service.name, PROBLEM, text, _ENDS_LEFTOVERS)
-        if service.last_error:
-            text = f"{service.last_error}; its log is {log_path(context.places.logs, service.name)}"
-            yield Finding("Server", f"{service.name}, last end", NOTE, text)
-
-
-def _leftovers(context: DoctorContext) -> Iterator[Finding]:
-    for name in _FORMER:
-        path = os.path.join(context.places.home, name)
-        if os.path.lexists(path):
-            yield Finding("Server", "stale file", NOTE, f"{path}: of an earlier Stigmer, not used; it may be removed")
+def _service(context: DoctorContext, service: ServiceSnapshot) -> Iterator[Finding]:
+    if context.supervisor:
+        level = {"running": OK, "failed": PROBLEM, "degraded": PROBLEM}.get(service.state, NOTE)
+        text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
+        yield Finding("Server", service.name, level, text + (f": {service.lacking}" if service.lacking else ""))
+    elif process.is_same_process(service.pid, service.identity):
+        text = f"pid {service.pid} still runs"
+        if context.watchdog:
+            yield Finding("Server", service.name, NOTE, text)
+        else:
+            yield Finding("Server", service.name, PROBLEM, f"{text} without its supervisor", _ENDS_LEFTOVERS)
+    if service.last_error:
+        text = f"{service.last_error}; its log is {log_path(context.places.logs, service.name)}"
+        yield Finding("Server", f"{service.name}, last end", NOTE, text)
 
 
 def _port(context: DoctorContext, name: str, number: int) -> Finding:
     owner = ports.port_owner(number)
     if owner is None:
-        free = ports.is_free(number)
-        if free and context.supervisor and context.snapshot.state == "running":
+        if not ports.is_free(number):
+            return Finding("Ports", name, PROBLEM, f"{number}: taken, owner unknown")
+        if context.supervisor and context.snapshot.state == "running":
             return Finding("Ports", name, WARNING, f"{number}: nobody listens, and the server runs")
-        return Finding(
-            "Ports", name, OK if free else PROBLEM, f"{number}: {'free' if free else 'taken, owner unknown'}"
-        )
-    whose = f"{number}: {owner.name} (pid {owner.pid})" if owner.pid else f"{number}: {owner.name}"
-    if context.supervisor and _is_ours(context, owner.pid):
+        return Finding("Ports", name, OK, f"{number}: free")
+    whose = f"{number}: {owner.name}" + (f" (pid {owner.pid})" if owner.pid else "")
+    if context.supervisor and _service_of(context, owner.pid):
         return Finding("Ports", name, OK, f"{whose}, ours")
     remedy = f"stop it, or move ours: `stigmer config set ports.{name} NUMBER`"
     return Finding("Ports", name, PROBLEM, f"{whose}, not ours", remedy)
 
 
-def _exposed(context: DoctorContext, listener: ports.Listener) -> Finding:
+def _exposed(service: str, listener: ports.Listener) -> Finding:
     where = ports.address_text(listener.address) if any(listener.address) else "all interfaces"
     text = f"port {listener.port} (pid {listener.pid}) listens on {where}, not on localhost alone: other machines can reach it"
     block = f"`sudo ufw deny {listener.port}/tcp`"
     if sys.platform == "darwin":
         block = "turn the firewall on in System Settings, Network"
-    return Finding(
-        "Ports",
-        _service_of(context, listener.pid),
-        WARNING,
-        text,
-        f"block it where you do not trust the network: {block}",
-    )
-
-
-def _is_ours(context: DoctorContext, pid: int) -> bool:
-    return _service_of(context, pid) != ""
+    return Finding("Ports", service, WARNING, text, f"block it where you do not trust the network: {block}")
 
 
 def _service_of(context: DoctorContext, pid: int) -> str:

@@ -48,7 +48,7 @@ def external_address(component: Component, config: Config, environ: Mapping[str,
                 "correct the variable or unset it",
             ) from None
     found = config.text(f"{_TEMPORAL}.address")
-    managed = config.flag(f"{_TEMPORAL}.managed") if config.has(f"{_TEMPORAL}.managed") else not found
+    managed = config.value(f"{_TEMPORAL}.managed") if config.has(f"{_TEMPORAL}.managed") else not found
     if not managed and not found:
         raise ConfigError(
             f"{config.where(f'{_TEMPORAL}.managed')}: managed is false, and there is no address",
@@ -65,5 +65,5 @@ def namespace_of(environ: Mapping[str, str], external: str) -> str:
 def _from_file(config: Config, name: str) -> int:
     """Return the port the file names; `temporal.port` is where files of earlier versions have Temporal's."""
     if config.has(f"ports.{name}"):
-        return config.number(f"ports.{name}")
-    return config.number(f"{_TEMPORAL}.port") if name == "temporal" and config.has(f"{_TEMPORAL}.port") else 0
+        return int(config.value(f"ports.{name}"))
+    return int(config.value(f"{_TEMPORAL}.port")) if name == "temporal" and config.has(f"{_TEMPORAL}.port") else 0

@@ -46,14 +46,8 @@ class Check(NamedTuple):
     spoken: bool = True
 
 
-def open_port() -> Check:
-    """Ask nothing: that a connection is accepted is enough."""
-    return Check((), lambda _: "", spoken=False)
-
-
-def handshake() -> Check:
-    """Ask nothing: that HTTP/2 was spoken is enough."""
-    return Check((), lambda _: "")
+OPEN_PORT = Check((), lambda _: "", spoken=False)
+HANDSHAKE = Check((), lambda _: "")
 
 
 def temporal(namespace: str, queue: str) -> Check:
@@ -158,9 +152,9 @@ def _poller(message: bytes) -> tuple[str, float]:
 def check_for(proof: Proof, group: int, spawned: float) -> Check:
     """Return the check for the process group that was `spawned` at that time of the epoch."""
     if proof.kind == "port":
-        return open_port()
+        return OPEN_PORT
     if proof.kind == "grpc":
-        return handshake()
+        return HANDSHAKE
     if proof.kind == "temporal":
         return temporal(proof.namespace, proof.queues[0])
 

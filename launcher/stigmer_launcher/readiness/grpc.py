@@ -8,6 +8,8 @@ Of a response's header blocks only the end of the stream matters: a stream that 
 import struct
 from typing import NamedTuple
 
+from stigmer_launcher.readiness.protowire import varint
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _END_HEADERS, _PADDED, _ACK = 1, 4, 8, 1
@@ -116,11 +118,7 @@ def _string(value: bytes) -> bytes:
     """Encode a string literal of RFC 7541, 5.2, without Huffman coding."""
     if len(value) < 127:
         return bytes((len(value),)) + value
-    rest, encoded = len(value) - 127, bytearray(b"\x7f")
-    while rest > 0x7F:
-        encoded.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    return bytes((*encoded, rest)) + value
+    return b"\x7f" + varint(len(value) - 127) + value
 
 
 def _message(framed: bytes) -> bytes | None:

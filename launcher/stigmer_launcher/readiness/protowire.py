@@ -10,12 +10,12 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 def number(field: int, value: int) -> bytes:
     """Encode a non-negative integer or an enumeration's value."""
-    return _varint(field << 3 | _VARINT) + _varint(value)
+    return varint(field << 3 | _VARINT) + varint(value)
 
 
 def octets(field: int, value: bytes) -> bytes:
     """Encode a message, which is bytes already."""
-    return _varint(field << 3 | _BYTES) + _varint(len(value)) + value
+    return varint(field << 3 | _BYTES) + varint(len(value)) + value
 
 
 def text(field: int, value: str) -> bytes:
@@ -55,7 +55,8 @@ def integer(message: bytes, field: int) -> int:
     return next((value for found, value in fields(message) if found == field and isinstance(value, int)), 0)
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Encode a number in groups of seven bits, the lowest first; HPACK's integers go on so, too."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

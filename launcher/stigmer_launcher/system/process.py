@@ -4,8 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from stigmer_launcher.errors import LimitError
 
@@ -66,36 +65,23 @@ def send_signal(pid: int, known: str, number: int) -> bool:
     Where the kernel has pidfds, the process that was identified is the one that gets the signal, even if its number is
     given to another process in between.
     """
-    with suppress(ProcessLookupError), _reference(pid) as descriptor:
+    descriptor = -1
+    with suppress(OSError, AttributeError):  # macOS has none, an old kernel or a sandbox may refuse one
+        descriptor = os.pidfd_open(pid)
+    try:
         if not is_same_process(pid, known):
             return False
-        if descriptor is None:
+        if descriptor < 0:
             os.kill(pid, number)
         else:
             signal.pidfd_send_signal(descriptor, number)
-        return True
-    return False
-
-
-@contextmanager
-def _reference(pid: int) -> Iterator[int | None]:
-    """Open a pidfd of a process; None where the system has none. ProcessLookupError when there is no such process."""
-    if pid <= 0:
-        raise ProcessLookupError
-    if sys.platform == "darwin":
-        yield None
-        return
-    try:
-        descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
-        raise
-    except OSError:  # an old kernel, or a sandbox that forbids it
-        yield None
-        return
-    try:
-        yield descriptor
+        return False
+    else:
+        return True
     finally:
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def ended_child() -> int:

@@ -5,7 +5,7 @@ import os
 import signal
 
 from stigmer_launcher.cli.parse import Invocation
-from stigmer_launcher.cli.terminal import Context
+from stigmer_launcher.cli.terminal import Context, columns
 from stigmer_launcher.config import file as config_file
 from stigmer_launcher.config.effective import effective_values
 from stigmer_launcher.errors import LauncherError
@@ -66,9 +66,8 @@ def show_all(invocation: Invocation, context: Context) -> int:
     if invocation.has("json"):
         context.out.line(json.dumps({row.key: {"value": row.value, "origin": row.origin} for row in rows}, indent=2))
         return 0
-    width = max(len(row.key) for row in rows)
-    for row in rows:
-        context.out.line(f"{row.key:<{width}}  {row.value}  ({row.origin})")
+    for line in columns((row.key, f"{row.value}  ({row.origin})") for row in rows):
+        context.out.line(line.removeprefix("  "))
     for hint in config_file.unused(read):
         context.err.line(hint)
     return 0

@@ -8,7 +8,7 @@ from stigmer_launcher.cli.commands.status import addresses
 from stigmer_launcher.cli.commands.version import version_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
-from stigmer_launcher.cli.terminal import Context
+from stigmer_launcher.cli.terminal import Context, columns
 from stigmer_launcher.config.schema import is_number
 from stigmer_launcher.errors import PortError, UsageError
 from stigmer_launcher.launch.plan import Launch
@@ -60,7 +60,7 @@ def restart(invocation: Invocation, context: Context) -> int:
     It keeps the ports that the running server was asked to use. With names, only those services are restarted.
     """
     if invocation.arguments:
-        if invocation.values or invocation.switches:
+        if invocation.options:
             raise UsageError("--port and --foreground are for a restart of all services, without SERVICE")
         return restart_services(invocation.arguments, context)
     places = find_places(context.environ)
@@ -145,10 +145,8 @@ def _show(snapshot: Snapshot, context: Context, heading: str) -> None:
     """Print where everything is."""
     out = context.out
     out.line(out.paint(heading, "bold"))
-    rows = [*addresses(snapshot), ("logs", snapshot.logs), ("stop", "stigmer server stop")]
-    width = max(len(name) for name, _ in rows)
-    for name, text in rows:
-        out.line(f"  {name:<{width}}  {text}")
+    for line in columns((*addresses(snapshot), ("logs", snapshot.logs), ("stop", "stigmer server stop"))):
+        out.line(line)
     if hint := version_mismatch(snapshot, context.environ):
         out.line(hint)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from stigmer_launcher.cli.commands.version import installed_version, version_mismatch
 from stigmer_launcher.cli.parse import Invocation
-from stigmer_launcher.cli.terminal import Context, Terminal, duration
+from stigmer_launcher.cli.terminal import Context, Terminal, columns, duration
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.state import (
     Instance,
@@ -90,16 +90,13 @@ def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> 
     now = time.monotonic()
     rows: list[tuple[str, ...]] = [("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "PORT", "VERSION")]
     rows += [_row(each, now) for each in snapshot.services]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        out.line(("  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True))).rstrip())
+    for line in columns(rows):
+        out.line(line)
     for each in snapshot.services:
         if error := each.lacking or each.last_error:
             out.line(f"  {each.name}: {error}")
-    details = [*addresses(snapshot), ("logs", logs), *_unit(snapshot)]
-    width = max(len(name) for name, _ in details)
-    for name, text in details:
-        out.line(f"  {name:<{width}}  {text}")
+    for line in columns((*addresses(snapshot), ("logs", logs), *_unit(snapshot))):
+        out.line(line)
 
 
 def addresses(snapshot: Snapshot) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from stigmer_launcher.cli.parse import Invocation
-from stigmer_launcher.cli.terminal import Context
+from stigmer_launcher.cli.terminal import Context, columns
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot
 from stigmer_launcher.system.places import find_places, installed_libexec
@@ -29,9 +29,8 @@ def version(invocation: Invocation, context: Context) -> int:
         context.out.line(json.dumps({"version": installed, "running": running, "components": components}))
         return 0
     context.out.line(f"{NAME} {installed}")
-    width = max(map(len, components), default=0)
-    for name, number in components.items():
-        context.out.line(f"  {name:<{width}}  {number}")
+    for line in columns(components.items()):
+        context.out.line(line)
     if hint := version_mismatch(snapshot, context.environ):
         context.out.line(hint)
     return 0
