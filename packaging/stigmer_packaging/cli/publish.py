@@ -28,7 +28,7 @@ from stigmer_packaging.publish.fetch_draft import fetch_draft
 from stigmer_packaging.publish.github import GitHub
 from stigmer_packaging.publish.publish import abandon_draft, draft_release, publish_release
 from stigmer_packaging.publish.published import Published, compare_published, read_statements
-from stigmer_packaging.publish.rollback import Withdrawal, plan_rollback, read_history, roll_back
+from stigmer_packaging.publish.rollback import plan_rollback, read_history, roll_back
 from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.records.release import NAME, Release, read_release
 
@@ -169,10 +169,11 @@ def _rollback(**given: Any) -> None:
     tap = publication.tap_repository(product)
     version = given["version"].removeprefix("v")
     proposal = f"{product.name}-without-{version}" if given["pull_request"] else ""
-    wanted = Withdrawal(product.name, version, tap, given["tap_branch"], proposal)
+    path = publication.formula_path(product.name)
+    empty = publication.TapChange(tap, given["tap_branch"], path, text="", message="", proposal=proposal)
     with ExitStack() as stack:
-        place = open_place(product.repository, tap, wanted.branch, seen, stack)
-        plan = plan_rollback(wanted, read_history(wanted, place))
+        place = open_place(product.repository, tap, empty.branch, seen, stack)
+        plan = plan_rollback(product.name, version, empty, read_history(place, path))
         if given["dry_run"]:
             _show(given, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
             return

@@ -1,25 +1,14 @@
 """Take a version back: the tap gets the formula it had before, after its files were seen to be still there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from stigmer_packaging.formula.reading import Download, FormulaFacts, parse_formula
+from stigmer_packaging.formula.reading import Download, parse_formula
 from stigmer_packaging.lib.errors import TapError
 from stigmer_packaging.publish.github import persist
-from stigmer_packaging.publish.plan import TapChange, formula_path
+from stigmer_packaging.publish.plan import TapChange
 from stigmer_packaging.publish.tap_change import TapEdit, TapPlace, make_edit, rehearse_edit
-
-
-@dataclass(frozen=True)
-class Withdrawal:
-    """Which version is taken back from which tap, and how the tap is changed: by a push, or on the branch `proposal`."""
-
-    name: str
-    version: str
-    repository: str
-    branch: str
-    proposal: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,33 +32,32 @@ class Rollback:
     pull_request: str
 
 
-def plan_rollback(wanted: Withdrawal, history: tuple[str, ...]) -> RollbackPlan:
-    """Decide what to go back to, given the formula's texts in the tap, newest first.
+def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str, ...]) -> RollbackPlan:
+    """Decide what to go back to from a version, given the formula's texts in the tap, newest first.
 
-    It is the newest text of another version before the withdrawn one's. TapError when the tap serves something else
-    than the withdrawn version or what preceded it, and when nothing did.
+    It is the newest text of another version before that one's. `place` is a change without text and message. TapError
+    when the tap serves something else than the withdrawn version or what preceded it, and when nothing did.
     """
-    read = [(text, facts) for text in history if (facts := parse_formula(text))]
-    at = next((i for i, (_, facts) in enumerate(read) if facts.version == wanted.version), None)
+    tap, read = place.repository, [(text, facts) for text in history if (facts := parse_formula(text))]
+    at = next((i for i, (_, facts) in enumerate(read) if facts.version == version), None)
     if at is None:
-        raise TapError(f"the tap {wanted.repository} never served {wanted.name} {wanted.version}")
-    earlier = next((pair for pair in read[at:] if pair[1].version != wanted.version), None)
+        raise TapError(f"the tap {tap} never served {name} {version}")
+    earlier = next((pair for pair in read[at:] if pair[1].version != version), None)
     if earlier is None:
-        raise TapError(f"before {wanted.version} the tap {wanted.repository} served no formula to go back to")
+        raise TapError(f"before {version} the tap {tap} served no formula to go back to")
     text, facts = earlier
     if at > 0 and read[0][0] != text:
-        raise TapError(f"the tap {wanted.repository} serves {read[0][1].version}, and not {wanted.version}")
-    return RollbackPlan(
-        wanted.name, wanted.version, facts.version, _change(wanted, text, facts), facts.downloads(wanted.name)
-    )
+        raise TapError(f"the tap {tap} serves {read[0][1].version}, and not {version}")
+    change = replace(place, text=text, message=f"{name} {facts.version}: take {version} back\n")
+    return RollbackPlan(name, version, facts.version, change, facts.downloads(name))
 
 
-def read_history(wanted: Withdrawal, place: TapPlace) -> tuple[str, ...]:
+def read_history(place: TapPlace, path: str) -> tuple[str, ...]:
     """Give the formula's texts in the tap, newest first."""
-    git, path = place.git, formula_path(wanted.name)
+    git = place.git
     head = persist(partial(git.head, whole=True), place.host.access)
     if not head:
-        raise TapError(f"{wanted.repository} has no branch {wanted.branch}")
+        raise TapError(f"{git.remote} has no branch {git.branch}")
     return tuple(text for commit in git.history(head, path) if (text := git.read(commit, path)) is not None)
 
 
@@ -90,8 +78,3 @@ def _still_withdrawn(plan: RollbackPlan, there: str | None) -> None:
     facts = parse_formula(there or "")
     if not facts or facts.version != plan.withdrawn:
         raise TapError(f"{plan.change.repository} meanwhile serves {facts.version if facts else 'no formula of ours'}")
-
-
-def _change(wanted: Withdrawal, text: str, facts: FormulaFacts) -> TapChange:
-    message = f"{wanted.name} {facts.version}: take {wanted.version} back\n"
-    return TapChange(wanted.repository, wanted.branch, formula_path(wanted.name), text, message, wanted.proposal)
