@@ -6,7 +6,6 @@ About forty seconds: the launcher is frozen with this machine's Python.
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.cli import main as cli
+from support.launcher_services import free_ports
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "two-services"
 PORTS = ("17301", "17302")
@@ -26,21 +26,12 @@ pytestmark = [
 ]
 
 
-def free_ports() -> list[int]:
-    """Choose two ports that nobody has."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
-    chosen = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return chosen
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the product up to formula and single file, with ports of our own, and give the workspace."""
     folder = tmp_path_factory.mktemp("greetings")
     text = (SAMPLE / "manifest.yaml").read_text(encoding="utf-8")
-    for port, free in zip(PORTS, free_ports(), strict=True):
+    for port, free in zip(PORTS, free_ports(len(PORTS)), strict=True):
         text = text.replace(port, str(free))
     (folder / "manifest.yaml").write_text(text, encoding="utf-8")
     words = [

@@ -97,7 +97,7 @@ def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp
     assert installed.stdout == "MultipartSegment\n"
     work = tmp_path / "work"
     work.mkdir()
-    plan = FreezePlan("trap", "trap.lib", str(project / "main.py"), (str(project),), optimize=0, compression=0)
+    plan = FreezePlan("trap", "trap.lib", str(project / "main.py"), (str(project),), optimize=0)
     folder = freeze(plan, python=python, env=ENV, source_date_epoch=1, work=work).folder
     broken = subprocess.run([folder / "trap"], check=False, capture_output=True, text=True)
     assert "cannot import name 'MultipartSegment' from 'multipart'" in broken.stderr

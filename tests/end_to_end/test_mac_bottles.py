@@ -4,7 +4,6 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +30,14 @@ TARGETS = ("darwin-arm64", "darwin-amd64")
 pytestmark = pytest.mark.timeout(1800)
 
 
-@dataclass(frozen=True)
-class FakeFreezer:
-    """Gives FakeFrozen parts, and what they are made of, in place of the stages `freeze` and `credit`."""
+def fake_freezer(workspace: Workspace, kind: type) -> Maker:
+    """Give FakeFrozen parts, and what they are made of, in place of the stages `freeze` and `credit`."""
 
-    workspace: Workspace
-    kind: type
-    code: str = "by hand"
+    def make(step: Step, _needs: Mapping[str, Any]) -> Any:
+        offer_frozen_parts(MANIFEST, parse_target(step.target), workspace, ROOT)
+        return workspace.read_record(step.name, kind)
 
-    def make(self, step: Step, _needs: Mapping[str, Any]) -> Any:
-        """Write the record under the step's name."""
-        offer_frozen_parts(MANIFEST, parse_target(step.target), self.workspace, ROOT)
-        return self.workspace.read_record(step.name, self.kind)
+    return Maker(kind, "by hand", make)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
     def maker(step: Step) -> Maker:
         is_fake = step.subject in frozen and step.stage in {"freeze", "credit"}
-        return FakeFreezer(workspace, real(step).kind) if is_fake else real(step)
+        return fake_freezer(workspace, real(step).kind) if is_fake else real(step)
 
     targets = [parse_target(target) for target in TARGETS]
     steps = plan_release(MANIFEST, targets, context.inputs(targets, "formula"), until="formula")

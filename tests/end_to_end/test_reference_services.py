@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from support.reference_processes import call, free_port, is_polled, running, temporal, wait_for
+from stigmer_packaging.lib.ports import free_port
+from support.reference_processes import call, is_polled, running, temporal, wait_for
 
 # The first run on a machine builds the programs and installs their dependencies; every wait in here has its own end.
 pytestmark = pytest.mark.timeout(1800)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.lib import command, digest
+from stigmer_packaging.lib.ports import free_port
 from stigmer_packaging.verify.guest_report import parse_report
 from support.install_script import NONCE, SCRIPT, bottle, failed, installed, run_script
 from support.keg_standin import LSM_STORE
@@ -179,15 +180,6 @@ def test_a_server_the_user_runs_from_the_same_keg_is_left_alone(tmp_path: Path) 
         assert command.run([stigmer, "smoke"], env=environment, seconds=30).code == 0
     finally:
         command.run([stigmer, "server", "stop"], env=environment, seconds=30)
-
-
-def free_port() -> int:
-    """Ask the system for a port nobody uses."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_an_interrupted_run_reports_no_end_and_leaves_nothing(tmp_path: Path) -> None:

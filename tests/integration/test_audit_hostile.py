@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import lzma
 import os
 import resource
 import struct
@@ -73,13 +74,17 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "a size that is no number": lambda: gzip.compress(header("x", 0).replace(b"0" * 11, b"9" * 11)),
     "nothing": lambda: b"",
     "no gzip": lambda: b"PK\x03\x04",
+    "another compression": lambda: lzma.compress(b"stigmer"),
+    "a checksum that is cut off": lambda: gzip.compress(header("x", 0))[:-1],
+    "half a header": lambda: gzip.compress(b"")[:10],
 }
 
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_an_archive_that_is_damaged_or_too_large_is_refused_by_name(kind: str, tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match=r"stigmer-2\.0\.0.*(refused|damaged|not compressed)"):
+    with pytest.raises(ArchiveError, match=r"stigmer-2\.0\.0.*(refused|damaged|not compressed)") as refused:
         audit_bytes(REFUSED[kind](), tmp_path)
+    assert ("not compressed" in str(refused.value)) == ("gzip" in refused.value.remedy)
 
 
 def bomb() -> bytes:

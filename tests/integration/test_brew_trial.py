@@ -15,7 +15,8 @@ from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import MissingToolError, RecordError, VerificationError
 from stigmer_packaging.records.model import VerificationReport
-from stigmer_packaging.records.release import Artefact, Release, render_release
+from stigmer_packaging.records.release import Artefact, Release
+from stigmer_packaging.records.text import render_record
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.brew.stage import verify_with_brew
 from support import fake_brew
@@ -38,7 +39,7 @@ def deliver(folder: Path, version: str) -> Path:
             ("formula", "Formula/stigmer.rb", ()),
         )
     ]
-    (folder / "release.json").write_text(render_release(Release(product, tuple(artefacts))), encoding="utf-8")
+    (folder / "release.json").write_text(render_record(Release(product, tuple(artefacts))), encoding="utf-8")
     return folder
 
 

@@ -5,34 +5,16 @@ import os
 import resource
 import signal
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.hostile_places import lone_temporal, starts_twice
-from support.launcher_checks import listens
+from support.hostile_places import HOSTILE_NAMES, lone_temporal, run_at, starts_twice
 from support.launcher_payloads import build_libexec
-from support.launcher_services import Stigmer, end
-from support.reference_stack import reference_keg
 
-DOZEN = (
-    "c#",
-    "p #1",
-    "a?mode=memory",
-    "a?vfs=none#b",
-    "100%",
-    "%41b%00",
-    "file:x",
-    ":memory:",
-    "a b&c;d=e",
-    "q'\"$HOME`id`",
-    "two\nlines",
-    "größe-日本語",
-)
 MORE_HOMES = (
-    *DOZEN,
+    *HOSTILE_NAMES,
     "#",
     "?",
     "%",
@@ -148,38 +130,16 @@ PROCESSES: dict[str, dict[str, Any]] = {
 }
 
 
-def _run(home: Path, libexec: Path, environment: dict[str, str]) -> Iterator[Stigmer]:
-    launcher = Stigmer(libexec, home, environment=environment)
-    try:
-        yield launcher
-    finally:
-        end(launcher)
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a keg of the real Temporal alone, run as the manifest says."""
-    return reference_keg(tmp_path_factory.mktemp("real"), "temporal")
-
-
 @pytest.fixture(scope="module")
 def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a keg of a fake Temporal that opens its database as the real one does."""
     return build_libexec(tmp_path_factory.mktemp("fake"), lone_temporal())
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", DOZEN)
-def test_temporal_keeps_its_database_in_a_home_of_any_name(tmp_path: Path, real: Path, name: str) -> None:
-    """Its option is a URI to SQLite: once `c#` had its database in `c`."""
-    for launcher in _run(tmp_path / name / "home", real, {}):
-        starts_twice(launcher, tmp_path)
-
-
 @pytest.mark.parametrize("name", MORE_HOMES)
 def test_a_home_of_any_name_starts_twice_and_nothing_lies_outside(tmp_path: Path, fake: Path, name: str) -> None:
     """With a fake that reads its database's name as Temporal does."""
-    for launcher in _run(tmp_path / name, fake, {}):
+    with run_at(tmp_path / name, fake, {}) as launcher:
         starts_twice(launcher, tmp_path)
 
 
@@ -188,14 +148,14 @@ def test_a_home_named_in_another_way_is_the_same_home(tmp_path: Path, fake: Path
     home = tmp_path / "real" / "home"
     home.mkdir(parents=True)
     (tmp_path / "real" / "link").symlink_to("home")
-    for launcher in _run(home, fake, {"STIGMER_HOME": spelling.format(home, home.parent, home.name)}):
+    with run_at(home, fake, {"STIGMER_HOME": spelling.format(home, home.parent, home.name)}) as launcher:
         starts_twice(launcher, tmp_path)
 
 
 @pytest.mark.parametrize("kind", PROCESSES)
 def test_a_process_made_in_any_way_starts_twice(tmp_path: Path, fake: Path, kind: str) -> None:
     """What a parent does to its children: limits, masks, descriptors, a directory that is gone."""
-    for launcher in _run(tmp_path / "home", fake, {}):
+    with run_at(tmp_path / "home", fake, {}) as launcher:
         launcher.process |= PROCESSES[kind]
         starts_twice(launcher, tmp_path)
 
@@ -203,41 +163,13 @@ def test_a_process_made_in_any_way_starts_twice(tmp_path: Path, fake: Path, kind
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=",".join)
 def test_a_shell_of_any_kind_starts_twice(tmp_path: Path, fake: Path, environment: dict[str, str]) -> None:
     """What other programs are told does not reach the managed stack."""
-    for launcher in _run(tmp_path / "home", fake, environment):
-        starts_twice(launcher, tmp_path)
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("text", ["{broken", "env:\n  default:\n    headless: true\n    log-level: bogus\n"])
-def test_temporals_own_settings_file_does_not_steer_the_managed_one(tmp_path: Path, real: Path, text: str) -> None:
-    """The user's `temporal env` is for the user's `temporal`; its UI would not be served."""
-    settings = tmp_path / ".config" / "temporalio" / "temporal.yaml"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(text)
-    for launcher in _run(tmp_path / "home", real, {}):
-        launcher.started()
-        assert listens(launcher.status()["ports"]["temporal-ui"])
-        assert launcher("server", "stop").code == 0
-        starts_twice(launcher, tmp_path)
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize(
-    "environment",
-    [{"TEMPORAL_NAMESPACE": "prod.x"}, {"TEMPORAL_ADDRESS": "prod.example:7233", "TEMPORAL_ENV": "prod"}],
-    ids=",".join,
-)
-def test_the_shell_of_a_user_of_another_temporal_does_not_steer_the_managed_one(
-    tmp_path: Path, real: Path, environment: dict[str, str]
-) -> None:
-    """Its namespace was once asked of ours, which has it not, until the start gave up."""
-    for launcher in _run(tmp_path / "home", real, environment):
+    with run_at(tmp_path / "home", fake, environment) as launcher:
         starts_twice(launcher, tmp_path)
 
 
 def test_a_home_that_is_no_text_is_refused_before_anything_is_made(tmp_path: Path, fake: Path) -> None:
     """Neither logs nor JSON could name it."""
-    for launcher in _run(tmp_path / os.fsdecode(b"caf\xe9"), fake, {}):
+    with run_at(tmp_path / os.fsdecode(b"caf\xe9"), fake, {}) as launcher:
         refused = launcher("server")
         assert refused.code == 1
         assert "the path of the home is not UTF-8 text: " in refused.err

@@ -13,7 +13,6 @@ from stigmer_packaging.lib import command
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import GitHubError, PackagingError, TapError, TokenError, UnavailableError
 from stigmer_packaging.publish.github import Access, GitHub, persist
-from stigmer_packaging.publish.publish import publish_release
 from stigmer_packaging.publish.tap import git_environment, open_tap, with_deploy_key
 from support.fake_github import Trouble, github_at
 from support.fake_github_answers import Request
@@ -53,9 +52,7 @@ def test_a_token_that_will_not_do_is_told_before_any_work(
 def test_a_token_that_may_not_release_is_told_before_anything_is_made(studio: Studio) -> None:
     """The tap takes its own token here, so that only the release refuses."""
     with pytest.raises(TokenError, match="Resource not accessible by integration; the token may not do this"):
-        publish_release(
-            studio.plan, studio.folder, studio.publisher.host(READER), studio.publisher.place(), report=lambda _: None
-        )
+        studio.publish_with(studio.publisher.host(READER), studio.publisher.place())
     assert studio.repository.releases == []
 
 
@@ -70,13 +67,7 @@ def test_an_expired_token_of_the_tap_is_told_before_the_release_is_made(studio: 
     """Otherwise the release is out, and users stay on the old version."""
     for token in ("ghs_expired", READER):
         with pytest.raises(TokenError, match="the tap refuses the token or key"):
-            publish_release(
-                studio.plan,
-                studio.folder,
-                studio.publisher.host(),
-                studio.publisher.place(token),
-                report=lambda _: None,
-            )
+            studio.publish_with(studio.publisher.host(), studio.publisher.place(token))
     assert studio.repository.releases == []
 
 
@@ -103,7 +94,7 @@ def test_a_tap_that_is_not_there_is_told(studio: Studio) -> None:
     place = studio.publisher.place()
     place = replace(place, git=replace(place.git, remote=f"{studio.github.world.addresses.server}/stigmer/gone.git"))
     with pytest.raises(TapError, match="not found"):
-        publish_release(studio.plan, studio.folder, studio.publisher.host(), place, report=lambda _: None)
+        studio.publish_with(studio.publisher.host(), place)
     assert studio.repository.releases == []
 
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from stigmer_packaging.cli import main as cli
-from stigmer_packaging.records.release import NAME, read_release, render_release
+from stigmer_packaging.records.release import NAME, read_release
+from stigmer_packaging.records.text import render_record
 from support.fake_github import Trouble
 from support.fake_github_answers import Request
 from support.publishable import PATH, REPOSITORY, TOKEN, first_commit
@@ -88,7 +89,7 @@ def test_what_no_machine_of_its_kind_has_run_is_refused_unless_it_is_named(
     folder = desk.lay("2.0.0")
     release = read_release(folder)
     reports = tuple(replace(report, emulated=True) for report in release.verifications)
-    (folder / NAME).write_text(render_release(replace(release, verifications=reports)), encoding="utf-8")
+    (folder / NAME).write_text(render_record(replace(release, verifications=reports)), encoding="utf-8")
     assert desk.run("publish", str(folder), "--dry-run") == 20
     assert f"--not-run {BOTH[0]}" in capsys.readouterr().err
     assert desk.run("publish", str(folder), "--dry-run", *(f"--not-run={target}" for target in BOTH)) == 0

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from stigmer_packaging.lib.errors import PublicationError, TapError
-from stigmer_packaging.publish.publish import publish_release
 from support.fake_github_answers import Request
 from support.publishable import (
     PATH,
@@ -113,5 +112,5 @@ def test_a_branch_that_is_not_there_is_told_before_anything_is_made(studio: Stud
     place = studio.publisher.place()
     place = replace(place, git=replace(place.git, branch="master"))
     with pytest.raises(TapError, match="has no branch master"):
-        publish_release(studio.plan, studio.folder, studio.publisher.host(), place, report=lambda _: None)
+        studio.publish_with(studio.publisher.host(), place)
     assert studio.repository.releases == []

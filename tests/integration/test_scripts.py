@@ -221,8 +221,14 @@ def test_a_script_is_executable_and_short(name: str) -> None:
     assert len(script.read_text(encoding="utf-8").splitlines()) <= 32
 
 
-def test_where_uv_brings_python_that_one_is_taken_and_installed_if_need_be(checkout: Path) -> None:
-    """A stand-in for uv: nothing is found before something was installed."""
+def test_where_uv_brings_python_that_one_is_taken_and_installed_if_need_be(
+    checkout: Path, bootstrap: ModuleType
+) -> None:
+    """A stand-in for uv: nothing is found before something was installed. The environment of that Python is there."""
+    key = bootstrap.key_of((checkout / "requirements.lock").read_bytes())
+    python = checkout.parent / "cache/stigmer-packaging/python" / key / "bin/python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
     uv = checkout.parent / "bin" / "uv"
     uv.parent.mkdir()
     uv.write_text(
@@ -238,7 +244,7 @@ esac
     uv.chmod(0o755)
     found = find_python(checkout, UV_PYTHON="3.13", PATH=f"{uv.parent}{os.pathsep}/usr/bin:/bin")
     assert found.returncode == 0, found.stderr
-    assert found.stdout.strip().endswith("bin/python")
+    assert found.stdout.strip() == str(python)
     asked = (checkout.parent / "asked").read_text(encoding="ascii").splitlines()
     find = "python find --no-project --managed-python 3.13"
     assert asked == [find, "python install --quiet --managed-python 3.13", find], "not any 3.13 that is on PATH"

@@ -221,7 +221,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # the same bytes at any time
     return stream.getvalue()
 
 
@@ -234,6 +234,11 @@ def audit(craft: Craft, folder: Path, policy: Policy | None = None) -> AuditRepo
 def found_by(report: AuditReport, check: str) -> list[Finding]:
     """Give the findings of one check."""
     return [finding for finding in report.findings if finding.check == check]
+
+
+def seen_by(check: str, craft: Craft, folder: Path, policy: Policy | None = None) -> list[tuple[str, str]]:
+    """Audit a bottle, and give where one check finds something, and what it sees there."""
+    return [(finding.path, finding.seen) for finding in found_by(audit(craft, folder, policy), check)]
 
 
 def _index(craft: Craft) -> str:

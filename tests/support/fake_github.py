@@ -1,6 +1,6 @@
 """A GitHub on this machine, for tests and the rehearsal: REST API, uploads, downloads, and git over HTTP.
 
-As a program (`PYTHONPATH=tests python -P -m support.fake_github --folder DIR --repository owner/name --token TOKEN`):
+As a program (`PYTHONPATH=tests:packaging python -P -m support.fake_github --folder DIR --repository owner/name --token TOKEN`):
     --folder DIR         holds one bare git repository a name, at DIR/owner/name.git; made with one commit where missing
     --repository O/N     a repository to have (may be repeated)
     --token TOKEN        a token that may write (may be repeated); nobody else may
@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stigmer_packaging.lib.loopback import listening
 from support.fake_github_answers import Addresses, Answer, FakeGitHub, Request
 from support.fake_github_wire import Listener, run_backend
 from support.fake_github_world import FakeRepository, RefusedError
@@ -150,22 +151,9 @@ def github_at(folder: Path, names: Sequence[str], tokens: dict[str, str]) -> Ite
     repositories = {name: FakeRepository(name, make_repository(folder, name)) for name in names}
     world = FakeGitHub(repositories, tokens, Addresses("", "", "", ""))
     running = RunningGitHub(world)
-    with (
-        Listener(running.respond, NOW) as server,
-        Listener(running.respond, NOW) as storage,
-    ):
-        here, there = (f"http://127.0.0.1:{one.server_address[1]}" for one in (server, storage))
+    with listening(Listener(running.respond, NOW)) as here, listening(Listener(running.respond, NOW)) as there:
         world.addresses = Addresses(here, f"{here}/api", f"{here}/uploads", there)
-        threads = [threading.Thread(target=one.serve_forever, args=(0.01,)) for one in (server, storage)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield running
-        finally:
-            for one in (server, storage):
-                one.shutdown()
-            for thread in threads:
-                thread.join()
+        yield running
 
 
 def main() -> None:

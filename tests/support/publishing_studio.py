@@ -13,8 +13,10 @@ from stigmer_packaging.cli import ci_environment
 from stigmer_packaging.cli import main as cli
 from stigmer_packaging.lib import command
 from stigmer_packaging.pipeline.system import read_platform
-from stigmer_packaging.publish.github import Access
+from stigmer_packaging.publish.github import Access, GitHub
 from stigmer_packaging.publish.plan import PublicationPlan
+from stigmer_packaging.publish.publish import publish_release
+from stigmer_packaging.publish.tap_change import TapPlace
 from support.fake_github import RunningGitHub, github_at
 from support.fake_github_world import FakeRepository
 from support.manifest_texts import text_with
@@ -56,6 +58,10 @@ class Studio(NamedTuple):
         """Publish, and give what is said of the tap: its commit or the pull request."""
         done = self.publisher.publish(self.plan, self.folder)
         return done.pull_request or done.tap_commit
+
+    def publish_with(self, host: GitHub, place: TapPlace) -> None:
+        """Publish with one's own access to GitHub or to the tap."""
+        publish_release(self.plan, self.folder, host, place, report=lambda _: None)
 
     def next_release(self, version: str, content: str = "one") -> tuple[PublicationPlan, Path]:
         """Lay and plan another release."""

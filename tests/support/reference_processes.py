@@ -4,7 +4,6 @@ import contextlib
 import json
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -112,13 +111,6 @@ def call(port: int, method: str, text: str, seconds: float = DEADLINE) -> tuple[
     done = subprocess.run([str(word) for word in command], capture_output=True, check=True, timeout=2 * DEADLINE)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer["code"], answer["text"]
-
-
-def free_port() -> int:
-    """Give a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], bool], what: Callable[[], str]) -> None:

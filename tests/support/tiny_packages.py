@@ -1,16 +1,10 @@
 """Debian package files made in a test, and an archive that serves them."""
 
-import functools
 import hashlib
-import http.server
 import io
 import tarfile
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-from stigmer_packaging.lib.debian import Archives
 
 Entries = Iterable[tuple[tarfile.TarInfo, bytes]]
 
@@ -67,41 +61,3 @@ def place_files(folder: Path, files: Mapping[str, bytes]) -> dict[str, str]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
-
-
-class FakeArchive(http.server.ThreadingHTTPServer):
-    """A Debian archive that serves one folder and remembers what it was asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self.asked: list[str] = []
-        super().__init__(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder)))
-
-    @property
-    def archives(self) -> Archives:
-        """The archive as the recipe's downloads see it."""
-        url = f"http://127.0.0.1:{self.server_address[1]}"
-        return Archives(url, url)
-
-
-class _Handler(http.server.SimpleHTTPRequestHandler):
-    server: FakeArchive
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        super().do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
-        """Say nothing."""
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[FakeArchive]:
-    """Serve a folder as long as the test wants."""
-    with FakeArchive(folder) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()

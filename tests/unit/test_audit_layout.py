@@ -7,19 +7,25 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.audit.check import Policy
-from support.audit_bottles import COMPONENTS, INDEX, LAUNCHER, LIBRARIES, Craft, Piece, audit, found_by, good_bottle
-
-
-def findings(craft: Craft, folder: Path, check: str) -> list[tuple[str, str]]:
-    """Give what one check finds, and where."""
-    return [(finding.path, finding.seen) for finding in found_by(audit(craft, folder), check)]
+from support.audit_bottles import (
+    COMPONENTS,
+    INDEX,
+    LAUNCHER,
+    LIBRARIES,
+    Craft,
+    Piece,
+    audit,
+    found_by,
+    good_bottle,
+    seen_by,
+)
 
 
 @pytest.mark.parametrize("name", ["other/2.0.0/x", "stigmer/2.0.1/x", "./stigmer/2.0.0/x", "stigmer/2.0.0/../x", "x"])
 def test_a_member_outside_the_keg_is_found_however_it_is_spelled(name: str, tmp_path: Path) -> None:
     craft = good_bottle()
     craft.last.append((name, Piece()))
-    assert findings(craft, tmp_path, "outside-keg") == [(name, "not below stigmer/2.0.0/")]
+    assert seen_by("outside-keg", craft, tmp_path) == [(name, "not below stigmer/2.0.0/")]
 
 
 def test_an_archive_without_members_is_refused_by_what_it_lacks(tmp_path: Path) -> None:
@@ -59,7 +65,7 @@ def test_other_modes_are_found_once_each(mode: int, check: str, tmp_path: Path) 
 def test_a_folder_others_may_write_to_is_found(tmp_path: Path) -> None:
     craft = good_bottle()
     craft.keg["share"] = Piece(mode=0o777, kind=tarfile.DIRTYPE)
-    assert findings(craft, tmp_path, "writable") == [("share", "mode 0777")]
+    assert seen_by("writable", craft, tmp_path) == [("share", "mode 0777")]
 
 
 def test_links_are_followed_through_linked_folders(tmp_path: Path) -> None:
@@ -75,15 +81,15 @@ def test_links_that_lead_round_in_circles_lead_nowhere(tmp_path: Path) -> None:
     craft = good_bottle()
     craft.link("share/one", "two")
     craft.link("share/two", "one")
-    assert [path for path, _ in findings(craft, tmp_path, "dangling-link")] == ["share/one", "share/two"]
+    assert [path for path, _ in seen_by("dangling-link", craft, tmp_path)] == ["share/one", "share/two"]
 
 
 def test_the_program_may_be_missing_or_lead_to_a_folder(tmp_path: Path) -> None:
     craft = good_bottle()
     craft.link("bin/stigmer", "../libexec/launcher")
-    assert len(findings(craft, tmp_path / "one", "program")) == 1
+    assert len(seen_by("program", craft, tmp_path / "one")) == 1
     del craft.keg["bin/stigmer"]
-    assert len(findings(craft, tmp_path / "two", "program")) == 1
+    assert len(seen_by("program", craft, tmp_path / "two")) == 1
 
 
 def spoilt_index(index: dict[str, object]) -> Craft:
@@ -100,12 +106,12 @@ def spoilt_index(index: dict[str, object]) -> Craft:
     ids=lambda index: next(iter(index)),
 )
 def test_an_index_of_something_else_is_found(index: dict[str, object], tmp_path: Path) -> None:
-    assert len(findings(spoilt_index(index), tmp_path, "index")) == 1
+    assert len(seen_by("index", spoilt_index(index), tmp_path)) == 1
 
 
 @pytest.mark.parametrize("components", [None, 3, [], [3], [{"files": None}], [{"files": [["a"]]}]])
 def test_an_index_of_another_shape_leaves_the_files_unnamed(components: object, tmp_path: Path) -> None:
-    found = findings(spoilt_index({"components": components}), tmp_path, "indexed-files")
+    found = seen_by("indexed-files", spoilt_index({"components": components}), tmp_path)
     assert [path.removeprefix(f"{COMPONENTS}/") for path, _ in found] == [
         "agent-runner",
         "agent-runner.lib/data.txt",
@@ -126,7 +132,7 @@ def test_files_that_are_more_less_or_other_than_the_index_says_are_all_found(tmp
     craft.keg[f"{COMPONENTS}/agent-runner.lib/tool"].mode = 0o644
     del craft.keg[f"{COMPONENTS}/stigmer-server"]
     craft.link(f"{COMPONENTS}/link", "agent-runner")
-    found = {path.removeprefix(f"{COMPONENTS}/"): seen for path, seen in findings(craft, tmp_path, "indexed-files")}
+    found = {path.removeprefix(f"{COMPONENTS}/"): seen for path, seen in seen_by("indexed-files", craft, tmp_path)}
     assert found == {
         "link": "the index does not name it",
         "stigmer-server": "the index names it, and it is not there",
@@ -141,7 +147,7 @@ def test_a_file_of_two_components_is_found(tmp_path: Path) -> None:
     index = json.loads(craft.text(INDEX))
     index["components"].append(index["components"][0])
     craft.put(INDEX, json.dumps(index))
-    assert ("libexec/components/stigmer-server", "two components own it") in findings(craft, tmp_path, "indexed-files")
+    assert ("libexec/components/stigmer-server", "two components own it") in seen_by("indexed-files", craft, tmp_path)
 
 
 def test_the_launcher_is_held_to_the_checksums(tmp_path: Path) -> None:
@@ -150,7 +156,7 @@ def test_the_launcher_is_held_to_the_checksums(tmp_path: Path) -> None:
     craft.seal()
     change(craft, LAUNCHER)
     del craft.keg["LICENSE"]
-    assert {path for path, _ in findings(craft, tmp_path, "checksums")} == {LAUNCHER, "LICENSE"}
+    assert {path for path, _ in seen_by("checksums", craft, tmp_path)} == {LAUNCHER, "LICENSE"}
 
 
 def test_a_bottle_over_its_budget_names_its_ten_largest_files(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from stigmer_packaging.audit.check import Policy
 from support import native_code
-from support.audit_bottles import COMPONENTS, NOTICES, SBOM, Craft, audit, found_by, good_bottle
+from support.audit_bottles import COMPONENTS, NOTICES, SBOM, Craft, good_bottle, seen_by
 from support.go_modules import program
 
 POLICY = Policy(notices=NOTICES, sbom=SBOM)
@@ -17,8 +17,8 @@ MODULES = "mod\tours.example\t(devel)\t\ndep\ta.example/one\tv1.0.0\th1:x=\ndep\
 
 
 def seen(craft: Craft, folder: Path, policy: Policy = POLICY, check: str = "notices") -> list[str]:
-    """Audit a bottle and say what one check saw."""
-    return [finding.seen for finding in found_by(audit(craft, folder, policy), check)]
+    """Say what one check sees in a bottle."""
+    return [said for _, said in seen_by(check, craft, folder, policy)]
 
 
 def add_to_notices(craft: Craft, *lines: str) -> None:
@@ -117,5 +117,5 @@ def test_a_file_of_these_that_the_checksums_leave_out_is_still_found(tmp_path: P
     craft.seal()
     craft.put("share/doc/stigmer/more", "unnamed\n")
     craft.put("etc/bash_completion.d/other", "unnamed\n")
-    found = [finding.path for finding in found_by(audit(craft, tmp_path, POLICY), "unnamed-file")]
+    found = [path for path, _ in seen_by("unnamed-file", craft, tmp_path, POLICY)]
     assert sorted(found) == ["etc/bash_completion.d/other", "share/doc/stigmer/more"]

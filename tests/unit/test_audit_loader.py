@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.audit.loader.symbols import system_symbols
+from stigmer_packaging.audit.loader.loading import system_symbols
 from stigmer_packaging.audit.loader.system_symbols import parse_availability, parse_tbd, render
 from stigmer_packaging.lib.target import parse_target
-from support.audit_bottles import COMPONENTS, LIBRARIES, Craft, audit, found_by, good_bottle
+from support.audit_bottles import LIBRARIES, Craft, audit, found_by, good_bottle, seen_by
 from support.frozen_programs import freeze_around
 from support.native_code import BUNDLE, EXECUTE, elf, macho
 
@@ -19,8 +19,8 @@ FLAT, MAIN_PROGRAM, ITSELF = -2, -1, 0
 
 
 def undefined(craft: Craft, folder: Path, policy: Policy | None = None) -> list[tuple[str, str]]:
-    """Audit a bottle and give what it says of symbols that are not found."""
-    return [(found.path, found.seen) for found in found_by(audit(craft, folder, policy), "undefined-symbol")]
+    """Give what an audit says of symbols that are not found."""
+    return seen_by("undefined-symbol", craft, folder, policy)
 
 
 def linux_bottle(*, module: bytes, library: bytes | None = None, python: bytes | None = None) -> Craft:
@@ -169,12 +169,6 @@ def test_many_symbols_of_one_library_are_one_finding(tmp_path: Path) -> None:
     assert undefined(linux_bottle(module=module), tmp_path) == [
         (MODULE, "call_0, call_1, call_2, call_3, call_4 and 3 more: not in any library that is loaded with it")
     ]
-
-
-def test_static_programs_are_loaded_with_nothing(tmp_path: Path) -> None:
-    craft = good_bottle()
-    craft.put(f"{COMPONENTS}/stigmer-server", elf(), 0o755)
-    assert undefined(craft, tmp_path) == []
 
 
 def test_the_systems_lists_know_where_and_since_when_a_symbol_is() -> None:

@@ -10,16 +10,11 @@ import pytest
 
 from stigmer_packaging.binaries.elf import is_elf, read_elf
 from stigmer_packaging.binaries.macho import is_macho, read_machos
-from support.audit_bottles import LIBRARIES, Craft, audit, found_by, good_bottle
+from support.audit_bottles import LIBRARIES, Craft, good_bottle, seen_by
 from support.native_code import BUNDLE, EXECUTE, chained, elf, fat, go_program, macho
 
 MODULE = f"{LIBRARIES}/python3.13/module.so"
 SYSTEM = "/usr/lib/libSystem.B.dylib"
-
-
-def findings(craft: Craft, folder: Path, check: str) -> list[str]:
-    """Say what one check sees in a bottle."""
-    return [finding.seen for finding in found_by(audit(craft, folder), check)]
 
 
 def with_module(target: str, content: bytes) -> Craft:
@@ -138,27 +133,26 @@ def test_relative_relocations_need_a_newer_glibc_than_any_symbol() -> None:
 def test_code_for_another_platform_is_found(content: bytes, tmp_path: Path) -> None:
     """Be it all of the file, or a slice of it."""
     windows = content + (64).to_bytes(4, "little") + b"PE\0\0" if content.startswith(b"MZ") else content
-    assert len(findings(with_module("darwin-amd64", windows), tmp_path, "architecture")) == 1
+    assert len(seen_by("architecture", with_module("darwin-amd64", windows), tmp_path)) == 1
 
 
 def test_a_program_needs_its_own_search_path_and_a_library_does_not(tmp_path: Path) -> None:
     """PyInstaller's program starts itself again with a search path set; it needs libz before that."""
     craft = good_bottle()
     craft.put("libexec/launcher/stigmer", elf(interpreter="/lib64/ld-linux-x86-64.so.2", needed=("libz.so.1",)), 0o755)
-    assert findings(craft, tmp_path, "needed-library") == [
-        "it needs libz.so.1, found neither in the keg nor among the system's own"
-    ]
+    seen = "it needs libz.so.1, found neither in the keg nor among the system's own"
+    assert seen_by("needed-library", craft, tmp_path) == [("libexec/launcher/stigmer", seen)]
 
 
 @pytest.mark.parametrize("search", ["/usr/lib", "", "$ORIGIN/../../../../../lib", "$ORIGINAL/lib", "lib"])
 def test_a_search_path_that_leads_out_of_the_keg_is_found(search: str, tmp_path: Path) -> None:
     craft = with_module("linux-amd64", elf(search=f"$ORIGIN/..:{search}"))
-    assert len(findings(craft, tmp_path, "search-path")) == 1
+    assert len(seen_by("search-path", craft, tmp_path)) == 1
 
 
 @pytest.mark.parametrize("search", ["$ORIGIN", "$ORIGIN/..", "${ORIGIN}/../..", "$ORIGIN:$ORIGIN/.."])
 def test_a_search_path_inside_the_keg_is_right(search: str, tmp_path: Path) -> None:
-    assert findings(with_module("linux-amd64", elf(search=search)), tmp_path, "search-path") == []
+    assert seen_by("search-path", with_module("linux-amd64", elf(search=search)), tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -180,12 +174,12 @@ def test_a_library_on_macos_is_found_in_the_keg_or_is_the_systems(
     needed: tuple[str, ...], optional: tuple[str, ...], search: tuple[str, ...], missing: int, tmp_path: Path
 ) -> None:
     code = macho("amd64", kind=BUNDLE, needed=needed, optional=optional, search=search)
-    assert len(findings(with_module("darwin-amd64", code), tmp_path, "needed-library")) == missing
+    assert len(seen_by("needed-library", with_module("darwin-amd64", code), tmp_path)) == missing
 
 
 def test_a_program_on_macos_has_its_own_rpaths_only(tmp_path: Path) -> None:
     code = macho("amd64", kind=EXECUTE, needed=("@rpath/libz.1.dylib",))
-    assert len(findings(with_module("darwin-amd64", code), tmp_path, "needed-library")) == 1
+    assert len(seen_by("needed-library", with_module("darwin-amd64", code), tmp_path)) == 1
 
 
 @pytest.mark.parametrize(
@@ -194,7 +188,7 @@ def test_a_program_on_macos_has_its_own_rpaths_only(tmp_path: Path) -> None:
 )
 def test_a_librarys_own_name_must_be_one_that_brew_leaves_alone(identity: str, count: int, tmp_path: Path) -> None:
     craft = with_module("darwin-amd64", macho("amd64", identity=identity))
-    assert len(findings(craft, tmp_path, "library-identity")) == count
+    assert len(seen_by("library-identity", craft, tmp_path)) == count
 
 
 @pytest.mark.parametrize(("minimum", "count"), [((14, 0), 0), ((14, 6), 1), (None, 1)])
@@ -203,5 +197,5 @@ def test_the_tags_macos_is_the_oldest_that_a_file_may_need(
 ) -> None:
     """A bottle for 14 is poured on 14.0 too."""
     assert (
-        len(findings(with_module("darwin-amd64", macho("amd64", minimum=minimum)), tmp_path, "macos-minimum")) == count
+        len(seen_by("macos-minimum", with_module("darwin-amd64", macho("amd64", minimum=minimum)), tmp_path)) == count
     )

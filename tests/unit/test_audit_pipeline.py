@@ -1,7 +1,7 @@
 """The audit as the pipeline runs it: once for each bottle, and no formula without it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +25,17 @@ LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
 MANIFEST = load_manifest(PATH)
 
 
-@dataclass(frozen=True)
-class FakeMaker:
-    """Gives a bottle, or its bill of materials, that was made by hand."""
+def fake_maker(craft: Craft, workspace: Workspace) -> Maker:
+    """Give a bottle, or its bill of materials, that was made by hand."""
 
-    craft: Craft
-    workspace: Workspace
-    kind: type = ReleaseFile
-    code: str = "by hand"
-
-    def make(self, step: Step, _needs: Mapping[str, Any]) -> Any:
-        """Write the record under the step's name."""
+    def make(step: Step, _needs: Mapping[str, Any]) -> Any:
         if step.stage == "bottle":
-            self.workspace.write_record(step.name, self.craft.pack(self.workspace))
+            workspace.write_record(step.name, craft.pack(workspace))
         else:
-            release_sbom(self.craft, self.workspace)
-        return self.workspace.read_record(step.name, self.kind)
+            release_sbom(craft, workspace)
+        return workspace.read_record(step.name, ReleaseFile)
+
+    return Maker(ReleaseFile, "by hand", make)
 
 
 def run(craft: Craft, workspace: Workspace, home: Path) -> tuple[StepResult, ...]:
@@ -57,7 +52,7 @@ def run(craft: Craft, workspace: Workspace, home: Path) -> tuple[StepResult, ...
     real = makers(context)
 
     def maker_of(step: Step) -> Maker:
-        return FakeMaker(craft, workspace) if step in made else real(step)
+        return fake_maker(craft, workspace) if step in made else real(step)
 
     return Pipeline(workspace, maker_of, FakeProgress(), lambda: 0.0).run(steps)
 

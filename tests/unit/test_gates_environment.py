@@ -8,6 +8,8 @@ from stigmer_packaging.freeze.gates import check_lock, check_ownership
 from stigmer_packaging.lib.distributions import Distribution, module_of, read_distributions
 from stigmer_packaging.lib.errors import GateError
 
+NO_MODULES = ["../../../bin/tool", "one-1.0.dist-info/METADATA", "pkg/__pycache__/a.pyc"]
+
 
 def owning(name: str, *paths: str, checksum: str = "") -> Distribution:
     return Distribution(name, "1.0", {path: checksum or f"{name}-{path}" for path in paths})
@@ -33,28 +35,18 @@ def test_two_packages_of_one_name_are_refused_once() -> None:
     assert str(refused.value).count("one 1.0") == 1
 
 
-def test_an_extension_and_a_module_of_one_name_are_refused() -> None:
-    """Compiled code owns its name as well."""
-    with pytest.raises(GateError, match="speed"):
-        check_ownership([owning("one", "speed.cpython-311-x86_64-linux-gnu.so"), owning("two", "speed.py")])
-
-
-def test_the_same_file_with_other_contents_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("path", "other", "named"),
+    [
+        ("speed.cpython-311-x86_64-linux-gnu.so", "speed.py", "speed"),
+        ("data/table.json", "data/table.json", r"data/table\.json"),
+    ],
+    ids=["compiled code", "other contents"],
+)
+def test_whatever_two_distributions_install_in_one_place_is_refused(path: str, other: str, named: str) -> None:
     """Whichever was installed last has won."""
-    with pytest.raises(GateError, match=r"data/table\.json"):
-        check_ownership([owning("one", "data/table.json"), owning("two", "data/table.json")])
-
-
-def test_a_namespace_may_be_shared() -> None:
-    """A folder without `__init__` belongs to nobody: google, opentelemetry, zope."""
-    check_ownership([owning("one", "google/api/__init__.py"), owning("two", "google/protobuf/__init__.py")])
-
-
-def test_a_file_that_is_the_same_in_both_may_be_shared() -> None:
-    """Namespaces of the old kind ship one `__init__` each, all alike."""
-    check_ownership(
-        [owning("one", "old/__init__.py", "old/a.py", checksum="x"), owning("two", "old/__init__.py", checksum="x")]
-    )
+    with pytest.raises(GateError, match=named):
+        check_ownership([owning("one", path), owning("two", other)])
 
 
 def test_the_same_file_without_checksums_is_refused() -> None:
@@ -64,10 +56,17 @@ def test_the_same_file_without_checksums_is_refused() -> None:
         check_ownership([Distribution("one", "1", same), Distribution("two", "1", same)])
 
 
-def test_scripts_metadata_and_caches_do_not_count() -> None:
-    """Nobody imports them."""
-    paths = ("../../../bin/tool", "one-1.0.dist-info/METADATA", "pkg/__pycache__/a.cpython-311.pyc")
-    check_ownership([owning("one", *paths), owning("two", *paths)])
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (["google/api/__init__.py"], ["google/protobuf/__init__.py"]),
+        (["old/__init__.py", "old/a.py"], ["old/__init__.py"]),
+        (NO_MODULES, NO_MODULES),
+    ],
+    ids=["a namespace", "the same file in both, as in namespaces of the old kind", "scripts, metadata and caches"],
+)
+def test_what_is_nobodys_own_may_be_shared(one: list[str], two: list[str]) -> None:
+    check_ownership([owning("one", *one, checksum="x"), owning("two", *two, checksum="x")])
 
 
 @pytest.mark.parametrize(

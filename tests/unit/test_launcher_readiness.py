@@ -48,7 +48,7 @@ def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: floa
             waiting = select.poll()
             if probe.channel:
                 waiting.register(probe.channel.fileno(), probe.channel.wanted)
-            waiting.poll(max(0.0, (probe.due - time.monotonic()) * 1000))
+            waiting.poll(max(0.0, min(probe.due - time.monotonic(), 0.05) * 1000))  # `until` may hold before
         return True
     finally:
         probe.close()

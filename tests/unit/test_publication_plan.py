@@ -145,25 +145,9 @@ def _failed_audit(case: Case) -> None:
     case.release_with(audits=(replace(first, findings=(Finding("error", "size", "", "", "", ""),)), *rest))
 
 
-def _missing_target(case: Case) -> None:
-    case.request_with(targets=(*TARGETS, "linux-arm64"))
-
-
-def _unwanted_target(case: Case) -> None:
-    case.request_with(targets=TARGETS[:1])
-
-
 def _double_dash(case: Case) -> None:
     renamed = [replace(one, name=one.name.replace("stigmer-", "stigmer--")) for one in case.release.artefacts]
     case.release_with(artefacts=tuple(renamed))
-
-
-def _other_version_inside(case: Case) -> None:
-    case.request_with(versions=dict.fromkeys(case.request.versions, "1.9.0"))
-
-
-def _other_tag(case: Case) -> None:
-    case.request_with(tag="v2.0.1")
 
 
 def _no_commit(case: Case) -> None:
@@ -191,14 +175,6 @@ def _formula_of_nothing(case: Case) -> None:
     case.formula = ""
 
 
-def _strange_name(case: Case) -> None:
-    case.files.append(LocalFile("a b.txt", 1, "0" * 64))
-
-
-def _one_name_twice(case: Case) -> None:
-    case.files.append(replace(case.files[0], path=f"other/{case.files[0].name}"))
-
-
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -213,19 +189,28 @@ def _one_name_twice(case: Case) -> None:
         (_no_audit, "was not audited"),
         (_failed_audit, "has errors in its audit"),
         (_newer_glibc, "the bottle for linux-amd64 needs glibc 2.36, and 2.31 is promised"),
-        (_missing_target, "there are 0 bottles for linux-arm64, and one is needed"),
-        (_unwanted_target, "is for linux-amd64, which is not published"),
+        (
+            lambda case: case.request_with(targets=(*TARGETS, "linux-arm64")),
+            "there are 0 bottles for linux-arm64, and one is needed",
+        ),
+        (lambda case: case.request_with(targets=TARGETS[:1]), "is for linux-amd64, which is not published"),
         (_double_dash, "is not what brew asks for on"),
-        (_other_version_inside, "says it is version 1.9.0, and the release is 2.0.0"),
-        (_other_tag, "this runs for the tag v2.0.1, and the release is v2.0.0"),
+        (
+            lambda case: case.request_with(versions=dict.fromkeys(case.request.versions, "1.9.0")),
+            "says it is version 1.9.0, and the release is 2.0.0",
+        ),
+        (lambda case: case.request_with(tag="v2.0.1"), "this runs for the tag v2.0.1, and the release is v2.0.0"),
         (_no_commit, "the commit that v2.0.0 is to name is not known"),
         (_no_notes, "CHANGELOG.md has no section '## 2.0.0'"),
         (_other_manifest, "this one describes stigmer 2.0.1"),
         (_formula_of_other_bytes, f"with sha256 {'f' * 64}"),
         (_formula_without_a_bottle, "the formula does not name https://github.com/"),
         (_formula_of_nothing, "the formula does not name https://github.com/"),
-        (_strange_name, "GitHub would change the name a b.txt"),
-        (_one_name_twice, "2 files are called"),
+        (lambda case: case.files.append(LocalFile("a b.txt", 1, "0" * 64)), "GitHub would change the name a b.txt"),
+        (
+            lambda case: case.files.append(replace(case.files[0], path=f"other/{case.files[0].name}")),
+            "2 files are called",
+        ),
     ],
 )
 def test_what_forbids_publishing_is_named(spoil: Callable[[Case], None], said: str, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from stigmer_packaging.freeze.python.recipe import Edit, Recipe, Source, read_re
 from stigmer_packaging.freeze.python.sources import apply_edit, download_sources, keep_licence, unpack_source
 from stigmer_packaging.lib.debian import Archives
 from stigmer_packaging.lib.errors import ArchiveError, CommandError, DownloadError
+from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.lib.target import Target
-from support.tiny_packages import FakeArchive, file_entry, place_files, serving, tar_of
+from support.tiny_packages import file_entry, place_files, tar_of
 
 RECIPE = Path(__file__).parents[2] / "packaging" / "python"
 UPSTREAM, PATCHED = "pool/main/s/some_1.orig.tar.gz", "pool/main/s/some_1-1.debian.tar.xz"
@@ -28,7 +29,7 @@ def no_archives() -> Archives:
 class Place:
     """A mirror, and a recipe of one source that it serves."""
 
-    archive: FakeArchive
+    url: str
     recipe: Recipe
     folder: Path
 
@@ -39,7 +40,7 @@ class Place:
 
     def download(self) -> dict[str, Path]:
         """Fetch the two files."""
-        return download_sources(self.recipe, self.folder / "downloads", lambda: self.archive.archives)
+        return download_sources(self.recipe, self.folder / "downloads", lambda: Archives(self.url, self.url))
 
     def unpack(self, source: Source | None = None) -> Path:
         """Unpack the source, and give its folder."""
@@ -58,8 +59,8 @@ def _place(tmp_path: Path) -> Iterator[Place]:
     patched = tar_of([file_entry("debian/patches/right.patch", PATCH), file_entry("debian/copyright", b"free\n")])
     pins = place_files(tmp_path / "pool-of", {UPSTREAM: upstream, PATCHED: patched})
     source = Source("some", "some", "1-1", "MIT", ("right.patch",), pins)
-    with serving(tmp_path / "pool-of") as archive:
-        yield Place(archive, replace(base(), source=(source,)), tmp_path)
+    with serving(tmp_path / "pool-of") as url:
+        yield Place(url, replace(base(), source=(source,)), tmp_path)
 
 
 def test_a_source_is_unpacked_with_the_named_patches(place: Place) -> None:

@@ -16,9 +16,9 @@ from stigmer_packaging.records.release import (
     level_of,
     parse_release,
     read_release,
-    render_release,
     with_levels,
 )
+from stigmer_packaging.records.text import render_record
 
 PRODUCT = Product("one", "1.0.0", "MIT", "https://one.example/", "One", "one/homebrew-tap", "self")
 CONTENT = b"a bottle"
@@ -39,7 +39,7 @@ RELEASE = Release(PRODUCT, (BOTTLE,), (AUDIT,), (PROOF,))
 def write(folder: Path, release: Release = RELEASE, content: bytes = CONTENT) -> Path:
     """Lay a release's folder with its one bottle."""
     (folder / BOTTLE.name).write_bytes(content)
-    (folder / NAME).write_text(render_release(release), encoding="utf-8")
+    (folder / NAME).write_text(render_record(release), encoding="utf-8")
     return folder
 
 
@@ -68,7 +68,7 @@ def test_a_folder_without_a_release_is_told_apart_from_a_damaged_one(tmp_path: P
         read_release(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"format": 1}', render_release(RELEASE).replace("artefacts", "other")])
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": 1}', render_record(RELEASE).replace("artefacts", "other")])
 def test_anything_else_is_damaged(text: str) -> None:
     with pytest.raises(RecordError, match="damaged"):
         parse_release(text)
@@ -76,7 +76,7 @@ def test_anything_else_is_damaged(text: str) -> None:
 
 def test_another_format_is_refused() -> None:
     with pytest.raises(RecordError, match="format 2, and this reads 1"):
-        parse_release(render_release(RELEASE).replace('"format": 1', '"format": 2'))
+        parse_release(render_record(RELEASE).replace('"format": 1', '"format": 2'))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_verification_level_is_that_of_the_strongest_report_on_these_bytes(
 ) -> None:
     release = with_levels(replace(RELEASE, audits=(), verifications=reports))
     assert [one.verified for one in release.of_kind("bottle")] == [level]
-    assert parse_release(render_release(release)) == release
+    assert parse_release(render_record(release)) == release
 
 
 def test_without_a_run_the_audit_is_what_there_is() -> None:

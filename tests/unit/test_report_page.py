@@ -24,7 +24,8 @@ from stigmer_packaging.publish.report.stage import PAGE, read_licences, write_re
 from stigmer_packaging.publish.report.treemap import draw_treemap, part_of
 from stigmer_packaging.publish.report.waterfall import Span, find_spans
 from stigmer_packaging.records.model import AuditReport, Check, Finding, LeftOut, VerificationReport
-from stigmer_packaging.records.release import NAME, Artefact, Release, render_release
+from stigmer_packaging.records.release import NAME, Artefact, Release
+from stigmer_packaging.records.text import render_record
 
 TIMELINE = {
     "temporal": {"spawned": 0.01, "ready": 0.3},
@@ -301,7 +302,7 @@ def write_folder(folder: Path) -> Release:
     content = (folder / BOTTLE.name).read_bytes()
     bottle = replace(BOTTLE, size=len(content), sha256=hashlib.sha256(content).hexdigest())
     release = replace(RELEASE, artefacts=(bottle,))
-    (folder / NAME).write_text(render_release(release), encoding="utf-8")
+    (folder / NAME).write_text(render_record(release), encoding="utf-8")
     return release
 
 
@@ -317,7 +318,7 @@ def test_a_bottle_that_is_no_archive_has_no_page(tmp_path: Path) -> None:
     content = b"not an archive"
     bottle = replace(BOTTLE, size=len(content), sha256=hashlib.sha256(content).hexdigest())
     (tmp_path / BOTTLE.name).write_bytes(content)
-    (tmp_path / NAME).write_text(render_release(replace(RELEASE, artefacts=(bottle,))), encoding="utf-8")
+    (tmp_path / NAME).write_text(render_record(replace(RELEASE, artefacts=(bottle,))), encoding="utf-8")
     with pytest.raises(ArchiveError, match="damaged"):
         write_report(tmp_path)
     assert not (tmp_path / PAGE).exists()
@@ -327,7 +328,7 @@ def test_the_command_compares_with_a_release_it_is_given(tmp_path: Path) -> None
     folder, earlier = tmp_path / "dist", tmp_path / "earlier.json"
     folder.mkdir()
     release = write_folder(folder)
-    earlier.write_text(render_release(replace(release, product=replace(PRODUCT, version="1.0.0"))), encoding="utf-8")
+    earlier.write_text(render_record(replace(release, product=replace(PRODUCT, version="1.0.0"))), encoding="utf-8")
     result = CliRunner().invoke(report_command(tmp_path), [str(folder), "--previous", str(earlier)])
     assert result.exit_code == 0
     assert "Growth since 1.0.0" in (folder / PAGE).read_text(encoding="utf-8")

@@ -1,10 +1,7 @@
 """Debian's files on a machine that has no Debian mirror, and files that a mirror no longer has."""
 
-import functools
 import hashlib
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from stigmer_packaging.freeze.gcc_runtime import provide_runtime
 from stigmer_packaging.lib import debian
 from stigmer_packaging.lib.apt import Mirror, find_mirror
 from stigmer_packaging.lib.errors import DownloadError, MissingToolError
+from stigmer_packaging.lib.loopback import serving
 from support.runners import HOSTED_UBUNTU, UbuntuImage, write_etc
 from support.tiny_packages import deb_of, file_entry
 
@@ -24,17 +22,8 @@ def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """Serve an empty folder; give its URL and itself."""
     folder = tmp_path / "served"
     folder.mkdir()
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", folder
-        server.shutdown()
-        thread.join()
+    with serving(folder) as url:
+        yield url, folder
 
 
 @pytest.mark.parametrize("image", HOSTED_UBUNTU, ids=lambda image: image.name)

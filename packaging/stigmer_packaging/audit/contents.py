@@ -17,12 +17,11 @@ _MOST_LINKS = 40  # what Linux follows before it gives up
 
 @dataclass(frozen=True)
 class Trace:
-    """A path of some machine, found `count` times in one file: `sample` is the first; `ours`, whether we forbid it."""
+    """A path of some machine, found `count` times in one file: `sample` is the first."""
 
     whose: str
     sample: str
     count: int
-    ours: bool
 
 
 @dataclass(frozen=True)

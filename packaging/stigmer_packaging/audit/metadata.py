@@ -7,8 +7,6 @@ from stigmer_packaging.audit.contents import FILE, FOLDER, LINK, Entry
 
 _MODES = {FILE: {0o755, 0o644}, FOLDER: {0o755}}
 _SPECIAL, _WRITABLE = 0o7000, 0o022
-
-
 _SAME_BYTES = "two builds of the same sources must give the same bytes, or nobody can check what was released"
 _PACK = "pack it with bottle.archive"
 

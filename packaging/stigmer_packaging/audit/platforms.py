@@ -15,9 +15,8 @@ _PYTHON = re.compile(rb"#![^\n]*\b(?:python|pypy)[\d.]*\b|#!\s*/bin/sh\s*\n'''ex
 """A script's first line. The second form is how pip writes an interpreter whose path is too long for the kernel."""
 
 _SIGN = "sign it after the last change: `codesign --force --sign -`; Go's linker signs by itself"
-_SHOWN = 3  # symbols named in a finding
-
 _SAME_PLATFORM = "build it for the bottle's platform, or leave it out; thin a fat file with `lipo -thin`"
+_SHOWN = 3  # symbols named in a finding
 
 
 def elves(subject: Subject) -> Iterator[tuple[str, Elf]]:

@@ -5,8 +5,7 @@ Wheels and compilers leave paths of the machines that built them, which are harm
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 
 from stigmer_packaging.audit.check import INFORMATION, Policy, Subject, Violation, check
@@ -36,39 +35,10 @@ _IN_PATH = re.compile(rb"[\w.-]")
 _LONGEST = 120  # bytes of a path that are shown
 
 
-@dataclass(frozen=True)
-class _Place:
-    """What is known of a folder that is looked for: whose it is, and whether it is forbidden."""
+_HOST = "the build host"
 
-    whose: str
-    ours: bool = False
-
-
-@dataclass(frozen=True)
-class Places:
-    """All folders that are looked for."""
-
-    known: Mapping[bytes, _Place]
-
-    @cached_property
-    def shortest(self) -> tuple[bytes, ...]:
-        """Those that no other one begins, so that each hit is found once."""
-        return tuple(
-            folder
-            for folder in self.known
-            if not any(folder != other and folder.startswith(other) for other in self.known)
-        )
-
-    def find(self, content: bytes) -> Iterator[tuple[_Place, str]]:
-        """Give every hit, with the path that stands there."""
-        for anchor in self.shortest:
-            start = content.find(anchor)
-            while start >= 0:
-                folder = max((each for each in self.known if content.startswith(each, start)), key=len)
-                if _is_whole(content, start, folder):
-                    text = _TEXT.match(content, start)
-                    yield self.known[folder], text[0][:_LONGEST].decode(errors="replace") if text else ""
-                start = content.find(anchor, start + len(anchor))
+Places = Mapping[bytes, str]
+"""The folders that are looked for, and whose they are."""
 
 
 def forbidden_folders(folders: Iterable[Path]) -> tuple[str, ...]:
@@ -88,21 +58,31 @@ def _identifies_a_machine(path: Path) -> bool:
 
 def places_of(policy: Policy) -> Places:
     """Say what to look for under a policy: the forbidden folders win over builders' that are as long."""
-    found = {folder: _Place(whose) for folder, whose in BUILDERS.items()}
     tolerated = [each for each in policy.tolerated if each.startswith(tuple(f"{one}/" for one in policy.forbidden))]
-    found |= {each.encode(): _Place("a tolerated folder") for each in tolerated}
-    found |= {each.encode(): _Place("the build host", ours=True) for each in policy.forbidden}
-    return Places(found)
+    own = dict.fromkeys(tolerated, "a tolerated folder") | dict.fromkeys(policy.forbidden, _HOST)
+    return BUILDERS | {folder.encode(): whose for folder, whose in own.items()}
 
 
 def find_traces(pieces: Sequence[tuple[str, bytes]], places: Places) -> tuple[Trace, ...]:
     """Find the traces in a file's pieces (named after where they lie in it, the file itself by an empty name)."""
-    counts: dict[tuple[str, bool], tuple[str, int]] = {}
+    found: dict[str, Trace] = {}
     for name, content in pieces:
-        for place, text in places.find(content):
-            sample, count = counts.get((place.whose, place.ours), (f"{name}: {text}" if name else text, 0))
-            counts[place.whose, place.ours] = sample, count + 1
-    return tuple(Trace(whose, sample, count, ours) for (whose, ours), (sample, count) in counts.items())
+        for whose, text in _find(content, places):
+            known = found.get(whose, Trace(whose, f"{name}: {text}" if name else text, 0))
+            found[whose] = replace(known, count=known.count + 1)
+    return tuple(found.values())
+
+
+def _find(content: bytes, places: Places) -> Iterator[tuple[str, str]]:
+    """Give every hit, with the path that stands there; a folder that another one begins is found with it."""
+    for anchor in (each for each in places if not any(each != one and each.startswith(one) for one in places)):
+        start = content.find(anchor)
+        while start >= 0:
+            folder = max((each for each in places if content.startswith(each, start)), key=len)
+            if _is_whole(content, start, folder):
+                text = _TEXT.match(content, start)
+                yield places[folder], text[0][:_LONGEST].decode(errors="replace") if text else ""
+            start = content.find(anchor, start + len(anchor))
 
 
 def _is_whole(content: bytes, start: int, folder: bytes) -> bool:
@@ -122,7 +102,11 @@ def _is_whole(content: bytes, start: int, folder: bytes) -> bool:
 )
 def _host(subject: Subject) -> Iterator[Violation]:
     for path, content in subject.contents.files.items():
-        yield from (Violation(path, f"{each.count} times, first {each.sample}") for each in content.traces if each.ours)
+        yield from (
+            Violation(path, f"{each.count} times, first {each.sample}")
+            for each in content.traces
+            if each.whose == _HOST
+        )
 
 
 @check(
@@ -134,5 +118,5 @@ def _host(subject: Subject) -> Iterator[Violation]:
 def _others(subject: Subject) -> Iterator[Violation]:
     for path, content in subject.contents.files.items():
         for each in content.traces:
-            if not each.ours:
+            if each.whose != _HOST:
                 yield Violation(path, f"{each.count} times {each.whose}, first {each.sample}")

@@ -101,18 +101,6 @@ def read_elf(content: bytes) -> Elf:
     )
 
 
-def read_links(content: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give the libraries an ELF file needs and the folders it names to be searched for them, and look at nothing else."""
-    config = lief.ELF.ParserConfig()
-    for part in ("dyn_symbols", "symbol_versions", "symtab_symbols", "relocations", "notes", "overlay"):
-        setattr(config, f"parse_{part}", False)
-    binary = lief.ELF.parse(content, config)
-    if binary is None:
-        return (), ()
-    kinds = ((lief.ELF.DynamicEntryRpath, "rpath"), (lief.ELF.DynamicEntryRunPath, "runpath"))
-    return tuple(map(str, binary.libraries)), tuple(folder for kind in kinds for folder in _folders(binary, *kind))
-
-
 def highest_glibc(names: Iterable[str]) -> Glibc:
     """Give the highest of symbol versions such as `GLIBC_2.17` as `(2, 17)`; `()` when none is of glibc."""
     matches = (re.fullmatch(r"GLIBC_(\d+(?:\.\d+)+)", name) for name in names)

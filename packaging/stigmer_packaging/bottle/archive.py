@@ -93,15 +93,6 @@ def _add(tar: tarfile.TarFile, member: Member, mtime: int) -> None:
     tar.addfile(info)
 
 
-def read_sizes(archive: Path) -> tuple[tuple[str, int], ...]:
-    """List the files of an archive with their sizes in bytes, in its order; ArchiveError when it is damaged."""
-    try:
-        with tarfile.open(archive, mode="r:gz") as tar:
-            return tuple((info.name, info.size) for info in tar if info.isfile())
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ArchiveError(f"{archive} is damaged: {error}") from error
-
-
 def unpack_archive(archive: Path, place: Path) -> None:
     """Unpack below `place` as brew's pour does: modes kept but for setuid and others' write, owners dropped.
 

@@ -1,4 +1,4 @@
-"""What a bottle says of itself: its version, by its program where it can run or by its index, and its files' checksums."""
+"""What a bottle says of itself: its version, by its program where it can run or by its index, its files and their checksums."""
 
 import hashlib
 import json
@@ -36,6 +36,11 @@ def read_version(bottle: Path, name: str, version: str) -> str:
         if member.name == index:
             return str(json.loads(content)["version"])
     raise PublicationError(f"{bottle.name} holds no {index}")
+
+
+def read_sizes(bottle: Path) -> tuple[tuple[str, int], ...]:
+    """List the files of a bottle with their sizes in bytes, in its order, by their paths below NAME/VERSION."""
+    return tuple((member.name.split("/", 2)[-1], member.size) for member, _ in read_members(bottle) if member.isreg())
 
 
 def read_checksums(bottle: Path, name: str, version: str) -> tuple[str, dict[str, str]]:

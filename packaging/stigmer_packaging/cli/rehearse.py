@@ -108,7 +108,7 @@ def _github(root: Path, context: RehearsalContext) -> Iterator[dict[str, str]]:
     """Serve a GitHub that lets only WRITER write, and give its addresses."""
     words = [sys.executable, "-P", "-m", "support.fake_github", "--folder", str(context.folder / "github")]
     words += ["--repository", context.manifest.product.repository, "--token", WRITER]
-    env = {**context.env, "PYTHONPATH": str(root / "tests")}
+    env = {**context.env, "PYTHONPATH": f"{root / 'tests'}{os.pathsep}{root / 'packaging'}"}
     with command.running(words, env=env, cwd=context.folder, log=context.folder / "github.log") as server:
         server.wait_for(READY, seconds=60)
         told = json.loads(next(line for line in server.output.splitlines() if READY in line))

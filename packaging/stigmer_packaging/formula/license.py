@@ -3,26 +3,15 @@
 Source: Homebrew's `SPDX` module. It takes no expression as text, and no name of our own (`LicenseRef-…`).
 """
 
+import ast
 import re
-from typing import NamedTuple
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 from stigmer_packaging.formula.ruby import quote
 
-_OPERATORS = {"OR": "any_of", "AND": "all_of"}
+_WORDS = {"(": "(", ")": ")", "OR": "or", "AND": "and"}
 _OWN = "LicenseRef-"
-
-
-class _Joined(NamedTuple):
-    """Several licences that are joined by OR or by AND."""
-
-    operator: str
-    parts: "tuple[_License, ...]"
-
-
-_License = str | _Joined
-"""A licence as Ruby, or several of them."""
 
 
 def license_argument(expression: str) -> str:
@@ -31,46 +20,38 @@ def license_argument(expression: str) -> str:
         canonical = canonicalize_license_expression(expression)
     except InvalidLicenseExpression as error:
         raise ValueError(f"{expression!r} is not an SPDX licence expression") from error
-    read, rest = _read_any(re.findall(r"[()]|[^\s()]+", canonical))
-    if rest:
-        raise ValueError(f"{expression!r} is not an SPDX licence expression")
-    return read if isinstance(read, str) else _outermost(read)
+    tokens = re.findall(r"[()]|[^\s()]+(?: WITH [^\s()]+)?", canonical)
+    # Operators bind in SPDX as they do in Python.
+    read = ast.parse(" ".join(_WORDS.get(token, repr(token)) for token in tokens), mode="eval").body
+    return _outermost(read) if isinstance(read, ast.BoolOp) else _licence(read)
 
 
-def _read_any(tokens: list[str], operator: str = "OR") -> tuple[_License, list[str]]:
-    """Read licences joined by an operator; AND binds more tightly than OR."""
-    part, rest = _read_any(tokens, "AND") if operator == "OR" else _read_one(tokens)
-    parts = [part]
-    while rest[:1] == [operator]:
-        part, rest = _read_any(rest[1:], "AND") if operator == "OR" else _read_one(rest[1:])
-        parts.append(part)
-    return (part if len(parts) == 1 else _Joined(operator, tuple(parts))), rest
-
-
-def _read_one(tokens: list[str]) -> tuple[_License, list[str]]:
-    name, *rest = tokens
-    if name == "(":
-        read, rest = _read_any(rest)
-        return read, rest[1:]
-    if rest[:1] == ["WITH"]:
-        return f"{quote(name)} => {{ with: {quote(rest[1])} }}", rest[2:]
-    return (":cannot_represent" if name.startswith(_OWN) else quote(name)), rest
-
-
-def _outermost(joined: _Joined) -> str:
+def _outermost(joined: ast.BoolOp) -> str:
     """Give the list in one line, or an element a line where one of them is not simple, as brew's style asks."""
-    elements = [_element(part) for part in joined.parts]
+    elements = [_element(part) for part in joined.values]
     if not any(each.startswith("{") for each in elements):
         return _pair(joined)
     lines = "".join(f"    {each},\n" for each in elements)
-    return f"{_OPERATORS[joined.operator]}: [\n{lines}  ]"
+    return f"{_operator(joined)}: [\n{lines}  ]"
 
 
-def _pair(joined: _Joined) -> str:
-    return f"{_OPERATORS[joined.operator]}: [{', '.join(map(_element, joined.parts))}]"
+def _pair(joined: ast.BoolOp) -> str:
+    return f"{_operator(joined)}: [{', '.join(map(_element, joined.values))}]"
 
 
-def _element(part: _License) -> str:
-    if isinstance(part, _Joined):
+def _operator(joined: ast.BoolOp) -> str:
+    return "any_of" if isinstance(joined.op, ast.Or) else "all_of"
+
+
+def _element(part: ast.expr) -> str:
+    if isinstance(part, ast.BoolOp):
         return f"{{ {_pair(part)} }}"
-    return f"{{ {part} }}" if "=>" in part else part
+    licence = _licence(part)
+    return f"{{ {licence} }}" if "=>" in licence else licence
+
+
+def _licence(part: ast.expr) -> str:
+    name, _, exception = ast.literal_eval(part).partition(" WITH ")
+    if exception:
+        return f"{quote(name)} => {{ with: {quote(exception)} }}"
+    return ":cannot_represent" if name.startswith(_OWN) else quote(name)

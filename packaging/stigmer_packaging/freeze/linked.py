@@ -33,8 +33,7 @@ def find_linked(
     beginning of a name to the folder that stands for it here. The system's own libraries are left out.
     """
     files = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
-    read = _read_elf if target.system == "linux" else _read_macho
-    found = ((path, links) for path in files if (links := read(path, target)))
+    found = ((path, links) for path in files if (links := _links_of(path, target)))
     return {str(path): list(_resolve(path, *links, libraries, prefix)) for path, links in found}
 
 
@@ -62,16 +61,16 @@ def _here(text: str, path: Path) -> Path:
     return path.parent / text.removeprefix(start).lstrip("/") if start else path.parent / text
 
 
-def _read_elf(path: Path, _target: Target) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+def _links_of(path: Path, target: Target) -> tuple[Sequence[str], Sequence[str]] | None:
+    """Give the libraries that a native file for a target names, and its search paths; None for any other file."""
     with path.open("rb") as stream:
-        return elf.read_links(path.read_bytes()) if elf.is_elf(stream.read(4)) else None
-
-
-def _read_macho(path: Path, target: Target) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    with path.open("rb") as stream:
-        if not is_macho(stream.read(8)):
-            return None
+        head = stream.read(8)
     try:
-        return macho_edit.read_links(macho_edit.thin(path.read_bytes(), target.architecture))
-    except ValueError:  # for another processor: the gates refuse it, should it be frozen
-        return None
+        if target.system == "linux" and elf.is_elf(head):
+            found = elf.read_elf(path.read_bytes())
+            return found.needed, found.search
+        if target.system == "darwin" and is_macho(head):
+            return macho_edit.read_links(macho_edit.thin(path.read_bytes(), target.architecture))
+    except ValueError:  # for another processor, or damaged: the audit refuses it, should it be frozen
+        pass
+    return None

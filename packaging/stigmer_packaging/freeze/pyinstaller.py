@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 
 from stigmer_packaging.freeze.seams import Settings
@@ -21,8 +20,12 @@ from stigmer_packaging.sources.locks import Pin
 # What freezing installs besides the program's own lock; pinned in this repository's requirements.lock.
 DISTRIBUTIONS = ("altgraph", "macholib", "packaging", "pyinstaller", "pyinstaller-hooks-contrib", "setuptools")
 SECONDS = 1800
-START_HOOKS = Path(__file__).parent / "startup"
+START_HOOKS = Path(__file__).with_name("startup")
+_TEMPLATES = Path(__file__).with_name("templates")
 PROBE = "import-probe"
+_COMPRESSION = 0
+"""Of each module: the bottle's one gzip sees all modules together and makes less of them, and an import unpacks nothing."""
+
 _SPEC = "onedir.spec"
 _PROBE_SOURCE = "import_probe.py"
 _PACKAGING = Path(__file__).parents[2]
@@ -111,11 +114,9 @@ class FreezingPython:
 class FreezePlan:
     """What to freeze and how. `entry` is the program's main script; `search`, folders that hold its own packages.
 
-    The result is the executable `name` with the directory `contents` beside it. `optimize` is Python's -O level, and
-    `compression` zlib's, applied to each module apart.
+    The result is the executable `name` with the directory `contents` beside it. `optimize` is Python's -O level.
     `startup` names the hooks of the folder startup that run first.
-    `options` are interpreter options in PyInstaller's words, such as `X utf8`; `dropped_hooks`, run-time hooks to
-    leave out. `add_data` are pairs of a path (or pattern) and the folder it goes to. With `with_probe` the folder also
+    `dropped_hooks` are run-time hooks to leave out. `add_data` are pairs of a path (or pattern) and the folder it goes to. With `with_probe` the folder also
     holds the program PROBE, which has the same modules and imports those that it is given.
     """
 
@@ -124,7 +125,6 @@ class FreezePlan:
     entry: str
     search: tuple[str, ...]
     optimize: int
-    compression: int
     excludes: tuple[str, ...] = ()
     hidden_imports: tuple[str, ...] = ()
     collect_submodules: tuple[str, ...] = ()
@@ -135,7 +135,6 @@ class FreezePlan:
     hooks: tuple[str, ...] = ()
     startup: tuple[str, ...] = ()
     runtime_hooks: tuple[str, ...] = ()
-    options: tuple[str, ...] = ("X utf8",)
     dropped_hooks: tuple[str, ...] = ()
     with_probe: bool = False
 
@@ -156,19 +155,6 @@ class Frozen:
     missing: tuple[MissingModule, ...]
 
 
-def spec_text() -> str:
-    """Give the template that every freeze follows."""
-    return _template(_SPEC)
-
-
-def _template(name: str) -> str:
-    return (
-        resources.files("stigmer_packaging.freeze")
-        .joinpath("templates", f"{name}.template")
-        .read_text(encoding="utf-8")
-    )
-
-
 def freeze(
     plan: FreezePlan, *, python: Environment, env: Mapping[str, str], source_date_epoch: int, work: Path
 ) -> Frozen:
@@ -178,8 +164,8 @@ def freeze(
     """
     _require(python, env)
     spec = work / _SPEC
-    spec.write_text(spec_text(), encoding="utf-8")
-    (work / _PROBE_SOURCE).write_text(_template(_PROBE_SOURCE), encoding="utf-8")
+    for name in (_SPEC, _PROBE_SOURCE):
+        (work / name).write_bytes((_TEMPLATES / f"{name}.template").read_bytes())
     hooks = [*_write_start_hooks(plan.startup, work / "startup"), *plan.runtime_hooks]
     probe = str(work / _PROBE_SOURCE) if plan.with_probe else ""
     written = asdict(plan) | {"runtime_hooks": hooks, "import_probe": probe}
@@ -189,7 +175,7 @@ def freeze(
         plain_environment(env)
         | variables
         | {
-            "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": str(plan.compression),
+            "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": str(_COMPRESSION),
             "PYTHONHASHSEED": "0",
             # None is read that another build has left, and the locked environment stays as it was made.
             "PYTHONPYCACHEPREFIX": str(work / "no-bytecode"),

@@ -33,9 +33,6 @@ LAUNCHER_OPTIMIZE = 2
 SERVICE_OPTIMIZE = 0
 """Without -O: a tool's docstring is what the language model is told of it, and libraries check their input by assert."""
 
-COMPRESSION = 0
-"""None of their own: the bottle's one gzip sees all modules together and makes less of them, and an import unpacks nothing."""
-
 
 @dataclass(frozen=True)
 class Freezer:
@@ -204,7 +201,6 @@ def _launcher_plan(name: str, own: Path, python: Environment, freezer: Freezer) 
         entry=str(own / PACKAGE / "__main__.py"),
         search=(str(own),),
         optimize=LAUNCHER_OPTIMIZE,
-        compression=COMPRESSION,
         excludes=tuple(module for module in (*unneeded, *absent) if module not in BOOT),
         hidden_imports=(*BOOT, *(module for module in hidden if module not in absent)),
         dropped_hooks=DROPPED_HOOKS,
@@ -228,7 +224,6 @@ def _service_plan(
         entry=str(project / table.entry),
         search=(*(str(project / name) for name in table.stand_ins), *map(str, search)),
         optimize=SERVICE_OPTIMIZE,
-        compression=COMPRESSION,
         excludes=table.excludes,
         hidden_imports=(*table.hidden_imports, *proven_modules),
         collect_submodules=table.collect_submodules,

@@ -24,6 +24,7 @@ Stream = IO[str] | IO[bytes] | int
 
 _observer: ContextVar[Callable[[str], None] | None] = ContextVar("observer", default=None)
 _children: set[subprocess.Popen[str]] = set()
+_starting = threading.Lock()  # a program that has begun is among the children, whatever thread looks
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def remark(text: str) -> None:
 
 def kill_all() -> None:
     """Kill every program that runs now, in whatever thread it was started, with its process group."""
-    for child in tuple(_children):
+    with _starting:
+        children = tuple(_children)
+    for child in children:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
 
@@ -185,20 +188,21 @@ def _start(
 ) -> subprocess.Popen[str]:
     stdin, stdout, stderr = streams
     try:
-        child = subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        with _starting:
+            child = subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=None if env is None else dict(env),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            _children.add(child)
     except FileNotFoundError as error:
         raise MissingToolError(f"{words[0]} is not on this machine", f"install {words[0]} and run again") from error
-    _children.add(child)
     return child
 
 

@@ -22,8 +22,15 @@ class _Server(ThreadingHTTPServer):
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """Serve a folder while the block runs, and give its address without a slash at the end."""
-    with _Server(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    with listening(_Server(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def listening(server: ThreadingHTTPServer) -> Iterator[str]:
+    """Have a server answer while the block runs, and give its address without a slash at the end."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    with server:
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -15,9 +15,9 @@ from stigmer_packaging.records.release import (
     Release,
     parse_release,
     read_release,
-    render_release,
     with_levels,
 )
+from stigmer_packaging.records.text import render_record
 from stigmer_packaging.records.workspace import Workspace
 
 CHECKSUMS = "SHA256SUMS"
@@ -49,7 +49,7 @@ def deliver(records: Iterable[Any], product: Product, workspace: Workspace, fold
     )
     release = with_levels(made)
     with workspace.staging() as staged:
-        for name, text in ((NAME, render_release(release)), (CHECKSUMS, _checksums(release))):
+        for name, text in ((NAME, render_record(release)), (CHECKSUMS, _checksums(release))):
             (staged / name).write_text(text, encoding="utf-8")
             _copy(staged / name, folder / name)
     for name in before - {artefact.name for artefact in release.artefacts}:
@@ -105,7 +105,7 @@ def _write_verifications(
     new = {_key(report): report for report in (*release.verifications, *reports)}
     release = with_levels(replace(release, verifications=tuple(new.values())))
     with workspace.staging() as staged:
-        (staged / NAME).write_text(render_release(release), encoding="utf-8")
+        (staged / NAME).write_text(render_record(release), encoding="utf-8")
         _copy(staged / NAME, folder / NAME)
     return release
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.errors import PackagingError, RecordError
@@ -13,19 +13,12 @@ from stigmer_packaging.records.workspace import Workspace
 Report = Callable[[str], None]
 
 
-class Maker(Protocol):
-    """One stage as the pipeline sees it."""
+class Maker(NamedTuple):
+    """How a step's record is made: its type, the digest of the code that makes it, and the stage, which also writes it."""
 
-    @property
-    def kind(self) -> type:
-        """The record's type."""
-
-    @property
-    def code(self) -> str:
-        """The digest of the code that makes it."""
-
-    def make(self, step: Step, needs: Mapping[str, Any]) -> Any:
-        """Run the stage, which writes its record under the step's name, and give the record."""
+    kind: type
+    code: str
+    make: Callable[[Step, Mapping[str, Any]], Any]
 
 
 class Progress(Protocol):

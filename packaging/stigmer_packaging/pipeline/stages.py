@@ -21,6 +21,7 @@ from stigmer_packaging.manifest.model import Component
 from stigmer_packaging.pipeline import fingerprint
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.plan import Step
+from stigmer_packaging.pipeline.run import Maker
 from stigmer_packaging.records.model import (
     AuditReport,
     Credits,
@@ -49,36 +50,15 @@ class Kind:
     make: Callable[[BuildContext, Step, Needs], Any]
 
 
-@dataclass(frozen=True)
-class StageMaker:
-    """Makes the records of one kind in one release."""
-
-    context: BuildContext
-    row: Kind
-
-    @property
-    def kind(self) -> type:
-        """The record's type."""
-        return self.row.record
-
-    @property
-    def code(self) -> str:
-        """The digest of the code that makes it."""
-        return fingerprint.digest_of_code(*(f"stigmer_packaging.{module}" for module in self.row.modules))
-
-    def make(self, step: Step, needs: Needs) -> Any:
-        """Call the stage."""
-        return self.row.make(self.context, step, needs)
-
-
-def makers(context: BuildContext) -> Callable[[Step], StageMaker]:
+def makers(context: BuildContext) -> Callable[[Step], Maker]:
     """Give what makes each step of a release."""
-    return lambda step: StageMaker(context, kind_of(step))
 
+    def maker_of(step: Step) -> Maker:
+        kind = KINDS.get(f"{step.stage}/{step.subject}") or KINDS[step.stage]
+        code = fingerprint.digest_of_code(*(f"stigmer_packaging.{module}" for module in kind.modules))
+        return Maker(kind.record, code, partial(kind.make, context))
 
-def kind_of(step: Step) -> Kind:
-    """Say which kind of record a step makes."""
-    return KINDS.get(f"{step.stage}/{step.subject}") or KINDS[step.stage]
+    return maker_of
 
 
 def _obtain(context: BuildContext, step: Step, _needs: Needs) -> ServiceBinary:

@@ -3,17 +3,15 @@
 It lies beside the files it describes. Paths in it are relative to its own folder, sizes in bytes, sha256 in hex.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import cattrs
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import AuditReport, LeftOut, VerificationReport
+from stigmer_packaging.records.text import parse_record
 
 NAME = "release.json"
 FORMAT = 1
@@ -28,8 +26,6 @@ VERIFIED = {
     "sandbox": "verified in a sandbox",
 }
 """What a passed verification on a real processor is called, by its level; the first one that applies counts."""
-
-_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 
 
 @dataclass(frozen=True)
@@ -104,17 +100,9 @@ def with_levels(release: Release) -> Release:
     return replace(release, artefacts=tuple(marked))
 
 
-def render_release(release: Release) -> str:
-    """Give the text of `release.json`: equal releases give equal texts."""
-    return json.dumps(_CONVERTER.unstructure(release), indent=2, sort_keys=True) + "\n"
-
-
 def parse_release(text: str) -> Release:
-    """Read what render_release wrote; RecordError when it is anything else."""
-    try:
-        release = _CONVERTER.structure(json.loads(text), Release)
-    except (ValueError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
-        raise RecordError(f"{NAME} is damaged: {error}") from error
+    """Read the text of `release.json`; RecordError when it is anything else."""
+    release = parse_record(text, Release, NAME)
     if release.format != FORMAT:
         raise RecordError(f"{NAME} has format {release.format}, and this reads {FORMAT}")
     return release

@@ -2,23 +2,18 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import cattrs
+from typing import Any
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import BusyError, RecordError
 from stigmer_packaging.records.model import FileRecord, ReleaseFile
-
-Record = TypeVar("Record")
-_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+from stigmer_packaging.records.text import Record, parse_record, render_record
 
 
 @dataclass(frozen=True)
@@ -83,23 +78,17 @@ class Workspace:
 
     def write_record(self, name: str, record: object) -> Path:
         """Write a record as `records/NAME.json`, atomically. Names are paths such as `obtain/linux-amd64/temporal`."""
-        text = json.dumps(_CONVERTER.unstructure(record), indent=2, sort_keys=True) + "\n"
         with self.staging() as staged:
-            (staged / "record").write_text(text, encoding="utf-8")
+            (staged / "record").write_text(render_record(record), encoding="utf-8")
             return self.publish(staged / "record", f"records/{name}.json")
 
     def read_record(self, name: str, kind: type[Record]) -> Record:
         """Read a record; RecordError when it is missing or not of that kind."""
-        path = self.path(f"records/{name}.json")
         try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(plain, dict):
-                raise RecordError(f"the record {name} is damaged: it is no object")
-            return _CONVERTER.structure(plain, kind)
+            text = self.path(f"records/{name}.json").read_text(encoding="utf-8")
         except FileNotFoundError:
             raise RecordError(f"there is no record {name}") from None
-        except (ValueError, cattrs.BaseValidationError) as error:
-            raise RecordError(f"the record {name} is damaged: {error}") from error
+        return parse_record(text, kind, f"the record {name}")
 
     def is_whole(self, record: object) -> bool:
         """Whether an artefact is what its record says: no file more, less or other, and no other link."""

@@ -14,8 +14,7 @@ from stigmer_packaging.verify import guest_boot, guest_root
 from stigmer_packaging.verify.guest import Machine
 from stigmer_packaging.verify.qemu import Hardware, choose_accelerator
 from stigmer_packaging.verify.sandbox import make_sandbox
-from stigmer_packaging.verify.service_machine import PACKAGES, make_service_machine
-from stigmer_packaging.verify.virtual_machine import make_virtual_machine
+from stigmer_packaging.verify.virtual_machine import SYSTEMD, make_service_machine, make_virtual_machine
 
 LEVELS = ("sandbox", "vm", "matrix", "brew", "macos")
 GUESTS = ("debian bullseye", "debian bookworm", "debian trixie", "debian sid")
@@ -51,7 +50,7 @@ class MachineFactory:
     def service_machine(self, guest: str, target: Target) -> Machine:
         """Make a virtual machine with systemd, for the trial of the service; not of another architecture."""
         boot, hardware = self.boot(guest, target)
-        return make_service_machine(self._root(guest, target, PACKAGES), boot, hardware)
+        return make_service_machine(self._root(guest, target, SYSTEMD), boot, hardware)
 
     def boot(self, guest: str, target: Target) -> tuple[guest_boot.Boot, Hardware]:
         """Give what a virtual machine for the guest boots, and on what."""

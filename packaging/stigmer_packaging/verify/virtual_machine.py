@@ -18,6 +18,11 @@ from stigmer_packaging.verify.qemu import Disks, Hardware, concatenate, qemu_com
 BOTTLE = "/dev/vdb"
 """The bottle's tar in the guest: its second disk."""
 
+SYSTEMD = ("systemd-sysv", "systemd", "udev", "dbus", "dbus-user-session", "libpam-systemd")
+"""What the root has besides the essential packages."""
+
+_DISK = 4 << 30
+"""Bytes of the disk that remembers; sparse."""
 _BLOCK = 1 << 20
 _SECTOR = 512
 
@@ -42,6 +47,29 @@ def make_virtual_machine(root: GuestRoot, boot: Boot, hardware: Hardware) -> Mac
 
     recipe = digest.sha256_of_value(root.recipe, boot.recipe, read_template("trial"))
     return Machine("vm", f"{root.name}, Linux {boot.version}", root.target, recipe, run)
+
+
+def make_service_machine(root: GuestRoot, boot: Boot, hardware: Hardware) -> Machine:
+    """Give a machine whose first program is systemd, with a disk that outlives a reboot.
+
+    Its trial is that of the service: start, crash, reboot and stop of the unit in the keg, installed as `brew services
+    start` does. A user's services run without a login only if the user lingers.
+    """
+
+    def run(trial: Trial, folder: Path) -> GuestRun:
+        """Boot, install the service, see it come back after a crash and after a reboot."""
+        texts = {
+            "trial.sh": read_template("service-trial"),
+            "trial.service": read_template("trial.service"),
+            "first-program": "/lib/systemd/systemd",
+        }
+        writable = folder / "writable"
+        with writable.open("wb") as disk:
+            disk.truncate(_DISK)
+        return boot_trial(root, boot, hardware, trial, texts, folder, writable)
+
+    recipe = digest.sha256_of_value(root.recipe, boot.recipe, read_template("service-trial"))
+    return Machine("vm", f"{root.name} with systemd, Linux {boot.version}", root.target, recipe, run)
 
 
 def boot_trial(

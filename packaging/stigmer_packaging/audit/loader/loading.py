@@ -7,17 +7,23 @@ path for libraries to that folder before. A module is loaded by it later, with t
 import posixpath
 import re
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from stigmer_packaging.audit.check import Subject
 from stigmer_packaging.audit.contents import Content, join
-from stigmer_packaging.audit.loader.symbols import Versions, system_symbols
 from stigmer_packaging.binaries.elf import Elf
 from stigmer_packaging.binaries.macho import MachO
+from stigmer_packaging.lib.target import Target
+
+Versions = Mapping[str, frozenset[str]]
+"""The versions of each symbol of one library."""
 
 Code = TypeVar("Code", Elf, MachO)
+_LISTS = Path(__file__).with_name("symbols")
 _BUNDLE_MARK = "base_library.zip"
 _OWN = re.compile(r"\$ORIGIN|\$\{ORIGIN\}|@loader_path|@executable_path")
 
@@ -29,6 +35,24 @@ def expand(path: str, text: str) -> str | None:
         return None
     folder = join(posixpath.dirname(path), text[own.end() :].lstrip("/") or ".")
     return None if folder.split("/")[0] == ".." else folder
+
+
+@cache
+def system_symbols(target: Target) -> Mapping[str, Versions]:
+    """Give the symbols of each library of a platform's system for which there is a list.
+
+    `loader.system_symbols` writes the lists: one for what a system has on both architectures, one for each architecture
+    with the rest. A line is a library, a version, and symbols.
+    """
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for name in (target.system, str(target)):
+        for line in (_LISTS / f"{name}.txt").read_text(encoding="ascii").splitlines():
+            library, version, *symbols = line.split(" ")
+            for symbol in symbols:
+                found[library][symbol].add(version)
+    return {
+        library: {name: frozenset(versions) for name, versions in symbols.items()} for library, symbols in found.items()
+    }
 
 
 class Library(NamedTuple):

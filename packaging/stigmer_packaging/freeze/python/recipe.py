@@ -150,7 +150,8 @@ def read_recipe(folder: Path, target: Target) -> Recipe:
         for name in TEXTS:
             plain |= _merge(plain, tomllib.loads((folder / name).read_text(encoding="utf-8")))
         unknown = sorted(set(_selectors(plain)) - _SELECTORS)
-        recipe = _structure(select(plain, target) | {"target": target, "texts": read_texts(folder)})
+        given = select(plain, target) | {"target": list(target), "texts": read_texts(folder)}
+        recipe = _CONVERTER.structure(given, Recipe)
     except (OSError, ValueError) as error:
         raise _error(folder, [str(error)]) from error
     except cattrs.BaseValidationError as error:
@@ -211,13 +212,6 @@ def _problems_of_source(source: Source) -> Iterator[str]:
 
 def _is_sha256(text: str) -> bool:
     return bool(re.fullmatch("[0-9a-f]{64}", text))
-
-
-def _structure(plain: dict[str, Any]) -> Recipe:
-    texts = plain.pop("texts")
-    target = plain.pop("target")
-    made = _CONVERTER.structure(plain | {"target": list(target)}, Recipe)
-    return Recipe(**{**vars(made), "texts": texts})
 
 
 def _merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

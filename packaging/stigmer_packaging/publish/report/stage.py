@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from stigmer_packaging.bottle.archive import read_sizes
+from stigmer_packaging.bottle.reading import read_sizes
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.publish.report.page import Contents, Licences, render_page
 from stigmer_packaging.records.release import Release, read_release
@@ -20,17 +20,12 @@ def write_report(folder: Path, previous: Release | None = None) -> Path:
     """
     release = read_release(folder)
     contents = Contents(
-        {bottle.name: _in_keg(folder / bottle.name) for bottle in release.of_kind("bottle")},
+        {bottle.name: read_sizes(folder / bottle.name) for bottle in release.of_kind("bottle")},
         {bom.target: read_licences((folder / bom.name).read_text("utf-8")) for bom in release.of_kind("sbom")},
     )
     page, part = folder / PAGE, folder / f".{PAGE}.part"
     part.write_text(render_page(release, contents, previous), encoding="utf-8")
     return part.replace(page)
-
-
-def _in_keg(bottle: Path) -> tuple[tuple[str, int], ...]:
-    """List the files of a bottle with their sizes, by their paths below NAME/VERSION."""
-    return tuple((path.split("/", 2)[-1], size) for path, size in read_sizes(bottle))
 
 
 def read_licences(sbom: str) -> Licences:

@@ -1,0 +1,50 @@
+"""The real Temporal in homes whose paths mean something to it, and beside the settings of a user of another Temporal."""
+
+from pathlib import Path
+
+import pytest
+
+from support.hostile_places import HOSTILE_NAMES, run_at, starts_twice
+from support.launcher_checks import listens
+from support.reference_stack import reference_keg
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a keg of the real Temporal alone, run as the manifest says."""
+    return reference_keg(tmp_path_factory.mktemp("real"), "temporal")
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_temporal_keeps_its_database_in_a_home_of_any_name(tmp_path: Path, real: Path, name: str) -> None:
+    """Its option is a URI to SQLite: once `c#` had its database in `c`."""
+    with run_at(tmp_path / name / "home", real, {}) as launcher:
+        starts_twice(launcher, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{broken", "env:\n  default:\n    headless: true\n    log-level: bogus\n"])
+def test_temporals_own_settings_file_does_not_steer_the_managed_one(tmp_path: Path, real: Path, text: str) -> None:
+    """The user's `temporal env` is for the user's `temporal`; its UI would not be served."""
+    settings = tmp_path / ".config" / "temporalio" / "temporal.yaml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(text)
+    with run_at(tmp_path / "home", real, {}) as launcher:
+        launcher.started()
+        assert listens(launcher.status()["ports"]["temporal-ui"])
+        assert launcher("server", "stop").code == 0
+        starts_twice(launcher, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"TEMPORAL_NAMESPACE": "prod.x"}, {"TEMPORAL_ADDRESS": "prod.example:7233", "TEMPORAL_ENV": "prod"}],
+    ids=",".join,
+)
+def test_the_shell_of_a_user_of_another_temporal_does_not_steer_the_managed_one(
+    tmp_path: Path, real: Path, environment: dict[str, str]
+) -> None:
+    """Its namespace was once asked of ours, which has it not, until the start gave up."""
+    with run_at(tmp_path / "home", real, environment) as launcher:
+        starts_twice(launcher, tmp_path)
