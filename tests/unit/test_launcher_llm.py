@@ -120,7 +120,7 @@ from stigmer_launcher.system.places import Places
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
 llm = find_llm({"STIGMER_LLM_PROVIDER": "openai"}, Config("", {}))
 try:
-    print("answered", len(require_key(llm, ask_terminal(llm)).api_key))
+    print("answered", len(require_key(llm, ask_terminal).api_key))
 except SecretError as error:
     print("refused:", error, "|", error.remedy)
 """

@@ -74,34 +74,32 @@ def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
     )
 
 
-def require_key(llm: Llm, ask: Callable[[str], str]) -> Llm:
+def require_key(llm: Llm, ask: Callable[[str], str | None]) -> Llm:
     """Return `llm` with its key, asking once if one is missing; SecretError when nothing is answered."""
     if not llm.needs_key:
         return llm
-    answer = ask(f"API key for {llm.provider} (not shown, not stored): ").strip()
-    if not answer:
-        raise SecretError(f"{llm.provider} needs an API key", _remedy(llm))
-    return llm._replace(api_key=answer, key_from="prompt")
+    answer = ask(f"API key for {llm.provider} (not shown, not stored): ")
+    key = (answer or "").strip()
+    if not key:
+        raise SecretError(
+            f"{llm.provider} needs an API key" + (", and there is no terminal to ask for it" if answer is None else ""),
+            f"set {DEFAULTS[llm.provider].variable} (or {_KEY}) in the environment and run the command again",
+        )
+    return llm._replace(api_key=key, key_from="prompt")
 
 
-def ask_terminal(llm: Llm) -> Callable[[str], str]:
-    """Return a function that asks at the terminal without echo, and raises SecretError where there is no terminal."""
+def ask_terminal(prompt: str) -> str | None:
+    """Ask at the terminal without echo; None where there is no terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return None
+    import getpass
 
-    def ask(prompt: str) -> str:
-        try:
-            os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-        except OSError:
-            raise SecretError(
-                f"{llm.provider} needs an API key, and there is no terminal to ask for it", _remedy(llm)
-            ) from None
-        import getpass
-
-        try:
-            return getpass.getpass(prompt)
-        except EOFError:
-            return ""
-
-    return ask
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        return ""
 
 
 def _key(environ: Mapping[str, str], config: Config, provider: Provider, *, filed_here: bool) -> tuple[str, str]:
@@ -112,7 +110,3 @@ def _key(environ: Mapping[str, str], config: Config, provider: Provider, *, file
             return found, variable
     filed = config.text(f"{_LLM}.api_key") if filed_here else ""
     return filed, config.path if filed else ""
-
-
-def _remedy(llm: Llm) -> str:
-    return f"set {DEFAULTS[llm.provider].variable} (or {_KEY}) in the environment and run the command again"

@@ -42,8 +42,7 @@ def prepare(
     of a killed server the ports are checked later, when those have ended.
     """
     config = read_config(places.config)
-    llm = find_llm(environ, config)
-    llm = require_key(llm, ask_terminal(llm))
+    llm = require_key(find_llm(environ, config), ask_terminal)
     keg = read_keg(installed_libexec(environ))
     components = keg.payload.components
     external = {part.name: external_address(part, config, environ) for part in components}
