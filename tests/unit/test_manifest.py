@@ -333,3 +333,12 @@ def test_a_document_that_is_no_mapping_is_refused(text: str) -> None:
 def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"absent\.yaml cannot be read"):
         load_manifest(tmp_path / "absent.yaml")
+
+
+def test_a_python_service_need_not_say_how_it_is_frozen() -> None:
+    head, _, rest = text_with().partition("      freeze:\n")
+    _, run, tail = rest.partition("    run:\n")
+    manifest = parse_manifest(head + run + tail)
+    (source,) = (part.source for part in manifest.components if part.name == "agent-runner")
+    assert isinstance(source, CheckoutSource)
+    assert source.freeze == {}

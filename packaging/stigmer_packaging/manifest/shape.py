@@ -64,7 +64,9 @@ def _record(kind: type, section: Section, given: Mapping[str, Any], required: Co
 
 
 def _field(section: Section, field: "Field[Any]", hint: Any, required: Collection[str]) -> Any:
-    default = "" if OPTIONAL in _rules_of(hint) else field.default
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    if OPTIONAL in _rules_of(hint):
+        default = ""
     if default is not MISSING and field.name not in required and not section.has(field.name):
         return default
     return _value(section, field.name, hint, default)
