@@ -87,7 +87,7 @@ def imports_of(path: Path) -> frozenset[str]:
     return frozenset(imports(path.read_text(encoding="utf-8")))
 
 
-class House(NamedTuple):
+class Program(NamedTuple):
     """A program's packages: `arrows` say whom each may import from; `everywhere` are modules that all of them may import."""
 
     root: Path
@@ -126,12 +126,12 @@ def own_imports(name: str, imported: AbstractSet[str], known: AbstractSet[str]) 
     return used - packages - {name}
 
 
-def violations_of_arrows(name: str, used: AbstractSet[str], house: House) -> list[str]:
+def violations_of_arrows(name: str, used: AbstractSet[str], program: Program) -> list[str]:
     """Find what a module imports against the arrows."""
     package = name.split(".")[1] if name.count(".") else ""
-    if package not in house.arrows:
+    if package not in program.arrows:
         return []
-    allowed = house.arrows[package] | house.everywhere | {package}
+    allowed = program.arrows[package] | program.everywhere | {package}
     return sorted(module for module in used if module.split(".")[1] not in allowed)
 
 
@@ -140,11 +140,11 @@ def is_stage(name: str) -> bool:
     return name.endswith(".stage") or name.partition(".")[2] in STAGES
 
 
-HOUSES = (
-    House(LAUNCHER, LAUNCHER_ARROWS, {"__init__", "__main__", "errors", "version"}, {"errors", "version"}),
-    House(PACKAGING, PACKAGING_ARROWS, {"__init__"}),
+PROGRAMS = (
+    Program(LAUNCHER, LAUNCHER_ARROWS, {"__init__", "__main__", "errors", "version"}, {"errors", "version"}),
+    Program(PACKAGING, PACKAGING_ARROWS, {"__init__"}),
 )
-every_house = pytest.mark.parametrize("house", HOUSES, ids=lambda house: house.root.name)
+every_program = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.root.name)
 
 
 def found_in(folder: Path, look: Callable[[Path], Collection[str]]) -> dict[str, Collection[str]]:
@@ -152,31 +152,31 @@ def found_in(folder: Path, look: Callable[[Path], Collection[str]]) -> dict[str,
     return {path.relative_to(folder).as_posix(): found for path in modules(folder) if (found := look(path))}
 
 
-@every_house
-def test_packages_import_along_the_arrows(house: House) -> None:
+@every_program
+def test_packages_import_along_the_arrows(program: Program) -> None:
     """From the command line down to what is common to all."""
     assert {
-        name: found for name, used in house.graph().items() if (found := violations_of_arrows(name, used, house))
+        name: found for name, used in program.graph().items() if (found := violations_of_arrows(name, used, program))
     } == {}
 
 
-@every_house
-def test_every_module_belongs_to_a_package(house: House) -> None:
+@every_program
+def test_every_module_belongs_to_a_package(program: Program) -> None:
     """The listing is the architecture: each package has its arrows, and nothing else is at the root."""
-    assert {path.stem for path in house.root.glob("*.py")} == house.at_the_root
-    assert {path.name for path in house.root.iterdir() if path.is_dir()} - {"__pycache__"} == set(house.arrows)
+    assert {path.stem for path in program.root.glob("*.py")} == program.at_the_root
+    assert {path.name for path in program.root.iterdir() if path.is_dir()} - {"__pycache__"} == set(program.arrows)
 
 
-@every_house
-def test_no_modules_import_each_other_in_a_circle(house: House) -> None:
+@every_program
+def test_no_modules_import_each_other_in_a_circle(program: Program) -> None:
     """Late imports and those for a type checker count as well."""
-    assert list(graphlib.TopologicalSorter(house.graph()).static_order()) != []
+    assert list(graphlib.TopologicalSorter(program.graph()).static_order()) != []
 
 
-@every_house
-def test_no_packages_import_each_other_in_a_circle(house: House) -> None:
+@every_program
+def test_no_packages_import_each_other_in_a_circle(program: Program) -> None:
     """The table itself has an order."""
-    assert list(graphlib.TopologicalSorter(house.arrows).static_order()) != []
+    assert list(graphlib.TopologicalSorter(program.arrows).static_order()) != []
 
 
 def test_a_package_of_packaging_has_a_listing_that_fits_a_screen() -> None:
@@ -188,7 +188,7 @@ def test_a_package_of_packaging_has_a_listing_that_fits_a_screen() -> None:
 
 def test_only_the_command_line_and_the_pipeline_call_a_stage() -> None:
     """A stage gets the records of others as arguments."""
-    calls = found_in(PACKAGING, lambda path: set(filter(is_stage, HOUSES[1].imports_of(path))))
+    calls = found_in(PACKAGING, lambda path: set(filter(is_stage, PROGRAMS[1].imports_of(path))))
     assert {name: stages for name, stages in calls.items() if Path(name).parts[0] not in CALLERS} == {}
 
 
@@ -197,13 +197,13 @@ def test_the_arrow_check_catches_a_package_that_imports_from_above() -> None:
     known = {"stigmer_launcher.system.locks", "stigmer_launcher.cli.main", "stigmer_launcher.cli"}
     source = "def late():\n    from stigmer_launcher.cli.main import main\n    from stigmer_launcher.cli import main\n"
     used = own_imports("stigmer_launcher.system.locks", imports(source), known)
-    assert violations_of_arrows("stigmer_launcher.system.locks", used, HOUSES[0]) == ["stigmer_launcher.cli.main"]
+    assert violations_of_arrows("stigmer_launcher.system.locks", used, PROGRAMS[0]) == ["stigmer_launcher.cli.main"]
 
 
 def test_the_arrow_check_catches_an_audit_that_imports_a_builder() -> None:
     """The check fails for the right reason."""
     used = {"stigmer_packaging.bottle.archive", "stigmer_packaging.binaries.elf", "stigmer_packaging.lib.errors"}
-    assert violations_of_arrows("stigmer_packaging.audit.links", used, HOUSES[1]) == [
+    assert violations_of_arrows("stigmer_packaging.audit.links", used, PROGRAMS[1]) == [
         "stigmer_packaging.bottle.archive"
     ]
 

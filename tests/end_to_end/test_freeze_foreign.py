@@ -21,7 +21,7 @@ from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import system
 from stigmer_packaging.sources.service_source import read_service_source
-from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, make_freezer, make_program
+from support.freezing import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, make_freezer, make_program
 from support.frozen_modules import find_damaged, find_unimportable, lay_out
 from support.manifest_texts import PATH
 from support.signature_checker import build_checker, check_signatures

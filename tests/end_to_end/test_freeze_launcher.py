@@ -12,7 +12,7 @@ from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-un
 from stigmer_packaging.freeze.stage import PACKAGE, Freezer, freeze_launcher
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.records.model import LauncherBundle
-from support.freeze_workshop import ROOT, make_freezer
+from support.freezing import ROOT, make_freezer
 from support.hostile_places import lone_temporal, starts_twice
 from support.launcher_payloads import build_libexec
 from support.launcher_services import Stigmer, end

@@ -19,7 +19,7 @@ from stigmer_packaging.lib.interpreter import read_interpreter
 from stigmer_packaging.records.model import LeftOut, ServiceBinary
 from stigmer_packaging.sources.locks import Pin, parse_lock, select_pins
 from stigmer_packaging.sources.service_source import read_service_source
-from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
+from support.freezing import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
 from support.reference_programs import temporal_program
 
 pytestmark = pytest.mark.timeout(600)
@@ -169,7 +169,7 @@ def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) ->
     source = (
         f"import sys\nsys.path[:0] = {[str(ROOT / 'packaging'), str(ROOT / 'tests')]}\n"
         "from pathlib import Path\n"
-        "from support.freeze_workshop import make_freezer, ENV, SAMPLES\n"
+        "from support.freezing import make_freezer, ENV, SAMPLES\n"
         "from stigmer_packaging.sources.locks import parse_lock\n"
         "folder = Path(sys.argv[1])\nfreezer = make_freezer(folder, cache=folder / 'cache')\n"
         "lock = parse_lock((SAMPLES / 'freeze-service' / 'requirements.lock').read_text())\n"

@@ -10,7 +10,7 @@ import pytest
 from stigmer_packaging.lib.errors import PackagingError
 from support.fake_github import Trouble
 from support.publishable import Observer, expected_assets, lay_release, state_of
-from support.publishing_studio import Studio, open_studio
+from support.publishing import PreparedRelease, prepare_release
 
 PARTS = 6
 AT_LEAST = 50
@@ -18,18 +18,18 @@ AT_LEAST = 50
 
 
 @contextlib.contextmanager
-def watched(root: Path, folder: Path, *, proposed: bool = False) -> Iterator[tuple[Studio, Observer]]:
+def watched(root: Path, folder: Path, *, proposed: bool = False) -> Iterator[tuple[PreparedRelease, Observer]]:
     """Give a GitHub on which nothing has been published yet, and who sees every request there."""
-    with open_studio(root, folder, proposed=proposed) as studio:
-        observer = Observer(studio.github, {studio.plan.tag: expected_assets(studio.plan)})
-        studio.github.after = observer.look
-        yield studio, observer
+    with prepare_release(root, folder, proposed=proposed) as prepared:
+        observer = Observer(prepared.github, {prepared.plan.tag: expected_assets(prepared.plan)})
+        prepared.github.after = observer.look
+        yield prepared, observer
 
 
-def check(studio: Studio, observer: Observer, end: dict[str, object], where: str) -> None:
+def check(prepared: PreparedRelease, observer: Observer, end: dict[str, object], where: str) -> None:
     """Demand the end state, that nobody saw anything else on the way, and that nothing was uploaded twice."""
     assert observer.seen == [], where
-    assert state_of(studio.github) == end, where
+    assert state_of(prepared.github) == end, where
     assert set(observer.uploads.values()) == {1}, where
 
 
@@ -52,14 +52,14 @@ class Undisturbed(NamedTuple):
 @pytest.fixture(scope="module", params=[False, True], ids=["pushed", "proposed"])
 def undisturbed(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """Publish without trouble. A proposal is cut only after the release is public: before, nothing is different."""
-    with watched(tmp_path_factory.mktemp("undisturbed"), folder, proposed=request.param) as (studio, observer):
-        studio.publish()
+    with watched(tmp_path_factory.mktemp("undisturbed"), folder, proposed=request.param) as (prepared, observer):
+        prepared.publish()
         assert observer.seen == []
-        log = studio.github.log
+        log = prepared.github.log
         public = next(number for number, line in enumerate(log, 1) if line.startswith("PATCH"))
         assert len(log) >= AT_LEAST
         return Undisturbed(
-            request.param, range(public + 1 if request.param else 1, len(log) + 1), state_of(studio.github)
+            request.param, range(public + 1 if request.param else 1, len(log) + 1), state_of(prepared.github)
         )
 
 
@@ -70,13 +70,13 @@ def test_a_run_cut_at_any_request_and_started_again_ends_as_an_undisturbed_one(
 ) -> None:
     """From the cut on, the network is gone for the first run."""
     for number in undisturbed.cuts[part::PARTS]:
-        with watched(tmp_path / str(number), folder, proposed=undisturbed.proposed) as (studio, observer):
-            studio.github.trouble, studio.publisher.attempts = Trouble(number, kind), 2
+        with watched(tmp_path / str(number), folder, proposed=undisturbed.proposed) as (prepared, observer):
+            prepared.github.trouble, prepared.publisher.attempts = Trouble(number, kind), 2
             with pytest.raises(PackagingError):
-                studio.publish()
-            studio.github.trouble = Trouble()
-            studio.publish()
-            check(studio, observer, undisturbed.end, f"{kind} at request {number}: {studio.github.log[number - 1]}")
+                prepared.publish()
+            prepared.github.trouble = Trouble()
+            prepared.publish()
+            check(prepared, observer, undisturbed.end, f"{kind} at request {number}: {prepared.github.log[number - 1]}")
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -86,7 +86,7 @@ def test_a_passing_trouble_at_any_request_is_survived_by_the_run_itself(
     """Every other request is carried out and its answer lost; the others are answered by a failing server."""
     for number in undisturbed.cuts[part::PARTS]:
         kind = ("unanswered", "502")[number // PARTS % 2]
-        with watched(tmp_path / str(number), folder, proposed=undisturbed.proposed) as (studio, observer):
-            studio.github.trouble = Trouble(number, kind, lasting=False)
-            studio.publish()
-            check(studio, observer, undisturbed.end, f"{kind} at request {number}: {studio.github.log[number - 1]}")
+        with watched(tmp_path / str(number), folder, proposed=undisturbed.proposed) as (prepared, observer):
+            prepared.github.trouble = Trouble(number, kind, lasting=False)
+            prepared.publish()
+            check(prepared, observer, undisturbed.end, f"{kind} at request {number}: {prepared.github.log[number - 1]}")

@@ -6,20 +6,20 @@ from pathlib import Path
 import pytest
 
 from support.publishable import lay_release
-from support.publishing_studio import Desk, Studio, open_desk, open_studio
+from support.publishing import PreparedRelease, PublishingCommands, prepare_release, publishing_commands
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Iterator[Studio]:
+def prepared(tmp_path: Path) -> Iterator[PreparedRelease]:
     """Give a fresh GitHub with a release to publish there."""
     folder = tmp_path / "release"
     lay_release(folder, "2.0.0")
-    with open_studio(tmp_path, folder) as opened:
+    with prepare_release(tmp_path, folder) as opened:
         yield opened
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PublishingCommands]:
     """Give a fresh GitHub, and the environment of a workflow's job for commands."""
-    with open_desk(tmp_path, monkeypatch) as opened:
+    with publishing_commands(tmp_path, monkeypatch) as opened:
         yield opened

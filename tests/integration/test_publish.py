@@ -19,169 +19,173 @@ from support.publishable import (
     manifest_of,
     state_of,
 )
-from support.publishing_studio import Studio, change_tap
+from support.publishing import PreparedRelease, change_tap
 
 
-def test_what_is_published_is_public_whole_and_named_by_the_tap(studio: Studio) -> None:
-    done = studio.publisher.publish(studio.plan, studio.folder)
-    [release] = studio.repository.releases
+def test_what_is_published_is_public_whole_and_named_by_the_tap(prepared: PreparedRelease) -> None:
+    done = prepared.publisher.publish(prepared.plan, prepared.folder)
+    [release] = prepared.repository.releases
     assert (release.draft, release.prerelease, release.immutable) == (False, False, True)
     assert {asset.name: asset.content for asset in release.assets} == {
-        file.name: (studio.folder / file.path).read_bytes() for file in studio.plan.assets
+        file.name: (prepared.folder / file.path).read_bytes() for file in prepared.plan.assets
     }
-    assert studio.repository.commit_of("refs/tags/v2.0.0") == studio.plan.commit
-    assert studio.formula() == (studio.folder / PATH).read_text(encoding="utf-8").strip()
-    assert (done.immutable, done.tap_commit) == (True, first_commit(studio.github))
-    log = studio.repository.run_git("log", "-1", "--format=%an <%ae> %s", "main")
+    assert prepared.repository.commit_of("refs/tags/v2.0.0") == prepared.plan.commit
+    assert prepared.formula() == (prepared.folder / PATH).read_text(encoding="utf-8").strip()
+    assert (done.immutable, done.tap_commit) == (True, first_commit(prepared.github))
+    log = prepared.repository.run_git("log", "-1", "--format=%an <%ae> %s", "main")
     assert log == "Release <noreply@github.com> stigmer 2.0.0"
 
 
-def test_publishing_what_is_published_changes_nothing(studio: Studio) -> None:
-    first = studio.publish()
-    studio.github.log.clear()
-    assert studio.publish() == first
-    assert [line for line in studio.github.log if not line.startswith("GET") and "git-" not in line] == []
-    assert [line for line in studio.github.log if "receive-pack" in line] == []
+def test_publishing_what_is_published_changes_nothing(prepared: PreparedRelease) -> None:
+    first = prepared.publish()
+    prepared.github.log.clear()
+    assert prepared.publish() == first
+    assert [line for line in prepared.github.log if not line.startswith("GET") and "git-" not in line] == []
+    assert [line for line in prepared.github.log if "receive-pack" in line] == []
 
 
-def test_a_tag_of_another_commit_is_refused_before_anything_is_made(studio: Studio) -> None:
-    other = studio.repository.run_git("commit-tree", "main^{tree}", "-m", "Other", "-p", "main")
-    studio.repository.run_git("update-ref", "refs/tags/v2.0.0", other)
+def test_a_tag_of_another_commit_is_refused_before_anything_is_made(prepared: PreparedRelease) -> None:
+    other = prepared.repository.run_git("commit-tree", "main^{tree}", "-m", "Other", "-p", "main")
+    prepared.repository.run_git("update-ref", "refs/tags/v2.0.0", other)
     with pytest.raises(PublicationError, match=f"the tag v2.0.0 names {other}"):
-        studio.publish()
-    assert studio.repository.releases == []
+        prepared.publish()
+    assert prepared.repository.releases == []
 
 
-def test_an_annotated_tag_of_the_commit_is_taken(studio: Studio) -> None:
-    studio.repository.run_git("-c", "user.name=a", "-c", "user.email=a@a", "tag", "-a", "-m", "x", "v2.0.0", "main")
-    studio.publish()
-    assert not studio.repository.releases[0].draft
+def test_an_annotated_tag_of_the_commit_is_taken(prepared: PreparedRelease) -> None:
+    prepared.repository.run_git("-c", "user.name=a", "-c", "user.email=a@a", "tag", "-a", "-m", "x", "v2.0.0", "main")
+    prepared.publish()
+    assert not prepared.repository.releases[0].draft
 
 
 @pytest.mark.parametrize("immutable", [True, False])
 def test_other_contents_under_a_published_tag_are_refused_and_nothing_is_overwritten(
     immutable: bool,  # noqa: FBT001 - a parameter of the test
-    studio: Studio,
+    prepared: PreparedRelease,
 ) -> None:
-    studio.repository.immutable = immutable
-    studio.publish()
-    before = state_of(studio.github)
-    plan, folder = studio.next_release("2.0.0", content="two")
+    prepared.repository.immutable = immutable
+    prepared.publish()
+    before = state_of(prepared.github)
+    plan, folder = prepared.next_release("2.0.0", content="two")
     with pytest.raises(PublicationError, match=r"the release v2\.0\.0 on GitHub holds something else: .*bottle"):
-        studio.publisher.publish(plan, folder)
-    assert state_of(studio.github) == before
+        prepared.publisher.publish(plan, folder)
+    assert state_of(prepared.github) == before
 
 
-def _persons_draft(studio: Studio) -> FakeRelease:
-    return studio.repository.create_release({"tag_name": "v2.0.0", "draft": True, "body": "I am still writing"})
+def _persons_draft(prepared: PreparedRelease) -> FakeRelease:
+    return prepared.repository.create_release({"tag_name": "v2.0.0", "draft": True, "body": "I am still writing"})
 
 
-def test_a_draft_of_somebody_else_is_left_alone(studio: Studio) -> None:
-    draft = _persons_draft(studio)
+def test_a_draft_of_somebody_else_is_left_alone(prepared: PreparedRelease) -> None:
+    draft = _persons_draft(prepared)
     with pytest.raises(PublicationError, match=r"there is a draft of v2\.0\.0 with other contents"):
-        studio.publish()
-    assert studio.repository.releases == [draft]
+        prepared.publish()
+    assert prepared.repository.releases == [draft]
     assert draft.assets == []
 
 
-def test_abandoning_removes_our_own_drafts_and_nothing_else(studio: Studio) -> None:
-    studio.github.trouble, studio.publisher.attempts = Trouble(20), 2
+def test_abandoning_removes_our_own_drafts_and_nothing_else(prepared: PreparedRelease) -> None:
+    prepared.github.trouble, prepared.publisher.attempts = Trouble(20), 2
     with pytest.raises(UnavailableError):
-        studio.publish()
-    studio.github.trouble = Trouble()
-    theirs = _persons_draft(studio)
-    other_version = studio.repository.create_release({"tag_name": "v1.9.0", "draft": True, "body": studio.plan.mark})
+        prepared.publish()
+    prepared.github.trouble = Trouble()
+    theirs = _persons_draft(prepared)
+    other_version = prepared.repository.create_release(
+        {"tag_name": "v1.9.0", "draft": True, "body": prepared.plan.mark}
+    )
     mark = mark_of(manifest_of("2.0.0").product, "")
-    assert len(abandon_draft("v2.0.0", mark, studio.publisher.host(), rehearse=True)) == 1
-    assert len(studio.repository.releases) == 3
-    assert len(abandon_draft("v2.0.0", mark, studio.publisher.host())) == 1
-    assert studio.repository.releases == [other_version, theirs]
-    assert abandon_draft("v2.0.0", mark, studio.publisher.host()) == ()
+    assert len(abandon_draft("v2.0.0", mark, prepared.publisher.host(), rehearse=True)) == 1
+    assert len(prepared.repository.releases) == 3
+    assert len(abandon_draft("v2.0.0", mark, prepared.publisher.host())) == 1
+    assert prepared.repository.releases == [other_version, theirs]
+    assert abandon_draft("v2.0.0", mark, prepared.publisher.host()) == ()
 
 
-def test_what_is_published_cannot_be_abandoned(studio: Studio) -> None:
-    studio.publish()
+def test_what_is_published_cannot_be_abandoned(prepared: PreparedRelease) -> None:
+    prepared.publish()
     with pytest.raises(PublicationError, match=r"v2\.0\.0 is published and stays"):
-        abandon_draft("v2.0.0", MARK, studio.publisher.host())
-    assert len(studio.repository.releases) == 1
+        abandon_draft("v2.0.0", MARK, prepared.publisher.host())
+    assert len(prepared.repository.releases) == 1
 
 
-def test_an_upload_that_github_kept_wrongly_is_found_and_done_again(studio: Studio) -> None:
+def test_an_upload_that_github_kept_wrongly_is_found_and_done_again(prepared: PreparedRelease) -> None:
     """GitHub describes the bytes it was sent, and holds others: only reading them back shows it."""
     spoiled: list[FakeAsset] = []
 
     def spoil(request: Request) -> None:
         if request.path.startswith("/uploads/") and not spoiled:
-            asset = studio.repository.releases[0].assets[-1]
+            asset = prepared.repository.releases[0].assets[-1]
             spoiled.append(asset)
             asset.content = bytes(len(asset.content))
 
-    studio.github.after = spoil
-    studio.publish()
-    [release] = studio.repository.releases
+    prepared.github.after = spoil
+    prepared.publish()
+    [release] = prepared.repository.releases
     assert spoiled[0] not in release.assets
-    assert {asset.name for asset in release.assets} == set(expected_assets(studio.plan))
+    assert {asset.name for asset in release.assets} == set(expected_assets(prepared.plan))
 
 
-def test_public_bytes_that_are_not_the_formulas_keep_the_tap_where_it_was(studio: Studio) -> None:
+def test_public_bytes_that_are_not_the_formulas_keep_the_tap_where_it_was(prepared: PreparedRelease) -> None:
     def spoil(request: Request) -> None:
         if request.method == "PATCH":
-            studio.repository.releases[0].assets[2].content = b"other"
+            prepared.repository.releases[0].assets[2].content = b"other"
 
-    studio.github.after = spoil
+    prepared.github.after = spoil
     with pytest.raises(PublicationError, match="holds something else"):
-        studio.publish()
-    assert studio.formula() == ""
+        prepared.publish()
+    assert prepared.formula() == ""
 
 
-def test_a_download_host_that_serves_something_else_keeps_the_tap_where_it_was(studio: Studio) -> None:
+def test_a_download_host_that_serves_something_else_keeps_the_tap_where_it_was(prepared: PreparedRelease) -> None:
     """What the API says is right, and what users get is not."""
 
     def spoil(request: Request) -> None:
         if "/releases/download/" in request.path:
-            for asset in studio.repository.releases[0].assets:
+            for asset in prepared.repository.releases[0].assets:
                 asset.content = b"a web page"
 
-    studio.github.after = spoil
+    prepared.github.after = spoil
     with pytest.raises(PublicationError, match="has the sha256"):
-        studio.publish()
-    assert studio.formula() == ""
+        prepared.publish()
+    assert prepared.formula() == ""
 
 
-def test_a_file_that_is_not_public_at_once_is_waited_for(studio: Studio) -> None:
+def test_a_file_that_is_not_public_at_once_is_waited_for(prepared: PreparedRelease) -> None:
     missing: list[str] = []
 
     def hide(request: Request) -> None:
-        release = studio.repository.releases[0] if studio.repository.releases else None
+        release = prepared.repository.releases[0] if prepared.repository.releases else None
         if "/releases/download/" in request.path and release:
             release.draft = len(missing) < 2
             missing.append(request.path)
 
-    studio.github.before = hide
-    studio.publish()
-    assert len(missing) == len(studio.plan.downloads) + 2
+    prepared.github.before = hide
+    prepared.publish()
+    assert len(missing) == len(prepared.plan.downloads) + 2
 
 
-def _remove_asset(request: Request, studio: Studio) -> None:
+def _remove_asset(request: Request, prepared: PreparedRelease) -> None:
     if request.method == "PATCH":
-        studio.repository.releases[0].assets.pop()
+        prepared.repository.releases[0].assets.pop()
 
 
-def _move_formula(_request: Request, studio: Studio) -> None:
-    if not studio.formula():
-        change_tap(studio.repository, PATH, studio.plan.tap.text if studio.plan.tap else "")
+def _move_formula(_request: Request, prepared: PreparedRelease) -> None:
+    if not prepared.formula():
+        change_tap(prepared.repository, PATH, prepared.plan.tap.text if prepared.plan.tap else "")
 
 
 @pytest.mark.parametrize(("spoil", "seen"), [(_remove_asset, "is public with"), (_move_formula, "the formula names")])
-def test_the_observer_sees_a_half_release(spoil: Callable[[Request, Studio], None], seen: str, studio: Studio) -> None:
+def test_the_observer_sees_a_half_release(
+    spoil: Callable[[Request, PreparedRelease], None], seen: str, prepared: PreparedRelease
+) -> None:
     """The guard of the cut-point test fails for the right reason."""
-    observer = Observer(studio.github, {studio.plan.tag: expected_assets(studio.plan)})
+    observer = Observer(prepared.github, {prepared.plan.tag: expected_assets(prepared.plan)})
 
     def after(request: Request) -> None:
-        spoil(request, studio)
+        spoil(request, prepared)
         observer.look(request)
 
-    studio.github.after = after
+    prepared.github.after = after
     with contextlib.suppress(PublicationError):
-        studio.publish()
+        prepared.publish()
     assert any(seen in line for line in observer.seen)

@@ -25,7 +25,7 @@ from support.publishable import (
     plan_for,
     state_of,
 )
-from support.publishing_studio import READER, Studio
+from support.publishing import READER, PreparedRelease
 
 
 @pytest.mark.parametrize(
@@ -39,78 +39,80 @@ from support.publishing_studio import READER, Studio
     ],
 )
 def test_a_token_that_will_not_do_is_told_before_any_work(
-    token: str, error: type[PackagingError], said: str, studio: Studio
+    token: str, error: type[PackagingError], said: str, prepared: PreparedRelease
 ) -> None:
-    before = state_of(studio.github)
+    before = state_of(prepared.github)
     with pytest.raises(error, match=re.escape(said)) as caught:
-        studio.publisher.publish(studio.plan, studio.folder, token)
+        prepared.publisher.publish(prepared.plan, prepared.folder, token)
     assert caught.value.remedy
     assert not token.strip() or token not in str(caught.value)
-    assert state_of(studio.github) == before
+    assert state_of(prepared.github) == before
 
 
-def test_a_token_that_may_not_release_is_told_before_anything_is_made(studio: Studio) -> None:
+def test_a_token_that_may_not_release_is_told_before_anything_is_made(prepared: PreparedRelease) -> None:
     """The tap takes its own token here, so that only the release refuses."""
     with pytest.raises(TokenError, match="Resource not accessible by integration; the token may not do this"):
-        studio.publish_with(studio.publisher.host(READER), studio.publisher.place())
-    assert studio.repository.releases == []
+        prepared.publish_with(prepared.publisher.host(READER), prepared.publisher.place())
+    assert prepared.repository.releases == []
 
 
-def test_github_hides_what_a_token_may_not_write(studio: Studio) -> None:
+def test_github_hides_what_a_token_may_not_write(prepared: PreparedRelease) -> None:
     with pytest.raises(TokenError, match="may read and not write"):
-        replace(studio.publisher.host(), repository="stigmer/gone").create_draft(
+        replace(prepared.publisher.host(), repository="stigmer/gone").create_draft(
             "v1.0.0", "c" * 40, title="", notes="", prerelease=False
         )
 
 
-def test_an_expired_token_of_the_tap_is_told_before_the_release_is_made(studio: Studio) -> None:
+def test_an_expired_token_of_the_tap_is_told_before_the_release_is_made(prepared: PreparedRelease) -> None:
     """Otherwise the release is out, and users stay on the old version."""
     for token in ("ghs_expired", READER):
         with pytest.raises(TokenError, match="the tap refuses the token or key"):
-            studio.publish_with(studio.publisher.host(), studio.publisher.place(token))
-    assert studio.repository.releases == []
+            prepared.publish_with(prepared.publisher.host(), prepared.publisher.place(token))
+    assert prepared.repository.releases == []
 
 
-def test_two_publishers_at_once_leave_one_release_and_no_draft(studio: Studio) -> None:
+def test_two_publishers_at_once_leave_one_release_and_no_draft(prepared: PreparedRelease) -> None:
     """A whole second run happens between the first one's last look and its publishing."""
-    second = Publisher(studio.github, studio.root / "second")
+    second = Publisher(prepared.github, prepared.root / "second")
     begun: list[Request] = []
 
     def overtake(request: Request) -> None:
         if request.path.endswith("/releases") and request.method == "POST" and not begun:
             begun.append(request)
-            draft = studio.repository.create_release({**json.loads(request.body)})
-            for file in studio.plan.assets:
-                content = (studio.folder / file.path).read_bytes()
-                studio.repository.add_asset(draft, file.name, content)
-            studio.repository.change_release(draft, {"draft": False})
+            draft = prepared.repository.create_release({**json.loads(request.body)})
+            for file in prepared.plan.assets:
+                content = (prepared.folder / file.path).read_bytes()
+                prepared.repository.add_asset(draft, file.name, content)
+            prepared.repository.change_release(draft, {"draft": False})
 
-    studio.github.before = overtake
-    assert studio.publish() == second.publish(studio.plan, studio.folder).tap_commit
-    assert [release.draft for release in studio.repository.releases] == [False]
+    prepared.github.before = overtake
+    assert prepared.publish() == second.publish(prepared.plan, prepared.folder).tap_commit
+    assert [release.draft for release in prepared.repository.releases] == [False]
 
 
-def test_a_tap_that_is_not_there_is_told(studio: Studio) -> None:
-    place = studio.publisher.place()
-    place = replace(place, git=replace(place.git, remote=f"{studio.github.world.addresses.server}/stigmer/gone.git"))
+def test_a_tap_that_is_not_there_is_told(prepared: PreparedRelease) -> None:
+    place = prepared.publisher.place()
+    place = replace(place, git=replace(place.git, remote=f"{prepared.github.world.addresses.server}/stigmer/gone.git"))
     with pytest.raises(TapError, match="not found"):
-        studio.publish_with(studio.publisher.host(), place)
-    assert studio.repository.releases == []
+        prepared.publish_with(prepared.publisher.host(), place)
+    assert prepared.repository.releases == []
 
 
-def test_an_unknown_repository_is_told(studio: Studio) -> None:
-    host = replace(studio.publisher.host(), repository="stigmer/gone")
+def test_an_unknown_repository_is_told(prepared: PreparedRelease) -> None:
+    host = replace(prepared.publisher.host(), repository="stigmer/gone")
     with pytest.raises(GitHubError, match="404: Not Found"):
         host.open()
 
 
 @pytest.mark.parametrize(("status", "seconds"), [("429", 7), ("403", 10)])
-def test_a_limit_is_waited_for_by_githubs_clock_and_not_ours(status: str, seconds: float, studio: Studio) -> None:
+def test_a_limit_is_waited_for_by_githubs_clock_and_not_ours(
+    status: str, seconds: float, prepared: PreparedRelease
+) -> None:
     """The fake's clock is far from this machine's."""
     assert abs(time.time() - 1_795_000_000) > 3600
-    studio.github.trouble = Trouble(12, status, lasting=False)
-    studio.publish()
-    assert studio.publisher.waits == [seconds]
+    prepared.github.trouble = Trouble(12, status, lasting=False)
+    prepared.publish()
+    assert prepared.publisher.waits == [seconds]
 
 
 def test_a_limit_that_lasts_too_long_ends_the_run_at_once() -> None:
@@ -135,43 +137,43 @@ def test_each_attempt_waits_longer_and_the_last_failure_is_told() -> None:
     assert waits == [1, 2, 4, 8, 16]
 
 
-def test_a_release_among_hundreds_is_found_on_a_later_page(studio: Studio) -> None:
-    studio.publish()
-    [ours] = studio.repository.releases
+def test_a_release_among_hundreds_is_found_on_a_later_page(prepared: PreparedRelease) -> None:
+    prepared.publish()
+    [ours] = prepared.repository.releases
     for number in range(230):
-        studio.repository.create_release({"tag_name": f"test-{number}", "draft": True})
-    assert studio.repository.releases[-1] is ours
-    before = len(studio.repository.releases)
-    studio.publish()
-    assert len(studio.repository.releases) == before
+        prepared.repository.create_release({"tag_name": f"test-{number}", "draft": True})
+    assert prepared.repository.releases[-1] is ours
+    before = len(prepared.repository.releases)
+    prepared.publish()
+    assert len(prepared.repository.releases) == before
 
 
-def test_the_token_is_nowhere_but_in_the_requests(studio: Studio, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_token_is_nowhere_but_in_the_requests(prepared: PreparedRelease, capfd: pytest.CaptureFixture[str]) -> None:
     """Not in what is told, in errors, in arguments of programs, in the result, in files."""
     told: list[str] = []
-    plan = plan_for(studio.folder, studio.plan.commit, pull_request=True)
+    plan = plan_for(prepared.folder, prepared.plan.commit, pull_request=True)
     with command.observed(told.append):
         for number in (1, 4, 12, 20, 4, 12, 16):
-            studio.github.trouble = Trouble(len(studio.github.log) + number, "unanswered")
-            studio.publisher.attempts = 2
+            prepared.github.trouble = Trouble(len(prepared.github.log) + number, "unanswered")
+            prepared.publisher.attempts = 2
             with pytest.raises(PackagingError) as caught:
-                studio.publisher.publish(plan, studio.folder)
-            told += [str(caught.value), repr(caught.value), caught.value.remedy, repr(studio.publisher.place())]
-            studio.github.trouble = Trouble()
-        told.append(str(studio.publisher.publish(plan, studio.folder)))
-    told += [*studio.publisher.said, *capfd.readouterr()]
+                prepared.publisher.publish(plan, prepared.folder)
+            told += [str(caught.value), repr(caught.value), caught.value.remedy, repr(prepared.publisher.place())]
+            prepared.github.trouble = Trouble()
+        told.append(str(prepared.publisher.publish(plan, prepared.folder)))
+    told += [*prepared.publisher.said, *capfd.readouterr()]
     assert any(line.startswith("+ git") for line in told)
     needles = [TOKEN, "eC1hY2Nlc3MtdG9rZW46"]  # and as git's header has it
     assert [line for line in told for needle in needles if needle in line] == []
-    files = [path for path in studio.root.rglob("*") if path.is_file()]
+    files = [path for path in prepared.root.rglob("*") if path.is_file()]
     assert [path for path in files for needle in needles if needle.encode() in path.read_bytes()] == []
-    sent = [line for line in studio.github.authorizations if line]
+    sent = [line for line in prepared.github.authorizations if line]
     assert sum(needle in line for line in sent for needle in needles) == len(sent)
 
 
-def test_a_download_by_users_carries_no_token(studio: Studio) -> None:
-    studio.publish()
-    pairs = zip(studio.github.log, studio.github.authorizations, strict=True)
+def test_a_download_by_users_carries_no_token(prepared: PreparedRelease) -> None:
+    prepared.publish()
+    pairs = zip(prepared.github.log, prepared.github.authorizations, strict=True)
     public = [sent for line, sent in pairs if "/releases/download/" in line or "/storage/" in line]
     assert public
     assert set(public) == {""}

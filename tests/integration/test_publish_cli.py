@@ -15,132 +15,136 @@ from stigmer_packaging.records.text import render_record
 from support.fake_github import Trouble
 from support.fake_github_answers import Request
 from support.publishable import PATH, REPOSITORY, TOKEN, first_commit
-from support.publishing_studio import APP_TOKEN, BOTH, OTHER, Desk
+from support.publishing import APP_TOKEN, BOTH, OTHER, PublishingCommands
 
 
 def test_a_dry_run_tells_the_plan_without_a_token_or_a_request(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("GITHUB_TOKEN")
-    folder = desk.lay("2.0.0")
-    assert desk.run("publish", str(folder), "--dry-run", "--json") == 0
+    folder = commands.write_release("2.0.0")
+    assert commands.run("publish", str(folder), "--dry-run", "--json") == 0
     plan = json.loads(capsys.readouterr().out)
     assert (plan["tag"], plan["tap"]["path"], len(plan["assets"])) == ("v2.0.0", PATH, len(BOTH) + 4)
-    assert desk.run("publish", str(folder), "--dry-run") == 0
+    assert commands.run("publish", str(folder), "--dry-run") == 0
     printed = capsys.readouterr().out
     assert printed.startswith("release v2.0.0 of stigmer/homebrew-tap at ")
     assert "- What 2.0.0 brings." in printed
-    assert desk.github.log == []
+    assert commands.github.log == []
 
 
 def test_publishing_writes_down_beside_the_release_what_was_published(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = desk.lay("2.0.0")
-    assert desk.run("publish", str(folder), "--json") == 0
+    folder = commands.write_release("2.0.0")
+    assert commands.run("publish", str(folder), "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((folder / "publication.json").read_text(encoding="utf-8"))
-    assert (printed["tag"], printed["tap_commit"]) == ("v2.0.0", first_commit(desk.github))
-    assert "2.0.0" in desk.formula()
-    assert desk.run("publish", str(folder)) == 0, "it may be run again"
+    assert (printed["tag"], printed["tap_commit"]) == ("v2.0.0", first_commit(commands.github))
+    assert "2.0.0" in commands.formula()
+    assert commands.run("publish", str(folder)) == 0, "it may be run again"
 
 
 def test_a_missing_token_is_told_before_anything_is_read(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", "")
-    folder = desk.lay("2.0.0")
+    folder = commands.write_release("2.0.0")
     (folder / "release.json").unlink()
-    assert desk.run("publish", str(folder)) == 23
+    assert commands.run("publish", str(folder)) == 23
     assert capsys.readouterr().err.startswith("Error: GITHUB_TOKEN is empty\nHint: set GITHUB_TOKEN")
-    assert desk.github.log == []
+    assert commands.github.log == []
 
 
-def test_a_bottle_whose_program_says_another_version_is_refused(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bottle_whose_program_says_another_version_is_refused(
+    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The program of this machine's bottle is run, the index of the other is read; formula and file names say 2.0.0."""
-    folder = desk.lay("2.0.0", says="1.9.9")
-    assert desk.run("publish", str(folder)) == 20
+    folder = commands.write_release("2.0.0", says="1.9.9")
+    assert commands.run("publish", str(folder)) == 20
     told = capsys.readouterr().err
     assert told.count("says it is version 1.9.9, and the release is 2.0.0") == len(BOTH), "program and index alike"
-    assert desk.github.log == []
+    assert commands.github.log == []
 
 
 def test_a_tag_of_another_version_is_refused(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
     monkeypatch.setenv("GITHUB_REF_NAME", "v2.0.1")
-    assert desk.run("publish", str(desk.lay("2.0.0"))) == 20
+    assert commands.run("publish", str(commands.write_release("2.0.0"))) == 20
     assert "this runs for the tag v2.0.1" in capsys.readouterr().err
 
 
 def test_a_release_that_lacks_a_target_is_refused_unless_it_is_meant_so(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = desk.lay("2.0.0")
-    changelog = f"--changelog={desk.root}/CHANGELOG.md"
-    assert cli.run(["publish", str(folder), f"--manifest={desk.root}/manifest.yaml", changelog]) == 20
+    folder = commands.write_release("2.0.0")
+    changelog = f"--changelog={commands.root}/CHANGELOG.md"
+    assert cli.run(["publish", str(folder), f"--manifest={commands.root}/manifest.yaml", changelog]) == 20
     assert "there are 0 bottles for darwin-amd64, and one is needed" in capsys.readouterr().err
 
 
 def test_what_no_machine_of_its_kind_has_run_is_refused_unless_it_is_named(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = desk.lay("2.0.0")
+    folder = commands.write_release("2.0.0")
     release = read_release(folder)
     reports = tuple(replace(report, emulated=True) for report in release.verifications)
     (folder / NAME).write_text(render_record(replace(release, verifications=reports)), encoding="utf-8")
-    assert desk.run("publish", str(folder), "--dry-run") == 20
+    assert commands.run("publish", str(folder), "--dry-run") == 20
     assert f"--not-run {BOTH[0]}" in capsys.readouterr().err
-    assert desk.run("publish", str(folder), "--dry-run", *(f"--not-run={target}" for target in BOTH)) == 0
+    assert commands.run("publish", str(folder), "--dry-run", *(f"--not-run={target}" for target in BOTH)) == 0
 
 
 def test_a_failed_run_is_abandoned(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = desk.lay("2.0.0")
-    desk.github.trouble = Trouble(20, "unanswered")
-    assert desk.run("publish", str(folder)) == 22
-    desk.github.trouble = Trouble()
-    assert len(desk.repository.releases) == 1
-    assert desk.run("publish", str(folder), "--abandon", "--dry-run") == 0
+    folder = commands.write_release("2.0.0")
+    commands.github.trouble = Trouble(20, "unanswered")
+    assert commands.run("publish", str(folder)) == 22
+    commands.github.trouble = Trouble()
+    assert len(commands.repository.releases) == 1
+    assert commands.run("publish", str(folder), "--abandon", "--dry-run") == 0
     assert "would be removed: http" in capsys.readouterr().out
-    assert desk.run("publish", str(folder), "--abandon") == 0
-    assert desk.repository.releases == []
-    assert desk.run("publish", str(folder), "--abandon") == 0
+    assert commands.run("publish", str(folder), "--abandon") == 0
+    assert commands.repository.releases == []
+    assert commands.run("publish", str(folder), "--abandon") == 0
     assert "there is no draft of ours for v2.0.0" in capsys.readouterr().out
 
 
 def test_a_drafts_very_bytes_are_fetched_before_anybody_else_sees_them(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, fetched = desk.lay("2.0.0"), desk.root / "fetched"
-    assert desk.run("fetch-draft", str(fetched)) == 20
+    folder, fetched = commands.write_release("2.0.0"), commands.root / "fetched"
+    assert commands.run("fetch-draft", str(fetched)) == 20
     assert "there are 0 releases of ours for v2.0.0" in capsys.readouterr().err
-    assert desk.run("publish", str(folder), "--draft") == 0
-    assert [release.draft for release in desk.repository.releases] == [True]
-    assert desk.formula() == ""
-    assert desk.run("fetch-draft", str(fetched)) == 0
+    assert commands.run("publish", str(folder), "--draft") == 0
+    assert [release.draft for release in commands.repository.releases] == [True]
+    assert commands.formula() == ""
+    assert commands.run("fetch-draft", str(fetched)) == 0
     files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     assert {name: (fetched / name).read_bytes() for name in files} == {
         name: (folder / name).read_bytes() for name in files
     }
-    assert desk.run("publish", str(fetched)) == 0, "what was fetched is what is published"
-    assert "2.0.0" in desk.formula()
+    assert commands.run("publish", str(fetched)) == 0, "what was fetched is what is published"
+    assert "2.0.0" in commands.formula()
 
 
-def test_a_draft_that_somebody_changed_is_not_taken(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    desk.run("publish", str(desk.lay("2.0.0")), "--draft")
-    desk.repository.releases[0].assets[2].content = b"other"
-    assert desk.run("fetch-draft", str(desk.root / "fetched")) == 20
+def test_a_draft_that_somebody_changed_is_not_taken(
+    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands.run("publish", str(commands.write_release("2.0.0")), "--draft")
+    commands.repository.releases[0].assets[2].content = b"other"
+    assert commands.run("fetch-draft", str(commands.root / "fetched")) == 20
     assert "are not those it was made of" in capsys.readouterr().err
 
 
-def test_a_run_that_is_killed_is_gone_on_with(desk: Desk) -> None:
+def test_a_run_that_is_killed_is_gone_on_with(commands: PublishingCommands) -> None:
     """The process itself dies, at an upload, while publishing, and while pushing."""
-    folder = desk.lay("2.0.0")
+    folder = commands.write_release("2.0.0")
     words = [sys.executable, "-P", "-m", "stigmer_packaging.cli", "publish", str(folder)]
-    words += [f"--manifest={desk.root}/manifest.yaml", f"--changelog={desk.root}/CHANGELOG.md"]
+    words += [f"--manifest={commands.root}/manifest.yaml", f"--changelog={commands.root}/CHANGELOG.md"]
     words += [f"--target={target}" for target in BOTH]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(str(cli.ROOT / name) for name in ("packaging", "launcher"))}
     for method, part in (("POST", "/uploads/"), ("PATCH", "/releases/"), ("POST", "git-receive-pack")):
@@ -152,76 +156,78 @@ def test_a_run_that_is_killed_is_gone_on_with(desk: Desk) -> None:
             if request.method == at[0] and at[1] in request.path:
                 process.kill()
 
-        desk.github.before = kill
+        commands.github.before = kill
         assert running.wait(60) == -signal.SIGKILL
-    desk.github.before = lambda _: None
-    assert desk.run("publish", str(folder)) == 0
-    assert [release.draft for release in desk.repository.releases] == [False]
-    assert len(desk.repository.releases[0].assets) == len(BOTH) + 4
-    assert "2.0.0" in desk.formula()
+    commands.github.before = lambda _: None
+    assert commands.run("publish", str(folder)) == 0
+    assert [release.draft for release in commands.repository.releases] == [False]
+    assert len(commands.repository.releases[0].assets) == len(BOTH) + 4
+    assert "2.0.0" in commands.formula()
 
 
 def test_a_tap_elsewhere_is_changed_with_its_own_token_alone(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = desk.lay("2.0.0", tap=OTHER)
-    assert desk.run("publish", str(folder)) == 23
+    folder = commands.write_release("2.0.0", tap=OTHER)
+    assert commands.run("publish", str(folder)) == 23
     assert "TAP_TOKEN is empty" in capsys.readouterr().err
-    assert desk.repository.releases == []
+    assert commands.repository.releases == []
     monkeypatch.setenv("TAP_TOKEN", APP_TOKEN)
-    assert desk.run("publish", str(folder)) == 0
-    assert "2.0.0" in desk.github.world.repositories[OTHER].run_git("show", f"main:{PATH}")
-    assert desk.formula() == ""
-    pairs = list(zip(desk.github.log, desk.github.authorizations, strict=True))
+    assert commands.run("publish", str(folder)) == 0
+    assert "2.0.0" in commands.github.world.repositories[OTHER].run_git("show", f"main:{PATH}")
+    assert commands.formula() == ""
+    pairs = list(zip(commands.github.log, commands.github.authorizations, strict=True))
     assert {sent for line, sent in pairs if f"{REPOSITORY}/" in line and sent} == {f"Bearer {TOKEN}"}
     assert f"Bearer {TOKEN}" not in {sent for line, sent in pairs if OTHER in line}
 
 
-def test_a_version_is_taken_back_to_the_one_before(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    assert desk.run("publish", str(desk.lay("2.0.0"))) == 0
-    before = desk.formula()
-    assert desk.run("publish", str(desk.lay("2.0.1"))) == 0
-    after = desk.formula()
+def test_a_version_is_taken_back_to_the_one_before(
+    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.run("publish", str(commands.write_release("2.0.0"))) == 0
+    before = commands.formula()
+    assert commands.run("publish", str(commands.write_release("2.0.1"))) == 0
+    after = commands.formula()
     assert "2.0.1" in after
     capsys.readouterr()
-    assert desk.run("rollback", "2.0.1", "--dry-run") == 0
+    assert commands.run("rollback", "2.0.1", "--dry-run") == 0
     assert capsys.readouterr().out == f"{REPOSITORY}: {PATH} from 2.0.1 back to 2.0.0\n"
-    assert desk.formula() == after
+    assert commands.formula() == after
     for _ in range(2):
-        assert desk.run("rollback", "v2.0.1") == 0
-        assert desk.formula() == before
-    assert desk.repository.run_git("rev-list", "--count", "main") == "4"
-    assert desk.repository.run_git("log", "-1", "--format=%s", "main") == "stigmer 2.0.0: take 2.0.1 back"
+        assert commands.run("rollback", "v2.0.1") == 0
+        assert commands.formula() == before
+    assert commands.repository.run_git("rev-list", "--count", "main") == "4"
+    assert commands.repository.run_git("log", "-1", "--format=%s", "main") == "stigmer 2.0.0: take 2.0.1 back"
 
 
 def test_a_rollback_to_files_that_are_gone_is_refused(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    desk.run("publish", str(desk.lay("2.0.0")))
-    desk.run("publish", str(desk.lay("2.0.1")))
-    old = desk.repository.published("v2.0.0")
+    commands.run("publish", str(commands.write_release("2.0.0")))
+    commands.run("publish", str(commands.write_release("2.0.1")))
+    old = commands.repository.published("v2.0.0")
     old.assets[:] = [asset for asset in old.assets if not asset.name.endswith("bottle.tar.gz")]
-    assert desk.run("rollback", "2.0.1") == 22
+    assert commands.run("rollback", "2.0.1") == 22
     assert "404" in capsys.readouterr().err
-    assert "2.0.1" in desk.formula()
+    assert "2.0.1" in commands.formula()
 
 
 @pytest.mark.parametrize(
     ("version", "said"), [("2.0.0", "served no formula to go back to"), ("1.0.0", "never served stigmer 1.0.0")]
 )
 def test_a_rollback_without_a_way_back_is_refused(
-    version: str, said: str, desk: Desk, capsys: pytest.CaptureFixture[str]
+    version: str, said: str, commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    desk.run("publish", str(desk.lay("2.0.0")))
-    assert desk.run("rollback", version) == 24
+    commands.run("publish", str(commands.write_release("2.0.0")))
+    assert commands.run("rollback", version) == 24
     assert said in capsys.readouterr().err
 
 
 def test_a_rollback_of_a_version_that_is_no_longer_served_is_refused(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for version in ("2.0.0", "2.0.1", "2.0.2"):
-        assert desk.run("publish", str(desk.lay(version))) == 0
-    assert desk.run("rollback", "2.0.1") == 24
+        assert commands.run("publish", str(commands.write_release(version))) == 0
+    assert commands.run("rollback", "2.0.1") == 24
     assert "serves 2.0.2, and not 2.0.1" in capsys.readouterr().err
-    assert "2.0.2" in desk.formula()
+    assert "2.0.2" in commands.formula()

@@ -11,36 +11,36 @@ from stigmer_packaging.bottle.archive import unpack_archive
 from stigmer_packaging.records.release import Release, read_release
 from support.fake_github_world import FakeRepository, attestation
 from support.publishable import PATH
-from support.publishing_studio import Desk, change_tap
+from support.publishing import PublishingCommands, change_tap
 
 PROVENANCE, SBOM = "https://slsa.dev/provenance/v1", "https://spdx.dev/Document/v2.3"
 
 
-class Shelf(NamedTuple):
+class PublishedRelease(NamedTuple):
     """A release that was published and attested, and its files as they were before."""
 
-    desk: Desk
+    commands: PublishingCommands
     folder: Path
     release: Release
 
     @property
     def repository(self) -> FakeRepository:
         """The repository on GitHub."""
-        return self.desk.repository
+        return self.commands.repository
 
     def compare(self, *words: str) -> int:
         """Compare all of it."""
-        return self.desk.run("published", str(self.desk.root / "fetched"), *words)
+        return self.commands.run("published", str(self.commands.root / "fetched"), *words)
 
 
 @pytest.fixture
-def shelf(desk: Desk) -> Shelf:
+def published_release(commands: PublishingCommands) -> PublishedRelease:
     """Publish a release, and attest each file, and each bottle's SBOM."""
-    folder = desk.lay("2.0.0", sboms=True)
-    assert desk.run("publish", str(folder)) == 0
+    folder = commands.write_release("2.0.0", sboms=True)
+    assert commands.run("publish", str(folder)) == 0
     release = read_release(folder)
-    desk.repository.attestations += list(attestations_of(release, folder))
-    return Shelf(desk, folder, release)
+    commands.repository.attestations += list(attestations_of(release, folder))
+    return PublishedRelease(commands, folder, release)
 
 
 def attestations_of(release: Release, folder: Path) -> Iterator[dict[str, Any]]:
@@ -56,11 +56,13 @@ def disagreeing(text: str) -> list[str]:
     return [said["place"] for said in json.loads(text) if not said["agrees"]]
 
 
-def test_whatever_is_said_of_a_published_release_agrees(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
-    assert shelf.compare() == 0, capsys.readouterr()
+def test_whatever_is_said_of_a_published_release_agrees(
+    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert published_release.compare() == 0, capsys.readouterr()
     table = capsys.readouterr().out
     assert {line.split()[0] for line in table.splitlines()} == {"ok"}
-    bottle = shelf.release.of_kind("bottle")[0].name
+    bottle = published_release.release.of_kind("bottle")[0].name
     said = [line for line in table.splitlines() if bottle in line]
     assert [place for place in PLACES if not any(place in line for line in said)] == []
     assert "signature not checked" in table
@@ -69,37 +71,47 @@ def test_whatever_is_said_of_a_published_release_agrees(shelf: Shelf, capsys: py
 PLACES = ("SHA256SUMS", "formula in the tap", "provenance", "attested SBOM", "its own checksums")
 
 
-def test_a_formula_with_another_checksum_is_seen(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
-    text = shelf.repository.run_git("show", f"main:{PATH}")
-    change_tap(shelf.repository, PATH, text.replace(shelf.release.of_kind("bottle")[0].sha256, "f" * 64) + "\n")
-    assert shelf.compare("--json") == 8
+def test_a_formula_with_another_checksum_is_seen(
+    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = published_release.repository.run_git("show", f"main:{PATH}")
+    change_tap(
+        published_release.repository,
+        PATH,
+        text.replace(published_release.release.of_kind("bottle")[0].sha256, "f" * 64) + "\n",
+    )
+    assert published_release.compare("--json") == 8
     assert disagreeing(capsys.readouterr().out) == ["formula in the tap"]
 
 
-def test_a_file_without_an_attestation_is_seen(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
-    source = shelf.release.of_kind("source")[0]
-    shelf.repository.attestations[:] = [
-        one for one in shelf.repository.attestations if source.sha256 not in json.dumps(one["subject"])
+def test_a_file_without_an_attestation_is_seen(
+    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = published_release.release.of_kind("source")[0]
+    published_release.repository.attestations[:] = [
+        one for one in published_release.repository.attestations if source.sha256 not in json.dumps(one["subject"])
     ]
-    assert shelf.compare("--json") == 8
+    assert published_release.compare("--json") == 8
     assert disagreeing(capsys.readouterr().out) == ["provenance"]
 
 
 def test_an_attested_sbom_that_is_not_the_published_one_is_seen(
-    shelf: Shelf, capsys: pytest.CaptureFixture[str]
+    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bills = [one for one in shelf.repository.attestations if one["predicateType"] == SBOM]
+    bills = [one for one in published_release.repository.attestations if one["predicateType"] == SBOM]
     bills[0]["predicate"] = {"name": "another"}
-    assert shelf.compare("--json") == 8
+    assert published_release.compare("--json") == 8
     assert disagreeing(capsys.readouterr().out) == ["attested SBOM"]
 
 
-def test_an_installation_is_compared_with_its_bottle(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
-    bottle = shelf.release.of_kind("bottle")[0]
-    unpack_archive(shelf.folder / bottle.name, shelf.folder / "cellar")
-    keg = shelf.folder / "cellar" / "stigmer" / "2.0.0"
-    assert shelf.compare(f"--keg={keg}") == 0
+def test_an_installation_is_compared_with_its_bottle(
+    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bottle = published_release.release.of_kind("bottle")[0]
+    unpack_archive(published_release.folder / bottle.name, published_release.folder / "cellar")
+    keg = published_release.folder / "cellar" / "stigmer" / "2.0.0"
+    assert published_release.compare(f"--keg={keg}") == 0
     assert "installed files" in capsys.readouterr().out
     (keg / "bin" / "stigmer").write_text("changed")
-    assert shelf.compare(f"--keg={keg}", "--json") == 8
+    assert published_release.compare(f"--keg={keg}", "--json") == 8
     assert disagreeing(capsys.readouterr().out) == ["installed files"]

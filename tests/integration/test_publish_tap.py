@@ -10,107 +10,107 @@ from support.publishable import (
     PATH,
     plan_for,
 )
-from support.publishing_studio import Studio, change_tap
+from support.publishing import PreparedRelease, change_tap
 
 
-def test_somebody_who_pushes_first_wins_and_both_changes_are_there(studio: Studio) -> None:
+def test_somebody_who_pushes_first_wins_and_both_changes_are_there(prepared: PreparedRelease) -> None:
     theirs: list[str] = []
 
     def race(request: Request) -> None:
         if request.path.endswith("git-receive-pack") and len(theirs) < 2:
-            theirs.append(change_tap(studio.repository, f"Formula/other-{len(theirs)}.rb", "class Other; end\n"))
+            theirs.append(change_tap(prepared.repository, f"Formula/other-{len(theirs)}.rb", "class Other; end\n"))
 
-    studio.github.before = race
-    studio.publish()
-    names = studio.repository.run_git("ls-tree", "-r", "--name-only", "main").splitlines()
+    prepared.github.before = race
+    prepared.publish()
+    names = prepared.repository.run_git("ls-tree", "-r", "--name-only", "main").splitlines()
     assert names == ["Formula/other-0.rb", "Formula/other-1.rb", PATH]
-    assert studio.repository.run_git("rev-list", "--count", "main") == "4"
+    assert prepared.repository.run_git("rev-list", "--count", "main") == "4"
 
 
-def test_a_newer_formula_that_comes_first_is_not_taken_back(studio: Studio) -> None:
-    newer = studio.plan.tap.text.replace("2.0.0", "2.0.1") if studio.plan.tap else ""
+def test_a_newer_formula_that_comes_first_is_not_taken_back(prepared: PreparedRelease) -> None:
+    newer = prepared.plan.tap.text.replace("2.0.0", "2.0.1") if prepared.plan.tap else ""
 
     def race(request: Request) -> None:
         if request.path.endswith("git-receive-pack"):
-            studio.github.before = lambda _: None
-            change_tap(studio.repository, PATH, newer)
+            prepared.github.before = lambda _: None
+            change_tap(prepared.repository, PATH, newer)
 
-    studio.github.before = race
+    prepared.github.before = race
     with pytest.raises(PublicationError, match=r"a step backwards for users: the tap's formula is at 2\.0\.1"):
-        studio.publish()
-    assert studio.formula() == newer.strip()
+        prepared.publish()
+    assert prepared.formula() == newer.strip()
 
 
 @pytest.mark.parametrize(
     ("out", "refused"), [("2.0.1", True), ("2.1.0-rc.1", False), ("1.9.0", False), ("test-1", False)]
 )
-def test_a_version_older_than_one_that_is_out_is_refused(out: str, refused: bool, studio: Studio) -> None:  # noqa: FBT001 - a parameter
+def test_a_version_older_than_one_that_is_out_is_refused(out: str, refused: bool, prepared: PreparedRelease) -> None:  # noqa: FBT001 - a parameter
     tag = out if out.startswith("test") else f"v{out}"
-    studio.repository.create_release({"tag_name": tag, "prerelease": "-" in out})
+    prepared.repository.create_release({"tag_name": tag, "prerelease": "-" in out})
     if refused:
         with pytest.raises(PublicationError, match=r"a step backwards: release v2\.0\.1 is at 2\.0\.1"):
-            studio.publish()
-        assert len(studio.repository.releases) == 1
+            prepared.publish()
+        assert len(prepared.repository.releases) == 1
     else:
-        studio.publish()
+        prepared.publish()
 
 
-def test_an_older_formula_without_a_bottle_is_replaced(studio: Studio) -> None:
+def test_an_older_formula_without_a_bottle_is_replaced(prepared: PreparedRelease) -> None:
     old = 'class Stigmer < Formula\n  version "0.0.13"\n  url "https://a.example/x"\n  sha256 "aa"\nend\n'
-    change_tap(studio.repository, PATH, old)
-    studio.publish()
-    assert "2.0.0" in studio.formula()
+    change_tap(prepared.repository, PATH, old)
+    prepared.publish()
+    assert "2.0.0" in prepared.formula()
 
 
-def test_a_formula_nobody_can_read_is_not_replaced(studio: Studio) -> None:
-    change_tap(studio.repository, PATH, "class Stigmer < Formula\nend\n")
+def test_a_formula_nobody_can_read_is_not_replaced(prepared: PreparedRelease) -> None:
+    change_tap(prepared.repository, PATH, "class Stigmer < Formula\nend\n")
     with pytest.raises(PublicationError, match="the tap's formula is at an unreadable version"):
-        studio.publish()
-    assert studio.repository.releases == []
+        prepared.publish()
+    assert prepared.repository.releases == []
 
 
-def test_a_pre_release_is_published_and_leaves_the_tap_alone(studio: Studio) -> None:
-    plan, folder = studio.next_release("2.1.0-rc.1")
-    done = studio.publisher.publish(plan, folder)
-    [release] = studio.repository.releases
+def test_a_pre_release_is_published_and_leaves_the_tap_alone(prepared: PreparedRelease) -> None:
+    plan, folder = prepared.next_release("2.1.0-rc.1")
+    done = prepared.publisher.publish(plan, folder)
+    [release] = prepared.repository.releases
     assert (release.draft, release.prerelease) == (False, True)
-    assert (done.tap, done.tap_commit, studio.formula()) == ("", "", "")
-    assert [line for line in studio.github.log if ".git/" in line] == []
+    assert (done.tap, done.tap_commit, prepared.formula()) == ("", "", "")
+    assert [line for line in prepared.github.log if ".git/" in line] == []
 
 
-def test_a_protected_branch_is_told_with_what_to_do(studio: Studio) -> None:
+def test_a_protected_branch_is_told_with_what_to_do(prepared: PreparedRelease) -> None:
     """A real hook refuses, as a rule of GitHub's does."""
-    hook = studio.repository.git / "hooks" / "pre-receive"
+    hook = prepared.repository.git / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho 'error: GH006: Protected branch update failed'\nexit 1\n", encoding="ascii")
     hook.chmod(0o755)
     with pytest.raises(TapError, match="GH006") as caught:
-        studio.publish()
+        prepared.publish()
     assert "--pull-request" in caught.value.remedy
 
 
-def test_a_proposal_is_opened_once_and_taken_for_done_when_it_is_merged(studio: Studio) -> None:
-    plan = plan_for(studio.folder, studio.plan.commit, pull_request=True)
-    done = studio.publisher.publish(plan, studio.folder)
-    assert done.pull_request == studio.publisher.publish(plan, studio.folder).pull_request
-    assert len(studio.repository.pulls) == 1
-    assert studio.formula() == ""
-    studio.repository.run_git("update-ref", "refs/heads/main", "refs/heads/stigmer-2.0.0")
-    studio.repository.pulls[0].state = "closed"
-    merged = studio.publisher.publish(plan, studio.folder)
+def test_a_proposal_is_opened_once_and_taken_for_done_when_it_is_merged(prepared: PreparedRelease) -> None:
+    plan = plan_for(prepared.folder, prepared.plan.commit, pull_request=True)
+    done = prepared.publisher.publish(plan, prepared.folder)
+    assert done.pull_request == prepared.publisher.publish(plan, prepared.folder).pull_request
+    assert len(prepared.repository.pulls) == 1
+    assert prepared.formula() == ""
+    prepared.repository.run_git("update-ref", "refs/heads/main", "refs/heads/stigmer-2.0.0")
+    prepared.repository.pulls[0].state = "closed"
+    merged = prepared.publisher.publish(plan, prepared.folder)
     assert (merged.pull_request, merged.tap_commit) == ("", done.tap_commit)
 
 
-def test_a_proposals_branch_with_something_else_is_left_alone(studio: Studio) -> None:
-    studio.repository.run_git("update-ref", "refs/heads/stigmer-2.0.0", "refs/heads/main")
-    plan = plan_for(studio.folder, studio.plan.commit, pull_request=True)
+def test_a_proposals_branch_with_something_else_is_left_alone(prepared: PreparedRelease) -> None:
+    prepared.repository.run_git("update-ref", "refs/heads/stigmer-2.0.0", "refs/heads/main")
+    plan = plan_for(prepared.folder, prepared.plan.commit, pull_request=True)
     with pytest.raises(TapError, match=r"the branch stigmer-2\.0\.0 of .* holds another"):
-        studio.publisher.publish(plan, studio.folder)
+        prepared.publisher.publish(plan, prepared.folder)
 
 
-def test_a_branch_that_is_not_there_is_told_before_anything_is_made(studio: Studio) -> None:
-    place = studio.publisher.place()
+def test_a_branch_that_is_not_there_is_told_before_anything_is_made(prepared: PreparedRelease) -> None:
+    place = prepared.publisher.place()
     place = replace(place, git=replace(place.git, branch="master"))
     with pytest.raises(TapError, match="has no branch master"):
-        studio.publish_with(studio.publisher.host(), place)
-    assert studio.repository.releases == []
+        prepared.publish_with(prepared.publisher.host(), place)
+    assert prepared.repository.releases == []

@@ -14,7 +14,7 @@ from stigmer_packaging.lib.errors import ForeignTargetError, GateError, MissingT
 from stigmer_packaging.lib.patchelf import set_search
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.sources.service_source import read_service_source
-from support.freeze_workshop import ENV, PROBE, ROOT, copy_sample, make_freezer, make_program
+from support.freezing import ENV, PROBE, ROOT, copy_sample, make_freezer, make_program
 
 
 def test_a_link_becomes_the_file_it_stands_for(tmp_path: Path) -> None:

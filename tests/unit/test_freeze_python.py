@@ -16,7 +16,7 @@ from stigmer_packaging.lib.interpreter import (
     require_library,
 )
 from stigmer_packaging.lib.target import Target
-from support.freeze_workshop import ENV, make_program
+from support.freezing import ENV, make_program
 
 
 def said(version: str = "3.13.5", library: str = "/usr/lib/libpython3.13.so.1.0", content: str = "aa") -> str:

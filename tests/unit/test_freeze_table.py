@@ -7,7 +7,7 @@ import pytest
 from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.sources.freeze_table import parse_freeze_table, read_freeze_table
-from support.freeze_workshop import SAMPLES, copy_sample
+from support.freezing import SAMPLES, copy_sample
 
 SPEC = 'a = Analysis(["start.py"], hiddenimports=["by_name"], excludes=["tkinter"])\n'
 

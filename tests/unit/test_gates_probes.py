@@ -17,7 +17,7 @@ from stigmer_packaging.freeze.probes import (
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.sources.freeze_table import FreezeFacts
-from support.freeze_workshop import ENV, FAKE_TEMPORAL, PROBE, SAMPLES, make_program
+from support.freezing import ENV, FAKE_TEMPORAL, PROBE, SAMPLES, make_program
 
 STARTUP = SAMPLES / "startup"
 REFUSED = (STARTUP / "connection-refused.txt").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from stigmer_packaging.freeze.probes import try_imports
 from stigmer_packaging.lib.distributions import find_conflicts, read_distributions
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.records.model import LeftOut
-from support.freeze_workshop import ENV, make_program
+from support.freezing import ENV, make_program
 
 
 def install(site: Path, name: str, **files: str) -> None:

@@ -24,7 +24,7 @@ from stigmer_packaging.sources.project_locks import (
     read_project_lock,
 )
 from stigmer_packaging.sources.service_source import read_service_source
-from support.freeze_workshop import copy_sample
+from support.freezing import copy_sample
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "project-locks"
 UV, POETRY = ((SAMPLES / name).read_text(encoding="utf-8") for name in ("uv.lock", "poetry.lock"))

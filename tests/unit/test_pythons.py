@@ -8,8 +8,8 @@ import pytest
 from stigmer_packaging.freeze.pyinstaller import FreezingPython
 from stigmer_packaging.freeze.pythons import HOST, PINNED, choose_python, default_choice, open_maker, own_folders
 from stigmer_packaging.lib.target import Target
-from support.freeze_workshop import ENV
-from support.freeze_workshop import ROOT as CHECKOUT
+from support.freezing import ENV
+from support.freezing import ROOT as CHECKOUT
 
 LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from stigmer_packaging.sources.spec_file import Spec, parse_spec
-from support.freeze_workshop import SAMPLES
+from support.freezing import SAMPLES
 
 NO_FOLDER = 'a = Analysis(["main.py"], {})'
 

@@ -40,7 +40,7 @@ HERE = str(read_platform(platform.system(), platform.machine()))
 BOTH = tuple(dict.fromkeys((HERE, TARGETS[0])))
 
 
-class Studio(NamedTuple):
+class PreparedRelease(NamedTuple):
     """A GitHub, a release to publish there with its plan, and who publishes."""
 
     github: RunningGitHub
@@ -75,14 +75,14 @@ class Studio(NamedTuple):
 
 
 @contextlib.contextmanager
-def open_studio(root: Path, folder: Path, *, proposed: bool = False) -> Iterator[Studio]:
+def prepare_release(root: Path, folder: Path, *, proposed: bool = False) -> Iterator[PreparedRelease]:
     """Give a fresh one with the release in `folder`, whose formula is pushed to the tap or proposed."""
     with github_at(root / "github", [REPOSITORY], {TOKEN: "write", READER: "read"}) as github:
         plan = plan_for(folder, first_commit(github), pull_request=proposed)
-        yield Studio(github, Publisher(github, root / "scratch"), folder, plan, root)
+        yield PreparedRelease(github, Publisher(github, root / "scratch"), folder, plan, root)
 
 
-class Desk(NamedTuple):
+class PublishingCommands(NamedTuple):
     """Where somebody publishes from by commands: a GitHub, and a folder with the manifest, the changelog and releases."""
 
     github: RunningGitHub
@@ -93,7 +93,7 @@ class Desk(NamedTuple):
         """The repository on GitHub."""
         return self.github.world.repositories[REPOSITORY]
 
-    def lay(self, version: str, *, tap: str = "self", says: str = "", sboms: bool = False) -> Path:
+    def write_release(self, version: str, *, tap: str = "self", says: str = "", sboms: bool = False) -> Path:
         """Lay a release and the manifest it is of."""
         changes = [("  version: 2.0.0", f"  version: {version}"), ("  tap: self", f"  tap: {tap}")]
         (self.root / "manifest.yaml").write_text(text_with(*changes), encoding="utf-8")
@@ -114,7 +114,7 @@ class Desk(NamedTuple):
 
 
 @contextlib.contextmanager
-def open_desk(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def publishing_commands(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PublishingCommands]:
     """Give one with the environment of a workflow's job, where nobody waits."""
     (root / "CHANGELOG.md").write_text(changelog_of("2.0.0", "2.0.1", "2.0.2"), encoding="utf-8")
     with github_at(root / "github", [REPOSITORY, OTHER], {TOKEN: "write", APP_TOKEN: "write"}) as github:
@@ -124,7 +124,7 @@ def open_desk(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         for name, value in job.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(ci_environment, "Access", functools.partial(Access, pause=lambda _: None))
-        yield Desk(github, root)
+        yield PublishingCommands(github, root)
 
 
 def change_tap(repository: FakeRepository, path: str, text: str) -> str:
