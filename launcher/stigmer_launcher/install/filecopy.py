@@ -10,10 +10,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
-
-from stigmer_launcher.install.manifest import Fingerprint, fingerprint_of
 
 _FICLONE = 0x40049409
 _CHUNK = 1 << 30  # bytes asked of the kernel at once
@@ -129,30 +125,11 @@ def _transfer(reader: int, writer: int) -> None:
             chunk = chunk[os.write(writer, chunk) :]
 
 
-class Linking:
-    """Gives files below one directory the same names below another; both stay open for the time of a `with`."""
-
-    def __init__(self, source: str, target: str) -> None:
-        self._source, self._target = source, target
-        self._from = self._to = -1
-
-    def __enter__(self) -> Self:
-        self._from = os.open(self._source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            self._to = os.open(self._target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            os.close(self._from)
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        os.close(self._from)
-        os.close(self._to)
-
-    def link(self, path: str) -> Fingerprint | None:
-        """Link one file and look at it; None when it cannot be linked."""
-        try:
-            os.link(path, path, src_dir_fd=self._from, dst_dir_fd=self._to)
-            return fingerprint_of(os.stat(path, dir_fd=self._to, follow_symlinks=False))
-        except OSError:
-            return None
+@contextmanager
+def opened_directory(path: str) -> Iterator[int]:
+    """Open a directory, below which files can be named without its path."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

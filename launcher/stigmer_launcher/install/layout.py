@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.install import preflight, verify
-from stigmer_launcher.install.filecopy import METHODS, Linking, Methods, link, reproduce, starting_with
+from stigmer_launcher.install.filecopy import METHODS, Methods, link, opened_directory, reproduce, starting_with
 from stigmer_launcher.install.manifest import (
     MANIFEST_FILE,
     VERSION_FILE,
@@ -16,6 +16,7 @@ from stigmer_launcher.install.manifest import (
     Keg,
     files_of,
     fingerprint,
+    fingerprint_of,
     modified_files,
     read_manifest,
     render_manifest,
@@ -78,11 +79,15 @@ class Installer(NamedTuple):
 
     def _link(self, files: Iterable[FileEntry], aside: str, methods: Methods) -> dict[str, tuple[str, Fingerprint]]:
         """Hard-link every file; one that cannot be linked or differs from the release takes the slow path, which reports why."""
-        fingerprints = {}
-        with Linking(self.keg.components, aside) as linking:
+        fingerprints: dict[str, tuple[str, Fingerprint]] = {}
+        with opened_directory(self.keg.components) as source, opened_directory(aside) as target:
             for entry in files:
                 path, size, sha256, mode = entry
-                seen = linking.link(path)
+                try:
+                    os.link(path, path, src_dir_fd=source, dst_dir_fd=target)
+                    seen = fingerprint_of(os.lstat(path, dir_fd=target))
+                except OSError:
+                    seen = None
                 if seen is None:
                     seen = self._place(entry, aside, methods, "")
                 elif seen.size != size or (seen.mode ^ mode) & 0o100:

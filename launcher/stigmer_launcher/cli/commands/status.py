@@ -17,7 +17,7 @@ from stigmer_launcher.supervise.state import (
     read_snapshot,
     supervisor_pid,
 )
-from stigmer_launcher.system import process, service_manager
+from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import find_places
 
 _RUNS, _STOPPED, _LACKS = 0, 3, 4
@@ -64,7 +64,7 @@ def describe(snapshot: Snapshot, stage: str, pid: int, now: float) -> dict[str, 
 def _describe_service(service: ServiceSnapshot, stage: str, now: float) -> dict[str, Any]:
     """Return a service as programs read it; one that has ended has no pid and no uptime."""
     cleaning = stage == phases.CLEANING
-    ended = stage == phases.STOPPED or (cleaning and not process.is_same_process(service.pid, service.identity))
+    ended = stage == phases.STOPPED or (cleaning and not _is_alive(service))
     state = phases.STOPPED if ended else stage if cleaning else service.state
     uptime = 0 if ended or not service.pid else round(now - service.since, 1)
     return {
@@ -73,6 +73,12 @@ def _describe_service(service: ServiceSnapshot, stage: str, now: float) -> dict[
         "pid": 0 if ended else service.pid,
         "uptime": uptime,
     }
+
+
+def _is_alive(service: ServiceSnapshot) -> bool:
+    from stigmer_launcher.system import process  # whose `signal` costs a stopped status a tenth of its time
+
+    return process.is_same_process(service.pid, service.identity)
 
 
 def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> None:

@@ -21,7 +21,7 @@ from stigmer_launcher.supervise.state import (
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places
 
-_PAUSE = 0.005
+_PAUSE = 0.002
 _SPARE = 15.0  # seconds beyond the graces of all services
 _LONG = 1.0  # seconds of a service's stop that are worth a line
 
@@ -59,8 +59,8 @@ def _stop_supervisor(instance: Instance, out: Terminal) -> bool:
         return False
     known = process.identity(pid)
     asked = time.monotonic()
+    process.send_signal(pid, known, signal.SIGTERM)  # first: what is read next takes time that the services can use
     deadline = asked + living_snapshot(instance).grace + _SPARE
-    process.send_signal(pid, known, signal.SIGTERM)
     shown = ""
     while supervisor_pid(instance) == pid or process.is_same_process(pid, known):  # its lock goes before it does
         if time.monotonic() > deadline:
