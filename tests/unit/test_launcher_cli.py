@@ -1,5 +1,7 @@
 """The command line: one table, from which the parser, the help, the completions and the manual page are made."""
 
+import contextlib
+import errno
 import io
 import os
 import shutil
@@ -15,6 +17,7 @@ from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, GROUPS, Command
 from stigmer_launcher.cli.help import render_help
 from stigmer_launcher.cli.main import load, main
 from stigmer_launcher.cli.parse import HelpRequest, Invocation, VersionRequest, parse
+from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.errors import (
     BusyError,
     ConfigError,
@@ -131,6 +134,8 @@ def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], word
         (("server", "--forground"), "did you mean `--foreground`?"),
         (("server", "--port=a=1", "start"), "options come after the whole command, `stigmer server start`"),
         (("server", "status", "--json=yes"), "--json takes no value"),
+        (("--help=x",), "--help takes no value"),
+        (("server", "stop", "--version=1"), "--version takes no value"),
         (("server", "logs", "-n"), "--lines needs a value: NUMBER"),
         (("server", "logs", "-x"), "has no option -x"),
         (("config", "get"), "needs KEY"),
@@ -362,3 +367,21 @@ def test_a_number_of_thousands_of_digits_is_an_invalid_value(tmp_path: Path, arg
     assert code == 2
     assert "Hint: run `stigmer" in said
     assert "Exceeds" not in said
+
+
+def test_what_fails_is_told_though_the_reader_of_the_output_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full is no failure of the output, whatever became of that."""
+
+    def fill_a_disk(_: Invocation, context: Context) -> int:
+        context.out.line("begun")
+        raise OSError(errno.ENOSPC, "No space left on device", "/home/x/state.json")
+
+    monkeypatch.setattr("stigmer_launcher.cli.main.load", lambda _: fill_a_disk)
+    reader, writer = os.pipe()
+    os.close(reader)
+    said = io.StringIO()
+    out = os.fdopen(writer, "w", encoding="utf-8")
+    assert main(["server"], {}, out, said) == LauncherError.exit_code
+    with contextlib.suppress(BrokenPipeError):
+        out.close()
+    assert "/home/x/state.json: No space left on device\nHint: " in said.getvalue()

@@ -2,12 +2,14 @@
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stigmer_launcher.doctor import server
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING
 from stigmer_launcher.system import locks, ports, process, service_manager
 from stigmer_launcher.system.places import Places
@@ -101,6 +103,19 @@ def test_a_service_that_other_machines_can_reach_is_a_warning(keg: Path, places:
         somebody_elses["services"][0] |= {"pid": 1, "identity": ""}
         write_state(places, somebody_elses)
         assert not [each for each in look(keg, places).findings if f"port {port} " in each.text]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no file of sockets")
+def test_ports_that_cannot_be_looked_at_are_said_to_be_that_and_nothing_else(
+    tmp_path: Path, keg: Path, places: Places, supervised: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_LISTENERS", str(tmp_path / "absent"))
+    with socket.create_server(("", 0)) as reachable:
+        port = reachable.getsockname()[1]
+        write_state(places, a_state())
+        report = look(keg, places)
+    assert found(report, "Ports", "exposure").level == NOTE
+    assert not [each for each in report.findings if f"port {port} " in each.text]
 
 
 def test_a_service_on_localhost_alone_is_no_warning(

@@ -33,7 +33,8 @@ def _run_command(arguments: Sequence[str], context: Context) -> int:
         return _INTERRUPTED
     except OSError as error:
         context.out.flush()
-        if context.out.failure:
+        lost = context.out.failure
+        if lost and lost.errno == error.errno and not error.filename:  # the output's own, of which we report later
             return 0 if context.out.is_gone else LauncherError.exit_code
         place = f"{error.filename}: " if error.filename else ""
         return _fail(context.err, f"{place}{error.strerror or error}", LauncherError.remedy, LauncherError.exit_code)

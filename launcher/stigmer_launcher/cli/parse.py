@@ -46,6 +46,9 @@ def parse(arguments: Sequence[str]) -> Invocation | HelpRequest | VersionRequest
         words, rest = words[1:], HELP.flags[:1]
     command = _longest_match(words)
     given, more = _scan(rest, command.options if command else ())
+    for flag, value in given:
+        if value is not None and flag in (*HELP.flags, *VERSION.flags):
+            raise UsageError(f"{flag} takes no value", _see(words))
     asked = next((option for flag, _ in given for option in (HELP, VERSION) if flag in option.flags), None)
     if asked is VERSION and not words:
         return VersionRequest()
@@ -118,7 +121,9 @@ def _misplaced(topic: tuple[str, ...], flag: str, words: Sequence[str]) -> Usage
         if command.words[: len(topic)] == topic and any(flag in option.flags for option in command.options):
             return UsageError(f"{flag} comes after the command: `stigmer {command.name} {flag}`", _see(command.words))
     program = " ".join(("stigmer", *topic))
-    return UsageError(f"`{program}` has no option {flag}{_meant(flag, ('--help', '--version'))}", _see(topic))
+    return UsageError(
+        f"`{program}` has no option {flag}{_meant(flag, ('--help', *([] if topic else ['--version'])))}", _see(topic)
+    )
 
 
 def _read_option(command: Command, flag: str, value: str | None) -> tuple[str, str]:

@@ -52,6 +52,7 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
         return
     if sys.platform != "darwin" and not os.access(_LISTENERS, os.R_OK):
         yield Finding("Ports", "exposure", NOTE, f"not looked at: {_LISTENERS} cannot be read")
+        return
     for listener in ports.exposed(lambda pid: _service_of(context, pid) != ""):
         yield _exposed(_service_of(context, listener.pid), listener)
 
