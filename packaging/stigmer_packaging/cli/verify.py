@@ -104,7 +104,8 @@ def verify_command(root: Path, purpose: str) -> click.Command:
 
 def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
     workspace = Workspace((wanted.workspace or root / "build").absolute(), cache)
-    what, reports = wanted.what or root / "dist", {}
+    what = wanted.what or root / "dist"
+    reports: list[tuple[str, VerificationReport]] = []
     with workspace.alone("verify"):
         if wanted.level == BREW:
             found = verify_release(root, what, wanted.later, workspace, _say)
@@ -113,16 +114,17 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
         else:
             found = _put_to_trial(wanted, what, root, host, workspace)
         for name, report in found:
-            reports[name] = report
+            reports.append((name, report))
+            if what.is_dir() and wanted.level != BREW:
+                deliver_verifications({name: report}, workspace, what)  # at once: two machines may share a name
             if not wanted.as_json:
                 _console().print(output.verdict(report), output.timeline_table(report), "")
         if what.is_dir() and wanted.level != BREW:
-            deliver_verifications(reports, workspace, what)
             write_report(what)
     if wanted.as_json:
-        told = read_release(what).artefacts if wanted.reports else reports.values()
+        told = read_release(what).artefacts if wanted.reports else [report for _, report in reports]
         sys.stdout.write(json.dumps([asdict(one) for one in told], indent=2) + "\n")
-    _refuse(reports.items(), workspace)
+    _refuse(reports, workspace)
 
 
 def _put_to_trial(wanted: Wanted, what: Path, root: Path, host: Target, workspace: Workspace) -> Reports:
