@@ -20,7 +20,6 @@ PIPELINE = (
     ("GITHUB_SHA", "The commit that is released. Default: that of the checkout."),
 )
 TESTS = (
-    ("STIGMER_KEG", "A built keg to test: `pytest -m keg`."),
     ("STIGMER_RELEASE, STIGMER_NEXT_RELEASE", "Folders of two delivered releases, for `pytest -m brew`."),
     ("STIGMER_SERVICE_TRIAL", "`1`: try the service in a virtual machine, which takes minutes."),
     ("STIGMER_TEST_EMULATION", "`1`: build and verify a whole release under emulation."),

@@ -184,8 +184,27 @@ def test_a_report_of_a_mac_becomes_part_of_the_release(
     assert "mac: macOS 15.1 24B83 arm64 Mac15,3: " in capsys.readouterr().out
     assert [(one.name, one.verified) for one in read_release(dist).artefacts] == [(NAME, level)]
     assert level in (dist / "report.html").read_text(encoding="utf-8")
-    kept = (dist / "verification/mac-linux-amd64-bottle.log").read_text(encoding="utf-8")
-    assert kept == report.read_text(encoding="ascii")
+    kept = dist / "verification/mac-linux-amd64-bottle-macOS-15.1-24B83-arm64-Mac15-3.log"
+    assert kept.read_text(encoding="utf-8") == report.read_text(encoding="ascii")
+
+
+def test_reports_of_two_macs_are_both_kept_and_one_that_failed_counts(dist: Path, tmp_path: Path) -> None:
+    """Whichever of them is named last."""
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    words = ["verify", str(dist), "--workspace", str(tmp_path / "build")]
+    for system, result in (("14.5", "not ok"), ("15.1", "ok")):
+        report = tmp_path / f"{system}.tap"
+        facts = f"# file: {sha256} {NAME}\n# machine: macOS {system}\n"
+        report.write_text(f"# BEGIN {sha256}\n{facts}{result} 1 - it runs\n1..1\n# END {sha256}\n", encoding="ascii")
+        words += ["--report", str(report)]
+    assert cli.run(words) == 8
+    release = read_release(dist)
+    assert [(each.guest, each.passed) for each in release.verifications] == [
+        ("macOS 14.5", False),
+        ("macOS 15.1", True),
+    ]
+    assert [one.verified for one in release.artefacts] == ["verification failed"]
+    assert len(list((dist / "verification").glob("mac-*.log"))) == 2
 
 
 def test_a_report_of_a_mac_is_only_taken_in_for_a_release(dist: Path, capsys: pytest.CaptureFixture[str]) -> None:

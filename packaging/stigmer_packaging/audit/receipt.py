@@ -19,9 +19,9 @@ _SYSTEMS = {"darwin": "Macintosh", "linux": "Linux"}
 _PLACEHOLDER = re.compile(r"@@HOMEBREW_[A-Z]+@@")
 
 
-def _receipt(subject: Subject) -> dict[str, Any]:
-    """Read the receipt; an empty one when it is missing or no JSON object, which its own check says."""
-    return parse_object(subject.contents.text(RECEIPT) or "") or {}
+def _receipt(subject: Subject) -> dict[str, Any] | None:
+    """Read the receipt; None when it is missing or no JSON object, which its own check says."""
+    return parse_object(subject.contents.text(RECEIPT) or "")
 
 
 @check(
@@ -30,7 +30,7 @@ def _receipt(subject: Subject) -> dict[str, Any]:
     "write it with receipt.render_receipt",
 )
 def _fields(subject: Subject) -> Iterator[Violation]:
-    if not (receipt := _receipt(subject)):
+    if (receipt := _receipt(subject)) is None:
         yield Violation(RECEIPT, "missing" if RECEIPT not in subject.contents.files else "not a JSON object")
         return
     target, source, built_on = subject.target, _part(receipt, "source"), _part(receipt, "built_on")
@@ -56,7 +56,7 @@ def _fields(subject: Subject) -> Iterator[Violation]:
     "write homebrew_version 5.1.15 or newer",
 )
 def _version(subject: Subject) -> Iterator[Violation]:
-    if not (receipt := _receipt(subject)):
+    if (receipt := _receipt(subject)) is None:
         return
     version = str(receipt.get("homebrew_version"))
     numbers = re.match(r"\d+(?:\.\d+)*", version)
@@ -70,7 +70,7 @@ def _version(subject: Subject) -> Iterator[Violation]:
     "list the files that hold placeholders, and [] when none does",
 )
 def _changed_files(subject: Subject) -> Iterator[Violation]:
-    if not (receipt := _receipt(subject)):
+    if (receipt := _receipt(subject)) is None:
         return
     if (listed := _changed_files_of(receipt)) is None:
         found = json.dumps(receipt.get("changed_files"))
@@ -91,7 +91,7 @@ def _changed_files_of(receipt: dict[str, Any]) -> list[str] | None:
     "write the file without it, or name it in the receipt's changed_files",
 )
 def _placeholders(subject: Subject) -> Iterator[Violation]:
-    exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(_changed_files_of(_receipt(subject)) or ())}
+    exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(_changed_files_of(_receipt(subject) or {}) or ())}
     for path in sorted(subject.contents.files.keys() - exempt):
         if found := _PLACEHOLDER.search(subject.contents.text(path) or ""):
             yield Violation(path, f"it holds {found[0]}")

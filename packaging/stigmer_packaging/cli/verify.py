@@ -112,11 +112,11 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
         elif wanted.reports:
             found = _take_in(wanted.reports, what, workspace)
         else:
-            found = _put_to_trial(wanted, what, root, host, workspace)
+            found = _verify_on_machines(wanted, what, root, host, workspace)
         for name, report in found:
             reports.append((name, report))
             if what.is_dir() and wanted.level != BREW:
-                deliver_verifications({name: report}, workspace, what)  # at once: two machines may share a name
+                deliver_verifications({name: report}, workspace, what)
             if not wanted.as_json:
                 _console().print(output.verdict(report), output.timeline_table(report), "")
         if what.is_dir() and wanted.level != BREW:
@@ -127,7 +127,7 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
     _refuse(reports, workspace)
 
 
-def _put_to_trial(wanted: Wanted, what: Path, root: Path, host: Target, workspace: Workspace) -> Reports:
+def _verify_on_machines(wanted: Wanted, what: Path, root: Path, host: Target, workspace: Workspace) -> Reports:
     manifest = load_manifest(root / "packaging" / "manifest.yaml")
     bottle = find_bottle(what, host, manifest, workspace.root)
     level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")

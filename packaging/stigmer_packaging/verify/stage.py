@@ -1,6 +1,7 @@
 """Verify a bottle on a fresh machine: pour it where there is no Python, and run its checks there."""
 
 import contextlib
+import re
 from collections.abc import Callable
 
 from stigmer_packaging.lib import digest
@@ -12,6 +13,9 @@ from stigmer_packaging.verify.guest import GuestRun, Machine, ProgramTrial, Task
 from stigmer_packaging.verify.guest_report import parse_report
 from stigmer_packaging.verify.junit import render_junit
 from stigmer_packaging.verify.mac_report import LEVEL, parse_mac_report
+
+_NO_NAME = re.compile(r"[^\w.-]+")
+"""What a machine's name may have and a file's should not."""
 
 _RECORD = 2
 """Part of each report's cache key. 2: reports say whether the processor was emulated."""
@@ -79,7 +83,7 @@ def _made_from(bottle: ReleaseFile, machine: Machine, task: Task) -> str:
 def take_in_report(text: str, release: Release, workspace: Workspace) -> dict[str, VerificationReport]:
     """Keep the report of scripts/check-on-mac as the verification of a release's bottle, and of its single file.
 
-    Give the records by their names. RecordError when the report is of another bottle.
+    Give the records by their names, of which the machine is a part. RecordError when the report is of another bottle.
     """
     found = parse_mac_report(text)
     checked = [one for one in release.of_programs() if one.sha256 in found.files]
@@ -88,7 +92,10 @@ def take_in_report(text: str, release: Release, workspace: Workspace) -> dict[st
             f"the report is of the bottle with sha256 {found.files[0]}, which this release does not have",
             "make a report of this release: scripts/check-on-mac FOLDER REPORT",
         )
-    taken = {f"verify/{LEVEL}/{one.target}-{one.kind}": found.verification_of(one.sha256) for one in checked}
+    taken = {}
+    for one in checked:
+        report = found.verification_of(one.sha256)
+        taken[f"verify/{LEVEL}/{one.target}-{one.kind}/{_NO_NAME.sub('-', report.guest)}"] = report
     for name, report in taken.items():
         _keep(f"{name}.log", text, workspace)
         _keep(f"{name}.xml", render_junit(report), workspace)
