@@ -20,7 +20,8 @@ from stigmer_packaging.lib.command import Completed, run
 from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.lib.ports import free_port
 from stigmer_packaging.records.release import NAME, read_release
-from stigmer_packaging.verify.brew.client import Brew, with_root_url
+from stigmer_packaging.verify.brew.client import Brew
+from stigmer_packaging.verify.brew.local_tap import with_root_url
 from support.real_brew import FULL, ROOT, require_brew, tapped
 
 RELEASE = Path(os.environ.get("STIGMER_RELEASE", ROOT / "dist"))

@@ -10,7 +10,8 @@ import pytest
 from stigmer_packaging.formula.tap_files import render_tap
 from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.loopback import serving
-from stigmer_packaging.verify.brew.client import Brew, parse_pours, with_root_url
+from stigmer_packaging.verify.brew.client import Brew, parse_pours
+from stigmer_packaging.verify.brew.local_tap import with_root_url
 from support.keg_standin import standin_manifest
 from support.real_brew import FULL, ROOT, TAP, copy_checkout, require_brew, tapped
 

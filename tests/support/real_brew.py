@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.lib.errors import CommandError
-from stigmer_packaging.verify.brew.client import Brew, LocalTap, brew_environment, find_brew, make_local_tap
+from stigmer_packaging.verify.brew.client import Brew, brew_environment, find_brew
+from stigmer_packaging.verify.brew.local_tap import LocalTap, make_local_tap
 
 ROOT = Path(__file__).parents[2]
 TAP = "stigmer/tap"

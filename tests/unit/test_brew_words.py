@@ -12,8 +12,8 @@ from stigmer_packaging.verify.brew.client import (
     parse_outdated,
     parse_pours,
     parse_version,
-    with_root_url,
 )
+from stigmer_packaging.verify.brew.local_tap import with_root_url
 
 UPGRADE = """==> Upgrading 1 outdated package:
 stigmer/tap/stigmer 2.0.0 -> 2.0.1

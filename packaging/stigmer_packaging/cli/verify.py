@@ -108,7 +108,7 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
     reports: list[tuple[str, VerificationReport]] = []
     with workspace.alone("verify"):
         if wanted.level == BREW:
-            found = verify_release(root, what, wanted.later, workspace, _say)
+            found = verify_release_with_brew(root, what, wanted.later, workspace, _say)
         elif wanted.reports:
             found = _take_in(wanted.reports, what, workspace)
         else:
@@ -154,7 +154,7 @@ def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Repor
             yield from take_in_report(read_mac_report(path), read_release(folder), workspace).items()
 
 
-def verify_release(
+def verify_release_with_brew(
     root: Path, release: Path, later: Path | None, workspace: Workspace, report: Callable[[str], None]
 ) -> Reports:
     """Put the release in a folder to the trial with the brew on PATH, and the upgrade to the one in `later`.

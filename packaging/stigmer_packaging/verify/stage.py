@@ -14,8 +14,8 @@ from stigmer_packaging.verify.guest_report import parse_report
 from stigmer_packaging.verify.junit import render_junit
 from stigmer_packaging.verify.mac_report import LEVEL, parse_mac_report
 
-_NO_NAME = re.compile(r"[^\w.-]+")
-"""What a machine's name may have and a file's should not."""
+_UNSAFE = re.compile(r"[^\w.-]+")
+"""Characters of a machine's name that do not belong into the name of a file."""
 
 _RECORD = 2
 """Part of each report's cache key. 2: reports say whether the processor was emulated."""
@@ -95,7 +95,7 @@ def take_in_report(text: str, release: Release, workspace: Workspace) -> dict[st
     taken = {}
     for one in checked:
         report = found.verification_of(one.sha256)
-        taken[f"verify/{LEVEL}/{one.target}-{one.kind}/{_NO_NAME.sub('-', report.guest)}"] = report
+        taken[f"verify/{LEVEL}/{one.target}-{one.kind}/{_UNSAFE.sub('-', report.guest)}"] = report
     for name, report in taken.items():
         _keep(f"{name}.log", text, workspace)
         _keep(f"{name}.xml", render_junit(report), workspace)

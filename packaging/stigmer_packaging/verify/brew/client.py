@@ -1,4 +1,4 @@
-"""Homebrew: run a command of its, read what it prints, and give it a tap of this machine. Read from 5.0.16 and 6.0.18; what later ones add is ignored."""
+"""Homebrew: run a command of its, and read what it prints. Read from 5.0.16 and 6.0.18; what later ones add is ignored."""
 
 import json
 import re
@@ -28,10 +28,6 @@ SETTINGS = {
 
 DEVELOPER = ("audit", "linkage", "readall", "style", "test")
 """Commands that switch brew's developer mode on for good, unless the environment says it is on already."""
-
-
-_AUTHOR = ("-c", "user.name=tap", "-c", "user.email=tap@localhost", "-c", "commit.gpgsign=false")
-_ROOT_URL = re.compile(r'^(    root_url )"[^"]*"', re.MULTILINE)
 
 
 class Poured(NamedTuple):
@@ -96,45 +92,3 @@ def parse_installed(text: str) -> tuple[Poured, ...]:
 def parse_outdated(text: str) -> tuple[tuple[str, str, str], ...]:
     """Read `brew outdated --verbose`: name, installed and available version of each formula."""
     return tuple(re.findall(r"^(\S+) \((\S+)\) < (\S+)", text, re.MULTILINE))
-
-
-class LocalTap(NamedTuple):
-    """A git repository in `folder` that brew takes for the tap `name` on GitHub, such as `stigmer/tap`."""
-
-    name: str
-    folder: Path
-    env: Mapping[str, str]
-
-    def publish(self, formula: str, text: str) -> None:
-        """Have the tap say this of a formula from now on."""
-        path = self.folder / "Formula" / f"{formula}.rb"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        self._git("add", "--all")
-        self._git(*_AUTHOR, "commit", "--quiet", "--allow-empty", "--message", "formula")
-
-    def _git(self, *words: str) -> None:
-        command.run(["git", "-C", self.folder, *words], env=self.env, seconds=60)
-
-
-def make_local_tap(name: str, folder: Path, env: Mapping[str, str]) -> LocalTap:
-    """Make an empty tap, and have git of the home in `env` go there when it is asked for the tap on GitHub.
-
-    Brew asks with the owner as typed or capitalised, depending on its version.
-    """
-    folder.mkdir(parents=True)
-    command.run(["git", "init", "--quiet", "--initial-branch=main", folder], env=env, seconds=60)
-    owner, _, short = name.partition("/")
-    for spelled in {owner, owner.capitalize()}:
-        address = f"https://github.com/{spelled}/homebrew-{short}"
-        words = ["git", "config", "--global", "--add", f"url.{folder}.insteadOf", address]
-        command.run(words, env=env, seconds=60)
-    return LocalTap(name, folder, env)
-
-
-def with_root_url(formula: str, url: str) -> str:
-    """Give a formula whose bottles are found below another address; ValueError when it has no bottle block of ours."""
-    text, found = _ROOT_URL.subn(rf'\g<1>"{url}"', formula)
-    if found != 1:
-        raise ValueError("the formula has no bottle block with a root_url")
-    return text

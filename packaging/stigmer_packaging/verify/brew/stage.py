@@ -12,6 +12,7 @@ from stigmer_packaging.records.release import Release, read_release
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.brew import client as brew
 from stigmer_packaging.verify.brew import trial as brew_trial
+from stigmer_packaging.verify.brew.local_tap import make_local_tap
 from stigmer_packaging.verify.junit import render_junit
 
 LEVEL = "brew"
@@ -40,7 +41,7 @@ def verify_with_brew(
         driven = brew.Brew(program, given)
         offers = [_offer(release, folder, scratch, url) for release, folder in zip(releases, folders, strict=True)]
         product = releases[0].product
-        tap = brew.make_local_tap(tap_name(product), scratch.absolute() / "tap", given)
+        tap = make_local_tap(tap_name(product), scratch.absolute() / "tap", given)
         later = offers[1] if offers[1:] else None
         places = Path(driven.ask("--prefix")), Path(driven.ask("--cellar")) / product.name
         home = scratch.absolute() / "home"

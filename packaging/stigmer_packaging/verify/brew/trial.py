@@ -18,7 +18,8 @@ from stigmer_packaging.lib.errors import PackagingError, VerificationError
 from stigmer_packaging.lib.ports import free_port
 from stigmer_packaging.records.model import Check
 from stigmer_packaging.verify.brew import client as homebrew
-from stigmer_packaging.verify.brew.client import Brew, LocalTap, with_root_url
+from stigmer_packaging.verify.brew.client import Brew
+from stigmer_packaging.verify.brew.local_tap import LocalTap, with_root_url
 
 _SHA256 = re.compile(r'"[0-9a-f]{64}"$', re.MULTILINE)
 _LINKED = ("Cellar", "bin", "etc", "lib", "opt", "sbin", "share")
