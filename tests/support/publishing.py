@@ -135,8 +135,6 @@ def change_tap(repository: FakeRepository, path: str, text: str) -> str:
     for words in (["read-tree", "main"], ["update-index", "--add", "--cacheinfo", f"100644,{blob},{path}"]):
         command.run([*place, *words], env=index)
     tree = command.run([*place, "write-tree"], env=index).stdout.strip()
-    commit = repository.run_git(
-        "-c", "user.name=b", "-c", "user.email=b@b", "commit-tree", tree, "-p", "main", "-m", "B"
-    )
+    commit = repository.run_git("commit-tree", tree, "-p", "main", "-m", "B")
     repository.run_git("update-ref", "refs/heads/main", commit)
     return commit
