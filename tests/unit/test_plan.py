@@ -10,7 +10,7 @@ import pytest
 from stigmer_packaging.lib.errors import ForeignTargetError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.reader import load_manifest
-from stigmer_packaging.pipeline.plan import STAGES, Inputs, Step, can_verify, plan_release, stages_until
+from stigmer_packaging.pipeline.plan import STAGES, UNNEEDED, Inputs, Step, can_verify, plan_release, stages_until
 from support.manifest_texts import PATH
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "plan-linux-amd64.json"
@@ -26,7 +26,7 @@ def inputs(**parts: Mapping[str, object]) -> Inputs:
 
 def test_the_plan_of_a_release_is_the_one_on_record() -> None:
     """A change of the plan is seen in a review; write the new one down when it is meant."""
-    steps = plan_release(MANIFEST, [LINUX], inputs())
+    steps = plan_release(MANIFEST, [LINUX], inputs(), also=UNNEEDED)
     shown = [{"name": step.name, "stage": step.stage, "needs": list(step.needs)} for step in steps]
     assert shown == json.loads(GOLDEN.read_text(encoding="utf-8"))
 
@@ -84,9 +84,13 @@ def test_a_platform_that_does_not_run_here_is_frozen_here_and_not_verified(targe
 
 
 def test_a_platform_that_is_emulated_here_is_frozen_and_verified_here() -> None:
-    steps = {step.name: step for step in plan_release(MANIFEST, [ARM], inputs(), until="verify", also="standalone")}
+    """Beside other steps: only times on this machine's own processor are measurements."""
+    steps = {step.name: step for step in plan_release(MANIFEST, [ARM], inputs(), until="verify", also=UNNEEDED)}
     made = ("freeze/linux-arm64/launcher", "bottle/linux-arm64", "verify/sandbox/linux-arm64")
     assert set(made) < set(steps)
+    assert not any(step.alone for step in steps.values())
+    alone = {step.name for step in plan_release(MANIFEST, [LINUX, ARM], inputs(), also=UNNEEDED) if step.alone}
+    assert alone == {f"verify/sandbox/{LINUX}", f"verify/program/{LINUX}"}
     assert stages_until("verify") == tuple(STAGES)
 
 
@@ -107,7 +111,7 @@ def test_the_stages_that_will_be_needed_are_those_of_the_plan_or_more() -> None:
 
 
 def test_a_release_also_makes_what_people_without_homebrew_download() -> None:
-    steps = {step.name: step for step in plan_release(MANIFEST, [LINUX, MAC], inputs(), also="standalone")}
+    steps = {step.name: step for step in plan_release(MANIFEST, [LINUX, MAC], inputs(), also=UNNEEDED)}
     for target in (LINUX, MAC):
         assert steps[f"archive/{target}"].needs == steps[f"program/{target}"].needs == (f"assemble/{target}",)
     assert f"verify/program/{LINUX}" in steps

@@ -153,7 +153,7 @@ def _carry_out(command: str, options: Options) -> None:
         context = _open_context(options, manifest, workspace, host, progress.say)
         if not options.dry_run:  # first of all: what it installs may be among what the steps depend on
             _preflight(plan.stages_until(until), targets, host, context)
-        also = plan.STANDALONE if command == "release" else ""
+        also = plan.UNNEEDED if command == "release" else ()
         steps = plan.plan_release(manifest, targets, context.inputs(targets, until), until=until, also=also)
         pipeline = Pipeline(workspace, makers(context), progress, time.monotonic, at_once=AT_ONCE)
         if options.dry_run:

@@ -24,14 +24,18 @@ RELEASE = "verify"
 """The stage that needs all others, and so stands for the whole."""
 
 STANDALONE = "standalone"
-"""The stage that makes what people without Homebrew download; a release does it too, though nothing needs it."""
+"""The stage that makes what people without Homebrew download."""
+
+UNNEEDED = (STANDALONE, "formula")
+"""The stages that a release does too, though no other stage needs what they make."""
 
 
 @dataclass(frozen=True)
 class Step:
     """One record to make: its name, the stage that makes it, the records it needs, and all else it depends on.
 
-    `subject` is what the step is about, such as a component's name.
+    `subject` is what the step is about, such as a component's name. `alone` says that nothing else is carried out
+    meanwhile, as the step measures how long things take.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Step:
     subject: str
     needs: tuple[str, ...]
     facts: Mapping[str, object]
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,11 +111,11 @@ def stages_until(until: str) -> tuple[str, ...]:
 
 
 def plan_release(
-    manifest: Manifest, targets: Sequence[Target], inputs: Inputs, *, until: str = RELEASE, also: str = ""
+    manifest: Manifest, targets: Sequence[Target], inputs: Inputs, *, until: str = RELEASE, also: Collection[str] = ()
 ) -> tuple[Step, ...]:
     """Plan every step of the stages `until` and `also`, and of what these need, in an order that works.
 
-    ForeignTargetError as refuse_foreign.
+    Times under emulation mean nothing, so a verification by emulation is carried out beside other steps. ForeignTargetError as refuse_foreign.
     """
     refuse_foreign(targets, inputs.host, until)
     steps: dict[str, Step] = {}
@@ -127,8 +132,9 @@ def plan_release(
             (verification_name(target), f"bottle/{target}", "sandbox"),
             (f"verify/program/{target}", f"program/{target}", "program"),
         ):
-            steps[name] = Step(name, "verify", str(target), subject, (made, "formula"), inputs.verification)
-    return _needed(steps, {until, also})
+            needs, alone = (made, f"audit/{target}"), target == inputs.host
+            steps[name] = Step(name, "verify", str(target), subject, needs, inputs.verification, alone)
+    return _needed(steps, {until, *also})
 
 
 def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
