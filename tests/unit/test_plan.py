@@ -94,6 +94,12 @@ def test_a_platform_that_is_emulated_here_is_frozen_and_verified_here() -> None:
     assert stages_until("verify") == tuple(STAGES)
 
 
+def test_the_targets_that_are_verified_here_come_first() -> None:
+    """Their steps take longest one after the other; at the end of a release nobody else has work beside them."""
+    steps = plan_release(MANIFEST, [MAC, ARM, LINUX], inputs(), also=UNNEEDED)
+    assert list(dict.fromkeys(step.target for step in steps if step.target)) == [str(ARM), str(LINUX), str(MAC)]
+
+
 def test_what_is_not_frozen_is_obtained_for_any_platform() -> None:
     steps = plan_release(MANIFEST, [MAC], inputs(), until="obtain")
     assert [step.name for step in steps] == [

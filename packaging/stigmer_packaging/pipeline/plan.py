@@ -115,25 +115,16 @@ def plan_release(
 ) -> tuple[Step, ...]:
     """Plan every step of the stages `until` and `also`, and of what these need, in an order that works.
 
-    Times under emulation mean nothing, so a verification by emulation is carried out beside other steps. ForeignTargetError as refuse_foreign.
+    The targets that are verified here come first, as most steps follow one another for them. Times under emulation mean
+    nothing, so a verification by emulation is carried out beside other steps. ForeignTargetError as refuse_foreign.
     """
     refuse_foreign(targets, inputs.host, until)
-    steps: dict[str, Step] = {}
-    for target in targets:
-        needs = (f"bottle/{target}", f"sbom/{target}")
-        facts = inputs.audit.get(str(target), {})
-        audit = Step(f"audit/{target}", "audit", str(target), "audit", needs, facts)
-        steps |= {step.name: step for step in (*_steps_of(manifest, target, inputs), audit)}
+    verified = [target for target in targets if can_verify(target, inputs.host)]
+    order = (*verified, *(target for target in targets if target not in verified))
+    steps = {step.name: step for target in order for step in _steps_of(manifest, target, inputs)}
     steps["source"] = Step("source", "bottle", "", "source", (), inputs.source)
     bottles = tuple(f"{stage}/{target}" for target in targets for stage in ("bottle", "audit"))
     steps["formula"] = Step("formula", "formula", "", "formula", ("source", *bottles), {"manifest": asdict(manifest)})
-    for target in (target for target in targets if can_verify(target, inputs.host)):
-        for name, made, subject in (
-            (verification_name(target), f"bottle/{target}", "sandbox"),
-            (f"verify/program/{target}", f"program/{target}", "program"),
-        ):
-            needs, alone = (made, f"audit/{target}"), target == inputs.host
-            steps[name] = Step(name, "verify", str(target), subject, needs, inputs.verification, alone)
     return _needed(steps, {until, *also})
 
 
@@ -146,11 +137,24 @@ def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
         f"assemble/{target}", "assemble", str(target), "keg", needs, {"manifest": asdict(manifest), **inputs.keg}
     )
     named = {"tag": manifest.tag_of(target), "rebuild": manifest.product.rebuild, **inputs.keg}
-    files = [Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), named)]
-    files.append(Step(f"archive/{target}", STANDALONE, str(target), "archive", (keg.name,), inputs.keg))
+    bottle = Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), named)
+    facts = inputs.audit.get(str(target), {})
+    audit = Step(f"audit/{target}", "audit", str(target), "audit", (bottle.name, f"sbom/{target}"), facts)
+    archive = Step(f"archive/{target}", STANDALONE, str(target), "archive", (keg.name,), inputs.keg)
     own = {**inputs.keg, **inputs.unpacker}
-    files.append(Step(f"program/{target}", STANDALONE, str(target), "program", (keg.name,), own))
-    return [*parts, *credited, keg, *files]
+    program = Step(f"program/{target}", STANDALONE, str(target), "program", (keg.name,), own)
+    steps = [*parts, *credited, keg, bottle, audit, archive, program]
+    return [*steps, *_verifications(target, inputs)] if can_verify(target, inputs.host) else steps
+
+
+def _verifications(target: Target, inputs: Inputs) -> list[Step]:
+    """Plan to verify the bottle and the single file of a target."""
+    alone = target == inputs.host
+    subjects = ((verification_name(target), "bottle", "sandbox"), (f"verify/program/{target}", "program", "program"))
+    return [
+        Step(name, "verify", str(target), subject, (f"{made}/{target}", f"audit/{target}"), inputs.verification, alone)
+        for name, made, subject in subjects
+    ]
 
 
 def _credits(parts: Sequence[Step], manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
