@@ -1,19 +1,19 @@
 """ld.so: where it finds libraries, and which symbol with which version it binds. Source: ld.so(8), glibc's dl-lookup.c."""
 
+import posixpath
 import re
 from collections.abc import Iterator
 from functools import cache
 
 from stigmer_packaging.audit.contents import Content, join
 from stigmer_packaging.audit.loader.loading import Library, Loading, expand
+from stigmer_packaging.audit.platforms import LOADERS
 from stigmer_packaging.binaries.elf import Elf, Import, highest_glibc
 
 _SYSTEM = re.compile(
     r"(libc|libm)\.so\.6|(libpthread|librt)\.so\.[01]|libdl\.so\.2|libutil\.so\.1|ld-linux-[\w-]+\.so\.\d"
 )
 """glibc itself, which every system that brew runs on has."""
-
-_LOADERS = {"amd64": "/ld-linux-x86-64.so.2", "arm64": "/ld-linux-aarch64.so.1"}
 
 
 class ElfLoading(Loading[Elf]):
@@ -35,7 +35,8 @@ class ElfLoading(Loading[Elf]):
     def undefined(self, path: str) -> Iterator[tuple[str, str]]:
         """Give the symbols that are in nothing loaded with the file; without them it is not loaded, or ends later."""
         wanted = [symbol for symbol in self.code(path).imports if not symbol.weak and not self._is_judged(symbol)]
-        scope = (*self.scope(path), _LOADERS.get(self.subject.target.architecture, "")) if wanted else ()
+        loader = f"/{posixpath.basename(LOADERS[self.subject.target.architecture])}"
+        scope = (*self.scope(path), loader) if wanted else ()
         for symbol in wanted:
             if not any(self._has(place, symbol) for place in scope):
                 shown = f"{symbol.name}@{symbol.version}" if symbol.version else symbol.name
