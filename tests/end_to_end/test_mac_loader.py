@@ -29,7 +29,8 @@ def link(folder: Path, architecture: str, name: str, source: str, *words: str) -
     paths = [f"{name}.c", "-o", name, f"-Wl,-install_name,@rpath/{name}", "-Wl,-headerpad,1000"]
     env = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(folder / "cache")}
     subprocess.run([*command, *paths, *words], cwd=folder, env=env, check=True, capture_output=True, timeout=110)
-    named = macho_edit.set_names((folder / name).read_bytes(), rpaths=["@loader_path/.."])
+    content, search = (folder / name).read_bytes(), ["@loader_path/.."]
+    named = macho_edit.set_names(content, identity=f"@rpath/{name}", libraries={}, rpaths=search)
     return codesign.sign(macho_edit.strip(named), name)
 
 

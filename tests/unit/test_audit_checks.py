@@ -21,9 +21,8 @@ from support.audit_bottles import (
     audit,
     good_bottle,
 )
-from support.native_code import elf, macho
+from support.native_code import elf, flip, macho
 
-SERVER = f"{COMPONENTS}/stigmer-server"
 POLICY = Policy(
     forbidden=("/home/builder/checkout",), glibc_floor="2.31", size_budget=3_000_000, notices=NOTICES, sbom=SBOM
 )
@@ -57,14 +56,8 @@ def _set(path: str, **values: object) -> Fault:
     return lambda craft: vars(craft.keg[path]).update(values)
 
 
-def _flip(craft: Craft) -> None:
-    """Change one byte of a program that is signed."""
-    signed = bytearray(craft.keg[SERVER].content)
-    signed[len(signed) // 2] ^= 1
-    craft.put(SERVER, bytes(signed), 0o755)
-
-
 LIBFFI = "/usr/lib/libffi.dylib"
+SIGNED = macho(digests=("sha256",), content=b"x" * 99)
 KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA" * 4
 FOLDER = Piece(kind=tarfile.DIRTYPE, mode=0o755)
 DEVICE = Piece(kind=tarfile.CHRTYPE)
@@ -117,7 +110,10 @@ ON_LINUX: dict[str, Fault] = {
     "notices": lambda c: c.put(NOTICES, "stigmer-server 2.0.0 (Apache-2.0)\n"),
     "sbom": lambda c: c.put(SBOM, '{"spdxVersion": "SPDX-2.3", "packages": []}'),
 }
-ON_ARM: dict[str, Fault] = {"unsigned": _module(macho()), "broken-signature": _flip}
+ON_ARM: dict[str, Fault] = {
+    "unsigned": _module(macho()),
+    "broken-signature": _module(flip(SIGNED, SIGNED.index(b"xx"))),
+}
 ON_INTEL: dict[str, Fault] = {
     "case-collision": lambda c: c.put("License", ""),
     "macos-minimum": _module(macho("amd64", minimum=(15, 0))),

@@ -56,6 +56,17 @@ def test_a_symbol_comes_from_a_library_that_the_file_needs_or_that_comes_with_on
     assert undefined(craft) == ["XML_Parse: not in any library that is loaded with it"]
 
 
+def test_a_library_for_another_processor_is_passed_over() -> None:
+    craft = with_module("linux-amd64", elf(needed=("libz.so.1",), undefined=("inflate",)))
+    craft.put(f"{LIBRARIES}/libz.so.1", elf("arm64", defined=("inflate",)), 0o755)
+    findings = audit(craft).findings
+    assert {(found.check, found.path) for found in findings if found.path != LAUNCHER} == {
+        ("architecture", f"{LIBRARIES}/libz.so.1"),
+        ("needed-library", MODULE),
+        ("undefined-symbol", MODULE),
+    }
+
+
 @pytest.mark.parametrize(
     ("symbol", "seen"),
     [
@@ -119,6 +130,14 @@ def test_a_library_that_passes_another_on_has_its_symbols_too() -> None:
     craft.put(f"{LIBRARIES}/libz.1.dylib", library, 0o755)
     craft.put(f"{LIBRARIES}/libng.dylib", macho("amd64", identity="@rpath/libng.dylib", exports=("_inflate",)), 0o755)
     assert undefined(craft) == []
+
+
+def test_libraries_that_pass_each_other_on_have_no_more_symbols_than_their_own() -> None:
+    craft = mac_bottle(binds=(("_inflate", 2),))
+    for name, other in (("libz.1", "libng"), ("libng", "libz.1")):
+        library = macho("amd64", identity=f"@rpath/{name}.dylib", reexported=(f"@loader_path/{other}.dylib",))
+        craft.put(f"{LIBRARIES}/{name}.dylib", library, 0o755)
+    assert undefined(craft) == ["_inflate: not in @rpath/libz.1.dylib"]
 
 
 def test_a_library_is_looked_for_in_the_search_paths_of_the_program_too() -> None:

@@ -18,6 +18,10 @@ def read(content: bytes) -> MachO:
     return found
 
 
+def set_search(program: bytes, folder: str) -> bytes:
+    return macho_edit.set_names(program, identity="", libraries={}, rpaths=[folder])
+
+
 def symbols_of(content: bytes) -> list[str]:
     """List a file's symbol table."""
     parsed = lief.MachO.parse(content)
@@ -50,14 +54,14 @@ def test_names_and_search_paths_are_replaced() -> None:
     )
     found = read(after)
     assert found.identity == "@rpath/libx.dylib"
-    assert found.needed == (SYSTEM, "@rpath/libz.dylib")
+    assert [each.name for each in found.libraries] == [SYSTEM, "@rpath/libz.dylib"]
     assert found.search == ("@loader_path/..", "@loader_path")
     assert b"/build" not in after
 
 
 def test_names_that_do_not_fit_before_the_first_section_are_refused() -> None:
     with pytest.raises(ValueError, match=r"no room for .* link with -headerpad_max_install_names"):
-        macho_edit.set_names(go_program("darwin", "arm64"), rpaths=["@loader_path/" + "x" * 4096])
+        set_search(go_program("darwin", "arm64"), "@loader_path/" + "x" * 4096)
 
 
 @ARCHITECTURES
@@ -66,7 +70,7 @@ def test_what_nobody_binds_to_is_stripped(architecture: str) -> None:
     program = go_program("darwin", architecture, "-linkmode=internal -buildid=")
     stripped = macho_edit.strip(program)
     assert len(stripped) < len(program) - 50_000
-    named = macho_edit.set_names(stripped, rpaths=["@loader_path/lib"])
+    named = set_search(stripped, "@loader_path/lib")
     assert read(named) == dataclasses.replace(read(program), flaws=None, search=("@loader_path/lib",))
     assert set(symbols_of(stripped)) < set(symbols_of(program))
     assert {bind.name for bind in read(program).binds} <= set(symbols_of(stripped))
