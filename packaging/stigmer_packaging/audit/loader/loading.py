@@ -83,7 +83,7 @@ class Loading(ABC, Generic[Code]):
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         found = ((path, self.choose(content)) for path, content in subject.contents.files.items())
-        self.codes = {path: code for path, code in found if code}
+        self.codes: dict[str, Code] = {path: code for path, code in found if code}
 
     @abstractmethod
     def choose(self, content: Content) -> Code | None:
@@ -104,7 +104,8 @@ class Loading(ABC, Generic[Code]):
     def find(self, path: str | None) -> str:
         """Follow links to a file that can be loaded; empty when there is none: a loader passes over any other."""
         entry = self.subject.contents.resolve(path) if path is not None else None
-        return entry.path if entry and entry.path in self.codes else ""
+        found = (entry and entry.path) or ""
+        return found if found in self.codes else ""
 
     @cached_property
     def bundles(self) -> Mapping[str, Bundle]:
