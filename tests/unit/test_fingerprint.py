@@ -10,7 +10,6 @@ from stigmer_packaging.pipeline.stages import KINDS
 
 DOMAIN = ("audit", "binaries", "bottle", "formula", "freeze", "licensing", "sources")
 NO_STAGES_CODE = {
-    "audit/loader/system_symbols.py",  # makes the lists that the audit reads
     "bottle/reading.py",
     "formula/reading.py",
     "formula/tap_files.py",
