@@ -6,7 +6,7 @@ import pytest
 
 from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.manifest.model import FreezeTable
-from stigmer_packaging.sources.freeze_table import parse_freeze_table, read_freeze_table
+from stigmer_packaging.sources.freeze_table import read_freeze_table
 from support.freezing import SAMPLES, copy_sample
 
 SPEC = 'a = Analysis(["start.py"], hiddenimports=["by_name"], excludes=["tkinter"])\n'
@@ -109,11 +109,11 @@ def test_a_pyproject_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
         read_freeze_table(tmp_path)
 
 
-def test_every_problem_of_a_table_is_named_at_once() -> None:
+def test_every_problem_of_a_table_is_named_at_once(tmp_path: Path) -> None:
     """A misspelt key is not a key that is silently without effect."""
-    wrong = {"hiddenimports": [], "excludes": "tkinter", "selftest": [1], "entry": "../main.py", "add_data": ["x"]}
+    wrong = 'hiddenimports = []\nexcludes = "tkinter"\nselftest = [1]\nentry = "../main.py"\nadd_data = ["x"]\n'
     with pytest.raises(SourceError) as refused:
-        parse_freeze_table(wrong)
+        read_freeze_table(make_project(tmp_path, pyproject_toml=f"[tool.stigmer.freeze]\n{wrong}"))
     for problem in (
         "unknown key 'hiddenimports'; did you mean 'hidden_imports'?",
         "excludes: must be a list",

@@ -46,7 +46,7 @@ def built_by(tree_of: str, workspace: Workspace, destination: Path, target: Targ
     tree = open_tree(tree_of, workspace, env=ENV)
     go = golang.choose_go(TOOLCHAIN, ENV)
     source = CheckoutSource("go", "./cmd")
-    made = FromCheckout(source, target, LINUX, tree, TOOLCHAIN, go, workspace.cache, ENV, lambda _: None)
+    made = FromCheckout(source, target, LINUX, tree, go, workspace.cache, ENV, lambda _: None)
     made.fetch(destination)
     return made
 

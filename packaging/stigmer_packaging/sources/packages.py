@@ -1,5 +1,7 @@
 """Whether a source tree holds what the components are built from, and what it has instead where it does not."""
 
+import itertools
+import operator
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -84,7 +86,12 @@ def _instead(tree: Path, package: str, component: str) -> str:
 def _find_similar(tree: Path, wanted: PurePosixPath, component: str) -> list[PurePosixPath]:
     """Find folders named like the wanted one or like the component, those first that end most like the wanted one."""
     found = [path for path in _walk(tree) if path.name in {wanted.name, component}]
-    return sorted(found, key=lambda path: (-_shared_end(path, wanted), len(path.parts), path))[:_SIMILAR]
+
+    def distance(path: PurePosixPath) -> tuple[int, int, PurePosixPath]:
+        same = map(operator.eq, reversed(path.parts), reversed(wanted.parts))
+        return -sum(itertools.takewhile(bool, same)), len(path.parts), path
+
+    return sorted(found, key=distance)[:_SIMILAR]
 
 
 def _walk(tree: Path) -> Iterator[PurePosixPath]:
@@ -92,13 +99,6 @@ def _walk(tree: Path) -> Iterator[PurePosixPath]:
         relative = Path(place).relative_to(tree)
         folders[:] = _without_ignored(folders) if len(relative.parts) < _DEPTH else []
         yield from (PurePosixPath(relative / name) for name in folders)
-
-
-def _shared_end(path: PurePosixPath, wanted: PurePosixPath) -> int:
-    pairs = zip(reversed(path.parts), reversed(wanted.parts), strict=False)
-    return next(
-        (count for count, (one, other) in enumerate(pairs) if one != other), min(len(path.parts), len(wanted.parts))
-    )
 
 
 def _list_folders(folder: Path) -> str:
