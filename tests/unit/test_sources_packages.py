@@ -1,6 +1,5 @@
 """A tree that lacks what the manifest builds is refused with all that is missing, and with what it has instead."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -50,14 +49,6 @@ def problems_of(tree: Path) -> list[str]:
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
-def moved(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Give the whole tree's files with folders renamed."""
-    files = dict(WHOLE)
-    for old, new in pairs:
-        files = {path.replace(old, new, 1): text for path, text in files.items()}
-    return files
-
-
 def test_a_tree_that_holds_every_package_is_accepted(tmp_path: Path) -> None:
     check_packages(tree_of(tmp_path, WHOLE), COMPONENTS, "product")
 
@@ -79,9 +70,9 @@ def test_what_stands_where_the_path_ends_is_listed(tmp_path: Path) -> None:
 
 def test_a_package_that_has_moved_is_found_elsewhere_the_most_alike_first(tmp_path: Path) -> None:
     """Later layouts of a product have its services in other folders."""
-    files = moved([("backend/services/stigmer-server/cmd", "servers/stigmer-server/cmd")])
-    others = {"pkg/server/x.go": "package server\n", "node_modules/stigmer-server/cmd/server/x": ""}
-    (found,) = problems_of(tree_of(tmp_path, {**files, **others}))
+    files = {path.replace("backend/services/stigmer-", "servers/stigmer-"): text for path, text in WHOLE.items()}
+    files |= {"pkg/server/x.go": "package server\n", "node_modules/stigmer-server/cmd/server/x": ""}
+    (found,) = problems_of(tree_of(tmp_path, files))
     assert found.endswith("similar: ./servers/stigmer-server/cmd/server, ./pkg/server, ./servers/stigmer-server")
 
 
