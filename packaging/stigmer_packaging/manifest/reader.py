@@ -1,6 +1,5 @@
 """packaging/manifest.yaml: read it whole, or name every problem in it with its line."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +31,9 @@ def parse_manifest(text: str, *, reference: bool = False) -> Manifest:
     manifest, findings = _read(document)
     problems = {_with_line(finding, document) for finding in findings}
     if isinstance(document, CommentedMap) and overlay.KEY in document:
-        overlaid = copy.deepcopy(document)
-        own = overlay.apply_overlay(overlaid)
-        of_reference, findings = _read(overlaid)
-        problems |= {_with_line(finding, overlaid) for finding in (*own, *findings)}
+        own = overlay.apply_overlay(document)
+        of_reference, findings = _read(document)
+        problems |= {_with_line(finding, document) for finding in (*own, *findings)}
         manifest = of_reference if reference else manifest
     if problems:
         raise ManifestError([f"line {line}: {text}" for line, text in sorted(problems)])

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from stigmer_packaging.manifest.bottle_tags import MACOS_VERSIONS
+from stigmer_packaging.manifest.bottle_tags import MACOS_VERSIONS, parse_tag
 from stigmer_packaging.manifest.model import ArtifactSource, CheckoutSource, Component, Manifest, Proof, WheelSource
 from stigmer_packaging.manifest.section import Finding, Path, unknown
 
@@ -29,13 +29,6 @@ VARIABLES = (
     "execution.ttl",
 )
 """What the launcher knows to fill in, besides ports. Source: launcher/stigmer_launcher/install/payload.py."""
-# Source: Homebrew's bottle tags; a macOS tag is a release's name, after `arm64_` on Apple silicon.
-_TAGS = {
-    "darwin-arm64": re.compile(r"arm64_(?!linux$)[a-z_]+"),
-    "darwin-amd64": re.compile(r"(?!arm64_|x86_64_)[a-z_]+"),
-    "linux-arm64": re.compile(r"arm64_linux"),
-    "linux-amd64": re.compile(r"x86_64_linux"),
-}
 # Options whose value Temporal hands to SQLite as a URI: `#`, `?` and `%` of an absolute path would be read as its parts.
 _READ_AS_URI = ("--db-filename",)
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -68,32 +61,26 @@ def what_is_named_is_there(manifest: Manifest) -> Iterator[Finding]:
         *(("port", ports, (*path, "port"), proof.port) for path, _, proof in _proofs(manifest)),
     ]
     for index, part in enumerate(manifest.components):
-        of_part = (
-            ("component", parts, ("run", "needs"), part.run.needs),
-            ("variable", part.run.environment, ("required",), part.required),
-            ("variable", part.run.environment, ("optional",), part.optional),
-        )
-        for what, known, keys, names in of_part:
-            named += [(what, known, ("components", index, *keys, i), name) for i, name in enumerate(names)]
-    for what, known, path, name in named:
+        sent, path = part.run.environment, ("components", index)
+        named += [("component", parts, (*path, "run", "needs", i), name) for i, name in enumerate(part.run.needs)]
+        named += [("variable", sent, (*path, "required", i), name) for i, name in enumerate(part.required)]
+        named += [("variable", sent, (*path, "optional", i), name) for i, name in enumerate(part.optional)]
+    for what, known, place, name in named:
         if name and name not in known:
-            yield Finding(path, unknown(what, name, known))
+            yield Finding(place, unknown(what, name, known))
 
 
 def tags_fit_their_targets(manifest: Manifest) -> Iterator[Finding]:
-    """Demand that a bottle tag is one of its target's platform."""
+    """Demand that a bottle tag is one of its target's platform, and that no newer macOS is asked for than brew pours on."""
     for target, spec in manifest.targets.items():
-        tag = spec.bottle
-        if tag and not _TAGS[target].fullmatch(tag):
-            yield Finding(("targets", target, "bottle"), f"{tag!r} is not a bottle tag of {target}")
-
-
-def macos_is_that_of_the_tag(manifest: Manifest) -> Iterator[Finding]:
-    """Demand that no more is promised for macOS than the tag says: brew pours the bottle from that release on."""
-    for target, spec in manifest.targets.items():
-        release, minimum = spec.bottle.removeprefix("arm64_"), spec.macos_minimum
-        if minimum and release in MACOS_VERSIONS and int(minimum.partition(".")[0]) > MACOS_VERSIONS[release]:
-            text = f"brew pours {spec.bottle} from macOS {MACOS_VERSIONS[release]} on, and {minimum} is asked for"
+        if not spec.bottle:
+            continue
+        platform = parse_tag(spec.bottle)
+        minimum, release = spec.macos_minimum, MACOS_VERSIONS.get(platform.release, 0)
+        if str(platform.target) != target:
+            yield Finding(("targets", target, "bottle"), f"{spec.bottle!r} is not a bottle tag of {target}")
+        elif minimum and int(minimum.partition(".")[0]) > release:
+            text = f"brew pours {spec.bottle} from macOS {release} on, and {minimum} is asked for"
             yield Finding(("targets", target, "macos_minimum"), text)
 
 
@@ -225,7 +212,6 @@ RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
     nothing_is_there_twice,
     what_is_named_is_there,
     tags_fit_their_targets,
-    macos_is_that_of_the_tag,
     queues_are_for_pollers,
     components_prove_themselves,
     liveness_is_checked_one_at_a_time,

@@ -4,7 +4,8 @@ import itertools
 import operator
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from stigmer_packaging.lib.errors import GateError, SourceError
@@ -45,13 +46,18 @@ def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[st
         if not _is_program(folder):
             yield f"no Go file in {source.package} says `package main`{_programs_near(tree, source.package, component)}"
     else:
-        yield from _caught(lambda project: read_freeze_table(project, source.freeze, component=component), folder)
         lock = str(source.freeze.get("lock", ""))
-        yield from _caught(lambda project: read_project_lock(project, lock), folder)
+        facts = partial(read_freeze_table, folder, source.freeze, component=component)
+        for read in (facts, partial(read_project_lock, folder, lock)):
+            try:
+                read()
+            except (SourceError, GateError) as error:
+                yield f"{error}; {error.remedy}" if error.remedy != type(error).remedy else str(error)
 
 
 def _is_program(folder: Path) -> bool:
-    return any(map(_is_main, folder.glob("*.go")))
+    sources = (file for file in folder.glob("*.go") if not file.name.endswith("_test.go"))
+    return any(_MAIN.search(file.read_text(encoding="utf-8", errors="replace")) for file in sources)
 
 
 def _programs_near(tree: Path, package: str, component: str) -> str:
@@ -61,17 +67,6 @@ def _programs_near(tree: Path, package: str, component: str) -> str:
     folders = (own, *(own / path for path in _walk(tree / own)))
     found = [_shown(folder) for folder in folders if _is_program(tree / folder)]
     return f"; programs nearby: {', '.join(found[:_SIMILAR])}" if found else ""
-
-
-def _is_main(file: Path) -> bool:
-    return not file.name.endswith("_test.go") and bool(_MAIN.search(file.read_text(encoding="utf-8", errors="replace")))
-
-
-def _caught(read: Callable[[Path], object], project: Path) -> Iterator[str]:
-    try:
-        read(project)
-    except (SourceError, GateError) as error:
-        yield f"{error}; {error.remedy}" if error.remedy != type(error).remedy else str(error)
 
 
 def _instead(tree: Path, package: str, component: str) -> str:

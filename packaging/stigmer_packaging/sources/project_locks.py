@@ -240,9 +240,9 @@ def _read_pylock(text: str, _project: Path) -> Iterator[Found]:
 
 
 def _from_pylock(package: Locking, groups: frozenset[str]) -> Pin:
-    files = [*(package.wheels or ()), *([package.sdist] if package.sdist else [])]
-    hashes = tuple(sorted(f"sha256:{file.hashes['sha256']}" for file in files if "sha256" in file.hashes))
-    return Pin(package.name, str(package.version), package.marker, hashes, groups, bool(files) and not package.wheels)
+    found = [wheel.hashes for wheel in package.wheels or ()] + ([package.sdist.hashes] if package.sdist else [])
+    hashes = tuple(sorted(f"sha256:{known['sha256']}" for known in found if "sha256" in known))
+    return Pin(package.name, str(package.version), package.marker, hashes, groups, bool(found) and not package.wheels)
 
 
 def _refuse_foreign(name: str, source: str) -> None:
