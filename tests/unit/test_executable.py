@@ -11,7 +11,7 @@ from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.sources.executable import parse_platforms, refuse_foreign
 
-LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
+LINUX = Target("linux", "amd64")
 
 
 def elf(machine: int) -> bytes:
@@ -36,9 +36,9 @@ JAVA_CLASS = struct.pack(">II", 0xCAFEBABE, 61) + bytes(100)
         (elf(62), {LINUX}),
         (elf(183), {Target("linux", "arm64")}),
         (elf(40), set()),
-        (macho(0x0100000C), {MAC}),
+        (macho(0x0100000C), {Target("darwin", "arm64")}),
         (macho(0x01000007), {Target("darwin", "amd64")}),
-        (FAT, {MAC, Target("darwin", "amd64")}),
+        (FAT, {Target("darwin", "arm64"), Target("darwin", "amd64")}),
         (JAVA_CLASS, set()),
         (b"#!/bin/sh\nexec true\n", set()),
         (b"<!DOCTYPE html><html>", set()),

@@ -9,7 +9,7 @@ from stigmer_packaging.lib.errors import ManifestError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import CheckoutSource, Liveness, Proof, Readiness, Restart, Smoke, WheelSource
 from stigmer_packaging.manifest.reader import load_manifest, parse_manifest
-from support.manifest_texts import PATH, problems_of, text_with
+from support.manifest_texts import PATH, problems_of, text_with, text_with_artifact
 
 SHA = "1ce8d2751c2d03a1a09fac36a6be65cd62ae438d5495dcfd22b91f95966e7cdc"
 LIVENESS = "liveness: {every: 30, timeout: 5, failures: 3}"
@@ -18,7 +18,6 @@ NONE = "smoke: {kind: none}"
 SMOKE = "smoke: {kind: grpc, method: /a.B/C, port: server, seconds: 60}"
 COMMAND = "smoke: {kind: command, component: temporal, arguments: ['{port.server}'], output: '^x+$', seconds: 9}"
 STEERING = ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "BASH_ENV", "OPENSSL_CONF")
-WHEEL = text_with().split("    source:\n", 1)[1].split("    run:\n", 1)[0]
 
 
 def line_of(needle: str, text: str) -> int:
@@ -183,9 +182,10 @@ def test_what_differs_for_the_reference_services_overrides_the_rest() -> None:
 
 def test_but_for_what_the_section_gives_both_stacks_are_the_same() -> None:
     own, reference = load_manifest(PATH), load_manifest(PATH, reference=True)
-    same = [replace(part, optional=()) for part in own.components]
-    assert [replace(part, optional=()) for part in reference.components] == same
-    assert replace(reference, smoke=own.smoke, targets=own.targets, components=own.components) == own
+    alike = [tuple(replace(part, optional=()) for part in each.components) for each in (own, reference)]
+    assert replace(reference, smoke=own.smoke, targets=own.targets, components=alike[1]) == replace(
+        own, components=alike[0]
+    )
 
 
 def test_what_differs_may_be_merged_from_another_mapping() -> None:
@@ -222,14 +222,10 @@ def test_a_mistake_in_what_differs_is_named_with_its_own_line(old: str, new: str
 
 
 def test_an_artifact_is_pinned_for_every_target() -> None:
-    files = "\n".join(
-        f"        {target}: {{url: https://example.invalid/{target}, sha256: {SHA}}}"
-        for target in ("darwin-arm64", "darwin-amd64", "linux-arm64", "linux-amd64")
-    )
-    artifact = f"      kind: artifact\n      files:\n{files}\n"
-    assert parse_manifest(text_with((WHEEL, artifact))).components[0].name == "temporal"
-    without = artifact.replace("        linux-amd64", "        linux-arm65")
-    assert any("nothing is pinned for linux-amd64" in problem for problem in problems_of((WHEEL, without)))
+    text = text_with_artifact("https://example.invalid/temporal", SHA)
+    assert parse_manifest(text).components[0].name == "temporal"
+    with pytest.raises(ManifestError, match="nothing is pinned for linux-amd64"):
+        parse_manifest(text.replace("linux-amd64: {url", "linux-arm65: {url"))
 
 
 def test_liveness_and_restarts_have_defaults_that_a_manifest_overrides_one_by_one() -> None:
@@ -263,8 +259,5 @@ def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_python_service_need_not_say_how_it_is_frozen() -> None:
     head, _, rest = text_with().partition("      freeze:\n")
-    _, run, tail = rest.partition("    run:\n")
-    manifest = parse_manifest(head + run + tail)
-    (source,) = (part.source for part in manifest.components if part.name == "agent-runner")
-    assert isinstance(source, CheckoutSource)
-    assert source.freeze == {}
+    manifest = parse_manifest(head + "    run:\n" + rest.partition("    run:\n")[2])
+    assert [part.source.freeze for part in manifest.components if isinstance(part.source, CheckoutSource)] == [{}] * 3

@@ -11,18 +11,11 @@ from support.manifest_texts import PATH
 
 COMPONENTS = load_manifest(PATH).components
 MAIN = "package main\n\nfunc main() {}\n"
-PROJECT = """[project]
-name = "agent-runner"
-version = "1.0.0"
-
-[tool.stigmer.freeze]
-entry = "main.py"
-"""
 HASHES = "lock again with hashes, such as: uv pip compile --generate-hashes pyproject.toml -o requirements.lock"
 WHOLE = {
     "backend/services/stigmer-server/cmd/server/main.go": MAIN,
     "backend/services/workflow-runner/cmd/worker/main.go": f"// Package main is the worker.\n{MAIN}",
-    "backend/services/agent-runner/pyproject.toml": PROJECT,
+    "backend/services/agent-runner/pyproject.toml": "",
     "backend/services/agent-runner/main.py": "",
     "backend/services/agent-runner/requirements.lock": "",
 }
@@ -112,5 +105,5 @@ def test_a_lock_without_hashes_does_not_hide_what_else_is_wrong(tmp_path: Path) 
 def test_a_problem_comes_with_the_line_that_solves_it(tmp_path: Path) -> None:
     service = "backend/services/agent-runner/"
     specs = {f"{service}{name}.spec": "Analysis(['main.py'])" for name in ("one", "two")}
-    (found,) = problems_of(tree_of(tmp_path, {**without(f"{service}pyproject.toml"), **specs}))
+    (found,) = problems_of(tree_of(tmp_path, {**WHOLE, **specs}))
     assert "`freeze: {spec: one.spec}`" in found
