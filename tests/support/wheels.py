@@ -15,15 +15,12 @@ TAGS = {
 }
 
 
-def make_wheel(
-    folder: Path, target: str, members: Mapping[str, bytes], *, version: str = "1.0", requires: str = ""
-) -> Path:
-    """Write the wheel `tool` for a target, its members executable, as an index would serve it; `requires` is one name."""
+def make_wheel(folder: Path, target: str, members: Mapping[str, bytes], *, version: str = "1.0") -> Path:
+    """Write the wheel `tool` for a target, its members executable, as an index would serve it."""
     path = folder / f"tool-{version}-py3-none-{TAGS[target]}.whl"
     info = f"tool-{version}.dist-info"
-    needs = f"Requires-Dist: {requires}\n" if requires else ""
     described = {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: tool\nVersion: {version}\n{needs}".encode(),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: tool\nVersion: {version}\n".encode(),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nTag: py3-none-{TAGS[target]}\n".encode(),
         f"{info}/RECORD": b"",
     }

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -13,21 +12,14 @@ from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import ArtifactFile, ArtifactSource
 from stigmer_packaging.sources.artifact import FromArtifact
 from support.faulty_server import Faults, faulty_server
+from support.tiny_packages import file_entry, link_entry, tar_of
 
 PROGRAM = b"\x7fELF a program"
 
 
 def tarball(name: str) -> bytes:
     """Make a tar.gz that holds the program under this name, and a link to it."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        info = tarfile.TarInfo(name)
-        info.size = len(PROGRAM)
-        archive.addfile(info, io.BytesIO(PROGRAM))
-        link = tarfile.TarInfo("link")
-        link.type, link.linkname = tarfile.SYMTYPE, name
-        archive.addfile(link)
-    return buffer.getvalue()
+    return tar_of([file_entry(name, PROGRAM), link_entry("link", name)], compression="gz")
 
 
 def zipped(name: str) -> bytes:

@@ -77,9 +77,11 @@ def _choose(project: Path) -> str:
             f"{project} has several locks: {', '.join(others)}",
             f"name one in the component's source in packaging/manifest.yaml: `freeze: {{lock: {others[0]}}}`",
         )
+    if others:
+        return others[0]
     loose = (project / _LAST).is_file()
-    if others or (loose and _is_whole(project / _LAST)):
-        return (*others, _LAST)[0]
+    if loose and _is_whole(project / _LAST):
+        return _LAST
     why = f"; its {_LAST} does not pin everything with hashes" if loose else ""
     raise SourceError(
         f"{project} has no lock: none of {', '.join(LOCKS)}{why}",
