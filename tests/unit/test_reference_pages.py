@@ -9,7 +9,6 @@ from documents.failures import errors_of
 from documents.manifest_keys import WHERE, keys_of
 from documents.markdown import table
 from documents.reference import ROOT, find_stale, render_all
-from documents.settings import BEGIN, END, insert_settings
 from stigmer_launcher.cli.grammar import COMMANDS
 from stigmer_launcher.cli.help import usage
 from stigmer_packaging.cli.main import main as pipeline
@@ -49,10 +48,3 @@ def test_every_exit_code_of_the_pipeline_has_a_row() -> None:
 
 def test_a_bar_in_a_cell_does_not_end_it() -> None:
     assert table(("a",), [("x|y",)]).splitlines()[-1] == "| x\\|y |"
-
-
-def test_what_is_around_the_table_of_settings_stays() -> None:
-    made = insert_settings(f"before\n{BEGIN}old\n{END}after\n")
-    assert made.startswith(f"before\n{BEGIN}\n| key |")
-    assert made.endswith(f"\n{END}after\n")
-    assert "old" not in made
