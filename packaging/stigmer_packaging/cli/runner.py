@@ -50,10 +50,9 @@ def missing() -> None:
 @click.command(short_help="Print the path of a Go that is new enough.")
 def go() -> None:
     """Print the path of a Go that is new enough: the one on PATH, else the pinned wheel's."""
-    toolchain = load_manifest(ROOT / "packaging" / "manifest.yaml").go
     env = environment.build_environment(os.environ)
-    chosen = golang.choose_go(toolchain, env)
-    program = golang.provide_go(chosen, toolchain, this_platform(), cache_folder(), env=env, report=lambda _: None)
+    chosen = golang.choose_go(load_manifest(ROOT / "packaging" / "manifest.yaml").go, env)
+    program = golang.provide_go(chosen, this_platform(), cache_folder(), env=env, report=lambda _: None)
     sys.stdout.write(f"{program}\n")
 
 

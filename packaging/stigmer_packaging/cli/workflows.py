@@ -31,6 +31,6 @@ def workflows_command(root: Path) -> click.Command:
 def _lint(root: Path, folder: Path, manifest: Manifest) -> list[str]:
     env = environment.build_environment(os.environ)
     chosen = golang.choose_go(manifest.go, env)
-    go = golang.provide_go(chosen, manifest.go, this_platform(), cache_folder(), env=env, report=lambda _: None)
+    go = golang.provide_go(chosen, this_platform(), cache_folder(), env=env, report=lambda _: None)
     module = root / "packaging" / "actionlint"
     return [*lint_with_actionlint(folder, module, go, env=env), *lint_with_zizmor(folder, env=env)]

@@ -154,7 +154,7 @@ class BuildContext:
         tree, cache = self.root / "packaging" / "program", self.workspace.cache
 
         def provide() -> Path:
-            return golang.provide_go(self.go, self.manifest.go, self.host, cache, env=self.env, report=self.report)
+            return golang.provide_go(self.go, self.host, cache, env=self.env, report=self.report)
 
         return Unpacker(tree, provide, self.go.version, self.env, golang.module_cache(tree, cache))
 
@@ -176,8 +176,7 @@ class BuildContext:
             case ArtifactSource():
                 return FromArtifact(component.source, target, cache, report)
             case CheckoutSource():
-                go, toolchain = self.go, self.manifest.go
-                return FromCheckout(component.source, target, self.host, self.tree, toolchain, go, cache, env, report)
+                return FromCheckout(component.source, target, self.host, self.tree, self.go, cache, env, report)
 
     def service_of(self, component: Component) -> ServiceSource:
         """Read the project of a component that is frozen."""

@@ -120,7 +120,7 @@ def _credit_go(context: BuildContext, info: BuildInfo) -> Sequence[Credit]:
     """Name the modules of a Go program; the Go that builds fetches what it has not kept from building."""
     cache, report = context.workspace.cache, context.report
     env = {"GOMODCACHE": str(golang.module_cache(context.tree.path, cache)), **context.env}
-    program = golang.provide_go(context.go, context.manifest.go, context.host, cache, env=env, report=report)
+    program = golang.provide_go(context.go, context.host, cache, env=env, report=report)
     return gomodules.credit_go(info, program=program, cache=cache, env=env, report=report)
 
 
