@@ -43,7 +43,6 @@ def test_actionlint_finds_an_unknown_machine_and_text_from_outside_in_a_shell_li
 
 
 def test_zizmor_finds_the_trigger_the_injection_and_the_action_that_is_not_pinned(bad: Path) -> None:
-    """What actionlint does not look for."""
     text = "\n".join(lint_with_zizmor(bad, env=build_environment(os.environ)))
     assert all(name in text for name in ("dangerous-triggers", "template-injection", "unpinned-uses", "bad.yml:8:"))
 
@@ -56,6 +55,5 @@ def test_a_linter_that_fails_is_no_linter_that_found_nothing(bad: Path) -> None:
 
 
 def test_the_check_says_that_ours_are_whole_and_both_linters_content() -> None:
-    """The command that scripts/check runs."""
     done = subprocess.run([ROOT / "scripts" / "workflows"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -75,7 +75,6 @@ def stage(tmp_path: Path) -> Stage:
 
 
 def test_jobs_run_in_the_order_of_their_needs_with_the_token_their_permissions_allow(stage: Stage) -> None:
-    """Only who may write gets the token that writes; values of the matrix may be replaced; the seed is there."""
     done = rehearse(parse_workflow(WORKFLOW), stage)
     assert {one.job: one.left_out for one in done} == {
         "made linux-amd64": "",
@@ -87,7 +86,6 @@ def test_jobs_run_in_the_order_of_their_needs_with_the_token_their_permissions_a
 
 
 def test_a_line_that_fails_ends_the_rehearsal_and_is_named_with_its_job(stage: Stage) -> None:
-    """Later jobs are not tried."""
     broken = WORKFLOW.replace("run: echo", "run: ls /nowhere/at/all && echo")
     with pytest.raises(WorkflowError, match=r"the job made fails at 'Make'.*(?s:.*)nowhere"):
         rehearse(parse_workflow(broken), stage)
@@ -95,13 +93,11 @@ def test_a_line_that_fails_ends_the_rehearsal_and_is_named_with_its_job(stage: S
 
 
 def test_a_job_of_another_machine_is_left_out_everywhere(stage: Stage) -> None:
-    """On arm64 Linux, other legs run."""
     done = rehearse(parse_workflow(WORKFLOW), replace(stage, host=Target("linux", "arm64")))
     assert all(one.left_out for one in done)
 
 
 def test_expressions_are_filled_in_and_what_is_not_known_is_an_error() -> None:
-    """Nothing is silently empty, as it would be on GitHub."""
     assert fill_in("a ${{ matrix.target }} b", {"matrix.target": "x"}) == "a x b"
     with pytest.raises(WorkflowError, match=r"matrix\.targte"):
         fill_in("${{ matrix.targte }}", {"matrix.target": "x"})
@@ -120,7 +116,6 @@ def test_an_artifact_loses_modes_and_a_single_folder_its_own_name(bench: Bench) 
 
 
 def test_several_paths_keep_their_places_below_what_they_share(bench: Bench) -> None:
-    """A file and a folder beside it; GitHub leaves the folders away in which all of them lie."""
     (bench.folder / "dist" / "verification").mkdir(parents=True)
     for name in ("release.json", "verification/log"):
         (bench.folder / "dist" / name).write_text(name)
@@ -131,7 +126,6 @@ def test_several_paths_keep_their_places_below_what_they_share(bench: Bench) -> 
 
 
 def test_several_folders_keep_their_names_and_a_pattern_gives_a_folder_for_each_artifact(bench: Bench) -> None:
-    """The release is two folders; the reports of all platforms come together in one."""
     for name in ("dist", "sboms"):
         (bench.folder / name).mkdir()
         (bench.folder / name / "file").write_text(name)
@@ -154,14 +148,12 @@ def test_several_folders_keep_their_names_and_a_pattern_gives_a_folder_for_each_
     ],
 )
 def test_an_action_that_would_fail_there_fails_here(bench: Bench, uses: str, inputs: dict[str, str]) -> None:
-    """And one that nobody knows is not passed over."""
     (bench.folder / "there").write_text("x")
     with pytest.raises(WorkflowError):
         act(f"{uses}@0", inputs, bench)
 
 
 def test_the_rehearsed_commit_has_its_changes_under_the_version() -> None:
-    """As a maintainer prepares it."""
     changes = with_section("# Changelog\n\n## Unreleased\n\n- New.\n", "2.0.0")
     assert "New." in section_of(changes, "2.0.0")
 

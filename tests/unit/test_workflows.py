@@ -61,7 +61,6 @@ def test_the_workflows_agree_with_the_manifest() -> None:
     ],
 )
 def test_a_workflow_that_says_something_else_than_the_manifest_is_found(change: tuple[str, str], problem: str) -> None:
-    """Each with the file and the job."""
     if "TAP_DEPLOY_KEY" in change[1]:
         before = "          GITHUB_TOKEN: ${{ github.token }}\n        run: scripts/publish dist\n"
         change = (before, "          TAP_DEPLOY_KEY: x\n" + before)
@@ -86,7 +85,6 @@ def test_every_target_of_the_manifest_has_a_machine_and_a_level() -> None:
 
 
 def test_a_release_is_verified_twice_before_it_is_public_and_the_tap_moves_last() -> None:
-    """What was built and, again, the draft's own files."""
     jobs = {job.name: job for job in WORKFLOWS["release"].jobs}
     order = ["build", "verify", "collect", "attest", "sbom", "draft", "verify-draft", "publish", "install", "announce"]
     assert list(jobs) == order
@@ -110,7 +108,6 @@ def test_every_action_is_pinned_by_one_full_commit_with_the_version_beside_it() 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_workflow_begins_without_any_permission_and_says_what_happens_to_two_runs_at_once(name: str) -> None:
-    """What a job may do, it names itself."""
     assert WORKFLOWS[name].permissions == {}
     assert WORKFLOWS[name].concurrency["group"]
 
