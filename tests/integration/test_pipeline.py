@@ -75,9 +75,7 @@ def bring_another_record(root: Path) -> None:
     path.write_text(path.read_text(encoding="ascii").replace('"1.0.0"', '"1.0.1"'), encoding="ascii")
 
 
-@pytest.mark.parametrize(
-    "damage", [change_a_byte, damage_the_record, remove_the_ledgers_line, bring_another_record]
-)
+@pytest.mark.parametrize("damage", [change_a_byte, damage_the_record, remove_the_ledgers_line, bring_another_record])
 def test_a_damaged_artefact_or_record_is_made_anew(damage: Callable[[Path], None], made: FakeRelease) -> None:
     damage(made.workspace.root)
     assert made.run(STEPS) == ["obtain/two"]

@@ -162,7 +162,9 @@ def killed(folder: Path) -> Done:
 CASES: dict[str, Callable[[Path], Done]] = {
     "port NUMBER (server) is taken by PROGRAM (process PID)": taken_port,
     "PROVIDER needs an API key, and there is no terminal to ask for it": missing_key,
-    "config.yaml, line NUMBER: invalid value VALUE for KEY: expected WHAT": partial(with_configuration, "ports:\n  server: many\n"),
+    "config.yaml, line NUMBER: invalid value VALUE for KEY: expected WHAT": partial(
+        with_configuration, "ports:\n  server: many\n"
+    ),
     "config.yaml, line NUMBER: there is no key KEY": partial(with_configuration, "ports:\n  sever: 7234\n"),
     "SERVICE exited with status NUMBER": service_ends,
     "SERVICE was not ready within NUMBER s: REASON": service_is_slow,

@@ -33,11 +33,11 @@ def workspace(tmp_path: Path) -> Workspace:
 def deliver_all(workspace: Workspace, folder: Path, *left_out: str) -> Release:
     """Deliver the files of all kinds but those that are left out."""
     kinds = {"bottle": "linux-amd64", "sbom": "linux-amd64", "source": "", "formula": ""}
-    records = [
-        ReleaseFile(kind, "stigmer", "2.0.0", path, len(text), digest.sha256_of(workspace.path(path)), target)
+    records = {
+        kind: ReleaseFile(kind, "stigmer", "2.0.0", path, len(text), digest.sha256_of(workspace.path(path)), target)
         for (kind, target), (path, text) in zip(kinds.items(), FILES.items(), strict=True)
         if kind not in left_out
-    ]
+    }
     return deliver(records, standin_manifest().product, workspace, folder)
 
 

@@ -42,7 +42,10 @@ def litter(folder: Path) -> set[str]:
             id="the file changed between two attempts",
         ),
         pytest.param(
-            {"file.part": b"x" * 1000}, Faults(validator=""), ["bytes=1000-", ""], id="wrong bytes of an earlier attempt"
+            {"file.part": b"x" * 1000},
+            Faults(validator=""),
+            ["bytes=1000-", ""],
+            id="wrong bytes of an earlier attempt",
         ),
         pytest.param({"file.part": CONTENT * 2}, Faults(), ["bytes=2097152-", ""], id="more bytes than the server has"),
         pytest.param({"file.part": CONTENT[:1000]}, Faults(shift=7), ["bytes=1000-", ""], id="another range is sent"),
@@ -70,9 +73,7 @@ def test_a_file_arrives_with_its_bytes_and_nothing_beside_it(
         (b"other", Faults(), f"{hashlib.sha256(b'other').hexdigest()}.*{SHA}"),
     ],
 )
-def test_a_refusal_is_final_and_never_becomes_a_file(
-    tmp_path: Path, content: bytes, faults: Faults, said: str
-) -> None:
+def test_a_refusal_is_final_and_never_becomes_a_file(tmp_path: Path, content: bytes, faults: Faults, said: str) -> None:
     with faulty_server(content, faults) as server, pytest.raises(DownloadError, match=said):
         fetch(server, tmp_path)
     assert len(server.asked) == 1

@@ -57,7 +57,7 @@ def test_mmdebstrap_s_users_are_asked_for_where_we_are_not_root(tmp_path: Path) 
 
 def test_a_mac_without_codesign_is_told(tmp_path: Path) -> None:
     mac = Runner(system.Machine("darwin", str(tmp_path), is_root=False), {}, tmp_path)
-    assert [lack.what.split()[0] for lack in find_lacks(RUNNER, mac)] == ["codesign"]
+    assert [str(lack).split()[0] for lack in find_lacks(RUNNER, mac)] == ["codesign"]
 
 
 def test_no_package_is_asked_for_that_an_image_cannot_install(

@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from stigmer_packaging.cli.options import ROOT
 from stigmer_packaging.lib import environment, git
 from stigmer_packaging.publish import tap as taps
 from stigmer_packaging.publish.github import API, PUBLIC, Access, GitHub, persist, refuse_bad_token
 from stigmer_packaging.publish.tap_change import TapPlace
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypedDict
 
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.traces import forbidden_folders
@@ -44,6 +45,19 @@ DOCUMENTS = {
 """What a keg holds besides programs: paths there, and where the files are in this repository."""
 
 
+class Output(TypedDict):
+    """Where a stage writes its artefact and its record, and whom it tells."""
+
+    workspace: Workspace
+    report: Callable[[str], None]
+
+
+class DatedOutput(Output):
+    """The same for an artefact whose files have a time."""
+
+    source_date_epoch: int
+
+
 @dataclass(frozen=True)
 class BuildContext:
     """A checkout of ours at `root`, on a machine of the platform `host`, with all that building there takes.
@@ -63,6 +77,16 @@ class BuildContext:
     report: Callable[[str], None]
     python: str = ""
     debian: str = ""
+
+    @property
+    def output(self) -> Output:
+        """Where stages write, and whom they tell."""
+        return {"workspace": self.workspace, "report": self.report}
+
+    @property
+    def dated_output(self) -> DatedOutput:
+        """The same, with the time that files get."""
+        return {**self.output, "source_date_epoch": self.source_date_epoch}
 
     @property
     def freezes_with(self) -> str:
