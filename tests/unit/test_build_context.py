@@ -20,7 +20,6 @@ from stigmer_packaging.manifest.model import Proof, Readiness
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.context import SHIPPED, BuildContext
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.sources.placeholders import fill
 from support.manifest_texts import PATH
 
 ROOT = Path(__file__).parents[2]
@@ -35,11 +34,6 @@ def build_context(folder: Path, *, root: Path = ROOT, checkout: str = "", python
     tree = checkout or str(ROOT / MANIFEST.checkout)
     env = build_environment(os.environ)
     return BuildContext(MANIFEST, workspace, root, LINUX, tree, env, 1, lambda _: None, python=python)
-
-
-def test_a_template_is_filled_and_what_has_no_value_is_empty() -> None:
-    assert fill("localhost:{port.server}", {"port.server": 7234}) == "localhost:7234"
-    assert fill("{llm.api_key}", {}) == ""
 
 
 def test_a_frozen_service_is_tried_in_its_own_environment_without_a_key(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.cli import main as cli
+from stigmer_packaging.cli.options import ROOT
 from stigmer_packaging.lib.errors import MissingToolError
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.plan import STAGES
@@ -24,6 +25,7 @@ from support.manifest_texts import PATH, text_with, text_with_artifact
 HOST = str(read_platform(platform.system(), platform.machine()))
 FOREIGN = "darwin-arm64" if HOST != "darwin-arm64" else "linux-arm64"
 SERVICES = ("stigmer-server/cmd/server", "workflow-runner/cmd/worker")
+COMPONENTS = load_manifest(PATH, reference=True).components
 NAMES = ["stigmer-server", "temporal", "workflow-runner"]
 
 needs_go = pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
@@ -31,7 +33,7 @@ needs_go = pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on 
 
 def program_that_keeps_the_contract(service: str) -> str:
     """Give a Go program that reads what the manifest sends the service, and asks for what it requires."""
-    part = next(part for part in load_manifest(PATH, reference=True).components if service.startswith(part.name))
+    part = next(part for part in COMPONENTS if service.startswith(part.name))
     quoted = [", ".join(f'"{name}"' for name in names) for names in (part.run.environment, part.required)]
     return (
         'package main\n\nimport "os"\n\nfunc main() {\n'
@@ -243,7 +245,7 @@ def test_a_release_that_is_told_to_end_ends_what_it_started_and_says_that_it_goe
     env = {
         **os.environ,
         "PATH": f"{fake.parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join(str(cli.ROOT / name) for name in ("packaging", "launcher")),
+        "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("packaging", "launcher")),
     }
     release = subprocess.Popen(
         [sys.executable, "-m", "stigmer_packaging.cli", "obtain", *words], env=env, stderr=subprocess.PIPE, text=True

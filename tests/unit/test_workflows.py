@@ -18,6 +18,7 @@ COMMITTED = ROOT / ".github" / "workflows"
 MANIFEST = load_manifest(ROOT / "packaging" / "manifest.yaml")
 WORKFLOWS = read_workflows(COMMITTED)
 JOBS = [pytest.param(job, id=f"{name}-{job.name}") for name in NAMES for job in WORKFLOWS[name].jobs]
+GIVEN = "          GITHUB_TOKEN: ${{ github.token }}\n"
 PINNED = re.compile(r"uses: ([\w-]+/[\w/-]+)@{1,2}([0-9a-f]{40}) # v?\d+(\.\d+)+$")
 
 
@@ -55,15 +56,15 @@ def test_the_workflows_agree_with_the_manifest() -> None:
             "installs other/tap/stigmer, and the formula is stigmer/tap/stigmer",
         ),
         (
-            ("run: scripts/publish dist\n", "run: scripts/publish dist\n        env: {TAP_DEPLOY_KEY: x}\n"),
+            (
+                f"{GIVEN}        run: scripts/publish dist\n",
+                f"{GIVEN}          TAP_DEPLOY_KEY: x\n        run: scripts/publish dist\n",
+            ),
             "publish: needs no TAP_DEPLOY_KEY",
         ),
     ],
 )
 def test_a_workflow_that_says_something_else_than_the_manifest_is_found(change: tuple[str, str], problem: str) -> None:
-    if "TAP_DEPLOY_KEY" in change[1]:
-        before = "          GITHUB_TOKEN: ${{ github.token }}\n        run: scripts/publish dist\n"
-        change = (before, "          TAP_DEPLOY_KEY: x\n" + before)
     found = problems_of(release=change)
     assert any(problem in one for one in found), found
 

@@ -148,5 +148,5 @@ def _install(context: RehearsalContext, remote: str, server: str) -> None:
     unpack_archive(bottle, context.folder / "Cellar")
     keg = context.folder / "Cellar" / product.name / product.version
     script = ROOT / "scripts" / "verify-install"
-    words = [script, "--prefix", keg, "--expect-version", product.version, "--free-ports"]
+    words: list[str | Path] = [script, "--prefix", keg, "--expect-version", product.version, "--free-ports"]
     command.run(words, env=context.env, seconds=900)
