@@ -71,7 +71,7 @@ def stage(tmp_path: Path) -> Stage:
     (repository / "here").write_text("tagged")
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"], ["tag", "v1"]):
         subprocess.run([*git, *words], check=True, env=env)
-    return Stage(folder, str(repository), "v1", "0" * 40, LINUX, seed, env, {"level": "sandbox"}, lambda _: None)
+    return Stage(folder, str(repository), "v1", LINUX, seed, env, {"level": "sandbox"}, lambda _: None)
 
 
 def test_jobs_run_in_the_order_of_their_needs_with_the_token_their_permissions_allow(stage: Stage) -> None:

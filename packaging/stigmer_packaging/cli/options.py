@@ -17,8 +17,10 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 RELEASE_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
-manifest_option = click.option("--manifest", type=FILE, default=MANIFEST, help="Default: packaging/manifest.yaml.")
-json_option = click.option("--json", "as_json", is_flag=True, help="The same as JSON on stdout.")
+manifest_option = click.option(
+    "--manifest", type=FILE, default=MANIFEST, help="What is released; default: packaging/manifest.yaml."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Results as JSON on stdout.")
 workspace_option = click.option(
     "--workspace", type=FOLDER, help="Where artefacts, records and logs are kept; default: build/."
 )

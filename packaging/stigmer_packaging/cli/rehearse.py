@@ -64,7 +64,7 @@ def rehearse_command(level: str, manifest: Path, seed: Path) -> None:
         remote = f"{server}/{context.manifest.product.repository}.git"
         commit = _tag(manifest, context, remote)
         known = env | addresses | _actions_environment(context, commit)
-        stage = Stage(folder, remote, context.tag, commit, context.host, seed.absolute(), known, {"level": level}, tell)
+        stage = Stage(folder, remote, context.tag, context.host, seed.absolute(), known, {"level": level}, tell)
         done = rehearse(read_workflow(ROOT / ".github" / "workflows" / "release.yml"), stage)
         tell("== install from what was published")
         _install(context, remote, server)
