@@ -25,13 +25,11 @@ PYTHONPATH = os.pathsep.join(str(ROOT / name) for name in ("packaging", "launche
 
 @pytest.fixture
 def release(tmp_path: Path) -> FakeRelease:
-    """Make a release of which nothing is made yet."""
     return fake_release(tmp_path / "build")
 
 
 @pytest.fixture
 def made(release: FakeRelease) -> FakeRelease:
-    """Make a release that has run."""
     assert release.run(STEPS) == ALL
     return release
 

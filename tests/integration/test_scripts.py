@@ -47,7 +47,6 @@ def surroundings(checkout: Path, **more: str) -> dict[str, str]:
 
 
 def find_python(checkout: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Have the script find or make the environment, from another directory."""
     words = ["sh", "-euc", PRINT_PYTHON, str(checkout / "scripts" / "release")]
     env = surroundings(checkout, **more)
     return subprocess.run(words, env=env, cwd="/", capture_output=True, text=True, check=False, timeout=100)
@@ -101,7 +100,6 @@ def test_without_a_new_enough_python_that_is_said(checkout: Path, tmp_path: Path
 
 @pytest.fixture
 def bootstrap() -> ModuleType:
-    """Load the bootstrap script as a module."""
     spec = importlib.util.spec_from_file_location("bootstrap", SCRIPTS / "bootstrap.py")
     assert spec
     assert spec.loader

@@ -32,7 +32,6 @@ def headings() -> list[str]:
 
 
 def pattern_of(heading: str) -> re.Pattern[str]:
-    """Make of a heading what its message looks like."""
     return re.compile(r"\S.*".join(map(re.escape, re.split(r"\b[A-Z]{2,}\b", heading))))
 
 
@@ -194,7 +193,6 @@ def test_every_heading_has_its_case() -> None:
 
 @pytest.mark.parametrize("heading", CASES)
 def test_the_launcher_prints_what_a_heading_says(tmp_path: Path, heading: str) -> None:
-    """As an error, or among what doctor or status say."""
     done = CASES[heading](tmp_path)
     shown = done.err if done.err.startswith("Error: ") else done.out
     assert pattern_of(heading).search(shown), f"{done.out}\n{done.err}"

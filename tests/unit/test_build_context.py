@@ -29,7 +29,6 @@ PARTS = {part.name: part for part in MANIFEST.components}
 
 
 def build_context(folder: Path, *, root: Path = ROOT, checkout: str = "", python: str = "") -> BuildContext:
-    """Make a context with a workspace of its own."""
     workspace = Workspace(folder / "build", folder / "cache")
     tree = checkout or str(ROOT / MANIFEST.checkout)
     env = build_environment(os.environ)

@@ -40,7 +40,6 @@ Verify = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def dist(tmp_path: Path) -> Path:
-    """Make a release's folder with one bottle."""
     folder = tmp_path / "dist"
     folder.mkdir()
     (folder / NAME).write_bytes(CONTENT)
@@ -65,7 +64,6 @@ def verified(dist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def levels(dist: Path) -> list[str]:
-    """Say how each artefact of the release is verified."""
     return [one.verified for one in read_release(dist).artefacts]
 
 
@@ -77,7 +75,6 @@ def mac_report(path: Path, machine: str, result: str) -> Path:
 
 
 def find(what: Path, tmp_path: Path) -> tuple[object, ...]:
-    """Find the bottle for this platform."""
     manifest = load_manifest(ROOT / "packaging/manifest.yaml")
     bottle = verify.find_bottle(what, AMD64, manifest, tmp_path / "build")
     return bottle.name, bottle.version, bottle.target, bottle.tag, bottle.path, bottle.sha256
@@ -209,7 +206,6 @@ def test_a_report_of_a_mac_becomes_part_of_the_release(
 def test_reports_of_two_macs_are_both_kept_and_one_that_failed_counts(
     dist: Path, tmp_path: Path, verified: Verify
 ) -> None:
-    """Whichever of them is named last."""
     bad = mac_report(tmp_path / "bad.tap", "macOS 14.5", "not ok")
     good = mac_report(tmp_path / "good.tap", "macOS 15.1", "ok")
     assert verified("--report", bad, "--report", good)[0] == 8
@@ -260,7 +256,6 @@ def test_what_a_copy_of_the_release_was_verified_with_elsewhere_becomes_part_of_
 
 
 def test_the_verifications_of_another_release_are_refused(dist: Path, tmp_path: Path, verified: Verify) -> None:
-    """Other bytes prove nothing of these."""
     other = tmp_path / "other"
     other.mkdir()
     release = read_release(dist)

@@ -21,7 +21,6 @@ NO_STAGES_CODE = {
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work on a copy of our sources."""
     folder = tmp_path / "stigmer_packaging"
     shutil.copytree(fingerprint.ROOT, folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(fingerprint, "ROOT", folder)
@@ -39,7 +38,6 @@ def digest_after(change: Path | None, kind: str = "obtain") -> str:
 
 
 def modules_of(kind: str) -> list[str]:
-    """Name the modules in which the code of a kind of records begins."""
     return [f"stigmer_packaging.{module}" for module in KINDS[kind].modules]
 
 

@@ -16,12 +16,10 @@ SHA = hashlib.sha256(CONTENT).hexdigest()
 
 
 def fetch(server: FaultyServer, folder: Path) -> Path:
-    """Download without waiting between attempts."""
     return http.download(server.url, SHA, folder / "file", pause=lambda _: None)
 
 
 def litter(folder: Path) -> set[str]:
-    """Name what is there besides the lock."""
     return {path.name for path in folder.iterdir()} - {"file.lock"}
 
 

@@ -61,7 +61,6 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
-    """Give a repository with a tag, an earlier build, and a folder to work in."""
     repository, folder, seed = (tmp_path / name for name in ("repository", "work", "seed"))
     (seed / "dist").mkdir(parents=True)
     folder.mkdir()
@@ -115,25 +114,26 @@ def test_an_artifact_loses_modes_and_a_single_folder_its_own_name(bench: Bench) 
     assert (bench.folder / "got" / "program").stat().st_mode & 0o777 == 0o644
 
 
-def test_several_paths_keep_their_places_below_what_they_share(bench: Bench) -> None:
-    (bench.folder / "dist" / "verification").mkdir(parents=True)
-    for name in ("release.json", "verification/log"):
-        (bench.folder / "dist" / name).write_text(name)
-    act("actions/upload-artifact@0", {"name": "x", "path": "dist/release.json\ndist/verification/\n"}, bench)
-    act("actions/download-artifact@0", {"name": "x", "path": "got"}, bench)
-    assert (bench.folder / "got" / "release.json").is_file()
-    assert (bench.folder / "got" / "verification" / "log").is_file()
-
-
-def test_several_folders_keep_their_names_and_a_pattern_gives_a_folder_for_each_artifact(bench: Bench) -> None:
-    for name in ("dist", "sboms"):
-        (bench.folder / name).mkdir()
-        (bench.folder / name / "file").write_text(name)
-    for target in ("a", "b"):
-        act("actions/upload-artifact@0", {"name": f"made-{target}", "path": "dist/\nsboms/\n"}, bench)
-    act("actions/download-artifact@0", {"pattern": "made-*", "path": "got"}, bench)
-    found = sorted(path.relative_to(bench.folder / "got").as_posix() for path in bench.folder.glob("got/*/*/*"))
-    assert found == ["made-a/dist/file", "made-a/sboms/file", "made-b/dist/file", "made-b/sboms/file"]
+@pytest.mark.parametrize(
+    ("path", "wanted", "expected"),
+    [
+        # GitHub leaves the folders away in which all of the paths lie
+        ("dist/release.json\ndist/logs/\n", {"name": "made-a"}, ["logs/log", "release.json"]),
+        ("dist/logs/\nsboms/\n", {"name": "made-a"}, ["dist/logs/log", "sboms/sbom"]),
+        ("dist/logs/\n", {"pattern": "made-*"}, ["made-a/log", "made-b/log"]),
+    ],
+)
+def test_paths_keep_their_places_below_what_they_share_and_a_pattern_gives_each_artifact_a_folder(
+    bench: Bench, path: str, wanted: dict[str, str], expected: list[str]
+) -> None:
+    for name in ("dist/release.json", "dist/logs/log", "sboms/sbom"):
+        (bench.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (bench.folder / name).touch()
+    for name in ("made-a", "made-b"):
+        act("actions/upload-artifact@0", {"name": name, "path": path}, bench)
+    act("actions/download-artifact@0", {**wanted, "path": "got"}, bench)
+    got = bench.folder / "got"
+    assert sorted(path.relative_to(got).as_posix() for path in got.rglob("*") if path.is_file()) == expected
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,6 @@ def test_an_install_that_works_and_always_did_leaves_no_trace(issues: list[dict[
 def test_a_release_runs_for_the_manifests_own_tag_only(
     kind: str, name: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A branch of that name is no tag."""
     monkeypatch.setenv("GITHUB_REF_TYPE", kind)
     monkeypatch.setenv("GITHUB_REF_NAME", name)
     assert cli.run(["agree"]) == code

@@ -19,7 +19,6 @@ GONE = "pool/updates/main/o/openssl/openssl_1.orig.tar.gz"
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Serve an empty folder; give its URL and itself."""
     folder = tmp_path / "served"
     folder.mkdir()
     with serving(folder) as url:

@@ -34,7 +34,6 @@ def machine(folder: Path, *programs: str, is_root: bool = False, effect: str = "
 
 
 def tool(name: str) -> Requirement:
-    """Require a program that a package of the same name brings."""
     return Requirement("verify", name, name, "does things", lambda here: here.has(name))
 
 
