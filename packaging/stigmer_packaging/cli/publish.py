@@ -82,10 +82,11 @@ def publish_command(**given: Any) -> None:
     if given["dry_run"]:
         _show(given, asdict(plan), publication_text.describe_plan(plan))
         return
+    change, github = plan.tap, GitHub(seen.access(), plan.repository)
     with ExitStack() as stack:
-        github = GitHub(seen.access(), plan.repository)
-        change = plan.tap
-        tap = open_place(plan.repository, change.repository, change.branch, seen, stack) if change else None
+        tap = None
+        if change:
+            tap = stack.enter_context(open_place(plan.repository, change.repository, change.branch, seen))
         if given["draft"]:
             page = draft_release(plan, folder, github, tap, report=seen.tell).html_url
             _show(given, {"tag": plan.tag, "page": page}, [f"{plan.tag}: {page}"])
@@ -178,9 +179,8 @@ def compare_command(**given: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     github = GitHub(seen.access(), product.repository)
     release = fetch_draft(product, folder, github, report=seen.tell)
-    with ExitStack() as stack:
-        tap = open_place(product.repository, publication.tap_repository(product), given["tap_branch"], seen, stack).git
-        formula = tap.read(tap.head(), publication.formula_path(product.name)) or ""
+    with open_place(product.repository, publication.tap_repository(product), given["tap_branch"], seen) as place:
+        formula = place.git.read(place.git.head(), publication.formula_path(product.name)) or ""
     attested = {one.sha256: read_statements(github.attestations(one.sha256)) for one in release.artefacts}
     statements = compare_published(Published(folder, release, formula, attested), given["keg"])
     _show(given, [asdict(one) for one in statements], publication_text.describe_statements(statements))
@@ -204,8 +204,7 @@ def rollback_command(**given: Any) -> None:
     proposal = f"{product.name}-without-{version}" if given["pull_request"] else ""
     path = publication.formula_path(product.name)
     empty = publication.TapChange(tap, given["tap_branch"], path, text="", message="", proposal=proposal)
-    with ExitStack() as stack:
-        place = open_place(product.repository, tap, empty.branch, seen, stack)
+    with open_place(product.repository, tap, empty.branch, seen) as place:
         plan = plan_rollback(product.name, version, empty, read_history(place, path))
         if given["dry_run"]:
             _show(given, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
