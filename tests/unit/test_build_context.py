@@ -7,13 +7,10 @@ import sys
 from pathlib import Path
 from typing import cast
 
-import pytest
-
 from stigmer_packaging.freeze.python.provide import digest_of
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.environment import build_environment
-from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.lib.interpreter import plain_environment
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Proof, Readiness
@@ -60,16 +57,6 @@ def test_a_frozen_service_is_tried_with_paths_relative_to_its_home(tmp_path: Pat
     part = PARTS["agent-runner"]
     run = dataclasses.replace(part.run, arguments=("--db", "{home.relative}/data/own.db"))
     assert build_context(tmp_path).probe_of(dataclasses.replace(part, run=run)).arguments == ("--db", "./data/own.db")
-
-
-def test_only_what_comes_from_a_tree_is_frozen(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="temporal does not come from a source tree"):
-        build_context(tmp_path).service_of(PARTS["temporal"])
-
-
-def test_a_tree_without_the_service_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"(?s)there is no folder.*agent-runner: there is no folder"):
-        build_context(tmp_path, checkout=str(tmp_path)).service_of(PARTS["agent-runner"])
 
 
 def test_the_source_archive_holds_what_git_tracks_and_without_git_what_does_not_lie_about(tmp_path: Path) -> None:

@@ -67,11 +67,3 @@ def test_the_announcement_says_how_to_install_and_what_the_files_are() -> None:
     text = describe_release(Release(PRODUCT, (Artefact("source", "stigmer-2.0.0.tar.gz", 400_000, "ab" * 32),)))
     assert "brew install stigmer/tap/stigmer" in text
     assert f"| stigmer-2.0.0.tar.gz | 0.4 | `{'ab' * 32}` |" in text
-
-
-def test_what_a_machine_lacks_is_one_line_of_packages(capsys: pytest.CaptureFixture[str]) -> None:
-    """For apt-get; on a machine that has everything, an empty one."""
-    assert cli.run(["missing"]) == 0
-    printed = capsys.readouterr().out
-    assert printed.count("\n") == 1
-    assert all(word.islower() for word in printed.split())

@@ -48,7 +48,6 @@ def exchange(
     content: bytes | Path = b"",
     kept: int | None = None,
     into: Path | None = None,
-    timeout: httpx.Timeout = TIMEOUT,
 ) -> Answer:
     """Send one request, once, and read the answer, of whose body the first `kept` bytes are kept (None: all).
 
@@ -59,9 +58,8 @@ def exchange(
     with contextlib.ExitStack() as stack:
         body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
         try:
-            client = stack.enter_context(
-                httpx.Client(follow_redirects=method == "GET", timeout=timeout, verify=_trusted())
-            )
+            follow = method == "GET"
+            client = stack.enter_context(httpx.Client(follow_redirects=follow, timeout=TIMEOUT, verify=_trusted()))
             asked = {"Accept-Encoding": "identity", **headers}
             response = stack.enter_context(client.stream(method, url, headers=asked, content=body))
             sink = stack.enter_context(into.open("wb")) if into else None

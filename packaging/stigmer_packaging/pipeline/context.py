@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.traces import forbidden_folders
@@ -14,7 +14,6 @@ from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.pythons import PINNED, choose_python, default_choice, is_in_cache, open_maker, own_folders
 from stigmer_packaging.freeze.stage import Freezer, launcher_facts, service_facts
 from stigmer_packaging.lib import apt, digest, git
-from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.lib.patchelf import find_patchelf
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing.notices import notices_path
@@ -260,9 +259,7 @@ class BuildContext:
 
 
 def _checkout(component: Component) -> CheckoutSource:
-    if not isinstance(component.source, CheckoutSource):
-        raise SourceError(f"{component.name} does not come from a source tree")
-    return component.source
+    return cast("CheckoutSource", component.source)  # as of all that is frozen: see is_frozen
 
 
 def _describe(root: Path, name: str) -> tuple[str, str, bool]:
