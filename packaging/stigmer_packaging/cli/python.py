@@ -37,11 +37,10 @@ def python_command(*, target: str | None, debian: str, jobs: int, verbose: bool)
         recipe = read_recipe(ROOT / RECIPES, parse_target(target) if target else host)
         tree = provide_python(recipe, replace(made, jobs=jobs))
         seconds = time.monotonic() - started
-    click.echo(describe_tree(tree, seconds))
+    click.echo(_describe(tree, seconds))
 
 
-def describe_tree(tree: PythonTree, seconds: float) -> str:
-    """Say in four lines what was made."""
+def _describe(tree: PythonTree, seconds: float) -> str:
     system_name = "glibc" if tree.target.system == "linux" else "macOS"
     files = [path for path in tree.prefix.rglob("*") if path.is_file() and not path.is_symlink()]
     size = sum(path.stat().st_size for path in files)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import secrets
 import sys
 import time
@@ -190,7 +191,8 @@ def _files(folder: Path, kind: str, host: Target, workspace: Path) -> Iterator[R
 def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: ReleaseFile) -> Iterator[tuple[Machine, str]]:
     target = parse_target(bottle.target)
     if level == "macos":
-        yield this_mac(system.describe_macos(), str(maker.host)), f"verify/macos/{target}"
+        major, _, _ = platform.mac_ver()[0].partition(".")
+        yield this_mac(f"macOS {major}", str(maker.host)), f"verify/macos/{target}"
         return
     maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
     level = SERVICE if wanted.init == "systemd" and level == "vm" else level

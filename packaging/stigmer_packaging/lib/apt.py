@@ -35,7 +35,8 @@ class Entry(NamedTuple):
 
 def find_mirror(etc: Path = Path("/etc")) -> Mirror:
     """Find the mirror that serves this host's own release; MissingToolError on a machine that has none."""
-    system = parse_os_release((etc / "os-release").read_text(encoding="utf-8")) if (etc / "os-release").exists() else {}
+    facts = etc / "os-release"
+    system = _parse_os_release(facts.read_text(encoding="utf-8") if facts.exists() else "")
     release, distribution = system.get("VERSION_CODENAME", ""), system.get("ID", "")
     found = [entry for entry in read_entries(etc / "apt") if release in entry.suites and "main" in entry.components]
     for entry in sorted(found, key=lambda entry: not _is_named_after(distribution, entry.uri)):
@@ -51,8 +52,7 @@ def _is_named_after(distribution: str, uri: str) -> bool:
     return uri.rstrip("/").rpartition("/")[2].startswith(distribution)
 
 
-def parse_os_release(text: str) -> dict[str, str]:
-    """Read os-release(5)."""
+def _parse_os_release(text: str) -> dict[str, str]:
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
     return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
 

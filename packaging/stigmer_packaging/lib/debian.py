@@ -63,11 +63,7 @@ def parse_lock(text: str) -> tuple[Package, ...]:
     return tuple(Package(path, sha256, tuple(targets)) for sha256, path, *targets in lines)
 
 
-def read_archives(etc: Path) -> Archives:
-    """Read which archives this machine is set up with from its /etc.
-
-    MissingToolError when they are not Debian's, as on another distribution.
-    """
+def _read_archives(etc: Path) -> Archives:
     found: dict[bool, str] = {}
     for entry in apt.read_entries(etc / "apt"):
         if entry.uri.rstrip("/").rsplit("/", 1)[-1] in {"debian", "debian-security"}:
@@ -91,7 +87,7 @@ def find_archives(mirror: str, env: Mapping[str, str], etc: Path = Path("/etc"))
         _check_fallback(place)
     if mirror:
         return Archives(f"{mirror}/debian", f"{mirror}/debian-security", fallbacks)
-    return replace(read_archives(etc), fallbacks=fallbacks)
+    return replace(_read_archives(etc), fallbacks=fallbacks)
 
 
 def _check_fallback(place: str) -> None:
