@@ -85,17 +85,13 @@ class Program(NamedTuple):
     at_the_root: AbstractSet[str]
     everywhere: AbstractSet[str] = frozenset()
 
-    def name(self, path: Path) -> str:
-        """Give a module its dotted name."""
-        return dotted_name(path, self.root)
-
     def imports_of(self, path: Path) -> AbstractSet[str]:
         """Name the modules of the same program that a module imports, wherever in the file."""
-        return own_imports(self.name(path), imports_of(path), known_modules(self.root))
+        return own_imports(dotted_name(path, self.root), imports_of(path), known_modules(self.root))
 
     def graph(self) -> dict[str, AbstractSet[str]]:
         """Map each module to those that it imports."""
-        return {self.name(path): self.imports_of(path) for path in modules(self.root)}
+        return {dotted_name(path, self.root): self.imports_of(path) for path in modules(self.root)}
 
 
 def dotted_name(path: Path, root: Path) -> str:
