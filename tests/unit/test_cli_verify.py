@@ -27,9 +27,11 @@ from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.guest import GuestRun, Machine, Trial
 from stigmer_packaging.verify.machines import GUESTS, MachineFactory, find_mirrors
 from support.keg_standin import quiet
+from support.manifest_texts import PATH
 
 ROOT = Path(__file__).parents[2]
 AMD64, ARM64 = parse_target("linux-amd64"), parse_target("linux-arm64")
+MANIFEST = load_manifest(PATH)
 NAME = "stigmer-2.0.0.x86_64_linux.bottle.tar.gz"
 CONTENT = gzip.compress(bytes(1024), mtime=0)  # an empty archive: tar ends with two empty blocks
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -75,8 +77,7 @@ def mac_report(path: Path, machine: str, result: str) -> Path:
 
 
 def find(what: Path, tmp_path: Path) -> tuple[object, ...]:
-    manifest = load_manifest(ROOT / "packaging/manifest.yaml")
-    bottle = verify.find_bottle(what, AMD64, manifest, tmp_path / "build")
+    bottle = verify.find_bottle(what, AMD64, MANIFEST, tmp_path / "build")
     return bottle.name, bottle.version, bottle.target, bottle.tag, bottle.path, bottle.sha256
 
 

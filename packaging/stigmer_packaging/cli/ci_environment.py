@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rich.console import Console
-
 from stigmer_packaging.cli.options import ROOT
+from stigmer_packaging.cli.output import tell
 from stigmer_packaging.lib import environment, git
 from stigmer_packaging.publish import tap as taps
 from stigmer_packaging.publish.github import API, PUBLIC, Access, GitHub, persist, refuse_bad_token
@@ -22,16 +21,12 @@ class CIEnvironment:
 
     environ: Mapping[str, str] = field(repr=False)
 
-    def tell(self, text: str) -> None:
-        """Say on stderr what goes on."""
-        Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
-
     def access(self, name: str = "GITHUB_TOKEN") -> Access:
         """Give access to GitHub by the token in the variable `name`; TokenError when there is none."""
         token = self.environ.get(name, "")
         refuse_bad_token(token, name)
         api = self.environ.get("GITHUB_API_URL", API).rstrip("/")
-        return Access(token, api, self.server, self.tell)
+        return Access(token, api, self.server, tell)
 
     @property
     def server(self) -> str:

@@ -23,6 +23,11 @@ PIPED_WIDTH = 160
 """Characters a line may have where no terminal says it."""
 
 
+def tell(text: str) -> None:
+    """Say on stderr what goes on."""
+    sys.stderr.write(f"{text}\n")
+
+
 def stdout() -> Console:
     """Give what prints on stdout, as wide as the terminal."""
     return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)

@@ -26,6 +26,7 @@ from stigmer_packaging.cli.options import (
     read_targets,
     targets_option,
 )
+from stigmer_packaging.cli.output import tell
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import VerificationError
 from stigmer_packaging.manifest.model import Manifest
@@ -88,10 +89,10 @@ def publish_command(**given: Any) -> None:
         if change:
             tap = stack.enter_context(open_place(plan.repository, change.repository, change.branch, seen))
         if given["draft"]:
-            page = draft_release(plan, folder, github, tap, report=seen.tell).html_url
+            page = draft_release(plan, folder, github, tap, report=tell).html_url
             _show(given, {"tag": plan.tag, "page": page}, [f"{plan.tag}: {page}"])
             return
-        done = publish_release(plan, folder, github, tap, report=seen.tell)
+        done = publish_release(plan, folder, github, tap, report=tell)
     text = json.dumps(asdict(done), indent=2, sort_keys=True) + "\n"
     part = folder / f".{RESULT}.part"
     part.write_text(text, encoding="utf-8")
@@ -163,7 +164,7 @@ def fetch_draft_command(**given: Any) -> None:
     """Fetch the files of our draft into FOLDER, to be verified before it is published."""
     seen, product, folder = CIEnvironment(os.environ), load_manifest(given["manifest"]).product, given["folder"]
     folder.mkdir(parents=True, exist_ok=True)
-    release = fetch_draft(product, folder, GitHub(seen.access(), product.repository), report=seen.tell)
+    release = fetch_draft(product, folder, GitHub(seen.access(), product.repository), report=tell)
     _show(given, asdict(release), [f"{artefact.sha256}  {artefact.name}" for artefact in release.artefacts])
 
 
@@ -178,7 +179,7 @@ def compare_command(**given: Any) -> None:
     seen, product, folder = CIEnvironment(os.environ), load_manifest(given["manifest"]).product, given["folder"]
     folder.mkdir(parents=True, exist_ok=True)
     github = GitHub(seen.access(), product.repository)
-    release = fetch_draft(product, folder, github, report=seen.tell)
+    release = fetch_draft(product, folder, github, report=tell)
     with open_place(product.repository, publication.tap_repository(product), given["tap_branch"], seen) as place:
         formula = place.git.read(place.git.head(), publication.formula_path(product.name)) or ""
     attested = {one.sha256: read_statements(github.attestations(one.sha256)) for one in release.artefacts}
@@ -209,7 +210,7 @@ def rollback_command(**given: Any) -> None:
         if given["dry_run"]:
             _show(given, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
             return
-        done = roll_back(plan, place, report=seen.tell)
+        done = roll_back(plan, place, report=tell)
     _show(given, asdict(done), [f"{tap} serves {product.name} {done.restored}: {done.pull_request or done.tap_commit}"])
 
 

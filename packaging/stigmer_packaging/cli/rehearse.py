@@ -14,9 +14,9 @@ import click
 from stigmer_packaging.bottle.archive import unpack_archive
 from stigmer_packaging.ci.rehearsal import WRITER, Stage, rehearse
 from stigmer_packaging.ci.workflow_file import read_workflow
-from stigmer_packaging.cli.ci_environment import CIEnvironment
 from stigmer_packaging.cli.machine import this_platform
 from stigmer_packaging.cli.options import FOLDER, ROOT, VARIABLE, manifest_option
+from stigmer_packaging.cli.output import tell
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib import command, debian, environment, git, http
 from stigmer_packaging.lib.errors import WorkflowError
@@ -52,7 +52,6 @@ class RehearsalContext:
 @click.option("--seed", type=FOLDER, default=ROOT / "build", help="An earlier build; default: build/.")
 def rehearse_command(level: str, manifest: Path, seed: Path) -> None:
     """Release to a GitHub on this machine, by the release workflow's own lines, and install from there."""
-    tell = CIEnvironment(os.environ).tell
     folder = ROOT / "build" / "rehearsal"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -120,7 +120,7 @@ def _verify_on_machines(wanted: Wanted, what: Path, host: Target, workspace: Wor
         _provide(level, wanted.machine)
     with_programs = what.is_dir() and level == "sandbox" and not wanted.guests
     programs = [*_files(what, "program", host, workspace.root)] if with_programs else []
-    maker = MachineFactory(host, os.cpu_count() or 1, workspace.cache, {}, _say)
+    maker = MachineFactory(host, os.cpu_count() or 1, workspace.cache, {}, output.tell)
     for machine, bottles_name in _machines(level, wanted, maker, bottle):
         trials: list[tuple[ReleaseFile, str]] = [(bottle, bottles_name)]
         trials += [(program, f"verify/program/{program.target}") for program in programs]
@@ -128,7 +128,7 @@ def _verify_on_machines(wanted: Wanted, what: Path, host: Target, workspace: Wor
             task = Task(
                 ROOT / "scripts" / "verify-install", secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level]
             )
-            yield name, verify_once(product, machine, task, workspace=workspace, name=name, report=_say)
+            yield name, verify_once(product, machine, task, workspace=workspace, name=name, report=output.tell)
 
 
 def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Reports:
@@ -160,7 +160,7 @@ def verify_release_with_brew(release: Path, later: Path | None, workspace: Works
         env=os.environ,
         workspace=workspace,
         clock=time.monotonic,
-        report=_say,
+        report=output.tell,
     )
     yield f"verify/{BREW}", tried
 
@@ -218,7 +218,7 @@ def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Worksp
     gating = [(name, report) for name, report in reports if not report.guest.startswith(NOT_GATING)]
     failed = [(name, report) for name, report in gating if not report.passed]
     for _, report in failed[1:]:
-        _say(f"verification failed on {report.guest}, too")
+        output.tell(f"verification failed on {report.guest}, too")
     for name, report in failed:
         refuse_failure(report, str(workspace.path(f"{name}.log")))
 
@@ -227,14 +227,10 @@ def _provide(level: str, kind: str) -> None:
     """Install what the level needs, or say what is missing."""
     machine = this_machine()
     stages = ["verify", *(["vm"] if "vm" in {level, kind} else [])]
-    system.provide(system.find_missing(stages, machine), machine, env=os.environ, report=_say)
+    system.provide(system.find_missing(stages, machine), machine, env=os.environ, report=output.tell)
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:
     if wrong := [text for text in texts if "=" not in text]:
         raise click.BadParameter(f"{wrong[0]} is not DISTRIBUTION=URL", param_hint="--mirror")
     return dict(text.split("=", 1) for text in texts)
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
