@@ -329,6 +329,6 @@ def test_the_command_compares_with_a_release_it_is_given(tmp_path: Path) -> None
     folder.mkdir()
     release = write_folder(folder)
     earlier.write_text(render_record(replace(release, product=replace(PRODUCT, version="1.0.0"))), encoding="utf-8")
-    result = CliRunner().invoke(report_command(tmp_path), [str(folder), "--previous", str(earlier)])
+    result = CliRunner().invoke(report_command, [str(folder), "--previous", str(earlier)])
     assert result.exit_code == 0
     assert "Growth since 1.0.0" in (folder / PAGE).read_text(encoding="utf-8")

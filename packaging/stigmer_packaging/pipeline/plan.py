@@ -93,11 +93,6 @@ def can_verify(target: Target, host: Target) -> bool:
     return is_runnable(target, host) and host.system == "linux"
 
 
-def verification_name(target: Target) -> str:
-    """Name the record of a bottle's verification."""
-    return f"verify/sandbox/{target}"
-
-
 def refuse_foreign(targets: Sequence[Target], host: Target, until: str) -> None:
     """Raise ForeignTargetError when a stage needs frozen parts for a platform that this machine does not freeze for."""
     foreign = [str(target) for target in targets if not is_made_here(target, host)]
@@ -129,20 +124,19 @@ def plan_release(
 
 
 def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
+    platform, launcher = str(target), inputs.parts.get(f"{target}/launcher", {})
     parts = [_part(part, target, manifest, inputs) for part in manifest.components]
-    parts.append(_launcher(target, inputs))
+    parts.append(Step(f"freeze/{target}/launcher", "freeze", platform, "launcher", (), launcher))
     credited = _credits(parts, manifest, target, inputs)
     needs = (*(step.name for step in (*parts, *credited)), "source")
-    keg = Step(
-        f"assemble/{target}", "assemble", str(target), "keg", needs, {"manifest": asdict(manifest), **inputs.keg}
-    )
+    keg = Step(f"assemble/{target}", "assemble", platform, "keg", needs, {"manifest": asdict(manifest), **inputs.keg})
     named = {"tag": manifest.tag_of(target), "rebuild": manifest.product.rebuild, **inputs.keg}
-    bottle = Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), named)
-    facts = inputs.audit.get(str(target), {})
-    audit = Step(f"audit/{target}", "audit", str(target), "audit", (bottle.name, f"sbom/{target}"), facts)
-    archive = Step(f"archive/{target}", STANDALONE, str(target), "archive", (keg.name,), inputs.keg)
-    own = {**inputs.keg, **inputs.unpacker}
-    program = Step(f"program/{target}", STANDALONE, str(target), "program", (keg.name,), own)
+    bottle = Step(f"bottle/{target}", "bottle", platform, "bottle", (keg.name,), named)
+    facts = inputs.audit.get(platform, {})
+    audit = Step(f"audit/{target}", "audit", platform, "audit", (bottle.name, f"sbom/{target}"), facts)
+    archive = Step(f"archive/{target}", STANDALONE, platform, "archive", (keg.name,), inputs.keg)
+    unpacker = {**inputs.keg, **inputs.unpacker}
+    program = Step(f"program/{target}", STANDALONE, platform, "program", (keg.name,), unpacker)
     steps = [*parts, *credited, keg, bottle, audit, archive, program]
     return [*steps, *_verifications(target, inputs)] if can_verify(target, inputs.host) else steps
 
@@ -150,28 +144,26 @@ def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
 def _verifications(target: Target, inputs: Inputs) -> list[Step]:
     """Plan to verify the bottle and the single file of a target."""
     alone = target == inputs.host
-    subjects = ((verification_name(target), "bottle", "sandbox"), (f"verify/program/{target}", "program", "program"))
     return [
-        Step(name, "verify", str(target), subject, (f"{made}/{target}", f"audit/{target}"), inputs.verification, alone)
-        for name, made, subject in subjects
+        Step(name, "verify", str(target), subject, (made, f"audit/{target}"), inputs.verification, alone)
+        for name, made, subject in (
+            (f"verify/sandbox/{target}", f"bottle/{target}", "sandbox"),
+            (f"verify/program/{target}", f"program/{target}", "program"),
+        )
     ]
 
 
 def _credits(parts: Sequence[Step], manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
     """Plan to say what each part is made of, the launcher's first, and the bill of materials of all."""
     licences = {part.name: part.license for part in manifest.components}
-    credited = [
-        _credit(part, licences.get(part.subject, manifest.product.license)) for part in (parts[-1], *parts[:-1])
-    ]
+    credited = []
+    for part in (parts[-1], *parts[:-1]):
+        name, licence = f"credit/{target}/{part.subject}", licences.get(part.subject, manifest.product.license)
+        facts = {**part.facts, "licence": licence}
+        credited.append(Step(name, "credit", str(target), part.subject, (part.name,), facts))
     names = tuple(step.name for step in credited)
     facts = {"product": asdict(manifest.product), "tag": manifest.tag_of(target), **inputs.keg}
     return [*credited, Step(f"sbom/{target}", "credit", str(target), "sbom", names, facts)]
-
-
-def _credit(part: Step, licence: str) -> Step:
-    name = f"credit/{part.target}/{part.subject}"
-    facts = {**part.facts, "licence": licence}
-    return Step(name, "credit", part.target, part.subject, (part.name,), facts)
 
 
 def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -> Step:
@@ -182,11 +174,6 @@ def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -
     servers = (other for other in manifest.components if needs_temporal(part, manifest) and is_temporal(other))
     tried_with = tuple(f"obtain/{target}/{server.name}" for server in servers)
     return Step(f"freeze/{target}/{part.name}", "freeze", str(target), part.name, tried_with, facts)
-
-
-def _launcher(target: Target, inputs: Inputs) -> Step:
-    facts = inputs.parts.get(f"{target}/launcher", {})
-    return Step(f"freeze/{target}/launcher", "freeze", str(target), "launcher", (), facts)
 
 
 def _needed(steps: Mapping[str, Step], stages: Collection[str]) -> tuple[Step, ...]:
