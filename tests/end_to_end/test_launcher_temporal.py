@@ -134,7 +134,7 @@ def test_the_reference_stack_starts_works_recovers_and_stops(launcher: Stigmer) 
     )
     again = launcher("smoke", "--json", "--message", "again", seconds=120)
     assert again.code == 0, again.err
-    processes = launcher.services()
+    processes = launcher.children()
     assert launcher("server", "stop").code == 0
     assert not [pid for pid in processes if is_running(pid)]
     assert launcher.processes() == []
