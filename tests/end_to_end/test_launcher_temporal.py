@@ -3,9 +3,7 @@
 import json
 import os
 import select
-import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +15,8 @@ from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.channel import Channel
 from stigmer_launcher.readiness.checks import Check
 from stigmer_launcher.readiness.probe import Probe
-from support import reference_programs
-from support.launcher_services import Stigmer, end, eventually, free_ports, is_running
+from support.launcher_services import Stigmer, eventually, free_ports, is_running
+from support.reference_processes import starting_temporal
 from support.reference_stack import reference_launcher
 
 POLL = "/temporal.api.workflowservice.v1.WorkflowService/PollActivityTaskQueue"
@@ -28,18 +26,8 @@ POLL = "/temporal.api.workflowservice.v1.WorkflowService/PollActivityTaskQueue"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """Run a Temporal development server, which may not be ready yet."""
     (port,) = free_ports(1)
-    folder = tmp_path_factory.mktemp("temporal")
-    command = [reference_programs.temporal_program(), "server", "start-dev", "--ip", "127.0.0.1", "--headless"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*map(str, command), "--port", str(port), "--log-level", "error"],
-            stdout=log,
-            stderr=log,
-            env={"HOME": str(folder), "DO_NOT_TRACK": "1"},
-        )
-    yield Address("127.0.0.1", port)
-    process.kill()
-    process.wait()
+    with starting_temporal(port, tmp_path_factory.mktemp("temporal")):
+        yield Address("127.0.0.1", port)
 
 
 def proved(address: Address, check: Check, until: Callable[[str], bool] = lambda _: False) -> bool:
@@ -110,9 +98,8 @@ def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> 
 @pytest.fixture
 def launcher(tmp_path: Path) -> Iterator[Stigmer]:
     """Give a launcher over the reference stack."""
-    made = reference_launcher(tmp_path)
-    yield made
-    end(made)
+    with reference_launcher(tmp_path) as made:
+        yield made
 
 
 @pytest.mark.timeout(300)
@@ -122,9 +109,7 @@ def test_the_reference_stack_starts_works_recovers_and_stops(launcher: Stigmer) 
     assert done.code == 0, f"{done.out}{done.err}"
     answer = json.loads(launcher("smoke", "--json").out)
     assert answer["path"] == ["stigmer-server", "workflow-runner", "agent-runner"]
-    pids = {name: launcher.pid(name) for name in ("agent-runner", "temporal")}
-    for pid in pids.values():
-        os.kill(pid, signal.SIGKILL)
+    pids = {name: launcher.kill(name) for name in ("agent-runner", "temporal")}
     eventually(
         lambda: (
             launcher.status()["state"] == "running" and all(launcher.pid(name) != pid for name, pid in pids.items())

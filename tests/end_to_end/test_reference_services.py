@@ -231,16 +231,6 @@ def test_a_server_keeps_its_state_where_it_is_told_to(tmp_path: Path) -> None:
         assert list(database.iterdir()) == []
 
 
-def test_a_clean_stop_moves_what_ran_to_a_file_of_another_name(stack: Stack, tmp_path: Path) -> None:
-    port, files = free_port(), []
-    for _ in range(2):
-        with running("stigmer-server", stack.server(port), tmp_path) as server:
-            assert call(port, "Run", '{"message": "kept"}')[0] == "OK"
-            assert server.stop() == 0
-        files += [path.name for path in (tmp_path / ".stigmer" / "stigmer.db").iterdir()]
-    assert files == ["000001.sst", "000003.sst"]
-
-
 def test_a_second_server_on_one_database_gives_up(tmp_path: Path) -> None:
     with running("stigmer-server", {"GRPC_PORT": str(free_port())}, tmp_path) as first:
         first.wait_until(READY["stigmer-server"])
@@ -272,14 +262,6 @@ def test_logs_are_json_with_unix_time_unless_the_environment_is_local(tmp_path: 
         else:
             assert json.loads(line).keys() >= {"level", "time", "error", "message"}
             assert isinstance(json.loads(line)["time"], int)
-
-
-@pytest.mark.parametrize("missing", ["EXECUTION_MODE", "STIGMER_BACKEND_ENDPOINT", "STIGMER_API_KEY"])
-def test_a_workflow_runner_names_the_variable_it_misses(tmp_path: Path, missing: str) -> None:
-    environment = {name: value for name, value in WORKFLOW_RUNNER.items() if name != missing}
-    with running("workflow-runner", environment, tmp_path) as worker:
-        assert worker.ended() == 1
-        assert missing in worker.stderr
 
 
 @pytest.mark.parametrize("name", WORKERS)
