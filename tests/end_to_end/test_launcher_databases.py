@@ -20,7 +20,6 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module")
 def keg(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a keg of the real Temporal alone."""
     return reference_keg(tmp_path_factory.mktemp("real"), "temporal")
 
 

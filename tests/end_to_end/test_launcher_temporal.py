@@ -97,7 +97,6 @@ def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> 
 
 @pytest.fixture
 def launcher(tmp_path: Path) -> Iterator[Stigmer]:
-    """Give a launcher over the reference stack."""
     with reference_launcher(tmp_path) as made:
         yield made
 

@@ -52,7 +52,6 @@ def ignore() -> None:
 
 @pytest.mark.parametrize("prepare", [block, ignore])
 def test_signals_blocked_or_ignored_by_the_parent_are_handled(launcher: Stigmer, prepare: object) -> None:
-    """A crash is noticed, and `stop` stops."""
     serves_and_stops(launcher, in_foreground(launcher, preexec_fn=prepare))
 
 

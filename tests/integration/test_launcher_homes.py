@@ -39,7 +39,6 @@ def test_a_keg_replaced_under_the_running_server_changes_nothing_until_a_restart
 
 
 def test_a_running_version_is_not_removed_by_another_start(tmp_path: Path) -> None:
-    """A service that crashes must find its program."""
     parts = fake_stack()
     with stigmer(tmp_path, parts) as launcher:
         launcher.started()
@@ -132,7 +131,6 @@ def test_a_start_that_waits_for_another_version_to_be_made_can_be_stopped(launch
 
 
 def test_a_home_behind_a_link_is_one_home(tmp_path: Path) -> None:
-    """By either path the same server is found."""
     libexec = build_libexec(tmp_path / "keg", fake_stack())
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")

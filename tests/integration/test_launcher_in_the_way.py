@@ -22,7 +22,6 @@ def test_twenty_starts_at_once_make_one_server(launcher: Stigmer) -> None:
 
 @pytest.mark.stack(workflow_runner="exit=1")
 def test_twenty_starts_at_once_of_what_cannot_start_all_fail(launcher: Stigmer) -> None:
-    """With the reason, whoever it was that tried."""
     processes = [launcher.popen("server") for _ in range(5)]
     finished = [(process.communicate(timeout=100), process.returncode) for process in processes]
     assert [code for _, code in finished] == [1] * 5
@@ -42,7 +41,6 @@ def test_a_port_of_another_stigmer_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.stack(stigmer_server="slow=1")
 def test_a_port_taken_at_the_last_moment_fails_the_start(launcher: Stigmer) -> None:
-    """The check came too early; then it is the service that says it."""
     process = launcher.popen("server")
     eventually(lambda: "stigmer-server: starting" in launcher.log("supervisor"), "the start")
     port = launcher.status()["ports"]["server"]

@@ -59,7 +59,6 @@ def test_a_disk_that_fills_up_on_the_way_is_told(keg: Path, disk: Path) -> None:
 
 @needs_mounts
 def test_a_disk_that_was_full_works_when_there_is_room_again(keg: Path, disk: Path) -> None:
-    """What the failed start had begun is gone, and the next one begins anew."""
     left = 'test -z "$(ls -A "$0/home/versions")" && mount -o remount,nr_inodes=1000 "$0"'
     assert start_on(keg, disk, "size=32m,nr_inodes=12", then=f"{once(keg, disk)} && {left}")["made"]
 
@@ -86,7 +85,6 @@ def test_a_read_only_home_that_is_whole_can_be_used(keg: Path, disk: Path) -> No
 
 
 def can_clone() -> bool:
-    """Tell whether a file system with clones can be made and mounted here."""
     return (
         os.geteuid() == 0
         and can_mount()
@@ -121,7 +119,6 @@ def _public() -> Iterator[Path]:
 
 
 def as_nobody(libexec: Path, home: Path) -> dict[str, Any]:
-    """Start as a user who owns nothing here."""
     return outcome(start(libexec, home, user=NOBODY))
 
 

@@ -101,7 +101,6 @@ def test_a_broken_state_file_is_nothing_to_stumble_over(launcher: Stigmer, conte
 
 @pytest.mark.parametrize("names", [(name,) for name in NAMES] + [("temporal", "agent-runner"), NAMES], ids="+".join)
 def test_killed_services_are_started_again(running: Stigmer, names: tuple[str, ...]) -> None:
-    """Each alone, two at once, all at once; the others keep running."""
     before = all_run(running)
     for name in names:
         os.kill(before[name], signal.SIGKILL)
@@ -112,15 +111,6 @@ def test_killed_services_are_started_again(running: Stigmer, names: tuple[str, .
     assert {name: each["restarts"] for name, each in services.items()} == {name: int(name in names) for name in NAMES}
     assert all(services[name]["last_error"] == "killed by SIGKILL" for name in names)
     assert running("smoke").code == 0
-
-
-def test_a_killed_watchdog_is_replaced(running: Stigmer) -> None:
-    first = watchdog(running)
-    os.kill(first, signal.SIGKILL)
-    eventually(lambda: watchdog(running) not in (0, first), "another watchdog")
-    running.kill_supervisor()
-    eventually(lambda: running.processes() == [], "the end of every process")
-    works(running)
 
 
 @pytest.mark.stack(agent_runner="slow=1")

@@ -9,7 +9,6 @@ from support.launcher_services import Done, Stigmer
 
 
 def limited(launcher: Stigmer, soft: int, hard: int, *arguments: str) -> Done:
-    """Run a command with a limit of open files."""
     limit = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
     return launcher(*arguments, preexec_fn=limit)
 

@@ -21,7 +21,6 @@ PATIENT = Liveness(every=0.2, timeout=0.5, failures=10_000)
 
 
 def degraded(launcher: Stigmer, name: str) -> None:
-    """Wait until a service is seen to hang."""
     eventually(lambda: f"{name}: degraded" in launcher.log("supervisor"), f"{name} to be degraded")
 
 

@@ -24,7 +24,6 @@ def _printed(launcher: Stigmer) -> Stigmer:
 
 
 def in_pipe(launcher: Stigmer, *options: str) -> str:
-    """Give the runner's log as a pipe gets it."""
     done = launcher(*LOGS, *options, encoding="utf-8")
     assert (done.code, done.err) == (0, "")
     return done.out

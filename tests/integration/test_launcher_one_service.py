@@ -13,7 +13,6 @@ OTHERS = tuple(name for name in NAMES if name != "workflow-runner")
 
 
 def test_a_stopped_service_stays_stopped_until_the_next_start(running: Stigmer) -> None:
-    """The status says by whom, and the other services keep their processes."""
     pids = running.pids()
     stopped = running("server", "stop", "workflow-runner")
     assert (stopped.code, stopped.out) == (0, "Stopping workflow-runner... ok\n"), stopped.err
@@ -53,7 +52,6 @@ def test_a_restart_leaves_other_stopped_services_alone(running: Stigmer) -> None
 
 @pytest.mark.stack(workflow_runner="broken={home}/broken")
 def test_a_service_that_does_not_come_back_is_named(running: Stigmer) -> None:
-    """A few tries are waited for."""
     (running.home / "broken").touch()
     restarted = running("server", "restart", "workflow-runner")
     assert restarted.code == 4

@@ -35,7 +35,6 @@ def test_a_server_whose_home_was_taken_away_ends_with_its_services(
 
 
 def test_an_old_server_does_not_write_into_the_state_of_the_new_one(running: Stigmer, tmp_path: Path) -> None:
-    """Both know the home by its path."""
     old = running.status()["supervisor_pid"]
     move(running.home)
     new = Stigmer(tmp_path / "keg" / "libexec", running.home)

@@ -22,7 +22,6 @@ KEY = "sk-ant-api03-0123456789abcdef"
 
 
 def test_it_starts_everything_and_returns_when_all_is_ready(launcher: Stigmer) -> None:
-    """Each step is printed as it succeeds; then every service answers."""
     done = launcher("server")
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
@@ -76,7 +75,6 @@ def test_status_tells_programs_everything(launcher: Stigmer) -> None:
 
 
 def test_a_restart_stops_and_starts_everything(launcher: Stigmer) -> None:
-    """With new processes; and it starts a server that does not run."""
     assert launcher("server", "restart").code == 0
     before = set(launcher.pids().values())
     done = launcher("server", "restart")
@@ -130,7 +128,6 @@ def test_a_port_that_makes_no_sense_is_refused(launcher: Stigmer, given: str) ->
 
 
 def test_an_external_temporal_is_used_and_left_running(launcher: Stigmer) -> None:
-    """Ours is not started, the runners get the address, and our stop is none of its business."""
     (port,) = free_ports(1)
     launcher.environment["TEMPORAL_SERVICE_ADDRESS"] = f"localhost:{port}"
     with temporal_of_somebody_else(port) as theirs:
@@ -146,7 +143,6 @@ def test_an_external_temporal_is_used_and_left_running(launcher: Stigmer) -> Non
 
 
 def test_the_smoke_call_goes_through(launcher: Stigmer) -> None:
-    """With its way and its answer; and says when there is no server."""
     assert launcher("smoke").code == 3
     launcher.started()
     done = launcher("server", "smoke", "--json", "--message", "Grüße")
@@ -159,7 +155,6 @@ def test_the_smoke_call_goes_through(launcher: Stigmer) -> None:
 
 @pytest.mark.stack(agent_runner=f"says={KEY}")
 def test_an_api_key_is_nowhere_but_in_the_service(launcher: Stigmer) -> None:
-    """Not in a log although the service prints it, not in any file, not on a command line."""
     launcher.environment |= {"STIGMER_LLM_PROVIDER": "anthropic", "ANTHROPIC_API_KEY": KEY}
     launcher.started()
     pid = launcher.pid("agent-runner")
@@ -206,7 +201,6 @@ def test_a_stop_during_the_start_ends_the_start(launcher: Stigmer) -> None:
 
 
 def test_settings_are_followed_and_a_change_waits_for_a_restart(running: Stigmer) -> None:
-    """Ports from config.yaml; the running server is left as it is."""
     (port,) = free_ports(1)
     before = running.status()["ports"]["server"]
     done = running("config", "set", "ports.server", str(port))

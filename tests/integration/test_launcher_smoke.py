@@ -22,7 +22,6 @@ while True:
 
 
 def tried_by(tmp_path: Path, smoke: Smoke, *parts: Part) -> Stigmer:
-    """Make a launcher over a stack that is tried that way."""
     return Stigmer(build_libexec(tmp_path / "keg", parts, smoke=smoke), tmp_path / "home")
 
 

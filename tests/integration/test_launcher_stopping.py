@@ -36,7 +36,6 @@ def test_stopping_returns_when_the_process_is_gone_and_not_only_its_lock(launche
 
 @pytest.mark.stack(agent_runner="term=ignore", grace=0.5)
 def test_a_stop_names_the_service_that_used_its_whole_grace_and_was_killed(running: Stigmer) -> None:
-    """The others are not mentioned; the supervisor's log has it too."""
     lines = running("server", "stop").out.splitlines()
     assert lines == ["agent-runner did not stop within 0.5 s and was killed", "Stopping server... ok"]
     assert "agent-runner did not stop within 0.5 s; it is killed" in running.log("supervisor")

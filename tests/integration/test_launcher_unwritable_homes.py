@@ -76,7 +76,6 @@ def give_home(home: Path) -> None:
 
 
 def give_parent(home: Path) -> None:
-    """Give the directory to another user that the home would be made in."""
     os.chown(home.parent, NOBODY, NOBODY)
 
 

@@ -8,11 +8,27 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from support import reference_programs
 
-CALL = Path(__file__).with_name("reference_call.py")
+CALL = """
+import json, sys
+import grpc
+from google.protobuf.wrappers_pb2 import StringValue
+
+address, method, text, seconds = sys.argv[1:]
+with grpc.insecure_channel(address) as channel:
+    ask = channel.unary_unary(
+        f"/stigmer.reference.v1.Executions/{method}",
+        request_serializer=StringValue.SerializeToString,
+        response_deserializer=StringValue.FromString,
+    )
+    try:
+        answer = "OK", ask(StringValue(value=text), timeout=float(seconds), wait_for_ready=True).value
+    except grpc.RpcError as error:
+        answer = error.code().name, error.details()
+print(json.dumps(answer))
+"""
 DEADLINE = 60.0
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -115,10 +131,10 @@ def is_polled(port: int, queue: str) -> bool:
 
 def call(port: int, method: str, text: str, seconds: float = DEADLINE) -> tuple[str, str]:
     """Call the server as any gRPC client would; give the status code's name, and the answer or the error's text."""
-    command = [reference_programs.agent_python(), CALL, f"127.0.0.1:{port}", method, text, str(seconds)]
+    command = [reference_programs.agent_python(), "-c", CALL, f"127.0.0.1:{port}", method, text, str(seconds)]
     done = subprocess.run(command, capture_output=True, check=True, timeout=2 * DEADLINE)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer["code"], answer["text"]
+    code, answer = json.loads(done.stdout)
+    return code, answer
 
 
 def wait_for(condition: Callable[[], bool], what: Callable[[], str]) -> None:
