@@ -1,11 +1,12 @@
 """The launcher with a real Temporal: readiness proved over its real protocol, and the whole reference stack."""
 
+import contextlib
 import json
 import os
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,13 +31,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
         yield Address("127.0.0.1", port)
 
 
-def proved(address: Address, check: Check, until: Callable[[str], bool] = lambda _: False) -> bool:
-    """Turn a probe until it has its proof, or lacks what was expected."""
+def proved(address: Address, check: Check, *, unless: str = "\0") -> bool:
+    """Turn a probe until it has its proof, or until this is the reason that it has none."""
     probe, deadline = Probe([(address, check)], time.monotonic()), time.monotonic() + 60
     try:
         while not probe.advance(time.monotonic()):
             assert time.monotonic() < deadline, probe.not_ready_reason
-            if until(probe.not_ready_reason):
+            if unless in probe.not_ready_reason:
                 return False
             waiting = select.poll()
             if probe.channel:
@@ -60,27 +61,21 @@ def test_temporal_proves_itself_from_its_first_moment_on(server: Address) -> Non
 def test_a_namespace_that_does_not_exist_is_no_proof(server: Address) -> None:
     """Temporal serves, and still nothing could run there."""
     assert proved(server, checks.temporal("default", "some-queue"))
-    check = checks.temporal("no-such-namespace", "some-queue")
-    assert not proved(server, check, until=lambda not_ready_reason: "cannot be used" in not_ready_reason)
+    assert not proved(server, checks.temporal("no-such-namespace", "some-queue"), unless="cannot be used")
 
 
 def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> None:
     """Seen through DescribeTaskQueue while its long poll is open."""
     assert proved(server, checks.temporal("default", "some-queue"))
-    spawned = time.time()
+    spawned, nobody = time.time(), "no worker polls the queue polled"
 
     def check(group: int) -> Check:
         return checks.pollers(
             "default", ("polled",), lambda identity, seen: checks.is_in_group(identity, seen, group, spawned)
         )
 
-    assert not proved(
-        server,
-        check(os.getpid()),
-        until=lambda not_ready_reason: "no worker polls the queue polled" in not_ready_reason,
-    )
-    channel = Channel(server)
-    try:
+    assert not proved(server, check(os.getpid()), unless=nobody)
+    with contextlib.closing(Channel(server)) as channel:
         channel.client.call(POLL, poll_request("polled", f"{os.getpid()}@{socket.gethostname()}@polled"), 30.0)
         while channel.client.outgoing or not channel.client.greeted:
             waiting = select.poll()
@@ -88,11 +83,7 @@ def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> 
             waiting.poll()
             channel.advance()
         assert proved(server, check(os.getpid()))
-        assert not proved(
-            server, check(1), until=lambda not_ready_reason: "no worker polls the queue polled" in not_ready_reason
-        )
-    finally:
-        channel.close()
+        assert not proved(server, check(1), unless=nobody)
 
 
 @pytest.fixture

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher.install import manifest
 from support.launcher_payloads import build_libexec, part
 from support.launcher_starts import command, outcome, start
 from support.mounts import can_mount, mount_command, needs_mounts
 
 NOBODY = 65534
 BIG = {f"agent-runner.lib/{number}.so": os.urandom(500_000) for number in range(8)}
+PARTS = (part("temporal"), part("agent-runner", extra=BIG))
 
 
 @pytest.fixture(name="keg")
 def _keg(tmp_path: Path) -> Path:
-    return build_libexec(tmp_path / "keg", (part("temporal"), part("agent-runner", extra=BIG)))
+    return build_libexec(tmp_path / "keg", PARTS)
 
 
 @pytest.fixture(name="disk")
@@ -101,7 +101,7 @@ def test_where_the_file_system_can_clone_a_component_is_a_file_of_its_own_withou
         stream.truncate(320 << 20)
     subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", image], check=True)
     disk.mkdir()
-    build_libexec(tmp_path / "keg", (part("temporal"), part("agent-runner", extra=BIG)))
+    build_libexec(tmp_path / "keg", PARTS)
     script = 'mount -o loop "$1" "$0" && cp -R "$2" "$0/keg" && shift 2 && "$@" && stat -c %i "$0"/*/libexec/components/temporal "$0/home/bin/temporal" >&2'
     prefix = ["unshare", "--mount", "sh", "-c", script, str(disk), str(image), str(tmp_path / "keg")]
     process = start(disk / "keg/libexec", disk / "home", prefix=prefix)
@@ -112,9 +112,11 @@ def test_where_the_file_system_can_clone_a_component_is_a_file_of_its_own_withou
 
 @pytest.fixture(name="public")
 def _public() -> Iterator[Path]:
-    """Give a directory that every user can reach, unlike pytest's."""
+    """Give a directory that every user can reach, unlike pytest's, with a folder of the user nobody."""
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)
+        Path(place, "user").mkdir()
+        os.chown(Path(place, "user"), NOBODY, NOBODY)
         yield Path(place)
 
 
@@ -135,9 +137,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a
 @pytest.mark.skipif(not links_are_protected(), reason="fs.protected_hardlinks is off, or this is not Linux")
 def test_a_keg_of_another_user_is_copied(public: Path) -> None:
     """A second user of the machine does not own Homebrew's prefix, and may not link what is in it."""
-    libexec = build_libexec(public / "keg", (part("temporal"), part("agent-runner", extra=BIG)))
-    (public / "user").mkdir()
-    os.chown(public / "user", NOBODY, NOBODY)
+    libexec = build_libexec(public / "keg", PARTS)
     came = as_nobody(libexec, public / "user/home")
     assert (came["method"], came["made"]) == ("copy", True)
     assert (public / "user/home/bin/temporal").stat().st_uid == NOBODY
@@ -151,29 +151,13 @@ def test_a_home_that_belongs_to_somebody_else_is_named(public: Path) -> None:
     assert as_nobody(libexec, public / "home")["error"] == f"you may not write {public}/home: it belongs to user root"
     os.chown(public / "home", NOBODY, NOBODY)
     (public / "home/versions").mkdir()
-    assert (
-        as_nobody(libexec, public / "home")["error"]
-        == f"you may not write {public}/home/versions: it belongs to user root"
-    )
+    refused = as_nobody(libexec, public / "home")
+    assert refused["error"] == f"you may not write {public}/home/versions: it belongs to user root"
 
 
 @needs_root
 def test_a_keg_that_may_not_be_read_is_the_kegs_fault(public: Path) -> None:
-    libexec = build_libexec(public / "keg", (part("temporal"), part("agent-runner", extra=BIG)))
+    libexec = build_libexec(public / "keg", PARTS)
     (libexec / "components/agent-runner.lib/3.so").chmod(0o600)
-    (public / "user").mkdir()
-    os.chown(public / "user", NOBODY, NOBODY)
     error = as_nobody(libexec, public / "user/home")["error"]
     assert error.endswith("agent-runner.lib/3.so cannot be read: Permission denied")
-
-
-def test_a_keg_deleted_under_a_running_component_does_not_stop_it(tmp_path: Path) -> None:
-    """`brew upgrade` and `brew cleanup` do this while the server runs."""
-    extra = part("temporal", script='read line; . "$(dirname "$0")/part.sh"', extra={"part.sh": b"echo still here\n"})
-    libexec = build_libexec(tmp_path / "keg", (extra,))
-    came = outcome(start(libexec, tmp_path / "home"))
-    program = tmp_path / "home/versions" / came["id"] / "temporal"
-    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
-        shutil.rmtree(libexec)
-        assert running.communicate("go\n", timeout=60)[0] == "still here\n"
-    assert manifest.read_manifest(str(program.parent)) is not None
