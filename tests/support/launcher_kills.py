@@ -123,7 +123,7 @@ def killed_at(scene: Scene, number: int, grain: str) -> bool:
 def main(scenario: str, method: str, grain: str, directory: str, sabotage: str = "") -> int:
     """Kill at one point after the other until a start comes through; give how many points there were."""
     if sabotage:
-        versions.clear = lambda _: None
+        versions.clear = lambda places: None
     scene = Scene(Path(directory), scenario, method)
     number, killed = 0, True
     while killed:

@@ -163,7 +163,8 @@ class Stigmer:
 
     def kill_supervisor(self) -> int:
         """Kill the supervisor, wait for its end, and give the pid that it had."""
-        os.kill(pid := self.status()["supervisor_pid"], signal.SIGKILL)
+        pid: int = self.status()["supervisor_pid"]
+        os.kill(pid, signal.SIGKILL)
         eventually(lambda: not is_running(pid), "the supervisor's end")
         return pid
 

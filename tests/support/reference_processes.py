@@ -118,7 +118,7 @@ def _is_serving(address: str) -> bool:
 
 
 def _ask_temporal(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    command = [reference_programs.temporal_program(), *arguments]
+    command = [*reference_programs.words("temporal"), *arguments]
     return subprocess.run(command, capture_output=True, check=False, timeout=DEADLINE)
 
 
@@ -131,7 +131,7 @@ def is_polled(port: int, queue: str) -> bool:
 
 def call(port: int, method: str, text: str, seconds: float = DEADLINE) -> tuple[str, str]:
     """Call the server as any gRPC client would; give the status code's name, and the answer or the error's text."""
-    command = [reference_programs.agent_python(), "-c", CALL, f"127.0.0.1:{port}", method, text, str(seconds)]
+    command = [str(reference_programs.agent_python()), "-c", CALL, f"127.0.0.1:{port}", method, text, str(seconds)]
     done = subprocess.run(command, capture_output=True, check=True, timeout=2 * DEADLINE)
     code, answer = json.loads(done.stdout)
     return code, answer

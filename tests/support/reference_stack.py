@@ -4,6 +4,7 @@ import os
 import shlex
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from stigmer_launcher.install.payload import FileEntry, Liveness, Proof, Readiness, Smoke
 from stigmer_packaging.lib import digest
@@ -38,7 +39,7 @@ def reference_launcher(tmp_path: Path) -> Stigmer:
 def _part(component: manifest_records.Component, ports: dict[str, int]) -> Part:
     """Describe a component as the manifest runs it; of a large program the file is linked later."""
     run, ready = component.run, component.run.readiness
-    fields = {
+    fields: dict[str, Any] = {
         "arguments": run.arguments,
         "environment": tuple(run.environment.items()),
         "ports": tuple((name, ports[name]) for name in run.ports),
