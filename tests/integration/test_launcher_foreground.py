@@ -52,7 +52,8 @@ def ignore() -> None:
 
 @pytest.mark.parametrize("prepare", [block, ignore])
 def test_signals_blocked_or_ignored_by_the_parent_are_handled(launcher: Stigmer, prepare: object) -> None:
-    serves_and_stops(launcher, in_foreground(launcher, preexec_fn=prepare))
+    quiet = subprocess.DEVNULL
+    serves_and_stops(launcher, in_foreground(launcher, stdout=quiet, stderr=quiet, preexec_fn=prepare))
 
 
 def test_a_foreground_server_whose_reader_goes_keeps_serving(launcher: Stigmer) -> None:

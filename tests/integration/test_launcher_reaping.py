@@ -36,7 +36,8 @@ def test_what_is_left_of_a_group_is_killed_before_its_leader_is_reaped_and_never
     all_run(launcher)
     leaders = {crash(launcher, "agent-runner"), *launcher.pids().values()}
     assert launcher("server", "stop").code == 0
-    assert server.wait(timeout=30) == 0
+    server.communicate(timeout=30)
+    assert server.returncode == 0
     done = record.read_text(encoding="utf-8").splitlines()
     for pid in leaders:
         assert f"signalled {pid}" in done
