@@ -15,7 +15,7 @@ from stigmer_packaging.records.model import LauncherBundle
 from support.freezing import ROOT, make_freezer
 from support.hostile_places import lone_temporal, starts_twice
 from support.launcher_payloads import build_libexec
-from support.launcher_services import Stigmer, end
+from support.launcher_services import Stigmer
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -108,15 +108,12 @@ def test_what_the_users_shell_tells_python_does_not_reach_it(keg: Path, tmp_path
     (trap / "libz.so.1").write_bytes(b"no library")
     environment = {name: text.format(trap) for name, text in shell.items()}
     before = sorted(keg.rglob("*"))
-    launcher = Stigmer(keg, tmp_path / "home", environment=environment)
-    for name in {"STIGMER_PAYLOAD", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"} - set(environment):
-        del launcher.environment[name]
-    launcher.program = [os.fspath(keg / "launcher" / "stigmer")]
-    try:
+    with Stigmer(keg, tmp_path / "home", environment=environment) as launcher:
+        for name in {"STIGMER_PAYLOAD", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"} - set(environment):
+            del launcher.environment[name]
+        launcher.program = [os.fspath(keg / "launcher" / "stigmer")]
         assert launcher("--version") == (0, "stigmer 7.8.9\n", "")
         starts_twice(launcher, tmp_path)
-    finally:
-        end(launcher)
     assert sorted(keg.rglob("*")) == before
 
 
