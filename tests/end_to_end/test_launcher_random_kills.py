@@ -4,7 +4,8 @@ Each round brings the stack into a situation, kills the command, the supervisor,
 an instant that is uniform over the time the situation takes, and starts the server. That must succeed; afterwards exactly
 the stack runs, and what the server had written is still there.
 
-STIGMER_TEST_KILLS asks for another number of rounds than 60, STIGMER_TEST_SEED for other ones.
+STIGMER_TEST_KILLS asks for another number of rounds than 60, STIGMER_TEST_SEED for other ones, and STIGMER_TEST_LOAD for
+so many processes beside them that keep the processors busy.
 """
 
 import os
@@ -12,6 +13,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,6 +27,7 @@ from support.launcher_services import NAMES, Stigmer, eventually, is_running, st
 
 ROUNDS = int(os.environ.get("STIGMER_TEST_KILLS", "60"))
 SEED = int(os.environ.get("STIGMER_TEST_SEED", "1"))
+LOAD = int(os.environ.get("STIGMER_TEST_LOAD", "0"))
 COMMANDS = {
     "first start": "server",
     "start": "server",
@@ -129,6 +132,16 @@ class Killing:
         return False
 
 
+@pytest.fixture
+def load() -> Iterator[None]:
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(LOAD)]
+    yield
+    for each in busy:
+        each.kill()
+        each.wait()
+
+
+@pytest.mark.usefixtures("load")
 @pytest.mark.timeout(120 + 10 * ROUNDS)
 def test_the_next_start_succeeds_whatever_is_killed_at_whatever_instant(tmp_path: Path) -> None:
     numbers, failed = random.Random(SEED), []  # noqa: S311 - repeatable on purpose
