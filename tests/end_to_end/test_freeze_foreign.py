@@ -2,7 +2,6 @@
 
 import functools
 import os
-import platform
 import shutil
 import subprocess
 from dataclasses import replace
@@ -17,19 +16,17 @@ from stigmer_packaging.freeze.bundle import find_machos
 from stigmer_packaging.freeze.pyinstaller import Environment
 from stigmer_packaging.freeze.pythons import PINNED, choose_python, is_in_cache, open_maker
 from stigmer_packaging.freeze.stage import Freezer, freeze_launcher, freeze_service
-from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target
+from stigmer_packaging.freeze.wheels import provide_site
+from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.reader import load_manifest
-from stigmer_packaging.pipeline import system
 from stigmer_packaging.sources.service_source import read_service_source
-from support.freezing import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, make_freezer, make_program
+from support.freezing import ENV, FAKE_TEMPORAL, HOST, PROBE, ROOT, SAMPLES, TARGETS, make_freezer, make_program
 from support.frozen_modules import find_damaged, find_unimportable, lay_out
 from support.manifest_texts import PATH
 from support.signature_checker import build_checker, check_signatures
 
 pytestmark = pytest.mark.timeout(600)
 
-HOST = system.read_platform(platform.system(), platform.machine())
-TARGETS = [Target(name, architecture) for name in SYSTEMS for architecture in ARCHITECTURES]
 OF_ONE_SYSTEM: dict[str, dict[str, str]] = {
     "darwin": {
         "_osx_support": "sysconfig asks it for the compiler's flags",
@@ -111,7 +108,7 @@ def pinned_python(freezer: Freezer) -> Path:
 def environment_of(freezer: Freezer) -> Environment:
     """Give an environment without distributions."""
     cache, report = freezer.workspace.cache, freezer.report
-    return freezer.python.provide().environment([], cache=cache, env=ENV, report=report, owners={})
+    return freezer.python.provide().assemble(functools.partial(provide_site, [], cache=cache, env=ENV, report=report))
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)

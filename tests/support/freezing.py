@@ -1,6 +1,7 @@
 """What the tests of freezing share: a freezer for this machine, sample projects, and stand-ins for programs."""
 
 import os
+import platform
 import shutil
 import sys
 from pathlib import Path
@@ -8,13 +9,20 @@ from pathlib import Path
 from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.pythons import at_hand
 from stigmer_packaging.freeze.stage import Freezer
+from stigmer_packaging.lib.debian import Archives
 from stigmer_packaging.lib.environment import build_environment, cache_root
 from stigmer_packaging.lib.interpreter import read_interpreter
 from stigmer_packaging.lib.patchelf import find_patchelf
+from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target
+from stigmer_packaging.pipeline import system
 from stigmer_packaging.records.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "samples"
+RECIPE = ROOT / "packaging" / "python"
+HOST = system.read_platform(platform.system(), platform.machine())
+TARGETS = [Target(name, architecture) for name in SYSTEMS for architecture in ARCHITECTURES]
+CACHE = cache_root(os.environ, Path.home())
 ENV = build_environment(os.environ)
 PROBE = ServiceProbe(
     {"MODE": "local", "STIGMER_LLM_PROVIDER": "ollama", "TEMPORAL_SERVICE_ADDRESS": "{temporal.address}"},
@@ -43,9 +51,14 @@ def make_freezer(folder: Path, *, python: str = sys.executable, cache: Path | No
         patchelf=find_patchelf(ENV),
         source_date_epoch=1_700_000_000,
         env=ENV,
-        workspace=Workspace(folder / "build", cache or cache_root(os.environ, Path.home())),
+        workspace=Workspace(folder / "build", cache or CACHE),
         report=lambda _: None,
     )
+
+
+def no_archives() -> Archives:
+    """Stand for Debian's archives where nothing may be downloaded."""
+    raise AssertionError("the network was asked for")
 
 
 def copy_sample(name: str, folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """A frozen folder is plain files with settled modes, and what it is made from is told whole."""
 
 import dataclasses
-import runpy
 import shutil
 from pathlib import Path
 
@@ -9,9 +8,8 @@ import pytest
 
 from stigmer_packaging.freeze.bundle import forget_installation, settle
 from stigmer_packaging.freeze.probes import ServiceProbe, check_answers
-from stigmer_packaging.freeze.stage import freeze_launcher, launcher_facts, render_version, service_facts
-from stigmer_packaging.lib.errors import ForeignTargetError, GateError, MissingToolError
-from stigmer_packaging.lib.patchelf import set_search
+from stigmer_packaging.freeze.stage import launcher_facts, provide, service_facts
+from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.sources.service_source import read_service_source
 from support.freezing import ENV, PROBE, ROOT, copy_sample, make_freezer, make_program
@@ -68,32 +66,18 @@ def test_modes_do_not_depend_on_who_built(tmp_path: Path) -> None:
     assert modes == {"program": 0o755, "data": 0o644, "odd": 0o755}
 
 
-def test_a_missing_patchelf_is_named_when_it_is_needed(tmp_path: Path) -> None:
-    """Where nothing needs it, nothing asks for it."""
-    with pytest.raises(MissingToolError, match="patchelf"):
-        set_search(tmp_path / "program", "$ORIGIN/lib", patchelf=tmp_path / "patchelf", env=ENV)
-
-
-def test_the_version_module_says_what_the_manifest_says(tmp_path: Path) -> None:
-    """Whatever characters are in it."""
-    (tmp_path / "version.py").write_text(render_version("stig'mer", '2.0"0'), encoding="utf-8")
-    said = runpy.run_path(str(tmp_path / "version.py"))
-    assert (said["NAME"], said["VERSION"]) == ("stig'mer", '2.0"0')
-
-
 @pytest.mark.parametrize(
-    "source", ["print('stigmer 1.9.0')", "print('stigmer 2.0.0'); raise SystemExit(1)", "import nothing"]
+    ("source", "asked"),
+    [
+        ("print('stigmer 1.9.0')", "--version"),
+        ("print('stigmer 2.0.0'); raise SystemExit(1)", "--version"),
+        ("import sys\nif sys.argv[1] == '--help': import nothing\nprint('stigmer 2.0.0')", "--help"),
+    ],
+    ids=["another version", "an exit code", "broken behind its version"],
 )
-def test_a_launcher_that_does_not_answer_is_refused(tmp_path: Path, source: str) -> None:
-    """Another version, another exit code, or no start at all."""
-    with pytest.raises(GateError, match=r"does not answer stigmer 2\.0\.0"):
-        check_answers(make_program(tmp_path / "stigmer", source), "stigmer", "2.0.0", env=ENV)
-
-
-def test_a_launcher_that_breaks_behind_its_version_is_refused(tmp_path: Path) -> None:
+def test_a_launcher_that_does_not_answer_is_refused(tmp_path: Path, source: str, asked: str) -> None:
     """The version is answered before anything is imported, so it proves little."""
-    source = "import sys\nif sys.argv[1] == '--help': import nothing\nprint('stigmer 2.0.0')"
-    with pytest.raises(GateError, match="asked --help"):
+    with pytest.raises(GateError, match=f"asked {asked}, the frozen launcher does not answer stigmer"):
         check_answers(make_program(tmp_path / "stigmer", source), "stigmer", "2.0.0", env=ENV)
 
 
@@ -102,9 +86,7 @@ def test_another_platform_is_refused_at_once(tmp_path: Path) -> None:
     freezer = make_freezer(tmp_path)
     other = Target("darwin" if freezer.target.system == "linux" else "linux", "arm64")
     with pytest.raises(ForeignTargetError, match=str(other)):
-        freeze_launcher(
-            ROOT / "launcher", name="stigmer", version="2.0.0", freezer=dataclasses.replace(freezer, target=other)
-        )
+        provide((), dataclasses.replace(freezer, target=other))
 
 
 def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ import pytest
 
 from stigmer_packaging.freeze.seams import VERSIONS, Counterparts, Settings, check_version
 from stigmer_packaging.freeze.wheels import Platform, provide_site
-from stigmer_packaging.lib.environment import build_environment, cache_root
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.sources.locks import parse_lock, select_pins
+from support.freezing import CACHE, ENV, ROOT
 from support.native_code import elf, macho
 
-ROOT = Path(__file__).parents[2]
+LOCK = parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8"))
 _PREPARE = """
 import json, os, sys
 from stigmer_packaging.freeze.seams import *
@@ -33,19 +33,19 @@ counterparts = Counterparts(settings)
 
 def settings(folder: Path, system: str = "darwin", **changed: object) -> Settings:
     """Describe a platform whose files lie below `folder`, and this machine's beside them."""
-    python = folder / "python/lib/python3.13"
+    multiarch = {"darwin": "darwin", "linux": "aarch64-linux-gnu"}[system]
     given: dict[str, object] = {
         "system": system,
-        "machine": "arm64" if system == "darwin" else "aarch64",
+        "machine": {"darwin": "arm64", "linux": "aarch64"}[system],
         "architecture": "arm64",
-        "multiarch": "darwin" if system == "darwin" else "aarch64-linux-gnu",
-        "suffixes": [".cpython-313-darwin.so" if system == "darwin" else ".cpython-313-aarch64-linux-gnu.so", ".so"],
+        "multiarch": multiarch,
+        "suffixes": [f".cpython-313-{multiarch}.so", ".so"],
         "own_suffix": ".cpython-313-x86_64-linux-gnu.so",
         "builtins": ["sys", "only_there"],
         "library": str(folder / "python/lib/libpython3.13.dylib"),
         "prefix": str(folder / "python"),
         "own_prefix": str(folder / "own-python"),
-        "standard_library": str(python),
+        "standard_library": str(folder / "python/lib/python3.13"),
         "site": str(folder / "site"),
         "own_site": str(folder / "own-site"),
         "linked": {},
@@ -59,11 +59,9 @@ def settings(folder: Path, system: str = "darwin", **changed: object) -> Setting
 @functools.cache
 def macholib() -> Path:
     """Give macholib, which PyInstaller needs for macOS and this repository's lock has for Macs alone."""
-    lock = parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8"))
-    pins = select_pins(lock, ("macholib", "altgraph"))
-    env, cache = build_environment(os.environ), cache_root(os.environ, Path.home())
+    pins = select_pins(LOCK, ("macholib", "altgraph"))
     platform = Platform(Target("darwin", "arm64"), "14.0", "3.13.5")
-    return provide_site(pins, platform, cache=cache, env=env, report=lambda _: None).folder
+    return provide_site(pins, platform, cache=CACHE, env=ENV, report=lambda _: None).folder
 
 
 def run(code: str, given: Settings) -> str:
@@ -83,8 +81,7 @@ def run(code: str, given: Settings) -> str:
 
 def test_the_pyinstaller_that_is_pinned_is_one_the_seams_were_looked_at_for() -> None:
     """Move VERSIONS when all of this file passes with the next one."""
-    lock = parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8"))
-    (pinned,) = [pin.version for pin in lock if pin.name == "pyinstaller"]
+    (pinned,) = [pin.version for pin in LOCK if pin.name == "pyinstaller"]
     check_version(pinned)
     for other in (f"{VERSIONS[1]}.0", "6.21.9", "7.0"):
         with pytest.raises(SystemExit, match="is not one of"):
@@ -213,21 +210,16 @@ print(build_main.scan_code_for_ctypes(compile("import ctypes; ctypes.CDLL('libc.
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "kind"),
-    [("m", macho("arm64"), "BINARY"), ("e", elf("arm64"), "BINARY"), ("t", b"text", "DATA"), ("absent", b"", "None")],
-)
-def test_native_files_of_both_systems_are_told_from_data_without_objdump(
-    tmp_path: Path, name: str, content: bytes, kind: str
-) -> None:
-    if content:
+def test_native_files_of_both_systems_are_told_from_data_without_objdump(tmp_path: Path) -> None:
+    for name, content in (("macho", macho("arm64")), ("elf", elf("arm64")), ("text", b"text")):
         (tmp_path / name).write_bytes(content)
     code = f"""
 read_libraries(settings)
 from PyInstaller.depend import bindepend
-print(bindepend.classify_binary_vs_data({str(tmp_path / name)!r}))
+names = ("macho", "elf", "text", "absent")
+print(*(bindepend.classify_binary_vs_data(f"{tmp_path}/{{name}}") for name in names))
 """
-    assert run(code, settings(tmp_path)) == kind
+    assert run(code, settings(tmp_path)) == "BINARY BINARY DATA None"
 
 
 def test_a_program_is_the_platforms_bootloader_with_the_archive_and_no_tool_is_called(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from stigmer_packaging.freeze.probes import (
     ServiceProbe,
     Trial,
     check_failure,
-    classify_failure,
     explain_excludes,
     temporal_server,
     try_service,
@@ -19,40 +18,30 @@ from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.sources.freeze_table import FreezeFacts
 from support.freezing import ENV, FAKE_TEMPORAL, PROBE, SAMPLES, make_program
 
-STARTUP = SAMPLES / "startup"
-REFUSED = (STARTUP / "connection-refused.txt").read_text(encoding="utf-8")
 
+def read_sample(name: str) -> str:
+    return (SAMPLES / "startup" / f"{name}.txt").read_text(encoding="utf-8")
+
+
+REFUSED = read_sample("connection-refused")
 CONNECT = "import os, socket\nhost, port = os.environ['TEMPORAL_SERVICE_ADDRESS'].split(':')\n"
 WAIT = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit({code}))\n"
 READY = "print('Worker ready', flush=True)\n"
 
 
 @pytest.mark.parametrize(
-    ("sample", "reason"),
+    ("code", "output", "why"),
     [
-        ("connection-refused", "connection"),
-        ("configuration", "other"),
-        ("multipart-trap", "import"),
-        ("module-not-frozen", "import"),
-        ("library-not-bundled", "import"),
+        (1, read_sample("configuration"), "not for that"),
+        (1, read_sample("multipart-trap"), "missing in the bundle"),
+        (1, read_sample("module-not-frozen"), "missing in the bundle"),
+        (1, read_sample("library-not-bundled"), "missing in the bundle"),
+        (1, "ImportError: no daytona\n" + REFUSED, "missing in the bundle"),  # caught, until somebody needs it
+        (0, REFUSED, "exit code 0: it did not fail"),
     ],
 )
-def test_real_failures_are_told_apart(sample: str, reason: str) -> None:
-    """Each is what a real frozen program printed."""
-    assert classify_failure((STARTUP / f"{sample}.txt").read_text(encoding="utf-8")) == reason
-
-
-def test_something_missing_counts_even_when_the_connection_was_tried() -> None:
-    """A service may catch an ImportError and go on, until somebody needs it."""
-    assert classify_failure("ImportError: no daytona\n" + REFUSED) == "import"
-
-
-@pytest.mark.parametrize(
-    ("code", "output", "why"),
-    [(1, "ImportError: x", "missing in the bundle"), (0, REFUSED, "exit code 0"), (1, "no key", "not for that")],
-)
-def test_every_other_end_is_refused_with_its_reason(code: int, output: str, why: str) -> None:
-    """The reason and the last lines are in the message."""
+def test_every_other_end_than_a_refused_connection_is_refused_with_its_reason(code: int, output: str, why: str) -> None:
+    """The samples are what real frozen programs printed; the last line is in the message."""
     with pytest.raises(GateError, match=why) as refused:
         check_failure(code, output)
     assert output.splitlines()[-1] in str(refused.value)
@@ -60,15 +49,9 @@ def test_every_other_end_is_refused_with_its_reason(code: int, output: str, why:
 
 def test_a_service_that_cannot_connect_passes(tmp_path: Path) -> None:
     """It got as far as the connection."""
+    check_failure(1, REFUSED)
     service = make_program(tmp_path / "service", CONNECT + "socket.create_connection((host, int(port)))")
     Trial(service, PROBE, tmp_path, ENV).without_temporal()
-
-
-def test_a_service_that_lacks_a_module_is_refused(tmp_path: Path) -> None:
-    """It never got that far."""
-    service = make_program(tmp_path / "service", "import no_such_module")
-    with pytest.raises(GateError, match="no_such_module"):
-        Trial(service, PROBE, tmp_path, ENV).without_temporal()
 
 
 def test_a_service_that_never_gives_up_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,19 +152,14 @@ def test_a_service_that_needs_no_temporal_is_tried_without_it(tmp_path: Path, so
     try_service(service, FreezeTable(), probe, temporal=None, home=home, env=ENV)
 
 
-@pytest.mark.parametrize(
-    ("source", "why"),
-    [("pass", "ended with exit code 0"), (LISTEN + WAIT.format(code=3) + "signal.pause()", "exit code 3")],
-)
-def test_a_service_that_ends_before_it_is_ready_or_badly_is_refused(tmp_path: Path, source: str, why: str) -> None:
-    service = make_program(tmp_path / "service", source)
-    with pytest.raises(GateError, match=why):
-        Trial(service, ALONE, tmp_path, ENV).start_and_stop()
-
-
-def test_a_service_that_leaves_the_signal_to_its_default_has_stopped_but_a_worker_has_not(tmp_path: Path) -> None:
+def test_of_a_service_without_temporal_the_signals_default_action_is_a_stop_but_an_early_end_is_not(
+    tmp_path: Path,
+) -> None:
     service = make_program(tmp_path / "service", LISTEN + "import signal\nsignal.pause()")
     Trial(service, ALONE, tmp_path, ENV).start_and_stop()
+    ends_at_once = make_program(tmp_path / "other", "pass")
+    with pytest.raises(GateError, match="ended with exit code 0"):
+        Trial(ends_at_once, ALONE, tmp_path, ENV).start_and_stop()
     with pytest.raises(GateError, match="exit code -15"):
         Trial(service, replace(ALONE, temporal=True), tmp_path, ENV).start_and_stop()
 

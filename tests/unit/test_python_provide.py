@@ -9,7 +9,6 @@ import pytest
 from stigmer_packaging.freeze.gcc_runtime import Runtime
 from stigmer_packaging.freeze.python.provide import (
     BuildSettings,
-    digest_of,
     provide_compiler,
     provide_python,
     record_tree,
@@ -17,17 +16,12 @@ from stigmer_packaging.freeze.python.provide import (
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
 from stigmer_packaging.freeze.pythons import TreePackages
-from stigmer_packaging.lib.debian import Archives
-from stigmer_packaging.lib.errors import ForeignTargetError, GateError, MissingToolError
+from stigmer_packaging.lib.errors import GateError, MissingToolError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing.native import Package
+from support.freezing import RECIPE, no_archives
 
-RECIPE = Path(__file__).parents[2] / "packaging" / "python"
 LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
-
-
-def no_archives() -> Archives:
-    raise AssertionError("the network was asked for")
 
 
 def fake_make(recipe: object, maker: BuildSettings, work: Path) -> None:
@@ -86,15 +80,6 @@ def test_a_damaged_python_is_made_anew(machine: Machine) -> None:
     assert machine.made == 2
 
 
-def test_what_a_killed_run_left_is_not_taken_for_whole(machine: Machine) -> None:
-    key = digest_of(read_recipe(RECIPE, MAC))
-    half = machine.cache / "freeze-python" / f"{key[:20]}.part"
-    (half / "tree").mkdir(parents=True)
-    (half / "tree" / "tree.json").write_text("{", encoding="utf-8")
-    assert machine.provide().executable.is_file()
-    assert not half.exists()
-
-
 def test_a_build_that_fails_leaves_nothing(machine: Machine) -> None:
     def failing(_recipe: object, _maker: BuildSettings, work: Path) -> None:
         (work / "tree" / "prefix").mkdir(parents=True)
@@ -114,11 +99,6 @@ def test_what_it_is_made_of_has_its_version_its_licence_and_the_modules_it_is_in
     (credit,) = packages.linked_into({"zlib"})
     assert (credit.name, credit.licence, credit.texts) == ("zlib", "Zlib", ("share/doc/zlib/copyright\n",))
     assert packages.find("libother.so.1", ("other",)) is None
-
-
-def test_a_python_of_another_platform_is_not_run(machine: Machine) -> None:
-    with pytest.raises(ForeignTargetError, match="darwin-arm64 does not run on linux-amd64"):
-        machine.provide().interpreter(LINUX, {})
 
 
 def test_a_machine_without_a_pinned_compiler_is_told(machine: Machine) -> None:

@@ -13,16 +13,12 @@ from stigmer_packaging.lib.debian import Archives
 from stigmer_packaging.lib.errors import ArchiveError, CommandError, DownloadError
 from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.lib.target import Target
+from support.freezing import RECIPE, no_archives
 from support.tiny_packages import file_entry, place_files, tar_of
 
-RECIPE = Path(__file__).parents[2] / "packaging" / "python"
 UPSTREAM, PATCHED = "pool/main/s/some_1.orig.tar.gz", "pool/main/s/some_1-1.debian.tar.xz"
 PATCH = b"--- a/word\n+++ b/word\n@@ -1 +1 @@\n-wrong\n+right\n"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
-
-
-def no_archives() -> Archives:
-    raise AssertionError("the network was asked for")
 
 
 @dataclass

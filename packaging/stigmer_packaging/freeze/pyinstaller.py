@@ -3,19 +3,17 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stigmer_packaging.freeze.seams import Settings
-from stigmer_packaging.freeze.wheels import Platform, Site, provide_site
+from stigmer_packaging.freeze.wheels import Platform, Site
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import MissingToolError
 from stigmer_packaging.lib.interpreter import Interpreter, plain_environment
-from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing.native import Packages
-from stigmer_packaging.records.model import LeftOut
-from stigmer_packaging.sources.locks import Pin
+from stigmer_packaging.manifest.model import FreezeTable
 
 # What freezing installs besides the program's own lock; pinned in this repository's requirements.lock.
 DISTRIBUTIONS = ("altgraph", "macholib", "packaging", "pyinstaller", "pyinstaller-hooks-contrib", "setuptools")
@@ -36,67 +34,31 @@ _REMEDY = "install binutils; on macOS the command line tools: xcode-select --ins
 class Environment:
     """A platform's Python and the distributions of a lock, from which programs are frozen.
 
-    `interpreter` runs PyInstaller here. `settings` gives what has PyInstaller look at another Python's files, `packages`
-    knows what that Python is made of; both are None when the interpreter itself is frozen with.
+    `interpreter` runs PyInstaller here; `site` has the platform's distributions. `settings` gives what has PyInstaller
+    look at another Python's files, `packages` knows what that Python is made of; both are None when the interpreter
+    itself is frozen with.
     """
 
     interpreter: Interpreter
-    distributions: Site
+    site: Site
     settings: Callable[[], Settings] | None = None
     packages: Packages | None = None
-
-    @property
-    def site(self) -> Path:
-        """Where the platform's distributions are."""
-        return self.distributions.folder
-
-    @property
-    def left_out(self) -> tuple[LeftOut, ...]:
-        """The modules that were left out because another distribution owns them."""
-        return self.distributions.left_out
 
     def words(self, *arguments: str) -> list[str]:
         """Give the command that runs a Python of the same version here."""
         return [self.interpreter.executable, *arguments]
 
 
+SiteOf = Callable[..., Site]
+"""Gives the distributions of a lock for a platform: `provide_site` with all but the platform and its builder bound."""
+
+
 @dataclass(frozen=True)
 class FreezeBase:
-    """A Python that programs for a platform are frozen with.
-
-    `assemble` makes an environment of what gives the distributions for a platform; `builder` is the Python itself where
-    it runs here.
-    """
+    """A Python that programs for `platform` are frozen with; `assemble` adds the distributions that `SiteOf` gives."""
 
     platform: Platform
-    assemble: Callable[[Callable[[Platform], Site]], Environment]
-    builder: Interpreter | None = None
-
-    @property
-    def target(self) -> Target:
-        """The platform."""
-        return self.platform.target
-
-    def environment(
-        self,
-        pins: Sequence[Pin],
-        *,
-        cache: Path,
-        env: Mapping[str, str],
-        report: Callable[[str], None],
-        owners: Mapping[str, str],
-    ) -> Environment:
-        """Give the environment that holds these pins, which all apply to it.
-
-        GateError for a distribution without a wheel for the platform.
-        """
-
-        def provide(platform: Platform) -> Site:
-            return provide_site(
-                pins, platform, cache=cache, env=env, report=report, owners=owners, builder=self.builder
-            )
-
-        return self.assemble(provide)
+    assemble: Callable[[SiteOf], Environment]
 
 
 @dataclass(frozen=True)
@@ -112,29 +74,18 @@ class FreezingPython:
 
 @dataclass(frozen=True)
 class FreezePlan:
-    """What to freeze and how. `entry` is the program's main script; `search`, folders that hold its own packages.
+    """What to freeze and how: by the keys of `table`, its paths absolute. `search` are folders of the program's packages.
 
     The result is the executable `name` with the directory `contents` beside it. `optimize` is Python's -O level.
-    `startup` names the hooks of the folder startup that run first.
-    `dropped_hooks` are run-time hooks to leave out. `add_data` are pairs of a path (or pattern) and the folder it goes to. With `with_probe` the folder also
-    holds the program PROBE, which has the same modules and imports those that it is given.
+    `dropped_hooks` are run-time hooks to leave out. With `with_probe` the folder also holds the program PROBE, which has
+    the same modules and imports those that it is given.
     """
 
     name: str
     contents: str
-    entry: str
+    table: FreezeTable
     search: tuple[str, ...]
     optimize: int
-    excludes: tuple[str, ...] = ()
-    hidden_imports: tuple[str, ...] = ()
-    collect_submodules: tuple[str, ...] = ()
-    collect_data: tuple[str, ...] = ()
-    collect_binaries: tuple[str, ...] = ()
-    copy_metadata: tuple[str, ...] = ()
-    add_data: tuple[tuple[str, str], ...] = ()
-    hooks: tuple[str, ...] = ()
-    startup: tuple[str, ...] = ()
-    runtime_hooks: tuple[str, ...] = ()
     dropped_hooks: tuple[str, ...] = ()
     with_probe: bool = False
 
@@ -166,7 +117,7 @@ def freeze(
     spec = work / _SPEC
     for name in (_SPEC, _PROBE_SOURCE):
         (work / name).write_bytes((_TEMPLATES / f"{name}.template").read_bytes())
-    hooks = [*_write_start_hooks(plan.startup, work / "startup"), *plan.runtime_hooks]
+    hooks = [*_write_start_hooks(plan.table.startup, work / "startup"), *plan.table.runtime_hooks]
     probe = str(work / _PROBE_SOURCE) if plan.with_probe else ""
     written = asdict(plan) | {"runtime_hooks": hooks, "import_probe": probe}
     (work / "plan.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
@@ -233,7 +184,7 @@ def _isolated(python: Environment, work: Path, env: Mapping[str, str]) -> str:
     command.run(words, env=plain_environment(env), seconds=SECONDS)
     (site,) = (work / "venv").glob("lib/python*/site-packages")
     site.rmdir()
-    site.symlink_to(python.site)
+    site.symlink_to(python.site.folder)
     return str(work / "venv" / "bin" / "python")
 
 
