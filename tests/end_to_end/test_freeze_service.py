@@ -83,9 +83,8 @@ def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp
         *parse_lock((project / "requirements.lock").read_text(encoding="utf-8")),
         *select_pins(parse_lock(freezer.pins), DISTRIBUTIONS),
     )
-    base = freezer.python.provide()
-    wanted = [pin for pin in pins if pin.applies(base.platform.markers)]
-    python = base.assemble(partial(provide_site, wanted, cache=CACHE, env=ENV, report=freezer.report))
+    wanted = [pin for pin in pins if pin.applies(freezer.python.platform.markers)]
+    python = freezer.python.assemble(partial(provide_site, wanted, cache=CACHE, env=ENV, report=freezer.report))
     installed = subprocess.run(
         python.words(str(project / "main.py")),
         env={"PYTHONPATH": str(python.site.folder)},
@@ -118,12 +117,12 @@ def test_a_project_with_a_spec_and_two_owners_of_a_module_is_frozen_as_it_is(tmp
 
 def test_what_is_locked_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_path: Path) -> None:
     """Docopt is such a one; a hash that is not its own is refused as for any other."""
-    base = make_freezer(tmp_path).python.provide()
+    python = make_freezer(tmp_path).python
 
     def build_docopt(checksum: str) -> Site:
         pins = [Pin("docopt", "0.6.2", None, (f"sha256:{checksum}",), source_only=True)]
         give = partial(provide_site, pins, cache=tmp_path / "cache", env=ENV, report=lambda _: None)
-        return base.assemble(give).site
+        return python.assemble(give).site
 
     made = build_docopt("49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491")
     assert (made.folder / "docopt.py").is_file()
@@ -159,7 +158,7 @@ def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) ->
         "from support.freezing import make_freezer, ENV, SAMPLES\n"
         "from stigmer_packaging.freeze.wheels import provide_site\n"
         "from stigmer_packaging.sources.locks import parse_lock\n"
-        "folder = Path(sys.argv[1])\nplatform = make_freezer(folder).python.provide().platform\n"
+        "folder = Path(sys.argv[1])\nplatform = make_freezer(folder).python.platform\n"
         "lock = parse_lock((SAMPLES / 'freeze-service' / 'requirements.lock').read_text())\n"
         "print(provide_site(lock, platform, cache=folder / 'cache', env=ENV, report=print).folder)\n"
     )

@@ -29,12 +29,6 @@ for name in sys.argv[2:]:
         failures[name] = f"{type(error).__name__}: {error}"
 print("\\n" + json.dumps(failures))
 """
-_UNMARSHAL = """
-import json, marshal, pathlib, sys, types
-wrong = [str(path) for path in pathlib.Path(sys.argv[1]).rglob("*.pyc")
-         if not path.is_symlink() and not isinstance(marshal.loads(path.read_bytes()[16:]), types.CodeType)]
-print(json.dumps(wrong))
-"""
 
 
 def lay_out(program: Path, like: Path, folder: Path) -> list[str]:
@@ -58,13 +52,6 @@ def lay_out(program: Path, like: Path, folder: Path) -> list[str]:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(file)
     return sorted(archive.toc)
-
-
-def find_damaged(python: Path, folder: Path) -> list[str]:
-    """Name the modules below `folder` that this Python cannot read."""
-    done = subprocess.run([python, "-I", "-c", _UNMARSHAL, folder], capture_output=True, text=True, check=True)
-    found: list[str] = json.loads(done.stdout)
-    return found
 
 
 def find_unimportable(python: Path, folder: Path, names: list[str], home: Path) -> dict[str, str]:

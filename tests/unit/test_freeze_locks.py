@@ -25,14 +25,6 @@ def test_a_lock_gives_names_versions_and_hashes() -> None:
     assert (macholib.name, macholib.version) == ("macho-lib", "1.16.4")
 
 
-def test_a_marker_says_where_a_pin_is_wanted() -> None:
-    """A universal lock names what other platforms need."""
-    altgraph, macholib = parse_lock(LOCK)
-    assert altgraph.applies({"sys_platform": "linux"})
-    assert macholib.applies({"sys_platform": "darwin"})
-    assert not macholib.applies({"sys_platform": "linux"})
-
-
 def test_a_lock_written_again_says_the_same() -> None:
     """What pip is given is what was read."""
     pins = parse_lock(LOCK)

@@ -19,7 +19,7 @@ from stigmer_packaging.freeze.wheels import Platform, provide_site
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.sources.locks import parse_lock, select_pins
 from support.freezing import CACHE, ENV, ROOT
-from support.native_code import elf, macho
+from support.native_code import elf, macho, place
 
 LOCK = parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8"))
 _PREPARE = """
@@ -123,9 +123,9 @@ def test_the_module_graph_finds_the_platforms_modules_and_built_in_ones(tmp_path
     """Extension modules by the platform's suffix; nothing from this machine's folders."""
     given = settings(tmp_path)
     for name in ("fast.cpython-313-darwin.so", "slow.cpython-313-x86_64-linux-gnu.so"):
-        Path(given.site, name).write_bytes(b"")
-    Path(given.own_site, "own.py").write_text("", encoding="utf-8")
-    Path(given.standard_library, "there.py").write_text("", encoding="utf-8")
+        Path(given.site, name).touch()
+    Path(given.own_site, "own.py").touch()
+    Path(given.standard_library, "there.py").touch()
     code = """
 pretend_platform(settings)
 pretend_modules(settings)
@@ -149,9 +149,8 @@ def test_hooks_collect_a_packages_files_from_its_folder_on_the_platform(tmp_path
     """Its libraries have other names there."""
     given = settings(tmp_path)
     for site, name in ((given.site, "libthere.dylib"), (given.own_site, "libhere.so.1")):
-        (Path(site) / "package").mkdir()
-        (Path(site) / "package" / "__init__.py").write_text("", encoding="utf-8")
-        (Path(site) / "package" / name).write_bytes(b"")
+        place(Path(site, "package", "__init__.py"), b"")
+        place(Path(site, "package", name), b"")
     code = """
 sys.path.append(settings.own_site)
 pretend_platform(settings)
@@ -190,9 +189,8 @@ def test_libraries_are_those_of_the_table_and_none_of_this_machine(tmp_path: Pat
     """A library that a name in a program's code may mean is the system's there."""
     module, library = tmp_path / "site/fast.so", tmp_path / "site/.dylibs/libx.dylib"
     given = settings(tmp_path, linked={str(module): [["@loader_path/.dylibs/libx.dylib", str(library)]]})
-    module.write_bytes(macho("arm64"))
-    library.parent.mkdir()
-    library.write_bytes(macho("arm64"))
+    for path in (module, library):
+        place(path, macho("arm64"))
     code = """
 pretend_platform(settings)
 read_libraries(settings)
@@ -227,18 +225,17 @@ def test_a_program_is_the_platforms_bootloader_with_the_archive_and_no_tool_is_c
     import PyInstaller  # type: ignore[import-untyped]
 
     given = settings(tmp_path, "linux")
-    loader = Path(given.site, "PyInstaller/bootloader", PyInstaller.PLATFORM)
-    loader.mkdir(parents=True)
-    (loader / "run").write_bytes(Path(sys.executable).resolve().read_bytes())
+    program = Path(sys.executable).resolve().read_bytes()
+    loader = place(Path(given.site, "PyInstaller/bootloader", PyInstaller.PLATFORM, "run"), program)
     code = f"""
 write_programs(settings)
 os.environ["PATH"] = ""
 from PyInstaller.building import api
 program = api.EXE.__new__(api.EXE)
 vars(program).update(console=True, debug=False)
-assert program._bootloader_file("run") == {str(loader / "run")!r}
+assert program._bootloader_file("run") == {str(loader)!r}
 made = settings.site + "/program"
-Path(made).write_bytes(Path({str(loader / "run")!r}).read_bytes())
+Path(made).write_bytes(Path({str(loader)!r}).read_bytes())
 Path(settings.site, "archive").write_bytes(b"the archive" * 9)
 assert api.is_linux is False
 program._append_data_to_exe(made, settings.site + "/archive")

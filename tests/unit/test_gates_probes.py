@@ -10,13 +10,12 @@ from stigmer_packaging.freeze.probes import (
     Trial,
     check_failure,
     explain_excludes,
-    temporal_server,
     try_service,
 )
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.sources.freeze_table import FreezeFacts
-from support.freezing import ENV, FAKE_TEMPORAL, PROBE, SAMPLES, make_program
+from support.freezing import ENV, PROBE, SAMPLES, make_program
 
 
 def read_sample(name: str) -> str:
@@ -73,21 +72,6 @@ def test_a_service_sees_its_own_settings_and_nothing_of_ours(tmp_path: Path) -> 
     assert "PYTHONPATH" not in str(refused.value)
     assert f"'] {tmp_path}" in str(refused.value)
     assert "'MODE'" in str(refused.value)
-
-
-def test_a_service_that_gets_ready_and_stops_passes(tmp_path: Path) -> None:
-    """The whole way, with something that listens where Temporal would."""
-    temporal = make_program(tmp_path / "temporal", FAKE_TEMPORAL)
-    source = (
-        CONNECT
-        + WAIT.format(code=0)
-        + "link = socket.create_connection((host, int(port)))\n"
-        + READY
-        + "signal.pause()"
-    )
-    service = make_program(tmp_path / "service", source)
-    with temporal_server(temporal, folder=tmp_path, env=ENV) as address:
-        Trial(service, PROBE, tmp_path, ENV).start_and_stop(address)
 
 
 @pytest.mark.parametrize(

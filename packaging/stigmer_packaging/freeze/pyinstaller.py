@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,22 +54,15 @@ SiteOf = Callable[..., Site]
 
 
 @dataclass(frozen=True)
-class FreezeBase:
-    """A Python that programs for `platform` are frozen with; `assemble` adds the distributions that `SiteOf` gives."""
-
-    platform: Platform
-    assemble: Callable[[SiteOf], Environment]
-
-
-@dataclass(frozen=True)
 class FreezingPython:
-    """The Python that freezes, before it is needed: making it may take minutes.
+    """The Python that programs for `platform` are frozen with; `identity` differs for any other one.
 
-    `identity` differs for any other one; `provide` gives it, made first if need be.
+    `assemble` gives it with the distributions that a SiteOf provides; making it first may take minutes.
     """
 
     identity: tuple[str, ...]
-    provide: Callable[[], FreezeBase]
+    platform: Platform
+    assemble: Callable[[SiteOf], Environment]
 
 
 @dataclass(frozen=True)
@@ -91,19 +84,20 @@ class FreezePlan:
 
 
 @dataclass(frozen=True)
-class MissingModule:
-    """A module the bundle has not, and who imports it: the importer, and the ways (`delayed`, `optional`, …) it does."""
+class MissingImport:
+    """A module the bundle has not, who imports it, and the ways (`delayed`, `optional`, …) in which it does."""
 
-    name: str
-    importers: tuple[tuple[str, frozenset[str]], ...]
+    module: str
+    importer: str
+    ways: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """The folder PyInstaller made, and the modules it did not find or was told to leave out."""
+    """The folder PyInstaller made, and the imports of what it did not find or was told to leave out."""
 
     folder: Path
-    missing: tuple[MissingModule, ...]
+    missing: tuple[MissingImport, ...]
 
 
 def freeze(
@@ -117,7 +111,7 @@ def freeze(
     spec = work / _SPEC
     for name in (_SPEC, _PROBE_SOURCE):
         (work / name).write_bytes((_TEMPLATES / f"{name}.template").read_bytes())
-    hooks = [*_write_start_hooks(plan.table.startup, work / "startup"), *plan.table.runtime_hooks]
+    hooks = [*_copy_start_hooks(plan.table.startup, work / "startup"), *plan.table.runtime_hooks]
     probe = str(work / _PROBE_SOURCE) if plan.with_probe else ""
     written = asdict(plan) | {"runtime_hooks": hooks, "import_probe": probe}
     (work / "plan.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
@@ -141,31 +135,21 @@ def freeze(
     words = [*program, "--noconfirm", "--log-level=WARN", *places, str(spec)]
     command.run(words, env=settled, cwd=work, seconds=SECONDS)
     warnings = work / "work" / spec.stem / f"warn-{spec.stem}.txt"
-    return Frozen(work / "dist" / plan.name, parse_warnings(warnings.read_text(encoding="utf-8")))
+    return Frozen(work / "dist" / plan.name, tuple(parse_warnings(warnings.read_text(encoding="utf-8"))))
 
 
-def _write_start_hooks(names: Iterable[str], folder: Path) -> list[str]:
-    """Write start hooks where PyInstaller reads them, and give their paths."""
+def _copy_start_hooks(names: Iterable[str], folder: Path) -> list[str]:
     folder.mkdir()
-    hooks = {folder / f"{name}.py": START_HOOKS / f"{name}.py" for name in names}
-    for place, source in hooks.items():
-        place.write_bytes(source.read_bytes())
-    return [str(place) for place in hooks]
+    return [str(shutil.copyfile(START_HOOKS / f"{name}.py", folder / f"{name}.py")) for name in names]
 
 
-def parse_warnings(text: str) -> tuple[MissingModule, ...]:
+def parse_warnings(text: str) -> Iterator[MissingImport]:
     """Read the file in which PyInstaller lists what it did not bundle, and who imports it in which way."""
-    lines = (
-        re.fullmatch(r"(?:missing|excluded|invalid) module named (\S+) - imported by (.*)", line)
-        for line in text.splitlines()
-    )
-    return tuple(MissingModule(match[1].strip("'\""), tuple(_parse_importers(match[2]))) for match in lines if match)
-
-
-def _parse_importers(text: str) -> Iterable[tuple[str, frozenset[str]]]:
-    for match in re.finditer(r"([^,()]+?)\s*(?:\(([^)]*)\))?(?:,\s*|$)", text):
-        ways = {way.strip() for way in (match[2] or "").split(",")} - {"", "top-level"}
-        yield match[1].strip(), frozenset(ways)
+    listed = re.findall(r"^(?:missing|excluded|invalid) module named (\S+) - imported by (.*)$", text, re.MULTILINE)
+    for module, importers in listed:
+        for importer, ways in re.findall(r"([^,()]+?)\s*(?:\(([^)]*)\))?(?:,\s*|$)", importers):
+            named = {way.strip() for way in ways.split(",")} - {"", "top-level"}
+            yield MissingImport(module.strip("'\""), importer.strip(), frozenset(named))
 
 
 def _program(python: Environment, work: Path, env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:

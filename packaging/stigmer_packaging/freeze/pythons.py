@@ -13,9 +13,9 @@ from pathlib import Path
 
 from stigmer_packaging.freeze.gcc_runtime import Runtime, provide_runtime, read_packages
 from stigmer_packaging.freeze.linked import find_linked
-from stigmer_packaging.freeze.pyinstaller import Environment, FreezeBase, FreezingPython, SiteOf
+from stigmer_packaging.freeze.pyinstaller import Environment, FreezingPython, SiteOf
 from stigmer_packaging.freeze.python.provide import BuildSettings, digest_of, place_of, provide_python
-from stigmer_packaging.freeze.python.recipe import Source, read_recipe
+from stigmer_packaging.freeze.python.recipe import Recipe, Source, read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
 from stigmer_packaging.freeze.seams import Settings
 from stigmer_packaging.freeze.wheels import Platform, platform_here
@@ -64,7 +64,7 @@ def choose_python(
     oldest: Mapping[str, str],
     env: Mapping[str, str],
 ) -> FreezingPython:
-    """Give the Python that freezes for `target`: `pinned`, `host` or a path. It is made when it is first needed.
+    """Give the Python that freezes for `target`: `pinned`, which is made when it is first needed, `host` or a path.
 
     `oldest` names for each target the glibc or macOS that wheels may ask for. RecordError when the recipe has problems;
     MissingToolError when a path is no Python.
@@ -74,25 +74,21 @@ def choose_python(
     machine, recipe = maker(), read_recipe(checkout / RECIPES, target)
     packages = read_packages(checkout / RECIPES, target)
 
-    def platform_of(tree: PythonTree) -> Platform:
-        return Platform(tree.target, oldest.get(str(tree.target), tree.floor), tree.version)
+    def platform_of(each: Recipe) -> Platform:
+        return Platform(each.target, oldest.get(str(each.target), each.platform.floor), each.version)
 
-    def provide() -> FreezeBase:
+    def assemble(site_of: SiteOf) -> Environment:
         own = provide_python(machine.host_recipe, machine)
         tree = own if target == machine.host else provide_python(recipe, machine)
         runtime = provide_runtime(packages, machine.folder, machine.archives)
-
-        def assemble(site_of: SiteOf) -> Environment:
-            site = site_of(platform_of(tree))
-            own_site = site if own.target == target else site_of(platform_of(own))
-            settings = partial(settings_of, tree, own, site.folder, own_site.folder, runtime)
-            return Environment(own.interpreter(machine.environment), site, settings, TreePackages(tree, runtime))
-
-        return FreezeBase(platform_of(tree), assemble)
+        site = site_of(platform_of(recipe))
+        own_site = site if target == machine.host else site_of(platform_of(own.recipe))
+        settings = partial(settings_of, tree, own, site.folder, own_site.folder, runtime)
+        return Environment(own.interpreter(machine.environment), site, settings, TreePackages(tree, runtime))
 
     runtimes = [package.sha256 for package in packages]
     identity = (digest_of(recipe), digest_of(machine.host_recipe), digest.sha256_of_value(runtimes, oldest))
-    return FreezingPython(identity, provide)
+    return FreezingPython(identity, platform_of(recipe), assemble)
 
 
 def at_hand(interpreter: Interpreter) -> FreezingPython:
@@ -103,8 +99,7 @@ def at_hand(interpreter: Interpreter) -> FreezingPython:
         require_library(interpreter)
         return Environment(interpreter, site_of(platform, builder=interpreter))
 
-    base = FreezeBase(platform, assemble)
-    return FreezingPython((interpreter.version, interpreter.identity), lambda: base)
+    return FreezingPython((interpreter.version, interpreter.identity), platform, assemble)
 
 
 @dataclass(frozen=True)

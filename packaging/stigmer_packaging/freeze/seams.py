@@ -109,7 +109,8 @@ def pretend_platform(settings: Settings) -> None:
     uname = platform.uname()._replace(machine=settings.machine)
     if settings.darwin:
         uname = platform.uname_result("Darwin", "mac", "23.0.0", "Darwin Kernel", settings.machine)
-        sys.modules["_scproxy"] = _module("_scproxy", _get_proxies=dict, _get_proxy_settings=dict)
+        proxies = sys.modules["_scproxy"] = types.ModuleType("_scproxy")
+        vars(proxies).update(_get_proxies=dict, _get_proxy_settings=dict)
     replaced: dict[str, Callable[..., object]] = {
         "uname": lambda: uname,
         "system": lambda: uname.system,
@@ -122,12 +123,6 @@ def pretend_platform(settings: Settings) -> None:
         setattr(platform, name, answer)
     sys.platform = settings.system
     vars(sys.implementation)["_multiarch"] = settings.multiarch
-
-
-def _module(name: str, **members: object) -> types.ModuleType:
-    made = types.ModuleType(name)
-    vars(made).update(members)
-    return made
 
 
 def pretend_modules(settings: Settings) -> None:

@@ -148,15 +148,15 @@ def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | N
 
     Of a module in `owners`, only the named distribution's files are in it.
     """
-    base = freezer.python.provide()
-    if base.platform.target != freezer.target:
-        raise ForeignTargetError(f"Python here is for {base.platform.target}, and {freezer.target} was asked for")
+    platform = freezer.python.platform
+    if platform.target != freezer.target:
+        raise ForeignTargetError(f"Python here is for {platform.target}, and {freezer.target} was asked for")
     own = {pin.name for pin in lock}
     added = locks.select_pins(locks.parse_lock(freezer.pins), pyinstaller.DISTRIBUTIONS, without=own)
-    pins = [pin for pin in (*lock, *added) if pin.applies(base.platform.markers)]
+    pins = [pin for pin in (*lock, *added) if pin.applies(platform.markers)]
     cache, settled = freezer.workspace.cache.absolute(), owners or {}
     site_of = partial(provide_site, pins, cache=cache, env=freezer.env, report=freezer.report, owners=settled)
-    python = base.assemble(site_of)
+    python = freezer.python.assemble(site_of)
     installed = read_distributions(python.site.folder)
     gates.check_lock(installed, {pin.name: pin.version for pin in pins})
     gates.check_ownership(installed)
