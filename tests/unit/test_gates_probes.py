@@ -28,6 +28,10 @@ WAIT = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit({c
 READY = "print('Worker ready', flush=True)\n"
 
 
+def on_trial(folder: Path, source: str, probe: ServiceProbe = PROBE) -> Trial:
+    return Trial(make_program(folder / "service", source), probe, folder, ENV)
+
+
 @pytest.mark.parametrize(
     ("code", "output", "why"),
     [
@@ -49,26 +53,22 @@ def test_every_other_end_than_a_refused_connection_is_refused_with_its_reason(co
 def test_a_service_that_cannot_connect_passes(tmp_path: Path) -> None:
     """It got as far as the connection."""
     check_failure(1, REFUSED)
-    service = make_program(tmp_path / "service", CONNECT + "socket.create_connection((host, int(port)))")
-    Trial(service, PROBE, tmp_path, ENV).without_temporal()
+    on_trial(tmp_path, CONNECT + "socket.create_connection((host, int(port)))").without_temporal()
 
 
 def test_a_service_that_never_gives_up_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The contract has it fail; we would wait for ever."""
     monkeypatch.setattr("stigmer_packaging.freeze.probes.SECONDS", 0.5)
-    service = make_program(tmp_path / "service", "import time\ntime.sleep(60)")
     with pytest.raises(GateError, match="does not give up"):
-        Trial(service, PROBE, tmp_path, ENV).without_temporal()
+        on_trial(tmp_path, "import time\ntime.sleep(60)").without_temporal()
 
 
 def test_a_service_sees_its_own_settings_and_nothing_of_ours(tmp_path: Path) -> None:
     """A `.env`, a home or a PYTHONPATH of the build host must not help it."""
-    service = make_program(
-        tmp_path / "service", "import os, sys\nsys.exit(f\"{sorted(os.environ)} {os.environ['HOME']}\")"
-    )
-    env = {**ENV, "PYTHONPATH": "x"}
+    source = "import os, sys\nsys.exit(f\"{sorted(os.environ)} {os.environ['HOME']}\")"
+    trial = on_trial(tmp_path, source, ServiceProbe({"MODE": "local"}, "", 1))
     with pytest.raises(GateError) as refused:
-        Trial(service, ServiceProbe({"MODE": "local"}, "", 1), tmp_path, env).without_temporal()
+        replace(trial, env={**ENV, "PYTHONPATH": "x"}).without_temporal()
     assert "PYTHONPATH" not in str(refused.value)
     assert f"'] {tmp_path}" in str(refused.value)
     assert "'MODE'" in str(refused.value)
@@ -88,20 +88,16 @@ def test_a_service_sees_its_own_settings_and_nothing_of_ours(tmp_path: Path) -> 
 )
 def test_a_service_that_does_not_work_with_temporal_is_refused(tmp_path: Path, source: str, why: str) -> None:
     """Not ready, not stopping, not stopping well, or with something missing on the way."""
-    service = make_program(tmp_path / "service", source)
-    quick = replace(PROBE, grace=1)
     with pytest.raises(GateError, match=why):
-        Trial(service, quick, tmp_path, ENV).start_and_stop("127.0.0.1:9")
+        on_trial(tmp_path, source, replace(PROBE, grace=1)).start_and_stop("127.0.0.1:9")
 
 
 def test_a_failed_selftest_is_refused_with_what_it_said(tmp_path: Path) -> None:
     """Its arguments are handed on."""
-    service = make_program(
-        tmp_path / "service", "import sys\nsys.exit(0 if sys.argv[1:] == ['--good'] else 'the graph answered 41')"
-    )
-    Trial(service, PROBE, tmp_path, ENV).selftest(("--good",))
+    trial = on_trial(tmp_path, "import sys\nsys.exit(0 if sys.argv[1:] == ['--good'] else 'the graph answered 41')")
+    trial.selftest(("--good",))
     with pytest.raises(GateError, match="the graph answered 41"):
-        Trial(service, PROBE, tmp_path, ENV).selftest(("--bad",))
+        trial.selftest(("--bad",))
 
 
 def test_what_a_service_is_told_is_filled_in_for_each_start(tmp_path: Path) -> None:
@@ -114,7 +110,7 @@ def test_what_a_service_is_told_is_filled_in_for_each_start(tmp_path: Path) -> N
     )
     told = {"PORT": "{port.one}", "SAME": "{port.one}", "OTHER": "{port.two}", "KEY": "{llm.api_key}"}
     probe = ServiceProbe({**told, "AT": "{temporal.address}"}, "", 1, arguments=("{home}",))
-    Trial(make_program(tmp_path / "service", source), probe, tmp_path, ENV).without_temporal()
+    on_trial(tmp_path, source, probe).without_temporal()
 
 
 LISTEN = "import os, socket\nserver = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))\n"
@@ -139,13 +135,12 @@ def test_a_service_that_needs_no_temporal_is_tried_without_it(tmp_path: Path, so
 def test_of_a_service_without_temporal_the_signals_default_action_is_a_stop_but_an_early_end_is_not(
     tmp_path: Path,
 ) -> None:
-    service = make_program(tmp_path / "service", LISTEN + "import signal\nsignal.pause()")
-    Trial(service, ALONE, tmp_path, ENV).start_and_stop()
-    ends_at_once = make_program(tmp_path / "other", "pass")
-    with pytest.raises(GateError, match="ended with exit code 0"):
-        Trial(ends_at_once, ALONE, tmp_path, ENV).start_and_stop()
+    trial = on_trial(tmp_path, LISTEN + "import signal\nsignal.pause()", ALONE)
+    trial.start_and_stop()
     with pytest.raises(GateError, match="exit code -15"):
-        Trial(service, replace(ALONE, temporal=True), tmp_path, ENV).start_and_stop()
+        replace(trial, probe=replace(ALONE, temporal=True)).start_and_stop()
+    with pytest.raises(GateError, match="ended with exit code 0"):
+        on_trial(tmp_path, "pass", ALONE).start_and_stop()
 
 
 def test_without_any_temporal_a_service_that_needs_it_is_refused(tmp_path: Path) -> None:
@@ -159,10 +154,9 @@ def test_a_crash_of_the_interpreter_after_the_programs_end_is_a_stop(tmp_path: P
     said = "print('Fatal Python error: PyGILState_Release\\nPython runtime state: finalizing', flush=True)\n"
     source = "import os, signal\ndef stop(*_):\n    " + said + "    os.abort()\n"
     source += "signal.signal(signal.SIGTERM, stop)\n" + READY + "signal.pause()"
-    Trial(make_program(tmp_path / "service", source), PROBE, tmp_path, ENV).start_and_stop()
-    other = make_program(tmp_path / "other", source.replace("finalizing", "initialized"))
+    on_trial(tmp_path, source).start_and_stop()
     with pytest.raises(GateError, match="exit code -6"):
-        Trial(other, PROBE, tmp_path, ENV).start_and_stop()
+        on_trial(tmp_path, source.replace("finalizing", "initialized")).start_and_stop()
 
 
 def test_a_missing_module_that_is_excluded_is_blamed_on_who_excludes_it() -> None:

@@ -59,7 +59,11 @@ def forget_installation(folder: Path) -> None:
         for unasked in _UNASKED:
             shutil.rmtree(record.with_name(unasked), ignore_errors=True)
         gone = tuple(f"{record.parent.name}/{unasked}/" for unasked in _UNASKED)
-        rewrite_record(record, lambda path, gone=gone: "" if path.startswith(gone) else path)
+        rewrite_record(record, partial(_name_outside, folders=gone))
+
+
+def _name_outside(path: str, *, folders: tuple[str, ...]) -> str:
+    return "" if path.startswith(folders) else path
 
 
 def strip_elves(folder: Path) -> None:
