@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ from stigmer_packaging.lib.target import Target
 from stigmer_packaging.sources.locks import parse_lock, select_pins
 from support.freezing import CACHE, ENV, ROOT
 from support.native_code import elf, macho, place
+
+HERE, THERE = EXTENSION_SUFFIXES[0], f".{sys.implementation.cache_tag}-darwin.so"
+"""The endings of extension modules on this machine and on the platform."""
 
 LOCK = parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8"))
 _PREPARE = """
@@ -33,14 +37,11 @@ counterparts = Counterparts(settings)
 
 def settings(folder: Path, system: str = "darwin", **changed: object) -> Settings:
     """Describe a platform whose files lie below `folder`, and this machine's beside them."""
-    multiarch = {"darwin": "darwin", "linux": "aarch64-linux-gnu"}[system]
     given: dict[str, object] = {
         "system": system,
         "machine": {"darwin": "arm64", "linux": "aarch64"}[system],
         "architecture": "arm64",
-        "multiarch": multiarch,
-        "suffixes": [f".cpython-313-{multiarch}.so", ".so"],
-        "own_suffix": ".cpython-313-x86_64-linux-gnu.so",
+        "multiarch": {"darwin": "darwin", "linux": "aarch64-linux-gnu"}[system],
         "builtins": ["sys", "only_there"],
         "library": str(folder / "python/lib/libpython3.13.dylib"),
         "prefix": str(folder / "python"),
@@ -94,12 +95,10 @@ pretend_platform(settings)
 pretend_modules(settings)
 import platform
 from PyInstaller import compat, PLATFORM
-print(sys.platform, platform.machine(), compat.is_darwin, compat.is_linux, compat.system, compat.EXTENSION_SUFFIXES, PLATFORM)
+print(sys.platform, platform.machine(), compat.is_darwin, compat.is_linux, compat.system, compat.EXTENSION_SUFFIXES[0], PLATFORM)
 """
-    assert (
-        run(code, settings(tmp_path)) == "darwin arm64 True False Darwin ['.cpython-313-darwin.so', '.so'] Darwin-64bit"
-    )
-    assert run(code, settings(tmp_path, "linux")).endswith("'.so'] Linux-64bit-arm")
+    assert run(code, settings(tmp_path)) == f"darwin arm64 True False Darwin {THERE} Darwin-64bit"
+    assert run(code, settings(tmp_path, "linux")).endswith("gnu.so Linux-64bit-arm")
 
 
 def test_child_processes_are_this_machines_and_see_it_as_it_is(tmp_path: Path) -> None:
@@ -122,7 +121,7 @@ print(isolated.call(ask))
 def test_the_module_graph_finds_the_platforms_modules_and_built_in_ones(tmp_path: Path) -> None:
     """Extension modules by the platform's suffix; nothing from this machine's folders."""
     given = settings(tmp_path)
-    for name in ("fast.cpython-313-darwin.so", "slow.cpython-313-x86_64-linux-gnu.so"):
+    for name in (f"fast{THERE}", f"slow{HERE}"):
         Path(given.site, name).touch()
     Path(given.own_site, "own.py").touch()
     Path(given.standard_library, "there.py").touch()
@@ -164,17 +163,17 @@ print(collect_dynamic_libs("package"))
 def test_a_file_of_this_machine_in_a_table_of_contents_becomes_the_platforms(tmp_path: Path) -> None:
     """A distribution's metadata, and an extension module by its other suffix; what is missing there is remembered."""
     given = settings(tmp_path)
-    Path(given.site, "fast.cpython-313-darwin.so").write_bytes(b"")
-    code = """
+    Path(given.site, f"fast{THERE}").touch()
+    code = f"""
 name_files_there(counterparts)
 from PyInstaller.building import build_main
 own = settings.own_site
-toc = [("fast", f"{own}/fast.cpython-313-x86_64-linux-gnu.so", "EXTENSION"), ("data", f"{own}/data", "DATA"), ("p", "/p", "DATA")]
+toc = [("fast", own + "/fast{HERE}", "EXTENSION"), ("data", own + "/data", "DATA"), ("p", "/p", "DATA")]
 found = [entry[1] for entry in build_main.normalize_toc(toc)]
 print(json.dumps([found, sorted(counterparts.missing)]))
 """
     found, missing = json.loads(run(code, given))
-    assert found == [f"{given.site}/fast.cpython-313-darwin.so", f"{given.site}/data", "/p"]
+    assert found == [f"{given.site}/fast{THERE}", f"{given.site}/data", "/p"]
     assert missing == [f"{given.own_site}/data"]
 
 

@@ -56,16 +56,6 @@ class PythonTree:
         """Give the licence of one of the sources that it is made of."""
         return read_text((self.prefix / "share" / "doc" / source.package / "copyright").read_bytes())
 
-    @property
-    def multiarch(self) -> str:
-        """The platform as its extension modules' names have it."""
-        return self.recipe.platform.multiarch or "darwin"
-
-    @property
-    def suffix(self) -> str:
-        """The ending of extension modules for just this Python. Source: PEP 3149, and CPython's configure."""
-        return f".cpython-{self.recipe.major_minor.replace('.', '')}-{self.multiarch}.so"
-
     def interpreter(self, environment: Mapping[str, str]) -> Interpreter:
         """Give the interpreter of this machine's own platform, to be run here."""
         found = read_interpreter(str(self.executable), env=environment)
