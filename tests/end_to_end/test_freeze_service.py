@@ -1,10 +1,6 @@
 """Services frozen for real: a small one that works, and ones that are broken in the ways that have broken users."""
 
-import contextlib
-import os
-import signal
 import subprocess
-import time
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +14,7 @@ from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.records.model import LeftOut, ServiceBinary
 from stigmer_packaging.sources.locks import Pin, parse_lock, select_pins
 from stigmer_packaging.sources.service_source import read_service_source
-from support.freezing import CACHE, ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
+from support.freezing import CACHE, ENV, FAKE_TEMPORAL, PROBE, SAMPLES, copy_sample, make_freezer, make_program
 from support.reference_programs import temporal_program
 
 pytestmark = pytest.mark.timeout(600)
@@ -139,38 +135,3 @@ def test_a_distribution_that_came_into_the_environment_is_refused(tmp_path: Path
     (site / "stray-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: stray\nVersion: 1.0\n")
     with pytest.raises(GateError, match=r"stray 1\.0 is installed and not locked"):
         provide(pins, freezer)
-
-
-def is_at_work_below(folder: Path) -> bool:
-    """Tell whether a process still has this folder in its command line."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if str(folder).encode() in path.read_bytes():
-                return True
-    return False
-
-
-def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
-    """Killed at its worst moment, it leaves nothing that is taken for whole."""
-    source = (
-        f"import sys\nsys.path[:0] = {[str(ROOT / 'packaging'), str(ROOT / 'tests')]}\n"
-        "from pathlib import Path\n"
-        "from support.freezing import make_freezer, ENV, SAMPLES\n"
-        "from stigmer_packaging.freeze.wheels import provide_site\n"
-        "from stigmer_packaging.sources.locks import parse_lock\n"
-        "folder = Path(sys.argv[1])\nplatform = make_freezer(folder).python.platform\n"
-        "lock = parse_lock((SAMPLES / 'freeze-service' / 'requirements.lock').read_text())\n"
-        "print(provide_site(lock, platform, cache=folder / 'cache', env=ENV, report=print).folder)\n"
-    )
-    words: list[str | Path] = [make_program(tmp_path / "provide", source), tmp_path]
-    child = subprocess.Popen(words, start_new_session=True)
-    parts = tmp_path / "cache" / "sites"
-    while child.poll() is None and not list(parts.glob("making-*/wheels/requirements.lock")):
-        time.sleep(0.01)
-    os.killpg(child.pid, signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
-    assert list(parts.glob("making-*"))  # and pip may still be at work in there
-    made = Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-    assert [path.name for path in made.glob("*.dist-info")] == ["python_multipart-0.0.34.dist-info"]
-    while is_at_work_below(tmp_path):
-        time.sleep(0.1)

@@ -1,7 +1,6 @@
 """A frozen folder is plain files with settled modes, and what it is made from is told whole."""
 
 import dataclasses
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,13 @@ from stigmer_packaging.freeze.stage import launcher_facts, provide, service_fact
 from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.sources.service_source import read_service_source
-from support.freezing import ENV, PROBE, ROOT, copy_sample, make_freezer, make_program
+from support.freezing import ENV, PROBE, copy_sample, make_freezer, make_program
+from support.native_code import place
 
 
 def test_a_link_becomes_the_file_it_stands_for(tmp_path: Path) -> None:
     """The library lies once, where the loader looks."""
-    deep = tmp_path / "lib" / "x.libs" / "libfoo.so"
-    deep.parent.mkdir(parents=True)
-    deep.write_text("code")
+    deep = place(tmp_path / "lib" / "x.libs" / "libfoo.so", b"code")
     (tmp_path / "lib" / "libfoo.so").symlink_to("x.libs/libfoo.so")
     settle(tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_symlink()] == []
@@ -47,8 +45,7 @@ def test_a_distributions_licences_are_left_to_the_notices(tmp_path: Path) -> Non
     """What a program may ask for stays, and the record says no more than is there."""
     metadata = tmp_path / "lib" / "tiny-1.0.dist-info"
     for name in ("METADATA", "licenses/LICENSE", "licenses/vendor/NOTICE", "sboms/tiny.json"):
-        (metadata / name).parent.mkdir(parents=True, exist_ok=True)
-        (metadata / name).touch()
+        place(metadata / name, b"")
     kept = "tiny/licenses/data,sha256=abc,1\ntiny-1.0.dist-info/METADATA,sha256=def,3\n"
     (metadata / "RECORD").write_text(f"{kept}tiny-1.0.dist-info/licenses/LICENSE,sha256=a,0\n", encoding="utf-8")
     forget_installation(tmp_path)
@@ -93,7 +90,7 @@ def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> N
     """Sources, version, Python, PyInstaller and time: a change of any is a change of the facts."""
     freezer = make_freezer(tmp_path)
     source = tmp_path / "launcher"
-    shutil.copytree(ROOT / "launcher", source, ignore=shutil.ignore_patterns("__pycache__"))
+    module = place(source / "stigmer_launcher" / "one.py", b"")
 
     def facts(version: str = "2.0.0", **changes: object) -> dict[str, object]:
         changed = dataclasses.replace(freezer, **changes)  # type: ignore[arg-type]
@@ -106,7 +103,7 @@ def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> N
     for other in (facts("2.0.1"), facts(source_date_epoch=1), facts(python=python), facts(pins=pins)):
         assert other != first
     assert facts(pins=freezer.pins.replace("rich==", "rich==9")) == first
-    (source / "stigmer_launcher" / "another.py").touch()
+    module.rename(module.with_name("another.py"))
     assert facts() != first
 
 

@@ -1,7 +1,6 @@
 """Native code of a frozen folder finds the folder's libraries by itself, without anything set by who starts it."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -60,18 +59,3 @@ def test_a_second_relocation_changes_nothing(bundle: Path) -> None:
     content = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
     assert searches(bundle) == first
     assert {path: path.read_bytes() for path in content} == content
-
-
-def test_the_loader_takes_the_bundles_library(bundle: Path) -> None:
-    """Asked of the system's own loader, with nothing in the environment."""
-    shutil.copy(resolved(bundle / "lib" / "deep" / "er" / "module.so")["libz.so.1"], bundle / "lib" / "libz.so.1")
-    relocate(bundle, "lib", patchelf=PATCHELF, env=ENV)
-    for name in ("program", "lib/deep/er/module.so"):
-        assert resolved(bundle / name)["libz.so.1"].samefile(bundle / "lib" / "libz.so.1")
-
-
-def resolved(path: Path) -> dict[str, Path]:
-    """Ask the loader where it finds what a file needs."""
-    listed = subprocess.run(["ldd", path], check=True, capture_output=True, text=True, env=ENV).stdout
-    pairs = (line.strip().split(" (")[0].split(" => ") for line in listed.splitlines() if " => " in line)
-    return {name: Path(place) for name, place in pairs}

@@ -9,7 +9,7 @@ import pytest
 from stigmer_packaging.freeze.python.build import BUILD_MACHINE, Build, find_files, prepare_folder
 from stigmer_packaging.freeze.python.cpython import configure_words, find_missing_modules
 from stigmer_packaging.freeze.python.finish import forget_place, measure_floor, prune, refuse_traces, settle_modes
-from stigmer_packaging.freeze.python.libraries import fill_template, render_config
+from stigmer_packaging.freeze.python.libraries import fill_template
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import GateError, PackagingError
@@ -53,11 +53,6 @@ def test_a_folder_with_a_space_is_refused_before_anything_is_made(tmp_path: Path
     assert "XDG_CACHE_HOME" in raised.value.remedy
 
 
-def test_the_compiler_can_be_started_by_its_other_names(tmp_path: Path) -> None:
-    prepare_folder(build_of(LINUX, tmp_path))
-    assert all((tmp_path / "texts/tools" / name).stat().st_mode & 0o100 for name in ("zig-cc", "zig-ar", "zig-ranlib"))
-
-
 def test_a_module_that_is_neither_built_nor_left_out_is_missing() -> None:
     cpython = read_recipe(RECIPE, LINUX).cpython
     states = "_BZ2=missing _LZMA=yes _CTYPES=yes READLINE=n/a _TESTCAPI=disabled _SCPROXY=disabled"
@@ -73,12 +68,6 @@ def test_patterns_find_files_in_order_and_one_that_finds_nothing_ends_the_build(
     assert [str(path) for path in find_files(tmp_path, ["*.c"], ["*_tablegen.c"])] == ["a.c", "b.c"]
     with pytest.raises(PackagingError, match=r"no file lib/\*\.c"):
         find_files(tmp_path, ["lib/*.c"], [])
-
-
-def test_answers_become_defines() -> None:
-    library = next(each for each in read_recipe(RECIPE, LINUX).library if each.name == "libexpat")
-    assert "#define BYTEORDER 1234\n" in render_config(library)
-    assert "#define XML_DTD\n" in render_config(library)
 
 
 def test_a_template_with_an_unknown_name_ends_the_build() -> None:
