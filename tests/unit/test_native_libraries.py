@@ -41,12 +41,17 @@ def test_a_library_is_named_with_its_package_and_python_by_its_own_version() -> 
     )
 
 
-def test_a_project_with_two_libraries_is_named_once() -> None:
-    assert [each.name for each in credit("lib/libssl.so.3", "lib/libcrypto.so.3")] == ["cpython", "openssl"]
-
-
-def test_a_wheels_own_library_is_the_wheels() -> None:
-    assert [each.name for each in credit("lib/libgomp-a34b.so.1", owned=("libgomp-a34b.so.1",))] == ["cpython"]
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        (["lib/libssl.so.3", "lib/libcrypto.so.3"], ["openssl"]),
+        (["lib/pyexpat.cpython-313-darwin.so"], ["expat"]),
+        (["lib/libgomp-a34b.so.1"], []),
+    ],
+    ids=["a project once", "what is linked into a module", "a wheel's own is the wheel's"],
+)
+def test_beside_python_only_projects_are_named(files: list[str], named: list[str]) -> None:
+    assert [each.name for each in credit(*files, owned=("libgomp-a34b.so.1",))] == ["cpython", *named]
 
 
 @pytest.mark.parametrize("file", ["lib/libgomp.so.1", "lib/libunknown.so.1", "lib/libfoo.2.dylib"])
@@ -68,10 +73,6 @@ def test_a_python_that_is_no_package_has_the_licence_in_its_library(tmp_path: Pa
     (tmp_path / "lib/python3.13/LICENSE.txt").write_text("PSF\n", encoding="utf-8")
     python = Interpreter(str(tmp_path / "bin/python3.13"), "3.13.5", Target("darwin", "arm64"), "", "x")
     assert credit(python=python)[0].texts == ("PSF\n",)
-
-
-def test_what_is_linked_into_an_extension_module_is_named_though_it_is_no_file() -> None:
-    assert [each.name for each in credit("lib/pyexpat.cpython-313-darwin.so")] == ["cpython", "expat"]
 
 
 def test_a_machine_without_dpkg_has_no_packages(tmp_path: Path) -> None:

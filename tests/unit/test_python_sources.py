@@ -10,7 +10,7 @@ import pytest
 from stigmer_packaging.freeze.python.recipe import Edit, Recipe, Source, read_recipe
 from stigmer_packaging.freeze.python.sources import apply_edit, download_sources, keep_licence, unpack_source
 from stigmer_packaging.lib.debian import Archives
-from stigmer_packaging.lib.errors import ArchiveError, CommandError, DownloadError
+from stigmer_packaging.lib.errors import ArchiveError, CommandError
 from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.lib.target import Target
 from support.freezing import RECIPE, no_archives
@@ -70,14 +70,6 @@ def test_a_patch_that_is_not_named_is_not_applied(place: Place) -> None:
 def test_a_patch_that_does_not_apply_ends_the_build(place: Place) -> None:
     with pytest.raises(CommandError, match="patch"):
         place.unpack(replace(place.source, patches=("right.patch", "right.patch")))
-
-
-def test_other_bytes_than_pinned_are_refused_with_what_to_do(place: Place) -> None:
-    files = dict.fromkeys(place.source.files, "0" * 64)
-    changed = replace(place.recipe, source=(replace(place.source, files=files),))
-    with pytest.raises(DownloadError, match="0000 was asked for") as raised:
-        replace(place, recipe=changed).download()
-    assert "move the pin in packaging/python" in raised.value.remedy
 
 
 def test_files_that_are_there_need_no_network(place: Place) -> None:

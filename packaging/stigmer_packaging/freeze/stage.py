@@ -53,8 +53,8 @@ class Freezer:
     env: Mapping[str, str]
     workspace: Workspace
     report: Callable[[str], None]
-    macos: str = ""
-    tried: bool = True
+    macos: str
+    tried: bool
 
     def note(self, text: str) -> None:
         """Report something that also belongs into the step's log."""
