@@ -86,7 +86,6 @@ def test_a_file_may_be_empty(text: str) -> None:
     ],
 )
 def test_what_other_programs_write_is_read(text: str, read: dict[str, str]) -> None:
-    """Markers, empty maps, tabs where YAML allows them, and spaces before a colon."""
     assert values(text) == read
 
 

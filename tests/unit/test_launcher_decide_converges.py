@@ -57,7 +57,6 @@ def calm_down(history: History) -> None:
 def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_failed(
     plans: tuple[Plan, ...], steps: list[Step]
 ) -> None:
-    """Crashes, refused spawns, late answers and a sleeping machine leave no other state."""
     history = History(plans)
     history.at(100.0)
     live(history, steps)
@@ -86,7 +85,6 @@ def test_a_stack_that_ran_once_always_runs_again(
 def test_a_stop_at_any_time_ends_with_everything_stopped(
     plans: tuple[Plan, ...], before: list[Step], after: list[Step], *, now: bool
 ) -> None:
-    """Nothing that happens afterwards starts anything again."""
     history = History(plans)
     history.at(100.0)
     live(history, before)
@@ -99,7 +97,6 @@ def test_a_stop_at_any_time_ends_with_everything_stopped(
 
 @given(steps=STEPS)
 def test_a_service_of_somebody_else_is_never_signalled(steps: list[Step]) -> None:
-    """However long it does not answer."""
     history = History(EXTERNAL).started()
     done = live(history, steps)
     assert "temporal" not in [action.name for action in done if isinstance(action, life.Signal)]

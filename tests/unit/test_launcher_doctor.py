@@ -61,7 +61,6 @@ def test_a_damaged_file_is_named_with_the_way_to_heal_it(keg: Path, places: Plac
 
 
 def test_only_the_deep_look_sees_another_content_of_the_keg(keg: Path, places: Places) -> None:
-    """It hashes everything, in the home and in the keg."""
     path = keg / "components/temporal"
     path.write_bytes(path.read_bytes()[::-1])
     assert found(look(keg, places), "Components", "temporal").level == NOTE

@@ -90,7 +90,6 @@ def test_a_running_servers_ports_are_ours(
 
 
 def test_a_service_that_other_machines_can_reach_is_a_warning(keg: Path, places: Places, supervised: None) -> None:
-    """Whatever port it is, with what blocks it."""
     with socket.create_server(("", 0)) as reachable:
         port = reachable.getsockname()[1]
         write_state(places, a_state())

@@ -37,7 +37,6 @@ def listening(kind: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a thread's end is asked of the kernel by number")
 def test_a_port_that_an_ended_process_still_holds_is_waited_for() -> None:
-    """Nobody can be named who has it."""
     with listening("zombie") as (process, port):
         pauses = []
 
@@ -53,6 +52,5 @@ def test_a_port_that_an_ended_process_still_holds_is_waited_for() -> None:
 
 
 def test_a_port_of_somebody_else_is_refused_at_once() -> None:
-    """Waiting would not help."""
     with listening("alive") as (process, port), pytest.raises(PortError, match=f"process {process.pid}"):
         await_ports({"server": port}, lambda _: pytest.fail("waited"))

@@ -36,7 +36,6 @@ def log(tmp_path: Path, *secrets: str, largest: int = 10_000, count: int = 3) ->
 
 
 def test_each_line_begins_with_its_time(tmp_path: Path) -> None:
-    """In UTC, to the millisecond, whatever the service's own format is."""
     written = log(tmp_path)
     written.write(b"one\ntwo\n")
     assert (tmp_path / "a.log").read_text(encoding="utf-8") == f"{STAMP}one\n{STAMP}two\n"
@@ -44,7 +43,6 @@ def test_each_line_begins_with_its_time(tmp_path: Path) -> None:
 
 
 def test_a_line_is_written_when_it_is_whole(tmp_path: Path) -> None:
-    """Or when the service has ended."""
     written = log(tmp_path)
     written.write(b"on")
     written.write(b"e\ntw")
@@ -54,13 +52,11 @@ def test_a_line_is_written_when_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """What services print may be private."""
     log(tmp_path).write(b"x\n")
     assert (tmp_path / "a.log").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_log_is_rotated_by_size_and_count(tmp_path: Path) -> None:
-    """No file grows beyond the limit, and the oldest go."""
     written = log(tmp_path, largest=1000, count=3)
     for number in range(200):
         written.write(f"line {number}\n".encode())
@@ -72,7 +68,6 @@ def test_a_log_is_rotated_by_size_and_count(tmp_path: Path) -> None:
 
 
 def test_a_log_goes_on_where_an_earlier_run_ended(tmp_path: Path) -> None:
-    """Also its size counts on."""
     log(tmp_path, largest=100).write(b"a" * 50 + b"\n")
     log(tmp_path, largest=100).write(b"b" * 50 + b"\n")
     assert plain(tmp_path / "a.log.1") == ["a" * 50]
@@ -83,7 +78,6 @@ def test_a_log_goes_on_where_an_earlier_run_ended(tmp_path: Path) -> None:
 def test_a_secret_is_never_written_however_it_is_cut(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """Pipes cut where they like."""
     text = f"the key is {KEY}, I said {KEY}\n{KEY}\n" + "y" * 100
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     directory = tmp_path_factory.mktemp("secret")
@@ -115,7 +109,6 @@ def test_what_is_too_short_for_a_key_blackens_nothing(tmp_path: Path) -> None:
 
 
 def test_the_last_lines_are_kept_for_error_messages(tmp_path: Path) -> None:
-    """Without stamps, and not more than can be read."""
     written = log(tmp_path)
     written.write("".join(f"{number}\n" for number in range(100)).encode())
     written.write(b"the end")
@@ -124,7 +117,6 @@ def test_the_last_lines_are_kept_for_error_messages(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_loses_lines_and_not_the_service(tmp_path: Path) -> None:
-    """Writing fails, nothing is raised, and the last lines are still known."""
     written = LogFile("/dev/full", clock=lambda: NOW)
     written.write(b"one\n")
     assert written.last == [b"one"]
@@ -212,7 +204,6 @@ def test_following_waits_for_a_log_that_is_not_there_yet(tmp_path: Path) -> None
 
 
 def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
-    """Whoever follows sees whole lines."""
     path = tmp_path / "a.log"
     path.write_text("whole\nhal", encoding="utf-8")
     tail = Tail("a", str(path))
@@ -249,7 +240,6 @@ def test_a_pipe_gets_each_line_after_the_name_of_its_service(home: Path) -> None
 
 
 def test_services_are_named_with_or_without_the_option(home: Path) -> None:
-    """Each once, however often it was named."""
     assert shown(home, "two").split() == ["A", "B", "C"]
     assert shown(home, "two", "-s", "two", "-n", "1").split() == ["C"]
     assert sorted(shown(home, "two", "one", "-n", "2").splitlines()) == ["one | 3", "two | C"]
@@ -349,7 +339,6 @@ def test_an_unknown_service_is_refused_with_those_there_are(home: Path) -> None:
 
 
 def test_a_home_without_logs_shows_nothing(tmp_path: Path) -> None:
-    """It is no error to look."""
     assert shown(tmp_path) == ""
     assert not (tmp_path / "logs").exists()
 
@@ -384,7 +373,6 @@ def test_following_ends_when_nobody_reads_any_more(home: Path) -> None:
 
 
 def test_following_shows_a_service_whose_log_appears_later(home: Path) -> None:
-    """Also one that nothing has named before."""
     with following(home, "-n", "1") as process:
         assert process.stdout
         assert process.stdout.readline() == "two | C\n"

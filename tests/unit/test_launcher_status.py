@@ -78,13 +78,10 @@ def test_a_server_that_systemd_started_belongs_to_its_unit(tmp_path: Path) -> No
     assert find_unit(5, proc=processes(tmp_path)) == Unit("homebrew.stigmer.service", is_users=True)
 
 
-def test_a_server_in_the_background_of_a_terminals_service_belongs_to_none(tmp_path: Path) -> None:
-    """Its parent is systemd as well, once the command that started it has ended."""
-    assert find_unit(5, proc=processes(tmp_path, command="stigmer server")) is None
-
-
-def test_a_server_in_the_foreground_of_a_shell_belongs_to_none(tmp_path: Path) -> None:
-    assert find_unit(5, proc=processes(tmp_path, parent="bash")) is None
+@pytest.mark.parametrize("changed", [{"command": "stigmer server"}, {"parent": "bash"}], ids=["background", "shell"])
+def test_a_server_that_systemd_did_not_start_belongs_to_none(tmp_path: Path, changed: dict[str, str]) -> None:
+    """In the background its parent is systemd as well, once the command that started it has ended."""
+    assert find_unit(5, proc=processes(tmp_path, **changed)) is None
 
 
 def test_a_process_that_is_gone_belongs_to_none(tmp_path: Path) -> None:

@@ -70,7 +70,6 @@ KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
 def test_when_the_supervisor_is_killed_the_watchdog_stops_the_services_in_order(tmp_path: Path) -> None:
-    """Each gets the chance to stop cleanly, Temporal last."""
     notes = tmp_path / "notes"
     with (
         service(GRACEFUL.format(name="temporal", notes=notes)) as temporal,
@@ -109,7 +108,6 @@ def test_a_watchdog_that_is_dismissed_touches_nobody(tmp_path: Path) -> None:
 
 
 def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
-    """It has ended already."""
     with service("sleep 60") as first, service("sleep 60") as second:
         how = f"watchdog.remove({first.pid}); time.sleep(0.1); {KILLED}"
         with supervisor(tmp_path / "lock", member(first), member(second), how=how) as process:
@@ -166,7 +164,6 @@ def test_a_dead_member_is_no_work() -> None:
 
 
 def test_what_a_leader_leaves_in_its_group_goes_with_it(tmp_path: Path) -> None:
-    """The group is killed when the leader has gone."""
     note = tmp_path / "inner"
     script = f"(trap '' TERM; sleep 60) & echo $! >{note}; trap 'exit 0' TERM; while :; do sleep 0.02; done"
     with service(script) as leader:
@@ -177,7 +174,6 @@ def test_what_a_leader_leaves_in_its_group_goes_with_it(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments of processes are read from /proc")
 def test_what_escaped_into_another_session_is_found_by_its_token(tmp_path: Path) -> None:
-    """Only the processes of this very run."""
     token, note = os.urandom(16).hex(), tmp_path / "escaped"
     script = f"setsid sh -c 'echo $$ >{note}; sleep 60' & sleep 60"
     with service(script, token) as leader, service("sleep 60", "another") as stranger:
