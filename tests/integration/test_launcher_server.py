@@ -260,6 +260,7 @@ def test_without_a_key_and_a_terminal_nothing_is_started(tmp_path: Path) -> None
         process = launcher.popen("server", start_new_session=True)
         _, err = process.communicate(timeout=30)
         assert process.returncode == 1
+        assert "there is no terminal to ask for it" in err
         assert "OPENAI_API_KEY" in err
         assert not (launcher.home / "run" / "state.json").exists()
 

@@ -219,12 +219,11 @@ def test_a_failure_of_the_system_is_said_without_a_traceback(tmp_path: Path) -> 
     assert err.startswith(f"Error: {tmp_path}/logs: Not a directory\nHint: ")
 
 
-def stigmer(*arguments: str, **more: object) -> subprocess.Popen[str]:
+def stigmer(*arguments: str, home: str = "/nonexistent") -> subprocess.Popen[str]:
     """Start the launcher as a process of its own."""
-    pipe = subprocess.PIPE
-    environment = {"PYTHONPATH": str(ROOT / "launcher"), "PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    environment = {"PYTHONPATH": str(ROOT / "launcher"), "PYTHONDONTWRITEBYTECODE": "1", "HOME": home}
     command = [sys.executable, "-S", "-m", "stigmer_launcher", *arguments]
-    return subprocess.Popen(command, text=True, env=environment, stdout=pipe, stderr=pipe, **more)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(command, text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
@@ -239,12 +238,10 @@ def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["server", "--help"], ["completion", "bash"]])
 def test_what_brew_runs_touches_nothing_below_the_home(arguments: list[str], tmp_path: Path) -> None:
     """Its sandbox forbids it; and nobody asked for it."""
-    home = tmp_path / "home"
-    environment = {"PYTHONPATH": str(ROOT / "launcher"), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(home)}
-    command = [sys.executable, "-S", "-m", "stigmer_launcher", *arguments]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    assert done.stdout
-    assert not home.exists()
+    process = stigmer(*arguments, home=str(tmp_path / "home"))
+    out, _ = process.communicate()
+    assert (process.returncode, bool(out)) == (0, True)
+    assert not (tmp_path / "home").exists()
 
 
 def test_the_version_is_one_line() -> None:

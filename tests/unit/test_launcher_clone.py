@@ -83,11 +83,6 @@ def test_a_copy_is_on_disk_before_it_counts(source: Path, tmp_path: Path, monkey
     assert synced == [len(CONTENT)]
 
 
-def test_a_link_is_the_same_file(source: Path, tmp_path: Path) -> None:
-    filecopy.link(str(source), str(tmp_path / "link"), 0o755)
-    assert (tmp_path / "link").samefile(source)
-
-
 def test_a_clone_is_a_file_of_its_own_or_leaves_nothing(source: Path, tmp_path: Path) -> None:
     """Whether this file system can clone is not ours to choose; both outcomes have a promise."""
     target = tmp_path / "clone"

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import lifecycle as life
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.decide import find, is_degraded, next_due
-from stigmer_launcher.supervise.lifecycle import NEVER, Event, Exited, NotReady, Ready, StopRequested
+from stigmer_launcher.supervise.decide import find
+from stigmer_launcher.supervise.lifecycle import Exited, NotReady, Ready, StopRequested
 from support.histories import PLANS, WATCHED, History, is_asked
 
 Named = Ready | Exited | NotReady
@@ -38,20 +38,6 @@ def live(history: History, steps: list[Step]) -> list[life.Action]:
     return actions
 
 
-def calm_down(history: History) -> None:
-    """Let everything go well from now on: who is asked is ready, who is told to stop ends. Nothing may wait for ever."""
-    for _ in range(100):
-        state = history.state
-        if state.stage == phases.STOPPED or (state.stage == phases.RUNNING and not is_degraded(state)):
-            return
-        answers: list[Event] = [Ready(each.plan.name) for each in state.services if is_asked(each)]
-        answers += [Exited(each.plan.name, "x") for each in state.services if each.phase == phases.TERMINATING]
-        due = history.now + 0.1 if answers else next_due(state)
-        assert due != NEVER, "nothing is due, and the stack does not run"
-        history.at(due, *answers)
-    pytest.fail("the stack neither runs nor rests")
-
-
 @pytest.mark.parametrize("plans", [PLANS, WATCHED, EXTERNAL], ids=["ours", "watched", "external"])
 @given(steps=STEPS)
 def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_failed(
@@ -60,7 +46,7 @@ def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_faile
     history = History(plans)
     history.at(100.0)
     live(history, steps)
-    calm_down(history)
+    history.calm_down()
     failed = history.state.failed
     assert history.state.stage == (phases.STOPPED if failed else phases.RUNNING)
     assert not failed or find(history.state, failed).error
@@ -74,9 +60,9 @@ def test_a_stack_that_ran_once_always_runs_again(
     """No service of it is given up, whether it crashes, hangs, or its machine sleeps."""
     history = History(plans).started()
     live(history, before)
-    calm_down(history)
+    history.calm_down()
     live(history, after)
-    calm_down(history)
+    history.calm_down()
     assert (history.state.stage, history.state.failed) == (phases.RUNNING, "")
 
 
@@ -90,7 +76,7 @@ def test_a_stop_at_any_time_ends_with_everything_stopped(
     live(history, before)
     history.at(history.now, StopRequested(now=now))
     live(history, after)
-    calm_down(history)
+    history.calm_down()
     assert history.state.stage == phases.STOPPED
     assert not [each for each in history.state.services if each.phase in life.ALIVE]
 

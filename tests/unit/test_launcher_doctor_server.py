@@ -117,13 +117,6 @@ def test_ports_that_cannot_be_looked_at_are_said_to_be_that_and_nothing_else(
     assert not [each for each in report.findings if f"port {port} " in each.text]
 
 
-def test_a_service_on_localhost_alone_is_no_warning(
-    keg: Path, places: Places, listener: socket.socket, supervised: None
-) -> None:
-    write_state(places, a_state())
-    assert not [each for each in look(keg, places).findings if f"port {listener.getsockname()[1]} " in each.text]
-
-
 def test_a_port_of_another_user_is_not_taken_for_that_of_a_service_that_failed(
     keg: Path, places: Places, supervised: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

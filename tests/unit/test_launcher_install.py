@@ -83,15 +83,6 @@ def test_the_current_directory_plays_no_part(
     assert_whole(keg, places)
 
 
-def test_components_can_be_executed_under_a_strict_umask(keg: Path, places: Places) -> None:
-    before = os.umask(0o077)
-    try:
-        put(keg, places, methods=COPY)
-    finally:
-        os.umask(before)
-    assert_whole(keg, places)
-
-
 def test_a_disk_that_fills_up_on_the_way_leaves_nothing_and_is_told(
     keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:

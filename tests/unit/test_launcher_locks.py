@@ -37,6 +37,12 @@ def another_holder(path: Path) -> Iterator["subprocess.Popen[str]"]:
             child.kill()
 
 
+def try_elsewhere(path: Path | str) -> str:
+    """Tell whether another process gets the lock: `held` or `busy`."""
+    command = [sys.executable, "-c", HOLD, str(LAUNCHER), str(path)]
+    return subprocess.run(command, input="", capture_output=True, text=True, check=True).stdout.strip()
+
+
 def test_a_lock_held_elsewhere_is_refused_and_its_holder_named(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with another_holder(path) as child:
@@ -66,10 +72,7 @@ def test_asking_for_our_own_lock_does_not_lose_it(tmp_path: Path) -> None:
     with locks.hold(path) or pytest.fail("free") as lock:
         assert locks.holder(path) == os.getpid()
         assert locks.hold(path) is None
-        probe = subprocess.run(
-            [sys.executable, "-c", HOLD, str(LAUNCHER), path], input="", capture_output=True, text=True, check=True
-        )
-        assert probe.stdout == "busy\n"
+        assert try_elsewhere(path) == "busy"
         lock.release()
     assert locks.holder(path) == 0
 
@@ -79,10 +82,7 @@ def test_closing_another_descriptor_is_the_trap_the_module_guards_against(tmp_pa
     path = tmp_path / "lock"
     with locks.hold(str(path)) or pytest.fail("free"):
         path.read_bytes()
-        probe = subprocess.run(
-            [sys.executable, "-c", HOLD, str(LAUNCHER), path], input="", capture_output=True, text=True, check=True
-        )
-        assert probe.stdout == "held\n"
+        assert try_elsewhere(path) == "held"
 
 
 def test_a_lock_released_twice_is_harmless_and_can_be_taken_again(tmp_path: Path) -> None:
