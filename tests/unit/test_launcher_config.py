@@ -266,13 +266,6 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         config_file.set_value(find_places({"STIGMER_HOME": str(tmp_path / "file")}), "ports.server", "1")
 
 
-def test_list_says_that_a_secret_is_set_and_not_what_it_is(places: Places) -> None:
-    read = write(places, "backend:\n  local:\n    llm:\n      api_key: sk-very-secret\n")
-    rows = {row.key: row for row in config_file.list_values(read)}
-    assert rows["backend.local.llm.api_key"] == ("backend.local.llm.api_key", "(set, not shown)", "file")
-    assert rows["backend.cloud.token"].value == ""
-
-
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
 def test_what_is_no_regular_file_is_refused_at_once(places: Places, make: Callable[[Path], None]) -> None:

@@ -54,13 +54,6 @@ def test_the_old_keg_is_not_needed_once_the_components_are_there(keg: Path, plac
     assert "brew reinstall" in caught.value.remedy
 
 
-@pytest.mark.parametrize("home", ["with spaces and 'quotes'", "ünïcödé-日本", "x" * 200, "new\nline"])
-def test_a_home_may_have_any_name(keg: Path, tmp_path: Path, home: str) -> None:
-    places = find_places({"STIGMER_HOME": str(tmp_path / home)})
-    put(keg, places)
-    assert_whole(keg, places)
-
-
 def test_a_home_may_be_a_link_and_may_be_moved(keg: Path, tmp_path: Path) -> None:
     """`bin` leads to its version by a relative way."""
     (tmp_path / "real").mkdir()

@@ -117,20 +117,17 @@ def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
         assert first.poll() is None
 
 
-def test_signals_do_not_end_the_watchdog(tmp_path: Path) -> None:
-    """A machine that shuts down, or a service manager, signals everybody at once."""
+@pytest.mark.parametrize(
+    "befalls",
+    [
+        "[os.kill(watchdog.pid, number) for number in (1, 2, 15)]; time.sleep(0.1)",
+        "os.kill(watchdog.pid, 9); os.waitpid(watchdog.pid, 0); watchdog.start()",
+    ],
+    ids=["signalled with everybody, as at a shutdown", "killed, and replaced by the supervisor"],
+)
+def test_a_watchdog_knows_the_services_whatever_befalls_it(tmp_path: Path, befalls: str) -> None:
     with service("sleep 60") as somebody:
-        how = f"[os.kill(watchdog.pid, number) for number in (1, 2, 15)]; time.sleep(0.1); {KILLED}"
-        with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
-            process.wait()
-        assert somebody.wait(10) == -signal.SIGTERM
-
-
-def test_a_watchdog_that_was_killed_is_replaced_by_one_that_knows_as_much(tmp_path: Path) -> None:
-    """The supervisor sees its child's end and forks another."""
-    with service("sleep 60") as somebody:
-        how = f"os.kill(watchdog.pid, 9); os.waitpid(watchdog.pid, 0); watchdog.start(); {KILLED}"
-        with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
+        with supervisor(tmp_path / "lock", member(somebody), how=f"{befalls}; {KILLED}") as process:
             process.wait()
         assert somebody.wait(10) == -signal.SIGTERM
 
