@@ -18,18 +18,6 @@ from stigmer_launcher.supervise.lifecycle import (
 from support.histories import PLANS, History
 
 
-def test_what_needs_nothing_starts_at_once_and_together() -> None:
-    """No service waits for one it does not need."""
-    assert History().at(100.0) == (Spawn("temporal"), Spawn("server"))
-
-
-def test_a_service_starts_as_soon_as_what_it_needs_is_ready() -> None:
-    """The runners wait for Temporal, and not for the server."""
-    history = History()
-    history.at(100.0)
-    assert history.at(100.4, Ready("temporal")) == (Spawn("flows"), Spawn("agents"))
-
-
 def test_everything_runs_when_the_last_service_is_ready() -> None:
     history = History()
     history.at(100.0)

@@ -60,11 +60,6 @@ def poller(identity: str, seconds: int = 1000) -> bytes:
     return protowire.octets(1, protowire.octets(1, seen) + protowire.text(2, identity))
 
 
-def test_a_handshake_is_proof_for_a_grpc_server() -> None:
-    with serving(FakeServer(0)) as address:
-        assert drive(Probe([(address, readiness.HANDSHAKE)], time.monotonic()))
-
-
 def test_a_port_that_is_only_open_is_no_proof() -> None:
     """Upstream took a TCP connection for readiness, and met connection errors on slow machines."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -142,16 +137,6 @@ def test_every_queue_must_have_a_poller_of_ours_of_either_kind() -> None:
     assert check.judge((poller("ours"), b"", None, poller("other") + poller("ours"))) == ""
     assert check.judge((poller("ours"), b"", b"", b"")) == "no worker polls the queue b"
     assert check.judge((None, None, poller("other"), None)) == "no worker polls the queue a, b"
-
-
-def test_a_worker_proves_itself_by_polling_its_queues() -> None:
-    temporal = FakeTemporal(0)
-    with serving(temporal) as address:
-        probe = Probe([(address, readiness.pollers("default", ("a", "b"), ours))], time.monotonic())
-        temporal.pollers.append(("a", "ours", 1.0))
-        assert not drive(probe, until=lambda: probe.not_ready_reason == "no worker polls the queue b")
-        temporal.pollers.append(("b", "ours", 1.0))
-        assert drive(probe)
 
 
 def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
