@@ -39,7 +39,6 @@ backend:
 
 
 def write(places: Places, text: str) -> config_file.Config:
-    """Write a file and read it."""
     Path(places.home).mkdir(exist_ok=True)
     Path(places.config).write_text(text, encoding="utf-8")
     return config_file.read_config(places.config)

@@ -175,7 +175,6 @@ def test_quotes_are_used_only_where_they_are_needed(text: str) -> None:
 
 
 def line_of(text: str, path: str) -> yaml_subset.Line:
-    """Find a key's line."""
     return next(line for line in yaml_subset.parse(text) if line.path == path)
 
 

@@ -150,7 +150,6 @@ def test_a_key_is_not_in_the_arguments_nor_in_the_commands_representation() -> N
 
 
 def executable(path: Path, content: bytes = b"#!/bin/sh\n", mode: int = 0o755) -> str:
-    """Write a program."""
     path.write_bytes(content)
     path.chmod(mode)
     return str(path)

@@ -121,29 +121,11 @@ print("answered", len(require_key(llm, ask_terminal).api_key))
 LAUNCHER = str(Path(sys.modules[find_llm.__module__].__file__ or "").parents[2])
 
 
-def test_at_a_terminal_the_key_is_not_shown() -> None:
+def run_at_a_terminal(arguments: list[str], environ: dict[str, str], typed: bytes) -> tuple[int, bytes]:
+    """Run Python at a terminal, type at the question for the key, and give its exit code and the screen."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-c", ASK, LAUNCHER])  # noqa: S606 - a process at a terminal
-    shown = b""
-    while b": " not in shown:
-        shown += os.read(terminal, 1000)
-    os.write(terminal, SECRET.encode() + b"\n")
-    while not shown.endswith(b"\n") or b"answered" not in shown:
-        shown += os.read(terminal, 1000)
-    os.waitpid(pid, 0)
-    os.close(terminal)
-    assert SECRET.encode() not in shown
-    assert f"answered {len(SECRET)}".encode() in shown
-
-
-def asked_at_a_terminal(keg: Path, places: Places, typed: bytes) -> tuple[int, bytes]:
-    """Run `stigmer server` at a terminal, type at the question for the key, and give its exit code and the screen."""
-    environ = {"STIGMER_PAYLOAD": str(keg), "STIGMER_HOME": places.home, "STIGMER_LLM_PROVIDER": "openai"}
-    command = [sys.executable, "-S", "-m", "stigmer_launcher", "server"]
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(sys.executable, command, {**environ, "PYTHONPATH": LAUNCHER, "TERM": "xterm"})  # noqa: S606 - a process at a terminal
+        os.execve(sys.executable, [sys.executable, *arguments], environ)  # noqa: S606 - a process at a terminal
     shown = b""
     while b"not stored): " not in shown:
         shown += os.read(terminal, 1000)
@@ -155,8 +137,17 @@ def asked_at_a_terminal(keg: Path, places: Places, typed: bytes) -> tuple[int, b
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
 
 
+def test_at_a_terminal_the_key_is_not_shown() -> None:
+    code, shown = run_at_a_terminal(["-c", ASK, LAUNCHER], {"TERM": "xterm"}, SECRET.encode() + b"\n")
+    assert code == 0
+    assert SECRET.encode() not in shown
+    assert f"answered {len(SECRET)}".encode() in shown
+
+
 def test_an_interrupt_at_the_question_for_a_key_is_an_interrupt(keg: Path, places: Places) -> None:
-    code, shown = asked_at_a_terminal(keg, places, b"\x03")
+    environ = {"STIGMER_PAYLOAD": str(keg), "STIGMER_HOME": places.home, "STIGMER_LLM_PROVIDER": "openai"}
+    environ |= {"PYTHONPATH": LAUNCHER, "TERM": "xterm"}
+    code, shown = run_at_a_terminal(["-S", "-m", "stigmer_launcher", "server"], environ, b"\x03")
     assert code == 130
     assert b"needs an API key" not in shown
     assert shown.startswith(b"API key for openai"), "nothing else is shown before the question"

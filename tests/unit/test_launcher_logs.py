@@ -21,7 +21,6 @@ NOW = 1795370462.345
 
 
 def entry(second: int, service: str, text: str) -> Entry:
-    """Make one line."""
     return Entry(stamped(second), service, text.encode())
 
 

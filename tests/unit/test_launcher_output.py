@@ -82,7 +82,6 @@ def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> Non
 
 
 def service(name: str, state: str, error: str = "", lines: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Make an event about a service."""
     return {
         "event": "service", "service": name, "state": state, "pid": 1, "error": error, "lines": list(lines), "log": "/l",
     }  # fmt: skip

@@ -32,7 +32,6 @@ from stigmer_launcher.system import locks, process
 
 
 def launch(run: Path) -> Launch:
-    """Make a launch of one service."""
     plan = Plan("server", stop_order=2, grace=7.0)
     proof = Proof("grpc", Address("127.0.0.1", 7234))
     service = ServiceLaunch(plan, "1.2.3", ("/bin/server",), {"KEY": "secret-value"}, 7234, (proof,))
