@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.install.payload import parse_payload
-from stigmer_packaging.bottle.assemble import COMPLETIONS, KegParts, assemble_keg
+from stigmer_packaging.bottle.assemble import KegParts, assemble_keg
+from stigmer_packaging.bottle.keg_tree import COMPLETIONS
 from stigmer_packaging.formula.receipt import render_receipt, tap_name
 from stigmer_packaging.lib.errors import KegError
 from stigmer_packaging.lib.target import Target, parse_target

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,14 +29,13 @@ from stigmer_packaging.publish.report.stage import write_report
 from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.records.release import NAME, read_release
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.verify.brew.client import find_brew
 from stigmer_packaging.verify.brew.stage import LEVEL as BREW
 from stigmer_packaging.verify.brew.stage import verify_with_brew
 from stigmer_packaging.verify.guest import Machine, Task
 from stigmer_packaging.verify.mac_report import read_mac_report
 from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, MachineFactory, find_mirrors
 from stigmer_packaging.verify.macos import this_mac
-from stigmer_packaging.verify.stage import take_in_report, verify_once
+from stigmer_packaging.verify.stage import current_report, take_in_report, verify_bottle
 
 SCRIPT = "verify-install"
 _SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0}
@@ -140,7 +140,8 @@ def _verify_on_machines(wanted: Wanted, what: Path, root: Path, host: Target, wo
         trials += [(program, f"verify/program/{program.target}") for program in programs]
         for product, name in trials:
             task = Task(root / "scripts" / SCRIPT, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
-            yield name, verify_once(product, machine, task, workspace=workspace, name=name, report=_say)
+            kept = current_report(product, machine, task, workspace, name)
+            yield name, kept or verify_bottle(product, machine, task, workspace=workspace, name=name, report=_say)
 
 
 def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Reports:
@@ -161,7 +162,7 @@ def verify_release_with_brew(
 
     MissingToolError without a brew, RecordError for what is no folder of a release.
     """
-    program = find_brew(os.environ.get("PATH", ""))
+    program = shutil.which("brew")
     if program is None:
         raise MissingToolError("there is no brew on PATH", "install Homebrew, as a user other than root")
     if not release.is_dir():
@@ -169,7 +170,7 @@ def verify_release_with_brew(
     manifest = load_manifest(root / "packaging" / "manifest.yaml")
     tried = verify_with_brew(
         [release, *([later] if later else [])],
-        program,
+        Path(program),
         ports=tuple(name for part in manifest.components for name in part.run.ports),
         env=os.environ,
         workspace=workspace,

@@ -27,33 +27,25 @@ class Task(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A bottle file of NAME VERSION, and what the guest is asked of it once it is poured."""
+    """A file of NAME VERSION, a bottle or a single file that `unpacks_itself`, and what the guest is asked of it."""
 
     bottle: Path
     name: str
     version: str
     task: Task
+    unpacks_itself: bool = False
 
-    def words(self, script: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS, bottle: str = "") -> list[str]:
-        """Give the command that runs the script where it lies in the guest, on the product poured into `prefix`.
+    def words(self, script: str, bottle: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS) -> list[str]:
+        """Give the command that runs the script where it lies in the guest, on the product's file there.
 
-        With `bottle`, a file in the guest, tar or tar.gz, the script itself pours it into `prefix`, and goes through all
-        trials: kill, damage, upgrade, removal.
+        The script pours a bottle (tar or tar.gz) into `prefix`, and goes through all trials: kill, damage, upgrade,
+        removal. A single file unpacks itself first, into the user's home; then its tree stands where a keg would.
         """
-        installed = ["--stigmer", f"{prefix}/bin/{self.name}"]
-        product = ["--trials", "--bottle", bottle, "--prefix", prefix] if bottle else installed
-        expected = ["--name", self.name, "--expect-version", self.version]
-        return ["sh", script, *demands, *product, *expected, "--nonce", self.task.nonce]
-
-
-class ProgramTrial(Trial):
-    """The single file in the bottle's place: it unpacks itself first, and then its tree stands where a keg would."""
-
-    def words(self, script: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS, bottle: str = "") -> list[str]:  # noqa: ARG002 - nothing is installed anywhere
-        """Give the command that runs the script on the file where it lies in the guest, unpacked into the user's home."""
+        asked = ["--name", self.name, "--expect-version", self.version, "--nonce", self.task.nonce]
+        if not self.unpacks_itself:
+            return ["sh", script, *demands, "--trials", "--bottle", bottle, "--prefix", prefix, *asked]
         first = 'file=$1 script=$2 && shift 2 && chmod 755 "$file" && { "$file" version >/dev/null || :; }'
         run = f'{first} && exec sh "$script" --stigmer "$file" --keg "$(echo "$HOME"/.{self.name}/dist/*)" "$@"'
-        asked = ["--name", self.name, "--expect-version", self.version, "--nonce", self.task.nonce]
         return ["sh", "-c", run, "sh", bottle, script, *demands, *asked]
 
 

@@ -17,6 +17,8 @@ from stigmer_packaging.verify.guest_root import UID, USER, GuestRoot
 
 _ALONE = ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+_USER = ("--unshare-all", "--uid", str(UID), "--gid", str(UID))
+_DROP = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
 
 
 def make_sandbox(root: GuestRoot, runner: Runner = NATIVE) -> Machine:
@@ -41,24 +43,24 @@ def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged:
 
     Everything else that can be written is a fresh tmpfs. `privileged` says that it will be run by root.
     """
-    identity = list(_ALONE) if privileged else ["--unshare-all", "--uid", str(UID), "--gid", str(UID)]
-    drop: list[str] = []
-    if privileged:
-        identity += ["--cap-drop", "ALL", *(word for name in _CAPABILITIES for word in ("--cap-add", name))]
-        drop = [
-            "setpriv",
-            f"--reuid={UID}",
-            f"--regid={UID}",
-            "--clear-groups",
-            "--inh-caps=-all",
-            "--bounding-set=-all",
-        ]
+    kept = (word for name in _CAPABILITIES for word in ("--cap-add", name))
+    identity = (*_ALONE, "--cap-drop", "ALL", *kept) if privileged else _USER
     environment = {"PATH": f"{PREFIX}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": f"/home/{USER}", "LANG": "C.UTF-8"}
     mounts = ["--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run"]
     mounts += ["--perms", "1777", "--tmpfs", "/tmp", "--bind", str(home), "/home"]  # noqa: S108 - the guest's, not ours
     settings = [word for name, value in environment.items() for word in ("--setenv", name, value)]
     settings = ["--hostname", "guest", "--clearenv", *settings, "--chdir", f"/home/{USER}"]
-    return ["bwrap", *identity, "--die-with-parent", "--new-session", *mounts, *settings, "--", *drop, *words]
+    return [
+        "bwrap",
+        *identity,
+        "--die-with-parent",
+        "--new-session",
+        *mounts,
+        *settings,
+        "--",
+        *(_DROP if privileged else ()),
+        *words,
+    ]
 
 
 def run_in_sandbox(
