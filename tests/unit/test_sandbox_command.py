@@ -1,4 +1,4 @@
-"""The sandbox's command line: no network, nothing of the host writable, no privilege inside."""
+"""The sandbox's command line: nothing of the host is writable. What a guest may do there is tried in end_to_end."""
 
 from pathlib import Path
 
@@ -13,43 +13,13 @@ from stigmer_packaging.verify.sandbox import sandbox_command
 ROOT, HOME = Path("/cache/root"), Path("/space/home")
 
 
-def pairs(words: list[str]) -> set[tuple[str, ...]]:
-    """Give every three neighbouring words, to look for an option with its two values."""
-    return set(zip(words, words[1:], words[2:], strict=False))
-
-
 @pytest.mark.parametrize("privileged", [True, False])
 def test_only_the_home_is_writable_and_the_environment_is_the_guests(privileged: bool) -> None:  # noqa: FBT001 - a parameter of the test
     words = sandbox_command(ROOT, HOME, ["true"], privileged=privileged)
-    assert words[0] == "bwrap"
-    assert {("--ro-bind", "/cache/root", "/"), ("--bind", "/space/home", "/home")} <= pairs(words)
-    assert [words[index + 1] for index, word in enumerate(words) if word.endswith("bind")] == [
-        "/cache/root",
-        "/space/home",
-    ]
+    binds = [words[index : index + 3] for index, word in enumerate(words) if word.endswith("bind")]
+    assert binds == [["--ro-bind", "/cache/root", "/"], ["--bind", "/space/home", "/home"]]
     assert {"--clearenv", "--die-with-parent", "--new-session"} <= set(words)
-    assert words[-1] == "true"
-
-
-def test_a_user_gets_every_namespace_and_is_somebody_else_inside() -> None:
-    words = sandbox_command(ROOT, HOME, ["true"], privileged=False)
-    assert words[1:6] == ["--unshare-all", "--uid", "1000", "--gid", "1000"]
-    assert "--cap-add" not in words
-
-
-def test_root_makes_no_user_namespace_and_gives_up_all_privilege_before_the_command() -> None:
-    words = sandbox_command(ROOT, HOME, ["true"], privileged=True)
-    assert {"--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts"} <= set(words)
-    assert "--unshare-all" not in words
-    assert words[words.index("--") + 1 :] == [
-        "setpriv",
-        "--reuid=1000",
-        "--regid=1000",
-        "--clear-groups",
-        "--inh-caps=-all",
-        "--bounding-set=-all",
-        "true",
-    ]
+    assert (words[0], words[-1]) == ("bwrap", "true")
 
 
 @pytest.mark.parametrize(("runner", "emulated"), [(NATIVE, False), (Runner(("unshare", "sh"), 15), True)])
