@@ -19,12 +19,11 @@ import pytest
 from stigmer_packaging.lib.command import Completed, run
 from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.lib.ports import free_port
-from stigmer_packaging.records.release import NAME, read_release
+from stigmer_packaging.records.release import read_release
 from stigmer_packaging.verify.brew.client import Brew
 from stigmer_packaging.verify.brew.local_tap import with_root_url
-from support.real_brew import FULL, ROOT, require_brew, tapped
+from support.real_brew import FULL, RELEASE, require_brew, require_release, tapped
 
-RELEASE = Path(os.environ.get("STIGMER_RELEASE", ROOT / "dist"))
 UNIT = "homebrew.stigmer"
 LOST = re.compile(r"connection (error|refused)|rpc errored", re.IGNORECASE)
 PATIENCE = 120  # seconds for the server to come back
@@ -69,11 +68,16 @@ def systemctl(*words: str) -> str:
     return done.stdout.strip()
 
 
+def unit(name: str) -> str:
+    """Give a property of the unit."""
+    return systemctl("show", f"--property={name}", "--value", UNIT)
+
+
 def require_user_systemd() -> None:
     """Skip where no systemd runs for this user, or the unit is there already."""
     if shutil.which("systemctl") is None or systemctl("is-system-running") not in ("running", "degraded"):
         pytest.skip("no systemd runs for this user")
-    if systemctl("show", "--property=LoadState", "--value", UNIT) != "not-found":
+    if unit("LoadState") != "not-found":
         pytest.skip(f"this user has the unit {UNIT} already")
 
 
@@ -83,8 +87,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     require_user_systemd()
     folder = tmp_path_factory.mktemp("services")
     brew = require_brew(folder / "home")
-    if not (RELEASE / NAME).is_file():
-        pytest.skip(f"no release was delivered to {RELEASE}")
+    require_release()
     kept = {name: os.environ[name] for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS") if name in os.environ}
     brew = brew._replace(env={**brew.env, **kept})
     units = Path(kept["XDG_RUNTIME_DIR"]) / "systemd" / "user"
@@ -131,13 +134,8 @@ def find_disorder(logs: Mapping[str, list[str]], orders: Mapping[str, int], sinc
 def await_running(installed: Installed, *not_by: str) -> None:
     """Wait until everything runs, by another process than those."""
     deadline = time.monotonic() + PATIENCE
-    while main_pid() in ("0", *not_by) or installed.status() != "running":
+    while unit("MainPID") in ("0", *not_by) or installed.status() != "running":
         assert time.monotonic() < deadline, systemctl("status", UNIT)
-
-
-def main_pid() -> str:
-    """Give the process that systemd knows as the service."""
-    return systemctl("show", "--property=MainPID", "--value", UNIT)
 
 
 def test_the_start_returns_when_everything_runs(installed: Installed) -> None:
@@ -159,10 +157,10 @@ def test_the_services_stop_in_their_order_by_their_own_logs(installed: Installed
 def test_after_a_crash_it_comes_back_by_itself(installed: Installed) -> None:
     installed.services("start")
     await_running(installed)
-    killed = main_pid()
+    killed = unit("MainPID")
     os.kill(int(killed), 9)
     await_running(installed, killed)
-    assert systemctl("show", "--property=NRestarts", "--value", UNIT) == "1"
+    assert unit("NRestarts") == "1"
     installed.services("stop")
 
 
@@ -171,7 +169,7 @@ def test_beside_a_server_that_runs_already_the_start_fails_once_and_leaves_that_
     done = installed.services("start")
     assert done.code != 0
     assert "Successfully" not in done.stdout
-    assert systemctl("show", "--property=NRestarts", "--value", UNIT) == "0"
+    assert unit("NRestarts") == "0"
     assert systemctl("is-active", UNIT) == "failed"
     assert installed.status() == "running"
     installed.stigmer("server", "stop")
@@ -183,4 +181,4 @@ def test_a_stop_by_the_command_is_not_undone(installed: Installed) -> None:
     await_running(installed)
     assert installed.stigmer("server", "stop").code == 0
     assert systemctl("is-active", UNIT) == "inactive"
-    assert systemctl("show", "--property=Result", "--value", UNIT) == "success"
+    assert unit("Result") == "success"
