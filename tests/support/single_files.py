@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from subprocess import PIPE
 
 from stigmer_packaging.bottle.standalone import Unpacker, make_program
 from stigmer_packaging.records.model import Keg, ReleaseFile
@@ -23,7 +24,7 @@ echo "launcher VERSION: $*"
 BIG = 20_000_000  # bytes: three frames
 
 
-def write_keg(workspace: Workspace, version: str, target: str = "linux-amd64", big: int = BIG) -> Keg:
+def write_keg(workspace: Workspace, version: str, target: str, big: int) -> Keg:
     """Write a keg with files of one frame, of several, and of none."""
     root = workspace.path(f"kegs/{target}")
     files = {
@@ -53,7 +54,7 @@ def unpacker(folder: Path) -> Unpacker:
 
 
 def make_single_file(
-    folder: Path, version: str = "2.0.0", target: str = "linux-amd64", big: int = BIG
+    folder: Path, version: str = "2.0.0", *, target: str = "linux-amd64", big: int = BIG
 ) -> tuple[Workspace, ReleaseFile]:
     """Make a single file in a workspace of its own."""
     workspace = Workspace(folder / "workspace", folder / "cache")
@@ -79,9 +80,14 @@ def install(folder: Path, version: str = "2.0.0", content: bytes = b"") -> Path:
     return program
 
 
-def environment(home: Path, **more: str) -> Mapping[str, str]:
+def begin(program: Path, home: Path, *words: str) -> subprocess.Popen[str]:
+    """Start it, with pipes."""
+    return subprocess.Popen([program, *words], env=environment(home), text=True, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+
+
+def environment(home: Path) -> Mapping[str, str]:
     """Give the environment of a start: little but the home."""
-    return {"PATH": os.environ["PATH"], "STIGMER_HOME": str(home), **more}
+    return {"PATH": os.environ["PATH"], "STIGMER_HOME": str(home)}
 
 
 def start(
@@ -90,7 +96,7 @@ def start(
     """Start it and wait for its end."""
     command = [*prefix, str(program), *words]
     return subprocess.run(
-        command, env=environment(home, **more), capture_output=True, text=True, check=False, timeout=60
+        command, env={**environment(home), **more}, capture_output=True, text=True, check=False, timeout=60
     )
 
 
