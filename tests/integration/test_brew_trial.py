@@ -4,40 +4,25 @@ import itertools
 import os
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.cli import main as cli
 from stigmer_packaging.cli.verify import verify_release_with_brew
-from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import MissingToolError, RecordError, VerificationError
 from stigmer_packaging.records.model import VerificationReport
-from stigmer_packaging.records.release import Artefact, Release
-from stigmer_packaging.records.text import render_record
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.brew.stage import verify_with_brew
 from support import fake_brew
-from support.keg_standin import quiet, standin_manifest
+from support.keg_standin import quiet
+from support.publishable import lay_release
 
 
 def deliver(folder: Path, version: str) -> Path:
     """Deliver a release of nearly nothing."""
-    product = replace(standin_manifest().product, version=version)
-    bottle = folder / f"stigmer-{version}.x86_64_linux.bottle.tar.gz"
-    (folder / "Formula").mkdir(parents=True)
-    bottle.write_bytes(version.encode())
-    manifest = replace(standin_manifest(), product=product)
-    text = render_formula(manifest, "e" * 64, [("x86_64_linux", digest.sha256_of(bottle))])
-    (folder / "Formula" / "stigmer.rb").write_text(text, encoding="utf-8")
-    kinds = {"bottle": (bottle.name, "linux-amd64", "x86_64_linux"), "formula": ("Formula/stigmer.rb",)}
-    artefacts = tuple(
-        Artefact(kind, name, (folder / name).stat().st_size, digest.sha256_of(folder / name), *of)
-        for kind, (name, *of) in kinds.items()
-    )
-    (folder / "release.json").write_text(render_record(Release(product, artefacts)), encoding="utf-8")
+    lay_release(folder, version, targets=("linux-amd64",))
     return folder
 
 

@@ -89,7 +89,7 @@ def test_the_launcher_reads_from_the_index_what_the_manifest_says(root: Path) ->
     assert [part.name for part in payload.components] == [part.name for part in manifest.components]
     temporal = payload.components[0]
     assert dict(temporal.ports) == {"temporal": 7233, "temporal-ui": 8233}
-    assert temporal.environment == (("LOG_LEVEL", "info"),)
+    assert dict(temporal.environment) == manifest.components[0].run.environment
     assert payload.smoke.method == manifest.smoke.method
     for file in (file for part in payload.components for file in part.files):
         content = (root / "libexec/components" / file.path).read_bytes()

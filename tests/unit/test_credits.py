@@ -127,7 +127,7 @@ def test_a_program_that_says_nothing_is_credited_with_nothing_but_its_own_licenc
     made = standin_service(workspace, "temporal", {"temporal": "#!/bin/sh\n"})
     (component, *_) = standin_manifest().components
     found = credit_program(component, made, lambda _: (), workspace=workspace, report=quiet)
-    assert (found.licence, found.ingredients) == ("Apache-2.0", ())
+    assert (found.licence, found.ingredients) == (component.license, ())
 
 
 def test_a_bundle_is_credited_with_its_distributions_python_and_libraries(workspace: Workspace, tmp_path: Path) -> None:
