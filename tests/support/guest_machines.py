@@ -1,24 +1,16 @@
 """Virtual machines for tests: the real kernel and root, made once for all runs."""
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
-import pytest
-
-from stigmer_packaging.lib.errors import PackagingError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.verify.guest import Machine
 from stigmer_packaging.verify.guest_boot import Boot
 from stigmer_packaging.verify.machines import MachineFactory, find_mirrors
+from support.guest_roots import Made, make_or_skip
 from support.keg_standin import TARGET, quiet
 
 PROGRAMS = ("qemu-system-x86_64", "mksquashfs", "cpio", "mmdebstrap", "setpriv")
-
-
-Made = TypeVar("Made")
 
 
 def shared_machine() -> Machine:
@@ -37,11 +29,8 @@ def service_machine() -> Machine:
 
 
 def _make(make: Callable[[MachineFactory, str, Target], Made]) -> Made:
-    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
-        pytest.skip(f"no virtual machine on this machine: {', '.join(missing)} is missing")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stigmer-packaging"
-    try:
+    def made(cache: Path) -> Made:
         maker = MachineFactory(TARGET, 2, cache, find_mirrors({}), quiet)
         return make(maker, maker.default_guest(), TARGET)
-    except PackagingError as error:
-        pytest.skip(f"no virtual machine on this machine: {str(error).splitlines()[0]}")
+
+    return make_or_skip(PROGRAMS, made)

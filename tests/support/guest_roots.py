@@ -2,28 +2,39 @@
 
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from stigmer_packaging.lib import environment
 from stigmer_packaging.lib.apt import find_mirror
 from stigmer_packaging.lib.errors import PackagingError
 from stigmer_packaging.verify.guest_root import GuestRoot, Recipe, build_root, default_suite
 from support.keg_standin import TARGET, quiet
 
-PROGRAMS = ("mmdebstrap", "bwrap", "tar")
+Made = TypeVar("Made")
 
 
 def shared_root() -> GuestRoot:
     """Give the root that scripts/release uses too, made if need be; skip where it cannot be made."""
-    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
-        pytest.skip(f"no sandbox on this machine: {', '.join(missing)} is missing")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stigmer-packaging"
-    try:
+
+    def make(cache: Path) -> GuestRoot:
         mirror = find_mirror()
         return build_root(cache, mirror, Recipe(default_suite(mirror), TARGET), report=quiet)
+
+    return make_or_skip(("mmdebstrap", "bwrap", "tar"), make)
+
+
+def make_or_skip(programs: Sequence[str], make: Callable[[Path], Made]) -> Made:
+    """Give what is made in the cache that all runs share; skip where a program is missing or it cannot be made."""
+    if missing := [program for program in programs if shutil.which(program) is None]:
+        pytest.skip(f"no guest on this machine: {', '.join(missing)} is missing")
+    try:
+        return make(environment.cache_root(os.environ, Path.home()))
     except PackagingError as error:
-        pytest.skip(f"no guest root on this machine: {str(error).splitlines()[0]}")
+        pytest.skip(f"no guest on this machine: {str(error).splitlines()[0]}")
 
 
 def copy_of(root: GuestRoot, place: Path) -> GuestRoot:
