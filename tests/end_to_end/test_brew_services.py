@@ -138,6 +138,14 @@ def await_running(installed: Installed, *not_by: str) -> None:
         assert time.monotonic() < deadline, systemctl("status", UNIT)
 
 
+@pytest.fixture
+def running(installed: Installed) -> Installed:
+    """Start the service and wait for it."""
+    installed.services("start")
+    await_running(installed)
+    return installed
+
+
 def test_the_start_returns_when_everything_runs(installed: Installed) -> None:
     done = installed.services("start")
     assert done.code == 0, done.stderr
@@ -145,23 +153,19 @@ def test_the_start_returns_when_everything_runs(installed: Installed) -> None:
     assert "brew services stop stigmer" in installed.stigmer("server", "status").stdout
 
 
-def test_the_services_stop_in_their_order_by_their_own_logs(installed: Installed) -> None:
-    installed.services("start")
-    await_running(installed)
-    since = {name: len(lines) for name, lines in installed.logs().items()}
-    assert "Successfully stopped" in installed.services("stop").stdout
-    assert installed.status() == "stopped"
-    assert find_disorder(installed.logs(), installed.stop_orders(), since) == []
+def test_the_services_stop_in_their_order_by_their_own_logs(running: Installed) -> None:
+    since = {name: len(lines) for name, lines in running.logs().items()}
+    assert "Successfully stopped" in running.services("stop").stdout
+    assert running.status() == "stopped"
+    assert find_disorder(running.logs(), running.stop_orders(), since) == []
 
 
-def test_after_a_crash_it_comes_back_by_itself(installed: Installed) -> None:
-    installed.services("start")
-    await_running(installed)
+def test_after_a_crash_it_comes_back_by_itself(running: Installed) -> None:
     killed = unit("MainPID")
     os.kill(int(killed), 9)
-    await_running(installed, killed)
+    await_running(running, killed)
     assert unit("NRestarts") == "1"
-    installed.services("stop")
+    running.services("stop")
 
 
 def test_beside_a_server_that_runs_already_the_start_fails_once_and_leaves_that_one_alone(installed: Installed) -> None:
@@ -176,9 +180,7 @@ def test_beside_a_server_that_runs_already_the_start_fails_once_and_leaves_that_
     systemctl("reset-failed", UNIT)
 
 
-def test_a_stop_by_the_command_is_not_undone(installed: Installed) -> None:
-    installed.services("start")
-    await_running(installed)
-    assert installed.stigmer("server", "stop").code == 0
+def test_a_stop_by_the_command_is_not_undone(running: Installed) -> None:
+    assert running.stigmer("server", "stop").code == 0
     assert systemctl("is-active", UNIT) == "inactive"
     assert unit("Result") == "success"

@@ -17,7 +17,7 @@ from stigmer_packaging.licensing.stage import write_sbom
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.records.model import Credits, Ingredient, Keg, LauncherBundle, ReleaseFile, ServiceBinary
-from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
+from stigmer_packaging.records.workspace import Workspace, scan_files
 
 TARGET = parse_target("linux-amd64")
 TAG = "x86_64_linux"
@@ -176,45 +176,38 @@ def standin_manifest(**changes: Any) -> Manifest:
 
 def standin_service(workspace: Workspace, component: str, files: Mapping[str, str]) -> ServiceBinary:
     """Write one component's files below the workspace; the one named like the component is its executable."""
-    root = workspace.path(f"artefacts/{component}")
+    root = _write(workspace, component, component, files)
+    return ServiceBinary(component, "1.0.0", str(TARGET), root, component, scan_files(workspace.path(root)))
+
+
+def _write(workspace: Workspace, part: str, program: str, files: Mapping[str, str]) -> str:
+    root = f"artefacts/{part}"
     for path, text in files.items():
-        place = root / path
+        place = workspace.path(f"{root}/{path}")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, encoding="utf-8")
-        place.chmod(0o755 if path == component else 0o644)
-    relative = root.relative_to(workspace.root).as_posix()
-    return ServiceBinary(component, "1.0.0", str(TARGET), relative, component, scan_files(root))
-
-
-def standin_launcher(workspace: Workspace, twist: str = "") -> LauncherBundle:
-    """Write FakeStigmer below the workspace, with a shell fragment that every command runs first."""
-    root = workspace.path("artefacts/launcher")
-    (root / "lib").mkdir(parents=True, exist_ok=True)
-    (root / "lib" / "library.so").write_bytes(b"\x7fELF")
-    (root / "stigmer").write_text(FAKE_STIGMER.replace("@TWIST@", twist), encoding="utf-8")
-    (root / "stigmer").chmod(0o755)
-    return LauncherBundle("2.0.0", str(TARGET), "artefacts/launcher", "stigmer", scan_files(root))
+        place.chmod(0o755 if path == program else 0o644)
+    return root
 
 
 def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegParts:
-    """Make everything one keg holds. `folder` receives the documents."""
+    """Make everything one keg holds: a FakeStigmer with a twist, and Perl services. `folder` receives the documents."""
     folder.mkdir(parents=True, exist_ok=True)
     documents = {name: folder / Path(name).name for name in ("LICENSE", "README.md", "share/man/man1/stigmer.1")}
     for document in documents.values():
         document.write_text("Read me.\n", encoding="utf-8")
     library = {"agent-runner": {"agent-runner.lib/libpython3.13.so": ""}}
     services = tuple(standin_service(workspace, name, {name: SERVICE, **library.get(name, {})}) for name in NAMES)
+    fake = {"stigmer": FAKE_STIGMER.replace("@TWIST@", twist), "lib/library.so": "\x7fELF"}
+    launcher = _write(workspace, "launcher", "stigmer", fake)
     source = ReleaseFile("source", "stigmer", "2.0.0", "dist/stigmer-2.0.0.tar.gz", 1, "0" * 64)
-    credited = tuple(standin_credits(name) for name in ("launcher", *NAMES))
+    perl = Ingredient("perl", "5.36.0", "Artistic-1.0-Perl", "pkg:generic/perl@5.36.0", ("artistic",))
+    texts = {"artistic": "The Artistic License\n"}
+    credited = tuple(Credits(part, "1.0.0", "Apache-2.0", str(TARGET), (perl,), texts) for part in ("launcher", *NAMES))
     product = standin_manifest().product
     sbom = write_sbom(product, TARGET, TAG, credited, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
-    return KegParts(standin_launcher(workspace, twist), services, documents, source, credited, sbom)
-
-
-def standin_credits(part: str) -> Credits:
-    """Say that a part is made of Perl."""
-    perl = Ingredient("perl", "5.36.0", "Artistic-1.0-Perl", "pkg:generic/perl@5.36.0", ("artistic",))
-    return Credits(part, "1.0.0", "Apache-2.0", str(TARGET), (perl,), {"artistic": "The Artistic License\n"})
+    frozen = LauncherBundle("2.0.0", str(TARGET), launcher, "stigmer", scan_files(workspace.path(launcher)))
+    return KegParts(frozen, services, documents, source, credited, sbom)
 
 
 def build_standin(folder: Path, *, twist: str = "") -> StandIn:
@@ -230,13 +223,6 @@ def build_standin(folder: Path, *, twist: str = "") -> StandIn:
     )
     bottle = make_bottle(keg, TAG, rebuild=0, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
     return StandIn(workspace, keg, bottle)
-
-
-def repacked(standin: StandIn) -> ReleaseFile:
-    """Pack the keg on disk as it is now, whatever its record says: what an attacker or a broken disk would ship."""
-    root = standin.workspace.path(standin.keg.root)
-    keg = replace(standin.keg, files=scan_files(root), links=links_below(root))
-    return make_bottle(keg, TAG, rebuild=1, source_date_epoch=EPOCH, workspace=standin.workspace, report=quiet)
 
 
 def quiet(_: str) -> None:
