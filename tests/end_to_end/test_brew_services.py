@@ -63,18 +63,15 @@ class Installed(NamedTuple):
 
 
 def systemctl(*words: str) -> str:
-    """Ask the user's systemd."""
     done = subprocess.run(["systemctl", "--user", *words], capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 
 def unit(name: str) -> str:
-    """Give a property of the unit."""
     return systemctl("show", f"--property={name}", "--value", UNIT)
 
 
 def require_user_systemd() -> None:
-    """Skip where no systemd runs for this user, or the unit is there already."""
     if shutil.which("systemctl") is None or systemctl("is-system-running") not in ("running", "degraded"):
         pytest.skip("no systemd runs for this user")
     if unit("LoadState") != "not-found":
@@ -132,7 +129,6 @@ def find_disorder(logs: Mapping[str, list[str]], orders: Mapping[str, int], sinc
 
 
 def await_running(installed: Installed, *not_by: str) -> None:
-    """Wait until everything runs, by another process than those."""
     deadline = time.monotonic() + PATIENCE
     while unit("MainPID") in ("0", *not_by) or installed.status() != "running":
         assert time.monotonic() < deadline, systemctl("status", UNIT)
@@ -140,7 +136,6 @@ def await_running(installed: Installed, *not_by: str) -> None:
 
 @pytest.fixture
 def running(installed: Installed) -> Installed:
-    """Start the service and wait for it."""
     installed.services("start")
     await_running(installed)
     return installed

@@ -79,7 +79,6 @@ def credit(step: Step) -> Credits:
 
 
 def lock_of(part: Component) -> str:
-    """Read the lock of a part in the checkout."""
     assert isinstance(part.source, CheckoutSource)
     return (ROOT / MANIFEST.checkout / part.source.package / "requirements.lock").read_text(encoding="utf-8")
 

@@ -18,7 +18,6 @@ def each_of(faults: dict[str, dict[str, str]]) -> pytest.MarkDecorator:
 
 
 def changed(prefix: Path, fault: str) -> Path:
-    """Run a line of shell in the keg."""
     command.run(["sh", "-c", fault], cwd=prefix / "Cellar/stigmer/2.0.0")
     return prefix
 

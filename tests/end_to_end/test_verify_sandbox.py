@@ -54,12 +54,10 @@ def verify(
 
 
 def failed(report: VerificationReport) -> dict[str, str]:
-    """Give the checks that did not pass, with what they saw."""
     return {check.name: check.detail for check in report.checks if not check.passed}
 
 
 def log_of(standin: StandIn) -> str:
-    """Give what the guest printed."""
     return standin.workspace.path(f"{NAME}.log").read_text(encoding="utf-8")
 
 
@@ -185,7 +183,6 @@ def test_gdbs_printers_and_other_files_that_only_sound_like_python_are_no_python
 
 
 def flip_bit(path: Path) -> None:
-    """Change one bit in the middle of a file."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.unlink()
@@ -233,7 +230,6 @@ def test_a_service_left_running_after_the_stop_is_found(tmp_path: Path, root: Gu
 def test_a_single_file_is_verified_like_a_bottle_in_a_home_of_its_own(
     tmp_path: Path, root: GuestRoot, twist: str, *, passes: bool
 ) -> None:
-    """One whose server does not stop is found out."""
     standin = build_standin(tmp_path, twist=twist)
     tools, workspace = unpacker(tmp_path / "modules"), standin.workspace
     made = make_program(standin.keg, tools, source_date_epoch=EPOCH, workspace=workspace, report=quiet)

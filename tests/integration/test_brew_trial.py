@@ -21,7 +21,6 @@ from support.publishable import lay_release
 
 
 def deliver(folder: Path, version: str) -> Path:
-    """Deliver a release of nearly nothing."""
     lay_release(folder, version, targets=("linux-amd64",))
     return folder
 
@@ -38,7 +37,6 @@ def make_brew(folder: Path, *faults: str) -> Path:
 
 
 def verify(tmp_path: Path, *faults: str, versions: tuple[str, ...] = ("2.0.0", "2.0.1")) -> VerificationReport:
-    """Put releases to the trial with a FakeBrew that has these faults."""
     ticks = itertools.count()
     return verify_with_brew(
         [deliver(tmp_path / f"{index}-{version}", version) for index, version in enumerate(versions)],
@@ -120,7 +118,6 @@ def test_without_a_later_release_no_upgrade_is_tried(tmp_path: Path) -> None:
 
 
 def test_two_releases_of_one_version_are_refused(tmp_path: Path) -> None:
-    """There is nothing to upgrade to."""
     with pytest.raises(RecordError, match=r"both releases are 2\.0\.0"):
         verify(tmp_path, versions=("2.0.0", "2.0.0"))
 

@@ -20,7 +20,6 @@ THERE = {name: shell for name, shell in SHELLS.items() if shutil.which(shell[0])
 
 
 def failed(report: MacReport) -> list[str]:
-    """Name the checks of a whole report that did not pass."""
     assert report.whole
     return [check.name for check in report.checks if not check.passed]
 

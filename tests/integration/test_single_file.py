@@ -125,7 +125,6 @@ def test_a_tree_that_lacks_something_is_unpacked_anew(program: Path, home: Path,
 
 
 def with_a_wrong_byte(content: bytes) -> bytes:
-    """Flip a bit in a frame."""
     return content[:-9_000_000] + bytes([content[-9_000_000] ^ 1]) + content[-8_999_999:]
 
 

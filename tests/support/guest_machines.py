@@ -19,12 +19,10 @@ def shared_machine() -> Machine:
 
 
 def shared_boot() -> Boot:
-    """Give what that machine boots."""
     return _make(MachineFactory.boot)[0]
 
 
 def service_machine() -> Machine:
-    """Give the one with systemd."""
     return _make(MachineFactory.service_machine)
 
 

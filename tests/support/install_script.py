@@ -33,7 +33,6 @@ def installed(folder: Path, twist: str = "") -> Path:
 
 
 def bottle(folder: Path, twist: str = "") -> str:
-    """Make FakeStigmer's bottle."""
     standin = build_standin(folder / "build", twist=twist)
     return str(standin.workspace.path(standin.bottle.path))
 

@@ -20,7 +20,6 @@ RELEASE = Path(os.environ.get("STIGMER_RELEASE", ROOT / "dist"))
 
 
 def require_release() -> None:
-    """Skip where no release was delivered."""
     if not (RELEASE / NAME).is_file():
         pytest.skip(f"no release was delivered to {RELEASE}")
 

@@ -46,7 +46,6 @@ def write_keg(workspace: Workspace, version: str, target: str, big: int) -> Keg:
 
 
 def unpacker(folder: Path) -> Unpacker:
-    """Give the real unpacker, to be built with the Go on PATH."""
     go = Path(shutil.which("go") or "go")
     tree = ROOT / "packaging" / "program"
     env = {name: os.environ[name] for name in ("PATH", "HOME", "GOPROXY", "GOFLAGS", "GOCACHE") if name in os.environ}
@@ -56,7 +55,6 @@ def unpacker(folder: Path) -> Unpacker:
 def make_single_file(
     folder: Path, version: str = "2.0.0", *, target: str = "linux-amd64", big: int = BIG
 ) -> tuple[Workspace, ReleaseFile]:
-    """Make a single file in a workspace of its own."""
     workspace = Workspace(folder / "workspace", folder / "cache")
     keg = write_keg(workspace, version, target, big)
     tools = unpacker(Path(tempfile.gettempdir()) / "stigmer-test-modules")
@@ -72,7 +70,6 @@ def single_file(version: str = "2.0.0") -> bytes:
 
 
 def install(folder: Path, version: str = "2.0.0", content: bytes = b"") -> Path:
-    """Put a single file into a folder, executable."""
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / f"stigmer-{version}"
     program.write_bytes(content or single_file(version))
@@ -81,19 +78,16 @@ def install(folder: Path, version: str = "2.0.0", content: bytes = b"") -> Path:
 
 
 def begin(program: Path, home: Path, *words: str) -> subprocess.Popen[str]:
-    """Start it, with pipes."""
     return subprocess.Popen([program, *words], env=environment(home), text=True, stdin=PIPE, stdout=PIPE, stderr=PIPE)
 
 
 def environment(home: Path) -> Mapping[str, str]:
-    """Give the environment of a start: little but the home."""
     return {"PATH": os.environ["PATH"], "STIGMER_HOME": str(home)}
 
 
 def start(
     program: Path, home: Path, *words: str, prefix: Sequence[str] = (), **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Start it and wait for its end."""
     command = [*prefix, str(program), *words]
     return subprocess.run(
         command, env={**environment(home), **more}, capture_output=True, text=True, check=False, timeout=60
@@ -101,5 +95,4 @@ def start(
 
 
 def trees(home: Path) -> list[str]:
-    """Name what lies in the home's folder of trees."""
     return sorted(path.name for path in (home / "dist").glob("*"))

@@ -117,7 +117,6 @@ def test_devices_and_pipes_are_left_out(tmp_path: Path) -> None:
 
 
 def flipped(content: bytes, position: int) -> bytes:
-    """Flip one bit at a position."""
     changed = bytearray(content)
     changed[position] ^= 1
     return bytes(changed)

@@ -41,13 +41,11 @@ def parts(workspace: Workspace, tmp_path: Path) -> KegParts:
 
 
 def assemble(workspace: Workspace, parts: KegParts) -> Keg:
-    """Assemble with the stand-in's manifest."""
     return assemble_keg(standin_manifest(), TARGET, parts, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
 
 
 @pytest.fixture
 def root(workspace: Workspace, parts: KegParts) -> Path:
-    """Give the folder of the stand-in's keg."""
     return workspace.path(assemble(workspace, parts).root)
 
 

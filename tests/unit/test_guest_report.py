@@ -39,7 +39,6 @@ def test_every_check_of_a_whole_report_has_its_name_outcome_seconds_and_detail()
 
 
 def without(line: str) -> str:
-    """Take a line out of the whole report."""
     assert line in WHOLE.splitlines()
     return "".join(each for each in WHOLE.splitlines(keepends=True) if each.rstrip() != line)
 
