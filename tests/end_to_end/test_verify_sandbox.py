@@ -21,10 +21,10 @@ from stigmer_packaging.verify.guest_root import GuestRoot
 from stigmer_packaging.verify.sandbox import make_sandbox, run_in_sandbox, sandbox_command
 from stigmer_packaging.verify.stage import current_report, verify_bottle
 from support.guest_roots import copy_of, replace_text, shared_root
+from support.install_script import SCRIPT
 from support.keg_standin import EPOCH, StandIn, build_standin, quiet
 from support.single_files import unpacker
 
-SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 TRIALS = SCRIPT.with_name("verify-trials")
 NAME = "verify/sandbox/linux-amd64"
 pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes the root
@@ -73,10 +73,8 @@ def test_a_good_bottle_proves_itself_and_nothing_is_left_unchecked(standin: Stan
 def test_a_bottle_that_has_passed_is_not_verified_again_unless_something_changed(
     standin: StandIn, root: GuestRoot, tmp_path: Path
 ) -> None:
-    report, changed = verify(standin, root), tmp_path / "verify-install"
-    shutil.copy(TRIALS, tmp_path)
+    report, changed = verify(standin, root), script_with(tmp_path, "#!/bin/sh\n", "#!/bin/sh\n# changed\n")
     for script, kept in ((SCRIPT, report), (changed, None)):
-        changed.write_text(SCRIPT.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
         task = Task(script, "another nonce")
         assert current_report(standin.bottle, make_sandbox(root), task, standin.workspace, NAME) == kept
 
@@ -239,46 +237,38 @@ def test_a_single_file_is_verified_like_a_bottle_in_a_home_of_its_own(
     assert ".stigmer/dist/2.0.0-" in log_of(standin)
 
 
-@pytest.fixture
-def script(tmp_path: Path) -> Callable[[str, str], Path]:
-    """Give a function that writes the script with one text replaced by another."""
-
-    def write(old: str, new: str) -> Path:
-        text = SCRIPT.read_text(encoding="utf-8")
-        assert old in text
-        changed = tmp_path / "changed.sh"
-        shutil.copy(TRIALS, tmp_path)
-        changed.write_text(text.replace(old, new), encoding="utf-8")
-        return changed
-
-    return write
+def script_with(folder: Path, old: str, new: str) -> Path:
+    """Write the script with one text replaced by another, beside its trials."""
+    text = SCRIPT.read_text(encoding="utf-8")
+    assert old in text
+    shutil.copy(TRIALS, folder)
+    (folder / "changed.sh").write_text(text.replace(old, new), encoding="utf-8")
+    return folder / "changed.sh"
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ('# END %s\\n\' "$number" "$nonce"', '\' "$number"'),
-        ("--nonce) nonce=$2", "--nonce) nonce=other"),
-        ("\nbegin_report\n", "\nbegin_report; kill -9 $$\n"),
-        ("\ncheck 'the server stops again' server_stops\n", "\nexit 0\n"),
-        ('\n[ "$failures" -eq 0 ]\n', "\nexit 3\n"),
-    ],
-    ids=["no end line", "wrong nonce", "killed", "ended early", "exit code that does not fit"],
-)
+LAST_CHECK = "\ncheck 'the server stops again' server_stops\n"
+SPOILT = {
+    "no end line": ('# END %s\\n\' "$number" "$nonce"', '\' "$number"'),
+    "wrong nonce": ("--nonce) nonce=$2", "--nonce) nonce=other"),
+    "killed": ("\nbegin_report\n", "\nbegin_report; kill -9 $$\n"),
+    "ended early": (LAST_CHECK, "\nexit 0\n"),
+    "exit code that does not fit": ('\n[ "$failures" -eq 0 ]\n', "\nexit 3\n"),
+}
+
+
+@pytest.mark.parametrize("fault", SPOILT)
 def test_a_report_that_is_not_whole_is_no_proof_though_all_its_checks_passed(
-    standin: StandIn, root: GuestRoot, script: Callable[[str, str], Path], old: str, new: str
+    standin: StandIn, root: GuestRoot, tmp_path: Path, fault: str
 ) -> None:
-    report = verify(standin, root, script=script(old, new))
+    report = verify(standin, root, script=script_with(tmp_path, *SPOILT[fault]))
     assert failed(report) == {}
     assert not report.ended
     assert not report.passed
 
 
-def test_a_guest_that_hangs_is_killed_whole_and_is_no_proof(
-    standin: StandIn, root: GuestRoot, script: Callable[[str, str], Path]
-) -> None:
+def test_a_guest_that_hangs_is_killed_whole_and_is_no_proof(standin: StandIn, root: GuestRoot, tmp_path: Path) -> None:
     mark = f"hang-{secrets.token_hex(8)}"
-    hanging = script("\ncheck 'the server stops again' server_stops\n", f"\nsh -c 'sleep 600; : {mark}'\n")
+    hanging = script_with(tmp_path, LAST_CHECK, f"\nsh -c 'sleep 600; : {mark}'\n")
     report = verify(standin, root, script=hanging, seconds=15)
     assert not report.ended
     assert len(report.checks) > 10
