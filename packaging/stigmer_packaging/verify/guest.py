@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import CommandError
 from stigmer_packaging.records.model import Check
 
 PREFIX = "/home/linuxbrew/.linuxbrew"
@@ -61,6 +63,15 @@ class GuestRun(NamedTuple):
     errors: str
     steps: tuple[Check, ...] = ()
     emulated: bool = False
+
+
+def run_script(words: Sequence[str], *, seconds: float) -> GuestRun:
+    """Run the command that runs the script in a guest; after `seconds` all of it is killed."""
+    try:
+        ended = command.run(words, seconds=seconds, check=False)
+    except CommandError as error:
+        return GuestRun(None, error.output, "")
+    return GuestRun(ended.code, ended.stdout, ended.stderr)
 
 
 class Machine(NamedTuple):

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stigmer_packaging.lib import command, digest
-from stigmer_packaging.lib.errors import CommandError
 from stigmer_packaging.records.model import Check
-from stigmer_packaging.verify.guest import GuestRun, Machine, Trial
+from stigmer_packaging.verify.guest import GuestRun, Machine, Trial, run_script
 
 PYTHON = "/usr/bin/python3"
 """Apple's own, which cannot be removed: it stands for all that the profile must deny."""
@@ -65,11 +64,7 @@ def _run(trial: Trial, folder: Path) -> GuestRun:
     )
     for name in ("home", "tmp"):
         (folder / name).mkdir()
-    try:
-        ended = command.run(mac_command(trial, folder), seconds=trial.task.seconds, check=False)
-    except CommandError as error:
-        return GuestRun(None, error.output, "", controls)
-    return GuestRun(ended.code, ended.stdout, ended.stderr, controls)
+    return run_script(mac_command(trial, folder), seconds=trial.task.seconds)._replace(steps=controls)
 
 
 def mac_command(trial: Trial, folder: Path) -> list[str]:

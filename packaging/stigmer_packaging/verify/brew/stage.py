@@ -1,6 +1,6 @@
 """Verify a release with a real Homebrew, from the folder it is delivered in: level `brew`."""
 
-import shutil
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -36,13 +36,17 @@ def verify_with_brew(
     """
     releases = [read_release(folder) for folder in folders]
     product = releases[0].product
-    with workspace.staging() as staged, serving(staged) as url:
-        scratch = staged.absolute()
-        home = scratch / "home"
+    if len({release.product.version for release in releases}) < len(releases):
+        raise RecordError(f"both releases are {product.version}: there is nothing to upgrade to")
+    with workspace.staging() as staged, contextlib.ExitStack() as served:
+        now, *later = (
+            _offer(release, folder, served.enter_context(serving(folder)))
+            for release, folder in zip(releases, folders, strict=True)
+        )
+        home = staged.absolute() / "home"
         home.mkdir()
         brew = Brew(program, brew_environment(env, home))
-        now, *later = (_offer(release, folder, scratch, url) for release, folder in zip(releases, folders, strict=True))
-        tap = make_local_tap(tap_name(product), scratch / "tap", brew.env)
+        tap = make_local_tap(tap_name(product), staged.absolute() / "tap", brew.env)
         prefix, cellar = (Path(brew.ask(question)) for question in ("--prefix", "--cellar"))
         upgrade = later[0] if later else None
         trial = BrewTrial(brew, tap, product.name, now, upgrade, ports, home, prefix, cellar / product.name)
@@ -54,21 +58,13 @@ def verify_with_brew(
     return result
 
 
-def _offer(release: Release, folder: Path, scratch: Path, url: str) -> Offer:
-    """Lay out a release's bottles below `scratch`, where they are served."""
-    version = release.product.version
+def _offer(release: Release, folder: Path, url: str) -> Offer:
+    """Describe a release whose folder is served at `url`."""
     names = tuple(artefact.name for artefact in release.of_kind("bottle"))
     formulae = release.of_kind("formula")
     if not names or len(formulae) != 1:
         raise RecordError(f"{folder} holds no release with bottles and one formula")
-    place = scratch / "files" / version
-    if place.exists():
-        raise RecordError(f"both releases are {version}: there is nothing to upgrade to")
-    place.mkdir(parents=True)
-    for name in names:
-        shutil.copyfile(folder / name, place / name)
-    formula = (folder / formulae[0].name).read_text(encoding="utf-8")
-    return Offer(version, formula, f"{url}/files/{version}", names)
+    return Offer(release.product.version, (folder / formulae[0].name).read_text(encoding="utf-8"), url, names)
 
 
 def _poured(release: Release, details: Sequence[str]) -> tuple[str, str]:
