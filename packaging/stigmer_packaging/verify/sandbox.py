@@ -50,17 +50,8 @@ def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged:
     mounts += ["--perms", "1777", "--tmpfs", "/tmp", "--bind", str(home), "/home"]  # noqa: S108 - the guest's, not ours
     settings = [word for name, value in environment.items() for word in ("--setenv", name, value)]
     settings = ["--hostname", "guest", "--clearenv", *settings, "--chdir", f"/home/{USER}"]
-    return [
-        "bwrap",
-        *identity,
-        "--die-with-parent",
-        "--new-session",
-        *mounts,
-        *settings,
-        "--",
-        *(_DROP if privileged else ()),
-        *words,
-    ]
+    shut_in = ["bwrap", *identity, "--die-with-parent", "--new-session", *mounts, *settings, "--"]
+    return [*shut_in, *(_DROP if privileged else ()), *words]
 
 
 def run_in_sandbox(
