@@ -20,7 +20,7 @@ from stigmer_packaging.verify.guest import Task
 from stigmer_packaging.verify.guest_root import GuestRoot
 from stigmer_packaging.verify.sandbox import make_sandbox, run_in_sandbox, sandbox_command
 from stigmer_packaging.verify.stage import current_report, verify_bottle
-from support.guest_roots import copy_of, replace_text, shared_root
+from support.guest_machines import copy_of, replace_text, shared_root
 from support.install_script import SCRIPT
 from support.keg_standin import EPOCH, StandIn, build_standin, quiet
 from support.single_files import unpacker
