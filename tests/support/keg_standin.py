@@ -5,6 +5,7 @@ ports, from a home laid out as the real one. `twist` is a shell fragment run at 
 test breaks one thing.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -168,9 +169,15 @@ class StandIn(NamedTuple):
     bottle: ReleaseFile
 
 
+@functools.cache
+def reference_manifest() -> Manifest:
+    """Give the repository's manifest with the reference stack."""
+    return load_manifest(Path(__file__).parents[2] / "packaging/manifest.yaml", reference=True)
+
+
 def standin_manifest(**changes: Any) -> Manifest:
-    """Give the repository's manifest, of version 2.0.0, with `changes` to its product."""
-    manifest = load_manifest(Path(__file__).parents[2] / "packaging/manifest.yaml")
+    """Give that manifest, of version 2.0.0, with `changes` to its product."""
+    manifest = reference_manifest()
     return replace(manifest, product=replace(manifest.product, **{"version": "2.0.0", **changes}))
 
 
