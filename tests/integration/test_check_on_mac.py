@@ -27,7 +27,7 @@ def failed(report: MacReport) -> list[str]:
 @pytest.mark.parametrize("shell", THERE)
 def test_a_good_bottle_passes_every_check_in_every_shell_and_nothing_is_left(tmp_path: Path, shell: str) -> None:
     mac = make_fake_mac(tmp_path)
-    code, report = mac.check(*THERE[shell], **BOTH)
+    code, report = mac.check(*THERE[shell], environment=BOTH)
     assert (code, failed(report)) == (0, [])
     assert report.machine == "macOS 15.1 24B83 arm64 Mac15,3"
     names = (BOTTLE, "stigmer-2.0.0-darwin-arm64")
@@ -150,7 +150,7 @@ LOADS_HOMEBREWS = "echo 'dyld[1]: <0A> /opt/homebrew/lib/libz.dylib' >&2"
 def test_what_a_frozen_service_lacks_or_does_wrong_is_found(
     tmp_path: Path, runner: str, tests: dict[str, str], failing: str, said: str
 ) -> None:
-    code, report = make_fake_mac(tmp_path, runner=runner).check(**tests)
+    code, report = make_fake_mac(tmp_path, runner=runner).check(environment=tests)
     (found,) = (check for check in report.checks if not check.passed)
     assert (code, found.name.startswith(failing)) == (1, True)
     assert said in found.detail

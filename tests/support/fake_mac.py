@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,7 +111,7 @@ class FakeMac(NamedTuple):
         return (self.folder / "fakes/calls").read_text(encoding="utf-8")
 
     def check(
-        self, *shell: str, what: str = "", script: Path = SCRIPT, **environment: str
+        self, *shell: str, what: str = "", script: Path = SCRIPT, environment: Mapping[str, str] = {}
     ) -> tuple[int | None, MacReport]:
         """Run the script; give its exit code and its report."""
         path = f"{self.folder}/fakes:{os.environ['PATH']}"

@@ -36,7 +36,7 @@ class FakeBrew:
     def run(self) -> subprocess.CompletedProcess[str]:
         """Run the trial of v2.0.0 with this brew."""
         env = {"PATH": f"{self.folder / 'path'}:{os.environ['PATH']}", "FAKE": str(self.folder)}
-        words = [self.script, "stigmer/tap/stigmer", "v2.0.0"]
+        words = [str(self.script), "stigmer/tap/stigmer", "v2.0.0"]
         return subprocess.run(words, env=env, capture_output=True, text=True, check=False)
 
     def refusal(self) -> str:
