@@ -14,8 +14,8 @@ from stigmer_packaging.records.release import NAME, read_release
 from stigmer_packaging.records.text import render_record
 from support.fake_github import Trouble
 from support.fake_github_answers import Request
-from support.publishable import PATH, REPOSITORY, TOKEN, first_commit
-from support.publishing import APP_TOKEN, BOTH, OTHER, PublishingCommands
+from support.publishable import PATH
+from support.publishing import APP_TOKEN, BOTH, OTHER, REPOSITORY, TOKEN, PublishingCommands
 
 
 def test_a_dry_run_tells_the_plan_without_a_token_or_a_request(
@@ -29,6 +29,8 @@ def test_a_dry_run_tells_the_plan_without_a_token_or_a_request(
     assert commands.run("publish", str(folder), "--dry-run") == 0
     printed = capsys.readouterr().out
     assert printed.startswith("release v2.0.0 of stigmer/homebrew-tap at ")
+    assert [one for one in plan["assets"] if f"{one['sha256']}  {one['size']:>11}  " not in printed] == []
+    assert f"{PATH} with sha256" in printed
     assert "- What 2.0.0 brings." in printed
     assert commands.github.log == []
 
@@ -40,7 +42,7 @@ def test_publishing_writes_down_beside_the_release_what_was_published(
     assert commands.run("publish", str(folder), "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((folder / "publication.json").read_text(encoding="utf-8"))
-    assert (printed["tag"], printed["tap_commit"]) == ("v2.0.0", first_commit(commands.github))
+    assert (printed["tag"], printed["tap_commit"]) == ("v2.0.0", commands.repository.commit_of("main"))
     assert "2.0.0" in commands.formula()
     assert commands.run("publish", str(folder)) == 0, "it may be run again"
 
@@ -48,11 +50,16 @@ def test_publishing_writes_down_beside_the_release_what_was_published(
 def test_a_missing_token_is_told_before_anything_is_read(
     commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("GITHUB_TOKEN", "")
     folder = commands.write_release("2.0.0")
     (folder / "release.json").unlink()
-    assert commands.run("publish", str(folder)) == 23
-    assert capsys.readouterr().err.startswith("Error: GITHUB_TOKEN is empty\nHint: set GITHUB_TOKEN")
+    for token, said in (
+        ("", "is empty\nHint: set GITHUB_TOKEN"),
+        ("  ", "is empty\nHint: set GITHUB_TOKEN"),
+        ("ghs_two\nlines", "holds a space, a line break or another character that no token has"),
+    ):
+        monkeypatch.setenv("GITHUB_TOKEN", token)
+        assert commands.run("publish", str(folder)) == 23
+        assert capsys.readouterr().err.startswith(f"Error: GITHUB_TOKEN {said}")
     assert commands.github.log == []
 
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from stigmer_packaging.lib import environment, git
 from stigmer_packaging.publish import tap as taps
 from stigmer_packaging.publish.github import API, PUBLIC, Access, GitHub, persist, refuse_bad_token
-from stigmer_packaging.publish.tap_change import TapPlace
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -51,7 +50,7 @@ class CIEnvironment:
         return git.resolve(ROOT, "HEAD", env=environment.build_environment(self.environ))
 
 
-def open_place(repository: str, tap: str, branch: str, seen: CIEnvironment, stack: ExitStack) -> TapPlace:
+def open_place(repository: str, tap: str, branch: str, seen: CIEnvironment, stack: ExitStack) -> taps.Tap:
     """Open a tap with the credentials for it: the job's token for this repository itself, else its own token or key."""
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     env = taps.git_environment(environment.build_environment(seen.environ), "Release")
@@ -66,4 +65,4 @@ def open_place(repository: str, tap: str, branch: str, seen: CIEnvironment, stac
     else:
         env = taps.with_token(env, seen.server, access.token)
         remote = f"{seen.server}/{tap}.git"
-    return TapPlace(taps.open_tap(remote, branch, scratch / "tap.git", env), host)
+    return taps.open_tap(remote, branch, scratch / "tap.git", env, host)
