@@ -41,13 +41,6 @@ def test_an_expired_token_of_the_tap_is_told_before_the_release_is_made(
     assert state_of(prepared) == before
 
 
-def test_github_hides_what_a_token_may_not_write(prepared: PreparedRelease) -> None:
-    with pytest.raises(TokenError, match="may read and not write"):
-        replace(prepared.host(), repository="stigmer/gone").create_draft(
-            "v1.0.0", "c" * 40, title="", notes="", prerelease=False
-        )
-
-
 def test_two_publishers_at_once_leave_one_release_and_no_draft(prepared: PreparedRelease) -> None:
     """A whole second run happens between the first one's last look and its publishing."""
     begun: list[Request] = []
@@ -75,10 +68,13 @@ def test_a_tap_or_branch_that_is_not_there_is_told_before_anything_is_made(prepa
     assert prepared.repository.releases == []
 
 
-def test_an_unknown_repository_is_told(prepared: PreparedRelease) -> None:
+def test_an_unknown_repository_is_told_apart_from_what_a_token_may_not_write(prepared: PreparedRelease) -> None:
+    """GitHub answers both alike."""
     host = replace(prepared.host(), repository="stigmer/gone")
     with pytest.raises(GitHubError, match="404: Not Found"):
         host.open()
+    with pytest.raises(TokenError, match="may read and not write"):
+        host.create_draft("v1.0.0", "c" * 40, title="", notes="", prerelease=False)
 
 
 @pytest.mark.parametrize(("status", "seconds"), [("429", 7), ("403", 10)])

@@ -1,7 +1,7 @@
 """`scripts/packaging published`: one table of what every place says of the files that were published."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import pytest
 
 from stigmer_packaging.bottle.archive import unpack_archive
 from stigmer_packaging.records.release import Release, read_release
-from support.fake_github_world import FakeRepository, attestation
+from support.fake_github_world import attestation
 from support.publishable import PATH
 from support.publishing import PublishingCommands, change_tap
 
@@ -24,9 +24,9 @@ class PublishedRelease(NamedTuple):
     release: Release
 
     @property
-    def repository(self) -> FakeRepository:
-        """The repository on GitHub."""
-        return self.commands.repository
+    def attestations(self) -> list[dict[str, Any]]:
+        """What GitHub holds of them."""
+        return self.commands.repository.attestations
 
     def compare(self, *words: str) -> int:
         """Compare all of it."""
@@ -39,7 +39,7 @@ def published_release(commands: PublishingCommands) -> PublishedRelease:
     folder = commands.write_release("2.0.0", sboms=True)
     assert commands.run("publish", str(folder)) == 0
     release = read_release(folder)
-    commands.repository.attestations += list(attestations_of(release, folder))
+    commands.repository.attestations += attestations_of(release, folder)
     return PublishedRelease(commands, folder, release)
 
 
@@ -71,37 +71,37 @@ def test_whatever_is_said_of_a_published_release_agrees(
 PLACES = ("SHA256SUMS", "formula in the tap", "provenance", "attested SBOM", "its own checksums")
 
 
-def test_a_formula_with_another_checksum_is_seen(
-    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
+def _change_formula(published: PublishedRelease) -> None:
+    text = published.commands.formula().replace(published.release.of_kind("bottle")[0].sha256, "f" * 64)
+    change_tap(published.commands.repository, PATH, f"{text}\n")
+
+
+def _lose_an_attestation(published: PublishedRelease) -> None:
+    source = published.release.of_kind("source")[0].sha256
+    published.attestations[:] = [one for one in published.attestations if source not in json.dumps(one["subject"])]
+
+
+def _attest_another_sbom(published: PublishedRelease) -> None:
+    next(one for one in published.attestations if one["predicateType"] == SBOM)["predicate"] = {"name": "another"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "place"),
+    [
+        (_change_formula, "formula in the tap"),
+        (_lose_an_attestation, "provenance"),
+        (_attest_another_sbom, "attested SBOM"),
+    ],
+)
+def test_a_place_that_says_something_else_is_seen(
+    spoil: Callable[[PublishedRelease], None],
+    place: str,
+    published_release: PublishedRelease,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = published_release.repository.run_git("show", f"main:{PATH}")
-    change_tap(
-        published_release.repository,
-        PATH,
-        text.replace(published_release.release.of_kind("bottle")[0].sha256, "f" * 64) + "\n",
-    )
+    spoil(published_release)
     assert published_release.compare("--json") == 8
-    assert disagreeing(capsys.readouterr().out) == ["formula in the tap"]
-
-
-def test_a_file_without_an_attestation_is_seen(
-    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = published_release.release.of_kind("source")[0]
-    published_release.repository.attestations[:] = [
-        one for one in published_release.repository.attestations if source.sha256 not in json.dumps(one["subject"])
-    ]
-    assert published_release.compare("--json") == 8
-    assert disagreeing(capsys.readouterr().out) == ["provenance"]
-
-
-def test_an_attested_sbom_that_is_not_the_published_one_is_seen(
-    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bills = [one for one in published_release.repository.attestations if one["predicateType"] == SBOM]
-    bills[0]["predicate"] = {"name": "another"}
-    assert published_release.compare("--json") == 8
-    assert disagreeing(capsys.readouterr().out) == ["attested SBOM"]
+    assert disagreeing(capsys.readouterr().out) == [place]
 
 
 def test_an_installation_is_compared_with_its_bottle(

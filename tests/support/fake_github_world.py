@@ -55,7 +55,7 @@ class FakeRepository:
     branch: str = "main"
     releases: list[FakeRelease] = field(default_factory=list)
     pulls: list[Json] = field(default_factory=list)
-    attestations: list[dict[str, object]] = field(default_factory=list)
+    attestations: list[Json] = field(default_factory=list)
     issues: list[Json] = field(default_factory=list)
     last_number: int = 0
 
@@ -168,7 +168,7 @@ def sha256(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def attestation(sha256: str, kind: str, predicate: object) -> dict[str, object]:
+def attestation(sha256: str, kind: str, predicate: object) -> Json:
     """Give an in-toto statement about a digest, as `actions/attest` has it stored."""
     subject = [{"name": "a file", "digest": {"sha256": sha256}}]
     kinds = {"_type": "https://in-toto.io/Statement/v1", "predicateType": kind}

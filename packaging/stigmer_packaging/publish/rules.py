@@ -38,11 +38,7 @@ class PublicationRequest:
     not_run: tuple[str, ...] = ()
 
 
-Rule = Callable[[Release, PublicationRequest], Iterator[str]]
-
-
-def the_manifest_agrees(release: Release, request: PublicationRequest) -> Iterator[str]:
-    """Demand that the release is of the product the manifest describes now."""
+def _the_manifest_agrees(release: Release, request: PublicationRequest) -> Iterator[str]:
     if release.product != request.manifest.product:
         yield (
             f"the release is of {release.product.name} {release.product.version} as another manifest described it; "
@@ -50,7 +46,7 @@ def the_manifest_agrees(release: Release, request: PublicationRequest) -> Iterat
         )
 
 
-def the_version_can_be_ordered(release: Release, _request: PublicationRequest) -> Iterator[str]:
+def _the_version_can_be_ordered(release: Release, _request: PublicationRequest) -> Iterator[str]:
     """Demand a version whose place among others is known: X.Y.Z, or a pre-release of it."""
     text = release.product.version
     version = version_in(text)
@@ -61,8 +57,7 @@ def the_version_can_be_ordered(release: Release, _request: PublicationRequest) -
         yield f"{text} is neither X.Y.Z nor a pre-release of it"
 
 
-def tag_and_commit_are_known(release: Release, request: PublicationRequest) -> Iterator[str]:
-    """Demand a whole commit for the tag, and that the tag which started this is the version's."""
+def _tag_and_commit_are_known(release: Release, request: PublicationRequest) -> Iterator[str]:
     expected = release_tag(release.product.version)
     if request.tag and request.tag != expected:
         yield f"this runs for the tag {request.tag}, and the release is {expected}"
@@ -70,13 +65,12 @@ def tag_and_commit_are_known(release: Release, request: PublicationRequest) -> I
         yield f"the commit that {expected} is to name is not known"
 
 
-def there_are_notes(release: Release, request: PublicationRequest) -> Iterator[str]:
-    """Demand that the changelog speaks of the version."""
+def _there_are_notes(release: Release, request: PublicationRequest) -> Iterator[str]:
     if not request.notes:
         yield f"CHANGELOG.md has no section '## {release.product.version}' with anything in it"
 
 
-def every_target_has_its_bottle(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _every_target_has_its_bottle(release: Release, request: PublicationRequest) -> Iterator[str]:
     """Demand exactly one bottle for each target, named as brew asks for it."""
     product, bottles = release.product, release.of_kind("bottle")
     found = Counter(bottle.target for bottle in bottles)
@@ -92,15 +86,14 @@ def every_target_has_its_bottle(release: Release, request: PublicationRequest) -
             yield f"{bottle.name} is not what brew asks for on {bottle.target}"
 
 
-def every_bottle_is_audited(release: Release) -> Iterator[str]:
-    """Demand, for the very bytes of each bottle, an audit without errors."""
+def _every_bottle_is_audited(release: Release) -> Iterator[str]:
     for bottle in release.of_kind("bottle"):
         audits = [audit for audit in release.audits if audit.bottle_sha256 == bottle.sha256]
         if not audits or not all(audit.passed for audit in audits):
             yield f"{bottle.name} " + ("has errors in its audit" if audits else "was not audited")
 
 
-def all_that_runs_is_proved(release: Release, not_run: Sequence[str]) -> Iterator[str]:
+def _all_that_runs_is_proved(release: Release, not_run: Sequence[str]) -> Iterator[str]:
     """Demand, for the very bytes of each bottle and single file, that a machine of its kind ran it, and no failure.
 
     What no such machine has run may only be published by name: `not_run` are its targets.
@@ -115,7 +108,7 @@ def all_that_runs_is_proved(release: Release, not_run: Sequence[str]) -> Iterato
             )
 
 
-def every_bottle_runs_where_promised(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _every_bottle_runs_where_promised(release: Release, request: PublicationRequest) -> Iterator[str]:
     """Demand no newer C library than the manifest promises: a bottle made for one machine passes its audit there."""
     for audit in release.audits:
         spec = request.manifest.targets.get(audit.target)
@@ -124,15 +117,14 @@ def every_bottle_runs_where_promised(release: Release, request: PublicationReque
             yield f"the bottle for {audit.target} needs glibc {audit.glibc}, and {floor} is promised"
 
 
-def every_bottle_says_the_version(release: Release, request: PublicationRequest) -> Iterator[str]:
-    """Demand that each bottle, asked for its version, says the release's."""
+def _every_bottle_says_the_version(release: Release, request: PublicationRequest) -> Iterator[str]:
     for bottle in release.of_kind("bottle"):
         said, version = request.versions.get(bottle.sha256, "nothing"), release.product.version
         if said != version:
             yield f"{bottle.name} says it is version {said}, and the release is {version}"
 
 
-def the_formula_names_these_bytes(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _the_formula_names_these_bytes(release: Release, request: PublicationRequest) -> Iterator[str]:
     """Demand one formula and one source, and that the formula names exactly this release's files by their sha256."""
     product = release.product
     root = release_root(product.repository, product.version)
@@ -152,30 +144,30 @@ def the_formula_names_these_bytes(release: Release, request: PublicationRequest)
         yield f"there is no {source_archive_name(product.name, product.version)}"
 
 
-RULES: tuple[Rule, ...] = (
-    the_manifest_agrees,
-    the_version_can_be_ordered,
-    tag_and_commit_are_known,
-    there_are_notes,
-    every_target_has_its_bottle,
-    every_bottle_runs_where_promised,
-    every_bottle_says_the_version,
-    the_formula_names_these_bytes,
+_RULES: tuple[Callable[[Release, PublicationRequest], Iterator[str]], ...] = (
+    _the_manifest_agrees,
+    _the_version_can_be_ordered,
+    _tag_and_commit_are_known,
+    _there_are_notes,
+    _every_target_has_its_bottle,
+    _every_bottle_runs_where_promised,
+    _every_bottle_says_the_version,
+    _the_formula_names_these_bytes,
 )
 
 
 def problems_of(release: Release, names: Sequence[str], request: PublicationRequest) -> list[str]:
     """Hold every rule against a release whose assets would have these names."""
-    held = (problem for rule in RULES for problem in rule(release, request))
-    return [*asset_names(names), *problems_in_records(release, request.not_run), *held]
+    held = (problem for rule in _RULES for problem in rule(release, request))
+    return [*_names_are_kept(names), *problems_in_records(release, request.not_run), *held]
 
 
 def problems_in_records(release: Release, not_run: Sequence[str] = ()) -> list[str]:
     """Hold the rules that ask nothing but the release's own records."""
-    return [*every_bottle_is_audited(release), *all_that_runs_is_proved(release, not_run)]
+    return [*_every_bottle_is_audited(release), *_all_that_runs_is_proved(release, not_run)]
 
 
-def asset_names(names: Sequence[str]) -> Iterator[str]:
+def _names_are_kept(names: Sequence[str]) -> Iterator[str]:
     """Demand names that GitHub keeps, each once."""
     yield from (f"GitHub would change the name {name}" for name in names if not _ASSET_NAME.fullmatch(name))
     yield from (f"{count} files are called {name}" for name, count in Counter(names).items() if count > 1)
