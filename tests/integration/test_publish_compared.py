@@ -28,9 +28,16 @@ class PublishedRelease(NamedTuple):
         """What GitHub holds of them."""
         return self.commands.repository.attestations
 
-    def compare(self, *words: str) -> int:
-        """Compare all of it."""
-        return self.commands.run("published", str(self.commands.root / "fetched"), *words)
+    def compare(self, *words: str) -> tuple[int, str]:
+        """Compare all of it; give the exit code, and what is printed."""
+        code = self.commands.run("published", str(self.commands.root / "fetched"), *words)
+        return code, self.commands.capsys.readouterr().out
+
+    def disagreeing(self, *words: str) -> list[str]:
+        """List the places that say something else than the files, which fails the command."""
+        code, printed = self.compare("--json", *words)
+        assert code == 8
+        return [said["place"] for said in json.loads(printed) if not said["agrees"]]
 
 
 @pytest.fixture
@@ -38,6 +45,7 @@ def published_release(commands: PublishingCommands) -> PublishedRelease:
     """Publish a release, and attest each file, and each bottle's SBOM."""
     folder = commands.write_release("2.0.0", sboms=True)
     assert commands.run("publish", str(folder)) == 0
+    commands.capsys.readouterr()
     release = read_release(folder)
     commands.repository.attestations += attestations_of(release, folder)
     return PublishedRelease(commands, folder, release)
@@ -51,16 +59,9 @@ def attestations_of(release: Release, folder: Path) -> Iterator[dict[str, Any]]:
                 yield attestation(artefact.sha256, SBOM, json.loads((folder / sbom.name).read_text()))
 
 
-def disagreeing(text: str) -> list[str]:
-    """List the places that say something else than the files."""
-    return [said["place"] for said in json.loads(text) if not said["agrees"]]
-
-
-def test_whatever_is_said_of_a_published_release_agrees(
-    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert published_release.compare() == 0, capsys.readouterr()
-    table = capsys.readouterr().out
+def test_whatever_is_said_of_a_published_release_agrees(published_release: PublishedRelease) -> None:
+    code, table = published_release.compare()
+    assert code == 0
     assert {line.split()[0] for line in table.splitlines()} == {"ok"}
     bottle = published_release.release.of_kind("bottle")[0].name
     said = [line for line in table.splitlines() if bottle in line]
@@ -94,24 +95,18 @@ def _attest_another_sbom(published: PublishedRelease) -> None:
     ],
 )
 def test_a_place_that_says_something_else_is_seen(
-    spoil: Callable[[PublishedRelease], None],
-    place: str,
-    published_release: PublishedRelease,
-    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[PublishedRelease], None], place: str, published_release: PublishedRelease
 ) -> None:
     spoil(published_release)
-    assert published_release.compare("--json") == 8
-    assert disagreeing(capsys.readouterr().out) == [place]
+    assert published_release.disagreeing() == [place]
 
 
-def test_an_installation_is_compared_with_its_bottle(
-    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_installation_is_compared_with_its_bottle(published_release: PublishedRelease) -> None:
     bottle = published_release.release.of_kind("bottle")[0]
     unpack_archive(published_release.folder / bottle.name, published_release.folder / "cellar")
     keg = published_release.folder / "cellar" / "stigmer" / "2.0.0"
-    assert published_release.compare(f"--keg={keg}") == 0
-    assert "installed files" in capsys.readouterr().out
+    code, table = published_release.compare(f"--keg={keg}")
+    assert code == 0
+    assert "installed files" in table
     (keg / "bin" / "stigmer").write_text("changed")
-    assert published_release.compare(f"--keg={keg}", "--json") == 8
-    assert disagreeing(capsys.readouterr().out) == ["installed files"]
+    assert published_release.disagreeing(f"--keg={keg}") == ["installed files"]

@@ -1,7 +1,6 @@
 """A GitHub on this machine with a release to publish there: what the tests of publishing begin with."""
 
 import contextlib
-import functools
 import hashlib
 import platform
 from collections import Counter
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.cli import ci_environment
 from stigmer_packaging.cli import main as cli
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib import command
@@ -25,7 +23,7 @@ from support.fake_github import RunningGitHub, github_at
 from support.fake_github_answers import Request
 from support.fake_github_world import FakeRepository
 from support.manifest_texts import text_with
-from support.publishable import PATH, TARGETS, changelog_of, lay_release, plan_for
+from support.publishable import PATH, TARGETS, lay_release, plan_for
 
 REPOSITORY = "stigmer/homebrew-tap"
 TOKEN = "ghs_aTokenThatMustNeverBeSeen"  # noqa: S105 - nobody's
@@ -179,8 +177,12 @@ def state_of(place: OnGitHub) -> dict[str, object]:
     }
 
 
+@dataclass
 class PublishingCommands(OnGitHub):
     """Where somebody publishes from by commands: the root holds the manifest, the changelog and releases."""
+
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
 
     def write_release(self, version: str, *, tap: str = "self", says: str = "", sboms: bool = False) -> Path:
         """Lay a release and the manifest it is of."""
@@ -196,24 +198,6 @@ class PublishingCommands(OnGitHub):
         if words[0] == "publish":
             given += [f"--changelog={self.root}/CHANGELOG.md", *(f"--target={target}" for target in BOTH)]
         return cli.run([*words, *given])
-
-
-@contextlib.contextmanager
-def publishing_commands(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PublishingCommands]:
-    """Give one with the environment of a workflow's job, where nobody waits."""
-    (root / "CHANGELOG.md").write_text(changelog_of("2.0.0", "2.0.1", "2.0.2"), encoding="utf-8")
-    with github_at(root / "github", [REPOSITORY, OTHER], {TOKEN: "write", APP_TOKEN: "write"}) as github:
-        for name in ("GITHUB_REF_TYPE", "GITHUB_REF_NAME", "TAP_TOKEN", "TAP_DEPLOY_KEY"):
-            monkeypatch.delenv(name, raising=False)
-        job = {
-            **github.environment,
-            "GITHUB_TOKEN": TOKEN,
-            "GITHUB_SHA": github.world.repositories[REPOSITORY].commit_of("main"),
-        }
-        for name, value in job.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(ci_environment, "Access", functools.partial(Access, pause=lambda _: None))
-        yield PublishingCommands(github, root)
 
 
 def change_tap(repository: FakeRepository, path: str, text: str) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from stigmer_packaging.formula.reading import Download, parse_formula
+from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib.errors import PublicationError, TapError, UnavailableError
 from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease, persist
 from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan
 from stigmer_packaging.publish.rules import version_in
 from stigmer_packaging.publish.tap import Tap
-from stigmer_packaging.publish.tap_change import TapEdit
+from stigmer_packaging.publish.tap_change import TapEdit, fetch_downloads
 
 Report = Callable[[str], None]
 
@@ -162,15 +162,6 @@ def _refuse_other_contents(plan: PublicationPlan, assets: Iterable[HostedAsset])
     }
     if wrong:
         raise PublicationError(f"the release {plan.tag} on GitHub holds something else: {', '.join(sorted(wrong))}")
-
-
-def fetch_downloads(downloads: Iterable[Download], github: GitHub, report: Report) -> None:
-    """Fetch what a formula names as brew does, by its public address and without a token; each must be itself."""
-    for download in downloads:
-        report(f"fetching {download.url}")
-        found = persist(partial(github.public_digest_of, download.url), github.access)
-        if found != download.sha256:
-            raise PublicationError(f"{download.url} has the sha256 {found}, and the formula says {download.sha256}")
 
 
 def _refuse_backwards(plan: PublicationPlan, there: str | None) -> None:

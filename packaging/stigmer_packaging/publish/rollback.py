@@ -8,9 +8,8 @@ from stigmer_packaging.formula.reading import Download, parse_formula
 from stigmer_packaging.lib.errors import TapError
 from stigmer_packaging.publish.github import persist
 from stigmer_packaging.publish.plan import TapChange
-from stigmer_packaging.publish.publish import fetch_downloads
 from stigmer_packaging.publish.tap import Tap
-from stigmer_packaging.publish.tap_change import TapEdit
+from stigmer_packaging.publish.tap_change import TapEdit, fetch_downloads
 
 
 @dataclass(frozen=True)

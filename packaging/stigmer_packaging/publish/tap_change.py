@@ -1,10 +1,12 @@
 """Changing one file of a tap while others may change the tap too: look, decide, commit, push; again when somebody was quicker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
-from stigmer_packaging.lib.errors import GitHubError, TapError, UnavailableError
-from stigmer_packaging.publish.github import persist
+from stigmer_packaging.formula.reading import Download
+from stigmer_packaging.lib.errors import GitHubError, PublicationError, TapError, UnavailableError
+from stigmer_packaging.publish.github import GitHub, persist
 from stigmer_packaging.publish.plan import TapChange
 from stigmer_packaging.publish.tap import Tap
 
@@ -79,3 +81,12 @@ class TapEdit:
             if error.status == 422 and "already exists" in str(error):
                 raise UnavailableError(str(error)) from error
             raise
+
+
+def fetch_downloads(downloads: Iterable[Download], github: GitHub, report: Callable[[str], None]) -> None:
+    """Fetch what a formula names as brew does, by its public address and without a token; each must be itself."""
+    for download in downloads:
+        report(f"fetching {download.url}")
+        found = persist(partial(github.public_digest_of, download.url), github.access)
+        if found != download.sha256:
+            raise PublicationError(f"{download.url} has the sha256 {found}, and the formula says {download.sha256}")
