@@ -7,8 +7,6 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import pytest
-
 from stigmer_packaging.cli import main as cli
 from stigmer_packaging.records.release import NAME, read_release
 from stigmer_packaging.records.text import render_record
@@ -193,18 +191,14 @@ def test_a_rollback_to_files_that_are_gone_is_refused(commands: PublishingComman
     assert "2.0.1" in commands.formula()
 
 
-@pytest.mark.parametrize(
-    ("version", "said"), [("2.0.0", "served no formula to go back to"), ("1.0.0", "never served stigmer 1.0.0")]
-)
-def test_a_rollback_without_a_way_back_is_refused(version: str, said: str, commands: PublishingCommands) -> None:
-    commands.run("publish", str(commands.write_release("2.0.0")))
-    assert commands.run("rollback", version) == 24
-    assert said in commands.capsys.readouterr().err
-
-
-def test_a_rollback_of_a_version_that_is_no_longer_served_is_refused(commands: PublishingCommands) -> None:
+def test_a_rollback_without_a_way_back_is_refused(commands: PublishingCommands) -> None:
     for version in ("2.0.0", "2.0.1", "2.0.2"):
         assert commands.run("publish", str(commands.write_release(version))) == 0
-    assert commands.run("rollback", "2.0.1") == 24
-    assert "serves 2.0.2, and not 2.0.1" in commands.capsys.readouterr().err
+    for version, said in (
+        ("1.0.0", "never served stigmer 1.0.0"),
+        ("2.0.0", "served no formula to go back to"),
+        ("2.0.1", "serves 2.0.2, and not 2.0.1"),
+    ):
+        assert commands.run("rollback", version) == 24
+        assert said in commands.capsys.readouterr().err
     assert "2.0.2" in commands.formula()
