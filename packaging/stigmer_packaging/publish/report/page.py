@@ -77,22 +77,15 @@ def render_page(release: Release, contents: Contents, previous: Release | None) 
             for target in TARGETS
         },
     }
-    return _environment().from_string(_TEMPLATE.read_text(encoding="utf-8")).render(values) + "\n"
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["megabytes"] = megabytes
+    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    return page.render(values, width=WIDTH, height=HEIGHT) + "\n"
 
 
 def megabytes(size: int) -> str:
     """Write a size in bytes for people."""
     return f"{size / 1e6:.1f} MB" if abs(size) >= 100_000 else f"{size / 1e3:.1f} kB"
-
-
-def _environment() -> Environment:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {
-        "megabytes": megabytes,
-        "signed": lambda size: f"{'+' if size > 0 else ''}{megabytes(size)}",
-    }
-    environment.globals |= {"width": WIDTH, "height": HEIGHT}
-    return environment
 
 
 def _section(bottle: Artefact, release: Release, contents: Contents, previous: Release | None) -> dict[str, Any]:
