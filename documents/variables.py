@@ -2,7 +2,7 @@
 
 from documents.markdown import page, sentence, table
 from stigmer_launcher.cli.grammar import VARIABLES
-from stigmer_packaging.cli.targets import VARIABLE
+from stigmer_packaging.cli.options import VARIABLE
 from stigmer_packaging.lib import debian
 
 PIPELINE = (

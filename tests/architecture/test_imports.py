@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+from stigmer_packaging.pipeline import fingerprint
+
 ROOT = Path(__file__).parents[2]
 LAUNCHER = ROOT / "launcher" / "stigmer_launcher"
 PACKAGING = ROOT / "packaging" / "stigmer_packaging"
@@ -66,25 +68,13 @@ CALLERS = {"pipeline", "cli"}
 
 
 def modules(root: Path) -> list[Path]:
-    """List the Python files of a package."""
     return sorted(path for path in root.rglob("*.py") if "__pycache__" not in path.parts)
-
-
-def imports(source: str) -> set[str]:
-    """Name every module a source imports, wherever in the file; `from a import b` counts as both `a` and `a.b`."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
 
 
 @cache
 def imports_of(path: Path) -> frozenset[str]:
-    """Name every module a file imports."""
-    return frozenset(imports(path.read_text(encoding="utf-8")))
+    """Name every module a file imports, wherever in it; `from a import b` counts as both `a` and `a.b`."""
+    return frozenset(fingerprint.imports_of(path.read_text(encoding="utf-8")))
 
 
 class Program(NamedTuple):
@@ -95,27 +85,21 @@ class Program(NamedTuple):
     at_the_root: AbstractSet[str]
     everywhere: AbstractSet[str] = frozenset()
 
-    def name(self, path: Path) -> str:
-        """Give a module its dotted name."""
-        return dotted_name(path, self.root)
-
     def imports_of(self, path: Path) -> AbstractSet[str]:
         """Name the modules of the same program that a module imports, wherever in the file."""
-        return own_imports(self.name(path), imports_of(path), known_modules(self.root))
+        return own_imports(dotted_name(path, self.root), imports_of(path), known_modules(self.root))
 
     def graph(self) -> dict[str, AbstractSet[str]]:
         """Map each module to those that it imports."""
-        return {self.name(path): self.imports_of(path) for path in modules(self.root)}
+        return {dotted_name(path, self.root): self.imports_of(path) for path in modules(self.root)}
 
 
 def dotted_name(path: Path, root: Path) -> str:
-    """Give a module its dotted name; a package has that of its folder."""
     return ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
 @cache
 def known_modules(root: Path) -> frozenset[str]:
-    """Name all modules of a program."""
     return frozenset(dotted_name(path, root) for path in modules(root))
 
 
@@ -127,7 +111,6 @@ def own_imports(name: str, imported: AbstractSet[str], known: AbstractSet[str]) 
 
 
 def violations_of_arrows(name: str, used: AbstractSet[str], program: Program) -> list[str]:
-    """Find what a module imports against the arrows."""
     package = name.split(".")[1] if name.count(".") else ""
     if package not in program.arrows:
         return []
@@ -136,7 +119,6 @@ def violations_of_arrows(name: str, used: AbstractSet[str], program: Program) ->
 
 
 def is_stage(name: str) -> bool:
-    """Tell whether a module of packaging is a stage."""
     return name.endswith(".stage") or name.partition(".")[2] in STAGES
 
 
@@ -154,7 +136,6 @@ def found_in(folder: Path, look: Callable[[Path], Collection[str]]) -> dict[str,
 
 @every_program
 def test_packages_import_along_the_arrows(program: Program) -> None:
-    """From the command line down to what is common to all."""
     assert {
         name: found for name, used in program.graph().items() if (found := violations_of_arrows(name, used, program))
     } == {}
@@ -169,53 +150,41 @@ def test_every_module_belongs_to_a_package(program: Program) -> None:
 
 @every_program
 def test_no_modules_import_each_other_in_a_circle(program: Program) -> None:
-    """Late imports and those for a type checker count as well."""
     assert list(graphlib.TopologicalSorter(program.graph()).static_order()) != []
 
 
 @every_program
 def test_no_packages_import_each_other_in_a_circle(program: Program) -> None:
-    """The table itself has an order."""
     assert list(graphlib.TopologicalSorter(program.arrows).static_order()) != []
 
 
 def test_a_package_of_packaging_has_a_listing_that_fits_a_screen() -> None:
-    """At most 16 entries at the root, and 20 modules in a package."""
     folders = [PACKAGING, *(path.parent for path in PACKAGING.rglob("__init__.py"))]
     assert {path.name for path in folders if len([*path.glob("*.py")]) > 20} == set()
     assert len([path for path in PACKAGING.iterdir() if path.name != "__pycache__"]) <= 16
 
 
 def test_only_the_command_line_and_the_pipeline_call_a_stage() -> None:
-    """A stage gets the records of others as arguments."""
     calls = found_in(PACKAGING, lambda path: set(filter(is_stage, PROGRAMS[1].imports_of(path))))
     assert {name: stages for name, stages in calls.items() if Path(name).parts[0] not in CALLERS} == {}
 
 
 def test_the_arrow_check_catches_a_package_that_imports_from_above() -> None:
-    """The check fails for the right reason."""
     known = {"stigmer_launcher.system.locks", "stigmer_launcher.cli.main", "stigmer_launcher.cli"}
     source = "def late():\n    from stigmer_launcher.cli.main import main\n    from stigmer_launcher.cli import main\n"
-    used = own_imports("stigmer_launcher.system.locks", imports(source), known)
+    used = own_imports("stigmer_launcher.system.locks", set(fingerprint.imports_of(source)), known)
     assert violations_of_arrows("stigmer_launcher.system.locks", used, PROGRAMS[0]) == ["stigmer_launcher.cli.main"]
-
-
-def test_the_arrow_check_catches_an_audit_that_imports_a_builder() -> None:
-    """The check fails for the right reason."""
     used = {"stigmer_packaging.bottle.archive", "stigmer_packaging.binaries.elf", "stigmer_packaging.lib.errors"}
-    assert violations_of_arrows("stigmer_packaging.audit.links", used, PROGRAMS[1]) == [
-        "stigmer_packaging.bottle.archive"
-    ]
+    found = violations_of_arrows("stigmer_packaging.audit.links", used, PROGRAMS[1])
+    assert found == ["stigmer_packaging.bottle.archive"]
 
 
 def distributions_of(path: Path) -> set[str]:
-    """Name the packages at the top of what a file imports."""
     return {module.split(".")[0] for module in imports_of(path)}
 
 
 @pytest.mark.parametrize("root", [LAUNCHER, PACKAGING], ids=lambda root: root.name)
 def test_dangerous_libraries_are_imported_in_one_place_only(root: Path) -> None:
-    """Programs, the network and the manifest's parser each have one door."""
     used = found_in(root, lambda path: distributions_of(path) & set(ONLY_HERE))
     assert [
         (name, library) for name, found in used.items() for library in found if name not in ONLY_HERE[library]
@@ -223,7 +192,6 @@ def test_dangerous_libraries_are_imported_in_one_place_only(root: Path) -> None:
 
 
 def test_the_launcher_imports_nothing_of_packaging_and_no_third_party_code() -> None:
-    """It is frozen from the standard library alone."""
     allowed = {"stigmer_launcher", *sys.stdlib_module_names}
     assert found_in(LAUNCHER, lambda path: distributions_of(path) - allowed) == {}
 
@@ -256,7 +224,6 @@ def test_the_launcher_asks_only_for_codecs_that_are_frozen_with_it() -> None:
 
 
 def test_the_codec_check_sees_a_codec_that_is_left_out() -> None:
-    """The check fails for the right reason."""
     assert codecs_named('b"".decode("utf-8-sig"); open("x", encoding="cp1252")') == {"utf-8-sig", "cp1252"}
 
 

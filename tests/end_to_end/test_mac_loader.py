@@ -2,17 +2,18 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.binaries import codesign, macho_edit
-from support.audit_bottles import LIBRARIES, Craft, audit, found_by, good_bottle
+from stigmer_packaging.lib import environment
+from support.audit_bottles import LIBRARIES, MODULE, audit, with_module
 
-pytest.importorskip("ziglang", reason="ziglang, which links for macOS, is not installed")
+COMPILERS = (environment.cache_root(os.environ, Path.home()) / "freeze-python").glob("ziglang-*/ziglang/zig")
+ZIG = next(COMPILERS, None)
+pytestmark = pytest.mark.skipif(not ZIG, reason="no zig is cached: scripts/packaging python fetches it")
 
-MODULE = f"{LIBRARIES}/python3.13/module.so"
 PLAIN = ("-rtlib=none", "-g0", "-fno-sanitize=undefined")
 """Without what zig adds of its own."""
 
@@ -24,38 +25,36 @@ def link(folder: Path, architecture: str, name: str, source: str, *words: str) -
     """Compile C to a library for macOS 11, and give it signed."""
     (folder / f"{name}.c").write_text(source, encoding="ascii")
     target = {"arm64": "aarch64", "amd64": "x86_64"}[architecture]
-    command = [sys.executable, "-m", "ziglang", "cc", "-target", f"{target}-macos.11.0", "-shared", *PLAIN]
+    command = [str(ZIG), "cc", "-target", f"{target}-macos.11.0", "-shared", *PLAIN]
     paths = [f"{name}.c", "-o", name, f"-Wl,-install_name,@rpath/{name}", "-Wl,-headerpad,1000"]
     env = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(folder / "cache")}
     subprocess.run([*command, *paths, *words], cwd=folder, env=env, check=True, capture_output=True, timeout=110)
-    named = macho_edit.set_names((folder / name).read_bytes(), rpaths=["@loader_path/.."])
+    content, search = (folder / name).read_bytes(), ["@loader_path/.."]
+    named = macho_edit.set_names(content, identity=f"@rpath/{name}", libraries={}, rpaths=search)
     return codesign.sign(macho_edit.strip(named), name)
 
 
-def bottle(folder: Path, architecture: str, *, call: str, library: str = LIBRARY) -> Craft:
-    """Make a bottle whose module was linked with one library and is shipped with another."""
-    craft = good_bottle(f"darwin-{architecture}")
+def seen(folder: Path, architecture: str, *, call: str = "getpid", library: str = LIBRARY) -> list[tuple[str, str]]:
+    """Audit a bottle whose module was linked with one library and is shipped with another."""
     link(folder, architecture, "libanswer.dylib", LIBRARY)
-    craft.put(MODULE, link(folder, architecture, "module.so", USER, f"-DCALL={call}", "libanswer.dylib"), 0o755)
-    shipped = link(folder, architecture, "libanswer.dylib", library)
-    craft.put(f"{LIBRARIES}/libanswer.dylib", shipped, 0o755)
-    return craft
+    module = link(folder, architecture, "module.so", USER, f"-DCALL={call}", "libanswer.dylib")
+    craft = with_module(f"darwin-{architecture}", module)
+    craft.put(f"{LIBRARIES}/libanswer.dylib", link(folder, architecture, "libanswer.dylib", library), 0o755)
+    return [(found.path, found.seen) for found in audit(craft).findings]
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "amd64"])
 def test_a_module_that_was_linked_for_macos_is_whole(architecture: str, tmp_path: Path) -> None:
     """Stripped and signed after it was given a search path."""
-    assert audit(bottle(tmp_path, architecture, call="getpid"), tmp_path).findings == ()
+    assert seen(tmp_path, architecture) == []
 
 
 def test_a_library_without_a_symbol_that_a_module_was_linked_to_is_found(tmp_path: Path) -> None:
-    craft = bottle(tmp_path, "arm64", call="getpid", library="int other(void) { return 0; }\n")
-    (found,) = audit(craft, tmp_path).findings
-    assert (found.check, found.path) == ("undefined-symbol", MODULE)
-    assert found.seen == "_answer: not in @rpath/libanswer.dylib"
+    found = seen(tmp_path, "arm64", library="int other(void) { return 0; }\n")
+    assert found == [(MODULE, "_answer: not in @rpath/libanswer.dylib")]
 
 
 def test_a_call_that_the_newest_macos_alone_has_is_found(tmp_path: Path) -> None:
     """The linker knows the newest macOS, whatever the target's version is."""
-    (found,) = found_by(audit(bottle(tmp_path, "arm64", call="pipe2"), tmp_path), "undefined-symbol")
-    assert found.seen == "_pipe2: in /usr/lib/libSystem.B.dylib from macOS 27.0 on, and 14.0 is promised"
+    reason = "_pipe2: in /usr/lib/libSystem.B.dylib from macOS 27.0 on, and 14.0 is promised"
+    assert seen(tmp_path, "arm64", call="pipe2") == [(MODULE, reason)]

@@ -75,15 +75,36 @@ def test_only_a_whole_report_of_this_very_run_is_proof(
 ) -> None:
     """The whole trial in such a machine is `scripts/verify --level vm`: here the guest says what a test wants."""
     report = verify(build_standin(tmp_path), machine, with_script(tmp_path, script), 120)
+    log = (tmp_path / "workspace/verify/vm/linux-amd64.log").read_text(encoding="utf-8")
     assert [(check.name, check.passed) for check in report.checks] == [
         ("the machine boots", True),
         ("all is well", True),
-    ]
+    ], log
     assert boot.version in report.checks[0].detail
     assert (report.level, report.guest) == ("vm", machine.name)
     assert report.passed is proof
-    log = (tmp_path / "workspace/verify/vm/linux-amd64.log").read_text(encoding="utf-8")
     assert log.endswith(f"--- exit code {code}\n")
+
+
+FAILS_ONCE = """#!/bin/sh
+PATH=${PATH#*:}
+mkdir "$0.failed" 2>/dev/null && exit 1
+exec qemu-system-x86_64 "$@"
+"""
+
+
+def test_a_machine_that_does_not_come_up_is_started_once_more(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing of the bottle; emulators fail at times."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "qemu-system-x86_64").write_text(FAILS_ONCE, encoding="utf-8")
+    (programs / "qemu-system-x86_64").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    script = with_script(tmp_path, BEGINS + "printf '1..1\n# END %s\n' \"$nonce\"\n")
+    assert verify(build_standin(tmp_path), machine, script, 120).passed
+    assert (programs / "qemu-system-x86_64.failed").is_dir()
 
 
 def test_the_guests_user_has_no_privilege_no_network_card_and_cannot_write_the_bottle(

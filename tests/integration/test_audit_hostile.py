@@ -1,6 +1,7 @@
 """A bottle may hold anything: each is audited or refused, within little memory, and never ends in a traceback."""
 
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -10,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -20,29 +22,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.audit.stage import audit_bottle, render_findings
-from stigmer_packaging.lib import digest
+from stigmer_packaging.audit.stage import render_findings
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.records.model import AuditReport
 from stigmer_packaging.records.workspace import Workspace
-from support.audit_bottles import COMPONENTS, INDEX, RECEIPT, audit, found_by, good_bottle
+from support.audit_bottles import COMPONENTS, INDEX, RECEIPT, Craft, audit, audit_in, good_bottle, seen_by
 
 ROOT = Path(__file__).parents[2]
 KEG = "stigmer/2.0.0"
 DEEP = "[" * 100_000
 MEMORY = 1_000_000  # kB that a process may have had at its largest
 ZEROS = bytes(1 << 20)
+GOOD = good_bottle()
+GOOD.seal()
 
 
-def audit_bytes(content: bytes, folder: Path) -> AuditReport:
+def audit_bytes(content: bytes) -> AuditReport:
     """Audit these bytes as the bottle of the good one."""
-    workspace = Workspace(folder / "workspace", folder / "cache")
-    bottle = good_bottle().pack(workspace)
-    path = workspace.path(bottle.path)
-    path.write_bytes(content)
-    bottle = replace(bottle, size=len(content), sha256=digest.sha256_of(path))
-    return audit_bottle(bottle, policy=Policy(), workspace=workspace, report=lambda _: None)
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(Path(folder, "workspace"), Path(folder, "cache"))
+        bottle = good_bottle().pack(workspace)
+        workspace.path(bottle.path).write_bytes(content)
+        return audit_in(workspace, replace(bottle, sha256=hashlib.sha256(content).hexdigest()))
 
 
 def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
@@ -81,9 +82,9 @@ REFUSED: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_an_archive_that_is_damaged_or_too_large_is_refused_by_name(kind: str, tmp_path: Path) -> None:
+def test_an_archive_that_is_damaged_or_too_large_is_refused_by_name(kind: str) -> None:
     with pytest.raises(ArchiveError, match=r"stigmer-2\.0\.0.*(refused|damaged|not compressed)") as refused:
-        audit_bytes(REFUSED[kind](), tmp_path)
+        audit_bytes(REFUSED[kind]())
     assert ("not compressed" in str(refused.value)) == ("gzip" in refused.value.remedy)
 
 
@@ -120,42 +121,42 @@ NESTED: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("kind", NESTED)
-def test_a_file_that_holds_too_much_is_a_finding(kind: str, tmp_path: Path) -> None:
-    craft = good_bottle()
-    craft.put(f"{COMPONENTS}/agent-runner.lib/bomb", NESTED[kind]())
-    damage = [finding.seen for finding in found_by(audit(craft, tmp_path), "damaged")]
-    assert any("more than" in seen for seen in damage), damage
-
-
-def test_names_that_are_not_utf_8_are_findings_that_can_be_printed(tmp_path: Path) -> None:
-    info = tarfile.TarInfo(f"{KEG}/caf\udce9")
-    report = audit_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")), tmp_path)
+def found_in(report: AuditReport) -> set[tuple[str, str]]:
+    """Print all findings, and give the check and the path of each."""
     render_findings(report.findings).encode()
-    assert found_by(report, "unnamed-file")[0].path == "caf\\udce9"
+    return {(finding.check, finding.path) for finding in report.findings}
 
 
-def test_a_sparse_member_is_not_unpacked(tmp_path: Path) -> None:
+def test_names_that_are_not_utf_8_are_findings_that_can_be_printed() -> None:
+    info = tarfile.TarInfo(f"{KEG}/caf\udce9")
+    report = audit_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")))
+    assert ("unnamed-file", "caf\\udce9") in found_in(report)
+
+
+def test_a_sparse_member_is_not_unpacked() -> None:
     pax = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n32 GNU.sparse.realsize=99999999\n"
     content = (
         header("x", len(pax), tarfile.XHDTYPE) + pax.ljust(512, b"\0") + header("x", 512) + b"0\n".ljust(512, b"\0")
     )
-    report = audit_bytes(gzip.compress(content + bytes(1024)), tmp_path)
+    report = audit_bytes(gzip.compress(content + bytes(1024)))
     assert (report.files, report.unpacked) == (0, 0)
-    assert [finding.path for finding in found_by(report, "kinds")] == ["x"]
+    assert ("kinds", "x") in found_in(report)
+
+
+def bottle_with(path: str, text: str) -> Craft:
+    """Make a bottle in which one file is another than its index says."""
+    craft = good_bottle()
+    craft.seal()
+    craft.put(path, text)
+    return craft
 
 
 @pytest.mark.parametrize("path", [INDEX, RECEIPT])
 @pytest.mark.parametrize(
     "text", [DEEP, '{"a":' * 50_000, '{"name": "\\ud800", "source": {"tap": "\\udfff"}, "format": 2}']
 )
-def test_json_that_is_too_deep_or_holds_no_characters_is_a_finding(path: str, text: str, tmp_path: Path) -> None:
-    craft = good_bottle()
-    craft.seal()
-    craft.put(path, text)
-    report = audit(craft, tmp_path)
-    render_findings(report.findings).encode()
-    assert path in {finding.path for finding in report.findings}
+def test_json_that_is_too_deep_or_holds_no_characters_is_a_finding(path: str, text: str) -> None:
+    assert path in {where for _, where in found_in(audit(bottle_with(path, text)))}
 
 
 JSON = st.recursive(
@@ -176,13 +177,9 @@ def changed(value: object, data: st.DataObject) -> object:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.sampled_from([INDEX, RECEIPT]), st.data())
-def test_no_index_and_no_receipt_ends_the_audit(
-    tmp_path_factory: pytest.TempPathFactory, path: str, data: st.DataObject
-) -> None:
-    craft = good_bottle()
-    craft.seal()
-    craft.put(path, json.dumps(changed(json.loads(craft.text(path)), data)))
-    render_findings(audit(craft, tmp_path_factory.mktemp("audit")).findings).encode()
+def test_no_index_and_no_receipt_ends_the_audit(path: str, data: st.DataObject) -> None:
+    text = json.dumps(changed(json.loads(GOOD.text(path)), data))
+    found_in(audit(bottle_with(path, text)))
 
 
 LARGE: dict[str, Callable[[], bytes]] = {
@@ -193,24 +190,23 @@ LARGE: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.timeout(320)
-def test_an_audit_of_any_of_them_needs_less_than_a_gigabyte(tmp_path: Path) -> None:
+def test_an_audit_of_any_of_them_needs_less_than_a_gigabyte() -> None:
     """In a process of its own, whose largest size is asked of the system."""
-    program = "from integration.test_audit_hostile import audit_all; from pathlib import Path; import sys; audit_all(Path(sys.argv[1]))"
     path = os.pathsep.join(str(ROOT / name) for name in ("packaging", "launcher", "tests"))
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], env={"PYTHONPATH": path}, capture_output=True, text=True, timeout=300, check=False
-    )  # fmt: skip
+    words = [sys.executable, "-c", "from integration.test_audit_hostile import audit_all; audit_all()"]
+    done = subprocess.run(words, env={"PYTHONPATH": path}, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < MEMORY
 
 
-def audit_all(folder: Path) -> None:
-    """Audit bottles that ask for much memory, and print the most that this process had, in kB."""
-    for kind, make in LARGE.items():
+def audit_all() -> None:
+    """Refuse bottles that ask for much memory, or find what does; print the most that this process had, in kB."""
+    for make in LARGE.values():
         with pytest.raises(ArchiveError, match="refused"):
-            audit_bytes(make(), folder / kind)
-    for kind, make in NESTED.items():
+            audit_bytes(make())
+    for make in NESTED.values():
         craft = good_bottle()
         craft.put(f"{COMPONENTS}/agent-runner.lib/bomb", make())
-        audit(craft, folder / kind)
+        ((_, seen),) = seen_by("damaged", craft)
+        assert "more than" in seen
     sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))

@@ -180,7 +180,7 @@ def test_without_a_brew_or_a_folder_the_level_says_what_it_needs(
     workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingToolError, match="there is no brew on PATH"):
-        next(verify_release_with_brew(tmp_path, tmp_path, None, workspace, quiet))
+        next(verify_release_with_brew(tmp_path, None, workspace))
     monkeypatch.setenv("PATH", str(make_brew(tmp_path / "brew").parent))
     with pytest.raises(RecordError, match="is no folder"):
-        next(verify_release_with_brew(tmp_path, tmp_path / "absent", None, workspace, quiet))
+        next(verify_release_with_brew(tmp_path / "absent", None, workspace))

@@ -14,7 +14,6 @@ FILES = ("mkdocs.yml", "requirements.lock", "requirements-docs.lock")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Copy what the site is made from."""
     for name in PARTS:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:
@@ -23,7 +22,6 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def build(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the script."""
     command = [str(checkout / "scripts" / "docs"), *words]
     return subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
 

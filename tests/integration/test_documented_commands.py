@@ -38,7 +38,6 @@ def prepare(folder: Path) -> None:
 
 
 def run(block: str, launcher: Stigmer, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the commands of a block, which must all succeed."""
     path = f"{folder / 'path'}{os.pathsep}{launcher.environment['PATH']}"
     env = {**launcher.environment, "PATH": path, "EDITOR": "true"}
     return subprocess.run(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.lib import command
-from stigmer_packaging.lib.emulation import NATIVE, emulate, require_emulation, runner_for
+from stigmer_packaging.lib.emulation import NATIVE, require_emulation, runner_for
 from stigmer_packaging.lib.errors import CommandError, MissingToolError
 from stigmer_packaging.lib.target import Target
 from support.foreign_programs import ending_with, endless, write_program
@@ -25,7 +25,7 @@ def emulator() -> tuple[str, ...]:
         pytest.skip("emulation is for Linux on x86_64")
     if not shutil.which("qemu-aarch64-static"):
         pytest.skip("needs qemu-user-static")
-    words = emulate(ARM, HOST, ENVIRONMENT)
+    words = runner_for(ARM, HOST, ENVIRONMENT).prefix
     try:
         require_emulation(words, ENVIRONMENT)
     except MissingToolError as error:
@@ -71,13 +71,12 @@ def test_what_bubblewrap_runs_is_told_to_stop_in_its_place(tmp_path: Path) -> No
 
 
 def test_a_machines_own_programs_are_run_as_they_are() -> None:
-    assert emulate(HOST, HOST, {}) == ()
     assert runner_for(HOST, HOST, {}) == NATIVE
 
 
 def test_without_the_emulator_it_is_said_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(MissingToolError) as caught:
-        emulate(ARM, HOST, {"PATH": str(tmp_path)})
+        runner_for(ARM, HOST, {"PATH": str(tmp_path)})
     assert "install qemu-user-static" in caught.value.remedy
 
 

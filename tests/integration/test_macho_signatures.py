@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.binaries import codesign, macho_edit
-from support.native_code import go_program
+from support.native_code import flip, go_program
 from support.signature_checker import build_checker, check_signatures
 
 REQUIREMENTS = bytes.fromhex("fade0c01 0000000c 00000000")
@@ -17,16 +17,12 @@ def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_checker(tmp_path_factory.mktemp("checker"))
 
 
-def flip(content: bytes, offset: int) -> bytes:
-    """Change one bit."""
-    return content[:offset] + bytes([content[offset] ^ 1]) + content[offset + 1 :]
-
-
 @pytest.mark.parametrize("architecture", ["arm64", "amd64"])
 def test_another_implementation_accepts_what_is_signed_here(checker: Path, architecture: str, tmp_path: Path) -> None:
     """And refuses it with one bit changed, so that it did look."""
     stripped = macho_edit.strip(go_program("darwin", architecture, "-linkmode=internal -buildid="))
-    signed = codesign.sign(macho_edit.set_names(stripped, rpaths=["@loader_path/lib"]), "program")
+    named = macho_edit.set_names(stripped, identity="", libraries={}, rpaths=["@loader_path/lib"])
+    signed = codesign.sign(named, "program")
     good, code, bound, unsigned = files = [tmp_path / name for name in ("good", "code", "bound", "unsigned")]
     good.write_bytes(signed)
     code.write_bytes(flip(signed, 9000))

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 
 from stigmer_packaging.cli import main as cli
+from stigmer_packaging.cli.options import ROOT
 from stigmer_packaging.records.release import NAME, read_release
 from stigmer_packaging.records.text import render_record
 from support.fake_github import Trouble
@@ -131,7 +132,7 @@ def test_a_run_that_is_killed_is_gone_on_with(commands: PublishingCommands) -> N
     words = [sys.executable, "-P", "-m", "stigmer_packaging.cli", "publish", str(folder)]
     words += [f"--manifest={commands.root}/manifest.yaml", f"--changelog={commands.root}/CHANGELOG.md"]
     words += [f"--target={target}" for target in BOTH]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(str(cli.ROOT / name) for name in ("packaging", "launcher"))}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("packaging", "launcher"))}
     for method, part in (("POST", "/uploads/"), ("PATCH", "/releases/"), ("POST", "git-receive-pack")):
         running = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from stigmer_packaging.pipeline.system import read_platform
+from support.foreign_programs import write_program
 from support.wheels import make_wheel, pip_offline
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -46,7 +47,6 @@ def surroundings(checkout: Path, **more: str) -> dict[str, str]:
 
 
 def find_python(checkout: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Have the script find or make the environment, from another directory."""
     words = ["sh", "-euc", PRINT_PYTHON, str(checkout / "scripts" / "release")]
     env = surroundings(checkout, **more)
     return subprocess.run(words, env=env, cwd="/", capture_output=True, text=True, check=False, timeout=100)
@@ -79,11 +79,8 @@ def test_an_install_that_fails_leaves_nothing_that_is_taken_for_an_environment(c
     assert {path.suffix for path in made} == {".lock", ".part"}
 
 
-def test_another_lock_gets_another_environment(bootstrap: ModuleType) -> None:
+def test_another_lock_gets_its_own_environment_when_it_is_named(checkout: Path, bootstrap: ModuleType) -> None:
     assert bootstrap.key_of(b"one") != bootstrap.key_of(b"two")
-
-
-def test_another_lock_is_made_when_it_is_named(checkout: Path) -> None:
     (checkout / "requirements.lock").rename(checkout / "requirements-docs.lock")
     words = [sys.executable, "-I", str(checkout / "scripts/bootstrap.py"), "requirements-docs.lock"]
     made = subprocess.run(words, env=surroundings(checkout), capture_output=True, text=True, check=True, timeout=100)
@@ -95,8 +92,7 @@ def test_without_a_new_enough_python_that_is_said(checkout: Path, tmp_path: Path
     bare.mkdir()
     for name in ("sh", "dirname"):
         (bare / name).symlink_to(shutil.which(name) or "")
-    (bare / "python3").write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
-    (bare / "python3").chmod(0o755)
+    write_program(bare / "python3", b"#!/bin/sh\nexit 1\n")
     done = find_python(checkout, PATH=str(bare))
     assert done.returncode == 3
     assert "Error: there is no Python 3.11 or newer on PATH\nHint: " in done.stderr
@@ -104,7 +100,6 @@ def test_without_a_new_enough_python_that_is_said(checkout: Path, tmp_path: Path
 
 @pytest.fixture
 def bootstrap() -> ModuleType:
-    """Load the bootstrap script as a module."""
     spec = importlib.util.spec_from_file_location("bootstrap", SCRIPTS / "bootstrap.py")
     assert spec
     assert spec.loader
@@ -123,8 +118,7 @@ def test_debians_missing_venv_is_named_to_users_and_installed_by_root(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     log = tmp_path / "log"
-    (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "$DEBIAN_FRONTEND $*" >> {log}\n', encoding="ascii")
-    (tmp_path / "apt-get").chmod(0o755)
+    write_program(tmp_path / "apt-get", f'#!/bin/sh\necho "$DEBIAN_FRONTEND $*" >> {log}\n'.encode())
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(bootstrap.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(bootstrap.os, "geteuid", lambda: user)
@@ -144,9 +138,8 @@ def test_debians_missing_venv_is_named_to_users_and_installed_by_root(
 def run_script(checkout: Path, name: str, *arguments: str, failing: str = "nothing") -> tuple[int, str, str, list[str]]:
     """Run a script with a Python that only writes down what it was asked for; give exit code, output and that."""
     log = checkout / "log"
-    fake = checkout / "fake-python"
-    fake.write_text(FAKE_PYTHON.format(log=log, failing=failing, go=checkout / "pinned/go"), encoding="ascii")
-    fake.chmod(0o755)
+    text = FAKE_PYTHON.format(log=log, failing=failing, go=checkout / "pinned/go")
+    fake = write_program(checkout / "fake-python", text.encode())
     (checkout / "scripts" / "environment").write_text(f"root='{checkout}'\npython='{fake}'\n", encoding="utf-8")
     words = [str(checkout / "scripts" / name), *arguments]
     env = {"PATH": "/usr/bin:/bin"}
@@ -178,38 +171,32 @@ def test_check_vets_with_the_go_that_packaging_chose_or_says_that_it_does_not(
     """The one on a hosted Ubuntu's PATH is older than the module asks for."""
     if pinned:
         (checkout / "pinned").mkdir()
-        (checkout / "pinned/go").write_text('#!/bin/sh\necho "$GOTOOLCHAIN $*"\n', encoding="ascii")
-        (checkout / "pinned/go").chmod(0o755)
+        write_program(checkout / "pinned/go", b'#!/bin/sh\necho "$GOTOOLCHAIN $*"\n')
     code, out, _, _ = run_script(checkout, "check")
     assert code == 0
     said = "local -C packaging/reference vet ./..." if pinned else "== gofmt, go vet: skipped, as no Go"
     assert [line for line in out.splitlines() if line.startswith(said)]
 
 
-def test_check_runs_the_tests_last_and_hands_its_arguments_to_them(checkout: Path) -> None:
-    code, out, _, asked = run_script(checkout, "check", "-k", "manifest")
-    assert code == 0
-    assert out.splitlines()[-1] == "== pytest"
-    assert asked[-1] == "|-P -m pytest -n auto -o testpaths=tests/architecture tests/unit tests/integration -k manifest"
+@pytest.mark.parametrize(
+    ("arguments", "tests"),
+    [
+        (["-k", "manifest"], "tests/architecture tests/unit tests/integration -k manifest"),
+        (["--fast", "-x"], "tests/architecture tests/unit -x"),
+        (["--all"], "tests"),
+    ],
+)
+def test_check_runs_the_tests_of_its_form_last_and_hands_its_arguments_to_them(
+    arguments: list[str], tests: str, checkout: Path
+) -> None:
+    code, out, _, asked = run_script(checkout, "check", *arguments)
+    assert (code, out.splitlines()[-1]) == (0, "== pytest")
+    assert asked[-1] == f"|-P -m pytest -n auto -o testpaths={tests}"
 
 
 def test_a_fast_check_stops_at_format_lint_types_and_unit_tests(checkout: Path) -> None:
-    code, out, _, asked = run_script(checkout, "check", "--fast", "-x")
-    assert code == 0
+    _, out, _, _ = run_script(checkout, "check", "--fast")
     assert out.splitlines() == ["== ruff format", "== ruff check", "== mypy", "== pytest"]
-    assert asked[-1] == "|-P -m pytest -n auto -o testpaths=tests/architecture tests/unit -x"
-
-
-def test_a_check_of_everything_runs_the_tests_of_every_folder(checkout: Path) -> None:
-    _, _, _, asked = run_script(checkout, "check", "--all")
-    assert asked[-1] == "|-P -m pytest -n auto -o testpaths=tests"
-
-
-@pytest.mark.parametrize("name", ["release", "check", "publish", "rollback"])
-def test_a_script_is_executable_and_short(name: str) -> None:
-    script = SCRIPTS / name
-    assert os.access(script, os.X_OK)
-    assert len(script.read_text(encoding="utf-8").splitlines()) <= 32
 
 
 def test_where_uv_brings_python_that_one_is_taken_and_installed_if_need_be(

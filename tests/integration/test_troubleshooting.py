@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,6 @@ def headings() -> list[str]:
 
 
 def pattern_of(heading: str) -> re.Pattern[str]:
-    """Make of a heading what its message looks like."""
     return re.compile(r"\S.*".join(map(re.escape, re.split(r"\b[A-Z]{2,}\b", heading))))
 
 
@@ -58,19 +58,11 @@ def missing_key(folder: Path) -> Done:
         return alone(launcher, "server")
 
 
-def configured(folder: Path, text: str) -> Done:
+def with_configuration(text: str, folder: Path) -> Done:
     with stigmer(folder) as launcher:
         launcher.home.mkdir()
         (launcher.home / "config.yaml").write_text(text, encoding="utf-8")
         return launcher("server")
-
-
-def invalid_value(folder: Path) -> Done:
-    return configured(folder, "ports:\n  server: many\n")
-
-
-def unknown_key(folder: Path) -> Done:
-    return configured(folder, "ports:\n  sever: 7234\n")
 
 
 def service_ends(folder: Path) -> Done:
@@ -100,21 +92,13 @@ def home_of_another(folder: Path) -> Done:
         return launcher("server")
 
 
-def on_disk(folder: Path, options: str, *parts: Part) -> Done:
+def on_disk(options: str, only: Part, folder: Path) -> Done:
     """Start in a home that is a disk of its own, mounted with these options."""
     if not can_mount():
         pytest.skip("this machine does not let us mount a tmpfs (unshare --mount)")
-    with stigmer(folder, parts) as launcher:
+    with stigmer(folder, (only,)) as launcher:
         launcher.home.mkdir()
         return alone(launcher, "server", prefix=tuple(mount_command(options, launcher.home)))
-
-
-def little_space(folder: Path) -> Done:
-    return on_disk(folder, "size=8m", part("temporal", extra={"large": bytes(9 << 20)}))
-
-
-def mounted_noexec(folder: Path) -> Done:
-    return on_disk(folder, "noexec", part("temporal"))
 
 
 def damaged_database(folder: Path) -> Done:
@@ -177,8 +161,10 @@ def killed(folder: Path) -> Done:
 CASES: dict[str, Callable[[Path], Done]] = {
     "port NUMBER (server) is taken by PROGRAM (process PID)": taken_port,
     "PROVIDER needs an API key, and there is no terminal to ask for it": missing_key,
-    "config.yaml, line NUMBER: invalid value VALUE for KEY: expected WHAT": invalid_value,
-    "config.yaml, line NUMBER: there is no key KEY": unknown_key,
+    "config.yaml, line NUMBER: invalid value VALUE for KEY: expected WHAT": partial(
+        with_configuration, "ports:\n  server: many\n"
+    ),
+    "config.yaml, line NUMBER: there is no key KEY": partial(with_configuration, "ports:\n  sever: 7234\n"),
     "SERVICE exited with status NUMBER": service_ends,
     "SERVICE was not ready within NUMBER s: REASON": service_is_slow,
     "SERVICE is pausing: exited with status NUMBER": degraded,
@@ -187,8 +173,12 @@ CASES: dict[str, Callable[[Path], Done]] = {
     "stopped; the last one (pid PID) was killed and could not clean up": killed,
     "you may not write FILE: it belongs to user NAME": foreign_file,
     "HOME belongs to user NAME, and this is root": home_of_another,
-    "FOLDER has NUMBER MB free, and the components need NUMBER MB": little_space,
-    "FOLDER is on a file system mounted noexec: programs there cannot be started": mounted_noexec,
+    "FOLDER has NUMBER MB free, and the components need NUMBER MB": partial(
+        on_disk, "size=8m", part("temporal", extra={"large": bytes(9 << 20)})
+    ),
+    "FOLDER is on a file system mounted noexec: programs there cannot be started": partial(
+        on_disk, "noexec", part("temporal")
+    ),
     "FILE is damaged and may hold workflow history; it is left as it is": damaged_database,
     "this Stigmer is built for TARGET, and this machine is TARGET": another_machine,
     "FILE is missing": damaged_keg,
@@ -203,7 +193,6 @@ def test_every_heading_has_its_case() -> None:
 
 @pytest.mark.parametrize("heading", CASES)
 def test_the_launcher_prints_what_a_heading_says(tmp_path: Path, heading: str) -> None:
-    """As an error, or among what doctor or status say."""
     done = CASES[heading](tmp_path)
     shown = done.err if done.err.startswith("Error: ") else done.out
     assert pattern_of(heading).search(shown), f"{done.out}\n{done.err}"

@@ -30,7 +30,6 @@ def bad(tmp_path: Path) -> Path:
 
 
 def test_actionlint_finds_an_unknown_machine_and_text_from_outside_in_a_shell_line(bad: Path) -> None:
-    """The program is built from its pinned module, and speaks."""
     from stigmer_packaging.manifest.reader import load_manifest
 
     env = build_environment(os.environ)
@@ -43,19 +42,16 @@ def test_actionlint_finds_an_unknown_machine_and_text_from_outside_in_a_shell_li
 
 
 def test_zizmor_finds_the_trigger_the_injection_and_the_action_that_is_not_pinned(bad: Path) -> None:
-    """What actionlint does not look for."""
     text = "\n".join(lint_with_zizmor(bad, env=build_environment(os.environ)))
     assert all(name in text for name in ("dangerous-triggers", "template-injection", "unpinned-uses", "bad.yml:8:"))
 
 
 def test_a_linter_that_fails_is_no_linter_that_found_nothing(bad: Path) -> None:
-    """A file that it cannot read, such as one that is no YAML."""
     (bad / "bad.yml").write_text("a: [", encoding="utf-8")
     with pytest.raises(CommandError, match="failed with exit code"):
         lint_with_zizmor(bad, env=build_environment(os.environ))
 
 
 def test_the_check_says_that_ours_are_whole_and_both_linters_content() -> None:
-    """The command that scripts/check runs."""
     done = subprocess.run([ROOT / "scripts" / "workflows"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -8,14 +8,15 @@ import hashlib
 import io
 import json
 import tarfile
+import tempfile
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.audit.platforms import LOADERS
 from stigmer_packaging.audit.stage import audit_bottle
-from stigmer_packaging.binaries.buildinfo import read_build_info
 from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.target import Target, parse_target
@@ -23,10 +24,9 @@ from stigmer_packaging.licensing.notices import notices_path, render_notices
 from stigmer_packaging.licensing.spdx import render_sbom, sbom_path
 from stigmer_packaging.manifest.model import Product, TargetSpec
 from stigmer_packaging.manifest.naming import bottle_name, service_path
-from stigmer_packaging.records.model import AuditReport, Credits, Finding, Ingredient, ReleaseFile
+from stigmer_packaging.records.model import AuditReport, Credits, Ingredient, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.sources.project_locks import read_project_lock
-from support import native_code
+from support.native_code import BUNDLE, EXECUTE, elf, macho
 
 EPOCH = 1_767_225_600
 TAGS = {
@@ -35,9 +35,9 @@ TAGS = {
     "darwin-arm64": "arm64_sonoma",
     "darwin-amd64": "sonoma",
 }
-LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 PRODUCT = Product("stigmer", "2.0.0", "Apache-2.0", "https://stigmer.ai/", "Run AI workflows", "stigmer/tap", "self")
 LAUNCHER, LIBRARIES, COMPONENTS = "libexec/launcher/stigmer", "libexec/launcher/lib", "libexec/components"
+MODULE = f"{LIBRARIES}/python3.13/module.so"
 RECEIPT, INDEX, CHECKSUMS = "INSTALL_RECEIPT.json", "libexec/payload.json", "libexec/SHA256SUMS"
 FORMULA = ".brew/stigmer.rb"
 NOTICES, SBOM = notices_path(PRODUCT.name), sbom_path(PRODUCT.name)
@@ -53,7 +53,6 @@ class Piece:
     kind: bytes = tarfile.REGTYPE
     uid: int = 0
     gid: int = 0
-    user: str = ""
     mtime: float = EPOCH
 
 
@@ -61,18 +60,16 @@ class Piece:
 class Craft:
     """A bottle in the making. `keg` maps paths below the keg; `first` and `last` are members of any name around it.
 
-    `sent` are the variables that the index says are sent, by component.
+    `revision` is the formula's, such as `_1`; `sent` are the variables that the index says are sent, by component.
     """
 
     target: Target
-    tag: str
+    revision: str = ""
     keg: dict[str, Piece] = field(default_factory=dict)
     first: list[tuple[str, Piece]] = field(default_factory=list)
     last: list[tuple[str, Piece]] = field(default_factory=list)
-    order: Callable[[list[str]], list[str]] = sorted
     sent: dict[str, tuple[str, ...]] = field(default_factory=dict)
     file: str = ""
-    gzip_name: str = ""
     gzip_time: int = 0
 
     def put(self, path: str, content: bytes | str, mode: int = 0o644) -> None:
@@ -88,18 +85,17 @@ class Craft:
         return self.keg[path].content.decode()
 
     def edit(self, path: str, **values: object) -> None:
-        """Change the top of a JSON file."""
+        """Change the top of a JSON file; the index is written before if it is not there."""
+        if INDEX not in self.keg and path == INDEX:
+            self.seal()
         self.put(path, json.dumps(json.loads(self.text(path)) | values))
 
     def seal(self) -> None:
         """Write index and checksums for what is in the keg now; what is changed later is not what they say."""
         self.put(INDEX, _index(self))
         self.keg.pop(CHECKSUMS, None)
-        files = sorted(
-            path
-            for path in self.keg
-            if not self.keg[path].link and path not in {RECEIPT, FORMULA, service_path(PRODUCT.name, self.target)}
-        )
+        unlisted = {RECEIPT, FORMULA, service_path(PRODUCT.name, self.target)}
+        files = [path for path in sorted(self.keg.keys() - unlisted) if self.keg[path].kind == tarfile.REGTYPE]
         lines = [f"{hashlib.sha256(self.keg[path].content).hexdigest()}  {path}\n" for path in files]
         self.put(CHECKSUMS, "".join(lines))
 
@@ -107,50 +103,45 @@ class Craft:
         """Write the bottle into a workspace; index and checksums are written before if they are not there."""
         if INDEX not in self.keg:
             self.seal()
-        name = self.file or bottle_name(PRODUCT.name, PRODUCT.version, self.tag)
+        tag, version = TAGS[str(self.target)], PRODUCT.version + self.revision
+        name = self.file or bottle_name(PRODUCT.name, version, tag)
         path = workspace.path(f"dist/{name}")
         path.parent.mkdir(parents=True, exist_ok=True)
         with (
             path.open("wb") as raw,
-            gzip.GzipFile(filename=self.gzip_name, mode="wb", fileobj=raw, mtime=self.gzip_time) as packed,
+            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=self.gzip_time) as packed,
             tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
         ):
-            for member, piece in [*self.first, *self._members(), *self.last]:
+            for member, piece in [*self.first, *self._members(f"{PRODUCT.name}/{version}"), *self.last]:
                 _add(tar, member, piece)
         size, sha256 = path.stat().st_size, digest.sha256_of(path)
-        return ReleaseFile(
-            "bottle", PRODUCT.name, PRODUCT.version, f"dist/{name}", size, sha256, str(self.target), self.tag
-        )
+        return ReleaseFile("bottle", PRODUCT.name, version, f"dist/{name}", size, sha256, str(self.target), tag)
 
-    def _members(self) -> list[tuple[str, Piece]]:
-        prefix = f"{PRODUCT.name}/{PRODUCT.version}"
-        known = {prefix: Piece(mode=0o755, kind=tarfile.DIRTYPE)}
-        for path, piece in self.keg.items():
-            folders = path.split("/")[:-1]
-            for depth in range(1, len(folders) + 1):
-                folder = "/".join((prefix, *folders[:depth]))
-                known.setdefault(folder, Piece(mode=0o755, kind=tarfile.DIRTYPE))
-            known[f"{prefix}/{path}"] = piece
-        ordered = sorted(known, key=lambda name: name.split("/"))
-        return [(name, known[name]) for name in (ordered[:1] + self.order(ordered[1:]))]
+    def _members(self, prefix: str) -> list[tuple[str, Piece]]:
+        pieces = {f"{prefix}/{path}": piece for path, piece in self.keg.items()}
+        folders = {str(folder) for name in pieces for folder in PurePosixPath(name).parents[:-2]} | {prefix}
+        known = dict.fromkeys(folders, Piece(mode=0o755, kind=tarfile.DIRTYPE)) | pieces
+        return sorted(known.items(), key=lambda member: member[0].split("/"))
 
 
 def good_bottle(target: str = "linux-amd64", *made_of: Ingredient) -> Craft:
     """Make a bottle in which nothing is to be found; its notices name `made_of` besides what is in it."""
-    craft = Craft(parse_target(target), TAGS[target], order=list)
-    code = linux_code(craft) if craft.target.system == "linux" else darwin_code(craft)
-    craft.put(LAUNCHER, code["program"], 0o755)
+    craft = Craft(parse_target(target))
+    launcher = frozen_files(craft.target, PRODUCT.name, "lib")
+    for path, content in launcher.items():
+        craft.put(f"libexec/launcher/{path}", content, 0o644 if path.endswith(".zip") else 0o755)
     craft.link(f"bin/{PRODUCT.name}", f"../{LAUNCHER}")
-    craft.put(f"{LIBRARIES}/{code['name'].decode()}", code["library"], 0o755)
-    craft.put(f"{LIBRARIES}/python3.13/module.so", code["module"], 0o755)
-    craft.put(f"{LIBRARIES}/base_library.zip", zipped({"os.pyc": b"os.py"}))
-    craft.put(f"{COMPONENTS}/stigmer-server", code["static"], 0o755)
-    craft.put(f"{COMPONENTS}/agent-runner", code["static"], 0o755)
+    is_linux, names = craft.target.system == "linux", ("stigmer-server", "agent-runner")
+    for name in names:
+        program = elf(craft.target.architecture) if is_linux else launcher[PRODUCT.name]
+        craft.put(f"{COMPONENTS}/{name}", program, 0o755)
     craft.put(f"{COMPONENTS}/agent-runner.lib/data.txt", "data\n")
     craft.put("LICENSE", "Apache License\n")
-    credited = credits_of(craft.target, code["static"], made_of)
-    craft.put(NOTICES, render_notices(PRODUCT, str(craft.target), credited))
-    craft.put(SBOM, render_sbom(PRODUCT, str(craft.target), credited, source_date_epoch=EPOCH))
+    ingredients = (Ingredient("zlib", "1.3.1", "Zlib", "pkg:generic/zlib@1.3.1", ("zlib",)), *made_of)
+    texts = {"zlib": "zlib, as it is\n"}
+    credited = [Credits(name, PRODUCT.version, "Apache-2.0", target, ingredients, texts) for name in names]
+    craft.put(NOTICES, render_notices(PRODUCT, target, credited))
+    craft.put(SBOM, render_sbom(PRODUCT, target, credited, source_date_epoch=EPOCH))
     craft.put(FORMULA, "class Stigmer < Formula\nend\n")
     promised = TargetSpec("", "2.31", "14.0", 0)
     craft.put(service_path(PRODUCT.name, craft.target), "@@HOMEBREW_PREFIX@@/opt/stigmer/bin/stigmer\n")
@@ -158,62 +149,36 @@ def good_bottle(target: str = "linux-amd64", *made_of: Ingredient) -> Craft:
     return craft
 
 
-def release_sbom(craft: Craft, workspace: Workspace) -> None:
-    """Lay a bottle's bill of materials beside it, with its record."""
-    path = f"dist/{PRODUCT.name}.sbom.spdx.json"
-    workspace.path(path).write_bytes(craft.keg[SBOM].content)
-    size, sha256 = workspace.path(path).stat().st_size, digest.sha256_of(workspace.path(path))
-    workspace.write_record(
-        f"sbom/{craft.target}",
-        ReleaseFile("sbom", PRODUCT.name, PRODUCT.version, path, size, sha256, str(craft.target)),
-    )
+def with_module(target: str, content: bytes) -> Craft:
+    """Make a bottle whose launcher loads another module."""
+    craft = good_bottle(target)
+    craft.put(MODULE, content, 0o755)
+    return craft
 
 
-def locked_distributions() -> tuple[Ingredient, ...]:
-    """Give what the reference's agent runner is locked to."""
-    pins = read_project_lock(Path(__file__).parents[2] / "packaging/reference/backend/services/agent-runner").pins
-    return tuple(Ingredient(pin.name, pin.version, "MIT", f"pkg:pypi/{pin.name}@{pin.version}") for pin in pins)
+def frozen_files(target: Target, program: str, contents: str) -> dict[str, bytes]:
+    """Make a folder such as PyInstaller fills: a program, libz in `contents`, and a module there that needs it.
 
-
-def credits_of(target: Target, program: bytes, others: tuple[Ingredient, ...]) -> tuple[Credits, ...]:
-    """Say what the two components are made of: Go, where they are real programs, zlib, and others."""
-    info = read_build_info(program)
-    made_of = [Ingredient("zlib", "1.3.1", "Zlib", "pkg:generic/zlib@1.3.1", ("zlib",)), *others]
-    made_of += [Ingredient("go", info.go, "BSD-3-Clause", f"pkg:golang/stdlib@{info.go}")] if info else []
-    texts = {"zlib": "zlib, as it is\n"}
-    return tuple(
-        Credits(name, PRODUCT.version, "Apache-2.0", str(target), tuple(made_of), texts)
-        for name in ("stigmer-server", "agent-runner")
-    )
-
-
-def linux_code(craft: Craft) -> dict[str, bytes]:
-    """Make a launcher as PyInstaller's, which finds its libz beside it, and what it loads."""
-    cpu = craft.target.architecture
-    libraries = ("libc.so.6", "libz.so.1")
-    program = native_code.elf(cpu, interpreter=LOADERS[cpu], needed=libraries, search="$ORIGIN/lib")
+    On Linux the program itself finds libz there.
+    """
+    cpu = target.architecture
+    if target.system == "linux":
+        name, needed = "libz.so.1", ("libc.so.6", "libz.so.1")
+        memcpy = ("memcpy", "GLIBC_2.17" if cpu == "arm64" else "GLIBC_2.14")
+        code = elf(cpu, interpreter=LOADERS[cpu], needed=needed, search=f"$ORIGIN/{contents}")
+        library, module = elf(cpu, needed=needed[:1], symbols=(memcpy,)), elf(cpu, needed=needed)
+    else:
+        name, system = "libz.1.dylib", ("/usr/lib/libSystem.B.dylib",)
+        make = partial(macho, cpu, digests=("sha256",) if cpu == "arm64" else ())
+        code, library = make(kind=EXECUTE, needed=system), make(identity=f"@rpath/{name}", needed=system)
+        needed, search = (*system, f"@rpath/{name}"), ("@loader_path/..",)
+        module = make(kind=BUNDLE, needed=needed, search=search, old_minimum=True)
     return {
-        "program": program,
-        "static": native_code.elf(cpu),
-        "name": b"libz.so.1",
-        "library": native_code.elf(
-            cpu, needed=("libc.so.6",), symbols=(("memcpy", "GLIBC_2.17" if cpu == "arm64" else "GLIBC_2.14"),)
-        ),
-        "module": native_code.elf(cpu, needed=libraries),
+        program: code,
+        f"{contents}/{name}": library,
+        f"{contents}/python3.13/module.so": module,
+        f"{contents}/base_library.zip": zipped({"os.pyc": b"os.py"}),
     }
-
-
-def darwin_code(craft: Craft) -> dict[str, bytes]:
-    """Make the same for macOS."""
-    cpu, system = craft.target.architecture, ("/usr/lib/libSystem.B.dylib",)
-    digests = ("sha256",) if cpu == "arm64" else ()
-    library = native_code.macho(cpu, identity="@rpath/libz.1.dylib", needed=system, digests=digests)
-    needed = (*system, "@rpath/libz.1.dylib")
-    module = native_code.macho(
-        cpu, kind=native_code.BUNDLE, needed=needed, search=("@loader_path/..",), old_minimum=True, digests=digests
-    )
-    program = native_code.macho(cpu, kind=native_code.EXECUTE, needed=system, digests=digests)
-    return {"program": program, "static": program, "name": b"libz.1.dylib", "library": library, "module": module}
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -225,20 +190,21 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def audit(craft: Craft, folder: Path, policy: Policy | None = None) -> AuditReport:
+def audit(craft: Craft, policy: Policy | None = None) -> AuditReport:
     """Pack a bottle and audit it."""
-    workspace = Workspace(folder / "workspace", folder / "cache")
-    return audit_bottle(craft.pack(workspace), policy=policy or Policy(), workspace=workspace, report=lambda _: None)
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(Path(folder, "workspace"), Path(folder, "cache"))
+        return audit_in(workspace, craft.pack(workspace), policy)
 
 
-def found_by(report: AuditReport, check: str) -> list[Finding]:
-    """Give the findings of one check."""
-    return [finding for finding in report.findings if finding.check == check]
+def audit_in(workspace: Workspace, bottle: ReleaseFile, policy: Policy | None = None) -> AuditReport:
+    """Audit the bottle of a workspace."""
+    return audit_bottle(bottle, policy=policy or Policy(), workspace=workspace, report=lambda _: None)
 
 
-def seen_by(check: str, craft: Craft, folder: Path, policy: Policy | None = None) -> list[tuple[str, str]]:
+def seen_by(check: str, craft: Craft, policy: Policy | None = None) -> list[tuple[str, str]]:
     """Audit a bottle, and give where one check finds something, and what it sees there."""
-    return [(finding.path, finding.seen) for finding in found_by(audit(craft, folder, policy), check)]
+    return [(found.path, found.seen) for found in audit(craft, policy).findings if found.check == check]
 
 
 def _index(craft: Craft) -> str:
@@ -267,5 +233,5 @@ def _files(craft: Craft, roots: tuple[str, ...]) -> list[list[object]]:
 def _add(tar: tarfile.TarFile, name: str, piece: Piece) -> None:
     info = tarfile.TarInfo(name)
     info.type, info.mode, info.linkname, info.mtime = piece.kind, piece.mode, piece.link, piece.mtime
-    info.uid, info.gid, info.uname, info.size = piece.uid, piece.gid, piece.user, len(piece.content)
+    info.uid, info.gid, info.size = piece.uid, piece.gid, len(piece.content)
     tar.addfile(info, io.BytesIO(piece.content))

@@ -17,7 +17,6 @@ class Faults:
     statuses: list[int] = field(default_factory=list)
     ranges: bool = True
     content_type: str = "application/octet-stream"
-    validator: str = '"one"'
     claimed: int = 0
     shift: int = 0
 
@@ -46,8 +45,7 @@ def faulty_server(content: bytes, faults: Faults) -> Iterator[FaultyServer]:
                 self._answer(faults.statuses.pop(0), b"refused", 0)
                 return
             match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-            same = self.headers.get("If-Range", faults.validator) == faults.validator
-            start = int(match[1]) if match and faults.ranges and same else 0
+            start = int(match[1]) if match and faults.ranges else 0
             if match and start >= len(state.content):
                 self._answer(416, b"", 0)
             else:
@@ -58,8 +56,6 @@ def faulty_server(content: bytes, faults: Faults) -> Iterator[FaultyServer]:
             self.send_response(status)
             self.send_header("Content-Type", faults.content_type)
             self.send_header("Content-Length", str(faults.claimed or len(body)))
-            if faults.validator:
-                self.send_header("ETag", faults.validator)
             if status == 206:
                 first = start + faults.shift
                 self.send_header("Content-Range", f"bytes {first}-{len(state.content) - 1}/{len(state.content)}")

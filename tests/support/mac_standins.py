@@ -12,7 +12,7 @@ from stigmer_packaging.pipeline.plan import is_frozen
 from stigmer_packaging.records.model import Credits, Ingredient, LauncherBundle, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources.locks import parse_lock
-from support.audit_bottles import Craft, darwin_code, zipped
+from support.audit_bottles import frozen_files
 
 
 def offer_frozen_parts(manifest: Manifest, target: Target, workspace: Workspace, root: Path) -> None:
@@ -48,15 +48,7 @@ def _credit(part: str, version: str, target: Target, pins: tuple[tuple[str, str]
 
 
 def _fake_frozen(folder: Path, program: str, contents: str, target: Target) -> None:
-    code = darwin_code(Craft(target, "unused"))
-    library = f"{contents}/{code['name'].decode()}"
-    files = {
-        program: code["static"],
-        library: code["library"],
-        f"{contents}/python3.13/module.so": code["module"],
-        f"{contents}/base_library.zip": zipped({"os.pyc": b"os.py"}),
-    }
-    for path, content in files.items():
+    for path, content in frozen_files(target, program, contents).items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)

@@ -64,51 +64,35 @@ def elf(
 
     `symbols` are pairs of a name and its version in libc; the names in `undefined` and `defined` have no version.
     """
-    strings = _Strings()
-    entries = [(1, strings.add(name)) for name in needed]
-    entries += [] if search is None else [(29, strings.add(search))]
-    tables = _symbol_tables(strings, symbols, undefined, defined)
+    versions = list(dict.fromkeys(version for _, version in symbols))
+    named = [*(name for name, _ in symbols), *undefined, *defined]
+    strings, places = b"", dict[str, int]()
+    for word in dict.fromkeys(("", *needed, search or "", "libc.so.6", *named, *versions)):
+        places[word] = len(strings)
+        strings += _text(word)
+    numbers = [versions.index(version) + 2 for _, version in symbols] + [1] * (len(undefined) + len(defined))
+    rows = [struct.pack("<IBBHQQ", places[name], 0x12, 0, name in defined, 0, 0) for name in named]
+    tables = (
+        (5, strings),
+        (6, bytes(24) + b"".join(rows)),
+        (4, struct.pack(f"<{4 + len(named)}I", 1, len(named) + 1, 0, 0, *[0] * len(named))),
+        (0x6FFFFFF0, struct.pack(f"<{len(named) + 1}H", 0, *numbers)),
+        (0x6FFFFFFE, _version_needs(places["libc.so.6"], [places[version] for version in versions])),
+    )
+    entries = [(1, places[name]) for name in needed] + ([] if search is None else [(29, places[search])])
     start, body = 64 + 56 * 3 + 64, b""
-    for tag, content in ((5, strings.text), *tables):
+    for tag, content in tables:
         entries.append((tag, start + len(body)))
         body += content.ljust(-(-len(content) // 8) * 8, b"\0")
-    entries += [(10, len(strings.text)), (11, 24), (0x6FFFFFFF, 1 if symbols else 0), (0, 0)]
+    entries += [(10, len(strings)), (11, 24), (0x6FFFFFFF, 1 if symbols else 0), (0, 0)]
     dynamic = b"".join(struct.pack("<QQ", tag, value) for tag, value in entries)
     place, size = start + len(body), start + len(body) + len(dynamic)
-    loader = interpreter.encode() + b"\0"
+    loader = _text(interpreter)
     headers = _program_header(1, 0, size) + _program_header(2, place, len(dynamic))
     headers += _program_header(3, 64 + 56 * 3, len(loader)) if interpreter else _program_header(0, 0, 0)
     head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
     head += struct.pack("<HHIQQQIHHHHHH", 3, ELF_MACHINES[architecture], 1, 0, 64, 0, 0, 64, 56, 3, 64, 0, 0)
     return head + headers + loader.ljust(64, b"\0") + body + dynamic
-
-
-class _Strings:
-    """A table of strings, each ended by a zero byte."""
-
-    def __init__(self) -> None:
-        self.text = b"\0"
-
-    def add(self, text: str) -> int:
-        place = len(self.text)
-        self.text += text.encode() + b"\0"
-        return place
-
-
-def _symbol_tables(
-    strings: _Strings, symbols: Sequence[tuple[str, str]], undefined: Sequence[str], defined: Sequence[str]
-) -> list[tuple[int, bytes]]:
-    """Make symbols, their hash table, their versions, and where the versions are from; the names go to `strings`."""
-    versions = list(dict.fromkeys(version for _, version in symbols))
-    library, names = strings.add("libc.so.6"), [(strings.add(name), 0) for name, _ in symbols]
-    names += [(strings.add(name), 0) for name in undefined] + [(strings.add(name), 1) for name in defined]
-    numbers = [versions.index(version) + 2 for _, version in symbols] + [1] * (len(undefined) + len(defined))
-    return [
-        (6, b"\0" * 24 + b"".join(struct.pack("<IBBHQQ", name, 0x12, 0, section, 0, 0) for name, section in names)),
-        (4, struct.pack(f"<{4 + len(names)}I", 1, len(names) + 1, 0, 0, *[0] * len(names))),
-        (0x6FFFFFF0, struct.pack(f"<{len(names) + 1}H", 0, *numbers)),
-        (0x6FFFFFFE, _version_needs(library, [strings.add(version) for version in versions])),
-    ]
 
 
 def _program_header(kind: int, place: int, size: int) -> bytes:
@@ -120,6 +104,11 @@ def _version_needs(library: int, names: Sequence[int]) -> bytes:
     for number, name in enumerate(names, start=2):
         needs += struct.pack("<IHHII", 0, 0, number, name, 16 if number <= len(names) else 0)
     return needs
+
+
+def flip(content: bytes, place: int) -> bytes:
+    """Change one bit."""
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
 def macho(

@@ -1,25 +1,11 @@
-"""What the hosted runners have, as data: facts of the images that the workflows run on.
+"""What a hosted Ubuntu 24.04 has, as data; its image for arm64 differs in none of it.
 
 Source: the images' own build scripts and software lists (actions/runner-images; the software list of Ubuntu 24.04 that was read is of February 2025). The hosts in their apt sources are
 replaced by names that exist nowhere.
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
-
-class UbuntuImage(NamedTuple):
-    """A hosted Ubuntu: its label, its os-release, its files below /etc/apt, its default Go, and programs it does not list and their packages."""
-
-    name: str
-    os_release: str
-    apt: dict[str, str]
-    go: str
-    lacks: tuple[str, ...]
-    lacks_packages: tuple[str, ...]
-
-
-_OS_RELEASE = 'PRETTY_NAME="Ubuntu 24.04.3 LTS"\nNAME="Ubuntu"\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nID=ubuntu\n'
 _SOURCES = """Types: deb
 URIs: mirror+file:/etc/apt/apt-mirrors.txt
 Suites: noble noble-updates noble-backports noble-security
@@ -30,25 +16,28 @@ _MIRRORS = "http://far.invalid/ubuntu/\tpriority:2\nhttp://near.invalid/ubuntu/\
 _VENDOR = (
     "deb [arch=amd64,arm64,armhf signed-by=/usr/share/keyrings/vendor.gpg] https://vendor.invalid/prod noble main\n"
 )
-_APT = {
-    "sources.list": "# see sources.list.d\n",
-    "sources.list.d/ubuntu.sources": _SOURCES,
-    "sources.list.d/microsoft-prod.list": _VENDOR,
-    "apt-mirrors.txt": _MIRRORS,
+_ETC = {
+    "os-release": 'NAME="Ubuntu"\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nID=ubuntu\n',
+    "apt/sources.list": "# see sources.list.d\n",
+    "apt/sources.list.d/ubuntu.sources": _SOURCES,
+    "apt/sources.list.d/microsoft-prod.list": _VENDOR,
+    "apt/apt-mirrors.txt": _MIRRORS,
 }
-_PACKAGES = ("bubblewrap", "mmdebstrap", "qemu-user-static", "qemu-system-x86")
-_LACKS = ("bwrap", "mmdebstrap", "qemu-aarch64-static", "qemu-system-x86_64")
+GO = "1.24"
+"""The Go on its PATH."""
 
-HOSTED_UBUNTU = (
-    UbuntuImage("ubuntu-24.04", _OS_RELEASE, _APT, "1.24", _LACKS, _PACKAGES),
-    UbuntuImage("ubuntu-24.04-arm", _OS_RELEASE, _APT, "1.24", _LACKS, _PACKAGES),
-)
+LACKS = {
+    "bwrap": "bubblewrap",
+    "mmdebstrap": "mmdebstrap",
+    "qemu-aarch64-static": "qemu-user-static",
+    "qemu-system-x86_64": "qemu-system-x86",
+}
+"""Programs that the image does not list, and their packages."""
 
 
-def write_etc(image: UbuntuImage, folder: Path) -> Path:
-    """Write the /etc of an image, as far as packaging reads it."""
+def write_etc(folder: Path) -> Path:
+    """Write the /etc of the image, as far as packaging reads it."""
     (folder / "apt/sources.list.d").mkdir(parents=True)
-    (folder / "os-release").write_text(image.os_release, encoding="utf-8")
-    for name, text in image.apt.items():
-        (folder / "apt" / name).write_text(text, encoding="utf-8")
+    for name, text in _ETC.items():
+        (folder / name).write_text(text, encoding="utf-8")
     return folder

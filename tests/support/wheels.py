@@ -15,22 +15,12 @@ TAGS = {
 }
 
 
-def make_wheel(
-    folder: Path, target: str, members: Mapping[str, bytes], *, version: str = "1.0", requires: str = ""
-) -> Path:
-    """Write the wheel `tool` for a target, its members executable, as an index would serve it; `requires` is one name."""
+def make_wheel(folder: Path, target: str, members: Mapping[str, bytes], *, version: str = "1.0") -> Path:
+    """Write the wheel `tool` for a target, its members executable, as an index would serve it."""
     path = folder / f"tool-{version}-py3-none-{TAGS[target]}.whl"
     info = f"tool-{version}.dist-info"
     described = {
-        f"{info}/METADATA": "\n".join(
-            [
-                "Metadata-Version: 2.1",
-                "Name: tool",
-                f"Version: {version}",
-                *([f"Requires-Dist: {requires}"] if requires else []),
-            ]
-        ).encode()
-        + b"\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: tool\nVersion: {version}\n".encode(),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nTag: py3-none-{TAGS[target]}\n".encode(),
         f"{info}/RECORD": b"",
     }
@@ -42,11 +32,11 @@ def make_wheel(
     return path
 
 
-def pin_of(*wheels: Path, version: str = "1.0") -> WheelPin:
+def pin_of(*wheels: Path) -> WheelPin:
     """Pin these wheels by what they are."""
     targets = {tag: target for target, tag in TAGS.items()}
     found = {targets[path.stem.rsplit("-", 1)[1]]: hashlib.sha256(path.read_bytes()).hexdigest() for path in wheels}
-    return WheelPin("tool", version, found)
+    return WheelPin("tool", "1.0", found)
 
 
 def pip_offline(folder: Path, search: str) -> dict[str, str]:

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.audit.stage import audit_bottle, refuse_errors, render_findings
+from stigmer_packaging.audit.stage import refuse_errors, render_findings
 from stigmer_packaging.lib.errors import AuditError, RecordError
-from stigmer_packaging.records.model import AuditReport, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
-from support.audit_bottles import COMPONENTS, LIBRARIES, Craft, good_bottle
+from support.audit_bottles import COMPONENTS, MODULE, Craft, audit, audit_in, good_bottle, with_module
 from support.native_code import elf
 
 
@@ -23,18 +22,14 @@ def spoilt() -> Craft:
     """Make a bottle with one fault in its metadata, one in its code, one in its content."""
     craft = good_bottle()
     craft.keg["LICENSE"].uid = 1000
-    craft.put(f"{LIBRARIES}/python3.13/module.so", elf("arm64", symbols=(("pow", "GLIBC_2.29"),)), 0o755)
+    craft.put(MODULE, elf("arm64", symbols=(("pow", "GLIBC_2.29"),)), 0o755)
     craft.put(f"{COMPONENTS}/agent-runner.lib/.env", "/root/.cargo/registry/x\n")
     return craft
 
 
-def look(bottle: ReleaseFile, workspace: Workspace, policy: Policy | None = None) -> AuditReport:
-    """Audit a bottle."""
-    return audit_bottle(bottle, policy=policy or Policy(), workspace=workspace, report=lambda _: None)
-
-
-def test_all_faults_are_found_at_once_the_gravest_first(workspace: Workspace) -> None:
-    report = look(spoilt().pack(workspace), workspace)
+def test_all_faults_are_found_at_once_the_gravest_first_and_refused_with_their_remedies(workspace: Workspace) -> None:
+    bottle = spoilt().pack(workspace)
+    report = audit_in(workspace, bottle)
     assert [(finding.severity, finding.check) for finding in report.findings] == [
         ("error", "owners"),
         ("error", "architecture"),
@@ -42,32 +37,6 @@ def test_all_faults_are_found_at_once_the_gravest_first(workspace: Workspace) ->
         ("information", "builders-path"),
     ]
     assert not report.passed
-
-
-def test_what_a_policy_is_lenient_with_is_a_warning(workspace: Workspace) -> None:
-    """A bottle for the machine it was made on may need that machine's C library, and says that it does."""
-    craft = good_bottle()
-    craft.put(f"{LIBRARIES}/python3.13/module.so", elf("amd64", symbols=(("pow", "GLIBC_2.36"),)), 0o755)
-    bottle = craft.pack(workspace)
-    assert not look(bottle, workspace, Policy(glibc_floor="2.31")).passed
-    report = look(bottle, workspace, Policy(glibc_floor="2.31", lenient=("glibc-floor",)))
-    assert [(finding.severity, finding.check) for finding in report.findings] == [("warning", "glibc-floor")]
-    assert (report.passed, report.glibc) == (True, "2.36")
-
-
-def test_the_report_holds_the_figures_of_the_bottle(workspace: Workspace) -> None:
-    craft = good_bottle()
-    report = look(craft.pack(workspace), workspace)
-    files = [piece for piece in craft.keg.values() if not piece.link]
-    assert (report.target, report.files) == ("linux-amd64", len(files))
-    assert report.unpacked == sum(len(piece.content) for piece in files)
-    assert report.glibc == "2.14"
-    assert report.largest[0][1] == max(len(piece.content) for piece in files)
-
-
-def test_an_error_is_refused_with_all_findings_and_their_remedies(workspace: Workspace) -> None:
-    bottle = spoilt().pack(workspace)
-    report = look(bottle, workspace)
     with pytest.raises(AuditError) as raised:
         refuse_errors(report, bottle)
     text = str(raised.value)
@@ -76,20 +45,29 @@ def test_an_error_is_refused_with_all_findings_and_their_remedies(workspace: Wor
         assert all(part in text for part in (finding.check, finding.seen, finding.reason, finding.remedy))
 
 
-def test_information_is_not_refused(workspace: Workspace) -> None:
-    craft = good_bottle()
-    craft.put("share/notes", "/root/.cargo/registry/x\n")
+def test_what_a_policy_is_lenient_with_is_a_warning_and_not_refused(workspace: Workspace) -> None:
+    """A bottle for the machine it was made on may need that machine's C library, and says that it does."""
+    craft = with_module("linux-amd64", elf(symbols=(("pow", "GLIBC_2.36"),)))
+    assert not audit(craft, Policy(glibc_floor="2.31")).passed
     bottle = craft.pack(workspace)
-    report = look(bottle, workspace)
-    assert [finding.severity for finding in report.findings] == ["information"]
+    report = audit_in(workspace, bottle, Policy(glibc_floor="2.31", lenient=("glibc-floor",)))
+    assert [(finding.severity, finding.check) for finding in report.findings] == [("warning", "glibc-floor")]
+    assert (report.passed, report.glibc) == (True, "2.36")
     refuse_errors(report, bottle)
 
 
-def test_reason_and_remedy_of_a_check_are_written_once_for_all_that_it_found(workspace: Workspace) -> None:
+def test_the_report_holds_the_figures_of_the_bottle() -> None:
+    craft = good_bottle()
+    report = audit(craft)
+    sizes = [len(piece.content) for piece in craft.keg.values() if not piece.link]
+    assert (report.target, report.files, report.unpacked) == ("linux-amd64", len(sizes), sum(sizes))
+    assert (report.glibc, report.largest[0][1]) == ("2.14", max(sizes))
+
+
+def test_reason_and_remedy_of_a_check_are_written_once_for_all_that_it_found() -> None:
     craft = good_bottle()
     craft.keg["LICENSE"].mode = craft.keg["libexec/launcher/stigmer"].mode = 0o777
-    report = look(craft.pack(workspace), workspace)
-    assert render_findings(report.findings).splitlines() == [
+    assert render_findings(audit(craft).findings).splitlines() == [
         "  error: writable: others could change what a user runs",
         "    LICENSE: mode 0777",
         "    libexec/launcher/stigmer: mode 0777",
@@ -100,11 +78,11 @@ def test_reason_and_remedy_of_a_check_are_written_once_for_all_that_it_found(wor
 def test_a_bottle_that_is_not_the_recorded_one_is_not_audited(workspace: Workspace) -> None:
     bottle = good_bottle().pack(workspace)
     with pytest.raises(RecordError, match="not the bottle that was recorded"):
-        look(replace(bottle, sha256="0" * 64), workspace)
+        audit_in(workspace, replace(bottle, sha256="0" * 64))
 
 
 def test_nothing_is_unpacked_to_disk(workspace: Workspace) -> None:
     bottle = good_bottle().pack(workspace)
-    look(bottle, workspace)
+    audit_in(workspace, bottle)
     files = sorted(path.relative_to(workspace.root).as_posix() for path in workspace.root.rglob("*") if path.is_file())
     assert files == [bottle.path, "records/audit/linux-amd64.json"]

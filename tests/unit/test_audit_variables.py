@@ -6,8 +6,7 @@ import pytest
 
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.variables import find_unread, find_words
-from stigmer_packaging.records.model import AuditReport, Finding
-from support.audit_bottles import COMPONENTS, Craft, audit, found_by, good_bottle
+from support.audit_bottles import COMPONENTS, Craft, audit, good_bottle, seen_by
 from support.frozen_programs import frozen_program
 
 SERVER = f"{COMPONENTS}/stigmer-server"
@@ -21,40 +20,37 @@ def bottle_with(server: str, *sent: str) -> Craft:
     return craft
 
 
-def unread(report: AuditReport) -> list[Finding]:
-    """Give the findings about variables."""
-    return found_by(report, "unread-variable")
+def unread(craft: Craft, policy: Policy | None = None) -> list[str]:
+    """Say what an audit sees of variables."""
+    return [seen for _, seen in seen_by("unread-variable", craft, policy)]
 
 
-def test_a_variable_that_is_nowhere_in_the_program_is_a_warning_with_the_name_that_was_meant(tmp_path: Path) -> None:
+def test_a_variable_that_is_nowhere_in_the_program_is_a_warning_with_the_name_that_was_meant() -> None:
     """Queues were once sent without their prefix for weeks, and STIGMER_BACKEND_URL."""
-    craft = bottle_with("\0STIGMER_BACKEND_ENDPOINT\0", "STIGMER_BACKEND_URL", "XYZZY")
-    report = audit(craft, tmp_path)
-    url, xyzzy = unread(report)
-    assert (url.severity, url.path, report.passed) == ("warning", SERVER, True)
-    assert url.seen.startswith("stigmer-server is sent STIGMER_BACKEND_URL, and none of its files contains that name")
-    assert url.seen.endswith("; did you mean STIGMER_BACKEND_ENDPOINT?")
-    assert xyzzy.seen == "stigmer-server is sent XYZZY, and none of its files contains that name"
+    report = audit(bottle_with("\0STIGMER_BACKEND_ENDPOINT\0", "STIGMER_BACKEND_URL", "XYZZY"))
+    nowhere = "and none of its files contains that name"
+    assert report.passed
+    assert [(found.severity, found.path, found.seen.split("; ")) for found in report.findings] == [
+        (
+            "warning",
+            SERVER,
+            [f"stigmer-server is sent STIGMER_BACKEND_URL, {nowhere}", "did you mean STIGMER_BACKEND_ENDPOINT?"],
+        ),
+        ("warning", SERVER, [f"stigmer-server is sent XYZZY, {nowhere}"]),
+    ]
 
 
-def test_a_variable_that_is_read_or_listed_as_optional_is_no_finding(tmp_path: Path) -> None:
+def test_a_variable_that_is_read_or_optional_for_the_component_is_no_finding() -> None:
     craft = bottle_with("\0GRPC_PORT\0", "GRPC_PORT", "STORAGE_PATH")
-    report = audit(craft, tmp_path, Policy(optional={"stigmer-server": ("STORAGE_PATH",), "temporal": ("GRPC_PORT",)}))
-    assert unread(report) == []
+    assert unread(craft, Policy(optional={"stigmer-server": ("STORAGE_PATH",), "temporal": ("GRPC_PORT",)})) == []
+    assert len(unread(craft, Policy(optional={"agent-runner": ("STORAGE_PATH",)}))) == 1
 
 
-def test_what_is_optional_for_one_component_is_not_for_another(tmp_path: Path) -> None:
-    craft = bottle_with("", "STORAGE_PATH")
-    assert len(unread(audit(craft, tmp_path, Policy(optional={"agent-runner": ("STORAGE_PATH",)})))) == 1
-
-
-def test_a_name_may_stand_in_any_file_of_a_component_and_in_no_other_components(tmp_path: Path) -> None:
+def test_a_name_may_stand_in_any_file_of_a_component_and_in_no_other_components() -> None:
     craft = bottle_with("\0ONLY_THE_SERVER\0")
     craft.put(f"{COMPONENTS}/agent-runner.lib/settings.py", "os.environ['SANDBOX_TYPE']")
     craft.sent["agent-runner"] = ("SANDBOX_TYPE", "ONLY_THE_SERVER")
-    assert [finding.seen.split(",")[0] for finding in unread(audit(craft, tmp_path))] == [
-        "agent-runner is sent ONLY_THE_SERVER"
-    ]
+    assert [seen.split(",")[0] for seen in unread(craft)] == ["agent-runner is sent ONLY_THE_SERVER"]
 
 
 def test_a_name_in_a_compressed_module_of_a_program_that_unpacks_itself_is_seen(tmp_path: Path) -> None:
@@ -64,7 +60,7 @@ def test_a_name_in_a_compressed_module_of_a_program_that_unpacks_itself_is_seen(
     assert b"SANDBOX_ROOT_DIR" not in program
     craft.put(f"{COMPONENTS}/agent-runner", program, 0o755)
     craft.sent["agent-runner"] = ("SANDBOX_ROOT_DIR", "STIGMER_MODE")
-    assert unread(audit(craft, tmp_path)) == []
+    assert unread(craft) == []
 
 
 @pytest.mark.parametrize("text", ["GRPC_PORTDB_PATH", "XGRPC_PORT", "$GRPC_PORT_"])
@@ -72,22 +68,17 @@ def test_strings_that_a_linker_put_side_by_side_hold_their_names(text: str) -> N
     assert find_unread(["GRPC_PORT"], find_words([("", text.encode())])) == []
 
 
-def test_of_strings_side_by_side_the_one_that_was_meant_is_suggested(tmp_path: Path) -> None:
+def test_of_strings_side_by_side_the_one_that_was_meant_is_suggested() -> None:
     """Go's linker sorts strings by their length and separates them by nothing."""
-    craft = bottle_with(
-        "\0STIGMER_BACKEND_ENDPOINTTEMPORAL_SERVICE_ADDRESSTEMPORAL_MAX_CONCURRENCY\0", "TEMPORAL_ADDRESS"
-    )
-    (finding,) = unread(audit(craft, tmp_path))
-    assert finding.seen.endswith("; did you mean TEMPORAL_SERVICE_ADDRESS?")
+    words = "\0STIGMER_BACKEND_ENDPOINTTEMPORAL_SERVICE_ADDRESSTEMPORAL_MAX_CONCURRENCY\0"
+    (seen,) = unread(bottle_with(words, "TEMPORAL_ADDRESS"))
+    assert seen.endswith("; did you mean TEMPORAL_SERVICE_ADDRESS?")
 
 
-def test_a_name_with_a_letter_behind_it_is_suggested_without_it_when_another_component_is_sent_it(
-    tmp_path: Path,
-) -> None:
+def test_a_name_with_a_letter_behind_it_is_suggested_without_it_when_another_component_is_sent_it() -> None:
     craft = bottle_with("\0STIGMER_API_KEYE\0", "STIGMER_APIKEY")
     craft.sent["agent-runner"] = ("STIGMER_API_KEY",)
-    found = [finding.seen for finding in unread(audit(craft, tmp_path)) if "STIGMER_APIKEY" in finding.seen]
-    assert found[0].endswith("; did you mean STIGMER_API_KEY?")
+    assert unread(craft)[0].endswith("; did you mean STIGMER_API_KEY?")
 
 
 def test_a_name_with_small_letters_is_not_looked_for() -> None:

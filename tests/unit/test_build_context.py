@@ -7,20 +7,16 @@ import sys
 from pathlib import Path
 from typing import cast
 
-import pytest
-
 from stigmer_packaging.freeze.python.provide import digest_of
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.environment import build_environment
-from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.lib.interpreter import plain_environment
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Proof, Readiness
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.context import SHIPPED, BuildContext
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.sources.placeholders import fill
 from support.manifest_texts import PATH
 
 ROOT = Path(__file__).parents[2]
@@ -30,16 +26,10 @@ PARTS = {part.name: part for part in MANIFEST.components}
 
 
 def build_context(folder: Path, *, root: Path = ROOT, checkout: str = "", python: str = "") -> BuildContext:
-    """Make a context with a workspace of its own."""
     workspace = Workspace(folder / "build", folder / "cache")
     tree = checkout or str(ROOT / MANIFEST.checkout)
     env = build_environment(os.environ)
     return BuildContext(MANIFEST, workspace, root, LINUX, tree, env, 1, lambda _: None, python=python)
-
-
-def test_a_template_is_filled_and_what_has_no_value_is_empty() -> None:
-    assert fill("localhost:{port.server}", {"port.server": 7234}) == "localhost:7234"
-    assert fill("{llm.api_key}", {}) == ""
 
 
 def test_a_frozen_service_is_tried_in_its_own_environment_without_a_key(tmp_path: Path) -> None:
@@ -67,16 +57,6 @@ def test_a_frozen_service_is_tried_with_paths_relative_to_its_home(tmp_path: Pat
     part = PARTS["agent-runner"]
     run = dataclasses.replace(part.run, arguments=("--db", "{home.relative}/data/own.db"))
     assert build_context(tmp_path).probe_of(dataclasses.replace(part, run=run)).arguments == ("--db", "./data/own.db")
-
-
-def test_only_what_comes_from_a_tree_is_frozen(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="temporal does not come from a source tree"):
-        build_context(tmp_path).service_of(PARTS["temporal"])
-
-
-def test_a_tree_without_the_service_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"(?s)there is no folder.*agent-runner: there is no folder"):
-        build_context(tmp_path, checkout=str(tmp_path)).service_of(PARTS["agent-runner"])
 
 
 def test_the_source_archive_holds_what_git_tracks_and_without_git_what_does_not_lie_about(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.cli import main as cli
+from stigmer_packaging.cli.options import ROOT
 from stigmer_packaging.lib.errors import MissingToolError
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.plan import STAGES
@@ -24,6 +25,7 @@ from support.manifest_texts import PATH, text_with, text_with_artifact
 HOST = str(read_platform(platform.system(), platform.machine()))
 FOREIGN = "darwin-arm64" if HOST != "darwin-arm64" else "linux-arm64"
 SERVICES = ("stigmer-server/cmd/server", "workflow-runner/cmd/worker")
+COMPONENTS = load_manifest(PATH, reference=True).components
 NAMES = ["stigmer-server", "temporal", "workflow-runner"]
 
 needs_go = pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
@@ -31,7 +33,7 @@ needs_go = pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on 
 
 def program_that_keeps_the_contract(service: str) -> str:
     """Give a Go program that reads what the manifest sends the service, and asks for what it requires."""
-    part = next(part for part in load_manifest(PATH, reference=True).components if service.startswith(part.name))
+    part = next(part for part in COMPONENTS if service.startswith(part.name))
     quoted = [", ".join(f'"{name}"' for name in names) for names in (part.run.environment, part.required)]
     return (
         'package main\n\nimport "os"\n\nfunc main() {\n'
@@ -78,8 +80,10 @@ def cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stage_makes_its_records_and_the_next_run_reuses_them(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run(["obtain", *words, "--json"]) == 0
-    first = json.loads(capsys.readouterr().out)["steps"]
+    assert cli.run(["obtain", *words, "--json", "--verbose"]) == 0
+    printed = capsys.readouterr()
+    assert f"obtaining temporal for {HOST}" in printed.err
+    first = json.loads(printed.out)["steps"]
     assert sorted(step["record"]["component"] for step in first) == NAMES
     assert {step["reused"] for step in first} == {False}
     for step in first:
@@ -120,14 +124,6 @@ def test_a_dry_run_says_what_would_be_made_and_makes_nothing(
     assert not (tmp_path / "build").exists()
     assert cli.run(["obtain", *words, "--dry-run"]) == 0
     assert capsys.readouterr().out.count("made") == 3
-
-
-@needs_go
-def test_verbose_says_on_stderr_what_goes_on(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["obtain", *words, "--json", "--verbose"]) == 0
-    printed = capsys.readouterr()
-    assert f"obtaining temporal for {HOST}" in printed.err
-    json.loads(printed.out)
 
 
 @pytest.mark.parametrize("stage", ["release", "freeze", "bottle"])
@@ -225,52 +221,42 @@ def test_a_workspace_that_cannot_be_written_is_an_error_and_no_traceback(
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_help_names_every_stage_and_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["--help"]) == 0
-    printed = capsys.readouterr().out
-    assert [name for name in ("release", *STAGES) if name not in printed] == []
-
-
-def test_a_release_that_is_told_to_end_ends_what_it_started_and_says_that_it_goes_on(tmp_path: Path) -> None:
-    """A Go that never ends stands in for a long build."""
-    fake = tmp_path / "bin" / "go"
-    fake.parent.mkdir()
-    fake.write_text(
-        f"#!/bin/sh\n[ $1 = version ] && echo go version go1.99.0 x/y && exit\nsleep 0.5\necho $$ > {tmp_path}/pid\nexec sleep 600\n",
-        encoding="ascii",
-    )
-    fake.chmod(0o755)
-    tree = tree_in(tmp_path / "product")
-    program = Path(shutil.which("true") or "").read_bytes()
-    with faulty_server(program, Faults()) as server:
-        manifest = tmp_path / "manifest.yaml"
-        manifest.write_text(text_with_artifact(server.url, hashlib.sha256(program).hexdigest()), encoding="utf-8")
-        words = ["obtain", f"--manifest={manifest}", f"--checkout={tree}", f"--workspace={tmp_path / 'build'}"]
-        search = f"{fake.parent}{os.pathsep}{os.environ['PATH']}"
-        env = {
-            **os.environ,
-            "PATH": search,
-            "PYTHONPATH": os.pathsep.join(str(cli.ROOT / name) for name in ("packaging", "launcher")),
-        }
-        release = subprocess.Popen(
-            [sys.executable, "-m", "stigmer_packaging.cli", *words], env=env, stderr=subprocess.PIPE, text=True
-        )
-        while not (tmp_path / "pid").is_file() or not (pid := (tmp_path / "pid").read_text(encoding="ascii").strip()):
-            assert release.poll() is None
-            time.sleep(0.01)
-        release.terminate()
-        _, said = release.communicate(timeout=30)
-    said = "".join(line for line in said.splitlines(keepends=True) if not line.startswith(("✓", "…")))
-    assert (release.returncode, said) == (130, "\nError: interrupted\nHint: run it again; it resumes\n")
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid), 0)
-    assert not list((tmp_path / "build" / "staging").iterdir())
-
-
-def test_help_says_every_command_in_whole_sentences_and_by_the_name_that_is_typed(
+def test_help_says_every_stage_in_whole_sentences_and_by_the_name_that_is_typed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert cli.run(["--help"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("Usage: scripts/packaging ")
+    assert [name for name in ("release", *STAGES) if name not in said] == []
     assert "..." not in said.replace("[ARGS]...", "")
+
+
+def test_a_release_that_is_told_to_end_ends_what_it_started_and_says_that_it_goes_on(
+    words: list[str], tmp_path: Path
+) -> None:
+    """A Go that never ends stands in for a long build."""
+    fake, pid = tmp_path / "bin" / "go", tmp_path / "pid"
+    fake.parent.mkdir()
+    fake.write_text(
+        f"#!/bin/sh\n[ $1 = version ] && echo go version go1.99.0 x/y && exit\nsleep 0.5\necho $$ > {pid}\nexec sleep 600\n",
+        encoding="ascii",
+    )
+    fake.chmod(0o755)
+    env = {
+        **os.environ,
+        "PATH": f"{fake.parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("packaging", "launcher")),
+    }
+    release = subprocess.Popen(
+        [sys.executable, "-m", "stigmer_packaging.cli", "obtain", *words], env=env, stderr=subprocess.PIPE, text=True
+    )
+    while not pid.is_file() or not pid.read_text(encoding="ascii").strip():
+        assert release.poll() is None
+        time.sleep(0.01)
+    release.terminate()
+    _, said = release.communicate(timeout=30)
+    said = "".join(line for line in said.splitlines(keepends=True) if not line.startswith(("✓", "…")))
+    assert (release.returncode, said) == (130, "\nError: interrupted\nHint: run it again; it resumes\n")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text(encoding="ascii")), 0)
+    assert not list((tmp_path / "build" / "staging").iterdir())

@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,21 +27,25 @@ from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.guest import GuestRun, Machine, Trial
 from stigmer_packaging.verify.machines import GUESTS, MachineFactory, find_mirrors
 from support.keg_standin import quiet
+from support.manifest_texts import PATH
 
 ROOT = Path(__file__).parents[2]
 AMD64, ARM64 = parse_target("linux-amd64"), parse_target("linux-arm64")
+MANIFEST = load_manifest(PATH)
 NAME = "stigmer-2.0.0.x86_64_linux.bottle.tar.gz"
 CONTENT = gzip.compress(bytes(1024), mtime=0)  # an empty archive: tar ends with two empty blocks
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+Verify = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
 def dist(tmp_path: Path) -> Path:
-    """Make a release's folder with one bottle."""
     folder = tmp_path / "dist"
     folder.mkdir()
     (folder / NAME).write_bytes(CONTENT)
-    sha256 = hashlib.sha256(CONTENT).hexdigest()
-    artefact = Artefact("bottle", NAME, len(CONTENT), sha256, "linux-amd64", "x86_64_linux")
+    artefact = Artefact("bottle", NAME, len(CONTENT), SHA256, "linux-amd64", "x86_64_linux")
     product = Product(
         "stigmer", "2.0.0", "description", "https://stigmer.ai", "Apache-2.0", "stigmer/stigmer", "stigmer/tap"
     )
@@ -49,16 +53,36 @@ def dist(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def verified(dist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Verify:
+    """Give what verifies the release with further options, and gives the exit code and all that was printed."""
+
+    def run(*options: object) -> tuple[int, str]:
+        code = cli.run(["verify", str(dist), "--workspace", str(tmp_path / "build"), *map(str, options)])
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    return run
+
+
+def levels(dist: Path) -> list[str]:
+    return [one.verified for one in read_release(dist).artefacts]
+
+
+def mac_report(path: Path, machine: str, result: str) -> Path:
+    """Write what scripts/check-on-mac reports of the release's bottle."""
+    facts = f"# file: {SHA256} {NAME}\n# machine: {machine}\n"
+    path.write_text(f"# BEGIN {SHA256}\n{facts}{result} 1 - it runs\n1..1\n# END {SHA256}\n", encoding="ascii")
+    return path
+
+
 def find(what: Path, tmp_path: Path) -> tuple[object, ...]:
-    """Find the bottle for this platform."""
-    manifest = load_manifest(ROOT / "packaging/manifest.yaml")
-    bottle = verify.find_bottle(what, AMD64, manifest, tmp_path / "build")
+    bottle = verify.find_bottle(what, AMD64, MANIFEST, tmp_path / "build")
     return bottle.name, bottle.version, bottle.target, bottle.tag, bottle.path, bottle.sha256
 
 
 def test_the_bottle_of_a_release_and_the_same_file_alone_are_the_same_bottle(dist: Path, tmp_path: Path) -> None:
-    path, sha256 = f"../dist/{NAME}", hashlib.sha256(CONTENT).hexdigest()
-    assert find(dist, tmp_path) == ("stigmer", "2.0.0", "linux-amd64", "x86_64_linux", path, sha256)
+    assert find(dist, tmp_path) == ("stigmer", "2.0.0", "linux-amd64", "x86_64_linux", f"../dist/{NAME}", SHA256)
     assert find(dist / NAME, tmp_path) == find(dist, tmp_path)
 
 
@@ -100,7 +124,7 @@ def fake_machine(level: str, name: str, *, good: bool = True, emulated: bool = F
     return Machine(level, name, "linux-amd64", "recipe", run)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def machines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Machine]:
     """Have fake machines by the names of their records."""
     fakes = {"verify/sandbox/linux-amd64": fake_machine("sandbox", "debian trixie")}
@@ -110,10 +134,10 @@ def machines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Machine]:
 
 
 def test_a_proof_is_kept_in_workspace_and_release_and_its_timeline_is_shown(
-    dist: Path, tmp_path: Path, machines: Mapping[str, Machine], capsys: pytest.CaptureFixture[str]
+    dist: Path, tmp_path: Path, verified: Verify
 ) -> None:
-    assert cli.run(["verify", str(dist), "--workspace", str(tmp_path / "build")]) == 0
-    assert "sandbox: debian trixie: verified in" in capsys.readouterr().out
+    code, said = verified()
+    assert (code, "sandbox: debian trixie: verified in" in said) == (0, True)
     (report,) = read_release(dist).verifications
     assert report.passed
     kept = json.loads((dist / "verification/sandbox-linux-amd64.json").read_text(encoding="utf-8"))
@@ -125,31 +149,26 @@ def test_a_proof_is_kept_in_workspace_and_release_and_its_timeline_is_shown(
 
 
 def test_a_verification_on_an_emulated_processor_is_told_from_one_on_a_real_one(
-    dist: Path, tmp_path: Path, machines: dict[str, Machine]
+    dist: Path, machines: dict[str, Machine], verified: Verify
 ) -> None:
-    words = ["verify", str(dist), "--workspace", str(tmp_path / "build")]
     machines["verify/sandbox/linux-amd64"] = fake_machine("sandbox", "debian trixie", emulated=True)
-    assert cli.run(words) == 0
-    assert [one.verified for one in read_release(dist).artefacts] == ["verified by emulation"]
+    assert (verified()[0], levels(dist)) == (0, ["verified by emulation"])
     machines["verify/vm/linux-amd64"] = fake_machine("vm", "debian trixie")
-    assert cli.run(words) == 0
-    assert [one.verified for one in read_release(dist).artefacts] == ["verified in a virtual machine"]
+    assert (verified()[0], levels(dist)) == (0, ["verified in a virtual machine"])
 
 
 def test_a_guest_that_fails_gives_exit_code_8_after_all_others_were_tried_and_sid_decides_nothing(
-    dist: Path, tmp_path: Path, machines: dict[str, Machine], capsys: pytest.CaptureFixture[str]
+    dist: Path, tmp_path: Path, machines: dict[str, Machine], verified: Verify
 ) -> None:
     machines.clear()
     machines["verify/matrix/a"] = fake_machine("sandbox", "debian sid", good=False)
-    words = ["verify", str(dist), "--workspace", str(tmp_path / "build")]
-    assert cli.run(words) == 0
-    assert "debian sid: NOT verified" in capsys.readouterr().out
+    code, said = verified()
+    assert (code, "debian sid: NOT verified" in said) == (0, True)
     machines["verify/matrix/b"] = fake_machine("sandbox", "debian bullseye", good=False)
     machines["verify/matrix/c"] = fake_machine("sandbox", "debian trixie")
-    assert cli.run(words) == 8
-    printed = capsys.readouterr()
-    assert "verification failed on debian bullseye" in printed.err
-    assert str(tmp_path / "build/verify/matrix/b.log") in printed.err
+    code, said = verified()
+    assert (code, "verification failed on debian bullseye" in said) == (8, True)
+    assert str(tmp_path / "build/verify/matrix/b.log") in said
     assert [report.guest for report in read_release(dist).verifications] == [each.name for each in machines.values()]
 
 
@@ -174,36 +193,26 @@ def test_a_report_takes_the_place_of_its_forerunner_and_of_no_other(dist: Path, 
     ("result", "code", "level"), [("ok", 0, "verified on a Mac (report)"), ("not ok", 8, "verification failed")]
 )
 def test_a_report_of_a_mac_becomes_part_of_the_release(
-    dist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], result: str, code: int, level: str
+    dist: Path, tmp_path: Path, verified: Verify, result: str, code: int, level: str
 ) -> None:
-    sha256 = hashlib.sha256(CONTENT).hexdigest()
-    facts = f"# file: {sha256} {NAME}\n# machine: macOS 15.1 24B83 arm64 Mac15,3\n"
-    report = tmp_path / "report.tap"
-    report.write_text(f"# BEGIN {sha256}\n{facts}{result} 1 - it runs\n1..1\n# END {sha256}\n", encoding="ascii")
-    assert cli.run(["verify", str(dist), "--workspace", str(tmp_path / "build"), "--report", str(report)]) == code
-    assert "mac: macOS 15.1 24B83 arm64 Mac15,3: " in capsys.readouterr().out
-    assert [(one.name, one.verified) for one in read_release(dist).artefacts] == [(NAME, level)]
+    report = mac_report(tmp_path / "report.tap", "macOS 15.1 24B83 arm64 Mac15,3", result)
+    ended, said = verified("--report", report)
+    assert (ended, levels(dist)) == (code, [level])
+    assert "mac: macOS 15.1 24B83 arm64 Mac15,3: " in said
     assert level in (dist / "report.html").read_text(encoding="utf-8")
     kept = dist / "verification/mac-linux-amd64-bottle-macOS-15.1-24B83-arm64-Mac15-3.log"
     assert kept.read_text(encoding="utf-8") == report.read_text(encoding="ascii")
 
 
-def test_reports_of_two_macs_are_both_kept_and_one_that_failed_counts(dist: Path, tmp_path: Path) -> None:
-    """Whichever of them is named last."""
-    sha256 = hashlib.sha256(CONTENT).hexdigest()
-    words = ["verify", str(dist), "--workspace", str(tmp_path / "build")]
-    for system, result in (("14.5", "not ok"), ("15.1", "ok")):
-        report = tmp_path / f"{system}.tap"
-        facts = f"# file: {sha256} {NAME}\n# machine: macOS {system}\n"
-        report.write_text(f"# BEGIN {sha256}\n{facts}{result} 1 - it runs\n1..1\n# END {sha256}\n", encoding="ascii")
-        words += ["--report", str(report)]
-    assert cli.run(words) == 8
-    release = read_release(dist)
-    assert [(each.guest, each.passed) for each in release.verifications] == [
-        ("macOS 14.5", False),
-        ("macOS 15.1", True),
-    ]
-    assert [one.verified for one in release.artefacts] == ["verification failed"]
+def test_reports_of_two_macs_are_both_kept_and_one_that_failed_counts(
+    dist: Path, tmp_path: Path, verified: Verify
+) -> None:
+    bad = mac_report(tmp_path / "bad.tap", "macOS 14.5", "not ok")
+    good = mac_report(tmp_path / "good.tap", "macOS 15.1", "ok")
+    assert verified("--report", bad, "--report", good)[0] == 8
+    found = [(each.guest, each.passed) for each in read_release(dist).verifications]
+    assert found == [("macOS 14.5", False), ("macOS 15.1", True)]
+    assert levels(dist) == ["verification failed"]
     assert len(list((dist / "verification").glob("mac-*.log"))) == 2
 
 
@@ -212,22 +221,19 @@ def test_a_report_of_a_mac_is_only_taken_in_for_a_release(dist: Path, capsys: py
     assert "--report needs the folder of a release" in capsys.readouterr().err
 
 
-def test_the_single_file_of_a_release_is_verified_in_a_sandbox_beside_the_bottle(
-    dist: Path, tmp_path: Path, machines: Mapping[str, Machine]
-) -> None:
-    (dist / "stigmer-2.0.0-linux-amd64").write_bytes(b"program")
-    program = Artefact("program", "stigmer-2.0.0-linux-amd64", 7, hashlib.sha256(b"program").hexdigest(), "linux-amd64")
-    foreign = replace(program, target="linux-arm64", name="stigmer-2.0.0-linux-arm64")
-    (dist / foreign.name).write_bytes(b"program")
+def test_the_single_file_of_a_release_is_verified_in_a_sandbox_beside_the_bottle(dist: Path, verified: Verify) -> None:
+    sha256 = hashlib.sha256(b"program").hexdigest()
+    programs = [
+        Artefact("program", f"stigmer-2.0.0-{target}", 7, sha256, target) for target in ("linux-amd64", "linux-arm64")
+    ]
+    for program in programs:
+        (dist / program.name).write_bytes(b"program")
     release = read_release(dist)
-    made = replace(release, artefacts=(*release.artefacts, program, foreign))
+    made = replace(release, artefacts=(*release.artefacts, *programs))
     (dist / "release.json").write_text(render_record(made), encoding="utf-8")
-    assert cli.run(["verify", str(dist), "--workspace", str(tmp_path / "build")]) == 0
-    assert {one.bottle_sha256 for one in read_release(dist).verifications} == {
-        one.sha256 for one in (release.artefacts[0], program)
-    }
-    assert (dist / "verification/program-linux-amd64.json").is_file()
-    assert len(machines) == 1
+    assert verified()[0] == 0
+    assert {one.bottle_sha256 for one in read_release(dist).verifications} == {SHA256, sha256}
+    assert [path.name for path in (dist / "verification").glob("program-*.json")] == ["program-linux-amd64.json"]
 
 
 def test_what_a_copy_of_the_release_was_verified_with_elsewhere_becomes_part_of_it(
@@ -244,63 +250,48 @@ def test_what_a_copy_of_the_release_was_verified_with_elsewhere_becomes_part_of_
     collect = [ROOT / "scripts" / "collect-reports", dist, tmp_path / "reports", tmp_path / "sboms"]
     done = subprocess.run(collect, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert [one.verified for one in read_release(dist).artefacts] == ["verified in a virtual machine"]
+    assert levels(dist) == ["verified in a virtual machine"]
     assert "it runs" in (dist / "verification/vm-linux-amd64.log").read_text(encoding="utf-8")
     assert "verified in a virtual machine" in (dist / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "sboms/x86_64_linux.spdx.json").read_text(encoding="utf-8") == "{}"
 
 
-def test_the_verifications_of_another_release_are_refused(
-    dist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Other bytes prove nothing of these."""
+def test_the_verifications_of_another_release_are_refused(dist: Path, tmp_path: Path, verified: Verify) -> None:
     other = tmp_path / "other"
     other.mkdir()
     release = read_release(dist)
     changed = replace(release, artefacts=(replace(release.artefacts[0], sha256="0" * 64),))
     (other / "release.json").write_text(render_record(changed), encoding="utf-8")
-    words = ["verify", str(dist), "--workspace", str(tmp_path / "build"), "--report", str(other)]
-    assert cli.run(words) == RecordError.exit_code
-    assert "is of another release" in capsys.readouterr().err
+    code, said = verified("--report", other)
+    assert (code, "is of another release" in said) == (RecordError.exit_code, True)
 
 
-class FakeMaker(MachineFactory):
-    """Makes nothing, and writes down what it was asked for."""
-
-    def sandbox(self, guest: str, target: object) -> Machine:  # noqa: ARG002 - as MachineFactory has it
-        """Name a sandbox."""
-        return fake_machine("sandbox", guest)
-
-    def virtual_machine(self, guest: str, target: object) -> Machine:  # noqa: ARG002 - as MachineFactory has it
-        """Name a virtual machine."""
-        return fake_machine("vm", guest)
+@pytest.fixture
+def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MachineFactory:
+    """Have a factory that makes nothing, and knows Debian's mirror."""
+    for made, level in (("sandbox", "sandbox"), ("virtual_machine", "vm")):
+        monkeypatch.setattr(MachineFactory, made, lambda _, guest, __, level=level: fake_machine(level, guest))
+    mirror = Mirror("http://mirror.invalid/debian", "debian", "bookworm", "")
+    return MachineFactory(AMD64, 2, tmp_path, {"debian": mirror}, quiet)
 
 
 @pytest.mark.parametrize(
     ("level", "guests", "machine", "expected"),
     [
-        ("sandbox", (), "sandbox", [("sandbox", "debian trixie", "verify/sandbox/linux-amd64")]),
-        ("vm", (), "sandbox", [("vm", "debian trixie", "verify/vm/linux-amd64")]),
-        ("vm", ("debian sid",), "sandbox", [("vm", "debian sid", "verify/vm/linux-amd64/debian-sid")]),
-        (
-            "matrix",
-            ("ubuntu noble",),
-            "vm",
-            [("vm", "ubuntu noble", "verify/matrix/linux-amd64/vm-ubuntu-noble")],
-        ),
+        ("sandbox", (), "sandbox", ("sandbox", "debian trixie", "verify/sandbox/linux-amd64")),
+        ("vm", (), "sandbox", ("vm", "debian trixie", "verify/vm/linux-amd64")),
+        ("vm", ("debian sid",), "sandbox", ("vm", "debian sid", "verify/vm/linux-amd64/debian-sid")),
+        ("matrix", ("ubuntu noble",), "vm", ("vm", "ubuntu noble", "verify/matrix/linux-amd64/vm-ubuntu-noble")),
     ],
 )
 def test_a_level_has_its_machines(
-    level: str, guests: tuple[str, ...], machine: str, expected: list[tuple[str, str, str]], tmp_path: Path
+    level: str, guests: tuple[str, ...], machine: str, expected: tuple[str, str, str], maker: MachineFactory
 ) -> None:
-    mirror = Mirror("http://mirror.invalid/debian", "debian", "bookworm", "")
-    maker = FakeMaker(AMD64, 2, tmp_path, {"debian": mirror}, quiet)
     chosen = verify.choose_machines(level, guests, machine, maker, AMD64)
-    assert [(each.level, each.name, name) for each, name in chosen] == expected
+    assert [(each.level, each.name, name) for each, name in chosen] == [expected]
 
 
-def test_the_matrix_is_debians_releases_from_the_oldest_c_library_on(tmp_path: Path) -> None:
-    maker = FakeMaker(AMD64, 2, tmp_path, {}, quiet)
+def test_the_matrix_is_debians_releases_from_the_oldest_c_library_on(maker: MachineFactory) -> None:
     assert tuple(each.name for each, _ in verify.choose_machines("matrix", (), "sandbox", maker, AMD64)) == GUESTS
 
 

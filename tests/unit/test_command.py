@@ -1,24 +1,21 @@
 """Programs are started in one place: with a deadline, heard, and never left behind."""
 
-import contextlib
 import os
-import time
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import CommandError, MissingToolError
+from support.launcher_services import eventually, is_running
 
 GRANDCHILD = "sleep 600 & echo $!; wait"
 ESCAPED = "setsid sh -c 'echo $$; exec sleep 600' &"  # in a session of its own, with our output open
 
 
-def is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that ended and was not asked for counts as gone."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
-    return False
+@pytest.fixture(autouse=True)
+def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_DRAIN", 0.05)
 
 
 def test_output_and_exit_code_are_given_apart() -> None:
@@ -42,14 +39,9 @@ def test_a_program_sees_only_the_environment_it_is_given() -> None:
 
 def test_a_program_that_takes_too_long_is_ended_with_all_it_started() -> None:
     with pytest.raises(CommandError, match="did not end within") as caught:
-        command.run(["sh", "-c", GRANDCHILD], seconds=2)
+        command.run(["sh", "-c", GRANDCHILD], seconds=1)
     pid = int(caught.value.output)
-    for _ in range(500):
-        if not is_alive(pid):
-            return
-        time.sleep(0.01)
-    os.kill(pid, 9)
-    pytest.fail("the program's own child outlived it")
+    eventually(lambda: not is_running(pid), "the end of the program's own child")
 
 
 def test_an_observer_hears_every_command_and_what_it_printed() -> None:
@@ -65,14 +57,14 @@ def test_the_deadline_holds_against_a_child_that_left_the_group_and_keeps_the_ou
     with pytest.raises(CommandError, match="did not end within") as caught:
         command.run(["sh", "-c", f"{ESCAPED} sleep 600"], seconds=1)
     pid = int(caught.value.output)
-    assert is_alive(pid)
+    assert is_running(pid)
     os.kill(pid, 9)
 
 
 def test_a_program_that_has_ended_is_not_waited_for_because_its_child_keeps_the_output_open() -> None:
     done = command.run(["sh", "-c", ESCAPED], seconds=60)
     pid = int(done.stdout)
-    assert is_alive(pid)
+    assert is_running(pid)
     os.kill(pid, 9)
 
 

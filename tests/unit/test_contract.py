@@ -7,7 +7,6 @@ import pytest
 
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.sources.contract import check_refusals
-from support.manifest_texts import problems_of
 
 ASKING = """#!/bin/sh
 : "${STIGMER_API_KEY:?is required}" "${STIGMER_BACKEND_ENDPOINT:?is required}"
@@ -47,9 +46,3 @@ def test_a_program_is_given_ports_and_paths_and_not_their_templates(tmp_path: Pa
     text = '#!/bin/sh\n[ "$PORT" -gt 0 ] && [ -d "$DATA" ] && [ "$MODEL" = none ] && : "${MODE:?is required}"\n'
     sent = {"PORT": "{port.server}", "DATA": "{home}/{home.relative}", "MODEL": "{llm.model}", "MODE": "local"}
     check_refusals(program(tmp_path, text), sent, ("MODE",), folder=tmp_path, env=os.environ)
-
-
-def test_the_manifest_can_require_only_what_is_sent() -> None:
-    """A typing mistake would otherwise be a check that checks nothing."""
-    found = problems_of(("required: [STIGMER_BACKEND_ENDPOINT,", "required: [STIGMER_BACKEND_ENDPOINTS,"))
-    assert any("unknown variable 'STIGMER_BACKEND_ENDPOINTS'" in problem for problem in found)

@@ -95,19 +95,13 @@ def test_a_bill_of_materials_depends_on_nothing_but_the_credits_and_the_given_ti
     assert sbom() == sbom()
     described = json.loads(sbom())
     assert described["creationInfo"]["created"] == "2026-01-01T00:00:00Z"
+    assert [package["name"] for package in described["packages"]].count("a.example/grpc") == 1, "though in two parts"
     other = json.loads(sbom((AGENT, SERVER)))
     assert other["documentNamespace"] != described["documentNamespace"], "two documents never share a name"
 
 
-def test_a_package_in_two_parts_is_described_once() -> None:
-    packages = [package["name"] for package in json.loads(sbom())["packages"]]
-    assert packages.count("a.example/grpc") == 1
-
-
 def test_a_go_program_is_credited_by_what_it_says_of_itself(workspace: Workspace) -> None:
-    made = standin_service(workspace, "temporal", {"temporal": ""})
-    path = workspace.path(f"{made.root}/{made.entry}")
-    path.write_bytes(program("go1.26.8", "mod\tours.example\t(devel)\t\n"))
+    made = standin_service(workspace, "temporal", {"temporal": "#!/bin/sh\n"})
     asked: list[BuildInfo] = []
 
     def credit_go(info: BuildInfo) -> tuple[Credit, ...]:
@@ -116,18 +110,15 @@ def test_a_go_program_is_credited_by_what_it_says_of_itself(workspace: Workspace
         return (one, one)
 
     (component, *_) = standin_manifest().components
+    own = credit_program(component, made, credit_go, workspace=workspace, report=quiet)
+    assert (own.licence, own.ingredients, asked) == ("Apache-2.0", (), []), "another program says nothing"
+    path = workspace.path(f"{made.root}/{made.entry}")
+    path.write_bytes(program("go1.26.8", "mod\tours.example\t(devel)\t\n"))
     found = credit_program(component, made, credit_go, workspace=workspace, report=quiet)
     assert asked[0].go == "1.26.8"
     (one,) = found.ingredients
     assert [found.texts[key] for key in one.texts] == ["b\n", "a\n"]
     assert workspace.read_record("credit/linux-amd64/temporal", Credits) == found
-
-
-def test_a_program_that_says_nothing_is_credited_with_nothing_but_its_own_licence(workspace: Workspace) -> None:
-    made = standin_service(workspace, "temporal", {"temporal": "#!/bin/sh\n"})
-    (component, *_) = standin_manifest().components
-    found = credit_program(component, made, lambda _: (), workspace=workspace, report=quiet)
-    assert (found.licence, found.ingredients) == ("Apache-2.0", ())
 
 
 def test_a_bundle_is_credited_with_its_distributions_python_and_libraries(workspace: Workspace, tmp_path: Path) -> None:

@@ -7,10 +7,9 @@ import pytest
 
 from stigmer_packaging.lib import debian
 from stigmer_packaging.lib.debian import Archives, Package
-from stigmer_packaging.lib.errors import ArchiveError, MissingToolError, RecordError
+from stigmer_packaging.lib.errors import ArchiveError, RecordError
 from support.tiny_packages import deb_of, device_entry, file_entry, link_entry
 
-ARCHIVES = Archives("http://mirror.invalid/debian", "http://mirror.invalid/debian-security")
 SHA256 = "ab" * 32
 
 
@@ -89,12 +88,6 @@ def test_every_line_of_a_lock_pins_a_package_for_a_target(line: str) -> None:
         debian.parse_lock(line)
 
 
-def test_the_security_archive_serves_its_own_pool() -> None:
-    assert ARCHIVES.url("pool/main/a.deb") == "http://mirror.invalid/debian/pool/main/a.deb"
-    assert ARCHIVES.url("pool/updates/main/a.deb") == "http://mirror.invalid/debian-security/pool/updates/main/a.deb"
-    assert debian.archives_below("http://mirror.invalid/") == ARCHIVES
-
-
 def test_both_archives_are_read_from_the_machine_s_own_sources(tmp_path: Path) -> None:
     (tmp_path / "apt").mkdir()
     (tmp_path / "apt/sources.list").write_text(
@@ -104,12 +97,6 @@ def test_both_archives_are_read_from_the_machine_s_own_sources(tmp_path: Path) -
         "deb http://mirror.invalid/debian-security bookworm-security main\n",
         encoding="utf-8",
     )
-    assert debian.read_archives(tmp_path) == ARCHIVES
-
-
-def test_another_distribution_is_told_to_name_a_mirror(tmp_path: Path) -> None:
-    (tmp_path / "apt").mkdir()
-    (tmp_path / "apt/sources.list").write_text("deb http://mirror.invalid/ubuntu noble main\n", encoding="utf-8")
-    with pytest.raises(MissingToolError) as caught:
-        debian.read_archives(tmp_path)
-    assert "name a Debian mirror" in caught.value.remedy
+    archives = debian.find_archives("", {}, tmp_path)
+    assert archives == Archives("http://mirror.invalid/debian", "http://mirror.invalid/debian-security")
+    assert archives.urls("pool/main/a.deb", SHA256) == ("http://mirror.invalid/debian/pool/main/a.deb",)

@@ -22,7 +22,6 @@ FILES = {
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Lay one file of each kind."""
     made = Workspace(tmp_path / "workspace", tmp_path / "cache")
     for path, text in FILES.items():
         made.path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -31,24 +30,21 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def deliver_all(workspace: Workspace, folder: Path, *left_out: str) -> Release:
-    """Deliver the files of all kinds but those that are left out."""
     kinds = {"bottle": "linux-amd64", "sbom": "linux-amd64", "source": "", "formula": ""}
-    records = [
-        ReleaseFile(kind, "stigmer", "2.0.0", path, len(text), digest.sha256_of(workspace.path(path)), target)
+    records = {
+        kind: ReleaseFile(kind, "stigmer", "2.0.0", path, len(text), digest.sha256_of(workspace.path(path)), target)
         for (kind, target), (path, text) in zip(kinds.items(), FILES.items(), strict=True)
         if kind not in left_out
-    ]
+    }
     return deliver(records, standin_manifest().product, workspace, folder)
 
 
 @pytest.fixture
 def delivered(workspace: Workspace, tmp_path: Path) -> Release:
-    """Deliver one of each kind into the folder `out`."""
     return deliver_all(workspace, tmp_path / "out")
 
 
 def check(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the real sha256sum over the checksums."""
     command = ["sha256sum", "--check", "--strict", CHECKSUMS]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 

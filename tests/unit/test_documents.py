@@ -44,7 +44,6 @@ def objection(block: Block) -> str:
 
 
 def dead_links(path: Path, text: str) -> list[str]:
-    """List the relative links of a document that lead to no file."""
     without_code = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
     return [link for link in _LINK.findall(without_code) if not (path.parent / link).exists()]
 

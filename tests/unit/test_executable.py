@@ -1,63 +1,42 @@
 """Platforms read from the first bytes of executables."""
 
 import struct
-import sys
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.lib.errors import SourceError
-from stigmer_packaging.lib.target import Target
+from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.sources.executable import parse_platforms, refuse_foreign
+from support.native_code import elf, fat, macho
 
-LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
-
-
-def elf(machine: int) -> bytes:
-    """Make the first bytes of a 64-bit little-endian ELF file."""
-    return b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, machine) + bytes(40)
-
-
-def macho(cpu: int) -> bytes:
-    """Make the first bytes of a 64-bit Mach-O file."""
-    return struct.pack("<II", 0xFEEDFACF, cpu) + bytes(24)
-
-
-FAT = struct.pack(">II", 0xCAFEBABE, 2) + b"".join(
-    struct.pack(">IIIII", cpu, 0, 0, 0, 0) for cpu in (0x01000007, 0x0100000C)
-)
 JAVA_CLASS = struct.pack(">II", 0xCAFEBABE, 61) + bytes(100)
 
 
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        (elf(62), {LINUX}),
-        (elf(183), {Target("linux", "arm64")}),
-        (elf(40), set()),
-        (macho(0x0100000C), {MAC}),
-        (macho(0x01000007), {Target("darwin", "amd64")}),
-        (FAT, {MAC, Target("darwin", "amd64")}),
-        (JAVA_CLASS, set()),
-        (b"#!/bin/sh\nexec true\n", set()),
-        (b"<!DOCTYPE html><html>", set()),
-        (b"", set()),
-        (b"\x7fELF", set()),
+        (elf("amd64"), ["linux-amd64"]),
+        (elf("arm64"), ["linux-arm64"]),
+        (elf("386"), []),
+        (macho("arm64"), ["darwin-arm64"]),
+        (macho("amd64"), ["darwin-amd64"]),
+        (fat(macho("amd64"), macho("arm64")), ["darwin-amd64", "darwin-arm64"]),
+        (JAVA_CLASS, []),
+        (b"#!/bin/sh\nexec true\n", []),
+        (b"<!DOCTYPE html><html>", []),
+        (b"", []),
+        (b"\x7fELF", []),
     ],
 )
-def test_a_header_names_its_platforms(header: bytes, expected: set[Target]) -> None:
-    assert set(parse_platforms(header)) == expected
-
-
-def test_the_python_that_runs_this_is_for_this_platform() -> None:
-    header = Path(sys.executable).resolve().read_bytes()[:4096]
-    assert any(platform.system == sys.platform for platform in parse_platforms(header))
+def test_a_header_names_its_platforms(header: bytes, expected: list[str]) -> None:
+    assert [str(platform) for platform in parse_platforms(header)] == expected
 
 
 def test_an_executable_of_another_platform_is_refused_by_name(tmp_path: Path) -> None:
-    program = tmp_path / "temporal"
-    program.write_bytes(elf(183))
+    program, linux = tmp_path / "temporal", parse_target("linux-amd64")
+    program.write_bytes(elf("arm64"))
     with pytest.raises(SourceError, match=r"temporal was asked for linux-amd64, and is .* for linux-arm64"):
-        refuse_foreign(program, LINUX)
-    program.write_bytes(elf(62))
-    refuse_foreign(program, LINUX)
+        refuse_foreign(program, linux)
+    program.write_bytes(elf("amd64"))
+    refuse_foreign(program, linux)

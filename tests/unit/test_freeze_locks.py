@@ -18,16 +18,11 @@ Macho_Lib==1.16.4 ; sys_platform == 'darwin' \\
 """
 
 
-def test_a_lock_gives_names_versions_and_hashes() -> None:
-    """Names are canonical; a pin keeps every hash."""
+def test_a_lock_gives_names_versions_hashes_and_where_a_pin_is_wanted() -> None:
+    """Names are canonical; a pin keeps every hash; a universal lock names what other platforms need."""
     altgraph, macholib = parse_lock(LOCK)
     assert (altgraph.name, altgraph.version, altgraph.text.count("--hash")) == ("altgraph", "0.17.5", 2)
     assert (macholib.name, macholib.version) == ("macho-lib", "1.16.4")
-
-
-def test_a_marker_says_where_a_pin_is_wanted() -> None:
-    """A universal lock names what other platforms need."""
-    altgraph, macholib = parse_lock(LOCK)
     assert altgraph.applies({"sys_platform": "linux"})
     assert macholib.applies({"sys_platform": "darwin"})
     assert not macholib.applies({"sys_platform": "linux"})
@@ -42,9 +37,8 @@ def test_a_lock_written_again_says_the_same() -> None:
 def test_options_that_name_an_index_and_comments_are_passed_over() -> None:
     """Pipenv writes the first, pip-compile either."""
     noted = LOCK.replace("--hash=sha256:bb", "--hash=sha256:bb  # via a-tool")
-    assert parse_lock(f"-i https://index.invalid/simple\n--extra-index-url=https://x.invalid\n{noted}") == parse_lock(
-        LOCK
-    )
+    indexes = "-i https://index.invalid/simple\n--extra-index-url=https://x.invalid\n"
+    assert parse_lock(indexes + noted) == parse_lock(LOCK)
 
 
 @pytest.mark.parametrize("line", ["six", "six==1.0", "six>=1.0 --hash=sha256:aa", "six==1.* --hash=sha256:aa", "-e ."])

@@ -21,6 +21,8 @@ def bundle(tmp_path: Path) -> Path:
         (tmp_path / name).write_bytes(bootloader())
         (tmp_path / name).chmod(0o755)
     set_needed(tmp_path / "lib" / "libz.so.1", "--remove-needed", "libz.so.1")
+    (tmp_path / "lib" / "link.so").symlink_to("module.so")
+    (tmp_path / "lib" / "script").write_text("#!/bin/sh\n", encoding="ascii")
     return tmp_path
 
 
@@ -47,12 +49,17 @@ def test_what_needs_a_bundled_library_looks_for_it_at_the_top(bundle: Path) -> N
 
 
 def test_a_search_path_of_its_own_comes_first_and_a_foreign_one_goes(bundle: Path) -> None:
-    """A wheel's own folder of libraries is meant to be looked at before the bundle's."""
-    set_needed(bundle / "lib" / "module.so", "--set-rpath", "$ORIGIN/x.libs")
-    set_needed(bundle / "program", "--set-rpath", "/build/host/lib")
+    """A wheel's own folder of libraries is meant to be looked at before the bundle's. No text of the other stays."""
+    given = {
+        "lib/module.so": "$ORIGIN/x.libs:/build/host",
+        "program": "$ORIGINAL:/build/host",
+        "lib/libz.so.1": "/build/host",
+    }
+    for name, search in given.items():
+        set_needed(bundle / name, "--set-rpath", search)
     found = searches(bundle)
-    assert found["lib/module.so"] == ("$ORIGIN/x.libs", "$ORIGIN")
-    assert found["program"] == ("$ORIGIN/lib",)
+    assert [found[name] for name in given] == [("$ORIGIN/x.libs", "$ORIGIN"), ("$ORIGIN/lib",), ()]
+    assert [name for name in given if b"/build/host" in (bundle / name).read_bytes()] == []
 
 
 def test_a_second_relocation_changes_nothing(bundle: Path) -> None:

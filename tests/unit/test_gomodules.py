@@ -58,38 +58,24 @@ def credit(folder: Path, *modules: GoModule, main: GoModule | None = None) -> di
     """Credit a program made of modules that a proxy in `folder` serves, by a real Go."""
     found = shutil.which("go")
     assert found, "the licences of Go modules are fetched by Go"
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder / "home"),
-        "GOPROXY": f"file://{folder}/proxy",
-        "GOSUMDB": "off",
-    }
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "GOSUMDB": "off"}
+    env["GOPROXY"] = f"file://{folder}/proxy"
     info = BuildInfo("1.26.8", main or GoModule("ours.example", "(devel)", ""), modules)
     told = credit_go(info, program=Path(found), cache=folder / "cache", env=env, report=lambda _: None)
     return {each.name: each for each in told}
 
 
 def test_each_module_is_named_with_its_licence_and_all_its_texts(tmp_path: Path) -> None:
-    files = {
-        "LICENSE": MIT,
-        "inner/LICENSE": "another text\n",
-        "testdata/LICENSE": "no\n",
-        "license.go": "package one\n",
-    }
+    files = {"LICENSE": MIT, "inner/LICENSE": "another\n", "testdata/LICENSE": "no\n", "license.go": "package one\n"}
     checksum = serve_module(tmp_path / "proxy", "a.example/one", "v1.0.0", files)
-    found = credit(tmp_path, GoModule("a.example/one", "v1.0.0", checksum))
-    assert found["a.example/one"] == Credit(
-        "a.example/one", "v1.0.0", "MIT", "pkg:golang/a.example/one@v1.0.0", (MIT, "another text\n")
-    )
+    module = GoModule("a.example/one", "v1.0.0", checksum)
+    found = credit(tmp_path, module)
+    purl = "pkg:golang/a.example/one@v1.0.0"
+    assert found["a.example/one"] == Credit("a.example/one", "v1.0.0", "MIT", purl, (MIT, "another\n"))
     assert found["go"].purl == "pkg:golang/stdlib@1.26.8"
     assert set(found) == {"go", "a.example/one"}, "what is ours is not credited"
-
-
-def test_texts_are_fetched_once(tmp_path: Path) -> None:
-    module = GoModule("a.example/one", "v1.0.0", serve_module(tmp_path / "proxy", "a.example/one", "v1.0.0", {}))
-    first = credit(tmp_path, module)
     shutil.rmtree(tmp_path / "proxy")
-    assert credit(tmp_path, module) == first
+    assert credit(tmp_path, module) == found, "they are fetched once"
     assert [path.suffix for path in (tmp_path / "cache" / "licences").iterdir()] == [".json"], "no source is kept"
 
 
@@ -100,16 +86,17 @@ def test_a_folder_beside_the_main_module_has_its_licence(tmp_path: Path) -> None
     assert (found["a.example/main/part"].licence, found["a.example/main"].texts) == ("MIT", (MIT,))
 
 
-def test_a_source_other_than_the_linked_one_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [
+        ("v1.0.0", r"a\.example/one@v1\.0\.0 comes as h1:.*was built from h1:other="),
+        ("v2.0.0", r"a\.example/one@v2\.0\.0, which its licence is read from, cannot be had"),
+    ],
+)
+def test_a_source_that_is_another_or_not_to_be_had_is_refused(tmp_path: Path, version: str, reason: str) -> None:
     serve_module(tmp_path / "proxy", "a.example/one", "v1.0.0", {"LICENSE": MIT})
-    with pytest.raises(DownloadError, match=r"a\.example/one@v1\.0\.0 comes as h1:.*was built from h1:other="):
-        credit(tmp_path, GoModule("a.example/one", "v1.0.0", "h1:other="))
-
-
-def test_a_source_that_is_not_to_be_had_is_told(tmp_path: Path) -> None:
-    (tmp_path / "proxy").mkdir()
-    with pytest.raises(DownloadError, match=r"a\.example/one@v1\.0\.0, which its licence is read from, cannot be had"):
-        credit(tmp_path, GoModule("a.example/one", "v1.0.0", "h1:one="))
+    with pytest.raises(DownloadError, match=reason):
+        credit(tmp_path, GoModule("a.example/one", version, "h1:other="))
 
 
 def test_a_source_that_asks_for_a_newer_go_is_told_with_what_to_raise(tmp_path: Path) -> None:

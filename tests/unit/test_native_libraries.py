@@ -41,12 +41,17 @@ def test_a_library_is_named_with_its_package_and_python_by_its_own_version() -> 
     )
 
 
-def test_a_project_with_two_libraries_is_named_once() -> None:
-    assert [each.name for each in credit("lib/libssl.so.3", "lib/libcrypto.so.3")] == ["cpython", "openssl"]
-
-
-def test_a_wheels_own_library_is_the_wheels() -> None:
-    assert [each.name for each in credit("lib/libgomp-a34b.so.1", owned=("libgomp-a34b.so.1",))] == ["cpython"]
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (("lib/libssl.so.3", "lib/libcrypto.so.3"), ["cpython", "openssl"]),
+        (("lib/libgomp-a34b.so.1",), ["cpython"]),
+        (("lib/pyexpat.cpython-313-darwin.so",), ["cpython", "expat"]),
+    ],
+    ids=["two of one project", "a wheel's own", "linked into a module"],
+)
+def test_a_project_is_named_once_however_it_is_in_a_bundle(files: tuple[str, ...], names: list[str]) -> None:
+    assert [each.name for each in credit(*files, owned=("libgomp-a34b.so.1",))] == names
 
 
 @pytest.mark.parametrize("file", ["lib/libgomp.so.1", "lib/libunknown.so.1", "lib/libfoo.2.dylib"])
@@ -70,16 +75,9 @@ def test_a_python_that_is_no_package_has_the_licence_in_its_library(tmp_path: Pa
     assert credit(python=python)[0].texts == ("PSF\n",)
 
 
-def test_what_is_linked_into_an_extension_module_is_named_though_it_is_no_file() -> None:
-    assert [each.name for each in credit("lib/pyexpat.cpython-313-darwin.so")] == ["cpython", "expat"]
-
-
-def test_a_machine_without_dpkg_has_no_packages(tmp_path: Path) -> None:
-    assert InstalledPackages({"PATH": str(tmp_path)}).find("libz.so.1", ()) is None
-
-
 def test_dpkg_is_asked_where_it_is(tmp_path: Path) -> None:
     """The answers are dpkg-query's own: `package:arch: path`, and the version."""
+    assert InstalledPackages({"PATH": str(tmp_path)}).find("libz.so.1", ()) is None
     dpkg = tmp_path / "dpkg-query"
     dpkg.write_text(
         '#!/bin/sh\n[ "$1" = -W ] && printf 1:1.3 || echo "zlib1g:amd64: /lib/libz.so.1"\n', encoding="ascii"

@@ -7,54 +7,20 @@ by `pdm export`, `pylock.service.toml` by `uv export --no-dev`, `expected.txt` b
 
 import re
 import shutil
-import tomllib
 from pathlib import Path
 
 import pytest
 from packaging.markers import Marker
 
 from stigmer_packaging.lib.errors import GateError, SourceError
-from stigmer_packaging.sources.project_locks import (
-    Locked,
-    parse_old_poetry_lock,
-    parse_pdm_lock,
-    parse_poetry_lock,
-    parse_pylock,
-    parse_uv_lock,
-    read_project_lock,
-)
+from stigmer_packaging.sources.project_locks import Locked, read_project_lock
 from stigmer_packaging.sources.service_source import read_service_source
 from support.freezing import copy_sample
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "project-locks"
-UV, POETRY = ((SAMPLES / name).read_text(encoding="utf-8") for name in ("uv.lock", "poetry.lock"))
+POETRY, PDM = ((SAMPLES / name).read_text(encoding="utf-8") for name in ("poetry.lock", "pdm.lock"))
 HERE = {"sys_platform": "linux", "python_version": "3.13", "python_full_version": "3.13.5", "extra": ""}
 WINDOWS = {**HERE, "sys_platform": "win32"}
-OTHER = """version = 1
-[[package]]
-name = "greeter"
-version = "1"
-source = { virtual = "." }
-dependencies = [EDGES]
-[[package]]
-name = "one"
-version = "1"
-source = { registry = "r" }
-dependencies = [{ name = "two", marker = "python_version < '3.12'" }]
-wheels = [{ hash = "sha256:aa" }]
-[[package]]
-name = "two"
-version = "2"
-source = { registry = "r" }
-dependencies = [{ name = "one" }]
-wheels = [{ hash = "sha256:bb" }]
-[[package]]
-name = "two"
-version = "3"
-source = { git = "https://example.invalid/two" }
-"""
-
-
 PYPROJECT = """
 [tool.poetry.dependencies]
 python = ">=3.11"
@@ -68,24 +34,68 @@ rich = { version = "*", optional = true }
 [tool.poetry.group.dev.dependencies]
 pytest = "*"
 """
+TWICE = """
+[[package]]
+name = "one"
+version = "1"
+[[package]]
+name = "one"
+version = "2"
+[metadata]
+lock-version = "2.0"
+"""
+PYLOCK = """
+lock-version = "1.0"
+created-by = "hand"
+[[packages]]
+name = "one"
+"""
+PYLOCK_VCS = PYLOCK + 'vcs = { type = "git", url = "https://x.invalid/one", commit-id = "a" }\n'
+PYLOCK_ARCHIVE = PYLOCK + 'archive = { url = "https://x.invalid/one.tar.gz", hashes = { sha256 = "a" } }'
+WHOLE, LOOSE = "six==1.17.0 --hash=sha256:aa\n", "six>=1\n"
 
 
-def parse_sample(name: str) -> Locked:
+def uv_lock(edges: str) -> str:
+    """Write a uv.lock whose project depends on these."""
+    return f"""version = 1
+[[package]]
+name = "greeter"
+version = "1"
+source = {{ virtual = "." }}
+dependencies = [{edges}]
+[[package]]
+name = "one"
+version = "1"
+source = {{ registry = "r" }}
+dependencies = [{{ name = "two", marker = "python_version < '3.12'" }}]
+wheels = [{{ hash = "sha256:aa" }}]
+[[package]]
+name = "two"
+version = "2"
+source = {{ registry = "r" }}
+dependencies = [{{ name = "one" }}]
+wheels = [{{ hash = "sha256:bb" }}]
+[[package]]
+name = "two"
+version = "3"
+source = {{ git = "https://example.invalid/two" }}
+"""
+
+
+def read(project: Path, name: str, text: str) -> Locked:
+    """Read the lock of a project that has this one."""
+    (project / name).write_text(text, encoding="utf-8")
+    return read_project_lock(project, name)
+
+
+@pytest.fixture(params=["uv.lock", "poetry.lock", "poetry 1", "pdm.lock", "pylock.toml", "pylock.service.toml"])
+def sample(request: pytest.FixtureRequest, tmp_path: Path) -> Locked:
     """Read one of the samples."""
-    if name == "poetry 1":
+    if request.param == "poetry 1":
+        (tmp_path / "pyproject.toml").write_text(PYPROJECT)
         text = re.sub(r"^(groups|markers) = .*\n", "", POETRY, flags=re.MULTILINE).replace('"2.1"', '"2.0"')
-        return parse_old_poetry_lock(tomllib.loads(text), tomllib.loads(PYPROJECT))
-    readers = {
-        "uv.lock": parse_uv_lock,
-        "poetry.lock": parse_poetry_lock,
-        "pdm.lock": parse_pdm_lock,
-        "pylock.toml": parse_pylock,
-        "pylock.service.toml": parse_pylock,
-    }
-    return readers[name]((SAMPLES / name).read_text(encoding="utf-8"))
-
-
-ALL = ("uv.lock", "poetry.lock", "poetry 1", "pdm.lock", "pylock.toml", "pylock.service.toml")
+        return read(tmp_path, "poetry.lock", text)
+    return read_project_lock(SAMPLES, request.param)
 
 
 def wanted(locked: Locked, where: dict[str, str]) -> list[str]:
@@ -94,117 +104,69 @@ def wanted(locked: Locked, where: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("where", [HERE, WINDOWS], ids=["linux", "windows"])
-@pytest.mark.parametrize("name", ALL)
-def test_all_give_what_uv_itself_exports_without_groups_and_extras(name: str, where: dict[str, str]) -> None:
+def test_all_give_what_uv_itself_exports_without_groups_and_extras(sample: Locked, where: dict[str, str]) -> None:
     """Neither pytest of the group dev nor rich of the extra comes along; an extra that is asked for does."""
     lines = (SAMPLES / "expected.txt").read_text(encoding="utf-8").splitlines()
     named = (line.partition(" ; ") for line in lines)
-    expected = [package for package, _, marker in named if not marker or Marker(marker).evaluate(where)]
-    assert wanted(parse_sample(name), where) == expected
+    assert wanted(sample, where) == [name for name, _, marker in named if not marker or Marker(marker).evaluate(where)]
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_every_pin_has_its_hashes_and_a_folder_of_the_tree_is_no_pin(name: str) -> None:
+def test_every_pin_has_its_hashes_and_a_folder_of_the_tree_is_no_pin(sample: Locked) -> None:
     """A folder comes from the tree, whose digest is known; everything else has a hash."""
-    locked = parse_sample(name)
-    assert [Path(folder).as_posix() for folder in locked.folders] == ["lib"]
-    assert all("--hash=sha256:" in pin.text for pin in locked.pins)
+    assert [Path(folder).as_posix() for folder in sample.folders] == ["lib"]
+    assert all("--hash=sha256:" in pin.text for pin in sample.pins)
 
 
-def test_markers_add_up_along_the_way_and_any_way_will_do() -> None:
+def test_markers_add_up_along_the_way_and_any_way_will_do(tmp_path: Path) -> None:
     """`two` is reached over `one` on an old Python, or directly on Windows; the circle between them ends."""
     edges = """{ name = "one", marker = "sys_platform == 'linux'" }, { name = "two", version = "2", marker = "sys_platform == 'win32'" }"""
-    text = OTHER.replace("EDGES", edges)
-    old = {"python_version": "3.11"}
-    assert wanted(parse_uv_lock(text), HERE) == ["one==1"]
-    assert wanted(parse_uv_lock(text), HERE | old) == ["one==1", "two==2"]
-    assert wanted(parse_uv_lock(text), WINDOWS) == ["one==1", "two==2"]
+    locked = read(tmp_path, "uv.lock", uv_lock(edges))
+    assert wanted(locked, HERE) == ["one==1"]
+    assert wanted(locked, HERE | {"python_version": "3.11"}) == ["one==1", "two==2"]
+    assert wanted(locked, WINDOWS) == ["one==1", "two==2"]
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("name", "text", "reason", "remedy"),
     [
-        (OTHER.replace("EDGES", '{ name = "two", version = "3" }'), "the kind 'git', which is no package index"),
-        (OTHER.replace("EDGES", '{ name = "three" }'), "does not lock it"),
-        (OTHER.replace("EDGES", "").replace("version = 1\n", "version = 9\n", 1), "version 9"),
-        (OTHER.replace("EDGES", "").replace('virtual = "."', 'virtual = "a"'), "locks a workspace, and no project"),
+        ("uv.lock", uv_lock('{ name = "two", version = "3" }'), "the kind 'git', which is no package index", "from a pack"),
+        ("uv.lock", uv_lock('{ name = "three" }'), "does not lock it", "uv lock"),
+        ("uv.lock", uv_lock("").replace("version = 1\n", "version = 9\n", 1), "version 9", "uv export"),
+        ("uv.lock", uv_lock("").replace('virtual = "."', 'virtual = "a"'), "locks a workspace, and no project", "uv export"),
+        ("poetry.lock", TWICE, r"lock-version 2\.0 locks one more than once", "poetry lock"),
+        ("poetry.lock", TWICE.replace('"2.0"', '"1.1"'), r"lock-version 1\.1", "poetry lock"),
+        ("pdm.lock", PDM.replace('"inherit_metadata"', ""), "which group", "pdm lock -S inherit_metadata"),
+        ("pylock.toml", PYLOCK_VCS, "of the kind 'vcs'", "take one from a package index"),
+        ("pylock.toml", PYLOCK_ARCHIVE, "the kind 'archive'", "take one from a package index"),
+        ("pylock.toml", PYLOCK.replace('"1.0"', '"2.0"'), "no pylock.toml of PEP 751", "lock again"),
+        ("pylock.toml", PYLOCK, "no pylock.toml of PEP 751", "lock again"),
+        ("poetry.lock", "[[package]]\n", r"poetry\.lock is no lock we can read", ""),
     ],
-)
-def test_a_uv_lock_that_is_not_all_pinned_is_refused(text: str, reason: str) -> None:
-    """With the distribution's name, or the format's number."""
-    with pytest.raises(SourceError, match=reason):
-        parse_uv_lock(text)
+)  # fmt: skip
+def test_a_lock_that_cannot_be_used_is_refused_with_the_way_out(
+    tmp_path: Path, name: str, text: str, reason: str, remedy: str
+) -> None:
+    with pytest.raises(SourceError, match=reason) as refused:
+        read(tmp_path, name, text)
+    assert remedy in refused.value.remedy
 
 
-TWICE = """
-[[package]]
-name = "one"
-version = "1"
-optional = false
-files = []
-[[package]]
-name = "one"
-version = "2"
-optional = false
-files = []
-[metadata]
-lock-version = "2.0"
-"""
-
-
-def test_a_lock_of_an_old_poetry_that_is_ambiguous_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    """It does not say which of two versions is for which Python."""
-    (tmp_path / "poetry.lock").write_text(TWICE)
-    with pytest.raises(SourceError, match=r"lock-version 2\.0 locks one more than once") as refused:
-        read_project_lock(tmp_path)
-    assert "poetry lock" in refused.value.remedy
-    (tmp_path / "poetry.lock").write_text(TWICE.replace('"2.0"', '"1.1"'))
-    with pytest.raises(SourceError, match=r"lock-version 1\.1"):
-        read_project_lock(tmp_path)
-
-
-def test_what_is_locked_without_a_wheel_is_known() -> None:
+def test_what_is_locked_without_a_wheel_is_known(tmp_path: Path) -> None:
     """It is built where the others are installed."""
-    text = POETRY.replace("click-8.5.1-py3-none-any.whl", "click-8.5.1.tar.gz")
-    assert [pin.name for pin in parse_poetry_lock(text).pins if pin.source_only] == ["click"]
+    locked = read(tmp_path, "poetry.lock", POETRY.replace("click-8.5.1-py3-none-any.whl", "click-8.5.1.tar.gz"))
+    assert [pin.name for pin in locked.pins if pin.source_only] == ["click"]
 
 
-def test_a_file_without_a_hash_is_refused_by_the_name_of_its_distribution() -> None:
+def test_a_file_without_a_hash_is_refused_by_the_name_of_its_distribution(tmp_path: Path) -> None:
     """Some indexes give none."""
-    edge = '{ name = "two", version = "2" }'
+    text = uv_lock('{ name = "two", version = "2" }')
     with pytest.raises(GateError, match="two==2"):
-        parse_uv_lock(OTHER.replace("EDGES", edge).replace('hash = "sha256:bb"', 'url = "https://x.invalid/two.whl"'))
+        read(tmp_path, "uv.lock", text.replace('hash = "sha256:bb"', 'url = "https://x.invalid/two.whl"'))
 
 
-PYLOCK = """
-lock-version = "1.0"
-created-by = "hand"
-[[packages]]
-name = "one"
-"""
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (PYLOCK + 'vcs = { type = "git", url = "https://x.invalid/one", commit-id = "a" }', "of the kind 'vcs'"),
-        (
-            PYLOCK + 'archive = { url = "https://x.invalid/one.tar.gz", hashes = { sha256 = "a" } }',
-            "the kind 'archive'",
-        ),
-        (PYLOCK.replace('"1.0"', '"2.0"'), "no pylock.toml of PEP 751"),
-        (PYLOCK, "no pylock.toml of PEP 751"),
-    ],
-)
-def test_a_pylock_that_is_not_all_of_an_index_is_refused(text: str, reason: str) -> None:
-    with pytest.raises(SourceError, match=reason):
-        parse_pylock(text)
-
-
-def test_what_only_another_group_takes_from_elsewhere_does_not_matter() -> None:
+def test_what_only_another_group_takes_from_elsewhere_does_not_matter(tmp_path: Path) -> None:
     """It is not installed."""
-    source = 'vcs = { type = "git", url = "https://x.invalid/one", commit-id = "a" }\n'
-    assert parse_pylock(PYLOCK + source + "marker = \"'dev' in dependency_groups\"").pins == ()
+    assert read(tmp_path, "pylock.toml", PYLOCK_VCS + "marker = \"'dev' in dependency_groups\"").pins == ()
 
 
 @pytest.mark.parametrize(
@@ -215,19 +177,11 @@ def test_what_only_another_group_takes_from_elsewhere_does_not_matter() -> None:
         ('path = "lib"}\nmarker = "\'dev\' in dependency_groups"#', ()),
     ],
 )
-def test_a_pylock_names_the_project_itself_and_folders_of_groups(directory: str, folders: tuple[str, ...]) -> None:
+def test_a_pylock_names_the_project_itself_and_folders_of_groups(
+    tmp_path: Path, directory: str, folders: tuple[str, ...]
+) -> None:
     """The project is no folder beside itself, and what only a group of development needs is not needed."""
-    assert parse_pylock(f"{PYLOCK}directory = {{ {directory} }}").folders == folders
-
-
-def test_a_pdm_lock_that_does_not_name_groups_is_refused_with_the_way_out() -> None:
-    text = (SAMPLES / "pdm.lock").read_text(encoding="utf-8").replace('"inherit_metadata"', "")
-    with pytest.raises(SourceError, match="which group") as refused:
-        parse_pdm_lock(text)
-    assert "pdm lock -S inherit_metadata" in refused.value.remedy
-
-
-WHOLE, LOOSE = "six==1.17.0 --hash=sha256:aa\n", "six>=1\n"
+    assert read(tmp_path, "pylock.toml", f"{PYLOCK}directory = {{ {directory} }}").folders == folders
 
 
 @pytest.mark.parametrize(
@@ -253,22 +207,16 @@ def test_of_several_locks_the_named_one_is_taken_or_the_first(
 
 
 def test_a_lock_in_a_folder_is_read_by_its_kind(tmp_path: Path) -> None:
-    (tmp_path / "locks").mkdir()
-    shutil.copy(SAMPLES / "uv.lock", tmp_path / "locks")
-    assert read_project_lock(tmp_path, "locks/uv.lock").pins == parse_uv_lock(UV).pins
+    shutil.copytree(SAMPLES, tmp_path / "locks")
+    assert read_project_lock(tmp_path, "locks/uv.lock").pins == read_project_lock(SAMPLES, "uv.lock").pins
 
 
-def test_a_project_without_any_lock_or_with_a_broken_one_is_refused(tmp_path: Path) -> None:
-    """The message says which locks are known, or what is wrong with this one."""
+def test_a_project_without_any_lock_or_with_several_is_told_which_are_known(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text(LOOSE)
     with pytest.raises(SourceError, match=r"no lock: .*uv\.lock.*; its requirements\.txt does not pin everything"):
         read_project_lock(tmp_path)
     with pytest.raises(SourceError, match=r"no uv\.lock, which `lock`"):
         read_project_lock(tmp_path, "uv.lock")
-    (tmp_path / "poetry.lock").write_text("[[package]]\n")
-    with pytest.raises(SourceError, match=r"poetry\.lock is no lock we can read"):
-        read_project_lock(tmp_path)
-    (tmp_path / "poetry.lock").unlink()
     for name in ("pylock.a.toml", "pylock.b.toml"):
         (tmp_path / name).write_text(PYLOCK)
     with pytest.raises(SourceError, match=r"several locks: pylock\.a\.toml, pylock\.b\.toml"):

@@ -61,7 +61,6 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
-    """Give a repository with a tag, an earlier build, and a folder to work in."""
     repository, folder, seed = (tmp_path / name for name in ("repository", "work", "seed"))
     (seed / "dist").mkdir(parents=True)
     folder.mkdir()
@@ -71,11 +70,10 @@ def stage(tmp_path: Path) -> Stage:
     (repository / "here").write_text("tagged")
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"], ["tag", "v1"]):
         subprocess.run([*git, *words], check=True, env=env)
-    return Stage(folder, str(repository), "v1", "0" * 40, LINUX, seed, env, {"level": "sandbox"}, lambda _: None)
+    return Stage(folder, str(repository), "v1", LINUX, seed, env, {"level": "sandbox"}, lambda _: None)
 
 
 def test_jobs_run_in_the_order_of_their_needs_with_the_token_their_permissions_allow(stage: Stage) -> None:
-    """Only who may write gets the token that writes; values of the matrix may be replaced; the seed is there."""
     done = rehearse(parse_workflow(WORKFLOW), stage)
     assert {one.job: one.left_out for one in done} == {
         "made linux-amd64": "",
@@ -87,7 +85,6 @@ def test_jobs_run_in_the_order_of_their_needs_with_the_token_their_permissions_a
 
 
 def test_a_line_that_fails_ends_the_rehearsal_and_is_named_with_its_job(stage: Stage) -> None:
-    """Later jobs are not tried."""
     broken = WORKFLOW.replace("run: echo", "run: ls /nowhere/at/all && echo")
     with pytest.raises(WorkflowError, match=r"the job made fails at 'Make'.*(?s:.*)nowhere"):
         rehearse(parse_workflow(broken), stage)
@@ -95,13 +92,11 @@ def test_a_line_that_fails_ends_the_rehearsal_and_is_named_with_its_job(stage: S
 
 
 def test_a_job_of_another_machine_is_left_out_everywhere(stage: Stage) -> None:
-    """On arm64 Linux, other legs run."""
     done = rehearse(parse_workflow(WORKFLOW), replace(stage, host=Target("linux", "arm64")))
     assert all(one.left_out for one in done)
 
 
 def test_expressions_are_filled_in_and_what_is_not_known_is_an_error() -> None:
-    """Nothing is silently empty, as it would be on GitHub."""
     assert fill_in("a ${{ matrix.target }} b", {"matrix.target": "x"}) == "a x b"
     with pytest.raises(WorkflowError, match=r"matrix\.targte"):
         fill_in("${{ matrix.targte }}", {"matrix.target": "x"})
@@ -119,27 +114,26 @@ def test_an_artifact_loses_modes_and_a_single_folder_its_own_name(bench: Bench) 
     assert (bench.folder / "got" / "program").stat().st_mode & 0o777 == 0o644
 
 
-def test_several_paths_keep_their_places_below_what_they_share(bench: Bench) -> None:
-    """A file and a folder beside it; GitHub leaves the folders away in which all of them lie."""
-    (bench.folder / "dist" / "verification").mkdir(parents=True)
-    for name in ("release.json", "verification/log"):
-        (bench.folder / "dist" / name).write_text(name)
-    act("actions/upload-artifact@0", {"name": "x", "path": "dist/release.json\ndist/verification/\n"}, bench)
-    act("actions/download-artifact@0", {"name": "x", "path": "got"}, bench)
-    assert (bench.folder / "got" / "release.json").is_file()
-    assert (bench.folder / "got" / "verification" / "log").is_file()
-
-
-def test_several_folders_keep_their_names_and_a_pattern_gives_a_folder_for_each_artifact(bench: Bench) -> None:
-    """The release is two folders; the reports of all platforms come together in one."""
-    for name in ("dist", "sboms"):
-        (bench.folder / name).mkdir()
-        (bench.folder / name / "file").write_text(name)
-    for target in ("a", "b"):
-        act("actions/upload-artifact@0", {"name": f"made-{target}", "path": "dist/\nsboms/\n"}, bench)
-    act("actions/download-artifact@0", {"pattern": "made-*", "path": "got"}, bench)
-    found = sorted(path.relative_to(bench.folder / "got").as_posix() for path in bench.folder.glob("got/*/*/*"))
-    assert found == ["made-a/dist/file", "made-a/sboms/file", "made-b/dist/file", "made-b/sboms/file"]
+@pytest.mark.parametrize(
+    ("path", "wanted", "expected"),
+    [
+        # GitHub leaves the folders away in which all of the paths lie
+        ("dist/release.json\ndist/logs/\n", {"name": "made-a"}, ["logs/log", "release.json"]),
+        ("dist/logs/\nsboms/\n", {"name": "made-a"}, ["dist/logs/log", "sboms/sbom"]),
+        ("dist/logs/\n", {"pattern": "made-*"}, ["made-a/log", "made-b/log"]),
+    ],
+)
+def test_paths_keep_their_places_below_what_they_share_and_a_pattern_gives_each_artifact_a_folder(
+    bench: Bench, path: str, wanted: dict[str, str], expected: list[str]
+) -> None:
+    for name in ("dist/release.json", "dist/logs/log", "sboms/sbom"):
+        (bench.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (bench.folder / name).touch()
+    for name in ("made-a", "made-b"):
+        act("actions/upload-artifact@0", {"name": name, "path": path}, bench)
+    act("actions/download-artifact@0", {**wanted, "path": "got"}, bench)
+    got = bench.folder / "got"
+    assert sorted(path.relative_to(got).as_posix() for path in got.rglob("*") if path.is_file()) == expected
 
 
 @pytest.mark.parametrize(
@@ -154,14 +148,12 @@ def test_several_folders_keep_their_names_and_a_pattern_gives_a_folder_for_each_
     ],
 )
 def test_an_action_that_would_fail_there_fails_here(bench: Bench, uses: str, inputs: dict[str, str]) -> None:
-    """And one that nobody knows is not passed over."""
     (bench.folder / "there").write_text("x")
     with pytest.raises(WorkflowError):
         act(f"{uses}@0", inputs, bench)
 
 
 def test_the_rehearsed_commit_has_its_changes_under_the_version() -> None:
-    """As a maintainer prepares it."""
     changes = with_section("# Changelog\n\n## Unreleased\n\n- New.\n", "2.0.0")
     assert "New." in section_of(changes, "2.0.0")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.manifest.rename import rename_product, rename_program, rename_texts
+from stigmer_packaging.manifest.rename import rename_product, rename_texts
 
 LAUNCHER = Path(__file__).parents[2] / "launcher" / "stigmer_launcher"
 
@@ -43,25 +43,18 @@ def test_no_text_of_the_whole_launcher_keeps_the_old_name(tmp_path: Path) -> Non
     assert [text for text in texts if re.search(r"`stigmer |~/\.stigmer|STIGMER_[A-Z]", text)] == []
 
 
-def test_the_product_it_was_written_for_keeps_every_byte(tmp_path: Path) -> None:
-    """Its comments, too."""
-    (tmp_path / "a.py").write_text("x = 'stigmer'  # why\n")
+@pytest.mark.parametrize(("name", "content"), [("a.py", b"x = 'stigmer'  # why\n"), ("main.go", b"// Stigmer\r\n")])
+def test_the_product_it_was_written_for_keeps_every_byte(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
     rename_product(tmp_path, "stigmer")
-    assert (tmp_path / "a.py").read_text() == "x = 'stigmer'  # why\n"
+    assert (tmp_path / name).read_bytes() == content
 
 
 def test_the_unpacker_of_another_product_knows_that_products_home_alone(tmp_path: Path) -> None:
     """It and the launcher it hands over to must mean the same folder; the mark of its payload stays."""
     tree = Path(shutil.copytree(Path(__file__).parents[2] / "packaging" / "program", tmp_path / "program"))
-    rename_program(tree, "two-tiny")
+    rename_product(tree, "two-tiny")
     code = "\n".join(path.read_text(encoding="utf-8") for path in sorted(tree.glob("*.go")))
     assert 'os.Getenv("TWO_TINY_HOME")' in code
     assert 'filepath.Join(own, ".two-tiny")' in code
     assert re.findall(r"stigmer[-\w]*", code, re.IGNORECASE) == ["stigmer-program1"]
-
-
-def test_the_unpacker_of_the_product_itself_is_left_alone(tmp_path: Path) -> None:
-    """Byte for byte."""
-    (tmp_path / "main.go").write_bytes(b"// Stigmer\r\n")
-    rename_program(tmp_path, "stigmer")
-    assert (tmp_path / "main.go").read_bytes() == b"// Stigmer\r\n"

@@ -302,5 +302,5 @@ def test_the_command_compares_with_a_release_it_is_given(tmp_path: Path) -> None
     lay_release(tmp_path / "dist", "2.0.0")
     lay_release(tmp_path / "earlier", "1.0.0")
     words = [str(tmp_path / "dist"), "--previous", str(tmp_path / "earlier" / NAME)]
-    assert CliRunner().invoke(report_command(tmp_path), words).exit_code == 0
+    assert CliRunner().invoke(report_command, words).exit_code == 0
     assert "Growth since 1.0.0" in (tmp_path / "dist" / PAGE).read_text(encoding="utf-8")

@@ -28,7 +28,6 @@ def issues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dic
 
 
 def test_an_install_that_does_not_work_opens_one_issue_and_the_next_day_none(issues: list[dict[str, Any]]) -> None:
-    """Its text leads to the run."""
     for _ in range(2):
         assert cli.run(["report-install", "--outcome", "failure"]) == 0
     assert [issue["title"] for issue in issues] == [TITLE]
@@ -49,7 +48,6 @@ def test_it_is_found_behind_a_page_of_others_and_closed_when_the_install_works_a
 
 
 def test_an_install_that_works_and_always_did_leaves_no_trace(issues: list[dict[str, Any]]) -> None:
-    """No issue, no comment."""
     assert cli.run(["report-install", "--outcome", "success"]) == 0
     assert issues == []
 
@@ -60,22 +58,12 @@ def test_an_install_that_works_and_always_did_leaves_no_trace(issues: list[dict[
 def test_a_release_runs_for_the_manifests_own_tag_only(
     kind: str, name: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A branch of that name is no tag."""
     monkeypatch.setenv("GITHUB_REF_TYPE", kind)
     monkeypatch.setenv("GITHUB_REF_NAME", name)
     assert cli.run(["agree"]) == code
 
 
 def test_the_announcement_says_how_to_install_and_what_the_files_are() -> None:
-    """In Markdown, for the run's summary."""
     text = describe_release(Release(PRODUCT, (Artefact("source", "stigmer-2.0.0.tar.gz", 400_000, "ab" * 32),)))
     assert "brew install stigmer/tap/stigmer" in text
     assert f"| stigmer-2.0.0.tar.gz | 0.4 | `{'ab' * 32}` |" in text
-
-
-def test_what_a_machine_lacks_is_one_line_of_packages(capsys: pytest.CaptureFixture[str]) -> None:
-    """For apt-get; on a machine that has everything, an empty one."""
-    assert cli.run(["missing"]) == 0
-    printed = capsys.readouterr().out
-    assert printed.count("\n") == 1
-    assert all(word.islower() for word in printed.split())

@@ -11,7 +11,7 @@ from stigmer_packaging.lib import debian
 from stigmer_packaging.lib.apt import Mirror, find_mirror
 from stigmer_packaging.lib.errors import DownloadError, MissingToolError
 from stigmer_packaging.lib.loopback import serving
-from support.runners import HOSTED_UBUNTU, UbuntuImage, write_etc
+from support.runners import write_etc
 from support.tiny_packages import deb_of, file_entry
 
 GONE = "pool/updates/main/o/openssl/openssl_1.orig.tar.gz"
@@ -19,24 +19,22 @@ GONE = "pool/updates/main/o/openssl/openssl_1.orig.tar.gz"
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Serve an empty folder; give its URL and itself."""
     folder = tmp_path / "served"
     folder.mkdir()
     with serving(folder) as url:
         yield url, folder
 
 
-@pytest.mark.parametrize("image", HOSTED_UBUNTU, ids=lambda image: image.name)
-def test_the_mirror_of_a_hosted_ubuntu_is_read_from_its_list_of_mirrors(image: UbuntuImage, tmp_path: Path) -> None:
+def test_the_mirror_of_a_hosted_ubuntu_is_read_from_its_list_of_mirrors(tmp_path: Path) -> None:
     """Its own source is `mirror+file:`, which mmdebstrap cannot fetch from inside the root that it makes."""
-    found = find_mirror(write_etc(image, tmp_path))
+    found = find_mirror(write_etc(tmp_path))
     assert found == Mirror(
         "http://near.invalid/ubuntu/", "ubuntu", "noble", "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
     )
 
 
 def test_a_list_of_mirrors_that_is_not_there_is_no_mirror(tmp_path: Path) -> None:
-    etc = write_etc(HOSTED_UBUNTU[0], tmp_path)
+    etc = write_etc(tmp_path)
     for name in ("apt-mirrors.txt", "sources.list.d/microsoft-prod.list"):
         (etc / "apt" / name).unlink()
     with pytest.raises(MissingToolError, match="no apt source"):
@@ -44,7 +42,7 @@ def test_a_list_of_mirrors_that_is_not_there_is_no_mirror(tmp_path: Path) -> Non
 
 
 def test_a_hosted_ubuntu_takes_the_debian_mirror_of_the_variable(tmp_path: Path) -> None:
-    etc = write_etc(HOSTED_UBUNTU[0], tmp_path)
+    etc = write_etc(tmp_path)
     found = debian.find_archives("", {"DEBIAN_MIRROR": "http://mirror.invalid/"}, etc)
     assert (found.main, found.security) == ("http://mirror.invalid/debian", "http://mirror.invalid/debian-security")
     assert debian.find_archives("http://named.invalid", {"DEBIAN_MIRROR": "http://x.invalid"}, etc).main.startswith(
@@ -54,7 +52,7 @@ def test_a_hosted_ubuntu_takes_the_debian_mirror_of_the_variable(tmp_path: Path)
 
 def test_without_the_variable_a_hosted_ubuntu_is_told_its_name(tmp_path: Path) -> None:
     with pytest.raises(MissingToolError) as caught:
-        debian.find_archives("", {}, write_etc(HOSTED_UBUNTU[0], tmp_path))
+        debian.find_archives("", {}, write_etc(tmp_path))
     assert "DEBIAN_MIRROR=URL" in caught.value.remedy
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -13,22 +12,14 @@ from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import ArtifactFile, ArtifactSource
 from stigmer_packaging.sources.artifact import FromArtifact
 from support.faulty_server import Faults, faulty_server
+from support.tiny_packages import file_entry, link_entry, tar_of
 
 PROGRAM = b"\x7fELF a program"
-LINUX = Target("linux", "amd64")
 
 
 def tarball(name: str) -> bytes:
     """Make a tar.gz that holds the program under this name, and a link to it."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        info = tarfile.TarInfo(name)
-        info.size = len(PROGRAM)
-        archive.addfile(info, io.BytesIO(PROGRAM))
-        link = tarfile.TarInfo("link")
-        link.type, link.linkname = tarfile.SYMTYPE, name
-        archive.addfile(link)
-    return buffer.getvalue()
+    return tar_of([file_entry(name, PROGRAM), link_entry("link", name)], compression="gz")
 
 
 def zipped(name: str) -> bytes:
@@ -39,12 +30,15 @@ def zipped(name: str) -> bytes:
     return buffer.getvalue()
 
 
+def source_of(url: str, sha256: str, member: str, folder: Path) -> FromArtifact:
+    source = ArtifactSource({"linux-amd64": ArtifactFile(url, sha256)}, member)
+    return FromArtifact(source, Target("linux", "amd64"), folder / "cache", lambda _: None)
+
+
 def fetch(content: bytes, member: str, folder: Path) -> bytes:
     """Serve `content`, take the executable from it, and give its bytes."""
     with faulty_server(content, Faults()) as server:
-        file = ArtifactFile(server.url, hashlib.sha256(content).hexdigest())
-        source = FromArtifact(ArtifactSource({"linux-amd64": file}, member), LINUX, folder / "cache", lambda _: None)
-        source.fetch(folder / "program")
+        source_of(server.url, hashlib.sha256(content).hexdigest(), member, folder).fetch(folder / "program")
     assert (folder / "program").stat().st_mode & 0o777 == 0o755
     return (folder / "program").read_bytes()
 
@@ -75,17 +69,11 @@ def test_a_member_of_what_is_no_archive_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_page_that_says_404_never_becomes_the_executable(tmp_path: Path) -> None:
-    with faulty_server(b"<html>404</html>", Faults(content_type="text/html")) as server:
-        file = ArtifactFile(server.url, "0" * 64)
-        source = FromArtifact(ArtifactSource({"linux-amd64": file}, ""), LINUX, tmp_path / "cache", lambda _: None)
-        with pytest.raises(DownloadError):
-            source.fetch(tmp_path / "program")
+    with faulty_server(b"<html>404</html>", Faults(content_type="text/html")) as server, pytest.raises(DownloadError):
+        source_of(server.url, "0" * 64, "", tmp_path).fetch(tmp_path / "program")
     assert not (tmp_path / "program").exists()
 
 
 def test_where_a_file_came_from_is_no_part_of_what_it_is(tmp_path: Path) -> None:
-    def facts(url: str) -> object:
-        file = ArtifactFile(url, "0" * 64)
-        return FromArtifact(ArtifactSource({"linux-amd64": file}, "m"), LINUX, tmp_path, lambda _: None).facts()
-
-    assert facts("https://one.invalid/") == facts("https://two.invalid/")
+    one, two = (source_of(f"https://{host}.invalid/", "0" * 64, "m", tmp_path) for host in ("one", "two"))
+    assert one.facts() == two.facts()

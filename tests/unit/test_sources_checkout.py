@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -41,14 +42,11 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-def built_by(tree_of: str, workspace: Workspace, destination: Path, target: Target = LINUX) -> FromCheckout:
+def built_by(tree_of: str, workspace: Workspace, destination: Path, env: Mapping[str, str] = ENV) -> None:
     """Build the program of a tree."""
-    tree = open_tree(tree_of, workspace, env=ENV)
-    go = golang.choose_go(TOOLCHAIN, ENV)
+    tree, go = open_tree(tree_of, workspace, env=ENV), golang.choose_go(TOOLCHAIN, ENV)
     source = CheckoutSource("go", "./cmd")
-    made = FromCheckout(source, target, LINUX, tree, TOOLCHAIN, go, workspace.cache, ENV, lambda _: None)
-    made.fetch(destination)
-    return made
+    FromCheckout(source, LINUX, LINUX, tree, go, workspace.cache, env, lambda _: None).fetch(destination)
 
 
 def test_a_path_may_hold_an_at_sign_and_a_ref_follows_the_last_one(tmp_path: Path) -> None:
@@ -72,17 +70,22 @@ def test_a_path_is_the_tree_as_it_lies_there_and_a_ref_as_it_was_committed(
     assert command.run(["git", "-C", repository, "status", "--short"]).stdout == " M cmd/main.go\n"
 
 
-@pytest.mark.parametrize(("given", "reason"), [("@v2", "it has no ref 'v2'"), ("@--help", "no ref '--help'")])
-def test_a_ref_that_is_not_there_is_named(repository: Path, workspace: Workspace, given: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("product@v2", "it has no ref 'v2'"),
+        ("product@--help", "no ref '--help'"),
+        ("gone", "is not a folder"),
+        (".@main", "not a checkout we can use"),
+    ],
+)
+@pytest.mark.usefixtures("repository")
+def test_what_is_no_ref_no_folder_or_no_repository_is_named(
+    tmp_path: Path, workspace: Workspace, given: str, reason: str
+) -> None:
+    env = {**ENV, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
     with pytest.raises(SourceError, match=reason):
-        open_tree(f"{repository}{given}", workspace, env=ENV)
-
-
-def test_a_folder_that_is_not_there_or_no_repository_is_named(tmp_path: Path, workspace: Workspace) -> None:
-    with pytest.raises(SourceError, match="is not a folder"):
-        open_tree(str(tmp_path / "gone"), workspace, env=ENV)
-    with pytest.raises(SourceError, match="not a checkout we can use"):
-        open_tree(f"{tmp_path}@main", workspace, env={**ENV, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)})
+        open_tree(f"{tmp_path}/{given}", workspace, env=env)
 
 
 def test_what_lies_about_is_no_part_of_a_tree(repository: Path, workspace: Workspace) -> None:
@@ -95,27 +98,17 @@ def test_what_lies_about_is_no_part_of_a_tree(repository: Path, workspace: Works
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
-def test_a_build_depends_on_the_tree_and_not_on_where_it_lies(
+def test_a_build_depends_on_the_tree_and_not_on_where_it_lies_or_the_builders_own_settings(
     repository: Path, workspace: Workspace, tmp_path: Path
 ) -> None:
     shutil.copytree(repository, tmp_path / "elsewhere" / "copy")
     built_by(str(repository), workspace, tmp_path / "one")
-    built_by(str(tmp_path / "elsewhere" / "copy"), workspace, tmp_path / "two")
-    built_by(f"{repository}@v1", workspace, tmp_path / "three")
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes() != (tmp_path / "three").read_bytes()
+    built_by(f"{repository}@v1", workspace, tmp_path / "two")
+    own = {"GOFLAGS": "-tags=x -mod=mod", "GOAMD64": "v3", "CGO_ENABLED": "1", "GOOS": "plan9"}
+    env = build_environment({**os.environ, **own})
+    built_by(str(tmp_path / "elsewhere" / "copy"), workspace, tmp_path / "three", env)
+    assert (tmp_path / "two").read_bytes() != (tmp_path / "one").read_bytes() == (tmp_path / "three").read_bytes()
     executable.refuse_foreign(tmp_path / "one", LINUX)
-
-
-@pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
-def test_the_builders_own_settings_do_not_reach_the_build(
-    repository: Path, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    built_by(str(repository), workspace, tmp_path / "one")
-    for name, value in {"GOFLAGS": "-tags=x -mod=mod", "GOAMD64": "v3", "CGO_ENABLED": "1", "GOOS": "plan9"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(__name__ + ".ENV", build_environment(os.environ))
-    built_by(str(repository), workspace, tmp_path / "two")
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")

@@ -1,6 +1,5 @@
 """A tree that lacks what the manifest builds is refused with all that is missing, and with what it has instead."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,11 @@ from support.manifest_texts import PATH
 
 COMPONENTS = load_manifest(PATH).components
 MAIN = "package main\n\nfunc main() {}\n"
-PROJECT = """[project]
-name = "agent-runner"
-version = "1.0.0"
-
-[tool.stigmer.freeze]
-entry = "main.py"
-"""
 HASHES = "lock again with hashes, such as: uv pip compile --generate-hashes pyproject.toml -o requirements.lock"
 WHOLE = {
     "backend/services/stigmer-server/cmd/server/main.go": MAIN,
     "backend/services/workflow-runner/cmd/worker/main.go": f"// Package main is the worker.\n{MAIN}",
-    "backend/services/agent-runner/pyproject.toml": PROJECT,
+    "backend/services/agent-runner/pyproject.toml": "",
     "backend/services/agent-runner/main.py": "",
     "backend/services/agent-runner/requirements.lock": "",
 }
@@ -50,14 +42,6 @@ def problems_of(tree: Path) -> list[str]:
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
-def moved(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Give the whole tree's files with folders renamed."""
-    files = dict(WHOLE)
-    for old, new in pairs:
-        files = {path.replace(old, new, 1): text for path, text in files.items()}
-    return files
-
-
 def test_a_tree_that_holds_every_package_is_accepted(tmp_path: Path) -> None:
     check_packages(tree_of(tmp_path, WHOLE), COMPONENTS, "product")
 
@@ -79,9 +63,9 @@ def test_what_stands_where_the_path_ends_is_listed(tmp_path: Path) -> None:
 
 def test_a_package_that_has_moved_is_found_elsewhere_the_most_alike_first(tmp_path: Path) -> None:
     """Later layouts of a product have its services in other folders."""
-    files = moved([("backend/services/stigmer-server/cmd", "servers/stigmer-server/cmd")])
-    others = {"pkg/server/x.go": "package server\n", "node_modules/stigmer-server/cmd/server/x": ""}
-    (found,) = problems_of(tree_of(tmp_path, {**files, **others}))
+    files = {path.replace("backend/services/stigmer-", "servers/stigmer-"): text for path, text in WHOLE.items()}
+    files |= {"pkg/server/x.go": "package server\n", "node_modules/stigmer-server/cmd/server/x": ""}
+    (found,) = problems_of(tree_of(tmp_path, files))
     assert found.endswith("similar: ./servers/stigmer-server/cmd/server, ./pkg/server, ./servers/stigmer-server")
 
 
@@ -121,5 +105,5 @@ def test_a_lock_without_hashes_does_not_hide_what_else_is_wrong(tmp_path: Path) 
 def test_a_problem_comes_with_the_line_that_solves_it(tmp_path: Path) -> None:
     service = "backend/services/agent-runner/"
     specs = {f"{service}{name}.spec": "Analysis(['main.py'])" for name in ("one", "two")}
-    (found,) = problems_of(tree_of(tmp_path, {**without(f"{service}pyproject.toml"), **specs}))
+    (found,) = problems_of(tree_of(tmp_path, {**WHOLE, **specs}))
     assert "`freeze: {spec: one.spec}`" in found

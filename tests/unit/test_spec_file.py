@@ -5,6 +5,7 @@ import pytest
 from stigmer_packaging.sources.spec_file import Spec, parse_spec
 from support.freezing import SAMPLES
 
+ALL = {"collect_submodules": ("x",), "collect_data": ("x",)}
 NO_FOLDER = 'a = Analysis(["main.py"], {})'
 
 
@@ -37,16 +38,8 @@ def test_a_spec_says_what_to_freeze_and_not_in_which_form() -> None:
         ("from PyInstaller.utils.hooks import *", "datas=collect_data_files('x')", {"collect_data": ("x",)}),
         ("", "datas=copy_metadata('x') + collect_data_files('y')", {"copy_metadata": ("x",), "collect_data": ("y",)}),
         ("", "binaries=collect_dynamic_libs('x')", {"collect_binaries": ("x",)}),
-        (
-            "datas, binaries, hidden = collect_all('x')",
-            "datas=datas, binaries=binaries, hiddenimports=hidden",
-            {"collect_submodules": ("x",), "collect_data": ("x",), "collect_binaries": ("x",)},
-        ),
-        (
-            "datas = []\nhidden = []\nret = collect_all('x')\ndatas += ret[0]; hidden += ret[2]",
-            "datas=datas, hiddenimports=hidden",
-            {"collect_submodules": ("x",), "collect_data": ("x",)},
-        ),
+        ("d, b, h = collect_all('x')", "datas=d, binaries=b, hiddenimports=h", {**ALL, "collect_binaries": ("x",)}),
+        ("d = []\nh = []\nr = collect_all('x')\nd += r[0]; h += r[2]", "datas=d, hiddenimports=h", ALL),
         ("", "hookspath=['hooks'], runtime_hooks=['./hook.py']", {"hooks": ("hooks",), "runtime_hooks": ("hook.py",)}),
         ("", "pathex=['.', 'src']", {"stand_ins": ("src",)}),
         ("", "['src'], hiddenimports=['a']", {"stand_ins": ("src",), "hidden_imports": ("a",)}),
@@ -99,17 +92,19 @@ def test_what_is_not_taken_over_is_noted_and_the_rest_is_read(
 
 
 @pytest.mark.parametrize(
-    ("text", "note"), [("a = (", "not valid Python"), ("a\0", "not valid Python"), ("x = 1", "no Analysis")]
+    ("text", "note"),
+    [
+        ("a = (", "not valid Python"),
+        ("a\0", "not valid Python"),
+        (f"x = {'+'.join(['1'] * 5_000)}", "not valid Python"),
+        ("x = 1", "no Analysis"),
+    ],
+    ids=["open", "null", "too deep", "another program"],
 )
 def test_a_spec_that_says_nothing_readable_is_noted(text: str, note: str) -> None:
     spec = parse_spec(text, "x.spec")
     assert spec.values == {}
     assert note in spec.notes[0]
-
-
-def test_a_spec_too_deep_for_python_is_noted() -> None:
-    spec = parse_spec(f"x = {'+'.join(['1'] * 5_000)}\n", "x.spec")
-    assert "not valid Python" in spec.notes[0]
 
 
 def test_a_sum_too_deep_for_the_reader_is_noted_and_the_rest_is_read() -> None:

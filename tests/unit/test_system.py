@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.lib.errors import CommandError, MissingToolError
+from stigmer_packaging.lib.errors import CommandError, MissingToolError, PackagingError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.pipeline.system import (
     LINUX,
@@ -15,6 +15,7 @@ from stigmer_packaging.pipeline.system import (
     provide,
     read_platform,
 )
+from support.keg_standin import quiet
 
 FAKE_APT = """#!/bin/sh
 echo "$DEBIAN_FRONTEND $*" >> "{log}"
@@ -33,7 +34,6 @@ def machine(folder: Path, *programs: str, is_root: bool = False, effect: str = "
 
 
 def tool(name: str) -> Requirement:
-    """Require a program that a package of the same name brings."""
     return Requirement("verify", name, name, "does things", lambda here: here.has(name))
 
 
@@ -47,13 +47,13 @@ def test_only_what_the_stages_need_is_looked_for(tmp_path: Path) -> None:
 
 
 def test_nothing_missing_asks_for_nothing(tmp_path: Path) -> None:
-    provide((), machine(tmp_path / "bin"), env={}, report=lambda _: None)
+    provide((), machine(tmp_path / "bin"), env={}, report=quiet)
 
 
 def test_everything_missing_is_named_with_the_packages_to_ask_for(tmp_path: Path) -> None:
     missing = tuple(one for one in LINUX if one.what in {"bwrap", "mmdebstrap"})
     with pytest.raises(MissingToolError) as caught:
-        provide(missing, machine(tmp_path / "bin", "apt-get"), env={}, report=lambda _: None)
+        provide(missing, machine(tmp_path / "bin", "apt-get"), env={}, report=quiet)
     assert "bwrap (verify: it runs the sandbox)" in str(caught.value)
     assert "mmdebstrap" in str(caught.value)
     assert "apt-get install bubblewrap mmdebstrap" in caught.value.remedy
@@ -71,16 +71,19 @@ def test_root_on_debian_installs_it_after_one_update_without_questions(tmp_path:
     assert said == ["installing bwrap"]
 
 
-def test_an_installation_that_does_not_bring_it_is_told(tmp_path: Path) -> None:
-    here = machine(tmp_path / "bin", "apt-get", is_root=True)
-    with pytest.raises(MissingToolError, match="bwrap"):
-        provide((tool("bwrap"),), here, env={"PATH": here.path}, report=lambda _: None)
-
-
-def test_an_installation_that_fails_fails_with_what_apt_says(tmp_path: Path) -> None:
-    here = machine(tmp_path / "bin", "apt-get", is_root=True, effect="echo no such package >&2; exit 100")
-    with pytest.raises(CommandError, match="no such package"):
-        provide((tool("bwrap"),), here, env={"PATH": here.path}, report=lambda _: None)
+@pytest.mark.parametrize(
+    ("effect", "error", "said"),
+    [
+        (":", MissingToolError, "bwrap"),
+        ("echo no such package >&2; exit 100", CommandError, "no such package"),
+    ],
+)
+def test_an_installation_that_fails_or_does_not_bring_it_is_told(
+    effect: str, error: type[PackagingError], said: str, tmp_path: Path
+) -> None:
+    here = machine(tmp_path / "bin", "apt-get", is_root=True, effect=effect)
+    with pytest.raises(error, match=said):
+        provide((tool("bwrap"),), here, env={"PATH": here.path}, report=quiet)
 
 
 def test_on_macos_the_command_line_tools_are_asked_for(tmp_path: Path) -> None:
@@ -88,7 +91,7 @@ def test_on_macos_the_command_line_tools_are_asked_for(tmp_path: Path) -> None:
     missing = find_missing(["freeze", "verify"], mac)
     assert {one.what for one in missing} == {"codesign"}
     with pytest.raises(MissingToolError) as caught:
-        provide(missing, mac, env={}, report=lambda _: None)
+        provide(missing, mac, env={}, report=quiet)
     assert "xcode-select --install" in caught.value.remedy
 
 

@@ -91,7 +91,7 @@ def test_platforms_without_a_bottle_are_neither_promised_nor_tried() -> None:
 
 
 def test_the_command_makes_a_repository_with_one_commit_of_all_of_it(tmp_path: Path) -> None:
-    done = CliRunner().invoke(init_command(ROOT), [str(tmp_path / "a tap")])
+    done = CliRunner().invoke(init_command, [str(tmp_path / "a tap")])
     assert done.exit_code == 0, done.output
     git = ["git", "-C", str(tmp_path / "a tap")]
     committed = subprocess.run(
@@ -103,6 +103,6 @@ def test_the_command_makes_a_repository_with_one_commit_of_all_of_it(tmp_path: P
 
 def test_a_folder_that_holds_anything_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "precious").touch()
-    done = CliRunner().invoke(init_command(ROOT), [str(tmp_path)])
+    done = CliRunner().invoke(init_command, [str(tmp_path)])
     assert isinstance(done.exception, RecordError)
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]

@@ -70,7 +70,8 @@ def test_a_formula_of_another_release_is_not_refreshed(manifest: Manifest) -> No
         refresh_formula("", manifest)
 
 
-def test_the_command_writes_the_formula_of_its_checkout(tmp_path: Path) -> None:
+def test_the_command_writes_the_formula_of_its_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stigmer_packaging.cli.tap.ROOT", tmp_path)
     (tmp_path / "packaging").mkdir()
     (tmp_path / "Formula").mkdir()
     text = (ROOT / "packaging" / "manifest.yaml").read_text(encoding="utf-8")
@@ -78,6 +79,6 @@ def test_the_command_writes_the_formula_of_its_checkout(tmp_path: Path) -> None:
     manifest = load_manifest(tmp_path / "packaging" / "manifest.yaml")
     formula = tmp_path / "Formula" / "stigmer.rb"
     formula.write_text(formula_of(manifest).replace("--force-bottle", "--build-from-source"), encoding="utf-8")
-    done = CliRunner().invoke(refresh_command(tmp_path))
+    done = CliRunner().invoke(refresh_command)
     assert (done.exit_code, done.output) == (0, "Formula/stigmer.rb\n")
     assert formula.read_text(encoding="utf-8") == formula_of(manifest)

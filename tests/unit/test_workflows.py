@@ -18,6 +18,7 @@ COMMITTED = ROOT / ".github" / "workflows"
 MANIFEST = load_manifest(ROOT / "packaging" / "manifest.yaml")
 WORKFLOWS = read_workflows(COMMITTED)
 JOBS = [pytest.param(job, id=f"{name}-{job.name}") for name in NAMES for job in WORKFLOWS[name].jobs]
+GIVEN = "          GITHUB_TOKEN: ${{ github.token }}\n"
 PINNED = re.compile(r"uses: ([\w-]+/[\w/-]+)@{1,2}([0-9a-f]{40}) # v?\d+(\.\d+)+$")
 
 
@@ -55,16 +56,15 @@ def test_the_workflows_agree_with_the_manifest() -> None:
             "installs other/tap/stigmer, and the formula is stigmer/tap/stigmer",
         ),
         (
-            ("run: scripts/publish dist\n", "run: scripts/publish dist\n        env: {TAP_DEPLOY_KEY: x}\n"),
+            (
+                f"{GIVEN}        run: scripts/publish dist\n",
+                f"{GIVEN}          TAP_DEPLOY_KEY: x\n        run: scripts/publish dist\n",
+            ),
             "publish: needs no TAP_DEPLOY_KEY",
         ),
     ],
 )
 def test_a_workflow_that_says_something_else_than_the_manifest_is_found(change: tuple[str, str], problem: str) -> None:
-    """Each with the file and the job."""
-    if "TAP_DEPLOY_KEY" in change[1]:
-        before = "          GITHUB_TOKEN: ${{ github.token }}\n        run: scripts/publish dist\n"
-        change = (before, "          TAP_DEPLOY_KEY: x\n" + before)
     found = problems_of(release=change)
     assert any(problem in one for one in found), found
 
@@ -86,7 +86,6 @@ def test_every_target_of_the_manifest_has_a_machine_and_a_level() -> None:
 
 
 def test_a_release_is_verified_twice_before_it_is_public_and_the_tap_moves_last() -> None:
-    """What was built and, again, the draft's own files."""
     jobs = {job.name: job for job in WORKFLOWS["release"].jobs}
     order = ["build", "verify", "collect", "attest", "sbom", "draft", "verify-draft", "publish", "install", "announce"]
     assert list(jobs) == order
@@ -110,7 +109,6 @@ def test_every_action_is_pinned_by_one_full_commit_with_the_version_beside_it() 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_workflow_begins_without_any_permission_and_says_what_happens_to_two_runs_at_once(name: str) -> None:
-    """What a job may do, it names itself."""
     assert WORKFLOWS[name].permissions == {}
     assert WORKFLOWS[name].concurrency["group"]
 

@@ -13,13 +13,11 @@ from stigmer_packaging.records.workspace import Workspace, scan_files
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Give an empty workspace."""
     return Workspace(tmp_path / "build", tmp_path / "cache")
 
 
 @pytest.fixture
 def keg(workspace: Workspace) -> Keg:
-    """Publish a small keg with a link, and its record."""
     with workspace.staging() as staged:
         folder = staged / "keg"
         (folder / "libexec").mkdir(parents=True)

@@ -1,5 +1,6 @@
 """What a check is, what it is told, and how all of them are run."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -58,6 +59,11 @@ class Subject:
     def target(self) -> Target:
         """The platform the bottle is for."""
         return parse_target(self.bottle.target)
+
+    @property
+    def release(self) -> str:
+        """The version without the formula's revision, `2.0.0` for `2.0.0_1`."""
+        return re.sub(r"_\d+$", "", self.bottle.version)
 
 
 Find = Callable[[Subject], Iterable[Violation]]

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from stigmer_packaging.binaries.bottle_file import GzipHeader
 from stigmer_packaging.binaries.buildinfo import BuildInfo
 from stigmer_packaging.binaries.elf import Elf
 from stigmer_packaging.binaries.macho import MachO
@@ -75,9 +74,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Contents:
-    """The whole archive, in its order."""
+    """The whole archive, in its order; `gzip` is what stands before it, without the optional fields."""
 
-    gzip: GzipHeader
+    gzip: bytes
     entries: tuple[Entry, ...]
 
     @cached_property

@@ -4,12 +4,11 @@ The format of the index is `stigmer_launcher.install.payload`'s. It is read here
 reader with the program could not see what both get wrong.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from stigmer_packaging.audit.check import Subject, Violation, check
-from stigmer_packaging.audit.contents import FILE
+from stigmer_packaging.audit.contents import FILE, FOLDER
 from stigmer_packaging.audit.receipt import RECEIPT, parse_object
 from stigmer_packaging.manifest.naming import service_path
 
@@ -27,15 +26,32 @@ class _Named(NamedTuple):
     executable: bool
 
 
-def component_names(subject: Subject) -> tuple[str, ...]:
-    """Give the names of the components that the index describes, none when there is no index that can be read."""
-    return tuple(str(part.get("name")) for part in read_components(subject))
+class Component(NamedTuple):
+    """What the index says of a component, as far as it has the form that it should have.
+
+    `entry` is the program that is started, `sent` are the variables that it is sent, `files` are named by their paths.
+    """
+
+    name: str
+    entry: str
+    sent: tuple[str, ...]
+    files: Mapping[str, _Named]
 
 
-def read_components(subject: Subject) -> list[Mapping[str, Any]]:
+def read_components(subject: Subject) -> list[Component]:
     """Give what the index says of each component, nothing when there is no index that can be read."""
-    parts = _read(subject).get("components")
-    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    return [_component(part) for part in _list(_read(subject).get("components")) if isinstance(part, dict)]
+
+
+def _component(part: Mapping[str, Any]) -> Component:
+    rows = [row for row in _list(part.get("files")) if [type(value) for value in _list(row)] == [str, int, str, int]]
+    files = {path: _Named(size, sha256, bool(mode & 0o100)) for path, size, sha256, mode in rows}
+    sent = tuple(str(row[0]) for row in map(_list, _list(part.get("environment"))) if row)
+    return Component(str(part.get("name")), str(part.get("entry")), sent, files)
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _read(subject: Subject) -> Mapping[str, Any]:
@@ -49,15 +65,12 @@ def _index(subject: Subject) -> Iterator[Violation]:
         yield Violation(INDEX, f"missing, or not an index of format {_FORMAT}")
         return
     bottle = subject.bottle
-    for name, expected in (("name", bottle.name), ("target", bottle.target)):
+    for name, expected in (("name", bottle.name), ("target", bottle.target), ("version", subject.release)):
         if index.get(name) != expected:
             yield Violation(INDEX, f"its {name} is {index.get(name)!r}, not {expected!r}")
-    if re.sub(r"_\d+$", "", bottle.version) != index.get("version"):
-        yield Violation(INDEX, f"its version is {index.get('version')!r}, not {bottle.version!r}")
     for part in read_components(subject):
-        named, entry = files_of(part), str(part.get("entry"))
-        if entry not in named or not named[entry].executable:
-            yield Violation(INDEX, f"{part.get('name')} is started by {entry}, which is none of its programs")
+        if part.entry not in part.files or not part.files[part.entry].executable:
+            yield Violation(INDEX, f"{part.name} is started by {part.entry}, which is none of its programs")
 
 
 @check("indexed-files", "the launcher copies, checks and heals just what is named", _ASSEMBLE)
@@ -66,11 +79,11 @@ def _indexed_files(subject: Subject) -> Iterator[Violation]:
         return
     named: dict[str, _Named] = {}
     for part in read_components(subject):
-        twice = named.keys() & files_of(part).keys()
+        twice = named.keys() & part.files.keys()
         yield from (Violation(COMPONENTS + path, "two components own it") for path in sorted(twice))
-        named |= files_of(part)
-    present = {path for path in subject.contents.paths if path.startswith(COMPONENTS)}
-    present = {path for path in present if subject.contents.paths[path].kind != "folder"}
+        named |= part.files
+    paths = subject.contents.paths.items()
+    present = {path for path, entry in paths if path.startswith(COMPONENTS) and entry.kind != FOLDER}
     expected = {COMPONENTS + path: entry for path, entry in named.items()}
     yield from (Violation(path, "the index does not name it") for path in sorted(present - expected.keys()))
     for path, entry in expected.items():
@@ -87,17 +100,6 @@ def _difference(subject: Subject, path: str, named: _Named) -> str:
     if found.executable != named.executable:
         return f"the index says that it is {'' if named.executable else 'not '}executable"
     return ""
-
-
-def files_of(part: Mapping[str, Any]) -> dict[str, _Named]:
-    """Read a component's files; entries of another form are left out, so that their files are not named."""
-    files = part.get("files")
-    rows = [row for row in files if isinstance(row, list)] if isinstance(files, list) else []
-    return {row[0]: _Named(row[1], row[2], bool(row[3] & 0o100)) for row in rows if _is_row(row)}
-
-
-def _is_row(row: list[Any]) -> bool:
-    return [type(value) for value in row] == [str, int, str, int]
 
 
 @check("checksums", "users check their keg with it", _ASSEMBLE)

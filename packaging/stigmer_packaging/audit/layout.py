@@ -99,26 +99,29 @@ def _program(subject: Subject) -> Iterator[Violation]:
 _LINK = "link relatively to a path of the same keg"
 
 
-def _links(subject: Subject) -> Iterator[tuple[str, str]]:
-    yield from ((path, entry.goal) for path, entry in subject.contents.paths.items() if entry.kind == LINK)
+def _links(subject: Subject) -> Iterator[tuple[str, str, str]]:
+    """Give each link with its goal as written and as a path below the keg, or of the machine."""
+    for path, entry in subject.contents.paths.items():
+        if entry.kind == LINK:
+            yield path, entry.goal, join(posixpath.dirname(path), entry.goal)
 
 
 @check("absolute-link", "a prefix may be anywhere, and so may a home", _LINK)
 def _absolute(subject: Subject) -> Iterator[Violation]:
-    yield from (Violation(path, f"it leads to {goal}") for path, goal in _links(subject) if goal.startswith("/"))
+    for path, goal, reached in _links(subject):
+        if reached.startswith("/"):
+            yield Violation(path, f"it leads to {goal}")
 
 
 @check("escaping-link", "what is outside the keg is not ours to rely on", _LINK)
 def _escaping(subject: Subject) -> Iterator[Violation]:
-    for path, goal in _links(subject):
-        if not goal.startswith("/") and join(posixpath.dirname(path), goal).split("/")[0] == "..":
+    for path, goal, reached in _links(subject):
+        if reached.split("/")[0] == "..":
             yield Violation(path, f"it leads to {goal}")
 
 
 @check("dangling-link", "a link that leads nowhere is a missing file", _LINK)
 def _dangling(subject: Subject) -> Iterator[Violation]:
-    for path, goal in _links(subject):
-        reached = join(posixpath.dirname(path), goal)
-        inside = not goal.startswith("/") and reached.split("/")[0] != ".."
-        if inside and reached != "." and subject.contents.resolve(path) is None:
+    for path, goal, reached in _links(subject):
+        if reached.split("/")[0] not in {"", "..", "."} and subject.contents.resolve(path) is None:
             yield Violation(path, f"it leads to {goal}, which is not there")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from packaging.utils import canonicalize_name
 
 from stigmer_packaging.audit.check import Subject, Violation, check
-from stigmer_packaging.audit.index import component_names
+from stigmer_packaging.audit.index import read_components
 
 _TEXTS = "\nLICENCE TEXTS\n"  # the line after which the notices name nothing more
 _UNKNOWN = "-"
@@ -44,7 +44,8 @@ def _notices(subject: Subject) -> Iterator[Violation]:
         return
     named = _named(text)
     known = {each.name for each in named} | {f"{each.name} {each.version}" for each in named}
-    wanted = (*component_names(subject), *subject.policy.noticed, *_linked(subject), *_installed(subject))
+    components = [part.name for part in read_components(subject)]
+    wanted = (*components, *subject.policy.noticed, *_linked(subject), *_installed(subject))
     yield from (Violation(path, f"it does not name {name}") for name in dict.fromkeys(wanted) if name not in known)
 
 
@@ -89,7 +90,7 @@ def _sbom(subject: Subject) -> Iterator[Violation]:
     if subject.policy.sbom_sha256 not in {"", subject.contents.files[path].sha256}:
         yield Violation(path, "it is not the one that is released beside the bottle")
     named = _named(subject.contents.text(subject.policy.notices) or "")
-    own = {_Named(subject.bottle.name, re.sub(r"_\d+$", "", subject.bottle.version))}
+    own = {_Named(subject.bottle.name, subject.release)}
     for missing in sorted(named - packages, key=str):
         yield Violation(path, f"it does not name {missing.name} {missing.version}")
     for missing in sorted(packages - named - own, key=str):

@@ -69,6 +69,6 @@ def _order(subject: Subject) -> Iterator[Violation]:
 
 @check("gzip-header", _SAME_BYTES, _PACK)
 def _gzip_header(subject: Subject) -> Iterator[Violation]:
-    header = subject.contents.gzip
-    if header.name or header.mtime:
-        yield Violation("", f"gzip's header holds the name {header.name!r} and the time {header.mtime}")
+    flags, mtime = subject.contents.gzip[3], int.from_bytes(subject.contents.gzip[4:8], "little")
+    if flags or mtime:  # a flag says that a name, a comment or an extra field follows
+        yield Violation("", f"gzip's header has the flags {flags:#04x} and the time {mtime}")

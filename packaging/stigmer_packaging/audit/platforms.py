@@ -8,7 +8,7 @@ from stigmer_packaging.binaries.elf import Elf
 from stigmer_packaging.binaries.macho import MachO
 from stigmer_packaging.manifest.bottle_tags import MACOS_VERSIONS, parse_tag
 
-_LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
+LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 """Source: the processors' supplements to the System V ABI."""
 
 _PYTHON = re.compile(rb"#![^\n]*\b(?:python|pypy)[\d.]*\b|#!\s*/bin/sh\s*\n'''exec' [^\n]*python")
@@ -85,7 +85,7 @@ def _glibc_private(subject: Subject) -> Iterator[Violation]:
 )
 def _loader(subject: Subject) -> Iterator[Violation]:
     for path, elf in elves(subject):
-        usual = _LOADERS.get(elf.architecture, elf.interpreter)
+        usual = LOADERS.get(elf.architecture, elf.interpreter)
         if elf.interpreter and elf.interpreter != usual:
             yield Violation(path, f"it is started by {elf.interpreter}")
 

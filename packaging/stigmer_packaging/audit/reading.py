@@ -1,6 +1,5 @@
 """Reads a bottle once, member by member, and keeps what the checks look at instead of the bytes."""
 
-import contextlib
 import hashlib
 import tarfile
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from stigmer_packaging.binaries.bottle_file import is_plain_file, read_gzip_head
 from stigmer_packaging.binaries.buildinfo import read_build_info
 from stigmer_packaging.binaries.elf import Elf, is_elf, read_elf
 from stigmer_packaging.binaries.macho import MachO, is_macho, read_machos
-from stigmer_packaging.binaries.nesting import Bootloader
 from stigmer_packaging.lib.errors import ArchiveError
 
 _HEAD = 512
@@ -96,7 +94,7 @@ def _content(content: bytes, places: Places, *, of_component: bool) -> Content:
         elf=elf,
         machos=machos,
         go=read_build_info(content) if native else None,
-        bootloader=_bootloader(content) if native else None,
+        bootloader=nesting.read_bootloader(content) if native else None,
         foreign="Windows" if _is_windows(content) else "",
         damage="; ".join(damage),
         traces=find_traces(pieces, places),
@@ -112,12 +110,6 @@ def _native(content: bytes, damage: list[str]) -> tuple[Elf | None, tuple[MachO,
     except (ValueError, SystemError) as error:  # lief answers so for a header that it does not know
         damage.append(str(error))
         return None, ()
-
-
-def _bootloader(content: bytes) -> Bootloader | None:
-    with contextlib.suppress(ValueError):  # reported where what is in the archive is read
-        return nesting.read_bootloader(content)
-    return None
 
 
 def _nested(content: bytes, damage: list[str]) -> Iterator[tuple[str, bytes]]:

@@ -38,7 +38,7 @@ def _fields(subject: Subject) -> Iterator[Violation]:
         "built_as_bottle": (receipt.get("built_as_bottle"), True),
         "arch": (receipt.get("arch"), _ARCHITECTURES[target.architecture]),
         "source.spec": (source.get("spec"), "stable"),
-        "source.versions.stable": (_part(source, "versions").get("stable"), _upstream(subject.bottle.version)),
+        "source.versions.stable": (_part(source, "versions").get("stable"), subject.release),
         "built_on.os": (built_on.get("os"), _SYSTEMS[target.system]),
     }
     yield from (
@@ -134,8 +134,3 @@ def parse_object(text: str) -> dict[str, Any] | None:
 def _part(of: dict[str, Any], name: str) -> dict[str, Any]:
     found = of.get(name)
     return found if isinstance(found, dict) else {}
-
-
-def _upstream(version: str) -> str:
-    """Give the version without the formula's revision, `2.0.0` for `2.0.0_1`."""
-    return re.sub(r"_\d+$", "", version)

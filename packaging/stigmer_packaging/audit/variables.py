@@ -5,12 +5,11 @@ A warning, never an error: which variables a build reads changes from week to we
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from typing import Any
 
 from stigmer_packaging.audit.check import WARNING, Subject, Violation, check
-from stigmer_packaging.audit.index import COMPONENTS, files_of, read_components
+from stigmer_packaging.audit.index import COMPONENTS, read_components
 
 _WORD = re.compile(rb"[A-Z][A-Z0-9_]{2,65535}")
 """A word that may be a variable's name. Names with small letters are not looked for: there are too many such words."""
@@ -52,24 +51,14 @@ def find_unread(names: Iterable[str], words: AbstractSet[str]) -> list[str]:
 )
 def _unread(subject: Subject) -> Iterator[Violation]:
     components = read_components(subject)
-    everything = {name for part in components for name in _sent(part)}
+    everything = {name for part in components for name in part.sent}
     for part in components:
-        words = _words_of(part, subject)
-        optional = subject.policy.optional.get(str(part.get("name")), ())
-        for name in find_unread((name for name in _sent(part) if name not in optional), words):
-            seen = f"{part.get('name')} is sent {name}, and none of its files contains that name"
-            yield Violation(f"{COMPONENTS}{part.get('entry')}", seen + _suggest(name, words, everything))
-
-
-def _sent(part: Mapping[str, Any]) -> list[str]:
-    """List the variables in a component's index entry, as far as it has the form they have."""
-    rows = part.get("environment")
-    return [str(row[0]) for row in rows if isinstance(row, list) and row] if isinstance(rows, list) else []
-
-
-def _words_of(part: Mapping[str, Any], subject: Subject) -> frozenset[str]:
-    contents = (subject.contents.files.get(COMPONENTS + path) for path in files_of(part))
-    return frozenset().union(*(content.words for content in contents if content is not None))
+        contents = (subject.contents.files.get(COMPONENTS + path) for path in part.files)
+        words = frozenset[str]().union(*(content.words for content in contents if content is not None))
+        optional = subject.policy.optional.get(part.name, ())
+        for name in find_unread((name for name in part.sent if name not in optional), words):
+            seen = f"{part.name} is sent {name}, and none of its files contains that name"
+            yield Violation(f"{COMPONENTS}{part.entry}", seen + _suggest(name, words, everything))
 
 
 def _suggest(name: str, words: AbstractSet[str], everything: AbstractSet[str]) -> str:

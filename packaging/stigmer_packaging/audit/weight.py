@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.audit.contents import Contents
-from stigmer_packaging.audit.index import COMPONENTS, files_of, read_components
+from stigmer_packaging.audit.index import COMPONENTS, read_components
 
 _SHOWN = 10
 _LAUNCHER = "libexec/launcher/"
@@ -19,7 +19,7 @@ def largest_files(contents: Contents) -> tuple[tuple[str, int], ...]:
 
 def largest_parts(subject: Subject) -> tuple[tuple[str, int], ...]:
     """Give the launcher, each component and the rest with their unpacked sizes in bytes, the largest first."""
-    owners = {COMPONENTS + path: str(part.get("name")) for part in read_components(subject) for path in files_of(part)}
+    owners = {COMPONENTS + path: part.name for part in read_components(subject) for path in part.files}
     sizes = Counter[str]()
     for path, entry in subject.contents.paths.items():
         if entry.content is not None:

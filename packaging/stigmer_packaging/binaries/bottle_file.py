@@ -7,14 +7,13 @@ import gzip
 import tarfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from stigmer_packaging.lib.errors import ArchiveError
 
 _BLOCK = 1 << 20
-_HAS_EXTRA, _HAS_NAME = 4, 8
+_GZIP_HEADER = 10
 
 LARGEST_MEMBER = 256 << 20
 """Bytes a member may have: the largest that we ship has 149 MB."""
@@ -27,26 +26,15 @@ _LARGEST_HEADER = 64 << 10  # bytes of a pax header, or of a GNU long name: tarf
 _CONTENTS = (*tarfile.REGULAR_TYPES, tarfile.GNUTYPE_SPARSE)
 
 
-@dataclass(frozen=True)
-class GzipHeader:
-    """What gzip wrote down of its input: name and time (seconds since 1970), empty and 0 when it was told not to."""
-
-    name: str
-    mtime: int
-
-
-def read_gzip_header(path: Path) -> GzipHeader:
-    """Read the header; ArchiveError when the file is not gzip."""
+def read_gzip_header(path: Path) -> bytes:
+    """Give the header without its optional fields; ArchiveError when the file is not gzip."""
     with path.open("rb") as stream:
-        head = stream.read(4096)
-    if len(head) < 10 or head[:2] != b"\x1f\x8b":
+        header = stream.read(_GZIP_HEADER)
+    if len(header) < _GZIP_HEADER or not header.startswith(b"\x1f\x8b"):
         raise ArchiveError(
             f"{path.name} is not compressed with gzip", "pack it with gzip: every machine can unpack that"
         )
-    flags, mtime = head[3], int.from_bytes(head[4:8], "little")
-    start = 10 + (2 + int.from_bytes(head[10:12], "little") if flags & _HAS_EXTRA else 0)
-    name = head[start:].split(b"\0")[0].decode("latin-1") if flags & _HAS_NAME else ""
-    return GzipHeader(name, mtime)
+    return header
 
 
 class _Member(tarfile.TarInfo):

@@ -1,4 +1,4 @@
-"""ELF files as the loader sees them, and the removal of a build host's library paths.
+"""ELF files as the loader sees them.
 
 Read from the dynamic segment, which alone decides at run time: section headers may be stripped or wrong. Sources: the
 System V ABI's chapters on object files and dynamic linking, and the GNU extensions in glibc's elf.h.
@@ -19,8 +19,6 @@ ORIGIN = "$ORIGIN"
 _ARCHITECTURES = {"X86_64": "amd64", "AARCH64": "arm64"}
 _RELATIVE_RELOCATIONS = "GLIBC_ABI_DT_RELR"
 _FIRST_WITH_THEM = (2, 36)
-_SEARCH_TAGS = (15, 29)  # DT_RPATH, DT_RUNPATH
-_ENTRY = struct.Struct("<QQ")  # an Elf64_Dyn: tag and value
 
 lief.logging.disable()  # it would write to the terminal what findings say
 
@@ -107,54 +105,6 @@ def highest_glibc(names: Iterable[str]) -> Glibc:
     return max((tuple(map(int, match[1].split("."))) for match in matches if match), default=())
 
 
-def is_own_folder(folder: str) -> bool:
-    """Tell whether a search folder is relative to the file that names it, so that it means the same on any machine."""
-    return folder == ORIGIN or folder.startswith(f"{ORIGIN}/")
-
-
-def remove_foreign_search(content: bytes) -> bytes:
-    """Remove each of RPATH and RUNPATH that names a folder which is not the file's own; other files come back as they are.
-
-    The text goes too, not only the entry that points at it: other tools leave it in the string table. Bytes that
-    another string shares (linkers merge strings with equal ends) stay.
-    """
-    binary = _parse(content)
-    if binary is None or all(map(is_own_folder, read_elf(content).search)):
-        return content
-    image = bytearray(content)
-    start, size = _dynamic_segment(binary)
-    entries = [_ENTRY.unpack_from(image, place) for place in range(start, start + size, _ENTRY.size)]
-    table = binary.virtual_address_to_offset(dict(entries)[5])  # DT_STRTAB
-    kept = []
-    for tag, value in entries:
-        text = content[table + value :].partition(b"\0")[0] if tag in _SEARCH_TAGS else b""
-        if tag in _SEARCH_TAGS and not all(map(is_own_folder, text.decode().split(":"))):
-            _erase(image, table + value, text, _names(binary))
-        else:
-            kept.append(_ENTRY.pack(tag, value))
-    image[start : start + size] = b"".join(kept).ljust(size, b"\0")
-    return bytes(image)
-
-
-def _erase(image: bytearray, place: int, text: bytes, names: set[bytes]) -> None:
-    """Overwrite a string but for an end of it that is a name, unless it is itself the end of a longer string."""
-    if image[place - 1]:
-        return
-    ends = (text[start:] for start in range(len(text)))
-    shared = next((len(end) for end in ends if end in names), 0)
-    image[place : place + len(text) - shared] = bytes(len(text) - shared)
-
-
-def _names(binary: lief.ELF.Binary) -> set[bytes]:
-    """Give all names in the string table but search paths."""
-    found = {_soname(binary), *map(str, binary.libraries), *(str(symbol.name) for symbol in binary.dynamic_symbols)}
-    for requirement in binary.symbols_version_requirement:
-        found |= {str(requirement.name), *(str(each.name) for each in requirement.get_auxiliary_symbols())}
-    for definition in binary.symbols_version_definition:
-        found |= {str(each.name) for each in definition.auxiliary_symbols}
-    return {name.encode() for name in found}
-
-
 def _head(path: Path) -> bytes:
     with path.open("rb") as stream:
         return stream.read(len(MAGIC))
@@ -189,16 +139,6 @@ def _end(content: bytes) -> int:
     except struct.error as error:
         raise ValueError("an ELF file whose headers are not whole") from error
     return max(ends)
-
-
-def _dynamic_segment(binary: lief.ELF.Binary) -> tuple[int, int]:
-    found = (each for each in binary.segments if each.type == lief.ELF.Segment.TYPE.DYNAMIC)
-    return next((each.file_offset, each.physical_size) for each in found)
-
-
-def _soname(binary: lief.ELF.Binary) -> str:
-    entries = (entry for entry in binary.dynamic_entries if isinstance(entry, lief.ELF.DynamicSharedObject))
-    return next((str(entry.name) for entry in entries), "")
 
 
 def _folders(binary: lief.ELF.Binary, kind: type[lief.ELF.DynamicEntry], attribute: str) -> Iterator[str]:

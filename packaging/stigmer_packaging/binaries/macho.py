@@ -59,11 +59,6 @@ class MachO:
     binds: frozenset[Bind]
     exports: frozenset[str]
 
-    @property
-    def needed(self) -> tuple[str, ...]:
-        """The libraries without which it is not loaded."""
-        return tuple(library.name for library in self.libraries if not library.optional)
-
 
 def is_macho(head: bytes) -> bool:
     """Tell from a file's first 8 bytes whether it is a Mach-O file, thin or fat."""

@@ -66,27 +66,22 @@ def read_links(content: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return names, tuple(_text(command) for command in commands if _kind(command) == _RPATH)
 
 
-def set_names(
-    content: bytes,
-    *,
-    identity: str | None = None,
-    libraries: Mapping[str, str] | None = None,
-    rpaths: Sequence[str] | None = None,
-) -> bytes:
+def set_names(content: bytes, *, identity: str, libraries: Mapping[str, str], rpaths: Sequence[str]) -> bytes:
     """Give a library another name of its own, needed libraries other names, and replace all search paths.
 
-    What is None stays. Raise ValueError when the load commands have no room for longer names.
+    A library that is not in `libraries` keeps its name. Raise ValueError when the load commands have no room for longer
+    names.
     """
     commands = []
     for command in read_commands(content := remove_signature(content)):
         kind = _kind(command)
-        if kind == _ID_DYLIB and identity is not None:
+        if kind == _ID_DYLIB:
             commands.append(_with_text(command[:_DYLIB_HEAD], identity))
-        elif kind in _LOADS and (name := (libraries or {}).get(_text(command))):
+        elif kind in _LOADS and (name := libraries.get(_text(command))):
             commands.append(_with_text(command[:_DYLIB_HEAD], name))
-        elif kind != _RPATH or rpaths is None:
+        elif kind != _RPATH:
             commands.append(command)
-    added = [_with_text(struct.pack("<3I", _RPATH, 0, _RPATH_HEAD), path) for path in rpaths or ()]
+    added = [_with_text(struct.pack("<3I", _RPATH, 0, _RPATH_HEAD), path) for path in rpaths]
     return write_commands(content, [*commands, *added])
 
 

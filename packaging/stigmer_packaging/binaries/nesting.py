@@ -4,7 +4,6 @@ Sources: PyInstaller's archive formats (CArchive with its cookie, PYZ), zip as z
 table of a PYZ is not read: its streams stand one after the other, and data of others is not given to `marshal`.
 """
 
-import contextlib
 import io
 import struct
 import zipfile
@@ -56,7 +55,7 @@ def read_frozen(content: bytes) -> Iterator[tuple[str, bytes]]:
 
     A module is named after the archive it is in and its number there. Raise ValueError when the archive is damaged.
     """
-    with _readable():
+    try:
         left = LARGEST
         for name, packed, compressed, kind in _entries(content):
             entry = b"".join(_streams(packed, left)) if compressed else bytes(packed)
@@ -65,25 +64,21 @@ def read_frozen(content: bytes) -> Iterator[tuple[str, bytes]]:
                 yield from _modules(name, memoryview(entry))
             else:
                 yield name, entry
+    except (struct.error, zlib.error, ValueError) as error:
+        raise ValueError(f"a frozen program whose archive cannot be read: {error}") from error
 
 
 def read_bootloader(content: bytes) -> Bootloader | None:
-    """Say what a frozen program loads, None when it is none; raise ValueError when its archive is damaged."""
+    """Say what a frozen program loads; None when it is none, or its archive is damaged, which read_frozen reports."""
     if (place := content.rfind(_COOKIE)) < 0:
         return None
-    with _readable():
+    try:
         options = [name for name, _, _, kind in _entries(content) if kind == _OPTION]
         python = struct.unpack_from(_COOKIE_FORMAT, content, place)[-1].partition(b"\0")[0].decode(errors="replace")
+    except (struct.error, ValueError):
+        return None
     folders = (option.removeprefix(_CONTENTS) for option in options if option.startswith(_CONTENTS))
     return Bootloader(python, next(folders, "."))
-
-
-@contextlib.contextmanager
-def _readable() -> Iterator[None]:
-    try:
-        yield
-    except (struct.error, zlib.error, ValueError) as error:
-        raise ValueError(f"a frozen program whose archive cannot be read: {error}") from error
 
 
 def _entries(content: bytes) -> Iterator[tuple[str, memoryview, bool, bytes]]:

@@ -13,7 +13,7 @@ from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.manifest import naming
-from stigmer_packaging.manifest.rename import rename_program
+from stigmer_packaging.manifest.rename import rename_product
 from stigmer_packaging.records.model import FileRecord, Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import golang
@@ -89,7 +89,7 @@ def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
     """Give the unpacker with its payload: at the end of an ELF file, inside a Mach-O one, which is then signed ad hoc."""
     target, tree, program = parse_target(keg.target), staged / "unpacker", staged / "program"
     shutil.copytree(unpacker.tree, tree)
-    rename_program(tree, keg.name)
+    rename_product(tree, keg.name)
     if target.system == "darwin":
         payload.rename(tree / "payload.bin")
     golang.build(unpacker.go(), tree, ".", program, target=target, env=unpacker.env, modules=unpacker.modules)

@@ -17,22 +17,15 @@ class Runner(NamedTuple):
     etc: Path
 
 
-class Lack(NamedTuple):
-    """What is missing, and what to do about it."""
-
-    what: str
-    remedy: str
+Check = Callable[[Runner], Iterable[MissingToolError]]
 
 
-Check = Callable[[Runner], Iterable[Lack]]
-
-
-def _tools(runner: Runner) -> Iterator[Lack]:
+def _tools(runner: Runner) -> Iterator[MissingToolError]:
     for one in system.find_missing(system.RELEASE, runner.machine):
-        yield Lack(f"{one.what} ({one.stage}: it {one.purpose})", f"install {one.package or one.what}")
+        yield MissingToolError(f"{one.what} ({one.stage}: it {one.purpose})", f"install {one.package or one.what}")
 
 
-def _namespaces(runner: Runner) -> Iterator[Lack]:
+def _namespaces(runner: Runner) -> Iterator[MissingToolError]:
     """Look only where tools that ask for them run as a user: root needs none."""
     if runner.machine.system != "linux" or runner.machine.is_root:
         return
@@ -40,30 +33,25 @@ def _namespaces(runner: Runner) -> Iterator[Lack]:
     try:
         command.run(words, env={**runner.env, "PATH": runner.machine.path}, seconds=60)
     except (CommandError, MissingToolError) as error:
-        yield Lack(
-            f"user namespaces: {str(error).splitlines()[0]}", "set kernel.apparmor_restrict_unprivileged_userns=0"
-        )
+        said = str(error).splitlines()[0]
+        yield MissingToolError(f"user namespaces: {said}", "set kernel.apparmor_restrict_unprivileged_userns=0")
 
 
-def _guest_mirror(runner: Runner) -> Iterator[Lack]:
-    if runner.machine.system != "linux":
-        return
+def _guest_mirror(runner: Runner) -> Iterator[MissingToolError]:
+    if runner.machine.system == "linux":
+        yield from _failure_of(lambda: apt.find_mirror(runner.etc))
+
+
+def _debian_archives(runner: Runner) -> Iterator[MissingToolError]:
+    in_ci = f"set the repository's variable {debian.MIRROR} to a Debian mirror" if runner.env.get("CI") else ""
+    yield from _failure_of(lambda: debian.find_archives("", runner.env, runner.etc), in_ci)
+
+
+def _failure_of(find: Callable[[], object], remedy: str = "") -> Iterator[MissingToolError]:
     try:
-        apt.find_mirror(runner.etc)
+        find()
     except MissingToolError as error:
-        yield Lack(str(error), error.remedy)
-
-
-def _debian_archives(runner: Runner) -> Iterator[Lack]:
-    try:
-        debian.find_archives("", runner.env, runner.etc)
-    except MissingToolError as error:
-        remedy = (
-            f"set the repository's variable {debian.MIRROR} to a Debian mirror"
-            if runner.env.get("CI")
-            else error.remedy
-        )
-        yield Lack(str(error), remedy)
+        yield MissingToolError(str(error), remedy or error.remedy)
 
 
 RUNNER: tuple[Check, ...] = (_tools, _namespaces, _guest_mirror)
@@ -73,11 +61,11 @@ SOURCES: Check = _debian_archives
 """What a job needs that builds from Debian's sources."""
 
 
-def find_lacks(checks: Iterable[Check], runner: Runner) -> tuple[Lack, ...]:
+def find_lacks(checks: Iterable[Check], runner: Runner) -> tuple[MissingToolError, ...]:
     """Give everything that is missing, so that it can be corrected at once."""
     return tuple(lack for check in checks for lack in check(runner))
 
 
-def render_lacks(lacks: Iterable[Lack]) -> str:
+def render_lacks(lacks: Iterable[MissingToolError]) -> str:
     """Give one line for each, with its remedy."""
-    return "this machine lacks:\n" + "\n".join(f"  {lack.what}\n    -> {lack.remedy}" for lack in lacks)
+    return "this machine lacks:\n" + "\n".join(f"  {lack}\n    -> {lack.remedy}" for lack in lacks)

@@ -24,7 +24,7 @@ READER, WRITER = "ghs_rehearsalMayRead", "ghs_rehearsalMayWrite"
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a rehearsal takes place: a folder of its own, the repository's address, the tag and commit that are released.
+    """Where a rehearsal takes place: a folder of its own, the repository's address, the tag that is released.
 
     `seed` is the workspace of an earlier build, whose artefacts are taken where they are current; `environment`, what
     every job sees; `replaced`, other values of a matrix, such as how a bottle is verified.
@@ -33,7 +33,6 @@ class Stage:
     folder: Path
     remote: str
     tag: str
-    commit: str
     host: Target
     seed: Path
     environment: Mapping[str, str]

@@ -1,7 +1,7 @@
 """Workflow files as GitHub reads them: jobs in the order their needs allow, each with its legs and steps."""
 
 import graphlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ class WorkflowStep:
     uses: str
     inputs: Mapping[str, str]
     env: Mapping[str, str]
-    condition: str = ""
+    condition: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,6 @@ def parse_workflow(text: str) -> Workflow:
 
 def _job(name: str, job: Mapping[str, Any]) -> WorkflowJob:
     needs = job.get("needs", [])
-    legs = job.get("strategy", {}).get("matrix", {}).get("include", [{}])
     return WorkflowJob(
         name=name,
         needs=(needs,) if isinstance(needs, str) else tuple(needs),
@@ -72,20 +71,13 @@ def _job(name: str, job: Mapping[str, Any]) -> WorkflowJob:
         environment=job.get("environment", ""),
         permissions=job.get("permissions"),
         minutes=job.get("timeout-minutes", 0),
-        legs=tuple(legs),
-        steps=tuple(_steps(job)),
+        legs=tuple(job.get("strategy", {}).get("matrix", {}).get("include", [{}])),
+        steps=tuple(map(_step, job["steps"])),
     )
 
 
-def _steps(job: Mapping[str, Any]) -> Iterator[WorkflowStep]:
-    for step in job["steps"]:
-        inputs = {name: str(value) for name, value in step.get("with", {}).items()}
-        env = {name: str(value) for name, value in step.get("env", {}).items()}
-        yield WorkflowStep(
-            name=step.get("name", ""),
-            run=step.get("run", ""),
-            uses=step.get("uses", ""),
-            inputs=inputs,
-            env=env,
-            condition=step.get("if", ""),
-        )
+def _step(step: Mapping[str, Any]) -> WorkflowStep:
+    inputs, env = ({name: str(value) for name, value in step.get(key, {}).items()} for key in ("with", "env"))
+    return WorkflowStep(
+        step.get("name", ""), step.get("run", ""), step.get("uses", ""), inputs, env, step.get("if", "")
+    )

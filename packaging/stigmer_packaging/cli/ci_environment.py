@@ -1,19 +1,17 @@
 """What the environment says of GitHub and of who we are there, and how a tap is opened with it."""
 
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rich.console import Console
-
+from stigmer_packaging.cli.options import ROOT
+from stigmer_packaging.cli.output import tell
 from stigmer_packaging.lib import environment, git
 from stigmer_packaging.publish import tap as taps
 from stigmer_packaging.publish.github import API, PUBLIC, Access, GitHub, persist, refuse_bad_token
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -22,16 +20,12 @@ class CIEnvironment:
 
     environ: Mapping[str, str] = field(repr=False)
 
-    def tell(self, text: str) -> None:
-        """Say on stderr what goes on."""
-        Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
-
     def access(self, name: str = "GITHUB_TOKEN") -> Access:
         """Give access to GitHub by the token in the variable `name`; TokenError when there is none."""
         token = self.environ.get(name, "")
         refuse_bad_token(token, name)
         api = self.environ.get("GITHUB_API_URL", API).rstrip("/")
-        return Access(token, api, self.server, self.tell)
+        return Access(token, api, self.server, tell)
 
     @property
     def server(self) -> str:
@@ -50,19 +44,20 @@ class CIEnvironment:
         return git.resolve(ROOT, "HEAD", env=environment.build_environment(self.environ))
 
 
-def open_place(repository: str, tap: str, branch: str, seen: CIEnvironment, stack: ExitStack) -> taps.Tap:
+@contextmanager
+def open_place(repository: str, tap: str, branch: str, seen: CIEnvironment) -> Iterator[taps.Tap]:
     """Open a tap with the credentials for it: the job's token for this repository itself, else its own token or key."""
-    scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     env = taps.git_environment(environment.build_environment(seen.environ), "Release")
     key = seen.environ.get("TAP_DEPLOY_KEY", "") if repository != tap else ""
-    name = "GITHUB_TOKEN" if repository == tap or key else "TAP_TOKEN"
-    access = seen.access(name)
+    access = seen.access("GITHUB_TOKEN" if repository == tap or key else "TAP_TOKEN")
     host = GitHub(access, tap)
-    if key:
-        ssh_host = urlsplit(seen.server).hostname or ""
-        env = taps.with_deploy_key(env, key, ssh_host, persist(host.host_keys, access), scratch)
-        remote = f"git@{ssh_host}:{tap}.git"
-    else:
-        env = taps.with_token(env, seen.server, access.token)
-        remote = f"{seen.server}/{tap}.git"
-    return taps.open_tap(remote, branch, scratch / "tap.git", env, host)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        if key:
+            ssh_host = urlsplit(seen.server).hostname or ""
+            env = taps.with_deploy_key(env, key, ssh_host, persist(host.host_keys, access), scratch)
+            remote = f"git@{ssh_host}:{tap}.git"
+        else:
+            env = taps.with_token(env, seen.server, access.token)
+            remote = f"{seen.server}/{tap}.git"
+        yield taps.open_tap(remote, branch, scratch / "tap.git", env, host)

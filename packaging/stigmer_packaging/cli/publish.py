@@ -13,9 +13,20 @@ from typing import Any
 import click
 
 from stigmer_packaging.bottle.reading import ask_version, read_version
-from stigmer_packaging.cli.ci_environment import ROOT, CIEnvironment, open_place
+from stigmer_packaging.cli.ci_environment import CIEnvironment, open_place
 from stigmer_packaging.cli.machine import this_platform
-from stigmer_packaging.cli.targets import ALL, read_targets, targets_option
+from stigmer_packaging.cli.options import (
+    ALL,
+    FILE,
+    FOLDER,
+    RELEASE_FOLDER,
+    ROOT,
+    json_option,
+    manifest_option,
+    read_targets,
+    targets_option,
+)
+from stigmer_packaging.cli.output import tell
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import VerificationError
 from stigmer_packaging.manifest.model import Manifest
@@ -35,29 +46,32 @@ from stigmer_packaging.records.release import NAME, Release, read_release
 RESULT = "publication.json"
 """Where, beside the release, it is written what was published."""
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
-_NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
-_MANIFEST = click.Option(
-    ["--manifest"], type=_FILE, default=ROOT / "packaging" / "manifest.yaml", help="Default: packaging/manifest.yaml."
+_branch_option = click.option(
+    "--tap-branch", default="main", show_default=True, help="The branch of the tap that brew reads."
 )
-_AS_JSON = click.Option(["--json", "as_json"], is_flag=True, help="The same as JSON on stdout.")
+_pull_request_option = click.option("--pull-request", is_flag=True, help="Propose the tap's change; default: push it.")
+_dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done.")
 
 
-def _options(*own: click.Parameter) -> list[click.Parameter]:
-    return [
-        *own,
-        _MANIFEST,
-        click.Option(
-            ["--tap-branch"], default="main", show_default=True, help="The branch of the tap that brew reads."
-        ),
-        click.Option(["--pull-request"], is_flag=True, help="Propose the tap's change; default: push it."),
-        click.Option(["--dry-run"], is_flag=True, help="Say what would be done."),
-        _AS_JSON,
-    ]
-
-
-def _publish(**given: Any) -> None:
+@click.command("publish")
+@click.argument("dist", type=RELEASE_FOLDER)
+@click.option("--draft", is_flag=True, help="Stop when the draft is whole, before anybody sees it.")
+@click.option("--abandon", is_flag=True, help="Remove our own draft of this version, and nothing else.")
+@targets_option("all of the manifest")
+@click.option(
+    "--not-run",
+    multiple=True,
+    metavar="TARGET",
+    help="Publish for this one although no machine of its kind has run it; may be repeated.",
+)
+@click.option("--changelog", type=FILE, default=ROOT / "CHANGELOG.md", help="Default: CHANGELOG.md.")
+@manifest_option
+@_branch_option
+@_pull_request_option
+@_dry_run_option
+@json_option
+def publish_command(**given: Any) -> None:
+    """Publish the release in DIST and move the tap to it. Tokens: see docs/releasing.md."""
     seen = CIEnvironment(os.environ)
     manifest, folder = load_manifest(given["manifest"]), given["dist"]
     if given["abandon"]:
@@ -69,15 +83,16 @@ def _publish(**given: Any) -> None:
     if given["dry_run"]:
         _show(given, asdict(plan), publication_text.describe_plan(plan))
         return
+    change, github = plan.tap, GitHub(seen.access(), plan.repository)
     with ExitStack() as stack:
-        github = GitHub(seen.access(), plan.repository)
-        change = plan.tap
-        tap = open_place(plan.repository, change.repository, change.branch, seen, stack) if change else None
+        tap = None
+        if change:
+            tap = stack.enter_context(open_place(plan.repository, change.repository, change.branch, seen))
         if given["draft"]:
-            page = draft_release(plan, folder, github, tap, report=seen.tell).html_url
+            page = draft_release(plan, folder, github, tap, report=tell).html_url
             _show(given, {"tag": plan.tag, "page": page}, [f"{plan.tag}: {page}"])
             return
-        done = publish_release(plan, folder, github, tap, report=seen.tell)
+        done = publish_release(plan, folder, github, tap, report=tell)
     text = json.dumps(asdict(done), indent=2, sort_keys=True) + "\n"
     part = folder / f".{RESULT}.part"
     part.write_text(text, encoding="utf-8")
@@ -137,21 +152,32 @@ def _abandon(manifest: Manifest, seen: CIEnvironment, given: Mapping[str, Any]) 
     _show(given, {"tag": tag, "removed": removed}, lines)
 
 
-def _fetch_draft(**given: Any) -> None:
+@click.command("fetch-draft")
+@click.argument("folder", type=FOLDER)
+@manifest_option
+@json_option
+def fetch_draft_command(**given: Any) -> None:
+    """Fetch the files of our draft into FOLDER, to be verified before it is published."""
     seen, product, folder = CIEnvironment(os.environ), load_manifest(given["manifest"]).product, given["folder"]
     folder.mkdir(parents=True, exist_ok=True)
-    release = fetch_draft(product, folder, GitHub(seen.access(), product.repository), report=seen.tell)
+    release = fetch_draft(product, folder, GitHub(seen.access(), product.repository), report=tell)
     _show(given, asdict(release), [f"{artefact.sha256}  {artefact.name}" for artefact in release.artefacts])
 
 
-def _compare(**given: Any) -> None:
+@click.command("published")
+@click.argument("folder", type=FOLDER)
+@click.option("--keg", type=RELEASE_FOLDER, help="Compare an installation, too: what `brew --prefix stigmer` prints.")
+@_branch_option
+@manifest_option
+@json_option
+def compare_command(**given: Any) -> None:
+    """Fetch the published release into FOLDER and compare its bytes with formula, checksums, attestations and SBOMs."""
     seen, product, folder = CIEnvironment(os.environ), load_manifest(given["manifest"]).product, given["folder"]
     folder.mkdir(parents=True, exist_ok=True)
     github = GitHub(seen.access(), product.repository)
-    release = fetch_draft(product, folder, github, report=seen.tell)
-    with ExitStack() as stack:
-        tap = open_place(product.repository, publication.tap_repository(product), given["tap_branch"], seen, stack)
-        formula = tap.read(tap.head(), publication.formula_path(product.name)) or ""
+    release = fetch_draft(product, folder, github, report=tell)
+    with open_place(product.repository, publication.tap_repository(product), given["tap_branch"], seen) as opened:
+        formula = opened.read(opened.head(), publication.formula_path(product.name)) or ""
     attested = {one.sha256: github.attestations(one.sha256) for one in release.artefacts}
     statements = compare_published(Published(folder, release, formula, attested), given["keg"])
     _show(given, [asdict(one) for one in statements], publication_text.describe_statements(statements))
@@ -159,7 +185,15 @@ def _compare(**given: Any) -> None:
         raise VerificationError("what was published is not what is said of it", "compare the lines that begin with no")
 
 
-def _rollback(**given: Any) -> None:
+@click.command("rollback")
+@click.argument("version")
+@manifest_option
+@_branch_option
+@_pull_request_option
+@_dry_run_option
+@json_option
+def rollback_command(**given: Any) -> None:
+    """Take VERSION back: the tap gets the formula it had before."""
     seen = CIEnvironment(os.environ)
     product = load_manifest(given["manifest"]).product
     tap = publication.tap_repository(product)
@@ -167,66 +201,15 @@ def _rollback(**given: Any) -> None:
     proposal = f"{product.name}-without-{version}" if given["pull_request"] else ""
     path = publication.formula_path(product.name)
     empty = publication.TapChange(tap, given["tap_branch"], path, text="", message="", proposal=proposal)
-    with ExitStack() as stack:
-        opened = open_place(product.repository, tap, empty.branch, seen, stack)
+    with open_place(product.repository, tap, empty.branch, seen) as opened:
         plan = plan_rollback(product.name, version, empty, read_history(opened, path))
         if given["dry_run"]:
             _show(given, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
             return
-        done = roll_back(plan, opened, report=seen.tell)
+        done = roll_back(plan, opened, report=tell)
     _show(given, asdict(done), [f"{tap} serves {product.name} {done.restored}: {done.pull_request or done.tap_commit}"])
 
 
 def _show(given: Mapping[str, Any], value: Any, lines: list[str]) -> None:
     text = json.dumps(value, indent=2, sort_keys=True) if given["as_json"] else "\n".join(lines)
     sys.stdout.write(text + "\n")
-
-
-PUBLISH = click.Command(
-    "publish",
-    callback=_publish,
-    params=_options(
-        click.Argument(["dist"], type=_FOLDER),
-        click.Option(["--draft"], is_flag=True, help="Stop when the draft is whole, before anybody sees it."),
-        click.Option(["--abandon"], is_flag=True, help="Remove our own draft of this version, and nothing else."),
-        targets_option("all of the manifest"),
-        click.Option(
-            ["--not-run", "not_run"],
-            multiple=True,
-            metavar="TARGET",
-            help="Publish for this one although no machine of its kind has run it; may be repeated.",
-        ),
-        click.Option(["--changelog"], type=_FILE, default=ROOT / "CHANGELOG.md", help="Default: CHANGELOG.md."),
-    ),
-    help="Publish the release in DIST and move the tap to it. Tokens: see docs/releasing.md.",
-    short_help="Publish a release, then move the tap to it.",
-)
-FETCH_DRAFT = click.Command(
-    "fetch-draft",
-    callback=_fetch_draft,
-    params=[click.Argument(["folder"], type=_NEW_FOLDER), _MANIFEST, _AS_JSON],
-    help="Fetch the files of our draft into FOLDER, to be verified before it is published.",
-    short_help="Fetch the files of our draft.",
-)
-COMPARE = click.Command(
-    "published",
-    callback=_compare,
-    params=[
-        click.Argument(["folder"], type=_NEW_FOLDER),
-        click.Option(
-            ["--keg"], type=_FOLDER, help="Compare an installation, too: what `brew --prefix stigmer` prints."
-        ),
-        click.Option(["--tap-branch"], default="main", show_default=True, help="The branch that brew reads."),
-        _MANIFEST,
-        _AS_JSON,
-    ],
-    help="Fetch the published release into FOLDER and compare its bytes with formula, checksums, attestations and SBOMs.",
-    short_help="Compare published bytes with all that is said of them.",
-)
-ROLLBACK = click.Command(
-    "rollback",
-    callback=_rollback,
-    params=_options(click.Argument(["version"])),
-    help="Take VERSION back: the tap gets the formula it had before.",
-    short_help="Give the tap the formula it had before a version.",
-)

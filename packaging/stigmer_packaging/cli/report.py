@@ -5,22 +5,15 @@ from pathlib import Path
 
 import click
 
+from stigmer_packaging.cli.options import FILE, RELEASE_FOLDER, ROOT
 from stigmer_packaging.publish.report.stage import write_report
 from stigmer_packaging.records.release import parse_release
 
 
-def report_command(root: Path) -> click.Command:
-    """Make the command for the checkout at `root`."""
-    purpose = "Draw a release's folder as one page, report.html; default: the one in dist/."
-    folder = click.Path(file_okay=False, exists=True, path_type=Path)
-    file = click.Path(dir_okay=False, exists=True, path_type=Path)
-    parameters: list[click.Parameter] = [
-        click.Argument(["what"], type=folder, required=False, metavar="[FOLDER]"),
-        click.Option(["--previous"], type=file, help="The release.json of the release to compare sizes with."),
-    ]
-
-    def act(what: Path | None, previous: Path | None) -> None:
-        earlier = parse_release(previous.read_text(encoding="utf-8")) if previous else None
-        sys.stdout.write(f"{write_report(what or root / 'dist', earlier)}\n")
-
-    return click.Command("report", params=parameters, callback=act, help=purpose, short_help=purpose)
+@click.command("report")
+@click.argument("what", type=RELEASE_FOLDER, required=False, metavar="[FOLDER]")
+@click.option("--previous", type=FILE, help="The release.json of the release to compare sizes with.")
+def report_command(what: Path | None, previous: Path | None) -> None:
+    """Draw a release's folder as one page, report.html; default: the one in dist/."""
+    earlier = parse_release(previous.read_text(encoding="utf-8")) if previous else None
+    sys.stdout.write(f"{write_report(what or ROOT / 'dist', earlier)}\n")

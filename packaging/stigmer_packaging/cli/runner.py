@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from stigmer_packaging.ci.preflight import RUNNER, SOURCES, Runner, find_lacks, render_lacks
-from stigmer_packaging.cli.ci_environment import ROOT, CIEnvironment
-from stigmer_packaging.cli.machine import cache_folder, this_machine, this_platform
+from stigmer_packaging.cli.ci_environment import CIEnvironment
+from stigmer_packaging.cli.machine import provide_go, this_machine
+from stigmer_packaging.cli.options import MANIFEST, RELEASE_FOLDER
 from stigmer_packaging.formula.receipt import tap_name
-from stigmer_packaging.lib import environment
 from stigmer_packaging.lib.errors import MissingToolError, PublicationError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import release_tag
@@ -19,16 +19,15 @@ from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import system
 from stigmer_packaging.publish.github import PUBLIC, GitHub, persist
 from stigmer_packaging.records.release import Release, read_release
-from stigmer_packaging.sources import golang
 
 TITLE = "The documented install does not work"
 
 
 def _product() -> Product:
-    return load_manifest(ROOT / "packaging" / "manifest.yaml").product
+    return load_manifest(MANIFEST).product
 
 
-@click.command(short_help="Refuse a tag that is not the manifest's version.")
+@click.command()
 def agree() -> None:
     """Refuse a tag that is not the version of packaging/manifest.yaml."""
     seen, expected = CIEnvironment(os.environ), release_tag(_product().version)
@@ -39,7 +38,7 @@ def agree() -> None:
         )
 
 
-@click.command(short_help="Print the Debian packages that this machine lacks.")
+@click.command()
 def missing() -> None:
     """Print the Debian packages that this machine lacks for building and verifying, on one line."""
     machine = this_machine()
@@ -47,17 +46,13 @@ def missing() -> None:
     sys.stdout.write(" ".join(sorted(packages - {""})) + "\n")
 
 
-@click.command(short_help="Print the path of a Go that is new enough.")
+@click.command()
 def go() -> None:
     """Print the path of a Go that is new enough: the one on PATH, else the pinned wheel's."""
-    toolchain = load_manifest(ROOT / "packaging" / "manifest.yaml").go
-    env = environment.build_environment(os.environ)
-    chosen = golang.choose_go(toolchain, env)
-    program = golang.provide_go(chosen, toolchain, this_platform(), cache_folder(), env=env, report=lambda _: None)
-    sys.stdout.write(f"{program}\n")
+    sys.stdout.write(f"{provide_go(load_manifest(MANIFEST))}\n")
 
 
-@click.command(short_help="Fail with everything that this machine lacks.")
+@click.command()
 @click.option("--sources", is_flag=True, help="Also what building needs: Debian's archives.")
 def preflight(*, sources: bool) -> None:
     """Fail with everything that this machine lacks for building and verifying, before the work starts."""
@@ -69,8 +64,8 @@ def preflight(*, sources: bool) -> None:
         )
 
 
-@click.command(short_help="Print a release as Markdown.")
-@click.argument("dist", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.command()
+@click.argument("dist", type=RELEASE_FOLDER)
 def announce(dist: Path) -> None:
     """Print the release in DIST as Markdown: how to install it, and what it is made of."""
     sys.stdout.write(describe_release(read_release(dist)))
@@ -87,7 +82,7 @@ def describe_release(release: Release) -> str:
     return "\n".join(lines) + "\n"
 
 
-@click.command("report-install", short_help="Open or close the issue about the documented install.")
+@click.command()
 @click.option("--outcome", required=True, help="How the trial of the documented install ended, such as success.")
 def report_install(outcome: str) -> None:
     """Open an issue when the documented install does not work, close it when it does again."""

@@ -6,47 +6,35 @@ from pathlib import Path
 
 import click
 
+from stigmer_packaging.cli.options import FILE, FOLDER, ROOT, manifest_option
 from stigmer_packaging.formula.tap_files import refresh_formula, render_tap
 from stigmer_packaging.lib import environment, git
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.reader import load_manifest
 
 
-def refresh_command(root: Path) -> click.Command:
-    """Make the command for the checkout at `root`, which is a tap."""
-    purpose = "Write Formula/NAME.rb anew for the bottles it names: after a change of template or manifest."
-
-    def act() -> None:
-        manifest = load_manifest(root / "packaging" / "manifest.yaml")
-        path = root / "Formula" / f"{manifest.product.name}.rb"
-        text = refresh_formula(path.read_text(encoding="utf-8"), manifest)
-        path.write_text(text, encoding="utf-8")
-        sys.stdout.write(f"{path.relative_to(root)}\n")
-
-    return click.Command("tap-refresh", callback=act, help=purpose, short_help=purpose)
+@click.command("tap-refresh")
+def refresh_command() -> None:
+    """Write Formula/NAME.rb anew for the bottles it names: after a change of template or manifest."""
+    manifest = load_manifest(ROOT / "packaging" / "manifest.yaml")
+    path = ROOT / "Formula" / f"{manifest.product.name}.rb"
+    text = refresh_formula(path.read_text(encoding="utf-8"), manifest)
+    path.write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{path.relative_to(ROOT)}\n")
 
 
-def init_command(root: Path) -> click.Command:
-    """Make the command for the checkout at `root`."""
-    purpose = "Make a complete tap repository at FOLDER, for those who keep the tap apart (`tap: owner/homebrew-name`)."
-    file, place = click.Path(dir_okay=False, exists=True, path_type=Path), click.Path(file_okay=False, path_type=Path)
-    options = [
-        click.Argument(["folder"], type=place),
-        click.Option(["--formula"], type=file, help="The formula it begins with; default: the one in Formula/."),
-        click.Option(
-            ["--manifest"], type=file, default=root / "packaging" / "manifest.yaml", help="What says the tap's name."
-        ),
-    ]
-
-    def act(folder: Path, formula: Path | None, manifest: Path) -> None:
-        product = (said := load_manifest(manifest)).product
-        text = (formula or root / "Formula" / f"{product.name}.rb").read_text(encoding="utf-8")
-        licence = (root / "LICENSE").read_text(encoding="utf-8")
-        _write(folder, render_tap(said, text, licence, root / "packaging"))
-        env = environment.build_environment(os.environ)
-        git.start_repository(folder, f"Create the tap of {product.name}", author=product.name, env=env)
-
-    return click.Command("tap-init", params=options, callback=act, help=purpose, short_help=purpose)
+@click.command("tap-init")
+@click.argument("folder", type=FOLDER)
+@click.option("--formula", type=FILE, help="The formula it begins with; default: the one in Formula/.")
+@manifest_option
+def init_command(folder: Path, formula: Path | None, manifest: Path) -> None:
+    """Make a complete tap repository at FOLDER, for those who keep the tap apart (`tap: owner/homebrew-name`)."""
+    product = (said := load_manifest(manifest)).product
+    text = (formula or ROOT / "Formula" / f"{product.name}.rb").read_text(encoding="utf-8")
+    licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    _write(folder, render_tap(said, text, licence, ROOT / "packaging"))
+    env = environment.build_environment(os.environ)
+    git.start_repository(folder, f"Create the tap of {product.name}", author=product.name, env=env)
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

@@ -2,19 +2,20 @@
 
 import json
 import os
+import platform
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from stigmer_packaging.cli import output
 from stigmer_packaging.cli.machine import cache_folder, this_machine, this_platform
+from stigmer_packaging.cli.options import FOLDER, MANIFEST, ROOT, json_option, workspace_option
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import MissingToolError, RecordError
 from stigmer_packaging.lib.target import Target, parse_target
@@ -23,6 +24,7 @@ from stigmer_packaging.manifest.naming import parse_bottle_name
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import system
 from stigmer_packaging.pipeline.delivery import add_verifications, deliver_verifications
+from stigmer_packaging.pipeline.plan import STAGES
 from stigmer_packaging.pipeline.stages import refuse_failure
 from stigmer_packaging.publish.report.stage import write_report
 from stigmer_packaging.records.model import ReleaseFile, VerificationReport
@@ -37,7 +39,6 @@ from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, Machin
 from stigmer_packaging.verify.macos import this_mac
 from stigmer_packaging.verify.stage import take_in_report, verify_once
 
-SCRIPT = "verify-install"
 _SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0}
 Reports = Iterator[tuple[str, VerificationReport]]
 """Reports as they come, each with the name of its record."""
@@ -63,63 +64,48 @@ class Wanted:
     as_json: bool
 
 
-def verify_command(root: Path, purpose: str) -> click.Command:
-    """Make the command for the checkout at `root`; `purpose` is its help."""
-    file = click.Path(exists=True, path_type=Path)
-    folder = click.Path(file_okay=False, path_type=Path)
-    parameters: list[click.Parameter] = [
-        click.Argument(["what"], type=file, required=False, metavar="[BOTTLE|FOLDER]"),
-        click.Option(["--level"], type=click.Choice(LEVELS), help="Default: sandbox, on a Mac macos."),
-        click.Option(
-            ["--guest", "guests"], multiple=True, metavar="'DISTRIBUTION SUITE'", help="Instead of the level's."
-        ),
-        click.Option(["--machine"], type=click.Choice(["sandbox", "vm"]), default="sandbox", help="For the matrix."),
-        click.Option(
-            ["--mirror", "mirrors"], multiple=True, metavar="DISTRIBUTION=URL", help="Instead of this machine's."
-        ),
-        click.Option(["--next", "later"], type=folder, help="With brew: the folder of a later release to upgrade to."),
-        click.Option(["--workspace"], type=folder, help="Where records and logs are kept; default: build/."),
-        click.Option(["--seconds"], type=float, help="The deadline of each guest."),
-        click.Option(
-            ["--init"],
-            type=click.Choice(["none", "systemd"]),
-            default="none",
-            help="With vm and systemd: try the service.",
-        ),
-        click.Option(
-            ["--report", "reports"],
-            multiple=True,
-            type=file,
-            help="Add what scripts/check-on-mac reported of the release in FOLDER, or the verifications of a copy of it "
-            "on another machine: the folder with its release.json; may be repeated.",
-        ),
-        click.Option(["--json", "as_json"], is_flag=True, help="The reports as JSON on stdout."),
-    ]
-
-    def act(**given: Any) -> None:
-        _verify(Wanted(**given), root, this_platform(), cache_folder())
-
-    return click.Command("verify", params=parameters, callback=act, help=purpose, short_help=purpose)
-
-
-def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
-    workspace = Workspace((wanted.workspace or root / "build").absolute(), cache)
-    what = wanted.what or root / "dist"
+@click.command("verify", help=STAGES["verify"])
+@click.argument("what", type=click.Path(exists=True, path_type=Path), required=False, metavar="[BOTTLE|FOLDER]")
+@click.option("--level", type=click.Choice(LEVELS), help="Default: sandbox, on a Mac macos.")
+@click.option("--guest", "guests", multiple=True, metavar="'DISTRIBUTION SUITE'", help="Instead of the level's.")
+@click.option("--machine", type=click.Choice(["sandbox", "vm"]), default="sandbox", help="For the matrix.")
+@click.option("--mirror", "mirrors", multiple=True, metavar="DISTRIBUTION=URL", help="Instead of this machine's.")
+@click.option("--next", "later", type=FOLDER, help="With brew: the folder of a later release to upgrade to.")
+@workspace_option
+@click.option("--seconds", type=float, help="The deadline of each guest.")
+@click.option(
+    "--init", type=click.Choice(["none", "systemd"]), default="none", help="With vm and systemd: try the service."
+)
+@click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Add what scripts/check-on-mac reported of the release in FOLDER, or the verifications of a copy of it "
+    "on another machine: the folder with its release.json; may be repeated.",
+)
+@json_option
+def verify_command(**given: Any) -> None:
+    """Put a bottle to the trial, and say what came of it."""
+    wanted, host = Wanted(**given), this_platform()
+    workspace = Workspace((wanted.workspace or ROOT / "build").absolute(), cache_folder())
+    what = wanted.what or ROOT / "dist"
+    is_release = what.is_dir() and wanted.level != BREW
     reports: list[tuple[str, VerificationReport]] = []
     with workspace.alone("verify"):
         if wanted.level == BREW:
-            found = verify_release_with_brew(root, what, wanted.later, workspace, _say)
+            found = verify_release_with_brew(what, wanted.later, workspace)
         elif wanted.reports:
             found = _take_in(wanted.reports, what, workspace)
         else:
-            found = _verify_on_machines(wanted, what, root, host, workspace)
+            found = _verify_on_machines(wanted, what, host, workspace)
         for name, report in found:
             reports.append((name, report))
-            if what.is_dir() and wanted.level != BREW:
+            if is_release:
                 deliver_verifications({name: report}, workspace, what)
             if not wanted.as_json:
-                _console().print(output.verdict(report), output.timeline_table(report), "")
-        if what.is_dir() and wanted.level != BREW:
+                output.stdout().print(output.verdict(report), output.timeline_table(report), "")
+        if is_release:
             write_report(what)
     if wanted.as_json:
         told = read_release(what).artefacts if wanted.reports else [report for _, report in reports]
@@ -127,20 +113,22 @@ def _verify(wanted: Wanted, root: Path, host: Target, cache: Path) -> None:
     _refuse(reports, workspace)
 
 
-def _verify_on_machines(wanted: Wanted, what: Path, root: Path, host: Target, workspace: Workspace) -> Reports:
-    manifest = load_manifest(root / "packaging" / "manifest.yaml")
-    bottle = find_bottle(what, host, manifest, workspace.root)
+def _verify_on_machines(wanted: Wanted, what: Path, host: Target, workspace: Workspace) -> Reports:
+    bottle = find_bottle(what, host, load_manifest(MANIFEST), workspace.root)
     level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
     if level != "macos":
         _provide(level, wanted.machine)
-    programs = find_programs(what, host, workspace.root) if level == "sandbox" and not wanted.guests else ()
-    maker = MachineFactory(host, os.cpu_count() or 1, workspace.cache, {}, _say)
+    with_programs = what.is_dir() and level == "sandbox" and not wanted.guests
+    programs = [*_files(what, "program", host, workspace.root)] if with_programs else []
+    maker = MachineFactory(host, os.cpu_count() or 1, workspace.cache, {}, output.tell)
     for machine, bottles_name in _machines(level, wanted, maker, bottle):
         trials: list[tuple[ReleaseFile, str]] = [(bottle, bottles_name)]
         trials += [(program, f"verify/program/{program.target}") for program in programs]
         for product, name in trials:
-            task = Task(root / "scripts" / SCRIPT, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
-            yield name, verify_once(product, machine, task, workspace=workspace, name=name, report=_say)
+            task = Task(
+                ROOT / "scripts" / "verify-install", secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level]
+            )
+            yield name, verify_once(product, machine, task, workspace=workspace, name=name, report=output.tell)
 
 
 def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Reports:
@@ -154,9 +142,7 @@ def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Repor
             yield from take_in_report(read_mac_report(path), read_release(folder), workspace).items()
 
 
-def verify_release_with_brew(
-    root: Path, release: Path, later: Path | None, workspace: Workspace, report: Callable[[str], None]
-) -> Reports:
+def verify_release_with_brew(release: Path, later: Path | None, workspace: Workspace) -> Reports:
     """Put the release in a folder to the trial with the brew on PATH, and the upgrade to the one in `later`.
 
     MissingToolError without a brew, RecordError for what is no folder of a release.
@@ -166,7 +152,7 @@ def verify_release_with_brew(
         raise MissingToolError("there is no brew on PATH", "install Homebrew, as a user other than root")
     if not release.is_dir():
         raise RecordError(f"{release} is no folder", "with brew, name the folder a release was delivered to")
-    manifest = load_manifest(root / "packaging" / "manifest.yaml")
+    manifest = load_manifest(MANIFEST)
     tried = verify_with_brew(
         [release, *([later] if later else [])],
         program,
@@ -174,7 +160,7 @@ def verify_release_with_brew(
         env=os.environ,
         workspace=workspace,
         clock=time.monotonic,
-        report=report,
+        report=output.tell,
     )
     yield f"verify/{BREW}", tried
 
@@ -193,30 +179,20 @@ def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -
     return ReleaseFile("bottle", found.name, found.version, *facts, targets[found.tag], found.tag, found.rebuild)
 
 
-def find_programs(what: Path, host: Target, workspace: Path) -> tuple[ReleaseFile, ...]:
-    """Give the single files for this machine in a release's folder; none in a bottle's file."""
-    return tuple(_files(what, "program", host, workspace)) if what.is_dir() else ()
-
-
 def _files(folder: Path, kind: str, host: Target, workspace: Path) -> Iterator[ReleaseFile]:
     release = read_release(folder)
     for one in release.of_kind(kind):
         if one.target == str(host):
-            facts = (
-                os.path.relpath(folder / one.name, workspace),
-                one.size,
-                one.sha256,
-                one.target,
-                one.tag,
-                one.rebuild,
-            )
+            path = os.path.relpath(folder / one.name, workspace)
+            facts = (path, one.size, one.sha256, one.target, one.tag, one.rebuild)
             yield ReleaseFile(kind, release.product.name, release.product.version, *facts)
 
 
 def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: ReleaseFile) -> Iterator[tuple[Machine, str]]:
     target = parse_target(bottle.target)
     if level == "macos":
-        yield this_mac(system.describe_macos(), str(maker.host)), f"verify/macos/{target}"
+        major, _, _ = platform.mac_ver()[0].partition(".")
+        yield this_mac(f"macOS {major}", str(maker.host)), f"verify/macos/{target}"
         return
     maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
     level = SERVICE if wanted.init == "systemd" and level == "vm" else level
@@ -242,7 +218,7 @@ def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Worksp
     gating = [(name, report) for name, report in reports if not report.guest.startswith(NOT_GATING)]
     failed = [(name, report) for name, report in gating if not report.passed]
     for _, report in failed[1:]:
-        _say(f"verification failed on {report.guest}, too")
+        output.tell(f"verification failed on {report.guest}, too")
     for name, report in failed:
         refuse_failure(report, str(workspace.path(f"{name}.log")))
 
@@ -251,19 +227,10 @@ def _provide(level: str, kind: str) -> None:
     """Install what the level needs, or say what is missing."""
     machine = this_machine()
     stages = ["verify", *(["vm"] if "vm" in {level, kind} else [])]
-    system.provide(system.find_missing(stages, machine), machine, env=os.environ, report=_say)
+    system.provide(system.find_missing(stages, machine), machine, env=os.environ, report=output.tell)
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:
-    wrong = [text for text in texts if "=" not in text]
-    if wrong:
+    if wrong := [text for text in texts if "=" not in text]:
         raise click.BadParameter(f"{wrong[0]} is not DISTRIBUTION=URL", param_hint="--mirror")
-    return {name: value for name, _, value in (text.partition("=") for text in texts)}
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
-def _console() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=output.PIPED_WIDTH)
+    return dict(text.split("=", 1) for text in texts)

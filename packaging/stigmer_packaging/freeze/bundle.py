@@ -103,18 +103,18 @@ def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, s
     """Have the ELF files of a folder find the libraries at the top of `contents`, and say what they are then.
 
     PyInstaller's executable sets LD_LIBRARY_PATH and starts itself once more, but needs libz before that; and who looks
-    at the files alone, as `brew linkage` does, would find the system's libraries, or none.
+    at the files alone, as `brew linkage` does, would find the system's libraries, or none. Folders of the machine that
+    built a file are no longer named.
     """
     top = folder / contents
     bundled = {path.name for path in top.iterdir()}
     for path in elf.find_elves(folder):
-        content = path.read_bytes()
-        if (cleaned := elf.remove_foreign_search(content)) != content:
-            path.write_bytes(cleaned)
-        found = elf.read_elf(cleaned)
-        search = own_search(path, top)
-        if bundled.intersection(found.needed) and search not in found.search:
-            set_search(path, ":".join((*found.search, search)), patchelf=patchelf, env=env)
+        found = elf.read_elf(path.read_bytes())
+        search = [each for each in found.search if each.split("/")[0] == elf.ORIGIN]
+        if bundled.intersection(found.needed) and (own := own_search(path, top)) not in search:
+            search.append(own)
+        if search != [*found.search]:
+            set_search(path, ":".join(search), patchelf=patchelf, env=env)
     return [(path, elf.read_elf(path.read_bytes())) for path in elf.find_elves(folder)]
 
 

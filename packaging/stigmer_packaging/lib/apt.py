@@ -3,6 +3,7 @@
 Formats: sources.list(5), both the one-line style and deb822; apt-transport-mirror(1) for lists of mirrors.
 """
 
+import email
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,8 @@ class Entry(NamedTuple):
 
 def find_mirror(etc: Path = Path("/etc")) -> Mirror:
     """Find the mirror that serves this host's own release; MissingToolError on a machine that has none."""
-    system = parse_os_release((etc / "os-release").read_text(encoding="utf-8")) if (etc / "os-release").exists() else {}
+    facts = etc / "os-release"
+    system = _parse_os_release(facts.read_text(encoding="utf-8") if facts.exists() else "")
     release, distribution = system.get("VERSION_CODENAME", ""), system.get("ID", "")
     found = [entry for entry in read_entries(etc / "apt") if release in entry.suites and "main" in entry.components]
     for entry in sorted(found, key=lambda entry: not _is_named_after(distribution, entry.uri)):
@@ -50,8 +52,7 @@ def _is_named_after(distribution: str, uri: str) -> bool:
     return uri.rstrip("/").rpartition("/")[2].startswith(distribution)
 
 
-def parse_os_release(text: str) -> dict[str, str]:
-    """Read os-release(5)."""
+def _parse_os_release(text: str) -> dict[str, str]:
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
     return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
 
@@ -98,15 +99,12 @@ def _parse_one_line(text: str) -> Iterator[Entry]:
 
 def _parse_deb822(text: str) -> Iterator[Entry]:
     lines = [line for line in text.splitlines() if not line.startswith("#")]
-    for stanza in re.split(r"\n\s*\n", "\n".join(lines)):
-        fields = {
-            key.lower(): value.strip()
-            for key, value in re.findall(r"^([A-Za-z-]+):((?:.*)(?:\n[ \t].*)*)", stanza, re.MULTILINE)
-        }
-        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes") == "no":
+    for stanza in re.split(r"\n\s*\n", "\n".join(lines).strip()):
+        fields = email.message_from_string(stanza)
+        if "deb" not in fields.get("Types", "").split() or fields.get("Enabled", "yes").strip() == "no":
             continue
-        keyring = fields.get("signed-by", "")
+        keyring = fields.get("Signed-By", "").strip()
         keyring = keyring if keyring.startswith("/") else ""  # else a key written out, which no option can carry
-        suites, components = fields.get("suites", "").split(), fields.get("components", "").split()
-        for uri in fields.get("uris", "").split():
+        suites, components = fields.get("Suites", "").split(), fields.get("Components", "").split()
+        for uri in fields.get("URIs", "").split():
             yield Entry(uri, tuple(suites), tuple(components), keyring)

@@ -47,8 +47,10 @@ def observed(observer: Callable[[str], None]) -> Iterator[None]:
 
 
 def remark(text: str) -> None:
-    """Tell the observer something besides what programs print."""
-    _tell(text)
+    """Tell the observer something, line by line."""
+    if observer := _observer.get():
+        for line in text.splitlines():
+            observer(line)
 
 
 def kill_all() -> None:
@@ -75,7 +77,7 @@ def run(
     The observer is told of each line when it is printed. Output of processes that outlive the program is not waited for.
     """
     words = [str(word) for word in command]
-    _tell("+ " + " ".join(words))
+    remark("+ " + " ".join(words))
     with _file_of(stdin) as source:
         child = _start(words, env=env, cwd=cwd, streams=(source, subprocess.PIPE, subprocess.PIPE))
     output = _Output(child)
@@ -173,7 +175,7 @@ class Running:
 def running(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Running]:
     """Keep a program running, its output going to `log`; at the end its whole process group is killed."""
     words = [str(word) for word in command]
-    _tell("+ " + " ".join(words))
+    remark("+ " + " ".join(words))
     with log.open("w", encoding="utf-8") as stream:
         child = _start(words, env=env, cwd=cwd, streams=(subprocess.DEVNULL, stream, subprocess.STDOUT))
     try:
@@ -213,12 +215,6 @@ def _innermost(pid: int) -> int:
         return pid
     children = (process / f"task/{pid}/children").read_text(encoding="ascii").split()
     return _innermost(int(children[0])) if children else pid
-
-
-def _tell(text: str) -> None:
-    if observer := _observer.get():
-        for line in text.splitlines():
-            observer(line)
 
 
 def _kill_group(child: subprocess.Popen[str]) -> None:

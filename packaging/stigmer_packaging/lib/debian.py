@@ -38,14 +38,11 @@ class Archives:
     security: str
     fallbacks: tuple[str, ...] = ()
 
-    def url(self, path: str) -> str:
-        """Give the URL of a file named by its path on a mirror, such as `pool/main/b/bash/…`."""
-        return f"{self.security if path.startswith(SECURITY) else self.main}/{path}"
-
     def urls(self, path: str, sha256: str) -> tuple[str, ...]:
-        """Give the places of a file in the order in which they are asked."""
-        values = {"archive": "debian-security" if path.startswith(SECURITY) else "debian", "path": path}
-        return (self.url(path), *(place.format(**values, sha256=sha256) for place in self.fallbacks))
+        """Give the places of a file, named by its path such as `pool/main/b/bash/…`, in the order in which they are asked."""
+        name, mirror = ("debian-security", self.security) if path.startswith(SECURITY) else ("debian", self.main)
+        fallbacks = (place.format(archive=name, path=path, sha256=sha256) for place in self.fallbacks)
+        return (f"{mirror}/{path}", *fallbacks)
 
 
 @dataclass(frozen=True)
@@ -66,11 +63,7 @@ def parse_lock(text: str) -> tuple[Package, ...]:
     return tuple(Package(path, sha256, tuple(targets)) for sha256, path, *targets in lines)
 
 
-def read_archives(etc: Path) -> Archives:
-    """Read which archives this machine is set up with from its /etc.
-
-    MissingToolError when they are not Debian's, as on another distribution.
-    """
+def _read_archives(etc: Path) -> Archives:
     found: dict[bool, str] = {}
     for entry in apt.read_entries(etc / "apt"):
         if entry.uri.rstrip("/").rsplit("/", 1)[-1] in {"debian", "debian-security"}:
@@ -83,21 +76,18 @@ def read_archives(etc: Path) -> Archives:
     return Archives(found[False], found[True])
 
 
-def archives_below(url: str) -> Archives:
-    """Give the archives of a mirror that has them by their usual names below `url`."""
-    return Archives(f"{url.rstrip('/')}/debian", f"{url.rstrip('/')}/debian-security")
-
-
 def find_archives(mirror: str, env: Mapping[str, str], etc: Path = Path("/etc")) -> Archives:
     """Give the archives below `mirror`, else below DEBIAN_MIRROR, else this machine's own; with the places of DEBIAN_FALLBACK.
 
     MissingToolError when this machine has none, and for a fallback that asks for something else than a file's own names.
     """
-    mirror = mirror or env.get(MIRROR, "")
+    mirror = (mirror or env.get(MIRROR, "")).rstrip("/")
     fallbacks = tuple(env.get(FALLBACK, "").split())
     for place in fallbacks:
         _check_fallback(place)
-    return replace(archives_below(mirror) if mirror else read_archives(etc), fallbacks=fallbacks)
+    if mirror:
+        return Archives(f"{mirror}/debian", f"{mirror}/debian-security", fallbacks)
+    return replace(_read_archives(etc), fallbacks=fallbacks)
 
 
 def _check_fallback(place: str) -> None:

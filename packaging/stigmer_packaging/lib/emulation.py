@@ -47,27 +47,23 @@ _REMEDY = (
 
 
 def runner_for(target: Target, host: Target, environment: Mapping[str, str]) -> Runner:
-    """Say how programs for `target` are run on `host`; MissingToolError as `emulate`."""
-    return NATIVE if target == host else Runner(emulate(target, host, environment), SLOWDOWN)
+    """Say how programs for `target`, and what they start, are run on `host`; as root they keep no other user than root.
 
-
-def emulate(target: Target, host: Target, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Give the words that, put before a command, let it and what it starts run programs for `target`; natively none.
-
-    As root the command keeps no other user than root. MissingToolError where the emulator is not installed.
+    MissingToolError where the emulator is not installed.
     """
     if target == host:
-        return ()
+        return NATIVE
     name = EMULATORS[target.architecture]
     emulator = shutil.which(name, path=environment.get("PATH"))
     if emulator is None:
         raise MissingToolError(f"{name} is not on this machine", "install qemu-user-static and run again")
     rule = f":{target.architecture}:M::{_MAGIC}:{_MASK}:{emulator}:{_FLAGS}"
-    return ("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", _REGISTER, "emulate", rule)
+    words = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", _REGISTER, "emulate", rule)
+    return Runner(words, SLOWDOWN)
 
 
 def require_emulation(words: tuple[str, ...], environment: Mapping[str, str]) -> None:
-    """Raise MissingToolError, saying what an administrator can do, unless what `emulate` gave works here."""
+    """Raise MissingToolError, saying what an administrator can do, unless the words of a Runner work here."""
     if not words:
         return
     try:

@@ -48,7 +48,6 @@ def exchange(
     content: bytes | Path = b"",
     kept: int | None = None,
     into: Path | None = None,
-    timeout: httpx.Timeout = TIMEOUT,
 ) -> Answer:
     """Send one request, once, and read the answer, of whose body the first `kept` bytes are kept (None: all).
 
@@ -59,9 +58,8 @@ def exchange(
     with contextlib.ExitStack() as stack:
         body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
         try:
-            client = stack.enter_context(
-                httpx.Client(follow_redirects=method == "GET", timeout=timeout, verify=_trusted())
-            )
+            follow = method == "GET"
+            client = stack.enter_context(httpx.Client(follow_redirects=follow, timeout=TIMEOUT, verify=_trusted()))
             asked = {"Accept-Encoding": "identity", **headers}
             response = stack.enter_context(client.stream(method, url, headers=asked, content=body))
             sink = stack.enter_context(into.open("wb")) if into else None
@@ -113,14 +111,14 @@ def download(
     with alone(destination), httpx.Client(follow_redirects=True, timeout=timeout) as client:
         if destination.is_file() and digest.sha256_of(destination) == sha256:
             return destination
-        part, reason = _Part(destination), ""
+        part, reason = destination.with_name(f"{destination.name}.part"), ""
         for attempt in range(ATTEMPTS):
             if attempt:
                 report(f"{url}: {reason}; trying again")
                 pause(0.5 * 2 ** (attempt - 1))
             try:
-                _attempt(client, url, part, report)
-                return part.finish(url, sha256)
+                resumed = _attempt(client, url, part, report)
+                return _finish(part, destination, sha256, url, resumed=resumed)
             except (_PassingError, httpx.TransportError) as error:
                 reason = str(error) or type(error).__name__
             except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -128,75 +126,35 @@ def download(
     raise DownloadError(f"{url} did not arrive in {ATTEMPTS} attempts; the last one: {reason}")
 
 
-class _Part:
-    """The unfinished file beside its destination, and the validator that says which version of the file it is of."""
-
-    def __init__(self, destination: Path) -> None:
-        self.destination = destination
-        self.path = destination.with_name(destination.name + ".part")
-        self._validator = destination.with_name(destination.name + ".part.validator")
-        self.resumed = False
-
-    def size(self) -> int:
-        """Give the number of bytes that are here already."""
-        return self.path.stat().st_size if self.path.is_file() else 0
-
-    def validator(self) -> str:
-        """Give the server's name for the version that the bytes belong to, or nothing."""
-        with contextlib.suppress(FileNotFoundError):
-            return self._validator.read_text(encoding="ascii")
-        return ""
-
-    def start(self, response: httpx.Response) -> None:
-        """Forget what is here, and remember the version that comes now. Weak validators do not name bytes."""
-        self.drop()
-        tag = response.headers.get("etag", "")
-        strong = tag if tag and not tag.startswith("W/") else response.headers.get("last-modified", "")
-        if strong.isascii():
-            self._validator.write_text(strong, encoding="ascii")
-
-    def drop(self) -> None:
-        """Forget the unfinished file."""
-        self.resumed = False
-        self.path.unlink(missing_ok=True)
-        self._validator.unlink(missing_ok=True)
-
-    def finish(self, url: str, sha256: str) -> Path:
-        """Put the file in its place if it is the one asked for. What was put together wrongly is asked for once more."""
-        found = digest.sha256_of(self.path)
-        if found != sha256:
-            resumed = self.resumed
-            self.drop()
-            if resumed:
-                raise _PassingError("the resumed file was not the one asked for")
-            raise DownloadError(f"{url} has the sha256 {found}, and {sha256} was asked for")
-        self.path.replace(self.destination)
-        self._validator.unlink(missing_ok=True)
-        return self.destination
-
-
-def _attempt(client: httpx.Client, url: str, part: _Part, report: Report) -> None:
-    have = part.size()
-    headers = {"Accept-Encoding": "identity"}
-    if have:
-        headers |= {"Range": f"bytes={have}-"}
-    if have and (validator := part.validator()):
-        headers |= {"If-Range": validator}
+def _attempt(client: httpx.Client, url: str, part: Path, report: Report) -> bool:
+    """Receive what is missing of a file, and tell whether its beginning is of an earlier attempt."""
+    have = part.stat().st_size if part.is_file() else 0
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
     with client.stream("GET", url, headers=headers) as response:
         _refuse_failure(response, url, part)
-        part.resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
-        if part.resumed and not response.headers.get("content-range", "").startswith(f"bytes {have}-"):
-            part.drop()
+        resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
+        if resumed and not response.headers.get("content-range", "").startswith(f"bytes {have}-"):
+            part.unlink()
             raise _PassingError("the server sent another range than asked for")
-        if not part.resumed:
-            part.start(response)
-        _receive(response, part, report)
+        _receive(response, part, have if resumed else 0, report)
+    return resumed
 
 
-def _refuse_failure(response: httpx.Response, url: str, part: _Part) -> None:
+def _finish(part: Path, destination: Path, sha256: str, url: str, *, resumed: bool) -> Path:
+    """Put the file in its place if it is the one asked for. What was put together wrongly is asked for once more."""
+    found = digest.sha256_of(part)
+    if found == sha256:
+        return part.replace(destination)
+    part.unlink()
+    if resumed:
+        raise _PassingError("the resumed file was not the one asked for")
+    raise DownloadError(f"{url} has the sha256 {found}, and {sha256} was asked for")
+
+
+def _refuse_failure(response: httpx.Response, url: str, part: Path) -> None:
     status = response.status_code
     if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-        part.drop()
+        part.unlink(missing_ok=True)
         raise _PassingError("the server has fewer bytes than were here")
     if status in PASSING:
         raise _PassingError(f"the server answered {status}")
@@ -210,16 +168,15 @@ _LARGE = 32 << 20
 """Bytes from which on a download is slow enough that how far it is should be said, in a pipe as one line each time."""
 
 
-def _receive(response: httpx.Response, part: _Part, report: Report) -> None:
+def _receive(response: httpx.Response, part: Path, already: int, report: Report) -> None:
     """Write what comes as it comes: bytes held back for a larger block would be lost with the connection."""
-    already = part.path.stat().st_size if part.resumed else 0
     expected = int(response.headers.get("content-length", 0)) + already
     told = -1
-    with part.path.open("ab") as stream:
+    with part.open("ab" if already else "wb") as stream:
         for chunk in response.iter_raw():
             stream.write(chunk)
             if expected >= _LARGE and (tenths := 10 * stream.tell() // expected) != told:
-                report(f"{part.destination.name}: {stream.tell() >> 20} of {expected >> 20} MiB")
+                report(f"{part.stem}: {stream.tell() >> 20} of {expected >> 20} MiB")
                 told = tenths
         stream.flush()
         os.fsync(stream.fileno())

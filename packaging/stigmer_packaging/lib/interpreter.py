@@ -11,12 +11,8 @@ from stigmer_packaging.lib.target import Target, platform_of
 MINIMUM = (3, 11)
 
 # What a freeze and a frozen program see of our environment; PYTHONPATH and the like never.
-_PLAIN = (
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "MACOSX_DEPLOYMENT_TARGET",
-)  # the last is ours: build_environment keeps the user's out
+# MACOSX_DEPLOYMENT_TARGET is ours: build_environment keeps the user's out.
+_PLAIN = ("PATH", "HOME", "TMPDIR", "MACOSX_DEPLOYMENT_TARGET")
 
 # Where the shared library may be is what PyInstaller itself looks at: the library the configuration names, beside the
 # interpreter's own (Debian keeps it apart, in a package of its own).

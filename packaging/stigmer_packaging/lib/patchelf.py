@@ -20,6 +20,9 @@ def find_patchelf(env: Mapping[str, str]) -> Path:
 def set_search(path: Path, folder: str, *, patchelf: Path, env: Mapping[str, str]) -> None:
     """Have the loader look for an executable's libraries in `folder`, such as `$ORIGIN/lib`, before anywhere else.
 
-    So by DT_RPATH: before DT_RUNPATH it would look into the user's LD_LIBRARY_PATH. Source: ld.so(8).
+    So by DT_RPATH: before DT_RUNPATH it would look into the user's LD_LIBRARY_PATH. Source: ld.so(8). Without a folder,
+    nothing is searched any more. The text of a path that was there is overwritten.
     """
     command.run([patchelf, "--force-rpath", "--set-rpath", folder, path], env=env, seconds=120)
+    if not folder:  # else an empty path stays, which means the current directory
+        command.run([patchelf, "--remove-rpath", path], env=env, seconds=120)

@@ -1,7 +1,6 @@
 """The licences of Go modules, from the very sources that were linked: their checksum is the one in the program."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -79,7 +78,6 @@ def _fetch(modules: list[GoModule], program: Path, cache: Path, env: Mapping[str
             part = Path(folder) / "part"
             part.write_text(json.dumps(_read_texts(Path(source["Dir"]))), encoding="utf-8")
             part.replace(_place(cache, module))
-        shutil.rmtree(sources)
 
 
 def _download(

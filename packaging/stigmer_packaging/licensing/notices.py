@@ -10,9 +10,6 @@ NAME = "THIRD_PARTY_NOTICES"
 TEXTS = "LICENCE TEXTS"
 """The line after which nothing more is named."""
 
-UNKNOWN = "-"
-"""What stands for a version that nobody says."""
-
 _RULE = "-" * 78
 _HEAD = """\
 Third-party notices of {name} {version} for {target}
@@ -53,4 +50,5 @@ def merge_texts(credited: Iterable[Credits]) -> Mapping[str, str]:
 
 def _line(ingredient: Ingredient, numbers: Mapping[str, int]) -> str:
     references = "".join(f" [{number}]" for number in sorted(numbers[key] for key in ingredient.texts))
-    return f"{ingredient.name} {ingredient.version or UNKNOWN} ({ingredient.licence}){references}"
+    version = ingredient.version or "-"  # where nobody says it
+    return f"{ingredient.name} {version} ({ingredient.licence}){references}"

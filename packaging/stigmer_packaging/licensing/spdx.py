@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from stigmer_packaging.licensing.licences import NOASSERTION
 from stigmer_packaging.licensing.notices import NAME
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import Credits, Ingredient
 
-_SAID = "NOASSERTION"
+_PURL = {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl"}
 
 
 def sbom_path(product: str) -> str:
@@ -55,18 +56,12 @@ def _package(ingredient: Ingredient) -> dict[str, Any]:
         "SPDXID": _identity(ingredient.purl),
         "name": ingredient.name,
         "versionInfo": ingredient.version,
-        "downloadLocation": _SAID,
+        "downloadLocation": NOASSERTION,
         "filesAnalyzed": False,
-        "licenseConcluded": _SAID,
+        "licenseConcluded": NOASSERTION,
         "licenseDeclared": ingredient.licence,
-        "copyrightText": _SAID,
-        "externalRefs": [
-            {
-                "referenceCategory": "PACKAGE-MANAGER",
-                "referenceType": "purl",
-                "referenceLocator": ingredient.purl,
-            }
-        ],
+        "copyrightText": NOASSERTION,
+        "externalRefs": [{**_PURL, "referenceLocator": ingredient.purl}],
     }
     return {name: value for name, value in described.items() if value != ""}
 

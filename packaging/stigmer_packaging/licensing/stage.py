@@ -1,6 +1,6 @@
 """Credit what others made: the ingredients of every part with their licences, and the bill of materials of a keg."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -90,12 +90,11 @@ def _record(
     made: ServiceBinary | LauncherBundle, part: str, licence: str, found: Iterable[Credit], workspace: Workspace
 ) -> Credits:
     known = tuple(found)
-    texts: dict[str, str] = {}
-    for text in sorted(text for credit in known for text in credit.texts):
-        texts.setdefault(key_of(text), text)
+    every = sorted({text for credit in known for text in credit.texts}, reverse=True)
+    texts = {key_of(text): text for text in every}  # of texts with the same key, the first in the alphabet
     left_out = made.left_out if isinstance(made, ServiceBinary) else ()
-    named, ordered = _ingredients(known), _in_order(texts)
-    record = Credits(part, made.version, licence, made.target, named, ordered, left_out)
+    ordered = dict(sorted(texts.items()))
+    record = Credits(part, made.version, licence, made.target, _ingredients(known), ordered, left_out)
     workspace.write_record(f"credit/{made.target}/{part}", record)
     return record
 
@@ -107,7 +106,3 @@ def _ingredients(found: Iterable[Credit]) -> tuple[Ingredient, ...]:
         Ingredient(name, version, each.licence, purl, tuple(dict.fromkeys(map(key_of, each.texts))))
         for (name, version, purl), each in sorted(named.items())
     )
-
-
-def _in_order(texts: Mapping[str, str]) -> dict[str, str]:
-    return {key: texts[key] for key in sorted(texts)}

@@ -6,11 +6,10 @@ It is applied to the document before that is read, so that everything after sees
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from stigmer_packaging.manifest.section import Finding, Path, unknown
+from stigmer_packaging.manifest.section import Finding, Section
+from stigmer_packaging.manifest.values import one_of
 
 KEY = "reference"
-_REPLACED = ("smoke",)
-_NAMED = ("targets", "components")
 _MERGED = ("run",)
 """Within a target or a component each key is replaced whole, but for these, whose keys are replaced one by one."""
 
@@ -20,17 +19,13 @@ def apply_overlay(document: Any) -> list[Finding]:
 
     What is wrong with the values themselves is found when the document is read.
     """
-    overlay = document[KEY]
-    if not isinstance(overlay, Mapping):
-        return [Finding((KEY,), "must be a mapping of keys to values")]
     findings: list[Finding] = []
-    for key, value in overlay.items():
-        if key in _REPLACED:
-            _replace(document, overlay, key)
-        elif key in _NAMED:
-            findings += _override_named(key.removesuffix("s"), _by_name(document.get(key)), value, (KEY, key))
-        else:
-            findings.append(Finding((KEY, key), unknown("key", str(key), (*_REPLACED, *_NAMED))))
+    with Section(document[KEY], (KEY,), findings) as overlay:
+        if overlay.has("smoke"):
+            _replace(document, document[KEY], "smoke")
+        for key in ("targets", "components"):
+            if overlay.has(key):
+                _override_named(key.removesuffix("s"), _by_name(document.get(key)), overlay.section(key))
     return findings
 
 
@@ -42,18 +37,11 @@ def _by_name(entries: Any) -> Mapping[str, Any]:
     return {entry["name"]: entry for entry in listed if isinstance(entry, Mapping) and "name" in entry}
 
 
-def _override_named(what: str, entries: Mapping[str, Any], overlay: Any, path: Path) -> list[Finding]:
-    if not isinstance(overlay, Mapping):
-        return [Finding(path, "must be a mapping of keys to values")]
-    findings: list[Finding] = []
-    for name, values in overlay.items():
-        if name not in entries:
-            findings.append(Finding((*path, name), unknown(what, str(name), entries)))
-        elif not isinstance(values, Mapping):
-            findings.append(Finding((*path, name), "must be a mapping of keys to values"))
-        else:
-            _override_keys(entries[name], values)
-    return findings
+def _override_named(what: str, entries: Mapping[str, Any], overlay: Section) -> None:
+    for name in filter(None, overlay.keys(one_of(what, *entries))):
+        overlay.section(name)  # a finding unless it is a mapping
+        if isinstance(overlay.peek(name), Mapping):
+            _override_keys(entries[name], overlay.peek(name))
 
 
 def _override_keys(section: Any, overlay: Any) -> None:

@@ -1,6 +1,5 @@
 """packaging/manifest.yaml: read it whole, or name every problem in it with its line."""
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,11 @@ def parse_manifest(text: str, *, reference: bool = False) -> Manifest:
     """Read a manifest's text as load_manifest does; both stacks are checked, whichever is asked for."""
     document = _document(text)
     manifest, findings = _read(document)
-    problems = {*_with_lines(findings, document)}
+    problems = {_with_line(finding, document) for finding in findings}
     if isinstance(document, CommentedMap) and overlay.KEY in document:
-        overlaid = _document(text)
-        own = overlay.apply_overlay(overlaid)
-        of_reference, findings = _read(overlaid)
-        problems |= {*_with_lines([*own, *findings], overlaid)}
+        own = overlay.apply_overlay(document)
+        of_reference, findings = _read(document)
+        problems |= {_with_line(finding, document) for finding in (*own, *findings)}
         manifest = of_reference if reference else manifest
     if problems:
         raise ManifestError([f"line {line}: {text}" for line, text in sorted(problems)])
@@ -61,38 +59,22 @@ def _document(text: str) -> Any:
         raise ManifestError(["it is nested too deep to be read"]) from error
 
 
-def _with_lines(findings: Iterable[Finding], document: Any) -> Iterator[tuple[int, str]]:
-    for finding in findings:
-        yield _line_of(document, finding.path), _dotted(document, finding.path) + finding.text
+def _with_line(finding: Finding, document: Any) -> tuple[int, str]:
+    """Give a finding's line, and its text after the place, a component by its name: `temporal.run.proofs[0].port: `.
 
-
-def _line_of(document: Any, path: Iterable[str | int]) -> int:
-    line = 0
-    for key in path:
+    What is missing is told with the line of what it is missing from.
+    """
+    line, words = 0, list[str]()
+    for key in finding.path:
         if isinstance(document, CommentedMap) and key in document:
-            line = document.lc.key(key)[0]
+            line, document = document.lc.key(key)[0], document[key]
         elif isinstance(document, CommentedSeq) and isinstance(key, int) and key < len(document):
-            line = document.lc.item(key)[0]
+            line, document = document.lc.item(key)[0], document[key]
         else:
-            break
-        document = document[key]
-    return line + 1
-
-
-def _dotted(document: Any, path: Iterable[str | int]) -> str:
-    """Name a place as people do: `agent-runner.run.readiness.proofs[0].port: `, a component by its name."""
-    words: list[str] = []
-    for key in path:
-        document = document[key] if _holds(document, key) else None
+            document = None
         name = document.get("name") if isinstance(document, CommentedMap) else None
         if isinstance(key, int):
             words[-1:] = [str(name)] if name else [f"{words[-1]}[{key}]"]
         else:
             words.append(key)
-    return ".".join(words) + ": " if words else ""
-
-
-def _holds(document: Any, key: str | int) -> bool:
-    if isinstance(document, CommentedMap):
-        return key in document
-    return isinstance(document, CommentedSeq) and isinstance(key, int) and key < len(document)
+    return line + 1, f"{'.'.join(words)}: {finding.text}" if words else finding.text

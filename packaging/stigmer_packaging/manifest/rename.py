@@ -8,21 +8,15 @@ OWN = "stigmer"
 _WORD = re.compile(r"\bstigmer\b(?!-)|\bStigmer\b|\bSTIGMER(?=_)")
 
 
-def rename_product(package: Path, name: str) -> None:
-    """Rename the product in every text of a package, in place: commands, `~/.stigmer`, `STIGMER_HOME` and the like.
+def rename_product(folder: Path, name: str) -> None:
+    """Rename the product in the texts of Python and Go, in place: commands, `~/.stigmer`, `STIGMER_HOME` and the like.
 
-    Nothing is touched for the product it was written for.
+    Go is renamed as a whole, as no identifier holds the name. Nothing is touched for the product it was written for.
     """
-    if name != OWN:
-        for path in sorted(package.rglob("*.py")):
-            path.write_text(rename_texts(path.read_text(encoding="utf-8"), name), encoding="utf-8")
-
-
-def rename_program(tree: Path, name: str) -> None:
-    """Rename the product in the Go sources of a folder, in place; none of their identifiers holds its name."""
-    if name != OWN:
-        for path in sorted(tree.glob("*.go")):
-            path.write_text(rename_words(path.read_text(encoding="utf-8"), name), encoding="utf-8")
+    rename = {".py": rename_texts, ".go": rename_words}
+    for path in folder.rglob("*") if name != OWN else ():
+        if path.suffix in rename:
+            path.write_text(rename[path.suffix](path.read_text(encoding="utf-8"), name), encoding="utf-8")
 
 
 def rename_texts(source: str, name: str) -> str:

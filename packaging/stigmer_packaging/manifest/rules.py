@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from stigmer_packaging.manifest.bottle_tags import MACOS_VERSIONS
+from stigmer_packaging.manifest.bottle_tags import MACOS_VERSIONS, parse_tag
 from stigmer_packaging.manifest.model import ArtifactSource, CheckoutSource, Component, Manifest, Proof, WheelSource
 from stigmer_packaging.manifest.section import Finding, Path, unknown
 
@@ -29,62 +29,59 @@ VARIABLES = (
     "execution.ttl",
 )
 """What the launcher knows to fill in, besides ports. Source: launcher/stigmer_launcher/install/payload.py."""
-# Source: Homebrew's bottle tags; a macOS tag is a release's name, after `arm64_` on Apple silicon.
-_TAGS = {
-    "darwin-arm64": re.compile(r"arm64_(?!linux$)[a-z_]+"),
-    "darwin-amd64": re.compile(r"(?!arm64_|x86_64_)[a-z_]+"),
-    "linux-arm64": re.compile(r"arm64_linux"),
-    "linux-amd64": re.compile(r"x86_64_linux"),
-}
 # Options whose value Temporal hands to SQLite as a URI: `#`, `?` and `%` of an absolute path would be read as its parts.
 _READ_AS_URI = ("--db-filename",)
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
-def components_are_unique(manifest: Manifest) -> Iterator[Finding]:
-    """Demand at least one component, and that each has a name of its own."""
-    if not manifest.components:
-        yield Finding(("components",), "there is no component")
-    yield from _repeated("component", [(("components", i, "name"), part.name) for i, part in _numbered(manifest)])
+def something_is_shipped(manifest: Manifest) -> Iterator[Finding]:
+    """Demand a component and a target."""
+    for key, entries in (("components", manifest.components), ("targets", manifest.targets)):
+        if not entries:
+            yield Finding((key,), f"there is no {key.removesuffix('s')}")
 
 
-def inherited_variables_are_unique(manifest: Manifest) -> Iterator[Finding]:
-    """Demand that a variable is passed on once."""
-    yield from _repeated("variable", [(("inherit", i), name) for i, name in enumerate(manifest.inherit)])
-
-
-def tags_fit_their_targets(manifest: Manifest) -> Iterator[Finding]:
-    """Demand that a bottle tag is one of its target's platform, and that there is a target."""
-    for target, spec in manifest.targets.items():
-        tag = spec.bottle
-        if tag and not _TAGS[target].fullmatch(tag):
-            yield Finding(("targets", target, "bottle"), f"{tag!r} is not a bottle tag of {target}")
-    if not manifest.targets:
-        yield Finding(("targets",), "there is no target")
-
-
-def macos_is_that_of_the_tag(manifest: Manifest) -> Iterator[Finding]:
-    """Demand that no more is promised for macOS than the tag says: brew pours the bottle from that release on."""
-    for target, spec in manifest.targets.items():
-        release, minimum = spec.bottle.removeprefix("arm64_"), spec.macos_minimum
-        if minimum and release in MACOS_VERSIONS and int(minimum.partition(".")[0]) > MACOS_VERSIONS[release]:
-            text = f"brew pours {spec.bottle} from macOS {MACOS_VERSIONS[release]} on, and {minimum} is asked for"
-            yield Finding(("targets", target, "macos_minimum"), text)
-
-
-def ports_are_unique(manifest: Manifest) -> Iterator[Finding]:
-    """Demand that no two ports share a name or a number."""
+def nothing_is_there_twice(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that components, ports, port numbers and inherited variables differ."""
+    parts = enumerate(manifest.components)
     ports = [(("components", i, "run", "ports", name), name, number) for i, name, number in _ports(manifest)]
+    yield from _repeated("component", [(("components", i, "name"), part.name) for i, part in parts])
+    yield from _repeated("variable", [(("inherit", i), name) for i, name in enumerate(manifest.inherit)])
     yield from _repeated("port", [(path, name) for path, name, _ in ports])
     yield from _repeated("port number", [(path, str(number)) for path, _, number in ports])
 
 
-def ports_are_known(manifest: Manifest) -> Iterator[Finding]:
-    """Demand that whoever names a port names one that a component has."""
-    known = {name for _, name, _ in _ports(manifest)}
-    uses: list[tuple[Path, str]] = [(("smoke", "port"), manifest.smoke.port)]
-    uses += [((*path, "port"), proof.port) for path, _, proof in _proofs(manifest)]
-    yield from (Finding(path, unknown("port", port, known)) for path, port in uses if port and port not in known)
+def what_is_named_is_there(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that whoever names a port, a component, or a variable that is sent, names one that there is."""
+    ports, parts = {name for _, name, _ in _ports(manifest)}, {part.name for part in manifest.components}
+    smoke = manifest.smoke
+    named: list[tuple[str, Iterable[str], Path, str]] = [
+        ("port", ports, ("smoke", "port"), smoke.port),
+        ("component", parts, ("smoke", "component"), smoke.component),
+        *(("port", ports, (*path, "port"), proof.port) for path, _, proof in _proofs(manifest)),
+    ]
+    for index, part in enumerate(manifest.components):
+        sent, path = part.run.environment, ("components", index)
+        named += [("component", parts, (*path, "run", "needs", i), name) for i, name in enumerate(part.run.needs)]
+        named += [("variable", sent, (*path, "required", i), name) for i, name in enumerate(part.required)]
+        named += [("variable", sent, (*path, "optional", i), name) for i, name in enumerate(part.optional)]
+    for what, known, place, name in named:
+        if name and name not in known:
+            yield Finding(place, unknown(what, name, known))
+
+
+def tags_fit_their_targets(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that a bottle tag is one of its target's platform, and that no newer macOS is asked for than brew pours on."""
+    for target, spec in manifest.targets.items():
+        if not spec.bottle:
+            continue
+        platform = parse_tag(spec.bottle)
+        minimum, release = spec.macos_minimum, MACOS_VERSIONS.get(platform.release, 0)
+        if str(platform.target) != target:
+            yield Finding(("targets", target, "bottle"), f"{spec.bottle!r} is not a bottle tag of {target}")
+        elif minimum and int(minimum.partition(".")[0]) > release:
+            text = f"brew pours {spec.bottle} from macOS {release} on, and {minimum} is asked for"
+            yield Finding(("targets", target, "macos_minimum"), text)
 
 
 def queues_are_for_pollers(manifest: Manifest) -> Iterator[Finding]:
@@ -96,16 +93,9 @@ def queues_are_for_pollers(manifest: Manifest) -> Iterator[Finding]:
             yield Finding((*path, "queues"), f"queues are for a proof by pollers, not by {proof.kind}")
 
 
-def the_smoke_command_is_of_a_component(manifest: Manifest) -> Iterator[Finding]:
-    """Demand that the smoke command belongs to a component."""
-    named, known = manifest.smoke.component, {part.name for part in manifest.components}
-    if named and named not in known:
-        yield Finding(("smoke", "component"), unknown("component", named, known))
-
-
 def components_prove_themselves(manifest: Manifest) -> Iterator[Finding]:
     """Demand at least one proof of every component: what has shown nothing is not ready."""
-    for index, part in _numbered(manifest):
+    for index, part in enumerate(manifest.components):
         readiness = part.run.readiness
         if readiness.seconds and not readiness.proofs:
             yield Finding(("components", index, "run", "readiness", "proofs"), "at least one proof is needed")
@@ -113,7 +103,7 @@ def components_prove_themselves(manifest: Manifest) -> Iterator[Finding]:
 
 def liveness_is_checked_one_at_a_time(manifest: Manifest) -> Iterator[Finding]:
     """Demand that a check is over before the next one is due."""
-    for index, part in _numbered(manifest):
+    for index, part in enumerate(manifest.components):
         liveness = part.run.liveness
         if liveness.timeout > liveness.every:
             text = f"a check of {liveness.timeout:g} s is not over when the next is due, every {liveness.every:g} s"
@@ -143,7 +133,7 @@ def proofs_are_given_where_they_can_be(manifest: Manifest) -> Iterator[Finding]:
 def temporal_is_needed_where_it_is_used(manifest: Manifest) -> Iterator[Finding]:
     """Demand that whoever is sent Temporal's address starts after Temporal: a client may dial once, at its start."""
     servers = [part.name for _, part, proof in _proofs(manifest) if proof.kind == "temporal"]
-    for index, part in _numbered(manifest):
+    for index, part in enumerate(manifest.components):
         sent = any("{temporal.address}" in text for _, text in _templates(part))
         missing = [name for name in servers if name not in (part.name, *part.run.needs)]
         if sent and missing:
@@ -151,16 +141,14 @@ def temporal_is_needed_where_it_is_used(manifest: Manifest) -> Iterator[Finding]
             yield Finding(("components", index, "run"), text)
 
 
-def needs_are_known_and_acyclic(manifest: Manifest) -> Iterator[Finding]:
-    """Demand that what a component needs is known, does not need it in turn, and is stopped after it."""
+def needs_are_acyclic(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that what a component needs does not need it in turn, and is stopped after it."""
     known = {part.name: part for part in manifest.components}
-    for index, part in _numbered(manifest):
+    for index, part in enumerate(manifest.components):
         for position, need in enumerate(part.run.needs):
-            path = ("components", index, "run", "needs", position)
-            if need and need not in known:
-                yield Finding(path, unknown("component", need, known))
-            elif need and need != part.name and known[need].run.stop_order >= part.run.stop_order:
-                yield Finding(path, f"{part.name} is not stopped before {need}, which it needs: see stop_order")
+            if need in known and need != part.name and known[need].run.stop_order >= part.run.stop_order:
+                text = f"{part.name} is not stopped before {need}, which it needs: see stop_order"
+                yield Finding(("components", index, "run", "needs", position), text)
     try:
         graphlib.TopologicalSorter({name: part.run.needs for name, part in known.items()}).prepare()
     except graphlib.CycleError as error:
@@ -173,19 +161,18 @@ def templates_are_known(manifest: Manifest) -> Iterator[Finding]:
     texts: list[tuple[Path, str]] = [
         (("smoke", "arguments", position), text) for position, text in enumerate(manifest.smoke.arguments)
     ]
-    for index, part in _numbered(manifest):
+    for index, part in enumerate(manifest.components):
         texts += [(("components", index, "run", *keys), text) for keys, text in _templates(part)]
     for path, text in texts:
-        yield from (
-            Finding(path, unknown("variable", word, known)) for word in _BRACES.findall(text) if word not in known
-        )
+        words = [word for word in _BRACES.findall(text) if word not in known]
+        yield from (Finding(path, unknown("variable", word, known)) for word in words)
         if re.search(r"[{}]", _BRACES.sub("", text)):
             yield Finding(path, f"a brace without its partner in {text!r}")
 
 
 def uris_hold_no_home(manifest: Manifest) -> Iterator[Finding]:
     """Demand `{home.relative}` where a program reads a URI: a home's path may hold what means something there."""
-    for index, part in _numbered(manifest):
+    for index, part in enumerate(manifest.components):
         words = part.run.arguments
         for position, (option, value) in enumerate(itertools.pairwise(words), 1):
             if option in _READ_AS_URI and "{home}" in value:
@@ -193,19 +180,9 @@ def uris_hold_no_home(manifest: Manifest) -> Iterator[Finding]:
                 yield Finding(path, f"{option} is read as a URI: use {{home.relative}} instead of {{home}}")
 
 
-def named_variables_are_sent(manifest: Manifest) -> Iterator[Finding]:
-    """Demand that what a component requires, or may ignore, is among what it is sent."""
-    for index, part in _numbered(manifest):
-        for key, names in (("required", part.required), ("optional", part.optional)):
-            for position, name in enumerate(names):
-                if name and name not in part.run.environment:
-                    path = ("components", index, key, position)
-                    yield Finding(path, unknown("variable", name, part.run.environment))
-
-
 def frozen_services_show_that_they_work(manifest: Manifest) -> Iterator[Finding]:
     """Demand a text that a frozen service prints when it works, unless it opens a port: the frozen copy is tried by it."""
-    for index, part in _numbered(manifest):
+    for index, part in enumerate(manifest.components):
         source = part.source
         if (
             isinstance(source, CheckoutSource)
@@ -219,7 +196,7 @@ def frozen_services_show_that_they_work(manifest: Manifest) -> Iterator[Finding]
 def every_target_is_pinned(manifest: Manifest) -> Iterator[Finding]:
     """Demand that what is fetched is pinned for each target we ship for."""
     pins: list[tuple[Path, Iterable[str]]] = [(("toolchain", "go", "wheel"), manifest.go.wheel.sha256)]
-    for index, part in _numbered(manifest):
+    for index, part in enumerate(manifest.components):
         match part.source:
             case WheelSource(pin=pin):
                 pins.append((("components", index, "source"), pin.sha256))
@@ -231,23 +208,19 @@ def every_target_is_pinned(manifest: Manifest) -> Iterator[Finding]:
 
 
 RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
-    components_are_unique,
-    inherited_variables_are_unique,
+    something_is_shipped,
+    nothing_is_there_twice,
+    what_is_named_is_there,
     tags_fit_their_targets,
-    macos_is_that_of_the_tag,
-    ports_are_unique,
-    ports_are_known,
-    the_smoke_command_is_of_a_component,
     queues_are_for_pollers,
     components_prove_themselves,
     liveness_is_checked_one_at_a_time,
     pauses_grow,
     proofs_are_given_where_they_can_be,
     temporal_is_needed_where_it_is_used,
-    needs_are_known_and_acyclic,
+    needs_are_acyclic,
     templates_are_known,
     uris_hold_no_home,
-    named_variables_are_sent,
     frozen_services_show_that_they_work,
     every_target_is_pinned,
 )
@@ -258,16 +231,12 @@ def check(manifest: Manifest) -> list[Finding]:
     return [finding for rule in RULES for finding in rule(manifest)]
 
 
-def _numbered(manifest: Manifest) -> Iterator[tuple[int, Component]]:
-    return enumerate(manifest.components)
-
-
 def _ports(manifest: Manifest) -> list[tuple[int, str, int]]:
-    return [(i, name, number) for i, part in _numbered(manifest) for name, number in part.run.ports.items()]
+    return [(i, name, number) for i, part in enumerate(manifest.components) for name, number in part.run.ports.items()]
 
 
 def _proofs(manifest: Manifest) -> Iterator[tuple[Path, Component, Proof]]:
-    for index, part in _numbered(manifest):
+    for index, part in enumerate(manifest.components):
         for position, proof in enumerate(part.run.readiness.proofs):
             yield ("components", index, "run", "readiness", "proofs", position), part, proof
 

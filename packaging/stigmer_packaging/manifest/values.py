@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, parse_target
+from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS
+from stigmer_packaging.manifest.bottle_tags import parse_tag
 from stigmer_packaging.manifest.section import Rule, unknown
 
 START_HOOKS = ("collector", "validators")
@@ -35,7 +36,6 @@ distribution = matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "the name o
 sha256 = matching(r"[0-9a-f]{64}", "a sha256: 64 small hexadecimal digits")
 glibc = matching(r"2\.\d+", "a version of glibc, such as '2.31'")
 macos = matching(r"\d+\.\d+", "a version of macOS, such as '14.0'")
-bottle_tag = matching(r"(arm64_|x86_64_)?[a-z][a-z_]*", "a bottle tag")
 # Source: the grammar of semver.org, without build metadata, which neither a git tag nor brew's version scan keeps.
 version = matching(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?",
@@ -44,6 +44,16 @@ version = matching(
 
 
 start_hook = one_of("start hook", *START_HOOKS)
+target = one_of("target", *TARGETS)
+
+
+def bottle_tag(text: str) -> str:
+    """Accept a bottle tag that brew knows."""
+    try:
+        parse_tag(text)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def inherited_variable(text: str) -> str:
@@ -55,15 +65,6 @@ def inherited_variable(text: str) -> str:
 def tap(text: str) -> str:
     """Accept `self`, or the repository of a tap."""
     return "" if text == "self" else repository(text) and f"{text!r} is neither 'self' nor OWNER/REPOSITORY"
-
-
-def target(text: str) -> str:
-    """Accept a platform we know how to build for."""
-    try:
-        parse_target(text)
-    except ValueError:
-        return unknown("target", text, TARGETS)
-    return ""
 
 
 def url(text: str) -> str:

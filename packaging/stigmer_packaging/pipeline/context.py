@@ -3,18 +3,17 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypedDict, cast
 
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.traces import forbidden_folders
 from stigmer_packaging.bottle.standalone import Unpacker
 from stigmer_packaging.freeze.probes import ServiceProbe
-from stigmer_packaging.freeze.python.provide import BuildSettings
 from stigmer_packaging.freeze.pythons import PINNED, choose_python, default_choice, is_in_cache, open_maker, own_folders
 from stigmer_packaging.freeze.stage import Freezer, launcher_facts, service_facts
 from stigmer_packaging.lib import apt, digest, git
-from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.lib.patchelf import find_patchelf
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing.notices import notices_path
@@ -44,6 +43,19 @@ DOCUMENTS = {
 """What a keg holds besides programs: paths there, and where the files are in this repository."""
 
 
+class Output(TypedDict):
+    """Where a stage writes its artefact and its record, and whom it tells."""
+
+    workspace: Workspace
+    report: Callable[[str], None]
+
+
+class DatedOutput(Output):
+    """The same for an artefact whose files have a time."""
+
+    source_date_epoch: int
+
+
 @dataclass(frozen=True)
 class BuildContext:
     """A checkout of ours at `root`, on a machine of the platform `host`, with all that building there takes.
@@ -65,6 +77,16 @@ class BuildContext:
     debian: str = ""
 
     @property
+    def output(self) -> Output:
+        """Where stages write, and whom they tell."""
+        return {"workspace": self.workspace, "report": self.report}
+
+    @property
+    def dated_output(self) -> DatedOutput:
+        """The same, with the time that files get."""
+        return {**self.output, "source_date_epoch": self.source_date_epoch}
+
+    @property
     def freezes_with(self) -> str:
         """What freezes: `pinned`, `host` or a path."""
         return self.python or default_choice(self.host)
@@ -82,37 +104,32 @@ class BuildContext:
         """The Go that builds."""
         return golang.choose_go(self.manifest.go, self.env)
 
-    def freezer_of(self, target: Target) -> Freezer:
-        """Give what freezes for a target that is made here; on macOS, for the oldest one that we promise."""
-        if target not in self._freezers:
-            self._freezers[target] = self._open_freezer(target)
-        return self._freezers[target]
-
     def makes_python(self, targets: Sequence[Target]) -> bool:
         """Tell whether freezing for these targets takes a pinned Python that is not in the cache yet."""
         needed = {target for target in targets if is_made_here(target, self.host)} | {self.host}
         pinned = self.freezes_with == PINNED
         return pinned and not all(is_in_cache(self.root, target, self.workspace.cache) for target in needed)
 
+    def freezer_of(self, target: Target) -> Freezer:
+        """Give what freezes for a target that is made here; on macOS, for the oldest one that we promise."""
+        if target not in self._freezers:
+            self._freezers[target] = self._open_freezer(target)
+        return self._freezers[target]
+
     @cached_property
     def _freezers(self) -> dict[Target, Freezer]:
         return {}
 
     def _open_freezer(self, target: Target) -> Freezer:
-        targets = self.manifest.targets
+        targets, cache, report = self.manifest.targets, self.workspace.cache, self.report
         minimum = targets[str(target)].macos_minimum
         env = {**self.env, **({"MACOSX_DEPLOYMENT_TARGET": minimum} if minimum else {})}
         oldest = {name: promised.macos_minimum or promised.glibc_floor for name, promised in targets.items()}
-        python = choose_python(self.freezes_with, target, self._maker, self.root, oldest=oldest, env=env)
+        maker = partial(open_maker, self.root, self.host, cache, mirror=self.debian, env=self.env, report=report)
+        python = choose_python(self.freezes_with, target, maker, self.root, oldest=oldest, env=env)
         pins = (self.root / "requirements.lock").read_text(encoding="utf-8")
         patchelf, epoch = find_patchelf(self.env), self.source_date_epoch
-        return Freezer(
-            target, python, pins, patchelf, epoch, env, self.workspace, self.report, minimum, target == self.host
-        )
-
-    def _maker(self) -> BuildSettings:
-        cache, env, report = self.workspace.cache, self.env, self.report
-        return open_maker(self.root, self.host, cache, mirror=self.debian, env=env, report=report)
+        return Freezer(target, python, pins, patchelf, epoch, env, self.workspace, report, minimum, target == self.host)
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
@@ -154,7 +171,7 @@ class BuildContext:
         tree, cache = self.root / "packaging" / "program", self.workspace.cache
 
         def provide() -> Path:
-            return golang.provide_go(self.go, self.manifest.go, self.host, cache, env=self.env, report=self.report)
+            return golang.provide_go(self.go, self.host, cache, env=self.env, report=self.report)
 
         return Unpacker(tree, provide, self.go.version, self.env, golang.module_cache(tree, cache))
 
@@ -176,8 +193,7 @@ class BuildContext:
             case ArtifactSource():
                 return FromArtifact(component.source, target, cache, report)
             case CheckoutSource():
-                go, toolchain = self.go, self.manifest.go
-                return FromCheckout(component.source, target, self.host, self.tree, toolchain, go, cache, env, report)
+                return FromCheckout(component.source, target, self.host, self.tree, self.go, cache, env, report)
 
     def service_of(self, component: Component) -> ServiceSource:
         """Read the project of a component that is frozen."""
@@ -205,8 +221,10 @@ class BuildContext:
 
     def inputs(self, targets: Sequence[Target], until: str) -> Inputs:
         """Find out all that the steps up to the stage `until` depend on."""
-        parts = {f"{target}/{part.name}": self._facts(part, target) for target in targets for part in self._obtained()}
+        obtained = [part for part in self.manifest.components if not is_frozen(part)]
+        parts: dict[str, Mapping[str, object]] = {}
         for target in targets:
+            parts |= {f"{target}/{part.name}": self.source_of(part, target).facts() for part in obtained}
             if is_made_here(target, self.host) and until != "obtain":
                 parts |= self._frozen_facts(target)
         epoch = self.source_date_epoch
@@ -218,12 +236,6 @@ class BuildContext:
         verification = self._verification() if until == RELEASE else {}
         audit = {str(target): {"policy": asdict(self.policy_of(target))} for target in targets}
         return Inputs(self.host, parts, keg, source, verification, audit, self.unpacker.facts())
-
-    def _obtained(self) -> list[Component]:
-        return [part for part in self.manifest.components if not is_frozen(part)]
-
-    def _facts(self, part: Component, target: Target) -> Mapping[str, object]:
-        return self.source_of(part, target).facts()
 
     def _locked(self) -> tuple[str, ...]:
         """Name the distributions that the frozen components lock, version and all, on whatever platform."""
@@ -246,9 +258,7 @@ class BuildContext:
 
 
 def _checkout(component: Component) -> CheckoutSource:
-    if not isinstance(component.source, CheckoutSource):
-        raise SourceError(f"{component.name} does not come from a source tree")
-    return component.source
+    return cast("CheckoutSource", component.source)  # as of all that is frozen: see is_frozen
 
 
 def _describe(root: Path, name: str) -> tuple[str, str, bool]:

@@ -9,52 +9,45 @@ from typing import Any
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import AuditReport, ReleaseFile, ServiceBinary, VerificationReport
-from stigmer_packaging.records.release import (
-    NAME,
-    Artefact,
-    Release,
-    parse_release,
-    read_release,
-    with_levels,
-)
+from stigmer_packaging.records.release import NAME, Artefact, Release, parse_release, read_release, with_levels
 from stigmer_packaging.records.text import render_record
 from stigmer_packaging.records.workspace import Workspace
 
 CHECKSUMS = "SHA256SUMS"
 
 
-def deliver(records: Iterable[Any], product: Product, workspace: Workspace, folder: Path) -> Release:
+def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, folder: Path) -> Release:
     """Copy what is released into `folder`, each file whole or not at all; `release.json` and `SHA256SUMS` come last.
 
-    Files of the release that was there before are removed, unless they belong to this one too.
+    `records` are by their names. Files of the release that was there before are removed, unless they belong to this one
+    too.
     """
     before = _artefact_names(folder)
-    known = tuple(records)
+    files = {name: record for name, record in records.items() if isinstance(record, ReleaseFile)}
+    reports = {name: record for name, record in records.items() if isinstance(record, VerificationReport)}
     artefacts = []
-    for record in known:
-        if isinstance(record, ReleaseFile):
-            name, about = record.path.removeprefix("dist/"), (record.target, record.tag, record.rebuild)
-            artefacts.append(Artefact(record.kind, name, record.size, record.sha256, *about))
-            _copy(workspace.path(record.path), folder / name)
-    made = Release(
+    for record in files.values():
+        name, about = record.path.removeprefix("dist/"), (record.target, record.tag, record.rebuild)
+        artefacts.append(Artefact(record.kind, name, record.size, record.sha256, *about))
+        _copy(workspace.path(record.path), folder / name)
+    _copy_evidence(reports, workspace, folder)
+    release = Release(
         product,
         tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
-        tuple(record for record in known if isinstance(record, AuditReport)),
-        tuple(record for record in known if isinstance(record, VerificationReport)),
+        tuple(record for record in records.values() if isinstance(record, AuditReport)),
+        tuple(reports.values()),
         {
             f"{record.target}/{record.component}": record.left_out
-            for record in known
+            for record in records.values()
             if isinstance(record, ServiceBinary) and record.left_out
         },
     )
-    release = with_levels(made)
-    with workspace.staging() as staged:
-        for name, text in ((NAME, render_record(release)), (CHECKSUMS, _checksums(release))):
-            (staged / name).write_text(text, encoding="utf-8")
-            _copy(staged / name, folder / name)
-    for name in before - {artefact.name for artefact in release.artefacts}:
+    written = _write(release, workspace, folder)
+    checksums = "".join(f"{artefact.sha256}  {artefact.name}\n" for artefact in written.artefacts)
+    _write_text(CHECKSUMS, checksums, workspace, folder)
+    for name in before - {artefact.name for artefact in written.artefacts}:
         (folder / name).unlink(missing_ok=True)
-    return release
+    return written
 
 
 def _artefact_names(folder: Path) -> set[str]:
@@ -63,12 +56,8 @@ def _artefact_names(folder: Path) -> set[str]:
         found = parse_release((folder / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecordError):
         return set()
-    return {artefact.name for artefact in found.artefacts if _is_inside(artefact.name)}
-
-
-def _is_inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
+    paths = map(PurePosixPath, (artefact.name for artefact in found.artefacts))
+    return {str(path) for path in paths if not path.is_absolute() and ".." not in path.parts}
 
 
 def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: Workspace, folder: Path) -> Release:
@@ -77,13 +66,17 @@ def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: 
     Their logs, records as JSON and JUnit XML are copied into `verification/`. RecordError as read_release.
     """
     release = read_release(folder)
-    for name in reports:
+    _copy_evidence(reports, workspace, folder)
+    return _add(reports.values(), release, workspace, folder)
+
+
+def _copy_evidence(names: Iterable[str], workspace: Workspace, folder: Path) -> None:
+    for name in names:
         flat = name.removeprefix("verify/").replace("/", "-")
         copies = {f"records/{name}.json": ".json", f"{name}.xml": ".xml", f"{name}.log": ".log"}
         for source, suffix in copies.items():
             if workspace.path(source).exists():  # not every level has a log
                 _copy(workspace.path(source), folder / "verification" / f"{flat}{suffix}")
-    return _write_verifications(release, reports.values(), workspace, folder)
 
 
 def add_verifications(copy: Path, workspace: Workspace, folder: Path) -> Release:
@@ -96,26 +89,24 @@ def add_verifications(copy: Path, workspace: Workspace, folder: Path) -> Release
         raise RecordError(f"{copy / NAME} is of another release than {folder / NAME}", "verify the same files")
     for file in sorted((copy / "verification").glob("*")):
         _copy(file, folder / "verification" / file.name)
-    return _write_verifications(release, verified.verifications, workspace, folder)
+    return _add(verified.verifications, release, workspace, folder)
 
 
-def _write_verifications(
-    release: Release, reports: Iterable[VerificationReport], workspace: Workspace, folder: Path
-) -> Release:
-    new = {_key(report): report for report in (*release.verifications, *reports)}
-    release = with_levels(replace(release, verifications=tuple(new.values())))
+def _add(reports: Iterable[VerificationReport], release: Release, workspace: Workspace, folder: Path) -> Release:
+    known = {(one.level, one.guest, one.bottle_sha256): one for one in (*release.verifications, *reports)}
+    return _write(replace(release, verifications=tuple(known.values())), workspace, folder)
+
+
+def _write(release: Release, workspace: Workspace, folder: Path) -> Release:
+    marked = with_levels(release)
+    _write_text(NAME, render_record(marked), workspace, folder)
+    return marked
+
+
+def _write_text(name: str, text: str, workspace: Workspace, folder: Path) -> None:
     with workspace.staging() as staged:
-        (staged / NAME).write_text(render_record(release), encoding="utf-8")
-        _copy(staged / NAME, folder / NAME)
-    return release
-
-
-def _key(report: VerificationReport) -> tuple[str, str, str]:
-    return report.level, report.guest, report.bottle_sha256
-
-
-def _checksums(release: Release) -> str:
-    return "".join(f"{artefact.sha256}  {artefact.name}\n" for artefact in release.artefacts)
+        (staged / name).write_text(text, encoding="utf-8")
+        _copy(staged / name, folder / name)
 
 
 def _copy(source: Path, place: Path) -> None:

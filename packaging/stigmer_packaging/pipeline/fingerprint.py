@@ -44,7 +44,8 @@ def modules_behind(module: str) -> dict[str, Path]:
     return found
 
 
-def imports_of(source: str) -> list[str]:
+@cache
+def imports_of(source: str) -> tuple[str, ...]:
     """List what a source imports, wherever in the file; `from a import b` may name the module `a.b` as well as `a`."""
     found: list[str] = []
     for node in ast.walk(ast.parse(source)):
@@ -52,7 +53,7 @@ def imports_of(source: str) -> list[str]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return found
+    return tuple(found)
 
 
 def _file_of(module: str) -> Path | None:

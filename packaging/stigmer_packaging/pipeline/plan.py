@@ -24,14 +24,18 @@ RELEASE = "verify"
 """The stage that needs all others, and so stands for the whole."""
 
 STANDALONE = "standalone"
-"""The stage that makes what people without Homebrew download; a release does it too, though nothing needs it."""
+"""The stage that makes what people without Homebrew download."""
+
+UNNEEDED = (STANDALONE, "formula")
+"""The stages that a release does too, though no other stage needs what they make."""
 
 
 @dataclass(frozen=True)
 class Step:
     """One record to make: its name, the stage that makes it, the records it needs, and all else it depends on.
 
-    `subject` is what the step is about, such as a component's name.
+    `subject` is what the step is about, such as a component's name. `alone` says that nothing else is carried out
+    meanwhile, as the step measures how long things take.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Step:
     subject: str
     needs: tuple[str, ...]
     facts: Mapping[str, object]
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,11 +93,6 @@ def can_verify(target: Target, host: Target) -> bool:
     return is_runnable(target, host) and host.system == "linux"
 
 
-def verification_name(target: Target) -> str:
-    """Name the record of a bottle's verification."""
-    return f"verify/sandbox/{target}"
-
-
 def refuse_foreign(targets: Sequence[Target], host: Target, until: str) -> None:
     """Raise ForeignTargetError when a stage needs frozen parts for a platform that this machine does not freeze for."""
     foreign = [str(target) for target in targets if not is_made_here(target, host)]
@@ -106,62 +106,64 @@ def stages_until(until: str) -> tuple[str, ...]:
 
 
 def plan_release(
-    manifest: Manifest, targets: Sequence[Target], inputs: Inputs, *, until: str = RELEASE, also: str = ""
+    manifest: Manifest, targets: Sequence[Target], inputs: Inputs, *, until: str = RELEASE, also: Collection[str] = ()
 ) -> tuple[Step, ...]:
     """Plan every step of the stages `until` and `also`, and of what these need, in an order that works.
 
-    ForeignTargetError as refuse_foreign.
+    The targets that are verified here come first, as most steps follow one another for them. Times under emulation mean
+    nothing, so a verification by emulation is carried out beside other steps. ForeignTargetError as refuse_foreign.
     """
     refuse_foreign(targets, inputs.host, until)
-    steps: dict[str, Step] = {}
-    for target in targets:
-        needs = (f"bottle/{target}", f"sbom/{target}")
-        facts = inputs.audit.get(str(target), {})
-        audit = Step(f"audit/{target}", "audit", str(target), "audit", needs, facts)
-        steps |= {step.name: step for step in (*_steps_of(manifest, target, inputs), audit)}
+    verified = [target for target in targets if can_verify(target, inputs.host)]
+    order = (*verified, *(target for target in targets if target not in verified))
+    steps = {step.name: step for target in order for step in _steps_of(manifest, target, inputs)}
     steps["source"] = Step("source", "bottle", "", "source", (), inputs.source)
     bottles = tuple(f"{stage}/{target}" for target in targets for stage in ("bottle", "audit"))
     steps["formula"] = Step("formula", "formula", "", "formula", ("source", *bottles), {"manifest": asdict(manifest)})
-    for target in (target for target in targets if can_verify(target, inputs.host)):
-        for name, made, subject in (
-            (verification_name(target), f"bottle/{target}", "sandbox"),
-            (f"verify/program/{target}", f"program/{target}", "program"),
-        ):
-            steps[name] = Step(name, "verify", str(target), subject, (made, "formula"), inputs.verification)
-    return _needed(steps, {until, also})
+    return _needed(steps, {until, *also})
 
 
 def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
+    platform, launcher = str(target), inputs.parts.get(f"{target}/launcher", {})
     parts = [_part(part, target, manifest, inputs) for part in manifest.components]
-    parts.append(_launcher(target, inputs))
+    parts.append(Step(f"freeze/{target}/launcher", "freeze", platform, "launcher", (), launcher))
     credited = _credits(parts, manifest, target, inputs)
     needs = (*(step.name for step in (*parts, *credited)), "source")
-    keg = Step(
-        f"assemble/{target}", "assemble", str(target), "keg", needs, {"manifest": asdict(manifest), **inputs.keg}
-    )
+    keg = Step(f"assemble/{target}", "assemble", platform, "keg", needs, {"manifest": asdict(manifest), **inputs.keg})
     named = {"tag": manifest.tag_of(target), "rebuild": manifest.product.rebuild, **inputs.keg}
-    files = [Step(f"bottle/{target}", "bottle", str(target), "bottle", (keg.name,), named)]
-    files.append(Step(f"archive/{target}", STANDALONE, str(target), "archive", (keg.name,), inputs.keg))
-    own = {**inputs.keg, **inputs.unpacker}
-    files.append(Step(f"program/{target}", STANDALONE, str(target), "program", (keg.name,), own))
-    return [*parts, *credited, keg, *files]
+    bottle = Step(f"bottle/{target}", "bottle", platform, "bottle", (keg.name,), named)
+    facts = inputs.audit.get(platform, {})
+    audit = Step(f"audit/{target}", "audit", platform, "audit", (bottle.name, f"sbom/{target}"), facts)
+    archive = Step(f"archive/{target}", STANDALONE, platform, "archive", (keg.name,), inputs.keg)
+    unpacker = {**inputs.keg, **inputs.unpacker}
+    program = Step(f"program/{target}", STANDALONE, platform, "program", (keg.name,), unpacker)
+    steps = [*parts, *credited, keg, bottle, audit, archive, program]
+    return [*steps, *_verifications(target, inputs)] if can_verify(target, inputs.host) else steps
+
+
+def _verifications(target: Target, inputs: Inputs) -> list[Step]:
+    """Plan to verify the bottle and the single file of a target."""
+    alone = target == inputs.host
+    return [
+        Step(name, "verify", str(target), subject, (made, f"audit/{target}"), inputs.verification, alone)
+        for name, made, subject in (
+            (f"verify/sandbox/{target}", f"bottle/{target}", "sandbox"),
+            (f"verify/program/{target}", f"program/{target}", "program"),
+        )
+    ]
 
 
 def _credits(parts: Sequence[Step], manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
     """Plan to say what each part is made of, the launcher's first, and the bill of materials of all."""
     licences = {part.name: part.license for part in manifest.components}
-    credited = [
-        _credit(part, licences.get(part.subject, manifest.product.license)) for part in (parts[-1], *parts[:-1])
-    ]
+    credited = []
+    for part in (parts[-1], *parts[:-1]):
+        name, licence = f"credit/{target}/{part.subject}", licences.get(part.subject, manifest.product.license)
+        facts = {**part.facts, "licence": licence}
+        credited.append(Step(name, "credit", str(target), part.subject, (part.name,), facts))
     names = tuple(step.name for step in credited)
     facts = {"product": asdict(manifest.product), "tag": manifest.tag_of(target), **inputs.keg}
     return [*credited, Step(f"sbom/{target}", "credit", str(target), "sbom", names, facts)]
-
-
-def _credit(part: Step, licence: str) -> Step:
-    name = f"credit/{part.target}/{part.subject}"
-    facts = {**part.facts, "licence": licence}
-    return Step(name, "credit", part.target, part.subject, (part.name,), facts)
 
 
 def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -> Step:
@@ -172,11 +174,6 @@ def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -
     servers = (other for other in manifest.components if needs_temporal(part, manifest) and is_temporal(other))
     tried_with = tuple(f"obtain/{target}/{server.name}" for server in servers)
     return Step(f"freeze/{target}/{part.name}", "freeze", str(target), part.name, tried_with, facts)
-
-
-def _launcher(target: Target, inputs: Inputs) -> Step:
-    facts = inputs.parts.get(f"{target}/launcher", {})
-    return Step(f"freeze/{target}/launcher", "freeze", str(target), "launcher", (), facts)
 
 
 def _needed(steps: Mapping[str, Step], stages: Collection[str]) -> tuple[Step, ...]:

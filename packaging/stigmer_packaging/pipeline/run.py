@@ -10,8 +10,6 @@ from stigmer_packaging.pipeline import schedule
 from stigmer_packaging.pipeline.plan import Step
 from stigmer_packaging.records.workspace import Workspace
 
-Report = Callable[[str], None]
-
 
 class Maker(NamedTuple):
     """How a step's record is made: its type, the digest of the code that makes it, and the stage, which also writes it."""

@@ -6,10 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
 from stigmer_packaging.lib import command
-from stigmer_packaging.pipeline.plan import RELEASE, Step
-
-ALONE = frozenset({RELEASE})
-"""The stages whose steps run while nothing else does: they measure how long things take."""
+from stigmer_packaging.pipeline.plan import Step
 
 GRACE = 5.0
 """Seconds in which the threads of an interrupted run should end, once their programs are killed; then they are left."""
@@ -60,9 +57,9 @@ def _next(waiting: Sequence[Step], ended: set[str], running: Sequence[Step], at_
 
     Two freezes for one target need the same Python, and the second one waits until the first has compiled it.
     """
-    if len(running) >= at_once or any(step.stage in ALONE for step in running):
+    if len(running) >= at_once or any(step.alone for step in running):
         return None
-    ready = (step for step in waiting if ended.issuperset(step.needs) and not (running and step.stage in ALONE))
+    ready = (step for step in waiting if ended.issuperset(step.needs) and not (running and step.alone))
     alike = {(step.stage, step.target) for step in running}
     return min(ready, key=lambda step: (step.stage, step.target) in alike, default=None)
 

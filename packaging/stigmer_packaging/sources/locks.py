@@ -59,18 +59,11 @@ def parse_lock(text: str) -> tuple[Pin, ...]:
     Options that name an index are passed over: by its hash, a file is the same wherever it comes from.
     """
     joined = re.sub(r"\\\n\s*", " ", text)
-    lines = [_COMMENT.sub("", line).strip() for line in joined.splitlines()]
-    pins, problems = [], []
-    for line in lines:
-        if line and not _INDEX.match(line):
-            pin = _parse_line(line)
-            if pin:
-                pins.append(pin)
-            else:
-                problems.append(line)
-    if problems:
+    lines = (_COMMENT.sub("", line).strip() for line in joined.splitlines())
+    parsed = [(line, _parse_line(line)) for line in lines if line and not _INDEX.match(line)]
+    if problems := [line for line, pin in parsed if not pin]:
         raise GateError("the lock pins these not exactly, or without a hash:\n  " + "\n  ".join(problems), _REMEDY)
-    return tuple(pins)
+    return tuple(pin for _, pin in parsed if pin)
 
 
 def require_hashes(pins: Iterable[Pin]) -> tuple[Pin, ...]:

@@ -1,8 +1,11 @@
 """Whether a source tree holds what the components are built from, and what it has instead where it does not."""
 
+import itertools
+import operator
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from stigmer_packaging.lib.errors import GateError, SourceError
@@ -43,13 +46,18 @@ def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[st
         if not _is_program(folder):
             yield f"no Go file in {source.package} says `package main`{_programs_near(tree, source.package, component)}"
     else:
-        yield from _caught(lambda project: read_freeze_table(project, source.freeze, component=component), folder)
         lock = str(source.freeze.get("lock", ""))
-        yield from _caught(lambda project: read_project_lock(project, lock), folder)
+        facts = partial(read_freeze_table, folder, source.freeze, component=component)
+        for read in (facts, partial(read_project_lock, folder, lock)):
+            try:
+                read()
+            except (SourceError, GateError) as error:
+                yield f"{error}; {error.remedy}" if error.remedy != type(error).remedy else str(error)
 
 
 def _is_program(folder: Path) -> bool:
-    return any(map(_is_main, folder.glob("*.go")))
+    sources = (file for file in folder.glob("*.go") if not file.name.endswith("_test.go"))
+    return any(_MAIN.search(file.read_text(encoding="utf-8", errors="replace")) for file in sources)
 
 
 def _programs_near(tree: Path, package: str, component: str) -> str:
@@ -59,17 +67,6 @@ def _programs_near(tree: Path, package: str, component: str) -> str:
     folders = (own, *(own / path for path in _walk(tree / own)))
     found = [_shown(folder) for folder in folders if _is_program(tree / folder)]
     return f"; programs nearby: {', '.join(found[:_SIMILAR])}" if found else ""
-
-
-def _is_main(file: Path) -> bool:
-    return not file.name.endswith("_test.go") and bool(_MAIN.search(file.read_text(encoding="utf-8", errors="replace")))
-
-
-def _caught(read: Callable[[Path], object], project: Path) -> Iterator[str]:
-    try:
-        read(project)
-    except (SourceError, GateError) as error:
-        yield f"{error}; {error.remedy}" if error.remedy != type(error).remedy else str(error)
 
 
 def _instead(tree: Path, package: str, component: str) -> str:
@@ -84,7 +81,12 @@ def _instead(tree: Path, package: str, component: str) -> str:
 def _find_similar(tree: Path, wanted: PurePosixPath, component: str) -> list[PurePosixPath]:
     """Find folders named like the wanted one or like the component, those first that end most like the wanted one."""
     found = [path for path in _walk(tree) if path.name in {wanted.name, component}]
-    return sorted(found, key=lambda path: (-_shared_end(path, wanted), len(path.parts), path))[:_SIMILAR]
+
+    def distance(path: PurePosixPath) -> tuple[int, int, PurePosixPath]:
+        same = map(operator.eq, reversed(path.parts), reversed(wanted.parts))
+        return -sum(itertools.takewhile(bool, same)), len(path.parts), path
+
+    return sorted(found, key=distance)[:_SIMILAR]
 
 
 def _walk(tree: Path) -> Iterator[PurePosixPath]:
@@ -92,13 +94,6 @@ def _walk(tree: Path) -> Iterator[PurePosixPath]:
         relative = Path(place).relative_to(tree)
         folders[:] = _without_ignored(folders) if len(relative.parts) < _DEPTH else []
         yield from (PurePosixPath(relative / name) for name in folders)
-
-
-def _shared_end(path: PurePosixPath, wanted: PurePosixPath) -> int:
-    pairs = zip(reversed(path.parts), reversed(wanted.parts), strict=False)
-    return next(
-        (count for count, (one, other) in enumerate(pairs) if one != other), min(len(path.parts), len(wanted.parts))
-    )
 
 
 def _list_folders(folder: Path) -> str:

@@ -7,8 +7,8 @@ Sources: uv's `uv.lock` of version 1; Poetry's `poetry.lock` of lock-version 2.0
 import posixpath
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,17 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from stigmer_packaging.lib.errors import GateError, SourceError
+from stigmer_packaging.sources.freeze_table import read_pyproject
 from stigmer_packaging.sources.lock_graph import Edge, Node, find_reached
 from stigmer_packaging.sources.locks import Pin, applies, parse_lock, require_hashes
 
 ROOTS = (".", "")
 _EXPORT = "uv export --package NAME --format pylock.toml -o pylock.toml"
-PYPROJECT = "pyproject.toml"
+_POETRY = "lock again with Poetry 2: poetry lock"
 Package = Mapping[str, Any]
+Found = Pin | str
+"""What a lock's package comes to: a pin, or the folder that it is taken from."""
+
 _EXTRA = re.compile(r"""extra == (["'])[^"']*\1""")
 _ALWAYS = "python_version >= '0'"
 """What an optional dependency's condition comes to, once it is reached by its extra."""
@@ -54,28 +58,33 @@ def read_project_lock(project: Path, named: str = "") -> Locked:
     pylock = kind.startswith("pylock.") and kind.endswith(".toml")
     read = LOCKS.get("pylock.toml" if pylock else kind, _read_pip)
     try:
-        return replace(read((project / name).read_text(encoding="utf-8"), project), name=name)
+        found = list(read((project / name).read_text(encoding="utf-8"), project))
     except FileNotFoundError as error:
         raise SourceError(f"{project} has no {name}, which `lock` of its freeze table names") from error
     except (ValueError, LookupError, TypeError, AttributeError, InvalidMarker) as error:
         raise SourceError(f"{project / name} is no lock we can read: {error!r}") from error
+    folders = sorted(one for one in found if isinstance(one, str))
+    return Locked(require_hashes(one for one in found if isinstance(one, Pin)), tuple(folders), name)
 
 
 def _choose(project: Path) -> str:
-    there = [name for name in LOCKS if (project / name).is_file() and (name != _LAST or _is_whole(project / name))]
+    for name in LOCKS:
+        if name != _LAST and (project / name).is_file():
+            return name
     others = sorted(path.name for path in project.glob("pylock.*.toml"))
-    if there and (there[0] != _LAST or not others):
-        return there[0]
-    if len(others) == 1:
-        return others[0]
-    if others:
+    if len(others) > 1:
         raise SourceError(
             f"{project} has several locks: {', '.join(others)}",
             f"name one in the component's source in packaging/manifest.yaml: `freeze: {{lock: {others[0]}}}`",
         )
-    loose = f"; its {_LAST} does not pin everything with hashes" if (project / _LAST).is_file() else ""
+    if others:
+        return others[0]
+    loose = (project / _LAST).is_file()
+    if loose and _is_whole(project / _LAST):
+        return _LAST
+    why = f"; its {_LAST} does not pin everything with hashes" if loose else ""
     raise SourceError(
-        f"{project} has no lock: none of {', '.join(LOCKS)}{loose}",
+        f"{project} has no lock: none of {', '.join(LOCKS)}{why}",
         f"lock it with the tool it is developed with, such as: uv lock (as a member of a workspace: {_EXPORT})",
     )
 
@@ -87,60 +96,49 @@ def _is_whole(requirements: Path) -> bool:
         return False
 
 
-def _read_pip(text: str, _project: Path) -> Locked:
-    return Locked(parse_lock(text))
+def _read_pip(text: str, _project: Path) -> Iterable[Found]:
+    return parse_lock(text)
 
 
-def _read_poetry(text: str, project: Path) -> Locked:
+def _read_poetry(text: str, project: Path) -> Iterator[Found]:
+    """Take the packages of the group `main`, under the markers Poetry has worked out."""
     document = tomllib.loads(text)
     version = document["metadata"]["lock-version"]
     if version == "2.0":
-        return parse_old_poetry_lock(document, _read_toml(project / PYPROJECT))
+        yield from _read_old_poetry(document["package"], read_pyproject(project))
+        return
     if not version.startswith("2."):
-        raise SourceError(f"poetry.lock has the lock-version {version}", "lock again with Poetry 2: poetry lock")
-    return parse_poetry_lock(text)
-
-
-def parse_poetry_lock(text: str) -> Locked:
-    """Read a poetry.lock of Poetry 2: the packages of the group `main`, under the markers Poetry has worked out."""
-    wanted = []
-    for package in tomllib.loads(text)["package"]:
+        raise SourceError(f"poetry.lock has the lock-version {version}", _POETRY)
+    for package in document["package"]:
         if "main" in package["groups"] and not package["optional"]:
             marker = package.get("markers", "")
-            wanted.append((package, marker.get("main", "") if isinstance(marker, Mapping) else marker))
-    return _from_poetry(wanted)
+            yield _from_poetry(package, marker.get("main", "") if isinstance(marker, Mapping) else marker)
 
 
-def parse_old_poetry_lock(document: Mapping[str, Any], pyproject: Mapping[str, Any]) -> Locked:
-    """Read a poetry.lock of lock-version 2.0, which knows no groups: what is reached from the project's dependencies."""
-    packages: list[Package] = document["package"]
+def _read_old_poetry(packages: Sequence[Package], pyproject: Mapping[str, Any]) -> Iterator[Found]:
+    """Take what is reached from the project's dependencies: lock-version 2.0 knows no groups."""
     nodes = [_poetry_node(package) for package in packages]
     names = [node.name for node in nodes]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise SourceError(
             f"poetry.lock of lock-version 2.0 locks {', '.join(doubled)} more than once, and does not say where which is",
-            "lock again with Poetry 2: poetry lock",
+            _POETRY,
         )
     wanted = pyproject.get("tool", {}).get("poetry", {}).get("dependencies", {})
     if not wanted:
-        raise SourceError(
-            "poetry.lock of lock-version 2.0 needs [tool.poetry.dependencies]", "lock again with Poetry 2: poetry lock"
-        )
+        raise SourceError("poetry.lock of lock-version 2.0 needs [tool.poetry.dependencies]", _POETRY)
     edges = [edge for name, spec in wanted.items() if name != "python" for edge in _poetry_edges(name, spec)]
-    return _from_poetry([(packages[index], marker) for index, marker in find_reached(edges, nodes)])
+    yield from (_from_poetry(packages[index], marker) for index, marker in find_reached(edges, nodes))
 
 
 def _poetry_node(package: Package) -> Node:
-    edges = {name: list(_poetry_edges(name, spec)) for name, spec in package.get("dependencies", {}).items()}
-    of_extras = {canonicalize_name(name): edge for name in package.get("dependencies", {})
-                 for edge in _poetry_edges(name, package["dependencies"][name], optional=True)}  # fmt: skip
-    extras = {
-        extra: [
-            of_extras[name] for line in lines if (name := canonicalize_name(line.split()[0].split("[")[0])) in of_extras
-        ]
-        for extra, lines in package.get("extras", {}).items()
-    }
-    plain = [edge for found in edges.values() for edge in found]
+    wanted = package.get("dependencies", {}).items()
+    plain = [edge for name, spec in wanted for edge in _poetry_edges(name, spec)]
+    optional = {edge.name: edge for name, spec in wanted for edge in _poetry_edges(name, spec, optional=True)}
+    extras = {}
+    for extra, lines in package.get("extras", {}).items():
+        names = [canonicalize_name(line.split()[0].split("[")[0]) for line in lines]
+        extras[extra] = [optional[name] for name in names if name in optional]
     return Node(canonicalize_name(package["name"]), package["version"], plain, extras)
 
 
@@ -162,46 +160,29 @@ def _python_marker(constraint: str) -> list[str]:
         return []
 
 
-def _from_poetry(wanted: Sequence[tuple[Package, str]]) -> Locked:
-    pins, folders = [], []
-    for package, marker in wanted:
-        source = package.get("source", {})
-        if source.get("type") == "directory":
-            folders.append(source["url"])
-            continue
-        _refuse_foreign(package["name"], source.get("type", "legacy"))
-        pins.append(_pin(package, marker, [(file["file"], file["hash"]) for file in package["files"]]))
-    return Locked(require_hashes(pins), tuple(sorted(folders)))
+def _from_poetry(package: Package, marker: str) -> Found:
+    source = package.get("source", {})
+    if source.get("type") == "directory":
+        return str(source["url"])
+    return _pin(package, source.get("type", "legacy"), marker, [(one["file"], one["hash"]) for one in package["files"]])
 
 
-def parse_uv_lock(text: str) -> Locked:
-    """Read a uv.lock: what is reached from the project, under the markers on the ways there."""
+def _read_uv(text: str, _project: Path) -> Iterator[Found]:
+    """Take what is reached from the project, under the markers on the ways there."""
     document = tomllib.loads(text)
     if document["version"] != 1:
-        raise SourceError(
-            f"uv.lock has version {document['version']}, not 1",
-            f"export the lock: {_EXPORT}",
-        )
+        raise SourceError(f"uv.lock has version {document['version']}, not 1", f"export the lock: {_EXPORT}")
     packages: list[Package] = document["package"]
     nodes = [_uv_node(package) for package in packages]
     roots = [node for node, package in zip(nodes, packages, strict=True) if _folder_of(package) in ROOTS]
     if not roots:
         raise SourceError(
-            "uv.lock locks a workspace, and no project beside it",
-            f"export the lock of one project: {_EXPORT}",
+            "uv.lock locks a workspace, and no project beside it", f"export the lock of one project: {_EXPORT}"
         )
-    pins, folders = [], []
-    for index, marker in find_reached(roots[0].edges, nodes):
-        package = packages[index]
-        if (folder := _folder_of(package)) is not None:
-            folders.append(folder)
-            continue
-        _refuse_foreign(package["name"], next(iter(package["source"]), "unknown"))
-        wheels = [(".whl", file.get("hash", "")) for file in package.get("wheels", [])]
-        source = [("", package["sdist"].get("hash", ""))] if "sdist" in package else []
-        pins.append(_pin(package, marker, [*wheels, *source]))
-    pins.sort(key=lambda pin: (pin.name, pin.version))
-    return Locked(require_hashes(pins), tuple(sorted(folders)))
+    reached = [(packages[index], marker) for index, marker in find_reached(roots[0].edges, nodes)]
+    for package, marker in sorted(reached, key=lambda pair: (pair[0]["name"], pair[0].get("version", ""))):
+        folder = _folder_of(package)
+        yield _from_uv(package, marker) if folder is None else folder
 
 
 def _uv_node(package: Package) -> Node:
@@ -219,30 +200,28 @@ def _folder_of(package: Package) -> str | None:
     return next((source[kind] for kind in ("virtual", "editable", "directory") if kind in source), None)
 
 
-def parse_pdm_lock(text: str) -> Locked:
-    """Read a pdm.lock: the packages of the group `default`, under the markers PDM has worked out."""
+def _from_uv(package: Package, marker: str) -> Pin:
+    wheels = [(".whl", file.get("hash", "")) for file in package.get("wheels", [])]
+    source = [("", package["sdist"].get("hash", ""))] if "sdist" in package else []
+    return _pin(package, next(iter(package["source"]), "unknown"), marker, [*wheels, *source])
+
+
+def _read_pdm(text: str, _project: Path) -> Iterator[Found]:
+    """Take the packages of the group `default`, under the markers PDM has worked out."""
     document = tomllib.loads(text)
     if "inherit_metadata" not in document["metadata"].get("strategy", ()):
         raise SourceError(
             "pdm.lock does not say which group wants a package", "lock again: pdm lock -S inherit_metadata"
         )
-    pins, folders = [], []
     for package in document["package"]:
-        if "default" not in package["groups"] or package.get("extras"):  # an extra's package is there without it, too
-            continue
-        if "path" in package:
-            folders.append(package["path"])
-            continue
-        _refuse_foreign(
-            package["name"], next((kind for kind in ("git", "hg", "svn", "url") if kind in package), "registry")
-        )
-        files = [(file.get("file") or file["url"], file["hash"]) for file in package.get("files", [])]
-        pins.append(_pin(package, package.get("marker", ""), files))
-    return Locked(require_hashes(pins), tuple(sorted(folders)))
+        if "default" in package["groups"] and not package.get("extras"):  # an extra's package is there without it, too
+            source = next((kind for kind in ("git", "hg", "svn", "url") if kind in package), "registry")
+            files = [(file.get("file") or file["url"], file["hash"]) for file in package.get("files", [])]
+            yield package.get("path") or _pin(package, source, package.get("marker", ""), files)
 
 
-def parse_pylock(text: str) -> Locked:
-    """Read a pylock.toml: what is to be installed with its default groups and without extras."""
+def _read_pylock(text: str, _project: Path) -> Iterator[Found]:
+    """Take what is to be installed with the default groups and without extras."""
     try:
         document = Pylock.from_dict(tomllib.loads(text))
     except (PylockValidationError, PylockUnsupportedVersionError) as error:
@@ -250,23 +229,20 @@ def parse_pylock(text: str) -> Locked:
             f"this is no pylock.toml of PEP 751: {error}", "lock again with the tool that made it"
         ) from error
     groups = frozenset(document.default_groups or ())
-    pins, folders = [], []
     for package in document.packages:
         wanted = package.marker is None or applies(package.marker, default_environment(), groups)
         if package.directory is not None:
             folder = posixpath.normpath(package.directory.path or ".")
-            folders += [folder] if wanted and folder not in ROOTS else []
+            if wanted and folder not in ROOTS:
+                yield folder
         elif package.version is not None and not (package.vcs or package.archive):
-            pins.append(_pylock_pin(package, groups))
+            yield _from_pylock(package, groups)
         elif wanted:
             _refuse_foreign(package.name, "vcs" if package.vcs else "archive")
-    return Locked(require_hashes(pins), tuple(sorted(folders)))
 
 
-def _pylock_pin(package: Locking, groups: frozenset[str]) -> Pin:
-    found = [
-        file.hashes for files in (package.wheels or (), [package.sdist] if package.sdist else ()) for file in files
-    ]
+def _from_pylock(package: Locking, groups: frozenset[str]) -> Pin:
+    found = [wheel.hashes for wheel in package.wheels or ()] + ([package.sdist.hashes] if package.sdist else [])
     hashes = tuple(sorted(f"sha256:{known['sha256']}" for known in found if "sha256" in known))
     return Pin(package.name, str(package.version), package.marker, hashes, groups, bool(found) and not package.wheels)
 
@@ -279,24 +255,21 @@ def _refuse_foreign(name: str, source: str) -> None:
         )
 
 
-def _pin(package: Package, marker: str, files: Sequence[tuple[str, str]]) -> Pin:
-    """Give the pin of a package; `files` are the names and hashes of its files."""
+def _pin(package: Package, source: str, marker: str, files: Sequence[tuple[str, str]]) -> Pin:
+    """Give the pin of a package, which must be from an index; `files` are the names and hashes of its files."""
+    _refuse_foreign(package["name"], source)
     hashes = tuple(sorted({checksum for _, checksum in files} - {""}))
     source_only = bool(files) and not any(name.endswith(".whl") for name, _ in files)
     name, parsed = canonicalize_name(package["name"]), Marker(marker) if marker else None
     return Pin(name, package["version"], parsed, hashes, source_only=source_only)
 
 
-def _read_toml(path: Path) -> Mapping[str, Any]:
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-LOCKS: Mapping[str, Callable[[str, Path], Locked]] = {
+LOCKS: Mapping[str, Callable[[str, Path], Iterable[Found]]] = {
     "requirements.lock": _read_pip,
-    "pylock.toml": lambda text, _: parse_pylock(text),
-    "uv.lock": lambda text, _: parse_uv_lock(text),
+    "pylock.toml": _read_pylock,
+    "uv.lock": _read_uv,
     "poetry.lock": _read_poetry,
-    "pdm.lock": lambda text, _: parse_pdm_lock(text),
+    "pdm.lock": _read_pdm,
     "requirements.txt": _read_pip,
 }
 """The lock files by their names, and what reads each; of several the first is taken."""

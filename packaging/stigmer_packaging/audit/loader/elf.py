@@ -1,11 +1,13 @@
 """ld.so: where it finds libraries, and which symbol with which version it binds. Source: ld.so(8), glibc's dl-lookup.c."""
 
+import posixpath
 import re
 from collections.abc import Iterator
 from functools import cache
 
 from stigmer_packaging.audit.contents import Content, join
 from stigmer_packaging.audit.loader.loading import Library, Loading, expand
+from stigmer_packaging.audit.platforms import LOADERS
 from stigmer_packaging.binaries.elf import Elf, Import, highest_glibc
 
 _SYSTEM = re.compile(
@@ -13,29 +15,28 @@ _SYSTEM = re.compile(
 )
 """glibc itself, which every system that brew runs on has."""
 
-_LOADERS = {"amd64": "/ld-linux-x86-64.so.2", "arm64": "/ld-linux-aarch64.so.1"}
-
 
 class ElfLoading(Loading[Elf]):
     """Files for Linux, loaded as ld.so would, with no search path set but what PyInstaller's program sets."""
 
-    def find(self, content: Content) -> Elf | None:
+    def choose(self, content: Content) -> Elf | None:
         """Give an ELF file for the bottle's architecture."""
         own = content.elf and content.elf.architecture == self.subject.target.architecture
         return content.elf if own else None
 
     def libraries(self, path: str) -> Iterator[Library]:
         """Look for each library in the folders that the file names, then in its bundle, then in the system."""
-        elf = self.code(path)
+        elf = self.codes[path]
         for name in elf.needed:
-            places = (self.subject.contents.resolve(join(folder, name)) for folder in self._folders(path, elf))
-            place = next((found.path for found in places if found and found.path), "") if "/" not in name else ""
-            yield Library(name, place or (f"/{name}" if _SYSTEM.fullmatch(name) else ""), optional=False)
+            folders = self._folders(path, elf) if "/" not in name else ()
+            place = next(filter(None, (self.find(join(folder, name)) for folder in folders)), "")
+            yield Library(name, place or (f"/{name}" if _SYSTEM.fullmatch(name) else ""))
 
     def undefined(self, path: str) -> Iterator[tuple[str, str]]:
         """Give the symbols that are in nothing loaded with the file; without them it is not loaded, or ends later."""
-        wanted = [symbol for symbol in self.code(path).imports if not symbol.weak and not self._is_judged(symbol)]
-        scope = (*self.scope(path), _LOADERS.get(self.subject.target.architecture, "")) if wanted else ()
+        wanted = [symbol for symbol in self.codes[path].imports if not symbol.weak and not self._is_judged(symbol)]
+        loader = f"/{posixpath.basename(LOADERS[self.subject.target.architecture])}"
+        scope = (*self.scope(path), loader) if wanted else ()
         for symbol in wanted:
             if not any(self._has(place, symbol) for place in scope):
                 shown = f"{symbol.name}@{symbol.version}" if symbol.version else symbol.name
@@ -58,9 +59,9 @@ class ElfLoading(Loading[Elf]):
             versions = self.lists.get(place[1:], {}).get(symbol.name, frozenset())
             return symbol.version in versions or (not symbol.version and bool(versions))
         if symbol.version:
-            exports = self.code(place).exports
+            exports = self.codes[place].exports
             return (symbol.name, symbol.version) in exports or (symbol.name, "") in exports
-        return symbol.name in _names(self.code(place).exports)
+        return symbol.name in _names(self.codes[place].exports)
 
 
 @cache

@@ -41,8 +41,10 @@ def expand(path: str, text: str) -> str | None:
 def system_symbols(target: Target) -> Mapping[str, Versions]:
     """Give the symbols of each library of a platform's system for which there is a list.
 
-    `loader.system_symbols` writes the lists: one for what a system has on both architectures, one for each architecture
-    with the rest. A line is a library, a version, and symbols.
+    One list has what a system has on both architectures, one for each architecture the rest. A line is a library, a
+    version (for macOS the first that has the symbols, `0` when that is not known), and symbols. They are made by
+    `tests/support/system_symbols.py`. Sources: the stubs that
+    zig 0.17 links with for glibc 2.28, 2.33 and 2.43; Apple's libSystem.tbd and the availability in its headers.
     """
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for name in (target.system, str(target)):
@@ -59,11 +61,13 @@ class Library(NamedTuple):
     """A library that a file needs.
 
     `place` is its path below the keg, or begins with `/` when it is the system's; it is empty when it is found nowhere.
+    `reexported`: its symbols count as the file's own.
     """
 
     name: str
     place: str
-    optional: bool
+    optional: bool = False
+    reexported: bool = False
 
 
 class Bundle(NamedTuple):
@@ -75,14 +79,15 @@ class Bundle(NamedTuple):
 
 
 class Loading(ABC, Generic[Code]):
-    """Native code of a bottle, as one system's loader sees it."""
+    """Native code of a bottle, as one system's loader sees it: `codes` has what is for the bottle's architecture."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self.files = subject.contents.files
+        found = ((path, self.choose(content)) for path, content in subject.contents.files.items())
+        self.codes: dict[str, Code] = {path: code for path, code in found if code}
 
     @abstractmethod
-    def find(self, content: Content) -> Code | None:
+    def choose(self, content: Content) -> Code | None:
         """Give what of a file is for the bottle's architecture."""
 
     @abstractmethod
@@ -97,23 +102,20 @@ class Loading(ABC, Generic[Code]):
         """Give the symbols that are looked for in a system's library without a list, each after the library."""
         yield from ()
 
-    def paths(self) -> Iterator[str]:
-        """Give the files that this loader loads."""
-        yield from (path for path, content in self.files.items() if self.find(content))
-
-    def code(self, path: str) -> Code:
-        """Give what of a file that is loaded is for the bottle's architecture."""
-        if (found := self.find(self.files[path])) is None:
-            raise ValueError(f"{path} has no code for {self.subject.target}")
-        return found
+    def find(self, path: str | None) -> str:
+        """Follow links to a file that can be loaded; empty when there is none: a loader passes over any other."""
+        entry = self.subject.contents.resolve(path) if path is not None else None
+        found = (entry and entry.path) or ""
+        return found if found in self.codes else ""
 
     @cached_property
     def bundles(self) -> Mapping[str, Bundle]:
         """The bundles by their folders."""
-        marks = (path for path in self.files if posixpath.basename(path) == _BUNDLE_MARK)
+        files = self.subject.contents.files
+        marks = (path for path in files if posixpath.basename(path) == _BUNDLE_MARK)
         found = {folder: Bundle(folder, "", "") for folder in map(posixpath.dirname, marks)}
-        for path, content in self.files.items():
-            if content.bootloader:
+        for path, content in files.items():
+            if content.bootloader and path in self.codes:
                 folder = join(posixpath.dirname(path), content.bootloader.contents)
                 found[folder] = Bundle(folder, path, join(folder, content.bootloader.python))
         return found
@@ -134,7 +136,7 @@ class Loading(ABC, Generic[Code]):
 
     def loaded_with(self, *paths: str) -> tuple[str, ...]:
         """Give some files and all libraries that come with them, the nearest first: where symbols are looked for."""
-        found = dict.fromkeys(path for path in paths if path in self.files)
+        found = dict.fromkeys(path for path in paths if path in self.codes)
         waiting = list(found)
         while waiting:
             near = self._places(waiting)

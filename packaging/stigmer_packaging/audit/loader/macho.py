@@ -19,29 +19,29 @@ _SYSTEM = re.compile(
 class MachOLoading(Loading[MachO]):
     """Slices for the bottle's architecture, loaded as dyld would without any variable of its own set."""
 
-    def find(self, content: Content) -> MachO | None:
+    def choose(self, content: Content) -> MachO | None:
         """Give the slice for the bottle's architecture."""
         own = self.subject.target.architecture
         return next((each for each in content.machos if each.architecture == own), None)
 
     def libraries(self, path: str) -> Iterator[Library]:
         """Take a name as it is; one that begins with @rpath, from the file's search paths and then its program's."""
-        macho = self.code(path)
-        for name, optional, _ in macho.libraries:
-            yield Library(name, name if _SYSTEM.fullmatch(name) else self._place(path, name), optional)
+        for name, optional, reexported in self.codes[path].libraries:
+            place = name if _SYSTEM.fullmatch(name) else self._place(path, name)
+            yield Library(name, place, optional, reexported)
 
     def undefined(self, path: str) -> Iterator[tuple[str, str]]:
         """Give the symbols that are not in the very library that the file names for each."""
         libraries = tuple(self.libraries(path))
-        for bind in sorted(self.code(path).binds):
+        for bind in sorted(self.codes[path].binds):
             if not bind.weak and (reason := self._reason(path, bind, libraries)):
                 yield bind.name, reason
 
     def unchecked(self) -> Iterator[tuple[str, str]]:
         """Give what is looked for in libraries of the system of which there is no list."""
-        for path in self.paths():
+        for path in self.codes:
             libraries = tuple(self.libraries(path))
-            for bind in self.code(path).binds:
+            for bind in self.codes[path].binds:
                 if 0 < bind.ordinal <= len(libraries) and self._is_unlisted(libraries[bind.ordinal - 1].place):
                     yield libraries[bind.ordinal - 1].place, bind.name
 
@@ -78,15 +78,14 @@ class MachOLoading(Loading[MachO]):
 
     def _has(self, place: str, name: str) -> bool:
         """Whether a library exports a symbol, itself or by another that it passes on."""
-        if place.startswith("/"):
-            return name in self.lists.get(place, {})
-        macho = self.code(place)
-        passed = (
-            each.place
-            for each, (_, _, reexported) in zip(self.libraries(place), macho.libraries, strict=True)
-            if reexported
-        )
-        return name in macho.exports or any(self._has(each, name) for each in passed if each)
+        reached = [place]
+        for each in reached:
+            own = self.codes.get(each)
+            if name in (own.exports if own else self.lists.get(each, {})):
+                return True
+            passed_on = self.libraries(each) if own else ()
+            reached += [one.place for one in passed_on if one.reexported and one.place and one.place not in reached]
+        return False
 
     def _is_unlisted(self, place: str) -> bool:
         return place.startswith("/") and place not in self.lists
@@ -95,16 +94,12 @@ class MachOLoading(Loading[MachO]):
         """Give the path below the keg of a library as dyld finds it, empty when it does not."""
         program = self.bundle_of(path).program
         if not name.startswith("@rpath/"):
-            return self._found(expand(program if name.startswith("@executable_path") and program else path, name))
-        chain = [(path, text) for text in self.code(path).search]
-        chain += [(program, text) for text in self.code(program).search] if program else []
+            return self.find(expand(program if name.startswith("@executable_path") and program else path, name))
+        chain = [(path, text) for text in self.codes[path].search]
+        chain += [(program, text) for text in self.codes[program].search] if program else []
         folders = (expand(program if "@executable" in text and program else owner, text) for owner, text in chain)
-        found = (self._found(join(folder, name.removeprefix("@rpath/"))) for folder in folders if folder is not None)
+        found = (self.find(join(folder, name.removeprefix("@rpath/"))) for folder in folders if folder is not None)
         return next(filter(None, found), "")
-
-    def _found(self, path: str | None) -> str:
-        entry = self.subject.contents.resolve(path) if path is not None else None
-        return entry.path if entry and entry.path and entry.content and self.find(entry.content) else ""
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ def _loading(subject: Subject) -> ElfLoading | MachOLoading:
 )
 def _needed(subject: Subject) -> Iterator[Violation]:
     loading = _loading(subject)
-    for path in loading.paths():
+    for path in loading.codes:
         for library in loading.libraries(path):
             if not library.place and not library.optional:
                 yield Violation(path, f"it needs {library.name}, found neither in the keg nor among the system's own")
@@ -39,7 +39,7 @@ def _needed(subject: Subject) -> Iterator[Violation]:
 )
 def _undefined(subject: Subject) -> Iterator[Violation]:
     loading = _loading(subject)
-    for path in loading.paths():
+    for path in loading.codes:
         symbols: dict[str, list[str]] = defaultdict(list)
         for symbol, reason in loading.undefined(path):
             symbols[reason].append(symbol)
