@@ -25,6 +25,7 @@ TESTS = (
     ("STIGMER_TEST_EMULATION", "`1`: build and verify a whole release under emulation."),
     ("STIGMER_PYTHON_TWICE", "A target, such as `linux-amd64`: compile its pinned Python twice, and compare."),
     ("STIGMER_TEST_KILLS, STIGMER_TEST_ROUNDS, STIGMER_TEST_SEED", "How many random trials there are, and their seed."),
+    ("STIGMER_TEST_LOAD", "How many processes keep the processors busy during the trials of kills."),
 )
 
 

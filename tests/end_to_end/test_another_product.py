@@ -57,7 +57,6 @@ def poured(built: Path, tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]
 
 
 def test_it_starts_its_services_lets_one_ask_the_other_and_stops_them(poured: tuple[Path, dict[str, str]]) -> None:
-    """The manifest says all there is to know of the product."""
     command, env = poured
 
     def ask(*words: str) -> str:
@@ -78,7 +77,6 @@ def test_it_starts_its_services_lets_one_ask_the_other_and_stops_them(poured: tu
 
 
 def test_its_bottle_goes_through_all_trials_of_the_verification(built: Path, tmp_path: Path) -> None:
-    """Nothing in the scripts is about one product but its list of services."""
     (bottle,) = (built / "dist").glob("greetings-0.3.0.*.bottle.tar.gz")
     words = ["sh", str(VERIFY), "--name", "greetings", "--bottle", str(bottle), "--trials", "--free-ports"]
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
@@ -88,7 +86,6 @@ def test_its_bottle_goes_through_all_trials_of_the_verification(built: Path, tmp
 
 
 def test_what_a_user_reads_names_the_product_and_not_ours(built: Path, poured: tuple[Path, dict[str, str]]) -> None:
-    """Help, completions and the formula."""
     command, env = poured
     said = subprocess.run([command, "--help"], env=env, capture_output=True, text=True, check=True).stdout
     completions = [path.read_text() for path in (command.parents[1] / "etc" / "bash_completion.d").iterdir()]

@@ -6,7 +6,7 @@ import pytest
 
 from documents.pictures import first_start, terminal
 from documents.pictures.errors import PictureError
-from support.launcher_services import Stigmer, end, stigmer
+from support.launcher_services import Stigmer, stigmer
 from support.reference_stack import reference_launcher
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "first-start.svg"
@@ -16,10 +16,8 @@ def recorded(launcher: Stigmer) -> str:
     """Record a first start of a launcher, in a home beside its own."""
     home = launcher.home.parent / "you"
     launcher.home = home / ".stigmer"
-    try:
+    with launcher:
         return first_start.record(launcher.program, home, launcher.environment)
-    finally:
-        end(launcher)
 
 
 @pytest.mark.timeout(1800)  # the reference stack may have to be built first
@@ -35,8 +33,7 @@ def test_a_line_that_has_changed_is_named_both_as_it_was_and_as_it_is() -> None:
 
 
 def test_progress_that_is_overwritten_is_not_in_a_recording(tmp_path: Path) -> None:
-    with stigmer(tmp_path) as launcher:
-        shown = recorded(launcher)
+    shown = recorded(stigmer(tmp_path))
     assert "Starting temporal... \x1b[32m✓" in shown
     assert "Starting temporal...\n" not in shown
     assert "/home/you/.stigmer/logs" in shown
@@ -44,11 +41,8 @@ def test_progress_that_is_overwritten_is_not_in_a_recording(tmp_path: Path) -> N
 
 
 def test_a_start_that_fails_is_no_picture(tmp_path: Path) -> None:
-    with (
-        stigmer(tmp_path, STIGMER_TEMPORAL_BIN="/nothing") as launcher,
-        pytest.raises(PictureError, match="names /nothing"),
-    ):
-        recorded(launcher)
+    with pytest.raises(PictureError, match="names /nothing"):
+        recorded(stigmer(tmp_path, STIGMER_TEMPORAL_BIN="/nothing"))
 
 
 def test_a_drawing_loads_nothing_and_keeps_its_text() -> None:

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import platform
 import shutil
 import subprocess
 from dataclasses import replace
@@ -15,21 +14,19 @@ from stigmer_packaging.binaries.elf import find_elves, read_elf
 from stigmer_packaging.binaries.macho import read_machos
 from stigmer_packaging.freeze.bundle import find_machos
 from stigmer_packaging.freeze.pyinstaller import Environment
-from stigmer_packaging.freeze.pythons import PINNED, choose_python, is_in_cache, open_maker
+from stigmer_packaging.freeze.pythons import PINNED
 from stigmer_packaging.freeze.stage import Freezer, freeze_launcher, freeze_service
-from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target
+from stigmer_packaging.freeze.wheels import provide_site
+from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.reader import load_manifest
-from stigmer_packaging.pipeline import system
 from stigmer_packaging.sources.service_source import read_service_source
-from support.freezing import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, make_freezer, make_program
-from support.frozen_modules import find_damaged, find_unimportable, lay_out
+from support.freezing import ENV, FAKE_TEMPORAL, HOST, PROBE, ROOT, SAMPLES, TARGETS, make_freezer, make_program
+from support.frozen_modules import find_unimportable, lay_out
 from support.manifest_texts import PATH
 from support.signature_checker import build_checker, check_signatures
 
 pytestmark = pytest.mark.timeout(600)
 
-HOST = system.read_platform(platform.system(), platform.machine())
-TARGETS = [Target(name, architecture) for name in SYSTEMS for architecture in ARCHITECTURES]
 OF_ONE_SYSTEM: dict[str, dict[str, str]] = {
     "darwin": {
         "_osx_support": "sysconfig asks it for the compiler's flags",
@@ -41,18 +38,6 @@ OF_ONE_SYSTEM: dict[str, dict[str, str]] = {
 """Modules that a program has on one system alone, and why."""
 
 OLDEST = {name: each.macos_minimum or each.glibc_floor for name, each in load_manifest(PATH).targets.items()}
-
-
-def freezer_for(target: Target, folder: Path) -> Freezer:
-    """Give what freezes for a target below `folder`; the test is skipped where its Python was not made."""
-    freezer = make_freezer(folder)
-    cache = freezer.workspace.cache
-    if missing := [str(each) for each in (HOST, target) if not is_in_cache(ROOT, each, cache)]:
-        pytest.skip(f"no Python for {missing[0]} in {cache}: scripts/packaging python --target {missing[0]} makes it")
-    maker = open_maker(ROOT, HOST, cache, mirror="", env=ENV, report=lambda _: None)
-    python = choose_python(PINNED, target, lambda: maker, ROOT, oldest=OLDEST, env=ENV)
-    oldest = OLDEST[str(target)] if target.system == "darwin" else ""
-    return replace(freezer, target=target, python=python, macos=oldest, tried=target == HOST)
 
 
 def freeze_greeter(freezer: Freezer, folder: Path) -> Path:
@@ -84,7 +69,7 @@ def greeter(target: Target, folder: Path) -> Path:
     """Freeze the small service for a target, once for all tests."""
     place = folder / str(target)
     place.mkdir(exist_ok=True)  # a skipped test made it before
-    return freeze_greeter(freezer_for(target, place), place)
+    return freeze_greeter(make_freezer(place, target, python=PINNED), place)
 
 
 @pytest.fixture(name="folder", scope="module")
@@ -97,7 +82,7 @@ def test_for_this_platform_it_freezes_the_modules_that_pyinstaller_freezes_by_it
     folder: Path, tmp_path: Path
 ) -> None:
     """The very same Python, once as `--python` has it and once looked at from outside; both were tried."""
-    freezer = freezer_for(HOST, tmp_path)
+    freezer = make_freezer(tmp_path, python=PINNED)
     native = make_freezer(tmp_path / "native", python=str(pinned_python(freezer)))
     by_itself = freeze_greeter(native, tmp_path)
     assert modules_of(greeter(HOST, folder) / "greeter") == modules_of(by_itself / "greeter")
@@ -111,7 +96,7 @@ def pinned_python(freezer: Freezer) -> Path:
 def environment_of(freezer: Freezer) -> Environment:
     """Give an environment without distributions."""
     cache, report = freezer.workspace.cache, freezer.report
-    return freezer.python.provide().environment([], cache=cache, env=ENV, report=report, owners={})
+    return freezer.python.assemble(functools.partial(provide_site, [], cache=cache, env=ENV, report=report))
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
@@ -119,7 +104,7 @@ def test_what_is_linked_into_the_python_or_lies_beside_it_is_named_with_its_lice
     target: Target, tmp_path: Path
 ) -> None:
     """Most libraries are no files of their own."""
-    packages = environment_of(freezer_for(target, tmp_path)).packages
+    packages = environment_of(make_freezer(tmp_path, target, python=PINNED)).packages
     assert packages is not None
     linked = packages.linked_into({"_ctypes", "_lzma", "_sqlite3", "_ssl", "pyexpat"})
     assert {"expat", "libffi", "openssl", "sqlite", "xz"} <= {each.name for each in linked}
@@ -142,12 +127,11 @@ def test_every_module_for_another_platform_is_read_and_imported_by_the_same_pyth
     target: Target, folder: Path, tmp_path: Path
 ) -> None:
     """What cannot be imported there cannot be here either: nothing but the platform is different."""
-    python, like, failing = pinned_python(freezer_for(HOST, tmp_path)), greeter(HOST, folder) / "greeter", {}
+    python, like, failing = pinned_python(make_freezer(tmp_path, python=PINNED)), greeter(HOST, folder) / "greeter", {}
     for each in (HOST, target):
         place = tmp_path / str(each)
         names = lay_out(greeter(each, folder) / "greeter", like, place)
         assert len(names) > 100
-        assert find_damaged(python, place) == []
         failing[each] = find_unimportable(python, place, names, tmp_path)
     assert failing[target].keys() - failing[HOST].keys() <= OF_ONE_SYSTEM[target.system].keys()
 
@@ -183,7 +167,7 @@ def test_the_launcher_for_this_platform_answers_and_is_the_same_from_anywhere(tm
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "ldd").symlink_to(shutil.which("ldd") or "/usr/bin/ldd")
     for name in ("here", "elsewhere"):
-        freezer = freezer_for(HOST, tmp_path / name)
+        freezer = make_freezer(tmp_path / name, python=PINNED)
         freezer = replace(freezer, env={**freezer.env, "PATH": str(tmp_path / "bin")})
         made.append(freeze_launcher(ROOT / "launcher", name="stigmer", version="7.8.9", freezer=freezer))
     program = tmp_path / "here" / "build" / made[0].root / "stigmer"

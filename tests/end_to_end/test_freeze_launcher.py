@@ -10,12 +10,12 @@ import pytest
 from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-untyped]
 
 from stigmer_packaging.freeze.stage import PACKAGE, Freezer, freeze_launcher
-from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.lib.errors import GateError, MissingToolError
 from stigmer_packaging.records.model import LauncherBundle
 from support.freezing import ROOT, make_freezer
 from support.hostile_places import lone_temporal, starts_twice
 from support.launcher_payloads import build_libexec
-from support.launcher_services import Stigmer, end
+from support.launcher_services import Stigmer
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -78,17 +78,6 @@ def ask(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
     )
 
 
-def test_it_answers_with_the_manifests_version(folder: Path) -> None:
-    """Also with an empty environment, on no Python at all."""
-    assert ask(folder, "--version").stdout == b"stigmer 7.8.9\n"
-
-
-def test_no_library_of_the_users_comes_before_its_own(folder: Path, tmp_path: Path) -> None:
-    """One that is broken, in LD_LIBRARY_PATH, would end it before its first line."""
-    (tmp_path / "libz.so.1").write_bytes(b"no library")
-    assert ask(folder, "--version", LD_LIBRARY_PATH=os.fspath(tmp_path)).stdout == b"stigmer 7.8.9\n"
-
-
 @pytest.fixture(scope="module")
 def keg(frozen: tuple[Freezer, LauncherBundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Put the frozen launcher into a small keg, and give its libexec."""
@@ -108,15 +97,12 @@ def test_what_the_users_shell_tells_python_does_not_reach_it(keg: Path, tmp_path
     (trap / "libz.so.1").write_bytes(b"no library")
     environment = {name: text.format(trap) for name, text in shell.items()}
     before = sorted(keg.rglob("*"))
-    launcher = Stigmer(keg, tmp_path / "home", environment=environment)
-    for name in {"STIGMER_PAYLOAD", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"} - set(environment):
-        del launcher.environment[name]
-    launcher.program = [os.fspath(keg / "launcher" / "stigmer")]
-    try:
+    with Stigmer(keg, tmp_path / "home", environment=environment) as launcher:
+        for name in {"STIGMER_PAYLOAD", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"} - set(environment):
+            del launcher.environment[name]
+        launcher.program = [os.fspath(keg / "launcher" / "stigmer")]
         assert launcher("--version") == (0, "stigmer 7.8.9\n", "")
         starts_twice(launcher, tmp_path)
-    finally:
-        end(launcher)
     assert sorted(keg.rglob("*")) == before
 
 
@@ -145,9 +131,8 @@ def test_every_module_of_it_is_frozen(folder: Path, frozen: tuple[Freezer, Launc
     archive = CArchiveReader(str(folder / "stigmer"))
     modules = set(archive.open_embedded_archive("PYZ.pyz").toc)
     foreign = {"linux": "darwin", "darwin": "linux"}[frozen[0].target.system]
-    paths = [
-        path.relative_to(ROOT / "launcher").with_suffix("") for path in (ROOT / "launcher" / PACKAGE).rglob("*.py")
-    ]
+    source = ROOT / "launcher"
+    paths = [path.relative_to(source).with_suffix("") for path in (source / PACKAGE).rglob("*.py")]
     named = {".".join(path.parts).removesuffix(".__init__") for path in paths}
     assert named - {f"{PACKAGE}.__main__", f"{PACKAGE}.system.{foreign}"} <= modules
     assert f"{PACKAGE}.system.{foreign}" not in modules
@@ -201,8 +186,6 @@ def test_a_module_it_imports_that_is_nowhere_fails_the_build(tmp_path: Path) -> 
 )
 def test_the_systems_python_freezes_it_or_says_what_to_install(tmp_path: Path) -> None:
     """Debian keeps the shared library in a package of its own."""
-    from stigmer_packaging.lib.errors import MissingToolError
-
     try:
         freezer = make_freezer(tmp_path, python="/usr/bin/python3")
         bundle = freeze_launcher(ROOT / "launcher", name="stigmer", version="7.8.9", freezer=freezer)

@@ -1,25 +1,20 @@
 """Services frozen for real: a small one that works, and ones that are broken in the ways that have broken users."""
 
-import contextlib
-import dataclasses
-import os
-import signal
 import subprocess
-import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.freeze.pyinstaller import DISTRIBUTIONS, FreezePlan, freeze
-from stigmer_packaging.freeze.stage import Freezer, freeze_service
-from stigmer_packaging.freeze.wheels import Site, platform_here, provide_site
+from stigmer_packaging.freeze.stage import Freezer, freeze_service, provide
+from stigmer_packaging.freeze.wheels import Site, provide_site
 from stigmer_packaging.lib.errors import GateError
-from stigmer_packaging.lib.interpreter import read_interpreter
+from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.records.model import LeftOut, ServiceBinary
 from stigmer_packaging.sources.locks import Pin, parse_lock, select_pins
 from stigmer_packaging.sources.service_source import read_service_source
-from support.freezing import ENV, FAKE_TEMPORAL, PROBE, ROOT, SAMPLES, copy_sample, make_freezer, make_program
+from support.freezing import CACHE, ENV, FAKE_TEMPORAL, PROBE, SAMPLES, copy_sample, make_freezer, make_program
 from support.reference_programs import temporal_program
 
 pytestmark = pytest.mark.timeout(600)
@@ -84,12 +79,11 @@ def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp
         *parse_lock((project / "requirements.lock").read_text(encoding="utf-8")),
         *select_pins(parse_lock(freezer.pins), DISTRIBUTIONS),
     )
-    base, cache = freezer.python.provide(), freezer.workspace.cache
-    wanted = [pin for pin in pins if pin.applies(base.platform.markers)]
-    python = base.environment(wanted, cache=cache, env=ENV, report=freezer.report, owners={})
+    wanted = [pin for pin in pins if pin.applies(freezer.python.platform.markers)]
+    python = freezer.python.assemble(partial(provide_site, wanted, cache=CACHE, env=ENV, report=freezer.report))
     installed = subprocess.run(
         python.words(str(project / "main.py")),
-        env={"PYTHONPATH": str(python.site)},
+        env={"PYTHONPATH": str(python.site.folder)},
         check=False,
         capture_output=True,
         text=True,
@@ -97,7 +91,7 @@ def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp
     assert installed.stdout == "MultipartSegment\n"
     work = tmp_path / "work"
     work.mkdir()
-    plan = FreezePlan("trap", "trap.lib", str(project / "main.py"), (str(project),), optimize=0)
+    plan = FreezePlan("trap", "trap.lib", FreezeTable(str(project / "main.py")), (str(project),), optimize=0)
     folder = freeze(plan, python=python, env=ENV, source_date_epoch=1, work=work).folder
     broken = subprocess.run([folder / "trap"], check=False, capture_output=True, text=True)
     assert "cannot import name 'MultipartSegment' from 'multipart'" in broken.stderr
@@ -119,72 +113,25 @@ def test_a_project_with_a_spec_and_two_owners_of_a_module_is_frozen_as_it_is(tmp
 
 def test_what_is_locked_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_path: Path) -> None:
     """Docopt is such a one; a hash that is not its own is refused as for any other."""
-    python = read_interpreter(sys.executable, env=ENV)
+    python = make_freezer(tmp_path).python
 
-    def provide(checksum: str) -> Site:
+    def build_docopt(checksum: str) -> Site:
         pins = [Pin("docopt", "0.6.2", None, (f"sha256:{checksum}",), source_only=True)]
-        platform, cache = platform_here(python), tmp_path / "cache"
-        return provide_site(pins, platform, cache=cache, env=ENV, report=lambda _: None, builder=python)
+        give = partial(provide_site, pins, cache=tmp_path / "cache", env=ENV, report=lambda _: None)
+        return python.assemble(give).site
 
-    made = provide("49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491")
+    made = build_docopt("49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491")
     assert (made.folder / "docopt.py").is_file()
     with pytest.raises(GateError, match=r"no wheel of docopt 0\.6\.2"):
-        provide("0" * 64)
+        build_docopt("0" * 64)
 
 
 def test_a_distribution_that_came_into_the_environment_is_refused(tmp_path: Path) -> None:
     """Somebody ran pip in the cache: what is frozen is no longer what is locked."""
     freezer = make_freezer(tmp_path, cache=tmp_path / "cache")
-    temporal = make_program(tmp_path / "temporal", FAKE_TEMPORAL)
-
-    def build_again() -> None:
-        freeze_service(
-            read_service_source(SAMPLES / "freeze-service"),
-            component="greeter",
-            version="1.0.0",
-            temporal=temporal,
-            probe=PROBE,
-            freezer=dataclasses.replace(freezer, source_date_epoch=1),
-        )
-
-    build_again()
-    (site,) = (tmp_path / "cache" / "sites").glob("*/site-packages")
+    pins = parse_lock((SAMPLES / "freeze-service" / "requirements.lock").read_text(encoding="utf-8"))
+    site = provide(pins, freezer).site.folder
     (site / "stray-1.0.dist-info").mkdir()
     (site / "stray-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: stray\nVersion: 1.0\n")
     with pytest.raises(GateError, match=r"stray 1\.0 is installed and not locked"):
-        build_again()
-
-
-def is_at_work_below(folder: Path) -> bool:
-    """Tell whether a process still has this folder in its command line."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if str(folder).encode() in path.read_bytes():
-                return True
-    return False
-
-
-def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
-    """Killed at its worst moment, it leaves nothing that is taken for whole."""
-    source = (
-        f"import sys\nsys.path[:0] = {[str(ROOT / 'packaging'), str(ROOT / 'tests')]}\n"
-        "from pathlib import Path\n"
-        "from support.freezing import make_freezer, ENV, SAMPLES\n"
-        "from stigmer_packaging.sources.locks import parse_lock\n"
-        "folder = Path(sys.argv[1])\nfreezer = make_freezer(folder, cache=folder / 'cache')\n"
-        "lock = parse_lock((SAMPLES / 'freeze-service' / 'requirements.lock').read_text())\n"
-        "base, cache = freezer.python.provide(), freezer.workspace.cache\n"
-        "print(base.environment(lock, cache=cache, env=ENV, report=print, owners={}).site)\n"
-    )
-    words: list[str | Path] = [make_program(tmp_path / "provide", source), tmp_path]
-    child = subprocess.Popen(words, start_new_session=True)
-    parts = tmp_path / "cache" / "sites"
-    while child.poll() is None and not list(parts.glob("making-*/wheels/requirements.lock")):
-        time.sleep(0.01)
-    os.killpg(child.pid, signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
-    assert list(parts.glob("making-*"))  # and pip may still be at work in there
-    made = Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-    assert [path.name for path in made.glob("*.dist-info")] == ["python_multipart-0.0.34.dist-info"]
-    while is_at_work_below(tmp_path):
-        time.sleep(0.1)
+        provide(pins, freezer)

@@ -4,16 +4,15 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support import reference_programs
 from support.launcher_payloads import build_libexec
-from support.launcher_services import LAUNCHER, Stigmer, end, eventually, fake_stack, free_ports
+from support.launcher_services import Stigmer, eventually, fake_stack, free_ports
 from support.mounts import mount_command, needs_mounts
+from support.reference_processes import starting_temporal
 from support.reference_stack import reference_keg
 
 pytestmark = pytest.mark.timeout(120)
@@ -21,30 +20,21 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module")
 def keg(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a keg of the real Temporal alone."""
     return reference_keg(tmp_path_factory.mktemp("real"), "temporal")
 
 
 @pytest.fixture
 def launcher(tmp_path: Path, keg: Path) -> Iterator[Stigmer]:
     """Give a launcher with a home whose name means something in a URI."""
-    made = Stigmer(keg, tmp_path / "home #1")
-    yield made
-    end(made)
+    with Stigmer(keg, tmp_path / "home #1") as made:
+        yield made
 
 
 def killed_after(folder: Path, size: int) -> None:
     """Kill Temporal when its new database has so many bytes."""
-    folder.mkdir(parents=True)
-    ports = [str(port) for port in free_ports(2)]
-    options = ["--headless", "--port", ports[0], "--ui-port", ports[1], "--db-filename", "./temporal.db"]
-    program = [str(reference_programs.temporal_program()), "server", "start-dev", *options]
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(program, cwd=folder, env={"HOME": str(folder)}, stdout=quiet, stderr=quiet)
     made = folder / "temporal.db"
-    eventually(lambda: made.exists() and made.stat().st_size >= size, "the database")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with starting_temporal(free_ports(1)[0], folder, "--db-filename", "./temporal.db"):
+        eventually(lambda: made.exists() and made.stat().st_size >= size, "the database")
 
 
 @pytest.mark.parametrize("size", [0, 1, 20_000, 100_000, 300_000])
@@ -87,14 +77,12 @@ def test_a_damaged_database_is_never_touched_and_the_command_that_is_named_helps
 def test_a_home_whose_path_is_too_long_for_sqlite_is_refused(tmp_path: Path, keg: Path, size: int, code: int) -> None:
     """Temporal would say that it is "unable to open database file"."""
     left = size - len(f"{tmp_path}//temporal-data/temporal.db")
-    made = Stigmer(keg, tmp_path / (f"{'d' * 99}/" * (left // 100) + "h" * (left % 100 or 1)))
-    assert len(str(made.home / "temporal-data" / "temporal.db")) == size
-    try:
+    home = tmp_path / (f"{'d' * 99}/" * (left // 100) + "h" * (left % 100 or 1))
+    assert len(str(home / "temporal-data" / "temporal.db")) == size
+    with Stigmer(keg, home) as made:
         done = made("server")
         assert done.code == code, done.err
         assert ("the path of a database is too long: 505 of at most 504 bytes" in done.err) == bool(code)
-    finally:
-        end(made)
 
 
 def killed_with(launcher: Stigmer, keep: float) -> Path:
@@ -136,9 +124,7 @@ def test_a_first_start_on_a_full_disk_says_so(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     made = Stigmer(build_libexec(tmp_path / "keg", fake_stack()), disk / "home")
-    command = [sys.executable, "-S", "-m", "stigmer_launcher", "server"]
-    prefix = mount_command("size=3m", disk)
-    environment = {**made.environment, "PYTHONPATH": str(LAUNCHER)}
-    done = subprocess.run([*prefix, *command], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert f"there is no space left in {made.home}" in done.stderr
+    made.program[:0] = mount_command("size=3m", disk)
+    done = made("server")
+    assert done.code == 1
+    assert f"there is no space left in {made.home}" in done.err

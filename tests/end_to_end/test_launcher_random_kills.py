@@ -1,24 +1,158 @@
 """Whatever is killed at whatever instant, the next start succeeds, nothing is left behind and nothing is lost.
 
-STIGMER_TEST_KILLS asks for another number of rounds than 60, STIGMER_TEST_SEED for other ones.
+Each round brings the stack into a situation, kills the command, the supervisor, the watchdog, both of these or a service at
+an instant that is uniform over the time the situation takes, and starts the server. That must succeed; afterwards exactly
+the stack runs, and what the server had written is still there.
+
+STIGMER_TEST_KILLS asks for another number of rounds than 60, STIGMER_TEST_SEED for other ones, and STIGMER_TEST_LOAD for
+so many processes beside them that keep the processors busy.
 """
 
 import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from support.launcher_services import stigmer
-from support.random_kills import Outcome, kill_at_random
+from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor_pid, watchdog_pid
+from support.launcher_checks import kept
+from support.launcher_services import NAMES, Stigmer, eventually, is_running, stigmer
 
 ROUNDS = int(os.environ.get("STIGMER_TEST_KILLS", "60"))
 SEED = int(os.environ.get("STIGMER_TEST_SEED", "1"))
+LOAD = int(os.environ.get("STIGMER_TEST_LOAD", "0"))
+COMMANDS = {
+    "first start": "server",
+    "start": "server",
+    "restart": "server restart",
+    "stop": "server stop",
+    "restart of one": "server restart temporal",
+    "stop of one": "server stop workflow-runner",
+    "at rest": "",
+}
+VICTIMS = ("command", "supervisor", "watchdog", "supervisor and watchdog", *NAMES)
 
 
+class Killing:
+    """Rounds of kills over one launcher; it learns how long each situation takes."""
+
+    def __init__(self, launcher: Stigmer) -> None:
+        self._launcher, self._instance = launcher, Instance(str(launcher.home / "run"))
+        self._seconds = dict.fromkeys(COMMANDS, 0.5)
+        self.met = 0
+        """How many rounds found somebody to kill."""
+
+    def measure(self) -> None:
+        """Measure how long each command takes when nothing is killed."""
+        for situation, command in COMMANDS.items():
+            if command:
+                self._prepare(situation)
+                began = time.monotonic()
+                done = self._launcher(*command.split())
+                assert done.code == 0, done.err
+                self._seconds[situation] = time.monotonic() - began
+
+    def round(self, situation: str, victim: str, share: float) -> list[str]:
+        """Bring the stack into the situation, kill after a share of its time, start, and tell what is wrong then."""
+        self._prepare(situation)
+        written = kept(self._launcher) if situation != "first start" else []
+        command = COMMANDS[situation]
+        process = self._launcher.popen(*command.split()) if command else None
+        time.sleep(share * self._seconds[situation])
+        self._kill(self._pids(victim, process))
+        if process and command != "server":  # it may still stop what the start finds running
+            process.communicate(timeout=90)
+        done = self._launcher("server", seconds=90)
+        faults = [] if done.code == 0 else [f"the start failed with {done.code}: {done.out}{done.err}"]
+        if process:
+            process.communicate(timeout=90)
+        return [*faults, *self._find_faults(written)]
+
+    def stop(self) -> None:
+        """Stop everything, which must leave nothing."""
+        done = self._launcher("server", "stop")
+        assert (done.code, self._processes()) == (0, []), done
+
+    def _prepare(self, situation: str) -> None:
+        if COMMANDS[situation] == "server":
+            self.stop()
+        elif not supervisor_pid(self._instance):
+            self._launcher.started()
+        if situation == "first start":
+            shutil.rmtree(self._launcher.home, ignore_errors=True)
+
+    def _kill(self, candidates: list[int]) -> None:
+        """Kill those there are, and wait for their end."""
+        pids = [pid for pid in candidates if is_running(pid)]
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not any(map(is_running, pids)), "the end of what was killed")
+        self.met += bool(pids)
+
+    def _pids(self, victim: str, process: subprocess.Popen[str] | None) -> list[int]:
+        if victim == "command":
+            return [process.pid] if process else []
+        if victim in NAMES:
+            return [read_snapshot(self._instance).service(victim).pid] if supervisor_pid(self._instance) else []
+        pids = {"supervisor": supervisor_pid(self._instance), "watchdog": watchdog_pid(self._instance)}
+        return [pid for name, pid in pids.items() if name in victim]
+
+    def _find_faults(self, written: list[str]) -> Iterator[str]:
+        """Tell what is wrong while everything should run."""
+        status = self._launcher.status()
+        if status["state"] != "running":
+            yield f"the server is {status['state']}: {status['services']}"
+        ours = {each["pid"] for each in status["services"]} | {status["supervisor_pid"], watchdog_pid(self._instance)}
+        if orphans := set(self._processes()) - ours:
+            yield f"orphans: {orphans}"
+        if missing := ours - set(self._processes()):
+            yield f"do not run: {missing}"
+        database = kept(self._launcher) if (self._launcher.home / "stigmer.db").exists() else []
+        server = self._launcher.pid("stigmer-server")
+        if database[: len(written)] != written or database[-1:] != [f"started {server}"]:
+            yield f"lost: of {written} is left {database}"
+
+    def _processes(self) -> list[int]:
+        """List every process of this home: those that carry it in their environment or their command line."""
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is_ours(pid)]  # noqa: PTH208 - names are wanted
+
+    def _is_ours(self, pid: int) -> bool:
+        mark = os.fsencode(self._launcher.home)
+        with suppress(OSError):
+            told = (Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
+            return any(mark in each for each in told) and is_running(pid) and pid != os.getpid()
+        return False
+
+
+@pytest.fixture
+def load() -> Iterator[None]:
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(LOAD)]
+    yield
+    for each in busy:
+        each.kill()
+        each.wait()
+
+
+@pytest.mark.usefixtures("load")
 @pytest.mark.timeout(120 + 10 * ROUNDS)
 def test_the_next_start_succeeds_whatever_is_killed_at_whatever_instant(tmp_path: Path) -> None:
-    """The command, the supervisor, the watchdog or a service, during starts, restarts, stops and at rest."""
-    outcomes: list[Outcome] = []
+    numbers, failed = random.Random(SEED), []  # noqa: S311 - repeatable on purpose
     with stigmer(tmp_path) as launcher:
-        assert kill_at_random(launcher, ROUNDS, SEED, outcomes.append) == []
-    assert sum(outcome.killed > 0 for outcome in outcomes) > ROUNDS / 3
+        killing = Killing(launcher)
+        killing.measure()
+        for number in range(ROUNDS):
+            kill = numbers.choice(tuple(COMMANDS)), numbers.choice(VICTIMS), numbers.random()
+            if faults := killing.round(*kill):
+                failed.append((number, kill, faults, launcher.log("supervisor")[-3000:]))
+                launcher.end()
+        killing.stop()
+    assert failed == []
+    assert killing.met > ROUNDS / 3

@@ -4,18 +4,12 @@ STIGMER_TEST_ROUNDS asks for another number of rounds than 200.
 """
 
 import os
-import signal
 from pathlib import Path
 
 import pytest
 
-from support.launcher_checks import all_run, kept, works
-from support.launcher_payloads import Part
-from support.launcher_services import (
-    eventually,
-    fake_stack,
-    stigmer,
-)
+from support.launcher_checks import crash, kept, works
+from support.launcher_services import stigmer
 
 ROUNDS = int(os.environ.get("STIGMER_TEST_ROUNDS", "200"))
 
@@ -44,21 +38,5 @@ def test_crashes_leave_no_descriptor_open_in_the_supervisor(tmp_path: Path) -> N
         launcher.started()
         before = descriptors()
         for _ in range(3):
-            pid = launcher.pid("stigmer-server")
-            os.kill(pid, signal.SIGKILL)
-            eventually(lambda gone=pid: all_run(launcher)["stigmer-server"] != gone, "another process")
+            crash(launcher, "stigmer-server")
         assert descriptors() == before
-
-
-def part_named(parts: tuple[Part, ...], name: str) -> Part:
-    """Give a part of a stack by its name."""
-    return next(each for each in parts if each.component.name == name)
-
-
-def test_a_stack_of_one_service_works_as_well(tmp_path: Path) -> None:
-    """The launcher knows no service by name."""
-    only = part_named(fake_stack(), "temporal")
-    only = only._replace(component=only.component._replace(name="other", entry="temporal"))
-    with stigmer(tmp_path, (only,)) as launcher:
-        launcher.started()
-        assert launcher.status()["services"][0]["name"] == "other"

@@ -1,13 +1,12 @@
 """The launcher with a real Temporal: readiness proved over its real protocol, and the whole reference stack."""
 
+import contextlib
 import json
 import os
 import select
-import signal
 import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,8 @@ from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.channel import Channel
 from stigmer_launcher.readiness.checks import Check
 from stigmer_launcher.readiness.probe import Probe
-from support import reference_programs
-from support.launcher_services import Stigmer, end, eventually, free_ports, is_running
+from support.launcher_services import Stigmer, eventually, free_ports, is_running
+from support.reference_processes import starting_temporal
 from support.reference_stack import reference_launcher
 
 POLL = "/temporal.api.workflowservice.v1.WorkflowService/PollActivityTaskQueue"
@@ -28,27 +27,17 @@ POLL = "/temporal.api.workflowservice.v1.WorkflowService/PollActivityTaskQueue"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """Run a Temporal development server, which may not be ready yet."""
     (port,) = free_ports(1)
-    folder = tmp_path_factory.mktemp("temporal")
-    command = [reference_programs.temporal_program(), "server", "start-dev", "--ip", "127.0.0.1", "--headless"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*map(str, command), "--port", str(port), "--log-level", "error"],
-            stdout=log,
-            stderr=log,
-            env={"HOME": str(folder), "DO_NOT_TRACK": "1"},
-        )
-    yield Address("127.0.0.1", port)
-    process.kill()
-    process.wait()
+    with starting_temporal(port, tmp_path_factory.mktemp("temporal")):
+        yield Address("127.0.0.1", port)
 
 
-def proved(address: Address, check: Check, until: Callable[[str], bool] = lambda _: False) -> bool:
-    """Turn a probe until it has its proof, or lacks what was expected."""
+def proved(address: Address, check: Check, *, unless: str = "\0") -> bool:
+    """Turn a probe until it has its proof, or until this is the reason that it has none."""
     probe, deadline = Probe([(address, check)], time.monotonic()), time.monotonic() + 60
     try:
         while not probe.advance(time.monotonic()):
             assert time.monotonic() < deadline, probe.not_ready_reason
-            if until(probe.not_ready_reason):
+            if unless in probe.not_ready_reason:
                 return False
             waiting = select.poll()
             if probe.channel:
@@ -72,27 +61,21 @@ def test_temporal_proves_itself_from_its_first_moment_on(server: Address) -> Non
 def test_a_namespace_that_does_not_exist_is_no_proof(server: Address) -> None:
     """Temporal serves, and still nothing could run there."""
     assert proved(server, checks.temporal("default", "some-queue"))
-    check = checks.temporal("no-such-namespace", "some-queue")
-    assert not proved(server, check, until=lambda not_ready_reason: "cannot be used" in not_ready_reason)
+    assert not proved(server, checks.temporal("no-such-namespace", "some-queue"), unless="cannot be used")
 
 
 def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> None:
     """Seen through DescribeTaskQueue while its long poll is open."""
     assert proved(server, checks.temporal("default", "some-queue"))
-    spawned = time.time()
+    spawned, nobody = time.time(), "no worker polls the queue polled"
 
     def check(group: int) -> Check:
         return checks.pollers(
             "default", ("polled",), lambda identity, seen: checks.is_in_group(identity, seen, group, spawned)
         )
 
-    assert not proved(
-        server,
-        check(os.getpid()),
-        until=lambda not_ready_reason: "no worker polls the queue polled" in not_ready_reason,
-    )
-    channel = Channel(server)
-    try:
+    assert not proved(server, check(os.getpid()), unless=nobody)
+    with contextlib.closing(Channel(server)) as channel:
         channel.client.call(POLL, poll_request("polled", f"{os.getpid()}@{socket.gethostname()}@polled"), 30.0)
         while channel.client.outgoing or not channel.client.greeted:
             waiting = select.poll()
@@ -100,19 +83,13 @@ def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> 
             waiting.poll()
             channel.advance()
         assert proved(server, check(os.getpid()))
-        assert not proved(
-            server, check(1), until=lambda not_ready_reason: "no worker polls the queue polled" in not_ready_reason
-        )
-    finally:
-        channel.close()
+        assert not proved(server, check(1), unless=nobody)
 
 
 @pytest.fixture
 def launcher(tmp_path: Path) -> Iterator[Stigmer]:
-    """Give a launcher over the reference stack."""
-    made = reference_launcher(tmp_path)
-    yield made
-    end(made)
+    with reference_launcher(tmp_path) as made:
+        yield made
 
 
 @pytest.mark.timeout(300)
@@ -122,9 +99,7 @@ def test_the_reference_stack_starts_works_recovers_and_stops(launcher: Stigmer) 
     assert done.code == 0, f"{done.out}{done.err}"
     answer = json.loads(launcher("smoke", "--json").out)
     assert answer["path"] == ["stigmer-server", "workflow-runner", "agent-runner"]
-    pids = {name: launcher.pid(name) for name in ("agent-runner", "temporal")}
-    for pid in pids.values():
-        os.kill(pid, signal.SIGKILL)
+    pids = {name: launcher.kill(name) for name in ("agent-runner", "temporal")}
     eventually(
         lambda: (
             launcher.status()["state"] == "running" and all(launcher.pid(name) != pid for name, pid in pids.items())
@@ -134,7 +109,7 @@ def test_the_reference_stack_starts_works_recovers_and_stops(launcher: Stigmer) 
     )
     again = launcher("smoke", "--json", "--message", "again", seconds=120)
     assert again.code == 0, again.err
-    processes = launcher.services()
+    processes = launcher.children()
     assert launcher("server", "stop").code == 0
     assert not [pid for pid in processes if is_running(pid)]
     assert launcher.processes() == []

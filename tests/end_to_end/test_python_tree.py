@@ -1,7 +1,6 @@
 """The frozen CPython as it was made: what this machine's cache holds is looked at; nothing is made but on request."""
 
 import os
-import platform
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,15 +19,10 @@ from stigmer_packaging.freeze.python.provide import (
 )
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
-from stigmer_packaging.lib import command, digest, environment
-from stigmer_packaging.lib.debian import Archives
-from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target, parse_target
-from stigmer_packaging.pipeline import system
+from stigmer_packaging.lib import command, digest
+from stigmer_packaging.lib.target import Target, parse_target
+from support.freezing import CACHE, ENV, HOST, RECIPE, TARGETS, no_archives
 
-RECIPE = Path(__file__).parents[2] / "packaging" / "python"
-HOST = system.read_platform(platform.system(), platform.machine())
-CACHE = environment.cache_root(os.environ, Path.home())
-TARGETS = [Target(system, architecture) for system in SYSTEMS for architecture in ARCHITECTURES]
 NOT_FOR_PROGRAMS = {
     "_frozen_importlib": "importlib under the name by which the interpreter starts it",
     "_frozen_importlib_external": "likewise",
@@ -40,10 +34,6 @@ NOT_FOR_PROGRAMS = {
 
 TWICE = "STIGMER_PYTHON_TWICE"
 """Names the target whose Python is made a second time; that takes minutes."""
-
-
-def no_archives() -> Archives:
-    raise AssertionError("the network was asked for")
 
 
 def cached(target: Target) -> PythonTree:
@@ -60,8 +50,7 @@ def maker_in(cache: Path) -> BuildSettings:
     for kept in (CACHE / FOLDER).iterdir():
         if kept.name.startswith(("downloads", "ziglang", "host-")) and kept.is_dir():
             (cache / FOLDER / kept.name).symlink_to(kept)
-    env = environment.build_environment(os.environ)
-    return BuildSettings(read_recipe(RECIPE, HOST), cache, no_archives, env, os.cpu_count() or 1, lambda _: None)
+    return BuildSettings(read_recipe(RECIPE, HOST), cache, no_archives, ENV, os.cpu_count() or 1, lambda _: None)
 
 
 @pytest.fixture(name="tree")
@@ -94,7 +83,7 @@ def test_a_tree_has_the_standard_library_but_for_a_listed_few(tree: PythonTree, 
 
 
 def test_the_interpreter_is_the_one_that_the_recipe_pins(tree: PythonTree) -> None:
-    interpreter = tree.interpreter(HOST, os.environ)
+    interpreter = tree.interpreter(os.environ)
     assert (interpreter.version, interpreter.target) == (tree.version, HOST)
     assert Path(interpreter.library) == tree.library.resolve()
 

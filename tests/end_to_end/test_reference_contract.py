@@ -32,13 +32,11 @@ def test_a_reference_service_reads_everything_it_is_sent(name: str) -> None:
 
 @pytest.mark.parametrize("old", ["STIGMER_BACKEND_URL", "WORKSPACE_ROOT"])
 def test_names_that_were_once_sent_in_vain_are_read_by_none(old: str) -> None:
-    """The check would have seen them."""
     for name in ("workflow-runner", "agent-runner"):
         assert find_unread([old], words_of(name)) == [old]
 
 
 def test_the_workflow_runner_asks_for_each_variable_that_it_requires(tmp_path: Path) -> None:
-    """Its missing-variable cases, one start each."""
     runner = COMPONENTS["workflow-runner"]
     check_refusals(go_program(runner.name), runner.run.environment, runner.required, folder=tmp_path, env=os.environ)
     assert runner.required

@@ -4,16 +4,16 @@ import json
 import signal
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from stigmer_packaging.lib.ports import free_port
-from support.reference_processes import call, is_polled, running, temporal, wait_for
+from support.reference_processes import Process, call, is_polled, running, temporal, wait_for
 
 # The first run on a machine builds the programs and installs their dependencies; every wait in here has its own end.
 pytestmark = pytest.mark.timeout(1800)
@@ -56,17 +56,23 @@ class Stack(NamedTuple):
         return {**environment, variable: queue, "TEMPORAL_SERVICE_ADDRESS": f"127.0.0.1:{self.temporal}"}
 
 
+@contextmanager
+def ready(name: str, environment: Mapping[str, str], folder: Path) -> Iterator[Process]:
+    """Run a service, from when it is ready on."""
+    with running(name, environment, folder) as process:
+        process.wait_until(READY[name])
+        yield process
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Start Temporal, then the server, which looks for it only once, then the workers."""
     folder, stack = tmp_path_factory.mktemp("stack"), Stack(free_port(), free_port())
     with ExitStack() as processes:
         address = processes.enter_context(temporal(stack.temporal, folder / "temporal"))
-        server = processes.enter_context(running("stigmer-server", stack.server(stack.port), folder))
-        server.wait_until(READY["stigmer-server"])
+        processes.enter_context(ready("stigmer-server", stack.server(stack.port), folder))
         for name, (environment, _) in WORKERS.items():
-            worker = running(name, environment | {"TEMPORAL_SERVICE_ADDRESS": address}, folder)
-            processes.enter_context(worker).wait_until(READY[name])
+            processes.enter_context(ready(name, environment | {"TEMPORAL_SERVICE_ADDRESS": address}, folder))
         yield stack
 
 
@@ -81,11 +87,9 @@ def test_a_call_goes_through_all_three_services_and_comes_back(stack: Stack) -> 
 def test_people_get_coloured_lines_and_emoji_even_in_a_file(stack: Stack, tmp_path: Path) -> None:
     port = free_port()
     with (
-        running("stigmer-server", stack.server(port), tmp_path) as server,
-        running("agent-runner", stack.worker("agent-runner", "own") | {"LC_ALL": "C"}, tmp_path) as worker,
+        ready("stigmer-server", stack.server(port), tmp_path) as server,
+        ready("agent-runner", stack.worker("agent-runner", "own") | {"LC_ALL": "C"}, tmp_path) as worker,
     ):
-        server.wait_until(READY["stigmer-server"])
-        worker.wait_until(READY["agent-runner"])
         assert "\x1b[32mINF\x1b[0m" in server.printed
         assert "\N{ROBOT FACE} Stigmer Agent Runner" in worker.printed
 
@@ -101,16 +105,14 @@ def test_a_request_without_a_message_is_refused(stack: Stack, request_text: str)
 
 def test_a_caller_is_held_no_longer_than_it_said_and_may_ask_again(stack: Stack, tmp_path: Path) -> None:
     port, queue = free_port(), f"nobody-{uuid.uuid4()}"
-    with running("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server:
-        server.wait_until(READY["stigmer-server"])
+    with ready("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server:
         code, text = call(port, "Run", '{"message": "slow"}', seconds=4)
         assert code in TIME_IS_OVER, text
         server.wait_until("Execution started execution=")
         execution = server.stderr.partition("Execution started execution=")[2].split()[0]
         code, text = call(port, "Get", execution)
         assert (code, json.loads(text)["state"]) == ("OK", "running")
-        with running("workflow-runner", stack.worker("workflow-runner", queue), tmp_path) as worker:
-            worker.wait_until(READY["workflow-runner"])
+        with ready("workflow-runner", stack.worker("workflow-runner", queue), tmp_path):
             while json.loads(text)["state"] == "running":
                 code, text = call(port, "Get", execution)
         assert json.loads(text)["path"] == ["stigmer-server", "workflow-runner", "agent-runner"]
@@ -132,11 +134,10 @@ def test_what_ran_is_still_there_after_a_stop_and_after_a_kill(stack: Stack, tmp
 def test_calls_that_are_open_when_the_server_is_stopped_get_their_answer(stack: Stack, tmp_path: Path) -> None:
     port, queue = free_port(), f"paused-{uuid.uuid4()}"
     with (
-        running("workflow-runner", stack.worker("workflow-runner", queue), tmp_path) as worker,
+        ready("workflow-runner", stack.worker("workflow-runner", queue), tmp_path) as worker,
         running("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server,
         ThreadPoolExecutor() as callers,
     ):
-        worker.wait_until(READY["workflow-runner"])
         worker.tell(signal.SIGSTOP)
         answer = callers.submit(call, port, "Run", '{"message": "last"}')
         server.wait_until("Execution started")
@@ -161,8 +162,7 @@ def test_calls_that_nobody_answers_do_not_hold_a_stopping_server(stack: Stack, t
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("name", WORKERS)
 def test_a_worker_ends_well_when_it_is_told_to(stack: Stack, tmp_path: Path, name: str, number: int) -> None:
-    with running(name, stack.worker(name, f"own-{uuid.uuid4()}"), tmp_path) as worker:
-        worker.wait_until(READY[name])
+    with ready(name, stack.worker(name, f"own-{uuid.uuid4()}"), tmp_path) as worker:
         assert worker.stop(number) == 0
         assert worker.stdout == ""
 
@@ -172,8 +172,7 @@ def test_a_worker_ends_well_even_if_its_temporal_has_gone_before(tmp_path: Path,
     stack = Stack(free_port(), free_port())
     with ExitStack() as temporal_life, ExitStack() as workers:
         temporal_life.enter_context(temporal(stack.temporal, tmp_path / "temporal"))
-        worker = workers.enter_context(running(name, stack.worker(name, "own"), tmp_path))
-        worker.wait_until(READY[name])
+        worker = workers.enter_context(ready(name, stack.worker(name, "own"), tmp_path))
         temporal_life.close()
         assert worker.stop() == 0
 
@@ -194,22 +193,18 @@ def test_a_server_that_was_there_before_its_temporal_executes_nothing_until_it_i
 ) -> None:
     stack = Stack(free_port(), free_port())
     environment = stack.server(stack.port)
-    with running("stigmer-server", environment, tmp_path) as server:
-        server.wait_until(READY["stigmer-server"])
-        with temporal(stack.temporal, tmp_path / "temporal"):
-            assert call(stack.port, "Run", '{"message": "hello"}')[0] == "UNAVAILABLE"
-            assert server.stop() == 0
-            with running("stigmer-server", environment, tmp_path / "again") as again:
-                again.wait_until(READY["stigmer-server"])
-                assert set(OWN_QUEUES) == {queue for queue in OWN_QUEUES if is_polled(stack.temporal, queue)}
+    with ready("stigmer-server", environment, tmp_path) as server, temporal(stack.temporal, tmp_path / "temporal"):
+        assert call(stack.port, "Run", '{"message": "hello"}')[0] == "UNAVAILABLE"
+        assert server.stop() == 0
+        with ready("stigmer-server", environment, tmp_path / "again"):
+            assert set(OWN_QUEUES) == {queue for queue in OWN_QUEUES if is_polled(stack.temporal, queue)}
 
 
 def test_a_server_executes_again_when_its_temporal_has_come_back(tmp_path: Path) -> None:
     stack = Stack(free_port(), free_port())
     with ExitStack() as temporal_life, ExitStack() as servers:
         temporal_life.enter_context(temporal(stack.temporal, tmp_path / "temporal"))
-        server = servers.enter_context(running("stigmer-server", stack.server(stack.port), tmp_path))
-        server.wait_until(READY["stigmer-server"])
+        server = servers.enter_context(ready("stigmer-server", stack.server(stack.port), tmp_path))
         temporal_life.close()
         with temporal(stack.temporal, tmp_path / "another"):
             wait_for(lambda: is_polled(stack.temporal, OWN_QUEUES[0]), lambda: f"the poller: {server.stderr}")
@@ -222,31 +217,12 @@ def test_a_server_executes_again_when_its_temporal_has_come_back(tmp_path: Path)
 def test_a_server_keeps_its_state_where_it_is_told_to(tmp_path: Path) -> None:
     port, database = free_port(), tmp_path / "one" / "data.db"
     places = {"DB_PATH": str(database), "STORAGE_PATH": str(tmp_path / "two")}
-    with running("stigmer-server", {"GRPC_PORT": str(port), **places}, tmp_path) as server:
-        server.wait_until(READY["stigmer-server"])
+    with ready("stigmer-server", {"GRPC_PORT": str(port), **places}, tmp_path) as server:
         assert {path.name for path in database.iterdir()} == {"LOCK", "00001.mem"}
         assert (tmp_path / "two" / "skills").is_dir()
         assert not (tmp_path / ".stigmer").exists()
         assert server.stop() == 0
         assert list(database.iterdir()) == []
-
-
-def test_a_clean_stop_moves_what_ran_to_a_file_of_another_name(stack: Stack, tmp_path: Path) -> None:
-    port, files = free_port(), []
-    for _ in range(2):
-        with running("stigmer-server", stack.server(port), tmp_path) as server:
-            assert call(port, "Run", '{"message": "kept"}')[0] == "OK"
-            assert server.stop() == 0
-        files += [path.name for path in (tmp_path / ".stigmer" / "stigmer.db").iterdir()]
-    assert files == ["000001.sst", "000003.sst"]
-
-
-def test_a_second_server_on_one_database_gives_up(tmp_path: Path) -> None:
-    with running("stigmer-server", {"GRPC_PORT": str(free_port())}, tmp_path) as first:
-        first.wait_until(READY["stigmer-server"])
-        with running("stigmer-server", {"GRPC_PORT": str(free_port())}, tmp_path) as second:
-            assert second.ended() == 1
-            assert "cannot open the database" in second.stderr
 
 
 def test_a_server_whose_port_is_taken_gives_up(tmp_path: Path) -> None:
@@ -272,14 +248,6 @@ def test_logs_are_json_with_unix_time_unless_the_environment_is_local(tmp_path: 
         else:
             assert json.loads(line).keys() >= {"level", "time", "error", "message"}
             assert isinstance(json.loads(line)["time"], int)
-
-
-@pytest.mark.parametrize("missing", ["EXECUTION_MODE", "STIGMER_BACKEND_ENDPOINT", "STIGMER_API_KEY"])
-def test_a_workflow_runner_names_the_variable_it_misses(tmp_path: Path, missing: str) -> None:
-    environment = {name: value for name, value in WORKFLOW_RUNNER.items() if name != missing}
-    with running("workflow-runner", environment, tmp_path) as worker:
-        assert worker.ended() == 1
-        assert missing in worker.stderr
 
 
 @pytest.mark.parametrize("name", WORKERS)

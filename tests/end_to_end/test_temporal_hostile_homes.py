@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from support.hostile_places import HOSTILE_NAMES, run_at, starts_twice
+from support.hostile_places import HOSTILE_NAMES, starts_twice
 from support.launcher_checks import listens
+from support.launcher_services import Stigmer
 from support.reference_stack import reference_keg
 
 pytestmark = pytest.mark.timeout(120)
@@ -20,7 +21,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_temporal_keeps_its_database_in_a_home_of_any_name(tmp_path: Path, real: Path, name: str) -> None:
     """Its option is a URI to SQLite: once `c#` had its database in `c`."""
-    with run_at(tmp_path / name / "home", real, {}) as launcher:
+    with Stigmer(real, tmp_path / name / "home") as launcher:
         starts_twice(launcher, tmp_path)
 
 
@@ -30,7 +31,7 @@ def test_temporals_own_settings_file_does_not_steer_the_managed_one(tmp_path: Pa
     settings = tmp_path / ".config" / "temporalio" / "temporal.yaml"
     settings.parent.mkdir(parents=True)
     settings.write_text(text)
-    with run_at(tmp_path / "home", real, {}) as launcher:
+    with Stigmer(real, tmp_path / "home") as launcher:
         launcher.started()
         assert listens(launcher.status()["ports"]["temporal-ui"])
         assert launcher("server", "stop").code == 0
@@ -46,5 +47,5 @@ def test_the_shell_of_a_user_of_another_temporal_does_not_steer_the_managed_one(
     tmp_path: Path, real: Path, environment: dict[str, str]
 ) -> None:
     """Its namespace was once asked of ours, which has it not, until the start gave up."""
-    with run_at(tmp_path / "home", real, environment) as launcher:
+    with Stigmer(real, tmp_path / "home", environment=environment) as launcher:
         starts_twice(launcher, tmp_path)

@@ -9,6 +9,7 @@ import pytest
 from stigmer_packaging.cli import ci_environment
 from stigmer_packaging.publish.github import Access
 from support.fake_github import github_at
+from support.launcher_services import Stigmer, fake_stack, stigmer
 from support.publishable import changelog_of, lay_release
 from support.publishing import APP_TOKEN, OTHER, REPOSITORY, TOKEN, PreparedRelease, PublishingCommands, prepare_release
 
@@ -37,3 +38,18 @@ def commands(
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(ci_environment, "Access", functools.partial(Access, pause=lambda _: None))
         yield opened
+
+
+@pytest.fixture
+def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stigmer]:
+    """Give a launcher over a fake stack; the mark `stack` has what `fake_stack` is asked for."""
+    mark = request.node.get_closest_marker("stack")
+    with stigmer(tmp_path, fake_stack(**mark.kwargs) if mark else None) as launcher:
+        yield launcher
+
+
+@pytest.fixture
+def running(launcher: Stigmer) -> Stigmer:
+    """Give that launcher when its server runs."""
+    launcher.started()
+    return launcher

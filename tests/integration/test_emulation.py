@@ -11,11 +11,12 @@ from stigmer_packaging.lib import command
 from stigmer_packaging.lib.emulation import NATIVE, require_emulation, runner_for
 from stigmer_packaging.lib.errors import CommandError, MissingToolError
 from stigmer_packaging.lib.target import Target
-from support.foreign_programs import ending_with, endless, write_program
+from support.native_code import go_program, place
 
 HOST, ARM = Target("linux", "amd64"), Target("linux", "arm64")
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
+PANIC = 2  # the exit code of a Go program that panics
 
 
 @pytest.fixture
@@ -33,27 +34,32 @@ def emulator() -> tuple[str, ...]:
     return words
 
 
+def panicking(folder: Path) -> Path:
+    """Write a program for arm64 that ends with the code PANIC."""
+    return place(folder / "program", go_program("linux", "arm64", body="panic(1)"))
+
+
 def test_a_program_of_another_architecture_runs_to_its_own_exit_code(emulator: tuple[str, ...], tmp_path: Path) -> None:
-    program = write_program(tmp_path / "program", ending_with(42))
-    assert command.run([*emulator, program], env=ENVIRONMENT, seconds=30, check=False).code == 42
+    program = panicking(tmp_path)
+    assert command.run([*emulator, program], env=ENVIRONMENT, seconds=30, check=False).code == PANIC
 
 
 def test_what_an_emulated_command_starts_is_emulated_too(emulator: tuple[str, ...], tmp_path: Path) -> None:
     """So a frozen program, which starts itself anew, and a shell's children run."""
-    program = write_program(tmp_path / "program", ending_with(7))
+    program = panicking(tmp_path)
     script = f"{program}; echo $?; sh -c '{program}'; echo $?"
-    assert command.run([*emulator, "sh", "-c", script], env=ENVIRONMENT, seconds=30).stdout.split() == ["7", "7"]
+    assert command.run([*emulator, "sh", "-c", script], env=ENVIRONMENT, seconds=30).stdout.split() == [str(PANIC)] * 2
 
 
 def test_nothing_of_it_is_left_on_the_machine(emulator: tuple[str, ...], tmp_path: Path) -> None:
     before = sorted(path.name for path in BINFMT.iterdir()), Path("/proc/self/mounts").read_text(encoding="utf-8")
-    command.run([*emulator, write_program(tmp_path / "program", ending_with(0))], env=ENVIRONMENT, seconds=30)
+    command.run([*emulator, panicking(tmp_path)], env=ENVIRONMENT, seconds=30, check=False)
     after = sorted(path.name for path in BINFMT.iterdir()), Path("/proc/self/mounts").read_text(encoding="utf-8")
     assert after == before
 
 
 def test_an_emulated_program_is_killed_when_its_time_is_over(emulator: tuple[str, ...], tmp_path: Path) -> None:
-    program = write_program(tmp_path / "endless", endless())
+    program = place(tmp_path / "endless", go_program("linux", "arm64", body="for {}"))
     with pytest.raises(CommandError, match="did not end within"):
         command.run([*emulator, program], env=ENVIRONMENT, seconds=1)
     assert [path for path in Path("/proc").glob("[0-9]*/cmdline") if bytes(program) in _read(path)] == []

@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 
-from support.hostile_places import HOSTILE_NAMES, lone_temporal, run_at, starts_twice
+from support.hostile_places import HOSTILE_NAMES, lone_temporal, starts_twice
 from support.launcher_payloads import build_libexec
+from support.launcher_services import Stigmer
 
 MORE_HOMES = (
     *HOSTILE_NAMES,
-    "#",
-    "?",
-    "%",
     "%2e%2e",
     "..#..",
     "a+b@c",
@@ -31,7 +29,6 @@ MORE_HOMES = (
     "*",
     "[a]",
     "a\\b",
-    "a\\nb",
     "tab\there",
     "bell\a",
     "esc\x1b[31m",
@@ -46,10 +43,8 @@ MORE_HOMES = (
     "a=b",
     "x\r",
     "end\n",
-    "#!",
     "%s%n%(home)s",
     "$(touch pwned)",
-    "${HOME}",
     "C:\\dir",
     "a,b:c",
     "\u00a0\u2028\u200b",
@@ -139,7 +134,7 @@ def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", MORE_HOMES)
 def test_a_home_of_any_name_starts_twice_and_nothing_lies_outside(tmp_path: Path, fake: Path, name: str) -> None:
     """With a fake that reads its database's name as Temporal does."""
-    with run_at(tmp_path / name, fake, {}) as launcher:
+    with Stigmer(fake, tmp_path / name) as launcher:
         starts_twice(launcher, tmp_path)
 
 
@@ -148,14 +143,14 @@ def test_a_home_named_in_another_way_is_the_same_home(tmp_path: Path, fake: Path
     home = tmp_path / "real" / "home"
     home.mkdir(parents=True)
     (tmp_path / "real" / "link").symlink_to("home")
-    with run_at(home, fake, {"STIGMER_HOME": spelling.format(home, home.parent, home.name)}) as launcher:
+    with Stigmer(fake, home, environment={"STIGMER_HOME": spelling.format(home, home.parent, home.name)}) as launcher:
         starts_twice(launcher, tmp_path)
 
 
 @pytest.mark.parametrize("kind", PROCESSES)
 def test_a_process_made_in_any_way_starts_twice(tmp_path: Path, fake: Path, kind: str) -> None:
     """What a parent does to its children: limits, masks, descriptors, a directory that is gone."""
-    with run_at(tmp_path / "home", fake, {}) as launcher:
+    with Stigmer(fake, tmp_path / "home") as launcher:
         launcher.process |= PROCESSES[kind]
         starts_twice(launcher, tmp_path)
 
@@ -163,16 +158,15 @@ def test_a_process_made_in_any_way_starts_twice(tmp_path: Path, fake: Path, kind
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=",".join)
 def test_a_shell_of_any_kind_starts_twice(tmp_path: Path, fake: Path, environment: dict[str, str]) -> None:
     """What other programs are told does not reach the managed stack."""
-    with run_at(tmp_path / "home", fake, environment) as launcher:
+    with Stigmer(fake, tmp_path / "home", environment=environment) as launcher:
         starts_twice(launcher, tmp_path)
 
 
 def test_a_home_that_is_no_text_is_refused_before_anything_is_made(tmp_path: Path, fake: Path) -> None:
     """Neither logs nor JSON could name it."""
-    with run_at(tmp_path / os.fsdecode(b"caf\xe9"), fake, {}) as launcher:
-        refused = launcher("server")
-        assert refused.code == 1
-        assert "the path of the home is not UTF-8 text: " in refused.err
-        assert "caf\\xe9" in refused.err
-        assert "Traceback" not in refused.err
+    refused = Stigmer(fake, tmp_path / os.fsdecode(b"caf\xe9"))("server")
+    assert refused.code == 1
+    assert "the path of the home is not UTF-8 text: " in refused.err
+    assert "caf\\xe9" in refused.err
+    assert "Traceback" not in refused.err
     assert list(tmp_path.iterdir()) == []

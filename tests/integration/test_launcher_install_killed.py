@@ -13,7 +13,6 @@ SCENARIOS = ("first", "former", "upgrade", "upgrade-in-use", "heal", "stampless"
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run the killing program to its end."""
     command = [sys.executable, launcher_kills.__file__, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
 

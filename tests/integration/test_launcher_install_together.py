@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.install import manifest, verify
+from stigmer_launcher.install import manifest
+from stigmer_launcher.system.places import find_places
+from support.installing import assert_whole, names_in
 from support.launcher_payloads import build_libexec, part
 from support.launcher_starts import LAUNCHER, begin, outcome, start
 
@@ -35,12 +37,11 @@ def _keg(tmp_path: Path) -> Path:
     return build_libexec(tmp_path / "keg", (part("temporal"), part("agent-runner", extra=BIG)))
 
 
-def assert_whole(keg: Path, home: Path) -> None:
-    """Compare what is in use with the keg's index, by content."""
-    known = manifest.read_keg(str(keg))
-    assert [path.name for path in (home / "versions").iterdir()] == [known.id]
-    for entry in manifest.files_of(known.payload):
-        assert verify.flaw(str(home / "bin" / entry.path), entry) == ""
+def assert_only(keg: Path, home: Path) -> None:
+    """See that the home has the components of a keg, whole, and no others."""
+    places = find_places({"STIGMER_HOME": str(home)})
+    assert_whole(keg, places)
+    assert names_in(places.versions) == [manifest.read_keg(str(keg)).id]
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def test_twenty_first_starts_do_the_work_once_and_all_succeed(keg: Path, tmp_pat
     assert [each for each in outcomes if "error" in each] == []
     assert sum(each["made"] for each in outcomes) == 1
     assert {each["method"] for each in outcomes} == {method}
-    assert_whole(keg, home)
+    assert_only(keg, home)
 
 
 def test_starts_of_two_versions_at_once_end_with_one_of_them_whole(keg: Path, tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_starts_of_two_versions_at_once_end_with_one_of_them_whole(keg: Path, tm
     outcomes = [outcome(each) for each in starts]
     assert [each for each in outcomes if "error" in each] == []
     known = {manifest.read_keg(str(each)).id: each for each in (keg, other)}
-    assert_whole(known[(home / "bin").readlink().name], home)
+    assert_only(known[(home / "bin").readlink().name], home)
 
 
 def test_a_start_that_finds_another_at_work_says_which_and_waits(keg: Path, tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_a_start_that_finds_another_at_work_says_which_and_waits(keg: Path, tmp_
         first.stdin.close()
         came = outcome(second)
     assert not came["made"]
-    assert_whole(keg, home)
+    assert_only(keg, home)
 
 
 def test_a_start_that_waits_takes_over_when_the_other_is_killed(keg: Path, tmp_path: Path) -> None:
@@ -99,4 +100,4 @@ def test_a_start_that_waits_takes_over_when_the_other_is_killed(keg: Path, tmp_p
         os.kill(first.pid, signal.SIGKILL)
         outcomes = [outcome(each) for each in waiting]
     assert sum(each["made"] for each in outcomes) == 1
-    assert_whole(keg, home)
+    assert_only(keg, home)

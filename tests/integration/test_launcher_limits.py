@@ -2,55 +2,37 @@
 
 import functools
 import resource
-from pathlib import Path
 
 import pytest
 
-from support.launcher_services import Done, Stigmer, stigmer
+from support.launcher_services import Done, Stigmer
 
 
 def limited(launcher: Stigmer, soft: int, hard: int, *arguments: str) -> Done:
-    """Run a command with a limit of open files."""
-    process = launcher.popen(
-        *arguments, preexec_fn=functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-    )
-    out, err = process.communicate(timeout=60)
-    return Done(process.returncode, out, err)
-
-
-def soft_limit(pid: int) -> int:
-    """Give a process's soft limit of open files."""
-    return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+    return launcher(*arguments, preexec_fn=limit)
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="other processes' limits can be read on Linux only")
-@pytest.mark.parametrize(("soft", "hard", "raised"), [(32, 4096, 4096), (32, 1024, 1024), (256, 20000, 10240)])
-def test_a_low_soft_limit_is_raised_for_the_services(tmp_path: Path, soft: int, hard: int, raised: int) -> None:
-    """No higher than useful: some programs close every number up to the limit."""
-    with stigmer(tmp_path) as launcher:
-        done = limited(launcher, soft, hard, "server")
-        assert done.code == 0, done.err
-        assert {soft_limit(each["pid"]) for each in launcher.status()["services"]} == {raised}
+@pytest.mark.parametrize(
+    ("soft", "hard", "raised"), [(32, 4096, 4096), (32, 1024, 1024), (256, 20000, 10240), (15000, 20000, 15000)]
+)
+def test_a_low_soft_limit_is_raised_for_the_services(launcher: Stigmer, soft: int, hard: int, raised: int) -> None:
+    """No higher than useful: some programs close every number up to the limit. One that suffices is left alone."""
+    done = limited(launcher, soft, hard, "server")
+    assert done.code == 0, done.err
+    assert {resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] for pid in launcher.pids().values()} == {raised}
 
 
 @pytest.mark.parametrize("words", ["server", "server --foreground"])
-def test_a_low_hard_limit_is_an_error_that_says_what_to_raise(tmp_path: Path, words: str) -> None:
-    with stigmer(tmp_path) as launcher:
-        done = limited(launcher, 64, 64, *words.split())
-        assert done.code == 1
-        assert "only 64 files may be open at a time (hard limit); the services need 256" in done.err
-        assert "LimitNOFILE=10240" in done.err
-        assert launcher.services() == []
+def test_a_low_hard_limit_is_an_error_that_says_what_to_raise(launcher: Stigmer, words: str) -> None:
+    done = limited(launcher, 64, 64, *words.split())
+    assert done.code == 1
+    assert "only 64 files may be open at a time (hard limit); the services need 256" in done.err
+    assert "LimitNOFILE=10240" in done.err
+    assert launcher.children() == []
 
 
-def test_a_limit_that_suffices_is_left_alone(tmp_path: Path) -> None:
-    with stigmer(tmp_path) as launcher:
-        assert limited(launcher, 15000, 20000, "server").code == 0
-        assert {soft_limit(each["pid"]) for each in launcher.status()["services"]} == {15000}
-
-
-def test_other_commands_do_not_need_many_files(tmp_path: Path) -> None:
-    with stigmer(tmp_path) as launcher:
-        launcher.started()
-        assert limited(launcher, 32, 32, "server", "status").code == 0
-        assert limited(launcher, 32, 32, "server", "stop").code == 0
+def test_other_commands_do_not_need_many_files(running: Stigmer) -> None:
+    assert limited(running, 32, 32, "server", "status").code == 0
+    assert limited(running, 32, 32, "server", "stop").code == 0

@@ -1,12 +1,10 @@
 """The supervisor signals a process group only while its number cannot have another owner: before its leader is reaped."""
 
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
-from support.launcher_services import Stigmer, eventually, stigmer
+from support.launcher_checks import all_run, crash
+from support.launcher_services import Stigmer
 
 RECORDED = """
 import os, sys
@@ -29,25 +27,17 @@ sys.exit(run(["server", "--foreground"]))
 """
 
 
-def recorded(launcher: Stigmer, record: Path) -> subprocess.Popen[bytes]:
-    """Run a server in the foreground that writes down whom it reaps and signals."""
-    command = [sys.executable, "-S", "-c", RECORDED, str(record)]
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, env=launcher.environment, stdin=quiet, stdout=quiet, stderr=quiet)
-
-
-def test_what_is_left_of_a_group_is_killed_before_its_leader_is_reaped_and_never_after(tmp_path: Path) -> None:
+def test_what_is_left_of_a_group_is_killed_before_its_leader_is_reaped_and_never_after(
+    launcher: Stigmer, tmp_path: Path
+) -> None:
     """After a crash, and at the stop; a number that was reaped may be another program's a moment later."""
     record = tmp_path / "record"
-    with stigmer(tmp_path) as launcher:
-        server = recorded(launcher, record)
-        eventually(lambda: launcher.status()["state"] == "running", "the services to run")
-        crashed = launcher.pid("agent-runner")
-        os.kill(crashed, signal.SIGKILL)
-        eventually(lambda: launcher.pid("agent-runner") not in (0, crashed), "its restart")
-        leaders = {crashed, *(each["pid"] for each in launcher.status()["services"])}
-        assert launcher("server", "stop").code == 0
-        assert server.wait(timeout=30) == 0
+    server = launcher.spawn(sys.executable, "-S", "-c", RECORDED, str(record))
+    all_run(launcher)
+    leaders = {crash(launcher, "agent-runner"), *launcher.pids().values()}
+    assert launcher("server", "stop").code == 0
+    server.communicate(timeout=30)
+    assert server.returncode == 0
     done = record.read_text(encoding="utf-8").splitlines()
     for pid in leaders:
         assert f"signalled {pid}" in done

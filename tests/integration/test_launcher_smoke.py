@@ -3,13 +3,11 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from stigmer_launcher.install.payload import Proof, Readiness, Smoke
 from support.launcher_payloads import Part, build_libexec, part
-from support.launcher_services import SERVER_QUEUES, Stigmer, end, eventually, fake_stack, free_ports
+from support.launcher_services import SERVER_QUEUES, Stigmer, eventually, fake_stack, free_ports
 
 # A service that accepts connections, and with arguments prints what it was run with and ends.
 TOOL = """
@@ -23,32 +21,24 @@ while True:
 """
 
 
-@contextmanager
-def tried_by(tmp_path: Path, smoke: Smoke, parts: tuple[Part, ...]) -> Iterator[Stigmer]:
-    """Give a launcher over a stack that is tried that way; whatever still runs at the end is stopped."""
-    launcher = Stigmer(build_libexec(tmp_path / "keg", parts, smoke=smoke), tmp_path / "home")
-    try:
-        yield launcher
-    finally:
-        end(launcher)
+def tried_by(tmp_path: Path, smoke: Smoke, *parts: Part) -> Stigmer:
+    return Stigmer(build_libexec(tmp_path / "keg", parts, smoke=smoke), tmp_path / "home")
 
 
-def tool() -> tuple[Part, ...]:
-    """Make a stack of one service, which is ready when its port is open."""
-    return (
-        part(
-            "tool",
-            program=TOOL,
-            ports=(("tool", free_ports(1)[0]),),
-            environment=(("TOOL_PORT", "{port.tool}"), ("GREETING", "{home}/hello")),
-            readiness=Readiness(30.0, (Proof("port", "tool"),)),
-        ),
+def tool() -> Part:
+    """Make a service that is ready when its port is open."""
+    return part(
+        "tool",
+        program=TOOL,
+        ports=(("tool", free_ports(1)[0]),),
+        environment=(("TOOL_PORT", "{port.tool}"), ("GREETING", "{home}/hello")),
+        readiness=Readiness(30.0, (Proof("port", "tool"),)),
     )
 
 
 def test_without_a_smoke_call_it_is_said_what_was_proved_instead(tmp_path: Path) -> None:
     """In one line, or for programs; a stopped server has proved nothing."""
-    with tried_by(tmp_path, Smoke("none"), fake_stack()) as launcher:
+    with tried_by(tmp_path, Smoke("none"), *fake_stack()) as launcher:
         assert launcher("smoke").code == 3
         launcher.started()
         (line,) = launcher("smoke").out.splitlines()
@@ -61,12 +51,11 @@ def test_without_a_smoke_call_it_is_said_what_was_proved_instead(tmp_path: Path)
 
 
 def test_without_a_smoke_call_a_service_that_does_not_work_again_is_named(tmp_path: Path) -> None:
-    """What was proved once does not hold any more."""
-    with tried_by(tmp_path, Smoke("none"), fake_stack()) as launcher:
+    with tried_by(tmp_path, Smoke("none"), *fake_stack()) as launcher:
         launcher.started()
         agent = launcher.pid("agent-runner")
         os.kill(agent, signal.SIGSTOP)
-        os.kill(launcher.pid("temporal"), signal.SIGKILL)
+        launcher.kill("temporal")
         eventually(lambda: "agent-runner: proving" in launcher.log("supervisor"), "Temporal to be back")
         eventually(lambda: "agent-runner" in launcher("smoke").err, "the runner to be named alone")
         done = launcher("smoke")
@@ -90,7 +79,6 @@ def test_a_smoke_command_is_run_as_the_service_is_and_judged(tmp_path: Path) -> 
 
 
 def test_a_smoke_command_that_prints_something_else_fails(tmp_path: Path) -> None:
-    """With the command, what was expected, and its last line."""
     smoke = Smoke("command", 30.0, component="tool", arguments=("x",), exit_code=3, output="second")
     with tried_by(tmp_path, smoke, tool()) as launcher:
         launcher.started()

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from stigmer_packaging.pipeline.system import read_platform
-from support.foreign_programs import write_program
+from support.native_code import place
 from support.wheels import make_wheel, pip_offline
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -92,7 +92,7 @@ def test_without_a_new_enough_python_that_is_said(checkout: Path, tmp_path: Path
     bare.mkdir()
     for name in ("sh", "dirname"):
         (bare / name).symlink_to(shutil.which(name) or "")
-    write_program(bare / "python3", b"#!/bin/sh\nexit 1\n")
+    place(bare / "python3", b"#!/bin/sh\nexit 1\n")
     done = find_python(checkout, PATH=str(bare))
     assert done.returncode == 3
     assert "Error: there is no Python 3.11 or newer on PATH\nHint: " in done.stderr
@@ -118,7 +118,7 @@ def test_debians_missing_venv_is_named_to_users_and_installed_by_root(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     log = tmp_path / "log"
-    write_program(tmp_path / "apt-get", f'#!/bin/sh\necho "$DEBIAN_FRONTEND $*" >> {log}\n'.encode())
+    place(tmp_path / "apt-get", f'#!/bin/sh\necho "$DEBIAN_FRONTEND $*" >> {log}\n'.encode())
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(bootstrap.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(bootstrap.os, "geteuid", lambda: user)
@@ -139,7 +139,7 @@ def run_script(checkout: Path, name: str, *arguments: str, failing: str = "nothi
     """Run a script with a Python that only writes down what it was asked for; give exit code, output and that."""
     log = checkout / "log"
     text = FAKE_PYTHON.format(log=log, failing=failing, go=checkout / "pinned/go")
-    fake = write_program(checkout / "fake-python", text.encode())
+    fake = place(checkout / "fake-python", text.encode())
     (checkout / "scripts" / "environment").write_text(f"root='{checkout}'\npython='{fake}'\n", encoding="utf-8")
     words = [str(checkout / "scripts" / name), *arguments]
     env = {"PATH": "/usr/bin:/bin"}
@@ -171,7 +171,7 @@ def test_check_vets_with_the_go_that_packaging_chose_or_says_that_it_does_not(
     """The one on a hosted Ubuntu's PATH is older than the module asks for."""
     if pinned:
         (checkout / "pinned").mkdir()
-        write_program(checkout / "pinned/go", b'#!/bin/sh\necho "$GOTOOLCHAIN $*"\n')
+        place(checkout / "pinned/go", b'#!/bin/sh\necho "$GOTOOLCHAIN $*"\n')
     code, out, _, _ = run_script(checkout, "check")
     assert code == 0
     said = "local -C packaging/reference vet ./..." if pinned else "== gofmt, go vet: skipped, as no Go"

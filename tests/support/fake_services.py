@@ -8,7 +8,6 @@ health and task queues, and one unary call. Run by an interpreter of their own; 
     FakeServer port=N state=FILE [host=ADDRESS]    a handshake; appends a line to FILE at each start; answers the smoke call; and
         temporal=HOST:N queues=a,b      polls the queues; with dials=once as long as its first connection, with dials=never not
     FakeWorker temporal=HOST:N queues=a,b    polls the queues
-    FakeProgram                         sleeps
 
 Misbehaviour, for every role: exit=CODE after=SECONDS, term=ignore, forks=1 (a child in the group and one that escapes
 into a session of its own), megabytes=N (of output), slow=SECONDS before it serves, says=TEXT, prints=HEX (bytes), unready=1,
@@ -201,20 +200,12 @@ def misbehave(options: dict[str, str]) -> None:
     time.sleep(float(options.get("slow", "0")))
 
 
-def exit_later(options: dict[str, str]) -> None:
-    time.sleep(float(options.get("after", "0")))
-    os._exit(int(options["exit"]))
-
-
 def main(role: str, options: dict[str, str]) -> None:
     graceful = signal.SIG_IGN if options.get("term") == "ignore" else lambda *_: os._exit(0)
     signal.signal(signal.SIGTERM, graceful)
-    if "exit" in options and not float(options.get("after", "0")):
-        misbehave(options)
-        sys.exit(int(options["exit"]))
     misbehave(options)
     if "exit" in options:
-        threading.Thread(target=exit_later, args=(options,), daemon=True).start()
+        threading.Timer(float(options.get("after", "0")), os._exit, (int(options["exit"]),)).start()
     if options.get("unready"):
         time.sleep(600)
     if role == "FakeTemporal":

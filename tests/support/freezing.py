@@ -1,20 +1,30 @@
 """What the tests of freezing share: a freezer for this machine, sample projects, and stand-ins for programs."""
 
 import os
+import platform
 import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
 from stigmer_packaging.freeze.probes import ServiceProbe
-from stigmer_packaging.freeze.pythons import at_hand
 from stigmer_packaging.freeze.stage import Freezer
+from stigmer_packaging.lib.debian import Archives
 from stigmer_packaging.lib.environment import build_environment, cache_root
-from stigmer_packaging.lib.interpreter import read_interpreter
-from stigmer_packaging.lib.patchelf import find_patchelf
+from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.pipeline import system
+from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.records.workspace import Workspace
+from support.manifest_texts import PATH
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "samples"
+RECIPE = ROOT / "packaging" / "python"
+HOST = system.read_platform(platform.system(), platform.machine())
+TARGETS = [Target(name, architecture) for name in SYSTEMS for architecture in ARCHITECTURES]
+CACHE = cache_root(os.environ, Path.home())
 ENV = build_environment(os.environ)
 PROBE = ServiceProbe(
     {"MODE": "local", "STIGMER_LLM_PROVIDER": "ollama", "TEMPORAL_SERVICE_ADDRESS": "{temporal.address}"},
@@ -33,19 +43,21 @@ while True:
 """Answers as the Temporal CLI does when it is told to serve, and takes connections, but says nothing on them."""
 
 
-def make_freezer(folder: Path, *, python: str = sys.executable, cache: Path | None = None) -> Freezer:
-    """Give a freezer whose workspace is below `folder`; environments are shared with real builds unless `cache` is given."""
-    interpreter = read_interpreter(python, env=ENV)
-    return Freezer(
-        target=interpreter.target,
-        python=at_hand(interpreter),
-        pins=(ROOT / "requirements.lock").read_text(encoding="utf-8"),
-        patchelf=find_patchelf(ENV),
-        source_date_epoch=1_700_000_000,
-        env=ENV,
-        workspace=Workspace(folder / "build", cache or cache_root(os.environ, Path.home())),
-        report=lambda _: None,
-    )
+def make_freezer(folder: Path, target: Target = HOST, *, python: str = sys.executable, cache: Path = CACHE) -> Freezer:
+    """Give what freezes for a target below `folder`, with wheels from the cache of real builds unless another is given.
+
+    The test is skipped where that takes a pinned Python which was not made.
+    """
+    workspace, manifest = Workspace(folder / "build", cache), load_manifest(PATH)
+    context = BuildContext(manifest, workspace, ROOT, HOST, "", ENV, 1_700_000_000, lambda _: None, python)
+    if context.makes_python([target]):
+        pytest.skip(f"no Python for {target} in {cache}: scripts/packaging python --target {target} makes it")
+    return context.freezer_of(target)
+
+
+def no_archives() -> Archives:
+    """Stand for Debian's archives where nothing may be downloaded."""
+    raise AssertionError("the network was asked for")
 
 
 def copy_sample(name: str, folder: Path) -> Path:

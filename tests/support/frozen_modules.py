@@ -5,7 +5,6 @@ What is compiled for that platform is taken from the same program frozen for thi
 
 import json
 import subprocess
-from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -28,12 +27,6 @@ for name in sys.argv[2:]:
     except BaseException as error:
         failures[name] = f"{type(error).__name__}: {error}"
 print("\\n" + json.dumps(failures))
-"""
-_UNMARSHAL = """
-import json, marshal, pathlib, sys, types
-wrong = [str(path) for path in pathlib.Path(sys.argv[1]).rglob("*.pyc")
-         if not path.is_symlink() and not isinstance(marshal.loads(path.read_bytes()[16:]), types.CodeType)]
-print(json.dumps(wrong))
 """
 
 
@@ -60,19 +53,9 @@ def lay_out(program: Path, like: Path, folder: Path) -> list[str]:
     return sorted(archive.toc)
 
 
-def find_damaged(python: Path, folder: Path) -> list[str]:
-    """Name the modules below `folder` that this Python cannot read."""
-    done = subprocess.run([python, "-I", "-c", _UNMARSHAL, folder], capture_output=True, text=True, check=True)
-    found: list[str] = json.loads(done.stdout)
-    return found
-
-
 def find_unimportable(python: Path, folder: Path, names: list[str], home: Path) -> dict[str, str]:
     """Import modules, those of each package in a process of their own, and give the errors of those that fail."""
-    return dict(_failures(python, folder, names, home))
-
-
-def _failures(python: Path, folder: Path, names: list[str], home: Path) -> Iterator[tuple[str, str]]:
+    failures: dict[str, str] = {}
     chosen = [name for name in names if not name.endswith(RUN_ON_IMPORT)]
     for top, group in groupby(chosen, lambda name: name.partition(".")[0]):
         words: list[str | Path] = [python, "-I", "-c", _IMPORT, folder, *group]
@@ -80,6 +63,7 @@ def _failures(python: Path, folder: Path, names: list[str], home: Path) -> Itera
             words, env={"HOME": str(home)}, cwd=home, capture_output=True, text=True, check=False, timeout=SECONDS
         )
         if done.returncode:
-            yield top, f"exit code {done.returncode}: {done.stderr[-200:]}"
+            failures[top] = f"exit code {done.returncode}: {done.stderr[-200:]}"
         else:
-            yield from json.loads(done.stdout.splitlines()[-1]).items()
+            failures |= json.loads(done.stdout.splitlines()[-1])
+    return failures

@@ -1,12 +1,10 @@
 """Two starts in a hostile place: both work, nothing comes to lie outside the home, nothing prints a traceback."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from stigmer_launcher.install.payload import Proof, Readiness
 from support.launcher_payloads import Part, part
-from support.launcher_services import PROGRAM, Stigmer, end, free_ports
+from support.launcher_services import PROGRAM, Stigmer, free_ports
 
 
 def lone_temporal() -> tuple[Part, ...]:
@@ -38,16 +36,6 @@ HOSTILE_NAMES = (
     "two\nlines",
     "größe-日本語",
 )
-
-
-@contextlib.contextmanager
-def run_at(home: Path, libexec: Path, environment: dict[str, str]) -> Iterator[Stigmer]:
-    """Give a launcher with that home, and end what it leaves."""
-    launcher = Stigmer(libexec, home, environment=environment)
-    try:
-        yield launcher
-    finally:
-        end(launcher)
 
 
 def starts_twice(launcher: Stigmer, around: Path) -> None:

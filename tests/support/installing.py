@@ -29,7 +29,7 @@ def assert_whole(keg: Path, places: Places) -> None:
         assert verify.flaw(f"{places.bin}/{entry.path}", entry) == ""
     assert Path(places.bin, ".version").read_text() == f"{known.payload.version}\n"
     assert [name for name in names_in(places.versions) if name.startswith(".")] == []
-    assert not os.path.lexists(f"{places.bin}.new")
+    assert not {*names_in(places.home), *names_in(places.bin)} & {"bin.new", ".stamp.new"}
 
 
 def snapshot(root: str) -> dict[str, tuple[int, int, int]]:

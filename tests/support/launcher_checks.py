@@ -6,9 +6,10 @@ import pty
 import signal
 import socket
 import subprocess
+from typing import Any
 
 from stigmer_launcher.system import locks
-from support.launcher_services import Stigmer, eventually
+from support.launcher_services import Stigmer, eventually, is_running
 
 
 def kept(launcher: Stigmer) -> list[str]:
@@ -17,9 +18,17 @@ def kept(launcher: Stigmer) -> list[str]:
 
 
 def listens(port: int) -> bool:
-    """Tell whether anybody answers on a port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def fails_to_start(launcher: Stigmer, *options: str) -> str:
+    """Start in vain, with nothing left that runs, and give the error."""
+    done = launcher("server", *options)
+    assert done.code == 1
+    assert "All services running" not in done.out
+    assert launcher.processes() == []
+    return done.err
 
 
 def works(launcher: Stigmer) -> None:
@@ -47,11 +56,46 @@ def watchdog(launcher: Stigmer) -> int:
     return locks.holder(str(launcher.home / "run" / "warden.lock"))
 
 
+def kill_together(launcher: Stigmer) -> None:
+    """Kill the supervisor and its watchdog, so that neither has time to notice the other's end."""
+    pids = (watchdog(launcher), launcher.status()["supervisor_pid"])
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            os.kill(pid, number)
+    eventually(lambda: not any(map(is_running, pids)), "the end of both")
+
+
+def crash(launcher: Stigmer, service: str) -> int:
+    """Kill a service, wait until it runs again, and give the pid that it had."""
+    pid = launcher.kill(service)
+
+    def is_back() -> bool:
+        found = launcher.services()[service]
+        return bool(found["state"] == "running" and found["pid"] != pid)
+
+    eventually(is_back, f"{service} to run again")
+    return pid
+
+
+def in_foreground(launcher: Stigmer, **more: Any) -> subprocess.Popen[str]:
+    """Start a server in the foreground, and give its process when everything runs."""
+    process = launcher.popen("server", "--foreground", **more)
+    all_run(launcher)
+    return process
+
+
+def stop_by(foreground: subprocess.Popen[str], number: int = signal.SIGTERM) -> str:
+    """End a server in the foreground cleanly by a signal, and give what it printed."""
+    foreground.send_signal(number)
+    printed, error = foreground.communicate(timeout=30)
+    assert (foreground.returncode, error) == (0, "")
+    return printed
+
+
 def serves_and_stops(launcher: Stigmer, foreground: subprocess.Popen[str]) -> None:
-    """Kill a service of a server in the foreground: it is started again, and a stop ends the server with exit code 0."""
-    agent = all_run(launcher)["agent-runner"]
-    os.kill(agent, signal.SIGKILL)
-    eventually(lambda: launcher.pid("agent-runner") not in (0, agent), "its restart")
+    """See a server in the foreground restart a service that is killed, and end with exit code 0 when it is stopped."""
+    all_run(launcher)
+    crash(launcher, "agent-runner")
     assert launcher("server", "stop").code == 0
     assert foreground.wait(timeout=30) == 0
 

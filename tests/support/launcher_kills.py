@@ -3,9 +3,8 @@
     python launcher_kills.py SCENARIO METHOD GRAIN DIRECTORY [sabotage]
 
 GRAIN is `call` (every system call that changes a file's name or opens one for writing) or `line` (every line of the
-launcher that is executed). It forks once per
-point, so it must be a process of its own, without threads. It prints how many points there were. With `sabotage` the
-launcher does not clear what a killed start left behind, which must be noticed.
+launcher that is executed). It forks once per point, so it must be a process of its own, without threads. It prints how
+many points there were. With `sabotage` the launcher does not clear what a killed start left behind, which must be noticed.
 """
 
 import os
@@ -19,9 +18,11 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "launcher"), str(ROOT / "tests")]
 
-from stigmer_launcher.install import install, manifest, verify, versions  # noqa: E402 - the path comes first
+from stigmer_launcher.install import manifest, verify, versions  # noqa: E402 - the path comes first
 from stigmer_launcher.install.filecopy import starting_with  # noqa: E402
+from stigmer_launcher.install.install import Installation  # noqa: E402
 from stigmer_launcher.system.places import Places, find_places  # noqa: E402
+from support.installing import assert_whole, names_in, put  # noqa: E402
 from support.launcher_payloads import build_libexec, part  # noqa: E402
 
 LIBRARY = str(ROOT / "launcher")
@@ -58,45 +59,23 @@ class Scene:
             Path(self.places.bin, ".stamp").unlink()
             Path(self.places.bin, "temporal").unlink()
 
-    def start(self, keg: Path) -> install.Installation:
+    def start(self, keg: Path) -> Installation:
         """Start once."""
-        return install.install(
-            manifest.read_keg(str(keg)),
-            self.places,
-            lambda _: None,
-            in_use=lambda: self.in_use,
-            methods=self.methods,
-        )
+        return put(keg, self.places, in_use=lambda: self.in_use, methods=self.methods)
 
     def check(self) -> None:
         """Start again, and check all that a user may rely on."""
         self.start(self.new)
-        check_whole(self.new, self.places)
+        assert_whole(self.new, self.places)
         assert not self.start(self.new).made
         assert Path(self.places.home, "stigmer.db").read_text() == "precious"
         kept = Path(self.places.home).glob("*before*/temporal")
         assert [path.read_text() for path in kept] == (["downloaded"] if self.scenario == "former" else [])
-        assert names_in(self.places.versions) == {manifest.read_keg(str(self.new)).id, *self.in_use}
+        assert names_in(self.places.versions) == sorted((manifest.read_keg(str(self.new)).id, *self.in_use))
         if self.in_use:
             old = manifest.read_keg(str(self.old))
             for entry in manifest.files_of(old.payload):
                 assert verify.flaw(f"{self.places.versions}/{old.id}/{entry.path}", entry) == ""
-
-
-def check_whole(keg: Path, places: Places) -> None:
-    """Compare everything below `bin` with the keg's index, by content."""
-    known = manifest.read_keg(str(keg))
-    assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
-    for entry in manifest.files_of(known.payload):
-        assert verify.flaw(f"{places.bin}/{entry.path}", entry) == "", entry.path
-    assert Path(places.bin, ".version").read_text() == f"{known.payload.version}\n"
-    left = names_in(places.home) | names_in(places.versions) | names_in(places.bin)
-    assert left & {".making", ".trial", "bin.new", ".stamp.new"} == set()
-
-
-def names_in(directory: str) -> set[str]:
-    """Name what is in a directory."""
-    return {path.name for path in Path(directory).iterdir()}
 
 
 class Killer:

@@ -65,19 +65,18 @@ def part(
 def stigmer_parts(**scripts: str) -> tuple[Part, ...]:
     """Make the four components Stigmer ships, with their overrides; `temporal="exit 1"` replaces that one's script."""
 
-    def script(name: str) -> str:
-        return scripts.get(name.replace("-", "_"), SLEEP_UNTIL_STOPPED)
+    def shipped(name: str, override: str, **fields: Any) -> Part:
+        script = scripts.get(name.replace("-", "_"), SLEEP_UNTIL_STOPPED)
+        return part(name, script=script, override=f"STIGMER_{override}_BIN", **fields)
 
     library = {
         f"agent-runner.lib/{folder}/{index}.so": f"{folder} {index}\n".encode() for folder in "ab" for index in (1, 2)
     }
     return (
-        part(
-            "temporal", script=script("temporal"), override="STIGMER_TEMPORAL_BIN", external="TEMPORAL_SERVICE_ADDRESS"
-        ),
-        part("stigmer-server", script=script("stigmer-server"), override="STIGMER_SERVER_BIN"),
-        part("workflow-runner", script=script("workflow-runner"), override="STIGMER_WORKFLOW_RUNNER_BIN"),
-        part("agent-runner", script=script("agent-runner"), override="STIGMER_AGENT_RUNNER_BIN", extra=library),
+        shipped("temporal", "TEMPORAL", external="TEMPORAL_SERVICE_ADDRESS"),
+        shipped("stigmer-server", "SERVER"),
+        shipped("workflow-runner", "WORKFLOW_RUNNER"),
+        shipped("agent-runner", "AGENT_RUNNER", extra=library),
     )
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from stigmer_launcher.install.payload import Liveness, Proof, Readiness
 from support.launcher_payloads import Part, build_libexec, launcher_environment, part
@@ -42,8 +42,12 @@ def fake_stack(
         words = (role, *arguments, *asked)
         return part(name, program=PROGRAM, arguments=words, grace=grace, liveness=liveness, **fields)
 
+    def worker(name: str, stop_order: int, *queues: str, **fields: Any) -> Part:
+        words = ("temporal={temporal.address}", f"queues={','.join(queues)}")
+        ready = Readiness(seconds, (Proof("pollers", "temporal", queues),))
+        return fake(name, "FakeWorker", *words, needs=("temporal",), readiness=ready, stop_order=stop_order, **fields)
+
     temporal, server = free_ports(2)
-    queues = ("workflow_execution_runner", "zigflow_execution")
     return (
         fake(
             "temporal",
@@ -67,25 +71,8 @@ def fake_stack(
             readiness=Readiness(seconds, (Proof("grpc", "server"), Proof("pollers", "temporal", SERVER_QUEUES))),
             stop_order=2,
         ),
-        fake(
-            "workflow-runner",
-            "FakeWorker",
-            "temporal={temporal.address}",
-            f"queues={','.join(queues)}",
-            needs=("temporal",),
-            readiness=Readiness(seconds, (Proof("pollers", "temporal", queues),)),
-            stop_order=4,
-        ),
-        fake(
-            "agent-runner",
-            "FakeWorker",
-            "temporal={temporal.address}",
-            "queues=agent_execution_runner",
-            needs=("temporal",),
-            readiness=Readiness(seconds, (Proof("pollers", "temporal", ("agent_execution_runner",)),)),
-            stop_order=3,
-            environment=(("STIGMER_LLM_API_KEY", "{llm.api_key}"),),
-        ),
+        worker("workflow-runner", 4, "workflow_execution_runner", "zigflow_execution"),
+        worker("agent-runner", 3, "agent_execution_runner", environment=(("STIGMER_LLM_API_KEY", "{llm.api_key}"),)),
     )
 
 
@@ -98,7 +85,7 @@ class Done(NamedTuple):
 
 
 class Stigmer:
-    """The launcher over one keg and one home, run from the checkout."""
+    """The launcher over one keg and one home, run from the checkout; as a context, nothing of it runs afterwards."""
 
     def __init__(
         self, libexec: Path, home: Path, *, launcher: Path = LAUNCHER, environment: Mapping[str, str] = {}
@@ -113,15 +100,33 @@ class Stigmer:
         self.program = [sys.executable, "-S", "-m", "stigmer_launcher"]
         self.process: dict[str, Any] = {"cwd": "/"}  # how each command's process is made, as Popen takes it
 
-    def popen(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
-        """Run a command without waiting for it."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Stop the server, and kill what does not stop."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self("server", "stop", seconds=30)
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def spawn(self, *words: str, **more: Any) -> subprocess.Popen[str]:
+        """Run a program where and as the commands are run."""
         pipe = subprocess.PIPE
         given = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "text": True, **self.process, **more}
-        return subprocess.Popen([*self.program, *arguments], env=self.environment, **given)
+        return subprocess.Popen(words, env=self.environment, **given)
 
-    def __call__(self, *arguments: str, seconds: float = 60.0) -> Done:
+    def popen(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
+        """Run a command without waiting for it."""
+        return self.spawn(*self.program, *arguments, **more)
+
+    def __call__(self, *arguments: str, seconds: float = 60.0, **more: Any) -> Done:
         """Run a command to its end."""
-        process = self.popen(*arguments)
+        process = self.popen(*arguments, **more)
         out, err = process.communicate(timeout=seconds)
         return Done(process.returncode, out, err)
 
@@ -135,9 +140,33 @@ class Stigmer:
         status: dict[str, Any] = json.loads(self("server", "status", "--json").out)
         return status
 
+    def services(self) -> dict[str, dict[str, Any]]:
+        """Give what the status says of each service, by its name."""
+        return {each["name"]: each for each in self.status()["services"]}
+
+    def states(self) -> dict[str, str]:
+        """Give each service's state."""
+        return {name: each["state"] for name, each in self.services().items()}
+
+    def pids(self) -> dict[str, int]:
+        """Give each service's pid, 0 when it has none."""
+        return {name: each["pid"] for name, each in self.services().items()}
+
     def pid(self, service: str) -> int:
         """Give a service's pid, 0 when it has none."""
-        return next((each["pid"] for each in self.status()["services"] if each["name"] == service), 0)
+        return self.pids().get(service, 0)
+
+    def kill(self, service: str) -> int:
+        """Kill a service, and give the pid that it had."""
+        os.kill(pid := self.pid(service), signal.SIGKILL)
+        return pid
+
+    def kill_supervisor(self) -> int:
+        """Kill the supervisor, wait for its end, and give the pid that it had."""
+        pid: int = self.status()["supervisor_pid"]
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not is_running(pid), "the supervisor's end")
+        return pid
 
     def log(self, service: str) -> str:
         """Give a log's text."""
@@ -147,9 +176,9 @@ class Stigmer:
     def processes(self) -> list[int]:
         """List every living process that carries this home in its environment, the tests' own aside."""
         mark = os.fsencode(f"STIGMER_HOME={self.home}")
-        return [pid for pid in _pids() if mark in _environ(pid)] + self.services()
+        return [pid for pid in _pids() if mark in _environ(pid)] + self.children()
 
-    def services(self) -> list[int]:
+    def children(self) -> list[int]:
         """List every living process that a supervisor of this home has started, wherever it escaped to."""
         state = self.home / "run" / "state.json"
         token = json.loads(state.read_text(encoding="utf-8"))["token"] if state.exists() else ""
@@ -157,24 +186,20 @@ class Stigmer:
         return [pid for pid in _pids() if token and mark in _environ(pid)]
 
 
-@contextlib.contextmanager
-def stigmer(tmp_path: Path, parts: tuple[Part, ...] | None = None, **environment: str) -> Iterator[Stigmer]:
-    """Give a launcher over a fake stack; whatever still runs at the end is stopped."""
+def stigmer(tmp_path: Path, parts: tuple[Part, ...] | None = None, **environment: str) -> Stigmer:
+    """Make a launcher over a fake stack."""
     libexec = build_libexec(tmp_path / "keg", fake_stack() if parts is None else parts)
-    launcher = Stigmer(libexec, tmp_path / "home", environment=environment)
-    try:
-        yield launcher
-    finally:
-        end(launcher)
+    return Stigmer(libexec, tmp_path / "home", environment=environment)
 
 
-def end(launcher: Stigmer) -> None:
-    """Stop a launcher's server, and kill what does not stop."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        launcher("server", "stop", seconds=30)
-    for pid in launcher.processes():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+@contextlib.contextmanager
+def temporal_of_somebody_else(port: int) -> Iterator[int]:
+    """Run a Temporal that is not ours, and give its pid."""
+    with subprocess.Popen([sys.executable, "-IS", "-c", PROGRAM, "FakeTemporal", f"port={port}"]) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
 
 
 def eventually(holds: Any, what: str, seconds: float = 20.0) -> Any:

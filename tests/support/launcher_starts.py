@@ -1,11 +1,12 @@
 """One start's materialising as a real process: run as a program, it prints what came of it as JSON.
 
-    python launcher_starts.py LIBEXEC HOME [METHOD]
+    python launcher_starts.py LIBEXEC HOME METHOD USER
 
-METHOD is the first method allowed (clone, link or copy). It begins when its standard input ends, so that many can
-begin at once; what it reports goes to its standard error as it happens.
+METHOD is the first method allowed (clone, link or copy), USER whose process it becomes, if it is not 0. It begins when its
+standard input ends, so that many can begin at once; what it reports goes to its standard error as it happens.
 """
 
+import importlib
 import json
 import os
 import subprocess
@@ -17,10 +18,17 @@ from typing import Any
 LAUNCHER = Path(__file__).parents[2] / "launcher"
 
 
-def start(libexec: Path, home: Path, method: str = "clone", *, prefix: Sequence[str] = ()) -> "subprocess.Popen[str]":
+def command(libexec: Path, home: Path, method: str = "clone", user: int = 0) -> list[str]:
+    """Give the command that materialises once."""
+    return [sys.executable, __file__, os.fspath(libexec), os.fspath(home), method, str(user)]
+
+
+def start(
+    libexec: Path, home: Path, method: str = "clone", *, user: int = 0, prefix: Sequence[str] = ()
+) -> "subprocess.Popen[str]":
     """Prepare such a process; it waits for `begin`. `prefix` is a command that runs it."""
     return subprocess.Popen(
-        [*prefix, sys.executable, __file__, os.fspath(libexec), os.fspath(home), method],
+        [*prefix, *command(libexec, home, method, user)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -44,7 +52,7 @@ def outcome(process: "subprocess.Popen[str]") -> dict[str, Any]:
     return found
 
 
-def main(libexec: str, home: str, method: str) -> dict[str, Any]:
+def main(libexec: str, home: str, method: str, user: str) -> dict[str, Any]:
     """Materialise, and give what came of it."""
     sys.path.insert(0, os.fspath(LAUNCHER))
     from stigmer_launcher.errors import LauncherError
@@ -60,6 +68,11 @@ def main(libexec: str, home: str, method: str) -> dict[str, Any]:
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - whoever runs this program waits for it
 
     sys.stdin.read()
+    if int(user):
+        for name in ("encodings.ascii", "hashlib", "pwd", "shlex", "stigmer_launcher.install.layout"):
+            importlib.import_module(name)  # another user may not be able to read it
+        os.setgid(int(user))
+        os.setuid(int(user))
     try:
         places = find_places({"STIGMER_HOME": home})
         installed = install(read_keg(libexec), places, tell, methods=starting_with(method))

@@ -39,15 +39,23 @@ def bootloader() -> bytes:
 
 
 @functools.cache
-def go_program(system: str, architecture: str, flags: str = "-s -w -buildid=") -> bytes:
+def go_program(system: str, architecture: str, flags: str = "-s -w -buildid=", body: str = 'println("here")') -> bytes:
     """Give a small real program that Go builds for a platform, without symbols unless the linker's flags say otherwise."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "main.go")
-        source.write_text('package main\n\nfunc main() { println("here") }\n', encoding="utf-8")
+        source.write_text(f"package main\n\nfunc main() {{ {body} }}\n", encoding="utf-8")
         env = {**os.environ, "GOOS": system, "GOARCH": architecture, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
         words = ["go", "build", "-trimpath", f"-ldflags={flags}", "-o", "program", str(source)]
         command.run(words, env=env, cwd=Path(folder), seconds=110)
         return Path(folder, "program").read_bytes()
+
+
+def place(path: Path, content: bytes) -> Path:
+    """Write a file, executable, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o755)
+    return path
 
 
 def elf(

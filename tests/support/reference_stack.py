@@ -1,16 +1,17 @@
 """The reference stack as a small keg: the manifest's own components, on free ports, with programs built for tests."""
 
-import hashlib
 import os
 import shlex
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from stigmer_launcher.install.payload import Component, FileEntry, Liveness, Proof, Readiness, Smoke
+from stigmer_launcher.install.payload import FileEntry, Liveness, Proof, Readiness, Smoke
+from stigmer_packaging.lib import digest
 from stigmer_packaging.manifest import model as manifest_records
 from stigmer_packaging.manifest import reader
 from support import reference_programs
-from support.launcher_payloads import Part, build_libexec
+from support.launcher_payloads import Part, build_libexec, part
 from support.launcher_services import Stigmer, free_ports
 
 MANIFEST = Path(__file__).parents[2] / "packaging" / "manifest.yaml"
@@ -24,9 +25,9 @@ def reference_keg(keg: Path, *only: str) -> Path:
     parts = tuple(_part(component, ports) for component in read.components if not only or component.name in only)
     smoke = Smoke(**asdict(read.smoke))
     libexec = build_libexec(keg, parts, version=read.product.version, inherit=read.inherit, smoke=smoke)
-    for part in parts:
-        if part.component.name != "agent-runner":
-            _link(_program(part.component.name), libexec / "components" / part.component.entry)
+    for each in parts:
+        if not each.contents:
+            _link(reference_programs.executable(each.component.name), libexec / "components" / each.component.entry)
     return libexec
 
 
@@ -36,48 +37,25 @@ def reference_launcher(tmp_path: Path) -> Stigmer:
 
 
 def _part(component: manifest_records.Component, ports: dict[str, int]) -> Part:
+    """Describe a component as the manifest runs it; of a large program the file is linked later."""
     run, ready = component.run, component.run.readiness
-    entry = component.name
-    if component.name == "agent-runner":
-        content = _agent_runner()
-        described = FileEntry(entry, len(content), hashlib.sha256(content).hexdigest(), 0o755)
-        contents = {entry: (content, 0o755)}
-    else:
-        program = _program(component.name)
-        described = FileEntry(entry, program.stat().st_size, _sha256(program), 0o755)
-        contents = {}
-    known = Component(
-        name=component.name,
-        version="0.0.1",
-        entry=entry,
-        arguments=run.arguments,
-        environment=tuple(run.environment.items()),
-        ports=tuple((name, ports[name]) for name in run.ports),
-        needs=run.needs,
-        readiness=Readiness(ready.seconds, tuple(Proof(each.kind, each.port, each.queues) for each in ready.proofs)),
-        stop_order=run.stop_order,
-        grace=run.grace,
-        override=run.override,
-        external=run.external,
-        liveness=Liveness(**asdict(run.liveness)),
-        files=(described,),
-    )
-    return Part(known, contents)
-
-
-def _agent_runner() -> bytes:
-    """Give a program that becomes the runner of the source tree; the frozen one is tried by the stage that makes it."""
-    words = (str(reference_programs.agent_python()), str(reference_programs.AGENT_RUNNER / "main.py"))
-    return f"#!/bin/sh\nexec {shlex.join(words)}\n".encode()
-
-
-def _program(name: str) -> Path:
-    return reference_programs.temporal_program() if name == "temporal" else reference_programs.go_program(name)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    fields: dict[str, Any] = {
+        "arguments": run.arguments,
+        "environment": tuple(run.environment.items()),
+        "ports": tuple((name, ports[name]) for name in run.ports),
+        "needs": run.needs,
+        "readiness": Readiness(ready.seconds, tuple(Proof(each.kind, each.port, each.queues) for each in ready.proofs)),
+        "stop_order": run.stop_order,
+        "grace": run.grace,
+        "override": run.override,
+        "external": run.external,
+        "liveness": Liveness(**asdict(run.liveness)),
+    }
+    if component.name == "agent-runner":  # of the source tree; the frozen one is tried by the stage that makes it
+        return part(component.name, script=f"exec {shlex.join(reference_programs.words(component.name))}", **fields)
+    program = reference_programs.executable(component.name)
+    described = FileEntry(component.name, program.stat().st_size, digest.sha256_of(program), 0o755)
+    return part(component.name, files=(described,), **fields)._replace(contents={})
 
 
 def _link(source: Path, target: Path) -> None:

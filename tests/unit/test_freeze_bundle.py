@@ -1,27 +1,23 @@
 """A frozen folder is plain files with settled modes, and what it is made from is told whole."""
 
 import dataclasses
-import runpy
-import shutil
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.freeze.bundle import forget_installation, settle
 from stigmer_packaging.freeze.probes import ServiceProbe, check_answers
-from stigmer_packaging.freeze.stage import freeze_launcher, launcher_facts, render_version, service_facts
-from stigmer_packaging.lib.errors import ForeignTargetError, GateError, MissingToolError
-from stigmer_packaging.lib.patchelf import set_search
+from stigmer_packaging.freeze.stage import launcher_facts, provide, service_facts
+from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.sources.service_source import read_service_source
-from support.freezing import ENV, PROBE, ROOT, copy_sample, make_freezer, make_program
+from support.freezing import ENV, PROBE, copy_sample, make_freezer, make_program
+from support.native_code import place
 
 
 def test_a_link_becomes_the_file_it_stands_for(tmp_path: Path) -> None:
     """The library lies once, where the loader looks."""
-    deep = tmp_path / "lib" / "x.libs" / "libfoo.so"
-    deep.parent.mkdir(parents=True)
-    deep.write_text("code")
+    deep = place(tmp_path / "lib" / "x.libs" / "libfoo.so", b"code")
     (tmp_path / "lib" / "libfoo.so").symlink_to("x.libs/libfoo.so")
     settle(tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_symlink()] == []
@@ -49,8 +45,7 @@ def test_a_distributions_licences_are_left_to_the_notices(tmp_path: Path) -> Non
     """What a program may ask for stays, and the record says no more than is there."""
     metadata = tmp_path / "lib" / "tiny-1.0.dist-info"
     for name in ("METADATA", "licenses/LICENSE", "licenses/vendor/NOTICE", "sboms/tiny.json"):
-        (metadata / name).parent.mkdir(parents=True, exist_ok=True)
-        (metadata / name).touch()
+        place(metadata / name, b"")
     kept = "tiny/licenses/data,sha256=abc,1\ntiny-1.0.dist-info/METADATA,sha256=def,3\n"
     (metadata / "RECORD").write_text(f"{kept}tiny-1.0.dist-info/licenses/LICENSE,sha256=a,0\n", encoding="utf-8")
     forget_installation(tmp_path)
@@ -68,32 +63,18 @@ def test_modes_do_not_depend_on_who_built(tmp_path: Path) -> None:
     assert modes == {"program": 0o755, "data": 0o644, "odd": 0o755}
 
 
-def test_a_missing_patchelf_is_named_when_it_is_needed(tmp_path: Path) -> None:
-    """Where nothing needs it, nothing asks for it."""
-    with pytest.raises(MissingToolError, match="patchelf"):
-        set_search(tmp_path / "program", "$ORIGIN/lib", patchelf=tmp_path / "patchelf", env=ENV)
-
-
-def test_the_version_module_says_what_the_manifest_says(tmp_path: Path) -> None:
-    """Whatever characters are in it."""
-    (tmp_path / "version.py").write_text(render_version("stig'mer", '2.0"0'), encoding="utf-8")
-    said = runpy.run_path(str(tmp_path / "version.py"))
-    assert (said["NAME"], said["VERSION"]) == ("stig'mer", '2.0"0')
-
-
 @pytest.mark.parametrize(
-    "source", ["print('stigmer 1.9.0')", "print('stigmer 2.0.0'); raise SystemExit(1)", "import nothing"]
+    ("source", "asked"),
+    [
+        ("print('stigmer 1.9.0')", "--version"),
+        ("print('stigmer 2.0.0'); raise SystemExit(1)", "--version"),
+        ("import sys\nif sys.argv[1] == '--help': import nothing\nprint('stigmer 2.0.0')", "--help"),
+    ],
+    ids=["another version", "an exit code", "broken behind its version"],
 )
-def test_a_launcher_that_does_not_answer_is_refused(tmp_path: Path, source: str) -> None:
-    """Another version, another exit code, or no start at all."""
-    with pytest.raises(GateError, match=r"does not answer stigmer 2\.0\.0"):
-        check_answers(make_program(tmp_path / "stigmer", source), "stigmer", "2.0.0", env=ENV)
-
-
-def test_a_launcher_that_breaks_behind_its_version_is_refused(tmp_path: Path) -> None:
+def test_a_launcher_that_does_not_answer_is_refused(tmp_path: Path, source: str, asked: str) -> None:
     """The version is answered before anything is imported, so it proves little."""
-    source = "import sys\nif sys.argv[1] == '--help': import nothing\nprint('stigmer 2.0.0')"
-    with pytest.raises(GateError, match="asked --help"):
+    with pytest.raises(GateError, match=f"asked {asked}, the frozen launcher does not answer stigmer"):
         check_answers(make_program(tmp_path / "stigmer", source), "stigmer", "2.0.0", env=ENV)
 
 
@@ -102,16 +83,14 @@ def test_another_platform_is_refused_at_once(tmp_path: Path) -> None:
     freezer = make_freezer(tmp_path)
     other = Target("darwin" if freezer.target.system == "linux" else "linux", "arm64")
     with pytest.raises(ForeignTargetError, match=str(other)):
-        freeze_launcher(
-            ROOT / "launcher", name="stigmer", version="2.0.0", freezer=dataclasses.replace(freezer, target=other)
-        )
+        provide((), dataclasses.replace(freezer, target=other))
 
 
 def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> None:
     """Sources, version, Python, PyInstaller and time: a change of any is a change of the facts."""
     freezer = make_freezer(tmp_path)
     source = tmp_path / "launcher"
-    shutil.copytree(ROOT / "launcher", source, ignore=shutil.ignore_patterns("__pycache__"))
+    module = place(source / "stigmer_launcher" / "one.py", b"")
 
     def facts(version: str = "2.0.0", **changes: object) -> dict[str, object]:
         changed = dataclasses.replace(freezer, **changes)  # type: ignore[arg-type]
@@ -124,7 +103,7 @@ def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> N
     for other in (facts("2.0.1"), facts(source_date_epoch=1), facts(python=python), facts(pins=pins)):
         assert other != first
     assert facts(pins=freezer.pins.replace("rich==", "rich==9")) == first
-    (source / "stigmer_launcher" / "another.py").touch()
+    module.rename(module.with_name("another.py"))
     assert facts() != first
 
 

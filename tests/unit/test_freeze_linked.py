@@ -7,16 +7,10 @@ import pytest
 from stigmer_packaging.freeze.gcc_runtime import read_packages
 from stigmer_packaging.freeze.linked import find_linked
 from stigmer_packaging.lib.target import Target
-from support.native_code import elf, macho
+from support.freezing import RECIPE
+from support.native_code import elf, macho, place
 
 LINUX, MAC = Target("linux", "arm64"), Target("darwin", "arm64")
-
-
-def place(path: Path, content: bytes) -> Path:
-    """Write a file and the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
 
 
 def test_an_elf_file_names_its_folder_then_pythons_libraries_count_and_the_systems_do_not(tmp_path: Path) -> None:
@@ -47,7 +41,6 @@ def test_a_file_for_another_processor_and_one_that_is_not_native_are_passed_over
 
 @pytest.mark.parametrize("architecture", ["amd64", "arm64"])
 def test_the_runtime_libraries_of_gcc_are_pinned_for_each_linux_with_their_licence(architecture: str) -> None:
-    recipes = Path(__file__).parents[2] / "packaging" / "python"
-    names = {Path(each.path).name.split("_")[0] for each in read_packages(recipes, Target("linux", architecture))}
+    names = {Path(each.path).name.split("_")[0] for each in read_packages(RECIPE, Target("linux", architecture))}
     assert names == {"gcc-10-base", "libgcc-s1", "libstdc++6"}
-    assert read_packages(recipes, Target("darwin", architecture)) == ()
+    assert read_packages(RECIPE, Target("darwin", architecture)) == ()

@@ -1,7 +1,6 @@
 """The Python that freezes is one that can, and it sees nothing of the caller's environment."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -31,15 +30,10 @@ def test_a_real_python_says_what_it_is() -> None:
     assert not Path(found.executable).is_relative_to(sys.prefix) or sys.prefix == sys.base_prefix
 
 
-def test_machines_are_named_as_targets() -> None:
-    """Linux says aarch64 where we say arm64."""
-    assert parse_interpreter(said(), executable="python3").target == Target("linux", "arm64")
-
-
-def test_another_build_of_the_same_version_is_another_python() -> None:
-    """A record made with one is not current for the other."""
+def test_a_machine_is_named_as_a_target_and_another_build_of_one_version_is_another_python() -> None:
+    """Linux says aarch64 where we say arm64. A record made with one build is not current for the other."""
     one, other = (parse_interpreter(said(content=content), executable="python3") for content in ("aa", "bb"))
-    assert one.version == other.version
+    assert (one.target, one.version) == (other.target, other.version) == (Target("linux", "arm64"), "3.13.5")
     assert one.identity != other.identity
 
 
@@ -48,12 +42,6 @@ def test_a_python_that_is_too_old_is_refused() -> None:
     with pytest.raises(MissingToolError, match=r"3\.10\.13") as refused:
         parse_interpreter(said("3.10.13"), executable="python3")
     assert "3.11" in refused.value.remedy
-
-
-def test_a_python_that_is_not_there_is_named() -> None:
-    """The path is in the message."""
-    with pytest.raises(MissingToolError, match="/no/such/python"):
-        read_interpreter("/no/such/python", env=ENV)
 
 
 def test_a_program_that_is_no_python_is_refused(tmp_path: Path) -> None:
@@ -74,15 +62,8 @@ def test_a_python_without_its_library_names_the_package() -> None:
 
 def test_what_could_change_a_result_stays_out_of_the_environment() -> None:
     """Programs are still found; PYTHONPATH and LD_LIBRARY_PATH are gone; the locale is fixed."""
-    given = {
-        "PATH": "/bin",
-        "PYTHONPATH": "/mine",
-        "LD_LIBRARY_PATH": "/mine",
-        "LC_ALL": "de_DE",
-        "PYTHONOPTIMIZE": "2",
-    }
+    given = {"PATH": "/bin", "PYTHONPATH": "/mine", "LD_LIBRARY_PATH": "/mine", "LC_ALL": "de_DE"}
     assert plain_environment(given) == {"PATH": "/bin", "LC_ALL": "C.UTF-8"}
-    assert "PYTHONPATH" not in plain_environment({**os.environ, "PYTHONPATH": "/mine"})
 
 
 def test_imports_are_found_wherever_they_stand() -> None:

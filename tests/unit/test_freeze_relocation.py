@@ -1,14 +1,14 @@
 """Native code of a frozen folder finds the folder's libraries by itself, without anything set by who starts it."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.freeze.bundle import own_search, relocate
-from support.native_code import PATCHELF, bootloader
+from stigmer_packaging.binaries.elf import find_elves, read_elf
+from stigmer_packaging.freeze.bundle import relocate
+from support.native_code import PATCHELF, bootloader, place
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -17,9 +17,7 @@ ENV = {"PATH": os.environ["PATH"]}
 def bundle(tmp_path: Path) -> Path:
     """Give a folder as PyInstaller fills it: a program that needs libz, modules that do, and libz, which does not."""
     for name in ("program", "lib/module.so", "lib/deep/er/module.so", "lib/libz.so.1"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(bootloader())
-        (tmp_path / name).chmod(0o755)
+        place(tmp_path / name, bootloader())
     set_needed(tmp_path / "lib" / "libz.so.1", "--remove-needed", "libz.so.1")
     (tmp_path / "lib" / "link.so").symlink_to("module.so")
     (tmp_path / "lib" / "script").write_text("#!/bin/sh\n", encoding="ascii")
@@ -32,8 +30,8 @@ def set_needed(path: Path, *words: str) -> None:
 
 def searches(bundle: Path) -> dict[str, tuple[str, ...]]:
     """Relocate a bundle and give what each file then searches."""
-    elves = relocate(bundle, "lib", patchelf=PATCHELF, env=ENV)
-    return {path.relative_to(bundle).as_posix(): elf.search for path, elf in elves}
+    relocate(bundle, "lib", patchelf=PATCHELF, env=ENV)
+    return {path.relative_to(bundle).as_posix(): read_elf(path.read_bytes()).search for path in find_elves(bundle)}
 
 
 def test_what_needs_a_bundled_library_looks_for_it_at_the_top(bundle: Path) -> None:
@@ -68,26 +66,3 @@ def test_a_second_relocation_changes_nothing(bundle: Path) -> None:
     content = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
     assert searches(bundle) == first
     assert {path: path.read_bytes() for path in content} == content
-
-
-def test_the_loader_takes_the_bundles_library(bundle: Path) -> None:
-    """Asked of the system's own loader, with nothing in the environment."""
-    shutil.copy(resolved(bundle / "lib" / "deep" / "er" / "module.so")["libz.so.1"], bundle / "lib" / "libz.so.1")
-    relocate(bundle, "lib", patchelf=PATCHELF, env=ENV)
-    for name in ("program", "lib/deep/er/module.so"):
-        assert resolved(bundle / name)["libz.so.1"].samefile(bundle / "lib" / "libz.so.1")
-
-
-def resolved(path: Path) -> dict[str, Path]:
-    """Ask the loader where it finds what a file needs."""
-    listed = subprocess.run(["ldd", path], check=True, capture_output=True, text=True, env=ENV).stdout
-    pairs = (line.strip().split(" (")[0].split(" => ") for line in listed.splitlines() if " => " in line)
-    return {name: Path(place) for name, place in pairs}
-
-
-@pytest.mark.parametrize(
-    ("path", "search"),
-    [("a/program", "$ORIGIN/lib"), ("a/lib/x.so", "$ORIGIN"), ("a/lib/p/q/x.so", "$ORIGIN/../..")],
-)
-def test_a_folder_is_named_as_the_loader_finds_it_from_the_file(path: str, search: str) -> None:
-    assert own_search(Path("/b", path), Path("/b/a/lib")) == search

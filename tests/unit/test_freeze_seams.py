@@ -10,18 +10,22 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.freeze.seams import VERSIONS, Counterparts, Settings, check_version
 from stigmer_packaging.freeze.wheels import Platform, provide_site
-from stigmer_packaging.lib.environment import build_environment, cache_root
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.sources.locks import parse_lock, select_pins
-from support.native_code import elf, macho
+from support.freezing import CACHE, ENV, ROOT
+from support.native_code import elf, macho, place
 
-ROOT = Path(__file__).parents[2]
+HERE, THERE = EXTENSION_SUFFIXES[0], f".{sys.implementation.cache_tag}-darwin.so"
+"""The endings of extension modules on this machine and on the platform."""
+
+LOCK = parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8"))
 _PREPARE = """
 import json, os, sys
 from stigmer_packaging.freeze.seams import *
@@ -33,19 +37,16 @@ counterparts = Counterparts(settings)
 
 def settings(folder: Path, system: str = "darwin", **changed: object) -> Settings:
     """Describe a platform whose files lie below `folder`, and this machine's beside them."""
-    python = folder / "python/lib/python3.13"
     given: dict[str, object] = {
         "system": system,
-        "machine": "arm64" if system == "darwin" else "aarch64",
+        "machine": {"darwin": "arm64", "linux": "aarch64"}[system],
         "architecture": "arm64",
-        "multiarch": "darwin" if system == "darwin" else "aarch64-linux-gnu",
-        "suffixes": [".cpython-313-darwin.so" if system == "darwin" else ".cpython-313-aarch64-linux-gnu.so", ".so"],
-        "own_suffix": ".cpython-313-x86_64-linux-gnu.so",
+        "multiarch": {"darwin": "darwin", "linux": "aarch64-linux-gnu"}[system],
         "builtins": ["sys", "only_there"],
         "library": str(folder / "python/lib/libpython3.13.dylib"),
         "prefix": str(folder / "python"),
         "own_prefix": str(folder / "own-python"),
-        "standard_library": str(python),
+        "standard_library": str(folder / "python/lib/python3.13"),
         "site": str(folder / "site"),
         "own_site": str(folder / "own-site"),
         "linked": {},
@@ -59,11 +60,9 @@ def settings(folder: Path, system: str = "darwin", **changed: object) -> Setting
 @functools.cache
 def macholib() -> Path:
     """Give macholib, which PyInstaller needs for macOS and this repository's lock has for Macs alone."""
-    lock = parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8"))
-    pins = select_pins(lock, ("macholib", "altgraph"))
-    env, cache = build_environment(os.environ), cache_root(os.environ, Path.home())
+    pins = select_pins(LOCK, ("macholib", "altgraph"))
     platform = Platform(Target("darwin", "arm64"), "14.0", "3.13.5")
-    return provide_site(pins, platform, cache=cache, env=env, report=lambda _: None).folder
+    return provide_site(pins, platform, cache=CACHE, env=ENV, report=lambda _: None).folder
 
 
 def run(code: str, given: Settings) -> str:
@@ -83,8 +82,7 @@ def run(code: str, given: Settings) -> str:
 
 def test_the_pyinstaller_that_is_pinned_is_one_the_seams_were_looked_at_for() -> None:
     """Move VERSIONS when all of this file passes with the next one."""
-    lock = parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8"))
-    (pinned,) = [pin.version for pin in lock if pin.name == "pyinstaller"]
+    (pinned,) = [pin.version for pin in LOCK if pin.name == "pyinstaller"]
     check_version(pinned)
     for other in (f"{VERSIONS[1]}.0", "6.21.9", "7.0"):
         with pytest.raises(SystemExit, match="is not one of"):
@@ -97,12 +95,10 @@ pretend_platform(settings)
 pretend_modules(settings)
 import platform
 from PyInstaller import compat, PLATFORM
-print(sys.platform, platform.machine(), compat.is_darwin, compat.is_linux, compat.system, compat.EXTENSION_SUFFIXES, PLATFORM)
+print(sys.platform, platform.machine(), compat.is_darwin, compat.is_linux, compat.system, compat.EXTENSION_SUFFIXES[0], PLATFORM)
 """
-    assert (
-        run(code, settings(tmp_path)) == "darwin arm64 True False Darwin ['.cpython-313-darwin.so', '.so'] Darwin-64bit"
-    )
-    assert run(code, settings(tmp_path, "linux")).endswith("'.so'] Linux-64bit-arm")
+    assert run(code, settings(tmp_path)) == f"darwin arm64 True False Darwin {THERE} Darwin-64bit"
+    assert run(code, settings(tmp_path, "linux")).endswith("gnu.so Linux-64bit-arm")
 
 
 def test_child_processes_are_this_machines_and_see_it_as_it_is(tmp_path: Path) -> None:
@@ -125,10 +121,10 @@ print(isolated.call(ask))
 def test_the_module_graph_finds_the_platforms_modules_and_built_in_ones(tmp_path: Path) -> None:
     """Extension modules by the platform's suffix; nothing from this machine's folders."""
     given = settings(tmp_path)
-    for name in ("fast.cpython-313-darwin.so", "slow.cpython-313-x86_64-linux-gnu.so"):
-        Path(given.site, name).write_bytes(b"")
-    Path(given.own_site, "own.py").write_text("", encoding="utf-8")
-    Path(given.standard_library, "there.py").write_text("", encoding="utf-8")
+    for name in (f"fast{THERE}", f"slow{HERE}"):
+        Path(given.site, name).touch()
+    Path(given.own_site, "own.py").touch()
+    Path(given.standard_library, "there.py").touch()
     code = """
 pretend_platform(settings)
 pretend_modules(settings)
@@ -152,9 +148,8 @@ def test_hooks_collect_a_packages_files_from_its_folder_on_the_platform(tmp_path
     """Its libraries have other names there."""
     given = settings(tmp_path)
     for site, name in ((given.site, "libthere.dylib"), (given.own_site, "libhere.so.1")):
-        (Path(site) / "package").mkdir()
-        (Path(site) / "package" / "__init__.py").write_text("", encoding="utf-8")
-        (Path(site) / "package" / name).write_bytes(b"")
+        place(Path(site, "package", "__init__.py"), b"")
+        place(Path(site, "package", name), b"")
     code = """
 sys.path.append(settings.own_site)
 pretend_platform(settings)
@@ -168,17 +163,17 @@ print(collect_dynamic_libs("package"))
 def test_a_file_of_this_machine_in_a_table_of_contents_becomes_the_platforms(tmp_path: Path) -> None:
     """A distribution's metadata, and an extension module by its other suffix; what is missing there is remembered."""
     given = settings(tmp_path)
-    Path(given.site, "fast.cpython-313-darwin.so").write_bytes(b"")
-    code = """
+    Path(given.site, f"fast{THERE}").touch()
+    code = f"""
 name_files_there(counterparts)
 from PyInstaller.building import build_main
 own = settings.own_site
-toc = [("fast", f"{own}/fast.cpython-313-x86_64-linux-gnu.so", "EXTENSION"), ("data", f"{own}/data", "DATA"), ("p", "/p", "DATA")]
+toc = [("fast", own + "/fast{HERE}", "EXTENSION"), ("data", own + "/data", "DATA"), ("p", "/p", "DATA")]
 found = [entry[1] for entry in build_main.normalize_toc(toc)]
 print(json.dumps([found, sorted(counterparts.missing)]))
 """
     found, missing = json.loads(run(code, given))
-    assert found == [f"{given.site}/fast.cpython-313-darwin.so", f"{given.site}/data", "/p"]
+    assert found == [f"{given.site}/fast{THERE}", f"{given.site}/data", "/p"]
     assert missing == [f"{given.own_site}/data"]
 
 
@@ -193,9 +188,8 @@ def test_libraries_are_those_of_the_table_and_none_of_this_machine(tmp_path: Pat
     """A library that a name in a program's code may mean is the system's there."""
     module, library = tmp_path / "site/fast.so", tmp_path / "site/.dylibs/libx.dylib"
     given = settings(tmp_path, linked={str(module): [["@loader_path/.dylibs/libx.dylib", str(library)]]})
-    module.write_bytes(macho("arm64"))
-    library.parent.mkdir()
-    library.write_bytes(macho("arm64"))
+    for path in (module, library):
+        place(path, macho("arm64"))
     code = """
 pretend_platform(settings)
 read_libraries(settings)
@@ -213,21 +207,16 @@ print(build_main.scan_code_for_ctypes(compile("import ctypes; ctypes.CDLL('libc.
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "kind"),
-    [("m", macho("arm64"), "BINARY"), ("e", elf("arm64"), "BINARY"), ("t", b"text", "DATA"), ("absent", b"", "None")],
-)
-def test_native_files_of_both_systems_are_told_from_data_without_objdump(
-    tmp_path: Path, name: str, content: bytes, kind: str
-) -> None:
-    if content:
+def test_native_files_of_both_systems_are_told_from_data_without_objdump(tmp_path: Path) -> None:
+    for name, content in (("macho", macho("arm64")), ("elf", elf("arm64")), ("text", b"text")):
         (tmp_path / name).write_bytes(content)
     code = f"""
 read_libraries(settings)
 from PyInstaller.depend import bindepend
-print(bindepend.classify_binary_vs_data({str(tmp_path / name)!r}))
+names = ("macho", "elf", "text", "absent")
+print(*(bindepend.classify_binary_vs_data(f"{tmp_path}/{{name}}") for name in names))
 """
-    assert run(code, settings(tmp_path)) == kind
+    assert run(code, settings(tmp_path)) == "BINARY BINARY DATA None"
 
 
 def test_a_program_is_the_platforms_bootloader_with_the_archive_and_no_tool_is_called(tmp_path: Path) -> None:
@@ -235,18 +224,17 @@ def test_a_program_is_the_platforms_bootloader_with_the_archive_and_no_tool_is_c
     import PyInstaller  # type: ignore[import-untyped]
 
     given = settings(tmp_path, "linux")
-    loader = Path(given.site, "PyInstaller/bootloader", PyInstaller.PLATFORM)
-    loader.mkdir(parents=True)
-    (loader / "run").write_bytes(Path(sys.executable).resolve().read_bytes())
+    program = Path(sys.executable).resolve().read_bytes()
+    loader = place(Path(given.site, "PyInstaller/bootloader", PyInstaller.PLATFORM, "run"), program)
     code = f"""
 write_programs(settings)
 os.environ["PATH"] = ""
 from PyInstaller.building import api
 program = api.EXE.__new__(api.EXE)
 vars(program).update(console=True, debug=False)
-assert program._bootloader_file("run") == {str(loader / "run")!r}
+assert program._bootloader_file("run") == {str(loader)!r}
 made = settings.site + "/program"
-Path(made).write_bytes(Path({str(loader / "run")!r}).read_bytes())
+Path(made).write_bytes(Path({str(loader)!r}).read_bytes())
 Path(settings.site, "archive").write_bytes(b"the archive" * 9)
 assert api.is_linux is False
 program._append_data_to_exe(made, settings.site + "/archive")

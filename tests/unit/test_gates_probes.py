@@ -9,50 +9,42 @@ from stigmer_packaging.freeze.probes import (
     ServiceProbe,
     Trial,
     check_failure,
-    classify_failure,
     explain_excludes,
-    temporal_server,
     try_service,
 )
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.sources.freeze_table import FreezeFacts
-from support.freezing import ENV, FAKE_TEMPORAL, PROBE, SAMPLES, make_program
+from support.freezing import ENV, PROBE, SAMPLES, make_program
 
-STARTUP = SAMPLES / "startup"
-REFUSED = (STARTUP / "connection-refused.txt").read_text(encoding="utf-8")
 
+def read_sample(name: str) -> str:
+    return (SAMPLES / "startup" / f"{name}.txt").read_text(encoding="utf-8")
+
+
+REFUSED = read_sample("connection-refused")
 CONNECT = "import os, socket\nhost, port = os.environ['TEMPORAL_SERVICE_ADDRESS'].split(':')\n"
 WAIT = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit({code}))\n"
 READY = "print('Worker ready', flush=True)\n"
 
 
-@pytest.mark.parametrize(
-    ("sample", "reason"),
-    [
-        ("connection-refused", "connection"),
-        ("configuration", "other"),
-        ("multipart-trap", "import"),
-        ("module-not-frozen", "import"),
-        ("library-not-bundled", "import"),
-    ],
-)
-def test_real_failures_are_told_apart(sample: str, reason: str) -> None:
-    """Each is what a real frozen program printed."""
-    assert classify_failure((STARTUP / f"{sample}.txt").read_text(encoding="utf-8")) == reason
-
-
-def test_something_missing_counts_even_when_the_connection_was_tried() -> None:
-    """A service may catch an ImportError and go on, until somebody needs it."""
-    assert classify_failure("ImportError: no daytona\n" + REFUSED) == "import"
+def on_trial(folder: Path, source: str, probe: ServiceProbe = PROBE) -> Trial:
+    return Trial(make_program(folder / "service", source), probe, folder, ENV)
 
 
 @pytest.mark.parametrize(
     ("code", "output", "why"),
-    [(1, "ImportError: x", "missing in the bundle"), (0, REFUSED, "exit code 0"), (1, "no key", "not for that")],
+    [
+        (1, read_sample("configuration"), "not for that"),
+        (1, read_sample("multipart-trap"), "missing in the bundle"),
+        (1, read_sample("module-not-frozen"), "missing in the bundle"),
+        (1, read_sample("library-not-bundled"), "missing in the bundle"),
+        (1, "ImportError: no daytona\n" + REFUSED, "missing in the bundle"),  # caught, until somebody needs it
+        (0, REFUSED, "exit code 0: it did not fail"),
+    ],
 )
-def test_every_other_end_is_refused_with_its_reason(code: int, output: str, why: str) -> None:
-    """The reason and the last lines are in the message."""
+def test_every_other_end_than_a_refused_connection_is_refused_with_its_reason(code: int, output: str, why: str) -> None:
+    """The samples are what real frozen programs printed; the last line is in the message."""
     with pytest.raises(GateError, match=why) as refused:
         check_failure(code, output)
     assert output.splitlines()[-1] in str(refused.value)
@@ -60,51 +52,26 @@ def test_every_other_end_is_refused_with_its_reason(code: int, output: str, why:
 
 def test_a_service_that_cannot_connect_passes(tmp_path: Path) -> None:
     """It got as far as the connection."""
-    service = make_program(tmp_path / "service", CONNECT + "socket.create_connection((host, int(port)))")
-    Trial(service, PROBE, tmp_path, ENV).without_temporal()
-
-
-def test_a_service_that_lacks_a_module_is_refused(tmp_path: Path) -> None:
-    """It never got that far."""
-    service = make_program(tmp_path / "service", "import no_such_module")
-    with pytest.raises(GateError, match="no_such_module"):
-        Trial(service, PROBE, tmp_path, ENV).without_temporal()
+    check_failure(1, REFUSED)
+    on_trial(tmp_path, CONNECT + "socket.create_connection((host, int(port)))").without_temporal()
 
 
 def test_a_service_that_never_gives_up_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The contract has it fail; we would wait for ever."""
     monkeypatch.setattr("stigmer_packaging.freeze.probes.SECONDS", 0.5)
-    service = make_program(tmp_path / "service", "import time\ntime.sleep(60)")
     with pytest.raises(GateError, match="does not give up"):
-        Trial(service, PROBE, tmp_path, ENV).without_temporal()
+        on_trial(tmp_path, "import time\ntime.sleep(60)").without_temporal()
 
 
 def test_a_service_sees_its_own_settings_and_nothing_of_ours(tmp_path: Path) -> None:
     """A `.env`, a home or a PYTHONPATH of the build host must not help it."""
-    service = make_program(
-        tmp_path / "service", "import os, sys\nsys.exit(f\"{sorted(os.environ)} {os.environ['HOME']}\")"
-    )
-    env = {**ENV, "PYTHONPATH": "x"}
+    source = "import os, sys\nsys.exit(f\"{sorted(os.environ)} {os.environ['HOME']}\")"
+    trial = on_trial(tmp_path, source, ServiceProbe({"MODE": "local"}, "", 1))
     with pytest.raises(GateError) as refused:
-        Trial(service, ServiceProbe({"MODE": "local"}, "", 1), tmp_path, env).without_temporal()
+        replace(trial, env={**ENV, "PYTHONPATH": "x"}).without_temporal()
     assert "PYTHONPATH" not in str(refused.value)
     assert f"'] {tmp_path}" in str(refused.value)
     assert "'MODE'" in str(refused.value)
-
-
-def test_a_service_that_gets_ready_and_stops_passes(tmp_path: Path) -> None:
-    """The whole way, with something that listens where Temporal would."""
-    temporal = make_program(tmp_path / "temporal", FAKE_TEMPORAL)
-    source = (
-        CONNECT
-        + WAIT.format(code=0)
-        + "link = socket.create_connection((host, int(port)))\n"
-        + READY
-        + "signal.pause()"
-    )
-    service = make_program(tmp_path / "service", source)
-    with temporal_server(temporal, folder=tmp_path, env=ENV) as address:
-        Trial(service, PROBE, tmp_path, ENV).start_and_stop(address)
 
 
 @pytest.mark.parametrize(
@@ -121,20 +88,16 @@ def test_a_service_that_gets_ready_and_stops_passes(tmp_path: Path) -> None:
 )
 def test_a_service_that_does_not_work_with_temporal_is_refused(tmp_path: Path, source: str, why: str) -> None:
     """Not ready, not stopping, not stopping well, or with something missing on the way."""
-    service = make_program(tmp_path / "service", source)
-    quick = replace(PROBE, grace=1)
     with pytest.raises(GateError, match=why):
-        Trial(service, quick, tmp_path, ENV).start_and_stop("127.0.0.1:9")
+        on_trial(tmp_path, source, replace(PROBE, grace=1)).start_and_stop("127.0.0.1:9")
 
 
 def test_a_failed_selftest_is_refused_with_what_it_said(tmp_path: Path) -> None:
     """Its arguments are handed on."""
-    service = make_program(
-        tmp_path / "service", "import sys\nsys.exit(0 if sys.argv[1:] == ['--good'] else 'the graph answered 41')"
-    )
-    Trial(service, PROBE, tmp_path, ENV).selftest(("--good",))
+    trial = on_trial(tmp_path, "import sys\nsys.exit(0 if sys.argv[1:] == ['--good'] else 'the graph answered 41')")
+    trial.selftest(("--good",))
     with pytest.raises(GateError, match="the graph answered 41"):
-        Trial(service, PROBE, tmp_path, ENV).selftest(("--bad",))
+        trial.selftest(("--bad",))
 
 
 def test_what_a_service_is_told_is_filled_in_for_each_start(tmp_path: Path) -> None:
@@ -147,7 +110,7 @@ def test_what_a_service_is_told_is_filled_in_for_each_start(tmp_path: Path) -> N
     )
     told = {"PORT": "{port.one}", "SAME": "{port.one}", "OTHER": "{port.two}", "KEY": "{llm.api_key}"}
     probe = ServiceProbe({**told, "AT": "{temporal.address}"}, "", 1, arguments=("{home}",))
-    Trial(make_program(tmp_path / "service", source), probe, tmp_path, ENV).without_temporal()
+    on_trial(tmp_path, source, probe).without_temporal()
 
 
 LISTEN = "import os, socket\nserver = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))\n"
@@ -169,21 +132,15 @@ def test_a_service_that_needs_no_temporal_is_tried_without_it(tmp_path: Path, so
     try_service(service, FreezeTable(), probe, temporal=None, home=home, env=ENV)
 
 
-@pytest.mark.parametrize(
-    ("source", "why"),
-    [("pass", "ended with exit code 0"), (LISTEN + WAIT.format(code=3) + "signal.pause()", "exit code 3")],
-)
-def test_a_service_that_ends_before_it_is_ready_or_badly_is_refused(tmp_path: Path, source: str, why: str) -> None:
-    service = make_program(tmp_path / "service", source)
-    with pytest.raises(GateError, match=why):
-        Trial(service, ALONE, tmp_path, ENV).start_and_stop()
-
-
-def test_a_service_that_leaves_the_signal_to_its_default_has_stopped_but_a_worker_has_not(tmp_path: Path) -> None:
-    service = make_program(tmp_path / "service", LISTEN + "import signal\nsignal.pause()")
-    Trial(service, ALONE, tmp_path, ENV).start_and_stop()
+def test_of_a_service_without_temporal_the_signals_default_action_is_a_stop_but_an_early_end_is_not(
+    tmp_path: Path,
+) -> None:
+    trial = on_trial(tmp_path, LISTEN + "import signal\nsignal.pause()", ALONE)
+    trial.start_and_stop()
     with pytest.raises(GateError, match="exit code -15"):
-        Trial(service, replace(ALONE, temporal=True), tmp_path, ENV).start_and_stop()
+        replace(trial, probe=replace(ALONE, temporal=True)).start_and_stop()
+    with pytest.raises(GateError, match="ended with exit code 0"):
+        on_trial(tmp_path, "pass", ALONE).start_and_stop()
 
 
 def test_without_any_temporal_a_service_that_needs_it_is_refused(tmp_path: Path) -> None:
@@ -197,10 +154,9 @@ def test_a_crash_of_the_interpreter_after_the_programs_end_is_a_stop(tmp_path: P
     said = "print('Fatal Python error: PyGILState_Release\\nPython runtime state: finalizing', flush=True)\n"
     source = "import os, signal\ndef stop(*_):\n    " + said + "    os.abort()\n"
     source += "signal.signal(signal.SIGTERM, stop)\n" + READY + "signal.pause()"
-    Trial(make_program(tmp_path / "service", source), PROBE, tmp_path, ENV).start_and_stop()
-    other = make_program(tmp_path / "other", source.replace("finalizing", "initialized"))
+    on_trial(tmp_path, source).start_and_stop()
     with pytest.raises(GateError, match="exit code -6"):
-        Trial(other, PROBE, tmp_path, ENV).start_and_stop()
+        on_trial(tmp_path, source.replace("finalizing", "initialized")).start_and_stop()
 
 
 def test_a_missing_module_that_is_excluded_is_blamed_on_who_excludes_it() -> None:

@@ -46,7 +46,6 @@ def test_a_worker_that_polls_is_alive_however_little_it_does() -> None:
 
 
 def test_a_worker_that_is_too_busy_to_poll_is_alive() -> None:
-    """It executes as much as it may at once, for an hour."""
     worker = Worker()
     for minute in range(60):
         worker.used += 0.001

@@ -25,7 +25,6 @@ ZEROLOG = "\033[90m11:00PM\033[0m \033[32mINF\033[0m \033[1mServer started\033[0
     ],
 )
 def test_a_service_s_own_time_stamp_is_left_out_on_request(printed: str, shown: str) -> None:
-    """The common forms, coloured or not."""
     assert readable(printed, stamp=False) == shown
     assert len(readable(printed)) > len(shown)
 
@@ -71,7 +70,6 @@ def test_colours_are_kept_on_request_and_end_with_the_line() -> None:
     ],
 )
 def test_control_sequences_are_removed(printed: str, shown: str) -> None:
-    """Also where colours are kept."""
     assert readable(printed) == shown
     assert readable(printed, colours=True) == shown
 

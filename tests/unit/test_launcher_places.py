@@ -24,13 +24,10 @@ def test_stigmer_home_moves_everything() -> None:
     )
 
 
-def test_without_it_the_home_is_in_the_users_home() -> None:
-    assert find_places({"HOME": "/home/ada"}).home == "/home/ada/.stigmer"
-
-
-def test_an_empty_stigmer_home_counts_as_none() -> None:
+@pytest.mark.parametrize("environ", [{}, {"STIGMER_HOME": ""}])
+def test_without_it_the_home_is_in_the_users_home(environ: dict[str, str]) -> None:
     """`STIGMER_HOME= stigmer server` must not work in the current directory."""
-    assert find_places({"STIGMER_HOME": "", "HOME": "/home/ada"}).home == "/home/ada/.stigmer"
+    assert find_places({"HOME": "/home/ada", **environ}).home == "/home/ada/.stigmer"
 
 
 def test_a_relative_stigmer_home_is_made_absolute_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +82,6 @@ def test_a_frozen_launcher_is_found_by_its_process(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("variable", ["STIGMER_HOME", "HOME"])
 def test_a_home_that_is_no_text_is_refused(variable: str) -> None:
-    """Whichever variable names it; the message shows the bytes."""
     with pytest.raises(HomeError, match=r"not UTF-8 text: /caf\\xe9"):
         find_places({variable: os.fsdecode(b"/caf\xe9")})
 

@@ -117,7 +117,6 @@ def test_a_port_of_another_user_is_said_to_be_so() -> None:
 def test_a_socket_that_other_machines_can_reach_is_seen(
     family: socket.AddressFamily, address: str, seen: list[str]
 ) -> None:
-    """Of the processes that are asked about alone."""
     with taken_port(family, address) as port:
         ours = [each for each in ports.exposed(lambda pid: pid == os.getpid()) if each.port == port]
         assert [(each.pid, ports.address_text(each.address)) for each in ours] == [(os.getpid(), text) for text in seen]

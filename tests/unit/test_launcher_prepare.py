@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.errors import KegError, OverrideError, PortError, UsageError
+from stigmer_launcher.errors import KegError, OverrideError, PortError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.readiness.address import Address
@@ -26,7 +26,6 @@ def prepared(tmp_path: Path, *parts: Part, ports: Mapping[str, int] = {}, enviro
 
 
 def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path) -> None:
-    """At its own port, and where Temporal is."""
     server, temporal = free_ports(2)
     launch = prepared(tmp_path, ports={"server": server, "temporal": temporal})
     by_name = {service.plan.name: service for service in launch.services}
@@ -44,7 +43,6 @@ def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path
 
 
 def test_every_service_carries_the_token_of_its_run(tmp_path: Path) -> None:
-    """Another run has another token."""
     first, second = prepared(tmp_path), prepared(tmp_path)
     assert first.token != second.token
     for service in first.services:
@@ -69,7 +67,6 @@ def test_directories_are_made_for_what_services_are_told_to_write(tmp_path: Path
 
 
 def test_a_first_preparation_writes_the_settings_file(tmp_path: Path) -> None:
-    """So that there is something to read and to change."""
     prepared(tmp_path)
     assert "provider: ollama" in (tmp_path / "home" / "config.yaml").read_text(encoding="utf-8")
 
@@ -94,7 +91,6 @@ def test_a_namespace_in_the_shell_is_for_an_external_temporal_only(tmp_path: Pat
 
 
 def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    """With its name, and how to use another."""
     with socket.create_server(("127.0.0.1", 0)) as owner:
         port = owner.getsockname()[1]
         with pytest.raises(PortError, match=rf"port {port} \(server\) is taken by .* \(process \d+\)") as caught:
@@ -117,13 +113,6 @@ def test_what_is_missing_is_refused(
     error: type[Exception],
     text: str,
 ) -> None:
-    """Each by its own name."""
     with pytest.raises(error, match=text):
         prepared(tmp_path, environ=environ)
     assert not (tmp_path / "home").exists()
-
-
-def test_an_unknown_port_is_refused(tmp_path: Path) -> None:
-    """With those there are."""
-    with pytest.raises(UsageError, match="there is no port web; there are temporal, server"):
-        prepared(tmp_path, ports={"web": 80})

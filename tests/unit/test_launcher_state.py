@@ -32,7 +32,6 @@ from stigmer_launcher.system import locks, process
 
 
 def launch(run: Path) -> Launch:
-    """Make a launch of one service."""
     plan = Plan("server", stop_order=2, grace=7.0)
     proof = Proof("grpc", Address("127.0.0.1", 7234))
     service = ServiceLaunch(plan, "1.2.3", ("/bin/server",), {"KEY": "secret-value"}, 7234, (proof,))
@@ -69,12 +68,10 @@ def test_a_running_service_is_written_down_with_who_it_is(tmp_path: Path) -> Non
 
 
 def test_the_state_holds_no_secret(tmp_path: Path) -> None:
-    """Neither the list of them nor the environment of a service."""
     assert "secret-value" not in repr(state_of(launch(tmp_path), Spawned("server", 77)))
 
 
 def test_a_stack_that_lacks_a_service_is_degraded(tmp_path: Path) -> None:
-    """Whatever the stage says."""
     made = launch(tmp_path)
     plans = tuple(service.plan for service in made.services)
     state, _ = decide(initial_state(plans), (), 100.0)
@@ -87,7 +84,6 @@ def test_a_stack_that_lacks_a_service_is_degraded(tmp_path: Path) -> None:
 
 
 def test_news_of_a_failure_bring_the_last_lines() -> None:
-    """Those of a start that goes well do not."""
     log = LogFile("/dev/null")
     log.write(b"one\n\xff\n")
     plan = Plan("server")
@@ -123,7 +119,6 @@ def test_without_a_lock_nobody_runs(tmp_path: Path) -> None:
 
 
 def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
-    """A reader at any moment finds the old or the new one."""
     write_snapshot(place, Snapshot(1, version="x" * 100_000))
     assert stat.S_IMODE(Path(place.state).stat().st_mode) == 0o600
     seen, done = set(), threading.Event()
@@ -143,7 +138,6 @@ def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
 
 
 def test_uptimes_are_told_only_of_what_runs(tmp_path: Path) -> None:
-    """After a stop the same keys tell that nothing does."""
     state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
     running = describe(state, "running", 5, 160.0)["services"][0]
     assert (running["state"], running["pid"], running["uptime"]) == ("running", 77, 60.0)
@@ -162,7 +156,6 @@ def test_while_a_watchdog_cleans_up_the_services_that_still_run_are_told(tmp_pat
 
 
 def test_what_is_written_is_read_back(place: Instance) -> None:
-    """Every value of every kind."""
     state = state_of(launch(Path(place.run)), Spawned("server", 77), Ready("server"))
     write_snapshot(place, state)
     assert read_snapshot(place) == state
@@ -184,13 +177,11 @@ def test_a_value_that_is_not_of_its_kind_keeps_its_default(place: Instance) -> N
 
 
 def test_a_file_of_another_format_says_nothing(place: Instance) -> None:
-    """Its words may mean something else."""
     Path(place.state).write_text('{"format": 2, "version": "9.0.0"}')
     assert read_snapshot(place) == Snapshot()
 
 
 def test_a_stop_may_take_the_longest_grace_of_each_stop_order() -> None:
-    """Whichever service comes last."""
     services = ((1, 30.0), (1, 5.0), (2, 1.0), (2, 7.0))
     snapshot = Snapshot(services=tuple(ServiceSnapshot(stop_order=order, grace=grace) for order, grace in services))
     assert snapshot.grace == 37.0

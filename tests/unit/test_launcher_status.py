@@ -78,13 +78,10 @@ def test_a_server_that_systemd_started_belongs_to_its_unit(tmp_path: Path) -> No
     assert find_unit(5, proc=processes(tmp_path)) == Unit("homebrew.stigmer.service", is_users=True)
 
 
-def test_a_server_in_the_background_of_a_terminals_service_belongs_to_none(tmp_path: Path) -> None:
-    """Its parent is systemd as well, once the command that started it has ended."""
-    assert find_unit(5, proc=processes(tmp_path, command="stigmer server")) is None
-
-
-def test_a_server_in_the_foreground_of_a_shell_belongs_to_none(tmp_path: Path) -> None:
-    assert find_unit(5, proc=processes(tmp_path, parent="bash")) is None
+@pytest.mark.parametrize("changed", [{"command": "stigmer server"}, {"parent": "bash"}], ids=["background", "shell"])
+def test_a_server_that_systemd_did_not_start_belongs_to_none(tmp_path: Path, changed: dict[str, str]) -> None:
+    """In the background its parent is systemd as well, once the command that started it has ended."""
+    assert find_unit(5, proc=processes(tmp_path, **changed)) is None
 
 
 def test_a_process_that_is_gone_belongs_to_none(tmp_path: Path) -> None:
@@ -104,24 +101,21 @@ def test_a_job_is_stopped_and_restarted_by_launchd(label: str, uid: int, stop: s
     assert (Job(label, uid).command("stop"), Job(label, uid).command("restart")) == (stop, restart)
 
 
-def test_a_server_that_launchd_started_is_its_job() -> None:
-    assert launchd_job({"XPC_SERVICE_NAME": "homebrew.mxcl.stigmer"}, parent=1) == "homebrew.mxcl.stigmer"
-
-
 @pytest.mark.parametrize(
-    ("environ", "parent"),
+    ("environ", "parent", "job"),
     [
-        ({}, 1),
-        ({"XPC_SERVICE_NAME": "0"}, 1),
-        ({"XPC_SERVICE_NAME": "homebrew.mxcl.tmux"}, 700),
-        ({"XPC_SERVICE_NAME": "application.com.googlecode.iterm2.1.2"}, 1),
-        ({"XPC_SERVICE_NAME": "com.apple.Terminal.5"}, 1),
+        ({"XPC_SERVICE_NAME": "homebrew.mxcl.stigmer"}, 1, "homebrew.mxcl.stigmer"),
+        ({}, 1, ""),
+        ({"XPC_SERVICE_NAME": "0"}, 1, ""),
+        ({"XPC_SERVICE_NAME": "homebrew.mxcl.tmux"}, 700, ""),
+        ({"XPC_SERVICE_NAME": "application.com.googlecode.iterm2.1.2"}, 1, ""),
+        ({"XPC_SERVICE_NAME": "com.apple.Terminal.5"}, 1, ""),
     ],
-    ids=["no launchd", "a shell", "a shell in a job", "orphan of an application", "orphan of a terminal"],
+    ids=["launchd", "no launchd", "a shell", "a shell in a job", "orphan of an application", "orphan of a terminal"],
 )
-def test_a_server_that_a_shell_started_is_no_job(environ: dict[str, str], parent: int) -> None:
+def test_only_a_server_that_launchd_started_is_its_job(environ: dict[str, str], parent: int, job: str) -> None:
     """Shells and what they start inherit the variable, and whoever loses its parent gets launchd as one."""
-    assert launchd_job(environ, parent) == ""
+    assert launchd_job(environ, parent) == job
 
 
 def test_the_status_names_the_command_that_keeps_the_server_in_its_job() -> None:

@@ -70,7 +70,6 @@ KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
 def test_when_the_supervisor_is_killed_the_watchdog_stops_the_services_in_order(tmp_path: Path) -> None:
-    """Each gets the chance to stop cleanly, Temporal last."""
     notes = tmp_path / "notes"
     with (
         service(GRACEFUL.format(name="temporal", notes=notes)) as temporal,
@@ -109,7 +108,6 @@ def test_a_watchdog_that_is_dismissed_touches_nobody(tmp_path: Path) -> None:
 
 
 def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
-    """It has ended already."""
     with service("sleep 60") as first, service("sleep 60") as second:
         how = f"watchdog.remove({first.pid}); time.sleep(0.1); {KILLED}"
         with supervisor(tmp_path / "lock", member(first), member(second), how=how) as process:
@@ -119,20 +117,17 @@ def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
         assert first.poll() is None
 
 
-def test_signals_do_not_end_the_watchdog(tmp_path: Path) -> None:
-    """A machine that shuts down, or a service manager, signals everybody at once."""
+@pytest.mark.parametrize(
+    "befalls",
+    [
+        "[os.kill(watchdog.pid, number) for number in (1, 2, 15)]; time.sleep(0.1)",
+        "os.kill(watchdog.pid, 9); os.waitpid(watchdog.pid, 0); watchdog.start()",
+    ],
+    ids=["signalled with everybody, as at a shutdown", "killed, and replaced by the supervisor"],
+)
+def test_a_watchdog_knows_the_services_whatever_befalls_it(tmp_path: Path, befalls: str) -> None:
     with service("sleep 60") as somebody:
-        how = f"[os.kill(watchdog.pid, number) for number in (1, 2, 15)]; time.sleep(0.1); {KILLED}"
-        with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
-            process.wait()
-        assert somebody.wait(10) == -signal.SIGTERM
-
-
-def test_a_watchdog_that_was_killed_is_replaced_by_one_that_knows_as_much(tmp_path: Path) -> None:
-    """The supervisor sees its child's end and forks another."""
-    with service("sleep 60") as somebody:
-        how = f"os.kill(watchdog.pid, 9); os.waitpid(watchdog.pid, 0); watchdog.start(); {KILLED}"
-        with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
+        with supervisor(tmp_path / "lock", member(somebody), how=f"{befalls}; {KILLED}") as process:
             process.wait()
         assert somebody.wait(10) == -signal.SIGTERM
 
@@ -166,7 +161,6 @@ def test_a_dead_member_is_no_work() -> None:
 
 
 def test_what_a_leader_leaves_in_its_group_goes_with_it(tmp_path: Path) -> None:
-    """The group is killed when the leader has gone."""
     note = tmp_path / "inner"
     script = f"(trap '' TERM; sleep 60) & echo $! >{note}; trap 'exit 0' TERM; while :; do sleep 0.02; done"
     with service(script) as leader:
@@ -177,7 +171,6 @@ def test_what_a_leader_leaves_in_its_group_goes_with_it(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments of processes are read from /proc")
 def test_what_escaped_into_another_session_is_found_by_its_token(tmp_path: Path) -> None:
-    """Only the processes of this very run."""
     token, note = os.urandom(16).hex(), tmp_path / "escaped"
     script = f"setsid sh -c 'echo $$ >{note}; sleep 60' & sleep 60"
     with service(script, token) as leader, service("sleep 60", "another") as stranger:

@@ -9,14 +9,14 @@ import pytest
 from stigmer_packaging.freeze.python.build import BUILD_MACHINE, Build, find_files, prepare_folder
 from stigmer_packaging.freeze.python.cpython import configure_words, find_missing_modules
 from stigmer_packaging.freeze.python.finish import forget_place, measure_floor, prune, refuse_traces, settle_modes
-from stigmer_packaging.freeze.python.libraries import fill_template, render_config
+from stigmer_packaging.freeze.python.libraries import fill_template
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import GateError, PackagingError
 from stigmer_packaging.lib.target import Target
-from support.native_code import fat, macho
+from support.freezing import RECIPE
+from support.native_code import fat, macho, place
 
-RECIPE = Path(__file__).parents[2] / "packaging" / "python"
 LINUX, MAC = Target("linux", "arm64"), Target("darwin", "arm64")
 
 
@@ -53,47 +53,21 @@ def test_a_folder_with_a_space_is_refused_before_anything_is_made(tmp_path: Path
     assert "XDG_CACHE_HOME" in raised.value.remedy
 
 
-def test_the_compiler_can_be_started_by_its_other_names(tmp_path: Path) -> None:
-    prepare_folder(build_of(LINUX, tmp_path))
-    assert all((tmp_path / "texts/tools" / name).stat().st_mode & 0o100 for name in ("zig-cc", "zig-ar", "zig-ranlib"))
-
-
 def test_a_module_that_is_neither_built_nor_left_out_is_missing() -> None:
     cpython = read_recipe(RECIPE, LINUX).cpython
-    makefile = "".join(
-        f"MODULE_{name}_STATE={state}\n"
-        for name, state in (
-            ("_BZ2", "missing"),
-            ("_LZMA", "yes"),
-            ("_CTYPES", "yes"),
-            ("READLINE", "n/a"),
-            ("_TESTCAPI", "disabled"),
-            ("_SCPROXY", "disabled"),
-        )
-    )
+    states = "_BZ2=missing _LZMA=yes _CTYPES=yes READLINE=n/a _TESTCAPI=disabled _SCPROXY=disabled"
+    makefile = "".join(f"MODULE_{state.replace('=', '_STATE=')}\n" for state in states.split())
     assert find_missing_modules(makefile, ["_ctypes"], cpython) == ["_bz2", "_lzma"]
+    of_macos = read_recipe(RECIPE, MAC).cpython
+    assert find_missing_modules("MODULE__SCPROXY_STATE=disabled\n", [], of_macos) == ["_scproxy"]
 
 
-def test_scproxy_must_be_there_on_macos() -> None:
-    cpython = read_recipe(RECIPE, MAC).cpython
-    assert find_missing_modules("MODULE__SCPROXY_STATE=disabled\n", [], cpython) == ["_scproxy"]
-
-
-def test_patterns_find_files_in_order_and_leave_out_others(tmp_path: Path) -> None:
+def test_patterns_find_files_in_order_and_one_that_finds_nothing_ends_the_build(tmp_path: Path) -> None:
     for name in ("b.c", "a.c", "a_tablegen.c", "c.h"):
         (tmp_path / name).touch()
     assert [str(path) for path in find_files(tmp_path, ["*.c"], ["*_tablegen.c"])] == ["a.c", "b.c"]
-
-
-def test_a_pattern_that_finds_nothing_ends_the_build(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match=r"no file lib/\*\.c"):
         find_files(tmp_path, ["lib/*.c"], [])
-
-
-def test_answers_become_defines() -> None:
-    library = next(each for each in read_recipe(RECIPE, LINUX).library if each.name == "libexpat")
-    assert "#define BYTEORDER 1234\n" in render_config(library)
-    assert "#define XML_DTD\n" in render_config(library)
 
 
 def test_a_template_with_an_unknown_name_ends_the_build() -> None:
@@ -107,8 +81,7 @@ def test_what_neither_runs_nor_freezes_goes(tmp_path: Path) -> None:
     kept = ["bin/python3.13", "lib/libpython3.13.so.1.0", "lib/python3.13/os.py"]
     gone = ["bin/idle3.13", "bin/python3-config", "lib/libpython3.13.so", "include/x.h", "lib/python3.13/test/a.py"]
     for name in (*kept, *gone):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
+        place(tmp_path / name, b"")
     prune(tmp_path, library)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == kept
 
@@ -126,8 +99,7 @@ def test_a_file_that_names_the_folder_of_the_build_is_refused_until_it_forgets(t
 
 def test_modes_do_not_follow_the_umask(tmp_path: Path) -> None:
     for name, mode in (("bin/python3.13", 0o700), ("lib/libz.so.1", 0o640), ("lib/x/script", 0o755)):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch(mode=mode)
+        place(tmp_path / name, b"").chmod(mode)
     settle_modes(tmp_path)
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()}
     assert modes == {"python3.13": 0o755, "libz.so.1": 0o644, "script": 0o644}

@@ -10,19 +10,15 @@ import pytest
 from stigmer_packaging.freeze.python.recipe import Edit, Recipe, Source, read_recipe
 from stigmer_packaging.freeze.python.sources import apply_edit, download_sources, keep_licence, unpack_source
 from stigmer_packaging.lib.debian import Archives
-from stigmer_packaging.lib.errors import ArchiveError, CommandError, DownloadError
+from stigmer_packaging.lib.errors import ArchiveError, CommandError
 from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.lib.target import Target
+from support.freezing import RECIPE, no_archives
 from support.tiny_packages import file_entry, place_files, tar_of
 
-RECIPE = Path(__file__).parents[2] / "packaging" / "python"
 UPSTREAM, PATCHED = "pool/main/s/some_1.orig.tar.gz", "pool/main/s/some_1-1.debian.tar.xz"
 PATCH = b"--- a/word\n+++ b/word\n@@ -1 +1 @@\n-wrong\n+right\n"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
-
-
-def no_archives() -> Archives:
-    raise AssertionError("the network was asked for")
 
 
 @dataclass
@@ -74,14 +70,6 @@ def test_a_patch_that_is_not_named_is_not_applied(place: Place) -> None:
 def test_a_patch_that_does_not_apply_ends_the_build(place: Place) -> None:
     with pytest.raises(CommandError, match="patch"):
         place.unpack(replace(place.source, patches=("right.patch", "right.patch")))
-
-
-def test_other_bytes_than_pinned_are_refused_with_what_to_do(place: Place) -> None:
-    files = dict.fromkeys(place.source.files, "0" * 64)
-    changed = replace(place.recipe, source=(replace(place.source, files=files),))
-    with pytest.raises(DownloadError, match="0000 was asked for") as raised:
-        replace(place, recipe=changed).download()
-    assert "move the pin in packaging/python" in raised.value.remedy
 
 
 def test_files_that_are_there_need_no_network(place: Place) -> None:

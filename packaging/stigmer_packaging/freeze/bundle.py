@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stigmer_packaging.binaries import codesign, elf, elf_edit, macho_edit
 from stigmer_packaging.binaries.macho import is_macho
+from stigmer_packaging.lib.distributions import rewrite_record
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.lib.patchelf import set_search
 from stigmer_packaging.lib.target import Target
@@ -58,8 +59,11 @@ def forget_installation(folder: Path) -> None:
         for unasked in _UNASKED:
             shutil.rmtree(record.with_name(unasked), ignore_errors=True)
         gone = tuple(f"{record.parent.name}/{unasked}/" for unasked in _UNASKED)
-        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
-        record.write_text("".join(line for line in lines if not line.startswith(gone)), encoding="utf-8")
+        rewrite_record(record, partial(_name_outside, folders=gone))
+
+
+def _name_outside(path: str, *, folders: tuple[str, ...]) -> str:
+    return "" if path.startswith(folders) else path
 
 
 def strip_elves(folder: Path) -> None:
@@ -99,8 +103,8 @@ def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
         path.write_bytes(changed)
 
 
-def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, str]) -> list[tuple[Path, elf.Elf]]:
-    """Have the ELF files of a folder find the libraries at the top of `contents`, and say what they are then.
+def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, str]) -> None:
+    """Have the ELF files of a folder find the libraries at the top of `contents`.
 
     PyInstaller's executable sets LD_LIBRARY_PATH and starts itself once more, but needs libz before that; and who looks
     at the files alone, as `brew linkage` does, would find the system's libraries, or none. Folders of the machine that
@@ -111,25 +115,14 @@ def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, s
     for path in elf.find_elves(folder):
         found = elf.read_elf(path.read_bytes())
         search = [each for each in found.search if each.split("/")[0] == elf.ORIGIN]
-        if bundled.intersection(found.needed) and (own := own_search(path, top)) not in search:
+        way = os.path.relpath(top, path.parent)
+        own = elf.ORIGIN if way == "." else f"{elf.ORIGIN}/{way}"
+        if bundled.intersection(found.needed) and own not in search:
             search.append(own)
         if search != [*found.search]:
             set_search(path, ":".join(search), patchelf=patchelf, env=env)
-    return [(path, elf.read_elf(path.read_bytes())) for path in elf.find_elves(folder)]
 
 
 def find_machos(folder: Path) -> list[Path]:
     """List the Mach-O files of a folder, sorted."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and is_macho(path.read_bytes()[:8]))
-
-
-def own_search(path: Path, folder: Path) -> str:
-    """Name a folder as the loader finds it from a file: `$ORIGIN`, `$ORIGIN/lib`, `$ORIGIN/../..`."""
-    way = os.path.relpath(folder, path.parent)
-    return elf.ORIGIN if way == "." else f"{elf.ORIGIN}/{way}"
-
-
-def render_glibc(elves: list[tuple[Path, elf.Elf]]) -> str:
-    """Name the lowest glibc these files run with, such as `2.36`, and the file that asks for it."""
-    path, highest = max(elves, key=lambda found: found[1].glibc)
-    return f"{'.'.join(map(str, highest.glibc))} (for {path.name})"

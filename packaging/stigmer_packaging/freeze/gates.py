@@ -6,7 +6,7 @@ such as a library that is missing or a folder of this machine, is for the bottle
 
 from collections.abc import Collection, Iterable, Mapping
 
-from stigmer_packaging.freeze.pyinstaller import MissingModule
+from stigmer_packaging.freeze.pyinstaller import MissingImport
 from stigmer_packaging.lib.distributions import Conflict, Distribution, find_conflicts, find_differences
 from stigmer_packaging.lib.errors import GateError
 
@@ -30,18 +30,17 @@ def check_lock(distributions: Iterable[Distribution], expected: Mapping[str, str
     _refuse("the environment is not what its lock says", find_differences(distributions, expected))
 
 
-def check_modules(missing: Iterable[MissingModule], package: str) -> None:
+def check_modules(missing: Iterable[MissingImport], package: str) -> None:
     """Refuse a bundle that lacks a module which something in it imports without a way out.
 
     For modules of `package`, a way out is a condition or a caught ImportError; for those of others, being imported
     late is one too. The edges that PyInstaller draws from a package to its submodules are no imports.
     """
     findings = [
-        f"{module.name}, imported by {importer}"
-        for module in missing
-        for importer, ways in module.importers
-        if module.name not in MADE_BY_OTHERS
-        if _is_certain(importer, ways, package) and not module.name.startswith(f"{importer}.")
+        f"{each.module}, imported by {each.importer}"
+        for each in missing
+        if each.module not in MADE_BY_OTHERS
+        if _is_certain(each, package) and not each.module.startswith(f"{each.importer}.")
     ]
     _refuse("the bundle lacks modules that it imports", findings)
 
@@ -56,11 +55,11 @@ def _owners_line(conflicts: Collection[Conflict]) -> str:
     )
 
 
-def _is_certain(importer: str, ways: frozenset[str], package: str) -> bool:
-    own = importer == package or importer.startswith(f"{package}.")
-    if "/" in importer:  # the main script, to which PyInstaller ties all that every program gets
+def _is_certain(found: MissingImport, package: str) -> bool:
+    if "/" in found.importer:  # the main script, to which PyInstaller ties all that every program gets
         return False
-    return not ways & ({"conditional", "optional"} if own else {"conditional", "optional", "delayed"})
+    own = f"{found.importer}.".startswith(f"{package}.")
+    return not found.ways & ({"conditional", "optional"} if own else {"conditional", "optional", "delayed"})
 
 
 def _refuse(reason: str, findings: Collection[str]) -> None:

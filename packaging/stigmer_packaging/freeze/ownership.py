@@ -1,9 +1,7 @@
 """Modules that two distributions install: the owner's files stay in the environment, the others' are removed."""
 
 import base64
-import csv
 import hashlib
-import io
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from stigmer_packaging.lib.distributions import (
     module_of,
     modules_in,
     read_distributions,
+    rewrite_record,
 )
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.manifest.section import unknown
@@ -75,10 +74,7 @@ def _declares_namespace(init: Path) -> bool:
 def _forget(site: Path, distribution: Distribution, gone: Collection[str]) -> None:
     """Take files out of a distribution's RECORD, and with them the folders that are empty now."""
     record = site / next(path for path in distribution.files if path.endswith(".dist-info/RECORD"))
-    rows = csv.reader(io.StringIO(record.read_text(encoding="utf-8")))
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(row for row in rows if row and row[0] not in gone)
-    record.write_text(text.getvalue(), encoding="utf-8")
+    rewrite_record(record, lambda path: "" if path in gone else path)
     for folder in sorted({site / parent for path in gone for parent in Path(path).parents}, reverse=True):
         if folder != site and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -203,28 +203,20 @@ def temporal_server(program: Path, *, folder: Path, env: Mapping[str, str]) -> I
         yield address
 
 
-def classify_failure(output: str) -> str:
-    """Say from its output why a service failed: `import` for a broken bundle, `connection`, or `other`.
+def check_failure(code: int, output: str) -> None:
+    """Raise GateError unless a service that was started without Temporal failed because of that.
 
     A missing import counts first: a service may catch the error, and go on until the module is needed.
     """
     if _BROKEN.search(output):
-        return "import"
-    return "connection" if _CONNECTION.search(output) else "other"
-
-
-def check_failure(code: int, output: str) -> None:
-    """Raise GateError unless a service that was started without Temporal failed because of that."""
-    reason = classify_failure(output)
-    if code == 0 or reason != "connection":
-        what = {
-            "import": "something is missing in the bundle",
-            "connection": "it did not fail",
-            "other": "not for that",
-        }
-        raise GateError(
-            f"started without Temporal, the service ended with exit code {code}: {what[reason]}\n{_tail(output)}"
-        )
+        problem = "something is missing in the bundle"
+    elif not _CONNECTION.search(output):
+        problem = "not for that"
+    elif code == 0:
+        problem = "it did not fail"
+    else:
+        return
+    raise GateError(f"started without Temporal, the service ended with exit code {code}: {problem}\n{_tail(output)}")
 
 
 def explain_excludes(error: GateError, facts: FreezeFacts) -> GateError:

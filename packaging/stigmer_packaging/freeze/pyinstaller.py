@@ -3,19 +3,17 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stigmer_packaging.freeze.seams import Settings
-from stigmer_packaging.freeze.wheels import Platform, Site, provide_site
+from stigmer_packaging.freeze.wheels import Platform, Site
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import MissingToolError
 from stigmer_packaging.lib.interpreter import Interpreter, plain_environment
-from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing.native import Packages
-from stigmer_packaging.records.model import LeftOut
-from stigmer_packaging.sources.locks import Pin
+from stigmer_packaging.manifest.model import FreezeTable
 
 # What freezing installs besides the program's own lock; pinned in this repository's requirements.lock.
 DISTRIBUTIONS = ("altgraph", "macholib", "packaging", "pyinstaller", "pyinstaller-hooks-contrib", "setuptools")
@@ -36,123 +34,70 @@ _REMEDY = "install binutils; on macOS the command line tools: xcode-select --ins
 class Environment:
     """A platform's Python and the distributions of a lock, from which programs are frozen.
 
-    `interpreter` runs PyInstaller here. `settings` gives what has PyInstaller look at another Python's files, `packages`
-    knows what that Python is made of; both are None when the interpreter itself is frozen with.
+    `interpreter` runs PyInstaller here; `site` has the platform's distributions. `settings` gives what has PyInstaller
+    look at another Python's files, `packages` knows what that Python is made of; both are None when the interpreter
+    itself is frozen with.
     """
 
     interpreter: Interpreter
-    distributions: Site
+    site: Site
     settings: Callable[[], Settings] | None = None
     packages: Packages | None = None
-
-    @property
-    def site(self) -> Path:
-        """Where the platform's distributions are."""
-        return self.distributions.folder
-
-    @property
-    def left_out(self) -> tuple[LeftOut, ...]:
-        """The modules that were left out because another distribution owns them."""
-        return self.distributions.left_out
 
     def words(self, *arguments: str) -> list[str]:
         """Give the command that runs a Python of the same version here."""
         return [self.interpreter.executable, *arguments]
 
 
-@dataclass(frozen=True)
-class FreezeBase:
-    """A Python that programs for a platform are frozen with.
-
-    `assemble` makes an environment of what gives the distributions for a platform; `builder` is the Python itself where
-    it runs here.
-    """
-
-    platform: Platform
-    assemble: Callable[[Callable[[Platform], Site]], Environment]
-    builder: Interpreter | None = None
-
-    @property
-    def target(self) -> Target:
-        """The platform."""
-        return self.platform.target
-
-    def environment(
-        self,
-        pins: Sequence[Pin],
-        *,
-        cache: Path,
-        env: Mapping[str, str],
-        report: Callable[[str], None],
-        owners: Mapping[str, str],
-    ) -> Environment:
-        """Give the environment that holds these pins, which all apply to it.
-
-        GateError for a distribution without a wheel for the platform.
-        """
-
-        def provide(platform: Platform) -> Site:
-            return provide_site(
-                pins, platform, cache=cache, env=env, report=report, owners=owners, builder=self.builder
-            )
-
-        return self.assemble(provide)
+SiteOf = Callable[..., Site]
+"""Gives the distributions of a lock for a platform: `provide_site` with all but the platform and its builder bound."""
 
 
 @dataclass(frozen=True)
 class FreezingPython:
-    """The Python that freezes, before it is needed: making it may take minutes.
+    """The Python that programs for `platform` are frozen with; `identity` differs for any other one.
 
-    `identity` differs for any other one; `provide` gives it, made first if need be.
+    `assemble` gives it with the distributions that a SiteOf provides; making it first may take minutes.
     """
 
     identity: tuple[str, ...]
-    provide: Callable[[], FreezeBase]
+    platform: Platform
+    assemble: Callable[[SiteOf], Environment]
 
 
 @dataclass(frozen=True)
 class FreezePlan:
-    """What to freeze and how. `entry` is the program's main script; `search`, folders that hold its own packages.
+    """What to freeze and how: by the keys of `table`, its paths absolute. `search` are folders of the program's packages.
 
     The result is the executable `name` with the directory `contents` beside it. `optimize` is Python's -O level.
-    `startup` names the hooks of the folder startup that run first.
-    `dropped_hooks` are run-time hooks to leave out. `add_data` are pairs of a path (or pattern) and the folder it goes to. With `with_probe` the folder also
-    holds the program PROBE, which has the same modules and imports those that it is given.
+    `dropped_hooks` are run-time hooks to leave out. With `with_probe` the folder also holds the program PROBE, which has
+    the same modules and imports those that it is given.
     """
 
     name: str
     contents: str
-    entry: str
+    table: FreezeTable
     search: tuple[str, ...]
     optimize: int
-    excludes: tuple[str, ...] = ()
-    hidden_imports: tuple[str, ...] = ()
-    collect_submodules: tuple[str, ...] = ()
-    collect_data: tuple[str, ...] = ()
-    collect_binaries: tuple[str, ...] = ()
-    copy_metadata: tuple[str, ...] = ()
-    add_data: tuple[tuple[str, str], ...] = ()
-    hooks: tuple[str, ...] = ()
-    startup: tuple[str, ...] = ()
-    runtime_hooks: tuple[str, ...] = ()
     dropped_hooks: tuple[str, ...] = ()
     with_probe: bool = False
 
 
 @dataclass(frozen=True)
-class MissingModule:
-    """A module the bundle has not, and who imports it: the importer, and the ways (`delayed`, `optional`, …) it does."""
+class MissingImport:
+    """A module the bundle has not, who imports it, and the ways (`delayed`, `optional`, …) in which it does."""
 
-    name: str
-    importers: tuple[tuple[str, frozenset[str]], ...]
+    module: str
+    importer: str
+    ways: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """The folder PyInstaller made, and the modules it did not find or was told to leave out."""
+    """The folder PyInstaller made, and the imports of what it did not find or was told to leave out."""
 
     folder: Path
-    missing: tuple[MissingModule, ...]
+    missing: tuple[MissingImport, ...]
 
 
 def freeze(
@@ -166,7 +111,7 @@ def freeze(
     spec = work / _SPEC
     for name in (_SPEC, _PROBE_SOURCE):
         (work / name).write_bytes((_TEMPLATES / f"{name}.template").read_bytes())
-    hooks = [*_write_start_hooks(plan.startup, work / "startup"), *plan.runtime_hooks]
+    hooks = [*_copy_start_hooks(plan.table.startup, work / "startup"), *plan.table.runtime_hooks]
     probe = str(work / _PROBE_SOURCE) if plan.with_probe else ""
     written = asdict(plan) | {"runtime_hooks": hooks, "import_probe": probe}
     (work / "plan.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
@@ -190,31 +135,21 @@ def freeze(
     words = [*program, "--noconfirm", "--log-level=WARN", *places, str(spec)]
     command.run(words, env=settled, cwd=work, seconds=SECONDS)
     warnings = work / "work" / spec.stem / f"warn-{spec.stem}.txt"
-    return Frozen(work / "dist" / plan.name, parse_warnings(warnings.read_text(encoding="utf-8")))
+    return Frozen(work / "dist" / plan.name, tuple(parse_warnings(warnings.read_text(encoding="utf-8"))))
 
 
-def _write_start_hooks(names: Iterable[str], folder: Path) -> list[str]:
-    """Write start hooks where PyInstaller reads them, and give their paths."""
+def _copy_start_hooks(names: Iterable[str], folder: Path) -> list[str]:
     folder.mkdir()
-    hooks = {folder / f"{name}.py": START_HOOKS / f"{name}.py" for name in names}
-    for place, source in hooks.items():
-        place.write_bytes(source.read_bytes())
-    return [str(place) for place in hooks]
+    return [str(shutil.copyfile(START_HOOKS / f"{name}.py", folder / f"{name}.py")) for name in names]
 
 
-def parse_warnings(text: str) -> tuple[MissingModule, ...]:
+def parse_warnings(text: str) -> Iterator[MissingImport]:
     """Read the file in which PyInstaller lists what it did not bundle, and who imports it in which way."""
-    lines = (
-        re.fullmatch(r"(?:missing|excluded|invalid) module named (\S+) - imported by (.*)", line)
-        for line in text.splitlines()
-    )
-    return tuple(MissingModule(match[1].strip("'\""), tuple(_parse_importers(match[2]))) for match in lines if match)
-
-
-def _parse_importers(text: str) -> Iterable[tuple[str, frozenset[str]]]:
-    for match in re.finditer(r"([^,()]+?)\s*(?:\(([^)]*)\))?(?:,\s*|$)", text):
-        ways = {way.strip() for way in (match[2] or "").split(",")} - {"", "top-level"}
-        yield match[1].strip(), frozenset(ways)
+    listed = re.findall(r"^(?:missing|excluded|invalid) module named (\S+) - imported by (.*)$", text, re.MULTILINE)
+    for module, importers in listed:
+        for importer, ways in re.findall(r"([^,()]+?)\s*(?:\(([^)]*)\))?(?:,\s*|$)", importers):
+            named = {way.strip() for way in ways.split(",")} - {"", "top-level"}
+            yield MissingImport(module.strip("'\""), importer.strip(), frozenset(named))
 
 
 def _program(python: Environment, work: Path, env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
@@ -233,7 +168,7 @@ def _isolated(python: Environment, work: Path, env: Mapping[str, str]) -> str:
     command.run(words, env=plain_environment(env), seconds=SECONDS)
     (site,) = (work / "venv").glob("lib/python*/site-packages")
     site.rmdir()
-    site.symlink_to(python.site)
+    site.symlink_to(python.site.folder)
     return str(work / "venv" / "bin" / "python")
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from stigmer_packaging.freeze.gcc_runtime import Runtime, provide_runtime, read_packages
 from stigmer_packaging.freeze.linked import find_linked
-from stigmer_packaging.freeze.pyinstaller import Environment, FreezeBase, FreezingPython
+from stigmer_packaging.freeze.pyinstaller import Environment, FreezingPython, SiteOf
 from stigmer_packaging.freeze.python.provide import BuildSettings, digest_of, place_of, provide_python
-from stigmer_packaging.freeze.python.recipe import Source, read_recipe
+from stigmer_packaging.freeze.python.recipe import Recipe, Source, read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
 from stigmer_packaging.freeze.seams import Settings
-from stigmer_packaging.freeze.wheels import Platform, Site, platform_here
+from stigmer_packaging.freeze.wheels import Platform, platform_here
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.debian import find_archives
 from stigmer_packaging.lib.interpreter import Interpreter, read_interpreter, require_library
@@ -51,15 +51,8 @@ def open_maker(
     checkout: Path, host: Target, cache: Path, *, mirror: str, env: Mapping[str, str], report: Callable[[str], None]
 ) -> BuildSettings:
     """Give what this machine brings to making the pinned Python; `mirror` is a Debian mirror's URL, empty for apt's own."""
-    recipe = read_recipe(checkout / RECIPES, host)
-    return BuildSettings(
-        recipe,
-        cache,
-        lambda: find_archives(mirror, os.environ),
-        env,
-        os.cpu_count() or 1,
-        report,
-    )
+    recipe, jobs = read_recipe(checkout / RECIPES, host), os.cpu_count() or 1
+    return BuildSettings(recipe, cache, lambda: find_archives(mirror, os.environ), env, jobs, report)
 
 
 def choose_python(
@@ -71,26 +64,42 @@ def choose_python(
     oldest: Mapping[str, str],
     env: Mapping[str, str],
 ) -> FreezingPython:
-    """Give the Python that freezes for `target`: `pinned`, `host` or a path. It is made when it is first needed.
+    """Give the Python that freezes for `target`: `pinned`, which is made when it is first needed, `host` or a path.
 
     `oldest` names for each target the glibc or macOS that wheels may ask for. RecordError when the recipe has problems;
     MissingToolError when a path is no Python.
     """
     if choice != PINNED:
         return at_hand(read_interpreter(sys.executable if choice == HOST else choice, env=env))
-    return choose_pinned(checkout / RECIPES, target, maker(), oldest=oldest)
+    machine, recipe = maker(), read_recipe(checkout / RECIPES, target)
+    packages = read_packages(checkout / RECIPES, target)
+
+    def platform_of(each: Recipe) -> Platform:
+        return Platform(each.target, oldest.get(str(each.target), each.platform.floor), each.version)
+
+    def assemble(site_of: SiteOf) -> Environment:
+        own = provide_python(machine.host_recipe, machine)
+        tree = own if target == machine.host else provide_python(recipe, machine)
+        runtime = provide_runtime(packages, machine.folder, machine.archives)
+        site = site_of(platform_of(recipe))
+        own_site = site if target == machine.host else site_of(platform_of(own.recipe))
+        settings = partial(settings_of, tree, own, site.folder, own_site.folder, runtime)
+        return Environment(own.interpreter(machine.environment), site, settings, TreePackages(tree, runtime))
+
+    runtimes = [package.sha256 for package in packages]
+    identity = (digest_of(recipe), digest_of(machine.host_recipe), digest.sha256_of_value(runtimes, oldest))
+    return FreezingPython(identity, platform_of(recipe), assemble)
 
 
 def at_hand(interpreter: Interpreter) -> FreezingPython:
     """Freeze with an interpreter that is there; MissingToolError when it has no shared library."""
     platform = platform_here(interpreter)
 
-    def assemble(provide_site: Callable[[Platform], Site]) -> Environment:
+    def assemble(site_of: SiteOf) -> Environment:
         require_library(interpreter)
-        return Environment(interpreter, provide_site(platform))
+        return Environment(interpreter, site_of(platform, builder=interpreter))
 
-    base = FreezeBase(platform, assemble, interpreter)
-    return FreezingPython((interpreter.version, interpreter.identity), lambda: base)
+    return FreezingPython((interpreter.version, interpreter.identity), platform, assemble)
 
 
 @dataclass(frozen=True)
@@ -125,35 +134,6 @@ def _purl_of(source: Source) -> str:
     return purl_of("deb/debian", source.package, source.version)
 
 
-def choose_pinned(recipes: Path, target: Target, maker: BuildSettings, *, oldest: Mapping[str, str]) -> FreezingPython:
-    """Freeze with the pinned CPython for `target`, which is made when it is first needed.
-
-    `oldest` names for each target the glibc or macOS that wheels may ask for.
-    """
-    recipe, packages = read_recipe(recipes, target), read_packages(recipes, target)
-
-    def platform_of(tree: PythonTree) -> Platform:
-        return Platform(tree.target, oldest.get(str(tree.target), tree.floor), tree.version)
-
-    def provide() -> FreezeBase:
-        own = provide_python(maker.host_recipe, maker)
-        tree = own if target == maker.host else provide_python(recipe, maker)
-        interpreter = own.interpreter(maker.host, maker.environment)
-        runtime = provide_runtime(packages, maker.folder, maker.archives)
-
-        def assemble(provide_site: Callable[[Platform], Site]) -> Environment:
-            site = provide_site(platform_of(tree))
-            own_site = site if own.target == target else provide_site(platform_of(own))
-            settings = partial(settings_of, tree, own, site.folder, own_site.folder, runtime)
-            return Environment(interpreter, site, settings, TreePackages(tree, runtime))
-
-        return FreezeBase(platform_of(tree), assemble)
-
-    runtimes = [package.sha256 for package in packages]
-    identity = (digest_of(recipe), digest_of(maker.host_recipe), digest.sha256_of_value(runtimes, oldest))
-    return FreezingPython(identity, provide)
-
-
 def settings_of(tree: PythonTree, own: PythonTree, site: Path, own_site: Path, runtime: Runtime) -> Settings:
     """Describe a platform's Python and distributions to `seams`, beside this machine's of the same versions."""
     target = tree.target
@@ -164,9 +144,7 @@ def settings_of(tree: PythonTree, own: PythonTree, site: Path, own_site: Path, r
         system=target.system,
         machine=Platform(target, tree.floor, tree.version).machine,
         architecture=target.architecture,
-        multiarch=_multiarch(tree),
-        suffixes=[_suffix(tree), ".abi3.so", ".so"],
-        own_suffix=_suffix(own),
+        multiarch=tree.recipe.platform.multiarch or "darwin",
         builtins=list(tree.builtins),
         library=str(tree.library),
         prefix=str(tree.prefix),
@@ -176,12 +154,3 @@ def settings_of(tree: PythonTree, own: PythonTree, site: Path, own_site: Path, r
         own_site=str(own_site),
         linked=linked,
     )
-
-
-def _multiarch(tree: PythonTree) -> str:
-    return tree.recipe.platform.multiarch or "darwin"
-
-
-def _suffix(tree: PythonTree) -> str:
-    """Give the ending of extension modules for just this Python. Source: PEP 3149, and CPython's configure."""
-    return f".cpython-{tree.recipe.major_minor.replace('.', '')}-{_multiarch(tree)}.so"

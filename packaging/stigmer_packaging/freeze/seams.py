@@ -34,6 +34,9 @@ _SETTLED = (
 )  # fmt: skip
 """Modules that look at the platform when they are imported: they must see this machine's."""
 
+_OWN_SUFFIX = bootstrap.EXTENSION_SUFFIXES[0]
+"""The ending of extension modules for this very Python, such as `.cpython-313-x86_64-linux-gnu.so`. Source: PEP 3149."""
+
 _MAGICS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
 
 
@@ -42,16 +45,13 @@ class Settings:
     """What the process is told: the platform in Python's words, its files, and this machine's files of the same kind.
 
     `standard_library`, `site` and `prefix` are folders of the platform's Python and distributions, `own_site` and
-    `own_prefix` this machine's; `suffixes`, those of the platform's extension modules, `own_suffix` the first of this
-    machine's. `linked` names for each native file the libraries it needs and their paths.
+    `own_prefix` this machine's. `linked` names for each native file the libraries it needs and their paths.
     """
 
     system: str
     machine: str
     architecture: str
     multiarch: str
-    suffixes: list[str]
-    own_suffix: str
     builtins: list[str]
     library: str
     prefix: str
@@ -67,9 +67,9 @@ class Settings:
         return self.system == "darwin"
 
     @property
-    def places(self) -> list[str]:
-        """The module search path of the platform's Python."""
-        return [self.standard_library, f"{self.standard_library}/lib-dynload", self.site]
+    def suffixes(self) -> list[str]:
+        """The endings of the platform's extension modules."""
+        return [f".{sys.implementation.cache_tag}-{self.multiarch}.so", ".abi3.so", ".so"]
 
 
 class Counterparts:
@@ -78,7 +78,7 @@ class Counterparts:
     def __init__(self, settings: Settings) -> None:
         """Map the distributions' files and Python's own."""
         self.folders = {settings.own_site: settings.site, settings.own_prefix: settings.prefix}
-        self.suffixes = (settings.own_suffix, settings.suffixes[0])
+        self.suffix = settings.suffixes[0]
         self.missing: set[str] = set()
 
     def find(self, path: str) -> str:
@@ -86,8 +86,8 @@ class Counterparts:
         for own, foreign in self.folders.items():
             if path.startswith(f"{own}/") and own != foreign:
                 found = foreign + path.removeprefix(own)
-                if path.endswith(self.suffixes[0]):
-                    found = found.removesuffix(self.suffixes[0]) + self.suffixes[1]
+                if path.endswith(_OWN_SUFFIX):
+                    found = found.removesuffix(_OWN_SUFFIX) + self.suffix
                 if not Path(found).exists():
                     self.missing.add(path)
                 return found
@@ -109,7 +109,8 @@ def pretend_platform(settings: Settings) -> None:
     uname = platform.uname()._replace(machine=settings.machine)
     if settings.darwin:
         uname = platform.uname_result("Darwin", "mac", "23.0.0", "Darwin Kernel", settings.machine)
-        sys.modules["_scproxy"] = _module("_scproxy", _get_proxies=dict, _get_proxy_settings=dict)
+        proxies = sys.modules["_scproxy"] = types.ModuleType("_scproxy")
+        vars(proxies).update(_get_proxies=dict, _get_proxy_settings=dict)
     replaced: dict[str, Callable[..., object]] = {
         "uname": lambda: uname,
         "system": lambda: uname.system,
@@ -122,12 +123,6 @@ def pretend_platform(settings: Settings) -> None:
         setattr(platform, name, answer)
     sys.platform = settings.system
     vars(sys.implementation)["_multiarch"] = settings.multiarch
-
-
-def _module(name: str, **members: object) -> types.ModuleType:
-    made = types.ModuleType(name)
-    vars(made).update(members)
-    return made
 
 
 def pretend_modules(settings: Settings) -> None:
@@ -170,9 +165,10 @@ def search_platform(settings: Settings, counterparts: Counterparts) -> None:
     from PyInstaller.lib.modulegraph.modulegraph import ModuleGraph  # type: ignore[import-untyped]
 
     initialise, scan = ModuleGraph.__init__, ModuleGraph.scan_legacy_namespace_packages
+    places = [settings.standard_library, f"{settings.standard_library}/lib-dynload", settings.site]
 
     def initialise_there(self: Any, path: list[str] | None = None, *rest: Any, **options: Any) -> None:
-        initialise(self, settings.places if path is None else path, *rest, **options)
+        initialise(self, places if path is None else path, *rest, **options)
 
     def scan_there(self: Any) -> None:
         scan(self)

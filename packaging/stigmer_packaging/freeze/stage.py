@@ -2,20 +2,22 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from stigmer_packaging.freeze import bundle, gates, probes, pyinstaller, stdlib
 from stigmer_packaging.freeze.ownership import modules_to_prove
 from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.pyinstaller import Environment, FreezePlan, FreezingPython, Frozen
+from stigmer_packaging.freeze.wheels import provide_site
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.distributions import read_distributions
 from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import SYSTEMS, Target
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.manifest.rename import rename_product
-from stigmer_packaging.records.model import LauncherBundle, ServiceBinary
+from stigmer_packaging.records.model import LauncherBundle, LeftOut, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources import locks
 from stigmer_packaging.sources.locks import Pin
@@ -51,8 +53,8 @@ class Freezer:
     env: Mapping[str, str]
     workspace: Workspace
     report: Callable[[str], None]
-    macos: str = ""
-    tried: bool = True
+    macos: str
+    tried: bool
 
     def note(self, text: str) -> None:
         """Report something that also belongs into the step's log."""
@@ -98,7 +100,6 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
         (own / PACKAGE / "version.py").write_text(render_version(name, version), encoding="utf-8")
         frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)
         gates.check_modules(frozen.missing, PACKAGE)
-        _make_portable(frozen.folder, name, CONTENTS, freezer)
         if freezer.tried:
             probes.check_answers(frozen.folder / name, name, version, env=freezer.env)
         files = scan_files(frozen.folder)
@@ -121,19 +122,18 @@ def freeze_service(
     for line in source.describe():
         freezer.note(f"{component}: {line}")
     python = provide(source.pins, freezer, source.table.owners)
-    proven = modules_to_prove(python.site, python.left_out)
+    proven = modules_to_prove(python.site.folder, python.site.left_out)
     with freezer.workspace.staging() as staged:
         probed = proven if freezer.tried else {}
         plan = _service_plan(component, source.copy_to(staged.absolute() / "source"), source.table, proven, probed)
         frozen = _freeze(plan, python, staged, freezer)
-        _make_portable(frozen.folder, component, plan.contents, freezer)
         if freezer.tried:
             _try_service(frozen.folder / component, source, probed, probe, temporal, freezer)
         else:
             freezer.note(f"{component} for {freezer.target} is not tried: its programs do not run here")
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
-    made = ServiceBinary(component, version, str(freezer.target), record, component, files, python.left_out)
+    made = ServiceBinary(component, version, str(freezer.target), record, component, files, python.site.left_out)
     freezer.workspace.write_record(record, made)
     return made
 
@@ -148,18 +148,19 @@ def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | N
 
     Of a module in `owners`, only the named distribution's files are in it.
     """
-    base = freezer.python.provide()
-    if base.target != freezer.target:
-        raise ForeignTargetError(f"Python here is for {base.target}, and {freezer.target} was asked for")
+    platform = freezer.python.platform
+    if platform.target != freezer.target:
+        raise ForeignTargetError(f"Python here is for {platform.target}, and {freezer.target} was asked for")
     own = {pin.name for pin in lock}
     added = locks.select_pins(locks.parse_lock(freezer.pins), pyinstaller.DISTRIBUTIONS, without=own)
-    pins = [pin for pin in (*lock, *added) if pin.applies(base.platform.markers)]
+    pins = [pin for pin in (*lock, *added) if pin.applies(platform.markers)]
     cache, settled = freezer.workspace.cache.absolute(), owners or {}
-    python = base.environment(pins, cache=cache, env=freezer.env, report=freezer.report, owners=settled)
-    installed = read_distributions(python.site)
+    site_of = partial(provide_site, pins, cache=cache, env=freezer.env, report=freezer.report, owners=settled)
+    python = freezer.python.assemble(site_of)
+    installed = read_distributions(python.site.folder)
     gates.check_lock(installed, {pin.name: pin.version for pin in pins})
     gates.check_ownership(installed)
-    _note_owners(python, settled, freezer.note)
+    _note_owners(python.site.left_out, settled, freezer.note)
     return python
 
 
@@ -181,10 +182,10 @@ def _try_service(
         raise probes.explain_excludes(error, source.facts) from error
 
 
-def _note_owners(python: Environment, owners: Mapping[str, str], note: Callable[[str], None]) -> None:
-    for each in python.left_out:
+def _note_owners(left_out: Sequence[LeftOut], owners: Mapping[str, str], note: Callable[[str], None]) -> None:
+    for each in left_out:
         note(f"the module {each.module} is frozen from {each.owner}; that of {each.distribution} is left out")
-    for module in sorted(owners.keys() - {each.module for each in python.left_out}):
+    for module in sorted(owners.keys() - {each.module for each in left_out}):
         note(f"only one distribution has the module {module}; its owner need not be named")
 
 
@@ -195,16 +196,13 @@ def _launcher_plan(name: str, own: Path, python: Environment, freezer: Freezer) 
     hidden = [module.replace("/", ".").removesuffix(".__init__") for module in modules]
     absent = [f"{PACKAGE}.system.{system}" for system in foreign]
     unneeded = stdlib.find_unneeded(own / PACKAGE, foreign=foreign, python=python, env=freezer.env)
-    return FreezePlan(
-        name=name,
-        contents=CONTENTS,
+    table = FreezeTable(
         entry=str(own / PACKAGE / "__main__.py"),
-        search=(str(own),),
-        optimize=LAUNCHER_OPTIMIZE,
-        excludes=tuple(module for module in (*unneeded, *absent) if module not in BOOT),
+        startup=(),
         hidden_imports=(*BOOT, *(module for module in hidden if module not in absent)),
-        dropped_hooks=DROPPED_HOOKS,
+        excludes=tuple(module for module in (*unneeded, *absent) if module not in BOOT),
     )
+    return FreezePlan(name, CONTENTS, table, (str(own),), LAUNCHER_OPTIMIZE, DROPPED_HOOKS)
 
 
 def _service_plan(
@@ -215,43 +213,33 @@ def _service_plan(
     probed: Mapping[str, Sequence[str]],
 ) -> FreezePlan:
     """Plan for a service; the modules in `proven` are frozen whether it imports them or not, those of `probed` tried."""
-    project = search[0]
-    proven_modules = sorted(module for modules in proven.values() for module in modules)
+    project, modules = search[0], sorted(module for modules in proven.values() for module in modules)
     pairs = (pair.rpartition(":") for pair in table.add_data)
-    return FreezePlan(
-        name=component,
-        contents=f"{component}.lib",
+    absolute = replace(
+        table,
         entry=str(project / table.entry),
-        search=(*(str(project / name) for name in table.stand_ins), *map(str, search)),
-        optimize=SERVICE_OPTIMIZE,
-        excludes=table.excludes,
-        hidden_imports=(*table.hidden_imports, *proven_modules),
-        collect_submodules=table.collect_submodules,
-        collect_data=table.collect_data,
-        collect_binaries=table.collect_binaries,
-        copy_metadata=table.copy_metadata,
-        add_data=tuple((str(project / path), folder) for path, _, folder in pairs),
+        hidden_imports=(*table.hidden_imports, *modules),
+        add_data=tuple(f"{project / path}:{folder}" for path, _, folder in pairs),
         hooks=tuple(str(project / folder) for folder in table.hooks),
-        startup=table.startup,
         runtime_hooks=tuple(str(project / script) for script in table.runtime_hooks),
-        with_probe=bool(probed),
+    )
+    folders = (*(project / name for name in table.stand_ins), *search)
+    return FreezePlan(
+        component, f"{component}.lib", absolute, tuple(map(str, folders)), SERVICE_OPTIMIZE, with_probe=bool(probed)
     )
 
 
 def _freeze(plan: FreezePlan, python: Environment, staged: Path, freezer: Freezer) -> Frozen:
+    """Freeze a plan, and make of the folder one that runs wherever it is put."""
     work = staged.absolute() / "freeze"
     work.mkdir()
-    return pyinstaller.freeze(
-        plan, python=python, env=freezer.env, source_date_epoch=freezer.source_date_epoch, work=work
-    )
-
-
-def _make_portable(folder: Path, program: str, contents: str, freezer: Freezer) -> None:
-    bundle.settle(folder)
-    bundle.forget_installation(folder)
+    epoch = freezer.source_date_epoch
+    frozen = pyinstaller.freeze(plan, python=python, env=freezer.env, source_date_epoch=epoch, work=work)
+    bundle.settle(frozen.folder)
+    bundle.forget_installation(frozen.folder)
     if freezer.target.system == "linux":
-        bundle.strip_elves(folder)
-        elves = bundle.relocate(folder, contents, patchelf=freezer.patchelf, env=freezer.env)
-        freezer.report(f"{program} needs glibc {bundle.render_glibc(elves)}")
+        bundle.strip_elves(frozen.folder)
+        bundle.relocate(frozen.folder, plan.contents, patchelf=freezer.patchelf, env=freezer.env)
     else:
-        bundle.relocate_machos(folder, contents, freezer.target)
+        bundle.relocate_machos(frozen.folder, plan.contents, freezer.target)
+    return frozen

@@ -3,8 +3,6 @@
 The platform's own Python is not run. Sources: PEP 427 for what is in a wheel; pip download's options for choosing one.
 """
 
-import csv
-import io
 import json
 import platform as machine
 import re
@@ -13,6 +11,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -20,6 +19,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from stigmer_packaging.freeze.ownership import settle_owners
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.cache import make_once
+from stigmer_packaging.lib.distributions import rewrite_record
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import CommandError, GateError
 from stigmer_packaging.lib.interpreter import Interpreter
@@ -154,21 +154,15 @@ def unpack_wheel(wheel: Path, site: Path) -> None:
             if (folder / kind).is_dir():
                 shutil.copytree(folder / kind, site, dirs_exist_ok=True)
         shutil.rmtree(folder)
-        record = folder.with_suffix(".dist-info") / "RECORD"
-        record.write_text(_record_as_unpacked(record.read_text(encoding="utf-8"), folder.name), encoding="utf-8")
+        rewrite_record(folder.with_suffix(".dist-info") / "RECORD", partial(_as_unpacked, data=folder.name))
 
 
-def _record_as_unpacked(text: str, data: str) -> str:
-    """Name the files of a RECORD as they lie after unpacking."""
-    rows = [(row[0].removeprefix(f"{data}/").split("/", 1), row) for row in csv.reader(io.StringIO(text)) if row]
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    for (first, *rest), row in rows:
-        if not row[0].startswith(f"{data}/"):
-            writer.writerow(row)
-        elif first in _MODULES:
-            writer.writerow([*rest, *row[1:]])
-    return written.getvalue()
+def _as_unpacked(path: str, *, data: str) -> str:
+    """Name a file of a wheel as it lies after unpacking; nothing for one that is not unpacked."""
+    if not path.startswith(f"{data}/"):
+        return path
+    kind, _, rest = path.removeprefix(f"{data}/").partition("/")
+    return rest if kind in _MODULES else ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """The distributions installed in an environment, read from their metadata, and what is wrong with them together."""
 
+import csv
+import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
@@ -35,6 +37,15 @@ def read_distributions(site: Path) -> tuple[Distribution, ...]:
         for entry in metadata.distributions(path=[str(site)])
     ]
     return tuple(sorted(found, key=lambda entry: entry.name))
+
+
+def rewrite_record(record: Path, name_of: Callable[[str], str]) -> None:
+    """Name a RECORD's files anew; those that get no name are left out."""
+    rows = [row for row in csv.reader(io.StringIO(record.read_text(encoding="utf-8"))) if row]
+    named = ([name_of(path), *rest] for path, *rest in rows)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(row for row in named if row[0])
+    record.write_text(text.getvalue(), encoding="utf-8")
 
 
 @dataclass(frozen=True)

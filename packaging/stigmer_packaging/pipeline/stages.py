@@ -119,7 +119,7 @@ def _environment_of(context: BuildContext, target: Target, source: ServiceSource
     pins, owners = (source.pins, source.table.owners) if source else ((), {})
     made = freeze.provide(pins, context.freezer_of(target), owners)
     packages = made.packages or InstalledPackages(context.env)
-    return credit.Environment(made.site, frozenset(pin.name for pin in pins), made.interpreter, packages)
+    return credit.Environment(made.site.folder, frozenset(pin.name for pin in pins), made.interpreter, packages)
 
 
 def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:

@@ -2,8 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -55,30 +54,27 @@ class BuildSettings:
         return self.cache / FOLDER
 
 
-Make = Callable[[Recipe, BuildSettings, Path], None]
-
-
-def provide_python(recipe: Recipe, maker: BuildSettings, *, make: Make | None = None) -> PythonTree:
+def provide_python(recipe: Recipe, maker: BuildSettings, *, make: Callable[..., None] | None = None) -> PythonTree:
     """Give the CPython that this recipe describes, made if the cache has it not, or has it damaged.
 
-    `make` builds below an empty folder and leaves its result in the folder `tree` of it; by default `make_tree`. It appears under its digest by one rename, so a run that was killed leaves nothing that is taken for whole. Raise
-    MissingToolError where the compiler does not run, DownloadError when a mirror has other bytes than those pinned,
-    GateError when a module is missing or a file needs a newer system than the recipe promises.
+    `make` leaves its result in the folder `tree` below an empty folder; by default `make_tree`. Raise MissingToolError
+    where the compiler does not run, DownloadError when a mirror has other bytes than those pinned, GateError when a
+    module is missing or a file needs a newer system than the recipe promises.
     """
-    key = digest_of(recipe)
-    place = place_of(recipe, maker.cache)
-    with alone(place):
-        if tree := read_tree(recipe, place, key):
-            return tree
+    key, place = digest_of(recipe), place_of(recipe, maker.cache)
+
+    def make_new(work: Path) -> Path:
         maker.report(f"making Python {recipe.version} for {recipe.target}: some minutes, once")
-        with _workplace(place) as work:
-            (make or make_tree)(recipe, maker, work)
+        (make or make_tree)(recipe, maker, work)
+        return work / "tree"
+
+    with alone(place):
+        tree = read_tree(recipe, place, key)
+        if tree is None:
             shutil.rmtree(place, ignore_errors=True)
-            (work / "tree").rename(place)
-        made = read_tree(recipe, place, key)
-    if made is None:
-        raise RecordError(f"{place} changed while it was made", f"remove {place}, and run again")
-    return made
+    if tree := tree or read_tree(recipe, make_once(place, make_new), key):
+        return tree
+    raise RecordError(f"{place} changed while it was made", f"remove {place}, and run again")
 
 
 def provide_host_parts(maker: BuildSettings) -> Path:
@@ -192,15 +188,3 @@ def _keep_licences(build: Build, maker: BuildSettings) -> None:
 def _digest_of_code() -> str:
     folder = Path(__file__).parent
     return digest.sha256_of_value([digest.sha256_of(folder / name) for name in _CODE])
-
-
-@contextmanager
-def _workplace(place: Path) -> Iterator[Path]:
-    """Give an empty folder beside `place`, under its lock; it is gone at the end, and so is what a killed run left."""
-    work = place.with_name(f"{place.name}.part")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)

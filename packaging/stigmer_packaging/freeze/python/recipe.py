@@ -149,14 +149,13 @@ def read_recipe(folder: Path, target: Target) -> Recipe:
     try:
         for name in TEXTS:
             plain |= _merge(plain, tomllib.loads((folder / name).read_text(encoding="utf-8")))
-        unknown = sorted(set(_selectors(plain)) - _SELECTORS)
         given = select(plain, target) | {"target": list(target), "texts": read_texts(folder)}
         recipe = _CONVERTER.structure(given, Recipe)
     except (OSError, ValueError) as error:
         raise _error(folder, [str(error)]) from error
     except cattrs.BaseValidationError as error:
         raise _error(folder, cattrs.transform_error(error, path="recipe")) from error
-    if problems := [f"there is no target `on.{name}`" for name in unknown] + list(find_problems(recipe)):
+    if problems := list(find_problems(recipe)):
         raise _error(folder, problems)
     return recipe
 
@@ -168,14 +167,20 @@ def read_texts(folder: Path) -> dict[str, str]:
 
 
 def select(value: Any, target: Target) -> Any:
-    """Give a value as it is for a target: what stands below `on` for it is merged with what stands beside it."""
+    """Give a value as it is for a target: what stands below `on` for it is merged with what stands beside it.
+
+    ValueError for what stands there for a target that does not exist.
+    """
     if isinstance(value, list):
         return [select(each, target) for each in value]
     if not isinstance(value, dict):
         return value
     chosen = {key: select(each, target) for key, each in value.items() if key != "on"}
+    special = value.get("on", {})
+    if unknown := sorted(special.keys() - _SELECTORS):
+        raise ValueError(f"there is no target `on.{unknown[0]}`")
     for selector in (target.system, target.architecture, str(target)):
-        if held := value.get("on", {}).get(selector):
+        if held := special.get(selector):
             chosen = _merge(chosen, select(held, target))
     return chosen
 
@@ -225,16 +230,6 @@ def _merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
-
-
-def _selectors(value: Any) -> Iterator[str]:
-    if isinstance(value, list):
-        for each in value:
-            yield from _selectors(each)
-    elif isinstance(value, dict):
-        yield from value.get("on", {})
-        for each in value.values():
-            yield from _selectors(each)
 
 
 def _error(folder: Path, problems: list[str]) -> RecordError:

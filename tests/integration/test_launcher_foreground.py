@@ -1,0 +1,101 @@
+"""`stigmer server --foreground`: what stops it does so cleanly, and what should not stop it does not."""
+
+import os
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+from support.launcher_checks import in_foreground, serves_and_stops, stop_by
+from support.launcher_services import Stigmer, eventually, is_running
+
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_in_the_foreground_every_signal_to_stop_is_a_clean_stop(launcher: Stigmer, number: int) -> None:
+    """As service managers, Ctrl-C and a closed terminal send them."""
+    process = in_foreground(launcher)
+    assert launcher.status()["supervisor_pid"] == process.pid
+    stop_by(process, number)
+    assert launcher.processes() == []
+    order = [line.split()[1].rstrip(":") for line in launcher.log("supervisor").splitlines() if ": stopped" in line]
+    assert order == ["workflow-runner", "agent-runner", "stigmer-server", "temporal", "everything"]
+
+
+@pytest.mark.stack(agent_runner="term=ignore", grace=60)
+def test_a_second_interrupt_does_not_wait_for_anybody(launcher: Stigmer) -> None:
+    process = in_foreground(launcher)
+    process.send_signal(signal.SIGINT)
+    eventually(lambda: "agent-runner: ending" in launcher.log("supervisor"), "the first one to be heard")
+    stop_by(process, signal.SIGINT)
+    assert launcher.processes() == []
+
+
+@pytest.mark.stack(agent_runner="term=ignore", grace=0.5)
+def test_in_the_foreground_the_service_that_is_killed_is_named_too(launcher: Stigmer) -> None:
+    printed = stop_by(in_foreground(launcher))
+    assert printed.endswith("\nagent-runner did not stop within 0.5 s; it is killed\n")
+
+
+def block() -> None:
+    """Block what a server handles, as some service managers and threads do."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+
+
+def ignore() -> None:
+    """Ignore the end of children and requests to stop, as `trap '' TERM` does."""
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize("prepare", [block, ignore])
+def test_signals_blocked_or_ignored_by_the_parent_are_handled(launcher: Stigmer, prepare: object) -> None:
+    quiet = subprocess.DEVNULL
+    serves_and_stops(launcher, in_foreground(launcher, stdout=quiet, stderr=quiet, preexec_fn=prepare))
+
+
+def test_a_foreground_server_whose_reader_goes_keeps_serving(launcher: Stigmer) -> None:
+    """It writes to its log only, restarts what crashes, and stops cleanly."""
+    foreground = launcher.popen("server", "--foreground", stderr=subprocess.DEVNULL)
+    assert foreground.stdout is not None
+    with foreground.stdout:
+        assert foreground.stdout.readline()
+    serves_and_stops(launcher, foreground)
+    assert launcher.status()["state"] == "stopped"
+    assert launcher.children() == []
+    assert "Traceback" not in launcher.log("supervisor")
+
+
+def on_closed_terminal(launcher: Stigmer, **more: Any) -> subprocess.Popen[str]:
+    """Give a server that was started in the foreground of a terminal, which is closed when everything runs."""
+    controller, terminal = os.openpty()
+    foreground = in_foreground(launcher, stdin=terminal, stdout=terminal, stderr=terminal, **more)
+    os.close(terminal)
+    os.close(controller)
+    return foreground
+
+
+def test_a_closed_terminal_stops_a_foreground_server_cleanly(launcher: Stigmer) -> None:
+    """The hang-up asks it to stop; that its last lines cannot be printed must not keep it from it."""
+    foreground = on_closed_terminal(launcher, start_new_session=True)
+    os.kill(foreground.pid, signal.SIGHUP)
+    assert foreground.wait(timeout=30) == 0
+    assert launcher.status()["state"] == "stopped"
+    assert not is_running(foreground.pid)
+    assert launcher.children() == []
+
+
+def test_a_foreground_server_whose_terminal_goes_without_a_hang_up_keeps_serving(launcher: Stigmer) -> None:
+    """As after `disown -h`, or when a program that made the terminal crashes: every line that it prints is refused."""
+    launcher.environment["TERM"] = "xterm"
+    serves_and_stops(launcher, on_closed_terminal(launcher))
+
+
+def test_a_foreground_server_says_why_it_ends(launcher: Stigmer) -> None:
+    foreground = in_foreground(launcher)
+    launcher.home.rename(launcher.home.with_name("aside"))
+    out, err = foreground.communicate(timeout=30)
+    assert (foreground.returncode, err) == (0, "")
+    assert f"{launcher.home}/run/supervisor.lock was removed or replaced; stopping" in out
