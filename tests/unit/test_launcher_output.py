@@ -110,31 +110,29 @@ def test_each_step_is_printed_as_it_succeeds() -> None:
     assert follow(*steps, RUNS) == "Starting b... ✓\nStarting a... ✓\n"
 
 
-def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy() -> None:
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (("Traceback", "ImportError: x"), "\n  the end of /l:\n    Traceback\n    ImportError: x"),
+        (
+            ("\033[31mFTL\033[0m no database", "10%\r20%", "\033]0;title\a"),
+            "\n  the end of /l:\n    FTL no database\n    20%\n    ",
+        ),
+        ((), "\n  it printed nothing to /l"),
+    ],
+    ids=["lines", "control sequences", "nothing"],
+)
+def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy(lines: tuple[str, ...], shown: str) -> None:
     """Only the first failure: what follows are its consequences."""
-    stopping = {"event": phases.STOPPING, "failed": "b"}
-    events = (
-        service("b", "failed", "exited with status 1", ("Traceback", "ImportError: x")),
-        stopping,
-        service("a", "ending", "a consequence"),
-    )
     with pytest.raises(StartError) as caught:
-        follow(*events)
-    assert str(caught.value) == "b exited with status 1\n  the end of /l:\n    Traceback\n    ImportError: x"
+        follow(
+            service("b", "failed", "exited with status 1", lines),
+            {"event": phases.STOPPING, "failed": "b"},
+            service("a", "ending", "a consequence"),
+        )
+    assert str(caught.value) == f"b exited with status 1{shown}"
     assert caught.value.exit_code == 1
     assert "stigmer server logs" in caught.value.remedy
-
-
-def test_the_last_lines_of_a_failed_service_are_shown_without_control_sequences() -> None:
-    with pytest.raises(StartError) as caught:
-        follow(service("b", "failed", "exited", ("\033[31mFTL\033[0m no database", "10%\r20%", "\033]0;title\a")))
-    assert str(caught.value) == "b exited\n  the end of /l:\n    FTL no database\n    20%\n    "
-
-
-def test_a_silent_failure_says_that_nothing_was_printed() -> None:
-    """So that nobody looks for lines that are not there."""
-    with pytest.raises(StartError, match="it printed nothing to /l"):
-        follow(service("b", "failed", "exited with status 0"))
 
 
 def test_a_refusal_keeps_its_message_remedy_and_code() -> None:

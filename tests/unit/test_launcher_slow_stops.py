@@ -15,12 +15,9 @@ from stigmer_launcher.supervise.state import Snapshot
         ({"told": 10.0, "killed": 15.0}, ["runner did not stop within 5 s and was killed"]),
         ({"spawned": 0.1, "ready": 0.2, "ended": 9.0}, []),
         ({"told": 1.0, "killed": 6.0, "ended": 6.1}, []),
+        ({}, []),
     ],
-    ids=["quick", "slow", "killed", "killed last", "crashed before", "killed before, for another reason"],
+    ids=["quick", "slow", "killed", "killed last", "crashed before", "killed before, for another reason", "never"],
 )
 def test_a_service_is_named_when_this_stop_waited_for_it(times: dict[str, float], said: list[str]) -> None:
     assert list(slow_stops(Snapshot(began=100.0, timeline={"runner": times}), asked=109.0)) == said
-
-
-def test_a_state_without_times_names_nobody() -> None:
-    assert list(slow_stops(Snapshot(), asked=0.0)) == []
