@@ -51,48 +51,52 @@ def launch(run: Path) -> Launch:
     )
 
 
+def after(made: Launch, *rounds: tuple[lifecycle.Event, ...]) -> lifecycle.State:
+    """Let these events come at 100 seconds, round by round."""
+    state = initial_state(tuple(service.plan for service in made.services))
+    for events in ((), *rounds):
+        state, _ = decide(state, events, 100.0)
+    return state
+
+
 def state_of(made: Launch, *events: lifecycle.Event) -> Snapshot:
-    """Compose the snapshot after some events at 100 seconds."""
-    state, _ = decide(initial_state(tuple(service.plan for service in made.services)), (), 100.0)
-    state, _ = decide(state, events, 100.0)
+    """Compose the snapshot after some events."""
     times = {"server": {"spawned": 0.1}}
-    return compose_snapshot(made, state, {"server": "boot:7"}, times, Snapshot(os.getpid(), started=1.0, began=99.0))
+    supervisor = Snapshot(os.getpid(), started=1.0, began=99.0)
+    return compose_snapshot(made, after(made, events), {"server": "boot:7"}, times, supervisor)
 
 
-def test_a_running_service_is_written_down_with_who_it_is(tmp_path: Path) -> None:
+def test_a_running_service_is_written_down_with_who_it_is_and_without_a_secret(tmp_path: Path) -> None:
     """Enough to stop it, and it alone, when nobody else is left to do it."""
     state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
     assert state.state == phases.RUNNING
     assert state.members == [Member(77, "boot:7", 2, 7.0)]
     assert state.timeline == {"server": {"spawned": 0.1}}
     assert (state.installed, state.token, state.ports) == ("2.0.0-abc", "t0ken", {"server": 7234})
-
-
-def test_the_state_holds_no_secret(tmp_path: Path) -> None:
-    """Neither the list of them nor the environment of a service."""
-    assert "secret-value" not in repr(state_of(launch(tmp_path), Spawned("server", 77)))
+    assert "secret-value" not in repr(state)
 
 
 def test_a_stack_that_lacks_a_service_is_degraded(tmp_path: Path) -> None:
     """Whatever the stage says."""
     made = launch(tmp_path)
-    plans = tuple(service.plan for service in made.services)
-    state, _ = decide(initial_state(plans), (), 100.0)
-    state, _ = decide(state, (Spawned("server", 77), Ready("server")), 100.0)
-    state, _ = decide(state, (Exited("server", "exited with status 1"),), 101.0)
+    state = after(made, (Spawned("server", 77), Ready("server")), (Exited("server", "exited with status 1"),))
     composed = compose_snapshot(made, state, {}, {}, Snapshot())
     assert composed.state == phases.DEGRADED
     assert composed.services[0].last_error == "exited with status 1"
     assert composed.members == []
 
 
-def test_news_of_a_failure_bring_the_last_lines() -> None:
-    """Those of a start that goes well do not."""
+def test_news_of_a_failure_bring_the_last_lines_and_of_a_degraded_service_what_it_lacks() -> None:
     log = LogFile("/dev/null")
     log.write(b"one\n\xff\n")
-    plan = Plan("server")
-    assert describe_change(lifecycle.Service(plan, error="exited"), log)["lines"] == ["one", "�"]
-    assert describe_change(lifecycle.Service(plan), log)["lines"] == []
+    failed = lifecycle.Service(Plan("server"), error="exited", not_ready_reason="no answer")
+    for service, error, lines in (
+        (failed, "exited", ["one", "\ufffd"]),
+        (failed._replace(phase=phases.DEGRADED), "does not answer: no answer", []),
+        (failed._replace(error=""), "", []),
+    ):
+        change = describe_change(service, log)
+        assert (change["error"], change["lines"]) == (error, lines)
 
 
 @pytest.fixture
@@ -162,7 +166,6 @@ def test_while_a_watchdog_cleans_up_the_services_that_still_run_are_told(tmp_pat
 
 
 def test_what_is_written_is_read_back(place: Instance) -> None:
-    """Every value of every kind."""
     state = state_of(launch(Path(place.run)), Spawned("server", 77), Ready("server"))
     write_snapshot(place, state)
     assert read_snapshot(place) == state
