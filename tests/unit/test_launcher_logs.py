@@ -112,7 +112,6 @@ def test_what_cannot_be_shown_is_refused(home: Path, arguments: tuple[str, ...],
 
 
 def test_a_home_without_logs_shows_nothing(tmp_path: Path) -> None:
-    """It is no error to look."""
     assert shown(tmp_path) == ""
     assert not (tmp_path / "logs").exists()
 

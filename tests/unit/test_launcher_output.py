@@ -46,7 +46,6 @@ def test_a_terminal_shows_what_it_can(
 
 
 def test_a_pipe_gets_plain_lines() -> None:
-    """Whatever the environment says about terminals."""
     out = io.StringIO()
     terminal = terminal_of(out, UTF8)
     terminal.passing("not for pipes")
@@ -55,7 +54,6 @@ def test_a_pipe_gets_plain_lines() -> None:
 
 
 def test_a_passing_line_is_taken_back() -> None:
-    """The next line stands where it stood."""
     out = io.StringIO()
     terminal = Terminal(out, live=True, colour=False, unicode=True)
     terminal.passing("waiting")
@@ -77,7 +75,6 @@ def test_what_a_stream_cannot_encode_is_escaped(encoding: str) -> None:
     [(0, "0s"), (-5, "0s"), (5.9, "5s"), (123, "2m 3s"), (3840, "1h 4m"), (183600, "2d 3h"), (86400, "1d 0h")],
 )
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
-    """Two units at most."""
     assert duration(seconds) == said
 
 
@@ -105,7 +102,6 @@ RUNS: dict[str, Any] = {"event": phases.RUNNING, "failed": ""}
 
 
 def test_each_step_is_printed_as_it_succeeds() -> None:
-    """In the order it happens, not the order of starting."""
     steps = (service("a", "starting"), service("b", "starting"), service("b", "running"), service("a", "running"))
     assert follow(*steps, RUNS) == "Starting b... ✓\nStarting a... ✓\n"
 
@@ -136,7 +132,6 @@ def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy(lines: t
 
 
 def test_a_refusal_keeps_its_message_remedy_and_code() -> None:
-    """It crossed a pipe."""
     with pytest.raises(RefusedError) as caught:
         follow({"event": "error", "message": "port 1 is taken", "remedy": "free it", "code": 1})
     assert (str(caught.value), caught.value.remedy, caught.value.exit_code) == ("port 1 is taken", "free it", 1)
@@ -149,6 +144,5 @@ def test_a_supervisor_that_vanishes_is_a_failure() -> None:
 
 
 def test_in_the_foreground_later_crashes_are_told_too() -> None:
-    """With what is done about them."""
     said = follow(RUNS, service("a", "pausing", "killed by SIGKILL"), service("b", "failed", "exited"))
     assert said == "a killed by SIGKILL; restarting it\nb exited\n"

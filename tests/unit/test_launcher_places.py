@@ -77,7 +77,6 @@ def test_a_frozen_launcher_is_found_by_its_process(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("variable", ["STIGMER_HOME", "HOME"])
 def test_a_home_that_is_no_text_is_refused(variable: str) -> None:
-    """Whichever variable names it; the message shows the bytes."""
     with pytest.raises(HomeError, match=r"not UTF-8 text: /caf\\xe9"):
         find_places({variable: os.fsdecode(b"/caf\xe9")})
 

@@ -83,7 +83,6 @@ def test_a_namespace_in_the_shell_is_for_an_external_temporal_only(tmp_path: Pat
 
 
 def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    """With its name, and how to use another."""
     with socket.create_server(("127.0.0.1", 0)) as owner:
         port = owner.getsockname()[1]
         with pytest.raises(PortError, match=rf"port {port} \(server\) is taken by .* \(process \d+\)") as caught:

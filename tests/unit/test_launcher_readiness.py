@@ -288,14 +288,9 @@ def test_one_call_gives_up_when_nobody_answers_or_listens(listener: socket.socke
         call(Address("127.0.0.1", free_ports(1)[0]), "/x.Y/Run", b"", 10.0)
 
 
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [("temporal.example:7233", Address("temporal.example", 7233)), ("[::1]:7233", Address("::1", 7233))],
-)
-def test_addresses_are_read_and_written_alike(text: str, address: Address) -> None:
-    """The text goes to the services, the parts to the socket."""
-    assert parse_address(text) == address
-    assert str(address) == text
+@pytest.mark.parametrize("text", ["temporal.example:7233", "[::1]:7233"])
+def test_addresses_are_read_and_written_alike(text: str) -> None:
+    assert str(parse_address(text)) == text
 
 
 def test_a_host_name_is_resolved_without_importing_a_codec() -> None:

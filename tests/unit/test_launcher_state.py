@@ -77,7 +77,6 @@ def test_a_running_service_is_written_down_with_who_it_is_and_without_a_secret(t
 
 
 def test_a_stack_that_lacks_a_service_is_degraded(tmp_path: Path) -> None:
-    """Whatever the stage says."""
     made = launch(tmp_path)
     state = after(made, (Spawned("server", 77), Ready("server")), (Exited("server", "exited with status 1"),))
     composed = compose_snapshot(made, state, {}, {}, Snapshot())
@@ -109,17 +108,17 @@ def place(tmp_path: Path) -> Iterator[Instance]:
         yield made
 
 
-def test_the_state_is_believed_only_from_the_one_who_holds_the_lock(place: Instance) -> None:
+def test_the_state_is_read_back_and_believed_only_from_the_one_who_holds_the_lock(place: Instance) -> None:
     """A file left by another process says nothing about the living."""
-    write_snapshot(place, Snapshot(os.getpid(), state="running"))
-    assert living_snapshot(place).state == "running"
-    write_snapshot(place, Snapshot(os.getpid() + 1, state="running"))
+    state = state_of(launch(Path(place.run)), Spawned("server", 77), Ready("server"))
+    write_snapshot(place, state)
+    assert living_snapshot(place) == read_snapshot(place) == state
+    write_snapshot(place, left := state._replace(supervisor_pid=os.getpid() + 1))
     assert living_snapshot(place) == Snapshot()
-    assert read_snapshot(place).state == "running"
+    assert read_snapshot(place) == left
 
 
 def test_without_a_lock_nobody_runs(tmp_path: Path) -> None:
-    """And looking creates nothing."""
     place = Instance(str(tmp_path / "run"))
     assert (supervisor_pid(place), watchdog_pid(place)) == (0, 0)
     assert living_snapshot(place) == read_snapshot(place) == Snapshot()
@@ -127,7 +126,6 @@ def test_without_a_lock_nobody_runs(tmp_path: Path) -> None:
 
 
 def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
-    """A reader at any moment finds the old or the new one."""
     write_snapshot(place, Snapshot(1, version="x" * 100_000))
     assert stat.S_IMODE(Path(place.state).stat().st_mode) == 0o600
     seen, done = set(), threading.Event()
@@ -147,7 +145,6 @@ def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
 
 
 def test_uptimes_are_told_only_of_what_runs(tmp_path: Path) -> None:
-    """After a stop the same keys tell that nothing does."""
     state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
     running = describe(state, "running", 5, 160.0)["services"][0]
     assert (running["state"], running["pid"], running["uptime"]) == ("running", 77, 60.0)
@@ -165,12 +162,6 @@ def test_while_a_watchdog_cleans_up_the_services_that_still_run_are_told(tmp_pat
         assert (found["state"], found["pid"]) == told
 
 
-def test_what_is_written_is_read_back(place: Instance) -> None:
-    state = state_of(launch(Path(place.run)), Spawned("server", 77), Ready("server"))
-    write_snapshot(place, state)
-    assert read_snapshot(place) == state
-
-
 def test_a_value_that_is_not_of_its_kind_keeps_its_default(place: Instance) -> None:
     """The file may be damaged, or of another version; what can be used of it still is."""
     Path(place.state).write_text(
@@ -184,16 +175,11 @@ def test_a_value_that_is_not_of_its_kind_keeps_its_default(place: Instance) -> N
         timeline={"server": {"ready": 1}, "x": {}},
         services=(ServiceSnapshot("server", grace=7),),
     )
-
-
-def test_a_file_of_another_format_says_nothing(place: Instance) -> None:
-    """Its words may mean something else."""
     Path(place.state).write_text('{"format": 2, "version": "9.0.0"}')
-    assert read_snapshot(place) == Snapshot()
+    assert read_snapshot(place) == Snapshot(), "words of another format may mean something else"
 
 
 def test_a_stop_may_take_the_longest_grace_of_each_stop_order() -> None:
-    """Whichever service comes last."""
     services = ((1, 30.0), (1, 5.0), (2, 1.0), (2, 7.0))
     snapshot = Snapshot(services=tuple(ServiceSnapshot(stop_order=order, grace=grace) for order, grace in services))
     assert snapshot.grace == 37.0

@@ -89,7 +89,6 @@ def test_when_the_supervisor_is_killed_the_watchdog_stops_the_services_in_order(
 
 
 def test_the_watchdog_holds_its_lock_until_it_has_finished(tmp_path: Path) -> None:
-    """The next start waits for it there."""
     lock = tmp_path / "lock"
     with service("trap '' TERM; sleep 60") as stubborn:
         watchdog = end_of_supervisor(lock, member(stubborn, grace=1.0))
@@ -108,7 +107,6 @@ def test_a_watchdog_that_is_dismissed_touches_nobody(tmp_path: Path) -> None:
 
 
 def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
-    """It has ended already."""
     with service("sleep 60") as first, service("sleep 60") as second:
         how = f"watchdog.remove({first.pid}); time.sleep(0.1); {KILLED}"
         end_of_supervisor(tmp_path / "lock", member(first), member(second), how=how)
@@ -173,7 +171,6 @@ def test_a_stale_pid_and_a_dead_member_are_no_work() -> None:
 
 
 def test_what_a_leader_leaves_in_its_group_goes_with_it(tmp_path: Path) -> None:
-    """The group is killed when the leader has gone."""
     note = tmp_path / "inner"
     script = f"(trap '' TERM; sleep 60) & echo $! >{note}; trap 'exit 0' TERM; while :; do sleep 0.02; done"
     with service(script) as leader:
