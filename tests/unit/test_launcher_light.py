@@ -19,30 +19,24 @@ os._exit = lambda code: (atexit._run_exitfuncs(), sys.stderr.flush(), end(code))
 """
 
 
-def loaded(tmp_path: Path, *arguments: str) -> set[str]:
-    """Run a command line in a bare interpreter, and name every module it has loaded at its end."""
-    program = LISTED + (
-        "import runpy\n"
-        f"sys.argv = ['stigmer', *{arguments!r}]\n"
-        "before = set(sys.modules)\n"
-        "runpy.run_module('stigmer_launcher', run_name='__main__')"
-    )
-    environment = {"PYTHONPATH": str(ROOT / "launcher"), "STIGMER_HOME": str(tmp_path / "home")}
-    command = [sys.executable, "-S", "-c", program]
+def loaded(program: str, home: Path) -> set[str]:
+    """Name every module that a bare interpreter has loaded at the end of a program."""
+    environment = {"PYTHONPATH": str(ROOT / "launcher"), "STIGMER_HOME": str(home)}
+    command = [sys.executable, "-S", "-c", f"{LISTED}import runpy\n{program}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return set(done.stderr.splitlines()[-1].split())
 
 
-def listed(program: str = "import runpy") -> set[str]:
-    """Name what a program loads, the listing itself without one."""
-    command = [sys.executable, "-S", "-c", LISTED + program]
-    return set(subprocess.run(command, capture_output=True, text=True, check=True).stderr.split())
+def loaded_by(home: Path, *arguments: str) -> set[str]:
+    """Name every module that a command line loads, the listing's own aside."""
+    run = f"sys.argv = ['stigmer', *{arguments!r}]; runpy.run_module('stigmer_launcher', run_name='__main__')"
+    return loaded(run, home) - loaded("", home)
 
 
 @pytest.mark.parametrize("argument", ["--version", "-V"])
 def test_the_version_is_answered_before_anything_is_imported(tmp_path: Path, argument: str) -> None:
     """Beside the package itself and the module with the version."""
-    assert loaded(tmp_path, argument) - listed() == {"stigmer_launcher", "stigmer_launcher.version"}
+    assert loaded_by(tmp_path / "home", argument) == {"stigmer_launcher", "stigmer_launcher.version"}
 
 
 @pytest.mark.parametrize(
@@ -58,8 +52,8 @@ def test_the_version_is_answered_before_anything_is_imported(tmp_path: Path, arg
 )
 def test_no_command_loads_what_it_does_not_need(tmp_path: Path, arguments: str, unwanted: tuple[str, ...]) -> None:
     """A heavy module costs more than all of ours together; `server` ends early here, for want of a keg."""
-    assert not [name for name in loaded(tmp_path, *arguments.split()) - listed() if name.startswith(unwanted)]
+    assert not [name for name in loaded_by(tmp_path / "home", *arguments.split()) if name.startswith(unwanted)]
 
 
-def test_the_guard_sees_a_heavy_import() -> None:
-    assert "argparse" in listed("import argparse")
+def test_the_guard_sees_a_heavy_import(tmp_path: Path) -> None:
+    assert "argparse" in loaded("import argparse", tmp_path)

@@ -3,7 +3,6 @@
 import io
 import os
 import pty
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,15 +13,6 @@ from stigmer_launcher.errors import StartError
 from stigmer_launcher.supervise import phases
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
-
-
-@pytest.fixture
-def screen() -> Iterator[io.TextIOWrapper]:
-    """Give a stream that is a terminal."""
-    controller, terminal = pty.openpty()
-    with os.fdopen(terminal, "w", encoding="utf-8") as stream:
-        yield stream
-    os.close(controller)
 
 
 @pytest.mark.parametrize(
@@ -37,11 +27,12 @@ def screen() -> Iterator[io.TextIOWrapper]:
         ({"LANG": "en_US.UTF-8"}, False, False, False),
     ],
 )
-def test_a_terminal_shows_what_it_can(
-    screen: io.TextIOWrapper, environ: dict[str, str], *, live: bool, colour: bool, unicode: bool
-) -> None:
+def test_a_terminal_shows_what_it_can(environ: dict[str, str], *, live: bool, colour: bool, unicode: bool) -> None:
     """And what its user wants: NO_COLOR, a dumb terminal, a locale without UTF-8."""
-    terminal = terminal_of(screen, environ)
+    controller, descriptor = pty.openpty()
+    with os.fdopen(descriptor, "w", encoding="utf-8") as screen:
+        terminal = terminal_of(screen, environ)
+    os.close(controller)
     assert (terminal.live, terminal.colour, terminal.unicode) == (live, colour, unicode)
 
 

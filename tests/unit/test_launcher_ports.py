@@ -99,13 +99,8 @@ def test_a_port_of_another_user_is_said_to_be_so() -> None:
 @pytest.mark.parametrize(
     ("address", "loopback"),
     [
-        ("127.0.0.1", True),
         ("127.8.9.10", True),
-        ("::1", True),
-        ("::ffff:127.0.0.1", True),
-        ("0.0.0.0", False),  # noqa: S104 - an address to judge
         ("192.168.1.127", False),
-        ("::", False),
         ("::ffff:0.0.0.0", False),
         ("fe80::1", False),
         ("7f00::1", False),

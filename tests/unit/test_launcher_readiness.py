@@ -162,34 +162,29 @@ def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
         assert drive(probe)
 
 
-def test_every_proof_must_hold_and_the_first_that_does_not_is_named() -> None:
-    """A server that answers and does not work is not ready: upstream's once said that workflows will not execute."""
-    temporal = FakeTemporal(0)
-    with serving(FakeServer(0)) as server, serving(temporal) as queues:
-        checks = [(server, readiness.HANDSHAKE), (queues, readiness.pollers("default", ("a",), ours))]
-        probe = Probe(checks, time.monotonic())
-        assert not drive(probe, until=lambda: probe.not_ready_reason == "no worker polls the queue a")
-        temporal.pollers.append(("a", "ours", 1.0))
-        assert drive(probe)
+def test_every_proof_must_hold_in_turn_and_the_first_that_does_not_is_named() -> None:
+    """A server that answers and does not work is not ready: upstream's once said that workflows will not execute.
 
-
-def test_nobody_is_asked_for_a_proof_before_the_one_before_it_holds() -> None:
-    """Each answer of Temporal's takes the processor from those that are starting."""
+    Nobody is asked before: each answer of Temporal's takes the processor from those that are starting.
+    """
     asked: list[bytes | None] = []
+    polled = readiness.pollers("default", ("a",), ours)
 
     def judge(answers: readiness.Answers) -> str:
         asked.extend(answers)
-        return ""
+        return polled.judge(answers)
 
     (port,) = free_ports(1)
-    with serving(FakeTemporal(0)) as queues:
-        second = Check(((readiness.DESCRIBE, b""),), judge)
-        probe = Probe([(Address("127.0.0.1", port), readiness.HANDSHAKE), (queues, second)], time.monotonic())
+    temporal = FakeTemporal(0)
+    with serving(temporal) as queues:
+        checks = [(Address("127.0.0.1", port), readiness.HANDSHAKE), (queues, Check(polled.questions, judge))]
+        probe = Probe(checks, time.monotonic())
         assert not drive(probe, until=lambda: "cannot connect" in probe.not_ready_reason)
         assert not asked
         with serving(FakeServer(port)):
+            assert not drive(probe, until=lambda: probe.not_ready_reason == "no worker polls the queue a")
+            temporal.pollers.append(("a", "ours", 1.0))
             assert drive(probe)
-        assert len(asked) == 1
 
 
 def test_an_unanswered_round_is_given_up_and_begun_again() -> None:

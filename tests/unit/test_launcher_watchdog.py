@@ -180,8 +180,14 @@ def test_what_a_leader_leaves_in_its_group_goes_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments of processes are read from /proc")
-def test_what_escaped_into_another_session_is_found_by_its_token(tmp_path: Path) -> None:
-    """Only the processes of this very run."""
+def test_what_escaped_into_another_session_is_found_by_its_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the processes of this very run, and never by their numbers alone, which may be another process's by then.
+
+    Where the kernel has pidfds, the one that was found gets the signal.
+    """
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("it must not be called"))
     token, note = os.urandom(16).hex(), tmp_path / "escaped"
     script = f"setsid sh -c 'echo $$ >{note}; sleep 60' & sleep 60"
     with service(script, token) as leader, service("sleep 60", "another") as stranger:
@@ -191,22 +197,7 @@ def test_what_escaped_into_another_session_is_found_by_its_token(tmp_path: Path)
         leftovers.end_members([member(leader)], token)
         assert not is_running(hidden)
         assert stranger.poll() is None
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments of processes are read from /proc")
-def test_what_escaped_is_not_signalled_by_its_number_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That may be another process's by then: where the kernel has pidfds, the one that was found gets the signal."""
-    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("it must not be called"))
-    token = os.urandom(16).hex()
-    with service("sleep 60", token) as leader:
-        eventually(lambda: list(leftovers.escaped(token)), "the process's environment")
-        leftovers.end_escaped(token)
-        assert leader.wait(10) == -signal.SIGKILL
-
-
-def test_nobody_is_ended_for_an_empty_token() -> None:
-    """A state file without one must not match everything."""
-    assert list(leftovers.escaped("")) == []
+        assert list(leftovers.escaped("")) == [], "a state file without a token must not match everything"
 
 
 # The first thread ends alone: the process is a zombie to everybody who looks, and its other thread still listens.
