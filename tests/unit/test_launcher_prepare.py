@@ -30,10 +30,8 @@ def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path
     launch = prepared(tmp_path, ports={"server": server, "temporal": temporal})
     by_name = {service.plan.name: service for service in launch.services}
     ours, theirs = Address("127.0.0.1", server), Address("127.0.0.1", temporal)
-    assert [(proof.kind, proof.address) for proof in by_name["stigmer-server"].proofs] == [
-        ("grpc", ours),
-        ("pollers", theirs),
-    ]
+    proofs = [(proof.kind, proof.address) for proof in by_name["stigmer-server"].proofs]
+    assert proofs == [("grpc", ours), ("pollers", theirs)]
     (polling,), (serving,) = by_name["agent-runner"].proofs, by_name["temporal"].proofs
     assert polling.address == serving.address == theirs
     assert polling.queues == ("agent_execution_runner",)

@@ -30,56 +30,60 @@ from stigmer_launcher.supervise.state import (
 )
 from stigmer_launcher.system import locks, process
 
+LAUNCH = Launch(
+    version="2.0.0",
+    installed="2.0.0-abc",
+    components="/home/versions/2.0.0-abc",
+    directory="/home",
+    run="/home/run",
+    logs="/home/logs",
+    token="t0ken",  # noqa: S106 - it opens nothing
+    ports={"server": 7234},
+    temporal="127.0.0.1:7233",
+    secrets=("secret-value",),
+    services=(
+        ServiceLaunch(
+            Plan("server", stop_order=2, grace=7.0),
+            "1.2.3",
+            ("/bin/server",),
+            {"KEY": "secret-value"},
+            7234,
+            (Proof("grpc", Address("127.0.0.1", 7234)),),
+        ),
+    ),
+)
 
-def launch(run: Path) -> Launch:
-    """Make a launch of one service."""
-    plan = Plan("server", stop_order=2, grace=7.0)
-    proof = Proof("grpc", Address("127.0.0.1", 7234))
-    service = ServiceLaunch(plan, "1.2.3", ("/bin/server",), {"KEY": "secret-value"}, 7234, (proof,))
-    return Launch(
-        version="2.0.0",
-        installed="2.0.0-abc",
-        components="/home/versions/2.0.0-abc",
-        directory="/home",
-        run=str(run),
-        logs="/home/logs",
-        token="t0ken",  # noqa: S106 - it opens nothing
-        ports={"server": 7234},
-        temporal="127.0.0.1:7233",
-        secrets=("secret-value",),
-        services=(service,),
-    )
 
-
-def after(made: Launch, *rounds: tuple[lifecycle.Event, ...]) -> lifecycle.State:
+def after(*rounds: tuple[lifecycle.Event, ...]) -> lifecycle.State:
     """Let these events come at 100 seconds, round by round."""
-    state = initial_state(tuple(service.plan for service in made.services))
+    state = initial_state(tuple(service.plan for service in LAUNCH.services))
     for events in ((), *rounds):
         state, _ = decide(state, events, 100.0)
     return state
 
 
-def state_of(made: Launch, *events: lifecycle.Event) -> Snapshot:
-    """Compose the snapshot after some events."""
-    times = {"server": {"spawned": 0.1}}
-    supervisor = Snapshot(os.getpid(), started=1.0, began=99.0)
-    return compose_snapshot(made, after(made, events), {"server": "boot:7"}, times, supervisor)
+STARTED = (Spawned("server", 77), Ready("server"))
+RUNNING = compose_snapshot(
+    LAUNCH,
+    after(STARTED),
+    {"server": "boot:7"},
+    {"server": {"spawned": 0.1}},
+    Snapshot(os.getpid(), started=1.0, began=99.0),
+)
 
 
-def test_a_running_service_is_written_down_with_who_it_is_and_without_a_secret(tmp_path: Path) -> None:
+def test_a_running_service_is_written_down_with_who_it_is_and_without_a_secret() -> None:
     """Enough to stop it, and it alone, when nobody else is left to do it."""
-    state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
-    assert state.state == phases.RUNNING
-    assert state.members == [Member(77, "boot:7", 2, 7.0)]
-    assert state.timeline == {"server": {"spawned": 0.1}}
-    assert (state.installed, state.token, state.ports) == ("2.0.0-abc", "t0ken", {"server": 7234})
-    assert "secret-value" not in repr(state)
+    assert RUNNING.state == phases.RUNNING
+    assert RUNNING.members == [Member(77, "boot:7", 2, 7.0)]
+    assert RUNNING.timeline == {"server": {"spawned": 0.1}}
+    assert (RUNNING.installed, RUNNING.token, RUNNING.ports) == ("2.0.0-abc", "t0ken", {"server": 7234})
+    assert "secret-value" not in repr(RUNNING)
 
 
-def test_a_stack_that_lacks_a_service_is_degraded(tmp_path: Path) -> None:
-    made = launch(tmp_path)
-    state = after(made, (Spawned("server", 77), Ready("server")), (Exited("server", "exited with status 1"),))
-    composed = compose_snapshot(made, state, {}, {}, Snapshot())
+def test_a_stack_that_lacks_a_service_is_degraded() -> None:
+    state = after(STARTED, (Exited("server", "exited with status 1"),))
+    composed = compose_snapshot(LAUNCH, state, {}, {}, Snapshot())
     assert composed.state == phases.DEGRADED
     assert composed.services[0].last_error == "exited with status 1"
     assert composed.members == []
@@ -110,10 +114,9 @@ def place(tmp_path: Path) -> Iterator[Instance]:
 
 def test_the_state_is_read_back_and_believed_only_from_the_one_who_holds_the_lock(place: Instance) -> None:
     """A file left by another process says nothing about the living."""
-    state = state_of(launch(Path(place.run)), Spawned("server", 77), Ready("server"))
-    write_snapshot(place, state)
-    assert living_snapshot(place) == read_snapshot(place) == state
-    write_snapshot(place, left := state._replace(supervisor_pid=os.getpid() + 1))
+    write_snapshot(place, RUNNING)
+    assert living_snapshot(place) == read_snapshot(place) == RUNNING
+    write_snapshot(place, left := RUNNING._replace(supervisor_pid=os.getpid() + 1))
     assert living_snapshot(place) == Snapshot()
     assert read_snapshot(place) == left
 
@@ -144,21 +147,19 @@ def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
     assert list(Path(place.run).glob("*.new")) == []
 
 
-def test_uptimes_are_told_only_of_what_runs(tmp_path: Path) -> None:
-    state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
-    running = describe(state, "running", 5, 160.0)["services"][0]
+def test_uptimes_are_told_only_of_what_runs() -> None:
+    running = describe(RUNNING, "running", 5, 160.0)["services"][0]
     assert (running["state"], running["pid"], running["uptime"]) == ("running", 77, 60.0)
-    stopped = describe(state, "stopped", 0, 160.0)["services"][0]
+    stopped = describe(RUNNING, "stopped", 0, 160.0)["services"][0]
     assert (stopped["state"], stopped["pid"], stopped["uptime"]) == ("stopped", 0, 0)
     assert describe(Snapshot(), "stopped", 0, 160.0)["services"] == []
 
 
-def test_while_a_watchdog_cleans_up_the_services_that_still_run_are_told(tmp_path: Path) -> None:
+def test_while_a_watchdog_cleans_up_the_services_that_still_run_are_told() -> None:
     """Once all of them were said to be stopped."""
-    state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
     for identity, told in ((process.identity(os.getpid()), (phases.CLEANING, os.getpid())), ("gone", ("stopped", 0))):
-        services = (state.services[0]._replace(pid=os.getpid(), identity=identity),)
-        (found,) = describe(state._replace(services=services), phases.CLEANING, 0, 160.0)["services"]
+        services = (RUNNING.services[0]._replace(pid=os.getpid(), identity=identity),)
+        (found,) = describe(RUNNING._replace(services=services), phases.CLEANING, 0, 160.0)["services"]
         assert (found["state"], found["pid"]) == told
 
 

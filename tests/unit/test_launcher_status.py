@@ -1,8 +1,11 @@
-"""`stigmer server status`: addresses, and what to type where a service manager runs the server."""
+"""What `stigmer server status` and `stop` tell from the state: addresses, commands, and which service took long."""
 
 import io
 
+import pytest
+
 from stigmer_launcher.cli.commands.status import addresses, show
+from stigmer_launcher.cli.commands.stop import slow_stops
 from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.supervise.state import ServiceSnapshot, Snapshot
 from stigmer_launcher.system.service_manager import command_for
@@ -39,3 +42,20 @@ def test_the_status_names_the_command_that_keeps_the_server_in_its_job() -> None
     assert "  unit  homebrew.mxcl.stigmer: stop it with `brew services stop stigmer`\n" in out.getvalue()
     assert command_for("restart", 5, "homebrew.mxcl.stigmer") == "brew services restart stigmer"
     assert command_for("restart", 0, "") == "stigmer server restart"
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ({"told": 10.0, "ended": 10.4}, []),
+        ({"told": 10.0, "ended": 14.84}, ["runner took 4.8 s to stop"]),
+        ({"told": 10.0, "killed": 15.003, "ended": 15.1}, ["runner did not stop within 5 s and was killed"]),
+        ({"told": 10.0, "killed": 15.0}, ["runner did not stop within 5 s and was killed"]),
+        ({"spawned": 0.1, "ready": 0.2, "ended": 9.0}, []),
+        ({"told": 1.0, "killed": 6.0, "ended": 6.1}, []),
+        ({}, []),
+    ],
+    ids=["quick", "slow", "killed", "killed last", "crashed before", "killed before, for another reason", "never"],
+)
+def test_a_service_is_named_when_this_stop_waited_for_it(times: dict[str, float], said: list[str]) -> None:
+    assert list(slow_stops(Snapshot(began=100.0, timeline={"runner": times}), asked=109.0)) == said
