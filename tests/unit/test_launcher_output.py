@@ -3,7 +3,6 @@
 import io
 import os
 import pty
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,15 +13,6 @@ from stigmer_launcher.errors import StartError
 from stigmer_launcher.supervise import phases
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
-
-
-@pytest.fixture
-def screen() -> Iterator[io.TextIOWrapper]:
-    """Give a stream that is a terminal."""
-    controller, terminal = pty.openpty()
-    with os.fdopen(terminal, "w", encoding="utf-8") as stream:
-        yield stream
-    os.close(controller)
 
 
 @pytest.mark.parametrize(
@@ -37,11 +27,12 @@ def screen() -> Iterator[io.TextIOWrapper]:
         ({"LANG": "en_US.UTF-8"}, False, False, False),
     ],
 )
-def test_a_terminal_shows_what_it_can(
-    screen: io.TextIOWrapper, environ: dict[str, str], *, live: bool, colour: bool, unicode: bool
-) -> None:
+def test_a_terminal_shows_what_it_can(environ: dict[str, str], *, live: bool, colour: bool, unicode: bool) -> None:
     """And what its user wants: NO_COLOR, a dumb terminal, a locale without UTF-8."""
-    terminal = terminal_of(screen, environ)
+    controller, descriptor = pty.openpty()
+    with os.fdopen(descriptor, "w", encoding="utf-8") as screen:
+        terminal = terminal_of(screen, environ)
+    os.close(controller)
     assert (terminal.live, terminal.colour, terminal.unicode) == (live, colour, unicode)
 
 
@@ -82,6 +73,7 @@ def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> Non
 
 
 def service(name: str, state: str, error: str = "", lines: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Make an event about a service."""
     return {
         "event": "service", "service": name, "state": state, "pid": 1, "error": error, "lines": list(lines), "log": "/l",
     }  # fmt: skip
@@ -105,33 +97,32 @@ def test_each_step_is_printed_as_it_succeeds() -> None:
     assert follow(*steps, RUNS) == "Starting b... ✓\nStarting a... ✓\n"
 
 
-def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy() -> None:
-    stopping = {"event": phases.STOPPING, "failed": "b"}
-    events = (
-        service("b", "failed", "exited with status 1", ("Traceback", "ImportError: x")),
-        stopping,
-        service("a", "ending", "a consequence"),
-    )
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (("Traceback", "ImportError: x"), "\n  the end of /l:\n    Traceback\n    ImportError: x"),
+        (
+            ("\033[31mFTL\033[0m no database", "10%\r20%", "\033]0;title\a"),
+            "\n  the end of /l:\n    FTL no database\n    20%\n    ",
+        ),
+        ((), "\n  it printed nothing to /l"),
+    ],
+    ids=["lines", "control sequences", "nothing"],
+)
+def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy(lines: tuple[str, ...], shown: str) -> None:
+    """Only the first failure: what follows are its consequences."""
     with pytest.raises(StartError) as caught:
-        follow(*events)
-    assert str(caught.value) == "b exited with status 1\n  the end of /l:\n    Traceback\n    ImportError: x"
+        follow(
+            service("b", "failed", "exited with status 1", lines),
+            {"event": phases.STOPPING, "failed": "b"},
+            service("a", "ending", "a consequence"),
+        )
+    assert str(caught.value) == f"b exited with status 1{shown}"
     assert caught.value.exit_code == 1
     assert "stigmer server logs" in caught.value.remedy
 
 
-def test_the_last_lines_of_a_failed_service_are_shown_without_control_sequences() -> None:
-    with pytest.raises(StartError) as caught:
-        follow(service("b", "failed", "exited", ("\033[31mFTL\033[0m no database", "10%\r20%", "\033]0;title\a")))
-    assert str(caught.value) == "b exited\n  the end of /l:\n    FTL no database\n    20%\n    "
-
-
-def test_a_silent_failure_says_that_nothing_was_printed() -> None:
-    with pytest.raises(StartError, match="it printed nothing to /l"):
-        follow(service("b", "failed", "exited with status 0"))
-
-
 def test_a_refusal_keeps_its_message_remedy_and_code() -> None:
-    """It crossed a pipe."""
     with pytest.raises(RefusedError) as caught:
         follow({"event": "error", "message": "port 1 is taken", "remedy": "free it", "code": 1})
     assert (str(caught.value), caught.value.remedy, caught.value.exit_code) == ("port 1 is taken", "free it", 1)

@@ -27,6 +27,7 @@ def test_a_command_that_closes_its_output_is_waited_for() -> None:
 
 
 def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started() -> None:
+    """Though a child of its holds the output open."""
     began = time.monotonic()
     with pytest.raises(TimeoutError, match=r"did not end within 0\.5 s"):
         shell("sleep 600 & sleep 600", 0.5)
