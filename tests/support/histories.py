@@ -3,8 +3,18 @@
 from stigmer_launcher.install.payload import Liveness, Restart
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.decide import decide, find, initial_state
-from stigmer_launcher.supervise.lifecycle import Action, Event, Ready, Service, Spawn, Spawned
+from stigmer_launcher.supervise.decide import decide, find, initial_state, is_degraded, next_due
+from stigmer_launcher.supervise.lifecycle import (
+    TERMINATE,
+    Action,
+    Event,
+    Exited,
+    Ready,
+    Service,
+    Signal,
+    Spawn,
+    Spawned,
+)
 
 PLANS = (
     Plan("temporal", stop_order=1, grace=10, seconds=60),
@@ -13,10 +23,11 @@ PLANS = (
     Plan("agents", needs=("temporal",), stop_order=3, grace=5, seconds=120),
 )
 WATCHED = tuple(
-    plan._replace(liveness=Liveness(every, 5, 2)) for plan, every in zip(PLANS, (30, 40, 10, 1000), strict=True)
+    plan._replace(liveness=Liveness(every, timeout=5, failures=3))
+    for plan, every in zip(PLANS, (30, 40, 20, 1000), strict=True)
 )
+EXTERNAL = (WATCHED[0]._replace(managed=False), *WATCHED[1:])
 ASKED = (phases.STARTING, phases.PROVING, phases.DEGRADED)
-PIDS = {"temporal": 11, "server": 12, "flows": 13, "agents": 14}
 
 
 def is_asked(service: Service) -> bool:
@@ -24,30 +35,72 @@ def is_asked(service: Service) -> bool:
     return service.phase in ASKED or service.checking
 
 
+def ended(name: str) -> Exited:
+    """End a service as it was told to."""
+    return Exited(name, "exited with status 0")
+
+
+def crashed(name: str) -> Exited:
+    """Let a service end by itself."""
+    return Exited(name, "exited with status 1")
+
+
+def killed(name: str) -> Exited:
+    """Let somebody else kill a service."""
+    return Exited(name, "killed by SIGKILL", outside=True)
+
+
 class History:
-    """A stack whose processes do only what a test says; a spawned process is there at once."""
+    """A stack whose processes do only what a test says; a spawned process is there at once.
+
+    Two rules are checked after every step: a service of somebody else is never signalled, and a stack is said to run
+    only when each service has proved that it works since what it needs was started.
+    """
 
     def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Restart = Restart()) -> None:  # noqa: B008 - immutable
         self.state = initial_state(plans, policy)
         self.now = 100.0
+        self.terminated: list[str] = []
+        self._proved: dict[str, float] = {}
 
     def at(self, now: float, *events: Event) -> tuple[Action, ...]:
         """Let events happen at a time, and give the actions; spawned processes run."""
         self.now = now
+        self._proved |= {each.name: now for each in events if isinstance(each, Ready) and is_asked(self[each.name])}
         self.state, actions = decide(self.state, events, now)
         spawned = [
-            Spawned(action.name, PIDS[action.name])
-            for action in actions
-            if isinstance(action, Spawn) and find(self.state, action.name).plan.managed
+            Spawned(action.name, pid)
+            for pid, action in enumerate(actions, 11)
+            if isinstance(action, Spawn) and self[action.name].plan.managed
         ]
         if spawned:
             self.state, more = decide(self.state, tuple(spawned), now)
             assert more == ()
+        signals = [action for action in actions if isinstance(action, Signal)]
+        assert all(self[signal.name].plan.managed for signal in signals)
+        self.terminated += [signal.name for signal in signals if signal.number == TERMINATE]
+        if self.state.stage == phases.RUNNING and not self.degraded:
+            for each in self.state.services:
+                assert all(self[need].since <= self._proved[each.plan.name] for need in each.plan.needs)
         return actions
 
-    def phase(self, name: str) -> str:
-        """Give a service's phase."""
-        return find(self.state, name).phase
+    def __getitem__(self, name: str) -> Service:
+        return find(self.state, name)
+
+    @property
+    def phases(self) -> list[str]:
+        """The phase of each service."""
+        return [service.phase for service in self.state.services]
+
+    @property
+    def due(self) -> float:
+        """When something is due without any event."""
+        return next_due(self.state)
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the started stack lacks a service."""
+        return is_degraded(self.state)
 
     def started(self) -> "History":
         """Bring everything up, at 100 seconds."""
