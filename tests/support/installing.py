@@ -12,8 +12,9 @@ COPY = filecopy.starting_with("copy")
 
 
 def put(keg: Path, places: Places, **options: object) -> Installation:
-    """Materialise without a word."""
-    return install(manifest.read_keg(str(keg)), places, lambda _: None, **options)  # type: ignore[arg-type]
+    """Materialise, without a word unless a `report` is given."""
+    silent: dict[str, object] = {"report": lambda _: None}
+    return install(manifest.read_keg(str(keg)), places, **silent | options)  # type: ignore[arg-type]
 
 
 def names_in(directory: str) -> list[str]:

@@ -14,8 +14,8 @@ from stigmer_launcher.cli.main import main
 from stigmer_launcher.config import file as config_file
 from stigmer_launcher.config.effective import effective_values
 from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA
-from stigmer_launcher.errors import ConfigError, HomeError, UsageError
-from stigmer_launcher.system.places import Places, find_places
+from stigmer_launcher.errors import ConfigError, UsageError
+from stigmer_launcher.system.places import Places
 
 UPSTREAM = """\
 # Stigmer CLI Configuration
@@ -282,12 +282,6 @@ def test_edits_at_the_same_time_are_all_kept(places: Places) -> None:
     assert [editor.wait() for editor in editors] == [0] * len(keys)
     read = config_file.read_config(places.config)
     assert [read.value(key) for key in keys] == [4242] * len(keys)
-
-
-def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(HomeError, match="is in the way"):
-        config_file.set_value(find_places({"STIGMER_HOME": str(tmp_path / "file")}), "ports.server", "1")
 
 
 def test_unset_removes_one_value_and_keeps_the_rest(places: Places) -> None:

@@ -7,27 +7,23 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import KegError
-from stigmer_launcher.install import filecopy, manifest, versions
-from stigmer_launcher.install.install import install
+from stigmer_launcher.install import filecopy, versions
 from stigmer_launcher.system.places import Places
 from support.installing import COPY, LINK, assert_whole, names_in, put, snapshot
 from support.launcher_payloads import Part, build_libexec, part
 
 
-def damage_by_writing(path: Path) -> None:
-    """Replace a file by another of the same size."""
-    content = path.read_bytes()
+def damage_by_writing(path: Path, length: int | None = None) -> None:
+    """Replace a file by another, of the same size unless told."""
+    content = path.read_bytes()[::-1]
     path.unlink()
-    path.write_bytes(content[::-1])
+    path.write_bytes(content[:length])
     path.chmod(0o755)
 
 
 def damage_by_truncating(path: Path) -> None:
-    """Replace a file by its first half."""
-    content = path.read_bytes()
-    path.unlink()
-    path.write_bytes(content[: len(content) // 2])
-    path.chmod(0o755)
+    """Replace a file by a shorter one."""
+    damage_by_writing(path, 5)
 
 
 def damage_by_a_directory(path: Path) -> None:
@@ -55,7 +51,7 @@ def test_a_damaged_file_is_healed_from_the_keg_and_no_other_is_touched(
     before = snapshot(places.versions)
     damage(Path(places.bin, name))
     told: list[str] = []
-    assert install(manifest.read_keg(str(keg)), places, told.append, methods=methods).made
+    assert put(keg, places, report=told.append, methods=methods).made
     assert_whole(keg, places)
     assert len(told) == 1
     assert name in told[0]
@@ -97,8 +93,7 @@ def test_damage_that_a_hard_link_shares_with_the_keg_is_told_as_the_kegs(keg: Pa
     with pytest.raises(KegError, match="components/temporal has another content than was released") as caught:
         put(keg, places, methods=LINK)
     assert caught.value.remedy == "run `brew reinstall stigmer`"
-    damage = keg / "components/temporal"
-    damage.unlink()
+    (keg / "components/temporal").unlink()
     build_libexec(keg.parent)
     put(keg, places, methods=LINK)
     assert_whole(keg, places)
