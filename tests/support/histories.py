@@ -79,7 +79,7 @@ class History:
         signals = [action for action in actions if isinstance(action, Signal)]
         assert all(self[signal.name].plan.managed for signal in signals)
         self.terminated += [signal.name for signal in signals if signal.number == TERMINATE]
-        if self.state.stage == phases.RUNNING and not self.degraded:
+        if self.state.stage == phases.RUNNING and not self.is_degraded():
             for each in self.state.services:
                 assert all(self[need].since <= self._proved[each.plan.name] for need in each.plan.needs)
         return actions
@@ -97,9 +97,8 @@ class History:
         """When something is due without any event."""
         return next_due(self.state)
 
-    @property
-    def degraded(self) -> bool:
-        """Whether the started stack lacks a service."""
+    def is_degraded(self) -> bool:
+        """Tell whether the started stack lacks a service."""
         return is_degraded(self.state)
 
     def started(self) -> "History":

@@ -48,11 +48,11 @@ def test_a_service_killed_while_running_is_started_again_after_a_pause() -> None
     """Somebody else's signal says nothing about the program: even seconds after its start it is tried again."""
     history = History().started()
     assert history.at(103.0, killed("agents")) == ()
-    assert (history["agents"].phase, history.degraded, history.due) == (phases.BACKOFF, True, 103.5)
+    assert (history["agents"].phase, history.is_degraded(), history.due) == (phases.BACKOFF, True, 103.5)
     assert history.at(103.5) == (Spawn("agents"),)
     history.at(104.0, Ready("agents"))
     assert (history["agents"].restarts, history["agents"].error) == (1, "killed by SIGKILL")
-    assert not history.degraded
+    assert not history.is_degraded()
 
 
 @pytest.mark.parametrize("error", ["exited with status 1", "could not be run: /a: Resource temporarily unavailable"])

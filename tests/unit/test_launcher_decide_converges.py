@@ -65,7 +65,7 @@ def calm_down(history: History) -> None:
     """
     for _ in range(100):
         state = history.state
-        if state.stage == phases.STOPPED or (state.stage == phases.RUNNING and not history.degraded):
+        if state.stage == phases.STOPPED or (state.stage == phases.RUNNING and not history.is_degraded()):
             return
         answers: list[Event] = [Ready(each.plan.name) for each in state.services if is_asked(each)]
         answers += [ended(each.plan.name) for each in state.services if each.phase == phases.TERMINATING]

@@ -86,7 +86,7 @@ def test_a_holder_in_another_pid_namespace_is_unseen_from_inside(tmp_path: Path)
     program = "import sys; from stigmer_launcher.system import locks; locks.holder(sys.argv[1])"
     environment = {**os.environ, "PYTHONPATH": str(LAUNCHER)}
     with locks.hold(str(tmp_path / "lock")) or pytest.fail("free"):
-        command = [*IN_PID_NAMESPACE, sys.executable, "-c", program, tmp_path / "lock"]
+        command = [*IN_PID_NAMESPACE, sys.executable, "-c", program, str(tmp_path / "lock")]
         inside = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert "HiddenHolderError" in inside.stderr
 
