@@ -12,9 +12,11 @@ COPY = filecopy.starting_with("copy")
 
 
 def put(keg: Path, places: Places, **options: object) -> Installation:
-    """Materialise, without a word unless a `report` is given."""
+    """Materialise, without a word unless a `report` is given, and check what a user may rely on."""
     silent: dict[str, object] = {"report": lambda _: None}
-    return install(manifest.read_keg(str(keg)), places, **silent | options)  # type: ignore[arg-type]
+    installed = install(manifest.read_keg(str(keg)), places, **silent | options)  # type: ignore[arg-type]
+    _assert_whole(keg, places)
+    return installed
 
 
 def names_in(directory: str) -> list[str]:
@@ -22,8 +24,7 @@ def names_in(directory: str) -> list[str]:
     return sorted(path.name for path in Path(directory).iterdir())
 
 
-def assert_whole(keg: Path, places: Places) -> None:
-    """Check everything a user may rely on, by content."""
+def _assert_whole(keg: Path, places: Places) -> None:
     known = manifest.read_keg(str(keg))
     assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
     for entry in manifest.files_of(known.payload):

@@ -77,7 +77,6 @@ def test_signals_are_at_their_defaults_and_unblocked_in_it() -> None:
     ],
 )
 def test_what_cannot_be_run_is_said_at_once_and_leaves_nothing_open(tmp_path: Path, make: object, reason: str) -> None:
-    """With the reason; neither end of the pipe stays with us."""
     program = tmp_path / "service"
     make(program)  # type: ignore[operator]
     before = set(Path("/dev/fd").iterdir())

@@ -160,7 +160,6 @@ def test_a_wrong_command_line_is_refused_with_a_hint(arguments: tuple[str, ...],
     ],
 )
 def test_an_options_value_may_look_like_an_option(arguments: tuple[str, ...], value: str) -> None:
-    """`-m --help` sends `--help`."""
     assert parsed(*arguments).value("message") == value
 
 
@@ -182,7 +181,6 @@ def test_every_failure_has_a_documented_exit_code_and_a_remedy(kind: type[Launch
 
 
 def test_a_failure_of_the_system_is_said_without_a_traceback(tmp_path: Path) -> None:
-    """With the file it was about."""
     (tmp_path / "logs").write_text("not a directory", encoding="utf-8")
     code, _, err = run("server", "logs", STIGMER_HOME=str(tmp_path))
     assert code == 1

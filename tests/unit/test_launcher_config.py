@@ -71,7 +71,6 @@ def test_without_a_file_there_are_the_defaults_and_no_file_is_made(places: Place
 
 
 def test_a_file_of_an_earlier_version_is_understood_and_what_has_no_effect_is_said(places: Places) -> None:
-    """With its line, and what to do."""
     read = write(places, UPSTREAM)
     assert read.text("backend.local.llm.provider") == "anthropic"
     assert read.value("backend.local.execution.cleanup") is False

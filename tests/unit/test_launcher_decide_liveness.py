@@ -226,7 +226,6 @@ def test_the_clock_stands_still_while_the_needed_service_is_down_again() -> None
 
 
 def test_a_service_that_starts_while_the_needed_one_is_restarted_gets_its_time_anew() -> None:
-    """And is still starting."""
     history = History().started()
     history.at(200.0, killed("flows"))
     assert history.at(200.5) == (Spawn("flows"),)

@@ -34,7 +34,6 @@ def test_stopping_goes_by_the_stop_order_and_waits_for_each() -> None:
 
 
 def test_services_of_the_same_stop_order_stop_together() -> None:
-    """Nobody waits without a reason."""
     history = History((Plan("temporal", stop_order=1), Plan("flows", stop_order=2), Plan("agents", stop_order=2)))
     history.at(100.0)
     assert history.at(101.0, StopRequested()) == (Signal("flows", TERMINATE), Signal("agents", TERMINATE))

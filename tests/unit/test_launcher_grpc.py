@@ -89,7 +89,6 @@ def answer(stream: int, message: bytes) -> bytes:
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=4), st.integers(1, 40))
 def test_answers_arrive_whole_however_the_network_cuts_them(messages: list[bytes], size: int) -> None:
-    """In the order of the answers, each with its call."""
     client = greeted()
     calls = [client.call("/a/b", b"") for _ in messages]
     assert calls == [1, 3, 5, 7][: len(messages)], "a client's streams have odd numbers"
@@ -137,7 +136,6 @@ def test_pings_are_answered_and_what_is_not_ours_is_passed_over() -> None:
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad Request\r\n", b"220 smtp.example ESMTP\r\n", b"\0" * 9])
 def test_something_else_than_http2_is_told_apart(data: bytes) -> None:
-    """At its first bytes."""
     with pytest.raises(ProtocolError, match="not a gRPC server"):
         Client("127.0.0.1:1").receive(data)
 
@@ -150,7 +148,6 @@ def test_a_server_that_says_goodbye_ends_the_connection() -> None:
 
 @given(st.integers(1, 500), st.integers(0, 2**63 - 1), st.text(max_size=300))
 def test_protobuf_fields_come_back_as_they_were_written(number: int, value: int, text: str) -> None:
-    """Numbers and strings, in their order."""
     message = protowire.number(number, value) + protowire.text(number + 1, text)
     assert list(protowire.fields(message)) == [(number, value), (number + 1, text.encode())]
     assert protowire.integer(message, number) == value
