@@ -61,6 +61,7 @@ class History:
         self.state = initial_state(plans, policy)
         self.now = 100.0
         self.terminated: list[str] = []
+        self._spawned: dict[str, float] = {}
         self._proved: dict[str, float] = {}
 
     def at(self, now: float, *events: Event) -> tuple[Action, ...]:
@@ -68,20 +69,17 @@ class History:
         self.now = now
         self._proved |= {each.name: now for each in events if isinstance(each, Ready) and is_asked(self[each.name])}
         self.state, actions = decide(self.state, events, now)
-        spawned = [
-            Spawned(action.name, pid)
-            for pid, action in enumerate(actions, 11)
-            if isinstance(action, Spawn) and self[action.name].plan.managed
-        ]
-        if spawned:
-            self.state, more = decide(self.state, tuple(spawned), now)
-            assert more == ()
+        names = [action.name for action in actions if isinstance(action, Spawn)]
+        self._spawned |= dict.fromkeys(names, now)
+        spawned = [Spawned(name, pid) for pid, name in enumerate(names, 11) if self[name].plan.managed]
+        self.state, more = decide(self.state, tuple(spawned), now) if spawned else (self.state, ())
+        assert more == ()
         signals = [action for action in actions if isinstance(action, Signal)]
         assert all(self[signal.name].plan.managed for signal in signals)
         self.terminated += [signal.name for signal in signals if signal.number == TERMINATE]
         if self.state.stage == phases.RUNNING and not self.is_degraded():
             for each in self.state.services:
-                assert all(self[need].since <= self._proved[each.plan.name] for need in each.plan.needs)
+                assert all(self._spawned[need] <= self._proved[each.plan.name] for need in each.plan.needs)
         return actions
 
     def __getitem__(self, name: str) -> Service:

@@ -221,17 +221,17 @@ def test_what_must_not_be_set_is_a_usage_error_and_changes_nothing(
     assert Path(places.config).read_text() == UPSTREAM
 
 
-def test_a_broken_file_is_not_edited(places: Places) -> None:
-    put(places, b"ports: [")
-    with pytest.raises(ConfigError, match="line 1"):
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("ports: [", "line 1: a list in brackets"), ("backend:\nports: ~\n", "line 2: ports has a value here")],
+)
+def test_a_broken_file_or_one_with_a_value_where_a_map_must_be_is_not_edited(
+    places: Places, text: str, problem: str
+) -> None:
+    put(places, text.encode())
+    with pytest.raises(ConfigError, match=problem):
         config_file.set_value(places, "ports.server", "1")
-    assert Path(places.config).read_text() == "ports: ["
-
-
-def test_a_value_where_a_map_must_be_is_an_error_with_the_line(places: Places) -> None:
-    put(places, b"backend:\nports: ~\n")
-    with pytest.raises(ConfigError, match="line 2: ports has a value here"):
-        config_file.set_value(places, "ports.server", "1")
+    assert Path(places.config).read_text() == text
 
 
 def test_the_file_is_its_owners_alone_even_if_it_was_not(places: Places) -> None:
@@ -253,20 +253,15 @@ def test_a_file_that_is_a_link_stays_one(places: Places, tmp_path: Path) -> None
     assert kept.read_text() == "# mine\nports:\n  server: 1\n"
 
 
-def test_the_first_start_writes_an_explained_file_once(places: Places) -> None:
+def test_the_first_start_writes_an_explained_file_of_the_defaults_once(places: Places) -> None:
     assert config_file.write_first(places)
     assert Path(places.config).read_text() == FIRST_FILE
     assert stat.S_IMODE(Path(places.config).stat().st_mode) == 0o600
+    settings = config_file.read_config(places.config).settings
+    assert {key: setting.value for key, setting in settings.items()} == {key: SCHEMA[key].default for key in settings}
     Path(places.config).write_text("# changed\n")
     assert not config_file.write_first(places)
     assert Path(places.config).read_text() == "# changed\n"
-
-
-def test_what_the_first_file_says_are_the_defaults(places: Places) -> None:
-    read = write(places, FIRST_FILE)
-    assert {key: setting.value for key, setting in read.settings.items()} == {
-        key: SCHEMA[key].default for key in read.settings
-    }
 
 
 def test_edits_at_the_same_time_are_all_kept(places: Places) -> None:

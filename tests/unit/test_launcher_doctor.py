@@ -160,6 +160,11 @@ def test_a_key_is_said_to_be_there_or_not_and_never_shown(
     assert SECRET not in said(report)
 
 
+def test_an_unknown_provider_is_a_problem(keg: Path, places: Places) -> None:
+    report = look(keg, places, {"STIGMER_LLM_PROVIDER": "gemini"})
+    assert any(each.level == PROBLEM and "'gemini'" in each.text for each in report.findings)
+
+
 def test_no_secret_of_the_file_or_of_an_address_is_shown(keg: Path, places: Places) -> None:
     configured(
         places,
@@ -169,11 +174,6 @@ def test_no_secret_of_the_file_or_of_an_address_is_shown(keg: Path, places: Plac
     report = look(keg, places)
     assert found(report, "Model", "provider").text.endswith("https://host/v1")
     assert SECRET not in said(report)
-
-
-def test_an_unknown_provider_is_a_problem(keg: Path, places: Places) -> None:
-    report = look(keg, places, {"STIGMER_LLM_PROVIDER": "gemini"})
-    assert any(each.level == PROBLEM and "'gemini'" in each.text for each in report.findings)
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------------
@@ -200,6 +200,8 @@ def test_the_text_has_sections_levels_and_remedies_in_columns() -> None:
         "\n"
         "1 problem, 1 warning."
     )
+    two = Report((REPORT.findings[2],) * 2)
+    assert render_text(two, lambda text, _: text).endswith("no problems, 2 warnings.")
 
 
 def test_the_json_has_the_counts_and_every_finding() -> None:
@@ -212,12 +214,6 @@ def test_the_json_has_the_counts_and_every_finding() -> None:
         "text": "first\nsecond",
         "remedy": "do this",
     }
-
-
-def test_the_summary_counts_in_plain_words() -> None:
-    assert render_text(Report(()), lambda text, _: text).strip() == "No problems found."
-    two = Report((Finding("a", "b", WARNING, "c"), Finding("a", "b", WARNING, "c")))
-    assert render_text(two, lambda text, _: text).endswith("no problems, 2 warnings.")
 
 
 def command(*arguments: str, **environ: str) -> tuple[int, str]:

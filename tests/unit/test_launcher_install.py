@@ -64,17 +64,13 @@ def test_a_home_may_be_a_link_and_may_be_moved(keg: Path, tmp_path: Path) -> Non
     assert not put(keg, moved).made
 
 
-def test_the_current_directory_plays_no_part(
+def test_neither_the_current_directory_nor_a_strict_umask_plays_a_part(
     keg: Path, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    put(keg, places)
-
-
-def test_components_can_be_executed_under_a_strict_umask(keg: Path, places: Places) -> None:
     before = os.umask(0o077)
     try:
         put(keg, places, methods=COPY)
