@@ -51,7 +51,7 @@ def killed(name: str) -> Exited:
 
 
 class History:
-    """A stack whose processes do only what a test says; a spawned process is there at once.
+    """A stack, begun at 100 seconds, whose processes do only what a test says; a spawned process is there at once.
 
     Two rules are checked after every step: a service of somebody else is never signalled, and a stack is said to run
     only when each service has proved that it works since what it needs was started.
@@ -63,6 +63,7 @@ class History:
         self.terminated: list[str] = []
         self._spawned: dict[str, float] = {}
         self._proved: dict[str, float] = {}
+        self.begun = self.at(self.now)
 
     def at(self, now: float, *events: Event) -> tuple[Action, ...]:
         """Let events happen at a time, and give the actions; spawned processes run."""
@@ -100,8 +101,7 @@ class History:
         return is_degraded(self.state)
 
     def started(self) -> "History":
-        """Bring everything up, at 100 seconds."""
-        self.at(100.0)
+        """Bring everything up."""
         self.at(100.5, Ready("temporal"), Ready("server"))
         self.at(101.0, Ready("flows"), Ready("agents"))
         assert self.state.stage == phases.RUNNING

@@ -11,7 +11,7 @@ from support.histories import EXTERNAL, PLANS, History, crashed, ended, killed
 def test_a_service_starts_as_soon_as_what_it_needs_is_ready() -> None:
     """The runners wait for Temporal, and not for the server; the stack runs when the last service is ready."""
     history = History()
-    assert history.at(100.0) == (Spawn("temporal"), Spawn("server"))
+    assert history.begun == (Spawn("temporal"), Spawn("server"))
     assert history.at(100.3, NotReady("temporal", "nothing listens")) == ()
     assert history.at(100.4, Ready("temporal")) == (Spawn("flows"), Spawn("agents"))
     history.at(100.5, Ready("flows"), Ready("agents"))
@@ -23,7 +23,6 @@ def test_a_service_starts_as_soon_as_what_it_needs_is_ready() -> None:
 def test_a_crash_during_the_start_stops_everything_and_names_the_service() -> None:
     """No second try while somebody waits for the answer; it stays `failed`, so that its error can be read afterwards."""
     history = History()
-    history.at(100.0)
     history.at(100.4, Ready("temporal"))
     assert history.at(100.6, crashed("agents")) == (Signal("flows", TERMINATE),)
     assert (history.state.failed, history["agents"].error) == ("agents", "exited with status 1")
@@ -36,7 +35,6 @@ def test_a_crash_during_the_start_stops_everything_and_names_the_service() -> No
 def test_a_service_that_is_not_ready_in_time_ends_the_start_with_what_it_lacked() -> None:
     """The late service is stopped like the others."""
     history = History()
-    history.at(100.0)
     history.at(100.4, Ready("temporal"), NotReady("server", "nothing listens"))
     assert history.due == 160.0
     assert history.at(160.0) == (Signal("flows", TERMINATE),)
@@ -100,7 +98,6 @@ def test_the_pauses_before_a_restart_are_those_of_the_manifest() -> None:
 def test_a_service_killed_by_somebody_else_during_the_start_is_tried_again() -> None:
     """That says nothing about the program; the start goes on when it is ready."""
     history = History()
-    history.at(100.0)
     history.at(100.4, killed("temporal"))
     assert (history.state.stage, history["temporal"].phase) == (phases.STARTING, phases.BACKOFF)
     assert history.at(100.9) == (Spawn("temporal"),)
@@ -113,7 +110,6 @@ def test_a_service_killed_by_somebody_else_during_the_start_is_tried_again() -> 
 def test_a_service_that_somebody_else_kills_again_and_again_ends_the_start(policy: Restart, crashes: int) -> None:
     """Whoever waits for the start learns why, within seconds."""
     history = History(PLANS, policy)
-    history.at(100.0)
     for _ in range(crashes):
         assert not history.state.failed
         history.at(history.now + 0.1, killed("server"))
@@ -134,7 +130,7 @@ def test_a_restarted_service_waits_for_what_it_needs() -> None:
 def test_a_service_served_by_somebody_else_is_awaited() -> None:
     """An external Temporal gates the runners like ours, and ends the start when it does not answer."""
     history = History(EXTERNAL)
-    assert history.at(100.0) == (Spawn("temporal"), Spawn("server"))
+    assert history.begun == (Spawn("temporal"), Spawn("server"))
     history.at(101.0, NotReady("temporal", "temporal.example:7233: connection refused"))
     history.at(160.0)
     assert (history.state.failed, history["temporal"].phase) == ("temporal", phases.FAILED)

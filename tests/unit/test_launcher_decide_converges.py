@@ -85,7 +85,6 @@ def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_faile
 ) -> None:
     """Crashes, refused spawns, late answers, commands and a sleeping machine leave no other state."""
     history = History(plans)
-    history.at(100.0)
     live(history, steps)
     calm_down(history)
     failed = history.state.failed
@@ -114,7 +113,6 @@ def test_a_stop_at_any_time_ends_with_everything_stopped_in_order(
 ) -> None:
     """From the highest stop order down; nothing that happens afterwards starts anything again."""
     history = History(plans)
-    history.at(100.0)
     live(history, before)
     history.terminated.clear()
     history.at(history.now, StopRequested(now=now))

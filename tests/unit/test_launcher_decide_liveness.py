@@ -25,7 +25,6 @@ PROVED_NOT = f"did not work again within 60 s of the return of temporal: {LACKS}
 def only(*, managed: bool = True) -> History:
     """Give a stack of one service, which has run since 100 seconds."""
     history = History((WATCHED[0]._replace(managed=managed),))
-    history.at(100.0)
     history.at(100.0, Ready("temporal"))
     return history
 
@@ -60,7 +59,6 @@ def test_a_service_that_is_ready_is_asked_again_and_again() -> None:
 def test_nobody_is_asked_before_the_whole_stack_runs() -> None:
     """The processor is for those that start."""
     history = History(WATCHED)
-    history.at(100.0)
     history.at(100.5, Ready("temporal"), Ready("server"))
     history.at(101.0, Ready("flows"))
     assert history.at(140.0) == ()
@@ -146,7 +144,6 @@ def test_nobody_is_blamed_when_all_deadlines_pass_together() -> None:
     """In whichever order the services are listed."""
     for plans in (WATCHED, WATCHED[::-1]):
         history = History(tuple(plan._replace(liveness=Liveness(30, 5, 3)) for plan in plans))
-        history.at(100.0)
         history.at(100.0, Ready("temporal"), Ready("server"))
         history.at(100.0, Ready("flows"), Ready("agents"))
         history.at(130.0)

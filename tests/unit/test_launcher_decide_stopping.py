@@ -35,7 +35,6 @@ def test_stopping_goes_by_the_stop_order_and_waits_for_each() -> None:
 
 def test_services_of_the_same_stop_order_stop_together() -> None:
     history = History((Plan("temporal", stop_order=1), Plan("flows", stop_order=2), Plan("agents", stop_order=2)))
-    history.at(100.0)
     assert history.at(101.0, StopRequested()) == (Signal("flows", TERMINATE), Signal("agents", TERMINATE))
 
 
@@ -64,7 +63,6 @@ def test_asked_again_it_does_not_wait_for_any_grace() -> None:
 def test_a_stop_during_the_start_starts_nothing_more() -> None:
     """What waits or pauses is given up, what runs is stopped."""
     history = History()
-    history.at(100.0)
     assert history.at(100.1, StopRequested()) == (Signal("server", TERMINATE),)
     assert history.at(100.2, Ready("temporal")) == ()
     history.at(100.3, ended("server"))
@@ -190,7 +188,6 @@ def test_starting_a_service_that_runs_changes_nothing() -> None:
 def test_what_is_not_to_be_stopped_alone_is_not() -> None:
     """A start could never be complete without the service, and that of somebody else is not ours to stop."""
     starting, external = History(), History(EXTERNAL).started()
-    starting.at(100.0)
     for history, name in ((starting, "server"), (external, "temporal")):
         before = history.phases
         assert history.at(102.0, ServiceStopRequested(name)) == ()
