@@ -171,11 +171,6 @@ def test_quotes_are_used_only_where_they_are_needed(text: str) -> None:
     assert yaml_subset.render(text).startswith('"') == (text not in ("1", "http://x:1/"))
 
 
-def line_of(text: str, path: str) -> yaml_subset.Line:
-    """Find a key's line."""
-    return next(line for line in yaml_subset.parse(text) if line.path == path)
-
-
 @pytest.mark.parametrize(
     ("path", "before", "after"),
     [
@@ -186,8 +181,8 @@ def line_of(text: str, path: str) -> yaml_subset.Line:
     ],
 )
 def test_a_value_is_replaced_and_nothing_else(path: str, before: str, after: str) -> None:
-    edited = yaml_subset.replace(EXAMPLE, line_of(EXAMPLE, path), "new")
-    assert edited == EXAMPLE.replace(before, after)
+    (line,) = [line for line in yaml_subset.parse(EXAMPLE) if line.path == path]
+    assert yaml_subset.replace(EXAMPLE, line, "new") == EXAMPLE.replace(before, after)
 
 
 @pytest.mark.parametrize(

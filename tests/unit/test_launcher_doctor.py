@@ -44,6 +44,7 @@ def test_on_a_fresh_machine_nothing_is_wrong_and_nothing_is_made(keg: Path, plac
     assert snapshot(tmp_path) == before
     temporal = Finding("Components", "temporal", NOTE, "1.0.0, made at the next start")
     assert found(report, "Components", "temporal") == temporal
+    assert found(report, "Temporal", "server").level == OK, "ours is not asked while it does not run"
     names = {each.name for each in report.findings if each.section == "Components"}
     assert names == {each.component.name for each in stigmer_parts()}
     sections = {each.section for each in report.findings}
@@ -117,12 +118,19 @@ def test_what_an_earlier_stigmer_left_is_told(keg: Path, places: Places) -> None
 # --- configuration -------------------------------------------------------------------------------------------------------
 
 
-def test_a_broken_configuration_is_a_problem_with_its_line_and_the_rest_is_still_told(
-    keg: Path, places: Places
+@pytest.mark.parametrize(
+    ("text", "name", "told"),
+    [
+        ("ports:\n  server: [\n", "file", "config.yaml, line 2"),
+        ("backend:\n  local:\n    data_dir: /x\n", "unused", "has no effect"),
+    ],
+)
+def test_what_is_wrong_with_the_configuration_is_told_and_the_rest_as_well(
+    keg: Path, places: Places, text: str, name: str, told: str
 ) -> None:
-    configured(places, "ports:\n  server: [\n")
+    configured(places, text)
     report = look(keg, places)
-    assert "config.yaml, line 2" in found(report, "Configuration", "file").text
+    assert told in found(report, "Configuration", name).text
     assert found(report, "Model", "provider").level == OK
 
 
@@ -137,11 +145,6 @@ def test_a_configuration_that_others_can_read_is_worse_with_a_key_in_it(
     assert found(look(keg, places), "Configuration", "mode").level == level
     Path(places.config).chmod(0o600)
     assert [each for each in look(keg, places).findings if each.name == "mode"] == []
-
-
-def test_settings_without_effect_are_told(keg: Path, places: Places) -> None:
-    configured(places, "backend:\n  local:\n    data_dir: /x\n")
-    assert "has no effect" in found(look(keg, places), "Configuration", "unused").text
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,6 @@ def _port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def keg_with_port(tmp_path: Path, port: int) -> Path:
-    """Build a keg whose server wants that port."""
-    return build_libexec(tmp_path / "keg", (part("stigmer-server", ports=(("server", port),)),))
-
-
 def written(places: Places, service: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> None:
     """Write the state of a server as its supervisor does; this process plays both."""
     pid = os.getpid()
@@ -58,35 +53,29 @@ def _supervised(places: Places) -> Iterator[None]:
 # --- ports ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_port_of_somebody_else_is_a_problem_with_the_owners_name_and_pid(
+def test_a_port_of_somebody_else_is_a_problem_with_the_owners_name_and_pid_and_a_free_one_is_said_to_be_free(
     tmp_path: Path, places: Places, port: int
 ) -> None:
-    finding = found(look(keg_with_port(tmp_path, port), places), "Ports", "server")
+    (free,) = free_ports(1)
+    report = look(build_libexec(tmp_path, (part("a", ports=(("server", port), ("temporal", free))),)), places)
+    finding = found(report, "Ports", "server")
     assert finding.level == PROBLEM
     assert finding.text.startswith(f"{port}: ")
     assert f"(pid {os.getpid()}), not ours" in finding.text
     assert "stigmer config set ports.server" in finding.remedy
+    assert found(report, "Ports", "temporal").text == f"{free}: free"
 
 
-def test_a_free_port_is_said_to_be_free(tmp_path: Path, places: Places) -> None:
-    (port,) = free_ports(1)
-    assert found(look(keg_with_port(tmp_path, port), places), "Ports", "server").text == f"{port}: free"
-
-
-def test_a_running_servers_ports_are_ours(keg: Path, places: Places, port: int, supervised: None) -> None:
-    written(places, ports={"server": port})
+def test_a_running_servers_ports_are_ours_and_one_nobody_listens_on_is_a_warning(
+    keg: Path, places: Places, port: int, supervised: None
+) -> None:
+    written(places, ports={"server": port, "temporal": free_ports(1)[0]})
     report = look(keg, places)
     finding = found(report, "Ports", "server")
     assert (finding.level, finding.text.endswith(", ours")) == (OK, True)
+    assert found(report, "Ports", "temporal").level == WARNING
     assert found(report, "Server", "supervisor").text == f"running, pid {os.getpid()}, version 1.0.0"
     assert not about_port(report, port), "only this machine can reach it"
-
-
-def test_a_port_nobody_listens_on_while_the_server_runs_is_a_warning(
-    keg: Path, places: Places, supervised: None
-) -> None:
-    written(places, ports={"server": free_ports(1)[0]})
-    assert found(look(keg, places), "Ports", "server").level == WARNING
 
 
 def test_a_service_that_other_machines_can_reach_is_a_warning(keg: Path, places: Places, supervised: None) -> None:
@@ -213,7 +202,3 @@ def test_a_temporal_of_somebody_else_that_does_not_answer_is_a_problem(keg: Path
     finding = found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": address}), "Temporal", "server")
     assert finding.level == PROBLEM
     assert finding.text.startswith(f"at {address}, not ours: ")
-
-
-def test_our_own_temporal_is_not_asked_while_it_does_not_run(keg: Path, places: Places) -> None:
-    assert found(look(keg, places), "Temporal", "server").level == OK
