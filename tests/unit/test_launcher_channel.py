@@ -27,15 +27,15 @@ def resolver(monkeypatch: pytest.MonkeyPatch, *places: tuple[str, int]) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
 
 
-def becomes_connected(channel: Channel) -> bool:
+def connect(channel: Channel) -> None:
     """Wait as the supervisor does, until the connection is made; OSError when it cannot be."""
     deadline = time.monotonic() + 10
-    while not channel.connected:
-        assert time.monotonic() < deadline
-        waiting = select.poll()
-        waiting.register(channel.fileno(), channel.wanted)
-        waiting.poll(100)
-    return True
+    with contextlib.closing(channel):
+        while not channel.connected:
+            assert time.monotonic() < deadline
+            waiting = select.poll()
+            waiting.register(channel.fileno(), channel.wanted)
+            waiting.poll(100)
 
 
 @pytest.mark.parametrize("refusing", [1, 2], ids=["one refuses", "two refuse"])
@@ -45,9 +45,7 @@ def test_the_next_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch, re
         port = server.getsockname()[1]
         refused = [(f"127.0.0.{number}", free_ports(1)[0]) for number in range(2, 2 + refusing)]
         resolver(monkeypatch, *refused, ("127.0.0.1", port))
-        channel = Channel(Address("localhost", port))
-        assert becomes_connected(channel)
-        channel.close()
+        connect(Channel(Address("localhost", port)))
 
 
 def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,8 +69,7 @@ def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None
         assert (channel.advance(), channel.connected, channel.wanted) == ([], False, select.POLLIN)
         given_up.close()
         answered.set()
-        assert becomes_connected(channel)
-        channel.close()
+        connect(channel)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -99,7 +96,5 @@ def test_a_host_that_is_not_known_or_of_which_no_address_answers_is_an_error(
 ) -> None:
     if host == "localhost":
         resolver(monkeypatch, ("127.0.0.2", free_ports(1)[0]), ("127.0.0.3", free_ports(1)[0]))
-    channel = Channel(Address(host, 1))
     with pytest.raises(OSError, match=said):
-        becomes_connected(channel)
-    channel.close()
+        connect(Channel(Address(host, 1)))

@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,13 +21,13 @@ def _source(tmp_path: Path) -> Path:
     return path
 
 
-def failing(number: int) -> filecopy.Method:
-    """Make a method that is not possible for the reason given."""
+def failing(number: int) -> Callable[..., Any]:
+    """Make a call that is not possible for the reason given."""
 
-    def method(source: str, target: str, mode: int) -> None:
-        raise OSError(number, os.strerror(number), target)
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
 
-    return method
+    return refuse
 
 
 def half_done(reader: int, writer: int, _: int) -> int:
@@ -36,12 +37,7 @@ def half_done(reader: int, writer: int, _: int) -> int:
     return os.write(writer, os.read(reader, 1_000_000))
 
 
-def not_possible(*_: int) -> int:
-    """Refuse as the kernel does between two file systems."""
-    raise OSError(errno.EXDEV, "cross-device")
-
-
-@pytest.mark.parametrize("kernel", [None, not_possible, half_done])
+@pytest.mark.parametrize("kernel", [None, failing(errno.EXDEV), half_done])
 def test_a_copy_has_the_content_and_the_mode_whatever_the_kernel_can_and_the_umask_is(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: Callable[[int, int, int], int] | None
 ) -> None:
@@ -62,11 +58,8 @@ def test_a_copy_has_the_content_and_the_mode_whatever_the_kernel_can_and_the_uma
 
 
 def test_a_copy_that_fails_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "full")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="full"):
+    monkeypatch.setattr(os, "fsync", failing(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space"):
         filecopy.copy(str(source), str(tmp_path / "copy"), 0o644)
     assert not (tmp_path / "copy").exists()
 

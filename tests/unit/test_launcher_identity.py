@@ -36,9 +36,9 @@ def unseen_holder(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def child(program: str = "input()") -> Iterator[subprocess.Popen[bytes]]:
+def child() -> Iterator[subprocess.Popen[bytes]]:
     """Run another process until the end of the test."""
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as running:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as running:
         try:
             yield running
         finally:
