@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stigmer_launcher.doctor.diagnosis import diagnose
-from stigmer_launcher.doctor.report import Finding, Report, render_json, render_text
+from stigmer_launcher.doctor.report import Finding, Report
 from stigmer_launcher.system.places import Places
 
 
@@ -21,11 +21,6 @@ def found(report: Report, section: str, name: str) -> Finding:
     """Pick the one finding of that name."""
     (finding,) = [each for each in report.findings if (each.section, each.name) == (section, name)]
     return finding
-
-
-def said(report: Report) -> str:
-    """Give all that is told, as text and as JSON."""
-    return render_text(report, lambda text, _: text) + render_json(report)
 
 
 def write_state(places: Places, state: object) -> None:

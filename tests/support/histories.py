@@ -5,13 +5,13 @@ from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.decide import decide, find, initial_state, is_degraded, next_due
 from stigmer_launcher.supervise.lifecycle import (
-    NEVER,
+    TERMINATE,
     Action,
     Event,
     Exited,
     Ready,
     Service,
-    ServiceStartRequested,
+    Signal,
     Spawn,
     Spawned,
 )
@@ -23,10 +23,11 @@ PLANS = (
     Plan("agents", needs=("temporal",), stop_order=3, grace=5, seconds=120),
 )
 WATCHED = tuple(
-    plan._replace(liveness=Liveness(every, 5, 2)) for plan, every in zip(PLANS, (30, 40, 10, 1000), strict=True)
+    plan._replace(liveness=Liveness(every, timeout=5, failures=3))
+    for plan, every in zip(PLANS, (30, 40, 20, 1000), strict=True)
 )
+EXTERNAL = (WATCHED[0]._replace(managed=False), *WATCHED[1:])
 ASKED = (phases.STARTING, phases.PROVING, phases.DEGRADED)
-PIDS = {"temporal": 11, "server": 12, "flows": 13, "agents": 14}
 
 
 def is_asked(service: Service) -> bool:
@@ -34,53 +35,74 @@ def is_asked(service: Service) -> bool:
     return service.phase in ASKED or service.checking
 
 
+def ended(name: str) -> Exited:
+    """End a service as it was told to."""
+    return Exited(name, "exited with status 0")
+
+
+def crashed(name: str) -> Exited:
+    """Let a service end by itself."""
+    return Exited(name, "exited with status 1")
+
+
+def killed(name: str) -> Exited:
+    """Let somebody else kill a service."""
+    return Exited(name, "killed by SIGKILL", outside=True)
+
+
 class History:
-    """A stack whose processes do only what a test says; a spawned process is there at once."""
+    """A stack, begun at 100 seconds, whose processes do only what a test says; a spawned process is there at once.
+
+    Two rules are checked after every step: a service of somebody else is never signalled, and a stack is said to run
+    only when each service has proved that it works since what it needs was started.
+    """
 
     def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Restart = Restart()) -> None:  # noqa: B008 - immutable
         self.state = initial_state(plans, policy)
         self.now = 100.0
+        self.terminated: list[str] = []
+        self._spawned: dict[str, float] = {}
+        self._proved: dict[str, float] = {}
+        self.begun = self.at(self.now)
 
     def at(self, now: float, *events: Event) -> tuple[Action, ...]:
         """Let events happen at a time, and give the actions; spawned processes run."""
         self.now = now
+        self._proved |= {each.name: now for each in events if isinstance(each, Ready) and is_asked(self[each.name])}
         self.state, actions = decide(self.state, events, now)
-        spawned = [
-            Spawned(action.name, PIDS[action.name])
-            for action in actions
-            if isinstance(action, Spawn) and find(self.state, action.name).plan.managed
-        ]
-        if spawned:
-            self.state, more = decide(self.state, tuple(spawned), now)
-            assert more == ()
+        names = [action.name for action in actions if isinstance(action, Spawn)]
+        self._spawned |= dict.fromkeys(names, now)
+        spawned = [Spawned(name, pid) for pid, name in enumerate(names, 11) if self[name].plan.managed]
+        self.state, more = decide(self.state, tuple(spawned), now) if spawned else (self.state, ())
+        assert more == ()
+        signals = [action for action in actions if isinstance(action, Signal)]
+        assert all(self[signal.name].plan.managed for signal in signals)
+        self.terminated += [signal.name for signal in signals if signal.number == TERMINATE]
+        if self.state.stage == phases.RUNNING and not self.is_degraded():
+            for each in self.state.services:
+                assert all(self._spawned[need] <= self._proved[each.plan.name] for need in each.plan.needs)
         return actions
 
-    def phase(self, name: str) -> str:
-        """Give a service's phase."""
-        return find(self.state, name).phase
+    def __getitem__(self, name: str) -> Service:
+        return find(self.state, name)
+
+    @property
+    def phases(self) -> list[str]:
+        """The phase of each service."""
+        return [service.phase for service in self.state.services]
+
+    @property
+    def due(self) -> float:
+        """When something is due without any event."""
+        return next_due(self.state)
+
+    def is_degraded(self) -> bool:
+        """Tell whether the started stack lacks a service."""
+        return is_degraded(self.state)
 
     def started(self) -> "History":
-        """Bring everything up, at 100 seconds."""
-        self.at(100.0)
+        """Bring everything up."""
         self.at(100.5, Ready("temporal"), Ready("server"))
         self.at(101.0, Ready("flows"), Ready("agents"))
         assert self.state.stage == phases.RUNNING
         return self
-
-    def calm_down(self) -> None:
-        """Let everything go well from now on, until the stack runs or has stopped: nothing may wait for ever.
-
-        Who is asked is ready, who is told to stop ends, and what a command stopped is started by another.
-        """
-        for _ in range(100):
-            stage, services = self.state.stage, self.state.services
-            if stage == phases.STOPPED or (stage == phases.RUNNING and not is_degraded(self.state)):
-                return
-            answers: list[Event] = [Ready(each.plan.name) for each in services if is_asked(each)]
-            answers += [Exited(each.plan.name, "x") for each in services if each.phase == phases.TERMINATING]
-            if stage == phases.RUNNING:
-                answers += [ServiceStartRequested(each.plan.name) for each in services if each.phase == phases.STOPPED]
-            due = self.now + 0.1 if answers else next_due(self.state)
-            assert due != NEVER, "nothing is due, and the stack does not run"
-            self.at(due, *answers)
-        raise AssertionError("the stack neither runs nor rests")

@@ -12,8 +12,11 @@ COPY = filecopy.starting_with("copy")
 
 
 def put(keg: Path, places: Places, **options: object) -> Installation:
-    """Materialise without a word."""
-    return install(manifest.read_keg(str(keg)), places, lambda _: None, **options)  # type: ignore[arg-type]
+    """Materialise, without a word unless a `report` is given, and check what a user may rely on."""
+    silent: dict[str, object] = {"report": lambda _: None}
+    installed = install(manifest.read_keg(str(keg)), places, **silent | options)  # type: ignore[arg-type]
+    assert_whole(keg, places)
+    return installed
 
 
 def names_in(directory: str) -> list[str]:
@@ -22,14 +25,13 @@ def names_in(directory: str) -> list[str]:
 
 
 def assert_whole(keg: Path, places: Places) -> None:
-    """Check everything a user may rely on, by content."""
     known = manifest.read_keg(str(keg))
     assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
     for entry in manifest.files_of(known.payload):
         assert verify.flaw(f"{places.bin}/{entry.path}", entry) == ""
     assert Path(places.bin, ".version").read_text() == f"{known.payload.version}\n"
     assert [name for name in names_in(places.versions) if name.startswith(".")] == []
-    assert not {*names_in(places.home), *names_in(places.bin)} & {"bin.new", ".stamp.new"}
+    assert not os.path.lexists(f"{places.bin}.new")
 
 
 def snapshot(root: str) -> dict[str, tuple[int, int, int]]:

@@ -27,15 +27,15 @@ def resolver(monkeypatch: pytest.MonkeyPatch, *places: tuple[str, int]) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
 
 
-def becomes_connected(channel: Channel) -> bool:
+def connect(channel: Channel) -> None:
     """Wait as the supervisor does, until the connection is made; OSError when it cannot be."""
     deadline = time.monotonic() + 10
-    while not channel.connected:
-        assert time.monotonic() < deadline
-        waiting = select.poll()
-        waiting.register(channel.fileno(), channel.wanted)
-        waiting.poll(100)
-    return True
+    with contextlib.closing(channel):
+        while not channel.connected:
+            assert time.monotonic() < deadline
+            waiting = select.poll()
+            waiting.register(channel.fileno(), channel.wanted)
+            waiting.poll(100)
 
 
 @pytest.mark.parametrize("refusing", [1, 2], ids=["one refuses", "two refuse"])
@@ -45,9 +45,7 @@ def test_the_next_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch, re
         port = server.getsockname()[1]
         refused = [(f"127.0.0.{number}", free_ports(1)[0]) for number in range(2, 2 + refusing)]
         resolver(monkeypatch, *refused, ("127.0.0.1", port))
-        channel = Channel(Address("localhost", port))
-        assert becomes_connected(channel)
-        channel.close()
+        connect(Channel(Address("localhost", port)))
 
 
 def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,15 +69,7 @@ def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None
         assert (channel.advance(), channel.connected, channel.wanted) == ([], False, select.POLLIN)
         given_up.close()
         answered.set()
-        assert becomes_connected(channel)
-        channel.close()
-
-
-def test_a_host_that_is_not_known_is_an_error_that_says_so() -> None:
-    channel = Channel(Address("nobody.invalid", 1))
-    with pytest.raises(OSError, match=r"[Nn]ame"):
-        becomes_connected(channel)
-    channel.close()
+        connect(channel)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -90,6 +80,8 @@ def test_a_numeric_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch, hos
 
 
 def test_where_there_is_no_room_for_a_thread_the_connection_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again, like every other."""
+
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -98,9 +90,11 @@ def test_where_there_is_no_room_for_a_thread_the_connection_fails(monkeypatch: p
         Channel(Address("localhost", 1))
 
 
-def test_a_host_of_which_no_address_answers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    resolver(monkeypatch, ("127.0.0.2", free_ports(1)[0]), ("127.0.0.3", free_ports(1)[0]))
-    channel = Channel(Address("localhost", 1))
-    with pytest.raises(OSError, match="cannot connect"):
-        becomes_connected(channel)
-    channel.close()
+@pytest.mark.parametrize(("host", "said"), [("nobody.invalid", "[Nn]ame"), ("localhost", "cannot connect")])
+def test_a_host_that_is_not_known_or_of_which_no_address_answers_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, host: str, said: str
+) -> None:
+    if host == "localhost":
+        resolver(monkeypatch, ("127.0.0.2", free_ports(1)[0]), ("127.0.0.3", free_ports(1)[0]))
+    with pytest.raises(OSError, match=said):
+        connect(Channel(Address(host, 1)))

@@ -1,5 +1,6 @@
-"""config.yaml says what it says, or is an error with its line; edits lose nothing; secrets are not shown."""
+"""config.yaml and `stigmer config`: what the file says, or the line of its error; edits lose nothing; secrets stay hidden."""
 
+import io
 import os
 import stat
 import subprocess
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_launcher.cli.main import main
 from stigmer_launcher.config import file as config_file
+from stigmer_launcher.config.effective import effective_values
 from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA
-from stigmer_launcher.errors import ConfigError, HomeError, UsageError
-from stigmer_launcher.system.places import Places, find_places
+from stigmer_launcher.errors import ConfigError, UsageError
+from stigmer_launcher.system.places import Places
 
 UPSTREAM = """\
 # Stigmer CLI Configuration
@@ -39,9 +42,25 @@ backend:
 
 
 def write(places: Places, text: str) -> config_file.Config:
-    Path(places.home).mkdir(exist_ok=True)
-    Path(places.config).write_text(text, encoding="utf-8")
+    """Write a file and read it."""
+    put(places, text.encode())
     return config_file.read_config(places.config)
+
+
+def put(places: Places, content: bytes) -> None:
+    """Write a file that need not be right."""
+    Path(places.home).mkdir(exist_ok=True)
+    Path(places.config).write_bytes(content)
+
+
+def config(places: Places, *arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Run `stigmer config`: exit code, stdout, stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    code = main(("config", *arguments), {"STIGMER_HOME": places.home, "PATH": os.environ["PATH"], **environ}, out, err)
+    return code, out.getvalue(), err.getvalue()
+
+
+# --- reading -----------------------------------------------------------------------------------------------------------
 
 
 def test_without_a_file_there_are_the_defaults_and_no_file_is_made(places: Places) -> None:
@@ -51,21 +70,16 @@ def test_without_a_file_there_are_the_defaults_and_no_file_is_made(places: Place
     assert not Path(places.home).exists()
 
 
-def test_a_file_of_an_earlier_version_is_understood_whole(places: Places) -> None:
+def test_a_file_of_an_earlier_version_is_understood_and_what_has_no_effect_is_said(places: Places) -> None:
     read = write(places, UPSTREAM)
     assert read.text("backend.local.llm.provider") == "anthropic"
     assert read.value("backend.local.execution.cleanup") is False
     assert read.value("backend.local.execution.ttl") == 60
     assert read.plain("backend.local.execution.cleanup") == "false"
 
-
-def test_what_has_no_effect_is_said_with_its_line_and_what_to_do(places: Places) -> None:
-    said = config_file.unused(write(places, UPSTREAM))
-    assert [line.split(": ")[1].split()[0] for line in said] == [
-        "backend.local.endpoint",
-        "backend.local.data_dir",
-        "backend.local.temporal.version",
-    ]
+    said = config_file.unused(read)
+    keys = ["backend.local.endpoint", "backend.local.data_dir", "backend.local.temporal.version"]
+    assert [line.split(": ")[1].split()[0] for line in said] == keys
     assert f"{places.config}, line 5: " in said[0]
     assert "`ports.server`" in said[0]
 
@@ -88,14 +102,13 @@ def test_what_has_no_effect_is_said_with_its_line_and_what_to_do(places: Places)
         ("context:\n  organization:\n    id: x\n    name: y", 2, "context.organization is a map, as an old cloud"),
         ("backend:\n  local:\n    llm:\n      provider: gemini", 4, "expected one of ollama, anthropic, openai"),
         ("backend:\n - x", 2, "a list is not supported"),
-        ("x: \xff", 1, "not UTF-8"),
+        (b"x: \xff", 1, "not UTF-8"),
     ],
 )
 def test_a_problem_is_an_error_with_its_line_and_never_a_default(
-    places: Places, text: str, line: int, problem: str
+    places: Places, text: str | bytes, line: int, problem: str
 ) -> None:
-    Path(places.home).mkdir()
-    Path(places.config).write_bytes(text.encode("latin-1") if "\xff" in text else text.encode())
+    put(places, text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError) as caught:
         config_file.read_config(places.config)
     assert str(caught.value).startswith(f"{places.config}, line {line}: ")
@@ -105,11 +118,8 @@ def test_a_problem_is_an_error_with_its_line_and_never_a_default(
 def test_all_problems_are_told_at_once(places: Places) -> None:
     with pytest.raises(ConfigError) as caught:
         write(places, "ports:\n  server: x\n  ui: 1\nbackend:\n  type: y\n")
-    assert [line.split(", ")[1].split(":")[0] for line in str(caught.value).splitlines()] == [
-        "line 2",
-        "line 3",
-        "line 5",
-    ]
+    lines = str(caught.value).splitlines()
+    assert [line.split(", ")[1].split(":")[0] for line in lines] == ["line 2", "line 3", "line 5"]
 
 
 def test_an_old_cloud_file_is_explained_once(places: Places) -> None:
@@ -127,10 +137,32 @@ def test_a_key_without_a_value_has_its_default(places: Places, value: str) -> No
 
 
 def test_a_file_that_cannot_be_read_is_an_error(places: Places) -> None:
-    Path(places.config).parent.mkdir(parents=True)
+    Path(places.home).mkdir()
     Path(places.config).symlink_to("config.yaml")
     with pytest.raises(ConfigError, match=r"cannot read .*config\.yaml: Too many levels of symbolic links"):
         config_file.read_config(places.config)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_regular_file_is_refused_at_once(places: Places, make: Callable[[Path], None]) -> None:
+    """A pipe without a writer, or a device, once kept every command waiting for ever."""
+    Path(places.home).mkdir()
+    make(Path(places.config))
+    with pytest.raises(ConfigError, match=r"config\.yaml is not a regular file") as caught:
+        config_file.read_config(places.config)
+    assert f"`mv {places.config} {places.config}.aside`" in caught.value.remedy
+
+
+def test_a_file_of_many_megabytes_is_refused_unread(places: Places) -> None:
+    """It holds nothing on the disk, and would take all of the memory."""
+    put(places, b"")
+    os.truncate(places.config, 1 << 40)
+    with pytest.raises(ConfigError, match="is no configuration"):
+        config_file.read_config(places.config)
+
+
+# --- edits -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_accepted_and_kept(places: Places) -> None:
@@ -144,20 +176,13 @@ def test_set_changes_one_value_and_keeps_every_comment(places: Places) -> None:
     write(places, UPSTREAM)
     config_file.set_value(places, "backend.local.llm.model", "claude opus: 4 #1")
     config_file.set_value(places, "ports.temporal-ui", "8999")
-    text = Path(places.config).read_text()
-    assert (
-        text
-        == UPSTREAM.replace("model: claude-sonnet-4.5", 'model: "claude opus: 4 #1"') + "ports:\n  temporal-ui: 8999\n"
-    )
-    read = config_file.read_config(places.config)
-    assert read.plain("backend.local.llm.model") == "claude opus: 4 #1"
-    assert read.plain("ports.temporal-ui") == "8999"
+    edited = UPSTREAM.replace("model: claude-sonnet-4.5", 'model: "claude opus: 4 #1"')
+    assert Path(places.config).read_text() == f"{edited}ports:\n  temporal-ui: 8999\n"
 
 
 def test_set_on_an_empty_home_writes_the_file_with_its_explanation(places: Places) -> None:
     config_file.set_value(places, "backend.local.temporal.managed", "FALSE")
-    text = Path(places.config).read_text()
-    assert text == FIRST_FILE.replace("managed: true", "managed: false")
+    assert Path(places.config).read_text() == FIRST_FILE.replace("managed: true", "managed: false")
 
 
 @pytest.mark.parametrize("key", [key for key in SCHEMA if not SCHEMA[key].secret])
@@ -196,18 +221,17 @@ def test_what_must_not_be_set_is_a_usage_error_and_changes_nothing(
     assert Path(places.config).read_text() == UPSTREAM
 
 
-def test_a_broken_file_is_not_edited(places: Places) -> None:
-    Path(places.home).mkdir()
-    Path(places.config).write_text("ports: [")
-    with pytest.raises(ConfigError, match="line 1"):
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("ports: [", "line 1: a list in brackets"), ("backend:\nports: ~\n", "line 2: ports has a value here")],
+)
+def test_a_broken_file_or_one_with_a_value_where_a_map_must_be_is_not_edited(
+    places: Places, text: str, problem: str
+) -> None:
+    put(places, text.encode())
+    with pytest.raises(ConfigError, match=problem):
         config_file.set_value(places, "ports.server", "1")
-    assert Path(places.config).read_text() == "ports: ["
-
-
-def test_a_value_where_a_map_must_be_is_an_error_with_the_line(places: Places) -> None:
-    write(places, "backend:\nports: ~\n")
-    with pytest.raises(ConfigError, match="line 2: ports has a value here"):
-        config_file.set_value(places, "ports.server", "1")
+    assert Path(places.config).read_text() == text
 
 
 def test_the_file_is_its_owners_alone_even_if_it_was_not(places: Places) -> None:
@@ -229,20 +253,15 @@ def test_a_file_that_is_a_link_stays_one(places: Places, tmp_path: Path) -> None
     assert kept.read_text() == "# mine\nports:\n  server: 1\n"
 
 
-def test_the_first_start_writes_an_explained_file_once(places: Places) -> None:
+def test_the_first_start_writes_an_explained_file_of_the_defaults_once(places: Places) -> None:
     assert config_file.write_first(places)
     assert Path(places.config).read_text() == FIRST_FILE
     assert stat.S_IMODE(Path(places.config).stat().st_mode) == 0o600
+    settings = config_file.read_config(places.config).settings
+    assert {key: setting.value for key, setting in settings.items()} == {key: SCHEMA[key].default for key in settings}
     Path(places.config).write_text("# changed\n")
     assert not config_file.write_first(places)
     assert Path(places.config).read_text() == "# changed\n"
-
-
-def test_what_the_first_file_says_are_the_defaults(places: Places) -> None:
-    read = write(places, FIRST_FILE)
-    assert {key: setting.value for key, setting in read.settings.items()} == {
-        key: SCHEMA[key].default for key in read.settings
-    }
 
 
 def test_edits_at_the_same_time_are_all_kept(places: Places) -> None:
@@ -259,32 +278,83 @@ def test_edits_at_the_same_time_are_all_kept(places: Places) -> None:
     assert [read.value(key) for key in keys] == [4242] * len(keys)
 
 
-def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(HomeError, match="is in the way"):
-        config_file.set_value(find_places({"STIGMER_HOME": str(tmp_path / "file")}), "ports.server", "1")
+def test_unset_removes_one_value_and_keeps_the_rest(places: Places) -> None:
+    write(places, UPSTREAM)
+    assert config_file.unset_value(places, "backend.local.llm.model")
+    assert Path(places.config).read_text() == UPSTREAM.replace("      model: claude-sonnet-4.5\n", "")
+    assert not config_file.unset_value(places, "backend.local.llm.model"), "it is gone already"
+    with pytest.raises(UsageError, match=r"no key ports\.sever, did you mean ports\.server\?"):
+        config_file.unset_value(places, "ports.sever")
 
 
-@pytest.mark.timeout(20)
-@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
-def test_what_is_no_regular_file_is_refused_at_once(places: Places, make: Callable[[Path], None]) -> None:
-    """A pipe without a writer, or a device, once kept every command waiting for ever."""
-    path = Path(places.config)
-    path.parent.mkdir(exist_ok=True)
-    make(path)
-    with pytest.raises(ConfigError, match=r"config\.yaml is not a regular file") as caught:
-        config_file.read_config(places.config)
-    assert f"`mv {path} {path}.aside`" in caught.value.remedy
+def test_unset_removes_a_key_that_nothing_knows(places: Places) -> None:
+    """It may be what keeps the file from being read."""
+    put(places, b"ports:\n  sever: 1\n  server: 2\n")
+    assert config_file.unset_value(places, "ports.sever")
+    assert config_file.read_config(places.config).value("ports.server") == 2
 
 
-def test_a_file_of_many_megabytes_is_refused_unread(places: Places) -> None:
-    """It holds nothing on the disk, and would take all of the memory."""
-    path = Path(places.config)
-    path.parent.mkdir(exist_ok=True)
-    path.touch()
-    os.truncate(path, 1 << 40)
-    with pytest.raises(ConfigError, match="is no configuration"):
-        config_file.read_config(places.config)
+def test_bytes_that_are_no_text_are_refused(places: Places) -> None:
+    code, _, err = config(places, "set", "context.organization", os.fsdecode(b"\xff"))
+    assert (code, "expected UTF-8 text" in err, Path(places.config).exists()) == (2, True, False)
+
+
+def test_edit_opens_the_file_with_the_users_editor(places: Places) -> None:
+    """With its options; the first edit begins with the explained file."""
+    assert config(places, "edit", VISUAL="sed -i 's/managed: true/managed: false/'", EDITOR="false") == (0, "", "")
+    assert Path(places.config).read_text() == FIRST_FILE.replace("managed: true", "managed: false")
+
+
+def test_edit_checks_what_was_saved_and_leaves_it_to_be_corrected(places: Places) -> None:
+    code, _, err = config(places, "edit", EDITOR="printf 'ports: [' >")
+    assert (code, Path(places.config).read_text()) == (1, "ports: [")
+    assert "line 1: a list in brackets" in err
+    assert "Hint: run `stigmer config edit`" in err
+
+
+@pytest.mark.parametrize("editor", ["false", "no-such-editor"])
+def test_an_editor_that_fails_is_named(places: Places, editor: str) -> None:
+    code, _, err = config(places, "edit", EDITOR=editor)
+    assert (code, f"the editor `{editor}` exited with status" in err) == (1, True)
+
+
+# --- showing -----------------------------------------------------------------------------------------------------------
+
+
+def effective(places: Places, **environ: str) -> dict[str, tuple[str, str]]:
+    """Give each key's value in effect and its origin."""
+    rows = effective_values(config_file.read_config(places.config), environ)
+    return {row.key.removeprefix("backend.local."): (row.value, row.origin) for row in rows}
+
+
+def test_a_variable_decides_before_the_file_and_the_file_before_the_default(places: Places) -> None:
+    assert effective(places)["llm.provider"] == ("ollama", "default")
+    write(places, UPSTREAM)
+    assert effective(places)["llm.model"] == ("claude-sonnet-4.5", "file")
+    chosen = effective(places, STIGMER_LLM_PROVIDER="openai", OPENAI_API_KEY="sk-very-secret")
+    assert chosen["llm.provider"] == ("openai", "STIGMER_LLM_PROVIDER")
+    assert chosen["llm.model"] == ("gpt-4", "default"), "the file's model is for another provider"
+    assert chosen["llm.api_key"] == ("(set, not shown)", "OPENAI_API_KEY")
+
+
+def test_the_address_of_a_temporal_decides_whether_ours_is_started(places: Places) -> None:
+    read = effective(places, TEMPORAL_SERVICE_ADDRESS="there:7233")
+    assert read["temporal.address"] == ("there:7233", "TEMPORAL_SERVICE_ADDRESS")
+    assert read["temporal.managed"] == ("false", "TEMPORAL_SERVICE_ADDRESS")
+    write(places, "backend:\n  local:\n    temporal:\n      address: there:1\n      port: 5\n")
+    assert effective(places)["temporal.managed"] == ("false", "file")
+    assert effective(places)["ports.temporal"] == ("5", "file")
+
+
+def test_no_command_prints_a_secret(places: Places) -> None:
+    write(places, "backend:\n  local:\n    llm:\n      provider: openai\n      api_key: sk-very-secret\n")
+    assert effective(places)["llm.api_key"] == ("(set, not shown)", "file")
+    assert effective(places)["backend.cloud.token"][0] == ""
+    assert config(places, "get", "backend.local.llm.api_key") == (0, "(set, not shown)\n", "")
+    for arguments in (("list",), ("list", "--json")):
+        code, out, err = config(places, *arguments, STIGMER_LLM_API_KEY="sk-other-secret")
+        assert (code, "STIGMER_LLM_API_KEY" in out) == (0, True)
+        assert "secret" not in out + err
 
 
 @pytest.mark.parametrize("key", SCHEMA)

@@ -17,25 +17,20 @@ PAYLOAD = Payload("stigmer", "1", "linux-amd64", (), Smoke("none"), (TEMPORAL, S
 
 
 def filed(**settings: Value) -> Config:
-    """Give a configuration that says this; `temporal__managed` stands for backend.local.temporal.managed."""
-    names = {"temporal__": "backend.local.temporal.", "ports__": "ports."}
-    keys = {
-        key: next(full + key.removeprefix(short) for short, full in names.items() if key.startswith(short))
-        for key in settings
-    }
-    return Config(
-        "config.yaml", {keys[key].replace("_ui", "-ui"): Setting(value, 3) for key, value in settings.items()}
-    )
+    """Give a configuration that says this, `port` and the like of Temporal, or `ports_server` of `ports.server`."""
+    names = {"ports_server": "ports.server", "ports_temporal": "ports.temporal", "ports_ui": "ports.temporal-ui"}
+    keys = {names.get(name, f"backend.local.temporal.{name}"): value for name, value in settings.items()}
+    return Config("config.yaml", {key: Setting(value, 3) for key, value in keys.items()})
 
 
 @pytest.mark.parametrize(
     ("config", "chosen", "ports"),
     [
         (filed(), {}, (7233, 8233, 7234)),
-        (filed(ports__server=1, ports__temporal_ui=2), {}, (7233, 2, 1)),
-        (filed(ports__server=1), {"server": 3}, (7233, 8233, 3)),
-        (filed(temporal__port=5), {}, (5, 8233, 7234)),
-        (filed(temporal__port=5, ports__temporal=6), {}, (6, 8233, 7234)),
+        (filed(ports_server=1, ports_ui=2), {}, (7233, 2, 1)),
+        (filed(ports_server=1), {"server": 3}, (7233, 8233, 3)),
+        (filed(port=5), {}, (5, 8233, 7234)),
+        (filed(port=5, ports_temporal=6), {}, (6, 8233, 7234)),
     ],
 )
 def test_a_port_comes_from_the_command_line_then_the_file_then_the_payload(
@@ -57,31 +52,30 @@ def test_a_port_that_does_not_exist_is_a_usage_error_that_names_those_that_do() 
 
 
 @pytest.mark.parametrize(
-    ("config", "environ", "address"),
+    ("config", "named", "address"),
     [
-        (filed(), {}, ""),
-        (filed(), {"TEMPORAL_SERVICE_ADDRESS": "there:1"}, "there:1"),
-        (filed(temporal__managed=True, temporal__address="x:2"), {"TEMPORAL_SERVICE_ADDRESS": "there:1"}, "there:1"),
-        (filed(temporal__address="x:2"), {}, "x:2"),
-        (filed(temporal__managed=False, temporal__address="x:2"), {}, "x:2"),
-        (filed(temporal__managed=True, temporal__address="x:2"), {}, ""),
-        (filed(temporal__managed=True), {}, ""),
-        (filed(temporal__port=7000), {}, ""),  # a `temporal:` that says neither: ours, started and stopped
-        (filed(), {"TEMPORAL_SERVICE_ADDRESS": ""}, ""),
-        (filed(), {"TEMPORAL_SERVICE_ADDRESS": "[::1]:7"}, "[::1]:7"),
+        (filed(), "", ""),
+        (filed(), "there:1", "there:1"),
+        (filed(), "[::1]:7", "[::1]:7"),
+        (filed(managed=True, address="x:2"), "there:1", "there:1"),
+        (filed(address="x:2"), "", "x:2"),
+        (filed(managed=False, address="x:2"), "", "x:2"),
+        (filed(managed=True, address="x:2"), "", ""),
+        (filed(managed=True), "", ""),
+        (filed(port=7000), "", ""),  # a `temporal:` that says neither: ours, started and stopped
     ],
 )
-def test_whose_temporal_is_used(config: Config, environ: dict[str, str], address: str) -> None:
-    assert external_address(TEMPORAL, config, environ) == address
+def test_whose_temporal_is_used(config: Config, named: str, address: str) -> None:
+    assert external_address(TEMPORAL, config, {"TEMPORAL_SERVICE_ADDRESS": named}) == address
 
 
 def test_a_component_nobody_else_can_serve_is_always_ours() -> None:
-    assert external_address(SERVER, filed(temporal__address="x:2"), {"": "x:1"}) == ""
+    assert external_address(SERVER, filed(address="x:2"), {"": "x:1"}) == ""
 
 
 def test_an_unmanaged_temporal_without_an_address_is_an_error_with_the_line() -> None:
     with pytest.raises(ConfigError, match=r"config\.yaml, line 3: managed is false, and there is no address"):
-        external_address(TEMPORAL, filed(temporal__managed=False), {})
+        external_address(TEMPORAL, filed(managed=False), {})
 
 
 @pytest.mark.parametrize("named", ["there", "http://there:1", "there:0", "there:x", ":1", "there:70000"])

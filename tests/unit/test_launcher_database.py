@@ -20,7 +20,6 @@ SCHEMA = tuple(f"CREATE TABLE t{number} (id INTEGER PRIMARY KEY, name TEXT, more
 
 def database(path: Path, *statements: str) -> Path:
     """Make a database of many tables, so that its schema takes several pages, and run statements in it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with sqlite3.connect(path) as connection:
         for statement in ("PRAGMA synchronous = OFF", "PRAGMA journal_mode = MEMORY", *SCHEMA, *statements):
             connection.execute(statement)
@@ -31,10 +30,8 @@ def database(path: Path, *statements: str) -> Path:
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
     """Give a database in which a workflow has run."""
-    rows = ["INSERT INTO history_node (data) VALUES ('event')"] * 3
-    return database(
-        tmp_path / "data" / "t.db", "CREATE TABLE history_node (id INTEGER, data TEXT, PRIMARY KEY (id))", *rows
-    )
+    table = "CREATE TABLE history_node (id INTEGER, data TEXT, PRIMARY KEY (id))"
+    return database(tmp_path / "t.db", table, *["INSERT INTO history_node (data) VALUES ('event')"] * 3)
 
 
 @pytest.mark.parametrize("rows", [1, 900], ids=["one page", "many pages"])
@@ -56,18 +53,18 @@ def test_a_schema_without_history_is_unfinished(tmp_path: Path, statements: tupl
 
 @pytest.mark.parametrize("length", [1, 99, 100, 4096, 100_000])
 def test_a_truncated_database_is_damaged(whole: Path, length: int) -> None:
-    with whole.open("r+b") as stream:
-        stream.truncate(length)
+    os.truncate(whole, length)
     assert examine(str(whole)) is Content.DAMAGED
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 9000])
-def test_what_is_no_database_is_damaged(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "t.db").write_bytes(content)
-    assert examine(str(tmp_path / "t.db")) is Content.DAMAGED
+def test_what_is_no_database_is_damaged(whole: Path, content: bytes) -> None:
+    whole.write_bytes(content)
+    assert examine(str(whole)) is Content.DAMAGED
 
 
 def test_a_write_ahead_log_may_hold_the_history(tmp_path: Path) -> None:
+    """The database itself has none yet."""
     made = database(tmp_path / "t.db")
     (tmp_path / "t.db-wal").write_bytes(b"frames")
     assert examine(str(made)) is Content.WHOLE
@@ -94,14 +91,16 @@ def tables(path: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
 
 
+def more_tables(count: int) -> list[str]:
+    """Give statements that make tables."""
+    return [f"CREATE TABLE more{number} (id INTEGER UNIQUE)" for number in range(count)]
+
+
 def test_a_database_that_was_killed_in_a_transaction_is_judged_as_sqlite_takes_it_back(tmp_path: Path) -> None:
     """Whatever of the new tables lies in the file already."""
     made = database(tmp_path / "t.db")
-    states = [
-        (examine(str(copy)), tables(copy))
-        for copy in killed_in((f"CREATE TABLE more{number} (id INTEGER UNIQUE)" for number in range(60)), made)
-    ]
-    assert set(states) == {(Content.UNFINISHED, len(SCHEMA))}
+    states = {(examine(str(copy)), tables(copy)) for copy in killed_in(more_tables(60), made)}
+    assert states == {(Content.UNFINISHED, len(SCHEMA))}
 
 
 FULL = """
@@ -127,18 +126,15 @@ def test_a_database_that_was_killed_in_a_commit_is_judged_as_sqlite_takes_it_bac
 
 def test_history_that_an_interrupted_transaction_was_deleting_is_still_there(whole: Path) -> None:
     """SQLite puts it back; what it had not written yet does not count."""
-    steps = ("DELETE FROM history_node", *(f"CREATE TABLE more{number} (id INTEGER)" for number in range(60)))
-    assert {(examine(str(copy)), tables(copy)) for copy in killed_in(steps, whole)} == {
-        (Content.WHOLE, len(SCHEMA) + 1)
-    }
+    steps = ("DELETE FROM history_node", *more_tables(60))
+    states = {(examine(str(copy)), tables(copy)) for copy in killed_in(steps, whole)}
+    assert states == {(Content.WHOLE, len(SCHEMA) + 1)}
 
 
 @pytest.mark.parametrize("kept", [8, 27, 28, 600])
 def test_a_journal_that_was_cut_takes_back_what_it_still_has(tmp_path: Path, kept: int) -> None:
     """Any length is read without an error, and the file is renamed at worst."""
-    *_, copy = killed_in(
-        (f"CREATE TABLE more{number} (id INTEGER)" for number in range(9)), database(tmp_path / "t.db")
-    )
+    *_, copy = killed_in(more_tables(9), database(tmp_path / "t.db"))
     os.truncate(f"{copy}-journal", kept)
     assert examine(str(copy)) in {Content.UNFINISHED, Content.DAMAGED}
 

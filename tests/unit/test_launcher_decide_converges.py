@@ -1,5 +1,7 @@
 """Histories replayed against the pure decision: whatever happened, the stack comes to run, or to rest with a reason."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,82 +9,116 @@ from hypothesis import strategies as st
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import lifecycle as life
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.decide import find
-from stigmer_launcher.supervise.lifecycle import Exited, NotReady, Ready, StopRequested
-from support.histories import PLANS, WATCHED, History, is_asked
-
-Named = Ready | Exited | NotReady
-Step = tuple[float, Named]
-EXTERNAL = (WATCHED[0]._replace(managed=False), *WATCHED[1:])
-NAMES = st.sampled_from([plan.name for plan in PLANS])
-PAUSES = st.one_of(st.just(0.0), st.floats(0.001, 100), st.floats(3600, 1e7))  # a machine sleeps, too
-EVENTS: st.SearchStrategy[Named] = st.one_of(
-    NAMES.map(Ready),
-    NAMES.map(lambda name: Exited(name, "was ended by SIGKILL", outside=True)),
-    NAMES.map(lambda name: Exited(name, "exited with status 1")),
-    NAMES.map(lambda name: Exited(name, "could not be run: Resource temporarily unavailable")),
-    NAMES.map(lambda name: NotReady(name, "nothing listens")),
+from stigmer_launcher.supervise.lifecycle import (
+    NEVER,
+    Event,
+    Exited,
+    NotReady,
+    Ready,
+    ServiceStartRequested,
+    ServiceStopRequested,
+    StopRequested,
 )
-STEPS: st.SearchStrategy[list[Step]] = st.lists(st.tuples(PAUSES, EVENTS), max_size=30)
+from support.histories import EXTERNAL, PLANS, WATCHED, History, crashed, ended, is_asked, killed
+
+Step = tuple[float, tuple[str, tuple[Event, ...]]]
 
 
-def live(history: History, steps: list[Step]) -> list[life.Action]:
-    """Let happen what can: only a process that was spawned ends, and only who is asked is ready. Give the actions."""
-    actions: list[life.Action] = []
-    for pause, event in steps:
-        actions += history.at(history.now + pause)
-        service = find(history.state, event.name)
-        ends = service.phase in life.ALIVE and service.plan.managed
-        if ends if isinstance(event, Exited) else is_asked(service):
-            actions += history.at(history.now, event)
-    return actions
+def befalls(name: str) -> tuple[tuple[Event, ...], ...]:
+    """Give what may happen to a service; the last three are commands."""
+    return (
+        (Ready(name),),
+        (NotReady(name, "nothing listens"),),
+        (killed(name),),
+        (crashed(name),),
+        (Exited(name, "could not be run: Resource temporarily unavailable"),),
+        (ServiceStopRequested(name),),
+        (ServiceStartRequested(name),),
+        (ServiceStopRequested(name), ServiceStartRequested(name)),
+    )
 
 
-@pytest.mark.parametrize("plans", [PLANS, WATCHED, EXTERNAL], ids=["ours", "watched", "external"])
+PAUSES = st.one_of(st.just(0.0), st.floats(0.001, 100), st.floats(3600, 1e7))  # a machine sleeps, too
+EVENTS = st.sampled_from([(plan.name, events) for plan in PLANS for events in befalls(plan.name)])
+STEPS = st.lists(st.tuples(PAUSES, EVENTS), max_size=30)
+any_stack = pytest.mark.parametrize("plans", [PLANS, WATCHED, EXTERNAL], ids=["ours", "watched", "external"])
+
+
+def live(history: History, steps: list[Step]) -> None:
+    """Let happen what can: only a process that was spawned ends, and only who is asked is ready."""
+    for pause, (name, events) in steps:
+        history.at(history.now + pause)
+        service = history[name]
+        possible = {
+            Exited: service.phase in life.ALIVE and service.plan.managed,
+            Ready: is_asked(service),
+            NotReady: is_asked(service),
+        }
+        if possible.get(type(events[0]), True):
+            history.at(history.now, *events)
+
+
+def calm_down(history: History) -> None:
+    """Let everything go well from now on. Nothing may wait for ever.
+
+    Who is asked is ready, who is told to stop ends, and what a command has stopped is started.
+    """
+    for _ in range(100):
+        state = history.state
+        if state.stage == phases.STOPPED or (state.stage == phases.RUNNING and not history.is_degraded()):
+            return
+        answers: list[Event] = [Ready(each.plan.name) for each in state.services if is_asked(each)]
+        answers += [ended(each.plan.name) for each in state.services if each.phase == phases.TERMINATING]
+        if state.stage == phases.RUNNING:
+            stopped = [each.plan.name for each in state.services if each.phase == phases.STOPPED]
+            answers += [ServiceStartRequested(name) for name in stopped]
+        due = history.now + 0.1 if answers else history.due
+        assert due != NEVER, "nothing is due, and the stack does not run"
+        history.at(due, *answers)
+    pytest.fail("the stack neither runs nor rests")
+
+
+@any_stack
 @given(steps=STEPS)
 def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_failed(
     plans: tuple[Plan, ...], steps: list[Step]
 ) -> None:
+    """Crashes, refused spawns, late answers, commands and a sleeping machine leave no other state."""
     history = History(plans)
-    history.at(100.0)
     live(history, steps)
-    history.calm_down()
+    calm_down(history)
     failed = history.state.failed
     assert history.state.stage == (phases.STOPPED if failed else phases.RUNNING)
-    assert not failed or find(history.state, failed).error
+    assert not failed or history[failed].error
 
 
-@pytest.mark.parametrize("plans", [PLANS, WATCHED, EXTERNAL], ids=["ours", "watched", "external"])
+@any_stack
 @given(before=STEPS, after=STEPS)
 def test_a_stack_that_ran_once_always_runs_again(
     plans: tuple[Plan, ...], before: list[Step], after: list[Step]
 ) -> None:
-    """No service of it is given up, whether it crashes, hangs, or its machine sleeps."""
+    """No service of it is given up, whether it crashes, hangs, is stopped by commands, or its machine sleeps."""
     history = History(plans).started()
     live(history, before)
-    history.calm_down()
+    calm_down(history)
     live(history, after)
-    history.calm_down()
+    calm_down(history)
     assert (history.state.stage, history.state.failed) == (phases.RUNNING, "")
 
 
-@pytest.mark.parametrize("plans", [PLANS, WATCHED, EXTERNAL], ids=["ours", "watched", "external"])
+@any_stack
 @given(before=STEPS, now=st.booleans(), after=STEPS)
-def test_a_stop_at_any_time_ends_with_everything_stopped(
+def test_a_stop_at_any_time_ends_with_everything_stopped_in_order(
     plans: tuple[Plan, ...], before: list[Step], after: list[Step], *, now: bool
 ) -> None:
+    """From the highest stop order down; nothing that happens afterwards starts anything again."""
     history = History(plans)
-    history.at(100.0)
     live(history, before)
+    history.terminated.clear()
     history.at(history.now, StopRequested(now=now))
     live(history, after)
-    history.calm_down()
+    calm_down(history)
     assert history.state.stage == phases.STOPPED
     assert not [each for each in history.state.services if each.phase in life.ALIVE]
-
-
-@given(steps=STEPS)
-def test_a_service_of_somebody_else_is_never_signalled(steps: list[Step]) -> None:
-    history = History(EXTERNAL).started()
-    done = live(history, steps)
-    assert "temporal" not in [action.name for action in done if isinstance(action, life.Signal)]
+    orders = [history[name].plan.stop_order for name in history.terminated]
+    assert all(earlier >= later for earlier, later in pairwise(orders))

@@ -1,59 +1,54 @@
-"""Histories replayed against the pure decision: however things went, a stop comes to its end, and in order."""
-
-from itertools import pairwise
+"""Histories replayed against the pure decision: commands stop everything, in order, or one service while the others go on."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stigmer_launcher.launch.plan import Plan
-from stigmer_launcher.supervise import lifecycle as life
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.decide import find, next_due
+from stigmer_launcher.supervise.decide import STOPPED_BY_COMMAND
 from stigmer_launcher.supervise.lifecycle import (
     KILL,
     NEVER,
     TERMINATE,
-    Event,
-    Exited,
-    NotReady,
+    Prove,
     Ready,
+    ServiceStartRequested,
+    ServiceStopRequested,
     Signal,
+    Spawn,
     StopRequested,
 )
-from support.histories import PIDS, PLANS, History
+from support.histories import EXTERNAL, PLANS, History, crashed, ended, killed
+
+# --- everything --------------------------------------------------------------------------------------------------------
 
 
 def test_stopping_goes_by_the_stop_order_and_waits_for_each() -> None:
+    """Temporal last, and nobody before those above it are gone."""
     history = History().started()
-    order = []
-    actions = history.at(200.0, StopRequested())
-    while actions:
-        (signal,) = actions
-        order.append(signal)
+    history.at(200.0, StopRequested())
+    for count, name in enumerate(("flows", "agents", "server", "temporal"), 1):
         assert history.at(history.now + 1) == ()
-        actions = history.at(history.now + 2, Exited(signal.name, "exited with status 0"))
-    assert order == [Signal(name, TERMINATE) for name in ("flows", "agents", "server", "temporal")]
-    assert history.state.stage == phases.STOPPED
-    assert history.state.failed == ""
+        assert (len(history.terminated), history.terminated[-1]) == (count, name)
+        history.at(history.now + 1, ended(name))
+    assert (history.state.stage, history.state.failed) == (phases.STOPPED, "")
 
 
 def test_services_of_the_same_stop_order_stop_together() -> None:
-    plans = (Plan("temporal", stop_order=1), Plan("flows", stop_order=2), Plan("agents", stop_order=2))
-    history = History(plans)
-    history.at(100.0)
+    history = History((Plan("temporal", stop_order=1), Plan("flows", stop_order=2), Plan("agents", stop_order=2)))
     assert history.at(101.0, StopRequested()) == (Signal("flows", TERMINATE), Signal("agents", TERMINATE))
 
 
 def test_a_service_that_ignores_the_signal_is_killed_when_its_grace_is_over() -> None:
+    """Once; then its exit is waited for. Two `stop` commands at once do not take the services' grace away."""
     history = History().started()
     history.at(200.0, StopRequested())
-    assert next_due(history.state) == 205.0
+    assert history.at(200.1, StopRequested()) == ()
+    assert history.due == 205.0
     assert history.at(204.9) == ()
     assert history.at(205.0) == (Signal("flows", KILL),)
-    assert next_due(history.state) == NEVER
+    assert history.due == NEVER
     assert history.at(206.0) == ()
-    assert history.at(206.1, Exited("flows", "killed by SIGKILL", outside=True)) == (Signal("agents", TERMINATE),)
+    assert history.at(206.1, killed("flows")) == (Signal("agents", TERMINATE),)
 
 
 def test_asked_again_it_does_not_wait_for_any_grace() -> None:
@@ -61,47 +56,26 @@ def test_asked_again_it_does_not_wait_for_any_grace() -> None:
     history = History().started()
     history.at(200.0, StopRequested())
     assert history.at(200.1, StopRequested(now=True)) == (Signal("flows", KILL),)
-    history.at(200.2, Exited("flows", "killed by SIGKILL", outside=True))
+    history.at(200.2, killed("flows"))
     assert history.at(200.3) == (Signal("agents", KILL),)
 
 
-def test_asked_twice_politely_it_goes_on_as_before() -> None:
-    """Two `stop` commands at once do not take the services' grace away."""
-    history = History().started()
-    history.at(200.0, StopRequested())
-    assert history.at(200.1, StopRequested()) == ()
-    assert next_due(history.state) == 205.0
-
-
 def test_a_stop_during_the_start_starts_nothing_more() -> None:
+    """What waits or pauses is given up, what runs is stopped."""
     history = History()
-    history.at(100.0)
     assert history.at(100.1, StopRequested()) == (Signal("server", TERMINATE),)
     assert history.at(100.2, Ready("temporal")) == ()
-    history.at(100.3, Exited("server", "x"))
-    history.at(100.4, Exited("temporal", "x"))
+    history.at(100.3, ended("server"))
+    history.at(100.4, ended("temporal"))
     assert history.state.stage == phases.STOPPED
-    assert {service.phase for service in history.state.services} == {phases.STOPPED}
+    assert history.phases == [phases.STOPPED] * 4
 
 
 def test_a_crash_seen_with_the_stop_is_no_crash() -> None:
     """A machine that shuts down signals services and supervisor at the same time."""
     history = History().started()
-    history.at(200.0, StopRequested(), Exited("temporal", "killed by SIGTERM", outside=True))
-    assert history.phase("temporal") == phases.STOPPED
-    assert find(history.state, "temporal").restarts == 0
-
-
-def test_a_failed_service_does_not_keep_the_rest_from_stopping() -> None:
-    """It stays `failed`, so that its error can be read afterwards."""
-    history = History()
-    history.at(100.0)
-    history.at(100.5, Ready("temporal"))
-    actions = history.at(101.0, Exited("agents", "exited with status 1"))
-    while actions:
-        actions = history.at(history.now + 1, *(Exited(action.name, "x") for action in actions))
-    assert history.state.stage == phases.STOPPED
-    assert history.phase("agents") == phases.FAILED
+    history.at(200.0, StopRequested(), killed("temporal"))
+    assert (history["temporal"].phase, history["temporal"].restarts) == (phases.STOPPED, 0)
 
 
 @pytest.mark.parametrize("grace", [0.0, 5.0])
@@ -110,36 +84,111 @@ def test_nothing_is_due_without_end(grace: float) -> None:
     history = History(tuple(plan._replace(grace=grace) for plan in PLANS)).started()
     history.at(200.0, StopRequested())
     for _ in range(3):
-        due = next_due(history.state)
+        due = history.due
         history.at(min(due, 1e6))
-        assert next_due(history.state) > due or due == NEVER
+        assert history.due > due or due == NEVER
 
 
-EVENTS = st.one_of(
-    st.sampled_from(sorted(PIDS)).map(Ready),
-    st.tuples(st.sampled_from(sorted(PIDS)), st.booleans()).map(lambda pair: Exited(pair[0], "x", pair[1])),
-    st.sampled_from(sorted(PIDS)).map(lambda name: NotReady(name, "y")),
-)
+# --- one service -------------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.tuples(st.floats(0.001, 30), EVENTS), max_size=60))
-def test_whatever_happens_a_stop_ends_in_stopped_and_in_order(steps: list[tuple[float, Event]]) -> None:
-    """After any history a stop signals only what lives, from the highest order down, and comes to an end."""
-    history = History()
-    history.at(100.0)
-    for pause, event in steps:
-        if isinstance(event, Exited) and find(history.state, event.name).phase not in life.ALIVE:
-            continue  # what does not run does not end
-        history.at(history.now + pause, event)
-    orders = []
-    history.at(history.now + 1, StopRequested())
-    for _ in range(30):
-        if history.state.stage == phases.STOPPED:
-            break
-        ending = [service for service in history.state.services if service.phase == phases.TERMINATING]
-        assert ending
-        orders += [service.plan.stop_order for service in ending]
-        history.at(history.now + 0.1, *(Exited(service.plan.name, "x") for service in ending))
-    assert history.state.stage == phases.STOPPED
-    assert not [service for service in history.state.services if service.phase in life.ALIVE]
-    assert all(earlier >= later for earlier, later in pairwise(orders)) or history.state.failed
+def stopped(*names: str) -> History:
+    """Give a stack that ran, and in which these services were stopped by commands."""
+    history = History().started()
+    for name in names:
+        assert history.at(200.0, ServiceStopRequested(name)) == (Signal(name, TERMINATE),)
+        assert history.at(201.0, ended(name)) == ()
+    return history
+
+
+def test_a_service_that_was_stopped_stays_stopped_and_the_others_go_on() -> None:
+    history = stopped("flows")
+    assert history.phases == ["running", "running", "stopped", "running"]
+    assert history["flows"].error == STOPPED_BY_COMMAND
+    assert (history.is_degraded(), history.due) == (True, NEVER)
+    assert history.at(1e6) == ()
+
+
+def test_a_service_that_does_not_stop_within_its_grace_is_killed() -> None:
+    history = History().started()
+    history.at(200.0, ServiceStopRequested("flows"))
+    assert history.at(204.9) == ()
+    assert history.at(205.0) == (Signal("flows", KILL),)
+    history.at(205.1, killed("flows"))
+    assert history["flows"].phase == phases.STOPPED
+
+
+def test_a_stopped_service_is_started_by_a_command_without_a_pause() -> None:
+    history = stopped("flows")
+    assert history.at(300.0, ServiceStartRequested("flows")) == (Spawn("flows"),)
+    history.at(301.0, Ready("flows"))
+    assert (history.is_degraded(), history["flows"].error, history["flows"].restarts) == (False, "", 0)
+
+
+def test_a_restart_is_a_stop_and_a_start() -> None:
+    """Those that need the service prove once more that they work."""
+    history = History().started()
+    requests = (ServiceStopRequested("temporal"), ServiceStartRequested("temporal"))
+    assert history.at(200.0, *requests) == (Signal("temporal", TERMINATE),)
+    assert history.at(201.0, ended("temporal")) == (Spawn("temporal"),)
+    assert history.at(202.0, Ready("temporal")) == (Prove("flows"), Prove("agents"))
+    assert history["temporal"].crashes == ()
+
+
+def test_a_service_that_keeps_crashing_is_stopped_and_restarted_at_once() -> None:
+    """It does not wait for the end of its pause, and its next pause is short again."""
+    history = History().started()
+    for now in (200.0, 300.0, 400.0):
+        history.at(now, crashed("flows"))
+        history.at(now + 50)
+    history.at(500.0, crashed("flows"))
+    assert history["flows"].phase == phases.BACKOFF
+    assert history.at(500.1, ServiceStopRequested("flows")) == ()
+    assert history["flows"].phase == phases.STOPPED
+    assert history.at(500.2, ServiceStartRequested("flows")) == (Spawn("flows"),)
+    history.at(501.0, crashed("flows"))
+    assert history.due == 501.5
+
+
+def test_a_service_that_is_told_to_go_for_its_lateness_can_be_stopped() -> None:
+    history = History().started()
+    history.at(200.0, crashed("flows"))
+    history.at(200.5)
+    assert history.at(260.5) == (Signal("flows", TERMINATE),)
+    assert history.at(261.0, ServiceStopRequested("flows")) == ()
+    assert history.at(262.0, ended("flows")) == ()
+    assert history["flows"].error == STOPPED_BY_COMMAND
+
+
+def test_whoever_needs_a_stopped_service_is_not_blamed_for_it() -> None:
+    """It has no deadline while the other is down."""
+    history = History().started()
+    history.at(200.0, crashed("flows"))
+    assert history.at(200.5) == (Spawn("flows"),)
+    history.at(201.0, ServiceStopRequested("temporal"))
+    history.at(202.0, ended("temporal"))
+    assert history.at(1000.0) == ()
+    assert history.at(1001.0, ServiceStartRequested("temporal")) == (Spawn("temporal"),)
+    assert history.at(1002.0, Ready("temporal"))[0] == Prove("flows")
+
+
+def test_a_start_brings_back_what_the_service_needs() -> None:
+    history = stopped("temporal", "flows")
+    assert history.at(300.0, ServiceStartRequested("flows")) == (Spawn("temporal"),)
+    assert history.at(301.0, Ready("temporal")) == (Prove("agents"), Spawn("flows"))
+
+
+def test_starting_a_service_that_runs_changes_nothing() -> None:
+    history = History().started()
+    before = history.state
+    assert history.at(200.0, *(ServiceStartRequested(plan.name) for plan in PLANS)) == ()
+    assert history.state == before
+
+
+def test_what_is_not_to_be_stopped_alone_is_not() -> None:
+    """A start could never be complete without the service, and that of somebody else is not ours to stop."""
+    starting, external = History(), History(EXTERNAL).started()
+    for history, name in ((starting, "server"), (external, "temporal")):
+        before = history.phases
+        assert history.at(102.0, ServiceStopRequested(name)) == ()
+        assert history.phases == before

@@ -1,29 +1,40 @@
-"""Doctor sees what is wrong, says what to do, tells no secret and changes nothing."""
+"""Doctor sees what is wrong, says what to do, tells no secret and changes nothing; programs read it as JSON."""
 
+import io
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING
-from stigmer_launcher.install.install import install
-from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.cli.main import main
+from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding, Report, render_json, render_text
 from stigmer_launcher.system.places import Places
-from support.doctoring import found, look, said
-from support.launcher_payloads import build_libexec
+from support.doctoring import found, look
+from support.installing import put
+from support.launcher_payloads import build_libexec, stigmer_parts
 
 SECRET = "sk-very-secret-key"  # noqa: S105 - the point of the tests
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, int]]:
-    """Identify everything below a directory."""
+    """Identify everything below a directory, directories too."""
     return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_size) for path in sorted(directory.rglob("*"))}
 
 
-def configure(places: Places, text: str) -> None:
-    """Write the settings into a new home."""
+def said(report: Report) -> str:
+    """Give all that is told, as text and as JSON."""
+    return render_text(report, lambda text, _: text) + render_json(report)
+
+
+def configured(places: Places, text: str, mode: int = 0o600) -> None:
+    """Write config.yaml."""
     Path(places.home).mkdir()
     Path(places.config).write_text(text)
+    Path(places.config).chmod(mode)
+
+
+# --- components ----------------------------------------------------------------------------------------------------------
 
 
 def test_on_a_fresh_machine_nothing_is_wrong_and_nothing_is_made(keg: Path, places: Places, tmp_path: Path) -> None:
@@ -31,11 +42,17 @@ def test_on_a_fresh_machine_nothing_is_wrong_and_nothing_is_made(keg: Path, plac
     report = look(keg, places, deep=True)
     assert report.count(PROBLEM) == 0, said(report)
     assert snapshot(tmp_path) == before
-    assert found(report, "Components", "temporal")[2:] == (NOTE, "1.0.0, made at the next start", "")
+    temporal = Finding("Components", "temporal", NOTE, "1.0.0, made at the next start")
+    assert found(report, "Components", "temporal") == temporal
+    assert found(report, "Temporal", "server").level == OK, "ours is not asked while it does not run"
+    names = {each.name for each in report.findings if each.section == "Components"}
+    assert names == {each.component.name for each in stigmer_parts()}
+    sections = {each.section for each in report.findings}
+    assert sections >= {"Stigmer", "Home", "Components", "Server", "Temporal", "Model"}
 
 
 def test_after_a_start_every_component_is_found_untouched(keg: Path, places: Places, tmp_path: Path) -> None:
-    install(read_keg(str(keg)), places, lambda _: None)
+    put(keg, places)
     before = snapshot(tmp_path)
     report = look(keg, places)
     assert (report.count(PROBLEM), report.count(WARNING)) == (0, 0), said(report)
@@ -49,18 +66,20 @@ def test_a_missing_keg_is_a_problem_and_not_a_crash(places: Places, tmp_path: Pa
 
 
 def test_a_damaged_file_is_named_with_the_way_to_heal_it(keg: Path, places: Places) -> None:
-    install(read_keg(str(keg)), places, lambda _: None)
+    put(keg, places)
     Path(places.bin, "agent-runner.lib/a/1.so").unlink()
     finding = found(look(keg, places), "Components", "agent-runner")
     assert finding.level == WARNING
     assert "agent-runner.lib/a/1.so modified since installation" in finding.text
     assert "stigmer server" in finding.remedy
-    assert (
-        "agent-runner.lib/a/1.so is missing" in found(look(keg, places, deep=True), "Components", "agent-runner").text
-    )
+    deep = found(look(keg, places, deep=True), "Components", "agent-runner")
+    assert "agent-runner.lib/a/1.so is missing" in deep.text
 
 
-def test_only_the_deep_look_sees_another_content_of_the_keg(keg: Path, places: Places) -> None:
+def test_only_the_deep_look_sees_another_content_of_the_keg_but_any_sees_a_missing_file(
+    keg: Path, places: Places
+) -> None:
+    """It hashes everything, in the home and in the keg."""
     path = keg / "components/temporal"
     path.write_bytes(path.read_bytes()[::-1])
     assert found(look(keg, places), "Components", "temporal").level == NOTE
@@ -68,10 +87,7 @@ def test_only_the_deep_look_sees_another_content_of_the_keg(keg: Path, places: P
     assert finding.level == PROBLEM
     assert "temporal has another content than was released" in finding.text
     assert finding.remedy == "run `brew reinstall stigmer`"
-
-
-def test_a_file_that_is_missing_in_the_keg_is_seen_at_once(keg: Path, places: Places) -> None:
-    (keg / "components/temporal").unlink()
+    path.unlink()
     assert "temporal is missing" in found(look(keg, places), "Components", "temporal").text
 
 
@@ -83,10 +99,10 @@ def test_a_developers_executable_is_told(keg: Path, places: Places) -> None:
 
 def test_versions_beside_the_installed_one_are_told(keg: Path, places: Places, tmp_path: Path) -> None:
     newer = build_libexec(tmp_path / "newer", version="2.0.0")
-    old = install(read_keg(str(keg)), places, lambda _: None)
+    old = put(keg, places)
     report = look(newer, places)
     assert "the next start switches to 2.0.0" in found(report, "Components", "bin").text
-    install(read_keg(str(newer)), places, lambda _: None, in_use=lambda: (old.id,))
+    put(newer, places, in_use=lambda: (old.id,))
     assert found(look(newer, places), "Components", "old version").text == f"{old.id}, removed at the next start"
 
 
@@ -99,29 +115,36 @@ def test_what_an_earlier_stigmer_left_is_told(keg: Path, places: Places) -> None
     assert "moves it aside" in found(report, "Components", "bin").text
 
 
-def test_a_broken_configuration_is_a_problem_with_its_line_and_the_rest_is_still_told(
-    keg: Path, places: Places
+# --- configuration -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "told"),
+    [
+        ("ports:\n  server: [\n", "file", "config.yaml, line 2"),
+        ("backend:\n  local:\n    data_dir: /x\n", "unused", "has no effect"),
+    ],
+)
+def test_what_is_wrong_with_the_configuration_is_told_and_the_rest_as_well(
+    keg: Path, places: Places, text: str, name: str, told: str
 ) -> None:
-    configure(places, "ports:\n  server: [\n")
+    configured(places, text)
     report = look(keg, places)
-    assert "config.yaml, line 2" in found(report, "Configuration", "file").text
+    assert told in found(report, "Configuration", name).text
     assert found(report, "Model", "provider").level == OK
 
 
-@pytest.mark.parametrize(("text", "level"), [("ports:\n  server: 1\n", WARNING), (None, PROBLEM)])
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [("ports:\n  server: 1\n", WARNING), (f"backend:\n  local:\n    llm:\n      api_key: {SECRET}\n", PROBLEM)],
+)
 def test_a_configuration_that_others_can_read_is_worse_with_a_key_in_it(
-    keg: Path, places: Places, text: str | None, level: str
+    keg: Path, places: Places, text: str, level: str
 ) -> None:
-    configure(places, text or f"backend:\n  local:\n    llm:\n      api_key: {SECRET}\n")
-    Path(places.config).chmod(0o644)
+    configured(places, text, 0o644)
     assert found(look(keg, places), "Configuration", "mode").level == level
     Path(places.config).chmod(0o600)
     assert [each for each in look(keg, places).findings if each.name == "mode"] == []
-
-
-def test_settings_without_effect_are_told(keg: Path, places: Places) -> None:
-    configure(places, "backend:\n  local:\n    data_dir: /x\n")
-    assert "has no effect" in found(look(keg, places), "Configuration", "unused").text
 
 
 @pytest.mark.parametrize(
@@ -140,18 +163,73 @@ def test_a_key_is_said_to_be_there_or_not_and_never_shown(
     assert SECRET not in said(report)
 
 
+def test_an_unknown_provider_is_a_problem(keg: Path, places: Places) -> None:
+    report = look(keg, places, {"STIGMER_LLM_PROVIDER": "gemini"})
+    assert any(each.level == PROBLEM and "'gemini'" in each.text for each in report.findings)
+
+
 def test_no_secret_of_the_file_or_of_an_address_is_shown(keg: Path, places: Places) -> None:
-    configure(
+    configured(
         places,
         f"backend:\n  local:\n    llm:\n      provider: openai\n      api_key: {SECRET}\n"
         f"      base_url: https://ada:{SECRET}@host/v1?key={SECRET}\n  cloud:\n    token: {SECRET}\n",
     )
-    Path(places.config).chmod(0o600)
     report = look(keg, places)
     assert found(report, "Model", "provider").text.endswith("https://host/v1")
     assert SECRET not in said(report)
 
 
-def test_an_unknown_provider_is_a_problem(keg: Path, places: Places) -> None:
-    report = look(keg, places, {"STIGMER_LLM_PROVIDER": "gemini"})
-    assert any(each.level == PROBLEM and "'gemini'" in each.text for each in report.findings)
+# --- what is shown ---------------------------------------------------------------------------------------------------------
+
+REPORT = Report(
+    (
+        Finding("One", "name", OK, "fine"),
+        Finding("One", "longer name", PROBLEM, "first\nsecond", "do this"),
+        Finding("Two", "x", WARNING, "careful"),
+    )
+)
+
+
+def test_the_text_has_sections_levels_and_remedies_in_columns() -> None:
+    assert render_text(REPORT, lambda text, _: text) == (
+        "One\n"
+        "  ok      name         fine\n"
+        "  problem longer name  first\n"
+        "                       second\n"
+        "                       -> do this\n"
+        "\n"
+        "Two\n"
+        "  warning x            careful\n"
+        "\n"
+        "1 problem, 1 warning."
+    )
+    two = Report((REPORT.findings[2],) * 2)
+    assert render_text(two, lambda text, _: text).endswith("no problems, 2 warnings.")
+
+
+def test_the_json_has_the_counts_and_every_finding() -> None:
+    plain = json.loads(render_json(REPORT))
+    assert (plain["format"], plain["problems"], plain["warnings"]) == (1, 1, 1)
+    assert plain["findings"][1] == {
+        "section": "One",
+        "name": "longer name",
+        "level": "problem",
+        "text": "first\nsecond",
+        "remedy": "do this",
+    }
+
+
+def command(*arguments: str, **environ: str) -> tuple[int, str]:
+    """Run `stigmer doctor`: exit code, and what it printed."""
+    out = io.StringIO()
+    return main(("doctor", *arguments), environ, out, out), out.getvalue()
+
+
+def test_the_exit_code_tells_whether_there_is_a_problem_and_the_json_is_json_alone(keg: Path, places: Places) -> None:
+    code, text = command(STIGMER_HOME=places.home)
+    assert (code, text.splitlines()[-1]) == (1, "1 problem, no warnings.")
+    there = {"STIGMER_PAYLOAD": str(keg), "STIGMER_HOME": places.home}
+    code, text = command(**there)
+    assert (code, text.splitlines()[-1]) == (0, "No problems found.")
+    code, text = command("--json", "--deep", **there)
+    assert (code, json.loads(text)["problems"]) == (0, 0)

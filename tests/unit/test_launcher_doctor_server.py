@@ -3,14 +3,15 @@
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from stigmer_launcher.doctor import server
-from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING
+from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding, Report
 from stigmer_launcher.system import locks, ports, process, service_manager
 from stigmer_launcher.system.places import Places
 from support.doctoring import found, look, write_state
@@ -20,54 +21,25 @@ from support.launcher_services import free_ports
 
 @pytest.fixture(name="port")
 def _port() -> Iterator[int]:
-    """Give a port that this process listens on."""
+    """Listen on a port, as a service or as somebody else."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
-def keg_with_port(tmp_path: Path, port: int) -> Path:
-    """Build a keg whose server wants that port."""
-    return build_libexec(tmp_path / "keg", (part("stigmer-server", ports=(("server", port),)),))
-
-
-def test_a_port_of_somebody_else_is_a_problem_with_the_owners_name_and_pid(
-    tmp_path: Path, places: Places, port: int
-) -> None:
-    finding = found(look(keg_with_port(tmp_path, port), places), "Ports", "server")
-    assert finding.level == PROBLEM
-    assert finding.text.startswith(f"{port}: ")
-    assert f"(pid {os.getpid()}), not ours" in finding.text
-    assert "stigmer config set ports.server" in finding.remedy
-
-
-def test_a_free_port_is_said_to_be_free(tmp_path: Path, places: Places) -> None:
-    (port,) = free_ports(1)
-    assert found(look(keg_with_port(tmp_path, port), places), "Ports", "server").text == f"{port}: free"
-
-
-def a_state(**changes: Any) -> dict[str, Any]:
-    """Make a state as a supervisor writes it, of a server that this process plays."""
+def written(places: Places, service: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> None:
+    """Write the state of a server as its supervisor does; this process plays both."""
     pid = os.getpid()
-    service = {
-        "name": "stigmer-server",
-        "state": "running",
-        "pid": pid,
-        "identity": process.identity(pid),
-        "restarts": 0,
-        "last_error": "",
-        "version": "1.0.0",
-    }
-    return {
-        "format": 1,
-        "supervisor_pid": pid,
-        "state": "running",
-        "version": "1.0.0",
-        "installed": "1.0.0-aaa",
-        "ports": {},
-        "temporal": "",
-        "services": [service],
-        **changes,
-    }
+    mine = {"name": "stigmer-server", "state": "running", "pid": pid, "identity": process.identity(pid), **service}
+    state = {"format": 1, "state": "running", "supervisor_pid": pid, "version": "1.0.0", "installed": "1.0.0-aaa"}
+    write_state(places, {**state, "services": [mine], **changes})
+
+
+FAILED = {"state": "failed", "pid": 0, "identity": ""}
+
+
+def about_port(report: Report, port: int) -> list[Finding]:
+    """Pick what is told of a port that other machines can reach."""
+    return [each for each in report.findings if f"port {port} " in each.text]
 
 
 @pytest.fixture(name="supervised")
@@ -78,40 +50,57 @@ def _supervised(places: Places) -> Iterator[None]:
         yield
 
 
-def test_a_running_servers_ports_are_ours(tmp_path: Path, places: Places, port: int, supervised: None) -> None:
-    write_state(places, a_state(ports={"server": port}))
-    report = look(keg_with_port(tmp_path, 1), places)
-    assert found(report, "Ports", "server")[2] == OK
-    assert found(report, "Ports", "server").text.endswith(", ours")
+# --- ports ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_port_of_somebody_else_is_a_problem_with_the_owners_name_and_pid_and_a_free_one_is_said_to_be_free(
+    tmp_path: Path, places: Places, port: int
+) -> None:
+    (free,) = free_ports(1)
+    report = look(build_libexec(tmp_path, (part("a", ports=(("server", port), ("temporal", free))),)), places)
+    finding = found(report, "Ports", "server")
+    assert finding.level == PROBLEM
+    assert finding.text.startswith(f"{port}: ")
+    assert f"(pid {os.getpid()}), not ours" in finding.text
+    assert "stigmer config set ports.server" in finding.remedy
+    assert found(report, "Ports", "temporal").text == f"{free}: free"
+
+
+def test_a_running_servers_ports_are_ours_and_one_nobody_listens_on_is_a_warning(
+    keg: Path, places: Places, port: int, supervised: None
+) -> None:
+    written(places, ports={"server": port, "temporal": free_ports(1)[0]})
+    report = look(keg, places)
+    finding = found(report, "Ports", "server")
+    assert (finding.level, finding.text.endswith(", ours")) == (OK, True)
+    assert found(report, "Ports", "temporal").level == WARNING
     assert found(report, "Server", "supervisor").text == f"running, pid {os.getpid()}, version 1.0.0"
+    assert not about_port(report, port), "only this machine can reach it"
 
 
 def test_a_service_that_other_machines_can_reach_is_a_warning(keg: Path, places: Places, supervised: None) -> None:
+    """Whatever port it is, with what blocks it."""
     with socket.create_server(("", 0)) as reachable:
         port = reachable.getsockname()[1]
-        write_state(places, a_state())
-        report = look(keg, places)
-        (finding,) = [each for each in report.findings if f"port {port} " in each.text]
+        written(places)
+        (finding,) = about_port(look(keg, places), port)
         assert (finding.section, finding.name, finding.level) == ("Ports", "stigmer-server", WARNING)
         assert "listens on all interfaces" in finding.text
         assert f"ufw deny {port}/tcp" in finding.remedy or "Firewall" in finding.remedy
-        somebody_elses = a_state()
-        somebody_elses["services"][0] |= {"pid": 1, "identity": ""}
-        write_state(places, somebody_elses)
-        assert not [each for each in look(keg, places).findings if f"port {port} " in each.text]
+        written(places, {"pid": 1, "identity": ""})
+        assert not about_port(look(keg, places), port), "somebody else's"
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no file of sockets")
 def test_ports_that_cannot_be_looked_at_are_said_to_be_that_and_nothing_else(
-    tmp_path: Path, keg: Path, places: Places, supervised: None, monkeypatch: pytest.MonkeyPatch
+    keg: Path, places: Places, supervised: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "_LISTENERS", str(tmp_path / "absent"))
+    monkeypatch.setattr(server, "_LISTENERS", "/absent")
     with socket.create_server(("", 0)) as reachable:
-        port = reachable.getsockname()[1]
-        write_state(places, a_state())
+        written(places)
         report = look(keg, places)
+        assert not about_port(report, reachable.getsockname()[1])
     assert found(report, "Ports", "exposure").level == NOTE
-    assert not [each for each in report.findings if f"port {port} " in each.text]
 
 
 def test_a_port_of_another_user_is_not_taken_for_that_of_a_service_that_failed(
@@ -119,77 +108,68 @@ def test_a_port_of_another_user_is_not_taken_for_that_of_a_service_that_failed(
 ) -> None:
     """Neither has a pid that we could know."""
     monkeypatch.setattr(ports, "port_owner", lambda _: ports.Owner(0, "a process of user root"))
-    failed = {"name": "stigmer-server", "state": "failed", "pid": 0, "identity": ""}
-    write_state(places, a_state(services=[failed], ports={"server": 7234}))
+    written(places, FAILED, ports={"server": 7234})
     finding = found(look(keg, places), "Ports", "server")
     assert (finding.level, finding.text) == (PROBLEM, "7234: a process of user root, not ours")
 
 
-def test_a_port_nobody_listens_on_while_the_server_runs_is_a_warning(
-    tmp_path: Path, places: Places, supervised: None
+# --- the server ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("unit", "remedy"),
+    [
+        (None, "run `stigmer server restart`"),
+        (service_manager.Unit("homebrew.stigmer.service", is_users=True), "run `brew services restart stigmer`"),
+    ],
+    ids=["ours", "of a service manager"],
+)
+def test_another_version_running_than_is_installed_is_a_warning(
+    keg: Path,
+    places: Places,
+    supervised: None,
+    monkeypatch: pytest.MonkeyPatch,
+    unit: service_manager.Unit | None,
+    remedy: str,
 ) -> None:
-    write_state(places, a_state(ports={"server": free_ports(1)[0]}))
-    assert found(look(keg_with_port(tmp_path, 1), places), "Ports", "server").level == WARNING
-
-
-def test_another_version_running_than_is_installed_is_a_warning(keg: Path, places: Places, supervised: None) -> None:
-    write_state(places, a_state())
+    """`server restart` would take it out of a service manager's unit."""
+    monkeypatch.setattr(service_manager, "find_unit", lambda *_: unit)
+    written(places)
     finding = found(look(keg, places), "Server", "version")
     assert finding.level == WARNING
     assert finding.text.startswith("1.0.0-aaa is running, 1.0.0-")
-    assert finding.remedy == "run `stigmer server restart`"
-
-
-def test_a_server_that_a_service_manager_runs_is_restarted_by_it(
-    keg: Path, places: Places, supervised: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`server restart` would take it out of its unit."""
-    unit = service_manager.Unit("homebrew.stigmer.service", is_users=True)
-    monkeypatch.setattr(service_manager, "find_unit", lambda *_: unit)
-    write_state(places, a_state())
-    assert found(look(keg, places), "Server", "version").remedy == "run `brew services restart stigmer`"
+    assert finding.remedy == remedy
 
 
 def test_a_service_that_failed_is_a_problem_with_its_last_words_and_its_log(
     keg: Path, places: Places, supervised: None
 ) -> None:
-    failed = {"name": "agent-runner", "state": "failed", "pid": 0, "identity": "", "last_error": "exited with 1"}
-    write_state(places, a_state(state="degraded", services=[failed]))
+    written(places, {**FAILED, "last_error": "exited with 1"}, state="degraded")
     report = look(keg, places)
-    assert found(report, "Server", "agent-runner").level == PROBLEM
+    assert found(report, "Server", "stigmer-server").level == PROBLEM
     assert found(report, "Server", "supervisor").level == PROBLEM
-    crash = found(report, "Server", "agent-runner, last end").text
-    assert crash == f"exited with 1; its log is {places.logs}/agent-runner.log"
+    crash = found(report, "Server", "stigmer-server, last end").text
+    assert crash == f"exited with 1; its log is {places.logs}/stigmer-server.log"
 
 
 def test_a_supervisor_that_was_killed_is_told_and_what_it_left_running(keg: Path, places: Places) -> None:
-    write_state(places, a_state(supervisor_pid=99999999))
+    """What its watchdog is about to stop is no problem: once the doctor said that it was left behind."""
+    written(places, supervisor_pid=99999999)
     report = look(keg, places)
     assert "was killed" in found(report, "Server", "supervisor").text
-    assert found(report, "Server", "stigmer-server").level == PROBLEM
-    assert "still runs without its supervisor" in found(report, "Server", "stigmer-server").text
-
-
-def test_a_watchdog_at_work_is_told_and_what_it_has_not_stopped_yet_is_no_problem(keg: Path, places: Places) -> None:
-    """Once the doctor said that the server is stopped, and of each service that it was left behind."""
-    write_state(places, a_state(supervisor_pid=99999999))
+    service = found(report, "Server", "stigmer-server")
+    assert (service.level, "still runs without its supervisor" in service.text) == (PROBLEM, True)
     with locks.hold(f"{places.run}/warden.lock") or pytest.fail("free"):
         report = look(keg, places)
-    assert (
-        found(report, "Server", "supervisor").text
-        == f"killed; its watchdog (pid {os.getpid()}) is stopping the services"
-    )
+    watched = f"killed; its watchdog (pid {os.getpid()}) is stopping the services"
+    assert found(report, "Server", "supervisor").text == watched
     service = found(report, "Server", "stigmer-server")
     assert (service.level, service.text) == (NOTE, f"pid {os.getpid()} still runs")
 
 
 def test_a_number_that_now_belongs_to_somebody_else_is_not_taken_for_a_service(keg: Path, places: Places) -> None:
-    state = a_state()
-    state["services"][0]["identity"] = "another boot:1"
-    write_state(places, state)
-    assert [
-        each for each in look(keg, places).findings if each.name == "stigmer-server" and each.section == "Server"
-    ] == []
+    written(places, {"identity": "another boot:1"})
+    assert ("Server", "stigmer-server") not in [each[:2] for each in look(keg, places).findings]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +202,3 @@ def test_a_temporal_of_somebody_else_that_does_not_answer_is_a_problem(keg: Path
     finding = found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": address}), "Temporal", "server")
     assert finding.level == PROBLEM
     assert finding.text.startswith(f"at {address}, not ours: ")
-
-
-def test_our_own_temporal_is_not_asked_while_it_does_not_run(keg: Path, places: Places) -> None:
-    assert found(look(keg, places), "Temporal", "server").level == OK

@@ -12,8 +12,7 @@ from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.manifest.rules import VARIABLES
 from support.launcher_payloads import part
 
-ROOT = Path(__file__).parents[2]
-
+MANIFEST = load_manifest(Path(__file__).parents[2] / "packaging" / "manifest.yaml")
 LLM = Llm("openai", "gpt-4", "https://api", "sk-very-secret", "prompt")
 NOTHING = Config("config.yaml", {})
 PORTS = {"server": 7234, "temporal": 7233, "temporal-ui": 8233}
@@ -21,7 +20,7 @@ VALUES = environment.variables("/h ome", PORTS, "", "default", LLM, NOTHING)
 
 
 def test_every_variable_of_a_payload_has_its_value() -> None:
-    assert VALUES == {
+    wanted = {
         "home": "/h ome",
         "home.relative": ".",
         "port.server": "7234",
@@ -33,61 +32,36 @@ def test_every_variable_of_a_payload_has_its_value() -> None:
         "llm.model": "gpt-4",
         "llm.base_url": "https://api",
         "llm.api_key": "sk-very-secret",
-        "execution.mode": "",
-        "execution.sandbox_image": "",
-        "execution.auto_pull": "",
-        "execution.cleanup": "",
-        "execution.ttl": "",
+        **{f"execution.{name}": "" for name in environment.EXECUTION},
     }
+    assert wanted == VALUES
+    assert {name for name in VALUES if not name.startswith("port.")} == set(VARIABLES), "what a manifest may use"
 
 
-def test_somebody_elses_temporal_is_told_to_every_service() -> None:
+def test_somebody_elses_temporal_is_told_to_every_service_and_what_the_file_says_of_execution() -> None:
     """The server too: once it was not told, and an external Temporal broke the server alone."""
-    values = environment.variables("/h", PORTS, "there:1", "team", LLM, NOTHING)
-    assert (values["temporal.address"], values["temporal.namespace"]) == ("there:1", "team")
-
-
-def test_what_the_file_says_of_execution_is_passed_on() -> None:
     config = Config("", {"backend.local.execution.cleanup": Setting(value=False, line=1)})
-    values = environment.variables("/h", PORTS, "", "default", LLM, config)
-    assert values["execution.cleanup"] == "false"
-    assert values["execution.mode"] == ""
-
-
-def test_a_manifest_may_use_exactly_what_the_launcher_fills_in() -> None:
-    assert {name for name in VALUES if not name.startswith("port.")} == set(VARIABLES)
+    values = environment.variables("/h", PORTS, "there:1", "team", LLM, config)
+    assert (values["temporal.address"], values["temporal.namespace"]) == ("there:1", "team")
+    assert (values["execution.cleanup"], values["execution.mode"]) == ("false", "")
 
 
 def test_all_that_the_file_may_say_of_execution_reaches_the_agent_runner() -> None:
     """Once it could be said, was checked, and was sent to nobody."""
-    manifest = load_manifest(ROOT / "packaging" / "manifest.yaml")
-    runner = next(part for part in manifest.components if part.name == "agent-runner")
+    runner = next(part for part in MANIFEST.components if part.name == "agent-runner")
     sent = set(runner.run.environment.values())
     assert {f"{{execution.{name}}}" for name in environment.EXECUTION} <= sent
 
 
-def test_variables_are_filled_in_wherever_they_stand() -> None:
-    component = part(
-        "one",
-        arguments=("--db", "{home}/x.db", "plain", "{port.server}:{port.temporal-ui}"),
-        environment=(("ADDRESS", "localhost:{port.server}"), ("KEY", "{llm.api_key}"), ("FIXED", "1")),
-    ).component
-    assert environment.expand(component, VALUES) == (
-        ("--db", "/h ome/x.db", "plain", "7234:8233"),
-        {"ADDRESS": "localhost:7234", "KEY": "sk-very-secret", "FIXED": "1"},
+def test_variables_are_filled_in_wherever_they_stand_and_once() -> None:
+    """One that comes out empty is not set: an empty STIGMER_LLM_API_KEY is not the same as none."""
+    own = {"ADDRESS": "localhost:{port.server}", "MODEL": "{llm.model}", "KEY": "{llm.api_key}", "FIXED": "1"}
+    arguments = ("--db", "{home}/x.db", "plain", "{port.server}:{port.temporal-ui}")
+    component = part("one", arguments=arguments, environment=tuple(own.items())).component
+    assert environment.expand(component, {**VALUES, "home": "/{llm.model}", "llm.api_key": ""}) == (
+        ("--db", "/{llm.model}/x.db", "plain", "7234:8233"),
+        {"ADDRESS": "localhost:7234", "MODEL": "gpt-4", "FIXED": "1"},
     )
-
-
-def test_a_variable_that_comes_out_empty_is_not_set() -> None:
-    """An empty STIGMER_LLM_API_KEY is not the same as none."""
-    component = part("one", environment=(("KEY", "{llm.api_key}"), ("OTHER", "x{llm.api_key}"))).component
-    assert environment.expand(component, {**VALUES, "llm.api_key": ""})[1] == {"OTHER": "x"}
-
-
-def test_a_value_is_not_filled_in_again() -> None:
-    """A home called `{llm.api_key}` stays that."""
-    component = part("one", arguments=("{home}",)).component
-    assert environment.expand(component, {**VALUES, "home": "/{llm.api_key}"})[0] == ("/{llm.api_key}",)
 
 
 @pytest.mark.parametrize("text", ["{unknown}", "{home", "{}", "{llm.api_key!r}"])
@@ -97,59 +71,44 @@ def test_an_unknown_variable_is_an_error_that_names_the_component(text: str) -> 
         environment.expand(component, VALUES)
 
 
-def test_only_what_the_payload_names_is_inherited() -> None:
-    environ = {"HOME": "/h", "PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "x", "GRPC_PORT": "1", "TEMPORAL_HOST_PORT": "y"}
-    assert environment.inherited(environ, ("HOME", "PATH", "LANG")) == {"HOME": "/h", "PATH": "/bin"}
-
-
-DOCKER = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "XDG_RUNTIME_DIR")
-CALLS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "NO_PROXY")
-
-
-TEMPORALS = ("TEMPORAL_NAMESPACE", "TEMPORAL_ENV", "TEMPORAL_CONFIG_FILE", "XDG_CONFIG_HOME")
-
-
-def test_services_see_where_docker_certificates_and_proxies_are_and_nothing_of_the_users_own_temporal() -> None:
-    """The sandbox, and calls from within a company, need them."""
-    inherit = load_manifest(ROOT / "packaging" / "manifest.yaml").inherit
-    seen = environment.inherited(dict.fromkeys([*DOCKER, *CALLS, *TEMPORALS], "x"), inherit)
-    assert seen == dict.fromkeys([*DOCKER, *CALLS], "x")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "LD_LIBRARY_PATH",
-        "LD_LIBRARY_PATH_ORIG",
-        "LD_PRELOAD",
-        "DYLD_LIBRARY_PATH",
-        "PYTHONPATH",
-        "PYTHONHOME",
-        "_PYI_ARCHIVE_FILE",
-        "_MEIPASS2",
-        "PYINSTALLER_RESET_ENVIRONMENT",
-    ],
+INHERITED = (
+    *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "XDG_RUNTIME_DIR"),
+    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "NO_PROXY"),
 )
-def test_what_belongs_to_the_frozen_launcher_never_gets_through(name: str) -> None:
+USERS_OWN = (
+    *("TEMPORAL_NAMESPACE", "TEMPORAL_ENV", "TEMPORAL_CONFIG_FILE", "TEMPORAL_HOST_PORT", "XDG_CONFIG_HOME"),
+    *("AWS_SECRET_ACCESS_KEY", "GRPC_PORT"),
+)
+FROZEN = (
+    *("LD_LIBRARY_PATH", "LD_LIBRARY_PATH_ORIG", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"),
+    *("_PYI_ARCHIVE_FILE", "_MEIPASS2", "PYINSTALLER_RESET_ENVIRONMENT"),
+)
+
+
+def test_services_see_where_docker_certificates_and_proxies_are_and_nothing_else_of_the_users() -> None:
+    """The sandbox, and calls from within a company, need them; the rest would steer our Temporal as the user's own."""
+    environ = dict.fromkeys([*INHERITED, *USERS_OWN], "x")
+    assert environment.inherited(environ, MANIFEST.inherit) == dict.fromkeys(INHERITED, "x")
+
+
+def test_what_belongs_to_the_frozen_launcher_never_gets_through() -> None:
     """Not even when a payload names it: the frozen agent-runner would load the launcher's libraries."""
-    assert environment.inherited({name: "/keg/lib"}, (name,)) == {}
+    assert environment.inherited(dict.fromkeys(FROZEN, "/keg/lib"), FROZEN) == {}
 
 
 def test_a_command_is_the_components_executable_its_arguments_and_both_environments() -> None:
-    component = part("one", arguments=("serve",), environment=(("HOME", "/elsewhere"), ("X", "{home}"))).component
+    """A key is neither in the arguments nor in the command's representation."""
+    own = (("HOME", "/elsewhere"), ("X", "{home}"), ("STIGMER_LLM_API_KEY", "{llm.api_key}"))
+    component = part("one", arguments=("serve",), environment=own).component
     command = environment.command_of(component, "/v/1", VALUES, ("HOME", "LANG"), {"HOME": "/h", "LANG": "C", "Z": "z"})
     assert command.argv == ("/v/1/one", "serve")
-    assert command.env == {"HOME": "/elsewhere", "LANG": "C", "X": "/h ome"}
-
-
-def test_a_key_is_not_in_the_arguments_nor_in_the_commands_representation() -> None:
-    component = part("one", environment=(("STIGMER_LLM_API_KEY", "{llm.api_key}"),)).component
-    command = environment.command_of(component, "/v/1", VALUES, (), {})
-    assert command.env["STIGMER_LLM_API_KEY"] == "sk-very-secret"
-    assert "sk-very-secret" not in f"{command!r} {command} {command.argv}"
+    key = {"STIGMER_LLM_API_KEY": "sk-very-secret"}
+    assert command.env == {"HOME": "/elsewhere", "LANG": "C", "X": "/h ome", **key}
+    assert "sk-very-secret" not in f"{command!r} {command}"
 
 
 def executable(path: Path, content: bytes = b"#!/bin/sh\n", mode: int = 0o755) -> str:
+    """Write a program."""
     path.write_bytes(content)
     path.chmod(mode)
     return str(path)

@@ -42,16 +42,11 @@ def greeted() -> Client:
     return client
 
 
-def test_it_begins_with_the_preface_and_its_settings() -> None:
-    """A server answers nothing before them."""
+def test_it_begins_with_the_preface_and_its_settings_and_acknowledges_those_of_the_server() -> None:
+    """A server answers nothing before them; its own are the proof that HTTP/2 is spoken there."""
     client = Client("127.0.0.1:7233")
     assert bytes(client.outgoing).startswith(PREFACE)
     assert frames(bytes(client.outgoing)[len(PREFACE) :]) == [(SETTINGS, 0, 0, b"")]
-
-
-def test_settings_of_the_server_are_the_handshake_and_are_acknowledged() -> None:
-    """That is the proof that HTTP/2 is spoken there."""
-    client = Client("127.0.0.1:7233")
     client.outgoing.clear()
     before = client.greeted
     assert client.receive(frame(SETTINGS, 0, 0, b"\0\3\0\0\0\x64")) == []
@@ -60,6 +55,7 @@ def test_settings_of_the_server_are_the_handshake_and_are_acknowledged() -> None
 
 
 def test_a_call_sends_its_fields_and_its_message() -> None:
+    """One header block without state, one data frame that ends the stream."""
     client = greeted()
     number = client.call("/a.B/C", b"xyz")
     (_, header_flags, stream, block), data = frames(bytes(client.outgoing))
@@ -67,27 +63,19 @@ def test_a_call_sends_its_fields_and_its_message() -> None:
     assert block.startswith(b"\x83\x86\x04\x06/a.B/C\x01\x0b127.0.0.1:1")
     assert block.endswith(b"\x00\x02te\x08trailers")
     assert data == (DATA, END_STREAM, number, framed(b"xyz"))
-
-
-def test_a_call_tells_the_server_how_long_its_caller_waits() -> None:
-    client = greeted()
+    client.outgoing.clear()
     client.call("/a.B/C", b"", 1.5)
-    block = frames(bytes(client.outgoing))[0][3]
-    assert block.endswith(b"\x00\x0cgrpc-timeout\x051500m")
+    assert frames(bytes(client.outgoing))[0][3].endswith(b"\x00\x0cgrpc-timeout\x051500m"), "how long we wait"
 
 
 def test_a_long_method_and_a_long_message_are_encoded_as_the_standards_say() -> None:
+    """Beyond 126 bytes a string's length has more bytes; beyond 16384 a message has more frames."""
     client = greeted()
     client.call("/" + "m" * 300, b"x" * 40000)
     sent = frames(bytes(client.outgoing))
     assert sent[0][3][2:6] == bytes((0x04, 0x7F, (301 - 127) & 0x7F | 0x80, (301 - 127) >> 7))
     assert [len(body) for _, _, _, body in sent[1:]] == [16384, 16384, 40005 - 32768]
     assert [flags for _, flags, _, _ in sent[1:]] == [0, 0, END_STREAM]
-
-
-def test_calls_over_one_connection_have_numbers_of_their_own() -> None:
-    client = greeted()
-    assert [client.call("/a/b", b"") for _ in range(3)] == [1, 3, 5]
 
 
 def answer(stream: int, message: bytes) -> bytes:
@@ -103,6 +91,7 @@ def answer(stream: int, message: bytes) -> bytes:
 def test_answers_arrive_whole_however_the_network_cuts_them(messages: list[bytes], size: int) -> None:
     client = greeted()
     calls = [client.call("/a/b", b"") for _ in messages]
+    assert calls == [1, 3, 5, 7][: len(messages)], "a client's streams have odd numbers"
     data = b"".join(answer(call, message) for call, message in zip(calls, messages, strict=True))
     replies = [reply for start in range(0, len(data), size) for reply in client.receive(data[start : start + size])]
     assert [(reply.call, reply.message) for reply in replies] == list(zip(calls, messages, strict=True))
@@ -123,11 +112,12 @@ def test_a_message_in_several_padded_frames_is_put_together() -> None:
 @pytest.mark.parametrize(
     "refusal",
     [
-        pytest.param(frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x88\x00\x0bgrpc-status\x0214"), id="trailers only"),
-        pytest.param(frame(RST_STREAM, 0, 1, b"\0\0\0\7"), id="reset"),
-        pytest.param(frame(DATA, END_STREAM, 1, b"\0\0\0\0\x09abc"), id="cut off"),
-        pytest.param(frame(DATA, END_STREAM, 1, b"\1\0\0\0\x03abc"), id="compressed"),
+        frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x88\x00\x0bgrpc-status\x0214"),
+        frame(RST_STREAM, 0, 1, b"\0\0\0\7"),
+        frame(DATA, END_STREAM, 1, b"\0\0\0\0\x09abc"),
+        frame(DATA, END_STREAM, 1, b"\1\0\0\0\x03abc"),
     ],
+    ids=["trailers only", "reset", "cut off", "compressed"],
 )
 def test_a_call_without_a_whole_message_is_refused(refusal: bytes) -> None:
     client = greeted()
@@ -165,6 +155,7 @@ def test_protobuf_fields_come_back_as_they_were_written(number: int, value: int,
 
 
 def test_protobuf_fields_of_fixed_size_are_passed_over() -> None:
+    """Temporal's answers have some."""
     message = b"\x09" + b"12345678" + b"\x15" + b"1234" + protowire.number(3, 7)
     assert protowire.integer(message, 3) == 7
     assert protowire.integer(message, 4) == 0
