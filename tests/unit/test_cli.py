@@ -197,11 +197,6 @@ def test_a_bad_manifest_is_exit_code_2_with_every_problem(tmp_path: Path, capsys
     assert "Hint: correct packaging/manifest.yaml at the lines named" in printed
 
 
-def test_a_tree_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["obtain", "--checkout", f"{tmp_path}/gone", "--workspace", str(tmp_path / "build")]) == 9
-    assert "gone is not a folder" in capsys.readouterr().err
-
-
 def test_a_tree_without_the_services_is_refused_before_anything_is_made(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

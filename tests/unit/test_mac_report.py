@@ -100,18 +100,6 @@ def test_whatever_a_report_holds_it_can_be_refused_or_shown_everywhere(lines: li
     assert all(0 <= check.seconds < 1e9 for check in found.checks)
 
 
-def test_a_report_becomes_the_verification_of_the_bottle_it_is_of(tmp_path: Path) -> None:
-    release = lay_release(tmp_path / "dist", "2.0.0")
-    (bottle,) = (one for one in release.of_kind("bottle") if one.target == "darwin-arm64")
-    workspace = Workspace(tmp_path / "build", tmp_path / "cache")
-    with workspace.alone("verify"):
-        taken = take_in_report(WHOLE.replace(BOTTLE, bottle.sha256), release, workspace)
-    ((name, report),) = taken.items()
-    assert name.startswith("verify/mac/darwin-arm64-bottle/macOS-")
-    assert report.bottle_sha256 == bottle.sha256
-    assert workspace.path(f"{name}.log").read_text("utf-8").startswith("TAP version 13")
-
-
 def test_a_report_of_other_bytes_is_refused(tmp_path: Path) -> None:
     lay_release(tmp_path / "dist", "2.0.0")
     workspace = Workspace(tmp_path / "build", tmp_path / "cache")

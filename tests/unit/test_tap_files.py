@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from stigmer_packaging.ci.workflow_file import read_workflow
 from stigmer_packaging.cli.tap import init_command
 from stigmer_packaging.formula.tap_files import FILES, render_tap
 from stigmer_packaging.formula.text import render_formula
@@ -36,26 +35,6 @@ def test_the_tap_holds_the_formula_and_the_licence_as_they_are() -> None:
     assert FOUR["Formula/stigmer.rb"] == FORMULA
     assert FOUR["LICENSE"] == "licence\n"
     assert set(FOUR) == {*FILES, "Formula/stigmer.rb", "LICENSE"}
-
-
-def test_the_readme_gives_the_full_name_and_the_trusted_form() -> None:
-    """The short name fails from Homebrew 6 on."""
-    readme = FOUR["README.md"]
-    assert "brew install acme/tools/stigmer\n" in readme
-    assert 'brew "acme/tools/stigmer", trusted: true\n' in readme
-    assert "brew install stigmer" not in readme
-
-
-def test_the_workflow_may_nothing_and_pins_what_it_uses() -> None:
-    """By commit, as the workflows of this repository do."""
-    workflow = YAML(typ="safe").load(FOUR[".github/workflows/tests.yml"])
-    release = read_workflow(ROOT / ".github" / "workflows" / "release.yml")
-    used = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
-    assert workflow["permissions"] == {}
-    assert used
-    assert set(used) <= {step.uses for job in release.jobs for step in job.steps}
-    runners = workflow["jobs"]["install"]["strategy"]["matrix"]["runner"]
-    assert runners == ["macos-15", "macos-15-intel", "ubuntu-24.04-arm", "ubuntu-24.04"]
 
 
 BREW = """#!/bin/sh
