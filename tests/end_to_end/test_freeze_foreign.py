@@ -41,7 +41,6 @@ OLDEST = {name: each.macos_minimum or each.glibc_floor for name, each in load_ma
 
 
 def freeze_greeter(freezer: Freezer, folder: Path) -> Path:
-    """Freeze the small service, and give its folder."""
     made = freeze_service(
         read_service_source(SAMPLES / "freeze-service"),
         component="greeter",
@@ -74,7 +73,6 @@ def greeter(target: Target, folder: Path) -> Path:
 
 @pytest.fixture(name="folder", scope="module")
 def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder below which the tests freeze."""
     return tmp_path_factory.mktemp("foreign")
 
 
@@ -94,7 +92,6 @@ def pinned_python(freezer: Freezer) -> Path:
 
 
 def environment_of(freezer: Freezer) -> Environment:
-    """Give an environment without distributions."""
     cache, report = freezer.workspace.cache, freezer.report
     return freezer.python.assemble(functools.partial(provide_site, [], cache=cache, env=ENV, report=report))
 

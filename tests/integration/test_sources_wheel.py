@@ -16,14 +16,12 @@ SCRIPT = "tool-1.0.data/scripts/tool"
 
 
 def source(pin: WheelPin, index: Path, target: str = "linux-amd64", member: str = "scripts/tool") -> FromWheel:
-    """Make the source of one target's executable."""
     env = pip_offline(index, os.environ["PATH"])
     return FromWheel(WheelSource(pin, member), parse_target(target), index.parent / "cache", env, lambda _: None)
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """Make a folder that serves one wheel for each target."""
     folder = tmp_path / "index"
     folder.mkdir()
     for target in TAGS:

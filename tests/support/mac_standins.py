@@ -13,6 +13,7 @@ from stigmer_packaging.records.model import Credits, Ingredient, LauncherBundle,
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources.locks import parse_lock
 from support.audit_bottles import frozen_files
+from support.native_code import place
 
 
 def offer_frozen_parts(manifest: Manifest, target: Target, workspace: Workspace, root: Path) -> None:
@@ -49,7 +50,5 @@ def _credit(part: str, version: str, target: Target, pins: tuple[tuple[str, str]
 
 def _fake_frozen(folder: Path, program: str, contents: str, target: Target) -> None:
     for path, content in frozen_files(target, program, contents).items():
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content)
-        place.chmod(0o644 if path.endswith(".zip") else 0o755)
+        made = place(folder / path, content)
+        made.chmod(0o644 if path.endswith(".zip") else 0o755)

@@ -32,7 +32,6 @@ def members_below(folder: Path, text: str = "content") -> list[Member]:
 
 
 def crafted(path: Path, *entries: Entry) -> Path:
-    """Write an archive of any members, as somebody else might."""
     path.write_bytes(tar_of(entries, compression="gz"))
     return path
 

@@ -30,11 +30,6 @@ LAUNCHER = Path(__file__).parents[2] / "launcher"
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace", tmp_path / "cache")
-
-
-@pytest.fixture
 def parts(workspace: Workspace, tmp_path: Path) -> KegParts:
     return standin_parts(workspace, tmp_path / "documents")
 
@@ -46,7 +41,6 @@ def assemble(
     manifest: Manifest | None = None,
     target: Target = TARGET,
 ) -> Keg:
-    """Assemble with the stand-in's manifest and host."""
     chosen = manifest or standin_manifest()
     return assemble_keg(chosen, target, parts, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
 

@@ -14,14 +14,12 @@ from support.keg_standin import EPOCH, TAG, StandIn, build_standin, quiet
 
 
 def pack(standin: StandIn, *, rebuild: int) -> ReleaseFile:
-    """Pack the stand-in's keg again."""
     return make_bottle(
         standin.keg, TAG, rebuild=rebuild, source_date_epoch=EPOCH, workspace=standin.workspace, report=quiet
     )
 
 
 def pack_source(folder: Path, checkout: Path, paths: tuple[str, ...]) -> tuple[Workspace, ReleaseFile]:
-    """Pack a source archive in a workspace of its own."""
     workspace = Workspace(folder / "workspace", folder / "cache")
     archive = make_source_archive(
         ("stigmer", "2.0.0"), checkout, paths, source_date_epoch=EPOCH, workspace=workspace, report=quiet

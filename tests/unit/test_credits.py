@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from spdx_tools.spdx.model.relationship import RelationshipType
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
@@ -31,13 +30,7 @@ RUNNER = replace(SERVER, part="workflow-runner", texts={"apache": "Apache \n"})
 ALL = (AGENT, SERVER, RUNNER)
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace", tmp_path / "cache")
-
-
 def sbom(credited: tuple[Credits, ...] = ALL) -> str:
-    """Render the bill of materials."""
     return render_sbom(PRODUCT, str(TARGET), credited, source_date_epoch=EPOCH)
 
 
@@ -84,7 +77,6 @@ def test_the_bill_of_materials_is_valid_spdx_for_its_published_reader(tmp_path: 
 
 
 def test_the_published_reader_would_see_a_fault(tmp_path: Path) -> None:
-    """The check fails for the right reason."""
     broken = json.loads(sbom())
     broken["packages"][0]["licenseDeclared"] = "LicenseRef-nobody"
     (tmp_path / "x.spdx.json").write_text(json.dumps(broken), encoding="utf-8")

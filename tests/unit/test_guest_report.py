@@ -41,7 +41,6 @@ def test_a_report_with_begin_plan_and_end_is_whole() -> None:
 
 
 def without(line: str) -> str:
-    """Take a line out of the whole report."""
     assert line in WHOLE.splitlines()
     return "".join(each for each in WHOLE.splitlines(keepends=True) if each.rstrip() != line)
 

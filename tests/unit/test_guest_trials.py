@@ -8,7 +8,6 @@ TASK = Task(Path("scripts/verify-install"), "4f2a")
 
 
 def test_a_bottle_is_tried_under_its_products_name() -> None:
-    """The script knows no other."""
     words = Trial(Path("b.tar.gz"), "greetings", "0.3.0", TASK).words("/verify.sh", "/prefix")
     assert words[words.index("--name") + 1] == "greetings"
     assert "/prefix/bin/greetings" in words

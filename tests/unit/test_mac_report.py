@@ -100,9 +100,8 @@ def test_whatever_a_report_holds_it_can_be_refused_or_shown_everywhere(lines: li
     assert all(0 <= check.seconds < 1e9 for check in found.checks)
 
 
-def test_a_report_of_other_bytes_is_refused(tmp_path: Path) -> None:
+def test_a_report_of_other_bytes_is_refused(tmp_path: Path, workspace: Workspace) -> None:
     lay_release(tmp_path / "dist", "2.0.0")
-    workspace = Workspace(tmp_path / "build", tmp_path / "cache")
     with pytest.raises(RecordError, match="which this release does not have"):
         take_in_report(WHOLE, read_release(tmp_path / "dist"), workspace)
     assert not workspace.path("verify").exists()

@@ -30,7 +30,6 @@ def install(site: Path, name: str, **files: str) -> None:
 
 
 def listing(site: Path) -> list[str]:
-    """List the files that are no metadata."""
     files = (path.relative_to(site).as_posix() for path in site.rglob("*.py"))
     return sorted(files)
 

@@ -37,7 +37,6 @@ RELEASE = Release(PRODUCT, (BOTTLE,), (AUDIT,), (PROOF,))
 
 
 def write(folder: Path, release: Release = RELEASE, content: bytes = CONTENT) -> Path:
-    """Lay a release's folder with its one bottle."""
     (folder / BOTTLE.name).write_bytes(content)
     (folder / NAME).write_text(render_record(release), encoding="utf-8")
     return folder

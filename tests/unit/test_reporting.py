@@ -31,17 +31,14 @@ BAD = Check("it stops", passed=False, seconds=1.0, detail="it would not")
 
 
 def report(*checks: Check, ended: bool = True) -> VerificationReport:
-    """Make a report of these checks."""
     return VerificationReport("sandbox", "debian trixie", "0" * 64, checks, ended)
 
 
 def result(seconds: float = 0.0, *, reused: bool = False) -> StepResult:
-    """Make the result of a verification."""
     return StepResult(step("verify/sandbox"), report(GOOD, GOOD), "", 0, "", seconds, reused)
 
 
 def printed(table: object) -> str:
-    """Print a table as it is printed into a pipe."""
     console = Console(file=io.StringIO(), width=output.PIPED_WIDTH)
     console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]

@@ -16,6 +16,7 @@ from stigmer_packaging.formula.tap_files import FILES, render_tap
 from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.errors import RecordError
 from support.keg_standin import standin_manifest
+from support.native_code import place
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "tap"
@@ -51,8 +52,7 @@ def test_a_bottle_that_the_formula_does_not_name_fails_the_step(missing: str, co
     workflow = YAML(typ="safe").load(FOUR[".github/workflows/tests.yml"])
     script = next(step["run"] for step in workflow["jobs"]["syntax"]["steps"] if "fetch" in step.get("run", ""))
     named = ", ".join(f'"{tag}": {{}}' for tag, _ in BOTTLES if tag != missing)
-    (tmp_path / "brew").write_text(BREW % named, encoding="ascii")
-    (tmp_path / "brew").chmod(0o755)
+    place(tmp_path / "brew", (BREW % named).encode())
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     assert subprocess.run(["bash", "-e", "-c", script], env=env, check=False).returncode == code
 
