@@ -125,29 +125,27 @@ def test_a_product_without_a_test_of_its_own_is_not_asked_for_one(tmp_path: Path
     ]
 
 
-@pytest.mark.parametrize(
-    ("selftest", "failing"), [("", "agent-runner loads"), ("--selftest", "the selftest of agent-runner")]
-)
-def test_a_frozen_service_that_lacks_a_module_is_found(tmp_path: Path, selftest: str, failing: str) -> None:
-    mac = make_fake_mac(tmp_path, runner="echo \"ModuleNotFoundError: No module named 'ssl'\" >&2; exit 1")
-    code, report = mac.check(SELFTEST=selftest)
-    (failed,) = (check for check in report.checks if not check.passed)
-    assert (code, failed.name.startswith(failing)) == (1, True)
-    assert "No module named 'ssl'" in failed.detail
+LACKS_A_MODULE = "echo \"ModuleNotFoundError: No module named 'ssl'\" >&2; exit 1"
+FOREIGN_LIBRARY = "echo 'dyld[1]: <0A> /opt/homebrew/lib/libz.dylib' >&2"
+BOTH = {"SELFTEST": "--selftest", "WORKFLOW_TEST": "--selftest-workflow"}
 
 
 @pytest.mark.parametrize(
-    ("runner", "failing"),
+    ("runner", "offered", "failing", "detail"),
     [
-        ("echo 'dyld[1]: <0A> /opt/homebrew/lib/libz.dylib' >&2", "the libraries of agent-runner are of the keg"),
-        ('[ "$1" != --selftest-workflow ] || exit 1', "the workflow of agent-runner ends well"),
+        (LACKS_A_MODULE, {}, "agent-runner loads", "No module named 'ssl'"),
+        (LACKS_A_MODULE, {"SELFTEST": "--selftest"}, "the selftest of agent-runner", "No module named 'ssl'"),
+        (FOREIGN_LIBRARY, BOTH, "the libraries of agent-runner are of the keg", ""),
+        ('[ "$1" != --selftest-workflow ] || exit 1', BOTH, "the workflow of agent-runner ends well", ""),
     ],
 )
-def test_what_a_frozen_service_does_wrong_is_found(tmp_path: Path, runner: str, failing: str) -> None:
-    mac = make_fake_mac(tmp_path, runner=runner)
-    code, report = mac.check(SELFTEST="--selftest", WORKFLOW_TEST="--selftest-workflow")
+def test_what_a_frozen_service_does_wrong_is_found(
+    tmp_path: Path, runner: str, offered: dict[str, str], failing: str, detail: str
+) -> None:
+    code, report = make_fake_mac(tmp_path, runner=runner).check(**offered)
     (failed,) = (check for check in report.checks if not check.passed)
     assert (code, failed.name.startswith(failing)) == (1, True)
+    assert detail in failed.detail
 
 
 def test_a_bottle_without_machine_code_is_found(tmp_path: Path) -> None:

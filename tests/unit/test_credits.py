@@ -19,6 +19,7 @@ from stigmer_packaging.records.model import Credits, Ingredient, LeftOut
 from stigmer_packaging.records.workspace import Workspace
 from support.go_modules import program
 from support.keg_standin import EPOCH, TAG, TARGET, quiet, standin_manifest, standin_service
+from support.wheels import install
 
 PRODUCT = standin_manifest().product
 ATTRS = Ingredient("attrs", "26.1.0", "MIT", "pkg:pypi/attrs@26.1.0", ("mit",))
@@ -116,9 +117,7 @@ def test_a_go_program_is_credited_by_what_it_says_of_itself(workspace: Workspace
 def test_a_bundle_is_credited_with_its_distributions_python_and_libraries(workspace: Workspace, tmp_path: Path) -> None:
     site = tmp_path / "site"
     for name in ("attrs", "setuptools", "pyinstaller"):
-        (site / f"{name}-1.0.dist-info").mkdir(parents=True)
-        text = f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\nLicense-Expression: MIT\n"
-        (site / f"{name}-1.0.dist-info/METADATA").write_text(text, encoding="utf-8")
+        install(site, name, metadata="License-Expression: MIT")
     made = standin_service(workspace, "agent-runner", {"agent-runner": "", "agent-runner.lib/libz.so.1": ""})
     python = Interpreter("/python3.13/bin/python3.13", "3.13.5", TARGET, "", "x")
     environment = Environment(site, {"attrs"}, python, InstalledPackages({"PATH": str(tmp_path)}))
