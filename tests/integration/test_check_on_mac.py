@@ -127,22 +127,23 @@ def test_a_product_without_a_test_of_its_own_is_not_asked_for_one(tmp_path: Path
 
 LACKS_A_MODULE = "echo \"ModuleNotFoundError: No module named 'ssl'\" >&2; exit 1"
 FOREIGN_LIBRARY = "echo 'dyld[1]: <0A> /opt/homebrew/lib/libz.dylib' >&2"
-BOTH = {"SELFTEST": "--selftest", "WORKFLOW_TEST": "--selftest-workflow"}
+BOTH = ("--selftest", "--selftest-workflow")
 
 
 @pytest.mark.parametrize(
     ("runner", "offered", "failing", "detail"),
     [
-        (LACKS_A_MODULE, {}, "agent-runner loads", "No module named 'ssl'"),
-        (LACKS_A_MODULE, {"SELFTEST": "--selftest"}, "the selftest of agent-runner", "No module named 'ssl'"),
+        (LACKS_A_MODULE, ("", ""), "agent-runner loads", "No module named 'ssl'"),
+        (LACKS_A_MODULE, ("--selftest", ""), "the selftest of agent-runner", "No module named 'ssl'"),
         (FOREIGN_LIBRARY, BOTH, "the libraries of agent-runner are of the keg", ""),
         ('[ "$1" != --selftest-workflow ] || exit 1', BOTH, "the workflow of agent-runner ends well", ""),
     ],
 )
 def test_what_a_frozen_service_does_wrong_is_found(
-    tmp_path: Path, runner: str, offered: dict[str, str], failing: str, detail: str
+    tmp_path: Path, runner: str, offered: tuple[str, str], failing: str, detail: str
 ) -> None:
-    code, report = make_fake_mac(tmp_path, runner=runner).check(**offered)
+    selftest, workflow = offered
+    code, report = make_fake_mac(tmp_path, runner=runner).check(SELFTEST=selftest, WORKFLOW_TEST=workflow)
     (failed,) = (check for check in report.checks if not check.passed)
     assert (code, failed.name.startswith(failing)) == (1, True)
     assert detail in failed.detail
