@@ -1,5 +1,6 @@
 """Bottles and the source archive: named and packed as brew asks for them, the same bytes every time."""
 
+import gzip
 import tarfile
 from pathlib import Path
 
@@ -27,24 +28,25 @@ def pack_source(folder: Path, checkout: Path, paths: tuple[str, ...]) -> tuple[W
     return workspace, archive
 
 
-def test_a_bottle_is_named_with_a_single_dash_and_recorded_with_its_sha256(tmp_path: Path) -> None:
-    standin = build_standin(tmp_path)
+@pytest.fixture
+def standin(tmp_path: Path) -> StandIn:
+    return build_standin(tmp_path)
+
+
+def test_a_bottle_is_named_with_a_single_dash_and_recorded_with_its_sha256(standin: StandIn) -> None:
     assert standin.bottle.path == "dist/stigmer-2.0.0.x86_64_linux.bottle.tar.gz"
     path = standin.workspace.path(standin.bottle.path)
     assert (standin.bottle.size, standin.bottle.sha256) == (path.stat().st_size, digest.sha256_of(path))
+    # a local install of brew reads name and version from the first bytes
+    assert gzip.decompress(path.read_bytes()).startswith(b"stigmer/2.0.0/\0")
+    assert pack(standin, rebuild=2).path == "dist/stigmer-2.0.0.x86_64_linux.bottle.2.tar.gz"
 
 
 def test_two_bottles_of_equal_kegs_built_in_different_directories_are_identical(tmp_path: Path) -> None:
     assert build_standin(tmp_path / "one").bottle == build_standin(tmp_path / "another directory").bottle
 
 
-def test_a_rebuild_has_a_file_name_of_its_own(tmp_path: Path) -> None:
-    standin = build_standin(tmp_path)
-    assert pack(standin, rebuild=2).path == "dist/stigmer-2.0.0.x86_64_linux.bottle.2.tar.gz"
-
-
-def test_a_keg_that_is_not_what_its_record_says_is_not_packed(tmp_path: Path) -> None:
-    standin = build_standin(tmp_path)
+def test_a_keg_that_is_not_what_its_record_says_is_not_packed(standin: StandIn) -> None:
     (standin.workspace.path(standin.keg.root) / "libexec/extra").touch()
     with pytest.raises(ArchiveError, match="is not what its record says"):
         pack(standin, rebuild=1)

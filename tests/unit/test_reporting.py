@@ -18,12 +18,8 @@ from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import VerificationError
 from stigmer_packaging.pipeline.run import StepResult
 from stigmer_packaging.pipeline.stages import refuse_failure
-from stigmer_packaging.records.model import (
-    AuditReport,
-    Check,
-    Finding,
-    VerificationReport,
-)
+from stigmer_packaging.publish.report.page import megabytes
+from stigmer_packaging.records.model import AuditReport, Check, Finding, VerificationReport
 from stigmer_packaging.records.release import Artefact
 from support.fake_stages import fake_release, step, two_parts_and_a_bottle
 
@@ -85,7 +81,7 @@ def test_json_says_the_same_with_whole_digests_and_records(tmp_path: Path) -> No
     ("size", "text"), [(0, "0.0 kB"), (1500, "1.5 kB"), (156_328_098, "156.3 MB"), (100_000, "0.1 MB")]
 )
 def test_sizes_are_written_for_people(size: int, text: str) -> None:
-    assert output.megabytes(size) == text
+    assert megabytes(size) == text
 
 
 def shown(folder: Path, work: Callable[[output.TerminalProgress], object], runs: int = 1, **how: bool) -> list[str]:
