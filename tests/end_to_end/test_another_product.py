@@ -18,7 +18,6 @@ from support.launcher_services import free_ports
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "two-services"
 PORTS = ("17301", "17302")
-VERIFY = Path(__file__).parents[2] / "scripts/verify-install"
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -74,15 +73,6 @@ def test_it_starts_its_services_lets_one_ask_the_other_and_stops_them(poured: tu
     ]
     ask("server", "stop")
     assert subprocess.run([command, "server", "status"], env=env, capture_output=True, check=False).returncode == 3
-
-
-def test_its_bottle_goes_through_all_trials_of_the_verification(built: Path, tmp_path: Path) -> None:
-    (bottle,) = (built / "dist").glob("greetings-0.3.0.*.bottle.tar.gz")
-    words = ["sh", str(VERIFY), "--name", "greetings", "--bottle", str(bottle), "--trials", "--free-ports"]
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
-    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_user_reads_names_the_product_and_not_ours(built: Path, poured: tuple[Path, dict[str, str]]) -> None:

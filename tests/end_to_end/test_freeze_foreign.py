@@ -1,14 +1,17 @@
 """Programs frozen for every platform on this machine, with the pinned Pythons that its cache holds."""
 
 import functools
+import json
 import os
 import shutil
 import subprocess
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-untyped]
+from PyInstaller.loader.pyimod01_archive import PYZ_ITEM_NSPKG, PYZ_ITEM_PKG  # type: ignore[import-untyped]
 
 from stigmer_packaging.binaries.elf import find_elves, read_elf
 from stigmer_packaging.binaries.macho import read_machos
@@ -21,7 +24,6 @@ from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.sources.service_source import read_service_source
 from support.freezing import ENV, FAKE_TEMPORAL, HOST, PROBE, ROOT, SAMPLES, TARGETS, make_freezer, make_program
-from support.frozen_modules import find_unimportable, lay_out
 from support.manifest_texts import PATH
 from support.signature_checker import build_checker, check_signatures
 
@@ -39,9 +41,25 @@ OF_ONE_SYSTEM: dict[str, dict[str, str]] = {
 
 OLDEST = {name: each.macos_minimum or each.glibc_floor for name, each in load_manifest(PATH).targets.items()}
 
+UNCHECKED = (0b01).to_bytes(4, "little") + bytes(8)
+"""Of a bytecode file: nothing compares it with a source. Source: PEP 552."""
+
+RUN_ON_IMPORT = ("__main__", "antigravity", "this")
+
+IMPORT_ALL = """
+import importlib, json, sys
+failures = {}
+sys.path.insert(0, sys.argv[1])
+for name in sys.argv[2:]:
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        failures[name] = f"{type(error).__name__}: {error}"
+print("\\n" + json.dumps(failures))
+"""
+
 
 def freeze_greeter(freezer: Freezer, folder: Path) -> Path:
-    """Freeze the small service, and give its folder."""
     made = freeze_service(
         read_service_source(SAMPLES / "freeze-service"),
         component="greeter",
@@ -74,7 +92,6 @@ def greeter(target: Target, folder: Path) -> Path:
 
 @pytest.fixture(name="folder", scope="module")
 def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder below which the tests freeze."""
     return tmp_path_factory.mktemp("foreign")
 
 
@@ -94,7 +111,6 @@ def pinned_python(freezer: Freezer) -> Path:
 
 
 def environment_of(freezer: Freezer) -> Environment:
-    """Give an environment without distributions."""
     cache, report = freezer.workspace.cache, freezer.report
     return freezer.python.assemble(functools.partial(provide_site, [], cache=cache, env=ENV, report=report))
 
@@ -120,6 +136,45 @@ def test_a_program_has_the_same_modules_on_every_platform_but_a_listed_few(targe
     here, there = (modules_of(greeter(each, folder) / "greeter") for each in (HOST, target))
     assert there - here <= OF_ONE_SYSTEM[target.system].keys()
     assert here - there <= OF_ONE_SYSTEM[HOST.system].keys()
+
+
+def lay_out(program: Path, like: Path, folder: Path) -> list[str]:
+    """Write the modules of `program`'s archive below `folder`, with all other files of the program `like` beside them.
+
+    Give their names.
+    """
+    whole = CArchiveReader(str(program))
+    archive, head = whole.open_embedded_archive("PYZ.pyz"), whole.extract("PYZ.pyz")[4:8] + UNCHECKED
+    for name, (kind, *_) in archive.toc.items():
+        path = folder / name.replace(".", "/")
+        if kind == PYZ_ITEM_NSPKG:
+            path.mkdir(parents=True, exist_ok=True)
+            continue
+        path = path / "__init__.pyc" if kind == PYZ_ITEM_PKG else path.with_name(f"{path.name}.pyc")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(head + archive.extract(name, raw=True))
+    (contents,) = (path for path in like.parent.iterdir() if path.is_dir())
+    for file in (path for path in contents.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc", ".zip"}):
+        place = folder / file.relative_to(contents)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(file)
+    return sorted(archive.toc)
+
+
+def find_unimportable(python: Path, folder: Path, names: list[str], home: Path) -> dict[str, str]:
+    """Import modules, those of each package in a process of their own, and give the errors of those that fail."""
+    failures: dict[str, str] = {}
+    chosen = [name for name in names if not name.endswith(RUN_ON_IMPORT)]
+    for top, group in groupby(chosen, lambda name: name.partition(".")[0]):
+        words: list[str | Path] = [python, "-I", "-c", IMPORT_ALL, folder, *group]
+        done = subprocess.run(
+            words, env={"HOME": str(home)}, cwd=home, capture_output=True, text=True, check=False, timeout=120
+        )
+        if done.returncode:
+            failures[top] = f"exit code {done.returncode}: {done.stderr[-200:]}"
+        else:
+            failures |= json.loads(done.stdout.splitlines()[-1])
+    return failures
 
 
 @pytest.mark.parametrize("target", [each for each in TARGETS if each != HOST], ids=str)

@@ -67,7 +67,6 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Freezer, LauncherB
 
 @pytest.fixture
 def folder(frozen: tuple[Freezer, LauncherBundle]) -> Path:
-    """Give the frozen launcher's folder."""
     freezer, bundle = frozen
     return freezer.workspace.path(bundle.root)
 

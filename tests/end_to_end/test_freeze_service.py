@@ -16,6 +16,7 @@ from stigmer_packaging.sources.locks import Pin, parse_lock, select_pins
 from stigmer_packaging.sources.service_source import read_service_source
 from support.freezing import CACHE, ENV, FAKE_TEMPORAL, PROBE, SAMPLES, copy_sample, make_freezer, make_program
 from support.reference_programs import temporal_program
+from support.wheels import install
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -131,7 +132,6 @@ def test_a_distribution_that_came_into_the_environment_is_refused(tmp_path: Path
     freezer = make_freezer(tmp_path, cache=tmp_path / "cache")
     pins = parse_lock((SAMPLES / "freeze-service" / "requirements.lock").read_text(encoding="utf-8"))
     site = provide(pins, freezer).site.folder
-    (site / "stray-1.0.dist-info").mkdir()
-    (site / "stray-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: stray\nVersion: 1.0\n")
+    install(site, "stray")
     with pytest.raises(GateError, match=r"stray 1\.0 is installed and not locked"):
         provide(pins, freezer)

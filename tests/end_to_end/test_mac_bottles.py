@@ -5,7 +5,6 @@ signed code from Go, and never run.
 """
 
 import os
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,12 +108,3 @@ def test_the_audit_finds_no_error_in_a_bottle_for_a_mac(made: Workspace, target:
     assert report.bottle_sha256 == bottle.sha256
     largest = [path for path, _ in report.largest[:3]]
     assert largest == [f"libexec/components/{name}" for name in ("temporal", "stigmer-server", "workflow-runner")]
-
-
-def test_the_formula_serves_both_from_the_oldest_macos_promised(made: Workspace) -> None:
-    text = made.path("dist/Formula/stigmer.rb").read_text(encoding="utf-8")
-    assert re.findall(r"^    sha256 .*, (\w+):", text, re.MULTILINE) == ["arm64_sonoma", "sonoma"]
-    assert "  on_macos do\n    depends_on macos: :sonoma\n  end\n" in text
-    assert "  on_linux do\n    depends_on :macos\n  end\n" in text
-    for target in TARGETS:
-        assert made.read_record(f"bottle/{target}", ReleaseFile).sha256 in text

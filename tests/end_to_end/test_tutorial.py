@@ -33,7 +33,6 @@ def test_who_types_what_the_tutorial_says_has_a_verified_bottle_and_a_running_pr
 
 
 def run(commands: str, folder: Path) -> str:
-    """Run the lines of a block as one script, and give what it printed."""
     env = {**os.environ, "DISTRIBUTION": str(ROOT)}
     done = subprocess.run(
         ["sh", "-euc", commands],

@@ -54,7 +54,6 @@ def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
 
 
 def zeros(megabytes: int) -> bytes:
-    """Compress so many megabytes of zeros to a gzip member."""
     return gzip.compress(ZEROS, 9) * megabytes
 
 
@@ -89,7 +88,6 @@ def test_an_archive_that_is_damaged_or_too_large_is_refused_by_name(kind: str) -
 
 
 def bomb() -> bytes:
-    """Make a zip file that unpacks to 256 MB."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros", "w") as file:
         for _ in range(256):

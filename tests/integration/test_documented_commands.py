@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.launcher_services import Stigmer, free_ports, stigmer
+from support.native_code import place
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "launcher/README.md", "docs/using.md", "docs/troubleshooting.md")
@@ -21,9 +22,7 @@ DOWNLOAD = "stigmer-1.0.0-linux-amd64"
 
 def put_program(path: Path) -> None:
     """Put a program at a path that is the launcher, as Homebrew, the single file and the archive bring it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -m stigmer_launcher "$@"\n', encoding="utf-8")
-    path.chmod(0o755)
+    place(path, f'#!/bin/sh\nexec "{sys.executable}" -S -m stigmer_launcher "$@"\n'.encode())
 
 
 def prepare(folder: Path) -> None:

@@ -35,7 +35,6 @@ def emulator() -> tuple[str, ...]:
 
 
 def panicking(folder: Path) -> Path:
-    """Write a program for arm64 that ends with the code PANIC."""
     return place(folder / "program", go_program("linux", "arm64", body="panic(1)"))
 
 

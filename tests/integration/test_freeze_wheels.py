@@ -20,7 +20,6 @@ LINUX = Platform(Target("linux", "arm64"), "2.31", "3.13.5")
 
 
 def pin(*wheels: Path, version: str = "1.0") -> Pin:
-    """Lock these wheels of the distribution `tool`."""
     hashes = tuple(f"sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}" for wheel in wheels)
     return Pin("tool", version, None, hashes)
 

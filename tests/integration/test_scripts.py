@@ -207,19 +207,14 @@ def test_where_uv_brings_python_that_one_is_taken_and_installed_if_need_be(
     python = checkout.parent / "cache/stigmer-packaging/python" / key / "bin/python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
-    uv = checkout.parent / "bin" / "uv"
-    uv.parent.mkdir()
-    uv.write_text(
-        f"""#!/bin/sh
+    text = f"""#!/bin/sh
 echo "$*" >> "{checkout.parent}/asked"
 case "$2" in
     install) touch "{checkout.parent}/installed" ;;
     find) [ -e "{checkout.parent}/installed" ] && echo "{sys.executable}" ;;
 esac
-""",
-        encoding="ascii",
-    )
-    uv.chmod(0o755)
+"""
+    uv = place(checkout.parent / "bin" / "uv", text.encode())
     found = find_python(checkout, UV_PYTHON="3.13", PATH=f"{uv.parent}{os.pathsep}/usr/bin:/bin")
     assert found.returncode == 0, found.stderr
     assert found.stdout.strip() == str(python)

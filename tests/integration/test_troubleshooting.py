@@ -27,7 +27,6 @@ PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
 def headings() -> list[str]:
-    """List the messages that the page has, without the marks of code."""
     return re.findall(r"^## `(.+)`$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 
 

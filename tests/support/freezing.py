@@ -18,6 +18,7 @@ from stigmer_packaging.pipeline import system
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.records.workspace import Workspace
 from support.manifest_texts import PATH
+from support.native_code import place
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "samples"
@@ -67,6 +68,4 @@ def copy_sample(name: str, folder: Path) -> Path:
 
 def make_program(path: Path, source: str) -> Path:
     """Write a Python script that is an executable of its own."""
-    path.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")
-    path.chmod(0o755)
-    return path
+    return place(path, f"#!{sys.executable}\n{source}".encode())

@@ -15,6 +15,7 @@ from stigmer_packaging.records.model import Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources import golang
 from support.keg_standin import EPOCH, quiet
+from support.native_code import place
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = """#!/bin/sh
@@ -70,11 +71,8 @@ def single_file(version: str = "2.0.0") -> bytes:
 
 
 def install(folder: Path, version: str = "2.0.0", content: bytes = b"") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    program = folder / f"stigmer-{version}"
-    program.write_bytes(content or single_file(version))
-    program.chmod(0o755)
-    return program
+    """Put a single file into a folder, executable."""
+    return place(folder / f"stigmer-{version}", content or single_file(version))
 
 
 def begin(program: Path, home: Path, *words: str) -> subprocess.Popen[str]:

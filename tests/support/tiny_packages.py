@@ -1,4 +1,4 @@
-"""Debian package files made in a test, and an archive that serves them."""
+"""Archives and Debian package files made in a test, and a folder that serves them."""
 
 import hashlib
 import io
@@ -6,27 +6,28 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-Entries = Iterable[tuple[tarfile.TarInfo, bytes]]
+Entry = tuple[tarfile.TarInfo, bytes]
+Entries = Iterable[Entry]
 
 
-def file_entry(name: str, content: bytes = b"", mode: int = 0o644) -> tuple[tarfile.TarInfo, bytes]:
+def file_entry(name: str, content: bytes = b"", mode: int = 0o644) -> Entry:
     """Describe a file of a package, owned by somebody who is not us."""
     info = tarfile.TarInfo(name)
     info.size, info.mode, info.uid, info.gid, info.uname = len(content), mode, 4711, 4711, "stranger"
     return info, content
 
 
-def link_entry(name: str, points_at: str, *, hard: bool = False) -> tuple[tarfile.TarInfo, bytes]:
+def link_entry(name: str, points_at: str, *, hard: bool = False) -> Entry:
     """Describe a link of a package."""
     info = tarfile.TarInfo(name)
     info.type, info.linkname, info.mode = (tarfile.LNKTYPE if hard else tarfile.SYMTYPE), points_at, 0o755
     return info, b""
 
 
-def device_entry(name: str) -> tuple[tarfile.TarInfo, bytes]:
-    """Describe a device of a package."""
+def device_entry(name: str, kind: bytes = tarfile.CHRTYPE) -> Entry:
+    """Describe a device of a package, or a pipe."""
     info = tarfile.TarInfo(name)
-    info.type = tarfile.CHRTYPE
+    info.type = kind
     return info, b""
 
 

@@ -1,9 +1,11 @@
-"""Small wheels made on the spot, and pip told to find them and nothing else."""
+"""Small wheels made on the spot, pip told to find them and nothing else, and distributions that are installed."""
 
+import base64
 import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from stigmer_packaging.manifest.model import WheelPin
 
@@ -13,6 +15,7 @@ TAGS = {
     "darwin-arm64": "macosx_11_0_arm64",
     "darwin-amd64": "macosx_10_9_x86_64",
 }
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def make_wheel(folder: Path, target: str, members: Mapping[str, bytes], *, version: str = "1.0") -> Path:
@@ -48,3 +51,22 @@ def pip_offline(folder: Path, search: str) -> dict[str, str]:
         "HOME": str(folder),
         "PIP_CONFIG_FILE": "/dev/null",
     }
+
+
+def install(
+    site: Path, name: str, *, metadata: str = "", described: Mapping[str, str] = NONE, modules: Mapping[str, str] = NONE
+) -> None:
+    """Lay a distribution 1.0 into a site-packages directory, with a RECORD of all.
+
+    `described` are texts beside its METADATA, `modules` those below the directory.
+    """
+    folder = f"{name}-1.0.dist-info"
+    about = {"METADATA": f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{metadata}\n", **described}
+    files = {**{f"{folder}/{path}": text for path, text in about.items()}, **modules}
+    rows = [f"{folder}/RECORD,,\n"]
+    for path, text in files.items():
+        (site / path).parent.mkdir(parents=True, exist_ok=True)
+        (site / path).write_text(text, encoding="utf-8")
+        checksum = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+        rows.append(f"{path},sha256={checksum},{len(text)}\n")
+    (site / folder / "RECORD").write_text("".join(rows), encoding="utf-8")

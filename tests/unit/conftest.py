@@ -1,4 +1,4 @@
-"""What tests of the launcher's parts begin with: an empty home, and a keg."""
+"""What tests of parts begin with: an empty home and a keg for the launcher, and a workspace for packaging."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from stigmer_launcher.system.places import Places, find_places
+from stigmer_packaging.records.workspace import Workspace
 from support.launcher_payloads import build_libexec
 
 # A loaded machine must not fail a test, and CI not by chance.
@@ -22,3 +23,8 @@ def _places(tmp_path: Path) -> Places:
 @pytest.fixture(name="keg")
 def _keg(tmp_path: Path) -> Path:
     return build_libexec(tmp_path / "keg")
+
+
+@pytest.fixture(name="workspace")
+def _workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace", tmp_path / "cache")

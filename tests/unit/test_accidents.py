@@ -13,7 +13,6 @@ ROWS = [
 
 
 def names_of_tests(folder: Path) -> set[str]:
-    """Name every test function of the suite."""
     return {
         node.name
         for path in folder.rglob("test_*.py")
@@ -28,12 +27,10 @@ def missing_from(rows: list[str], known: set[str]) -> list[str]:
 
 
 def test_every_accident_has_its_tests_and_each_of_them_exists() -> None:
-    """Renaming or removing one shows here."""
     assert [int(row.split("|")[1]) for row in ROWS] == list(range(1, 26))
     assert [row for row in ROWS if "`test_" not in row] == []
     assert missing_from(ROWS, names_of_tests(ROOT / "tests")) == []
 
 
 def test_a_test_that_is_gone_is_found() -> None:
-    """The check fails for the right reason."""
     assert missing_from(["| 1 | x | y | `test_that_never_was` |"], {"test_other"}) == ["test_that_never_was"]

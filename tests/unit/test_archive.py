@@ -1,6 +1,5 @@
 """Archives: the same bytes for the same members, and nothing unpacked where it does not belong."""
 
-import io
 import os
 import tarfile
 from collections.abc import Callable
@@ -10,6 +9,8 @@ import pytest
 
 from stigmer_packaging.bottle.archive import Member, unpack_archive, write_archive
 from stigmer_packaging.lib.errors import ArchiveError
+from support.native_code import flip
+from support.tiny_packages import Entry, device_entry, file_entry, link_entry, tar_of
 
 EPOCH = 1_767_225_600
 
@@ -30,20 +31,9 @@ def pack(folder: Path, text: str = "content", mode: int = 0o644, time: int = 0) 
     return folder / "a.tar.gz"
 
 
-def crafted(path: Path, *entries: tarfile.TarInfo) -> Path:
-    """Write an archive of any members, as somebody else might."""
-    with tarfile.open(path, "w:gz") as tar:
-        for entry in entries:
-            tar.addfile(entry, io.BytesIO(b"x" * entry.size))
+def crafted(path: Path, *entries: Entry) -> Path:
+    path.write_bytes(tar_of(entries, compression="gz"))
     return path
-
-
-def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int = 0o644) -> tarfile.TarInfo:
-    """Make a header; a regular file has one byte."""
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname, info.mode = kind, link, mode
-    info.size = 1 if kind == tarfile.REGTYPE else 0
-    return info
 
 
 def test_equal_members_give_equal_bytes_whatever_their_times_and_modes_on_disk(tmp_path: Path) -> None:
@@ -86,7 +76,7 @@ def test_unpacking_gives_what_was_packed(tmp_path: Path) -> None:
 
 
 def test_unpacking_drops_setuid_and_the_write_permission_of_others(tmp_path: Path) -> None:
-    archive = crafted(tmp_path / "a.tar.gz", entry("keg/tool", mode=0o6777))
+    archive = crafted(tmp_path / "a.tar.gz", file_entry("keg/tool", mode=0o6777))
     unpack_archive(archive, tmp_path / "out")
     assert (tmp_path / "out/keg/tool").stat().st_mode & 0o7777 == 0o755
 
@@ -94,16 +84,16 @@ def test_unpacking_drops_setuid_and_the_write_permission_of_others(tmp_path: Pat
 @pytest.mark.parametrize(
     "entries",
     [
-        [entry("/passwd")],
-        [entry("keg/../../passwd")],
-        [entry("keg", tarfile.SYMTYPE, "/"), entry("keg/passwd")],
-        [entry("keg", tarfile.SYMTYPE, ".."), entry("keg/passwd")],
-        [entry("keg", tarfile.SYMTYPE, "../passwd"), entry("keg")],
-        [entry("keg", tarfile.LNKTYPE, "../passwd")],
+        [file_entry("/passwd")],
+        [file_entry("keg/../../passwd")],
+        [link_entry("keg", "/"), file_entry("keg/passwd")],
+        [link_entry("keg", ".."), file_entry("keg/passwd")],
+        [link_entry("keg", "../passwd"), file_entry("keg")],
+        [link_entry("keg", "../passwd", hard=True)],
     ],
     ids=["absolute", "escaping", "through an absolute link", "through a link", "over a link", "hard link"],
 )
-def test_nothing_is_written_outside(tmp_path: Path, entries: list[tarfile.TarInfo]) -> None:
+def test_nothing_is_written_outside(tmp_path: Path, entries: list[Entry]) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(ArchiveError, match="would be"):
         unpack_archive(crafted(tmp_path / "a.tar.gz", *entries), tmp_path / "out")
@@ -111,22 +101,17 @@ def test_nothing_is_written_outside(tmp_path: Path, entries: list[tarfile.TarInf
 
 
 def test_devices_and_pipes_are_left_out(tmp_path: Path) -> None:
-    entries = [entry("keg/pipe", tarfile.FIFOTYPE), entry("keg/disk", tarfile.BLKTYPE), entry("keg/tool")]
+    kinds = {"keg/pipe": tarfile.FIFOTYPE, "keg/disk": tarfile.BLKTYPE}
+    entries = [*(device_entry(name, kind) for name, kind in kinds.items()), file_entry("keg/tool")]
     unpack_archive(crafted(tmp_path / "a.tar.gz", *entries), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out/keg").iterdir()] == ["tool"]
 
 
-def flipped(content: bytes, position: int) -> bytes:
-    changed = bytearray(content)
-    changed[position] ^= 1
-    return bytes(changed)
-
-
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "magic": lambda content: flipped(content, 0),
-    "content": lambda content: flipped(content, 60),
-    "checksum": lambda content: flipped(content, -6),
-    "size": lambda content: flipped(content, -2),
+    "magic": lambda content: flip(content, 0),
+    "content": lambda content: flip(content, 60),
+    "checksum": lambda content: flip(content, -6),
+    "size": lambda content: flip(content, -2),
     "end cut off": lambda content: content[:-20],
     "half": lambda content: content[: len(content) // 2],
     "empty": lambda _: b"",

@@ -31,11 +31,6 @@ LAUNCHER = Path(__file__).parents[2] / "launcher"
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace", tmp_path / "cache")
-
-
-@pytest.fixture
 def parts(workspace: Workspace, tmp_path: Path) -> KegParts:
     return standin_parts(workspace, tmp_path / "documents")
 

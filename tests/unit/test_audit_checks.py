@@ -32,8 +32,6 @@ Fault = Callable[[Craft], object]
 
 
 def _after_seal(change: Fault) -> Fault:
-    """Change the keg after index and checksums were written."""
-
     def spoil(craft: Craft) -> None:
         craft.seal()
         change(craft)
@@ -42,17 +40,14 @@ def _after_seal(change: Fault) -> Fault:
 
 
 def _module(content: bytes) -> Fault:
-    """Replace the module that the launcher loads."""
     return lambda craft: craft.put(MODULE, content, 0o755)
 
 
 def _member(name: str, piece: Piece) -> Fault:
-    """Put a member of any name at the end."""
     return lambda craft: craft.last.append((name, piece))
 
 
 def _set(path: str, **values: object) -> Fault:
-    """Change a member's metadata."""
     return lambda craft: vars(craft.keg[path]).update(values)
 
 
@@ -141,7 +136,6 @@ def test_a_good_bottle_has_no_finding_at_all(target: str) -> None:
 
 @pytest.mark.parametrize(("target", "name"), FAULTS)
 def test_a_check_finds_its_fault(target: str, name: str) -> None:
-    """The finding says what the check says, and names a place or the bottle."""
     (check,) = (check for check in CHECKS if check.name == name)
     craft = good_bottle(target)
     FAULTS[target, name](craft)

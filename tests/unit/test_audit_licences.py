@@ -16,12 +16,10 @@ MODULES = "mod\tours.example\t(devel)\t\ndep\ta.example/one\tv1.0.0\th1:x=\ndep\
 
 
 def seen(craft: Craft, policy: Policy = POLICY, check: str = "notices") -> list[str]:
-    """Say what one check sees in a bottle."""
     return [said for _, said in seen_by(check, craft, policy)]
 
 
 def add_to_notices(craft: Craft, *lines: str) -> None:
-    """Name more in a bottle's notices."""
     text = craft.keg[NOTICES].content
     craft.put(NOTICES, text.replace(NAMED, NAMED + "".join(f"  {line}\n" for line in lines).encode()))
 

@@ -15,14 +15,12 @@ FLAT, MAIN_PROGRAM, ITSELF = -2, -1, 0
 
 
 def undefined(craft: Craft, policy: Policy | None = None) -> list[str]:
-    """Say which symbols of the module an audit does not find."""
     found = seen_by("undefined-symbol", craft, policy)
     assert {path for path, _ in found} <= {MODULE}
     return [seen for _, seen in found]
 
 
 def add_python(craft: Craft, python: bytes) -> None:
-    """Have the launcher load a Python library first."""
     if craft.target.system == "linux":
         program = elf(interpreter="/lib64/ld-linux-x86-64.so.2", needed=("libc.so.6",), search="$ORIGIN/lib")
     else:

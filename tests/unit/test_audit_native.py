@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stigmer_packaging.binaries.elf import read_elf
-from stigmer_packaging.binaries.macho import is_macho, read_machos
+from stigmer_packaging.binaries.macho import read_machos
 from support.audit_bottles import LAUNCHER, good_bottle, seen_by, with_module
 from support.native_code import BUNDLE, chained, elf, fat, flip, go_program, macho
 
@@ -91,12 +91,6 @@ def test_binds_are_read_from_opcodes_and_from_chained_fixups(make: Callable[[Seq
     binds = [("_one", 1), ("_many", 12), ("_weak", 2, True), ("_self", 0), ("_main", -1), ("_flat", -2), ("_cxx", -3)]
     (found,) = read_machos(make(binds))
     assert found.binds == {(name, ordinal, any(weak)) for name, ordinal, *weak in binds}
-
-
-def test_a_java_class_is_no_fat_file() -> None:
-    """They share a magic number; a class goes on with its version."""
-    assert not is_macho(b"\xca\xfe\xba\xbe\x00\x00\x00\x34")
-    assert is_macho(fat(macho())[:8])
 
 
 @pytest.mark.parametrize("size", [4, 20, 64, 100, 300])

@@ -1,7 +1,6 @@
 """The stage: all findings at once, one record, and a failure that names everything."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,13 +12,7 @@ from support.audit_bottles import COMPONENTS, MODULE, Craft, audit, audit_in, go
 from support.native_code import elf
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace", tmp_path / "cache")
-
-
 def spoilt() -> Craft:
-    """Make a bottle with one fault in its metadata, one in its code, one in its content."""
     craft = good_bottle()
     craft.keg["LICENSE"].uid = 1000
     craft.put(MODULE, elf("arm64", symbols=(("pow", "GLIBC_2.29"),)), 0o755)

@@ -21,7 +21,6 @@ def bottle_with(server: str, *sent: str) -> Craft:
 
 
 def unread(craft: Craft, policy: Policy | None = None) -> list[str]:
-    """Say what an audit sees of variables."""
     return [seen for _, seen in seen_by("unread-variable", craft, policy)]
 
 

@@ -21,6 +21,7 @@ from stigmer_packaging.pipeline.plan import STAGES
 from stigmer_packaging.pipeline.system import read_platform
 from support.faulty_server import Faults, faulty_server
 from support.manifest_texts import PATH, text_with, text_with_artifact
+from support.native_code import place
 
 HOST = str(read_platform(platform.system(), platform.machine()))
 FOREIGN = "darwin-arm64" if HOST != "darwin-arm64" else "linux-arm64"
@@ -197,11 +198,6 @@ def test_a_bad_manifest_is_exit_code_2_with_every_problem(tmp_path: Path, capsys
     assert "Hint: correct packaging/manifest.yaml at the lines named" in printed
 
 
-def test_a_tree_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["obtain", "--checkout", f"{tmp_path}/gone", "--workspace", str(tmp_path / "build")]) == 9
-    assert "gone is not a folder" in capsys.readouterr().err
-
-
 def test_a_tree_without_the_services_is_refused_before_anything_is_made(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,13 +231,9 @@ def test_a_release_that_is_told_to_end_ends_what_it_started_and_says_that_it_goe
     words: list[str], tmp_path: Path
 ) -> None:
     """A Go that never ends stands in for a long build."""
-    fake, pid = tmp_path / "bin" / "go", tmp_path / "pid"
-    fake.parent.mkdir()
-    fake.write_text(
-        f"#!/bin/sh\n[ $1 = version ] && echo go version go1.99.0 x/y && exit\nsleep 0.5\necho $$ > {pid}\nexec sleep 600\n",
-        encoding="ascii",
-    )
-    fake.chmod(0o755)
+    pid = tmp_path / "pid"
+    text = f"[ $1 = version ] && echo go version go1.99.0 x/y && exit\nsleep 0.5\necho $$ > {pid}\nexec sleep 600"
+    fake = place(tmp_path / "bin" / "go", f"#!/bin/sh\n{text}\n".encode())
     env = {
         **os.environ,
         "PATH": f"{fake.parent}{os.pathsep}{os.environ['PATH']}",

@@ -113,8 +113,6 @@ def test_what_is_no_bottle_is_refused_with_what_would_be_one(dist: Path, tmp_pat
 
 
 def fake_machine(level: str, name: str, *, good: bool = True, emulated: bool = False) -> Machine:
-    """Make a machine that runs nothing and reports one check."""
-
     def run(trial: Trial, _folder: Path) -> GuestRun:
         nonce = trial.task.nonce
         result = "ok" if good else "not ok"
@@ -126,7 +124,6 @@ def fake_machine(level: str, name: str, *, good: bool = True, emulated: bool = F
 
 @pytest.fixture(autouse=True)
 def machines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Machine]:
-    """Have fake machines by the names of their records."""
     fakes = {"verify/sandbox/linux-amd64": fake_machine("sandbox", "debian trixie")}
     monkeypatch.setattr(verify, "_machines", lambda *_: [(each, name) for name, each in fakes.items()])
     monkeypatch.setattr(verify, "_provide", lambda *_: None)
@@ -172,8 +169,7 @@ def test_a_guest_that_fails_gives_exit_code_8_after_all_others_were_tried_and_si
     assert [report.guest for report in read_release(dist).verifications] == [each.name for each in machines.values()]
 
 
-def test_a_report_takes_the_place_of_its_forerunner_and_of_no_other(dist: Path, tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "build", tmp_path / "cache")
+def test_a_report_takes_the_place_of_its_forerunner_and_of_no_other(dist: Path, workspace: Workspace) -> None:
     for guest, seconds in (("one", 1.0), ("two", 2.0), ("one", 3.0)):
         check = Check("it runs", passed=True, seconds=seconds, detail="")
         report = VerificationReport("vm", guest, "sha", (check,), ended=True)

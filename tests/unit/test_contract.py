@@ -7,6 +7,7 @@ import pytest
 
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.sources.contract import check_refusals
+from support.native_code import place
 
 ASKING = """#!/bin/sh
 : "${STIGMER_API_KEY:?is required}" "${STIGMER_BACKEND_ENDPOINT:?is required}"
@@ -14,14 +15,10 @@ ASKING = """#!/bin/sh
 
 
 def program(folder: Path, text: str) -> Path:
-    path = folder / "runner"
-    path.write_text(text)
-    path.chmod(0o755)
-    return path
+    return place(folder / "runner", text.encode())
 
 
 def test_a_program_that_asks_for_what_it_needs_passes(tmp_path: Path) -> None:
-    """The contract's missing-variable cases."""
     sent = {"STIGMER_API_KEY": "x", "STIGMER_BACKEND_ENDPOINT": "y"}
     check_refusals(program(tmp_path, ASKING), sent, tuple(sent), folder=tmp_path, env=os.environ)
 

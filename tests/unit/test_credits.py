@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from spdx_tools.spdx.model.relationship import RelationshipType
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
@@ -20,6 +19,7 @@ from stigmer_packaging.records.model import Credits, Ingredient, LeftOut
 from stigmer_packaging.records.workspace import Workspace
 from support.go_modules import program
 from support.keg_standin import EPOCH, TAG, TARGET, quiet, standin_manifest, standin_service
+from support.wheels import install
 
 PRODUCT = standin_manifest().product
 ATTRS = Ingredient("attrs", "26.1.0", "MIT", "pkg:pypi/attrs@26.1.0", ("mit",))
@@ -31,13 +31,7 @@ RUNNER = replace(SERVER, part="workflow-runner", texts={"apache": "Apache \n"})
 ALL = (AGENT, SERVER, RUNNER)
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace", tmp_path / "cache")
-
-
 def sbom(credited: tuple[Credits, ...] = ALL) -> str:
-    """Render the bill of materials."""
     return render_sbom(PRODUCT, str(TARGET), credited, source_date_epoch=EPOCH)
 
 
@@ -84,7 +78,6 @@ def test_the_bill_of_materials_is_valid_spdx_for_its_published_reader(tmp_path: 
 
 
 def test_the_published_reader_would_see_a_fault(tmp_path: Path) -> None:
-    """The check fails for the right reason."""
     broken = json.loads(sbom())
     broken["packages"][0]["licenseDeclared"] = "LicenseRef-nobody"
     (tmp_path / "x.spdx.json").write_text(json.dumps(broken), encoding="utf-8")
@@ -124,9 +117,7 @@ def test_a_go_program_is_credited_by_what_it_says_of_itself(workspace: Workspace
 def test_a_bundle_is_credited_with_its_distributions_python_and_libraries(workspace: Workspace, tmp_path: Path) -> None:
     site = tmp_path / "site"
     for name in ("attrs", "setuptools", "pyinstaller"):
-        (site / f"{name}-1.0.dist-info").mkdir(parents=True)
-        text = f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\nLicense-Expression: MIT\n"
-        (site / f"{name}-1.0.dist-info/METADATA").write_text(text, encoding="utf-8")
+        install(site, name, metadata="License-Expression: MIT")
     made = standin_service(workspace, "agent-runner", {"agent-runner": "", "agent-runner.lib/libz.so.1": ""})
     python = Interpreter("/python3.13/bin/python3.13", "3.13.5", TARGET, "", "x")
     environment = Environment(site, {"attrs"}, python, InstalledPackages({"PATH": str(tmp_path)}))

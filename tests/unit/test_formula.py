@@ -31,7 +31,6 @@ MANIFEST = standin_manifest()
 
 
 def bottle(tag: str, sha256: str, *, version: str = "2.0.0", rebuild: int = 0) -> ReleaseFile:
-    """Make a bottle's record."""
     return ReleaseFile("bottle", "stigmer", version, "dist/bottle", 1, sha256, "linux-amd64", tag, rebuild)
 
 
@@ -141,7 +140,6 @@ PLAIN = manifest_of("x", "x", "x", "x", "x")
 
 
 def formula_of(manifest: Manifest) -> str:
-    """Give the formula with all bottles."""
     return render_formula(manifest, SOURCE.sha256, FOUR)
 
 
@@ -170,8 +168,7 @@ def test_to_rubys_parser_the_formula_of_any_text_is_that_of_plain_texts(several:
         assert manifest.product.description in "".join(formula["strings"])
 
 
-def test_the_stage_writes_the_formula_and_says_which_bottles_it_names(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
+def test_the_stage_writes_the_formula_and_says_which_bottles_it_names(workspace: Workspace) -> None:
     bottles = [bottle(tag, sha256, rebuild=1) for tag, sha256 in FOUR]
     formula = write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace, report=quiet)
     assert formula.path == "dist/Formula/stigmer.rb"
@@ -188,7 +185,6 @@ def test_the_stage_writes_the_formula_and_says_which_bottles_it_names(tmp_path: 
     ],
     ids=["none", "another version", "two rebuilds"],
 )
-def test_bottles_that_do_not_belong_together_are_refused(tmp_path: Path, bottles: list[ReleaseFile]) -> None:
-    workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")
+def test_bottles_that_do_not_belong_together_are_refused(workspace: Workspace, bottles: list[ReleaseFile]) -> None:
     with pytest.raises(RecordError, match=r"needs bottles of stigmer 2\.0\.0 and of one rebuild"):
         write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace, report=quiet)

@@ -29,7 +29,6 @@ def test_a_lock_gives_names_versions_hashes_and_where_a_pin_is_wanted() -> None:
 
 
 def test_a_lock_written_again_says_the_same() -> None:
-    """What pip is given is what was read."""
     pins = parse_lock(LOCK)
     assert parse_lock(render_lock(pins)) == pins
 

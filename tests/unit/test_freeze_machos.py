@@ -16,7 +16,6 @@ ROOM = bytes(400)
 
 
 def relocated(path: Path, folder: Path) -> MachO:
-    """Relocate the folder and read one of its files."""
     relocate_machos(folder, "lib", MAC)
     (found,) = read_machos(path.read_bytes())
     return found

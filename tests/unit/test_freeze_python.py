@@ -22,7 +22,6 @@ def said(version: str = "3.13.5", library: str = "/usr/lib/libpython3.13.so.1.0"
 
 
 def test_a_real_python_says_what_it_is() -> None:
-    """The one these tests run on."""
     found = read_interpreter(sys.executable, env=ENV)
     assert found.version == ".".join(map(str, sys.version_info[:3]))
     assert not found.library or Path(found.library).is_file()
@@ -37,14 +36,12 @@ def test_a_machine_is_named_as_a_target_and_another_build_of_one_version_is_anot
 
 
 def test_a_python_that_is_too_old_is_refused() -> None:
-    """With the version it must be."""
     with pytest.raises(MissingToolError, match=r"3\.10\.13") as refused:
         parse_interpreter(said("3.10.13"), executable="python3")
     assert "3.11" in refused.value.remedy
 
 
 def test_a_program_that_is_no_python_is_refused(tmp_path: Path) -> None:
-    """Whatever it prints."""
     program = make_program(tmp_path / "python3", "print('hello')")
     with pytest.raises(CommandError, match="did not say what it is"):
         read_interpreter(str(program), env=ENV)

@@ -20,7 +20,6 @@ def make_project(folder: Path, **files: str) -> Path:
 
 
 def test_a_table_is_read_with_its_lists() -> None:
-    """Also the arguments of the test it offers."""
     table = read_freeze_table(SAMPLES / "freeze-service").table
     assert table == FreezeTable("main.py", hidden_imports=("greeter.by_name",), selftest=("--selftest",))
 

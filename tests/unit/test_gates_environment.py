@@ -69,7 +69,6 @@ def test_a_file_is_known_for_the_module_it_is() -> None:
 
 
 def test_missing_extra_and_changed_distributions_are_all_named() -> None:
-    """One look says everything that is wrong."""
     installed = [Distribution("kept", "1.0", {}), Distribution("changed", "2.0", {}), Distribution("extra", "3.0", {})]
     with pytest.raises(GateError) as refused:
         check_lock(installed, {"kept": "1.0", "changed": "2.1", "missing": "4.0"})
@@ -83,7 +82,6 @@ def test_a_version_may_be_written_in_another_way() -> None:
 
 
 def test_installed_distributions_are_read_with_their_files(tmp_path: Path) -> None:
-    """Names are canonical, checksums are those of RECORD."""
     folder = tmp_path / "Zope.Old_Name-1.2.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: Zope.Old_Name\nVersion: 1.2\n")

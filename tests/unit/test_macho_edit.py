@@ -23,7 +23,6 @@ def set_search(program: bytes, folder: str) -> bytes:
 
 
 def symbols_of(content: bytes) -> list[str]:
-    """List a file's symbol table."""
     parsed = lief.MachO.parse(content)
     assert parsed is not None
     return [str(symbol.name) for binary in parsed for symbol in binary.symbols]

@@ -21,7 +21,6 @@ STEERING = ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "BASH_ENV", "OP
 
 
 def line_of(needle: str, text: str) -> int:
-    """Give the number of the line that holds `needle`, counted from 1."""
     return next(number for number, line in enumerate(text.splitlines(), 1) if needle in line)
 
 

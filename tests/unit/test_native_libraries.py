@@ -10,6 +10,7 @@ from stigmer_packaging.lib.interpreter import Interpreter
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing.licences import Credit
 from stigmer_packaging.licensing.native import LIBRARIES, InstalledPackages, Package, credit_native
+from support.native_code import place
 
 PYTHON = Interpreter("/nowhere/bin/python3.13", "3.13.5", Target("linux", "amd64"), "", "x")
 
@@ -29,7 +30,6 @@ class FakePackages:
 
 
 def credit(*files: str, owned: tuple[str, ...] = (), python: Interpreter = PYTHON) -> tuple[Credit, ...]:
-    """Credit a bundle of these files."""
     return credit_native(files, owned=owned, python=python, packages=FakePackages())
 
 
@@ -78,11 +78,8 @@ def test_a_python_that_is_no_package_has_the_licence_in_its_library(tmp_path: Pa
 def test_dpkg_is_asked_where_it_is(tmp_path: Path) -> None:
     """The answers are dpkg-query's own: `package:arch: path`, and the version."""
     assert InstalledPackages({"PATH": str(tmp_path)}).find("libz.so.1", ()) is None
-    dpkg = tmp_path / "dpkg-query"
-    dpkg.write_text(
-        '#!/bin/sh\n[ "$1" = -W ] && printf 1:1.3 || echo "zlib1g:amd64: /lib/libz.so.1"\n', encoding="ascii"
-    )
-    dpkg.chmod(0o755)
+    said = b'#!/bin/sh\n[ "$1" = -W ] && printf 1:1.3 || echo "zlib1g:amd64: /lib/libz.so.1"\n'
+    place(tmp_path / "dpkg-query", said)
     found = InstalledPackages({"PATH": str(tmp_path)}).find("libz.so.1", ())
     assert found is not None
     assert (found.version, found.purl) == ("1:1.3", "pkg:deb/debian/zlib1g@1:1.3")

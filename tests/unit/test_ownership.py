@@ -1,7 +1,5 @@
 """A module that two distributions install is kept from its owner; the other's files go, and its record forgets them."""
 
-import base64
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -11,26 +9,17 @@ from stigmer_packaging.freeze.probes import try_imports
 from stigmer_packaging.lib.distributions import find_conflicts, read_distributions
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.records.model import LeftOut
+from support import wheels
 from support.freezing import ENV, make_program
 
 
 def install(site: Path, name: str, **files: str) -> None:
     """Install a distribution of these modules, with the content of each; `__` in a name stands for a slash."""
-    folder = site / f"{name}-1.0.dist-info"
-    folder.mkdir(parents=True)
-    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    rows = [f"{folder.name}/METADATA,,", f"{folder.name}/RECORD,,"]
-    for module, content in files.items():
-        path = f"{module.replace('__', '/')}.py".replace("/init.py", "/__init__.py")
-        (site / path).parent.mkdir(exist_ok=True)
-        (site / path).write_text(content)
-        checksum = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).decode().rstrip("=")
-        rows.append(f"{path},sha256={checksum},{len(content)}")
-    (folder / "RECORD").write_text("\n".join(rows) + "\n")
+    paths = {name: f"{name.replace('__', '/')}.py".replace("/init.py", "/__init__.py") for name in files}
+    wheels.install(site, name, modules={paths[name]: content for name, content in files.items()})
 
 
 def listing(site: Path) -> list[str]:
-    """List the files that are no metadata."""
     files = (path.relative_to(site).as_posix() for path in site.rglob("*.py"))
     return sorted(files)
 

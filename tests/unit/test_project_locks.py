@@ -56,7 +56,6 @@ WHOLE, LOOSE = "six==1.17.0 --hash=sha256:aa\n", "six>=1\n"
 
 
 def uv_lock(edges: str) -> str:
-    """Write a uv.lock whose project depends on these."""
     return f"""version = 1
 [[package]]
 name = "greeter"
@@ -83,14 +82,12 @@ source = {{ git = "https://example.invalid/two" }}
 
 
 def read(project: Path, name: str, text: str) -> Locked:
-    """Read the lock of a project that has this one."""
     (project / name).write_text(text, encoding="utf-8")
     return read_project_lock(project, name)
 
 
 @pytest.fixture(params=["uv.lock", "poetry.lock", "poetry 1", "pdm.lock", "pylock.toml", "pylock.service.toml"])
 def sample(request: pytest.FixtureRequest, tmp_path: Path) -> Locked:
-    """Read one of the samples."""
     if request.param == "poetry 1":
         (tmp_path / "pyproject.toml").write_text(PYPROJECT)
         text = re.sub(r"^(groups|markers) = .*\n", "", POETRY, flags=re.MULTILINE).replace('"2.1"', '"2.0"')
@@ -165,7 +162,6 @@ def test_a_file_without_a_hash_is_refused_by_the_name_of_its_distribution(tmp_pa
 
 
 def test_what_only_another_group_takes_from_elsewhere_does_not_matter(tmp_path: Path) -> None:
-    """It is not installed."""
     assert read(tmp_path, "pylock.toml", PYLOCK_VCS + "marker = \"'dev' in dependency_groups\"").pins == ()
 
 

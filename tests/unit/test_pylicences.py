@@ -1,25 +1,15 @@
 """What a Python distribution says of its licence, and what its wheel says is compiled into it."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.licensing.licences import Credit
 from stigmer_packaging.licensing.pylicences import credit_python
+from support.wheels import install
 
 MIT = "Permission is hereby granted, free of charge, to any person: this permission notice shall be included.\n"
-
-
-def install(site: Path, name: str, metadata: str = "", files: Mapping[str, str] | None = None) -> None:
-    """Lay the metadata of a distribution 1.0, and further files beside it, into a site-packages directory."""
-    place = site / f"{name}-1.0.dist-info"
-    given = {"METADATA": f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{metadata}\n", **(files or {})}
-    given["RECORD"] = "".join(f"{place.name}/{path},,\n" for path in given)
-    for path, text in given.items():
-        (place / path).parent.mkdir(parents=True, exist_ok=True)
-        (place / path).write_text(text, encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -36,19 +26,20 @@ def install(site: Path, name: str, metadata: str = "", files: Mapping[str, str] 
 def test_the_most_exact_word_counts_and_the_text_where_there_is_none(
     tmp_path: Path, metadata: str, licence: str
 ) -> None:
-    install(tmp_path, "One_Two", metadata, {"licenses/LICENSE": MIT})
+    install(tmp_path, "One_Two", metadata=metadata, described={"licenses/LICENSE": MIT})
     assert credit_python(tmp_path, {"one-two"}) == (Credit("one-two", "1.0", licence, "pkg:pypi/one-two@1.0", (MIT,)),)
 
 
 def test_what_only_freezing_needs_is_not_shipped_and_what_the_freezer_leaves_is(tmp_path: Path) -> None:
     for name in ("one", "altgraph", "setuptools", "pyinstaller"):
-        install(tmp_path, name, "License: MIT")
+        install(tmp_path, name, metadata="License: MIT")
     found = {each.name: each.licence for each in credit_python(tmp_path, {"one"})}
     assert found == {"one": "MIT", "pyinstaller": "GPL-2.0-or-later WITH Bootloader-exception"}
 
 
 def test_all_licence_files_are_taken_wherever_the_builder_put_them(tmp_path: Path) -> None:
-    install(tmp_path, "one", files={"LICENSE": "a\n", "NOTICE": "b\n", "licenses/AUTHORS": "c\n", "top_level": "no\n"})
+    texts = {"LICENSE": "a\n", "NOTICE": "b\n", "licenses/AUTHORS": "c\n", "top_level": "no\n"}
+    install(tmp_path, "one", described=texts)
     (found,) = credit_python(tmp_path, {"one"})
     assert sorted(found.texts) == ["a\n", "b\n", "c\n"]
 
@@ -61,7 +52,8 @@ def test_what_is_compiled_into_a_wheel_is_named(tmp_path: Path) -> None:
         {"name": "openssl", "version": "4.0", "purl": "pkg:generic/openssl@4.0?download_url=https://x.example/o"},
         {"name": "two", "version": "2", "purl": "pkg:cargo/two@2", "licenses": [{"license": {"id": "ISC"}}]},
     ]
-    install(tmp_path, "one", "License: MIT", {"sboms/one.json": json.dumps({"components": parts})})
+    listed = {"sboms/one.json": json.dumps({"components": parts})}
+    install(tmp_path, "one", metadata="License: MIT", described=listed)
     found = {each.purl: each.licence for each in credit_python(tmp_path, {"one"})}
     assert found == {
         "pkg:pypi/one@1.0": "MIT",

@@ -139,7 +139,6 @@ def test_a_file_that_needs_a_newer_glibc_than_promised_ends_the_build(tmp_path: 
     ],
 )
 def test_the_compiler_gets_only_words_that_it_knows(tmp_path: Path, given: str, passed: str) -> None:
-    """A fake compiler prints what it is given."""
     prepare_folder(build_of(LINUX, tmp_path))
     env = {"ZIG": "/bin/echo", "ZIG_TARGET": "some-target", "ZIG_FLAGS": "-g0 -s", "ZIG_PATHS": "-I/headers"}
     said = command.run([tmp_path / "texts/tools/zig-cc", *given.split()], env=env).stdout

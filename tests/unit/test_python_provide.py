@@ -37,7 +37,6 @@ def machine(cache: Path, host: Target = LINUX) -> BuildSettings:
 
 
 def provide(cache: Path, make: Callable[..., None] = fake_make) -> PythonTree:
-    """Provide the Python of another platform."""
     return provide_python(read_recipe(RECIPE, MAC), machine(cache), make=make)
 
 

@@ -16,7 +16,6 @@ LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
 
 @pytest.fixture(name="change")
 def _change(tmp_path: Path) -> Callable[[str, str, str], Path]:
-    """Give a copy of the recipe in which texts can be replaced."""
     folder = shutil.copytree(RECIPE, tmp_path / "python")
 
     def change(file: str, old: str, new: str) -> Path:

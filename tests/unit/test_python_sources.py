@@ -59,12 +59,9 @@ def _place(tmp_path: Path) -> Iterator[Place]:
         yield Place(url, replace(base(), source=(source,)), tmp_path)
 
 
-def test_a_source_is_unpacked_with_the_named_patches(place: Place) -> None:
-    assert (place.unpack() / "word").read_text(encoding="utf-8") == "right\n"
-
-
-def test_a_patch_that_is_not_named_is_not_applied(place: Place) -> None:
-    assert (place.unpack(replace(place.source, patches=())) / "word").read_text(encoding="utf-8") == "wrong\n"
+@pytest.mark.parametrize(("patches", "word"), [(("right.patch",), "right\n"), ((), "wrong\n")])
+def test_a_source_is_unpacked_with_the_named_patches(place: Place, patches: tuple[str, ...], word: str) -> None:
+    assert (place.unpack(replace(place.source, patches=patches)) / "word").read_text(encoding="utf-8") == word
 
 
 def test_a_patch_that_does_not_apply_ends_the_build(place: Place) -> None:

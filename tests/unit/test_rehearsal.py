@@ -14,6 +14,7 @@ from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import WorkflowError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.publish.plan import section_of
+from support.native_code import place
 
 LINUX = Target("linux", "amd64")
 WORKFLOW = """
@@ -106,9 +107,7 @@ def test_expressions_are_filled_in_and_what_is_not_known_is_an_error() -> None:
 
 def test_an_artifact_loses_modes_and_a_single_folder_its_own_name(bench: Bench) -> None:
     """As on GitHub, which is why what is handed on is packed first."""
-    (bench.folder / "dist").mkdir()
-    (bench.folder / "dist" / "program").write_text("x")
-    (bench.folder / "dist" / "program").chmod(0o755)
+    place(bench.folder / "dist" / "program", b"x")
     act("actions/upload-artifact@0", {"name": "release", "path": "dist/"}, bench)
     act("actions/download-artifact@0", {"name": "release", "path": "got"}, bench)
     assert (bench.folder / "got" / "program").stat().st_mode & 0o777 == 0o644

@@ -26,7 +26,6 @@ LAUNCHER = Path(__file__).parents[2] / "launcher" / "stigmer_launcher"
     ],
 )
 def test_texts_are_renamed_and_modules_and_components_are_not(before: str, after: str) -> None:
-    """Commands, headings, the folder and the variables."""
     assert rename_texts(before, "two-tiny") == after + "\n"
 
 

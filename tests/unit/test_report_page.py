@@ -51,7 +51,6 @@ WARNING = Finding("warning", "w", "p", "s", "r", "re")
 
 
 def page(release: Release = RELEASE, previous: Release | None = None) -> str:
-    """Render a page."""
     return render_page(release, CONTENTS, previous)
 
 
@@ -97,14 +96,12 @@ class Tags(HTMLParser):
 
 
 def parsed(text: str) -> Tags:
-    """Parse a page."""
     tags = Tags()
     tags.feed(text)
     return tags
 
 
 def rows(text: str) -> list[list[str]]:
-    """List the rows of all tables of a page, each as the texts of its cells."""
     return parsed(text).rows
 
 

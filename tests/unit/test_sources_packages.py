@@ -22,7 +22,6 @@ WHOLE = {
 
 
 def tree_of(folder: Path, files: dict[str, str]) -> Path:
-    """Write a source tree."""
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
@@ -35,7 +34,6 @@ def without(*beginnings: str) -> dict[str, str]:
 
 
 def problems_of(tree: Path) -> list[str]:
-    """Give the problems of a tree, one a line."""
     with pytest.raises(SourceError) as caught:
         check_packages(tree, COMPONENTS, "product@main")
     assert str(caught.value).startswith("the source tree product@main does not hold what the manifest builds:\n")

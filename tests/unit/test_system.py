@@ -16,6 +16,7 @@ from stigmer_packaging.pipeline.system import (
     read_platform,
 )
 from support.keg_standin import quiet
+from support.native_code import place
 
 FAKE_APT = """#!/bin/sh
 echo "$DEBIAN_FRONTEND $*" >> "{log}"
@@ -28,8 +29,7 @@ def machine(folder: Path, *programs: str, is_root: bool = False, effect: str = "
     folder.mkdir(exist_ok=True)
     for name in programs:
         script = FAKE_APT.format(log=folder / "log", effect=effect) if name == "apt-get" else "#!/bin/sh\n"
-        (folder / name).write_text(script, encoding="ascii")
-        (folder / name).chmod(0o755)
+        place(folder / name, script.encode())
     return Machine("linux", str(folder), is_root)
 
 

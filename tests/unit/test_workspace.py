@@ -12,11 +12,6 @@ from stigmer_packaging.records.workspace import Workspace, scan_files
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "build", tmp_path / "cache")
-
-
-@pytest.fixture
 def keg(workspace: Workspace) -> Keg:
     with workspace.staging() as staged:
         folder = staged / "keg"
