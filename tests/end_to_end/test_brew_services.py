@@ -19,12 +19,11 @@ import pytest
 from stigmer_packaging.lib.command import Completed, run
 from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.lib.ports import free_port
-from stigmer_packaging.records.release import NAME, read_release
+from stigmer_packaging.records.release import read_release
 from stigmer_packaging.verify.brew.client import Brew
 from stigmer_packaging.verify.brew.local_tap import with_root_url
-from support.real_brew import FULL, ROOT, require_brew, tapped
+from support.real_brew import FULL, RELEASE, require_brew, require_release, tapped
 
-RELEASE = Path(os.environ.get("STIGMER_RELEASE", ROOT / "dist"))
 UNIT = "homebrew.stigmer"
 LOST = re.compile(r"connection (error|refused)|rpc errored", re.IGNORECASE)
 PATIENCE = 120  # seconds for the server to come back
@@ -64,16 +63,18 @@ class Installed(NamedTuple):
 
 
 def systemctl(*words: str) -> str:
-    """Ask the user's systemd."""
     done = subprocess.run(["systemctl", "--user", *words], capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 
+def unit(name: str) -> str:
+    return systemctl("show", f"--property={name}", "--value", UNIT)
+
+
 def require_user_systemd() -> None:
-    """Skip where no systemd runs for this user, or the unit is there already."""
     if shutil.which("systemctl") is None or systemctl("is-system-running") not in ("running", "degraded"):
         pytest.skip("no systemd runs for this user")
-    if systemctl("show", "--property=LoadState", "--value", UNIT) != "not-found":
+    if unit("LoadState") != "not-found":
         pytest.skip(f"this user has the unit {UNIT} already")
 
 
@@ -83,8 +84,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     require_user_systemd()
     folder = tmp_path_factory.mktemp("services")
     brew = require_brew(folder / "home")
-    if not (RELEASE / NAME).is_file():
-        pytest.skip(f"no release was delivered to {RELEASE}")
+    require_release()
     kept = {name: os.environ[name] for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS") if name in os.environ}
     brew = brew._replace(env={**brew.env, **kept})
     units = Path(kept["XDG_RUNTIME_DIR"]) / "systemd" / "user"
@@ -129,15 +129,16 @@ def find_disorder(logs: Mapping[str, list[str]], orders: Mapping[str, int], sinc
 
 
 def await_running(installed: Installed, *not_by: str) -> None:
-    """Wait until everything runs, by another process than those."""
     deadline = time.monotonic() + PATIENCE
-    while main_pid() in ("0", *not_by) or installed.status() != "running":
+    while unit("MainPID") in ("0", *not_by) or installed.status() != "running":
         assert time.monotonic() < deadline, systemctl("status", UNIT)
 
 
-def main_pid() -> str:
-    """Give the process that systemd knows as the service."""
-    return systemctl("show", "--property=MainPID", "--value", UNIT)
+@pytest.fixture
+def running(installed: Installed) -> Installed:
+    installed.services("start")
+    await_running(installed)
+    return installed
 
 
 def test_the_start_returns_when_everything_runs(installed: Installed) -> None:
@@ -147,23 +148,19 @@ def test_the_start_returns_when_everything_runs(installed: Installed) -> None:
     assert "brew services stop stigmer" in installed.stigmer("server", "status").stdout
 
 
-def test_the_services_stop_in_their_order_by_their_own_logs(installed: Installed) -> None:
-    installed.services("start")
-    await_running(installed)
-    since = {name: len(lines) for name, lines in installed.logs().items()}
-    assert "Successfully stopped" in installed.services("stop").stdout
-    assert installed.status() == "stopped"
-    assert find_disorder(installed.logs(), installed.stop_orders(), since) == []
+def test_the_services_stop_in_their_order_by_their_own_logs(running: Installed) -> None:
+    since = {name: len(lines) for name, lines in running.logs().items()}
+    assert "Successfully stopped" in running.services("stop").stdout
+    assert running.status() == "stopped"
+    assert find_disorder(running.logs(), running.stop_orders(), since) == []
 
 
-def test_after_a_crash_it_comes_back_by_itself(installed: Installed) -> None:
-    installed.services("start")
-    await_running(installed)
-    killed = main_pid()
+def test_after_a_crash_it_comes_back_by_itself(running: Installed) -> None:
+    killed = unit("MainPID")
     os.kill(int(killed), 9)
-    await_running(installed, killed)
-    assert systemctl("show", "--property=NRestarts", "--value", UNIT) == "1"
-    installed.services("stop")
+    await_running(running, killed)
+    assert unit("NRestarts") == "1"
+    running.services("stop")
 
 
 def test_beside_a_server_that_runs_already_the_start_fails_once_and_leaves_that_one_alone(installed: Installed) -> None:
@@ -171,16 +168,14 @@ def test_beside_a_server_that_runs_already_the_start_fails_once_and_leaves_that_
     done = installed.services("start")
     assert done.code != 0
     assert "Successfully" not in done.stdout
-    assert systemctl("show", "--property=NRestarts", "--value", UNIT) == "0"
+    assert unit("NRestarts") == "0"
     assert systemctl("is-active", UNIT) == "failed"
     assert installed.status() == "running"
     installed.stigmer("server", "stop")
     systemctl("reset-failed", UNIT)
 
 
-def test_a_stop_by_the_command_is_not_undone(installed: Installed) -> None:
-    installed.services("start")
-    await_running(installed)
-    assert installed.stigmer("server", "stop").code == 0
+def test_a_stop_by_the_command_is_not_undone(running: Installed) -> None:
+    assert running.stigmer("server", "stop").code == 0
     assert systemctl("is-active", UNIT) == "inactive"
-    assert systemctl("show", "--property=Result", "--value", UNIT) == "success"
+    assert unit("Result") == "success"

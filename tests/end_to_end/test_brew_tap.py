@@ -11,7 +11,7 @@ from stigmer_packaging.formula.tap_files import render_tap
 from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.verify.brew.client import Brew, parse_pours
-from stigmer_packaging.verify.brew.local_tap import with_root_url
+from stigmer_packaging.verify.brew.local_tap import LocalTap, with_root_url
 from support.keg_standin import standin_manifest
 from support.real_brew import FULL, ROOT, TAP, copy_checkout, require_brew, tapped
 
@@ -25,23 +25,25 @@ def brew(tmp_path: Path) -> Brew:
     return require_brew(tmp_path / "home")
 
 
-def formula(*bottles: tuple[str, str], rebuild: int = 0) -> str:
-    return render_formula(standin_manifest(), "e" * 64, bottles, rebuild)
+def formula(*bottles: tuple[str, str]) -> str:
+    return render_formula(standin_manifest(), "e" * 64, bottles)
+
+
+def demand_no_word_against(brew: Brew, tap: LocalTap) -> None:
+    """Have brew tap, read, audit and style everything in a tap."""
+    said = brew.run("tap", TAP, str(tap.folder))
+    said += brew.run("readall", "--os=all", "--arch=all", "--aliases", "--syntax", TAP)
+    said += brew.run("audit", "--strict", f"--tap={TAP}")
+    assert not re.search("Warning|deprecated|problem", said), said
+    assert "no offenses detected" in brew.run("style", TAP)
 
 
 def test_this_repository_is_a_tap_that_brew_reads_without_a_warning(brew: Brew, tmp_path: Path) -> None:
     """Though it holds much besides formulae."""
     with tapped(brew, tmp_path / "tap") as tap:
         copy_checkout(tap.folder)
-        text = (tap.folder / "Formula" / "stigmer.rb").read_text(encoding="utf-8")
-        tap.publish("stigmer", text)
-        said = brew.run("tap", TAP, str(tap.folder))
-        assert "Tapped 1 formula" in said
-        said += brew.run("readall", "--aliases", "--syntax", TAP)
-        said += brew.run("audit", "--strict", f"--tap={TAP}")
-        assert "Warning" not in said
-        assert "problem" not in said
-        assert "no offenses detected" in brew.run("style", TAP)
+        tap.publish("stigmer", (tap.folder / "Formula" / "stigmer.rb").read_text(encoding="utf-8"))
+        demand_no_word_against(brew, tap)
         assert "stigmer" not in brew.run("commands", "--quiet")
 
 
@@ -52,12 +54,7 @@ def test_a_tap_kept_apart_is_wholly_to_brews_taste(brew: Brew, tmp_path: Path) -
             (tap.folder / path).parent.mkdir(parents=True, exist_ok=True)
             (tap.folder / path).write_text(text, encoding="utf-8")
         tap.publish("stigmer", formula(*FOUR))
-        said = brew.run("tap", TAP, str(tap.folder))
-        said += brew.run("readall", "--aliases", "--syntax", TAP)
-        said += brew.run("audit", "--strict", f"--tap={TAP}")
-        assert "Warning" not in said
-        assert "problem" not in said
-        assert "no offenses detected" in brew.run("style", TAP)
+        demand_no_word_against(brew, tap)
 
 
 SUBSETS = [chosen for count in range(1, 5) for chosen in itertools.combinations(FOUR, count)]
@@ -70,11 +67,7 @@ def test_the_formula_of_every_set_of_bottles_is_to_brews_taste_on_every_platform
             name = f"stigmer-{chr(96 + number)}"
             manifest = standin_manifest(name=name)
             tap.publish(name, render_formula(manifest, "e" * 64, bottles, rebuild=number % 2))
-        brew.run("tap", TAP, str(tap.folder))
-        said = brew.run("readall", "--os=all", "--arch=all", "--aliases", "--syntax", TAP)
-        said += brew.run("audit", "--strict", f"--tap={TAP}")
-        assert not re.search("Warning|deprecated|problem", said), said
-        assert f"{len(SUBSETS)} files inspected, no offenses detected" in brew.run("style", TAP)
+        demand_no_word_against(brew, tap)
 
 
 def test_a_licence_of_several_is_to_brews_taste_and_read_as_the_same_expression(brew: Brew, tmp_path: Path) -> None:

@@ -1,4 +1,8 @@
-"""Bottles for both kinds of Mac, made on this machine of frozen parts that are stand-ins."""
+"""Bottles for both kinds of Mac, made on this machine of frozen parts that are stand-ins.
+
+FakeFrozen parts have the shapes that an audit looks at (a program, a library beside it, a module that needs it) in real
+signed code from Go, and never run.
+"""
 
 import os
 import re
@@ -11,33 +15,65 @@ import pytest
 
 from stigmer_packaging.lib import environment
 from stigmer_packaging.lib.target import Target, parse_target
+from stigmer_packaging.manifest.model import CheckoutSource, Component
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.plan import Step, is_frozen, plan_release
 from stigmer_packaging.pipeline.run import Maker, Pipeline
 from stigmer_packaging.pipeline.stages import makers
-from stigmer_packaging.records.model import AuditReport, ReleaseFile
-from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.records.model import (
+    AuditReport,
+    Credits,
+    Ingredient,
+    LauncherBundle,
+    ReleaseFile,
+    ServiceBinary,
+)
+from stigmer_packaging.records.workspace import Workspace, scan_files
+from stigmer_packaging.sources.locks import parse_lock
+from support.audit_bottles import frozen_files
 from support.fake_stages import FakeProgress
-from support.mac_standins import offer_frozen_parts
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = load_manifest(ROOT / "packaging" / "manifest.yaml")
 CACHE = environment.cache_root(os.environ, Path.home())
 TARGETS = ("darwin-arm64", "darwin-amd64")
+FROZEN = {part.name: part for part in MANIFEST.components if is_frozen(part)}
 
 # Four Go programs for two platforms, two 60 MB wheels, two bottles: minutes where nothing is cached.
 pytestmark = pytest.mark.timeout(1800)
 
 
-def fake_freezer(workspace: Workspace, kind: type) -> Maker:
-    """Give FakeFrozen parts, and what they are made of, in place of the stages `freeze` and `credit`."""
+def freeze(workspace: Workspace, step: Step) -> LauncherBundle | ServiceBinary:
+    """Write FakeFrozen code in place of a frozen launcher or service."""
+    is_launcher = step.subject == "launcher"
+    program = MANIFEST.product.name if is_launcher else step.subject
+    contents = "lib" if is_launcher else f"{program}.lib"
+    for path, content in frozen_files(parse_target(step.target), program, contents).items():
+        place = workspace.path(f"{step.name}/{path}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        place.chmod(0o644 if path.endswith(".zip") else 0o755)
+    listed = scan_files(workspace.path(step.name))
+    if is_launcher:
+        return LauncherBundle(MANIFEST.product.version, step.target, step.name, program, listed)
+    return ServiceBinary(program, FROZEN[program].version, step.target, step.name, program, listed)
 
-    def make(step: Step, _needs: Mapping[str, Any]) -> Any:
-        offer_frozen_parts(MANIFEST, parse_target(step.target), workspace, ROOT)
-        return workspace.read_record(step.name, kind)
 
-    return Maker(kind, "by hand", make)
+def credit(step: Step) -> Credits:
+    """Credit what the lock of a part in the checkout names, as a real freeze does."""
+    part = FROZEN.get(step.subject)
+    python = Ingredient("cpython", "3.13.0", "Python-2.0", "pkg:generic/cpython@3.13.0", ("mit",))
+    pinned = [(pin.name, pin.version) for pin in parse_lock(lock_of(part))] if part else []
+    wheels = (Ingredient(name, version, "MIT", f"pkg:pypi/{name}@{version}", ("mit",)) for name, version in pinned)
+    named = tuple(sorted((python, *wheels), key=lambda each: each.name))
+    version = part.version if part else MANIFEST.product.version
+    return Credits(step.subject, version, "Apache-2.0", step.target, named, {"mit": "MIT\n"})
+
+
+def lock_of(part: Component) -> str:
+    assert isinstance(part.source, CheckoutSource)
+    return (ROOT / MANIFEST.checkout / part.source.package / "requirements.lock").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +83,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     env, tree = environment.build_environment(os.environ), str(ROOT / MANIFEST.checkout)
     context = BuildContext(MANIFEST, workspace, ROOT, Target("linux", "amd64"), tree, env, 1, lambda _: None)
     real = makers(context)
-    frozen = {"launcher", *(part.name for part in MANIFEST.components if is_frozen(part))}
+
+    def make(step: Step, _needs: Mapping[str, Any]) -> Any:
+        record = credit(step) if step.stage == "credit" else freeze(workspace, step)
+        workspace.write_record(step.name, record)
+        return record
 
     def maker(step: Step) -> Maker:
-        is_fake = step.subject in frozen and step.stage in {"freeze", "credit"}
-        return fake_freezer(workspace, real(step).kind) if is_fake else real(step)
+        is_fake = step.subject in {"launcher", *FROZEN} and step.stage in {"freeze", "credit"}
+        return Maker(real(step).kind, "by hand", make) if is_fake else real(step)
 
     targets = [parse_target(target) for target in TARGETS]
     steps = plan_release(MANIFEST, targets, context.inputs(targets, "formula"), until="formula")

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_packaging.bottle.standalone import make_program
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.verify.guest import Task
 from stigmer_packaging.verify.guest_root import GuestRoot
 from stigmer_packaging.verify.sandbox import make_sandbox, run_in_sandbox, sandbox_command
-from stigmer_packaging.verify.stage import verify_bottle, verify_once
-from support.guest_roots import copy_of, replace_text, shared_root
-from support.keg_standin import StandIn, build_standin, quiet, repacked
+from stigmer_packaging.verify.stage import current_report, verify_bottle
+from support.guest_machines import copy_of, replace_text, shared_root
+from support.install_script import SCRIPT
+from support.keg_standin import EPOCH, StandIn, build_standin, quiet
+from support.single_files import unpacker
 
-SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 TRIALS = SCRIPT.with_name("verify-trials")
 NAME = "verify/sandbox/linux-amd64"
 pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes the root
@@ -45,18 +47,18 @@ def verify(
     bottle: ReleaseFile | None = None,
     script: Path = SCRIPT,
     seconds: float = 120,
-    report: Callable[[str], None] = quiet,
-    once: bool = False,
 ) -> VerificationReport:
-    """Verify the stand-in's bottle, or another of the same workspace."""
-    task = Task(script, secrets.token_hex(8), seconds)
-    call, product = verify_once if once else verify_bottle, bottle or standin.bottle
-    return call(product, make_sandbox(root), task, workspace=standin.workspace, name=NAME, report=report)
+    """Verify the stand-in's bottle, or another file of the same workspace."""
+    task, product = Task(script, secrets.token_hex(8), seconds), bottle or standin.bottle
+    return verify_bottle(product, make_sandbox(root), task, workspace=standin.workspace, name=NAME, report=quiet)
 
 
 def failed(report: VerificationReport) -> dict[str, str]:
-    """Give the checks that did not pass, with what they saw."""
     return {check.name: check.detail for check in report.checks if not check.passed}
+
+
+def log_of(standin: StandIn) -> str:
+    return standin.workspace.path(f"{NAME}.log").read_text(encoding="utf-8")
 
 
 def test_a_good_bottle_proves_itself_and_nothing_is_left_unchecked(standin: StandIn, root: GuestRoot) -> None:
@@ -65,21 +67,31 @@ def test_a_good_bottle_proves_itself_and_nothing_is_left_unchecked(standin: Stan
     assert report.passed
     assert (report.level, report.guest, report.bottle_sha256) == ("sandbox", root.name, standin.bottle.sha256)
     assert len(report.checks) == 33
-    log = standin.workspace.path("verify/sandbox/linux-amd64.log").read_text(encoding="utf-8")
-    assert log.endswith("--- exit code 0\n")
+    assert log_of(standin).endswith("--- exit code 0\n")
 
 
 def test_a_bottle_that_has_passed_is_not_verified_again_unless_something_changed(
     standin: StandIn, root: GuestRoot, tmp_path: Path
 ) -> None:
-    said: list[str] = []
-    first = verify(standin, root, report=said.append)
-    assert verify(standin, root, report=said.append, once=True) == first
-    changed = tmp_path / "verify-install"
-    shutil.copy(TRIALS, tmp_path)
-    changed.write_text(SCRIPT.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
-    assert verify(standin, root, script=changed, report=said.append, once=True).passed
-    assert said == [f"verifying stigmer-2.0.0.x86_64_linux.bottle.tar.gz on {root.name}"] * 2
+    report, changed = verify(standin, root), script_with(tmp_path, "#!/bin/sh\n", "#!/bin/sh\n# changed\n")
+    for script, kept in ((SCRIPT, report), (changed, None)):
+        task = Task(script, "another nonce")
+        assert current_report(standin.bottle, make_sandbox(root), task, standin.workspace, NAME) == kept
+
+
+QUESTIONS = (
+    "id -u; cat /proc/net/dev | sed 1,2d | cut -d: -f1; grep CapEff /proc/self/status; touch /usr/written 2>&1; "
+    "touch /home/tester/written && echo home; find / -name 'python*' 2>/dev/null; env | sort"
+)
+
+
+def demand_that_it_is_shut_in(answers: str) -> None:
+    """Hold the answers to an unprivileged user without network, Python or a writable system."""
+    lines = [line.strip() for line in answers.splitlines()]
+    assert lines[:3] == ["1000", "lo", "CapEff:\t0000000000000000"]
+    assert "Read-only file system" in lines[3]
+    assert lines[4] == "home"
+    assert [line.split("=")[0] for line in lines[5:]] == ["HOME", "LANG", "PATH", "PWD"]
 
 
 def test_the_guest_is_an_unprivileged_user_without_network_python_or_a_writable_system(
@@ -87,16 +99,7 @@ def test_the_guest_is_an_unprivileged_user_without_network_python_or_a_writable_
 ) -> None:
     (tmp_path / "tester").mkdir()
     tmp_path.chmod(0o755)
-    questions = (
-        "id -u; cat /proc/net/dev | sed 1,2d | cut -d: -f1; grep CapEff /proc/self/status; "
-        "touch /usr/written 2>&1; touch /home/tester/written && echo home; find / -name 'python*' 2>/dev/null; env | sort"
-    )
-    run = run_in_sandbox(root.path, tmp_path, ["sh", "-c", questions], seconds=60)
-    lines = [line.strip() for line in run.output.splitlines()]
-    assert lines[:3] == ["1000", "lo", "CapEff:\t0000000000000000"]
-    assert "Read-only file system" in lines[3]
-    assert lines[4] == "home"
-    assert [line.split("=")[0] for line in lines[5:]] == ["HOME", "LANG", "PATH", "PWD"]
+    demand_that_it_is_shut_in(run_in_sandbox(root.path, tmp_path, ["sh", "-c", QUESTIONS], seconds=60).output)
 
 
 def test_an_ordinary_user_can_run_the_sandbox_too(root: GuestRoot) -> None:
@@ -108,52 +111,44 @@ def test_an_ordinary_user_can_run_the_sandbox_too(root: GuestRoot) -> None:
         place.chmod(0o755)
         copied = copy_of(root, place / "root")
         (place / "home/tester").mkdir(parents=True)
-        os.chown(place / "home", 65534, 65534)
-        words = sandbox_command(copied.path, place / "home", ["id", "-u"], privileged=False)
+        for folder in (place / "home", place / "home/tester"):
+            os.chown(folder, 65534, 65534)
+        words = sandbox_command(copied.path, place / "home", ["sh", "-c", QUESTIONS], privileged=False)
         become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         done = command.run([*become, *words], seconds=60, check=False)
         if "ermission" in done.stderr or "not permitted" in done.stderr:
             pytest.skip(f"users may not make namespaces on this machine: {done.stderr.strip()}")
-        assert (done.stdout, done.code) == ("1000\n", 0)
+        demand_that_it_is_shut_in(done.stdout)
     finally:
         shutil.rmtree(place)
 
 
-def put_interpreter(root: Path) -> None:
-    """Copy the interpreter that runs these tests."""
-    shutil.copyfile(Path(sys.executable).resolve(), root / "usr/bin/python3.11")
-    (root / "usr/bin/python3.11").chmod(0o755)
-
-
-def put_dangling_link(root: Path) -> None:
-    """Leave the link of a package whose interpreter is gone."""
-    (root / "usr/bin/python3").symlink_to("python3.13")
-
-
 def put_package_record(root: Path) -> None:
-    """Record a package as installed."""
     status = root / "var/lib/dpkg/status"
     record = "\nPackage: python3-minimal\nStatus: install ok installed\nVersion: 3.13.5-1\n"
     replace_text(status, status.read_text(encoding="utf-8") + record)
 
 
 def put_renamed_interpreter(root: Path) -> None:
-    """Hide an interpreter under another name."""
     hidden = root / "usr/libexec/assistant"
     hidden.write_bytes(b"\x7fELF" + bytes(1_500_000) + b"Py_InitializeFromConfig" + bytes(100))
     hidden.chmod(0o755)
 
 
 def put_standard_library(root: Path) -> None:
-    """Leave a standard library somewhere."""
     replace_text(root / "opt/tool/lib/os.py", "")
     replace_text(root / "opt/tool/lib/encodings/__init__.py", "")
 
 
-def put_shared_library(root: Path) -> None:
-    """Leave a libpython."""
-    replace_text(root / "usr/lib/libpython3.13.so.1.0", "")
-
+PYTHONS: dict[str, Callable[[Path], object]] = {
+    "file: /usr/bin/python3.11": lambda root: shutil.copy(Path(sys.executable).resolve(), root / "usr/bin/python3.11"),
+    "file: /usr/bin/python3": lambda root: (root / "usr/bin/python3").symlink_to("python3.13"),
+    "package: python3-minimal": put_package_record,
+    "interpreter by content: /usr/libexec/assistant": put_renamed_interpreter,
+    "standard library: /opt/tool/lib": put_standard_library,
+    "file: /usr/lib/libpython3.13.so.1.0": lambda root: replace_text(root / "usr/lib/libpython3.13.so.1.0", ""),
+}
+"""What is left of a Python, by what the script says of it."""
 
 NO_PYTHON = (
     "before the installation there is no Python on the machine",
@@ -161,23 +156,12 @@ NO_PYTHON = (
 )
 
 
-@pytest.mark.parametrize(
-    ("put", "trace"),
-    [
-        (put_interpreter, "file: /usr/bin/python3.11"),
-        (put_dangling_link, "file: /usr/bin/python3"),
-        (put_package_record, "package: python3-minimal"),
-        (put_renamed_interpreter, "interpreter by content: /usr/libexec/assistant"),
-        (put_standard_library, "standard library: /opt/tool/lib"),
-        (put_shared_library, "file: /usr/lib/libpython3.13.so.1.0"),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
+@pytest.mark.parametrize("trace", PYTHONS)
 def test_with_python_put_back_in_the_root_the_verification_fails_and_says_where(
-    standin: StandIn, root: GuestRoot, tmp_path: Path, put: Callable[[Path], None], trace: str
+    standin: StandIn, root: GuestRoot, tmp_path: Path, trace: str
 ) -> None:
     changed = copy_of(root, tmp_path / "root")
-    put(changed.path)
+    PYTHONS[trace](changed.path)
     report = verify(standin, changed)
     assert not report.passed
     assert report.ended
@@ -197,7 +181,6 @@ def test_gdbs_printers_and_other_files_that_only_sound_like_python_are_no_python
 
 
 def flip_bit(path: Path) -> None:
-    """Change one bit in the middle of a file."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.unlink()
@@ -219,75 +202,76 @@ def test_a_bottle_that_was_recorded_damaged_does_not_install(standin: StandIn, r
     assert "gzip" in failed(report)["the bottle installs"]
 
 
-def test_a_flipped_bit_in_a_component_is_found_by_its_checksum(standin: StandIn, root: GuestRoot) -> None:
-    component = standin.workspace.path(standin.keg.root) / "libexec/components/agent-runner.lib/libpython3.13.so"
-    replace_text(component, "flipped")
-    report = verify(standin, root, bottle=repacked(standin))
-    assert report.ended
-    assert set(failed(report)) == {"every file has its checksum"}
+SERVER_STARTS = 'case "$*" in server|server\\ --port*)'
 
 
-def test_a_bottle_without_a_component_fails(standin: StandIn, root: GuestRoot) -> None:
-    (standin.workspace.path(standin.keg.root) / "libexec/components/agent-runner").unlink()
-    report = verify(standin, root, bottle=repacked(standin))
-    assert not report.passed
-    assert (
-        "missing: libexec/components/agent-runner"
-        in failed(report)["the keg holds what its index names and nothing else"]
+def test_a_launcher_that_needs_the_network_at_its_first_start_fails_to_start(tmp_path: Path, root: GuestRoot) -> None:
+    fetch = (
+        'perl -MIO::Socket::INET -e \'IO::Socket::INET->new(PeerAddr => "192.0.2.1:443", Timeout => 2)'
+        ' or die "cannot download: $!\\n"\''
     )
+    found = failed(verify(build_standin(tmp_path, twist=f"{SERVER_STARTS} {fetch} || exit 1 ;; esac"), root))
+    assert next(iter(found)) == "the server starts"
+    assert "cannot download: Network is unreachable" in found["the server starts"]
 
 
-@pytest.fixture
-def script(tmp_path: Path) -> Callable[[str, str], Path]:
-    """Give a function that writes the script with one text replaced by another."""
-
-    def write(old: str, new: str) -> Path:
-        text = SCRIPT.read_text(encoding="utf-8")
-        assert old in text
-        changed = tmp_path / "changed.sh"
-        shutil.copy(TRIALS, tmp_path)
-        changed.write_text(text.replace(old, new), encoding="utf-8")
-        return changed
-
-    return write
+def test_a_service_left_running_after_the_stop_is_found(tmp_path: Path, root: GuestRoot) -> None:
+    lax = """end_services() { kill $(awk 'NR > 1 { print $2 }' "$home/run/services"); }; wait() { :; }"""
+    found = failed(verify(build_standin(tmp_path, twist=lax), root))
+    check = "the server stops and leaves no process and no port"
+    assert next(iter(found)) == check
+    assert "still runs: " in found[check]
+    assert "perl" in found[check]
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ('# END %s\\n\' "$number" "$nonce"', '\' "$number"'),
-        ("--nonce) nonce=$2", "--nonce) nonce=other"),
-        ("\nbegin_report\n", "\nbegin_report; kill -9 $$\n"),
-        ("\ncheck 'the server stops again' server_stops\n", "\nexit 0\n"),
-        ('\n[ "$failures" -eq 0 ]\n', "\nexit 3\n"),
-    ],
-    ids=["no end line", "wrong nonce", "killed", "ended early", "exit code that does not fit"],
-)
-def test_a_report_that_is_not_whole_is_no_proof_though_all_its_checks_passed(
-    standin: StandIn, root: GuestRoot, script: Callable[[str, str], Path], old: str, new: str
+@pytest.mark.parametrize(("twist", "passes"), [("", True), ('[ "${2:-}" != stop ] || exit 0', False)])
+def test_a_single_file_is_verified_like_a_bottle_in_a_home_of_its_own(
+    tmp_path: Path, root: GuestRoot, twist: str, *, passes: bool
 ) -> None:
-    report = verify(standin, root, script=script(old, new))
+    standin = build_standin(tmp_path, twist=twist)
+    tools, workspace = unpacker(tmp_path / "modules"), standin.workspace
+    made = make_program(standin.keg, tools, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
+    report = verify(standin, root, bottle=made)
+    assert report.passed is passes, log_of(standin)
+    assert report.bottle_sha256 == made.sha256
+    assert ".stigmer/dist/2.0.0-" in log_of(standin)
+
+
+def script_with(folder: Path, old: str, new: str) -> Path:
+    """Write the script with one text replaced by another, beside its trials."""
+    text = SCRIPT.read_text(encoding="utf-8")
+    assert old in text
+    shutil.copy(TRIALS, folder)
+    (folder / "changed.sh").write_text(text.replace(old, new), encoding="utf-8")
+    return folder / "changed.sh"
+
+
+LAST_CHECK = "\ncheck 'the server stops again' server_stops\n"
+SPOILT = {
+    "no end line": ('# END %s\\n\' "$number" "$nonce"', '\' "$number"'),
+    "wrong nonce": ("--nonce) nonce=$2", "--nonce) nonce=other"),
+    "killed": ("\nbegin_report\n", "\nbegin_report; kill -9 $$\n"),
+    "ended early": (LAST_CHECK, "\nexit 0\n"),
+    "exit code that does not fit": ('\n[ "$failures" -eq 0 ]\n', "\nexit 3\n"),
+}
+
+
+@pytest.mark.parametrize("fault", SPOILT)
+def test_a_report_that_is_not_whole_is_no_proof_though_all_its_checks_passed(
+    standin: StandIn, root: GuestRoot, tmp_path: Path, fault: str
+) -> None:
+    report = verify(standin, root, script=script_with(tmp_path, *SPOILT[fault]))
     assert failed(report) == {}
     assert not report.ended
     assert not report.passed
 
 
-def test_a_guest_that_hangs_is_killed_whole_and_is_no_proof(
-    standin: StandIn, root: GuestRoot, script: Callable[[str, str], Path]
-) -> None:
+def test_a_guest_that_hangs_is_killed_whole_and_is_no_proof(standin: StandIn, root: GuestRoot, tmp_path: Path) -> None:
     mark = f"hang-{secrets.token_hex(8)}"
-    hanging = script("\ncheck 'the server stops again' server_stops\n", f"\nsh -c 'sleep 600; : {mark}'\n")
+    hanging = script_with(tmp_path, LAST_CHECK, f"\nsh -c 'sleep 600; : {mark}'\n")
     report = verify(standin, root, script=hanging, seconds=15)
     assert not report.ended
     assert len(report.checks) > 10
-    log = standin.workspace.path("verify/sandbox/linux-amd64.log").read_text(encoding="utf-8")
-    assert log.endswith("--- killed at its deadline\n")
-    while any(mark in _command_line(process) for process in Path("/proc").glob("[0-9]*")):
+    assert log_of(standin).endswith("--- killed at its deadline\n")
+    while mark in command.run(["ps", "-axo", "args="]).stdout:
         time.sleep(0.05)  # the kernel takes a moment; a process that stays makes this test fail by its deadline
-
-
-def _command_line(process: Path) -> str:
-    try:
-        return (process / "cmdline").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

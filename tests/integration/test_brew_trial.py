@@ -4,48 +4,30 @@ import itertools
 import os
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.cli import main as cli
 from stigmer_packaging.cli.verify import verify_release_with_brew
-from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import MissingToolError, RecordError, VerificationError
 from stigmer_packaging.records.model import VerificationReport
-from stigmer_packaging.records.release import Artefact, Release
-from stigmer_packaging.records.text import render_record
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.brew.stage import verify_with_brew
 from support import fake_brew
-from support.keg_standin import quiet, standin_manifest
+from support.keg_standin import quiet
+from support.publishable import lay_release
 
 
 def deliver(folder: Path, version: str) -> Path:
-    """Deliver a release of nearly nothing."""
-    product = replace(standin_manifest().product, version=version)
-    bottle = folder / f"stigmer-{version}.x86_64_linux.bottle.tar.gz"
-    (folder / "Formula").mkdir(parents=True)
-    bottle.write_bytes(version.encode())
-    manifest = replace(standin_manifest(), product=product)
-    text = render_formula(manifest, "e" * 64, [("x86_64_linux", digest.sha256_of(bottle))])
-    (folder / "Formula" / "stigmer.rb").write_text(text, encoding="utf-8")
-    artefacts = [
-        Artefact(kind, name, (folder / name).stat().st_size, digest.sha256_of(folder / name), *of)
-        for kind, name, of in (
-            ("bottle", bottle.name, ("linux-amd64", "x86_64_linux")),
-            ("formula", "Formula/stigmer.rb", ()),
-        )
-    ]
-    (folder / "release.json").write_text(render_record(Release(product, tuple(artefacts))), encoding="utf-8")
+    lay_release(folder, version, targets=("linux-amd64",))
     return folder
 
 
 def make_brew(folder: Path, *faults: str) -> Path:
-    """Put a FakeBrew there, which is started as a program of its own."""
-    folder.mkdir()
+    """Put a FakeBrew there, which is started as a program of its own, beside what it has installed already."""
+    folder.mkdir(exist_ok=True)
     shutil.copy(fake_brew.__file__, folder / "fake_brew.py")
     (folder / "faults").write_text("\n".join(faults))
     program = folder / "brew"
@@ -55,7 +37,6 @@ def make_brew(folder: Path, *faults: str) -> Path:
 
 
 def verify(tmp_path: Path, *faults: str, versions: tuple[str, ...] = ("2.0.0", "2.0.1")) -> VerificationReport:
-    """Put releases to the trial with a FakeBrew that has these faults."""
     ticks = itertools.count()
     return verify_with_brew(
         [deliver(tmp_path / f"{index}-{version}", version) for index, version in enumerate(versions)],
@@ -106,6 +87,9 @@ def test_every_fault_fails_its_own_step_and_no_other(tmp_path: Path) -> None:
     assert set(FAULTS.values()) == set(failed(report)) - {"brew reinstall pours again"}
 
 
+UPGRADE = "brew upgrade pours the next release while a server runs"
+
+
 @pytest.mark.parametrize(
     ("faults", "steps"),
     [
@@ -113,20 +97,13 @@ def test_every_fault_fails_its_own_step_and_no_other(tmp_path: Path) -> None:
             ("test", "kills the server", "takes the data"),
             {
                 "brew test passes",
-                "brew upgrade pours the next release while a server runs",
+                UPGRADE,
                 "the next start is the next release's, and works",
                 "brew test passes after the upgrade",
                 "brew uninstall leaves the user's data and nothing else",
             },
         ),
-        (
-            ("builds",),
-            {
-                "the documented command pours the bottle",
-                "brew upgrade pours the next release while a server runs",
-                "brew reinstall pours again",
-            },
-        ),
+        (("builds",), {"the documented command pours the bottle", UPGRADE, "brew reinstall pours again"}),
     ],
     ids=["what runs", "no bottle"],
 )
@@ -141,26 +118,16 @@ def test_without_a_later_release_no_upgrade_is_tried(tmp_path: Path) -> None:
 
 
 def test_two_releases_of_one_version_are_refused(tmp_path: Path) -> None:
-    """There is nothing to upgrade to."""
     with pytest.raises(RecordError, match=r"both releases are 2\.0\.0"):
         verify(tmp_path, versions=("2.0.0", "2.0.0"))
 
 
 def test_somebodys_own_installation_is_left_alone(tmp_path: Path) -> None:
     """A trial ends with an uninstall."""
-    program = make_brew(tmp_path / "brew")
-    own = program.parent / "prefix" / "Cellar" / "stigmer" / "1.0.0"
+    own = tmp_path / "brew" / "prefix" / "Cellar" / "stigmer" / "1.0.0"
     own.mkdir(parents=True)
     with pytest.raises(VerificationError, match="has stigmer/tap/stigmer or its tap already"):
-        verify_with_brew(
-            [deliver(tmp_path / "release", "2.0.0")],
-            program,
-            ports=(),
-            env=os.environ,
-            workspace=Workspace(tmp_path / "workspace", tmp_path / "cache"),
-            clock=float,
-            report=quiet,
-        )
+        verify(tmp_path, versions=("2.0.0",))
     assert own.is_dir()
 
 

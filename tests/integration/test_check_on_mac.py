@@ -1,6 +1,5 @@
 """scripts/check-on-mac in the shells of macOS and their kin, with FakeMac in the place of what only macOS has."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -8,28 +7,31 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_packaging.lib import digest
+from stigmer_packaging.verify.mac_report import MacReport
 from support.fake_mac import BOTTLE, FAKES, SCRIPT, make_fake_mac
 
-SHELLS = {
-    "dash": ("dash",),
-    "bash": ("bash", "--posix"),
-    "zsh": ("zsh", "--emulate", "sh"),
-    "mksh": ("mksh",),
-}
+SHELLS = {"dash": ("dash",), "bash": ("bash", "--posix"), "zsh": ("zsh", "--emulate", "sh"), "mksh": ("mksh",)}
 LAUNCHED = "launchd runs the server"
 BREWED = "brew installs the bottle from a tap"
+SELFTEST = {"SELFTEST": "--selftest"}
+BOTH = {**SELFTEST, "WORKFLOW_TEST": "--selftest-workflow"}
 THERE = {name: shell for name, shell in SHELLS.items() if shutil.which(shell[0])}
+
+
+def failed(report: MacReport) -> list[str]:
+    assert report.whole
+    return [check.name for check in report.checks if not check.passed]
 
 
 @pytest.mark.parametrize("shell", THERE)
 def test_a_good_bottle_passes_every_check_in_every_shell_and_nothing_is_left(tmp_path: Path, shell: str) -> None:
     mac = make_fake_mac(tmp_path)
-    code, report = mac.check(*THERE[shell], SELFTEST="--selftest", WORKFLOW_TEST="--selftest-workflow")
-    assert (code, [check for check in report.checks if not check.passed], report.whole) == (0, [], True)
+    code, report = mac.check(*THERE[shell], environment=BOTH)
+    assert (code, failed(report)) == (0, [])
     assert report.machine == "macOS 15.1 24B83 arm64 Mac15,3"
-    assert report.files == tuple(
-        hashlib.sha256((mac.release / name).read_bytes()).hexdigest() for name in (BOTTLE, "stigmer-2.0.0-darwin-arm64")
-    )
+    names = (BOTTLE, "stigmer-2.0.0-darwin-arm64")
+    assert report.files == tuple(digest.sha256_of(mac.release / name) for name in names)
     assert len(report.checks) == 22
     assert list((tmp_path / "tmp").iterdir()) == []
     assert "brew untap check-on-mac-" in mac.calls()
@@ -55,8 +57,7 @@ def test_what_a_program_of_macos_refuses_fails_its_check_and_no_other(
     mac = make_fake_mac(tmp_path)
     mac.replace(name, text)
     code, report = mac.check()
-    assert (code, report.whole) == (1, True)
-    assert {check.name for check in report.checks if not check.passed} == failing
+    assert (code, set(failed(report))) == (1, failing)
 
 
 @pytest.mark.parametrize(
@@ -76,15 +77,20 @@ def test_what_the_product_does_wrong_is_found(tmp_path: Path, twist: str, failin
     mac.replace("launchctl", "exit 1")  # its waiting is another test's
     code, report = mac.check()
     assert code == 1
-    assert [check.name for check in report.checks if check.name.startswith(failing) and not check.passed] != []
+    assert any(name.startswith(failing) for name in failed(report))
 
 
-def test_a_file_for_another_processor_or_both_is_found(tmp_path: Path) -> None:
-    mac = make_fake_mac(tmp_path, content=bytes.fromhex("cffaedfe07000001") + bytes(24))
-    _, report = mac.check()
-    (failed,) = [check for check in report.checks if not check.passed]
-    assert failed.name == "every Mach-O file is made for this machine"
-    assert "library.dylib is not for arm64 alone" in failed.detail
+INTELS = bytes.fromhex("cffaedfe07000001") + bytes(24)
+
+
+@pytest.mark.parametrize(
+    ("content", "failing"),
+    [(INTELS, "every Mach-O file is made for this machine"), (b"text", "there are Mach-O files")],
+    ids=["another processor's", "none"],
+)
+def test_a_bottle_without_code_for_this_processor_alone_is_found(tmp_path: Path, content: bytes, failing: str) -> None:
+    _, report = make_fake_mac(tmp_path, content=content).check()
+    assert failed(report) == [failing]
 
 
 @pytest.mark.parametrize(("machine", "tag"), [("arm64", "arm64_sonoma"), ("x86_64", "sonoma")])
@@ -105,62 +111,49 @@ def test_other_bytes_than_the_release_names_are_found(tmp_path: Path) -> None:
     mac = make_fake_mac(tmp_path)
     (mac.release / "SHA256SUMS").write_text(f"{'0' * 64}  {BOTTLE}\n", encoding="ascii")
     _, report = mac.check()
-    assert [check.name for check in report.checks if not check.passed] == ["the checksum is the one of the release"]
+    assert failed(report) == ["the checksum is the one of the release"]
 
 
 def test_a_damaged_bottle_makes_a_whole_report_that_is_no_proof(tmp_path: Path) -> None:
     mac = make_fake_mac(tmp_path)
     (mac.release / BOTTLE).write_bytes(b"no archive")
     code, report = mac.check(what=str(mac.release / BOTTLE))
-    assert (code, report.whole, [check.passed for check in report.checks]) == (1, True, [False, False])
+    assert (code, len(failed(report)), len(report.checks)) == (1, 2, 2)
 
 
-def test_a_product_without_a_test_of_its_own_is_not_asked_for_one(tmp_path: Path) -> None:
+def test_a_product_without_a_test_of_its_own_is_not_asked_for_one_nor_a_mac_without_homebrew(tmp_path: Path) -> None:
+    """Or one where the product is installed, which is left alone."""
     mac = make_fake_mac(tmp_path)
+    mac.replace("brew", "exit 0")
     code, report = mac.check()
-    assert code == 0
+    assert (code, BREWED in {check.name for check in report.checks}) == (0, False)
+    assert "brew install" not in mac.calls()
     assert [check.name for check in report.checks if "agent-runner" in check.name] == [
         "agent-runner loads, and ends without Temporal",
         "the libraries of agent-runner are of the keg and the system",
     ]
 
 
-@pytest.mark.parametrize(
-    ("selftest", "failing"), [("", "agent-runner loads"), ("--selftest", "the selftest of agent-runner")]
-)
-def test_a_frozen_service_that_lacks_a_module_is_found(tmp_path: Path, selftest: str, failing: str) -> None:
-    mac = make_fake_mac(tmp_path, runner="echo \"ModuleNotFoundError: No module named 'ssl'\" >&2; exit 1")
-    code, report = mac.check(SELFTEST=selftest)
-    (failed,) = (check for check in report.checks if not check.passed)
-    assert (code, failed.name.startswith(failing)) == (1, True)
-    assert "No module named 'ssl'" in failed.detail
+LACKS_SSL = "echo \"ModuleNotFoundError: No module named 'ssl'\" >&2; exit 1"
+LOADS_HOMEBREWS = "echo 'dyld[1]: <0A> /opt/homebrew/lib/libz.dylib' >&2"
 
 
 @pytest.mark.parametrize(
-    ("runner", "failing"),
+    ("runner", "tests", "failing", "said"),
     [
-        ("echo 'dyld[1]: <0A> /opt/homebrew/lib/libz.dylib' >&2", "the libraries of agent-runner are of the keg"),
-        ('[ "$1" != --selftest-workflow ] || exit 1', "the workflow of agent-runner ends well"),
+        (LACKS_SSL, {}, "agent-runner loads", "No module named 'ssl'"),
+        (LACKS_SSL, SELFTEST, "the selftest of agent-runner", "No module named 'ssl'"),
+        (LOADS_HOMEBREWS, BOTH, "the libraries of agent-runner are of the keg", "/opt/homebrew/lib/libz.dylib"),
+        ('[ "$1" != --selftest-workflow ] || exit 1', BOTH, "the workflow of agent-runner ends well", ""),
     ],
 )
-def test_what_a_frozen_service_does_wrong_is_found(tmp_path: Path, runner: str, failing: str) -> None:
-    mac = make_fake_mac(tmp_path, runner=runner)
-    code, report = mac.check(SELFTEST="--selftest", WORKFLOW_TEST="--selftest-workflow")
-    (failed,) = (check for check in report.checks if not check.passed)
-    assert (code, failed.name.startswith(failing)) == (1, True)
-
-
-def test_a_bottle_without_machine_code_is_found(tmp_path: Path) -> None:
-    _, report = make_fake_mac(tmp_path, content=b"text").check()
-    assert [check.name for check in report.checks if not check.passed] == ["there are Mach-O files"]
-
-
-def test_a_mac_without_homebrew_or_with_the_product_is_left_alone(tmp_path: Path) -> None:
-    mac = make_fake_mac(tmp_path)
-    mac.replace("brew", "exit 0")
-    code, report = mac.check()
-    assert (code, BREWED in {check.name for check in report.checks}) == (0, False)
-    assert "brew install" not in mac.calls()
+def test_what_a_frozen_service_lacks_or_does_wrong_is_found(
+    tmp_path: Path, runner: str, tests: dict[str, str], failing: str, said: str
+) -> None:
+    code, report = make_fake_mac(tmp_path, runner=runner).check(environment=tests)
+    (found,) = (check for check in report.checks if not check.passed)
+    assert (code, found.name.startswith(failing)) == (1, True)
+    assert said in found.detail
 
 
 def test_what_hangs_is_ended_with_all_it_started_and_fails(tmp_path: Path) -> None:

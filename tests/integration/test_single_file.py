@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import lief
@@ -13,7 +13,7 @@ import pytest
 
 from stigmer_packaging.binaries import codesign
 from support.mounts import mount_command, needs_mounts
-from support.single_files import environment, install, make_single_file, single_file, start, trees
+from support.single_files import begin, install, make_single_file, single_file, start, trees
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the single file's own tests run on Linux")
 
@@ -51,14 +51,14 @@ def test_later_starts_unpack_nothing(program: Path, home: Path) -> None:
     assert [path.stat().st_ino for path in sorted((home / "dist").rglob("*"))] == seen
 
 
-def test_the_version_is_told_without_a_home(program: Path, home: Path) -> None:
-    assert start(program, home, "--version").stdout == "stigmer 2.0.0\n"
-    assert not home.exists()
-
-
-def test_what_a_file_of_the_keg_answers_is_told_without_a_home(program: Path, home: Path) -> None:
-    done = start(program, home, "completion", "zsh")
-    assert (done.stdout, done.stderr) == ("completions for zsh", "")
+@pytest.mark.parametrize(
+    ("words", "answer"), [("--version", "stigmer 2.0.0\n"), ("completion zsh", "completions for zsh")]
+)
+def test_the_version_and_what_a_file_of_the_keg_answers_are_told_without_a_home(
+    program: Path, home: Path, words: str, answer: str
+) -> None:
+    done = start(program, home, *words.split())
+    assert (done.stdout, done.stderr) == (answer, "")
     assert not home.exists()
 
 
@@ -71,16 +71,7 @@ def test_a_home_is_found_as_the_launcher_finds_it(program: Path, tmp_path: Path)
 
 
 def test_of_twenty_first_starts_at_once_one_unpacks_and_all_succeed(program: Path, home: Path) -> None:
-    running = [
-        subprocess.Popen(
-            [program, str(number)],
-            env=environment(home),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(20)
-    ]
+    running = [begin(program, home, str(number)) for number in range(20)]
     said = [process.communicate(timeout=100) for process in running]
     assert [out for out, _ in said] == [f"launcher 2.0.0: {number}\n" for number in range(20)]
     assert sum(err.count("Unpacking") for _, err in said) == 1
@@ -93,23 +84,23 @@ KILLS = ("dist", "dist/.making", "dist/.making/libexec/components/big", "dist/.m
 @pytest.mark.parametrize("sign", KILLS)
 def test_a_start_that_is_killed_leaves_what_the_next_one_makes_right(program: Path, home: Path, sign: str) -> None:
     """Killed as soon as a file appears; whatever was there then, the next start is right and leaves nothing over."""
-    process = subprocess.Popen([program], env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = begin(program, home)
     while process.poll() is None and not os.path.lexists(home / sign):
         pass
     process.kill()
-    process.wait()
+    process.communicate()
     assert start(program, home, "again").stdout == "launcher 2.0.0: again\n"
     assert len(trees(home)) == 1
 
 
 def test_an_interrupted_start_leaves_nothing(program: Path, home: Path) -> None:
-    process = subprocess.Popen([program], env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = begin(program, home)
     while process.poll() is None and not (home / "dist/.making").exists():
         pass
     process.terminate()
     _, said = process.communicate(timeout=60)
     assert process.returncode in {130, 0}  # 0: it had already finished
-    assert process.returncode == 0 or b"was interrupted" in said
+    assert process.returncode == 0 or "was interrupted" in said
     assert not (home / "dist/.making").exists()
 
 
@@ -133,20 +124,24 @@ def test_a_tree_that_lacks_something_is_unpacked_anew(program: Path, home: Path,
     assert os.path.lexists(path)
 
 
-@pytest.mark.parametrize("length", [-1, -64, -5_000_000])
-def test_a_file_that_was_not_downloaded_to_its_end_says_so(tmp_path: Path, home: Path, length: int) -> None:
-    done = start(install(tmp_path, content=single_file()[:length]), home, "--version")
+def with_a_wrong_byte(content: bytes) -> bytes:
+    return content[:-9_000_000] + bytes([content[-9_000_000] ^ 1]) + content[-8_999_999:]
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "its last byte": lambda content: content[:-1],
+    "its trailer": lambda content: content[:-64],
+    "much of it": lambda content: content[:-5_000_000],
+    "a bit": with_a_wrong_byte,
+}
+
+
+@pytest.mark.parametrize("lost", DAMAGES)
+def test_a_file_that_was_not_downloaded_whole_says_so_and_leaves_nothing(tmp_path: Path, home: Path, lost: str) -> None:
+    done = start(install(tmp_path, content=DAMAGES[lost](single_file())), home)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: this file is not whole")
     assert "Hint: download it again" in done.stderr
-
-
-def test_a_file_with_a_wrong_byte_says_so_and_leaves_nothing(tmp_path: Path, home: Path) -> None:
-    content = bytearray(single_file())
-    content[-9_000_000] ^= 1
-    done = start(install(tmp_path, content=bytes(content)), home)
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: this file is not whole")
     assert trees(home) == []
 
 
@@ -160,13 +155,10 @@ def test_a_tree_nobody_uses_goes_when_another_version_comes(program: Path, home:
 
 def test_a_tree_somebody_runs_from_stays_until_the_next_start(program: Path, home: Path, tmp_path: Path) -> None:
     """What the launcher took over keeps its tree; a later start removes it."""
-    held = subprocess.Popen(
-        [program, "wait"], env=environment(home), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    with held:
+    with begin(program, home, "wait") as held:
         assert held.stdout
         assert held.stdin
-        assert held.stdout.readline() == b"waiting\n"
+        assert held.stdout.readline() == "waiting\n"
         newer = install(tmp_path, "2.0.1")
         start(newer, home)
         assert [name[:5] for name in trees(home)] == ["2.0.0", "2.0.1"]
@@ -175,19 +167,13 @@ def test_a_tree_somebody_runs_from_stays_until_the_next_start(program: Path, hom
     assert [name[:5] for name in trees(home)] == ["2.0.1"]
 
 
-@pytest.fixture(name="server")
-def _server(program: Path, home: Path) -> Iterator[None]:
-    """Be the running server of the first version, as far as its lock and its state tell."""
+def test_the_tree_of_a_running_server_stays(program: Path, home: Path, tmp_path: Path) -> None:
+    """We are the server, as far as its lock and its state tell."""
     start(program, home)
     (home / "run" / "state.json").write_text(f'{{"installed": "{trees(home)[0][:-9]}"}}', encoding="utf-8")
     with (home / "run" / "supervisor.lock").open("w") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)
-        yield
-
-
-@pytest.mark.usefixtures("server")
-def test_the_tree_of_a_running_server_stays(home: Path, tmp_path: Path) -> None:
-    start(install(tmp_path, "2.0.1"), home)
+        start(install(tmp_path, "2.0.1"), home)
     assert [name[:5] for name in trees(home)] == ["2.0.0", "2.0.1"]
 
 
@@ -230,10 +216,8 @@ def test_a_single_file_for_a_mac_is_signed_with_all_it_carries(tmp_path: Path) -
     workspace, made = make_single_file(tmp_path, target="darwin-arm64", big=200_000)
     content = workspace.path(made.path).read_bytes()
     parsed = lief.MachO.parse(list(content))
-    assert parsed
-    thin = parsed.at(0)
-    assert thin
-    signature = thin.code_signature
+    thin = parsed and parsed.at(0)
+    signature = thin and thin.code_signature
     assert signature
     assert codesign.find_flaws(memoryview(content), signature.data_offset, signature.data_size) == ()
     assert 0 < content.rindex(b"stigmer-program1") < signature.data_offset

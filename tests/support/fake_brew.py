@@ -28,18 +28,15 @@ esac
 
 
 def fault(name: str) -> bool:
-    """Tell whether this is among what goes wrong."""
     return name in FAULTS.read_text().splitlines()
 
 
 def formula() -> tuple[str, str]:
-    """Give the version and the text of the formula in the tap."""
     text = (TAP / "Formula" / "stigmer.rb").read_text()
     return re.findall(r"/stigmer-([\d.]+)\.tar\.gz", text)[0], text
 
 
 def tap(remote: str) -> None:
-    """Clone a tap, as brew does."""
     TAP.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["git", "clone", "--quiet", remote, TAP], check=True)
     print("==> Tapping stigmer/tap\nTapped 1 formula (14 files, 86.7KB).")
@@ -48,7 +45,6 @@ def tap(remote: str) -> None:
 
 
 def pour() -> None:
-    """Fetch the bottle and install what the fake product is."""
     import urllib.error
     import urllib.request
 
@@ -84,7 +80,6 @@ def pour() -> None:
 
 
 def upgrade() -> None:
-    """Pour the tap's version and take the others away."""
     old = [path for path in KEGS.iterdir() if path.name != formula()[0]]
     pour()
     for path in [] if fault("keeps the old keg") else old:
@@ -94,7 +89,6 @@ def upgrade() -> None:
 
 
 def uninstall() -> None:
-    """Take it away, as a rule whole."""
     shutil.rmtree(KEGS, ignore_errors=True)
     if not fault("leaves a link"):
         (PREFIX / "bin" / "stigmer").unlink(missing_ok=True)
@@ -103,14 +97,12 @@ def uninstall() -> None:
 
 
 def info() -> None:
-    """Describe what is installed."""
     versions = sorted(path.name for path in KEGS.iterdir()) if KEGS.exists() else []
     installed = [{"version": version, "poured_from_bottle": not fault("builds")} for version in versions]
     print("Warning: a line before the JSON\n" + json.dumps({"formulae": [{"name": "stigmer", "installed": installed}]}))
 
 
 def main(words: list[str]) -> None:
-    """Do what one command of brew does."""
     if words[0] == "install" and not TAP.exists():
         tap("https://github.com/stigmer/homebrew-tap")
     elif words[0] == "tap" and words[1:]:
@@ -126,16 +118,13 @@ def main(words: list[str]) -> None:
         "--prefix": str(PREFIX),
         "--cellar": str(PREFIX / "Cellar"),
         "--repository": str(TAP),
-        "--version": "Homebrew 6.0.18",
+        "--version": "Homebrew 6.0.18\nHomebrew/homebrew-core (git revision 0eb5099)",
         "style": "1 file inspected, no offenses detected" if not fault("style") else "1 offense detected",
         "linkage": "Unwanted system libraries:\n  /usr/lib/libz.so.1" if fault("linkage") else "",
         "test": "==> Testing stigmer/tap/stigmer\n==> stigmer --version",
         "audit": "1 problem in 1 formula detected" if fault("audit") else "",
     }
-    print(
-        answers.get(words[0], "")
-        + ("\nHomebrew/homebrew-core (git revision 0eb5099)" if words[0] == "--version" else "")
-    )
+    print(answers.get(words[0], ""))
     sys.exit(1 if fault("test") and words[0] == "test" else 0)
 
 

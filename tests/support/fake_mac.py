@@ -4,39 +4,24 @@ Each program writes down how it was called, in `calls`. A test breaks one thing 
 shell that FakeStigmer runs first at each command.
 """
 
-import hashlib
+import json
 import os
 import shutil
 import tarfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from stigmer_packaging.lib import command
+from stigmer_packaging.lib import command, digest
 from stigmer_packaging.verify.mac_report import MacReport, parse_mac_report, read_mac_report
 
 SCRIPT = Path(__file__).parents[2] / "scripts/check-on-mac"
 BOTTLE = "stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"
 MACH_O = bytes.fromhex("cffaedfe0c000001") + bytes(24)
-SECONDS = 100
 
-INDEX = """{
- "components": [
-  {
-   "ports": [
-    [
-     "temporal",
-     7233
-    ],
-    [
-     "temporal-ui",
-     8233
-    ]
-   ]
-  }
- ],
- "version": "2.0.0"
-}
-"""
+INDEX = json.dumps(
+    {"components": [{"ports": [["temporal", 7233], ["temporal-ui", 8233]]}], "version": "2.0.0"}, indent=1
+)
 FORMULA = 'class Stigmer < Formula\n  url "https://example.invalid/stigmer-2.0.0.tar.gz"\n  license "Apache-2.0"\nend\n'
 
 FAKE_STIGMER = """#!/bin/sh
@@ -126,13 +111,13 @@ class FakeMac(NamedTuple):
         return (self.folder / "fakes/calls").read_text(encoding="utf-8")
 
     def check(
-        self, *shell: str, what: str = "", script: Path = SCRIPT, **environment: str
+        self, *shell: str, what: str = "", script: Path = SCRIPT, environment: Mapping[str, str] = {}
     ) -> tuple[int | None, MacReport]:
         """Run the script; give its exit code and its report."""
         path = f"{self.folder}/fakes:{os.environ['PATH']}"
         env = {"PATH": path, "HOME": str(self.folder), "TMPDIR": str(self.folder / "tmp"), **environment}
         words = [*(shell or ("sh",)), str(script), what or str(self.release), "report.tap"]
-        done = command.run(words, env=env, cwd=self.folder, seconds=SECONDS, check=False)
+        done = command.run(words, env=env, cwd=self.folder, seconds=100, check=False)
         assert done.stderr == "", done.stderr
         return done.code, parse_mac_report(read_mac_report(self.folder / "report.tap"))
 
@@ -150,7 +135,7 @@ def make_fake_mac(folder: Path, *, twist: str = "", runner: str = "", content: b
     files = {
         "bin/stigmer": FAKE_STIGMER.replace("@TWIST@", twist).encode(),
         "libexec/library.dylib": content,
-        "libexec/payload.json": INDEX.encode(),
+        "libexec/payload.json": f"{INDEX}\n".encode(),
         "libexec/components/agent-runner": FAKE_RUNNER.replace("@TWIST@", runner).encode(),
         "libexec/components/agent-runner.lib/data": b"",
         ".brew/stigmer.rb": FORMULA.encode(),
@@ -159,15 +144,16 @@ def make_fake_mac(folder: Path, *, twist: str = "", runner: str = "", content: b
         (keg / path).parent.mkdir(parents=True, exist_ok=True)
         (keg / path).write_bytes(data)
         (keg / path).chmod(0o755)
-    sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in files.items())
-    (keg / "libexec/SHA256SUMS").write_text(sums, encoding="ascii")
+    _write_sums(keg / "libexec/SHA256SUMS", keg, files)
     mac.release.mkdir()
     with tarfile.open(mac.release / BOTTLE, "w:gz") as archive:
         archive.add(keg, "stigmer/2.0.0")
+    shutil.copyfile(keg / "bin/stigmer", mac.release / "stigmer-2.0.0-darwin-arm64")
     shutil.rmtree(folder / "keg")
-    (mac.release / "stigmer-2.0.0-darwin-arm64").write_bytes(FAKE_STIGMER.replace("@TWIST@", twist).encode())
-    sums = "".join(
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(mac.release.iterdir())
-    )
-    (mac.release / "SHA256SUMS").write_text(sums, encoding="ascii")
+    _write_sums(mac.release / "SHA256SUMS", mac.release, sorted(path.name for path in mac.release.iterdir()))
     return mac
+
+
+def _write_sums(place: Path, root: Path, paths: Iterable[str]) -> None:
+    lines = [f"{digest.sha256_of(root / path)}  {path}\n" for path in paths]
+    place.write_text("".join(lines), encoding="ascii")

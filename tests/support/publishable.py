@@ -89,11 +89,9 @@ def _lay_bottle(folder: Path, manifest: Manifest, target: str, said: tuple[str, 
     index.write_text(json.dumps({"version": says}), encoding="ascii")
     listed = {"bin/stigmer": program, "libexec/payload.json": index}
     sums.write_text("".join(f"{digest.sha256_of(file)}  {name}\n" for name, file in listed.items()), encoding="ascii")
-    root = f"stigmer/{version}"
-    members = [Member(f"{root}{below}") for below in ("", "/bin", "/libexec")]
-    members += [Member(f"{root}/bin/stigmer", program, executable=True), Member(f"{root}/libexec/payload.json", index)]
-    members.append(Member(f"{root}/libexec/SHA256SUMS", sums))
-    write_archive(made, members, mtime=0)
+    members = [Member("bin/stigmer", program, executable=True), Member("libexec/payload.json", index)]
+    members.append(Member("libexec/SHA256SUMS", sums))
+    write_archive(made, f"stigmer/{version}", members, mtime=0)
     for file in (program, index, sums):
         file.unlink()
     return Artefact("bottle", made.name, made.stat().st_size, digest.sha256_of(made), target, tag)

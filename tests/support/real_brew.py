@@ -9,21 +9,28 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.lib.errors import CommandError
-from stigmer_packaging.verify.brew.client import Brew, brew_environment, find_brew
+from stigmer_packaging.records.release import NAME
+from stigmer_packaging.verify.brew.client import Brew, brew_environment
 from stigmer_packaging.verify.brew.local_tap import LocalTap, make_local_tap
 
 ROOT = Path(__file__).parents[2]
 TAP = "stigmer/tap"
 FULL = f"{TAP}/stigmer"
+RELEASE = Path(os.environ.get("STIGMER_RELEASE", ROOT / "dist"))
+
+
+def require_release() -> None:
+    if not (RELEASE / NAME).is_file():
+        pytest.skip(f"no release was delivered to {RELEASE}")
 
 
 def require_brew(home: Path) -> Brew:
     """Give the brew on PATH, or skip with the reason why none can be driven: none, root's, or one that has it already."""
-    program = find_brew(os.environ.get("PATH", ""))
+    program = shutil.which("brew")
     if program is None:
         pytest.skip("there is no brew on PATH")
     home.mkdir(parents=True, exist_ok=True)
-    brew = Brew(program, brew_environment(os.environ, home))
+    brew = Brew(Path(program), brew_environment(os.environ, home))
     try:
         taps = brew.run("tap").split()
     except CommandError as error:

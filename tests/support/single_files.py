@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from subprocess import PIPE
 
 from stigmer_packaging.bottle.standalone import Unpacker, make_program
 from stigmer_packaging.records.model import Keg, ReleaseFile
@@ -23,7 +24,7 @@ echo "launcher VERSION: $*"
 BIG = 20_000_000  # bytes: three frames
 
 
-def write_keg(workspace: Workspace, version: str, target: str = "linux-amd64", big: int = BIG) -> Keg:
+def write_keg(workspace: Workspace, version: str, target: str, big: int) -> Keg:
     """Write a keg with files of one frame, of several, and of none."""
     root = workspace.path(f"kegs/{target}")
     files = {
@@ -45,7 +46,6 @@ def write_keg(workspace: Workspace, version: str, target: str = "linux-amd64", b
 
 
 def unpacker(folder: Path) -> Unpacker:
-    """Give the real unpacker, to be built with the Go on PATH."""
     go = Path(shutil.which("go") or "go")
     tree = ROOT / "packaging" / "program"
     env = {name: os.environ[name] for name in ("PATH", "HOME", "GOPROXY", "GOFLAGS", "GOCACHE") if name in os.environ}
@@ -53,9 +53,8 @@ def unpacker(folder: Path) -> Unpacker:
 
 
 def make_single_file(
-    folder: Path, version: str = "2.0.0", target: str = "linux-amd64", big: int = BIG
+    folder: Path, version: str = "2.0.0", *, target: str = "linux-amd64", big: int = BIG
 ) -> tuple[Workspace, ReleaseFile]:
-    """Make a single file in a workspace of its own."""
     workspace = Workspace(folder / "workspace", folder / "cache")
     keg = write_keg(workspace, version, target, big)
     tools = unpacker(Path(tempfile.gettempdir()) / "stigmer-test-modules")
@@ -71,7 +70,6 @@ def single_file(version: str = "2.0.0") -> bytes:
 
 
 def install(folder: Path, version: str = "2.0.0", content: bytes = b"") -> Path:
-    """Put a single file into a folder, executable."""
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / f"stigmer-{version}"
     program.write_bytes(content or single_file(version))
@@ -79,21 +77,22 @@ def install(folder: Path, version: str = "2.0.0", content: bytes = b"") -> Path:
     return program
 
 
-def environment(home: Path, **more: str) -> Mapping[str, str]:
-    """Give the environment of a start: little but the home."""
-    return {"PATH": os.environ["PATH"], "STIGMER_HOME": str(home), **more}
+def begin(program: Path, home: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([program, *words], env=environment(home), text=True, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+
+
+def environment(home: Path) -> Mapping[str, str]:
+    return {"PATH": os.environ["PATH"], "STIGMER_HOME": str(home)}
 
 
 def start(
     program: Path, home: Path, *words: str, prefix: Sequence[str] = (), **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Start it and wait for its end."""
     command = [*prefix, str(program), *words]
     return subprocess.run(
-        command, env=environment(home, **more), capture_output=True, text=True, check=False, timeout=60
+        command, env={**environment(home), **more}, capture_output=True, text=True, check=False, timeout=60
     )
 
 
 def trees(home: Path) -> list[str]:
-    """Name what lies in the home's folder of trees."""
     return sorted(path.name for path in (home / "dist").glob("*"))

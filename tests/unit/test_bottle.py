@@ -15,14 +15,12 @@ from support.keg_standin import EPOCH, TAG, StandIn, build_standin, quiet
 
 
 def pack(standin: StandIn, *, rebuild: int) -> ReleaseFile:
-    """Pack the stand-in's keg again."""
     return make_bottle(
         standin.keg, TAG, rebuild=rebuild, source_date_epoch=EPOCH, workspace=standin.workspace, report=quiet
     )
 
 
 def pack_source(folder: Path, checkout: Path, paths: tuple[str, ...]) -> tuple[Workspace, ReleaseFile]:
-    """Pack a source archive in a workspace of its own."""
     workspace = Workspace(folder / "workspace", folder / "cache")
     archive = make_source_archive(
         ("stigmer", "2.0.0"), checkout, paths, source_date_epoch=EPOCH, workspace=workspace, report=quiet
@@ -30,19 +28,24 @@ def pack_source(folder: Path, checkout: Path, paths: tuple[str, ...]) -> tuple[W
     return workspace, archive
 
 
-def test_a_bottle_is_named_with_a_single_dash_and_recorded_with_its_sha256(tmp_path: Path) -> None:
-    standin = build_standin(tmp_path)
+@pytest.fixture
+def standin(tmp_path: Path) -> StandIn:
+    return build_standin(tmp_path)
+
+
+def test_a_bottle_is_named_with_a_single_dash_and_recorded_with_its_sha256(standin: StandIn) -> None:
     assert standin.bottle.path == "dist/stigmer-2.0.0.x86_64_linux.bottle.tar.gz"
     path = standin.workspace.path(standin.bottle.path)
     assert (standin.bottle.size, standin.bottle.sha256) == (path.stat().st_size, digest.sha256_of(path))
+    assert pack(standin, rebuild=2).path == "dist/stigmer-2.0.0.x86_64_linux.bottle.2.tar.gz"
 
 
 def test_two_bottles_of_equal_kegs_built_in_different_directories_are_identical(tmp_path: Path) -> None:
     assert build_standin(tmp_path / "one").bottle == build_standin(tmp_path / "another directory").bottle
 
 
-def test_every_member_lies_below_name_and_version_which_is_the_first(tmp_path: Path) -> None:
-    standin = build_standin(tmp_path)
+def test_every_member_lies_below_name_and_version_which_is_the_first(standin: StandIn) -> None:
+    """A local install of brew reads name and version from the first bytes."""
     path = standin.workspace.path(standin.bottle.path)
     assert gzip.decompress(path.read_bytes()).startswith(b"stigmer/2.0.0/\0")
     with tarfile.open(path) as tar:
@@ -55,13 +58,7 @@ def test_every_member_lies_below_name_and_version_which_is_the_first(tmp_path: P
     assert not any(member.mode & 0o6022 for member in members if not member.issym())
 
 
-def test_a_rebuild_has_a_file_name_of_its_own(tmp_path: Path) -> None:
-    standin = build_standin(tmp_path)
-    assert pack(standin, rebuild=2).path == "dist/stigmer-2.0.0.x86_64_linux.bottle.2.tar.gz"
-
-
-def test_a_keg_that_is_not_what_its_record_says_is_not_packed(tmp_path: Path) -> None:
-    standin = build_standin(tmp_path)
+def test_a_keg_that_is_not_what_its_record_says_is_not_packed(standin: StandIn) -> None:
     (standin.workspace.path(standin.keg.root) / "libexec/extra").touch()
     with pytest.raises(ArchiveError, match="is not what its record says"):
         pack(standin, rebuild=1)

@@ -6,7 +6,6 @@ import pytest
 
 from stigmer_packaging.verify.brew.client import (
     KEEPS_FILES,
-    Poured,
     brew_environment,
     parse_installed,
     parse_outdated,
@@ -38,15 +37,13 @@ BUILT = """==> Fetching downloads for: stigmer
 def test_a_poured_bottle_is_told_from_a_build() -> None:
     assert parse_pours(UPGRADE) == ("stigmer-2.0.1.x86_64_linux.bottle.tar.gz",)
     assert parse_pours(BUILT) == ()
-    assert parse_pours("==> Pouring stigmer-2.0.0.sonoma.bottle.2.tar.gz\n") == (
-        "stigmer-2.0.0.sonoma.bottle.2.tar.gz",
-    )
 
 
 @pytest.mark.parametrize(
     ("text", "version"),
     [
         ("Homebrew 5.0.16\n", (5, 0, 16)),
+        ("Homebrew 5.1.15\n", KEEPS_FILES),
         ("Homebrew 6.0.18-12-gabcdef0\n", (6, 0, 18)),
         ("Homebrew >=4.3.0 (shallow or no git repository)\n", (4, 3, 0)),
         ("command not found", ()),
@@ -56,14 +53,9 @@ def test_a_version_is_read_as_numbers(text: str, version: tuple[int, ...]) -> No
     assert parse_version(text) == version
 
 
-def test_the_first_brew_that_keeps_files_as_released_is_known() -> None:
-    assert parse_version("Homebrew 5.1.14") < KEEPS_FILES <= parse_version("Homebrew 5.1.15")
-
-
 def test_what_is_installed_is_read_behind_whatever_brew_says_first() -> None:
     text = 'Warning: a note\n{"formulae": [{"installed": [{"version": "2.0.0", "poured_from_bottle": true}]}]}'
-    assert parse_installed(text) == (Poured("2.0.0", from_bottle=True),)
-    assert parse_installed('{"formulae": [{"installed": []}]}') == ()
+    assert parse_installed(text) == (("2.0.0", True),)
 
 
 def test_outdated_formulae_are_read_with_both_versions() -> None:

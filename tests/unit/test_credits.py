@@ -111,7 +111,7 @@ def test_a_go_program_is_credited_by_what_it_says_of_itself(workspace: Workspace
 
     (component, *_) = standin_manifest().components
     own = credit_program(component, made, credit_go, workspace=workspace, report=quiet)
-    assert (own.licence, own.ingredients, asked) == ("Apache-2.0", (), []), "another program says nothing"
+    assert (own.licence, own.ingredients, asked) == (component.license, (), []), "another program says nothing"
     path = workspace.path(f"{made.root}/{made.entry}")
     path.write_bytes(program("go1.26.8", "mod\tours.example\t(devel)\t\n"))
     found = credit_program(component, made, credit_go, workspace=workspace, report=quiet)

@@ -13,14 +13,15 @@ import mmap
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import deflate
 
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.lib.unpacking import unpack_tree
-from stigmer_packaging.records.model import FileRecord
+from stigmer_packaging.records.model import FileRecord, Keg
+from stigmer_packaging.records.workspace import Workspace
 
 LEVEL = 10
 """libdeflate's level for what users download: the best but for 0.2 %, in half of the time (packaging/SIZE.md)."""
@@ -28,9 +29,8 @@ LEVEL = 10
 _BLOCK = 1 << 20
 
 
-@dataclass(frozen=True)
-class Member:
-    """One member: a file when it has a `source`, a symbolic link when it has a `link`, else a directory."""
+class Member(NamedTuple):
+    """A file when it has a `source`, else a symbolic link. Its name is a path below the archive's folder."""
 
     name: str
     source: Path | None = None
@@ -38,39 +38,35 @@ class Member:
     executable: bool = False
 
 
-def keg_members(
-    prefix: str, root: Path, files: Sequence[FileRecord], links: Sequence[tuple[str, str]]
-) -> Iterator[Member]:
-    """List a keg's members below `prefix`: its folders, from `prefix` itself on, its files and its links."""
-    yield from folders(prefix, [entry.path for entry in files] + [path for path, _ in links])
+def whole_keg(keg: Keg, workspace: Workspace) -> Path:
+    """Give a keg's folder; ArchiveError when it is not what its record says."""
+    if not workspace.is_whole(keg):
+        raise ArchiveError(f"the keg in {keg.root} is not what its record says")
+    return workspace.path(keg.root)
+
+
+def keg_members(root: Path, files: Sequence[FileRecord], links: Sequence[tuple[str, str]]) -> Iterator[Member]:
+    """List the members of a keg in `root`: its files and its links."""
     for entry in files:
-        yield Member(f"{prefix}/{entry.path}", root / entry.path, executable=bool(entry.mode & 0o100))
+        yield Member(entry.path, root / entry.path, executable=bool(entry.mode & 0o100))
     for path, goal in links:
-        yield Member(f"{prefix}/{path}", link=goal)
+        yield Member(path, link=goal)
 
 
-def folders(prefix: str, paths: Sequence[str]) -> Iterator[Member]:
-    """List the folders of the named paths below `prefix`, and `prefix` itself."""
-    found = {prefix}
-    for path in paths:
-        parts = path.split("/")[:-1]
-        found |= {"/".join((prefix, *parts[:depth])) for depth in range(1, len(parts) + 1)}
-    yield from map(Member, found)
-
-
-def write_archive(archive: Path, members: Iterable[Member], *, mtime: int, level: int = LEVEL) -> None:
-    """Write the members, every directory before what is in it, owned by uid and gid 0, all of the same time.
+def write_archive(archive: Path, folder: str, members: Iterable[Member], *, mtime: int, level: int = LEVEL) -> None:
+    """Write the members below `folder`, each after the folders it is in, owned by uid and gid 0, all of the same time.
 
     Modes are 0755 for directories and executables, else 0644. `mtime` is in seconds since 1970; `level`, libdeflate's
     from 1 to 12. The tar lies beside the archive meanwhile; memory is needed for the compressed bytes, twice.
     """
-    ordered = sorted(members, key=lambda member: member.name.split("/"))
+    placed = {PurePosixPath(folder, member.name): member for member in members}
+    around = {place for path in placed for place in path.parents if place.is_relative_to(folder)}
     plain = archive.with_name(f"{archive.name}.tar")
     try:
         with plain.open("w+b") as raw:
             with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                for member in ordered:
-                    _add(tar, member, mtime)
+                for path in sorted({*placed, *around}):
+                    _add(tar, tarfile.TarInfo(str(path)), placed.get(path), mtime)
             raw.flush()
             with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 archive.write_bytes(deflate.gzip_compress(content, level))
@@ -78,18 +74,17 @@ def write_archive(archive: Path, members: Iterable[Member], *, mtime: int, level
         plain.unlink(missing_ok=True)
 
 
-def _add(tar: tarfile.TarFile, member: Member, mtime: int) -> None:
-    info = tarfile.TarInfo(member.name)
+def _add(tar: tarfile.TarFile, info: tarfile.TarInfo, member: Member | None, mtime: int) -> None:
     info.mtime = mtime
-    if member.source is not None:
+    if member and member.source:
         info.size = member.source.stat().st_size
         info.mode = 0o755 if member.executable else 0o644
         with member.source.open("rb") as content:
             tar.addfile(info, content)
         return
-    info.type = tarfile.SYMTYPE if member.link else tarfile.DIRTYPE
-    info.linkname = member.link
-    info.mode = 0o777 if member.link else 0o755
+    info.type = tarfile.SYMTYPE if member else tarfile.DIRTYPE
+    info.linkname = member.link if member else ""
+    info.mode = 0o777 if member else 0o755
     tar.addfile(info)
 
 

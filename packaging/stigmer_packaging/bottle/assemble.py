@@ -17,7 +17,7 @@ from stigmer_launcher.install.payload import (
     Smoke,
     render_payload,
 )
-from stigmer_packaging.bottle.keg_tree import KegTree
+from stigmer_packaging.bottle.keg_tree import CHECKSUMS, COMPLETIONS, COMPONENTS, HELP, INDEX, LAUNCHER, KegTree
 from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.formula.service_files import render_service
 from stigmer_packaging.formula.text import render_formula
@@ -30,21 +30,6 @@ from stigmer_packaging.manifest.naming import service_path
 from stigmer_packaging.manifest.rename import rename_words
 from stigmer_packaging.records.model import Credits, FileRecord, Keg, LauncherBundle, ReleaseFile, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
-
-LAUNCHER = "libexec/launcher"
-COMPONENTS = "libexec/components"
-INDEX = "libexec/payload.json"
-HELP = "libexec/help.txt"
-"""What `--help` prints: the single file answers with it before anything is unpacked."""
-CHECKSUMS = "libexec/SHA256SUMS"
-"""What `sha256sum -c` reads: every file of the keg but the few that brew itself rewrites."""
-
-COMPLETIONS: Mapping[str, str] = {
-    "bash": "etc/bash_completion.d/{name}",
-    "zsh": "share/zsh/site-functions/_{name}",
-    "fish": "share/fish/vendor_completions.d/{name}.fish",
-}
-"""Where the shells look for them below a prefix. Source: what Homebrew links into it."""
 
 
 @dataclass(frozen=True)

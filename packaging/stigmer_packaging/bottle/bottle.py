@@ -6,13 +6,11 @@ Source of the bottle's form: Homebrew's pour. The first member is `NAME/VERSION/
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from stigmer_packaging.bottle.archive import Member, folders, keg_members, write_archive
+from stigmer_packaging.bottle.archive import Member, keg_members, whole_keg, write_archive
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.manifest import naming
 from stigmer_packaging.records.model import Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
-
-_EXECUTABLE = 0o100
 
 
 def make_bottle(
@@ -29,14 +27,11 @@ def make_bottle(
     Equal kegs and times give equal bytes with the same libdeflate (see bottle.archive). Raise ArchiveError when the keg on
     disk is not what its record says.
     """
-    root = workspace.path(keg.root)
-    if not workspace.is_whole(keg):
-        raise ArchiveError(f"the keg in {keg.root} is not what its record says")
+    members = keg_members(whole_keg(keg, workspace), keg.files, keg.links)
     report(f"packing the bottle for {tag}")
     relative = f"dist/{naming.bottle_name(keg.name, keg.version, tag, rebuild)}"
-    members = keg_members(f"{keg.name}/{keg.version}", root, keg.files, keg.links)
     with workspace.staging() as staged:
-        write_archive(staged / "archive", members, mtime=source_date_epoch)
+        write_archive(staged / "archive", f"{keg.name}/{keg.version}", members, mtime=source_date_epoch)
         facts = {"name": keg.name, "version": keg.version, "target": keg.target, "tag": tag, "rebuild": rebuild}
         return workspace.add_file(staged / "archive", f"bottle/{keg.target}", kind="bottle", path=relative, **facts)
 
@@ -54,24 +49,21 @@ def make_source_archive(
 
     What is promised of the bytes is what is promised of a bottle's. Raise ArchiveError when a path is not there.
     """
-    members = tuple(_source_members("-".join(product), checkout, paths))
     report("packing the source archive")
-    relative = f"dist/{naming.source_archive_name(*product)}"
     name, version = product
+    facts = {"name": name, "version": version, "path": f"dist/{naming.source_archive_name(name, version)}"}
     with workspace.staging() as staged:
-        write_archive(staged / "archive", members, mtime=source_date_epoch)
-        return workspace.add_file(
-            staged / "archive", "source", kind="source", name=name, version=version, path=relative
-        )
+        members = _source_members(checkout, paths)
+        write_archive(staged / "archive", f"{name}-{version}", members, mtime=source_date_epoch)
+        return workspace.add_file(staged / "archive", "source", kind="source", **facts)
 
 
-def _source_members(prefix: str, checkout: Path, paths: Sequence[str]) -> Iterator[Member]:
-    yield from folders(prefix, paths)
+def _source_members(checkout: Path, paths: Sequence[str]) -> Iterator[Member]:
     for path in paths:
         source = checkout / path
         if source.is_symlink():
-            yield Member(f"{prefix}/{path}", link=str(source.readlink()))
+            yield Member(path, link=str(source.readlink()))
         elif source.is_file():
-            yield Member(f"{prefix}/{path}", source, executable=bool(source.stat().st_mode & _EXECUTABLE))
+            yield Member(path, source, executable=bool(source.stat().st_mode & 0o100))
         else:
             raise ArchiveError(f"{path} belongs into the source archive and is not in the checkout")

@@ -1,13 +1,29 @@
-"""The keg's tree while it grows: every path once, modes normalised, links relative and inside."""
+"""The keg's tree: where things are in it, and how it grows: every path once, modes normalised, links inside."""
 
 import contextlib
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from stigmer_packaging.lib.errors import KegError
 from stigmer_packaging.records.workspace import links_below
+
+LAUNCHER = "libexec/launcher"
+COMPONENTS = "libexec/components"
+INDEX = "libexec/payload.json"
+HELP = "libexec/help.txt"
+"""What `--help` prints: the single file answers with it before anything is unpacked."""
+CHECKSUMS = "libexec/SHA256SUMS"
+"""What `sha256sum -c` reads: every file of the keg but the few that brew itself rewrites."""
+
+COMPLETIONS: Mapping[str, str] = {
+    "bash": "etc/bash_completion.d/{name}",
+    "zsh": "share/zsh/site-functions/_{name}",
+    "fish": "share/fish/vendor_completions.d/{name}.fish",
+}
+"""Where the shells look for them below a prefix. Source: what Homebrew links into it."""
 
 
 @dataclass

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from stigmer_packaging.binaries.bottle_file import read_members
 from stigmer_packaging.bottle.archive import unpack_archive
+from stigmer_packaging.bottle.keg_tree import CHECKSUMS, INDEX
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import CommandError, PublicationError
-
-CHECKSUMS = "libexec/SHA256SUMS"
 
 
 def ask_version(bottle: Path, name: str, version: str, *, scratch: Path, env: Mapping[str, str]) -> str:
@@ -31,7 +30,7 @@ def ask_version(bottle: Path, name: str, version: str, *, scratch: Path, env: Ma
 
 def read_version(bottle: Path, name: str, version: str) -> str:
     """Give the version that a bottle's payload index records; PublicationError when there is none."""
-    index = f"{name}/{version}/libexec/payload.json"
+    index = f"{name}/{version}/{INDEX}"
     for member, content in read_members(bottle):
         if member.name == index:
             return str(json.loads(content)["version"])

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_packaging.binaries import codesign
-from stigmer_packaging.bottle.archive import keg_members, write_archive
-from stigmer_packaging.bottle.program import Tree, write_payload
+from stigmer_packaging.bottle.archive import keg_members, whole_keg, write_archive
+from stigmer_packaging.bottle.keg_tree import COMPLETIONS, HELP, INDEX
+from stigmer_packaging.bottle.program import write_payload
 from stigmer_packaging.lib import digest
-from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.manifest import naming
 from stigmer_packaging.manifest.rename import rename_product
@@ -18,18 +18,12 @@ from stigmer_packaging.records.model import FileRecord, Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import golang
 
-ARCHIVE, PROGRAM = "archive", "program"
 ARCHIVE_LEVEL = 9
 """libdeflate's: the bottle is what most people download, and half of its time buys 2 % here (packaging/SIZE.md)."""
 
-_INDEX = "libexec/payload.json"
 _ANSWERS = (
-    ((), "libexec/help.txt"),
-    (("--help",), "libexec/help.txt"),
-    (("-h",), "libexec/help.txt"),
-    (("completion", "bash"), "etc/bash_completion.d/{name}"),
-    (("completion", "zsh"), "share/zsh/site-functions/_{name}"),
-    (("completion", "fish"), "share/fish/vendor_completions.d/{name}.fish"),
+    *((words, HELP) for words in ((), ("--help",), ("-h",))),
+    *((("completion", shell), place) for shell, place in COMPLETIONS.items()),
 )
 """What can be asked without anything being unpacked, and the keg's file that is the answer."""
 
@@ -58,12 +52,12 @@ def make_archive(
     """
     root, files = _tree_of(keg, workspace)
     report(f"packing the archive for {keg.target}")
-    prefix = naming.standalone_name(keg.name, keg.version, keg.target)
+    folder = naming.standalone_name(keg.name, keg.version, keg.target)
+    members = keg_members(root, files, keg.links)
     with workspace.staging() as staged:
         written = staged / "archive"
-        members = tuple(keg_members(prefix, root, files, keg.links))
-        write_archive(written, members, mtime=source_date_epoch, level=ARCHIVE_LEVEL)
-        return _publish(written, ARCHIVE, f"{prefix}.tar.gz", keg, workspace)
+        write_archive(written, folder, members, mtime=source_date_epoch, level=ARCHIVE_LEVEL)
+        return _publish(written, "archive", f"{folder}.tar.gz", keg, workspace)
 
 
 def make_program(
@@ -75,14 +69,21 @@ def make_program(
     """
     root, files = _tree_of(keg, workspace)
     report(f"packing the single file for {keg.target}")
-    about = (keg.name, keg.version, keg.target, _id(keg, files), _entry(keg), source_date_epoch)
-    answers = tuple((words, path.format(name=keg.name)) for words, path in _ANSWERS)
-    tree = Tree(*about, files, keg.links, answers)
+    about = {
+        "name": keg.name,
+        "version": keg.version,
+        "target": keg.target,
+        "id": _id(keg, files),
+        "entry": posixpath.normpath(f"bin/{dict(keg.links)[f'bin/{keg.name}']}"),
+        "time": source_date_epoch,
+        "links": keg.links,
+        "answers": [{"words": words, "path": path.format(name=keg.name)} for words, path in _ANSWERS],
+    }
     with workspace.staging() as staged:
         with (staged / "payload").open("wb") as payload:
-            write_payload(tree, root, payload)
+            write_payload(about, files, root, payload)
         written = _join(unpacker, keg, staged / "payload", staged.absolute())
-        return _publish(written, PROGRAM, naming.standalone_name(keg.name, keg.version, keg.target), keg, workspace)
+        return _publish(written, "program", naming.standalone_name(keg.name, keg.version, keg.target), keg, workspace)
 
 
 def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
@@ -103,22 +104,14 @@ def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
 
 def _tree_of(keg: Keg, workspace: Workspace) -> tuple[Path, tuple[FileRecord, ...]]:
     """Give the keg's folder, and of its files those that mean something without brew."""
-    root = workspace.path(keg.root)
-    if not workspace.is_whole(keg):
-        raise ArchiveError(f"the keg in {keg.root} is not what its record says")
     brews = ("INSTALL_RECEIPT.json", ".brew/", "homebrew.")
-    return root, tuple(file for file in keg.files if not file.path.startswith(brews))
+    return whole_keg(keg, workspace), tuple(file for file in keg.files if not file.path.startswith(brews))
 
 
 def _id(keg: Keg, files: tuple[FileRecord, ...]) -> str:
     """Name the directory: the launcher's name for this version, by which it is known to be in use, and our own."""
-    index = next(file.sha256 for file in files if file.path == _INDEX)
+    index = next(file.sha256 for file in files if file.path == INDEX)
     return f"{keg.version}-{index[:12]}-{digest.sha256_of_value(files, keg.links)[:8]}"
-
-
-def _entry(keg: Keg) -> str:
-    goal = dict(keg.links)[f"bin/{keg.name}"]
-    return posixpath.normpath(f"bin/{goal}")
 
 
 def _publish(written: Path, kind: str, name: str, keg: Keg, workspace: Workspace) -> ReleaseFile:

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,14 +31,13 @@ from stigmer_packaging.publish.report.stage import write_report
 from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.records.release import NAME, read_release
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.verify.brew.client import find_brew
 from stigmer_packaging.verify.brew.stage import LEVEL as BREW
 from stigmer_packaging.verify.brew.stage import verify_with_brew
 from stigmer_packaging.verify.guest import Machine, Task
 from stigmer_packaging.verify.mac_report import read_mac_report
 from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, MachineFactory, find_mirrors
 from stigmer_packaging.verify.macos import this_mac
-from stigmer_packaging.verify.stage import take_in_report, verify_once
+from stigmer_packaging.verify.stage import current_report, take_in_report, verify_bottle
 
 _SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0}
 Reports = Iterator[tuple[str, VerificationReport]]
@@ -128,7 +128,9 @@ def _verify_on_machines(wanted: Wanted, what: Path, host: Target, workspace: Wor
             task = Task(
                 ROOT / "scripts" / "verify-install", secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level]
             )
-            yield name, verify_once(product, machine, task, workspace=workspace, name=name, report=output.tell)
+            kept = current_report(product, machine, task, workspace, name)
+            made = kept or verify_bottle(product, machine, task, workspace=workspace, name=name, report=output.tell)
+            yield name, made
 
 
 def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Reports:
@@ -147,7 +149,7 @@ def verify_release_with_brew(release: Path, later: Path | None, workspace: Works
 
     MissingToolError without a brew, RecordError for what is no folder of a release.
     """
-    program = find_brew(os.environ.get("PATH", ""))
+    program = shutil.which("brew")
     if program is None:
         raise MissingToolError("there is no brew on PATH", "install Homebrew, as a user other than root")
     if not release.is_dir():
@@ -155,7 +157,7 @@ def verify_release_with_brew(release: Path, later: Path | None, workspace: Works
     manifest = load_manifest(MANIFEST)
     tried = verify_with_brew(
         [release, *([later] if later else [])],
-        program,
+        Path(program),
         ports=tuple(name for part in manifest.components for name in part.run.ports),
         env=os.environ,
         workspace=workspace,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stigmer_packaging.bottle.reading import CHECKSUMS, read_checksums
+from stigmer_packaging.bottle.keg_tree import CHECKSUMS
+from stigmer_packaging.bottle.reading import read_checksums
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib import digest
 from stigmer_packaging.records.release import Artefact, Release

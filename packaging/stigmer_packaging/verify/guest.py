@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import CommandError
 from stigmer_packaging.records.model import Check
 
 PREFIX = "/home/linuxbrew/.linuxbrew"
@@ -27,33 +29,25 @@ class Task(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A bottle file of NAME VERSION, and what the guest is asked of it once it is poured."""
+    """A file of NAME VERSION, a bottle or a single file that `unpacks_itself`, and what the guest is asked of it."""
 
     bottle: Path
     name: str
     version: str
     task: Task
+    unpacks_itself: bool = False
 
-    def words(self, script: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS, bottle: str = "") -> list[str]:
-        """Give the command that runs the script where it lies in the guest, on the product poured into `prefix`.
+    def words(self, script: str, bottle: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS) -> list[str]:
+        """Give the command that runs the script where it lies in the guest, on the product's file there.
 
-        With `bottle`, a file in the guest, tar or tar.gz, the script itself pours it into `prefix`, and goes through all
-        trials: kill, damage, upgrade, removal.
+        The script pours a bottle (tar or tar.gz) into `prefix`, and goes through all trials: kill, damage, upgrade,
+        removal. A single file unpacks itself first, into the user's home; then its tree stands where a keg would.
         """
-        installed = ["--stigmer", f"{prefix}/bin/{self.name}"]
-        product = ["--trials", "--bottle", bottle, "--prefix", prefix] if bottle else installed
-        expected = ["--name", self.name, "--expect-version", self.version]
-        return ["sh", script, *demands, *product, *expected, "--nonce", self.task.nonce]
-
-
-class ProgramTrial(Trial):
-    """The single file in the bottle's place: it unpacks itself first, and then its tree stands where a keg would."""
-
-    def words(self, script: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS, bottle: str = "") -> list[str]:  # noqa: ARG002 - nothing is installed anywhere
-        """Give the command that runs the script on the file where it lies in the guest, unpacked into the user's home."""
+        asked = ["--name", self.name, "--expect-version", self.version, "--nonce", self.task.nonce]
+        if not self.unpacks_itself:
+            return ["sh", script, *demands, "--trials", "--bottle", bottle, "--prefix", prefix, *asked]
         first = 'file=$1 script=$2 && shift 2 && chmod 755 "$file" && { "$file" version >/dev/null || :; }'
         run = f'{first} && exec sh "$script" --stigmer "$file" --keg "$(echo "$HOME"/.{self.name}/dist/*)" "$@"'
-        asked = ["--name", self.name, "--expect-version", self.version, "--nonce", self.task.nonce]
         return ["sh", "-c", run, "sh", bottle, script, *demands, *asked]
 
 
@@ -69,6 +63,15 @@ class GuestRun(NamedTuple):
     errors: str
     steps: tuple[Check, ...] = ()
     emulated: bool = False
+
+
+def run_script(words: Sequence[str], *, seconds: float) -> GuestRun:
+    """Run the command that runs the script in a guest; after `seconds` all of it is killed."""
+    try:
+        ended = command.run(words, seconds=seconds, check=False)
+    except CommandError as error:
+        return GuestRun(None, error.output, "")
+    return GuestRun(ended.code, ended.stdout, ended.stderr)
 
 
 class Machine(NamedTuple):

@@ -6,7 +6,6 @@ Source: https://testanything.org/tap-version-13-specification.html; each result 
 import json
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 from stigmer_packaging.records.model import Check
@@ -26,14 +25,17 @@ class GuestReport(NamedTuple):
 def parse_report(text: str, nonce: str) -> GuestReport:
     """Read a report. A check that was skipped did not pass: it shows nothing."""
     lines = text.splitlines()
-    starts = [index for index, line in enumerate(lines) if _RESULT.fullmatch(line)]
-    checks = tuple(_parse_check(lines[start:end]) for start, end in pairwise([*starts, len(lines)]))
-    return GuestReport(checks, _is_whole(lines, [lines[start] for start in starts], nonce))
+    heads = [(index, found) for index, line in enumerate(lines) if (found := _RESULT.fullmatch(line))]
+    ends = [*(index for index, _ in heads[1:]), len(lines)]
+    checks = tuple(_parse_check(head, lines[start:end]) for (start, head), end in zip(heads, ends, strict=False))
+    numbers = [int(head["number"]) for _, head in heads]
+    frame = [f"# BEGIN {nonce}", f"1..{len(numbers)}", f"# END {nonce}"]
+    marks = [line for line in lines if line.startswith(("# BEGIN", "# END", "1.."))]
+    whole = numbers == list(range(1, len(numbers) + 1)) and marks == frame and lines[-1:] == frame[-1:]
+    return GuestReport(checks, whole)
 
 
-def _parse_check(lines: Sequence[str]) -> Check:
-    head = _RESULT.fullmatch(lines[0])
-    assert head  # noqa: S101 - the caller found this line by the same pattern
+def _parse_check(head: re.Match[str], lines: Sequence[str]) -> Check:
     seconds = next((float(found[1]) for found in map(_SECONDS.fullmatch, lines) if found), 0.0)
     detail = next((_unquote(found[1]) for found in map(_DETAIL.fullmatch, lines) if found), "")
     return Check(head["name"], not head["not"] and not head["skip"], seconds, detail)
@@ -44,10 +46,3 @@ def _unquote(text: str) -> str:
         return str(json.loads(text))
     except ValueError:
         return text
-
-
-def _is_whole(lines: Sequence[str], results: Sequence[str], nonce: str) -> bool:
-    numbers = [int(found["number"]) for found in map(_RESULT.fullmatch, results) if found]
-    frame = [f"# BEGIN {nonce}", f"1..{len(numbers)}", f"# END {nonce}"]
-    marks = [line for line in lines if line.startswith(("# BEGIN", "# END", "1.."))]
-    return numbers == list(range(1, len(numbers) + 1)) and marks == frame and lines[-1:] == frame[-1:]

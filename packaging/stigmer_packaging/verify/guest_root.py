@@ -101,13 +101,8 @@ def unpack_debian(words: list[str], making: Path) -> Path:
 
 
 def _make(words: list[str], making: Path) -> Path:
+    """Unpack, take this host's traces out, name the guest's user, and leave nothing setuid in the cache."""
     root = unpack_debian(words, making)
-    _finish(root)
-    return root
-
-
-def _finish(root: Path) -> None:
-    """Take this host's traces out, name the guest's user, and leave nothing setuid in the cache."""
     for name in ("resolv.conf", "hostname"):
         (root / "etc" / name).unlink(missing_ok=True)
     (root / "etc/hosts").write_text(_HOSTS, encoding="utf-8")
@@ -122,3 +117,4 @@ def _finish(root: Path) -> None:
         for path in (Path(folder) / name for name in names):
             if not path.is_symlink() and path.stat().st_mode & _SETUID:
                 path.chmod(path.stat().st_mode & 0o777)
+    return root

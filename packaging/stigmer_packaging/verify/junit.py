@@ -1,33 +1,47 @@
-"""JUnit XML, which CI systems show as test results. Source: the schema of Jenkins' xunit plugin, junit-10.xsd."""
+"""Keep a verification: its record, and JUnit XML beside it, which CI systems show as test results.
+
+Source: the schema of Jenkins' xunit plugin, junit-10.xsd.
+"""
 
 import re
 from xml.etree import ElementTree as ET
 
-from stigmer_packaging.records.model import VerificationReport
+from stigmer_packaging.records.model import Check, VerificationReport
+from stigmer_packaging.records.workspace import Workspace
 
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 """What no XML text may hold. Source: XML 1.0, section 2.2."""
 
 
+def keep_report(name: str, report: VerificationReport, workspace: Workspace, *, log: str = "") -> None:
+    """Write the record `name`, its checks as NAME.xml, and what the guest printed, if there is a log, as NAME.log."""
+    with workspace.staging() as staged:
+        for suffix, text in ((".log", log), (".xml", render_junit(report))):
+            if text:
+                (staged / "text").write_text(text, encoding="utf-8")
+                workspace.publish(staged / "text", f"{name}{suffix}")
+    workspace.write_record(name, report)
+
+
 def render_junit(report: VerificationReport) -> str:
     """Give one test suite with a case for each check, and one for the end of the report: without an end it failed."""
-    cases = [(check.name, check.passed, check.seconds, check.detail) for check in report.checks]
-    cases.append(
-        ("the guest ends and its report is whole", report.ended, 0.0, "" if report.ended else "no whole report")
+    ended = Check(
+        "the guest ends and its report is whole", report.ended, 0.0, "" if report.ended else "no whole report"
     )
+    cases = (*report.checks, ended)
     suite = ET.Element(
         "testsuite",
         name=f"{report.level}: {report.guest}",
         tests=str(len(cases)),
-        failures=str(sum(not passed for _, passed, _, _ in cases)),
-        time=f"{sum(seconds for _, _, seconds, _ in cases):.2f}",
+        failures=str(sum(not case.passed for case in cases)),
+        time=f"{sum(case.seconds for case in cases):.2f}",
     )
-    for name, passed, seconds, detail in cases:
-        case = ET.SubElement(suite, "testcase", classname=report.level, name=name, time=f"{seconds:.2f}")
-        text = _FORBIDDEN.sub("?", detail)
-        if not passed:
-            ET.SubElement(case, "failure", message=text.partition("\n")[0]).text = text
+    for case in cases:
+        element = ET.SubElement(suite, "testcase", classname=report.level, name=case.name, time=f"{case.seconds:.2f}")
+        text = _FORBIDDEN.sub("?", case.detail)
+        if not case.passed:
+            ET.SubElement(element, "failure", message=text.partition("\n")[0]).text = text
         elif text:
-            ET.SubElement(case, "system-out").text = text
+            ET.SubElement(element, "system-out").text = text
     ET.indent(suite)
     return f'<?xml version="1.0"?>\n{ET.tostring(suite, encoding="unicode")}\n'

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stigmer_packaging.lib import command, digest
-from stigmer_packaging.lib.errors import CommandError
 from stigmer_packaging.records.model import Check
-from stigmer_packaging.verify.guest import GuestRun, Machine, Trial
+from stigmer_packaging.verify.guest import GuestRun, Machine, Trial, run_script
 
 PYTHON = "/usr/bin/python3"
 """Apple's own, which cannot be removed: it stands for all that the profile must deny."""
@@ -60,16 +59,12 @@ def _run(trial: Trial, folder: Path) -> GuestRun:
     profile = folder / "profile.sb"
     profile.write_text(sandbox_profile(), encoding="utf-8")
     controls = (
-        control("without the profile there is a Python, within it there is none", profile, (PYTHON, "-c", "1")),
-        control("without the profile there is a network, within it there is none", profile, NETWORK),
+        _control("without the profile there is a Python, within it there is none", profile, (PYTHON, "-c", "1")),
+        _control("without the profile there is a network, within it there is none", profile, NETWORK),
     )
     for name in ("home", "tmp"):
         (folder / name).mkdir()
-    try:
-        ended = command.run(mac_command(trial, folder), seconds=trial.task.seconds, check=False)
-    except CommandError as error:
-        return GuestRun(None, error.output, "", controls)
-    return GuestRun(ended.code, ended.stdout, ended.stderr, controls)
+    return run_script(mac_command(trial, folder), seconds=trial.task.seconds)._replace(steps=controls)
 
 
 def mac_command(trial: Trial, folder: Path) -> list[str]:
@@ -77,20 +72,18 @@ def mac_command(trial: Trial, folder: Path) -> list[str]:
 
     The script is not told to find no Python and no network card: they are there, and denied.
     """
-    words = trial.words(str(trial.task.script), f"{folder}/prefix", (), str(trial.bottle))
-    places = {"HOME": folder / "home", "TMPDIR": folder / "tmp"}
-    variables = [*(f"{name}={place}" for name, place in places.items()), "PATH=/usr/bin:/bin:/usr/sbin:/sbin"]
-    return within(folder / "profile.sb", ["env", "-i", *variables, "LANG=C", *words])
+    words = trial.words(str(trial.task.script), str(trial.bottle), f"{folder}/prefix", ())
+    places = (f"HOME={folder / 'home'}", f"TMPDIR={folder / 'tmp'}", "PATH=/usr/bin:/bin:/usr/sbin:/sbin")
+    return _within(folder / "profile.sb", ["env", "-i", *places, "LANG=C", *words])
 
 
-def within(profile: Path, words: Sequence[str]) -> list[str]:
-    """Give the command line that runs `words` within a profile; a sandboxed program cannot do this again."""
+def _within(profile: Path, words: Sequence[str]) -> list[str]:
     return ["sandbox-exec", "-f", str(profile), *words]
 
 
-def control(name: str, profile: Path, words: Sequence[str]) -> Check:
+def _control(name: str, profile: Path, words: Sequence[str]) -> Check:
     """Run a program without the profile, where it must work, and within it, where it must not."""
     outside = command.run(words, seconds=60, check=False)
-    inside = command.run(within(profile, words), seconds=60, check=False)
+    inside = command.run(_within(profile, words), seconds=60, check=False)
     seen = f"{words[0]}: exit code {outside.code} without, {inside.code} within"
     return Check(name, outside.code == 0 and inside.code != 0, 0.0, seen)

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.emulation import NATIVE, Runner
-from stigmer_packaging.lib.errors import CommandError, MissingToolError
-from stigmer_packaging.verify.guest import PREFIX, GuestRun, Machine, Trial
+from stigmer_packaging.lib.errors import MissingToolError
+from stigmer_packaging.verify.guest import PREFIX, GuestRun, Machine, Trial, run_script
 from stigmer_packaging.verify.guest_root import UID, USER, GuestRoot
 
 _ALONE = ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+_USER = ("--unshare-all", "--uid", str(UID), "--gid", str(UID))
+_DROP = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
 
 
 def make_sandbox(root: GuestRoot, runner: Runner = NATIVE) -> Machine:
@@ -41,24 +43,15 @@ def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged:
 
     Everything else that can be written is a fresh tmpfs. `privileged` says that it will be run by root.
     """
-    identity = list(_ALONE) if privileged else ["--unshare-all", "--uid", str(UID), "--gid", str(UID)]
-    drop: list[str] = []
-    if privileged:
-        identity += ["--cap-drop", "ALL", *(word for name in _CAPABILITIES for word in ("--cap-add", name))]
-        drop = [
-            "setpriv",
-            f"--reuid={UID}",
-            f"--regid={UID}",
-            "--clear-groups",
-            "--inh-caps=-all",
-            "--bounding-set=-all",
-        ]
+    kept = (word for name in _CAPABILITIES for word in ("--cap-add", name))
+    identity = (*_ALONE, "--cap-drop", "ALL", *kept) if privileged else _USER
     environment = {"PATH": f"{PREFIX}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": f"/home/{USER}", "LANG": "C.UTF-8"}
     mounts = ["--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run"]
     mounts += ["--perms", "1777", "--tmpfs", "/tmp", "--bind", str(home), "/home"]  # noqa: S108 - the guest's, not ours
     settings = [word for name, value in environment.items() for word in ("--setenv", name, value)]
     settings = ["--hostname", "guest", "--clearenv", *settings, "--chdir", f"/home/{USER}"]
-    return ["bwrap", *identity, "--die-with-parent", "--new-session", *mounts, *settings, "--", *drop, *words]
+    shut_in = ["bwrap", *identity, "--die-with-parent", "--new-session", *mounts, *settings, "--"]
+    return [*shut_in, *(_DROP if privileged else ()), *words]
 
 
 def run_in_sandbox(
@@ -78,11 +71,7 @@ def run_in_sandbox(
             f"bubblewrap cannot make a sandbox here: {probe.stderr.strip()}",
             "run as root, or allow unprivileged user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)",
         )
-    try:
-        ended = command.run([*emulator, *entered(words)], seconds=seconds, check=False)
-    except CommandError as error:
-        return GuestRun(None, error.output, "")
-    return GuestRun(ended.code, ended.stdout, ended.stderr)
+    return run_script([*emulator, *entered(words)], seconds=seconds)
 
 
 def _give_to_guest(home: Path) -> None:

@@ -9,9 +9,9 @@ from stigmer_packaging.lib.errors import ForeignTargetError, RecordError
 from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.records.release import Release
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.verify.guest import GuestRun, Machine, ProgramTrial, Task, Trial
+from stigmer_packaging.verify.guest import Machine, Task, Trial
 from stigmer_packaging.verify.guest_report import parse_report
-from stigmer_packaging.verify.junit import render_junit
+from stigmer_packaging.verify.junit import keep_report
 from stigmer_packaging.verify.mac_report import LEVEL, parse_mac_report
 
 _UNSAFE = re.compile(r"[^\w.-]+")
@@ -21,21 +21,15 @@ _RECORD = 2
 """Part of each report's cache key. 2: reports say whether the processor was emulated."""
 
 
-def verify_once(
-    bottle: ReleaseFile,
-    machine: Machine,
-    task: Task,
-    *,
-    workspace: Workspace,
-    name: str,
-    report: Callable[[str], None],
-) -> VerificationReport:
-    """Give the report of a run that passed with the same inputs, whoever asked for it; else verify the bottle."""
+def current_report(
+    bottle: ReleaseFile, machine: Machine, task: Task, workspace: Workspace, name: str
+) -> VerificationReport | None:
+    """Give the report of a run that passed with the same inputs, whoever asked for it."""
     with contextlib.suppress(RecordError):
         kept = workspace.read_record(name, VerificationReport)
         if kept.passed and kept.made_from == _made_from(bottle, machine, task):
             return kept
-    return verify_bottle(bottle, machine, task, workspace=workspace, name=name, report=report)
+    return None
 
 
 def verify_bottle(
@@ -61,17 +55,17 @@ def verify_bottle(
     if digest.sha256_of(path) != bottle.sha256:
         raise RecordError(f"{bottle.path} is not the bottle that was recorded")
     report(f"verifying {path.name} on {machine.name}")
-    trial = Trial if bottle.kind == "bottle" else ProgramTrial
     with workspace.staging() as folder:
-        run = machine.run(trial(path, bottle.name, bottle.version, task), folder)
+        trial = Trial(path, bottle.name, bottle.version, task, unpacks_itself=bottle.kind == "program")
+        run = machine.run(trial, folder)
     guest = parse_report(run.output, task.nonce)
     ended = guest.whole and run.code is not None and (run.code == 0) == all(check.passed for check in guest.checks)
     checks = (*run.steps, *guest.checks)
     inputs = _made_from(bottle, machine, task)
     result = VerificationReport(machine.level, machine.name, bottle.sha256, checks, ended, inputs, run.emulated)
-    _keep(f"{name}.log", _log(run), workspace)
-    _keep(f"{name}.xml", render_junit(result), workspace)
-    workspace.write_record(name, result)
+    outcome = "killed at its deadline" if run.code is None else f"exit code {run.code}"
+    log = f"{run.output}\n--- errors\n{run.errors}\n--- {outcome}\n"
+    keep_report(name, result, workspace, log=log)
     return result
 
 
@@ -95,20 +89,7 @@ def take_in_report(text: str, release: Release, workspace: Workspace) -> dict[st
     taken = {}
     for one in checked:
         report = found.verification_of(one.sha256)
-        taken[f"verify/{LEVEL}/{one.target}-{one.kind}/{_UNSAFE.sub('-', report.guest)}"] = report
-    for name, report in taken.items():
-        _keep(f"{name}.log", text, workspace)
-        _keep(f"{name}.xml", render_junit(report), workspace)
-        workspace.write_record(name, report)
+        name = f"verify/{LEVEL}/{one.target}-{one.kind}/{_UNSAFE.sub('-', report.guest)}"
+        keep_report(name, report, workspace, log=text)
+        taken[name] = report
     return taken
-
-
-def _log(run: GuestRun) -> str:
-    outcome = "killed at its deadline" if run.code is None else f"exit code {run.code}"
-    return f"{run.output}\n--- errors\n{run.errors}\n--- {outcome}\n"
-
-
-def _keep(relative: str, text: str, workspace: Workspace) -> None:
-    with workspace.staging() as staged:
-        (staged / "text").write_text(text, encoding="utf-8")
-        workspace.publish(staged / "text", relative)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -30,13 +29,6 @@ DEVELOPER = ("audit", "linkage", "readall", "style", "test")
 """Commands that switch brew's developer mode on for good, unless the environment says it is on already."""
 
 
-class Poured(NamedTuple):
-    """One installed version of a formula, and whether it came from a bottle."""
-
-    version: str
-    from_bottle: bool
-
-
 class Brew(NamedTuple):
     """The brew at `program` and the whole environment it gets."""
 
@@ -60,12 +52,6 @@ class Brew(NamedTuple):
         return self.run(*words).strip().rpartition("\n")[2]
 
 
-def find_brew(search: str) -> Path | None:
-    """Give the brew on a search path, if there is one."""
-    found = shutil.which("brew", path=search)
-    return Path(found) if found else None
-
-
 def brew_environment(env: Mapping[str, str], home: Path) -> dict[str, str]:
     """Give brew an environment of its own below `home`: its cache, its trust and git's settings are nobody else's."""
     kept = {name: value for name, value in env.items() if name in {"PATH", "LANG", "LC_ALL", "TERM", "USER", "LOGNAME"}}
@@ -83,10 +69,13 @@ def parse_pours(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"^==> Pouring (\S+)", text, re.MULTILINE))
 
 
-def parse_installed(text: str) -> tuple[Poured, ...]:
-    """Read the installed versions from `brew info --json=v2` of one formula; what is printed before the JSON is skipped."""
+def parse_installed(text: str) -> tuple[tuple[str, bool], ...]:
+    """Read `brew info --json=v2` of one formula: each installed version, and whether it came from a bottle.
+
+    What is printed before the JSON is skipped.
+    """
     formulae = json.loads(text[text.index("{") :])["formulae"]
-    return tuple(Poured(one["version"], bool(one["poured_from_bottle"])) for one in formulae[0]["installed"])
+    return tuple((one["version"], bool(one["poured_from_bottle"])) for one in formulae[0]["installed"])
 
 
 def parse_outdated(text: str) -> tuple[tuple[str, str, str], ...]:

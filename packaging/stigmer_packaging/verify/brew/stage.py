@@ -1,6 +1,6 @@
 """Verify a release with a real Homebrew, from the folder it is delivered in: level `brew`."""
 
-import shutil
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.records.model import VerificationReport
 from stigmer_packaging.records.release import Release, read_release
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.verify.brew import client as brew
-from stigmer_packaging.verify.brew import trial as brew_trial
+from stigmer_packaging.verify.brew.client import Brew, brew_environment
 from stigmer_packaging.verify.brew.local_tap import make_local_tap
-from stigmer_packaging.verify.junit import render_junit
+from stigmer_packaging.verify.brew.trial import BrewTrial, Offer, try_with_brew
+from stigmer_packaging.verify.junit import keep_report
 
 LEVEL = "brew"
 
@@ -35,44 +35,36 @@ def verify_with_brew(
     VerificationError where brew has the formula or its tap already.
     """
     releases = [read_release(folder) for folder in folders]
-    with workspace.staging() as scratch, serving(scratch) as url:
-        (scratch / "home").mkdir()
-        given = brew.brew_environment(env, scratch.absolute() / "home")
-        driven = brew.Brew(program, given)
-        offers = [_offer(release, folder, scratch, url) for release, folder in zip(releases, folders, strict=True)]
-        product = releases[0].product
-        tap = make_local_tap(tap_name(product), scratch.absolute() / "tap", given)
-        later = offers[1] if offers[1:] else None
-        places = Path(driven.ask("--prefix")), Path(driven.ask("--cellar")) / product.name
-        home = scratch.absolute() / "home"
-        trial = brew_trial.BrewTrial(driven, tap, product.name, offers[0], later, ports, home, *places)
-        version = driven.run("--version").partition("\n")[0]
-        checks = brew_trial.try_with_brew(trial, clock=clock, report=report)
-    poured = _poured(releases[0], [check.detail for check in checks])
-    result = VerificationReport(LEVEL, version, poured[1], checks, ended=True)
-    name = f"verify/{LEVEL}/{poured[0]}"
-    workspace.write_record(name, result)
-    with workspace.staging() as staged:
-        (staged / "text").write_text(render_junit(result), encoding="utf-8")
-        workspace.publish(staged / "text", f"{name}.xml")
+    product = releases[0].product
+    if len({release.product.version for release in releases}) < len(releases):
+        raise RecordError(f"both releases are {product.version}: there is nothing to upgrade to")
+    with workspace.staging() as staged, contextlib.ExitStack() as served:
+        now, *later = (
+            _offer(release, folder, served.enter_context(serving(folder)))
+            for release, folder in zip(releases, folders, strict=True)
+        )
+        home = staged.absolute() / "home"
+        home.mkdir()
+        brew = Brew(program, brew_environment(env, home))
+        tap = make_local_tap(tap_name(product), staged.absolute() / "tap", brew.env)
+        prefix, cellar = (Path(brew.ask(question)) for question in ("--prefix", "--cellar"))
+        upgrade = later[0] if later else None
+        trial = BrewTrial(brew, tap, product.name, now, upgrade, ports, home, prefix, cellar / product.name)
+        version = brew.run("--version").partition("\n")[0]
+        checks = try_with_brew(trial, clock=clock, report=report)
+    target, sha256 = _poured(releases[0], [check.detail for check in checks])
+    result = VerificationReport(LEVEL, version, sha256, checks, ended=True)
+    keep_report(f"verify/{LEVEL}/{target}", result, workspace)
     return result
 
 
-def _offer(release: Release, folder: Path, scratch: Path, url: str) -> brew_trial.Offer:
-    """Lay out a release's bottles below `scratch`, where they are served."""
-    version = release.product.version
-    place = scratch / "files" / version
-    if place.exists():
-        raise RecordError(f"both releases are {version}: there is nothing to upgrade to")
-    place.mkdir(parents=True)
+def _offer(release: Release, folder: Path, url: str) -> Offer:
+    """Describe a release whose folder is served at `url`."""
     names = tuple(artefact.name for artefact in release.of_kind("bottle"))
     formulae = release.of_kind("formula")
     if not names or len(formulae) != 1:
         raise RecordError(f"{folder} holds no release with bottles and one formula")
-    for name in names:
-        shutil.copyfile(folder / name, place / name)
-    formula = (folder / formulae[0].name).read_text(encoding="utf-8")
-    return brew_trial.Offer(version, formula, f"{url}/files/{version}", names)
+    return Offer(release.product.version, (folder / formulae[0].name).read_text(encoding="utf-8"), url, names)
 
 
 def _poured(release: Release, details: Sequence[str]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,27 +57,55 @@ class BrewTrial(NamedTuple):
         """The formula's full name, the one that is documented."""
         return f"{self.tap.name}/{self.name}"
 
-    def read_tap(self) -> str:
-        """Tap as given, and have brew read all of it."""
+    @property
+    def steps(self) -> tuple[tuple[str, Callable[[], str]], ...]:
+        """Give the steps in their order: what each shows, and what does it."""
+        upgrade = (
+            ("brew upgrade pours the next release while a server runs", self._upgrade),
+            ("the next start is the next release's, and works", self._go_on),
+            ("brew test passes after the upgrade", self._test),
+        )
+        return (
+            ("brew reads the tap without a warning", self._read_tap),
+            ("brew style finds nothing in the formula", self._style),
+            ("brew audit --strict finds nothing in the formula", self._audit),
+            ("the documented command pours the bottle", self._install),
+            ("what was poured is what was released", self._compare),
+            ("brew linkage --test finds nothing", self._linkage),
+            ("brew test passes", self._test),
+            ("brew has a unit for the service", self._see_service),
+            *(upgrade if self.later else ()),
+            ("brew reinstall pours again", self._reinstall),
+            ("brew uninstall leaves the user's data and nothing else", self._uninstall),
+            ("a bottle with another checksum is refused", self._refuse_other_bytes),
+            ("a bottle that is not there is refused", self._refuse_missing),
+        )
+
+    def clean_up(self) -> None:
+        """Leave brew as it was, whatever became of the steps."""
+        with contextlib.suppress(PackagingError, OSError):
+            self._launcher("server", "stop")
+        self.brew.attempt("uninstall", "--force", self.full)
+        self.brew.attempt("untap", self.tap.name)
+
+    def _read_tap(self) -> str:
         self.tap.publish(self.name, self.now.formula)
         said = self.brew.run("tap", self.tap.name, str(self.tap.folder))
         said += self.brew.run("readall", "--aliases", self.tap.name)
         _demand("Tapped 1 formula" in said and "Warning" not in said, said)
-        return said.strip().rpartition("\n")[2]
+        return said.strip().splitlines()[-1]
 
-    def style(self) -> str:
-        """Hold the formula as given to brew's style."""
+    def _style(self) -> str:
         said = self.brew.run("style", self.full)
         _demand("no offenses detected" in said, said)
-        return said.strip().rpartition("\n")[2]
+        return said.strip().splitlines()[-1]
 
-    def audit(self) -> str:
-        """Hold the formula as given to brew's strict audit, which says nothing when it finds nothing."""
+    def _audit(self) -> str:
         said = self.brew.run("audit", "--strict", "--formula", self.full)
         _demand("problem" not in said, said)
         return ""
 
-    def install(self) -> str:
+    def _install(self) -> str:
         """Give the one documented command on a machine that knows neither tap nor formula."""
         self.brew.run("untap", self.tap.name)
         self._publish(self.now)
@@ -85,91 +113,80 @@ class BrewTrial(NamedTuple):
         _demand(f"Tapping {self.tap.name}" in said, said)
         return self._poured(said, self.now)
 
-    def compare(self) -> str:
+    def _compare(self) -> str:
         """Hold what is installed to the checksums in it; a brew that rewrites programs says how many it rewrote."""
         keg = self.cellar / self.now.version
         lines = (keg / "libexec" / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-        pairs = [(line[66:], line[:64]) for line in lines]
-        changed = [path for path, sha256 in pairs if digest.sha256_of(keg / path) != sha256]
+        changed = [line[66:] for line in lines if digest.sha256_of(keg / line[66:]) != line[:64]]
         version = homebrew.parse_version(self.brew.run("--version"))
         _demand(not changed or version < homebrew.KEEPS_FILES, "changed: " + " ".join(changed))
-        return f"{len(pairs)} files" + (f", {len(changed)} rewritten by this old Homebrew" if changed else "")
+        return f"{len(lines)} files" + (f", {len(changed)} rewritten by this old Homebrew" if changed else "")
 
-    def linkage(self) -> str:
+    def _linkage(self) -> str:
         """Have brew look for libraries that are missing, or the system's where they should be ours."""
         said = self.brew.run("linkage", "--test", self.full).strip()
         _demand(not said, said)
         return ""
 
-    def test(self) -> str:
-        """Run the formula's own test."""
+    def _test(self) -> str:
         said = self.brew.run("test", self.full, seconds=900)
         _demand(said.count("==> ") > 1, said)
         return ""
 
-    def see_service(self) -> str:
+    def _see_service(self) -> str:
         """Look at the unit that `brew services start` would take."""
         units = sorted((self.cellar / self.now.version).glob("homebrew.*"))
-        _demand(bool(units), "brew wrote no unit into the keg")
+        _demand(units, "brew wrote no unit into the keg")
         for unit in units:
             text = unit.read_text(encoding="utf-8")
             _demand(f"opt/{self.name}/bin/{self.name}" in text and "--foreground" in text, text)
         return " ".join(unit.name for unit in units)
 
-    def upgrade(self) -> str:
+    def _upgrade(self) -> str:
         """Upgrade while a server of the release before runs; the old keg goes, the server stays."""
-        later = self._later()
-        self._stigmer("server", *(word for port in self.ports for word in ("--port", f"{port}={free_port()}")))
+        now, later = self.now, self._newest
+        self._start()
         self._publish(later)
         command.run(["git", "-C", self.brew.ask("--repository", self.tap.name), "pull", "--quiet"], env=self.tap.env)
         outdated = homebrew.parse_outdated(self.brew.run("outdated", "--formula", "--verbose"))
-        _demand((self.full, self.now.version, later.version) in outdated, str(outdated))
+        _demand((self.full, now.version, later.version) in outdated, str(outdated))
         poured = self._poured(self.brew.run("upgrade", self.full), later)
         _demand([keg.name for keg in self.cellar.iterdir()] == [later.version], "the old keg is still there")
         _demand(self._status()["state"] == "running", "the server did not outlive the upgrade")
         return poured
 
-    def go_on(self) -> str:
+    def _go_on(self) -> str:
         """Stop what runs, start what is installed, and call through all of it."""
         before = self._status()["version"]
-        self._stigmer("server", "stop")
-        self._stigmer("server", *(word for port in self.ports for word in ("--port", f"{port}={free_port()}")))
+        self._launcher("server", "stop")
+        self._start()
         after = self._status()["version"]
-        _demand(after == self._later().version, f"after the restart, {after} runs")
-        said = self._stigmer("smoke")
-        self._stigmer("server", "stop")
+        _demand(after == self._newest.version, f"after the restart, {after} runs")
+        said = self._launcher("smoke")
+        self._launcher("server", "stop")
         return f"{before}, then {after}: {said.strip()}"
 
-    def reinstall(self) -> str:
-        """Pour the same bottle again."""
-        return self._poured(self.brew.run("reinstall", self.full), self.later or self.now)
+    def _reinstall(self) -> str:
+        return self._poured(self.brew.run("reinstall", self.full), self._newest)
 
-    def uninstall(self) -> str:
-        """Take it away; in the prefix nothing of it stays, and the user's data do."""
+    def _uninstall(self) -> str:
         self.brew.run("uninstall", self.full)
-        left = [str(path) for folder in _LINKED for path in self._named(self.prefix / folder)]
+        left = [str(path) for folder in _LINKED for path in (self.prefix / folder).rglob(f"*{self.name}*")]
         _demand(not left, "left: " + " ".join(left))
         data = self.home / f".{self.name}"
         _demand(not self.later or any(data.rglob("*.db")), f"the data in {data} are gone")
         return "nothing left in the prefix" + (", the data are there" if self.later else "")
 
-    def refuse_other_bytes(self) -> str:
-        """See a bottle refused that is not what the formula says; nothing is built in its place."""
-        return self._refused(_SHA256.sub(f'"{"0" * 64}"', self.now.formula), self.now.url, "different checksum")
+    def _refuse_other_bytes(self) -> str:
+        formula = _SHA256.sub(f'"{"0" * 64}"', self.now.formula)
+        return self._refused(self.now._replace(formula=formula), "different checksum")
 
-    def refuse_missing(self) -> str:
-        """See a release refused whose bottle is not there; nothing is built in its place."""
-        return self._refused(self.now.formula, f"{self.now.url}/absent", "failed to download")
+    def _refuse_missing(self) -> str:
+        return self._refused(self.now._replace(url=f"{self.now.url}/absent"), "failed to download")
 
-    def clean_up(self) -> None:
-        """Leave brew as it was, whatever became of the steps."""
-        with contextlib.suppress(PackagingError, OSError):
-            self._stigmer("server", "stop")
-        for words in (("uninstall", "--force", self.full), ("untap", self.tap.name)):
-            self.brew.attempt(*words)
-
-    def _refused(self, formula: str, url: str, reason: str) -> str:
-        self._publish(self.now._replace(formula=formula, url=url))
+    def _refused(self, offer: Offer, reason: str) -> str:
+        """See a release refused; nothing is built in its place."""
+        self._publish(offer)
         self.brew.attempt("untap", self.tap.name)
         shutil.rmtree(Path(self.brew.env["HOMEBREW_CACHE"]) / "downloads", ignore_errors=True)
         done = self.brew.attempt("install", self.full)
@@ -178,58 +195,37 @@ class BrewTrial(NamedTuple):
         _demand(not self.cellar.exists(), f"{self.cellar} is there")
         return next(line for line in said.splitlines() if reason in line.lower()).strip()
 
-    def _publish(self, offer: Offer) -> None:
-        self.tap.publish(self.name, with_root_url(offer.formula, offer.url))
-
     def _poured(self, said: str, offer: Offer) -> str:
+        """Demand that brew poured one of the offer's bottles, and that this is all it has installed."""
         poured = homebrew.parse_pours(said)
         _demand(len(poured) == 1 and poured[0] in offer.bottles, said)
         installed = homebrew.parse_installed(self.brew.run("info", "--json=v2", self.full))
-        _demand(installed == (homebrew.Poured(offer.version, from_bottle=True),), f"installed: {installed}")
+        _demand(installed == ((offer.version, True),), f"installed: {installed}")
         return f"Pouring {poured[0]}"
 
-    def _later(self) -> Offer:
-        if self.later is None:
-            raise VerificationError("there is no later release to upgrade to")
-        return self.later
+    @property
+    def _newest(self) -> Offer:
+        return self.later or self.now
 
-    def _stigmer(self, *words: str) -> str:
+    def _publish(self, offer: Offer) -> None:
+        self.tap.publish(self.name, with_root_url(offer.formula, offer.url))
+
+    def _launcher(self, *words: str) -> str:
         path = f"{self.prefix}/bin:{self.brew.env.get('PATH', os.defpath)}"
         done = command.run([self.prefix / "bin" / self.name, *words], env={**self.brew.env, "PATH": path}, seconds=300)
         return done.stdout
 
-    def _status(self) -> Mapping[str, object]:
-        status: dict[str, object] = json.loads(self._stigmer("server", "status", "--json"))
-        return status
+    def _start(self) -> None:
+        self._launcher("server", *(word for port in self.ports for word in ("--port", f"{port}={free_port()}")))
 
-    def _named(self, folder: Path) -> Iterator[Path]:
-        return (path for path in folder.rglob(f"*{self.name}*"))
+    def _status(self) -> Mapping[str, object]:
+        status: dict[str, object] = json.loads(self._launcher("server", "status", "--json"))
+        return status
 
 
 def _demand(holds: object, said: str) -> None:
     if not holds:
         raise VerificationError(said)
-
-
-STEPS: tuple[tuple[str, Callable[[BrewTrial], str]], ...] = (
-    ("brew reads the tap without a warning", BrewTrial.read_tap),
-    ("brew style finds nothing in the formula", BrewTrial.style),
-    ("brew audit --strict finds nothing in the formula", BrewTrial.audit),
-    ("the documented command pours the bottle", BrewTrial.install),
-    ("what was poured is what was released", BrewTrial.compare),
-    ("brew linkage --test finds nothing", BrewTrial.linkage),
-    ("brew test passes", BrewTrial.test),
-    ("brew has a unit for the service", BrewTrial.see_service),
-    ("brew upgrade pours the next release while a server runs", BrewTrial.upgrade),
-    ("the next start is the next release's, and works", BrewTrial.go_on),
-    ("brew test passes after the upgrade", BrewTrial.test),
-    ("brew reinstall pours again", BrewTrial.reinstall),
-    ("brew uninstall leaves the user's data and nothing else", BrewTrial.uninstall),
-    ("a bottle with another checksum is refused", BrewTrial.refuse_other_bytes),
-    ("a bottle that is not there is refused", BrewTrial.refuse_missing),
-)
-UPGRADES = (BrewTrial.upgrade, BrewTrial.go_on)
-"""The steps that need a later release."""
 
 
 def try_with_brew(trial: BrewTrial, *, clock: Callable[[], float], report: Callable[[str], None]) -> tuple[Check, ...]:
@@ -241,27 +237,16 @@ def try_with_brew(trial: BrewTrial, *, clock: Callable[[], float], report: Calla
         raise VerificationError(
             f"this brew has {trial.full} or its tap already", "run it where brew has neither, such as a hosted runner"
         )
+    checks = []
     try:
-        return tuple(
-            _check(name, step, trial, clock, report)
-            for name, step in STEPS
-            if trial.later is not None or step not in UPGRADES
-        )
+        for name, step in trial.steps:
+            report(name)
+            start = clock()
+            try:
+                detail, passed = step(), True
+            except (PackagingError, OSError, ValueError) as error:
+                detail, passed = str(error), False
+            checks.append(Check(name, passed, round(clock() - start, 2), detail))
     finally:
         trial.clean_up()
-
-
-def _check(
-    name: str,
-    step: Callable[[BrewTrial], str],
-    trial: BrewTrial,
-    clock: Callable[[], float],
-    report: Callable[[str], None],
-) -> Check:
-    report(name)
-    start = clock()
-    try:
-        detail, passed = step(trial), True
-    except (PackagingError, OSError, ValueError) as error:
-        detail, passed = str(error), False
-    return Check(name, passed, round(clock() - start, 2), detail)
+    return tuple(checks)
