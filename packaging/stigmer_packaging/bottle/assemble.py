@@ -28,7 +28,7 @@ from stigmer_packaging.licensing.spdx import sbom_path
 from stigmer_packaging.manifest.model import Component, Manifest
 from stigmer_packaging.manifest.naming import service_path
 from stigmer_packaging.manifest.rename import rename_words
-from stigmer_packaging.records.model import Credits, FileRecord, Keg, LauncherBundle, ReleaseFile, ServiceBinary
+from stigmer_packaging.records.model import BuiltPart, Credits, FileRecord, Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
 
 
@@ -40,8 +40,8 @@ class KegParts:
     says it to machines.
     """
 
-    launcher: LauncherBundle
-    services: tuple[ServiceBinary, ...]
+    launcher: BuiltPart
+    services: tuple[BuiltPart, ...]
     documents: Mapping[str, Path]
     source: ReleaseFile
     credits: tuple[Credits, ...]
@@ -91,21 +91,19 @@ def render_checksums(files: Iterable[FileRecord]) -> str:
     return "".join(f"{entry.sha256}  {entry.path}\n" for entry in files)
 
 
-def _in_order(manifest: Manifest, target: Target, parts: KegParts) -> tuple[ServiceBinary, ...]:
+def _in_order(manifest: Manifest, target: Target, parts: KegParts) -> tuple[BuiltPart, ...]:
     """Give one service for each component of the manifest, in its order."""
     foreign = {parts.launcher.target, *(service.target for service in parts.services)} - {str(target)}
     if foreign:
         raise KegError(f"a keg for {target} cannot hold parts for {', '.join(sorted(foreign))}")
-    given = {service.component: service for service in parts.services}
+    given = {service.name: service for service in parts.services}
     expected = [component.name for component in manifest.components]
-    if sorted(expected) != sorted(service.component for service in parts.services):
+    if sorted(expected) != sorted(service.name for service in parts.services):
         raise KegError(f"the manifest names {', '.join(expected)}; there are {', '.join(given) or 'none'}")
     return tuple(given[name] for name in expected)
 
 
-def _add_parts(
-    tree: KegTree, name: str, parts: KegParts, services: Sequence[ServiceBinary], workspace: Workspace
-) -> None:
+def _add_parts(tree: KegTree, name: str, parts: KegParts, services: Sequence[BuiltPart], workspace: Workspace) -> None:
     launcher = parts.launcher
     tree.add_folder(LAUNCHER, workspace.path(launcher.root), _paths(launcher.files), "the launcher")
     tree.add_link(f"bin/{name}", f"../{LAUNCHER}/{launcher.entry}", "the launcher")
@@ -116,15 +114,15 @@ def _add_parts(
     tree.add_file(sbom_path(name), workspace.path(parts.sbom.path), "the bill of materials")
 
 
-def _add_service(tree: KegTree, service: ServiceBinary, workspace: Workspace) -> None:
+def _add_service(tree: KegTree, service: BuiltPart, workspace: Workspace) -> None:
     folder = workspace.path(service.root)
     if links := links_below(folder):
-        raise KegError(f"{service.component}: {links[0][0]} is a symbolic link, which the index cannot name")
+        raise KegError(f"{service.name}: {links[0][0]} is a symbolic link, which the index cannot name")
     if service.entry not in _paths(service.files):
-        raise KegError(f"{service.component}: its executable {service.entry} is not among its files")
-    tree.add_folder(COMPONENTS, folder, _paths(service.files), service.component)
+        raise KegError(f"{service.name}: its executable {service.entry} is not among its files")
+    tree.add_folder(COMPONENTS, folder, _paths(service.files), service.name)
     if not (tree.root / COMPONENTS / service.entry).stat().st_mode & 0o100:
-        raise KegError(f"{service.component}: {service.entry} is not executable")
+        raise KegError(f"{service.name}: {service.entry} is not executable")
 
 
 def _answers(payload: Payload) -> dict[str, str]:
@@ -138,7 +136,7 @@ def _answers(payload: Payload) -> dict[str, str]:
     return {HELP: rename_words(render_help(()), name), **answers}
 
 
-def _payload(manifest: Manifest, target: Target, services: Sequence[ServiceBinary]) -> Payload:
+def _payload(manifest: Manifest, target: Target, services: Sequence[BuiltPart]) -> Payload:
     return Payload(
         name=manifest.product.name,
         version=manifest.product.version,
@@ -150,7 +148,7 @@ def _payload(manifest: Manifest, target: Target, services: Sequence[ServiceBinar
     )
 
 
-def _payload_component(component: Component, service: ServiceBinary) -> PayloadComponent:
+def _payload_component(component: Component, service: BuiltPart) -> PayloadComponent:
     run, ready = component.run, component.run.readiness
     return PayloadComponent(
         name=component.name,

@@ -17,7 +17,7 @@ from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import SYSTEMS, Target
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.manifest.rename import rename_product
-from stigmer_packaging.records.model import LauncherBundle, LeftOut, ServiceBinary
+from stigmer_packaging.records.model import BuiltPart, LeftOut
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources import locks
 from stigmer_packaging.sources.locks import Pin
@@ -84,13 +84,12 @@ def service_facts(source: ServiceSource, *, version: str, probe: ServiceProbe, f
     return {"tree": source.sha256, "version": version, "probe": asdict(probe), **freezer.facts()}
 
 
-def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) -> LauncherBundle:
+def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) -> BuiltPart:
     """Freeze the launcher as the program `name` that answers with `version`.
 
     ForeignTargetError on a machine of another platform, MissingToolError without libpython or binutils, GateError when
     the bundle lacks what it imports or does not answer with its version.
     """
-    record = f"freeze/{freezer.target}/launcher"
     python = provide((), freezer)
     freezer.report(f"freezing the launcher for {freezer.target}")
     with freezer.workspace.staging() as staged:
@@ -102,22 +101,17 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
         gates.check_modules(frozen.missing, PACKAGE)
         if freezer.tried:
             probes.check_answers(frozen.folder / name, name, version, env=freezer.env)
-        files = scan_files(frozen.folder)
-        freezer.workspace.publish(frozen.folder, record)
-    made = LauncherBundle(version, str(freezer.target), record, name, files)
-    freezer.workspace.write_record(record, made)
-    return made
+        return _keep(frozen.folder, "launcher", version, name, freezer)
 
 
 def freeze_service(
     source: ServiceSource, *, component: str, version: str, temporal: Path | None, probe: ServiceProbe, freezer: Freezer
-) -> ServiceBinary:
+) -> BuiltPart:
     """Freeze a Python service as its project and the manifest ask.
 
     `temporal` is the Temporal CLI of this machine's platform, which a service that needs it is tried against. GateError
     when the locked environment cannot be frozen whole, or the frozen service does not work.
     """
-    record = f"freeze/{freezer.target}/{component}"
     freezer.report(f"freezing {component} for {freezer.target}")
     for line in source.describe():
         freezer.note(f"{component}: {line}")
@@ -131,9 +125,16 @@ def freeze_service(
             _try_service(frozen.folder / component, source, probed, probe, temporal, freezer)
         else:
             freezer.note(f"{component} for {freezer.target} is not tried: its programs do not run here")
-        files = scan_files(frozen.folder)
-        freezer.workspace.publish(frozen.folder, record)
-    made = ServiceBinary(component, version, str(freezer.target), record, component, files, python.site.left_out)
+        return _keep(frozen.folder, component, version, component, freezer, python.site.left_out)
+
+
+def _keep(
+    folder: Path, part: str, version: str, entry: str, freezer: Freezer, left_out: tuple[LeftOut, ...] = ()
+) -> BuiltPart:
+    """Publish a frozen folder, and write the record that describes it."""
+    record = f"freeze/{freezer.target}/{part}"
+    made = BuiltPart(part, version, str(freezer.target), record, entry, scan_files(folder), left_out)
+    freezer.workspace.publish(folder, record)
     freezer.workspace.write_record(record, made)
     return made
 

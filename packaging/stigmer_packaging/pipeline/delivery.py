@@ -8,7 +8,7 @@ from typing import Any
 
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Product
-from stigmer_packaging.records.model import AuditReport, ReleaseFile, ServiceBinary, VerificationReport
+from stigmer_packaging.records.model import AuditReport, BuiltPart, ReleaseFile, VerificationReport
 from stigmer_packaging.records.release import NAME, Artefact, Release, parse_release, read_release, with_levels
 from stigmer_packaging.records.text import render_record
 from stigmer_packaging.records.workspace import Workspace
@@ -37,9 +37,9 @@ def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, 
         tuple(record for record in records.values() if isinstance(record, AuditReport)),
         tuple(reports.values()),
         {
-            f"{record.target}/{record.component}": record.left_out
+            f"{record.target}/{record.name}": record.left_out
             for record in records.values()
-            if isinstance(record, ServiceBinary) and record.left_out
+            if isinstance(record, BuiltPart) and record.left_out
         },
     )
     written = _write(release, workspace, folder)

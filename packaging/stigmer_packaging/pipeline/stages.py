@@ -24,11 +24,10 @@ from stigmer_packaging.pipeline.plan import Step, is_frozen
 from stigmer_packaging.pipeline.run import Maker
 from stigmer_packaging.records.model import (
     AuditReport,
+    BuiltPart,
     Credits,
     Keg,
-    LauncherBundle,
     ReleaseFile,
-    ServiceBinary,
     VerificationReport,
 )
 from stigmer_packaging.sources import golang
@@ -61,20 +60,20 @@ def makers(context: BuildContext) -> Callable[[Step], Maker]:
     return maker_of
 
 
-def _obtain(context: BuildContext, step: Step, _needs: Needs) -> ServiceBinary:
+def _obtain(context: BuildContext, step: Step, _needs: Needs) -> BuiltPart:
     part, target = _component(context, step), parse_target(step.target)
     env = context.env if target == context.host else None
     return obtain.obtain_component(part, target, context.source_of(part, target), env=env, **context.output)
 
 
-def _freeze_launcher(context: BuildContext, step: Step, _needs: Needs) -> LauncherBundle:
+def _freeze_launcher(context: BuildContext, step: Step, _needs: Needs) -> BuiltPart:
     product, freezer = context.manifest.product, context.freezer_of(parse_target(step.target))
     return freeze.freeze_launcher(
         context.root / "launcher", name=product.name, version=product.version, freezer=freezer
     )
 
 
-def _freeze_service(context: BuildContext, step: Step, needs: Needs) -> ServiceBinary:
+def _freeze_service(context: BuildContext, step: Step, needs: Needs) -> BuiltPart:
     part = _component(context, step)
     temporal = next(iter(needs.values()), None)
     return freeze.freeze_service(
@@ -95,15 +94,15 @@ def _pack_source(context: BuildContext, _step: Step, _needs: Needs) -> ReleaseFi
 
 def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
     (made,) = needs.values()
-    if isinstance(made, LauncherBundle):
-        part, source, licence = None, None, context.manifest.product.license
+    if made.name == "launcher":
+        source, licence = None, context.manifest.product.license
     else:
         part = _component(context, step)
         if not is_frozen(part):
-            return credit.credit_program(part, made, partial(_credit_go, context), **context.output)
+            return credit.credit_program(made, part.license, partial(_credit_go, context), **context.output)
         source, licence = context.service_of(part), part.license
     environment = _environment_of(context, parse_target(step.target), source)
-    return credit.credit_bundle(made, step.subject, licence, environment, **context.output)
+    return credit.credit_bundle(made, licence, environment, **context.output)
 
 
 def _credit_go(context: BuildContext, info: BuildInfo) -> Sequence[Credit]:
@@ -130,9 +129,10 @@ def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
 
 def _assemble(context: BuildContext, step: Step, needs: Needs) -> Keg:
     target = parse_target(step.target)
+    launcher = needs[f"freeze/{target}/launcher"]
     parts = assemble.KegParts(
-        needs[f"freeze/{target}/launcher"],
-        tuple(record for record in needs.values() if isinstance(record, ServiceBinary)),
+        launcher,
+        tuple(record for record in needs.values() if isinstance(record, BuiltPart) and record is not launcher),
         context.documents(),
         needs["source"],
         tuple(record for record in needs.values() if isinstance(record, Credits)),
@@ -185,9 +185,9 @@ def _component(context: BuildContext, step: Step) -> Component:
 _FREEZE = ("freeze.stage", "freeze.pythons")
 _SOURCES = ("sources.artifact", "sources.checkout", "sources.wheel")
 KINDS = {
-    "obtain": Kind(ServiceBinary, ("sources.stage", *_SOURCES), _obtain),
-    "freeze": Kind(ServiceBinary, _FREEZE, _freeze_service),
-    "freeze/launcher": Kind(LauncherBundle, _FREEZE, _freeze_launcher),
+    "obtain": Kind(BuiltPart, ("sources.stage", *_SOURCES), _obtain),
+    "freeze": Kind(BuiltPart, _FREEZE, _freeze_service),
+    "freeze/launcher": Kind(BuiltPart, _FREEZE, _freeze_launcher),
     "credit": Kind(Credits, ("licensing.stage", "licensing.gomodules", *_FREEZE), _credit),
     "credit/sbom": Kind(ReleaseFile, ("licensing.stage",), _write_sbom),
     "assemble": Kind(Keg, ("bottle.assemble",), _assemble),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Component
-from stigmer_packaging.records.model import ServiceBinary
+from stigmer_packaging.records.model import BuiltPart
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources import Source, contract, executable
 
@@ -17,7 +17,7 @@ def obtain_component(
     workspace: Workspace,
     report: Callable[[str], None],
     env: Mapping[str, str] | None = None,
-) -> ServiceBinary:
+) -> BuiltPart:
     """Obtain a component's executable for one target.
 
     The executable has the component's name. SourceError when the source gives another platform's executable, GateError
@@ -36,6 +36,6 @@ def obtain_component(
             contract.check_refusals(folder / component.name, sent, component.required, folder=home, env=env)
         files = scan_files(folder)
         workspace.publish(folder, name)
-    binary = ServiceBinary(component.name, component.version, str(target), name, component.name, files)
+    binary = BuiltPart(component.name, component.version, str(target), name, component.name, files)
     workspace.write_record(name, binary)
     return binary
