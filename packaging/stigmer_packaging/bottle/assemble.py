@@ -23,10 +23,9 @@ from stigmer_packaging.formula.service_files import render_service
 from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.errors import KegError
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.licensing.notices import notices_path, render_notices
-from stigmer_packaging.licensing.spdx import sbom_path
+from stigmer_packaging.licensing.notices import render_notices
 from stigmer_packaging.manifest.model import Component, Manifest
-from stigmer_packaging.manifest.naming import service_path
+from stigmer_packaging.manifest.naming import notices_path, sbom_path, service_path
 from stigmer_packaging.manifest.rename import rename_words
 from stigmer_packaging.records.model import BuiltPart, Credits, FileRecord, Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, links_below, scan_files

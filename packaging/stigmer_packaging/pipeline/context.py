@@ -16,8 +16,6 @@ from stigmer_packaging.freeze.stage import Freezer, launcher_facts, service_fact
 from stigmer_packaging.lib import apt, digest, git
 from stigmer_packaging.lib.patchelf import find_patchelf
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.licensing.notices import notices_path
-from stigmer_packaging.licensing.spdx import sbom_path
 from stigmer_packaging.manifest.model import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
 from stigmer_packaging.manifest.rename import OWN
 from stigmer_packaging.pipeline.plan import RELEASE, Inputs, is_frozen, is_made_here, needs_temporal
@@ -159,9 +157,7 @@ class BuildContext:
             macos_minimum=promised.macos_minimum,
             size_budget=promised.size_budget * 1_000_000,
             lenient=("glibc-floor",) if local else (),
-            notices=notices_path(self.manifest.product.name),
             noticed=self._locked(),
-            sbom=sbom_path(self.manifest.product.name),
             optional={part.name: part.optional for part in self.manifest.components},
         )
 
