@@ -8,7 +8,7 @@ import pytest
 
 from stigmer_packaging.bottle.bottle import make_bottle, make_source_archive
 from stigmer_packaging.lib import digest
-from stigmer_packaging.lib.errors import ArchiveError
+from stigmer_packaging.lib.errors import ArchiveError, RecordError
 from stigmer_packaging.records.model import ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from support.keg_standin import EPOCH, TAG, StandIn, build_standin, quiet
@@ -60,7 +60,7 @@ def test_every_member_lies_below_name_and_version_which_is_the_first(standin: St
 
 def test_a_keg_that_is_not_what_its_record_says_is_not_packed(standin: StandIn) -> None:
     (standin.workspace.path(standin.keg.root) / "libexec/extra").touch()
-    with pytest.raises(ArchiveError, match="is not what its record says"):
+    with pytest.raises(RecordError, match="is not what its record says"):
         pack(standin, rebuild=1)
 
 

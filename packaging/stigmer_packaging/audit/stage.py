@@ -7,8 +7,7 @@ from stigmer_packaging.audit.platforms import elves, render_version
 from stigmer_packaging.audit.reading import read_contents
 from stigmer_packaging.audit.table import CHECKS
 from stigmer_packaging.audit.weight import largest_files
-from stigmer_packaging.lib import digest
-from stigmer_packaging.lib.errors import AuditError, RecordError
+from stigmer_packaging.lib.errors import AuditError
 from stigmer_packaging.records.model import AuditReport, Finding, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 
@@ -21,9 +20,7 @@ def audit_bottle(
     Nothing is unpacked to disk and no program is run. Raise RecordError when the bottle is not the recorded one,
     ArchiveError when it cannot be read to its end. Findings raise nothing: see refuse_errors.
     """
-    path = workspace.path(bottle.path)
-    if digest.sha256_of(path) != bottle.sha256:
-        raise RecordError(f"{bottle.path} is not the bottle that was recorded")
+    path = workspace.whole(bottle)
     report(f"auditing the bottle for {bottle.tag}")
     subject = Subject(bottle, read_contents(path, f"{bottle.name}/{bottle.version}", policy), policy)
     files = [entry for entry in subject.contents.entries if entry.content is not None]

@@ -6,7 +6,7 @@ Source of the bottle's form: Homebrew's pour. The first member is `NAME/VERSION/
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from stigmer_packaging.bottle.archive import Member, keg_members, whole_keg, write_archive
+from stigmer_packaging.bottle.archive import Member, keg_members, write_archive
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.manifest import naming
 from stigmer_packaging.records.model import Keg, ReleaseFile
@@ -24,10 +24,10 @@ def make_bottle(
 ) -> ReleaseFile:
     """Pack a keg for `tag`.
 
-    Equal kegs and times give equal bytes with the same libdeflate (see bottle.archive). Raise ArchiveError when the keg on
+    Equal kegs and times give equal bytes with the same libdeflate (see bottle.archive). Raise RecordError when the keg on
     disk is not what its record says.
     """
-    members = keg_members(whole_keg(keg, workspace), keg.files, keg.links)
+    members = keg_members(workspace.whole(keg), keg.files, keg.links)
     report(f"packing the bottle for {tag}")
     relative = f"dist/{naming.bottle_name(keg.name, keg.version, tag, rebuild)}"
     with workspace.staging() as staged:

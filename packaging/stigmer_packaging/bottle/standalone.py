@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_packaging.binaries import codesign
-from stigmer_packaging.bottle.archive import keg_members, whole_keg, write_archive
+from stigmer_packaging.bottle.archive import keg_members, write_archive
 from stigmer_packaging.bottle.keg_tree import COMPLETIONS, HELP, INDEX
 from stigmer_packaging.bottle.program import write_payload
 from stigmer_packaging.lib import digest
@@ -48,7 +48,7 @@ def make_archive(
 ) -> ReleaseFile:
     """Pack the keg's tree below `NAME-VERSION-TARGET/`, without what only brew reads.
 
-    Raise ArchiveError when the keg on disk is not what its record says.
+    Raise RecordError when the keg on disk is not what its record says.
     """
     root, files = _tree_of(keg, workspace)
     report(f"packing the archive for {keg.target}")
@@ -65,7 +65,7 @@ def make_program(
 ) -> ReleaseFile:
     """Make the one file for the keg's target, on any host.
 
-    Raise ArchiveError when the keg on disk is not what its record says, CommandError when the unpacker does not build.
+    Raise RecordError when the keg on disk is not what its record says, CommandError when the unpacker does not build.
     """
     root, files = _tree_of(keg, workspace)
     report(f"packing the single file for {keg.target}")
@@ -105,7 +105,7 @@ def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
 def _tree_of(keg: Keg, workspace: Workspace) -> tuple[Path, tuple[FileRecord, ...]]:
     """Give the keg's folder, and of its files those that mean something without brew."""
     brews = ("INSTALL_RECEIPT.json", ".brew/", "homebrew.")
-    return whole_keg(keg, workspace), tuple(file for file in keg.files if not file.path.startswith(brews))
+    return workspace.whole(keg), tuple(file for file in keg.files if not file.path.startswith(brews))
 
 
 def _id(keg: Keg, files: tuple[FileRecord, ...]) -> str:

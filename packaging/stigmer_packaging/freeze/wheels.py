@@ -206,12 +206,8 @@ class _Pip:
         names, known = ", ".join(f"{pin.name} {pin.version}" for pin in pins), set(self.folder.glob("*.whl"))
         chosen = ("--python", self.builder.executable) if self.builder else ()
         words = (*_WHOLE, "--no-build-isolation", "--no-binary=:all:", "--wheel-dir", str(self.folder))
-        try:
+        with command.failing_as(GateError, f"the lock has no wheel of {names}, and it cannot be built here", _REMEDY):
             self._run(pins, *chosen, "wheel", *words)
-        except CommandError as error:
-            raise GateError(
-                f"the lock has no wheel of {names}, and it cannot be built here: {error}", _REMEDY
-            ) from error
         built = sorted(file.name for file in set(self.folder.glob("*.whl")) - known)
         foreign = [name for name in built if not name.endswith("-none-any.whl")]
         if foreign and not self.builder:

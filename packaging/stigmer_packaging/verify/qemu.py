@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from stigmer_packaging.lib import command
-from stigmer_packaging.lib.errors import CommandError
 from stigmer_packaging.lib.target import parse_target
+from stigmer_packaging.verify.guest import run_guest
 from stigmer_packaging.verify.guest_boot import Boot
 
 PROBE_SECONDS = 6
@@ -92,15 +91,9 @@ def qemu_command(
 
 def run_machine(command_line: list[str], folder: Path, *, seconds: float) -> Ended:
     """Run a machine until its guest switches it off; after `seconds` it is killed."""
-    switched_off = True
-    try:
-        ended = command.run(command_line, seconds=seconds, check=False)
-        said = ended.stdout + ended.stderr
-        switched_off = ended.code == 0
-    except CommandError as error:
-        said, switched_off = error.output, False
+    ran = run_guest(command_line, seconds=seconds)
     ports = {name: _read(folder / name) for name in PORTS}
-    return Ended(ports, _read(folder / "console") + said, switched_off)
+    return Ended(ports, _read(folder / "console") + ran.output + ran.errors, ran.code == 0)
 
 
 def choose_accelerator(target: str, host: str, boot: Boot, folder: Path) -> str:

@@ -51,9 +51,7 @@ def verify_bottle(
         raise ForeignTargetError(
             f"{machine.name} is a machine for {machine.target}: nothing for {bottle.target} runs there"
         )
-    path = workspace.path(bottle.path)
-    if digest.sha256_of(path) != bottle.sha256:
-        raise RecordError(f"{bottle.path} is not the bottle that was recorded")
+    path = workspace.whole(bottle)
     report(f"verifying {path.name} on {machine.name}")
     with workspace.staging() as folder:
         trial = Trial(path, bottle.name, bottle.version, task, unpacks_itself=bottle.kind == "program")
