@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stigmer_packaging.freeze import bundle, gates, probes, pyinstaller, stdlib
 from stigmer_packaging.freeze.ownership import modules_to_prove
@@ -18,7 +19,7 @@ from stigmer_packaging.lib.target import SYSTEMS, Target
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.manifest.rename import rename_product
 from stigmer_packaging.records.model import BuiltPart, LeftOut
-from stigmer_packaging.records.workspace import Workspace, scan_files
+from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import locks
 from stigmer_packaging.sources.locks import Pin
 from stigmer_packaging.sources.service_source import IGNORED, ServiceSource
@@ -61,6 +62,11 @@ class Freezer:
         self.report(text)
         command.remark(text)
 
+    def add_part(self, folder: Path, name: str, **facts: Any) -> BuiltPart:
+        """Put a frozen part, whose facts these are, into the workspace."""
+        target = str(self.target)
+        return self.workspace.add_part(folder, f"freeze/{target}/{name}", name=name, target=target, **facts)
+
     def facts(self) -> dict[str, object]:
         """Give all that these have to do with the result, as plain values."""
         pins = locks.select_pins(locks.parse_lock(self.pins), pyinstaller.DISTRIBUTIONS)
@@ -101,7 +107,7 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
         gates.check_modules(frozen.missing, PACKAGE)
         if freezer.tried:
             probes.check_answers(frozen.folder / name, name, version, env=freezer.env)
-        return _keep(frozen.folder, "launcher", version, name, freezer)
+        return freezer.add_part(frozen.folder, "launcher", version=version, entry=name)
 
 
 def freeze_service(
@@ -125,18 +131,8 @@ def freeze_service(
             _try_service(frozen.folder / component, source, probed, probe, temporal, freezer)
         else:
             freezer.note(f"{component} for {freezer.target} is not tried: its programs do not run here")
-        return _keep(frozen.folder, component, version, component, freezer, python.site.left_out)
-
-
-def _keep(
-    folder: Path, part: str, version: str, entry: str, freezer: Freezer, left_out: tuple[LeftOut, ...] = ()
-) -> BuiltPart:
-    """Publish a frozen folder, and write the record that describes it."""
-    record = f"freeze/{freezer.target}/{part}"
-    made = BuiltPart(part, version, str(freezer.target), record, entry, scan_files(folder), left_out)
-    freezer.workspace.publish(folder, record)
-    freezer.workspace.write_record(record, made)
-    return made
+        left_out = python.site.left_out
+        return freezer.add_part(frozen.folder, component, version=version, entry=component, left_out=left_out)
 
 
 def render_version(name: str, version: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import BusyError, RecordError
-from stigmer_packaging.records.model import FileRecord, Keg, ReleaseFile
+from stigmer_packaging.records.model import BuiltPart, FileRecord, Keg, ReleaseFile
 from stigmer_packaging.records.text import Record, parse_record, render_record
 
 
@@ -73,6 +73,13 @@ class Workspace:
         """Publish a finished file of a release at the path among its facts, and write the record that describes it."""
         made = ReleaseFile(size=staged.stat().st_size, sha256=digest.sha256_of(staged), **facts)
         self.publish(staged, made.path)
+        self.write_record(record, made)
+        return made
+
+    def add_part(self, staged: Path, record: str, **facts: Any) -> BuiltPart:
+        """Publish the folder of a part, and write the record that describes it; `record` is the name of both."""
+        made = BuiltPart(root=record, files=scan_files(staged), **facts)
+        self.publish(staged, record)
         self.write_record(record, made)
         return made
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Component
 from stigmer_packaging.records.model import BuiltPart
-from stigmer_packaging.records.workspace import Workspace, scan_files
+from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import Source, contract, executable
 
 
@@ -23,7 +23,7 @@ def obtain_component(
     The executable has the component's name. SourceError when the source gives another platform's executable, GateError
     when, where it can run (`env` is what programs here may see), it does not ask for what it needs.
     """
-    name = f"obtain/{target}/{component.name}"
+    record = f"obtain/{target}/{component.name}"
     report(f"obtaining {component.name} for {target}")
     with workspace.staging() as staged:
         folder = staged / component.name
@@ -34,8 +34,5 @@ def obtain_component(
             sent, home = component.run.environment, staged / "home"
             home.mkdir()
             contract.check_refusals(folder / component.name, sent, component.required, folder=home, env=env)
-        files = scan_files(folder)
-        workspace.publish(folder, name)
-    binary = BuiltPart(component.name, component.version, str(target), name, component.name, files)
-    workspace.write_record(name, binary)
-    return binary
+        facts = {"version": component.version, "target": str(target), "entry": component.name}
+        return workspace.add_part(folder, record, name=component.name, **facts)
