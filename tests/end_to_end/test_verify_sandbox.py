@@ -230,7 +230,7 @@ def test_a_single_file_is_verified_like_a_bottle_in_a_home_of_its_own(
 ) -> None:
     standin = build_standin(tmp_path, twist=twist)
     tools, workspace = unpacker(tmp_path / "modules"), standin.workspace
-    made = make_program(standin.keg, tools, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
+    made = make_program(standin.keg, tools, source_date_epoch=EPOCH, workspace=workspace)
     report = verify(standin, root, bottle=made)
     assert report.passed is passes, log_of(standin)
     assert report.bottle_sha256 == made.sha256

@@ -199,7 +199,7 @@ def audit(craft: Craft, policy: Policy | None = None) -> AuditReport:
 
 def audit_in(workspace: Workspace, bottle: ReleaseFile, policy: Policy | None = None) -> AuditReport:
     """Audit the bottle of a workspace."""
-    return audit_bottle(bottle, policy=policy or Policy(), workspace=workspace, report=lambda _: None)
+    return audit_bottle(bottle, policy=policy or Policy(), workspace=workspace)
 
 
 def seen_by(check: str, craft: Craft, policy: Policy | None = None) -> list[tuple[str, str]]:

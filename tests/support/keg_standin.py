@@ -212,7 +212,7 @@ def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegPar
     texts = {"artistic": "The Artistic License\n"}
     credited = tuple(Credits(part, "1.0.0", "Apache-2.0", str(TARGET), (perl,), texts) for part in ("launcher", *NAMES))
     product = standin_manifest().product
-    sbom = write_sbom(product, TARGET, TAG, credited, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
+    sbom = write_sbom(product, TARGET, TAG, credited, source_date_epoch=EPOCH, workspace=workspace)
     frozen = BuiltPart("launcher", "2.0.0", str(TARGET), launcher, "stigmer", scan_files(workspace.path(launcher)))
     return KegParts(frozen, services, documents, source, credited, sbom)
 
@@ -226,9 +226,8 @@ def build_standin(folder: Path, *, twist: str = "") -> StandIn:
         standin_parts(workspace, folder / "documents", twist),
         source_date_epoch=EPOCH,
         workspace=workspace,
-        report=quiet,
     )
-    bottle = make_bottle(keg, TAG, rebuild=0, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
+    bottle = make_bottle(keg, TAG, rebuild=0, source_date_epoch=EPOCH, workspace=workspace)
     return StandIn(workspace, keg, bottle)
 
 

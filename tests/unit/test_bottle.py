@@ -11,20 +11,16 @@ from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ArchiveError, RecordError
 from stigmer_packaging.records.model import ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
-from support.keg_standin import EPOCH, TAG, StandIn, build_standin, quiet
+from support.keg_standin import EPOCH, TAG, StandIn, build_standin
 
 
 def pack(standin: StandIn, *, rebuild: int) -> ReleaseFile:
-    return make_bottle(
-        standin.keg, TAG, rebuild=rebuild, source_date_epoch=EPOCH, workspace=standin.workspace, report=quiet
-    )
+    return make_bottle(standin.keg, TAG, rebuild=rebuild, source_date_epoch=EPOCH, workspace=standin.workspace)
 
 
 def pack_source(folder: Path, checkout: Path, paths: tuple[str, ...]) -> tuple[Workspace, ReleaseFile]:
     workspace = Workspace(folder / "workspace", folder / "cache")
-    archive = make_source_archive(
-        ("stigmer", "2.0.0"), checkout, paths, source_date_epoch=EPOCH, workspace=workspace, report=quiet
-    )
+    archive = make_source_archive(("stigmer", "2.0.0"), checkout, paths, source_date_epoch=EPOCH, workspace=workspace)
     return workspace, archive
 
 

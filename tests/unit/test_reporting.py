@@ -135,10 +135,11 @@ def test_a_step_in_a_pipe_is_announced_and_ends_with_its_seconds(tmp_path: Path)
     release = fake_release(tmp_path)
     with output.TerminalProgress(Console(file=out, width=80), verbose=False) as progress:
         release.progress = progress  # type: ignore[assignment]
-        release.obtain.before_publishing = lambda _: progress.say("obtaining one")
+        release.obtain.before_publishing = lambda _: progress.say("fetching one")
         release.run([step("obtain/one", says="new")])
         release.run([step("obtain/one", says="new")])
-    assert out.getvalue().splitlines() == ["… obtaining one", "✓ obtain/one (0.0 s)", "✓ obtain/one (reused)"]
+    shown = ["… obtain/one", "… fetching one", "✓ obtain/one (0.0 s)", "✓ obtain/one (reused)"]
+    assert out.getvalue().splitlines() == shown
 
 
 def test_verbose_progress_echoes_the_commands_of_a_step_and_not_what_they_print(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_verbose_progress_echoes_the_commands_of_a_step_and_not_what_they_print(
     with output.TerminalProgress(Console(file=out, width=80), verbose=True) as progress:
         release.progress = progress  # type: ignore[assignment]
         release.run([step("obtain/one", says="new")])
-    assert out.getvalue().splitlines() == ["+ echo hello", "✓ obtain/one (0.0 s)"]
+    assert out.getvalue().splitlines() == ["… obtain/one", "+ echo hello", "✓ obtain/one (0.0 s)"]
 
 
 @pytest.mark.parametrize("checks", [(), (GOOD, BAD)])

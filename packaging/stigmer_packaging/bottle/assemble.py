@@ -1,6 +1,6 @@
 """Assemble the keg: the launcher, the components beside it, their index, and what brew wants to find."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,7 +54,6 @@ def assemble_keg(
     *,
     source_date_epoch: int,
     workspace: Workspace,
-    report: Callable[[str], None],
 ) -> Keg:
     """Make the keg's tree for one target.
 
@@ -65,7 +64,6 @@ def assemble_keg(
     payload = _payload(manifest, target, chosen)
     notices = render_notices(manifest.product, str(target), parts.credits)
     texts = {INDEX: render_payload(payload), **_answers(payload), notices_path(manifest.product.name): notices}
-    report(f"assembling the keg for {target}")
     product = manifest.product
     with workspace.staging() as staged:
         tree = KegTree(staged / "keg")
@@ -95,9 +93,9 @@ def _in_order(manifest: Manifest, target: Target, parts: KegParts) -> tuple[Buil
     foreign = {parts.launcher.target, *(service.target for service in parts.services)} - {str(target)}
     if foreign:
         raise KegError(f"a keg for {target} cannot hold parts for {', '.join(sorted(foreign))}")
-    given = {service.name: service for service in parts.services}
+    given = {service.component: service for service in parts.services}
     expected = [component.name for component in manifest.components]
-    if sorted(expected) != sorted(service.name for service in parts.services):
+    if sorted(expected) != sorted(service.component for service in parts.services):
         raise KegError(f"the manifest names {', '.join(expected)}; there are {', '.join(given) or 'none'}")
     return tuple(given[name] for name in expected)
 
@@ -116,12 +114,12 @@ def _add_parts(tree: KegTree, name: str, parts: KegParts, services: Sequence[Bui
 def _add_service(tree: KegTree, service: BuiltPart, workspace: Workspace) -> None:
     folder = workspace.path(service.root)
     if links := links_below(folder):
-        raise KegError(f"{service.name}: {links[0][0]} is a symbolic link, which the index cannot name")
+        raise KegError(f"{service.component}: {links[0][0]} is a symbolic link, which the index cannot name")
     if service.entry not in _paths(service.files):
-        raise KegError(f"{service.name}: its executable {service.entry} is not among its files")
-    tree.add_folder(COMPONENTS, folder, _paths(service.files), service.name)
+        raise KegError(f"{service.component}: its executable {service.entry} is not among its files")
+    tree.add_folder(COMPONENTS, folder, _paths(service.files), service.component)
     if not (tree.root / COMPONENTS / service.entry).stat().st_mode & 0o100:
-        raise KegError(f"{service.name}: {service.entry} is not executable")
+        raise KegError(f"{service.component}: {service.entry} is not executable")
 
 
 def _answers(payload: Payload) -> dict[str, str]:

@@ -43,15 +43,12 @@ class Unpacker:
         return {"unpacker": digest.sha256_of_tree(self.tree, ignored=()), "go": self.version}
 
 
-def make_archive(
-    keg: Keg, *, source_date_epoch: int, workspace: Workspace, report: Callable[[str], None]
-) -> ReleaseFile:
+def make_archive(keg: Keg, *, source_date_epoch: int, workspace: Workspace) -> ReleaseFile:
     """Pack the keg's tree below `NAME-VERSION-TARGET/`, without what only brew reads.
 
     Raise RecordError when the keg on disk is not what its record says.
     """
     root, files = _tree_of(keg, workspace)
-    report(f"packing the archive for {keg.target}")
     folder = naming.standalone_name(keg.name, keg.version, keg.target)
     members = keg_members(root, files, keg.links)
     with workspace.staging() as staged:
@@ -60,15 +57,12 @@ def make_archive(
         return _publish(written, "archive", f"{folder}.tar.gz", keg, workspace)
 
 
-def make_program(
-    keg: Keg, unpacker: Unpacker, *, source_date_epoch: int, workspace: Workspace, report: Callable[[str], None]
-) -> ReleaseFile:
+def make_program(keg: Keg, unpacker: Unpacker, *, source_date_epoch: int, workspace: Workspace) -> ReleaseFile:
     """Make the one file for the keg's target, on any host.
 
     Raise RecordError when the keg on disk is not what its record says, CommandError when the unpacker does not build.
     """
     root, files = _tree_of(keg, workspace)
-    report(f"packing the single file for {keg.target}")
     about = {
         "name": keg.name,
         "version": keg.version,

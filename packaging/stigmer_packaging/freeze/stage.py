@@ -65,7 +65,7 @@ class Freezer:
     def add_part(self, folder: Path, name: str, **facts: Any) -> BuiltPart:
         """Put a frozen part, whose facts these are, into the workspace."""
         target = str(self.target)
-        return self.workspace.add_part(folder, f"freeze/{target}/{name}", name=name, target=target, **facts)
+        return self.workspace.add_part(folder, f"freeze/{target}/{name}", component=name, target=target, **facts)
 
     def facts(self) -> dict[str, object]:
         """Give all that these have to do with the result, as plain values."""
@@ -97,7 +97,6 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
     the bundle lacks what it imports or does not answer with its version.
     """
     python = provide((), freezer)
-    freezer.report(f"freezing the launcher for {freezer.target}")
     with freezer.workspace.staging() as staged:
         own = staged.absolute() / "source"
         shutil.copytree(source / PACKAGE, own / PACKAGE, ignore=shutil.ignore_patterns(*IGNORED))
@@ -118,7 +117,6 @@ def freeze_service(
     `temporal` is the Temporal CLI of this machine's platform, which a service that needs it is tried against. GateError
     when the locked environment cannot be frozen whole, or the frozen service does not work.
     """
-    freezer.report(f"freezing {component} for {freezer.target}")
     for line in source.describe():
         freezer.note(f"{component}: {line}")
     python = provide(source.pins, freezer, source.table.owners)

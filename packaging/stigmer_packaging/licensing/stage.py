@@ -30,24 +30,18 @@ class Environment:
     packages: Packages
 
 
-def credit_program(
-    made: BuiltPart, licence: str, credit_go: CreditGo, *, workspace: Workspace, report: Callable[[str], None]
-) -> Credits:
+def credit_program(made: BuiltPart, licence: str, credit_go: CreditGo, *, workspace: Workspace) -> Credits:
     """Name what a single executable is made of, as far as it says itself: Go names its modules, others say nothing."""
-    report(f"crediting {made.name} for {made.target}")
     info = read_build_info(workspace.path(f"{made.root}/{made.entry}").read_bytes())
     found = credit_go(info) if info else ()
     return _record(made, licence, found, workspace)
 
 
-def credit_bundle(
-    made: BuiltPart, licence: str, environment: Environment, *, workspace: Workspace, report: Callable[[str], None]
-) -> Credits:
+def credit_bundle(made: BuiltPart, licence: str, environment: Environment, *, workspace: Workspace) -> Credits:
     """Name what a frozen bundle is made of: all distributions of its lock, Python, and the libraries beside it.
 
     GateError when a library is there that nobody knows.
     """
-    report(f"crediting {made.name} for {made.target}")
     installed = read_distributions(environment.site)
     owned = {PurePosixPath(file).name for distribution in installed for file in distribution.files}
     files = [file.path for file in made.files]
@@ -63,10 +57,8 @@ def write_sbom(
     *,
     source_date_epoch: int,
     workspace: Workspace,
-    report: Callable[[str], None],
 ) -> ReleaseFile:
     """Write the bill of materials of a keg, named like its bottle; its time is `source_date_epoch`, seconds since 1970."""
-    report(f"writing the bill of materials for {target}")
     text = render_sbom(product, str(target), credited, source_date_epoch=source_date_epoch)
     path = f"dist/{product.name}-{product.version}.{tag}.sbom.spdx.json"
     with workspace.staging() as staged:
@@ -80,8 +72,8 @@ def _record(made: BuiltPart, licence: str, found: Iterable[Credit], workspace: W
     every = sorted({text for credit in known for text in credit.texts}, reverse=True)
     texts = {key_of(text): text for text in every}  # of texts with the same key, the first in the alphabet
     ordered = dict(sorted(texts.items()))
-    record = Credits(made.name, made.version, licence, made.target, _ingredients(known), ordered, made.left_out)
-    workspace.write_record(f"credit/{made.target}/{made.name}", record)
+    record = Credits(made.component, made.version, licence, made.target, _ingredients(known), ordered, made.left_out)
+    workspace.write_record(f"credit/{made.target}/{made.component}", record)
     return record
 
 

@@ -42,15 +42,9 @@ DOCUMENTS = {
 
 
 class Output(TypedDict):
-    """Where a stage writes its artefact and its record, and whom it tells."""
+    """Where a stage writes its artefact and its record, and the time that files in it have."""
 
     workspace: Workspace
-    report: Callable[[str], None]
-
-
-class DatedOutput(Output):
-    """The same for an artefact whose files have a time."""
-
     source_date_epoch: int
 
 
@@ -76,13 +70,8 @@ class BuildContext:
 
     @property
     def output(self) -> Output:
-        """Where stages write, and whom they tell."""
-        return {"workspace": self.workspace, "report": self.report}
-
-    @property
-    def dated_output(self) -> DatedOutput:
-        """The same, with the time that files get."""
-        return {**self.output, "source_date_epoch": self.source_date_epoch}
+        """Where stages write, and the time that files get."""
+        return {"workspace": self.workspace, "source_date_epoch": self.source_date_epoch}
 
     @property
     def freezes_with(self) -> str:

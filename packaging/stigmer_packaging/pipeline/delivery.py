@@ -37,7 +37,7 @@ def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, 
         tuple(record for record in records.values() if isinstance(record, AuditReport)),
         tuple(reports.values()),
         {
-            f"{record.target}/{record.name}": record.left_out
+            f"{record.target}/{record.component}": record.left_out
             for record in records.values()
             if isinstance(record, BuiltPart) and record.left_out
         },

@@ -63,7 +63,7 @@ def makers(context: BuildContext) -> Callable[[Step], Maker]:
 def _obtain(context: BuildContext, step: Step, _needs: Needs) -> BuiltPart:
     part, target = _component(context, step), parse_target(step.target)
     env = context.env if target == context.host else None
-    return obtain.obtain_component(part, target, context.source_of(part, target), env=env, **context.output)
+    return obtain.obtain_component(part, target, context.source_of(part, target), env=env, workspace=context.workspace)
 
 
 def _freeze_launcher(context: BuildContext, step: Step, _needs: Needs) -> BuiltPart:
@@ -89,20 +89,20 @@ def _freeze_service(context: BuildContext, step: Step, needs: Needs) -> BuiltPar
 def _pack_source(context: BuildContext, _step: Step, _needs: Needs) -> ReleaseFile:
     product = context.manifest.product
     named = (product.name, product.version)
-    return bottle.make_source_archive(named, context.root, context.sources, **context.dated_output)
+    return bottle.make_source_archive(named, context.root, context.sources, **context.output)
 
 
 def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
     (made,) = needs.values()
-    if made.name == "launcher":
+    if made.component == "launcher":
         source, licence = None, context.manifest.product.license
     else:
         part = _component(context, step)
         if not is_frozen(part):
-            return credit.credit_program(made, part.license, partial(_credit_go, context), **context.output)
+            return credit.credit_program(made, part.license, partial(_credit_go, context), workspace=context.workspace)
         source, licence = context.service_of(part), part.license
     environment = _environment_of(context, parse_target(step.target), source)
-    return credit.credit_bundle(made, licence, environment, **context.output)
+    return credit.credit_bundle(made, licence, environment, workspace=context.workspace)
 
 
 def _credit_go(context: BuildContext, info: BuildInfo) -> Sequence[Credit]:
@@ -124,7 +124,7 @@ def _environment_of(context: BuildContext, target: Target, source: ServiceSource
 def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
     product, target = context.manifest.product, parse_target(step.target)
     tag, credited = context.manifest.tag_of(target), tuple(needs.values())
-    return credit.write_sbom(product, target, tag, credited, **context.dated_output)
+    return credit.write_sbom(product, target, tag, credited, **context.output)
 
 
 def _assemble(context: BuildContext, step: Step, needs: Needs) -> Keg:
@@ -138,33 +138,33 @@ def _assemble(context: BuildContext, step: Step, needs: Needs) -> Keg:
         tuple(record for record in needs.values() if isinstance(record, Credits)),
         needs[f"sbom/{target}"],
     )
-    return assemble.assemble_keg(context.manifest, target, parts, **context.dated_output)
+    return assemble.assemble_keg(context.manifest, target, parts, **context.output)
 
 
 def _pack_keg(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
     tag, rebuild = context.manifest.tag_of(parse_target(step.target)), context.manifest.product.rebuild
-    return bottle.make_bottle(needs[f"assemble/{step.target}"], tag, rebuild=rebuild, **context.dated_output)
+    return bottle.make_bottle(needs[f"assemble/{step.target}"], tag, rebuild=rebuild, **context.output)
 
 
 def _pack_archive(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
-    return standalone.make_archive(needs[f"assemble/{step.target}"], **context.dated_output)
+    return standalone.make_archive(needs[f"assemble/{step.target}"], **context.output)
 
 
 def _pack_program(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
-    return standalone.make_program(needs[f"assemble/{step.target}"], context.unpacker, **context.dated_output)
+    return standalone.make_program(needs[f"assemble/{step.target}"], context.unpacker, **context.output)
 
 
 def _audit(context: BuildContext, step: Step, needs: Needs) -> AuditReport:
     packed, sbom = needs[f"bottle/{step.target}"], needs[f"sbom/{step.target}"]
     policy = replace(context.policy_of(parse_target(step.target)), sbom_sha256=sbom.sha256)
-    found = audit.audit_bottle(packed, policy=policy, **context.output)
+    found = audit.audit_bottle(packed, policy=policy, workspace=context.workspace)
     audit.refuse_errors(found, packed)
     return found
 
 
 def _write_formula(context: BuildContext, _step: Step, needs: Needs) -> ReleaseFile:
     bottles = [record for name, record in needs.items() if name.startswith("bottle/")]
-    return formula.write_formula(context.manifest, needs["source"], bottles, **context.output)
+    return formula.write_formula(context.manifest, needs["source"], bottles, workspace=context.workspace)
 
 
 def _verify(context: BuildContext, step: Step, needs: Needs) -> VerificationReport:
@@ -172,7 +172,9 @@ def _verify(context: BuildContext, step: Step, needs: Needs) -> VerificationRepo
     maker = MachineFactory(context.host, 1, context.workspace.cache, mirrors, context.report)
     machine = maker.sandbox(maker.default_guest(), parse_target(step.target))
     task = Task(context.verification_script(), secrets.token_hex(16))
-    found = verify.verify_bottle(needs[step.needs[0]], machine, task, name=step.name, **context.output)
+    found = verify.verify_bottle(
+        needs[step.needs[0]], machine, task, name=step.name, workspace=context.workspace, report=context.report
+    )
     refuse_failure(found, str(context.workspace.path(f"{step.name}.log")))
     return found
 

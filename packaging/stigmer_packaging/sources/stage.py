@@ -1,6 +1,6 @@
 """Obtain a component that is one executable: built, or fetched, and made for its target."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Component
@@ -15,7 +15,6 @@ def obtain_component(
     source: Source,
     *,
     workspace: Workspace,
-    report: Callable[[str], None],
     env: Mapping[str, str] | None = None,
 ) -> BuiltPart:
     """Obtain a component's executable for one target.
@@ -24,7 +23,6 @@ def obtain_component(
     when, where it can run (`env` is what programs here may see), it does not ask for what it needs.
     """
     record = f"obtain/{target}/{component.name}"
-    report(f"obtaining {component.name} for {target}")
     with workspace.staging() as staged:
         folder = staged / component.name
         folder.mkdir()
@@ -35,4 +33,4 @@ def obtain_component(
             home.mkdir()
             contract.check_refusals(folder / component.name, sent, component.required, folder=home, env=env)
         facts = {"version": component.version, "target": str(target), "entry": component.name}
-        return workspace.add_part(folder, record, name=component.name, **facts)
+        return workspace.add_part(folder, record, component=component.name, **facts)
