@@ -22,7 +22,7 @@ from stigmer_packaging.verify.sandbox import make_sandbox, run_in_sandbox, sandb
 from stigmer_packaging.verify.stage import current_report, verify_bottle
 from support.guest_machines import copy_of, replace_text, shared_root
 from support.install_script import SCRIPT
-from support.keg_standin import EPOCH, StandIn, build_standin, quiet
+from support.keg_standin import EPOCH, StandIn, build_standin
 from support.single_files import unpacker
 
 TRIALS = SCRIPT.with_name("verify-trials")
@@ -50,7 +50,7 @@ def verify(
 ) -> VerificationReport:
     """Verify the stand-in's bottle, or another file of the same workspace."""
     task, product = Task(script, secrets.token_hex(8), seconds), bottle or standin.bottle
-    return verify_bottle(product, make_sandbox(root), task, workspace=standin.workspace, name=NAME, report=quiet)
+    return verify_bottle(product, make_sandbox(root), task, workspace=standin.workspace, name=NAME)
 
 
 def failed(report: VerificationReport) -> dict[str, str]:

@@ -20,7 +20,7 @@ from stigmer_packaging.verify.sandbox import make_sandbox
 from stigmer_packaging.verify.stage import verify_bottle
 from stigmer_packaging.verify.virtual_machine import make_virtual_machine
 from support.guest_machines import service_machine, shared_boot, shared_machine
-from support.keg_standin import StandIn, build_standin, quiet
+from support.keg_standin import StandIn, build_standin
 
 SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 NAME = "verify/vm/linux-amd64"
@@ -41,7 +41,7 @@ def boot() -> Boot:
 def verify(standin: StandIn, machine: Machine, script: Path, seconds: float) -> VerificationReport:
     """Verify the stand-in's bottle."""
     task = Task(script, secrets.token_hex(8), seconds)
-    return verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME, report=quiet)
+    return verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME)
 
 
 def with_script(folder: Path, text: str) -> Path:
@@ -140,9 +140,7 @@ def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -
     """With systemd, in a machine that boots twice; the stand-in's server is a process that sleeps."""
     standin = build_standin(tmp_path, twist=FOREGROUND)
     task = Task(SCRIPT, secrets.token_hex(8), 600)
-    report = verify_bottle(
-        standin.bottle, service_machine(), task, workspace=standin.workspace, name=NAME, report=quiet
-    )
+    report = verify_bottle(standin.bottle, service_machine(), task, workspace=standin.workspace, name=NAME)
     assert {check.name: check.detail for check in report.checks if not check.passed} == {}
     assert report.passed
     assert [check.name for check in report.checks][-4:] == [
@@ -217,4 +215,4 @@ def test_a_guest_of_another_architecture_is_refused_before_anything_runs(
     )
     task = Task(SCRIPT, secrets.token_hex(8))
     with pytest.raises(ForeignTargetError, match="for linux-arm64: nothing for linux-amd64 runs there"):
-        verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME, report=quiet)
+        verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME)

@@ -172,9 +172,7 @@ def _verify(context: BuildContext, step: Step, needs: Needs) -> VerificationRepo
     maker = MachineFactory(context.host, 1, context.workspace.cache, mirrors, context.report)
     machine = maker.sandbox(maker.default_guest(), parse_target(step.target))
     task = Task(context.verification_script(), secrets.token_hex(16))
-    found = verify.verify_bottle(
-        needs[step.needs[0]], machine, task, name=step.name, workspace=context.workspace, report=context.report
-    )
+    found = verify.verify_bottle(needs[step.needs[0]], machine, task, name=step.name, workspace=context.workspace)
     refuse_failure(found, str(context.workspace.path(f"{step.name}.log")))
     return found
 
