@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from stigmer_packaging.pipeline import fingerprint
+from stigmer_packaging.lib.syntax import imported_names
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = ROOT / "launcher" / "stigmer_launcher"
@@ -74,7 +74,7 @@ def modules(root: Path) -> list[Path]:
 @cache
 def imports_of(path: Path) -> frozenset[str]:
     """Name every module a file imports, wherever in it; `from a import b` counts as both `a` and `a.b`."""
-    return frozenset(fingerprint.imports_of(path.read_text(encoding="utf-8")))
+    return imported_names(path.read_text(encoding="utf-8"))
 
 
 class Program(NamedTuple):
@@ -172,7 +172,7 @@ def test_only_the_command_line_and_the_pipeline_call_a_stage() -> None:
 def test_the_arrow_check_catches_a_package_that_imports_from_above() -> None:
     known = {"stigmer_launcher.system.locks", "stigmer_launcher.cli.main", "stigmer_launcher.cli"}
     source = "def late():\n    from stigmer_launcher.cli.main import main\n    from stigmer_launcher.cli import main\n"
-    used = own_imports("stigmer_launcher.system.locks", set(fingerprint.imports_of(source)), known)
+    used = own_imports("stigmer_launcher.system.locks", imported_names(source), known)
     assert violations_of_arrows("stigmer_launcher.system.locks", used, PROGRAMS[0]) == ["stigmer_launcher.cli.main"]
     used = {"stigmer_packaging.bottle.archive", "stigmer_packaging.binaries.elf", "stigmer_packaging.lib.errors"}
     found = violations_of_arrows("stigmer_packaging.audit.links", used, PROGRAMS[1])

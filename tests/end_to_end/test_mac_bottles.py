@@ -48,7 +48,8 @@ def freeze(workspace: Workspace, step: Step) -> BuiltPart:
     is_launcher = step.subject == "launcher"
     program = MANIFEST.product.name if is_launcher else step.subject
     contents = "lib" if is_launcher else f"{program}.lib"
-    for path, content in frozen_files(parse_target(step.target), program, contents).items():
+    files = frozen_files(parse_target(step.target), program, contents)
+    for path, content in files.items():
         place = workspace.path(f"{step.name}/{path}")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)

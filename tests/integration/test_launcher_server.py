@@ -173,6 +173,7 @@ def test_without_a_key_and_a_terminal_nothing_is_started(launcher: Stigmer) -> N
     launcher.environment["STIGMER_LLM_PROVIDER"] = "openai"
     done = launcher("server", start_new_session=True)
     assert done.code == 1
+    assert "there is no terminal to ask for it" in done.err
     assert "OPENAI_API_KEY" in done.err
     assert not (launcher.home / "run" / "state.json").exists()
 

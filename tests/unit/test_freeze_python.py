@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.freeze.stdlib import imported_names
 from stigmer_packaging.lib.errors import CommandError, MissingToolError
 from stigmer_packaging.lib.interpreter import (
     parse_interpreter,
@@ -64,9 +63,3 @@ def test_what_could_change_a_result_stays_out_of_the_environment() -> None:
     """Programs are still found; PYTHONPATH and LD_LIBRARY_PATH are gone; the locale is fixed."""
     given = {"PATH": "/bin", "PYTHONPATH": "/mine", "LD_LIBRARY_PATH": "/mine", "LC_ALL": "de_DE"}
     assert plain_environment(given) == {"PATH": "/bin", "LC_ALL": "C.UTF-8"}
-
-
-def test_imports_are_found_wherever_they_stand() -> None:
-    """Also inside functions; relative ones are the program's own."""
-    source = "import os.path\nfrom json import decoder\ndef f():\n    import hashlib as h\n    from . import own\n"
-    assert imported_names(source) == {"os.path", "json", "json.decoder", "hashlib"}

@@ -90,8 +90,6 @@ def test_a_numeric_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch, hos
 
 
 def test_where_there_is_no_room_for_a_thread_the_connection_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is tried again, like every other."""
-
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -101,7 +99,6 @@ def test_where_there_is_no_room_for_a_thread_the_connection_fails(monkeypatch: p
 
 
 def test_a_host_of_which_no_address_answers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the last one."""
     resolver(monkeypatch, ("127.0.0.2", free_ports(1)[0]), ("127.0.0.3", free_ports(1)[0]))
     channel = Channel(Address("localhost", 1))
     with pytest.raises(OSError, match="cannot connect"):

@@ -55,7 +55,6 @@ def test_no_descriptor_of_ours_gets_into_it() -> None:
 
 
 def test_signals_are_at_their_defaults_and_unblocked_in_it() -> None:
-    """Whatever the launcher, or who started it, ignores or blocks."""
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     try:
@@ -77,7 +76,6 @@ def test_signals_are_at_their_defaults_and_unblocked_in_it() -> None:
     ],
 )
 def test_what_cannot_be_run_is_said_at_once_and_leaves_nothing_open(tmp_path: Path, make: object, reason: str) -> None:
-    """With the reason; neither end of the pipe stays with us."""
     program = tmp_path / "service"
     make(program)  # type: ignore[operator]
     before = set(Path("/dev/fd").iterdir())
@@ -105,7 +103,6 @@ def test_an_exit_is_said_in_words(script: str, words: str, *, others: bool) -> N
 
 
 def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
-    """Also what a service has started itself; a group that is gone is no error."""
     note = tmp_path / "pids"
     child: Child = spawn(["/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"], {"PATH": os.environ["PATH"]})
     inner = int(eventually(lambda: note.exists() and note.read_text().strip(), "the inner pid"))

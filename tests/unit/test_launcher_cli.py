@@ -57,7 +57,6 @@ def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_command_is_found_by_its_words_and_leads_somewhere(command: Command) -> None:
-    """With nothing but what it needs."""
     arguments = (*command.words, *(command.choices[:1] or command.arguments[:1]), *command.arguments[1:])
     assert parsed(*arguments).command == command
     assert callable(load(command))
@@ -82,7 +81,6 @@ def test_options_are_read_however_they_are_written(arguments: tuple[str, ...]) -
 
 
 def test_logs_take_any_number_of_services() -> None:
-    """Before, between and after the options."""
     assert parsed("server", "logs").arguments == ()
     assert parsed("server", "logs", "temporal", "-f", "agent-runner").arguments == ("temporal", "agent-runner")
     assert "stigmer server logs [SERVICE]..." in render_help(("server", "logs"))
@@ -96,7 +94,6 @@ def test_what_follows_two_dashes_is_no_option() -> None:
 
 @pytest.mark.parametrize("arguments", [("--version",), ("-V",), ("--version", "server")])
 def test_the_version_is_asked_for_in_front(arguments: tuple[str, ...]) -> None:
-    """As brew and people do."""
     assert parse(arguments) == VersionRequest()
 
 
@@ -118,7 +115,6 @@ def test_the_version_is_asked_for_in_front(arguments: tuple[str, ...]) -> None:
     ],
 )
 def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
-    """About what was typed before it."""
     assert parse(arguments) == HelpRequest(words)
     assert render_help(words)
 
@@ -162,7 +158,6 @@ def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], word
     ],
 )
 def test_a_wrong_command_line_is_refused_with_a_hint(arguments: tuple[str, ...], message: str) -> None:
-    """Exit code 2, `Error:` and `Hint:` on stderr, nothing on stdout."""
     code, out, err = run(*arguments)
     assert code == 2
     assert out == ""
@@ -181,7 +176,6 @@ def test_a_wrong_command_line_is_refused_with_a_hint(arguments: tuple[str, ...],
     ],
 )
 def test_an_options_value_may_look_like_an_option(arguments: tuple[str, ...], value: str) -> None:
-    """`-m --help` sends `--help`."""
     assert parsed(*arguments).value("message") == value
 
 
@@ -213,26 +207,23 @@ def test_upstreams_words_work_as_well() -> None:
     ],
 )
 def test_every_failure_has_a_documented_exit_code_and_a_remedy(kind: type[LauncherError], code: int) -> None:
-    """The table of the help is the truth."""
     assert kind("x").exit_code == code
     assert kind("x").remedy
     assert code in dict(EXIT_CODES)
 
 
 def test_a_failure_of_the_system_is_said_without_a_traceback(tmp_path: Path) -> None:
-    """With the file it was about."""
     (tmp_path / "logs").write_text("not a directory", encoding="utf-8")
     code, _, err = run("server", "logs", STIGMER_HOME=str(tmp_path))
     assert code == 1
     assert err.startswith(f"Error: {tmp_path}/logs: Not a directory\nHint: ")
 
 
-def stigmer(*arguments: str, **more: object) -> subprocess.Popen[str]:
+def stigmer(*arguments: str, home: str = "/nonexistent") -> subprocess.Popen[str]:
     """Start the launcher as a process of its own."""
-    pipe = subprocess.PIPE
-    environment = {"PYTHONPATH": str(ROOT / "launcher"), "PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    environment = {"PYTHONPATH": str(ROOT / "launcher"), "PYTHONDONTWRITEBYTECODE": "1", "HOME": home}
     command = [sys.executable, "-S", "-m", "stigmer_launcher", *arguments]
-    return subprocess.Popen(command, text=True, env=environment, stdout=pipe, stderr=pipe, **more)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(command, text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
@@ -247,12 +238,10 @@ def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["server", "--help"], ["completion", "bash"]])
 def test_what_brew_runs_touches_nothing_below_the_home(arguments: list[str], tmp_path: Path) -> None:
     """Its sandbox forbids it; and nobody asked for it."""
-    home = tmp_path / "home"
-    environment = {"PYTHONPATH": str(ROOT / "launcher"), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(home)}
-    command = [sys.executable, "-S", "-m", "stigmer_launcher", *arguments]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    assert done.stdout
-    assert not home.exists()
+    process = stigmer(*arguments, home=str(tmp_path / "home"))
+    out, _ = process.communicate()
+    assert (process.returncode, bool(out)) == (0, True)
+    assert not (tmp_path / "home").exists()
 
 
 def test_the_version_is_one_line() -> None:
@@ -268,7 +257,6 @@ def test_the_version_is_one_line() -> None:
 
 
 def test_the_help_names_every_command_and_every_exit_code() -> None:
-    """And fits a terminal of 120 columns."""
     text = render_help(())
     for command in COMMANDS:
         assert command.summary in text
@@ -279,7 +267,6 @@ def test_the_help_names_every_command_and_every_exit_code() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_the_help_of_a_command_names_all_its_options(command: Command) -> None:
-    """With what they do."""
     text = render_help(command.words)
     for option in command.options:
         assert f"--{option.name}" in text
@@ -287,7 +274,6 @@ def test_the_help_of_a_command_names_all_its_options(command: Command) -> None:
 
 
 def test_the_manual_page_tells_all_the_help_tells() -> None:
-    """Every command, every option, every exit code."""
     text = render_manual().replace("\\-", "-").lower()
     for command in COMMANDS:
         assert command.summary.lower() in text
@@ -342,12 +328,10 @@ def complete(*words: str) -> list[str]:
     ],
 )
 def test_bash_completes_commands_options_and_names(words: tuple[str, ...], expected: set[str]) -> None:
-    """Run in a real bash."""
     assert expected <= set(complete(*words))
 
 
 def test_every_group_has_commands() -> None:
-    """The help of a group would be empty otherwise."""
     assert set(GROUPS) == {command.words[0] for command in COMMANDS if len(command.words) > 1}
 
 

@@ -24,7 +24,6 @@ backend:
 
 
 def write(places: Places, text: str) -> None:
-    """Write the file."""
     Path(places.home).mkdir(exist_ok=True)
     Path(places.config).write_text(text, encoding="utf-8")
 

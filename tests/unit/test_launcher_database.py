@@ -40,7 +40,6 @@ def whole(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("rows", [1, 900], ids=["one page", "many pages"])
 @pytest.mark.parametrize("kind", ["", "WITHOUT ROWID"], ids=["rowid", "without rowid"])
 def test_a_database_with_history_is_whole(tmp_path: Path, rows: int, kind: str) -> None:
-    """In either kind of table, and however much of it."""
     made = database(
         tmp_path / "t.db",
         f"CREATE TABLE executions (id INTEGER, data TEXT, PRIMARY KEY (id)) {kind}",
@@ -57,7 +56,6 @@ def test_a_schema_without_history_is_unfinished(tmp_path: Path, statements: tupl
 
 @pytest.mark.parametrize("length", [1, 99, 100, 4096, 100_000])
 def test_a_truncated_database_is_damaged(whole: Path, length: int) -> None:
-    """Wherever it was cut."""
     with whole.open("r+b") as stream:
         stream.truncate(length)
     assert examine(str(whole)) is Content.DAMAGED
@@ -65,13 +63,11 @@ def test_a_truncated_database_is_damaged(whole: Path, length: int) -> None:
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 9000])
 def test_what_is_no_database_is_damaged(tmp_path: Path, content: bytes) -> None:
-    """Whatever it is, it is the user's."""
     (tmp_path / "t.db").write_bytes(content)
     assert examine(str(tmp_path / "t.db")) is Content.DAMAGED
 
 
 def test_a_write_ahead_log_may_hold_the_history(tmp_path: Path) -> None:
-    """The database itself has none yet."""
     made = database(tmp_path / "t.db")
     (tmp_path / "t.db-wal").write_bytes(b"frames")
     assert examine(str(made)) is Content.WHOLE

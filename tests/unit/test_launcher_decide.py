@@ -18,20 +18,7 @@ from stigmer_launcher.supervise.lifecycle import (
 from support.histories import PLANS, History
 
 
-def test_what_needs_nothing_starts_at_once_and_together() -> None:
-    """No service waits for one it does not need."""
-    assert History().at(100.0) == (Spawn("temporal"), Spawn("server"))
-
-
-def test_a_service_starts_as_soon_as_what_it_needs_is_ready() -> None:
-    """The runners wait for Temporal, and not for the server."""
-    history = History()
-    history.at(100.0)
-    assert history.at(100.4, Ready("temporal")) == (Spawn("flows"), Spawn("agents"))
-
-
 def test_everything_runs_when_the_last_service_is_ready() -> None:
-    """The stage is `running` then, not before, and nothing is due any more."""
     history = History()
     history.at(100.0)
     history.at(100.4, Ready("temporal"), Ready("flows"), Ready("agents"))
@@ -54,7 +41,6 @@ def test_a_crash_during_the_start_stops_everything_and_names_the_service() -> No
 
 
 def test_a_service_that_is_not_ready_in_time_ends_the_start_with_what_it_lacked() -> None:
-    """The error says what was awaited, and the late service is stopped like the others."""
     history = History()
     history.at(100.0)
     history.at(100.4, Ready("temporal"), NotReady("server", "nothing listens"))
@@ -94,7 +80,6 @@ def test_a_restart_that_fails_at_once_is_tried_again(error: str) -> None:
 
 
 def test_pauses_double_up_to_a_limit_and_a_service_that_was_healthy_is_never_given_up() -> None:
-    """0.5, 1, 2, 4, 8, 16 seconds, then 30 between two tries."""
     history = History().started()
     now, pauses = 200.0, []
     for _ in range(50):
@@ -143,22 +128,6 @@ def test_crashes_long_ago_do_not_count() -> None:
         history.at(now + 1, Ready("server"))
 
 
-def test_a_restarted_service_waits_for_what_it_needs() -> None:
-    """When Temporal and a runner crash together, the runner comes after Temporal."""
-    history = History().started()
-    history.at(200.0, Exited("temporal", "x", outside=True), Exited("flows", "y", outside=True))
-    assert history.at(200.5) == (Spawn("temporal"),)
-    assert history.phase("flows") == phases.WAITING
-    assert Spawn("flows") in history.at(201.0, Ready("temporal"))
-
-
-def test_the_others_keep_running_when_what_they_need_crashes() -> None:
-    """A worker reconnects; restarting it would lose its work."""
-    history = History().started()
-    assert history.at(200.0, Exited("temporal", "x", outside=True)) == ()
-    assert history.phase("flows") == phases.RUNNING
-
-
 def test_a_service_served_by_somebody_else_is_awaited_but_never_signalled() -> None:
     """An external Temporal gates the runners like ours, and outlives us."""
     history = History((PLANS[0]._replace(managed=False), *PLANS[1:]))
@@ -175,7 +144,6 @@ def test_a_service_served_by_somebody_else_is_awaited_but_never_signalled() -> N
 
 
 def test_an_external_service_that_does_not_answer_ends_the_start() -> None:
-    """With the name and the reason."""
     history = History((PLANS[0]._replace(managed=False), *PLANS[1:]))
     history.at(100.0)
     history.at(101.0, NotReady("temporal", "temporal.example:7233: connection refused"))

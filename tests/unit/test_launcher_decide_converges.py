@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import lifecycle as life
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.decide import find, is_degraded, next_due
-from stigmer_launcher.supervise.lifecycle import NEVER, Event, Exited, NotReady, Ready, StopRequested
+from stigmer_launcher.supervise.decide import find
+from stigmer_launcher.supervise.lifecycle import Exited, NotReady, Ready, StopRequested
 from support.histories import PLANS, WATCHED, History, is_asked
 
 Named = Ready | Exited | NotReady
@@ -38,30 +38,15 @@ def live(history: History, steps: list[Step]) -> list[life.Action]:
     return actions
 
 
-def calm_down(history: History) -> None:
-    """Let everything go well from now on: who is asked is ready, who is told to stop ends. Nothing may wait for ever."""
-    for _ in range(100):
-        state = history.state
-        if state.stage == phases.STOPPED or (state.stage == phases.RUNNING and not is_degraded(state)):
-            return
-        answers: list[Event] = [Ready(each.plan.name) for each in state.services if is_asked(each)]
-        answers += [Exited(each.plan.name, "x") for each in state.services if each.phase == phases.TERMINATING]
-        due = history.now + 0.1 if answers else next_due(state)
-        assert due != NEVER, "nothing is due, and the stack does not run"
-        history.at(due, *answers)
-    pytest.fail("the stack neither runs nor rests")
-
-
 @pytest.mark.parametrize("plans", [PLANS, WATCHED, EXTERNAL], ids=["ours", "watched", "external"])
 @given(steps=STEPS)
 def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_failed(
     plans: tuple[Plan, ...], steps: list[Step]
 ) -> None:
-    """Crashes, refused spawns, late answers and a sleeping machine leave no other state."""
     history = History(plans)
     history.at(100.0)
     live(history, steps)
-    calm_down(history)
+    history.calm_down()
     failed = history.state.failed
     assert history.state.stage == (phases.STOPPED if failed else phases.RUNNING)
     assert not failed or find(history.state, failed).error
@@ -75,9 +60,9 @@ def test_a_stack_that_ran_once_always_runs_again(
     """No service of it is given up, whether it crashes, hangs, or its machine sleeps."""
     history = History(plans).started()
     live(history, before)
-    calm_down(history)
+    history.calm_down()
     live(history, after)
-    calm_down(history)
+    history.calm_down()
     assert (history.state.stage, history.state.failed) == (phases.RUNNING, "")
 
 
@@ -86,20 +71,18 @@ def test_a_stack_that_ran_once_always_runs_again(
 def test_a_stop_at_any_time_ends_with_everything_stopped(
     plans: tuple[Plan, ...], before: list[Step], after: list[Step], *, now: bool
 ) -> None:
-    """Nothing that happens afterwards starts anything again."""
     history = History(plans)
     history.at(100.0)
     live(history, before)
     history.at(history.now, StopRequested(now=now))
     live(history, after)
-    calm_down(history)
+    history.calm_down()
     assert history.state.stage == phases.STOPPED
     assert not [each for each in history.state.services if each.phase in life.ALIVE]
 
 
 @given(steps=STEPS)
 def test_a_service_of_somebody_else_is_never_signalled(steps: list[Step]) -> None:
-    """However long it does not answer."""
     history = History(EXTERNAL).started()
     done = live(history, steps)
     assert "temporal" not in [action.name for action in done if isinstance(action, life.Signal)]

@@ -157,7 +157,6 @@ def test_those_that_need_a_service_that_has_not_proved_itself_again_are_not_aske
 
 
 def test_nobody_is_blamed_when_all_deadlines_pass_together() -> None:
-    """In whichever order the services are listed."""
     for plans in (PLANS, PLANS[::-1]):
         history = History(tuple(plan._replace(liveness=OFTEN) for plan in plans))
         history.at(100.0)

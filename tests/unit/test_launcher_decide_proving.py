@@ -99,7 +99,6 @@ def test_the_clock_stands_still_while_the_needed_service_is_down_again() -> None
 
 
 def test_a_service_that_starts_while_the_needed_one_is_restarted_gets_its_time_anew() -> None:
-    """And is still starting."""
     history = running()
     history.at(200.0, Exited("server", "x", outside=True))
     assert history.at(200.5) == (Spawn("server"),)
@@ -125,7 +124,6 @@ def test_a_service_that_crashes_while_a_needed_one_is_down_is_tried_again_when_t
 
 
 def test_a_stop_ends_the_proving() -> None:
-    """Nothing is asked of those who are to go."""
     history = temporal_crashed(running(), 200.0)
     history.at(201.0, Ready("temporal"))
     assert history.at(202.0, StopRequested()) == (Signal("flows", TERMINATE),)

@@ -25,7 +25,6 @@ from support.histories import PIDS, PLANS, History
 
 
 def test_stopping_goes_by_the_stop_order_and_waits_for_each() -> None:
-    """Temporal last, and nobody before those above it are gone."""
     history = History().started()
     order = []
     actions = history.at(200.0, StopRequested())
@@ -40,7 +39,6 @@ def test_stopping_goes_by_the_stop_order_and_waits_for_each() -> None:
 
 
 def test_services_of_the_same_stop_order_stop_together() -> None:
-    """Nobody waits without a reason."""
     plans = (Plan("temporal", stop_order=1), Plan("flows", stop_order=2), Plan("agents", stop_order=2))
     history = History(plans)
     history.at(100.0)
@@ -48,7 +46,6 @@ def test_services_of_the_same_stop_order_stop_together() -> None:
 
 
 def test_a_service_that_ignores_the_signal_is_killed_when_its_grace_is_over() -> None:
-    """Once; then its exit is waited for."""
     history = History().started()
     history.at(200.0, StopRequested())
     assert next_due(history.state) == 205.0
@@ -77,7 +74,6 @@ def test_asked_twice_politely_it_goes_on_as_before() -> None:
 
 
 def test_a_stop_during_the_start_starts_nothing_more() -> None:
-    """What waits or pauses is given up, what runs is stopped."""
     history = History()
     history.at(100.0)
     assert history.at(100.1, StopRequested()) == (Signal("server", TERMINATE),)

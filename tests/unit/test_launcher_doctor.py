@@ -20,18 +20,18 @@ def snapshot(directory: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_size) for path in sorted(directory.rglob("*"))}
 
 
+def configure(places: Places, text: str) -> None:
+    """Write the settings into a new home."""
+    Path(places.home).mkdir()
+    Path(places.config).write_text(text)
+
+
 def test_on_a_fresh_machine_nothing_is_wrong_and_nothing_is_made(keg: Path, places: Places, tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     report = look(keg, places, deep=True)
     assert report.count(PROBLEM) == 0, said(report)
     assert snapshot(tmp_path) == before
-    assert found(report, "Components", "temporal") == (
-        "Components",
-        "temporal",
-        NOTE,
-        "1.0.0, made at the next start",
-        "",
-    )
+    assert found(report, "Components", "temporal")[2:] == (NOTE, "1.0.0, made at the next start", "")
 
 
 def test_after_a_start_every_component_is_found_untouched(keg: Path, places: Places, tmp_path: Path) -> None:
@@ -61,7 +61,6 @@ def test_a_damaged_file_is_named_with_the_way_to_heal_it(keg: Path, places: Plac
 
 
 def test_only_the_deep_look_sees_another_content_of_the_keg(keg: Path, places: Places) -> None:
-    """It hashes everything, in the home and in the keg."""
     path = keg / "components/temporal"
     path.write_bytes(path.read_bytes()[::-1])
     assert found(look(keg, places), "Components", "temporal").level == NOTE
@@ -103,8 +102,7 @@ def test_what_an_earlier_stigmer_left_is_told(keg: Path, places: Places) -> None
 def test_a_broken_configuration_is_a_problem_with_its_line_and_the_rest_is_still_told(
     keg: Path, places: Places
 ) -> None:
-    Path(places.home).mkdir()
-    Path(places.config).write_text("ports:\n  server: [\n")
+    configure(places, "ports:\n  server: [\n")
     report = look(keg, places)
     assert "config.yaml, line 2" in found(report, "Configuration", "file").text
     assert found(report, "Model", "provider").level == OK
@@ -114,8 +112,7 @@ def test_a_broken_configuration_is_a_problem_with_its_line_and_the_rest_is_still
 def test_a_configuration_that_others_can_read_is_worse_with_a_key_in_it(
     keg: Path, places: Places, text: str | None, level: str
 ) -> None:
-    Path(places.home).mkdir()
-    Path(places.config).write_text(text or f"backend:\n  local:\n    llm:\n      api_key: {SECRET}\n")
+    configure(places, text or f"backend:\n  local:\n    llm:\n      api_key: {SECRET}\n")
     Path(places.config).chmod(0o644)
     assert found(look(keg, places), "Configuration", "mode").level == level
     Path(places.config).chmod(0o600)
@@ -123,8 +120,7 @@ def test_a_configuration_that_others_can_read_is_worse_with_a_key_in_it(
 
 
 def test_settings_without_effect_are_told(keg: Path, places: Places) -> None:
-    Path(places.home).mkdir()
-    Path(places.config).write_text("backend:\n  local:\n    data_dir: /x\n")
+    configure(places, "backend:\n  local:\n    data_dir: /x\n")
     assert "has no effect" in found(look(keg, places), "Configuration", "unused").text
 
 
@@ -145,10 +141,10 @@ def test_a_key_is_said_to_be_there_or_not_and_never_shown(
 
 
 def test_no_secret_of_the_file_or_of_an_address_is_shown(keg: Path, places: Places) -> None:
-    Path(places.home).mkdir()
-    Path(places.config).write_text(
+    configure(
+        places,
         f"backend:\n  local:\n    llm:\n      provider: openai\n      api_key: {SECRET}\n"
-        f"      base_url: https://ada:{SECRET}@host/v1?key={SECRET}\n  cloud:\n    token: {SECRET}\n"
+        f"      base_url: https://ada:{SECRET}@host/v1?key={SECRET}\n  cloud:\n    token: {SECRET}\n",
     )
     Path(places.config).chmod(0o600)
     report = look(keg, places)

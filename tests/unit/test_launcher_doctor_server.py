@@ -15,12 +15,14 @@ from stigmer_launcher.system import locks, ports, process, service_manager
 from stigmer_launcher.system.places import Places
 from support.doctoring import found, look, write_state
 from support.launcher_payloads import build_libexec, part
+from support.launcher_services import free_ports
 
 
-@pytest.fixture(name="listener")
-def _listener() -> Iterator[socket.socket]:
+@pytest.fixture(name="port")
+def _port() -> Iterator[int]:
+    """Give a port that this process listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener
+        yield listener.getsockname()[1]
 
 
 def keg_with_port(tmp_path: Path, port: int) -> Path:
@@ -29,9 +31,8 @@ def keg_with_port(tmp_path: Path, port: int) -> Path:
 
 
 def test_a_port_of_somebody_else_is_a_problem_with_the_owners_name_and_pid(
-    tmp_path: Path, places: Places, listener: socket.socket
+    tmp_path: Path, places: Places, port: int
 ) -> None:
-    port = listener.getsockname()[1]
     finding = found(look(keg_with_port(tmp_path, port), places), "Ports", "server")
     assert finding.level == PROBLEM
     assert finding.text.startswith(f"{port}: ")
@@ -39,9 +40,8 @@ def test_a_port_of_somebody_else_is_a_problem_with_the_owners_name_and_pid(
     assert "stigmer config set ports.server" in finding.remedy
 
 
-def test_a_free_port_is_said_to_be_free(tmp_path: Path, places: Places, listener: socket.socket) -> None:
-    port = listener.getsockname()[1]
-    listener.close()
+def test_a_free_port_is_said_to_be_free(tmp_path: Path, places: Places) -> None:
+    (port,) = free_ports(1)
     assert found(look(keg_with_port(tmp_path, port), places), "Ports", "server").text == f"{port}: free"
 
 
@@ -78,10 +78,7 @@ def _supervised(places: Places) -> Iterator[None]:
         yield
 
 
-def test_a_running_servers_ports_are_ours(
-    tmp_path: Path, places: Places, listener: socket.socket, supervised: None
-) -> None:
-    port = listener.getsockname()[1]
+def test_a_running_servers_ports_are_ours(tmp_path: Path, places: Places, port: int, supervised: None) -> None:
     write_state(places, a_state(ports={"server": port}))
     report = look(keg_with_port(tmp_path, 1), places)
     assert found(report, "Ports", "server")[2] == OK
@@ -90,7 +87,6 @@ def test_a_running_servers_ports_are_ours(
 
 
 def test_a_service_that_other_machines_can_reach_is_a_warning(keg: Path, places: Places, supervised: None) -> None:
-    """Whatever port it is, with what blocks it."""
     with socket.create_server(("", 0)) as reachable:
         port = reachable.getsockname()[1]
         write_state(places, a_state())
@@ -118,13 +114,6 @@ def test_ports_that_cannot_be_looked_at_are_said_to_be_that_and_nothing_else(
     assert not [each for each in report.findings if f"port {port} " in each.text]
 
 
-def test_a_service_on_localhost_alone_is_no_warning(
-    keg: Path, places: Places, listener: socket.socket, supervised: None
-) -> None:
-    write_state(places, a_state())
-    assert not [each for each in look(keg, places).findings if f"port {listener.getsockname()[1]} " in each.text]
-
-
 def test_a_port_of_another_user_is_not_taken_for_that_of_a_service_that_failed(
     keg: Path, places: Places, supervised: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,11 +126,9 @@ def test_a_port_of_another_user_is_not_taken_for_that_of_a_service_that_failed(
 
 
 def test_a_port_nobody_listens_on_while_the_server_runs_is_a_warning(
-    tmp_path: Path, places: Places, listener: socket.socket, supervised: None
+    tmp_path: Path, places: Places, supervised: None
 ) -> None:
-    port = listener.getsockname()[1]
-    listener.close()
-    write_state(places, a_state(ports={"server": port}))
+    write_state(places, a_state(ports={"server": free_ports(1)[0]}))
     assert found(look(keg_with_port(tmp_path, 1), places), "Ports", "server").level == WARNING
 
 
@@ -230,11 +217,8 @@ def test_a_state_that_makes_no_sense_does_not_stop_the_doctor(
             lock.release()
 
 
-def test_a_temporal_of_somebody_else_that_does_not_answer_is_a_problem(
-    keg: Path, places: Places, listener: socket.socket
-) -> None:
-    address = f"127.0.0.1:{listener.getsockname()[1]}"
-    listener.close()
+def test_a_temporal_of_somebody_else_that_does_not_answer_is_a_problem(keg: Path, places: Places) -> None:
+    address = f"127.0.0.1:{free_ports(1)[0]}"
     finding = found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": address}), "Temporal", "server")
     assert finding.level == PROBLEM
     assert finding.text.startswith(f"at {address}, not ours: ")

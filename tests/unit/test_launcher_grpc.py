@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stigmer_launcher.readiness import protowire
-from stigmer_launcher.readiness.grpc import PREFACE, Client, ProtocolError, Reply
+from stigmer_launcher.readiness.grpc import PREFACE, Client, ProtocolError
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM, END_HEADERS, PADDED, ACK = 1, 4, 8, 1
@@ -60,7 +60,6 @@ def test_settings_of_the_server_are_the_handshake_and_are_acknowledged() -> None
 
 
 def test_a_call_sends_its_fields_and_its_message() -> None:
-    """One header block without state, one data frame that ends the stream."""
     client = greeted()
     number = client.call("/a.B/C", b"xyz")
     (_, header_flags, stream, block), data = frames(bytes(client.outgoing))
@@ -71,7 +70,6 @@ def test_a_call_sends_its_fields_and_its_message() -> None:
 
 
 def test_a_call_tells_the_server_how_long_its_caller_waits() -> None:
-    """In milliseconds, as gRPC writes it."""
     client = greeted()
     client.call("/a.B/C", b"", 1.5)
     block = frames(bytes(client.outgoing))[0][3]
@@ -79,7 +77,6 @@ def test_a_call_tells_the_server_how_long_its_caller_waits() -> None:
 
 
 def test_a_long_method_and_a_long_message_are_encoded_as_the_standards_say() -> None:
-    """Beyond 126 bytes a string's length has more bytes; beyond 16384 a message has more frames."""
     client = greeted()
     client.call("/" + "m" * 300, b"x" * 40000)
     sent = frames(bytes(client.outgoing))
@@ -89,7 +86,6 @@ def test_a_long_method_and_a_long_message_are_encoded_as_the_standards_say() -> 
 
 
 def test_calls_over_one_connection_have_numbers_of_their_own() -> None:
-    """Odd ones, as a client's streams must."""
     client = greeted()
     assert [client.call("/a/b", b"") for _ in range(3)] == [1, 3, 5]
 
@@ -105,7 +101,6 @@ def answer(stream: int, message: bytes) -> bytes:
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=4), st.integers(1, 40))
 def test_answers_arrive_whole_however_the_network_cuts_them(messages: list[bytes], size: int) -> None:
-    """In the order of the answers, each with its call."""
     client = greeted()
     calls = [client.call("/a/b", b"") for _ in messages]
     data = b"".join(answer(call, message) for call, message in zip(calls, messages, strict=True))
@@ -135,7 +130,6 @@ def test_a_message_in_several_padded_frames_is_put_together() -> None:
     ],
 )
 def test_a_call_without_a_whole_message_is_refused(refusal: bytes) -> None:
-    """Whatever the way it is refused in."""
     client = greeted()
     assert client.call("/a/b", b"") == 1
     (reply,) = client.receive(refusal)
@@ -152,7 +146,6 @@ def test_pings_are_answered_and_what_is_not_ours_is_passed_over() -> None:
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad Request\r\n", b"220 smtp.example ESMTP\r\n", b"\0" * 9])
 def test_something_else_than_http2_is_told_apart(data: bytes) -> None:
-    """At its first bytes."""
     with pytest.raises(ProtocolError, match="not a gRPC server"):
         Client("127.0.0.1:1").receive(data)
 
@@ -163,14 +156,8 @@ def test_a_server_that_says_goodbye_ends_the_connection() -> None:
         greeted().receive(frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\0"))
 
 
-def test_replies_are_values() -> None:
-    """A refusal and an empty message are told apart."""
-    assert Reply(1, b"") != Reply(1, None)
-
-
 @given(st.integers(1, 500), st.integers(0, 2**63 - 1), st.text(max_size=300))
 def test_protobuf_fields_come_back_as_they_were_written(number: int, value: int, text: str) -> None:
-    """Numbers and strings, in their order."""
     message = protowire.number(number, value) + protowire.text(number + 1, text)
     assert list(protowire.fields(message)) == [(number, value), (number + 1, text.encode())]
     assert protowire.integer(message, number) == value
@@ -178,7 +165,6 @@ def test_protobuf_fields_come_back_as_they_were_written(number: int, value: int,
 
 
 def test_protobuf_fields_of_fixed_size_are_passed_over() -> None:
-    """Temporal's answers have some."""
     message = b"\x09" + b"12345678" + b"\x15" + b"1234" + protowire.number(3, 7)
     assert protowire.integer(message, 3) == 7
     assert protowire.integer(message, 4) == 0

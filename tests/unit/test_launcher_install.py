@@ -54,13 +54,6 @@ def test_the_old_keg_is_not_needed_once_the_components_are_there(keg: Path, plac
     assert "brew reinstall" in caught.value.remedy
 
 
-@pytest.mark.parametrize("home", ["with spaces and 'quotes'", "ünïcödé-日本", "x" * 200, "new\nline"])
-def test_a_home_may_have_any_name(keg: Path, tmp_path: Path, home: str) -> None:
-    places = find_places({"STIGMER_HOME": str(tmp_path / home)})
-    put(keg, places)
-    assert_whole(keg, places)
-
-
 def test_a_home_may_be_a_link_and_may_be_moved(keg: Path, tmp_path: Path) -> None:
     """`bin` leads to its version by a relative way."""
     (tmp_path / "real").mkdir()
@@ -80,15 +73,6 @@ def test_the_current_directory_plays_no_part(
     monkeypatch.chdir(gone)
     gone.rmdir()
     put(keg, places)
-    assert_whole(keg, places)
-
-
-def test_components_can_be_executed_under_a_strict_umask(keg: Path, places: Places) -> None:
-    before = os.umask(0o077)
-    try:
-        put(keg, places, methods=COPY)
-    finally:
-        os.umask(before)
     assert_whole(keg, places)
 
 
@@ -122,7 +106,7 @@ def test_a_home_without_room_for_copies_is_refused_before_the_first_one(
         filecopy.copy(source, target, mode)
 
     monkeypatch.setattr(os, "statvfs", nothing_free)
-    with pytest.raises(HomeError, match="MB free, and the components need"):
+    with pytest.raises(HomeError, match=r"\d+ MB free, and the components need \d+ MB"):
         put(keg, places, methods=(("copy", copying),))
     assert copied == ["payload.json"], "the trial that showed that copies are needed"
     put(keg, places, methods=LINK)

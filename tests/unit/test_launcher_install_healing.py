@@ -14,20 +14,21 @@ from support.installing import COPY, LINK, assert_whole, names_in, put, snapshot
 from support.launcher_payloads import Part, build_libexec, part
 
 
+def replace(path: Path, content: bytes) -> None:
+    """Put another file in a file's place: a link would share what is written."""
+    path.unlink()
+    path.write_bytes(content)
+    path.chmod(0o755)
+
+
 def damage_by_writing(path: Path) -> None:
     """Replace a file by another of the same size."""
-    content = path.read_bytes()
-    path.unlink()
-    path.write_bytes(content[::-1])
-    path.chmod(0o755)
+    replace(path, path.read_bytes()[::-1])
 
 
 def damage_by_truncating(path: Path) -> None:
     """Replace a file by its first half."""
-    content = path.read_bytes()
-    path.unlink()
-    path.write_bytes(content[: len(content) // 2])
-    path.chmod(0o755)
+    replace(path, path.read_bytes()[: path.stat().st_size // 2])
 
 
 def damage_by_a_directory(path: Path) -> None:

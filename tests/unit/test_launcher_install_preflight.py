@@ -48,18 +48,6 @@ def test_a_failed_call_is_told_as_what_where_and_what_to_do(number: int, words: 
     assert "STIGMER_HOME" in error.remedy
 
 
-def test_too_little_space_is_told_with_both_numbers(tmp_path: Path) -> None:
-    with pytest.raises(HomeError, match=rf"{tmp_path} has \d+ MB free, and the components need 1048576001 MB"):
-        preflight.require_space(str(tmp_path), 1048576000 << 20)
-    preflight.require_space(str(tmp_path), 1)
-
-
-def test_a_keg_for_another_machine_is_refused() -> None:
-    with pytest.raises(KegError, match="built for plan9-mips, and this machine is"):
-        preflight.require_target("plan9-mips")
-    preflight.require_target(this_target())
-
-
 @pytest.mark.parametrize(
     ("head", "target"),
     [

@@ -12,11 +12,15 @@ from support.installing import COPY, LINK, assert_whole, names_in, put, snapshot
 from support.launcher_payloads import build_libexec, stigmer_parts
 
 
+@pytest.fixture(name="newer")
+def _newer(tmp_path: Path) -> Path:
+    return build_libexec(tmp_path / "newer", stigmer_parts(temporal="exit 7"), version="1.1.0")
+
+
 def test_an_upgrade_switches_everything_at_once_and_removes_the_old_version(
-    keg: Path, places: Places, tmp_path: Path
+    keg: Path, places: Places, newer: Path
 ) -> None:
     old = put(keg, places)
-    newer = build_libexec(tmp_path / "newer", stigmer_parts(temporal="exit 7"), version="1.1.0")
     new = put(newer, places)
     assert_whole(newer, places)
     assert new.id != old.id
@@ -24,10 +28,9 @@ def test_an_upgrade_switches_everything_at_once_and_removes_the_old_version(
 
 
 def test_a_version_that_a_running_server_uses_stays_until_it_no_longer_does(
-    keg: Path, places: Places, tmp_path: Path
+    keg: Path, places: Places, newer: Path
 ) -> None:
     old = put(keg, places)
-    newer = build_libexec(tmp_path / "newer", version="1.1.0")
     new = put(newer, places, in_use=lambda: (old.id,))
     assert names_in(places.versions) == sorted([old.id, new.id])
     assert_whole(newer, places)
@@ -37,9 +40,7 @@ def test_a_version_that_a_running_server_uses_stays_until_it_no_longer_does(
     assert names_in(places.versions) == [new.id]
 
 
-def test_what_is_in_use_is_asked_while_nobody_can_begin_to_use_anything(
-    keg: Path, places: Places, tmp_path: Path
-) -> None:
+def test_what_is_in_use_is_asked_while_nobody_can_begin_to_use_anything(keg: Path, places: Places, newer: Path) -> None:
     """Asked any earlier, a version could go that another start has just decided to run."""
     old = put(keg, places)
     holders: list[int] = []
@@ -48,7 +49,6 @@ def test_what_is_in_use_is_asked_while_nobody_can_begin_to_use_anything(
         holders.append(locks.holder(str(Path(places.run, LOCK))))
         return (old.id,) if len(holders) == 1 else ()
 
-    newer = build_libexec(tmp_path / "newer", version="1.1.0")
     new = put(newer, places, in_use=in_use)
     assert names_in(places.versions) == sorted([old.id, new.id])
     put(newer, places, in_use=in_use)
@@ -56,9 +56,8 @@ def test_what_is_in_use_is_asked_while_nobody_can_begin_to_use_anything(
     assert holders == [os.getpid(), 0, os.getpid()], "the second is a first look: does anything have to go at all?"
 
 
-def test_a_downgrade_to_a_version_that_is_still_there_only_switches(keg: Path, places: Places, tmp_path: Path) -> None:
+def test_a_downgrade_to_a_version_that_is_still_there_only_switches(keg: Path, places: Places, newer: Path) -> None:
     old = put(keg, places)
-    newer = build_libexec(tmp_path / "newer", version="1.1.0")
     new = put(newer, places, in_use=lambda: (old.id,))
     before = snapshot(places.versions)
     put(keg, places, in_use=lambda: (new.id,))
@@ -66,12 +65,11 @@ def test_a_downgrade_to_a_version_that_is_still_there_only_switches(keg: Path, p
     assert_whole(keg, places)
 
 
-def test_where_files_must_be_copied_only_those_that_changed_are(keg: Path, places: Places, tmp_path: Path) -> None:
+def test_where_files_must_be_copied_only_those_that_changed_are(keg: Path, places: Places, newer: Path) -> None:
     put(keg, places, methods=COPY)
     before = {
         name: Path(places.bin, name).stat().st_ino for name in ("temporal", "stigmer-server", "agent-runner.lib/a/1.so")
     }
-    newer = build_libexec(tmp_path / "newer", stigmer_parts(temporal="exit 7"), version="1.1.0")
     put(newer, places, methods=COPY)
     after = {name: Path(places.bin, name).stat().st_ino for name in before}
     assert {name for name in before if before[name] != after[name]} == {"temporal"}
@@ -79,11 +77,10 @@ def test_where_files_must_be_copied_only_those_that_changed_are(keg: Path, place
 
 
 def test_where_links_are_possible_an_upgrade_does_not_keep_the_old_kegs_files_on_disk(
-    keg: Path, places: Places, tmp_path: Path
+    keg: Path, places: Places, newer: Path
 ) -> None:
     """A link to the old file would hold its space; a link to the new keg's costs nothing."""
     put(keg, places, methods=LINK)
-    newer = build_libexec(tmp_path / "newer", version="1.1.0")
     put(newer, places, methods=LINK)
     assert Path(places.bin, "temporal").samefile(newer / "components/temporal")
 

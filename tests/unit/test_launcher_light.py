@@ -1,6 +1,5 @@
 """What the launcher loads: little, and nothing after the services run, because the keg may be gone by then."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"argparse", "asyncio", "ctypes", "dataclasses", "inspect", "logging", "pathlib", "shutil", "subprocess",
-         "tempfile", "traceback", "urllib.request"}  # fmt: skip
+HEAVY = ("argparse", "asyncio", "ctypes", "dataclasses", "inspect", "logging", "pathlib", "shutil", "subprocess",
+         "tempfile", "traceback", "urllib.request")  # fmt: skip
+# A stopped server has no state to read, and nothing to start.
+STARTS = ("json", "socket", *(f"stigmer_launcher.{name}" for name in ("config.file", "install", "launch", "readiness")))
 # However the program ends: by itself, or at once, as the launcher does.
 LISTED = """import atexit, os, sys
 end = os._exit
@@ -18,67 +19,41 @@ os._exit = lambda code: (atexit._run_exitfuncs(), sys.stderr.flush(), end(code))
 """
 
 
-def loaded(tmp_path: Path, *arguments: str) -> set[str]:
-    """Run a command line in a bare interpreter, and name every module it has loaded at its end."""
-    program = LISTED + (
-        "import runpy\n"
-        f"sys.argv = ['stigmer', *{arguments!r}]\n"
-        "before = set(sys.modules)\n"
-        "runpy.run_module('stigmer_launcher', run_name='__main__')"
-    )
-    environment = {"PYTHONPATH": str(ROOT / "launcher"), "STIGMER_HOME": str(tmp_path / "home")}
-    command = [sys.executable, "-S", "-c", program]
+def loaded(program: str, home: Path) -> set[str]:
+    """Name every module that a bare interpreter has loaded at the end of a program."""
+    environment = {"PYTHONPATH": str(ROOT / "launcher"), "STIGMER_HOME": str(home)}
+    command = [sys.executable, "-S", "-c", f"{LISTED}import runpy\n{program}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return set(done.stderr.splitlines()[-1].split())
 
 
-def bare() -> set[str]:
-    """Name what the listing itself loads."""
-    command = [sys.executable, "-S", "-c", LISTED + "import runpy"]
-    return set(subprocess.run(command, capture_output=True, text=True, check=True).stderr.split())
+def loaded_by(home: Path, *arguments: str) -> set[str]:
+    """Name every module that a command line loads, the listing's own aside."""
+    run = f"sys.argv = ['stigmer', *{arguments!r}]; runpy.run_module('stigmer_launcher', run_name='__main__')"
+    return loaded(run, home) - loaded("", home)
 
 
-@pytest.mark.parametrize("arguments", [("--version",), ("-V",)])
-def test_the_version_is_answered_before_anything_is_imported(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("argument", ["--version", "-V"])
+def test_the_version_is_answered_before_anything_is_imported(tmp_path: Path, argument: str) -> None:
     """Beside the package itself and the module with the version."""
-    own = loaded(tmp_path, *arguments) - bare()
-    assert own == {"stigmer_launcher", "stigmer_launcher.version"}
+    assert loaded_by(tmp_path / "home", argument) == {"stigmer_launcher", "stigmer_launcher.version"}
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [("--help",), ("server", "status"), ("server", "stop"), ("server", "logs"), ("config", "path"), ("server",)],
-    ids=" ".join,
+    ("arguments", "unwanted"),
+    [
+        ("--help", HEAVY),
+        ("server status", (*HEAVY, *STARTS, "stigmer_launcher.supervise.supervisor")),
+        ("server stop", (*HEAVY, *STARTS)),
+        ("server logs", HEAVY),
+        ("config path", HEAVY),
+        ("server", HEAVY),
+    ],
 )
-def test_no_command_loads_a_heavy_module(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """Each of these costs more than all of ours together; `server` ends early here, for want of a keg."""
-    assert (loaded(tmp_path, *arguments) - bare()) & HEAVY == set()
-
-
-def test_the_status_loads_nothing_of_the_supervisor(tmp_path: Path) -> None:
-    """It reads a lock and a file."""
-    own = loaded(tmp_path, "server", "status")
-    assert not own & {
-        f"stigmer_launcher.{name}"
-        for name in ("supervise.supervisor", "launch.prepare", "readiness.probe", "install.install", "config.file")
-    }
-    assert "socket" not in own
-
-
-@pytest.mark.parametrize("command", ["status", "stop"])
-def test_a_stopped_server_needs_no_json_and_nothing_of_a_launch(tmp_path: Path, command: str) -> None:
-    """There is no state to read, and nothing to start."""
-    own = loaded(tmp_path, "server", command) - bare()
-    assert not {
-        name
-        for name in own
-        if name == "json" or name.startswith(("stigmer_launcher.launch", "stigmer_launcher.install"))
-    }
+def test_no_command_loads_what_it_does_not_need(tmp_path: Path, arguments: str, unwanted: tuple[str, ...]) -> None:
+    """A heavy module costs more than all of ours together; `server` ends early here, for want of a keg."""
+    assert not [name for name in loaded_by(tmp_path / "home", *arguments.split()) if name.startswith(unwanted)]
 
 
 def test_the_guard_sees_a_heavy_import(tmp_path: Path) -> None:
-    """The listing itself is not blind."""
-    command = [sys.executable, "-S", "-c", LISTED + "import argparse"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert set(done.stderr.split()) & HEAVY
-    assert os.fspath(tmp_path)
+    assert "argparse" in loaded("import argparse", tmp_path)

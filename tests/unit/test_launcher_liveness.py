@@ -1,4 +1,4 @@
-"""Liveness: which of the proofs is asked again, what makes a worker hung, and what a change says of it."""
+"""Liveness: which of the proofs is asked again, and what makes a worker hung."""
 
 import os
 import signal
@@ -8,13 +8,9 @@ import time
 
 import pytest
 
-from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.readiness import checks, protowire
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Activity, Proof, liveness_check
-from stigmer_launcher.supervise import lifecycle, phases
-from stigmer_launcher.supervise.logfile import LogFile
-from stigmer_launcher.supervise.snapshot import describe_change
 from stigmer_launcher.system.darwin import parse_processor_time
 from stigmer_launcher.system.process import processor_time
 from support.launcher_services import eventually
@@ -37,19 +33,12 @@ class Worker:
         return self.activity.judge((protowire.octets(1, seen + protowire.text(2, "77@host")), None))
 
 
-def test_a_worker_that_polls_is_alive_however_little_it_does() -> None:
-    """A poll that brings no task takes a minute."""
-    worker = Worker()
-    for minute in range(10):
-        worker.polled = minute * 60
-        assert worker.judged(minute * 60.0) == ""
-
-
-def test_a_worker_that_is_too_busy_to_poll_is_alive() -> None:
-    """It executes as much as it may at once, for an hour."""
+@pytest.mark.parametrize(("sign", "step"), [("polled", 60), ("used", 0.001)], ids=["polls", "works"])
+def test_a_worker_that_only_polls_or_is_too_busy_to_poll_is_alive(sign: str, step: float) -> None:
+    """A poll that brings no task takes a minute, and a worker may execute as much as it may at once for an hour."""
     worker = Worker()
     for minute in range(60):
-        worker.used += 0.001
+        setattr(worker, sign, getattr(worker, sign) + step)
         assert worker.judged(minute * 60.0) == ""
 
 
@@ -110,11 +99,3 @@ def test_macos_tells_the_processor_time_in_two_fields() -> None:
     info = b"".join(number.to_bytes(8, sys.byteorder) for number in (1, 2, 30, 400)) + bytes(64)
     assert parse_processor_time(info) == 430.0
     assert parse_processor_time(b"") is None
-
-
-def test_a_degraded_service_is_told_of_with_what_it_lacks_and_not_with_its_last_crash() -> None:
-    plan = Plan("server")
-    hangs = lifecycle.Service(plan, phases.DEGRADED, 5, error="exited with status 1", not_ready_reason="no answer")
-    assert describe_change(hangs, LogFile("/no/such/log", ()))["error"] == "does not answer: no answer"
-    runs = hangs._replace(phase=phases.RUNNING)
-    assert describe_change(runs, LogFile("/no/such/log", ()))["error"] == "exited with status 1"

@@ -3,8 +3,8 @@
 import contextlib
 import os
 import pty
-import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,56 +14,51 @@ from stigmer_launcher.config.llm import DEFAULTS, Llm, find_llm, require_key
 from stigmer_launcher.errors import ConfigError, SecretError
 from stigmer_launcher.system.places import Places
 
-NOTHING = Config("config.yaml", {})
 SECRET = "sk-very-secret"  # noqa: S105 - the point of the tests
+NOTHING = Config("config.yaml", {})
+SETTINGS = {"provider": "anthropic", "model": "x", "base_url": "y", "api_key": SECRET}
+FILED = Config("config.yaml", {f"backend.local.llm.{key}": Setting(value, 1) for key, value in SETTINGS.items()})
+LAUNCHER = str(Path(sys.modules[find_llm.__module__].__file__ or "").parents[2])
 
 
-def filed(**settings: str) -> Config:
-    """Give a configuration whose `backend.local.llm` says this."""
-    return Config("config.yaml", {f"backend.local.llm.{key}": Setting(value, 1) for key, value in settings.items()})
-
-
-def unasked(prompt: str) -> str:
-    """Fail when somebody is asked."""
-    pytest.fail(f"asked: {prompt}")
-
-
-def test_without_anything_said_it_is_ollama_and_needs_no_key() -> None:
-    llm = find_llm({}, NOTHING)
-    assert llm == ("ollama", "qwen2.5-coder:7b", "http://localhost:11434", "", "not needed")
-    assert require_key(llm, unasked) == llm
+@pytest.mark.parametrize(
+    ("environ", "config", "expected"),
+    [
+        pytest.param(
+            {}, NOTHING, ("ollama", "qwen2.5-coder:7b", "http://localhost:11434", "", "not needed"), id="the defaults"
+        ),
+        pytest.param({}, FILED, ("anthropic", "x", "y", SECRET, "config.yaml"), id="the file overrules the defaults"),
+        pytest.param(
+            {
+                "STIGMER_LLM_PROVIDER": "Anthropic",
+                "STIGMER_LLM_MODEL": "m",
+                "STIGMER_LLM_BASE_URL": "u",
+                "ANTHROPIC_API_KEY": "k",
+            },
+            FILED,
+            ("anthropic", "m", "u", "k", "ANTHROPIC_API_KEY"),
+            id="the environment overrules the file",
+        ),
+        pytest.param(
+            {"STIGMER_LLM_PROVIDER": "openai"},
+            FILED,
+            ("openai", "gpt-4", "https://api.openai.com/v1", "", ""),
+            id="the key of one company is not sent to another, nor a model's name they do not know",
+        ),
+    ],
+)
+def test_the_environment_counts_before_the_file_and_the_file_before_the_defaults(
+    environ: dict[str, str], config: Config, expected: tuple[str, ...]
+) -> None:
+    assert find_llm(environ, config) == expected
 
 
 @pytest.mark.parametrize("provider", DEFAULTS)
 def test_each_provider_has_its_defaults(provider: str) -> None:
     """A blank model makes the runner exit: there is always one."""
     llm = find_llm({"STIGMER_LLM_PROVIDER": provider, "STIGMER_LLM_MODEL": " ", "STIGMER_LLM_API_KEY": "k"}, NOTHING)
-    assert (llm.model, llm.base_url) == (DEFAULTS[provider].model, DEFAULTS[provider].base_url)
+    assert (llm.model, llm.base_url) == DEFAULTS[provider][:2]
     assert llm.model
-
-
-def test_the_environment_overrules_the_file() -> None:
-    environ = {
-        "STIGMER_LLM_PROVIDER": "OpenAI",
-        "STIGMER_LLM_MODEL": "m",
-        "STIGMER_LLM_BASE_URL": "u",
-        "OPENAI_API_KEY": "k",
-    }
-    llm = find_llm(environ, filed(provider="openai", model="x", base_url="y", api_key="z"))
-    assert llm == ("openai", "m", "u", "k", "OPENAI_API_KEY")
-
-
-def test_the_file_overrules_the_defaults() -> None:
-    llm = find_llm({}, filed(provider="anthropic", model="x", base_url="y", api_key=SECRET))
-    assert llm == ("anthropic", "x", "y", SECRET, "config.yaml")
-
-
-def test_what_the_file_says_of_one_provider_is_not_given_to_another() -> None:
-    """The key of one company must not be sent to another, nor a model's name they do not know."""
-    llm = find_llm(
-        {"STIGMER_LLM_PROVIDER": "openai"}, filed(provider="anthropic", model="x", base_url="y", api_key=SECRET)
-    )
-    assert llm == ("openai", "gpt-4", "https://api.openai.com/v1", "", "")
 
 
 @pytest.mark.parametrize(
@@ -90,20 +85,19 @@ def test_an_unknown_provider_is_an_error_that_names_the_known_ones() -> None:
 
 
 def test_a_missing_key_is_asked_for_once_and_kept_in_memory_only() -> None:
-    asked: list[str] = []
-
-    def answer(prompt: str) -> str:
-        asked.append(prompt)
-        return f" {SECRET}\n"
-
-    llm = require_key(find_llm({"STIGMER_LLM_PROVIDER": "anthropic"}, NOTHING), answer)
+    answers = iter([f" {SECRET}\n"])
+    llm = require_key(find_llm({"STIGMER_LLM_PROVIDER": "anthropic"}, NOTHING), lambda _: next(answers))
     assert (llm.api_key, llm.key_from) == (SECRET, "prompt")
-    assert len(asked) == 1
+    assert require_key(llm, pytest.fail) == llm
 
 
-def test_an_empty_answer_is_an_error_that_names_the_variable() -> None:
-    with pytest.raises(SecretError, match="anthropic needs an API key") as caught:
-        require_key(find_llm({"STIGMER_LLM_PROVIDER": "anthropic"}, NOTHING), lambda _: " ")
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(" ", "anthropic needs an API key$"), (None, "needs an API key, and there is no terminal to ask for it$")],
+)
+def test_an_empty_answer_is_an_error_that_names_the_variable(answer: str | None, reason: str) -> None:
+    with pytest.raises(SecretError, match=reason) as caught:
+        require_key(find_llm({"STIGMER_LLM_PROVIDER": "anthropic"}, NOTHING), lambda _: answer)
     assert "ANTHROPIC_API_KEY" in caught.value.remedy
 
 
@@ -112,59 +106,11 @@ def test_a_key_does_not_get_into_a_message_by_way_of_its_representation() -> Non
     assert SECRET not in f"{llm!r} {llm} {(llm,)}"
 
 
-ASK = """
-import sys; sys.path.insert(0, sys.argv[1])
-from stigmer_launcher.config.file import Config
-from stigmer_launcher.errors import SecretError
-from stigmer_launcher.system.places import Places
-from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
-llm = find_llm({"STIGMER_LLM_PROVIDER": "openai"}, Config("", {}))
-try:
-    print("answered", len(require_key(llm, ask_terminal).api_key))
-except SecretError as error:
-    print("refused:", error, "|", error.remedy)
-"""
-LAUNCHER = str(Path(sys.modules[find_llm.__module__].__file__ or "").parents[2])
-
-
-def test_without_a_terminal_nobody_waits_for_an_answer() -> None:
-    """In CI, under brew services and systemd there is none; the error says what to set."""
-    ended = subprocess.run(
-        [sys.executable, "-c", ASK, LAUNCHER],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        start_new_session=True,
-        timeout=60,
-        check=True,
-    )
-    assert ended.stdout.startswith("refused: openai needs an API key, and there is no terminal to ask for it")
-    assert "OPENAI_API_KEY" in ended.stdout
-
-
-def test_at_a_terminal_the_key_is_not_shown() -> None:
+def typed_at_terminal(typed: bytes, arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[int, bytes]:
+    """Run Python at a terminal, type at the question for the key, and give its exit code and the screen."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-c", ASK, LAUNCHER])  # noqa: S606 - a process at a terminal
-    shown = b""
-    while b": " not in shown:
-        shown += os.read(terminal, 1000)
-    os.write(terminal, SECRET.encode() + b"\n")
-    while not shown.endswith(b"\n") or b"answered" not in shown:
-        shown += os.read(terminal, 1000)
-    os.waitpid(pid, 0)
-    os.close(terminal)
-    assert SECRET.encode() not in shown
-    assert f"answered {len(SECRET)}".encode() in shown
-
-
-def asked_at_a_terminal(keg: Path, places: Places, typed: bytes) -> tuple[int, bytes]:
-    """Run `stigmer server` at a terminal, type at the question for the key, and give its exit code and the screen."""
-    environ = {"STIGMER_PAYLOAD": str(keg), "STIGMER_HOME": places.home, "STIGMER_LLM_PROVIDER": "openai"}
-    command = [sys.executable, "-S", "-m", "stigmer_launcher", "server"]
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(sys.executable, command, {**environ, "PYTHONPATH": LAUNCHER, "TERM": "xterm"})  # noqa: S606 - a process at a terminal
+        os.execve(sys.executable, [sys.executable, *arguments], {**environ, "PYTHONPATH": LAUNCHER, "TERM": "xterm"})  # noqa: S606 - a process at a terminal
     shown = b""
     while b"not stored): " not in shown:
         shown += os.read(terminal, 1000)
@@ -176,12 +122,20 @@ def asked_at_a_terminal(keg: Path, places: Places, typed: bytes) -> tuple[int, b
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
 
 
-def test_an_interrupt_at_the_question_for_a_key_is_an_interrupt(keg: Path, places: Places) -> None:
-    code, shown = asked_at_a_terminal(keg, places, b"\x03")
+def test_at_a_terminal_the_key_is_not_shown() -> None:
+    program = (
+        "from stigmer_launcher.config.llm import Llm, ask_terminal, require_key\n"
+        "print('answered', len(require_key(Llm('openai', '', '', '', ''), ask_terminal).api_key))"
+    )
+    code, shown = typed_at_terminal(SECRET.encode() + b"\n", ["-c", program], {})
+    assert code == 0
+    assert SECRET.encode() not in shown
+    assert f"answered {len(SECRET)}".encode() in shown
+
+
+def test_the_key_is_asked_for_before_anything_else_and_an_interrupt_there_is_one(keg: Path, places: Places) -> None:
+    environ = {"STIGMER_PAYLOAD": str(keg), "STIGMER_HOME": places.home, "STIGMER_LLM_PROVIDER": "openai"}
+    code, shown = typed_at_terminal(b"\x03", ["-S", "-m", "stigmer_launcher", "server"], environ)
     assert code == 130
-    assert b"needs an API key" not in shown
-
-
-def test_the_key_is_asked_for_before_anything_else_is_shown(keg: Path, places: Places) -> None:
-    _, shown = asked_at_a_terminal(keg, places, b"\x03")
     assert shown.startswith(b"API key for openai")
+    assert b"needs an API key" not in shown

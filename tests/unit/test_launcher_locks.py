@@ -23,12 +23,16 @@ sys.stdin.read()
 """
 
 
+def hold(path: Path) -> "subprocess.Popen[str]":
+    """Run another process that takes the lock if it can, says whether it did, and ends with its input."""
+    command = [sys.executable, "-c", HOLD, str(LAUNCHER), str(path)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 @contextmanager
 def another_holder(path: Path) -> Iterator["subprocess.Popen[str]"]:
     """Run another process that holds the lock until it is ended."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(LAUNCHER), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
+    with hold(path) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "held\n"
         try:
@@ -37,22 +41,16 @@ def another_holder(path: Path) -> Iterator["subprocess.Popen[str]"]:
             child.kill()
 
 
-def test_a_lock_held_elsewhere_is_refused_and_its_holder_named(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with another_holder(path) as child:
-        assert locks.hold(str(path)) is None
-        assert locks.holder(str(path)) == child.pid
-
-
-def test_a_lock_ends_with_its_process_however_that_ends(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with another_holder(path) as child:
+def test_a_lock_held_elsewhere_is_refused_and_ends_with_its_process_however_that_ends(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    with another_holder(tmp_path / "lock") as child:
+        assert locks.hold(path) is None
+        assert locks.holder(path) == child.pid
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
-        assert locks.holder(str(path)) == 0
-        lock = locks.hold(str(path))
-        assert lock is not None
-        lock.release()
+        assert locks.holder(path) == 0
+        with locks.hold(path) or pytest.fail("free"):
+            pass
 
 
 def test_asking_who_holds_creates_no_file(tmp_path: Path) -> None:
@@ -62,36 +60,18 @@ def test_asking_who_holds_creates_no_file(tmp_path: Path) -> None:
 
 def test_asking_for_our_own_lock_does_not_lose_it(tmp_path: Path) -> None:
     """POSIX drops a lock when any descriptor of the file is closed: `hold` and `holder` must not open it again."""
-    path = str(tmp_path / "lock")
-    with locks.hold(path) or pytest.fail("free") as lock:
-        assert locks.holder(path) == os.getpid()
-        assert locks.hold(path) is None
-        probe = subprocess.run(
-            [sys.executable, "-c", HOLD, str(LAUNCHER), path], input="", capture_output=True, text=True, check=True
-        )
-        assert probe.stdout == "busy\n"
-        lock.release()
-    assert locks.holder(path) == 0
-
-
-def test_closing_another_descriptor_is_the_trap_the_module_guards_against(tmp_path: Path) -> None:
-    """The guard has a reason: a careless open and close in the same process really drops the lock."""
     path = tmp_path / "lock"
-    with locks.hold(str(path)) or pytest.fail("free"):
+    with locks.hold(str(path)) or pytest.fail("free") as lock:
+        assert locks.holder(str(path)) == os.getpid()
+        assert locks.hold(str(path)) is None
+        assert hold(path).communicate()[0] == "busy\n"
+        lock.release()
+        lock.release()
+    assert locks.holder(str(path)) == 0
+    with locks.hold(str(path)) or pytest.fail("it can be taken again"):
+        assert locks.holder(str(path)) == os.getpid()
         path.read_bytes()
-        probe = subprocess.run(
-            [sys.executable, "-c", HOLD, str(LAUNCHER), path], input="", capture_output=True, text=True, check=True
-        )
-        assert probe.stdout == "held\n"
-
-
-def test_a_lock_released_twice_is_harmless_and_can_be_taken_again(tmp_path: Path) -> None:
-    path = str(tmp_path / "lock")
-    lock = locks.hold(path) or pytest.fail("free")
-    lock.release()
-    lock.release()
-    with locks.hold(path) or pytest.fail("free"):
-        assert locks.holder(path) == os.getpid()
+        assert hold(path).communicate()[0] == "held\n", "the guard has a reason: a careless close drops the lock"
 
 
 def test_a_forked_child_does_not_think_it_holds_its_parents_lock(tmp_path: Path) -> None:
@@ -108,19 +88,14 @@ def test_a_forked_child_does_not_think_it_holds_its_parents_lock(tmp_path: Path)
     subprocess.run([sys.executable, "-c", program, str(LAUNCHER), str(tmp_path / "lock")], check=True)
 
 
-def test_waiting_tells_who_is_at_it_and_gives_up_at_the_deadline(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
+def test_waiting_tells_who_is_at_it_and_ends_at_the_deadline_or_with_the_holder(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
     told: list[int] = []
-    with another_holder(path) as child:
+    with another_holder(tmp_path / "lock") as child:
         with pytest.raises(BusyError, match=f"process {child.pid} has held"):
-            locks.wait(str(path), 0.05, told.append)
+            locks.wait(path, 0.05, told.append)
         assert told == [child.pid]
-
-
-def test_waiting_ends_as_soon_as_the_holder_does(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with another_holder(path) as child:
-        with locks.wait(str(path), 60, lambda pid: os.kill(pid, signal.SIGKILL)) as lock:
+        with locks.wait(path, 60, lambda pid: os.kill(pid, signal.SIGKILL)) as lock:
             assert lock is not None
         assert child.wait() == -signal.SIGKILL
 
@@ -151,8 +126,5 @@ def test_an_identity_is_stable_and_of_one_process_only() -> None:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         assert process.identity(child.pid) == "", "a zombie has ended"
     assert not process.is_same_process(child.pid, theirs)
-
-
-def test_nobody_is_the_same_process_as_an_unknown_one() -> None:
     assert not process.is_same_process(os.getpid(), "")
     assert not process.is_same_process(0, "x")

@@ -1,71 +1,141 @@
-"""A log file that others remove, rename or truncate while the server runs."""
+"""The log of a service: stamped, rotated, without secrets, and whole whatever others do to the file meanwhile."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from stigmer_launcher.supervise.logfile import STAMP_SIZE, LogFile
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stigmer_launcher.supervise.logfile import LAST_LINES, STAMP_SIZE, LogFile, stamped
+
+STAMP = "2026-11-22T18:01:02.345Z "
+NOW = 1795370462.345
+KEY = "sk-ant-0123456789"
 
 
-def lines(path: Path) -> list[str]:
-    """Give the lines of a log without their times."""
+def plain(path: Path) -> list[str]:
+    """Give a log's lines without their stamps."""
     return [line[STAMP_SIZE:] for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def opened(path: Path, largest: int = 10_000) -> LogFile:
-    """Give a log that has one line and an open file."""
-    path.parent.mkdir(exist_ok=True)
-    log = LogFile(str(path), clock=lambda: 0.0, largest=largest, count=3)
-    log.write(b"first\n")
-    return log
+def log(tmp_path: Path, *secrets: str, largest: int = 10_000) -> LogFile:
+    """Give a log that stands still in time."""
+    return LogFile(str(tmp_path / "a.log"), secrets, clock=lambda: NOW, largest=largest, count=3)
 
 
-def test_a_log_that_was_removed_is_made_anew(tmp_path: Path) -> None:
-    log = opened(tmp_path / "a.log")
-    (tmp_path / "a.log").unlink()
-    log.write(b"second\n")
-    assert lines(tmp_path / "a.log") == ["second"]
+def test_each_line_begins_with_its_time_and_is_for_its_owner_alone(tmp_path: Path) -> None:
+    log(tmp_path).write(b"one\ntwo\n")
+    assert (tmp_path / "a.log").read_text(encoding="utf-8") == f"{STAMP}one\n{STAMP}two\n"
+    assert (tmp_path / "a.log").stat().st_mode & 0o777 == 0o600
+    assert stamped(0.0) == b"1970-01-01T00:00:00.000Z "
 
 
-def test_a_log_that_was_moved_away_goes_on_in_a_new_file(tmp_path: Path) -> None:
-    """As logrotate moves it; the moved file gets no more lines."""
-    log = opened(tmp_path / "a.log")
-    (tmp_path / "a.log").rename(tmp_path / "a.log-20261128")
-    log.write(b"second\n")
-    assert lines(tmp_path / "a.log-20261128") == ["first"]
-    assert lines(tmp_path / "a.log") == ["second"]
+def test_a_line_is_written_when_it_is_whole_or_the_service_has_ended(tmp_path: Path) -> None:
+    written = log(tmp_path)
+    written.write(b"on")
+    written.write(b"e\ntw")
+    assert plain(tmp_path / "a.log") == ["one"]
+    written.close()
+    assert plain(tmp_path / "a.log") == ["one", "tw"]
 
 
-def test_a_log_that_was_replaced_goes_on_in_the_new_file(tmp_path: Path) -> None:
-    """As logrotate creates it."""
-    log = opened(tmp_path / "a.log")
-    (tmp_path / "a.log").rename(tmp_path / "old")
-    (tmp_path / "a.log").touch(0o600)
-    log.write(b"second\n")
-    assert lines(tmp_path / "a.log") == ["second"]
+def test_a_log_is_rotated_by_size_and_count(tmp_path: Path) -> None:
+    written = log(tmp_path, largest=1000)
+    for number in range(200):
+        written.write(f"line {number}\n".encode())
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["a.log", "a.log.1", "a.log.2"]
+    assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
+    together = [line for name in reversed(files) for line in plain(tmp_path / name)]
+    assert together == [f"line {number}" for number in range(200 - len(together), 200)]
 
 
-def test_a_log_that_was_emptied_is_rotated_by_its_real_size(tmp_path: Path) -> None:
-    """As logrotate's copytruncate empties it: what was cut off counts no more."""
-    log = opened(tmp_path / "a.log", largest=100)
-    log.write(b"x" * 40 + b"\n")
-    (tmp_path / "a.log").write_bytes(b"")
-    log.write(b"second\n")
-    assert lines(tmp_path / "a.log") == ["second"]
-    assert not (tmp_path / "a.log.1").exists()
+def test_a_log_goes_on_where_an_earlier_run_ended(tmp_path: Path) -> None:
+    """Also its size counts on."""
+    log(tmp_path, largest=100).write(b"a" * 50 + b"\n")
+    log(tmp_path, largest=100).write(b"b" * 50 + b"\n")
+    assert plain(tmp_path / "a.log.1") == ["a" * 50]
+    assert plain(tmp_path / "a.log") == ["b" * 50]
 
 
-def test_a_folder_of_logs_that_was_removed_is_made_anew(tmp_path: Path) -> None:
-    log = opened(tmp_path / "logs" / "a.log")
-    shutil.rmtree(tmp_path / "logs")
-    log.write(b"second\n")
-    assert lines(tmp_path / "logs" / "a.log") == ["second"]
-    assert (tmp_path / "logs").stat().st_mode & 0o777 == 0o700
+@given(st.data())
+def test_a_secret_is_never_written_however_pipes_cut_it(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    text = f"the key is {KEY}, I said {KEY}\n{KEY}\n" + "y" * 100
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    directory = tmp_path_factory.mktemp("secret")
+    written = log(directory, KEY)
+    for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        written.write(text[start:end].encode())
+    written.close()
+    assert KEY not in (directory / "a.log").read_text(encoding="utf-8")
+    assert plain(directory / "a.log")[1] == "[redacted]"
+    assert not any(KEY.encode() in line for line in written.last)
+
+
+def test_a_line_that_never_ends_is_cut_and_not_in_the_middle_of_a_key(tmp_path: Path) -> None:
+    written = log(tmp_path, KEY, largest=10**7)
+    written.write(b"x" * 65530 + KEY[:9].encode())
+    written.write(KEY[9:].encode() + b"z" * 70000)
+    written.close()
+    assert "".join(plain(tmp_path / "a.log")) == "x" * 65530 + "[redacted]" + "z" * 70000
+
+
+def test_a_dummy_key_too_short_for_a_key_blackens_nothing(tmp_path: Path) -> None:
+    log(tmp_path, "a").write(b"a banana\n")
+    assert plain(tmp_path / "a.log") == ["a banana"]
+
+
+def test_the_last_lines_are_kept_for_error_messages(tmp_path: Path) -> None:
+    written = log(tmp_path)
+    written.write("".join(f"{number}\n" for number in range(100)).encode())
+    written.write(b"the end")
+    written.flush()
+    assert written.last == [*(str(number).encode() for number in range(100 - LAST_LINES + 1, 100)), b"the end"]
+
+
+def test_a_full_disk_loses_lines_and_not_the_service(tmp_path: Path) -> None:
+    """Nothing is raised, and the last lines are still known."""
+    for path in ("/dev/full", str(tmp_path / "missing" / "logs" / "a.log")):
+        written = LogFile(path)
+        written.write(b"one\n")
+        assert written.last == [b"one"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda path: path.unlink(), id="removed"),
+        pytest.param(lambda path: path.rename(path.with_name("old")), id="moved, as logrotate does"),
+        pytest.param(
+            lambda path: (path.rename(path.with_name("old")), path.touch(0o600)), id="replaced, as logrotate does"
+        ),
+        pytest.param(lambda path: path.write_bytes(b""), id="emptied, as logrotate's copytruncate does"),
+        pytest.param(lambda path: shutil.rmtree(path.parent), id="removed with its folder"),
+    ],
+)
+def test_a_log_goes_on_at_its_path_whatever_others_do(tmp_path: Path, change: Callable[[Path], Any]) -> None:
+    """What has gone from there gets no more lines, and does not count when the log is rotated by its size."""
+    path = tmp_path / "logs" / "a.log"
+    written = log(path.parent, largest=100)
+    written.write(b"x" * 50 + b"\n")
+    change(path)
+    written.write(b"second\n")
+    assert plain(path) == ["second"]
+    assert not (path.parent / "a.log.1").exists()
+    assert all(plain(old) == ["x" * 50] for old in path.parent.glob("old"))
+    assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_home_that_was_removed_is_not_made_anew(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    log = opened(tmp_path / "home" / "logs" / "a.log")
+    written = log(tmp_path / "home" / "logs")
+    written.write(b"first\n")
     shutil.rmtree(tmp_path / "home")
-    log.write(b"second\n")
-    log.close()
+    written.write(b"second\n")
+    written.close()
     assert not (tmp_path / "home").exists()

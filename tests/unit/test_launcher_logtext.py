@@ -68,30 +68,20 @@ def test_colours_are_kept_on_request_and_end_with_the_line() -> None:
         ("tab\tstays", "tab\tstays"),
         ("cut \033[3", "cut "),
         ("cut \033", "cut "),
-    ],
-)
-def test_control_sequences_are_removed(printed: str, shown: str) -> None:
-    """Also where colours are kept."""
-    assert readable(printed) == shown
-    assert readable(printed, colours=True) == shown
-
-
-@pytest.mark.parametrize(
-    ("printed", "shown"),
-    [
         ("10%\r55%\r100%", "100%"),
         ("10%\r100%\r", "100%"),
         ("line of another system\r", "line of another system"),
         ("\r", ""),
+        ("\N{ROBOT FACE} ready".encode(), "\N{ROBOT FACE} ready"),
+        (b"\xff\xfe half \xf0\x9f", "\\xff\\xfe half \\xf0\\x9f"),
     ],
 )
-def test_of_a_progress_line_the_last_state_is_shown(printed: str, shown: str) -> None:
+def test_a_line_is_shown_as_a_terminal_leaves_it_without_its_control_sequences(
+    printed: str | bytes, shown: str
+) -> None:
+    """Of a progress line the last state; bytes that are no text are escaped. Also where colours are kept."""
     assert readable(printed) == shown
-
-
-def test_emoji_stay_and_bytes_that_are_no_text_are_escaped() -> None:
-    assert readable("\N{ROBOT FACE} ready".encode()) == "\N{ROBOT FACE} ready"
-    assert readable(b"\xff\xfe half \xf0\x9f") == "\\xff\\xfe half \\xf0\\x9f"
+    assert readable(printed, colours=True) == shown
 
 
 PIECES = st.sampled_from(

@@ -3,7 +3,6 @@
 import io
 import os
 import pty
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,15 +13,6 @@ from stigmer_launcher.errors import StartError
 from stigmer_launcher.supervise import phases
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
-
-
-@pytest.fixture
-def screen() -> Iterator[io.TextIOWrapper]:
-    """Give a stream that is a terminal."""
-    controller, terminal = pty.openpty()
-    with os.fdopen(terminal, "w", encoding="utf-8") as stream:
-        yield stream
-    os.close(controller)
 
 
 @pytest.mark.parametrize(
@@ -37,16 +27,16 @@ def screen() -> Iterator[io.TextIOWrapper]:
         ({"LANG": "en_US.UTF-8"}, False, False, False),
     ],
 )
-def test_a_terminal_shows_what_it_can(
-    screen: io.TextIOWrapper, environ: dict[str, str], *, live: bool, colour: bool, unicode: bool
-) -> None:
+def test_a_terminal_shows_what_it_can(environ: dict[str, str], *, live: bool, colour: bool, unicode: bool) -> None:
     """And what its user wants: NO_COLOR, a dumb terminal, a locale without UTF-8."""
-    terminal = terminal_of(screen, environ)
+    controller, descriptor = pty.openpty()
+    with os.fdopen(descriptor, "w", encoding="utf-8") as screen:
+        terminal = terminal_of(screen, environ)
+    os.close(controller)
     assert (terminal.live, terminal.colour, terminal.unicode) == (live, colour, unicode)
 
 
 def test_a_pipe_gets_plain_lines() -> None:
-    """Whatever the environment says about terminals."""
     out = io.StringIO()
     terminal = terminal_of(out, UTF8)
     terminal.passing("not for pipes")
@@ -55,7 +45,6 @@ def test_a_pipe_gets_plain_lines() -> None:
 
 
 def test_a_passing_line_is_taken_back() -> None:
-    """The next line stands where it stood."""
     out = io.StringIO()
     terminal = Terminal(out, live=True, colour=False, unicode=True)
     terminal.passing("waiting")
@@ -77,7 +66,6 @@ def test_what_a_stream_cannot_encode_is_escaped(encoding: str) -> None:
     [(0, "0s"), (-5, "0s"), (5.9, "5s"), (123, "2m 3s"), (3840, "1h 4m"), (183600, "2d 3h"), (86400, "1d 0h")],
 )
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
-    """Two units at most."""
     assert duration(seconds) == said
 
 
@@ -105,40 +93,36 @@ RUNS: dict[str, Any] = {"event": phases.RUNNING, "failed": ""}
 
 
 def test_each_step_is_printed_as_it_succeeds() -> None:
-    """In the order it happens, not the order of starting."""
     steps = (service("a", "starting"), service("b", "starting"), service("b", "running"), service("a", "running"))
     assert follow(*steps, RUNS) == "Starting b... ✓\nStarting a... ✓\n"
 
 
-def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy() -> None:
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (("Traceback", "ImportError: x"), "\n  the end of /l:\n    Traceback\n    ImportError: x"),
+        (
+            ("\033[31mFTL\033[0m no database", "10%\r20%", "\033]0;title\a"),
+            "\n  the end of /l:\n    FTL no database\n    20%\n    ",
+        ),
+        ((), "\n  it printed nothing to /l"),
+    ],
+    ids=["lines", "control sequences", "nothing"],
+)
+def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy(lines: tuple[str, ...], shown: str) -> None:
     """Only the first failure: what follows are its consequences."""
-    stopping = {"event": phases.STOPPING, "failed": "b"}
-    events = (
-        service("b", "failed", "exited with status 1", ("Traceback", "ImportError: x")),
-        stopping,
-        service("a", "ending", "a consequence"),
-    )
     with pytest.raises(StartError) as caught:
-        follow(*events)
-    assert str(caught.value) == "b exited with status 1\n  the end of /l:\n    Traceback\n    ImportError: x"
+        follow(
+            service("b", "failed", "exited with status 1", lines),
+            {"event": phases.STOPPING, "failed": "b"},
+            service("a", "ending", "a consequence"),
+        )
+    assert str(caught.value) == f"b exited with status 1{shown}"
     assert caught.value.exit_code == 1
     assert "stigmer server logs" in caught.value.remedy
 
 
-def test_the_last_lines_of_a_failed_service_are_shown_without_control_sequences() -> None:
-    with pytest.raises(StartError) as caught:
-        follow(service("b", "failed", "exited", ("\033[31mFTL\033[0m no database", "10%\r20%", "\033]0;title\a")))
-    assert str(caught.value) == "b exited\n  the end of /l:\n    FTL no database\n    20%\n    "
-
-
-def test_a_silent_failure_says_that_nothing_was_printed() -> None:
-    """So that nobody looks for lines that are not there."""
-    with pytest.raises(StartError, match="it printed nothing to /l"):
-        follow(service("b", "failed", "exited with status 0"))
-
-
 def test_a_refusal_keeps_its_message_remedy_and_code() -> None:
-    """It crossed a pipe."""
     with pytest.raises(RefusedError) as caught:
         follow({"event": "error", "message": "port 1 is taken", "remedy": "free it", "code": 1})
     assert (str(caught.value), caught.value.remedy, caught.value.exit_code) == ("port 1 is taken", "free it", 1)
@@ -151,6 +135,5 @@ def test_a_supervisor_that_vanishes_is_a_failure() -> None:
 
 
 def test_in_the_foreground_later_crashes_are_told_too() -> None:
-    """With what is done about them."""
     said = follow(RUNS, service("a", "pausing", "killed by SIGKILL"), service("b", "failed", "exited"))
     assert said == "a killed by SIGKILL; restarting it\nb exited\n"

@@ -40,11 +40,7 @@ def sockets(kind: int = TCP, state: int = LISTEN, port: int = 7234, flags: int =
 def test_a_process_is_identified_by_its_start_to_the_microsecond() -> None:
     assert darwin.parse_start_time(process()) == "1700000000.000042"
     assert darwin.parse_start_time(process((1_700_000_000, 43))) != darwin.parse_start_time(process())
-
-
-def test_a_process_that_is_gone_has_no_identity() -> None:
-    """proc_pidinfo fills nothing in for a number nobody has, or only a zombie has."""
-    assert darwin.parse_start_time(b"") == ""
+    assert darwin.parse_start_time(b"") == "", "nothing is filled in for a number nobody has, or only a zombie has"
 
 
 def test_a_port_is_read_from_listening_tcp_sockets_alone() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.errors import KegError, OverrideError, PortError, UsageError
+from stigmer_launcher.errors import KegError, OverrideError, PortError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.readiness.address import Address
@@ -26,15 +26,12 @@ def prepared(tmp_path: Path, *parts: Part, ports: Mapping[str, int] = {}, enviro
 
 
 def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path) -> None:
-    """At its own port, and where Temporal is."""
     server, temporal = free_ports(2)
     launch = prepared(tmp_path, ports={"server": server, "temporal": temporal})
     by_name = {service.plan.name: service for service in launch.services}
     ours, theirs = Address("127.0.0.1", server), Address("127.0.0.1", temporal)
-    assert [(proof.kind, proof.address) for proof in by_name["stigmer-server"].proofs] == [
-        ("grpc", ours),
-        ("pollers", theirs),
-    ]
+    proofs = [(proof.kind, proof.address) for proof in by_name["stigmer-server"].proofs]
+    assert proofs == [("grpc", ours), ("pollers", theirs)]
     (polling,), (serving,) = by_name["agent-runner"].proofs, by_name["temporal"].proofs
     assert polling.address == serving.address == theirs
     assert polling.queues == ("agent_execution_runner",)
@@ -43,15 +40,13 @@ def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path
     assert by_name["temporal"].command[2] == f"port={temporal}"
 
 
-def test_every_service_carries_the_token_of_its_run(tmp_path: Path) -> None:
-    """Another run has another token."""
+def test_every_service_carries_the_token_of_its_own_run(tmp_path: Path) -> None:
     first, second = prepared(tmp_path), prepared(tmp_path)
     assert first.token != second.token
-    for service in first.services:
-        assert service.environment[RUN_TOKEN] == first.token
+    assert {service.environment[RUN_TOKEN] for service in first.services} == {first.token}
 
 
-def test_directories_are_made_for_what_services_are_told_to_write(tmp_path: Path) -> None:
+def test_a_preparation_makes_the_settings_file_and_the_directories_that_services_write_to(tmp_path: Path) -> None:
     """Temporal opens a file in a directory that must be there."""
     told = part(
         "one",
@@ -61,17 +56,9 @@ def test_directories_are_made_for_what_services_are_told_to_write(tmp_path: Path
     )
     prepared(tmp_path, told)
     home = tmp_path / "home"
-    assert (home / "deep" / "er").is_dir()
-    assert (home / "store").is_dir()
-    assert (home / "data#").is_dir()
-    assert (home / "logs").is_dir()
+    assert all((home / name).is_dir() for name in ("deep/er", "store", "data#", "logs"))
+    assert "provider: ollama" in (home / "config.yaml").read_text(encoding="utf-8")
     assert not (tmp_path / "homeish").exists()
-
-
-def test_a_first_preparation_writes_the_settings_file(tmp_path: Path) -> None:
-    """So that there is something to read and to change."""
-    prepared(tmp_path)
-    assert "provider: ollama" in (tmp_path / "home" / "config.yaml").read_text(encoding="utf-8")
 
 
 def test_an_external_temporal_takes_ours_out(tmp_path: Path) -> None:
@@ -94,7 +81,6 @@ def test_a_namespace_in_the_shell_is_for_an_external_temporal_only(tmp_path: Pat
 
 
 def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    """With its name, and how to use another."""
     with socket.create_server(("127.0.0.1", 0)) as owner:
         port = owner.getsockname()[1]
         with pytest.raises(PortError, match=rf"port {port} \(server\) is taken by .* \(process \d+\)") as caught:
@@ -111,19 +97,7 @@ def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None
         ({"STIGMER_PAYLOAD": "/nonexistent"}, KegError, "/nonexistent"),
     ],
 )
-def test_what_is_missing_is_refused(
-    tmp_path: Path,
-    environ: dict[str, str],
-    error: type[Exception],
-    text: str,
-) -> None:
-    """Each by its own name."""
+def test_what_is_missing_is_refused(tmp_path: Path, environ: dict[str, str], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         prepared(tmp_path, environ=environ)
     assert not (tmp_path / "home").exists()
-
-
-def test_an_unknown_port_is_refused(tmp_path: Path) -> None:
-    """With those there are."""
-    with pytest.raises(UsageError, match="there is no port web; there are temporal, server"):
-        prepared(tmp_path, ports={"web": 80})

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
@@ -60,71 +60,63 @@ def poller(identity: str, seconds: int = 1000) -> bytes:
     return protowire.octets(1, protowire.octets(1, seen) + protowire.text(2, identity))
 
 
-def test_a_handshake_is_proof_for_a_grpc_server() -> None:
-    """Nothing is asked; that it speaks HTTP/2 is enough."""
-    with serving(FakeServer(0)) as address:
-        assert drive(Probe([(address, readiness.HANDSHAKE)], time.monotonic()))
+@pytest.fixture(name="listener")
+def _listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
 
 
-def test_a_port_that_is_only_open_is_no_proof() -> None:
+def address_of(listener: socket.socket) -> Address:
+    return Address("127.0.0.1", listener.getsockname()[1])
+
+
+def test_a_port_that_is_only_open_is_no_proof_of_a_server(listener: socket.socket) -> None:
     """Upstream took a TCP connection for readiness, and met connection errors on slow machines."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        probe = Probe([(Address("127.0.0.1", listener.getsockname()[1]), readiness.HANDSHAKE)], time.monotonic())
-        turns = iter(range(20))
-        deadline = time.monotonic() + 0.2
-        assert not drive(probe, until=lambda: next(turns, None) is None or time.monotonic() > deadline)
+    probe = Probe([(address_of(listener), readiness.HANDSHAKE)], time.monotonic())
+    turns = iter(range(20))
+    deadline = time.monotonic() + 0.2
+    assert not drive(probe, until=lambda: next(turns, None) is None or time.monotonic() > deadline)
 
 
-def test_where_a_port_is_all_that_is_asked_for_an_accepted_connection_is_proof() -> None:
+def test_where_a_port_is_all_that_is_asked_for_an_accepted_connection_is_proof(listener: socket.socket) -> None:
     """Whatever the program speaks; it is sent nothing that would be foreign to it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = Address("127.0.0.1", listener.getsockname()[1])
-        assert drive(Probe([(address, readiness.OPEN_PORT)], time.monotonic()))
+    assert drive(Probe([(address_of(listener), readiness.OPEN_PORT)], time.monotonic()))
+    connection, _ = listener.accept()
+    with connection:
+        assert connection.recv(100) == b""
+
+
+@pytest.mark.parametrize(
+    ("check", "server"),
+    [
+        (readiness.OPEN_PORT, lambda port: socket.create_server(("127.0.0.1", port))),
+        (readiness.HANDSHAKE, lambda port: serving(FakeServer(port))),
+        (readiness.temporal("default", "queue"), lambda port: serving(FakeTemporal(port))),
+    ],
+    ids=["port", "grpc", "temporal"],
+)
+def test_a_server_that_comes_late_is_waited_for_and_proves_itself(
+    check: Check, server: Callable[[int], AbstractContextManager[object]]
+) -> None:
+    """The refusal is said meanwhile. A gRPC server is asked nothing: that it speaks HTTP/2 is enough."""
+    (port,) = free_ports(1)
+    probe = Probe([(Address("127.0.0.1", port), check)], time.monotonic())
+    assert not drive(probe, until=lambda: probe.not_ready_reason.startswith(f"127.0.0.1:{port}: cannot connect"))
+    with server(port):
+        assert drive(probe)
+
+
+def test_a_server_that_speaks_something_else_is_named(listener: socket.socket) -> None:
+    """An old web server on the port is not taken for ours."""
+
+    def answer() -> None:
         connection, _ = listener.accept()
         with connection:
-            assert connection.recv(100) == b""
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-
-def test_a_port_that_opens_late_is_waited_for() -> None:
-    """The refusal is said meanwhile."""
-    (port,) = free_ports(1)
-    probe = Probe([(Address("127.0.0.1", port), readiness.OPEN_PORT)], time.monotonic())
-    assert not drive(probe, until=lambda: "cannot connect" in probe.not_ready_reason)
-    with socket.create_server(("127.0.0.1", port)):
-        assert drive(probe)
-
-
-def test_a_probe_waits_for_a_server_that_comes_late() -> None:
-    """Nothing listens at first; it says so, and connects when there is somebody."""
-    (port,) = free_ports(1)
-    probe = Probe([(Address("127.0.0.1", port), readiness.HANDSHAKE)], time.monotonic())
-    assert not drive(
-        probe, until=lambda: "refused" in probe.not_ready_reason or "cannot connect" in probe.not_ready_reason
-    )
-    assert f"127.0.0.1:{port}" in probe.not_ready_reason
-    with serving(FakeServer(port)):
-        assert drive(probe)
-
-
-def test_a_server_that_speaks_something_else_is_named() -> None:
-    """An old web server on the port is not taken for ours."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = Address("127.0.0.1", listener.getsockname()[1])
-
-        def answer() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-        threading.Thread(target=answer).start()
-        probe = Probe([(address, readiness.HANDSHAKE)], time.monotonic())
-        assert not drive(probe, until=lambda: "not a gRPC server" in probe.not_ready_reason)
-
-
-def test_temporal_is_ready_when_it_serves_and_its_namespace_can_be_used() -> None:
-    """Both are asked in one round."""
-    with serving(FakeTemporal(0)) as address:
-        assert drive(Probe([(address, readiness.temporal("default", "queue"))], time.monotonic()))
+    threading.Thread(target=answer).start()
+    probe = Probe([(address_of(listener), readiness.HANDSHAKE)], time.monotonic())
+    assert not drive(probe, until=lambda: "not a gRPC server" in probe.not_ready_reason)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +129,6 @@ def test_temporal_is_ready_when_it_serves_and_its_namespace_can_be_used() -> Non
     ],
 )
 def test_temporal_is_judged_by_health_and_namespace(answers: tuple[bytes | None, ...], not_ready_reason: str) -> None:
-    """A refusal of either is no proof."""
     judged = readiness.temporal("default", "queue").judge(answers)
     assert not_ready_reason in judged
     assert bool(not_ready_reason) == bool(judged)
@@ -158,19 +149,7 @@ def test_every_queue_must_have_a_poller_of_ours_of_either_kind() -> None:
     assert check.judge((None, None, poller("other"), None)) == "no worker polls the queue a, b"
 
 
-def test_a_worker_proves_itself_by_polling_its_queues() -> None:
-    """The probe asks again until it does."""
-    temporal = FakeTemporal(0)
-    with serving(temporal) as address:
-        probe = Probe([(address, readiness.pollers("default", ("a", "b"), ours))], time.monotonic())
-        temporal.pollers.append(("a", "ours", 1.0))
-        assert not drive(probe, until=lambda: probe.not_ready_reason == "no worker polls the queue b")
-        temporal.pollers.append(("b", "ours", 1.0))
-        assert drive(probe)
-
-
 def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
-    """It connects anew and asks anew."""
     (port,) = free_ports(1)
     check = readiness.pollers("default", ("a",), ours)
     probe = Probe([(Address("127.0.0.1", port), check)], time.monotonic())
@@ -183,34 +162,29 @@ def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
         assert drive(probe)
 
 
-def test_every_proof_must_hold_and_the_first_that_does_not_is_named() -> None:
-    """A server that answers and does not work is not ready: upstream's once said that workflows will not execute."""
-    temporal = FakeTemporal(0)
-    with serving(FakeServer(0)) as server, serving(temporal) as queues:
-        checks = [(server, readiness.HANDSHAKE), (queues, readiness.pollers("default", ("a",), ours))]
-        probe = Probe(checks, time.monotonic())
-        assert not drive(probe, until=lambda: probe.not_ready_reason == "no worker polls the queue a")
-        temporal.pollers.append(("a", "ours", 1.0))
-        assert drive(probe)
+def test_every_proof_must_hold_in_turn_and_the_first_that_does_not_is_named() -> None:
+    """A server that answers and does not work is not ready: upstream's once said that workflows will not execute.
 
-
-def test_nobody_is_asked_for_a_proof_before_the_one_before_it_holds() -> None:
-    """Each answer of Temporal's takes the processor from those that are starting."""
+    Nobody is asked before: each answer of Temporal's takes the processor from those that are starting.
+    """
     asked: list[bytes | None] = []
+    polled = readiness.pollers("default", ("a",), ours)
 
     def judge(answers: readiness.Answers) -> str:
         asked.extend(answers)
-        return ""
+        return polled.judge(answers)
 
     (port,) = free_ports(1)
-    with serving(FakeTemporal(0)) as queues:
-        second = Check(((readiness.DESCRIBE, b""),), judge)
-        probe = Probe([(Address("127.0.0.1", port), readiness.HANDSHAKE), (queues, second)], time.monotonic())
+    temporal = FakeTemporal(0)
+    with serving(temporal) as queues:
+        checks = [(Address("127.0.0.1", port), readiness.HANDSHAKE), (queues, Check(polled.questions, judge))]
+        probe = Probe(checks, time.monotonic())
         assert not drive(probe, until=lambda: "cannot connect" in probe.not_ready_reason)
         assert not asked
         with serving(FakeServer(port)):
+            assert not drive(probe, until=lambda: probe.not_ready_reason == "no worker polls the queue a")
+            temporal.pollers.append(("a", "ours", 1.0))
             assert drive(probe)
-        assert len(asked) == 1
 
 
 def test_an_unanswered_round_is_given_up_and_begun_again() -> None:
@@ -223,12 +197,10 @@ def test_an_unanswered_round_is_given_up_and_begun_again() -> None:
         assert probe.channel is None or probe.not_ready_reason
 
 
-def refused(elapsed: float, stirred: float | None = None) -> Probe:
+def refused(elapsed: float, stirred: float = 0.0) -> Probe:
     """Give a probe that was refused when so many seconds had gone, its service having printed something at `stirred`."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = Address("127.0.0.1", listener.getsockname()[1])
-    probe = Probe([(address, readiness.HANDSHAKE)], 0.0)
-    if stirred is not None:
+    probe = Probe([(Address("127.0.0.1", free_ports(1)[0]), readiness.HANDSHAKE)], 0.0)
+    if stirred:
         probe.nudge(stirred)
     while probe.not_ready_reason == "has not been asked yet":
         probe.advance(elapsed)
@@ -245,37 +217,34 @@ def unready(elapsed: float) -> Probe:
     return probe
 
 
-def test_pauses_grow_with_the_time_it_takes() -> None:
-    """A third of it: 20 ms at first, never more than a quarter of a second."""
-    assert [round(unready(elapsed).due - elapsed, 3) for elapsed in (0.0, 0.3, 100.0)] == [0.02, 0.1, 0.25]
+@pytest.mark.parametrize(
+    ("outcome", "elapsed", "pause"),
+    [
+        (unready, 0.0, 0.02),
+        (unready, 0.3, 0.1),
+        (unready, 100.0, 0.25),
+        (refused, 0.0, 0.004),
+        (refused, 1.0, 0.05),
+        (refused, 100.0, 0.25),
+        (refused, 100_000.0, 5.0),
+    ],
+)
+def test_pauses_grow_with_the_time_it_takes(outcome: Callable[[float], Probe], elapsed: float, pause: float) -> None:
+    """Where nobody listens yet, and so nobody has to answer, a probe knocks more often: Temporal prints nothing.
 
-
-def test_a_service_that_has_been_away_for_minutes_is_asked_rarely() -> None:
-    """An external Temporal may be away for days; its return is noticed within seconds still."""
-    assert round(refused(100_000.0).due - 100_000.0, 3) == 5.0
-
-
-def test_where_nobody_listens_yet_a_probe_knocks_more_often_at_first() -> None:
-    """Nobody has to answer; Temporal, which prints nothing, is seen soon. A twentieth of the time, 4 ms at first."""
-    assert [round(refused(elapsed).due - elapsed, 3) for elapsed in (0.0, 1.0, 100.0)] == [0.004, 0.05, 0.25]
+    An external Temporal may be away for days; its return is noticed within seconds still.
+    """
+    assert round(outcome(elapsed).due - elapsed, 3) == pause
 
 
 def test_a_service_that_has_printed_something_is_asked_soon_and_often_for_a_while() -> None:
-    """Its last line before it is ready comes some milliseconds before that, whatever the line says."""
+    """Its last line before it is ready comes some milliseconds before that. A pause is shortened, never begun anew."""
     probe = refused(100.0)
-    probe.nudge(100.1)
-    assert round(probe.due - 100.1, 3) == 0.004
+    for now in (100.1, 100.102):
+        probe.nudge(now)
+        assert round(probe.due - 100.1, 3) == 0.004
     assert round(refused(100.0, stirred=99.95).due - 100.0, 3) == 0.004
     assert round(refused(100.0, stirred=99.8).due - 100.0, 3) == 0.25
-
-
-def test_a_service_that_prints_without_end_is_not_asked_without_end() -> None:
-    """A pause is shortened, never begun anew."""
-    probe = refused(100.0)
-    probe.nudge(100.1)
-    due = probe.due
-    probe.nudge(100.102)
-    assert probe.due == due
 
 
 def test_a_poller_is_ours_by_the_process_group_its_pid_is_in() -> None:
@@ -301,37 +270,22 @@ def test_a_poller_without_a_pid_is_judged_by_its_time(*, seen: float, is_ours: b
 
 
 def test_one_call_waits_for_its_answer() -> None:
-    """As the smoke command does."""
     with serving(FakeServer(0)) as address:
         request = protowire.text(1, '{"message": "hi"}')
-        answer = call(address, "/x.Y/Run", request, 10.0).message
-        assert answer is not None
-        assert b'"message": "hi"' in answer
+        assert b'"message": "hi"' in (call(address, "/x.Y/Run", request, 10.0).message or b"")
         assert call(address, "/x.Y/Other", request, 10.0).message is None
 
 
-def test_one_call_gives_up_when_nobody_answers() -> None:
-    """With the address and the time in the error."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = Address("127.0.0.1", listener.getsockname()[1])
-        with pytest.raises(TimeoutError, match=r"did not answer within 0\.05 s"):
-            call(address, "/x.Y/Run", b"", 0.05)
-
-
-def test_one_call_says_when_nothing_listens() -> None:
-    """At once."""
+def test_one_call_gives_up_when_nobody_answers_or_listens(listener: socket.socket) -> None:
+    with pytest.raises(TimeoutError, match=rf"{address_of(listener)} did not answer within 0\.05 s"):
+        call(address_of(listener), "/x.Y/Run", b"", 0.05)
     with pytest.raises(OSError, match="connect"):
         call(Address("127.0.0.1", free_ports(1)[0]), "/x.Y/Run", b"", 10.0)
 
 
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [("temporal.example:7233", Address("temporal.example", 7233)), ("[::1]:7233", Address("::1", 7233))],
-)
-def test_addresses_are_read_and_written_alike(text: str, address: Address) -> None:
-    """The text goes to the services, the parts to the socket."""
-    assert parse_address(text) == address
-    assert str(address) == text
+@pytest.mark.parametrize("text", ["temporal.example:7233", "[::1]:7233"])
+def test_addresses_are_read_and_written_alike(text: str) -> None:
+    assert str(parse_address(text)) == text
 
 
 def test_a_host_name_is_resolved_without_importing_a_codec() -> None:

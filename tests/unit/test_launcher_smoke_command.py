@@ -17,14 +17,12 @@ def shell(script: str, seconds: float = 30.0) -> Ended:
 
 
 def test_a_command_runs_with_its_own_environment_and_both_its_outputs_are_taken() -> None:
-    """And its exit code."""
     ended = shell('echo "$NAME $HOME"; echo error >&2; exit 3')
     assert os.waitstatus_to_exitcode(ended.status) == 3
     assert ended.output == "value \nerror"
 
 
 def test_a_command_that_closes_its_output_is_waited_for() -> None:
-    """What it does after that counts too."""
     assert os.waitstatus_to_exitcode(shell("exec >&- 2>&-; sleep 0.2; exit 5").status) == 5
 
 
@@ -37,7 +35,6 @@ def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started() -> N
 
 
 def test_what_a_command_leaves_in_the_background_is_ended() -> None:
-    """And not waited for."""
     pid = int(shell("sleep 600 & echo $!").output)
     eventually(lambda: not is_running(pid), "the end of what was left")
 
@@ -60,5 +57,4 @@ def test_of_an_endless_output_the_end_is_kept() -> None:
     ],
 )
 def test_a_command_is_judged_by_its_exit_code_and_its_output(asked: Smoke, ended: Ended, problem: str) -> None:
-    """An empty expression accepts whatever is printed."""
     assert judge(asked, ended) == problem

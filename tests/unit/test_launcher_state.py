@@ -30,69 +30,76 @@ from stigmer_launcher.supervise.state import (
 )
 from stigmer_launcher.system import locks, process
 
-
-def launch(run: Path) -> Launch:
-    """Make a launch of one service."""
-    plan = Plan("server", stop_order=2, grace=7.0)
-    proof = Proof("grpc", Address("127.0.0.1", 7234))
-    service = ServiceLaunch(plan, "1.2.3", ("/bin/server",), {"KEY": "secret-value"}, 7234, (proof,))
-    return Launch(
-        version="2.0.0",
-        installed="2.0.0-abc",
-        components="/home/versions/2.0.0-abc",
-        directory="/home",
-        run=str(run),
-        logs="/home/logs",
-        token="t0ken",  # noqa: S106 - it opens nothing
-        ports={"server": 7234},
-        temporal="127.0.0.1:7233",
-        secrets=("secret-value",),
-        services=(service,),
-    )
-
-
-def state_of(made: Launch, *events: lifecycle.Event) -> Snapshot:
-    """Compose the snapshot after some events at 100 seconds."""
-    state, _ = decide(initial_state(tuple(service.plan for service in made.services)), (), 100.0)
-    state, _ = decide(state, events, 100.0)
-    times = {"server": {"spawned": 0.1}}
-    return compose_snapshot(made, state, {"server": "boot:7"}, times, Snapshot(os.getpid(), started=1.0, began=99.0))
+LAUNCH = Launch(
+    version="2.0.0",
+    installed="2.0.0-abc",
+    components="/home/versions/2.0.0-abc",
+    directory="/home",
+    run="/home/run",
+    logs="/home/logs",
+    token="t0ken",  # noqa: S106 - it opens nothing
+    ports={"server": 7234},
+    temporal="127.0.0.1:7233",
+    secrets=("secret-value",),
+    services=(
+        ServiceLaunch(
+            Plan("server", stop_order=2, grace=7.0),
+            "1.2.3",
+            ("/bin/server",),
+            {"KEY": "secret-value"},
+            7234,
+            (Proof("grpc", Address("127.0.0.1", 7234)),),
+        ),
+    ),
+)
 
 
-def test_a_running_service_is_written_down_with_who_it_is(tmp_path: Path) -> None:
+def after(*rounds: tuple[lifecycle.Event, ...]) -> lifecycle.State:
+    """Let these events come at 100 seconds, round by round."""
+    state = initial_state(tuple(service.plan for service in LAUNCH.services))
+    for events in ((), *rounds):
+        state, _ = decide(state, events, 100.0)
+    return state
+
+
+STARTED = (Spawned("server", 77), Ready("server"))
+RUNNING = compose_snapshot(
+    LAUNCH,
+    after(STARTED),
+    {"server": "boot:7"},
+    {"server": {"spawned": 0.1}},
+    Snapshot(os.getpid(), started=1.0, began=99.0),
+)
+
+
+def test_a_running_service_is_written_down_with_who_it_is_and_without_a_secret() -> None:
     """Enough to stop it, and it alone, when nobody else is left to do it."""
-    state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
-    assert state.state == phases.RUNNING
-    assert state.members == [Member(77, "boot:7", 2, 7.0)]
-    assert state.timeline == {"server": {"spawned": 0.1}}
-    assert (state.installed, state.token, state.ports) == ("2.0.0-abc", "t0ken", {"server": 7234})
+    assert RUNNING.state == phases.RUNNING
+    assert RUNNING.members == [Member(77, "boot:7", 2, 7.0)]
+    assert RUNNING.timeline == {"server": {"spawned": 0.1}}
+    assert (RUNNING.installed, RUNNING.token, RUNNING.ports) == ("2.0.0-abc", "t0ken", {"server": 7234})
+    assert "secret-value" not in repr(RUNNING)
 
 
-def test_the_state_holds_no_secret(tmp_path: Path) -> None:
-    """Neither the list of them nor the environment of a service."""
-    assert "secret-value" not in repr(state_of(launch(tmp_path), Spawned("server", 77)))
-
-
-def test_a_stack_that_lacks_a_service_is_degraded(tmp_path: Path) -> None:
-    """Whatever the stage says."""
-    made = launch(tmp_path)
-    plans = tuple(service.plan for service in made.services)
-    state, _ = decide(initial_state(plans), (), 100.0)
-    state, _ = decide(state, (Spawned("server", 77), Ready("server")), 100.0)
-    state, _ = decide(state, (Exited("server", "exited with status 1"),), 101.0)
-    composed = compose_snapshot(made, state, {}, {}, Snapshot())
+def test_a_stack_that_lacks_a_service_is_degraded() -> None:
+    state = after(STARTED, (Exited("server", "exited with status 1"),))
+    composed = compose_snapshot(LAUNCH, state, {}, {}, Snapshot())
     assert composed.state == phases.DEGRADED
     assert composed.services[0].last_error == "exited with status 1"
     assert composed.members == []
 
 
-def test_news_of_a_failure_bring_the_last_lines() -> None:
-    """Those of a start that goes well do not."""
+def test_news_of_a_failure_bring_the_last_lines_and_of_a_degraded_service_what_it_lacks() -> None:
     log = LogFile("/dev/null")
     log.write(b"one\n\xff\n")
-    plan = Plan("server")
-    assert describe_change(lifecycle.Service(plan, error="exited"), log)["lines"] == ["one", "�"]
-    assert describe_change(lifecycle.Service(plan), log)["lines"] == []
+    failed = lifecycle.Service(Plan("server"), error="exited", not_ready_reason="no answer")
+    for service, error, lines in (
+        (failed, "exited", ["one", "\ufffd"]),
+        (failed._replace(phase=phases.DEGRADED), "does not answer: no answer", []),
+        (failed._replace(error=""), "", []),
+    ):
+        change = describe_change(service, log)
+        assert (change["error"], change["lines"]) == (error, lines)
 
 
 @pytest.fixture
@@ -105,17 +112,16 @@ def place(tmp_path: Path) -> Iterator[Instance]:
         yield made
 
 
-def test_the_state_is_believed_only_from_the_one_who_holds_the_lock(place: Instance) -> None:
+def test_the_state_is_read_back_and_believed_only_from_the_one_who_holds_the_lock(place: Instance) -> None:
     """A file left by another process says nothing about the living."""
-    write_snapshot(place, Snapshot(os.getpid(), state="running"))
-    assert living_snapshot(place).state == "running"
-    write_snapshot(place, Snapshot(os.getpid() + 1, state="running"))
+    write_snapshot(place, RUNNING)
+    assert living_snapshot(place) == read_snapshot(place) == RUNNING
+    write_snapshot(place, left := RUNNING._replace(supervisor_pid=os.getpid() + 1))
     assert living_snapshot(place) == Snapshot()
-    assert read_snapshot(place).state == "running"
+    assert read_snapshot(place) == left
 
 
 def test_without_a_lock_nobody_runs(tmp_path: Path) -> None:
-    """And looking creates nothing."""
     place = Instance(str(tmp_path / "run"))
     assert (supervisor_pid(place), watchdog_pid(place)) == (0, 0)
     assert living_snapshot(place) == read_snapshot(place) == Snapshot()
@@ -123,7 +129,6 @@ def test_without_a_lock_nobody_runs(tmp_path: Path) -> None:
 
 
 def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
-    """A reader at any moment finds the old or the new one."""
     write_snapshot(place, Snapshot(1, version="x" * 100_000))
     assert stat.S_IMODE(Path(place.state).stat().st_mode) == 0o600
     seen, done = set(), threading.Event()
@@ -142,30 +147,20 @@ def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
     assert list(Path(place.run).glob("*.new")) == []
 
 
-def test_uptimes_are_told_only_of_what_runs(tmp_path: Path) -> None:
-    """After a stop the same keys tell that nothing does."""
-    state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
-    running = describe(state, "running", 5, 160.0)["services"][0]
+def test_uptimes_are_told_only_of_what_runs() -> None:
+    running = describe(RUNNING, "running", 5, 160.0)["services"][0]
     assert (running["state"], running["pid"], running["uptime"]) == ("running", 77, 60.0)
-    stopped = describe(state, "stopped", 0, 160.0)["services"][0]
+    stopped = describe(RUNNING, "stopped", 0, 160.0)["services"][0]
     assert (stopped["state"], stopped["pid"], stopped["uptime"]) == ("stopped", 0, 0)
     assert describe(Snapshot(), "stopped", 0, 160.0)["services"] == []
 
 
-def test_while_a_watchdog_cleans_up_the_services_that_still_run_are_told(tmp_path: Path) -> None:
+def test_while_a_watchdog_cleans_up_the_services_that_still_run_are_told() -> None:
     """Once all of them were said to be stopped."""
-    state = state_of(launch(tmp_path), Spawned("server", 77), Ready("server"))
     for identity, told in ((process.identity(os.getpid()), (phases.CLEANING, os.getpid())), ("gone", ("stopped", 0))):
-        services = (state.services[0]._replace(pid=os.getpid(), identity=identity),)
-        (found,) = describe(state._replace(services=services), phases.CLEANING, 0, 160.0)["services"]
+        services = (RUNNING.services[0]._replace(pid=os.getpid(), identity=identity),)
+        (found,) = describe(RUNNING._replace(services=services), phases.CLEANING, 0, 160.0)["services"]
         assert (found["state"], found["pid"]) == told
-
-
-def test_what_is_written_is_read_back(place: Instance) -> None:
-    """Every value of every kind."""
-    state = state_of(launch(Path(place.run)), Spawned("server", 77), Ready("server"))
-    write_snapshot(place, state)
-    assert read_snapshot(place) == state
 
 
 def test_a_value_that_is_not_of_its_kind_keeps_its_default(place: Instance) -> None:
@@ -181,16 +176,11 @@ def test_a_value_that_is_not_of_its_kind_keeps_its_default(place: Instance) -> N
         timeline={"server": {"ready": 1}, "x": {}},
         services=(ServiceSnapshot("server", grace=7),),
     )
-
-
-def test_a_file_of_another_format_says_nothing(place: Instance) -> None:
-    """Its words may mean something else."""
     Path(place.state).write_text('{"format": 2, "version": "9.0.0"}')
-    assert read_snapshot(place) == Snapshot()
+    assert read_snapshot(place) == Snapshot(), "words of another format may mean something else"
 
 
 def test_a_stop_may_take_the_longest_grace_of_each_stop_order() -> None:
-    """Whichever service comes last."""
     services = ((1, 30.0), (1, 5.0), (2, 1.0), (2, 7.0))
     snapshot = Snapshot(services=tuple(ServiceSnapshot(stop_order=order, grace=grace) for order, grace in services))
     assert snapshot.grace == 37.0

@@ -1,17 +1,14 @@
-"""`stigmer server status`: addresses, and what to type where a service manager runs the server."""
+"""What `stigmer server status` and `stop` tell from the state: addresses, commands, and which service took long."""
 
 import io
-from pathlib import Path
 
 import pytest
 
 from stigmer_launcher.cli.commands.status import addresses, show
+from stigmer_launcher.cli.commands.stop import slow_stops
 from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.supervise.state import ServiceSnapshot, Snapshot
-from stigmer_launcher.system.service_manager import Job, Unit, command_for, find_unit, launchd_job, unit_in
-
-USERS = "/user.slice/user-1000.slice/user@1000.service/app.slice"
-BREW = f"0::{USERS}/homebrew.stigmer.service\n"
+from stigmer_launcher.system.service_manager import command_for
 
 
 def test_every_port_has_an_address() -> None:
@@ -38,92 +35,6 @@ def test_the_addresses_are_printed_for_a_server_that_runs() -> None:
     assert out.getvalue().endswith("  temporal-ui  http://localhost:8233\n  logs         /home/logs\n")
 
 
-@pytest.mark.parametrize(
-    ("cgroup", "restart"),
-    [
-        (BREW, "brew services restart stigmer"),
-        (f"0::{USERS}/stack.service\n", "systemctl --user restart stack.service"),
-        ("0::/system.slice/stack.service\n", "sudo systemctl restart stack.service"),
-        ("5:memory:/x.service\n1:name=systemd:/system.slice/stack.service\n", "sudo systemctl restart stack.service"),
-    ],
-)
-def test_a_unit_is_restarted_by_its_manager(cgroup: str, restart: str) -> None:
-    unit = unit_in(cgroup)
-    assert unit
-    assert unit.command("restart") == restart
-
-
-@pytest.mark.parametrize(
-    "cgroup", ["", "0::/\n", f"0::{USERS}/vte-spawn-1.scope\n", "0::/user.slice/session-3.scope\n"]
-)
-def test_a_terminal_is_no_unit(cgroup: str) -> None:
-    assert unit_in(cgroup) is None
-
-
-def processes(folder: Path, *, command: str = "stigmer server --foreground", parent: str = "systemd") -> str:
-    """Make the files of /proc for a server, process 5, and its parent, process 1."""
-    files = {
-        "5/cmdline": command.replace(" ", "\0") + "\0",
-        "5/stat": "5 (stigmer (x) y) S 1 5 5 0",
-        "5/cgroup": BREW,
-        "1/comm": f"{parent}\n",
-    }
-    for name, text in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text)
-    return str(folder)
-
-
-def test_a_server_that_systemd_started_belongs_to_its_unit(tmp_path: Path) -> None:
-    assert find_unit(5, proc=processes(tmp_path)) == Unit("homebrew.stigmer.service", is_users=True)
-
-
-def test_a_server_in_the_background_of_a_terminals_service_belongs_to_none(tmp_path: Path) -> None:
-    """Its parent is systemd as well, once the command that started it has ended."""
-    assert find_unit(5, proc=processes(tmp_path, command="stigmer server")) is None
-
-
-def test_a_server_in_the_foreground_of_a_shell_belongs_to_none(tmp_path: Path) -> None:
-    assert find_unit(5, proc=processes(tmp_path, parent="bash")) is None
-
-
-def test_a_process_that_is_gone_belongs_to_none(tmp_path: Path) -> None:
-    assert find_unit(5, proc=str(tmp_path)) is None
-
-
-@pytest.mark.parametrize(
-    ("label", "uid", "stop", "restart"),
-    [
-        ("homebrew.mxcl.stigmer", 501, "brew services stop stigmer", "brew services restart stigmer"),
-        ("homebrew.mxcl.stigmer@2", 0, "brew services stop stigmer@2", "brew services restart stigmer@2"),
-        ("org.me.stack", 501, "launchctl bootout gui/501/org.me.stack", "launchctl kickstart -k gui/501/org.me.stack"),
-        ("org.me.stack", 0, "launchctl bootout system/org.me.stack", "launchctl kickstart -k system/org.me.stack"),
-    ],
-)
-def test_a_job_is_stopped_and_restarted_by_launchd(label: str, uid: int, stop: str, restart: str) -> None:
-    assert (Job(label, uid).command("stop"), Job(label, uid).command("restart")) == (stop, restart)
-
-
-def test_a_server_that_launchd_started_is_its_job() -> None:
-    assert launchd_job({"XPC_SERVICE_NAME": "homebrew.mxcl.stigmer"}, parent=1) == "homebrew.mxcl.stigmer"
-
-
-@pytest.mark.parametrize(
-    ("environ", "parent"),
-    [
-        ({}, 1),
-        ({"XPC_SERVICE_NAME": "0"}, 1),
-        ({"XPC_SERVICE_NAME": "homebrew.mxcl.tmux"}, 700),
-        ({"XPC_SERVICE_NAME": "application.com.googlecode.iterm2.1.2"}, 1),
-        ({"XPC_SERVICE_NAME": "com.apple.Terminal.5"}, 1),
-    ],
-    ids=["no launchd", "a shell", "a shell in a job", "orphan of an application", "orphan of a terminal"],
-)
-def test_a_server_that_a_shell_started_is_no_job(environ: dict[str, str], parent: int) -> None:
-    """Shells and what they start inherit the variable, and whoever loses its parent gets launchd as one."""
-    assert launchd_job(environ, parent) == ""
-
-
 def test_the_status_names_the_command_that_keeps_the_server_in_its_job() -> None:
     out = io.StringIO()
     snapshot = Snapshot(supervisor_pid=5, state="running", job="homebrew.mxcl.stigmer")
@@ -131,3 +42,20 @@ def test_the_status_names_the_command_that_keeps_the_server_in_its_job() -> None
     assert "  unit  homebrew.mxcl.stigmer: stop it with `brew services stop stigmer`\n" in out.getvalue()
     assert command_for("restart", 5, "homebrew.mxcl.stigmer") == "brew services restart stigmer"
     assert command_for("restart", 0, "") == "stigmer server restart"
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ({"told": 10.0, "ended": 10.4}, []),
+        ({"told": 10.0, "ended": 14.84}, ["runner took 4.8 s to stop"]),
+        ({"told": 10.0, "killed": 15.003, "ended": 15.1}, ["runner did not stop within 5 s and was killed"]),
+        ({"told": 10.0, "killed": 15.0}, ["runner did not stop within 5 s and was killed"]),
+        ({"spawned": 0.1, "ready": 0.2, "ended": 9.0}, []),
+        ({"told": 1.0, "killed": 6.0, "ended": 6.1}, []),
+        ({}, []),
+    ],
+    ids=["quick", "slow", "killed", "killed last", "crashed before", "killed before, for another reason", "never"],
+)
+def test_a_service_is_named_when_this_stop_waited_for_it(times: dict[str, float], said: list[str]) -> None:
+    assert list(slow_stops(Snapshot(began=100.0, timeline={"runner": times}), asked=109.0)) == said

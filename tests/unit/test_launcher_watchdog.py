@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_launcher.errors import PortError
 from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.state import Member
 from stigmer_launcher.supervise.watchdog import Watchdog
@@ -39,23 +41,19 @@ def member(process: subprocess.Popen[bytes], order: int = 1, grace: float = 5.0)
     return Member(process.pid, identity(process.pid), order, grace)
 
 
-def wait_for_lines(notes: Path, count: int) -> list[str]:
-    """Give a file's lines once there are so many."""
-
-    def lines() -> list[str]:
-        found = notes.read_text(encoding="utf-8").split() if notes.exists() else []
-        return found if len(found) >= count else []
-
-    return list(eventually(lines, f"{count} lines"))
+def noted(notes: Path, count: int) -> list[str]:
+    """Give the words in a file once there are so many."""
+    eventually(lambda: notes.exists() and len(notes.read_text().split()) >= count, f"{count} words")
+    return notes.read_text().split()
 
 
-def supervisor(lock: Path, *members: Member, how: str, token: str = "") -> subprocess.Popen[str]:
+def supervisor(lock: Path, *members: Member, how: str) -> subprocess.Popen[str]:
     """Run a process with a watchdog over some services; `how` is what it does then. It prints the watchdog's pid."""
     program = (
         "import os, signal, sys, time\n"
         "from stigmer_launcher.supervise.state import Member\n"
         "from stigmer_launcher.supervise.watchdog import Watchdog\n"
-        f"watchdog = Watchdog({str(lock)!r}, {token!r})\n"
+        f"watchdog = Watchdog({str(lock)!r}, '')\n"
         "watchdog.start()\n"
         f"for member in {[tuple(each) for each in members]!r}: watchdog.add(Member(*member))\n"
         "watchdog.wait_until_ready()\n"
@@ -69,6 +67,13 @@ def supervisor(lock: Path, *members: Member, how: str, token: str = "") -> subpr
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
+def end_of_supervisor(lock: Path, *members: Member, how: str = KILLED) -> int:
+    """Run such a process to its end, and give the watchdog's pid."""
+    with supervisor(lock, *members, how=how) as process:
+        assert process.stdout is not None
+        return int(process.stdout.readline())
+
+
 def test_when_the_supervisor_is_killed_the_watchdog_stops_the_services_in_order(tmp_path: Path) -> None:
     """Each gets the chance to stop cleanly, Temporal last."""
     notes = tmp_path / "notes"
@@ -76,22 +81,17 @@ def test_when_the_supervisor_is_killed_the_watchdog_stops_the_services_in_order(
         service(GRACEFUL.format(name="temporal", notes=notes)) as temporal,
         service(GRACEFUL.format(name="runner", notes=notes)) as runner,
     ):
-        wait_for_lines(notes, 2)
-        with supervisor(tmp_path / "lock", member(temporal, 1), member(runner, 2), how=KILLED) as process:
-            process.wait()
+        noted(notes, 2)
+        end_of_supervisor(tmp_path / "lock", member(temporal, 1), member(runner, 2))
         assert temporal.wait(10) == 0
         assert runner.wait(10) == 0
-        assert wait_for_lines(notes, 4)[2:] == ["runner", "temporal"]
+        assert noted(notes, 4)[2:] == ["runner", "temporal"]
 
 
 def test_the_watchdog_holds_its_lock_until_it_has_finished(tmp_path: Path) -> None:
-    """The next start waits for it there."""
     lock = tmp_path / "lock"
     with service("trap '' TERM; sleep 60") as stubborn:
-        with supervisor(lock, member(stubborn, grace=1.0), how=KILLED) as process:
-            assert process.stdout is not None
-            watchdog = int(process.stdout.readline())
-            process.wait()
+        watchdog = end_of_supervisor(lock, member(stubborn, grace=1.0))
         assert locks.holder(str(lock)) == watchdog
         locks.wait(str(lock), 10).release()
         assert stubborn.wait(1) == -signal.SIGKILL
@@ -101,39 +101,36 @@ def test_the_watchdog_holds_its_lock_until_it_has_finished(tmp_path: Path) -> No
 def test_a_watchdog_that_is_dismissed_touches_nobody(tmp_path: Path) -> None:
     """The supervisor has stopped its services itself; a pid may be somebody else's by now."""
     with service("sleep 60") as somebody:
-        how = "watchdog.dismiss()"
-        with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
-            assert process.wait(10) == 0
+        end_of_supervisor(tmp_path / "lock", member(somebody), how="watchdog.dismiss()")
         assert locks.holder(str(tmp_path / "lock")) == 0
         assert somebody.poll() is None
 
 
 def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
-    """It has ended already."""
     with service("sleep 60") as first, service("sleep 60") as second:
         how = f"watchdog.remove({first.pid}); time.sleep(0.1); {KILLED}"
-        with supervisor(tmp_path / "lock", member(first), member(second), how=how) as process:
-            process.wait()
+        end_of_supervisor(tmp_path / "lock", member(first), member(second), how=how)
         assert second.wait(10) == -signal.SIGTERM
         locks.wait(str(tmp_path / "lock"), 10).release()
         assert first.poll() is None
 
 
-def test_signals_do_not_end_the_watchdog(tmp_path: Path) -> None:
-    """A machine that shuts down, or a service manager, signals everybody at once."""
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        pytest.param(
+            "[os.kill(watchdog.pid, number) for number in (1, 2, 15)]; time.sleep(0.1)",
+            id="signalled as everybody is when a machine shuts down",
+        ),
+        pytest.param(
+            "os.kill(watchdog.pid, 9); os.waitpid(watchdog.pid, 0); watchdog.start()",
+            id="killed and replaced by one that knows as much",
+        ),
+    ],
+)
+def test_a_watchdog_does_its_work_whatever_signals_there_were(tmp_path: Path, meanwhile: str) -> None:
     with service("sleep 60") as somebody:
-        how = f"[os.kill(watchdog.pid, number) for number in (1, 2, 15)]; time.sleep(0.1); {KILLED}"
-        with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
-            process.wait()
-        assert somebody.wait(10) == -signal.SIGTERM
-
-
-def test_a_watchdog_that_was_killed_is_replaced_by_one_that_knows_as_much(tmp_path: Path) -> None:
-    """The supervisor sees its child's end and forks another."""
-    with service("sleep 60") as somebody:
-        how = f"os.kill(watchdog.pid, 9); os.waitpid(watchdog.pid, 0); watchdog.start(); {KILLED}"
-        with supervisor(tmp_path / "lock", member(somebody), how=how) as process:
-            process.wait()
+        end_of_supervisor(tmp_path / "lock", member(somebody), how=f"{meanwhile}; {KILLED}")
         assert somebody.wait(10) == -signal.SIGTERM
 
 
@@ -147,62 +144,6 @@ def test_the_watchdog_keeps_no_pipe_of_the_supervisor_open(tmp_path: Path) -> No
         # three standard ones, its pipe, and the lock if the first watchdog has let go of it: with ours it would be six
         eventually(lambda: len(list(opened.iterdir())) <= 5, "five descriptors")
         process.kill()
-
-
-def test_a_stale_pid_whose_number_belongs_to_somebody_else_is_left_alone() -> None:
-    """Upstream trusted the number, and killed strangers."""
-    with service("sleep 60") as stranger:
-        stale = Member(stranger.pid, "boot:1", 1, 1.0)
-        assert leftovers.end_members([stale], "") == 0
-        assert stranger.poll() is None
-
-
-def test_a_dead_member_is_no_work() -> None:
-    """Neither one that has vanished, nor one that nobody has reaped yet."""
-    with service("exit 0") as ended:
-        known = Member(ended.pid, "boot:1", 1, 60.0)
-        eventually(lambda: not identity(ended.pid), "a zombie")
-        assert leftovers.end_members([known], "") == 0
-
-
-def test_what_a_leader_leaves_in_its_group_goes_with_it(tmp_path: Path) -> None:
-    """The group is killed when the leader has gone."""
-    note = tmp_path / "inner"
-    script = f"(trap '' TERM; sleep 60) & echo $! >{note}; trap 'exit 0' TERM; while :; do sleep 0.02; done"
-    with service(script) as leader:
-        inner = int(eventually(lambda: note.exists() and note.read_text().strip(), "the inner pid"))
-        assert leftovers.end_members([member(leader)], "") == 1
-        eventually(lambda: not is_running(inner), "the end of the group")
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments of processes are read from /proc")
-def test_what_escaped_into_another_session_is_found_by_its_token(tmp_path: Path) -> None:
-    """Only the processes of this very run."""
-    token, note = os.urandom(16).hex(), tmp_path / "escaped"
-    script = f"setsid sh -c 'echo $$ >{note}; sleep 60' & sleep 60"
-    with service(script, token) as leader, service("sleep 60", "another") as stranger:
-        hidden = int(eventually(lambda: note.exists() and note.read_text().strip(), "the escaped pid"))
-        assert os.getpgid(hidden) != leader.pid
-        assert set(leftovers.escaped(token)) >= {(pid, identity(pid)) for pid in (hidden, leader.pid)}
-        leftovers.end_members([member(leader)], token)
-        assert not is_running(hidden)
-        assert stranger.poll() is None
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments of processes are read from /proc")
-def test_what_escaped_is_not_signalled_by_its_number_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That may be another process's by then: where the kernel has pidfds, the one that was found gets the signal."""
-    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("it must not be called"))
-    token = os.urandom(16).hex()
-    with service("sleep 60", token) as leader:
-        eventually(lambda: list(leftovers.escaped(token)), "the process's environment")
-        leftovers.end_escaped(token)
-        assert leader.wait(10) == -signal.SIGKILL
-
-
-def test_nobody_is_ended_for_an_empty_token() -> None:
-    """A state file without one must not match everything."""
-    assert list(leftovers.escaped("")) == []
 
 
 def test_a_message_cut_in_two_is_still_understood(tmp_path: Path) -> None:
@@ -219,3 +160,75 @@ def test_a_message_cut_in_two_is_still_understood(tmp_path: Path) -> None:
             os._exit(1)
         os.waitpid(pid, 0)
         assert somebody.wait(10) == -signal.SIGTERM
+
+
+def test_a_stale_pid_and_a_dead_member_are_no_work() -> None:
+    """A number may belong to somebody else by now: upstream trusted it, and killed strangers."""
+    with service("sleep 60") as stranger, service("exit 0") as ended:
+        eventually(lambda: not identity(ended.pid), "a zombie")
+        assert leftovers.end_members([Member(pid, "boot:1", 1, 60.0) for pid in (stranger.pid, ended.pid)], "") == 0
+        assert stranger.poll() is None
+
+
+def test_what_a_leader_leaves_in_its_group_goes_with_it(tmp_path: Path) -> None:
+    note = tmp_path / "inner"
+    script = f"(trap '' TERM; sleep 60) & echo $! >{note}; trap 'exit 0' TERM; while :; do sleep 0.02; done"
+    with service(script) as leader:
+        inner = int(noted(note, 1)[0])
+        assert leftovers.end_members([member(leader)], "") == 1
+        eventually(lambda: not is_running(inner), "the end of the group")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments of processes are read from /proc")
+def test_what_escaped_into_another_session_is_found_by_its_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the processes of this very run, and never by their numbers alone, which may be another process's by then.
+
+    Where the kernel has pidfds, the one that was found gets the signal.
+    """
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("it must not be called"))
+    token, note = os.urandom(16).hex(), tmp_path / "escaped"
+    script = f"setsid sh -c 'echo $$ >{note}; sleep 60' & sleep 60"
+    with service(script, token) as leader, service("sleep 60", "another") as stranger:
+        hidden = int(noted(note, 1)[0])
+        assert os.getpgid(hidden) != leader.pid
+        assert set(leftovers.escaped(token)) >= {(pid, identity(pid)) for pid in (hidden, leader.pid)}
+        leftovers.end_members([member(leader)], token)
+        assert not is_running(hidden)
+        assert stranger.poll() is None
+        assert list(leftovers.escaped("")) == [], "a state file without a token must not match everything"
+
+
+# The first thread ends alone: the process is a zombie to everybody who looks, and its other thread still listens.
+HOLDS_ON = """
+import ctypes, platform, socket, sys, threading
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+threading.Thread(target=sys.stdin.read).start()
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread's end is asked of the kernel by number")
+def test_a_port_that_an_ended_process_still_holds_is_waited_for() -> None:
+    """Nobody can be named who has it."""
+    command, pauses = [sys.executable, "-c", HOLDS_ON], []
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ended:
+        assert ended.stdin is not None
+        assert ended.stdout is not None
+        give_up = ended.stdin.close  # the other thread ends with its input
+
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            give_up()
+
+        port = int(ended.stdout.readline())
+        eventually(lambda: not identity(ended.pid), "the end of its first thread")
+        leftovers.await_ports({"server": port}, pause)
+    assert pauses
+
+
+def test_a_port_of_somebody_else_is_refused_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(PortError, match=f"process {os.getpid()}"):
+        leftovers.await_ports({"server": listener.getsockname()[1]}, lambda _: pytest.fail("waited"))

@@ -125,9 +125,8 @@ def _verify_on_machines(wanted: Wanted, what: Path, host: Target, workspace: Wor
         trials: list[tuple[ReleaseFile, str]] = [(bottle, bottles_name)]
         trials += [(program, f"verify/program/{program.target}") for program in programs]
         for product, name in trials:
-            task = Task(
-                ROOT / "scripts" / "verify-install", secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level]
-            )
+            script = ROOT / "scripts" / "verify-install"
+            task = Task(script, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
             kept = current_report(product, machine, task, workspace, name)
             if not kept:
                 output.tell(f"verifying {Path(product.path).name} on {machine.name}")

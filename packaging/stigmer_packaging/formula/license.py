@@ -9,6 +9,7 @@ import re
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 from stigmer_packaging.formula.ruby import quote
+from stigmer_packaging.lib.syntax import parse_expression
 
 _WORDS = {"(": "(", ")": ")", "OR": "or", "AND": "and"}
 _OWN = "LicenseRef-"
@@ -22,7 +23,7 @@ def license_argument(expression: str) -> str:
         raise ValueError(f"{expression!r} is not an SPDX licence expression") from error
     tokens = re.findall(r"[()]|[^\s()]+(?: WITH [^\s()]+)?", canonical)
     # Operators bind in SPDX as they do in Python.
-    read = ast.parse(" ".join(_WORDS.get(token, repr(token)) for token in tokens), mode="eval").body
+    read = parse_expression(" ".join(_WORDS.get(token, repr(token)) for token in tokens))
     return _outermost(read) if isinstance(read, ast.BoolOp) else _licence(read)
 
 

@@ -1,6 +1,5 @@
 """Which of the standard library a program can do without: worked out by importing what it names, not by a list."""
 
-import ast
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from stigmer_packaging.freeze.pyinstaller import Environment
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.interpreter import plain_environment
+from stigmer_packaging.lib.syntax import imported_names
 
 # Left out although they are imported: the standard library imports each of them with a fallback, and each brings a
 # shared library along. hashlib computes sha256 without OpenSSL; shutil unpacks nothing here.
@@ -66,14 +66,3 @@ def find_unneeded(
         stdin=json.dumps([[name for name in roots if name.split(".")[0] != package.name], DISPENSABLE]),
     )
     return tuple(json.loads(answer.stdout))
-
-
-def imported_names(source: str) -> set[str]:
-    """Name every module a source imports anywhere in it; `from a import b` counts as `a` and, should it exist, `a.b`."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found

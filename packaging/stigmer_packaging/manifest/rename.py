@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+from stigmer_packaging.lib.syntax import parse_source
+
 OWN = "stigmer"
 _WORD = re.compile(r"\bstigmer\b(?!-)|\bStigmer\b|\bSTIGMER(?=_)")
 
@@ -21,7 +23,7 @@ def rename_product(folder: Path, name: str) -> None:
 
 def rename_texts(source: str, name: str) -> str:
     """Give a source whose string constants name another product. Names of modules and components are left alone."""
-    return ast.unparse(_Renaming(name).visit(ast.parse(source))) + "\n"
+    return ast.unparse(_Renaming(name).visit(parse_source(source))) + "\n"
 
 
 def rename_words(text: str, name: str) -> str:

@@ -1,10 +1,10 @@
 """Which of our own source files a stage consists of, and their digest: changed code makes an artefact stale."""
 
-import ast
 from functools import cache
 from pathlib import Path
 
 from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.syntax import imported_names
 
 ROOT = Path(__file__).parents[1]
 LAUNCHER = ROOT.parents[1] / "launcher" / "stigmer_launcher"
@@ -40,20 +40,8 @@ def modules_behind(module: str) -> dict[str, Path]:
         name = waiting.pop()
         if name not in found and name not in SILENT and (path := _file_of(name)):
             found[name] = path
-            waiting += imports_of(path.read_text(encoding="utf-8"))
+            waiting += imported_names(path.read_text(encoding="utf-8"))
     return found
-
-
-@cache
-def imports_of(source: str) -> tuple[str, ...]:
-    """List what a source imports, wherever in the file; `from a import b` may name the module `a.b` as well as `a`."""
-    found: list[str] = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(found)
 
 
 def _file_of(module: str) -> Path | None:

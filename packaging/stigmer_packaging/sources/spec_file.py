@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from stigmer_packaging.lib.syntax import parse_source
 from stigmer_packaging.manifest.model import FreezeValue
 
 FACTS = ("scripts", "pathex", "hiddenimports", "excludes", "datas", "binaries", "hookspath", "runtime_hooks")
@@ -71,7 +72,7 @@ def parse_spec(source: str | bytes, name: str) -> Spec:
     Bytes are decoded as Python does it: by their byte order mark or their coding comment, else as UTF-8.
     """
     try:
-        program = ast.parse(source, name)
+        program = parse_source(source, name)
     except (SyntaxError, ValueError, RecursionError) as error:
         return Spec({}, (f"{name}: not read, not valid Python: {error}",))
     reader = _Reader(name)
