@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.lib.errors import ForeignTargetError
+from stigmer_packaging.lib.target import Target
 from stigmer_packaging.records.model import VerificationReport
 from stigmer_packaging.verify.guest import Machine, Task
 from stigmer_packaging.verify.guest_boot import Boot
 from stigmer_packaging.verify.guest_root import GuestRoot
-from stigmer_packaging.verify.qemu import Disks, Hardware, choose_accelerator, qemu_command, run_machine
+from stigmer_packaging.verify.qemu import Hardware, choose_accelerator, qemu_command, run_machine
 from stigmer_packaging.verify.sandbox import make_sandbox
 from stigmer_packaging.verify.stage import verify_bottle
 from stigmer_packaging.verify.virtual_machine import make_virtual_machine
@@ -153,7 +154,7 @@ def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -
 
 def hanging(boot: Boot, folder: Path) -> list[str]:
     """Give the command line of a machine that never comes to an end."""
-    return qemu_command(Hardware("amd64", "tcg", 1), Disks(boot.kernel, boot.initramfs), folder, HANGS)
+    return qemu_command(Hardware("amd64", "tcg", 1), boot, folder, HANGS)
 
 
 def processes_naming(text: str) -> list[str]:
@@ -198,9 +199,10 @@ def test_no_machine_outlives_whoever_started_it(tmp_path: Path, boot: Boot) -> N
 
 def test_an_accelerator_counts_only_if_a_machine_boots_under_it(tmp_path: Path, boot: Boot) -> None:
     """Whatever /dev/kvm looks like here: what is chosen boots, and another architecture is always emulated."""
-    assert choose_accelerator("linux-arm64", "linux-amd64", boot, tmp_path) == "tcg"
-    chosen = choose_accelerator("linux-amd64", "linux-amd64", boot, tmp_path)
-    probe = qemu_command(Hardware("amd64", chosen, 1), Disks(boot.kernel, boot.initramfs), tmp_path, "guest=probe")
+    own, foreign = Target("linux", "amd64"), Target("linux", "arm64")
+    assert choose_accelerator(foreign, own, boot, tmp_path) == "tcg"
+    chosen = choose_accelerator(own, own, boot, tmp_path)
+    probe = qemu_command(Hardware("amd64", chosen, 1), boot, tmp_path, "guest=probe")
     assert run_machine(probe, tmp_path, seconds=60).ports["marks"] == "alive\n"
 
 
