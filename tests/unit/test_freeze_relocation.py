@@ -30,7 +30,7 @@ def set_needed(path: Path, *words: str) -> None:
 
 def searches(bundle: Path) -> dict[str, tuple[str, ...]]:
     """Relocate a bundle and give what each file then searches."""
-    relocate(bundle, "lib", patchelf=PATCHELF, env=ENV)
+    relocate(bundle, "lib", env=ENV)
     return {path.relative_to(bundle).as_posix(): read_elf(path.read_bytes()).search for path in find_elves(bundle)}
 
 

@@ -42,19 +42,17 @@ class Freezer:
     """What every freeze for one target takes besides sources.
 
     `pins` is the text of the lock that pins PyInstaller; `source_date_epoch`, seconds since 1970; `env`, what
-    build_environment gives; `report` is told what goes on; `macos` is the oldest macOS to run on, empty for others;
-    `tried` says whether programs of the target run here; otherwise they are frozen and not tried.
+    build_environment gives, and for a Mac the oldest macOS to run on; `report` is told what goes on; `tried` says
+    whether programs of the target run here; otherwise they are frozen and not tried.
     """
 
     target: Target
     python: FreezingPython
     pins: str
-    patchelf: Path
     source_date_epoch: int
     env: Mapping[str, str]
     workspace: Workspace
     report: Callable[[str], None]
-    macos: str
     tried: bool
 
     def note(self, text: str) -> None:
@@ -73,7 +71,7 @@ class Freezer:
         return {
             "target": str(self.target),
             "python": self.python.identity,
-            "macos": self.macos,
+            "macos": self.env.get("MACOSX_DEPLOYMENT_TARGET", ""),
             "pyinstaller": locks.render_lock(pins),
             "source_date_epoch": self.source_date_epoch,
         }
@@ -234,7 +232,7 @@ def _freeze(plan: FreezePlan, python: Environment, staged: Path, freezer: Freeze
     bundle.forget_installation(frozen.folder)
     if freezer.target.system == "linux":
         bundle.strip_elves(frozen.folder)
-        bundle.relocate(frozen.folder, plan.contents, patchelf=freezer.patchelf, env=freezer.env)
+        bundle.relocate(frozen.folder, plan.contents, env=freezer.env)
     else:
         bundle.relocate_machos(frozen.folder, plan.contents, freezer.target)
     return frozen

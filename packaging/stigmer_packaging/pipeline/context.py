@@ -14,7 +14,6 @@ from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.pythons import PINNED, choose_python, default_choice, is_in_cache, open_maker, own_folders
 from stigmer_packaging.freeze.stage import Freezer, launcher_facts, service_facts
 from stigmer_packaging.lib import apt, digest, git
-from stigmer_packaging.lib.patchelf import find_patchelf
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
 from stigmer_packaging.manifest.rename import OWN
@@ -91,6 +90,10 @@ class BuildContext:
         """The Go that builds."""
         return golang.choose_go(self.manifest.go, self.env)
 
+    def provide_go(self) -> Path:
+        """Give the program of that Go, fetched if it is not here."""
+        return golang.provide_go(self.go, self.host, self.workspace.cache, env=self.env, report=self.report)
+
     def makes_python(self, targets: Sequence[Target]) -> bool:
         """Tell whether freezing for these targets takes a pinned Python that is not in the cache yet."""
         needed = {target for target in targets if is_made_here(target, self.host)} | {self.host}
@@ -115,8 +118,8 @@ class BuildContext:
         maker = partial(open_maker, self.root, self.host, cache, mirror=self.debian, env=self.env, report=report)
         python = choose_python(self.freezes_with, target, maker, self.root, oldest=oldest, env=env)
         pins = (self.root / "requirements.lock").read_text(encoding="utf-8")
-        patchelf, epoch = find_patchelf(self.env), self.source_date_epoch
-        return Freezer(target, python, pins, patchelf, epoch, env, self.workspace, report, minimum, target == self.host)
+        tried, epoch = target == self.host, self.source_date_epoch
+        return Freezer(target, python, pins, epoch, env, self.workspace, report, tried)
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
@@ -153,12 +156,9 @@ class BuildContext:
     @property
     def unpacker(self) -> Unpacker:
         """What the single file's own program is built from."""
-        tree, cache = self.root / "packaging" / "program", self.workspace.cache
-
-        def provide() -> Path:
-            return golang.provide_go(self.go, self.host, cache, env=self.env, report=self.report)
-
-        return Unpacker(tree, provide, self.go.version, self.env, golang.module_cache(tree, cache))
+        tree = self.root / "packaging" / "program"
+        modules = golang.module_cache(tree, self.workspace.cache)
+        return Unpacker(tree, self.provide_go, self.go.version, self.env, modules)
 
     def documents(self) -> Mapping[str, Path]:
         """Give the documents of a keg by their paths in it; another product's own are not ours to write."""

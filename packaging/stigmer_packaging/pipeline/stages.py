@@ -107,10 +107,9 @@ def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
 
 def _credit_go(context: BuildContext, info: BuildInfo) -> Sequence[Credit]:
     """Name the modules of a Go program; the Go that builds fetches what it has not kept from building."""
-    cache, report = context.workspace.cache, context.report
+    cache = context.workspace.cache
     env = {"GOMODCACHE": str(golang.module_cache(context.tree.path, cache)), **context.env}
-    program = golang.provide_go(context.go, context.host, cache, env=env, report=report)
-    return gomodules.credit_go(info, program=program, cache=cache, env=env, report=report)
+    return gomodules.credit_go(info, program=context.provide_go(), cache=cache, env=env, report=context.report)
 
 
 def _environment_of(context: BuildContext, target: Target, source: ServiceSource | None) -> credit.Environment:
