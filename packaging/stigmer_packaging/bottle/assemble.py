@@ -1,6 +1,6 @@
 """Assemble the keg: the launcher, the components beside it, their index, and what brew wants to find."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from stigmer_packaging.bottle.keg_tree import CHECKSUMS, COMPLETIONS, COMPONENTS
 from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.formula.service_files import render_service
 from stigmer_packaging.formula.text import render_formula
+from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import KegError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing.notices import render_notices
@@ -70,7 +71,8 @@ def assemble_keg(
         _add_parts(tree, product.name, parts, chosen, workspace)
         for path, text in texts.items():
             tree.add_text(path, text, "what is written for the keg")
-        tree.add_text(CHECKSUMS, render_checksums(scan_files(tree.root)), "the checksums")
+        sums = digest.render_sums((entry.path, entry.sha256) for entry in scan_files(tree.root))
+        tree.add_text(CHECKSUMS, sums, "the checksums")
         receipt = render_receipt(product, target, manifest.targets[str(target)], source_date_epoch=source_date_epoch)
         tree.add_text("INSTALL_RECEIPT.json", receipt, "the receipt")
         tree.add_text(service_path(product.name, target), render_service(manifest, target), "the service's definition")
@@ -81,11 +83,6 @@ def assemble_keg(
     keg = Keg(product.name, product.version, str(target), root, files, links)
     workspace.write_record(f"assemble/{target}", keg)
     return keg
-
-
-def render_checksums(files: Iterable[FileRecord]) -> str:
-    """Give the lines `sha256sum -c` reads, with paths as they are below the keg."""
-    return "".join(f"{entry.sha256}  {entry.path}\n" for entry in files)
 
 
 def _in_order(manifest: Manifest, target: Target, parts: KegParts) -> tuple[BuiltPart, ...]:

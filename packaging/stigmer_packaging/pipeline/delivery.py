@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import AuditReport, BuiltPart, ReleaseFile, VerificationReport
@@ -43,8 +44,8 @@ def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, 
         },
     )
     written = _write(release, workspace, folder)
-    checksums = "".join(f"{artefact.sha256}  {artefact.name}\n" for artefact in written.artefacts)
-    _write_text(CHECKSUMS, checksums, workspace, folder)
+    sums = digest.render_sums((artefact.name, artefact.sha256) for artefact in written.artefacts)
+    _write_text(CHECKSUMS, sums, workspace, folder)
     for name in before - {artefact.name for artefact in written.artefacts}:
         (folder / name).unlink(missing_ok=True)
     return written
