@@ -48,7 +48,7 @@ PACKAGING_ARROWS = {
     "formula": COMMON,
     "freeze": {"licensing", "sources", "binaries", *COMMON},
     "licensing": {"binaries", *COMMON},
-    "sources": COMMON,
+    "sources": {"binaries", *COMMON},
     "binaries": {"lib"},
     "records": {"manifest", "lib"},
     "manifest": {"lib"},

@@ -11,7 +11,7 @@ from stigmer_packaging.freeze.stage import Freezer, freeze_service, provide
 from stigmer_packaging.freeze.wheels import Site, provide_site
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.manifest.model import FreezeTable
-from stigmer_packaging.records.model import LeftOut, ServiceBinary
+from stigmer_packaging.records.model import BuiltPart, LeftOut
 from stigmer_packaging.sources.locks import Pin, parse_lock, select_pins
 from stigmer_packaging.sources.service_source import read_service_source
 from support.freezing import CACHE, ENV, FAKE_TEMPORAL, PROBE, SAMPLES, copy_sample, make_freezer, make_program
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(600)
 
 def build(
     project: Path, folder: Path, temporal: Path | None = None, owners: dict[str, str] | None = None
-) -> tuple[Freezer, ServiceBinary]:
+) -> tuple[Freezer, BuiltPart]:
     freezer = make_freezer(folder)
     temporal = temporal or make_program(folder / "temporal", FAKE_TEMPORAL)
     source = read_service_source(project, owners and {"owners": owners})

@@ -22,11 +22,10 @@ from stigmer_packaging.pipeline.run import Maker, Pipeline
 from stigmer_packaging.pipeline.stages import makers
 from stigmer_packaging.records.model import (
     AuditReport,
+    BuiltPart,
     Credits,
     Ingredient,
-    LauncherBundle,
     ReleaseFile,
-    ServiceBinary,
 )
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources.locks import parse_lock
@@ -43,7 +42,7 @@ FROZEN = {part.name: part for part in MANIFEST.components if is_frozen(part)}
 pytestmark = pytest.mark.timeout(1800)
 
 
-def freeze(workspace: Workspace, step: Step) -> LauncherBundle | ServiceBinary:
+def freeze(workspace: Workspace, step: Step) -> BuiltPart:
     """Write FakeFrozen code in place of a frozen launcher or service."""
     is_launcher = step.subject == "launcher"
     program = MANIFEST.product.name if is_launcher else step.subject
@@ -55,9 +54,8 @@ def freeze(workspace: Workspace, step: Step) -> LauncherBundle | ServiceBinary:
         place.write_bytes(content)
         place.chmod(0o644 if path.endswith(".zip") else 0o755)
     listed = scan_files(workspace.path(step.name))
-    if is_launcher:
-        return LauncherBundle(MANIFEST.product.version, step.target, step.name, program, listed)
-    return ServiceBinary(program, FROZEN[program].version, step.target, step.name, program, listed)
+    version = MANIFEST.product.version if is_launcher else FROZEN[program].version
+    return BuiltPart(step.subject, version, step.target, step.name, program, listed)
 
 
 def credit(step: Step) -> Credits:

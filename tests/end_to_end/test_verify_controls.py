@@ -8,8 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from stigmer_packaging.bottle.assemble import render_checksums
-from stigmer_packaging.lib import command
+from stigmer_packaging.lib import command, digest
 from stigmer_packaging.records.workspace import scan_files
 from stigmer_packaging.verify.guest_report import parse_report
 from support.install_script import SCRIPT
@@ -39,7 +38,7 @@ def failures(folder: Path, stack: tuple[Part, ...], *options: str) -> dict[str, 
         f'exec {sys.executable} -S -m stigmer_launcher "$@"\n'
     )
     launcher.chmod(0o755)
-    (libexec / "SHA256SUMS").write_text(render_checksums(scan_files(keg)))
+    (libexec / "SHA256SUMS").write_text(digest.render_sums((entry.path, entry.sha256) for entry in scan_files(keg)))
     for link, goal in ((keg / "bin/stigmer", launcher), (folder / "prefix/bin/stigmer", keg / "bin/stigmer")):
         link.parent.mkdir()
         link.symlink_to(os.path.relpath(goal, link.parent))

@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.lib.errors import ForeignTargetError
+from stigmer_packaging.lib.target import Target
 from stigmer_packaging.records.model import VerificationReport
 from stigmer_packaging.verify.guest import Machine, Task
 from stigmer_packaging.verify.guest_boot import Boot
 from stigmer_packaging.verify.guest_root import GuestRoot
-from stigmer_packaging.verify.qemu import Disks, Hardware, choose_accelerator, qemu_command, run_machine
+from stigmer_packaging.verify.qemu import Hardware, choose_accelerator, qemu_command, run_machine
 from stigmer_packaging.verify.sandbox import make_sandbox
 from stigmer_packaging.verify.stage import verify_bottle
 from stigmer_packaging.verify.virtual_machine import make_virtual_machine
 from support.guest_machines import service_machine, shared_boot, shared_machine
-from support.keg_standin import StandIn, build_standin, quiet
+from support.keg_standin import StandIn, build_standin
 
 SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 NAME = "verify/vm/linux-amd64"
@@ -41,7 +42,7 @@ def boot() -> Boot:
 def verify(standin: StandIn, machine: Machine, script: Path, seconds: float) -> VerificationReport:
     """Verify the stand-in's bottle."""
     task = Task(script, secrets.token_hex(8), seconds)
-    return verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME, report=quiet)
+    return verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME)
 
 
 def with_script(folder: Path, text: str) -> Path:
@@ -140,9 +141,7 @@ def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -
     """With systemd, in a machine that boots twice; the stand-in's server is a process that sleeps."""
     standin = build_standin(tmp_path, twist=FOREGROUND)
     task = Task(SCRIPT, secrets.token_hex(8), 600)
-    report = verify_bottle(
-        standin.bottle, service_machine(), task, workspace=standin.workspace, name=NAME, report=quiet
-    )
+    report = verify_bottle(standin.bottle, service_machine(), task, workspace=standin.workspace, name=NAME)
     assert {check.name: check.detail for check in report.checks if not check.passed} == {}
     assert report.passed
     assert [check.name for check in report.checks][-4:] == [
@@ -155,7 +154,7 @@ def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -
 
 def hanging(boot: Boot, folder: Path) -> list[str]:
     """Give the command line of a machine that never comes to an end."""
-    return qemu_command(Hardware("amd64", "tcg", 1), Disks(boot.kernel, boot.initramfs), folder, HANGS)
+    return qemu_command(Hardware("amd64", "tcg", 1), boot, folder, HANGS)
 
 
 def processes_naming(text: str) -> list[str]:
@@ -200,9 +199,10 @@ def test_no_machine_outlives_whoever_started_it(tmp_path: Path, boot: Boot) -> N
 
 def test_an_accelerator_counts_only_if_a_machine_boots_under_it(tmp_path: Path, boot: Boot) -> None:
     """Whatever /dev/kvm looks like here: what is chosen boots, and another architecture is always emulated."""
-    assert choose_accelerator("linux-arm64", "linux-amd64", boot, tmp_path) == "tcg"
-    chosen = choose_accelerator("linux-amd64", "linux-amd64", boot, tmp_path)
-    probe = qemu_command(Hardware("amd64", chosen, 1), Disks(boot.kernel, boot.initramfs), tmp_path, "guest=probe")
+    own, foreign = Target("linux", "amd64"), Target("linux", "arm64")
+    assert choose_accelerator(foreign, own, boot, tmp_path) == "tcg"
+    chosen = choose_accelerator(own, own, boot, tmp_path)
+    probe = qemu_command(Hardware("amd64", chosen, 1), boot, tmp_path, "guest=probe")
     assert run_machine(probe, tmp_path, seconds=60).ports["marks"] == "alive\n"
 
 
@@ -217,4 +217,4 @@ def test_a_guest_of_another_architecture_is_refused_before_anything_runs(
     )
     task = Task(SCRIPT, secrets.token_hex(8))
     with pytest.raises(ForeignTargetError, match="for linux-arm64: nothing for linux-amd64 runs there"):
-        verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME, report=quiet)
+        verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME)

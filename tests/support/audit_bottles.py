@@ -20,10 +20,10 @@ from stigmer_packaging.audit.stage import audit_bottle
 from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.target import Target, parse_target
-from stigmer_packaging.licensing.notices import notices_path, render_notices
-from stigmer_packaging.licensing.spdx import render_sbom, sbom_path
+from stigmer_packaging.licensing.notices import render_notices
+from stigmer_packaging.licensing.spdx import render_sbom
 from stigmer_packaging.manifest.model import Product, TargetSpec
-from stigmer_packaging.manifest.naming import bottle_name, service_path
+from stigmer_packaging.manifest.naming import bottle_name, notices_path, sbom_path, service_path
 from stigmer_packaging.records.model import AuditReport, Credits, Ingredient, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from support.native_code import BUNDLE, EXECUTE, elf, macho
@@ -199,7 +199,7 @@ def audit(craft: Craft, policy: Policy | None = None) -> AuditReport:
 
 def audit_in(workspace: Workspace, bottle: ReleaseFile, policy: Policy | None = None) -> AuditReport:
     """Audit the bottle of a workspace."""
-    return audit_bottle(bottle, policy=policy or Policy(), workspace=workspace, report=lambda _: None)
+    return audit_bottle(bottle, policy=policy or Policy(), workspace=workspace)
 
 
 def seen_by(check: str, craft: Craft, policy: Policy | None = None) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from stigmer_packaging.lib import digest
 from stigmer_packaging.pipeline.plan import Step
 from stigmer_packaging.pipeline.run import Maker, Pipeline, StepResult
-from stigmer_packaging.records.model import ReleaseFile, ServiceBinary
+from stigmer_packaging.records.model import BuiltPart, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, scan_files
 
 
@@ -43,11 +43,11 @@ class FakeStage:
         """Write the artefact and its record as real stages do."""
         self.made.append(step.name)
         with self.workspace.staging() as staged:
-            record = self._folder(step, staged) if self.kind is ServiceBinary else self._file(staged, needs)
+            record = self._folder(step, staged) if self.kind is BuiltPart else self._file(staged, needs)
         self.workspace.write_record(step.name, record)
         return record
 
-    def _folder(self, step: Step, staged: Path) -> ServiceBinary:
+    def _folder(self, step: Step, staged: Path) -> BuiltPart:
         folder = staged / "folder"
         (folder / "lib").mkdir(parents=True)
         (folder / "program").write_text(f"{step.facts['says']} {step.subject}", encoding="ascii")
@@ -55,7 +55,7 @@ class FakeStage:
         self.before_publishing(folder)
         files = scan_files(folder)
         self.workspace.publish(folder, step.name)
-        return ServiceBinary(step.subject, "1.0.0", step.target, step.name, "program", files)
+        return BuiltPart(step.subject, "1.0.0", step.target, step.name, "program", files)
 
     def _file(self, staged: Path, needs: Mapping[str, Any]) -> ReleaseFile:
         texts = [
@@ -114,4 +114,4 @@ class FakeRelease:
 def fake_release(root: Path) -> FakeRelease:
     """Make a release whose workspace is `root`."""
     workspace = Workspace(root, root.parent / "cache")
-    return FakeRelease(workspace, FakeStage(workspace, ServiceBinary), FakeStage(workspace, ReleaseFile))
+    return FakeRelease(workspace, FakeStage(workspace, BuiltPart), FakeStage(workspace, ReleaseFile))

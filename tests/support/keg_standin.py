@@ -17,7 +17,7 @@ from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.licensing.stage import write_sbom
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.reader import load_manifest
-from stigmer_packaging.records.model import Credits, Ingredient, Keg, LauncherBundle, ReleaseFile, ServiceBinary
+from stigmer_packaging.records.model import BuiltPart, Credits, Ingredient, Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, scan_files
 
 TARGET = parse_target("linux-amd64")
@@ -181,10 +181,10 @@ def standin_manifest(**changes: Any) -> Manifest:
     return replace(manifest, product=replace(manifest.product, **{"version": "2.0.0", **changes}))
 
 
-def standin_service(workspace: Workspace, component: str, files: Mapping[str, str]) -> ServiceBinary:
+def standin_service(workspace: Workspace, component: str, files: Mapping[str, str]) -> BuiltPart:
     """Write one component's files below the workspace; the one named like the component is its executable."""
     root = _write(workspace, component, component, files)
-    return ServiceBinary(component, "1.0.0", str(TARGET), root, component, scan_files(workspace.path(root)))
+    return BuiltPart(component, "1.0.0", str(TARGET), root, component, scan_files(workspace.path(root)))
 
 
 def _write(workspace: Workspace, part: str, program: str, files: Mapping[str, str]) -> str:
@@ -212,8 +212,8 @@ def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegPar
     texts = {"artistic": "The Artistic License\n"}
     credited = tuple(Credits(part, "1.0.0", "Apache-2.0", str(TARGET), (perl,), texts) for part in ("launcher", *NAMES))
     product = standin_manifest().product
-    sbom = write_sbom(product, TARGET, TAG, credited, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
-    frozen = LauncherBundle("2.0.0", str(TARGET), launcher, "stigmer", scan_files(workspace.path(launcher)))
+    sbom = write_sbom(product, TARGET, TAG, credited, source_date_epoch=EPOCH, workspace=workspace)
+    frozen = BuiltPart("launcher", "2.0.0", str(TARGET), launcher, "stigmer", scan_files(workspace.path(launcher)))
     return KegParts(frozen, services, documents, source, credited, sbom)
 
 
@@ -226,9 +226,8 @@ def build_standin(folder: Path, *, twist: str = "") -> StandIn:
         standin_parts(workspace, folder / "documents", twist),
         source_date_epoch=EPOCH,
         workspace=workspace,
-        report=quiet,
     )
-    bottle = make_bottle(keg, TAG, rebuild=0, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
+    bottle = make_bottle(keg, TAG, rebuild=0, source_date_epoch=EPOCH, workspace=workspace)
     return StandIn(workspace, keg, bottle)
 
 

@@ -14,7 +14,7 @@ from stigmer_packaging.bottle.standalone import Unpacker, make_program
 from stigmer_packaging.records.model import Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources import golang
-from support.keg_standin import EPOCH, quiet
+from support.keg_standin import EPOCH
 from support.native_code import place
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def make_single_file(
     workspace = Workspace(folder / "workspace", folder / "cache")
     keg = write_keg(workspace, version, target, big)
     tools = unpacker(Path(tempfile.gettempdir()) / "stigmer-test-modules")
-    return workspace, make_program(keg, tools, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
+    return workspace, make_program(keg, tools, source_date_epoch=EPOCH, workspace=workspace)
 
 
 @functools.cache

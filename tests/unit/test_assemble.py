@@ -21,7 +21,6 @@ from stigmer_packaging.records.workspace import Workspace, scan_files
 from support.keg_standin import (
     EPOCH,
     TARGET,
-    quiet,
     standin_manifest,
     standin_parts,
     standin_service,
@@ -36,7 +35,7 @@ def parts(workspace: Workspace, tmp_path: Path) -> KegParts:
 
 
 def assemble(workspace: Workspace, parts: KegParts) -> Keg:
-    return assemble_keg(standin_manifest(), TARGET, parts, source_date_epoch=EPOCH, workspace=workspace, report=quiet)
+    return assemble_keg(standin_manifest(), TARGET, parts, source_date_epoch=EPOCH, workspace=workspace)
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 import pytest
 
-from stigmer_packaging.audit.check import Policy
-from support.audit_bottles import NOTICES, RECEIPT, SBOM, audit, good_bottle, seen_by
+from support.audit_bottles import RECEIPT, audit, good_bottle, seen_by
 
 
 @pytest.mark.parametrize(
@@ -52,4 +51,4 @@ def test_a_formulas_revision_is_part_of_the_folder_and_not_of_the_release() -> N
     """The version 2.0.0_1 is the release 2.0.0 in receipt, index and bill of materials."""
     craft = good_bottle()
     craft.revision = "_1"
-    assert audit(craft, Policy(notices=NOTICES, sbom=SBOM)).findings == ()
+    assert audit(craft).findings == ()

@@ -10,7 +10,7 @@ from support import native_code
 from support.audit_bottles import COMPONENTS, NOTICES, SBOM, Craft, good_bottle, seen_by
 from support.go_modules import program
 
-POLICY = Policy(notices=NOTICES, sbom=SBOM)
+POLICY = Policy()
 NAMED = b"stigmer-server 2.0.0 (Apache-2.0)\n  zlib 1.3.1 (Zlib) [1]\n"
 MODULES = "mod\tours.example\t(devel)\t\ndep\ta.example/one\tv1.0.0\th1:x=\ndep\ta.example/two\tv2.0.0\th1:y=\n"
 

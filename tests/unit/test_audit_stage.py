@@ -70,7 +70,7 @@ def test_reason_and_remedy_of_a_check_are_written_once_for_all_that_it_found() -
 
 def test_a_bottle_that_is_not_the_recorded_one_is_not_audited(workspace: Workspace) -> None:
     bottle = good_bottle().pack(workspace)
-    with pytest.raises(RecordError, match="not the bottle that was recorded"):
+    with pytest.raises(RecordError, match="is not what its record says"):
         audit_in(workspace, replace(bottle, sha256="0" * 64))
 
 

@@ -8,23 +8,19 @@ import pytest
 
 from stigmer_packaging.bottle.bottle import make_bottle, make_source_archive
 from stigmer_packaging.lib import digest
-from stigmer_packaging.lib.errors import ArchiveError
+from stigmer_packaging.lib.errors import ArchiveError, RecordError
 from stigmer_packaging.records.model import ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
-from support.keg_standin import EPOCH, TAG, StandIn, build_standin, quiet
+from support.keg_standin import EPOCH, TAG, StandIn, build_standin
 
 
 def pack(standin: StandIn, *, rebuild: int) -> ReleaseFile:
-    return make_bottle(
-        standin.keg, TAG, rebuild=rebuild, source_date_epoch=EPOCH, workspace=standin.workspace, report=quiet
-    )
+    return make_bottle(standin.keg, TAG, rebuild=rebuild, source_date_epoch=EPOCH, workspace=standin.workspace)
 
 
 def pack_source(folder: Path, checkout: Path, paths: tuple[str, ...]) -> tuple[Workspace, ReleaseFile]:
     workspace = Workspace(folder / "workspace", folder / "cache")
-    archive = make_source_archive(
-        ("stigmer", "2.0.0"), checkout, paths, source_date_epoch=EPOCH, workspace=workspace, report=quiet
-    )
+    archive = make_source_archive(("stigmer", "2.0.0"), checkout, paths, source_date_epoch=EPOCH, workspace=workspace)
     return workspace, archive
 
 
@@ -48,7 +44,7 @@ def test_two_bottles_of_equal_kegs_built_in_different_directories_are_identical(
 
 def test_a_keg_that_is_not_what_its_record_says_is_not_packed(standin: StandIn) -> None:
     (standin.workspace.path(standin.keg.root) / "libexec/extra").touch()
-    with pytest.raises(ArchiveError, match="is not what its record says"):
+    with pytest.raises(RecordError, match="is not what its record says"):
         pack(standin, rebuild=1)
 
 

@@ -142,11 +142,10 @@ def test_to_know_what_is_current_no_python_is_made(tmp_path: Path) -> None:
 def test_parts_for_macos_are_frozen_for_the_oldest_one_promised(tmp_path: Path) -> None:
     """Compilers and Python's own build read it from the environment; the user's setting is not among ours."""
     freezer = build_context(tmp_path, python="host").freezer_of(MAC)
-    assert (freezer.macos, freezer.env["MACOSX_DEPLOYMENT_TARGET"]) == ("14.0", "14.0")
     assert freezer.facts()["macos"] == "14.0"
     assert plain_environment(freezer.env)["MACOSX_DEPLOYMENT_TARGET"] == "14.0"
     assert "MACOSX_DEPLOYMENT_TARGET" not in build_environment({"MACOSX_DEPLOYMENT_TARGET": "26.0"})
-    assert build_context(tmp_path).freezer_of(LINUX).macos == ""
+    assert build_context(tmp_path).freezer_of(LINUX).facts()["macos"] == ""
 
 
 def test_facts_of_what_is_obtained_need_no_freezing_and_no_mirror(tmp_path: Path) -> None:

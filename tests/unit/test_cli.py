@@ -83,7 +83,7 @@ def test_a_stage_makes_its_records_and_the_next_run_reuses_them(
 ) -> None:
     assert cli.run(["obtain", *words, "--json", "--verbose"]) == 0
     printed = capsys.readouterr()
-    assert f"obtaining temporal for {HOST}" in printed.err
+    assert f"… obtain/{HOST}/temporal" in printed.err
     first = json.loads(printed.out)["steps"]
     assert sorted(step["record"]["component"] for step in first) == NAMES
     assert {step["reused"] for step in first} == {False}

@@ -1,4 +1,4 @@
-"""Platforms read from the first bytes of executables."""
+"""Platforms that executables say they are for."""
 
 import struct
 from pathlib import Path
@@ -7,18 +7,18 @@ import pytest
 
 from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.lib.target import parse_target
-from stigmer_packaging.sources.executable import parse_platforms, refuse_foreign
+from stigmer_packaging.sources.executable import find_platforms, refuse_foreign
 from support.native_code import elf, fat, macho
 
 JAVA_CLASS = struct.pack(">II", 0xCAFEBABE, 61) + bytes(100)
 
 
 @pytest.mark.parametrize(
-    ("header", "expected"),
+    ("content", "expected"),
     [
         (elf("amd64"), ["linux-amd64"]),
         (elf("arm64"), ["linux-arm64"]),
-        (elf("386"), []),
+        (elf("386"), ["linux-I386"]),
         (macho("arm64"), ["darwin-arm64"]),
         (macho("amd64"), ["darwin-amd64"]),
         (fat(macho("amd64"), macho("arm64")), ["darwin-amd64", "darwin-arm64"]),
@@ -29,8 +29,8 @@ JAVA_CLASS = struct.pack(">II", 0xCAFEBABE, 61) + bytes(100)
         (b"\x7fELF", []),
     ],
 )
-def test_a_header_names_its_platforms(header: bytes, expected: list[str]) -> None:
-    assert [str(platform) for platform in parse_platforms(header)] == expected
+def test_an_executable_names_its_platforms(content: bytes, expected: list[str]) -> None:
+    assert [str(platform) for platform in find_platforms(content)] == expected
 
 
 def test_an_executable_of_another_platform_is_refused_by_name(tmp_path: Path) -> None:

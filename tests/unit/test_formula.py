@@ -16,7 +16,7 @@ from stigmer_packaging.manifest.bottle_tags import listing_order, parse_tag, pla
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.records.model import ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
-from support.keg_standin import quiet, standin_manifest
+from support.keg_standin import standin_manifest
 from support.ruby_reading import ANY_TEXT, needs_ruby, read_literal, read_with_ruby
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -170,7 +170,7 @@ def test_to_rubys_parser_the_formula_of_any_text_is_that_of_plain_texts(several:
 
 def test_the_stage_writes_the_formula_and_says_which_bottles_it_names(workspace: Workspace) -> None:
     bottles = [bottle(tag, sha256, rebuild=1) for tag, sha256 in FOUR]
-    formula = write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace, report=quiet)
+    formula = write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace)
     assert formula.path == "dist/Formula/stigmer.rb"
     assert workspace.path(formula.path).read_text(encoding="utf-8") == render_formula(MANIFEST, SOURCE.sha256, FOUR, 1)
     assert digest.sha256_of(workspace.path(formula.path)) == formula.sha256
@@ -187,4 +187,4 @@ def test_the_stage_writes_the_formula_and_says_which_bottles_it_names(workspace:
 )
 def test_bottles_that_do_not_belong_together_are_refused(workspace: Workspace, bottles: list[ReleaseFile]) -> None:
     with pytest.raises(RecordError, match=r"needs bottles of stigmer 2\.0\.0 and of one rebuild"):
-        write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace, report=quiet)
+        write_formula(standin_manifest(), SOURCE, bottles, workspace=workspace)

@@ -29,7 +29,7 @@ def set_needed(path: Path, *words: str) -> None:
 
 
 def searches(bundle: Path) -> dict[str, tuple[str, ...]]:
-    relocate(bundle, "lib", patchelf=PATCHELF, env=ENV)
+    relocate(bundle, "lib", env=ENV)
     return {path.relative_to(bundle).as_posix(): read_elf(path.read_bytes()).search for path in find_elves(bundle)}
 
 

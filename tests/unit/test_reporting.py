@@ -130,13 +130,13 @@ def test_a_pipe_gets_what_a_step_says_while_the_step_is_at_work() -> None:
 
 
 def test_a_step_in_a_pipe_is_announced_and_ends_with_its_seconds(tmp_path: Path) -> None:
-    lines = shown(tmp_path, lambda progress: progress.say("obtaining one"), runs=2)
-    assert lines == ["… obtaining one", "✓ obtain/one (0.0 s)", "✓ obtain/one (reused)"]
+    lines = shown(tmp_path, lambda progress: progress.say("fetching one"), runs=2)
+    assert lines == ["… obtain/one", "… fetching one", "✓ obtain/one (0.0 s)", "✓ obtain/one (reused)"]
 
 
 def test_verbose_progress_echoes_the_commands_of_a_step_and_not_what_they_print(tmp_path: Path) -> None:
     lines = shown(tmp_path, lambda _: command.run(["echo", "hello"]), verbose=True)
-    assert lines == ["+ echo hello", "✓ obtain/one (0.0 s)"]
+    assert lines == ["… obtain/one", "+ echo hello", "✓ obtain/one (0.0 s)"]
 
 
 @pytest.mark.parametrize("checks", [(), (GOOD, BAD)])

@@ -7,7 +7,7 @@ import pytest
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
-from stigmer_packaging.records.model import Keg, ReleaseFile, ServiceBinary
+from stigmer_packaging.records.model import BuiltPart, Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, scan_files
 
 
@@ -69,7 +69,7 @@ def test_a_damaged_record_is_an_error_to_read(workspace: Workspace, keg: Keg, te
 
 def test_a_record_of_another_kind_is_refused(workspace: Workspace, keg: Keg) -> None:
     with pytest.raises(RecordError, match="is damaged"):
-        workspace.read_record("assemble/one", ServiceBinary)
+        workspace.read_record("assemble/one", BuiltPart)
 
 
 def test_a_record_that_is_not_there_is_named(workspace: Workspace) -> None:

@@ -26,10 +26,9 @@ class Policy:
 
     `forbidden` are absolute folders of the machines that built it, which no byte may name; `tolerated`, folders within
     them that may be named, such as that of a Python which was not made for shipping. `glibc_floor` is such as `2.31`,
-    `macos_minimum` such as `14.0`, each empty when there is none; `size_budget`, in bytes, 0 when there is none. `notices`
-    is the path of the third-party notices in the keg, empty while there are none, `noticed` the names they must hold
-    besides those that the bottle itself shows; `sbom` is the path of the bill of materials, and `sbom_sha256` what the one
-    that is released beside the bottle has, empty when none is. `lenient` names checks whose errors are warnings for
+    `macos_minimum` such as `14.0`, each empty when there is none; `size_budget`, in bytes, 0 when there is none. `noticed`
+    are the names that the third-party notices must hold besides those that the bottle itself shows; `sbom_sha256` is what
+    the bill of materials has that is released beside the bottle, empty when none is. `lenient` names checks whose errors are warnings for
     this bottle, as when it is made for the machine it was made on; `optional` are, by component, the variables that it is
     sent and need not read.
     """
@@ -39,10 +38,8 @@ class Policy:
     glibc_floor: str = ""
     macos_minimum: str = ""
     size_budget: int = 0
-    notices: str = ""
     noticed: tuple[str, ...] = ()
     lenient: tuple[str, ...] = ()
-    sbom: str = ""
     sbom_sha256: str = ""
     optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.audit.index import read_components
+from stigmer_packaging.manifest.naming import notices_path, sbom_path
 
 _TEXTS = "\nLICENCE TEXTS\n"  # the line after which the notices name nothing more
 _UNKNOWN = "-"
@@ -36,8 +37,7 @@ def _licence(subject: Subject) -> Iterator[Violation]:
     "write the notices anew from the credits of what is shipped",
 )
 def _notices(subject: Subject) -> Iterator[Violation]:
-    if not (path := subject.policy.notices):
-        return
+    path = notices_path(subject.bottle.name)
     text = subject.contents.text(path)
     if text is None:
         yield Violation(path, "missing")
@@ -76,8 +76,7 @@ def _installed(subject: Subject) -> Iterator[str]:
 @check("sbom", "those who look for a vulnerable library believe it", "write it and the notices from the same credits")
 def _sbom(subject: Subject) -> Iterator[Violation]:
     """Find what the notices name and the bill of materials does not, and the other way round."""
-    if not (path := subject.policy.sbom):
-        return
+    path, notices = sbom_path(subject.bottle.name), notices_path(subject.bottle.name)
     try:
         listed = json.loads(subject.contents.text(path) or "")
         packages = {_Named(each["name"], each.get("versionInfo", _UNKNOWN)) for each in listed["packages"]}
@@ -89,9 +88,9 @@ def _sbom(subject: Subject) -> Iterator[Violation]:
         yield Violation(path, f"it is {version}, not SPDX-2.3")
     if subject.policy.sbom_sha256 not in {"", subject.contents.files[path].sha256}:
         yield Violation(path, "it is not the one that is released beside the bottle")
-    named = _named(subject.contents.text(subject.policy.notices) or "")
+    named = _named(subject.contents.text(notices) or "")
     own = {_Named(subject.bottle.name, subject.release)}
     for missing in sorted(named - packages, key=str):
         yield Violation(path, f"it does not name {missing.name} {missing.version}")
     for missing in sorted(packages - named - own, key=str):
-        yield Violation(subject.policy.notices, f"they do not name {missing.name} {missing.version}, which {path} does")
+        yield Violation(notices, f"they do not name {missing.name} {missing.version}, which {path} does")

@@ -1,30 +1,22 @@
 """Audit a bottle: everything that can be seen in the file itself, on any host, all findings at once."""
 
-from collections.abc import Callable
-
 from stigmer_packaging.audit.check import ERROR, Policy, Subject, run_checks
 from stigmer_packaging.audit.platforms import elves, render_version
 from stigmer_packaging.audit.reading import read_contents
 from stigmer_packaging.audit.table import CHECKS
 from stigmer_packaging.audit.weight import largest_files
-from stigmer_packaging.lib import digest
-from stigmer_packaging.lib.errors import AuditError, RecordError
+from stigmer_packaging.lib.errors import AuditError
 from stigmer_packaging.records.model import AuditReport, Finding, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 
 
-def audit_bottle(
-    bottle: ReleaseFile, *, policy: Policy, workspace: Workspace, report: Callable[[str], None]
-) -> AuditReport:
+def audit_bottle(bottle: ReleaseFile, *, policy: Policy, workspace: Workspace) -> AuditReport:
     """Look at a bottle under a policy.
 
     Nothing is unpacked to disk and no program is run. Raise RecordError when the bottle is not the recorded one,
     ArchiveError when it cannot be read to its end. Findings raise nothing: see refuse_errors.
     """
-    path = workspace.path(bottle.path)
-    if digest.sha256_of(path) != bottle.sha256:
-        raise RecordError(f"{bottle.path} is not the bottle that was recorded")
-    report(f"auditing the bottle for {bottle.tag}")
+    path = workspace.whole(bottle)
     subject = Subject(bottle, read_contents(path, f"{bottle.name}/{bottle.version}", policy), policy)
     files = [entry for entry in subject.contents.entries if entry.content is not None]
     made = AuditReport(

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import lief
 
+from stigmer_packaging.binaries import elf_edit
+
 MAGIC = b"\x7fELF"
 ORIGIN = "$ORIGIN"
 _ARCHITECTURES = {"X86_64": "amd64", "AARCH64": "arm64"}
@@ -129,16 +131,12 @@ def _architecture(binary: lief.ELF.Binary) -> str:
 
 def _end(content: bytes) -> int:
     """Give the size in bytes that a file has by its headers. lief cuts what lies beyond the end, and says nothing."""
-    ends: list[int] = []
     try:
-        segments, sections = struct.unpack_from("<QQ", content, 32)
-        size, count, section, number = struct.unpack_from("<4H", content, 54)
-        ends += [segments + size * count, sections + section * number]
-        for place in range(segments, segments + size * count, size):
-            ends.append(sum(struct.unpack_from("<Q16xQ", content, place + 8)))
+        (sections,), (size, count) = struct.unpack_from("<Q", content, 40), struct.unpack_from("<2H", content, 58)
+        end: int = sections + size * count
+        return max(end, elf_edit.end_of_segments(content))
     except struct.error as error:
         raise ValueError("an ELF file whose headers are not whole") from error
-    return max(ends)
 
 
 def _folders(binary: lief.ELF.Binary, kind: type[lief.ELF.DynamicEntry], attribute: str) -> Iterator[str]:

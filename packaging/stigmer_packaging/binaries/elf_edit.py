@@ -38,7 +38,8 @@ def strip(content: bytes, added: Mapping[str, bytes] | None = None) -> bytes:
     sections, names = _read_sections(content)
     kept = [number for number, each in enumerate(sections) if not number or each.flags & _ALLOCATED]
     numbers = {old: new for new, old in enumerate(kept)}
-    body = bytearray(content[: _end_of_loaded(content, [sections[number] for number in kept])])
+    ends = [each.offset + each.size for number in kept if (each := sections[number]).kind != _NO_CONTENT]
+    body = bytearray(content[: max(end_of_segments(content), *ends)])
     strings, written = bytearray(b"\0"), []
     for number in kept:
         each = sections[number]
@@ -67,14 +68,15 @@ def _read_sections(content: bytes) -> tuple[list[_Section], bytes]:
     return sections, content[found.offset : found.offset + found.size]
 
 
-def _end_of_loaded(content: bytes, sections: list[_Section]) -> int:
+def end_of_segments(content: bytes) -> int:
+    """Give where the last segment ends in a file, or the table of them."""
     (start,) = struct.unpack_from("<Q", content, 32)
     (count,) = struct.unpack_from("<H", content, 56)
     ends: list[int] = [start + count * _SEGMENT.size]
     for number in range(count):
         _, _, offset, _, _, size, *_ = _SEGMENT.unpack_from(content, start + number * _SEGMENT.size)
         ends.append(offset + size)
-    return max(*ends, *(each.offset + each.size for each in sections if each.kind != _NO_CONTENT))
+    return max(ends)
 
 
 def _intern(strings: bytearray, name: bytes) -> int:

@@ -17,9 +17,15 @@ _FAT, _FAT_64 = 0xCAFEBABE, 0xCAFEBABF
 _ID_DYLIB, _RPATH, _SYMTAB, _DYSYMTAB = 0xD, 0x8000001C, 0x2, 0xB
 _LOADS = (0xC, 0x80000018, 0x8000001F, 0x80000023, 0x20)  # load, weak, reexport, upward, lazy
 _DYLIB_HEAD, _RPATH_HEAD = 24, 12
-_LINKEDIT_DATA = (0x1E, 0x26, 0x29, 0x2B, 0x2E, 0x36, 0x80000033, 0x80000034)
-_DYLD_INFO = (0x22, 0x80000022)
 _SYMBOL = struct.Struct("<IBBHQ")  # nlist_64: name, type, section, description, value
+_LINKEDIT: Mapping[int, tuple[tuple[int, int], ...]] = {
+    _SYMTAB: ((8, _SYMBOL.size), (16, 1)),
+    _DYSYMTAB: ((56, 4),),
+    **dict.fromkeys((0x1E, 0x26, 0x29, 0x2B, 0x2E, 0x36, 0x80000033, 0x80000034), ((8, 1),)),  # linkedit_data_command
+    **dict.fromkeys((0x22, 0x80000022), tuple((field, 1) for field in range(8, 48, 8))),  # dyld_info_command
+}
+"""For each command with tables in __LINKEDIT, where in it their offsets stand, and how many bytes an entry has."""
+
 _STAB, _EXTERNAL, _TYPE = 0xE0, 0x01, 0x0E
 _LOCAL_STUB = 0x80000000  # INDIRECT_SYMBOL_LOCAL
 _PAGE = 0x4000
@@ -195,17 +201,7 @@ def _first_section(content: bytes) -> int:
 def _tables(content: bytes, commands: Sequence[bytes]) -> Iterator[_Table]:
     """Give what lies in __LINKEDIT besides the signature."""
     for index, command in enumerate(commands):
-        kind = _kind(command)
-        fields: tuple[tuple[int, int], ...] = ()  # of the offset, and bytes an entry
-        if kind == _SYMTAB:
-            fields = ((8, _SYMBOL.size), (16, 1))
-        elif kind == _DYSYMTAB:
-            fields = ((56, 4),)
-        elif kind in _LINKEDIT_DATA:
-            fields = ((8, 1),)
-        elif kind in _DYLD_INFO:
-            fields = tuple((field, 1) for field in range(8, 48, 8))
-        for field, width in fields:
+        for field, width in _LINKEDIT.get(_kind(command), ()):
             offset, count = struct.unpack_from("<2I", command, field)
             if count:
                 yield _Table(index, field, offset, content[offset : offset + count * width])

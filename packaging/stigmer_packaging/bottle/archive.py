@@ -20,8 +20,7 @@ import deflate
 
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.lib.unpacking import unpack_tree
-from stigmer_packaging.records.model import FileRecord, Keg
-from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.records.model import FileRecord
 
 LEVEL = 10
 """libdeflate's level for what users download: the best but for 0.2 %, in half of the time (packaging/SIZE.md)."""
@@ -36,13 +35,6 @@ class Member(NamedTuple):
     source: Path | None = None
     link: str = ""
     executable: bool = False
-
-
-def whole_keg(keg: Keg, workspace: Workspace) -> Path:
-    """Give a keg's folder; ArchiveError when it is not what its record says."""
-    if not workspace.is_whole(keg):
-        raise ArchiveError(f"the keg in {keg.root} is not what its record says")
-    return workspace.path(keg.root)
 
 
 def keg_members(root: Path, files: Sequence[FileRecord], links: Sequence[tuple[str, str]]) -> Iterator[Member]:

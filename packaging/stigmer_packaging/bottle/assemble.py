@@ -1,6 +1,6 @@
 """Assemble the keg: the launcher, the components beside it, their index, and what brew wants to find."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,14 +21,14 @@ from stigmer_packaging.bottle.keg_tree import CHECKSUMS, COMPLETIONS, COMPONENTS
 from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.formula.service_files import render_service
 from stigmer_packaging.formula.text import render_formula
+from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import KegError
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.licensing.notices import notices_path, render_notices
-from stigmer_packaging.licensing.spdx import sbom_path
+from stigmer_packaging.licensing.notices import render_notices
 from stigmer_packaging.manifest.model import Component, Manifest
-from stigmer_packaging.manifest.naming import service_path
+from stigmer_packaging.manifest.naming import notices_path, sbom_path, service_path
 from stigmer_packaging.manifest.rename import rename_words
-from stigmer_packaging.records.model import Credits, FileRecord, Keg, LauncherBundle, ReleaseFile, ServiceBinary
+from stigmer_packaging.records.model import BuiltPart, Credits, FileRecord, Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
 
 
@@ -40,8 +40,8 @@ class KegParts:
     says it to machines.
     """
 
-    launcher: LauncherBundle
-    services: tuple[ServiceBinary, ...]
+    launcher: BuiltPart
+    services: tuple[BuiltPart, ...]
     documents: Mapping[str, Path]
     source: ReleaseFile
     credits: tuple[Credits, ...]
@@ -55,7 +55,6 @@ def assemble_keg(
     *,
     source_date_epoch: int,
     workspace: Workspace,
-    report: Callable[[str], None],
 ) -> Keg:
     """Make the keg's tree for one target.
 
@@ -66,14 +65,14 @@ def assemble_keg(
     payload = _payload(manifest, target, chosen)
     notices = render_notices(manifest.product, str(target), parts.credits)
     texts = {INDEX: render_payload(payload), **_answers(payload), notices_path(manifest.product.name): notices}
-    report(f"assembling the keg for {target}")
     product = manifest.product
     with workspace.staging() as staged:
         tree = KegTree(staged / "keg")
         _add_parts(tree, product.name, parts, chosen, workspace)
         for path, text in texts.items():
             tree.add_text(path, text, "what is written for the keg")
-        tree.add_text(CHECKSUMS, render_checksums(scan_files(tree.root)), "the checksums")
+        sums = digest.render_sums((entry.path, entry.sha256) for entry in scan_files(tree.root))
+        tree.add_text(CHECKSUMS, sums, "the checksums")
         receipt = render_receipt(product, target, manifest.targets[str(target)], source_date_epoch=source_date_epoch)
         tree.add_text("INSTALL_RECEIPT.json", receipt, "the receipt")
         tree.add_text(service_path(product.name, target), render_service(manifest, target), "the service's definition")
@@ -86,12 +85,7 @@ def assemble_keg(
     return keg
 
 
-def render_checksums(files: Iterable[FileRecord]) -> str:
-    """Give the lines `sha256sum -c` reads, with paths as they are below the keg."""
-    return "".join(f"{entry.sha256}  {entry.path}\n" for entry in files)
-
-
-def _in_order(manifest: Manifest, target: Target, parts: KegParts) -> tuple[ServiceBinary, ...]:
+def _in_order(manifest: Manifest, target: Target, parts: KegParts) -> tuple[BuiltPart, ...]:
     """Give one service for each component of the manifest, in its order."""
     foreign = {parts.launcher.target, *(service.target for service in parts.services)} - {str(target)}
     if foreign:
@@ -103,9 +97,7 @@ def _in_order(manifest: Manifest, target: Target, parts: KegParts) -> tuple[Serv
     return tuple(given[name] for name in expected)
 
 
-def _add_parts(
-    tree: KegTree, name: str, parts: KegParts, services: Sequence[ServiceBinary], workspace: Workspace
-) -> None:
+def _add_parts(tree: KegTree, name: str, parts: KegParts, services: Sequence[BuiltPart], workspace: Workspace) -> None:
     launcher = parts.launcher
     tree.add_folder(LAUNCHER, workspace.path(launcher.root), _paths(launcher.files), "the launcher")
     tree.add_link(f"bin/{name}", f"../{LAUNCHER}/{launcher.entry}", "the launcher")
@@ -116,7 +108,7 @@ def _add_parts(
     tree.add_file(sbom_path(name), workspace.path(parts.sbom.path), "the bill of materials")
 
 
-def _add_service(tree: KegTree, service: ServiceBinary, workspace: Workspace) -> None:
+def _add_service(tree: KegTree, service: BuiltPart, workspace: Workspace) -> None:
     folder = workspace.path(service.root)
     if links := links_below(folder):
         raise KegError(f"{service.component}: {links[0][0]} is a symbolic link, which the index cannot name")
@@ -138,7 +130,7 @@ def _answers(payload: Payload) -> dict[str, str]:
     return {HELP: rename_words(render_help(()), name), **answers}
 
 
-def _payload(manifest: Manifest, target: Target, services: Sequence[ServiceBinary]) -> Payload:
+def _payload(manifest: Manifest, target: Target, services: Sequence[BuiltPart]) -> Payload:
     return Payload(
         name=manifest.product.name,
         version=manifest.product.version,
@@ -150,7 +142,7 @@ def _payload(manifest: Manifest, target: Target, services: Sequence[ServiceBinar
     )
 
 
-def _payload_component(component: Component, service: ServiceBinary) -> PayloadComponent:
+def _payload_component(component: Component, service: BuiltPart) -> PayloadComponent:
     run, ready = component.run, component.run.readiness
     return PayloadComponent(
         name=component.name,

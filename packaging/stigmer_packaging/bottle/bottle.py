@@ -3,10 +3,10 @@
 Source of the bottle's form: Homebrew's pour. The first member is `NAME/VERSION/`, from which a local install reads both.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stigmer_packaging.bottle.archive import Member, keg_members, whole_keg, write_archive
+from stigmer_packaging.bottle.archive import Member, keg_members, write_archive
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.manifest import naming
 from stigmer_packaging.records.model import Keg, ReleaseFile
@@ -20,15 +20,13 @@ def make_bottle(
     rebuild: int,
     source_date_epoch: int,
     workspace: Workspace,
-    report: Callable[[str], None],
 ) -> ReleaseFile:
     """Pack a keg for `tag`.
 
-    Equal kegs and times give equal bytes with the same libdeflate (see bottle.archive). Raise ArchiveError when the keg on
+    Equal kegs and times give equal bytes with the same libdeflate (see bottle.archive). Raise RecordError when the keg on
     disk is not what its record says.
     """
-    members = keg_members(whole_keg(keg, workspace), keg.files, keg.links)
-    report(f"packing the bottle for {tag}")
+    members = keg_members(workspace.whole(keg), keg.files, keg.links)
     relative = f"dist/{naming.bottle_name(keg.name, keg.version, tag, rebuild)}"
     with workspace.staging() as staged:
         write_archive(staged / "archive", f"{keg.name}/{keg.version}", members, mtime=source_date_epoch)
@@ -43,13 +41,11 @@ def make_source_archive(
     *,
     source_date_epoch: int,
     workspace: Workspace,
-    report: Callable[[str], None],
 ) -> ReleaseFile:
     """Pack the named files of a checkout (POSIX paths relative to it) below `NAME-VERSION/`; `product` is that pair.
 
     What is promised of the bytes is what is promised of a bottle's. Raise ArchiveError when a path is not there.
     """
-    report("packing the source archive")
     name, version = product
     facts = {"name": name, "version": version, "path": f"dist/{naming.source_archive_name(name, version)}"}
     with workspace.staging() as staged:

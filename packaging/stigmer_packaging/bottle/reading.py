@@ -9,7 +9,7 @@ from stigmer_packaging.binaries.bottle_file import read_members
 from stigmer_packaging.bottle.archive import unpack_archive
 from stigmer_packaging.bottle.keg_tree import CHECKSUMS, INDEX
 from stigmer_packaging.lib import command
-from stigmer_packaging.lib.errors import CommandError, PublicationError
+from stigmer_packaging.lib.errors import PublicationError
 
 
 def ask_version(bottle: Path, name: str, version: str, *, scratch: Path, env: Mapping[str, str]) -> str:
@@ -21,10 +21,8 @@ def ask_version(bottle: Path, name: str, version: str, *, scratch: Path, env: Ma
     program = scratch / name / version / "bin" / name
     if not program.is_file():
         raise PublicationError(f"{bottle.name} holds no {name}/{version}/bin/{name}")
-    try:
+    with command.failing_as(PublicationError, f"the program in {bottle.name} does not say its version"):
         said = command.run([program, "--version"], env=env, cwd=scratch, seconds=60).stdout.strip()
-    except CommandError as error:
-        raise PublicationError(f"the program in {bottle.name} does not say its version:\n{error}") from error
     return said.removeprefix(f"{name} ")
 
 

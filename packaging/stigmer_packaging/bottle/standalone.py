@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_packaging.binaries import codesign
-from stigmer_packaging.bottle.archive import keg_members, whole_keg, write_archive
+from stigmer_packaging.bottle.archive import keg_members, write_archive
 from stigmer_packaging.bottle.keg_tree import COMPLETIONS, HELP, INDEX
 from stigmer_packaging.bottle.program import write_payload
 from stigmer_packaging.lib import digest
@@ -43,15 +43,12 @@ class Unpacker:
         return {"unpacker": digest.sha256_of_tree(self.tree, ignored=()), "go": self.version}
 
 
-def make_archive(
-    keg: Keg, *, source_date_epoch: int, workspace: Workspace, report: Callable[[str], None]
-) -> ReleaseFile:
+def make_archive(keg: Keg, *, source_date_epoch: int, workspace: Workspace) -> ReleaseFile:
     """Pack the keg's tree below `NAME-VERSION-TARGET/`, without what only brew reads.
 
-    Raise ArchiveError when the keg on disk is not what its record says.
+    Raise RecordError when the keg on disk is not what its record says.
     """
     root, files = _tree_of(keg, workspace)
-    report(f"packing the archive for {keg.target}")
     folder = naming.standalone_name(keg.name, keg.version, keg.target)
     members = keg_members(root, files, keg.links)
     with workspace.staging() as staged:
@@ -60,15 +57,12 @@ def make_archive(
         return _publish(written, "archive", f"{folder}.tar.gz", keg, workspace)
 
 
-def make_program(
-    keg: Keg, unpacker: Unpacker, *, source_date_epoch: int, workspace: Workspace, report: Callable[[str], None]
-) -> ReleaseFile:
+def make_program(keg: Keg, unpacker: Unpacker, *, source_date_epoch: int, workspace: Workspace) -> ReleaseFile:
     """Make the one file for the keg's target, on any host.
 
-    Raise ArchiveError when the keg on disk is not what its record says, CommandError when the unpacker does not build.
+    Raise RecordError when the keg on disk is not what its record says, CommandError when the unpacker does not build.
     """
     root, files = _tree_of(keg, workspace)
-    report(f"packing the single file for {keg.target}")
     about = {
         "name": keg.name,
         "version": keg.version,
@@ -105,7 +99,7 @@ def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
 def _tree_of(keg: Keg, workspace: Workspace) -> tuple[Path, tuple[FileRecord, ...]]:
     """Give the keg's folder, and of its files those that mean something without brew."""
     brews = ("INSTALL_RECEIPT.json", ".brew/", "homebrew.")
-    return whole_keg(keg, workspace), tuple(file for file in keg.files if not file.path.startswith(brews))
+    return workspace.whole(keg), tuple(file for file in keg.files if not file.path.startswith(brews))
 
 
 def _id(keg: Keg, files: tuple[FileRecord, ...]) -> str:

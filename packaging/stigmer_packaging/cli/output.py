@@ -37,8 +37,8 @@ def stdout() -> Console:
 class TerminalProgress:
     """Prints a line with its seconds for each step that ended, and shows what the steps at work say.
 
-    On a terminal that is one line that changes; in a pipe, or with `verbose`, each of them stays, the first of a step when
-    it begins. `verbose` also prints every command that the steps run.
+    On a terminal that is one line that changes; in a pipe, or with `verbose`, each of them stays, and its name when a step
+    begins. `verbose` also prints every command that the steps run.
     """
 
     def __init__(self, console: Console, *, verbose: bool) -> None:
@@ -69,6 +69,8 @@ class TerminalProgress:
             self._bars.reset(self._task)
         self._names[step.name] = None
         self._bars.update(self._task, description=", ".join(self._names))
+        if not self._live:
+            self._print(f"… {step.name}")
 
     def say(self, text: str) -> None:
         """Show what a step at work says."""

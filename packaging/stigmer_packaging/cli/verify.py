@@ -128,10 +128,9 @@ def _verify_on_machines(wanted: Wanted, what: Path, host: Target, workspace: Wor
             script = ROOT / "scripts" / "verify-install"
             task = Task(script, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
             kept = current_report(product, machine, task, workspace, name)
-            yield (
-                name,
-                kept or verify_bottle(product, machine, task, workspace=workspace, name=name, report=output.tell),
-            )
+            if not kept:
+                output.tell(f"verifying {Path(product.path).name} on {machine.name}")
+            yield name, kept or verify_bottle(product, machine, task, workspace=workspace, name=name)
 
 
 def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Reports:

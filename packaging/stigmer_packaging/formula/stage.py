@@ -1,6 +1,6 @@
 """Write the formula for the bottles that were made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.errors import RecordError
@@ -15,7 +15,6 @@ def write_formula(
     bottles: Sequence[ReleaseFile],
     *,
     workspace: Workspace,
-    report: Callable[[str], None],
 ) -> ReleaseFile:
     """Write `dist/Formula/NAME.rb` with the given bottles, which must be of the manifest's version and of one rebuild.
 
@@ -28,7 +27,6 @@ def write_formula(
         raise RecordError(f"the formula needs bottles of {product.name} {product.version} and of one rebuild: {found}")
     named = tuple((bottle.tag, bottle.sha256) for bottle in bottles)
     text = render_formula(manifest, source.sha256, named, bottles[0].rebuild)
-    report(f"writing the formula for {', '.join(bottle.tag for bottle in bottles)}")
     with workspace.staging() as staged:
         (staged / "formula").write_text(text, encoding="utf-8")
         facts = {"name": product.name, "version": product.version, "path": f"dist/Formula/{product.name}.rb"}

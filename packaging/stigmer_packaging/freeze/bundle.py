@@ -10,7 +10,7 @@ from stigmer_packaging.binaries import codesign, elf, elf_edit, macho_edit
 from stigmer_packaging.binaries.macho import is_macho
 from stigmer_packaging.lib.distributions import rewrite_record
 from stigmer_packaging.lib.errors import GateError
-from stigmer_packaging.lib.patchelf import set_search
+from stigmer_packaging.lib.patchelf import find_patchelf, set_search
 from stigmer_packaging.lib.target import Target
 
 _UNASKED = ("licenses", "sboms")
@@ -103,7 +103,7 @@ def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
         path.write_bytes(changed)
 
 
-def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, str]) -> None:
+def relocate(folder: Path, contents: str, *, env: Mapping[str, str]) -> None:
     """Have the ELF files of a folder find the libraries at the top of `contents`.
 
     PyInstaller's executable sets LD_LIBRARY_PATH and starts itself once more, but needs libz before that; and who looks
@@ -120,7 +120,7 @@ def relocate(folder: Path, contents: str, *, patchelf: Path, env: Mapping[str, s
         if bundled.intersection(found.needed) and own not in search:
             search.append(own)
         if search != [*found.search]:
-            set_search(path, ":".join(search), patchelf=patchelf, env=env)
+            set_search(path, ":".join(search), patchelf=find_patchelf(env), env=env)
 
 
 def find_machos(folder: Path) -> list[Path]:

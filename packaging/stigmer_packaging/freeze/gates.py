@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from stigmer_packaging.freeze.pyinstaller import MissingImport
 from stigmer_packaging.lib.distributions import Conflict, Distribution, find_conflicts, find_differences
-from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.lib.errors import GateError, refuse
 
 MADE_BY_OTHERS = frozenset({"collections.abc"})
 """Modules without a file of their own: importing their package makes them. Source: CPython 3.13's collections."""
@@ -21,13 +21,12 @@ def check_ownership(distributions: Iterable[Distribution]) -> None:
     on disk, and the import fails at run time. This is what `multipart` and `python-multipart` do.
     """
     if conflicts := find_conflicts(distributions):
-        findings = "\n  ".join(map(str, conflicts))
-        raise GateError(f"two distributions install the same module:\n  {findings}", _owners_line(conflicts))
+        refuse(GateError, "two distributions install the same module", map(str, conflicts), _owners_line(conflicts))
 
 
 def check_lock(distributions: Iterable[Distribution], expected: Mapping[str, str]) -> None:
     """Refuse an environment that is not exactly what was locked; `expected` maps canonical names to versions."""
-    _refuse("the environment is not what its lock says", find_differences(distributions, expected))
+    refuse(GateError, "the environment is not what its lock says", find_differences(distributions, expected))
 
 
 def check_modules(missing: Iterable[MissingImport], package: str) -> None:
@@ -42,7 +41,7 @@ def check_modules(missing: Iterable[MissingImport], package: str) -> None:
         if each.module not in MADE_BY_OTHERS
         if _is_certain(each, package) and not each.module.startswith(f"{each.importer}.")
     ]
-    _refuse("the bundle lacks modules that it imports", findings)
+    refuse(GateError, "the bundle lacks modules that it imports", findings)
 
 
 def _owners_line(conflicts: Collection[Conflict]) -> str:
@@ -60,8 +59,3 @@ def _is_certain(found: MissingImport, package: str) -> bool:
         return False
     own = f"{found.importer}.".startswith(f"{package}.")
     return not found.ways & ({"conditional", "optional"} if own else {"conditional", "optional", "delayed"})
-
-
-def _refuse(reason: str, findings: Collection[str]) -> None:
-    if findings:
-        raise GateError("\n  ".join([f"{reason}:", *findings]))

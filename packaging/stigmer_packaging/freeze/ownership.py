@@ -17,10 +17,11 @@ from stigmer_packaging.lib.distributions import (
     read_distributions,
     rewrite_record,
 )
-from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.lib.errors import GateError, refuse
 from stigmer_packaging.manifest.section import unknown
 from stigmer_packaging.records.model import LeftOut
 
+_UNSETTLED = "the owners of modules cannot be settled"
 _REMEDY = "correct `owners` in the component's `freeze` in packaging/manifest.yaml, or in the project's pyproject.toml"
 
 
@@ -33,10 +34,11 @@ def settle_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:
     """
     named = {module: canonicalize_name(owner) for module, owner in owners.items()}
     contested = [conflict for conflict in find_conflicts(read_distributions(site)) if conflict.module in named]
-    _refuse(f"{conflict.module}: {unknown('owner', named[conflict.module], conflict.names)}"
-            for conflict in contested if named[conflict.module] not in conflict.names)  # fmt: skip
+    wrong = (conflict for conflict in contested if named[conflict.module] not in conflict.names)
+    said = (f"{each.module}: {unknown('owner', named[each.module], each.names)}" for each in wrong)
+    refuse(GateError, _UNSETTLED, said, _REMEDY)
     left = tuple(each for conflict in contested for each in _settle(site, conflict, named[conflict.module]))
-    _refuse(_find_overwritten(site, contested, named))
+    refuse(GateError, _UNSETTLED, _find_overwritten(site, contested, named), _REMEDY)
     return left
 
 
@@ -94,8 +96,3 @@ def _find_overwritten(site: Path, contested: Iterable[Conflict], owners: Mapping
 def _checksum(path: Path) -> str:
     """Give a file's checksum as RECORD writes it."""
     return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).decode().rstrip("=")
-
-
-def _refuse(problems: Iterable[str]) -> None:
-    if found := list(problems):
-        raise GateError("the owners of modules cannot be settled:\n  " + "\n  ".join(found), _REMEDY)

@@ -74,11 +74,8 @@ def try_imports(probe: Path, modules: Mapping[str, Sequence[str]], *, env: Mappi
     """
     names = sorted(module for each in modules.values() for module in each)
     try:
-        command.run([str(probe), *names], env=plain_environment(env), seconds=SECONDS)
-    except CommandError as error:
-        raise GateError(
-            f"a distribution whose module has another owner cannot be imported: {error}", _REMEDY
-        ) from error
+        with command.failing_as(GateError, "a distribution whose module has another owner cannot be imported", _REMEDY):
+            command.run([probe, *names], env=plain_environment(env), seconds=SECONDS)
     finally:
         probe.unlink()
 
@@ -95,10 +92,8 @@ class Trial:
     def without_temporal(self) -> None:
         """Start the service with nothing listening at Temporal's address; GateError unless it fails because of that."""
         words, env, _ = self._start(unused_address(), self.probe.arguments)
-        try:
+        with command.failing_as(GateError, "started without Temporal, the service does not give up"):
             done = command.run(words, env=env, cwd=self.folder, seconds=SECONDS, check=False)
-        except CommandError as error:
-            raise GateError(f"started without Temporal, the service does not give up: {error}") from error
         check_failure(done.code, done.stdout + done.stderr)
 
     def start_and_stop(self, address: str = "") -> None:
@@ -111,12 +106,12 @@ class Trial:
         """
         situation = "with a live Temporal the service" if address else "the service"
         words, env, port = self._start(address or unused_address(), self.probe.arguments)
-        try:
-            with command.running(words, env=env, cwd=self.folder, log=self.folder / "service.log") as service:
-                self._wait_until_ready(service, port)
-                code, output = service.stop(seconds=self.probe.grace), service.output
-        except CommandError as error:
-            raise GateError(f"{situation} does not work: {error}") from error
+        with (
+            command.failing_as(GateError, f"{situation} does not work"),
+            command.running(words, env=env, cwd=self.folder, log=self.folder / "service.log") as service,
+        ):
+            self._wait_until_ready(service, port)
+            code, output = service.stop(seconds=self.probe.grace), service.output
         usual = (0,) if self.probe.temporal else (0, -signal.SIGTERM)
         if not (code in usual or _FINALIZING in output) or _BROKEN.search(output):
             raise GateError(f"{situation} ended with exit code {code}\n{_tail(output)}")
@@ -135,11 +130,8 @@ class Trial:
 
     def selftest(self, arguments: tuple[str, ...]) -> None:
         """Run the service's selftest; GateError unless it exits 0."""
-        try:
-            words = [str(self.program), *arguments]
-            command.run(words, env=self._isolated, cwd=self.folder, seconds=SECONDS)
-        except CommandError as error:
-            raise GateError(f"the frozen service does not pass its own test: {error}") from error
+        with command.failing_as(GateError, "the frozen service does not pass its own test"):
+            command.run([self.program, *arguments], env=self._isolated, cwd=self.folder, seconds=SECONDS)
 
     def _start(self, address: str, arguments: tuple[str, ...]) -> tuple[list[str], dict[str, str], int]:
         """Give command, environment and port of a start: a home of its own, free ports, and where Temporal is."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stigmer_packaging.freeze import bundle, gates, probes, pyinstaller, stdlib
 from stigmer_packaging.freeze.ownership import modules_to_prove
@@ -17,8 +18,8 @@ from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import SYSTEMS, Target
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.manifest.rename import rename_product
-from stigmer_packaging.records.model import LauncherBundle, LeftOut, ServiceBinary
-from stigmer_packaging.records.workspace import Workspace, scan_files
+from stigmer_packaging.records.model import BuiltPart, LeftOut
+from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import locks
 from stigmer_packaging.sources.locks import Pin
 from stigmer_packaging.sources.service_source import IGNORED, ServiceSource
@@ -41,19 +42,17 @@ class Freezer:
     """What every freeze for one target takes besides sources.
 
     `pins` is the text of the lock that pins PyInstaller; `source_date_epoch`, seconds since 1970; `env`, what
-    build_environment gives; `report` is told what goes on; `macos` is the oldest macOS to run on, empty for others;
-    `tried` says whether programs of the target run here; otherwise they are frozen and not tried.
+    build_environment gives, and for a Mac the oldest macOS to run on; `report` is told what goes on; `tried` says
+    whether programs of the target run here; otherwise they are frozen and not tried.
     """
 
     target: Target
     python: FreezingPython
     pins: str
-    patchelf: Path
     source_date_epoch: int
     env: Mapping[str, str]
     workspace: Workspace
     report: Callable[[str], None]
-    macos: str
     tried: bool
 
     def note(self, text: str) -> None:
@@ -61,13 +60,18 @@ class Freezer:
         self.report(text)
         command.remark(text)
 
+    def add_part(self, folder: Path, name: str, **facts: Any) -> BuiltPart:
+        """Put a frozen part, whose facts these are, into the workspace."""
+        target = str(self.target)
+        return self.workspace.add_part(folder, f"freeze/{target}/{name}", component=name, target=target, **facts)
+
     def facts(self) -> dict[str, object]:
         """Give all that these have to do with the result, as plain values."""
         pins = locks.select_pins(locks.parse_lock(self.pins), pyinstaller.DISTRIBUTIONS)
         return {
             "target": str(self.target),
             "python": self.python.identity,
-            "macos": self.macos,
+            "macos": self.env.get("MACOSX_DEPLOYMENT_TARGET", ""),
             "pyinstaller": locks.render_lock(pins),
             "source_date_epoch": self.source_date_epoch,
         }
@@ -84,15 +88,13 @@ def service_facts(source: ServiceSource, *, version: str, probe: ServiceProbe, f
     return {"tree": source.sha256, "version": version, "probe": asdict(probe), **freezer.facts()}
 
 
-def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) -> LauncherBundle:
+def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) -> BuiltPart:
     """Freeze the launcher as the program `name` that answers with `version`.
 
     ForeignTargetError on a machine of another platform, MissingToolError without libpython or binutils, GateError when
     the bundle lacks what it imports or does not answer with its version.
     """
-    record = f"freeze/{freezer.target}/launcher"
     python = provide((), freezer)
-    freezer.report(f"freezing the launcher for {freezer.target}")
     with freezer.workspace.staging() as staged:
         own = staged.absolute() / "source"
         shutil.copytree(source / PACKAGE, own / PACKAGE, ignore=shutil.ignore_patterns(*IGNORED))
@@ -102,23 +104,17 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
         gates.check_modules(frozen.missing, PACKAGE)
         if freezer.tried:
             probes.check_answers(frozen.folder / name, name, version, env=freezer.env)
-        files = scan_files(frozen.folder)
-        freezer.workspace.publish(frozen.folder, record)
-    made = LauncherBundle(version, str(freezer.target), record, name, files)
-    freezer.workspace.write_record(record, made)
-    return made
+        return freezer.add_part(frozen.folder, "launcher", version=version, entry=name)
 
 
 def freeze_service(
     source: ServiceSource, *, component: str, version: str, temporal: Path | None, probe: ServiceProbe, freezer: Freezer
-) -> ServiceBinary:
+) -> BuiltPart:
     """Freeze a Python service as its project and the manifest ask.
 
     `temporal` is the Temporal CLI of this machine's platform, which a service that needs it is tried against. GateError
     when the locked environment cannot be frozen whole, or the frozen service does not work.
     """
-    record = f"freeze/{freezer.target}/{component}"
-    freezer.report(f"freezing {component} for {freezer.target}")
     for line in source.describe():
         freezer.note(f"{component}: {line}")
     python = provide(source.pins, freezer, source.table.owners)
@@ -131,11 +127,8 @@ def freeze_service(
             _try_service(frozen.folder / component, source, probed, probe, temporal, freezer)
         else:
             freezer.note(f"{component} for {freezer.target} is not tried: its programs do not run here")
-        files = scan_files(frozen.folder)
-        freezer.workspace.publish(frozen.folder, record)
-    made = ServiceBinary(component, version, str(freezer.target), record, component, files, python.site.left_out)
-    freezer.workspace.write_record(record, made)
-    return made
+        left_out = python.site.left_out
+        return freezer.add_part(frozen.folder, component, version=version, entry=component, left_out=left_out)
 
 
 def render_version(name: str, version: str) -> str:
@@ -239,7 +232,7 @@ def _freeze(plan: FreezePlan, python: Environment, staged: Path, freezer: Freeze
     bundle.forget_installation(frozen.folder)
     if freezer.target.system == "linux":
         bundle.strip_elves(frozen.folder)
-        bundle.relocate(frozen.folder, plan.contents, patchelf=freezer.patchelf, env=freezer.env)
+        bundle.relocate(frozen.folder, plan.contents, env=freezer.env)
     else:
         bundle.relocate_machos(frozen.folder, plan.contents, freezer.target)
     return frozen

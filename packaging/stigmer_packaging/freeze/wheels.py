@@ -21,7 +21,7 @@ from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.cache import make_once
 from stigmer_packaging.lib.distributions import rewrite_record
 from stigmer_packaging.lib.environment import build_environment
-from stigmer_packaging.lib.errors import CommandError, GateError
+from stigmer_packaging.lib.errors import CommandError, GateError, refuse
 from stigmer_packaging.lib.interpreter import Interpreter
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.records.model import LeftOut
@@ -186,15 +186,15 @@ class _Pip:
                     raise
                 missing.append(f"{found[1]} {found[2]}; the newest version that has one: {found[3].split(', ')[-1]}")
                 left = [pin for pin in left if pin.name != canonicalize_name(found[1])]
-        if missing:
-            target, machine = self.platform.target, self.platform.machine
-            system = f"{'glibc' if target.system == 'linux' else 'macOS'} {self.platform.oldest}"
-            raise GateError(
-                f"no wheel runs on {target} with {system} and Python {self.platform.python}:\n  "
-                + "\n  ".join(missing),
-                "lock that version for this platform alone, with the marker "
-                f"\"sys_platform == '{target.system}' and platform_machine == '{machine}'\"",
-            )
+        target = self.platform.target
+        system = f"{'glibc' if target.system == 'linux' else 'macOS'} {self.platform.oldest}"
+        marker = f"\"sys_platform == '{target.system}' and platform_machine == '{self.platform.machine}'\""
+        refuse(
+            GateError,
+            f"no wheel runs on {target} with {system} and Python {self.platform.python}",
+            missing,
+            f"lock that version for this platform alone, with the marker {marker}",
+        )
 
     def build(self, pins: Sequence[Pin]) -> None:
         """Build what is locked without a wheel, with the pinned setuptools.
@@ -206,12 +206,8 @@ class _Pip:
         names, known = ", ".join(f"{pin.name} {pin.version}" for pin in pins), set(self.folder.glob("*.whl"))
         chosen = ("--python", self.builder.executable) if self.builder else ()
         words = (*_WHOLE, "--no-build-isolation", "--no-binary=:all:", "--wheel-dir", str(self.folder))
-        try:
+        with command.failing_as(GateError, f"the lock has no wheel of {names}, and it cannot be built here", _REMEDY):
             self._run(pins, *chosen, "wheel", *words)
-        except CommandError as error:
-            raise GateError(
-                f"the lock has no wheel of {names}, and it cannot be built here: {error}", _REMEDY
-            ) from error
         built = sorted(file.name for file in set(self.folder.glob("*.whl")) - known)
         foreign = [name for name in built if not name.endswith("-none-any.whl")]
         if foreign and not self.builder:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from stigmer_packaging.lib.errors import CommandError, MissingToolError
+from stigmer_packaging.lib.errors import CommandError, MissingToolError, PackagingError
 
 _POLL = 0.05  # seconds between two looks at a running program
 _DRAIN = 0.5  # seconds without output after a program's end
@@ -51,6 +51,15 @@ def remark(text: str) -> None:
     if observer := _observer.get():
         for line in text.splitlines():
             observer(line)
+
+
+@contextlib.contextmanager
+def failing_as(kind: type[PackagingError], what: str, remedy: str = "") -> Iterator[None]:
+    """Raise an error of `kind` in place of a CommandError: what the failure means, and then what the program said."""
+    try:
+        yield
+    except CommandError as error:
+        raise kind(f"{what}: {error}", remedy) from error
 
 
 def kill_all() -> None:

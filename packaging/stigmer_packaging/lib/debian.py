@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from stigmer_packaging.lib import apt, http
-from stigmer_packaging.lib.errors import ArchiveError, DownloadError, MissingToolError, RecordError
+from stigmer_packaging.lib.errors import ArchiveError, DownloadError, MissingToolError, RecordError, refuse
 from stigmer_packaging.lib.unpacking import unpack_tree
 
 SECURITY = "pool/updates/"
@@ -57,9 +57,8 @@ class Package:
 def parse_lock(text: str) -> tuple[Package, ...]:
     """Read lines of `SHA256 PATH TARGET…`; a line that begins with # is a comment. RecordError with every other line."""
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
-    wrong = [line for line in lines if len(line) < 3 or not re.fullmatch("[0-9a-f]{64}", line[0])]
-    if wrong:
-        raise RecordError("the package lock has wrong lines:\n  " + "\n  ".join(" ".join(line) for line in wrong))
+    wrong = (line for line in lines if len(line) < 3 or not re.fullmatch("[0-9a-f]{64}", line[0]))
+    refuse(RecordError, "the package lock has wrong lines", map(" ".join, wrong))
     return tuple(Package(path, sha256, tuple(targets)) for sha256, path, *targets in lines)
 
 

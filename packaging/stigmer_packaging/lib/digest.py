@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ def sha256_of_value(*values: Any) -> str:
     """Give one sha256 for plain values (strings, numbers, lists, maps), the same for equal values."""
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def render_sums(sums: Iterable[tuple[str, str]]) -> str:
+    """Give paths and their sha256 as the lines that `sha256sum -c` reads."""
+    return "".join(f"{sha256}  {path}\n" for path, sha256 in sums)
+
+
+def parse_sums(text: str) -> dict[str, str]:
+    """Give the sha256 by path from such lines."""
+    lines = (line.partition("  ") for line in text.splitlines())
+    return {path: sha256 for sha256, _, path in lines}
 
 
 def _walk(root: Path, ignored: tuple[str, ...]) -> list[Path]:

@@ -1,6 +1,6 @@
 """Every way packaging fails, with its exit code and remedy. The CLI prints `Error: …` and `Hint: …` and exits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -17,6 +17,12 @@ class PackagingError(Exception):
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.remedy = remedy or self.remedy
+
+
+def refuse(kind: type[PackagingError], reason: str, findings: Iterable[str], remedy: str = "") -> None:
+    """Raise an error of `kind` that lists all findings, unless there are none."""
+    if found := list(findings):
+        raise kind("\n  ".join([f"{reason}:", *found]), remedy)
 
 
 class ManifestError(PackagingError):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stigmer_packaging.lib import command
-from stigmer_packaging.lib.errors import CommandError, SourceError
+from stigmer_packaging.lib.errors import SourceError
 
 
 def resolve(repository: Path, ref: str, *, env: Mapping[str, str]) -> str:
@@ -30,11 +30,9 @@ def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping
         "GIT_WORK_TREE": str(destination),
     }
     folder = command.run(["git", "-C", repository, "rev-parse", "--absolute-git-dir"], env=env).stdout.strip()
-    try:
+    with command.failing_as(SourceError, f"the tree of {commit} could not be written"):
         for words in (["read-tree", commit], ["checkout-index", "--all", "--quiet"]):
             command.run(["git", f"--git-dir={folder}", *words], env=private, cwd=destination, seconds=600)
-    except CommandError as error:
-        raise SourceError(f"the tree of {commit} could not be written:\n{error}") from error
 
 
 def list_tracked(repository: Path, paths: Sequence[str], *, env: Mapping[str, str]) -> tuple[str, ...]:

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import Credits, Ingredient
 
-NAME = "THIRD_PARTY_NOTICES"
-
 TEXTS = "LICENCE TEXTS"
 """The line after which nothing more is named."""
 
@@ -17,11 +15,6 @@ Third-party notices of {name} {version} for {target}
 These are the parts of {name} and what each is made of: name, version, licence. Numbers lead to the licence texts below;
 what has none carries none in its source, and its licence is what its authors say of it.
 """
-
-
-def notices_path(product: str) -> str:
-    """Say where the notices lie in a keg."""
-    return f"share/doc/{product}/{NAME}"
 
 
 def render_notices(product: Product, target: str, credited: Sequence[Credits]) -> str:

@@ -8,16 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stigmer_packaging.licensing.licences import NOASSERTION
-from stigmer_packaging.licensing.notices import NAME
 from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.manifest.naming import NOTICES
 from stigmer_packaging.records.model import Credits, Ingredient
 
 _PURL = {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl"}
-
-
-def sbom_path(product: str) -> str:
-    """Say where it lies in a keg. Not at the top: there brew writes one of its own over it when it pours."""
-    return f"share/doc/{product}/sbom.spdx.json"
 
 
 def render_sbom(product: Product, target: str, credited: Sequence[Credits], *, source_date_epoch: int) -> str:
@@ -84,4 +79,4 @@ def _own_licences(packages: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     """Describe the licences that the SPDX list has not."""
     stated = (package["licenseDeclared"] for package in packages)
     names = sorted({name for licence in stated for name in re.findall(r"LicenseRef-[\w.-]+", licence)})
-    return [{"licenseId": name, "extractedText": f"see {NAME}"} for name in names]
+    return [{"licenseId": name, "extractedText": f"see {NOTICES}"} for name in names]

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from stigmer_packaging.lib.target import Target
 
+NOTICES = "THIRD_PARTY_NOTICES"
+
 
 def bottle_name(name: str, version: str, tag: str, rebuild: int = 0) -> str:
     """Name a bottle as brew's download asks for it: a single dash, and the rebuild number only when there is one."""
@@ -74,3 +76,13 @@ def service_path(name: str, target: Target) -> str:
     """Give where in the keg the target's definition is."""
     names = service_names(name)
     return f"{names.macos}.plist" if target.system == "darwin" else f"{names.linux}.service"
+
+
+def notices_path(name: str) -> str:
+    """Give where in the keg the third-party notices are."""
+    return f"share/doc/{name}/{NOTICES}"
+
+
+def sbom_path(name: str) -> str:
+    """Give where in the keg its bill of materials is. Not at the top: brew writes one of its own there when it pours."""
+    return f"share/doc/{name}/sbom.spdx.json"

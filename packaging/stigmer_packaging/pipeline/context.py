@@ -14,10 +14,7 @@ from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.pythons import PINNED, choose_python, default_choice, is_in_cache, open_maker, own_folders
 from stigmer_packaging.freeze.stage import Freezer, launcher_facts, service_facts
 from stigmer_packaging.lib import apt, digest, git
-from stigmer_packaging.lib.patchelf import find_patchelf
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.licensing.notices import notices_path
-from stigmer_packaging.licensing.spdx import sbom_path
 from stigmer_packaging.manifest.model import ArtifactSource, CheckoutSource, Component, Manifest, WheelSource
 from stigmer_packaging.manifest.rename import OWN
 from stigmer_packaging.pipeline.plan import RELEASE, Inputs, is_frozen, is_made_here, needs_temporal
@@ -44,15 +41,9 @@ DOCUMENTS = {
 
 
 class Output(TypedDict):
-    """Where a stage writes its artefact and its record, and whom it tells."""
+    """Where a stage writes its artefact and its record, and the time that files in it have."""
 
     workspace: Workspace
-    report: Callable[[str], None]
-
-
-class DatedOutput(Output):
-    """The same for an artefact whose files have a time."""
-
     source_date_epoch: int
 
 
@@ -78,13 +69,8 @@ class BuildContext:
 
     @property
     def output(self) -> Output:
-        """Where stages write, and whom they tell."""
-        return {"workspace": self.workspace, "report": self.report}
-
-    @property
-    def dated_output(self) -> DatedOutput:
-        """The same, with the time that files get."""
-        return {**self.output, "source_date_epoch": self.source_date_epoch}
+        """Where stages write, and the time that files get."""
+        return {"workspace": self.workspace, "source_date_epoch": self.source_date_epoch}
 
     @property
     def freezes_with(self) -> str:
@@ -103,6 +89,10 @@ class BuildContext:
     def go(self) -> golang.Go:
         """The Go that builds."""
         return golang.choose_go(self.manifest.go, self.env)
+
+    def provide_go(self) -> Path:
+        """Give the program of that Go, fetched if it is not here."""
+        return golang.provide_go(self.go, self.host, self.workspace.cache, env=self.env, report=self.report)
 
     def makes_python(self, targets: Sequence[Target]) -> bool:
         """Tell whether freezing for these targets takes a pinned Python that is not in the cache yet."""
@@ -128,8 +118,8 @@ class BuildContext:
         maker = partial(open_maker, self.root, self.host, cache, mirror=self.debian, env=self.env, report=report)
         python = choose_python(self.freezes_with, target, maker, self.root, oldest=oldest, env=env)
         pins = (self.root / "requirements.lock").read_text(encoding="utf-8")
-        patchelf, epoch = find_patchelf(self.env), self.source_date_epoch
-        return Freezer(target, python, pins, patchelf, epoch, env, self.workspace, report, minimum, target == self.host)
+        tried, epoch = target == self.host, self.source_date_epoch
+        return Freezer(target, python, pins, epoch, env, self.workspace, report, tried)
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
@@ -159,21 +149,16 @@ class BuildContext:
             macos_minimum=promised.macos_minimum,
             size_budget=promised.size_budget * 1_000_000,
             lenient=("glibc-floor",) if local else (),
-            notices=notices_path(self.manifest.product.name),
             noticed=self._locked(),
-            sbom=sbom_path(self.manifest.product.name),
             optional={part.name: part.optional for part in self.manifest.components},
         )
 
     @property
     def unpacker(self) -> Unpacker:
         """What the single file's own program is built from."""
-        tree, cache = self.root / "packaging" / "program", self.workspace.cache
-
-        def provide() -> Path:
-            return golang.provide_go(self.go, self.host, cache, env=self.env, report=self.report)
-
-        return Unpacker(tree, provide, self.go.version, self.env, golang.module_cache(tree, cache))
+        tree = self.root / "packaging" / "program"
+        modules = golang.module_cache(tree, self.workspace.cache)
+        return Unpacker(tree, self.provide_go, self.go.version, self.env, modules)
 
     def documents(self) -> Mapping[str, Path]:
         """Give the documents of a keg by their paths in it; another product's own are not ours to write."""

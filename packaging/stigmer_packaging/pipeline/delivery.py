@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Product
-from stigmer_packaging.records.model import AuditReport, ReleaseFile, ServiceBinary, VerificationReport
+from stigmer_packaging.records.model import AuditReport, BuiltPart, ReleaseFile, VerificationReport
 from stigmer_packaging.records.release import NAME, Artefact, Release, parse_release, read_release, with_levels
 from stigmer_packaging.records.text import render_record
 from stigmer_packaging.records.workspace import Workspace
@@ -39,12 +40,12 @@ def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, 
         {
             f"{record.target}/{record.component}": record.left_out
             for record in records.values()
-            if isinstance(record, ServiceBinary) and record.left_out
+            if isinstance(record, BuiltPart) and record.left_out
         },
     )
     written = _write(release, workspace, folder)
-    checksums = "".join(f"{artefact.sha256}  {artefact.name}\n" for artefact in written.artefacts)
-    _write_text(CHECKSUMS, checksums, workspace, folder)
+    sums = digest.render_sums((artefact.name, artefact.sha256) for artefact in written.artefacts)
+    _write_text(CHECKSUMS, sums, workspace, folder)
     for name in before - {artefact.name for artefact in written.artefacts}:
         (folder / name).unlink(missing_ok=True)
     return written

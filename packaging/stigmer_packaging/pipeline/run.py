@@ -23,7 +23,7 @@ class Progress(Protocol):
     """Who is told how it goes."""
 
     def begin(self, step: Step) -> None:
-        """Hear that a step begins."""
+        """Hear that the making of a step's record begins."""
 
     def hear(self, line: str) -> None:
         """Hear a line of its log: a command, or what a program printed."""
@@ -82,7 +82,6 @@ class Pipeline:
         results: dict[str, StepResult] = {}
 
         def work(step: Step) -> StepResult:
-            self.progress.begin(step)
             return self._carry_out(step, {name: results[name].record for name in step.needs})
 
         with self.workspace.alone(" ".join(sorted({step.stage for step in steps}))):
@@ -101,6 +100,7 @@ class Pipeline:
         return StepResult(step, record, artefact, size, sha256, self.clock() - began, reused)
 
     def _make(self, step: Step, needs: Mapping[str, Any]) -> Any:
+        self.progress.begin(step)
         maker = self.maker_of(step)
         log = self.workspace.path(f"logs/{step.name}.log")
         log.parent.mkdir(parents=True, exist_ok=True)

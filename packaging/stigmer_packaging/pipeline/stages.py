@@ -24,11 +24,10 @@ from stigmer_packaging.pipeline.plan import Step, is_frozen
 from stigmer_packaging.pipeline.run import Maker
 from stigmer_packaging.records.model import (
     AuditReport,
+    BuiltPart,
     Credits,
     Keg,
-    LauncherBundle,
     ReleaseFile,
-    ServiceBinary,
     VerificationReport,
 )
 from stigmer_packaging.sources import golang
@@ -61,20 +60,20 @@ def makers(context: BuildContext) -> Callable[[Step], Maker]:
     return maker_of
 
 
-def _obtain(context: BuildContext, step: Step, _needs: Needs) -> ServiceBinary:
+def _obtain(context: BuildContext, step: Step, _needs: Needs) -> BuiltPart:
     part, target = _component(context, step), parse_target(step.target)
     env = context.env if target == context.host else None
-    return obtain.obtain_component(part, target, context.source_of(part, target), env=env, **context.output)
+    return obtain.obtain_component(part, target, context.source_of(part, target), env=env, workspace=context.workspace)
 
 
-def _freeze_launcher(context: BuildContext, step: Step, _needs: Needs) -> LauncherBundle:
+def _freeze_launcher(context: BuildContext, step: Step, _needs: Needs) -> BuiltPart:
     product, freezer = context.manifest.product, context.freezer_of(parse_target(step.target))
     return freeze.freeze_launcher(
         context.root / "launcher", name=product.name, version=product.version, freezer=freezer
     )
 
 
-def _freeze_service(context: BuildContext, step: Step, needs: Needs) -> ServiceBinary:
+def _freeze_service(context: BuildContext, step: Step, needs: Needs) -> BuiltPart:
     part = _component(context, step)
     temporal = next(iter(needs.values()), None)
     return freeze.freeze_service(
@@ -90,28 +89,27 @@ def _freeze_service(context: BuildContext, step: Step, needs: Needs) -> ServiceB
 def _pack_source(context: BuildContext, _step: Step, _needs: Needs) -> ReleaseFile:
     product = context.manifest.product
     named = (product.name, product.version)
-    return bottle.make_source_archive(named, context.root, context.sources, **context.dated_output)
+    return bottle.make_source_archive(named, context.root, context.sources, **context.output)
 
 
 def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
     (made,) = needs.values()
-    if isinstance(made, LauncherBundle):
-        part, source, licence = None, None, context.manifest.product.license
+    if made.component == "launcher":
+        source, licence = None, context.manifest.product.license
     else:
         part = _component(context, step)
         if not is_frozen(part):
-            return credit.credit_program(part, made, partial(_credit_go, context), **context.output)
+            return credit.credit_program(made, part.license, partial(_credit_go, context), workspace=context.workspace)
         source, licence = context.service_of(part), part.license
     environment = _environment_of(context, parse_target(step.target), source)
-    return credit.credit_bundle(made, step.subject, licence, environment, **context.output)
+    return credit.credit_bundle(made, licence, environment, workspace=context.workspace)
 
 
 def _credit_go(context: BuildContext, info: BuildInfo) -> Sequence[Credit]:
     """Name the modules of a Go program; the Go that builds fetches what it has not kept from building."""
-    cache, report = context.workspace.cache, context.report
+    cache = context.workspace.cache
     env = {"GOMODCACHE": str(golang.module_cache(context.tree.path, cache)), **context.env}
-    program = golang.provide_go(context.go, context.host, cache, env=env, report=report)
-    return gomodules.credit_go(info, program=program, cache=cache, env=env, report=report)
+    return gomodules.credit_go(info, program=context.provide_go(), cache=cache, env=env, report=context.report)
 
 
 def _environment_of(context: BuildContext, target: Target, source: ServiceSource | None) -> credit.Environment:
@@ -125,46 +123,47 @@ def _environment_of(context: BuildContext, target: Target, source: ServiceSource
 def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
     product, target = context.manifest.product, parse_target(step.target)
     tag, credited = context.manifest.tag_of(target), tuple(needs.values())
-    return credit.write_sbom(product, target, tag, credited, **context.dated_output)
+    return credit.write_sbom(product, target, tag, credited, **context.output)
 
 
 def _assemble(context: BuildContext, step: Step, needs: Needs) -> Keg:
     target = parse_target(step.target)
+    launcher = needs[f"freeze/{target}/launcher"]
     parts = assemble.KegParts(
-        needs[f"freeze/{target}/launcher"],
-        tuple(record for record in needs.values() if isinstance(record, ServiceBinary)),
+        launcher,
+        tuple(record for record in needs.values() if isinstance(record, BuiltPart) and record is not launcher),
         context.documents(),
         needs["source"],
         tuple(record for record in needs.values() if isinstance(record, Credits)),
         needs[f"sbom/{target}"],
     )
-    return assemble.assemble_keg(context.manifest, target, parts, **context.dated_output)
+    return assemble.assemble_keg(context.manifest, target, parts, **context.output)
 
 
 def _pack_keg(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
     tag, rebuild = context.manifest.tag_of(parse_target(step.target)), context.manifest.product.rebuild
-    return bottle.make_bottle(needs[f"assemble/{step.target}"], tag, rebuild=rebuild, **context.dated_output)
+    return bottle.make_bottle(needs[f"assemble/{step.target}"], tag, rebuild=rebuild, **context.output)
 
 
 def _pack_archive(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
-    return standalone.make_archive(needs[f"assemble/{step.target}"], **context.dated_output)
+    return standalone.make_archive(needs[f"assemble/{step.target}"], **context.output)
 
 
 def _pack_program(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
-    return standalone.make_program(needs[f"assemble/{step.target}"], context.unpacker, **context.dated_output)
+    return standalone.make_program(needs[f"assemble/{step.target}"], context.unpacker, **context.output)
 
 
 def _audit(context: BuildContext, step: Step, needs: Needs) -> AuditReport:
     packed, sbom = needs[f"bottle/{step.target}"], needs[f"sbom/{step.target}"]
     policy = replace(context.policy_of(parse_target(step.target)), sbom_sha256=sbom.sha256)
-    found = audit.audit_bottle(packed, policy=policy, **context.output)
+    found = audit.audit_bottle(packed, policy=policy, workspace=context.workspace)
     audit.refuse_errors(found, packed)
     return found
 
 
 def _write_formula(context: BuildContext, _step: Step, needs: Needs) -> ReleaseFile:
     bottles = [record for name, record in needs.items() if name.startswith("bottle/")]
-    return formula.write_formula(context.manifest, needs["source"], bottles, **context.output)
+    return formula.write_formula(context.manifest, needs["source"], bottles, workspace=context.workspace)
 
 
 def _verify(context: BuildContext, step: Step, needs: Needs) -> VerificationReport:
@@ -172,7 +171,7 @@ def _verify(context: BuildContext, step: Step, needs: Needs) -> VerificationRepo
     maker = MachineFactory(context.host, 1, context.workspace.cache, mirrors, context.report)
     machine = maker.sandbox(maker.default_guest(), parse_target(step.target))
     task = Task(context.verification_script(), secrets.token_hex(16))
-    found = verify.verify_bottle(needs[step.needs[0]], machine, task, name=step.name, **context.output)
+    found = verify.verify_bottle(needs[step.needs[0]], machine, task, name=step.name, workspace=context.workspace)
     refuse_failure(found, str(context.workspace.path(f"{step.name}.log")))
     return found
 
@@ -185,9 +184,9 @@ def _component(context: BuildContext, step: Step) -> Component:
 _FREEZE = ("freeze.stage", "freeze.pythons")
 _SOURCES = ("sources.artifact", "sources.checkout", "sources.wheel")
 KINDS = {
-    "obtain": Kind(ServiceBinary, ("sources.stage", *_SOURCES), _obtain),
-    "freeze": Kind(ServiceBinary, _FREEZE, _freeze_service),
-    "freeze/launcher": Kind(LauncherBundle, _FREEZE, _freeze_launcher),
+    "obtain": Kind(BuiltPart, ("sources.stage", *_SOURCES), _obtain),
+    "freeze": Kind(BuiltPart, _FREEZE, _freeze_service),
+    "freeze/launcher": Kind(BuiltPart, _FREEZE, _freeze_launcher),
     "credit": Kind(Credits, ("licensing.stage", "licensing.gomodules", *_FREEZE), _credit),
     "credit/sbom": Kind(ReleaseFile, ("licensing.stage",), _write_sbom),
     "assemble": Kind(Keg, ("bottle.assemble",), _assemble),

@@ -41,7 +41,7 @@ class Published:
 
 def compare_published(published: Published, keg: Path | None = None) -> tuple[Statement, ...]:
     """List every statement about the files, and with `keg` whether what is installed there is what the bottle holds."""
-    sums = _read_sums((published.folder / "SHA256SUMS").read_text(encoding="ascii"))
+    sums = digest.parse_sums((published.folder / "SHA256SUMS").read_text(encoding="ascii"))
     facts = parse_formula(published.formula)
     downloads = facts.downloads(published.release.product.name) if facts else ()
     promised = {download.url.rpartition("/")[2]: download.sha256 for download in downloads}
@@ -56,10 +56,6 @@ def compare_published(published: Published, keg: Path | None = None) -> tuple[St
         if artefact.kind == "bottle":
             said.append(_files_said(artefact, published))
     return (*said, _installed_said(keg, published)) if keg else tuple(said)
-
-
-def _read_sums(text: str) -> dict[str, str]:
-    return {name: sha256 for sha256, _, name in (line.partition("  ") for line in text.splitlines())}
 
 
 def _digest_said(artefact: Artefact, place: str, sums: Mapping[str, str]) -> Statement:
@@ -105,7 +101,7 @@ def _installed_said(keg: Path, published: Published) -> Statement:
     text = sums.read_text(encoding="utf-8") if sums.is_file() else ""
     for bottle in published.release.of_kind("bottle"):
         if _checksums(bottle, published)[0] == text:
-            found = {name: digest.sha256_of(keg / name) for name in _read_sums(text) if (keg / name).is_file()}
+            found = {name: digest.sha256_of(keg / name) for name in digest.parse_sums(text) if (keg / name).is_file()}
             return _compare_files(bottle.name, "installed files", text, found)
     return Statement(str(keg), "installed files", False, "its checksums are those of no bottle of this release")
 
@@ -116,6 +112,6 @@ def _checksums(bottle: Artefact, published: Published) -> tuple[str, dict[str, s
 
 
 def _compare_files(name: str, place: str, sums: str, found: Mapping[str, str]) -> Statement:
-    wrong = sorted(path for path, sha256 in _read_sums(sums).items() if found.get(path) != sha256)
+    wrong = sorted(path for path, sha256 in digest.parse_sums(sums).items() if found.get(path) != sha256)
     said = f"{len(wrong)} differ, such as {wrong[0]}" if wrong else f"{len(found)} files"
     return Statement(name, place, not wrong, said)

@@ -12,7 +12,7 @@ from typing import Any
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import BusyError, RecordError
-from stigmer_packaging.records.model import FileRecord, ReleaseFile
+from stigmer_packaging.records.model import BuiltPart, FileRecord, Keg, ReleaseFile
 from stigmer_packaging.records.text import Record, parse_record, render_record
 
 
@@ -76,6 +76,13 @@ class Workspace:
         self.write_record(record, made)
         return made
 
+    def add_part(self, staged: Path, record: str, **facts: Any) -> BuiltPart:
+        """Publish the folder of a part, and write the record that describes it; `record` is the name of both."""
+        made = BuiltPart(root=record, files=scan_files(staged), **facts)
+        self.publish(staged, record)
+        self.write_record(record, made)
+        return made
+
     def write_record(self, name: str, record: object) -> Path:
         """Write a record as `records/NAME.json`, atomically. Names are paths such as `obtain/linux-amd64/temporal`."""
         with self.staging() as staged:
@@ -89,6 +96,13 @@ class Workspace:
         except FileNotFoundError:
             raise RecordError(f"there is no record {name}") from None
         return parse_record(text, kind, f"the record {name}")
+
+    def whole(self, record: Keg | ReleaseFile) -> Path:
+        """Give the absolute path of an artefact; RecordError when it is not what its record says."""
+        place = record.root if isinstance(record, Keg) else record.path
+        if not self.is_whole(record):
+            raise RecordError(f"{place} is not what its record says")
+        return self.path(place)
 
     def is_whole(self, record: object) -> bool:
         """Whether an artefact is what its record says: no file more, less or other, and no other link."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from stigmer_packaging.lib import command
-from stigmer_packaging.lib.errors import CommandError, GateError
+from stigmer_packaging.lib.errors import CommandError, GateError, refuse
 from stigmer_packaging.lib.interpreter import plain_environment
 from stigmer_packaging.sources.placeholders import fill_environment
 
@@ -27,9 +27,8 @@ def check_refusals(
     after so many `seconds` has not refused.
     """
     filled = plain_environment(env) | {"HOME": str(folder)} | fill_environment(environment, folder)
-    problems = [problem for name in required for problem in _problems(program, filled, name, folder, seconds)]
-    if problems:
-        raise GateError(f"{program.name} does not ask for what it needs:\n  " + "\n  ".join(problems), _REMEDY)
+    problems = (problem for name in required for problem in _problems(program, filled, name, folder, seconds))
+    refuse(GateError, f"{program.name} does not ask for what it needs", problems, _REMEDY)
 
 
 def _problems(program: Path, environment: Mapping[str, str], name: str, folder: Path, seconds: float) -> Iterator[str]:

@@ -9,7 +9,7 @@ from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from stigmer_packaging.lib.errors import GateError
+from stigmer_packaging.lib.errors import GateError, refuse
 
 _REMEDY = "lock again with hashes, such as: uv pip compile --generate-hashes pyproject.toml -o requirements.lock"
 _COMMENT = re.compile(r"(^|\s+)#.*$")
@@ -61,16 +61,16 @@ def parse_lock(text: str) -> tuple[Pin, ...]:
     joined = re.sub(r"\\\n\s*", " ", text)
     lines = (_COMMENT.sub("", line).strip() for line in joined.splitlines())
     parsed = [(line, _parse_line(line)) for line in lines if line and not _INDEX.match(line)]
-    if problems := [line for line, pin in parsed if not pin]:
-        raise GateError("the lock pins these not exactly, or without a hash:\n  " + "\n  ".join(problems), _REMEDY)
+    problems = (line for line, pin in parsed if not pin)
+    refuse(GateError, "the lock pins these not exactly, or without a hash", problems, _REMEDY)
     return tuple(pin for _, pin in parsed if pin)
 
 
 def require_hashes(pins: Iterable[Pin]) -> tuple[Pin, ...]:
     """Give the pins back; GateError with every one that has no hash."""
     known = tuple(pins)
-    if bare := [f"{pin.name}=={pin.version}" for pin in known if not pin.hashes]:
-        raise GateError("the lock pins these without a hash:\n  " + "\n  ".join(bare), _REMEDY)
+    bare = (f"{pin.name}=={pin.version}" for pin in known if not pin.hashes)
+    refuse(GateError, "the lock pins these without a hash", bare, _REMEDY)
     return known
 
 

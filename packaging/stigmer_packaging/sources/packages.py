@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from stigmer_packaging.lib.errors import GateError, SourceError
+from stigmer_packaging.lib.errors import GateError, SourceError, refuse
 from stigmer_packaging.manifest.model import CheckoutSource, Component
 from stigmer_packaging.sources.checkout import IGNORED
 from stigmer_packaging.sources.freeze_table import read_freeze_table
@@ -25,17 +25,14 @@ def check_packages(tree: Path, components: Iterable[Component], given: str) -> N
 
     `given` is the tree as the user named it.
     """
-    problems = [
+    problems = (
         f"{part.name}: {problem}"
         for part in components
         if isinstance(part.source, CheckoutSource)
         for problem in _problems(tree, part.source, part.name)
-    ]
-    if problems:
-        raise SourceError(
-            f"the source tree {given} does not hold what the manifest builds:\n  " + "\n  ".join(problems),
-            "give --checkout a tree that does, or correct `package` of these components in packaging/manifest.yaml",
-        )
+    )
+    remedy = "give --checkout a tree that does, or correct `package` of these components in packaging/manifest.yaml"
+    refuse(SourceError, f"the source tree {given} does not hold what the manifest builds", problems, remedy)
 
 
 def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[str]:

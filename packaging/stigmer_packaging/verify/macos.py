@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.records.model import Check
-from stigmer_packaging.verify.guest import GuestRun, Machine, Trial, run_script
+from stigmer_packaging.verify.guest import GuestRun, Machine, Trial, run_guest
 
 PYTHON = "/usr/bin/python3"
 """Apple's own, which cannot be removed: it stands for all that the profile must deny."""
@@ -64,7 +64,7 @@ def _run(trial: Trial, folder: Path) -> GuestRun:
     )
     for name in ("home", "tmp"):
         (folder / name).mkdir()
-    return run_script(mac_command(trial, folder), seconds=trial.task.seconds)._replace(steps=controls)
+    return run_guest(mac_command(trial, folder), seconds=trial.task.seconds)._replace(steps=controls)
 
 
 def mac_command(trial: Trial, folder: Path) -> list[str]:

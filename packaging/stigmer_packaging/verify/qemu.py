@@ -4,13 +4,12 @@ Sources: qemu(1). Its parts reach the guest as disks, what it says comes out of 
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stigmer_packaging.lib import command
-from stigmer_packaging.lib.errors import CommandError
-from stigmer_packaging.lib.target import parse_target
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.verify.guest import run_guest
 from stigmer_packaging.verify.guest_boot import Boot
 
 PROBE_SECONDS = 6
@@ -36,15 +35,6 @@ Without cmpxchg16b, whose flags QEMU 7.2 computes with garbage in the upper bits
 kernel in a double fault, once in some minutes. A Cortex-A72 under emulation, as `max` emulates pointer authentication too and takes twice as long."""
 
 
-class Disks(NamedTuple):
-    """What the machine boots and holds: kernel, initial root, disks that are only read, and one it may write."""
-
-    kernel: Path
-    initramfs: Path
-    read_only: tuple[Path, ...] = ()
-    writable: Path | None = None
-
-
 class Hardware(NamedTuple):
     """A machine's architecture (`amd64`, `arm64`), what runs its instructions (`kvm`, `tcg`), and its processors."""
 
@@ -62,26 +52,33 @@ class Ended(NamedTuple):
 
 
 def qemu_command(
-    hardware: Hardware, disks: Disks, folder: Path, words: str = "", *, reboots: bool = False
+    hardware: Hardware,
+    boot: Boot,
+    folder: Path,
+    words: str = "",
+    *,
+    disks: Sequence[Path] = (),
+    writable: Path | None = None,
 ) -> list[str]:
     """Give the command line of a machine whose ports and console are files in `folder`.
 
-    `words` go to the guest with the kernel's command line. QEMU dies with the thread that starts it, however that dies.
+    `words` go to the guest with the kernel's command line. `disks` are only read; with a `writable` one, which remembers,
+    the machine may reboot. QEMU dies with the thread that starts it, however that dies.
     """
     program, machine, console = _KINDS[hardware.architecture]
     accelerator = "tcg,thread=multi,tb-size=1024" if hardware.accelerator == "tcg" else hardware.accelerator
-    kernel = f"console={console} quiet panic={0 if reboots else -1} mitigations=off {words}".rstrip()
+    kernel = f"console={console} quiet panic={0 if writable else -1} mitigations=off {words}".rstrip()
     command_line = ["setpriv", "--pdeathsig", "KILL", program, *machine, "-accel", accelerator]
     command_line += ["-cpu", _CPUS[hardware.architecture, hardware.accelerator], "-smp", str(hardware.processors)]
     command_line += ["-m", str(_MEMORY_MB), "-display", "none", "-nodefaults", "-no-user-config", "-nic", "none"]
-    command_line += [] if reboots else ["-no-reboot"]
-    command_line += ["-kernel", str(disks.kernel), "-initrd", str(disks.initramfs), "-append", kernel]
+    command_line += [] if writable else ["-no-reboot"]
+    command_line += ["-kernel", str(boot.kernel), "-initrd", str(boot.initramfs), "-append", kernel]
     command_line += ["-chardev", f"file,id=console,path={folder}/console", "-serial", "chardev:console"]
-    for number, disk in enumerate(disks.read_only):
+    for number, disk in enumerate(disks):
         command_line += ["-drive", f"file={disk},if=none,id=d{number},format=raw,readonly=on"]
         command_line += ["-device", f"virtio-blk-pci,drive=d{number}"]
-    if disks.writable:
-        command_line += ["-drive", f"file={disks.writable},if=none,id=w,format=raw,cache=unsafe"]
+    if writable:
+        command_line += ["-drive", f"file={writable},if=none,id=w,format=raw,cache=unsafe"]
         command_line += ["-device", "virtio-blk-pci,drive=w"]
     command_line += ["-device", "virtio-serial-pci"]
     for name in PORTS:
@@ -92,26 +89,19 @@ def qemu_command(
 
 def run_machine(command_line: list[str], folder: Path, *, seconds: float) -> Ended:
     """Run a machine until its guest switches it off; after `seconds` it is killed."""
-    switched_off = True
-    try:
-        ended = command.run(command_line, seconds=seconds, check=False)
-        said = ended.stdout + ended.stderr
-        switched_off = ended.code == 0
-    except CommandError as error:
-        said, switched_off = error.output, False
+    ran = run_guest(command_line, seconds=seconds)
     ports = {name: _read(folder / name) for name in PORTS}
-    return Ended(ports, _read(folder / "console") + said, switched_off)
+    return Ended(ports, _read(folder / "console") + ran.output + ran.errors, ran.code == 0)
 
 
-def choose_accelerator(target: str, host: str, boot: Boot, folder: Path) -> str:
+def choose_accelerator(target: Target, host: Target, boot: Boot, folder: Path) -> str:
     """Give `kvm` if a machine boots under it within six seconds, else `tcg`.
 
     Nothing less shows it: a device file that opens, even a machine that is made, may still never run an instruction.
     """
     if target != host or not Path("/dev/kvm").exists():
         return "tcg"
-    hardware = Hardware(parse_target(target).architecture, "kvm", 1)
-    probe = qemu_command(hardware, Disks(boot.kernel, boot.initramfs), folder, "guest=probe")
+    probe = qemu_command(Hardware(target.architecture, "kvm", 1), boot, folder, "guest=probe")
     ended = run_machine(probe, folder, seconds=PROBE_SECONDS)
     return "kvm" if ended.ports["marks"].strip() == "alive" else "tcg"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.emulation import NATIVE, Runner
 from stigmer_packaging.lib.errors import MissingToolError
-from stigmer_packaging.verify.guest import PREFIX, GuestRun, Machine, Trial, run_script
+from stigmer_packaging.verify.guest import PREFIX, GuestRun, Machine, Trial, run_guest
 from stigmer_packaging.verify.guest_root import UID, USER, GuestRoot
 
 _ALONE = ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
@@ -71,7 +71,7 @@ def run_in_sandbox(
             f"bubblewrap cannot make a sandbox here: {probe.stderr.strip()}",
             "run as root, or allow unprivileged user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)",
         )
-    return run_script([*emulator, *entered(words)], seconds=seconds)
+    return run_guest([*emulator, *entered(words)], seconds=seconds)
 
 
 def _give_to_guest(home: Path) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-from collections.abc import Callable
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ForeignTargetError, RecordError
@@ -39,7 +38,6 @@ def verify_bottle(
     *,
     workspace: Workspace,
     name: str,
-    report: Callable[[str], None],
 ) -> VerificationReport:
     """Run the task's script on the poured bottle, or on the single file in its place.
 
@@ -51,10 +49,7 @@ def verify_bottle(
         raise ForeignTargetError(
             f"{machine.name} is a machine for {machine.target}: nothing for {bottle.target} runs there"
         )
-    path = workspace.path(bottle.path)
-    if digest.sha256_of(path) != bottle.sha256:
-        raise RecordError(f"{bottle.path} is not the bottle that was recorded")
-    report(f"verifying {path.name} on {machine.name}")
+    path = workspace.whole(bottle)
     with workspace.staging() as folder:
         trial = Trial(path, bottle.name, bottle.version, task, unpacks_itself=bottle.kind == "program")
         run = machine.run(trial, folder)

@@ -13,7 +13,7 @@ from stigmer_packaging.records.model import Check
 from stigmer_packaging.verify.guest import DEMANDS, PREFIX, GuestRun, Machine, Trial
 from stigmer_packaging.verify.guest_boot import TEMPLATES, Boot, pack_initramfs, squash_root
 from stigmer_packaging.verify.guest_root import UID, USER, GuestRoot
-from stigmer_packaging.verify.qemu import Disks, Hardware, concatenate, qemu_command, run_machine
+from stigmer_packaging.verify.qemu import Hardware, concatenate, qemu_command, run_machine
 
 BOTTLE = "/dev/vdb"
 """The bottle's tar in the guest: its second disk."""
@@ -95,8 +95,8 @@ def boot_trial(
         (tree / name).write_text(text, encoding="utf-8")
     pack_initramfs(tree.parent, folder / "trial.cpio")
     concatenate((boot.initramfs, folder / "trial.cpio"), folder / "initramfs")
-    disks = Disks(boot.kernel, folder / "initramfs", (squash_root(root), disk), writable)
-    words = qemu_command(hardware, disks, folder, reboots=writable is not None)
+    whole = boot._replace(initramfs=folder / "initramfs")
+    words = qemu_command(hardware, whole, folder, disks=(squash_root(root), disk), writable=writable)
     ended = run_machine(words, folder, seconds=trial.task.seconds)
     if not ended.ports["marks"]:
         ended = run_machine(words, folder, seconds=trial.task.seconds)

@@ -116,11 +116,11 @@ class BrewTrial(NamedTuple):
     def _compare(self) -> str:
         """Hold what is installed to the checksums in it; a brew that rewrites programs says how many it rewrote."""
         keg = self.cellar / self.now.version
-        lines = (keg / "libexec" / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-        changed = [line[66:] for line in lines if digest.sha256_of(keg / line[66:]) != line[:64]]
+        sums = digest.parse_sums((keg / "libexec" / "SHA256SUMS").read_text(encoding="utf-8"))
+        changed = [path for path, sha256 in sums.items() if digest.sha256_of(keg / path) != sha256]
         version = homebrew.parse_version(self.brew.run("--version"))
         _demand(not changed or version < homebrew.KEEPS_FILES, "changed: " + " ".join(changed))
-        return f"{len(lines)} files" + (f", {len(changed)} rewritten by this old Homebrew" if changed else "")
+        return f"{len(sums)} files" + (f", {len(changed)} rewritten by this old Homebrew" if changed else "")
 
     def _linkage(self) -> str:
         """Have brew look for libraries that are missing, or the system's where they should be ours."""
