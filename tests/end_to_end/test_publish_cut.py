@@ -9,8 +9,8 @@ import pytest
 
 from stigmer_packaging.lib.errors import PackagingError
 from support.fake_github import Trouble
-from support.publishable import Observer, expected_assets, lay_release, state_of
-from support.publishing import PreparedRelease, prepare_release
+from support.publishable import lay_release
+from support.publishing import Observer, PreparedRelease, prepare_release, state_of
 
 PARTS = 6
 AT_LEAST = 50
@@ -21,7 +21,7 @@ AT_LEAST = 50
 def watched(root: Path, folder: Path, *, proposed: bool = False) -> Iterator[tuple[PreparedRelease, Observer]]:
     """Give a GitHub on which nothing has been published yet, and who sees every request there."""
     with prepare_release(root, folder, proposed=proposed) as prepared:
-        observer = Observer(prepared.github, {prepared.plan.tag: expected_assets(prepared.plan)})
+        observer = Observer(prepared)
         prepared.github.after = observer.look
         yield prepared, observer
 
@@ -29,7 +29,7 @@ def watched(root: Path, folder: Path, *, proposed: bool = False) -> Iterator[tup
 def check(prepared: PreparedRelease, observer: Observer, end: dict[str, object], where: str) -> None:
     """Demand the end state, that nobody saw anything else on the way, and that nothing was uploaded twice."""
     assert observer.seen == [], where
-    assert state_of(prepared.github) == end, where
+    assert state_of(prepared) == end, where
     assert set(observer.uploads.values()) == {1}, where
 
 
@@ -58,9 +58,7 @@ def undisturbed(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: 
         log = prepared.github.log
         public = next(number for number, line in enumerate(log, 1) if line.startswith("PATCH"))
         assert len(log) >= AT_LEAST
-        return Undisturbed(
-            request.param, range(public + 1 if request.param else 1, len(log) + 1), state_of(prepared.github)
-        )
+        return Undisturbed(request.param, range(public + 1 if request.param else 1, len(log) + 1), state_of(prepared))
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -71,7 +69,7 @@ def test_a_run_cut_at_any_request_and_started_again_ends_as_an_undisturbed_one(
     """From the cut on, the network is gone for the first run."""
     for number in undisturbed.cuts[part::PARTS]:
         with watched(tmp_path / str(number), folder, proposed=undisturbed.proposed) as (prepared, observer):
-            prepared.github.trouble, prepared.publisher.attempts = Trouble(number, kind), 2
+            prepared.github.trouble, prepared.attempts = Trouble(number, kind), 2
             with pytest.raises(PackagingError):
                 prepared.publish()
             prepared.github.trouble = Trouble()

@@ -1,13 +1,17 @@
 """Fixtures that several files of integration tests share."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stigmer_packaging.cli import ci_environment
+from stigmer_packaging.publish.github import Access
+from support.fake_github import github_at
 from support.launcher_services import Stigmer, fake_stack, stigmer
-from support.publishable import lay_release
-from support.publishing import PreparedRelease, PublishingCommands, prepare_release, publishing_commands
+from support.publishable import changelog_of, lay_release
+from support.publishing import APP_TOKEN, OTHER, REPOSITORY, TOKEN, PreparedRelease, PublishingCommands, prepare_release
 
 
 @pytest.fixture
@@ -20,9 +24,19 @@ def prepared(tmp_path: Path) -> Iterator[PreparedRelease]:
 
 
 @pytest.fixture
-def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PublishingCommands]:
-    """Give a fresh GitHub, and the environment of a workflow's job for commands."""
-    with publishing_commands(tmp_path, monkeypatch) as opened:
+def commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[PublishingCommands]:
+    """Give a fresh GitHub, and the environment of a workflow's job for commands, where nobody waits."""
+    (tmp_path / "CHANGELOG.md").write_text(changelog_of("2.0.0", "2.0.1", "2.0.2"), encoding="utf-8")
+    with github_at(tmp_path / "github", [REPOSITORY, OTHER], {TOKEN: "write", APP_TOKEN: "write"}) as github:
+        for name in ("GITHUB_REF_TYPE", "GITHUB_REF_NAME", "TAP_TOKEN", "TAP_DEPLOY_KEY"):
+            monkeypatch.delenv(name, raising=False)
+        opened = PublishingCommands(github, tmp_path, monkeypatch, capsys)
+        job = {"GITHUB_TOKEN": TOKEN, "GITHUB_SHA": opened.repository.commit_of("main")}
+        for name, value in {**github.environment, **job}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(ci_environment, "Access", functools.partial(Access, pause=lambda _: None))
         yield opened
 
 

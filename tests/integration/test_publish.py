@@ -11,19 +11,12 @@ from stigmer_packaging.publish.publish import abandon_draft
 from support.fake_github import Trouble
 from support.fake_github_answers import Request
 from support.fake_github_world import FakeAsset, FakeRelease
-from support.publishable import (
-    PATH,
-    Observer,
-    expected_assets,
-    first_commit,
-    manifest_of,
-    state_of,
-)
-from support.publishing import PreparedRelease, change_tap
+from support.publishable import PATH, manifest_of
+from support.publishing import Observer, PreparedRelease, change_tap, expected_assets, state_of
 
 
 def test_what_is_published_is_public_whole_and_named_by_the_tap(prepared: PreparedRelease) -> None:
-    done = prepared.publisher.publish(prepared.plan, prepared.folder)
+    done = prepared.publish()
     [release] = prepared.repository.releases
     assert (release.draft, release.prerelease, release.immutable) == (False, False, True)
     assert {asset.name: asset.content for asset in release.assets} == {
@@ -31,7 +24,7 @@ def test_what_is_published_is_public_whole_and_named_by_the_tap(prepared: Prepar
     }
     assert prepared.repository.commit_of("refs/tags/v2.0.0") == prepared.plan.commit
     assert prepared.formula() == (prepared.folder / PATH).read_text(encoding="utf-8").strip()
-    assert (done.immutable, done.tap_commit) == (True, first_commit(prepared.github))
+    assert (done.immutable, done.tap_commit) == (True, prepared.repository.commit_of("main"))
     log = prepared.repository.run_git("log", "-1", "--format=%an <%ae> %s", "main")
     assert log == "Release <noreply@github.com> stigmer 2.0.0"
 
@@ -65,11 +58,11 @@ def test_other_contents_under_a_published_tag_are_refused_and_nothing_is_overwri
 ) -> None:
     prepared.repository.immutable = immutable
     prepared.publish()
-    before = state_of(prepared.github)
+    before = state_of(prepared)
     plan, folder = prepared.next_release("2.0.0", content="two")
     with pytest.raises(PublicationError, match=r"the release v2\.0\.0 on GitHub holds something else: .*bottle"):
-        prepared.publisher.publish(plan, folder)
-    assert state_of(prepared.github) == before
+        prepared.publish(plan, folder)
+    assert state_of(prepared) == before
 
 
 def _persons_draft(prepared: PreparedRelease) -> FakeRelease:
@@ -85,7 +78,7 @@ def test_a_draft_of_somebody_else_is_left_alone(prepared: PreparedRelease) -> No
 
 
 def test_abandoning_removes_our_own_drafts_and_nothing_else(prepared: PreparedRelease) -> None:
-    prepared.github.trouble, prepared.publisher.attempts = Trouble(20), 2
+    prepared.github.trouble, prepared.attempts = Trouble(20), 2
     with pytest.raises(UnavailableError):
         prepared.publish()
     prepared.github.trouble = Trouble()
@@ -94,17 +87,16 @@ def test_abandoning_removes_our_own_drafts_and_nothing_else(prepared: PreparedRe
         {"tag_name": "v1.9.0", "draft": True, "body": prepared.plan.mark}
     )
     mark = mark_of(manifest_of("2.0.0").product, "")
-    assert len(abandon_draft("v2.0.0", mark, prepared.publisher.host(), rehearse=True)) == 1
+    assert len(abandon_draft("v2.0.0", mark, prepared.host(), rehearse=True)) == 1
     assert len(prepared.repository.releases) == 3
-    assert len(abandon_draft("v2.0.0", mark, prepared.publisher.host())) == 1
+    assert len(abandon_draft("v2.0.0", mark, prepared.host())) == 1
     assert prepared.repository.releases == [other_version, theirs]
-    assert abandon_draft("v2.0.0", mark, prepared.publisher.host()) == ()
 
 
 def test_what_is_published_cannot_be_abandoned(prepared: PreparedRelease) -> None:
     prepared.publish()
     with pytest.raises(PublicationError, match=r"v2\.0\.0 is published and stays"):
-        abandon_draft("v2.0.0", MARK, prepared.publisher.host())
+        abandon_draft("v2.0.0", MARK, prepared.host())
     assert len(prepared.repository.releases) == 1
 
 
@@ -171,7 +163,7 @@ def _remove_asset(request: Request, prepared: PreparedRelease) -> None:
 
 def _move_formula(_request: Request, prepared: PreparedRelease) -> None:
     if not prepared.formula():
-        change_tap(prepared.repository, PATH, prepared.plan.tap.text if prepared.plan.tap else "")
+        change_tap(prepared.repository, PATH, (prepared.folder / PATH).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("spoil", "seen"), [(_remove_asset, "is public with"), (_move_formula, "the formula names")])
@@ -179,7 +171,7 @@ def test_the_observer_sees_a_half_release(
     spoil: Callable[[Request, PreparedRelease], None], seen: str, prepared: PreparedRelease
 ) -> None:
     """The guard of the cut-point test fails for the right reason."""
-    observer = Observer(prepared.github, {prepared.plan.tag: expected_assets(prepared.plan)})
+    observer = Observer(prepared)
 
     def after(request: Request) -> None:
         spoil(request, prepared)

@@ -16,92 +16,65 @@ from stigmer_packaging.publish.github import Access, GitHub, persist
 from stigmer_packaging.publish.tap import git_environment, open_tap, with_deploy_key
 from support.fake_github import Trouble, github_at
 from support.fake_github_answers import Request
-from support.publishable import (
-    ENVIRON,
-    PATH,
-    REPOSITORY,
-    TOKEN,
-    Publisher,
-    plan_for,
-    state_of,
-)
-from support.publishing import READER, PreparedRelease
+from support.publishable import PATH
+from support.publishing import ENVIRON, READER, REPOSITORY, TOKEN, PreparedRelease, state_of
 
 
 @pytest.mark.parametrize(
-    ("token", "error", "said"),
+    ("token", "tap_token", "said"),
     [
-        ("", TokenError, "GITHUB_TOKEN is empty"),
-        ("  ", TokenError, "GITHUB_TOKEN is empty"),
-        ("ghs_two\nlines", TokenError, "a line break or another character that no token has"),
-        ("ghs_expired", TokenError, "the token is wrong, expired or revoked"),
-        (READER, TokenError, "the tap refuses the token or key"),
+        ("ghs_expired", TOKEN, "the token is wrong, expired or revoked"),
+        (READER, TOKEN, "Resource not accessible by integration; the token may not do this"),
+        (TOKEN, "ghs_expired", "the tap refuses the token or key"),
+        (TOKEN, READER, "the tap refuses the token or key"),
     ],
 )
-def test_a_token_that_will_not_do_is_told_before_any_work(
-    token: str, error: type[PackagingError], said: str, prepared: PreparedRelease
+def test_an_expired_token_of_the_tap_is_told_before_the_release_is_made(
+    token: str, tap_token: str, said: str, prepared: PreparedRelease
 ) -> None:
-    before = state_of(prepared.github)
-    with pytest.raises(error, match=re.escape(said)) as caught:
-        prepared.publisher.publish(prepared.plan, prepared.folder, token)
+    """Otherwise the release is out, and users stay on the old version. A token for the release is told as early."""
+    before = state_of(prepared)
+    with pytest.raises(TokenError, match=re.escape(said)) as caught:
+        prepared.publish(host=prepared.host(token), tap=prepared.tap(tap_token))
     assert caught.value.remedy
-    assert not token.strip() or token not in str(caught.value)
-    assert state_of(prepared.github) == before
-
-
-def test_a_token_that_may_not_release_is_told_before_anything_is_made(prepared: PreparedRelease) -> None:
-    """The tap takes its own token here, so that only the release refuses."""
-    with pytest.raises(TokenError, match="Resource not accessible by integration; the token may not do this"):
-        prepared.publish_with(prepared.publisher.host(READER), prepared.publisher.place())
-    assert prepared.repository.releases == []
-
-
-def test_github_hides_what_a_token_may_not_write(prepared: PreparedRelease) -> None:
-    with pytest.raises(TokenError, match="may read and not write"):
-        replace(prepared.publisher.host(), repository="stigmer/gone").create_draft(
-            "v1.0.0", "c" * 40, title="", notes="", prerelease=False
-        )
-
-
-def test_an_expired_token_of_the_tap_is_told_before_the_release_is_made(prepared: PreparedRelease) -> None:
-    """Otherwise the release is out, and users stay on the old version."""
-    for token in ("ghs_expired", READER):
-        with pytest.raises(TokenError, match="the tap refuses the token or key"):
-            prepared.publish_with(prepared.publisher.host(), prepared.publisher.place(token))
-    assert prepared.repository.releases == []
+    assert [one for one in (token, tap_token) if one in str(caught.value)] == []
+    assert state_of(prepared) == before
 
 
 def test_two_publishers_at_once_leave_one_release_and_no_draft(prepared: PreparedRelease) -> None:
     """A whole second run happens between the first one's last look and its publishing."""
-    second = Publisher(prepared.github, prepared.root / "second")
     begun: list[Request] = []
 
     def overtake(request: Request) -> None:
         if request.path.endswith("/releases") and request.method == "POST" and not begun:
             begun.append(request)
-            draft = prepared.repository.create_release({**json.loads(request.body)})
+            draft = prepared.repository.create_release(json.loads(request.body))
             for file in prepared.plan.assets:
                 content = (prepared.folder / file.path).read_bytes()
                 prepared.repository.add_asset(draft, file.name, content)
             prepared.repository.change_release(draft, {"draft": False})
 
     prepared.github.before = overtake
-    assert prepared.publish() == second.publish(prepared.plan, prepared.folder).tap_commit
+    assert prepared.publish() == prepared.publish()
     assert [release.draft for release in prepared.repository.releases] == [False]
 
 
-def test_a_tap_that_is_not_there_is_told(prepared: PreparedRelease) -> None:
-    place = prepared.publisher.place()
-    place = replace(place, git=replace(place.git, remote=f"{prepared.github.world.addresses.server}/stigmer/gone.git"))
+def test_a_tap_or_branch_that_is_not_there_is_told_before_anything_is_made(prepared: PreparedRelease) -> None:
+    tap = prepared.tap()
     with pytest.raises(TapError, match="not found"):
-        prepared.publish_with(prepared.publisher.host(), place)
+        prepared.publish(tap=replace(tap, remote=tap.remote.replace(REPOSITORY, "stigmer/gone")))
+    with pytest.raises(TapError, match="has no branch master"):
+        prepared.publish(tap=replace(tap, branch="master"))
     assert prepared.repository.releases == []
 
 
-def test_an_unknown_repository_is_told(prepared: PreparedRelease) -> None:
-    host = replace(prepared.publisher.host(), repository="stigmer/gone")
+def test_an_unknown_repository_is_told_apart_from_what_a_token_may_not_write(prepared: PreparedRelease) -> None:
+    """GitHub answers both alike."""
+    host = replace(prepared.host(), repository="stigmer/gone")
     with pytest.raises(GitHubError, match="404: Not Found"):
         host.open()
+    with pytest.raises(TokenError, match="may read and not write"):
+        host.create_draft("v1.0.0", "c" * 40, title="", notes="", prerelease=False)
 
 
 @pytest.mark.parametrize(("status", "seconds"), [("429", 7), ("403", 10)])
@@ -112,7 +85,7 @@ def test_a_limit_is_waited_for_by_githubs_clock_and_not_ours(
     assert abs(time.time() - 1_795_000_000) > 3600
     prepared.github.trouble = Trouble(12, status, lasting=False)
     prepared.publish()
-    assert prepared.publisher.waits == [seconds]
+    assert prepared.waits == [seconds]
 
 
 def test_a_limit_that_lasts_too_long_ends_the_run_at_once() -> None:
@@ -151,17 +124,17 @@ def test_a_release_among_hundreds_is_found_on_a_later_page(prepared: PreparedRel
 def test_the_token_is_nowhere_but_in_the_requests(prepared: PreparedRelease, capfd: pytest.CaptureFixture[str]) -> None:
     """Not in what is told, in errors, in arguments of programs, in the result, in files."""
     told: list[str] = []
-    plan = plan_for(prepared.folder, prepared.plan.commit, pull_request=True)
+    plan = prepared.proposal()
     with command.observed(told.append):
         for number in (1, 4, 12, 20, 4, 12, 16):
             prepared.github.trouble = Trouble(len(prepared.github.log) + number, "unanswered")
-            prepared.publisher.attempts = 2
+            prepared.attempts = 2
             with pytest.raises(PackagingError) as caught:
-                prepared.publisher.publish(plan, prepared.folder)
-            told += [str(caught.value), repr(caught.value), caught.value.remedy, repr(prepared.publisher.place())]
+                prepared.publish(plan)
+            told += [str(caught.value), repr(caught.value), caught.value.remedy, repr(prepared.tap())]
             prepared.github.trouble = Trouble()
-        told.append(str(prepared.publisher.publish(plan, prepared.folder)))
-    told += [*prepared.publisher.said, *capfd.readouterr()]
+        told.append(str(prepared.publish(plan)))
+    told += [*prepared.said, *capfd.readouterr()]
     assert any(line.startswith("+ git") for line in told)
     needles = [TOKEN, "eC1hY2Nlc3MtdG9rZW46"]  # and as git's header has it
     assert [line for line in told for needle in needles if needle in line] == []
@@ -189,9 +162,9 @@ def test_a_deploy_key_reaches_ssh_as_a_file_for_its_owner_alone(tmp_path: Path) 
         (tools / "ssh").write_text(script, encoding="ascii")
         (tools / "ssh").chmod(0o755)
         env = git_environment(build_environment({**ENVIRON, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}), "R")
-        keys = GitHub(Access(TOKEN, github.world.addresses.api), REPOSITORY).host_keys()
-        env = with_deploy_key(env, "-----BEGIN KEY-----\nsecret\n", "github.com", keys, tmp_path)
-        tap = open_tap(f"git@github.com:{REPOSITORY}.git", "main", tmp_path / "tap.git", env)
+        host = GitHub(Access(TOKEN, github.world.api), REPOSITORY)
+        env = with_deploy_key(env, "-----BEGIN KEY-----\nsecret\n", "github.com", host.host_keys(), tmp_path)
+        tap = open_tap(f"git@github.com:{REPOSITORY}.git", "main", tmp_path / "tap.git", env, host)
         commit = tap.commit(tap.head(), PATH, "class A; end\n", "A\n")
         assert tap.push(commit, "main")
         assert repository.commit_of("main") == commit

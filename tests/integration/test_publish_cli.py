@@ -7,119 +7,106 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import pytest
-
 from stigmer_packaging.cli import main as cli
 from stigmer_packaging.cli.options import ROOT
 from stigmer_packaging.records.release import NAME, read_release
 from stigmer_packaging.records.text import render_record
 from support.fake_github import Trouble
 from support.fake_github_answers import Request
-from support.publishable import PATH, REPOSITORY, TOKEN, first_commit
-from support.publishing import APP_TOKEN, BOTH, OTHER, PublishingCommands
+from support.publishable import PATH
+from support.publishing import APP_TOKEN, BOTH, OTHER, REPOSITORY, TOKEN, PublishingCommands
 
 
-def test_a_dry_run_tells_the_plan_without_a_token_or_a_request(
-    commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("GITHUB_TOKEN")
+def test_a_dry_run_tells_the_plan_without_a_token_or_a_request(commands: PublishingCommands) -> None:
+    commands.monkeypatch.delenv("GITHUB_TOKEN")
     folder = commands.write_release("2.0.0")
     assert commands.run("publish", str(folder), "--dry-run", "--json") == 0
-    plan = json.loads(capsys.readouterr().out)
+    plan = json.loads(commands.capsys.readouterr().out)
     assert (plan["tag"], plan["tap"]["path"], len(plan["assets"])) == ("v2.0.0", PATH, len(BOTH) + 4)
     assert commands.run("publish", str(folder), "--dry-run") == 0
-    printed = capsys.readouterr().out
+    printed = commands.capsys.readouterr().out
     assert printed.startswith("release v2.0.0 of stigmer/homebrew-tap at ")
+    assert [one for one in plan["assets"] if f"{one['sha256']}  {one['size']:>11}  " not in printed] == []
+    assert f"{PATH} with sha256" in printed
     assert "- What 2.0.0 brings." in printed
     assert commands.github.log == []
 
 
-def test_publishing_writes_down_beside_the_release_what_was_published(
-    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_publishing_writes_down_beside_the_release_what_was_published(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     assert commands.run("publish", str(folder), "--json") == 0
-    printed = json.loads(capsys.readouterr().out)
+    printed = json.loads(commands.capsys.readouterr().out)
     assert printed == json.loads((folder / "publication.json").read_text(encoding="utf-8"))
-    assert (printed["tag"], printed["tap_commit"]) == ("v2.0.0", first_commit(commands.github))
+    assert (printed["tag"], printed["tap_commit"]) == ("v2.0.0", commands.repository.commit_of("main"))
     assert "2.0.0" in commands.formula()
     assert commands.run("publish", str(folder)) == 0, "it may be run again"
 
 
-def test_a_missing_token_is_told_before_anything_is_read(
-    commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("GITHUB_TOKEN", "")
+def test_a_missing_token_is_told_before_anything_is_read(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     (folder / "release.json").unlink()
-    assert commands.run("publish", str(folder)) == 23
-    assert capsys.readouterr().err.startswith("Error: GITHUB_TOKEN is empty\nHint: set GITHUB_TOKEN")
+    for token, said in (
+        ("", "is empty\nHint: set GITHUB_TOKEN"),
+        ("  ", "is empty\nHint: set GITHUB_TOKEN"),
+        ("ghs_two\nlines", "holds a space, a line break or another character that no token has"),
+    ):
+        commands.monkeypatch.setenv("GITHUB_TOKEN", token)
+        assert commands.run("publish", str(folder)) == 23
+        assert commands.capsys.readouterr().err.startswith(f"Error: GITHUB_TOKEN {said}")
     assert commands.github.log == []
 
 
-def test_a_bottle_whose_program_says_another_version_is_refused(
-    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bottle_whose_program_says_another_version_is_refused(commands: PublishingCommands) -> None:
     """The program of this machine's bottle is run, the index of the other is read; formula and file names say 2.0.0."""
     folder = commands.write_release("2.0.0", says="1.9.9")
     assert commands.run("publish", str(folder)) == 20
-    told = capsys.readouterr().err
+    told = commands.capsys.readouterr().err
     assert told.count("says it is version 1.9.9, and the release is 2.0.0") == len(BOTH), "program and index alike"
     assert commands.github.log == []
 
 
-def test_a_tag_of_another_version_is_refused(
-    commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
-    monkeypatch.setenv("GITHUB_REF_NAME", "v2.0.1")
+def test_a_tag_of_another_version_is_refused(commands: PublishingCommands) -> None:
+    commands.monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
+    commands.monkeypatch.setenv("GITHUB_REF_NAME", "v2.0.1")
     assert commands.run("publish", str(commands.write_release("2.0.0"))) == 20
-    assert "this runs for the tag v2.0.1" in capsys.readouterr().err
+    assert "this runs for the tag v2.0.1" in commands.capsys.readouterr().err
 
 
-def test_a_release_that_lacks_a_target_is_refused_unless_it_is_meant_so(
-    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_release_that_lacks_a_target_is_refused_unless_it_is_meant_so(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     changelog = f"--changelog={commands.root}/CHANGELOG.md"
     assert cli.run(["publish", str(folder), f"--manifest={commands.root}/manifest.yaml", changelog]) == 20
-    assert "there are 0 bottles for darwin-amd64, and one is needed" in capsys.readouterr().err
+    assert "there are 0 bottles for darwin-amd64, and one is needed" in commands.capsys.readouterr().err
 
 
-def test_what_no_machine_of_its_kind_has_run_is_refused_unless_it_is_named(
-    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_no_machine_of_its_kind_has_run_is_refused_unless_it_is_named(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     release = read_release(folder)
     reports = tuple(replace(report, emulated=True) for report in release.verifications)
     (folder / NAME).write_text(render_record(replace(release, verifications=reports)), encoding="utf-8")
     assert commands.run("publish", str(folder), "--dry-run") == 20
-    assert f"--not-run {BOTH[0]}" in capsys.readouterr().err
+    assert f"--not-run {BOTH[0]}" in commands.capsys.readouterr().err
     assert commands.run("publish", str(folder), "--dry-run", *(f"--not-run={target}" for target in BOTH)) == 0
 
 
-def test_a_failed_run_is_abandoned(
-    commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failed_run_is_abandoned(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     commands.github.trouble = Trouble(20, "unanswered")
     assert commands.run("publish", str(folder)) == 22
     commands.github.trouble = Trouble()
     assert len(commands.repository.releases) == 1
     assert commands.run("publish", str(folder), "--abandon", "--dry-run") == 0
-    assert "would be removed: http" in capsys.readouterr().out
+    assert "would be removed: http" in commands.capsys.readouterr().out
     assert commands.run("publish", str(folder), "--abandon") == 0
     assert commands.repository.releases == []
     assert commands.run("publish", str(folder), "--abandon") == 0
-    assert "there is no draft of ours for v2.0.0" in capsys.readouterr().out
+    assert "there is no draft of ours for v2.0.0" in commands.capsys.readouterr().out
 
 
-def test_a_drafts_very_bytes_are_fetched_before_anybody_else_sees_them(
-    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_drafts_very_bytes_are_fetched_before_anybody_else_sees_them(commands: PublishingCommands) -> None:
     folder, fetched = commands.write_release("2.0.0"), commands.root / "fetched"
     assert commands.run("fetch-draft", str(fetched)) == 20
-    assert "there are 0 releases of ours for v2.0.0" in capsys.readouterr().err
+    assert "there are 0 releases of ours for v2.0.0" in commands.capsys.readouterr().err
     assert commands.run("publish", str(folder), "--draft") == 0
     assert [release.draft for release in commands.repository.releases] == [True]
     assert commands.formula() == ""
@@ -132,13 +119,11 @@ def test_a_drafts_very_bytes_are_fetched_before_anybody_else_sees_them(
     assert "2.0.0" in commands.formula()
 
 
-def test_a_draft_that_somebody_changed_is_not_taken(
-    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_draft_that_somebody_changed_is_not_taken(commands: PublishingCommands) -> None:
     commands.run("publish", str(commands.write_release("2.0.0")), "--draft")
     commands.repository.releases[0].assets[2].content = b"other"
     assert commands.run("fetch-draft", str(commands.root / "fetched")) == 20
-    assert "are not those it was made of" in capsys.readouterr().err
+    assert "are not those it was made of" in commands.capsys.readouterr().err
 
 
 def test_a_run_that_is_killed_is_gone_on_with(commands: PublishingCommands) -> None:
@@ -166,14 +151,12 @@ def test_a_run_that_is_killed_is_gone_on_with(commands: PublishingCommands) -> N
     assert "2.0.0" in commands.formula()
 
 
-def test_a_tap_elsewhere_is_changed_with_its_own_token_alone(
-    commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_tap_elsewhere_is_changed_with_its_own_token_alone(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0", tap=OTHER)
     assert commands.run("publish", str(folder)) == 23
-    assert "TAP_TOKEN is empty" in capsys.readouterr().err
+    assert "TAP_TOKEN is empty" in commands.capsys.readouterr().err
     assert commands.repository.releases == []
-    monkeypatch.setenv("TAP_TOKEN", APP_TOKEN)
+    commands.monkeypatch.setenv("TAP_TOKEN", APP_TOKEN)
     assert commands.run("publish", str(folder)) == 0
     assert "2.0.0" in commands.github.world.repositories[OTHER].run_git("show", f"main:{PATH}")
     assert commands.formula() == ""
@@ -182,17 +165,15 @@ def test_a_tap_elsewhere_is_changed_with_its_own_token_alone(
     assert f"Bearer {TOKEN}" not in {sent for line, sent in pairs if OTHER in line}
 
 
-def test_a_version_is_taken_back_to_the_one_before(
-    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_version_is_taken_back_to_the_one_before(commands: PublishingCommands) -> None:
     assert commands.run("publish", str(commands.write_release("2.0.0"))) == 0
     before = commands.formula()
     assert commands.run("publish", str(commands.write_release("2.0.1"))) == 0
     after = commands.formula()
     assert "2.0.1" in after
-    capsys.readouterr()
+    commands.capsys.readouterr()
     assert commands.run("rollback", "2.0.1", "--dry-run") == 0
-    assert capsys.readouterr().out == f"{REPOSITORY}: {PATH} from 2.0.1 back to 2.0.0\n"
+    assert commands.capsys.readouterr().out == f"{REPOSITORY}: {PATH} from 2.0.1 back to 2.0.0\n"
     assert commands.formula() == after
     for _ in range(2):
         assert commands.run("rollback", "v2.0.1") == 0
@@ -201,34 +182,24 @@ def test_a_version_is_taken_back_to_the_one_before(
     assert commands.repository.run_git("log", "-1", "--format=%s", "main") == "stigmer 2.0.0: take 2.0.1 back"
 
 
-def test_a_rollback_to_files_that_are_gone_is_refused(
-    commands: PublishingCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_rollback_to_files_that_are_gone_is_refused(commands: PublishingCommands) -> None:
     commands.run("publish", str(commands.write_release("2.0.0")))
     commands.run("publish", str(commands.write_release("2.0.1")))
     old = commands.repository.published("v2.0.0")
     old.assets[:] = [asset for asset in old.assets if not asset.name.endswith("bottle.tar.gz")]
     assert commands.run("rollback", "2.0.1") == 22
-    assert "404" in capsys.readouterr().err
+    assert "404" in commands.capsys.readouterr().err
     assert "2.0.1" in commands.formula()
 
 
-@pytest.mark.parametrize(
-    ("version", "said"), [("2.0.0", "served no formula to go back to"), ("1.0.0", "never served stigmer 1.0.0")]
-)
-def test_a_rollback_without_a_way_back_is_refused(
-    version: str, said: str, commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
-) -> None:
-    commands.run("publish", str(commands.write_release("2.0.0")))
-    assert commands.run("rollback", version) == 24
-    assert said in capsys.readouterr().err
-
-
-def test_a_rollback_of_a_version_that_is_no_longer_served_is_refused(
-    commands: PublishingCommands, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_rollback_without_a_way_back_is_refused(commands: PublishingCommands) -> None:
     for version in ("2.0.0", "2.0.1", "2.0.2"):
         assert commands.run("publish", str(commands.write_release(version))) == 0
-    assert commands.run("rollback", "2.0.1") == 24
-    assert "serves 2.0.2, and not 2.0.1" in capsys.readouterr().err
+    for version, said in (
+        ("1.0.0", "never served stigmer 1.0.0"),
+        ("2.0.0", "served no formula to go back to"),
+        ("2.0.1", "serves 2.0.2, and not 2.0.1"),
+    ):
+        assert commands.run("rollback", version) == 24
+        assert said in commands.capsys.readouterr().err
     assert "2.0.2" in commands.formula()

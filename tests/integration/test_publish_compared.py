@@ -1,7 +1,7 @@
 """`scripts/packaging published`: one table of what every place says of the files that were published."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import pytest
 
 from stigmer_packaging.bottle.archive import unpack_archive
 from stigmer_packaging.records.release import Release, read_release
-from support.fake_github_world import FakeRepository, attestation
+from support.fake_github_world import attestation
 from support.publishable import PATH
 from support.publishing import PublishingCommands, change_tap
 
@@ -24,13 +24,20 @@ class PublishedRelease(NamedTuple):
     release: Release
 
     @property
-    def repository(self) -> FakeRepository:
-        """The repository on GitHub."""
-        return self.commands.repository
+    def attestations(self) -> list[dict[str, Any]]:
+        """What GitHub holds of them."""
+        return self.commands.repository.attestations
 
-    def compare(self, *words: str) -> int:
-        """Compare all of it."""
-        return self.commands.run("published", str(self.commands.root / "fetched"), *words)
+    def compare(self, *words: str) -> tuple[int, str]:
+        """Compare all of it; give the exit code, and what is printed."""
+        code = self.commands.run("published", str(self.commands.root / "fetched"), *words)
+        return code, self.commands.capsys.readouterr().out
+
+    def disagreeing(self, *words: str) -> list[str]:
+        """List the places that say something else than the files, which fails the command."""
+        code, printed = self.compare("--json", *words)
+        assert code == 8
+        return [said["place"] for said in json.loads(printed) if not said["agrees"]]
 
 
 @pytest.fixture
@@ -38,8 +45,9 @@ def published_release(commands: PublishingCommands) -> PublishedRelease:
     """Publish a release, and attest each file, and each bottle's SBOM."""
     folder = commands.write_release("2.0.0", sboms=True)
     assert commands.run("publish", str(folder)) == 0
+    commands.capsys.readouterr()
     release = read_release(folder)
-    commands.repository.attestations += list(attestations_of(release, folder))
+    commands.repository.attestations += attestations_of(release, folder)
     return PublishedRelease(commands, folder, release)
 
 
@@ -51,16 +59,9 @@ def attestations_of(release: Release, folder: Path) -> Iterator[dict[str, Any]]:
                 yield attestation(artefact.sha256, SBOM, json.loads((folder / sbom.name).read_text()))
 
 
-def disagreeing(text: str) -> list[str]:
-    """List the places that say something else than the files."""
-    return [said["place"] for said in json.loads(text) if not said["agrees"]]
-
-
-def test_whatever_is_said_of_a_published_release_agrees(
-    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert published_release.compare() == 0, capsys.readouterr()
-    table = capsys.readouterr().out
+def test_whatever_is_said_of_a_published_release_agrees(published_release: PublishedRelease) -> None:
+    code, table = published_release.compare()
+    assert code == 0
     assert {line.split()[0] for line in table.splitlines()} == {"ok"}
     bottle = published_release.release.of_kind("bottle")[0].name
     said = [line for line in table.splitlines() if bottle in line]
@@ -71,47 +72,41 @@ def test_whatever_is_said_of_a_published_release_agrees(
 PLACES = ("SHA256SUMS", "formula in the tap", "provenance", "attested SBOM", "its own checksums")
 
 
-def test_a_formula_with_another_checksum_is_seen(
-    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
+def _change_formula(published: PublishedRelease) -> None:
+    text = published.commands.formula().replace(published.release.of_kind("bottle")[0].sha256, "f" * 64)
+    change_tap(published.commands.repository, PATH, f"{text}\n")
+
+
+def _lose_an_attestation(published: PublishedRelease) -> None:
+    source = published.release.of_kind("source")[0].sha256
+    published.attestations[:] = [one for one in published.attestations if source not in json.dumps(one["subject"])]
+
+
+def _attest_another_sbom(published: PublishedRelease) -> None:
+    next(one for one in published.attestations if one["predicateType"] == SBOM)["predicate"] = {"name": "another"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "place"),
+    [
+        (_change_formula, "formula in the tap"),
+        (_lose_an_attestation, "provenance"),
+        (_attest_another_sbom, "attested SBOM"),
+    ],
+)
+def test_a_place_that_says_something_else_is_seen(
+    spoil: Callable[[PublishedRelease], None], place: str, published_release: PublishedRelease
 ) -> None:
-    text = published_release.repository.run_git("show", f"main:{PATH}")
-    change_tap(
-        published_release.repository,
-        PATH,
-        text.replace(published_release.release.of_kind("bottle")[0].sha256, "f" * 64) + "\n",
-    )
-    assert published_release.compare("--json") == 8
-    assert disagreeing(capsys.readouterr().out) == ["formula in the tap"]
+    spoil(published_release)
+    assert published_release.disagreeing() == [place]
 
 
-def test_a_file_without_an_attestation_is_seen(
-    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = published_release.release.of_kind("source")[0]
-    published_release.repository.attestations[:] = [
-        one for one in published_release.repository.attestations if source.sha256 not in json.dumps(one["subject"])
-    ]
-    assert published_release.compare("--json") == 8
-    assert disagreeing(capsys.readouterr().out) == ["provenance"]
-
-
-def test_an_attested_sbom_that_is_not_the_published_one_is_seen(
-    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bills = [one for one in published_release.repository.attestations if one["predicateType"] == SBOM]
-    bills[0]["predicate"] = {"name": "another"}
-    assert published_release.compare("--json") == 8
-    assert disagreeing(capsys.readouterr().out) == ["attested SBOM"]
-
-
-def test_an_installation_is_compared_with_its_bottle(
-    published_release: PublishedRelease, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_installation_is_compared_with_its_bottle(published_release: PublishedRelease) -> None:
     bottle = published_release.release.of_kind("bottle")[0]
     unpack_archive(published_release.folder / bottle.name, published_release.folder / "cellar")
     keg = published_release.folder / "cellar" / "stigmer" / "2.0.0"
-    assert published_release.compare(f"--keg={keg}") == 0
-    assert "installed files" in capsys.readouterr().out
+    code, table = published_release.compare(f"--keg={keg}")
+    assert code == 0
+    assert "installed files" in table
     (keg / "bin" / "stigmer").write_text("changed")
-    assert published_release.compare(f"--keg={keg}", "--json") == 8
-    assert disagreeing(capsys.readouterr().out) == ["installed files"]
+    assert published_release.disagreeing(f"--keg={keg}") == ["installed files"]

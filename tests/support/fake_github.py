@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stigmer_packaging.lib.loopback import listening
-from support.fake_github_answers import Addresses, Answer, FakeGitHub, Request
+from support.fake_github_answers import Answer, FakeGitHub, Request
 from support.fake_github_wire import Listener, run_backend
 from support.fake_github_world import FakeRepository, RefusedError
 
@@ -63,7 +63,7 @@ class RunningGitHub:
     @property
     def environment(self) -> dict[str, str]:
         """The variables by which programs find this GitHub, named as in Actions."""
-        return {"GITHUB_SERVER_URL": self.world.addresses.server, "GITHUB_API_URL": self.world.addresses.api}
+        return {"GITHUB_SERVER_URL": self.world.server, "GITHUB_API_URL": self.world.api}
 
     def respond(self, request: Request) -> Answer | None:
         """Answer a request, or nothing where the connection is cut; one request at a time."""
@@ -126,21 +126,15 @@ def make_repository(folder: Path, name: str) -> Path:
     """Make the bare repository of `owner/name` below `folder`, with one commit on main, unless it is there."""
     git = folder / f"{name}.git"
     if not git.is_dir():
-        identity = {
-            "GIT_AUTHOR_NAME": "a",
-            "GIT_AUTHOR_EMAIL": "a@example.invalid",
-            "GIT_AUTHOR_DATE": "1767225600 +0000",
-        }
-        env = {
-            **os.environ,
-            **identity,
-            **{key.replace("AUTHOR", "COMMITTER"): value for key, value in identity.items()},
-        }
+        identity = {"NAME": "a", "EMAIL": "a@example.invalid", "DATE": "1767225600 +0000"}
+        env = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in identity.items()}
         subprocess.run(["git", "init", "-q", "--bare", "--template=", "-b", "main", str(git)], check=True)
         words = ["git", "-C", str(git)]
         tree = subprocess.run([*words, "mktree"], input=b"", capture_output=True, check=True).stdout.decode().strip()
         commit = [*words, "commit-tree", tree, "-m", "First"]
-        first = subprocess.run(commit, env=env, capture_output=True, check=True, text=True).stdout.strip()
+        first = subprocess.run(
+            commit, env={**os.environ, **env}, capture_output=True, check=True, text=True
+        ).stdout.strip()
         subprocess.run([*words, "update-ref", "refs/heads/main", first], check=True)
     return git
 
@@ -149,10 +143,10 @@ def make_repository(folder: Path, name: str) -> Path:
 def github_at(folder: Path, names: Sequence[str], tokens: dict[str, str]) -> Iterator[RunningGitHub]:
     """Serve a GitHub with these repositories (below `folder`) and tokens until the context is left."""
     repositories = {name: FakeRepository(name, make_repository(folder, name)) for name in names}
-    world = FakeGitHub(repositories, tokens, Addresses("", "", "", ""))
+    world = FakeGitHub(repositories, tokens)
     running = RunningGitHub(world)
     with listening(Listener(running.respond, NOW)) as here, listening(Listener(running.respond, NOW)) as there:
-        world.addresses = Addresses(here, f"{here}/api", f"{here}/uploads", there)
+        world.server, world.storage = here, there
         yield running
 
 

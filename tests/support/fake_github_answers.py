@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from support.fake_github_world import FakeAsset, FakePull, FakeRelease, FakeRepository, Json, RefusedError, sha256
+from support.fake_github_world import FakeAsset, FakeRelease, FakeRepository, Json, RefusedError, sha256
 
 KEYS = ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake",)
 
@@ -32,23 +32,19 @@ class Answer(NamedTuple):
     torn: bool = False
 
 
-@dataclass(frozen=True)
-class Addresses:
-    """Where the parts are: each a URL without a slash at the end. `storage` is another origin, as on the real one."""
-
-    server: str
-    api: str
-    uploads: str
-    storage: str
-
-
 @dataclass
 class FakeGitHub:
-    """All repositories, and what each token may do: `read` or `write`."""
+    """All repositories, and what each token may do: `read` or `write`. `storage` is another origin, as on the real one."""
 
     repositories: Mapping[str, FakeRepository]
     tokens: Mapping[str, str]
-    addresses: Addresses
+    server: str = ""
+    storage: str = ""
+
+    @property
+    def api(self) -> str:
+        """Where the API is."""
+        return f"{self.server}/api"
 
     def answer(self, request: Request) -> Answer:
         """Answer as the web server, the API, the upload host or the storage does, whichever the path is of."""
@@ -59,8 +55,7 @@ class FakeGitHub:
                 return self._download(*map(urllib.parse.unquote, download.groups()))
             return self._rest(request)
         except RefusedError as refused:
-            status, message, errors = refused.refusal
-            return _json(status, {"message": message, "errors": errors, "status": str(status)})
+            return _json(refused.status, {"message": refused.message, "errors": refused.errors})
 
     def right_of(self, token: str) -> str:
         """Give what a token may do; nobody may only read what is public."""
@@ -83,11 +78,12 @@ class FakeGitHub:
         if name in self.repositories:
             for asset in self.repositories[name].published(tag).assets:
                 if asset.name == file:
-                    return self._to_storage(asset)
+                    return self.to_storage(asset)
         return Answer(404, b"Not Found", (("Content-Type", "text/plain"),))
 
-    def _to_storage(self, asset: FakeAsset) -> Answer:
-        return Answer(302, b"", (("Location", f"{self.addresses.storage}/storage/{asset.number}"),))
+    def to_storage(self, asset: FakeAsset) -> Answer:
+        """Send whoever asks for an asset's bytes to the storage."""
+        return Answer(302, b"", (("Location", f"{self.storage}/storage/{asset.number}"),))
 
     def _rest(self, request: Request) -> Answer:
         if not request.headers.get("user-agent"):
@@ -120,15 +116,30 @@ class _Call(NamedTuple):
     right: str
 
     @property
-    def place(self) -> tuple[Addresses, str]:
-        return self.github.addresses, self.repository.name
+    def pages(self) -> str:
+        return f"{self.github.server}/{self.repository.name}"
 
     @property
     def asked(self) -> Json:
-        try:
-            return dict(json.loads(self.request.body or b"{}"))
-        except ValueError:
-            raise RefusedError(400, "Problems parsing JSON") from None
+        return dict(json.loads(self.request.body))
+
+    def describe(self, release: FakeRelease) -> Json:
+        """Describe a release. Its own list of assets leaves out uploads that failed: only the assets' route names them."""
+        shown = f"untagged-{release.number}" if release.draft else release.tag
+        uploads = f"{self.github.server}/uploads/repos/{self.repository.name}/releases/{release.number}"
+        return {
+            "id": release.number,
+            "tag_name": release.tag,
+            "target_commitish": release.target,
+            "name": release.title,
+            "body": release.notes,
+            "draft": release.draft,
+            "prerelease": release.prerelease,
+            "immutable": release.immutable,
+            "html_url": f"{self.pages}/releases/tag/{shown}",
+            "upload_url": f"{uploads}/assets{{?name,label}}",
+            "assets": [_describe_asset(asset) for asset in release.assets if asset.state == "uploaded"],
+        }
 
     def seen(self, release: FakeRelease) -> FakeRelease:
         """Give a release to whom may see it: drafts only to those who may write."""
@@ -143,25 +154,25 @@ def _repository(call: _Call) -> Answer:
 
 def _releases(call: _Call) -> Answer:
     seen = [release for release in call.repository.releases if call.right == "write" or not release.draft]
-    return _page(call, [_describe_release(*call.place, release) for release in seen])
+    return _page(call, [call.describe(release) for release in seen])
 
 
 def _create_release(call: _Call) -> Answer:
-    return _json(201, _describe_release(*call.place, call.repository.create_release(call.asked)))
+    return _json(201, call.describe(call.repository.create_release(call.asked)))
 
 
 def _release(call: _Call, number: str) -> Answer:
-    return _json(200, _describe_release(*call.place, call.seen(call.repository.release(int(number)))))
+    return _json(200, call.describe(call.seen(call.repository.release(int(number)))))
 
 
 def _change_release(call: _Call, number: str) -> Answer:
     release = call.repository.release(int(number))
     call.repository.change_release(release, call.asked)
-    return _json(200, _describe_release(*call.place, release))
+    return _json(200, call.describe(release))
 
 
 def _delete_release(call: _Call, number: str) -> Answer:
-    call.repository.delete_release(call.repository.release(int(number)))
+    call.repository.releases.remove(call.repository.release(int(number)))
     return Answer(204)
 
 
@@ -173,7 +184,7 @@ def _assets(call: _Call, number: str) -> Answer:
 def _asset(call: _Call, number: str) -> Answer:
     release, asset = call.repository.asset(int(number))
     call.seen(release)
-    return call.github._to_storage(asset)  # noqa: SLF001 - the routes are the other half of the class
+    return call.github.to_storage(asset)
 
 
 def _delete_asset(call: _Call, number: str) -> Answer:
@@ -182,10 +193,8 @@ def _delete_asset(call: _Call, number: str) -> Answer:
 
 
 def _upload(call: _Call, number: str) -> Answer:
-    release, query = call.repository.release(int(number)), call.request.query
-    if not query.get("name"):
-        raise RefusedError(422, "Validation Failed", {"resource": "ReleaseAsset", "code": "missing_field"})
-    asset = call.repository.add_asset(release, query["name"], call.request.body)
+    release = call.repository.release(int(number))
+    asset = call.repository.add_asset(release, call.request.query["name"], call.request.body)
     return _json(201, _describe_asset(asset))
 
 
@@ -198,20 +207,17 @@ def _ref(call: _Call, ref: str) -> Answer:
 
 
 def _tag_object(call: _Call, sha: str) -> Answer:
-    if call.repository.run_git("cat-file", "-t", sha, check=False) != "tag":
-        raise RefusedError(404, "Not Found")
     return _json(200, {"sha": sha, "object": {"type": "commit", "sha": call.repository.commit_of(sha)}})
 
 
 def _pulls(call: _Call) -> Answer:
     query = call.request.query
-    wanted = (query.get("head", "").rpartition(":")[2], query.get("base", ""), query.get("state", "open"))
-    found = [pull for pull in call.repository.pulls if (pull.head, pull.base, pull.state) == wanted]
-    return _page(call, [_describe_pull(*call.place, pull) for pull in found])
+    wanted = (query["head"].rpartition(":")[2], query["base"], query["state"])
+    return _page(call, [one for one in call.repository.pulls if (one["head"], one["base"], one["state"]) == wanted])
 
 
 def _open_pull(call: _Call) -> Answer:
-    return _json(201, _describe_pull(*call.place, call.repository.open_pull(call.asked)))
+    return _json(201, call.repository.open_pull(call.asked, call.pages))
 
 
 def _issues(call: _Call) -> Answer:
@@ -220,7 +226,7 @@ def _issues(call: _Call) -> Answer:
 
 def _open_issue(call: _Call) -> Answer:
     number = call.repository.next_number()
-    url = f"{call.github.addresses.server}/{call.repository.name}/issues/{number}"
+    url = f"{call.pages}/issues/{number}"
     call.repository.issues.append({**call.asked, "number": number, "state": "open", "html_url": url, "comments": []})
     return _json(201, call.repository.issues[-1])
 
@@ -247,24 +253,6 @@ def _attestations(call: _Call, sha256: str) -> Answer:
     return _json(200, {"attestations": bundles})
 
 
-def _describe_release(at: Addresses, name: str, release: FakeRelease) -> Json:
-    """Describe a release. Its own list of assets leaves out uploads that failed: only the assets' route names them."""
-    shown = f"untagged-{release.number}" if release.draft else release.tag
-    return {
-        "id": release.number,
-        "tag_name": release.tag,
-        "target_commitish": release.target,
-        "name": release.title,
-        "body": release.notes,
-        "draft": release.draft,
-        "prerelease": release.prerelease,
-        "immutable": release.immutable,
-        "html_url": f"{at.server}/{name}/releases/tag/{shown}",
-        "upload_url": f"{at.uploads}/repos/{name}/releases/{release.number}/assets{{?name,label}}",
-        "assets": [_describe_asset(asset) for asset in release.assets if asset.state == "uploaded"],
-    }
-
-
 def _describe_asset(asset: FakeAsset) -> Json:
     """Describe an asset; one that did not arrive whole has no digest."""
     return {
@@ -274,12 +262,6 @@ def _describe_asset(asset: FakeAsset) -> Json:
         "size": len(asset.content),
         "digest": sha256(asset.content) if asset.state == "uploaded" else None,
     }
-
-
-def _describe_pull(at: Addresses, name: str, pull: FakePull) -> Json:
-    """Describe a pull request."""
-    url = f"{at.server}/{name}/pull/{pull.number}"
-    return {"number": pull.number, "state": pull.state, "html_url": url, "title": pull.title, "body": pull.body}
 
 
 _REPOSITORY = r"/api/repos/([^/]+/[^/]+)"
@@ -312,7 +294,7 @@ def _page(call: _Call, rows: list[Any]) -> Answer:
     links: tuple[tuple[str, str], ...] = ()
     if page * size < len(rows):
         query = urllib.parse.urlencode({**call.request.query, "page": page + 1})
-        links = (("Link", f'<{call.github.addresses.server}{call.request.path}?{query}>; rel="next"'),)
+        links = (("Link", f'<{call.github.server}{call.request.path}?{query}>; rel="next"'),)
     return _json(200, rows[(page - 1) * size : page * size], links)
 
 

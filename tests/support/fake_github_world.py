@@ -7,17 +7,9 @@ import hashlib
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 Json = dict[str, Any]
-
-
-class Refusal(NamedTuple):
-    """What GitHub says when it does not do what it is asked for."""
-
-    status: int
-    message: str
-    errors: tuple[Json, ...] = ()
 
 
 class RefusedError(Exception):
@@ -25,7 +17,7 @@ class RefusedError(Exception):
 
     def __init__(self, status: int, message: str, *errors: Json) -> None:
         super().__init__(message)
-        self.refusal = Refusal(status, message, errors)
+        self.status, self.message, self.errors = status, message, errors
 
 
 @dataclass
@@ -54,18 +46,6 @@ class FakeRelease:
 
 
 @dataclass
-class FakePull:
-    """One open pull request."""
-
-    number: int
-    head: str
-    base: str
-    title: str
-    body: str
-    state: str = "open"
-
-
-@dataclass
 class FakeRepository:
     """A repository `owner/name` with its bare git repository; with `immutable`, whatever is published stays as it is."""
 
@@ -74,9 +54,8 @@ class FakeRepository:
     immutable: bool = True
     branch: str = "main"
     releases: list[FakeRelease] = field(default_factory=list)
-    pulls: list[FakePull] = field(default_factory=list)
-    spent_tags: set[str] = field(default_factory=set)
-    attestations: list[dict[str, object]] = field(default_factory=list)
+    pulls: list[Json] = field(default_factory=list)
+    attestations: list[Json] = field(default_factory=list)
     issues: list[Json] = field(default_factory=list)
     last_number: int = 0
 
@@ -119,12 +98,9 @@ class FakeRepository:
 
     def create_release(self, asked: Json) -> FakeRelease:
         """Make a release. Several drafts may wish for one tag, as on the real GitHub."""
-        tag = str(asked.get("tag_name", ""))
-        if not tag:
-            raise RefusedError(422, "Validation Failed", _wrong("Release", "missing_field", "tag_name"))
         release = FakeRelease(
             self.next_number(),
-            tag,
+            str(asked["tag_name"]),
             str(asked.get("target_commitish") or self.branch),
             str(asked.get("name", "")),
             str(asked.get("body", "")),
@@ -137,19 +113,14 @@ class FakeRepository:
         return release
 
     def change_release(self, release: FakeRelease, asked: Json) -> None:
-        """Change what may be changed; publishing makes the tag where there is none."""
-        if release.immutable and {"tag_name", "target_commitish", "draft"} & set(asked):
+        """Publish a draft, which is all that is ever changed."""
+        if release.immutable:
             raise RefusedError(422, "Cannot modify an immutable release")
-        release.title = str(asked.get("name", release.title))
-        release.notes = str(asked.get("body", release.notes))
-        release.prerelease = bool(asked.get("prerelease", release.prerelease))
         if release.draft and asked.get("draft") is False:
             self._publish(release)
 
     def _publish(self, release: FakeRelease) -> None:
-        if release.tag in self.spent_tags:
-            problem = _wrong("Release", "custom", "tag_name", "tag_name was used by an immutable release")
-            raise RefusedError(422, "Validation Failed", problem)
+        """Make a release public; that makes the tag where there is none."""
         if any(other.tag == release.tag and not other.draft for other in self.releases):
             raise RefusedError(422, "Validation Failed", _wrong("Release", "already_exists", "tag_name"))
         if not self.commit_of(f"refs/tags/{release.tag}"):
@@ -157,14 +128,7 @@ class FakeRepository:
             if not commit:
                 raise RefusedError(422, "Validation Failed", _wrong("Release", "invalid", "target_commitish"))
             self.run_git("update-ref", f"refs/tags/{release.tag}", commit)
-        release.draft = False
-        if self.immutable:
-            release.immutable = True
-            self.spent_tags.add(release.tag)
-
-    def delete_release(self, release: FakeRelease) -> None:
-        """Remove a release; its tag stays."""
-        self.releases.remove(release)
+        release.draft, release.immutable = False, self.immutable
 
     def add_asset(self, release: FakeRelease, name: str, content: bytes) -> FakeAsset:
         """Take an upload in; a name is there once, a failed upload's name too."""
@@ -182,18 +146,17 @@ class FakeRepository:
             raise RefusedError(422, "Cannot delete assets of an immutable release")
         release.assets.remove(asset)
 
-    def open_pull(self, asked: Json) -> FakePull:
-        """Open a pull request from a branch that is there and not yet part of another one."""
-        head, base = str(asked.get("head", "")).rpartition(":")[2], str(asked.get("base", ""))
+    def open_pull(self, asked: Json, pages: str) -> Json:
+        """Open a pull request from a branch that is there and not yet part of another one; `pages` is where they are shown."""
+        head, base = asked["head"], asked["base"]
         if not self.commit_of(f"refs/heads/{head}"):
             raise RefusedError(422, "Validation Failed", _wrong("PullRequest", "invalid", "head"))
-        if any((pull.head, pull.base, pull.state) == (head, base, "open") for pull in self.pulls):
+        if any((pull["head"], pull["base"], pull["state"]) == (head, base, "open") for pull in self.pulls):
             problem = _wrong("PullRequest", "custom", "", f"A pull request already exists for {head}.")
             raise RefusedError(422, "Validation Failed", problem)
         number = self.next_number()
-        pull = FakePull(number, head, base, str(asked.get("title", "")), str(asked.get("body", "")))
-        self.pulls.append(pull)
-        return pull
+        self.pulls.append({**asked, "number": number, "state": "open", "html_url": f"{pages}/pull/{number}"})
+        return self.pulls[-1]
 
 
 def _wrong(resource: str, code: str, name: str, message: str = "") -> Json:
@@ -205,7 +168,7 @@ def sha256(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def attestation(sha256: str, kind: str, predicate: object) -> dict[str, object]:
+def attestation(sha256: str, kind: str, predicate: object) -> Json:
     """Give an in-toto statement about a digest, as `actions/attest` has it stored."""
     subject = [{"name": "a file", "digest": {"sha256": sha256}}]
     kinds = {"_type": "https://in-toto.io/Statement/v1", "predicateType": kind}

@@ -1,38 +1,33 @@
 """A GitHub on this machine with a release to publish there: what the tests of publishing begin with."""
 
 import contextlib
-import functools
+import hashlib
 import platform
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from stigmer_packaging.cli import ci_environment
 from stigmer_packaging.cli import main as cli
+from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib import command
+from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.pipeline.system import read_platform
 from stigmer_packaging.publish.github import Access, GitHub
-from stigmer_packaging.publish.plan import PublicationPlan
+from stigmer_packaging.publish.plan import Publication, PublicationPlan
 from stigmer_packaging.publish.publish import publish_release
-from stigmer_packaging.publish.tap_change import TapPlace
+from stigmer_packaging.publish.tap import Tap, git_environment, open_tap, with_token
 from support.fake_github import RunningGitHub, github_at
+from support.fake_github_answers import Request
 from support.fake_github_world import FakeRepository
 from support.manifest_texts import text_with
-from support.publishable import (
-    ENVIRON,
-    PATH,
-    REPOSITORY,
-    TARGETS,
-    TOKEN,
-    Publisher,
-    changelog_of,
-    first_commit,
-    lay_release,
-    plan_for,
-)
+from support.publishable import PATH, TARGETS, lay_release, plan_for
 
+REPOSITORY = "stigmer/homebrew-tap"
+TOKEN = "ghs_aTokenThatMustNeverBeSeen"  # noqa: S105 - nobody's
+ENVIRON = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 READER = "ghs_mayOnlyRead"
 APP_TOKEN = "ghs_ofTheAppThatMayWriteToTheTap"  # noqa: S105 - nobody's
 OTHER = "stigmer/homebrew-elsewhere"
@@ -40,13 +35,11 @@ HERE = str(read_platform(platform.system(), platform.machine()))
 BOTH = tuple(dict.fromkeys((HERE, TARGETS[0])))
 
 
-class PreparedRelease(NamedTuple):
-    """A GitHub, a release to publish there with its plan, and who publishes."""
+@dataclass
+class OnGitHub:
+    """A GitHub with a repository that is a tap, too, and the folder that all of it is below."""
 
     github: RunningGitHub
-    publisher: Publisher
-    folder: Path
-    plan: PublicationPlan
     root: Path
 
     @property
@@ -54,14 +47,51 @@ class PreparedRelease(NamedTuple):
         """The repository on GitHub."""
         return self.github.world.repositories[REPOSITORY]
 
-    def publish(self) -> str:
-        """Publish, and give what is said of the tap: its commit or the pull request."""
-        done = self.publisher.publish(self.plan, self.folder)
-        return done.pull_request or done.tap_commit
+    def formula(self) -> str:
+        """Give the tap's formula as everybody reads it."""
+        return self.repository.run_git("show", f"main:{PATH}", check=False)
 
-    def publish_with(self, host: GitHub, place: TapPlace) -> None:
-        """Publish with one's own access to GitHub or to the tap."""
-        publish_release(self.plan, self.folder, host, place, report=lambda _: None)
+
+@dataclass
+class PreparedRelease(OnGitHub):
+    """A release with its plan, to be published without ever waiting; `waits` is how long it would have, `said` what it told."""
+
+    folder: Path
+    plan: PublicationPlan
+    waits: list[float] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    runs: int = 0
+    attempts: int = 6
+
+    def host(self, token: str = TOKEN) -> GitHub:
+        """Give the repository as GitHub's API shows it."""
+        at = self.github.world
+        return GitHub(Access(token, at.api, at.server, self.said.append, self.waits.append, self.attempts), REPOSITORY)
+
+    def tap(self, token: str = TOKEN) -> Tap:
+        """Open the tap anew, as every run does."""
+        self.runs += 1
+        server = self.github.world.server
+        env = with_token(git_environment(build_environment(ENVIRON), "Release"), server, token)
+        scratch = self.root / "scratch" / f"run-{self.runs}"
+        return open_tap(f"{server}/{REPOSITORY}.git", "main", scratch, env, self.host(token))
+
+    def publish(
+        self,
+        plan: PublicationPlan | None = None,
+        folder: Path | None = None,
+        *,
+        host: GitHub | None = None,
+        tap: Tap | None = None,
+    ) -> Publication:
+        """Publish: the release unless another is given, and with one's own access to GitHub or to the tap where given."""
+        plan = plan or self.plan
+        opened = (tap or self.tap()) if plan.tap else None
+        return publish_release(plan, folder or self.folder, host or self.host(), opened, report=self.said.append)
+
+    def proposal(self) -> PublicationPlan:
+        """Plan the same release with a pull request on the tap."""
+        return plan_for(self.folder, self.plan.commit, pull_request=True)
 
     def next_release(self, version: str, content: str = "one") -> tuple[PublicationPlan, Path]:
         """Lay and plan another release."""
@@ -69,29 +99,90 @@ class PreparedRelease(NamedTuple):
         lay_release(folder, version, content=content)
         return plan_for(folder, self.plan.commit), folder
 
-    def formula(self) -> str:
-        """Give the tap's formula as everybody reads it."""
-        return self.repository.run_git("show", f"main:{PATH}", check=False)
-
 
 @contextlib.contextmanager
 def prepare_release(root: Path, folder: Path, *, proposed: bool = False) -> Iterator[PreparedRelease]:
     """Give a fresh one with the release in `folder`, whose formula is pushed to the tap or proposed."""
     with github_at(root / "github", [REPOSITORY], {TOKEN: "write", READER: "read"}) as github:
-        plan = plan_for(folder, first_commit(github), pull_request=proposed)
-        yield PreparedRelease(github, Publisher(github, root / "scratch"), folder, plan, root)
+        yield PreparedRelease(
+            github,
+            root,
+            folder,
+            plan_for(folder, github.world.repositories[REPOSITORY].commit_of("main"), pull_request=proposed),
+        )
 
 
-class PublishingCommands(NamedTuple):
-    """Where somebody publishes from by commands: a GitHub, and a folder with the manifest, the changelog and releases."""
+class Observer:
+    """Looks at what everybody can see after each request, and writes down what must never be seen."""
 
-    github: RunningGitHub
-    root: Path
+    def __init__(self, prepared: PreparedRelease) -> None:
+        self.prepared = prepared
+        self.expected = {prepared.plan.tag: expected_assets(prepared.plan)}
+        self.seen: list[str] = []
+        self.uploads: Counter[str] = Counter()
+        self.looked_at = ""
 
-    @property
-    def repository(self) -> FakeRepository:
-        """The repository on GitHub."""
-        return self.github.world.repositories[REPOSITORY]
+    def look(self, request: Request) -> None:
+        """Look at the releases, and at the formula when it has changed."""
+        if request.path.startswith("/uploads/"):
+            self.uploads[request.query["name"]] += 1
+        repository = self.prepared.repository
+        public = {
+            release.tag: {asset.name: hashlib.sha256(asset.content).hexdigest() for asset in release.assets}
+            for release in repository.releases
+            if not release.draft
+        }
+        for tag, held in public.items():
+            if held != self.expected.get(tag):
+                self.seen.append(f"{tag} is public with {sorted(held)} after {request.method} {request.path}")
+        head = (repository.git / "refs/heads/main").read_text(encoding="ascii")
+        if head != self.looked_at:
+            self.looked_at = head
+            self._look_at_formula(public)
+
+    def _look_at_formula(self, public: dict[str, dict[str, str]]) -> None:
+        facts = parse_formula(self.prepared.formula())
+        for download in facts.downloads("stigmer") if facts else ():
+            tag, name = download.url.split("/")[-2:]
+            if public.get(tag, {}).get(name) != download.sha256:
+                self.seen.append(f"the formula names {download.url}, which is not there with these bytes")
+
+
+def expected_assets(plan: PublicationPlan) -> dict[str, str]:
+    """Give name and sha256 of each asset that a plan's release has."""
+    return {file.name: file.sha256 for file in plan.assets}
+
+
+def state_of(place: OnGitHub) -> dict[str, object]:
+    """Give what is there at the end, without numbers and times: releases, tags, the tap's text and its history's length."""
+    repository = place.repository
+    releases = [
+        (
+            one.tag,
+            one.draft,
+            one.prerelease,
+            one.title,
+            one.notes,
+            sorted((a.name, a.content, a.state) for a in one.assets),
+        )
+        for one in repository.releases
+    ]
+    return {
+        "releases": sorted(releases),
+        "tags": repository.run_git("for-each-ref", "--format=%(refname) %(objectname)", "refs/tags"),
+        "branches": repository.run_git("for-each-ref", "--format=%(refname)", "refs/heads"),
+        "formula": place.formula(),
+        "commits": repository.run_git("rev-list", "--count", "main"),
+        "pulls": [(pull["head"], pull["base"], pull["title"]) for pull in repository.pulls],
+    }
+
+
+@dataclass
+class PublishingCommands(OnGitHub):
+    """Where somebody publishes from by commands: the root holds the manifest, the changelog and releases."""
+
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
 
     def write_release(self, version: str, *, tap: str = "self", says: str = "", sboms: bool = False) -> Path:
         """Lay a release and the manifest it is of."""
@@ -107,24 +198,6 @@ class PublishingCommands(NamedTuple):
         if words[0] == "publish":
             given += [f"--changelog={self.root}/CHANGELOG.md", *(f"--target={target}" for target in BOTH)]
         return cli.run([*words, *given])
-
-    def formula(self) -> str:
-        """Give the tap's formula."""
-        return self.repository.run_git("show", f"main:{PATH}", check=False)
-
-
-@contextlib.contextmanager
-def publishing_commands(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PublishingCommands]:
-    """Give one with the environment of a workflow's job, where nobody waits."""
-    (root / "CHANGELOG.md").write_text(changelog_of("2.0.0", "2.0.1", "2.0.2"), encoding="utf-8")
-    with github_at(root / "github", [REPOSITORY, OTHER], {TOKEN: "write", APP_TOKEN: "write"}) as github:
-        for name in ("GITHUB_REF_TYPE", "GITHUB_REF_NAME", "TAP_TOKEN", "TAP_DEPLOY_KEY"):
-            monkeypatch.delenv(name, raising=False)
-        job = {**github.environment, "GITHUB_TOKEN": TOKEN, "GITHUB_SHA": first_commit(github)}
-        for name, value in job.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(ci_environment, "Access", functools.partial(Access, pause=lambda _: None))
-        yield PublishingCommands(github, root)
 
 
 def change_tap(repository: FakeRepository, path: str, text: str) -> str:

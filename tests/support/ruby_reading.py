@@ -6,6 +6,7 @@ import shutil
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 
 from stigmer_packaging.lib import command
 
@@ -36,6 +37,45 @@ puts JSON.generate(result)
 
 _ESCAPE = re.compile(r'\\(?:["\\nrt#]|u\{([0-9a-f]{1,6})\})')
 _NAMED = {'"': '"', "\\": "\\", "n": "\n", "r": "\r", "t": "\t", "#": "#"}
+
+
+_HOSTILE = (
+    '"',
+    "\\",
+    "#{system('id')}",
+    "#$stdout",
+    "#@x",
+    "\n__END__\n",
+    '" + `id` + "',
+    "\\#{1}",
+    "#",
+    "##{",
+    "\x00\x7f",
+    "é 漢 \u2028",
+)
+_PARTS = [
+    '"',
+    "\\",
+    "#",
+    "{",
+    "}",
+    "$",
+    "@",
+    "`",
+    "\n",
+    "\r",
+    "%",
+    "'",
+    "x",
+    "\u202e",
+    "EOS",
+    "end",
+    "${name}",
+    "]",
+    " ",
+]
+ANY_TEXT = st.one_of(st.sampled_from(_HOSTILE), st.text(), st.lists(st.sampled_from(_PARTS)).map("".join))
+"""Any text, with what might leave a literal more often than chance would have it."""
 
 
 def read_with_ruby(*sources: str) -> list[dict[str, Any]]:

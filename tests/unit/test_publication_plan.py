@@ -9,39 +9,29 @@ import pytest
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib.errors import PublicationError
 from stigmer_packaging.publish.plan import LocalFile, PublicationPlan, mark_of, plan_publication, section_of
-from stigmer_packaging.publish.rules import PublicationRequest, backward_steps
-from stigmer_packaging.publish.text import describe_plan
+from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.records.model import Finding
-from stigmer_packaging.records.release import read_release
-from support.publishable import PATH, TARGETS, changelog_of, lay_release, manifest_of, plan_for
+from support.publishable import PATH, TARGETS, lay_release, manifest_of, plan_for
 
 COMMIT = "c" * 40
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 class Case:
-    """A release that may be published, and every value it is planned from, to be spoiled one at a time."""
+    """A release that may be published, and what it is held against, to be spoiled one at a time."""
 
     def __init__(self, folder: Path, version: str = "2.0.0") -> None:
         self.release = lay_release(folder, version)
         self.files = [LocalFile(one.name, one.size, one.sha256) for one in self.release.artefacts]
-        self.manifest = manifest_of(version)
-        self.changelog = changelog_of(version)
-        self.formula = (folder / PATH).read_text(encoding="utf-8")
+        said = {one.sha256: version for one in self.release.of_kind("bottle")}
+        formula = (folder / PATH).read_text(encoding="utf-8")
         self.request = PublicationRequest(
-            COMMIT, TARGETS, {one.sha256: version for one in self.release.of_kind("bottle")}
+            manifest_of(version), formula, f"- What {version} brings.", COMMIT, TARGETS, said
         )
 
     def plan(self) -> PublicationPlan:
         """Plan it."""
-        return plan_publication(
-            self.release,
-            self.files,
-            manifest=self.manifest,
-            changelog=self.changelog,
-            formula=self.formula,
-            request=self.request,
-        )
+        return plan_publication(self.release, self.files, self.request)
 
     def release_with(self, **changes: object) -> None:
         """Change the release."""
@@ -60,7 +50,7 @@ def test_a_plan_names_tag_assets_notes_and_the_taps_commit(tmp_path: Path) -> No
     assert plan.notes == f"- What 2.0.0 brings.\n\n{plan.mark}\n"
     assert plan.tap
     assert (plan.tap.repository, plan.tap.path, plan.tap.branch) == ("stigmer/homebrew-tap", PATH, "main")
-    assert (plan.tap.text, plan.tap.message, plan.tap.proposal) == (case.formula, "stigmer 2.0.0\n", "")
+    assert (plan.tap.text, plan.tap.message, plan.tap.proposal) == (case.request.formula, "stigmer 2.0.0\n", "")
     root = "https://github.com/stigmer/homebrew-tap/releases/download/v2.0.0"
     held = {artefact.name: artefact.sha256 for artefact in case.release.artefacts}
     assert [(one.url, one.sha256) for one in plan.downloads] == [
@@ -82,28 +72,26 @@ def test_equal_releases_have_equal_marks_and_others_have_others(tmp_path: Path) 
     assert all(mark.startswith(mark_of(manifest_of("2.0.0").product, "")) for mark in same)
 
 
-def test_a_pre_release_moves_no_tap(tmp_path: Path) -> None:
-    plan = Case(tmp_path, "2.1.0-rc.1").plan()
-    assert (plan.tag, plan.prerelease, plan.tap) == ("v2.1.0-rc.1", True, None)
-
-
 def test_a_tap_elsewhere_and_a_pull_request_are_planned(tmp_path: Path) -> None:
     case = Case(tmp_path)
-    product = replace(case.manifest.product, tap="stigmer/homebrew-other")
-    case.manifest = replace(case.manifest, product=product)
-    case.release_with(product=product)
-    case.request_with(pull_request=True, branch="stable")
+    manifest = manifest_of("2.0.0", tap="stigmer/homebrew-other")
+    case.release_with(product=manifest.product)
+    case.request_with(manifest=manifest, pull_request=True, branch="stable")
     tap = case.plan().tap
     assert tap
     assert (tap.repository, tap.branch, tap.proposal) == ("stigmer/homebrew-other", "stable", "stigmer-2.0.0")
 
 
-def test_a_plan_is_told_in_lines_with_every_file_and_its_sha256(tmp_path: Path) -> None:
-    plan = Case(tmp_path).plan()
-    text = "\n".join(describe_plan(plan))
-    assert [file.name for file in plan.assets if f"{file.sha256}  {file.size:>11}  {file.name}" not in text] == []
-    assert f"{PATH} with sha256" in text
-    assert COMMIT in text
+def _spoil_proof(case: Case, place: int, **changes: object) -> None:
+    """Change the report on one bottle: the first is that of darwin-arm64."""
+    reports = list(case.release.verifications)
+    reports[place] = replace(reports[place], **changes)  # type: ignore[arg-type] # the tests say what they change
+    case.release_with(verifications=tuple(reports))
+
+
+def _spoil_audits(case: Case, **changes: object) -> None:
+    audits = (replace(audit, **changes) for audit in case.release.audits)  # type: ignore[arg-type] # as above
+    case.release_with(audits=tuple(audits))
 
 
 def _no_proof(case: Case) -> None:
@@ -111,18 +99,15 @@ def _no_proof(case: Case) -> None:
 
 
 def _emulated_proof(case: Case) -> None:
-    first, last = case.release.verifications
-    case.release_with(verifications=(first, replace(last, emulated=True)))
+    _spoil_proof(case, 1, emulated=True)
 
 
 def _failed_proof(case: Case) -> None:
-    first, *rest = case.release.verifications
-    case.release_with(verifications=(replace(first, ended=False), *rest))
+    _spoil_proof(case, 0, ended=False)
 
 
-def _proof_of_others(case: Case) -> None:
-    first, *rest = case.release.verifications
-    case.release_with(verifications=(replace(first, bottle_sha256="0" * 64), *rest))
+def _no_audit(case: Case) -> None:
+    case.release_with(audits=())
 
 
 def _single_file_without_proof(case: Case) -> None:
@@ -131,64 +116,40 @@ def _single_file_without_proof(case: Case) -> None:
     case.release_with(artefacts=(*case.release.artefacts, single))
 
 
-def _no_audit(case: Case) -> None:
-    case.release_with(audits=())
-
-
-def _newer_glibc(case: Case) -> None:
-    audits = (replace(audit, glibc="2.36") for audit in case.release.audits)
-    case.release_with(audits=tuple(audits))
-
-
-def _failed_audit(case: Case) -> None:
-    first, *rest = case.release.audits
-    case.release_with(audits=(replace(first, findings=(Finding("error", "size", "", "", "", ""),)), *rest))
-
-
 def _double_dash(case: Case) -> None:
     renamed = [replace(one, name=one.name.replace("stigmer-", "stigmer--")) for one in case.release.artefacts]
     case.release_with(artefacts=tuple(renamed))
 
 
-def _no_commit(case: Case) -> None:
-    case.request_with(commit="main")
-
-
-def _no_notes(case: Case) -> None:
-    case.changelog = changelog_of("2.0.1")
-
-
-def _other_manifest(case: Case) -> None:
-    case.manifest = manifest_of("2.0.1")
+def _formula_without_a_bottle(case: Case) -> None:
+    lines = case.request.formula.splitlines(keepends=True)
+    case.request_with(formula="".join(line for line in lines if "arm64_sonoma:" not in line))
 
 
 def _formula_of_other_bytes(case: Case) -> None:
-    case.formula = case.formula.replace(case.release.of_kind("bottle")[0].sha256, "f" * 64)
+    sha256 = case.release.of_kind("bottle")[0].sha256
+    case.request_with(formula=case.request.formula.replace(sha256, "f" * 64))
 
 
-def _formula_without_a_bottle(case: Case) -> None:
-    lines = case.formula.splitlines(keepends=True)
-    case.formula = "".join(line for line in lines if "arm64_sonoma:" not in line)
-
-
-def _formula_of_nothing(case: Case) -> None:
-    case.formula = ""
+LINUX_BOTTLE, MAC_BOTTLE = "stigmer-2.0.0.x86_64_linux.bottle.tar.gz", "stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"
+AN_ERROR = Finding("error", "size", "", "", "", "")
 
 
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (_no_proof, "no linux-amd64 machine has run stigmer-2.0.0.x86_64_linux.bottle.tar.gz (audited, loader"),
-        (
-            _emulated_proof,
-            "linux-amd64 machine has run stigmer-2.0.0.x86_64_linux.bottle.tar.gz (verified by emulation)",
-        ),
+        (_no_proof, f"no linux-amd64 machine has run {LINUX_BOTTLE} (audited, loader"),
+        (_emulated_proof, f"no linux-amd64 machine has run {LINUX_BOTTLE} (verified by emulation)"),
         (_failed_proof, "failed its verification on a machine"),
-        (_proof_of_others, "no darwin-arm64 machine has run stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"),
+        (lambda case: _spoil_proof(case, 0, bottle_sha256="0" * 64), f"no darwin-arm64 machine has run {MAC_BOTTLE}"),
         (_single_file_without_proof, "machine has run stigmer-2.0.0-linux-amd64"),
         (_no_audit, "was not audited"),
-        (_failed_audit, "has errors in its audit"),
-        (_newer_glibc, "the bottle for linux-amd64 needs glibc 2.36, and 2.31 is promised"),
+        (lambda case: _spoil_audits(case, bottle_sha256="b"), "was not audited"),
+        (lambda case: _spoil_audits(case, findings=(AN_ERROR,)), "has errors in its audit"),
+        (
+            lambda case: _spoil_audits(case, glibc="2.36"),
+            "the bottle for linux-amd64 needs glibc 2.36, and 2.31 is promised",
+        ),
         (
             lambda case: case.request_with(targets=(*TARGETS, "linux-arm64")),
             "there are 0 bottles for linux-arm64, and one is needed",
@@ -200,12 +161,12 @@ def _formula_of_nothing(case: Case) -> None:
             "says it is version 1.9.0, and the release is 2.0.0",
         ),
         (lambda case: case.request_with(tag="v2.0.1"), "this runs for the tag v2.0.1, and the release is v2.0.0"),
-        (_no_commit, "the commit that v2.0.0 is to name is not known"),
-        (_no_notes, "CHANGELOG.md has no section '## 2.0.0'"),
-        (_other_manifest, "this one describes stigmer 2.0.1"),
+        (lambda case: case.request_with(commit="main"), "the commit that v2.0.0 is to name is not known"),
+        (lambda case: case.request_with(notes=""), "CHANGELOG.md has no section '## 2.0.0'"),
+        (lambda case: case.request_with(manifest=manifest_of("2.0.1")), "this one describes stigmer 2.0.1"),
         (_formula_of_other_bytes, f"with sha256 {'f' * 64}"),
         (_formula_without_a_bottle, "the formula does not name https://github.com/"),
-        (_formula_of_nothing, "the formula does not name https://github.com/"),
+        (lambda case: case.request_with(formula=""), "the formula does not name https://github.com/"),
         (lambda case: case.files.append(LocalFile("a b.txt", 1, "0" * 64)), "GitHub would change the name a b.txt"),
         (
             lambda case: case.files.append(replace(case.files[0], path=f"other/{case.files[0].name}")),
@@ -244,8 +205,8 @@ def test_a_failed_verification_cannot_be_published_by_name(tmp_path: Path) -> No
 
 def test_everything_that_forbids_publishing_is_named_at_once(tmp_path: Path) -> None:
     case = Case(tmp_path)
-    for spoil in (_no_audit, _no_notes, _no_commit):
-        spoil(case)
+    _no_audit(case)
+    case.request_with(notes="", commit="main")
     with pytest.raises(PublicationError) as caught:
         case.plan()
     assert len(str(caught.value).splitlines()) == 1 + 2 + 1 + 1
@@ -256,13 +217,6 @@ def test_a_version_without_a_place_among_others_is_refused(version: str, tmp_pat
     """Semver allows both; for packaging's rules the first is a later version, and the second none."""
     with pytest.raises(PublicationError, match=r"cannot be ordered|neither X\.Y\.Z"):
         Case(tmp_path, version).plan()
-
-
-@pytest.mark.parametrize(
-    ("out", "newer"), [("1.9.9", False), ("2.0.0", False), ("2.0.1", True), ("2.0.0rc1", False), ("what", True)]
-)
-def test_a_step_backwards_is_named(out: str, newer: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    assert backward_steps("2.0.0", [("the tap", out)]) == ([f"the tap is at {out}"] if newer else [])
 
 
 @pytest.mark.parametrize(
@@ -288,17 +242,3 @@ def test_our_formulas_are_read_whole() -> None:
     assert four
     assert [tag for tag, _ in four.bottles] == ["arm64_sonoma", "sonoma", "arm64_linux", "x86_64_linux"]
     assert four.version == "2.0.0"
-
-
-def test_others_formulas_are_read_as_far_as_needed() -> None:
-    text = 'class A < Formula\n  version "0.0.13"\n  on_macos do\n    url "https://a.example/x"\n    sha256 "aa"\n  end\nend\n'
-    facts = parse_formula(text)
-    assert facts
-    assert (facts.version, facts.bottles) == ("0.0.13", ())
-    assert parse_formula("class A < Formula\nend\n") is None
-
-
-def test_a_folders_release_is_what_is_planned(tmp_path: Path) -> None:
-    lay_release(tmp_path, "2.0.0")
-    names = {Path(one.name).name for one in read_release(tmp_path).artefacts} | {"release.json", "SHA256SUMS"}
-    assert {file.name for file in plan_for(tmp_path, COMMIT).assets} == names

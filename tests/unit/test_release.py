@@ -36,10 +36,10 @@ PROOF = VerificationReport("sandbox", "debian trixie", BOTTLE.sha256, (Check("st
 RELEASE = Release(PRODUCT, (BOTTLE,), (AUDIT,), (PROOF,))
 
 
-def write(folder: Path, release: Release = RELEASE, content: bytes = CONTENT) -> Path:
-    """Lay a release's folder with its one bottle."""
-    (folder / BOTTLE.name).write_bytes(content)
-    (folder / NAME).write_text(render_record(release), encoding="utf-8")
+def write(folder: Path) -> Path:
+    """Lay the release's folder with its one bottle."""
+    (folder / BOTTLE.name).write_bytes(CONTENT)
+    (folder / NAME).write_text(render_record(RELEASE), encoding="utf-8")
     return folder
 
 
@@ -49,13 +49,11 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert RELEASE.of_kind("sbom") == ()
 
 
-def test_a_file_with_other_bytes_is_refused_by_its_name(tmp_path: Path) -> None:
+def test_a_file_with_other_bytes_and_a_missing_one_are_refused_by_their_name(tmp_path: Path) -> None:
+    (write(tmp_path) / BOTTLE.name).write_bytes(b"b bottle")
     with pytest.raises(RecordError, match=BOTTLE.name):
-        read_release(write(tmp_path, content=b"b bottle"))
-
-
-def test_a_missing_file_is_refused_by_its_name(tmp_path: Path) -> None:
-    (write(tmp_path) / BOTTLE.name).unlink()
+        read_release(tmp_path)
+    (tmp_path / BOTTLE.name).unlink()
     with pytest.raises(RecordError, match=BOTTLE.name):
         read_release(tmp_path)
 

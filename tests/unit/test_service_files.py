@@ -1,6 +1,7 @@
 """The service definitions of a bottle say what stopping, restarting and a server that runs already need."""
 
 import plistlib
+from configparser import RawConfigParser
 from dataclasses import replace
 
 import pytest
@@ -14,16 +15,11 @@ LINUX, MAC = parse_target("linux-amd64"), parse_target("darwin-arm64")
 MANIFEST = standin_manifest()
 
 
-def unit(text: str) -> dict[str, dict[str, str]]:
-    """Read a unit's sections; of a key that stands twice, the last value."""
-    sections: dict[str, dict[str, str]] = {}
-    for line in text.splitlines():
-        if line.startswith("["):
-            section = sections.setdefault(line.strip("[]"), {})
-        elif line and not line.startswith("#"):
-            key, _, value = line.partition("=")
-            section[key] = value
-    return sections
+def unit(text: str) -> RawConfigParser:
+    """Read a unit; of a key that stands twice, the last value."""
+    read = RawConfigParser(strict=False, delimiters="=")
+    read.read_string(text)
+    return read
 
 
 def test_each_file_has_the_name_by_which_brew_looks_for_it() -> None:
@@ -76,5 +72,5 @@ def test_a_description_stays_a_description(description: str) -> None:
     manifest = replace(MANIFEST, product=replace(MANIFEST.product, description=description))
     plain, read = unit(render_service(MANIFEST, LINUX)), unit(render_service(manifest, LINUX))
     assert read["Service"] == plain["Service"]
-    assert {**read["Unit"], "Description": ""} == {**plain["Unit"], "Description": ""}
+    assert {**read["Unit"], "description": ""} == {**plain["Unit"], "description": ""}
     assert "% m" not in read["Unit"]["Description"].replace("%%", "")

@@ -38,14 +38,6 @@ def test_the_tap_holds_the_formula_and_the_licence_as_they_are() -> None:
     assert set(FOUR) == {*FILES, "Formula/stigmer.rb", "LICENSE"}
 
 
-def test_the_readme_gives_the_full_name_and_the_trusted_form() -> None:
-    """The short name fails from Homebrew 6 on."""
-    readme = FOUR["README.md"]
-    assert "brew install acme/tools/stigmer\n" in readme
-    assert 'brew "acme/tools/stigmer", trusted: true\n' in readme
-    assert "brew install stigmer" not in readme
-
-
 def test_the_workflow_may_nothing_and_pins_what_it_uses() -> None:
     """By commit, as the workflows of this repository do."""
     workflow = YAML(typ="safe").load(FOUR[".github/workflows/tests.yml"])

@@ -12,7 +12,6 @@ from stigmer_packaging.cli.output import tell
 from stigmer_packaging.lib import environment, git
 from stigmer_packaging.publish import tap as taps
 from stigmer_packaging.publish.github import API, PUBLIC, Access, GitHub, persist, refuse_bad_token
-from stigmer_packaging.publish.tap_change import TapPlace
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class CIEnvironment:
 
 
 @contextmanager
-def open_place(repository: str, tap: str, branch: str, seen: CIEnvironment) -> Iterator[TapPlace]:
+def open_place(repository: str, tap: str, branch: str, seen: CIEnvironment) -> Iterator[taps.Tap]:
     """Open a tap with the credentials for it: the job's token for this repository itself, else its own token or key."""
     env = taps.git_environment(environment.build_environment(seen.environ), "Release")
     key = seen.environ.get("TAP_DEPLOY_KEY", "") if repository != tap else ""
@@ -61,4 +60,4 @@ def open_place(repository: str, tap: str, branch: str, seen: CIEnvironment) -> I
         else:
             env = taps.with_token(env, seen.server, access.token)
             remote = f"{seen.server}/{tap}.git"
-        yield TapPlace(taps.open_tap(remote, branch, scratch / "tap.git", env), host)
+        yield taps.open_tap(remote, branch, scratch / "tap.git", env, host)

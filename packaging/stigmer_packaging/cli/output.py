@@ -16,6 +16,7 @@ from rich.text import Text
 
 from stigmer_packaging.pipeline.plan import Step
 from stigmer_packaging.pipeline.run import StepResult
+from stigmer_packaging.publish.report.page import megabytes
 from stigmer_packaging.records.model import AuditReport, VerificationReport
 from stigmer_packaging.records.release import Artefact
 
@@ -203,11 +204,6 @@ def warnings_of(results: Sequence[StepResult]) -> list[str]:
         for finding in audit.findings
         if finding.severity == "warning"
     ]
-
-
-def megabytes(size: int) -> str:
-    """Write a size of bytes as people read it: in MB of a million bytes, small ones in kB."""
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
 def seconds(value: float) -> str:

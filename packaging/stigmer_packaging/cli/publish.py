@@ -38,7 +38,7 @@ from stigmer_packaging.publish import text as publication_text
 from stigmer_packaging.publish.fetch_draft import fetch_draft
 from stigmer_packaging.publish.github import GitHub
 from stigmer_packaging.publish.publish import abandon_draft, draft_release, publish_release
-from stigmer_packaging.publish.published import Published, compare_published, read_statements
+from stigmer_packaging.publish.published import Published, compare_published
 from stigmer_packaging.publish.rollback import plan_rollback, read_history, roll_back
 from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.records.release import NAME, Release, read_release
@@ -108,6 +108,9 @@ def _plan(
     files += [_describe(folder, name) for name in (NAME, CHECKSUMS)]
     formula = next((one.name for one in release.of_kind("formula")), "")
     request = PublicationRequest(
+        manifest=manifest,
+        formula=(folder / formula).read_text(encoding="utf-8") if formula else "",
+        notes=publication.section_of(given["changelog"].read_text(encoding="utf-8"), release.product.version),
         commit=seen.commit(),
         targets=tuple(map(str, read_targets(given["targets"] or [ALL], manifest.targets))),
         versions=_versions(release, folder),
@@ -116,14 +119,7 @@ def _plan(
         pull_request=given["pull_request"],
         not_run=given["not_run"],
     )
-    return publication.plan_publication(
-        release,
-        files,
-        manifest=manifest,
-        changelog=given["changelog"].read_text(encoding="utf-8"),
-        formula=(folder / formula).read_text(encoding="utf-8") if formula else "",
-        request=request,
-    )
+    return publication.plan_publication(release, files, request)
 
 
 def _describe(folder: Path, name: str) -> publication.LocalFile:
@@ -180,9 +176,9 @@ def compare_command(**given: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     github = GitHub(seen.access(), product.repository)
     release = fetch_draft(product, folder, github, report=tell)
-    with open_place(product.repository, publication.tap_repository(product), given["tap_branch"], seen) as place:
-        formula = place.git.read(place.git.head(), publication.formula_path(product.name)) or ""
-    attested = {one.sha256: read_statements(github.attestations(one.sha256)) for one in release.artefacts}
+    with open_place(product.repository, publication.tap_repository(product), given["tap_branch"], seen) as opened:
+        formula = opened.read(opened.head(), publication.formula_path(product.name)) or ""
+    attested = {one.sha256: github.attestations(one.sha256) for one in release.artefacts}
     statements = compare_published(Published(folder, release, formula, attested), given["keg"])
     _show(given, [asdict(one) for one in statements], publication_text.describe_statements(statements))
     if not all(one.agrees for one in statements):
@@ -205,12 +201,12 @@ def rollback_command(**given: Any) -> None:
     proposal = f"{product.name}-without-{version}" if given["pull_request"] else ""
     path = publication.formula_path(product.name)
     empty = publication.TapChange(tap, given["tap_branch"], path, text="", message="", proposal=proposal)
-    with open_place(product.repository, tap, empty.branch, seen) as place:
-        plan = plan_rollback(product.name, version, empty, read_history(place, path))
+    with open_place(product.repository, tap, empty.branch, seen) as opened:
+        plan = plan_rollback(product.name, version, empty, read_history(opened, path))
         if given["dry_run"]:
             _show(given, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
             return
-        done = roll_back(plan, place, report=tell)
+        done = roll_back(plan, opened, report=tell)
     _show(given, asdict(done), [f"{tap} serves {product.name} {done.restored}: {done.pull_request or done.tap_commit}"])
 
 

@@ -4,6 +4,7 @@ Sources: GitHub's REST documentation of releases, release assets, git references
 status codes.
 """
 
+import base64
 import email.utils
 import json
 import re
@@ -72,9 +73,6 @@ class Access:
     pause: Callable[[float], None] = time.sleep
     attempts: int = ATTEMPTS
 
-    def __post_init__(self) -> None:
-        refuse_bad_token(self.token, "GITHUB_TOKEN")
-
 
 def refuse_bad_token(token: str, name: str) -> None:
     """Raise TokenError for a token that is empty or cannot be one; the message does not hold it."""
@@ -118,12 +116,10 @@ class GitHub:
 
     def commit_of_tag(self, tag: str) -> str:
         """Give the commit a tag names, or nothing when there is no such tag."""
-        try:
-            named = self._call("GET", f"/git/ref/tags/{_quoted(tag)}")["object"]
-        except GitHubError as error:
-            if error.status == 404:
-                return ""
-            raise
+        found = self._find(f"/git/ref/tags/{_quoted(tag)}")
+        if not found:
+            return ""
+        named = found["object"]
         if named["type"] == "tag":
             named = self._call("GET", f"/git/tags/{named['sha']}")["object"]
         return str(named["sha"])
@@ -162,11 +158,11 @@ class GitHub:
         pages = self._pages(f"/releases/{release.id}/assets")
         return tuple(_CONVERTER.structure(one, HostedAsset) for one in pages)
 
-    def upload(self, release: HostedRelease, name: str, path: Path, content_type: str) -> HostedAsset:
+    def upload(self, release: HostedRelease, name: str, path: Path) -> HostedAsset:
         """Upload a file as a stream, and give its asset. GitHub may not know a new release everywhere at once: that passes."""
         url = f"{release.upload_url.partition('{')[0]}?name={_quoted(name)}"
-        headers = {**self._headers(), "Content-Type": content_type, "Content-Length": str(path.stat().st_size)}
-        answer = http.exchange("POST", url, headers=headers, content=path)
+        kind = {"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}
+        answer = http.exchange("POST", url, headers={**self._headers(), **kind}, content=path)
         if answer.status == 404:
             raise UnavailableError(f"the upload host does not know the release of {name} yet")
         return _CONVERTER.structure(_read_json(answer, "POST", url), HostedAsset)
@@ -192,14 +188,11 @@ class GitHub:
         _refuse_failure(answer, "GET", here)
         return answer.sha256
 
-    def attestations(self, sha256: str) -> Any:
-        """Give GitHub's answer about the attestations that name a digest; an empty list when there are none."""
-        try:
-            return self._call("GET", f"/attestations/sha256:{sha256}")
-        except GitHubError as error:
-            if error.status == 404:
-                return {"attestations": []}
-            raise
+    def attestations(self, sha256: str) -> tuple[Mapping[str, Any], ...]:
+        """Give the in-toto statements that GitHub holds about a digest, without checking who signed them."""
+        found = self._find(f"/attestations/sha256:{sha256}") or {"attestations": []}
+        envelopes = [one["bundle"]["dsseEnvelope"] for one in found["attestations"]]
+        return tuple(json.loads(base64.b64decode(envelope["payload"])) for envelope in envelopes)
 
     def find_pull(self, head: str, base: str) -> str:
         """Give the address of the open pull request from a branch of this repository, or nothing."""
@@ -232,6 +225,15 @@ class GitHub:
     @property
     def _root(self) -> str:
         return f"{self.access.api}/repos/{self.repository}"
+
+    def _find(self, path: str) -> Any:
+        """Ask for what may not be there; None where it is not."""
+        try:
+            return self._call("GET", path)
+        except GitHubError as error:
+            if error.status == 404:
+                return None
+            raise
 
     def _call(self, method: str, path: str, asked: Mapping[str, object] | None = None) -> Any:
         return self._json(method, self._root + path, asked)

@@ -10,15 +10,13 @@ from packaging.version import Version
 
 from stigmer_packaging.formula.reading import Download, parse_formula
 from stigmer_packaging.lib.errors import PublicationError
-from stigmer_packaging.manifest.model import Manifest, Product
+from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import release_tag
-from stigmer_packaging.publish.rules import Evidence, PublicationRequest, problems_of
+from stigmer_packaging.publish.rules import PublicationRequest, problems_of
 from stigmer_packaging.records.release import Release
 
 MARK = "stigmer-packaging"
 """What our drafts say of themselves in a comment of their notes, so that nobody else's is ever touched."""
-
-_CONTENT_TYPES = {".gz": "application/gzip", ".json": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -33,11 +31,6 @@ class LocalFile:
     def name(self) -> str:
         """What it is called as an asset."""
         return PurePosixPath(self.path).name
-
-    @property
-    def content_type(self) -> str:
-        """What the upload says it is."""
-        return _CONTENT_TYPES.get(PurePosixPath(self.path).suffix, "application/octet-stream")
 
 
 @dataclass(frozen=True)
@@ -94,24 +87,15 @@ class Publication:
     pull_request: str
 
 
-def plan_publication(
-    release: Release,
-    files: Sequence[LocalFile],
-    *,
-    manifest: Manifest,
-    changelog: str,
-    formula: str,
-    request: PublicationRequest,
-) -> PublicationPlan:
+def plan_publication(release: Release, files: Sequence[LocalFile], request: PublicationRequest) -> PublicationPlan:
     """Decide what publishing a release means; PublicationError lists everything that forbids it.
 
-    `files` are the release's files and those that describe it, `formula` is the formula's text.
+    `files` are the release's files and those that describe it.
     """
-    product, tag = release.product, release_tag(release.product.version)
-    notes = section_of(changelog, product.version)
+    product = release.product
     names = [file.name for file in files]
-    facts = parse_formula(formula)
-    if (problems := problems_of(release, names, Evidence(manifest, formula, notes, request))) or facts is None:
+    facts = parse_formula(request.formula)
+    if (problems := problems_of(release, names, request)) or facts is None:
         raise PublicationError("this release may not be published:\n" + "\n".join(f"  {one}" for one in problems))
     mark = mark_of(product, digest_of_files(file.sha256 for file in files))
     prerelease = Version(product.version).is_prerelease
@@ -119,24 +103,24 @@ def plan_publication(
         name=product.name,
         version=product.version,
         repository=product.repository,
-        tag=tag,
+        tag=release_tag(product.version),
         commit=request.commit,
         title=f"{product.name} {product.version}",
-        notes=f"{notes}\n\n{mark}\n",
+        notes=f"{request.notes}\n\n{mark}\n",
         prerelease=prerelease,
         mark=mark,
         assets=tuple(sorted(files, key=lambda file: file.name)),
         downloads=facts.downloads(product.name),
-        tap=None if prerelease else _tap_change(product, formula, request),
+        tap=None if prerelease else _tap_change(product, request),
     )
 
 
-def _tap_change(product: Product, formula: str, request: PublicationRequest) -> TapChange:
+def _tap_change(product: Product, request: PublicationRequest) -> TapChange:
     return TapChange(
         repository=tap_repository(product),
         branch=request.branch,
         path=formula_path(product.name),
-        text=formula,
+        text=request.formula,
         message=f"{product.name} {product.version}\n",
         proposal=f"{product.name}-{product.version}" if request.pull_request else "",
     )

@@ -3,7 +3,6 @@
 Sources: GitHub's REST documentation of attestations, the in-toto statement v1, and SPDX 2.3.
 """
 
-import base64
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,44 +41,29 @@ class Published:
 def compare_published(published: Published, keg: Path | None = None) -> tuple[Statement, ...]:
     """List every statement about the files, and with `keg` whether what is installed there is what the bottle holds."""
     sums = _read_sums((published.folder / "SHA256SUMS").read_text(encoding="ascii"))
-    promised = _promises(published)
-    said = tuple(
-        statement
-        for artefact in published.release.artefacts
-        for statement in (
-            _digest_said(artefact, "SHA256SUMS", sums.get(artefact.name, "")),
-            *_formula_said(artefact, promised),
-            *_attestation_said(artefact, published),
-            *_sbom_said(artefact, published),
-            *_files_said(artefact, published),
-        )
-    )
-    return (*said, _installed_said(keg, published)) if keg else said
-
-
-def read_statements(attestations: Any) -> tuple[Mapping[str, Any], ...]:
-    """Give the in-toto statements in GitHub's answer about a digest, without checking who signed them."""
-    envelopes = [one["bundle"]["dsseEnvelope"] for one in attestations["attestations"]]
-    return tuple(json.loads(base64.b64decode(envelope["payload"])) for envelope in envelopes)
+    facts = parse_formula(published.formula)
+    downloads = facts.downloads(published.release.product.name) if facts else ()
+    promised = {download.url.rpartition("/")[2]: download.sha256 for download in downloads}
+    said: list[Statement] = []
+    for artefact in published.release.artefacts:
+        said.append(_digest_said(artefact, "SHA256SUMS", sums))
+        if artefact.kind in {"bottle", "source"}:
+            said.append(_digest_said(artefact, "formula in the tap", promised))
+        said += _attestation_said(artefact, published)
+        if artefact.kind == "sbom":
+            said.append(_name_said(artefact, published))
+        if artefact.kind == "bottle":
+            said.append(_files_said(artefact, published))
+    return (*said, _installed_said(keg, published)) if keg else tuple(said)
 
 
 def _read_sums(text: str) -> dict[str, str]:
     return {name: sha256 for sha256, _, name in (line.partition("  ") for line in text.splitlines())}
 
 
-def _digest_said(artefact: Artefact, place: str, said: str) -> Statement:
+def _digest_said(artefact: Artefact, place: str, sums: Mapping[str, str]) -> Statement:
+    said = sums.get(artefact.name, "")
     return Statement(artefact.name, place, said == artefact.sha256, said[:16] or "does not name it")
-
-
-def _promises(published: Published) -> dict[str, str]:
-    facts = parse_formula(published.formula)
-    downloads = facts.downloads(published.release.product.name) if facts else ()
-    return {download.url.rpartition("/")[2]: download.sha256 for download in downloads}
-
-
-def _formula_said(artefact: Artefact, promised: Mapping[str, str]) -> Iterator[Statement]:
-    if artefact.kind in {"bottle", "source"}:
-        yield _digest_said(artefact, "formula in the tap", promised.get(artefact.name, ""))
 
 
 def _attestation_said(artefact: Artefact, published: Published) -> Iterator[Statement]:
@@ -103,19 +87,15 @@ def _bill_of(bottle: Artefact, published: Published) -> Any:
     return json.loads((published.folder / bills[0].name).read_text(encoding="utf-8")) if bills else None
 
 
-def _sbom_said(artefact: Artefact, published: Published) -> Iterator[Statement]:
-    if artefact.kind == "sbom":
-        product = published.release.product
-        said = json.loads((published.folder / artefact.name).read_text(encoding="utf-8")).get("name", "")
-        expected = f"{product.name}-{product.version}-{artefact.target}"
-        yield Statement(artefact.name, "its own name", said == expected, said)
+def _name_said(sbom: Artefact, published: Published) -> Statement:
+    product = published.release.product
+    said = json.loads((published.folder / sbom.name).read_text(encoding="utf-8")).get("name", "")
+    return Statement(sbom.name, "its own name", said == f"{product.name}-{product.version}-{sbom.target}", said)
 
 
-def _files_said(artefact: Artefact, published: Published) -> Iterator[Statement]:
-    if artefact.kind == "bottle":
-        text, files = _checksums(artefact, published)
-        wrong = _differing(_read_sums(text), files)
-        yield Statement(artefact.name, "its own checksums", not wrong, _summary(wrong, len(files)))
+def _files_said(bottle: Artefact, published: Published) -> Statement:
+    text, files = _checksums(bottle, published)
+    return _compare_files(bottle.name, "its own checksums", text, files)
 
 
 def _installed_said(keg: Path, published: Published) -> Statement:
@@ -125,8 +105,7 @@ def _installed_said(keg: Path, published: Published) -> Statement:
     for bottle in published.release.of_kind("bottle"):
         if _checksums(bottle, published)[0] == text:
             found = {name: digest.sha256_of(keg / name) for name in _read_sums(text) if (keg / name).is_file()}
-            wrong = _differing(_read_sums(text), found)
-            return Statement(bottle.name, "installed files", not wrong, _summary(wrong, len(found)))
+            return _compare_files(bottle.name, "installed files", text, found)
     return Statement(str(keg), "installed files", False, "its checksums are those of no bottle of this release")
 
 
@@ -135,9 +114,7 @@ def _checksums(bottle: Artefact, published: Published) -> tuple[str, dict[str, s
     return read_checksums(published.folder / bottle.name, product.name, product.version)
 
 
-def _differing(listed: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
-    return sorted(name for name, sha256 in listed.items() if found.get(name) != sha256)
-
-
-def _summary(wrong: list[str], count: int) -> str:
-    return f"{len(wrong)} differ, such as {wrong[0]}" if wrong else f"{count} files"
+def _compare_files(name: str, place: str, sums: str, found: Mapping[str, str]) -> Statement:
+    wrong = sorted(path for path, sha256 in _read_sums(sums).items() if found.get(path) != sha256)
+    said = f"{len(wrong)} differ, such as {wrong[0]}" if wrong else f"{len(found)} files"
+    return Statement(name, place, not wrong, said)

@@ -8,7 +8,8 @@ from stigmer_packaging.formula.reading import Download, parse_formula
 from stigmer_packaging.lib.errors import TapError
 from stigmer_packaging.publish.github import persist
 from stigmer_packaging.publish.plan import TapChange
-from stigmer_packaging.publish.tap_change import TapEdit, TapPlace, make_edit, rehearse_edit
+from stigmer_packaging.publish.tap import Tap
+from stigmer_packaging.publish.tap_change import TapEdit, fetch_downloads
 
 
 @dataclass(frozen=True)
@@ -52,25 +53,18 @@ def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str,
     return RollbackPlan(name, version, facts.version, change, facts.downloads(name))
 
 
-def read_history(place: TapPlace, path: str) -> tuple[str, ...]:
+def read_history(tap: Tap, path: str) -> tuple[str, ...]:
     """Give the formula's texts in the tap, newest first."""
-    git = place.git
-    head = persist(partial(git.head, whole=True), place.host.access)
-    if not head:
-        raise TapError(f"{git.remote} has no branch {git.branch}")
-    return tuple(text for commit in git.history(head, path) if (text := git.read(commit, path)) is not None)
+    head = persist(partial(tap.head, whole=True), tap.host.access)
+    return tuple(text for commit in tap.history(head, path) if (text := tap.read(commit, path)) is not None)
 
 
-def roll_back(plan: RollbackPlan, place: TapPlace, *, report: Callable[[str], None]) -> Rollback:
-    """Carry the plan out, unless that is done. TapError when a file that the old formula names is gone or another."""
-    edit = TapEdit(place, plan.change, partial(_still_withdrawn, plan))
-    rehearse_edit(edit)
-    for download in plan.downloads:
-        report(f"fetching {download.url}")
-        found = persist(partial(place.host.public_digest_of, download.url), place.host.access)
-        if found != download.sha256:
-            raise TapError(f"{download.url} has the sha256 {found}, and the old formula says {download.sha256}")
-    commit, request = make_edit(edit)
+def roll_back(plan: RollbackPlan, tap: Tap, *, report: Callable[[str], None]) -> Rollback:
+    """Carry the plan out, unless that is done. An error when a file that the old formula names is gone or another."""
+    edit = TapEdit(tap, plan.change, partial(_still_withdrawn, plan))
+    edit.rehearse()
+    fetch_downloads(plan.downloads, tap.host, report)
+    commit, request = edit.make()
     return Rollback(plan.change.repository, plan.restored, commit, request)
 
 

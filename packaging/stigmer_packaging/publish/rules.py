@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 from stigmer_packaging.formula.reading import Download, parse_formula
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import bottle_name, release_root, release_tag, source_archive_name
-from stigmer_packaging.records.release import Artefact, Release, level_of
+from stigmer_packaging.records.release import Release, level_of
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ASSET_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
@@ -19,12 +19,16 @@ _ASSET_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 
 @dataclass(frozen=True)
 class PublicationRequest:
-    """How somebody wants to publish: which commit the tag is to name, for which targets, and how the tap is changed.
+    """What a release is held against, and how somebody wants to publish it: for which targets, and how the tap is changed.
 
-    `tag` is the tag that started this run, empty where none did; `versions` are what the bottles themselves say, by
-    sha256; `not_run` are the targets that may be published although no machine of their kind has run them.
+    `notes` are what the changelog says of the version; `commit` is what the tag is to name; `versions` are what the bottles
+    themselves say, by sha256; `tag` is the tag that started this run, empty where none did; `not_run` are the targets that
+    may be published although no machine of their kind has run them.
     """
 
+    manifest: Manifest
+    formula: str
+    notes: str
     commit: str
     targets: tuple[str, ...]
     versions: Mapping[str, str]
@@ -34,80 +38,62 @@ class PublicationRequest:
     not_run: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What a release is held against: manifest, formula, the changelog's section of it, and what was asked for."""
-
-    manifest: Manifest
-    formula: str
-    notes: str
-    request: PublicationRequest
-
-
-Rule = Callable[[Release, Evidence], Iterator[str]]
-
-
-def the_manifest_agrees(release: Release, evidence: Evidence) -> Iterator[str]:
-    """Demand that the release is of the product the manifest describes now."""
-    if release.product != evidence.manifest.product:
+def _the_manifest_agrees(release: Release, request: PublicationRequest) -> Iterator[str]:
+    if release.product != request.manifest.product:
         yield (
             f"the release is of {release.product.name} {release.product.version} as another manifest described it; "
-            f"this one describes {evidence.manifest.product.name} {evidence.manifest.product.version}"
+            f"this one describes {request.manifest.product.name} {request.manifest.product.version}"
         )
 
 
-def the_version_can_be_ordered(release: Release, _evidence: Evidence) -> Iterator[str]:
+def _the_version_can_be_ordered(release: Release, _request: PublicationRequest) -> Iterator[str]:
     """Demand a version whose place among others is known: X.Y.Z, or a pre-release of it."""
     text = release.product.version
-    try:
-        version = Version(text)
-    except InvalidVersion:
+    version = version_in(text)
+    if version is None:
         yield f"{text} cannot be ordered among other versions; a pre-release is called such as 2.1.0-rc.1"
         return
     if len(version.release) != 3 or version.is_postrelease or version.local or version.epoch:
         yield f"{text} is neither X.Y.Z nor a pre-release of it"
 
 
-def tag_and_commit_are_known(release: Release, evidence: Evidence) -> Iterator[str]:
-    """Demand a whole commit for the tag, and that the tag which started this is the version's."""
+def _tag_and_commit_are_known(release: Release, request: PublicationRequest) -> Iterator[str]:
     expected = release_tag(release.product.version)
-    if evidence.request.tag and evidence.request.tag != expected:
-        yield f"this runs for the tag {evidence.request.tag}, and the release is {expected}"
-    if not _COMMIT.fullmatch(evidence.request.commit):
+    if request.tag and request.tag != expected:
+        yield f"this runs for the tag {request.tag}, and the release is {expected}"
+    if not _COMMIT.fullmatch(request.commit):
         yield f"the commit that {expected} is to name is not known"
 
 
-def there_are_notes(release: Release, evidence: Evidence) -> Iterator[str]:
-    """Demand that the changelog speaks of the version."""
-    if not evidence.notes:
+def _there_are_notes(release: Release, request: PublicationRequest) -> Iterator[str]:
+    if not request.notes:
         yield f"CHANGELOG.md has no section '## {release.product.version}' with anything in it"
 
 
-def every_target_has_its_bottle(release: Release, evidence: Evidence) -> Iterator[str]:
+def _every_target_has_its_bottle(release: Release, request: PublicationRequest) -> Iterator[str]:
     """Demand exactly one bottle for each target, named as brew asks for it."""
     product, bottles = release.product, release.of_kind("bottle")
     found = Counter(bottle.target for bottle in bottles)
-    for target in evidence.request.targets:
+    for target in request.targets:
         if found[target] != 1:
             yield f"there are {found[target]} bottles for {target}, and one is needed"
     for bottle in bottles:
-        spec = evidence.manifest.targets.get(bottle.target)
+        spec = request.manifest.targets.get(bottle.target)
         tag = spec.bottle if spec else ""
-        if bottle.target not in evidence.request.targets:
+        if bottle.target not in request.targets:
             yield f"{bottle.name} is for {bottle.target or 'no target'}, which is not published"
         elif bottle.tag != tag or bottle.name != bottle_name(product.name, product.version, tag, bottle.rebuild):
             yield f"{bottle.name} is not what brew asks for on {bottle.target}"
 
 
-def every_bottle_is_audited(release: Release) -> Iterator[str]:
-    """Demand, for the very bytes of each bottle, an audit without errors."""
+def _every_bottle_is_audited(release: Release) -> Iterator[str]:
     for bottle in release.of_kind("bottle"):
         audits = [audit for audit in release.audits if audit.bottle_sha256 == bottle.sha256]
         if not audits or not all(audit.passed for audit in audits):
             yield f"{bottle.name} " + ("has errors in its audit" if audits else "was not audited")
 
 
-def all_that_runs_is_proved(release: Release, not_run: Sequence[str]) -> Iterator[str]:
+def _all_that_runs_is_proved(release: Release, not_run: Sequence[str]) -> Iterator[str]:
     """Demand, for the very bytes of each bottle and single file, that a machine of its kind ran it, and no failure.
 
     What no such machine has run may only be published by name: `not_run` are its targets.
@@ -122,33 +108,33 @@ def all_that_runs_is_proved(release: Release, not_run: Sequence[str]) -> Iterato
             )
 
 
-def every_bottle_runs_where_promised(release: Release, evidence: Evidence) -> Iterator[str]:
+def _every_bottle_runs_where_promised(release: Release, request: PublicationRequest) -> Iterator[str]:
     """Demand no newer C library than the manifest promises: a bottle made for one machine passes its audit there."""
     for audit in release.audits:
-        spec = evidence.manifest.targets.get(audit.target)
+        spec = request.manifest.targets.get(audit.target)
         floor = spec.glibc_floor if spec else ""
         if floor and audit.glibc and Version(audit.glibc) > Version(floor):
             yield f"the bottle for {audit.target} needs glibc {audit.glibc}, and {floor} is promised"
 
 
-def every_bottle_says_the_version(release: Release, evidence: Evidence) -> Iterator[str]:
-    """Demand that each bottle, asked for its version, says the release's."""
+def _every_bottle_says_the_version(release: Release, request: PublicationRequest) -> Iterator[str]:
     for bottle in release.of_kind("bottle"):
-        said, version = evidence.request.versions.get(bottle.sha256, "nothing"), release.product.version
+        said, version = request.versions.get(bottle.sha256, "nothing"), release.product.version
         if said != version:
             yield f"{bottle.name} says it is version {said}, and the release is {version}"
 
 
-def the_formula_names_these_bytes(release: Release, evidence: Evidence) -> Iterator[str]:
+def _the_formula_names_these_bytes(release: Release, request: PublicationRequest) -> Iterator[str]:
     """Demand one formula and one source, and that the formula names exactly this release's files by their sha256."""
     product = release.product
     root = release_root(product.repository, product.version)
     for kind in ("formula", "source"):
         if len(release.of_kind(kind)) != 1:
             yield f"there are {len(release.of_kind(kind))} files of kind {kind}, and one is needed"
-    facts = parse_formula(evidence.formula)
+    facts = parse_formula(request.formula)
     named = facts.downloads(product.name) if facts else ()
-    held = {_address(root, artefact) for kind in ("bottle", "source") for artefact in release.of_kind(kind)}
+    files = (*release.of_kind("bottle"), *release.of_kind("source"))
+    held = {Download(f"{root}/{file.name}", file.sha256) for file in files}
     if facts and facts.version != product.version:
         yield f"the formula is of version {facts.version}, and the release is {product.version}"
     for download in sorted(set(named) ^ held, key=str):
@@ -158,49 +144,38 @@ def the_formula_names_these_bytes(release: Release, evidence: Evidence) -> Itera
         yield f"there is no {source_archive_name(product.name, product.version)}"
 
 
-RULES: tuple[Rule, ...] = (
-    the_manifest_agrees,
-    the_version_can_be_ordered,
-    tag_and_commit_are_known,
-    there_are_notes,
-    every_target_has_its_bottle,
-    every_bottle_runs_where_promised,
-    every_bottle_says_the_version,
-    the_formula_names_these_bytes,
+_RULES: tuple[Callable[[Release, PublicationRequest], Iterator[str]], ...] = (
+    _the_manifest_agrees,
+    _the_version_can_be_ordered,
+    _tag_and_commit_are_known,
+    _there_are_notes,
+    _every_target_has_its_bottle,
+    _every_bottle_runs_where_promised,
+    _every_bottle_says_the_version,
+    _the_formula_names_these_bytes,
 )
 
 
-def problems_of(release: Release, names: Sequence[str], evidence: Evidence) -> list[str]:
+def problems_of(release: Release, names: Sequence[str], request: PublicationRequest) -> list[str]:
     """Hold every rule against a release whose assets would have these names."""
-    held = (problem for rule in RULES for problem in rule(release, evidence))
-    return [*asset_names(names), *problems_in_records(release, evidence.request.not_run), *held]
+    held = (problem for rule in _RULES for problem in rule(release, request))
+    return [*_names_are_kept(names), *problems_in_records(release, request.not_run), *held]
 
 
 def problems_in_records(release: Release, not_run: Sequence[str] = ()) -> list[str]:
     """Hold the rules that ask nothing but the release's own records."""
-    return [*every_bottle_is_audited(release), *all_that_runs_is_proved(release, not_run)]
+    return [*_every_bottle_is_audited(release), *_all_that_runs_is_proved(release, not_run)]
 
 
-def asset_names(names: Sequence[str]) -> Iterator[str]:
+def _names_are_kept(names: Sequence[str]) -> Iterator[str]:
     """Demand names that GitHub keeps, each once."""
     yield from (f"GitHub would change the name {name}" for name in names if not _ASSET_NAME.fullmatch(name))
     yield from (f"{count} files are called {name}" for name, count in Counter(names).items() if count > 1)
 
 
-def backward_steps(version: str, found: Sequence[tuple[str, str]]) -> list[str]:
-    """Name everything already out that is newer than `version`; `found` are pairs of where and version.
-
-    A version that cannot be read counts as newer: nobody knows what would be taken from users.
-    """
-    return [f"{where} is at {other}" for where, other in found if not _is_at_most(other, version)]
-
-
-def _is_at_most(other: str, version: str) -> bool:
+def version_in(text: str) -> Version | None:
+    """Read a version or its tag; None for what has no place among versions."""
     try:
-        return Version(other) <= Version(version)
+        return Version(text)
     except InvalidVersion:
-        return False
-
-
-def _address(root: str, artefact: Artefact) -> Download:
-    return Download(f"{root}/{artefact.name}", artefact.sha256)
+        return None

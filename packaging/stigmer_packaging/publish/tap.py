@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stigmer_packaging.lib import command
-from stigmer_packaging.lib.errors import CommandError, TapError, TokenError, UnavailableError
+from stigmer_packaging.lib.errors import TapError, TokenError, UnavailableError
+from stigmer_packaging.publish.github import GitHub
 
 _REFUSED_TOKEN = re.compile(
     r"Authentication failed|could not read (?:Username|Password)|error: 40[13]|Permission denied|Permission to \S+ denied",
@@ -24,7 +25,7 @@ _QUICKER = re.compile(
 
 @dataclass(frozen=True)
 class Tap:
-    """A repository at the address `remote`, of which `branch` is what brew reads.
+    """A repository at the address `remote`, of which `branch` is what brew reads; `host` is GitHub's API for it.
 
     `scratch` is a bare repository of our own for it, made by open_tap; `env` is git's whole environment.
     """
@@ -33,14 +34,18 @@ class Tap:
     branch: str
     scratch: Path
     env: Mapping[str, str] = field(repr=False)
+    host: GitHub
 
     def head(self, *, whole: bool = False) -> str:
-        """Fetch the branch and give its newest commit, or nothing when there is no such branch.
+        """Fetch the branch that brew reads, and give its newest commit; with `whole`, all of its history comes along."""
+        if head := self.fetch(self.branch, whole=whole):
+            return head
+        raise TapError(f"{self.remote} has no branch {self.branch}", "name the branch that brew reads: --tap-branch")
 
-        With `whole`, all of its history comes along.
-        """
+    def fetch(self, branch: str, *, whole: bool = False) -> str:
+        """Fetch a branch and give its newest commit, or nothing when there is no such branch."""
         depth = ("--unshallow",) if whole and (self.scratch / "shallow").is_file() else () if whole else ("--depth=1",)
-        ref = f"refs/heads/{self.branch}"
+        ref = f"refs/heads/{branch}"
         try:
             self._far(["fetch", "--quiet", "--no-tags", *depth, self.remote, f"+{ref}:{ref}"])
         except UnavailableError as error:
@@ -101,13 +106,10 @@ class Tap:
         return command.run(["git", "-C", self.scratch, *words], env=env or self.env, stdin=stdin, check=check)
 
 
-def open_tap(remote: str, branch: str, scratch: Path, env: Mapping[str, str]) -> Tap:
-    """Make the bare repository that a tap's commits are made in. Raise TapError where git cannot."""
-    try:
-        command.run(["git", "init", "--quiet", "--bare", "--template=", scratch], env=env)
-    except CommandError as error:
-        raise TapError(str(error)) from error
-    return Tap(remote, branch, scratch, env)
+def open_tap(remote: str, branch: str, scratch: Path, env: Mapping[str, str], host: GitHub) -> Tap:
+    """Make the bare repository that a tap's commits are made in."""
+    command.run(["git", "init", "--quiet", "--bare", "--template=", scratch], env=env)
+    return Tap(remote, branch, scratch, env, host)
 
 
 def git_environment(env: Mapping[str, str], author: str) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
 from stigmer_packaging.manifest.values import TARGETS
-from stigmer_packaging.publish.report.treemap import Group, draw_treemap
-from stigmer_packaging.publish.report.waterfall import Span, find_spans
+from stigmer_packaging.publish.report.treemap import draw_treemap
+from stigmer_packaging.publish.report.waterfall import find_spans
 from stigmer_packaging.publish.rules import problems_in_records
 from stigmer_packaging.records.model import AuditReport
 from stigmer_packaging.records.release import Artefact, Release, with_levels
@@ -62,19 +63,6 @@ class Growth:
         return 100 * (self.grown or 0) / (self.before or 1)
 
 
-@dataclass(frozen=True)
-class Section:
-    """What the page shows of one platform that has a bottle. `left_out` says what its services were shipped without."""
-
-    bottle: Artefact
-    audit: AuditReport | None
-    groups: tuple[Group, ...]
-    grown: tuple[Growth, ...]
-    spans: tuple[Span, ...]
-    licences: Licences | None
-    left_out: tuple[str, ...]
-
-
 def render_page(release: Release, contents: Contents, previous: Release | None) -> str:
     """Give the page. `previous` is the release to compare sizes with."""
     release = with_levels(release)
@@ -89,7 +77,10 @@ def render_page(release: Release, contents: Contents, previous: Release | None) 
             for target in TARGETS
         },
     }
-    return _environment().from_string(_TEMPLATE.read_text(encoding="utf-8")).render(values) + "\n"
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["megabytes"] = megabytes
+    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    return page.render(values, width=WIDTH, height=HEIGHT) + "\n"
 
 
 def megabytes(size: int) -> str:
@@ -97,28 +88,19 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if abs(size) >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
-def _environment() -> Environment:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {
-        "megabytes": megabytes,
-        "signed": lambda size: f"{'+' if size > 0 else ''}{megabytes(size)}",
-    }
-    environment.globals |= {"width": WIDTH, "height": HEIGHT}
-    return environment
-
-
-def _section(bottle: Artefact, release: Release, contents: Contents, previous: Release | None) -> Section:
+def _section(bottle: Artefact, release: Release, contents: Contents, previous: Release | None) -> dict[str, Any]:
+    """Give what the page shows of one platform that has a bottle; `left_out` is what its services were shipped without."""
     audit = next((one for one in release.audits if one.bottle_sha256 == bottle.sha256), None)
     parts = [(*name.split("/", 1), modules) for name, modules in release.left_out.items()]
-    return Section(
-        bottle=bottle,
-        audit=audit,
-        groups=draw_treemap(contents.files[bottle.name], WIDTH, HEIGHT),
-        grown=_growth_within(audit, previous) if audit else (),
-        spans=next(filter(None, map(find_spans, release.reports_on(bottle))), ()),
-        licences=contents.licences.get(bottle.target),
-        left_out=tuple(f"{part}: {one}" for target, part, left in parts if target == bottle.target for one in left),
-    )
+    return {
+        "bottle": bottle,
+        "audit": audit,
+        "groups": draw_treemap(contents.files[bottle.name], WIDTH, HEIGHT),
+        "grown": _growth_within(audit, previous) if audit else (),
+        "spans": next(filter(None, map(find_spans, release.reports_on(bottle))), ()),
+        "licences": contents.licences.get(bottle.target),
+        "left_out": [f"{part}: {one}" for target, part, left in parts if target == bottle.target for one in left],
+    }
 
 
 def _growth_of(artefact: Artefact, previous: Release | None) -> Growth:

@@ -80,6 +80,4 @@ def _tiles(counted: Mapping[str, int], least: float, frame: Mapping[str, float])
 
 
 def _lay(sizes: list[int], x: float, y: float, width: float, height: float) -> list[dict[str, float]]:
-    if not sizes:
-        return []
     return list(squarify.squarify(squarify.normalize_sizes(sizes, width, height), x, y, width, height))
