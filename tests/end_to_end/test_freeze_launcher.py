@@ -11,7 +11,7 @@ from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-un
 
 from stigmer_packaging.freeze.stage import PACKAGE, Freezer, freeze_launcher
 from stigmer_packaging.lib.errors import GateError, MissingToolError
-from stigmer_packaging.records.model import LauncherBundle
+from stigmer_packaging.records.model import ServiceBinary
 from support.freezing import ROOT, make_freezer
 from support.hostile_places import lone_temporal, starts_twice
 from support.launcher_payloads import build_libexec
@@ -49,7 +49,7 @@ SHELLS: tuple[dict[str, str], ...] = (
 )
 
 
-def build(folder: Path, source: Path = ROOT / "launcher") -> tuple[Freezer, LauncherBundle]:
+def build(folder: Path, source: Path = ROOT / "launcher") -> tuple[Freezer, ServiceBinary]:
     freezer = make_freezer(folder)
     return freezer, freeze_launcher(source, name="stigmer", version="7.8.9", freezer=freezer)
 
@@ -60,13 +60,13 @@ def copy_launcher(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def frozen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Freezer, LauncherBundle]:
+def frozen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Freezer, ServiceBinary]:
     """Freeze the launcher once for the tests that only look at it."""
     return build(tmp_path_factory.mktemp("launcher"))
 
 
 @pytest.fixture
-def folder(frozen: tuple[Freezer, LauncherBundle]) -> Path:
+def folder(frozen: tuple[Freezer, ServiceBinary]) -> Path:
     """Give the frozen launcher's folder."""
     freezer, bundle = frozen
     return freezer.workspace.path(bundle.root)
@@ -79,7 +79,7 @@ def ask(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
 
 
 @pytest.fixture(scope="module")
-def keg(frozen: tuple[Freezer, LauncherBundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def keg(frozen: tuple[Freezer, ServiceBinary], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Put the frozen launcher into a small keg, and give its libexec."""
     libexec = build_libexec(tmp_path_factory.mktemp("keg"), lone_temporal(), version="7.8.9")
     freezer, bundle = frozen
@@ -113,7 +113,7 @@ def test_its_output_is_utf_8_whatever_the_locale(folder: Path) -> None:
     said.stdout.decode("utf-8")
 
 
-def test_it_is_small(frozen: tuple[Freezer, LauncherBundle]) -> None:
+def test_it_is_small(frozen: tuple[Freezer, ServiceBinary]) -> None:
     """No OpenSSL, no codecs of the East, no test suites."""
     files = {file.path: file.size for file in frozen[1].files}
     assert sum(files.values()) <= LIMIT, sorted(files, key=lambda path: -files[path])[:10]
@@ -126,7 +126,7 @@ def test_nothing_that_runs_before_it_is_left_but_itself(folder: Path) -> None:
     assert scripts == ["pyiboot01_bootstrap", "__main__"]
 
 
-def test_every_module_of_it_is_frozen(folder: Path, frozen: tuple[Freezer, LauncherBundle]) -> None:
+def test_every_module_of_it_is_frozen(folder: Path, frozen: tuple[Freezer, ServiceBinary]) -> None:
     """Commands are imported by name, and no analysis sees that."""
     archive = CArchiveReader(str(folder / "stigmer"))
     modules = set(archive.open_embedded_archive("PYZ.pyz").toc)
@@ -162,7 +162,7 @@ def test_it_starts_where_there_is_nothing_but_glibc(folder: Path) -> None:
 
 
 def test_it_is_the_same_from_anywhere(
-    frozen: tuple[Freezer, LauncherBundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    frozen: tuple[Freezer, ServiceBinary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another folder, even one named relative to where we are, and another time: the same bytes."""
     monkeypatch.chdir(tmp_path)

@@ -31,7 +31,6 @@ from stigmer_packaging.records.model import (
     Credits,
     Ingredient,
     Keg,
-    LauncherBundle,
     ReleaseFile,
     ServiceBinary,
 )
@@ -241,14 +240,14 @@ def standin_service(workspace: Workspace, component: str, files: Mapping[str, st
     return ServiceBinary(component, "1.0.0", str(TARGET), relative, component, scan_files(root))
 
 
-def standin_launcher(workspace: Workspace, twist: str = "") -> LauncherBundle:
+def standin_launcher(workspace: Workspace, twist: str = "") -> ServiceBinary:
     """Write FakeStigmer below the workspace, with a shell fragment that every command runs first."""
     root = workspace.path("artefacts/launcher")
     (root / "lib").mkdir(parents=True, exist_ok=True)
     (root / "lib" / "library.so").write_bytes(b"\x7fELF")
     (root / "stigmer").write_text(FAKE_STIGMER.replace("@TWIST@", twist), encoding="utf-8")
     (root / "stigmer").chmod(0o755)
-    return LauncherBundle("2.0.0", str(TARGET), "artefacts/launcher", "stigmer", scan_files(root))
+    return ServiceBinary("launcher", "2.0.0", str(TARGET), "artefacts/launcher", "stigmer", scan_files(root))
 
 
 def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegParts:

@@ -9,7 +9,7 @@ from pathlib import Path
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import CheckoutSource, Manifest
 from stigmer_packaging.pipeline.plan import is_frozen
-from stigmer_packaging.records.model import Credits, Ingredient, LauncherBundle, ServiceBinary
+from stigmer_packaging.records.model import Credits, Ingredient, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources.locks import parse_lock
 from support.audit_bottles import frozen_files
@@ -24,7 +24,7 @@ def offer_frozen_parts(manifest: Manifest, target: Target, workspace: Workspace,
     record = f"freeze/{target}/launcher"
     _fake_frozen(workspace.path(record), product.name, "lib", target)
     files = scan_files(workspace.path(record))
-    launcher = LauncherBundle(product.version, str(target), record, product.name, files)
+    launcher = ServiceBinary("launcher", product.version, str(target), record, product.name, files)
     workspace.write_record(record, launcher)
     _credit("launcher", product.version, target, (), workspace)
     for part in filter(is_frozen, manifest.components):

@@ -110,11 +110,11 @@ def test_a_go_program_is_credited_by_what_it_says_of_itself(workspace: Workspace
         return (one, one)
 
     (component, *_) = standin_manifest().components
-    own = credit_program(component, made, credit_go, workspace=workspace, report=quiet)
+    own = credit_program(made, component.license, credit_go, workspace=workspace, report=quiet)
     assert (own.licence, own.ingredients, asked) == ("Apache-2.0", (), []), "another program says nothing"
     path = workspace.path(f"{made.root}/{made.entry}")
     path.write_bytes(program("go1.26.8", "mod\tours.example\t(devel)\t\n"))
-    found = credit_program(component, made, credit_go, workspace=workspace, report=quiet)
+    found = credit_program(made, component.license, credit_go, workspace=workspace, report=quiet)
     assert asked[0].go == "1.26.8"
     (one,) = found.ingredients
     assert [found.texts[key] for key in one.texts] == ["b\n", "a\n"]
@@ -130,7 +130,7 @@ def test_a_bundle_is_credited_with_its_distributions_python_and_libraries(worksp
     made = standin_service(workspace, "agent-runner", {"agent-runner": "", "agent-runner.lib/libz.so.1": ""})
     python = Interpreter("/python3.13/bin/python3.13", "3.13.5", TARGET, "", "x")
     environment = Environment(site, {"attrs"}, python, InstalledPackages({"PATH": str(tmp_path)}))
-    found = credit_bundle(made, "agent-runner", "MIT", environment, workspace=workspace, report=quiet)
+    found = credit_bundle(made, "MIT", environment, workspace=workspace, report=quiet)
     names = [f"{each.name} {each.version}" for each in found.ingredients]
     assert names == ["attrs 1.0", "cpython 3.13.5", "pyinstaller 1.0", "zlib "], "on no Debian, without their versions"
 

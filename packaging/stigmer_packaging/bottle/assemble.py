@@ -28,7 +28,7 @@ from stigmer_packaging.licensing.spdx import sbom_path
 from stigmer_packaging.manifest.model import Component, Manifest
 from stigmer_packaging.manifest.naming import service_path
 from stigmer_packaging.manifest.rename import rename_words
-from stigmer_packaging.records.model import Credits, FileRecord, Keg, LauncherBundle, ReleaseFile, ServiceBinary
+from stigmer_packaging.records.model import Credits, FileRecord, Keg, ReleaseFile, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
 
 LAUNCHER = "libexec/launcher"
@@ -55,7 +55,7 @@ class KegParts:
     says it to machines.
     """
 
-    launcher: LauncherBundle
+    launcher: ServiceBinary
     services: tuple[ServiceBinary, ...]
     documents: Mapping[str, Path]
     source: ReleaseFile

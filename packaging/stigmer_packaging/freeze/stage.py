@@ -17,7 +17,7 @@ from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import SYSTEMS, Target
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.manifest.rename import rename_product
-from stigmer_packaging.records.model import LauncherBundle, LeftOut, ServiceBinary
+from stigmer_packaging.records.model import LeftOut, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources import locks
 from stigmer_packaging.sources.locks import Pin
@@ -84,7 +84,7 @@ def service_facts(source: ServiceSource, *, version: str, probe: ServiceProbe, f
     return {"tree": source.sha256, "version": version, "probe": asdict(probe), **freezer.facts()}
 
 
-def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) -> LauncherBundle:
+def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) -> ServiceBinary:
     """Freeze the launcher as the program `name` that answers with `version`.
 
     ForeignTargetError on a machine of another platform, MissingToolError without libpython or binutils, GateError when
@@ -104,7 +104,7 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
             probes.check_answers(frozen.folder / name, name, version, env=freezer.env)
         files = scan_files(frozen.folder)
         freezer.workspace.publish(frozen.folder, record)
-    made = LauncherBundle(version, str(freezer.target), record, name, files)
+    made = ServiceBinary("launcher", version, str(freezer.target), record, name, files)
     freezer.workspace.write_record(record, made)
     return made
 

@@ -12,8 +12,8 @@ from stigmer_packaging.licensing.licences import Credit, key_of
 from stigmer_packaging.licensing.native import Packages, credit_native
 from stigmer_packaging.licensing.pylicences import credit_python
 from stigmer_packaging.licensing.spdx import render_sbom
-from stigmer_packaging.manifest.model import Component, Product
-from stigmer_packaging.records.model import Credits, Ingredient, LauncherBundle, ReleaseFile, ServiceBinary
+from stigmer_packaging.manifest.model import Product
+from stigmer_packaging.records.model import Credits, Ingredient, ReleaseFile, ServiceBinary
 from stigmer_packaging.records.workspace import Workspace
 
 CreditGo = Callable[[BuildInfo], Sequence[Credit]]
@@ -31,23 +31,22 @@ class Environment:
 
 
 def credit_program(
-    component: Component,
     binary: ServiceBinary,
+    licence: str,
     credit_go: CreditGo,
     *,
     workspace: Workspace,
     report: Callable[[str], None],
 ) -> Credits:
     """Name what a single executable is made of, as far as it says itself: Go names its modules, others say nothing."""
-    report(f"crediting {component.name} for {binary.target}")
+    report(f"crediting {binary.component} for {binary.target}")
     info = read_build_info(workspace.path(f"{binary.root}/{binary.entry}").read_bytes())
     found = credit_go(info) if info else ()
-    return _record(binary, component.name, component.license, found, workspace)
+    return _record(binary, licence, found, workspace)
 
 
 def credit_bundle(
-    bundle: ServiceBinary | LauncherBundle,
-    part: str,
+    bundle: ServiceBinary,
     licence: str,
     environment: Environment,
     *,
@@ -58,12 +57,12 @@ def credit_bundle(
 
     GateError when a library is there that nobody knows.
     """
-    report(f"crediting {part} for {bundle.target}")
+    report(f"crediting {bundle.component} for {bundle.target}")
     installed = read_distributions(environment.site)
     owned = {PurePosixPath(file).name for distribution in installed for file in distribution.files}
     files = [file.path for file in bundle.files]
     native = credit_native(files, owned=owned, python=environment.python, packages=environment.packages)
-    return _record(bundle, part, licence, (*credit_python(environment.site, environment.locked), *native), workspace)
+    return _record(bundle, licence, (*credit_python(environment.site, environment.locked), *native), workspace)
 
 
 def write_sbom(
@@ -86,16 +85,13 @@ def write_sbom(
         return workspace.add_file(staged / "sbom", f"sbom/{target}", kind="sbom", path=path, **facts)
 
 
-def _record(
-    made: ServiceBinary | LauncherBundle, part: str, licence: str, found: Iterable[Credit], workspace: Workspace
-) -> Credits:
+def _record(made: ServiceBinary, licence: str, found: Iterable[Credit], workspace: Workspace) -> Credits:
     known = tuple(found)
     every = sorted({text for credit in known for text in credit.texts}, reverse=True)
     texts = {key_of(text): text for text in every}  # of texts with the same key, the first in the alphabet
-    left_out = made.left_out if isinstance(made, ServiceBinary) else ()
     ordered = dict(sorted(texts.items()))
-    record = Credits(part, made.version, licence, made.target, _ingredients(known), ordered, left_out)
-    workspace.write_record(f"credit/{made.target}/{part}", record)
+    record = Credits(made.component, made.version, licence, made.target, _ingredients(known), ordered, made.left_out)
+    workspace.write_record(f"credit/{made.target}/{made.component}", record)
     return record
 
 

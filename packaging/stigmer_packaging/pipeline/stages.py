@@ -22,15 +22,7 @@ from stigmer_packaging.pipeline import fingerprint
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.plan import Step, is_frozen
 from stigmer_packaging.pipeline.run import Maker
-from stigmer_packaging.records.model import (
-    AuditReport,
-    Credits,
-    Keg,
-    LauncherBundle,
-    ReleaseFile,
-    ServiceBinary,
-    VerificationReport,
-)
+from stigmer_packaging.records.model import AuditReport, Credits, Keg, ReleaseFile, ServiceBinary, VerificationReport
 from stigmer_packaging.sources import golang
 from stigmer_packaging.sources import stage as obtain
 from stigmer_packaging.sources.service_source import ServiceSource
@@ -67,7 +59,7 @@ def _obtain(context: BuildContext, step: Step, _needs: Needs) -> ServiceBinary:
     return obtain.obtain_component(part, target, context.source_of(part, target), env=env, **context.output)
 
 
-def _freeze_launcher(context: BuildContext, step: Step, _needs: Needs) -> LauncherBundle:
+def _freeze_launcher(context: BuildContext, step: Step, _needs: Needs) -> ServiceBinary:
     product, freezer = context.manifest.product, context.freezer_of(parse_target(step.target))
     return freeze.freeze_launcher(
         context.root / "launcher", name=product.name, version=product.version, freezer=freezer
@@ -95,15 +87,15 @@ def _pack_source(context: BuildContext, _step: Step, _needs: Needs) -> ReleaseFi
 
 def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
     (made,) = needs.values()
-    if isinstance(made, LauncherBundle):
-        part, source, licence = None, None, context.manifest.product.license
+    if step.subject == "launcher":
+        source, licence = None, context.manifest.product.license
     else:
         part = _component(context, step)
         if not is_frozen(part):
-            return credit.credit_program(part, made, partial(_credit_go, context), **context.output)
+            return credit.credit_program(made, part.license, partial(_credit_go, context), **context.output)
         source, licence = context.service_of(part), part.license
     environment = _environment_of(context, parse_target(step.target), source)
-    return credit.credit_bundle(made, step.subject, licence, environment, **context.output)
+    return credit.credit_bundle(made, licence, environment, **context.output)
 
 
 def _credit_go(context: BuildContext, info: BuildInfo) -> Sequence[Credit]:
@@ -130,9 +122,10 @@ def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
 
 def _assemble(context: BuildContext, step: Step, needs: Needs) -> Keg:
     target = parse_target(step.target)
+    made = [record for record in needs.values() if isinstance(record, ServiceBinary)]
     parts = assemble.KegParts(
         needs[f"freeze/{target}/launcher"],
-        tuple(record for record in needs.values() if isinstance(record, ServiceBinary)),
+        tuple(record for record in made if record.component != "launcher"),
         context.documents(),
         needs["source"],
         tuple(record for record in needs.values() if isinstance(record, Credits)),
@@ -187,7 +180,7 @@ _SOURCES = ("sources.artifact", "sources.checkout", "sources.wheel")
 KINDS = {
     "obtain": Kind(ServiceBinary, ("sources.stage", *_SOURCES), _obtain),
     "freeze": Kind(ServiceBinary, _FREEZE, _freeze_service),
-    "freeze/launcher": Kind(LauncherBundle, _FREEZE, _freeze_launcher),
+    "freeze/launcher": Kind(ServiceBinary, _FREEZE, _freeze_launcher),
     "credit": Kind(Credits, ("licensing.stage", "licensing.gomodules", *_FREEZE), _credit),
     "credit/sbom": Kind(ReleaseFile, ("licensing.stage",), _write_sbom),
     "assemble": Kind(Keg, ("bottle.assemble",), _assemble),

@@ -32,7 +32,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class ServiceBinary:
-    """One component for one target: a directory that holds `entry` and every file it needs beside it.
+    """One component, or the launcher, for one target: a directory that holds `entry` and every file it needs beside it.
 
     `root` is relative to the workspace; `files` are relative to `root`; `entry` is one of them. `left_out` are the
     modules that were frozen from one of several distributions.
@@ -45,17 +45,6 @@ class ServiceBinary:
     entry: str
     files: tuple[FileRecord, ...]
     left_out: tuple[LeftOut, ...] = ()
-
-
-@dataclass(frozen=True)
-class LauncherBundle:
-    """The frozen launcher for one target: a PyInstaller onedir below `root`, started by `entry`."""
-
-    version: str
-    target: str
-    root: str
-    entry: str
-    files: tuple[FileRecord, ...]
 
 
 @dataclass(frozen=True)
