@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, JustifyMethod
 from rich.progress import Progress as Bars
@@ -14,10 +14,11 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from stigmer_packaging.lib.digest import sha256_of_value
 from stigmer_packaging.pipeline.plan import Step
 from stigmer_packaging.pipeline.run import StepResult
 from stigmer_packaging.publish.report.page import megabytes
-from stigmer_packaging.records.model import AuditReport, VerificationReport
+from stigmer_packaging.records.model import AuditReport, Keg, ReleaseFile, ServiceBinary, VerificationReport
 from stigmer_packaging.records.release import Artefact
 
 PIPED_WIDTH = 160
@@ -97,10 +98,21 @@ def result_table(results: Sequence[StepResult]) -> Table:
     table = _table("Stage", "Artefact", "Size", "sha256", "Time", "Verified")
     for result in results:
         took = "reused" if result.reused else seconds(result.seconds)
-        size = megabytes(result.size) if result.artefact else ""
-        artefact = result.artefact or result.step.name
-        table.add_row(result.step.stage, artefact, size, result.sha256[:16], took, verified(result))
+        artefact, size, sha256 = _summarise(result.record)
+        shown = (artefact or result.step.name, megabytes(size) if artefact else "", sha256[:16])
+        table.add_row(result.step.stage, *shown, took, verified(result))
     return table
+
+
+def _summarise(record: Any) -> tuple[str, int, str]:
+    """Give an artefact's path in the workspace, its size in bytes and its sha256; of a folder, that of its listing."""
+    match record:
+        case ServiceBinary() | Keg():
+            files = record.files
+            return record.root, sum(file.size for file in files), sha256_of_value([asdict(file) for file in files])
+        case ReleaseFile():
+            return record.path, record.size, record.sha256
+    return "", 0, ""
 
 
 def _table(*headings: str, title: str | None = None) -> Table:
@@ -155,9 +167,7 @@ def results_json(results: Sequence[StepResult], delivered: Sequence[Artefact]) -
             "name": result.step.name,
             "stage": result.step.stage,
             "target": result.step.target,
-            "artefact": result.artefact,
-            "size": result.size,
-            "sha256": result.sha256,
+            **dict(zip(("artefact", "size", "sha256"), _summarise(result.record), strict=True)),
             "seconds": round(result.seconds, 3),
             "reused": result.reused,
             "verified": verified(result),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from stigmer_packaging.ci.preflight import RUNNER, SOURCES, Runner, find_lacks, render_lacks
+from stigmer_packaging.ci.preflight import find_lacks, render_lacks
 from stigmer_packaging.cli.ci_environment import CIEnvironment
 from stigmer_packaging.cli.machine import provide_go, this_machine
 from stigmer_packaging.cli.options import MANIFEST, RELEASE_FOLDER
@@ -56,9 +56,7 @@ def go() -> None:
 @click.option("--sources", is_flag=True, help="Also what building needs: Debian's archives.")
 def preflight(*, sources: bool) -> None:
     """Fail with everything that this machine lacks for building and verifying, before the work starts."""
-    machine = this_machine()
-    asked = [*RUNNER, *([SOURCES] if sources else [])]
-    if lacks := find_lacks(asked, Runner(machine, os.environ, Path("/etc"))):
+    if lacks := tuple(find_lacks(this_machine(), os.environ, Path("/etc"), sources=sources)):
         raise MissingToolError(
             render_lacks(lacks), "correct each of them on this machine or in the workflow, then run again"
         )

@@ -18,8 +18,8 @@ def resolve(repository: Path, ref: str, *, env: Mapping[str, str]) -> str:
     return found.stdout.strip()
 
 
-def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping[str, str]) -> None:
-    """Write the files of a commit below `destination`, without touching the repository's own index or work tree.
+def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping[str, str]) -> Path:
+    """Write the files of a commit below `destination`, and give it, without touching the repository's own index or work tree.
 
     Through an index of its own rather than `git archive`, which leaves out what `export-ignore` names.
     """
@@ -35,6 +35,7 @@ def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping
             command.run(["git", f"--git-dir={folder}", *words], env=private, cwd=destination, seconds=600)
     except CommandError as error:
         raise SourceError(f"the tree of {commit} could not be written:\n{error}") from error
+    return destination
 
 
 def list_tracked(repository: Path, paths: Sequence[str], *, env: Mapping[str, str]) -> tuple[str, ...]:

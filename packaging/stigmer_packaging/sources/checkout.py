@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_packaging.lib import command, digest, git
+from stigmer_packaging.lib.cache import make_once
 from stigmer_packaging.lib.errors import CommandError, SourceError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import CheckoutSource
@@ -56,14 +57,16 @@ def _prepared(
     """Give a copy of the tree after the commands; it is known by what went into it."""
     sha256 = digest.sha256_of_value(tree.sha256, list(commands))
 
-    def prepare(folder: Path) -> None:
-        shutil.copytree(tree.path, folder, symlinks=True, ignore=shutil.ignore_patterns(*IGNORED))
+    def prepare(folder: Path) -> Path:
+        copy = folder / "tree"
+        shutil.copytree(tree.path, copy, symlinks=True, ignore=shutil.ignore_patterns(*IGNORED))
         for line in commands:
             report(f"preparing the source tree: {line}")
-            command.run(shlex.split(line), cwd=folder, env=env, seconds=PREPARING)
+            command.run(shlex.split(line), cwd=copy, env=env, seconds=PREPARING)
+        return copy
 
     try:
-        return Tree(_make_once(f"prepared-{sha256[:20]}", prepare, workspace), sha256)
+        return Tree(make_once(workspace.path(f"checkouts/prepared-{sha256[:20]}"), prepare), sha256)
     except CommandError as error:
         remedy = "correct the tree, or `prepare` in the manifest"
         raise SourceError(f"the source tree could not be prepared: {error}", remedy) from error
@@ -79,16 +82,8 @@ def split_checkout(given: str) -> tuple[Path, str]:
 
 def _committed(repository: Path, ref: str, workspace: Workspace, env: Mapping[str, str]) -> Path:
     commit = git.resolve(repository, ref, env=env)
-    return _make_once(commit, lambda folder: git.write_tree(repository, commit, folder, env=env), workspace)
-
-
-def _make_once(name: str, make: Callable[[Path], None], workspace: Workspace) -> Path:
-    relative = f"checkouts/{name}"
-    if not workspace.path(relative).is_dir():
-        with workspace.staging() as staged:
-            make(staged / "tree")
-            workspace.publish(staged / "tree", relative)
-    return workspace.path(relative)
+    place = workspace.path(f"checkouts/{commit}")
+    return make_once(place, lambda folder: git.write_tree(repository, commit, folder / "tree", env=env))
 
 
 @dataclass(frozen=True)
