@@ -50,8 +50,8 @@ def test_two_publishers_at_once_leave_one_release_and_no_draft(prepared: Prepare
             begun.append(request)
             draft = prepared.repository.create_release(json.loads(request.body))
             for file in prepared.plan.assets:
-                content = (prepared.folder / file.path).read_bytes()
-                prepared.repository.add_asset(draft, file.name, content)
+                content = (prepared.folder / file.name).read_bytes()
+                prepared.repository.add_asset(draft, file.asset, content)
             prepared.repository.change_release(draft, {"draft": False})
 
     prepared.github.before = overtake

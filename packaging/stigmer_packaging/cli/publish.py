@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from stigmer_packaging.bottle.reading import ask_version, read_version
+from stigmer_packaging.cli import output
 from stigmer_packaging.cli.ci_environment import CIEnvironment, open_place
 from stigmer_packaging.cli.machine import this_platform
 from stigmer_packaging.cli.options import (
@@ -26,7 +27,6 @@ from stigmer_packaging.cli.options import (
     read_targets,
     targets_option,
 )
-from stigmer_packaging.cli.output import tell
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import VerificationError
 from stigmer_packaging.manifest.model import Manifest
@@ -34,14 +34,13 @@ from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish import plan as publication
-from stigmer_packaging.publish import text as publication_text
 from stigmer_packaging.publish.fetch_draft import fetch_draft
 from stigmer_packaging.publish.github import GitHub
 from stigmer_packaging.publish.publish import abandon_draft, draft_release, publish_release
 from stigmer_packaging.publish.published import Published, compare_published
 from stigmer_packaging.publish.rollback import plan_rollback, read_history, roll_back
 from stigmer_packaging.publish.rules import PublicationRequest
-from stigmer_packaging.records.release import NAME, Release, read_release
+from stigmer_packaging.records.release import NAME, Artefact, Release, read_release
 
 RESULT = "publication.json"
 """Where, beside the release, it is written what was published."""
@@ -81,7 +80,7 @@ def publish_command(**given: Any) -> None:
         seen.access()  # before any work
     plan = _plan(manifest, folder, seen, given)
     if given["dry_run"]:
-        _show(given, asdict(plan), publication_text.describe_plan(plan))
+        _show(given, asdict(plan), output.describe_plan(plan))
         return
     change, github = plan.tap, GitHub(seen.access(), plan.repository)
     with ExitStack() as stack:
@@ -89,23 +88,22 @@ def publish_command(**given: Any) -> None:
         if change:
             tap = stack.enter_context(open_place(plan.repository, change.repository, change.branch, seen))
         if given["draft"]:
-            page = draft_release(plan, folder, github, tap, report=tell).html_url
+            page = draft_release(plan, folder, github, tap, report=output.tell).html_url
             _show(given, {"tag": plan.tag, "page": page}, [f"{plan.tag}: {page}"])
             return
-        done = publish_release(plan, folder, github, tap, report=tell)
+        done = publish_release(plan, folder, github, tap, report=output.tell)
     text = json.dumps(asdict(done), indent=2, sort_keys=True) + "\n"
     part = folder / f".{RESULT}.part"
     part.write_text(text, encoding="utf-8")
     part.replace(folder / RESULT)
-    _show(given, asdict(done), publication_text.describe_publication(done))
+    _show(given, asdict(done), output.describe_publication(done))
 
 
 def _plan(
     manifest: Manifest, folder: Path, seen: CIEnvironment, given: Mapping[str, Any]
 ) -> publication.PublicationPlan:
     release = read_release(folder)
-    files = [publication.LocalFile(one.name, one.size, one.sha256) for one in release.artefacts]
-    files += [_describe(folder, name) for name in (NAME, CHECKSUMS)]
+    files = [*release.artefacts, *(_describe(folder, name) for name in (NAME, CHECKSUMS))]
     formula = next((one.name for one in release.of_kind("formula")), "")
     request = PublicationRequest(
         manifest=manifest,
@@ -122,9 +120,9 @@ def _plan(
     return publication.plan_publication(release, files, request)
 
 
-def _describe(folder: Path, name: str) -> publication.LocalFile:
+def _describe(folder: Path, name: str) -> Artefact:
     path = folder / name
-    return publication.LocalFile(name, path.stat().st_size, digest.sha256_of(path))
+    return Artefact("description", name, path.stat().st_size, digest.sha256_of(path))
 
 
 def _versions(release: Release, folder: Path) -> dict[str, str]:
@@ -160,7 +158,7 @@ def fetch_draft_command(**given: Any) -> None:
     """Fetch the files of our draft into FOLDER, to be verified before it is published."""
     seen, product, folder = CIEnvironment(os.environ), load_manifest(given["manifest"]).product, given["folder"]
     folder.mkdir(parents=True, exist_ok=True)
-    release = fetch_draft(product, folder, GitHub(seen.access(), product.repository), report=tell)
+    release = fetch_draft(product, folder, GitHub(seen.access(), product.repository), report=output.tell)
     _show(given, asdict(release), [f"{artefact.sha256}  {artefact.name}" for artefact in release.artefacts])
 
 
@@ -175,12 +173,12 @@ def compare_command(**given: Any) -> None:
     seen, product, folder = CIEnvironment(os.environ), load_manifest(given["manifest"]).product, given["folder"]
     folder.mkdir(parents=True, exist_ok=True)
     github = GitHub(seen.access(), product.repository)
-    release = fetch_draft(product, folder, github, report=tell)
-    with open_place(product.repository, publication.tap_repository(product), given["tap_branch"], seen) as opened:
+    release = fetch_draft(product, folder, github, report=output.tell)
+    with open_place(product.repository, product.tap_repository, given["tap_branch"], seen) as opened:
         formula = opened.read(opened.head(), publication.formula_path(product.name)) or ""
     attested = {one.sha256: github.attestations(one.sha256) for one in release.artefacts}
     statements = compare_published(Published(folder, release, formula, attested), given["keg"])
-    _show(given, [asdict(one) for one in statements], publication_text.describe_statements(statements))
+    _show(given, [asdict(one) for one in statements], output.describe_statements(statements))
     if not all(one.agrees for one in statements):
         raise VerificationError("what was published is not what is said of it", "compare the lines that begin with no")
 
@@ -196,7 +194,7 @@ def rollback_command(**given: Any) -> None:
     """Take VERSION back: the tap gets the formula it had before."""
     seen = CIEnvironment(os.environ)
     product = load_manifest(given["manifest"]).product
-    tap = publication.tap_repository(product)
+    tap = product.tap_repository
     version = given["version"].removeprefix("v")
     proposal = f"{product.name}-without-{version}" if given["pull_request"] else ""
     path = publication.formula_path(product.name)
@@ -206,7 +204,7 @@ def rollback_command(**given: Any) -> None:
         if given["dry_run"]:
             _show(given, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
             return
-        done = roll_back(plan, opened, report=tell)
+        done = roll_back(plan, opened, report=output.tell)
     _show(given, asdict(done), [f"{tap} serves {product.name} {done.restored}: {done.pull_request or done.tap_commit}"])
 
 

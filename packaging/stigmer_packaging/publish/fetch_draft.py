@@ -26,7 +26,7 @@ def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Calla
     for artefact in parse_release((folder / NAME).read_text(encoding="utf-8")).artefacts:
         place = folder / artefact.name
         place.parent.mkdir(exist_ok=True)
-        (folder / place.name).rename(place)
+        (folder / artefact.asset).rename(place)
     return read_release(folder)
 
 

@@ -9,10 +9,11 @@ from packaging.version import Version
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib.errors import PublicationError, TapError, UnavailableError
 from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease, persist
-from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan
+from stigmer_packaging.publish.plan import Publication, PublicationPlan
 from stigmer_packaging.publish.rules import version_in
 from stigmer_packaging.publish.tap import Tap
 from stigmer_packaging.publish.tap_change import TapEdit, fetch_downloads
+from stigmer_packaging.records.release import Artefact
 
 Report = Callable[[str], None]
 
@@ -51,7 +52,7 @@ def draft_release(
     report(f"{plan.tag}: the release")
     release = persist(lambda: _find(plan, github) or _create(plan, github), access)
     for file in plan.assets if release.draft else ():
-        report(f"{plan.tag}: {file.name}")
+        report(f"{plan.tag}: {file.asset}")
         persist(partial(_place, file, folder, github, release), access)
     return release
 
@@ -124,16 +125,16 @@ def _create(plan: PublicationPlan, github: GitHub) -> HostedRelease:
     return github.create_draft(plan.tag, plan.commit, title=plan.title, notes=plan.notes, prerelease=plan.prerelease)
 
 
-def _place(file: LocalFile, folder: Path, github: GitHub, draft: HostedRelease) -> None:
+def _place(file: Artefact, folder: Path, github: GitHub, draft: HostedRelease) -> None:
     """See that the draft has a file, by reading it back whole; upload it where it is not there or is not itself."""
-    asset = next((asset for asset in github.assets(draft) if asset.name == file.name), None)
+    asset = next((asset for asset in github.assets(draft) if asset.name == file.asset), None)
     if asset and not asset.holds(file.size, file.sha256):
         github.delete_asset(asset)
         asset = None
-    asset = asset or github.upload(draft, file.name, folder / file.path)
+    asset = asset or github.upload(draft, file.asset, folder / file.name)
     if github.digest_of(asset) != (file.size, file.sha256):
         github.delete_asset(asset)
-        raise UnavailableError(f"{file.name} came back with other bytes than were sent")
+        raise UnavailableError(f"{file.asset} came back with other bytes than were sent")
 
 
 def _publish(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> HostedRelease:
@@ -155,7 +156,7 @@ def _confirm(plan: PublicationPlan, github: GitHub, release: HostedRelease) -> N
 
 
 def _refuse_other_contents(plan: PublicationPlan, assets: Iterable[HostedAsset]) -> None:
-    there, planned = {asset.name: asset for asset in assets}, {file.name: file for file in plan.assets}
+    there, planned = {asset.name: asset for asset in assets}, {file.asset: file for file in plan.assets}
     wrong = there.keys() ^ planned.keys()
     wrong |= {
         name for name in there.keys() & planned if not there[name].holds(planned[name].size, planned[name].sha256)
