@@ -11,7 +11,7 @@ from stigmer_packaging.cli.options import ROOT
 from stigmer_packaging.cli.output import tell
 from stigmer_packaging.lib import environment, git
 from stigmer_packaging.publish import tap as taps
-from stigmer_packaging.publish.github import API, PUBLIC, Access, GitHub, persist, refuse_bad_token
+from stigmer_packaging.publish.github import API, PUBLIC, Access, GitHub, refuse_bad_token
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def open_place(repository: str, tap: str, branch: str, seen: CIEnvironment) -> I
         scratch = Path(folder)
         if key:
             ssh_host = urlsplit(seen.server).hostname or ""
-            env = taps.with_deploy_key(env, key, ssh_host, persist(host.host_keys, access), scratch)
+            env = taps.with_deploy_key(env, key, ssh_host, host.persist(host.host_keys), scratch)
             remote = f"git@{ssh_host}:{tap}.git"
         else:
             env = taps.with_token(env, seen.server, access.token)

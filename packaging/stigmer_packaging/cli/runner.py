@@ -2,7 +2,6 @@
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 import click
@@ -17,7 +16,7 @@ from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import system
-from stigmer_packaging.publish.github import PUBLIC, GitHub, persist
+from stigmer_packaging.publish.github import PUBLIC, GitHub
 from stigmer_packaging.records.release import Release, read_release
 
 TITLE = "The documented install does not work"
@@ -86,7 +85,7 @@ def report_install(outcome: str) -> None:
     """Open an issue when the documented install does not work, close it when it does again."""
     seen = CIEnvironment(os.environ)
     github = GitHub(seen.access(), _product().repository)
-    number = persist(partial(github.find_issue, TITLE), github.access)
+    number = github.persist(github.find_issue, TITLE)
     run = f"{seen.server}/{github.repository}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '')}"
     if outcome == "success":
         if number:

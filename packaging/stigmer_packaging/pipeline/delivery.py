@@ -23,10 +23,9 @@ def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, 
     too.
     """
     before = _artefact_names(folder)
-    files = {name: record for name, record in records.items() if isinstance(record, ReleaseFile)}
     reports = {name: record for name, record in records.items() if isinstance(record, VerificationReport)}
     artefacts = []
-    for record in files.values():
+    for record in (one for one in records.values() if isinstance(one, ReleaseFile)):
         name, about = record.path.removeprefix("dist/"), (record.target, record.tag, record.rebuild)
         artefacts.append(Artefact(record.kind, name, record.size, record.sha256, *about))
         _copy(workspace.path(record.path), folder / name)

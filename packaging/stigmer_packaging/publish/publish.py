@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib.errors import PublicationError, TapError, UnavailableError
-from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease, persist
+from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease
 from stigmer_packaging.publish.plan import Publication, PublicationPlan
 from stigmer_packaging.publish.rules import version_in
 from stigmer_packaging.publish.tap import Tap
@@ -28,8 +28,8 @@ def publish_release(
     """
     release = draft_release(plan, folder, github, tap, report=report)
     report(f"{plan.tag}: publishing")
-    release = persist(partial(_publish, plan, github, release), github.access)
-    persist(partial(_confirm, plan, github, release), github.access)
+    release = github.persist(_publish, plan, github, release)
+    github.persist(_confirm, plan, github, release)
     fetch_downloads(plan.downloads, github, report)
     edit = _edit_of(plan, tap)
     commit, request = _edit_tap(edit, plan, report) if edit else ("", "")
@@ -44,16 +44,15 @@ def draft_release(
 
     Where the release is public already, that is given.
     """
-    access = github.access
-    persist(github.open, access)
-    persist(partial(_find, plan, github), access)
+    github.persist(github.open)
+    github.persist(_find, plan, github)
     if edit := _edit_of(plan, tap):
         edit.rehearse()
     report(f"{plan.tag}: the release")
-    release = persist(lambda: _find(plan, github) or _create(plan, github), access)
+    release = github.persist(lambda: _find(plan, github) or _create(plan, github))
     for file in plan.assets if release.draft else ():
         report(f"{plan.tag}: {file.asset}")
-        persist(partial(_place, file, folder, github, release), access)
+        github.persist(_place, file, folder, github, release)
     return release
 
 
@@ -66,9 +65,9 @@ def abandon_draft(tag: str, mark: str, github: GitHub, *, rehearse: bool = False
 
     PublicationError when the release is public: that stays. Drafts of anybody else stay, too.
     """
-    drafts = persist(partial(_own_drafts, tag, mark, github), github.access)
+    drafts = github.persist(_own_drafts, tag, mark, github)
     for draft in () if rehearse else drafts:
-        persist(partial(_remove, draft, github), github.access)
+        github.persist(_remove, draft, github)
     return tuple(draft.html_url for draft in drafts)
 
 

@@ -6,7 +6,6 @@ from functools import partial
 
 from stigmer_packaging.formula.reading import Download, parse_formula
 from stigmer_packaging.lib.errors import TapError
-from stigmer_packaging.publish.github import persist
 from stigmer_packaging.publish.plan import TapChange
 from stigmer_packaging.publish.tap import Tap
 from stigmer_packaging.publish.tap_change import TapEdit, fetch_downloads
@@ -55,7 +54,7 @@ def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str,
 
 def read_history(tap: Tap, path: str) -> tuple[str, ...]:
     """Give the formula's texts in the tap, newest first."""
-    head = persist(partial(tap.head, whole=True), tap.host.access)
+    head = tap.host.persist(tap.head, whole=True)
     return tuple(text for commit in tap.history(head, path) if (text := tap.read(commit, path)) is not None)
 
 
