@@ -204,8 +204,9 @@ def rollback_command(**given: Any) -> None:
         if given["dry_run"]:
             _show(given, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
             return
-        done = roll_back(plan, opened, report=output.tell)
-    _show(given, asdict(done), [f"{tap} serves {product.name} {done.restored}: {done.pull_request or done.tap_commit}"])
+        commit, request = roll_back(plan, opened, report=output.tell)
+    done = {"tap": tap, "restored": plan.restored, "tap_commit": commit, "pull_request": request}
+    _show(given, done, [f"{tap} serves {product.name} {plan.restored}: {request or commit}"])
 
 
 def _show(given: Mapping[str, Any], value: Any, lines: list[str]) -> None:

@@ -22,16 +22,6 @@ class RollbackPlan:
     downloads: tuple[Download, ...]
 
 
-@dataclass(frozen=True)
-class Rollback:
-    """What was done: the tap's commit, and the pull request's address where it was proposed."""
-
-    tap: str
-    restored: str
-    tap_commit: str
-    pull_request: str
-
-
 def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str, ...]) -> RollbackPlan:
     """Decide what to go back to from a version, given the formula's texts in the tap, newest first.
 
@@ -58,13 +48,15 @@ def read_history(tap: Tap, path: str) -> tuple[str, ...]:
     return tuple(text for commit in tap.history(head, path) if (text := tap.read(commit, path)) is not None)
 
 
-def roll_back(plan: RollbackPlan, tap: Tap, *, report: Callable[[str], None]) -> Rollback:
-    """Carry the plan out, unless that is done. An error when a file that the old formula names is gone or another."""
+def roll_back(plan: RollbackPlan, tap: Tap, *, report: Callable[[str], None]) -> tuple[str, str]:
+    """Carry the plan out, unless that is done; give the tap's commit, and the pull request's address or nothing.
+
+    An error when a file that the old formula names is gone or another.
+    """
     edit = TapEdit(tap, plan.change, partial(_still_withdrawn, plan))
     edit.rehearse()
     fetch_downloads(plan.downloads, tap.host, report)
-    commit, request = edit.make()
-    return Rollback(plan.change.repository, plan.restored, commit, request)
+    return edit.make()
 
 
 def _still_withdrawn(plan: RollbackPlan, there: str | None) -> None:
