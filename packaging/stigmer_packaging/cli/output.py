@@ -164,20 +164,25 @@ def plan_table(previewed: Sequence[tuple[Step, bool]]) -> Table:
 
 def results_json(results: Sequence[StepResult], delivered: Sequence[Artefact]) -> str:
     """Give the same as JSON: every step with its record, and the final artefacts."""
-    steps = [
-        {
-            "name": result.step.name,
-            "stage": result.step.stage,
-            "target": result.step.target,
-            **dict(zip(("artefact", "size", "sha256"), _summarise(result.record), strict=True)),
-            "seconds": round(result.seconds, 3),
-            "reused": result.reused,
-            "verified": verified(result),
-            "record": asdict(result.record),
-        }
-        for result in results
-    ]
-    return json.dumps({"steps": steps, "delivered": [asdict(file) for file in delivered]}, indent=2)
+    return json.dumps(
+        {"steps": [_plain(result) for result in results], "delivered": [asdict(file) for file in delivered]}, indent=2
+    )
+
+
+def _plain(result: StepResult) -> dict[str, object]:
+    artefact, size, sha256 = _summarise(result.record)
+    return {
+        "name": result.step.name,
+        "stage": result.step.stage,
+        "target": result.step.target,
+        "artefact": artefact,
+        "size": size,
+        "sha256": sha256,
+        "seconds": round(result.seconds, 3),
+        "reused": result.reused,
+        "verified": verified(result),
+        "record": asdict(result.record),
+    }
 
 
 def plan_json(previewed: Sequence[tuple[Step, bool]]) -> str:

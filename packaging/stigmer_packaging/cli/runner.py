@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from stigmer_packaging.ci.preflight import find_lacks, render_lacks
-from stigmer_packaging.cli.ci_environment import CIEnvironment
+from stigmer_packaging.cli import ci_environment
 from stigmer_packaging.cli.machine import provide_go, this_machine
 from stigmer_packaging.cli.options import MANIFEST, RELEASE_FOLDER
 from stigmer_packaging.formula.receipt import tap_name
@@ -29,10 +29,10 @@ def _product() -> Product:
 @click.command()
 def agree() -> None:
     """Refuse a tag that is not the version of packaging/manifest.yaml."""
-    seen, expected = CIEnvironment(os.environ), release_tag(_product().version)
-    if seen.tag != expected:
+    tag, expected = ci_environment.tag(), release_tag(_product().version)
+    if tag != expected:
         raise PublicationError(
-            f"this runs for {seen.tag or 'no tag'}, and the manifest says {expected}",
+            f"this runs for {tag or 'no tag'}, and the manifest says {expected}",
             f"run it for the tag {expected}, or raise the manifest's version and tag that commit",
         )
 
@@ -83,10 +83,9 @@ def describe_release(release: Release) -> str:
 @click.option("--outcome", required=True, help="How the trial of the documented install ended, such as success.")
 def report_install(outcome: str) -> None:
     """Open an issue when the documented install does not work, close it when it does again."""
-    seen = CIEnvironment(os.environ)
-    github = GitHub(seen.access(), _product().repository)
+    github = GitHub(ci_environment.access(), _product().repository)
     number = github.persist(github.find_issue, TITLE)
-    run = f"{seen.server}/{github.repository}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '')}"
+    run = f"{ci_environment.server()}/{github.repository}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '')}"
     if outcome == "success":
         if number:
             github.comment(number, f"It works again: {run}")
