@@ -27,6 +27,7 @@ from stigmer_packaging.cli.options import (
     targets_option,
 )
 from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.cache import write_whole
 from stigmer_packaging.lib.errors import VerificationError
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import release_tag
@@ -90,10 +91,7 @@ def publish_command(**given: Any) -> None:
             _show(given, {"tag": plan.tag, "page": page}, [f"{plan.tag}: {page}"])
             return
         done = publish_release(plan, folder, github, tap, report=output.tell)
-    text = json.dumps(asdict(done), indent=2, sort_keys=True) + "\n"
-    part = folder / f".{RESULT}.part"
-    part.write_text(text, encoding="utf-8")
-    part.replace(folder / RESULT)
+    write_whole(folder / RESULT, json.dumps(asdict(done), indent=2, sort_keys=True) + "\n")
     _show(given, asdict(done), output.describe_publication(done))
 
 

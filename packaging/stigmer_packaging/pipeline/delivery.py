@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from stigmer_packaging.lib.cache import write_whole
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import AuditReport, ReleaseFile, ServiceBinary, VerificationReport
@@ -41,9 +42,9 @@ def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, 
             if isinstance(record, ServiceBinary) and record.left_out
         },
     )
-    written = _write(release, workspace, folder)
+    written = _write(release, folder)
     checksums = "".join(f"{artefact.sha256}  {artefact.name}\n" for artefact in written.artefacts)
-    _write_text(CHECKSUMS, checksums, workspace, folder)
+    write_whole(folder / CHECKSUMS, checksums)
     for name in before - {artefact.name for artefact in written.artefacts}:
         (folder / name).unlink(missing_ok=True)
     return written
@@ -66,7 +67,7 @@ def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: 
     """
     release = read_release(folder)
     _copy_evidence(reports, workspace, folder)
-    return _add(reports.values(), release, workspace, folder)
+    return _add(reports.values(), release, folder)
 
 
 def _copy_evidence(names: Iterable[str], workspace: Workspace, folder: Path) -> None:
@@ -78,7 +79,7 @@ def _copy_evidence(names: Iterable[str], workspace: Workspace, folder: Path) -> 
                 _copy(workspace.path(source), folder / "verification" / f"{flat}{suffix}")
 
 
-def add_verifications(copy: Path, workspace: Workspace, folder: Path) -> Release:
+def add_verifications(copy: Path, folder: Path) -> Release:
     """Add what a copy of a folder's release was verified with on another machine: its `release.json` and `verification/`.
 
     RecordError when it is a copy of another release, and as read_release.
@@ -88,24 +89,18 @@ def add_verifications(copy: Path, workspace: Workspace, folder: Path) -> Release
         raise RecordError(f"{copy / NAME} is of another release than {folder / NAME}", "verify the same files")
     for file in sorted((copy / "verification").glob("*")):
         _copy(file, folder / "verification" / file.name)
-    return _add(verified.verifications, release, workspace, folder)
+    return _add(verified.verifications, release, folder)
 
 
-def _add(reports: Iterable[VerificationReport], release: Release, workspace: Workspace, folder: Path) -> Release:
+def _add(reports: Iterable[VerificationReport], release: Release, folder: Path) -> Release:
     known = {(one.level, one.guest, one.bottle_sha256): one for one in (*release.verifications, *reports)}
-    return _write(replace(release, verifications=tuple(known.values())), workspace, folder)
+    return _write(replace(release, verifications=tuple(known.values())), folder)
 
 
-def _write(release: Release, workspace: Workspace, folder: Path) -> Release:
+def _write(release: Release, folder: Path) -> Release:
     marked = with_levels(release)
-    _write_text(NAME, render_record(marked), workspace, folder)
+    write_whole(folder / NAME, render_record(marked))
     return marked
-
-
-def _write_text(name: str, text: str, workspace: Workspace, folder: Path) -> None:
-    with workspace.staging() as staged:
-        (staged / name).write_text(text, encoding="utf-8")
-        _copy(staged / name, folder / name)
 
 
 def _copy(source: Path, place: Path) -> None:
