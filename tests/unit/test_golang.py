@@ -2,13 +2,15 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import GoToolchain, WheelPin
-from stigmer_packaging.sources.golang import Go, build, choose_go, provide_go
+from stigmer_packaging.sources.golang import Go, choose_go
+from support.keg_standin import quiet
 from support.native_code import place
 from support.wheels import make_wheel, pin_of, pip_offline
 
@@ -21,36 +23,43 @@ def fake_go(folder: Path, says: str) -> dict[str, str]:
     return {"PATH": str(folder)}
 
 
+def chosen(env: dict[str, str]) -> tuple[str, Path | None]:
+    """Choose a Go: give its version, and its program where it is on PATH."""
+    go = choose_go(TOOLCHAIN, LINUX, Path("/nowhere"), env, quiet)
+    return go.version, go.program
+
+
+def go_of(folder: Path, wheel: WheelPin) -> Go:
+    """Give the Go that a wheel brings."""
+    return Go("1.0", None, wheel, LINUX, folder / "cache", pip_offline(folder, os.environ["PATH"]), quiet)
+
+
 @pytest.mark.parametrize("version", ["1.25.0", "1.25.1", "1.26", "1.30rc1"])
 def test_a_go_on_path_that_is_new_enough_is_taken(tmp_path: Path, version: str) -> None:
     env = fake_go(tmp_path / "bin", f"go version go{version} linux/amd64")
-    assert choose_go(TOOLCHAIN, env) == Go(version, tmp_path / "bin" / "go", TOOLCHAIN.wheel)
+    assert chosen(env) == (version, tmp_path / "bin" / "go")
 
 
 @pytest.mark.parametrize(
     "says", ["go version go1.24.9 x/y", "go version go1.25rc1 x/y", "go version devel go1.27-abc x/y", "gibberish", ""]
 )
 def test_any_other_is_passed_over_for_the_wheel(tmp_path: Path, says: str) -> None:
-    assert choose_go(TOOLCHAIN, fake_go(tmp_path / "bin", says)) == Go("1.26.6", None, TOOLCHAIN.wheel)
+    assert chosen(fake_go(tmp_path / "bin", says)) == ("1.26.6", None)
 
 
 def test_without_any_go_the_wheel_is_chosen_and_nothing_fetched(tmp_path: Path) -> None:
-    assert choose_go(TOOLCHAIN, {"PATH": str(tmp_path)}) == Go("1.26.6", None, TOOLCHAIN.wheel)
+    assert chosen({"PATH": str(tmp_path)}) == ("1.26.6", None)
 
 
 def test_the_wheel_is_unpacked_once_into_the_cache(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "linux-amd64", {"go/bin/go": b"#!/bin/sh\necho hello\n", "go/VERSION": b"go"})
-    go, env = Go("1.0", None, pin_of(wheel)), pip_offline(tmp_path, os.environ["PATH"])
     said: list[str] = []
-
-    def provide() -> Path:
-        return provide_go(go, LINUX, tmp_path / "cache", env=env, report=said.append)
-
-    program = provide()
+    go = replace(go_of(tmp_path, pin_of(wheel)), report=said.append)
+    program = go.provide()
     assert os.access(program, os.X_OK)
     assert program.is_relative_to(tmp_path / "cache")
     said.clear()
-    assert (provide(), said) == (program, [])
+    assert (go.provide(), said) == (program, [])
 
 
 def test_a_package_is_built_in_its_own_module_where_the_tree_has_several(tmp_path: Path) -> None:
@@ -62,6 +71,6 @@ def test_a_package_is_built_in_its_own_module_where_the_tree_has_several(tmp_pat
     if program is None:
         pytest.skip("there is no Go on PATH")
     output = tmp_path / "program"
-    where = (tmp_path / "tree", "./services/one", output)
-    build(Path(program), *where, target=LINUX, env=dict(os.environ), modules=tmp_path / "modules")
+    go = Go("1", Path(program), TOOLCHAIN.wheel, LINUX, tmp_path / "cache", os.environ, quiet)
+    go.build(tmp_path / "tree", "./services/one", output, target=LINUX)
     assert output.read_bytes().startswith(b"\x7fELF")

@@ -11,7 +11,16 @@ import pytest
 from stigmer_packaging.lib.errors import ForeignTargetError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.reader import load_manifest
-from stigmer_packaging.pipeline.plan import STAGES, UNNEEDED, Inputs, Step, can_verify, plan_release, stages_until
+from stigmer_packaging.pipeline.plan import (
+    STAGES,
+    UNNEEDED,
+    Inputs,
+    Step,
+    can_verify,
+    plan_release,
+    refuse_foreign,
+    stages_until,
+)
 from support.manifest_texts import PATH
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "plan-linux-amd64.json"
@@ -78,7 +87,7 @@ def test_another_rebuild_makes_another_bottle() -> None:
 def test_a_frozen_part_for_another_platform_is_refused_at_once(stage: str) -> None:
     """On a Mac, whose own Python freezes; Linux freezes for all of them."""
     with pytest.raises(ForeignTargetError, match="linux-amd64 needs frozen parts, and this machine is darwin-arm64"):
-        planned(LINUX, MAC, host=MAC, until=stage)
+        refuse_foreign([LINUX, MAC], MAC, stage)
 
 
 @pytest.mark.parametrize(("target", "host"), [(MAC, LINUX), (LINUX, ARM)])

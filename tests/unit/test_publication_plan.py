@@ -8,9 +8,10 @@ import pytest
 
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib.errors import PublicationError
-from stigmer_packaging.publish.plan import LocalFile, PublicationPlan, mark_of, plan_publication, section_of
+from stigmer_packaging.publish.plan import PublicationPlan, mark_of, plan_publication, section_of
 from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.records.model import Finding
+from stigmer_packaging.records.release import Artefact
 from support.publishable import PATH, TARGETS, lay_release, manifest_of, plan_for
 
 COMMIT = "c" * 40
@@ -22,7 +23,7 @@ class Case:
 
     def __init__(self, folder: Path, version: str = "2.0.0") -> None:
         self.release = lay_release(folder, version)
-        self.files = [LocalFile(one.name, one.size, one.sha256) for one in self.release.artefacts]
+        self.files = list(self.release.artefacts)
         said = {one.sha256: version for one in self.release.of_kind("bottle")}
         formula = (folder / PATH).read_text(encoding="utf-8")
         self.request = PublicationRequest(
@@ -46,7 +47,7 @@ def test_a_plan_names_tag_assets_notes_and_the_taps_commit(tmp_path: Path) -> No
     case = Case(tmp_path)
     plan = case.plan()
     assert (plan.tag, plan.commit, plan.prerelease, plan.title) == ("v2.0.0", COMMIT, False, "stigmer 2.0.0")
-    assert {file.name for file in plan.assets} == {Path(one.name).name for one in case.release.artefacts}
+    assert {file.asset for file in plan.assets} == {Path(one.name).name for one in case.release.artefacts}
     assert plan.notes == f"- What 2.0.0 brings.\n\n{plan.mark}\n"
     assert plan.tap
     assert (plan.tap.repository, plan.tap.path, plan.tap.branch) == ("stigmer/homebrew-tap", PATH, "main")
@@ -167,9 +168,12 @@ AN_ERROR = Finding("error", "size", "", "", "", "")
         (_formula_of_other_bytes, f"with sha256 {'f' * 64}"),
         (_formula_without_a_bottle, "the formula does not name https://github.com/"),
         (lambda case: case.request_with(formula=""), "the formula does not name https://github.com/"),
-        (lambda case: case.files.append(LocalFile("a b.txt", 1, "0" * 64)), "GitHub would change the name a b.txt"),
         (
-            lambda case: case.files.append(replace(case.files[0], path=f"other/{case.files[0].name}")),
+            lambda case: case.files.append(Artefact("archive", "a b.txt", 1, "0" * 64)),
+            "GitHub would change the name a b.txt",
+        ),
+        (
+            lambda case: case.files.append(replace(case.files[0], name=f"other/{case.files[0].name}")),
             "2 files are called",
         ),
     ],

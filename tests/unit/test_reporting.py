@@ -32,7 +32,7 @@ def report(*checks: Check, ended: bool = True) -> VerificationReport:
 
 
 def result(seconds: float = 0.0, *, reused: bool = False) -> StepResult:
-    return StepResult(step("verify/sandbox"), report(GOOD, GOOD), "", 0, "", seconds, reused)
+    return StepResult(step("verify/sandbox"), report(GOOD, GOOD), seconds, reused)
 
 
 def printed(table: object) -> str:
@@ -63,7 +63,7 @@ def test_each_warning_of_an_audit_is_a_line_of_its_own_and_what_is_harmless_none
         for severity in ("warning", "information")
     ]
     audit = AuditReport("linux-amd64", "0" * 64, tuple(found), 1, 1, (), "2.31")
-    audited = StepResult(step("audit/linux-amd64"), audit, "", 0, "", 0.0, reused=True)
+    audited = StepResult(step("audit/linux-amd64"), audit, 0.0, reused=True)
     assert output.warnings_of([result(), audited]) == ["warning: linux-amd64: unread-variable: bin/one: warning"]
     assert "1 warning," in printed(output.result_table([audited]))
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from stigmer_packaging.lib.errors import CommandError, SourceError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import CheckoutSource, GoToolchain, WheelPin
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.sources import executable, golang
+from stigmer_packaging.sources import executable
 from stigmer_packaging.sources.checkout import FromCheckout, open_tree, split_checkout
+from stigmer_packaging.sources.golang import choose_go
+from support.keg_standin import quiet
 
 GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false"]
 ENV = build_environment(os.environ)
@@ -37,9 +40,10 @@ def repository(tmp_path: Path) -> Path:
 
 
 def built_by(tree_of: str, workspace: Workspace, destination: Path, env: Mapping[str, str] = ENV) -> None:
-    tree, go = open_tree(tree_of, workspace, env=ENV), golang.choose_go(TOOLCHAIN, ENV)
-    source = CheckoutSource("go", "./cmd")
-    FromCheckout(source, LINUX, LINUX, tree, go, workspace.cache, env, lambda _: None).fetch(destination)
+    """Build the program of a tree."""
+    go = choose_go(TOOLCHAIN, LINUX, workspace.cache, ENV, quiet)
+    source, tree = CheckoutSource("go", "./cmd"), open_tree(tree_of, workspace, env=ENV)
+    FromCheckout(source, LINUX, tree, replace(go, env=env)).fetch(destination)
 
 
 def test_a_path_may_hold_an_at_sign_and_a_ref_follows_the_last_one(tmp_path: Path) -> None:
@@ -148,5 +152,6 @@ def test_the_module_cache_is_named_after_what_the_tree_locks(tmp_path: Path) -> 
     for tree, text in zip(trees, ("a", "a", "b"), strict=True):
         (tree / "service").mkdir(parents=True)
         (tree / "service" / "go.sum").write_text(text)
-    one, two, three = (golang.module_cache(tree, tmp_path) for tree in trees)
+    go = choose_go(TOOLCHAIN, LINUX, tmp_path, {}, quiet)
+    one, two, three = (go.environment_for(tree)["GOMODCACHE"] for tree in trees)
     assert one == two != three

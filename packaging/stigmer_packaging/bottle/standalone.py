@@ -2,7 +2,6 @@
 
 import posixpath
 import shutil
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from stigmer_packaging.manifest import naming
 from stigmer_packaging.manifest.rename import rename_product
 from stigmer_packaging.records.model import FileRecord, Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.sources import golang
+from stigmer_packaging.sources.golang import Go
 
 ARCHIVE_LEVEL = 9
 """libdeflate's: the bottle is what most people download, and half of its time buys 2 % here (packaging/SIZE.md)."""
@@ -30,17 +29,14 @@ _ANSWERS = (
 
 @dataclass(frozen=True)
 class Unpacker:
-    """The program that unpacks: its source tree, and what builds it for any target. `modules` is where Go keeps modules."""
+    """The program that unpacks: its source tree, and what builds it for any target."""
 
     tree: Path
-    go: Callable[[], Path]
-    version: str
-    env: Mapping[str, str]
-    modules: Path
+    go: Go
 
     def facts(self) -> dict[str, object]:
         """Give all that these have to do with the result, as plain values."""
-        return {"unpacker": digest.sha256_of_tree(self.tree, ignored=()), "go": self.version}
+        return {"unpacker": digest.sha256_of_tree(self.tree), "go": self.go.version}
 
 
 def make_archive(keg: Keg, *, source_date_epoch: int, workspace: Workspace) -> ReleaseFile:
@@ -87,7 +83,7 @@ def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
     rename_product(tree, keg.name)
     if target.system == "darwin":
         payload.rename(tree / "payload.bin")
-    golang.build(unpacker.go(), tree, ".", program, target=target, env=unpacker.env, modules=unpacker.modules)
+    unpacker.go.build(tree, ".", program, target=target)
     if target.system == "darwin":
         program.write_bytes(codesign.sign(program.read_bytes(), keg.name))
     else:

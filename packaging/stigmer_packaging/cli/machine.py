@@ -8,7 +8,7 @@ from stigmer_packaging.lib import environment
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.pipeline import system
-from stigmer_packaging.sources import golang
+from stigmer_packaging.sources.golang import choose_go
 
 
 def this_platform() -> Target:
@@ -29,5 +29,4 @@ def cache_folder() -> Path:
 def provide_go(manifest: Manifest) -> Path:
     """Give a Go that is new enough: the one on PATH, else the pinned wheel's."""
     env = environment.build_environment(os.environ)
-    chosen, host = golang.choose_go(manifest.go, env), this_platform()
-    return golang.provide_go(chosen, host, cache_folder(), env=env, report=lambda _: None)
+    return choose_go(manifest.go, this_platform(), cache_folder(), env, lambda _: None).provide()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, JustifyMethod
 from rich.progress import Progress as Bars
@@ -14,10 +14,13 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from stigmer_packaging.lib.digest import sha256_of_value
 from stigmer_packaging.pipeline.plan import Step
 from stigmer_packaging.pipeline.run import StepResult
+from stigmer_packaging.publish.plan import Publication, PublicationPlan
+from stigmer_packaging.publish.published import Statement
 from stigmer_packaging.publish.report.page import megabytes
-from stigmer_packaging.records.model import AuditReport, VerificationReport
+from stigmer_packaging.records.model import AuditReport, BuiltPart, Keg, ReleaseFile, VerificationReport
 from stigmer_packaging.records.release import Artefact
 
 PIPED_WIDTH = 160
@@ -99,10 +102,21 @@ def result_table(results: Sequence[StepResult]) -> Table:
     table = _table("Stage", "Artefact", "Size", "sha256", "Time", "Verified")
     for result in results:
         took = "reused" if result.reused else seconds(result.seconds)
-        size = megabytes(result.size) if result.artefact else ""
-        artefact = result.artefact or result.step.name
-        table.add_row(result.step.stage, artefact, size, result.sha256[:16], took, verified(result))
+        artefact, size, sha256 = _summarise(result.record)
+        shown = (artefact or result.step.name, megabytes(size) if artefact else "", sha256[:16])
+        table.add_row(result.step.stage, *shown, took, verified(result))
     return table
+
+
+def _summarise(record: Any) -> tuple[str, int, str]:
+    """Give an artefact's path in the workspace, its size in bytes and its sha256; of a folder, that of its listing."""
+    match record:
+        case BuiltPart() | Keg():
+            files = record.files
+            return record.root, sum(file.size for file in files), sha256_of_value([asdict(file) for file in files])
+        case ReleaseFile():
+            return record.path, record.size, record.sha256
+    return "", 0, ""
 
 
 def _table(*headings: str, title: str | None = None) -> Table:
@@ -152,22 +166,25 @@ def plan_table(previewed: Sequence[tuple[Step, bool]]) -> Table:
 
 def results_json(results: Sequence[StepResult], delivered: Sequence[Artefact]) -> str:
     """Give the same as JSON: every step with its record, and the final artefacts."""
-    steps = [
-        {
-            "name": result.step.name,
-            "stage": result.step.stage,
-            "target": result.step.target,
-            "artefact": result.artefact,
-            "size": result.size,
-            "sha256": result.sha256,
-            "seconds": round(result.seconds, 3),
-            "reused": result.reused,
-            "verified": verified(result),
-            "record": asdict(result.record),
-        }
-        for result in results
-    ]
-    return json.dumps({"steps": steps, "delivered": [asdict(file) for file in delivered]}, indent=2)
+    return json.dumps(
+        {"steps": [_plain(result) for result in results], "delivered": [asdict(file) for file in delivered]}, indent=2
+    )
+
+
+def _plain(result: StepResult) -> dict[str, object]:
+    artefact, size, sha256 = _summarise(result.record)
+    return {
+        "name": result.step.name,
+        "stage": result.step.stage,
+        "target": result.step.target,
+        "artefact": artefact,
+        "size": size,
+        "sha256": sha256,
+        "seconds": round(result.seconds, 3),
+        "reused": result.reused,
+        "verified": verified(result),
+        "record": asdict(result.record),
+    }
 
 
 def plan_json(previewed: Sequence[tuple[Step, bool]]) -> str:
@@ -206,6 +223,35 @@ def warnings_of(results: Sequence[StepResult]) -> list[str]:
         for finding in audit.findings
         if finding.severity == "warning"
     ]
+
+
+def describe_plan(plan: PublicationPlan) -> list[str]:
+    """Say in lines what would be published."""
+    kind = "pre-release" if plan.prerelease else "release"
+    lines = [f"{kind} {plan.tag} of {plan.repository} at {plan.commit}, with {len(plan.assets)} files:"]
+    lines += [f"  {file.sha256}  {file.size:>11}  {file.asset}" for file in plan.assets]
+    if plan.tap is None:
+        return [*lines, "no tap is changed: users' formula stays", "", plan.notes]
+    how = f"proposed from {plan.tap.proposal}" if plan.tap.proposal else "pushed"
+    tap = f"{plan.tap.path} with sha256 {plan.tap.sha256}, {how} to {plan.tap.branch} of {plan.tap.repository}"
+    return [*lines, f"tap: {tap}", "", plan.notes]
+
+
+def describe_publication(done: Publication) -> list[str]:
+    """Say in lines what was published."""
+    kept = "immutable" if done.immutable else "its assets can still be changed: turn immutable releases on"
+    tap = f"{done.tap}: {done.pull_request or done.tap_commit}" if done.tap else "no tap was changed"
+    return [f"{done.tag}: {done.page} ({kept})", tap]
+
+
+def describe_statements(statements: Sequence[Statement]) -> list[str]:
+    """Say in a table what each place says of each file."""
+    widths = [max((len(cell) for cell in column), default=0) for column in zip(*map(_cells, statements), strict=True)]
+    return ["  ".join(map(str.ljust, _cells(one), widths)).rstrip() for one in statements]
+
+
+def _cells(statement: Statement) -> tuple[str, str, str, str]:
+    return ("ok" if statement.agrees else "no", statement.file, statement.place, statement.said)
 
 
 def seconds(value: float) -> str:

@@ -1,7 +1,6 @@
 """The commands that change the world: publish a release, abandon a draft, take a version back. Each is planned first."""
 
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -13,7 +12,8 @@ from typing import Any
 import click
 
 from stigmer_packaging.bottle.reading import ask_version, read_version
-from stigmer_packaging.cli.ci_environment import CIEnvironment, open_place
+from stigmer_packaging.cli import ci_environment, output
+from stigmer_packaging.cli.ci_environment import open_place
 from stigmer_packaging.cli.machine import this_platform
 from stigmer_packaging.cli.options import (
     ALL,
@@ -26,22 +26,21 @@ from stigmer_packaging.cli.options import (
     read_targets,
     targets_option,
 )
-from stigmer_packaging.cli.output import tell
 from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.cache import write_whole
 from stigmer_packaging.lib.errors import VerificationError
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish import plan as publication
-from stigmer_packaging.publish import text as publication_text
 from stigmer_packaging.publish.fetch_draft import fetch_draft
 from stigmer_packaging.publish.github import GitHub
 from stigmer_packaging.publish.publish import abandon_draft, draft_release, publish_release
 from stigmer_packaging.publish.published import Published, compare_published
 from stigmer_packaging.publish.rollback import plan_rollback, read_history, roll_back
 from stigmer_packaging.publish.rules import PublicationRequest
-from stigmer_packaging.records.release import NAME, Release, read_release
+from stigmer_packaging.records.release import NAME, Artefact, Release, read_release
 
 RESULT = "publication.json"
 """Where, beside the release, it is written what was published."""
@@ -72,49 +71,42 @@ _dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would b
 @json_option
 def publish_command(**given: Any) -> None:
     """Publish the release in DIST and move the tap to it. Tokens: see docs/releasing.md."""
-    seen = CIEnvironment(os.environ)
     manifest, folder = load_manifest(given["manifest"]), given["dist"]
     if given["abandon"]:
-        _abandon(manifest, seen, given)
+        _abandon(manifest, given)
         return
     if not given["dry_run"]:
-        seen.access()  # before any work
-    plan = _plan(manifest, folder, seen, given)
+        ci_environment.access()  # before any work
+    plan = _plan(manifest, folder, given)
     if given["dry_run"]:
-        _show(given, asdict(plan), publication_text.describe_plan(plan))
+        _show(given, asdict(plan), output.describe_plan(plan))
         return
-    change, github = plan.tap, GitHub(seen.access(), plan.repository)
+    change, github = plan.tap, GitHub(ci_environment.access(), plan.repository)
     with ExitStack() as stack:
         tap = None
         if change:
-            tap = stack.enter_context(open_place(plan.repository, change.repository, change.branch, seen))
+            tap = stack.enter_context(open_place(plan.repository, change.repository, change.branch))
         if given["draft"]:
-            page = draft_release(plan, folder, github, tap, report=tell).html_url
+            page = draft_release(plan, folder, github, tap, report=output.tell).html_url
             _show(given, {"tag": plan.tag, "page": page}, [f"{plan.tag}: {page}"])
             return
-        done = publish_release(plan, folder, github, tap, report=tell)
-    text = json.dumps(asdict(done), indent=2, sort_keys=True) + "\n"
-    part = folder / f".{RESULT}.part"
-    part.write_text(text, encoding="utf-8")
-    part.replace(folder / RESULT)
-    _show(given, asdict(done), publication_text.describe_publication(done))
+        done = publish_release(plan, folder, github, tap, report=output.tell)
+    write_whole(folder / RESULT, json.dumps(asdict(done), indent=2, sort_keys=True) + "\n")
+    _show(given, asdict(done), output.describe_publication(done))
 
 
-def _plan(
-    manifest: Manifest, folder: Path, seen: CIEnvironment, given: Mapping[str, Any]
-) -> publication.PublicationPlan:
+def _plan(manifest: Manifest, folder: Path, given: Mapping[str, Any]) -> publication.PublicationPlan:
     release = read_release(folder)
-    files = [publication.LocalFile(one.name, one.size, one.sha256) for one in release.artefacts]
-    files += [_describe(folder, name) for name in (NAME, CHECKSUMS)]
+    files = [*release.artefacts, *(_describe(folder, name) for name in (NAME, CHECKSUMS))]
     formula = next((one.name for one in release.of_kind("formula")), "")
     request = PublicationRequest(
         manifest=manifest,
         formula=(folder / formula).read_text(encoding="utf-8") if formula else "",
         notes=publication.section_of(given["changelog"].read_text(encoding="utf-8"), release.product.version),
-        commit=seen.commit(),
+        commit=ci_environment.commit(),
         targets=tuple(map(str, read_targets(given["targets"] or [ALL], manifest.targets))),
         versions=_versions(release, folder),
-        tag=seen.tag,
+        tag=ci_environment.tag(),
         branch=given["tap_branch"],
         pull_request=given["pull_request"],
         not_run=given["not_run"],
@@ -122,9 +114,9 @@ def _plan(
     return publication.plan_publication(release, files, request)
 
 
-def _describe(folder: Path, name: str) -> publication.LocalFile:
+def _describe(folder: Path, name: str) -> Artefact:
     path = folder / name
-    return publication.LocalFile(name, path.stat().st_size, digest.sha256_of(path))
+    return Artefact("description", name, path.stat().st_size, digest.sha256_of(path))
 
 
 def _versions(release: Release, folder: Path) -> dict[str, str]:
@@ -142,9 +134,9 @@ def _versions(release: Release, folder: Path) -> dict[str, str]:
     return said
 
 
-def _abandon(manifest: Manifest, seen: CIEnvironment, given: Mapping[str, Any]) -> None:
+def _abandon(manifest: Manifest, given: Mapping[str, Any]) -> None:
     product = manifest.product
-    github = GitHub(seen.access(), product.repository)
+    github = GitHub(ci_environment.access(), product.repository)
     tag, mark = release_tag(product.version), publication.mark_of(product, "")
     removed = abandon_draft(tag, mark, github, rehearse=given["dry_run"])
     verb = "would be removed" if given["dry_run"] else "removed"
@@ -158,9 +150,9 @@ def _abandon(manifest: Manifest, seen: CIEnvironment, given: Mapping[str, Any]) 
 @json_option
 def fetch_draft_command(**given: Any) -> None:
     """Fetch the files of our draft into FOLDER, to be verified before it is published."""
-    seen, product, folder = CIEnvironment(os.environ), load_manifest(given["manifest"]).product, given["folder"]
+    product, folder = load_manifest(given["manifest"]).product, given["folder"]
     folder.mkdir(parents=True, exist_ok=True)
-    release = fetch_draft(product, folder, GitHub(seen.access(), product.repository), report=tell)
+    release = fetch_draft(product, folder, GitHub(ci_environment.access(), product.repository), report=output.tell)
     _show(given, asdict(release), [f"{artefact.sha256}  {artefact.name}" for artefact in release.artefacts])
 
 
@@ -172,15 +164,15 @@ def fetch_draft_command(**given: Any) -> None:
 @json_option
 def compare_command(**given: Any) -> None:
     """Fetch the published release into FOLDER and compare its bytes with formula, checksums, attestations and SBOMs."""
-    seen, product, folder = CIEnvironment(os.environ), load_manifest(given["manifest"]).product, given["folder"]
+    product, folder = load_manifest(given["manifest"]).product, given["folder"]
     folder.mkdir(parents=True, exist_ok=True)
-    github = GitHub(seen.access(), product.repository)
-    release = fetch_draft(product, folder, github, report=tell)
-    with open_place(product.repository, publication.tap_repository(product), given["tap_branch"], seen) as opened:
+    github = GitHub(ci_environment.access(), product.repository)
+    release = fetch_draft(product, folder, github, report=output.tell)
+    with open_place(product.repository, product.tap_repository, given["tap_branch"]) as opened:
         formula = opened.read(opened.head(), publication.formula_path(product.name)) or ""
     attested = {one.sha256: github.attestations(one.sha256) for one in release.artefacts}
     statements = compare_published(Published(folder, release, formula, attested), given["keg"])
-    _show(given, [asdict(one) for one in statements], publication_text.describe_statements(statements))
+    _show(given, [asdict(one) for one in statements], output.describe_statements(statements))
     if not all(one.agrees for one in statements):
         raise VerificationError("what was published is not what is said of it", "compare the lines that begin with no")
 
@@ -194,20 +186,20 @@ def compare_command(**given: Any) -> None:
 @json_option
 def rollback_command(**given: Any) -> None:
     """Take VERSION back: the tap gets the formula it had before."""
-    seen = CIEnvironment(os.environ)
     product = load_manifest(given["manifest"]).product
-    tap = publication.tap_repository(product)
+    tap = product.tap_repository
     version = given["version"].removeprefix("v")
     proposal = f"{product.name}-without-{version}" if given["pull_request"] else ""
     path = publication.formula_path(product.name)
     empty = publication.TapChange(tap, given["tap_branch"], path, text="", message="", proposal=proposal)
-    with open_place(product.repository, tap, empty.branch, seen) as opened:
+    with open_place(product.repository, tap, empty.branch) as opened:
         plan = plan_rollback(product.name, version, empty, read_history(opened, path))
         if given["dry_run"]:
             _show(given, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
             return
-        done = roll_back(plan, opened, report=tell)
-    _show(given, asdict(done), [f"{tap} serves {product.name} {done.restored}: {done.pull_request or done.tap_commit}"])
+        commit, request = roll_back(plan, opened, report=output.tell)
+    done = {"tap": tap, "restored": plan.restored, "tap_commit": commit, "pull_request": request}
+    _show(given, done, [f"{tap} serves {product.name} {plan.restored}: {request or commit}"])
 
 
 def _show(given: Mapping[str, Any], value: Any, lines: list[str]) -> None:

@@ -15,10 +15,9 @@ from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
 from stigmer_packaging.freeze.pythons import RECIPES, open_maker
 from stigmer_packaging.lib import environment
-from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, parse_target
+from stigmer_packaging.lib.target import parse_target
+from stigmer_packaging.manifest.values import TARGETS
 from stigmer_packaging.pipeline import system
-
-TARGETS = [f"{system_name}-{architecture}" for system_name in SYSTEMS for architecture in ARCHITECTURES]
 
 
 @click.command("python")

@@ -2,13 +2,12 @@
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 import click
 
-from stigmer_packaging.ci.preflight import RUNNER, SOURCES, Runner, find_lacks, render_lacks
-from stigmer_packaging.cli.ci_environment import CIEnvironment
+from stigmer_packaging.ci.preflight import find_lacks, render_lacks
+from stigmer_packaging.cli import ci_environment
 from stigmer_packaging.cli.machine import provide_go, this_machine
 from stigmer_packaging.cli.options import MANIFEST, RELEASE_FOLDER
 from stigmer_packaging.formula.receipt import tap_name
@@ -17,7 +16,7 @@ from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline import system
-from stigmer_packaging.publish.github import PUBLIC, GitHub, persist
+from stigmer_packaging.publish.github import PUBLIC, GitHub
 from stigmer_packaging.records.release import Release, read_release
 
 TITLE = "The documented install does not work"
@@ -30,10 +29,10 @@ def _product() -> Product:
 @click.command()
 def agree() -> None:
     """Refuse a tag that is not the version of packaging/manifest.yaml."""
-    seen, expected = CIEnvironment(os.environ), release_tag(_product().version)
-    if seen.tag != expected:
+    tag, expected = ci_environment.tag(), release_tag(_product().version)
+    if tag != expected:
         raise PublicationError(
-            f"this runs for {seen.tag or 'no tag'}, and the manifest says {expected}",
+            f"this runs for {tag or 'no tag'}, and the manifest says {expected}",
             f"run it for the tag {expected}, or raise the manifest's version and tag that commit",
         )
 
@@ -56,9 +55,7 @@ def go() -> None:
 @click.option("--sources", is_flag=True, help="Also what building needs: Debian's archives.")
 def preflight(*, sources: bool) -> None:
     """Fail with everything that this machine lacks for building and verifying, before the work starts."""
-    machine = this_machine()
-    asked = [*RUNNER, *([SOURCES] if sources else [])]
-    if lacks := find_lacks(asked, Runner(machine, os.environ, Path("/etc"))):
+    if lacks := tuple(find_lacks(this_machine(), os.environ, Path("/etc"), sources=sources)):
         raise MissingToolError(
             render_lacks(lacks), "correct each of them on this machine or in the workflow, then run again"
         )
@@ -86,10 +83,9 @@ def describe_release(release: Release) -> str:
 @click.option("--outcome", required=True, help="How the trial of the documented install ended, such as success.")
 def report_install(outcome: str) -> None:
     """Open an issue when the documented install does not work, close it when it does again."""
-    seen = CIEnvironment(os.environ)
-    github = GitHub(seen.access(), _product().repository)
-    number = persist(partial(github.find_issue, TITLE), github.access)
-    run = f"{seen.server}/{github.repository}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '')}"
+    github = GitHub(ci_environment.access(), _product().repository)
+    number = github.persist(github.find_issue, TITLE)
+    run = f"{ci_environment.server()}/{github.repository}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '')}"
     if outcome == "success":
         if number:
             github.comment(number, f"It works again: {run}")

@@ -139,7 +139,7 @@ def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Repor
         raise click.UsageError("--report needs the folder of a release")
     for path in paths:
         if path.is_dir():
-            add_verifications(path, workspace, folder)
+            add_verifications(path, folder)
         else:
             yield from take_in_report(read_mac_report(path), read_release(folder), workspace).items()
 

@@ -6,8 +6,6 @@ Source: Homebrew's `SPDX` module. It takes no expression as text, and no name of
 import ast
 import re
 
-from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-
 from stigmer_packaging.formula.ruby import quote
 from stigmer_packaging.lib.syntax import parse_expression
 
@@ -16,12 +14,8 @@ _OWN = "LicenseRef-"
 
 
 def license_argument(expression: str) -> str:
-    """Give what stands after `license` in a formula; ValueError when it is no SPDX expression."""
-    try:
-        canonical = canonicalize_license_expression(expression)
-    except InvalidLicenseExpression as error:
-        raise ValueError(f"{expression!r} is not an SPDX licence expression") from error
-    tokens = re.findall(r"[()]|[^\s()]+(?: WITH [^\s()]+)?", canonical)
+    """Give what stands after `license` in a formula; `expression` is written as SPDX writes it."""
+    tokens = re.findall(r"[()]|[^\s()]+(?: WITH [^\s()]+)?", expression)
     # Operators bind in SPDX as they do in Python.
     read = parse_expression(" ".join(_WORDS.get(token, repr(token)) for token in tokens))
     return _outermost(read) if isinstance(read, ast.BoolOp) else _licence(read)

@@ -22,7 +22,7 @@ _OLDEST_CPU = {"amd64": "core2", "arm64": "armv8"}
 
 def tap_name(product: Product) -> str:
     """Give the name users tap: `stigmer/homebrew-tap` is `stigmer/tap`."""
-    owner, _, repository = (product.repository if product.tap == "self" else product.tap).partition("/")
+    owner, _, repository = product.tap_repository.partition("/")
     return f"{owner}/{repository.removeprefix('homebrew-')}"
 
 

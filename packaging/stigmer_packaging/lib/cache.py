@@ -1,4 +1,4 @@
-"""Things of the cache that are made once, whole or not at all, whoever else wants them at the same time."""
+"""Things that are made whole or not at all, whoever else wants them at the same time."""
 
 import contextlib
 import fcntl
@@ -23,6 +23,14 @@ def make_once(place: Path, make: Callable[[Path], Path]) -> Path:
             finally:
                 shutil.rmtree(making, ignore_errors=True)
     return place
+
+
+def write_whole(place: Path, text: str) -> Path:
+    """Write a text to `place` by a rename: nobody ever reads half of it."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f".{place.name}.part")
+    part.write_text(text, encoding="utf-8")
+    return part.replace(place)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def sha256_of_tree(root: Path, *, ignored: tuple[str, ...] = ("__pycache__", ".git")) -> str:
+def sha256_of_tree(root: Path, *, ignored: tuple[str, ...] = ()) -> str:
     """Give one sha256 for names, executable bits, link targets and contents of all below `root`, in sorted order."""
     total = hashlib.sha256()
     for path in sorted(_walk(root, ignored)):

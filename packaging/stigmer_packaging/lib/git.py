@@ -18,8 +18,8 @@ def resolve(repository: Path, ref: str, *, env: Mapping[str, str]) -> str:
     return found.stdout.strip()
 
 
-def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping[str, str]) -> None:
-    """Write the files of a commit below `destination`, without touching the repository's own index or work tree.
+def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping[str, str]) -> Path:
+    """Write the files of a commit below `destination`, and give it, without touching the repository's own index or work tree.
 
     Through an index of its own rather than `git archive`, which leaves out what `export-ignore` names.
     """
@@ -33,6 +33,7 @@ def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping
     with command.failing_as(SourceError, f"the tree of {commit} could not be written"):
         for words in (["read-tree", commit], ["checkout-index", "--all", "--quiet"]):
             command.run(["git", f"--git-dir={folder}", *words], env=private, cwd=destination, seconds=600)
+    return destination
 
 
 def list_tracked(repository: Path, paths: Sequence[str], *, env: Mapping[str, str]) -> tuple[str, ...]:

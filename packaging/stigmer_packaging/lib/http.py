@@ -89,10 +89,6 @@ def _read(response: httpx.Response, kept: int | None, sink: BinaryIO | None) -> 
     return Answer(response.status_code, headers, b"".join(parts)[:kept], size, total.hexdigest())
 
 
-class _PassingError(Exception):
-    """Something that may be better at the next attempt."""
-
-
 def download(
     url: str,
     sha256: str,
@@ -119,7 +115,7 @@ def download(
             try:
                 resumed = _attempt(client, url, part, report)
                 return _finish(part, destination, sha256, url, resumed=resumed)
-            except (_PassingError, httpx.TransportError) as error:
+            except (UnavailableError, httpx.TransportError) as error:
                 reason = str(error) or type(error).__name__
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise DownloadError(f"{url}: {error}") from error
@@ -135,7 +131,7 @@ def _attempt(client: httpx.Client, url: str, part: Path, report: Report) -> bool
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         if resumed and not response.headers.get("content-range", "").startswith(f"bytes {have}-"):
             part.unlink()
-            raise _PassingError("the server sent another range than asked for")
+            raise UnavailableError("the server sent another range than asked for")
         _receive(response, part, have if resumed else 0, report)
     return resumed
 
@@ -147,7 +143,7 @@ def _finish(part: Path, destination: Path, sha256: str, url: str, *, resumed: bo
         return part.replace(destination)
     part.unlink()
     if resumed:
-        raise _PassingError("the resumed file was not the one asked for")
+        raise UnavailableError("the resumed file was not the one asked for")
     raise DownloadError(f"{url} has the sha256 {found}, and {sha256} was asked for")
 
 
@@ -155,9 +151,9 @@ def _refuse_failure(response: httpx.Response, url: str, part: Path) -> None:
     status = response.status_code
     if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
         part.unlink(missing_ok=True)
-        raise _PassingError("the server has fewer bytes than were here")
+        raise UnavailableError("the server has fewer bytes than were here")
     if status in PASSING:
-        raise _PassingError(f"the server answered {status}")
+        raise UnavailableError(f"the server answered {status}")
     if status not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
         raise DownloadError(f"{url}: the server answered {status} {response.reason_phrase}")
     if response.headers.get("content-type", "").startswith("text/html"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from stigmer_packaging.licensing.licences import NOASSERTION
+from stigmer_packaging.licensing.licences import NOASSERTION, purl_of
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import NOTICES
 from stigmer_packaging.records.model import Credits, Ingredient
@@ -17,10 +17,10 @@ _PURL = {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl"}
 
 def render_sbom(product: Product, target: str, credited: Sequence[Credits], *, source_date_epoch: int) -> str:
     """Describe a keg, the parts in it, and what each part is made of; equal credits give equal texts."""
-    own = _package(Ingredient(product.name, product.version, product.license, _purl(product.name, product.version)))
+    own = _ours(product.name, product.version, product.license)
     packages, relations = [own], [_relation("SPDXRef-DOCUMENT", "DESCRIBES", own["SPDXID"])]
     for credit in credited:
-        part = _package(Ingredient(credit.part, credit.version, credit.licence, _purl(credit.part, credit.version)))
+        part = _ours(credit.part, credit.version, credit.licence)
         inside = [_package(ingredient) for ingredient in credit.ingredients]
         packages += [part, *inside]
         relations.append(_relation(own["SPDXID"], "CONTAINS", part["SPDXID"]))
@@ -46,6 +46,10 @@ def render_sbom(product: Product, target: str, credited: Sequence[Credits], *, s
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
+def _ours(name: str, version: str, licence: str) -> dict[str, Any]:
+    return _package(Ingredient(name, version, licence, purl_of("generic", name, version)))
+
+
 def _package(ingredient: Ingredient) -> dict[str, Any]:
     described = {
         "SPDXID": _identity(ingredient.purl),
@@ -65,10 +69,6 @@ def _identity(purl: str) -> str:
     """Give a package's name within the document: what one may read, and what tells it from all others."""
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", purl.removeprefix("pkg:")).strip("-")
     return f"SPDXRef-{readable}-{hashlib.sha256(purl.encode()).hexdigest()[:8]}"
-
-
-def _purl(name: str, version: str) -> str:
-    return f"pkg:generic/{name}@{version}"
 
 
 def _relation(of: str, kind: str, to: str) -> dict[str, str]:

@@ -45,6 +45,11 @@ class Product:
     rebuild: Annotated[int, Range(0, 1000)] = 0
     """One more for each time that other bottles of the same version are published, as no file name is used twice."""
 
+    @property
+    def tap_repository(self) -> str:
+        """The repository of the tap."""
+        return self.repository if self.tap == "self" else self.tap
+
 
 @dataclass(frozen=True)
 class TargetSpec:

@@ -19,9 +19,10 @@ from stigmer_packaging.manifest.model import ArtifactSource, CheckoutSource, Com
 from stigmer_packaging.manifest.rename import OWN
 from stigmer_packaging.pipeline.plan import RELEASE, Inputs, is_frozen, is_made_here, needs_temporal
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.sources import Source, golang
+from stigmer_packaging.sources import Source
 from stigmer_packaging.sources.artifact import FromArtifact
 from stigmer_packaging.sources.checkout import IGNORED, FromCheckout, Tree, open_tree, split_checkout
+from stigmer_packaging.sources.golang import Go, choose_go
 from stigmer_packaging.sources.packages import check_packages
 from stigmer_packaging.sources.placeholders import fill
 from stigmer_packaging.sources.service_source import ServiceSource, read_service_source
@@ -86,13 +87,9 @@ class BuildContext:
         return tree
 
     @cached_property
-    def go(self) -> golang.Go:
+    def go(self) -> Go:
         """The Go that builds."""
-        return golang.choose_go(self.manifest.go, self.env)
-
-    def provide_go(self) -> Path:
-        """Give the program of that Go, fetched if it is not here."""
-        return golang.provide_go(self.go, self.host, self.workspace.cache, env=self.env, report=self.report)
+        return choose_go(self.manifest.go, self.host, self.workspace.cache, self.env, self.report)
 
     def makes_python(self, targets: Sequence[Target]) -> bool:
         """Tell whether freezing for these targets takes a pinned Python that is not in the cache yet."""
@@ -156,9 +153,7 @@ class BuildContext:
     @property
     def unpacker(self) -> Unpacker:
         """What the single file's own program is built from."""
-        tree = self.root / "packaging" / "program"
-        modules = golang.module_cache(tree, self.workspace.cache)
-        return Unpacker(tree, self.provide_go, self.go.version, self.env, modules)
+        return Unpacker(self.root / "packaging" / "program", self.go)
 
     def documents(self) -> Mapping[str, Path]:
         """Give the documents of a keg by their paths in it; another product's own are not ours to write."""
@@ -178,7 +173,7 @@ class BuildContext:
             case ArtifactSource():
                 return FromArtifact(component.source, target, cache, report)
             case CheckoutSource():
-                return FromCheckout(component.source, target, self.host, self.tree, self.go, cache, env, report)
+                return FromCheckout(component.source, target, self.tree, self.go)
 
     def service_of(self, component: Component) -> ServiceSource:
         """Read the project of a component that is frozen."""

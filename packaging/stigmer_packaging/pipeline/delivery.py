@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.cache import write_whole
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import AuditReport, BuiltPart, ReleaseFile, VerificationReport
@@ -24,10 +25,9 @@ def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, 
     too.
     """
     before = _artefact_names(folder)
-    files = {name: record for name, record in records.items() if isinstance(record, ReleaseFile)}
     reports = {name: record for name, record in records.items() if isinstance(record, VerificationReport)}
     artefacts = []
-    for record in files.values():
+    for record in (one for one in records.values() if isinstance(one, ReleaseFile)):
         name, about = record.path.removeprefix("dist/"), (record.target, record.tag, record.rebuild)
         artefacts.append(Artefact(record.kind, name, record.size, record.sha256, *about))
         _copy(workspace.path(record.path), folder / name)
@@ -43,9 +43,9 @@ def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, 
             if isinstance(record, BuiltPart) and record.left_out
         },
     )
-    written = _write(release, workspace, folder)
+    written = _write(release, folder)
     sums = digest.render_sums((artefact.name, artefact.sha256) for artefact in written.artefacts)
-    _write_text(CHECKSUMS, sums, workspace, folder)
+    write_whole(folder / CHECKSUMS, sums)
     for name in before - {artefact.name for artefact in written.artefacts}:
         (folder / name).unlink(missing_ok=True)
     return written
@@ -68,7 +68,7 @@ def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: 
     """
     release = read_release(folder)
     _copy_evidence(reports, workspace, folder)
-    return _add(reports.values(), release, workspace, folder)
+    return _add(reports.values(), release, folder)
 
 
 def _copy_evidence(names: Iterable[str], workspace: Workspace, folder: Path) -> None:
@@ -80,7 +80,7 @@ def _copy_evidence(names: Iterable[str], workspace: Workspace, folder: Path) -> 
                 _copy(workspace.path(source), folder / "verification" / f"{flat}{suffix}")
 
 
-def add_verifications(copy: Path, workspace: Workspace, folder: Path) -> Release:
+def add_verifications(copy: Path, folder: Path) -> Release:
     """Add what a copy of a folder's release was verified with on another machine: its `release.json` and `verification/`.
 
     RecordError when it is a copy of another release, and as read_release.
@@ -90,24 +90,18 @@ def add_verifications(copy: Path, workspace: Workspace, folder: Path) -> Release
         raise RecordError(f"{copy / NAME} is of another release than {folder / NAME}", "verify the same files")
     for file in sorted((copy / "verification").glob("*")):
         _copy(file, folder / "verification" / file.name)
-    return _add(verified.verifications, release, workspace, folder)
+    return _add(verified.verifications, release, folder)
 
 
-def _add(reports: Iterable[VerificationReport], release: Release, workspace: Workspace, folder: Path) -> Release:
+def _add(reports: Iterable[VerificationReport], release: Release, folder: Path) -> Release:
     known = {(one.level, one.guest, one.bottle_sha256): one for one in (*release.verifications, *reports)}
-    return _write(replace(release, verifications=tuple(known.values())), workspace, folder)
+    return _write(replace(release, verifications=tuple(known.values())), folder)
 
 
-def _write(release: Release, workspace: Workspace, folder: Path) -> Release:
+def _write(release: Release, folder: Path) -> Release:
     marked = with_levels(release)
-    _write_text(NAME, render_record(marked), workspace, folder)
+    write_whole(folder / NAME, render_record(marked))
     return marked
-
-
-def _write_text(name: str, text: str, workspace: Workspace, folder: Path) -> None:
-    with workspace.staging() as staged:
-        (staged / name).write_text(text, encoding="utf-8")
-        _copy(staged / name, folder / name)
 
 
 def _copy(source: Path, place: Path) -> None:

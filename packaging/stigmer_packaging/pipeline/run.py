@@ -45,13 +45,10 @@ class Made:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What came of one step. `size` is in bytes; `seconds` is how long the step took, whether it made or reused."""
+    """What came of one step; `seconds` is how long it took, whether it made or reused."""
 
     step: Step
     record: Any
-    artefact: str
-    size: int
-    sha256: str
     seconds: float
     reused: bool
 
@@ -96,8 +93,7 @@ class Pipeline:
         reused = record is not None
         if record is None:
             record = self._make(step, needs)
-        artefact, size, sha256 = summarise(record, self.workspace)
-        return StepResult(step, record, artefact, size, sha256, self.clock() - began, reused)
+        return StepResult(step, record, self.clock() - began, reused)
 
     def _make(self, step: Step, needs: Mapping[str, Any]) -> Any:
         self.progress.begin(step)
@@ -139,16 +135,6 @@ def made_from(step: Step, needs: Mapping[str, Any], code: str) -> str:
 def digest_of_record(record: Any) -> str:
     """Give the digest of what a record says: equal artefacts have equal ones, however they were made."""
     return digest.sha256_of_value(asdict(record))
-
-
-def summarise(record: Any, workspace: Workspace) -> tuple[str, int, str]:
-    """Give an artefact's path in the workspace, its size in bytes and its sha256; of a folder, that of its listing."""
-    if root := getattr(record, "root", ""):
-        files = record.files
-        return root, sum(file.size for file in files), digest.sha256_of_value([asdict(file) for file in files])
-    if path := getattr(record, "path", ""):
-        return path, workspace.path(path).stat().st_size, record.sha256
-    return "", 0, ""
 
 
 def _ledger(step: Step) -> str:

@@ -22,15 +22,7 @@ from stigmer_packaging.pipeline import fingerprint
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.plan import Step, is_frozen
 from stigmer_packaging.pipeline.run import Maker
-from stigmer_packaging.records.model import (
-    AuditReport,
-    BuiltPart,
-    Credits,
-    Keg,
-    ReleaseFile,
-    VerificationReport,
-)
-from stigmer_packaging.sources import golang
+from stigmer_packaging.records.model import AuditReport, BuiltPart, Credits, Keg, ReleaseFile, VerificationReport
 from stigmer_packaging.sources import stage as obtain
 from stigmer_packaging.sources.service_source import ServiceSource
 from stigmer_packaging.verify import stage as verify
@@ -94,7 +86,7 @@ def _pack_source(context: BuildContext, _step: Step, _needs: Needs) -> ReleaseFi
 
 def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
     (made,) = needs.values()
-    if made.component == "launcher":
+    if step.subject == "launcher":
         source, licence = None, context.manifest.product.license
     else:
         part = _component(context, step)
@@ -107,9 +99,8 @@ def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
 
 def _credit_go(context: BuildContext, info: BuildInfo) -> Sequence[Credit]:
     """Name the modules of a Go program; the Go that builds fetches what it has not kept from building."""
-    cache = context.workspace.cache
-    env = {"GOMODCACHE": str(golang.module_cache(context.tree.path, cache)), **context.env}
-    return gomodules.credit_go(info, program=context.provide_go(), cache=cache, env=env, report=context.report)
+    cache, env = context.workspace.cache, context.go.environment_for(context.tree.path)
+    return gomodules.credit_go(info, program=context.go.provide(), cache=cache, env=env, report=context.report)
 
 
 def _environment_of(context: BuildContext, target: Target, source: ServiceSource | None) -> credit.Environment:
@@ -128,10 +119,10 @@ def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
 
 def _assemble(context: BuildContext, step: Step, needs: Needs) -> Keg:
     target = parse_target(step.target)
-    launcher = needs[f"freeze/{target}/launcher"]
+    made = [record for record in needs.values() if isinstance(record, BuiltPart)]
     parts = assemble.KegParts(
-        launcher,
-        tuple(record for record in needs.values() if isinstance(record, BuiltPart) and record is not launcher),
+        needs[f"freeze/{target}/launcher"],
+        tuple(record for record in made if record.component != "launcher"),
         context.documents(),
         needs["source"],
         tuple(record for record in needs.values() if isinstance(record, Credits)),

@@ -1,13 +1,12 @@
 """Fetch the very bytes of a draft, so that they can be verified on other machines before anybody else sees them."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from stigmer_packaging.lib.errors import PublicationError, UnavailableError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import release_tag
-from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease, persist
+from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease
 from stigmer_packaging.publish.plan import digest_of_files, mark_of
 from stigmer_packaging.records.release import NAME, Release, parse_release, read_release
 
@@ -18,15 +17,15 @@ def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Calla
     It is our draft of the product's version, or the release when that is public already. PublicationError when there
     is none, or when its files are not together what they were when it was made.
     """
-    hosted = persist(partial(_find, product, github), github.access)
-    assets = {asset.name: asset for asset in persist(partial(github.assets, hosted), github.access)}
+    hosted = github.persist(_find, product, github)
+    assets = {asset.name: asset for asset in github.persist(github.assets, hosted)}
     digests = {name: _fetch(asset, folder, github, report) for name, asset in assets.items()}
     if mark_of(product, digest_of_files(digests.values())) not in (hosted.body or ""):
         raise PublicationError(f"the files of {hosted.html_url} are not those it was made of")
     for artefact in parse_release((folder / NAME).read_text(encoding="utf-8")).artefacts:
         place = folder / artefact.name
         place.parent.mkdir(exist_ok=True)
-        (folder / place.name).rename(place)
+        (folder / artefact.asset).rename(place)
     return read_release(folder)
 
 
@@ -48,4 +47,4 @@ def _fetch(asset: HostedAsset, folder: Path, github: GitHub, report: Callable[[s
     if Path(asset.name).name != asset.name:
         raise PublicationError(f"no file of ours is called {asset.name}")
     report(f"fetching {asset.name}")
-    return persist(attempt, github.access)
+    return github.persist(attempt)

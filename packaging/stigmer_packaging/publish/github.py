@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import cattrs
 
@@ -27,9 +27,10 @@ LONGEST_WAIT = 900
 """How long a limit is waited for, in seconds; a longer one ends the run, which can be started again."""
 
 _PAGE = 100
-_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_PASSING = http.PASSING | {409}
 _UNNAMED_LIMIT = 60  # seconds; what GitHub asks for when it limits without saying how long
 _CONVERTER = cattrs.Converter()
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -82,29 +83,28 @@ def refuse_bad_token(token: str, name: str) -> None:
         raise TokenError(f"{name} holds a space, a line break or another character that no token has")
 
 
-def persist(act: Callable[[], T], access: Access) -> T:
-    """Do what may be done again, until it is done: wait as the server asks, or longer each time.
-
-    UnavailableError after the last attempt, or at once when a limit lasts longer than LONGEST_WAIT.
-    """
-    for attempt in range(1, access.attempts):
-        try:
-            return act()
-        except UnavailableError as error:
-            if error.wait > LONGEST_WAIT:
-                raise
-            seconds = error.wait or 2 ** (attempt - 1)
-            access.report(f"{error}; trying again in {seconds:g} s")
-            access.pause(seconds)
-    return act()
-
-
 @dataclass(frozen=True)
 class GitHub:
-    """One repository on GitHub. Each method sends one request (a list: one a page)."""
+    """One repository on GitHub. Each method but `persist` sends one request (a list: one a page)."""
 
     access: Access
     repository: str
+
+    def persist(self, act: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Do what may be done again, until it is done: wait as the server asks, or longer each time.
+
+        UnavailableError after the last attempt, or at once when a limit lasts longer than LONGEST_WAIT.
+        """
+        for attempt in range(1, self.access.attempts):
+            try:
+                return act(*arguments, **named)
+            except UnavailableError as error:
+                if error.wait > LONGEST_WAIT:
+                    raise
+                seconds = error.wait or 2 ** (attempt - 1)
+                self.access.report(f"{error}; trying again in {seconds:g} s")
+                self.access.pause(seconds)
+        return act(*arguments, **named)
 
     def open(self) -> None:
         """See that GitHub knows the token and the repository. Its answer names a user's rights, not those of an App."""

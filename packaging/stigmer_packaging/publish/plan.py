@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from packaging.version import Version
 
@@ -13,24 +12,10 @@ from stigmer_packaging.lib.errors import PublicationError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.publish.rules import PublicationRequest, problems_of
-from stigmer_packaging.records.release import Release
+from stigmer_packaging.records.release import Artefact, Release
 
 MARK = "stigmer-packaging"
 """What our drafts say of themselves in a comment of their notes, so that nobody else's is ever touched."""
-
-
-@dataclass(frozen=True)
-class LocalFile:
-    """A file of the release's folder: its path there, size in bytes, sha256 in hex."""
-
-    path: str
-    size: int
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        """What it is called as an asset."""
-        return PurePosixPath(self.path).name
 
 
 @dataclass(frozen=True)
@@ -69,7 +54,7 @@ class PublicationPlan:
     notes: str
     prerelease: bool
     mark: str
-    assets: tuple[LocalFile, ...]
+    assets: tuple[Artefact, ...]
     downloads: tuple[Download, ...]
     tap: TapChange | None
 
@@ -81,19 +66,19 @@ class Publication:
     tag: str
     page: str
     immutable: bool
-    assets: tuple[LocalFile, ...]
+    assets: tuple[Artefact, ...]
     tap: str
     tap_commit: str
     pull_request: str
 
 
-def plan_publication(release: Release, files: Sequence[LocalFile], request: PublicationRequest) -> PublicationPlan:
+def plan_publication(release: Release, files: Sequence[Artefact], request: PublicationRequest) -> PublicationPlan:
     """Decide what publishing a release means; PublicationError lists everything that forbids it.
 
     `files` are the release's files and those that describe it.
     """
     product = release.product
-    names = [file.name for file in files]
+    names = [file.asset for file in files]
     facts = parse_formula(request.formula)
     if (problems := problems_of(release, names, request)) or facts is None:
         raise PublicationError("this release may not be published:\n" + "\n".join(f"  {one}" for one in problems))
@@ -109,7 +94,7 @@ def plan_publication(release: Release, files: Sequence[LocalFile], request: Publ
         notes=f"{request.notes}\n\n{mark}\n",
         prerelease=prerelease,
         mark=mark,
-        assets=tuple(sorted(files, key=lambda file: file.name)),
+        assets=tuple(sorted(files, key=lambda file: file.asset)),
         downloads=facts.downloads(product.name),
         tap=None if prerelease else _tap_change(product, request),
     )
@@ -117,7 +102,7 @@ def plan_publication(release: Release, files: Sequence[LocalFile], request: Publ
 
 def _tap_change(product: Product, request: PublicationRequest) -> TapChange:
     return TapChange(
-        repository=tap_repository(product),
+        repository=product.tap_repository,
         branch=request.branch,
         path=formula_path(product.name),
         text=request.formula,
@@ -131,11 +116,6 @@ def section_of(text: str, version: str) -> str:
     heading = rf"^## +\[?v?{re.escape(version)}\]?(?: [^\n]*)?$"
     found = re.search(rf"{heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     return found[1].strip() if found else ""
-
-
-def tap_repository(product: Product) -> str:
-    """Name the repository of the tap."""
-    return product.repository if product.tap == "self" else product.tap
 
 
 def formula_path(name: str) -> str:

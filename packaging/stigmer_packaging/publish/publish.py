@@ -8,11 +8,12 @@ from packaging.version import Version
 
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib.errors import PublicationError, TapError, UnavailableError
-from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease, persist
-from stigmer_packaging.publish.plan import LocalFile, Publication, PublicationPlan
+from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease
+from stigmer_packaging.publish.plan import Publication, PublicationPlan
 from stigmer_packaging.publish.rules import version_in
 from stigmer_packaging.publish.tap import Tap
 from stigmer_packaging.publish.tap_change import TapEdit, fetch_downloads
+from stigmer_packaging.records.release import Artefact
 
 Report = Callable[[str], None]
 
@@ -27,8 +28,8 @@ def publish_release(
     """
     release = draft_release(plan, folder, github, tap, report=report)
     report(f"{plan.tag}: publishing")
-    release = persist(partial(_publish, plan, github, release), github.access)
-    persist(partial(_confirm, plan, github, release), github.access)
+    release = github.persist(_publish, plan, github, release)
+    github.persist(_confirm, plan, github, release)
     fetch_downloads(plan.downloads, github, report)
     edit = _edit_of(plan, tap)
     commit, request = _edit_tap(edit, plan, report) if edit else ("", "")
@@ -43,16 +44,15 @@ def draft_release(
 
     Where the release is public already, that is given.
     """
-    access = github.access
-    persist(github.open, access)
-    persist(partial(_find, plan, github), access)
+    github.persist(github.open)
+    github.persist(_find, plan, github)
     if edit := _edit_of(plan, tap):
         edit.rehearse()
     report(f"{plan.tag}: the release")
-    release = persist(lambda: _find(plan, github) or _create(plan, github), access)
+    release = github.persist(lambda: _find(plan, github) or _create(plan, github))
     for file in plan.assets if release.draft else ():
-        report(f"{plan.tag}: {file.name}")
-        persist(partial(_place, file, folder, github, release), access)
+        report(f"{plan.tag}: {file.asset}")
+        github.persist(_place, file, folder, github, release)
     return release
 
 
@@ -65,9 +65,9 @@ def abandon_draft(tag: str, mark: str, github: GitHub, *, rehearse: bool = False
 
     PublicationError when the release is public: that stays. Drafts of anybody else stay, too.
     """
-    drafts = persist(partial(_own_drafts, tag, mark, github), github.access)
+    drafts = github.persist(_own_drafts, tag, mark, github)
     for draft in () if rehearse else drafts:
-        persist(partial(_remove, draft, github), github.access)
+        github.persist(_remove, draft, github)
     return tuple(draft.html_url for draft in drafts)
 
 
@@ -124,16 +124,16 @@ def _create(plan: PublicationPlan, github: GitHub) -> HostedRelease:
     return github.create_draft(plan.tag, plan.commit, title=plan.title, notes=plan.notes, prerelease=plan.prerelease)
 
 
-def _place(file: LocalFile, folder: Path, github: GitHub, draft: HostedRelease) -> None:
+def _place(file: Artefact, folder: Path, github: GitHub, draft: HostedRelease) -> None:
     """See that the draft has a file, by reading it back whole; upload it where it is not there or is not itself."""
-    asset = next((asset for asset in github.assets(draft) if asset.name == file.name), None)
+    asset = next((asset for asset in github.assets(draft) if asset.name == file.asset), None)
     if asset and not asset.holds(file.size, file.sha256):
         github.delete_asset(asset)
         asset = None
-    asset = asset or github.upload(draft, file.name, folder / file.path)
+    asset = asset or github.upload(draft, file.asset, folder / file.name)
     if github.digest_of(asset) != (file.size, file.sha256):
         github.delete_asset(asset)
-        raise UnavailableError(f"{file.name} came back with other bytes than were sent")
+        raise UnavailableError(f"{file.asset} came back with other bytes than were sent")
 
 
 def _publish(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> HostedRelease:
@@ -155,7 +155,7 @@ def _confirm(plan: PublicationPlan, github: GitHub, release: HostedRelease) -> N
 
 
 def _refuse_other_contents(plan: PublicationPlan, assets: Iterable[HostedAsset]) -> None:
-    there, planned = {asset.name: asset for asset in assets}, {file.name: file for file in plan.assets}
+    there, planned = {asset.name: asset for asset in assets}, {file.asset: file for file in plan.assets}
     wrong = there.keys() ^ planned.keys()
     wrong |= {
         name for name in there.keys() & planned if not there[name].holds(planned[name].size, planned[name].sha256)

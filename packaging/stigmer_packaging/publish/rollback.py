@@ -6,7 +6,6 @@ from functools import partial
 
 from stigmer_packaging.formula.reading import Download, parse_formula
 from stigmer_packaging.lib.errors import TapError
-from stigmer_packaging.publish.github import persist
 from stigmer_packaging.publish.plan import TapChange
 from stigmer_packaging.publish.tap import Tap
 from stigmer_packaging.publish.tap_change import TapEdit, fetch_downloads
@@ -21,16 +20,6 @@ class RollbackPlan:
     restored: str
     change: TapChange
     downloads: tuple[Download, ...]
-
-
-@dataclass(frozen=True)
-class Rollback:
-    """What was done: the tap's commit, and the pull request's address where it was proposed."""
-
-    tap: str
-    restored: str
-    tap_commit: str
-    pull_request: str
 
 
 def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str, ...]) -> RollbackPlan:
@@ -55,17 +44,19 @@ def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str,
 
 def read_history(tap: Tap, path: str) -> tuple[str, ...]:
     """Give the formula's texts in the tap, newest first."""
-    head = persist(partial(tap.head, whole=True), tap.host.access)
+    head = tap.host.persist(tap.head, whole=True)
     return tuple(text for commit in tap.history(head, path) if (text := tap.read(commit, path)) is not None)
 
 
-def roll_back(plan: RollbackPlan, tap: Tap, *, report: Callable[[str], None]) -> Rollback:
-    """Carry the plan out, unless that is done. An error when a file that the old formula names is gone or another."""
+def roll_back(plan: RollbackPlan, tap: Tap, *, report: Callable[[str], None]) -> tuple[str, str]:
+    """Carry the plan out, unless that is done; give the tap's commit, and the pull request's address or nothing.
+
+    An error when a file that the old formula names is gone or another.
+    """
     edit = TapEdit(tap, plan.change, partial(_still_withdrawn, plan))
     edit.rehearse()
     fetch_downloads(plan.downloads, tap.host, report)
-    commit, request = edit.make()
-    return Rollback(plan.change.repository, plan.restored, commit, request)
+    return edit.make()
 
 
 def _still_withdrawn(plan: RollbackPlan, there: str | None) -> None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 
 from stigmer_packaging.formula.reading import Download
 from stigmer_packaging.lib.errors import GitHubError, PublicationError, TapError, UnavailableError
-from stigmer_packaging.publish.github import GitHub, persist
+from stigmer_packaging.publish.github import GitHub
 from stigmer_packaging.publish.plan import TapChange
 from stigmer_packaging.publish.tap import Tap
 
@@ -27,16 +26,16 @@ class TapEdit:
             self._is_made(head)
             self.tap.push(head, self.change.proposal or self.tap.branch, rehearse=True)
 
-        persist(attempt, self.tap.host.access)
+        self.tap.host.persist(attempt)
 
     def make(self) -> tuple[str, str]:
         """Push the change or propose it, unless that is done; give the commit, and the pull request's address or nothing."""
-        return persist(self._make, self.tap.host.access)
+        return self.tap.host.persist(self._make)
 
     def read_back(self, *, proposed: bool) -> str:
         """Give the file's text as it is in the tap now, or in the proposal."""
         branch = self.change.proposal if proposed else self.tap.branch
-        return persist(lambda: self.tap.read(self.tap.fetch(branch), self.change.path) or "", self.tap.host.access)
+        return self.tap.host.persist(lambda: self.tap.read(self.tap.fetch(branch), self.change.path) or "")
 
     def _make(self) -> tuple[str, str]:
         head, proposal = self.tap.head(), self.change.proposal
@@ -87,6 +86,6 @@ def fetch_downloads(downloads: Iterable[Download], github: GitHub, report: Calla
     """Fetch what a formula names as brew does, by its public address and without a token; each must be itself."""
     for download in downloads:
         report(f"fetching {download.url}")
-        found = persist(partial(github.public_digest_of, download.url), github.access)
+        found = github.persist(github.public_digest_of, download.url)
         if found != download.sha256:
             raise PublicationError(f"{download.url} has the sha256 {found}, and the formula says {download.sha256}")

@@ -32,7 +32,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class BuiltPart:
-    """One component for one target, or `launcher`: a directory that holds `entry` and every file it needs beside it.
+    """One component, or the launcher, for one target: a directory that holds `entry` and every file it needs beside it.
 
     `root` is relative to the workspace; `files` are relative to `root`; `entry` is one of them. `left_out` are the
     modules that were frozen from one of several distributions.

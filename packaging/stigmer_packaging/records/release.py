@@ -6,7 +6,7 @@ It lies beside the files it describes. Paths in it are relative to its own folde
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
@@ -44,6 +44,11 @@ class Artefact:
     tag: str = ""
     rebuild: int = 0
     verified: str = ""
+
+    @property
+    def asset(self) -> str:
+        """What it is called as an asset, which has no folder."""
+        return PurePosixPath(self.name).name
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import CheckoutSource
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.sources import golang
+from stigmer_packaging.sources.golang import Go
 
 IGNORED = ("__pycache__", ".git", ".venv", "node_modules", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 """What lies about in a work tree and is never built from."""
@@ -80,26 +80,18 @@ def split_checkout(given: str) -> tuple[Path, str]:
 
 def _committed(repository: Path, ref: str, workspace: Workspace, env: Mapping[str, str]) -> Path:
     commit = git.resolve(repository, ref, env=env)
-
-    def write(making: Path) -> Path:
-        git.write_tree(repository, commit, making / "tree", env=env)
-        return making / "tree"
-
-    return make_once(workspace.path(f"checkouts/{commit}"), write)
+    place = workspace.path(f"checkouts/{commit}")
+    return make_once(place, lambda folder: git.write_tree(repository, commit, folder / "tree", env=env))
 
 
 @dataclass(frozen=True)
 class FromCheckout:
-    """A Go package of a source tree, built for the target. `host` is the platform of this machine."""
+    """A Go package of a source tree, built for the target."""
 
     source: CheckoutSource
     target: Target
-    host: Target
     tree: Tree
-    go: golang.Go
-    cache: Path
-    env: Mapping[str, str]
-    report: Callable[[str], None]
+    go: Go
 
     def facts(self) -> Mapping[str, object]:
         """Give the tree's digest, the package and Go's version."""
@@ -109,8 +101,5 @@ class FromCheckout:
         """Build the package; SourceError when the tree has no such folder."""
         if not (self.tree.path / self.source.package).is_dir():
             raise SourceError(f"the tree {self.tree.path} has no folder {self.source.package}")
-        program = golang.provide_go(self.go, self.host, self.cache, env=self.env, report=self.report)
-        self.report(f"building {self.source.package} with Go {self.go.version}")
-        modules = golang.module_cache(self.tree.path, self.cache)
-        where = (self.tree.path, self.source.package, destination)
-        golang.build(program, *where, target=self.target, env=self.env, modules=modules)
+        self.go.report(f"building {self.source.package} with Go {self.go.version}")
+        self.go.build(self.tree.path, self.source.package, destination, target=self.target)

