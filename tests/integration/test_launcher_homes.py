@@ -79,7 +79,6 @@ def wait_for_line(process: subprocess.Popen[str], line: str) -> None:
 
 
 def go_on(process: subprocess.Popen[str]) -> None:
-    """Let a start begin to use its components."""
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()

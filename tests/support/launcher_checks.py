@@ -52,7 +52,6 @@ def all_run(launcher: Stigmer) -> dict[str, int]:
 
 
 def watchdog(launcher: Stigmer) -> int:
-    """Give the pid of the watchdog."""
     return locks.holder(str(launcher.home / "run" / "warden.lock"))
 
 

@@ -24,7 +24,6 @@ _LIVENESS = Liveness()
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports that nobody uses just now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -161,12 +160,11 @@ class Stigmer:
         os.kill(pid := self.pid(service), signal.SIGKILL)
         return pid
 
-    def kill_supervisor(self) -> int:
-        """Kill the supervisor, wait for its end, and give the pid that it had."""
+    def kill_supervisor(self) -> None:
+        """Kill the supervisor, and wait for its end."""
         pid: int = self.status()["supervisor_pid"]
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: not is_running(pid), "the supervisor's end")
-        return pid
 
     def log(self, service: str) -> str:
         """Give a log's text."""
@@ -187,7 +185,6 @@ class Stigmer:
 
 
 def stigmer(tmp_path: Path, parts: tuple[Part, ...] | None = None, **environment: str) -> Stigmer:
-    """Make a launcher over a fake stack."""
     libexec = build_libexec(tmp_path / "keg", fake_stack() if parts is None else parts)
     return Stigmer(libexec, tmp_path / "home", environment=environment)
 

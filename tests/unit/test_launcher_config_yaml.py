@@ -28,7 +28,6 @@ context:
 
 
 def values(text: str) -> dict[str, str]:
-    """Read a text's keys with their values."""
     return {line.path: line.value for line in yaml_subset.parse(text)}
 
 

@@ -31,7 +31,6 @@ def hold(path: Path) -> "subprocess.Popen[str]":
 
 @contextmanager
 def another_holder(path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Run another process that holds the lock until it is ended."""
     with hold(path) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "held\n"

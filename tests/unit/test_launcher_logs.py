@@ -31,7 +31,6 @@ def write_log(home: Path, service: str, lines: list[str], largest: int = 10_000)
 
 
 def shown(home: Path, *arguments: str, live: bool = False) -> str:
-    """Run the command, and give what it printed."""
     out = io.StringIO()
     terminal = Terminal(out, live=live, colour=live, unicode=live)
     invocation = parse(["server", "logs", *arguments])
@@ -204,7 +203,6 @@ def test_following_shows_whole_lines_and_begins_again_when_somebody_empties_a_fi
 
 
 def following(home: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Follow the logs in a process of its own."""
     command = [sys.executable, "-S", "-m", "stigmer_launcher", "server", "logs", "-f", *arguments]
     environment = {"PYTHONPATH": str(ROOT / "launcher"), "STIGMER_HOME": str(home)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -73,14 +73,12 @@ def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> Non
 
 
 def service(name: str, state: str, error: str = "", lines: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Make an event about a service."""
     return {
         "event": "service", "service": name, "state": state, "pid": 1, "error": error, "lines": list(lines), "log": "/l",
     }  # fmt: skip
 
 
 def follow(*events: dict[str, Any]) -> str:
-    """Print what a progress prints of these events, and conclude."""
     out = io.StringIO()
     progress = Progress(Terminal(out, live=False, colour=False, unicode=True))
     for event in events:

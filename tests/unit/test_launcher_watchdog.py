@@ -37,7 +37,6 @@ def service(script: str, token: str = "") -> Iterator[subprocess.Popen[bytes]]:
 
 
 def member(process: subprocess.Popen[bytes], order: int = 1, grace: float = 5.0) -> Member:
-    """Describe a process as the supervisor does."""
     return Member(process.pid, identity(process.pid), order, grace)
 
 
