@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from stigmer_launcher.supervise.state import Instance
-from support.launcher_services import NAMES, Stigmer, eventually, free_ports, is_running, temporal_of_somebody_else
+from support.launcher_services import NAMES, Stigmer, eventually, is_running, temporal_of_somebody_else
 
 OTHERS = tuple(name for name in NAMES if name != "workflow-runner")
 
@@ -132,12 +132,11 @@ def test_a_stop_of_one_service_succeeds_when_the_whole_server_is_stopped_meanwhi
 
 
 def test_a_service_of_somebody_else_is_neither_stopped_nor_restarted(launcher: Stigmer) -> None:
-    (port,) = free_ports(1)
-    address = launcher.environment["TEMPORAL_SERVICE_ADDRESS"] = f"127.0.0.1:{port}"
-    with temporal_of_somebody_else(port):
+    with temporal_of_somebody_else(launcher):
         launcher.started()
         refused = launcher("server", "restart", "temporal")
         assert refused.code == 2
+        address = launcher.environment["TEMPORAL_SERVICE_ADDRESS"]
         assert f"temporal at {address} is external: this server does not run it" in refused.err
 
 

@@ -128,12 +128,10 @@ def test_a_port_that_makes_no_sense_is_refused(launcher: Stigmer, given: str) ->
 
 
 def test_an_external_temporal_is_used_and_left_running(launcher: Stigmer) -> None:
-    (port,) = free_ports(1)
-    launcher.environment["TEMPORAL_SERVICE_ADDRESS"] = f"localhost:{port}"
-    with temporal_of_somebody_else(port) as theirs:
+    with temporal_of_somebody_else(launcher) as theirs:
         launcher.started()
         status = launcher.status()
-        assert status["temporal"] == f"localhost:{port}"
+        assert status["temporal"] == launcher.environment["TEMPORAL_SERVICE_ADDRESS"]
         temporal = status["services"][0]
         assert (temporal["name"], temporal["state"], temporal["pid"]) == ("temporal", "running", 0)
         assert "temporal" not in status["ports"]

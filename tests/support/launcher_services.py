@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -190,13 +190,24 @@ def stigmer(tmp_path: Path, parts: tuple[Part, ...] | None = None, **environment
 
 
 @contextlib.contextmanager
-def temporal_of_somebody_else(port: int) -> Iterator[int]:
-    """Run a Temporal that is not ours, and give its pid."""
+def temporal_of_somebody_else(launcher: Stigmer) -> Iterator[int]:
+    """Run a Temporal that is not ours where the launcher is told that it is, and give its pid."""
+    address = launcher.environment.setdefault("TEMPORAL_SERVICE_ADDRESS", f"localhost:{free_ports(1)[0]}")
+    port = address.rpartition(":")[2]
     with subprocess.Popen([sys.executable, "-IS", "-c", PROGRAM, "FakeTemporal", f"port={port}"]) as process:
         try:
             yield process.pid
         finally:
             process.kill()
+
+
+def failing(number: int) -> Callable[..., Any]:
+    """Make a call that is not possible for the reason given."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
 
 
 def eventually(holds: Any, what: str, seconds: float = 20.0) -> Any:
