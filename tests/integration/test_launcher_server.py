@@ -13,8 +13,10 @@ from support.launcher_services import (
     NAMES,
     Stigmer,
     eventually,
+    finished,
     free_ports,
     is_running,
+    read_line,
     temporal_of_somebody_else,
 )
 
@@ -182,8 +184,7 @@ def test_a_start_given_up_leaves_nothing_behind(launcher: Stigmer, number: int) 
     process = launcher.popen("server")
     eventually(lambda: "agent-runner: starting" in launcher.log("supervisor"), "the runner's start")
     process.send_signal(number)
-    process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert finished(process).code == 130
     assert launcher.processes() == []
 
 
@@ -193,9 +194,9 @@ def test_a_stop_during_the_start_ends_the_start(launcher: Stigmer) -> None:
     eventually(lambda: "agent-runner: starting" in launcher.log("supervisor"), "the runner's start")
     assert launcher("server", "status").code == 4
     assert launcher("server", "stop").code == 0
-    out, _ = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "All services running" not in out
+    done = finished(process)
+    assert done.code == 130
+    assert "All services running" not in done.out
     assert launcher.processes() == []
 
 
@@ -213,10 +214,8 @@ def test_settings_are_followed_and_a_change_waits_for_a_restart(running: Stigmer
 def test_logs_show_what_services_print_and_follow(running: Stigmer) -> None:
     assert running("server", "logs", "--service", "agent-runner").out == "hello-from-the-agent\n"
     process = running.popen("server", "logs", "-f", "-s", "supervisor", "-n", "1")
-    assert process.stdout is not None
-    assert "everything: running" in process.stdout.readline()
+    assert "everything: running" in read_line(process)
     running("server", "stop")
-    eventually(lambda: "everything: stopped" in process.stdout.readline(), "the end, followed")
+    eventually(lambda: "everything: stopped" in read_line(process), "the end, followed")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
-    assert (process.returncode, err) == (0, "")
+    assert finished(process) == (0, "", "")

@@ -83,6 +83,33 @@ class Done(NamedTuple):
     err: str
 
 
+def finished(process: subprocess.Popen[str], seconds: float = 60.0) -> Done:
+    """Wait for a command's end."""
+    out, err = process.communicate(timeout=seconds)
+    return Done(process.returncode, out, err)
+
+
+HOLD = """
+import sys; sys.path.insert(0, sys.argv[1])
+from stigmer_launcher.system import locks
+lock = locks.hold(sys.argv[2])
+print("held" if lock else "busy", flush=True)
+sys.stdin.read()
+"""
+
+
+def hold(path: Path) -> subprocess.Popen[str]:
+    """Run a process that takes a lock if it can, says whether it did, and ends with its input."""
+    command = [sys.executable, "-c", HOLD, str(LAUNCHER), str(path)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    """Wait for a line that a process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
 class Stigmer:
     """The launcher over one keg and one home, run from the checkout; as a context, nothing of it runs afterwards."""
 
@@ -125,9 +152,7 @@ class Stigmer:
 
     def __call__(self, *arguments: str, seconds: float = 60.0, **more: Any) -> Done:
         """Run a command to its end."""
-        process = self.popen(*arguments, **more)
-        out, err = process.communicate(timeout=seconds)
-        return Done(process.returncode, out, err)
+        return finished(self.popen(*arguments, **more), seconds)
 
     def started(self) -> None:
         """Start the server, which must succeed."""

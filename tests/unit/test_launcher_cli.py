@@ -140,7 +140,6 @@ def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], word
     ],
 )
 def test_a_wrong_command_line_is_refused_with_a_hint(arguments: tuple[str, ...], message: str) -> None:
-    """Exit code 2, `Error:` and `Hint:` on stderr, nothing on stdout."""
     code, out, err = run(*arguments)
     assert code == 2
     assert out == ""

@@ -16,6 +16,7 @@ from stigmer_launcher.cli.parse import Invocation, parse
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import UsageError
 from stigmer_launcher.supervise.logfile import LogFile, log_path
+from support.launcher_services import read_line
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = [str(number) for number in range(100)]
@@ -211,10 +212,9 @@ def following(home: Path, *arguments: str) -> subprocess.Popen[str]:
 def test_following_ends_with_an_interrupt(home: Path) -> None:
     """Ctrl-C is how one leaves it, not a failure."""
     with following(home, "one") as process:
-        assert process.stdout
-        assert [process.stdout.readline() for _ in range(3)] == ["1\n", "2\n", "3\n"]
+        assert [read_line(process) for _ in range(3)] == ["1\n", "2\n", "3\n"]
         write_log(home, "one", ["4"])
-        assert process.stdout.readline() == "4\n"
+        assert read_line(process) == "4\n"
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30) == ("", "")
     assert process.returncode == 0

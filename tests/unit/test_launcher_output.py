@@ -127,7 +127,6 @@ def test_a_refusal_keeps_its_message_remedy_and_code() -> None:
 
 
 def test_a_supervisor_that_vanishes_is_a_failure() -> None:
-    """The pipe's end without a word is not success."""
     with pytest.raises(StartError, match="ended before all services ran"):
         follow(service("a", "starting"))
 
