@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from support.launcher_checks import all_run, kill_together, watchdog, works
-from support.launcher_services import Stigmer, eventually, free_ports
+from support.launcher_services import Stigmer, eventually, finished, free_ports
 
 
 @pytest.mark.stack(workflow_runner="slow=0.5")
@@ -29,8 +29,7 @@ def test_a_start_that_finds_another_one_failing_tries_itself(launcher: Stigmer) 
     eventually(lambda: "everything: stopping" in launcher.log("supervisor"), "the failure")
     (launcher.home / "broken").unlink()
     done = launcher("server")
-    first.communicate(timeout=30)
-    assert first.returncode == 1
+    assert finished(first).code == 1
     assert done.code == 0, done.err
     all_run(launcher)
 
@@ -43,7 +42,7 @@ def test_a_start_during_a_stop_waits_for_its_end_and_starts(running: Stigmer) ->
     done = running("server")
     assert done.code == 0, done.err
     assert f"The server (pid {pid}) is stopping; waiting" in done.out
-    stopping.communicate(timeout=30)
+    finished(stopping)
     assert running.status()["supervisor_pid"] not in (0, pid)
 
 
@@ -63,9 +62,8 @@ def test_a_stop_whose_supervisor_is_killed_meanwhile_returns_when_nothing_runs(r
     stopping = running.popen("server", "stop")
     eventually(lambda: "agent-runner: ending" in running.log("supervisor"), "the stop")
     running.kill_supervisor()
-    stopping.communicate(timeout=30)
+    assert finished(stopping).code == 0
     assert running.processes() == []
-    assert stopping.returncode == 0
     works(running)
 
 
@@ -97,9 +95,9 @@ def test_a_service_killed_during_the_start_is_started_again(launcher: Stigmer) -
     process = launcher.popen("server")
     pid = eventually(lambda: launcher.pid("agent-runner"), "the runner's start")
     os.kill(pid, signal.SIGKILL)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert "agent-runner killed by SIGKILL; restarting it" in out
+    done = finished(process)
+    assert done.code == 0, done.err
+    assert "agent-runner killed by SIGKILL; restarting it" in done.out
 
 
 def test_a_restart_keeps_the_ports_that_the_start_was_asked_for(launcher: Stigmer) -> None:

@@ -10,7 +10,6 @@ SECRET = "sk-very-secret-key"  # noqa: S105 - it must not be shown
 
 
 def diagnosis(launcher: Stigmer) -> dict[tuple[str, str], dict[str, Any]]:
-    """Give doctor's findings by section and name."""
     report = json.loads(launcher("doctor", "--json").out)
     return {(each["section"], each["name"]): each for each in report["findings"]}
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.launcher_checks import in_foreground, serves_and_stops, stop_by
-from support.launcher_services import Stigmer, eventually, is_running
+from support.launcher_services import Stigmer, eventually, finished, is_running
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -96,6 +96,6 @@ def test_a_foreground_server_whose_terminal_goes_without_a_hang_up_keeps_serving
 def test_a_foreground_server_says_why_it_ends(launcher: Stigmer) -> None:
     foreground = in_foreground(launcher)
     launcher.home.rename(launcher.home.with_name("aside"))
-    out, err = foreground.communicate(timeout=30)
-    assert (foreground.returncode, err) == (0, "")
-    assert f"{launcher.home}/run/supervisor.lock was removed or replaced; stopping" in out
+    done = finished(foreground)
+    assert (done.code, done.err) == (0, "")
+    assert f"{launcher.home}/run/supervisor.lock was removed or replaced; stopping" in done.out

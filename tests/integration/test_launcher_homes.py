@@ -12,7 +12,7 @@ import pytest
 from stigmer_launcher.install.install import LOCK
 from support.launcher_checks import all_run, crash, kept, watchdog, works
 from support.launcher_payloads import build_libexec
-from support.launcher_services import LAUNCHER, Stigmer, eventually, fake_stack, stigmer
+from support.launcher_services import LAUNCHER, Stigmer, eventually, fake_stack, finished, hold, read_line, stigmer
 
 
 @pytest.mark.parametrize(("old", "new"), [("1.0.0", "1.1.0"), ("2.0.0", "1.9.0")], ids=["upgrade", "downgrade"])
@@ -73,13 +73,10 @@ def starting(launcher: Stigmer, *arguments: str) -> subprocess.Popen[str]:
 
 
 def wait_for_line(process: subprocess.Popen[str], line: str) -> None:
-    assert process.stdout is not None
-    lines = process.stdout
-    eventually(lambda: lines.readline() == f"{line}\n", line)
+    eventually(lambda: read_line(process) == f"{line}\n", line)
 
 
 def go_on(process: subprocess.Popen[str]) -> None:
-    """Let a start begin to use its components."""
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
@@ -105,28 +102,17 @@ def test_a_start_whose_version_is_removed_before_it_comes_to_use_it_makes_it_aga
         assert first.wait(timeout=30) == 0
 
 
-HOLDS = """
-import sys
-from stigmer_launcher.system import locks
-with locks.wait(sys.argv[1], 10):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
 def test_a_start_that_waits_for_another_version_to_be_made_can_be_stopped(launcher: Stigmer) -> None:
     """Nothing runs yet, so there is nothing to bring to an end first."""
-    lock = str(launcher.home / "run" / LOCK)
     with starting(launcher) as first:
-        with launcher.spawn(sys.executable, "-S", "-c", HOLDS, lock, stdin=subprocess.PIPE) as other:
-            wait_for_line(other, "held")
+        with hold(launcher.home / "run" / LOCK) as other:
+            assert read_line(other) == "held\n"
             go_on(first)
             eventually(lambda: f"Waiting for process {other.pid}" in launcher.log("supervisor"), "the waiting")
             stopped = launcher("server", "stop")
-            other.communicate(timeout=10)
+            finished(other)
         assert (stopped.code, launcher.children()) == (0, []), stopped.err
-        first.communicate(timeout=10)
-    assert first.returncode != 0
+        assert finished(first).code != 0
     launcher.started()
 
 

@@ -133,7 +133,6 @@ def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", MORE_HOMES)
 def test_a_home_of_any_name_starts_twice_and_nothing_lies_outside(tmp_path: Path, fake: Path, name: str) -> None:
-    """With a fake that reads its database's name as Temporal does."""
     with Stigmer(fake, tmp_path / name) as launcher:
         starts_twice(launcher, tmp_path)
 
@@ -149,7 +148,6 @@ def test_a_home_named_in_another_way_is_the_same_home(tmp_path: Path, fake: Path
 
 @pytest.mark.parametrize("kind", PROCESSES)
 def test_a_process_made_in_any_way_starts_twice(tmp_path: Path, fake: Path, kind: str) -> None:
-    """What a parent does to its children: limits, masks, descriptors, a directory that is gone."""
     with Stigmer(fake, tmp_path / "home") as launcher:
         launcher.process |= PROCESSES[kind]
         starts_twice(launcher, tmp_path)

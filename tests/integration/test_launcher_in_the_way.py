@@ -6,26 +6,28 @@ from pathlib import Path
 import pytest
 
 from support.launcher_checks import fails_to_start, kept
-from support.launcher_services import Stigmer, eventually, fake_stack, stigmer
+from support.launcher_services import Done, Stigmer, eventually, fake_stack, finished, stigmer
+
+
+def starts_at_once(launcher: Stigmer, count: int) -> list[Done]:
+    processes = [launcher.popen("server") for _ in range(count)]
+    return [finished(process, 100) for process in processes]
 
 
 def test_twenty_starts_at_once_make_one_server(launcher: Stigmer) -> None:
-    processes = [launcher.popen("server") for _ in range(20)]
-    finished = [(process.communicate(timeout=100), process.returncode) for process in processes]
-    assert [code for _, code in finished] == [0] * 20, [texts for texts, code in finished if code]
-    outputs = [out for (out, _), _ in finished]
-    assert sum("All services running" in out for out in outputs) == 1
-    assert sum("Stigmer is running already" in out for out in outputs) == 19
+    starts = starts_at_once(launcher, 20)
+    assert [done.code for done in starts] == [0] * 20, [done for done in starts if done.code]
+    assert sum("All services running" in done.out for done in starts) == 1
+    assert sum("Stigmer is running already" in done.out for done in starts) == 19
     assert len(launcher.children()) == 4
     assert kept(launcher) == [f"started {launcher.pid('stigmer-server')}"]
 
 
 @pytest.mark.stack(workflow_runner="exit=1")
-def test_twenty_starts_at_once_of_what_cannot_start_all_fail(launcher: Stigmer) -> None:
-    processes = [launcher.popen("server") for _ in range(5)]
-    finished = [(process.communicate(timeout=100), process.returncode) for process in processes]
-    assert [code for _, code in finished] == [1] * 5
-    assert all("workflow-runner exited with status 1" in err for (_, err), _ in finished)
+def test_starts_at_once_of_what_cannot_start_all_fail(launcher: Stigmer) -> None:
+    for done in starts_at_once(launcher, 5):
+        assert done.code == 1
+        assert "workflow-runner exited with status 1" in done.err
     assert launcher.processes() == []
 
 
@@ -45,7 +47,7 @@ def test_a_port_taken_at_the_last_moment_fails_the_start(launcher: Stigmer) -> N
     eventually(lambda: "stigmer-server: starting" in launcher.log("supervisor"), "the start")
     port = launcher.status()["ports"]["server"]
     with socket.create_server(("127.0.0.1", port)):
-        _, err = process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert "stigmer-server exited with status 1" in err
-    assert "Address already in use" in err
+        done = finished(process)
+    assert done.code == 1
+    assert "stigmer-server exited with status 1" in done.err
+    assert "Address already in use" in done.err

@@ -50,15 +50,11 @@ def test_a_home_on_another_disk_has_copies(keg: Path, disk: Path) -> None:
 
 
 @needs_mounts
-def test_a_disk_that_fills_up_on_the_way_is_told(keg: Path, disk: Path) -> None:
-    """There is room for the bytes, and none for so many files."""
+def test_a_disk_that_fills_up_on_the_way_is_told_and_works_when_there_is_room_again(keg: Path, disk: Path) -> None:
+    """There was room for the bytes, and none for so many files."""
     came = start_on(keg, disk, "size=32m,nr_inodes=12")
     assert came["error"] == f"there is no space left in {disk}/home/versions"
     assert came["remedy"].startswith("free some space there")
-
-
-@needs_mounts
-def test_a_disk_that_was_full_works_when_there_is_room_again(keg: Path, disk: Path) -> None:
     left = 'test -z "$(ls -A "$0/home/versions")" && mount -o remount,nr_inodes=1000 "$0"'
     assert start_on(keg, disk, "size=32m,nr_inodes=12", then=f"{once(keg, disk)} && {left}")["made"]
 

@@ -14,6 +14,7 @@ from stigmer_launcher.install import manifest
 from stigmer_launcher.system.places import find_places
 from support.installing import assert_whole, names_in
 from support.launcher_payloads import build_libexec, part
+from support.launcher_services import read_line
 from support.launcher_starts import LAUNCHER, begin, outcome, start
 
 BIG = {f"agent-runner.lib/{number}.so": os.urandom(100_000) for number in range(30)}
@@ -49,8 +50,7 @@ def held_start(keg: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
     """Start an installation that stops in the midst of its work, until its input is closed."""
     words = [sys.executable, "-c", HOLD, str(LAUNCHER), str(keg), str(home)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "working\n"
+        assert read_line(process) == "working\n"
         yield process
 
 

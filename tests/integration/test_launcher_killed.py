@@ -45,23 +45,21 @@ def test_the_status_names_the_watchdog_at_work(running: Stigmer) -> None:
     eventually(lambda: running("server", "status").code == 3, "the end of the watchdog's work")
 
 
-def test_supervisor_and_watchdog_killed_together_the_next_start_ends_what_they_left(running: Stigmer) -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("server", "Ended 4 processes that a killed supervisor had left"),
+        ("server stop", "Ended 4 processes of a killed server\n"),
+    ],
+)
+def test_what_a_killed_supervisor_and_watchdog_left_is_ended_first(running: Stigmer, words: str, said: str) -> None:
     old = all_run(running)
     kill_together(running)
     assert all(is_running(pid) for pid in old.values())
-    done = running("server")
-    assert done.code == 0, done.err
-    assert "Ended 4 processes that a killed supervisor had left" in done.out
+    done = running(*words.split())
+    assert (done.code, said in done.out) == (0, True), done
     assert not [pid for pid in old.values() if is_running(pid)]
     assert running("server", "stop").code == 0
-    works(running)
-
-
-def test_stop_ends_what_a_killed_pair_left(running: Stigmer) -> None:
-    old = all_run(running)
-    kill_together(running)
-    assert running("server", "stop").out == "Ended 4 processes of a killed server\n"
-    assert not [pid for pid in old.values() if is_running(pid)]
     works(running)
 
 

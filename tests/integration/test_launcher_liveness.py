@@ -12,7 +12,6 @@ from support.launcher_services import (
     SERVER_QUEUES,
     Stigmer,
     eventually,
-    free_ports,
     temporal_of_somebody_else,
 )
 
@@ -100,26 +99,22 @@ def test_a_server_that_dials_once_is_restarted_after_temporals_restart_and_the_r
 @pytest.mark.stack(liveness=SOON)
 def test_the_end_of_a_temporal_of_somebody_else_is_noticed_and_its_return_too(launcher: Stigmer) -> None:
     """A start meanwhile does not wait for what only somebody else can bring back."""
-    (port,) = free_ports(1)
-    address = launcher.environment["TEMPORAL_SERVICE_ADDRESS"] = f"127.0.0.1:{port}"
-    with temporal_of_somebody_else(port):
+    with temporal_of_somebody_else(launcher):
         launcher.started()
         before = all_run(launcher)
     degraded(launcher, "temporal")
     assert launcher("server", "status").code == 4
     again = launcher("server")
     assert again.code == 4
-    assert f"temporal is degraded: {address}" in again.err
-    with temporal_of_somebody_else(port):
+    assert f"temporal is degraded: {launcher.environment['TEMPORAL_SERVICE_ADDRESS']}" in again.err
+    with temporal_of_somebody_else(launcher):
         assert all_run(launcher) == before
         assert_proving(launcher, before)
 
 
 @pytest.mark.stack(liveness=SOON)
 def test_a_temporal_of_somebody_else_that_hangs_is_left_alone(launcher: Stigmer) -> None:
-    (port,) = free_ports(1)
-    launcher.environment["TEMPORAL_SERVICE_ADDRESS"] = f"127.0.0.1:{port}"
-    with temporal_of_somebody_else(port) as pid:
+    with temporal_of_somebody_else(launcher) as pid:
         launcher.started()
         before = all_run(launcher)
         os.kill(pid, signal.SIGSTOP)

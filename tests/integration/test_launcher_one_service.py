@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from stigmer_launcher.supervise.state import Instance
-from support.launcher_services import NAMES, Stigmer, eventually, free_ports, is_running, temporal_of_somebody_else
+from support.launcher_services import NAMES, Stigmer, eventually, finished, is_running, temporal_of_somebody_else
 
 OTHERS = tuple(name for name in NAMES if name != "workflow-runner")
 
@@ -127,17 +127,16 @@ def test_a_stop_of_one_service_succeeds_when_the_whole_server_is_stopped_meanwhi
     one = running.popen("server", "stop", "temporal")
     eventually(lambda: running.states()["temporal"] == "ending", "the service is told to stop")
     assert running("server", "stop").code == 0
-    _, said = one.communicate(timeout=60)
-    assert (one.returncode, said) == (0, "")
+    done = finished(one)
+    assert (done.code, done.err) == (0, "")
 
 
 def test_a_service_of_somebody_else_is_neither_stopped_nor_restarted(launcher: Stigmer) -> None:
-    (port,) = free_ports(1)
-    address = launcher.environment["TEMPORAL_SERVICE_ADDRESS"] = f"127.0.0.1:{port}"
-    with temporal_of_somebody_else(port):
+    with temporal_of_somebody_else(launcher):
         launcher.started()
         refused = launcher("server", "restart", "temporal")
         assert refused.code == 2
+        address = launcher.environment["TEMPORAL_SERVICE_ADDRESS"]
         assert f"temporal at {address} is external: this server does not run it" in refused.err
 
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from support.launcher_checks import all_run, crash
-from support.launcher_services import Stigmer
+from support.launcher_services import Stigmer, finished
 
 RECORDED = """
 import os, sys
@@ -36,8 +36,7 @@ def test_what_is_left_of_a_group_is_killed_before_its_leader_is_reaped_and_never
     all_run(launcher)
     leaders = {crash(launcher, "agent-runner"), *launcher.pids().values()}
     assert launcher("server", "stop").code == 0
-    server.communicate(timeout=30)
-    assert server.returncode == 0
+    assert finished(server).code == 0
     done = record.read_text(encoding="utf-8").splitlines()
     for pid in leaders:
         assert f"signalled {pid}" in done

@@ -13,8 +13,10 @@ from support.launcher_services import (
     NAMES,
     Stigmer,
     eventually,
+    finished,
     free_ports,
     is_running,
+    read_line,
     temporal_of_somebody_else,
 )
 
@@ -128,12 +130,10 @@ def test_a_port_that_makes_no_sense_is_refused(launcher: Stigmer, given: str) ->
 
 
 def test_an_external_temporal_is_used_and_left_running(launcher: Stigmer) -> None:
-    (port,) = free_ports(1)
-    launcher.environment["TEMPORAL_SERVICE_ADDRESS"] = f"localhost:{port}"
-    with temporal_of_somebody_else(port) as theirs:
+    with temporal_of_somebody_else(launcher) as theirs:
         launcher.started()
         status = launcher.status()
-        assert status["temporal"] == f"localhost:{port}"
+        assert status["temporal"] == launcher.environment["TEMPORAL_SERVICE_ADDRESS"]
         temporal = status["services"][0]
         assert (temporal["name"], temporal["state"], temporal["pid"]) == ("temporal", "running", 0)
         assert "temporal" not in status["ports"]
@@ -184,8 +184,7 @@ def test_a_start_given_up_leaves_nothing_behind(launcher: Stigmer, number: int) 
     process = launcher.popen("server")
     eventually(lambda: "agent-runner: starting" in launcher.log("supervisor"), "the runner's start")
     process.send_signal(number)
-    process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert finished(process).code == 130
     assert launcher.processes() == []
 
 
@@ -195,9 +194,9 @@ def test_a_stop_during_the_start_ends_the_start(launcher: Stigmer) -> None:
     eventually(lambda: "agent-runner: starting" in launcher.log("supervisor"), "the runner's start")
     assert launcher("server", "status").code == 4
     assert launcher("server", "stop").code == 0
-    out, _ = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "All services running" not in out
+    done = finished(process)
+    assert done.code == 130
+    assert "All services running" not in done.out
     assert launcher.processes() == []
 
 
@@ -215,10 +214,8 @@ def test_settings_are_followed_and_a_change_waits_for_a_restart(running: Stigmer
 def test_logs_show_what_services_print_and_follow(running: Stigmer) -> None:
     assert running("server", "logs", "--service", "agent-runner").out == "hello-from-the-agent\n"
     process = running.popen("server", "logs", "-f", "-s", "supervisor", "-n", "1")
-    assert process.stdout is not None
-    assert "everything: running" in process.stdout.readline()
+    assert "everything: running" in read_line(process)
     running("server", "stop")
-    eventually(lambda: "everything: stopped" in process.stdout.readline(), "the end, followed")
+    eventually(lambda: "everything: stopped" in read_line(process), "the end, followed")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
-    assert (process.returncode, err) == (0, "")
+    assert finished(process) == (0, "", "")

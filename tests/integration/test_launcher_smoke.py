@@ -26,7 +26,6 @@ def tried_by(tmp_path: Path, smoke: Smoke, *parts: Part) -> Stigmer:
 
 
 def tool() -> Part:
-    """Make a service that is ready when its port is open."""
     return part(
         "tool",
         program=TOOL,

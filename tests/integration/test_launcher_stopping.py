@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from support.launcher_checks import shown_on_terminal
-from support.launcher_services import Stigmer, is_running
+from support.launcher_services import Stigmer, is_running, read_line
 
 # Told to stop, it gives its lock back and is some time in ending, as on a machine that is short of processors.
 LINGERING_SUPERVISOR = """
@@ -27,8 +27,7 @@ def test_stopping_returns_when_the_process_is_gone_and_not_only_its_lock(launche
     lock = launcher.home / "run" / "supervisor.lock"
     lock.parent.mkdir(parents=True)
     with launcher.spawn(sys.executable, "-S", "-c", LINGERING_SUPERVISOR, str(lock), "0.5") as supervisor:
-        assert supervisor.stdout is not None
-        assert supervisor.stdout.readline() == "held\n"
+        assert read_line(supervisor) == "held\n"
         stopped = launcher("server", "stop")
         ended = not is_running(supervisor.pid)
     assert (stopped.code, ended) == (0, True), stopped.err

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from support.launcher_services import Done, Stigmer
+from support.launcher_services import Done, Stigmer, finished
 
 
 def shell(launcher: Stigmer, script: str) -> Done:
     """Run a shell's line in which `stigmer` is the launcher."""
-    process = launcher.spawn("/bin/bash", "-c", f'stigmer() {{ {" ".join(launcher.program)} "$@"; }}\n{script}')
-    out, err = process.communicate(timeout=60)
-    return Done(process.returncode, out, err)
+    return finished(launcher.spawn("/bin/bash", "-c", f'stigmer() {{ {" ".join(launcher.program)} "$@"; }}\n{script}'))
 
 
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
@@ -76,5 +74,5 @@ def test_a_terminal_that_has_gone_is_no_failure_of_a_command(launcher: Stigmer, 
     os.close(controller)
     process = launcher.popen(*words.split(), stdout=terminal)
     os.close(terminal)
-    assert process.communicate(timeout=60)[1] == ""
-    assert process.returncode == 0
+    done = finished(process)
+    assert (done.code, done.err) == (0, "")

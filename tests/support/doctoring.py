@@ -13,7 +13,6 @@ from stigmer_launcher.system.places import Places
 def look(
     keg: Path | str, places: Places, environ: Mapping[str, str] = MappingProxyType({}), *, deep: bool = False
 ) -> Report:
-    """Diagnose."""
     return diagnose(places, str(keg), environ, deep=deep)
 
 

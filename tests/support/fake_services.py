@@ -26,7 +26,7 @@ import time
 from pathlib import Path
 
 SETTINGS, HEADERS, DATA = 4, 1, 0
-END_STREAM, END_HEADERS, ACK = 1, 4, 1
+END_STREAM, END_HEADERS = 1, 4
 OK_HEADERS = b"\x88"  # :status 200, of the static table
 OK_TRAILERS = b"\x00\x0bgrpc-status\x010"
 REFUSED_TRAILERS = b"\x88\x00\x0bgrpc-status\x0214"
@@ -37,9 +37,7 @@ def frame(kind: int, flags: int, stream: int, body: bytes = b"") -> bytes:
 
 
 def field(number: int, value: bytes) -> bytes:
-    assert len(value) < 16384
-    size = bytes((len(value),)) if len(value) < 128 else bytes((len(value) & 0x7F | 0x80, len(value) >> 7))
-    return bytes((number << 3 | 2,)) + size + value
+    return bytes((number << 3 | 2,)) + varint(len(value)) + value
 
 
 def varint(value: int) -> bytes:
@@ -148,7 +146,6 @@ class FakeServer(FakeService):
 
 
 def open_database(name: str) -> None:
-    """Make a database where there is none yet."""
     import sqlite3
 
     with sqlite3.connect(f"file:{name}", uri=True) as connection:
@@ -175,12 +172,10 @@ def poll_once(temporal: str, queues: list[str]) -> None:
 
 
 def misbehave(options: dict[str, str]) -> None:
-    """Do what the options ask for beside serving."""
     if "broken" in options and Path(options["broken"]).exists():
         sys.exit(1)
     if text := options.get("says"):
         sys.stdout.write(text + "\n")
-        sys.stdout.flush()
     sys.stdout.buffer.write(bytes.fromhex(options.get("prints", "")))
     sys.stdout.flush()
     if options.get("forks"):

@@ -9,7 +9,7 @@ import subprocess
 from typing import Any
 
 from stigmer_launcher.system import locks
-from support.launcher_services import Stigmer, eventually, is_running
+from support.launcher_services import Stigmer, eventually, finished, is_running
 
 
 def kept(launcher: Stigmer) -> list[str]:
@@ -52,7 +52,6 @@ def all_run(launcher: Stigmer) -> dict[str, int]:
 
 
 def watchdog(launcher: Stigmer) -> int:
-    """Give the pid of the watchdog."""
     return locks.holder(str(launcher.home / "run" / "warden.lock"))
 
 
@@ -87,9 +86,9 @@ def in_foreground(launcher: Stigmer, **more: Any) -> subprocess.Popen[str]:
 def stop_by(foreground: subprocess.Popen[str], number: int = signal.SIGTERM) -> str:
     """End a server in the foreground cleanly by a signal, and give what it printed."""
     foreground.send_signal(number)
-    printed, error = foreground.communicate(timeout=30)
-    assert (foreground.returncode, error) == (0, "")
-    return printed
+    done = finished(foreground)
+    assert (done.code, done.err) == (0, "")
+    return done.out
 
 
 def serves_and_stops(launcher: Stigmer, foreground: subprocess.Popen[str]) -> None:

@@ -8,17 +8,16 @@ An executable is a shell script unless it is given as `program`, a Python source
 
 import hashlib
 import os
-import platform
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from stigmer_launcher.install.payload import Component, FileEntry, Payload, Proof, Readiness, Smoke, render_payload
+from stigmer_launcher.system.machine import this_target
 
 SLEEP_UNTIL_STOPPED = "trap 'exit 0' TERM INT\nwhile :; do sleep 0.05; done"
 INHERIT = ("HOME", "PATH", "USER", "LANG", "TMPDIR")
-MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 class Part(NamedTuple):
@@ -26,11 +25,6 @@ class Part(NamedTuple):
 
     component: Component
     contents: Mapping[str, tuple[bytes, int]]
-
-
-def this_target() -> str:
-    """Name the platform the tests run on, as the payload's `target`."""
-    return f"{platform.system().lower()}-{MACHINES[platform.machine().lower()]}"
 
 
 def part(
@@ -62,18 +56,17 @@ def part(
     return Part(component._replace(**fields), contents)
 
 
-def stigmer_parts(**scripts: str) -> tuple[Part, ...]:
-    """Make the four components Stigmer ships, with their overrides; `temporal="exit 1"` replaces that one's script."""
+def stigmer_parts(*, temporal: str = SLEEP_UNTIL_STOPPED) -> tuple[Part, ...]:
+    """Make the four components Stigmer ships, with their overrides; `temporal` is the script of that one."""
 
     def shipped(name: str, override: str, **fields: Any) -> Part:
-        script = scripts.get(name.replace("-", "_"), SLEEP_UNTIL_STOPPED)
-        return part(name, script=script, override=f"STIGMER_{override}_BIN", **fields)
+        return part(name, override=f"STIGMER_{override}_BIN", **fields)
 
     library = {
         f"agent-runner.lib/{folder}/{index}.so": f"{folder} {index}\n".encode() for folder in "ab" for index in (1, 2)
     }
     return (
-        shipped("temporal", "TEMPORAL", external="TEMPORAL_SERVICE_ADDRESS"),
+        shipped("temporal", "TEMPORAL", script=temporal, external="TEMPORAL_SERVICE_ADDRESS"),
         shipped("stigmer-server", "SERVER"),
         shipped("workflow-runner", "WORKFLOW_RUNNER"),
         shipped("agent-runner", "AGENT_RUNNER", extra=library),
@@ -105,14 +98,13 @@ def build_libexec(
     return libexec
 
 
-def launcher_environment(libexec: Path, home: Path, **more: str) -> dict[str, str]:
+def launcher_environment(libexec: Path, home: Path) -> dict[str, str]:
     """Give the environment in which an unfrozen launcher uses that keg and that home, and nothing of the tester's."""
     return {
         "STIGMER_PAYLOAD": os.fspath(libexec),
         "STIGMER_HOME": os.fspath(home),
         "HOME": os.fspath(home.parent),
         "PATH": os.environ["PATH"],
-        **more,
     }
 
 

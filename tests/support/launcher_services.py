@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -24,7 +24,6 @@ _LIVENESS = Liveness()
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports that nobody uses just now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -84,6 +83,33 @@ class Done(NamedTuple):
     err: str
 
 
+def finished(process: subprocess.Popen[str], seconds: float = 60.0) -> Done:
+    """Wait for a command's end."""
+    out, err = process.communicate(timeout=seconds)
+    return Done(process.returncode, out, err)
+
+
+HOLD = """
+import sys; sys.path.insert(0, sys.argv[1])
+from stigmer_launcher.system import locks
+lock = locks.hold(sys.argv[2])
+print("held" if lock else "busy", flush=True)
+sys.stdin.read()
+"""
+
+
+def hold(path: Path) -> subprocess.Popen[str]:
+    """Run a process that takes a lock if it can, says whether it did, and ends with its input."""
+    command = [sys.executable, "-c", HOLD, str(LAUNCHER), str(path)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    """Wait for a line that a process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
 class Stigmer:
     """The launcher over one keg and one home, run from the checkout; as a context, nothing of it runs afterwards."""
 
@@ -126,9 +152,7 @@ class Stigmer:
 
     def __call__(self, *arguments: str, seconds: float = 60.0, **more: Any) -> Done:
         """Run a command to its end."""
-        process = self.popen(*arguments, **more)
-        out, err = process.communicate(timeout=seconds)
-        return Done(process.returncode, out, err)
+        return finished(self.popen(*arguments, **more), seconds)
 
     def started(self) -> None:
         """Start the server, which must succeed."""
@@ -161,12 +185,11 @@ class Stigmer:
         os.kill(pid := self.pid(service), signal.SIGKILL)
         return pid
 
-    def kill_supervisor(self) -> int:
-        """Kill the supervisor, wait for its end, and give the pid that it had."""
+    def kill_supervisor(self) -> None:
+        """Kill the supervisor, and wait for its end."""
         pid: int = self.status()["supervisor_pid"]
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: not is_running(pid), "the supervisor's end")
-        return pid
 
     def log(self, service: str) -> str:
         """Give a log's text."""
@@ -187,19 +210,29 @@ class Stigmer:
 
 
 def stigmer(tmp_path: Path, parts: tuple[Part, ...] | None = None, **environment: str) -> Stigmer:
-    """Make a launcher over a fake stack."""
     libexec = build_libexec(tmp_path / "keg", fake_stack() if parts is None else parts)
     return Stigmer(libexec, tmp_path / "home", environment=environment)
 
 
 @contextlib.contextmanager
-def temporal_of_somebody_else(port: int) -> Iterator[int]:
-    """Run a Temporal that is not ours, and give its pid."""
+def temporal_of_somebody_else(launcher: Stigmer) -> Iterator[int]:
+    """Run a Temporal that is not ours where the launcher is told that it is, and give its pid."""
+    address = launcher.environment.setdefault("TEMPORAL_SERVICE_ADDRESS", f"localhost:{free_ports(1)[0]}")
+    port = address.rpartition(":")[2]
     with subprocess.Popen([sys.executable, "-IS", "-c", PROGRAM, "FakeTemporal", f"port={port}"]) as process:
         try:
             yield process.pid
         finally:
             process.kill()
+
+
+def failing(number: int) -> Callable[..., Any]:
+    """Make a call that is not possible for the reason given."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
 
 
 def eventually(holds: Any, what: str, seconds: float = 20.0) -> Any:

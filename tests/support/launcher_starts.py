@@ -19,7 +19,6 @@ LAUNCHER = Path(__file__).parents[2] / "launcher"
 
 
 def command(libexec: Path, home: Path, method: str = "clone", user: int = 0) -> list[str]:
-    """Give the command that materialises once."""
     return [sys.executable, __file__, os.fspath(libexec), os.fspath(home), method, str(user)]
 
 

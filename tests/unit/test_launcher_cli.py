@@ -27,7 +27,6 @@ NAMES = {"services": SERVICES, "SERVICE": SERVICES, "ports": ("server=", "tempor
 
 
 def parsed(*arguments: str) -> Invocation:
-    """Read a command line that is right."""
     invocation = parse(arguments)
     assert isinstance(invocation, Invocation)
     return invocation
@@ -141,7 +140,6 @@ def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], word
     ],
 )
 def test_a_wrong_command_line_is_refused_with_a_hint(arguments: tuple[str, ...], message: str) -> None:
-    """Exit code 2, `Error:` and `Hint:` on stderr, nothing on stdout."""
     code, out, err = run(*arguments)
     assert code == 2
     assert out == ""
@@ -188,7 +186,6 @@ def test_a_failure_of_the_system_is_said_without_a_traceback(tmp_path: Path) -> 
 
 
 def stigmer(*arguments: str, home: str = "/nonexistent") -> subprocess.Popen[str]:
-    """Start the launcher as a process of its own."""
     environment = {"PYTHONPATH": str(ROOT / "launcher"), "PYTHONDONTWRITEBYTECODE": "1", "HOME": home}
     command = [sys.executable, "-S", "-m", "stigmer_launcher", *arguments]
     return subprocess.Popen(command, text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -4,11 +4,11 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stigmer_launcher.install import filecopy
+from support.launcher_services import failing
 
 CONTENT = os.urandom(3_000_000)
 
@@ -19,15 +19,6 @@ def _source(tmp_path: Path) -> Path:
     path.write_bytes(CONTENT)
     path.chmod(0o755)
     return path
-
-
-def failing(number: int) -> Callable[..., Any]:
-    """Make a call that is not possible for the reason given."""
-
-    def refuse(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    return refuse
 
 
 def half_done(reader: int, writer: int, _: int) -> int:

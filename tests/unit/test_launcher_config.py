@@ -42,7 +42,6 @@ backend:
 
 
 def write(places: Places, text: str) -> config_file.Config:
-    """Write a file and read it."""
     put(places, text.encode())
     return config_file.read_config(places.config)
 

@@ -28,7 +28,6 @@ context:
 
 
 def values(text: str) -> dict[str, str]:
-    """Read a text's keys with their values."""
     return {line.path: line.value for line in yaml_subset.parse(text)}
 
 
@@ -79,7 +78,6 @@ def test_maps_comments_and_quotes_are_read() -> None:
     ],
 )
 def test_what_other_programs_write_is_read(text: str, read: dict[str, str]) -> None:
-    """Markers, empty maps, tabs where YAML allows them, and spaces before a colon."""
     assert values(text) == read
 
 
@@ -167,7 +165,6 @@ def test_every_text_reads_back_as_it_was_written(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "true", "No", "null", "~", "-", "- a", "a b", "a: b", "a #b", "1", "http://x:1/"])
 def test_quotes_are_used_only_where_they_are_needed(text: str) -> None:
-    """A text that would read as something else is quoted; a number and an address are not."""
     assert yaml_subset.render(text).startswith('"') == (text not in ("1", "http://x:1/"))
 
 

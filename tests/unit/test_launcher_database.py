@@ -92,7 +92,6 @@ def tables(path: Path) -> int:
 
 
 def more_tables(count: int) -> list[str]:
-    """Give statements that make tables."""
     return [f"CREATE TABLE more{number} (id INTEGER UNIQUE)" for number in range(count)]
 
 

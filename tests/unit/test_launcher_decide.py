@@ -75,17 +75,7 @@ def test_pauses_double_up_to_a_limit_and_a_service_that_was_healthy_is_never_giv
     assert pauses == [0.5, 1, 2, 4, 8, 16, *[30] * 44]
 
 
-def test_crashes_long_ago_do_not_count() -> None:
-    """A service that crashes once a day is restarted for ever, each time after the shortest pause."""
-    history = History().started()
-    for day in range(1, 10):
-        history.at(day * 86400.0, crashed("server"))
-        assert history.due == history.now + 0.5
-        history.at(history.due)
-        history.at(history.now, Ready("server"))
-
-
-def test_the_pauses_before_a_restart_are_those_of_the_manifest() -> None:
+def test_the_pauses_before_a_restart_are_those_of_the_manifest_and_crashes_long_ago_do_not_count() -> None:
     history = History(PLANS, Restart(first_pause=2, longest_pause=5, window=60, limit=0)).started()
     pauses = []
     for later in (0, 0, 0, 0, 61):

@@ -109,15 +109,6 @@ def test_a_service_that_was_stopped_stays_stopped_and_the_others_go_on() -> None
     assert history.at(1e6) == ()
 
 
-def test_a_service_that_does_not_stop_within_its_grace_is_killed() -> None:
-    history = History().started()
-    history.at(200.0, ServiceStopRequested("flows"))
-    assert history.at(204.9) == ()
-    assert history.at(205.0) == (Signal("flows", KILL),)
-    history.at(205.1, killed("flows"))
-    assert history["flows"].phase == phases.STOPPED
-
-
 def test_a_stopped_service_is_started_by_a_command_without_a_pause() -> None:
     history = stopped("flows")
     assert history.at(300.0, ServiceStartRequested("flows")) == (Spawn("flows"),)

@@ -23,12 +23,10 @@ def snapshot(directory: Path) -> dict[str, tuple[int, int]]:
 
 
 def said(report: Report) -> str:
-    """Give all that is told, as text and as JSON."""
     return render_text(report, lambda text, _: text) + render_json(report)
 
 
 def configured(places: Places, text: str, mode: int = 0o600) -> None:
-    """Write config.yaml."""
     Path(places.home).mkdir()
     Path(places.config).write_text(text)
     Path(places.config).chmod(mode)

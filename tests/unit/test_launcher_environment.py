@@ -108,7 +108,6 @@ def test_a_command_is_the_components_executable_its_arguments_and_both_environme
 
 
 def executable(path: Path, content: bytes = b"#!/bin/sh\n", mode: int = 0o755) -> str:
-    """Write a program."""
     path.write_bytes(content)
     path.chmod(mode)
     return str(path)

@@ -8,15 +8,11 @@ from hypothesis import strategies as st
 
 from stigmer_launcher.readiness import protowire
 from stigmer_launcher.readiness.grpc import PREFACE, Client, ProtocolError
+from support.fake_services import frame
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM, END_HEADERS, PADDED, ACK = 1, 4, 8, 1
 OK = b"\x88"
-
-
-def frame(kind: int, flags: int, stream: int, body: bytes = b"") -> bytes:
-    """Build a frame (RFC 9113, 4.1)."""
-    return len(body).to_bytes(3, "big") + struct.pack(">BBI", kind, flags, stream) + body
 
 
 def frames(data: bytes) -> list[tuple[int, int, int, bytes]]:
@@ -30,7 +26,6 @@ def frames(data: bytes) -> list[tuple[int, int, int, bytes]]:
 
 
 def framed(message: bytes) -> bytes:
-    """Put a message into gRPC's frame."""
     return b"\0" + struct.pack(">I", len(message)) + message
 
 
@@ -79,7 +74,6 @@ def test_a_long_method_and_a_long_message_are_encoded_as_the_standards_say() -> 
 
 
 def answer(stream: int, message: bytes) -> bytes:
-    """Answer a call as servers do."""
     return (
         frame(HEADERS, END_HEADERS, stream, OK)
         + frame(DATA, 0, stream, framed(message))

@@ -16,10 +16,11 @@ import pytest
 from stigmer_launcher.cli.main import main
 from stigmer_launcher.errors import HiddenHolderError, HomeError
 from stigmer_launcher.system import locks, process
-from support.launcher_services import LAUNCHER
+from support.launcher_services import LAUNCHER, failing
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="open file description locks are Linux's")
 IN_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
+NO_PIDFD = failing(errno.ENOSYS)  # as in a kernel without pidfds
 COMMANDS = ((), ("status",), ("stop",), ("restart",), ("--foreground",))
 
 
@@ -96,25 +97,16 @@ def test_a_file_system_without_locks_gets_the_local_disk_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Also when it is only asked who holds the lock, which `status` and `stop` do first."""
-
-    def refuse(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
     (tmp_path / "lock").touch()
-    monkeypatch.setattr(fcntl, "fcntl", refuse)
-    monkeypatch.setattr(fcntl, "lockf", refuse)
+    for name in ("fcntl", "lockf"):
+        monkeypatch.setattr(fcntl, name, failing(number))
     for ask in (locks.holder, locks.hold):
         with pytest.raises(HomeError) as caught:
             ask(str(tmp_path / "lock"))
         assert "local disk" in caught.value.remedy
 
 
-def no_pidfd(*_: object) -> int:
-    """Fail as a kernel without pidfds does."""
-    raise OSError(errno.ENOSYS, "")
-
-
-@pytest.mark.parametrize("pidfd_open", [getattr(os, "pidfd_open", no_pidfd), no_pidfd], ids=["pidfd", "none"])
+@pytest.mark.parametrize("pidfd_open", [getattr(os, "pidfd_open", NO_PIDFD), NO_PIDFD], ids=["pidfd", "none"])
 def test_a_signal_reaches_only_the_process_that_was_identified(
     monkeypatch: pytest.MonkeyPatch, pidfd_open: Callable[..., int]
 ) -> None:

@@ -48,12 +48,6 @@ def test_the_old_keg_is_not_needed_once_the_components_are_there(keg: Path, plac
     assert "brew reinstall" in caught.value.remedy
 
 
-@pytest.mark.parametrize("home", ["with spaces and 'quotes'", "ünïcödé-日本", "x" * 200, "new\nline"])
-def test_a_home_may_have_any_name(keg: Path, tmp_path: Path, home: str) -> None:
-    places = find_places({"STIGMER_HOME": str(tmp_path / home)})
-    put(keg, places)
-
-
 def test_a_home_may_be_a_link_and_may_be_moved(keg: Path, tmp_path: Path) -> None:
     """`bin` leads to its version by a relative way."""
     (tmp_path / "real").mkdir()
@@ -62,20 +56,6 @@ def test_a_home_may_be_a_link_and_may_be_moved(keg: Path, tmp_path: Path) -> Non
     (tmp_path / "real").rename(tmp_path / "moved")
     moved = find_places({"STIGMER_HOME": str(tmp_path / "moved")})
     assert not put(keg, moved).made
-
-
-def test_neither_the_current_directory_nor_a_strict_umask_plays_a_part(
-    keg: Path, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-    before = os.umask(0o077)
-    try:
-        put(keg, places, methods=COPY)
-    finally:
-        os.umask(before)
 
 
 def test_a_disk_that_fills_up_on_the_way_leaves_nothing_and_is_told(keg: Path, places: Places) -> None:

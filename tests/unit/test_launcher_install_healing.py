@@ -25,19 +25,16 @@ def damage_by_writing(path: Path, length: int | None = None) -> None:
 
 
 def damage_by_truncating(path: Path) -> None:
-    """Replace a file by a shorter one."""
     damage_by_writing(path, 5)
 
 
 def damage_by_a_directory(path: Path) -> None:
-    """Put a directory in a file's place."""
     path.unlink()
     path.mkdir()
     (path / "inside").write_text("")
 
 
 def damage_by_a_link(path: Path) -> None:
-    """Put a link to something else in a file's place."""
     path.unlink()
     path.symlink_to("/bin/sh")
 

@@ -11,7 +11,6 @@ from stigmer_launcher.install import preflight
 from stigmer_launcher.system import machine
 from stigmer_launcher.system.home import explain, prepare_home
 from stigmer_launcher.system.places import find_places
-from support.launcher_payloads import this_target
 
 ELF, MACHO = b"\x7fELF\x02\x01\x01" + bytes(11), b"\xcf\xfa\xed\xfe"
 
@@ -74,6 +73,7 @@ def test_a_program_of_this_machine_is_native() -> None:
     shell = str(Path("/bin/sh").resolve())
     if not machine.binary_target(shell):
         pytest.skip("/bin/sh is a universal binary here")
-    preflight.require_native([shell], this_target())
+    here = machine.this_target()
+    preflight.require_native([shell], here)
     with pytest.raises(KegError, match="is built for"):
-        preflight.require_native([shell], "darwin-arm64" if this_target() != "darwin-arm64" else "linux-arm64")
+        preflight.require_native([shell], "darwin-arm64" if here != "darwin-arm64" else "linux-arm64")

@@ -18,14 +18,6 @@ def _newer(tmp_path: Path) -> Path:
     return build_libexec(tmp_path / "newer", stigmer_parts(temporal="exit 7"), version="1.1.0")
 
 
-def test_an_upgrade_switches_everything_at_once_and_removes_the_old_version(
-    keg: Path, newer: Path, places: Places
-) -> None:
-    old, new = put(keg, places), put(newer, places)
-    assert new.id != old.id
-    assert names_in(places.versions) == [new.id]
-
-
 def test_a_version_that_a_running_server_uses_stays_until_it_no_longer_does(
     keg: Path, newer: Path, places: Places
 ) -> None:

@@ -12,29 +12,13 @@ import pytest
 
 from stigmer_launcher.errors import BusyError, HomeError
 from stigmer_launcher.system import locks, process
-
-LAUNCHER = Path(locks.__file__).parents[2]
-HOLD = """
-import sys; sys.path.insert(0, sys.argv[1])
-from stigmer_launcher.system import locks
-lock = locks.hold(sys.argv[2])
-print("held" if lock else "busy", flush=True)
-sys.stdin.read()
-"""
-
-
-def hold(path: Path) -> "subprocess.Popen[str]":
-    """Run another process that takes the lock if it can, says whether it did, and ends with its input."""
-    command = [sys.executable, "-c", HOLD, str(LAUNCHER), str(path)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+from support.launcher_services import LAUNCHER, hold, read_line
 
 
 @contextmanager
 def another_holder(path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Run another process that holds the lock until it is ended."""
     with hold(path) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "held\n"
+        assert read_line(child) == "held\n"
         try:
             yield child
         finally:

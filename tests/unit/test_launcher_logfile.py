@@ -99,7 +99,6 @@ def test_the_last_lines_are_kept_for_error_messages(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_loses_lines_and_not_the_service(tmp_path: Path) -> None:
-    """Nothing is raised, and the last lines are still known."""
     for path in ("/dev/full", str(tmp_path / "missing" / "logs" / "a.log")):
         written = LogFile(path)
         written.write(b"one\n")

@@ -16,6 +16,7 @@ from stigmer_launcher.cli.parse import Invocation, parse
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import UsageError
 from stigmer_launcher.supervise.logfile import LogFile, log_path
+from support.launcher_services import read_line
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = [str(number) for number in range(100)]
@@ -31,7 +32,6 @@ def write_log(home: Path, service: str, lines: list[str], largest: int = 10_000)
 
 
 def shown(home: Path, *arguments: str, live: bool = False) -> str:
-    """Run the command, and give what it printed."""
     out = io.StringIO()
     terminal = Terminal(out, live=live, colour=live, unicode=live)
     invocation = parse(["server", "logs", *arguments])
@@ -204,7 +204,6 @@ def test_following_shows_whole_lines_and_begins_again_when_somebody_empties_a_fi
 
 
 def following(home: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Follow the logs in a process of its own."""
     command = [sys.executable, "-S", "-m", "stigmer_launcher", "server", "logs", "-f", *arguments]
     environment = {"PYTHONPATH": str(ROOT / "launcher"), "STIGMER_HOME": str(home)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -213,10 +212,9 @@ def following(home: Path, *arguments: str) -> subprocess.Popen[str]:
 def test_following_ends_with_an_interrupt(home: Path) -> None:
     """Ctrl-C is how one leaves it, not a failure."""
     with following(home, "one") as process:
-        assert process.stdout
-        assert [process.stdout.readline() for _ in range(3)] == ["1\n", "2\n", "3\n"]
+        assert [read_line(process) for _ in range(3)] == ["1\n", "2\n", "3\n"]
         write_log(home, "one", ["4"])
-        assert process.stdout.readline() == "4\n"
+        assert read_line(process) == "4\n"
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30) == ("", "")
     assert process.returncode == 0

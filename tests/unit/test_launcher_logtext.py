@@ -25,7 +25,6 @@ ZEROLOG = "\033[90m11:00PM\033[0m \033[32mINF\033[0m \033[1mServer started\033[0
     ],
 )
 def test_a_service_s_own_time_stamp_is_left_out_on_request(printed: str, shown: str) -> None:
-    """The common forms, coloured or not."""
     assert readable(printed, stamp=False) == shown
     assert len(readable(printed)) > len(shown)
 

@@ -73,14 +73,12 @@ def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> Non
 
 
 def service(name: str, state: str, error: str = "", lines: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Make an event about a service."""
     return {
         "event": "service", "service": name, "state": state, "pid": 1, "error": error, "lines": list(lines), "log": "/l",
     }  # fmt: skip
 
 
 def follow(*events: dict[str, Any]) -> str:
-    """Print what a progress prints of these events, and conclude."""
     out = io.StringIO()
     progress = Progress(Terminal(out, live=False, colour=False, unicode=True))
     for event in events:
@@ -129,7 +127,6 @@ def test_a_refusal_keeps_its_message_remedy_and_code() -> None:
 
 
 def test_a_supervisor_that_vanishes_is_a_failure() -> None:
-    """The pipe's end without a word is not success."""
     with pytest.raises(StartError, match="ended before all services ran"):
         follow(service("a", "starting"))
 

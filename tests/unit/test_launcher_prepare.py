@@ -18,7 +18,6 @@ from support.launcher_services import fake_stack, free_ports
 
 
 def prepared(tmp_path: Path, *parts: Part, ports: Mapping[str, int] = {}, environ: Mapping[str, str] = {}) -> Launch:
-    """Prepare a stack of fakes in a new home."""
     libexec = build_libexec(tmp_path / "keg", parts or fake_stack())
     environment = {**launcher_environment(libexec, tmp_path / "home"), **environ}
     launch, _ = prepare(environment, find_places(environment), ports, lambda _: None)

@@ -55,7 +55,6 @@ def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: floa
 
 
 def poller(identity: str, seconds: int = 1000) -> bytes:
-    """Encode one poller of DescribeTaskQueue's answer."""
     seen = protowire.number(1, seconds)
     return protowire.octets(1, protowire.octets(1, seen) + protowire.text(2, identity))
 

@@ -12,7 +12,6 @@ from support.launcher_services import eventually, is_running
 
 
 def shell(script: str, seconds: float = 30.0) -> Ended:
-    """Run a shell script as the smoke command is."""
     return run(Command(("/bin/sh", "-c", script), {"NAME": "value"}), seconds)
 
 

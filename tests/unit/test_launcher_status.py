@@ -10,36 +10,32 @@ from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.supervise.state import ServiceSnapshot, Snapshot
 from stigmer_launcher.system.service_manager import command_for
 
-
-def test_every_port_has_an_address() -> None:
-    snapshot = Snapshot(ports={"temporal": 7233, "temporal-ui": 8233, "server": 7234}, temporal="127.0.0.1:7233")
-    assert list(addresses(snapshot)) == [
-        ("temporal", "localhost:7233"),
-        ("temporal-ui", "http://localhost:8233"),
-        ("server", "localhost:7234"),
-    ]
+SERVER = ("server", "localhost:7234")
 
 
-def test_a_temporal_of_somebody_else_is_shown_with_its_address() -> None:
-    assert list(addresses(Snapshot(ports={"server": 7234}, temporal="there:7233"))) == [
-        ("temporal", "there:7233 (external)"),
-        ("server", "localhost:7234"),
-    ]
+def test_every_port_has_an_address_and_so_has_a_temporal_of_somebody_else() -> None:
+    ours = Snapshot(ports={"temporal": 7233, "temporal-ui": 8233, "server": 7234}, temporal="127.0.0.1:7233")
+    temporal = (("temporal", "localhost:7233"), ("temporal-ui", "http://localhost:8233"))
+    assert tuple(addresses(ours)) == (*temporal, SERVER)
+    theirs = Snapshot(ports={"server": 7234}, temporal="there:7233")
+    assert tuple(addresses(theirs)) == (("temporal", "there:7233 (external)"), SERVER)
+
+
+def shown(snapshot: Snapshot, pid: int) -> str:
+    out = io.StringIO()
+    show(Terminal(out, live=False, colour=False, unicode=False), snapshot, "running", pid, "/home/logs")
+    return out.getvalue()
 
 
 def test_the_addresses_are_printed_for_a_server_that_runs() -> None:
-    out = io.StringIO()
     service = ServiceSnapshot("temporal", "running")
     snapshot = Snapshot(supervisor_pid=5, state="running", ports={"temporal-ui": 8233}, services=(service,))
-    show(Terminal(out, live=False, colour=False, unicode=False), snapshot, "running", 0, "/home/logs")
-    assert out.getvalue().endswith("  temporal-ui  http://localhost:8233\n  logs         /home/logs\n")
+    assert shown(snapshot, 0).endswith("  temporal-ui  http://localhost:8233\n  logs         /home/logs\n")
 
 
 def test_the_status_names_the_command_that_keeps_the_server_in_its_job() -> None:
-    out = io.StringIO()
     snapshot = Snapshot(supervisor_pid=5, state="running", job="homebrew.mxcl.stigmer")
-    show(Terminal(out, live=False, colour=False, unicode=False), snapshot, "running", 5, "/home/logs")
-    assert "  unit  homebrew.mxcl.stigmer: stop it with `brew services stop stigmer`\n" in out.getvalue()
+    assert "  unit  homebrew.mxcl.stigmer: stop it with `brew services stop stigmer`\n" in shown(snapshot, 5)
     assert command_for("restart", 5, "homebrew.mxcl.stigmer") == "brew services restart stigmer"
     assert command_for("restart", 0, "") == "stigmer server restart"
 

@@ -18,7 +18,7 @@ from stigmer_launcher.supervise.state import Member
 from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.process import RUN_TOKEN, identity
-from support.launcher_services import eventually, is_running
+from support.launcher_services import eventually, is_running, read_line
 
 GRACEFUL = "trap 'echo {name} >>{notes}; exit 0' TERM; echo ready >>{notes}; while :; do sleep 0.02; done"
 
@@ -37,7 +37,6 @@ def service(script: str, token: str = "") -> Iterator[subprocess.Popen[bytes]]:
 
 
 def member(process: subprocess.Popen[bytes], order: int = 1, grace: float = 5.0) -> Member:
-    """Describe a process as the supervisor does."""
     return Member(process.pid, identity(process.pid), order, grace)
 
 
@@ -70,8 +69,7 @@ KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 def end_of_supervisor(lock: Path, *members: Member, how: str = KILLED) -> int:
     """Run such a process to its end, and give the watchdog's pid."""
     with supervisor(lock, *members, how=how) as process:
-        assert process.stdout is not None
-        return int(process.stdout.readline())
+        return int(read_line(process))
 
 
 def test_when_the_supervisor_is_killed_the_watchdog_stops_the_services_in_order(tmp_path: Path) -> None:
@@ -138,9 +136,8 @@ def test_the_watchdog_keeps_no_pipe_of_the_supervisor_open(tmp_path: Path) -> No
     """Otherwise a service would never learn that nobody reads its output any more."""
     how = "reader, writer = os.pipe(); watchdog.start(); print(watchdog.pid, flush=True); time.sleep(60)"
     with supervisor(tmp_path / "lock", how=how) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        opened = Path(f"/proc/{int(process.stdout.readline())}/fd")
+        read_line(process)
+        opened = Path(f"/proc/{int(read_line(process))}/fd")
         # three standard ones, its pipe, and the lock if the first watchdog has let go of it: with ours it would be six
         eventually(lambda: len(list(opened.iterdir())) <= 5, "five descriptors")
         process.kill()
@@ -216,14 +213,13 @@ def test_a_port_that_an_ended_process_still_holds_is_waited_for() -> None:
     command, pauses = [sys.executable, "-c", HOLDS_ON], []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ended:
         assert ended.stdin is not None
-        assert ended.stdout is not None
         give_up = ended.stdin.close  # the other thread ends with its input
 
         def pause(seconds: float) -> None:
             pauses.append(seconds)
             give_up()
 
-        port = int(ended.stdout.readline())
+        port = int(read_line(ended))
         eventually(lambda: not identity(ended.pid), "the end of its first thread")
         leftovers.await_ports({"server": port}, pause)
     assert pauses
