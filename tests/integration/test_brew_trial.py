@@ -132,7 +132,6 @@ def test_somebodys_own_installation_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_level_brew_is_reached_by_the_command_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the brew on PATH, the release's folder and a later one; the exit code says what came of it."""
     make_brew(tmp_path / "brew")
     monkeypatch.setenv("PATH", f"{tmp_path / 'brew'}{os.pathsep}{os.environ['PATH']}")
     words = [str(deliver(tmp_path / "now", "2.0.0")), "--level", "brew", "--workspace", str(tmp_path / "workspace")]

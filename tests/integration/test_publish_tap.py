@@ -9,16 +9,17 @@ from support.publishing import PreparedRelease, change_tap
 
 
 def test_somebody_who_pushes_first_wins_and_both_changes_are_there(prepared: PreparedRelease) -> None:
-    theirs: list[str] = []
+    theirs = ["Formula/other-0.rb", "Formula/other-1.rb"]
+    left = list(theirs)
 
     def race(request: Request) -> None:
-        if request.path.endswith("git-receive-pack") and len(theirs) < 2:
-            theirs.append(change_tap(prepared.repository, f"Formula/other-{len(theirs)}.rb", "class Other; end\n"))
+        if request.path.endswith("git-receive-pack") and left:
+            change_tap(prepared.repository, left.pop(), "class Other; end\n")
 
     prepared.github.before = race
     prepared.publish()
     names = prepared.repository.run_git("ls-tree", "-r", "--name-only", "main").splitlines()
-    assert names == ["Formula/other-0.rb", "Formula/other-1.rb", PATH]
+    assert names == [*theirs, PATH]
     assert prepared.repository.run_git("rev-list", "--count", "main") == "4"
 
 

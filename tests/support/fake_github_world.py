@@ -64,11 +64,11 @@ class FakeRepository:
         self.last_number += 1
         return self.last_number
 
-    def run_git(self, *words: str, check: bool = True) -> str:
+    def run_git(self, *words: str, stdin: str = "", check: bool = True) -> str:
         """Run git in the bare repository, as somebody of this world, and give what it prints."""
         somebody = ("-c", "user.name=b", "-c", "user.email=b@example.invalid")
         command = ["git", "-C", str(self.git), *somebody, *words]
-        return subprocess.run(command, capture_output=True, text=True, check=check).stdout.strip()
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=check).stdout.strip()
 
     def commit_of(self, ref: str) -> str:
         """Give the commit of a ref, or nothing."""

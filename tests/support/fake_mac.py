@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,16 +144,12 @@ def make_fake_mac(folder: Path, *, twist: str = "", runner: str = "", content: b
         (keg / path).parent.mkdir(parents=True, exist_ok=True)
         (keg / path).write_bytes(data)
         (keg / path).chmod(0o755)
-    _write_sums(keg / "libexec/SHA256SUMS", keg, files)
+    (keg / "libexec/SHA256SUMS").write_text(digest.render_sums((path, digest.sha256_of(keg / path)) for path in files))
     mac.release.mkdir()
     with tarfile.open(mac.release / BOTTLE, "w:gz") as archive:
         archive.add(keg, "stigmer/2.0.0")
     shutil.copyfile(keg / "bin/stigmer", mac.release / "stigmer-2.0.0-darwin-arm64")
     shutil.rmtree(folder / "keg")
-    _write_sums(mac.release / "SHA256SUMS", mac.release, sorted(path.name for path in mac.release.iterdir()))
+    sums = digest.render_sums((path.name, digest.sha256_of(path)) for path in sorted(mac.release.iterdir()))
+    (mac.release / "SHA256SUMS").write_text(sums)
     return mac
-
-
-def _write_sums(place: Path, root: Path, paths: Iterable[str]) -> None:
-    lines = [f"{digest.sha256_of(root / path)}  {path}\n" for path in paths]
-    place.write_text("".join(lines), encoding="ascii")
