@@ -23,6 +23,7 @@ from stigmer_packaging.verify.stage import verify_bottle
 from stigmer_packaging.verify.virtual_machine import make_virtual_machine
 from support.guest_machines import await_no_process, shared
 from support.keg_standin import StandIn, build_standin
+from support.native_code import place
 
 SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 NAME = "verify/vm/linux-amd64"
@@ -98,14 +99,11 @@ def test_a_machine_that_does_not_come_up_is_started_once_more(
     tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says nothing of the bottle; emulators fail at times."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    (programs / "qemu-system-x86_64").write_text(FAILS_ONCE, encoding="utf-8")
-    (programs / "qemu-system-x86_64").chmod(0o755)
-    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    emulator = place(tmp_path / "bin/qemu-system-x86_64", FAILS_ONCE.encode())
+    monkeypatch.setenv("PATH", str(emulator.parent), prepend=os.pathsep)
     script = with_script(tmp_path, BEGINS + "printf '1..1\n# END %s\n' \"$nonce\"\n")
     assert verify(build_standin(tmp_path), machine, script, 120).passed
-    assert (programs / "qemu-system-x86_64.failed").is_dir()
+    assert emulator.with_name("qemu-system-x86_64.failed").is_dir()
 
 
 def test_the_guests_user_has_no_privilege_no_network_card_and_cannot_write_the_bottle(

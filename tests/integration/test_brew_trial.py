@@ -17,6 +17,7 @@ from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.brew.stage import verify_with_brew
 from support import fake_brew
 from support.keg_standin import quiet
+from support.native_code import place
 from support.publishable import lay_release
 
 
@@ -30,10 +31,8 @@ def make_brew(folder: Path, *faults: str) -> Path:
     folder.mkdir(exist_ok=True)
     shutil.copy(fake_brew.__file__, folder / "fake_brew.py")
     (folder / "faults").write_text("\n".join(faults))
-    program = folder / "brew"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E -B "{folder}/fake_brew.py" "$@"\n')
-    program.chmod(0o755)
-    return program
+    script = f'#!/bin/sh\nexec "{sys.executable}" -S -E -B "{folder}/fake_brew.py" "$@"\n'
+    return place(folder / "brew", script.encode())
 
 
 def verify(tmp_path: Path, *faults: str, versions: tuple[str, ...] = ("2.0.0", "2.0.1")) -> VerificationReport:
