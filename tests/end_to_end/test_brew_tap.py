@@ -30,7 +30,6 @@ def formula(*bottles: tuple[str, str]) -> str:
 
 
 def demand_no_word_against(brew: Brew, tap: LocalTap) -> None:
-    """Have brew tap, read, audit and style everything in a tap."""
     said = brew.run("tap", TAP, str(tap.folder))
     said += brew.run("readall", "--os=all", "--arch=all", "--aliases", "--syntax", TAP)
     said += brew.run("audit", "--strict", f"--tap={TAP}")

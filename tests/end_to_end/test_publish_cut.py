@@ -19,7 +19,6 @@ AT_LEAST = 50
 
 @contextlib.contextmanager
 def watched(root: Path, folder: Path, *, proposed: bool = False) -> Iterator[tuple[PreparedRelease, Observer]]:
-    """Give a GitHub on which nothing has been published yet, and who sees every request there."""
     with prepare_release(root, folder, proposed=proposed) as prepared:
         observer = Observer(prepared)
         prepared.github.after = observer.look
@@ -27,7 +26,6 @@ def watched(root: Path, folder: Path, *, proposed: bool = False) -> Iterator[tup
 
 
 def check(prepared: PreparedRelease, observer: Observer, end: dict[str, object], where: str) -> None:
-    """Demand the end state, that nobody saw anything else on the way, and that nothing was uploaded twice."""
     assert observer.seen == [], where
     assert state_of(prepared) == end, where
     assert set(observer.uploads.values()) == {1}, where
@@ -35,7 +33,6 @@ def check(prepared: PreparedRelease, observer: Observer, end: dict[str, object],
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Lay one release for all runs."""
     place = tmp_path_factory.mktemp("release")
     lay_release(place, "2.0.0")
     return place

@@ -20,7 +20,6 @@ pytestmark = pytest.mark.skipif(not BROWSER, reason="there is no Chromium on PAT
 
 
 def screenshot(folder: Path, width: int) -> Image.Image:
-    """Give the page as a window of that width shows it."""
     page = folder / "page.html"
     page.write_text(render_page(Release(PRODUCT, (BOTTLE,)), CONTENTS, None), encoding="utf-8")
     return show(page, width, 1400)

@@ -14,6 +14,7 @@ from stigmer_packaging.verify.guest_report import parse_report
 from support.install_script import SCRIPT
 from support.launcher_payloads import Part, build_libexec, part
 from support.launcher_services import LAUNCHER, fake_stack
+from support.native_code import place
 
 VERSION = "0.0.0+checkout"
 """What a launcher that is not frozen answers."""
@@ -31,13 +32,11 @@ def failures(folder: Path, stack: tuple[Part, ...], *options: str) -> dict[str, 
     """Run the script on this machine over a keg whose launcher is ours, a Python program as long as it is not frozen."""
     keg = folder / "prefix/Cellar/stigmer/1.0.0"
     libexec = build_libexec(keg, stack)
-    (libexec / "launcher").mkdir()
-    launcher, place = libexec / "launcher/stigmer", shlex.quote(str(libexec))
-    launcher.write_text(
-        f"#!/bin/sh\nexport STIGMER_PAYLOAD={place} PYTHONPATH={LAUNCHER} PYTHONDONTWRITEBYTECODE=1\n"
+    text = (
+        f"#!/bin/sh\nexport STIGMER_PAYLOAD={shlex.quote(str(libexec))} PYTHONPATH={LAUNCHER} PYTHONDONTWRITEBYTECODE=1\n"
         f'exec {sys.executable} -S -m stigmer_launcher "$@"\n'
     )
-    launcher.chmod(0o755)
+    launcher = place(libexec / "launcher/stigmer", text.encode())
     (libexec / "SHA256SUMS").write_text(digest.render_sums((entry.path, entry.sha256) for entry in scan_files(keg)))
     for link, goal in ((keg / "bin/stigmer", launcher), (folder / "prefix/bin/stigmer", keg / "bin/stigmer")):
         link.parent.mkdir()

@@ -72,7 +72,6 @@ def test_a_store_that_removes_files_when_it_closes_and_writes_its_tables_anew_ha
 
 
 def without_smoke(prefix: Path) -> Path:
-    """Have the index say that there is no smoke call in this stack."""
     libexec = prefix / "Cellar/stigmer/2.0.0/libexec"
     index, sums = libexec / "payload.json", libexec / "SHA256SUMS"
     before = digest.sha256_of(index)

@@ -5,7 +5,6 @@ import secrets
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from stigmer_packaging.verify.guest import Task
 from stigmer_packaging.verify.guest_root import GuestRoot
 from stigmer_packaging.verify.sandbox import make_sandbox, run_in_sandbox, sandbox_command
 from stigmer_packaging.verify.stage import current_report, verify_bottle
-from support.guest_machines import copy_of, replace_text, shared_root
+from support.guest_machines import await_no_process, copy_of, replace_text, shared_root
 from support.install_script import SCRIPT
 from support.keg_standin import EPOCH, StandIn, build_standin
 from support.single_files import unpacker
@@ -48,7 +47,6 @@ def verify(
     script: Path = SCRIPT,
     seconds: float = 120,
 ) -> VerificationReport:
-    """Verify the stand-in's bottle, or another file of the same workspace."""
     task, product = Task(script, secrets.token_hex(8), seconds), bottle or standin.bottle
     return verify_bottle(product, make_sandbox(root), task, workspace=standin.workspace, name=NAME)
 
@@ -86,7 +84,6 @@ QUESTIONS = (
 
 
 def demand_that_it_is_shut_in(answers: str) -> None:
-    """Hold the answers to an unprivileged user without network, Python or a writable system."""
     lines = [line.strip() for line in answers.splitlines()]
     assert lines[:3] == ["1000", "lo", "CapEff:\t0000000000000000"]
     assert "Read-only file system" in lines[3]
@@ -273,5 +270,4 @@ def test_a_guest_that_hangs_is_killed_whole_and_is_no_proof(standin: StandIn, ro
     assert not report.ended
     assert len(report.checks) > 10
     assert log_of(standin).endswith("--- killed at its deadline\n")
-    while mark in command.run(["ps", "-axo", "args="]).stdout:
-        time.sleep(0.05)  # the kernel takes a moment; a process that stays makes this test fail by its deadline
+    await_no_process(mark)

@@ -16,12 +16,14 @@ from stigmer_packaging.records.model import VerificationReport
 from stigmer_packaging.verify.guest import Machine, Task
 from stigmer_packaging.verify.guest_boot import Boot
 from stigmer_packaging.verify.guest_root import GuestRoot
+from stigmer_packaging.verify.machines import MachineFactory
 from stigmer_packaging.verify.qemu import Hardware, choose_accelerator, qemu_command, run_machine
 from stigmer_packaging.verify.sandbox import make_sandbox
 from stigmer_packaging.verify.stage import verify_bottle
 from stigmer_packaging.verify.virtual_machine import make_virtual_machine
-from support.guest_machines import service_machine, shared_boot, shared_machine
+from support.guest_machines import await_no_process, shared
 from support.keg_standin import StandIn, build_standin
+from support.native_code import place
 
 SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 NAME = "verify/vm/linux-amd64"
@@ -31,16 +33,15 @@ HANGS = "rdinit=/nowhere panic=0"  # a kernel that finds no first program and wa
 
 @pytest.fixture(scope="module")
 def machine() -> Machine:
-    return shared_machine()
+    return shared(MachineFactory.virtual_machine)
 
 
 @pytest.fixture(scope="module")
 def boot() -> Boot:
-    return shared_boot()
+    return shared(MachineFactory.boot)[0]
 
 
 def verify(standin: StandIn, machine: Machine, script: Path, seconds: float) -> VerificationReport:
-    """Verify the stand-in's bottle."""
     task = Task(script, secrets.token_hex(8), seconds)
     return verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME)
 
@@ -98,14 +99,11 @@ def test_a_machine_that_does_not_come_up_is_started_once_more(
     tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says nothing of the bottle; emulators fail at times."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    (programs / "qemu-system-x86_64").write_text(FAILS_ONCE, encoding="utf-8")
-    (programs / "qemu-system-x86_64").chmod(0o755)
-    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    emulator = place(tmp_path / "bin/qemu-system-x86_64", FAILS_ONCE.encode())
+    monkeypatch.setenv("PATH", str(emulator.parent), prepend=os.pathsep)
     script = with_script(tmp_path, BEGINS + "printf '1..1\n# END %s\n' \"$nonce\"\n")
     assert verify(build_standin(tmp_path), machine, script, 120).passed
-    assert (programs / "qemu-system-x86_64.failed").is_dir()
+    assert emulator.with_name("qemu-system-x86_64.failed").is_dir()
 
 
 def test_the_guests_user_has_no_privilege_no_network_card_and_cannot_write_the_bottle(
@@ -141,7 +139,8 @@ def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -
     """With systemd, in a machine that boots twice; the stand-in's server is a process that sleeps."""
     standin = build_standin(tmp_path, twist=FOREGROUND)
     task = Task(SCRIPT, secrets.token_hex(8), 600)
-    report = verify_bottle(standin.bottle, service_machine(), task, workspace=standin.workspace, name=NAME)
+    machine = shared(MachineFactory.service_machine)
+    report = verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME)
     assert {check.name: check.detail for check in report.checks if not check.passed} == {}
     assert report.passed
     assert [check.name for check in report.checks][-4:] == [
@@ -153,28 +152,13 @@ def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -
 
 
 def hanging(boot: Boot, folder: Path) -> list[str]:
-    """Give the command line of a machine that never comes to an end."""
     return qemu_command(Hardware("amd64", "tcg", 1), boot, folder, HANGS)
-
-
-def processes_naming(text: str) -> list[str]:
-    """List the processes whose command line holds a text, but for this one."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (process / "cmdline").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        if text in line and process.name != str(os.getpid()):
-            found.append(process.name)
-    return found
 
 
 def test_a_machine_that_hangs_is_killed_and_gone_at_its_deadline(tmp_path: Path, boot: Boot) -> None:
     ended = run_machine(hanging(boot, tmp_path), tmp_path, seconds=3)
     assert not ended.switched_off
-    while processes_naming(str(tmp_path)):
-        time.sleep(0.05)  # a machine that stays makes this test fail by its deadline
+    await_no_process(str(tmp_path))
 
 
 def test_no_machine_outlives_whoever_started_it(tmp_path: Path, boot: Boot) -> None:
@@ -193,8 +177,7 @@ def test_no_machine_outlives_whoever_started_it(tmp_path: Path, boot: Boot) -> N
     finally:
         host.send_signal(signal.SIGKILL)
         host.wait()
-    while processes_naming(str(tmp_path)):
-        time.sleep(0.05)
+    await_no_process(str(tmp_path))
 
 
 def test_an_accelerator_counts_only_if_a_machine_boots_under_it(tmp_path: Path, boot: Boot) -> None:

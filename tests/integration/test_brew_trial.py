@@ -17,6 +17,7 @@ from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.brew.stage import verify_with_brew
 from support import fake_brew
 from support.keg_standin import quiet
+from support.native_code import place
 from support.publishable import lay_release
 
 
@@ -30,10 +31,8 @@ def make_brew(folder: Path, *faults: str) -> Path:
     folder.mkdir(exist_ok=True)
     shutil.copy(fake_brew.__file__, folder / "fake_brew.py")
     (folder / "faults").write_text("\n".join(faults))
-    program = folder / "brew"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E -B "{folder}/fake_brew.py" "$@"\n')
-    program.chmod(0o755)
-    return program
+    script = f'#!/bin/sh\nexec "{sys.executable}" -S -E -B "{folder}/fake_brew.py" "$@"\n'
+    return place(folder / "brew", script.encode())
 
 
 def verify(tmp_path: Path, *faults: str, versions: tuple[str, ...] = ("2.0.0", "2.0.1")) -> VerificationReport:
@@ -132,7 +131,6 @@ def test_somebodys_own_installation_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_level_brew_is_reached_by_the_command_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the brew on PATH, the release's folder and a later one; the exit code says what came of it."""
     make_brew(tmp_path / "brew")
     monkeypatch.setenv("PATH", f"{tmp_path / 'brew'}{os.pathsep}{os.environ['PATH']}")
     words = [str(deliver(tmp_path / "now", "2.0.0")), "--level", "brew", "--workspace", str(tmp_path / "workspace")]

@@ -117,27 +117,21 @@ def test_an_upload_that_github_kept_wrongly_is_found_and_done_again(prepared: Pr
     assert {asset.name for asset in release.assets} == set(expected_assets(prepared.plan))
 
 
-def test_public_bytes_that_are_not_the_formulas_keep_the_tap_where_it_was(prepared: PreparedRelease) -> None:
+@pytest.mark.parametrize(
+    ("spoilt_at", "said"),
+    [("PATCH /api", "holds something else"), ("GET /stigmer/homebrew-tap/releases/download", "has the sha256")],
+    ids=["the API says so", "only users would see it"],
+)
+def test_public_bytes_that_are_not_the_formulas_keep_the_tap_where_it_was(
+    spoilt_at: str, said: str, prepared: PreparedRelease
+) -> None:
     def spoil(request: Request) -> None:
-        if request.method == "PATCH":
-            prepared.repository.releases[0].assets[2].content = b"other"
-
-    prepared.github.after = spoil
-    with pytest.raises(PublicationError, match="holds something else"):
-        prepared.publish()
-    assert prepared.formula() == ""
-
-
-def test_a_download_host_that_serves_something_else_keeps_the_tap_where_it_was(prepared: PreparedRelease) -> None:
-    """What the API says is right, and what users get is not."""
-
-    def spoil(request: Request) -> None:
-        if "/releases/download/" in request.path:
+        if f"{request.method} {request.path}".startswith(spoilt_at):
             for asset in prepared.repository.releases[0].assets:
                 asset.content = b"a web page"
 
     prepared.github.after = spoil
-    with pytest.raises(PublicationError, match="has the sha256"):
+    with pytest.raises(PublicationError, match=said):
         prepared.publish()
     assert prepared.formula() == ""
 

@@ -16,6 +16,7 @@ from stigmer_packaging.publish.github import Access, GitHub
 from stigmer_packaging.publish.tap import git_environment, open_tap, with_deploy_key
 from support.fake_github import Trouble, github_at
 from support.fake_github_answers import Request
+from support.native_code import place
 from support.publishable import PATH
 from support.publishing import ENVIRON, READER, REPOSITORY, TOKEN, PreparedRelease, state_of
 
@@ -88,26 +89,18 @@ def test_a_limit_is_waited_for_by_githubs_clock_and_not_ours(
     assert prepared.waits == [seconds]
 
 
-def test_a_limit_that_lasts_too_long_ends_the_run_at_once() -> None:
-    waits: list[float] = []
-
-    def refuse() -> None:
-        raise UnavailableError("limited", 3000)
-
-    with pytest.raises(UnavailableError):
-        GitHub(Access("t", pause=waits.append), REPOSITORY).persist(refuse)
-    assert waits == []
-
-
-def test_each_attempt_waits_longer_and_the_last_failure_is_told() -> None:
+@pytest.mark.parametrize(("asked", "waited"), [(0, [1, 2, 4, 8, 16]), (3000, [])])
+def test_each_attempt_waits_longer_and_a_limit_that_lasts_too_long_ends_the_run_at_once(
+    asked: float, waited: list[float]
+) -> None:
     waits: list[float] = []
 
     def fail() -> None:
-        raise UnavailableError("gone")
+        raise UnavailableError("gone", asked)
 
     with pytest.raises(UnavailableError, match="gone"):
         GitHub(Access("t", pause=waits.append), REPOSITORY).persist(fail)
-    assert waits == [1, 2, 4, 8, 16]
+    assert waits == waited
 
 
 def test_a_release_among_hundreds_is_found_on_a_later_page(prepared: PreparedRelease) -> None:
@@ -157,10 +150,8 @@ def test_a_deploy_key_reaches_ssh_as_a_file_for_its_owner_alone(tmp_path: Path) 
     tools, root = tmp_path / "bin", tmp_path / "github"
     with github_at(root, [REPOSITORY], {TOKEN: "write"}) as github:
         repository = github.world.repositories[REPOSITORY]
-        tools.mkdir()
         script = f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nfor last; do :; done\ncd {root} && eval "$last"\n'
-        (tools / "ssh").write_text(script, encoding="ascii")
-        (tools / "ssh").chmod(0o755)
+        place(tools / "ssh", script.encode())
         env = git_environment(build_environment({**ENVIRON, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}), "R")
         host = GitHub(Access(TOKEN, github.world.api), REPOSITORY)
         env = with_deploy_key(env, "-----BEGIN KEY-----\nsecret\n", "github.com", host.host_keys(), tmp_path)

@@ -42,7 +42,6 @@ class PublishedRelease(NamedTuple):
 
 @pytest.fixture
 def published_release(commands: PublishingCommands) -> PublishedRelease:
-    """Publish a release, and attest each file, and each bottle's SBOM."""
     folder = commands.write_release("2.0.0", sboms=True)
     assert commands.run("publish", str(folder)) == 0
     commands.capsys.readouterr()

@@ -4,21 +4,23 @@ import pytest
 
 from stigmer_packaging.lib.errors import PublicationError, TapError
 from support.fake_github_answers import Request
+from support.native_code import place
 from support.publishable import PATH
 from support.publishing import PreparedRelease, change_tap
 
 
 def test_somebody_who_pushes_first_wins_and_both_changes_are_there(prepared: PreparedRelease) -> None:
-    theirs: list[str] = []
+    theirs = ["Formula/other-0.rb", "Formula/other-1.rb"]
+    left = list(theirs)
 
     def race(request: Request) -> None:
-        if request.path.endswith("git-receive-pack") and len(theirs) < 2:
-            theirs.append(change_tap(prepared.repository, f"Formula/other-{len(theirs)}.rb", "class Other; end\n"))
+        if request.path.endswith("git-receive-pack") and left:
+            change_tap(prepared.repository, left.pop(), "class Other; end\n")
 
     prepared.github.before = race
     prepared.publish()
     names = prepared.repository.run_git("ls-tree", "-r", "--name-only", "main").splitlines()
-    assert names == ["Formula/other-0.rb", "Formula/other-1.rb", PATH]
+    assert names == [*theirs, PATH]
     assert prepared.repository.run_git("rev-list", "--count", "main") == "4"
 
 
@@ -75,10 +77,8 @@ def test_a_pre_release_is_published_and_leaves_the_tap_alone(prepared: PreparedR
 
 def test_a_protected_branch_is_told_with_what_to_do(prepared: PreparedRelease) -> None:
     """A real hook refuses, as a rule of GitHub's does."""
-    hook = prepared.repository.git / "hooks" / "pre-receive"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\necho 'error: GH006: Protected branch update failed'\nexit 1\n", encoding="ascii")
-    hook.chmod(0o755)
+    hook = b"#!/bin/sh\necho 'error: GH006: Protected branch update failed'\nexit 1\n"
+    place(prepared.repository.git / "hooks/pre-receive", hook)
     with pytest.raises(TapError, match="GH006") as caught:
         prepared.publish()
     assert "--pull-request" in caught.value.remedy

@@ -1,6 +1,7 @@
 """How a fake GitHub answers a request, without any socket: the REST routes that releasing uses, and the public downloads."""
 
 import base64
+import contextlib
 import json
 import re
 import urllib.parse
@@ -68,10 +69,9 @@ class FakeGitHub:
             return Answer(400, b"<Error>Only one auth mechanism allowed</Error>")
         number = int(request.path.rpartition("/")[2])
         for repository in self.repositories.values():
-            for release in repository.releases:
-                for asset in release.assets:
-                    if asset.number == number:
-                        return Answer(200, asset.content, (("Content-Type", "application/octet-stream"),))
+            with contextlib.suppress(RefusedError):
+                _, asset = repository.asset(number)
+                return Answer(200, asset.content, (("Content-Type", "application/octet-stream"),))
         return Answer(404)
 
     def _download(self, name: str, tag: str, file: str) -> Answer:
@@ -149,7 +149,7 @@ class _Call(NamedTuple):
 
 
 def _repository(call: _Call) -> Answer:
-    return _json(200, {"full_name": call.repository.name, "default_branch": call.repository.branch})
+    return _json(200, {"full_name": call.repository.name, "default_branch": "main"})
 
 
 def _releases(call: _Call) -> Answer:

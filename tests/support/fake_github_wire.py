@@ -48,7 +48,6 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(parts)
 
     def _send(self, answer: Answer) -> None:
-        """Send an answer; one that is torn breaks off in its middle."""
         self.send_response(answer.status)
         for name, value in answer.headers:
             self.send_header(name, value)

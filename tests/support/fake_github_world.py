@@ -5,11 +5,13 @@ Sources: GitHub's REST documentation of releases, release assets, git references
 
 import hashlib
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 Json = dict[str, Any]
+Found = TypeVar("Found")
 
 
 class RefusedError(Exception):
@@ -52,7 +54,6 @@ class FakeRepository:
     name: str
     git: Path
     immutable: bool = True
-    branch: str = "main"
     releases: list[FakeRelease] = field(default_factory=list)
     pulls: list[Json] = field(default_factory=list)
     attestations: list[Json] = field(default_factory=list)
@@ -64,11 +65,11 @@ class FakeRepository:
         self.last_number += 1
         return self.last_number
 
-    def run_git(self, *words: str, check: bool = True) -> str:
+    def run_git(self, *words: str, stdin: str = "", check: bool = True) -> str:
         """Run git in the bare repository, as somebody of this world, and give what it prints."""
         somebody = ("-c", "user.name=b", "-c", "user.email=b@example.invalid")
         command = ["git", "-C", str(self.git), *somebody, *words]
-        return subprocess.run(command, capture_output=True, text=True, check=check).stdout.strip()
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=check).stdout.strip()
 
     def commit_of(self, ref: str) -> str:
         """Give the commit of a ref, or nothing."""
@@ -76,32 +77,23 @@ class FakeRepository:
 
     def release(self, number: int) -> FakeRelease:
         """Give a release by its number."""
-        for release in self.releases:
-            if release.number == number:
-                return release
-        raise RefusedError(404, "Not Found")
+        return _first(release for release in self.releases if release.number == number)
 
     def asset(self, number: int) -> tuple[FakeRelease, FakeAsset]:
         """Give an asset by its number, and its release."""
-        for release in self.releases:
-            for asset in release.assets:
-                if asset.number == number:
-                    return release, asset
-        raise RefusedError(404, "Not Found")
+        held = ((release, asset) for release in self.releases for asset in release.assets)
+        return _first(pair for pair in held if pair[1].number == number)
 
     def published(self, tag: str) -> FakeRelease:
         """Give the published release of a tag."""
-        for release in self.releases:
-            if release.tag == tag and not release.draft:
-                return release
-        raise RefusedError(404, "Not Found")
+        return _first(release for release in self.releases if release.tag == tag and not release.draft)
 
     def create_release(self, asked: Json) -> FakeRelease:
         """Make a release. Several drafts may wish for one tag, as on the real GitHub."""
         release = FakeRelease(
             self.next_number(),
             str(asked["tag_name"]),
-            str(asked.get("target_commitish") or self.branch),
+            str(asked.get("target_commitish") or "main"),
             str(asked.get("name", "")),
             str(asked.get("body", "")),
             draft=True,
@@ -157,6 +149,12 @@ class FakeRepository:
         number = self.next_number()
         self.pulls.append({**asked, "number": number, "state": "open", "html_url": f"{pages}/pull/{number}"})
         return self.pulls[-1]
+
+
+def _first(found: Iterator[Found]) -> Found:
+    for one in found:
+        return one
+    raise RefusedError(404, "Not Found")
 
 
 def _wrong(resource: str, code: str, name: str, message: str = "") -> Json:

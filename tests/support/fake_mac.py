@@ -8,12 +8,13 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.verify.mac_report import MacReport, parse_mac_report, read_mac_report
+from support.native_code import place
 
 SCRIPT = Path(__file__).parents[2] / "scripts/check-on-mac"
 BOTTLE = "stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"
@@ -99,12 +100,8 @@ class FakeMac(NamedTuple):
 
     def replace(self, name: str, text: str) -> None:
         """Have a program do something else."""
-        path = self.folder / "fakes" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(
-            f'#!/bin/sh\n# Fake {name}\nfakes=${{0%/*}}\necho "{name} $*" >>"$fakes/calls"\n{text}\n', "utf-8"
-        )
-        path.chmod(0o755)
+        script = f'#!/bin/sh\n# Fake {name}\nfakes=${{0%/*}}\necho "{name} $*" >>"$fakes/calls"\n{text}\n'
+        place(self.folder / "fakes" / name, script.encode())
 
     def calls(self) -> str:
         """Give how the programs were called."""
@@ -141,19 +138,13 @@ def make_fake_mac(folder: Path, *, twist: str = "", runner: str = "", content: b
         ".brew/stigmer.rb": FORMULA.encode(),
     }
     for path, data in files.items():
-        (keg / path).parent.mkdir(parents=True, exist_ok=True)
-        (keg / path).write_bytes(data)
-        (keg / path).chmod(0o755)
-    _write_sums(keg / "libexec/SHA256SUMS", keg, files)
+        place(keg / path, data)
+    (keg / "libexec/SHA256SUMS").write_text(digest.render_sums((path, digest.sha256_of(keg / path)) for path in files))
     mac.release.mkdir()
     with tarfile.open(mac.release / BOTTLE, "w:gz") as archive:
         archive.add(keg, "stigmer/2.0.0")
     shutil.copyfile(keg / "bin/stigmer", mac.release / "stigmer-2.0.0-darwin-arm64")
     shutil.rmtree(folder / "keg")
-    _write_sums(mac.release / "SHA256SUMS", mac.release, sorted(path.name for path in mac.release.iterdir()))
+    sums = digest.render_sums((path.name, digest.sha256_of(path)) for path in sorted(mac.release.iterdir()))
+    (mac.release / "SHA256SUMS").write_text(sums)
     return mac
-
-
-def _write_sums(place: Path, root: Path, paths: Iterable[str]) -> None:
-    lines = [f"{digest.sha256_of(root / path)}  {path}\n" for path in paths]
-    place.write_text("".join(lines), encoding="ascii")

@@ -2,18 +2,17 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from stigmer_packaging.lib import environment
+from stigmer_packaging.lib import command, environment
 from stigmer_packaging.lib.apt import find_mirror
 from stigmer_packaging.lib.errors import PackagingError
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.verify.guest import Machine
-from stigmer_packaging.verify.guest_boot import Boot
 from stigmer_packaging.verify.guest_root import GuestRoot, Recipe, build_root, default_suite
 from stigmer_packaging.verify.machines import MachineFactory, find_mirrors
 from support.keg_standin import TARGET, quiet
@@ -61,20 +60,15 @@ def replace_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def shared_machine() -> Machine:
-    """Give the machine that scripts/verify uses too, made if need be; skip where it cannot be made."""
-    return _make(MachineFactory.virtual_machine)
+def await_no_process(naming: str) -> None:
+    """Wait until no command line holds a text; a process that stays makes the test fail by its deadline."""
+    while naming in command.run(["ps", "-axo", "args="]).stdout:
+        time.sleep(0.05)
 
 
-def shared_boot() -> Boot:
-    return _make(MachineFactory.boot)[0]
+def shared(make: Callable[[MachineFactory, str, Target], Made]) -> Made:
+    """Give what the factory of scripts/verify makes, made if need be; skip where it cannot be made."""
 
-
-def service_machine() -> Machine:
-    return _make(MachineFactory.service_machine)
-
-
-def _make(make: Callable[[MachineFactory, str, Target], Made]) -> Made:
     def made(cache: Path) -> Made:
         maker = MachineFactory(TARGET, 2, cache, find_mirrors({}), quiet)
         return make(maker, maker.default_guest(), TARGET)

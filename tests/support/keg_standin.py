@@ -5,7 +5,6 @@ ports, from a home laid out as the real one. `twist` is a shell fragment run at 
 test breaks one thing.
 """
 
-import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from stigmer_packaging.records.workspace import Workspace, scan_files
 TARGET = parse_target("linux-amd64")
 TAG = "x86_64_linux"
 EPOCH = 1_767_225_600
+REFERENCE = load_manifest(Path(__file__).parents[2] / "packaging/manifest.yaml", reference=True)
 
 NAMES = ("temporal", "stigmer-server", "workflow-runner", "agent-runner")
 
@@ -169,16 +169,9 @@ class StandIn(NamedTuple):
     bottle: ReleaseFile
 
 
-@functools.cache
-def reference_manifest() -> Manifest:
-    """Give the repository's manifest with the reference stack."""
-    return load_manifest(Path(__file__).parents[2] / "packaging/manifest.yaml", reference=True)
-
-
 def standin_manifest(**changes: Any) -> Manifest:
-    """Give that manifest, of version 2.0.0, with `changes` to its product."""
-    manifest = reference_manifest()
-    return replace(manifest, product=replace(manifest.product, **{"version": "2.0.0", **changes}))
+    """Give the reference stack's manifest, of version 2.0.0, with `changes` to its product."""
+    return replace(REFERENCE, product=replace(REFERENCE.product, **{"version": "2.0.0", **changes}))
 
 
 def standin_service(workspace: Workspace, component: str, files: Mapping[str, str]) -> BuiltPart:
@@ -218,7 +211,6 @@ def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegPar
 
 
 def build_standin(folder: Path, *, twist: str = "") -> StandIn:
-    """Make the stand-in's keg and bottle in a workspace below `folder`."""
     workspace = Workspace(folder / "workspace", folder / "cache")
     keg = assemble_keg(
         standin_manifest(),
@@ -232,4 +224,4 @@ def build_standin(folder: Path, *, twist: str = "") -> StandIn:
 
 
 def quiet(_: str) -> None:
-    """Take a progress report and say nothing."""
+    pass

@@ -25,12 +25,10 @@ PATH = "Formula/stigmer.rb"
 
 @functools.cache
 def manifest_of(version: str, tap: str = "self") -> Manifest:
-    """Give the repository's manifest with another version, and perhaps another tap."""
     return parse_manifest(text_with(("  version: 2.0.0", f"  version: {version}"), ("  tap: self", f"  tap: {tap}")))
 
 
 def changelog_of(*versions: str) -> str:
-    """Give a changelog that speaks of these versions."""
     return "# Changelog\n\n" + "".join(f"## {one} - 2026-11-22\n\n- What {one} brings.\n\n" for one in versions)
 
 
@@ -64,7 +62,7 @@ def lay_release(
         tuple(_proof_of(one) for one in bottles),
     )
     (folder / NAME).write_text(render_record(release), encoding="utf-8")
-    sums = "".join(f"{one.sha256}  {one.name}\n" for one in release.artefacts)
+    sums = digest.render_sums((one.name, one.sha256) for one in release.artefacts)
     (folder / CHECKSUMS).write_text(sums, encoding="ascii")
     return release
 
@@ -76,13 +74,13 @@ def _lay_bottle(folder: Path, manifest: Manifest, target: str, said: tuple[str, 
     program.write_text(f"#!/bin/sh\necho stigmer {says} # {content} {target}\n", encoding="ascii")
     index.write_text(json.dumps({"version": says}), encoding="ascii")
     listed = {"bin/stigmer": program, "libexec/payload.json": index}
-    sums.write_text("".join(f"{digest.sha256_of(file)}  {name}\n" for name, file in listed.items()), encoding="ascii")
+    sums.write_text(digest.render_sums((name, digest.sha256_of(file)) for name, file in listed.items()), "ascii")
     members = [Member("bin/stigmer", program, executable=True), Member("libexec/payload.json", index)]
     members.append(Member("libexec/SHA256SUMS", sums))
     write_archive(made, f"stigmer/{version}", members, mtime=0)
     for file in (program, index, sums):
         file.unlink()
-    return Artefact("bottle", made.name, made.stat().st_size, digest.sha256_of(made), target, tag)
+    return replace(_describe("bottle", made, folder), target=target, tag=tag)
 
 
 def _lay_sbom(folder: Path, bottle: Artefact, version: str) -> Artefact:
@@ -100,12 +98,9 @@ def _proof_of(bottle: Artefact) -> VerificationReport:
 
 
 def plan_for(folder: Path, commit: str, *, pull_request: bool = False) -> PublicationPlan:
-    """Plan the publication of a folder's release."""
     release = read_release(folder)
     version, bottles = release.product.version, release.of_kind("bottle")
-    extra = [folder / name for name in (NAME, CHECKSUMS)]
-    described = [Artefact("description", one.name, one.stat().st_size, digest.sha256_of(one)) for one in extra]
-    files = [*release.artefacts, *described]
+    files = [*release.artefacts, *(_describe("description", folder / name, folder) for name in (NAME, CHECKSUMS))]
     request = PublicationRequest(
         manifest_of(version),
         (folder / PATH).read_text(encoding="utf-8"),

@@ -12,7 +12,6 @@ import pytest
 
 from stigmer_packaging.cli import main as cli
 from stigmer_packaging.formula.reading import parse_formula
-from stigmer_packaging.lib import command
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.pipeline.system import read_platform
 from stigmer_packaging.publish.github import Access, GitHub
@@ -149,26 +148,17 @@ class Observer:
 
 
 def expected_assets(plan: PublicationPlan) -> dict[str, str]:
-    """Give name and sha256 of each asset that a plan's release has."""
     return {file.asset: file.sha256 for file in plan.assets}
 
 
 def state_of(place: OnGitHub) -> dict[str, object]:
     """Give what is there at the end, without numbers and times: releases, tags, the tap's text and its history's length."""
     repository = place.repository
-    releases = [
-        (
-            one.tag,
-            one.draft,
-            one.prerelease,
-            one.title,
-            one.notes,
-            sorted((a.name, a.content, a.state) for a in one.assets),
-        )
-        for one in repository.releases
-    ]
     return {
-        "releases": sorted(releases),
+        "releases": [
+            {**vars(one), "number": 0, "assets": sorted((each.name, each.content, each.state) for each in one.assets)}
+            for one in repository.releases
+        ],
         "tags": repository.run_git("for-each-ref", "--format=%(refname) %(objectname)", "refs/tags"),
         "branches": repository.run_git("for-each-ref", "--format=%(refname)", "refs/heads"),
         "formula": place.formula(),
@@ -200,14 +190,8 @@ class PublishingCommands(OnGitHub):
         return cli.run([*words, *given])
 
 
-def change_tap(repository: FakeRepository, path: str, text: str) -> str:
+def change_tap(repository: FakeRepository, path: str, text: str) -> None:
     """Commit to the tap as somebody else does."""
-    place = ("git", "-C", repository.git)
-    blob = command.run([*place, "hash-object", "-w", "--stdin"], env=ENVIRON, stdin=text).stdout.strip()
-    index = {"GIT_INDEX_FILE": str(repository.git / "other-index"), **ENVIRON}
-    for words in (["read-tree", "main"], ["update-index", "--add", "--cacheinfo", f"100644,{blob},{path}"]):
-        command.run([*place, *words], env=index)
-    tree = command.run([*place, "write-tree"], env=index).stdout.strip()
-    commit = repository.run_git("commit-tree", tree, "-p", "main", "-m", "B")
-    repository.run_git("update-ref", "refs/heads/main", commit)
-    return commit
+    change = f"from refs/heads/main^0\nM 100644 inline {path}\ndata {len(text.encode())}\n{text}\n"
+    commit = f"commit refs/heads/main\ncommitter b <b@example.invalid> now\ndata 1\nB\n{change}"
+    repository.run_git("fast-import", "--quiet", "--date-format=now", stdin=commit)

@@ -3,10 +3,12 @@
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from support.native_code import place
 
 ROOT = Path(__file__).parents[2]
 BREW = """#!/bin/sh
@@ -26,17 +28,15 @@ esac
 """
 
 
-@dataclass
-class FakeBrew:
+class FakeBrew(NamedTuple):
     """A prefix with a brew in it; what it says and does lies in files of its folder."""
 
     folder: Path
-    script: Path
 
     def run(self) -> subprocess.CompletedProcess[str]:
         """Run the trial of v2.0.0 with this brew."""
         env = {"PATH": f"{self.folder / 'path'}:{os.environ['PATH']}", "FAKE": str(self.folder)}
-        words = [str(self.script), "stigmer/tap/stigmer", "v2.0.0"]
+        words = [str(self.folder / "scripts/verify-documented"), "stigmer/tap/stigmer", "v2.0.0"]
         return subprocess.run(words, env=env, capture_output=True, text=True, check=False)
 
     def refusal(self) -> str:
@@ -56,12 +56,9 @@ def brew(tmp_path: Path) -> FakeBrew:
         "says": "==> Pouring stigmer-2.0.0.x86_64_linux.bottle.tar.gz\n",
         "version": "2.0.0",
     }.items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(text)
-        (tmp_path / path).chmod(0o755)
-    script = tmp_path / "scripts/verify-documented"
-    shutil.copy(ROOT / "scripts" / "verify-documented", script)
-    return FakeBrew(tmp_path, script)
+        place(tmp_path / path, text.encode())
+    shutil.copy(ROOT / "scripts/verify-documented", tmp_path / "scripts")
+    return FakeBrew(tmp_path)
 
 
 def test_an_install_that_pours_proves_itself_and_goes_again_passes(brew: FakeBrew) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from stigmer_packaging.verify.guest import Task, Trial
 from stigmer_packaging.verify.macos import mac_command, sandbox_profile, this_mac
+from support.native_code import place
 
 TASK = Task(Path("/checkout/scripts/verify-install"), "abc", 60)
 TRIAL = Trial(Path("/dist/stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"), "stigmer", "2.0.0", TASK)
@@ -103,8 +104,7 @@ def test_a_profile_that_denies_nothing_is_found_out_by_its_controls(
 ) -> None:
     programs = {"sandbox-exec": FAKE_SANDBOX.format(code=code), "python3": "#!/bin/sh\n", "curl": "#!/bin/sh\n"}
     for name, text in programs.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-        (tmp_path / name).chmod(0o755)
+        place(tmp_path / name, text.encode())
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr("stigmer_packaging.verify.macos.PYTHON", str(tmp_path / "python3"))
     monkeypatch.setattr("stigmer_packaging.verify.macos.NETWORK", (str(tmp_path / "curl"),))
