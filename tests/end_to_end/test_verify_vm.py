@@ -28,6 +28,7 @@ from support.native_code import place
 SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 NAME = "verify/vm/linux-amd64"
 pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes root and kernel
+SECONDS = 300  # on a busy machine without KVM a boot takes a minute
 HANGS = "rdinit=/nowhere panic=0"  # a kernel that finds no first program and waits for ever
 
 
@@ -76,7 +77,7 @@ def test_only_a_whole_report_of_this_very_run_is_proof(
     boot: Boot,
 ) -> None:
     """The whole trial in such a machine is `scripts/verify --level vm`: here the guest says what a test wants."""
-    report = verify(build_standin(tmp_path), machine, with_script(tmp_path, script), 120)
+    report = verify(build_standin(tmp_path), machine, with_script(tmp_path, script), SECONDS)
     log = (tmp_path / "workspace/verify/vm/linux-amd64.log").read_text(encoding="utf-8")
     assert [(check.name, check.passed) for check in report.checks] == [
         ("the machine boots", True),
@@ -102,7 +103,7 @@ def test_a_machine_that_does_not_come_up_is_started_once_more(
     emulator = place(tmp_path / "bin/qemu-system-x86_64", FAILS_ONCE.encode())
     monkeypatch.setenv("PATH", str(emulator.parent), prepend=os.pathsep)
     script = with_script(tmp_path, BEGINS + "printf '1..1\n# END %s\n' \"$nonce\"\n")
-    assert verify(build_standin(tmp_path), machine, script, 120).passed
+    assert verify(build_standin(tmp_path), machine, script, SECONDS).passed
     assert emulator.with_name("qemu-system-x86_64.failed").is_dir()
 
 
@@ -110,7 +111,7 @@ def test_the_guests_user_has_no_privilege_no_network_card_and_cannot_write_the_b
     tmp_path: Path, machine: Machine
 ) -> None:
     questions = "id -u; ls /sys/class/net; grep CapEff /proc/self/status; echo x >/dev/vdb; ls /dev/vdb; env | sort\n"
-    verify(build_standin(tmp_path), machine, with_script(tmp_path, questions), 120)
+    verify(build_standin(tmp_path), machine, with_script(tmp_path, questions), SECONDS)
     log = (tmp_path / "workspace/verify/vm/linux-amd64.log").read_text(encoding="utf-8")
     lines = log.splitlines()
     assert lines[:4] == ["1000", "lo", "CapEff:\t0000000000000000", "/dev/vdb"]
