@@ -86,9 +86,10 @@ def _download(
         "GOWORK": "off",
     }
     names = [f"{module.path}@{module.version}" for module in modules]
-    words: list[str | Path] = [program, "mod", "download", "-json", *names]
     sources.mkdir()
-    done = command.run(words, env={**env, **fixed}, cwd=sources, seconds=SECONDS, check=False)
+    done = command.run(
+        [program, "mod", "download", "-json", *names], env={**env, **fixed}, cwd=sources, seconds=SECONDS, check=False
+    )
     decoder, text = json.JSONDecoder(), done.stdout.strip()
     while text:
         value, end = decoder.raw_decode(text)
