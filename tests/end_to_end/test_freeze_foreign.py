@@ -127,7 +127,7 @@ def test_what_is_linked_into_the_python_or_lies_beside_it_is_named_with_its_lice
     beside = {"libssl": "openssl", "libpython3.13": "python3.13"}
     beside |= {"libz": "zlib", "libstdc++": "libstdc++6", "libgcc_s": "libgcc-s1"} if target.system == "linux" else {}
     found = {name: packages.find(f"{name}.so", (package,)) for name, package in beside.items()}
-    assert [name for name, package in found.items() if not (package and package.text and package.version)] == []
+    assert [name for name, package in found.items() if not (package and package.texts and package.version)] == []
     assert packages.find("libnothing.so", ("nothing",)) is None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.audit.table import CHECKS
+from stigmer_packaging.audit.stage import CHECKS
 from support.audit_bottles import (
     COMPONENTS,
     FORMULA,

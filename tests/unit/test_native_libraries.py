@@ -22,7 +22,7 @@ class FakePackages:
     def find(self, file: str, names: tuple[str, ...]) -> Package | None:
         """Give zlib's package for zlib."""
         known = file.startswith("libz.") and "zlib" in names
-        return Package("1:1.3", "pkg:deb/debian/zlib@1:1.3", "as it is\n") if known else None
+        return Package("1:1.3", "pkg:deb/debian/zlib@1:1.3", ("as it is\n",)) if known else None
 
     def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
         """Say that expat is linked into pyexpat."""

@@ -66,7 +66,7 @@ def test_what_it_is_made_of_has_its_version_its_licence_and_the_modules_it_is_in
     packages = TreePackages(provide(tmp_path), Runtime(tmp_path, {}))
     found = packages.find("libz.so.1", ("zlib1g", "zlib"))
     assert found == Package(
-        "1:1.3.dfsg+really1.3.1-1", "pkg:deb/debian/zlib@1:1.3.dfsg%2Breally1.3.1-1", "share/doc/zlib/copyright\n"
+        "1:1.3.dfsg+really1.3.1-1", "pkg:deb/debian/zlib@1:1.3.dfsg%2Breally1.3.1-1", ("share/doc/zlib/copyright\n",)
     )
     (credit,) = packages.linked_into({"zlib"})
     assert (credit.name, credit.licence, credit.texts) == ("zlib", "Zlib", ("share/doc/zlib/copyright\n",))

@@ -1,9 +1,11 @@
 """What an audit looks at: everything in one bottle, as values."""
 
+import json
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from stigmer_packaging.binaries.buildinfo import BuildInfo
 from stigmer_packaging.binaries.elf import Elf
@@ -93,6 +95,14 @@ class Contents:
         """Give a small file as text, None when there is none such."""
         content = self.files.get(path)
         return None if content is None or content.text is None else content.text.decode(errors="replace")
+
+    def json_object(self, path: str) -> dict[str, Any] | None:
+        """Read a small file as a JSON object, None when it is missing, something else, or nested too deep to be read."""
+        try:
+            found = json.loads(self.text(path) or "")
+        except (ValueError, RecursionError):
+            return None
+        return found if isinstance(found, dict) else None
 
     def resolve(self, path: str, *, links: int = _MOST_LINKS) -> Entry | None:
         """Follow the links on the way inside the keg, `links` at most, to what is there; None when nothing is."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from stigmer_packaging.audit.check import Subject, Violation, check
 from stigmer_packaging.audit.contents import FILE, FOLDER
-from stigmer_packaging.audit.receipt import RECEIPT, parse_object
+from stigmer_packaging.audit.receipt import RECEIPT
 from stigmer_packaging.manifest.naming import service_path
 
 INDEX = "libexec/payload.json"
@@ -55,7 +55,7 @@ def _list(value: object) -> list[Any]:
 
 
 def _read(subject: Subject) -> Mapping[str, Any]:
-    found = parse_object(subject.contents.text(INDEX) or "") or {}
+    found = subject.contents.json_object(INDEX) or {}
     return found if found.get("format") == _FORMAT else {}
 
 

@@ -4,11 +4,9 @@ What must be named is read from the bottle itself: the modules in its Go program
 it holds; the rest of the frozen distributions the policy names.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
 
@@ -18,11 +16,6 @@ from stigmer_packaging.manifest.naming import notices_path, sbom_path
 
 _TEXTS = "\nLICENCE TEXTS\n"  # the line after which the notices name nothing more
 _UNKNOWN = "-"
-
-
-class _Named(NamedTuple):
-    name: str
-    version: str
 
 
 @check("licence", "nobody may use what has none", "put LICENSE at the top of the keg")
@@ -43,17 +36,17 @@ def _notices(subject: Subject) -> Iterator[Violation]:
         yield Violation(path, "missing")
         return
     named = _named(text)
-    known = {each.name for each in named} | {f"{each.name} {each.version}" for each in named}
+    known = named | {each.partition(" ")[0] for each in named}
     components = [part.name for part in read_components(subject)]
     wanted = (*components, *subject.policy.noticed, *_linked(subject), *_installed(subject))
     yield from (Violation(path, f"it does not name {name}") for name in dict.fromkeys(wanted) if name not in known)
 
 
-def _named(text: str) -> set[_Named]:
-    """Read which parts and ingredients the notices name, each on a line with its version and licence."""
+def _named(text: str) -> set[str]:
+    """Read which parts and ingredients the notices name, as `NAME VERSION`: each has a line, with its licence."""
     lines = text.partition(_TEXTS)[0].splitlines()
-    found = (re.fullmatch(r" *(\S+) (\S+) \(.+\)( \[\d+\])*", line) for line in lines)
-    return {_Named(match[1], match[2]) for match in found if match}
+    found = (re.fullmatch(r" *(\S+ \S+) \(.+\)( \[\d+\])*", line) for line in lines)
+    return {match[1] for match in found if match}
 
 
 def _linked(subject: Subject) -> Iterator[str]:
@@ -78,10 +71,10 @@ def _sbom(subject: Subject) -> Iterator[Violation]:
     """Find what the notices name and the bill of materials does not, and the other way round."""
     path, notices = sbom_path(subject.bottle.name), notices_path(subject.bottle.name)
     try:
-        listed = json.loads(subject.contents.text(path) or "")
-        packages = {_Named(each["name"], each.get("versionInfo", _UNKNOWN)) for each in listed["packages"]}
+        listed = subject.contents.json_object(path) or {}
+        packages = {f"{each['name']} {each.get('versionInfo', _UNKNOWN)}" for each in listed["packages"]}
         version = listed["spdxVersion"]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (TypeError, KeyError, AttributeError):
         yield Violation(path, "missing, or no bill of materials in SPDX 2.3")
         return
     if version != "SPDX-2.3":
@@ -89,8 +82,7 @@ def _sbom(subject: Subject) -> Iterator[Violation]:
     if subject.policy.sbom_sha256 not in {"", subject.contents.files[path].sha256}:
         yield Violation(path, "it is not the one that is released beside the bottle")
     named = _named(subject.contents.text(notices) or "")
-    own = {_Named(subject.bottle.name, subject.release)}
-    for missing in sorted(named - packages, key=str):
-        yield Violation(path, f"it does not name {missing.name} {missing.version}")
-    for missing in sorted(packages - named - own, key=str):
-        yield Violation(notices, f"they do not name {missing.name} {missing.version}, which {path} does")
+    own = {f"{subject.bottle.name} {subject.release}"}
+    yield from (Violation(path, f"it does not name {missing}") for missing in sorted(named - packages))
+    for missing in sorted(packages - named - own):
+        yield Violation(notices, f"they do not name {missing}, which {path} does")

@@ -29,6 +29,11 @@ def machos(subject: Subject) -> Iterator[tuple[str, MachO]]:
     yield from ((path, each) for path, content in subject.contents.files.items() for each in content.machos)
 
 
+def parse_version(text: str) -> tuple[int, ...]:
+    """Read a version such as `2.31`."""
+    return tuple(map(int, text.split(".")))
+
+
 def render_version(version: tuple[int, ...]) -> str:
     """Write a version as people do: `2.31`."""
     return ".".join(map(str, version))
@@ -37,8 +42,8 @@ def render_version(version: tuple[int, ...]) -> str:
 def promised_macos(subject: Subject) -> tuple[int, ...]:
     """Give the oldest macOS that a bottle is for: that of its tag, or an older one of the policy."""
     release = (MACOS_VERSIONS[parse_tag(subject.bottle.tag).release], 0)
-    named = tuple(map(int, subject.policy.macos_minimum.split("."))) if subject.policy.macos_minimum else release
-    return min(release, named)
+    minimum = subject.policy.macos_minimum
+    return min(release, parse_version(minimum)) if minimum else release
 
 
 @check("damaged", "what cannot be read here cannot be loaded there", "build the file again")
@@ -66,9 +71,8 @@ def _architecture(subject: Subject) -> Iterator[Violation]:
 def _glibc_floor(subject: Subject) -> Iterator[Violation]:
     if not (text := subject.policy.glibc_floor):
         return
-    floor = tuple(map(int, text.split(".")))
     for path, elf in elves(subject):
-        if elf.glibc > floor:
+        if elf.glibc > parse_version(text):
             shown = ", ".join(elf.newest[:_SHOWN]) or "its relocations"
             yield Violation(path, f"it needs glibc {render_version(elf.glibc)} (for {shown}), and {text} is promised")
 

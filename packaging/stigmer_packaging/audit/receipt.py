@@ -19,18 +19,13 @@ _SYSTEMS = {"darwin": "Macintosh", "linux": "Linux"}
 _PLACEHOLDER = re.compile(r"@@HOMEBREW_[A-Z]+@@")
 
 
-def _receipt(subject: Subject) -> dict[str, Any] | None:
-    """Read the receipt; None when it is missing or no JSON object, which its own check says."""
-    return parse_object(subject.contents.text(RECEIPT) or "")
-
-
 @check(
     "receipt",
     "brew believes what it reads there; without it, it cannot say where the keg came from",
     "write it with receipt.render_receipt",
 )
 def _fields(subject: Subject) -> Iterator[Violation]:
-    if (receipt := _receipt(subject)) is None:
+    if (receipt := subject.contents.json_object(RECEIPT)) is None:
         yield Violation(RECEIPT, "missing" if RECEIPT not in subject.contents.files else "not a JSON object")
         return
     target, source, built_on = subject.target, _part(receipt, "source"), _part(receipt, "built_on")
@@ -56,7 +51,7 @@ def _fields(subject: Subject) -> Iterator[Violation]:
     "write homebrew_version 5.1.15 or newer",
 )
 def _version(subject: Subject) -> Iterator[Violation]:
-    if (receipt := _receipt(subject)) is None:
+    if (receipt := subject.contents.json_object(RECEIPT)) is None:
         return
     version = str(receipt.get("homebrew_version"))
     numbers = re.match(r"\d+(?:\.\d+)*", version)
@@ -70,7 +65,7 @@ def _version(subject: Subject) -> Iterator[Violation]:
     "list the files that hold placeholders, and [] when none does",
 )
 def _changed_files(subject: Subject) -> Iterator[Violation]:
-    if (receipt := _receipt(subject)) is None:
+    if (receipt := subject.contents.json_object(RECEIPT)) is None:
         return
     if (listed := _changed_files_of(receipt)) is None:
         found = json.dumps(receipt.get("changed_files"))
@@ -91,7 +86,8 @@ def _changed_files_of(receipt: dict[str, Any]) -> list[str] | None:
     "write the file without it, or name it in the receipt's changed_files",
 )
 def _placeholders(subject: Subject) -> Iterator[Violation]:
-    exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(_changed_files_of(_receipt(subject) or {}) or ())}
+    receipt = subject.contents.json_object(RECEIPT) or {}
+    exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(_changed_files_of(receipt) or ())}
     for path in sorted(subject.contents.files.keys() - exempt):
         if found := _PLACEHOLDER.search(subject.contents.text(path) or ""):
             yield Violation(path, f"it holds {found[0]}")
@@ -120,15 +116,6 @@ def _formula(subject: Subject) -> Iterator[Violation]:
         yield Violation(path, "missing")
     elif re.search(r"^\s*bottle do\b", text, re.MULTILINE):
         yield Violation(path, "it holds a bottle block")
-
-
-def parse_object(text: str) -> dict[str, Any] | None:
-    """Read a JSON object, None when the text is something else, or nested too deep to be read."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _part(of: dict[str, Any], name: str) -> dict[str, Any]:

@@ -6,39 +6,30 @@ Sources of the forms: RFC 7468 for keys, and each provider's documentation for i
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from stigmer_packaging.audit.check import Subject, Violation, check
 
 _WITHDRAW = "leave it out, and withdraw the secret where it is valid: it may have been seen"
 
 
-class _Secret(NamedTuple):
-    """What a secret looks like: `anchor` are bytes each one holds, which are faster found than the form."""
-
-    kind: str
-    anchor: bytes
-    form: re.Pattern[bytes]
-
-
 # After the headline: line ends, also as an escape in a string, perhaps headers, then base64.
 _KEY = rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\\[rn]|\s|[A-Z][\w-]+: [^\r\n]+)+[A-Za-z0-9+/=]{32}"
+
+# Kind, anchor and form: the anchor is bytes that every secret of the kind holds, which are faster found than the form.
 _SECRETS = (
-    _Secret("a private key", b"PRIVATE KEY", re.compile(_KEY)),
-    _Secret("an access key of AWS", b"AKIA", re.compile(rb"(?<![A-Za-z0-9])AKIA[A-Z0-9]{16}(?![A-Za-z0-9])")),
-    _Secret("a token of GitHub", b"gh", re.compile(rb"(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{36}")),
-    _Secret("a token of GitHub", b"github_pat_", re.compile(rb"github_pat_[A-Za-z0-9_]{60}")),
-    _Secret("a token of GitLab", b"glpat-", re.compile(rb"glpat-[\w-]{20}")),
-    _Secret("a token of PyPI", b"pypi-AgE", re.compile(rb"pypi-AgE[\w-]{50}")),
-    _Secret("a token of npm", b"npm_", re.compile(rb"(?<![A-Za-z0-9])npm_[A-Za-z0-9]{36}")),
-    _Secret("a token of Slack", b"xox", re.compile(rb"xox[abeprs]-\d{9}[\w-]+")),
-    _Secret("a key of Google", b"AIza", re.compile(rb"(?<![\w-])AIza[\w-]{35}(?![\w-])")),
-    _Secret("a key of Stripe", b"_live_", re.compile(rb"(?<![A-Za-z0-9])[rs]k_live_[A-Za-z0-9]{24}")),
-    _Secret("a key of Anthropic", b"sk-ant-", re.compile(rb"sk-ant-[\w-]{32}")),
-    _Secret(
-        "a key of OpenAI", b"sk-", re.compile(rb"(?<![\w-])sk-(?:proj-|svcacct-)?(?!ant-)[A-Za-z0-9]{20}[\w-]{20}")
-    ),
-    _Secret("a signed web token", b"eyJ", re.compile(rb"(?<![\w-])eyJ[\w-]{15,}\.eyJ[\w-]{15,}\.[\w-]{40}")),
+    ("a private key", b"PRIVATE KEY", re.compile(_KEY)),
+    ("an access key of AWS", b"AKIA", re.compile(rb"(?<![A-Za-z0-9])AKIA[A-Z0-9]{16}(?![A-Za-z0-9])")),
+    ("a token of GitHub", b"gh", re.compile(rb"(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{36}")),
+    ("a token of GitHub", b"github_pat_", re.compile(rb"github_pat_[A-Za-z0-9_]{60}")),
+    ("a token of GitLab", b"glpat-", re.compile(rb"glpat-[\w-]{20}")),
+    ("a token of PyPI", b"pypi-AgE", re.compile(rb"pypi-AgE[\w-]{50}")),
+    ("a token of npm", b"npm_", re.compile(rb"(?<![A-Za-z0-9])npm_[A-Za-z0-9]{36}")),
+    ("a token of Slack", b"xox", re.compile(rb"xox[abeprs]-\d{9}[\w-]+")),
+    ("a key of Google", b"AIza", re.compile(rb"(?<![\w-])AIza[\w-]{35}(?![\w-])")),
+    ("a key of Stripe", b"_live_", re.compile(rb"(?<![A-Za-z0-9])[rs]k_live_[A-Za-z0-9]{24}")),
+    ("a key of Anthropic", b"sk-ant-", re.compile(rb"sk-ant-[\w-]{32}")),
+    ("a key of OpenAI", b"sk-", re.compile(rb"(?<![\w-])sk-(?:proj-|svcacct-)?(?!ant-)[A-Za-z0-9]{20}[\w-]{20}")),
+    ("a signed web token", b"eyJ", re.compile(rb"(?<![\w-])eyJ[\w-]{15,}\.eyJ[\w-]{15,}\.[\w-]{40}")),
 )
 _BEFORE, _AFTER = 64, 2048  # bytes around an anchor in which its secret lies
 
@@ -59,14 +50,14 @@ def find_secrets(pieces: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
 
 
 def _find(name: str, content: bytes) -> Iterator[str]:
-    for secret in _SECRETS:
-        start = content.find(secret.anchor)
+    for kind, anchor, form in _SECRETS:
+        start = content.find(anchor)
         while start >= 0:
-            match = _match_around(secret.form, content, start)
+            match = _match_around(form, content, start)
             if match and match[0] not in _REVIEWED:
                 shown = match[0][:_SHOWN].decode(errors="replace")
-                yield f"{secret.kind}{f' in {name}' if name else ''}: {shown}…"
-            start = content.find(secret.anchor, match.end() if match else start + 1)
+                yield f"{kind}{f' in {name}' if name else ''}: {shown}…"
+            start = content.find(anchor, match.end() if match else start + 1)
 
 
 def _match_around(form: re.Pattern[bytes], content: bytes, place: int) -> re.Match[bytes] | None:

@@ -1,13 +1,27 @@
 """Audit a bottle: everything that can be seen in the file itself, on any host, all findings at once."""
 
-from stigmer_packaging.audit.check import ERROR, Policy, Subject, run_checks
-from stigmer_packaging.audit.platforms import elves, render_version
+from stigmer_packaging.audit import (
+    index,
+    layout,
+    licences,
+    metadata,
+    platforms,
+    receipt,
+    secrets,
+    traces,
+    variables,
+    weight,
+)
+from stigmer_packaging.audit.check import ERROR, Check, Policy, Subject, run_checks
+from stigmer_packaging.audit.loader import simulation
 from stigmer_packaging.audit.reading import read_contents
-from stigmer_packaging.audit.table import CHECKS
-from stigmer_packaging.audit.weight import largest_files
 from stigmer_packaging.lib.errors import AuditError
 from stigmer_packaging.records.model import AuditReport, Finding, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
+
+_FAMILIES = (layout, metadata, receipt, platforms, simulation, index, secrets, traces, variables, weight, licences)
+CHECKS = tuple(each for family in _FAMILIES for each in vars(family).values() if isinstance(each, Check))
+"""All checks, in the order in which their findings are told."""
 
 
 def audit_bottle(bottle: ReleaseFile, *, policy: Policy, workspace: Workspace) -> AuditReport:
@@ -25,8 +39,8 @@ def audit_bottle(bottle: ReleaseFile, *, policy: Policy, workspace: Workspace) -
         findings=run_checks(CHECKS, subject),
         files=len(files),
         unpacked=sum(entry.size for entry in files),
-        largest=largest_files(subject.contents),
-        glibc=render_version(max((elf.glibc for _, elf in elves(subject)), default=())),
+        largest=weight.largest_files(subject.contents),
+        glibc=platforms.render_version(max((elf.glibc for _, elf in platforms.elves(subject)), default=())),
     )
     workspace.write_record(f"audit/{bottle.target}", made)
     return made

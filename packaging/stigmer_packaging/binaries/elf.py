@@ -24,8 +24,6 @@ _FIRST_WITH_THEM = (2, 36)
 
 lief.logging.disable()  # it would write to the terminal what findings say
 
-Glibc = tuple[int, ...]
-
 
 class Import(NamedTuple):
     """An undefined symbol; `library` is the one whose `version` it names, both empty when it has no version."""
@@ -50,7 +48,7 @@ class Elf:
     needed: tuple[str, ...]
     rpath: tuple[str, ...]
     runpath: tuple[str, ...]
-    glibc: Glibc
+    glibc: tuple[int, ...]
     newest: tuple[str, ...]
     private: bool
     imports: tuple[Import, ...]
@@ -85,6 +83,7 @@ def read_elf(content: bytes) -> Elf:
         glibc = max(glibc, _FIRST_WITH_THEM)
     symbols = [symbol for symbol in binary.dynamic_symbols if symbol.name]
     libraries = {number: library for number, _, library in needed}
+    local = lief.ELF.Symbol.BINDING.LOCAL
     return Elf(
         architecture=_architecture(binary),
         interpreter=binary.interpreter if binary.has_interpreter else "",
@@ -97,11 +96,11 @@ def read_elf(content: bytes) -> Elf:
         ),
         private="GLIBC_PRIVATE" in versions,
         imports=tuple(_import(symbol, libraries) for symbol in symbols if not symbol.shndx),
-        exports=frozenset((str(symbol.name), _version(symbol)) for symbol in symbols if _is_exported(symbol)),
+        exports=frozenset((str(each.name), _version(each)) for each in symbols if each.shndx and each.binding != local),
     )
 
 
-def highest_glibc(names: Iterable[str]) -> Glibc:
+def highest_glibc(names: Iterable[str]) -> tuple[int, ...]:
     """Give the highest of symbol versions such as `GLIBC_2.17` as `(2, 17)`; `()` when none is of glibc."""
     matches = (re.fullmatch(r"GLIBC_(\d+(?:\.\d+)+)", name) for name in names)
     return max((tuple(map(int, match[1].split("."))) for match in matches if match), default=())
@@ -163,7 +162,3 @@ def _import(symbol: lief.ELF.Symbol, libraries: dict[int, str]) -> Import:
     return Import(
         str(symbol.name), _version(symbol), libraries.get(number, ""), symbol.binding == lief.ELF.Symbol.BINDING.WEAK
     )
-
-
-def _is_exported(symbol: lief.ELF.Symbol) -> bool:
-    return bool(symbol.shndx) and symbol.binding != lief.ELF.Symbol.BINDING.LOCAL

@@ -87,7 +87,6 @@ def _intern(strings: bytearray, name: bytes) -> int:
 
 
 def _append(body: bytearray, data: bytes, name: int, kind: int) -> _Section:
-    """Append a section's content, and describe it."""
     place = len(body)
     body += data
     return _Section(name, kind, 0, 0, place, len(data), 0, 0, 1, 0)

@@ -83,6 +83,7 @@ def _read_slice(binary: lief.MachO.Binary, content: memoryview) -> MachO:
     if len(binary.commands) != binary.header.nb_cmds or max((_HEADER, *ends)) > len(image):
         raise ValueError("a Mach-O file that is not whole")
     platform, minimum = _minimum(binary)
+    signature = binary.code_signature
     return MachO(
         architecture=_ARCHITECTURES.get(binary.header.cpu_type.name, binary.header.cpu_type.name),
         identity=next((str(each.name) for each in binary.libraries if each.command.name == "ID_DYLIB"), ""),
@@ -90,7 +91,7 @@ def _read_slice(binary: lief.MachO.Binary, content: memoryview) -> MachO:
         search=tuple(str(rpath.path) for rpath in binary.rpaths),
         platform=platform,
         minimum=minimum,
-        flaws=_flaws(binary, image),
+        flaws=codesign.find_flaws(image, signature.data_offset, signature.data_size) if signature else None,
         binds=frozenset(_binds(binary)),
         exports=frozenset(_exports(binary)),
     )
@@ -127,8 +128,3 @@ def _minimum(binary: lief.MachO.Binary) -> tuple[str, tuple[int, ...] | None]:
     if old := binary.version_min:
         return old.command.name.removeprefix("VERSION_MIN_").removesuffix("X"), tuple(old.version)
     return "", None
-
-
-def _flaws(binary: lief.MachO.Binary, image: memoryview) -> tuple[str, ...] | None:
-    signature = binary.code_signature
-    return codesign.find_flaws(image, signature.data_offset, signature.data_size) if signature else None

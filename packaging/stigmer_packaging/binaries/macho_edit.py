@@ -43,10 +43,9 @@ class Segment(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """Part of __LINKEDIT: the number of the command and the field in it that hold its offset, and its content."""
+    """Part of __LINKEDIT; `place` is the number of the command, and the field in it, that hold its offset."""
 
-    number: int
-    field: int
+    place: tuple[int, int]
     offset: int
     content: bytes
 
@@ -104,18 +103,15 @@ def strip(content: bytes) -> bytes:
     symtab, dysymtab = kinds.index(_SYMTAB), kinds.index(_DYSYMTAB)
     if any(struct.unpack_from("<I", commands[dysymtab], field)[0] for field in (36, 44, 52, 68, 76)):
         return content
-    tables = {(table.number, table.field): table for table in _tables(content, commands)}
     kept, symbols, strings = _kept_symbols(content, commands[symtab])
-    stubs = _renumbered(tables[dysymtab, 56].content, kept) if (dysymtab, 56) in tables else b""
-    changed = {(symtab, 8): symbols, (symtab, 16): strings, (dysymtab, 56): stubs}
-    tables |= {
-        (index, field): tables[index, field]._replace(content=new)
-        for (index, field), new in changed.items()
-        if (index, field) in tables
-    }
+    new = {(symtab, 8): symbols, (symtab, 16): strings}
+    tables = []
+    for table in sorted(_tables(content, commands), key=lambda table: table.offset):
+        changed = _renumbered(table.content, kept) if table.place == (dysymtab, 56) else new.get(table.place)
+        tables.append(table if changed is None else table._replace(content=changed))
     commands[symtab] = commands[symtab][:8] + struct.pack("<4I", 0, len(symbols) // _SYMBOL.size, 0, len(strings))
     commands[dysymtab] = _patched_groups(commands[dysymtab], symbols)
-    return _laid_out(content, commands, sorted(tables.values(), key=lambda table: table.offset))
+    return _laid_out(content, commands, tables)
 
 
 def remove_signature(content: bytes) -> bytes:
@@ -204,7 +200,7 @@ def _tables(content: bytes, commands: Sequence[bytes]) -> Iterator[_Table]:
         for field, width in _LINKEDIT.get(_kind(command), ()):
             offset, count = struct.unpack_from("<2I", command, field)
             if count:
-                yield _Table(index, field, offset, content[offset : offset + count * width])
+                yield _Table((index, field), offset, content[offset : offset + count * width])
 
 
 def _kept_symbols(content: bytes, symtab: bytes) -> tuple[dict[int, int], bytes, bytes]:
@@ -242,8 +238,8 @@ def _laid_out(content: bytes, commands: list[bytes], tables: Sequence[_Table]) -
     body = bytearray()
     for table in tables:
         body = body.ljust(-(-len(body) // 8) * 8, b"\0")
-        command = commands[table.number]
-        place = struct.pack("<I", start + len(body) if table.content else 0)
-        commands[table.number] = command[: table.field] + place + command[table.field + 4 :]
+        number, field = table.place
+        offset = struct.pack("<I", start + len(body) if table.content else 0)
+        commands[number] = commands[number][:field] + offset + commands[number][field + 4 :]
         body += table.content
     return resize_linkedit(write_commands(content[:start] + body, commands))

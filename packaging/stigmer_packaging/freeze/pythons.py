@@ -114,10 +114,10 @@ class TreePackages:
         del file
         for source in self.tree.recipe.source:
             if source.package in names:
-                return Package(source.version, _purl_of(source), self.tree.copyright_of(source))
+                return Package(source.version, _purl_of(source), (self.tree.copyright_of(source),))
         for name in (name for name in names if name in self.runtime.versions):
             version, text = self.runtime.versions[name], self.runtime.root / "usr" / COPYRIGHT.format(name)
-            return Package(version, purl_of("deb/debian", name, version), read_text(text.read_bytes()))
+            return Package(version, purl_of("deb/debian", name, version), (read_text(text.read_bytes()),))
         return None
 
     def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:

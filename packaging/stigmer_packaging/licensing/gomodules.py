@@ -2,14 +2,14 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from stigmer_packaging.binaries.buildinfo import BuildInfo, GoModule
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.errors import DownloadError
-from stigmer_packaging.licensing.licences import Credit, conclude, is_licence_file, purl_of, read_text
+from stigmer_packaging.licensing.licences import Credit, conclude, is_licence_file, purl_of, read_file, read_text
 
 SECONDS = 1800
 _RECIPE = 1  # counts how texts are chosen, so that those chosen otherwise are not taken from the cache
@@ -34,7 +34,11 @@ def credit_go(
     had, or is another one than was linked.
     """
     main = () if info.main.version in {"", "(devel)"} else (info.main,)
-    texts = _provide_texts((*main, *(module for module in info.modules if module.sum)), program, cache, env, report)
+    places = {module: _place(cache, module) for module in (*main, *info.modules) if module in main or module.sum}
+    if missing := [module for module, place in places.items() if not place.is_file()]:
+        report(f"fetching the licences of {len(missing)} Go modules")
+        _fetch(missing, program, cache, env)
+    texts = {module: json.loads(place.read_text(encoding="utf-8")) for module, place in places.items()}
     known = texts.get(info.main, {"own": [], "inner": []})
     return (_go(info.go, program), *(_credit(module, texts.get(module, known)) for module in (*main, *info.modules)))
 
@@ -46,19 +50,8 @@ def _credit(module: GoModule, texts: Texts) -> Credit:
 
 def _go(version: str, program: Path) -> Credit:
     """Name Go's own library, whose licence lies at the top of every Go, and has been the same in all of them."""
-    file = program.resolve().parents[1] / "LICENSE"
-    texts = (read_text(file.read_bytes()),) if file.is_file() else ()
+    texts = read_file(program.resolve().parents[1] / "LICENSE")
     return Credit("go", version, "BSD-3-Clause", purl_of("golang", "stdlib", version), texts)
-
-
-def _provide_texts(
-    modules: Iterable[GoModule], program: Path, cache: Path, env: Mapping[str, str], report: Callable[[str], None]
-) -> dict[GoModule, Texts]:
-    places = {module: _place(cache, module) for module in modules}
-    if missing := [module for module, place in places.items() if not place.is_file()]:
-        report(f"fetching the licences of {len(missing)} Go modules")
-        _fetch(missing, program, cache, env)
-    return {module: json.loads(place.read_text(encoding="utf-8")) for module, place in places.items()}
 
 
 def _place(cache: Path, module: GoModule) -> Path:
@@ -93,9 +86,10 @@ def _download(
         "GOWORK": "off",
     }
     names = [f"{module.path}@{module.version}" for module in modules]
-    words: list[str | Path] = [program, "mod", "download", "-json", *names]
     sources.mkdir()
-    done = command.run(words, env={**env, **fixed}, cwd=sources, seconds=SECONDS, check=False)
+    done = command.run(
+        [program, "mod", "download", "-json", *names], env={**env, **fixed}, cwd=sources, seconds=SECONDS, check=False
+    )
     decoder, text = json.JSONDecoder(), done.stdout.strip()
     while text:
         value, end = decoder.raw_decode(text)

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
@@ -73,6 +73,11 @@ def read_text(content: bytes) -> str:
     """Give a licence's text with plain line ends and nothing at the ends of its lines."""
     lines = content.decode("utf-8-sig", errors="replace").replace("\f", "\n").splitlines()
     return "\n".join(line.rstrip() for line in lines).strip("\n") + "\n"
+
+
+def read_file(path: Path) -> tuple[str, ...]:
+    """Give the licence's text that a file has, nothing when there is no such file."""
+    return (read_text(path.read_bytes()),) if path.is_file() else ()
 
 
 def key_of(text: str) -> str:

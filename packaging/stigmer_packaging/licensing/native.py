@@ -9,7 +9,7 @@ from typing import Protocol
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import GateError, MissingToolError
 from stigmer_packaging.lib.interpreter import Interpreter
-from stigmer_packaging.licensing.licences import Credit, purl_of, read_text
+from stigmer_packaging.licensing.licences import Credit, purl_of, read_file
 
 COPYRIGHT = "share/doc/{}/copyright"  # Source: Debian Policy 12.5
 
@@ -59,11 +59,11 @@ LIBRARIES: Mapping[str, Library] = {
 
 @dataclass(frozen=True)
 class Package:
-    """A package that a library is from: its version, its package URL, and its licence's text."""
+    """A package that a library is from: its version, its package URL, and its licence's texts."""
 
     version: str
     purl: str
-    text: str
+    texts: tuple[str, ...]
 
 
 class Packages(Protocol):
@@ -92,10 +92,8 @@ class InstalledPackages:
             version = command.run(["dpkg-query", "-W", "-f", "${Version}", owner], env=self.env).stdout
         except MissingToolError:
             return None
-        text = Path("/usr") / COPYRIGHT.format(owner)
-        return Package(
-            version, purl_of("deb/debian", owner, version), read_text(text.read_bytes()) if text.is_file() else ""
-        )
+        texts = read_file(Path("/usr") / COPYRIGHT.format(owner))
+        return Package(version, purl_of("deb/debian", owner, version), texts)
 
     def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
         """Nothing is known of how the machine's Python was linked."""
@@ -114,13 +112,11 @@ def credit_native(
     known = {name: library for name in names if (library := _library(name))}
     unknown = [name for name in names if re.match(r"lib[^/]*\.(so|dylib)(\.|$)", name) and name not in known]
     if unknown:
-        raise GateError(f"nobody says what these are, and under which licence: {', '.join(unknown)}", _REMEDY)
+        remedy = "add them to LIBRARIES in licensing/native.py, or leave out what needs them"
+        raise GateError(f"nobody says what these are, and under which licence: {', '.join(unknown)}", remedy)
     found = [_credit(name, library, packages) for name, library in known.items() if library.project != "cpython"]
     found += packages.linked_into({name.split(".")[0] for name in names})
     return (_python(known, python, packages), *dict.fromkeys(found))
-
-
-_REMEDY = "add them to LIBRARIES in licensing/native.py, or leave out what needs them"
 
 
 def _library(name: str) -> Library | None:
@@ -129,9 +125,8 @@ def _library(name: str) -> Library | None:
 
 
 def _credit(file: str, library: Library, packages: Packages) -> Credit:
-    package = packages.find(file, library.packages) or Package("", purl_of("generic", library.project, ""), "")
-    texts = (package.text,) if package.text else ()
-    return Credit(library.project, package.version, library.licence, package.purl, texts)
+    package = packages.find(file, library.packages) or Package("", purl_of("generic", library.project, ""), ())
+    return Credit(library.project, package.version, library.licence, package.purl, package.texts)
 
 
 def _python(known: Mapping[str, Library], python: Interpreter, packages: Packages) -> Credit:
@@ -141,6 +136,5 @@ def _python(known: Mapping[str, Library], python: Interpreter, packages: Package
     if file and packages.find(file, own.packages):
         return _credit(file, own, packages)
     folder = f"python{'.'.join(python.version.split('.')[:2])}"
-    text = Path(python.executable).parents[1] / "lib" / folder / "LICENSE.txt"
-    texts = (read_text(text.read_bytes()),) if text.is_file() else ()
+    texts = read_file(Path(python.executable).parents[1] / "lib" / folder / "LICENSE.txt")
     return Credit(own.project, python.version, own.licence, purl_of("generic", own.project, python.version), texts)

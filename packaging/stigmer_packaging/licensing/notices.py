@@ -1,6 +1,6 @@
 """The third-party notices of a keg: everything that others made, its licence, and each licence text once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import Credits, Ingredient
@@ -19,7 +19,9 @@ what has none carries none in its source, and its licence is what its authors sa
 
 def render_notices(product: Product, target: str, credited: Sequence[Credits]) -> str:
     """Give the text of the notices: equal credits give equal texts."""
-    texts = merge_texts(credited)
+    texts: dict[str, str] = {}
+    for key, text in (row for credit in credited for row in credit.texts.items()):
+        texts[key] = min(text, texts.get(key, text))  # of those that differ in their lines alone, always the same one
     numbers = {key: number for number, key in enumerate(sorted(texts, key=lambda key: (texts[key].lower(), key)), 1)}
     lines = [_HEAD.format(name=product.name, version=product.version, target=target)]
     for credit in credited:
@@ -30,15 +32,6 @@ def render_notices(product: Product, target: str, credited: Sequence[Credits]) -
     for key, number in numbers.items():
         lines += ["", _RULE, f"[{number}]", "", texts[key].rstrip("\n")]
     return "\n".join(lines) + "\n"
-
-
-def merge_texts(credited: Iterable[Credits]) -> Mapping[str, str]:
-    """Give all licence texts by their keys; of those that differ in their lines alone, always the same one."""
-    merged: dict[str, str] = {}
-    for credit in credited:
-        for key, text in credit.texts.items():
-            merged[key] = min(text, merged.get(key, text))
-    return merged
 
 
 def _line(ingredient: Ingredient, numbers: Mapping[str, int]) -> str:

@@ -1,9 +1,10 @@
 """The licences of Python distributions, from their metadata, and of what their wheels say is compiled into them."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
@@ -64,9 +65,9 @@ def _inside(entry: metadata.Distribution) -> Iterator[Credit]:
                     yield Credit(part["name"], part["version"], licence, purl.partition("?")[0])
 
 
-def _said(part: dict[str, list[dict[str, object]]]) -> list[str]:
+def _said(part: Mapping[str, Any]) -> list[str]:
     """Give the licence of a component. Source: CycloneDX, `licenses` as an expression or as single ones."""
     stated = part.get("licenses", [])
     whole = [str(each["expression"]) for each in stated if "expression" in each]
     single = [each["license"] for each in stated if isinstance(each.get("license"), dict)]
-    return whole or [" AND ".join(str(one.get("id") or one.get("name")) for one in single if isinstance(one, dict))]
+    return whole or [" AND ".join(str(one.get("id") or one.get("name")) for one in single)]

@@ -1,6 +1,6 @@
 """Credit what others made: the ingredients of every part with their licences, and the bill of materials of a keg."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -67,20 +67,15 @@ def write_sbom(
         return workspace.add_file(staged / "sbom", f"sbom/{target}", kind="sbom", path=path, **facts)
 
 
-def _record(made: BuiltPart, licence: str, found: Iterable[Credit], workspace: Workspace) -> Credits:
-    known = tuple(found)
-    every = sorted({text for credit in known for text in credit.texts}, reverse=True)
-    texts = {key_of(text): text for text in every}  # of texts with the same key, the first in the alphabet
-    ordered = dict(sorted(texts.items()))
-    record = Credits(made.component, made.version, licence, made.target, _ingredients(known), ordered, made.left_out)
-    workspace.write_record(f"credit/{made.target}/{made.component}", record)
-    return record
-
-
-def _ingredients(found: Iterable[Credit]) -> tuple[Ingredient, ...]:
-    """Give each ingredient once, sorted by name and version."""
+def _record(made: BuiltPart, licence: str, found: Sequence[Credit], workspace: Workspace) -> Credits:
     named = {(each.name, each.version, each.purl): each for each in found}
-    return tuple(
+    ingredients = tuple(
         Ingredient(name, version, each.licence, purl, tuple(dict.fromkeys(map(key_of, each.texts))))
         for (name, version, purl), each in sorted(named.items())
     )
+    every = sorted({text for credit in found for text in credit.texts}, reverse=True)
+    texts = {key_of(text): text for text in every}  # of texts with the same key, the first in the alphabet
+    ordered = dict(sorted(texts.items()))
+    record = Credits(made.component, made.version, licence, made.target, ingredients, ordered, made.left_out)
+    workspace.write_record(f"credit/{made.target}/{made.component}", record)
+    return record

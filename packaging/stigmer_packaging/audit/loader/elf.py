@@ -7,7 +7,7 @@ from functools import cache
 
 from stigmer_packaging.audit.contents import Content, join
 from stigmer_packaging.audit.loader.loading import Library, Loading, expand
-from stigmer_packaging.audit.platforms import LOADERS
+from stigmer_packaging.audit.platforms import LOADERS, parse_version
 from stigmer_packaging.binaries.elf import Elf, Import, highest_glibc
 
 _SYSTEM = re.compile(
@@ -50,8 +50,8 @@ class ElfLoading(Loading[Elf]):
 
     def _is_judged(self, symbol: Import) -> bool:
         """Whether glibc-private or glibc-floor already say that it is not there."""
-        floor = tuple(map(int, self.subject.policy.glibc_floor.split("."))) if self.subject.policy.glibc_floor else ()
-        newer = bool(floor) and highest_glibc([symbol.version]) > floor
+        floor = self.subject.policy.glibc_floor
+        newer = bool(floor) and highest_glibc([symbol.version]) > parse_version(floor)
         return newer or symbol.version == "GLIBC_PRIVATE"
 
     def _has(self, place: str, symbol: Import) -> bool:

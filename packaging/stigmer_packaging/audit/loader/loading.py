@@ -8,9 +8,9 @@ import posixpath
 import re
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Generic, NamedTuple, TypeVar
 
 from stigmer_packaging.audit.check import Subject
@@ -83,6 +83,7 @@ class Loading(ABC, Generic[Code]):
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
+        self.lists = system_symbols(subject.target)
         found = ((path, self.choose(content)) for path, content in subject.contents.files.items())
         self.codes: dict[str, Code] = {path: code for path, code in found if code}
 
@@ -112,43 +113,27 @@ class Loading(ABC, Generic[Code]):
     def bundles(self) -> Mapping[str, Bundle]:
         """The bundles by their folders."""
         files = self.subject.contents.files
-        marks = (path for path in files if posixpath.basename(path) == _BUNDLE_MARK)
-        found = {folder: Bundle(folder, "", "") for folder in map(posixpath.dirname, marks)}
+        marks = (file for file in map(PurePosixPath, files) if file.name == _BUNDLE_MARK)
+        found = {folder: Bundle(folder, "", "") for folder in (str(mark.parent) for mark in marks)}
         for path, content in files.items():
             if content.bootloader and path in self.codes:
                 folder = join(posixpath.dirname(path), content.bootloader.contents)
                 found[folder] = Bundle(folder, path, join(folder, content.bootloader.python))
         return found
 
-    @cached_property
-    def lists(self) -> Mapping[str, Versions]:
-        """The system's symbols."""
-        return system_symbols(self.subject.target)
-
     def bundle_of(self, path: str) -> Bundle:
         """Give the bundle whose program or module a file is, one without a folder when it is in none."""
-        folders = [path]
-        while folders[-1]:
-            folders.append(posixpath.dirname(folders[-1]))
+        folders = map(str, PurePosixPath(path).parents)
         inside = (self.bundles[folder] for folder in folders if folder in self.bundles)
         own = (bundle for bundle in self.bundles.values() if bundle.program == path)
         return next(own, next(inside, Bundle("", "", "")))
 
-    def loaded_with(self, *paths: str) -> tuple[str, ...]:
-        """Give some files and all libraries that come with them, the nearest first: where symbols are looked for."""
-        found = dict.fromkeys(path for path in paths if path in self.codes)
-        waiting = list(found)
-        while waiting:
-            near = self._places(waiting)
-            waiting = [place for place in near if place not in found]
-            found |= dict.fromkeys(near)
-        return tuple(found)
-
     def scope(self, path: str) -> tuple[str, ...]:
-        """Give all that is loaded when a file is."""
+        """Give all that is loaded when a file is, the nearest first: where symbols are looked for."""
         bundle = self.bundle_of(path)
-        return self.loaded_with(bundle.program, bundle.python, path)
-
-    def _places(self, paths: Iterable[str]) -> list[str]:
-        inside = (path for path in paths if not path.startswith("/"))
-        return list(dict.fromkeys(each.place for path in inside for each in self.libraries(path) if each.place))
+        scope = [first for first in dict.fromkeys((bundle.program, bundle.python, path)) if first in self.codes]
+        for loaded in scope:
+            needed = self.libraries(loaded) if loaded in self.codes else ()
+            places = dict.fromkeys(library.place for library in needed if library.place)
+            scope += [place for place in places if place not in scope]
+        return tuple(scope)

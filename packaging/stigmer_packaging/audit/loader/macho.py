@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from stigmer_packaging.audit.contents import Content, join
 from stigmer_packaging.audit.loader.loading import Library, Loading, expand
-from stigmer_packaging.audit.platforms import promised_macos, render_version
+from stigmer_packaging.audit.platforms import parse_version, promised_macos, render_version
 from stigmer_packaging.binaries.macho import MAIN_PROGRAM, SELF, WEAK_DEFINITION, Bind, MachO
 
 _SYSTEM = re.compile(
@@ -65,9 +65,9 @@ class MachOLoading(Loading[MachO]):
             return ""
         if not self._has(library.place, name):
             return f"not in {library.name}"
-        since = max(self.lists.get(library.place, {}).get(name, ("0",)), key=_version)
+        since = max(self.lists.get(library.place, {}).get(name, ("0",)), key=parse_version)
         promised = promised_macos(self.subject)
-        if _version(since) > promised:
+        if parse_version(since) > promised:
             return f"in {library.name} from macOS {since} on, and {render_version(promised)} is promised"
         return ""
 
@@ -100,7 +100,3 @@ class MachOLoading(Loading[MachO]):
         folders = (expand(program if "@executable" in text and program else owner, text) for owner, text in chain)
         found = (self.find(join(folder, name.removeprefix("@rpath/"))) for folder in folders if folder is not None)
         return next(filter(None, found), "")
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(map(int, text.split(".")))
