@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.lib import digest
-from stigmer_packaging.verify.mac_report import MacReport
+from stigmer_packaging.records.model import VerificationReport
+from stigmer_packaging.verify.mac_report import parse_mac_report
 from support.fake_mac import BOTTLE, FAKES, SCRIPT, make_fake_mac
 
 SHELLS = {"dash": ("dash",), "bash": ("bash", "--posix"), "zsh": ("zsh", "--emulate", "sh"), "mksh": ("mksh",)}
@@ -19,8 +20,8 @@ BOTH = {**SELFTEST, "WORKFLOW_TEST": "--selftest-workflow"}
 THERE = {name: shell for name, shell in SHELLS.items() if shutil.which(shell[0])}
 
 
-def failed(report: MacReport) -> list[str]:
-    assert report.whole
+def failed(report: VerificationReport) -> list[str]:
+    assert report.ended
     return [check.name for check in report.checks if not check.passed]
 
 
@@ -29,9 +30,9 @@ def test_a_good_bottle_passes_every_check_in_every_shell_and_nothing_is_left(tmp
     mac = make_fake_mac(tmp_path)
     code, report = mac.check(*THERE[shell], environment=BOTH)
     assert (code, failed(report)) == (0, [])
-    assert report.machine == "macOS 15.1 24B83 arm64 Mac15,3"
+    assert report.guest == "macOS 15.1 24B83 arm64 Mac15,3"
     names = (BOTTLE, "stigmer-2.0.0-darwin-arm64")
-    assert report.files == tuple(digest.sha256_of(mac.release / name) for name in names)
+    assert parse_mac_report(mac.text())[1] == tuple(digest.sha256_of(mac.release / name) for name in names)
     assert len(report.checks) == 22
     assert list((tmp_path / "tmp").iterdir()) == []
     assert "brew untap check-on-mac-" in mac.calls()
@@ -173,7 +174,7 @@ def test_an_interrupted_run_leaves_nothing_running_and_no_whole_report(tmp_path:
     starter = tmp_path / "starter"
     starter.write_text(f'echo $$ >"{tmp_path}/pid"\nexec sh "{SCRIPT}" "$@"\n', encoding="utf-8")
     code, report = mac.check(script=starter)
-    assert (code, report.whole) == (143, False)
+    assert (code, report.ended) == (143, False)
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stigmer_packaging.lib import command, digest
-from stigmer_packaging.verify.mac_report import MacReport, parse_mac_report, read_mac_report
+from stigmer_packaging.records.model import VerificationReport
+from stigmer_packaging.verify.mac_report import parse_mac_report, read_mac_report
 from support.native_code import place
 
 SCRIPT = Path(__file__).parents[2] / "scripts/check-on-mac"
@@ -109,14 +110,18 @@ class FakeMac(NamedTuple):
 
     def check(
         self, *shell: str, what: str = "", script: Path = SCRIPT, environment: Mapping[str, str] = {}
-    ) -> tuple[int | None, MacReport]:
+    ) -> tuple[int | None, VerificationReport]:
         """Run the script; give its exit code and its report."""
         path = f"{self.folder}/fakes:{os.environ['PATH']}"
         env = {"PATH": path, "HOME": str(self.folder), "TMPDIR": str(self.folder / "tmp"), **environment}
         words = [*(shell or ("sh",)), str(script), what or str(self.release), "report.tap"]
         done = command.run(words, env=env, cwd=self.folder, seconds=100, check=False)
         assert done.stderr == "", done.stderr
-        return done.code, parse_mac_report(read_mac_report(self.folder / "report.tap"))
+        return done.code, parse_mac_report(self.text())[0]
+
+    def text(self) -> str:
+        """Give the report as the script wrote it."""
+        return read_mac_report(self.folder / "report.tap")
 
 
 def make_fake_mac(folder: Path, *, twist: str = "", runner: str = "", content: bytes = MACH_O) -> FakeMac:

@@ -61,7 +61,7 @@ def test_of_a_namespace_the_others_keep_the_modules_that_the_owner_does_not_have
     install(tmp_path, "two", web__init=owners, web__two="y")
     left = settle_owners(tmp_path, {"web": "two"})
     assert listing(tmp_path) == ["web/__init__.py", "web/one.py", "web/two.py"]
-    assert modules_to_prove(tmp_path, left) == {"one": ("web.one",), "two": ("web",)}
+    assert modules_to_prove(tmp_path, left) == ["web", "web.one"]
     assert find_conflicts(read_distributions(tmp_path)) == ()
 
 
@@ -97,12 +97,12 @@ def test_both_are_proven_by_the_modules_they_have_left(tmp_path: Path) -> None:
     site = make_trap(tmp_path)
     install(site, "bystander", other="x")
     left = settle_owners(site, {"parts": "parts"})
-    assert modules_to_prove(site, left) == {"parts": ("parts",), "python-parts": ("python_parts",)}
+    assert modules_to_prove(site, left) == ["parts", "python_parts"]
 
 
 def test_the_probe_must_import_everything_and_is_removed(tmp_path: Path) -> None:
     source = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
     probe = make_program(tmp_path / "import-probe", source)
     with pytest.raises(GateError, match="No module named 'no_such_module'"):
-        try_imports(probe, {"one": ("json", "no_such_module")}, env=ENV)
+        try_imports(probe, ["json", "no_such_module"], env=ENV)
     assert not probe.exists()

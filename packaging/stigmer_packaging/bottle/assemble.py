@@ -1,5 +1,6 @@
 """Assemble the keg: the launcher, the components beside it, their index, and what brew wants to find."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,10 +59,11 @@ def assemble_keg(
 ) -> Keg:
     """Make the keg's tree for one target.
 
-    Files are hard links to the artefacts where possible. Raise KegError when two components own one path, when a part
-    is missing or of another target, and when a component holds what the index cannot name (a symbolic link).
+    Files are hard links to the artefacts where possible. Raise KegError when two components own one path, when the entry
+    of a component is not executable, and when a component holds what the index cannot name (a symbolic link).
     """
-    chosen = _in_order(manifest, target, parts)
+    made = {service.component: service for service in parts.services}
+    chosen = [made[component.name] for component in manifest.components]
     payload = _payload(manifest, target, chosen)
     notices = render_notices(manifest.product, str(target), parts.credits)
     texts = {INDEX: render_payload(payload), **_answers(payload), notices_path(manifest.product.name): notices}
@@ -85,18 +87,6 @@ def assemble_keg(
     return keg
 
 
-def _in_order(manifest: Manifest, target: Target, parts: KegParts) -> tuple[BuiltPart, ...]:
-    """Give one service for each component of the manifest, in its order."""
-    foreign = {parts.launcher.target, *(service.target for service in parts.services)} - {str(target)}
-    if foreign:
-        raise KegError(f"a keg for {target} cannot hold parts for {', '.join(sorted(foreign))}")
-    given = {service.component: service for service in parts.services}
-    expected = [component.name for component in manifest.components]
-    if sorted(expected) != sorted(service.component for service in parts.services):
-        raise KegError(f"the manifest names {', '.join(expected)}; there are {', '.join(given) or 'none'}")
-    return tuple(given[name] for name in expected)
-
-
 def _add_parts(tree: KegTree, name: str, parts: KegParts, services: Sequence[BuiltPart], workspace: Workspace) -> None:
     launcher = parts.launcher
     tree.add_folder(LAUNCHER, workspace.path(launcher.root), _paths(launcher.files), "the launcher")
@@ -112,10 +102,8 @@ def _add_service(tree: KegTree, service: BuiltPart, workspace: Workspace) -> Non
     folder = workspace.path(service.root)
     if links := links_below(folder):
         raise KegError(f"{service.component}: {links[0][0]} is a symbolic link, which the index cannot name")
-    if service.entry not in _paths(service.files):
-        raise KegError(f"{service.component}: its executable {service.entry} is not among its files")
     tree.add_folder(COMPONENTS, folder, _paths(service.files), service.component)
-    if not (tree.root / COMPONENTS / service.entry).stat().st_mode & 0o100:
+    if not os.access(tree.root / COMPONENTS / service.entry, os.X_OK):
         raise KegError(f"{service.component}: {service.entry} is not executable")
 
 

@@ -42,10 +42,11 @@ def settle_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:
     return left
 
 
-def modules_to_prove(site: Path, left_out: Collection[LeftOut]) -> Mapping[str, tuple[str, ...]]:
-    """Name, for each distribution that took part in a conflict, the modules of it that are left."""
+def modules_to_prove(site: Path, left_out: Collection[LeftOut]) -> list[str]:
+    """Name the modules that are left of the distributions that took part in a conflict, sorted."""
     taking_part = {name for each in left_out for name in (each.distribution, each.owner)}
-    return {entry.name: modules_in(entry) for entry in read_distributions(site) if entry.name in taking_part}
+    left = (modules_in(entry) for entry in read_distributions(site) if entry.name in taking_part)
+    return sorted(module for modules in left for module in modules)
 
 
 def _settle(site: Path, conflict: Conflict, owner: str) -> Iterator[LeftOut]:

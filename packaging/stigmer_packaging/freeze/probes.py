@@ -66,16 +66,15 @@ def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, s
             )
 
 
-def try_imports(probe: Path, modules: Mapping[str, Sequence[str]], *, env: Mapping[str, str]) -> None:
-    """Import modules, by the distributions that installed them, inside a bundle; GateError when one cannot be.
+def try_imports(probe: Path, modules: Sequence[str], *, env: Mapping[str, str]) -> None:
+    """Import modules inside a bundle; GateError when one cannot be.
 
     The frozen service is a foreign program that cannot be asked to import something. `probe` is a second program with
     the same modules, made for this; it is removed, and not shipped.
     """
-    names = sorted(module for each in modules.values() for module in each)
     try:
         with command.failing_as(GateError, "a distribution whose module has another owner cannot be imported", _REMEDY):
-            command.run([probe, *names], env=plain_environment(env), seconds=SECONDS)
+            command.run([probe, *modules], env=plain_environment(env), seconds=SECONDS)
     finally:
         probe.unlink()
 
@@ -110,7 +109,10 @@ class Trial:
             command.failing_as(GateError, f"{situation} does not work"),
             command.running(words, env=env, cwd=self.folder, log=self.folder / "service.log") as service,
         ):
-            self._wait_until_ready(service, port)
+            if self.probe.ready:
+                service.wait_for(self.probe.ready, seconds=SECONDS)
+            else:
+                service.wait_until(lambda: is_open(port), f"open its port {self.probe.port}", seconds=SECONDS)
             code, output = service.stop(seconds=self.probe.grace), service.output
         usual = (0,) if self.probe.temporal else (0, -signal.SIGTERM)
         if not (code in usual or _FINALIZING in output) or _BROKEN.search(output):
@@ -142,12 +144,6 @@ class Trial:
         words = [str(self.program), *(fill(text, values) for text in arguments)]
         given = {name: value for name, value in filled.items() if value}
         return words, self._isolated | given, ports[f"port.{self.probe.port}"]
-
-    def _wait_until_ready(self, service: command.Running, port: int) -> None:
-        if self.probe.ready:
-            service.wait_for(self.probe.ready, seconds=SECONDS)
-        else:
-            service.wait_until(lambda: is_open(port), f"open its port {self.probe.port}", seconds=SECONDS)
 
     @property
     def _isolated(self) -> dict[str, str]:

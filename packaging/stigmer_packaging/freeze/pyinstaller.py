@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -107,11 +107,11 @@ def freeze(
 
     The order of sets, the time and the caller's Python settings do not reach the result.
     """
-    _require(python, env)
     spec = work / _SPEC
     for name in (_SPEC, _PROBE_SOURCE):
         (work / name).write_bytes((_TEMPLATES / f"{name}.template").read_bytes())
-    hooks = [*_copy_start_hooks(plan.table.startup, work / "startup"), *plan.table.runtime_hooks]
+    shutil.copytree(START_HOOKS, work / "startup")
+    hooks = [*(str(work / "startup" / f"{name}.py") for name in plan.table.startup), *plan.table.runtime_hooks]
     probe = str(work / _PROBE_SOURCE) if plan.with_probe else ""
     written = asdict(plan) | {"runtime_hooks": hooks, "import_probe": probe}
     (work / "plan.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
@@ -138,11 +138,6 @@ def freeze(
     return Frozen(work / "dist" / plan.name, tuple(parse_warnings(warnings.read_text(encoding="utf-8"))))
 
 
-def _copy_start_hooks(names: Iterable[str], folder: Path) -> list[str]:
-    folder.mkdir()
-    return [str(shutil.copyfile(START_HOOKS / f"{name}.py", folder / f"{name}.py")) for name in names]
-
-
 def parse_warnings(text: str) -> Iterator[MissingImport]:
     """Read the file in which PyInstaller lists what it did not bundle, and who imports it in which way."""
     listed = re.findall(r"^(?:missing|excluded|invalid) module named (\S+) - imported by (.*)$", text, re.MULTILINE)
@@ -153,28 +148,22 @@ def parse_warnings(text: str) -> Iterator[MissingImport]:
 
 
 def _program(python: Environment, work: Path, env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Give the command that runs PyInstaller, and the variables it needs."""
-    if python.settings is None:
-        return [_isolated(python, work, env), "-s", "-P", "-m", "PyInstaller"], {}
-    settings = work / "settings.json"
-    settings.write_text(json.dumps(asdict(python.settings()), indent=1), encoding="utf-8")
-    words = python.words("-s", "-P", "-m", "stigmer_packaging.freeze.seams", str(settings))
-    return words, {"PYTHONPATH": str(_PACKAGING)}
+    """Give the command that runs PyInstaller, and the variables it needs.
 
-
-def _isolated(python: Environment, work: Path, env: Mapping[str, str]) -> str:
-    """Give an interpreter that has the locked distributions and none of those installed beside it."""
+    An interpreter that is itself frozen with sees the locked distributions and none of those installed beside it;
+    MissingToolError without the programs that PyInstaller calls then. `seams` stands for them.
+    """
+    if python.settings:
+        settings = work / "settings.json"
+        settings.write_text(json.dumps(asdict(python.settings()), indent=1), encoding="utf-8")
+        words = python.words("-s", "-P", "-m", "stigmer_packaging.freeze.seams", str(settings))
+        return words, {"PYTHONPATH": str(_PACKAGING)}
+    tools = ("objdump", "objcopy") if python.interpreter.target.system == "linux" else ("codesign",)
+    if absent := [name for name in tools if not shutil.which(name, path=env.get("PATH"))]:
+        raise MissingToolError(f"freezing needs {' and '.join(absent)}", _REMEDY)
     words = python.words("-I", "-m", "venv", "--without-pip", str(work / "venv"))
     command.run(words, env=plain_environment(env), seconds=SECONDS)
     (site,) = (work / "venv").glob("lib/python*/site-packages")
     site.rmdir()
     site.symlink_to(python.site.folder)
-    return str(work / "venv" / "bin" / "python")
-
-
-def _require(python: Environment, env: Mapping[str, str]) -> None:
-    """Raise MissingToolError unless the programs are there that PyInstaller calls; `seams` stands for them."""
-    tools = ("objdump", "objcopy") if python.interpreter.target.system == "linux" else ("codesign",)
-    absent = [name for name in tools if not shutil.which(name, path=env.get("PATH"))]
-    if absent and python.settings is None:
-        raise MissingToolError(f"freezing needs {' and '.join(absent)}", _REMEDY)
+    return [str(work / "venv" / "bin" / "python"), "-s", "-P", "-m", "PyInstaller"], {}

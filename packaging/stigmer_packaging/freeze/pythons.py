@@ -5,6 +5,7 @@ platform's files. The same is done for the machine's own platform, so that there
 """
 
 import os
+import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from stigmer_packaging.freeze.python.provide import BuildSettings, digest_of, pl
 from stigmer_packaging.freeze.python.recipe import Recipe, Source, read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
 from stigmer_packaging.freeze.seams import Settings
-from stigmer_packaging.freeze.wheels import Platform, platform_here
+from stigmer_packaging.freeze.wheels import Platform
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.debian import find_archives
 from stigmer_packaging.lib.interpreter import Interpreter, read_interpreter, require_library
@@ -92,14 +93,18 @@ def choose_python(
 
 
 def at_hand(interpreter: Interpreter) -> FreezingPython:
-    """Freeze with an interpreter that is there; MissingToolError when it has no shared library."""
-    platform = platform_here(interpreter)
+    """Freeze with an interpreter that is there; MissingToolError when it has no shared library.
+
+    Wheels may ask for the glibc or macOS that runs here.
+    """
+    oldest = platform.mac_ver()[0] or platform.libc_ver()[1]
+    chosen = Platform(interpreter.target, oldest, interpreter.version)
 
     def assemble(site_of: SiteOf) -> Environment:
         require_library(interpreter)
-        return Environment(interpreter, site_of(platform, builder=interpreter))
+        return Environment(interpreter, site_of(chosen, builder=interpreter))
 
-    return FreezingPython((interpreter.version, interpreter.identity), platform, assemble)
+    return FreezingPython((interpreter.version, interpreter.identity), chosen, assemble)
 
 
 @dataclass(frozen=True)

@@ -120,11 +120,11 @@ def freeze_service(
     python = provide(source.pins, freezer, source.table.owners)
     proven = modules_to_prove(python.site.folder, python.site.left_out)
     with freezer.workspace.staging() as staged:
-        probed = proven if freezer.tried else {}
-        plan = _service_plan(component, source.copy_to(staged.absolute() / "source"), source.table, proven, probed)
+        copied, with_probe = source.copy_to(staged.absolute() / "source"), freezer.tried and bool(proven)
+        plan = _service_plan(component, copied, source.table, proven, with_probe=with_probe)
         frozen = _freeze(plan, python, staged, freezer)
         if freezer.tried:
-            _try_service(frozen.folder / component, source, probed, probe, temporal, freezer)
+            _try_service(frozen.folder / component, source, proven, probe, temporal, freezer)
         else:
             freezer.note(f"{component} for {freezer.target} is not tried: its programs do not run here")
         left_out = python.site.left_out
@@ -160,7 +160,7 @@ def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | N
 def _try_service(
     program: Path,
     source: ServiceSource,
-    probed: Mapping[str, Sequence[str]],
+    proven: Sequence[str],
     probe: ServiceProbe,
     temporal: Path | None,
     freezer: Freezer,
@@ -168,8 +168,8 @@ def _try_service(
     freezer.report(f"trying the frozen {program.name}")
     env, home = freezer.env, program.parents[1] / "home"
     try:
-        if probed:
-            probes.try_imports(program.with_name(pyinstaller.PROBE), probed, env=env)
+        if proven:
+            probes.try_imports(program.with_name(pyinstaller.PROBE), proven, env=env)
         probes.try_service(program, source.table, probe, temporal=temporal, home=home, env=env)
     except GateError as error:
         raise probes.explain_excludes(error, source.facts) from error
@@ -199,26 +199,22 @@ def _launcher_plan(name: str, own: Path, python: Environment, freezer: Freezer) 
 
 
 def _service_plan(
-    component: str,
-    search: Sequence[Path],
-    table: FreezeTable,
-    proven: Mapping[str, Sequence[str]],
-    probed: Mapping[str, Sequence[str]],
+    component: str, search: Sequence[Path], table: FreezeTable, proven: Sequence[str], *, with_probe: bool
 ) -> FreezePlan:
-    """Plan for a service; the modules in `proven` are frozen whether it imports them or not, those of `probed` tried."""
-    project, modules = search[0], sorted(module for modules in proven.values() for module in modules)
+    """Plan for a service; the modules in `proven` are frozen whether it imports them or not."""
+    project = search[0]
     pairs = (pair.rpartition(":") for pair in table.add_data)
     absolute = replace(
         table,
         entry=str(project / table.entry),
-        hidden_imports=(*table.hidden_imports, *modules),
+        hidden_imports=(*table.hidden_imports, *proven),
         add_data=tuple(f"{project / path}:{folder}" for path, _, folder in pairs),
         hooks=tuple(str(project / folder) for folder in table.hooks),
         runtime_hooks=tuple(str(project / script) for script in table.runtime_hooks),
     )
     folders = (*(project / name for name in table.stand_ins), *search)
     return FreezePlan(
-        component, f"{component}.lib", absolute, tuple(map(str, folders)), SERVICE_OPTIMIZE, with_probe=bool(probed)
+        component, f"{component}.lib", absolute, tuple(map(str, folders)), SERVICE_OPTIMIZE, with_probe=with_probe
     )
 
 

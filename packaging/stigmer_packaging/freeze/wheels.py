@@ -4,7 +4,6 @@ The platform's own Python is not run. Sources: PEP 427 for what is in a wheel; p
 """
 
 import json
-import platform as machine
 import re
 import shutil
 import sys
@@ -91,11 +90,6 @@ class Platform:
         return (*words, *abis, "--python-version", self.python, "--implementation", "cp", "--only-binary=:all:")
 
 
-def platform_here(interpreter: Interpreter) -> Platform:
-    """Give the platform of a Python of this machine: wheels may ask for the glibc or macOS that runs here."""
-    return Platform(interpreter.target, machine.mac_ver()[0] or machine.libc_ver()[1], interpreter.version)
-
-
 @dataclass(frozen=True)
 class Site:
     """A site-packages folder that holds exactly what a lock names, less what `left_out` says."""
@@ -134,7 +128,9 @@ def provide_site(
         made = folder / "made"
         (made / "site-packages").mkdir(parents=True)
         last = {canonicalize_name(owner) for owner in settled.values()}
-        for file in sorted(wheels.glob("*.whl"), key=lambda file: (_name(file) in last, file.name)):
+        for file in sorted(
+            wheels.glob("*.whl"), key=lambda file: (parse_wheel_filename(file.name)[0] in last, file.name)
+        ):
             unpack_wheel(file, made / "site-packages")
         left_out = settle_owners(made / "site-packages", settled)
         text = json.dumps([asdict(each) for each in left_out], indent=1)
@@ -223,7 +219,3 @@ class _Pip:
         setuptools = {"PYTHONPATH": sysconfig.get_path("purelib")}  # for the builder, which need not have them
         whole = [sys.executable, *_PIP, *words, "-r", str(wanted)]
         command.run(whole, env={**self.env, **setuptools}, cwd=self.folder, seconds=SECONDS)
-
-
-def _name(wheel: Path) -> str:
-    return parse_wheel_filename(wheel.name)[0]

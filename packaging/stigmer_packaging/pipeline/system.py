@@ -1,6 +1,7 @@
 """What only an administrator can install: what of it is missing here, and on Debian or Ubuntu as root, its installation."""
 
 import shutil
+import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import MissingToolError
+from stigmer_packaging.lib.interpreter import read_interpreter
 from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target, platform_of
 
 
@@ -39,11 +41,8 @@ def _program(name: str) -> Callable[[Machine], bool]:
     return lambda machine: machine.has(name)
 
 
-def _library_of_python(_machine: Machine) -> bool:
-    named = [sysconfig.get_config_var(name) for name in ("INSTSONAME", "LDLIBRARY")]
-    homes = [Path(str(sysconfig.get_config_var("LIBDIR") or "/"))]
-    homes.append(homes[0] / str(sysconfig.get_config_var("MULTIARCH") or ""))
-    return any((home / name).is_file() for home in homes for name in named if name and ".so" in name)
+def _library_of_python(machine: Machine) -> bool:
+    return bool(read_interpreter(sys.executable, env={"PATH": machine.path}).library)
 
 
 def _debian_keyring(_machine: Machine) -> bool:

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.records.model import Check, VerificationReport
@@ -17,19 +16,6 @@ _STRANGE = re.compile(r"[^A-Za-z0-9 .,:()+_-]")
 """What has no place in a machine's name: control characters, and what HTML or a terminal would interpret."""
 
 
-class MacReport(NamedTuple):
-    """What was checked on which Mac; `files` are the sha256 of the bottle and, where it was there, of the single file."""
-
-    machine: str
-    files: tuple[str, ...]
-    checks: tuple[Check, ...]
-    whole: bool
-
-    def verification_of(self, sha256: str) -> VerificationReport:
-        """Give the report as the verification of one of its files."""
-        return VerificationReport(LEVEL, self.machine, sha256, self.checks, self.whole)
-
-
 def read_mac_report(path: Path) -> str:
     """Read a report's text; RecordError when it is too large to be one."""
     with path.open("rb") as stream:
@@ -39,13 +25,17 @@ def read_mac_report(path: Path) -> str:
     return content.decode("utf-8", "replace")
 
 
-def parse_mac_report(text: str) -> MacReport:
-    """Read a report; RecordError when it names neither file nor machine."""
+def parse_mac_report(text: str) -> tuple[VerificationReport, tuple[str, ...]]:
+    """Read a report of a bottle, and the sha256 of the files it is of: the bottle and, where it was there, the single file.
+
+    RecordError when it names no file or no machine.
+    """
     files, machine = tuple(dict.fromkeys(_FILE.findall(text))), _MACHINE.search(text)
     if not files or not machine:
         raise RecordError("the report names no file or no machine", _REMEDY)
     found = parse_report(text, files[0])
-    return MacReport(_STRANGE.sub("?", machine[1]), files, tuple(map(_tidy, found.checks)), found.whole)
+    name, checks = _STRANGE.sub("?", machine[1]), tuple(map(_tidy, found.checks))
+    return VerificationReport(LEVEL, name, files[0], checks, found.whole), files
 
 
 def _tidy(check: Check) -> Check:

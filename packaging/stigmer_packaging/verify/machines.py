@@ -14,7 +14,7 @@ from stigmer_packaging.verify import guest_boot, guest_root
 from stigmer_packaging.verify.guest import Machine
 from stigmer_packaging.verify.qemu import Hardware, choose_accelerator
 from stigmer_packaging.verify.sandbox import make_sandbox
-from stigmer_packaging.verify.virtual_machine import SYSTEMD, make_service_machine, make_virtual_machine
+from stigmer_packaging.verify.virtual_machine import SYSTEMD, make_virtual_machine
 
 LEVELS = ("sandbox", "vm", "matrix", "brew", "macos")
 GUESTS = ("debian bullseye", "debian bookworm", "debian trixie", "debian sid")
@@ -50,7 +50,7 @@ class MachineFactory:
     def service_machine(self, guest: str, target: Target) -> Machine:
         """Make a virtual machine with systemd, for the trial of the service; not of another architecture."""
         boot, hardware = self.boot(guest, target)
-        return make_service_machine(self._root(guest, target, SYSTEMD), boot, hardware)
+        return make_virtual_machine(self._root(guest, target, SYSTEMD), boot, hardware, service=True)
 
     def boot(self, guest: str, target: Target) -> tuple[guest_boot.Boot, Hardware]:
         """Give what a virtual machine for the guest boots, and on what."""
@@ -85,10 +85,10 @@ def find_mirrors(named: Mapping[str, str], keyrings: Path = Path("/usr/share/key
 
     MissingToolError when the archive keys of a named distribution are not here.
     """
-    mirrors: dict[str, apt.Mirror] = {}
     if not named:
         own = apt.find_mirror()
         return {own.distribution: own}
+    mirrors = {}
     for distribution, uri in named.items():
         keyring = keyrings / f"{distribution}-archive-keyring.gpg"
         if not keyring.is_file():

@@ -3,7 +3,6 @@
 Sources: qemu(1). Its parts reach the guest as disks, what it says comes out of virtio-serial ports into files.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -104,14 +103,6 @@ def choose_accelerator(target: Target, host: Target, boot: Boot, folder: Path) -
     probe = qemu_command(Hardware(target.architecture, "kvm", 1), boot, folder, "guest=probe")
     ended = run_machine(probe, folder, seconds=PROBE_SECONDS)
     return "kvm" if ended.ports["marks"].strip() == "alive" else "tcg"
-
-
-def concatenate(parts: tuple[Path, ...], whole: Path) -> None:
-    """Write files in a row, as the kernel takes initial roots."""
-    with whole.open("wb") as out:
-        for part in parts:
-            with part.open("rb") as stream:
-                shutil.copyfileobj(stream, out)
 
 
 def _read(path: Path) -> str:

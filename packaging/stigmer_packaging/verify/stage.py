@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from dataclasses import replace
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ForeignTargetError, RecordError
@@ -74,16 +75,16 @@ def take_in_report(text: str, release: Release, workspace: Workspace) -> dict[st
 
     Give the records by their names, of which the machine is a part. RecordError when the report is of another bottle.
     """
-    found = parse_mac_report(text)
-    checked = [one for one in release.of_programs() if one.sha256 in found.files]
-    if found.files[0] not in {one.sha256 for one in checked if one.kind == "bottle"}:
+    found, files = parse_mac_report(text)
+    checked = [one for one in release.of_programs() if one.sha256 in files]
+    if found.bottle_sha256 not in {one.sha256 for one in checked if one.kind == "bottle"}:
         raise RecordError(
-            f"the report is of the bottle with sha256 {found.files[0]}, which this release does not have",
+            f"the report is of the bottle with sha256 {found.bottle_sha256}, which this release does not have",
             "make a report of this release: scripts/check-on-mac FOLDER REPORT",
         )
     taken = {}
     for one in checked:
-        report = found.verification_of(one.sha256)
+        report = replace(found, bottle_sha256=one.sha256)
         name = f"verify/{LEVEL}/{one.target}-{one.kind}/{_UNSAFE.sub('-', report.guest)}"
         keep_report(name, report, workspace, log=text)
         taken[name] = report

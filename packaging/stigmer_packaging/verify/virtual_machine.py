@@ -13,7 +13,7 @@ from stigmer_packaging.records.model import Check
 from stigmer_packaging.verify.guest import DEMANDS, PREFIX, GuestRun, Machine, Trial
 from stigmer_packaging.verify.guest_boot import TEMPLATES, Boot, pack_initramfs, squash_root
 from stigmer_packaging.verify.guest_root import UID, USER, GuestRoot
-from stigmer_packaging.verify.qemu import Hardware, concatenate, qemu_command, run_machine
+from stigmer_packaging.verify.qemu import Hardware, qemu_command, run_machine
 
 BOTTLE = "/dev/vdb"
 """The bottle's tar in the guest: its second disk."""
@@ -27,49 +27,41 @@ _BLOCK = 1 << 20
 _SECTOR = 512
 
 
-def make_virtual_machine(root: GuestRoot, boot: Boot, hardware: Hardware) -> Machine:
+def make_virtual_machine(root: GuestRoot, boot: Boot, hardware: Hardware, *, service: bool = False) -> Machine:
     """Give a machine that boots `boot`, with `root` as its root file system: all that is written is forgotten.
 
-    Its recipe is the hash of root, kernel, and what the guest does first; not of what runs its instructions.
+    For the trial of the service, its first program is systemd, and its disk outlives a reboot: start, crash, reboot and
+    stop of the unit in the keg, installed as `brew services start` does. A user's services run without a login only if
+    the user lingers. The recipe is the hash of root, kernel, and what the guest does first; not of what runs its
+    instructions.
     """
+    template = read_template("service-trial" if service else "trial")
 
     def run(trial: Trial, folder: Path) -> GuestRun:
-        """Boot, have the guest run the script on the bottle as its user, and read what came out of its ports."""
-        demands = (*DEMANDS, *(["--slow"] if hardware.accelerator == "tcg" else []))
-        words = trial.words(f"/run/trial/{trial.task.script.name}", demands=demands, bottle=BOTTLE)
-        texts = {
-            **{script.name: script.read_text(encoding="utf-8") for script in trial.task.scripts},
-            "trial.sh": read_template("trial"),
-            "command": f"exec {shlex.join(words)}\n",
-            "first-program": "/bin/sh /run/trial/trial.sh",
-        }
-        return boot_trial(root, boot, hardware, trial, texts, folder)
+        writable = None
+        if service:
+            texts = {"trial.service": read_template("trial.service"), "first-program": "/lib/systemd/systemd"}
+            writable = folder / "writable"
+            with writable.open("wb") as disk:
+                disk.truncate(_DISK)
+        else:
+            texts = _texts_for_user(trial, hardware)
+        return boot_trial(root, boot, hardware, trial, {"trial.sh": template, **texts}, folder, writable)
 
-    recipe = digest.sha256_of_value(root.recipe, boot.recipe, read_template("trial"))
-    return Machine("vm", f"{root.name}, Linux {boot.version}", root.target, recipe, run)
+    recipe = digest.sha256_of_value(root.recipe, boot.recipe, template)
+    name = f"{root.name}{' with systemd' if service else ''}, Linux {boot.version}"
+    return Machine("vm", name, root.target, recipe, run)
 
 
-def make_service_machine(root: GuestRoot, boot: Boot, hardware: Hardware) -> Machine:
-    """Give a machine whose first program is systemd, with a disk that outlives a reboot.
-
-    Its trial is that of the service: start, crash, reboot and stop of the unit in the keg, installed as `brew services
-    start` does. A user's services run without a login only if the user lingers.
-    """
-
-    def run(trial: Trial, folder: Path) -> GuestRun:
-        """Boot, install the service, see it come back after a crash and after a reboot."""
-        texts = {
-            "trial.sh": read_template("service-trial"),
-            "trial.service": read_template("trial.service"),
-            "first-program": "/lib/systemd/systemd",
-        }
-        writable = folder / "writable"
-        with writable.open("wb") as disk:
-            disk.truncate(_DISK)
-        return boot_trial(root, boot, hardware, trial, texts, folder, writable)
-
-    recipe = digest.sha256_of_value(root.recipe, boot.recipe, read_template("service-trial"))
-    return Machine("vm", f"{root.name} with systemd, Linux {boot.version}", root.target, recipe, run)
+def _texts_for_user(trial: Trial, hardware: Hardware) -> dict[str, str]:
+    """Have the guest run the script on the bottle as its user."""
+    demands = (*DEMANDS, *(["--slow"] if hardware.accelerator == "tcg" else []))
+    words = trial.words(f"/run/trial/{trial.task.script.name}", demands=demands, bottle=BOTTLE)
+    return {
+        **{script.name: script.read_text(encoding="utf-8") for script in trial.task.scripts},
+        "command": f"exec {shlex.join(words)}\n",
+        "first-program": "/bin/sh /run/trial/trial.sh",
+    }
 
 
 def boot_trial(
@@ -94,8 +86,8 @@ def boot_trial(
     for name, text in {**texts, "facts": _assignments({**facts, "nonce": trial.task.nonce})}.items():
         (tree / name).write_text(text, encoding="utf-8")
     pack_initramfs(tree.parent, folder / "trial.cpio")
-    concatenate((boot.initramfs, folder / "trial.cpio"), folder / "initramfs")
-    whole = boot._replace(initramfs=folder / "initramfs")
+    whole = boot._replace(initramfs=folder / "initramfs")  # the kernel takes several archives in a row
+    whole.initramfs.write_bytes(boot.initramfs.read_bytes() + (folder / "trial.cpio").read_bytes())
     words = qemu_command(hardware, whole, folder, disks=(squash_root(root), disk), writable=writable)
     ended = run_machine(words, folder, seconds=trial.task.seconds)
     if not ended.ports["marks"]:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.command import Completed
-from stigmer_packaging.lib.errors import CommandError
 
 KEEPS_FILES = (5, 1, 15)
 """The first brew that pours `:any_skip_relocation` on Linux without rewriting programs. Source: homebrew-core's bottles."""
@@ -37,15 +36,13 @@ class Brew(NamedTuple):
 
     def run(self, *words: str, seconds: float = 600) -> str:
         """Run a command and give all that it said; CommandError when it failed."""
-        done = self.attempt(*words, seconds=seconds)
-        if done.code != 0:
-            raise CommandError(["brew", *words], f"failed with exit code {done.code}", done.stdout + done.stderr)
+        done = self.attempt(*words, seconds=seconds, check=True)
         return done.stdout + done.stderr
 
-    def attempt(self, *words: str, seconds: float = 600) -> Completed:
-        """Run a command that may fail."""
+    def attempt(self, *words: str, seconds: float = 600, check: bool = False) -> Completed:
+        """Run a command that may fail, unless `check` has a failure raised as CommandError."""
         developing = {"HOMEBREW_DEVELOPER": "1"} if words[0] in DEVELOPER else {}
-        return command.run([self.program, *words], env={**self.env, **developing}, seconds=seconds, check=False)
+        return command.run([self.program, *words], env={**self.env, **developing}, seconds=seconds, check=check)
 
     def ask(self, *words: str) -> str:
         """Give the last line of what a command answers, such as a folder."""
