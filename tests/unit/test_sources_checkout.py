@@ -14,9 +14,9 @@ from stigmer_packaging.lib.errors import CommandError, SourceError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import CheckoutSource, GoToolchain, WheelPin
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.sources import executable
 from stigmer_packaging.sources.checkout import FromCheckout, open_tree, split_checkout
 from stigmer_packaging.sources.golang import choose_go
+from stigmer_packaging.sources.stage import refuse_foreign
 from support.keg_standin import quiet
 
 GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false"]
@@ -105,7 +105,7 @@ def test_a_build_depends_on_the_tree_and_not_on_where_it_lies_or_the_builders_ow
     env = build_environment({**os.environ, **own})
     built_by(str(tmp_path / "elsewhere" / "copy"), workspace, tmp_path / "three", env)
     assert (tmp_path / "two").read_bytes() != (tmp_path / "one").read_bytes() == (tmp_path / "three").read_bytes()
-    executable.refuse_foreign(tmp_path / "one", LINUX)
+    refuse_foreign(tmp_path / "one", LINUX)
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
