@@ -117,12 +117,6 @@ def test_a_tree_that_does_not_build_fails_with_the_compilers_words(
         built_by(str(repository), workspace, tmp_path / "one")
 
 
-def test_a_package_that_is_not_in_the_tree_is_named(repository: Path, workspace: Workspace, tmp_path: Path) -> None:
-    shutil.rmtree(repository / "cmd")
-    with pytest.raises(SourceError, match=r"has no folder \./cmd"):
-        built_by(str(repository), workspace, tmp_path / "one")
-
-
 def test_a_tree_is_prepared_in_a_copy_once_for_the_same_tree_and_commands(
     repository: Path, workspace: Workspace
 ) -> None:
