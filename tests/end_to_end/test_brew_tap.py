@@ -64,8 +64,8 @@ def test_the_formula_of_every_set_of_bottles_is_to_brews_taste_on_every_platform
     with tapped(brew, tmp_path / "tap") as tap:
         for number, bottles in enumerate(SUBSETS, 1):
             name = f"stigmer-{chr(96 + number)}"
-            manifest = standin_manifest(name=name)
-            tap.publish(name, render_formula(manifest, "e" * 64, bottles, rebuild=number % 2))
+            manifest = standin_manifest(name=name, rebuild=number % 2)
+            tap.publish(name, render_formula(manifest, "e" * 64, bottles))
         demand_no_word_against(brew, tap)
 
 

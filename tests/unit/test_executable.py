@@ -7,7 +7,7 @@ import pytest
 
 from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.lib.target import parse_target
-from stigmer_packaging.sources.executable import find_platforms, refuse_foreign
+from stigmer_packaging.sources.stage import find_platforms, refuse_foreign
 from support.native_code import elf, fat, macho
 
 JAVA_CLASS = struct.pack(">II", 0xCAFEBABE, 61) + bytes(100)

@@ -44,7 +44,7 @@ def modules_of(kind: str) -> list[str]:
     ("kind", "name"),
     [
         ("obtain", "sources/stage.py"),
-        ("obtain", "sources/executable.py"),
+        ("obtain", "sources/contract.py"),
         ("obtain", "records/workspace.py"),
         ("obtain", "lib/target.py"),
         # what the modules read

@@ -38,7 +38,8 @@ MANIFEST = standin_manifest()
     ],
 )
 def test_the_formula_is_the_golden_one(golden: str, bottles: tuple[tuple[str, str], ...], rebuild: int) -> None:
-    assert render_formula(MANIFEST, SOURCE.sha256, bottles, rebuild) == (GOLDEN / golden).read_text(encoding="utf-8")
+    text = render_formula(standin_manifest(rebuild=rebuild), SOURCE.sha256, bottles)
+    assert text == (GOLDEN / golden).read_text(encoding="utf-8")
 
 
 @needs_ruby
@@ -152,7 +153,8 @@ def test_to_rubys_parser_the_formula_of_any_text_is_that_of_plain_texts(several:
 def test_the_stage_writes_the_formula_and_says_which_bottles_it_names(workspace: Workspace) -> None:
     about = ("bottle", "stigmer", "2.0.0", "dist/bottle", 1)
     bottles = [ReleaseFile(*about, sha256, "linux-amd64", tag, 1) for tag, sha256 in FOUR]
-    formula = write_formula(standin_manifest(rebuild=1), SOURCE, bottles, workspace=workspace)
+    manifest = standin_manifest(rebuild=1)
+    formula = write_formula(manifest, SOURCE, bottles, workspace=workspace)
     assert formula.path == "dist/Formula/stigmer.rb"
-    assert workspace.path(formula.path).read_text(encoding="utf-8") == render_formula(MANIFEST, SOURCE.sha256, FOUR, 1)
+    assert workspace.path(formula.path).read_text(encoding="utf-8") == render_formula(manifest, SOURCE.sha256, FOUR)
     assert digest.sha256_of(workspace.path(formula.path)) == formula.sha256

@@ -80,9 +80,9 @@ def test_paths_of_a_spec_that_the_project_has_not_are_left_out_with_a_note(tmp_p
     assert facts.table == FreezeTable("main.py", add_data=("main.py:.",))
     assert [note.split(";")[0] for note in facts.notes] == [
         "any.spec: gone.py is not in the project",
+        "any.spec: gone.txt is not in the project",
         "any.spec: gone is not in the project",
         "any.spec: no is not in the project",
-        "any.spec: gone.txt is not in the project",
     ]
 
 

@@ -111,7 +111,7 @@ def test_all_give_what_uv_itself_exports_without_groups_and_extras(sample: Locke
 def test_every_pin_has_its_hashes_and_a_folder_of_the_tree_is_no_pin(sample: Locked) -> None:
     """A folder comes from the tree, whose digest is known; everything else has a hash."""
     assert [Path(folder).as_posix() for folder in sample.folders] == ["lib"]
-    assert all("--hash=sha256:" in pin.text for pin in sample.pins)
+    assert all("--hash=sha256:" in pin.requirement for pin in sample.pins)
 
 
 def test_markers_add_up_along_the_way_and_any_way_will_do(tmp_path: Path) -> None:

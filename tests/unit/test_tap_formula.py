@@ -25,7 +25,7 @@ def released(version: str, rebuild: int = 0) -> Manifest:
 
 
 def formula_of(manifest: Manifest) -> str:
-    return render_formula(manifest, "e" * 64, BOTTLES, manifest.product.rebuild)
+    return render_formula(manifest, "e" * 64, BOTTLES)
 
 
 FORMULA = formula_of(MANIFEST)

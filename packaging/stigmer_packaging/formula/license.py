@@ -17,36 +17,23 @@ def license_argument(expression: str) -> str:
     """Give what stands after `license` in a formula; `expression` is written as SPDX writes it."""
     tokens = re.findall(r"[()]|[^\s()]+(?: WITH [^\s()]+)?", expression)
     # Operators bind in SPDX as they do in Python.
-    read = parse_expression(" ".join(_WORDS.get(token, repr(token)) for token in tokens))
-    return _outermost(read) if isinstance(read, ast.BoolOp) else _licence(read)
+    return _render(parse_expression(" ".join(_WORDS.get(token, repr(token)) for token in tokens)), outermost=True)
 
 
-def _outermost(joined: ast.BoolOp) -> str:
-    """Give the list in one line, or an element a line where one of them is not simple, as brew's style asks."""
-    elements = [_element(part) for part in joined.values]
-    if not any(each.startswith("{") for each in elements):
-        return _pair(joined)
-    lines = "".join(f"    {each},\n" for each in elements)
-    return f"{_operator(joined)}: [\n{lines}  ]"
-
-
-def _pair(joined: ast.BoolOp) -> str:
-    return f"{_operator(joined)}: [{', '.join(map(_element, joined.values))}]"
-
-
-def _operator(joined: ast.BoolOp) -> str:
-    return "any_of" if isinstance(joined.op, ast.Or) else "all_of"
-
-
-def _element(part: ast.expr) -> str:
+def _render(part: ast.expr, *, outermost: bool = False) -> str:
     if isinstance(part, ast.BoolOp):
-        return f"{{ {_pair(part)} }}"
-    licence = _licence(part)
-    return f"{{ {licence} }}" if "=>" in licence else licence
-
-
-def _licence(part: ast.expr) -> str:
+        operator = "any_of" if isinstance(part.op, ast.Or) else "all_of"
+        elements = [_element(each) for each in part.values]
+        if outermost and any(each.startswith("{") for each in elements):  # then brew's style asks for an element a line
+            lines = "".join(f"    {each},\n" for each in elements)
+            return f"{operator}: [\n{lines}  ]"
+        return f"{operator}: [{', '.join(elements)}]"
     name, _, exception = ast.literal_eval(part).partition(" WITH ")
     if exception:
         return f"{quote(name)} => {{ with: {quote(exception)} }}"
     return ":cannot_represent" if name.startswith(_OWN) else quote(name)
+
+
+def _element(part: ast.expr) -> str:
+    text = _render(part)
+    return f"{{ {text} }}" if isinstance(part, ast.BoolOp) or "=>" in text else text

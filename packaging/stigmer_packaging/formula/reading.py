@@ -42,14 +42,14 @@ def parse_formula(text: str) -> FormulaFacts | None:
     before, block, after = _around_bottles(text)
     outside = before + after
     url, sha256 = _value(outside, "url"), _value(outside, "sha256")
-    version = _value(outside, "version") or _version_in(url)
+    version = _value(outside, "version") or _first(r"/releases/download/v([^/]+)/", url)
     if not version or not url or not sha256:
         return None
-    rebuild = re.search(r"^\s*rebuild (\d+)", block, re.MULTILINE)
+    rebuild = int(_first(r"^\s*rebuild (\d+)", block) or 0)
     bottles = re.findall(rf"^\s*sha256 .*?(\w+):\s+{_LITERAL}\s*$", block, re.MULTILINE)
     root_url = _value(block, "root_url") or url.rpartition("/")[0]
     smoke = re.search(r'^\s*system command, "smoke"$', text, re.MULTILINE) is not None
-    return FormulaFacts(version, url, sha256, root_url, int(rebuild[1]) if rebuild else 0, tuple(bottles), smoke)
+    return FormulaFacts(version, url, sha256, root_url, rebuild, tuple(bottles), smoke)
 
 
 def _around_bottles(text: str) -> tuple[str, str, str]:
@@ -58,10 +58,9 @@ def _around_bottles(text: str) -> tuple[str, str, str]:
 
 
 def _value(text: str, key: str) -> str:
-    found = re.search(rf"^\s*{key} {_LITERAL}", text, re.MULTILINE)
-    return found[1] if found else ""
+    return _first(rf"^\s*{key} {_LITERAL}", text)
 
 
-def _version_in(url: str) -> str:
-    found = re.search(r"/releases/download/v([^/]+)/", url)
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.MULTILINE)
     return found[1] if found else ""

@@ -26,11 +26,9 @@ _SESSIONS = ["Aqua", "Background", "LoginWindow", "StandardIO", "System"]
 def render_service(manifest: Manifest, target: Target) -> str:
     """Give the target's definition, with brew's placeholder for its prefix, which pouring replaces."""
     seconds = stop_seconds(manifest.components)
-    return (
-        _render_agent(manifest.product.name, seconds)
-        if target.system == "darwin"
-        else _render_unit(manifest.product, seconds)
-    )
+    if target.system == "darwin":
+        return _render_agent(manifest.product.name, seconds)
+    return _render_unit(manifest.product, seconds)
 
 
 def stop_seconds(components: Iterable[Component]) -> int:

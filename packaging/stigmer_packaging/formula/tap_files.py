@@ -66,7 +66,7 @@ def refresh_formula(text: str, manifest: Manifest) -> str:
         named = "nothing we can read" if facts is None else f"{facts.version} rebuild {facts.rebuild}"
         raise RecordError(f"the formula names {named}, and the manifest is at {wanted[0]} rebuild {wanted[1]}")
     # the bottles say which stack it is
-    return render_formula(manifest, facts.sha256, facts.bottles, facts.rebuild, smoke=facts.smoke)
+    return render_formula(manifest, facts.sha256, facts.bottles, smoke=facts.smoke)
 
 
 def _values(manifest: Manifest, facts: FormulaFacts) -> dict[str, str]:

@@ -20,7 +20,6 @@ def render_formula(
     manifest: Manifest,
     source_sha256: str,
     bottles: Sequence[tuple[str, str]] = (),
-    rebuild: int = 0,
     *,
     smoke: bool | None = None,
 ) -> str:
@@ -45,7 +44,7 @@ def render_formula(
         url=quote(f"{root}/{source_archive_name(product.name, product.version)}"),
         sha256=quote(source_sha256),
         license=license_argument(product.license),
-        bottle=_paragraph(_bottle_block(root, ordered, rebuild)),
+        bottle=_paragraph(_bottle_block(root, ordered, product.rebuild)),
         platforms=_paragraph(plan_requirements(tuple(tag for tag, _ in ordered))),
         ports=quote_words(tuple(name for run in runs for name in run.ports)),
         smoke=_SMOKE_CALL if calls else _NO_SMOKE_CALL,

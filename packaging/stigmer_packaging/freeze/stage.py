@@ -72,7 +72,7 @@ class Freezer:
             "target": str(self.target),
             "python": self.python.identity,
             "macos": self.env.get("MACOSX_DEPLOYMENT_TARGET", ""),
-            "pyinstaller": locks.render_lock(pins),
+            "pyinstaller": [(pin.requirement, str(pin.marker)) for pin in pins],
             "source_date_epoch": self.source_date_epoch,
         }
 

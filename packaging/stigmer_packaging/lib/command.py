@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from stigmer_packaging.lib.errors import CommandError, MissingToolError, PackagingError
 
 _POLL = 0.05  # seconds between two looks at a running program
 _DRAIN = 0.5  # seconds without output after a program's end
 _QUIET = 2  # such pauses after which no more is waited for; in one of them we may have been suspended ourselves
-
-Stream = IO[str] | IO[bytes] | int
 
 
 _observer: ContextVar[Callable[[str], None] | None] = ContextVar("observer", default=None)
@@ -88,7 +86,7 @@ def run(
     words = [str(word) for word in command]
     remark("+ " + " ".join(words))
     with _file_of(stdin) as source:
-        child = _start(words, env=env, cwd=cwd, streams=(source, subprocess.PIPE, subprocess.PIPE))
+        child = _start(words, env=env, cwd=cwd, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     output = _Output(child)
     try:
         child.wait(seconds)
@@ -186,7 +184,7 @@ def running(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path,
     words = [str(word) for word in command]
     remark("+ " + " ".join(words))
     with log.open("w", encoding="utf-8") as stream:
-        child = _start(words, env=env, cwd=cwd, streams=(subprocess.DEVNULL, stream, subprocess.STDOUT))
+        child = _start(words, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT)
     try:
         yield Running(words, child, log)
     finally:
@@ -195,18 +193,15 @@ def running(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path,
 
 
 def _start(
-    words: Sequence[str], *, env: Mapping[str, str] | None, cwd: Path | None, streams: tuple[Stream, Stream, Stream]
+    words: Sequence[str], *, env: Mapping[str, str] | None, cwd: Path | None, **streams: Any
 ) -> subprocess.Popen[str]:
-    stdin, stdout, stderr = streams
     try:
         with _starting:
             child = subprocess.Popen(
                 words,
                 cwd=cwd,
                 env=None if env is None else dict(env),
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
+                **streams,
                 text=True,
                 errors="replace",
                 start_new_session=True,

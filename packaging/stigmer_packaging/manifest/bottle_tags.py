@@ -16,8 +16,6 @@ MACOS_VERSIONS = {
     "monterey": 12,
     "big_sur": 11,
 }
-MACOS = tuple(MACOS_VERSIONS)
-"""macOS releases from the newest to the oldest: brew takes the first listed bottle that is not newer than the host."""
 
 _LINUX = {"arm64_linux": "arm64", "x86_64_linux": "x86_64"}
 
@@ -42,18 +40,21 @@ def parse_tag(tag: str) -> Platform:
         return Platform("linux", _LINUX[tag])
     architecture = "arm64" if tag.startswith("arm64_") else "x86_64"
     release = tag.removeprefix("arm64_")
-    if release not in MACOS:
+    if release not in MACOS_VERSIONS:
         raise ValueError(f"unknown bottle tag {tag!r}")
     return Platform("macos", architecture, release)
 
 
 def listing_order(tag: str) -> tuple[bool, bool, int]:
-    """Give a sort key: macOS on arm, macOS on Intel, Linux on arm, Linux on Intel; newer macOS releases first."""
+    """Give a sort key: macOS on arm, macOS on Intel, Linux on arm, Linux on Intel; newer macOS releases first.
+
+    brew takes the first listed bottle that is not newer than the host.
+    """
     platform = parse_tag(tag)
     return (
         platform.system == "linux",
         platform.architecture == "x86_64",
-        MACOS.index(platform.release) if platform.release else 0,
+        -MACOS_VERSIONS.get(platform.release, 0),
     )
 
 
@@ -71,7 +72,7 @@ def plan_requirements(tags: tuple[str, ...]) -> tuple[str, ...]:
         lines.append("depends_on :linux")
     of_macos, of_linux = ([each for each in platforms if each.system == system] for system in ("macos", "linux"))
     if of_macos:
-        oldest = max((each.release for each in of_macos), key=MACOS.index)
+        oldest = min((each.release for each in of_macos), key=lambda release: MACOS_VERSIONS[release])
         lines += _block("on_macos", [f"depends_on macos: :{oldest}", *_one_architecture(of_macos, shared)])
         lines += _block("on_linux", _one_architecture(of_linux, shared) if of_linux else ["depends_on :macos"])
     return tuple(lines[1:] if lines[:1] == [""] else lines)

@@ -10,8 +10,6 @@ from stigmer_packaging.manifest.section import Finding, Section
 from stigmer_packaging.manifest.values import one_of
 
 KEY = "reference"
-_MERGED = ("run",)
-"""Within a target or a component each key is replaced whole, but for these, whose keys are replaced one by one."""
 
 
 def apply_overlay(document: Any) -> list[Finding]:
@@ -45,9 +43,10 @@ def _override_named(what: str, entries: Mapping[str, Any], overlay: Section) -> 
 
 
 def _override_keys(section: Any, overlay: Any) -> None:
+    """Replace each key whole, but for `run`, whose keys are replaced one by one."""
     for key in overlay:
         both = (section.get(key), overlay[key])
-        if key in _MERGED and all(isinstance(each, Mapping) for each in both):
+        if key == "run" and all(isinstance(each, Mapping) for each in both):
             _override_keys(*both)
         else:
             _replace(section, overlay, key)

@@ -23,20 +23,14 @@ def rename_product(folder: Path, name: str) -> None:
 
 def rename_texts(source: str, name: str) -> str:
     """Give a source whose string constants name another product. Names of modules and components are left alone."""
-    return ast.unparse(_Renaming(name).visit(parse_source(source))) + "\n"
+    tree = parse_source(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = rename_words(node.value, name)
+    return ast.unparse(tree) + "\n"
 
 
 def rename_words(text: str, name: str) -> str:
     """Give a text that names another product."""
     words = {OWN: name, OWN.title(): name.replace("-", " ").title(), OWN.upper(): name.replace("-", "_").upper()}
     return _WORD.sub(lambda match: words[match[0]], text)
-
-
-class _Renaming(ast.NodeTransformer):
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
-        if isinstance(node.value, str):
-            node.value = rename_words(node.value, self._name)
-        return node

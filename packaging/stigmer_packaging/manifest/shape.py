@@ -77,7 +77,6 @@ def _rules_of(hint: Any) -> tuple[Any, ...]:
 
 
 def _value(section: Section, key: str, hint: Any, default: Any = MISSING) -> Any:
-    """Read what a key holds, by its type."""
     rules, plain = _rules_of(hint), hint.__origin__ if get_origin(hint) is Annotated else hint
     if SAME_SECTION in rules:
         return _record(plain, section, {})

@@ -7,7 +7,7 @@ the spec file, and `main.py` as the entry. A list is replaced by the one that co
 import glob
 import tomllib
 from collections import ChainMap
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,6 @@ from stigmer_packaging.sources.spec_file import parse_spec
 
 MANIFEST = "packaging/manifest.yaml"
 PYPROJECT = "pyproject.toml"
-ENTRY = "main.py"
 KEYS = tuple(field.name for field in fields(FreezeTable))
 _REMEDY = (
     "correct the keys in [tool.stigmer.freeze] of the project's pyproject.toml, or override them with "
@@ -65,10 +64,14 @@ def read_freeze_table(
     named = str(ChainMap(*(dict(layer.values) for layer in ours)).get("spec", ""))
     of_project = [_look_up(document, "project", "name"), _look_up(document, "tool", "poetry", "name")]
     spec = _choose_spec(project, named, (component, *map(str, of_project), project.name))
-    layers = [*ours, *([_spec_layer(project, spec)] if spec else []), Layer("the default", {"entry": ENTRY})]
+    layers = [
+        *ours,
+        *([_spec_layer(project, spec)] if spec else []),
+        Layer("the default", {"entry": FreezeTable.entry}),
+    ]
     facts = _merge(layers)
-    absent = _absent_paths(project, {key: getattr(facts.table, key) for key in facts.origins})
-    if problems := [f"{key}: there is no {path} (from {facts.origins[key]})" for key, path in absent]:
+    absent = [(key, one) for key in facts.origins for one in _absent(project, key, getattr(facts.table, key))]
+    if problems := [f"{key}: there is no {_path_of(one)} (from {facts.origins[key]})" for key, one in absent]:
         raise SourceError(f"{project} cannot be frozen as it says: {'; '.join(problems)}", _REMEDY)
     return facts
 
@@ -129,35 +132,33 @@ def _spec_layer(project: Path, name: str) -> Layer:
     if not (project / name).is_file():
         return Layer(name, {})
     spec = parse_spec((project / name).read_bytes(), name)
-    absent = dict.fromkeys(_absent_paths(project, spec.values))
-    notes = [f"{name}: {path} is not in the project; left out of {key}" for key, path in absent]
-    kept = {key: _leave_out(value, {path for of, path in absent if of == key}) for key, value in spec.values.items()}
-    return Layer(name, {key: value for key, value in kept.items() if value}, (*spec.notes, *notes))
+    kept, notes = dict(spec.values), list(spec.notes)
+    for key, value in spec.values.items():
+        absent = _absent(project, key, value)
+        paths = dict.fromkeys(map(_path_of, absent))
+        notes += [f"{name}: {path} is not in the project; left out of {key}" for path in paths]
+        if absent:
+            kept[key] = tuple(one for one in value if one not in absent) if isinstance(value, tuple) else ()
+    return Layer(name, {key: value for key, value in kept.items() if value}, tuple(notes))
 
 
-def _leave_out(value: FreezeValue, paths: Collection[str]) -> FreezeValue:
-    match value:
-        case str():
-            return "" if value in paths else value
-        case tuple():
-            return tuple(one for one in value if _path_of(one) not in paths)
+def _absent(project: Path, key: str, value: FreezeValue) -> list[str]:
+    """List what a key names of the project and is not there."""
+    listed = (value,) if isinstance(value, str) else tuple(value)
+    match key:
+        case "entry" | "spec" | "runtime_hooks":
+            return [path for path in listed if not (project / path).is_file()]
+        case "hooks" | "stand_ins":
+            return [path for path in listed if not (project / path).is_dir()]
+        case "add_data":
+            return [pair for pair in listed if not _has_data(project, _path_of(pair))]
         case _:
-            return value
+            return []
 
 
-def _absent_paths(project: Path, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield key and path of everything that is to be read from the project and is not there."""
-    tests = {"entry": Path.is_file, "spec": Path.is_file, "runtime_hooks": Path.is_file}
-    tests |= {"stand_ins": Path.is_dir, "hooks": Path.is_dir}
-    for key, is_there in tests.items():
-        value = values.get(key, ())
-        paths = (value,) if isinstance(value, str) else value
-        yield from ((key, path) for path in paths if not is_there(project / path))
-    for pair in values.get("add_data", ()):
-        path = _path_of(pair)
-        found = glob.iglob(path, root_dir=project)  # noqa: PTH207 - as PyInstaller does it; Path.glob refuses "." and "a**"
-        if not (project / path).exists() and not any(found):
-            yield "add_data", path
+def _has_data(project: Path, path: str) -> bool:
+    found = glob.iglob(path, root_dir=project)  # noqa: PTH207 - as PyInstaller does it; Path.glob refuses "." and "a**"
+    return (project / path).exists() or any(found)
 
 
 def _path_of(value: str) -> str:

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from stigmer_packaging.lib.errors import GateError, refuse
 
-_REMEDY = "lock again with hashes, such as: uv pip compile --generate-hashes pyproject.toml -o requirements.lock"
+REMEDY = "lock again with hashes, such as: uv pip compile --generate-hashes pyproject.toml -o requirements.lock"
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _INDEX = re.compile(r"(-i|--index-url|--extra-index-url|--trusted-host)(\s|=|$)")
 
@@ -36,12 +36,6 @@ class Pin:
         """The pin in pip's format, without its marker."""
         return " ".join([f"{self.name}=={self.version}", *(f"--hash={one}" for one in self.hashes)])
 
-    @property
-    def text(self) -> str:
-        """The pin in pip's format."""
-        words, *hashes = self.requirement.split(" ", 1)
-        return " ".join([words, *([f"; {self.marker}"] if self.marker else []), *hashes])
-
     def applies(self, markers: Mapping[str, str]) -> bool:
         """Tell whether a Python with these marker values gets it."""
         return self.marker is None or applies(self.marker, markers, self.groups)
@@ -62,26 +56,13 @@ def parse_lock(text: str) -> tuple[Pin, ...]:
     lines = (_COMMENT.sub("", line).strip() for line in joined.splitlines())
     parsed = [(line, _parse_line(line)) for line in lines if line and not _INDEX.match(line)]
     problems = (line for line, pin in parsed if not pin)
-    refuse(GateError, "the lock pins these not exactly, or without a hash", problems, _REMEDY)
+    refuse(GateError, "the lock pins these not exactly, or without a hash", problems, REMEDY)
     return tuple(pin for _, pin in parsed if pin)
-
-
-def require_hashes(pins: Iterable[Pin]) -> tuple[Pin, ...]:
-    """Give the pins back; GateError with every one that has no hash."""
-    known = tuple(pins)
-    bare = (f"{pin.name}=={pin.version}" for pin in known if not pin.hashes)
-    refuse(GateError, "the lock pins these without a hash", bare, _REMEDY)
-    return known
 
 
 def select_pins(pins: Iterable[Pin], names: Collection[str], *, without: Collection[str] = ()) -> tuple[Pin, ...]:
     """Give the pins of these names, less those of `without`."""
     return tuple(pin for pin in pins if pin.name in names and pin.name not in without)
-
-
-def render_lock(pins: Iterable[Pin]) -> str:
-    """Give the lock of these pins."""
-    return "".join(f"{pin.text}\n" for pin in pins)
 
 
 def render_requirements(pins: Iterable[Pin]) -> str:

@@ -18,10 +18,10 @@ from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValida
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from stigmer_packaging.lib.errors import GateError, SourceError
+from stigmer_packaging.lib.errors import GateError, SourceError, refuse
 from stigmer_packaging.sources.freeze_table import read_pyproject
 from stigmer_packaging.sources.lock_graph import Edge, Node, find_reached
-from stigmer_packaging.sources.locks import Pin, applies, parse_lock, require_hashes
+from stigmer_packaging.sources.locks import REMEDY, Pin, applies, parse_lock
 
 ROOTS = (".", "")
 _EXPORT = "uv export --package NAME --format pylock.toml -o pylock.toml"
@@ -63,8 +63,10 @@ def read_project_lock(project: Path, named: str = "") -> Locked:
         raise SourceError(f"{project} has no {name}, which `lock` of its freeze table names") from error
     except (ValueError, LookupError, TypeError, AttributeError, InvalidMarker) as error:
         raise SourceError(f"{project / name} is no lock we can read: {error!r}") from error
-    folders = sorted(one for one in found if isinstance(one, str))
-    return Locked(require_hashes(one for one in found if isinstance(one, Pin)), tuple(folders), name)
+    pins = tuple(one for one in found if isinstance(one, Pin))
+    bare = (f"{pin.name}=={pin.version}" for pin in pins if not pin.hashes)
+    refuse(GateError, "the lock pins these without a hash", bare, REMEDY)
+    return Locked(pins, tuple(sorted(one for one in found if isinstance(one, str))), name)
 
 
 def _choose(project: Path) -> str:

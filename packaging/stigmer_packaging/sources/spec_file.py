@@ -203,7 +203,6 @@ class _Reader:
         return self.computed(node)
 
     def computed(self, node: ast.expr) -> object:
-        """Evaluate a call, a sum, a path or a subscript of values that are known."""
         match node:
             case ast.Call(func=ast.Attribute(value=path, attr="resolve" | "absolute"), args=[]):
                 return self.value(path)
@@ -224,7 +223,6 @@ class _Reader:
         raise _Unreadable
 
     def text(self, node: ast.expr) -> str:
-        """Evaluate a part of an f-string."""
         match node:
             case ast.FormattedValue(value=value, conversion=-1, format_spec=None):
                 found = self.value(value)
@@ -257,7 +255,6 @@ class _Reader:
 
 
 def _result(function: str, arguments: list[object]) -> object:
-    """Give what a function returns for texts."""
     words = [word for word in arguments if isinstance(word, str)]
     plain = function.rpartition(".")[2]
     if not words or len(words) != len(arguments):
