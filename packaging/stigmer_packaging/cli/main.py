@@ -43,7 +43,7 @@ from stigmer_packaging.pipeline import plan, system
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.delivery import deliver
 from stigmer_packaging.pipeline.run import Pipeline, StepResult
-from stigmer_packaging.pipeline.stages import makers
+from stigmer_packaging.pipeline.stages import maker_of
 from stigmer_packaging.publish.report.stage import write_report
 from stigmer_packaging.records.release import Artefact
 from stigmer_packaging.records.workspace import Workspace
@@ -163,7 +163,7 @@ def _carry_out(command: str, options: Options) -> None:
             _preflight(plan.stages_until(until), targets, host, context)
         also = plan.UNNEEDED if command == "release" else ()
         steps = plan.plan_release(manifest, targets, context.inputs(targets, until), until=until, also=also)
-        pipeline = Pipeline(workspace, makers(context), progress, time.monotonic, at_once=AT_ONCE)
+        pipeline = Pipeline(workspace, partial(maker_of, context), progress, time.monotonic, at_once=AT_ONCE)
         if options.dry_run:
             show = partial(_show_plan, options, pipeline.preview(steps))
         else:
