@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from stigmer_packaging.ci.workflow_file import Workflow, WorkflowJob, read_workflow
+from stigmer_packaging.ci.workflow_file import Workflow, WorkflowJob, parse_workflow
 from stigmer_packaging.formula.receipt import tap_name
 from stigmer_packaging.formula.tap_files import RUNNERS
 from stigmer_packaging.manifest.model import Manifest
@@ -24,7 +24,7 @@ _INSTALLS = "scripts/verify-documented "
 
 def read_workflows(folder: Path) -> dict[str, Workflow]:
     """Read the workflows by name; FileNotFoundError when one is missing."""
-    return {name: read_workflow(folder / f"{name}.yml") for name in NAMES}
+    return {name: parse_workflow((folder / f"{name}.yml").read_text(encoding="utf-8")) for name in NAMES}
 
 
 def find_disagreements(workflows: Mapping[str, Workflow], manifest: Manifest) -> tuple[str, ...]:

@@ -75,14 +75,6 @@ class Access:
     attempts: int = ATTEMPTS
 
 
-def refuse_bad_token(token: str, name: str) -> None:
-    """Raise TokenError for a token that is empty or cannot be one; the message does not hold it."""
-    if not token.strip():
-        raise TokenError(f"{name} is empty", f"set {name}; a secret of another name or environment is empty, too")
-    if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise TokenError(f"{name} holds a space, a line break or another character that no token has")
-
-
 @dataclass(frozen=True)
 class GitHub:
     """One repository on GitHub. Each method but `persist` sends one request (a list: one a page)."""
