@@ -1,6 +1,6 @@
 """What the workflows of .github/workflows repeat of the manifest: targets, their hosted machines, bottle tags, the formula."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stigmer_packaging.ci.workflow_file import Workflow, WorkflowJob, parse_workflow
@@ -39,18 +39,14 @@ def find_disagreements(workflows: Mapping[str, Workflow], manifest: Manifest) ->
 
 def _problems(job: WorkflowJob, manifest: Manifest) -> Iterator[str]:
     named = {leg["target"]: leg for leg in job.legs if "target" in leg}
-    if named:
-        yield from _differences(named, {str(target) for target in manifest.known_targets()})
+    known = {str(target) for target in manifest.known_targets()} if named else set()
+    for target in sorted(known.symmetric_difference(named)):
+        yield f"has no leg for {target}" if target in known else f"has a leg for {target}, which is no target"
     for target, leg in named.items():
         yield from _wrong_words(target, leg, manifest)
     yield from _unknown_machines(job)
     yield from _wrong_formula(job, f"{tap_name(manifest.product)}/{manifest.product.name}")
     yield from _wrong_secret(job, own_tap=manifest.product.tap == "self")
-
-
-def _differences(named: Iterable[str], known: set[str]) -> Iterator[str]:
-    for target in sorted(known.symmetric_difference(named)):
-        yield f"has no leg for {target}" if target in known else f"has a leg for {target}, which is no target"
 
 
 def _wrong_words(target: str, leg: Mapping[str, str], manifest: Manifest) -> Iterator[str]:

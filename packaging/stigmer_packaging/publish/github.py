@@ -26,7 +26,6 @@ ATTEMPTS = 6
 LONGEST_WAIT = 900
 """How long a limit is waited for, in seconds; a longer one ends the run, which can be started again."""
 
-_PAGE = 100
 _PASSING = http.PASSING | {409}
 _UNNAMED_LIMIT = 60  # seconds; what GitHub asks for when it limits without saying how long
 _CONVERTER = cattrs.Converter()
@@ -235,7 +234,7 @@ class GitHub:
         return _read_json(http.exchange(method, url, headers=self._headers(), content=content), method, url)
 
     def _pages(self, path: str, query: str = "") -> Iterator[Any]:
-        url = f"{self._root}{path}?{query}{'&' if query else ''}per_page={_PAGE}"
+        url = f"{self._root}{path}?{query}{'&' if query else ''}per_page=100"
         while url:
             answer = http.exchange("GET", url, headers=self._headers())
             yield from _read_json(answer, "GET", url)

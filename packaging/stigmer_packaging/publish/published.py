@@ -79,7 +79,6 @@ def _names(statement: Mapping[str, Any], sha256: str) -> bool:
 
 
 def _bill_of(bottle: Artefact, published: Published) -> Any:
-    """Give the SBOM that was published for a bottle's platform."""
     bills = [one for one in published.release.of_kind("sbom") if one.target == bottle.target]
     return json.loads((published.folder / bills[0].name).read_text(encoding="utf-8")) if bills else None
 
