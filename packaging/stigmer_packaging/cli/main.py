@@ -29,11 +29,9 @@ from stigmer_packaging.cli.options import (
 )
 from stigmer_packaging.cli.python import python_command
 from stigmer_packaging.cli.rehearse import rehearse_command
-from stigmer_packaging.cli.report import report_command
 from stigmer_packaging.cli.runner import RUNNER_COMMANDS
 from stigmer_packaging.cli.tap import init_command, refresh_command
 from stigmer_packaging.cli.verify import verify_command
-from stigmer_packaging.cli.workflows import workflows_command
 from stigmer_packaging.freeze.pythons import PINNED
 from stigmer_packaging.lib import debian, environment
 from stigmer_packaging.lib.errors import ForeignTargetError, PackagingError
@@ -123,7 +121,6 @@ def _command(name: str, purpose: str) -> click.Command:
 for _each in (
     *RUNNER_COMMANDS,
     rehearse_command,
-    workflows_command,
     *(_command(name, purpose) for name, purpose in STAGES.items()),
     verify_command,
     publish.publish_command,
@@ -132,7 +129,7 @@ for _each in (
     publish.rollback_command,
     refresh_command,
     init_command,
-    report_command,
+    publish.report_command,
     python_command,
 ):
     main.add_command(_each)
