@@ -19,7 +19,7 @@ from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.plan import Step, is_frozen, plan_release
 from stigmer_packaging.pipeline.run import Maker, Pipeline
-from stigmer_packaging.pipeline.stages import makers
+from stigmer_packaging.pipeline.stages import maker_of
 from stigmer_packaging.records.model import (
     AuditReport,
     BuiltPart,
@@ -80,7 +80,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("macs"), CACHE)
     env, tree = environment.build_environment(os.environ), str(ROOT / MANIFEST.checkout)
     context = BuildContext(MANIFEST, workspace, ROOT, Target("linux", "amd64"), tree, env, 1, lambda _: None)
-    real = makers(context)
 
     def make(step: Step, _needs: Mapping[str, Any]) -> Any:
         record = credit(step) if step.stage == "credit" else freeze(workspace, step)
@@ -89,7 +88,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
     def maker(step: Step) -> Maker:
         is_fake = step.subject in {"launcher", *FROZEN} and step.stage in {"freeze", "credit"}
-        return Maker(real(step).kind, "by hand", make) if is_fake else real(step)
+        real = maker_of(context, step)
+        return Maker(real.kind, "by hand", make) if is_fake else real
 
     targets = [parse_target(target) for target in TARGETS]
     steps = plan_release(MANIFEST, targets, context.inputs(targets, "formula"), until="formula")

@@ -15,7 +15,7 @@ from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.plan import Step
 from stigmer_packaging.pipeline.run import Maker, Pipeline, StepResult
-from stigmer_packaging.pipeline.stages import makers
+from stigmer_packaging.pipeline.stages import maker_of
 from stigmer_packaging.records.model import AuditReport, Ingredient, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 from support.audit_bottles import SBOM, Craft, good_bottle
@@ -52,16 +52,15 @@ def run(craft: Craft, context: BuildContext) -> StepResult:
         bottle, kind="sbom", path=f"dist/{sbom.name}", size=sbom.stat().st_size, sha256=digest.sha256_of(sbom), tag=""
     )
     by_hand = dict(zip(BOTTLE_AND_SBOM, (bottle, described), strict=True))
-    real = makers(context)
 
     def make(step: Step, _needs: Mapping[str, Any]) -> ReleaseFile:
         context.workspace.write_record(step.name, by_hand[step.name])
         return by_hand[step.name]
 
-    def maker_of(step: Step) -> Maker:
-        return Maker(ReleaseFile, "by hand", make) if step.name in by_hand else real(step)
+    def maker(step: Step) -> Maker:
+        return Maker(ReleaseFile, "by hand", make) if step.name in by_hand else maker_of(context, step)
 
-    return Pipeline(context.workspace, maker_of, FakeProgress(), lambda: 0.0).run(STEPS)[-1]
+    return Pipeline(context.workspace, maker, FakeProgress(), lambda: 0.0).run(STEPS)[-1]
 
 
 def test_a_bottle_is_audited_once(craft: Craft, context: BuildContext) -> None:

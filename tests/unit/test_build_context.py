@@ -152,4 +152,4 @@ def test_facts_of_what_is_obtained_need_no_freezing_and_no_mirror(tmp_path: Path
     context = build_context(tmp_path)
     inputs = context.inputs([LINUX, MAC], "obtain")
     assert len(inputs.parts) == 6
-    assert not {"_freezers", "mirror"} & set(vars(context))
+    assert not {"freezer_of", "mirror"} & set(vars(context))

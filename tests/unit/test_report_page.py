@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stigmer_packaging.cli.report import report_command
+from stigmer_packaging.cli.publish import report_command
 from stigmer_packaging.lib.errors import ArchiveError, RecordError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.publish.report.page import HEIGHT, WIDTH, Contents, Licences, render_page

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.ci.preflight import find_lacks, render_lacks
-from stigmer_packaging.ci.workflow_file import read_workflow
+from stigmer_packaging.ci.workflow_file import parse_workflow
 from stigmer_packaging.cli import main as cli
 from stigmer_packaging.lib.errors import MissingToolError
 from stigmer_packaging.manifest.reader import load_manifest
@@ -86,7 +86,8 @@ def test_a_runner_that_lacks_something_fails_with_the_list(monkeypatch: pytest.M
 
 
 def test_every_job_that_builds_from_debian_s_sources_gets_the_mirror_s_variables_and_asks_for_them_first() -> None:
-    jobs = [job for job in read_workflow(ROOT / ".github/workflows/release.yml").jobs if job.name == "build"]
+    release = parse_workflow((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))
+    jobs = [job for job in release.jobs if job.name == "build"]
     steps = [step for job in jobs for step in job.steps]
     names = [step.run for step in steps if "DEBIAN_MIRROR" in step.env and "DEBIAN_FALLBACK" in step.env]
     assert names == ["scripts/prepare-runner --sources", "scripts/release --verbose"]

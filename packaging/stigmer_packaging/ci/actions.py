@@ -7,14 +7,13 @@ owner, and has lost every other mode and every link.
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_packaging.lib.errors import WorkflowError
 
 _EXPRESSION = re.compile(r"\$\{\{\s*([\w.-]+)\s*\}\}")
-_PLAIN = 0o644
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,8 @@ def _attest(inputs: Mapping[str, str], bench: Bench) -> None:
     bench.report(f"would attest {', '.join(path.name for path in subjects)}")
 
 
-def _files(path: Path) -> Iterator[Path]:
-    yield from (file for file in ([path] if path.is_file() else sorted(path.rglob("*"))) if file.is_file())
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [file for file in sorted(path.rglob("*")) if file.is_file()]
 
 
 def _copy_all(source: Path, place: Path) -> None:
@@ -99,7 +98,7 @@ def _copy_all(source: Path, place: Path) -> None:
 def _copy(file: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, place)
-    place.chmod(_PLAIN)
+    place.chmod(0o644)
 
 
 _ACTIONS: Mapping[str, Callable[[Mapping[str, str], Bench], None]] = {

@@ -15,19 +15,17 @@ def find_lacks(
     for one in system.find_missing(system.RELEASE, machine):
         yield MissingToolError(f"{one.what} ({one.stage}: it {one.purpose})", f"install {one.package or one.what}")
     if machine.system == "linux":
-        yield from _failure_of(lambda: _try_namespaces(machine, env))
+        if not machine.is_root:  # root needs no user namespaces
+            yield from _failure_of(lambda: _try_namespaces({**env, "PATH": machine.path}))
         yield from _failure_of(lambda: apt.find_mirror(etc))
     if sources:
         in_ci = f"set the repository's variable {debian.MIRROR} to a Debian mirror" if env.get("CI") else ""
         yield from _failure_of(lambda: debian.find_archives("", env, etc), in_ci)
 
 
-def _try_namespaces(machine: system.Machine, env: Mapping[str, str]) -> None:
-    """Look only where tools that ask for them run as a user: root needs none."""
-    words = ["unshare", "--user", "--map-root-user", "true"]
+def _try_namespaces(env: Mapping[str, str]) -> None:
     try:
-        if not machine.is_root:
-            command.run(words, env={**env, "PATH": machine.path}, seconds=60)
+        command.run(["unshare", "--user", "--map-root-user", "true"], env=env, seconds=60)
     except (CommandError, MissingToolError) as error:
         said = str(error).splitlines()[0]
         remedy = "set kernel.apparmor_restrict_unprivileged_userns=0"

@@ -3,7 +3,6 @@
 import graphlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -48,13 +47,8 @@ class Workflow:
     jobs: tuple[WorkflowJob, ...]
 
 
-def read_workflow(path: Path) -> Workflow:
-    """Read a workflow file of ours; KeyError for one that lacks what GitHub demands."""
-    return parse_workflow(path.read_text(encoding="utf-8"))
-
-
 def parse_workflow(text: str) -> Workflow:
-    """Read a workflow's text."""
+    """Read a workflow's text; KeyError for one that lacks what GitHub demands."""
     document: Any = YAML(typ="safe").load(text)
     jobs = {name: _job(name, job) for name, job in document["jobs"].items()}
     order = graphlib.TopologicalSorter({name: job.needs for name, job in jobs.items()}).static_order()

@@ -1,9 +1,9 @@
 """What the workflows of .github/workflows repeat of the manifest: targets, their hosted machines, bottle tags, the formula."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stigmer_packaging.ci.workflow_file import Workflow, WorkflowJob, read_workflow
+from stigmer_packaging.ci.workflow_file import Workflow, WorkflowJob, parse_workflow
 from stigmer_packaging.formula.receipt import tap_name
 from stigmer_packaging.formula.tap_files import RUNNERS
 from stigmer_packaging.manifest.model import Manifest
@@ -24,7 +24,7 @@ _INSTALLS = "scripts/verify-documented "
 
 def read_workflows(folder: Path) -> dict[str, Workflow]:
     """Read the workflows by name; FileNotFoundError when one is missing."""
-    return {name: read_workflow(folder / f"{name}.yml") for name in NAMES}
+    return {name: parse_workflow((folder / f"{name}.yml").read_text(encoding="utf-8")) for name in NAMES}
 
 
 def find_disagreements(workflows: Mapping[str, Workflow], manifest: Manifest) -> tuple[str, ...]:
@@ -39,18 +39,14 @@ def find_disagreements(workflows: Mapping[str, Workflow], manifest: Manifest) ->
 
 def _problems(job: WorkflowJob, manifest: Manifest) -> Iterator[str]:
     named = {leg["target"]: leg for leg in job.legs if "target" in leg}
-    if named:
-        yield from _differences(named, {str(target) for target in manifest.known_targets()})
+    known = {str(target) for target in manifest.known_targets()} if named else set()
+    for target in sorted(known.symmetric_difference(named)):
+        yield f"has no leg for {target}" if target in known else f"has a leg for {target}, which is no target"
     for target, leg in named.items():
         yield from _wrong_words(target, leg, manifest)
     yield from _unknown_machines(job)
     yield from _wrong_formula(job, f"{tap_name(manifest.product)}/{manifest.product.name}")
     yield from _wrong_secret(job, own_tap=manifest.product.tap == "self")
-
-
-def _differences(named: Iterable[str], known: set[str]) -> Iterator[str]:
-    for target in sorted(known.symmetric_difference(named)):
-        yield f"has no leg for {target}" if target in known else f"has a leg for {target}, which is no target"
 
 
 def _wrong_words(target: str, leg: Mapping[str, str], manifest: Manifest) -> Iterator[str]:

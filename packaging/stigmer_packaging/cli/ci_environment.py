@@ -4,6 +4,7 @@ The variables have the names that Actions uses; tokens leave this only towards G
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +14,18 @@ from urllib.parse import urlsplit
 from stigmer_packaging.cli.options import ROOT
 from stigmer_packaging.cli.output import tell
 from stigmer_packaging.lib import environment, git
+from stigmer_packaging.lib.errors import TokenError
 from stigmer_packaging.publish import tap as taps
-from stigmer_packaging.publish.github import API, PUBLIC, Access, GitHub, refuse_bad_token
+from stigmer_packaging.publish.github import API, PUBLIC, Access, GitHub
 
 
 def access(name: str = "GITHUB_TOKEN") -> Access:
-    """Give access to GitHub by the token in the variable `name`; TokenError when there is none."""
+    """Give access to GitHub by the token in the variable `name`; TokenError, which does not hold it, when it cannot be one."""
     token = os.environ.get(name, "")
-    refuse_bad_token(token, name)
+    if not token.strip():
+        raise TokenError(f"{name} is empty", f"set {name}; a secret of another name or environment is empty, too")
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise TokenError(f"{name} holds a space, a line break or another character that no token has")
     return Access(token, os.environ.get("GITHUB_API_URL", API).rstrip("/"), server(), tell)
 
 

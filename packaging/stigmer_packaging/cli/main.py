@@ -29,11 +29,9 @@ from stigmer_packaging.cli.options import (
 )
 from stigmer_packaging.cli.python import python_command
 from stigmer_packaging.cli.rehearse import rehearse_command
-from stigmer_packaging.cli.report import report_command
 from stigmer_packaging.cli.runner import RUNNER_COMMANDS
 from stigmer_packaging.cli.tap import init_command, refresh_command
 from stigmer_packaging.cli.verify import verify_command
-from stigmer_packaging.cli.workflows import workflows_command
 from stigmer_packaging.freeze.pythons import PINNED
 from stigmer_packaging.lib import debian, environment
 from stigmer_packaging.lib.errors import ForeignTargetError, PackagingError
@@ -43,7 +41,7 @@ from stigmer_packaging.pipeline import plan, system
 from stigmer_packaging.pipeline.context import BuildContext
 from stigmer_packaging.pipeline.delivery import deliver
 from stigmer_packaging.pipeline.run import Pipeline, StepResult
-from stigmer_packaging.pipeline.stages import makers
+from stigmer_packaging.pipeline.stages import maker_of
 from stigmer_packaging.publish.report.stage import write_report
 from stigmer_packaging.records.release import Artefact
 from stigmer_packaging.records.workspace import Workspace
@@ -123,7 +121,6 @@ def _command(name: str, purpose: str) -> click.Command:
 for _each in (
     *RUNNER_COMMANDS,
     rehearse_command,
-    workflows_command,
     *(_command(name, purpose) for name, purpose in STAGES.items()),
     verify_command,
     publish.publish_command,
@@ -132,7 +129,7 @@ for _each in (
     publish.rollback_command,
     refresh_command,
     init_command,
-    report_command,
+    publish.report_command,
     python_command,
 ):
     main.add_command(_each)
@@ -163,7 +160,7 @@ def _carry_out(command: str, options: Options) -> None:
             _preflight(plan.stages_until(until), targets, host, context)
         also = plan.UNNEEDED if command == "release" else ()
         steps = plan.plan_release(manifest, targets, context.inputs(targets, until), until=until, also=also)
-        pipeline = Pipeline(workspace, makers(context), progress, time.monotonic, at_once=AT_ONCE)
+        pipeline = Pipeline(workspace, partial(maker_of, context), progress, time.monotonic, at_once=AT_ONCE)
         if options.dry_run:
             show = partial(_show_plan, options, pipeline.preview(steps))
         else:

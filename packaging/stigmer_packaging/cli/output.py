@@ -198,20 +198,15 @@ def plan_json(previewed: Sequence[tuple[Step, bool]]) -> str:
 
 def verified(result: StepResult) -> str:
     """Say what an audit or a verification proved; nothing for other steps."""
-    if isinstance(result.record, AuditReport):
-        return audited(result.record)
-    if not isinstance(result.record, VerificationReport):
-        return ""
-    passed = sum(check.passed for check in result.record.checks)
-    return f"{passed} of {len(result.record.checks)} checks on {result.record.guest}"
-
-
-def audited(report: AuditReport) -> str:
-    """Say what an audit without errors found."""
-    warnings = sum(finding.severity == "warning" for finding in report.findings)
-    said = [f"{report.files} files without an error"]
-    said += [f"{warnings} warning{'s' if warnings > 1 else ''}"] if warnings else []
-    return ", ".join([*said, *([f"glibc {report.glibc}"] if report.glibc else [])])
+    match result.record:
+        case VerificationReport(checks=checks, guest=guest):
+            return f"{sum(check.passed for check in checks)} of {len(checks)} checks on {guest}"
+        case AuditReport(findings=findings, files=files, glibc=glibc):
+            warnings = sum(finding.severity == "warning" for finding in findings)
+            warned = f"{warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+            needed = f"glibc {glibc}" if glibc else ""
+            return ", ".join(filter(None, [f"{files} files without an error", warned, needed]))
+    return ""
 
 
 def warnings_of(results: Sequence[StepResult]) -> list[str]:
@@ -246,12 +241,9 @@ def describe_publication(done: Publication) -> list[str]:
 
 def describe_statements(statements: Sequence[Statement]) -> list[str]:
     """Say in a table what each place says of each file."""
-    widths = [max((len(cell) for cell in column), default=0) for column in zip(*map(_cells, statements), strict=True)]
-    return ["  ".join(map(str.ljust, _cells(one), widths)).rstrip() for one in statements]
-
-
-def _cells(statement: Statement) -> tuple[str, str, str, str]:
-    return ("ok" if statement.agrees else "no", statement.file, statement.place, statement.said)
+    rows = [("ok" if one.agrees else "no", one.file, one.place, one.said) for one in statements]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def seconds(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The commands that change the world: publish a release, abandon a draft, take a version back. Each is planned first."""
+"""The commands around publishing: look at a release, publish it, abandon a draft, take a version back. What changes is planned first."""
 
 import json
 import sys
@@ -38,9 +38,10 @@ from stigmer_packaging.publish.fetch_draft import fetch_draft
 from stigmer_packaging.publish.github import GitHub
 from stigmer_packaging.publish.publish import abandon_draft, draft_release, publish_release
 from stigmer_packaging.publish.published import Published, compare_published
+from stigmer_packaging.publish.report.stage import write_report
 from stigmer_packaging.publish.rollback import plan_rollback, read_history, roll_back
 from stigmer_packaging.publish.rules import PublicationRequest
-from stigmer_packaging.records.release import NAME, Artefact, Release, read_release
+from stigmer_packaging.records.release import NAME, Artefact, Release, parse_release, read_release
 
 RESULT = "publication.json"
 """Where, beside the release, it is written what was published."""
@@ -151,7 +152,6 @@ def _abandon(manifest: Manifest, given: Mapping[str, Any]) -> None:
 def fetch_draft_command(**given: Any) -> None:
     """Fetch the files of our draft into FOLDER, to be verified before it is published."""
     product, folder = load_manifest(given["manifest"]).product, given["folder"]
-    folder.mkdir(parents=True, exist_ok=True)
     release = fetch_draft(product, folder, GitHub(ci_environment.access(), product.repository), report=output.tell)
     _show(given, asdict(release), [f"{artefact.sha256}  {artefact.name}" for artefact in release.artefacts])
 
@@ -165,7 +165,6 @@ def fetch_draft_command(**given: Any) -> None:
 def compare_command(**given: Any) -> None:
     """Fetch the published release into FOLDER and compare its bytes with formula, checksums, attestations and SBOMs."""
     product, folder = load_manifest(given["manifest"]).product, given["folder"]
-    folder.mkdir(parents=True, exist_ok=True)
     github = GitHub(ci_environment.access(), product.repository)
     release = fetch_draft(product, folder, github, report=output.tell)
     with open_place(product.repository, product.tap_repository, given["tap_branch"]) as opened:
@@ -200,6 +199,15 @@ def rollback_command(**given: Any) -> None:
         commit, request = roll_back(plan, opened, report=output.tell)
     done = {"tap": tap, "restored": plan.restored, "tap_commit": commit, "pull_request": request}
     _show(given, done, [f"{tap} serves {product.name} {plan.restored}: {request or commit}"])
+
+
+@click.command("report")
+@click.argument("what", type=RELEASE_FOLDER, required=False, metavar="[FOLDER]")
+@click.option("--previous", type=FILE, help="The release.json of the release to compare sizes with.")
+def report_command(what: Path | None, previous: Path | None) -> None:
+    """Draw a release's folder as one page, report.html; default: the one in dist/."""
+    earlier = parse_release(previous.read_text(encoding="utf-8")) if previous else None
+    sys.stdout.write(f"{write_report(what or ROOT / 'dist', earlier)}\n")
 
 
 def _show(given: Mapping[str, Any], value: Any, lines: list[str]) -> None:

@@ -13,7 +13,7 @@ import click
 
 from stigmer_packaging.bottle.archive import unpack_archive
 from stigmer_packaging.ci.rehearsal import WRITER, Stage, rehearse
-from stigmer_packaging.ci.workflow_file import read_workflow
+from stigmer_packaging.ci.workflow_file import parse_workflow
 from stigmer_packaging.cli.machine import this_platform
 from stigmer_packaging.cli.options import FOLDER, ROOT, VARIABLE, manifest_option
 from stigmer_packaging.cli.output import tell
@@ -64,7 +64,8 @@ def rehearse_command(level: str, manifest: Path, seed: Path) -> None:
         commit = _tag(manifest, context, remote)
         known = env | addresses | _actions_environment(context, commit)
         stage = Stage(folder, remote, context.tag, context.host, seed.absolute(), known, {"level": level}, tell)
-        done = rehearse(read_workflow(ROOT / ".github" / "workflows" / "release.yml"), stage)
+        lines = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+        done = rehearse(parse_workflow(lines), stage)
         tell("== install from what was published")
         _install(context, remote, server)
     shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""What jobs of the workflows ask besides building: small commands that run here as they run there."""
+"""The workflows: a check of them, and what their jobs ask besides building, by small commands that run here as they run there."""
 
 import os
 import sys
@@ -7,11 +7,14 @@ from pathlib import Path
 import click
 
 from stigmer_packaging.ci.preflight import find_lacks, render_lacks
+from stigmer_packaging.ci.workflow_lint import lint_with_actionlint, lint_with_zizmor
+from stigmer_packaging.ci.workflows import find_disagreements, read_workflows
 from stigmer_packaging.cli import ci_environment
 from stigmer_packaging.cli.machine import provide_go, this_machine
-from stigmer_packaging.cli.options import MANIFEST, RELEASE_FOLDER
+from stigmer_packaging.cli.options import MANIFEST, RELEASE_FOLDER, ROOT
 from stigmer_packaging.formula.receipt import tap_name
-from stigmer_packaging.lib.errors import MissingToolError, PublicationError
+from stigmer_packaging.lib import environment
+from stigmer_packaging.lib.errors import MissingToolError, PublicationError, WorkflowError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
@@ -94,4 +97,18 @@ def report_install(outcome: str) -> None:
         sys.stdout.write(github.open_issue(TITLE, f"The trial ended with `{outcome}`: {run}\n") + "\n")
 
 
-RUNNER_COMMANDS = (agree, missing, go, preflight, announce, report_install)
+@click.command()
+def workflows() -> None:
+    """Check .github/workflows with actionlint, zizmor, and against the manifest."""
+    folder, manifest = ROOT / ".github" / "workflows", load_manifest(MANIFEST)
+    env = environment.build_environment(os.environ)
+    problems = [
+        *find_disagreements(read_workflows(folder), manifest),
+        *lint_with_actionlint(folder, ROOT / "packaging" / "actionlint", provide_go(manifest), env=env),
+        *lint_with_zizmor(folder, env=env),
+    ]
+    if problems:
+        raise WorkflowError("the workflows have problems:\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+RUNNER_COMMANDS = (agree, missing, go, preflight, announce, report_install, workflows)

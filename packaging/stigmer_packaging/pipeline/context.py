@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -97,15 +97,10 @@ class BuildContext:
         pinned = self.freezes_with == PINNED
         return pinned and not all(is_in_cache(self.root, target, self.workspace.cache) for target in needed)
 
-    def freezer_of(self, target: Target) -> Freezer:
-        """Give what freezes for a target that is made here; on macOS, for the oldest one that we promise."""
-        if target not in self._freezers:
-            self._freezers[target] = self._open_freezer(target)
-        return self._freezers[target]
-
     @cached_property
-    def _freezers(self) -> dict[Target, Freezer]:
-        return {}
+    def freezer_of(self) -> Callable[[Target], Freezer]:
+        """What freezes for each target that is made here; on macOS, for the oldest one that we promise."""
+        return cache(self._open_freezer)
 
     def _open_freezer(self, target: Target) -> Freezer:
         targets, cache, report = self.manifest.targets, self.workspace.cache, self.report

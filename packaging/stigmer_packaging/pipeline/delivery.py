@@ -57,7 +57,7 @@ def _artefact_names(folder: Path) -> set[str]:
         found = parse_release((folder / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecordError):
         return set()
-    paths = map(PurePosixPath, (artefact.name for artefact in found.artefacts))
+    paths = (PurePosixPath(artefact.name) for artefact in found.artefacts)
     return {str(path) for path in paths if not path.is_absolute() and ".." not in path.parts}
 
 

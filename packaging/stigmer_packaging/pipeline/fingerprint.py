@@ -49,5 +49,4 @@ def _file_of(module: str) -> Path | None:
     if package not in HOMES:
         return None
     place = HOMES[package].joinpath(*rest)
-    candidates = (place.with_suffix(".py"), place / "__init__.py") if rest else (place / "__init__.py",)
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)

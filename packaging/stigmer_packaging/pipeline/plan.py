@@ -137,19 +137,11 @@ def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
     unpacker = {**inputs.keg, **inputs.unpacker}
     program = Step(f"program/{target}", STANDALONE, platform, "program", (keg.name,), unpacker)
     steps = [*parts, *credited, keg, bottle, audit, archive, program]
-    return [*steps, *_verifications(target, inputs)] if can_verify(target, inputs.host) else steps
-
-
-def _verifications(target: Target, inputs: Inputs) -> list[Step]:
-    """Plan to verify the bottle and the single file of a target."""
-    alone = target == inputs.host
-    return [
-        Step(name, "verify", str(target), subject, (made, f"audit/{target}"), inputs.verification, alone)
-        for name, made, subject in (
-            (f"verify/sandbox/{target}", f"bottle/{target}", "sandbox"),
-            (f"verify/program/{target}", f"program/{target}", "program"),
-        )
-    ]
+    if can_verify(target, inputs.host):
+        for name, made in (("sandbox", bottle), ("program", program)):
+            tried, alone = (made.name, audit.name), target == inputs.host
+            steps.append(Step(f"verify/{name}/{target}", "verify", platform, name, tried, inputs.verification, alone))
+    return steps
 
 
 def _credits(parts: Sequence[Step], manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:

@@ -89,11 +89,9 @@ class Pipeline:
 
     def _carry_out(self, step: Step, needs: Mapping[str, Any]) -> StepResult:
         began = self.clock()
-        record: Any = self._current(step, needs)
-        reused = record is not None
-        if record is None:
-            record = self._make(step, needs)
-        return StepResult(step, record, self.clock() - began, reused)
+        current: Any = self._current(step, needs)
+        record = self._make(step, needs) if current is None else current
+        return StepResult(step, record, self.clock() - began, reused=current is not None)
 
     def _make(self, step: Step, needs: Mapping[str, Any]) -> Any:
         self.progress.begin(step)
@@ -112,30 +110,25 @@ class Pipeline:
             except PackagingError as error:
                 error.log = log
                 raise
-        self.workspace.write_record(_ledger(step), Made(made_from(step, needs, maker.code), digest_of_record(record)))
+        self.workspace.write_record(f"ledger/{step.name}", _made(record, step, needs, maker.code))
         return record
 
     def _current(self, step: Step, needs: Mapping[str, Any]) -> Any | None:
         maker = self.maker_of(step)
         try:
             record: Any = self.workspace.read_record(step.name, maker.kind)
-            made = self.workspace.read_record(_ledger(step), Made)
+            made = self.workspace.read_record(f"ledger/{step.name}", Made)
         except RecordError:
             return None
-        expected = Made(made_from(step, needs, maker.code), digest_of_record(record))
-        return record if made == expected and self.workspace.is_whole(record) else None
+        is_current = made == _made(record, step, needs, maker.code) and self.workspace.is_whole(record)
+        return record if is_current else None
 
 
-def made_from(step: Step, needs: Mapping[str, Any], code: str) -> str:
-    """Give the digest of all that a step depends on: its facts, what it needs, and the code of its stage."""
-    contents = {name: digest_of_record(record) for name, record in needs.items()}
-    return digest.sha256_of_value(step.name, step.facts, contents, code)
+def _made(record: Any, step: Step, needs: Mapping[str, Any], code: str) -> Made:
+    """Give a record's line: a step depends on its facts, what the records it needs say, and the code of its stage."""
+    contents = {name: _digest_of(needed) for name, needed in needs.items()}
+    return Made(digest.sha256_of_value(step.name, step.facts, contents, code), _digest_of(record))
 
 
-def digest_of_record(record: Any) -> str:
-    """Give the digest of what a record says: equal artefacts have equal ones, however they were made."""
+def _digest_of(record: Any) -> str:
     return digest.sha256_of_value(asdict(record))
-
-
-def _ledger(step: Step) -> str:
-    return f"ledger/{step.name}"

@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from stigmer_packaging.lib import command
 from stigmer_packaging.pipeline.plan import Step
@@ -12,10 +12,8 @@ GRACE = 5.0
 """Seconds in which the threads of an interrupted run should end, once their programs are killed; then they are left."""
 
 
-class _Outcome(NamedTuple):
-    step: Step
-    result: Any
-    error: BaseException | None
+Outcome = tuple[Step, Any, BaseException | None]
+"""A step that ended, its result, and what it raised."""
 
 
 def carry_out(
@@ -27,7 +25,7 @@ def carry_out(
     programs that run are killed.
     """
     waiting, ended, running = list(steps), set[str](), list[Step]()
-    outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
     failure: BaseException | None = None
     threads: list[threading.Thread] = []
     try:
@@ -37,12 +35,12 @@ def carry_out(
                 running.append(step)
                 threads.append(threading.Thread(target=_work, args=(step, work, outcomes), daemon=True))
                 threads[-1].start()
-            done = outcomes.get()
-            running.remove(done.step)
-            ended.add(done.step.name)
-            failure = failure or done.error
-            if not done.error:
-                yield done.step, done.result
+            done, result, error = outcomes.get()
+            running.remove(done)
+            ended.add(done.name)
+            failure = failure or error
+            if not error:
+                yield done, result
     except BaseException:
         command.kill_all()
         for thread in threads:
@@ -64,8 +62,8 @@ def _next(waiting: Sequence[Step], ended: set[str], running: Sequence[Step], at_
     return min(ready, key=lambda step: (step.stage, step.target) in alike, default=None)
 
 
-def _work(step: Step, work: Callable[[Step], Any], outcomes: "queue.SimpleQueue[_Outcome]") -> None:
+def _work(step: Step, work: Callable[[Step], Any], outcomes: "queue.SimpleQueue[Outcome]") -> None:
     try:
-        outcomes.put(_Outcome(step, work(step), None))
+        outcomes.put((step, work(step), None))
     except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
-        outcomes.put(_Outcome(step, None, error))
+        outcomes.put((step, None, error))

@@ -41,15 +41,11 @@ class Kind:
     make: Callable[[BuildContext, Step, Needs], Any]
 
 
-def makers(context: BuildContext) -> Callable[[Step], Maker]:
-    """Give what makes each step of a release."""
-
-    def maker_of(step: Step) -> Maker:
-        kind = KINDS.get(f"{step.stage}/{step.subject}") or KINDS[step.stage]
-        code = fingerprint.digest_of_code(*(f"stigmer_packaging.{module}" for module in kind.modules))
-        return Maker(kind.record, code, partial(kind.make, context))
-
-    return maker_of
+def maker_of(context: BuildContext, step: Step) -> Maker:
+    """Give what makes a step of a release."""
+    kind = KINDS.get(f"{step.stage}/{step.subject}") or KINDS[step.stage]
+    code = fingerprint.digest_of_code(*(f"stigmer_packaging.{module}" for module in kind.modules))
+    return Maker(kind.record, code, partial(kind.make, context))
 
 
 def _obtain(context: BuildContext, step: Step, _needs: Needs) -> BuiltPart:

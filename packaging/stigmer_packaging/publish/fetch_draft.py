@@ -17,6 +17,7 @@ def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Calla
     It is our draft of the product's version, or the release when that is public already. PublicationError when there
     is none, or when its files are not together what they were when it was made.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     hosted = github.persist(_find, product, github)
     assets = {asset.name: asset for asset in github.persist(github.assets, hosted)}
     digests = {name: _fetch(asset, folder, github, report) for name, asset in assets.items()}

@@ -26,7 +26,6 @@ ATTEMPTS = 6
 LONGEST_WAIT = 900
 """How long a limit is waited for, in seconds; a longer one ends the run, which can be started again."""
 
-_PAGE = 100
 _PASSING = http.PASSING | {409}
 _UNNAMED_LIMIT = 60  # seconds; what GitHub asks for when it limits without saying how long
 _CONVERTER = cattrs.Converter()
@@ -73,14 +72,6 @@ class Access:
     report: Callable[[str], None] = lambda _: None
     pause: Callable[[float], None] = time.sleep
     attempts: int = ATTEMPTS
-
-
-def refuse_bad_token(token: str, name: str) -> None:
-    """Raise TokenError for a token that is empty or cannot be one; the message does not hold it."""
-    if not token.strip():
-        raise TokenError(f"{name} is empty", f"set {name}; a secret of another name or environment is empty, too")
-    if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise TokenError(f"{name} holds a space, a line break or another character that no token has")
 
 
 @dataclass(frozen=True)
@@ -243,7 +234,7 @@ class GitHub:
         return _read_json(http.exchange(method, url, headers=self._headers(), content=content), method, url)
 
     def _pages(self, path: str, query: str = "") -> Iterator[Any]:
-        url = f"{self._root}{path}?{query}{'&' if query else ''}per_page={_PAGE}"
+        url = f"{self._root}{path}?{query}{'&' if query else ''}per_page=100"
         while url:
             answer = http.exchange("GET", url, headers=self._headers())
             yield from _read_json(answer, "GET", url)

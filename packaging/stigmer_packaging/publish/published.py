@@ -54,7 +54,7 @@ def compare_published(published: Published, keg: Path | None = None) -> tuple[St
         if artefact.kind == "sbom":
             said.append(_name_said(artefact, published))
         if artefact.kind == "bottle":
-            said.append(_files_said(artefact, published))
+            said.append(_compare_files(artefact.name, "its own checksums", *_checksums(artefact, published)))
     return (*said, _installed_said(keg, published)) if keg else tuple(said)
 
 
@@ -79,7 +79,6 @@ def _names(statement: Mapping[str, Any], sha256: str) -> bool:
 
 
 def _bill_of(bottle: Artefact, published: Published) -> Any:
-    """Give the SBOM that was published for a bottle's platform."""
     bills = [one for one in published.release.of_kind("sbom") if one.target == bottle.target]
     return json.loads((published.folder / bills[0].name).read_text(encoding="utf-8")) if bills else None
 
@@ -88,11 +87,6 @@ def _name_said(sbom: Artefact, published: Published) -> Statement:
     product = published.release.product
     said = json.loads((published.folder / sbom.name).read_text(encoding="utf-8")).get("name", "")
     return Statement(sbom.name, "its own name", said == f"{product.name}-{product.version}-{sbom.target}", said)
-
-
-def _files_said(bottle: Artefact, published: Published) -> Statement:
-    text, files = _checksums(bottle, published)
-    return _compare_files(bottle.name, "its own checksums", text, files)
 
 
 def _installed_said(keg: Path, published: Published) -> Statement:

@@ -52,8 +52,7 @@ def _the_version_can_be_ordered(release: Release, _request: PublicationRequest) 
     version = version_in(text)
     if version is None:
         yield f"{text} cannot be ordered among other versions; a pre-release is called such as 2.1.0-rc.1"
-        return
-    if len(version.release) != 3 or version.is_postrelease or version.local or version.epoch:
+    elif len(version.release) != 3 or version.is_postrelease or version.local or version.epoch:
         yield f"{text} is neither X.Y.Z nor a pre-release of it"
 
 

@@ -108,20 +108,15 @@ def with_levels(release: Release) -> Release:
 
 def parse_release(text: str) -> Release:
     """Read the text of `release.json`; RecordError when it has another format or is damaged."""
-    if (named := _format_of(text)) not in {None, FORMAT}:
+    try:
+        named = json.loads(text)["format"]  # before anything else of it: another format may have other keys
+    except (ValueError, LookupError, TypeError):
+        named = FORMAT
+    if named != FORMAT:
         raise RecordError(
             f"{NAME} has format {named}, and this reads {FORMAT}", "make the release again: scripts/release"
         )
     return parse_record(text, Release, NAME)
-
-
-def _format_of(text: str) -> object:
-    """Give the format that a text names, before anything else of it is read: another one may have other keys."""
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return None
-    return content.get("format") if isinstance(content, dict) else None
 
 
 def read_release(folder: Path) -> Release:

@@ -7,11 +7,8 @@ from pathlib import PurePosixPath
 
 import squarify
 
-COMPONENTS = ("libexec", "components")
 SMALLEST = 0.004
 """The share of the whole below which a tile is put together with its group's other small ones."""
-
-_REST = "the rest"
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Group:
 def part_of(path: str) -> tuple[str, str]:
     """Name the part a file of a keg belongs to, and its place in it: `temporal`, `launcher`, `agent-runner`, `keg`."""
     parts = PurePosixPath(path).parts
-    if parts[:2] == COMPONENTS and len(parts) > 2:
+    if parts[:2] == ("libexec", "components") and len(parts) > 2:
         return parts[2].removesuffix(".lib"), "/".join(parts[3:]) or parts[2]
     if parts[:2] == ("libexec", "launcher"):
         return "launcher", "/".join(parts[2:])
@@ -70,7 +67,7 @@ def _folder(place: str) -> str:
 def _tiles(counted: Mapping[str, int], least: float, frame: Mapping[str, float]) -> tuple[Tile, ...]:
     shown = Counter({name: size for name, size in counted.items() if size >= least})
     if rest := sum(counted.values()) - shown.total():
-        shown[_REST] += rest
+        shown["the rest"] += rest
     ordered = shown.most_common()
     places = _lay([size for _, size in ordered], frame["x"], frame["y"], frame["dx"], frame["dy"])
     return tuple(
