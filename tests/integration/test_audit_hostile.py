@@ -38,7 +38,6 @@ GOOD.seal()
 
 
 def audit_bytes(content: bytes) -> AuditReport:
-    """Audit these bytes as the bottle of the good one."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder, "workspace"), Path(folder, "cache"))
         bottle = good_bottle().pack(workspace)
@@ -120,7 +119,6 @@ NESTED: dict[str, Callable[[], bytes]] = {
 
 
 def found_in(report: AuditReport) -> set[tuple[str, str]]:
-    """Print all findings, and give the check and the path of each."""
     render_findings(report.findings).encode()
     return {(finding.check, finding.path) for finding in report.findings}
 
@@ -165,7 +163,6 @@ JSON = st.recursive(
 
 
 def changed(value: object, data: st.DataObject) -> object:
-    """Put other values in the place of some."""
     if data.draw(st.integers(0, 9)) == 0:
         return data.draw(JSON)
     if isinstance(value, dict):

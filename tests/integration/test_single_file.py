@@ -169,7 +169,6 @@ def test_a_tree_somebody_runs_from_stays_until_the_next_start(program: Path, hom
 
 
 def test_the_tree_of_a_running_server_stays(program: Path, home: Path, tmp_path: Path) -> None:
-    """We are the server, as far as its lock and its state tell."""
     start(program, home)
     (home / "run" / "state.json").write_text(f'{{"installed": "{trees(home)[0][:-9]}"}}', encoding="utf-8")
     with (home / "run" / "supervisor.lock").open("w") as lock:

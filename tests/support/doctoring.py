@@ -13,7 +13,6 @@ from stigmer_launcher.system.places import Places
 def look(
     keg: Path | str, places: Places, environ: Mapping[str, str] = MappingProxyType({}), *, deep: bool = False
 ) -> Report:
-    """Diagnose."""
     return diagnose(places, str(keg), environ, deep=deep)
 
 
@@ -24,6 +23,5 @@ def found(report: Report, section: str, name: str) -> Finding:
 
 
 def write_state(places: Places, state: object) -> None:
-    """Leave a state file as a supervisor writes it."""
     Path(places.run).mkdir(parents=True, exist_ok=True)
     Path(places.run, "state.json").write_text(json.dumps(state), encoding="utf-8")

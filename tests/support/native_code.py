@@ -115,7 +115,6 @@ def _version_needs(library: int, names: Sequence[int]) -> bytes:
 
 
 def flip(content: bytes, place: int) -> bytes:
-    """Change one bit."""
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 

@@ -73,7 +73,6 @@ def single_file(version: str = "2.0.0") -> bytes:
 
 
 def install(folder: Path, version: str = "2.0.0", content: bytes = b"") -> Path:
-    """Put a single file into a folder, executable."""
     return place(folder / f"stigmer-{version}", content or single_file(version))
 
 

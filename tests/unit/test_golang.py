@@ -24,13 +24,11 @@ def fake_go(folder: Path, says: str) -> dict[str, str]:
 
 
 def chosen(env: dict[str, str]) -> tuple[str, Path | None]:
-    """Choose a Go: give its version, and its program where it is on PATH."""
     go = choose_go(TOOLCHAIN, LINUX, Path("/nowhere"), env, quiet)
     return go.version, go.program
 
 
 def go_of(folder: Path, wheel: WheelPin) -> Go:
-    """Give the Go that a wheel brings."""
     return Go("1.0", None, wheel, LINUX, folder / "cache", pip_offline(folder, os.environ["PATH"]), quiet)
 
 

@@ -37,7 +37,6 @@ RELEASE = Release(PRODUCT, (BOTTLE,), (AUDIT,), (PROOF,))
 
 
 def write(folder: Path) -> Path:
-    """Lay the release's folder with its one bottle."""
     (folder / BOTTLE.name).write_bytes(CONTENT)
     (folder / NAME).write_text(render_record(RELEASE), encoding="utf-8")
     return folder
