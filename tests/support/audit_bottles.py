@@ -52,7 +52,6 @@ class Piece:
     link: str = ""
     kind: bytes = tarfile.REGTYPE
     uid: int = 0
-    gid: int = 0
     mtime: float = EPOCH
 
 
@@ -229,5 +228,5 @@ def _files(craft: Craft, roots: tuple[str, ...]) -> list[list[object]]:
 def _add(tar: tarfile.TarFile, name: str, piece: Piece) -> None:
     info = tarfile.TarInfo(name)
     info.type, info.mode, info.linkname, info.mtime = piece.kind, piece.mode, piece.link, piece.mtime
-    info.uid, info.gid, info.size = piece.uid, piece.gid, len(piece.content)
+    info.uid, info.size = piece.uid, len(piece.content)
     tar.addfile(info, io.BytesIO(piece.content))

@@ -62,7 +62,6 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def shared_machine() -> Machine:
-    """Give the machine that scripts/verify uses too, made if need be; skip where it cannot be made."""
     return _make(MachineFactory.virtual_machine)
 
 

