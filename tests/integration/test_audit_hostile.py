@@ -46,7 +46,6 @@ def audit_bytes(content: bytes) -> AuditReport:
 
 
 def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
-    """Make a member's header that announces so many bytes."""
     info = tarfile.TarInfo(f"{KEG}/{name}")
     info.size, info.type = size, kind
     return info.tobuf(tarfile.GNU_FORMAT)
@@ -104,7 +103,6 @@ def frozen(entry: bytes, kind: bytes = b"x") -> bytes:
 
 
 def many_streams() -> bytes:
-    """Make a module archive of 300,000 empty streams."""
     empty = zlib.compress(b"")
     pyz = b"PYZ\0" + bytes(4) + struct.pack("!i", 17 + len(empty) * 300_000) + bytes(5) + empty * 300_000
     return zlib.compress(pyz)

@@ -84,7 +84,6 @@ KILLS = ("dist", "dist/.making", "dist/.making/libexec/components/big", "dist/.m
 
 @pytest.mark.parametrize("sign", KILLS)
 def test_a_start_that_is_killed_leaves_what_the_next_one_makes_right(program: Path, home: Path, sign: str) -> None:
-    """Killed as soon as a file appears; whatever was there then, the next start is right and leaves nothing over."""
     process = begin(program, home)
     while process.poll() is None and not os.path.lexists(home / sign):
         pass
@@ -151,7 +150,6 @@ def test_a_tree_nobody_uses_goes_when_another_version_comes(program: Path, home:
 
 
 def test_a_tree_somebody_runs_from_stays_until_the_next_start(program: Path, home: Path, tmp_path: Path) -> None:
-    """What the launcher took over keeps its tree; a later start removes it."""
     with begin(program, home, "wait") as held:
         assert held.stdout
         assert held.stdin

@@ -38,7 +38,6 @@ def alone(launcher: Stigmer, *arguments: str, prefix: tuple[str, ...] = ()) -> D
 
 
 def needs_root() -> None:
-    """Skip what only root can set up: files of another user."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("only root can give files to another user")
 

@@ -17,7 +17,6 @@ def look(
 
 
 def found(report: Report, section: str, name: str) -> Finding:
-    """Pick the one finding of that name."""
     (finding,) = [each for each in report.findings if (each.section, each.name) == (section, name)]
     return finding
 

@@ -172,7 +172,6 @@ class StandIn(NamedTuple):
 
 @functools.cache
 def reference_manifest() -> Manifest:
-    """Give the repository's manifest with the reference stack."""
     return load_manifest(Path(__file__).parents[2] / "packaging/manifest.yaml", reference=True)
 
 
@@ -216,7 +215,6 @@ def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegPar
 
 
 def build_standin(folder: Path, *, twist: str = "") -> StandIn:
-    """Make the stand-in's keg and bottle in a workspace below `folder`."""
     workspace = Workspace(folder / "workspace", folder / "cache")
     keg = assemble_keg(
         standin_manifest(),

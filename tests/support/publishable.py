@@ -25,12 +25,10 @@ PATH = "Formula/stigmer.rb"
 
 @functools.cache
 def manifest_of(version: str, tap: str = "self") -> Manifest:
-    """Give the repository's manifest with another version, and perhaps another tap."""
     return parse_manifest(text_with(("  version: 2.0.0", f"  version: {version}"), ("  tap: self", f"  tap: {tap}")))
 
 
 def changelog_of(*versions: str) -> str:
-    """Give a changelog that speaks of these versions."""
     return "# Changelog\n\n" + "".join(f"## {one} - 2026-11-22\n\n- What {one} brings.\n\n" for one in versions)
 
 
@@ -100,7 +98,6 @@ def _proof_of(bottle: Artefact) -> VerificationReport:
 
 
 def plan_for(folder: Path, commit: str, *, pull_request: bool = False) -> PublicationPlan:
-    """Plan the publication of a folder's release."""
     release = read_release(folder)
     version, bottles = release.product.version, release.of_kind("bottle")
     extra = [folder / name for name in (NAME, CHECKSUMS)]

@@ -24,7 +24,6 @@ def link_entry(name: str, points_at: str, *, hard: bool = False) -> Entry:
 
 
 def device_entry(name: str, kind: bytes = tarfile.CHRTYPE) -> Entry:
-    """Describe a device of a package, or a pipe."""
     info = tarfile.TarInfo(name)
     info.type = kind
     return info, b""

@@ -174,7 +174,6 @@ def test_what_only_another_group_takes_from_elsewhere_does_not_matter(tmp_path: 
 def test_a_pylock_names_the_project_itself_and_folders_of_groups(
     tmp_path: Path, directory: str, folders: tuple[str, ...]
 ) -> None:
-    """The project is no folder beside itself, and what only a group of development needs is not needed."""
     assert read(tmp_path, "pylock.toml", f"{PYLOCK}directory = {{ {directory} }}").folders == folders
 
 
