@@ -13,7 +13,6 @@ PICTURE = Path(__file__).parents[2] / "docs" / "images" / "first-start.svg"
 
 
 def recorded(launcher: Stigmer) -> str:
-    """Record a first start of a launcher, in a home beside its own."""
     home = launcher.home.parent / "you"
     launcher.home = home / ".stigmer"
     with launcher:

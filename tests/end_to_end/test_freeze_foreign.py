@@ -106,7 +106,6 @@ def test_for_this_platform_it_freezes_the_modules_that_pyinstaller_freezes_by_it
 
 
 def pinned_python(freezer: Freezer) -> Path:
-    """Give the interpreter that a freezer's environments are run with."""
     return Path(environment_of(freezer).interpreter.executable)
 
 
@@ -193,7 +192,6 @@ def test_every_module_for_another_platform_is_read_and_imported_by_the_same_pyth
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_every_native_file_is_for_the_platform_and_runs_on_what_is_promised(target: Target, folder: Path) -> None:
-    """Of this machine's files none is among them."""
     made = greeter(target, folder)
     if target.system == "linux":
         elves = [read_elf(path.read_bytes()) for path in find_elves(made)]

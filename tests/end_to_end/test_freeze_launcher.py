@@ -61,7 +61,6 @@ def copy_launcher(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def frozen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Freezer, BuiltPart]:
-    """Freeze the launcher once for the tests that only look at it."""
     return build(tmp_path_factory.mktemp("launcher"))
 
 
@@ -79,7 +78,6 @@ def ask(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
 
 @pytest.fixture(scope="module")
 def keg(frozen: tuple[Freezer, BuiltPart], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Put the frozen launcher into a small keg, and give its libexec."""
     libexec = build_libexec(tmp_path_factory.mktemp("keg"), lone_temporal(), version="7.8.9")
     freezer, bundle = frozen
     shutil.copytree(freezer.workspace.path(bundle.root), libexec / "launcher", symlinks=True)

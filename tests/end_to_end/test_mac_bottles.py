@@ -31,6 +31,7 @@ from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources.locks import parse_lock
 from support.audit_bottles import frozen_files
 from support.fake_stages import FakeProgress
+from support.native_code import place
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = load_manifest(ROOT / "packaging" / "manifest.yaml")
@@ -49,10 +50,7 @@ def freeze(workspace: Workspace, step: Step) -> BuiltPart:
     contents = "lib" if is_launcher else f"{program}.lib"
     files = frozen_files(parse_target(step.target), program, contents)
     for path, content in files.items():
-        place = workspace.path(f"{step.name}/{path}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content)
-        place.chmod(0o644 if path.endswith(".zip") else 0o755)
+        place(workspace.path(f"{step.name}/{path}"), content, 0o644 if path.endswith(".zip") else 0o755)
     listed = scan_files(workspace.path(step.name))
     version = MANIFEST.product.version if is_launcher else FROZEN[program].version
     return BuiltPart(step.subject, version, step.target, step.name, program, listed)

@@ -22,7 +22,6 @@ USER = "int answer(void);\nint CALL();\nint use(void) { return answer() + CALL()
 
 
 def link(folder: Path, architecture: str, name: str, source: str, *words: str) -> bytes:
-    """Compile C to a library for macOS 11, and give it signed."""
     (folder / f"{name}.c").write_text(source, encoding="ascii")
     target = {"arm64": "aarch64", "amd64": "x86_64"}[architecture]
     command = [str(ZIG), "cc", "-target", f"{target}-macos.11.0", "-shared", *PLAIN]

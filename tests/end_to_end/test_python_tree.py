@@ -128,7 +128,6 @@ def test_a_tree_names_its_licences_and_promises_its_floor(target: Target) -> Non
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_a_library_has_the_same_bytes_wherever_it_is_made(target: Target, tmp_path: Path) -> None:
-    """The real compiler, in folders of different depths."""
     cached(target)
     recipe, made = read_recipe(RECIPE, target), []
     for cache in (tmp_path / "a", tmp_path / "another" / "and" / "deeper"):

@@ -18,7 +18,6 @@ COMPONENTS = {part.name: part for part in load_manifest(PATH, reference=True).co
 
 
 def words_of(name: str) -> frozenset[str]:
-    """Give the words in what a service is made of: its executable, or the sources that are frozen."""
     files = [go_program(name)] if name in GO_PACKAGES else sorted(AGENT_RUNNER.rglob("*.py"))
     return find_words((file.name, file.read_bytes()) for file in files)
 

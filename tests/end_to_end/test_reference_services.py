@@ -58,7 +58,6 @@ class Stack(NamedTuple):
 
 @contextmanager
 def ready(name: str, environment: Mapping[str, str], folder: Path) -> Iterator[Process]:
-    """Run a service, from when it is ready on."""
     with running(name, environment, folder) as process:
         process.wait_until(READY[name])
         yield process

@@ -50,6 +50,5 @@ def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stigmer
 
 @pytest.fixture
 def running(launcher: Stigmer) -> Stigmer:
-    """Give that launcher when its server runs."""
     launcher.started()
     return launcher

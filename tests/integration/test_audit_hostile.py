@@ -38,7 +38,6 @@ GOOD.seal()
 
 
 def audit_bytes(content: bytes) -> AuditReport:
-    """Audit these bytes as the bottle of the good one."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder, "workspace"), Path(folder, "cache"))
         bottle = good_bottle().pack(workspace)
@@ -47,7 +46,6 @@ def audit_bytes(content: bytes) -> AuditReport:
 
 
 def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
-    """Make a member's header that announces so many bytes."""
     info = tarfile.TarInfo(f"{KEG}/{name}")
     info.size, info.type = size, kind
     return info.tobuf(tarfile.GNU_FORMAT)
@@ -105,7 +103,6 @@ def frozen(entry: bytes, kind: bytes = b"x") -> bytes:
 
 
 def many_streams() -> bytes:
-    """Make a module archive of 300,000 empty streams."""
     empty = zlib.compress(b"")
     pyz = b"PYZ\0" + bytes(4) + struct.pack("!i", 17 + len(empty) * 300_000) + bytes(5) + empty * 300_000
     return zlib.compress(pyz)
@@ -120,7 +117,6 @@ NESTED: dict[str, Callable[[], bytes]] = {
 
 
 def found_in(report: AuditReport) -> set[tuple[str, str]]:
-    """Print all findings, and give the check and the path of each."""
     render_findings(report.findings).encode()
     return {(finding.check, finding.path) for finding in report.findings}
 
@@ -165,7 +161,6 @@ JSON = st.recursive(
 
 
 def changed(value: object, data: st.DataObject) -> object:
-    """Put other values in the place of some."""
     if data.draw(st.integers(0, 9)) == 0:
         return data.draw(JSON)
     if isinstance(value, dict):

@@ -25,7 +25,6 @@ def pin(*wheels: Path, version: str = "1.0") -> Pin:
 
 
 def provide(pins: list[Pin], platform: Platform, folder: Path) -> Site:
-    """Provide from the wheels in `folder` and nowhere else."""
     env = pip_offline(folder, os.environ["PATH"])
     return provide_site(pins, platform, cache=folder / "cache", env=env, report=lambda _: None)
 

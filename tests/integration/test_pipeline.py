@@ -155,7 +155,6 @@ def slow_release(tmp_path: Path) -> subprocess.Popen[bytes]:
 
 
 def kill_sleeper(root: Path) -> None:
-    """End the stage's program, which outlives a release that was killed."""
     os.kill(int((root / "pid").read_text(encoding="ascii")), signal.SIGKILL)
 
 

@@ -1,7 +1,7 @@
 """The scripts people start with: an environment made whole or not at all, and steps that say which of them failed."""
 
 import hashlib
-import importlib.util
+import importlib
 import os
 import platform
 import shutil
@@ -99,13 +99,9 @@ def test_without_a_new_enough_python_that_is_said(checkout: Path, tmp_path: Path
 
 
 @pytest.fixture
-def bootstrap() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bootstrap", SCRIPTS / "bootstrap.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def bootstrap(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(SCRIPTS)
+    return importlib.import_module("bootstrap")
 
 
 @pytest.mark.parametrize(("user", "installs"), [(1000, False), (0, True)])

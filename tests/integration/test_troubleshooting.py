@@ -26,10 +26,6 @@ PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 """Root without its privilege to write everything is a user like any other."""
 
 
-def headings() -> list[str]:
-    return re.findall(r"^## `(.+)`$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-
-
 def pattern_of(heading: str) -> re.Pattern[str]:
     return re.compile(r"\S.*".join(map(re.escape, re.split(r"\b[A-Z]{2,}\b", heading))))
 
@@ -42,7 +38,6 @@ def alone(launcher: Stigmer, *arguments: str, prefix: tuple[str, ...] = ()) -> D
 
 
 def needs_root() -> None:
-    """Skip what only root can set up: files of another user."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("only root can give files to another user")
 
@@ -187,7 +182,8 @@ CASES: dict[str, Callable[[Path], Done]] = {
 
 
 def test_every_heading_has_its_case() -> None:
-    assert headings() == list(CASES)
+    headings = re.findall(r"^## `(.+)`$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == list(CASES)
 
 
 @pytest.mark.parametrize("heading", CASES)

@@ -52,7 +52,6 @@ class Piece:
     link: str = ""
     kind: bytes = tarfile.REGTYPE
     uid: int = 0
-    gid: int = 0
     mtime: float = EPOCH
 
 
@@ -150,7 +149,6 @@ def good_bottle(target: str = "linux-amd64", *made_of: Ingredient) -> Craft:
 
 
 def with_module(target: str, content: bytes) -> Craft:
-    """Make a bottle whose launcher loads another module."""
     craft = good_bottle(target)
     craft.put(MODULE, content, 0o755)
     return craft
@@ -182,7 +180,6 @@ def frozen_files(target: Target, program: str, contents: str) -> dict[str, bytes
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
-    """Pack files into a zip file."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
@@ -191,14 +188,12 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 
 def audit(craft: Craft, policy: Policy | None = None) -> AuditReport:
-    """Pack a bottle and audit it."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder, "workspace"), Path(folder, "cache"))
         return audit_in(workspace, craft.pack(workspace), policy)
 
 
 def audit_in(workspace: Workspace, bottle: ReleaseFile, policy: Policy | None = None) -> AuditReport:
-    """Audit the bottle of a workspace."""
     return audit_bottle(bottle, policy=policy or Policy(), workspace=workspace)
 
 
@@ -233,5 +228,5 @@ def _files(craft: Craft, roots: tuple[str, ...]) -> list[list[object]]:
 def _add(tar: tarfile.TarFile, name: str, piece: Piece) -> None:
     info = tarfile.TarInfo(name)
     info.type, info.mode, info.linkname, info.mtime = piece.kind, piece.mode, piece.link, piece.mtime
-    info.uid, info.gid, info.size = piece.uid, piece.gid, len(piece.content)
+    info.uid, info.size = piece.uid, len(piece.content)
     tar.addfile(info, io.BytesIO(piece.content))

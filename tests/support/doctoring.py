@@ -17,12 +17,10 @@ def look(
 
 
 def found(report: Report, section: str, name: str) -> Finding:
-    """Pick the one finding of that name."""
     (finding,) = [each for each in report.findings if (each.section, each.name) == (section, name)]
     return finding
 
 
 def write_state(places: Places, state: object) -> None:
-    """Leave a state file as a supervisor writes it."""
     Path(places.run).mkdir(parents=True, exist_ok=True)
     Path(places.run, "state.json").write_text(json.dumps(state), encoding="utf-8")

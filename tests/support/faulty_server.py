@@ -23,18 +23,16 @@ class Faults:
 
 @dataclass
 class FaultyServer:
-    """The server's address, what it serves, how it fails, and the Range headers it was asked with."""
+    """The server's address, and the Range headers it was asked with."""
 
     url: str
-    content: bytes
-    faults: Faults
     asked: list[str]
 
 
 @contextlib.contextmanager
 def faulty_server(content: bytes, faults: Faults) -> Iterator[FaultyServer]:
     """Serve `content` under every path until the context is left."""
-    state = FaultyServer("", content, faults, [])
+    state = FaultyServer("", [])
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -46,10 +44,10 @@ def faulty_server(content: bytes, faults: Faults) -> Iterator[FaultyServer]:
                 return
             match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
             start = int(match[1]) if match and faults.ranges else 0
-            if match and start >= len(state.content):
+            if match and start >= len(content):
                 self._answer(416, b"", 0)
             else:
-                self._answer(206 if start else 200, state.content[start:], start)
+                self._answer(206 if start else 200, content[start:], start)
 
         def _answer(self, status: int, body: bytes, start: int) -> None:
             cut = faults.cuts.pop(0) if faults.cuts and status in {200, 206} else len(body)
@@ -58,7 +56,7 @@ def faulty_server(content: bytes, faults: Faults) -> Iterator[FaultyServer]:
             self.send_header("Content-Length", str(faults.claimed or len(body)))
             if status == 206:
                 first = start + faults.shift
-                self.send_header("Content-Range", f"bytes {first}-{len(state.content) - 1}/{len(state.content)}")
+                self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
             self.end_headers()
             self.wfile.write(body[:cut])
             self.close_connection = True

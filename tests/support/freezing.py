@@ -62,7 +62,6 @@ def no_archives() -> Archives:
 
 
 def copy_sample(name: str, folder: Path) -> Path:
-    """Copy a sample project, to be changed by a test."""
     return Path(shutil.copytree(SAMPLES / name, folder / name))
 
 

@@ -20,7 +20,6 @@ def put(keg: Path, places: Places, **options: object) -> Installation:
 
 
 def names_in(directory: str) -> list[str]:
-    """Name what is in a directory, sorted."""
     return sorted(path.name for path in Path(directory).iterdir())
 
 

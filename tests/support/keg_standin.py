@@ -18,6 +18,7 @@ from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.records.model import BuiltPart, Credits, Ingredient, Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, scan_files
+from support.native_code import place
 
 TARGET = parse_target("linux-amd64")
 TAG = "x86_64_linux"
@@ -183,10 +184,7 @@ def standin_service(workspace: Workspace, component: str, files: Mapping[str, st
 def _write(workspace: Workspace, part: str, program: str, files: Mapping[str, str]) -> str:
     root = f"artefacts/{part}"
     for path, text in files.items():
-        place = workspace.path(f"{root}/{path}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
-        place.chmod(0o755 if path == program else 0o644)
+        place(workspace.path(f"{root}/{path}"), text.encode(), 0o755 if path == program else 0o644)
     return root
 
 

@@ -20,7 +20,6 @@ def text_with(*replacements: tuple[str, str]) -> str:
 
 
 def problems_of(*replacements: tuple[str, str]) -> list[str]:
-    """Give the problems found in the manifest spoiled this way."""
     with pytest.raises(ManifestError) as caught:
         parse_manifest(text_with(*replacements))
     return list(caught.value.problems)

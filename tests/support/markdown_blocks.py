@@ -18,7 +18,6 @@ class Block(NamedTuple):
 
 
 def blocks_of(markdown: str) -> list[Block]:
-    """List the fenced blocks."""
     return [_block(markdown, found) for found in _FENCE.finditer(markdown)]
 
 

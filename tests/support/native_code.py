@@ -50,11 +50,11 @@ def go_program(system: str, architecture: str, flags: str = "-s -w -buildid=", b
         return Path(folder, "program").read_bytes()
 
 
-def place(path: Path, content: bytes) -> Path:
-    """Write a file, executable, and the folders above it."""
+def place(path: Path, content: bytes, mode: int = 0o755) -> Path:
+    """Write a file, executable unless `mode` says otherwise, and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    path.chmod(0o755)
+    path.chmod(mode)
     return path
 
 
@@ -115,7 +115,6 @@ def _version_needs(library: int, names: Sequence[int]) -> bytes:
 
 
 def flip(content: bytes, place: int) -> bytes:
-    """Change one bit."""
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 

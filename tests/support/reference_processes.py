@@ -123,7 +123,6 @@ def _ask_temporal(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
 
 
 def is_polled(port: int, queue: str) -> bool:
-    """Tell whether a worker polls a task queue of the Temporal on `port`."""
     asked = ["task-queue", "describe", "--address", f"127.0.0.1:{port}", "--task-queue", queue, "--output", "json"]
     done = _ask_temporal(*asked)
     return done.returncode == 0 and bool(json.loads(done.stdout)["pollers"])

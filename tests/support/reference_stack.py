@@ -32,7 +32,6 @@ def reference_keg(keg: Path, *only: str) -> Path:
 
 
 def reference_launcher(tmp_path: Path) -> Stigmer:
-    """Give a launcher over the reference stack, with a home of its own."""
     return Stigmer(reference_keg(tmp_path / "keg"), tmp_path / "home")
 
 

@@ -39,9 +39,7 @@ def write_keg(workspace: Workspace, version: str, target: str, big: int) -> Keg:
         "INSTALL_RECEIPT.json": b"{}",
     }
     for path, content in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(content)
-        (root / path).chmod(0o755 if path.endswith("/stigmer") else 0o644)
+        place(root / path, content, 0o755 if path.endswith("/stigmer") else 0o644)
     (root / "bin").mkdir()
     (root / "bin" / "stigmer").symlink_to("../libexec/launcher/stigmer")
     links = (("bin/stigmer", "../libexec/launcher/stigmer"),)
@@ -73,7 +71,6 @@ def single_file(version: str = "2.0.0") -> bytes:
 
 
 def install(folder: Path, version: str = "2.0.0", content: bytes = b"") -> Path:
-    """Put a single file into a folder, executable."""
     return place(folder / f"stigmer-{version}", content or single_file(version))
 
 

@@ -18,21 +18,18 @@ def file_entry(name: str, content: bytes = b"", mode: int = 0o644) -> Entry:
 
 
 def link_entry(name: str, points_at: str, *, hard: bool = False) -> Entry:
-    """Describe a link of a package."""
     info = tarfile.TarInfo(name)
     info.type, info.linkname, info.mode = (tarfile.LNKTYPE if hard else tarfile.SYMTYPE), points_at, 0o755
     return info, b""
 
 
 def device_entry(name: str, kind: bytes = tarfile.CHRTYPE) -> Entry:
-    """Describe a device of a package, or a pipe."""
     info = tarfile.TarInfo(name)
     info.type = kind
     return info, b""
 
 
 def tar_of(entries: Entries, *, compression: str = "xz") -> bytes:
-    """Pack entries, reproducibly."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode=f"w:{compression}") as tar:  # type: ignore[call-overload]  # the mode is a text
         for info, content in entries:

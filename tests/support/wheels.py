@@ -36,7 +36,6 @@ def make_wheel(folder: Path, target: str, members: Mapping[str, bytes], *, versi
 
 
 def pin_of(*wheels: Path) -> WheelPin:
-    """Pin these wheels by what they are."""
     targets = {tag: target for target, tag in TAGS.items()}
     found = {targets[path.stem.rsplit("-", 1)[1]]: hashlib.sha256(path.read_bytes()).hexdigest() for path in wheels}
     return WheelPin("tool", "1.0", found)

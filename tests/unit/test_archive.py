@@ -16,7 +16,6 @@ EPOCH = 1_767_225_600
 
 
 def pack(folder: Path, text: str = "content", mode: int = 0o644, time: int = 0) -> Path:
-    """Write two files and pack them with a link, not in order; give the archive."""
     folder.mkdir()
     for name in ("tool", "note"):
         (folder / name).write_text(text, encoding="utf-8")

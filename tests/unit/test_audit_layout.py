@@ -55,7 +55,6 @@ def test_modes_other_than_ours_are_found_once_each(mode: int, check: str, kind: 
 
 
 def test_links_are_followed_through_linked_folders() -> None:
-    """As macOS's frameworks have them."""
     craft = good_bottle()
     craft.put("libexec/Python.framework/Versions/3.13/Python", "text\n")
     craft.link("libexec/Python.framework/Versions/Current", "3.13")
@@ -100,7 +99,6 @@ def test_an_index_of_another_shape_leaves_the_files_unnamed(components: object) 
 
 
 def change(craft: Craft, path: str) -> None:
-    """Change a file, and keep its size."""
     craft.keg[path].content = craft.keg[path].content[:-1] + b"?"
 
 

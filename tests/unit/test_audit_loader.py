@@ -148,7 +148,6 @@ def test_a_library_is_looked_for_in_the_search_paths_of_the_program_too() -> Non
 
 
 def test_a_library_of_the_builders_machine_is_found_wherever_it_is_named() -> None:
-    """As a needed library, as a search path and as a library's own name."""
     name = "/opt/homebrew/opt/zlib/lib/libz.1.dylib"
     findings = audit(mac_bottle(needed=(LIBSYSTEM, name), search=(name,), identity=name)).findings
     assert {(found.check, found.path) for found in findings} == {

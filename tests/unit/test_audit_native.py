@@ -121,7 +121,6 @@ def test_the_highest_glibc_by_number_is_needed_and_the_symbols_are_named_that_ne
 
 @pytest.mark.parametrize("content", [macho("arm64"), fat(macho("amd64"), macho("arm64")), elf(), WINDOWS])
 def test_code_for_another_platform_is_found(content: bytes) -> None:
-    """Be it all of the file, or a slice of it."""
     assert len(seen_by("architecture", with_module("darwin-amd64", content))) == 1
 
 

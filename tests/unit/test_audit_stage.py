@@ -8,20 +8,16 @@ from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.stage import refuse_errors, render_findings
 from stigmer_packaging.lib.errors import AuditError, RecordError
 from stigmer_packaging.records.workspace import Workspace
-from support.audit_bottles import COMPONENTS, MODULE, Craft, audit, audit_in, good_bottle, with_module
+from support.audit_bottles import COMPONENTS, MODULE, audit, audit_in, good_bottle, with_module
 from support.native_code import elf
 
 
-def spoilt() -> Craft:
+def test_all_faults_are_found_at_once_the_gravest_first_and_refused_with_their_remedies(workspace: Workspace) -> None:
     craft = good_bottle()
     craft.keg["LICENSE"].uid = 1000
     craft.put(MODULE, elf("arm64", symbols=(("pow", "GLIBC_2.29"),)), 0o755)
     craft.put(f"{COMPONENTS}/agent-runner.lib/.env", "/root/.cargo/registry/x\n")
-    return craft
-
-
-def test_all_faults_are_found_at_once_the_gravest_first_and_refused_with_their_remedies(workspace: Workspace) -> None:
-    bottle = spoilt().pack(workspace)
+    bottle = craft.pack(workspace)
     report = audit_in(workspace, bottle)
     assert [(finding.severity, finding.check) for finding in report.findings] == [
         ("error", "owners"),

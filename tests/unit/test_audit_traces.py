@@ -16,7 +16,6 @@ HOST = Policy(
 
 
 def traces(text: str, policy: Policy = HOST) -> list[tuple[str, str, int]]:
-    """Say whose paths stand in a text, the first of each, and how often."""
     found = find_traces([("", text.encode())], places_of(policy))
     return [(trace.whose, trace.sample, trace.count) for trace in found]
 

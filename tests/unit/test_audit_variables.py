@@ -13,7 +13,6 @@ SERVER = f"{COMPONENTS}/stigmer-server"
 
 
 def bottle_with(server: str, *sent: str) -> Craft:
-    """Make a bottle whose server has this text in it, and is sent these variables."""
     craft = good_bottle()
     craft.put(SERVER, craft.keg[SERVER].content + server.encode(), 0o755)
     craft.sent["stigmer-server"] = sent

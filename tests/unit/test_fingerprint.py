@@ -29,7 +29,6 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def digest_after(change: Path | None, kind: str = "obtain") -> str:
-    """Give the digest of the code of a kind of records, after a line was added to a file."""
     if change:
         change.write_text(change.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
     fingerprint.digest_of_code.cache_clear()

@@ -87,7 +87,6 @@ def test_another_platform_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> None:
-    """Sources, version, Python, PyInstaller and time: a change of any is a change of the facts."""
     freezer = make_freezer(tmp_path)
     source = tmp_path / "launcher"
     module = place(source / "stigmer_launcher" / "one.py", b"")
@@ -108,7 +107,6 @@ def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> N
 
 
 def test_whatever_goes_into_a_service_is_among_its_facts(tmp_path: Path) -> None:
-    """Its sources, its lock, and how it is tried; not what lies about."""
     freezer, project = make_freezer(tmp_path), copy_sample("freeze-service", tmp_path)
 
     def facts(probe: ServiceProbe = PROBE) -> dict[str, object]:

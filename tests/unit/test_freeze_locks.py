@@ -19,7 +19,6 @@ Macho_Lib==1.16.4 ; sys_platform == 'darwin' \\
 
 
 def test_a_lock_gives_names_versions_hashes_and_where_a_pin_is_wanted() -> None:
-    """Names are canonical; a pin keeps every hash; a universal lock names what other platforms need."""
     altgraph, macholib = parse_lock(LOCK)
     assert (altgraph.name, altgraph.version, altgraph.hashes) == ("altgraph", "0.17.5", ("sha256:aa", "sha256:bb"))
     assert (macholib.name, macholib.version) == ("macho-lib", "1.16.4")

@@ -57,6 +57,5 @@ def test_a_python_without_its_library_names_the_package() -> None:
 
 
 def test_what_could_change_a_result_stays_out_of_the_environment() -> None:
-    """Programs are still found; PYTHONPATH and LD_LIBRARY_PATH are gone; the locale is fixed."""
     given = {"PATH": "/bin", "PYTHONPATH": "/mine", "LD_LIBRARY_PATH": "/mine", "LC_ALL": "de_DE"}
     assert plain_environment(given) == {"PATH": "/bin", "LC_ALL": "C.UTF-8"}

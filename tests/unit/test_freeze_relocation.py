@@ -34,7 +34,6 @@ def searches(bundle: Path) -> dict[str, tuple[str, ...]]:
 
 
 def test_what_needs_a_bundled_library_looks_for_it_at_the_top(bundle: Path) -> None:
-    """From wherever it lies; what needs none is left as it is."""
     before = (bundle / "lib" / "libz.so.1").read_bytes()
     assert searches(bundle) == {
         "program": ("$ORIGIN/lib",),

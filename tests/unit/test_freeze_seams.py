@@ -119,7 +119,6 @@ print(isolated.call(ask))
 
 
 def test_the_module_graph_finds_the_platforms_modules_and_built_in_ones(tmp_path: Path) -> None:
-    """Extension modules by the platform's suffix; nothing from this machine's folders."""
     given = settings(tmp_path)
     for name in (f"fast{THERE}", f"slow{HERE}"):
         Path(given.site, name).touch()

@@ -77,7 +77,6 @@ def test_missing_extra_and_changed_distributions_are_all_named() -> None:
 
 
 def test_a_version_may_be_written_in_another_way() -> None:
-    """2026.06 and 2026.6 are one version."""
     check_lock([Distribution("tzdata", "2026.06", {})], {"tzdata": "2026.6"})
 
 

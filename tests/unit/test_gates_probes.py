@@ -86,7 +86,6 @@ def test_a_service_sees_its_own_settings_and_nothing_of_ours(tmp_path: Path) -> 
     ],
 )
 def test_a_service_that_does_not_work_with_temporal_is_refused(tmp_path: Path, source: str, why: str) -> None:
-    """Not ready, not stopping, not stopping well, or with something missing on the way."""
     with pytest.raises(GateError, match=why):
         on_trial(tmp_path, source, replace(PROBE, grace=1)).start_and_stop("127.0.0.1:9")
 
@@ -99,7 +98,6 @@ def test_a_failed_selftest_is_refused_with_what_it_said(tmp_path: Path) -> None:
 
 
 def test_what_a_service_is_told_is_filled_in_for_each_start(tmp_path: Path) -> None:
-    """A home of its own, free ports, and Temporal's address; what has no value is not set."""
     source = (
         "import os, sys\n"
         "home, port, other = sys.argv[1], os.environ['PORT'], os.environ['OTHER']\n"
@@ -124,7 +122,6 @@ ALONE = ServiceProbe({"PORT": "{port.web}"}, "", 1, port="web", temporal=False)
     ids=["port", "text"],
 )
 def test_a_service_that_needs_no_temporal_is_tried_without_it(tmp_path: Path, source: str, probe: ServiceProbe) -> None:
-    """Ready by what it prints, or else by its port; no Temporal is asked for."""
     service = make_program(tmp_path / "service", source)
     home = tmp_path / "home"
     try_service(service, FreezeTable(), probe, temporal=None, home=home, env=ENV)

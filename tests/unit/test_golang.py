@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,14 +23,8 @@ def fake_go(folder: Path, says: str) -> dict[str, str]:
 
 
 def chosen(env: dict[str, str]) -> tuple[str, Path | None]:
-    """Choose a Go: give its version, and its program where it is on PATH."""
     go = choose_go(TOOLCHAIN, LINUX, Path("/nowhere"), env, quiet)
     return go.version, go.program
-
-
-def go_of(folder: Path, wheel: WheelPin) -> Go:
-    """Give the Go that a wheel brings."""
-    return Go("1.0", None, wheel, LINUX, folder / "cache", pip_offline(folder, os.environ["PATH"]), quiet)
 
 
 @pytest.mark.parametrize("version", ["1.25.0", "1.25.1", "1.26", "1.30rc1"])
@@ -54,7 +47,8 @@ def test_without_any_go_the_wheel_is_chosen_and_nothing_fetched(tmp_path: Path) 
 def test_the_wheel_is_unpacked_once_into_the_cache(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "linux-amd64", {"go/bin/go": b"#!/bin/sh\necho hello\n", "go/VERSION": b"go"})
     said: list[str] = []
-    go = replace(go_of(tmp_path, pin_of(wheel)), report=said.append)
+    env = pip_offline(tmp_path, os.environ["PATH"])
+    go = Go("1.0", None, pin_of(wheel), LINUX, tmp_path / "cache", env, said.append)
     program = go.provide()
     assert os.access(program, os.X_OK)
     assert program.is_relative_to(tmp_path / "cache")

@@ -55,7 +55,6 @@ def test_another_file_says_nothing(content: bytes) -> None:
 
 
 def credit(folder: Path, *modules: GoModule, main: GoModule | None = None) -> dict[str, Credit]:
-    """Credit a program made of modules that a proxy in `folder` serves, by a real Go."""
     found = shutil.which("go")
     assert found, "the licences of Go modules are fetched by Go"
     env = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "GOSUMDB": "off"}

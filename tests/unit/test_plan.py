@@ -35,7 +35,6 @@ def inputs(**parts: Mapping[str, object]) -> Inputs:
 
 
 def planned(*targets: Target, host: Target = LINUX, **how: Any) -> dict[str, Step]:
-    """Plan a release of the repository's manifest; give its steps by their names."""
     return {step.name: step for step in plan_release(MANIFEST, targets, replace(inputs(), host=host), **how)}
 
 

@@ -96,7 +96,6 @@ def sample(request: pytest.FixtureRequest, tmp_path: Path) -> Locked:
 
 
 def wanted(locked: Locked, where: dict[str, str]) -> list[str]:
-    """List what one platform gets, as expected.txt names it."""
     return sorted(f"{pin.name}=={pin.version}" for pin in locked.pins if pin.applies(where))
 
 
@@ -109,7 +108,6 @@ def test_all_give_what_uv_itself_exports_without_groups_and_extras(sample: Locke
 
 
 def test_every_pin_has_its_hashes_and_a_folder_of_the_tree_is_no_pin(sample: Locked) -> None:
-    """A folder comes from the tree, whose digest is known; everything else has a hash."""
     assert [Path(folder).as_posix() for folder in sample.folders] == ["lib"]
     assert all("--hash=sha256:" in pin.requirement for pin in sample.pins)
 
@@ -176,7 +174,6 @@ def test_what_only_another_group_takes_from_elsewhere_does_not_matter(tmp_path: 
 def test_a_pylock_names_the_project_itself_and_folders_of_groups(
     tmp_path: Path, directory: str, folders: tuple[str, ...]
 ) -> None:
-    """The project is no folder beside itself, and what only a group of development needs is not needed."""
     assert read(tmp_path, "pylock.toml", f"{PYLOCK}directory = {{ {directory} }}").folders == folders
 
 

@@ -1,6 +1,5 @@
 """Sources of the frozen CPython: only the pinned bytes, patches and edits that apply."""
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from support.tiny_packages import file_entry, place_files, tar_of
 UPSTREAM, PATCHED = "pool/main/s/some_1.orig.tar.gz", "pool/main/s/some_1-1.debian.tar.xz"
 PATCH = b"--- a/word\n+++ b/word\n@@ -1 +1 @@\n-wrong\n+right\n"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
+BASE = read_recipe(RECIPE, Target("linux", "amd64"))
 
 
 @dataclass
@@ -44,11 +44,6 @@ class Place:
         return self.folder / "some"
 
 
-@functools.cache
-def base() -> Recipe:
-    return read_recipe(RECIPE, Target("linux", "amd64"))
-
-
 @pytest.fixture(name="place")
 def _place(tmp_path: Path) -> Iterator[Place]:
     upstream = tar_of([file_entry("some-1/word", b"wrong\n")], compression="gz")
@@ -56,7 +51,7 @@ def _place(tmp_path: Path) -> Iterator[Place]:
     pins = place_files(tmp_path / "pool-of", {UPSTREAM: upstream, PATCHED: patched})
     source = Source("some", "some", "1-1", "MIT", ("right.patch",), pins)
     with serving(tmp_path / "pool-of") as url:
-        yield Place(url, replace(base(), source=(source,)), tmp_path)
+        yield Place(url, replace(BASE, source=(source,)), tmp_path)
 
 
 @pytest.mark.parametrize(("patches", "word"), [(("right.patch",), "right\n"), ((), "wrong\n")])

@@ -15,7 +15,6 @@ LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
 
 
 def choose(choice: str, folder: Path, target: Target = LINUX, oldest: str = "2.31") -> FreezingPython:
-    """Choose in a checkout of ours, on Linux with a cache that is empty."""
     maker = open_maker(CHECKOUT, LINUX, folder / "cache", mirror="", env=ENV, report=lambda _: None)
     return choose_python(choice, target, lambda: maker, CHECKOUT, oldest={str(target): oldest}, env=ENV)
 

@@ -126,8 +126,7 @@ def test_paths_keep_their_places_below_what_they_share_and_a_pattern_gives_each_
     bench: Bench, path: str, wanted: dict[str, str], expected: list[str]
 ) -> None:
     for name in ("dist/release.json", "dist/logs/log", "sboms/sbom"):
-        (bench.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (bench.folder / name).touch()
+        place(bench.folder / name, b"")
     for name in ("made-a", "made-b"):
         act("actions/upload-artifact@0", {"name": name, "path": path}, bench)
     act("actions/download-artifact@0", {**wanted, "path": "got"}, bench)

@@ -37,7 +37,6 @@ RELEASE = Release(PRODUCT, (BOTTLE,), (AUDIT,), (PROOF,))
 
 
 def write(folder: Path) -> Path:
-    """Lay the release's folder with its one bottle."""
     (folder / BOTTLE.name).write_bytes(CONTENT)
     (folder / NAME).write_text(render_record(RELEASE), encoding="utf-8")
     return folder
@@ -61,12 +60,11 @@ def test_a_file_with_other_bytes_and_a_missing_one_are_refused_by_their_name(tmp
 def test_a_folder_without_a_release_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"there is no release\.json"):
         read_release(tmp_path)
-    (tmp_path / NAME).write_text("{", encoding="utf-8")
-    with pytest.raises(RecordError, match="damaged"):
-        read_release(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"format": 2}', render_record(RELEASE).replace("artefacts", "other")])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"format": 2}', render_record(RELEASE).replace("artefacts", "other")]
+)
 def test_anything_else_is_damaged(text: str) -> None:
     with pytest.raises(RecordError, match="damaged"):
         parse_release(text)

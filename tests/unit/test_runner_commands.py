@@ -20,7 +20,6 @@ TAG = release_tag(PRODUCT.version)
 
 @pytest.fixture
 def issues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """Serve a repository, and give its issues as GitHub lists them."""
     with github_at(tmp_path, [PRODUCT.repository], {"ghs_x": "write"}) as github:
         for name, value in {**github.environment, "GITHUB_TOKEN": "ghs_x", "GITHUB_RUN_ID": "42"}.items():
             monkeypatch.setenv(name, value)

@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[2]
 
 
 def lacks_of(folder: Path, *, prepared: bool, unshare: str = "exit 0", **env: str) -> list[MissingToolError]:
-    """Say what a runner lacks for building; a prepared one has what `prepare-runner` installs."""
     programs = folder / "bin"
     wanted = {one.what for one in system.LINUX} | {"prove", "perl", "qemu-system-x86_64", "unshare"}
     for name in wanted - (set() if prepared else set(LACKS)):

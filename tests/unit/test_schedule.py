@@ -17,7 +17,6 @@ SECONDS = 30
 
 
 def test_two_steps_are_at_work_at_the_same_time() -> None:
-    """Each waits for the other to be at work."""
     together = threading.Barrier(2, timeout=SECONDS)
     steps = [step("obtain/one"), step("obtain/two")]
     assert len(list(carry_out(steps, lambda _: together.wait(), at_once=2))) == 2

@@ -27,7 +27,6 @@ def source_of(url: str, sha256: str, member: str, folder: Path) -> FromArtifact:
 
 
 def fetch(content: bytes, member: str, folder: Path) -> bytes:
-    """Serve `content`, take the executable from it, and give its bytes."""
     with faulty_server(content, Faults()) as server:
         source_of(server.url, hashlib.sha256(content).hexdigest(), member, folder).fetch(folder / "program")
     assert (folder / "program").stat().st_mode & 0o777 == 0o755

@@ -40,7 +40,6 @@ def repository(tmp_path: Path) -> Path:
 
 
 def built_by(tree_of: str, workspace: Workspace, destination: Path, env: Mapping[str, str] = ENV) -> None:
-    """Build the program of a tree."""
     go = choose_go(TOOLCHAIN, LINUX, workspace.cache, ENV, quiet)
     source, tree = CheckoutSource("go", "./cmd"), open_tree(tree_of, workspace, env=ENV)
     FromCheckout(source, LINUX, tree, replace(go, env=env)).fetch(destination)
@@ -134,14 +133,12 @@ def test_a_tree_is_prepared_in_a_copy_once_for_the_same_tree_and_commands(
 
 
 def test_a_tree_that_cannot_be_prepared_is_refused_and_leaves_nothing(repository: Path, workspace: Workspace) -> None:
-    """A generator that fails is told with what it printed, and the next run tries again."""
     with pytest.raises(SourceError, match=r"(?s)could not be prepared.*no buf here"):
         open_tree(str(repository), workspace, env=ENV, prepare=("sh -c 'echo no buf here; exit 1'",))
     assert list(workspace.path("checkouts").glob("*[!k]")) == []
 
 
 def test_the_module_cache_is_named_after_what_the_tree_locks(tmp_path: Path) -> None:
-    """Trees with the same modules share it; a changed lock begins anew."""
     trees = [tmp_path / name for name in ("one", "two", "three")]
     for tree, text in zip(trees, ("a", "a", "b"), strict=True):
         (tree / "service").mkdir(parents=True)

@@ -29,7 +29,6 @@ def tree_of(folder: Path, files: dict[str, str]) -> Path:
 
 
 def without(*beginnings: str) -> dict[str, str]:
-    """Give the whole tree's files but those whose paths begin so."""
     return {path: text for path, text in WHOLE.items() if not path.startswith(beginnings)}
 
 

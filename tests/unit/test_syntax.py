@@ -11,7 +11,6 @@ from stigmer_packaging.lib.syntax import imported_names, parse_source
 
 
 def test_imports_are_found_wherever_they_stand() -> None:
-    """Also inside functions; relative ones are the program's own."""
     source = "import os.path\nfrom json import decoder\ndef f():\n    import hashlib as h\n    from . import own\n"
     assert imported_names(source) == {"os.path", "json", "json.decoder", "hashlib"}
 
