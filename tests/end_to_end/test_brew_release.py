@@ -33,3 +33,6 @@ def test_every_step_passes_with_the_real_brew(tmp_path: Path) -> None:
     assert {check.name: check.detail for check in verified.checks if not check.passed} == {}
     assert verified.guest.startswith("Homebrew ")
     assert len(verified.bottle_sha256) == 64
+    if not later:
+        pytest.skip("no upgrade was tried: STIGMER_NEXT_RELEASE names no later release")
+    assert any("upgrade" in check.name for check in verified.checks)

@@ -43,6 +43,14 @@ def test_a_log_is_shown_as_it_was_meant_whatever_the_locale(printed: Stigmer) ->
     assert shown_on_terminal(printed, *LOGS) == f"11:00PM {text}".encode()
 
 
+def test_a_service_that_has_printed_nothing_has_an_empty_log(printed: Stigmer) -> None:
+    nothing = printed("server", "logs", "temporal")
+    assert (nothing.code, nothing.out) == (0, "")
+    refused = printed("server", "logs", "temporl")
+    assert refused.code == 2
+    assert "there are agent-runner, stigmer-server, supervisor, temporal, workflow-runner" in refused.err
+
+
 def test_output_that_can_hold_nothing_but_ascii_gets_escapes(printed: Stigmer) -> None:
     """Also where neither Python nor the freezer has chosen UTF-8."""
     printed.environment |= {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

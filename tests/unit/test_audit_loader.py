@@ -54,6 +54,15 @@ def test_a_symbol_comes_from_a_library_that_the_file_needs_or_that_comes_with_on
     assert undefined(craft) == ["XML_Parse: not in any library that is loaded with it"]
 
 
+def test_a_text_under_a_librarys_name_ends_the_search_for_it() -> None:
+    """ld.so does not go on to the system's."""
+    craft = with_module("linux-amd64", elf(needed=("libc.so.6",), symbols=(("memcpy", "GLIBC_2.14"),)))
+    craft.put(f"{LIBRARIES}/libc.so.6", "INPUT(x)\n")
+    assert (MODULE, "it needs libc.so.6, found neither in the keg nor among the system's own") in seen_by(
+        "needed-library", craft
+    )
+
+
 def test_a_library_for_another_processor_is_passed_over() -> None:
     craft = with_module("linux-amd64", elf(needed=("libz.so.1",), undefined=("inflate",)))
     craft.put(f"{LIBRARIES}/libz.so.1", elf("arm64", defined=("inflate",)), 0o755)

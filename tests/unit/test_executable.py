@@ -10,6 +10,8 @@ from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.sources.stage import find_platforms, refuse_foreign
 from support.native_code import elf, fat, macho
 
+UNKNOWN = macho("arm64")[:4] + struct.pack("<I", 0x0200000C) + macho("arm64")[8:]
+"""For a processor that lief does not know: 64-bit code on a 32-bit watch."""
 JAVA_CLASS = struct.pack(">II", 0xCAFEBABE, 61) + bytes(100)
 
 
@@ -27,6 +29,9 @@ JAVA_CLASS = struct.pack(">II", 0xCAFEBABE, 61) + bytes(100)
         (b"<!DOCTYPE html><html>", []),
         (b"", []),
         (b"\x7fELF", []),
+        (elf("amd64")[:18] + struct.pack("<H", 300) + elf("amd64")[20:], ["linux-300"]),
+        (elf("amd64")[:32] + struct.pack("<Q", 1 << 63) + elf("amd64")[40:], []),
+        (fat(macho("amd64"), UNKNOWN), ["darwin-amd64", f"darwin-{0x0200000C}"]),
     ],
 )
 def test_an_executable_names_its_platforms(content: bytes, expected: list[str]) -> None:

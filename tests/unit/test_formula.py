@@ -59,6 +59,13 @@ def test_without_a_smoke_call_the_test_says_so_and_is_otherwise_the_same() -> No
     ]
 
 
+def test_licences_and_the_variable_of_the_home_are_said_in_the_products_words() -> None:
+    text = render_formula(standin_manifest(name="two-tiny", license="MIT OR Apache-2.0"), SOURCE.sha256, FOUR)
+    assert '\n  license any_of: ["MIT", "Apache-2.0"]\n' in text
+    assert '\n    ENV["TWO_TINY_HOME"] = testpath/"home"\n' in text
+    assert "STIGMER" not in text
+
+
 def test_newer_macs_come_before_older_ones() -> None:
     """Brew takes the first bottle of the host's architecture that is not newer than the host."""
     tags = ["sonoma", "arm64_sonoma", "arm64_tahoe", "x86_64_linux", "tahoe"]

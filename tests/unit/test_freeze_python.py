@@ -47,6 +47,11 @@ def test_a_program_that_is_no_python_is_refused(tmp_path: Path) -> None:
         read_interpreter(str(program), env=ENV)
 
 
+def test_a_python_that_is_not_there_is_named() -> None:
+    with pytest.raises(MissingToolError, match="/no/such/python"):
+        read_interpreter("/no/such/python", env=ENV)
+
+
 def test_a_python_without_its_library_names_the_package() -> None:
     """Debian keeps the library in a package of its own."""
     bare = parse_interpreter(said(library="", content=""), executable="/usr/bin/python3")

@@ -9,7 +9,7 @@ import pytest
 from stigmer_packaging.freeze.python.recipe import Edit, Recipe, Source, read_recipe
 from stigmer_packaging.freeze.python.sources import apply_edit, download_sources, keep_licence, unpack_source
 from stigmer_packaging.lib.debian import Archives
-from stigmer_packaging.lib.errors import ArchiveError, CommandError
+from stigmer_packaging.lib.errors import ArchiveError, CommandError, DownloadError
 from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.lib.target import Target
 from support.freezing import RECIPE, no_archives
@@ -62,6 +62,12 @@ def test_a_source_is_unpacked_with_the_named_patches(place: Place, patches: tupl
 def test_a_patch_that_does_not_apply_ends_the_build(place: Place) -> None:
     with pytest.raises(CommandError, match="patch"):
         place.unpack(replace(place.source, patches=("right.patch", "right.patch")))
+
+
+def test_other_bytes_than_pinned_are_refused(place: Place) -> None:
+    files = dict.fromkeys(place.source.files, "0" * 64)
+    with pytest.raises(DownloadError, match="was asked for"):
+        replace(place, recipe=replace(place.recipe, source=(replace(place.source, files=files),))).download()
 
 
 def test_files_that_are_there_need_no_network(place: Place) -> None:

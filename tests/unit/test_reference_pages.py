@@ -9,6 +9,7 @@ from documents.failures import errors_of
 from documents.manifest_keys import WHERE, keys_of
 from documents.markdown import table
 from documents.reference import ROOT, find_stale, render_all
+from documents.settings import render_settings
 from stigmer_launcher.cli.grammar import COMMANDS
 from stigmer_launcher.cli.help import usage
 from stigmer_packaging.cli.main import main as pipeline
@@ -32,6 +33,10 @@ def test_a_page_that_is_changed_missing_or_left_over_is_stale(tmp_path: Path) ->
 @pytest.mark.parametrize("record", WHERE, ids=lambda record: record.__name__)
 def test_every_key_of_the_manifest_is_explained(record: type) -> None:
     assert [key.name for key in keys_of(record) if not key.meaning] == []
+
+
+def test_a_setting_says_what_may_be_given_and_what_is_taken_otherwise() -> None:
+    assert "| `ports.server` | 1-65535 | `7234` | the port of stigmer-server |" in render_settings().splitlines()
 
 
 def test_every_command_has_its_place() -> None:

@@ -107,6 +107,11 @@ def test_a_spec_that_says_nothing_readable_is_noted(text: str, note: str) -> Non
     assert note in spec.notes[0]
 
 
+def test_arguments_that_are_spread_are_noted_and_not_taken_for_scripts() -> None:
+    spec = parse_spec("more = ['other.py']\na = Analysis(['main.py'], *more)\n", "x.spec")
+    assert (spec.values, spec.notes) == ({"entry": "main.py"}, ("x.spec:2: not read: *more",))
+
+
 def test_a_sum_too_deep_for_the_reader_is_noted_and_the_rest_is_read() -> None:
     spec = parse_spec(f"x = {'+'.join(['[1]'] * 900)}\nAnalysis(['main.py'])\n", "x.spec")
     assert spec == Spec({"entry": "main.py"}, ("x.spec:1: not read: nested too deeply",))

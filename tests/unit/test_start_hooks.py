@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.freeze import pyinstaller
-from stigmer_packaging.manifest.model import CheckoutSource
+from stigmer_packaging.manifest.model import CheckoutSource, FreezeTable
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.manifest.values import START_HOOKS
 
@@ -78,6 +78,10 @@ print(json.dumps([BaseModel.model_config, plain.asked, strict.asked, own.asked])
 
 def test_every_start_hook_has_its_file_and_every_file_its_name() -> None:
     assert {path.stem for path in pyinstaller.START_HOOKS.glob("*.py")} == set(START_HOOKS)
+
+
+def test_a_service_starts_with_the_collector_hook_unless_told_otherwise() -> None:
+    assert FreezeTable().startup == ("collector",)
 
 
 def test_the_products_agent_runner_starts_with_all_hooks() -> None:

@@ -7,6 +7,7 @@ System V ABI's chapters on object files and dynamic linking, and the GNU extensi
 import os
 import re
 import struct
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,9 @@ def _is_ours(binary: lief.ELF.Binary) -> bool:
 
 
 def _architecture(binary: lief.ELF.Binary) -> str:
-    name = binary.header.machine_type.name
+    with warnings.catch_warnings(action="ignore"):
+        kind = binary.header.machine_type
+    name = getattr(kind, "name", str(kind))  # a number, where lief does not know it
     return _ARCHITECTURES.get(name, name) if _is_ours(binary) else f"another {name}"
 
 
@@ -134,7 +137,7 @@ def _end(content: bytes) -> int:
         (sections,), (size, count) = struct.unpack_from("<Q", content, 40), struct.unpack_from("<2H", content, 58)
         end: int = sections + size * count
         return max(end, elf_edit.end_of_segments(content))
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise ValueError("an ELF file whose headers are not whole") from error
 
 

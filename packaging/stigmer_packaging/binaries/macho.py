@@ -3,6 +3,7 @@
 Source: Apple's mach-o/loader.h and mach-o/fat.h. Nothing is asked of otool or codesign, so it works on any host.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -83,9 +84,12 @@ def _read_slice(binary: lief.MachO.Binary, content: memoryview) -> MachO:
     if len(binary.commands) != binary.header.nb_cmds or max((_HEADER, *ends)) > len(image):
         raise ValueError("a Mach-O file that is not whole")
     platform, minimum = _minimum(binary)
+    with warnings.catch_warnings(action="ignore"):
+        kind = binary.header.cpu_type
+    cpu = getattr(kind, "name", str(kind))  # a number, where lief does not know it
     signature = binary.code_signature
     return MachO(
-        architecture=_ARCHITECTURES.get(binary.header.cpu_type.name, binary.header.cpu_type.name),
+        architecture=_ARCHITECTURES.get(cpu, cpu),
         identity=next((str(each.name) for each in binary.libraries if each.command.name == "ID_DYLIB"), ""),
         libraries=tuple(_dylib(each) for each in binary.libraries if each.command.name in _LOADS),
         search=tuple(str(rpath.path) for rpath in binary.rpaths),

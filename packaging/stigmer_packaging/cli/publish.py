@@ -64,7 +64,7 @@ _dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would b
     metavar="TARGET",
     help="Publish for this one although no machine of its kind has run it; may be repeated.",
 )
-@click.option("--changelog", type=FILE, default=ROOT / "CHANGELOG.md", help="Default: CHANGELOG.md.")
+@click.option("--changelog", type=FILE, help="Default: CHANGELOG.md.")
 @manifest_option
 @_branch_option
 @_pull_request_option
@@ -103,7 +103,9 @@ def _plan(manifest: Manifest, folder: Path, given: Mapping[str, Any]) -> publica
     request = PublicationRequest(
         manifest=manifest,
         formula=(folder / formula).read_text(encoding="utf-8") if formula else "",
-        notes=publication.section_of(given["changelog"].read_text(encoding="utf-8"), release.product.version),
+        notes=publication.section_of(
+            (given["changelog"] or ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), release.product.version
+        ),
         commit=ci_environment.commit(),
         targets=tuple(map(str, read_targets(given["targets"] or [ALL], manifest.targets))),
         versions=_versions(release, folder),

@@ -10,6 +10,7 @@ from stigmer_packaging.formula.ruby import quote, quote_words
 from stigmer_packaging.manifest.bottle_tags import listing_order, plan_requirements
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import formula_class, release_root, service_names, source_archive_name
+from stigmer_packaging.manifest.rename import rename_words
 
 _SMOKE_CALL = 'system command, "smoke"'
 _NO_SMOKE_CALL = 'puts "no smoke call in this stack: readiness proofs only"'
@@ -36,6 +37,7 @@ def render_formula(
         class_name=formula_class(product.name),
         name=product.name,
         command=quote(product.name),
+        home_variable=quote(rename_words("STIGMER_HOME", product.name)),
         macos_service=quote(names.macos),
         linux_service=quote(names.linux),
         full_name=f"{tap_name(product)}/{product.name}",

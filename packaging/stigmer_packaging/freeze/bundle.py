@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stigmer_packaging.binaries import codesign, elf, elf_edit, macho_edit
 from stigmer_packaging.binaries.macho import is_macho
+from stigmer_packaging.lib import command
 from stigmer_packaging.lib.distributions import rewrite_record
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.lib.patchelf import find_patchelf, set_search
@@ -120,7 +121,10 @@ def relocate(folder: Path, contents: str, *, env: Mapping[str, str]) -> None:
         if bundled.intersection(found.needed) and own not in search:
             search.append(own)
         if search != [*found.search]:
-            set_search(path, ":".join(search), patchelf=find_patchelf(env), env=env)
+            with command.failing_as(
+                GateError, f"{path.name}: its search path cannot be set", "pin another build of it"
+            ):
+                set_search(path, ":".join(search), patchelf=find_patchelf(env), env=env)
 
 
 def find_machos(folder: Path) -> list[Path]:

@@ -9,8 +9,6 @@ from stigmer_packaging.lib.syntax import imported_names
 ROOT = Path(__file__).parents[1]
 LAUNCHER = ROOT.parents[1] / "launcher" / "stigmer_launcher"
 HOMES = {"stigmer_packaging": ROOT, "stigmer_launcher": LAUNCHER}
-SILENT = frozenset({"stigmer_packaging.lib.errors"})
-"""Modules that word failures and never shape an artefact."""
 
 
 @cache
@@ -38,7 +36,7 @@ def modules_behind(module: str) -> dict[str, Path]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name not in found and name not in SILENT and (path := _file_of(name)):
+        if name not in found and (path := _file_of(name)):
             found[name] = path
             waiting += imported_names(path.read_text(encoding="utf-8"))
     return found

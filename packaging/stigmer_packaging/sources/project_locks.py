@@ -217,9 +217,12 @@ def _read_pdm(text: str, _project: Path) -> Iterator[Found]:
         )
     for package in document["package"]:
         if "default" in package["groups"] and not package.get("extras"):  # an extra's package is there without it, too
+            if "path" in package:
+                yield package["path"]
+                continue
             source = next((kind for kind in ("git", "hg", "svn", "url") if kind in package), "registry")
             files = [(file.get("file") or file["url"], file["hash"]) for file in package.get("files", [])]
-            yield package.get("path") or _pin(package, source, package.get("marker", ""), files)
+            yield _pin(package, source, package.get("marker", ""), files)
 
 
 def _read_pylock(text: str, _project: Path) -> Iterator[Found]:

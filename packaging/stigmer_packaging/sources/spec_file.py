@@ -9,6 +9,7 @@ import ast
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple
 
 from stigmer_packaging.lib.syntax import parse_source
@@ -147,7 +148,10 @@ class _Reader:
         """Read an Analysis; note what other steps of the build say about the bundle's form."""
         match _function(call):
             case "Analysis" if self.given is None:
-                given = dict(zip(_POSITIONAL, call.args, strict=False)) | _keywords(call)
+                known = list(takewhile(lambda part: not isinstance(part, ast.Starred), call.args))
+                for part in call.args[len(known) :]:
+                    self.not_read(part)
+                given = dict(zip(_POSITIONAL, known, strict=False)) | _keywords(call)
                 self.given = {key: self.items(given.pop(key)) for key in FACTS if key in given}
                 self.forget(given, "Analysis")
             case "Analysis":

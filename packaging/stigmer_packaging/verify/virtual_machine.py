@@ -75,8 +75,8 @@ def boot_trial(
 ) -> GuestRun:
     """Boot a machine with the bottle as its second disk and `texts` as files in its /run/trial; read what it reports.
 
-    With a `writable` disk nothing is forgotten over a reboot, which the guest may do. A machine that does not come up has
-    run nothing of the bottle, and is started once more.
+    With a `writable` disk nothing is forgotten over a reboot, which the guest may do. An emulated machine that does
+    not come up has run nothing of the bottle, and is started once more.
     """
     disk = folder / "bottle.tar"
     unpack_disk(trial.bottle, disk)
@@ -89,12 +89,13 @@ def boot_trial(
     whole = boot._replace(initramfs=folder / "initramfs")  # the kernel takes several archives in a row
     whole.initramfs.write_bytes(boot.initramfs.read_bytes() + (folder / "trial.cpio").read_bytes())
     words = qemu_command(hardware, whole, folder, disks=(squash_root(root), disk), writable=writable)
+    emulated, first = hardware.accelerator == "tcg", ""
     ended = run_machine(words, folder, seconds=trial.task.seconds)
-    if not ended.ports["marks"]:
+    if emulated and not ended.ports["marks"]:
+        first = f"--- console of a first start that did not come up\n{ended.console}\n"
         ended = run_machine(words, folder, seconds=trial.task.seconds)
     code, steps = read_marks(ended.ports["marks"], hardware.accelerator)
-    errors = f"{ended.ports['errors']}\n--- console\n{ended.console}"
-    emulated = hardware.accelerator == "tcg"
+    errors = f"{first}{ended.ports['errors']}\n--- console\n{ended.console}"
     return GuestRun(code if ended.switched_off else None, ended.ports["report"], errors, steps, emulated)
 
 

@@ -26,11 +26,15 @@ class ElfLoading(Loading[Elf]):
 
     def libraries(self, path: str) -> Iterator[Library]:
         """Look for each library in the folders that the file names, then in its bundle, then in the system."""
-        elf = self.codes[path]
+        elf, files = self.codes[path], self.subject.contents.files
         for name in elf.needed:
             folders = self._folders(path, elf) if "/" not in name else ()
-            place = next(filter(None, (self.find(join(folder, name)) for folder in folders)), "")
-            yield Library(name, place or (f"/{name}" if _SYSTEM.fullmatch(name) else ""))
+            entries = (self.subject.contents.resolve(join(folder, name)) for folder in folders)
+            found = [entry.path for entry in entries if entry and entry.path and entry.path in files]
+            # ld.so passes over a library for another processor, and fails at what is no ELF file.
+            place = next((each for each in found if each in self.codes or not files[each].elf), None)
+            system = f"/{name}" if _SYSTEM.fullmatch(name) else ""
+            yield Library(name, system if place is None else self.find(place))
 
     def undefined(self, path: str) -> Iterator[tuple[str, str]]:
         """Give the symbols that are in nothing loaded with the file; without them it is not loaded, or ends later."""

@@ -70,8 +70,8 @@ def provide_python(recipe: Recipe, maker: BuildSettings, *, make: Callable[..., 
 
     with alone(place):
         tree = read_tree(recipe, place, key)
-        if tree is None:
-            shutil.rmtree(place, ignore_errors=True)
+        if tree is None and place.exists():
+            shutil.rmtree(place)
     if tree := tree or read_tree(recipe, make_once(place, make_new), key):
         return tree
     raise RecordError(f"{place} changed while it was made", f"remove {place}, and run again")

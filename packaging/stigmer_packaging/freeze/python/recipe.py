@@ -144,7 +144,7 @@ class Recipe:
 
 
 def read_recipe(folder: Path, target: Target) -> Recipe:
-    """Read the recipe for a target; RecordError names everything that is wrong with it."""
+    """Read the recipe for a target; RecordError names what is wrong with it."""
     plain: dict[str, Any] = {}
     try:
         for name in TEXTS:
