@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.install.payload import Readiness
-from support.launcher_checks import all_run, watchdog
+from support.launcher_checks import all_run, kill_together
 from support.launcher_payloads import Part, build_libexec, part
-from support.launcher_services import Done, Stigmer, eventually, fake_stack, is_running, stigmer
+from support.launcher_services import Done, Stigmer, fake_stack, stigmer
 from support.mounts import can_mount, mount_command
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
@@ -145,10 +145,7 @@ def exposed(folder: Path) -> Done:
 def killed(folder: Path) -> Done:
     with stigmer(folder) as launcher:
         launcher.started()
-        supervisor = launcher.status()["supervisor_pid"]
-        os.kill(watchdog(launcher), signal.SIGKILL)
-        os.kill(supervisor, signal.SIGKILL)
-        eventually(lambda: not is_running(supervisor), "its end")
+        kill_together(launcher)
         return launcher("doctor")
 
 
