@@ -53,6 +53,7 @@ def modules_of(kind: str) -> list[str]:
         ("freeze", "freeze/startup/collector.py"),
         ("freeze", "freeze/startup/validators.py"),
         ("audit", "audit/loader/symbols/darwin.txt"),
+        ("freeze", "lib/errors.py"),
         # what a stage calls through a protocol
         ("obtain", "sources/wheel.py"),
         ("freeze", "freeze/seams.py"),

@@ -1,15 +1,18 @@
 """Native code of a frozen folder finds the folder's libraries by itself, without anything set by who starts it."""
 
 import os
+import struct
 import subprocess
 from pathlib import Path
 
+import lief
 import pytest
 
 from stigmer_packaging.binaries.elf import find_elves, read_elf
 from stigmer_packaging.freeze.bundle import relocate
 from support.native_code import PATCHELF, bootloader, place
 
+DT_RPATH, DT_DEBUG, DT_RUNPATH = 15, 21, 29
 ENV = {"PATH": os.environ["PATH"]}
 
 
@@ -28,6 +31,15 @@ def set_needed(path: Path, *words: str) -> None:
     subprocess.run([PATCHELF, *words, path], check=True)
 
 
+def dynamic_entries(path: Path) -> list[tuple[int, int, int]]:
+    """Give place, tag and value of each dynamic entry."""
+    binary = lief.ELF.parse(str(path))
+    assert binary
+    section = next(each for each in binary.sections if each.name == ".dynamic")
+    places = range(section.file_offset, section.file_offset + section.size, 16)
+    return [(place, *struct.unpack_from("<QQ", path.read_bytes(), place)) for place in places]
+
+
 def searches(bundle: Path) -> dict[str, tuple[str, ...]]:
     relocate(bundle, "lib", env=ENV)
     return {path.relative_to(bundle).as_posix(): read_elf(path.read_bytes()).search for path in find_elves(bundle)}
@@ -42,6 +54,18 @@ def test_what_needs_a_bundled_library_looks_for_it_at_the_top(bundle: Path) -> N
         "lib/libz.so.1": (),
     }
     assert (bundle / "lib" / "libz.so.1").read_bytes() == before
+
+
+def test_a_foreign_folder_goes_from_both_of_the_tags_that_may_name_it(bundle: Path) -> None:
+    """Linkers once wrote DT_RPATH and DT_RUNPATH side by side."""
+    program = bundle / "program"
+    set_needed(program, "--set-rpath", "/build/host")
+    runpath = next(entry for entry in dynamic_entries(program) if entry[1] == DT_RUNPATH)
+    spare = next(entry for entry in dynamic_entries(program) if entry[1] == DT_DEBUG)
+    with program.open("r+b") as stream:
+        stream.seek(spare[0])
+        stream.write(struct.pack("<QQ", DT_RPATH, runpath[2]))
+    assert searches(bundle)["program"] == ("$ORIGIN/lib",)
 
 
 def test_a_search_path_of_its_own_comes_first_and_a_foreign_one_goes(bundle: Path) -> None:

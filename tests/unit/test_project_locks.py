@@ -146,6 +146,18 @@ def test_a_lock_that_cannot_be_used_is_refused_with_the_way_out(
     assert remedy in refused.value.remedy
 
 
+def test_a_file_that_pdm_locks_without_a_hash_is_one_of_the_tree(tmp_path: Path) -> None:
+    package = """
+[[package]]
+name = "local"
+version = "1"
+groups = ["default"]
+path = "./local.whl"
+files = [{file = "local.whl"}]
+"""
+    assert "./local.whl" in read(tmp_path, "pdm.lock", PDM + package).folders
+
+
 def test_what_is_locked_without_a_wheel_is_known(tmp_path: Path) -> None:
     """It is built where the others are installed."""
     locked = read(tmp_path, "poetry.lock", POETRY.replace("click-8.5.1-py3-none-any.whl", "click-8.5.1.tar.gz"))

@@ -108,8 +108,7 @@ def relocate(folder: Path, contents: str, *, env: Mapping[str, str]) -> None:
     """Have the ELF files of a folder find the libraries at the top of `contents`.
 
     PyInstaller's executable sets LD_LIBRARY_PATH and starts itself once more, but needs libz before that; and who looks
-    at the files alone, as `brew linkage` does, would find the system's libraries, or none. Folders of the machine that
-    built a file are no longer named.
+    at the files alone, as `brew linkage` does, would find the system's libraries, or none. Foreign folders go.
     """
     top = folder / contents
     bundled = {path.name for path in top.iterdir()}
@@ -121,10 +120,11 @@ def relocate(folder: Path, contents: str, *, env: Mapping[str, str]) -> None:
         if bundled.intersection(found.needed) and own not in search:
             search.append(own)
         if search != [*found.search]:
-            with command.failing_as(
-                GateError, f"{path.name}: its search path cannot be set", "pin another build of it"
-            ):
-                set_search(path, ":".join(search), patchelf=find_patchelf(env), env=env)
+            setting = partial(set_search, path, patchelf=find_patchelf(env), env=env)
+            with command.failing_as(GateError, f"{path.name}: no search path can be set", "pin another build of it"):
+                if found.rpath and found.runpath:  # patchelf changes one of the two, but removes both
+                    setting("")
+                setting(":".join(search))
 
 
 def find_machos(folder: Path) -> list[Path]:

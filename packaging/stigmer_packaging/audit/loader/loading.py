@@ -43,8 +43,8 @@ def system_symbols(target: Target) -> Mapping[str, Versions]:
 
     One list has what a system has on both architectures, one for each architecture the rest. A line is a library, a
     version (for macOS the first that has the symbols, `0` when that is not known), and symbols. They are made by
-    `tests/support/system_symbols.py`. Sources: the stubs that
-    zig 0.17 links with for glibc 2.28, 2.33 and 2.43; Apple's libSystem.tbd and the availability in its headers.
+    `tests/support/system_symbols.py` from the stubs that zig 0.17 links with for glibc 2.28, 2.33 and 2.43, and from
+    Apple's libSystem.tbd and the availability in its headers.
     """
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for name in (target.system, str(target)):
