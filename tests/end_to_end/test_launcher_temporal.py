@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.readiness import checks, protowire
-from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.channel import Channel
 from stigmer_launcher.readiness.checks import Check
 from stigmer_launcher.readiness.probe import Probe
@@ -24,14 +23,14 @@ POLL = "/temporal.api.workflowservice.v1.WorkflowService/PollActivityTaskQueue"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a Temporal development server, which may not be ready yet."""
     (port,) = free_ports(1)
     with starting_temporal(port, tmp_path_factory.mktemp("temporal")):
-        yield Address("127.0.0.1", port)
+        yield f"127.0.0.1:{port}"
 
 
-def proved(address: Address, check: Check, *, unless: str = "\0") -> bool:
+def proved(address: str, check: Check, *, unless: str = "\0") -> bool:
     """Turn a probe until it has its proof, or until this is the reason that it has none."""
     probe, deadline = Probe([(address, check)], time.monotonic()), time.monotonic() + 60
     try:
@@ -53,18 +52,18 @@ def poll_request(queue: str, identity: str) -> bytes:
     return protowire.text(1, "default") + protowire.octets(2, protowire.text(1, queue)) + protowire.text(3, identity)
 
 
-def test_temporal_proves_itself_from_its_first_moment_on(server: Address) -> None:
+def test_temporal_proves_itself_from_its_first_moment_on(server: str) -> None:
     """Asked while it still starts, without a pause for it to settle."""
     assert proved(server, checks.temporal("default", "some-queue"))
 
 
-def test_a_namespace_that_does_not_exist_is_no_proof(server: Address) -> None:
+def test_a_namespace_that_does_not_exist_is_no_proof(server: str) -> None:
     """Temporal serves, and still nothing could run there."""
     assert proved(server, checks.temporal("default", "some-queue"))
     assert not proved(server, checks.temporal("no-such-namespace", "some-queue"), unless="cannot be used")
 
 
-def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> None:
+def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: str) -> None:
     """Seen through DescribeTaskQueue while its long poll is open."""
     assert proved(server, checks.temporal("default", "some-queue"))
     spawned, nobody = time.time(), "no worker polls the queue polled"
@@ -76,7 +75,8 @@ def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: Address) -> 
 
     assert not proved(server, check(os.getpid()), unless=nobody)
     with contextlib.closing(Channel(server)) as channel:
-        channel.client.call(POLL, poll_request("polled", f"{os.getpid()}@{socket.gethostname()}@polled"), 30.0)
+        identity = f"{os.getpid()}@{socket.gethostname()}@polled"
+        channel.client.ask([(POLL, poll_request("polled", identity))], 30.0)
         while channel.client.outgoing or not channel.client.greeted:
             waiting = select.poll()
             waiting.register(channel.fileno(), channel.wanted)

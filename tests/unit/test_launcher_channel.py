@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.channel import Channel
 from stigmer_launcher.readiness.checks import OPEN_PORT
 from stigmer_launcher.readiness.probe import Probe
@@ -31,7 +30,7 @@ def connect(channel: Channel) -> None:
     """Wait as the supervisor does, until the connection is made; OSError when it cannot be."""
     deadline = time.monotonic() + 10
     with contextlib.closing(channel):
-        while not channel.connected:
+        while not channel.is_connected():
             assert time.monotonic() < deadline
             waiting = select.poll()
             waiting.register(channel.fileno(), channel.wanted)
@@ -45,7 +44,7 @@ def test_the_next_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch, re
         port = server.getsockname()[1]
         refused = [(f"127.0.0.{number}", free_ports(1)[0]) for number in range(2, 2 + refusing)]
         resolver(monkeypatch, *refused, ("127.0.0.1", port))
-        connect(Channel(Address("localhost", port)))
+        connect(Channel(f"localhost:{port}"))
 
 
 def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,22 +60,22 @@ def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        channel, given_up = Channel(Address("slow", 1)), Channel(Address("slow", 1))
-        probe = Probe([(Address("slow", 1), OPEN_PORT)], 0.0)
+        channel, given_up = Channel("slow:1"), Channel("slow:1")
+        probe = Probe([("slow:1", OPEN_PORT)], 0.0)
         assert asked.wait(30)
         assert (probe.advance(0.0), probe.advance(60.0)) == (False, False)
         assert probe.not_ready_reason == "slow:1: its name was not looked up in time"
-        assert (channel.advance(), channel.connected, channel.wanted) == ([], False, select.POLLIN)
+        assert (channel.advance(), channel.is_connected(), channel.wanted) == (None, False, select.POLLIN)
         given_up.close()
         answered.set()
         connect(channel)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 def test_a_numeric_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setattr(threading, "Thread", lambda **_: pytest.fail("it must not be called"))
     with contextlib.suppress(OSError):  # there may be no IPv6
-        Channel(Address(host, free_ports(1)[0])).close()
+        Channel(f"{host}:{free_ports(1)[0]}").close()
 
 
 def test_where_there_is_no_room_for_a_thread_the_connection_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +86,7 @@ def test_where_there_is_no_room_for_a_thread_the_connection_fails(monkeypatch: p
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(OSError, match="can't start new thread"):
-        Channel(Address("localhost", 1))
+        Channel("localhost:1")
 
 
 @pytest.mark.parametrize(("host", "said"), [("nobody.invalid", "[Nn]ame"), ("localhost", "cannot connect")])
@@ -97,4 +96,4 @@ def test_a_host_that_is_not_known_or_of_which_no_address_answers_is_an_error(
     if host == "localhost":
         resolver(monkeypatch, ("127.0.0.2", free_ports(1)[0]), ("127.0.0.3", free_ports(1)[0]))
     with pytest.raises(OSError, match=said):
-        connect(Channel(Address(host, 1)))
+        connect(Channel(f"{host}:1"))

@@ -9,13 +9,12 @@ import time
 import pytest
 
 from stigmer_launcher.readiness import checks, protowire
-from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Activity, Proof, liveness_check
 from stigmer_launcher.system.darwin import parse_processor_time
 from stigmer_launcher.system.process import processor_time
 from support.launcher_services import eventually
 
-HERE = Address("127.0.0.1", 1)
+HERE = "127.0.0.1:1"
 HANGS = "neither polls nor uses the processor"
 
 

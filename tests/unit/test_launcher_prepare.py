@@ -9,7 +9,6 @@ import pytest
 from stigmer_launcher.errors import KegError, OverrideError, PortError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
-from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.system.places import find_places
 from stigmer_launcher.system.ports import require_free
 from stigmer_launcher.system.process import RUN_TOKEN
@@ -28,7 +27,7 @@ def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path
     server, temporal = free_ports(2)
     launch = prepared(tmp_path, ports={"server": server, "temporal": temporal})
     by_name = {service.plan.name: service for service in launch.services}
-    ours, theirs = Address("127.0.0.1", server), Address("127.0.0.1", temporal)
+    ours, theirs = f"127.0.0.1:{server}", f"127.0.0.1:{temporal}"
     proofs = [(proof.kind, proof.address) for proof in by_name["stigmer-server"].proofs]
     assert proofs == [("grpc", ours), ("pollers", theirs)]
     (polling,), (serving,) = by_name["agent-runner"].proofs, by_name["temporal"].proofs
@@ -67,8 +66,8 @@ def test_an_external_temporal_takes_ours_out(tmp_path: Path) -> None:
     assert not temporal.plan.managed
     assert server.plan.managed
     proofs = [*temporal.proofs, *server.proofs[1:], *(proof for runner in runners for proof in runner.proofs)]
-    assert server.proofs[0].address == Address("127.0.0.1", launch.ports["server"])
-    assert {proof.address for proof in proofs} == {Address("::1", 9999)}
+    assert server.proofs[0].address == f"127.0.0.1:{launch.ports['server']}"
+    assert {proof.address for proof in proofs} == {"[::1]:9999"}
     assert {proof.namespace for proof in proofs} == {"theirs"}
     assert list(launch.ports) == ["server"]
 

@@ -14,23 +14,23 @@ import pytest
 
 from stigmer_launcher.readiness import checks as readiness
 from stigmer_launcher.readiness import protowire
-from stigmer_launcher.readiness.address import Address, parse_address
-from stigmer_launcher.readiness.channel import call
+from stigmer_launcher.readiness.channel import ask
 from stigmer_launcher.readiness.checks import Check
+from stigmer_launcher.readiness.grpc import Answers
 from stigmer_launcher.readiness.probe import Probe
-from support.fake_services import FakeServer, FakeService, FakeTemporal
+from support.fake_services import SETTINGS, FakeServer, FakeService, FakeTemporal, frame
 from support.launcher_services import eventually, free_ports
 
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 
 
 @contextmanager
-def serving(service: FakeService) -> Iterator[Address]:
+def serving(service: FakeService) -> Iterator[str]:
     """Let a fake service answer in a thread of its own."""
     thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield Address("127.0.0.1", service.server_address[1])
+        yield f"127.0.0.1:{service.server_address[1]}"
     finally:
         service.shutdown()
         thread.join()
@@ -65,8 +65,8 @@ def _listener() -> Iterator[socket.socket]:
         yield listener
 
 
-def address_of(listener: socket.socket) -> Address:
-    return Address("127.0.0.1", listener.getsockname()[1])
+def address_of(listener: socket.socket) -> str:
+    return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def test_a_port_that_is_only_open_is_no_proof_of_a_server(listener: socket.socket) -> None:
@@ -99,7 +99,7 @@ def test_a_server_that_comes_late_is_waited_for_and_proves_itself(
 ) -> None:
     """The refusal is said meanwhile. A gRPC server is asked nothing: that it speaks HTTP/2 is enough."""
     (port,) = free_ports(1)
-    probe = Probe([(Address("127.0.0.1", port), check)], time.monotonic())
+    probe = Probe([(f"127.0.0.1:{port}", check)], time.monotonic())
     assert not drive(probe, until=lambda: probe.not_ready_reason.startswith(f"127.0.0.1:{port}: cannot connect"))
     with server(port):
         assert drive(probe)
@@ -148,10 +148,22 @@ def test_every_queue_must_have_a_poller_of_ours_of_either_kind() -> None:
     assert check.judge((None, None, poller("other"), None)) == "no worker polls the queue a, b"
 
 
+def test_a_probe_survives_answers_that_make_no_sense() -> None:
+    """An external Temporal that sends no protobuf is not ready; that must not end the supervisor."""
+
+    class Nonsense(FakeTemporal):
+        def reply(self, headers: bytes, message: bytes) -> bytes:  # noqa: ARG002 - the signature of every service
+            return b"\x0a\xff"
+
+    with serving(Nonsense(0)) as address:
+        probe = Probe([(address, readiness.pollers("default", ("a",), ours))], time.monotonic())
+        assert not drive(probe, until=lambda: probe.not_ready_reason == f"{address}: a number does not end")
+
+
 def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
     (port,) = free_ports(1)
     check = readiness.pollers("default", ("a",), ours)
-    probe = Probe([(Address("127.0.0.1", port), check)], time.monotonic())
+    probe = Probe([(f"127.0.0.1:{port}", check)], time.monotonic())
     with serving(FakeTemporal(port)):
         assert not drive(probe, until=lambda: "polls" in probe.not_ready_reason)
     assert not drive(probe, until=lambda: "polls" not in probe.not_ready_reason)
@@ -169,14 +181,14 @@ def test_every_proof_must_hold_in_turn_and_the_first_that_does_not_is_named() ->
     asked: list[bytes | None] = []
     polled = readiness.pollers("default", ("a",), ours)
 
-    def judge(answers: readiness.Answers) -> str:
+    def judge(answers: Answers) -> str:
         asked.extend(answers)
         return polled.judge(answers)
 
     (port,) = free_ports(1)
     temporal = FakeTemporal(0)
     with serving(temporal) as queues:
-        checks = [(Address("127.0.0.1", port), readiness.HANDSHAKE), (queues, Check(polled.questions, judge))]
+        checks = [(f"127.0.0.1:{port}", readiness.HANDSHAKE), (queues, Check(polled.questions, judge))]
         probe = Probe(checks, time.monotonic())
         assert not drive(probe, until=lambda: "cannot connect" in probe.not_ready_reason)
         assert not asked
@@ -186,19 +198,27 @@ def test_every_proof_must_hold_in_turn_and_the_first_that_does_not_is_named() ->
             assert drive(probe)
 
 
-def test_an_unanswered_round_is_given_up_and_begun_again() -> None:
+def test_an_unanswered_round_is_given_up_and_begun_again(listener: socket.socket) -> None:
     """A server that hangs after its greeting does not hang the start."""
-    check = Check((("/a/b", b""),), lambda answers: "" if answers[0] == b"" else "x")
-    with serving(FakeServer(0)) as address:
-        probe = Probe([(address, check)], 0.0)
-        eventually(lambda: probe.advance(0.0) or (probe.channel and probe.channel.client.greeted), "greeted")
-        probe.advance(probe.due + 1)
-        assert probe.channel is None or probe.not_ready_reason
+    address = address_of(listener)
+    probe = Probe([(address, Check((("/a/b", b""),), lambda _: ""))], 0.0)
+    for now in (0.0, 6.0):
+        probe.advance(now)
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(frame(SETTINGS, 0, 0))
+            eventually(
+                lambda now=now: probe.advance(now) or (probe.channel and probe.channel.client.greeted), "greeted"
+            )
+            assert not probe.advance(now + 4.9)
+            assert probe.channel
+            assert not probe.advance(now + 5.0)
+    assert (probe.channel, probe.not_ready_reason) == (None, f"{address}: no answer")
 
 
 def refused(elapsed: float, stirred: float = 0.0) -> Probe:
     """Give a probe that was refused when so many seconds had gone, its service having printed something at `stirred`."""
-    probe = Probe([(Address("127.0.0.1", free_ports(1)[0]), readiness.HANDSHAKE)], 0.0)
+    probe = Probe([(f"127.0.0.1:{free_ports(1)[0]}", readiness.HANDSHAKE)], 0.0)
     if stirred:
         probe.nudge(stirred)
     while probe.not_ready_reason == "has not been asked yet":
@@ -256,6 +276,7 @@ def test_a_poller_is_ours_by_the_process_group_its_pid_is_in() -> None:
         assert readiness.is_in_group(f"{inner}@host@queue", 0.0, wrapper.pid, 5.0)
         assert not readiness.is_in_group(f"{os.getpid()}@host", 9.0, wrapper.pid, 5.0)
         assert not readiness.is_in_group(f"{2**40}@host", 9.0, wrapper.pid, 5.0)
+        assert not readiness.is_in_group(f"{'9' * 5000}@host", 4.0, wrapper.pid, 5.0)
     finally:
         os.killpg(wrapper.pid, 9)
         wrapper.wait()
@@ -268,31 +289,27 @@ def test_a_poller_without_a_pid_is_judged_by_its_time(*, seen: float, is_ours: b
     assert readiness.is_in_group("worker-of-mine", seen, 1, 5.0) is is_ours
 
 
-def test_one_call_waits_for_its_answer() -> None:
+def test_calls_that_are_made_once_are_waited_for() -> None:
     with serving(FakeServer(0)) as address:
         request = protowire.text(1, '{"message": "hi"}')
-        assert b'"message": "hi"' in (call(address, "/x.Y/Run", request, 10.0).message or b"")
-        assert call(address, "/x.Y/Other", request, 10.0).message is None
+        answer, refusal = ask(address, (("/x.Y/Run", request), ("/x.Y/Other", request)), 10.0)
+        assert b'"message": "hi"' in (answer or b"")
+        assert refusal is None
 
 
-def test_one_call_gives_up_when_nobody_answers_or_listens(listener: socket.socket) -> None:
+def test_calls_are_given_up_when_nobody_answers_or_listens(listener: socket.socket) -> None:
     with pytest.raises(TimeoutError, match=rf"{address_of(listener)} did not answer within 0\.05 s"):
-        call(address_of(listener), "/x.Y/Run", b"", 0.05)
+        ask(address_of(listener), (("/x.Y/Run", b""),), 0.05)
     with pytest.raises(OSError, match="connect"):
-        call(Address("127.0.0.1", free_ports(1)[0]), "/x.Y/Run", b"", 10.0)
-
-
-@pytest.mark.parametrize("text", ["temporal.example:7233", "[::1]:7233"])
-def test_addresses_are_read_and_written_alike(text: str) -> None:
-    assert str(parse_address(text)) == text
+        ask(f"127.0.0.1:{free_ports(1)[0]}", (("/x.Y/Run", b""),), 10.0)
 
 
 def test_a_host_name_is_resolved_without_importing_a_codec() -> None:
     """The idna codec would have to come from a keg that may be gone."""
     program = (
-        "import sys; from stigmer_launcher.readiness.channel import Channel; from stigmer_launcher.readiness.address import Address\n"
+        "import sys; from stigmer_launcher.readiness.channel import Channel\n"
         "before = set(sys.modules)\n"
-        "try: Channel(Address('localhost', 1)).close()\n"
+        "try: Channel('localhost:1').close()\n"
         "except OSError: pass\n"
         "assert set(sys.modules) == before, set(sys.modules) - before"
     )

@@ -10,7 +10,6 @@ import pytest
 
 from stigmer_launcher.cli.commands.status import describe
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
-from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.supervise import lifecycle, phases
 from stigmer_launcher.supervise.decide import decide, initial_state
@@ -48,7 +47,7 @@ LAUNCH = Launch(
             ("/bin/server",),
             {"KEY": "secret-value"},
             7234,
-            (Proof("grpc", Address("127.0.0.1", 7234)),),
+            (Proof("grpc", "127.0.0.1:7234"),),
         ),
     ),
 )

@@ -1,9 +1,7 @@
 """Checks of the server: whether it runs, leftovers of a killed one, owners of the ports, and whether Temporal serves."""
 
 import os
-import select
 import sys
-import time
 from collections.abc import Iterator
 
 from stigmer_launcher.config.schema import address as read_address
@@ -14,8 +12,7 @@ from stigmer_launcher.launch import database, endpoints
 from stigmer_launcher.launch.database import Content
 from stigmer_launcher.launch.environment import HERE
 from stigmer_launcher.readiness import checks
-from stigmer_launcher.readiness.address import parse_address
-from stigmer_launcher.readiness.probe import Probe
+from stigmer_launcher.readiness.channel import ask
 from stigmer_launcher.supervise.logfile import log_path
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import ports, process
@@ -172,16 +169,8 @@ def _service_of(context: DoctorContext, pid: int) -> str:
 
 def _probe_temporal(address: str) -> str:
     """Say why Temporal does not serve, empty when it does."""
-    probe = Probe([(parse_address(address), checks.temporal("default", "doctor"))], time.monotonic())
-    deadline = time.monotonic() + _TIMEOUT
+    check = checks.temporal("default", "doctor")
     try:
-        while (now := time.monotonic()) < deadline:
-            if probe.advance(now):
-                return ""
-            waiting = select.poll()
-            if probe.channel:
-                waiting.register(probe.channel.fileno(), probe.channel.wanted)
-            waiting.poll(max(1, int((min(probe.due, deadline) - time.monotonic()) * 1000)))
-        return probe.not_ready_reason
-    finally:
-        probe.close()
+        return check.judge(ask(address, check.questions, _TIMEOUT))
+    except OSError as error:
+        return error.strerror or str(error)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from stigmer_launcher.install.payload import Liveness, Restart
 from stigmer_launcher.launch.database import named_database
-from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Check, Proof, check_for, liveness_check
 
 
@@ -31,11 +30,11 @@ class ServiceLaunch(NamedTuple):
     port: int
     proofs: tuple[Proof, ...]
 
-    def checks(self, group: int, spawned: float) -> list[tuple[Address, Check]]:
+    def checks(self, group: int, spawned: float) -> list[tuple[str, Check]]:
         """Return where to ask and what, proof by proof, for the process group that was `spawned` at that time of the epoch."""
         return [(proof.address, check_for(proof, group, spawned)) for proof in self.proofs]
 
-    def liveness(self, group: int, spawned: float) -> list[tuple[Address, Check]]:
+    def liveness(self, group: int, spawned: float) -> list[tuple[str, Check]]:
         """Return where to ask and what, for as long as that process group lives: the first of the proofs."""
         return [(proof.address, liveness_check(proof, group, spawned)) for proof in self.proofs[:1]]
 

@@ -16,7 +16,6 @@ from stigmer_launcher.install.preflight import require_room
 from stigmer_launcher.launch.endpoints import external_address, namespace_of, ports_of
 from stigmer_launcher.launch.environment import HERE, command_of, executable_of, variables
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
-from stigmer_launcher.readiness.address import LOOPBACK, Address, parse_address
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.system.home import explain
 from stigmer_launcher.system.places import Places, installed_libexec
@@ -117,9 +116,8 @@ def _service(
 
 def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, external: bool) -> Proof:
     """Say where a proof is asked for: at a port of ours, or where Temporal is."""
-    address = Address(LOOPBACK, int(values[f"port.{asked.port}"]))
-    if external or asked.kind == "pollers":
-        address = parse_address(values["temporal.address"])
+    is_temporals = external or asked.kind == "pollers"
+    address = values["temporal.address"] if is_temporals else f"127.0.0.1:{values[f'port.{asked.port}']}"
     return Proof(asked.kind, address, values["temporal.namespace"], asked.queues or _some_queue(keg))
 
 

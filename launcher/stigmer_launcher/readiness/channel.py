@@ -1,181 +1,142 @@
-"""A gRPC connection over a non-blocking socket, for the supervisor's event loop and for single blocking calls."""
+"""A gRPC connection over a non-blocking socket, for the supervisor's event loop and for a single blocking round."""
 
 import errno
-import os
 import select
 import socket
 import threading
 import time
+from collections.abc import Generator, Sequence
+from contextlib import closing, suppress
 from typing import Any
 
-from stigmer_launcher.readiness.address import Address
-from stigmer_launcher.readiness.grpc import Client, ProtocolError, Reply
+from stigmer_launcher.readiness.grpc import Answers, Client, Question
+from stigmer_launcher.readiness.protowire import ProtocolError
 
 _CHUNK = 65536
 
 
 class Channel:
-    """A connection that is made and used in turns: `advance` whenever `wanted` is possible on the descriptor."""
+    """A connection to `host:port`, made and used in turns: `advance` whenever `wanted` is possible on the descriptor.
 
-    def __init__(self, address: Address) -> None:
-        self.client = Client(str(address))
-        self._connected = False
-        self._lookup: _Lookup | None = None
-        try:
-            self._candidates = _addresses(address, socket.AI_NUMERICHOST)
-        except socket.gaierror:  # it is a name
-            self._lookup = _Lookup(address)
-        else:
-            self._connect()
+    `looks_up` tells that the host's addresses are not known yet.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.client = Client(address)
+        self.looks_up = False
+        self._dialling = self._dial(address)
+        self.is_connected()
 
     def fileno(self) -> int:
         """Return the descriptor to wait on."""
-        return (self._lookup or self._socket).fileno()
+        return self._socket.fileno()
 
     @property
     def wanted(self) -> int:
         """Tell what to wait for, as poll's event mask."""
-        return select.POLLIN | (select.POLLOUT if self.client.outgoing and not self._lookup else 0)
+        return select.POLLIN | (select.POLLOUT if self.client.outgoing and not self.looks_up else 0)
 
-    @property
-    def looks_up(self) -> bool:
-        """Return whether the host's addresses are not known yet."""
-        return self._lookup is not None
+    def is_connected(self) -> bool:
+        """Connect as far as is possible now, and return whether somebody has accepted; OSError when nobody does."""
+        return next(self._dialling, True)
 
-    @property
-    def connected(self) -> bool:
-        """Return whether somebody has accepted the connection; OSError when it cannot be made."""
-        if not self._is_looked_up():
-            return False
-        self._require_possible()
+    def advance(self) -> Answers | None:
+        """Connect, receive and send as far as is possible now; return the answers once all have come.
+
+        OSError when the connection cannot be made or is lost.
+        """
+        if self.is_connected():
+            with suppress(BlockingIOError):
+                while data := self._socket.recv(_CHUNK):
+                    self.client.receive(data)
+                raise ProtocolError("the connection was closed")
+            with suppress(BlockingIOError):
+                while self.client.outgoing:
+                    sent = self._socket.send(self.client.outgoing)
+                    del self.client.outgoing[:sent]
+        return self.client.answers
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def _dial(self, address: str) -> Generator[bool, None, None]:
+        """Connect to the first of the host's addresses that accepts; yield False whenever that has to be waited for."""
+        try:
+            candidates = _resolve(address, socket.AI_NUMERICHOST)
+        except socket.gaierror:  # it is a name
+            candidates = yield from self._look_up(address)
+        for family, kind, _, _, place in candidates:
+            self._socket = socket.socket(family, kind)
+            self._socket.setblocking(False)
+            # Send small requests at once instead of collecting them (Nagle's algorithm).
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            error = self._socket.connect_ex(place)
+            while error in (0, errno.EINPROGRESS):
+                yield False
+                error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if not error and self._has_peer():
+                    return
+            self._socket.close()
+        raise OSError(error, "cannot connect")
+
+    def _has_peer(self) -> bool:
         try:
             peer = self._socket.getpeername()
-        except OSError:  # it is still being made
+        except OSError:  # the connection is still being made
             return False
         if peer == self._socket.getsockname():  # TCP allows this on a port that nobody listens on
             raise OSError("connected to itself")
         return True
 
-    def advance(self) -> list[Reply]:
-        """Send and receive what is possible now; OSError when the connection cannot be made or is lost."""
-        if not self._is_looked_up():
-            return []
-        if not self._connected:
-            self._require_possible()
-        replies = self._receive()
-        self._send()
-        return replies
+    def _look_up(self, address: str) -> Generator[bool, None, list[Any]]:
+        """Resolve a name in a thread, since getaddrinfo(3) has no deadline; the thread wakes whoever waits on the socket.
 
-    def close(self) -> None:
-        """Close the connection."""
-        (self._lookup or self._socket).close()
+        Where nobody waits any more, it ends when the system has answered.
+        """
+        found: list[Any] = []
+        failed: list[OSError] = []
+        self._socket, waker = socket.socketpair()
 
-    def _is_looked_up(self) -> bool:
-        """Begin to connect when the host's addresses have become known; OSError when there are none."""
-        if self._lookup and self._lookup.done:
-            self._candidates = self._lookup.result()
-            self._lookup.close()
-            self._lookup = None
-            self._connect()
-        return self._lookup is None
+        def run() -> None:
+            with waker:
+                try:
+                    found.extend(_resolve(address))
+                except OSError as error:
+                    failed.append(error)
 
-    def _connect(self) -> None:
-        """Begin to connect to the next address that the host's name stands for."""
-        family, kind, _, _, place = self._candidates.pop(0)
-        self._socket = socket.socket(family, kind)
-        self._socket.setblocking(False)
-        # Send small requests at once instead of collecting them (Nagle's algorithm).
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        refused = self._socket.connect_ex(place)
-        self._refused = 0 if refused == errno.EINPROGRESS else refused
-
-    def _require_possible(self) -> None:
-        while error := self._refused or self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            if not self._candidates:
-                raise OSError(error, "cannot connect")
+        try:
+            threading.Thread(target=run, daemon=True).start()
+        except RuntimeError as error:  # there is no room for a thread
             self._socket.close()
-            self._connect()
-
-    def _send(self) -> None:
-        try:
-            while self.client.outgoing:
-                sent = self._socket.send(self.client.outgoing)
-                self._connected = True
-                del self.client.outgoing[:sent]
-        except BlockingIOError:
-            pass
-
-    def _receive(self) -> list[Reply]:
-        replies: list[Reply] = []
-        try:
-            while True:
-                data = self._socket.recv(_CHUNK)
-                if not data:
-                    raise ProtocolError("the connection was closed")
-                replies += self.client.receive(data)
-        except BlockingIOError:
-            return replies
+            waker.close()
+            raise OSError(errno.EAGAIN, str(error)) from error
+        self.looks_up = True
+        while not (found or failed):
+            yield False
+        self.looks_up = False
+        self._socket.close()
+        if failed:
+            raise failed[0]
+        return found
 
 
-def call(address: Address, method: str, message: bytes, seconds: float) -> Reply:
-    """Make one unary call and wait for how it ends; TimeoutError when there is no answer in time."""
+def ask(address: str, questions: Sequence[Question], seconds: float) -> Answers:
+    """Make unary calls over a connection of their own and wait for the answers; TimeoutError when that takes too long."""
     deadline = time.monotonic() + seconds
-    channel = Channel(address)
-    try:
-        number = channel.client.call(method, message, seconds)
-        while True:
+    with closing(Channel(address)) as channel:
+        channel.client.ask(questions, seconds)
+        while (answers := channel.advance()) is None:
             waiting = select.poll()  # another address means another descriptor
             waiting.register(channel.fileno(), channel.wanted)
             left = deadline - time.monotonic()
             if left <= 0 or not waiting.poll(left * 1000):
                 raise TimeoutError(f"{address} did not answer within {seconds:g} s")
-            for reply in channel.advance():
-                if reply.call == number:
-                    return reply
-    finally:
-        channel.close()
+        return answers
 
 
-class _Lookup:
-    """A look-up under way in a thread, since getaddrinfo(3) has no deadline; `fileno` is readable once it is `done`."""
-
-    def __init__(self, address: Address) -> None:
-        self.done = False
-        self._address = address
-        self._found: list[Any] = []
-        self._error: OSError | None = None
-        self._reader, self._writer = os.pipe()
-        try:
-            threading.Thread(target=self._run, daemon=True).start()
-        except RuntimeError as error:  # there is no room for a thread
-            os.close(self._writer)
-            os.close(self._reader)
-            raise OSError(errno.EAGAIN, str(error)) from error
-
-    def fileno(self) -> int:
-        """Return the descriptor to wait on."""
-        return self._reader
-
-    def result(self) -> list[Any]:
-        """Return the addresses; OSError when there are none."""
-        if self._error:
-            raise self._error
-        return self._found
-
-    def close(self) -> None:
-        """Wait no longer; the thread ends when the system has answered."""
-        os.close(self._reader)
-
-    def _run(self) -> None:
-        try:
-            self._found = _addresses(self._address)
-        except OSError as error:
-            self._error = error
-        self.done = True
-        os.close(self._writer)
-
-
-def _addresses(address: Address, flags: int = 0) -> list[Any]:
-    """Return what a host stands for, as arguments of a socket; OSError when it is not known."""
+def _resolve(address: str, flags: int = 0) -> list[Any]:
+    """Return what an address stands for, as arguments of a socket; OSError when the host is not known."""
+    host, _, port = address.rpartition(":")
     # Bytes, so that no codec for host names is imported in a process whose keg may be gone.
-    return socket.getaddrinfo(address.host.encode(), address.port, type=socket.SOCK_STREAM, flags=flags)
+    return socket.getaddrinfo(host.strip("[]").encode(), int(port), type=socket.SOCK_STREAM, flags=flags)

@@ -9,28 +9,24 @@ Sources: grpc.health.v1 (request: service = 1; response: status = 1, SERVING = 1
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from stigmer_launcher.readiness import protowire
-from stigmer_launcher.readiness.address import Address
+from stigmer_launcher.readiness.grpc import Answers, Question
 from stigmer_launcher.system.process import processor_time
 
-HEALTH = "/grpc.health.v1.Health/Check"
-DESCRIBE = "/temporal.api.workflowservice.v1.WorkflowService/DescribeTaskQueue"
+_HEALTH = "/grpc.health.v1.Health/Check"
 _TEMPORAL = "temporal.api.workflowservice.v1.WorkflowService"
 _SERVING, _WORKFLOW, _ACTIVITY = 1, 1, 2
 _LONGEST_POLL = 60.0  # seconds after which Temporal ends a poll without a task; a worker then begins the next
-
-Question = tuple[str, bytes]
-Answers = Sequence[bytes | None]
 
 
 class Proof(NamedTuple):
     """One thing a service must show (the payload's kinds), at which address, in which namespace and queues."""
 
     kind: str
-    address: Address
+    address: str
     namespace: str = ""
     queues: tuple[str, ...] = ()
 
@@ -52,15 +48,45 @@ HANDSHAKE = Check((), lambda _: "")
 
 def temporal(namespace: str, queue: str) -> Check:
     """Ask for Temporal's health, and for a task queue, which exists only in a namespace that can be used."""
-    health = (HEALTH, protowire.text(1, _TEMPORAL))
-    return Check((health, _describe(namespace, queue, _WORKFLOW)), lambda answers: _judge_temporal(namespace, answers))
+
+    def judge(answers: Answers) -> str:
+        health, described = answers
+        if health is None or protowire.integer(health, 1) != _SERVING:
+            return "Temporal answers, but does not serve yet"
+        return f"namespace {namespace!r} cannot be used yet" if described is None else ""
+
+    return Check(((_HEALTH, protowire.text(1, _TEMPORAL)), _describe(namespace, queue, _WORKFLOW)), judge)
 
 
 def pollers(namespace: str, queues: tuple[str, ...], is_ours: Callable[[str, float], bool]) -> Check:
     """Ask every queue for a poller that `is_ours`, by its identity and its last access in seconds of the epoch."""
+
+    def judge(answers: Answers) -> str:
+        described = zip(queues, answers[::2], answers[1::2], strict=True)
+        missing = [queue for queue, *both in described if not any(is_ours(*poller) for poller in _pollers(both))]
+        return f"no worker polls the queue {', '.join(missing)}" if missing else ""
+
     kinds = (_WORKFLOW, _ACTIVITY)
-    questions = tuple(_describe(namespace, queue, kind) for queue in queues for kind in kinds)
-    return Check(questions, lambda answers: _judge_pollers(queues, answers, is_ours))
+    return Check(tuple(_describe(namespace, queue, kind) for queue in queues for kind in kinds), judge)
+
+
+def check_for(proof: Proof, group: int, spawned: float) -> Check:
+    """Return the check for the process group that was `spawned` at that time of the epoch."""
+    if proof.kind == "pollers":
+
+        def is_ours(identity: str, last_access: float) -> bool:
+            return is_in_group(identity, last_access, group, spawned)
+
+        return pollers(proof.namespace, proof.queues, is_ours)
+    if proof.kind == "temporal":
+        return temporal(proof.namespace, proof.queues[0])
+    return OPEN_PORT if proof.kind == "port" else HANDSHAKE
+
+
+def liveness_check(proof: Proof, group: int, spawned: float) -> Check:
+    """Return the check for a process group that was ready once; it is for all rounds, for a worker's remembers the last."""
+    check = check_for(proof, group, spawned)
+    return check._replace(judge=Activity(group, spawned).judge) if proof.kind == "pollers" else check
 
 
 def is_in_group(identity: str, last_access: float, group: int, spawned: float) -> bool:
@@ -112,59 +138,17 @@ class Activity:
 
 def _pid_in(identity: str) -> int:
     pid, at, _ = identity.partition("@")
-    return int(pid) if at and pid.isascii() and pid.isdigit() else 0
+    return int(pid) if at and pid.isascii() and pid.isdigit() and len(pid) < 20 else 0
 
 
 def _describe(namespace: str, queue: str, kind: int) -> Question:
     wanted = protowire.text(1, namespace) + protowire.octets(2, protowire.text(1, queue)) + protowire.number(3, kind)
-    return DESCRIBE, wanted
+    return f"/{_TEMPORAL}/DescribeTaskQueue", wanted
 
 
-def _judge_temporal(namespace: str, answers: Answers) -> str:
-    health, queue = answers
-    if health is None or protowire.integer(health, 1) != _SERVING:
-        return "Temporal answers, but does not serve yet"
-    return f"namespace {namespace!r} cannot be used yet" if queue is None else ""
-
-
-def _judge_pollers(queues: tuple[str, ...], answers: Answers, is_ours: Callable[[str, float], bool]) -> str:
-    missing = []
-    for place, queue in enumerate(queues):
-        described = answers[2 * place : 2 * place + 2]
-        if not any(is_ours(*poller) for poller in _pollers(described)):
-            missing.append(queue)
-    return f"no worker polls the queue {', '.join(missing)}" if missing else ""
-
-
-def _pollers(answers: Answers) -> list[tuple[str, float]]:
-    """List the pollers that are described."""
-    described = (answer for answer in answers if answer is not None)
-    return [_poller(poller) for answer in described for poller in protowire.strings(answer, 1)]
-
-
-def _poller(message: bytes) -> tuple[str, float]:
-    """Read a poller's identity, and when it was last seen in seconds of the epoch."""
-    identity = b"".join(protowire.strings(message, 2)[-1:]).decode(errors="replace")
-    seen = b"".join(protowire.strings(message, 1)[-1:])
-    return identity, protowire.integer(seen, 1) + protowire.integer(seen, 2) / 1e9
-
-
-def check_for(proof: Proof, group: int, spawned: float) -> Check:
-    """Return the check for the process group that was `spawned` at that time of the epoch."""
-    if proof.kind == "port":
-        return OPEN_PORT
-    if proof.kind == "grpc":
-        return HANDSHAKE
-    if proof.kind == "temporal":
-        return temporal(proof.namespace, proof.queues[0])
-
-    def is_ours(identity: str, last_access: float) -> bool:
-        return is_in_group(identity, last_access, group, spawned)
-
-    return pollers(proof.namespace, proof.queues, is_ours)
-
-
-def liveness_check(proof: Proof, group: int, spawned: float) -> Check:
-    """Return the check for a process group that was ready once; it is for all rounds, for a worker's remembers the last."""
-    check = check_for(proof, group, spawned)
-    return check._replace(judge=Activity(group, spawned).judge) if proof.kind == "pollers" else check
+def _pollers(answers: Answers) -> Iterator[tuple[str, float]]:
+    """Yield the identity of every poller that is described, and when it was last seen in seconds of the epoch."""
+    for poller in (poller for answer in answers for poller in protowire.strings(answer or b"", 1)):
+        identity = b"".join(protowire.strings(poller, 2)[-1:]).decode(errors="replace")
+        seen = b"".join(protowire.strings(poller, 1)[-1:])
+        yield identity, protowire.integer(seen, 1) + protowire.integer(seen, 2) / 1e9

@@ -6,9 +6,9 @@ Of a response's header blocks only the end of the stream matters: a stream that 
 """
 
 import struct
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
-from stigmer_launcher.readiness.protowire import varint
+from stigmer_launcher.readiness.protowire import ProtocolError, varint
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
@@ -19,16 +19,8 @@ _FIXED_FIELDS = b"\x83\x86"
 _CONTENT_TYPE = b"\x0f\x10\x10application/grpc"
 _TE = b"\x00\x02te\x08trailers"
 
-
-class Reply(NamedTuple):
-    """How a call ended: its message, or None when it was refused."""
-
-    call: int
-    message: bytes | None
-
-
-class ProtocolError(OSError):
-    """What answers does not speak HTTP/2, or ended the connection."""
+Question = tuple[str, bytes]  # a method, and the message for it
+Answers = Sequence[bytes | None]  # a message for each question, None where the call was refused
 
 
 class Client:
@@ -39,75 +31,69 @@ class Client:
         self.greeted = False
         self._authority = authority.encode()
         self._incoming = bytearray()
-        self._messages: dict[int, bytearray] = {}
+        self._open: dict[int, bytearray] = {}
+        self._answers: dict[int, bytes | None] = {}
         self._next = 1
 
-    def call(self, method: str, message: bytes, seconds: float = 0.0) -> int:
-        """Queue a unary call of at most 64 KB, the window every server grants; give the number its reply will bear.
+    def ask(self, questions: Iterable[Question], seconds: float = 0.0) -> None:
+        """Begin a round: queue unary calls, each of at most 64 KB, the window every server grants.
 
         The server is told how many `seconds` the caller waits, unless they are 0.
         """
-        stream, self._next = self._next, self._next + 2
+        self._answers = {}
+        for method, message in questions:
+            self._answers[self._next], self._open[self._next] = None, bytearray()
+            self._call(self._next, method, message, seconds)
+            self._next += 2
+
+    @property
+    def answers(self) -> Answers | None:
+        """Return the answers of the round, None until the server has greeted and every call has ended."""
+        return list(self._answers.values()) if self.greeted and not self._open else None
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the other side; ProtocolError ends the connection."""
+        self._incoming += data
+        while len(self._incoming) >= 9:
+            size = int.from_bytes(self._incoming[:3], "big")
+            kind, flags, stream = struct.unpack_from(">BBI", self._incoming, 3)
+            if not self.greeted and kind != _SETTINGS:
+                raise ProtocolError("something that is not a gRPC server answers there")
+            if len(self._incoming) < 9 + size:
+                break
+            body = bytes(self._incoming[9 : 9 + size])
+            del self._incoming[: 9 + size]
+            self._take(kind, flags, stream & 0x7FFFFFFF, body)
+
+    def _call(self, stream: int, method: str, message: bytes, seconds: float) -> None:
         path, authority = b"\x04" + _string(method.encode()), b"\x01" + _string(self._authority)
         timeout = b"\x00\x0cgrpc-timeout" + _string(b"%dm" % (seconds * 1000)) if seconds else b""
         block = _FIXED_FIELDS + path + authority + _CONTENT_TYPE + _TE + timeout
         self.outgoing += _frame(_HEADERS, _END_HEADERS, stream, block)
         framed = b"\0" + struct.pack(">I", len(message)) + message
-        pieces = range(0, len(framed), _LARGEST_FRAME)
-        for start in pieces:
-            last = _END_STREAM if start == pieces[-1] else 0
-            self.outgoing += _frame(_DATA, last, stream, framed[start : start + _LARGEST_FRAME])
-        self._messages[stream] = bytearray()
-        return stream
+        for start in range(0, len(framed), _LARGEST_FRAME):
+            end = start + _LARGEST_FRAME
+            self.outgoing += _frame(_DATA, _END_STREAM if end >= len(framed) else 0, stream, framed[start:end])
 
-    def receive(self, data: bytes) -> list[Reply]:
-        """Take bytes from the other side and give the calls that ended with them; ProtocolError ends the connection."""
-        self._incoming += data
-        replies: list[Reply] = []
-        while len(self._incoming) >= 9:
-            size = int.from_bytes(self._incoming[:3], "big")
-            kind, flags = self._incoming[3], self._incoming[4]
-            if not self.greeted and kind != _SETTINGS:
-                raise ProtocolError("something that is not a gRPC server answers there")
-            if len(self._incoming) < 9 + size:
-                break
-            stream = int.from_bytes(self._incoming[5:9], "big") & 0x7FFFFFFF
-            body = bytes(self._incoming[9 : 9 + size])
-            del self._incoming[: 9 + size]
-            replies += self._take(kind, flags, stream, body)
-        return replies
-
-    def _take(self, kind: int, flags: int, stream: int, body: bytes) -> list[Reply]:
-        if kind == _SETTINGS and not flags & _ACK:
-            self.greeted = True
-            self.outgoing += _frame(_SETTINGS, _ACK, 0, b"")
-        elif kind == _PING and not flags & _ACK:
-            self.outgoing += _frame(_PING, _ACK, 0, body)
-        elif kind == _GOAWAY:
+    def _take(self, kind: int, flags: int, stream: int, body: bytes) -> None:
+        if kind == _GOAWAY:
             raise ProtocolError("the server ended the connection")
-        elif stream in self._messages:
-            return self._progress(kind, flags, stream, body)
-        return []
+        if kind in (_SETTINGS, _PING) and not flags & _ACK:
+            self.greeted = True
+            self.outgoing += _frame(kind, _ACK, 0, body if kind == _PING else b"")
+        elif stream in self._open:
+            self._progress(kind, flags, stream, body)
 
-    def _progress(self, kind: int, flags: int, stream: int, body: bytes) -> list[Reply]:
-        """Carry one call further: collect its message, and tell when it ended."""
-        if kind == _RST_STREAM:
-            return [self._end(stream, None)]
+    def _progress(self, kind: int, flags: int, stream: int, body: bytes) -> None:
+        """Carry one call further: collect its message, and note how it ended."""
         if kind == _DATA and body:
-            self._messages[stream] += body[1 : len(body) - body[0]] if flags & _PADDED else body
-            self._grant(stream, len(body))
-        if kind in (_DATA, _HEADERS) and flags & _END_STREAM:
-            return [self._end(stream, _message(bytes(self._messages[stream])))]
-        return []
-
-    def _end(self, stream: int, message: bytes | None) -> Reply:
-        del self._messages[stream]
-        return Reply(stream, message)
-
-    def _grant(self, stream: int, size: int) -> None:
-        """Let the server send as much again."""
-        for target in (0, stream):
-            self.outgoing += _frame(_WINDOW_UPDATE, 0, target, struct.pack(">I", size))
+            self._open[stream] += body[1 : len(body) - body[0]] if flags & _PADDED else body
+            for target in (0, stream):  # let the server send as much again
+                self.outgoing += _frame(_WINDOW_UPDATE, 0, target, struct.pack(">I", len(body)))
+        if kind == _RST_STREAM:
+            del self._open[stream]
+        elif kind in (_DATA, _HEADERS) and flags & _END_STREAM:
+            self._answers[stream] = _message(bytes(self._open.pop(stream)))
 
 
 def _frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:

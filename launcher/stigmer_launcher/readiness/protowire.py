@@ -5,7 +5,12 @@ Source: protobuf.dev, "Encoding": a key is (field number << 3 | wire type); wire
 
 from collections.abc import Iterator
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_VARINT, _BYTES = 0, 2
+_FIXED_SIZES = {1: 8, 5: 4}  # bytes, by wire type
+
+
+class ProtocolError(OSError):
+    """What answers does not speak HTTP/2 or protobuf, or ended the connection."""
 
 
 def number(field: int, value: int) -> bytes:
@@ -24,25 +29,25 @@ def text(field: int, value: str) -> bytes:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield each field's number and value, an integer or bytes; raise ValueError when the message is cut off."""
-    place = 0
-    while place < len(message):
-        key, place = _read_varint(message, place)
+    """Yield each field's number and value, an integer or bytes; ProtocolError when the message is cut off."""
+    rest = memoryview(message)
+    while rest:
+        key, rest = _read_varint(rest)
         kind = key & 7
         if kind == _VARINT:
-            value, place = _read_varint(message, place)
+            value, rest = _read_varint(rest)
             yield key >> 3, value
             continue
         if kind == _BYTES:
-            size, place = _read_varint(message, place)
-        elif kind in (_FIXED64, _FIXED32):
-            size = 8 if kind == _FIXED64 else 4
+            size, rest = _read_varint(rest)
+        elif kind in _FIXED_SIZES:
+            size = _FIXED_SIZES[kind]
         else:
-            raise ValueError(f"wire type {kind} is not one of protobuf's")
-        if place + size > len(message):
-            raise ValueError("the message ends within a field")
-        yield key >> 3, message[place : place + size]
-        place += size
+            raise ProtocolError(f"wire type {kind} is not one of protobuf's")
+        if size > len(rest):
+            raise ProtocolError("the message ends within a field")
+        yield key >> 3, bytes(rest[:size])
+        rest = rest[size:]
 
 
 def strings(message: bytes, field: int) -> list[bytes]:
@@ -64,13 +69,11 @@ def varint(value: int) -> bytes:
     return bytes((*encoded, value))
 
 
-def _read_varint(message: bytes, place: int) -> tuple[int, int]:
+def _read_varint(message: memoryview) -> tuple[int, memoryview]:
+    """Read a number of at most ten bytes, and return what follows it."""
     value = 0
-    for count in range(10):
-        if place + count >= len(message):
-            raise ValueError("the message ends within a number")
-        byte = message[place + count]
-        value |= (byte & 0x7F) << 7 * count
+    for place, byte in enumerate(message[:10]):
+        value |= (byte & 0x7F) << 7 * place
         if byte < 0x80:
-            return value, place + count + 1
-    raise ValueError("a number of more than ten bytes")
+            return value, message[place + 1 :]
+    raise ProtocolError("a number does not end")

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Check
 from stigmer_launcher.readiness.probe import Probe
 from stigmer_launcher.supervise import leftovers, lifecycle, phases
@@ -38,8 +37,8 @@ _RETRY = 1.0  # seconds
 class _Checks(NamedTuple):
     """What a service is asked: before it counts as ready, and from then on."""
 
-    readiness: list[tuple[Address, Check]]
-    liveness: list[tuple[Address, Check]]
+    readiness: list[tuple[str, Check]]
+    liveness: list[tuple[str, Check]]
 
 
 class Supervisor:

@@ -20,9 +20,7 @@ from stigmer_launcher.install.payload import Payload, Proof, Smoke
 from stigmer_launcher.launch.endpoints import external_address, namespace_of, ports_of
 from stigmer_launcher.launch.environment import Command, command_of, variables
 from stigmer_launcher.readiness import protowire
-from stigmer_launcher.readiness.address import LOOPBACK, Address
-from stigmer_launcher.readiness.channel import call
-from stigmer_launcher.readiness.grpc import Reply
+from stigmer_launcher.readiness.channel import ask
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.child import spawn
 from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot
@@ -88,7 +86,7 @@ def _call(asked: Smoke, state: Snapshot, message: str) -> tuple[dict[str, Any], 
         raise SmokeError(f"the server that runs has no port {asked.port}", "run `stigmer server restart`")
     request = protowire.text(1, json.dumps({"message": message}))
     try:
-        reply = call(Address(LOOPBACK, state.ports[asked.port]), asked.method, request, asked.seconds)
+        (reply,) = ask(f"127.0.0.1:{state.ports[asked.port]}", [(asked.method, request)], asked.seconds)
     except OSError as error:
         raise SmokeError(f"the server did not answer: {error.strerror or error}") from error
     answer = read_answer(reply)
@@ -96,13 +94,13 @@ def _call(asked: Smoke, state: Snapshot, message: str) -> tuple[dict[str, Any], 
     return answer, [way, *(f"  {name}: {answer.get(key, '')}" for name, key in _SHOWN)]
 
 
-def read_answer(reply: Reply) -> dict[str, Any]:
+def read_answer(reply: bytes | None) -> dict[str, Any]:
     """Take the JSON out of a reply; SmokeError when it was refused or holds none."""
-    if reply.message is None:
+    if reply is None:
         raise SmokeError("the server refused the request")
     try:
-        answer = json.loads(b"".join(protowire.strings(reply.message, 1)))
-    except ValueError as error:
+        answer = json.loads(b"".join(protowire.strings(reply, 1)))
+    except (ValueError, protowire.ProtocolError) as error:
         raise SmokeError(f"the server's answer is not JSON: {error}") from error
     if not isinstance(answer, dict):
         raise SmokeError("the server's answer is not a JSON object")
