@@ -66,14 +66,9 @@ def test_a_namespace_that_does_not_exist_is_no_proof(server: str) -> None:
 def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: str) -> None:
     """Seen through DescribeTaskQueue while its long poll is open."""
     assert proved(server, checks.temporal("default", "some-queue"))
-    spawned, nobody = time.time(), "no worker polls the queue polled"
-
-    def check(group: int) -> Check:
-        return checks.pollers(
-            "default", ("polled",), lambda identity, seen: checks.is_in_group(identity, seen, group, spawned)
-        )
-
-    assert not proved(server, check(os.getpid()), unless=nobody)
+    ours, others = (checks.pollers("default", ("polled",), group, time.time()) for group in (os.getpid(), 1))
+    nobody = "no worker polls the queue polled"
+    assert not proved(server, ours, unless=nobody)
     with contextlib.closing(Channel(server)) as channel:
         identity = f"{os.getpid()}@{socket.gethostname()}@polled"
         channel.client.ask([(POLL, poll_request("polled", identity))], 30.0)
@@ -82,8 +77,8 @@ def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: str) -> None
             waiting.register(channel.fileno(), channel.wanted)
             waiting.poll()
             channel.advance()
-        assert proved(server, check(os.getpid()))
-        assert not proved(server, check(1), unless=nobody)
+        assert proved(server, ours)
+        assert not proved(server, others, unless=nobody)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from stigmer_launcher.readiness.probe import Probe
 from support.fake_services import SETTINGS, FakeServer, FakeService, FakeTemporal, frame
 from support.launcher_services import eventually, free_ports
 
+OURS = os.getpid(), 1.0  # a process group, and when it was spawned: a poller without a pid is its own
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 
 
@@ -133,19 +134,13 @@ def test_temporal_is_judged_by_health_and_namespace(answers: tuple[bytes | None,
     assert bool(not_ready_reason) == bool(judged)
 
 
-def ours(identity: str, last_access: float) -> bool:
-    """Accept the poller called `ours`."""
-    del last_access
-    return identity == "ours"
-
-
 def test_every_queue_must_have_a_poller_of_ours_of_either_kind() -> None:
     """A worker of activities alone polls no workflow queue."""
-    check = readiness.pollers("default", ("a", "b"), ours)
+    check = readiness.pollers("default", ("a", "b"), *OURS)
     assert len(check.questions) == 4
-    assert check.judge((poller("ours"), b"", None, poller("other") + poller("ours"))) == ""
+    assert check.judge((poller("ours"), b"", None, poller("1@other") + poller("ours"))) == ""
     assert check.judge((poller("ours"), b"", b"", b"")) == "no worker polls the queue b"
-    assert check.judge((None, None, poller("other"), None)) == "no worker polls the queue a, b"
+    assert check.judge((None, None, poller("1@other"), None)) == "no worker polls the queue a, b"
 
 
 def test_a_probe_survives_answers_that_make_no_sense() -> None:
@@ -156,13 +151,13 @@ def test_a_probe_survives_answers_that_make_no_sense() -> None:
             return b"\x0a\xff"
 
     with serving(Nonsense(0)) as address:
-        probe = Probe([(address, readiness.pollers("default", ("a",), ours))], time.monotonic())
+        probe = Probe([(address, readiness.pollers("default", ("a",), *OURS))], time.monotonic())
         assert not drive(probe, until=lambda: probe.not_ready_reason == f"{address}: a number does not end")
 
 
 def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
     (port,) = free_ports(1)
-    check = readiness.pollers("default", ("a",), ours)
+    check = readiness.pollers("default", ("a",), *OURS)
     probe = Probe([(f"127.0.0.1:{port}", check)], time.monotonic())
     with serving(FakeTemporal(port)):
         assert not drive(probe, until=lambda: "polls" in probe.not_ready_reason)
@@ -179,7 +174,7 @@ def test_every_proof_must_hold_in_turn_and_the_first_that_does_not_is_named() ->
     Nobody is asked before: each answer of Temporal's takes the processor from those that are starting.
     """
     asked: list[bytes | None] = []
-    polled = readiness.pollers("default", ("a",), ours)
+    polled = readiness.pollers("default", ("a",), *OURS)
 
     def judge(answers: Answers) -> str:
         asked.extend(answers)

@@ -58,12 +58,12 @@ def temporal(namespace: str, queue: str) -> Check:
     return Check(((_HEALTH, protowire.text(1, _TEMPORAL)), _describe(namespace, queue, _WORKFLOW)), judge)
 
 
-def pollers(namespace: str, queues: tuple[str, ...], is_ours: Callable[[str, float], bool]) -> Check:
-    """Ask every queue for a poller that `is_ours`, by its identity and its last access in seconds of the epoch."""
+def pollers(namespace: str, queues: tuple[str, ...], group: int, spawned: float) -> Check:
+    """Ask every queue for a poller in the process group that was `spawned` at that time of the epoch."""
 
     def judge(answers: Answers) -> str:
         described = zip(queues, answers[::2], answers[1::2], strict=True)
-        missing = [queue for queue, *both in described if not any(is_ours(*poller) for poller in _pollers(both))]
+        missing = [queue for queue, *both in described if not any(_our_pollers(both, group, spawned))]
         return f"no worker polls the queue {', '.join(missing)}" if missing else ""
 
     kinds = (_WORKFLOW, _ACTIVITY)
@@ -73,11 +73,7 @@ def pollers(namespace: str, queues: tuple[str, ...], is_ours: Callable[[str, flo
 def check_for(proof: Proof, group: int, spawned: float) -> Check:
     """Return the check for the process group that was `spawned` at that time of the epoch."""
     if proof.kind == "pollers":
-
-        def is_ours(identity: str, last_access: float) -> bool:
-            return is_in_group(identity, last_access, group, spawned)
-
-        return pollers(proof.namespace, proof.queues, is_ours)
+        return pollers(proof.namespace, proof.queues, group, spawned)
     if proof.kind == "temporal":
         return temporal(proof.namespace, proof.queues[0])
     return OPEN_PORT if proof.kind == "port" else HANDSHAKE
@@ -125,10 +121,9 @@ class Activity:
 
     def judge(self, answers: Answers) -> str:
         """Say what is wrong with the worker that polls as the answers tell, empty when nothing is."""
-        for identity, last_access in _pollers(answers):
-            if is_in_group(identity, last_access, self._group, self._spawned):
-                self._pids.add(_pid_in(identity) or self._group)
-                self._polled = max(self._polled, last_access)
+        for pid, last_access in _our_pollers(answers, self._group, self._spawned):
+            self._pids.add(pid or self._group)
+            self._polled = max(self._polled, last_access)
         used = [self._used(pid) for pid in self._pids]
         activity = (self._polled, sum(filter(None, used)))
         if activity != self._last or None in used:
@@ -146,9 +141,11 @@ def _describe(namespace: str, queue: str, kind: int) -> Question:
     return f"/{_TEMPORAL}/DescribeTaskQueue", wanted
 
 
-def _pollers(answers: Answers) -> Iterator[tuple[str, float]]:
-    """Yield the identity of every poller that is described, and when it was last seen in seconds of the epoch."""
+def _our_pollers(answers: Answers, group: int, spawned: float) -> Iterator[tuple[int, float]]:
+    """Yield every poller in the group: its pid, 0 when it is not told, and when it was last seen, as the epoch's seconds."""
     for poller in (poller for answer in answers for poller in protowire.strings(answer or b"", 1)):
         identity = b"".join(protowire.strings(poller, 2)[-1:]).decode(errors="replace")
         seen = b"".join(protowire.strings(poller, 1)[-1:])
-        yield identity, protowire.integer(seen, 1) + protowire.integer(seen, 2) / 1e9
+        last_access = protowire.integer(seen, 1) + protowire.integer(seen, 2) / 1e9
+        if is_in_group(identity, last_access, group, spawned):
+            yield _pid_in(identity), last_access

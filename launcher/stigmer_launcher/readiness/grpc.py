@@ -81,11 +81,8 @@ class Client:
         if kind in (_SETTINGS, _PING) and not flags & _ACK:
             self.greeted = True
             self.outgoing += _frame(kind, _ACK, 0, body if kind == _PING else b"")
-        elif stream in self._open:
-            self._progress(kind, flags, stream, body)
-
-    def _progress(self, kind: int, flags: int, stream: int, body: bytes) -> None:
-        """Carry one call further: collect its message, and note how it ended."""
+        if stream not in self._open:
+            return
         if kind == _DATA and body:
             self._open[stream] += body[1 : len(body) - body[0]] if flags & _PADDED else body
             for target in (0, stream):  # let the server send as much again
