@@ -21,8 +21,8 @@ Processes = dict[str, subprocess.Popen[bytes]]
 class EagerProbe(Probe):
     """The launcher's own check, asked again every 5 ms however long it takes."""
 
-    def _rest(self, now: float, *_: float) -> None:
-        self.due, self._pausing = now + _POLL, True
+    def _pause(self, *_: float) -> float:
+        return _POLL
 
 
 class Started(NamedTuple):

@@ -25,7 +25,7 @@ class Channel:
         self.client = Client(address)
         self.looks_up = False
         self._dialling = self._dial(address)
-        self.is_connected()
+        next(self._dialling)
 
     def fileno(self) -> int:
         """Return the descriptor to wait on."""
@@ -36,24 +36,22 @@ class Channel:
         """Tell what to wait for, as poll's event mask."""
         return select.POLLIN | (select.POLLOUT if self.client.outgoing and not self.looks_up else 0)
 
-    def is_connected(self) -> bool:
-        """Connect as far as is possible now, and return whether somebody has accepted; OSError when nobody does."""
-        return next(self._dialling, True)
-
-    def advance(self) -> Answers | None:
+    def advance(self, *, speak: bool = True) -> Answers | None:
         """Connect, receive and send as far as is possible now; return the answers once all have come.
 
-        OSError when the connection cannot be made or is lost.
+        OSError when the connection cannot be made or is lost. Where we do not `speak`, nothing is asked but to be accepted.
         """
-        if self.is_connected():
-            with suppress(BlockingIOError):
-                while data := self._socket.recv(_CHUNK):
-                    self.client.receive(data)
-                raise ProtocolError("the connection was closed")
-            with suppress(BlockingIOError):
-                while self.client.outgoing:
-                    sent = self._socket.send(self.client.outgoing)
-                    del self.client.outgoing[:sent]
+        is_connected = next(self._dialling, True)
+        if not (is_connected and speak):
+            return [] if is_connected else None
+        with suppress(BlockingIOError):
+            while data := self._socket.recv(_CHUNK):
+                self.client.receive(data)
+            raise ProtocolError("the connection was closed")
+        with suppress(BlockingIOError):
+            while self.client.outgoing:
+                sent = self._socket.send(self.client.outgoing)
+                del self.client.outgoing[:sent]
         return self.client.answers
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """Repeats the requests of checks over a non-blocking connection until they succeed."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Iterator
 
 from stigmer_launcher.readiness.channel import Channel
 from stigmer_launcher.readiness.checks import Check
@@ -14,6 +14,7 @@ _LONGEST_PAUSE = 0.25  # seconds
 _NUDGED_PAUSE, _NUDGED = 0.004, 0.1
 _LONG, _PATIENT_PAUSE = 300.0, 5.0  # seconds after which nobody waits any more, and the pause from then on
 _TIMEOUT = 5.0  # seconds after which an unanswered round counts as lost
+_UNASKED = "has not been asked yet"
 
 
 class Probe:
@@ -24,11 +25,11 @@ class Probe:
     done often only after `nudge`, and Temporal is not asked about a server's queues before that server answers.
     """
 
-    def __init__(self, checks: Sequence[tuple[str, Check]], now: float, timeout: float = _TIMEOUT) -> None:
+    def __init__(self, checks: Iterable[tuple[str, Check]], now: float, timeout: float = _TIMEOUT) -> None:
         self.channel: Channel | None = None
-        self.due, self._pausing, self._nudged = now, False, 0.0
-        self._checks, self._timeout = list(checks), timeout
-        self._begin(now)
+        self.due, self.not_ready_reason = now, _UNASKED
+        self._now, self._timeout, self._nudged, self._pausing = now, timeout, 0.0, False
+        self._steps = self._prove(checks, now)
 
     def nudge(self, now: float) -> None:
         """Probe soon, and more often for a while: the service has printed something, so it made progress."""
@@ -38,17 +39,8 @@ class Probe:
 
     def advance(self, now: float) -> bool:
         """Make progress without blocking; True once every proof has held."""
-        try:
-            while self._proves(now):
-                self.close()
-                if not self._checks:
-                    return True
-                self._begin(now)
-        except OSError as error:
-            self.not_ready_reason = f"{self._address}: {error.strerror or error}"
-            self.close()
-            self._rest(now, *_REFUSED)
-        return False
+        self._now = now
+        return next(self._steps, True)
 
     def close(self) -> None:
         """Close the connection, and forget what was asked over it."""
@@ -56,42 +48,42 @@ class Probe:
             self.channel.close()
         self.channel = None
 
-    def _begin(self, now: float) -> None:
-        """Turn to the next proof."""
-        self._address, self._check = self._checks.pop(0)
-        self._began = now
-        self.due, self._pausing = now, False
-        self.not_ready_reason = "has not been asked yet"
+    def _prove(self, checks: Iterable[tuple[str, Check]], began: float) -> Iterator[bool]:
+        """Go through the proofs; yield False whenever there is something to wait for."""
+        for address, check in checks:
+            self.not_ready_reason, pause = _UNASKED, 0.0
+            while self.not_ready_reason:
+                try:
+                    yield from self._rest(pause)
+                    self.not_ready_reason = check.judge((yield from self._round(address, check)))
+                    pause = self._pause(self._now - began, *_ANSWERED)
+                except OSError as error:
+                    self.not_ready_reason = f"{address}: {error.strerror or error}"
+                    pause = self._pause(self._now - began, *_REFUSED)
+                    self.close()
+            self.close()
+            began = self._now
 
-    def _proves(self, now: float) -> bool:
-        """Carry the round on, or after a pause begin the next one; True when the answers are the proof."""
-        channel = self.channel
-        if channel is None or (self._pausing and now >= self.due):
-            channel = self._begin_round(now)
-        answers = self._answers(channel)
-        if self._pausing:
-            return False
-        if answers is not None:
-            self.not_ready_reason = self._check.judge(answers)
-            self._rest(now, *_ANSWERED)
-        elif now >= self.due:
-            raise OSError("its name was not looked up in time" if channel.looks_up else "no answer")
-        return answers is not None and not self.not_ready_reason
+    def _round(self, address: str, check: Check) -> Generator[bool, None, Answers]:
+        channel = self.channel = self.channel or Channel(address)
+        channel.client.ask(check.questions)
+        self.due = self._now + self._timeout
+        while (answers := channel.advance(speak=check.spoken)) is None:
+            if self._now >= self.due:
+                raise OSError("its name was not looked up in time" if channel.looks_up else "no answer")
+            yield False
+        return answers
 
-    def _begin_round(self, now: float) -> Channel:
-        self.channel = self.channel or Channel(self._address)
-        self.channel.client.ask(self._check.questions)
-        self.due, self._pausing = now + self._timeout, False
-        return self.channel
+    def _rest(self, pause: float) -> Iterator[bool]:
+        self.due, self._pausing = self._now + pause, True
+        while self._now < self.due:
+            yield False
+            if self.channel:
+                self.channel.advance()
+        self._pausing = False
 
-    def _answers(self, channel: Channel) -> Answers | None:
-        if self._check.spoken:
-            return channel.advance()
-        return [] if channel.is_connected() else None
-
-    def _rest(self, now: float, share: float, shortest: float) -> None:
-        """Schedule the next round after a fraction of the time since the start: often at first, less often later."""
-        spent = now - self._began
-        pause = min(max(spent * share, shortest), _LONGEST_PAUSE if spent < _LONG else _PATIENT_PAUSE)
-        self.due = now + (_NUDGED_PAUSE if now < self._nudged else pause)
-        self._pausing = True
+    def _pause(self, spent: float, share: float, shortest: float) -> float:
+        """Return a fraction of the time since the start: the pauses are short at first and longer later."""
+        if self._now < self._nudged:
+            return _NUDGED_PAUSE
+        return min(max(spent * share, shortest), _LONGEST_PAUSE if spent < _LONG else _PATIENT_PAUSE)
