@@ -39,11 +39,12 @@ class Channel:
     def advance(self, *, speak: bool = True) -> Answers | None:
         """Connect, receive and send as far as is possible now; return the answers once all have come.
 
-        OSError when the connection cannot be made or is lost. Where we do not `speak`, nothing is asked but to be accepted.
+        OSError when the connection cannot be made or is lost. Unless we `speak`, to be accepted is the answer.
         """
-        is_connected = next(self._dialling, True)
-        if not (is_connected and speak):
-            return [] if is_connected else None
+        if not next(self._dialling, True):
+            return None
+        if not speak:
+            return []
         with suppress(BlockingIOError):
             while data := self._socket.recv(_CHUNK):
                 self.client.receive(data)
@@ -88,7 +89,7 @@ class Channel:
         return True
 
     def _look_up(self, address: str) -> Generator[bool, None, list[Any]]:
-        """Resolve a name in a thread, since getaddrinfo(3) has no deadline; the thread wakes whoever waits on the socket.
+        """Resolve a name in a thread, since getaddrinfo(3) has no deadline; its end makes the socket readable.
 
         Where nobody waits any more, it ends when the system has answered.
         """
@@ -120,7 +121,7 @@ class Channel:
 
 
 def ask(address: str, questions: Sequence[Question], seconds: float) -> Answers:
-    """Make unary calls over a connection of their own and wait for the answers; TimeoutError when that takes too long."""
+    """Make unary calls over a connection of their own and wait for the answers; TimeoutError when it takes too long."""
     deadline = time.monotonic() + seconds
     with closing(Channel(address)) as channel:
         channel.client.ask(questions, seconds)

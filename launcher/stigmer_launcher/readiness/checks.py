@@ -142,7 +142,7 @@ def _describe(namespace: str, queue: str, kind: int) -> Question:
 
 
 def _our_pollers(answers: Answers, group: int, spawned: float) -> Iterator[tuple[int, float]]:
-    """Yield every poller in the group: its pid, 0 when it is not told, and when it was last seen, as the epoch's seconds."""
+    """Yield pid and last access of every poller in the group; the pid is 0 when its identity has none."""
     for poller in (poller for answer in answers for poller in protowire.strings(answer or b"", 1)):
         identity = b"".join(protowire.strings(poller, 2)[-1:]).decode(errors="replace")
         seen = b"".join(protowire.strings(poller, 1)[-1:])
