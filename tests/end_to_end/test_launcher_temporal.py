@@ -49,7 +49,7 @@ def proved(address: str, check: Check, *, unless: str = "\0") -> bool:
 
 def poll_request(queue: str, identity: str) -> bytes:
     """Encode PollActivityTaskQueueRequest: namespace = 1, task_queue = 2 {name = 1}, identity = 3."""
-    return protowire.text(1, "default") + protowire.octets(2, protowire.text(1, queue)) + protowire.text(3, identity)
+    return protowire.encode({1: "default", 2: protowire.encode({1: queue}), 3: identity})
 
 
 def test_temporal_proves_itself_from_its_first_moment_on(server: str) -> None:

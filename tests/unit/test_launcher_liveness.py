@@ -28,8 +28,8 @@ class Worker:
     def judged(self, now: float) -> str:
         """Judge what Temporal and the system tell of it."""
         self.now = now
-        seen = protowire.octets(1, protowire.number(1, self.polled))
-        return self.activity.judge((protowire.octets(1, seen + protowire.text(2, "77@host")), None))
+        poller = protowire.encode({1: protowire.encode({1: self.polled}), 2: "77@host"})
+        return self.activity.judge((protowire.encode({1: poller}), None))
 
 
 @pytest.mark.parametrize(("sign", "step"), [("polled", 60), ("used", 0.001)], ids=["polls", "works"])

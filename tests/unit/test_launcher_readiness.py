@@ -56,8 +56,7 @@ def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: floa
 
 
 def poller(identity: str, seconds: int = 1000) -> bytes:
-    seen = protowire.number(1, seconds)
-    return protowire.octets(1, protowire.octets(1, seen) + protowire.text(2, identity))
+    return protowire.encode({1: protowire.encode({1: protowire.encode({1: seconds}), 2: identity})})
 
 
 @pytest.fixture(name="listener")
@@ -286,7 +285,7 @@ def test_a_poller_without_a_pid_is_judged_by_its_time(*, seen: float, is_ours: b
 
 def test_calls_that_are_made_once_are_waited_for() -> None:
     with serving(FakeServer(0)) as address:
-        request = protowire.text(1, '{"message": "hi"}')
+        request = protowire.encode({1: '{"message": "hi"}'})
         answer, refusal = ask(address, (("/x.Y/Run", request), ("/x.Y/Other", request)), 10.0)
         assert b'"message": "hi"' in (answer or b"")
         assert refusal is None

@@ -55,7 +55,7 @@ def temporal(namespace: str, queue: str) -> Check:
             return "Temporal answers, but does not serve yet"
         return f"namespace {namespace!r} cannot be used yet" if described is None else ""
 
-    return Check(((_HEALTH, protowire.text(1, _TEMPORAL)), _describe(namespace, queue, _WORKFLOW)), judge)
+    return Check(((_HEALTH, protowire.encode({1: _TEMPORAL})), _describe(namespace, queue, _WORKFLOW)), judge)
 
 
 def pollers(namespace: str, queues: tuple[str, ...], group: int, spawned: float) -> Check:
@@ -137,7 +137,7 @@ def _pid_in(identity: str) -> int:
 
 
 def _describe(namespace: str, queue: str, kind: int) -> Question:
-    wanted = protowire.text(1, namespace) + protowire.octets(2, protowire.text(1, queue)) + protowire.number(3, kind)
+    wanted = protowire.encode({1: namespace, 2: protowire.encode({1: queue}), 3: kind})
     return f"/{_TEMPORAL}/DescribeTaskQueue", wanted
 
 

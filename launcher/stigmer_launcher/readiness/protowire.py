@@ -3,7 +3,7 @@
 Source: protobuf.dev, "Encoding": a key is (field number << 3 | wire type); wire type 0 is a varint, 2 is length-delimited.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 _VARINT, _BYTES = 0, 2
 _FIXED_SIZES = {1: 8, 5: 4}  # bytes, by wire type
@@ -13,22 +13,19 @@ class ProtocolError(OSError):
     """What answers does not speak HTTP/2 or protobuf, or ended the connection."""
 
 
-def number(field: int, value: int) -> bytes:
-    """Encode a non-negative integer or an enumeration's value."""
-    return varint(field << 3 | _VARINT) + varint(value)
+def encode(fields: Mapping[int, int | str | bytes]) -> bytes:
+    """Encode a message: its fields are non-negative integers, strings, and messages that are encoded already."""
+    message = b""
+    for field, value in fields.items():
+        if isinstance(value, int):
+            message += varint(field << 3 | _VARINT) + varint(value)
+        else:
+            octets = value.encode() if isinstance(value, str) else value
+            message += varint(field << 3 | _BYTES) + varint(len(octets)) + octets
+    return message
 
 
-def octets(field: int, value: bytes) -> bytes:
-    """Encode a message, which is bytes already."""
-    return varint(field << 3 | _BYTES) + varint(len(value)) + value
-
-
-def text(field: int, value: str) -> bytes:
-    """Encode a string."""
-    return octets(field, value.encode())
-
-
-def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def decode(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Yield each field's number and value, an integer or bytes; ProtocolError when the message is cut off."""
     rest = memoryview(message)
     while rest:
@@ -52,12 +49,12 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 def strings(message: bytes, field: int) -> list[bytes]:
     """Return the values of a length-delimited field, in order; an absent one gives an empty list."""
-    return [value for found, value in fields(message) if found == field and isinstance(value, bytes)]
+    return [value for found, value in decode(message) if found == field and isinstance(value, bytes)]
 
 
 def integer(message: bytes, field: int) -> int:
     """Return the value of an integer field, 0 when it is absent."""
-    return next((value for found, value in fields(message) if found == field and isinstance(value, int)), 0)
+    return next((value for found, value in decode(message) if found == field and isinstance(value, int)), 0)
 
 
 def varint(value: int) -> bytes:

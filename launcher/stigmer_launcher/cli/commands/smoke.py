@@ -84,7 +84,7 @@ def _call(asked: Smoke, state: Snapshot, message: str) -> tuple[dict[str, Any], 
     """Send a request, a JSON text in a protobuf string, and tell its way and what came back."""
     if asked.port not in state.ports:
         raise SmokeError(f"the server that runs has no port {asked.port}", "run `stigmer server restart`")
-    request = protowire.text(1, json.dumps({"message": message}))
+    request = protowire.encode({1: json.dumps({"message": message})})
     try:
         (reply,) = ask(f"127.0.0.1:{state.ports[asked.port]}", [(asked.method, request)], asked.seconds)
     except OSError as error:
