@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher.cli.progress import Progress, RefusedError
+from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Terminal, duration, terminal_of
-from stigmer_launcher.errors import StartError
+from stigmer_launcher.errors import LauncherError, StartError
 from stigmer_launcher.supervise import phases
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
@@ -121,7 +121,7 @@ def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy(lines: t
 
 
 def test_a_refusal_keeps_its_message_remedy_and_code() -> None:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(LauncherError) as caught:
         follow({"event": "error", "message": "port 1 is taken", "remedy": "free it", "code": 1})
     assert (str(caught.value), caught.value.remedy, caught.value.exit_code) == ("port 1 is taken", "free it", 1)
 
