@@ -31,13 +31,9 @@ def _open_closed_streams() -> None:
 
     Otherwise the next file that is opened, such as a lock, gets the number 0, 1 or 2 and is taken for the terminal.
     """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest number that is free
-        pass
-    os.close(descriptor)
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    for name in ("stdin", "stdout", "stderr"):  # in the order of their numbers: a file gets the lowest that is free
         if getattr(sys, name) is None:
-            mode = "w" if number else "r"
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - open for life
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115 - for life
 
 
 if __name__ == "__main__":

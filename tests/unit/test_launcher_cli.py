@@ -126,6 +126,7 @@ def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], word
         (("--foreground=yes", "server"), "--foreground comes after the command"),
         (("-f", "server", "logs"), "-f comes after the command: `stigmer server logs -f`"),
         (("config", "--json", "list"), "--json comes after the command: `stigmer config list --json`"),
+        (("server", "--follow"), "--follow comes after the command: `stigmer server logs --follow`"),
         (("--deep",), "--deep comes after the command: `stigmer doctor --deep`"),
         (("help", "server", "bogus"), "no command `stigmer server bogus`"),
         (("help", "server", "stpo"), "did you mean `server stop`?"),

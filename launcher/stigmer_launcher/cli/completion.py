@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from stigmer_launcher.cli.grammar import COMMANDS, GROUPS, HELP, Command
+from stigmer_launcher.cli.grammar import COMMANDS, GROUPS, HELP
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config.schema import SCHEMA
@@ -147,13 +147,9 @@ def _tree(names: Names) -> dict[str, Choices]:
     tree: dict[str, Choices] = {}
     for command in (*GROUPS, *COMMANDS):
         for depth, word in enumerate(command.words):
-            above = tree.setdefault(" ".join(command.words[:depth]), {})
-            above.setdefault(word, command.summary)
-        tree.setdefault(command.name, {}).update(_after(command, names))
+            tree.setdefault(" ".join(command.words[:depth]), {}).setdefault(word, command.summary)
+        following = tree.setdefault(command.name, {})
+        placeholder = command.arguments[0] if command.arguments else command.rest
+        following |= dict.fromkeys(command.choices or names.get(placeholder, ()), "")
+        following |= {f"--{option.name}": option.help for option in (*command.options, HELP)}
     return tree
-
-
-def _after(command: Command, names: Names) -> Choices:
-    first = command.arguments[0] if command.arguments else command.rest
-    arguments = command.choices or names.get(first, ())
-    return dict.fromkeys(arguments, "") | {f"--{option.name}": option.help for option in (*command.options, HELP)}

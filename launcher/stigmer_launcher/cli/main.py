@@ -16,13 +16,11 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err:
     """Run a command line and give its exit code; output that could not be written makes it a failure."""
     context = Context(environ, terminal_of(out, environ), terminal_of(err, environ))
     code = _run(arguments, context)
-    context.out.flush()
-    lost = context.out.failure
-    if lost is None or context.out.is_gone:  # a reader or a terminal that has gone is no failure
-        return code
-    remedy = "free some space, or write to another file"
-    failed = _fail(context.err, LauncherError(f"cannot write to standard output: {lost.strerror}", remedy))
-    return code or failed
+    if lost := context.out.lost():
+        remedy = "free some space, or write to another file"
+        failed = _fail(context.err, LauncherError(f"cannot write to standard output: {lost.strerror}", remedy))
+        return code or failed
+    return code
 
 
 def _run(arguments: Sequence[str], context: Context) -> int:
@@ -37,7 +35,7 @@ def _run(arguments: Sequence[str], context: Context) -> int:
         context.err.line()
         return 130
     except OSError as error:
-        context.out.flush()
+        context.out.text("")
         lost = context.out.failure
         if lost and lost.errno == error.errno and not error.filename:  # the output's own, which `main` reports
             return 0
