@@ -1,6 +1,5 @@
 """The command line as one table: the parser, the help, the completions and the manual page are all made from it."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -164,12 +163,12 @@ VARIABLES = (
 )
 
 
-def find(words: Sequence[str]) -> Command:
+def find(words: tuple[str, ...]) -> Command:
     """Return the longest command or group that these words begin with."""
-    matches = (each for each in (*COMMANDS, *GROUPS) if each.words == tuple(words[: len(each.words)]))
+    matches = (each for each in (*COMMANDS, *GROUPS) if each.words == words[: len(each.words)])
     return max(matches, key=lambda each: len(each.words))
 
 
-def commands_at(words: Sequence[str]) -> list[Command]:
-    """Return the commands that begin with these words."""
+def subtree(words: tuple[str, ...]) -> list[Command]:
+    """Return the command of these words, and those whose words go on from there."""
     return [command for command in COMMANDS if command.words[: len(words)] == words]

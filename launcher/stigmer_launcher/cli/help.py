@@ -1,19 +1,9 @@
 """The help texts, made from the table in `grammar`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from stigmer_launcher import version
-from stigmer_launcher.cli.grammar import (
-    EXIT_CODES,
-    GROUPS,
-    HELP,
-    VARIABLES,
-    VERSION,
-    Command,
-    Option,
-    commands_at,
-    find,
-)
+from stigmer_launcher.cli.grammar import EXIT_CODES, GROUPS, HELP, VARIABLES, VERSION, Command, Option, find, subtree
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, columns
 
@@ -30,13 +20,13 @@ def show_version(_: Invocation, context: Context) -> int:
     return 0
 
 
-def render_help(words: Sequence[str]) -> str:
+def render_help(words: tuple[str, ...]) -> str:
     """Return the help about a command or a group; about everything without words."""
     command = find(words)
     parts = [f"{usage(command)} - {command.summary}\n"]
     if command not in GROUPS:
         parts += _about_command(command)
-    below = [each for each in commands_at(command.words) if each != command and (words or each.name != "server start")]
+    below = [each for each in subtree(words) if each != command and (words or each.name != "server start")]
     if below:
         parts.append(_columns("Commands", ((usage(each), each.summary) for each in below)))
     if not words:

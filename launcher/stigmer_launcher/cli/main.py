@@ -35,7 +35,7 @@ def _run(arguments: Sequence[str], context: Context) -> int:
         context.err.line()
         return 130
     except OSError as error:
-        context.out.text("")
+        context.out.text("")  # what is pending; a stream that has failed fails again
         lost = context.out.failure
         if lost and lost.errno == error.errno and not error.filename:  # the output's own, which `main` reports
             return 0

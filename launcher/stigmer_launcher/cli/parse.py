@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from stigmer_launcher.cli.grammar import GROUPS, HELP, ROOT, VERSION, Command, commands_at, find
+from stigmer_launcher.cli.grammar import GROUPS, HELP, ROOT, VERSION, Command, find, subtree
 from stigmer_launcher.errors import UsageError
 
 
@@ -95,7 +95,7 @@ def _read_option(command: Command, flag: str, value: str | None, following: Sequ
 
 def _unknown_option(command: Command, flag: str, following: Sequence[str]) -> UsageError:
     """Explain why a command lacks an option: it belongs after the words that follow, or there is none like it."""
-    for other in commands_at(find((*command.words, *following)).words):
+    for other in subtree(find((*command.words, *following)).words):
         if other.option(flag):
             return _wrong(f"{flag} comes after the command: `{other.full_name} {flag}`", other)
     known = [f"--{option.name}" for option in (*command.options, HELP)]
@@ -119,7 +119,7 @@ def _refuse_excess(command: Command, given: Sequence[str]) -> None:
     words = (*command.words, *given)
     if (whole := find(words)) != command:
         raise _wrong(f"options come after the whole command, `{whole.full_name}`", whole)
-    known = [each.name for each in commands_at(command.words)]
+    known = [each.name for each in subtree(command.words)]
     if len(known) > 1:
         typed = " ".join(words[:2])
         raise _wrong(f"there is no command `stigmer {typed}`{_meant(typed, known)}", command)

@@ -10,7 +10,7 @@ from typing import NamedTuple, TextIO
 
 _CODES = {"green": "32", "red": "31", "yellow": "33", "bold": "1", "dim": "2"}
 PALETTE = ("36", "33", "32", "35", "34", "31")
-_MARKS = {"done": ("✓", "ok"), "failed": ("✗", "failed"), "dot": ("●", "*"), "ring": ("○", "-")}
+_MARKS = {"done": ("✓", "ok"), "failed": ("✗", "failed")}
 
 
 class Terminal:
