@@ -134,3 +134,16 @@ def test_a_supervisor_that_vanishes_is_a_failure() -> None:
 def test_in_the_foreground_later_crashes_are_told_too() -> None:
     said = follow(RUNS, service("a", "pausing", "killed by SIGKILL"), service("b", "failed", "exited"))
     assert said == "a killed by SIGKILL; restarting it\nb exited\n"
+
+
+def test_a_service_that_did_not_answer_for_a_while_works_again() -> None:
+    """What it lacked meanwhile is for the status; a crash in between is a restart like any other."""
+    states = (service("a", "degraded", "does not answer"), service("a", "running"))
+    assert follow(RUNS, *states) == "a works again\n"
+    crash = (
+        service("a", "degraded"),
+        service("a", "pausing", "killed"),
+        service("a", "starting"),
+        service("a", "running"),
+    )
+    assert follow(RUNS, *crash) == "a killed; restarting it\nStarting a... ✓\n"
