@@ -13,23 +13,17 @@ import pytest
 
 from documents.manual import render_manual
 from stigmer_launcher.cli import completion
-from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, GROUPS, Command
-from stigmer_launcher.cli.help import render_help
+from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, Command, find
+from stigmer_launcher.cli.help import render_help, show_help
 from stigmer_launcher.cli.main import load, main
-from stigmer_launcher.cli.parse import HelpRequest, Invocation, parse
+from stigmer_launcher.cli.parse import Invocation, parse
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.errors import DegradedError, LauncherError, StoppedError, UsageError
 from stigmer_launcher.version import NAME, VERSION
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("temporal", "agent-runner")
-NAMES = {"services": SERVICES, "SERVICE": SERVICES, "ports": ("server=", "temporal="), "KEY": ("ports.server",)}
-
-
-def parsed(*arguments: str) -> Invocation:
-    invocation = parse(arguments)
-    assert isinstance(invocation, Invocation)
-    return invocation
+NAMES = {"SERVICE": SERVICES, "NAME=NUMBER": ("server=", "temporal="), "KEY": ("ports.server",)}
 
 
 def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
@@ -45,7 +39,7 @@ def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_command_is_found_by_its_words_and_leads_somewhere(command: Command) -> None:
     arguments = (*command.words, *(command.choices[:1] or command.arguments[:1]), *command.arguments[1:])
-    assert parsed(*arguments).command == command
+    assert parse(arguments).command == command
     assert callable(load(command))
 
 
@@ -60,7 +54,7 @@ def test_every_command_is_found_by_its_words_and_leads_somewhere(command: Comman
 )
 def test_options_are_read_however_they_are_written(arguments: tuple[str, ...]) -> None:
     """Long and short, joined and apart; the last of an option given twice counts, or all of them."""
-    invocation = parsed(*arguments)
+    invocation = parse(arguments)
     assert invocation.has("follow")
     assert invocation.value("lines", "50") == "5"
     assert invocation.all_values("service") == ("a", "b")
@@ -68,14 +62,14 @@ def test_options_are_read_however_they_are_written(arguments: tuple[str, ...]) -
 
 
 def test_logs_take_any_number_of_services() -> None:
-    assert parsed("server", "logs").arguments == ()
-    assert parsed("server", "logs", "temporal", "-f", "agent-runner").arguments == ("temporal", "agent-runner")
+    assert parse(("server", "logs")).arguments == ()
+    assert parse(("server", "logs", "temporal", "-f", "agent-runner")).arguments == ("temporal", "agent-runner")
     assert "stigmer server logs [SERVICE]..." in render_help(("server", "logs"))
 
 
 def test_what_follows_two_dashes_is_no_option() -> None:
-    assert parsed("config", "set", "--", "-key", "--help").arguments == ("-key", "--help")
-    assert parsed("config", "set", "key", "-").arguments == ("key", "-")
+    assert parse(("config", "set", "--", "-key", "--help")).arguments == ("-key", "--help")
+    assert parse(("config", "set", "key", "-")).arguments == ("key", "-")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +91,9 @@ def test_what_follows_two_dashes_is_no_option() -> None:
 )
 def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     """About what was typed before it."""
-    assert parse(arguments) == HelpRequest(words)
+    invocation = parse(arguments)
+    assert load(invocation.command) == show_help
+    assert invocation.command.words == words
     assert render_help(words)
 
 
@@ -130,6 +126,7 @@ def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], word
         (("--foreground=yes", "server"), "--foreground comes after the command"),
         (("-f", "server", "logs"), "-f comes after the command: `stigmer server logs -f`"),
         (("config", "--json", "list"), "--json comes after the command: `stigmer config list --json`"),
+        (("server", "--follow"), "--follow comes after the command: `stigmer server logs --follow`"),
         (("--deep",), "--deep comes after the command: `stigmer doctor --deep`"),
         (("help", "server", "bogus"), "no command `stigmer server bogus`"),
         (("help", "server", "stpo"), "did you mean `server stop`?"),
@@ -158,14 +155,14 @@ def test_a_wrong_command_line_is_refused_with_a_hint(arguments: tuple[str, ...],
     ],
 )
 def test_an_options_value_may_look_like_an_option(arguments: tuple[str, ...], value: str) -> None:
-    assert parsed(*arguments).value("message") == value
+    assert parse(arguments).value("message") == value
 
 
 def test_upstreams_words_work_as_well() -> None:
     """Many documents say `server start`, and the smoke call is found in both places."""
-    plain, start = parsed("server", "--foreground"), parsed("server", "start", "--foreground")
+    plain, start = parse(("server", "--foreground")), parse(("server", "start", "--foreground"))
     assert plain.command.run == start.command.run
-    assert parsed("smoke").command.run == parsed("server", "smoke").command.run
+    assert parse(("smoke",)).command.run == parse(("server", "smoke")).command.run
 
 
 # --- failures ----------------------------------------------------------------------------------------------------------
@@ -224,7 +221,7 @@ def test_the_help_names_every_command_and_every_exit_code() -> None:
     for code, meaning in EXIT_CODES:
         assert f"{code}  {meaning}" in text
     assert max(map(len, text.splitlines())) <= 120, "it fits a terminal"
-    assert set(GROUPS) == {command.words[0] for command in COMMANDS if len(command.words) > 1}
+    assert {find(command.words[:1]).words for command in COMMANDS} == {command.words[:1] for command in COMMANDS}
 
 
 def test_the_help_and_the_manual_page_name_all_options_of_every_command() -> None:

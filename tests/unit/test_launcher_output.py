@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher.cli.progress import Progress, RefusedError
+from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Terminal, duration, terminal_of
-from stigmer_launcher.errors import StartError
+from stigmer_launcher.errors import LauncherError, StartError
 from stigmer_launcher.supervise import phases
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
@@ -121,7 +121,7 @@ def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy(lines: t
 
 
 def test_a_refusal_keeps_its_message_remedy_and_code() -> None:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(LauncherError) as caught:
         follow({"event": "error", "message": "port 1 is taken", "remedy": "free it", "code": 1})
     assert (str(caught.value), caught.value.remedy, caught.value.exit_code) == ("port 1 is taken", "free it", 1)
 
@@ -134,3 +134,16 @@ def test_a_supervisor_that_vanishes_is_a_failure() -> None:
 def test_in_the_foreground_later_crashes_are_told_too() -> None:
     said = follow(RUNS, service("a", "pausing", "killed by SIGKILL"), service("b", "failed", "exited"))
     assert said == "a killed by SIGKILL; restarting it\nb exited\n"
+
+
+def test_a_service_that_did_not_answer_for_a_while_works_again() -> None:
+    """What it lacked meanwhile is for the status; a crash in between is a restart like any other."""
+    states = (service("a", "degraded", "does not answer"), service("a", "running"))
+    assert follow(RUNS, *states) == "a works again\n"
+    crash = (
+        service("a", "degraded"),
+        service("a", "pausing", "killed"),
+        service("a", "starting"),
+        service("a", "running"),
+    )
+    assert follow(RUNS, *crash) == "a killed; restarting it\nStarting a... ✓\n"

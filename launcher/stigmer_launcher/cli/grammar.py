@@ -4,17 +4,12 @@ from typing import NamedTuple
 
 
 class Option(NamedTuple):
-    """One option. Without `value` it is a switch; `several` may be given again; `short` is one letter.
-
-    `choices` names what can be completed: `services`, `ports`, or nothing.
-    """
+    """One option. Without `value`, which names what follows, it is a switch; `short` is one letter."""
 
     name: str
     help: str
     value: str = ""
     short: str = ""
-    several: bool = False
-    choices: str = ""
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -43,18 +38,20 @@ class Command(NamedTuple):
         """Return the words as they are typed."""
         return " ".join(self.words)
 
+    @property
+    def full_name(self) -> str:
+        """Return the words with the program before them."""
+        return " ".join(("stigmer", *self.words))
 
-SHELLS = ("bash", "zsh", "fish")
+    def option(self, flag: str) -> Option | None:
+        """Return the option that is typed like this."""
+        return next((option for option in self.options if flag in option.flags), None)
+
+
 HELP = Option("help", "show this help", short="h")
 VERSION = Option("version", "show the version", short="V")
 _JSON = Option("json", "print JSON for programs")
-_PORT = Option(
-    "port",
-    "use another port for this start (names: server, temporal, temporal-ui)",
-    value="NAME=NUMBER",
-    several=True,
-    choices="ports",
-)
+_PORT = Option("port", "use another port for this start (names: server, temporal, temporal-ui)", value="NAME=NUMBER")
 _START = (Option("foreground", "stay in the foreground, for brew services and systemd"), _PORT)
 _SMOKE = Command(
     ("smoke",),
@@ -107,9 +104,7 @@ COMMANDS = (
             Option("follow", "go on as more is printed, until Ctrl-C", short="f"),
             Option("since", "show lines since then: 30s, 10m, 2h or 1d ago, or 2026-11-28T10:00 (local; UTC with Z)", value="TIME"),
             Option("lines", "show the last NUMBER lines, `all` for everything (default: 50)", value="NUMBER", short="n"),
-            Option(
-                "service", "show this service only", value="NAME", short="s", several=True, choices="services"
-            ),
+            Option("service", "show this service only", value="SERVICE", short="s"),
             Option("timestamps", "show when each line was printed, in UTC, instead of the service's own time", short="t"),
         ),
         rest="SERVICE",
@@ -137,13 +132,14 @@ COMMANDS = (
         "print the completions for a shell",
         "completion:completion",
         arguments=("SHELL",),
-        choices=SHELLS,
+        choices=("bash", "zsh", "fish"),
         more="Homebrew installs them; elsewhere: `stigmer completion bash > FILE`, and let your shell read FILE.",
     ),
 )  # fmt: skip
 
-# What a command that is a group shows: the first word, and what it is about.
-GROUPS = {"server": "run and watch the services", "config": "read and change the settings"}
+# Words that are no command, only the beginning of some: they show their help.
+ROOT = Command((), "run AI workflows on your own machine", "help:show_help", (VERSION,))
+GROUPS = (ROOT, Command(("config",), "read and change the settings", "help:show_help"))
 
 EXIT_CODES = (
     (0, "done, or already so"),
@@ -165,3 +161,14 @@ VARIABLES = (
     ),
     ("NO_COLOR", "print without colours"),
 )
+
+
+def find(words: tuple[str, ...]) -> Command:
+    """Return the longest command or group that these words begin with."""
+    matches = (each for each in (*COMMANDS, *GROUPS) if each.words == words[: len(each.words)])
+    return max(matches, key=lambda each: len(each.words))
+
+
+def subtree(words: tuple[str, ...]) -> list[Command]:
+    """Return the command of these words, and those whose words go on from there."""
+    return [command for command in COMMANDS if command.words[: len(words)] == words]

@@ -5,48 +5,42 @@ from importlib import import_module
 from typing import TextIO
 
 from stigmer_launcher.cli.grammar import Command
-from stigmer_launcher.cli.parse import HelpRequest, Invocation, VersionRequest, parse
+from stigmer_launcher.cli.parse import Invocation, parse
 from stigmer_launcher.cli.terminal import Context, Terminal, terminal_of
 from stigmer_launcher.errors import LauncherError
-
-_INTERRUPTED = 130
-_OUTPUT_REMEDY = "free some space, or write to another file"
 
 Handler = Callable[[Invocation, Context], int]
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
-    """Run a command line and give its exit code."""
+    """Run a command line and give its exit code; output that could not be written makes it a failure."""
     context = Context(environ, terminal_of(out, environ), terminal_of(err, environ))
-    return _report_output(context, _run_command(arguments, context))
+    code = _run(arguments, context)
+    if lost := context.out.lost():
+        remedy = "free some space, or write to another file"
+        failed = _fail(context.err, LauncherError(f"cannot write to standard output: {lost.strerror}", remedy))
+        return code or failed
+    return code
 
 
-def _run_command(arguments: Sequence[str], context: Context) -> int:
+def _run(arguments: Sequence[str], context: Context) -> int:
     try:
-        return _run(parse(arguments), context)
+        invocation = parse(arguments)
+        return load(invocation.command)(invocation, context)
     except LauncherError as error:
-        return _fail(context.err, str(error), error.remedy, error.exit_code)
+        return _fail(context.err, error)
     except BrokenPipeError:  # whoever read our output has seen enough
         return 0
     except KeyboardInterrupt:
         context.err.line()
-        return _INTERRUPTED
+        return 130
     except OSError as error:
-        context.out.flush()
+        context.out.text("")  # what is pending; a stream that has failed fails again
         lost = context.out.failure
-        if lost and lost.errno == error.errno and not error.filename:  # the output's own, of which we report later
-            return 0 if context.out.is_gone else LauncherError.exit_code
+        if lost and lost.errno == error.errno and not error.filename:  # the output's own, which `main` reports
+            return 0
         place = f"{error.filename}: " if error.filename else ""
-        return _fail(context.err, f"{place}{error.strerror or error}", LauncherError.remedy, LauncherError.exit_code)
-
-
-def _report_output(context: Context, code: int) -> int:
-    """Report output that could not be written; a reader or a terminal that has gone is no failure."""
-    context.out.flush()
-    error = context.out.failure
-    if error is None or context.out.is_gone:
-        return code
-    return _fail(context.err, f"cannot write to standard output: {error.strerror}", _OUTPUT_REMEDY, code or 1)
+        return _fail(context.err, LauncherError(f"{place}{error.strerror or error}"))
 
 
 def load(command: Command) -> Handler:
@@ -56,21 +50,7 @@ def load(command: Command) -> Handler:
     return handler
 
 
-def _run(asked: Invocation | HelpRequest | VersionRequest, context: Context) -> int:
-    if isinstance(asked, Invocation):
-        return load(asked.command)(asked, context)
-    if isinstance(asked, HelpRequest):
-        from stigmer_launcher.cli.help import render_help
-
-        context.out.text(render_help(asked.words))
-    else:
-        from stigmer_launcher.version import NAME, VERSION
-
-        context.out.line(f"{NAME} {VERSION}")
-    return 0
-
-
-def _fail(err: Terminal, message: str, remedy: str, code: int) -> int:
-    err.line(f"{err.paint('Error:', 'red')} {message}")
-    err.line(f"{err.paint('Hint:', 'bold')} {remedy}")
-    return code
+def _fail(err: Terminal, error: LauncherError) -> int:
+    err.line(f"{err.paint('Error:', 'red')} {error}")
+    err.line(f"{err.paint('Hint:', 'bold')} {error.remedy}")
+    return error.exit_code

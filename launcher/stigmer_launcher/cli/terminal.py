@@ -10,7 +10,7 @@ from typing import NamedTuple, TextIO
 
 _CODES = {"green": "32", "red": "31", "yellow": "33", "bold": "1", "dim": "2"}
 PALETTE = ("36", "33", "32", "35", "34", "31")
-_MARKS = {"done": ("✓", "ok"), "failed": ("✗", "failed"), "dot": ("●", "*"), "ring": ("○", "-")}
+_MARKS = {"done": ("✓", "ok"), "failed": ("✗", "failed")}
 
 
 class Terminal:
@@ -36,22 +36,19 @@ class Terminal:
         except OSError as error:
             self.failure = self.failure or error
 
-    @property
-    def is_gone(self) -> bool:
-        """Return whether writing failed because the reader of the pipe, or the terminal, has gone."""
-        if self.failure is None or isinstance(self.failure, BrokenPipeError):
-            return self.failure is not None
-        lost = self.failure.errno in (errno.EIO, errno.ENXIO)
-        return lost and stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode)
+    def lost(self) -> OSError | None:
+        """Write what is pending, and return why output is missing; that its reader or terminal has gone is no reason."""
+        self.text("")
+        error = self.failure
+        if error is None or isinstance(error, BrokenPipeError):
+            return None
+        hung_up = error.errno in (errno.EIO, errno.ENXIO)
+        return None if hung_up and stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode) else error
 
     def passing(self, text: str) -> None:
         """Show a line that the next one overwrites; nothing on a terminal that cannot do that."""
         if self.live:
             self.text(f"\r\033[K{text}")
-
-    def flush(self) -> None:
-        """Write what was printed and not written yet."""
-        self.text("")
 
     def paint(self, text: str, colour: str) -> str:
         """Colour a text, where there are colours; by name, or by the number of a terminal's colour."""
