@@ -73,39 +73,27 @@ def install(
         manifest = _current_manifest(keg, places)
         made = manifest is None
         if manifest is None:
-            installer = Installer(keg, directory, possible(lock.fileno(), methods))
-            manifest = _change(installer, places, report, in_use)
+            manifest = _change(Installer(keg, places, possible(lock.fileno(), methods), report), in_use)
     return Installation(directory, keg.id, manifest.method, made, keg.payload)
 
 
 def _current_manifest(keg: Keg, places: Places) -> InstallManifest | None:
     """Return the manifest if `bin` points to this keg's version and no file was modified; microseconds per file."""
-    if versions.current(places) != keg.id:
-        return None
     directory = versions.directory_of(places, keg.id)
-    manifest = read_manifest(directory)
+    manifest = read_manifest(directory) if versions.current(places) == keg.id else None
     return manifest if manifest and not modified_files(directory, manifest) else None
 
 
-def _change(
-    installer: Installer, places: Places, report: Callable[[str], None], in_use: Callable[[], Iterable[str]]
-) -> InstallManifest:
+def _change(installer: Installer, in_use: Callable[[], Iterable[str]]) -> InstallManifest:
     """Install what is missing and remove outdated versions.
 
     On failure, unfinished work is removed, so that a full disk does not stay full, and system errors are explained.
     """
-    keg, payload = installer.keg, installer.keg.payload
+    keg, places = installer.keg, installer.places
     try:
         versions.clear(places)
-        preflight.require_native((keg.source(each.entry) for each in payload.components), payload.target)
-        if os.path.isdir(installer.directory):
-            manifest = installer.repair(report)
-        else:
-            report(f"preparing {payload.name} {payload.version} in {places.bin}")
-            aside, previous = (
-                versions.directory_of(places, name) for name in (versions.STAGING, versions.current(places))
-            )
-            manifest = installer.make(aside, previous)
+        preflight.require_native((keg.source(part.entry) for part in keg.payload.components), keg.payload.target)
+        manifest = installer.install()
         versions.switch(places, keg.id)
         versions.prune(places, (keg.id, *in_use()))
     except BaseException as error:

@@ -11,8 +11,6 @@ from contextlib import suppress
 from stigmer_launcher.install.manifest import VERSION_FILE
 from stigmer_launcher.system.places import Places
 
-STAGING = ".making"  # where a version is made before it is published
-
 
 def directory_of(places: Places, version_id: str) -> str:
     """Return the directory of a version."""
