@@ -62,8 +62,8 @@ def _flaws(files: Sequence[FileEntry], flaws: Mapping[str, str]) -> str:
 
 
 def _compare(directory: str, keg: Keg) -> dict[str, str]:
-    flaws = {e.path: verify.flaw_in_keg(f"{directory}/{e.path}", e) for e in manifest.files_of(keg.payload)}
-    return {path: flaw for path, flaw in flaws.items() if flaw}
+    flaws = {e.path: verify.flaw(f"{directory}/{e.path}", e) for e in manifest.files_of(keg.payload)}
+    return {path: flaw for path, flaw in flaws.items() if flaw and not verify.is_relocated(f"{directory}/{path}")}
 
 
 def _overrides(context: DoctorContext, keg: Keg) -> Iterator[Finding]:

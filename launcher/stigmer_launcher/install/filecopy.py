@@ -6,6 +6,7 @@ file of the right size with nothing in it. Sources: ioctl_ficlone(2), clonefile(
 """
 
 import fcntl
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -19,8 +20,7 @@ _CHUNK = 1 << 20  # bytes
 # Errors after which the next method is tried. EPERM: fs.protected_hardlinks, and exFAT.
 _NOT_HERE = {EXDEV, EPERM, EACCES, EMLINK, EOPNOTSUPP, ENOTSUP, ENOTTY, EINVAL, ENOSYS, ETXTBSY}
 
-Method = Callable[[str, str, int], None]
-Methods = tuple[tuple[str, Method], ...]
+Methods = tuple[tuple[str, Callable[[str, str, int], None]], ...]
 
 
 def clone(source: str, target: str, mode: int) -> None:
@@ -66,8 +66,7 @@ def reproduce(source: str, target: str, mode: int, methods: Methods = METHODS) -
 
 def starting_with(name: str, methods: Methods = METHODS) -> Methods:
     """Leave out the methods before `name`: they are known not to work here."""
-    names = [each for each, _ in methods]
-    return methods[names.index(name) :] if name in names else methods
+    return tuple(itertools.dropwhile(lambda each: each[0] != name, methods)) or methods
 
 
 def possible(descriptor: int, methods: Methods = METHODS) -> Methods:

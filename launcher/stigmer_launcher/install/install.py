@@ -25,10 +25,7 @@ _WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
 
 
 class Installation(NamedTuple):
-    """The components as they can be started: their directory, the version's id, how its files were made.
-
-    `made` tells whether this call changed anything.
-    """
+    """The components as they can be started; `method` is how files are made, `made` whether this call changed anything."""
 
     directory: str
     id: str

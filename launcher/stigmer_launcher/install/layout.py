@@ -1,5 +1,6 @@
 """Writes the files of one version: all of them into a new directory, or the damaged ones into an existing one."""
 
+import json
 import os
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
@@ -45,7 +46,8 @@ class Installer(NamedTuple):
             preflight.require_space(self.places.versions, sum(entry.size for entry in files if entry not in kept))
         for folder in _folders(files):
             os.mkdir(f"{staging}/{folder}")
-        methods, fingerprints = starting_with(method, self.methods), {}
+        methods = starting_with(method, self.methods)
+        fingerprints: dict[str, Fingerprint] = {}
         for entry in files:
             target = f"{staging}/{entry.path}"
             if entry in kept:
@@ -82,9 +84,8 @@ class Installer(NamedTuple):
         source = self.keg.source(entry.path)
         try:
             reproduce(source, target, entry.mode, methods)
-        except OSError as error:
-            if flaw := verify.flaw_in_keg(source, entry):
-                raise KegError(f"{source} {flaw}") from error
+        except OSError:
+            self._blame_keg(entry, verify.flaw(source, entry))
             raise
 
     def _accept(self, entry: FileEntry, path: str) -> Fingerprint:
@@ -110,7 +111,7 @@ class Installer(NamedTuple):
         self._write(version, f"{self.keg.payload.version}\n")
         fingerprints[manifest.VERSION_FILE] = manifest.fingerprint_of(os.lstat(version))
         written = InstallManifest(self.keg.id, method, fingerprints)
-        self._write(f"{directory}/{manifest.MANIFEST_FILE}", manifest.render_manifest(written))
+        self._write(f"{directory}/{manifest.MANIFEST_FILE}", json.dumps(written._asdict()))
         return written
 
     def _write(self, path: str, text: str) -> None:
@@ -129,13 +130,11 @@ class Installer(NamedTuple):
 
 def _folders(files: Iterable[FileEntry]) -> list[str]:
     """List the directories the files need, each after the one it lies in."""
-    folders = {""}
-    for entry in files:
-        folder = entry.path.rpartition("/")[0]
-        while folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
-    return sorted(folders)[1:]
+    folders: set[str] = set()
+    level = {entry.path for entry in files}
+    while level := {path.rpartition("/")[0] for path in level} - {""}:
+        folders |= level
+    return sorted(folders)
 
 
 def _move(scratch: str, target: str) -> None:

@@ -36,7 +36,10 @@ class Keg(NamedTuple):
 
 
 class InstallManifest(NamedTuple):
-    """State of a version's directory after its installation: the method, and the fingerprint of each file by its path."""
+    """State of a version's directory after its installation: how files are made, and the fingerprint of each by its path.
+
+    It is kept as JSON, which cannot be read when a power cut has left a part of it.
+    """
 
     id: str
     method: str
@@ -80,11 +83,6 @@ def fingerprint_of(status: os.stat_result) -> Fingerprint:
 def modified_files(directory: str, manifest: InstallManifest) -> set[str]:
     """Return the files that differ from the manifest: missing, replaced, written to, or chmodded. Reads no content."""
     return {path for path, known in manifest.files.items() if fingerprint(f"{directory}/{path}") != known}
-
-
-def render_manifest(manifest: InstallManifest) -> str:
-    """Render a manifest as JSON, of which no part can be read without the rest."""
-    return json.dumps(manifest._asdict())
 
 
 def read_manifest(directory: str) -> InstallManifest | None:

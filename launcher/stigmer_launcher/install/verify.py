@@ -26,12 +26,6 @@ def flaw(path: str, entry: FileEntry) -> str:
         return f"cannot be read: {error.strerror}" if os.path.lexists(path) else "is missing"
 
 
-def flaw_in_keg(path: str, entry: FileEntry) -> str:
-    """Say the same of a file in a keg, which an old Homebrew on Linux may have changed lawfully."""
-    found = flaw(path, entry)
-    return "" if found and is_relocated(path) else found
-
-
 def is_relocated(path: str) -> bool:
     """Return whether an ELF file in a Cellar was given its prefix's loader or libraries by Homebrew.
 
