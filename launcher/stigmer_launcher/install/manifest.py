@@ -88,7 +88,7 @@ def modified_files(directory: str, manifest: InstallManifest) -> set[str]:
 def read_manifest(directory: str) -> InstallManifest | None:
     """Read the manifest; None when it is missing, cut or another version's: then no file in the directory is trusted."""
     try:
-        with open(os.path.join(directory, MANIFEST_FILE), "rb") as stream:
+        with open(os.path.join(directory, MANIFEST_FILE), encoding="utf-8") as stream:
             manifest = InstallManifest(**json.load(stream))
     except (OSError, ValueError, TypeError):
         return None

@@ -4,7 +4,8 @@
 """
 
 import json
-from typing import Any, NamedTuple, get_args
+from types import GenericAlias
+from typing import Any, NamedTuple
 
 FORMAT = 3
 
@@ -147,13 +148,12 @@ def _plain(value: Any) -> Any:
 
 
 def _read(kind: Any, plain: Any) -> Any:
-    """Turn the JSON of a field back into what its annotation says: a record, a tuple, or a plain value."""
-    if hasattr(kind, "_fields"):
-        if plain.keys() != {*kind._fields}:
-            raise TypeError(f"{kind.__name__} consists of {', '.join(kind._fields)}")
-        return kind(**{name: _read(kind.__annotations__[name], each) for name, each in plain.items()})
-    if not (kinds := get_args(kind)):
+    """Turn the JSON of a field back into what its annotation says: a plain value, a tuple, or a record."""
+    if kind in (str, int, float):
         return plain
-    if kinds[0] is FileEntry:
-        return tuple(map(FileEntry._make, plain))
-    return tuple(_read(kinds[0], each) for each in plain)
+    if isinstance(kind, GenericAlias):
+        item = kind.__args__[0]
+        return tuple(map(FileEntry._make, plain) if item is FileEntry else [_read(item, each) for each in plain])
+    if plain.keys() != {*kind._fields}:
+        raise TypeError(f"{kind.__name__} consists of {', '.join(kind._fields)}")
+    return kind(**{name: _read(kind.__annotations__[name], each) for name, each in plain.items()})
