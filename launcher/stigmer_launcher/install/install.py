@@ -87,10 +87,11 @@ def _change(installer: Installer, in_use: Callable[[], Iterable[str]]) -> Instal
     On failure, unfinished work is removed, so that a full disk does not stay full, and system errors are explained.
     """
     keg, places = installer.keg, installer.places
+    exists = os.path.isdir(versions.directory_of(places, keg.id))
     try:
         versions.clear(places)
         preflight.require_native((keg.source(part.entry) for part in keg.payload.components), keg.payload.target)
-        manifest = installer.install()
+        manifest = installer.repair() if exists else installer.make()
         versions.switch(places, keg.id)
         versions.prune(places, (keg.id, *in_use()))
     except BaseException as error:

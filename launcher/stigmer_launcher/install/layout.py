@@ -24,18 +24,12 @@ class Installer(NamedTuple):
     methods: Methods
     report: Callable[[str], None]
 
-    def install(self) -> InstallManifest:
-        """Make the keg's version, or make it whole again."""
-        if os.path.isdir(self._directory):
-            return self._heal()
-        self.report(f"preparing {self.keg.payload.name} {self.keg.payload.version} in {self.places.bin}")
-        return self._build()
-
-    def _build(self) -> InstallManifest:
+    def make(self) -> InstallManifest:
         """Create every file in a staging directory, then rename that into place.
 
         Where files must be copied, those that the version in use has as they were released are taken from there.
         """
+        self.report(f"preparing {self.keg.payload.name} {self.keg.payload.version} in {self.places.bin}")
         files = manifest.files_of(self.keg.payload)
         staging, previous = self._beside(_STAGING), self._beside(versions.current(self.places))
         os.mkdir(staging)
@@ -59,7 +53,7 @@ class Installer(NamedTuple):
         os.rename(staging, self._directory)
         return made
 
-    def _heal(self) -> InstallManifest:
+    def repair(self) -> InstallManifest:
         """Replace every file that is not what was released, each by a rename, so that a running server sees no gap."""
         known = manifest.read_manifest(self._directory) or InstallManifest(self.keg.id, self._probe(), {})
         modified = manifest.modified_files(self._directory, known)
@@ -107,18 +101,18 @@ class Installer(NamedTuple):
         return method
 
     def _write_manifest(self, directory: str, method: str, fingerprints: dict[str, Fingerprint]) -> InstallManifest:
-        version = f"{directory}/{manifest.VERSION_FILE}"
-        self._write(version, f"{self.keg.payload.version}\n")
-        fingerprints[manifest.VERSION_FILE] = manifest.fingerprint_of(os.lstat(version))
+        version = self._write(f"{directory}/{manifest.VERSION_FILE}", f"{self.keg.payload.version}\n")
+        fingerprints[manifest.VERSION_FILE] = version
         written = InstallManifest(self.keg.id, method, fingerprints)
         self._write(f"{directory}/{manifest.MANIFEST_FILE}", json.dumps(written._asdict()))
         return written
 
-    def _write(self, path: str, text: str) -> None:
+    def _write(self, path: str, text: str) -> Fingerprint:
         scratch = self._beside(_SCRATCH)
         with open(scratch, "x", encoding="utf-8") as stream:
             stream.write(text)
         _move(scratch, path)
+        return manifest.fingerprint_of(os.lstat(path))
 
     @property
     def _directory(self) -> str:

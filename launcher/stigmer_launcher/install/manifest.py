@@ -25,11 +25,6 @@ class Keg(NamedTuple):
     id: str
     payload: Payload
 
-    @property
-    def components(self) -> str:
-        """Return the directory of the components' files."""
-        return f"{self.libexec}/components"
-
     def source(self, path: str) -> str:
         """Return the place of a file of the components in the keg."""
         return f"{self.libexec}/components/{path}"
