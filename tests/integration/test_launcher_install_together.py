@@ -25,7 +25,7 @@ from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import find_places
 def hold(event, arguments):
-    if event == "os.rename" and str(arguments[1]).endswith("/.version"):
+    if event == "open" and str(arguments[0]).endswith("/.version"):
         print("working", flush=True)
         sys.stdin.read()
 sys.addaudithook(hold)

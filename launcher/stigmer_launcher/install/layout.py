@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from stigmer_launcher.errors import KegError
@@ -13,7 +13,7 @@ from stigmer_launcher.install.manifest import Fingerprint, InstallManifest, Keg
 from stigmer_launcher.install.payload import FileEntry
 from stigmer_launcher.system.places import Places
 
-_STAGING, _SCRATCH = ".making", ".trial"  # beside the versions: what a killed start leaves is found and removed there
+_STAGING = ".making"  # beside the versions: what a killed start leaves in it is found and removed there
 
 
 class Installer(NamedTuple):
@@ -31,48 +31,53 @@ class Installer(NamedTuple):
         """
         self.report(f"preparing {self.keg.payload.name} {self.keg.payload.version} in {self.places.bin}")
         files = manifest.files_of(self.keg.payload)
-        staging, previous = self._beside(_STAGING), self._beside(versions.current(self.places))
-        os.mkdir(staging)
+        os.mkdir(self._staging)
         method = self._probe()
+        previous = versions.directory_of(self.places, versions.current(self.places))
         kept: Collection[FileEntry] = ()
         if method == "copy":
             kept = {entry for entry in files if not verify.flaw(f"{previous}/{entry.path}", entry)}
             preflight.require_space(self.places.versions, sum(entry.size for entry in files if entry not in kept))
-        for folder in _folders(files):
-            os.mkdir(f"{staging}/{folder}")
         methods = starting_with(method, self.methods)
         fingerprints: dict[str, Fingerprint] = {}
-        for entry in files:
-            target = f"{staging}/{entry.path}"
-            if entry in kept:
-                reproduce(f"{previous}/{entry.path}", target, entry.mode, starting_with("link"))
-            else:
-                self._reproduce(entry, target, methods)
-            fingerprints[entry.path] = self._accept(entry, target)
-        made = self._write_manifest(staging, method, fingerprints)
-        os.rename(staging, self._directory)
+        with _opened(self.keg.source("")) as source, _opened(self._staging) as target:
+            for folder in _folders(files):
+                os.mkdir(folder, dir_fd=target)
+            for entry in files:
+                path = entry.path
+                if entry in kept:
+                    reproduce(f"{previous}/{path}", f"{self._staging}/{path}", entry.mode, starting_with("link"))
+                elif method != "link" or not _linked(path, source, target):
+                    self._reproduce(entry, f"{self._staging}/{path}", methods)
+                fingerprints[path] = self._accept(entry, os.lstat(path, dir_fd=target))
+        made = self._write_manifest(method, fingerprints)
+        os.rename(self._staging, self._directory)
         return made
 
     def repair(self) -> InstallManifest:
         """Replace every file that is not what was released, each by a rename, so that a running server sees no gap."""
+        os.mkdir(self._staging)
         known = manifest.read_manifest(self._directory) or InstallManifest(self.keg.id, self._probe(), {})
         modified = manifest.modified_files(self._directory, known)
         fingerprints = {path: seen for path, seen in known.files.items() if path not in modified}
         for entry in manifest.files_of(self.keg.payload):
             if entry.path not in fingerprints:
                 fingerprints[entry.path] = self._repair(entry, known.method)
-        if fingerprints == known.files:
-            return known
-        return self._write_manifest(self._directory, known.method, fingerprints)
+        if fingerprints != known.files:
+            known = self._write_manifest(known.method, fingerprints)
+            for name in (manifest.VERSION_FILE, manifest.MANIFEST_FILE):
+                _move(f"{self._staging}/{name}", f"{self._directory}/{name}")
+        os.rmdir(self._staging)
+        return known
 
     def _repair(self, entry: FileEntry, method: str) -> Fingerprint:
-        target, scratch = f"{self._directory}/{entry.path}", self._beside(_SCRATCH)
+        target, made = f"{self._directory}/{entry.path}", f"{self._staging}/made"
         if flaw := verify.flaw(target, entry):
-            self._reproduce(entry, scratch, starting_with(method, self.methods))
-            self._blame_keg(entry, verify.flaw(scratch, entry))
-            _move(scratch, target)
+            self._reproduce(entry, made, starting_with(method, self.methods))
+            self._blame_keg(entry, verify.flaw(made, entry))
+            _move(made, target)
             self.report(f"{target} {flaw}: made again")
-        return self._accept(entry, target)
+        return self._accept(entry, os.lstat(target))
 
     def _reproduce(self, entry: FileEntry, target: str, methods: Methods) -> None:
         source = self.keg.source(entry.path)
@@ -82,9 +87,8 @@ class Installer(NamedTuple):
             self._blame_keg(entry, verify.flaw(source, entry))
             raise
 
-    def _accept(self, entry: FileEntry, path: str) -> Fingerprint:
+    def _accept(self, entry: FileEntry, status: os.stat_result) -> Fingerprint:
         """Return the fingerprint of a file that is in place; KegError if a look shows that it is not as released."""
-        status = os.lstat(path)
         self._blame_keg(entry, verify.visible_flaw(status, entry))
         return manifest.fingerprint_of(status)
 
@@ -95,31 +99,48 @@ class Installer(NamedTuple):
 
     def _probe(self) -> str:
         """Find out how files can be made here, on a small file of the keg."""
-        trial = self._beside(_SCRATCH)
+        trial = f"{self._staging}/trial"
         method = reproduce(f"{self.keg.libexec}/payload.json", trial, 0o600, self.methods)
         os.unlink(trial)
         return method
 
-    def _write_manifest(self, directory: str, method: str, fingerprints: dict[str, Fingerprint]) -> InstallManifest:
-        version = self._write(f"{directory}/{manifest.VERSION_FILE}", f"{self.keg.payload.version}\n")
-        fingerprints[manifest.VERSION_FILE] = version
-        written = InstallManifest(self.keg.id, method, fingerprints)
-        self._write(f"{directory}/{manifest.MANIFEST_FILE}", json.dumps(written._asdict()))
+    def _write_manifest(self, method: str, fingerprints: dict[str, Fingerprint]) -> InstallManifest:
+        """Write version and manifest into the staging directory."""
+        version = f"{self._staging}/{manifest.VERSION_FILE}"
+        with open(version, "x", encoding="utf-8") as stream:
+            stream.write(f"{self.keg.payload.version}\n")
+        written = InstallManifest(
+            self.keg.id, method, {**fingerprints, manifest.VERSION_FILE: manifest.fingerprint_of(os.lstat(version))}
+        )
+        with open(f"{self._staging}/{manifest.MANIFEST_FILE}", "x", encoding="utf-8") as stream:
+            stream.write(json.dumps(written._asdict()))
         return written
-
-    def _write(self, path: str, text: str) -> Fingerprint:
-        scratch = self._beside(_SCRATCH)
-        with open(scratch, "x", encoding="utf-8") as stream:
-            stream.write(text)
-        _move(scratch, path)
-        return manifest.fingerprint_of(os.lstat(path))
 
     @property
     def _directory(self) -> str:
-        return self._beside(self.keg.id)
+        return versions.directory_of(self.places, self.keg.id)
 
-    def _beside(self, name: str) -> str:
-        return versions.directory_of(self.places, name)
+    @property
+    def _staging(self) -> str:
+        return versions.directory_of(self.places, _STAGING)
+
+
+@contextmanager
+def _opened(directory: str) -> Iterator[int]:
+    """Open a directory: files are named from there without its path, which makes a tenth of the difference."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _linked(path: str, source: int, target: int) -> bool:
+    try:
+        os.link(path, path, src_dir_fd=source, dst_dir_fd=target)
+    except OSError:
+        return False
+    return True
 
 
 def _folders(files: Iterable[FileEntry]) -> list[str]:
