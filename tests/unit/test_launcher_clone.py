@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,20 +20,10 @@ def _source(tmp_path: Path) -> Path:
     return path
 
 
-def half_done(reader: int, writer: int, _: int) -> int:
-    """Copy a part as the kernel does, and then no more."""
-    if os.lseek(reader, 0, os.SEEK_CUR):
-        raise OSError(errno.EINVAL, "no more")
-    return os.write(writer, os.read(reader, 1_000_000))
-
-
-@pytest.mark.parametrize("kernel", [None, failing(errno.EXDEV), half_done])
-def test_a_copy_has_the_content_and_the_mode_whatever_the_kernel_can_and_the_umask_is(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: Callable[[int, int, int], int] | None
+def test_a_copy_has_the_content_and_the_mode_whatever_the_umask_is(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be unable to copy by itself, or give up half-way. The content is on disk before it counts."""
-    if kernel:
-        monkeypatch.setattr(os, "copy_file_range", kernel, raising=False)
+    """The content is on disk before it counts."""
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
     before = os.umask(0o077)

@@ -193,3 +193,18 @@ def test_a_keg_that_an_old_homebrew_relocated_is_not_called_damaged(tmp_path: Pa
     Path(places.bin, "agent-runner.lib/a/2.so").unlink()
     with pytest.raises(KegError, match=r"2\.so has"):
         started()
+
+
+@pytest.mark.skipif(os.uname().sysname != "Linux", reason="Homebrew changes ELF files on Linux alone")
+def test_a_relocated_file_that_was_only_touched_is_linked_to_itself_and_nothing_is_left(
+    tmp_path: Path, places: Places
+) -> None:
+    """A rename between two links to one file removes neither of them."""
+    keg = build_libexec(tmp_path / "Cellar/stigmer/1.0.0")
+    started = partial(install, read_keg(str(keg)), places, lambda _: None, methods=LINK)
+    relocated(keg, "agent-runner.lib/a/1.so", str(tmp_path))
+    started()
+    os.utime(Path(places.bin, "agent-runner.lib/a/1.so"))
+    assert started().made
+    assert not started().made
+    assert [name for name in names_in(places.versions) if name.startswith(".")] == []

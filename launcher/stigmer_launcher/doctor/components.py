@@ -28,7 +28,7 @@ def _installed(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
     installed = manifest.read_manifest(directory) if os.path.isdir(directory) else None
     if context.deep:
         modified = _compare(directory, keg) if os.path.isdir(directory) else {}
-        in_keg = _compare(keg.components, keg)
+        in_keg = _compare(keg.source(""), keg)
     else:
         changed = manifest.modified_files(directory, installed) if installed else ()
         modified = dict.fromkeys(changed, "modified since installation")
@@ -62,8 +62,8 @@ def _flaws(files: Sequence[FileEntry], flaws: Mapping[str, str]) -> str:
 
 
 def _compare(directory: str, keg: Keg) -> dict[str, str]:
-    flaws = {e.path: verify.flaw_in_keg(f"{directory}/{e.path}", e) for e in manifest.files_of(keg.payload)}
-    return {path: flaw for path, flaw in flaws.items() if flaw}
+    flaws = {e.path: verify.flaw(f"{directory}/{e.path}", e) for e in manifest.files_of(keg.payload)}
+    return {path: flaw for path, flaw in flaws.items() if flaw and not verify.is_relocated(f"{directory}/{path}")}
 
 
 def _overrides(context: DoctorContext, keg: Keg) -> Iterator[Finding]:

@@ -96,8 +96,7 @@ def check_home(context: DoctorContext) -> Iterator[Finding]:
         preflight.require_exec(home)
     except LauncherError as error:
         yield problem("Home", "mount", error)
-    status = os.statvfs(home)
-    free = status.f_bavail * status.f_frsize
+    free = preflight.free_space(home)
     text = f"{free >> 20} MB free, logs take {_size_of(context.places.logs) >> 20} MB"
     yield Finding("Home", "disk", WARNING if free < _LITTLE_SPACE else OK, text)
     for name in sorted(os.listdir(home)):

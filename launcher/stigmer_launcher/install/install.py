@@ -8,29 +8,24 @@ Only copies are synced to disk: after a power loss the manifest shows what is mi
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install import preflight, versions
 from stigmer_launcher.install.filecopy import METHODS, Methods, possible
+from stigmer_launcher.install.layout import Installer
 from stigmer_launcher.install.manifest import InstallManifest, Keg, modified_files, read_manifest
 from stigmer_launcher.install.payload import Payload
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.home import explain, prepare_home
 from stigmer_launcher.system.places import Places
 
-if TYPE_CHECKING:
-    from stigmer_launcher.install.layout import Installer
-
 LOCK = "install.lock"
 _WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
 
 
 class Installation(NamedTuple):
-    """The components as they can be started: their directory, the version's id, how its files were made.
-
-    `made` tells whether this call changed anything.
-    """
+    """The components as they can be started; `method` is how files are made, `made` whether this call changed anything."""
 
     directory: str
     id: str
@@ -61,35 +56,44 @@ def install(
     HomeError when the home cannot hold them, KegError when the keg itself is at fault, BusyError when another process
     takes too long.
     """
-    if manifest := current_manifest(keg, places):
+    directory = versions.directory_of(places, keg.id)
+    if manifest := _current_manifest(keg, places):
         preflight.require_exec(places.versions)
-        _tidy(places, keg, in_use)
-        return _installation(keg, places, manifest, made=False)
+        _tidy(keg, places, in_use)
+        return Installation(directory, keg.id, manifest.method, made=False, payload=keg.payload)
     preflight.require_target(keg.payload.target)
     prepare_home(places.home, places.versions, places.run)
     preflight.require_exec(places.versions)
     with install_lock(
         places.run, lambda pid: report(f"process {pid} is preparing the components; waiting for it")
     ) as lock:
-        if manifest := current_manifest(keg, places):
-            return _installation(keg, places, manifest, made=False)
-        from stigmer_launcher.install.layout import Installer  # most starts find everything made
-
-        installer = Installer(keg, versions.directory_of(places, keg.id), possible(lock.fileno(), methods))
-        manifest = _change(installer, places, report, in_use)
-    return _installation(keg, places, manifest, made=True)
+        manifest = _current_manifest(keg, places)
+        made = manifest is None
+        if manifest is None:
+            manifest = _change(Installer(keg, places, possible(lock.fileno(), methods), report), in_use)
+    return Installation(directory, keg.id, manifest.method, made, keg.payload)
 
 
-def _change(
-    installer: "Installer", places: Places, report: Callable[[str], None], in_use: Callable[[], Iterable[str]]
-) -> InstallManifest:
+def _current_manifest(keg: Keg, places: Places) -> InstallManifest | None:
+    """Return the manifest if `bin` points to this keg's version and no file was modified; microseconds per file."""
+    directory = versions.directory_of(places, keg.id)
+    manifest = read_manifest(directory) if versions.current(places) == keg.id else None
+    return manifest if manifest and not modified_files(directory, manifest) else None
+
+
+def _change(installer: Installer, in_use: Callable[[], Iterable[str]]) -> InstallManifest:
     """Install what is missing and remove outdated versions.
 
     On failure, unfinished work is removed, so that a full disk does not stay full, and system errors are explained.
     """
+    keg, places = installer.keg, installer.places
+    exists = os.path.isdir(versions.directory_of(places, keg.id))
     try:
-        manifest = _make(installer, places, report)
-        versions.prune(places, (installer.keg.id, *in_use()))
+        versions.clear(places)
+        preflight.require_native((keg.source(part.entry) for part in keg.payload.components), keg.payload.target)
+        manifest = installer.repair() if exists else installer.make()
+        versions.switch(places, keg.id)
+        versions.prune(places, (keg.id, *in_use()))
     except BaseException as error:
         with suppress(OSError):
             versions.clear(places)
@@ -99,43 +103,15 @@ def _change(
     return manifest
 
 
-def current_manifest(keg: Keg, places: Places) -> InstallManifest | None:
-    """Return the manifest if `bin` points to this keg's version and no file was modified; microseconds per file."""
-    if versions.current(places) != keg.id:
-        return None
-    directory = versions.directory_of(places, keg.id)
-    manifest = read_manifest(directory)
-    return manifest if manifest and manifest.id == keg.id and not modified_files(directory, manifest) else None
-
-
-def _make(installer: "Installer", places: Places, report: Callable[[str], None]) -> InstallManifest:
-    versions.clear(places)
-    payload = installer.keg.payload
-    preflight.require_native((installer.keg.source(each.entry) for each in payload.components), payload.target)
-    if os.path.isdir(installer.directory):
-        manifest = installer.repair(report)
-    else:
-        report(f"preparing {payload.name} {payload.version} in {places.bin}")
-        manifest = installer.make(
-            versions.staging_directory(places), versions.directory_of(places, versions.current(places))
-        )
-    versions.switch(places, installer.keg.id)
-    return manifest
-
-
-def _tidy(places: Places, keg: Keg, in_use: Callable[[], Iterable[str]]) -> None:
+def _tidy(keg: Keg, places: Places, in_use: Callable[[], Iterable[str]]) -> None:
     """Remove versions that were still in use when this one came, and what a killed start left behind.
 
     A process that is installing at the moment does it as well.
     """
-    if not versions.outdated(places, (keg.id, *in_use())) and not versions.has_leftovers(places):
+    if not versions.outdated(places, (keg.id, *in_use())) and not versions.leftovers(places):
         return
     with suppress(OSError, LauncherError):
         if lock := locks.hold(os.path.join(places.run, LOCK)):
             with lock:
                 versions.clear(places)
                 versions.prune(places, (keg.id, *in_use()))
-
-
-def _installation(keg: Keg, places: Places, manifest: InstallManifest, *, made: bool) -> Installation:
-    return Installation(versions.directory_of(places, keg.id), keg.id, manifest.method, made, keg.payload)

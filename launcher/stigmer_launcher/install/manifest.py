@@ -1,6 +1,7 @@
 """The files of a keg, and the manifest of an installation, which shows quickly whether files were modified."""
 
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Mapping
@@ -11,7 +12,10 @@ from stigmer_launcher.install.payload import FileEntry, Payload, parse_payload
 
 VERSION_FILE = ".version"
 MANIFEST_FILE = ".stamp"
-_FORMAT = 2
+
+# Cheap identification of a file: size, nanoseconds of its last change, inode, mode. Any write, replacement or chmod
+# changes one of these.
+Fingerprint = list[int]
 
 
 class Keg(NamedTuple):
@@ -21,31 +25,20 @@ class Keg(NamedTuple):
     id: str
     payload: Payload
 
-    @property
-    def components(self) -> str:
-        """Return the directory of the components' files."""
-        return f"{self.libexec}/components"
-
     def source(self, path: str) -> str:
         """Return the place of a file of the components in the keg."""
         return f"{self.libexec}/components/{path}"
 
 
-class Fingerprint(NamedTuple):
-    """Cheap identification of a file: any write, replacement or chmod changes one of these."""
-
-    size: int
-    modified: int  # nanoseconds
-    inode: int
-    mode: int
-
-
 class InstallManifest(NamedTuple):
-    """State of a version's directory after its installation: SHA-256 and fingerprint of each file, by path."""
+    """State of a version's directory after its installation: how files are made, and the fingerprint of each by its path.
+
+    It is kept as JSON, which cannot be read when a power cut has left a part of it.
+    """
 
     id: str
     method: str
-    files: Mapping[str, tuple[str, Fingerprint]]
+    files: Mapping[str, Fingerprint]
 
 
 def read_keg(libexec: str) -> Keg:
@@ -71,43 +64,27 @@ def files_of(payload: Payload) -> tuple[FileEntry, ...]:
 def fingerprint(path: str) -> Fingerprint | None:
     """Look at a file; None when it is missing or not a regular file."""
     try:
-        return fingerprint_of(os.lstat(path))
+        status = os.lstat(path)
     except OSError:
         return None
+    return fingerprint_of(status) if stat.S_ISREG(status.st_mode) else None
 
 
-def fingerprint_of(status: os.stat_result) -> Fingerprint | None:
-    """Return what identifies a file that somebody has looked at; None when it is not a regular file."""
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode & 0o7777)
+def fingerprint_of(status: os.stat_result) -> Fingerprint:
+    """Return what identifies a file that somebody has looked at."""
+    return [status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode]
 
 
-def modified_files(directory: str, manifest: InstallManifest) -> tuple[str, ...]:
-    """List the files that differ from the manifest: missing, replaced, written to, or chmodded. Reads no content."""
-    return tuple(path for path, (_, known) in manifest.files.items() if fingerprint(f"{directory}/{path}") != known)
-
-
-def render_manifest(manifest: InstallManifest) -> str:
-    """Render a manifest: format, id, method and number of files, then a line for each file, its path last."""
-    rows = [f"{size} {time} {inode} {mode} {sha256 or '-'} {path}"
-            for path, (sha256, (size, time, inode, mode)) in manifest.files.items()]  # fmt: skip
-    return "\n".join((f"{_FORMAT} {manifest.id} {manifest.method} {len(rows)}", *rows)) + "\n"
+def modified_files(directory: str, manifest: InstallManifest) -> set[str]:
+    """Return the files that differ from the manifest: missing, replaced, written to, or chmodded. Reads no content."""
+    return {path for path, known in manifest.files.items() if fingerprint(f"{directory}/{path}") != known}
 
 
 def read_manifest(directory: str) -> InstallManifest | None:
-    """Read the manifest; None when it is missing or incomplete: then no file in the directory is trusted."""
+    """Read the manifest; None when it is missing, cut or another version's: then no file in the directory is trusted."""
     try:
         with open(os.path.join(directory, MANIFEST_FILE), encoding="utf-8") as stream:
-            head, *rows, end = stream.read().split("\n")
-        kind, version, method, count = head.split(" ")
-        if (kind, count, end) != (str(_FORMAT), str(len(rows)), ""):
-            return None
-        return InstallManifest(version, method, dict(map(_parse_row, rows)))
-    except (OSError, ValueError):
+            manifest = InstallManifest(**json.load(stream))
+    except (OSError, ValueError, TypeError):
         return None
-
-
-def _parse_row(row: str) -> tuple[str, tuple[str, Fingerprint]]:
-    size, time, inode, mode, sha256, path = row.split(" ", 5)
-    return path, (sha256.strip("-"), Fingerprint(int(size), int(time), int(inode), int(mode)))
+    return manifest if manifest.id == os.path.basename(directory) else None

@@ -4,6 +4,7 @@
 """
 
 import json
+from types import GenericAlias
 from typing import Any, NamedTuple
 
 FORMAT = 3
@@ -122,20 +123,7 @@ class Payload(NamedTuple):
 
 def render_payload(payload: Payload) -> str:
     """Return the index as JSON text, the same for equal payloads."""
-    import json
-
-    plain = {"format": FORMAT, **payload._asdict(), "smoke": payload.smoke._asdict()}
-    plain["restart"] = payload.restart._asdict()
-    plain["components"] = [
-        {
-            **part._asdict(),
-            "readiness": _plain(part.readiness),
-            "liveness": part.liveness._asdict(),
-            "files": [list(entry) for entry in part.files],
-        }
-        for part in payload.components
-    ]
-    return json.dumps(plain, indent=1, sort_keys=True) + "\n"
+    return json.dumps({"format": FORMAT, **_plain(payload)}, indent=1, sort_keys=True) + "\n"
 
 
 def parse_payload(text: str) -> Payload:
@@ -144,28 +132,28 @@ def parse_payload(text: str) -> Payload:
     if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
         raise ValueError(f"not a payload index of format {FORMAT}")
     try:
-        plain["inherit"] = tuple(plain["inherit"])
-        plain["smoke"] = Smoke(**{**plain["smoke"], "arguments": tuple(plain["smoke"]["arguments"])})
-        plain["restart"] = Restart(**plain["restart"])
-        plain["components"] = tuple(_component(part) for part in plain["components"])
-        return Payload(**plain)
-    except (TypeError, KeyError) as error:
+        payload: Payload = _read(Payload, plain)
+    except (AttributeError, TypeError) as error:
         raise ValueError(f"the payload index is not whole: {error}") from error
+    return payload
 
 
-def _plain(readiness: Readiness) -> dict[str, object]:
-    return {"seconds": readiness.seconds, "proofs": [proof._asdict() for proof in readiness.proofs]}
+def _plain(value: Any) -> Any:
+    """Turn records into what JSON knows: a file into a row, because there are many, others into objects."""
+    if isinstance(value, tuple) and not isinstance(value, FileEntry):
+        if hasattr(value, "_asdict"):
+            return {name: _plain(each) for name, each in value._asdict().items()}
+        return [_plain(each) for each in value]
+    return value
 
 
-def _component(plain: dict[str, object]) -> Component:
-    known: dict[str, object] = dict(plain)
-    readiness: dict[str, Any] = dict(plain["readiness"])  # type: ignore[call-overload]
-    proofs = tuple(Proof(**{**proof, "queues": tuple(proof["queues"])}) for proof in readiness["proofs"])
-    known["liveness"] = Liveness(**plain["liveness"])  # type: ignore[arg-type]
-    known["readiness"] = Readiness(**{**readiness, "proofs": proofs})
-    for name in ("arguments", "needs"):
-        known[name] = tuple(plain[name])  # type: ignore[arg-type]
-    for name in ("environment", "ports"):
-        known[name] = tuple((key, value) for key, value in plain[name])  # type: ignore[attr-defined]
-    known["files"] = tuple(FileEntry(*entry) for entry in plain["files"])  # type: ignore[attr-defined]
-    return Component(**known)  # type: ignore[arg-type]
+def _read(kind: Any, plain: Any) -> Any:
+    """Turn the JSON of a field back into what its annotation says: a plain value, a tuple, or a record."""
+    if kind in (str, int, float):
+        return plain
+    if isinstance(kind, GenericAlias):
+        item = kind.__args__[0]
+        return tuple(map(FileEntry._make, plain) if item is FileEntry else [_read(item, each) for each in plain])
+    if plain.keys() != {*kind._fields}:
+        raise TypeError(f"{kind.__name__} consists of {', '.join(kind._fields)}")
+    return kind(**{name: _read(kind.__annotations__[name], each) for name, each in plain.items()})

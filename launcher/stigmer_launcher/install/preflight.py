@@ -10,6 +10,7 @@ from stigmer_launcher.system.machine import binary_target, this_target
 
 _RESERVE = 1 << 20  # bytes for directories and the stamp
 _ROOM = 4 << 20  # bytes for the databases and logs of a first start
+_FREE_SOME = f"free some space there, {ANOTHER_DISK}"
 
 
 def require_exec(directory: str) -> None:
@@ -29,24 +30,23 @@ def require_exec(directory: str) -> None:
 
 def require_space(directory: str, needed: int) -> None:
     """Raise HomeError when fewer than `needed` bytes are free for this user."""
-    status = os.statvfs(directory)
-    free = status.f_bavail * status.f_frsize
-    if free < needed + _RESERVE:
-        raise HomeError(
-            f"{directory} has {free >> 20} MB free, and the components need {-(-(needed + _RESERVE) >> 20)} MB",
-            f"free some space there, {ANOTHER_DISK}",
-        )
+    free, needed = free_space(directory), needed + _RESERVE
+    if free < needed:
+        text = f"{directory} has {free >> 20} MB free, and the components need {-(-needed >> 20)} MB"
+        raise HomeError(text, _FREE_SOME)
 
 
 def require_room(directory: str) -> None:
     """Raise HomeError when a start would fail in the midst of it: services make databases and logs there."""
+    if (free := free_space(directory)) < _ROOM:
+        text = f"there is no space left in {directory}: {free >> 10} kB free, and a start needs {_ROOM >> 20} MB"
+        raise HomeError(text, _FREE_SOME)
+
+
+def free_space(directory: str) -> int:
+    """Return how many bytes this user may still write there."""
     status = os.statvfs(directory)
-    free = status.f_bavail * status.f_frsize
-    if free < _ROOM:
-        raise HomeError(
-            f"there is no space left in {directory}: {free >> 10} kB free, and a start needs {_ROOM >> 20} MB",
-            f"free some space there, {ANOTHER_DISK}",
-        )
+    return status.f_bavail * status.f_frsize
 
 
 def require_target(target: str) -> None:
