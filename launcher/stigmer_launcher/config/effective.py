@@ -1,18 +1,31 @@
 """The values in effect and where each comes from: a variable of the environment, the file, or the default. Pure."""
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
-from stigmer_launcher.config.file import Config, Row, hidden_row, list_values
+from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.llm import find_llm
+from stigmer_launcher.config.schema import SCHEMA
 
 _LLM, _TEMPORAL = "backend.local.llm", "backend.local.temporal"
 _ADDRESS = "TEMPORAL_SERVICE_ADDRESS"
 
 
+class Row(NamedTuple):
+    """One line of `config list`; `origin` is `file`, `default`, or the variable that decided."""
+
+    key: str
+    value: str
+    origin: str
+
+
 def effective_values(config: Config, environ: Mapping[str, str]) -> tuple[Row, ...]:
     """List every key with its value as a start would use it; of a secret only that it is set."""
-    decided = {row.key: row for row in (*_llm(config, environ), *_temporal(config, environ))}
-    return tuple(decided.get(row.key, row) for row in list_values(config))
+    rows = {key: Row(key, config.text(key), "file" if config.has(key) else "default") for key in SCHEMA}
+    rows |= {row.key: row for row in (*_llm(config, environ), *_temporal(config, environ))}
+    return tuple(
+        row._replace(value="(set, not shown)") if row.value and SCHEMA[row.key].secret else row for row in rows.values()
+    )
 
 
 def _llm(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:
@@ -22,7 +35,7 @@ def _llm(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:
         filed = config.has(key) and config.text(key) == value
         yield Row(key, value, variable if environ.get(variable, "").strip() else "file" if filed else "default")
     if llm.key_from in environ:
-        yield hidden_row(f"{_LLM}.api_key", llm.key_from)
+        yield Row(f"{_LLM}.api_key", llm.api_key, llm.key_from)
 
 
 def _temporal(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:
@@ -33,4 +46,4 @@ def _temporal(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:
     elif config.has(address) and not config.has(managed):
         yield Row(managed, "false", "file")
     if config.has(port) and not config.has("ports.temporal"):
-        yield Row("ports.temporal", config.plain(port), "file")
+        yield Row("ports.temporal", config.text(port), "file")

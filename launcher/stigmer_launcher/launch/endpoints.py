@@ -1,6 +1,6 @@
 """Ports of the services and the address of Temporal. Command line overrides environment, file, default. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.schema import address as read_address
@@ -31,22 +31,21 @@ def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dic
     return ports
 
 
-def external_address(component: Component, config: Config, environ: Mapping[str, str]) -> str:
-    """Return the address of somebody else's Temporal when it is to be used instead of `component`, else nothing.
+def external_address(components: Iterable[Component], config: Config, environ: Mapping[str, str]) -> str:
+    """Return the address of somebody else's Temporal when it is to be used instead of a component, else nothing.
 
     The environment decides first. In the file an address alone means somebody else's; `managed: true` overrules it, and
     a `temporal:` that says neither means ours, to be started and stopped by us.
     """
-    if not component.external:
+    variable = next((component.external for component in components if component.external), "")
+    if not variable:
         return ""
-    if named := environ.get(component.external, ""):
+    if named := environ.get(variable, ""):
         try:
             return read_address(named)
         except ValueError as error:
-            raise ConfigError(
-                f"invalid value {named!r} for {component.external}: expected {error}",
-                "correct the variable or unset it",
-            ) from None
+            text = f"invalid value {named!r} for {variable}: expected {error}"
+            raise ConfigError(text, "correct the variable or unset it") from None
     found = config.text(f"{_TEMPORAL}.address")
     managed = config.value(f"{_TEMPORAL}.managed") if config.has(f"{_TEMPORAL}.managed") else not found
     if not managed and not found:
