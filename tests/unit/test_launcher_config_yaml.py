@@ -28,7 +28,7 @@ context:
 
 
 def values(text: str) -> dict[str, str]:
-    return {line.path: line.value for line in yaml_subset.parse(text)}
+    return {line.path: line.value for line in yaml_subset.parse(text).values()}
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, str]:
@@ -156,7 +156,7 @@ def test_whatever_is_accepted_means_what_a_complete_parser_reads(text: str) -> N
         )  # ruamel refuses tabs where YAML 1.2 (6.6) has them before a comment
     except YAMLError as error:
         pytest.fail(f"{text!r} is accepted, and is no YAML: {error}")
-    assert {line.path: "" if line.is_empty_map else line.value for line in lines} == flat(tree)
+    assert {line.path: "" if line.is_empty_map else line.value for line in lines.values()} == flat(tree)
 
 
 # YAML's documents hold neither U+FFFE nor U+FFFF.
@@ -242,7 +242,7 @@ KEYS = st.sampled_from(["a", "b", "c", "a.d", "a.e", "b.d", "b.d.f", "c.d.f.g"])
 def test_any_series_of_edits_leaves_a_file_that_says_exactly_that(edits: list[tuple[str, str]]) -> None:
     text, wanted = "# kept\nb:\n   d: # also kept\n\n# last\n", dict[str, str]()
     for path, value in edits:
-        if any(line.path.startswith(f"{path}.") for line in yaml_subset.parse(text)):
+        if any(line.path.startswith(f"{path}.") for line in yaml_subset.parse(text).values()):
             continue  # it opens a map
         with contextlib.suppress(SubsetError):
             text = yaml_subset.assign(text, path, yaml_subset.render(value))

@@ -21,7 +21,7 @@ class Row(NamedTuple):
 
 def effective_values(config: Config, environ: Mapping[str, str]) -> tuple[Row, ...]:
     """List every key with its value as a start would use it; of a secret only that it is set."""
-    rows = {key: Row(key, config.text(key), "file" if config.has(key) else "default") for key in SCHEMA}
+    rows = {key: Row(key, config.text(key), "file" if config.find(key) else "default") for key in SCHEMA}
     rows |= {row.key: row for row in (*_llm(config, environ), *_temporal(config, environ))}
     return tuple(
         row._replace(value="(set, not shown)") if row.value and SCHEMA[row.key].secret else row for row in rows.values()
@@ -32,18 +32,16 @@ def _llm(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:
     llm = find_llm(environ, config)
     for name, value in (("provider", llm.provider), ("model", llm.model), ("base_url", llm.base_url)):
         key, variable = f"{_LLM}.{name}", f"STIGMER_LLM_{name.upper()}"
-        filed = config.has(key) and config.text(key) == value
+        filed = config.find(key) and config.text(key) == value
         yield Row(key, value, variable if environ.get(variable, "").strip() else "file" if filed else "default")
     if llm.key_from in environ:
         yield Row(f"{_LLM}.api_key", llm.api_key, llm.key_from)
 
 
 def _temporal(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:
-    managed, address, port = (f"{_TEMPORAL}.{name}" for name in ("managed", "address", "port"))
+    managed, address = f"{_TEMPORAL}.managed", f"{_TEMPORAL}.address"
     if named := environ.get(_ADDRESS, ""):
         yield Row(address, named, _ADDRESS)
         yield Row(managed, "false", _ADDRESS)
-    elif config.has(address) and not config.has(managed):
+    elif config.find(address) and not config.find(managed):
         yield Row(managed, "false", "file")
-    if config.has(port) and not config.has("ports.temporal"):
-        yield Row("ports.temporal", config.text(port), "file")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from stigmer_launcher.config import yaml_subset
-from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA, Value, did_you_mean, plain
+from stigmer_launcher.config.schema import EARLIER, FIRST_FILE, SCHEMA, Value, did_you_mean, plain
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.home import explain, prepare_home
@@ -36,21 +36,23 @@ class Config(NamedTuple):
     path: str
     settings: Mapping[str, Setting]
 
+    def find(self, key: str) -> Setting | None:
+        """Return what the file itself says, by today's key or by that of earlier versions."""
+        return self.settings.get(key) or self.settings.get(EARLIER.get(key, ""))
+
     def value(self, key: str) -> Value:
         """Return the value in the file, else the default."""
-        return self.settings[key].value if key in self.settings else SCHEMA[key].default
+        setting = self.find(key)
+        return setting.value if setting else SCHEMA[key].default
 
     def text(self, key: str) -> str:
         """Return the value as the file would write it."""
         return plain(self.value(key))
 
-    def has(self, key: str) -> bool:
-        """Return whether the file itself says it."""
-        return key in self.settings
-
     def where(self, key: str) -> str:
         """Return where a key stands, for an error message."""
-        return f"{self.path}, line {self.settings[key].line}" if key in self.settings else self.path
+        setting = self.find(key)
+        return f"{self.path}, line {setting.line}" if setting else self.path
 
 
 def read_config(path: str) -> Config:
@@ -92,8 +94,8 @@ def set_value(places: Places, key: str, value: str) -> None:
 def unset_value(places: Places, key: str) -> bool:
     """Remove a key from the file, leaving the rest as it is; False when it was not there. UsageError for an unknown key."""
     with _naming_the_line(places.config):
-        lines = yaml_subset.parse(_read(places.config))
-    if not any(line.path == key for line in lines):
+        is_there = key in yaml_subset.parse(_read(places.config))
+    if not is_there:
         require_known(key)
         return False
     with _editing(places):
@@ -121,13 +123,13 @@ def unused(config: Config) -> tuple[str, ...]:
 def _parse(path: str, text: str) -> Config:
     with _naming_the_line(path):
         lines = yaml_subset.parse(text)
-    maps = {line.path.rpartition(".")[0] for line in lines}
+    maps = {key.rpartition(".")[0] for key in lines}
     problems: list[str] = []
     settings: dict[str, Setting] = {}
-    for line in lines:
+    for key, line in lines.items():
         try:
             if (value := _value(line, maps)) is not None:
-                settings[line.path] = Setting(value, line.number)
+                settings[key] = Setting(value, line.number)
         except ValueError as problem:
             problems.append(f"{path}, line {line.number}: {problem}")
     if problems:

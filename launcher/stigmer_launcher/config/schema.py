@@ -92,6 +92,9 @@ SCHEMA: dict[str, Field] = {
     "ports.temporal-ui": Field(port, 8233, "the port of Temporal's web page"),
 }
 
+# Where a value counts that the file has under another key only.
+EARLIER = {"ports.temporal": f"{_LOCAL}.temporal.port"}
+
 # What the file begins with when Stigmer writes it: the defaults, and where to read on.
 FIRST_FILE = """\
 # Stigmer's configuration. Change it with `stigmer config set KEY VALUE`, or here; comments are kept.

@@ -6,7 +6,7 @@ Source of what is accepted, and of how it is read: YAML 1.2, block mappings with
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 # What no file of YAML may hold (all but its c-printable); other programs would refuse the whole file.
@@ -106,32 +106,34 @@ class SubsetError(ValueError):
         self.number = number
 
 
-def parse(text: str) -> tuple[Line, ...]:
-    """Read every key of a file, in order; SubsetError names a line that cannot be read."""
+def parse(text: str) -> dict[str, Line]:
+    """Read the lines of a file by their paths, in order; SubsetError names one that cannot be read."""
     rows = list(_rows(text))
     if rows and _BEGIN.fullmatch(rows[0][1]):
         del rows[0]
     if rows and _EMPTY_FILE.fullmatch(rows[0][1]):
         if rows[1:]:
             raise SubsetError(rows[1][0], "something follows the map in braces")
-        return ()
-    lines: list[Line] = []
+        return {}
+    lines: dict[str, Line] = {}
+    last: Line | None = None
     open_maps: list[tuple[int, str]] = [(0, "")]  # indentation of the keys, path before them
     for number, row in rows:
         found = _LINE.fullmatch(row)
         if not found:
             raise SubsetError(number, _problem(row))
         indent, scalar = len(found["indent"]), found["scalar"] or ""
-        path = _parent(number, indent, open_maps, lines[-1] if lines else None) + found["key"]
-        if _find(lines, path):
+        path = _parent(number, indent, open_maps, last) + found["key"]
+        if path in lines:
             raise SubsetError(number, f"the key {path} is here a second time")
-        lines.append(Line(number, indent, path, scalar, found.start("scalar") if scalar else found.end("head")))
-    return tuple(lines)
+        start = found.start("scalar") if scalar else found.end("head")
+        lines[path] = last = Line(number, indent, path, scalar, start)
+    return lines
 
 
 def remove(text: str, path: str) -> str:
     """Return the text without a key and what stands below it; a text without the key stays as it is."""
-    gone = {line.number for line in parse(text) if f"{line.path}.".startswith(f"{path}.")}
+    gone = {line.number for line in _family(parse(text), path)}
     return "\n".join(row for number, row in enumerate(text.split("\n"), 1) if number not in gone)
 
 
@@ -141,20 +143,19 @@ def assign(text: str, path: str, scalar: str) -> str:
     A key that is missing is added at the end of the map it belongs to, and so is that map.
     """
     lines = parse(text)
-    if line := _find(lines, path):
-        return _replace(text, line, scalar)
+    if path in lines:
+        return _replace(text, lines[path], scalar)
     outer, _, name = path.rpartition(".")
     if not outer:
-        return _insert(text, lines, f"{name}: {scalar}")
-    opening = _find(lines, outer)
-    if not opening:
+        return _insert(text, tuple(lines.values()), f"{name}: {scalar}")
+    if outer not in lines:
         return assign(assign(text, outer, ""), path, scalar)
+    opening, *inner = family = _family(lines, outer)
     if opening.is_empty_map:
         text = _replace(text, opening, "")
     elif opening.scalar:
         raise SubsetError(opening.number, f"{outer} has a value here and cannot hold other keys")
-    family = [line for line in lines if f"{line.path}.".startswith(f"{outer}.")]
-    indent = family[1].indent if family[1:] else opening.indent + 2
+    indent = inner[0].indent if inner else opening.indent + 2
     return _insert(text, family, f"{' ' * indent}{name}: {scalar}")
 
 
@@ -220,5 +221,6 @@ def _insert(text: str, family: Sequence[Line], row: str) -> str:
     return "\n".join(rows)
 
 
-def _find(lines: Sequence[Line], path: str) -> Line | None:
-    return next((line for line in lines if line.path == path), None)
+def _family(lines: Mapping[str, Line], path: str) -> list[Line]:
+    """List the line of a key and those below it."""
+    return [line for line in lines.values() if f"{line.path}.".startswith(f"{path}.")]

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
-from itertools import count
+from itertools import count, islice
 
 from stigmer_launcher.errors import DatabaseError, HomeError
 from stigmer_launcher.system.home import explain
@@ -115,16 +115,15 @@ class _Pages:
 
     def history(self) -> Iterator[int]:
         """Yield the first page of each table of history, as the schema has it that begins on page 1."""
-        waiting, seen = [1], 0
-        while waiting and (seen := seen + 1) <= _MOST_PAGES:
-            number = waiting.pop()
+        numbers = [1]
+        for number in islice(numbers, _MOST_PAGES):
             page, start = self.read(number), 100 if number == 1 else 0
             kind, rows = _kind_and_count(page, start)
             if kind not in (_INNER_TABLE, _LEAF_TABLE):
                 raise ValueError(f"page {number} is not part of a schema")
             cells = struct.unpack_from(f">{rows}H", page, start + (12 if kind == _INNER_TABLE else 8))
             if kind == _INNER_TABLE:
-                waiting += [struct.unpack_from(">I", page, cell)[0] for cell in (*cells, start + 8)]
+                numbers += [struct.unpack_from(">I", page, cell)[0] for cell in (*cells, start + 8)]
             else:
                 yield from filter(None, (_page_of_history(page, cell) for cell in cells))
 
@@ -136,8 +135,8 @@ class _Pages:
 
 def _judge(pages: _Pages, path: str) -> Content:
     tables = tuple(pages.history())
-    log = f"{path}-wal"
-    if (os.path.exists(log) and os.path.getsize(log)) or any(pages.has_rows(first) for first in tables):
+    is_logged = os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > 0
+    if is_logged or any(pages.has_rows(first) for first in tables):
         return Content.DAMAGED if pages.is_short else Content.WHOLE
     return Content.UNFINISHED
 

@@ -21,7 +21,8 @@ def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dic
     ports: dict[str, int] = {}
     for component in payload.components:
         for name, default in component.ports:
-            number = chosen.get(name) or _from_file(config, name) or default
+            filed = config.find(f"ports.{name}")
+            number = chosen.get(name) or (int(filed.value) if filed else default)
             if taken := next((other for other, used in ports.items() if used == number), ""):
                 raise ConfigError(
                     f"the ports {taken} and {name} are both {number}",
@@ -47,7 +48,7 @@ def external_address(components: Iterable[Component], config: Config, environ: M
             text = f"invalid value {named!r} for {variable}: expected {error}"
             raise ConfigError(text, "correct the variable or unset it") from None
     found = config.text(f"{_TEMPORAL}.address")
-    managed = config.value(f"{_TEMPORAL}.managed") if config.has(f"{_TEMPORAL}.managed") else not found
+    managed = config.value(f"{_TEMPORAL}.managed") if config.find(f"{_TEMPORAL}.managed") else not found
     if not managed and not found:
         raise ConfigError(
             f"{config.where(f'{_TEMPORAL}.managed')}: managed is false, and there is no address",
@@ -59,10 +60,3 @@ def external_address(components: Iterable[Component], config: Config, environ: M
 def namespace_of(environ: Mapping[str, str], external: str) -> str:
     """Return the namespace to use; the user's variable names one of the `external` Temporal, ours has its default alone."""
     return (environ.get("TEMPORAL_NAMESPACE") if external else "") or "default"
-
-
-def _from_file(config: Config, name: str) -> int:
-    """Return the port the file names; `temporal.port` is where files of earlier versions have Temporal's."""
-    if config.has(f"ports.{name}"):
-        return int(config.value(f"ports.{name}"))
-    return int(config.value(f"{_TEMPORAL}.port")) if name == "temporal" and config.has(f"{_TEMPORAL}.port") else 0

@@ -51,7 +51,7 @@ def variables(
         "llm.model": llm.model,
         "llm.base_url": llm.base_url,
         "llm.api_key": llm.api_key,
-        **{f"execution.{name}": config.text(key) if config.has(key) else "" for name, key in said.items()},
+        **{f"execution.{name}": config.text(key) if config.find(key) else "" for name, key in said.items()},
     }
 
 

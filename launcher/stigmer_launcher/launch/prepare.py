@@ -86,20 +86,12 @@ def _is_ours(component: Component, external: str) -> bool:
 
 
 def _service(
-    component: Component, command: Command, keg: Payload, values: Mapping[str, str], *, is_ours: bool
+    part: Component, command: Command, keg: Payload, values: Mapping[str, str], *, is_ours: bool
 ) -> ServiceLaunch:
-    plan = Plan(
-        component.name,
-        component.needs,
-        component.stop_order,
-        component.grace,
-        component.readiness.seconds,
-        managed=is_ours,
-        liveness=component.liveness,
-    )
-    port = int(values[f"port.{component.ports[0][0]}"]) if component.ports else 0
-    proofs = tuple(_proof(asked, keg, values, is_ours=is_ours) for asked in component.readiness.proofs)
-    return ServiceLaunch(plan, component.version, command.argv, command.env, port, proofs)
+    plan = Plan(part.name, part.needs, part.stop_order, part.grace, part.readiness.seconds, is_ours, part.liveness)
+    port = int(values[f"port.{part.ports[0][0]}"]) if part.ports else 0
+    proofs = tuple(_proof(asked, keg, values, is_ours=is_ours) for asked in part.readiness.proofs)
+    return ServiceLaunch(plan, part.version, command.argv, command.env, port, proofs)
 
 
 def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, is_ours: bool) -> Proof:
