@@ -15,20 +15,19 @@ def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dic
 
     UsageError when the command line names a port that does not exist.
     """
-    known = [name for component in payload.components for name, _ in component.ports]
-    if unknown := [name for name in chosen if name not in known]:
-        raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(known)}")
+    defaults = {name: default for component in payload.components for name, default in component.ports}
+    if unknown := [name for name in chosen if name not in defaults]:
+        raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(defaults)}")
     ports: dict[str, int] = {}
-    for component in payload.components:
-        for name, default in component.ports:
-            filed = config.find(f"ports.{name}")
-            number = chosen.get(name) or (int(filed.value) if filed else default)
-            if taken := next((other for other, used in ports.items() if used == number), ""):
-                raise ConfigError(
-                    f"the ports {taken} and {name} are both {number}",
-                    f"choose another one: `stigmer config set ports.{name} NUMBER`",
-                )
-            ports[name] = number
+    for name, default in defaults.items():
+        filed = config.find(f"ports.{name}")
+        number = chosen.get(name) or (int(filed.value) if filed else default)
+        if taken := next((other for other, used in ports.items() if used == number), ""):
+            raise ConfigError(
+                f"the ports {taken} and {name} are both {number}",
+                f"choose another one: `stigmer config set ports.{name} NUMBER`",
+            )
+        ports[name] = number
     return ports
 
 
@@ -48,7 +47,8 @@ def external_address(components: Iterable[Component], config: Config, environ: M
             text = f"invalid value {named!r} for {variable}: expected {error}"
             raise ConfigError(text, "correct the variable or unset it") from None
     found = config.text(f"{_TEMPORAL}.address")
-    managed = config.value(f"{_TEMPORAL}.managed") if config.find(f"{_TEMPORAL}.managed") else not found
+    said = config.find(f"{_TEMPORAL}.managed")
+    managed = said.value if said else not found
     if not managed and not found:
         raise ConfigError(
             f"{config.where(f'{_TEMPORAL}.managed')}: managed is false, and there is no address",
