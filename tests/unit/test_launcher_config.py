@@ -293,7 +293,7 @@ def test_unset_removes_a_key_that_nothing_knows(places: Places) -> None:
     assert config_file.read_config(places.config).value("ports.server") == 2
 
 
-@pytest.mark.parametrize("value", [os.fsdecode(b"\xff"), "\x07", "a\rb", "\x7f", "\x9f", "\ufffe", "\uffff:1"])
+@pytest.mark.parametrize("value", [os.fsdecode(b"\xff"), "\x07", "a\rb", "\x7f", "\x85", "\ufffe", "\uffff:1"])
 @pytest.mark.parametrize("key", ["context.organization", "backend.local.temporal.address"])
 def test_what_no_yaml_file_may_hold_is_refused(places: Places, key: str, value: str) -> None:
     """Bytes that are no text, and characters for which another program would refuse the whole file."""

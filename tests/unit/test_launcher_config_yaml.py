@@ -159,18 +159,23 @@ def test_whatever_is_accepted_means_what_a_complete_parser_reads(text: str) -> N
     assert {line.path: "" if line.is_empty_map else line.value for line in lines.values()} == flat(tree)
 
 
-# YAML's documents hold neither U+FFFE nor U+FFFF.
-@given(
-    st.text(
-        st.characters(codec="utf-8", exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff")
-        | st.sampled_from("\n\t"),
-        max_size=20,
-    )
-)
-def test_every_text_reads_back_as_it_was_written(text: str) -> None:
-    written = f"a: {yaml_subset.render(text)}\n"
+@given(st.text(st.characters() | st.sampled_from("\n\t\x85\u2028\ufeff\ufffe\U0001fffe"), max_size=20))
+def test_every_text_that_is_not_refused_reads_back_as_it_was_written(text: str) -> None:
+    try:
+        written = f"a: {yaml_subset.render(yaml_subset.require_printable(text))}\n"
+    except ValueError:
+        return
     assert values(written) == {"a": text}
     assert YAML(typ="base", pure=True).load(written) == {"a": text}
+
+
+@pytest.mark.parametrize("char", ["\0", "\x1f", "\r", "\x7f", "\x85", "\x9f", "\ud800", "\ufffe", "\uffff"])
+def test_what_another_program_would_not_read_is_refused(char: str) -> None:
+    """It was written as it is once, and then nothing but the launcher could read the file."""
+    with pytest.raises(ValueError, match="UTF-8 text of printable characters"):
+        yaml_subset.require_printable(char)
+    with pytest.raises((YAMLError, AssertionError)):
+        assert YAML(typ="base", pure=True).load(f'a: "x{char}y"\n') == {"a": f"x{char}y"}
 
 
 @pytest.mark.parametrize("text", ["", "true", "No", "null", "~", "-", "- a", "a b", "a: b", "a #b", "1", "http://x:1/"])

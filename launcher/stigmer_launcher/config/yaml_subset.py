@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-# What no file of YAML may hold (all but its c-printable); other programs would refuse the whole file.
-_FORBIDDEN = re.compile("[^\t\n -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# All but YAML's c-printable: other programs would refuse the whole file. A NEL is among it, which some take for a line's end.
+_FORBIDDEN = re.compile("[^\t\n -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NOTHING = re.compile(r"[ \t]*(?:#.*)?")
 _BEGIN = re.compile(r"---(?: [ \t]*(?:#.*)?)?")
 _EMPTY_FILE = re.compile(r" *\{\}(?: +#.*| *)")
