@@ -7,8 +7,9 @@ from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.llm import find_llm
 from stigmer_launcher.config.schema import SCHEMA
 
-_LLM, _TEMPORAL = "backend.local.llm", "backend.local.temporal"
-_ADDRESS = "TEMPORAL_SERVICE_ADDRESS"
+_LLM = "backend.local.llm"
+_MANAGED, _ADDRESS = "backend.local.temporal.managed", "backend.local.temporal.address"
+_VARIABLE = "TEMPORAL_SERVICE_ADDRESS"
 
 
 class Row(NamedTuple):
@@ -39,9 +40,8 @@ def _llm(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:
 
 
 def _temporal(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:
-    managed, address = f"{_TEMPORAL}.managed", f"{_TEMPORAL}.address"
-    if named := environ.get(_ADDRESS, ""):
-        yield Row(address, named, _ADDRESS)
-        yield Row(managed, "false", _ADDRESS)
-    elif config.find(address) and not config.find(managed):
-        yield Row(managed, "false", "file")
+    if named := environ.get(_VARIABLE, ""):
+        yield Row(_ADDRESS, named, _VARIABLE)
+        yield Row(_MANAGED, "false", _VARIABLE)
+    elif config.find(_ADDRESS) and not config.find(_MANAGED):
+        yield Row(_MANAGED, "false", "file")

@@ -73,10 +73,8 @@ def set_value(places: Places, key: str, value: str) -> None:
     Secrets are refused: the command line is read by every process of the machine, and kept in the shell's history.
     """
     if SCHEMA[require_known(key)].secret:
-        raise UsageError(
-            f"{key} is a secret and must not stand on a command line",
-            "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment",
-        )
+        remedy = "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment"
+        raise UsageError(f"{key} is a secret and must not stand on a command line", remedy)
     try:
         known = SCHEMA[key].read(yaml_subset.require_printable(value)) if value else value
     except ValueError as error:

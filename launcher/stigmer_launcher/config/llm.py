@@ -54,10 +54,8 @@ def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
     filed = config.text(f"{_LLM}.provider")
     provider = environ.get("STIGMER_LLM_PROVIDER", "").strip().lower() or filed
     if provider not in PROVIDERS:
-        raise ConfigError(
-            f"invalid value {provider!r} for STIGMER_LLM_PROVIDER: expected one of {', '.join(PROVIDERS)}",
-            "correct the variable or unset it",
-        )
+        text = f"invalid value {provider!r} for STIGMER_LLM_PROVIDER: expected one of {', '.join(PROVIDERS)}"
+        raise ConfigError(text, "correct the variable or unset it")
     default = DEFAULTS[provider]
 
     def find(name: str, *variables: str) -> tuple[str, str]:
@@ -81,10 +79,9 @@ def require_key(llm: Llm, ask: Callable[[str], str | None]) -> Llm:
     answer = ask(f"API key for {llm.provider} (not shown, not stored): ")
     key = (answer or "").strip()
     if not key:
-        raise SecretError(
-            f"{llm.provider} needs an API key" + (", and there is no terminal to ask for it" if answer is None else ""),
-            f"set {DEFAULTS[llm.provider].variable} (or {_KEY}) in the environment and run the command again",
-        )
+        why = ", and there is no terminal to ask for it" if answer is None else ""
+        remedy = f"set {DEFAULTS[llm.provider].variable} (or {_KEY}) in the environment and run the command again"
+        raise SecretError(f"{llm.provider} needs an API key{why}", remedy)
     return llm._replace(api_key=key, key_from="prompt")
 
 

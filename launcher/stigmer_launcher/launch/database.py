@@ -59,9 +59,8 @@ def require_usable(path: str, report: Callable[[str], None]) -> None:
     The folder of a missing one is made, unless the home is missing too. An empty path means that there is no database.
     """
     if (size := len(os.fsencode(path))) > _LONGEST_PATH:
-        raise HomeError(
-            f"the path of a database is too long: {size} of at most {_LONGEST_PATH} bytes: {path}", _SHORTER
-        )
+        text = f"the path of a database is too long: {size} of at most {_LONGEST_PATH} bytes: {path}"
+        raise HomeError(text, _SHORTER)
     content = examine(path)
     if content is Content.MISSING:
         with suppress(OSError):

@@ -7,7 +7,7 @@ from stigmer_launcher.config.schema import address as read_address
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.install.payload import Component, Payload
 
-_TEMPORAL = "backend.local.temporal"
+_MANAGED, _ADDRESS = "backend.local.temporal.managed", "backend.local.temporal.address"
 
 
 def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dict[str, int]:
@@ -23,10 +23,8 @@ def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dic
         filed = config.find(f"ports.{name}")
         number = chosen.get(name) or (int(filed.value) if filed else default)
         if taken := next((other for other, used in ports.items() if used == number), ""):
-            raise ConfigError(
-                f"the ports {taken} and {name} are both {number}",
-                f"choose another one: `stigmer config set ports.{name} NUMBER`",
-            )
+            remedy = f"choose another one: `stigmer config set ports.{name} NUMBER`"
+            raise ConfigError(f"the ports {taken} and {name} are both {number}", remedy)
         ports[name] = number
     return ports
 
@@ -46,14 +44,11 @@ def external_address(components: Iterable[Component], config: Config, environ: M
         except ValueError as error:
             text = f"invalid value {named!r} for {variable}: expected {error}"
             raise ConfigError(text, "correct the variable or unset it") from None
-    found = config.text(f"{_TEMPORAL}.address")
-    said = config.find(f"{_TEMPORAL}.managed")
+    found, said = config.text(_ADDRESS), config.find(_MANAGED)
     managed = said.value if said else not found
     if not managed and not found:
-        raise ConfigError(
-            f"{config.where(f'{_TEMPORAL}.managed')}: managed is false, and there is no address",
-            f"run `stigmer config set {_TEMPORAL}.address HOST:PORT`",
-        )
+        where, remedy = config.where(_MANAGED), f"run `stigmer config set {_ADDRESS} HOST:PORT`"
+        raise ConfigError(f"{where}: managed is false, and there is no address", remedy)
     return "" if managed else found
 
 
