@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-# All but YAML's c-printable: other programs would refuse the whole file. A NEL is among it, which some take for a line's end.
+# What is not in YAML's c-printable: other programs refuse a file that holds it. And NEL, which some take for a line's end.
 _CODES = (*range(9), *range(11, 32), *range(0x7F, 0xA0), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
 _FORBIDDEN = frozenset(map(chr, _CODES))
 _NOTHING = re.compile(r"[ \t]*(?:#.*)?")
 _BEGIN = re.compile(r"---(?: [ \t]*(?:#.*)?)?")
 _EMPTY_FILE = re.compile(r" *\{\}(?: +#.*| *)")
+# `key: value`, where the value is an empty map, or a scalar in double quotes, in single ones, or in none.
 _LINE = re.compile(
     r"""
     (?P<head> (?P<indent>\ *) (?P<key>\w[\w-]*) \ *: )
@@ -23,7 +24,7 @@ _LINE = re.compile(
             \{\}
             | "(?: [^"\\\t] | \\["\\/nt] )*"
             | '(?: [^'\t] | '' )*'
-            | (?: [^-:#\ \t{[?%&*!|>@`,}\]"'] | [-:](?=[^\ \t]) )  # a plain one: how it begins, how it goes on
+            | (?: [^-:#\ \t{[?%&*!|>@`,}\]"'] | [-:](?=[^\ \t]) )  # how it begins, and below, how it goes on
               (?: [^:#\ \t] | :(?=[^\ \t]) | (?<=[^\ ])\# | \ +(?=[^#\ \t]) )*
         )
     )?
