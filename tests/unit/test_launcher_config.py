@@ -64,8 +64,8 @@ def config(places: Places, *arguments: str, **environ: str) -> tuple[int, str, s
 
 def test_without_a_file_there_are_the_defaults_and_no_file_is_made(places: Places) -> None:
     read = config_file.read_config(places.config)
-    assert {row.key: row.value for row in config_file.list_values(read)}["ports.server"] == "7234"
-    assert {row.origin for row in config_file.list_values(read)} == {"default"}
+    assert read.text("ports.server") == "7234"
+    assert {row.origin for row in effective_values(read, {})} == {"default"}
     assert not Path(places.home).exists()
 
 
@@ -74,7 +74,7 @@ def test_a_file_of_an_earlier_version_is_understood_and_what_has_no_effect_is_sa
     assert read.text("backend.local.llm.provider") == "anthropic"
     assert read.value("backend.local.execution.cleanup") is False
     assert read.value("backend.local.execution.ttl") == 60
-    assert read.plain("backend.local.execution.cleanup") == "false"
+    assert read.text("backend.local.execution.cleanup") == "false"
 
     said = config_file.unused(read)
     keys = ["backend.local.endpoint", "backend.local.data_dir", "backend.local.temporal.version"]
@@ -132,7 +132,7 @@ def test_an_old_cloud_file_is_explained_once(places: Places) -> None:
 def test_a_key_without_a_value_has_its_default(places: Places, value: str) -> None:
     read = write(places, f"ports:\n  server: {value}\n")
     assert read.value("ports.server") == 7234
-    assert not read.has("ports.server")
+    assert read.find("ports.server") is None
 
 
 def test_a_file_that_cannot_be_read_is_an_error(places: Places) -> None:
@@ -190,8 +190,8 @@ def test_every_key_can_be_set_and_read_back(places: Places, key: str) -> None:
     value = {"provider": "openai", "type": "cloud", "mode": "auto"}.get(key.rpartition(".")[2], value)
     config_file.set_value(places, key, value)
     read = config_file.read_config(places.config)
-    assert read.plain(key) == value
-    assert read.has(key)
+    assert read.text(key) == value
+    assert read.find(key)
 
 
 def test_setting_to_nothing_gives_the_default_back(places: Places) -> None:
@@ -293,8 +293,11 @@ def test_unset_removes_a_key_that_nothing_knows(places: Places) -> None:
     assert config_file.read_config(places.config).value("ports.server") == 2
 
 
-def test_bytes_that_are_no_text_are_refused(places: Places) -> None:
-    code, _, err = config(places, "set", "context.organization", os.fsdecode(b"\xff"))
+@pytest.mark.parametrize("value", [os.fsdecode(b"\xff"), "\x07", "a\rb", "\x7f", "\x85", "\ufffe", "\uffff:1"])
+@pytest.mark.parametrize("key", ["context.organization", "backend.local.temporal.address"])
+def test_what_no_yaml_file_may_hold_is_refused(places: Places, key: str, value: str) -> None:
+    """Bytes that are no text, and characters for which another program would refuse the whole file."""
+    code, _, err = config(places, "set", key, value)
     assert (code, "expected UTF-8 text" in err, Path(places.config).exists()) == (2, True, False)
 
 

@@ -66,19 +66,19 @@ def test_a_port_that_does_not_exist_is_a_usage_error_that_names_those_that_do() 
     ],
 )
 def test_whose_temporal_is_used(config: Config, named: str, address: str) -> None:
-    assert external_address(TEMPORAL, config, {"TEMPORAL_SERVICE_ADDRESS": named}) == address
+    assert external_address((SERVER, TEMPORAL), config, {"TEMPORAL_SERVICE_ADDRESS": named}) == address
 
 
 def test_a_component_nobody_else_can_serve_is_always_ours() -> None:
-    assert external_address(SERVER, filed(address="x:2"), {"": "x:1"}) == ""
+    assert external_address((SERVER,), filed(address="x:2"), {"": "x:1"}) == ""
 
 
 def test_an_unmanaged_temporal_without_an_address_is_an_error_with_the_line() -> None:
     with pytest.raises(ConfigError, match=r"config\.yaml, line 3: managed is false, and there is no address"):
-        external_address(TEMPORAL, filed(managed=False), {})
+        external_address((SERVER, TEMPORAL), filed(managed=False), {})
 
 
 @pytest.mark.parametrize("named", ["there", "http://there:1", "there:0", "there:x", ":1", "there:70000"])
 def test_an_address_that_is_none_is_refused_with_the_variables_name(named: str) -> None:
     with pytest.raises(ConfigError, match=r"for TEMPORAL_SERVICE_ADDRESS: expected host:port"):
-        external_address(TEMPORAL, filed(), {"TEMPORAL_SERVICE_ADDRESS": named})
+        external_address((SERVER, TEMPORAL), filed(), {"TEMPORAL_SERVICE_ADDRESS": named})

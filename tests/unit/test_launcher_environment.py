@@ -1,5 +1,6 @@
 """A service gets exactly the arguments and variables its component names, and what the payload lets through."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -58,17 +59,17 @@ def test_variables_are_filled_in_wherever_they_stand_and_once() -> None:
     own = {"ADDRESS": "localhost:{port.server}", "MODEL": "{llm.model}", "KEY": "{llm.api_key}", "FIXED": "1"}
     arguments = ("--db", "{home}/x.db", "plain", "{port.server}:{port.temporal-ui}")
     component = part("one", arguments=arguments, environment=tuple(own.items())).component
-    assert environment.expand(component, {**VALUES, "home": "/{llm.model}", "llm.api_key": ""}) == (
-        ("--db", "/{llm.model}/x.db", "plain", "7234:8233"),
-        {"ADDRESS": "localhost:7234", "MODEL": "gpt-4", "FIXED": "1"},
-    )
+    values = {**VALUES, "home": "/{llm.model}", "llm.api_key": ""}
+    command = environment.command_of(component, "/v/1", values, ("KEY",), {})
+    assert command.argv[1:] == ("--db", "/{llm.model}/x.db", "plain", "7234:8233")
+    assert command.env == {"ADDRESS": "localhost:7234", "MODEL": "gpt-4", "FIXED": "1"}
 
 
 @pytest.mark.parametrize("text", ["{unknown}", "{home", "{}", "{llm.api_key!r}"])
 def test_an_unknown_variable_is_an_error_that_names_the_component(text: str) -> None:
     component = part("one", arguments=(text,)).component
     with pytest.raises(KegError, match="one is started with"):
-        environment.expand(component, VALUES)
+        environment.command_of(component, "/v/1", VALUES, (), {})
 
 
 INHERITED = (
@@ -85,15 +86,20 @@ FROZEN = (
 )
 
 
+def inherited(environ: dict[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Give what a service without variables of its own gets of the user's environment."""
+    return environment.command_of(part("one").component, "/v/1", VALUES, names, environ).env
+
+
 def test_services_see_where_docker_certificates_and_proxies_are_and_nothing_else_of_the_users() -> None:
     """The sandbox, and calls from within a company, need them; the rest would steer our Temporal as the user's own."""
     environ = dict.fromkeys([*INHERITED, *USERS_OWN], "x")
-    assert environment.inherited(environ, MANIFEST.inherit) == dict.fromkeys(INHERITED, "x")
+    assert inherited(environ, MANIFEST.inherit) == dict.fromkeys(INHERITED, "x")
 
 
 def test_what_belongs_to_the_frozen_launcher_never_gets_through() -> None:
     """Not even when a payload names it: the frozen agent-runner would load the launcher's libraries."""
-    assert environment.inherited(dict.fromkeys(FROZEN, "/keg/lib"), FROZEN) == {}
+    assert inherited(dict.fromkeys(FROZEN, "/keg/lib"), FROZEN) == {}
 
 
 def test_a_command_is_the_components_executable_its_arguments_and_both_environments() -> None:

@@ -4,13 +4,14 @@ A missing file means the defaults; a file that cannot be parsed is an error that
 """
 
 import os
+import shlex
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from stigmer_launcher.config import yaml_subset
-from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA, Value, did_you_mean
-from stigmer_launcher.config.yaml_subset import Line
+from stigmer_launcher.config.schema import EARLIER, FIRST_FILE, SCHEMA, Value, did_you_mean, plain
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.home import explain, prepare_home
@@ -18,7 +19,8 @@ from stigmer_launcher.system.places import Places
 
 _WAIT = 10.0  # seconds for another `config set` to finish
 _LARGEST = 1 << 20  # bytes
-_HIDDEN = "(set, not shown)"
+# Some editors begin a UTF-8 file with one; the codec that skips it is not frozen into the launcher.
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Setting(NamedTuple):
@@ -34,38 +36,28 @@ class Config(NamedTuple):
     path: str
     settings: Mapping[str, Setting]
 
-    def text(self, key: str) -> str:
-        """Return a text's value."""
-        return str(self.value(key))
+    def find(self, key: str) -> Setting | None:
+        """Return what the file itself says, by today's key or by that of earlier versions."""
+        return self.settings.get(key) or self.settings.get(EARLIER.get(key, ""))
 
     def value(self, key: str) -> Value:
         """Return the value in the file, else the default."""
-        return self.settings[key].value if key in self.settings else SCHEMA[key].default
+        setting = self.find(key)
+        return setting.value if setting else SCHEMA[key].default
 
-    def plain(self, key: str) -> str:
-        """Return what the file says as the file would write it, empty where it says nothing."""
-        return _plain(self.settings[key].value) if key in self.settings else ""
-
-    def has(self, key: str) -> bool:
-        """Return whether the file itself says it."""
-        return key in self.settings
+    def text(self, key: str) -> str:
+        """Return the value as the file would write it."""
+        return plain(self.value(key))
 
     def where(self, key: str) -> str:
         """Return where a key stands, for an error message."""
-        return f"{self.path}, line {self.settings[key].line}" if key in self.settings else self.path
-
-
-class Row(NamedTuple):
-    """One line of `config list`; `origin` is `file`, `default`, or the variable that decided."""
-
-    key: str
-    value: str
-    origin: str
+        setting = self.find(key)
+        return f"{self.path}, line {setting.line}" if setting else self.path
 
 
 def read_config(path: str) -> Config:
     """Read the file; ConfigError lists every problem with its line."""
-    return _read_settings(path, _parse(path, _read(path)))
+    return _parse(path, _read(path))
 
 
 def require_known(key: str) -> str:
@@ -75,49 +67,37 @@ def require_known(key: str) -> str:
     return key
 
 
-def list_values(config: Config) -> tuple[Row, ...]:
-    """List every key with the file's value or the default; secrets are only said to be set."""
-    return tuple(_row(config, key) for key in SCHEMA)
-
-
 def set_value(places: Places, key: str, value: str) -> None:
     """Write one value, leaving the rest of the file as it is. UsageError for an unknown key or a bad value.
 
     Secrets are refused: the command line is read by every process of the machine, and kept in the shell's history.
     """
-    require_known(key)
-    if SCHEMA[key].secret:
-        raise UsageError(
-            f"{key} is a secret and must not stand on a command line",
-            "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment",
-        )
+    if SCHEMA[require_known(key)].secret:
+        remedy = "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment"
+        raise UsageError(f"{key} is a secret and must not stand on a command line", remedy)
     try:
-        value.encode()
-    except UnicodeEncodeError:  # bytes of the command line that are no UTF-8
-        raise UsageError(f"invalid value {value!r} for {key}: expected UTF-8 text") from None
-    try:
-        known = SCHEMA[key].read(value) if value else value
+        known = SCHEMA[key].read(yaml_subset.require_printable(value)) if value else value
     except ValueError as error:
-        raise UsageError(
-            f"invalid value {value!r} for {key}: expected {error}", f"run `stigmer config get {key}`"
-        ) from None
-    rendered = yaml_subset.render(known) if isinstance(known, str) else _plain(known)
-    with _locked(places):
+        text = f"invalid value {value!r} for {key}: expected {error}"
+        raise UsageError(text, f"run `stigmer config get {key}`") from None
+    scalar = yaml_subset.render(known) if isinstance(known, str) else plain(known)
+    with _editing(places):
         text = _read(places.config) or FIRST_FILE
-        lines = _parse(places.config, text)
-        _read_settings(places.config, lines)
-        _write(places.config, _edited(places.config, text, lines, key, rendered))
+        _parse(places.config, text)
+        edited = yaml_subset.assign(text, key, scalar)
+        _parse(places.config, edited)  # what we write, we can read
+        _write(places.config, edited)
 
 
 def unset_value(places: Places, key: str) -> bool:
     """Remove a key from the file, leaving the rest as it is; False when it was not there. UsageError for an unknown key."""
-    text = _read(places.config)
-    if not any(line.path == key for line in _parse(places.config, text)):
+    with _naming_the_line(places.config):
+        is_there = key in yaml_subset.parse(_read(places.config))
+    if not is_there:
         require_known(key)
         return False
-    with _locked(places):
-        text = _read(places.config)
-        _write(places.config, yaml_subset.remove(text, _parse(places.config, text), key))
+    with _editing(places):
+        _write(places.config, yaml_subset.remove(_read(places.config), key))
     return True
 
 
@@ -125,7 +105,7 @@ def write_first(places: Places) -> bool:
     """Write the file with its explanation if there is none; False when there is one."""
     if os.path.lexists(places.config):
         return False
-    with _locked(places):
+    with _editing(places):
         if os.path.lexists(places.config):
             return False
         _write(places.config, FIRST_FILE)
@@ -138,101 +118,63 @@ def unused(config: Config) -> tuple[str, ...]:
     return tuple(f"{config.where(key)}: {key} has no effect: {why}" for key, why in said)
 
 
-def _read_settings(path: str, lines: tuple[Line, ...]) -> Config:
-    maps = {line.path.rpartition(".")[0] for line in lines}
+def _parse(path: str, text: str) -> Config:
+    with _naming_the_line(path):
+        lines = yaml_subset.parse(text)
+    maps = {key.rpartition(".")[0] for key in lines}
     problems: list[str] = []
     settings: dict[str, Setting] = {}
-    for line in lines:
-        if problem := _problem(line, maps):
+    for key, line in lines.items():
+        try:
+            if (value := _value(line, maps)) is not None:
+                settings[key] = Setting(value, line.number)
+        except ValueError as problem:
             problems.append(f"{path}, line {line.number}: {problem}")
-        elif line.path in SCHEMA and not line.is_empty and line.value:
-            settings[line.path] = Setting(SCHEMA[line.path].read(line.value), line.number)
     if problems:
         raise ConfigError("\n".join(problems))
     return Config(path, settings)
 
 
-def _problem(line: Line, maps: set[str]) -> str:
-    if any(line.path.startswith(f"{known}.") for known in SCHEMA):
-        return ""  # said once, of the key above that should have been a value
-    if line.path in SCHEMA:
-        return _problem_of_value(line, maps)
-    if any(known.startswith(f"{line.path}.") for known in SCHEMA):
-        return "" if line.is_empty or line.is_empty_map else f"{line.path} holds other keys, not a value"
-    return f"there is no key {line.path}{did_you_mean(line.path)}"
-
-
-def _problem_of_value(line: Line, maps: set[str]) -> str:
-    if line.path in maps or line.is_empty_map:
-        return f"{line.path} is a map, as an old cloud configuration wrote it; put its name here as a plain text"
+def _value(line: yaml_subset.Line, maps: set[str]) -> Value | None:
+    """Return the value of a line, None when it has none; ValueError says what is wrong."""
+    key = line.path
+    if any(key.startswith(f"{known}.") for known in SCHEMA):
+        return None  # said once, of the key above that should have been a value
+    if key not in SCHEMA:
+        if not any(known.startswith(f"{key}.") for known in SCHEMA):
+            raise ValueError(f"there is no key {key}{did_you_mean(key)}")
+        if not (line.is_empty or line.is_empty_map):
+            raise ValueError(f"{key} holds other keys, not a value")
+        return None
+    if key in maps or line.is_empty_map:
+        raise ValueError(f"{key} is a map, as an old cloud configuration wrote it; put its name here as a plain text")
+    if line.is_empty or not line.value:
+        return None
     try:
-        if line.value and not line.is_empty:
-            SCHEMA[line.path].read(line.value)
+        return SCHEMA[key].read(line.value)
     except ValueError as error:
-        return f"invalid value {line.value!r} for {line.path}: expected {error}"
-    return ""
-
-
-def _row(config: Config, key: str) -> Row:
-    value = _plain(config.value(key))
-    return Row(key, _HIDDEN if value and SCHEMA[key].secret else value, "file" if config.has(key) else "default")
-
-
-def hidden_row(key: str, origin: str) -> Row:
-    """Return the row of a secret that is set."""
-    return Row(key, _HIDDEN, origin)
-
-
-def _plain(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _parse(path: str, text: str) -> tuple[Line, ...]:
-    try:
-        return yaml_subset.parse(text)
-    except yaml_subset.SubsetError as error:
-        raise ConfigError(f"{path}, line {error.number}: {error}") from error
-
-
-def _edited(path: str, text: str, lines: tuple[Line, ...], key: str, value: str) -> str:
-    line = next((each for each in lines if each.path == key), None)
-    try:
-        edited = yaml_subset.replace(text, line, value) if line else yaml_subset.insert(text, lines, key, value)
-    except yaml_subset.SubsetError as error:
-        raise ConfigError(f"{path}, line {error.number}: {error}") from error
-    _read_settings(path, _parse(path, edited))  # what we write, we can read
-    return edited
-
-
-# Some editors begin a UTF-8 file with one; the codec that skips it is not frozen into the launcher.
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+        raise ValueError(f"invalid value {line.value!r} for {key}: expected {error}") from None
 
 
 def _read(path: str) -> str:
+    """Return the file's text, nothing where there is none. What never ends or is too much is refused: a pipe, a huge file."""
+    aside = f"move it away: `{shlex.join(('mv', path, f'{path}.aside'))}`"
     try:
-        _require_text_file(path, os.stat(path))
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigError(f"{path} is not a regular file", aside)
+        if status.st_size > _LARGEST:
+            raise ConfigError(f"{path} has {status.st_size >> 20} MB and is no configuration", aside)
         with open(path, "rb") as stream:
-            content = stream.read(_LARGEST)
+            content = stream.read(_LARGEST).removeprefix(_BYTE_ORDER_MARK)
+        return content.decode()
     except FileNotFoundError:
         return ""
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "make that file readable for you") from error
-    try:
-        return content.removeprefix(_BYTE_ORDER_MARK).decode()
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}, line {number}: this is not UTF-8 text") from error
-
-
-def _require_text_file(path: str, status: os.stat_result) -> None:
-    """Raise ConfigError for what would never end, or be too much to read: a pipe, a device, a huge file."""
-    import shlex
-
-    aside = f"move it away: `{shlex.join(('mv', path, f'{path}.aside'))}`"
-    if not stat.S_ISREG(status.st_mode):
-        raise ConfigError(f"{path} is not a regular file", aside)
-    if status.st_size > _LARGEST:
-        raise ConfigError(f"{path} has {status.st_size >> 20} MB and is no configuration", aside)
 
 
 def _write(path: str, text: str) -> None:
@@ -251,6 +193,17 @@ def _write(path: str, text: str) -> None:
         raise explain(error, os.path.dirname(target)) from error
 
 
-def _locked(places: Places) -> locks.Lock:
+@contextmanager
+def _editing(places: Places) -> Iterator[None]:
+    """Keep others from changing the file meanwhile."""
     prepare_home(places.home, places.run)
-    return locks.wait(os.path.join(places.run, "config.lock"), _WAIT)
+    with locks.wait(os.path.join(places.run, "config.lock"), _WAIT), _naming_the_line(places.config):
+        yield
+
+
+@contextmanager
+def _naming_the_line(path: str) -> Iterator[None]:
+    try:
+        yield
+    except yaml_subset.SubsetError as error:
+        raise ConfigError(f"{path}, line {error.number}: {error}") from error

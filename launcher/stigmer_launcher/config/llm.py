@@ -54,24 +54,22 @@ def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
     filed = config.text(f"{_LLM}.provider")
     provider = environ.get("STIGMER_LLM_PROVIDER", "").strip().lower() or filed
     if provider not in PROVIDERS:
-        raise ConfigError(
-            f"invalid value {provider!r} for STIGMER_LLM_PROVIDER: expected one of {', '.join(PROVIDERS)}",
-            "correct the variable or unset it",
-        )
+        text = f"invalid value {provider!r} for STIGMER_LLM_PROVIDER: expected one of {', '.join(PROVIDERS)}"
+        raise ConfigError(text, "correct the variable or unset it")
     default = DEFAULTS[provider]
 
-    def choose(variable: str, key: str, otherwise: str) -> str:
-        # the file's values are for its own provider, not for one that the environment chose
-        return environ.get(variable, "").strip() or (filed == provider and config.text(f"{_LLM}.{key}")) or otherwise
+    def find(name: str, *variables: str) -> tuple[str, str]:
+        """Return a value and where it comes from; the file's are for its own provider, not for one of the environment."""
+        for variable in variables:
+            if value := environ.get(variable, "").strip():
+                return value, variable
+        value = config.text(f"{_LLM}.{name}") if provider == filed else ""
+        return value, config.path if value else ""
 
-    found, key_from = _key(environ, config, default, filed_here=filed == provider)
-    return Llm(
-        provider,
-        choose("STIGMER_LLM_MODEL", "model", default.model),
-        choose("STIGMER_LLM_BASE_URL", "base_url", default.base_url),
-        found,
-        key_from,
-    )
+    model, _ = find("model", "STIGMER_LLM_MODEL")
+    base_url, _ = find("base_url", "STIGMER_LLM_BASE_URL")
+    key, key_from = find("api_key", _KEY, default.variable) if default.variable else ("", "not needed")
+    return Llm(provider, model or default.model, base_url or default.base_url, key, key_from)
 
 
 def require_key(llm: Llm, ask: Callable[[str], str | None]) -> Llm:
@@ -81,10 +79,9 @@ def require_key(llm: Llm, ask: Callable[[str], str | None]) -> Llm:
     answer = ask(f"API key for {llm.provider} (not shown, not stored): ")
     key = (answer or "").strip()
     if not key:
-        raise SecretError(
-            f"{llm.provider} needs an API key" + (", and there is no terminal to ask for it" if answer is None else ""),
-            f"set {DEFAULTS[llm.provider].variable} (or {_KEY}) in the environment and run the command again",
-        )
+        why = ", and there is no terminal to ask for it" if answer is None else ""
+        remedy = f"set {DEFAULTS[llm.provider].variable} (or {_KEY}) in the environment and run the command again"
+        raise SecretError(f"{llm.provider} needs an API key{why}", remedy)
     return llm._replace(api_key=key, key_from="prompt")
 
 
@@ -100,13 +97,3 @@ def ask_terminal(prompt: str) -> str | None:
         return getpass.getpass(prompt)
     except EOFError:
         return ""
-
-
-def _key(environ: Mapping[str, str], config: Config, provider: Provider, *, filed_here: bool) -> tuple[str, str]:
-    if not provider.variable:
-        return "", "not needed"
-    for variable in (_KEY, provider.variable):
-        if found := environ.get(variable, "").strip():
-            return found, variable
-    filed = config.text(f"{_LLM}.api_key") if filed_here else ""
-    return filed, config.path if filed else ""

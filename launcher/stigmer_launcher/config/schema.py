@@ -1,9 +1,10 @@
 """The keys of config.yaml: what each holds, its default, and which are accepted from older files but not used."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 Value = str | bool | int
+T = TypeVar("T")
 
 
 class Field(NamedTuple):
@@ -19,16 +20,9 @@ class Field(NamedTuple):
     unused: str = ""
 
 
-def text(value: str) -> str:
-    """Read any text."""
-    return value
-
-
-def flag(value: str) -> bool:
-    """Read `true` or `false`."""
-    if value.lower() not in ("true", "false"):
-        raise ValueError("true or false")
-    return value.lower() == "true"
+def plain(value: Value) -> str:
+    """Return a value as the file writes it, but for quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def is_number(value: str) -> bool:
@@ -36,39 +30,34 @@ def is_number(value: str) -> bool:
     return value.isascii() and value.isdigit() and len(value) < 19
 
 
-def number(value: str) -> int:
-    """Read a whole number, 0 or more."""
-    if not is_number(value):
-        raise ValueError("a whole number")
-    return int(value)
+def is_port(value: str) -> bool:
+    """Return whether a text is the number of a port."""
+    return is_number(value) and 0 < int(value) < 65536
 
 
-def port(value: str) -> int:
-    """Read a port's number."""
-    if not (is_number(value) and 0 < int(value) < 65536):
-        raise ValueError("1-65535")
-    return int(value)
+def _is_address(value: str) -> bool:
+    host, _, end = value.rpartition(":")
+    return host != "" and "/" not in host and is_port(end)
 
 
-def address(value: str) -> str:
-    """Read `host:port`."""
-    host, colon, end = value.rpartition(":")
-    if not host or not colon or "/" in host or not (is_number(end) and 0 < int(end) < 65536):
-        raise ValueError("host:port, without a scheme")
-    return value
-
-
-def one_of(*words: str) -> Callable[[str], str]:
-    """Read one of a few words."""
-
-    def read(value: str) -> str:
-        if value not in words:
-            raise ValueError(f"one of {', '.join(words)}")
-        return value
+def _reader(expected: str, accepts: Callable[[str], bool], convert: Callable[[str], T]) -> Callable[[str], T]:
+    def read(value: str) -> T:
+        if not accepts(value):
+            raise ValueError(expected)
+        return convert(value)
 
     return read
 
 
+def one_of(*words: str) -> Callable[[str], str]:
+    """Read one of a few words."""
+    return _reader(f"one of {', '.join(words)}", words.__contains__, str)
+
+
+flag = _reader("true or false", lambda value: value.lower() in ("true", "false"), lambda value: value.lower() == "true")
+number = _reader("a whole number", is_number, int)
+port = _reader("1-65535", is_port, int)
+address = _reader("host:port, without a scheme", _is_address, str)
 PROVIDERS = ("ollama", "anthropic", "openai")
 _LOCAL, _CLOUD = "backend.local", "backend.cloud"
 _SHIPPED = "the version is the one Stigmer ships; use `backend.local.temporal.address` for a Temporal of your own"
@@ -77,31 +66,34 @@ _OTHERS = "accepted; the server does not read it"
 
 SCHEMA: dict[str, Field] = {
     "backend.type": Field(one_of("local", "cloud"), "local", _OTHERS),
-    f"{_LOCAL}.endpoint": Field(text, "", unused="the server listens on `ports.server`"),
-    f"{_LOCAL}.data_dir": Field(text, "", unused="set STIGMER_HOME to move everything"),
+    f"{_LOCAL}.endpoint": Field(str, "", unused="the server listens on `ports.server`"),
+    f"{_LOCAL}.data_dir": Field(str, "", unused="set STIGMER_HOME to move everything"),
     f"{_LOCAL}.llm.provider": Field(one_of(*PROVIDERS), "ollama", "who runs the language model"),
-    f"{_LOCAL}.llm.model": Field(text, "", "the model's name; empty: the provider's usual one"),
-    f"{_LOCAL}.llm.base_url": Field(text, "", "the provider's address; empty: the usual one"),
-    f"{_LOCAL}.llm.api_key": Field(text, "", "the provider's key; better set in the environment", secret=True),
+    f"{_LOCAL}.llm.model": Field(str, "", "the model's name; empty: the provider's usual one"),
+    f"{_LOCAL}.llm.base_url": Field(str, "", "the provider's address; empty: the usual one"),
+    f"{_LOCAL}.llm.api_key": Field(str, "", "the provider's key; better set in the environment", secret=True),
     f"{_LOCAL}.temporal.managed": Field(flag, True, "whether the server starts a Temporal of its own"),
     f"{_LOCAL}.temporal.address": Field(address, "", "the Temporal to use where `managed` is false"),
-    f"{_LOCAL}.temporal.version": Field(text, "", unused=_SHIPPED),
+    f"{_LOCAL}.temporal.version": Field(str, "", unused=_SHIPPED),
     f"{_LOCAL}.temporal.port": Field(port, 7233, "the same as `ports.temporal`, which goes first"),
     f"{_LOCAL}.execution.mode": Field(one_of("local", "sandbox", "auto"), "local", "where agents run commands"),
-    f"{_LOCAL}.execution.sandbox_image": Field(text, "", "the container image of the sandbox"),
+    f"{_LOCAL}.execution.sandbox_image": Field(str, "", "the container image of the sandbox"),
     f"{_LOCAL}.execution.auto_pull": Field(flag, True, "whether a missing image is pulled"),
     f"{_LOCAL}.execution.cleanup": Field(flag, True, "whether sandboxes are removed after use"),
     f"{_LOCAL}.execution.ttl": Field(number, 3600, "seconds that a sandbox may live"),
-    f"{_CLOUD}.endpoint": Field(text, "", _OTHERS),
-    f"{_CLOUD}.token": Field(text, "", _OTHERS, secret=True),
-    f"{_CLOUD}.org_id": Field(text, "", _OTHERS),
-    f"{_CLOUD}.env_id": Field(text, "", _OTHERS),
-    "context.organization": Field(text, "", _OTHERS),
-    "context.environment": Field(text, "", _OTHERS),
+    f"{_CLOUD}.endpoint": Field(str, "", _OTHERS),
+    f"{_CLOUD}.token": Field(str, "", _OTHERS, secret=True),
+    f"{_CLOUD}.org_id": Field(str, "", _OTHERS),
+    f"{_CLOUD}.env_id": Field(str, "", _OTHERS),
+    "context.organization": Field(str, "", _OTHERS),
+    "context.environment": Field(str, "", _OTHERS),
     "ports.server": Field(port, 7234, "the port of stigmer-server"),
     "ports.temporal": Field(port, 7233, "the port of Temporal"),
     "ports.temporal-ui": Field(port, 8233, "the port of Temporal's web page"),
 }
+
+# Where a value counts that the file has under another key only.
+EARLIER = {"ports.temporal": f"{_LOCAL}.temporal.port"}
 
 # What the file begins with when Stigmer writes it: the defaults, and where to read on.
 FIRST_FILE = """\

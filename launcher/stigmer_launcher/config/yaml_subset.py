@@ -4,14 +4,34 @@ Reading keeps each value's place in its line, so that an edit changes that value
 Source of what is accepted, and of how it is read: YAML 1.2, block mappings with plain and quoted flow scalars.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-_KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
-_PLAIN = _KEY | frozenset("./:@+,=~()")
-_WORDS = frozenset(("", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n"))
-_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "n": "\n", "t": "\t"}
-_EMPTY_MAP = "{}"
+# What is not in YAML's c-printable: other programs refuse a file that holds it. And NEL, which some take for a line's end.
+_CODES = (*range(9), *range(11, 32), *range(0x7F, 0xA0), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
+_FORBIDDEN = frozenset(map(chr, _CODES))
+_NOTHING = re.compile(r"[ \t]*(?:#.*)?")
+_BEGIN = re.compile(r"---(?: [ \t]*(?:#.*)?)?")
+_EMPTY_FILE = re.compile(r" *\{\}(?: +#.*| *)")
+# `key: value`, where the value is an empty map, or a scalar in double quotes, in single ones, or in none.
+_LINE = re.compile(
+    r"""
+    (?P<head> (?P<indent>\ *) (?P<key>\w[\w-]*) \ *: )
+    (?:\ +
+        (?P<scalar>
+            \{\}
+            | "(?: [^"\\\t] | \\["\\/nt] )*"
+            | '(?: [^'\t] | '' )*'
+            | (?: [^-:#\ \t{[?%&*!|>@`,}\]"'] | [-:](?=[^\ \t]) )  # how it begins, and below, how it goes on
+              (?: [^:#\ \t] | :(?=[^\ \t]) | (?<=[^\ ])\# | \ +(?=[^#\ \t]) )*
+        )
+    )?
+    (?: [ \t]+ (?:\#.*)? )?
+    """,
+    re.ASCII | re.VERBOSE,
+)
 _CONSTRUCTS = {
     "-": "a list",
     "{": "a map in braces",
@@ -31,31 +51,53 @@ _CONSTRUCTS = {
     '"': "a quoted key",
     "'": "a quoted key",
 }
+# What is wrong with a row that is none of those above: said by the first pattern that it begins with.
+_PROBLEMS = (
+    (r"[^#]*\t[ \t]*[^ \t#]", "a tab; use spaces"),
+    (r" *(?:---|\.\.\.)", "a document marker is not supported"),
+    (r" *([-{[?%&*!|>@`,}\]\"'])", "{} is not supported"),
+    (r"[^:]*(?:$|:[^ \t])", "expected `key: value` (a value cannot continue on the next line)"),
+    (r" *(?!\w[\w-]* *:)([^:]*?) *:", "{!r} is no key"),
+    (r"""[^:]*: *(?:"(?:[^"\\]|\\.?)*|'(?:[^']|'')*)$""", "a quote that is not closed"),
+    (r"""[^:]*: *"(?:[^"\\]|\\["\\/nt])*(\\.)""", "the escape {} is not supported"),
+    (r"""[^:]*: *["']""", "something follows the closing quote"),
+    (r"[^:]*: *(-(?![^ ])|[{[?%&*!|>@`,}\]])", "{} is not supported as a value (quote the text if it is one)"),
+    (r"", "a second colon in the value (quote the text if it is one)"),
+)
+_PLAIN = re.compile(r"[\w./+()][\w./+(),:=@~-]*(?<!:)", re.ASCII)
+_WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 
 
 class Line(NamedTuple):
-    """One `key: value`: its number from 1, its dotted path, its value, and where in the line the value stands.
+    """One `key: value`: its number from 1, its dotted path, its value as it is written, and where in the line that begins.
 
-    A key without a value has the value "" and an empty place; it may open a map. An empty map has the value `{}`.
+    A key without a value has an empty one behind its colon; it may open a map.
     """
 
     number: int
     indent: int
     path: str
-    value: str
-    quoted: bool
+    scalar: str
     start: int
-    end: int
+
+    @property
+    def value(self) -> str:
+        """Return the text that the value stands for."""
+        if self.scalar.startswith("'"):
+            return self.scalar[1:-1].replace("''", "'")
+        if self.scalar.startswith('"'):
+            return str(json.loads(self.scalar))  # the escapes of the subset are among JSON's
+        return self.scalar
 
     @property
     def is_empty(self) -> bool:
         """Return whether nothing, or YAML's null, stands here."""
-        return not self.quoted and self.value in ("", "~", "null", "Null", "NULL")
+        return self.scalar in ("", "~", "null", "Null", "NULL")
 
     @property
     def is_empty_map(self) -> bool:
         """Return whether `{}` stands here."""
-        return not self.quoted and self.value == _EMPTY_MAP
+        return self.scalar == "{}"
 
 
 class SubsetError(ValueError):
@@ -66,96 +108,93 @@ class SubsetError(ValueError):
         self.number = number
 
 
-def parse(text: str) -> tuple[Line, ...]:
-    """Read every key of a file, in order; SubsetError names the first line that cannot be read."""
-    lines: list[Line] = []
+def parse(text: str) -> dict[str, Line]:
+    """Read the lines of a file by their paths, in order; SubsetError names one that cannot be read."""
+    rows = list(_rows(text))
+    if rows and _BEGIN.fullmatch(rows[0][1]):
+        del rows[0]
+    if rows and _EMPTY_FILE.fullmatch(rows[0][1]):
+        if rows[1:]:
+            raise SubsetError(rows[1][0], "something follows the map in braces")
+        return {}
+    lines: dict[str, Line] = {}
+    last: Line | None = None
     open_maps: list[tuple[int, str]] = [(0, "")]  # indentation of the keys, path before them
-    begun = whole = False  # whether there was a row with content; whether the file is one `{}`
-    for number, raw in enumerate(_rows(text), 1):
-        content = _without_comment(raw).strip(" \t")
-        if not content or (content == "---" and raw[:4] in ("---", "--- ") and not begun):
-            begun = begun or content != ""
-            continue
-        begun = True
-        if whole:
-            raise SubsetError(number, "something follows the map in braces")
-        if content == _EMPTY_MAP and not lines and "\t" not in raw.partition("#")[0]:
-            whole = True
-            continue
-        indent = len(raw) - len(raw.lstrip(" "))
-        parent = _parent(number, indent, open_maps, lines[-1] if lines else None)
-        line = _line(number, indent, raw, parent)
-        if any(line.path == other.path for other in lines):
-            raise SubsetError(number, f"the key {line.path} is here a second time")
-        lines.append(line)
-    return tuple(lines)
+    for number, row in rows:
+        found = _LINE.fullmatch(row)
+        if not found:
+            raise SubsetError(number, _problem(row))
+        indent, scalar = len(found["indent"]), found["scalar"] or ""
+        path = _parent(number, indent, open_maps, last) + found["key"]
+        if path in lines:
+            raise SubsetError(number, f"the key {path} is here a second time")
+        start = found.start("scalar") if scalar else found.end("head")
+        lines[path] = last = Line(number, indent, path, scalar, start)
+    return lines
 
 
-def remove(text: str, lines: Sequence[Line], path: str) -> str:
+def remove(text: str, path: str) -> str:
     """Return the text without a key and what stands below it; a text without the key stays as it is."""
-    gone = {line.number for line in lines if f"{line.path}.".startswith(f"{path}.")}
+    gone = {line.number for line in _family(parse(text), path)}
     return "\n".join(row for number, row in enumerate(text.split("\n"), 1) if number not in gone)
 
 
-def replace(text: str, line: Line, value: str) -> str:
-    """Return the text with the value of one line replaced; `value` is as `render` gives it."""
-    rows = text.split("\n")
-    row = rows[line.number - 1]
-    gap = "" if row[: line.start].endswith(" ") else " "
-    rows[line.number - 1] = row[: line.start] + gap + value + row[line.end :]
-    return "\n".join(rows)
+def assign(text: str, path: str, scalar: str) -> str:
+    """Return the text with the value of a key replaced by a scalar as `render` gives it.
+
+    A key that is missing is added at the end of the map it belongs to, and so is that map.
+    """
+    lines = parse(text)
+    if path in lines:
+        return _replace(text, lines[path], scalar)
+    outer, _, name = path.rpartition(".")
+    if not outer:
+        return _insert(text, tuple(lines.values()), f"{name}: {scalar}")
+    if outer not in lines:
+        return assign(assign(text, outer, ""), path, scalar)
+    opening, *inner = family = _family(lines, outer)
+    if opening.is_empty_map:
+        text = _replace(text, opening, "")
+    elif opening.scalar:
+        raise SubsetError(opening.number, f"{outer} has a value here and cannot hold other keys")
+    indent = inner[0].indent if inner else opening.indent + 2
+    return _insert(text, family, f"{' ' * indent}{name}: {scalar}")
 
 
-def insert(text: str, lines: Sequence[Line], path: str, value: str) -> str:
-    """Return the text with a key added at the end of the map it belongs to; maps that are missing are made."""
-    names = path.split(".")
-    depth = max((n for n in range(1, len(names)) if _find(lines, ".".join(names[:n]))), default=0)
-    family = [line for line in lines if depth == 0 or f"{line.path}.".startswith(".".join(names[:depth]) + ".")]
-    if depth and family[0].is_empty_map:
-        text = replace(text, family[0], "")
-    elif depth and (family[0].value or family[0].quoted):
-        raise SubsetError(family[0].number, f"{family[0].path} has a value here and cannot hold other keys")
-    indent = 0 if depth == 0 else family[1].indent if len(family) > 1 else family[0].indent + 2
-    tail = names[depth:]
-    end = "\r" if "\r\n" in text else ""
-    added = [" " * (indent + 2 * n) + f"{name}:" + end for n, name in enumerate(tail)]
-    added[-1] = added[-1].removesuffix("\r") + f" {value}{end}"
-    rows = [row for row in text.split("\n") if lines or _without_comment(row).strip() != _EMPTY_MAP]
-    place = family[-1].number if family else len(rows)
-    if rows[-1] and place == len(rows):
-        rows.append("")
-    place = place if family else len(rows) - 1
-    return "\n".join([*rows[:place], *added, *rows[place:]])
+def require_printable(text: str) -> str:
+    """Return a text; ValueError when no file may hold it, because of control characters or bytes that are no UTF-8."""
+    if not _FORBIDDEN.isdisjoint(text):
+        raise ValueError("UTF-8 text of printable characters")
+    return text
 
 
 def render(text: str) -> str:
     """Write a string as a scalar that reads back as itself, with quotes only where they are needed."""
-    plain = text and set(text) <= _PLAIN and text[0] not in "-:~,=@" and not text.endswith(":")
-    if plain and text.lower() not in _WORDS:
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{escaped}"'
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
-def _rows(text: str) -> Iterator[str]:
-    for number, row in enumerate(text.split("\n"), 1):
-        stripped = row.removesuffix("\r")
-        if bad := next((c for c in stripped if ord(c) < 32 and c != "\t"), ""):
+def _rows(text: str) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each row that holds more than a comment."""
+    for number, raw in enumerate(text.split("\n"), 1):
+        row = raw.removesuffix("\r")
+        if bad := min(_FORBIDDEN.intersection(row), default=""):
             raise SubsetError(number, f"the control character {ord(bad):#04x}")
-        if stripped.lstrip(" ").startswith("\t"):
-            raise SubsetError(number, "a tab; use spaces")
-        yield stripped
+        if not _NOTHING.fullmatch(row):
+            yield number, row
 
 
-def _without_comment(text: str) -> str:
-    """Cut off a comment: it begins with a `#` that stands first or after white space."""
-    return f" {text}".replace("\t#", " #").partition(" #")[0][1:]
+def _problem(row: str) -> str:
+    matches = ((re.match(pattern, row, re.ASCII), text) for pattern, text in _PROBLEMS)
+    return next(
+        text.format(*(_CONSTRUCTS.get(part, part) for part in found.groups())) for found, text in matches if found
+    )
 
 
 def _parent(number: int, indent: int, open_maps: list[tuple[int, str]], last: Line | None) -> str:
     """Find the map a line belongs to by its indentation, opening or closing maps on the way."""
     if last and indent > last.indent:
-        if last.value or last.quoted:
+        if last.scalar:
             raise SubsetError(number, f"it is indented below {last.path}, which has a value of its own")
         open_maps.append((indent, f"{last.path}."))
     while open_maps and open_maps[-1][0] > indent:
@@ -165,65 +204,25 @@ def _parent(number: int, indent: int, open_maps: list[tuple[int, str]], last: Li
     return open_maps[-1][1]
 
 
-def _line(number: int, indent: int, raw: str, parent: str) -> Line:
-    content = raw[indent:]
-    if content.startswith(("---", "...")):
-        raise SubsetError(number, "a document marker is not supported")
-    if content[0] in _CONSTRUCTS:
-        raise SubsetError(number, f"{_CONSTRUCTS[content[0]]} is not supported")
-    key, colon, rest = content.partition(":")
-    start = indent + len(key) + 1
-    key = key.rstrip(" ")
-    if not colon or rest[:1] not in ("", " ", "\t"):
-        raise SubsetError(number, "expected `key: value` (a value cannot continue on the next line)")
-    if key.startswith("<<") or not set(key) <= _KEY or not key:
-        raise SubsetError(number, f"{key.strip()!r} is no key")
-    start += len(rest) - len(rest.lstrip(" ")) if _without_comment(rest).strip(" \t") else 0
-    value, quoted, end = _scalar(number, raw, start)
-    bare = not quoted and value in ("", _EMPTY_MAP)
-    if "\t" in (raw.partition("#")[0] if bare else raw[:end]):
-        raise SubsetError(number, "a tab; use spaces")
-    return Line(number, indent, parent + key, value, quoted, start, end)
+def _replace(text: str, line: Line, scalar: str) -> str:
+    rows = text.split("\n")
+    row = rows[line.number - 1]
+    before, after = row[: line.start], row[line.start + len(line.scalar) :]
+    gap = "" if before.endswith(" ") else " "
+    rows[line.number - 1] = before + gap + scalar + after
+    return "\n".join(rows)
 
 
-def _scalar(number: int, raw: str, start: int) -> tuple[str, bool, int]:
-    """Read the value at `start`: its text, whether it was quoted, and where it ends."""
-    first = raw[start : start + 1]
-    if first in ('"', "'"):
-        value, end = _quoted(number, raw, start, first)
-        after = raw[end:]
-        if _without_comment(after).strip(" \t") or after[:1] not in ("", " ", "\t"):
-            raise SubsetError(number, "something follows the closing quote")
-        return value, True, end
-    plain = _without_comment(raw[start:]).strip(" \t")
-    if plain == _EMPTY_MAP:
-        return plain, False, start + len(plain)
-    if first == "-" and plain != "-" and plain[1] != " ":
-        first = ""  # -1 is a scalar, `- 1` a list
-    if first and first in _CONSTRUCTS:
-        raise SubsetError(number, f"{_CONSTRUCTS[first]} is not supported as a value (quote the text if it is one)")
-    if ": " in plain or plain.endswith(":"):
-        raise SubsetError(number, "a second colon in the value (quote the text if it is one)")
-    return plain, False, start + len(plain)
+def _insert(text: str, family: Sequence[Line], row: str) -> str:
+    """Return the text with a row below those of a map; a file that is but an empty map, or none, has none."""
+    rows = [each for each in text.split("\n") if family or not _EMPTY_FILE.fullmatch(each.removesuffix("\r"))]
+    place = family[-1].number if family else len(rows) - (rows[-1] == "")
+    if place == len(rows):
+        rows.append("")
+    rows.insert(place, row.rstrip(" ") + ("\r" if "\r\n" in text else ""))
+    return "\n".join(rows)
 
 
-def _quoted(number: int, raw: str, start: int, quote: str) -> tuple[str, int]:
-    text, at = "", start + 1
-    while at < len(raw):
-        char = raw[at]
-        if char == quote == "'" and raw[at + 1 : at + 2] == "'":
-            text, at = text + "'", at + 2
-        elif char == quote:
-            return text, at + 1
-        elif char == "\\" and quote == '"':
-            escaped = raw[at + 1 : at + 2]
-            if escaped not in _ESCAPES:
-                raise SubsetError(number, f"the escape \\{escaped} is not supported")
-            text, at = text + _ESCAPES[escaped], at + 2
-        else:
-            text, at = text + char, at + 1
-    raise SubsetError(number, "a quote that is not closed")
-
-
-def _find(lines: Sequence[Line], path: str) -> Line | None:
-    return next((line for line in lines if line.path == path), None)
+def _family(lines: Mapping[str, Line], path: str) -> list[Line]:
+    """List the line of a key and those below it."""
+    return [line for line in lines.values() if f"{line.path}.".startswith(f"{path}.")]

@@ -73,7 +73,7 @@ def check_config(context: DoctorContext) -> Iterator[Finding]:
         return
     yield Finding("Configuration", "file", OK, config.path)
     if os.stat(config.path).st_mode & _OTHERS:
-        level = PROBLEM if any(config.plain(key) for key in SCHEMA if SCHEMA[key].secret) else WARNING
+        level = PROBLEM if any(config.text(key) for key in SCHEMA if SCHEMA[key].secret) else WARNING
         remedy = f"run `{shlex.join(('chmod', '600', config.path))}`"
         yield Finding("Configuration", "mode", level, "other users may read or write it", remedy)
     for text in configuration.unused(config):

@@ -57,8 +57,7 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
 def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     """Check that Temporal serves: the running one, or the external one that is configured."""
     components = context.keg.payload.components if context.keg else ()
-    named = [endpoints.external_address(component, context.config, context.environ) for component in components]
-    external = next(filter(None, named), "")
+    external = endpoints.external_address(components, context.config, context.environ)
     running = _readable(context.snapshot.temporal) if context.supervisor else ""
     whose = f"at {running or external}" + (", not ours" if external else "")
     if not (running or external):

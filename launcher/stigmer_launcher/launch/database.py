@@ -6,27 +6,35 @@ would find it: with what an interrupted transaction replaced put back. Source: S
 """
 
 import os
+import re
 import shlex
 import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
+from itertools import count, islice
 
 from stigmer_launcher.errors import DatabaseError, HomeError
 from stigmer_launcher.system.home import explain
 
+_OPTION = "--db-filename"
+_SIDE_FILES = ("-shm", "-wal", "-journal", "")
+_LONGEST_PATH = 512 - len("-journal")  # bytes
+_SHORTER = "set STIGMER_HOME to a directory with a shorter path: `export STIGMER_HOME=/path/to/directory`"
 _MAGIC = b"SQLite format 3\0"
+_INNER_TABLE, _LEAF_TABLE, _LEAF_INDEX = 0x05, 0x0D, 0x0A
+_MOST_PAGES = 1000  # of a schema; a damaged one may refer to itself
+# A row of the schema: its size, its number, the size of its header, the kinds of its five values, all of variable length;
+# then type, name, table, first page and SQL. The kind of the page's number is its length. The tables of history are named.
+_ROW = re.compile(
+    rb"(?:[\x80-\xff]*[\x00-\x7f]){6}(.)[\x80-\xff]*[\x00-\x7f]"
+    rb"(?:table(?:(history_node|executions)\2)?|index|view|trigger)",
+    re.DOTALL,
+)
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 _SMALLEST, _LARGEST = 32, 65536  # bytes of a sector or a page that SQLite accepts in a journal
 _LONGEST_JOURNAL = 64 << 20  # bytes; those of a schema are a thousand times shorter
-_OPTION = "--db-filename"
-_HISTORY = ("history_node", "executions")
-_SIDE_FILES = ("", "-journal", "-wal", "-shm")
-_LONGEST_PATH = 512 - len("-journal")  # bytes
-_SHORTER = "set STIGMER_HOME to a directory with a shorter path: `export STIGMER_HOME=/path/to/directory`"
-_LEAF_TABLE, _INNER_TABLE, _LEAVES = 0x0D, 0x05, (0x0D, 0x0A)
-_MOST_PAGES = 1000  # of a schema; a damaged one may refer to itself
 
 
 class Content(Enum):
@@ -51,9 +59,8 @@ def require_usable(path: str, report: Callable[[str], None]) -> None:
     The folder of a missing one is made, unless the home is missing too. An empty path means that there is no database.
     """
     if (size := len(os.fsencode(path))) > _LONGEST_PATH:
-        raise HomeError(
-            f"the path of a database is too long: {size} of at most {_LONGEST_PATH} bytes: {path}", _SHORTER
-        )
+        text = f"the path of a database is too long: {size} of at most {_LONGEST_PATH} bytes: {path}"
+        raise HomeError(text, _SHORTER)
     content = examine(path)
     if content is Content.MISSING:
         with suppress(OSError):
@@ -92,13 +99,12 @@ class _Pages:
 
     def __init__(self, descriptor: int, length: int, replaced: dict[int, bytes]) -> None:
         header = replaced.get(1) or os.pread(descriptor, 100, 0)
-        if not header.startswith(_MAGIC) or len(header) < 100:
+        magic, short, changed, pages, valid_for = struct.unpack_from(">16sH6xII60xI", header)
+        if magic != _MAGIC:
             raise ValueError("not a database")
-        short: int = struct.unpack_from(">H", header, 16)[0]
         self.descriptor, self.length, self.replaced = descriptor, length, replaced
         self.size = 65536 if short == 1 else short
-        changed, count, valid_for = struct.unpack_from(">24xII60xI", header)
-        self.is_short = changed == valid_for and length < count * self.size
+        self.is_short = changed == valid_for and length < pages * self.size
 
     def read(self, number: int) -> bytes:
         """Read a page, counted from 1."""
@@ -106,44 +112,52 @@ class _Pages:
             raise ValueError(f"there is no page {number}")
         return self.replaced.get(number) or os.pread(self.descriptor, self.size, (number - 1) * self.size)
 
-    def rows(self) -> Iterator[tuple[str, int]]:
-        """Yield the name and the first page of each table and index, from the schema that begins on page 1."""
-        waiting, seen = [1], 0
-        while waiting and (seen := seen + 1) <= _MOST_PAGES:
-            number = waiting.pop()
+    def history(self) -> Iterator[int]:
+        """Yield the first page of each table of history, as the schema has it that begins on page 1."""
+        numbers = [1]
+        for number in islice(numbers, _MOST_PAGES):
             page, start = self.read(number), 100 if number == 1 else 0
-            inner = page[start] == _INNER_TABLE
-            if not inner and page[start] != _LEAF_TABLE:
+            kind, rows = _kind_and_count(page, start)
+            if kind not in (_INNER_TABLE, _LEAF_TABLE):
                 raise ValueError(f"page {number} is not part of a schema")
-            cells = struct.unpack_from(f">{_cells(page, start)}H", page, start + (12 if inner else 8))
-            if inner:
-                waiting += [struct.unpack_from(">I", page, cell)[0] for cell in (*cells, start + 8)]
+            cells = struct.unpack_from(f">{rows}H", page, start + (12 if kind == _INNER_TABLE else 8))
+            if kind == _INNER_TABLE:
+                numbers += [struct.unpack_from(">I", page, cell)[0] for cell in (*cells, start + 8)]
             else:
-                yield from (_schema_row(page, cell) for cell in cells)
+                yield from filter(None, (_page_of_history(page, cell) for cell in cells))
+
+    def has_rows(self, number: int) -> bool:
+        """Return whether the table that begins on a page has rows; one of several pages has."""
+        kind, rows = _kind_and_count(self.read(number), 0)
+        return kind not in (_LEAF_TABLE, _LEAF_INDEX) or rows > 0
 
 
 def _judge(pages: _Pages, path: str) -> Content:
-    roots = dict(pages.rows())
-    if _size(f"{path}-wal") or not all(_is_empty(pages, roots.get(table, 0)) for table in _HISTORY):
+    tables = tuple(pages.history())
+    is_logged = os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > 0
+    if is_logged or any(pages.has_rows(first) for first in tables):
         return Content.DAMAGED if pages.is_short else Content.WHOLE
     return Content.UNFINISHED
 
 
-def _is_empty(pages: _Pages, root: int) -> bool:
-    """Return whether a table has no rows, or does not exist; one of several pages has rows."""
-    if not root:
-        return True
-    page = pages.read(root)
-    return page[0] in _LEAVES and _cells(page, 0) == 0
+def _kind_and_count(page: bytes, start: int) -> tuple[int, int]:
+    kind, cells = struct.unpack_from(">BxxH", page, start)
+    return kind, cells
+
+
+def _page_of_history(page: bytes, cell: int) -> int:
+    """Return the first page of the table in a row of the schema, 0 when that is no table of history."""
+    row = _ROW.match(page, cell)
+    if not row:
+        raise ValueError("no row of a schema")
+    return int.from_bytes(page[row.end() : row.end() + row[1][0]]) if row[2] else 0
 
 
 def _interrupted_transaction(path: str) -> tuple[int, dict[int, bytes]]:
     """Read the journal: the bytes that the database had before, and the pages that it takes back; those of no journal."""
-    try:
-        with open(f"{path}-journal", "rb") as stream:
-            journal = stream.read(_LONGEST_JOURNAL)
-    except FileNotFoundError:
-        journal = b""
+    journal = b""
+    with suppress(FileNotFoundError), open(f"{path}-journal", "rb") as stream:
+        journal = stream.read(_LONGEST_JOURNAL)
     if len(journal) < 28 or not journal.startswith(_JOURNAL_MAGIC):
         return sys.maxsize, {}
     pages, sector, size = struct.unpack_from(">16xIII", journal)
@@ -156,48 +170,19 @@ def _replaced_pages(journal: bytes, sector: int, size: int) -> Iterator[tuple[in
     """Yield number and former content of the pages of a journal, segment by segment; a page is in it once."""
     at = 0
     while journal.startswith(_JOURNAL_MAGIC, at):
-        (count,) = struct.unpack_from(">8xI", journal, at)
+        (pages,) = struct.unpack_from(">8xI", journal, at)
         first, record = at + sector, size + 8  # a page with its number and its checksum
-        end = first + max(0, min(count, (len(journal) - first) // record)) * record
+        end = first + max(0, min(pages, (len(journal) - first) // record)) * record
         for at in range(first, end, record):
             yield int.from_bytes(journal[at : at + 4]), journal[at + 4 : at + 4 + size]
         at = -(-end // sector) * sector
-
-
-def _cells(page: bytes, start: int) -> int:
-    number: int = struct.unpack_from(">H", page, start + 3)[0]
-    return number
-
-
-def _schema_row(page: bytes, at: int) -> tuple[str, int]:
-    """Read type, name, table and first page of a row of the schema; the rest may lie elsewhere."""
-    _, at = _varint(page, at)
-    _, at = _varint(page, at)
-    start, (length, at) = at, _varint(page, at)
-    kinds: list[int] = []
-    while at < start + length:
-        kind, at = _varint(page, at)
-        kinds.append(kind)
-    widths = [(kind - 13) // 2 if kind > 12 else (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)[kind] for kind in kinds[:4]]
-    name = at + widths[0]
-    number = name + widths[1] + widths[2]
-    return page[name : name + widths[1]].decode(), int.from_bytes(page[number : number + widths[3]])
-
-
-def _varint(page: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for place in range(at, at + 8):
-        value = value << 7 | page[place] & 0x7F
-        if page[place] < 0x80:
-            return value, place + 1
-    return value << 8 | page[at + 8], at + 9
 
 
 def _set_aside(path: str) -> str:
     """Rename a database and what SQLite keeps beside it; give its new name."""
     kept = _free_name(f"{path}.unfinished")
     try:
-        for side in reversed(_SIDE_FILES):
+        for side in _SIDE_FILES:
             if os.path.lexists(path + side):
                 os.rename(path + side, kept + side)
     except OSError as error:
@@ -206,14 +191,4 @@ def _set_aside(path: str) -> str:
 
 
 def _free_name(wanted: str) -> str:
-    number = 1
-    while os.path.lexists(f"{wanted}-{number}"):
-        number += 1
-    return f"{wanted}-{number}"
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
+    return next(name for number in count(1) if not os.path.lexists(name := f"{wanted}-{number}"))

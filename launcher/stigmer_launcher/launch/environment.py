@@ -40,6 +40,7 @@ def variables(
 
     `execution.…` has a value only where the file says so: a service's own default is as good as ours.
     """
+    said = {name: f"{_EXECUTION}.{name}" for name in EXECUTION}
     return {
         "home": home,
         "home.relative": HERE,
@@ -50,20 +51,8 @@ def variables(
         "llm.model": llm.model,
         "llm.base_url": llm.base_url,
         "llm.api_key": llm.api_key,
-        **{f"execution.{name}": config.plain(f"{_EXECUTION}.{name}") for name in EXECUTION},
+        **{f"execution.{name}": config.text(key) if config.find(key) else "" for name, key in said.items()},
     }
-
-
-def expand(component: Component, values: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return a component's arguments and its own environment; a variable that comes out empty is not set."""
-    arguments = tuple(_fill(argument, values, component) for argument in component.arguments)
-    environment = {name: _fill(value, values, component) for name, value in component.environment}
-    return arguments, {name: value for name, value in environment.items() if value}
-
-
-def inherited(environ: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    """Return what services may see of the user's environment."""
-    return {name: environ[name] for name in names if name in environ and not name.startswith(_NEVER)}
 
 
 def executable_of(component: Component, directory: str, environ: Mapping[str, str]) -> str:
@@ -82,10 +71,15 @@ def executable_of(component: Component, directory: str, environ: Mapping[str, st
 def command_of(
     component: Component, directory: str, values: Mapping[str, str], names: Sequence[str], environ: Mapping[str, str]
 ) -> Command:
-    """Join executable, arguments and environment; `names` are the payload's `inherit`."""
-    arguments, own = expand(component, values)
-    argv = (executable_of(component, directory, environ), *arguments)
-    return Command(argv, {**inherited(environ, names), **own})
+    """Join executable, arguments and environment; `names` are what a service may see of the user's environment.
+
+    A variable of the component that comes out empty is not set.
+    """
+    arguments = (_fill(argument, values, component) for argument in component.arguments)
+    own = {name: _fill(value, values, component) for name, value in component.environment}
+    inherited = {name: environ[name] for name in names if name in environ and not name.startswith(_NEVER)}
+    env = {**inherited, **{name: value for name, value in own.items() if value}}
+    return Command((executable_of(component, directory, environ), *arguments), env)
 
 
 def _objection(path: str) -> str:

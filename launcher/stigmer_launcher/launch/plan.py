@@ -43,9 +43,8 @@ class Launch(NamedTuple):
     """One run of the whole stack.
 
     `installed` is the id of the components' version, `components` its directory, `directory` where services run, `token`
-    what marks their processes,
-    `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the command line, for a restart,
-    `job` the launchd job that the supervisor is.
+    what marks their processes, `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the
+    command line, for a restart, `job` the launchd job that the supervisor is.
     """
 
     version: str

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
 from stigmer_launcher.install import payload
-from stigmer_launcher.install.install import Installation, install
+from stigmer_launcher.install.install import install
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.install.preflight import require_room
 from stigmer_launcher.launch.endpoints import external_address, namespace_of, ports_of
-from stigmer_launcher.launch.environment import HERE, command_of, executable_of, variables
+from stigmer_launcher.launch.environment import HERE, Command, command_of, executable_of, variables
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.system.home import explain
@@ -22,14 +22,12 @@ from stigmer_launcher.system.places import Places, installed_libexec
 from stigmer_launcher.system.ports import require_free
 from stigmer_launcher.system.process import RUN_TOKEN
 
-Report = Callable[[str], None]
-
 
 def prepare(
     environ: Mapping[str, str],
     places: Places,
     ports: Mapping[str, int],
-    report: Report,
+    report: Callable[[str], None],
     *,
     in_use: Callable[[], Iterable[str]] = tuple,
     installing: Callable[[], None] = lambda: None,
@@ -44,87 +42,67 @@ def prepare(
     llm = require_key(find_llm(environ, config), ask_terminal)
     keg = read_keg(installed_libexec(environ))
     components = keg.payload.components
-    external = {part.name: external_address(part, config, environ) for part in components}
+    external = external_address(components, config, environ)
     for part in components:
         executable_of(part, "", environ)
     numbers = ports_of(keg.payload, config, ports)
+    managed = {name: numbers[name] for part in components if _is_ours(part, external) for name, _ in part.ports}
     if not leftovers:
-        require_free(managed_ports(components, numbers, external))
+        require_free(managed)
     installing()
     installed = install(keg, places, report, in_use=in_use)
     if write_first(places):
         report(f"Created {places.config}")
-    temporal = next(filter(None, external.values()), "")
-    namespace = namespace_of(environ, temporal)
-    values = variables(places.home, numbers, temporal, namespace, llm, config)
+    namespace = namespace_of(environ, external)
+    values = variables(places.home, numbers, external, namespace, llm, config)
     token = os.urandom(16).hex()
-    services = tuple(
-        _service(component, installed, values, environ, external[component.name])
-        for component in installed.payload.components
-    )
+    services = []
+    for part in components:
+        command = command_of(part, installed.directory, values, keg.payload.inherit, environ)
+        command.env[RUN_TOKEN] = token
+        services.append(_service(part, command, keg.payload, values, is_ours=_is_ours(part, external)))
     _make_directories(places, services)
     require_room(places.home)
     launch = Launch(
-        version=installed.payload.version,
+        version=keg.payload.version,
         installed=installed.id,
         components=installed.directory,
         directory=places.home,
         run=places.run,
         logs=places.logs,
         token=token,
-        ports=managed_ports(installed.payload.components, numbers, external),
+        ports=managed,
         temporal=values["temporal.address"],
         secrets=tuple(filter(None, (llm.api_key,))),
-        services=tuple(each._replace(environment={**each.environment, RUN_TOKEN: token}) for each in services),
-        restart=installed.payload.restart,
+        services=tuple(services),
+        restart=keg.payload.restart,
     )
     return launch, installed.made
 
 
-def managed_ports(
-    components: Iterable[Component], numbers: Mapping[str, int], external: Mapping[str, str]
-) -> dict[str, int]:
-    """Return the ports that services of ours will listen on."""
-    managed = [component for component in components if not external[component.name]]
-    return {name: numbers[name] for component in managed for name, _ in component.ports}
+def _is_ours(component: Component, external: str) -> bool:
+    return not (external and component.external)
 
 
 def _service(
-    component: Component,
-    installed: Installation,
-    values: Mapping[str, str],
-    environ: Mapping[str, str],
-    external: str,
+    part: Component, command: Command, keg: Payload, values: Mapping[str, str], *, is_ours: bool
 ) -> ServiceLaunch:
-    names = installed.payload.inherit
-    command = command_of(component, installed.directory, values, names, environ)
-    plan = Plan(
-        component.name,
-        component.needs,
-        component.stop_order,
-        component.grace,
-        component.readiness.seconds,
-        managed=not external,
-        liveness=component.liveness,
-    )
-    port = int(values[f"port.{component.ports[0][0]}"]) if component.ports else 0
-    proofs = tuple(
-        _proof(asked, installed.payload, values, external=bool(external)) for asked in component.readiness.proofs
-    )
-    return ServiceLaunch(plan, component.version, command.argv, command.env, port, proofs)
+    plan = Plan(part.name, part.needs, part.stop_order, part.grace, part.readiness.seconds, is_ours, part.liveness)
+    port = int(values[f"port.{part.ports[0][0]}"]) if part.ports else 0
+    proofs = tuple(_proof(asked, keg, values, is_ours=is_ours) for asked in part.readiness.proofs)
+    return ServiceLaunch(plan, part.version, command.argv, command.env, port, proofs)
 
 
-def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, external: bool) -> Proof:
-    """Say where a proof is asked for: at a port of ours, or where Temporal is."""
-    is_temporals = external or asked.kind == "pollers"
+def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, is_ours: bool) -> Proof:
+    """Say where a proof is asked for: at a port of ours, or where Temporal is.
+
+    Without a queue of its own it is any that is polled: each can be described in every namespace that can be used.
+    """
+    is_temporals = not is_ours or asked.kind == "pollers"
     address = values["temporal.address"] if is_temporals else f"127.0.0.1:{values[f'port.{asked.port}']}"
-    return Proof(asked.kind, address, values["temporal.namespace"], asked.queues or _some_queue(keg))
-
-
-def _some_queue(keg: Payload) -> tuple[str, ...]:
-    """Return a queue to ask Temporal for: it can be described in every namespace that can be used."""
     polled = (queue for part in keg.components for proof in part.readiness.proofs for queue in proof.queues)
-    return (next(polled, "stigmer"),)
+    queues = asked.queues or (next(polled, "stigmer"),)
+    return Proof(asked.kind, address, values["temporal.namespace"], queues)
 
 
 def _make_directories(places: Places, services: Iterable[ServiceLaunch]) -> None:

@@ -134,8 +134,7 @@ def _command(payload: Payload, state: Snapshot, environ: Mapping[str, str]) -> t
     llm = find_llm(environ, config)
     component = next(part for part in payload.components if part.name == asked.component)
     numbers = {**ports_of(payload, config, {}), **state.ports}
-    external = (external_address(part, config, environ) for part in payload.components)
-    namespace = namespace_of(environ, next(filter(None, external), ""))
+    namespace = namespace_of(environ, external_address(payload.components, config, environ))
     values = variables(places.home, numbers, state.temporal, namespace, llm, config)
     directory = versions.directory_of(places, state.installed)
     return command_of(component._replace(arguments=asked.arguments), directory, values, payload.inherit, environ), llm

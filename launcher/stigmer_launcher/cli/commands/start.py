@@ -9,7 +9,7 @@ from stigmer_launcher.cli.commands.version import version_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context, columns
-from stigmer_launcher.config.schema import is_number
+from stigmer_launcher.config.schema import is_port
 from stigmer_launcher.errors import PortError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
@@ -156,7 +156,7 @@ def _ports(chosen: tuple[str, ...]) -> dict[str, int]:
     ports: dict[str, int] = {}
     for text in chosen:
         name, equals, number = text.partition("=")
-        if not (name and equals and is_number(number) and 0 < int(number) < 65536):
+        if not (name and equals and is_port(number)):
             raise UsageError(
                 f"--port {text} is not NAME=NUMBER, with a number between 1 and 65535",
                 "run `stigmer server --port server=7300`",
