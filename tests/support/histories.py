@@ -16,8 +16,8 @@ from stigmer_launcher.supervise.lifecycle import (
     Exited,
     Ready,
     Service,
+    State,
     decide,
-    initial_state,
 )
 
 PLANS = (
@@ -63,7 +63,7 @@ class History:
     """
 
     def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Restart = Restart()) -> None:  # noqa: B008 - immutable
-        self.state = initial_state(plans, policy)
+        self.state = State({plan.name: Service(plan) for plan in plans}, policy=policy)
         self.now = 100.0
         self.terminated: list[str] = []
         self._spawned: dict[str, float] = {}
@@ -94,7 +94,7 @@ class History:
     @property
     def due(self) -> float:
         """When something is due without any event."""
-        return self.state.next_due
+        return min(service.until for service in self.state.services.values())
 
     def is_degraded(self) -> bool:
         """Tell whether the started stack lacks a service."""

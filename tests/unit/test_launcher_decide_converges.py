@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.lifecycle import (
+    ALIVE,
     NEVER,
     RESTART,
     START,
@@ -51,7 +52,7 @@ def live(history: History, steps: list[Step]) -> None:
         history.at(history.now + pause)
         service = history[name]
         possible = {
-            Exited: service.is_alive and service.plan.managed,
+            Exited: service.phase in ALIVE and service.plan.managed,
             Ready: is_asked(service),
             NotReady: is_asked(service),
         }
@@ -120,6 +121,6 @@ def test_a_stop_at_any_time_ends_with_everything_stopped_in_order(
     live(history, after)
     calm_down(history)
     assert history.state.stage == phases.STOPPED
-    assert not [each for each in history.state.services.values() if each.is_alive]
+    assert not [each for each in history.state.services.values() if each.phase in ALIVE]
     orders = [history[name].plan.stop_order for name in history.terminated]
     assert all(earlier >= later for earlier, later in pairwise(orders))

@@ -13,7 +13,7 @@ from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.address import Address
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.lifecycle import Event, Exited, Ready, State, decide, initial_state
+from stigmer_launcher.supervise.lifecycle import Event, Exited, Ready, Service, State, decide
 from stigmer_launcher.supervise.logfile import LogFile
 from stigmer_launcher.supervise.snapshot import compose_snapshot, describe_change
 from stigmer_launcher.supervise.state import (
@@ -55,7 +55,7 @@ LAUNCH = Launch(
 
 def after(*rounds: tuple[Event, ...]) -> State:
     """Let these events come at 100 seconds, round by round."""
-    state = initial_state(tuple(service.plan for service in LAUNCH.services))
+    state = State({service.plan.name: Service(service.plan) for service in LAUNCH.services})
     for events in ((), *rounds):
         state, _ = decide(state, events, 100.0)
     return state

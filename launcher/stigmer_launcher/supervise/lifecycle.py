@@ -21,7 +21,7 @@ from stigmer_launcher.supervise import phases
 NEVER = float("inf")
 START, STOP, RESTART = "start", "stop", "restart"  # of one service, by a command
 STOPPED_BY_COMMAND = "stopped by `stigmer server stop`; `stigmer server` starts it"
-_ALIVE = (phases.STARTING, phases.RUNNING, phases.PROVING, phases.DEGRADED, phases.TERMINATING)
+ALIVE = (phases.STARTING, phases.RUNNING, phases.PROVING, phases.DEGRADED, phases.TERMINATING)
 
 # Kinds of actions.
 SPAWN = "spawn"  # start the service's process; one that is not managed is only probed
@@ -53,19 +53,13 @@ class Service(NamedTuple):
     requested: str = ""
 
     @property
-    def is_alive(self) -> bool:
-        """Return whether it has a process, or is probed at somebody else's."""
-        return self.phase in _ALIVE
-
-    @property
     def is_held(self) -> bool:
         """Return whether its clock stands still because something it needs is down."""
-        is_asked = self.phase in (phases.STARTING, phases.RUNNING, phases.PROVING)
-        return is_asked and bool(self.lost) and self.until == NEVER
+        return bool(self.lost) and self.until == NEVER
 
     def cleared(self) -> "Service":
-        """Return it with nothing due, lacking or being checked."""
-        return self._replace(until=NEVER, lacking="", checking=False, failures=0)
+        """Return it with nothing due, lost, lacking or being checked."""
+        return self._replace(until=NEVER, lost=frozenset(), lacking="", checking=False, failures=0)
 
 
 class State(NamedTuple):
@@ -80,11 +74,6 @@ class State(NamedTuple):
     def is_degraded(self) -> bool:
         """Return whether a started stack lacks a service."""
         return self.stage == phases.RUNNING and not _all_run(self.services.values())
-
-    @property
-    def next_due(self) -> float:
-        """Return the time at which something is due without any event, or NEVER."""
-        return min((service.until for service in self.services.values()), default=NEVER)
 
 
 class NotReady(NamedTuple):
@@ -129,11 +118,6 @@ class Action(NamedTuple):
 
 
 Event = NotReady | Ready | Exited | Requested | StopRequested
-
-
-def initial_state(plans: Sequence[Plan], policy: Restart = Restart()) -> State:  # noqa: B008 - an immutable value
-    """Return the state in which nothing has been started."""
-    return State({plan.name: Service(plan) for plan in plans}, policy=policy)
 
 
 def decide(state: State, events: Sequence[Event], now: float) -> tuple[State, tuple[Action, ...]]:
@@ -198,7 +182,7 @@ class _Decision:
         if service.phase in (phases.STARTING, phases.PROVING, phases.DEGRADED) or service.checking:
             running = service.cleared()._replace(phase=phases.RUNNING)
             until = self.now + service.plan.liveness.every
-            self.put(running if service.is_held else running._replace(until=until, lost=frozenset()))
+            self.put(running._replace(lost=service.lost) if service.is_held else running._replace(until=until))
 
     def request_stop(self, service: Service) -> None:
         """Note that a command wants a service of ours stopped, once the stack runs."""
@@ -248,11 +232,11 @@ class _Decision:
         for service in self.services.values():
             if not self.is_up or down.plan.name not in service.plan.needs:
                 continue
-            held = service._replace(until=NEVER, lost=service.lost | {down.plan.name})
+            lost = service.lost | {down.plan.name}
             if service.phase in (phases.RUNNING, phases.DEGRADED):
-                self.put(held.cleared()._replace(phase=phases.RUNNING))
+                self.put(service.cleared()._replace(phase=phases.RUNNING, lost=lost))
             elif service.phase in (phases.STARTING, phases.PROVING):
-                self.put(held)
+                self.put(service._replace(until=NEVER, lost=lost))
 
     def expire(self) -> None:
         """Handle expired deadlines: backoff over, not ready or not terminated in time, or to be asked whether it is alive."""
@@ -326,7 +310,7 @@ class _Decision:
         for service in self.services.values():
             if not service.requested or service.phase == phases.TERMINATING:
                 continue
-            if service.is_alive:
+            if service.phase in ALIVE:
                 self.terminate(service, service.error)
             elif service.requested == STOP:
                 self.put(service._replace(phase=phases.STOPPED, until=NEVER, error=STOPPED_BY_COMMAND))
@@ -338,16 +322,15 @@ class _Decision:
         for service in self.services.values():
             if service.is_held and _all_run(self.needs(service)):
                 phase = phases.STARTING if service.phase == phases.STARTING else phases.PROVING
-                self.put(service.cleared()._replace(phase=phase, until=self.now + service.plan.seconds))
+                self.put(service._replace(phase=phase, until=self.now + service.plan.seconds, lacking=""))
                 self.act(PROVE, service)
 
     def start_next(self) -> None:
         """Start every waiting service whose needs are met; they start at the same time."""
         for service in self.services.values():
             if service.phase == phases.WAITING and _all_run(self.needs(service)):
-                restarts = service.restarts + bool(service.crashes)
-                begun = service._replace(phase=phases.STARTING, since=self.now, restarts=restarts, lost=frozenset())
-                self.put(begun._replace(until=self.now + service.plan.seconds))
+                until, restarts = self.now + service.plan.seconds, service.restarts + bool(service.crashes)
+                self.put(service._replace(phase=phases.STARTING, since=self.now, until=until, restarts=restarts))
                 self.act(SPAWN, service)
         if self.stage == phases.STARTING and _all_run(self.services.values()):
             self.stage = phases.RUNNING
@@ -356,9 +339,9 @@ class _Decision:
         """Terminate the services of the highest stop order; the others wait until these have ended."""
         for service in self.services.values():
             if service.phase not in (phases.FAILED, phases.TERMINATING):
-                stays = service.plan.managed and service.is_alive
+                stays = service.plan.managed and service.phase in ALIVE
                 self.put(service.cleared()._replace(phase=service.phase if stays else phases.STOPPED))
-        alive = [service for service in self.services.values() if service.is_alive]
+        alive = [service for service in self.services.values() if service.phase in ALIVE]
         highest = max((service.plan.stop_order for service in alive), default=0)
         for service in alive:
             if service.plan.stop_order == highest and service.phase != phases.TERMINATING:

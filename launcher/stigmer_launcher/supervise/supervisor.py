@@ -10,14 +10,13 @@ import select
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM
 from typing import Any
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.readiness.address import Address
-from stigmer_launcher.readiness.checks import Check
 from stigmer_launcher.readiness.probe import Probe
 from stigmer_launcher.supervise import leftovers, lifecycle, phases
 from stigmer_launcher.supervise.control import Control
@@ -32,7 +31,6 @@ _HOME_CHECK = 2.0  # seconds between two looks at whether the home is still ther
 _RETRY = 1.0  # seconds between two tries to start another watchdog
 
 Emit = Callable[[dict[str, Any]], None]
-_Checks = list[tuple[Address, Check]]
 
 
 class Supervisor:
@@ -43,10 +41,10 @@ class Supervisor:
         self._instance = Instance(launch.run)
         self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
         self._services = Services(launch, self._watchdog)
-        self._state = lifecycle.initial_state([service.plan for service in launch.services], launch.restart)
+        services = {service.plan.name: lifecycle.Service(service.plan) for service in launch.services}
+        self._state = lifecycle.State(services, policy=launch.restart)
         self._events: list[lifecycle.Event] = []
-        self._readiness: dict[str, _Checks] = {}
-        self._liveness: dict[str, _Checks] = {}
+        self._probers: dict[lifecycle.Action, Callable[[float], Probe]] = {}
         self._probes: dict[str, Probe] = {}
         self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False
@@ -55,17 +53,6 @@ class Supervisor:
         pid = os.getpid()
         self._snapshot = Snapshot(pid, process.identity(pid), started=time.time(), began=self._began)
         self._written = Snapshot()
-        self._executors = {
-            lifecycle.SPAWN: self._start,
-            lifecycle.PROVE: self._prove,
-            lifecycle.CHECK: self._check_liveness,
-            lifecycle.TERMINATE: self._terminate,
-            lifecycle.KILL: self._kill,
-        }
-
-    def enter(self) -> None:
-        """Write the state before anything runs, so that other starts keep the version in use."""
-        self._save()
 
     def run(self) -> bool:
         """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
@@ -88,13 +75,24 @@ class Supervisor:
         while True:
             events, self._events = self._events, []
             self._state, actions = lifecycle.decide(self._state, events, time.monotonic())
-            for kind, name in actions:
-                self._executors[kind](name)
+            for action in actions:
+                self._execute(action)
             if not self._events:
                 break
         if self._state != before:
-            self._save()
+            self.save()
             self._announce(before)
+
+    def _execute(self, action: lifecycle.Action) -> None:
+        match action.kind:
+            case lifecycle.SPAWN:
+                self._start(action.name)
+            case lifecycle.TERMINATE:
+                self._terminate(action.name)
+            case lifecycle.KILL:
+                self._kill(action.name)
+            case _:
+                self._probe(action)
 
     def _start(self, name: str) -> None:
         """Run a service, if it is ours to run, and begin to ask whether it is ready."""
@@ -110,20 +108,16 @@ class Supervisor:
         else:
             self._timeline[name] = {}
             self._mark(name, "spawned")
-            self._readiness[name] = service.checks(group, spawned)
-            self._liveness[name] = service.liveness(group, spawned)
-            self._prove(name)
+            liveness = partial(Probe, service.liveness(group, spawned), timeout=service.plan.liveness.timeout)
+            self._probers[lifecycle.Action(lifecycle.CHECK, name)] = liveness
+            proving = lifecycle.Action(lifecycle.PROVE, name)
+            self._probers[proving] = partial(Probe, service.checks(group, spawned))
+            self._probe(proving)
 
-    def _prove(self, name: str) -> None:
-        """Begin to ask a service for its proofs."""
-        self._drop_probe(name)
-        self._probes[name] = Probe(self._readiness[name], time.monotonic())
-
-    def _check_liveness(self, name: str) -> None:
-        """Begin to ask a service that is ready whether it still answers."""
-        self._drop_probe(name)
-        timeout = self._launch.service(name).plan.liveness.timeout
-        self._probes[name] = Probe(self._liveness[name], time.monotonic(), timeout=timeout)
+    def _probe(self, asked: lifecycle.Action) -> None:
+        """Begin to ask a service for its proofs, or whether it still answers."""
+        self._drop_probe(asked.name)
+        self._probes[asked.name] = self._probers[asked](time.monotonic())
 
     def _terminate(self, name: str) -> None:
         self._services.signal(name, SIGTERM)
@@ -171,8 +165,8 @@ class Supervisor:
         for probe in self._probes.values():
             if probe.channel:
                 waiting.register(probe.channel.fileno(), probe.channel.wanted)
-        probes = (probe.due for probe in self._probes.values())
-        due = min([self._state.next_due, *self._timers.values(), *probes])
+        deadlines = [service.until for service in self._state.services.values()]
+        due = min(*deadlines, *self._timers.values(), *(probe.due for probe in self._probes.values()), lifecycle.NEVER)
         timeout = None if due == lifecycle.NEVER else max(0, math.ceil((due - time.monotonic()) * 1000))
         return {descriptor for descriptor, _ in waiting.poll(timeout)}
 
@@ -191,11 +185,10 @@ class Supervisor:
 
     def _take_signals(self) -> None:
         """Turn signals into events; a second Ctrl-C asks not to wait for anybody's grace."""
-        numbers = self._signals.take()
-        if not {SIGTERM, SIGINT, SIGHUP}.isdisjoint(numbers):
-            again = SIGINT in numbers and self._interrupted
+        numbers = set(self._signals.take())
+        if numbers & {SIGTERM, SIGINT, SIGHUP}:
+            self._events.append(lifecycle.StopRequested(now=SIGINT in numbers and self._interrupted))
             self._interrupted = self._interrupted or SIGINT in numbers
-            self._events.append(lifecycle.StopRequested(now=again))
         if SIGCHLD in numbers:
             self._reap()
 
@@ -230,7 +223,7 @@ class Supervisor:
             self._note(f"{self._instance.lock} was removed or replaced; stopping")
             self._events.append(lifecycle.StopRequested())
 
-    def _save(self) -> None:
+    def save(self) -> None:
         """Write the state down when it says anything new, unless the home is another supervisor's by now."""
         members, timeline = self._services.members, self._timeline
         self._snapshot = compose_snapshot(self._launch, self._state, members, timeline, self._snapshot)
