@@ -217,8 +217,9 @@ class Supervisor:
 
     def _check_home(self) -> None:
         """Stop when the home was removed or moved: commands do not find this supervisor any more."""
-        self._timers[self._check_home] = time.monotonic() + _HOME_CHECK
-        if not locks.is_ours(self._instance.lock):
+        if locks.is_ours(self._instance.lock):
+            self._timers[self._check_home] = time.monotonic() + _HOME_CHECK
+        else:
             del self._timers[self._check_home]
             self._note(f"{self._instance.lock} was removed or replaced; stopping")
             self._events.append(lifecycle.StopRequested())
@@ -233,13 +234,10 @@ class Supervisor:
                 self._written = self._snapshot
 
     def _announce(self, before: lifecycle.State) -> None:
-        """Emit an event for each change since `before`."""
+        """Emit an event for each change since `before`; a restart that cannot be run leaves the phase."""
         for name, service in self._state.services.items():
             earlier = before.services[name]
-            if (earlier.phase, earlier.crashes) != (
-                service.phase,
-                service.crashes,
-            ):  # a failed restart leaves the phase
+            if (earlier.phase, earlier.crashes) != (service.phase, service.crashes):
                 self._emit(describe_change(self._snapshot.service(name), self._services.logs[name]))
         if before.stage != self._state.stage:
             self._emit({"event": self._state.stage, "failed": self._state.failed})
