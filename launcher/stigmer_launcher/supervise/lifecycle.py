@@ -136,7 +136,10 @@ def decide(state: State, events: Sequence[Event], now: float) -> tuple[State, tu
 
 
 class _Decision:
-    """One decision in the making: the stack as it is by then, and the actions so far."""
+    """One decision in the making: the stack as it is by then, and the actions so far.
+
+    The keys of `services` stay, so a loop over its values may replace them, and meets each as it is by then.
+    """
 
     def __init__(self, state: State, now: float) -> None:
         services, self.stage, self.failed, self.policy = state

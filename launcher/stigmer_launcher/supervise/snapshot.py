@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.launch.plan import Launch, ServiceLaunch
 from stigmer_launcher.supervise import lifecycle, phases
 from stigmer_launcher.supervise.logfile import LogFile
 from stigmer_launcher.supervise.state import Member, ServiceSnapshot, Snapshot
@@ -29,13 +29,13 @@ def compose_snapshot(
         ports=launch.ports,
         asked_ports=launch.asked_ports,
         timeline={name: dict(times) for name, times in timeline.items()},
-        services=tuple(_service(launch, each, members.get(name)) for name, each in state.services.items()),
+        services=tuple(_service(each, state.services[each.plan.name], members) for each in launch.services),
     )
 
 
-def _service(launch: Launch, service: lifecycle.Service, member: Member | None) -> ServiceSnapshot:
+def _service(launched: ServiceLaunch, service: lifecycle.Service, members: Mapping[str, Member]) -> ServiceSnapshot:
     plan = service.plan
-    launched = launch.service(plan.name)
+    member = members.get(plan.name)
     return ServiceSnapshot(
         name=plan.name,
         state=service.phase,
