@@ -159,6 +159,16 @@ def test_whoever_needs_a_stopped_service_is_not_blamed_for_it() -> None:
     assert history.at(1002.0, Ready("temporal"))[0] == prove("flows")
 
 
+def test_nor_when_the_other_ends_at_the_very_moment_of_the_command() -> None:
+    """Nobody had to tell it to go."""
+    history = History().started()
+    history.at(200.0, crashed("flows"))
+    assert history.at(200.5) == (spawn("flows"),)
+    history.at(201.0, Requested("temporal", STOP), crashed("temporal"))
+    assert history["temporal"].phase == phases.STOPPED
+    assert history.at(1000.0) == ()
+
+
 def test_a_start_brings_back_what_the_service_needs() -> None:
     history = stopped("temporal", "flows")
     assert history.at(300.0, Requested("flows", START)) == (spawn("temporal"),)
