@@ -7,6 +7,7 @@ from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.lifecycle import NEVER, NotReady, Ready, StopRequested
 from support.histories import (
     EXTERNAL,
+    PLANS,
     WATCHED,
     History,
     check,
@@ -173,6 +174,20 @@ def test_those_that_need_a_service_that_has_not_proved_itself_again_are_not_aske
     assert history["flows"].phase == phases.RUNNING
     history.at(145.0, Ready("server"))
     assert history.at(170.0) == (check("flows"),)
+
+
+def test_a_service_that_needs_two_proves_itself_when_both_have_done_so() -> None:
+    """Before that it could be blamed for what the second lacks."""
+    first, second, _, third = PLANS
+    both = ("temporal", "server")
+    history = History((first, second._replace(needs=("temporal",)), third._replace(needs=both)))
+    for name in (*both, "agents"):
+        history.at(101.0, Ready(name))
+    temporal_killed(history, 200.0)
+    assert history.at(201.0, Ready("temporal")) == (prove("server"),)
+    assert history.at(202.0, Ready("server")) == (prove("agents"),)
+    assert history.at(203.0, Ready("agents")) == ()
+    assert not history.is_degraded()
 
 
 def test_when_a_temporal_of_somebody_else_is_back_those_that_need_it_prove_that_they_work() -> None:
