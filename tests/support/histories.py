@@ -1,19 +1,23 @@
 """Histories to replay against the pure decision: a stack whose processes do only what a test says."""
 
+from functools import partial
+
 from stigmer_launcher.install.payload import Liveness, Restart
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.decide import decide, find, initial_state, is_degraded, next_due
 from stigmer_launcher.supervise.lifecycle import (
+    CHECK,
+    KILL,
+    PROVE,
+    SPAWN,
     TERMINATE,
     Action,
     Event,
     Exited,
     Ready,
     Service,
-    Signal,
-    Spawn,
-    Spawned,
+    State,
+    decide,
 )
 
 PLANS = (
@@ -27,6 +31,7 @@ WATCHED = tuple(
     for plan, every in zip(PLANS, (30, 40, 20, 1000), strict=True)
 )
 EXTERNAL = (WATCHED[0]._replace(managed=False), *WATCHED[1:])
+spawn, prove, check, terminate, kill = (partial(Action, kind) for kind in (SPAWN, PROVE, CHECK, TERMINATE, KILL))
 ASKED = (phases.STARTING, phases.PROVING, phases.DEGRADED)
 
 
@@ -58,7 +63,7 @@ class History:
     """
 
     def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Restart = Restart()) -> None:  # noqa: B008 - immutable
-        self.state = initial_state(plans, policy)
+        self.state = State({plan.name: Service(plan) for plan in plans}, policy=policy)
         self.now = 100.0
         self.terminated: list[str] = []
         self._spawned: dict[str, float] = {}
@@ -66,39 +71,34 @@ class History:
         self.begun = self.at(self.now)
 
     def at(self, now: float, *events: Event) -> tuple[Action, ...]:
-        """Let events happen at a time, and give the actions; spawned processes run."""
+        """Let events happen at a time, and give the actions."""
         self.now = now
         self._proved |= {each.name: now for each in events if isinstance(each, Ready) and is_asked(self[each.name])}
         self.state, actions = decide(self.state, events, now)
-        names = [action.name for action in actions if isinstance(action, Spawn)]
-        self._spawned |= dict.fromkeys(names, now)
-        spawned = [Spawned(name, pid) for pid, name in enumerate(names, 11) if self[name].plan.managed]
-        self.state, more = decide(self.state, tuple(spawned), now) if spawned else (self.state, ())
-        assert more == ()
-        signals = [action for action in actions if isinstance(action, Signal)]
-        assert all(self[signal.name].plan.managed for signal in signals)
-        self.terminated += [signal.name for signal in signals if signal.number == TERMINATE]
-        if self.state.stage == phases.RUNNING and not self.is_degraded():
-            for each in self.state.services:
+        assert all(self[name].plan.managed for kind, name in actions if kind in (TERMINATE, KILL))
+        self._spawned |= {name: now for kind, name in actions if kind == SPAWN}
+        self.terminated += [name for kind, name in actions if kind == TERMINATE]
+        if self.state.stage == phases.RUNNING and not self.state.is_degraded:
+            for each in self.state.services.values():
                 assert all(self._spawned[need] <= self._proved[each.plan.name] for need in each.plan.needs)
         return actions
 
     def __getitem__(self, name: str) -> Service:
-        return find(self.state, name)
+        return self.state.services[name]
 
     @property
     def phases(self) -> list[str]:
         """The phase of each service."""
-        return [service.phase for service in self.state.services]
+        return [service.phase for service in self.state.services.values()]
 
     @property
     def due(self) -> float:
         """When something is due without any event."""
-        return next_due(self.state)
+        return min(service.until for service in self.state.services.values())
 
     def is_degraded(self) -> bool:
         """Tell whether the started stack lacks a service."""
-        return is_degraded(self.state)
+        return self.state.is_degraded
 
     def started(self) -> "History":
         """Bring everything up."""

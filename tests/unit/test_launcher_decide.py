@@ -4,16 +4,16 @@ import pytest
 
 from stigmer_launcher.install.payload import Restart
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.lifecycle import KILL, NEVER, TERMINATE, Exited, NotReady, Ready, Signal, Spawn
-from support.histories import EXTERNAL, PLANS, History, crashed, ended, killed
+from stigmer_launcher.supervise.lifecycle import NEVER, Exited, NotReady, Ready
+from support.histories import EXTERNAL, PLANS, History, crashed, ended, kill, killed, spawn, terminate
 
 
 def test_a_service_starts_as_soon_as_what_it_needs_is_ready() -> None:
     """The runners wait for Temporal, and not for the server; the stack runs when the last service is ready."""
     history = History()
-    assert history.begun == (Spawn("temporal"), Spawn("server"))
+    assert history.begun == (spawn("temporal"), spawn("server"))
     assert history.at(100.3, NotReady("temporal", "nothing listens")) == ()
-    assert history.at(100.4, Ready("temporal")) == (Spawn("flows"), Spawn("agents"))
+    assert history.at(100.4, Ready("temporal")) == (spawn("flows"), spawn("agents"))
     history.at(100.5, Ready("flows"), Ready("agents"))
     assert history.state.stage == phases.STARTING
     history.at(100.6, Ready("server"))
@@ -24,10 +24,10 @@ def test_a_crash_during_the_start_stops_everything_and_names_the_service() -> No
     """No second try while somebody waits for the answer; it stays `failed`, so that its error can be read afterwards."""
     history = History()
     history.at(100.4, Ready("temporal"))
-    assert history.at(100.6, crashed("agents")) == (Signal("flows", TERMINATE),)
+    assert history.at(100.6, crashed("agents")) == (terminate("flows"),)
     assert (history.state.failed, history["agents"].error) == ("agents", "exited with status 1")
-    assert history.at(100.7, ended("flows")) == (Signal("server", TERMINATE),)
-    assert history.at(100.8, ended("server")) == (Signal("temporal", TERMINATE),)
+    assert history.at(100.7, ended("flows")) == (terminate("server"),)
+    assert history.at(100.8, ended("server")) == (terminate("temporal"),)
     history.at(100.9, ended("temporal"))
     assert (history.state.stage, history["agents"].phase) == (phases.STOPPED, phases.FAILED)
 
@@ -37,7 +37,7 @@ def test_a_service_that_is_not_ready_in_time_ends_the_start_with_what_it_lacked(
     history = History()
     history.at(100.4, Ready("temporal"), NotReady("server", "nothing listens"))
     assert history.due == 160.0
-    assert history.at(160.0) == (Signal("flows", TERMINATE),)
+    assert history.at(160.0) == (terminate("flows"),)
     assert history.state.failed == "server"
     assert history["server"].error == "was not ready within 60 s: nothing listens"
 
@@ -47,7 +47,7 @@ def test_a_service_killed_while_running_is_started_again_after_a_pause() -> None
     history = History().started()
     assert history.at(103.0, killed("agents")) == ()
     assert (history["agents"].phase, history.is_degraded(), history.due) == (phases.BACKOFF, True, 103.5)
-    assert history.at(103.5) == (Spawn("agents"),)
+    assert history.at(103.5) == (spawn("agents"),)
     history.at(104.0, Ready("agents"))
     assert (history["agents"].restarts, history["agents"].error) == (1, "killed by SIGKILL")
     assert not history.is_degraded()
@@ -58,10 +58,10 @@ def test_a_restart_that_fails_at_once_is_tried_again(error: str) -> None:
     """The service was healthy before: its machine may lack memory or processes for a moment; the others go on."""
     history = History().started()
     history.at(3700.0, crashed("agents"))
-    assert history.at(3700.5) == (Spawn("agents"),)
+    assert history.at(3700.5) == (spawn("agents"),)
     assert history.at(3700.5, Exited("agents", error)) == ()
     assert (history.phases, history.due) == ([*["running"] * 3, phases.BACKOFF], 3701.5)
-    assert history.at(3701.5) == (Spawn("agents"),)
+    assert history.at(3701.5) == (spawn("agents"),)
 
 
 def test_pauses_double_up_to_a_limit_and_a_service_that_was_healthy_is_never_given_up() -> None:
@@ -71,7 +71,7 @@ def test_pauses_double_up_to_a_limit_and_a_service_that_was_healthy_is_never_giv
     for _ in range(50):
         history.at(history.now, crashed("agents"))
         pauses.append(history.due - history.now)
-        assert history.at(history.due) == (Spawn("agents"),)
+        assert history.at(history.due) == (spawn("agents"),)
     assert pauses == [0.5, 1, 2, 4, 8, 16, *[30] * 44]
 
 
@@ -90,7 +90,7 @@ def test_a_service_killed_by_somebody_else_during_the_start_is_tried_again() -> 
     history = History()
     history.at(100.4, killed("temporal"))
     assert (history.state.stage, history["temporal"].phase) == (phases.STARTING, phases.BACKOFF)
-    assert history.at(100.9) == (Spawn("temporal"),)
+    assert history.at(100.9) == (spawn("temporal"),)
     history.at(101.0, Ready("temporal"), Ready("server"))
     history.at(101.5, Ready("flows"), Ready("agents"))
     assert history.state.stage == phases.RUNNING
@@ -112,15 +112,15 @@ def test_a_restarted_service_waits_for_what_it_needs() -> None:
     history = History().started()
     history.at(200.0, killed("temporal"), killed("flows"))
     assert history["agents"].phase == phases.RUNNING, "a worker reconnects; restarting it would lose its work"
-    assert history.at(200.5) == (Spawn("temporal"),)
+    assert history.at(200.5) == (spawn("temporal"),)
     assert history["flows"].phase == phases.WAITING
-    assert Spawn("flows") in history.at(201.0, Ready("temporal"))
+    assert spawn("flows") in history.at(201.0, Ready("temporal"))
 
 
 def test_a_service_served_by_somebody_else_is_awaited() -> None:
     """An external Temporal gates the runners like ours, and ends the start when it does not answer."""
     history = History(EXTERNAL)
-    assert history.begun == (Spawn("temporal"), Spawn("server"))
+    assert history.begun == (spawn("temporal"), spawn("server"))
     history.at(101.0, NotReady("temporal", "temporal.example:7233: connection refused"))
     history.at(160.0)
     assert (history.state.failed, history["temporal"].phase) == ("temporal", phases.FAILED)
@@ -132,8 +132,8 @@ def test_a_restarted_service_that_does_not_get_ready_is_stopped_and_tried_again(
     history = History().started()
     history.at(200.0, killed("server"))
     history.at(200.5)
-    assert history.at(260.5) == (Signal("server", TERMINATE),)
-    assert history.at(270.5) == (Signal("server", KILL),)
+    assert history.at(260.5) == (terminate("server"),)
+    assert history.at(270.5) == (kill("server"),)
     history.at(271.0, killed("server"))
     assert history["server"].phase == phases.BACKOFF
     assert "not ready within" in history["server"].error

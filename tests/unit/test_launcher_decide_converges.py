@@ -7,16 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stigmer_launcher.launch.plan import Plan
-from stigmer_launcher.supervise import lifecycle as life
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.lifecycle import (
+    ALIVE,
     NEVER,
+    RESTART,
+    START,
+    STOP,
     Event,
     Exited,
     NotReady,
     Ready,
-    ServiceStartRequested,
-    ServiceStopRequested,
+    Requested,
     StopRequested,
 )
 from support.histories import EXTERNAL, PLANS, WATCHED, History, crashed, ended, is_asked, killed
@@ -32,9 +34,9 @@ def befalls(name: str) -> tuple[tuple[Event, ...], ...]:
         (killed(name),),
         (crashed(name),),
         (Exited(name, "could not be run: Resource temporarily unavailable"),),
-        (ServiceStopRequested(name),),
-        (ServiceStartRequested(name),),
-        (ServiceStopRequested(name), ServiceStartRequested(name)),
+        (Requested(name, STOP),),
+        (Requested(name, START),),
+        (Requested(name, RESTART),),
     )
 
 
@@ -50,7 +52,7 @@ def live(history: History, steps: list[Step]) -> None:
         history.at(history.now + pause)
         service = history[name]
         possible = {
-            Exited: service.phase in life.ALIVE and service.plan.managed,
+            Exited: service.phase in ALIVE and service.plan.managed,
             Ready: is_asked(service),
             NotReady: is_asked(service),
         }
@@ -67,11 +69,11 @@ def calm_down(history: History) -> None:
         state = history.state
         if state.stage == phases.STOPPED or (state.stage == phases.RUNNING and not history.is_degraded()):
             return
-        answers: list[Event] = [Ready(each.plan.name) for each in state.services if is_asked(each)]
-        answers += [ended(each.plan.name) for each in state.services if each.phase == phases.TERMINATING]
+        answers: list[Event] = [Ready(each.plan.name) for each in state.services.values() if is_asked(each)]
+        answers += [ended(each.plan.name) for each in state.services.values() if each.phase == phases.TERMINATING]
         if state.stage == phases.RUNNING:
-            stopped = [each.plan.name for each in state.services if each.phase == phases.STOPPED]
-            answers += [ServiceStartRequested(name) for name in stopped]
+            stopped = [each.plan.name for each in state.services.values() if each.phase == phases.STOPPED]
+            answers += [Requested(name, START) for name in stopped]
         due = history.now + 0.1 if answers else history.due
         assert due != NEVER, "nothing is due, and the stack does not run"
         history.at(due, *answers)
@@ -119,6 +121,6 @@ def test_a_stop_at_any_time_ends_with_everything_stopped_in_order(
     live(history, after)
     calm_down(history)
     assert history.state.stage == phases.STOPPED
-    assert not [each for each in history.state.services if each.phase in life.ALIVE]
+    assert not [each for each in history.state.services.values() if each.phase in ALIVE]
     orders = [history[name].plan.stop_order for name in history.terminated]
     assert all(earlier >= later for earlier, later in pairwise(orders))

@@ -4,19 +4,21 @@ import pytest
 
 from stigmer_launcher.install.payload import Liveness
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.lifecycle import (
-    KILL,
-    NEVER,
-    TERMINATE,
-    CheckLiveness,
-    NotReady,
-    Prove,
-    Ready,
-    Signal,
-    Spawn,
-    StopRequested,
+from stigmer_launcher.supervise.lifecycle import NEVER, NotReady, Ready, StopRequested
+from support.histories import (
+    EXTERNAL,
+    PLANS,
+    WATCHED,
+    History,
+    check,
+    crashed,
+    ended,
+    kill,
+    killed,
+    prove,
+    spawn,
+    terminate,
 )
-from support.histories import EXTERNAL, WATCHED, History, crashed, ended, killed
 
 LACKS = "no worker polls the queue a"
 PROVED_NOT = f"did not work again within 60 s of the return of temporal: {LACKS}"
@@ -40,7 +42,7 @@ def not_answering(*, managed: bool = True) -> History:
 def temporal_killed(history: History, now: float) -> History:
     """Let Temporal be killed, and its next process be spawned half a second later."""
     assert history.at(now, killed("temporal")) == ()
-    assert history.at(now + 0.5) == (Spawn("temporal"),)
+    assert history.at(now + 0.5) == (spawn("temporal"),)
     return history
 
 
@@ -51,7 +53,7 @@ def test_a_service_that_is_ready_is_asked_again_and_again() -> None:
     history = only()
     for due in (130.0, 161.0, 192.0):
         assert history.due == due
-        assert history.at(due) == (CheckLiveness("temporal"),)
+        assert history.at(due) == (check("temporal"),)
         assert history.at(due + 1, Ready("temporal")) == ()
         assert not history.is_degraded()
 
@@ -63,7 +65,7 @@ def test_nobody_is_asked_before_the_whole_stack_runs() -> None:
     history.at(101.0, Ready("flows"))
     assert history.at(140.0) == ()
     assert history.at(141.0, Ready("agents")) == ()
-    assert history.at(181.0) == (CheckLiveness("temporal"), CheckLiveness("server"), CheckLiveness("flows"))
+    assert history.at(181.0) == (check("temporal"), check("server"), check("flows"))
 
 
 def test_a_service_that_does_not_answer_is_degraded_until_it_does() -> None:
@@ -74,24 +76,24 @@ def test_a_service_that_does_not_answer_is_degraded_until_it_does() -> None:
     assert not history.is_degraded()
     history.at(135.0, NotReady("temporal", "no answer"))
     assert history.is_degraded()
-    assert (history["temporal"].phase, history["temporal"].not_ready_reason) == (phases.DEGRADED, "no answer")
+    assert (history["temporal"].phase, history["temporal"].lacking) == (phases.DEGRADED, "no answer")
     history.at(165.0)
     assert history.at(190.0, Ready("temporal")) == ()
     service = history["temporal"]
-    assert (service.phase, service.failures, service.not_ready_reason, service.restarts) == ("running", 0, "", 0)
+    assert (service.phase, service.failures, service.lacking, service.restarts) == ("running", 0, "", 0)
     assert history.due == 220.0
 
 
 def test_a_service_that_fails_so_many_checks_in_a_row_is_stopped_with_its_grace_and_started_again() -> None:
     history = not_answering()
     assert history.at(165.0) == ()
-    assert history.at(195.0) == (Signal("temporal", TERMINATE),)
+    assert history.at(195.0) == (terminate("temporal"),)
     history.at(196.0, Ready("temporal"))
     assert history["temporal"].phase == phases.TERMINATING, "the answer comes too late"
-    assert history.at(205.0) == (Signal("temporal", KILL),)
+    assert history.at(205.0) == (kill("temporal"),)
     history.at(205.1, killed("temporal"))
     assert history["temporal"].phase == phases.BACKOFF
-    assert history.at(205.6) == (Spawn("temporal"),)
+    assert history.at(205.6) == (spawn("temporal"),)
     history.at(206.0, Ready("temporal"))
     service = history["temporal"]
     assert (service.phase, service.restarts, service.failures) == (phases.RUNNING, 1, 0)
@@ -118,7 +120,7 @@ def test_a_service_of_somebody_else_is_degraded_for_as_long_as_it_takes() -> Non
 
 def test_a_stop_asks_nobody_and_stops_a_degraded_service_like_any_other() -> None:
     history = not_answering()
-    assert history.at(165.0, StopRequested()) == (Signal("temporal", TERMINATE),)
+    assert history.at(165.0, StopRequested()) == (terminate("temporal"),)
     history.at(166.0, ended("temporal"))
     assert history.state.stage == phases.STOPPED
 
@@ -129,13 +131,13 @@ def test_a_stop_asks_nobody_and_stops_a_degraded_service_like_any_other() -> Non
 def test_those_that_need_a_service_that_does_not_answer_are_not_blamed() -> None:
     """Not even the one that was asked first; each proves that it works when the other is back."""
     history = History(WATCHED).started()
-    assert history.at(121.0) == (CheckLiveness("flows"),)
-    assert history.at(126.0, NotReady("flows", "no answer")) == (CheckLiveness("temporal"),)
+    assert history.at(121.0) == (check("flows"),)
+    assert history.at(126.0, NotReady("flows", "no answer")) == (check("temporal"),)
     assert history["flows"].phase == phases.DEGRADED
     history.at(131.0, NotReady("temporal", "no answer"))
     assert history.phases == ["degraded", "running", "running", "running"]
     assert history["flows"].until == history["agents"].until == NEVER
-    assert history.at(141.0, Ready("temporal")) == (CheckLiveness("server"), Prove("flows"), Prove("agents"))
+    assert history.at(141.0, Ready("temporal")) == (check("server"), prove("flows"), prove("agents"))
     history.at(142.0, Ready("server"), Ready("flows"), Ready("agents"))
     assert not history.is_degraded()
 
@@ -148,7 +150,9 @@ def test_nobody_is_blamed_when_all_deadlines_pass_together() -> None:
         history.at(100.0, Ready("flows"), Ready("agents"))
         history.at(130.0)
         history.at(135.0, Ready("server"))
-        assert {each.plan.name for each in history.state.services if each.phase == phases.DEGRADED} == {"temporal"}
+        assert {each.plan.name for each in history.state.services.values() if each.phase == phases.DEGRADED} == {
+            "temporal"
+        }
 
 
 def test_those_that_need_a_service_that_has_not_proved_itself_again_are_not_asked() -> None:
@@ -165,11 +169,25 @@ def test_those_that_need_a_service_that_has_not_proved_itself_again_are_not_aske
         history.at(now)
         history.at(now, Ready(name))
     temporal_killed(history, 110.0)
-    assert history.at(111.0, Ready("temporal")) == (Prove("server"),)
+    assert history.at(111.0, Ready("temporal")) == (prove("server"),)
     assert history.at(140.0) == ()
     assert history["flows"].phase == phases.RUNNING
     history.at(145.0, Ready("server"))
-    assert history.at(170.0) == (CheckLiveness("flows"),)
+    assert history.at(170.0) == (check("flows"),)
+
+
+def test_a_service_that_needs_two_proves_itself_when_both_have_done_so() -> None:
+    """Before that it could be blamed for what the second lacks."""
+    first, second, _, third = PLANS
+    both = ("temporal", "server")
+    history = History((first, second._replace(needs=("temporal",)), third._replace(needs=both)))
+    for name in (*both, "agents"):
+        history.at(101.0, Ready(name))
+    temporal_killed(history, 200.0)
+    assert history.at(201.0, Ready("temporal")) == (prove("server"),)
+    assert history.at(202.0, Ready("server")) == (prove("agents"),)
+    assert history.at(203.0, Ready("agents")) == ()
+    assert not history.is_degraded()
 
 
 def test_when_a_temporal_of_somebody_else_is_back_those_that_need_it_prove_that_they_work() -> None:
@@ -178,9 +196,9 @@ def test_when_a_temporal_of_somebody_else_is_back_those_that_need_it_prove_that_
     history.at(130.5)
     history.at(135.5)
     assert history["temporal"].phase == phases.DEGRADED
-    assert set(history.at(400.0, Ready("temporal"), Ready("server"))) >= {Prove("flows"), Prove("agents")}
+    assert set(history.at(400.0, Ready("temporal"), Ready("server"))) >= {prove("flows"), prove("agents")}
     history.at(401.0, Ready("agents"), NotReady("flows", LACKS))
-    assert Signal("flows", TERMINATE) in history.at(460.0)
+    assert terminate("flows") in history.at(460.0)
     assert history["flows"].error == PROVED_NOT
 
 
@@ -188,7 +206,7 @@ def test_whoever_needs_a_restarted_service_proves_that_it_works_again() -> None:
     """When the other is ready, not before; who does not need it is left alone. Until then the stack is degraded."""
     history = temporal_killed(History().started(), 200.0)
     assert history["flows"].phase == phases.RUNNING
-    assert history.at(201.0, Ready("temporal")) == (Prove("flows"), Prove("agents"))
+    assert history.at(201.0, Ready("temporal")) == (prove("flows"), prove("agents"))
     assert history.phases == [phases.RUNNING, phases.RUNNING, phases.PROVING, phases.PROVING]
     assert history.at(202.0, Ready("flows"), NotReady("agents", LACKS)) == ()
     assert history.is_degraded()
@@ -202,10 +220,10 @@ def test_a_service_that_does_not_work_again_in_time_is_restarted_and_the_reason_
     history.at(201.0, Ready("temporal"))
     history.at(202.0, Ready("agents"), NotReady("flows", LACKS))
     assert history.due == 261.0
-    assert history.at(261.0) == (Signal("flows", TERMINATE),)
+    assert history.at(261.0) == (terminate("flows"),)
     history.at(262.0, ended("flows"))
     assert history["flows"].phase == phases.BACKOFF
-    assert history.at(262.5) == (Spawn("flows"),)
+    assert history.at(262.5) == (spawn("flows"),)
     assert history.at(263.0, Ready("flows")) == ()
     assert (history["flows"].error, history.is_degraded()) == (PROVED_NOT, False)
 
@@ -215,19 +233,19 @@ def test_the_clock_stands_still_while_the_needed_service_is_down_again() -> None
     history = temporal_killed(History().started(), 200.0)
     history.at(201.0, Ready("temporal"))
     history.at(230.0, killed("temporal"))
-    assert history.at(231.0, NotReady("flows", "cannot connect")) == (Spawn("temporal"),)
+    assert history.at(231.0, NotReady("flows", "cannot connect")) == (spawn("temporal"),)
     assert history.at(280.0) == ()
     assert history["flows"].phase == phases.PROVING
-    assert history.at(290.0, Ready("temporal")) == (Prove("flows"), Prove("agents"))
+    assert history.at(290.0, Ready("temporal")) == (prove("flows"), prove("agents"))
     assert history.due == 350.0
 
 
 def test_a_service_that_starts_while_the_needed_one_is_restarted_gets_its_time_anew() -> None:
     history = History().started()
     history.at(200.0, killed("flows"))
-    assert history.at(200.5) == (Spawn("flows"),)
+    assert history.at(200.5) == (spawn("flows"),)
     temporal_killed(history, 210.0)
-    assert history.at(265.0, Ready("temporal"))[0] == Prove("flows")
+    assert history.at(265.0, Ready("temporal"))[0] == prove("flows")
     assert (history["flows"].phase, history["flows"].until) == (phases.STARTING, 325.0)
     history.at(266.0, Ready("flows"), Ready("agents"))
     assert not history.is_degraded()
@@ -237,19 +255,19 @@ def test_a_service_that_crashes_while_a_needed_one_is_down_is_tried_again_when_t
     """Not before: it would fail once more."""
     history = History().started()
     history.at(200.0, killed("flows"))
-    assert history.at(200.5) == (Spawn("flows"),)
+    assert history.at(200.5) == (spawn("flows"),)
     history.at(201.0, killed("temporal"), crashed("flows"))
-    assert history.at(201.5) == (Spawn("temporal"),)
+    assert history.at(201.5) == (spawn("temporal"),)
     assert history["flows"].phase == phases.BACKOFF
     history.at(202.0)
     assert history["flows"].phase == phases.WAITING
-    assert Spawn("flows") in history.at(202.5, Ready("temporal"))
+    assert spawn("flows") in history.at(202.5, Ready("temporal"))
 
 
 def test_a_stop_ends_the_proving() -> None:
     """Nothing is asked of those who are to go."""
     history = temporal_killed(History().started(), 200.0)
     history.at(201.0, Ready("temporal"))
-    assert history.at(202.0, StopRequested()) == (Signal("flows", TERMINATE),)
-    assert history.at(203.0, ended("flows")) == (Signal("agents", TERMINATE),)
+    assert history.at(202.0, StopRequested()) == (terminate("flows"),)
+    assert history.at(203.0, ended("flows")) == (terminate("agents"),)
     assert history.at(203.5, Ready("agents")) == ()

@@ -4,20 +4,17 @@ import pytest
 
 from stigmer_launcher.launch.plan import Plan
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.decide import STOPPED_BY_COMMAND
 from stigmer_launcher.supervise.lifecycle import (
-    KILL,
     NEVER,
-    TERMINATE,
-    Prove,
+    RESTART,
+    START,
+    STOP,
+    STOPPED_BY_COMMAND,
     Ready,
-    ServiceStartRequested,
-    ServiceStopRequested,
-    Signal,
-    Spawn,
+    Requested,
     StopRequested,
 )
-from support.histories import EXTERNAL, PLANS, History, crashed, ended, killed
+from support.histories import EXTERNAL, PLANS, History, crashed, ended, kill, killed, prove, spawn, terminate
 
 # --- everything --------------------------------------------------------------------------------------------------------
 
@@ -35,7 +32,7 @@ def test_stopping_goes_by_the_stop_order_and_waits_for_each() -> None:
 
 def test_services_of_the_same_stop_order_stop_together() -> None:
     history = History((Plan("temporal", stop_order=1), Plan("flows", stop_order=2), Plan("agents", stop_order=2)))
-    assert history.at(101.0, StopRequested()) == (Signal("flows", TERMINATE), Signal("agents", TERMINATE))
+    assert history.at(101.0, StopRequested()) == (terminate("flows"), terminate("agents"))
 
 
 def test_a_service_that_ignores_the_signal_is_killed_when_its_grace_is_over() -> None:
@@ -45,25 +42,25 @@ def test_a_service_that_ignores_the_signal_is_killed_when_its_grace_is_over() ->
     assert history.at(200.1, StopRequested()) == ()
     assert history.due == 205.0
     assert history.at(204.9) == ()
-    assert history.at(205.0) == (Signal("flows", KILL),)
+    assert history.at(205.0) == (kill("flows"),)
     assert history.due == NEVER
     assert history.at(206.0) == ()
-    assert history.at(206.1, killed("flows")) == (Signal("agents", TERMINATE),)
+    assert history.at(206.1, killed("flows")) == (terminate("agents"),)
 
 
 def test_asked_again_it_does_not_wait_for_any_grace() -> None:
     """The second Ctrl-C kills, still in the order."""
     history = History().started()
     history.at(200.0, StopRequested())
-    assert history.at(200.1, StopRequested(now=True)) == (Signal("flows", KILL),)
+    assert history.at(200.1, StopRequested(now=True)) == (kill("flows"),)
     history.at(200.2, killed("flows"))
-    assert history.at(200.3) == (Signal("agents", KILL),)
+    assert history.at(200.3) == (kill("agents"),)
 
 
 def test_a_stop_during_the_start_starts_nothing_more() -> None:
     """What waits or pauses is given up, what runs is stopped."""
     history = History()
-    assert history.at(100.1, StopRequested()) == (Signal("server", TERMINATE),)
+    assert history.at(100.1, StopRequested()) == (terminate("server"),)
     assert history.at(100.2, Ready("temporal")) == ()
     history.at(100.3, ended("server"))
     history.at(100.4, ended("temporal"))
@@ -96,7 +93,7 @@ def stopped(*names: str) -> History:
     """Give a stack that ran, and in which these services were stopped by commands."""
     history = History().started()
     for name in names:
-        assert history.at(200.0, ServiceStopRequested(name)) == (Signal(name, TERMINATE),)
+        assert history.at(200.0, Requested(name, STOP)) == (terminate(name),)
         assert history.at(201.0, ended(name)) == ()
     return history
 
@@ -111,7 +108,7 @@ def test_a_service_that_was_stopped_stays_stopped_and_the_others_go_on() -> None
 
 def test_a_stopped_service_is_started_by_a_command_without_a_pause() -> None:
     history = stopped("flows")
-    assert history.at(300.0, ServiceStartRequested("flows")) == (Spawn("flows"),)
+    assert history.at(300.0, Requested("flows", START)) == (spawn("flows"),)
     history.at(301.0, Ready("flows"))
     assert (history.is_degraded(), history["flows"].error, history["flows"].restarts) == (False, "", 0)
 
@@ -119,10 +116,9 @@ def test_a_stopped_service_is_started_by_a_command_without_a_pause() -> None:
 def test_a_restart_is_a_stop_and_a_start() -> None:
     """Those that need the service prove once more that they work."""
     history = History().started()
-    requests = (ServiceStopRequested("temporal"), ServiceStartRequested("temporal"))
-    assert history.at(200.0, *requests) == (Signal("temporal", TERMINATE),)
-    assert history.at(201.0, ended("temporal")) == (Spawn("temporal"),)
-    assert history.at(202.0, Ready("temporal")) == (Prove("flows"), Prove("agents"))
+    assert history.at(200.0, Requested("temporal", RESTART)) == (terminate("temporal"),)
+    assert history.at(201.0, ended("temporal")) == (spawn("temporal"),)
+    assert history.at(202.0, Ready("temporal")) == (prove("flows"), prove("agents"))
     assert history["temporal"].crashes == ()
 
 
@@ -134,9 +130,9 @@ def test_a_service_that_keeps_crashing_is_stopped_and_restarted_at_once() -> Non
         history.at(now + 50)
     history.at(500.0, crashed("flows"))
     assert history["flows"].phase == phases.BACKOFF
-    assert history.at(500.1, ServiceStopRequested("flows")) == ()
+    assert history.at(500.1, Requested("flows", STOP)) == ()
     assert history["flows"].phase == phases.STOPPED
-    assert history.at(500.2, ServiceStartRequested("flows")) == (Spawn("flows"),)
+    assert history.at(500.2, Requested("flows", START)) == (spawn("flows"),)
     history.at(501.0, crashed("flows"))
     assert history.due == 501.5
 
@@ -145,8 +141,8 @@ def test_a_service_that_is_told_to_go_for_its_lateness_can_be_stopped() -> None:
     history = History().started()
     history.at(200.0, crashed("flows"))
     history.at(200.5)
-    assert history.at(260.5) == (Signal("flows", TERMINATE),)
-    assert history.at(261.0, ServiceStopRequested("flows")) == ()
+    assert history.at(260.5) == (terminate("flows"),)
+    assert history.at(261.0, Requested("flows", STOP)) == ()
     assert history.at(262.0, ended("flows")) == ()
     assert history["flows"].error == STOPPED_BY_COMMAND
 
@@ -155,24 +151,34 @@ def test_whoever_needs_a_stopped_service_is_not_blamed_for_it() -> None:
     """It has no deadline while the other is down."""
     history = History().started()
     history.at(200.0, crashed("flows"))
-    assert history.at(200.5) == (Spawn("flows"),)
-    history.at(201.0, ServiceStopRequested("temporal"))
+    assert history.at(200.5) == (spawn("flows"),)
+    history.at(201.0, Requested("temporal", STOP))
     history.at(202.0, ended("temporal"))
     assert history.at(1000.0) == ()
-    assert history.at(1001.0, ServiceStartRequested("temporal")) == (Spawn("temporal"),)
-    assert history.at(1002.0, Ready("temporal"))[0] == Prove("flows")
+    assert history.at(1001.0, Requested("temporal", START)) == (spawn("temporal"),)
+    assert history.at(1002.0, Ready("temporal"))[0] == prove("flows")
+
+
+def test_nor_when_the_other_ends_at_the_very_moment_of_the_command() -> None:
+    """Nobody had to tell it to go."""
+    history = History().started()
+    history.at(200.0, crashed("flows"))
+    assert history.at(200.5) == (spawn("flows"),)
+    history.at(201.0, Requested("temporal", STOP), crashed("temporal"))
+    assert history["temporal"].phase == phases.STOPPED
+    assert history.at(1000.0) == ()
 
 
 def test_a_start_brings_back_what_the_service_needs() -> None:
     history = stopped("temporal", "flows")
-    assert history.at(300.0, ServiceStartRequested("flows")) == (Spawn("temporal"),)
-    assert history.at(301.0, Ready("temporal")) == (Prove("agents"), Spawn("flows"))
+    assert history.at(300.0, Requested("flows", START)) == (spawn("temporal"),)
+    assert history.at(301.0, Ready("temporal")) == (prove("agents"), spawn("flows"))
 
 
 def test_starting_a_service_that_runs_changes_nothing() -> None:
     history = History().started()
     before = history.state
-    assert history.at(200.0, *(ServiceStartRequested(plan.name) for plan in PLANS)) == ()
+    assert history.at(200.0, *(Requested(plan.name, START) for plan in PLANS)) == ()
     assert history.state == before
 
 
@@ -181,5 +187,5 @@ def test_what_is_not_to_be_stopped_alone_is_not() -> None:
     starting, external = History(), History(EXTERNAL).started()
     for history, name in ((starting, "server"), (external, "temporal")):
         before = history.phases
-        assert history.at(102.0, ServiceStopRequested(name)) == ()
+        assert history.at(102.0, Requested(name, STOP)) == ()
         assert history.phases == before

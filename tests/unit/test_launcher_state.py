@@ -11,9 +11,8 @@ import pytest
 from stigmer_launcher.cli.commands.status import describe
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.checks import Proof
-from stigmer_launcher.supervise import lifecycle, phases
-from stigmer_launcher.supervise.decide import decide, initial_state
-from stigmer_launcher.supervise.lifecycle import Exited, Ready, Spawned
+from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise.lifecycle import Event, Exited, Ready, Service, State, decide
 from stigmer_launcher.supervise.logfile import LogFile
 from stigmer_launcher.supervise.snapshot import compose_snapshot, describe_change
 from stigmer_launcher.supervise.state import (
@@ -53,19 +52,19 @@ LAUNCH = Launch(
 )
 
 
-def after(*rounds: tuple[lifecycle.Event, ...]) -> lifecycle.State:
+def after(*rounds: tuple[Event, ...]) -> State:
     """Let these events come at 100 seconds, round by round."""
-    state = initial_state(tuple(service.plan for service in LAUNCH.services))
+    state = State({service.plan.name: Service(service.plan) for service in LAUNCH.services})
     for events in ((), *rounds):
         state, _ = decide(state, events, 100.0)
     return state
 
 
-STARTED = (Spawned("server", 77), Ready("server"))
+STARTED = (Ready("server"),)
 RUNNING = compose_snapshot(
     LAUNCH,
     after(STARTED),
-    {"server": "boot:7"},
+    {"server": Member(77, "boot:7", 2, 7.0)},
     {"server": {"spawned": 0.1}},
     Snapshot(os.getpid(), started=1.0, began=99.0),
 )
@@ -91,11 +90,11 @@ def test_a_stack_that_lacks_a_service_is_degraded() -> None:
 def test_news_of_a_failure_bring_the_last_lines_and_of_a_degraded_service_what_it_lacks() -> None:
     log = LogFile("/dev/null")
     log.write(b"one\n\xff\n")
-    failed = lifecycle.Service(Plan("server"), error="exited", not_ready_reason="no answer")
+    failed = ServiceSnapshot("server", last_error="exited", lacking="no answer")
     for service, error, lines in (
         (failed, "exited", ["one", "\ufffd"]),
-        (failed._replace(phase=phases.DEGRADED), "does not answer: no answer", []),
-        (failed._replace(error=""), "", []),
+        (failed._replace(state=phases.DEGRADED), "does not answer: no answer", []),
+        (failed._replace(last_error=""), "", []),
     ):
         change = describe_change(service, log)
         assert (change["error"], change["lines"]) == (error, lines)

@@ -2,16 +2,15 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
-_CANNOT_RUN = 127
+from stigmer_launcher.supervise.signals import HANDLED
+
 _MANY = 1024  # descriptors; more are not opened by anything that starts us
-_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
-_ALL = signal.valid_signals()
 # Those that we handle, and those that Python itself ignores to see an error instead.
-_DEFAULTED = (*_HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
+_DEFAULTS = (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Child(NamedTuple):
@@ -32,17 +31,12 @@ def spawn(command: Sequence[str], environment: Mapping[str, str]) -> Child:
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, its_output, 1),
         (os.POSIX_SPAWN_DUP2, its_output, 2),
-        *((os.POSIX_SPAWN_CLOSE, each) for each in _opened() if each > 2 and os.get_inheritable(each)),
+        *((os.POSIX_SPAWN_CLOSE, each) for each in _descriptors() if _is_inheritable(each)),
     ]
+    argv = tuple(command)
     try:
         pid = os.posix_spawn(
-            command[0],
-            tuple(command),
-            environment,
-            file_actions=actions,
-            setsid=True,
-            setsigmask=(),
-            setsigdef=_DEFAULTED,
+            argv[0], argv, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULTS
         )
     except OSError:
         os.close(output)
@@ -58,44 +52,41 @@ def fork(be_child: Callable[[], NoReturn]) -> int:
     The child begins with the signals that the parent handles at their defaults: one that came earlier would run the
     parent's handlers there, and write to the parent's own pipe.
     """
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
         if pid:
             return pid
         try:
             signal.set_wakeup_fd(-1)
-            for number in _HANDLED:
+            for number in HANDLED:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             be_child()
         finally:
-            os._exit(_CANNOT_RUN)
+            os._exit(127)  # what a shell says of a command that cannot be run
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def close_all_but(*wanted: int) -> None:
     """Close every descriptor but the three standard ones and those `wanted`, wherever they were inherited from."""
-    for descriptor in _opened():
-        if descriptor > 2 and descriptor not in wanted:
+    for descriptor in _descriptors():
+        if descriptor not in wanted:
             with suppress(OSError):
                 os.close(descriptor)
 
 
-def _opened() -> Iterator[int]:
-    """Yield the descriptors that are open."""
-    with suppress(OSError):  # a sandbox may lack the directory
-        names = os.listdir("/dev/fd")
-        yield from (number for number in map(int, names) if _is_open(number))
-        return
-    yield from filter(_is_open, range(_MANY))
-
-
-def _is_open(descriptor: int) -> bool:
-    """Return whether a descriptor is open still: the one that listed the others is not."""
+def _descriptors() -> Sequence[int]:
+    """List the descriptors that may be open, beyond the three standard ones."""
     try:
-        os.get_inheritable(descriptor)
-    except OSError:
+        return [number for number in map(int, os.listdir("/dev/fd")) if number > 2]
+    except OSError:  # a sandbox may lack the directory
+        return range(3, _MANY)
+
+
+def _is_inheritable(descriptor: int) -> bool:
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:  # not open, or not any more: it listed the others
         return False
-    return True

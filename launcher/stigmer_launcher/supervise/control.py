@@ -5,25 +5,12 @@ for a later supervisor. Source: fifo(7), and daemontools' supervise, which is co
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.supervise.lifecycle import (
-    RESTART,
-    START,
-    STOP,
-    Event,
-    ServiceStartRequested,
-    ServiceStopRequested,
-)
+from stigmer_launcher.supervise.lifecycle import Requested
 from stigmer_launcher.supervise.state import Instance
-
-_EVENTS: Mapping[str, tuple[Callable[[str], Event], ...]] = {
-    START: (ServiceStartRequested,),
-    STOP: (ServiceStopRequested,),
-    RESTART: (ServiceStopRequested, ServiceStartRequested),
-}
 
 
 class Control:
@@ -45,12 +32,12 @@ class Control:
         """Return the descriptor to wait on."""
         return self._reader
 
-    def take(self, services: Sequence[str]) -> Iterator[Event]:
-        """Yield the events that were requested, for these services; each request was written at once."""
+    def take(self, services: Sequence[str]) -> Iterator[Requested]:
+        """Yield what was requested of these services; each request was written at once."""
         for line in os.read(self._reader, 65536).decode(errors="replace").splitlines():
             verb, _, name = line.partition(" ")
             if name in services:
-                yield from (event(name) for event in _EVENTS.get(verb, ()))
+                yield Requested(name, verb)
 
     def close(self) -> None:
         """Close the FIFO, and remove it: opening a FIFO that has no reader blocks."""

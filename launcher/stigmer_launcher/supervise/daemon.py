@@ -67,7 +67,7 @@ def supervise(launch: Launch, emit: Emit) -> int:
                     emit({"event": "superseded"})
                     return 0
                 supervisor = Supervisor(launch, signals, emit_and_log)
-                supervisor.enter()
+                supervisor.save()  # before anything runs, so that other starts keep the version in use
                 installing.release()
                 return 0 if supervisor.run() else 1
     except LauncherError as error:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Self
 
-_AWAITED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 class SignalPipe:
@@ -22,8 +22,8 @@ class SignalPipe:
 
     def __enter__(self) -> Self:
         self._earlier = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._handlers = {number: signal.signal(number, _nothing) for number in _AWAITED}
-        self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
+        self._handlers = {number: signal.signal(number, _nothing) for number in HANDLED}
+        self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         return self
 
     def __exit__(self, *_: object) -> None:

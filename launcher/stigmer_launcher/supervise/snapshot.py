@@ -3,23 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
-from stigmer_launcher.launch.plan import Launch
+from stigmer_launcher.launch.plan import Launch, ServiceLaunch
 from stigmer_launcher.supervise import lifecycle, phases
-from stigmer_launcher.supervise.decide import is_degraded
 from stigmer_launcher.supervise.logfile import LogFile
-from stigmer_launcher.supervise.state import ServiceSnapshot, Snapshot
+from stigmer_launcher.supervise.state import Member, ServiceSnapshot, Snapshot
 
 
 def compose_snapshot(
     launch: Launch,
     state: lifecycle.State,
-    identities: Mapping[str, str],
+    members: Mapping[str, Member],
     timeline: Mapping[str, Mapping[str, float]],
     supervisor: Snapshot,
 ) -> Snapshot:
     """Compose the snapshot of a run; `supervisor` holds what is known of the supervisor itself."""
     return supervisor._replace(
-        state=phases.DEGRADED if is_degraded(state) else state.stage,
+        state=phases.DEGRADED if state.is_degraded else state.stage,
         version=launch.version,
         failed=state.failed,
         installed=launch.installed,
@@ -30,40 +29,40 @@ def compose_snapshot(
         ports=launch.ports,
         asked_ports=launch.asked_ports,
         timeline={name: dict(times) for name, times in timeline.items()},
-        services=tuple(_service(launch, each, identities) for each in state.services),
+        services=tuple(_service(each, state.services[each.plan.name], members) for each in launch.services),
     )
 
 
-def _service(launch: Launch, service: lifecycle.Service, identities: Mapping[str, str]) -> ServiceSnapshot:
+def _service(launched: ServiceLaunch, service: lifecycle.Service, members: Mapping[str, Member]) -> ServiceSnapshot:
     plan = service.plan
-    launched = launch.service(plan.name)
+    member = members.get(plan.name)
     return ServiceSnapshot(
         name=plan.name,
         state=service.phase,
         managed=plan.managed,
-        pid=service.pid,
-        identity=identities.get(plan.name, ""),
+        pid=member.pid if member else 0,
+        identity=member.identity if member else "",
         stop_order=plan.stop_order,
         grace=plan.grace,
         since=service.since,
         restarts=service.restarts,
         last_error=service.error,
-        lacking=service.not_ready_reason,
+        lacking=service.lacking,
         port=launched.port,
         version=launched.version,
     )
 
 
-def describe_change(service: lifecycle.Service, log: LogFile) -> dict[str, Any]:
-    """Return the event for a service's change of phase, with its last lines if it went down."""
-    hangs = service.phase == phases.DEGRADED
-    lines = [line.decode(errors="replace") for line in log.last] if service.error and not hangs else []
+def describe_change(service: ServiceSnapshot, log: LogFile) -> dict[str, Any]:
+    """Return the event for a service's change, with its last lines if it went down."""
+    hangs = service.state == phases.DEGRADED
+    lines = [line.decode(errors="replace") for line in log.last] if service.last_error and not hangs else []
     return {
         "event": "service",
-        "service": service.plan.name,
-        "state": service.phase,
+        "service": service.name,
+        "state": service.state,
         "pid": service.pid,
-        "error": f"does not answer: {service.not_ready_reason}" if hangs else service.error,
+        "error": f"does not answer: {service.lacking}" if hangs else service.last_error,
         "lines": lines,
         "log": log.path,
     }
