@@ -75,7 +75,7 @@ def install(
             return _installation(keg, places, manifest, made=False)
         from stigmer_launcher.install.layout import Installer  # most starts find everything made
 
-        installer = Installer(keg, versions.directory_of(places, keg.id), possible(lock.fileno(), methods))
+        installer = Installer(keg, versions.directory_of(places, keg.id), possible(lock.descriptor, methods))
         manifest = _change(installer, places, report, in_use)
     return _installation(keg, places, manifest, made=True)
 

@@ -41,15 +41,11 @@ def await_ports(ports: Mapping[str, int], pause: Callable[[float], object] = tim
         try:
             return require_free(ports)
         except PortError:
-            if time.monotonic() > deadline or any(map(_has_living_owner, ports.values())):
+            owners = [port_owner(port) for port in ports.values() if not is_free(port)]
+            # A process that can be seen does not only hold its port until its end.
+            if time.monotonic() > deadline or any(owner and process.identity(owner.pid) for owner in owners):
                 raise
         pause(_PAUSE)
-
-
-def _has_living_owner(port: int) -> bool:
-    """Return whether a process that can be seen listens on a port; one that is on its way out cannot."""
-    owner = None if is_free(port) else port_owner(port)
-    return owner is not None and bool(process.identity(owner.pid))
 
 
 def end_escaped(token: str) -> int:

@@ -97,11 +97,9 @@ class Services:
         return self._logs[name]
 
     def close(self) -> None:
-        """Close the logs."""
+        """Write what was printed last."""
         for output in self.outputs():
             self._shut(output)
-        for log in self._logs.values():
-            log.close()
 
     def _drain(self, output: int) -> None:
         read = 0

@@ -16,9 +16,10 @@ def prepare_home(home: str, *directories: str) -> None:
     Root is refused in the home of another user, who could not write the files that root makes.
     """
     if os.geteuid() == 0 and (owner := _owner(home)):
+        name = user_name(owner)
         raise HomeError(
-            f"{home} belongs to user {_name(owner)}, and this is root",
-            f"run the command as {_name(owner)}, without sudo, or set STIGMER_HOME to a directory of root",
+            f"{home} belongs to user {name}, and this is root",
+            f"run the command as {name}, without sudo, or set STIGMER_HOME to a directory of root",
         )
     for directory in (home, *directories):
         try:
@@ -29,19 +30,13 @@ def prepare_home(home: str, *directories: str) -> None:
             raise unwritable(directory, home)
 
 
-def require_writable(home: str, *directories: str) -> None:
-    """Make directories of the home that are missing; HomeError for one, or a file in it, that cannot be written."""
-    prepare_home(home, *directories)
-    for found in unwritable_files(home, *directories):
-        raise found
-
-
 def unwritable_files(home: str, *directories: str) -> Iterator[HomeError]:
     """Say of each of these directories of the home, and of each file in it, if it cannot be written."""
     for directory in filter(os.path.isdir, directories):
-        for path in (directory, *_files(directory)):
-            if not os.access(path, os.W_OK):
-                yield unwritable(path, home)
+        paths = [directory]
+        with suppress(OSError), os.scandir(directory) as entries:  # what a link leads to is the user's own business
+            paths += (entry.path for entry in entries if entry.is_file(follow_symlinks=False))
+        yield from (unwritable(path, home) for path in paths if not os.access(path, os.W_OK))
 
 
 def explain(error: OSError, directory: str) -> HomeError:
@@ -51,9 +46,8 @@ def explain(error: OSError, directory: str) -> HomeError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return unwritable(directory, directory, read_only=error.errno == errno.EROFS)
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
-        return HomeError(
-            f"{error.filename or directory} is in the way: it is not a directory", f"move it away, {ANOTHER_DISK}"
-        )
+        path = error.filename or directory
+        return HomeError(f"{path} is in the way: it is not a directory", f"move it away, {ANOTHER_DISK}")
     return HomeError(f"cannot work in {directory}: {error.strerror}", f"check that directory, {ANOTHER_DISK}")
 
 
@@ -69,14 +63,18 @@ def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
         return HomeError(f"{path} is on a read-only file system", f"mount it writable, {ANOTHER_DISK}")
     if owner == os.geteuid():
         return HomeError(f"you may not write {path}", f"run `chmod -R u+rwX {place}`, {ANOTHER_DISK}")
-    whose = "" if owner is None else f": it belongs to user {_name(owner)}"
+    whose = "" if owner is None else f": it belongs to user {user_name(owner)}"
     return HomeError(f"you may not write {path}{whose}", f'run `sudo chown -R "$(id -un)" {place}`, {ANOTHER_DISK}')
 
 
-def _files(directory: str) -> Iterator[str]:
-    """Yield the files of a directory, without symbolic links, whose targets are the user's own business."""
-    with suppress(OSError), os.scandir(directory) as entries:
-        yield from (entry.path for entry in entries if entry.is_file(follow_symlinks=False))
+def user_name(user: int) -> str:
+    """Return the name of a user, or the number of one that has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def _owner(path: str) -> int:
@@ -85,14 +83,4 @@ def _owner(path: str) -> int:
         try:
             return os.stat(path).st_uid
         except OSError:
-            if path == (path := os.path.dirname(path)):
-                return 0
-
-
-def _name(user: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
+            path = os.path.dirname(path)

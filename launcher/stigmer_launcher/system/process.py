@@ -23,16 +23,10 @@ def identity(pid: int) -> str:
         from stigmer_launcher.system import darwin
 
         return darwin.start_time(pid)
-    else:  # noqa: RET505 - a type checker looks at one of the two branches, by its platform
-        return _identity_on_linux(pid)
-
-
-def _identity_on_linux(pid: int) -> str:
     with suppress(OSError):
         fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
         if fields and fields[0] not in "ZX":
-            boot = _read("/proc/sys/kernel/random/boot_id").strip()
-            return f"{boot}:{fields[19]}"
+            return f"{_read('/proc/sys/kernel/random/boot_id').strip()}:{fields[19]}"
     return ""
 
 
@@ -42,21 +36,14 @@ def processor_time(pid: int) -> float | None:
         from stigmer_launcher.system import darwin
 
         return darwin.processor_time(pid)
-    else:  # noqa: RET505 - a type checker looks at one of the two branches, by its platform
-        try:
-            return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), which Python does not know
-        except OSError:
-            return None
+    with suppress(OSError):
+        return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), which Python does not know
+    return None
 
 
 def is_same_process(pid: int, known: str) -> bool:
     """Return whether `pid` is still the process that had the identity `known`."""
     return bool(known) and pid > 0 and identity(pid) == known
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as stream:
-        return stream.read()
 
 
 def send_signal(pid: int, known: str, number: int) -> bool:
@@ -77,11 +64,10 @@ def send_signal(pid: int, known: str, number: int) -> bool:
             signal.pidfd_send_signal(descriptor, number)
     except ProcessLookupError:
         return False
-    else:
-        return True
     finally:
         if descriptor >= 0:
             os.close(descriptor)
+    return True
 
 
 def ended_child() -> int:
@@ -98,28 +84,25 @@ def signal_group(group: int, number: int) -> None:
 
     Never to 0 and 1: killpg(2) means our own group and, as kill(-1), every process of the user.
     """
-    if group <= 1:
-        return
-    with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
-        os.killpg(group, number)
+    if group > 1:
+        with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+            os.killpg(group, number)
 
 
 def describe_exit(status: int) -> str:
     """Say in words how a process ended, from the status that `waitpid` gave."""
     code = os.waitstatus_to_exitcode(status)
-    return f"killed by {_signal_name(-code)}" if code < 0 else f"exited with status {code}"
+    if code >= 0:
+        return f"exited with status {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:  # a realtime signal has no name
+        return f"killed by signal {-code}"
 
 
 def is_ended_by_others(status: int) -> bool:
     """Return whether a process was ended by a signal that programs do not give themselves."""
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) in _OF_OTHERS
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a realtime signal has no name
-        return f"signal {number}"
 
 
 def raise_open_files() -> None:
@@ -132,3 +115,8 @@ def raise_open_files() -> None:
         raise LimitError(f"only {most} files may be open at a time (hard limit); the services need {_NEEDED_FILES}")
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        return stream.read()
