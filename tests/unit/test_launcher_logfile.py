@@ -23,7 +23,9 @@ def plain(path: Path) -> list[str]:
 
 def log(tmp_path: Path, *secrets: str, largest: int = 10_000) -> LogFile:
     """Give a log that stands still in time."""
-    return LogFile(str(tmp_path / "a.log"), secrets, clock=lambda: NOW, largest=largest, count=3)
+    made = LogFile(str(tmp_path / "a.log"), secrets, clock=lambda: NOW)
+    made.largest, made.count = largest, 3
+    return made
 
 
 def test_each_line_begins_with_its_time_and_is_for_its_owner_alone(tmp_path: Path) -> None:

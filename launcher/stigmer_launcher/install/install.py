@@ -16,8 +16,7 @@ from stigmer_launcher.install.filecopy import METHODS, Methods, possible
 from stigmer_launcher.install.manifest import InstallManifest, Keg, modified_files, read_manifest
 from stigmer_launcher.install.payload import Payload
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.home import explain, prepare_home
-from stigmer_launcher.system.places import Places
+from stigmer_launcher.system.places import Places, explain, prepare_home
 
 if TYPE_CHECKING:
     from stigmer_launcher.install.layout import Installer

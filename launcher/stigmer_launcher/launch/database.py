@@ -14,7 +14,7 @@ from contextlib import suppress
 from enum import Enum
 
 from stigmer_launcher.errors import DatabaseError, HomeError
-from stigmer_launcher.system.home import explain
+from stigmer_launcher.system.places import explain
 
 _MAGIC = b"SQLite format 3\0"
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"

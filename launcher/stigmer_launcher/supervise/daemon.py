@@ -21,10 +21,7 @@ from stigmer_launcher.supervise.phases import RUNNING
 from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, read_snapshot, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
-from stigmer_launcher.system import locks
-from stigmer_launcher.system.home import prepare_home, unwritable_files
-from stigmer_launcher.system.ports import require_free
-from stigmer_launcher.system.process import raise_open_files
+from stigmer_launcher.system import locks, places, ports, process
 
 OWN_LOG = "supervisor"
 _TO_STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -106,10 +103,10 @@ def supervise_detached(launch: Launch) -> Iterator[Event]:
 
 def _check_system(launch: Launch) -> None:
     """Check what a supervisor needs of the home and the system, while errors can still be shown."""
-    prepare_home(launch.directory, launch.run, launch.logs)
-    for error in unwritable_files(launch.directory, launch.run, launch.logs):
+    places.prepare_home(launch.directory, launch.run, launch.logs)
+    for error in places.unwritable_files(launch.directory, launch.run, launch.logs):
         raise error
-    raise_open_files()
+    process.raise_open_files()
 
 
 def _take_over(instance: Instance, launch: Launch, note: Callable[[str], None]) -> None:
@@ -121,7 +118,7 @@ def _take_over(instance: Instance, launch: Launch, note: Callable[[str], None]) 
     locks.wait(instance.watchdog_lock, WATCHDOG_SECONDS, waiting).release()
     before = read_snapshot(instance)
     if before.is_clean:
-        require_free(launch.ports)
+        ports.require_free(launch.ports)
     else:
         if ended := leftovers.end_members(before.members, before.token):
             note(f"Ended {ended} processes that a killed supervisor had left")

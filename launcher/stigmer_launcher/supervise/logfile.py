@@ -20,19 +20,13 @@ class LogFile:
     Each line begins with the time it arrived at, in UTC. `last` holds the last lines, without their stamps.
     """
 
-    def __init__(
-        self,
-        path: str,
-        secrets: Sequence[str] = (),
-        *,
-        clock: Callable[[], float] = time.time,
-        largest: int = LARGEST,
-        count: int = COUNT,
-    ) -> None:
+    largest, count = LARGEST, COUNT
+
+    def __init__(self, path: str, secrets: Sequence[str] = (), *, clock: Callable[[], float] = time.time) -> None:
         self.path = path
         self.last: list[bytes] = []
         self._secrets = [secret.encode() for secret in secrets if len(secret) >= _SHORTEST_SECRET]
-        self._clock, self._largest, self._count = clock, largest, count
+        self._clock = clock
         self._partial = b""
 
     def write(self, data: bytes) -> None:
@@ -66,7 +60,7 @@ class LogFile:
         """Write to the file that is at the path now: others may have removed, renamed or truncated the one before."""
         with suppress(FileNotFoundError):
             size = os.stat(self.path).st_size
-            if size and size + len(data) > self._largest:
+            if size and size + len(data) > self.largest:
                 self._rotate()
         with suppress(OSError):  # only this directory: a home that was removed must not come back
             os.mkdir(os.path.dirname(self.path), 0o700)
@@ -75,7 +69,7 @@ class LogFile:
 
     def _rotate(self) -> None:
         """Move every file up by one; the oldest is overwritten."""
-        for number in range(self._count - 1, 0, -1):
+        for number in range(self.count - 1, 0, -1):
             older = f"{self.path}.{number - 1}" if number > 1 else self.path
             with suppress(FileNotFoundError):
                 os.replace(older, f"{self.path}.{number}")

@@ -53,7 +53,6 @@ class Snapshot(NamedTuple):
     """
 
     supervisor_pid: int = 0
-    supervisor_identity: str = ""
     started: float = 0.0
     began: float = 0.0
     state: str = ""

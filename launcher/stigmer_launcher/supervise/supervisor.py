@@ -63,8 +63,7 @@ class Supervisor:
         self._checks: dict[str, _Checks] = {}
         self._probes: dict[str, Probe] = {}
         self._began = clock()
-        pid = os.getpid()
-        self._snapshot = Snapshot(pid, process.identity(pid), started=wall(), began=self._began)
+        self._snapshot = Snapshot(os.getpid(), started=wall(), began=self._began)
         self._written = Snapshot()
         self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False

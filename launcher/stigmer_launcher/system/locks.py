@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import NamedTuple, Self
 
 from stigmer_launcher.errors import BusyError, HiddenHolderError, HomeError
-from stigmer_launcher.system.home import unwritable
+from stigmer_launcher.system.places import unwritable
 
 if sys.platform == "darwin":
     _FLOCK, _TYPE, _PID = "qqihh", 3, 2  # start, length, pid, type, whence

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from stigmer_launcher.errors import PortError
-from stigmer_launcher.system.home import user_name
+from stigmer_launcher.system.places import user_name
 
 _LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
 # Tried, never listened on. On Linux the wildcards meet a listener on any address; macOS lets one in beside a single address.

@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-_BREW, _BREW_JOB = "homebrew.", "homebrew.mxcl."
-_SUFFIX = ".service"
 _LAUNCHD = 1  # its pid
-_NO_JOBS = ("application.", "com.apple.")
 _LAUNCHCTL = {"stop": "bootout", "restart": "kickstart -k"}
 
 
@@ -25,10 +22,9 @@ class Unit(NamedTuple):
 
     def command(self, verb: str) -> str:
         """Return the command that stops or restarts the unit."""
-        formula = self.name.removeprefix(_BREW).removesuffix(_SUFFIX)
-        if self.name.startswith(_BREW):
-            return f"brew services {verb} {formula}"
-        return f"systemctl --user {verb} {self.name}" if self.is_users else f"sudo systemctl {verb} {self.name}"
+        if self.name.startswith("homebrew."):
+            return f"brew services {verb} {self.name.removeprefix('homebrew.').removesuffix('.service')}"
+        return f"{'systemctl --user' if self.is_users else 'sudo systemctl'} {verb} {self.name}"
 
 
 class Job(NamedTuple):
@@ -39,15 +35,15 @@ class Job(NamedTuple):
 
     def command(self, verb: str) -> str:
         """Return the command that stops or restarts the job."""
-        if self.name.startswith(_BREW_JOB):
-            return f"brew services {verb} {self.name.removeprefix(_BREW_JOB)}"
+        if self.name.startswith("homebrew.mxcl."):
+            return f"brew services {verb} {self.name.removeprefix('homebrew.mxcl.')}"
         return f"launchctl {_LAUNCHCTL[verb]} {f'gui/{self.uid}' if self.uid else 'system'}/{self.name}"
 
 
 def launchd_job(environ: Mapping[str, str], parent: int) -> str:
     """Return the label of the job that a process in the foreground is the program of, empty when launchd is not its parent."""
     label = environ.get("XPC_SERVICE_NAME", "0")
-    return "" if parent != _LAUNCHD or label == "0" or label.startswith(_NO_JOBS) else label
+    return "" if parent != _LAUNCHD or label == "0" or label.startswith(("application.", "com.apple.")) else label
 
 
 def command_for(verb: str, pid: int, job: str) -> str:
@@ -77,7 +73,7 @@ def unit_in(cgroup: str) -> Unit | None:
     for line in cgroup.splitlines():
         _, controllers, path = line.split(":", 2)
         *above, name = path.split("/")
-        if controllers in ("", "name=systemd") and name.endswith(_SUFFIX):
+        if controllers in ("", "name=systemd") and name.endswith(".service"):
             return Unit(name, any(part.startswith("user@") for part in above))
     return None
 
