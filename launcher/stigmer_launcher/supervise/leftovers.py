@@ -69,7 +69,7 @@ def escaped(token: str) -> Iterator[tuple[int, str]]:
 
 
 def _carries(pid: int, mark: bytes) -> bool:
-    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb", buffering=0) as environ:
         return mark in environ.read().split(b"\0")
     return False
 

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, Self
+from typing import Self
 
 from stigmer_launcher.errors import BusyError, HiddenHolderError, HomeError
 from stigmer_launcher.system.places import unwritable
@@ -27,15 +27,16 @@ _PAUSE = 0.01  # seconds between two tries
 _held: dict[tuple[int, int], int] = {}
 
 
-class Lock(NamedTuple):
+class Lock:
     """An exclusive lock, held until `release` or the end of the process; its file is open for reading and writing."""
 
-    descriptor: int
-    key: tuple[int, int]
+    def __init__(self, descriptor: int, key: tuple[int, int]) -> None:
+        self.descriptor, self._key = descriptor, key
+        _held[key] = os.getpid()
 
     def release(self) -> None:
         """Release the lock; repeated calls do nothing."""
-        if _held.pop(self.key, None) is not None:
+        if _held.pop(self._key, None) is not None:
             os.close(self.descriptor)
 
     def __enter__(self) -> Self:
@@ -66,7 +67,6 @@ def hold(path: str) -> Lock | None:
         key = _key(os.fstat(descriptor))
         with suppress(OSError):
             if key == _key(os.stat(path)):
-                _held[key] = os.getpid()
                 return Lock(descriptor, key)
         os.close(descriptor)  # the file was replaced before we locked it
     return None

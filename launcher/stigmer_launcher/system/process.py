@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from stigmer_launcher.errors import LimitError
 
@@ -12,6 +13,7 @@ RUN_TOKEN = "STIGMER_RUN"  # noqa: S105 - the variable that marks every process 
 _OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _WANTED_FILES = 10240  # the largest that macOS accepts whatever its hard limit says (OPEN_MAX, setrlimit(2))
 _NEEDED_FILES = 256  # what macOS gives a program by default
+_PAUSE = 0.002  # seconds between two looks at a process that cannot be waited for
 
 
 def identity(pid: int) -> str:
@@ -52,22 +54,40 @@ def send_signal(pid: int, known: str, number: int) -> bool:
     Where the kernel has pidfds, the process that was identified is the one that gets the signal, even if its number is
     given to another process in between.
     """
+    with suppress(ProcessLookupError), _pidfd(pid) as descriptor:
+        if is_same_process(pid, known):
+            if descriptor < 0:
+                os.kill(pid, number)
+            else:
+                signal.pidfd_send_signal(descriptor, number)
+            return True
+    return False
+
+
+def wait_for_end(pid: int, known: str, seconds: float) -> None:
+    """Wait for the end of the process that had the identity `known`, at most so long; much shorter without pidfds."""
+    import select
+
+    with _pidfd(pid) as descriptor:
+        if descriptor >= 0 and is_same_process(pid, known):
+            waiting = select.poll()
+            waiting.register(descriptor, select.POLLIN)
+            waiting.poll(seconds * 1000)
+        else:
+            time.sleep(min(seconds, _PAUSE))
+
+
+@contextmanager
+def _pidfd(pid: int) -> Iterator[int]:
+    """Open a descriptor of a process, -1 where there is none: macOS has none, an old kernel or a sandbox may refuse one."""
     descriptor = -1
-    with suppress(OSError, AttributeError):  # macOS has none, an old kernel or a sandbox may refuse one
+    with suppress(OSError, AttributeError):
         descriptor = os.pidfd_open(pid)
     try:
-        if not is_same_process(pid, known):
-            return False
-        if descriptor < 0:
-            os.kill(pid, number)
-        else:
-            signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        return False
+        yield descriptor
     finally:
         if descriptor >= 0:
             os.close(descriptor)
-    return True
 
 
 def ended_child() -> int:
