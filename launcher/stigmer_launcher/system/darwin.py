@@ -16,12 +16,13 @@ _SOCKET_FD, _TCP, _LISTEN = 2, 2, 1
 _INI_IPV6 = 2
 _PATH_SIZE = 4096  # PROC_PIDPATHINFO_MAXSIZE
 _NO_ARGUMENT = ctypes.c_uint64(0)
+_SYSTEM = ctypes.CDLL(None, use_errno=True)
 _BSD_INFO_SIZE, _SOCKET_INFO_SIZE, _FD_SIZE, _TASK_INFO_SIZE = 136, 792, 8, 96
 
 
 def clone(source: str, target: str) -> None:
     """Clone a file on APFS; OSError when the file system cannot."""
-    if _libsystem().clonefile(os.fsencode(source), os.fsencode(target), 0) != 0:
+    if _SYSTEM.clonefile(os.fsencode(source), os.fsencode(target), 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), source)
 
@@ -29,8 +30,7 @@ def clone(source: str, target: str) -> None:
 def is_noexec(path: str) -> bool:
     """Return whether the file system of `path` forbids to execute."""
     buffer = ctypes.create_string_buffer(4096)
-    library = _libsystem()
-    statfs = getattr(library, "statfs$INODE64", None) or library.statfs
+    statfs = getattr(_SYSTEM, "statfs$INODE64", None) or _SYSTEM.statfs
     return statfs(os.fsencode(path), buffer) == 0 and bool(mount_flags(buffer.raw) & _MNT_NOEXEC)
 
 
@@ -52,9 +52,8 @@ def program(pid: int) -> str:
 def listening(pid: int) -> Iterator[tuple[int, bytes]]:
     """Yield the port and the packed address of each TCP socket on which a process listens."""
     for descriptor in socket_descriptors(_filled("proc_pidinfo", 1024 * _FD_SIZE, pid, _LIST_FDS, _NO_ARGUMENT)):
-        info = _filled("proc_pidfdinfo", _SOCKET_INFO_SIZE, pid, descriptor, _SOCKET_INFO)
-        if port := listening_port(info):
-            yield port, local_address(info)
+        if found := listener(_filled("proc_pidfdinfo", _SOCKET_INFO_SIZE, pid, descriptor, _SOCKET_INFO)):
+            yield found
 
 
 def pids() -> list[int]:
@@ -87,26 +86,17 @@ def socket_descriptors(listed: bytes) -> list[int]:
     return [number for number, kind in struct.iter_unpack("=iI", listed[:whole]) if kind == _SOCKET_FD]
 
 
-def listening_port(info: bytes) -> int:
-    """Read the port of a listening TCP socket out of a `struct socket_fdinfo`; 0 for any other."""
-    if len(info) != _SOCKET_INFO_SIZE or struct.unpack_from("=i", info, 256)[0] != _TCP:
-        return 0
-    if struct.unpack_from("=i", info, 344)[0] != _LISTEN:
-        return 0
-    return int(struct.unpack_from("!H", info, 268)[0])
+def listener(info: bytes) -> tuple[int, bytes] | None:
+    """Read port and packed address of a listening TCP socket out of a `struct socket_fdinfo`; None for any other.
 
-
-def local_address(info: bytes) -> bytes:
-    """Read the packed local address out of a `struct socket_fdinfo` of a TCP socket: 16 bytes for IPv6, else 4."""
-    six = info[288] & _INI_IPV6
-    return info[312:328] if six else info[324:328]
+    The address has 16 bytes for IPv6, else 4.
+    """
+    if len(info) != _SOCKET_INFO_SIZE or struct.unpack_from("=i84xi", info, 256) != (_TCP, _LISTEN):
+        return None
+    return int.from_bytes(info[268:270], "big"), info[312:328] if info[288] & _INI_IPV6 else info[324:328]
 
 
 def _filled(call: str, size: int, *arguments: Any) -> bytes:
     """Return what a call of libproc fills in, nothing when it fails; each ends with a buffer and its size."""
     buffer = ctypes.create_string_buffer(size)
-    return buffer.raw[: max(getattr(_libsystem(), call)(*arguments, buffer, size), 0)]
-
-
-def _libsystem() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+    return buffer.raw[: max(getattr(_SYSTEM, call)(*arguments, buffer, size), 0)]

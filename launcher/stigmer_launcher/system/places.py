@@ -35,21 +35,16 @@ def find_places(environ: Mapping[str, str]) -> Places:
     if named == "~" or named.startswith("~/"):  # service files pass what no shell has expanded
         named = _user_home(environ) + named[1:]
     home = os.path.abspath(named) if named else os.path.join(_user_home(environ), ".stigmer")
-    _require_text(home)
-    names = ("bin", "versions", "run", "logs", "config.yaml")
-    return Places(home, *(os.path.join(home, name) for name in names))
-
-
-def _require_text(home: str) -> None:
-    """Raise HomeError for bytes that are no UTF-8: neither logs nor JSON could name such a home."""
     try:
-        home.encode()
+        home.encode()  # neither logs nor JSON could name another
     except UnicodeEncodeError:
         shown = os.fsencode(home).decode(errors="backslashreplace")
         raise HomeError(
             f"the path of the home is not UTF-8 text: {shown}",
             "set STIGMER_HOME to a directory whose name is: `export STIGMER_HOME=/path/to/directory`",
         ) from None
+    names = ("bin", "versions", "run", "logs", "config.yaml")
+    return Places(home, *(os.path.join(home, name) for name in names))
 
 
 def _user_home(environ: Mapping[str, str]) -> str:
