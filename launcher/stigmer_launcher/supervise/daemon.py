@@ -132,15 +132,11 @@ def _run_detached(launch: Launch, writer: int) -> NoReturn:
     stream = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed when everything runs
 
     def emit(event: Event) -> None:
-        if stream.closed:
-            return
-        try:
-            stream.write(json.dumps(event).encode() + b"\n")
-            heard = event["event"] != RUNNING
-        except OSError:  # whoever started us is gone; the services are not
-            heard = False
-        if not heard:
-            stream.close()
+        if not stream.closed:
+            with suppress(OSError):  # whoever started us is gone; the services are not
+                stream.write(json.dumps(event).encode() + b"\n")
+            if event["event"] == RUNNING:
+                stream.close()
 
     code = 1
     try:

@@ -18,11 +18,13 @@ _LOOPBACK_SIX = bytes(15) + b"\1"
 
 
 class Listener(NamedTuple):
-    """A process and the TCP port it listens on, with the packed address."""
+    """A process and the TCP port it listens on, with the packed address; on Linux also what the kernel knows of the socket."""
 
     pid: int
     port: int
     address: bytes
+    uid: int = 0
+    link: str = ""  # what a descriptor of the socket points to
 
 
 class Owner(NamedTuple):
@@ -94,23 +96,14 @@ def is_loopback(address: bytes) -> bool:
     return four[0] == 127 if len(four) == 4 else address == _LOOPBACK_SIX
 
 
-class _Socket(NamedTuple):
-    """A row of the kernel's tables on Linux: a listening TCP socket."""
-
-    address: bytes
-    port: int
-    uid: int
-    link: str  # what a descriptor of it in /proc points to
-
-
-def _sockets() -> Iterator[_Socket]:
-    """Yield every listening TCP socket of this machine; macOS has no such table."""
+def _sockets() -> Iterator[Listener]:
+    """Yield every listening TCP socket from the tables of Linux, which do not name its process."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError), open(table, encoding="ascii") as lines:
             for fields in map(str.split, lines):
                 if fields[3] == _LISTEN:
                     address, _, port = fields[1].partition(":")
-                    yield _Socket(_packed(address), int(port, 16), int(fields[7]), f"socket:[{fields[9]}]")
+                    yield Listener(0, int(port, 16), _packed(address), int(fields[7]), f"socket:[{fields[9]}]")
 
 
 def _packed(address: str) -> bytes:
@@ -119,7 +112,7 @@ def _packed(address: str) -> bytes:
     return b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
 
 
-def _listeners(sockets: Iterable[_Socket]) -> Iterator[Listener]:
+def _listeners(sockets: Iterable[Listener]) -> Iterator[Listener]:
     """Yield which processes listen, on Linux on these sockets, as far as this user may see it."""
     if sys.platform == "darwin":
         from stigmer_launcher.system import darwin
@@ -131,7 +124,7 @@ def _listeners(sockets: Iterable[_Socket]) -> Iterator[Listener]:
         for descriptor in glob.iglob("/proc/[0-9]*/fd/*"):
             with suppress(OSError):  # closed since it was listed
                 if found := by_link.get(os.readlink(descriptor)):
-                    yield Listener(int(descriptor.split("/")[2]), found.port, found.address)
+                    yield found._replace(pid=int(descriptor.split("/")[2]))
 
 
 def _name(pid: int) -> str:
