@@ -153,7 +153,7 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
     os.replace(beside, instance.state)
 
 
-# What can be read: of each value its kind. A number is none below zero, and at most the one here, if that is none but zero.
+# What can be read: of each value its kind. A number is not below zero; where one stands here, from 1 to that one.
 _PORTS = {"": 65535}
 _KINDS = Snapshot(ports=_PORTS, asked_ports=_PORTS, timeline={"": {"": 0.0}}, services=(ServiceSnapshot(),))
 
@@ -169,8 +169,9 @@ def _readable(value: Any, kind: Any) -> Any:
         return tuple(each for each in found if each is not None)
     if isinstance(kind, (bool, str)) or isinstance(value, bool):
         return value if type(value) is type(kind) else None
-    numbers = (int,) if isinstance(kind, int) else (int, float)
-    return value if isinstance(value, numbers) and 0 <= value < (kind + 1 if kind else math.inf) else None
+    if not isinstance(value, int if isinstance(kind, int) else (int, float)):
+        return None
+    return value if (0 < value <= kind if kind else 0 <= value < math.inf) else None
 
 
 def _parts(value: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
