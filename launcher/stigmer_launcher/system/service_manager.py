@@ -11,33 +11,24 @@ from contextlib import suppress
 from typing import NamedTuple
 
 _LAUNCHD = 1  # its pid
+_USERS, _MACHINES = "systemctl --user", "sudo systemctl"
 _LAUNCHCTL = {"stop": "bootout", "restart": "kickstart -k"}
 
 
 class Unit(NamedTuple):
-    """A systemd unit, of the user's own manager or of the machine's."""
+    """A unit of systemd, with the program that manages it, or a job of launchd, with the domain that it belongs to."""
 
     name: str
-    is_users: bool
+    manager: str
 
     def command(self, verb: str) -> str:
-        """Return the command that stops or restarts the unit."""
+        """Return the command that stops or restarts it."""
         if self.name.startswith("homebrew."):
-            return f"brew services {verb} {self.name.removeprefix('homebrew.').removesuffix('.service')}"
-        return f"{'systemctl --user' if self.is_users else 'sudo systemctl'} {verb} {self.name}"
-
-
-class Job(NamedTuple):
-    """A launchd job, by its label; those of root belong to the machine."""
-
-    name: str
-    uid: int
-
-    def command(self, verb: str) -> str:
-        """Return the command that stops or restarts the job."""
-        if self.name.startswith("homebrew.mxcl."):
-            return f"brew services {verb} {self.name.removeprefix('homebrew.mxcl.')}"
-        return f"launchctl {_LAUNCHCTL[verb]} {f'gui/{self.uid}' if self.uid else 'system'}/{self.name}"
+            formula = self.name.removeprefix("homebrew.").removeprefix("mxcl.").removesuffix(".service")
+            return f"brew services {verb} {formula}"
+        if self.manager in (_USERS, _MACHINES):
+            return f"{self.manager} {verb} {self.name}"
+        return f"launchctl {_LAUNCHCTL[verb]} {self.manager}/{self.name}"
 
 
 def launchd_job(environ: Mapping[str, str], parent: int) -> str:
@@ -52,14 +43,14 @@ def command_for(verb: str, pid: int, job: str) -> str:
     return unit.command(verb) if unit else f"stigmer server {verb}"
 
 
-def find_unit(pid: int, job: str = "", proc: str = "/proc") -> Unit | Job | None:
+def find_unit(pid: int, job: str = "", proc: str = "/proc") -> Unit | None:
     """Find what a process is the main process of: a unit, or the job it named; None when it was started in another way.
 
     Terminals may be services too, so being in a service's cgroup is not enough: systemd must be the parent, and the
     process must be in the foreground.
     """
     if job:
-        return Job(job, os.getuid())
+        return Unit(job, f"gui/{user}" if (user := os.getuid()) else "system")
     with suppress(OSError, ValueError, IndexError):
         arguments = _read(f"{proc}/{pid}/cmdline").split("\0")
         parent = _read(f"{proc}/{pid}/stat").rpartition(")")[2].split()[1]
@@ -74,7 +65,7 @@ def unit_in(cgroup: str) -> Unit | None:
         _, controllers, path = line.split(":", 2)
         *above, name = path.split("/")
         if controllers in ("", "name=systemd") and name.endswith(".service"):
-            return Unit(name, any(part.startswith("user@") for part in above))
+            return Unit(name, _USERS if any(part.startswith("user@") for part in above) else _MACHINES)
     return None
 
 
