@@ -128,7 +128,7 @@ def read_snapshot(instance: Instance) -> Snapshot:
 
         plain = json.load(stream)
         if isinstance(plain, dict) and plain.get("format") == _FORMAT:
-            snapshot: Snapshot = _readable(plain, _KINDS)
+            snapshot: Snapshot = _readable(plain, _SAMPLE)
             return snapshot
     return Snapshot()
 
@@ -153,27 +153,27 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
     os.replace(beside, instance.state)
 
 
-# What can be read: of each value its kind. A number is not below zero; where one stands here, from 1 to that one.
+# A sample of what the file may hold. A number is not negative; where the sample has another than zero, it is 1 to that.
 _PORTS = {"": 65535}
-_KINDS = Snapshot(ports=_PORTS, asked_ports=_PORTS, timeline={"": {"": 0.0}}, services=(ServiceSnapshot(),))
+_SAMPLE = Snapshot(ports=_PORTS, asked_ports=_PORTS, timeline={"": {"": 0.0}}, services=(ServiceSnapshot(),))
 
 
-def _readable(value: Any, kind: Any) -> Any:
-    """Return of a value what is of its kind: of maps, lists and records the parts that are; None when nothing is."""
-    if isinstance(kind, (Snapshot, ServiceSnapshot)):
-        return type(kind)(**_parts(value, kind._asdict())) if isinstance(value, dict) else None
-    if isinstance(kind, dict):
-        return _parts(value, dict.fromkeys(value, kind[""])) if isinstance(value, dict) else {}
-    if isinstance(kind, tuple):
-        found = (_readable(each, kind[0]) for each in value) if isinstance(value, list) else ()
+def _readable(value: Any, sample: Any) -> Any:
+    """Return a value if it is like the sample; of a record, map or list, the parts that are. None when nothing is."""
+    if isinstance(sample, (Snapshot, ServiceSnapshot)):
+        return type(sample)(**_parts(value, sample._asdict())) if isinstance(value, dict) else None
+    if isinstance(sample, dict):
+        return _parts(value, dict.fromkeys(value, sample[""])) if isinstance(value, dict) else {}
+    if isinstance(sample, tuple):
+        found = (_readable(each, sample[0]) for each in value) if isinstance(value, list) else ()
         return tuple(each for each in found if each is not None)
-    if isinstance(kind, (bool, str)) or isinstance(value, bool):
-        return value if type(value) is type(kind) else None
-    if not isinstance(value, int if isinstance(kind, int) else (int, float)):
+    if isinstance(sample, (bool, str)) or isinstance(value, bool):
+        return value if type(value) is type(sample) else None
+    if not isinstance(value, int if isinstance(sample, int) else (int, float)):
         return None
-    return value if (0 < value <= kind if kind else 0 <= value < math.inf) else None
+    return value if (0 < value <= sample if sample else 0 <= value < math.inf) else None
 
 
-def _parts(value: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {name: _readable(value.get(name), kind) for name, kind in kinds.items()}
+def _parts(value: Mapping[str, Any], samples: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {name: _readable(value.get(name), sample) for name, sample in samples.items()}
     return {name: part for name, part in parts.items() if part is not None}
