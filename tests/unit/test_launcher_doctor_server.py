@@ -120,7 +120,7 @@ def test_a_port_of_another_user_is_not_taken_for_that_of_a_service_that_failed(
     ("unit", "remedy"),
     [
         (None, "run `stigmer server restart`"),
-        (service_manager.Unit("homebrew.stigmer.service", is_users=True), "run `brew services restart stigmer`"),
+        (service_manager.Unit("homebrew.stigmer.service", "systemctl --user"), "run `brew services restart stigmer`"),
     ],
     ids=["ours", "of a service manager"],
 )

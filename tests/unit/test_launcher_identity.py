@@ -119,6 +119,22 @@ def test_a_signal_reaches_only_the_process_that_was_identified(
         assert running.wait() == -signal.SIGTERM
 
 
+@pytest.mark.parametrize("pidfd_open", [getattr(os, "pidfd_open", NO_PIDFD), NO_PIDFD], ids=["pidfd", "none"])
+def test_the_end_of_a_process_ends_the_waiting_for_it(
+    monkeypatch: pytest.MonkeyPatch, pidfd_open: Callable[..., int]
+) -> None:
+    """Long before the time that was given, or this test does not end."""
+    monkeypatch.setattr(os, "pidfd_open", pidfd_open, raising=False)
+    with child() as running:
+        known = process.identity(running.pid)
+        process.wait_for_end(running.pid, known, 0.001)
+        assert process.is_same_process(running.pid, known)
+        running.kill()
+        while process.is_same_process(running.pid, known):
+            process.wait_for_end(running.pid, known, 600)
+        process.wait_for_end(running.pid, known, 600)
+
+
 def test_numbers_that_mean_many_processes_are_never_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
     """killpg(1) is kill(-1): everybody."""
     for name in ("kill", "killpg"):

@@ -9,8 +9,7 @@ import pytest
 from stigmer_launcher.errors import HomeError, KegError
 from stigmer_launcher.install import preflight
 from stigmer_launcher.system import machine
-from stigmer_launcher.system.home import explain, prepare_home
-from stigmer_launcher.system.places import find_places
+from stigmer_launcher.system.places import explain, find_places, prepare_home
 
 ELF, MACHO = b"\x7fELF\x02\x01\x01" + bytes(11), b"\xcf\xfa\xed\xfe"
 

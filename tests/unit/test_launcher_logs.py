@@ -25,7 +25,8 @@ NUMBERS = [str(number) for number in range(100)]
 def write_log(home: Path, service: str, lines: list[str], largest: int = 10_000) -> LogFile:
     """Write a service's log, a second for each line."""
     seconds = iter(range(1000))
-    written = LogFile(log_path(str(home / "logs"), service), clock=lambda: next(seconds), largest=largest)
+    written = LogFile(log_path(str(home / "logs"), service), clock=lambda: next(seconds))
+    written.largest = largest
     for line in lines:
         written.write(line.encode() + b"\n")
     return written
@@ -172,7 +173,7 @@ def test_following_waits_for_a_log_and_goes_on_through_its_rotations(tmp_path: P
     assert tail.last(10) == tail.more() == []
     written = write_log(tmp_path, "a", ["old"])
     assert texts(tail.more()) == ["old"]
-    written._largest = 500  # noqa: SLF001 - so that it rotates now
+    written.largest = 500  # so that it rotates now
     seen = []
     for number in NUMBERS:
         written.write(f"line {number}\n".encode())

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import HomeError, KegError
-from stigmer_launcher.system.places import find_libexec, find_places, installed_libexec
+from stigmer_launcher.system import places
+from stigmer_launcher.system.places import find_places, installed_libexec
 
 OWN_HOME = f"{pwd.getpwuid(os.getuid()).pw_dir}/.stigmer"
 
@@ -55,7 +56,9 @@ def test_without_any_home_the_remedy_is_stigmer_home(monkeypatch: pytest.MonkeyP
     assert "STIGMER_HOME" in caught.value.remedy
 
 
-def test_the_keg_is_found_from_the_frozen_executable_through_every_link(tmp_path: Path) -> None:
+def test_the_keg_is_found_from_the_frozen_executable_through_every_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`bin/stigmer` is a link into the keg, and the prefix's bin a link to that; `opt` would move at an upgrade."""
     launcher = tmp_path / "Cellar/stigmer/2.0.0/libexec/launcher/stigmer"
     launcher.parent.mkdir(parents=True)
@@ -63,8 +66,9 @@ def test_the_keg_is_found_from_the_frozen_executable_through_every_link(tmp_path
     (tmp_path / "opt").symlink_to("Cellar/stigmer/2.0.0")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/stigmer").symlink_to("../opt/libexec/launcher/stigmer")
-    found = find_libexec({"STIGMER_PAYLOAD": "/elsewhere"}, str(tmp_path / "bin/stigmer"), frozen=True)
-    assert found == str(tmp_path / "Cellar/stigmer/2.0.0/libexec")
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(places, "own_program", lambda: str(tmp_path / "bin/stigmer"))
+    assert installed_libexec({"STIGMER_PAYLOAD": "/elsewhere"}) == str(tmp_path / "Cellar/stigmer/2.0.0/libexec")
 
 
 def test_a_frozen_launcher_is_found_by_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +86,7 @@ def test_a_home_that_is_no_text_is_refused(variable: str) -> None:
 
 
 def test_a_checkout_takes_the_keg_that_is_named_and_says_how_to_name_one() -> None:
-    assert find_libexec({"STIGMER_PAYLOAD": "/keg/libexec"}, "/usr/bin/python3", frozen=False) == "/keg/libexec"
+    assert installed_libexec({"STIGMER_PAYLOAD": "/keg/libexec"}) == "/keg/libexec"
     with pytest.raises(KegError) as caught:
-        find_libexec({}, "/usr/bin/python3", frozen=False)
+        installed_libexec({})
     assert "STIGMER_PAYLOAD" in caught.value.remedy

@@ -88,7 +88,7 @@ def test_a_port_of_another_user_is_said_to_be_so() -> None:
         program = (
             f"import os, sys; sys.path.insert(0, {str(Path(ports.__file__).parents[2])!r})\n"
             "from stigmer_launcher.system import ports\n"
-            "ports.port_owner(1); import pwd  # what lies in the tester's home is loaded before it is out of reach\n"
+            "ports.port_owner(1); import glob, pwd  # what lies in the tester's home is loaded before it is out of reach\n"
             "os.setuid(65534)\n"
             f"print(ports.port_owner({listener.getsockname()[1]}))\n"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.system.service_manager import Job, Unit, find_unit, launchd_job, notify_ready, unit_in
+from stigmer_launcher.system.service_manager import Unit, command_for, find_unit, launchd_job, notify_ready, unit_in
 
 USERS = "/user.slice/user-1000.slice/user@1000.service/app.slice"
 BREW = f"0::{USERS}/homebrew.stigmer.service\n"
@@ -50,7 +50,7 @@ def test_a_unit_is_restarted_by_its_manager_and_a_terminal_is_no_unit(cgroup: st
 @pytest.mark.parametrize(
     ("command", "parent", "unit"),
     [
-        ("stigmer server --foreground", "systemd", Unit("homebrew.stigmer.service", is_users=True)),
+        ("stigmer server --foreground", "systemd", Unit("homebrew.stigmer.service", "systemctl --user")),
         ("stigmer server", "systemd", None),
         ("stigmer server --foreground", "bash", None),
     ],
@@ -82,8 +82,11 @@ def test_a_server_belongs_to_the_unit_that_systemd_started(
         ("org.me.stack", 0, "launchctl bootout system/org.me.stack", "launchctl kickstart -k system/org.me.stack"),
     ],
 )
-def test_a_job_is_stopped_and_restarted_by_launchd(label: str, uid: int, stop: str, restart: str) -> None:
-    assert (Job(label, uid).command("stop"), Job(label, uid).command("restart")) == (stop, restart)
+def test_a_job_is_stopped_and_restarted_by_launchd(
+    monkeypatch: pytest.MonkeyPatch, label: str, uid: int, stop: str, restart: str
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: uid)
+    assert (command_for("stop", 5, label), command_for("restart", 5, label)) == (stop, restart)
 
 
 @pytest.mark.parametrize(

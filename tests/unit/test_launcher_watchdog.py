@@ -1,5 +1,6 @@
 """The watchdog and the leftovers: who ends the services when nobody is left to do it, and who is never touched."""
 
+import json
 import os
 import signal
 import socket
@@ -144,15 +145,15 @@ def test_the_watchdog_keeps_no_pipe_of_the_supervisor_open(tmp_path: Path) -> No
 
 
 def test_a_message_cut_in_two_is_still_understood(tmp_path: Path) -> None:
-    """A pipe has no messages, only bytes."""
+    """A stream has no messages, only bytes."""
     watchdog = Watchdog(str(tmp_path / "lock"), "")
     with service("sleep 60") as somebody:
         pid = os.fork()
         if pid == 0:  # a supervisor that tells with a pause in the middle
             watchdog.start()
-            entry = f"+ {somebody.pid} {identity(somebody.pid)} 1 1.0\n".encode()
-            for piece in (entry[:5], entry[5:]):
-                os.write(watchdog._pipe, piece)  # noqa: SLF001 - the wire itself is what is tested
+            roster = json.dumps([member(somebody)]).encode() + b"\n"
+            for piece in (roster[:5], roster[5:]):
+                watchdog._send(piece)  # noqa: SLF001 - the wire itself is what is tested
                 time.sleep(0.1)
             os._exit(1)
         os.waitpid(pid, 0)

@@ -14,8 +14,7 @@ from stigmer_launcher.config import yaml_subset
 from stigmer_launcher.config.schema import EARLIER, FIRST_FILE, SCHEMA, Value, did_you_mean, plain
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.home import explain, prepare_home
-from stigmer_launcher.system.places import Places
+from stigmer_launcher.system.places import Places, explain, prepare_home
 
 _WAIT = 10.0  # seconds for another `config set` to finish
 _LARGEST = 1 << 20  # bytes

@@ -16,8 +16,7 @@ from stigmer_launcher.errors import KegError, LauncherError
 from stigmer_launcher.install import preflight
 from stigmer_launcher.install.manifest import Keg, read_keg
 from stigmer_launcher.supervise.state import Instance, cleaning_pid, read_snapshot, supervisor_pid
-from stigmer_launcher.system.home import unwritable, unwritable_files
-from stigmer_launcher.system.places import Places
+from stigmer_launcher.system.places import Places, unwritable, unwritable_files
 from stigmer_launcher.version import NAME, VERSION
 
 _LITTLE_SPACE = 500 << 20  # bytes; databases and logs will soon need more

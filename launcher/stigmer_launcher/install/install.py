@@ -17,8 +17,7 @@ from stigmer_launcher.install.layout import Installer
 from stigmer_launcher.install.manifest import InstallManifest, Keg, modified_files, read_manifest
 from stigmer_launcher.install.payload import Payload
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.home import explain, prepare_home
-from stigmer_launcher.system.places import Places
+from stigmer_launcher.system.places import Places, explain, prepare_home
 
 LOCK = "install.lock"
 _WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
@@ -70,7 +69,7 @@ def install(
         manifest = _current_manifest(keg, places)
         made = manifest is None
         if manifest is None:
-            manifest = _change(Installer(keg, places, possible(lock.fileno(), methods), report), in_use)
+            manifest = _change(Installer(keg, places, possible(lock.descriptor, methods), report), in_use)
     return Installation(directory, keg.id, manifest.method, made, keg.payload)
 
 

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Iterable
 
 from stigmer_launcher.errors import HomeError, KegError
-from stigmer_launcher.system.home import ANOTHER_DISK
 from stigmer_launcher.system.machine import binary_target, this_target
+from stigmer_launcher.system.places import ANOTHER_DISK
 
 _RESERVE = 1 << 20  # bytes for directories and the stamp
 _ROOM = 4 << 20  # bytes for the databases and logs of a first start

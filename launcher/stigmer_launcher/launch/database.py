@@ -16,7 +16,7 @@ from enum import Enum
 from itertools import count, islice
 
 from stigmer_launcher.errors import DatabaseError, HomeError
-from stigmer_launcher.system.home import explain
+from stigmer_launcher.system.places import explain
 
 _OPTION = "--db-filename"
 _SIDE_FILES = ("-shm", "-wal", "-journal", "")

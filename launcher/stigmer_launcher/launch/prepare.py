@@ -17,8 +17,7 @@ from stigmer_launcher.launch.endpoints import external_address, namespace_of, po
 from stigmer_launcher.launch.environment import HERE, Command, command_of, executable_of, variables
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.checks import Proof
-from stigmer_launcher.system.home import explain
-from stigmer_launcher.system.places import Places, installed_libexec
+from stigmer_launcher.system.places import Places, explain, installed_libexec
 from stigmer_launcher.system.ports import require_free
 from stigmer_launcher.system.process import RUN_TOKEN
 

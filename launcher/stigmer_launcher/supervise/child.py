@@ -69,8 +69,13 @@ def fork(be_child: Callable[[], NoReturn]) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def close_all_but(*wanted: int) -> None:
-    """Close every descriptor but the three standard ones and those `wanted`, wherever they were inherited from."""
+def leave_terminal(output: str, *wanted: int) -> None:
+    """Begin a session that reads nothing and prints to `output`, and close every other descriptor but those `wanted`."""
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    printed = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
     for descriptor in _descriptors():
         if descriptor not in wanted:
             with suppress(OSError):

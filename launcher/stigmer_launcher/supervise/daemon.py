@@ -15,16 +15,13 @@ from stigmer_launcher.install.install import install_lock
 from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.supervise import leftovers
-from stigmer_launcher.supervise.child import close_all_but, fork
+from stigmer_launcher.supervise.child import fork, leave_terminal
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.phases import RUNNING
 from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, read_snapshot, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
-from stigmer_launcher.system import locks
-from stigmer_launcher.system.home import require_writable
-from stigmer_launcher.system.ports import require_free
-from stigmer_launcher.system.process import raise_open_files
+from stigmer_launcher.system import locks, places, ports, process
 
 OWN_LOG = "supervisor"
 _TO_STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -76,22 +73,17 @@ def supervise(launch: Launch, emit: Emit) -> int:
         return error.exit_code
 
 
-def detach(launch: Launch) -> tuple[int, int]:
-    """Run the supervisor in a process of its own, without a terminal; give its pid, and where its events come from."""
+def supervise_detached(launch: Launch) -> Iterator[Event]:
+    """Run the supervisor in a process of its own, without a terminal; yield its events until everything runs or it ends.
+
+    A signal to stop is passed on to it, so that a start given up leaves nothing behind.
+    """
     _check_system(launch)
     reader, writer = os.pipe()
     pid = fork(lambda: _run_detached(launch, writer))
     os.close(writer)
-    return pid, reader
-
-
-def events(pid: int, reader: int) -> Iterator[Event]:
-    """Yield the events of a detached supervisor until everything runs or it ends.
-
-    A signal to stop is passed on to it, so that a start given up leaves nothing behind.
-    """
     pending = b""
-    with SignalPipe() as signals:
+    with open(reader, "rb", buffering=0) as stream, SignalPipe() as signals:
         waiting = select.poll()
         waiting.register(reader, select.POLLIN)
         waiting.register(signals.fileno(), select.POLLIN)
@@ -102,17 +94,19 @@ def events(pid: int, reader: int) -> Iterator[Event]:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
             if reader in ready:
-                data = os.read(reader, 65536)
+                data = stream.read(65536)
                 if not data:
                     return
                 *lines, pending = (pending + data).split(b"\n")
-                yield from (json.loads(line.decode()) for line in lines)
+                yield from map(json.loads, lines)
 
 
 def _check_system(launch: Launch) -> None:
     """Check what a supervisor needs of the home and the system, while errors can still be shown."""
-    require_writable(launch.directory, launch.run, launch.logs)
-    raise_open_files()
+    places.prepare_home(launch.directory, launch.run, launch.logs)
+    for error in places.unwritable_files(launch.directory, launch.run, launch.logs):
+        raise error
+    process.raise_open_files()
 
 
 def _take_over(instance: Instance, launch: Launch, note: Callable[[str], None]) -> None:
@@ -124,7 +118,7 @@ def _take_over(instance: Instance, launch: Launch, note: Callable[[str], None]) 
     locks.wait(instance.watchdog_lock, WATCHDOG_SECONDS, waiting).release()
     before = read_snapshot(instance)
     if before.is_clean:
-        require_free(launch.ports)
+        ports.require_free(launch.ports)
     else:
         if ended := leftovers.end_members(before.members, before.token):
             note(f"Ended {ended} processes that a killed supervisor had left")
@@ -134,20 +128,15 @@ def _take_over(instance: Instance, launch: Launch, note: Callable[[str], None]) 
 
 
 def _run_detached(launch: Launch, writer: int) -> NoReturn:
-    os.setsid()
-    _detach_from_terminal(log_path(launch.logs, OWN_LOG), writer)
-    open_ends = [writer]
+    leave_terminal(log_path(launch.logs, OWN_LOG), writer)
+    stream = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed when everything runs
 
     def emit(event: Event) -> None:
-        if not open_ends:
-            return
-        try:
-            os.write(writer, json.dumps(event).encode() + b"\n")
-        except OSError:  # whoever started us is gone; the services are not
-            os.close(open_ends.pop())
-        else:
+        if not stream.closed:
+            with suppress(OSError):  # whoever started us is gone; the services are not
+                stream.write(json.dumps(event).encode() + b"\n")
             if event["event"] == RUNNING:
-                os.close(open_ends.pop())
+                stream.close()
 
     code = 1
     try:
@@ -156,15 +145,6 @@ def _run_detached(launch: Launch, writer: int) -> NoReturn:
         sys.excepthook(*sys.exc_info())  # imports nothing: the keg may be gone
     finally:
         os._exit(code)
-
-
-def _detach_from_terminal(log: str, *wanted: int) -> None:
-    """Read nothing, print to the log, and close whatever else came with the terminal."""
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    own = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(own, 1)
-    os.dup2(own, 2)
-    close_all_but(*wanted)
 
 
 def _describe_event(event: Event) -> str:

@@ -13,9 +13,7 @@ from contextlib import suppress
 
 from stigmer_launcher.errors import PortError
 from stigmer_launcher.supervise.state import Member
-from stigmer_launcher.system import process
-from stigmer_launcher.system.ports import is_free, port_owner, require_free
-from stigmer_launcher.system.process import RUN_TOKEN, signal_group
+from stigmer_launcher.system import ports, process
 
 _PAUSE = 0.01  # seconds between two looks at processes that are not our children
 _EXIT_SECONDS = 10.0  # a process that was killed holds its ports until its last thread has ended
@@ -34,22 +32,18 @@ def end_members(members: Iterable[Member], token: str) -> int:
     return len(living) + end_escaped(token)
 
 
-def await_ports(ports: Mapping[str, int], pause: Callable[[float], object] = time.sleep) -> None:
+def await_ports(wanted: Mapping[str, int], pause: Callable[[float], object] = time.sleep) -> None:
     """Wait until the ports are free that ended processes still hold; PortError when somebody else has one."""
     deadline = time.monotonic() + _EXIT_SECONDS
     while True:
         try:
-            return require_free(ports)
+            return ports.require_free(wanted)
         except PortError:
-            if time.monotonic() > deadline or any(map(_has_living_owner, ports.values())):
+            # Nobody can be named who has the port of an ended process.
+            owners = [ports.port_owner(port) for port in wanted.values() if not ports.is_free(port)]
+            if time.monotonic() > deadline or any(owner and process.identity(owner.pid) for owner in owners):
                 raise
         pause(_PAUSE)
-
-
-def _has_living_owner(port: int) -> bool:
-    """Return whether a process that can be seen listens on a port; one that is on its way out cannot."""
-    owner = None if is_free(port) else port_owner(port)
-    return owner is not None and bool(process.identity(owner.pid))
 
 
 def end_escaped(token: str) -> int:
@@ -68,14 +62,14 @@ def escaped(token: str) -> Iterator[tuple[int, str]]:
     """Yield pid and identity of each process whose environment carries the token, in whatever session; none on macOS."""
     if not token or not sys.platform.startswith("linux"):
         return
-    mark = f"{RUN_TOKEN}={token}".encode()
+    mark = f"{process.RUN_TOKEN}={token}".encode()
     for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
         if _carries(pid, mark) and (known := process.identity(pid)) and _carries(pid, mark):  # the same one throughout
             yield pid, known
 
 
 def _carries(pid: int, mark: bytes) -> bool:
-    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb", buffering=0) as environ:
         return mark in environ.read().split(b"\0")
     return False
 
@@ -84,14 +78,14 @@ def _end_together(members: list[Member]) -> None:
     """Terminate these groups, and kill each when its grace period is over or its leader has ended."""
     began = time.monotonic()
     for member in members:
-        signal_group(member.pid, signal.SIGTERM)
+        process.signal_group(member.pid, signal.SIGTERM)
     while members:
         spent = time.monotonic() - began
         for member in tuple(members):
             if not is_alive(member):
                 members.remove(member)
                 if not process.identity(member.pid):  # the number of a group with members has no new owner
-                    signal_group(member.pid, signal.SIGKILL)
+                    process.signal_group(member.pid, signal.SIGKILL)
             elif spent > member.grace:
-                signal_group(member.pid, signal.SIGKILL)
+                process.signal_group(member.pid, signal.SIGKILL)
         time.sleep(_PAUSE)

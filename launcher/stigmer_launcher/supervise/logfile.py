@@ -20,21 +20,14 @@ class LogFile:
     Each line begins with the time it arrived at, in UTC. `last` holds the last lines, without their stamps.
     """
 
-    def __init__(
-        self,
-        path: str,
-        secrets: Sequence[str] = (),
-        *,
-        clock: Callable[[], float] = time.time,
-        largest: int = LARGEST,
-        count: int = COUNT,
-    ) -> None:
+    largest, count = LARGEST, COUNT
+
+    def __init__(self, path: str, secrets: Sequence[str] = (), *, clock: Callable[[], float] = time.time) -> None:
         self.path = path
         self.last: list[bytes] = []
         self._secrets = [secret.encode() for secret in secrets if len(secret) >= _SHORTEST_SECRET]
-        self._clock, self._largest, self._count = clock, largest, count
+        self._clock = clock
         self._partial = b""
-        self._descriptor, self._size = -1, 0
 
     def write(self, data: bytes) -> None:
         """Take the next bytes; a line is written when it is whole, or too long to wait for its end."""
@@ -52,13 +45,6 @@ class LogFile:
             self._write_lines(self._partial)
         self._partial = b""
 
-    def close(self) -> None:
-        """Flush and close the file; a later write opens it again."""
-        self.flush()
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
-
     def _redact(self, data: bytes) -> bytes:
         for secret in self._secrets:
             data = data.replace(secret, _REDACTED)
@@ -71,45 +57,22 @@ class LogFile:
             self._append(stamp + lines.replace(b"\n", b"\n" + stamp) + b"\n")
 
     def _append(self, data: bytes) -> None:
-        if not self._is_current():
-            self._reopen()
-        if self._size and self._size + len(data) > self._largest:
-            self._rotate()
-        while data:
-            written = os.write(self._descriptor, data)
-            self._size, data = self._size + written, data[written:]
-
-    def _is_current(self) -> bool:
-        """Return whether the open file is still the one at the path; others may remove, rename or truncate it."""
-        if self._descriptor < 0:
-            return False
+        """Write to the file that is at the path now: others may have removed, renamed or truncated the one before."""
         with suppress(FileNotFoundError):
-            opened, named = os.fstat(self._descriptor), os.stat(self.path)
-            self._size = opened.st_size
-            return os.path.samestat(opened, named)
-        return False
-
-    def _reopen(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+            size = os.stat(self.path).st_size
+            if size and size + len(data) > self.largest:
+                self._rotate()
         with suppress(OSError):  # only this directory: a home that was removed must not come back
             os.mkdir(os.path.dirname(self.path), 0o700)
-        self._open()
-
-    def _open(self) -> None:
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._size = os.fstat(self._descriptor).st_size
+        with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as stream:
+            stream.write(data)
 
     def _rotate(self) -> None:
         """Move every file up by one; the oldest is overwritten."""
-        os.close(self._descriptor)
-        self._descriptor = -1
-        for number in range(self._count - 1, 0, -1):
+        for number in range(self.count - 1, 0, -1):
             older = f"{self.path}.{number - 1}" if number > 1 else self.path
             with suppress(FileNotFoundError):
                 os.replace(older, f"{self.path}.{number}")
-        self._open()
 
 
 def stamped(seconds: float) -> bytes:

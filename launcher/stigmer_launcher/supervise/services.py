@@ -66,11 +66,9 @@ class Services:
         return Exited(name, process.describe_exit(status), outside=process.is_ended_by_others(status))
 
     def close(self) -> None:
-        """Close the logs."""
+        """Write what was printed last."""
         for output in tuple(self.outputs):
             self._shut(output)
-        for log in self.logs.values():
-            log.close()
 
     def _drain(self, name: str) -> None:
         """Read what a service printed just before its end; one that escaped may go on printing, which is not awaited."""

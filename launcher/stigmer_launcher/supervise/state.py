@@ -5,6 +5,7 @@ killed, which processes it left behind. Times called `since`, `began` and in `ti
 all processes of one boot share; `started` is for people.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +14,6 @@ from typing import Any, NamedTuple
 from stigmer_launcher.supervise.phases import STOPPED
 from stigmer_launcher.system import locks
 
-_LOCK, _WATCHDOG, _STATE, _CONTROL = "supervisor.lock", "warden.lock", "state.json", "control"
 _FORMAT = 1
 WATCHDOG_SECONDS = 60.0  # a watchdog at work waits for the graces of the services, one order after the other
 
@@ -53,7 +53,6 @@ class Snapshot(NamedTuple):
     """
 
     supervisor_pid: int = 0
-    supervisor_identity: str = ""
     started: float = 0.0
     began: float = 0.0
     state: str = ""
@@ -92,30 +91,15 @@ class Snapshot(NamedTuple):
         return next((each for each in self.services if each.name == name), ServiceSnapshot(name))
 
 
-class Instance(NamedTuple):
-    """The files of one home's instance: two locks, the state, and the FIFO for requests."""
+class Instance:
+    """The files of one home's instance: locks that supervisor and watchdog hold for life, the state, a FIFO for requests."""
 
-    run: str
-
-    @property
-    def lock(self) -> str:
-        """Return the path of the lock that a supervisor holds for life."""
-        return os.path.join(self.run, _LOCK)
-
-    @property
-    def watchdog_lock(self) -> str:
-        """Return the path of the lock that a watchdog holds for life."""
-        return os.path.join(self.run, _WATCHDOG)
-
-    @property
-    def state(self) -> str:
-        """Return the path of the state file."""
-        return os.path.join(self.run, _STATE)
-
-    @property
-    def control(self) -> str:
-        """Return the path of the FIFO that the supervisor reads requests from."""
-        return os.path.join(self.run, _CONTROL)
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.lock = os.path.join(run, "supervisor.lock")
+        self.watchdog_lock = os.path.join(run, "warden.lock")
+        self.state = os.path.join(run, "state.json")
+        self.control = os.path.join(run, "control")
 
 
 def supervisor_pid(instance: Instance) -> int:
@@ -144,7 +128,8 @@ def read_snapshot(instance: Instance) -> Snapshot:
 
         plain = json.load(stream)
         if isinstance(plain, dict) and plain.get("format") == _FORMAT:
-            return parse_snapshot(plain)
+            snapshot: Snapshot = _readable(plain, _SAMPLE)
+            return snapshot
     return Snapshot()
 
 
@@ -168,47 +153,27 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
     os.replace(beside, instance.state)
 
 
-def versions_in_use(instance: Instance) -> tuple[str, ...]:
-    """Return the version that a running supervisor uses, which must not be removed."""
-    return tuple(filter(None, (living_snapshot(instance).installed,)))
+# A sample of what the file may hold. A number is not negative; where the sample has another than zero, it is 1 to that.
+_PORTS = {"": 65535}
+_SAMPLE = Snapshot(ports=_PORTS, asked_ports=_PORTS, timeline={"": {"": 0.0}}, services=(ServiceSnapshot(),))
 
 
-def parse_snapshot(plain: Mapping[str, Any]) -> Snapshot:
-    """Take the values that are of their kind; the others keep their defaults."""
-    timeline, services = plain.get("timeline"), plain.get("services")
-    return Snapshot(
-        **_simple_values(Snapshot._field_defaults, plain),
-        ports=_ports(plain.get("ports")),
-        asked_ports=_ports(plain.get("asked_ports")),
-        timeline={name: _numbers(times, 0.0) for name, times in timeline.items()} if isinstance(timeline, dict) else {},
-        services=tuple(
-            ServiceSnapshot(**_simple_values(ServiceSnapshot._field_defaults, each))
-            for each in (services if isinstance(services, list) else ())
-            if isinstance(each, dict)
-        ),
-    )
+def _readable(value: Any, sample: Any) -> Any:
+    """Return a value if it is like the sample; of a record, map or list, the parts that are. None when nothing is."""
+    if isinstance(sample, (Snapshot, ServiceSnapshot)):
+        return type(sample)(**_parts(value, sample._asdict())) if isinstance(value, dict) else None
+    if isinstance(sample, dict):
+        return _parts(value, dict.fromkeys(value, sample[""])) if isinstance(value, dict) else {}
+    if isinstance(sample, tuple):
+        found = (_readable(each, sample[0]) for each in value) if isinstance(value, list) else ()
+        return tuple(each for each in found if each is not None)
+    if isinstance(sample, (bool, str)) or isinstance(value, bool):
+        return value if type(value) is type(sample) else None
+    if not isinstance(value, int if isinstance(sample, int) else (int, float)):
+        return None
+    return value if (0 < value <= sample if sample else 0 <= value < math.inf) else None
 
 
-def _simple_values(defaults: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the texts, flags and numbers that are of the kind of their defaults."""
-    return {name: plain[name] for name, default in defaults.items() if _is_like(plain.get(name), default)}
-
-
-def _is_like(value: object, default: object) -> bool:
-    """Return whether a value can stand where the default does; a number is none below zero, and finite."""
-    if isinstance(default, (bool, str)) or isinstance(value, bool):
-        return type(value) is type(default)
-    if isinstance(default, int):
-        return isinstance(value, int) and value >= 0
-    return isinstance(default, float) and isinstance(value, (int, float)) and 0 <= value < float("inf")
-
-
-def _ports(plain: object) -> dict[str, int]:
-    """Take the numbers that can be ports."""
-    return {name: number for name, number in _numbers(plain, 0).items() if 0 < number < 65536}
-
-
-def _numbers(plain: object, default: float) -> dict[str, Any]:
-    """Take the numbers of a map that are of the kind of a default."""
-    found = plain if isinstance(plain, dict) else {}
-    return {name: number for name, number in found.items() if _is_like(number, default)}
+def _parts(value: Mapping[str, Any], samples: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {name: _readable(value.get(name), sample) for name, sample in samples.items()}
+    return {name: part for name, part in parts.items() if part is not None}

@@ -50,8 +50,7 @@ class Supervisor:
         self._interrupted = False
         self._began = time.monotonic()
         self._timers: dict[Callable[[], None], float] = {self._check_home: self._began + _HOME_CHECK}
-        pid = os.getpid()
-        self._snapshot = Snapshot(pid, process.identity(pid), started=time.time(), began=self._began)
+        self._snapshot = Snapshot(os.getpid(), started=time.time(), began=self._began)
         self._written = Snapshot()
 
     def run(self) -> bool:

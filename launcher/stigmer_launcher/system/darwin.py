@@ -8,18 +8,21 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 _MNT_NOEXEC = 0x4
 _ALL_PIDS, _LIST_FDS, _BSD_INFO, _SOCKET_INFO, _TASK_INFO = 1, 1, 3, 3, 4
 _SOCKET_FD, _TCP, _LISTEN = 2, 2, 1
 _INI_IPV6 = 2
 _PATH_SIZE = 4096  # PROC_PIDPATHINFO_MAXSIZE
+_NO_ARGUMENT = ctypes.c_uint64(0)
+_SYSTEM = ctypes.CDLL(None, use_errno=True)
 _BSD_INFO_SIZE, _SOCKET_INFO_SIZE, _FD_SIZE, _TASK_INFO_SIZE = 136, 792, 8, 96
 
 
 def clone(source: str, target: str) -> None:
     """Clone a file on APFS; OSError when the file system cannot."""
-    if _libsystem().clonefile(os.fsencode(source), os.fsencode(target), 0) != 0:
+    if _SYSTEM.clonefile(os.fsencode(source), os.fsencode(target), 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), source)
 
@@ -27,43 +30,36 @@ def clone(source: str, target: str) -> None:
 def is_noexec(path: str) -> bool:
     """Return whether the file system of `path` forbids to execute."""
     buffer = ctypes.create_string_buffer(4096)
-    library = _libsystem()
-    statfs = getattr(library, "statfs$INODE64", None) or library.statfs
+    statfs = getattr(_SYSTEM, "statfs$INODE64", None) or _SYSTEM.statfs
     return statfs(os.fsencode(path), buffer) == 0 and bool(mount_flags(buffer.raw) & _MNT_NOEXEC)
 
 
 def start_time(pid: int) -> str:
     """Return the start time of a living process as text, empty when there is none."""
-    return parse_start_time(_pid_info(pid, _BSD_INFO, _BSD_INFO_SIZE))
+    return parse_start_time(_filled("proc_pidinfo", _BSD_INFO_SIZE, pid, _BSD_INFO, _NO_ARGUMENT))
 
 
 def processor_time(pid: int) -> float | None:
     """Return the processor time of a process, None when it cannot be told."""
-    return parse_processor_time(_pid_info(pid, _TASK_INFO, _TASK_INFO_SIZE))
+    return parse_processor_time(_filled("proc_pidinfo", _TASK_INFO_SIZE, pid, _TASK_INFO, _NO_ARGUMENT))
 
 
 def program(pid: int) -> str:
     """Return the path of the program that a process runs, empty when there is none."""
-    buffer = ctypes.create_string_buffer(_PATH_SIZE)
-    size = _libsystem().proc_pidpath(pid, buffer, _PATH_SIZE)
-    return os.fsdecode(buffer.raw[: max(size, 0)])
+    return os.fsdecode(_filled("proc_pidpath", _PATH_SIZE, pid))
 
 
 def listening(pid: int) -> Iterator[tuple[int, bytes]]:
     """Yield the port and the packed address of each TCP socket on which a process listens."""
-    for descriptor in socket_descriptors(_pid_info(pid, _LIST_FDS, 1024 * _FD_SIZE)):
-        buffer = ctypes.create_string_buffer(_SOCKET_INFO_SIZE)
-        size = _libsystem().proc_pidfdinfo(pid, descriptor, _SOCKET_INFO, buffer, _SOCKET_INFO_SIZE)
-        info = buffer.raw[: max(size, 0)]
-        if port := listening_port(info):
-            yield port, local_address(info)
+    for descriptor in socket_descriptors(_filled("proc_pidinfo", 1024 * _FD_SIZE, pid, _LIST_FDS, _NO_ARGUMENT)):
+        if found := listener(_filled("proc_pidfdinfo", _SOCKET_INFO_SIZE, pid, descriptor, _SOCKET_INFO)):
+            yield found
 
 
 def pids() -> list[int]:
     """List the pids of all processes."""
-    buffer = ctypes.create_string_buffer(4 * 16384)
-    size = _libsystem().proc_listpids(_ALL_PIDS, 0, buffer, len(buffer))
-    return [pid for (pid,) in struct.iter_unpack("=i", buffer.raw[: max(size, 0) // 4 * 4]) if pid > 0]
+    listed = _filled("proc_listpids", 4 * 16384, _ALL_PIDS, 0)
+    return [pid for (pid,) in struct.iter_unpack("=i", listed[: len(listed) // 4 * 4]) if pid > 0]
 
 
 def mount_flags(statfs: bytes) -> int:
@@ -90,26 +86,17 @@ def socket_descriptors(listed: bytes) -> list[int]:
     return [number for number, kind in struct.iter_unpack("=iI", listed[:whole]) if kind == _SOCKET_FD]
 
 
-def listening_port(info: bytes) -> int:
-    """Read the port of a listening TCP socket out of a `struct socket_fdinfo`; 0 for any other."""
-    if len(info) != _SOCKET_INFO_SIZE or struct.unpack_from("=i", info, 256)[0] != _TCP:
-        return 0
-    if struct.unpack_from("=i", info, 344)[0] != _LISTEN:
-        return 0
-    return int(struct.unpack_from("!H", info, 268)[0])
+def listener(info: bytes) -> tuple[int, bytes] | None:
+    """Read port and packed address of a listening TCP socket out of a `struct socket_fdinfo`; None for any other.
+
+    The address has 16 bytes for IPv6, else 4.
+    """
+    if len(info) != _SOCKET_INFO_SIZE or struct.unpack_from("=i84xi", info, 256) != (_TCP, _LISTEN):
+        return None
+    return int.from_bytes(info[268:270], "big"), info[312:328] if info[288] & _INI_IPV6 else info[324:328]
 
 
-def local_address(info: bytes) -> bytes:
-    """Read the packed local address out of a `struct socket_fdinfo` of a TCP socket: 16 bytes for IPv6, else 4."""
-    six = info[288] & _INI_IPV6
-    return info[312:328] if six else info[324:328]
-
-
-def _pid_info(pid: int, flavor: int, size: int) -> bytes:
+def _filled(call: str, size: int, *arguments: Any) -> bytes:
+    """Return what a call of libproc fills in, nothing when it fails; each ends with a buffer and its size."""
     buffer = ctypes.create_string_buffer(size)
-    filled = _libsystem().proc_pidinfo(pid, flavor, ctypes.c_uint64(0), buffer, size)
-    return buffer.raw[: max(filled, 0)]
-
-
-def _libsystem() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+    return buffer.raw[: max(getattr(_SYSTEM, call)(*arguments, buffer, size), 0)]

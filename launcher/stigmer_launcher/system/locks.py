@@ -16,31 +16,28 @@ from contextlib import suppress
 from typing import Self
 
 from stigmer_launcher.errors import BusyError, HiddenHolderError, HomeError
-from stigmer_launcher.system.home import unwritable
+from stigmer_launcher.system.places import unwritable
 
-# Linux (64 bit): type, whence, start, length, pid; macOS: start, length, pid, type, whence.
-_FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
+if sys.platform == "darwin":
+    _FLOCK, _TYPE, _PID = "qqihh", 3, 2  # start, length, pid, type, whence
+else:
+    _FLOCK, _TYPE, _PID = "hhqqi4x", 0, 4  # type, whence, start, length, pid; 64 bit
 _PAUSE = 0.01  # seconds between two tries
 # (device, inode) -> the pid that holds it: a fork inherits this table, but not the locks.
 _held: dict[tuple[int, int], int] = {}
 
 
 class Lock:
-    """An exclusive lock, held until `release` or the end of the process."""
+    """An exclusive lock, held until `release` or the end of the process; its file is open for reading and writing."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._key = _key(os.fstat(descriptor))
-        _held[self._key] = os.getpid()
+    def __init__(self, descriptor: int, key: tuple[int, int]) -> None:
+        self.descriptor, self._key = descriptor, key
+        _held[key] = os.getpid()
 
     def release(self) -> None:
         """Release the lock; repeated calls do nothing."""
         if _held.pop(self._key, None) is not None:
-            os.close(self._descriptor)
-
-    def fileno(self) -> int:
-        """Return the lock file's descriptor, open for reading and writing."""
-        return self._descriptor
+            os.close(self.descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -67,21 +64,22 @@ def hold(path: str) -> Lock | None:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 return None
             raise _without_locks(path, error) from error
-        if _is_same(path, descriptor):
-            return Lock(descriptor)
+        key = _key(os.fstat(descriptor))
+        with suppress(OSError):
+            if key == _key(os.stat(path)):
+                return Lock(descriptor, key)
         os.close(descriptor)  # the file was replaced before we locked it
     return None
 
 
-def wait(path: str, seconds: float, notify: Callable[[int], None] | None = None) -> Lock:
+def wait(path: str, seconds: float, notify: Callable[[int], None] = lambda _: None) -> Lock:
     """Acquire the lock within `seconds`; `notify` is called with the pid of each holder that is waited for."""
     deadline = time.monotonic() + seconds
     notified = 0
     while (lock := hold(path)) is None:
         pid = holder(path)
-        if notify and pid not in (0, notified):
-            notified = pid
-            notify(pid)
+        if pid not in (0, notified):
+            notify(notified := pid)
         if time.monotonic() > deadline:
             raise BusyError(f"process {pid} has held {path} for {seconds:g} s")
         time.sleep(_PAUSE)
@@ -91,64 +89,32 @@ def wait(path: str, seconds: float, notify: Callable[[int], None] | None = None)
 def holder(path: str) -> int:
     """Return the pid of the process that holds the lock, 0 when it is free. Touches and creates nothing.
 
-    HiddenHolderError when it is held and the kernel cannot name the holder by a pid that is valid here.
+    HiddenHolderError when it is held and the kernel cannot name the holder by a pid that is valid here: it answers -1 for
+    an open file description's lock and for some network file systems, 0 for a process of another pid namespace. Neither
+    may ever reach kill(2), where 0 and -1 mean a group and everybody.
     """
     if is_ours(path):
         return os.getpid()
-    for mode, kind in ((os.O_RDWR, fcntl.F_WRLCK), (os.O_RDONLY, fcntl.F_RDLCK)):
-        try:
-            descriptor = os.open(path, mode | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            return 0
-        except OSError:
-            continue
-        try:
-            return _query(path, descriptor, kind)
-        finally:
-            os.close(descriptor)
-    raise _unwritable(path)
-
-
-def _query(path: str, descriptor: int, kind: int) -> int:
-    """Ask the kernel who holds the lock.
-
-    It answers -1 for an open file description's lock and for some network file systems, 0 for a process of another pid
-    namespace. Neither may ever reach kill(2), where 0 and -1 mean a group and everybody.
-    """
     try:
-        kind, pid = _get_lock(descriptor, kind)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        raise _unwritable(path) from error
+    question = [0] * 5  # the whole file
+    question[_TYPE] = fcntl.F_RDLCK  # an exclusive lock stands in its way, and it may be asked for without writing
+    try:
+        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(_FLOCK, *question))
     except OSError as error:
         raise _without_locks(path, error) from error
-    if kind == fcntl.F_UNLCK:
+    finally:
+        os.close(descriptor)
+    found = struct.unpack(_FLOCK, answer)
+    if found[_TYPE] == fcntl.F_UNLCK:
         return 0
-    if pid <= 0:
+    if found[_PID] <= 0:
         raise HiddenHolderError(f"{path} is locked by a process that cannot be seen from here")
-    return pid
-
-
-def _get_lock(descriptor: int, kind: int) -> tuple[int, int]:
-    """Return the type of the lock that stands in the way of `kind`, and the pid of its holder."""
-    start, length, pid = 0, 0, 0
-    if sys.platform == "darwin":
-        request = struct.pack(_FLOCK, start, length, pid, kind, os.SEEK_SET)
-        _, _, pid, kind, _ = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, request))
-    else:
-        request = struct.pack(_FLOCK, kind, os.SEEK_SET, start, length, pid)
-        kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, request))
-    return kind, pid
-
-
-def _unwritable(path: str) -> HomeError:
-    """Explain a lock in the home's directory `run` that cannot be opened."""
-    directory = os.path.dirname(path)
-    return unwritable(path if os.path.exists(path) else directory, os.path.dirname(directory))
-
-
-def _without_locks(path: str, error: OSError) -> HomeError:
-    return HomeError(
-        f"the file system of {os.path.dirname(path)} has no locks: {error.strerror}",
-        "put it on a local disk: set STIGMER_HOME to a directory there",
-    )
+    return int(found[_PID])
 
 
 def _open(path: str) -> int:
@@ -163,10 +129,17 @@ def _open(path: str) -> int:
         ) from error
 
 
-def _is_same(path: str, descriptor: int) -> bool:
-    with suppress(OSError):
-        return _key(os.stat(path)) == _key(os.fstat(descriptor))
-    return False
+def _unwritable(path: str) -> HomeError:
+    """Explain a lock in the home's directory `run` that cannot be opened."""
+    directory = os.path.dirname(path)
+    return unwritable(path if os.path.exists(path) else directory, os.path.dirname(directory))
+
+
+def _without_locks(path: str, error: OSError) -> HomeError:
+    return HomeError(
+        f"the file system of {os.path.dirname(path)} has no locks: {error.strerror}",
+        "put it on a local disk: set STIGMER_HOME to a directory there",
+    )
 
 
 def _key(status: os.stat_result) -> tuple[int, int]:

@@ -1,11 +1,18 @@
-"""Paths of Stigmer's home and of the keg."""
+"""Stigmer's home and its keg: where they are, and errors that say why a home cannot be used.
 
+A home is made for its user alone, and never by root for another user.
+"""
+
+import errno
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from stigmer_launcher.errors import HomeError, KegError
+
+ANOTHER_DISK = "or set STIGMER_HOME to a directory on another disk"
 
 
 class Places(NamedTuple):
@@ -28,43 +35,16 @@ def find_places(environ: Mapping[str, str]) -> Places:
     if named == "~" or named.startswith("~/"):  # service files pass what no shell has expanded
         named = _user_home(environ) + named[1:]
     home = os.path.abspath(named) if named else os.path.join(_user_home(environ), ".stigmer")
-    _require_text(home)
-    return Places(
-        home=home,
-        bin=os.path.join(home, "bin"),
-        versions=os.path.join(home, "versions"),
-        run=os.path.join(home, "run"),
-        logs=os.path.join(home, "logs"),
-        config=os.path.join(home, "config.yaml"),
-    )
-
-
-def _require_text(home: str) -> None:
-    """Raise HomeError for bytes that are no UTF-8: neither logs nor JSON could name such a home."""
     try:
-        home.encode()
+        home.encode()  # neither logs nor JSON could name another
     except UnicodeEncodeError:
         shown = os.fsencode(home).decode(errors="backslashreplace")
         raise HomeError(
             f"the path of the home is not UTF-8 text: {shown}",
             "set STIGMER_HOME to a directory whose name is: `export STIGMER_HOME=/path/to/directory`",
         ) from None
-
-
-def find_libexec(environ: Mapping[str, str], executable: str, *, frozen: bool) -> str:
-    """Find the keg's libexec: two levels above the frozen executable, or STIGMER_PAYLOAD for a checkout.
-
-    The keg is named by its own version, not by a link that an upgrade moves.
-    """
-    if frozen:
-        return os.path.dirname(os.path.dirname(os.path.realpath(executable)))
-    named = environ.get("STIGMER_PAYLOAD", "")
-    if not named:
-        raise KegError(
-            "this launcher runs from a checkout, without a keg",
-            "set STIGMER_PAYLOAD to a libexec directory (one that holds payload.json and components/)",
-        )
-    return os.path.realpath(named)
+    names = ("bin", "versions", "run", "logs", "config.yaml")
+    return Places(home, *(os.path.join(home, name) for name in names))
 
 
 def _user_home(environ: Mapping[str, str]) -> str:
@@ -83,15 +63,101 @@ def _user_home(environ: Mapping[str, str]) -> str:
 
 
 def installed_libexec(environ: Mapping[str, str]) -> str:
-    """Find the keg's libexec of the launcher that runs now."""
-    frozen = bool(getattr(sys, "frozen", False))
-    return find_libexec(environ, _own_program() if frozen else sys.executable, frozen=frozen)
+    """Find the keg's libexec: two levels above the frozen program that runs now, or STIGMER_PAYLOAD for a checkout.
+
+    The keg is named by its own version, not by a link that an upgrade moves.
+    """
+    if getattr(sys, "frozen", False):
+        return os.path.dirname(os.path.dirname(os.path.realpath(own_program())))
+    named = environ.get("STIGMER_PAYLOAD", "")
+    if not named:
+        raise KegError(
+            "this launcher runs from a checkout, without a keg",
+            "set STIGMER_PAYLOAD to a libexec directory (one that holds payload.json and components/)",
+        )
+    return os.path.realpath(named)
 
 
-def _own_program() -> str:
+def own_program() -> str:
     """Return the path of the running program; PYTHONEXECUTABLE and __PYVENV_LAUNCHER__ change sys.executable."""
     if sys.platform == "darwin":
         from stigmer_launcher.system import darwin
 
         return darwin.program(os.getpid()) or sys.executable
     return os.readlink("/proc/self/exe")
+
+
+def prepare_home(home: str, *directories: str) -> None:
+    """Make the home and directories of it, for this user alone; HomeError when they cannot be made or written.
+
+    Root is refused in the home of another user, who could not write the files that root makes.
+    """
+    if os.geteuid() == 0 and (owner := _owner(home)):
+        name = user_name(owner)
+        raise HomeError(
+            f"{home} belongs to user {name}, and this is root",
+            f"run the command as {name}, without sudo, or set STIGMER_HOME to a directory of root",
+        )
+    for directory in (home, *directories):
+        try:
+            os.makedirs(directory, 0o700, exist_ok=True)
+        except OSError as error:
+            raise explain(error, home) from error
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise unwritable(directory, home)
+
+
+def unwritable_files(home: str, *directories: str) -> Iterator[HomeError]:
+    """Say of each of these directories of the home, and of each file in it, if it cannot be written."""
+    for directory in filter(os.path.isdir, directories):
+        paths = [directory]
+        with suppress(OSError), os.scandir(directory) as entries:  # what a link leads to is the user's own business
+            paths += (entry.path for entry in entries if entry.is_file(follow_symlinks=False))
+        yield from (unwritable(path, home) for path in paths if not os.access(path, os.W_OK))
+
+
+def explain(error: OSError, directory: str) -> HomeError:
+    """Turn a failed system call into what happened, where, and what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return HomeError(f"there is no space left in {directory}", f"free some space there, {ANOTHER_DISK}")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return unwritable(directory, directory, read_only=error.errno == errno.EROFS)
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        path = error.filename or directory
+        return HomeError(f"{path} is in the way: it is not a directory", f"move it away, {ANOTHER_DISK}")
+    return HomeError(f"cannot work in {directory}: {error.strerror}", f"check that directory, {ANOTHER_DISK}")
+
+
+def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
+    """Say why a path below the home cannot be written, and which command helps."""
+    import shlex
+
+    owner, place = None, shlex.quote(home)
+    with suppress(OSError):
+        owner = os.stat(path).st_uid
+        read_only = read_only or bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    if read_only:
+        return HomeError(f"{path} is on a read-only file system", f"mount it writable, {ANOTHER_DISK}")
+    if owner == os.geteuid():
+        return HomeError(f"you may not write {path}", f"run `chmod -R u+rwX {place}`, {ANOTHER_DISK}")
+    whose = "" if owner is None else f": it belongs to user {user_name(owner)}"
+    return HomeError(f"you may not write {path}{whose}", f'run `sudo chown -R "$(id -un)" {place}`, {ANOTHER_DISK}')
+
+
+def user_name(user: int) -> str:
+    """Return the name of a user, or the number of one that has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
+
+
+def _owner(path: str) -> int:
+    """Return the owner of a path, or of the directory that it would be made in."""
+    while True:
+        try:
+            return os.stat(path).st_uid
+        except OSError:
+            path = os.path.dirname(path)

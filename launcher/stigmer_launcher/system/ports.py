@@ -3,26 +3,28 @@
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
 from stigmer_launcher.errors import PortError
+from stigmer_launcher.system.places import user_name
 
 _LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
-# Tried, never listened on. On Linux the last alone, when it stands for IPv4 as well, meets a listener on any address
-# (inet_csk_bind_conflict); macOS lets a wildcard in beside a single address.
-_ADDRESSES = (("127.0.0.1", False), ("0.0.0.0", False), ("::1", True), ("::", True))  # noqa: S104
+# Tried, never listened on. On Linux the wildcards meet a listener on any address; macOS lets one in beside a single address.
+_ADDRESSES = ("127.0.0.1", "0.0.0.0", "::1", "::")  # noqa: S104
 _MAPPED = bytes(10) + b"\xff\xff"  # what IPv6 puts before an address of IPv4
 _LOOPBACK_SIX = bytes(15) + b"\1"
 
 
 class Listener(NamedTuple):
-    """A process and the TCP port it listens on, with the packed address."""
+    """A process and the TCP port it listens on, with the packed address; on Linux also what the kernel knows of the socket."""
 
     pid: int
     port: int
     address: bytes
+    uid: int = 0
+    link: str = ""  # what a descriptor of the socket points to
 
 
 class Owner(NamedTuple):
@@ -34,22 +36,50 @@ class Owner(NamedTuple):
 
 def is_free(port: int) -> bool:
     """Return whether a service of ours could listen on `port`, and whether `localhost` would lead to it and nobody else."""
-    if sys.platform.startswith("linux") and _bind("::", port, six=True, both=True) == 0:
-        return True
-    return all(_bind(address, port, six=six) != errno.EADDRINUSE for address, six in _ADDRESSES)
+    return not any(_is_taken(address, port) for address in _ADDRESSES)
+
+
+def _is_taken(address: str, port: int) -> bool:
+    import socket
+
+    six = ":" in address
+    try:
+        with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM) as probe:
+            if six:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE  # otherwise this machine has no such family or address
+    return False
+
+
+def require_free(ports: Mapping[str, int]) -> None:
+    """Raise PortError when somebody listens on a port of ours; it names who."""
+    for name, number in ports.items():
+        if is_free(number):
+            continue
+        owner = port_owner(number)
+        by = f" by {owner.name}" + (f" (process {owner.pid})" if owner.pid else "") if owner else ""
+        raise PortError(
+            f"port {number} ({name}) is taken{by}",
+            f"stop that process, or use another port: `stigmer server --port {name}=NUMBER`, for good with "
+            f"`stigmer config set ports.{name} NUMBER`",
+        )
 
 
 def port_owner(port: int) -> Owner | None:
     """Find who listens on a TCP port of this machine, on any address; None when nobody is found."""
-    if pid := next((each.pid for each in _listeners() if each.port == port), 0):
-        return Owner(pid, _name(pid))
-    users = [] if sys.platform == "darwin" else [each.uid for each in _sockets() if each.port == port]
-    return Owner(0, f"a process of {_user(users[0])}") if users else None
+    sockets = [each for each in _sockets() if each.port == port]
+    for listener in _listeners(sockets):
+        if listener.port == port:
+            return Owner(listener.pid, _name(listener.pid))
+    return Owner(0, f"a process of user {user_name(sockets[0].uid)}") if sockets else None
 
 
 def exposed(is_wanted: Callable[[int], bool]) -> list[Listener]:
     """List the ports on which the wanted processes, told by their pid, listen on more than loopback."""
-    listeners = (each for each in _listeners() if is_wanted(each.pid) and not is_loopback(each.address))
+    listeners = (each for each in _listeners(_sockets()) if is_wanted(each.pid) and not is_loopback(each.address))
     return list({each.port: each for each in listeners}.values())
 
 
@@ -66,46 +96,14 @@ def is_loopback(address: bytes) -> bool:
     return four[0] == 127 if len(four) == 4 else address == _LOOPBACK_SIX
 
 
-def _bind(address: str, port: int, *, six: bool, both: bool = False) -> int | None:
-    """Bind for a moment and give the error's number, 0 when it succeeds; `both` takes IPv4's addresses in."""
-    import socket
-
-    try:
-        probe = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM)
-    except OSError as error:
-        return error.errno  # this machine has no such family
-    try:
-        if six:
-            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not both))
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((address, port))
-    except OSError as error:
-        return error.errno
-    else:
-        return 0
-    finally:
-        probe.close()
-
-
-class _Socket(NamedTuple):
-    """A row of the kernel's tables: a listening TCP socket."""
-
-    address: bytes
-    port: int
-    uid: int
-    link: str  # what a descriptor of it in /proc points to
-
-
-def _sockets() -> Iterator[_Socket]:
-    """Yield every listening TCP socket of this machine."""
+def _sockets() -> Iterator[Listener]:
+    """Yield every listening TCP socket from the tables of Linux, which do not name its process."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError), open(table, encoding="ascii") as lines:
-            next(lines, None)
-            for line in lines:
-                fields = line.split()
+            for fields in map(str.split, lines):
                 if fields[3] == _LISTEN:
                     address, _, port = fields[1].partition(":")
-                    yield _Socket(_packed(address), int(port, 16), int(fields[7]), f"socket:[{fields[9]}]")
+                    yield Listener(0, int(port, 16), _packed(address), int(fields[7]), f"socket:[{fields[9]}]")
 
 
 def _packed(address: str) -> bytes:
@@ -114,28 +112,19 @@ def _packed(address: str) -> bytes:
     return b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
 
 
-def _listeners() -> Iterator[Listener]:
-    """Yield what processes listen on, as far as this user may see it."""
+def _listeners(sockets: Iterable[Listener]) -> Iterator[Listener]:
+    """Yield which processes listen, on Linux on these sockets, as far as this user may see it."""
     if sys.platform == "darwin":
         from stigmer_launcher.system import darwin
 
-        for pid in darwin.pids():
-            for port, address in darwin.listening(pid):
-                yield Listener(pid, port, address)
-    else:
-        sockets = {each.link: each for each in _sockets()}
-        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
-            for link in _links(pid):
-                if found := sockets.get(link):
-                    yield Listener(pid, found.port, found.address)
+        yield from (Listener(pid, port, address) for pid in darwin.pids() for port, address in darwin.listening(pid))
+    elif by_link := {each.link: each for each in sockets}:
+        import glob
 
-
-def _links(pid: int) -> Iterator[str]:
-    """Yield what the descriptors of a process point to."""
-    with suppress(OSError):
-        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        for descriptor in glob.iglob("/proc/[0-9]*/fd/*"):
             with suppress(OSError):  # closed since it was listed
-                yield os.readlink(f"/proc/{pid}/fd/{descriptor}")
+                if found := by_link.get(os.readlink(descriptor)):
+                    yield found._replace(pid=int(descriptor.split("/")[2]))
 
 
 def _name(pid: int) -> str:
@@ -144,32 +133,8 @@ def _name(pid: int) -> str:
         from stigmer_launcher.system import darwin
 
         return os.path.basename(darwin.program(pid))
-    with suppress(OSError), open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as stream:
-        if program := stream.read().partition("\0")[0]:
-            return os.path.basename(program)
-    with suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as stream:
-        return stream.read().strip()
+    for file in ("cmdline", "comm"):  # a process may have emptied its command line
+        with suppress(OSError), open(f"/proc/{pid}/{file}", encoding="utf-8", errors="replace") as stream:
+            if program := stream.read().partition("\0")[0].strip():
+                return os.path.basename(program)
     return ""
-
-
-def _user(uid: int) -> str:
-    import pwd
-
-    try:
-        return f"user {pwd.getpwuid(uid).pw_name}"
-    except KeyError:
-        return f"user {uid}"
-
-
-def require_free(ports: Mapping[str, int]) -> None:
-    """Raise PortError when somebody listens on a port of ours; it names who."""
-    for name, number in ports.items():
-        if is_free(number):
-            continue
-        owner = port_owner(number)
-        by = f" by {owner.name}" + (f" (process {owner.pid})" if owner.pid else "") if owner else ""
-        raise PortError(
-            f"port {number} ({name}) is taken{by}",
-            f"stop that process, or use another port: `stigmer server --port {name}=NUMBER`, for good with "
-            f"`stigmer config set ports.{name} NUMBER`",
-        )

@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from stigmer_launcher.errors import LimitError
 
@@ -12,6 +13,7 @@ RUN_TOKEN = "STIGMER_RUN"  # noqa: S105 - the variable that marks every process 
 _OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _WANTED_FILES = 10240  # the largest that macOS accepts whatever its hard limit says (OPEN_MAX, setrlimit(2))
 _NEEDED_FILES = 256  # what macOS gives a program by default
+_PAUSE = 0.002  # seconds between two looks at a process that cannot be waited for
 
 
 def identity(pid: int) -> str:
@@ -23,16 +25,10 @@ def identity(pid: int) -> str:
         from stigmer_launcher.system import darwin
 
         return darwin.start_time(pid)
-    else:  # noqa: RET505 - a type checker looks at one of the two branches, by its platform
-        return _identity_on_linux(pid)
-
-
-def _identity_on_linux(pid: int) -> str:
     with suppress(OSError):
         fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
         if fields and fields[0] not in "ZX":
-            boot = _read("/proc/sys/kernel/random/boot_id").strip()
-            return f"{boot}:{fields[19]}"
+            return f"{_read('/proc/sys/kernel/random/boot_id').strip()}:{fields[19]}"
     return ""
 
 
@@ -42,21 +38,14 @@ def processor_time(pid: int) -> float | None:
         from stigmer_launcher.system import darwin
 
         return darwin.processor_time(pid)
-    else:  # noqa: RET505 - a type checker looks at one of the two branches, by its platform
-        try:
-            return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), which Python does not know
-        except OSError:
-            return None
+    with suppress(OSError):
+        return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), which Python does not know
+    return None
 
 
 def is_same_process(pid: int, known: str) -> bool:
     """Return whether `pid` is still the process that had the identity `known`."""
     return bool(known) and pid > 0 and identity(pid) == known
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as stream:
-        return stream.read()
 
 
 def send_signal(pid: int, known: str, number: int) -> bool:
@@ -65,20 +54,37 @@ def send_signal(pid: int, known: str, number: int) -> bool:
     Where the kernel has pidfds, the process that was identified is the one that gets the signal, even if its number is
     given to another process in between.
     """
+    with suppress(ProcessLookupError), _pidfd(pid) as descriptor:
+        if is_same_process(pid, known):
+            if descriptor < 0:
+                os.kill(pid, number)
+            else:
+                signal.pidfd_send_signal(descriptor, number)
+            return True
+    return False
+
+
+def wait_for_end(pid: int, known: str, seconds: float) -> None:
+    """Wait for the end of the process that had the identity `known`, at most so long; much shorter without pidfds."""
+    import select
+
+    with _pidfd(pid) as descriptor:
+        if descriptor >= 0 and is_same_process(pid, known):
+            waiting = select.poll()
+            waiting.register(descriptor, select.POLLIN)
+            waiting.poll(seconds * 1000)
+        else:
+            time.sleep(min(seconds, _PAUSE))
+
+
+@contextmanager
+def _pidfd(pid: int) -> Iterator[int]:
+    """Open a descriptor of a process, -1 where there is none: macOS has none, an old kernel or a sandbox may refuse one."""
     descriptor = -1
-    with suppress(OSError, AttributeError):  # macOS has none, an old kernel or a sandbox may refuse one
+    with suppress(OSError, AttributeError):
         descriptor = os.pidfd_open(pid)
     try:
-        if not is_same_process(pid, known):
-            return False
-        if descriptor < 0:
-            os.kill(pid, number)
-        else:
-            signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        return False
-    else:
-        return True
+        yield descriptor
     finally:
         if descriptor >= 0:
             os.close(descriptor)
@@ -98,28 +104,25 @@ def signal_group(group: int, number: int) -> None:
 
     Never to 0 and 1: killpg(2) means our own group and, as kill(-1), every process of the user.
     """
-    if group <= 1:
-        return
-    with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
-        os.killpg(group, number)
+    if group > 1:
+        with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+            os.killpg(group, number)
 
 
 def describe_exit(status: int) -> str:
     """Say in words how a process ended, from the status that `waitpid` gave."""
     code = os.waitstatus_to_exitcode(status)
-    return f"killed by {_signal_name(-code)}" if code < 0 else f"exited with status {code}"
+    if code >= 0:
+        return f"exited with status {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:  # a realtime signal has no name
+        return f"killed by signal {-code}"
 
 
 def is_ended_by_others(status: int) -> bool:
     """Return whether a process was ended by a signal that programs do not give themselves."""
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) in _OF_OTHERS
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a realtime signal has no name
-        return f"signal {number}"
 
 
 def raise_open_files() -> None:
@@ -132,3 +135,8 @@ def raise_open_files() -> None:
         raise LimitError(f"only {most} files may be open at a time (hard limit); the services need {_NEEDED_FILES}")
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        return stream.read()

@@ -10,44 +10,31 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-_BREW, _BREW_JOB = "homebrew.", "homebrew.mxcl."
-_SUFFIX = ".service"
 _LAUNCHD = 1  # its pid
-_NO_JOBS = ("application.", "com.apple.")
+_USERS, _MACHINES = "systemctl --user", "sudo systemctl"
 _LAUNCHCTL = {"stop": "bootout", "restart": "kickstart -k"}
 
 
 class Unit(NamedTuple):
-    """A systemd unit, of the user's own manager or of the machine's."""
+    """A unit of systemd, with the program that manages it, or a job of launchd, with the domain that it belongs to."""
 
     name: str
-    is_users: bool
+    manager: str
 
     def command(self, verb: str) -> str:
-        """Return the command that stops or restarts the unit."""
-        formula = self.name.removeprefix(_BREW).removesuffix(_SUFFIX)
-        if self.name.startswith(_BREW):
+        """Return the command that stops or restarts it."""
+        if self.name.startswith("homebrew."):
+            formula = self.name.removeprefix("homebrew.").removeprefix("mxcl.").removesuffix(".service")
             return f"brew services {verb} {formula}"
-        return f"systemctl --user {verb} {self.name}" if self.is_users else f"sudo systemctl {verb} {self.name}"
-
-
-class Job(NamedTuple):
-    """A launchd job, by its label; those of root belong to the machine."""
-
-    name: str
-    uid: int
-
-    def command(self, verb: str) -> str:
-        """Return the command that stops or restarts the job."""
-        if self.name.startswith(_BREW_JOB):
-            return f"brew services {verb} {self.name.removeprefix(_BREW_JOB)}"
-        return f"launchctl {_LAUNCHCTL[verb]} {f'gui/{self.uid}' if self.uid else 'system'}/{self.name}"
+        if self.manager in (_USERS, _MACHINES):
+            return f"{self.manager} {verb} {self.name}"
+        return f"launchctl {_LAUNCHCTL[verb]} {self.manager}/{self.name}"
 
 
 def launchd_job(environ: Mapping[str, str], parent: int) -> str:
     """Return the label of the job that a process in the foreground is the program of, empty when launchd is not its parent."""
     label = environ.get("XPC_SERVICE_NAME", "0")
-    return "" if parent != _LAUNCHD or label == "0" or label.startswith(_NO_JOBS) else label
+    return "" if parent != _LAUNCHD or label == "0" or label.startswith(("application.", "com.apple.")) else label
 
 
 def command_for(verb: str, pid: int, job: str) -> str:
@@ -56,14 +43,14 @@ def command_for(verb: str, pid: int, job: str) -> str:
     return unit.command(verb) if unit else f"stigmer server {verb}"
 
 
-def find_unit(pid: int, job: str = "", proc: str = "/proc") -> Unit | Job | None:
+def find_unit(pid: int, job: str = "", proc: str = "/proc") -> Unit | None:
     """Find what a process is the main process of: a unit, or the job it named; None when it was started in another way.
 
     Terminals may be services too, so being in a service's cgroup is not enough: systemd must be the parent, and the
     process must be in the foreground.
     """
     if job:
-        return Job(job, os.getuid())
+        return Unit(job, f"gui/{user}" if (user := os.getuid()) else "system")
     with suppress(OSError, ValueError, IndexError):
         arguments = _read(f"{proc}/{pid}/cmdline").split("\0")
         parent = _read(f"{proc}/{pid}/stat").rpartition(")")[2].split()[1]
@@ -77,8 +64,8 @@ def unit_in(cgroup: str) -> Unit | None:
     for line in cgroup.splitlines():
         _, controllers, path = line.split(":", 2)
         *above, name = path.split("/")
-        if controllers in ("", "name=systemd") and name.endswith(_SUFFIX):
-            return Unit(name, any(part.startswith("user@") for part in above))
+        if controllers in ("", "name=systemd") and name.endswith(".service"):
+            return Unit(name, _USERS if any(part.startswith("user@") for part in above) else _MACHINES)
     return None
 
 

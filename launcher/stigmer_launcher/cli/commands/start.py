@@ -14,14 +14,13 @@ from stigmer_launcher.errors import PortError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.daemon import detach, events, supervise
+from stigmer_launcher.supervise.daemon import supervise, supervise_detached
 from stigmer_launcher.supervise.state import (
     Instance,
     Snapshot,
     living_snapshot,
     read_snapshot,
     supervisor_pid,
-    versions_in_use,
 )
 from stigmer_launcher.system.places import Places, find_places
 from stigmer_launcher.system.service_manager import launchd_job, notify_ready
@@ -86,7 +85,7 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context, progres
         ports,
         progress.note,
         installing=lambda: progress.step("Extracting binaries"),
-        in_use=lambda: versions_in_use(instance),
+        in_use=lambda: (living_snapshot(instance).installed,),
         leftovers=not read_snapshot(instance).is_clean,
     )
     if made:
@@ -101,10 +100,8 @@ def _run(launch: Launch, invocation: Invocation, context: Context, progress: Pro
 
 
 def _background(launch: Launch, context: Context, progress: Progress) -> int:
-    pid, reader = detach(launch)
-    for event in events(pid, reader):
+    for event in supervise_detached(launch):
         progress.take(event)
-    os.close(reader)
     progress.conclude()
     if progress.interrupted:
         return _INTERRUPTED

@@ -22,6 +22,7 @@ from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places
 
 _PAUSE = 0.002
+_SHOWN = 0.1  # seconds between two looks at what is shown
 _SPARE = 15.0  # seconds beyond the graces of all services
 _LONG = 1.0  # seconds of a service's stop that are worth a line
 
@@ -70,7 +71,7 @@ def _stop_supervisor(instance: Instance, out: Terminal) -> bool:
             )
         if out.live and shown != (text := _awaited(living_snapshot(instance))):
             out.passing(shown := text)
-        time.sleep(_PAUSE)
+        process.wait_for_end(pid, known, _SHOWN)
     left = read_snapshot(instance)
     for line in slow_stops(left, asked) if left.supervisor_pid == pid else ():
         out.line(line)
