@@ -13,9 +13,7 @@ from stigmer_launcher.install.payload import FileEntry, Payload, parse_payload
 VERSION_FILE = ".version"
 MANIFEST_FILE = ".stamp"
 
-# Cheap identification of a file: size, nanoseconds of its last change, inode, mode. Any write, replacement or chmod
-# changes one of these.
-Fingerprint = list[int]
+Fingerprint = int
 
 
 class Keg(NamedTuple):
@@ -71,8 +69,8 @@ def fingerprint(path: str) -> Fingerprint | None:
 
 
 def fingerprint_of(status: os.stat_result) -> Fingerprint:
-    """Return what identifies a file that somebody has looked at."""
-    return [status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode]
+    """Identify a file cheaply: any write, replacement or chmod changes one of these. Integers hash alike in every process."""
+    return hash((status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode))
 
 
 def modified_files(directory: str, manifest: InstallManifest) -> set[str]:
