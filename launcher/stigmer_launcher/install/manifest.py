@@ -60,7 +60,7 @@ def files_of(payload: Payload) -> tuple[FileEntry, ...]:
 
 
 def fingerprint(path: str) -> Fingerprint | None:
-    """Look at a file; None when it is missing or not a regular file."""
+    """Look at a file, cheaply; None when it is missing or not a regular file."""
     try:
         status = os.lstat(path)
     except OSError:
@@ -69,7 +69,7 @@ def fingerprint(path: str) -> Fingerprint | None:
 
 
 def fingerprint_of(status: os.stat_result) -> Fingerprint:
-    """Identify a file cheaply: any write, replacement or chmod changes one of these. Integers hash alike in every process."""
+    """Return a number that any write, replacement or chmod changes; integers hash alike in every process."""
     return hash((status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode))
 
 
