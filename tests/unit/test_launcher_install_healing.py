@@ -112,6 +112,12 @@ def test_a_damaged_keg_is_refused_with_the_files_name_and_leaves_nothing(
     assert names_in(places.versions) == []
 
 
+def test_a_keg_that_lost_all_its_components_is_told_as_such(keg: Path, places: Places) -> None:
+    versions.remove_tree(str(keg / "components"))
+    with pytest.raises(KegError, match="components/agent-runner is missing"):
+        put(keg, places, methods=LINK)
+
+
 def test_a_keg_that_lost_a_permission_is_refused_where_its_file_would_be_shared(keg: Path, places: Places) -> None:
     """A link has the mode of the keg's file; a copy has the one it should have."""
     (keg / "components/temporal").chmod(0o644)

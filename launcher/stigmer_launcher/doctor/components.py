@@ -28,7 +28,7 @@ def _installed(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
     installed = manifest.read_manifest(directory) if os.path.isdir(directory) else None
     if context.deep:
         modified = _compare(directory, keg) if os.path.isdir(directory) else {}
-        in_keg = _compare(keg.source(""), keg)
+        in_keg = _compare(f"{keg.libexec}/components", keg)
     else:
         changed = manifest.modified_files(directory, installed) if installed else ()
         modified = dict.fromkeys(changed, "modified since installation")

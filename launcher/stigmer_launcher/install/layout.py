@@ -89,7 +89,8 @@ class Installer(NamedTuple):
 
     def _accept(self, entry: FileEntry, status: os.stat_result) -> Fingerprint:
         """Return the fingerprint of a file that is in place; KegError if a look shows that it is not as released."""
-        self._blame_keg(entry, verify.visible_flaw(status, entry))
+        if flaw := verify.visible_flaw(status, entry):
+            self._blame_keg(entry, flaw)
         return manifest.fingerprint_of(status)
 
     def _blame_keg(self, entry: FileEntry, flaw: str) -> None:

@@ -13,9 +13,7 @@ from stigmer_launcher.install.payload import FileEntry, Payload, parse_payload
 VERSION_FILE = ".version"
 MANIFEST_FILE = ".stamp"
 
-# Cheap identification of a file: size, nanoseconds of its last change, inode, mode. Any write, replacement or chmod
-# changes one of these.
-Fingerprint = list[int]
+Fingerprint = int
 
 
 class Keg(NamedTuple):
@@ -62,7 +60,7 @@ def files_of(payload: Payload) -> tuple[FileEntry, ...]:
 
 
 def fingerprint(path: str) -> Fingerprint | None:
-    """Look at a file; None when it is missing or not a regular file."""
+    """Look at a file, cheaply; None when it is missing or not a regular file."""
     try:
         status = os.lstat(path)
     except OSError:
@@ -71,8 +69,8 @@ def fingerprint(path: str) -> Fingerprint | None:
 
 
 def fingerprint_of(status: os.stat_result) -> Fingerprint:
-    """Return what identifies a file that somebody has looked at."""
-    return [status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode]
+    """Return a number that any write, replacement or chmod changes; integers hash alike in every process."""
+    return hash((status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode))
 
 
 def modified_files(directory: str, manifest: InstallManifest) -> set[str]:

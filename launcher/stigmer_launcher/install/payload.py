@@ -8,6 +8,7 @@ from types import GenericAlias
 from typing import Any, NamedTuple
 
 FORMAT = 3
+_PLAIN = (str, int, float)
 
 
 class FileEntry(NamedTuple):
@@ -149,11 +150,12 @@ def _plain(value: Any) -> Any:
 
 def _read(kind: Any, plain: Any) -> Any:
     """Turn the JSON of a field back into what its annotation says: a plain value, a tuple, or a record."""
-    if kind in (str, int, float):
+    if kind in _PLAIN:
         return plain
     if isinstance(kind, GenericAlias):
         item = kind.__args__[0]
         return tuple(map(FileEntry._make, plain) if item is FileEntry else [_read(item, each) for each in plain])
-    if plain.keys() != {*kind._fields}:
-        raise TypeError(f"{kind.__name__} consists of {', '.join(kind._fields)}")
-    return kind(**{name: _read(kind.__annotations__[name], each) for name, each in plain.items()})
+    kinds = kind.__annotations__
+    if plain.keys() != kinds.keys():
+        raise TypeError(f"{kind.__name__} consists of {', '.join(kinds)}")
+    return kind(**{name: each if kinds[name] in _PLAIN else _read(kinds[name], each) for name, each in plain.items()})
