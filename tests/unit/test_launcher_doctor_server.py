@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stigmer_launcher.doctor import server
-from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding, Report
+from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
 from stigmer_launcher.system import locks, ports, process, service_manager
 from stigmer_launcher.system.places import Places
 from support.doctoring import found, look, write_state
@@ -37,9 +37,9 @@ def written(places: Places, service: Mapping[str, Any] = MappingProxyType({}), *
 FAILED = {"state": "failed", "pid": 0, "identity": ""}
 
 
-def about_port(report: Report, port: int) -> list[Finding]:
+def about_port(report: list[Finding], port: int) -> list[Finding]:
     """Pick what is told of a port that other machines can reach."""
-    return [each for each in report.findings if f"port {port} " in each.text]
+    return [each for each in report if f"port {port} " in each.text]
 
 
 @pytest.fixture(name="supervised")
@@ -169,7 +169,7 @@ def test_a_supervisor_that_was_killed_is_told_and_what_it_left_running(keg: Path
 
 def test_a_number_that_now_belongs_to_somebody_else_is_not_taken_for_a_service(keg: Path, places: Places) -> None:
     written(places, {"identity": "another boot:1"})
-    assert ("Server", "stigmer-server") not in [each[:2] for each in look(keg, places).findings]
+    assert ("Server", "stigmer-server") not in [each[:2] for each in look(keg, places)]
 
 
 @pytest.mark.parametrize(
