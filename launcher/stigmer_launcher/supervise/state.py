@@ -168,11 +168,6 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
     os.replace(beside, instance.state)
 
 
-def versions_in_use(instance: Instance) -> tuple[str, ...]:
-    """Return the version that a running supervisor uses, which must not be removed."""
-    return tuple(filter(None, (living_snapshot(instance).installed,)))
-
-
 def parse_snapshot(plain: Mapping[str, Any]) -> Snapshot:
     """Take the values that are of their kind; the others keep their defaults."""
     timeline, services = plain.get("timeline"), plain.get("services")

@@ -1,8 +1,7 @@
 """Services of a running server: wait for them, stop and restart some of them while the others go on."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context
@@ -24,34 +23,28 @@ _RESTARTS = 3  # of one service while it is waited for: it does not come back by
 def stop_services(names: Sequence[str], context: Context) -> int:
     """Stop these services, and return when they have ended; nothing to stop is no failure."""
     instance = Instance(find_places(context.environ).run)
-    if not _require_known(instance, names, context):
+    try:
+        _request_and_wait(instance, STOP, names, context, lambda now, _: now.state == phases.STOPPED)
+    except StoppedError:
         context.out.line("Server is not running")
-        return 0
-    progress = Progress(context.out)
-    with suppress(StoppedError):  # somebody has stopped the whole server meanwhile
-        _request_and_wait(instance, STOP, names, lambda service, _: service.state == phases.STOPPED, progress)
-    progress.done(f"Stopping {', '.join(names)}")
+    else:
+        Progress(context.out).done(f"Stopping {', '.join(names)}")
     return 0
 
 
 def restart_services(names: Sequence[str], context: Context) -> int:
     """Restart these services, and return when they and those that need them are ready."""
     instance = Instance(find_places(context.environ).run)
-    if not _require_known(instance, names, context):
-        raise StoppedError("the server is stopped")
-    progress = Progress(context.out)
-    _request_and_wait(instance, RESTART, names, _is_under_way, progress)
-    snapshot = await_running(instance, progress, start_stopped=False)
-    if snapshot is None:
-        raise StoppedError("the server has stopped meanwhile")
+    begun = _request_and_wait(instance, RESTART, names, context, _is_under_way)
+    snapshot = _await(instance, lambda now: _is_settled(now, begun), _TIMEOUT, _DOING[RESTART])
     require_running(each for each in snapshot.services if each.name in names or each.state != phases.STOPPED)
-    progress.done(f"Restarting {', '.join(names)}")
+    Progress(context.out).done(f"Restarting {', '.join(names)}")
     return 0
 
 
-def _is_under_way(service: ServiceSnapshot, before: ServiceSnapshot) -> bool:
+def _is_under_way(now: ServiceSnapshot, before: ServiceSnapshot) -> bool:
     """Return whether a service has been started since, or will be when those that it needs run."""
-    return service.since > before.since or service.state == phases.WAITING
+    return now.since > before.since or now.state == phases.WAITING
 
 
 def require_running(services: Iterable[ServiceSnapshot]) -> None:
@@ -62,22 +55,20 @@ def require_running(services: Iterable[ServiceSnapshot]) -> None:
         raise DegradedError(said, f"run `stigmer server logs {names}`, then `stigmer server restart {names}`")
 
 
-def await_running(instance: Instance, progress: Progress, *, start_stopped: bool) -> Snapshot | None:
-    """Wait while another command starts or stops the server, or a service is restarted.
+def await_running(instance: Instance, progress: Progress) -> Snapshot | None:
+    """Wait while another command starts or stops the server, or a service is restarted; start those that were stopped.
 
     Give the snapshot of the running server, which lacks a service only when that does not come back; None when none runs.
-    With `start_stopped`, services that were stopped by a command are started.
     """
     deadline = time.monotonic() + _TIMEOUT
-    restarts: dict[str, int] = {}
-    noted = ""
+    first, noted = Snapshot(), ""
     while pid := supervisor_pid(instance):
         snapshot = living_snapshot(instance)
-        restarts = restarts or {each.name: each.restarts for each in snapshot.services}
+        first = first if first.services else snapshot
         stopped = [each.name for each in snapshot.services if each.state == phases.STOPPED]
-        if start_stopped and stopped and snapshot.state == phases.DEGRADED:
+        if stopped and snapshot.state == phases.DEGRADED:
             request(instance, START, stopped)
-        elif _is_settled(snapshot, restarts):
+        elif _is_settled(snapshot, first):
             return snapshot
         if noted != (noted := _awaited(snapshot, pid)):
             progress.note(noted)
@@ -89,14 +80,14 @@ def await_running(instance: Instance, progress: Progress, *, start_stopped: bool
     return None
 
 
-def _is_settled(snapshot: Snapshot, restarts: Mapping[str, int]) -> bool:
-    """Return whether everything runs, or waiting is of no use: a service was restarted often meanwhile, or is not ours."""
+def _is_settled(snapshot: Snapshot, first: Snapshot) -> bool:
+    """Return whether everything runs, or waiting is of no use: a service was restarted often since, or is not ours."""
     if snapshot.state == phases.RUNNING:
         return all(map(is_alive, snapshot.members))  # the supervisor may not have seen yet that one has ended
     if snapshot.state != phases.DEGRADED:
         return False
     return all(each.state in (phases.RUNNING, phases.STOPPED) for each in snapshot.services) or any(
-        (each.state == phases.BACKOFF and each.restarts - restarts.get(each.name, 0) >= _RESTARTS)
+        (each.state == phases.BACKOFF and each.restarts - first.service(each.name).restarts >= _RESTARTS)
         or (each.state == phases.DEGRADED and not each.managed)
         for each in snapshot.services
     )
@@ -111,52 +102,50 @@ def _awaited(snapshot: Snapshot, pid: int) -> str:
     return f"Another `stigmer server` (pid {pid}) is starting; waiting"
 
 
-def _require_known(instance: Instance, names: Sequence[str], context: Context) -> bool:
-    """Return whether the server runs; UsageError when it has not all of these services."""
-    snapshot = living_snapshot(instance)
-    known = [each.name for each in snapshot.services] or _installed(context)
+def _request_and_wait(
+    instance: Instance,
+    verb: str,
+    names: Sequence[str],
+    context: Context,
+    is_done: Callable[[ServiceSnapshot, ServiceSnapshot], bool],
+) -> Snapshot:
+    """Request something of the server once it has started, and wait until it is done for all these services."""
+    _require_known(names, living_snapshot(instance), context)
+    started = _await(instance, lambda now: now.state in (phases.RUNNING, phases.DEGRADED), _TIMEOUT, "starting")
+    before = [started.service(name) for name in names]
+    listed = ", ".join(names)
+    Progress(context.out).step(f"{_DOING[verb].capitalize()} {listed}")
+    request(instance, verb, names)
+    seconds = max(each.grace for each in before) + _SPARE
+
+    def all_done(now: Snapshot) -> bool:
+        return all(is_done(now.service(each.name), each) for each in before)
+
+    return _await(instance, all_done, seconds, f"{_DOING[verb]} {listed}")
+
+
+def _require_known(names: Sequence[str], snapshot: Snapshot, context: Context) -> None:
+    """Raise UsageError when the server, or the keg while none runs, has not all of these services."""
+    known: Sequence[str] = [each.name for each in snapshot.services]
+    if not known:
+        from stigmer_launcher.cli.completion import names_of  # which a start does not need
+
+        known = names_of(context.environ).get("SERVICE", ())
     if unknown := [name for name in names if name not in known]:
         raise UsageError(
             f"there is no service {unknown[0]}; there are {', '.join(known)}", "run `stigmer server status`"
         )
     if external := [name for name in names if not snapshot.service(name).managed]:
         raise UsageError(f"{external[0]} at {snapshot.temporal} is external: this server does not run it")
-    return supervisor_pid(instance) != 0
-
-
-def _installed(context: Context) -> Sequence[str]:
-    from stigmer_launcher.cli.completion import names_of  # which a start does not need
-
-    return names_of(context.environ).get("SERVICE", ())
-
-
-def _request_and_wait(
-    instance: Instance,
-    verb: str,
-    names: Sequence[str],
-    is_done: Callable[[ServiceSnapshot, ServiceSnapshot], bool],
-    progress: Progress,
-) -> None:
-    """Request something of the server once it has started, and wait until it is done for all these services."""
-    started = _await(instance, lambda now: now.state in (phases.RUNNING, phases.DEGRADED), _TIMEOUT, "starting")
-    before = [started.service(name) for name in names]
-    listed = ", ".join(names)
-    progress.step(f"{_DOING[verb].capitalize()} {listed}")
-    request(instance, verb, names)
-    seconds = max(each.grace for each in before) + _SPARE
-    _await(
-        instance,
-        lambda now: all(is_done(now.service(each.name), each) for each in before),
-        seconds,
-        f"{_DOING[verb]} {listed}",
-    )
 
 
 def _await(instance: Instance, is_done: Callable[[Snapshot], bool], seconds: float, doing: str) -> Snapshot:
     """Wait until `is_done`, as long as the same supervisor runs."""
     deadline = time.monotonic() + seconds
     pid = supervisor_pid(instance)
-    while pid and supervisor_pid(instance) == pid:
+    if not pid:
+        raise StoppedError("the server is stopped")
+    while supervisor_pid(instance) == pid:
         snapshot = living_snapshot(instance)
         if is_done(snapshot):
             return snapshot

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import select
 import time
 from collections.abc import Mapping
 from signal import SIGKILL
@@ -22,18 +21,18 @@ from stigmer_launcher.launch.environment import Command, command_of, variables
 from stigmer_launcher.readiness import protowire
 from stigmer_launcher.readiness.address import LOOPBACK, Address
 from stigmer_launcher.readiness.channel import call
-from stigmer_launcher.readiness.grpc import Reply
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.child import spawn
 from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot
-from stigmer_launcher.system.places import find_places, installed_libexec
+from stigmer_launcher.system.places import Places, find_places, installed_libexec
 from stigmer_launcher.system.process import describe_exit, signal_group
 
-_MESSAGE = "hello"
-_SHOWN = (("answer", "message"), ("execution", "execution"))
-_PAUSE = 50  # milliseconds between two looks at whether the program has ended
+_PAUSE = 0.01  # seconds between two looks at whether the program has ended
 _CHUNK = 65536
 _LARGEST = 1024 * 1024  # bytes of output that are kept, its end
+
+Told = tuple[dict[str, Any], list[str]]
+"""The report for programs, and its lines for people."""
 
 
 class Ended(NamedTuple):
@@ -46,20 +45,18 @@ class Ended(NamedTuple):
 def smoke(invocation: Invocation, context: Context) -> int:
     """Try the stack that runs; StoppedError when none does."""
     payload = read_keg(installed_libexec(context.environ)).payload
-    kind = payload.smoke.kind
-    if kind != "grpc" and invocation.value("message", ""):
+    asked, message = payload.smoke, invocation.value("message", "hello")
+    if asked.kind != "grpc" and invocation.value("message"):
         raise UsageError("--message is for a stack with a smoke call, and this one has none")
     state = living_snapshot(Instance(find_places(context.environ).run))
     if not state.supervisor_pid:
         raise StoppedError("the server does not run")
     began = time.monotonic()
-    if kind == "none":
+    if asked.kind == "none":
         report, lines = _tell_proven(payload, state)
-    elif kind == "command":
-        report, lines = _run_command(payload, state, context.environ)
     else:
-        report, lines = _call(payload.smoke, state, invocation.value("message", _MESSAGE))
-    if kind != "none":
+        by_command = asked.kind == "command"
+        report, lines = _run(payload, state, context.environ) if by_command else _call(asked, state, message)
         report["seconds"] = seconds = round(time.monotonic() - began, 3)
         lines[0] = f"{context.out.paint(context.out.mark('done'), 'green')} {lines[0]} in {seconds:g} s"
     for line in [json.dumps(report)] if invocation.has("json") else lines:
@@ -67,7 +64,7 @@ def smoke(invocation: Invocation, context: Context) -> int:
     return 0
 
 
-def _tell_proven(payload: Payload, state: Snapshot) -> tuple[dict[str, Any], list[str]]:
+def _tell_proven(payload: Payload, state: Snapshot) -> Told:
     """Tell what every service has proved instead; DegradedError when that does not hold for all of them."""
     if state.state != phases.RUNNING:
         missing = [each.name for each in state.services if each.state != phases.RUNNING]
@@ -82,7 +79,7 @@ def _describe(proof: Proof) -> str:
     return f"pollers on {' '.join(proof.queues)}" if proof.kind == "pollers" else f"{proof.kind} on port {proof.port}"
 
 
-def _call(asked: Smoke, state: Snapshot, message: str) -> tuple[dict[str, Any], list[str]]:
+def _call(asked: Smoke, state: Snapshot, message: str) -> Told:
     """Send a request, a JSON text in a protobuf string, and tell its way and what came back."""
     if asked.port not in state.ports:
         raise SmokeError(f"the server that runs has no port {asked.port}", "run `stigmer server restart`")
@@ -91,13 +88,6 @@ def _call(asked: Smoke, state: Snapshot, message: str) -> tuple[dict[str, Any], 
         reply = call(Address(LOOPBACK, state.ports[asked.port]), asked.method, request, asked.seconds)
     except OSError as error:
         raise SmokeError(f"the server did not answer: {error.strerror or error}") from error
-    answer = read_answer(reply)
-    way = " -> ".join(map(str, answer.get("path", ())))
-    return answer, [way, *(f"  {name}: {answer.get(key, '')}" for name, key in _SHOWN)]
-
-
-def read_answer(reply: Reply) -> dict[str, Any]:
-    """Take the JSON out of a reply; SmokeError when it was refused or holds none."""
     if reply.message is None:
         raise SmokeError("the server refused the request")
     try:
@@ -106,14 +96,15 @@ def read_answer(reply: Reply) -> dict[str, Any]:
         raise SmokeError(f"the server's answer is not JSON: {error}") from error
     if not isinstance(answer, dict):
         raise SmokeError("the server's answer is not a JSON object")
-    return answer
+    way = " -> ".join(map(str, answer.get("path", ())))
+    return answer, [way, f"  answer: {answer.get('message', '')}", f"  execution: {answer.get('execution', '')}"]
 
 
-def _run_command(payload: Payload, state: Snapshot, environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+def _run(payload: Payload, state: Snapshot, environ: Mapping[str, str]) -> Told:
     """Run the payload's smoke command, and tell the last line of its output; SmokeError when it is not as expected."""
-    asked, home = payload.smoke, find_places(environ).home
-    command, llm = _command(payload, state, environ)
-    os.chdir(home)  # where the services run
+    asked, places = payload.smoke, find_places(environ)
+    command, llm = _command(payload, state, places, environ)
+    os.chdir(places.home)  # where the services run
     shown = " ".join((asked.component, *asked.arguments))
     try:
         ended = run(command, asked.seconds)
@@ -121,18 +112,18 @@ def _run_command(payload: Payload, state: Snapshot, environ: Mapping[str, str]) 
         raise SmokeError(f"{shown} {error}") from error
     except OSError as error:
         raise SmokeError(f"{shown} could not be run: {error.strerror}") from error
-    output = ended.output.replace(llm.api_key, "[redacted]") if llm.api_key else ended.output
-    last = output.rpartition("\n")[2]
-    if problem := judge(asked, Ended(ended.status, output)):
+    if llm.api_key:
+        ended = ended._replace(output=ended.output.replace(llm.api_key, "[redacted]"))
+    last = ended.output.rpartition("\n")[2]
+    if problem := judge(asked, ended):
         raise SmokeError(f"{shown} {problem}; its last line: {last}")
     report = {"smoke": "command", "command": shown, "exit_code": asked.exit_code, "output": last}
     return report, [shown, f"  {last}"]
 
 
-def _command(payload: Payload, state: Snapshot, environ: Mapping[str, str]) -> tuple[Command, Llm]:
+def _command(payload: Payload, state: Snapshot, places: Places, environ: Mapping[str, str]) -> tuple[Command, Llm]:
     """Return the command as the component is run as a service; a key typed in at the start is not known."""
-    asked, places = payload.smoke, find_places(environ)
-    config = read_config(places.config)
+    asked, config = payload.smoke, read_config(places.config)
     llm = find_llm(environ, config)
     component = next(part for part in payload.components if part.name == asked.component)
     numbers = {**ports_of(payload, config, {}), **state.ports}
@@ -155,29 +146,28 @@ def run(command: Command, seconds: float) -> Ended:
     deadline = time.monotonic() + seconds
     child = spawn(command.argv, command.env)
     output = bytearray()
-    waiting = select.poll()
-    waiting.register(child.output, select.POLLIN)
     try:
         # WNOWAIT: the process keeps its pid, and so its group, until the group has been killed.
         while not os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"did not end within {seconds:g} s")
-            if waiting.poll(_PAUSE) and not _read(child.output, output):
-                waiting.unregister(child.output)
+            if not _read(child.output, output):
+                time.sleep(_PAUSE)
     finally:
         signal_group(child.pid, SIGKILL)
         _, status = os.waitpid(child.pid, 0)
-        _read(child.output, output)
+        while _read(child.output, output):
+            pass
         os.close(child.output)
     return Ended(status, output.decode(errors="replace").strip())
 
 
 def _read(descriptor: int, output: bytearray) -> bool:
-    """Read what has been printed; False at the end of the output."""
+    """Read a part of what has been printed; False when there is nothing now."""
     try:
-        while data := os.read(descriptor, _CHUNK):
-            output += data
-            del output[:-_LARGEST]
+        data = os.read(descriptor, _CHUNK)
     except BlockingIOError:
-        return True
-    return False
+        return False
+    output += data
+    del output[:-_LARGEST]
+    return bool(data)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from stigmer_launcher.cli.commands.services import await_running, require_running, restart_services
 from stigmer_launcher.cli.commands.status import addresses
-from stigmer_launcher.cli.commands.version import version_mismatch
+from stigmer_launcher.cli.commands.version import mention_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context, columns
@@ -15,14 +15,7 @@ from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.daemon import detach, events, supervise
-from stigmer_launcher.supervise.state import (
-    Instance,
-    Snapshot,
-    living_snapshot,
-    read_snapshot,
-    supervisor_pid,
-    versions_in_use,
-)
+from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot, read_snapshot, supervisor_pid
 from stigmer_launcher.system.places import Places, find_places
 from stigmer_launcher.system.service_manager import launchd_job, notify_ready
 
@@ -32,26 +25,6 @@ _INTERRUPTED = 130
 def start(invocation: Invocation, context: Context) -> int:
     """Start everything, unless it runs already."""
     return _start(_ports(invocation.all_values("port")), invocation, context)
-
-
-def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -> int:
-    places = find_places(context.environ)
-    instance = Instance(places.run)
-    progress = Progress(context.out)
-    while True:
-        if running := await_running(instance, progress, start_stopped=True):
-            _require_ports(ports, running)
-            return _already(running, context)
-        try:
-            launch = _prepare(places, ports, context, progress)
-        except PortError:
-            if supervisor_pid(instance) or not read_snapshot(instance).is_clean:
-                continue  # it is Stigmer's own, started meanwhile
-            raise
-        code = _run(launch, invocation, context, progress)
-        if not progress.again:
-            return code
-        progress.again = False
 
 
 def restart(invocation: Invocation, context: Context) -> int:
@@ -71,22 +44,41 @@ def restart(invocation: Invocation, context: Context) -> int:
         return _start(ports, invocation, context)
     from stigmer_launcher.cli.commands.stop import stop_server
 
-    progress = Progress(context.out)
-    launch = _prepare(places, ports, context, progress)
+    launch = _prepare(places, ports, context)
     stop_server(instance, context.out)
-    code = _run(launch, invocation, context, progress)
-    return _start(ports, invocation, context) if progress.again else code
+    code = _run(launch, invocation, context)
+    return _start(ports, invocation, context) if code is None else code
 
 
-def _prepare(places: Places, ports: Mapping[str, int], context: Context, progress: Progress) -> Launch:
+def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -> int:
+    places = find_places(context.environ)
     instance = Instance(places.run)
+    code = None
+    while code is None:
+        if running := await_running(instance, Progress(context.out)):
+            _require_ports(ports, running)
+            _show(running, context, "Stigmer is running already")
+            require_running(running.services)
+            return 0
+        try:
+            launch = _prepare(places, ports, context)
+        except PortError:
+            if supervisor_pid(instance) or not read_snapshot(instance).is_clean:
+                continue  # it is Stigmer's own, started meanwhile
+            raise
+        code = _run(launch, invocation, context)
+    return code
+
+
+def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Launch:
+    instance, progress = Instance(places.run), Progress(context.out)
     launch, made = prepare(
         context.environ,
         places,
         ports,
         progress.note,
         installing=lambda: progress.step("Extracting binaries"),
-        in_use=lambda: versions_in_use(instance),
+        in_use=lambda: (living_snapshot(instance).installed,),  # what a running supervisor uses must not be removed
         leftovers=not read_snapshot(instance).is_clean,
     )
     if made:
@@ -94,22 +86,22 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context, progres
     return launch._replace(asked_ports=ports)
 
 
-def _run(launch: Launch, invocation: Invocation, context: Context, progress: Progress) -> int:
-    if not invocation.has("foreground"):
-        return _background(launch, context, progress)
-    return _foreground(launch._replace(job=launchd_job(context.environ, os.getppid())), context, progress)
-
-
-def _background(launch: Launch, context: Context, progress: Progress) -> int:
+def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None:
+    """Run the supervisor and return the exit code; None when another start came first."""
+    progress = Progress(context.out)
+    if invocation.has("foreground"):
+        code = _foreground(launch, context, progress)
+        return None if progress.again else code
     pid, reader = detach(launch)
     for event in events(pid, reader):
         progress.take(event)
     os.close(reader)
     progress.conclude()
+    if progress.again:
+        return None
     if progress.interrupted:
         return _INTERRUPTED
-    if not progress.again:
-        _show(living_snapshot(Instance(launch.run)), context, "All services running")
+    _show(living_snapshot(Instance(launch.run)), context, "All services running")
     return 0
 
 
@@ -120,7 +112,7 @@ def _foreground(launch: Launch, context: Context, progress: Progress) -> int:
             progress.note("All services running")
             notify_ready(context.environ)
 
-    code = supervise(launch, emit)
+    code = supervise(launch._replace(job=launchd_job(context.environ, os.getppid())), emit)
     progress.conclude()
     return code
 
@@ -134,21 +126,12 @@ def _require_ports(asked: Mapping[str, int], snapshot: Snapshot) -> None:
         raise PortError(f"the server runs already, with other ports: {used}", f"run `stigmer server restart {words}`")
 
 
-def _already(snapshot: Snapshot, context: Context) -> int:
-    """Say that everything runs; DegradedError when not everything does."""
-    _show(snapshot, context, "Stigmer is running already")
-    require_running(snapshot.services)
-    return 0
-
-
 def _show(snapshot: Snapshot, context: Context, heading: str) -> None:
     """Print where everything is."""
-    out = context.out
-    out.line(out.paint(heading, "bold"))
-    for line in columns((*addresses(snapshot), ("logs", snapshot.logs), ("stop", "stigmer server stop"))):
-        out.line(line)
-    if hint := version_mismatch(snapshot, context.environ):
-        out.line(hint)
+    rows = (*addresses(snapshot), ("logs", snapshot.logs), ("stop", "stigmer server stop"))
+    for line in (context.out.paint(heading, "bold"), *columns(rows)):
+        context.out.line(line)
+    mention_mismatch(snapshot, context)
 
 
 def _ports(chosen: tuple[str, ...]) -> dict[str, int]:
