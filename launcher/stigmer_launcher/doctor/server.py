@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from stigmer_launcher.config.schema import address as read_address
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding
 from stigmer_launcher.launch import database, endpoints
-from stigmer_launcher.launch.database import Content
 from stigmer_launcher.launch.environment import HERE
 from stigmer_launcher.readiness import checks
 from stigmer_launcher.readiness.address import parse_address
@@ -39,14 +38,14 @@ def check_databases(context: DoctorContext) -> Iterator[Finding]:
     for part in context.keg.payload.components if context.keg and not context.supervisor else ():
         arguments = tuple(text.replace("{home.relative}", HERE) for text in part.arguments)
         path = database.named_database(arguments, context.places.home)
-        content = database.examine(path) if path else Content.MISSING
+        content = database.examine(path) if path else database.Content.MISSING
         name, text = f"{part.name}, database", f"{path} {content.value}"
-        if content is Content.WHOLE:
+        if content is database.Content.WHOLE:
             yield Finding("Server", name, OK, text)
-        elif content is Content.UNFINISHED:
+        elif content is database.Content.UNFINISHED:
             remedy = "run `stigmer server`: it keeps the file under another name and starts with a new one"
             yield Finding("Server", name, WARNING, text, remedy)
-        elif content is Content.DAMAGED:
+        elif content is database.Content.DAMAGED:
             yield Finding("Server", name, PROBLEM, text, database.remedy_for(path))
 
 
@@ -67,14 +66,13 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
         return
     for each in ports.exposed(lambda pid: bool(_service_of(context, pid))):
         where = ports.address_text(each.address) if any(each.address) else "all interfaces"
-        reached = f"listens on {where}, not on localhost alone: other machines can reach it"
         block = f"`sudo ufw deny {each.port}/tcp`"
         if sys.platform == "darwin":
             block = "turn the firewall on in System Settings, Network"
-        text, remedy = (
-            f"port {each.port} (pid {each.pid}) {reached}",
-            f"block it where you do not trust the network: {block}",
+        text = (
+            f"port {each.port} (pid {each.pid}) listens on {where}, not on localhost alone: other machines can reach it"
         )
+        remedy = f"block it where you do not trust the network: {block}"
         yield Finding("Ports", _service_of(context, each.pid), WARNING, text, remedy)
 
 
@@ -109,9 +107,8 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("Server", "supervisor", level, text)
         if context.keg and snapshot.installed not in ("", context.keg.id):
             text = f"{snapshot.installed} is running, {context.keg.id} is installed"
-            yield Finding(
-                "Server", "version", WARNING, text, f"run `{command_for('restart', context.supervisor, snapshot.job)}`"
-            )
+            remedy = f"run `{command_for('restart', context.supervisor, snapshot.job)}`"
+            yield Finding("Server", "version", WARNING, text, remedy)
     elif context.watchdog:
         text = f"killed; its watchdog (pid {context.watchdog}) is stopping the services"
         yield Finding("Server", "supervisor", NOTE, text)

@@ -109,7 +109,7 @@ class Tail:
     def __init__(self, service: str, path: str) -> None:
         self._service, self._pending, self._stamp = service, b"", b""
         self._files = [path, *(f"{path}.{number}" for number in range(1, COUNT))]  # from the newest to the oldest
-        self._descriptor = _open(os.devnull)  # until there is a log
+        self._descriptor = os.open(os.devnull, os.O_RDONLY)  # until there is a log
         self._move_on()
 
     def last(self, count: int, since: bytes = b"") -> list[Entry]:
@@ -139,7 +139,7 @@ class Tail:
         ours = os.fstat(self._descriptor)
         with suppress(FileNotFoundError):
             if successor := self._successor(ours):
-                descriptor = _open(successor)
+                descriptor = os.open(successor, os.O_RDONLY)
                 os.close(self._descriptor)
                 self._descriptor = descriptor
                 return True
@@ -165,10 +165,6 @@ class Tail:
             stamped = line[STAMP_SIZE - 2 : STAMP_SIZE] == b"Z " and line[10:11] == b"T"
             self._stamp = line[:STAMP_SIZE] if stamped else self._stamp
             yield Entry(self._stamp, self._service, line[STAMP_SIZE:] if stamped else line)
-
-
-def _open(path: str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _read_end(descriptor: int, count: int) -> bytes:

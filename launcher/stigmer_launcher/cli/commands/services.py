@@ -24,8 +24,8 @@ def stop_services(names: Sequence[str], context: Context) -> int:
     """Stop these services, and return when they have ended; nothing to stop is no failure."""
     instance = Instance(find_places(context.environ).run)
     try:
-        _request_and_wait(instance, STOP, names, context, lambda now, _: now.state == phases.STOPPED)
-    except StoppedError:
+        _request_and_wait(instance, STOP, names, context)
+    except StoppedError:  # perhaps somebody has stopped the whole server meanwhile
         context.out.line("Server is not running")
     else:
         Progress(context.out).done(f"Stopping {', '.join(names)}")
@@ -35,16 +35,11 @@ def stop_services(names: Sequence[str], context: Context) -> int:
 def restart_services(names: Sequence[str], context: Context) -> int:
     """Restart these services, and return when they and those that need them are ready."""
     instance = Instance(find_places(context.environ).run)
-    begun = _request_and_wait(instance, RESTART, names, context, _is_under_way)
+    begun = _request_and_wait(instance, RESTART, names, context)
     snapshot = _await(instance, lambda now: _is_settled(now, begun), _TIMEOUT, _DOING[RESTART])
     require_running(each for each in snapshot.services if each.name in names or each.state != phases.STOPPED)
     Progress(context.out).done(f"Restarting {', '.join(names)}")
     return 0
-
-
-def _is_under_way(now: ServiceSnapshot, before: ServiceSnapshot) -> bool:
-    """Return whether a service has been started since, or will be when those that it needs run."""
-    return now.since > before.since or now.state == phases.WAITING
 
 
 def require_running(services: Iterable[ServiceSnapshot]) -> None:
@@ -102,14 +97,8 @@ def _awaited(snapshot: Snapshot, pid: int) -> str:
     return f"Another `stigmer server` (pid {pid}) is starting; waiting"
 
 
-def _request_and_wait(
-    instance: Instance,
-    verb: str,
-    names: Sequence[str],
-    context: Context,
-    is_done: Callable[[ServiceSnapshot, ServiceSnapshot], bool],
-) -> Snapshot:
-    """Request something of the server once it has started, and wait until it is done for all these services."""
+def _request_and_wait(instance: Instance, verb: str, names: Sequence[str], context: Context) -> Snapshot:
+    """Request something of the server once it has started, and wait until all these services have stopped or begun anew."""
     _require_known(names, living_snapshot(instance), context)
     started = _await(instance, lambda now: now.state in (phases.RUNNING, phases.DEGRADED), _TIMEOUT, "starting")
     before = [started.service(name) for name in names]
@@ -118,10 +107,17 @@ def _request_and_wait(
     request(instance, verb, names)
     seconds = max(each.grace for each in before) + _SPARE
 
-    def all_done(now: Snapshot) -> bool:
-        return all(is_done(now.service(each.name), each) for each in before)
+    def has_happened(now: Snapshot) -> bool:
+        return all(_is_done(verb, now.service(each.name), each) for each in before)
 
-    return _await(instance, all_done, seconds, f"{_DOING[verb]} {listed}")
+    return _await(instance, has_happened, seconds, f"{_DOING[verb]} {listed}")
+
+
+def _is_done(verb: str, now: ServiceSnapshot, before: ServiceSnapshot) -> bool:
+    """Return whether a service has stopped; for a restart, whether it was started, or will be when those that it needs run."""
+    if verb == STOP:
+        return now.state == phases.STOPPED
+    return now.since > before.since or now.state == phases.WAITING
 
 
 def _require_known(names: Sequence[str], snapshot: Snapshot, context: Context) -> None:

@@ -11,21 +11,16 @@ from typing import Any, NamedTuple
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config.file import read_config
-from stigmer_launcher.config.llm import Llm, find_llm
+from stigmer_launcher.config.llm import find_llm
 from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, UsageError
-from stigmer_launcher.install import versions
-from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install import manifest, versions
 from stigmer_launcher.install.payload import Payload, Proof, Smoke
-from stigmer_launcher.launch.endpoints import external_address, namespace_of, ports_of
-from stigmer_launcher.launch.environment import Command, command_of, variables
-from stigmer_launcher.readiness import protowire
+from stigmer_launcher.launch import endpoints, environment
+from stigmer_launcher.readiness import channel, protowire
 from stigmer_launcher.readiness.address import LOOPBACK, Address
-from stigmer_launcher.readiness.channel import call
-from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.child import spawn
-from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot
-from stigmer_launcher.system.places import Places, find_places, installed_libexec
-from stigmer_launcher.system.process import describe_exit, signal_group
+from stigmer_launcher.supervise import child, phases, state
+from stigmer_launcher.system import process
+from stigmer_launcher.system.places import find_places, installed_libexec
 
 _PAUSE = 0.01  # seconds between two looks at whether the program has ended
 _CHUNK = 65536
@@ -44,19 +39,21 @@ class Ended(NamedTuple):
 
 def smoke(invocation: Invocation, context: Context) -> int:
     """Try the stack that runs; StoppedError when none does."""
-    payload = read_keg(installed_libexec(context.environ)).payload
+    payload = manifest.read_keg(installed_libexec(context.environ)).payload
     asked, message = payload.smoke, invocation.value("message", "hello")
     if asked.kind != "grpc" and invocation.value("message"):
         raise UsageError("--message is for a stack with a smoke call, and this one has none")
-    state = living_snapshot(Instance(find_places(context.environ).run))
-    if not state.supervisor_pid:
+    snapshot = state.living_snapshot(state.Instance(find_places(context.environ).run))
+    if not snapshot.supervisor_pid:
         raise StoppedError("the server does not run")
     began = time.monotonic()
     if asked.kind == "none":
-        report, lines = _tell_proven(payload, state)
+        report, lines = _tell_proven(payload, snapshot)
     else:
-        by_command = asked.kind == "command"
-        report, lines = _run(payload, state, context.environ) if by_command else _call(asked, state, message)
+        if asked.kind == "command":
+            report, lines = _run_command(payload, snapshot, context.environ)
+        else:
+            report, lines = _call(asked, snapshot, message)
         report["seconds"] = seconds = round(time.monotonic() - began, 3)
         lines[0] = f"{context.out.paint(context.out.mark('done'), 'green')} {lines[0]} in {seconds:g} s"
     for line in [json.dumps(report)] if invocation.has("json") else lines:
@@ -64,11 +61,11 @@ def smoke(invocation: Invocation, context: Context) -> int:
     return 0
 
 
-def _tell_proven(payload: Payload, state: Snapshot) -> Told:
+def _tell_proven(payload: Payload, snapshot: state.Snapshot) -> Told:
     """Tell what every service has proved instead; DegradedError when that does not hold for all of them."""
-    if state.state != phases.RUNNING:
-        missing = [each.name for each in state.services if each.state != phases.RUNNING]
-        raise DegradedError(f"the server is {state.state}" + (f", without {', '.join(missing)}" if missing else ""))
+    if snapshot.state != phases.RUNNING:
+        missing = [each.name for each in snapshot.services if each.state != phases.RUNNING]
+        raise DegradedError(f"the server is {snapshot.state}" + (f", without {', '.join(missing)}" if missing else ""))
     proven = {part.name: [_describe(proof) for proof in part.readiness.proofs] for part in payload.components}
     said = "; ".join(f"{name}: {', '.join(proofs)}" for name, proofs in proven.items())
     line = f"smoke: none for this stack; every service has proved that it is ready ({said})"
@@ -79,13 +76,13 @@ def _describe(proof: Proof) -> str:
     return f"pollers on {' '.join(proof.queues)}" if proof.kind == "pollers" else f"{proof.kind} on port {proof.port}"
 
 
-def _call(asked: Smoke, state: Snapshot, message: str) -> Told:
+def _call(asked: Smoke, snapshot: state.Snapshot, message: str) -> Told:
     """Send a request, a JSON text in a protobuf string, and tell its way and what came back."""
-    if asked.port not in state.ports:
+    if asked.port not in snapshot.ports:
         raise SmokeError(f"the server that runs has no port {asked.port}", "run `stigmer server restart`")
     request = protowire.text(1, json.dumps({"message": message}))
     try:
-        reply = call(Address(LOOPBACK, state.ports[asked.port]), asked.method, request, asked.seconds)
+        reply = channel.call(Address(LOOPBACK, snapshot.ports[asked.port]), asked.method, request, asked.seconds)
     except OSError as error:
         raise SmokeError(f"the server did not answer: {error.strerror or error}") from error
     if reply.message is None:
@@ -100,11 +97,11 @@ def _call(asked: Smoke, state: Snapshot, message: str) -> Told:
     return answer, [way, f"  answer: {answer.get('message', '')}", f"  execution: {answer.get('execution', '')}"]
 
 
-def _run(payload: Payload, state: Snapshot, environ: Mapping[str, str]) -> Told:
+def _run_command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, str]) -> Told:
     """Run the payload's smoke command, and tell the last line of its output; SmokeError when it is not as expected."""
-    asked, places = payload.smoke, find_places(environ)
-    command, llm = _command(payload, state, places, environ)
-    os.chdir(places.home)  # where the services run
+    asked = payload.smoke
+    command, secret = _command(payload, snapshot, environ)
+    os.chdir(find_places(environ).home)  # where the services run
     shown = " ".join((asked.component, *asked.arguments))
     try:
         ended = run(command, asked.seconds)
@@ -112,8 +109,8 @@ def _run(payload: Payload, state: Snapshot, environ: Mapping[str, str]) -> Told:
         raise SmokeError(f"{shown} {error}") from error
     except OSError as error:
         raise SmokeError(f"{shown} could not be run: {error.strerror}") from error
-    if llm.api_key:
-        ended = ended._replace(output=ended.output.replace(llm.api_key, "[redacted]"))
+    if secret:
+        ended = ended._replace(output=ended.output.replace(secret, "[redacted]"))
     last = ended.output.rpartition("\n")[2]
     if problem := judge(asked, ended):
         raise SmokeError(f"{shown} {problem}; its last line: {last}")
@@ -121,44 +118,46 @@ def _run(payload: Payload, state: Snapshot, environ: Mapping[str, str]) -> Told:
     return report, [shown, f"  {last}"]
 
 
-def _command(payload: Payload, state: Snapshot, places: Places, environ: Mapping[str, str]) -> tuple[Command, Llm]:
-    """Return the command as the component is run as a service; a key typed in at the start is not known."""
-    asked, config = payload.smoke, read_config(places.config)
+def _command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, str]) -> tuple[environment.Command, str]:
+    """Return the command as the component is run as a service, and the secret in it; one typed in at the start is not known."""
+    asked, places = payload.smoke, find_places(environ)
+    config = read_config(places.config)
     llm = find_llm(environ, config)
-    component = next(part for part in payload.components if part.name == asked.component)
-    numbers = {**ports_of(payload, config, {}), **state.ports}
-    external = (external_address(part, config, environ) for part in payload.components)
-    namespace = namespace_of(environ, next(filter(None, external), ""))
-    values = variables(places.home, numbers, state.temporal, namespace, llm, config)
-    directory = versions.directory_of(places, state.installed)
-    return command_of(component._replace(arguments=asked.arguments), directory, values, payload.inherit, environ), llm
+    named = next(part for part in payload.components if part.name == asked.component)
+    component = named._replace(arguments=asked.arguments)
+    numbers = {**endpoints.ports_of(payload, config, {}), **snapshot.ports}
+    external = (endpoints.external_address(part, config, environ) for part in payload.components)
+    namespace = endpoints.namespace_of(environ, next(filter(None, external), ""))
+    values = environment.variables(places.home, numbers, snapshot.temporal, namespace, llm, config)
+    directory = versions.directory_of(places, snapshot.installed)
+    return environment.command_of(component, directory, values, payload.inherit, environ), llm.api_key
 
 
 def judge(asked: Smoke, ended: Ended) -> str:
     """Say what was not as the payload asks for, nothing when all was."""
     if os.waitstatus_to_exitcode(ended.status) != asked.exit_code:
-        return f"{describe_exit(ended.status)}, not with status {asked.exit_code}"
+        return f"{process.describe_exit(ended.status)}, not with status {asked.exit_code}"
     return "" if re.search(asked.output, ended.output) else f"printed nothing that matches {asked.output!r}"
 
 
-def run(command: Command, seconds: float) -> Ended:
+def run(command: environment.Command, seconds: float) -> Ended:
     """Run a program to its end, and kill what it leaves in its process group; TimeoutError when it takes too long."""
     deadline = time.monotonic() + seconds
-    child = spawn(command.argv, command.env)
+    program = child.spawn(command.argv, command.env)
     output = bytearray()
     try:
         # WNOWAIT: the process keeps its pid, and so its group, until the group has been killed.
-        while not os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        while not os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"did not end within {seconds:g} s")
-            if not _read(child.output, output):
+            if not _read(program.output, output):
                 time.sleep(_PAUSE)
     finally:
-        signal_group(child.pid, SIGKILL)
-        _, status = os.waitpid(child.pid, 0)
-        while _read(child.output, output):
+        process.signal_group(program.pid, SIGKILL)
+        _, status = os.waitpid(program.pid, 0)
+        while _read(program.output, output):
             pass
-        os.close(child.output)
+        os.close(program.output)
     return Ended(status, output.decode(errors="replace").strip())
 
 
