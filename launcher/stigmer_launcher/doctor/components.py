@@ -49,7 +49,6 @@ def _installed(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
 
 
 def _flaws(files: Sequence[FileEntry], flaws: Mapping[str, str]) -> str:
-    """Name the first files that have a flaw."""
     texts = [f"{entry.path} {flaws[entry.path]}" for entry in files if flaws.get(entry.path)]
     return ", ".join(texts[:3]) + (f", and {len(texts) - 3} more" if len(texts) > 3 else "")
 

@@ -13,7 +13,7 @@ from stigmer_launcher.doctor import components, server
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, SECTIONS, WARNING, DoctorContext, Finding, problem
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install import preflight
-from stigmer_launcher.install.manifest import Keg, read_keg
+from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.supervise.state import Instance, cleaning_pid, read_snapshot, supervisor_pid
 from stigmer_launcher.system.home import unwritable, unwritable_files
 from stigmer_launcher.system.places import find_places, installed_libexec
@@ -34,8 +34,10 @@ def diagnose(environ: Mapping[str, str], *, deep: bool) -> list[Finding]:
     ]
     keg, config, pids = None, Config(places.config, {}), (0, 0)
     with _noting(found, "Stigmer", "keg"):
-        keg = _usable_keg(environ)
-        found.append(Finding("Stigmer", "keg", OK, f"{keg.libexec} ({keg.id})"))
+        installed = read_keg(installed_libexec(environ))
+        preflight.require_target(installed.payload.target)
+        found.append(Finding("Stigmer", "keg", OK, f"{installed.libexec} ({installed.id})"))
+        keg = installed
     with _noting(found, "Configuration", "file"):
         config = configuration.read_config(places.config)
         found.extend(check_config(config))
@@ -120,12 +122,6 @@ _CHECKS = (
     server.check_temporal,
     check_model,
 )
-
-
-def _usable_keg(environ: Mapping[str, str]) -> Keg:
-    keg = read_keg(installed_libexec(environ))
-    preflight.require_target(keg.payload.target)
-    return keg
 
 
 def _without_userinfo(url: str) -> str:

@@ -89,7 +89,6 @@ def _is_settled(snapshot: Snapshot, first: Snapshot) -> bool:
 
 
 def _awaited(snapshot: Snapshot, pid: int) -> str:
-    """Say what is waited for."""
     if snapshot.state in (phases.RUNNING, phases.DEGRADED):
         return f"Waiting until the server (pid {pid}) has restarted what ended"
     if snapshot.state in (phases.STOPPING, phases.STOPPED):

@@ -127,7 +127,6 @@ def _require_ports(asked: Mapping[str, int], snapshot: Snapshot) -> None:
 
 
 def _show(snapshot: Snapshot, context: Context, heading: str) -> None:
-    """Print where everything is."""
     rows = (*addresses(snapshot), ("logs", snapshot.logs), ("stop", "stigmer server stop"))
     for line in (context.out.paint(heading, "bold"), *columns(rows)):
         context.out.line(line)

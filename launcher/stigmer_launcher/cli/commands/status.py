@@ -19,6 +19,7 @@ _ADVICE = {
     phases.CLEANING: "its supervisor was killed; `stigmer server` waits for the watchdog and starts it again",
     phases.STOPPED: "start it with `stigmer server`",
 }
+_ISO = "%Y-%m-%dT%H:%M:%SZ"
 _SHOWN = ("name", "state", "pid", "restarts", "last_error", "port", "version")
 
 
@@ -51,7 +52,7 @@ def describe(snapshot: Snapshot, stage: str, pid: int, now: float) -> dict[str, 
         "state": stage,
         "version": snapshot.version if pid else "",
         "supervisor_pid": pid,
-        "started": _iso(snapshot.started) if pid and snapshot.supervisor_pid else "",
+        "started": time.strftime(_ISO, time.gmtime(snapshot.started)) if pid and snapshot.supervisor_pid else "",
         "services": [_describe_service(each, stage, now) for each in snapshot.services],
         "ports": snapshot.ports,
         "temporal": snapshot.temporal,
@@ -62,18 +63,16 @@ def describe(snapshot: Snapshot, stage: str, pid: int, now: float) -> dict[str, 
 
 def _describe_service(service: ServiceSnapshot, stage: str, now: float) -> dict[str, Any]:
     """Return a service as programs read it; one that has ended has no pid and no uptime."""
-    if stage == phases.STOPPED or (stage == phases.CLEANING and not _is_alive(service)):
-        service = service._replace(state=phases.STOPPED, pid=0)
-    elif stage == phases.CLEANING:
+    ended = stage == phases.STOPPED
+    if stage == phases.CLEANING:
+        from stigmer_launcher.system import process  # whose `signal` costs a stopped status a tenth of its time
+
+        ended = not process.is_same_process(service.pid, service.identity)
         service = service._replace(state=stage)
+    if ended:
+        service = service._replace(state=phases.STOPPED, pid=0)
     uptime = round(now - service.since, 1) if service.pid else 0
     return {**{key: getattr(service, key) for key in _SHOWN}, "uptime": uptime}
-
-
-def _is_alive(service: ServiceSnapshot) -> bool:
-    from stigmer_launcher.system import process  # whose `signal` costs a stopped status a tenth of its time
-
-    return process.is_same_process(service.pid, service.identity)
 
 
 def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> None:
@@ -119,7 +118,3 @@ def _row(service: ServiceSnapshot, now: float) -> tuple[str, ...]:
         str(service.port or "-"),
         service.version,
     )
-
-
-def _iso(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
