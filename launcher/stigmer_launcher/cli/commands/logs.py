@@ -4,10 +4,9 @@ import os
 import select
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from itertools import pairwise
 from typing import NamedTuple
 
 from stigmer_launcher.cli.logtext import readable
@@ -110,38 +109,43 @@ class Tail:
         self._service, self._pending, self._stamp = service, b"", b""
         self._files = [path, *(f"{path}.{number}" for number in range(1, COUNT))]  # from the newest to the oldest
         self._descriptor = os.open(os.devnull, os.O_RDONLY)  # until there is a log
-        self._move_on()
 
     def last(self, count: int, since: bytes = b"") -> list[Entry]:
         """Return the last `count` lines that are not older than `since`, reaching back into rotated files.
 
         What follows is left to `more`.
         """
-        lines = self._split(_read_end(self._descriptor, count))
-        for rotated in self._files[1:]:
-            if len(lines) >= count or (lines and lines[0][:STAMP_SIZE] < since):
-                break
-            with suppress(FileNotFoundError), open(rotated, "rb", buffering=0) as older:
-                lines = _read_end(older.fileno(), count).removesuffix(b"\n").split(b"\n") + lines
-        return [entry for entry in self._entries(lines[max(0, len(lines) - count) :]) if entry.stamp >= since]
+        missing = count
+        for path in self._files:
+            with suppress(FileNotFoundError):
+                self._open(path)
+                missing -= _go_back(self._descriptor, missing)
+                if missing <= 0 or b"" < os.pread(self._descriptor, STAMP_SIZE, 0) < since:
+                    break
+        entries = self.more()
+        return [entry for entry in entries[max(0, len(entries) - count) :] if entry.stamp >= since]
 
     def more(self) -> list[Entry]:
         """Return the lines that have come since, from the rest of a rotated file and from the files that follow it."""
-        lines: list[bytes] = []
+        entries: list[Entry] = []
         while True:
             while data := os.read(self._descriptor, _BLOCK):
-                lines += self._split(data)
+                *lines, self._pending = (self._pending + data).split(b"\n")
+                entries += map(self._entry, lines)
             if not self._move_on():
-                return list(self._entries(lines))
+                return entries
+
+    def _open(self, path: str) -> None:
+        descriptor = os.open(path, os.O_RDONLY)
+        os.close(self._descriptor)
+        self._descriptor = descriptor
 
     def _move_on(self) -> bool:
         """Open the file that follows ours, or start over if ours was truncated; False when neither happened."""
         ours = os.fstat(self._descriptor)
         with suppress(FileNotFoundError):
             if successor := self._successor(ours):
-                descriptor = os.open(successor, os.O_RDONLY)
-                os.close(self._descriptor)
-                self._descriptor = descriptor
+                self._open(successor)
                 return True
         if ours.st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR):
             os.lseek(self._descriptor, 0, os.SEEK_SET)
@@ -150,36 +154,30 @@ class Tail:
 
     def _successor(self, ours: os.stat_result) -> str:
         """Return the file that follows ours, which may have been rotated too; empty while ours is the current one."""
-        for newer, name in pairwise(("", *self._files)):
+        newer = ""
+        for path in self._files:
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(name), ours):
+                if os.path.samestat(os.stat(path), ours):
                     return newer
+                newer = path
         return self._files[0]
 
-    def _split(self, data: bytes) -> list[bytes]:
-        *lines, self._pending = (self._pending + data).split(b"\n")
-        return lines
-
-    def _entries(self, lines: Iterable[bytes]) -> Iterator[Entry]:
-        for line in lines:
-            stamped = line[STAMP_SIZE - 2 : STAMP_SIZE] == b"Z " and line[10:11] == b"T"
-            self._stamp = line[:STAMP_SIZE] if stamped else self._stamp
-            yield Entry(self._stamp, self._service, line[STAMP_SIZE:] if stamped else line)
+    def _entry(self, line: bytes) -> Entry:
+        if line[STAMP_SIZE - 2 : STAMP_SIZE] == b"Z " and line[10:11] == b"T":
+            self._stamp, line = line[:STAMP_SIZE], line[STAMP_SIZE:]
+        return Entry(self._stamp, self._service, line)
 
 
-def _read_end(descriptor: int, count: int) -> bytes:
-    """Read the last lines of a file, and leave its position at the end."""
-    end = place = os.fstat(descriptor).st_size
-    os.lseek(descriptor, end, os.SEEK_SET)
-    blocks: list[bytes] = []
+def _go_back(descriptor: int, count: int) -> int:
+    """Go to the beginning of a file, or to a place before its last `count` lines; return how many lines follow."""
+    place = os.fstat(descriptor).st_size
     lines = 0
     while place > 0 and lines <= count:
         size = min(place, _BLOCK)
         place -= size
-        blocks.append(os.pread(descriptor, size, place))
-        lines += blocks[-1].count(b"\n")
-    found = b"".join(reversed(blocks))
-    return found.partition(b"\n")[2] if place else found
+        lines += os.pread(descriptor, size, place).count(b"\n")
+    os.lseek(descriptor, place, os.SEEK_SET)
+    return lines
 
 
 def _count(text: str) -> int:
