@@ -9,7 +9,7 @@ from stigmer_launcher.cli.terminal import Context, columns
 from stigmer_launcher.config import file as config_file
 from stigmer_launcher.config.effective import effective_values
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.supervise.state import Instance, living_snapshot, supervisor_pid
+from stigmer_launcher.supervise import state
 from stigmer_launcher.system.places import find_places
 from stigmer_launcher.system.process import describe_exit
 from stigmer_launcher.system.service_manager import command_for
@@ -90,7 +90,7 @@ def _run_editor(editor: str, file: str, context: Context) -> int:
 
 
 def _mention_restart(context: Context) -> None:
-    instance = Instance(find_places(context.environ).run)
-    if pid := supervisor_pid(instance):
-        command = command_for("restart", pid, living_snapshot(instance).job)
+    instance = state.Instance(find_places(context.environ).run)
+    if pid := state.supervisor_pid(instance):
+        command = command_for("restart", pid, state.living_snapshot(instance).job)
         context.err.line(f"The running server keeps its settings until `{command}`")

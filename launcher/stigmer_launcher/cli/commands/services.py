@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.errors import BusyError, DegradedError, StoppedError, UsageError
-from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise import phases, state
 from stigmer_launcher.supervise.control import request
 from stigmer_launcher.supervise.leftovers import is_alive
 from stigmer_launcher.supervise.lifecycle import RESTART, START, STOP
-from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, living_snapshot, supervisor_pid
 from stigmer_launcher.system.places import find_places
 
 _TIMEOUT = 300.0  # seconds to wait for a start or a stop that somebody else asked for
@@ -22,7 +21,7 @@ _RESTARTS = 3  # of one service while it is waited for: it does not come back by
 
 def stop_services(names: Sequence[str], context: Context) -> int:
     """Stop these services, and return when they have ended; nothing to stop is no failure."""
-    instance = Instance(find_places(context.environ).run)
+    instance = state.Instance(find_places(context.environ).run)
     try:
         _request_and_wait(instance, STOP, names, context)
     except StoppedError:  # perhaps somebody has stopped the whole server meanwhile
@@ -34,7 +33,7 @@ def stop_services(names: Sequence[str], context: Context) -> int:
 
 def restart_services(names: Sequence[str], context: Context) -> int:
     """Restart these services, and return when they and those that need them are ready."""
-    instance = Instance(find_places(context.environ).run)
+    instance = state.Instance(find_places(context.environ).run)
     begun = _request_and_wait(instance, RESTART, names, context)
     snapshot = _await(instance, lambda now: _is_settled(now, begun), _TIMEOUT, _DOING[RESTART])
     require_running(each for each in snapshot.services if each.name in names or each.state != phases.STOPPED)
@@ -42,7 +41,7 @@ def restart_services(names: Sequence[str], context: Context) -> int:
     return 0
 
 
-def require_running(services: Iterable[ServiceSnapshot]) -> None:
+def require_running(services: Iterable[state.ServiceSnapshot]) -> None:
     """Raise DegradedError that names those that do not run, and why."""
     if missing := [each for each in services if each.state != phases.RUNNING]:
         said = "; ".join(f"{each.name} is {each.state}: {each.lacking or each.last_error}" for each in missing)
@@ -50,15 +49,15 @@ def require_running(services: Iterable[ServiceSnapshot]) -> None:
         raise DegradedError(said, f"run `stigmer server logs {names}`, then `stigmer server restart {names}`")
 
 
-def await_running(instance: Instance, progress: Progress) -> Snapshot | None:
+def await_running(instance: state.Instance, progress: Progress) -> state.Snapshot | None:
     """Wait while another command starts or stops the server, or a service is restarted; start those that were stopped.
 
     Give the snapshot of the running server, which lacks a service only when that does not come back; None when none runs.
     """
     deadline = time.monotonic() + _TIMEOUT
-    first, noted = Snapshot(), ""
-    while pid := supervisor_pid(instance):
-        snapshot = living_snapshot(instance)
+    first, noted = state.Snapshot(), ""
+    while pid := state.supervisor_pid(instance):
+        snapshot = state.living_snapshot(instance)
         first = first if first.services else snapshot
         stopped = [each.name for each in snapshot.services if each.state == phases.STOPPED]
         if stopped and snapshot.state == phases.DEGRADED:
@@ -75,7 +74,7 @@ def await_running(instance: Instance, progress: Progress) -> Snapshot | None:
     return None
 
 
-def _is_settled(snapshot: Snapshot, first: Snapshot) -> bool:
+def _is_settled(snapshot: state.Snapshot, first: state.Snapshot) -> bool:
     """Return whether everything runs, or waiting is of no use: a service was restarted often since, or is not ours."""
     if snapshot.state == phases.RUNNING:
         return all(map(is_alive, snapshot.members))  # the supervisor may not have seen yet that one has ended
@@ -88,7 +87,7 @@ def _is_settled(snapshot: Snapshot, first: Snapshot) -> bool:
     )
 
 
-def _awaited(snapshot: Snapshot, pid: int) -> str:
+def _awaited(snapshot: state.Snapshot, pid: int) -> str:
     if snapshot.state in (phases.RUNNING, phases.DEGRADED):
         return f"Waiting until the server (pid {pid}) has restarted what ended"
     if snapshot.state in (phases.STOPPING, phases.STOPPED):
@@ -96,9 +95,9 @@ def _awaited(snapshot: Snapshot, pid: int) -> str:
     return f"Another `stigmer server` (pid {pid}) is starting; waiting"
 
 
-def _request_and_wait(instance: Instance, verb: str, names: Sequence[str], context: Context) -> Snapshot:
+def _request_and_wait(instance: state.Instance, verb: str, names: Sequence[str], context: Context) -> state.Snapshot:
     """Request something of the server once it has started, and wait until all these services have stopped or begun anew."""
-    _require_known(names, living_snapshot(instance), context)
+    _require_known(names, state.living_snapshot(instance), context)
     started = _await(instance, lambda now: now.state in (phases.RUNNING, phases.DEGRADED), _TIMEOUT, "starting")
     before = [started.service(name) for name in names]
     listed = ", ".join(names)
@@ -106,20 +105,20 @@ def _request_and_wait(instance: Instance, verb: str, names: Sequence[str], conte
     request(instance, verb, names)
     seconds = max(each.grace for each in before) + _SPARE
 
-    def has_happened(now: Snapshot) -> bool:
+    def has_happened(now: state.Snapshot) -> bool:
         return all(_is_done(verb, now.service(each.name), each) for each in before)
 
     return _await(instance, has_happened, seconds, f"{_DOING[verb]} {listed}")
 
 
-def _is_done(verb: str, now: ServiceSnapshot, before: ServiceSnapshot) -> bool:
+def _is_done(verb: str, now: state.ServiceSnapshot, before: state.ServiceSnapshot) -> bool:
     """Return whether a service has stopped; for a restart, whether it was started, or will be when those that it needs run."""
     if verb == STOP:
         return now.state == phases.STOPPED
     return now.since > before.since or now.state == phases.WAITING
 
 
-def _require_known(names: Sequence[str], snapshot: Snapshot, context: Context) -> None:
+def _require_known(names: Sequence[str], snapshot: state.Snapshot, context: Context) -> None:
     """Raise UsageError when the server, or the keg while none runs, has not all of these services."""
     known: Sequence[str] = [each.name for each in snapshot.services]
     if not known:
@@ -134,14 +133,16 @@ def _require_known(names: Sequence[str], snapshot: Snapshot, context: Context) -
         raise UsageError(f"{external[0]} at {snapshot.temporal} is external: this server does not run it")
 
 
-def _await(instance: Instance, is_done: Callable[[Snapshot], bool], seconds: float, doing: str) -> Snapshot:
+def _await(
+    instance: state.Instance, is_done: Callable[[state.Snapshot], bool], seconds: float, doing: str
+) -> state.Snapshot:
     """Wait until `is_done`, as long as the same supervisor runs."""
     deadline = time.monotonic() + seconds
-    pid = supervisor_pid(instance)
+    pid = state.supervisor_pid(instance)
     if not pid:
         raise StoppedError("the server is stopped")
-    while supervisor_pid(instance) == pid:
-        snapshot = living_snapshot(instance)
+    while state.supervisor_pid(instance) == pid:
+        snapshot = state.living_snapshot(instance)
         if is_done(snapshot):
             return snapshot
         if time.monotonic() > deadline:

@@ -13,9 +13,8 @@ from stigmer_launcher.config.schema import is_number
 from stigmer_launcher.errors import PortError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
-from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise import phases, state
 from stigmer_launcher.supervise.daemon import detach, events, supervise
-from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot, read_snapshot, supervisor_pid
 from stigmer_launcher.system.places import Places, find_places
 from stigmer_launcher.system.service_manager import launchd_job, notify_ready
 
@@ -37,10 +36,10 @@ def restart(invocation: Invocation, context: Context) -> int:
             raise UsageError("--port and --foreground are for a restart of all services, without SERVICE")
         return restart_services(invocation.arguments, context)
     places = find_places(context.environ)
-    instance = Instance(places.run)
-    before = read_snapshot(instance)
+    instance = state.Instance(places.run)
+    before = state.read_snapshot(instance)
     ports = {**({} if before.is_clean else before.asked_ports), **_ports(invocation.all_values("port"))}
-    if not supervisor_pid(instance):
+    if not state.supervisor_pid(instance):
         return _start(ports, invocation, context)
     from stigmer_launcher.cli.commands.stop import stop_server
 
@@ -52,7 +51,7 @@ def restart(invocation: Invocation, context: Context) -> int:
 
 def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -> int:
     places = find_places(context.environ)
-    instance = Instance(places.run)
+    instance = state.Instance(places.run)
     code = None
     while code is None:
         if running := await_running(instance, Progress(context.out)):
@@ -63,7 +62,7 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -
         try:
             launch = _prepare(places, ports, context)
         except PortError:
-            if supervisor_pid(instance) or not read_snapshot(instance).is_clean:
+            if state.supervisor_pid(instance) or not state.read_snapshot(instance).is_clean:
                 continue  # it is Stigmer's own, started meanwhile
             raise
         code = _run(launch, invocation, context)
@@ -71,15 +70,15 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -
 
 
 def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Launch:
-    instance, progress = Instance(places.run), Progress(context.out)
+    instance, progress = state.Instance(places.run), Progress(context.out)
     launch, made = prepare(
         context.environ,
         places,
         ports,
         progress.note,
         installing=lambda: progress.step("Extracting binaries"),
-        in_use=lambda: (living_snapshot(instance).installed,),  # what a running supervisor uses must not be removed
-        leftovers=not read_snapshot(instance).is_clean,
+        in_use=lambda: [state.living_snapshot(instance).installed],
+        leftovers=not state.read_snapshot(instance).is_clean,
     )
     if made:
         progress.done("Extracting binaries")
@@ -101,7 +100,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
         return None
     if progress.interrupted:
         return _INTERRUPTED
-    _show(living_snapshot(Instance(launch.run)), context, "All services running")
+    _show(state.living_snapshot(state.Instance(launch.run)), context, "All services running")
     return 0
 
 
@@ -117,7 +116,7 @@ def _foreground(launch: Launch, context: Context, progress: Progress) -> int:
     return code
 
 
-def _require_ports(asked: Mapping[str, int], snapshot: Snapshot) -> None:
+def _require_ports(asked: Mapping[str, int], snapshot: state.Snapshot) -> None:
     """PortError when the running server does not use the ports that the command line asks for."""
     others = {name: number for name, number in asked.items() if snapshot.ports.get(name) != number}
     if others:
@@ -126,7 +125,7 @@ def _require_ports(asked: Mapping[str, int], snapshot: Snapshot) -> None:
         raise PortError(f"the server runs already, with other ports: {used}", f"run `stigmer server restart {words}`")
 
 
-def _show(snapshot: Snapshot, context: Context, heading: str) -> None:
+def _show(snapshot: state.Snapshot, context: Context, heading: str) -> None:
     rows = (*addresses(snapshot), ("logs", snapshot.logs), ("stop", "stigmer server stop"))
     for line in (context.out.paint(heading, "bold"), *columns(rows)):
         context.out.line(line)

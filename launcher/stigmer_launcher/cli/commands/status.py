@@ -8,7 +8,6 @@ from stigmer_launcher.cli.commands.version import installed_version, mention_mis
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal, columns, duration
 from stigmer_launcher.supervise import phases, state
-from stigmer_launcher.supervise.state import ServiceSnapshot, Snapshot
 from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import find_places
 
@@ -46,7 +45,7 @@ def status(invocation: Invocation, context: Context) -> int:
     return _CODES.get(stage, _LACKS)
 
 
-def describe(snapshot: Snapshot, stage: str, pid: int, now: float) -> dict[str, Any]:
+def describe(snapshot: state.Snapshot, stage: str, pid: int, now: float) -> dict[str, Any]:
     """Return the state as programs read it; `pid` is the supervisor's, 0 when none runs."""
     return {
         "state": stage,
@@ -61,7 +60,7 @@ def describe(snapshot: Snapshot, stage: str, pid: int, now: float) -> dict[str, 
     }
 
 
-def _describe_service(service: ServiceSnapshot, stage: str, now: float) -> dict[str, Any]:
+def _describe_service(service: state.ServiceSnapshot, stage: str, now: float) -> dict[str, Any]:
     """Return a service as programs read it; one that has ended has no pid and no uptime."""
     ended = stage == phases.STOPPED
     if stage == phases.CLEANING:
@@ -75,7 +74,7 @@ def _describe_service(service: ServiceSnapshot, stage: str, now: float) -> dict[
     return {**{key: getattr(service, key) for key in _SHOWN}, "uptime": uptime}
 
 
-def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> None:
+def show(out: Terminal, snapshot: state.Snapshot, stage: str, pid: int, logs: str) -> None:
     """Print the state for people."""
     heading = f"Stigmer {snapshot.version} is" if snapshot.supervisor_pid else "Stigmer is"
     who = "watchdog" if stage == phases.CLEANING else "supervisor"
@@ -94,7 +93,7 @@ def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> 
         out.line(line)
 
 
-def addresses(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+def addresses(snapshot: state.Snapshot) -> Iterator[tuple[str, str]]:
     """Return the address of every port, and that of a Temporal that is not ours."""
     if snapshot.temporal and "temporal" not in snapshot.ports:
         yield "temporal", f"{snapshot.temporal} (external)"
@@ -102,13 +101,13 @@ def addresses(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield name, f"http://localhost:{number}" if name.endswith("-ui") else f"localhost:{number}"
 
 
-def _unit(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+def _unit(snapshot: state.Snapshot) -> Iterator[tuple[str, str]]:
     """Say which service manager keeps the server running, since `stigmer server stop` would work against it."""
     if unit := service_manager.find_unit(snapshot.supervisor_pid, snapshot.job):
         yield "unit", f"{unit.name}: stop it with `{unit.command('stop')}`"
 
 
-def _row(service: ServiceSnapshot, now: float) -> tuple[str, ...]:
+def _row(service: state.ServiceSnapshot, now: float) -> tuple[str, ...]:
     return (
         service.name,
         service.state if service.managed else f"{service.state} (external)",

@@ -9,7 +9,6 @@ from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError
 from stigmer_launcher.supervise import leftovers, phases, state
-from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, Snapshot
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places
 
@@ -24,13 +23,13 @@ def stop(invocation: Invocation, context: Context) -> int:
         from stigmer_launcher.cli.commands.services import stop_services
 
         return stop_services(invocation.arguments, context)
-    instance = Instance(find_places(context.environ).run)
+    instance = state.Instance(find_places(context.environ).run)
     if not stop_server(instance, context.out):
         context.out.line("Server is not running")
     return 0
 
 
-def stop_server(instance: Instance, out: Terminal) -> bool:
+def stop_server(instance: state.Instance, out: Terminal) -> bool:
     """Return when no process of the server runs any more, whoever stops them; False when there was none."""
     stopped = _stop_supervisor(instance, out)
     cleaned = _await_watchdog(instance, out)
@@ -44,7 +43,7 @@ def stop_server(instance: Instance, out: Terminal) -> bool:
     return stopped or cleaned or ended > 0
 
 
-def _stop_supervisor(instance: Instance, out: Terminal) -> bool:
+def _stop_supervisor(instance: state.Instance, out: Terminal) -> bool:
     """Stop the supervisor and wait for its end, and say which services took long.
 
     False when none ran, BusyError when it does not come to an end.
@@ -75,7 +74,7 @@ def _stop_supervisor(instance: Instance, out: Terminal) -> bool:
     return True
 
 
-def slow_stops(snapshot: Snapshot, asked: float) -> Iterator[str]:
+def slow_stops(snapshot: state.Snapshot, asked: float) -> Iterator[str]:
     """Say of each service that took long to stop since `asked` (monotonic seconds) how long, and whether it was killed."""
     for name, times in snapshot.timeline.items():
         told = times.get("told", -math.inf)
@@ -87,15 +86,15 @@ def slow_stops(snapshot: Snapshot, asked: float) -> Iterator[str]:
             yield f"{name} took {round(took, 1):g} s to stop"
 
 
-def _await_watchdog(instance: Instance, out: Terminal) -> bool:
+def _await_watchdog(instance: state.Instance, out: Terminal) -> bool:
     """Wait until the watchdog of a killed supervisor has stopped the services; False when there is none."""
-    deadline = time.monotonic() + WATCHDOG_SECONDS
+    deadline = time.monotonic() + state.WATCHDOG_SECONDS
     waited = 0
     while pid := state.cleaning_pid(instance):
         if pid != waited:
             out.line(f"Waiting for process {pid}, which stops the services of a killed supervisor")
             waited = pid
         if time.monotonic() > deadline:
-            raise BusyError(f"process {pid} has been stopping services for {WATCHDOG_SECONDS:g} s")
+            raise BusyError(f"process {pid} has been stopping services for {state.WATCHDOG_SECONDS:g} s")
         time.sleep(_PAUSE)
     return waited != 0

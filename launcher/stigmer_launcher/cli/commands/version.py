@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, columns
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot
+from stigmer_launcher.supervise import state
 from stigmer_launcher.system.places import find_places, installed_libexec
 from stigmer_launcher.system.service_manager import command_for
 from stigmer_launcher.version import NAME, VERSION
@@ -14,7 +14,7 @@ from stigmer_launcher.version import NAME, VERSION
 
 def version(invocation: Invocation, context: Context) -> int:
     """Print the version of Stigmer, of each component, and of what runs."""
-    snapshot = living_snapshot(Instance(find_places(context.environ).run))
+    snapshot = state.living_snapshot(state.Instance(find_places(context.environ).run))
     installed, components = installed_version(context.environ), _read_keg(context.environ)[1]
     if invocation.has("json"):
         import json
@@ -32,7 +32,7 @@ def installed_version(environ: Mapping[str, str]) -> str:
     return VERSION if getattr(sys, "frozen", False) else _read_keg(environ)[0]
 
 
-def mention_mismatch(snapshot: Snapshot, context: Context) -> None:
+def mention_mismatch(snapshot: state.Snapshot, context: Context) -> None:
     """Say that another version runs than is installed; nothing when they are the same, or nothing runs."""
     running, installed = snapshot.version, installed_version(context.environ)
     if running not in ("", installed):
