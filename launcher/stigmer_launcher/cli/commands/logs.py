@@ -17,7 +17,6 @@ from stigmer_launcher.errors import UsageError
 from stigmer_launcher.supervise.logfile import COUNT, STAMP_SIZE, log_path, stamped
 from stigmer_launcher.system.places import find_places
 
-_LINES = "50"
 _PAUSE = 0.1  # seconds between two looks while following
 _BLOCK = 65536
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -36,7 +35,7 @@ def logs(invocation: Invocation, context: Context) -> int:
     directory = find_places(context.environ).logs
     named = (*invocation.arguments, *invocation.all_values("service"))
     since = _since(invocation.value("since"))
-    count = _count(invocation.value("lines", "all" if since else _LINES))
+    count = _count(invocation.value("lines", "all" if since else "50"))
     stamps, follows = invocation.has("timestamps"), invocation.has("follow")
     tails = _tails(_chosen(named, context, directory, follows=follows), directory)
     entries = _by_time(tail.last(count, since) for tail in tails.values())
