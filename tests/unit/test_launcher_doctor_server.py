@@ -202,3 +202,12 @@ def test_a_temporal_of_somebody_else_that_does_not_answer_is_a_problem(keg: Path
     finding = found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": address}), "Temporal", "server")
     assert finding.level == PROBLEM
     assert finding.text.startswith(f"at {address}, not ours: ")
+
+
+def test_a_temporal_that_accepts_and_stays_silent_is_said_to_be_that(
+    keg: Path, places: Places, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_TIMEOUT", 0.1)
+    finding = found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": f"127.0.0.1:{port}"}), "Temporal", "server")
+    assert finding.level == PROBLEM
+    assert finding.text == f"at 127.0.0.1:{port}, not ours: 127.0.0.1:{port} did not answer within 0.1 s"

@@ -165,4 +165,4 @@ def _why_not_serving(address: str) -> str:
     try:
         return check.judge([call(parse_address(address), *asked, _TIMEOUT).message for asked in check.questions])
     except OSError as error:
-        return f"{address}: {error.strerror or error}"
+        return f"{address}: {error.strerror}" if error.strerror else str(error)
