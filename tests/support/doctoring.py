@@ -6,18 +6,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stigmer_launcher.doctor.diagnosis import diagnose
-from stigmer_launcher.doctor.report import Finding, Report
+from stigmer_launcher.doctor.findings import Finding
 from stigmer_launcher.system.places import Places
 
 
 def look(
     keg: Path | str, places: Places, environ: Mapping[str, str] = MappingProxyType({}), *, deep: bool = False
-) -> Report:
-    return diagnose(places, str(keg), environ, deep=deep)
+) -> list[Finding]:
+    return diagnose({"STIGMER_HOME": places.home, "STIGMER_PAYLOAD": str(keg), **environ}, deep=deep)
 
 
-def found(report: Report, section: str, name: str) -> Finding:
-    (finding,) = [each for each in report.findings if (each.section, each.name) == (section, name)]
+def found(report: list[Finding], section: str, name: str) -> Finding:
+    (finding,) = [each for each in report if (each.section, each.name) == (section, name)]
     return finding
 
 

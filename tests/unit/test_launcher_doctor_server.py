@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stigmer_launcher.doctor import server
-from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding, Report
+from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
 from stigmer_launcher.system import locks, ports, process, service_manager
 from stigmer_launcher.system.places import Places
 from support.doctoring import found, look, write_state
@@ -37,9 +37,9 @@ def written(places: Places, service: Mapping[str, Any] = MappingProxyType({}), *
 FAILED = {"state": "failed", "pid": 0, "identity": ""}
 
 
-def about_port(report: Report, port: int) -> list[Finding]:
+def about_port(report: list[Finding], port: int) -> list[Finding]:
     """Pick what is told of a port that other machines can reach."""
-    return [each for each in report.findings if f"port {port} " in each.text]
+    return [each for each in report if f"port {port} " in each.text]
 
 
 @pytest.fixture(name="supervised")
@@ -169,7 +169,7 @@ def test_a_supervisor_that_was_killed_is_told_and_what_it_left_running(keg: Path
 
 def test_a_number_that_now_belongs_to_somebody_else_is_not_taken_for_a_service(keg: Path, places: Places) -> None:
     written(places, {"identity": "another boot:1"})
-    assert ("Server", "stigmer-server") not in [each[:2] for each in look(keg, places).findings]
+    assert ("Server", "stigmer-server") not in [each[:2] for each in look(keg, places)]
 
 
 @pytest.mark.parametrize(
@@ -202,3 +202,12 @@ def test_a_temporal_of_somebody_else_that_does_not_answer_is_a_problem(keg: Path
     finding = found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": address}), "Temporal", "server")
     assert finding.level == PROBLEM
     assert finding.text.startswith(f"at {address}, not ours: ")
+
+
+def test_a_temporal_that_accepts_and_stays_silent_is_said_to_be_that(
+    keg: Path, places: Places, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_TIMEOUT", 0.1)
+    finding = found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": f"127.0.0.1:{port}"}), "Temporal", "server")
+    assert finding.level == PROBLEM
+    assert finding.text == f"at 127.0.0.1:{port}, not ours: 127.0.0.1:{port} did not answer within 0.1 s"

@@ -126,6 +126,13 @@ def test_the_last_lines_reach_back_into_rotated_files(tmp_path: Path) -> None:
     assert shown(tmp_path, "--since", "1970-01-01T00:00:20Z", "-n", "2").split() == NUMBERS[98:]
 
 
+def test_a_rotated_file_that_somebody_removed_hides_neither_what_came_before_nor_after(tmp_path: Path) -> None:
+    write_log(tmp_path, "a", NUMBERS, largest=1000)
+    kept = [file.read_text().split()[1::2] for file in (tmp_path / "logs/a.log.2", tmp_path / "logs/a.log")]
+    (tmp_path / "logs/a.log.1").unlink()
+    assert shown(tmp_path, "-n", "all").split() == [*kept[0], *kept[1]]
+
+
 def test_a_progress_line_in_a_rotated_file_is_one_line(tmp_path: Path) -> None:
     write_log(tmp_path, "a", ["10%\r100%", "second", "third"], largest=80)
     assert (tmp_path / "logs" / "a.log.1").exists()

@@ -33,6 +33,11 @@ def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started() -> N
     assert time.monotonic() - began < 60
 
 
+def test_a_command_that_prints_without_end_is_killed_at_its_limit() -> None:
+    with pytest.raises(TimeoutError):
+        shell("exec yes", 0.5)
+
+
 def test_what_a_command_leaves_in_the_background_is_ended() -> None:
     pid = int(shell("sleep 600 & echo $!").output)
     eventually(lambda: not is_running(pid), "the end of what was left")

@@ -3,12 +3,11 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from stigmer_launcher.doctor.context import DoctorContext
-from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding, problem
+from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding, problem
 from stigmer_launcher.errors import KegError, LauncherError
 from stigmer_launcher.install import manifest, verify, versions
 from stigmer_launcher.install.manifest import Keg
-from stigmer_launcher.install.payload import Component, FileEntry
+from stigmer_launcher.install.payload import FileEntry
 from stigmer_launcher.launch import environment
 
 _SECTION = "Components"
@@ -25,44 +24,36 @@ def check_components(context: DoctorContext) -> Iterator[Finding]:
 
 def _installed(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
     directory = versions.directory_of(context.places, keg.id)
-    installed = manifest.read_manifest(directory) if os.path.isdir(directory) else None
+    installed = manifest.read_manifest(directory)
+    entries = manifest.files_of(keg.payload)
     if context.deep:
-        modified = _compare(directory, keg) if os.path.isdir(directory) else {}
-        in_keg = _compare(f"{keg.libexec}/components", keg)
+        modified = _compare(directory, entries) if os.path.isdir(directory) else {}
+        in_keg = _compare(f"{keg.libexec}/components", entries)
     else:
         changed = manifest.modified_files(directory, installed) if installed else ()
         modified = dict.fromkeys(changed, "modified since installation")
-        in_keg = {
-            entry.path: "is missing"
-            for entry in manifest.files_of(keg.payload)
-            if manifest.fingerprint(keg.source(entry.path)) is None
-        }
-    for component in keg.payload.components:
-        yield _component(component, modified, in_keg, installed=bool(installed), deep=context.deep)
-
-
-def _component(
-    component: Component, modified: Mapping[str, str], in_keg: Mapping[str, str], *, installed: bool, deep: bool
-) -> Finding:
-    name, version, files = component.name, component.version, component.files
-    if broken := _flaws(files, in_keg):
-        return Finding(_SECTION, name, PROBLEM, f"{version}: the keg is damaged: {broken}", KegError.remedy)
-    if damaged := _flaws(files, modified):
-        return Finding(_SECTION, name, WARNING, f"{version}: {damaged}", _HEALED)
-    if not installed:
-        return Finding(_SECTION, name, NOTE, f"{version}, made at the next start")
-    how = "compared with its checksums" if deep else "untouched"
-    return Finding(_SECTION, name, OK, f"{version}, {len(files)} files, {how}")
+        missing = (entry.path for entry in entries if manifest.fingerprint(keg.source(entry.path)) is None)
+        in_keg = dict.fromkeys(missing, "is missing")
+    for part in keg.payload.components:
+        if broken := _flaws(part.files, in_keg):
+            damage = f"{part.version}: the keg is damaged: {broken}"
+            yield Finding(_SECTION, part.name, PROBLEM, damage, KegError.remedy)
+        elif damaged := _flaws(part.files, modified):
+            yield Finding(_SECTION, part.name, WARNING, f"{part.version}: {damaged}", _HEALED)
+        elif not installed:
+            yield Finding(_SECTION, part.name, NOTE, f"{part.version}, made at the next start")
+        else:
+            how = "compared with its checksums" if context.deep else "untouched"
+            yield Finding(_SECTION, part.name, OK, f"{part.version}, {len(part.files)} files, {how}")
 
 
 def _flaws(files: Sequence[FileEntry], flaws: Mapping[str, str]) -> str:
-    """Name the first files that have a flaw."""
-    texts = [f"{entry.path} {flaws[entry.path]}" for entry in files if entry.path in flaws]
+    texts = [f"{entry.path} {flaws[entry.path]}" for entry in files if flaws.get(entry.path)]
     return ", ".join(texts[:3]) + (f", and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
-def _compare(directory: str, keg: Keg) -> dict[str, str]:
-    flaws = {e.path: verify.flaw(f"{directory}/{e.path}", e) for e in manifest.files_of(keg.payload)}
+def _compare(directory: str, entries: Sequence[FileEntry]) -> dict[str, str]:
+    flaws = {e.path: verify.flaw(f"{directory}/{e.path}", e) for e in entries}
     return {path: flaw for path, flaw in flaws.items() if flaw and not verify.is_relocated(f"{directory}/{path}")}
 
 

@@ -2,71 +2,66 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from stigmer_launcher.config import file as configuration
 from stigmer_launcher.config import llm
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.doctor import components, server
-from stigmer_launcher.doctor.context import DoctorContext
-from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, SECTIONS, WARNING, Finding, Report, problem
-from stigmer_launcher.errors import KegError, LauncherError
+from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, SECTIONS, WARNING, DoctorContext, Finding, problem
+from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install import preflight
-from stigmer_launcher.install.manifest import Keg, read_keg
+from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.supervise.state import Instance, cleaning_pid, read_snapshot, supervisor_pid
-from stigmer_launcher.system.places import Places, unwritable, unwritable_files
+from stigmer_launcher.system.places import find_places, installed_libexec, unwritable, unwritable_files
 from stigmer_launcher.version import NAME, VERSION
 
 _LITTLE_SPACE = 500 << 20  # bytes; databases and logs will soon need more
 _OTHERS = 0o077
-T = TypeVar("T")
 
 
-def diagnose(places: Places, libexec: str, environ: Mapping[str, str], *, deep: bool) -> Report:
-    """Check installation, home, server, ports, Temporal and model; `deep` compares the content of every file.
-
-    `libexec` may be empty: then there is no keg to look at, which is a finding too.
-    """
-    found: list[Finding] = []
-
-    def attempt(section: str, name: str, read: Callable[[], T], otherwise: T) -> T:
-        try:
-            return read()
-        except LauncherError as error:
-            found.append(problem(section, name, error))
-            return otherwise
-
+def diagnose(environ: Mapping[str, str], *, deep: bool) -> list[Finding]:
+    """Check installation, home, server, ports, Temporal and model; `deep` compares the content of every file."""
+    places = find_places(environ)
     running = Instance(places.run)
-    keg = attempt("Stigmer", "keg", lambda: _read_keg(libexec), None)
-    config = attempt("Configuration", "file", lambda: configuration.read_config(places.config), None)
-    pids = attempt("Server", "lock", lambda: (supervisor_pid(running), cleaning_pid(running)), (0, 0))
-    context = DoctorContext(
-        places, environ, keg, config or Config(places.config, {}), read_snapshot(running), *pids, deep=deep
-    )
-    for check in (check_stigmer, *((check_config,) if config else ()), *_CHECKS):
-        try:
-            found.extend(check(context))
-        except LauncherError as error:
-            found.append(problem("Doctor", "a check failed", error))
-        except OSError as error:
-            found.append(Finding("Doctor", "a check failed", PROBLEM, f"{error.filename or ''}: {error.strerror}"))
-    return Report(tuple(sorted(found, key=lambda each: SECTIONS.index(each.section))))
-
-
-def check_stigmer(context: DoctorContext) -> Iterator[Finding]:
-    """Tell the version, the system and the keg."""
     system = os.uname()
-    yield Finding("Stigmer", "version", OK, f"{NAME} {VERSION}")
-    yield Finding("Stigmer", "system", OK, f"{system.sysname} {system.release}, {system.machine}")
-    if context.keg:
-        yield Finding("Stigmer", "keg", OK, f"{context.keg.libexec} ({context.keg.id})")
+    found = [
+        Finding("Stigmer", "version", OK, f"{NAME} {VERSION}"),
+        Finding("Stigmer", "system", OK, f"{system.sysname} {system.release}, {system.machine}"),
+    ]
+    keg, config, pids = None, Config(places.config, {}), (0, 0)
+    with _noting(found, "Stigmer", "keg"):
+        installed = read_keg(installed_libexec(environ))
+        preflight.require_target(installed.payload.target)
+        found.append(Finding("Stigmer", "keg", OK, f"{installed.libexec} ({installed.id})"))
+        keg = installed
+    with _noting(found, "Configuration", "file"):
+        config = configuration.read_config(places.config)
+        found.extend(check_config(config))
+    with _noting(found, "Server", "lock"):
+        pids = (supervisor_pid(running), cleaning_pid(running))
+    context = DoctorContext(places, environ, keg, config, read_snapshot(running), *pids, deep)
+    for check in _CHECKS:
+        with _noting(found, "Doctor", "a check failed"):
+            found.extend(check(context))
+    return sorted(found, key=lambda each: SECTIONS.index(each.section))
 
 
-def check_config(context: DoctorContext) -> Iterator[Finding]:
+@contextmanager
+def _noting(found: list[Finding], section: str, name: str) -> Iterator[None]:
+    """Make a finding of a failure, so that the checks that follow are made all the same."""
+    try:
+        yield
+    except LauncherError as error:
+        found.append(problem(section, name, error))
+    except OSError as error:
+        found.append(Finding(section, name, PROBLEM, f"{error.filename or ''}: {error.strerror}"))
+
+
+def check_config(config: Config) -> Iterator[Finding]:
     """Check who can read the configuration, and that every value in it has an effect."""
-    config = context.config
     if not os.path.exists(config.path):
         yield Finding("Configuration", "file", OK, f"{config.path} does not exist: the defaults are used")
         return
@@ -125,14 +120,6 @@ _CHECKS = (
     server.check_temporal,
     check_model,
 )
-
-
-def _read_keg(libexec: str) -> Keg:
-    if not libexec:
-        raise KegError("there is none: this launcher runs from a checkout", "set STIGMER_PAYLOAD")
-    keg = read_keg(libexec)
-    preflight.require_target(keg.payload.target)
-    return keg
 
 
 def _without_userinfo(url: str) -> str:

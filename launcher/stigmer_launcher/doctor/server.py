@@ -5,11 +5,8 @@ import sys
 from collections.abc import Iterator
 
 from stigmer_launcher.config.schema import address as read_address
-from stigmer_launcher.doctor.context import DoctorContext
-from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding
-from stigmer_launcher.install.payload import Component
+from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding
 from stigmer_launcher.launch import database, endpoints
-from stigmer_launcher.launch.database import Content
 from stigmer_launcher.launch.environment import HERE
 from stigmer_launcher.readiness import checks
 from stigmer_launcher.readiness.channel import ask
@@ -18,7 +15,7 @@ from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import ports, process
 from stigmer_launcher.system.service_manager import command_for
 
-_TIMEOUT = 2.0  # seconds Temporal is given to answer
+_TIMEOUT = 2.0  # seconds Temporal is given for an answer
 _ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"
 _LISTENERS = "/proc/net/tcp"
 # What earlier versions of Stigmer left behind, relative to the home.
@@ -33,6 +30,22 @@ def check_server(context: DoctorContext) -> Iterator[Finding]:
     for path in (os.path.join(context.places.home, name) for name in _FORMER):
         if os.path.lexists(path):
             yield Finding("Server", "stale file", NOTE, f"{path}: of an earlier Stigmer, not used; it may be removed")
+
+
+def check_databases(context: DoctorContext) -> Iterator[Finding]:
+    """Look into the databases that services are told to keep, while no service uses them."""
+    for part in context.keg.payload.components if context.keg and not context.supervisor else ():
+        arguments = tuple(text.replace("{home.relative}", HERE) for text in part.arguments)
+        path = database.named_database(arguments, context.places.home)
+        content = database.examine(path) if path else database.Content.MISSING
+        name, text = f"{part.name}, database", f"{path} {content.value}"
+        if content is database.Content.WHOLE:
+            yield Finding("Server", name, OK, text)
+        elif content is database.Content.UNFINISHED:
+            remedy = "run `stigmer server`: it keeps the file under another name and starts with a new one"
+            yield Finding("Server", name, WARNING, text, remedy)
+        elif content is database.Content.DAMAGED:
+            yield Finding("Server", name, PROBLEM, text, database.remedy_for(path))
 
 
 def check_ports(context: DoctorContext) -> Iterator[Finding]:
@@ -50,8 +63,16 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
     if sys.platform != "darwin" and not os.access(_LISTENERS, os.R_OK):
         yield Finding("Ports", "exposure", NOTE, f"not looked at: {_LISTENERS} cannot be read")
         return
-    for listener in ports.exposed(lambda pid: _service_of(context, pid) != ""):
-        yield _exposed(_service_of(context, listener.pid), listener)
+    for each in ports.exposed(lambda pid: bool(_service_of(context, pid))):
+        where = ports.address_text(each.address) if any(each.address) else "all interfaces"
+        block = f"`sudo ufw deny {each.port}/tcp`"
+        if sys.platform == "darwin":
+            block = "turn the firewall on in System Settings, Network"
+        text = (
+            f"port {each.port} (pid {each.pid}) listens on {where}, not on localhost alone: other machines can reach it"
+        )
+        remedy = f"block it where you do not trust the network: {block}"
+        yield Finding("Ports", _service_of(context, each.pid), WARNING, text, remedy)
 
 
 def check_temporal(context: DoctorContext) -> Iterator[Finding]:
@@ -62,30 +83,10 @@ def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     whose = f"at {running or external}" + (", not ours" if external else "")
     if not (running or external):
         yield Finding("Temporal", "server", OK, "ours, started with the server")
-    elif reason := _probe_temporal(running or external):
+    elif reason := _why_not_serving(running or external):
         yield Finding("Temporal", "server", PROBLEM, f"{whose}: {reason}", "start it, or correct its address")
     else:
         yield Finding("Temporal", "server", OK, f"{whose}, serves")
-
-
-def check_databases(context: DoctorContext) -> Iterator[Finding]:
-    """Look into the databases that services are told to keep, while no service uses them."""
-    if context.keg and not context.supervisor:
-        for part in context.keg.payload.components:
-            yield from _database(context, part)
-
-
-def _database(context: DoctorContext, component: Component) -> Iterator[Finding]:
-    arguments = tuple(text.replace("{home.relative}", HERE) for text in component.arguments)
-    path = database.named_database(arguments, context.places.home)
-    if not path or (content := database.examine(path)) is Content.MISSING:
-        return
-    level, remedy = OK, ""
-    if content is Content.UNFINISHED:
-        level, remedy = WARNING, "run `stigmer server`: it keeps the file under another name and starts with a new one"
-    elif content is Content.DAMAGED:
-        level, remedy = PROBLEM, database.remedy_for(path)
-    yield Finding("Server", f"{component.name}, database", level, f"{path} {content.value}", remedy)
 
 
 def _readable(address: str) -> str:
@@ -104,9 +105,8 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("Server", "supervisor", level, text)
         if context.keg and snapshot.installed not in ("", context.keg.id):
             text = f"{snapshot.installed} is running, {context.keg.id} is installed"
-            yield Finding(
-                "Server", "version", WARNING, text, f"run `{command_for('restart', context.supervisor, snapshot.job)}`"
-            )
+            remedy = f"run `{command_for('restart', context.supervisor, snapshot.job)}`"
+            yield Finding("Server", "version", WARNING, text, remedy)
     elif context.watchdog:
         text = f"killed; its watchdog (pid {context.watchdog}) is stopping the services"
         yield Finding("Server", "supervisor", NOTE, text)
@@ -148,15 +148,6 @@ def _port(context: DoctorContext, name: str, number: int) -> Finding:
     return Finding("Ports", name, PROBLEM, f"{whose}, not ours", remedy)
 
 
-def _exposed(service: str, listener: ports.Listener) -> Finding:
-    where = ports.address_text(listener.address) if any(listener.address) else "all interfaces"
-    text = f"port {listener.port} (pid {listener.pid}) listens on {where}, not on localhost alone: other machines can reach it"
-    block = f"`sudo ufw deny {listener.port}/tcp`"
-    if sys.platform == "darwin":
-        block = "turn the firewall on in System Settings, Network"
-    return Finding("Ports", service, WARNING, text, f"block it where you do not trust the network: {block}")
-
-
 def _service_of(context: DoctorContext, pid: int) -> str:
     """Return the service that a process belongs to, by its process group; empty for any other process."""
     try:
@@ -166,7 +157,7 @@ def _service_of(context: DoctorContext, pid: int) -> str:
     return next((each.name for each in context.snapshot.services if each.pid and each.pid in (pid, group)), "")
 
 
-def _probe_temporal(address: str) -> str:
+def _why_not_serving(address: str) -> str:
     """Say why Temporal does not serve, empty when it does."""
     check = checks.temporal("default", "doctor")
     try:

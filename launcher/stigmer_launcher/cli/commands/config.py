@@ -9,12 +9,10 @@ from stigmer_launcher.cli.terminal import Context, columns
 from stigmer_launcher.config import file as config_file
 from stigmer_launcher.config.effective import effective_values
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.supervise.state import Instance, living_snapshot, supervisor_pid
-from stigmer_launcher.system.places import Places, find_places
+from stigmer_launcher.supervise import state
+from stigmer_launcher.system.places import find_places
 from stigmer_launcher.system.process import describe_exit
 from stigmer_launcher.system.service_manager import command_for
-
-_EDITORS = ("VISUAL", "EDITOR")
 
 
 def get(invocation: Invocation, context: Context) -> int:
@@ -27,35 +25,36 @@ def get(invocation: Invocation, context: Context) -> int:
 
 def change(invocation: Invocation, context: Context) -> int:
     """Write one setting."""
-    places = find_places(context.environ)
     key, value = invocation.arguments
-    config_file.set_value(places, key, value)
-    _mention_restart(places, context)
+    config_file.set_value(find_places(context.environ), key, value)
+    _mention_restart(context)
     return 0
 
 
 def unset(invocation: Invocation, context: Context) -> int:
     """Remove one setting from the file, so that its default is used."""
-    places = find_places(context.environ)
-    if config_file.unset_value(places, invocation.arguments[0]):
-        _mention_restart(places, context)
+    if config_file.unset_value(find_places(context.environ), invocation.arguments[0]):
+        _mention_restart(context)
     return 0
 
 
-def edit(invocation: Invocation, context: Context) -> int:
+def edit(_: Invocation, context: Context) -> int:
     """Open the file in the user's editor, and check what was saved."""
-    del invocation
     places = find_places(context.environ)
     config_file.write_first(places)
-    editor = next((named for name in _EDITORS if (named := context.environ.get(name, "").strip())), "vi")
+    editor = next((named for name in ("VISUAL", "EDITOR") if (named := context.environ.get(name, "").strip())), "vi")
     status = _run_editor(editor, places.config, context)
     if status:
         raise LauncherError(
             f"the editor `{editor}` {describe_exit(status)}",
             f"set EDITOR to an editor, or change {places.config} yourself",
         )
-    _check(places)
-    _mention_restart(places, context)
+    try:
+        config_file.read_config(places.config)
+    except LauncherError as error:
+        error.remedy = "run `stigmer config edit` and correct the lines named"
+        raise
+    _mention_restart(context)
     return 0
 
 
@@ -73,9 +72,8 @@ def show_all(invocation: Invocation, context: Context) -> int:
     return 0
 
 
-def path(invocation: Invocation, context: Context) -> int:
+def path(_: Invocation, context: Context) -> int:
     """Print where the file is, whether or not there is one."""
-    del invocation
     context.out.line(find_places(context.environ).config)
     return 0
 
@@ -91,16 +89,8 @@ def _run_editor(editor: str, file: str, context: Context) -> int:
         signal.signal(signal.SIGINT, previous)
 
 
-def _check(places: Places) -> None:
-    try:
-        config_file.read_config(places.config)
-    except LauncherError as error:
-        error.remedy = "run `stigmer config edit` and correct the lines named"
-        raise
-
-
-def _mention_restart(places: Places, context: Context) -> None:
-    instance = Instance(places.run)
-    if pid := supervisor_pid(instance):
-        command = command_for("restart", pid, living_snapshot(instance).job)
+def _mention_restart(context: Context) -> None:
+    instance = state.Instance(find_places(context.environ).run)
+    if pid := state.supervisor_pid(instance):
+        command = command_for("restart", pid, state.living_snapshot(instance).job)
         context.err.line(f"The running server keeps its settings until `{command}`")

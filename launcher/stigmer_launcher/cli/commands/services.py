@@ -1,17 +1,15 @@
 """Services of a running server: wait for them, stop and restart some of them while the others go on."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.errors import BusyError, DegradedError, StoppedError, UsageError
-from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise import phases, state
 from stigmer_launcher.supervise.control import request
 from stigmer_launcher.supervise.leftovers import is_alive
 from stigmer_launcher.supervise.lifecycle import RESTART, START, STOP
-from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, living_snapshot, supervisor_pid
 from stigmer_launcher.system.places import find_places
 
 _TIMEOUT = 300.0  # seconds to wait for a start or a stop that somebody else asked for
@@ -23,38 +21,27 @@ _RESTARTS = 3  # of one service while it is waited for: it does not come back by
 
 def stop_services(names: Sequence[str], context: Context) -> int:
     """Stop these services, and return when they have ended; nothing to stop is no failure."""
-    instance = Instance(find_places(context.environ).run)
-    if not _require_known(instance, names, context):
+    instance = state.Instance(find_places(context.environ).run)
+    try:
+        _request_and_wait(instance, STOP, names, context)
+    except StoppedError:  # perhaps somebody has stopped the whole server meanwhile
         context.out.line("Server is not running")
-        return 0
-    progress = Progress(context.out)
-    with suppress(StoppedError):  # somebody has stopped the whole server meanwhile
-        _request_and_wait(instance, STOP, names, lambda service, _: service.state == phases.STOPPED, progress)
-    progress.done(f"Stopping {', '.join(names)}")
+    else:
+        Progress(context.out).done(f"Stopping {', '.join(names)}")
     return 0
 
 
 def restart_services(names: Sequence[str], context: Context) -> int:
     """Restart these services, and return when they and those that need them are ready."""
-    instance = Instance(find_places(context.environ).run)
-    if not _require_known(instance, names, context):
-        raise StoppedError("the server is stopped")
-    progress = Progress(context.out)
-    _request_and_wait(instance, RESTART, names, _is_under_way, progress)
-    snapshot = await_running(instance, progress, start_stopped=False)
-    if snapshot is None:
-        raise StoppedError("the server has stopped meanwhile")
+    instance = state.Instance(find_places(context.environ).run)
+    begun = _request_and_wait(instance, RESTART, names, context)
+    snapshot = _await(instance, lambda now: _is_settled(now, begun), _TIMEOUT, _DOING[RESTART])
     require_running(each for each in snapshot.services if each.name in names or each.state != phases.STOPPED)
-    progress.done(f"Restarting {', '.join(names)}")
+    Progress(context.out).done(f"Restarting {', '.join(names)}")
     return 0
 
 
-def _is_under_way(service: ServiceSnapshot, before: ServiceSnapshot) -> bool:
-    """Return whether a service has been started since, or will be when those that it needs run."""
-    return service.since > before.since or service.state == phases.WAITING
-
-
-def require_running(services: Iterable[ServiceSnapshot]) -> None:
+def require_running(services: Iterable[state.ServiceSnapshot]) -> None:
     """Raise DegradedError that names those that do not run, and why."""
     if missing := [each for each in services if each.state != phases.RUNNING]:
         said = "; ".join(f"{each.name} is {each.state}: {each.lacking or each.last_error}" for each in missing)
@@ -62,22 +49,20 @@ def require_running(services: Iterable[ServiceSnapshot]) -> None:
         raise DegradedError(said, f"run `stigmer server logs {names}`, then `stigmer server restart {names}`")
 
 
-def await_running(instance: Instance, progress: Progress, *, start_stopped: bool) -> Snapshot | None:
-    """Wait while another command starts or stops the server, or a service is restarted.
+def await_running(instance: state.Instance, progress: Progress) -> state.Snapshot | None:
+    """Wait while another command starts or stops the server, or a service is restarted; start those that were stopped.
 
     Give the snapshot of the running server, which lacks a service only when that does not come back; None when none runs.
-    With `start_stopped`, services that were stopped by a command are started.
     """
     deadline = time.monotonic() + _TIMEOUT
-    restarts: dict[str, int] = {}
-    noted = ""
-    while pid := supervisor_pid(instance):
-        snapshot = living_snapshot(instance)
-        restarts = restarts or {each.name: each.restarts for each in snapshot.services}
+    first, noted = state.Snapshot(), ""
+    while pid := state.supervisor_pid(instance):
+        snapshot = state.living_snapshot(instance)
+        first = first if first.services else snapshot
         stopped = [each.name for each in snapshot.services if each.state == phases.STOPPED]
-        if start_stopped and stopped and snapshot.state == phases.DEGRADED:
+        if stopped and snapshot.state == phases.DEGRADED:
             request(instance, START, stopped)
-        elif _is_settled(snapshot, restarts):
+        elif _is_settled(snapshot, first):
             return snapshot
         if noted != (noted := _awaited(snapshot, pid)):
             progress.note(noted)
@@ -89,21 +74,20 @@ def await_running(instance: Instance, progress: Progress, *, start_stopped: bool
     return None
 
 
-def _is_settled(snapshot: Snapshot, restarts: Mapping[str, int]) -> bool:
-    """Return whether everything runs, or waiting is of no use: a service was restarted often meanwhile, or is not ours."""
+def _is_settled(snapshot: state.Snapshot, first: state.Snapshot) -> bool:
+    """Return whether everything runs, or waiting is of no use: a service was restarted often since, or is not ours."""
     if snapshot.state == phases.RUNNING:
         return all(map(is_alive, snapshot.members))  # the supervisor may not have seen yet that one has ended
     if snapshot.state != phases.DEGRADED:
         return False
     return all(each.state in (phases.RUNNING, phases.STOPPED) for each in snapshot.services) or any(
-        (each.state == phases.BACKOFF and each.restarts - restarts.get(each.name, 0) >= _RESTARTS)
+        (each.state == phases.BACKOFF and each.restarts - first.service(each.name).restarts >= _RESTARTS)
         or (each.state == phases.DEGRADED and not each.managed)
         for each in snapshot.services
     )
 
 
-def _awaited(snapshot: Snapshot, pid: int) -> str:
-    """Say what is waited for."""
+def _awaited(snapshot: state.Snapshot, pid: int) -> str:
     if snapshot.state in (phases.RUNNING, phases.DEGRADED):
         return f"Waiting until the server (pid {pid}) has restarted what ended"
     if snapshot.state in (phases.STOPPING, phases.STOPPED):
@@ -111,53 +95,54 @@ def _awaited(snapshot: Snapshot, pid: int) -> str:
     return f"Another `stigmer server` (pid {pid}) is starting; waiting"
 
 
-def _require_known(instance: Instance, names: Sequence[str], context: Context) -> bool:
-    """Return whether the server runs; UsageError when it has not all of these services."""
-    snapshot = living_snapshot(instance)
-    known = [each.name for each in snapshot.services] or _installed(context)
+def _request_and_wait(instance: state.Instance, verb: str, names: Sequence[str], context: Context) -> state.Snapshot:
+    """Request something of the server once it has started, and wait until all these services have stopped or begun anew."""
+    _require_known(names, state.living_snapshot(instance), context)
+    started = _await(instance, lambda now: now.state in (phases.RUNNING, phases.DEGRADED), _TIMEOUT, "starting")
+    before = [started.service(name) for name in names]
+    listed = ", ".join(names)
+    Progress(context.out).step(f"{_DOING[verb].capitalize()} {listed}")
+    request(instance, verb, names)
+    seconds = max(each.grace for each in before) + _SPARE
+
+    def has_happened(now: state.Snapshot) -> bool:
+        return all(_is_done(verb, now.service(each.name), each) for each in before)
+
+    return _await(instance, has_happened, seconds, f"{_DOING[verb]} {listed}")
+
+
+def _is_done(verb: str, now: state.ServiceSnapshot, before: state.ServiceSnapshot) -> bool:
+    """Return whether a service has stopped; for a restart, whether it was started, or will be when those that it needs run."""
+    if verb == STOP:
+        return now.state == phases.STOPPED
+    return now.since > before.since or now.state == phases.WAITING
+
+
+def _require_known(names: Sequence[str], snapshot: state.Snapshot, context: Context) -> None:
+    """Raise UsageError when the server, or the keg while none runs, has not all of these services."""
+    known: Sequence[str] = [each.name for each in snapshot.services]
+    if not known:
+        from stigmer_launcher.cli.completion import names_of  # which a start does not need
+
+        known = names_of(context.environ).get("SERVICE", ())
     if unknown := [name for name in names if name not in known]:
         raise UsageError(
             f"there is no service {unknown[0]}; there are {', '.join(known)}", "run `stigmer server status`"
         )
     if external := [name for name in names if not snapshot.service(name).managed]:
         raise UsageError(f"{external[0]} at {snapshot.temporal} is external: this server does not run it")
-    return supervisor_pid(instance) != 0
 
 
-def _installed(context: Context) -> Sequence[str]:
-    from stigmer_launcher.cli.completion import names_of  # which a start does not need
-
-    return names_of(context.environ).get("SERVICE", ())
-
-
-def _request_and_wait(
-    instance: Instance,
-    verb: str,
-    names: Sequence[str],
-    is_done: Callable[[ServiceSnapshot, ServiceSnapshot], bool],
-    progress: Progress,
-) -> None:
-    """Request something of the server once it has started, and wait until it is done for all these services."""
-    started = _await(instance, lambda now: now.state in (phases.RUNNING, phases.DEGRADED), _TIMEOUT, "starting")
-    before = [started.service(name) for name in names]
-    listed = ", ".join(names)
-    progress.step(f"{_DOING[verb].capitalize()} {listed}")
-    request(instance, verb, names)
-    seconds = max(each.grace for each in before) + _SPARE
-    _await(
-        instance,
-        lambda now: all(is_done(now.service(each.name), each) for each in before),
-        seconds,
-        f"{_DOING[verb]} {listed}",
-    )
-
-
-def _await(instance: Instance, is_done: Callable[[Snapshot], bool], seconds: float, doing: str) -> Snapshot:
+def _await(
+    instance: state.Instance, is_done: Callable[[state.Snapshot], bool], seconds: float, doing: str
+) -> state.Snapshot:
     """Wait until `is_done`, as long as the same supervisor runs."""
     deadline = time.monotonic() + seconds
-    pid = supervisor_pid(instance)
-    while pid and supervisor_pid(instance) == pid:
-        snapshot = living_snapshot(instance)
+    pid = state.supervisor_pid(instance)
+    if not pid:
+        raise StoppedError("the server is stopped")
+    while state.supervisor_pid(instance) == pid:
+        snapshot = state.living_snapshot(instance)
         if is_done(snapshot):
             return snapshot
         if time.monotonic() > deadline:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import select
 import time
 from collections.abc import Mapping
 from signal import SIGKILL
@@ -12,26 +11,22 @@ from typing import Any, NamedTuple
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config.file import read_config
-from stigmer_launcher.config.llm import Llm, find_llm
+from stigmer_launcher.config.llm import find_llm
 from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, UsageError
-from stigmer_launcher.install import versions
-from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install import manifest, versions
 from stigmer_launcher.install.payload import Payload, Proof, Smoke
-from stigmer_launcher.launch.endpoints import external_address, namespace_of, ports_of
-from stigmer_launcher.launch.environment import Command, command_of, variables
-from stigmer_launcher.readiness import protowire
-from stigmer_launcher.readiness.channel import ask
-from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.child import spawn
-from stigmer_launcher.supervise.state import Instance, Snapshot, living_snapshot
+from stigmer_launcher.launch import endpoints, environment
+from stigmer_launcher.readiness import channel, protowire
+from stigmer_launcher.supervise import child, phases, state
+from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places, installed_libexec
-from stigmer_launcher.system.process import describe_exit, signal_group
 
-_MESSAGE = "hello"
-_SHOWN = (("answer", "message"), ("execution", "execution"))
-_PAUSE = 50  # milliseconds between two looks at whether the program has ended
+_PAUSE = 0.01  # seconds between two looks at whether the program has ended
 _CHUNK = 65536
 _LARGEST = 1024 * 1024  # bytes of output that are kept, its end
+
+Told = tuple[dict[str, Any], list[str]]
+"""The report for programs, and its lines for people."""
 
 
 class Ended(NamedTuple):
@@ -43,21 +38,21 @@ class Ended(NamedTuple):
 
 def smoke(invocation: Invocation, context: Context) -> int:
     """Try the stack that runs; StoppedError when none does."""
-    payload = read_keg(installed_libexec(context.environ)).payload
-    kind = payload.smoke.kind
-    if kind != "grpc" and invocation.value("message", ""):
+    payload = manifest.read_keg(installed_libexec(context.environ)).payload
+    asked, message = payload.smoke, invocation.value("message", "hello")
+    if asked.kind != "grpc" and invocation.value("message"):
         raise UsageError("--message is for a stack with a smoke call, and this one has none")
-    state = living_snapshot(Instance(find_places(context.environ).run))
-    if not state.supervisor_pid:
+    snapshot = state.living_snapshot(state.Instance(find_places(context.environ).run))
+    if not snapshot.supervisor_pid:
         raise StoppedError("the server does not run")
     began = time.monotonic()
-    if kind == "none":
-        report, lines = _tell_proven(payload, state)
-    elif kind == "command":
-        report, lines = _run_command(payload, state, context.environ)
+    if asked.kind == "none":
+        report, lines = _tell_proven(payload, snapshot)
     else:
-        report, lines = _call(payload.smoke, state, invocation.value("message", _MESSAGE))
-    if kind != "none":
+        if asked.kind == "command":
+            report, lines = _run_command(payload, snapshot, context.environ)
+        else:
+            report, lines = _call(asked, snapshot, message)
         report["seconds"] = seconds = round(time.monotonic() - began, 3)
         lines[0] = f"{context.out.paint(context.out.mark('done'), 'green')} {lines[0]} in {seconds:g} s"
     for line in [json.dumps(report)] if invocation.has("json") else lines:
@@ -65,11 +60,11 @@ def smoke(invocation: Invocation, context: Context) -> int:
     return 0
 
 
-def _tell_proven(payload: Payload, state: Snapshot) -> tuple[dict[str, Any], list[str]]:
+def _tell_proven(payload: Payload, snapshot: state.Snapshot) -> Told:
     """Tell what every service has proved instead; DegradedError when that does not hold for all of them."""
-    if state.state != phases.RUNNING:
-        missing = [each.name for each in state.services if each.state != phases.RUNNING]
-        raise DegradedError(f"the server is {state.state}" + (f", without {', '.join(missing)}" if missing else ""))
+    if snapshot.state != phases.RUNNING:
+        missing = [each.name for each in snapshot.services if each.state != phases.RUNNING]
+        raise DegradedError(f"the server is {snapshot.state}" + (f", without {', '.join(missing)}" if missing else ""))
     proven = {part.name: [_describe(proof) for proof in part.readiness.proofs] for part in payload.components}
     said = "; ".join(f"{name}: {', '.join(proofs)}" for name, proofs in proven.items())
     line = f"smoke: none for this stack; every service has proved that it is ready ({said})"
@@ -80,22 +75,15 @@ def _describe(proof: Proof) -> str:
     return f"pollers on {' '.join(proof.queues)}" if proof.kind == "pollers" else f"{proof.kind} on port {proof.port}"
 
 
-def _call(asked: Smoke, state: Snapshot, message: str) -> tuple[dict[str, Any], list[str]]:
+def _call(asked: Smoke, snapshot: state.Snapshot, message: str) -> Told:
     """Send a request, a JSON text in a protobuf string, and tell its way and what came back."""
-    if asked.port not in state.ports:
+    if asked.port not in snapshot.ports:
         raise SmokeError(f"the server that runs has no port {asked.port}", "run `stigmer server restart`")
     request = protowire.encode({1: json.dumps({"message": message})})
     try:
-        (reply,) = ask(f"127.0.0.1:{state.ports[asked.port]}", [(asked.method, request)], asked.seconds)
+        (reply,) = channel.ask(f"127.0.0.1:{snapshot.ports[asked.port]}", [(asked.method, request)], asked.seconds)
     except OSError as error:
         raise SmokeError(f"the server did not answer: {error.strerror or error}") from error
-    answer = read_answer(reply)
-    way = " -> ".join(map(str, answer.get("path", ())))
-    return answer, [way, *(f"  {name}: {answer.get(key, '')}" for name, key in _SHOWN)]
-
-
-def read_answer(reply: bytes | None) -> dict[str, Any]:
-    """Take the JSON out of a reply; SmokeError when it was refused or holds none."""
     if reply is None:
         raise SmokeError("the server refused the request")
     try:
@@ -104,14 +92,15 @@ def read_answer(reply: bytes | None) -> dict[str, Any]:
         raise SmokeError(f"the server's answer is not JSON: {error}") from error
     if not isinstance(answer, dict):
         raise SmokeError("the server's answer is not a JSON object")
-    return answer
+    way = " -> ".join(map(str, answer.get("path", ())))
+    return answer, [way, f"  answer: {answer.get('message', '')}", f"  execution: {answer.get('execution', '')}"]
 
 
-def _run_command(payload: Payload, state: Snapshot, environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+def _run_command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, str]) -> Told:
     """Run the payload's smoke command, and tell the last line of its output; SmokeError when it is not as expected."""
-    asked, home = payload.smoke, find_places(environ).home
-    command, llm = _command(payload, state, environ)
-    os.chdir(home)  # where the services run
+    asked = payload.smoke
+    command, secret = _command(payload, snapshot, environ)
+    os.chdir(find_places(environ).home)  # where the services run
     shown = " ".join((asked.component, *asked.arguments))
     try:
         ended = run(command, asked.seconds)
@@ -119,62 +108,63 @@ def _run_command(payload: Payload, state: Snapshot, environ: Mapping[str, str]) 
         raise SmokeError(f"{shown} {error}") from error
     except OSError as error:
         raise SmokeError(f"{shown} could not be run: {error.strerror}") from error
-    output = ended.output.replace(llm.api_key, "[redacted]") if llm.api_key else ended.output
-    last = output.rpartition("\n")[2]
-    if problem := judge(asked, Ended(ended.status, output)):
+    if secret:
+        ended = ended._replace(output=ended.output.replace(secret, "[redacted]"))
+    last = ended.output.rpartition("\n")[2]
+    if problem := judge(asked, ended):
         raise SmokeError(f"{shown} {problem}; its last line: {last}")
     report = {"smoke": "command", "command": shown, "exit_code": asked.exit_code, "output": last}
     return report, [shown, f"  {last}"]
 
 
-def _command(payload: Payload, state: Snapshot, environ: Mapping[str, str]) -> tuple[Command, Llm]:
-    """Return the command as the component is run as a service; a key typed in at the start is not known."""
+def _command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, str]) -> tuple[environment.Command, str]:
+    """Return the command as the component is run as a service, and the secret in it; one typed in at the start is not known."""
     asked, places = payload.smoke, find_places(environ)
     config = read_config(places.config)
     llm = find_llm(environ, config)
-    component = next(part for part in payload.components if part.name == asked.component)
-    numbers = {**ports_of(payload, config, {}), **state.ports}
-    namespace = namespace_of(environ, external_address(payload.components, config, environ))
-    values = variables(places.home, numbers, state.temporal, namespace, llm, config)
-    directory = versions.directory_of(places, state.installed)
-    return command_of(component._replace(arguments=asked.arguments), directory, values, payload.inherit, environ), llm
+    named = next(part for part in payload.components if part.name == asked.component)
+    component = named._replace(arguments=asked.arguments)
+    numbers = {**endpoints.ports_of(payload, config, {}), **snapshot.ports}
+    namespace = endpoints.namespace_of(environ, endpoints.external_address(payload.components, config, environ))
+    values = environment.variables(places.home, numbers, snapshot.temporal, namespace, llm, config)
+    directory = versions.directory_of(places, snapshot.installed)
+    return environment.command_of(component, directory, values, payload.inherit, environ), llm.api_key
 
 
 def judge(asked: Smoke, ended: Ended) -> str:
     """Say what was not as the payload asks for, nothing when all was."""
     if os.waitstatus_to_exitcode(ended.status) != asked.exit_code:
-        return f"{describe_exit(ended.status)}, not with status {asked.exit_code}"
+        return f"{process.describe_exit(ended.status)}, not with status {asked.exit_code}"
     return "" if re.search(asked.output, ended.output) else f"printed nothing that matches {asked.output!r}"
 
 
-def run(command: Command, seconds: float) -> Ended:
+def run(command: environment.Command, seconds: float) -> Ended:
     """Run a program to its end, and kill what it leaves in its process group; TimeoutError when it takes too long."""
     deadline = time.monotonic() + seconds
-    child = spawn(command.argv, command.env)
+    program = child.spawn(command.argv, command.env)
     output = bytearray()
-    waiting = select.poll()
-    waiting.register(child.output, select.POLLIN)
     try:
         # WNOWAIT: the process keeps its pid, and so its group, until the group has been killed.
-        while not os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        while not os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"did not end within {seconds:g} s")
-            if waiting.poll(_PAUSE) and not _read(child.output, output):
-                waiting.unregister(child.output)
+            if not _read(program.output, output):
+                time.sleep(_PAUSE)
     finally:
-        signal_group(child.pid, SIGKILL)
-        _, status = os.waitpid(child.pid, 0)
-        _read(child.output, output)
-        os.close(child.output)
+        process.signal_group(program.pid, SIGKILL)
+        _, status = os.waitpid(program.pid, 0)
+        while _read(program.output, output):
+            pass
+        os.close(program.output)
     return Ended(status, output.decode(errors="replace").strip())
 
 
 def _read(descriptor: int, output: bytearray) -> bool:
-    """Read what has been printed; False at the end of the output."""
+    """Read a part of what has been printed; False when there is nothing now."""
     try:
-        while data := os.read(descriptor, _CHUNK):
-            output += data
-            del output[:-_LARGEST]
+        data = os.read(descriptor, _CHUNK)
     except BlockingIOError:
-        return True
-    return False
+        return False
+    output += data
+    del output[:-_LARGEST]
+    return bool(data)

@@ -4,55 +4,54 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from stigmer_launcher.cli.commands.version import installed_version, version_mismatch
+from stigmer_launcher.cli.commands.version import installed_version, mention_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal, columns, duration
-from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.state import (
-    Instance,
-    ServiceSnapshot,
-    Snapshot,
-    cleaning_pid,
-    living_snapshot,
-    read_snapshot,
-    supervisor_pid,
-)
+from stigmer_launcher.supervise import phases, state
 from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import find_places
 
-_RUNS, _STOPPED, _LACKS = 0, 3, 4
+_CODES = {phases.RUNNING: 0, phases.STOPPED: 3}
+_LACKS = 4  # the code of every other stage
+_COLOURS = {phases.RUNNING: "green", phases.DEGRADED: "yellow", phases.STOPPED: "red"}
+_ADVICE = {
+    phases.CLEANING: "its supervisor was killed; `stigmer server` waits for the watchdog and starts it again",
+    phases.STOPPED: "start it with `stigmer server`",
+}
+_ISO = "%Y-%m-%dT%H:%M:%SZ"
 _SHOWN = ("name", "state", "pid", "restarts", "last_error", "port", "version")
 
 
 def status(invocation: Invocation, context: Context) -> int:
     """Print the state of every service; exit code 0 when all run, 3 when stopped, 4 when some are missing."""
     places = find_places(context.environ)
-    instance = Instance(places.run)
-    pid = supervisor_pid(instance)
-    snapshot = living_snapshot(instance)
-    cleaning = 0 if pid else cleaning_pid(instance)
+    instance = state.Instance(places.run)
+    pid = state.supervisor_pid(instance)
+    snapshot = state.living_snapshot(instance)
+    cleaning = 0 if pid else state.cleaning_pid(instance)
     stage = snapshot.state or (phases.STARTING if pid else phases.CLEANING if cleaning else phases.STOPPED)
     if invocation.has("json"):
         import json
 
-        report = describe(
-            snapshot if snapshot.supervisor_pid else read_snapshot(instance), stage, pid, time.monotonic()
-        )
-        context.out.line(json.dumps({**report, "installed_version": installed_version(context.environ)}, indent=2))
+        last = snapshot if snapshot.supervisor_pid else state.read_snapshot(instance)
+        report = {
+            **describe(last, stage, pid, time.monotonic()),
+            "installed_version": installed_version(context.environ),
+        }
+        context.out.line(json.dumps(report, indent=2))
     else:
         show(context.out, snapshot, stage, pid or cleaning, places.logs)
-        if hint := version_mismatch(snapshot, context.environ):
-            context.out.line(hint)
-    return _code(stage)
+        mention_mismatch(snapshot, context)
+    return _CODES.get(stage, _LACKS)
 
 
-def describe(snapshot: Snapshot, stage: str, pid: int, now: float) -> dict[str, Any]:
+def describe(snapshot: state.Snapshot, stage: str, pid: int, now: float) -> dict[str, Any]:
     """Return the state as programs read it; `pid` is the supervisor's, 0 when none runs."""
     return {
         "state": stage,
         "version": snapshot.version if pid else "",
         "supervisor_pid": pid,
-        "started": _iso(snapshot.started) if pid and snapshot.supervisor_pid else "",
+        "started": time.strftime(_ISO, time.gmtime(snapshot.started)) if pid and snapshot.supervisor_pid else "",
         "services": [_describe_service(each, stage, now) for each in snapshot.services],
         "ports": snapshot.ports,
         "temporal": snapshot.temporal,
@@ -61,42 +60,31 @@ def describe(snapshot: Snapshot, stage: str, pid: int, now: float) -> dict[str, 
     }
 
 
-def _describe_service(service: ServiceSnapshot, stage: str, now: float) -> dict[str, Any]:
+def _describe_service(service: state.ServiceSnapshot, stage: str, now: float) -> dict[str, Any]:
     """Return a service as programs read it; one that has ended has no pid and no uptime."""
-    cleaning = stage == phases.CLEANING
-    ended = stage == phases.STOPPED or (cleaning and not _is_alive(service))
-    state = phases.STOPPED if ended else stage if cleaning else service.state
-    uptime = 0 if ended or not service.pid else round(now - service.since, 1)
-    return {
-        **{key: getattr(service, key) for key in _SHOWN},
-        "state": state,
-        "pid": 0 if ended else service.pid,
-        "uptime": uptime,
-    }
+    ended = stage == phases.STOPPED
+    if stage == phases.CLEANING:
+        from stigmer_launcher.system import process  # whose `signal` costs a stopped status a tenth of its time
+
+        ended = not process.is_same_process(service.pid, service.identity)
+        service = service._replace(state=stage)
+    if ended:
+        service = service._replace(state=phases.STOPPED, pid=0)
+    uptime = round(now - service.since, 1) if service.pid else 0
+    return {**{key: getattr(service, key) for key in _SHOWN}, "uptime": uptime}
 
 
-def _is_alive(service: ServiceSnapshot) -> bool:
-    from stigmer_launcher.system import process  # whose `signal` costs a stopped status a tenth of its time
-
-    return process.is_same_process(service.pid, service.identity)
-
-
-def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> None:
+def show(out: Terminal, snapshot: state.Snapshot, stage: str, pid: int, logs: str) -> None:
     """Print the state for people."""
-    colour = {phases.RUNNING: "green", phases.DEGRADED: "yellow", phases.STOPPED: "red"}.get(stage, "bold")
     heading = f"Stigmer {snapshot.version} is" if snapshot.supervisor_pid else "Stigmer is"
     who = "watchdog" if stage == phases.CLEANING else "supervisor"
-    out.line(f"{heading} {out.paint(stage, colour)}" + (f" ({who} {pid})" if pid else ""))
-    if stage == phases.CLEANING:
-        out.line("  its supervisor was killed; `stigmer server` waits for the watchdog and starts it again")
-        return
-    if stage == phases.STOPPED:
-        out.line("  start it with `stigmer server`")
+    out.line(f"{heading} {out.paint(stage, _COLOURS.get(stage, 'bold'))}" + (f" ({who} {pid})" if pid else ""))
+    if stage in _ADVICE:
+        out.line(f"  {_ADVICE[stage]}")
         return
     now = time.monotonic()
-    rows: list[tuple[str, ...]] = [("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "PORT", "VERSION")]
-    rows += [_row(each, now) for each in snapshot.services]
-    for line in columns(rows):
+    heads = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "PORT", "VERSION")
+    for line in columns((heads, *(_row(each, now) for each in snapshot.services))):
         out.line(line)
     for each in snapshot.services:
         if error := each.lacking or each.last_error:
@@ -105,7 +93,7 @@ def show(out: Terminal, snapshot: Snapshot, stage: str, pid: int, logs: str) -> 
         out.line(line)
 
 
-def addresses(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+def addresses(snapshot: state.Snapshot) -> Iterator[tuple[str, str]]:
     """Return the address of every port, and that of a Temporal that is not ours."""
     if snapshot.temporal and "temporal" not in snapshot.ports:
         yield "temporal", f"{snapshot.temporal} (external)"
@@ -113,13 +101,13 @@ def addresses(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield name, f"http://localhost:{number}" if name.endswith("-ui") else f"localhost:{number}"
 
 
-def _unit(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+def _unit(snapshot: state.Snapshot) -> Iterator[tuple[str, str]]:
     """Say which service manager keeps the server running, since `stigmer server stop` would work against it."""
     if unit := service_manager.find_unit(snapshot.supervisor_pid, snapshot.job):
         yield "unit", f"{unit.name}: stop it with `{unit.command('stop')}`"
 
 
-def _row(service: ServiceSnapshot, now: float) -> tuple[str, ...]:
+def _row(service: state.ServiceSnapshot, now: float) -> tuple[str, ...]:
     return (
         service.name,
         service.state if service.managed else f"{service.state} (external)",
@@ -129,13 +117,3 @@ def _row(service: ServiceSnapshot, now: float) -> tuple[str, ...]:
         str(service.port or "-"),
         service.version,
     )
-
-
-def _code(stage: str) -> int:
-    if stage == phases.STOPPED:
-        return _STOPPED
-    return _RUNS if stage == phases.RUNNING else _LACKS
-
-
-def _iso(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -8,16 +8,7 @@ from collections.abc import Iterator
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError
-from stigmer_launcher.supervise import leftovers, phases
-from stigmer_launcher.supervise.state import (
-    WATCHDOG_SECONDS,
-    Instance,
-    Snapshot,
-    cleaning_pid,
-    living_snapshot,
-    read_snapshot,
-    supervisor_pid,
-)
+from stigmer_launcher.supervise import leftovers, phases, state
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places
 
@@ -33,56 +24,62 @@ def stop(invocation: Invocation, context: Context) -> int:
         from stigmer_launcher.cli.commands.services import stop_services
 
         return stop_services(invocation.arguments, context)
-    instance = Instance(find_places(context.environ).run)
+    instance = state.Instance(find_places(context.environ).run)
     if not stop_server(instance, context.out):
         context.out.line("Server is not running")
     return 0
 
 
-def stop_server(instance: Instance, out: Terminal) -> bool:
+def stop_server(instance: state.Instance, out: Terminal) -> bool:
     """Return when no process of the server runs any more, whoever stops them; False when there was none."""
     stopped = _stop_supervisor(instance, out)
     cleaned = _await_watchdog(instance, out)
-    if ended := _end_leftovers(instance):
+    left, ended = state.read_snapshot(instance), 0
+    if not (left.is_clean or state.supervisor_pid(instance)):  # it was killed together with its watchdog
+        ended = leftovers.end_members(left.members, left.token)
+    if ended:
         out.line(f"Ended {ended} processes of a killed server")
     elif stopped or cleaned:
         out.line(f"Stopping server... {out.paint(out.mark('done'), 'green')}")
     return stopped or cleaned or ended > 0
 
 
-def _stop_supervisor(instance: Instance, out: Terminal) -> bool:
+def _stop_supervisor(instance: state.Instance, out: Terminal) -> bool:
     """Stop the supervisor and wait for its end, and say which services took long.
 
     False when none ran, BusyError when it does not come to an end.
     """
-    pid = supervisor_pid(instance)
+    pid = state.supervisor_pid(instance)
     if not pid:
         return False
     known = process.identity(pid)
     asked = time.monotonic()
     process.send_signal(pid, known, signal.SIGTERM)  # first: what is read next takes time that the services can use
-    deadline = asked + living_snapshot(instance).grace + _SPARE
+    deadline = asked + state.living_snapshot(instance).grace + _SPARE
     shown = ""
-    while supervisor_pid(instance) == pid or process.is_same_process(pid, known):  # its lock goes before it does
+    while state.supervisor_pid(instance) == pid or process.is_same_process(pid, known):  # its lock goes before it does
         if time.monotonic() > deadline:
             raise BusyError(
                 f"the supervisor, process {pid}, was told to stop and still runs",
                 f"look at `stigmer server status`; `kill -9 {pid}` lets its watchdog end the services",
             )
-        if out.live and shown != (text := _awaited(living_snapshot(instance))):
-            out.passing(shown := text)
+        if out.live:
+            services = state.living_snapshot(instance).services
+            names = [each.name for each in services if each.state == phases.TERMINATING]
+            if shown != (text := f"Stopping {', '.join(names) or 'server'}..."):
+                out.passing(shown := text)
         process.wait_for_end(pid, known, _SHOWN)
-    left = read_snapshot(instance)
+    left = state.read_snapshot(instance)
     for line in slow_stops(left, asked) if left.supervisor_pid == pid else ():
         out.line(line)
     return True
 
 
-def slow_stops(state: Snapshot, asked: float) -> Iterator[str]:
+def slow_stops(snapshot: state.Snapshot, asked: float) -> Iterator[str]:
     """Say of each service that took long to stop since `asked` (monotonic seconds) how long, and whether it was killed."""
-    for name, times in state.timeline.items():
+    for name, times in snapshot.timeline.items():
         told = times.get("told", -math.inf)
-        if state.began + told < asked:
+        if snapshot.began + told < asked:
             continue
         if "killed" in times:
             yield f"{name} did not stop within {round(times['killed'] - told, 1):g} s and was killed"
@@ -90,28 +87,15 @@ def slow_stops(state: Snapshot, asked: float) -> Iterator[str]:
             yield f"{name} took {round(took, 1):g} s to stop"
 
 
-def _awaited(state: Snapshot) -> str:
-    names = [each.name for each in state.services if each.state == phases.TERMINATING]
-    return f"Stopping {', '.join(names) or 'server'}..."
-
-
-def _await_watchdog(instance: Instance, out: Terminal) -> bool:
+def _await_watchdog(instance: state.Instance, out: Terminal) -> bool:
     """Wait until the watchdog of a killed supervisor has stopped the services; False when there is none."""
-    deadline = time.monotonic() + WATCHDOG_SECONDS
+    deadline = time.monotonic() + state.WATCHDOG_SECONDS
     waited = 0
-    while pid := cleaning_pid(instance):
+    while pid := state.cleaning_pid(instance):
         if pid != waited:
             out.line(f"Waiting for process {pid}, which stops the services of a killed supervisor")
             waited = pid
         if time.monotonic() > deadline:
-            raise BusyError(f"process {pid} has been stopping services for {WATCHDOG_SECONDS:g} s")
+            raise BusyError(f"process {pid} has been stopping services for {state.WATCHDOG_SECONDS:g} s")
         time.sleep(_PAUSE)
     return waited != 0
-
-
-def _end_leftovers(instance: Instance) -> int:
-    """End what a supervisor left that was killed together with its watchdog."""
-    left = read_snapshot(instance)
-    if left.is_clean or supervisor_pid(instance):
-        return 0
-    return leftovers.end_members(left.members, left.token)

@@ -1,0 +1,44 @@
+"""What doctor's checks look at, and what they yield."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from stigmer_launcher.config.file import Config
+from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.install.manifest import Keg
+from stigmer_launcher.supervise.state import Snapshot
+from stigmer_launcher.system.places import Places
+
+SECTIONS = ("Stigmer", "Configuration", "Home", "Components", "Server", "Ports", "Temporal", "Model", "Doctor")
+OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
+
+
+class DoctorContext(NamedTuple):
+    """The instance to check; `deep` compares the content of files.
+
+    `supervisor` is the pid of the running one or 0, `watchdog` that of one that stops a killed supervisor's services.
+    """
+
+    places: Places
+    environ: Mapping[str, str]
+    keg: Keg | None
+    config: Config
+    snapshot: Snapshot
+    supervisor: int
+    watchdog: int
+    deep: bool
+
+
+class Finding(NamedTuple):
+    """One thing looked at: where it belongs, how it is (`level`), in words, and what to do about it if anything."""
+
+    section: str
+    name: str
+    level: str
+    text: str
+    remedy: str = ""
+
+
+def problem(section: str, name: str, error: LauncherError) -> Finding:
+    """Make a finding of a failure."""
+    return Finding(section, name, PROBLEM, str(error), error.remedy)
