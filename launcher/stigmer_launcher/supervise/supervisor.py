@@ -30,13 +30,11 @@ from stigmer_launcher.system import locks, process
 _HOME_CHECK = 2.0  # seconds between two looks at whether the home is still there
 _RETRY = 1.0  # seconds between two tries to start another watchdog
 
-Emit = Callable[[dict[str, Any]], None]
-
 
 class Supervisor:
     """Runs a launch to its end. `emit` is called with each event."""
 
-    def __init__(self, launch: Launch, signals: SignalPipe, emit: Emit) -> None:
+    def __init__(self, launch: Launch, signals: SignalPipe, emit: Callable[[dict[str, Any]], None]) -> None:
         self._launch, self._signals, self._emit = launch, signals, emit
         self._instance = Instance(launch.run)
         self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
