@@ -97,9 +97,11 @@ class Services:
         return self._logs[name]
 
     def close(self) -> None:
-        """Write what was printed last."""
+        """Close the logs."""
         for output in self.outputs():
             self._shut(output)
+        for log in self._logs.values():
+            log.close()
 
     def _drain(self, output: int) -> None:
         read = 0
