@@ -70,16 +70,20 @@ def fork(be_child: Callable[[], NoReturn]) -> int:
 
 
 def leave_terminal(output: str, *wanted: int) -> None:
-    """Begin a session that reads nothing and prints to `output`, and close every other descriptor but those `wanted`."""
+    """Begin a session that reads nothing and prints to `output`, and close every other descriptor but those `wanted`.
+
+    They are closed first: there may be no room for another.
+    """
     os.setsid()
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    printed = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(printed, 1)
-    os.dup2(printed, 2)
     for descriptor in _descriptors():
         if descriptor not in wanted:
             with suppress(OSError):
                 os.close(descriptor)
+    for path, flags, standard in ((os.devnull, os.O_RDONLY, (0,)), (output, os.O_WRONLY | os.O_APPEND, (1, 2))):
+        descriptor = os.open(path, flags | os.O_CREAT, 0o600)
+        for each in standard:
+            os.dup2(descriptor, each)
+        os.close(descriptor)
 
 
 def _descriptors() -> Sequence[int]:

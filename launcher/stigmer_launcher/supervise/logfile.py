@@ -28,6 +28,7 @@ class LogFile:
         self._secrets = [secret.encode() for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         self._clock = clock
         self._partial = b""
+        self._descriptor = -1  # kept, so that a line can be written when there are no descriptors left
 
     def write(self, data: bytes) -> None:
         """Take the next bytes; a line is written when it is whole, or too long to wait for its end."""
@@ -45,6 +46,11 @@ class LogFile:
             self._write_lines(self._partial)
         self._partial = b""
 
+    def close(self) -> None:
+        """Flush and close the file; a later write opens it again."""
+        self.flush()
+        self._close()
+
     def _redact(self, data: bytes) -> bytes:
         for secret in self._secrets:
             data = data.replace(secret, _REDACTED)
@@ -57,15 +63,28 @@ class LogFile:
             self._append(stamp + lines.replace(b"\n", b"\n" + stamp) + b"\n")
 
     def _append(self, data: bytes) -> None:
-        """Write to the file that is at the path now: others may have removed, renamed or truncated the one before."""
         with suppress(FileNotFoundError):
             size = os.stat(self.path).st_size
             if size and size + len(data) > self.largest:
                 self._rotate()
-        with suppress(OSError):  # only this directory: a home that was removed must not come back
-            os.mkdir(os.path.dirname(self.path), 0o700)
-        with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as stream:
-            stream.write(data)
+        if not self._is_current():
+            self._close()
+            with suppress(OSError):  # only this directory: a home that was removed must not come back
+                os.mkdir(os.path.dirname(self.path), 0o700)
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def _is_current(self) -> bool:
+        """Return whether the open file is still the one at the path; others may remove, rename or replace it."""
+        with suppress(OSError):
+            return os.path.samestat(os.fstat(self._descriptor), os.stat(self.path))
+        return False
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
 
     def _rotate(self) -> None:
         """Move every file up by one; the oldest is overwritten."""

@@ -66,9 +66,11 @@ class Services:
         return Exited(name, process.describe_exit(status), outside=process.is_ended_by_others(status))
 
     def close(self) -> None:
-        """Write what was printed last."""
+        """Close the logs."""
         for output in tuple(self.outputs):
             self._shut(output)
+        for log in self.logs.values():
+            log.close()
 
     def _drain(self, name: str) -> None:
         """Read what a service printed just before its end; one that escaped may go on printing, which is not awaited."""
