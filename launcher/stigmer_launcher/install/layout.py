@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -40,11 +40,11 @@ class Installer(NamedTuple):
             preflight.require_space(self.places.versions, sum(entry.size for entry in files if entry not in kept))
         methods = starting_with(method, self.methods)
         fingerprints: dict[str, Fingerprint] = {}
+        folders = {""}
         with _opened(self.keg.libexec) as libexec, _opened(self._staging) as target:
-            for folder in _folders(files):
-                os.mkdir(folder, dir_fd=target)
             for entry in files:
                 path = entry.path
+                _make_folder(path.rpartition("/")[0], folders, target)
                 if entry in kept:
                     reproduce(f"{previous}/{path}", f"{self._staging}/{path}", entry.mode, starting_with("link"))
                 elif method != "link" or not _linked(path, libexec, target):
@@ -143,13 +143,12 @@ def _linked(path: str, libexec: int, target: int) -> bool:
     return True
 
 
-def _folders(files: Iterable[FileEntry]) -> list[str]:
-    """List the directories the files need, each after the one it lies in."""
-    folders: set[str] = set()
-    level = {entry.path for entry in files}
-    while level := {path.rpartition("/")[0] for path in level} - {""}:
-        folders |= level
-    return sorted(folders)
+def _make_folder(folder: str, made: set[str], directory: int) -> None:
+    """Make a folder below an open directory, and those that it lies in, unless they are among those `made` already."""
+    if folder not in made:
+        _make_folder(folder.rpartition("/")[0], made, directory)
+        os.mkdir(folder, dir_fd=directory)
+        made.add(folder)
 
 
 def _move(scratch: str, target: str) -> None:

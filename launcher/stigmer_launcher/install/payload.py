@@ -4,11 +4,9 @@
 """
 
 import json
-from types import GenericAlias
 from typing import Any, NamedTuple
 
 FORMAT = 3
-_PLAIN = (str, int, float)
 
 
 class FileEntry(NamedTuple):
@@ -133,10 +131,30 @@ def parse_payload(text: str) -> Payload:
     if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
         raise ValueError(f"not a payload index of format {FORMAT}")
     try:
-        payload: Payload = _read(Payload, plain)
-    except (AttributeError, TypeError) as error:
+        records = {
+            "inherit": tuple(plain["inherit"]),
+            "smoke": Smoke(**{**plain["smoke"], "arguments": tuple(plain["smoke"]["arguments"])}),
+            "components": tuple(map(_component, plain["components"])),
+            "restart": Restart(**plain["restart"]),
+        }
+        return Payload(**plain | records)
+    except (TypeError, KeyError) as error:
         raise ValueError(f"the payload index is not whole: {error}") from error
-    return payload
+
+
+def _component(plain: dict[str, Any]) -> Component:
+    readiness = plain["readiness"]
+    proofs = tuple(Proof(**{**proof, "queues": tuple(proof["queues"])}) for proof in readiness["proofs"])
+    records = {
+        "arguments": tuple(plain["arguments"]),
+        "environment": tuple(map(tuple, plain["environment"])),
+        "ports": tuple(map(tuple, plain["ports"])),
+        "needs": tuple(plain["needs"]),
+        "readiness": Readiness(**{**readiness, "proofs": proofs}),
+        "files": tuple(map(FileEntry._make, plain["files"])),
+        "liveness": Liveness(**plain["liveness"]),
+    }
+    return Component(**plain | records)
 
 
 def _plain(value: Any) -> Any:
@@ -146,16 +164,3 @@ def _plain(value: Any) -> Any:
             return {name: _plain(each) for name, each in value._asdict().items()}
         return [_plain(each) for each in value]
     return value
-
-
-def _read(kind: Any, plain: Any) -> Any:
-    """Turn the JSON of a field back into what its annotation says: a plain value, a tuple, or a record."""
-    if kind in _PLAIN:
-        return plain
-    if isinstance(kind, GenericAlias):
-        item = kind.__args__[0]
-        return tuple(map(FileEntry._make, plain) if item is FileEntry else [_read(item, each) for each in plain])
-    kinds = kind.__annotations__
-    if plain.keys() != kinds.keys():
-        raise TypeError(f"{kind.__name__} consists of {', '.join(kinds)}")
-    return kind(**{name: each if kinds[name] in _PLAIN else _read(kinds[name], each) for name, each in plain.items()})
