@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from stigmer_packaging.ci.preflight import find_lacks, render_lacks
-from stigmer_packaging.ci.workflow_lint import lint_with_actionlint, lint_with_zizmor
-from stigmer_packaging.ci.workflows import find_disagreements, read_workflows
+from stigmer_packaging.ci.workflows import find_disagreements, lint_with_actionlint, lint_with_zizmor, read_workflows
 from stigmer_packaging.cli import ci_environment
 from stigmer_packaging.cli.machine import provide_go, this_machine
 from stigmer_packaging.cli.options import MANIFEST, RELEASE_FOLDER, ROOT

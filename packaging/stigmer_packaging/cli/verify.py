@@ -34,7 +34,7 @@ from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.brew.stage import LEVEL as BREW
 from stigmer_packaging.verify.brew.stage import verify_with_brew
 from stigmer_packaging.verify.guest import Machine, Task
-from stigmer_packaging.verify.mac_report import read_mac_report
+from stigmer_packaging.verify.guest_report import read_mac_report
 from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, MachineFactory, find_mirrors
 from stigmer_packaging.verify.macos import this_mac
 from stigmer_packaging.verify.stage import current_report, take_in_report, verify_bottle

@@ -13,7 +13,7 @@ from pathlib import Path
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import CommandError, GateError
 from stigmer_packaging.lib.interpreter import plain_environment
-from stigmer_packaging.lib.ports import free_port, is_open
+from stigmer_packaging.lib.loopback import free_port, is_open
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.sources.freeze_table import FreezeFacts
 from stigmer_packaging.sources.placeholders import fill, free_ports, placeholder_values, unused_address
@@ -152,13 +152,7 @@ class Trial:
 
 
 def try_service(
-    program: Path,
-    table: FreezeTable,
-    probe: ServiceProbe,
-    *,
-    temporal: Path | None,
-    home: Path,
-    env: Mapping[str, str],
+    program: Path, table: FreezeTable, probe: ServiceProbe, *, temporal: Path | None, home: Path, env: Mapping[str, str]
 ) -> None:
     """Put a frozen service through everything a freeze asks of it, in a `home` that does not exist; GateError if it fails.
 

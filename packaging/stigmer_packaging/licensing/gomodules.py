@@ -21,12 +21,7 @@ Texts = dict[str, list[str]]
 
 
 def credit_go(
-    info: BuildInfo,
-    *,
-    program: Path,
-    cache: Path,
-    env: Mapping[str, str],
-    report: Callable[[str], None],
+    info: BuildInfo, *, program: Path, cache: Path, env: Mapping[str, str], report: Callable[[str], None]
 ) -> tuple[Credit, ...]:
     """Name Go and every module of a program with its licence texts; `program` is the Go command that fetches.
 

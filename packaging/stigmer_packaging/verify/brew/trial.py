@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.errors import PackagingError, VerificationError
-from stigmer_packaging.lib.ports import free_port
+from stigmer_packaging.lib.loopback import free_port
 from stigmer_packaging.records.model import Check
 from stigmer_packaging.verify.brew import client as homebrew
 from stigmer_packaging.verify.brew.client import Brew
