@@ -79,11 +79,8 @@ def _wrong_secret(job: WorkflowJob, *, own_tap: bool) -> Iterator[str]:
     """Demand a key for a tap of its own where it is changed: the job's token reaches no other repository."""
     has = any(_TAP_SECRET in step.env for step in job.steps)
     if own_tap == has and any(step.run.startswith(_CHANGES_THE_TAP) for step in job.steps):
-        yield (
-            f"needs no {_TAP_SECRET}: the tap is this repository"
-            if has
-            else f"lacks {_TAP_SECRET}, which the tap needs"
-        )
+        problem = f"lacks {_TAP_SECRET}, which the tap needs"
+        yield f"needs no {_TAP_SECRET}: the tap is this repository" if has else problem
 
 
 def lint_with_actionlint(folder: Path, module: Path, go: Path, *, env: Mapping[str, str]) -> list[str]:

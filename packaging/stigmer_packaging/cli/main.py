@@ -14,12 +14,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from stigmer_packaging.cli import options, output, publish
+from stigmer_packaging.cli import options, output, publish, runner, tap
 from stigmer_packaging.cli.machine import cache_folder, this_machine, this_platform
 from stigmer_packaging.cli.python import python_command
 from stigmer_packaging.cli.rehearse import rehearse_command
-from stigmer_packaging.cli.runner import RUNNER_COMMANDS
-from stigmer_packaging.cli.tap import init_command, refresh_command
 from stigmer_packaging.cli.verify import verify_command
 from stigmer_packaging.freeze.pythons import PINNED
 from stigmer_packaging.lib import debian, environment
@@ -78,9 +76,8 @@ def run(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"Error: {error}\n{log}Hint: {error.remedy}\n")
         return error.exit_code
     except OSError as error:
-        sys.stderr.write(
-            f"Error: {error}\nHint: free space or correct the permissions of the file it names, then run it again\n"
-        )
+        remedy = "free space or correct the permissions of the file it names, then run it again"
+        sys.stderr.write(f"Error: {error}\nHint: {remedy}\n")
         return PackagingError.exit_code
     return 0
 
@@ -107,20 +104,9 @@ def _command(name: str, purpose: str) -> click.Command:
     return act
 
 
-for _each in (
-    *RUNNER_COMMANDS,
-    rehearse_command,
-    *(_command(name, purpose) for name, purpose in STAGES.items()),
-    verify_command,
-    publish.publish_command,
-    publish.fetch_draft_command,
-    publish.compare_command,
-    publish.rollback_command,
-    refresh_command,
-    init_command,
-    publish.report_command,
-    python_command,
-):
+_stages = (_command(name, purpose) for name, purpose in STAGES.items())
+_others = (*runner.COMMANDS, rehearse_command, verify_command, *publish.COMMANDS, *tap.COMMANDS, python_command)
+for _each in (*_stages, *_others):
     main.add_command(_each)
 
 

@@ -206,3 +206,6 @@ def report_command(what: Path | None, previous: Path | None) -> None:
 def _show(given: Mapping[str, Any], value: Any, lines: list[str]) -> None:
     text = json.dumps(value, indent=2, sort_keys=True) if given["as_json"] else "\n".join(lines)
     sys.stdout.write(text + "\n")
+
+
+COMMANDS = (publish_command, fetch_draft_command, compare_command, rollback_command, report_command)

@@ -7,8 +7,9 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,8 @@ def choose_machines(
     level: str, guests: Sequence[str], machine: str, maker: MachineFactory, target: Target
 ) -> Iterator[tuple[Machine, str]]:
     """Give each machine of a level, made when it is asked for, with the name of its record."""
-    kinds = {"sandbox": maker.sandbox, "vm": maker.virtual_machine, SERVICE: maker.service_machine}
+    kinds: dict[str, Callable[[str, Target], Machine]] = {"sandbox": maker.sandbox, "vm": maker.virtual_machine}
+    kinds[SERVICE] = partial(maker.virtual_machine, service=True)
     if level == "matrix":
         for guest in guests or GUESTS:
             yield kinds[machine](guest, target), f"verify/matrix/{target}/{machine}-{guest.replace(' ', '-')}"

@@ -36,9 +36,8 @@ def _escape(character: str, following: str) -> str:
 
 def quote_words(words: tuple[str, ...]) -> str:
     """Give an array literal of strings: `%w[…]` where every word is plain, as Ruby's style asks, else quoted ones."""
-    if len(words) >= _LONG and all(
-        word.replace("-", "").replace("_", "").isalnum() and word.isascii() for word in words
-    ):
+    plain = all(word.replace("-", "").replace("_", "").isalnum() and word.isascii() for word in words)
+    if len(words) >= _LONG and plain:
         return f"%w[{' '.join(words)}]"
     return f"[{', '.join(quote(word) for word in words)}]"
 

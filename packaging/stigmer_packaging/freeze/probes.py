@@ -61,9 +61,8 @@ def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, s
         asked = [str(program), question]
         done = command.run(asked, env=plain_environment(env), seconds=60, check=False)
         if done.code != 0 or not done.stdout.startswith(answer):
-            raise GateError(
-                f"asked {question}, the frozen launcher does not answer {answer}\n{done.stdout}{done.stderr}"
-            )
+            said = done.stdout + done.stderr
+            raise GateError(f"asked {question}, the frozen launcher does not answer {answer}\n{said}")
 
 
 def try_imports(probe: Path, modules: Sequence[str], *, env: Mapping[str, str]) -> None:

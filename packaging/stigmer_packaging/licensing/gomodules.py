@@ -82,9 +82,8 @@ def _download(
     }
     names = [f"{module.path}@{module.version}" for module in modules]
     sources.mkdir()
-    done = command.run(
-        [program, "mod", "download", "-json", *names], env={**env, **fixed}, cwd=sources, seconds=SECONDS, check=False
-    )
+    words: list[str | Path] = [program, "mod", "download", "-json", *names]
+    done = command.run(words, env={**env, **fixed}, cwd=sources, seconds=SECONDS, check=False)
     decoder, text = json.JSONDecoder(), done.stdout.strip()
     while text:
         value, end = decoder.raw_decode(text)

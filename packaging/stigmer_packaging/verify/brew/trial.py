@@ -234,9 +234,8 @@ def try_with_brew(trial: BrewTrial, *, clock: Callable[[], float], report: Calla
     Raise VerificationError where brew has the tap or the formula already: somebody's own installation stays as it is.
     """
     if trial.cellar.exists() or trial.tap.name in trial.brew.run("tap").split():
-        raise VerificationError(
-            f"this brew has {trial.full} or its tap already", "run it where brew has neither, such as a hosted runner"
-        )
+        remedy = "run it where brew has neither, such as a hosted runner"
+        raise VerificationError(f"this brew has {trial.full} or its tap already", remedy)
     checks = []
     try:
         for name, step in trial.steps:
