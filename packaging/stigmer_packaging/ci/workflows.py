@@ -1,6 +1,6 @@
-"""What is wrong with .github/workflows: where they differ from the manifest, by GitHub's rules, and for an attacker to use.
+"""What is wrong with .github/workflows: where they contradict the manifest, and what actionlint and zizmor say of them.
 
-They repeat the manifest's targets with their hosted machines, bottle tags, and the formula.
+They repeat of the manifest: targets, their hosted machines, bottle tags, the formula.
 """
 
 import sys

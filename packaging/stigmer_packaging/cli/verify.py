@@ -219,8 +219,7 @@ def choose_machines(
 
 def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Workspace) -> None:
     """Raise the error of the first report that is no proof, after naming the others."""
-    gating = [(name, report) for name, report in reports if not report.guest.startswith(NOT_GATING)]
-    failed = [(name, report) for name, report in gating if not report.passed]
+    failed = [(name, one) for name, one in reports if not (one.passed or one.guest.startswith(NOT_GATING))]
     for _, report in failed[1:]:
         output.tell(f"verification failed on {report.guest}, too")
     for name, report in failed:

@@ -1,4 +1,7 @@
-"""What only an administrator can install: what of it is missing here, and on Debian or Ubuntu as root, its installation."""
+"""What only an administrator can install: what of it is missing here, and on Debian or Ubuntu as root, its installation.
+
+Of a hosted runner, all that it lacks for a release is told before the work starts.
+"""
 
 import shutil
 import sys
@@ -144,7 +147,7 @@ def read_platform(system: str, machine: str) -> Target:
 
 
 def find_lacks(machine: Machine, env: Mapping[str, str], etc: Path, *, sources: bool) -> Iterator[MissingToolError]:
-    """Give everything that a hosted runner lacks for a release, with `sources` Debian's archives among it: told before it starts."""
+    """Give everything that a runner lacks for building and verifying, with `sources` Debian's archives among it."""
     for one in find_missing(RELEASE, machine):
         yield MissingToolError(str(one), f"install {one.package or one.what}")
     if machine.system == "linux":
