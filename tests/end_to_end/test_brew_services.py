@@ -17,8 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from stigmer_packaging.lib.command import Completed, run
-from stigmer_packaging.lib.loopback import serving
-from stigmer_packaging.lib.ports import free_port
+from stigmer_packaging.lib.loopback import free_port, serving
 from stigmer_packaging.records.release import read_release
 from stigmer_packaging.verify.brew.client import Brew
 from stigmer_packaging.verify.brew.local_tap import with_root_url

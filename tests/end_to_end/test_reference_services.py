@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from stigmer_packaging.lib.ports import free_port
+from stigmer_packaging.lib.loopback import free_port
 from support.reference_processes import Process, call, is_polled, running, temporal, wait_for
 
 # The first run on a machine builds the programs and installs their dependencies; every wait in here has its own end.

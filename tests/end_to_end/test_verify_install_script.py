@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.lib import command, digest
-from stigmer_packaging.lib.ports import free_port
+from stigmer_packaging.lib.loopback import free_port
 from support.install_script import NONCE, SCRIPT, bottle, failed, installed, needs_proc, run_script
 from support.keg_standin import LSM_STORE
 

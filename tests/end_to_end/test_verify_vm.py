@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,7 @@ def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -
     """With systemd, in a machine that boots twice; the stand-in's server is a process that sleeps."""
     standin = build_standin(tmp_path, twist=FOREGROUND)
     task = Task(SCRIPT, secrets.token_hex(8), 600)
-    machine = shared(MachineFactory.service_machine)
+    machine = shared(partial(MachineFactory.virtual_machine, service=True))
     report = verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME)
     assert {check.name: check.detail for check in report.checks if not check.passed} == {}
     assert report.passed

@@ -9,7 +9,7 @@ import pytest
 
 from stigmer_packaging.lib import digest
 from stigmer_packaging.records.model import VerificationReport
-from stigmer_packaging.verify.mac_report import parse_mac_report
+from stigmer_packaging.verify.guest_report import parse_mac_report
 from support.fake_mac import BOTTLE, FAKES, SCRIPT, make_fake_mac
 
 SHELLS = {"dash": ("dash",), "bash": ("bash", "--posix"), "zsh": ("zsh", "--emulate", "sh"), "mksh": ("mksh",)}

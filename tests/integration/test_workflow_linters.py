@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.ci.workflow_lint import lint_with_actionlint, lint_with_zizmor
+from stigmer_packaging.ci.workflows import lint_with_actionlint, lint_with_zizmor
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import CommandError
 from stigmer_packaging.lib.target import Target

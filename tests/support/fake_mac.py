@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.records.model import VerificationReport
-from stigmer_packaging.verify.mac_report import parse_mac_report, read_mac_report
+from stigmer_packaging.verify.guest_report import parse_mac_report, read_mac_report
 from support.native_code import place
 
 SCRIPT = Path(__file__).parents[2] / "scripts/check-on-mac"

@@ -12,6 +12,12 @@ from support.native_code import elf, fat, macho
 
 UNKNOWN = macho("arm64")[:4] + struct.pack("<I", 0x0200000C) + macho("arm64")[8:]
 """For a processor that lief does not know: 64-bit code on a 32-bit watch."""
+BIG_ENDIAN = (
+    b"\x7fELF\2\2\1" + bytes(9) + struct.pack(">HHIQQQIHHHHHH", 2, 21, 1, 0, 64, 0, 0, 64, 56, 0, 64, 0, 0) + bytes(64)
+)
+OF_32_BITS = (
+    b"\x7fELF\1\1\1" + bytes(9) + struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, 0, 52, 0, 0, 52, 32, 0, 40, 0, 0) + bytes(64)
+)
 JAVA_CLASS = struct.pack(">II", 0xCAFEBABE, 61) + bytes(100)
 
 
@@ -30,6 +36,8 @@ JAVA_CLASS = struct.pack(">II", 0xCAFEBABE, 61) + bytes(100)
         (b"", []),
         (b"\x7fELF", []),
         (elf("amd64")[:18] + struct.pack("<H", 300) + elf("amd64")[20:], ["linux-300"]),
+        (BIG_ENDIAN, ["linux-another PPC64"]),
+        (OF_32_BITS, ["linux-another I386"]),
         (elf("amd64")[:32] + struct.pack("<Q", 1 << 63) + elf("amd64")[40:], []),
         (fat(macho("amd64"), UNKNOWN), ["darwin-amd64", f"darwin-{0x0200000C}"]),
     ],

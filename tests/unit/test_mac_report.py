@@ -10,8 +10,8 @@ from stigmer_packaging.cli import output
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.records.model import Check
 from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.verify.guest_report import MOST_BYTES, parse_mac_report, read_mac_report
 from stigmer_packaging.verify.junit import render_junit
-from stigmer_packaging.verify.mac_report import MOST_BYTES, parse_mac_report, read_mac_report
 from stigmer_packaging.verify.stage import take_in_report
 from support.publishable import lay_release
 

@@ -122,6 +122,18 @@ def _double_dash(case: Case) -> None:
     case.release_with(artefacts=tuple(renamed))
 
 
+def _bottles_of_another_rebuild(case: Case) -> None:
+    """Name them as brew would ask for them, had the formula their rebuild."""
+    _rebuild_that_no_name_tells(case)
+    named = (replace(one, name=one.name.replace(".bottle.", ".bottle.1.")) for one in case.release.artefacts)
+    case.release_with(artefacts=tuple(named))
+
+
+def _rebuild_that_no_name_tells(case: Case) -> None:
+    bottles = (replace(one, rebuild=1) if one.kind == "bottle" else one for one in case.release.artefacts)
+    case.release_with(artefacts=tuple(bottles))
+
+
 def _formula_without_a_bottle(case: Case) -> None:
     lines = case.request.formula.splitlines(keepends=True)
     case.request_with(formula="".join(line for line in lines if "arm64_sonoma:" not in line))
@@ -157,6 +169,8 @@ AN_ERROR = Finding("error", "size", "", "", "", "")
         ),
         (lambda case: case.request_with(targets=TARGETS[:1]), "is for linux-amd64, which is not published"),
         (_double_dash, "is not what brew asks for on"),
+        (_rebuild_that_no_name_tells, f"{MAC_BOTTLE} is not what brew asks for on darwin-arm64"),
+        (_bottles_of_another_rebuild, "/v2.0.0/stigmer-2.0.0.x86_64_linux.bottle.1.tar.gz with sha256"),
         (
             lambda case: case.request_with(versions=dict.fromkeys(case.request.versions, "1.9.0")),
             "says it is version 1.9.0, and the release is 2.0.0",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from stigmer_packaging.cli.publish import report_command
 from stigmer_packaging.lib.errors import ArchiveError, RecordError
 from stigmer_packaging.manifest.model import Product
-from stigmer_packaging.publish.report.page import HEIGHT, WIDTH, Contents, Licences, render_page
+from stigmer_packaging.publish.report.page import HEIGHT, WIDTH, Licences, render_page
 from stigmer_packaging.publish.report.stage import PAGE, read_licences, write_report
 from stigmer_packaging.publish.report.treemap import draw_treemap
 from stigmer_packaging.publish.report.waterfall import Span, find_spans
@@ -41,7 +41,7 @@ AUDIT = AuditReport("darwin-amd64", BOTTLE.sha256, (), 3, 9_000_000, (), "2.31")
 PROOF = VerificationReport("vm", "debian trixie", BOTTLE.sha256, (Check("every service runs", True, 2.5, CUT),), True)
 RELEASE = Release(PRODUCT, (BOTTLE,), (AUDIT,), (PROOF,))
 FILES = (("libexec/components/temporal", 600), ("libexec/launcher/lib/libpython.so", 300))
-CONTENTS = Contents({BOTTLE.name: FILES}, {BOTTLE.target: Licences((("MIT", 2),), ())})
+HELD, LICENCES = {BOTTLE.name: FILES}, {BOTTLE.target: Licences((("MIT", 2),), ())}
 SIZES = st.lists(
     st.tuples(st.sampled_from(["bin/a", "libexec/components/b", "libexec/launcher/c/d"]), st.integers(0, 10**12))
 )
@@ -51,7 +51,7 @@ WARNING = Finding("warning", "w", "p", "s", "r", "re")
 
 
 def page(release: Release = RELEASE, previous: Release | None = None) -> str:
-    return render_page(release, CONTENTS, previous)
+    return render_page(release, HELD, LICENCES, previous)
 
 
 class Tags(HTMLParser):
@@ -243,10 +243,10 @@ def test_packages_without_a_licence_are_named() -> None:
     packages += [{"name": "c", "versionInfo": "2", "licenseDeclared": "NOASSERTION"}]
     licences = read_licences(json.dumps({"packages": packages}))
     assert licences == Licences((("MIT", 1),), ("b", "c 2"))
-    text = render_page(RELEASE, replace(CONTENTS, licences={BOTTLE.target: licences}), None)
+    text = render_page(RELEASE, HELD, {BOTTLE.target: licences}, None)
     assert "2 packages state no licence: b, c 2." in text
     assert "Every package states its licence" in page()
-    assert "There is no software bill of materials" in render_page(RELEASE, replace(CONTENTS, licences={}), None)
+    assert "There is no software bill of materials" in render_page(RELEASE, HELD, {}, None)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"packages": [1]}'])

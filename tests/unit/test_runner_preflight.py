@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.ci.preflight import find_lacks, render_lacks
 from stigmer_packaging.ci.workflow_file import parse_workflow
 from stigmer_packaging.cli import main as cli
 from stigmer_packaging.lib.errors import MissingToolError
@@ -26,7 +25,7 @@ def lacks_of(folder: Path, *, prepared: bool, unshare: str = "exit 0", **env: st
         if " " not in name:
             place(programs / name, f"#!/bin/sh\n{unshare if name == 'unshare' else 'exit 0'}\n".encode())
     machine = system.Machine("linux", str(programs), is_root=False)
-    return list(find_lacks(machine, {"CI": "true", **env}, write_etc(folder / "etc"), sources=True))
+    return list(system.find_lacks(machine, {"CI": "true", **env}, write_etc(folder / "etc"), sources=True))
 
 
 def test_a_prepared_runner_with_the_variable_lacks_nothing(tmp_path: Path) -> None:
@@ -36,7 +35,7 @@ def test_a_prepared_runner_with_the_variable_lacks_nothing(tmp_path: Path) -> No
 def test_everything_that_the_image_lacks_is_told_at_once(tmp_path: Path) -> None:
     """Tools, namespaces that AppArmor forbids, and the mirror that only the repository's settings can name."""
     denied = "echo unshare: write failed /proc/self/uid_map: Operation not permitted >&2; exit 1"
-    text = render_lacks(lacks_of(tmp_path, prepared=False, unshare=denied))
+    text = system.render_lacks(lacks_of(tmp_path, prepared=False, unshare=denied))
     for expected in (*LACKS.values(), "apparmor_restrict_unprivileged_userns", "variable DEBIAN_MIRROR"):
         assert expected in text
 
@@ -50,7 +49,7 @@ def test_mmdebstrap_s_users_are_asked_for_where_we_are_not_root(tmp_path: Path) 
 
 def test_a_mac_without_codesign_is_told(tmp_path: Path) -> None:
     mac = system.Machine("darwin", str(tmp_path), is_root=False)
-    assert [str(lack).split()[0] for lack in find_lacks(mac, {}, tmp_path, sources=False)] == ["codesign"]
+    assert [str(lack).split()[0] for lack in system.find_lacks(mac, {}, tmp_path, sources=False)] == ["codesign"]
 
 
 def test_no_package_is_asked_for_that_an_image_cannot_install(

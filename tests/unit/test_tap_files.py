@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from stigmer_packaging.ci.workflow_lint import lint_with_zizmor
+from stigmer_packaging.ci.workflows import lint_with_zizmor
 from stigmer_packaging.cli.tap import init_command
 from stigmer_packaging.formula.tap_files import FILES, render_tap
 from stigmer_packaging.formula.text import render_formula

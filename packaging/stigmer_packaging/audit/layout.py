@@ -1,4 +1,4 @@
-"""Layout, names and links: what brew reads before it unpacks a byte, and what a user's file system can hold.
+"""The archive's members: names, kinds, links, modes, owners and times, all that tar says of them besides their content.
 
 Source: Homebrew's `Utils::Bottles` and its pour, tried with real ones.
 """
@@ -10,8 +10,14 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from stigmer_packaging.audit.check import Subject, Violation, check
-from stigmer_packaging.audit.contents import FILE, FOLDER, HARD_LINK, LINK, OTHER, join
+from stigmer_packaging.audit.contents import FILE, FOLDER, HARD_LINK, LINK, OTHER, Entry, join
 from stigmer_packaging.manifest import naming
+
+_MODES = {FILE: {0o755, 0o644}, FOLDER: {0o755}}
+_SPECIAL, _WRITABLE = 0o7000, 0o022
+_SAME_BYTES = "two builds of the same sources must give the same bytes, or nobody can check what was released"
+_PACK = "pack it with bottle.archive"
+_LINK = "link relatively to a path of the same keg"
 
 
 @check(
@@ -96,9 +102,6 @@ def _program(subject: Subject) -> Iterator[Violation]:
         yield Violation(path, "missing, or it leads to nothing that can be run")
 
 
-_LINK = "link relatively to a path of the same keg"
-
-
 def _links(subject: Subject) -> Iterator[tuple[str, str, str]]:
     """Give each link with its goal as written and as a path below the keg, or of the machine."""
     for path, entry in subject.contents.paths.items():
@@ -125,3 +128,64 @@ def _dangling(subject: Subject) -> Iterator[Violation]:
     for path, goal, reached in _links(subject):
         if reached.split("/")[0] not in {"", "..", "."} and subject.contents.resolve(path) is None:
             yield Violation(path, f"it leads to {goal}, which is not there")
+
+
+def _members(subject: Subject) -> Iterator[tuple[str, Entry]]:
+    """Give what has a mode of its own, under the name it is known by."""
+    yield from ((entry.path or entry.name, entry) for entry in subject.contents.entries if entry.kind != LINK)
+
+
+@check(
+    "modes",
+    "a pour keeps modes: other users of the prefix could not read it, or a program would not start",
+    "give programs and folders 0755, other files 0644",
+)
+def _modes(subject: Subject) -> Iterator[Violation]:
+    for path, entry in _members(subject):
+        usual = _MODES.get(entry.kind, {entry.mode})
+        if entry.mode not in usual and not entry.mode & (_SPECIAL | _WRITABLE):
+            yield Violation(path, f"mode {entry.mode:04o}")
+
+
+@check("setuid", "nothing of ours runs as somebody else", "take the special bits away")
+def _special(subject: Subject) -> Iterator[Violation]:
+    yield from (Violation(path, f"mode {each.mode:04o}") for path, each in _members(subject) if each.mode & _SPECIAL)
+
+
+@check("writable", "others could change what a user runs", "give it 0755 or 0644")
+def _writable(subject: Subject) -> Iterator[Violation]:
+    yield from (Violation(path, f"mode {each.mode:04o}") for path, each in _members(subject) if each.mode & _WRITABLE)
+
+
+@check("owners", _SAME_BYTES, _PACK)
+def _owners(subject: Subject) -> Iterator[Violation]:
+    foreign = [e for e in subject.contents.entries if (e.uid, e.gid) != (0, 0) or set(e.owner) - {"", "root"}]
+    if foreign:
+        first, count = foreign[0], len(foreign)
+        seen = f"{count} members are not owned by uid and gid 0, the first by {first.uid}:{first.gid}"
+        yield Violation(first.path or first.name, seen)
+
+
+@check("times", _SAME_BYTES, _PACK)
+def _times(subject: Subject) -> Iterator[Violation]:
+    times = sorted({entry.mtime for entry in subject.contents.entries})
+    if len(times) > 1:
+        yield Violation("", f"{len(times)} different times, from {times[0]:g} to {times[-1]:g}")
+    elif any(time != int(time) for time in times):
+        yield Violation("", f"the time {times[0]} has a fraction")
+
+
+@check("order", _SAME_BYTES, _PACK)
+def _order(subject: Subject) -> Iterator[Violation]:
+    names = [entry.name for entry in subject.contents.entries]
+    ordered = sorted(names, key=lambda name: name.split("/"))
+    wrong = next((found for found, expected in zip(names, ordered, strict=True) if found != expected), None)
+    if wrong is not None:
+        yield Violation(wrong, "the members are not sorted, and this is the first in the wrong place")
+
+
+@check("gzip-header", _SAME_BYTES, _PACK)
+def _gzip_header(subject: Subject) -> Iterator[Violation]:
+    flags, mtime = subject.contents.gzip[3], int.from_bytes(subject.contents.gzip[4:8], "little")
+    if flags or mtime:  # a flag says that a name, a comment or an extra field follows
+        yield Violation("", f"gzip's header has the flags {flags:#04x} and the time {mtime}")

@@ -57,6 +57,7 @@ def _size_kept(entry: Entry) -> int:
 def _entry(info: tarfile.TarInfo, content: bytes, prefix: str, places: Places) -> Entry:
     name = printable(info.name)
     path = _path(name, prefix)
+    of_component = (path or "").startswith(COMPONENTS)
     return Entry(
         name=name,
         path=path,
@@ -68,9 +69,7 @@ def _entry(info: tarfile.TarInfo, content: bytes, prefix: str, places: Places) -
         mtime=info.mtime,
         size=info.size,
         goal=printable(info.linkname),
-        content=_content(content, places, of_component=(path or "").startswith(COMPONENTS))
-        if is_plain_file(info)
-        else None,
+        content=_content(content, places, of_component=of_component) if is_plain_file(info) else None,
     )
 
 

@@ -11,7 +11,6 @@ from stigmer_packaging.audit.check import Subject, Violation, check
 
 _WITHDRAW = "leave it out, and withdraw the secret where it is valid: it may have been seen"
 
-
 # After the headline: line ends, also as an escape in a string, perhaps headers, then base64.
 _KEY = rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\\[rn]|\s|[A-Z][\w-]+: [^\r\n]+)+[A-Za-z0-9+/=]{32}"
 

@@ -1,17 +1,6 @@
 """Audit a bottle: everything that can be seen in the file itself, on any host, all findings at once."""
 
-from stigmer_packaging.audit import (
-    index,
-    layout,
-    licences,
-    metadata,
-    platforms,
-    receipt,
-    secrets,
-    traces,
-    variables,
-    weight,
-)
+from stigmer_packaging.audit import index, layout, licences, platforms, receipt, secrets, traces, variables, weight
 from stigmer_packaging.audit.check import ERROR, Check, Policy, Subject, run_checks
 from stigmer_packaging.audit.loader import simulation
 from stigmer_packaging.audit.reading import read_contents
@@ -19,7 +8,7 @@ from stigmer_packaging.lib.errors import AuditError
 from stigmer_packaging.records.model import AuditReport, Finding, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 
-_FAMILIES = (layout, metadata, receipt, platforms, simulation, index, secrets, traces, variables, weight, licences)
+_FAMILIES = (layout, receipt, platforms, simulation, index, secrets, traces, variables, weight, licences)
 CHECKS = tuple(each for family in _FAMILIES for each in vars(family).values() if isinstance(each, Check))
 """All checks, in the order in which their findings are told."""
 

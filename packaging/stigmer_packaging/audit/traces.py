@@ -33,8 +33,6 @@ _EVERYWHERE = (Path("/var/tmp"), Path("/private/tmp"), Path("/usr/local"))  # no
 _TEXT = re.compile(rb"[\w./@+~-]*")
 _IN_PATH = re.compile(rb"[\w.-]")
 _LONGEST = 120  # bytes of a path that are shown
-
-
 _HOST = "the build host"
 
 Places = Mapping[bytes, str]
@@ -90,9 +88,7 @@ def _is_whole(content: bytes, start: int, folder: bytes) -> bool:
     following = content[start + len(folder) : start + len(folder) + 1]
     if folder in _ANYONES and _IN_PATH.match(content[max(0, start - 1) : start]):
         return False
-    if folder.endswith(b"/"):
-        return bool(_IN_PATH.match(following))
-    return not _IN_PATH.match(following)
+    return folder.endswith(b"/") == bool(_IN_PATH.match(following))
 
 
 @check(

@@ -29,11 +29,10 @@ def find_words(pieces: Iterable[tuple[str, bytes]]) -> frozenset[str]:
     Of a file with more different words than a program has, only so many are kept.
     """
     words: set[bytes] = set()
-    for _, content in pieces:
-        for match in _WORD.finditer(content):
-            words.add(match[0])
-            if len(words) == _MOST_WORDS:
-                return frozenset(map(bytes.decode, words))
+    for match in (match for _, content in pieces for match in _WORD.finditer(content)):
+        words.add(match[0])
+        if len(words) == _MOST_WORDS:
+            break
     return frozenset(map(bytes.decode, words))
 
 

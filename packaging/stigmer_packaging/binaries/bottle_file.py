@@ -31,9 +31,8 @@ def read_gzip_header(path: Path) -> bytes:
     with path.open("rb") as stream:
         header = stream.read(_GZIP_HEADER)
     if len(header) < _GZIP_HEADER or not header.startswith(b"\x1f\x8b"):
-        raise ArchiveError(
-            f"{path.name} is not compressed with gzip", "pack it with gzip: every machine can unpack that"
-        )
+        remedy = "pack it with gzip: every machine can unpack that"
+        raise ArchiveError(f"{path.name} is not compressed with gzip", remedy)
     return header
 
 
@@ -55,7 +54,6 @@ class _Limited:
         self._stream, self._left = stream, LARGEST_TOTAL
 
     def read(self, size: int) -> bytes:
-        """Read `size` bytes at most."""
         data = self._stream.read(size)
         self._left -= len(data)
         if self._left < 0:

@@ -96,9 +96,8 @@ def _parse_directory(blob: memoryview) -> _Directory:
         return bytes(blob[hashes + size * slot : hashes + size * (slot + 1)])
 
     bound = {slot: digest_at(-slot) for slot in _BOUND if slot <= special}
-    return _Directory(
-        _DIGESTS[kind][0], 1 << page if page else limit, limit, tuple(map(digest_at, range(count))), bound
-    )
+    algorithm, covered = _DIGESTS[kind][0], 1 << page if page else limit
+    return _Directory(algorithm, covered, limit, tuple(map(digest_at, range(count))), bound)
 
 
 def _flaws_of(directory: _Directory, image: memoryview, offset: int, blobs: Mapping[int, memoryview]) -> Iterator[str]:

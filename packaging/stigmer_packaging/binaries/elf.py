@@ -7,7 +7,6 @@ System V ABI's chapters on object files and dynamic linking, and the GNU extensi
 import os
 import re
 import struct
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,9 @@ from stigmer_packaging.binaries import elf_edit
 
 MAGIC = b"\x7fELF"
 ORIGIN = "$ORIGIN"
+_MACHINES = {each.value: each.name for each in lief.ELF.ARCH}
 _ARCHITECTURES = {"X86_64": "amd64", "AARCH64": "arm64"}
+_BIG_ENDIAN = 2
 _RELATIVE_RELOCATIONS = "GLIBC_ABI_DT_RELR"
 _FIRST_WITH_THEM = (2, 36)
 
@@ -83,18 +84,17 @@ def read_elf(content: bytes) -> Elf:
     if _RELATIVE_RELOCATIONS in versions:
         glibc = max(glibc, _FIRST_WITH_THEM)
     symbols = [symbol for symbol in binary.dynamic_symbols if symbol.name]
+    newest = {str(symbol.name) for symbol in symbols if glibc and highest_glibc([_version(symbol)]) == glibc}
     libraries = {number: library for number, _, library in needed}
     local = lief.ELF.Symbol.BINDING.LOCAL
     return Elf(
-        architecture=_architecture(binary),
+        architecture=_architecture(binary, content),
         interpreter=binary.interpreter if binary.has_interpreter else "",
         needed=tuple(str(name) for name in binary.libraries),
         rpath=tuple(_folders(binary, lief.ELF.DynamicEntryRpath, "rpath")),
         runpath=tuple(_folders(binary, lief.ELF.DynamicEntryRunPath, "runpath")),
         glibc=glibc,
-        newest=tuple(
-            sorted({str(symbol.name) for symbol in symbols if glibc and highest_glibc([_version(symbol)]) == glibc})
-        ),
+        newest=tuple(sorted(newest)),
         private="GLIBC_PRIVATE" in versions,
         imports=tuple(_import(symbol, libraries) for symbol in symbols if not symbol.shndx),
         exports=frozenset((str(each.name), _version(each)) for each in symbols if each.shndx and each.binding != local),
@@ -124,10 +124,10 @@ def _is_ours(binary: lief.ELF.Binary) -> bool:
     return (binary.header.identity_class, binary.header.identity_data) == shipped
 
 
-def _architecture(binary: lief.ELF.Binary) -> str:
-    with warnings.catch_warnings(action="ignore"):
-        kind = binary.header.machine_type
-    name = getattr(kind, "name", str(kind))  # a number, where lief does not know it
+def _architecture(binary: lief.ELF.Binary, content: bytes) -> str:
+    """Name the processor, by its number where lief does not know it: asked for that, it warns, and no thread may hush it."""
+    number = int.from_bytes(content[18:20], "big" if content[5] == _BIG_ENDIAN else "little")
+    name = _MACHINES.get(number, str(number))
     return _ARCHITECTURES.get(name, name) if _is_ours(binary) else f"another {name}"
 
 
@@ -162,6 +162,5 @@ def _version(symbol: lief.ELF.Symbol) -> str:
 
 def _import(symbol: lief.ELF.Symbol, libraries: dict[int, str]) -> Import:
     number = symbol.symbol_version.value & 0x7FFF if symbol.symbol_version else 0
-    return Import(
-        str(symbol.name), _version(symbol), libraries.get(number, ""), symbol.binding == lief.ELF.Symbol.BINDING.WEAK
-    )
+    weak = symbol.binding == lief.ELF.Symbol.BINDING.WEAK
+    return Import(str(symbol.name), _version(symbol), libraries.get(number, ""), weak)

@@ -3,7 +3,6 @@
 Source: Apple's mach-o/loader.h and mach-o/fat.h. Nothing is asked of otool or codesign, so it works on any host.
 """
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,11 +15,11 @@ _MAGICS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xfe
 _FAT_MAGICS = (b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
 _MOST_SLICES = 30  # a Java class file has the same magic, and then a version number above this
 _HEADER = 32  # bytes of a 64-bit file before its load commands
+_CPUS = {each.value: each.name for each in lief.MachO.Header.CPU_TYPE}
 _ARCHITECTURES = {"ARM64": "arm64", "X86_64": "amd64"}
 _LOADS = {"LOAD_DYLIB", "LOAD_WEAK_DYLIB", "REEXPORT_DYLIB", "LOAD_UPWARD_DYLIB", "LAZY_LOAD_DYLIB"}
 
 lief.logging.disable()  # it would write to the terminal what we say in findings
-
 
 SELF, MAIN_PROGRAM, FLAT, WEAK_DEFINITION = 0, -1, -2, -3
 """What an ordinal means that is no library's. Source: BIND_SPECIAL_DYLIB in mach-o/loader.h."""
@@ -84,9 +83,8 @@ def _read_slice(binary: lief.MachO.Binary, content: memoryview) -> MachO:
     if len(binary.commands) != binary.header.nb_cmds or max((_HEADER, *ends)) > len(image):
         raise ValueError("a Mach-O file that is not whole")
     platform, minimum = _minimum(binary)
-    with warnings.catch_warnings(action="ignore"):
-        kind = binary.header.cpu_type
-    cpu = getattr(kind, "name", str(kind))  # a number, where lief does not know it
+    number = int.from_bytes(image[4:8], "little" if image[:4] in _MAGICS[:2] else "big")
+    cpu = _CPUS.get(number, str(number))  # lief itself warns of one that it does not know
     signature = binary.code_signature
     return MachO(
         architecture=_ARCHITECTURES.get(cpu, cpu),

@@ -219,10 +219,8 @@ def _kept_symbols(content: bytes, symtab: bytes) -> tuple[dict[int, int], bytes,
 
 def _renumbered(stubs: bytes, kept: Mapping[int, int]) -> bytes:
     numbers = struct.unpack(f"<{len(stubs) // 4}I", stubs)
-    return struct.pack(
-        f"<{len(numbers)}I",
-        *(number if number & 0xC0000000 else kept.get(number, _LOCAL_STUB) for number in numbers),
-    )
+    new = (number if number & 0xC0000000 else kept.get(number, _LOCAL_STUB) for number in numbers)
+    return struct.pack(f"<{len(numbers)}I", *new)
 
 
 def _patched_groups(dysymtab: bytes, symbols: bytes) -> bytes:

@@ -7,17 +7,7 @@ from pathlib import Path
 
 from stigmer_launcher.cli import completion
 from stigmer_launcher.cli.help import render_help
-from stigmer_launcher.install.payload import Component as PayloadComponent
-from stigmer_launcher.install.payload import (
-    FileEntry,
-    Liveness,
-    Payload,
-    Proof,
-    Readiness,
-    Restart,
-    Smoke,
-    render_payload,
-)
+from stigmer_launcher.install import payload
 from stigmer_packaging.bottle.keg_tree import CHECKSUMS, COMPLETIONS, COMPONENTS, HELP, INDEX, LAUNCHER, KegTree
 from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.formula.service_files import render_service
@@ -50,12 +40,7 @@ class KegParts:
 
 
 def assemble_keg(
-    manifest: Manifest,
-    target: Target,
-    parts: KegParts,
-    *,
-    source_date_epoch: int,
-    workspace: Workspace,
+    manifest: Manifest, target: Target, parts: KegParts, *, source_date_epoch: int, workspace: Workspace
 ) -> Keg:
     """Make the keg's tree for one target.
 
@@ -64,10 +49,9 @@ def assemble_keg(
     """
     made = {service.component: service for service in parts.services}
     chosen = [made[component.name] for component in manifest.components]
-    payload = _payload(manifest, target, chosen)
-    notices = render_notices(manifest.product, str(target), parts.credits)
-    texts = {INDEX: render_payload(payload), **_answers(payload), notices_path(manifest.product.name): notices}
-    product = manifest.product
+    product, index = manifest.product, _index(manifest, target, chosen)
+    notices = render_notices(product, str(target), parts.credits)
+    texts = {INDEX: payload.render_payload(index), **_answers(index), notices_path(product.name): notices}
     with workspace.staging() as staged:
         tree = KegTree(staged / "keg")
         _add_parts(tree, product.name, parts, chosen, workspace)
@@ -107,10 +91,9 @@ def _add_service(tree: KegTree, service: BuiltPart, workspace: Workspace) -> Non
         raise KegError(f"{service.component}: {service.entry} is not executable")
 
 
-def _answers(payload: Payload) -> dict[str, str]:
+def _answers(index: payload.Payload) -> dict[str, str]:
     """Give help and completions by their paths, word for word what the launcher of this keg would print."""
-    names = completion.names_in(payload)
-    name = payload.name
+    name, names = index.name, completion.names_in(index)
     answers = {
         place.format(name=name): rename_words(completion.render(shell, names), name)
         for shell, place in COMPLETIONS.items()
@@ -118,21 +101,22 @@ def _answers(payload: Payload) -> dict[str, str]:
     return {HELP: rename_words(render_help(()), name), **answers}
 
 
-def _payload(manifest: Manifest, target: Target, services: Sequence[BuiltPart]) -> Payload:
-    return Payload(
+def _index(manifest: Manifest, target: Target, services: Sequence[BuiltPart]) -> payload.Payload:
+    return payload.Payload(
         name=manifest.product.name,
         version=manifest.product.version,
         target=str(target),
         inherit=manifest.inherit,
-        smoke=Smoke(**asdict(manifest.smoke)),
-        components=tuple(map(_payload_component, manifest.components, services)),
-        restart=Restart(**asdict(manifest.restart)),
+        smoke=payload.Smoke(**asdict(manifest.smoke)),
+        components=tuple(map(_indexed, manifest.components, services)),
+        restart=payload.Restart(**asdict(manifest.restart)),
     )
 
 
-def _payload_component(component: Component, service: BuiltPart) -> PayloadComponent:
+def _indexed(component: Component, service: BuiltPart) -> payload.Component:
     run, ready = component.run, component.run.readiness
-    return PayloadComponent(
+    proofs = tuple(payload.Proof(each.kind, each.port, each.queues) for each in ready.proofs)
+    return payload.Component(
         name=component.name,
         version=service.version,
         entry=service.entry,
@@ -140,17 +124,18 @@ def _payload_component(component: Component, service: BuiltPart) -> PayloadCompo
         environment=tuple(run.environment.items()),
         ports=tuple(run.ports.items()),
         needs=run.needs,
-        readiness=Readiness(ready.seconds, tuple(Proof(each.kind, each.port, each.queues) for each in ready.proofs)),
+        readiness=payload.Readiness(ready.seconds, proofs),
         stop_order=run.stop_order,
         grace=run.grace,
         override=run.override,
         external=run.external,
-        liveness=Liveness(**asdict(run.liveness)),
-        files=tuple(
-            FileEntry(entry.path, entry.size, entry.sha256, 0o755 if entry.mode & 0o100 else 0o644)
-            for entry in service.files
-        ),
+        liveness=payload.Liveness(**asdict(run.liveness)),
+        files=tuple(map(_entry, service.files)),
     )
+
+
+def _entry(file: FileRecord) -> payload.FileEntry:
+    return payload.FileEntry(file.path, file.size, file.sha256, 0o755 if file.mode & 0o100 else 0o644)
 
 
 def _paths(files: tuple[FileRecord, ...]) -> tuple[str, ...]:

@@ -13,14 +13,7 @@ from stigmer_packaging.records.model import Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
 
 
-def make_bottle(
-    keg: Keg,
-    tag: str,
-    *,
-    rebuild: int,
-    source_date_epoch: int,
-    workspace: Workspace,
-) -> ReleaseFile:
+def make_bottle(keg: Keg, tag: str, *, rebuild: int, source_date_epoch: int, workspace: Workspace) -> ReleaseFile:
     """Pack a keg for `tag`.
 
     Equal kegs and times give equal bytes with the same libdeflate (see bottle.archive). Raise RecordError when the keg on
@@ -35,12 +28,7 @@ def make_bottle(
 
 
 def make_source_archive(
-    product: tuple[str, str],
-    checkout: Path,
-    paths: Sequence[str],
-    *,
-    source_date_epoch: int,
-    workspace: Workspace,
+    product: tuple[str, str], checkout: Path, paths: Sequence[str], *, source_date_epoch: int, workspace: Workspace
 ) -> ReleaseFile:
     """Pack the named files of a checkout (POSIX paths relative to it) below `NAME-VERSION/`; `product` is that pair.
 

@@ -24,7 +24,6 @@ LEVEL = 9
 CHUNK = 8 << 20
 """How much of a file is one frame, in bytes: so that all processors unpack even the largest file."""
 
-
 _AT_ONCE = 8
 """How many chunks are in memory."""
 

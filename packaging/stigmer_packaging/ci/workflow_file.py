@@ -72,6 +72,5 @@ def _job(name: str, job: Mapping[str, Any]) -> WorkflowJob:
 
 def _step(step: Mapping[str, Any]) -> WorkflowStep:
     inputs, env = ({name: str(value) for name, value in step.get(key, {}).items()} for key in ("with", "env"))
-    return WorkflowStep(
-        step.get("name", ""), step.get("run", ""), step.get("uses", ""), inputs, env, step.get("if", "")
-    )
+    name, run, uses, condition = (step.get(key, "") for key in ("name", "run", "uses", "if"))
+    return WorkflowStep(name, run, uses, inputs, env, condition)

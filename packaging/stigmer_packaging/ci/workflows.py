@@ -1,11 +1,17 @@
-"""What the workflows of .github/workflows repeat of the manifest: targets, their hosted machines, bottle tags, the formula."""
+"""What is wrong with .github/workflows: where they contradict the manifest, and what actionlint and zizmor say of them.
 
-from collections.abc import Iterator, Mapping
+They repeat of the manifest: targets, their hosted machines, bottle tags, the formula.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stigmer_packaging.ci.workflow_file import Workflow, WorkflowJob, parse_workflow
 from stigmer_packaging.formula.receipt import tap_name
 from stigmer_packaging.formula.tap_files import RUNNERS
+from stigmer_packaging.lib import command
+from stigmer_packaging.lib.errors import CommandError
 from stigmer_packaging.manifest.model import Manifest
 
 NAMES = ("check", "release", "verify")
@@ -73,8 +79,30 @@ def _wrong_secret(job: WorkflowJob, *, own_tap: bool) -> Iterator[str]:
     """Demand a key for a tap of its own where it is changed: the job's token reaches no other repository."""
     has = any(_TAP_SECRET in step.env for step in job.steps)
     if own_tap == has and any(step.run.startswith(_CHANGES_THE_TAP) for step in job.steps):
-        yield (
-            f"needs no {_TAP_SECRET}: the tap is this repository"
-            if has
-            else f"lacks {_TAP_SECRET}, which the tap needs"
-        )
+        problem = f"lacks {_TAP_SECRET}, which the tap needs"
+        yield f"needs no {_TAP_SECRET}: the tap is this repository" if has else problem
+
+
+def lint_with_actionlint(folder: Path, module: Path, go: Path, *, env: Mapping[str, str]) -> list[str]:
+    """Give the lines that actionlint says of the workflows in `folder`; `module` is the Go module that pins it.
+
+    It is told not to look for programs of this machine, so that it says the same everywhere.
+    """
+    fixed = {**env, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    words = [str(go), "tool", "-C", str(module), "actionlint", "-no-color", "-oneline", "-shellcheck=", "-pyflakes="]
+    return _lint(words, folder, found=(1,), env=fixed)  # Source of the code: actionlint's usage, "Exit status"
+
+
+def lint_with_zizmor(folder: Path, *, env: Mapping[str, str]) -> list[str]:
+    """Give the lines that zizmor says of the workflows in `folder`, code smells included, without asking the network."""
+    program = str(Path(sys.executable).parent / "zizmor")
+    words = [program, "--offline", "--persona=pedantic", "--no-progress", "--color=never"]
+    return _lint(words, folder, found=range(11, 15), env=env)  # Source of the codes: zizmor's usage, "Exit codes"
+
+
+def _lint(words: list[str], folder: Path, *, found: Sequence[int], env: Mapping[str, str]) -> list[str]:
+    files = sorted(path.absolute() for path in folder.glob("*.yml"))
+    done = command.run([*words, *files], env=env, check=False)
+    if done.code not in {0, *found}:
+        raise CommandError(words, f"failed with exit code {done.code}", done.stdout + done.stderr)
+    return done.stdout.splitlines() if done.code else []

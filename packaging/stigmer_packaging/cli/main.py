@@ -14,23 +14,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from stigmer_packaging.cli import output, publish
+from stigmer_packaging.cli import options, output, publish, runner, tap
 from stigmer_packaging.cli.machine import cache_folder, this_machine, this_platform
-from stigmer_packaging.cli.options import (
-    ROOT,
-    Commands,
-    debian_option,
-    json_option,
-    manifest_option,
-    read_targets,
-    targets_option,
-    verbose_option,
-    workspace_option,
-)
 from stigmer_packaging.cli.python import python_command
 from stigmer_packaging.cli.rehearse import rehearse_command
-from stigmer_packaging.cli.runner import RUNNER_COMMANDS
-from stigmer_packaging.cli.tap import init_command, refresh_command
 from stigmer_packaging.cli.verify import verify_command
 from stigmer_packaging.freeze.pythons import PINNED
 from stigmer_packaging.lib import debian, environment
@@ -59,7 +46,7 @@ INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
-class Options:
+class Wanted:
     """What the command line says."""
 
     targets: tuple[str, ...]
@@ -89,84 +76,72 @@ def run(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"Error: {error}\n{log}Hint: {error.remedy}\n")
         return error.exit_code
     except OSError as error:
-        sys.stderr.write(
-            f"Error: {error}\nHint: free space or correct the permissions of the file it names, then run it again\n"
-        )
+        remedy = "free space or correct the permissions of the file it names, then run it again"
+        sys.stderr.write(f"Error: {error}\nHint: {remedy}\n")
         return PackagingError.exit_code
     return 0
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=options.Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Build, verify and describe the Homebrew distribution that packaging/manifest.yaml says."""
 
 
 def _command(name: str, purpose: str) -> click.Command:
     @click.command(name, help=purpose)
-    @targets_option("this machine's")
-    @workspace_option
+    @options.targets_option("this machine's")
+    @options.workspace_option
     @click.option("--checkout", default="", metavar="PATH[@REF]", help="The source tree, or a commit of it.")
-    @manifest_option
+    @options.manifest_option
     @click.option("--python", default="", metavar="pinned|host|PATH", help="What freezes; default: pinned on Linux.")
-    @debian_option
+    @options.debian_option
     @click.option("--dry-run", is_flag=True, help="Say what would be made and what reused.")
-    @json_option
-    @verbose_option
+    @options.json_option
+    @options.verbose_option
     def act(**given: Any) -> None:
-        _carry_out(name, Options(**given))
+        _carry_out(name, Wanted(**given))
 
     return act
 
 
-for _each in (
-    *RUNNER_COMMANDS,
-    rehearse_command,
-    *(_command(name, purpose) for name, purpose in STAGES.items()),
-    verify_command,
-    publish.publish_command,
-    publish.fetch_draft_command,
-    publish.compare_command,
-    publish.rollback_command,
-    refresh_command,
-    init_command,
-    publish.report_command,
-    python_command,
-):
+_stages = (_command(name, purpose) for name, purpose in STAGES.items())
+_others = (*runner.COMMANDS, rehearse_command, verify_command, *publish.COMMANDS, *tap.COMMANDS, python_command)
+for _each in (*_stages, *_others):
     main.add_command(_each)
 
 
-def _carry_out(command: str, options: Options) -> None:
-    manifest = load_manifest(options.manifest, reference=not options.checkout)
+def _carry_out(command: str, wanted: Wanted) -> None:
+    manifest = load_manifest(wanted.manifest, reference=not wanted.checkout)
     host = this_platform()
-    targets = read_targets(options.targets, manifest.targets) or (host,)
-    workspace = Workspace((options.workspace or ROOT / "build").absolute(), cache_folder())
+    targets = options.read_targets(wanted.targets, manifest.targets) or (host,)
+    workspace = Workspace((wanted.workspace or options.ROOT / "build").absolute(), cache_folder())
     until = _until(command, targets, host)
     plan.refuse_foreign(targets, host, until)
-    _refuse_foreign_python(options.python, plan.stages_until(until), targets, host)
-    with output.TerminalProgress(Console(stderr=True), verbose=options.verbose) as progress:
+    _refuse_foreign_python(wanted.python, plan.stages_until(until), targets, host)
+    with output.TerminalProgress(Console(stderr=True), verbose=wanted.verbose) as progress:
         context = BuildContext(
             manifest,
             workspace,
-            ROOT,
+            options.ROOT,
             host,
-            options.checkout or str(ROOT / manifest.checkout),
+            wanted.checkout or str(options.ROOT / manifest.checkout),
             environment.build_environment(os.environ),
             int(os.environ.get("SOURCE_DATE_EPOCH", EPOCH)),
             progress.say,
-            python=options.python,
-            debian=options.debian,
+            python=wanted.python,
+            debian=wanted.debian,
         )
-        if not options.dry_run:  # first of all: what it installs may be among what the steps depend on
+        if not wanted.dry_run:  # first of all: what it installs may be among what the steps depend on
             _preflight(plan.stages_until(until), targets, host, context)
         also = plan.UNNEEDED if command == "release" else ()
         steps = plan.plan_release(manifest, targets, context.inputs(targets, until), until=until, also=also)
         pipeline = Pipeline(workspace, partial(maker_of, context), progress, time.monotonic, at_once=AT_ONCE)
-        if options.dry_run:
-            show = partial(_show_plan, options, pipeline.preview(steps))
+        if wanted.dry_run:
+            show = partial(_show_plan, wanted, pipeline.preview(steps))
         else:
             results = pipeline.run(steps)
-            delivered = _deliver(options, results, context) if command == "release" else ()
-            show = partial(_show_results, options, results, delivered)
+            delivered = _deliver(wanted, results, context) if command == "release" else ()
+            show = partial(_show_results, wanted, results, delivered)
     show()
 
 
@@ -177,15 +152,15 @@ def _refuse_foreign_python(python: str, stages: Sequence[str], targets: Sequence
         raise ForeignTargetError(f"--python {python} freezes for {host} alone, not for {', '.join(foreign)}")
 
 
-def _show_plan(options: Options, previewed: Sequence[tuple[plan.Step, bool]]) -> None:
-    if options.as_json:
+def _show_plan(wanted: Wanted, previewed: Sequence[tuple[plan.Step, bool]]) -> None:
+    if wanted.as_json:
         sys.stdout.write(output.plan_json(previewed) + "\n")
     else:
         output.stdout().print(output.plan_table(previewed))
 
 
-def _show_results(options: Options, results: Sequence[StepResult], delivered: Sequence[Artefact]) -> None:
-    if options.as_json:
+def _show_results(wanted: Wanted, results: Sequence[StepResult], delivered: Sequence[Artefact]) -> None:
+    if wanted.as_json:
         sys.stdout.write(output.results_json(results, delivered) + "\n")
         return
     console = output.stdout()
@@ -193,7 +168,7 @@ def _show_results(options: Options, results: Sequence[StepResult], delivered: Se
     for line in output.warnings_of(results):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if delivered:
-        console.print("", output.delivery_table(delivered, _dist(options)))
+        console.print("", output.delivery_table(delivered, _dist(wanted)))
 
 
 def _preflight(stages: Sequence[str], targets: Sequence[Target], host: Target, context: BuildContext) -> None:
@@ -217,15 +192,15 @@ def _until(command: str, targets: Sequence[Target], host: Target) -> str:
     return plan.RELEASE if verified else "formula"
 
 
-def _deliver(options: Options, results: Sequence[StepResult], context: BuildContext) -> tuple[Artefact, ...]:
-    records, folder = {result.step.name: result.record for result in results}, _dist(options)
+def _deliver(wanted: Wanted, results: Sequence[StepResult], context: BuildContext) -> tuple[Artefact, ...]:
+    records, folder = {result.step.name: result.record for result in results}, _dist(wanted)
     release = deliver(records, context.manifest.product, context.workspace, folder)
     write_report(folder)
     return release.artefacts
 
 
-def _dist(options: Options) -> Path:
-    return (options.workspace / "delivered") if options.workspace else ROOT / "dist"
+def _dist(wanted: Wanted) -> Path:
+    return (wanted.workspace / "delivered") if wanted.workspace else options.ROOT / "dist"
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

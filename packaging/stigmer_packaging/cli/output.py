@@ -46,13 +46,8 @@ class TerminalProgress:
 
     def __init__(self, console: Console, *, verbose: bool) -> None:
         self._console, self._verbose = console, verbose
-        self._bars = Bars(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        self._bars = Bars(*columns, console=console, transient=True)
         self._live = console.is_terminal and not verbose
         self._task = self._bars.add_task("")
         self._names: dict[str, None] = {}
@@ -130,9 +125,8 @@ def _table(*headings: str, title: str | None = None) -> Table:
 
 def verdict(report: VerificationReport) -> str:
     """Say in a line what came of one verification."""
-    outcome = (
-        "verified" if report.passed else "NOT verified" if report.ended else "NOT verified: the report is not whole"
-    )
+    failure = "NOT verified" if report.ended else "NOT verified: the report is not whole"
+    outcome = "verified" if report.passed else failure
     return f"{report.level}: {report.guest}: {outcome} in {seconds(sum(check.seconds for check in report.checks))}"
 
 
@@ -166,9 +160,8 @@ def plan_table(previewed: Sequence[tuple[Step, bool]]) -> Table:
 
 def results_json(results: Sequence[StepResult], delivered: Sequence[Artefact]) -> str:
     """Give the same as JSON: every step with its record, and the final artefacts."""
-    return json.dumps(
-        {"steps": [_plain(result) for result in results], "delivered": [asdict(file) for file in delivered]}, indent=2
-    )
+    files = [asdict(file) for file in delivered]
+    return json.dumps({"steps": list(map(_plain, results)), "delivered": files}, indent=2)
 
 
 def _plain(result: StepResult) -> dict[str, object]:

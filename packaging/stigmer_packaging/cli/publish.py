@@ -12,20 +12,9 @@ from typing import Any
 import click
 
 from stigmer_packaging.bottle.reading import ask_version, read_version
-from stigmer_packaging.cli import ci_environment, output
+from stigmer_packaging.cli import ci_environment, options, output
 from stigmer_packaging.cli.ci_environment import open_place
 from stigmer_packaging.cli.machine import this_platform
-from stigmer_packaging.cli.options import (
-    ALL,
-    FILE,
-    FOLDER,
-    RELEASE_FOLDER,
-    ROOT,
-    json_option,
-    manifest_option,
-    read_targets,
-    targets_option,
-)
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.cache import write_whole
 from stigmer_packaging.lib.errors import VerificationError
@@ -54,22 +43,22 @@ _dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would b
 
 
 @click.command("publish")
-@click.argument("dist", type=RELEASE_FOLDER)
+@click.argument("dist", type=options.RELEASE_FOLDER)
 @click.option("--draft", is_flag=True, help="Stop when the draft is whole, before anybody sees it.")
 @click.option("--abandon", is_flag=True, help="Remove our own draft of this version, and nothing else.")
-@targets_option("all of the manifest")
+@options.targets_option("all of the manifest")
 @click.option(
     "--not-run",
     multiple=True,
     metavar="TARGET",
     help="Publish for this one although no machine of its kind has run it; may be repeated.",
 )
-@click.option("--changelog", type=FILE, help="Default: CHANGELOG.md.")
-@manifest_option
+@click.option("--changelog", type=options.FILE, help="Default: CHANGELOG.md.")
+@options.manifest_option
 @_branch_option
 @_pull_request_option
 @_dry_run_option
-@json_option
+@options.json_option
 def publish_command(**given: Any) -> None:
     """Publish the release in DIST and move the tap to it. Tokens: see docs/releasing.md."""
     manifest, folder = load_manifest(given["manifest"]), given["dist"]
@@ -104,10 +93,10 @@ def _plan(manifest: Manifest, folder: Path, given: Mapping[str, Any]) -> publica
         manifest=manifest,
         formula=(folder / formula).read_text(encoding="utf-8") if formula else "",
         notes=publication.section_of(
-            (given["changelog"] or ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), release.product.version
+            (given["changelog"] or options.ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), release.product.version
         ),
         commit=ci_environment.commit(),
-        targets=tuple(map(str, read_targets(given["targets"] or [ALL], manifest.targets))),
+        targets=tuple(map(str, options.read_targets(given["targets"] or [options.ALL], manifest.targets))),
         versions=_versions(release, folder),
         tag=ci_environment.tag(),
         branch=given["tap_branch"],
@@ -148,9 +137,9 @@ def _abandon(manifest: Manifest, given: Mapping[str, Any]) -> None:
 
 
 @click.command("fetch-draft")
-@click.argument("folder", type=FOLDER)
-@manifest_option
-@json_option
+@click.argument("folder", type=options.FOLDER)
+@options.manifest_option
+@options.json_option
 def fetch_draft_command(**given: Any) -> None:
     """Fetch the files of our draft into FOLDER, to be verified before it is published."""
     product, folder = load_manifest(given["manifest"]).product, given["folder"]
@@ -159,11 +148,13 @@ def fetch_draft_command(**given: Any) -> None:
 
 
 @click.command("published")
-@click.argument("folder", type=FOLDER)
-@click.option("--keg", type=RELEASE_FOLDER, help="Compare an installation, too: what `brew --prefix stigmer` prints.")
+@click.argument("folder", type=options.FOLDER)
+@click.option(
+    "--keg", type=options.RELEASE_FOLDER, help="Compare an installation, too: what `brew --prefix stigmer` prints."
+)
 @_branch_option
-@manifest_option
-@json_option
+@options.manifest_option
+@options.json_option
 def compare_command(**given: Any) -> None:
     """Fetch the published release into FOLDER and compare its bytes with formula, checksums, attestations and SBOMs."""
     product, folder = load_manifest(given["manifest"]).product, given["folder"]
@@ -180,11 +171,11 @@ def compare_command(**given: Any) -> None:
 
 @click.command("rollback")
 @click.argument("version")
-@manifest_option
+@options.manifest_option
 @_branch_option
 @_pull_request_option
 @_dry_run_option
-@json_option
+@options.json_option
 def rollback_command(**given: Any) -> None:
     """Take VERSION back: the tap gets the formula it had before."""
     product = load_manifest(given["manifest"]).product
@@ -204,14 +195,17 @@ def rollback_command(**given: Any) -> None:
 
 
 @click.command("report")
-@click.argument("what", type=RELEASE_FOLDER, required=False, metavar="[FOLDER]")
-@click.option("--previous", type=FILE, help="The release.json of the release to compare sizes with.")
+@click.argument("what", type=options.RELEASE_FOLDER, required=False, metavar="[FOLDER]")
+@click.option("--previous", type=options.FILE, help="The release.json of the release to compare sizes with.")
 def report_command(what: Path | None, previous: Path | None) -> None:
     """Draw a release's folder as one page, report.html; default: the one in dist/."""
     earlier = parse_release(previous.read_text(encoding="utf-8")) if previous else None
-    sys.stdout.write(f"{write_report(what or ROOT / 'dist', earlier)}\n")
+    sys.stdout.write(f"{write_report(what or options.ROOT / 'dist', earlier)}\n")
 
 
 def _show(given: Mapping[str, Any], value: Any, lines: list[str]) -> None:
     text = json.dumps(value, indent=2, sort_keys=True) if given["as_json"] else "\n".join(lines)
     sys.stdout.write(text + "\n")
+
+
+COMMANDS = (publish_command, fetch_draft_command, compare_command, rollback_command, report_command)

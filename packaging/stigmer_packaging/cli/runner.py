@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 
-from stigmer_packaging.ci.preflight import find_lacks, render_lacks
-from stigmer_packaging.ci.workflow_lint import lint_with_actionlint, lint_with_zizmor
-from stigmer_packaging.ci.workflows import find_disagreements, read_workflows
+from stigmer_packaging.ci.workflows import find_disagreements, lint_with_actionlint, lint_with_zizmor, read_workflows
 from stigmer_packaging.cli import ci_environment
 from stigmer_packaging.cli.machine import provide_go, this_machine
 from stigmer_packaging.cli.options import MANIFEST, RELEASE_FOLDER, ROOT
@@ -34,10 +32,8 @@ def agree() -> None:
     """Refuse a tag that is not the version of packaging/manifest.yaml."""
     tag, expected = ci_environment.tag(), release_tag(_product().version)
     if tag != expected:
-        raise PublicationError(
-            f"this runs for {tag or 'no tag'}, and the manifest says {expected}",
-            f"run it for the tag {expected}, or raise the manifest's version and tag that commit",
-        )
+        remedy = f"run it for the tag {expected}, or raise the manifest's version and tag that commit"
+        raise PublicationError(f"this runs for {tag or 'no tag'}, and the manifest says {expected}", remedy)
 
 
 @click.command()
@@ -58,10 +54,9 @@ def go() -> None:
 @click.option("--sources", is_flag=True, help="Also what building needs: Debian's archives.")
 def preflight(*, sources: bool) -> None:
     """Fail with everything that this machine lacks for building and verifying, before the work starts."""
-    if lacks := tuple(find_lacks(this_machine(), os.environ, Path("/etc"), sources=sources)):
-        raise MissingToolError(
-            render_lacks(lacks), "correct each of them on this machine or in the workflow, then run again"
-        )
+    if lacks := tuple(system.find_lacks(this_machine(), os.environ, Path("/etc"), sources=sources)):
+        remedy = "correct each of them on this machine or in the workflow, then run again"
+        raise MissingToolError(system.render_lacks(lacks), remedy)
 
 
 @click.command()
@@ -111,4 +106,4 @@ def workflows() -> None:
         raise WorkflowError("the workflows have problems:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
-RUNNER_COMMANDS = (agree, missing, go, preflight, announce, report_install, workflows)
+COMMANDS = (agree, missing, go, preflight, announce, report_install, workflows)

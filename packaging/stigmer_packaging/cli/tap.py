@@ -46,3 +46,6 @@ def _write(folder: Path, files: dict[str, str]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{place}\n")
+
+
+COMMANDS = (refresh_command, init_command)

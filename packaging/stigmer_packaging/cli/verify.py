@@ -7,8 +7,9 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.brew.stage import LEVEL as BREW
 from stigmer_packaging.verify.brew.stage import verify_with_brew
 from stigmer_packaging.verify.guest import Machine, Task
-from stigmer_packaging.verify.mac_report import read_mac_report
+from stigmer_packaging.verify.guest_report import read_mac_report
 from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, MachineFactory, find_mirrors
 from stigmer_packaging.verify.macos import this_mac
 from stigmer_packaging.verify.stage import current_report, take_in_report, verify_bottle
@@ -205,7 +206,8 @@ def choose_machines(
     level: str, guests: Sequence[str], machine: str, maker: MachineFactory, target: Target
 ) -> Iterator[tuple[Machine, str]]:
     """Give each machine of a level, made when it is asked for, with the name of its record."""
-    kinds = {"sandbox": maker.sandbox, "vm": maker.virtual_machine, SERVICE: maker.service_machine}
+    kinds: dict[str, Callable[[str, Target], Machine]] = {"sandbox": maker.sandbox, "vm": maker.virtual_machine}
+    kinds[SERVICE] = partial(maker.virtual_machine, service=True)
     if level == "matrix":
         for guest in guests or GUESTS:
             yield kinds[machine](guest, target), f"verify/matrix/{target}/{machine}-{guest.replace(' ', '-')}"
@@ -217,8 +219,7 @@ def choose_machines(
 
 def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Workspace) -> None:
     """Raise the error of the first report that is no proof, after naming the others."""
-    gating = [(name, report) for name, report in reports if not report.guest.startswith(NOT_GATING)]
-    failed = [(name, report) for name, report in gating if not report.passed]
+    failed = [(name, one) for name, one in reports if not (one.passed or one.guest.startswith(NOT_GATING))]
     for _, report in failed[1:]:
         output.tell(f"verification failed on {report.guest}, too")
     for name, report in failed:

@@ -9,11 +9,7 @@ from stigmer_packaging.records.workspace import Workspace
 
 
 def write_formula(
-    manifest: Manifest,
-    source: ReleaseFile,
-    bottles: Sequence[ReleaseFile],
-    *,
-    workspace: Workspace,
+    manifest: Manifest, source: ReleaseFile, bottles: Sequence[ReleaseFile], *, workspace: Workspace
 ) -> ReleaseFile:
     """Write `dist/Formula/NAME.rb` with the given bottles."""
     product = manifest.product

@@ -23,7 +23,6 @@ Bottles of ours are built and published by the release, not by a pull request on
 
 _SYSTEMS = {"macos": "macOS", "linux": "Linux"}
 
-
 RUNNERS = {
     "darwin-arm64": "macos-15",
     "darwin-amd64": "macos-15-intel",

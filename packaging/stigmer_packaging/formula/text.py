@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
-from stigmer_packaging.formula.license import license_argument
 from stigmer_packaging.formula.receipt import tap_name
-from stigmer_packaging.formula.ruby import quote, quote_words
+from stigmer_packaging.formula.ruby import license_argument, quote, quote_words
 from stigmer_packaging.manifest.bottle_tags import listing_order, plan_requirements
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import formula_class, release_root, service_names, source_archive_name
@@ -18,11 +17,7 @@ _TEMPLATE = Path(__file__).parent / "templates" / "formula.rb.template"
 
 
 def render_formula(
-    manifest: Manifest,
-    source_sha256: str,
-    bottles: Sequence[tuple[str, str]] = (),
-    *,
-    smoke: bool | None = None,
+    manifest: Manifest, source_sha256: str, bottles: Sequence[tuple[str, str]] = (), *, smoke: bool | None = None
 ) -> str:
     """Give the formula's text with a bottle block for the given pairs of tag and sha256; without pairs, without block.
 

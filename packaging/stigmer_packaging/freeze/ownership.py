@@ -7,16 +7,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from stigmer_packaging.lib.distributions import (
-    Conflict,
-    Distribution,
-    files_of,
-    find_conflicts,
-    module_of,
-    modules_in,
-    read_distributions,
-    rewrite_record,
-)
+from stigmer_packaging.lib import distributions
 from stigmer_packaging.lib.errors import GateError, refuse
 from stigmer_packaging.manifest.section import unknown
 from stigmer_packaging.records.model import LeftOut
@@ -33,7 +24,8 @@ def settle_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:
     distribution installs are passed over. GateError when an owner does not install its module.
     """
     named = {module: canonicalize_name(owner) for module, owner in owners.items()}
-    contested = [conflict for conflict in find_conflicts(read_distributions(site)) if conflict.module in named]
+    conflicts = distributions.find_conflicts(distributions.read_distributions(site))
+    contested = [conflict for conflict in conflicts if conflict.module in named]
     wrong = (conflict for conflict in contested if named[conflict.module] not in conflict.names)
     said = (f"{each.module}: {unknown('owner', named[each.module], each.names)}" for each in wrong)
     refuse(GateError, _UNSETTLED, said, _REMEDY)
@@ -45,19 +37,21 @@ def settle_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:
 def modules_to_prove(site: Path, left_out: Collection[LeftOut]) -> list[str]:
     """Name the modules that are left of the distributions that took part in a conflict, sorted."""
     taking_part = {name for each in left_out for name in (each.distribution, each.owner)}
-    left = (modules_in(entry) for entry in read_distributions(site) if entry.name in taking_part)
+    left = (
+        distributions.modules_in(entry) for entry in distributions.read_distributions(site) if entry.name in taking_part
+    )
     return sorted(module for modules in left for module in modules)
 
 
-def _settle(site: Path, conflict: Conflict, owner: str) -> Iterator[LeftOut]:
+def _settle(site: Path, conflict: distributions.Conflict, owner: str) -> Iterator[LeftOut]:
     module = conflict.module
-    kept = {path for entry in conflict.claims if entry.name == owner for path in files_of(entry, module)}
+    kept = {path for entry in conflict.claims if entry.name == owner for path in distributions.files_of(entry, module)}
     init = f"{module.replace('.', '/')}/__init__.py"
     shared = init in kept and _declares_namespace(site / init)
     for entry in conflict.claims:
         if entry.name != owner:
-            files = files_of(entry, module)
-            gone = [path for path in files if not shared or path in kept or module_of(path) == module]
+            files = distributions.files_of(entry, module)
+            gone = [path for path in files if not shared or path in kept or distributions.module_of(path) == module]
             for path in set(gone) - kept:
                 (site / path).unlink(missing_ok=True)
             _forget(site, entry, gone)
@@ -74,22 +68,24 @@ def _declares_namespace(init: Path) -> bool:
     return empty or b"extend_path" in source or b"declare_namespace" in source
 
 
-def _forget(site: Path, distribution: Distribution, gone: Collection[str]) -> None:
+def _forget(site: Path, distribution: distributions.Distribution, gone: Collection[str]) -> None:
     """Take files out of a distribution's RECORD, and with them the folders that are empty now."""
     record = site / next(path for path in distribution.files if path.endswith(".dist-info/RECORD"))
-    rewrite_record(record, lambda path: "" if path in gone else path)
+    distributions.rewrite_record(record, lambda path: "" if path in gone else path)
     for folder in sorted({site / parent for path in gone for parent in Path(path).parents}, reverse=True):
         if folder != site and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
 
-def _find_overwritten(site: Path, contested: Iterable[Conflict], owners: Mapping[str, str]) -> Iterator[str]:
+def _find_overwritten(
+    site: Path, contested: Iterable[distributions.Conflict], owners: Mapping[str, str]
+) -> Iterator[str]:
     for conflict in contested:
         for entry in conflict.claims:
             if entry.name == owners[conflict.module]:
                 yield from (
                     f"{path} of {entry} has another distribution's content"
-                    for path in files_of(entry, conflict.module)
+                    for path in distributions.files_of(entry, conflict.module)
                     if entry.files[path] and _checksum(site / path) != entry.files[path]
                 )
 

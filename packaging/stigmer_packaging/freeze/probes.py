@@ -13,7 +13,7 @@ from pathlib import Path
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import CommandError, GateError
 from stigmer_packaging.lib.interpreter import plain_environment
-from stigmer_packaging.lib.ports import free_port, is_open
+from stigmer_packaging.lib.loopback import free_port, is_open
 from stigmer_packaging.manifest.model import FreezeTable
 from stigmer_packaging.sources.freeze_table import FreezeFacts
 from stigmer_packaging.sources.placeholders import fill, free_ports, placeholder_values, unused_address
@@ -61,9 +61,8 @@ def check_answers(program: Path, name: str, version: str, *, env: Mapping[str, s
         asked = [str(program), question]
         done = command.run(asked, env=plain_environment(env), seconds=60, check=False)
         if done.code != 0 or not done.stdout.startswith(answer):
-            raise GateError(
-                f"asked {question}, the frozen launcher does not answer {answer}\n{done.stdout}{done.stderr}"
-            )
+            said = done.stdout + done.stderr
+            raise GateError(f"asked {question}, the frozen launcher does not answer {answer}\n{said}")
 
 
 def try_imports(probe: Path, modules: Sequence[str], *, env: Mapping[str, str]) -> None:
@@ -152,13 +151,7 @@ class Trial:
 
 
 def try_service(
-    program: Path,
-    table: FreezeTable,
-    probe: ServiceProbe,
-    *,
-    temporal: Path | None,
-    home: Path,
-    env: Mapping[str, str],
+    program: Path, table: FreezeTable, probe: ServiceProbe, *, temporal: Path | None, home: Path, env: Mapping[str, str]
 ) -> None:
     """Put a frozen service through everything a freeze asks of it, in a `home` that does not exist; GateError if it fails.
 

@@ -141,10 +141,8 @@ def _purl_of(source: Source) -> str:
 
 def settings_of(tree: PythonTree, own: PythonTree, site: Path, own_site: Path, runtime: Runtime) -> Settings:
     """Describe a platform's Python and distributions to `seams`, beside this machine's of the same versions."""
-    target = tree.target
-    linked = find_linked(
-        (tree.prefix, site), (tree.prefix / "lib", *runtime.libraries), target, {tree.recipe.prefix: tree.prefix}
-    )
+    target, libraries = tree.target, (tree.prefix / "lib", *runtime.libraries)
+    linked = find_linked((tree.prefix, site), libraries, target, {tree.recipe.prefix: tree.prefix})
     return Settings(
         system=target.system,
         machine=Platform(target, tree.floor, tree.version).machine,

@@ -212,10 +212,8 @@ def _service_plan(
         hooks=tuple(str(project / folder) for folder in table.hooks),
         runtime_hooks=tuple(str(project / script) for script in table.runtime_hooks),
     )
-    folders = (*(project / name for name in table.stand_ins), *search)
-    return FreezePlan(
-        component, f"{component}.lib", absolute, tuple(map(str, folders)), SERVICE_OPTIMIZE, with_probe=with_probe
-    )
+    folders = tuple(map(str, (*(project / name for name in table.stand_ins), *search)))
+    return FreezePlan(component, f"{component}.lib", absolute, folders, SERVICE_OPTIMIZE, with_probe=with_probe)
 
 
 def _freeze(plan: FreezePlan, python: Environment, staged: Path, freezer: Freezer) -> Frozen:

@@ -59,9 +59,8 @@ class Platform:
         if self.target.system == "darwin":
             return (f"macosx_{major}_{minor}_{self.machine}",)
         numbered = [f"manylinux_2_{number}" for number in range(int(minor), _OLDEST_MANYLINUX - 1, -1)]
-        return tuple(
-            f"{tag}_{self.machine}" for tag in (*numbered, "manylinux2014", "manylinux2010", "manylinux1", "linux")
-        )
+        named = (*numbered, "manylinux2014", "manylinux2010", "manylinux1", "linux")
+        return tuple(f"{tag}_{self.machine}" for tag in named)
 
     @property
     def markers(self) -> dict[str, str]:
@@ -128,10 +127,9 @@ def provide_site(
         made = folder / "made"
         (made / "site-packages").mkdir(parents=True)
         last = {canonicalize_name(owner) for owner in settled.values()}
-        for file in sorted(
-            wheels.glob("*.whl"), key=lambda file: (parse_wheel_filename(file.name)[0] in last, file.name)
-        ):
-            unpack_wheel(file, made / "site-packages")
+        names = sorted(file.name for file in wheels.glob("*.whl"))
+        for name in sorted(names, key=lambda name: parse_wheel_filename(name)[0] in last):
+            unpack_wheel(wheels / name, made / "site-packages")
         left_out = settle_owners(made / "site-packages", settled)
         text = json.dumps([asdict(each) for each in left_out], indent=1)
         (made / _LEFT_OUT).write_text(text, encoding="utf-8")

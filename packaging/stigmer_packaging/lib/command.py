@@ -19,7 +19,6 @@ _POLL = 0.05  # seconds between two looks at a running program
 _DRAIN = 0.5  # seconds without output after a program's end
 _QUIET = 2  # such pauses after which no more is waited for; in one of them we may have been suspended ourselves
 
-
 _observer: ContextVar[Callable[[str], None] | None] = ContextVar("observer", default=None)
 _children: set[subprocess.Popen[str]] = set()
 _starting = threading.Lock()  # a program that has begun is among the children, whatever thread looks
@@ -198,13 +197,7 @@ def _start(
     try:
         with _starting:
             child = subprocess.Popen(
-                words,
-                cwd=cwd,
-                env=None if env is None else dict(env),
-                **streams,
-                text=True,
-                errors="replace",
-                start_new_session=True,
+                words, cwd=cwd, env=env, **streams, text=True, errors="replace", start_new_session=True
             )
             _children.add(child)
     except FileNotFoundError as error:

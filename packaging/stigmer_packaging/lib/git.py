@@ -24,11 +24,8 @@ def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping
     Through an index of its own rather than `git archive`, which leaves out what `export-ignore` names.
     """
     destination.mkdir(parents=True)
-    private = {
-        **env,
-        "GIT_INDEX_FILE": str(destination.parent / f"{destination.name}.index"),
-        "GIT_WORK_TREE": str(destination),
-    }
+    index = destination.parent / f"{destination.name}.index"
+    private = {**env, "GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(destination)}
     folder = command.run(["git", "-C", repository, "rev-parse", "--absolute-git-dir"], env=env).stdout.strip()
     with command.failing_as(SourceError, f"the tree of {commit} could not be written"):
         for words in (["read-tree", commit], ["checkout-index", "--all", "--quiet"]):

@@ -21,12 +21,7 @@ Texts = dict[str, list[str]]
 
 
 def credit_go(
-    info: BuildInfo,
-    *,
-    program: Path,
-    cache: Path,
-    env: Mapping[str, str],
-    report: Callable[[str], None],
+    info: BuildInfo, *, program: Path, cache: Path, env: Mapping[str, str], report: Callable[[str], None]
 ) -> tuple[Credit, ...]:
     """Name Go and every module of a program with its licence texts; `program` is the Go command that fetches.
 
@@ -87,9 +82,8 @@ def _download(
     }
     names = [f"{module.path}@{module.version}" for module in modules]
     sources.mkdir()
-    done = command.run(
-        [program, "mod", "download", "-json", *names], env={**env, **fixed}, cwd=sources, seconds=SECONDS, check=False
-    )
+    words: list[str | Path] = [program, "mod", "download", "-json", *names]
+    done = command.run(words, env={**env, **fixed}, cwd=sources, seconds=SECONDS, check=False)
     decoder, text = json.JSONDecoder(), done.stdout.strip()
     while text:
         value, end = decoder.raw_decode(text)

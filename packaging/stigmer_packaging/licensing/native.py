@@ -23,11 +23,8 @@ class Library:
     packages: tuple[str, ...] = ()
 
 
-_GCC, _OPENSSL, _NCURSES = (
-    "GPL-3.0-or-later WITH GCC-exception-3.1",
-    "Apache-2.0",
-    "X11-distribute-modifications-variant",
-)
+_GCC, _OPENSSL = "GPL-3.0-or-later WITH GCC-exception-3.1", "Apache-2.0"
+_NCURSES = "X11-distribute-modifications-variant"
 
 LIBRARIES: Mapping[str, Library] = {
     "libbz2": Library("bzip2", "bzip2-1.0.6", ("bzip2",)),

@@ -51,11 +51,8 @@ def listing_order(tag: str) -> tuple[bool, bool, int]:
     brew takes the first listed bottle that is not newer than the host.
     """
     platform = parse_tag(tag)
-    return (
-        platform.system == "linux",
-        platform.architecture == "x86_64",
-        -MACOS_VERSIONS.get(platform.release, 0),
-    )
+    newest_first = -MACOS_VERSIONS.get(platform.release, 0)
+    return platform.system == "linux", platform.architecture == "x86_64", newest_first
 
 
 def plan_requirements(tags: tuple[str, ...]) -> tuple[str, ...]:

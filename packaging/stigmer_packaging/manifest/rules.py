@@ -183,14 +183,10 @@ def uris_hold_no_home(manifest: Manifest) -> Iterator[Finding]:
 def frozen_services_show_that_they_work(manifest: Manifest) -> Iterator[Finding]:
     """Demand a text that a frozen service prints when it works, unless it opens a port: the frozen copy is tried by it."""
     for index, part in enumerate(manifest.components):
-        source = part.source
-        if (
-            isinstance(source, CheckoutSource)
-            and source.build == "pyinstaller"
-            and not (source.ready or part.run.ports)
-        ):
-            text = "the key 'ready' is missing: the text it prints when it works, for it opens no port of its own"
-            yield Finding(("components", index, "source"), text)
+        match part.source:
+            case CheckoutSource(build="pyinstaller", ready="") if not part.run.ports:
+                text = "the key 'ready' is missing: the text it prints when it works, for it opens no port of its own"
+                yield Finding(("components", index, "source"), text)
 
 
 def every_target_is_pinned(manifest: Manifest) -> Iterator[Finding]:

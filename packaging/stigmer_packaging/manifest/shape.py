@@ -6,43 +6,28 @@ from functools import partial
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from stigmer_packaging.lib.target import parse_target
-from stigmer_packaging.manifest import values
-from stigmer_packaging.manifest.model import (
-    OPTIONAL,
-    SAME_SECTION,
-    SMOKES,
-    ArtifactSource,
-    CheckoutSource,
-    FreezeTable,
-    FreezeValue,
-    GoToolchain,
-    Manifest,
-    Smoke,
-    Source,
-    TargetSpec,
-    WheelSource,
-)
+from stigmer_packaging.manifest import model, values
 from stigmer_packaging.manifest.overlay import KEY
 from stigmer_packaging.manifest.section import Section
 
-SOURCES = {"checkout": CheckoutSource, "artifact": ArtifactSource, "wheel": WheelSource}
+SOURCES = {"checkout": model.CheckoutSource, "artifact": model.ArtifactSource, "wheel": model.WheelSource}
 
 
-def read_manifest(document: Section) -> Manifest:
+def read_manifest(document: Section) -> model.Manifest:
     """Read the whole document; what is wrong with it is in the section's findings."""
     with document:
         document.has(KEY)  # applied before, by `overlay`
         with document.section("toolchain") as toolchain:
-            go = _read(GoToolchain, toolchain.section("go"))
-        manifest: Manifest = _record(Manifest, document, {"go": go})
+            go = _read(model.GoToolchain, toolchain.section("go"))
+        manifest: model.Manifest = _record(model.Manifest, document, {"go": go})
     version = manifest.product.version
     components = (replace(part, version=part.version or version) for part in manifest.components)
     return replace(manifest, components=tuple(components))
 
 
-def read_freeze(section: Section) -> dict[str, FreezeValue]:
+def read_freeze(section: Section) -> dict[str, model.FreezeValue]:
     """Read the keys of FreezeTable that a section has; also used for the table in a project's pyproject.toml."""
-    hints = get_type_hints(FreezeTable, include_extras=True)
+    hints = get_type_hints(model.FreezeTable, include_extras=True)
     with section:
         return {name: _value(section, name, hints[name]) for name in hints if section.has(name)}
 
@@ -65,7 +50,7 @@ def _record(kind: type, section: Section, given: Mapping[str, Any], required: Co
 
 def _field(section: Section, field: "Field[Any]", hint: Any, required: Collection[str]) -> Any:
     default = field.default if field.default_factory is MISSING else field.default_factory()
-    if OPTIONAL in _rules_of(hint):
+    if model.OPTIONAL in _rules_of(hint):
         default = ""
     if default is not MISSING and field.name not in required and not section.has(field.name):
         return default
@@ -78,7 +63,7 @@ def _rules_of(hint: Any) -> tuple[Any, ...]:
 
 def _value(section: Section, key: str, hint: Any, default: Any = MISSING) -> Any:
     rules, plain = _rules_of(hint), hint.__origin__ if get_origin(hint) is Annotated else hint
-    if SAME_SECTION in rules:
+    if model.SAME_SECTION in rules:
         return _record(plain, section, {})
     if plain in _READERS or is_dataclass(plain):
         read = _READERS.get(plain) or partial(_read, plain)
@@ -102,36 +87,36 @@ def _mapping(section: Section, key: str, held: Any, rules: Sequence[Any]) -> dic
     return {name: _value(entries, name, hint) for name in entries.keys(*rules[:1]) if name}
 
 
-def _target_spec(section: Section) -> TargetSpec:
+def _target_spec(section: Section) -> model.TargetSpec:
     linux = parse_target(str(section.path[-1])).system == "linux"
-    spec: TargetSpec = _read(TargetSpec, section, {"macos_minimum" if linux else "glibc_floor": ""})
+    spec: model.TargetSpec = _read(model.TargetSpec, section, {"macos_minimum" if linux else "glibc_floor": ""})
     return spec
 
 
-def _smoke(section: Section) -> Smoke:
-    keys = SMOKES.get(str(section.peek("kind")))
+def _smoke(section: Section) -> model.Smoke:
+    keys = model.SMOKES.get(str(section.peek("kind")))
     if keys is None:
         section.keys()  # which keys belong here depends on the kind
-    others = {field.name: field.default for field in fields(Smoke) if field.name not in ("kind", *(keys or ()))}
+    others = {field.name: field.default for field in fields(model.Smoke) if field.name not in ("kind", *(keys or ()))}
     required = {"seconds", "method", "port", "component"}.intersection(keys or ())
-    smoke: Smoke = _read(Smoke, section, others, required)
+    smoke: model.Smoke = _read(model.Smoke, section, others, required)
     return smoke
 
 
-def _source(section: Section) -> Source:
+def _source(section: Section) -> model.Source:
     kind = section.text("kind", values.one_of("kind", *SOURCES))
     if not kind:
         section.keys()  # which keys belong here depends on the kind
-        return CheckoutSource("", "")
+        return model.CheckoutSource("", "")
     frozen = kind != "checkout" or section.peek("build") == "pyinstaller"
-    source: Source = _read(SOURCES[kind], section, {} if frozen else {"ready": "", "freeze": {}})
+    source: model.Source = _read(SOURCES[kind], section, {} if frozen else {"ready": "", "freeze": {}})
     return source
 
 
 _READERS: Mapping[Any, Callable[[Section], Any]] = {
-    TargetSpec: _target_spec,
-    Smoke: _smoke,
-    Source: _source,
-    Mapping[str, FreezeValue]: read_freeze,
+    model.TargetSpec: _target_spec,
+    model.Smoke: _smoke,
+    model.Source: _source,
+    Mapping[str, model.FreezeValue]: read_freeze,
 }
 """What is read otherwise than by its fields alone."""

@@ -42,7 +42,6 @@ version = matching(
     "a semantic version: MAJOR.MINOR.PATCH",
 )
 
-
 start_hook = one_of("start hook", *START_HOOKS)
 target = one_of("target", *TARGETS)
 

@@ -32,18 +32,11 @@ def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, 
         artefacts.append(Artefact(record.kind, name, record.size, record.sha256, *about))
         _copy(workspace.path(record.path), folder / name)
     _copy_evidence(reports, workspace, folder)
-    release = Release(
-        product,
-        tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
-        tuple(record for record in records.values() if isinstance(record, AuditReport)),
-        tuple(reports.values()),
-        {
-            f"{record.target}/{record.component}": record.left_out
-            for record in records.values()
-            if isinstance(record, BuiltPart) and record.left_out
-        },
-    )
-    written = _write(release, folder)
+    ordered = tuple(sorted(artefacts, key=lambda artefact: artefact.name))
+    audits = tuple(record for record in records.values() if isinstance(record, AuditReport))
+    parts = (record for record in records.values() if isinstance(record, BuiltPart) and record.left_out)
+    left_out = {f"{part.target}/{part.component}": part.left_out for part in parts}
+    written = _write(Release(product, ordered, audits, tuple(reports.values()), left_out), folder)
     sums = digest.render_sums((artefact.name, artefact.sha256) for artefact in written.artefacts)
     write_whole(folder / CHECKSUMS, sums)
     for name in before - {artefact.name for artefact in written.artefacts}:

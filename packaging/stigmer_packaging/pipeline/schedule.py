@@ -11,7 +11,6 @@ from stigmer_packaging.pipeline.plan import Step
 GRACE = 5.0
 """Seconds in which the threads of an interrupted run should end, once their programs are killed; then they are left."""
 
-
 Outcome = tuple[Step, Any, BaseException | None]
 """A step that ended, its result, and what it raised."""
 

@@ -1,14 +1,17 @@
-"""What only an administrator can install: what of it is missing here, and on Debian or Ubuntu as root, its installation."""
+"""What only an administrator can install: what of it is missing here, and on Debian or Ubuntu as root, its installation.
+
+Of a hosted runner, all that it lacks for a release is told before the work starts.
+"""
 
 import shutil
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stigmer_packaging.lib import command
-from stigmer_packaging.lib.errors import MissingToolError
+from stigmer_packaging.lib import apt, command, debian
+from stigmer_packaging.lib.errors import CommandError, MissingToolError
 from stigmer_packaging.lib.interpreter import read_interpreter
 from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target, platform_of
 
@@ -35,6 +38,9 @@ class Requirement:
     package: str
     purpose: str
     is_here: Callable[[Machine], bool]
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.stage}: it {self.purpose})"
 
 
 def _program(name: str) -> Callable[[Machine], bool]:
@@ -120,7 +126,7 @@ def provide(
 
 
 def _sentence(missing: tuple[Requirement, ...]) -> str:
-    lines = "\n".join(f"  {one.what} ({one.stage}: it {one.purpose})" for one in missing)
+    lines = "\n".join(f"  {one}" for one in missing)
     return f"this machine lacks what only an administrator can install:\n{lines}"
 
 
@@ -138,3 +144,37 @@ def read_platform(system: str, machine: str) -> Target:
     if found.system not in SYSTEMS or found.architecture not in ARCHITECTURES:
         raise MissingToolError(f"nothing is built on {system} {machine}", "use Linux or macOS, on x86_64 or arm64")
     return found
+
+
+def find_lacks(machine: Machine, env: Mapping[str, str], etc: Path, *, sources: bool) -> Iterator[MissingToolError]:
+    """Give everything that a runner lacks for building and verifying, with `sources` Debian's archives among it."""
+    for one in find_missing(RELEASE, machine):
+        yield MissingToolError(str(one), f"install {one.package or one.what}")
+    if machine.system == "linux":
+        if not machine.is_root:  # root needs no user namespaces
+            yield from _failure_of(lambda: _try_namespaces({**env, "PATH": machine.path}))
+        yield from _failure_of(lambda: apt.find_mirror(etc))
+    if sources:
+        in_ci = f"set the repository's variable {debian.MIRROR} to a Debian mirror" if env.get("CI") else ""
+        yield from _failure_of(lambda: debian.find_archives("", env, etc), in_ci)
+
+
+def _try_namespaces(env: Mapping[str, str]) -> None:
+    try:
+        command.run(["unshare", "--user", "--map-root-user", "true"], env=env, seconds=60)
+    except (CommandError, MissingToolError) as error:
+        said = str(error).splitlines()[0]
+        remedy = "set kernel.apparmor_restrict_unprivileged_userns=0"
+        raise MissingToolError(f"user namespaces: {said}", remedy) from error
+
+
+def _failure_of(find: Callable[[], object], remedy: str = "") -> Iterator[MissingToolError]:
+    try:
+        find()
+    except MissingToolError as error:
+        yield MissingToolError(str(error), remedy or error.remedy)
+
+
+def render_lacks(lacks: Iterable[MissingToolError]) -> str:
+    """Give one line for each, with its remedy."""
+    return "this machine lacks:\n" + "\n".join(f"  {lack}\n    -> {lack.remedy}" for lack in lacks)

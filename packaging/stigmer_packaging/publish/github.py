@@ -297,9 +297,7 @@ def _wait_of(answer: http.Answer) -> float:
 def _message_of(answer: http.Answer) -> str:
     try:
         told = json.loads(answer.body)
-        errors = [
-            str(one.get("message") or one) if isinstance(one, dict) else str(one) for one in told.get("errors", [])
-        ]
-        return "; ".join([str(told["message"]), *errors])
+        errors = [one.get("message") or one if isinstance(one, dict) else one for one in told.get("errors", [])]
+        return "; ".join(map(str, (told["message"], *errors)))
     except (ValueError, TypeError, KeyError, AttributeError):
         return "no message"

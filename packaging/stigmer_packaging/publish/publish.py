@@ -95,10 +95,8 @@ def _find(plan: PublicationPlan, github: GitHub) -> HostedRelease | None:
     if published := [release for release in found if not release.draft]:
         return published[0]
     if strangers := [release for release in found if plan.mark not in (release.body or "")]:
-        raise PublicationError(
-            f"there is a draft of {plan.tag} with other contents: {strangers[0].html_url}",
-            "scripts/publish --abandon removes it where it is one of ours; remove it by hand where it is not",
-        )
+        remedy = "scripts/publish --abandon removes it where it is one of ours; remove it by hand where it is not"
+        raise PublicationError(f"there is a draft of {plan.tag} with other contents: {strangers[0].html_url}", remedy)
     return found[-1] if found else None
 
 
@@ -156,11 +154,9 @@ def _confirm(plan: PublicationPlan, github: GitHub, release: HostedRelease) -> N
 
 def _refuse_other_contents(plan: PublicationPlan, assets: Iterable[HostedAsset]) -> None:
     there, planned = {asset.name: asset for asset in assets}, {file.asset: file for file in plan.assets}
-    wrong = there.keys() ^ planned.keys()
-    wrong |= {
-        name for name in there.keys() & planned if not there[name].holds(planned[name].size, planned[name].sha256)
-    }
-    if wrong:
+    both = there.keys() & planned
+    same = {name for name in both if there[name].holds(planned[name].size, planned[name].sha256)}
+    if wrong := (there.keys() | planned) - same:
         raise PublicationError(f"the release {plan.tag} on GitHub holds something else: {', '.join(sorted(wrong))}")
 
 

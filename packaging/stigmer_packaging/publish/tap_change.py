@@ -65,10 +65,8 @@ class TapEdit:
         change = self.change
         proposed = self.tap.fetch(change.proposal)
         if proposed and self.tap.read(proposed, change.path) != change.text:
-            raise TapError(
-                f"the branch {change.proposal} of {change.repository} holds another {change.path}",
-                "remove that branch when nobody needs it, then run again",
-            )
+            remedy = "remove that branch when nobody needs it, then run again"
+            raise TapError(f"the branch {change.proposal} of {change.repository} holds another {change.path}", remedy)
         return proposed
 
     def _open(self) -> str:

@@ -113,9 +113,8 @@ def parse_release(text: str) -> Release:
     except (ValueError, LookupError, TypeError):
         named = FORMAT
     if named != FORMAT:
-        raise RecordError(
-            f"{NAME} has format {named}, and this reads {FORMAT}", "make the release again: scripts/release"
-        )
+        remedy = "make the release again: scripts/release"
+        raise RecordError(f"{NAME} has format {named}, and this reads {FORMAT}", remedy)
     return parse_record(text, Release, NAME)
 
 

@@ -64,12 +64,8 @@ def read_freeze_table(
     named = str(ChainMap(*(dict(layer.values) for layer in ours)).get("spec", ""))
     of_project = [_look_up(document, "project", "name"), _look_up(document, "tool", "poetry", "name")]
     spec = _choose_spec(project, named, (component, *map(str, of_project), project.name))
-    layers = [
-        *ours,
-        *([_spec_layer(project, spec)] if spec else []),
-        Layer("the default", {"entry": FreezeTable.entry}),
-    ]
-    facts = _merge(layers)
+    default = Layer("the default", {"entry": FreezeTable.entry})
+    facts = _merge([*ours, *([_spec_layer(project, spec)] if spec else []), default])
     absent = [(key, one) for key in facts.origins for one in _absent(project, key, getattr(facts.table, key))]
     if problems := [f"{key}: there is no {_path_of(one)} (from {facts.origins[key]})" for key, one in absent]:
         raise SourceError(f"{project} cannot be frozen as it says: {'; '.join(problems)}", _REMEDY)

@@ -56,9 +56,8 @@ def _target_of(edge: Edge, nodes: Sequence[Node]) -> int:
     for index, node in enumerate(nodes):
         if node.name == edge.name and edge.version in {None, node.version}:
             return index
-    raise SourceError(
-        f"the lock names {edge.name} and does not lock it", "lock it again with the tool that made it, such as: uv lock"
-    )
+    remedy = "lock it again with the tool that made it, such as: uv lock"
+    raise SourceError(f"the lock names {edge.name} and does not lock it", remedy)
 
 
 def _marker_of(ways: set[Way]) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from stigmer_packaging.lib.ports import free_port
+from stigmer_packaging.lib.loopback import free_port
 
 BRACES = re.compile(r"\{([^{}]*)\}")
 PORT = re.compile(r"\{(port\.[^{}]*)\}")

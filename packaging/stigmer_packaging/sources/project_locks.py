@@ -75,20 +75,16 @@ def _choose(project: Path) -> str:
             return name
     others = sorted(path.name for path in project.glob("pylock.*.toml"))
     if len(others) > 1:
-        raise SourceError(
-            f"{project} has several locks: {', '.join(others)}",
-            f"name one in the component's source in packaging/manifest.yaml: `freeze: {{lock: {others[0]}}}`",
-        )
+        remedy = f"name one in the component's source in packaging/manifest.yaml: `freeze: {{lock: {others[0]}}}`"
+        raise SourceError(f"{project} has several locks: {', '.join(others)}", remedy)
     if others:
         return others[0]
     loose = (project / _LAST).is_file()
     if loose and _is_whole(project / _LAST):
         return _LAST
     why = f"; its {_LAST} does not pin everything with hashes" if loose else ""
-    raise SourceError(
-        f"{project} has no lock: none of {', '.join(LOCKS)}{why}",
-        f"lock it with the tool it is developed with, such as: uv lock (as a member of a workspace: {_EXPORT})",
-    )
+    remedy = f"lock it with the tool it is developed with, such as: uv lock (as a member of a workspace: {_EXPORT})"
+    raise SourceError(f"{project} has no lock: none of {', '.join(LOCKS)}{why}", remedy)
 
 
 def _is_whole(requirements: Path) -> bool:
@@ -178,9 +174,8 @@ def _read_uv(text: str, _project: Path) -> Iterator[Found]:
     nodes = [_uv_node(package) for package in packages]
     roots = [node for node, package in zip(nodes, packages, strict=True) if _folder_of(package) in ROOTS]
     if not roots:
-        raise SourceError(
-            "uv.lock locks a workspace, and no project beside it", f"export the lock of one project: {_EXPORT}"
-        )
+        remedy = f"export the lock of one project: {_EXPORT}"
+        raise SourceError("uv.lock locks a workspace, and no project beside it", remedy)
     reached = [(packages[index], marker) for index, marker in find_reached(roots[0].edges, nodes)]
     for package, marker in sorted(reached, key=lambda pair: (pair[0]["name"], pair[0].get("version", ""))):
         folder = _folder_of(package)
@@ -212,9 +207,8 @@ def _read_pdm(text: str, _project: Path) -> Iterator[Found]:
     """Take the packages of the group `default`, under the markers PDM has worked out."""
     document = tomllib.loads(text)
     if "inherit_metadata" not in document["metadata"].get("strategy", ()):
-        raise SourceError(
-            "pdm.lock does not say which group wants a package", "lock again: pdm lock -S inherit_metadata"
-        )
+        remedy = "lock again: pdm lock -S inherit_metadata"
+        raise SourceError("pdm.lock does not say which group wants a package", remedy)
     for package in document["package"]:
         if "default" in package["groups"] and not package.get("extras"):  # an extra's package is there without it, too
             if "path" in package:
@@ -230,9 +224,8 @@ def _read_pylock(text: str, _project: Path) -> Iterator[Found]:
     try:
         document = Pylock.from_dict(tomllib.loads(text))
     except (PylockValidationError, PylockUnsupportedVersionError) as error:
-        raise SourceError(
-            f"this is no pylock.toml of PEP 751: {error}", "lock again with the tool that made it"
-        ) from error
+        remedy = "lock again with the tool that made it"
+        raise SourceError(f"this is no pylock.toml of PEP 751: {error}", remedy) from error
     groups = frozenset(document.default_groups or ())
     for package in document.packages:
         wanted = package.marker is None or applies(package.marker, default_environment(), groups)

@@ -33,10 +33,8 @@ class ServiceSource:
     @property
     def sha256(self) -> str:
         """The digest of all of it, what the manifest says about freezing it included."""
-        trees = (self.project, *self.folders)
-        return digest.sha256_of_value(
-            [digest.sha256_of_tree(tree, ignored=IGNORED) for tree in trees], asdict(self.table)
-        )
+        trees = [digest.sha256_of_tree(tree, ignored=IGNORED) for tree in (self.project, *self.folders)]
+        return digest.sha256_of_value(trees, asdict(self.table))
 
     def describe(self) -> Iterator[str]:
         """Say where what is frozen was read from, and what was left out."""
@@ -73,8 +71,6 @@ def read_service_source(
     locked = read_project_lock(project, facts.table.lock)
     folders = tuple((project / folder).resolve() for folder in locked.folders)
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
-        raise SourceError(
-            f"{project}'s lock names folders that are not there: {', '.join(missing)}",
-            "make them: those that are generated belong into `prepare` of packaging/manifest.yaml",
-        )
+        remedy = "make them: those that are generated belong into `prepare` of packaging/manifest.yaml"
+        raise SourceError(f"{project}'s lock names folders that are not there: {', '.join(missing)}", remedy)
     return ServiceSource(project, facts, locked.name, locked.pins, folders)

@@ -13,12 +13,7 @@ from stigmer_packaging.sources import Source, contract
 
 
 def obtain_component(
-    component: Component,
-    target: Target,
-    source: Source,
-    *,
-    workspace: Workspace,
-    env: Mapping[str, str] | None = None,
+    component: Component, target: Target, source: Source, *, workspace: Workspace, env: Mapping[str, str] | None = None
 ) -> BuiltPart:
     """Obtain a component's executable for one target.
 

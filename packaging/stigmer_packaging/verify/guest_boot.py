@@ -49,10 +49,8 @@ def build_boot(cache: Path, mirror: Mirror, suite: str, target: Target, *, repor
     """
     package = _KERNELS.get((mirror.distribution, target.architecture))
     if not package:
-        raise MissingToolError(
-            f"no kernel is known for {target} of {mirror.distribution}",
-            "run this on Debian or Ubuntu, or with --level sandbox",
-        )
+        remedy = "run this on Debian or Ubuntu, or with --level sandbox"
+        raise MissingToolError(f"no kernel is known for {target} of {mirror.distribution}", remedy)
     words = describe_root(mirror, Recipe(suite, target, (package, "busybox-static"), unpacked=True))
     init = (TEMPLATES / "init").read_text(encoding="utf-8")
     key = digest.sha256_of_value(words, init, _MODULES, _MODULES_TOO)

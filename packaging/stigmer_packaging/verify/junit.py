@@ -25,9 +25,8 @@ def keep_report(name: str, report: VerificationReport, workspace: Workspace, *, 
 
 def render_junit(report: VerificationReport) -> str:
     """Give one test suite with a case for each check, and one for the end of the report: without an end it failed."""
-    ended = Check(
-        "the guest ends and its report is whole", report.ended, 0.0, "" if report.ended else "no whole report"
-    )
+    seen = "" if report.ended else "no whole report"
+    ended = Check("the guest ends and its report is whole", report.ended, 0.0, seen)
     cases = (*report.checks, ended)
     suite = ET.Element(
         "testsuite",

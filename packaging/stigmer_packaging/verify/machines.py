@@ -42,15 +42,14 @@ class MachineFactory:
         require_emulation(runner.prefix, os.environ)
         return make_sandbox(self._root(guest, target), runner)
 
-    def virtual_machine(self, guest: str, target: Target) -> Machine:
-        """Make a virtual machine; one of another architecture is emulated. Its kernel is the same for all guests."""
-        boot, hardware = self.boot(guest, target)
-        return make_virtual_machine(self._root(guest, target), boot, hardware)
+    def virtual_machine(self, guest: str, target: Target, *, service: bool = False) -> Machine:
+        """Make a virtual machine; one of another architecture is emulated. Its kernel is the same for all guests.
 
-    def service_machine(self, guest: str, target: Target) -> Machine:
-        """Make a virtual machine with systemd, for the trial of the service; not of another architecture."""
+        For the trial of the service it has systemd, and cannot be of another architecture.
+        """
         boot, hardware = self.boot(guest, target)
-        return make_virtual_machine(self._root(guest, target, SYSTEMD), boot, hardware, service=True)
+        root = self._root(guest, target, SYSTEMD if service else ())
+        return make_virtual_machine(root, boot, hardware, service=service)
 
     def boot(self, guest: str, target: Target) -> tuple[guest_boot.Boot, Hardware]:
         """Give what a virtual machine for the guest boots, and on what."""
@@ -74,9 +73,8 @@ class MachineFactory:
 
     def _mirror(self, distribution: str) -> apt.Mirror:
         if distribution not in self.mirrors:
-            raise MissingToolError(
-                f"no mirror of {distribution} is known on this machine", f"name one: --mirror {distribution}=URL"
-            )
+            remedy = f"name one: --mirror {distribution}=URL"
+            raise MissingToolError(f"no mirror of {distribution} is known on this machine", remedy)
         return self.mirrors[distribution]
 
 
@@ -92,8 +90,7 @@ def find_mirrors(named: Mapping[str, str], keyrings: Path = Path("/usr/share/key
     for distribution, uri in named.items():
         keyring = keyrings / f"{distribution}-archive-keyring.gpg"
         if not keyring.is_file():
-            raise MissingToolError(
-                f"the archive keys of {distribution} are not here", f"install {distribution}-keyring"
-            )
+            remedy = f"install {distribution}-keyring"
+            raise MissingToolError(f"the archive keys of {distribution} are not here", remedy)
         mirrors[distribution] = apt.Mirror(uri, distribution, "", str(keyring))
     return mirrors

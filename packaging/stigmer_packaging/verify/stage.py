@@ -10,9 +10,8 @@ from stigmer_packaging.records.model import ReleaseFile, VerificationReport
 from stigmer_packaging.records.release import Release
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.guest import Machine, Task, Trial
-from stigmer_packaging.verify.guest_report import parse_report
+from stigmer_packaging.verify.guest_report import MAC, parse_mac_report, parse_report
 from stigmer_packaging.verify.junit import keep_report
-from stigmer_packaging.verify.mac_report import LEVEL, parse_mac_report
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 """Characters of a machine's name that do not belong into the name of a file."""
@@ -33,12 +32,7 @@ def current_report(
 
 
 def verify_bottle(
-    bottle: ReleaseFile,
-    machine: Machine,
-    task: Task,
-    *,
-    workspace: Workspace,
-    name: str,
+    bottle: ReleaseFile, machine: Machine, task: Task, *, workspace: Workspace, name: str
 ) -> VerificationReport:
     """Run the task's script on the poured bottle, or on the single file in its place.
 
@@ -85,7 +79,7 @@ def take_in_report(text: str, release: Release, workspace: Workspace) -> dict[st
     taken = {}
     for one in checked:
         report = replace(found, bottle_sha256=one.sha256)
-        name = f"verify/{LEVEL}/{one.target}-{one.kind}/{_UNSAFE.sub('-', report.guest)}"
+        name = f"verify/{MAC}/{one.target}-{one.kind}/{_UNSAFE.sub('-', report.guest)}"
         keep_report(name, report, workspace, log=text)
         taken[name] = report
     return taken

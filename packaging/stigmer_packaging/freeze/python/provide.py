@@ -91,7 +91,8 @@ def provide_host_parts(maker: BuildSettings) -> Path:
 
 def digest_of(recipe: Recipe) -> str:
     """Give the digest by which a finished Python is known: of its recipe, with its target, and of the code that makes it."""
-    return digest.sha256_of_value(recipe.digest, _digest_of_code())
+    code = [digest.sha256_of(Path(__file__).with_name(name)) for name in _CODE]
+    return digest.sha256_of_value(recipe.digest, digest.sha256_of_value(code))
 
 
 def place_of(recipe: Recipe, cache: Path) -> Path:
@@ -105,7 +106,7 @@ def read_tree(recipe: Recipe, place: Path, key: str) -> PythonTree | None:
     if not record.is_file():
         return None
     said = json.loads(record.read_text(encoding="utf-8"))
-    if digest.sha256_of_tree(prefix, ignored=()) != said["sha256"]:
+    if digest.sha256_of_tree(prefix) != said["sha256"]:
         return None
     return PythonTree(recipe, prefix, said["floor"], tuple(said["builtins"]), said["sha256"], key)
 
@@ -130,7 +131,7 @@ def make_tree(recipe: Recipe, maker: BuildSettings, work: Path) -> None:
 
 def record_tree(prefix: Path, floor: str, builtins: list[str], tree: Path) -> None:
     """Move what was made to a folder, with what was measured of it beside it."""
-    said = {"floor": floor, "builtins": builtins, "sha256": digest.sha256_of_tree(prefix, ignored=())}
+    said = {"floor": floor, "builtins": builtins, "sha256": digest.sha256_of_tree(prefix)}
     tree.mkdir()
     (tree / _RECORD).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     prefix.rename(tree / "prefix")
@@ -183,8 +184,3 @@ def _keep_licences(build: Build, maker: BuildSettings) -> None:
             files = sources.download_sources(build.recipe, maker.folder / "downloads", maker.archives)
             sources.unpack_archive(files[list(source.files)[1]], folder)
         sources.keep_licence(source, folder, build.outcome)
-
-
-def _digest_of_code() -> str:
-    folder = Path(__file__).parent
-    return digest.sha256_of_value([digest.sha256_of(folder / name) for name in _CODE])

@@ -1,7 +1,7 @@
 """The page itself: a release, what its bottles hold, and the release before it, rendered as one HTML file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +33,8 @@ class Licences:
         return sum(count for _, count in self.counted) + len(self.unstated)
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What the files of a release hold: of each bottle, by its file's name, paths and sizes of the files in the keg.
-
-    `licences` are of each platform what its software bill of materials declares.
-    """
-
-    files: Mapping[str, Sequence[tuple[str, int]]]
-    licences: Mapping[str, Licences] = field(default_factory=dict)
+Files = Mapping[str, Sequence[tuple[str, int]]]
+"""Of each bottle, by its file's name: paths and sizes of the files in the keg."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +56,12 @@ class Growth:
         return 100 * (self.grown or 0) / (self.before or 1)
 
 
-def render_page(release: Release, contents: Contents, previous: Release | None) -> str:
-    """Give the page. `previous` is the release to compare sizes with."""
+def render_page(release: Release, files: Files, licences: Mapping[str, Licences], previous: Release | None) -> str:
+    """Give the page.
+
+    `licences` are of each platform what its software bill of materials declares; `previous` is the release to compare
+    sizes with.
+    """
     release = with_levels(release)
     bottles = {bottle.target: bottle for bottle in release.of_kind("bottle")}
     values = {
@@ -73,7 +70,7 @@ def render_page(release: Release, contents: Contents, previous: Release | None) 
         "problems": problems_in_records(release) if bottles else ["there is no bottle in this release"],
         "rows": [(artefact, _growth_of(artefact, previous)) for artefact in release.artefacts],
         "sections": {
-            target: _section(bottles[target], release, contents, previous) if target in bottles else None
+            target: _section(bottles[target], release, files, licences, previous) if target in bottles else None
             for target in TARGETS
         },
     }
@@ -88,17 +85,19 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if abs(size) >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
-def _section(bottle: Artefact, release: Release, contents: Contents, previous: Release | None) -> dict[str, Any]:
+def _section(
+    bottle: Artefact, release: Release, files: Files, licences: Mapping[str, Licences], previous: Release | None
+) -> dict[str, Any]:
     """Give what the page shows of one platform that has a bottle; `left_out` is what its services were shipped without."""
     audit = next((one for one in release.audits if one.bottle_sha256 == bottle.sha256), None)
     parts = [(*name.split("/", 1), modules) for name, modules in release.left_out.items()]
     return {
         "bottle": bottle,
         "audit": audit,
-        "groups": draw_treemap(contents.files[bottle.name], WIDTH, HEIGHT),
+        "groups": draw_treemap(files[bottle.name], WIDTH, HEIGHT),
         "grown": _growth_within(audit, previous) if audit else (),
         "spans": next(filter(None, map(find_spans, release.reports_on(bottle))), ()),
-        "licences": contents.licences.get(bottle.target),
+        "licences": licences.get(bottle.target),
         "left_out": [f"{part}: {one}" for target, part, left in parts if target == bottle.target for one in left],
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from stigmer_packaging.bottle.reading import read_sizes
 from stigmer_packaging.lib.cache import write_whole
 from stigmer_packaging.lib.errors import RecordError
-from stigmer_packaging.publish.report.page import Contents, Licences, render_page
+from stigmer_packaging.publish.report.page import Licences, render_page
 from stigmer_packaging.records.release import Release, read_release
 
 PAGE = "report.html"
@@ -20,11 +20,9 @@ def write_report(folder: Path, previous: Release | None = None) -> Path:
     RecordError as read_release, or for a damaged SBOM; ArchiveError for a bottle that is no archive.
     """
     release = read_release(folder)
-    contents = Contents(
-        {bottle.name: read_sizes(folder / bottle.name) for bottle in release.of_kind("bottle")},
-        {bom.target: read_licences((folder / bom.name).read_text("utf-8")) for bom in release.of_kind("sbom")},
-    )
-    return write_whole(folder / PAGE, render_page(release, contents, previous))
+    files = {bottle.name: read_sizes(folder / bottle.name) for bottle in release.of_kind("bottle")}
+    licences = {bom.target: read_licences((folder / bom.name).read_text("utf-8")) for bom in release.of_kind("sbom")}
+    return write_whole(folder / PAGE, render_page(release, files, licences, previous))
 
 
 def read_licences(sbom: str) -> Licences:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.errors import PackagingError, VerificationError
-from stigmer_packaging.lib.ports import free_port
+from stigmer_packaging.lib.loopback import free_port
 from stigmer_packaging.records.model import Check
 from stigmer_packaging.verify.brew import client as homebrew
 from stigmer_packaging.verify.brew.client import Brew
@@ -234,9 +234,8 @@ def try_with_brew(trial: BrewTrial, *, clock: Callable[[], float], report: Calla
     Raise VerificationError where brew has the tap or the formula already: somebody's own installation stays as it is.
     """
     if trial.cellar.exists() or trial.tap.name in trial.brew.run("tap").split():
-        raise VerificationError(
-            f"this brew has {trial.full} or its tap already", "run it where brew has neither, such as a hosted runner"
-        )
+        remedy = "run it where brew has neither, such as a hosted runner"
+        raise VerificationError(f"this brew has {trial.full} or its tap already", remedy)
     checks = []
     try:
         for name, step in trial.steps:
