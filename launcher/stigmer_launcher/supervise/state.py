@@ -5,7 +5,6 @@ killed, which processes it left behind. Times called `since`, `began` and in `ti
 all processes of one boot share; `started` is for people.
 """
 
-import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -171,7 +170,7 @@ def _readable(value: Any, sample: Any) -> Any:
         return value if type(value) is type(sample) else None
     if not isinstance(value, int if isinstance(sample, int) else (int, float)):
         return None
-    return value if (0 < value <= sample if sample else 0 <= value < math.inf) else None
+    return value if (0 < value <= sample if sample else 0 <= value < float("inf")) else None
 
 
 def _parts(value: Mapping[str, Any], samples: Mapping[str, Any]) -> dict[str, Any]:
