@@ -8,9 +8,8 @@ from stigmer_launcher.config.schema import address as read_address
 from stigmer_launcher.doctor.context import DoctorContext
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding
 from stigmer_launcher.install.payload import Component
-from stigmer_launcher.launch import database, endpoints
+from stigmer_launcher.launch import database, environment
 from stigmer_launcher.launch.database import Content
-from stigmer_launcher.launch.environment import HERE
 from stigmer_launcher.readiness import checks
 from stigmer_launcher.readiness.channel import ask
 from stigmer_launcher.supervise.logfile import log_path
@@ -39,7 +38,7 @@ def check_ports(context: DoctorContext) -> Iterator[Finding]:
     """Check every port: free, ours, or taken by another program."""
     if context.keg:
         running = context.snapshot.ports if context.supervisor else {}
-        chosen = running or endpoints.ports_of(context.keg.payload, context.config, {})
+        chosen = running or environment.ports_of(context.keg.payload, context.config, {})
         yield from (_port(context, name, number) for name, number in chosen.items())
 
 
@@ -57,7 +56,7 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
 def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     """Check that Temporal serves: the running one, or the external one that is configured."""
     components = context.keg.payload.components if context.keg else ()
-    external = endpoints.external_address(components, context.config, context.environ)
+    external = environment.external_address(components, context.config, context.environ)
     running = _readable(context.snapshot.temporal) if context.supervisor else ""
     whose = f"at {running or external}" + (", not ours" if external else "")
     if not (running or external):
@@ -76,7 +75,7 @@ def check_databases(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _database(context: DoctorContext, component: Component) -> Iterator[Finding]:
-    arguments = tuple(text.replace("{home.relative}", HERE) for text in component.arguments)
+    arguments = tuple(text.replace("{home.relative}", environment.HERE) for text in component.arguments)
     path = database.named_database(arguments, context.places.home)
     if not path or (content := database.examine(path)) is Content.MISSING:
         return

@@ -17,8 +17,8 @@ from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, Usa
 from stigmer_launcher.install import versions
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Payload, Proof, Smoke
-from stigmer_launcher.launch.endpoints import external_address, namespace_of, ports_of
-from stigmer_launcher.launch.environment import Command, command_of, variables
+from stigmer_launcher.launch import environment
+from stigmer_launcher.launch.environment import Command
 from stigmer_launcher.readiness import protowire
 from stigmer_launcher.readiness.channel import ask
 from stigmer_launcher.supervise import phases
@@ -133,11 +133,12 @@ def _command(payload: Payload, state: Snapshot, environ: Mapping[str, str]) -> t
     config = read_config(places.config)
     llm = find_llm(environ, config)
     component = next(part for part in payload.components if part.name == asked.component)
-    numbers = {**ports_of(payload, config, {}), **state.ports}
-    namespace = namespace_of(environ, external_address(payload.components, config, environ))
-    values = variables(places.home, numbers, state.temporal, namespace, llm, config)
+    numbers = {**environment.ports_of(payload, config, {}), **state.ports}
+    namespace = environment.namespace_of(environ, environment.external_address(payload.components, config, environ))
+    values = environment.variables(places.home, numbers, state.temporal, namespace, llm, config)
     directory = versions.directory_of(places, state.installed)
-    return command_of(component._replace(arguments=asked.arguments), directory, values, payload.inherit, environ), llm
+    component = component._replace(arguments=asked.arguments)
+    return environment.command_of(component, directory, values, payload.inherit, environ), llm
 
 
 def judge(asked: Smoke, ended: Ended) -> str:
