@@ -161,11 +161,9 @@ def assign(text: str, path: str, scalar: str) -> str:
     return _insert(text, family, f"{' ' * indent}{name}: {scalar}")
 
 
-def require_printable(text: str) -> str:
-    """Return a text; ValueError when no file may hold it, because of control characters or bytes that are no UTF-8."""
-    if not _FORBIDDEN.isdisjoint(text):
-        raise ValueError("UTF-8 text of printable characters")
-    return text
+def is_printable(text: str) -> bool:
+    """Return whether a file may hold a text: it has neither control characters nor bytes that are no UTF-8."""
+    return _FORBIDDEN.isdisjoint(text)
 
 
 def render(text: str) -> str:

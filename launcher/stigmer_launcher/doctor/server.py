@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from stigmer_launcher.config.schema import address as read_address
 from stigmer_launcher.doctor.context import DoctorContext
 from stigmer_launcher.doctor.report import NOTE, OK, PROBLEM, WARNING, Finding
+from stigmer_launcher.errors import ConfigError
 from stigmer_launcher.install.payload import Component
 from stigmer_launcher.launch import database, environment
 from stigmer_launcher.launch.database import Content
@@ -90,8 +91,8 @@ def _database(context: DoctorContext, component: Component) -> Iterator[Finding]
 def _readable(address: str) -> str:
     """Return an address that a supervisor wrote down, empty when it is none."""
     try:
-        return read_address(address)
-    except ValueError:
+        return read_address(address, "")
+    except ConfigError:
         return ""
 
 

@@ -65,11 +65,7 @@ def external_address(components: Iterable[Component], config: Config, environ: M
     if not variable:
         return ""
     if named := environ.get(variable, ""):
-        try:
-            return read_address(named)
-        except ValueError as error:
-            text = f"invalid value {named!r} for {variable}: expected {error}"
-            raise ConfigError(text, "correct the variable or unset it") from None
+        return read_address(named, variable)
     found, said = config.text(_ADDRESS), config.find(_MANAGED)
     managed = said.value if said else not found
     if not managed and not found:
