@@ -86,14 +86,13 @@ def set_value(places: Places, key: str, value: str) -> None:
 
 def unset_value(places: Places, key: str) -> bool:
     """Remove a key from the file, leaving the rest as it is; False when it was not there. UsageError for an unknown key."""
-    with _naming_the_line(places.config):
-        is_there = key in yaml_subset.parse(_read(places.config))
-    if not is_there:
-        require_known(key)
-        return False
     with _editing(places):
-        _write(places.config, yaml_subset.remove(_read(places.config), key))
-    return True
+        text = _read(places.config)
+        if key in yaml_subset.parse(text):
+            _write(places.config, yaml_subset.remove(text, key))
+            return True
+    require_known(key)
+    return False
 
 
 def write_first(places: Places) -> bool:
@@ -132,18 +131,18 @@ def _parse(path: str, text: str) -> Config:
 
 def _value(line: yaml_subset.Line, maps: set[str]) -> Value | None:
     """Return the value of a line, None when it has none; ConfigError says what is wrong."""
-    key = line.path
+    key, scalar = line.path, line.scalar
     if any(key.startswith(f"{known}.") for known in SCHEMA):
         return None  # said once, of the key above that should have been a value
     if key not in SCHEMA:
         if not any(known.startswith(f"{key}.") for known in SCHEMA):
             raise ConfigError(f"there is no key {key}{did_you_mean(key)}")
-        if not (line.is_empty or line.is_empty_map):
+        if scalar not in (*yaml_subset.EMPTY, yaml_subset.EMPTY_MAP):
             raise ConfigError(f"{key} holds other keys, not a value")
         return None
-    if key in maps or line.is_empty_map:
+    if key in maps or scalar == yaml_subset.EMPTY_MAP:
         raise ConfigError(f"{key} is a map, as an old cloud configuration wrote it; put its name here as a plain text")
-    return None if line.is_empty or not line.value else SCHEMA[key].read(line.value, key)
+    return None if scalar in yaml_subset.EMPTY or not line.value else SCHEMA[key].read(line.value, key)
 
 
 def _read(path: str) -> str:
