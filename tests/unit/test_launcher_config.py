@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_launcher.cli.commands.config import effective_values
 from stigmer_launcher.cli.main import main
 from stigmer_launcher.config import file as config_file
-from stigmer_launcher.config.effective import effective_values
 from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system.places import Places
