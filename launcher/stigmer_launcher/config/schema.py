@@ -120,7 +120,6 @@ def did_you_mean(key: str) -> str:
     """Return `, did you mean …?` for a key that does not exist, or nothing when none is near."""
     import difflib
 
-    near = difflib.get_close_matches(key, SCHEMA, n=1, cutoff=0.7)
-    last = key.rpartition(".")[2]
-    near = near or [known for known in SCHEMA if known.rpartition(".")[2] == last]
+    of_this_name = [known for known in SCHEMA if known.rpartition(".")[2] == key.rpartition(".")[2]]
+    near = difflib.get_close_matches(key, SCHEMA, n=1, cutoff=0.7) or of_this_name
     return f", did you mean {near[0]}?" if near else ""

@@ -17,7 +17,7 @@ from stigmer_launcher.launch import environment
 from stigmer_launcher.launch.environment import Command
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.checks import Proof
-from stigmer_launcher.system.places import Places, installed_libexec, prepare_home
+from stigmer_launcher.system.places import Places, explain, installed_libexec
 from stigmer_launcher.system.ports import require_free
 from stigmer_launcher.system.process import RUN_TOKEN
 
@@ -61,7 +61,7 @@ def prepare(
         command = environment.command_of(part, installed.directory, values, keg.payload.inherit, environ)
         command.env[RUN_TOKEN] = token
         services.append(_service(part, command, keg.payload, values, is_ours=part in ours))
-    prepare_home(places.home, places.logs, *sorted(_told_directories(places.home, services)))
+    _make_directories(places, services)
     require_room(places.home)
     launch = Launch(
         version=keg.payload.version,
@@ -101,8 +101,13 @@ def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, is_
     return Proof(asked.kind, address, values["temporal.namespace"], queues)
 
 
-def _told_directories(home: str, services: Iterable[ServiceLaunch]) -> set[str]:
-    """Return the directories of every file below the home that a service is told of."""
+def _make_directories(places: Places, services: Iterable[ServiceLaunch]) -> None:
+    """Make the directories for logs, and for every file below the home that a service is told of."""
     told = (text for service in services for text in (*service.command[1:], *service.environment.values()))
-    paths = (os.path.join(home, text) if text.startswith(environment.HERE + os.sep) else text for text in told)
-    return {os.path.dirname(path) for path in paths if path.startswith(home + os.sep)}
+    paths = (os.path.join(places.home, text) if text.startswith(environment.HERE + os.sep) else text for text in told)
+    inside = {os.path.dirname(path) for path in paths if path.startswith(places.home + os.sep)}
+    for directory in (places.logs, *sorted(inside)):
+        try:
+            os.makedirs(directory, 0o700, exist_ok=True)
+        except OSError as error:
+            raise explain(error, directory) from error
