@@ -1,6 +1,7 @@
 """The table of settings in docs/using.md, made from the launcher's schema."""
 
 from stigmer_launcher.config.schema import SCHEMA, Field
+from stigmer_launcher.errors import ConfigError
 
 BEGIN, END = "<!-- settings: made by scripts/docs -->\n", "<!-- end of settings -->\n"
 
@@ -21,9 +22,9 @@ def render_settings() -> str:
 def _values(field: Field) -> str:
     """Say what may be given, in the words of the error for what may not."""
     try:
-        field.read("\0")
-    except ValueError as error:
-        return str(error)
+        field.read("\n", "")
+    except ConfigError as error:
+        return str(error).partition(": expected ")[2]
     return "text"
 
 

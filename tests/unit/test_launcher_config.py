@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_launcher.cli.commands.config import effective_values
 from stigmer_launcher.cli.main import main
 from stigmer_launcher.config import file as config_file
-from stigmer_launcher.config.effective import effective_values
 from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system.places import Places
@@ -72,8 +72,9 @@ def test_without_a_file_there_are_the_defaults_and_no_file_is_made(places: Place
 def test_a_file_of_an_earlier_version_is_understood_and_what_has_no_effect_is_said(places: Places) -> None:
     read = write(places, UPSTREAM)
     assert read.text("backend.local.llm.provider") == "anthropic"
-    assert read.value("backend.local.execution.cleanup") is False
-    assert read.value("backend.local.execution.ttl") == 60
+    cleanup, ttl = (read.settings[f"backend.local.execution.{name}"].value for name in ("cleanup", "ttl"))
+    assert cleanup is False
+    assert ttl == 60
     assert read.text("backend.local.execution.cleanup") == "false"
 
     said = config_file.unused(read)
@@ -131,7 +132,7 @@ def test_an_old_cloud_file_is_explained_once(places: Places) -> None:
 @pytest.mark.parametrize("value", ["", "~", "null", '""', "# nothing"])
 def test_a_key_without_a_value_has_its_default(places: Places, value: str) -> None:
     read = write(places, f"ports:\n  server: {value}\n")
-    assert read.value("ports.server") == 7234
+    assert read.text("ports.server") == "7234"
     assert read.find("ports.server") is None
 
 
@@ -166,7 +167,7 @@ def test_a_file_of_many_megabytes_is_refused_unread(places: Places) -> None:
 
 def test_a_byte_order_mark_and_windows_line_ends_are_accepted_and_kept(places: Places) -> None:
     read = write(places, "\ufeffports:\r\n  server: 1\r\n")
-    assert read.value("ports.server") == 1
+    assert read.text("ports.server") == "1"
     config_file.set_value(places, "ports.server", "2")
     assert Path(places.config).read_bytes() == b"ports:\r\n  server: 2\r\n"
 
@@ -197,7 +198,7 @@ def test_every_key_can_be_set_and_read_back(places: Places, key: str) -> None:
 def test_setting_to_nothing_gives_the_default_back(places: Places) -> None:
     config_file.set_value(places, "ports.server", "1")
     config_file.set_value(places, "ports.server", "")
-    assert config_file.read_config(places.config).value("ports.server") == 7234
+    assert config_file.read_config(places.config).text("ports.server") == "7234"
 
 
 @pytest.mark.parametrize(
@@ -274,7 +275,7 @@ def test_edits_at_the_same_time_are_all_kept(places: Places) -> None:
     editors = [subprocess.Popen([*command, key]) for key in keys]
     assert [editor.wait() for editor in editors] == [0] * len(keys)
     read = config_file.read_config(places.config)
-    assert [read.value(key) for key in keys] == [4242] * len(keys)
+    assert [read.text(key) for key in keys] == ["4242"] * len(keys)
 
 
 def test_unset_removes_one_value_and_keeps_the_rest(places: Places) -> None:
@@ -290,7 +291,7 @@ def test_unset_removes_a_key_that_nothing_knows(places: Places) -> None:
     """It may be what keeps the file from being read."""
     put(places, b"ports:\n  sever: 1\n  server: 2\n")
     assert config_file.unset_value(places, "ports.sever")
-    assert config_file.read_config(places.config).value("ports.server") == 2
+    assert config_file.read_config(places.config).text("ports.server") == "2"
 
 
 @pytest.mark.parametrize("value", [os.fsdecode(b"\xff"), "\x07", "a\rb", "\x7f", "\x85", "\ufffe", "\uffff:1"])

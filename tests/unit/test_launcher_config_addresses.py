@@ -6,7 +6,7 @@ from stigmer_launcher.config.file import Config, Setting
 from stigmer_launcher.config.schema import Value
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.install.payload import Payload, Smoke
-from stigmer_launcher.launch.endpoints import external_address, ports_of
+from stigmer_launcher.launch.environment import external_address, ports_of
 from support.launcher_payloads import part
 
 TEMPORAL = part(

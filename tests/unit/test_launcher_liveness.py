@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from stigmer_launcher.readiness import checks, protowire
-from stigmer_launcher.readiness.checks import Activity, Proof, liveness_check
+from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness.checks import Activity, Proof, check_for
 from stigmer_launcher.system.darwin import parse_processor_time
 from stigmer_launcher.system.process import processor_time
 from support.launcher_services import eventually
@@ -66,13 +66,13 @@ def test_a_worker_whose_processor_time_cannot_be_told_is_not_taken_for_hung() ->
 @pytest.mark.parametrize("kind", ["port", "grpc", "temporal"])
 def test_a_server_is_asked_what_it_was_asked_at_its_start(kind: str) -> None:
     proof = Proof(kind, HERE, "default", ("a",))
-    first, again = checks.check_for(proof, 1, 0.0), liveness_check(proof, 1, 0.0)
+    first, again = check_for(proof, 1, 0.0), check_for(proof, 1, 0.0, was_ready=True)
     assert (first.questions, first.spoken) == (again.questions, again.spoken)
     assert again.judge((b"\x08\x01", b"")) == ""
 
 
 def test_a_workers_queues_are_asked_for_and_all_rounds_are_judged_together() -> None:
-    check = liveness_check(Proof("pollers", HERE, "default", ("a", "b")), os.getpid(), 0.0)
+    check = check_for(Proof("pollers", HERE, "default", ("a", "b")), os.getpid(), 0.0, was_ready=True)
     assert len(check.questions) == 4
     assert check.judge((None,) * 4) == ""
 

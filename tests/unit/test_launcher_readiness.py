@@ -266,11 +266,11 @@ def test_a_poller_is_ours_by_the_process_group_its_pid_is_in() -> None:
     assert wrapper.stdout is not None
     try:
         inner = int(wrapper.stdout.readline())
-        assert readiness.is_in_group(f"{wrapper.pid}@host", 0.0, wrapper.pid, 5.0)
-        assert readiness.is_in_group(f"{inner}@host@queue", 0.0, wrapper.pid, 5.0)
-        assert not readiness.is_in_group(f"{os.getpid()}@host", 9.0, wrapper.pid, 5.0)
-        assert not readiness.is_in_group(f"{2**40}@host", 9.0, wrapper.pid, 5.0)
-        assert not readiness.is_in_group(f"{'9' * 5000}@host", 4.0, wrapper.pid, 5.0)
+        assert readiness.pid_in_group(f"{wrapper.pid}@host", 0.0, wrapper.pid, 5.0) == wrapper.pid
+        assert readiness.pid_in_group(f"{inner}@host@queue", 0.0, wrapper.pid, 5.0) == inner
+        assert not readiness.pid_in_group(f"{os.getpid()}@host", 9.0, wrapper.pid, 5.0)
+        assert not readiness.pid_in_group(f"{2**40}@host", 9.0, wrapper.pid, 5.0)
+        assert not readiness.pid_in_group(f"{'9' * 5000}@host", 4.0, wrapper.pid, 5.0)
     finally:
         os.killpg(wrapper.pid, 9)
         wrapper.wait()
@@ -280,7 +280,7 @@ def test_a_poller_is_ours_by_the_process_group_its_pid_is_in() -> None:
 @pytest.mark.parametrize(("seen", "is_ours"), [(4.0, False), (5.0, True), (6.0, True)])
 def test_a_poller_without_a_pid_is_judged_by_its_time(*, seen: float, is_ours: bool) -> None:
     """A worker may choose its identity; one that polled since our process was spawned is taken for it."""
-    assert readiness.is_in_group("worker-of-mine", seen, 1, 5.0) is is_ours
+    assert bool(readiness.pid_in_group("worker-of-mine", seen, 1, 5.0)) is is_ours
 
 
 def test_calls_that_are_made_once_are_waited_for() -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from stigmer_launcher.config import yaml_subset
 from stigmer_launcher.config.schema import EARLIER, FIRST_FILE, SCHEMA, Value, did_you_mean, plain
+from stigmer_launcher.config.schema import text as read_text
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home
@@ -39,14 +40,10 @@ class Config(NamedTuple):
         """Return what the file itself says, by today's key or by that of earlier versions."""
         return self.settings.get(key) or self.settings.get(EARLIER.get(key, ""))
 
-    def value(self, key: str) -> Value:
-        """Return the value in the file, else the default."""
-        setting = self.find(key)
-        return setting.value if setting else SCHEMA[key].default
-
     def text(self, key: str) -> str:
-        """Return the value as the file would write it."""
-        return plain(self.value(key))
+        """Return the value in the file, else the default, as the file would write it."""
+        setting = self.find(key)
+        return plain(setting.value if setting else SCHEMA[key].default)
 
     def where(self, key: str) -> str:
         """Return where a key stands, for an error message."""
@@ -75,10 +72,9 @@ def set_value(places: Places, key: str, value: str) -> None:
         remedy = "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment"
         raise UsageError(f"{key} is a secret and must not stand on a command line", remedy)
     try:
-        known = SCHEMA[key].read(yaml_subset.require_printable(value)) if value else value
-    except ValueError as error:
-        text = f"invalid value {value!r} for {key}: expected {error}"
-        raise UsageError(text, f"run `stigmer config get {key}`") from None
+        known = SCHEMA[key].read(read_text(value, key), key) if value else value
+    except ConfigError as error:
+        raise UsageError(str(error), f"run `stigmer config get {key}`") from None
     scalar = yaml_subset.render(known) if isinstance(known, str) else plain(known)
     with _editing(places):
         text = _read(places.config) or FIRST_FILE
@@ -90,14 +86,13 @@ def set_value(places: Places, key: str, value: str) -> None:
 
 def unset_value(places: Places, key: str) -> bool:
     """Remove a key from the file, leaving the rest as it is; False when it was not there. UsageError for an unknown key."""
-    with _naming_the_line(places.config):
-        is_there = key in yaml_subset.parse(_read(places.config))
-    if not is_there:
-        require_known(key)
-        return False
     with _editing(places):
-        _write(places.config, yaml_subset.remove(_read(places.config), key))
-    return True
+        text = _read(places.config)
+        if key in yaml_subset.parse(text):
+            _write(places.config, yaml_subset.remove(text, key))
+            return True
+    require_known(key)
+    return False
 
 
 def write_first(places: Places) -> bool:
@@ -127,7 +122,7 @@ def _parse(path: str, text: str) -> Config:
         try:
             if (value := _value(line, maps)) is not None:
                 settings[key] = Setting(value, line.number)
-        except ValueError as problem:
+        except ConfigError as problem:
             problems.append(f"{path}, line {line.number}: {problem}")
     if problems:
         raise ConfigError("\n".join(problems))
@@ -135,24 +130,19 @@ def _parse(path: str, text: str) -> Config:
 
 
 def _value(line: yaml_subset.Line, maps: set[str]) -> Value | None:
-    """Return the value of a line, None when it has none; ValueError says what is wrong."""
-    key = line.path
+    """Return the value of a line, None when it has none; ConfigError says what is wrong."""
+    key, scalar = line.path, line.scalar
     if any(key.startswith(f"{known}.") for known in SCHEMA):
         return None  # said once, of the key above that should have been a value
     if key not in SCHEMA:
         if not any(known.startswith(f"{key}.") for known in SCHEMA):
-            raise ValueError(f"there is no key {key}{did_you_mean(key)}")
-        if not (line.is_empty or line.is_empty_map):
-            raise ValueError(f"{key} holds other keys, not a value")
+            raise ConfigError(f"there is no key {key}{did_you_mean(key)}")
+        if scalar not in (*yaml_subset.EMPTY, yaml_subset.EMPTY_MAP):
+            raise ConfigError(f"{key} holds other keys, not a value")
         return None
-    if key in maps or line.is_empty_map:
-        raise ValueError(f"{key} is a map, as an old cloud configuration wrote it; put its name here as a plain text")
-    if line.is_empty or not line.value:
-        return None
-    try:
-        return SCHEMA[key].read(line.value)
-    except ValueError as error:
-        raise ValueError(f"invalid value {line.value!r} for {key}: expected {error}") from None
+    if key in maps or scalar == yaml_subset.EMPTY_MAP:
+        raise ConfigError(f"{key} is a map, as an old cloud configuration wrote it; put its name here as a plain text")
+    return None if scalar in yaml_subset.EMPTY or not line.value else SCHEMA[key].read(line.value, key)
 
 
 def _read(path: str) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from stigmer_launcher.config.file import Config
-from stigmer_launcher.config.schema import PROVIDERS
-from stigmer_launcher.errors import ConfigError, SecretError
+from stigmer_launcher.config.schema import provider as read_provider
+from stigmer_launcher.errors import SecretError
 
 _LLM = "backend.local.llm"
 _KEY = "STIGMER_LLM_API_KEY"
@@ -52,10 +52,8 @@ class Llm(NamedTuple):
 def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
     """Decide on provider, model, address and key without asking. ConfigError for an unknown provider."""
     filed = config.text(f"{_LLM}.provider")
-    provider = environ.get("STIGMER_LLM_PROVIDER", "").strip().lower() or filed
-    if provider not in PROVIDERS:
-        text = f"invalid value {provider!r} for STIGMER_LLM_PROVIDER: expected one of {', '.join(PROVIDERS)}"
-        raise ConfigError(text, "correct the variable or unset it")
+    named = environ.get("STIGMER_LLM_PROVIDER", "").strip().lower()
+    provider = read_provider(named or filed, "STIGMER_LLM_PROVIDER")
     default = DEFAULTS[provider]
 
     def find(name: str, *variables: str) -> tuple[str, str]:

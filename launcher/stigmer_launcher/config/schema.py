@@ -3,17 +3,22 @@
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+from stigmer_launcher.config.yaml_subset import is_printable
+from stigmer_launcher.errors import ConfigError
+
 Value = str | bool | int
 T = TypeVar("T")
+Reader = Callable[[str, str], T]
 
 
 class Field(NamedTuple):
-    """One key: how its text is read (ValueError says what was expected), its default, and what it decides (`about`).
+    """One key: how its text is read, its default, and what it decides (`about`).
 
-    `unused` says what to do instead; the key is accepted because files of earlier versions have it.
+    A reader takes the text and the name of what holds it; its ConfigError says what was expected. `unused` says what to
+    do instead; the key is accepted because files of earlier versions have it.
     """
 
-    read: Callable[[str], Value]
+    read: Reader[Value]
     default: Value
     about: str = ""
     secret: bool = False
@@ -40,53 +45,54 @@ def _is_address(value: str) -> bool:
     return host != "" and "/" not in host and is_port(end)
 
 
-def _reader(expected: str, accepts: Callable[[str], bool], convert: Callable[[str], T]) -> Callable[[str], T]:
-    def read(value: str) -> T:
+def _reader(expected: str, accepts: Callable[[str], bool], convert: Callable[[str], T]) -> Reader[T]:
+    def read(value: str, name: str) -> T:
         if not accepts(value):
-            raise ValueError(expected)
+            problem = f"invalid value {value!r} for {name}: expected {expected}"
+            raise ConfigError(problem, "correct the variable or unset it")
         return convert(value)
 
     return read
 
 
-def one_of(*words: str) -> Callable[[str], str]:
-    """Read one of a few words."""
+def _one_of(*words: str) -> Reader[str]:
     return _reader(f"one of {', '.join(words)}", words.__contains__, str)
 
 
+text = _reader("UTF-8 text of printable characters", is_printable, str)
 flag = _reader("true or false", lambda value: value.lower() in ("true", "false"), lambda value: value.lower() == "true")
 number = _reader("a whole number", is_number, int)
 port = _reader("1-65535", is_port, int)
 address = _reader("host:port, without a scheme", _is_address, str)
-PROVIDERS = ("ollama", "anthropic", "openai")
+provider = _one_of("ollama", "anthropic", "openai")
 _LOCAL, _CLOUD = "backend.local", "backend.cloud"
 _SHIPPED = "the version is the one Stigmer ships; use `backend.local.temporal.address` for a Temporal of your own"
 
 _OTHERS = "accepted; the server does not read it"
 
 SCHEMA: dict[str, Field] = {
-    "backend.type": Field(one_of("local", "cloud"), "local", _OTHERS),
-    f"{_LOCAL}.endpoint": Field(str, "", unused="the server listens on `ports.server`"),
-    f"{_LOCAL}.data_dir": Field(str, "", unused="set STIGMER_HOME to move everything"),
-    f"{_LOCAL}.llm.provider": Field(one_of(*PROVIDERS), "ollama", "who runs the language model"),
-    f"{_LOCAL}.llm.model": Field(str, "", "the model's name; empty: the provider's usual one"),
-    f"{_LOCAL}.llm.base_url": Field(str, "", "the provider's address; empty: the usual one"),
-    f"{_LOCAL}.llm.api_key": Field(str, "", "the provider's key; better set in the environment", secret=True),
+    "backend.type": Field(_one_of("local", "cloud"), "local", _OTHERS),
+    f"{_LOCAL}.endpoint": Field(text, "", unused="the server listens on `ports.server`"),
+    f"{_LOCAL}.data_dir": Field(text, "", unused="set STIGMER_HOME to move everything"),
+    f"{_LOCAL}.llm.provider": Field(provider, "ollama", "who runs the language model"),
+    f"{_LOCAL}.llm.model": Field(text, "", "the model's name; empty: the provider's usual one"),
+    f"{_LOCAL}.llm.base_url": Field(text, "", "the provider's address; empty: the usual one"),
+    f"{_LOCAL}.llm.api_key": Field(text, "", "the provider's key; better set in the environment", secret=True),
     f"{_LOCAL}.temporal.managed": Field(flag, True, "whether the server starts a Temporal of its own"),
     f"{_LOCAL}.temporal.address": Field(address, "", "the Temporal to use where `managed` is false"),
-    f"{_LOCAL}.temporal.version": Field(str, "", unused=_SHIPPED),
+    f"{_LOCAL}.temporal.version": Field(text, "", unused=_SHIPPED),
     f"{_LOCAL}.temporal.port": Field(port, 7233, "the same as `ports.temporal`, which goes first"),
-    f"{_LOCAL}.execution.mode": Field(one_of("local", "sandbox", "auto"), "local", "where agents run commands"),
-    f"{_LOCAL}.execution.sandbox_image": Field(str, "", "the container image of the sandbox"),
+    f"{_LOCAL}.execution.mode": Field(_one_of("local", "sandbox", "auto"), "local", "where agents run commands"),
+    f"{_LOCAL}.execution.sandbox_image": Field(text, "", "the container image of the sandbox"),
     f"{_LOCAL}.execution.auto_pull": Field(flag, True, "whether a missing image is pulled"),
     f"{_LOCAL}.execution.cleanup": Field(flag, True, "whether sandboxes are removed after use"),
     f"{_LOCAL}.execution.ttl": Field(number, 3600, "seconds that a sandbox may live"),
-    f"{_CLOUD}.endpoint": Field(str, "", _OTHERS),
-    f"{_CLOUD}.token": Field(str, "", _OTHERS, secret=True),
-    f"{_CLOUD}.org_id": Field(str, "", _OTHERS),
-    f"{_CLOUD}.env_id": Field(str, "", _OTHERS),
-    "context.organization": Field(str, "", _OTHERS),
-    "context.environment": Field(str, "", _OTHERS),
+    f"{_CLOUD}.endpoint": Field(text, "", _OTHERS),
+    f"{_CLOUD}.token": Field(text, "", _OTHERS, secret=True),
+    f"{_CLOUD}.org_id": Field(text, "", _OTHERS),
+    f"{_CLOUD}.env_id": Field(text, "", _OTHERS),
+    "context.organization": Field(text, "", _OTHERS),
+    "context.environment": Field(text, "", _OTHERS),
     "ports.server": Field(port, 7234, "the port of stigmer-server"),
     "ports.temporal": Field(port, 7233, "the port of Temporal"),
     "ports.temporal-ui": Field(port, 8233, "the port of Temporal's web page"),
@@ -114,7 +120,6 @@ def did_you_mean(key: str) -> str:
     """Return `, did you mean …?` for a key that does not exist, or nothing when none is near."""
     import difflib
 
-    near = difflib.get_close_matches(key, SCHEMA, n=1, cutoff=0.7)
-    last = key.rpartition(".")[2]
-    near = near or [known for known in SCHEMA if known.rpartition(".")[2] == last]
+    of_this_name = [known for known in SCHEMA if known.rpartition(".")[2] == key.rpartition(".")[2]]
+    near = difflib.get_close_matches(key, SCHEMA, n=1, cutoff=0.7) or of_this_name
     return f", did you mean {near[0]}?" if near else ""

@@ -34,8 +34,8 @@ _LINE = re.compile(
 )
 _CONSTRUCTS = {
     "-": "a list",
-    "{": "a map in braces",
     "[": "a list in brackets",
+    "{": "a map in braces",
     "?": "a complex key",
     "%": "a directive",
     "&": "an anchor",
@@ -43,13 +43,10 @@ _CONSTRUCTS = {
     "!": "a tag",
     "|": "a block of text",
     ">": "a folded block of text",
-    "@": "a reserved character",
-    "`": "a reserved character",
+    **dict.fromkeys("@`", "a reserved character"),
+    **dict.fromkeys("]}", "a stray bracket"),
+    **dict.fromkeys("\"'", "a quoted key"),
     ",": "a stray comma",
-    "}": "a stray bracket",
-    "]": "a stray bracket",
-    '"': "a quoted key",
-    "'": "a quoted key",
 }
 # What is wrong with a row that is none of those above: said by the first pattern that it begins with.
 _PROBLEMS = (
@@ -68,8 +65,13 @@ _PLAIN = re.compile(r"[\w./+()][\w./+(),:=@~-]*(?<!:)", re.ASCII)
 _WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 
 
+# What stands for no value: nothing, or YAML's null.
+EMPTY = ("", "~", "null", "Null", "NULL")
+EMPTY_MAP = "{}"
+
+
 class Line(NamedTuple):
-    """One `key: value`: its number from 1, its dotted path, its value as it is written, and where in the line that begins.
+    """One `key: value`: its number from 1, its dotted path, its value as it is written, and where in the text that begins.
 
     A key without a value has an empty one behind its colon; it may open a map.
     """
@@ -89,16 +91,6 @@ class Line(NamedTuple):
             return str(json.loads(self.scalar))  # the escapes of the subset are among JSON's
         return self.scalar
 
-    @property
-    def is_empty(self) -> bool:
-        """Return whether nothing, or YAML's null, stands here."""
-        return self.scalar in ("", "~", "null", "Null", "NULL")
-
-    @property
-    def is_empty_map(self) -> bool:
-        """Return whether `{}` stands here."""
-        return self.scalar == "{}"
-
 
 class SubsetError(ValueError):
     """A line that is not of the subset, or not YAML: its number and what is wrong with it."""
@@ -111,16 +103,16 @@ class SubsetError(ValueError):
 def parse(text: str) -> dict[str, Line]:
     """Read the lines of a file by their paths, in order; SubsetError names one that cannot be read."""
     rows = list(_rows(text))
-    if rows and _BEGIN.fullmatch(rows[0][1]):
+    if rows and _BEGIN.fullmatch(rows[0][2]):
         del rows[0]
-    if rows and _EMPTY_FILE.fullmatch(rows[0][1]):
+    if rows and _EMPTY_FILE.fullmatch(rows[0][2]):
         if rows[1:]:
             raise SubsetError(rows[1][0], "something follows the map in braces")
         return {}
     lines: dict[str, Line] = {}
     last: Line | None = None
     open_maps: list[tuple[int, str]] = [(0, "")]  # indentation of the keys, path before them
-    for number, row in rows:
+    for number, begin, row in rows:
         found = _LINE.fullmatch(row)
         if not found:
             raise SubsetError(number, _problem(row))
@@ -128,7 +120,7 @@ def parse(text: str) -> dict[str, Line]:
         path = _parent(number, indent, open_maps, last) + found["key"]
         if path in lines:
             raise SubsetError(number, f"the key {path} is here a second time")
-        start = found.start("scalar") if scalar else found.end("head")
+        start = begin + (found.start("scalar") if scalar else found.end("head"))
         lines[path] = last = Line(number, indent, path, scalar, start)
     return lines
 
@@ -153,7 +145,7 @@ def assign(text: str, path: str, scalar: str) -> str:
     if outer not in lines:
         return assign(assign(text, outer, ""), path, scalar)
     opening, *inner = family = _family(lines, outer)
-    if opening.is_empty_map:
+    if opening.scalar == EMPTY_MAP:
         text = _replace(text, opening, "")
     elif opening.scalar:
         raise SubsetError(opening.number, f"{outer} has a value here and cannot hold other keys")
@@ -161,11 +153,9 @@ def assign(text: str, path: str, scalar: str) -> str:
     return _insert(text, family, f"{' ' * indent}{name}: {scalar}")
 
 
-def require_printable(text: str) -> str:
-    """Return a text; ValueError when no file may hold it, because of control characters or bytes that are no UTF-8."""
-    if not _FORBIDDEN.isdisjoint(text):
-        raise ValueError("UTF-8 text of printable characters")
-    return text
+def is_printable(text: str) -> bool:
+    """Return whether a file may hold a text: it has neither control characters nor bytes that are no UTF-8."""
+    return _FORBIDDEN.isdisjoint(text)
 
 
 def render(text: str) -> str:
@@ -174,14 +164,14 @@ def render(text: str) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
-def _rows(text: str) -> Iterator[tuple[int, str]]:
-    """Yield number and text of each row that holds more than a comment."""
-    for number, raw in enumerate(text.split("\n"), 1):
-        row = raw.removesuffix("\r")
+def _rows(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield number, place and text of each row that holds more than a comment."""
+    for number, found in enumerate(re.finditer(r"^.*$", text, re.MULTILINE), 1):
+        row = found[0].removesuffix("\r")
         if bad := min(_FORBIDDEN.intersection(row), default=""):
             raise SubsetError(number, f"the control character {ord(bad):#04x}")
         if not _NOTHING.fullmatch(row):
-            yield number, row
+            yield number, found.start(), row
 
 
 def _problem(row: str) -> str:
@@ -205,12 +195,9 @@ def _parent(number: int, indent: int, open_maps: list[tuple[int, str]], last: Li
 
 
 def _replace(text: str, line: Line, scalar: str) -> str:
-    rows = text.split("\n")
-    row = rows[line.number - 1]
-    before, after = row[: line.start], row[line.start + len(line.scalar) :]
+    before, after = text[: line.start], text[line.start + len(line.scalar) :]
     gap = "" if before.endswith(" ") else " "
-    rows[line.number - 1] = before + gap + scalar + after
-    return "\n".join(rows)
+    return before + gap + scalar + after
 
 
 def _insert(text: str, family: Sequence[Line], row: str) -> str:

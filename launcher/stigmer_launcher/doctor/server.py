@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from stigmer_launcher.config.schema import address as read_address
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding
-from stigmer_launcher.launch import database, endpoints
+from stigmer_launcher.errors import ConfigError
+from stigmer_launcher.launch import database, environment
 from stigmer_launcher.launch.environment import HERE
 from stigmer_launcher.readiness import checks
 from stigmer_launcher.readiness.channel import ask
@@ -52,7 +53,7 @@ def check_ports(context: DoctorContext) -> Iterator[Finding]:
     """Check every port: free, ours, or taken by another program."""
     if context.keg:
         running = context.snapshot.ports if context.supervisor else {}
-        chosen = running or endpoints.ports_of(context.keg.payload, context.config, {})
+        chosen = running or environment.ports_of(context.keg.payload, context.config, {})
         yield from (_port(context, name, number) for name, number in chosen.items())
 
 
@@ -78,7 +79,7 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
 def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     """Check that Temporal serves: the running one, or the external one that is configured."""
     components = context.keg.payload.components if context.keg else ()
-    external = endpoints.external_address(components, context.config, context.environ)
+    external = environment.external_address(components, context.config, context.environ)
     running = _readable(context.snapshot.temporal) if context.supervisor else ""
     whose = f"at {running or external}" + (", not ours" if external else "")
     if not (running or external):
@@ -92,8 +93,8 @@ def check_temporal(context: DoctorContext) -> Iterator[Finding]:
 def _readable(address: str) -> str:
     """Return an address that a supervisor wrote down, empty when it is none."""
     try:
-        return read_address(address)
-    except ValueError:
+        return read_address(address, "")
+    except ConfigError:
         return ""
 
 

@@ -23,6 +23,7 @@ _SIDE_FILES = ("-shm", "-wal", "-journal", "")
 _LONGEST_PATH = 512 - len("-journal")  # bytes
 _SHORTER = "set STIGMER_HOME to a directory with a shorter path: `export STIGMER_HOME=/path/to/directory`"
 _MAGIC = b"SQLite format 3\0"
+_PAGE_HEADER = ">BxxH"  # its kind, and how many cells it has
 _INNER_TABLE, _LEAF_TABLE, _LEAF_INDEX = 0x05, 0x0D, 0x0A
 _MOST_PAGES = 1000  # of a schema; a damaged one may refer to itself
 # A row of the schema: its size, its number, the size of its header, the kinds of its five values, all of variable length;
@@ -84,7 +85,14 @@ def examine(path: str) -> Content:
         with open(path, "rb") as stream:
             length, replaced = _interrupted_transaction(path)
             length = min(length, os.fstat(stream.fileno()).st_size)
-            return _judge(_Pages(stream.fileno(), length, replaced), path) if length else Content.UNFINISHED
+            if not length:
+                return Content.UNFINISHED
+            pages = _Pages(stream.fileno(), length, replaced)
+            tables = tuple(pages.history())
+            is_logged = os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > 0
+            if is_logged or any(map(pages.has_rows, tables)):
+                return Content.DAMAGED if pages.is_short else Content.WHOLE
+            return Content.UNFINISHED
     except FileNotFoundError:
         return Content.MISSING
     except (OSError, ValueError, IndexError, struct.error):
@@ -117,40 +125,23 @@ class _Pages:
         numbers = [1]
         for number in islice(numbers, _MOST_PAGES):
             page, start = self.read(number), 100 if number == 1 else 0
-            kind, rows = _kind_and_count(page, start)
+            kind, rows = struct.unpack_from(_PAGE_HEADER, page, start)
             if kind not in (_INNER_TABLE, _LEAF_TABLE):
                 raise ValueError(f"page {number} is not part of a schema")
             cells = struct.unpack_from(f">{rows}H", page, start + (12 if kind == _INNER_TABLE else 8))
             if kind == _INNER_TABLE:
                 numbers += [struct.unpack_from(">I", page, cell)[0] for cell in (*cells, start + 8)]
-            else:
-                yield from filter(None, (_page_of_history(page, cell) for cell in cells))
+                continue
+            for cell in cells:
+                if not (row := _ROW.match(page, cell)):
+                    raise ValueError("no row of a schema")
+                if row[2]:
+                    yield int.from_bytes(page[row.end() : row.end() + row[1][0]])
 
     def has_rows(self, number: int) -> bool:
         """Return whether the table that begins on a page has rows; one of several pages has."""
-        kind, rows = _kind_and_count(self.read(number), 0)
+        kind, rows = struct.unpack_from(_PAGE_HEADER, self.read(number))
         return kind not in (_LEAF_TABLE, _LEAF_INDEX) or rows > 0
-
-
-def _judge(pages: _Pages, path: str) -> Content:
-    tables = tuple(pages.history())
-    is_logged = os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > 0
-    if is_logged or any(pages.has_rows(first) for first in tables):
-        return Content.DAMAGED if pages.is_short else Content.WHOLE
-    return Content.UNFINISHED
-
-
-def _kind_and_count(page: bytes, start: int) -> tuple[int, int]:
-    kind, cells = struct.unpack_from(">BxxH", page, start)
-    return kind, cells
-
-
-def _page_of_history(page: bytes, cell: int) -> int:
-    """Return the first page of the table in a row of the schema, 0 when that is no table of history."""
-    row = _ROW.match(page, cell)
-    if not row:
-        raise ValueError("no row of a schema")
-    return int.from_bytes(page[row.end() : row.end() + row[1][0]]) if row[2] else 0
 
 
 def _interrupted_transaction(path: str) -> tuple[int, dict[int, bytes]]:

@@ -1,24 +1,27 @@
-"""Executable, arguments and environment of a service. The environment holds nothing that is not listed.
+"""What a service is told: ports, whose Temporal, and its executable, arguments and environment, which hold nothing else.
 
+The command line overrules the environment, the environment the file, the file the defaults.
 Nothing of the user's environment gets through but what the payload names. The launcher's own, above all what
 PyInstaller sets for it (LD_LIBRARY_PATH and the like), would make another frozen program load our libraries. Pure but
 for looking whether an executable is there.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.llm import Llm
-from stigmer_launcher.errors import KegError, OverrideError
-from stigmer_launcher.install.payload import Component
+from stigmer_launcher.config.schema import address as read_address
+from stigmer_launcher.errors import ConfigError, KegError, OverrideError, UsageError
+from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.system.machine import binary_target, this_target
 
 # Sources: PyInstaller's bootloader, dyld(1), ld.so(8), python(1).
 _NEVER = ("LD_", "DYLD_", "PYTHON", "_PYI", "_MEI", "PYINSTALLER")
 # The home as services see it, because they run in it: for what they parse and a path could break, such as a URI.
 HERE = "."
+_MANAGED, _ADDRESS = "backend.local.temporal.managed", "backend.local.temporal.address"
 _EXECUTION = "backend.local.execution"
 EXECUTION = ("mode", "sandbox_image", "auto_pull", "cleanup", "ttl")
 
@@ -31,6 +34,49 @@ class Command(NamedTuple):
 
     def __repr__(self) -> str:  # the environment may hold a key
         return f"Command({' '.join(self.argv)}, with {len(self.env)} variables)"
+
+
+def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of every port by its name; `chosen` comes from the command line. ConfigError when two are equal.
+
+    UsageError when the command line names a port that does not exist.
+    """
+    defaults = {name: default for component in payload.components for name, default in component.ports}
+    if unknown := [name for name in chosen if name not in defaults]:
+        raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(defaults)}")
+    ports: dict[str, int] = {}
+    for name, default in defaults.items():
+        filed = config.find(f"ports.{name}")
+        number = chosen.get(name) or (int(filed.value) if filed else default)
+        if taken := next((other for other, used in ports.items() if used == number), ""):
+            remedy = f"choose another one: `stigmer config set ports.{name} NUMBER`"
+            raise ConfigError(f"the ports {taken} and {name} are both {number}", remedy)
+        ports[name] = number
+    return ports
+
+
+def external_address(components: Iterable[Component], config: Config, environ: Mapping[str, str]) -> str:
+    """Return the address of somebody else's Temporal when it is to be used instead of a component, else nothing.
+
+    The environment decides first. In the file an address alone means somebody else's; `managed: true` overrules it, and
+    a `temporal:` that says neither means ours, to be started and stopped by us.
+    """
+    variable = next((component.external for component in components if component.external), "")
+    if not variable:
+        return ""
+    if named := environ.get(variable, ""):
+        return read_address(named, variable)
+    found, said = config.text(_ADDRESS), config.find(_MANAGED)
+    managed = said.value if said else not found
+    if not managed and not found:
+        where, remedy = config.where(_MANAGED), f"run `stigmer config set {_ADDRESS} HOST:PORT`"
+        raise ConfigError(f"{where}: managed is false, and there is no address", remedy)
+    return "" if managed else found
+
+
+def namespace_of(environ: Mapping[str, str], external: str) -> str:
+    """Return the namespace to use; the user's variable names one of the `external` Temporal, ours has its default alone."""
+    return (environ.get("TEMPORAL_NAMESPACE") if external else "") or "default"
 
 
 def variables(

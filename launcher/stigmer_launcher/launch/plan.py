@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from stigmer_launcher.install.payload import Liveness, Restart
 from stigmer_launcher.launch.database import named_database
-from stigmer_launcher.readiness.checks import Check, Proof, check_for, liveness_check
+from stigmer_launcher.readiness.checks import Check, Proof, check_for
 
 
 class Plan(NamedTuple):
@@ -36,7 +36,7 @@ class ServiceLaunch(NamedTuple):
 
     def liveness(self, group: int, spawned: float) -> list[tuple[str, Check]]:
         """Return where to ask and what, for as long as that process group lives: the first of the proofs."""
-        return [(proof.address, liveness_check(proof, group, spawned)) for proof in self.proofs[:1]]
+        return [(proof.address, check_for(proof, group, spawned, was_ready=True)) for proof in self.proofs[:1]]
 
 
 class Launch(NamedTuple):

@@ -13,8 +13,8 @@ from stigmer_launcher.install.install import install
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.install.preflight import require_room
-from stigmer_launcher.launch.endpoints import external_address, namespace_of, ports_of
-from stigmer_launcher.launch.environment import HERE, Command, command_of, executable_of, variables
+from stigmer_launcher.launch import environment
+from stigmer_launcher.launch.environment import Command
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.system.places import Places, explain, installed_libexec
@@ -41,25 +41,26 @@ def prepare(
     llm = require_key(find_llm(environ, config), ask_terminal)
     keg = read_keg(installed_libexec(environ))
     components = keg.payload.components
-    external = external_address(components, config, environ)
+    external = environment.external_address(components, config, environ)
+    ours = [part for part in components if not (external and part.external)]
     for part in components:
-        executable_of(part, "", environ)
-    numbers = ports_of(keg.payload, config, ports)
-    managed = {name: numbers[name] for part in components if _is_ours(part, external) for name, _ in part.ports}
+        environment.executable_of(part, "", environ)
+    numbers = environment.ports_of(keg.payload, config, ports)
+    managed = {name: numbers[name] for part in ours for name, _ in part.ports}
     if not leftovers:
         require_free(managed)
     installing()
     installed = install(keg, places, report, in_use=in_use)
     if write_first(places):
         report(f"Created {places.config}")
-    namespace = namespace_of(environ, external)
-    values = variables(places.home, numbers, external, namespace, llm, config)
+    namespace = environment.namespace_of(environ, external)
+    values = environment.variables(places.home, numbers, external, namespace, llm, config)
     token = os.urandom(16).hex()
     services = []
     for part in components:
-        command = command_of(part, installed.directory, values, keg.payload.inherit, environ)
+        command = environment.command_of(part, installed.directory, values, keg.payload.inherit, environ)
         command.env[RUN_TOKEN] = token
-        services.append(_service(part, command, keg.payload, values, is_ours=_is_ours(part, external)))
+        services.append(_service(part, command, keg.payload, values, is_ours=part in ours))
     _make_directories(places, services)
     require_room(places.home)
     launch = Launch(
@@ -77,10 +78,6 @@ def prepare(
         restart=keg.payload.restart,
     )
     return launch, installed.made
-
-
-def _is_ours(component: Component, external: str) -> bool:
-    return not (external and component.external)
 
 
 def _service(
@@ -107,7 +104,7 @@ def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, is_
 def _make_directories(places: Places, services: Iterable[ServiceLaunch]) -> None:
     """Make the directories for logs, and for every file below the home that a service is told of."""
     told = (text for service in services for text in (*service.command[1:], *service.environment.values()))
-    paths = (os.path.join(places.home, text) if text.startswith(HERE + os.sep) else text for text in told)
+    paths = (os.path.join(places.home, text) if text.startswith(environment.HERE + os.sep) else text for text in told)
     inside = {os.path.dirname(path) for path in paths if path.startswith(places.home + os.sep)}
     for directory in (places.logs, *sorted(inside)):
         try:

@@ -93,16 +93,15 @@ class Channel:
 
         Where nobody waits any more, it ends when the system has answered.
         """
-        found: list[Any] = []
-        failed: list[OSError] = []
+        answer: list[Any] = []  # one, the addresses or the error
         self._socket, waker = socket.socketpair()
 
         def run() -> None:
             with waker:
                 try:
-                    found.extend(_resolve(address))
+                    answer.append(_resolve(address))
                 except OSError as error:
-                    failed.append(error)
+                    answer.append(error)
 
         try:
             threading.Thread(target=run, daemon=True).start()
@@ -111,13 +110,13 @@ class Channel:
             waker.close()
             raise OSError(errno.EAGAIN, str(error)) from error
         self.looks_up = True
-        while not (found or failed):
+        while not answer:
             yield False
         self.looks_up = False
         self._socket.close()
-        if failed:
-            raise failed[0]
-        return found
+        if isinstance(answer[0], OSError):
+            raise answer[0]
+        return list(answer[0])
 
 
 def ask(address: str, questions: Sequence[Question], seconds: float) -> Answers:

@@ -8,6 +8,7 @@ Sources: grpc.health.v1 (request: service = 1; response: status = 1, SERVING = 1
 """
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -20,6 +21,9 @@ _HEALTH = "/grpc.health.v1.Health/Check"
 _TEMPORAL = "temporal.api.workflowservice.v1.WorkflowService"
 _SERVING, _WORKFLOW, _ACTIVITY = 1, 1, 2
 _LONGEST_POLL = 60.0  # seconds after which Temporal ends a poll without a task; a worker then begins the next
+
+Clock = Callable[[], float]
+Usage = Callable[[int], float | None]
 
 
 class Proof(NamedTuple):
@@ -70,33 +74,32 @@ def pollers(namespace: str, queues: tuple[str, ...], group: int, spawned: float)
     return Check(tuple(_describe(namespace, queue, kind) for queue in queues for kind in kinds), judge)
 
 
-def check_for(proof: Proof, group: int, spawned: float) -> Check:
-    """Return the check for the process group that was `spawned` at that time of the epoch."""
+def check_for(proof: Proof, group: int, spawned: float, *, was_ready: bool = False) -> Check:
+    """Return the check for the process group that was `spawned` at that time of the epoch.
+
+    The one for a group that `was_ready` is for all further rounds: a worker's remembers the last.
+    """
     if proof.kind == "pollers":
-        return pollers(proof.namespace, proof.queues, group, spawned)
+        check = pollers(proof.namespace, proof.queues, group, spawned)
+        return check._replace(judge=Activity(group, spawned).judge) if was_ready else check
     if proof.kind == "temporal":
         return temporal(proof.namespace, proof.queues[0])
     return OPEN_PORT if proof.kind == "port" else HANDSHAKE
 
 
-def liveness_check(proof: Proof, group: int, spawned: float) -> Check:
-    """Return the check for a process group that was ready once; it is for all rounds, for a worker's remembers the last."""
-    check = check_for(proof, group, spawned)
-    return check._replace(judge=Activity(group, spawned).judge) if proof.kind == "pollers" else check
+def pid_in_group(identity: str, last_access: float, group: int, spawned: float) -> int:
+    """Return a poller's pid if it belongs to a group, else 0: the SDKs' default identity begins with `pid@`.
 
-
-def is_in_group(identity: str, last_access: float, group: int, spawned: float) -> bool:
-    """Return whether a poller's process belongs to a group: the SDKs' default identity begins with `pid@`.
-
-    An identity without a pid is judged by its time: it polled since our process was `spawned`.
+    An identity without a pid is taken for the group's leader if it polled since that was `spawned`.
     """
-    pid = _pid_in(identity)
+    found = re.match(r"([0-9]{1,19})@", identity)
+    pid = int(found[1]) if found else 0
     if not pid:
-        return last_access >= spawned
+        return group if last_access >= spawned else 0
     try:
-        return pid == group or os.getpgid(pid) == group
+        return pid if pid == group or os.getpgid(pid) == group else 0
     except (OSError, OverflowError):
-        return False
+        return 0
 
 
 class Activity:
@@ -106,23 +109,16 @@ class Activity:
     hung. Temporal's times are only compared with each other: its clock may be another one, and machines sleep.
     """
 
-    def __init__(
-        self,
-        group: int,
-        spawned: float,
-        clock: Callable[[], float] = time.monotonic,
-        used: Callable[[int], float | None] = processor_time,
-    ) -> None:
+    def __init__(self, group: int, spawned: float, clock: Clock = time.monotonic, used: Usage = processor_time) -> None:
         self._group, self._spawned, self._clock, self._used = group, spawned, clock, used
-        self._pids = {group}
-        self._polled = 0.0
+        self._pids, self._polled = {group}, 0.0
         self._last: tuple[float, float] | None = None
         self._since = clock()
 
     def judge(self, answers: Answers) -> str:
         """Say what is wrong with the worker that polls as the answers tell, empty when nothing is."""
         for pid, last_access in _our_pollers(answers, self._group, self._spawned):
-            self._pids.add(pid or self._group)
+            self._pids.add(pid)
             self._polled = max(self._polled, last_access)
         used = [self._used(pid) for pid in self._pids]
         activity = (self._polled, sum(filter(None, used)))
@@ -131,21 +127,16 @@ class Activity:
         return "neither polls nor uses the processor" if self._clock() - self._since > 2 * _LONGEST_POLL else ""
 
 
-def _pid_in(identity: str) -> int:
-    pid, at, _ = identity.partition("@")
-    return int(pid) if at and pid.isascii() and pid.isdigit() and len(pid) < 20 else 0
-
-
 def _describe(namespace: str, queue: str, kind: int) -> Question:
     wanted = protowire.encode({1: namespace, 2: protowire.encode({1: queue}), 3: kind})
     return f"/{_TEMPORAL}/DescribeTaskQueue", wanted
 
 
 def _our_pollers(answers: Answers, group: int, spawned: float) -> Iterator[tuple[int, float]]:
-    """Yield pid and last access of every poller in the group; the pid is 0 when its identity has none."""
+    """Yield pid and last access of every poller in the group."""
     for poller in (poller for answer in answers for poller in protowire.strings(answer or b"", 1)):
         identity = b"".join(protowire.strings(poller, 2)[-1:]).decode(errors="replace")
         seen = b"".join(protowire.strings(poller, 1)[-1:])
         last_access = protowire.integer(seen, 1) + protowire.integer(seen, 2) / 1e9
-        if is_in_group(identity, last_access, group, spawned):
-            yield _pid_in(identity), last_access
+        if pid := pid_in_group(identity, last_access, group, spawned):
+            yield pid, last_access

@@ -41,10 +41,17 @@ class Client:
         The server is told how many `seconds` the caller waits, unless they are 0.
         """
         self._answers = {}
+        timeout = b"\x00\x0cgrpc-timeout" + _string(b"%dm" % (seconds * 1000)) if seconds else b""
         for method, message in questions:
-            self._answers[self._next], self._open[self._next] = None, bytearray()
-            self._call(self._next, method, message, seconds)
-            self._next += 2
+            stream, self._next = self._next, self._next + 2
+            self._answers[stream], self._open[stream] = None, bytearray()
+            path, authority = b"\x04" + _string(method.encode()), b"\x01" + _string(self._authority)
+            block = _FIXED_FIELDS + path + authority + _CONTENT_TYPE + _TE + timeout
+            self.outgoing += _frame(_HEADERS, _END_HEADERS, stream, block)
+            framed = b"\0" + struct.pack(">I", len(message)) + message
+            for start in range(0, len(framed), _LARGEST_FRAME):
+                end = start + _LARGEST_FRAME
+                self.outgoing += _frame(_DATA, _END_STREAM if end >= len(framed) else 0, stream, framed[start:end])
 
     @property
     def answers(self) -> Answers | None:
@@ -64,16 +71,6 @@ class Client:
             body = bytes(self._incoming[9 : 9 + size])
             del self._incoming[: 9 + size]
             self._take(kind, flags, stream & 0x7FFFFFFF, body)
-
-    def _call(self, stream: int, method: str, message: bytes, seconds: float) -> None:
-        path, authority = b"\x04" + _string(method.encode()), b"\x01" + _string(self._authority)
-        timeout = b"\x00\x0cgrpc-timeout" + _string(b"%dm" % (seconds * 1000)) if seconds else b""
-        block = _FIXED_FIELDS + path + authority + _CONTENT_TYPE + _TE + timeout
-        self.outgoing += _frame(_HEADERS, _END_HEADERS, stream, block)
-        framed = b"\0" + struct.pack(">I", len(message)) + message
-        for start in range(0, len(framed), _LARGEST_FRAME):
-            end = start + _LARGEST_FRAME
-            self.outgoing += _frame(_DATA, _END_STREAM if end >= len(framed) else 0, stream, framed[start:end])
 
     def _take(self, kind: int, flags: int, stream: int, body: bytes) -> None:
         if kind == _GOAWAY:

@@ -15,7 +15,7 @@ from stigmer_launcher.config.llm import find_llm
 from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, UsageError
 from stigmer_launcher.install import manifest, versions
 from stigmer_launcher.install.payload import Payload, Proof, Smoke
-from stigmer_launcher.launch import endpoints, environment
+from stigmer_launcher.launch import environment
 from stigmer_launcher.readiness import channel, protowire
 from stigmer_launcher.supervise import child, phases, state
 from stigmer_launcher.system import process
@@ -124,8 +124,8 @@ def _command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, s
     llm = find_llm(environ, config)
     named = next(part for part in payload.components if part.name == asked.component)
     component = named._replace(arguments=asked.arguments)
-    numbers = {**endpoints.ports_of(payload, config, {}), **snapshot.ports}
-    namespace = endpoints.namespace_of(environ, endpoints.external_address(payload.components, config, environ))
+    numbers = {**environment.ports_of(payload, config, {}), **snapshot.ports}
+    namespace = environment.namespace_of(environ, environment.external_address(payload.components, config, environ))
     values = environment.variables(places.home, numbers, snapshot.temporal, namespace, llm, config)
     directory = versions.directory_of(places, snapshot.installed)
     return environment.command_of(component, directory, values, payload.inherit, environ), llm.api_key
