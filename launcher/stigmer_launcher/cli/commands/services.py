@@ -1,7 +1,7 @@
 """Services of a running server: wait for them, stop and restart some of them while the others go on."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context
@@ -17,6 +17,7 @@ _PAUSE = 0.02
 _SPARE = 15.0  # seconds beyond the grace of a service
 _DOING = {STOP: "stopping", RESTART: "restarting"}
 _RESTARTS = 3  # of one service while it is waited for: it does not come back by itself
+_STOPPED_MEANWHILE = "the server has stopped meanwhile"
 
 
 def stop_services(names: Sequence[str], context: Context) -> int:
@@ -34,10 +35,13 @@ def stop_services(names: Sequence[str], context: Context) -> int:
 def restart_services(names: Sequence[str], context: Context) -> int:
     """Restart these services, and return when they and those that need them are ready."""
     instance = state.Instance(find_places(context.environ).run)
-    begun = _request_and_wait(instance, RESTART, names, context)
-    snapshot = _await(instance, lambda now: _is_settled(now, begun), _TIMEOUT, _DOING[RESTART])
+    progress = Progress(context.out)
+    _request_and_wait(instance, RESTART, names, context)
+    snapshot = await_running(instance, progress, start_stopped=False)
+    if snapshot is None:
+        raise StoppedError(_STOPPED_MEANWHILE)
     require_running(each for each in snapshot.services if each.name in names or each.state != phases.STOPPED)
-    Progress(context.out).done(f"Restarting {', '.join(names)}")
+    progress.done(f"Restarting {', '.join(names)}")
     return 0
 
 
@@ -49,28 +53,22 @@ def require_running(services: Iterable[state.ServiceSnapshot]) -> None:
         raise DegradedError(said, f"run `stigmer server logs {names}`, then `stigmer server restart {names}`")
 
 
-def await_running(instance: state.Instance, progress: Progress) -> state.Snapshot | None:
+def await_running(instance: state.Instance, progress: Progress, *, start_stopped: bool = True) -> state.Snapshot | None:
     """Wait while another command starts or stops the server, or a service is restarted; start those that were stopped.
 
     Give the snapshot of the running server, which lacks a service only when that does not come back; None when none runs.
     """
-    deadline = time.monotonic() + _TIMEOUT
     first, noted = state.Snapshot(), ""
-    while pid := state.supervisor_pid(instance):
-        snapshot = state.living_snapshot(instance)
+    for pid, snapshot, is_last in _looks(instance, _TIMEOUT):
         first = first if first.services else snapshot
+        is_degraded = snapshot.state == phases.DEGRADED
         stopped = [each.name for each in snapshot.services if each.state == phases.STOPPED]
-        if stopped and snapshot.state == phases.DEGRADED:
+        if start_stopped and stopped and is_degraded and not is_last:
             request(instance, START, stopped)
-        elif _is_settled(snapshot, first):
+        elif _is_settled(snapshot, first) or (is_degraded and is_last):
             return snapshot
         if noted != (noted := _awaited(snapshot, pid)):
             progress.note(noted)
-        if time.monotonic() > deadline:
-            if snapshot.state == phases.DEGRADED:
-                return snapshot
-            raise BusyError(f"process {pid} has been {snapshot.state or phases.STARTING} for {_TIMEOUT:g} s")
-        time.sleep(_PAUSE)
     return None
 
 
@@ -95,20 +93,23 @@ def _awaited(snapshot: state.Snapshot, pid: int) -> str:
     return f"Another `stigmer server` (pid {pid}) is starting; waiting"
 
 
-def _request_and_wait(instance: state.Instance, verb: str, names: Sequence[str], context: Context) -> state.Snapshot:
+def _request_and_wait(instance: state.Instance, verb: str, names: Sequence[str], context: Context) -> None:
     """Request something of the server once it has started, and wait until all these services have stopped or begun anew."""
     _require_known(names, state.living_snapshot(instance), context)
-    started = _await(instance, lambda now: now.state in (phases.RUNNING, phases.DEGRADED), _TIMEOUT, "starting")
+    has_started = (phases.RUNNING, phases.DEGRADED)
+    started = next((now for _, now, _ in _looks(instance, _TIMEOUT) if now.state in has_started), None)
+    if started is None:
+        raise StoppedError("the server is stopped")
     before = [started.service(name) for name in names]
     listed = ", ".join(names)
     Progress(context.out).step(f"{_DOING[verb].capitalize()} {listed}")
     request(instance, verb, names)
-    seconds = max(each.grace for each in before) + _SPARE
-
-    def has_happened(now: state.Snapshot) -> bool:
-        return all(_is_done(verb, now.service(each.name), each) for each in before)
-
-    return _await(instance, has_happened, seconds, f"{_DOING[verb]} {listed}")
+    for _, now, _ in _looks(instance, max(each.grace for each in before) + _SPARE, f"{_DOING[verb]} {listed}"):
+        if now.supervisor_pid != started.supervisor_pid:
+            break
+        if all(_is_done(verb, now.service(each.name), each) for each in before):
+            return
+    raise StoppedError(_STOPPED_MEANWHILE)
 
 
 def _is_done(verb: str, now: state.ServiceSnapshot, before: state.ServiceSnapshot) -> bool:
@@ -133,19 +134,12 @@ def _require_known(names: Sequence[str], snapshot: state.Snapshot, context: Cont
         raise UsageError(f"{external[0]} at {snapshot.temporal} is external: this server does not run it")
 
 
-def _await(
-    instance: state.Instance, is_done: Callable[[state.Snapshot], bool], seconds: float, doing: str
-) -> state.Snapshot:
-    """Wait until `is_done`, as long as the same supervisor runs."""
+def _looks(instance: state.Instance, seconds: float, doing: str = "") -> Iterator[tuple[int, state.Snapshot, bool]]:
+    """Yield pid and snapshot of the running server, and whether this is the last look: BusyError follows it."""
     deadline = time.monotonic() + seconds
-    pid = state.supervisor_pid(instance)
-    if not pid:
-        raise StoppedError("the server is stopped")
-    while state.supervisor_pid(instance) == pid:
-        snapshot = state.living_snapshot(instance)
-        if is_done(snapshot):
-            return snapshot
-        if time.monotonic() > deadline:
-            raise BusyError(f"process {pid} has been {doing} for {seconds:g} s")
+    while pid := state.supervisor_pid(instance):
+        snapshot, is_last = state.living_snapshot(instance), time.monotonic() > deadline
+        yield pid, snapshot, is_last
+        if is_last:
+            raise BusyError(f"process {pid} has been {doing or snapshot.state or phases.STARTING} for {seconds:g} s")
         time.sleep(_PAUSE)
-    raise StoppedError("the server has stopped meanwhile")
