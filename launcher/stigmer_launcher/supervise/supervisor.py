@@ -60,7 +60,6 @@ class Supervisor:
         while self._state.stage != phases.STOPPED:
             self._wait()
             self._step()
-        leftovers.end_escaped(self._launch.token)
         self._watchdog.dismiss()
         self._control.close()
         self._services.close()
@@ -77,6 +76,8 @@ class Supervisor:
             if not self._events:
                 break
         if self._state != before:
+            if self._state.stage == phases.STOPPED:  # the next start does not look for processes of a clean stop
+                leftovers.end_escaped(self._launch.token)
             self.save()
             self._announce(before)
 
