@@ -199,6 +199,30 @@ def test_following_misses_nothing_when_a_log_is_rotated_twice_between_two_looks(
     assert [text.split()[1] for text in texts(tail.more())] == ["0", "1", "2"]
 
 
+@pytest.mark.parametrize("call", ["read", "stat"])
+@pytest.mark.parametrize("number", range(1, 5))
+def test_following_misses_no_line_that_is_written_just_before_a_rotation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    """Whichever look at the files the rotation comes just before."""
+    written = write_log(tmp_path, "a", ["first"], largest=200)
+    tail = tail_of(tmp_path)
+    assert texts(tail.last(9)) == ["first"]
+    calls, original = iter(range(1, 100)), getattr(os, call)
+
+    def rotated_before(*arguments: Any, **options: Any) -> Any:
+        if next(calls) == number:
+            monkeypatch.undo()
+            for text in ("last of its file", "x" * 150, "first of the next"):
+                written.write(text.encode() + b"\n")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(os, call, rotated_before)
+    came = [text for _ in range(6) for text in texts(tail.more())]
+    assert came == ["last of its file", "x" * 150, "first of the next"]
+    assert (tmp_path / "logs" / "a.log.1").exists()
+
+
 def test_following_shows_whole_lines_and_begins_again_when_somebody_empties_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("whole\nhal", encoding="utf-8")

@@ -128,10 +128,11 @@ class Tail:
         """Return the lines that have come since, from the rest of a rotated file and from the files that follow it."""
         entries: list[Entry] = []
         while True:
+            is_rotated = bool(self._successor())  # looked up first: what is written before a rotation is read below
             while data := os.read(self._descriptor, _BLOCK):
                 *lines, self._pending = (self._pending + data).split(b"\n")
                 entries += map(self._entry, lines)
-            if not self._move_on():
+            if not (is_rotated and self._move_on()) and not self._start_over():
                 return entries
 
     def _open(self, path: str) -> None:
@@ -140,20 +141,22 @@ class Tail:
         self._descriptor = descriptor
 
     def _move_on(self) -> bool:
-        """Open the file that follows ours, or start over if ours was truncated; False when neither happened."""
-        ours = os.fstat(self._descriptor)
+        """Open the file that follows ours; False when there is none yet."""
         with suppress(FileNotFoundError):
-            if successor := self._successor(ours):
-                self._open(successor)
-                return True
-        if ours.st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR):
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            self._open(self._successor())
             return True
         return False
 
-    def _successor(self, ours: os.stat_result) -> str:
+    def _start_over(self) -> bool:
+        """Go back to the beginning if somebody truncated our file; False when nobody did."""
+        is_shorter = os.fstat(self._descriptor).st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        if is_shorter:
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return is_shorter
+
+    def _successor(self) -> str:
         """Return the file that follows ours, which may have been rotated too; empty while ours is the current one."""
-        newer = ""
+        ours, newer = os.fstat(self._descriptor), ""
         for path in self._files:
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.stat(path), ours):
