@@ -1,0 +1,61 @@
+"""`stigmer server restart SERVICE`: what it says while it waits, and how it ends when the service does not come back."""
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from stigmer_launcher.cli.commands import services
+from stigmer_launcher.cli.terminal import Context, Terminal
+from stigmer_launcher.errors import BusyError, DegradedError
+from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, write_snapshot
+from stigmer_launcher.system import locks
+
+SERVICE = ServiceSnapshot("server", state=phases.RUNNING, since=1.0, managed=True)
+DOWN = SERVICE._replace(state=phases.BACKOFF, since=2.0, last_error="exited with status 1")
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
+    """Give a server whose supervisor is this process, and which is waited for a moment only."""
+    monkeypatch.setattr(services, "_TIMEOUT", 0.1)
+    (tmp_path / "run").mkdir()
+    instance = Instance(str(tmp_path / "run"))
+    with locks.wait(instance.lock, 1):
+        yield instance
+
+
+def restarted(instance: Instance, monkeypatch: pytest.MonkeyPatch, state: str) -> str:
+    """Restart a service that ends and does not come back, in a server that is in a state; return what is printed."""
+
+    def write(state: str, service: ServiceSnapshot) -> None:
+        write_snapshot(instance, Snapshot(os.getpid(), state=state, services=(service,)))
+
+    def request(_instance: Instance, _verb: str, _names: Sequence[str]) -> None:
+        write(state, DOWN)
+
+    monkeypatch.setattr(services, "request", request)
+    write(phases.RUNNING, SERVICE)
+    terminal = Terminal(io.StringIO(), live=False, colour=False, unicode=False)
+    context = Context({"STIGMER_HOME": str(Path(instance.run).parent)}, terminal, terminal)
+    error = DegradedError if state == phases.DEGRADED else BusyError
+    with pytest.raises(error):
+        services.restart_services(["server"], context)
+    return terminal.stream.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_a_restart_says_what_it_waits_for_and_ends_as_degraded(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = restarted(instance, monkeypatch, phases.DEGRADED)
+    assert f"Waiting until the server (pid {os.getpid()}) has restarted what ended\n" in said
+
+
+def test_a_restart_of_a_service_in_a_server_that_goes_on_stopping_ends_as_busy(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = restarted(instance, monkeypatch, phases.STOPPING)
+    assert f"The server (pid {os.getpid()}) is stopping; waiting\n" in said
