@@ -1,13 +1,16 @@
-"""The smoke command: run to its end or to its limit, with nothing left of it, and judged by what it did."""
+"""The smoke call, judged by its answer, and the smoke command: run to its end or to its limit, with nothing left of it, and judged by what it did."""
 
 import os
 import time
 
 import pytest
 
-from stigmer_launcher.cli.commands.smoke import Ended, judge, run
+from stigmer_launcher.cli.commands.smoke import Ended, call, judge, run
+from stigmer_launcher.errors import SmokeError
 from stigmer_launcher.install.payload import Smoke
 from stigmer_launcher.launch.environment import Command
+from stigmer_launcher.readiness import channel, protowire
+from stigmer_launcher.supervise.state import Snapshot
 from support.launcher_services import eventually, is_running
 
 
@@ -62,3 +65,22 @@ def test_of_an_endless_output_the_end_is_kept() -> None:
 )
 def test_a_command_is_judged_by_its_exit_code_and_its_output(asked: Smoke, ended: Ended, problem: str) -> None:
     assert judge(asked, ended) == problem
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        (None, "the server refused the request"),
+        (b"\xff", "the server's answer is not JSON"),
+        (protowire.encode({1: "{"}), "the server's answer is not JSON"),
+        (protowire.encode({1: '{"message": "hello"}'.encode("utf-32-be")}), "the server's answer is not JSON"),
+        (protowire.encode({1: "[1]"}), "the server's answer is not a JSON object"),
+    ],
+)
+def test_an_answer_that_is_not_as_agreed_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, reply: bytes | None, problem: str
+) -> None:
+    """UTF-32 among them: the frozen launcher has no codec for it."""
+    monkeypatch.setattr(channel, "ask", lambda *_: (reply,))
+    with pytest.raises(SmokeError, match=problem):
+        call(Smoke("grpc", 1.0, "/a.B/C", "server"), Snapshot(ports={"server": 7234}), "hello")

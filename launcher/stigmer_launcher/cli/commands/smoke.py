@@ -52,7 +52,7 @@ def smoke(invocation: Invocation, context: Context) -> int:
         if asked.kind == "command":
             report, lines = _run_command(payload, snapshot, context.environ)
         else:
-            report, lines = _call(asked, snapshot, message)
+            report, lines = call(asked, snapshot, message)
         report["seconds"] = seconds = round(time.monotonic() - began, 3)
         lines[0] = f"{context.out.paint(context.out.mark('done'), 'green')} {lines[0]} in {seconds:g} s"
     for line in [json.dumps(report)] if invocation.has("json") else lines:
@@ -75,7 +75,7 @@ def _describe(proof: Proof) -> str:
     return f"pollers on {' '.join(proof.queues)}" if proof.kind == "pollers" else f"{proof.kind} on port {proof.port}"
 
 
-def _call(asked: Smoke, snapshot: state.Snapshot, message: str) -> Told:
+def call(asked: Smoke, snapshot: state.Snapshot, message: str) -> Told:
     """Send a request, a JSON text in a protobuf string, and tell its way and what came back."""
     if asked.port not in snapshot.ports:
         raise SmokeError(f"the server that runs has no port {asked.port}", "run `stigmer server restart`")
@@ -87,7 +87,7 @@ def _call(asked: Smoke, snapshot: state.Snapshot, message: str) -> Told:
     if reply is None:
         raise SmokeError("the server refused the request")
     try:
-        answer = json.loads(b"".join(protowire.strings(reply, 1)))
+        answer = json.loads(b"".join(protowire.strings(reply, 1)).decode())
     except (ValueError, protowire.ProtocolError) as error:
         raise SmokeError(f"the server's answer is not JSON: {error}") from error
     if not isinstance(answer, dict):
