@@ -122,6 +122,7 @@ def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], word
         (("--hlep",), "`stigmer` has no option --hlep; did you mean `--help`?"),
         (("-x", "server"), "`stigmer` has no option -x"),
         (("--", "server"), "`stigmer` has no option --"),
+        (("--", "--version"), "`stigmer` has no option --"),
         (("--foreground", "server"), "--foreground comes after the command: `stigmer server --foreground`"),
         (("--foreground=yes", "server"), "--foreground comes after the command"),
         (("-f", "server", "logs"), "-f comes after the command: `stigmer server logs -f`"),

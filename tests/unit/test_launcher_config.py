@@ -360,6 +360,21 @@ def test_no_command_prints_a_secret(places: Places) -> None:
         assert "secret" not in out + err
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://host/v1", "https://host/v1"),
+        ("https://ada:secret@host/v1?key=secret", "https://****@host/v1"),
+        ("https://ada:sec/ret@host", "https://****@host"),
+        ("ada:secret@host/v1", "****@host/v1"),
+    ],
+)
+def test_of_an_address_user_password_and_query_are_not_shown(places: Places, url: str, shown: str) -> None:
+    write(places, f"backend:\n  local:\n    llm:\n      base_url: {url}\n")
+    assert effective(places)["llm.base_url"] == (shown, "file")
+    assert config(places, "get", "backend.local.llm.base_url") == (0, f"{shown}\n", "")
+
+
 @pytest.mark.parametrize("key", SCHEMA)
 def test_of_every_key_is_said_what_it_decides_or_what_to_do_instead(key: str) -> None:
     assert bool(SCHEMA[key].about) != bool(SCHEMA[key].unused)

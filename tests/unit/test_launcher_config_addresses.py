@@ -78,7 +78,9 @@ def test_an_unmanaged_temporal_without_an_address_is_an_error_with_the_line() ->
         external_address((SERVER, TEMPORAL), filed(managed=False), {})
 
 
-@pytest.mark.parametrize("named", ["there", "http://there:1", "there:0", "there:x", ":1", "there:70000"])
+@pytest.mark.parametrize(
+    "named", ["there", "http://there:1", "there:0", "there:x", ":1", "there:70000", "\udcff:1", "a b:1"]
+)
 def test_an_address_that_is_none_is_refused_with_the_variables_name(named: str) -> None:
     with pytest.raises(ConfigError, match=r"for TEMPORAL_SERVICE_ADDRESS: expected host:port"):
         external_address((SERVER, TEMPORAL), filed(), {"TEMPORAL_SERVICE_ADDRESS": named})

@@ -183,7 +183,7 @@ def test_no_secret_of_the_file_or_of_an_address_is_shown(keg: Path, places: Plac
         f"      base_url: https://ada:{SECRET}@host/v1?key={SECRET}\n  cloud:\n    token: {SECRET}\n",
     )
     report = look(keg, places)
-    assert found(report, "Model", "provider").text.endswith("https://host/v1")
+    assert found(report, "Model", "provider").text.endswith("https://****@host/v1")
     assert SECRET not in said(report)
 
 

@@ -42,6 +42,8 @@ def parse(arguments: Sequence[str]) -> Invocation:
     given, following = _scan(rest, command)
     _refuse_excess(command, leading)
     for flag, value in given:
+        if flag == "--":  # of a group, which takes no arguments: refused below
+            break
         if value is not None and flag in (*HELP.flags, *VERSION.flags):
             raise _wrong(f"{flag} takes no value", command)
         if flag in HELP.flags:

@@ -49,6 +49,13 @@ class Llm(NamedTuple):
         return bool(DEFAULTS[self.provider].variable) and not self.api_key
 
 
+def shown_url(url: str) -> str:
+    """Return an address that is safe to show: user, password and query are left out."""
+    scheme, separator, rest = url.partition("?")[0].rpartition("://")
+    userinfo, _, host = rest.rpartition("@")
+    return f"{scheme}{separator}{'****@' if userinfo else ''}{host}"
+
+
 def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
     """Decide on provider, model, address and key without asking. ConfigError for an unknown provider."""
     filed = config.text(f"{_LLM}.provider")

@@ -42,7 +42,7 @@ def is_port(value: str) -> bool:
 
 def _is_address(value: str) -> bool:
     host, _, end = value.rpartition(":")
-    return host != "" and "/" not in host and is_port(end)
+    return host.isprintable() and bool(host) and not {"/", " "} & set(host) and is_port(end)
 
 
 def _reader(expected: str, accepts: Callable[[str], bool], convert: Callable[[str], T]) -> Reader[T]:

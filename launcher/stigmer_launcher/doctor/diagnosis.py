@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from stigmer_launcher.config import file as configuration
 from stigmer_launcher.config import llm
@@ -57,7 +57,7 @@ def _noting(found: list[Finding], section: str, name: str) -> Iterator[None]:
     except LauncherError as error:
         found.append(problem(section, name, error))
     except OSError as error:
-        found.append(Finding(section, name, PROBLEM, f"{error.filename or ''}: {error.strerror}"))
+        found.append(Finding(section, name, PROBLEM, f"{error.filename or ''}: {error.strerror or error}"))
 
 
 def check_config(config: Config) -> Iterator[Finding]:
@@ -101,7 +101,7 @@ def check_home(context: DoctorContext) -> Iterator[Finding]:
 def check_model(context: DoctorContext) -> Iterator[Finding]:
     """Check the language model's settings; of the API key only whether there is one."""
     model = llm.find_llm(context.environ, context.config)
-    yield Finding("Model", "provider", OK, f"{model.provider}, {model.model}, {_without_userinfo(model.base_url)}")
+    yield Finding("Model", "provider", OK, f"{model.provider}, {model.model}, {llm.shown_url(model.base_url)}")
     if model.needs_key:
         remedy = f"set {llm.DEFAULTS[model.provider].variable}; without it the start asks"
         yield Finding("Model", "key", WARNING, f"missing; {model.provider} needs one", remedy)
@@ -122,12 +122,10 @@ _CHECKS = (
 )
 
 
-def _without_userinfo(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}".partition("?")[0]
-
-
 def _size_of(directory: str) -> int:
-    paths = (os.path.join(folder, name) for folder, _, names in os.walk(directory) for name in names)
-    return sum(os.lstat(path).st_size for path in paths)
+    size = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with suppress(FileNotFoundError):  # it was rotated meanwhile
+                size += os.lstat(os.path.join(folder, name)).st_size
+    return size

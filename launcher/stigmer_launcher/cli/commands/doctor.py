@@ -29,7 +29,7 @@ def render_json(findings: Sequence[Finding]) -> str:
         "warnings": _count(findings, WARNING),
         "findings": [finding._asdict() for finding in findings],
     }
-    return json.dumps(plain, indent=2, ensure_ascii=False)
+    return json.dumps(plain, indent=2)
 
 
 def render_text(findings: Sequence[Finding], out: Terminal) -> Iterator[str]:
