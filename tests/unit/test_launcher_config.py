@@ -15,7 +15,7 @@ from stigmer_launcher.cli.main import main
 from stigmer_launcher.config import file as config_file
 from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA
 from stigmer_launcher.errors import ConfigError, UsageError
-from stigmer_launcher.system.places import Places
+from stigmer_launcher.system.places import Places, find_places
 
 UPSTREAM = """\
 # Stigmer CLI Configuration
@@ -285,6 +285,18 @@ def test_unset_removes_one_value_and_keeps_the_rest(places: Places) -> None:
     assert not config_file.unset_value(places, "backend.local.llm.model"), "it is gone already"
     with pytest.raises(UsageError, match=r"no key ports\.sever, did you mean ports\.server\?"):
         config_file.unset_value(places, "ports.sever")
+
+
+@pytest.mark.parametrize("key", ["ports.server", "ports.sever"])
+def test_unset_of_what_is_not_there_touches_nothing(tmp_path: Path, key: str) -> None:
+    """Neither a home that does not exist nor one that may not be written."""
+    places = find_places({"STIGMER_HOME": str(tmp_path / "none")})
+    if key in SCHEMA:
+        assert not config_file.unset_value(places, key)
+    else:
+        with pytest.raises(UsageError):
+            config_file.unset_value(places, key)
+    assert not (tmp_path / "none").exists()
 
 
 def test_unset_removes_a_key_that_nothing_knows(places: Places) -> None:

@@ -148,14 +148,21 @@ def test_a_damaged_file_of_the_old_version_is_not_taken_over(keg: Path, places: 
     put(newer, places, methods=COPY)
 
 
+STAMP = '{"id": "%s", "method": "copy", "files": '
+
+
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"format": 1, "id": "x", "method": "link", "files": [[1]]}', "\0" * 90]
+    "content",
+    [
+        *("", "{", "[]", "{}", "[" * 100_000, '{"format": 1, "id": "x", "method": "link", "files": [[1]]}', "\0" * 90),
+        *(f"{STAMP}{files}}}" for files in ("[]", '[".version"]', "null", "{}")),
+    ],
 )
 def test_a_stamp_that_cannot_be_read_means_that_nothing_is_trusted(keg: Path, places: Places, content: str) -> None:
-    """A power cut may leave any of these."""
+    """A power cut or a hand may leave any of these."""
     put(keg, places, methods=COPY)
     damage_by_writing(Path(places.bin, "temporal"))
-    Path(places.bin, ".stamp").write_text(content)
+    Path(places.bin, ".stamp").write_text(content.replace("%s", Path(places.bin).resolve().name))
     assert put(keg, places, methods=COPY).made
     assert not put(keg, places, methods=COPY).made
 

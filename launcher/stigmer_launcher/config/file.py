@@ -86,13 +86,13 @@ def set_value(places: Places, key: str, value: str) -> None:
 
 def unset_value(places: Places, key: str) -> bool:
     """Remove a key from the file, leaving the rest as it is; False when it was not there. UsageError for an unknown key."""
+    with _naming_the_line(places.config):
+        if key not in yaml_subset.parse(_read(places.config)):
+            require_known(key)
+            return False
     with _editing(places):
-        text = _read(places.config)
-        if key in yaml_subset.parse(text):
-            _write(places.config, yaml_subset.remove(text, key))
-            return True
-    require_known(key)
-    return False
+        _write(places.config, yaml_subset.remove(_read(places.config), key))
+    return True
 
 
 def write_first(places: Places) -> bool:

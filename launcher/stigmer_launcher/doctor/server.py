@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 from stigmer_launcher.config.schema import address as read_address
@@ -17,6 +18,7 @@ from stigmer_launcher.system import ports, process
 from stigmer_launcher.system.service_manager import command_for
 
 _TIMEOUT = 2.0  # seconds Temporal is given for an answer
+_PAUSE = 0.1  # seconds between two tries
 _ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"
 _LISTENERS = "/proc/net/tcp"
 # What earlier versions of Stigmer left behind, relative to the home.
@@ -159,9 +161,14 @@ def _service_of(context: DoctorContext, pid: int) -> str:
 
 
 def _why_not_serving(address: str) -> str:
-    """Say why Temporal does not serve, empty when it does."""
+    """Say why Temporal does not serve, empty when it does; it may be starting at the moment."""
     check = checks.temporal("default", "doctor")
-    try:
-        return check.judge(ask(address, check.questions, _TIMEOUT))
-    except OSError as error:
-        return error.strerror or str(error)
+    deadline = time.monotonic() + _TIMEOUT
+    while True:
+        try:
+            reason = check.judge(ask(address, check.questions, _TIMEOUT))
+        except OSError as error:
+            reason = error.strerror or str(error)
+        if not reason or time.monotonic() > deadline:
+            return reason
+        time.sleep(_PAUSE)

@@ -79,10 +79,11 @@ def modified_files(directory: str, manifest: InstallManifest) -> set[str]:
 
 
 def read_manifest(directory: str) -> InstallManifest | None:
-    """Read the manifest; None when it is missing, cut or another version's: then no file in the directory is trusted."""
+    """Read the manifest; None when it is missing, no manifest or another version's: then no file there is trusted."""
     try:
         with open(os.path.join(directory, MANIFEST_FILE), encoding="utf-8") as stream:
             manifest = InstallManifest(**json.load(stream))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
-    return manifest if manifest.id == os.path.basename(directory) else None
+    is_whole = isinstance(manifest.files, dict) and VERSION_FILE in manifest.files
+    return manifest if is_whole and manifest.id == os.path.basename(directory) else None

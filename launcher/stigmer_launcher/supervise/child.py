@@ -8,6 +8,7 @@ from typing import NamedTuple, NoReturn
 
 from stigmer_launcher.supervise.signals import HANDLED
 
+_APPENDED = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _MANY = 1024  # descriptors; more are not opened by anything that starts us
 # Those that we handle, and those that Python itself ignores to see an error instead.
 _DEFAULTS = (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
@@ -79,8 +80,8 @@ def leave_terminal(output: str, *wanted: int) -> None:
         if descriptor not in wanted:
             with suppress(OSError):
                 os.close(descriptor)
-    for path, flags, standard in ((os.devnull, os.O_RDONLY, (0,)), (output, os.O_WRONLY | os.O_APPEND, (1, 2))):
-        descriptor = os.open(path, flags | os.O_CREAT, 0o600)
+    for path, flags, standard in ((os.devnull, os.O_RDONLY, (0,)), (output, _APPENDED, (1, 2))):
+        descriptor = os.open(path, flags, 0o600)
         for each in standard:
             os.dup2(descriptor, each)
         os.close(descriptor)
