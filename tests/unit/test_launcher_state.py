@@ -161,6 +161,11 @@ def test_while_a_watchdog_cleans_up_the_services_that_still_run_are_told() -> No
         assert (found["state"], found["pid"]) == told
 
 
+def test_a_state_nested_too_deeply_to_be_read_counts_as_none(place: Instance) -> None:
+    Path(place.state).write_text("[" * 100_000)
+    assert read_snapshot(place) == Snapshot()
+
+
 def test_a_value_that_is_not_of_its_kind_keeps_its_default(place: Instance) -> None:
     """The file may be damaged, or of another version; what can be used of it still is."""
     Path(place.state).write_text(

@@ -1,17 +1,53 @@
-"""The supervisor's end: what has happened when its state says that everything is stopped."""
+"""The supervisor's beginning and end: an interrupt of its start, and when its state says that everything is stopped."""
 
 import os
 import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise import leftovers, phases
+from stigmer_launcher.supervise import daemon, leftovers, phases
 from stigmer_launcher.supervise.signals import SignalPipe
-from stigmer_launcher.supervise.state import Instance, read_snapshot
+from stigmer_launcher.supervise.state import Instance, Member, read_snapshot
 from stigmer_launcher.supervise.supervisor import Supervisor
-from stigmer_launcher.system import locks
+from stigmer_launcher.system import locks, process
+
+
+def launch_of(home: str, run: str, logs: str) -> Launch:
+    """Return a launch of no service at all."""
+    return Launch("2.0.0", "2.0.0-abc", home, home, run, logs, "", {}, "127.0.0.1:7233", (), ())
+
+
+def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["sleep", "60"]) as supervisor:
+
+        def fork(_: Callable[[], None]) -> int:
+            os.kill(os.getpid(), signal.SIGINT)
+            return supervisor.pid
+
+        monkeypatch.setattr(daemon, "fork", fork)
+        monkeypatch.setattr(daemon, "_check_system", lambda _: None)
+        try:
+            assert list(daemon.supervise_detached(launch_of("", "", ""))) == [{"event": "interrupted"}]
+            assert supervisor.wait(10) == -signal.SIGTERM
+        except KeyboardInterrupt:
+            pytest.fail("the interrupt ended the command, and the supervisor lives on")
+        finally:
+            supervisor.kill()
+
+
+def test_a_number_that_was_given_to_another_meanwhile_gets_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a lower stop order are told to stop only after the graces of the others."""
+    first, second = Member(4_194_001, "boot:1", 2, 1.0), Member(4_194_002, "boot:2", 1, 1.0)
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(leftovers, "is_alive", lambda _: not told)
+    monkeypatch.setattr(process, "signal_group", lambda pid, number: told.append((pid, number)))
+    assert leftovers.end_members([first, second], "") == 2
+    assert (first.pid, signal.SIGTERM) in told
+    assert (second.pid, signal.SIGTERM) not in told
 
 
 def test_escaped_processes_are_ended_before_the_state_says_that_all_is_stopped(
@@ -28,7 +64,7 @@ def test_escaped_processes_are_ended_before_the_state_says_that_all_is_stopped(
         return 0
 
     monkeypatch.setattr(leftovers, "end_escaped", end_escaped)
-    launch = Launch("2.0.0", "2.0.0-abc", home, home, run, logs, "", {}, "127.0.0.1:7233", (), ())
+    launch = launch_of(home, run, logs)
     with locks.wait(Instance(run).lock, 1), SignalPipe() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
         assert Supervisor(launch, signals, lambda _: None).run()

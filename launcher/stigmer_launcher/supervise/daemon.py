@@ -80,10 +80,10 @@ def supervise_detached(launch: Launch) -> Iterator[Event]:
     """
     _check_system(launch)
     reader, writer = os.pipe()
-    pid = fork(lambda: _run_detached(launch, writer))
-    os.close(writer)
     pending = b""
     with open(reader, "rb", buffering=0) as stream, SignalPipe() as signals:
+        pid = fork(lambda: _run_detached(launch, writer))
+        os.close(writer)
         waiting = select.poll()
         waiting.register(reader, select.POLLIN)
         waiting.register(signals.fileno(), select.POLLIN)

@@ -77,7 +77,9 @@ def _carries(pid: int, mark: bytes) -> bool:
 def _end_together(members: list[Member]) -> None:
     """Terminate these groups, and kill each when its grace period is over or its leader has ended."""
     began = time.monotonic()
-    for member in members:
+    for member in filter(
+        is_alive, members
+    ):  # its number may be another's since those of a higher order were waited for
         process.signal_group(member.pid, signal.SIGTERM)
     while members:
         spent = time.monotonic() - began

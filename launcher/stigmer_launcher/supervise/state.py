@@ -122,7 +122,7 @@ def read_snapshot(instance: Instance) -> Snapshot:
 
     It may be damaged, or of another version: a value that is not of its kind is left out.
     """
-    with suppress(OSError, ValueError), open(instance.state, encoding="utf-8") as stream:
+    with suppress(OSError, ValueError, RecursionError), open(instance.state, encoding="utf-8") as stream:
         import json  # costs `status` a fifth of its time, and where nothing has run there is no file
 
         plain = json.load(stream)

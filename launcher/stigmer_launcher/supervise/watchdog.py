@@ -56,8 +56,9 @@ class Watchdog:
     def dismiss(self) -> None:
         """End the watchdog: there is nothing left to watch."""
         self._send(_FAREWELL)
-        with suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
+        if self.pid:  # there is none when there was no room to replace one
+            with suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
         self._close()
 
     def _send_roster(self) -> None:
