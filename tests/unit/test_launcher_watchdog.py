@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -105,6 +105,21 @@ def test_a_watchdog_that_is_dismissed_touches_nobody(tmp_path: Path) -> None:
         assert somebody.poll() is None
 
 
+@pytest.mark.parametrize("how", ["watchdog.dismiss()", "[watchdog.add(Member(1, 'x', 1, 1.0)) for _ in range(5000)]"])
+def test_a_watchdog_that_is_stopped_does_not_stop_its_supervisor(tmp_path: Path, how: str) -> None:
+    """Neither at the end nor while services are started again and again; it is killed, and another one can be started."""
+    how = f"os.kill(watchdog.pid, signal.SIGSTOP); pid = watchdog.pid; {how}; watchdog.pid and os.waitpid(pid, 0)"
+    with supervisor(tmp_path / "lock", how=how) as process:
+        watchdog = int(read_line(process))
+        try:
+            assert process.wait(20) == 0
+            assert not is_running(watchdog)
+        finally:
+            process.kill()
+            with suppress(ProcessLookupError):
+                os.kill(watchdog, signal.SIGKILL)
+
+
 def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
     with service("sleep 60") as first, service("sleep 60") as second:
         how = f"watchdog.remove({first.pid}); time.sleep(0.1); {KILLED}"
@@ -153,7 +168,7 @@ def test_a_message_cut_in_two_is_still_understood(tmp_path: Path) -> None:
             watchdog.start()
             roster = json.dumps([member(somebody)]).encode() + b"\n"
             for piece in (roster[:5], roster[5:]):
-                watchdog._send(piece)  # noqa: SLF001 - the wire itself is what is tested
+                watchdog._socket.sendall(piece)  # type: ignore[union-attr]  # noqa: SLF001 - the wire is what is tested
                 time.sleep(0.1)
             os._exit(1)
         os.waitpid(pid, 0)

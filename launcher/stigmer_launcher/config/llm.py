@@ -49,8 +49,8 @@ class Llm(NamedTuple):
         return bool(DEFAULTS[self.provider].variable) and not self.api_key
 
 
-def shown_url(url: str) -> str:
-    """Return an address that is safe to show: user, password and query are left out."""
+def redacted_url(url: str) -> str:
+    """Return an address without what may be secret in it: user, password and query."""
     scheme, separator, rest = url.partition("?")[0].rpartition("://")
     userinfo, _, host = rest.rpartition("@")
     return f"{scheme}{separator}{'****@' if userinfo else ''}{host}"

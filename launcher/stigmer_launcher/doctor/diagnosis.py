@@ -101,7 +101,7 @@ def check_home(context: DoctorContext) -> Iterator[Finding]:
 def check_model(context: DoctorContext) -> Iterator[Finding]:
     """Check the language model's settings; of the API key only whether there is one."""
     model = llm.find_llm(context.environ, context.config)
-    yield Finding("Model", "provider", OK, f"{model.provider}, {model.model}, {llm.shown_url(model.base_url)}")
+    yield Finding("Model", "provider", OK, f"{model.provider}, {model.model}, {llm.redacted_url(model.base_url)}")
     if model.needs_key:
         remedy = f"set {llm.DEFAULTS[model.provider].variable}; without it the start asks"
         yield Finding("Model", "key", WARNING, f"missing; {model.provider} needs one", remedy)

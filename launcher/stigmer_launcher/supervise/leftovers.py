@@ -28,7 +28,8 @@ def end_members(members: Iterable[Member], token: str) -> int:
     """Stop living members, the highest stop order first, then kill escaped processes; return how many there were."""
     living = [member for member in members if is_alive(member)]
     for order in sorted({member.stop_order for member in living}, reverse=True):
-        _end_together([member for member in living if member.stop_order == order])
+        # Looked up again: while those before ended, a number may have been given to another process.
+        _end_together([member for member in living if member.stop_order == order and is_alive(member)])
     return len(living) + end_escaped(token)
 
 
@@ -77,9 +78,7 @@ def _carries(pid: int, mark: bytes) -> bool:
 def _end_together(members: list[Member]) -> None:
     """Terminate these groups, and kill each when its grace period is over or its leader has ended."""
     began = time.monotonic()
-    for member in filter(
-        is_alive, members
-    ):  # its number may be another's since those of a higher order were waited for
+    for member in members:
         process.signal_group(member.pid, signal.SIGTERM)
     while members:
         spent = time.monotonic() - began

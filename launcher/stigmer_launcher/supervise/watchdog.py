@@ -1,7 +1,7 @@
 """The watchdog: a second process that stops the services when the supervisor is killed.
 
-It is forked before any service, holds its own lock, and reads the list of services from a socket. A farewell message means
-that the supervisor stopped them itself; end of file without one means that it died. It needs nothing of the system but
+It is forked before any service, holds its own lock, and reads the list of services from a socket, whose end means that the
+supervisor died: one that has stopped its services itself kills the watchdog. It needs nothing of the system but
 processes and sockets, so it works on Linux and macOS alike, keeps the stop order, and reaches whole process groups.
 """
 
@@ -16,8 +16,6 @@ from stigmer_launcher.supervise.child import fork, leave_terminal
 from stigmer_launcher.supervise.leftovers import end_members
 from stigmer_launcher.supervise.state import Member
 from stigmer_launcher.system import locks
-
-_FAREWELL = b".\n"
 
 
 class Watchdog:
@@ -39,7 +37,7 @@ class Watchdog:
 
     def wait_until_ready(self) -> None:
         """Wait until it holds its lock, which the next start waits for."""
-        with suppress(OSError):  # as in `_send`
+        with suppress(OSError):  # as in `_send_roster`
             if self._socket:
                 self._socket.recv(1)
 
@@ -55,19 +53,24 @@ class Watchdog:
 
     def dismiss(self) -> None:
         """End the watchdog: there is nothing left to watch."""
-        self._send(_FAREWELL)
-        if self.pid:  # there is none when there was no room to replace one
-            with suppress(ChildProcessError):
-                os.waitpid(self.pid, 0)
+        self._kill()
+        if self.pid:
+            os.waitpid(self.pid, 0)
         self._close()
 
     def _send_roster(self) -> None:
-        self._send(json.dumps([*self._roster.values()]).encode() + b"\n")
-
-    def _send(self, message: bytes) -> None:
-        with suppress(OSError):  # a dead watchdog is replaced when its end is noticed
+        """Send every member; a watchdog that does not read, because it is stopped, must not stop its supervisor."""
+        message, sent = json.dumps([*self._roster.values()]).encode() + b"\n", 0
+        with suppress(OSError):
             if self._socket:
-                self._socket.sendall(message)
+                sent = self._socket.send(message, socket.MSG_DONTWAIT)
+        if sent < len(message):
+            self._kill()
+
+    def _kill(self) -> None:
+        """Kill the watchdog, if there is one: it is replaced when its end is noticed, and not reaped before."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
 
     def _close(self) -> None:
         self.pid = 0
@@ -82,20 +85,17 @@ def _run_watchdog(supervisor: socket.socket, lock: str, token: str) -> NoReturn:
     held = locks.hold(lock)
     with suppress(OSError):  # the supervisor was killed before it heard of us: there is work
         supervisor.send(b"!")
-    if (members := _last_members(supervisor)) is not None:
-        end_members(members, token)
+    end_members(_last_members(supervisor), token)
     if held:
         held.release()
     os._exit(0)
 
 
-def _last_members(supervisor: socket.socket) -> list[Member] | None:
-    """Return the members that were left when the supervisor died; None when it says farewell."""
+def _last_members(supervisor: socket.socket) -> list[Member]:
+    """Return the members that were left when the supervisor died."""
     members: list[Member] = []
     with suppress(OSError), supervisor.makefile("rb") as lines:
         for line in lines:
-            if line == _FAREWELL:
-                return None
             if line.endswith(b"\n"):  # the last one may be cut
                 members = [Member(*each) for each in json.loads(line)]
     return members

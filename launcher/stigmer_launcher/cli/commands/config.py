@@ -10,7 +10,7 @@ from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, columns
 from stigmer_launcher.config import file as config_file
 from stigmer_launcher.config.file import Config
-from stigmer_launcher.config.llm import find_llm, shown_url
+from stigmer_launcher.config.llm import find_llm, redacted_url
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.supervise import state
@@ -108,7 +108,7 @@ def _llm(config: Config, environ: Mapping[str, str]) -> Iterator[Row]:
     for name, value in (("provider", llm.provider), ("model", llm.model), ("base_url", llm.base_url)):
         key, variable = f"{_LLM}.{name}", f"STIGMER_LLM_{name.upper()}"
         filed = config.find(key) and config.text(key) == value
-        shown = shown_url(value) if name == "base_url" else value
+        shown = redacted_url(value) if name == "base_url" else value
         yield Row(key, shown, variable if environ.get(variable, "").strip() else "file" if filed else "default")
     if llm.key_from in environ:
         yield Row(f"{_LLM}.api_key", llm.api_key, llm.key_from)

@@ -153,8 +153,9 @@ def run(command: environment.Command, seconds: float) -> Ended:
     finally:
         process.signal_group(program.pid, SIGKILL)
         _, status = os.waitpid(program.pid, 0)
-        while _read(program.output, output):
-            pass
+        for _ in range(_LARGEST // _CHUNK):  # one that escaped may go on printing
+            if not _read(program.output, output):
+                break
         os.close(program.output)
     return Ended(status, output.decode(errors="replace").strip())
 
