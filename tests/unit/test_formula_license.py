@@ -2,7 +2,7 @@
 
 import pytest
 
-from stigmer_packaging.formula.ruby import license_argument
+from stigmer_packaging.formula.license import license_argument
 
 
 @pytest.mark.parametrize(

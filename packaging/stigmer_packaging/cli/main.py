@@ -46,7 +46,7 @@ INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BuildOptions:
     """What the command line says."""
 
     targets: tuple[str, ...]
@@ -99,7 +99,7 @@ def _command(name: str, purpose: str) -> click.Command:
     @options.json_option
     @options.verbose_option
     def act(**given: Any) -> None:
-        _carry_out(name, Wanted(**given))
+        _carry_out(name, BuildOptions(**given))
 
     return act
 
@@ -110,7 +110,7 @@ for _each in (*_stages, *_others):
     main.add_command(_each)
 
 
-def _carry_out(command: str, wanted: Wanted) -> None:
+def _carry_out(command: str, wanted: BuildOptions) -> None:
     manifest = load_manifest(wanted.manifest, reference=not wanted.checkout)
     host = this_platform()
     targets = options.read_targets(wanted.targets, manifest.targets) or (host,)
@@ -152,14 +152,14 @@ def _refuse_foreign_python(python: str, stages: Sequence[str], targets: Sequence
         raise ForeignTargetError(f"--python {python} freezes for {host} alone, not for {', '.join(foreign)}")
 
 
-def _show_plan(wanted: Wanted, previewed: Sequence[tuple[plan.Step, bool]]) -> None:
+def _show_plan(wanted: BuildOptions, previewed: Sequence[tuple[plan.Step, bool]]) -> None:
     if wanted.as_json:
         sys.stdout.write(output.plan_json(previewed) + "\n")
     else:
         output.stdout().print(output.plan_table(previewed))
 
 
-def _show_results(wanted: Wanted, results: Sequence[StepResult], delivered: Sequence[Artefact]) -> None:
+def _show_results(wanted: BuildOptions, results: Sequence[StepResult], delivered: Sequence[Artefact]) -> None:
     if wanted.as_json:
         sys.stdout.write(output.results_json(results, delivered) + "\n")
         return
@@ -192,14 +192,14 @@ def _until(command: str, targets: Sequence[Target], host: Target) -> str:
     return plan.RELEASE if verified else "formula"
 
 
-def _deliver(wanted: Wanted, results: Sequence[StepResult], context: BuildContext) -> tuple[Artefact, ...]:
+def _deliver(wanted: BuildOptions, results: Sequence[StepResult], context: BuildContext) -> tuple[Artefact, ...]:
     records, folder = {result.step.name: result.record for result in results}, _dist(wanted)
     release = deliver(records, context.manifest.product, context.workspace, folder)
     write_report(folder)
     return release.artefacts
 
 
-def _dist(wanted: Wanted) -> Path:
+def _dist(wanted: BuildOptions) -> Path:
     return (wanted.workspace / "delivered") if wanted.workspace else options.ROOT / "dist"
 
 

@@ -49,7 +49,7 @@ SERVICE = "service"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class VerifyOptions:
     """What the command line says."""
 
     what: Path | None
@@ -88,7 +88,7 @@ class Wanted:
 @json_option
 def verify_command(**given: Any) -> None:
     """Put a bottle to the trial, and say what came of it."""
-    wanted, host = Wanted(**given), this_platform()
+    wanted, host = VerifyOptions(**given), this_platform()
     workspace = Workspace((wanted.workspace or ROOT / "build").absolute(), cache_folder())
     what = wanted.what or ROOT / "dist"
     is_release = what.is_dir() and wanted.level != BREW
@@ -114,7 +114,7 @@ def verify_command(**given: Any) -> None:
     _refuse(reports, workspace)
 
 
-def _verify_on_machines(wanted: Wanted, what: Path, host: Target, workspace: Workspace) -> Reports:
+def _verify_on_machines(wanted: VerifyOptions, what: Path, host: Target, workspace: Workspace) -> Reports:
     bottle = find_bottle(what, host, load_manifest(MANIFEST), workspace.root)
     level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
     if level != "macos":
@@ -191,7 +191,9 @@ def _files(folder: Path, kind: str, host: Target, workspace: Path) -> Iterator[R
             yield ReleaseFile(kind, release.product.name, release.product.version, *facts)
 
 
-def _machines(level: str, wanted: Wanted, maker: MachineFactory, bottle: ReleaseFile) -> Iterator[tuple[Machine, str]]:
+def _machines(
+    level: str, wanted: VerifyOptions, maker: MachineFactory, bottle: ReleaseFile
+) -> Iterator[tuple[Machine, str]]:
     target = parse_target(bottle.target)
     if level == "macos":
         major, _, _ = platform.mac_ver()[0].partition(".")

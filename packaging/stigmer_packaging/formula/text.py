@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
+from stigmer_packaging.formula.license import license_argument
 from stigmer_packaging.formula.receipt import tap_name
-from stigmer_packaging.formula.ruby import license_argument, quote, quote_words
+from stigmer_packaging.formula.ruby import quote, quote_words
 from stigmer_packaging.manifest.bottle_tags import listing_order, plan_requirements
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import formula_class, release_root, service_names, source_archive_name
