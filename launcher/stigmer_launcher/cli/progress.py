@@ -83,9 +83,7 @@ class Progress:
             return
         if not self._failure:
             raise StartError("the supervisor ended before all services ran", "run `stigmer server logs supervisor`")
-        from stigmer_launcher.cli.logtext import (
-            readable,
-        )  # regular expressions, which a start that succeeds does not need
+        from stigmer_launcher.cli.logtext import readable  # its regular expressions cost a start that succeeds
 
         event = self._failure
         lines = "".join(f"\n    {readable(line)}" for line in event["lines"])
