@@ -22,7 +22,7 @@ FAKE_PYTHON = """#!/bin/sh
 echo "$PYTHONPATH|$*" >> "{log}"
 case "$*" in *"{failing}"*) exit 1 ;; esac
 case "$*" in *"stigmer_packaging.cli go") ! [ -e "{go}" ] || echo "{go}" ;; esac
-case "$*" in *bootstrap.py*) echo "$0" ;; esac
+case "$*" in *bootstrap.py*) echo "$0" ;; *"-m pytest"*) [ ! -e "{go}" ] || command -v go ;; esac
 """
 
 
@@ -170,8 +170,9 @@ def test_check_vets_with_the_go_that_packaging_chose_or_says_that_it_does_not(
         place(checkout / "pinned/go", b'#!/bin/sh\necho "$GOTOOLCHAIN $*"\n')
     code, out, _, _ = run_script(checkout, "check")
     assert code == 0
-    said = "local -C packaging/reference vet ./..." if pinned else "== gofmt, go vet: skipped, as no Go"
+    said = "local -C packaging/reference vet ./..." if pinned else "== Go: what needs it is skipped, as no Go"
     assert [line for line in out.splitlines() if line.startswith(said)]
+    assert out.endswith(f"== pytest\n{checkout}/pinned/go\n" if pinned else "== pytest\n"), "the tests find that one"
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,8 @@ def test_check_runs_the_tests_of_its_form_last_and_hands_its_arguments_to_them(
 
 def test_a_fast_check_stops_at_format_lint_types_and_unit_tests(checkout: Path) -> None:
     _, out, _, _ = run_script(checkout, "check", "--fast")
-    assert out.splitlines() == ["== ruff format", "== ruff check", "== mypy", "== pytest"]
+    steps = [line for line in out.splitlines() if not line.startswith("== Go: ")]
+    assert steps == ["== ruff format", "== ruff check", "== mypy", "== pytest"]
 
 
 def test_where_uv_brings_python_that_one_is_taken_and_installed_if_need_be(

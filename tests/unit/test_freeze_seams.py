@@ -42,7 +42,7 @@ def settings(folder: Path, system: str = "darwin", **changed: object) -> Setting
         "machine": {"darwin": "arm64", "linux": "aarch64"}[system],
         "architecture": "arm64",
         "multiarch": {"darwin": "darwin", "linux": "aarch64-linux-gnu"}[system],
-        "builtins": ["sys", "only_there"],
+        "builtins": [*sys.builtin_module_names, "only_there"],
         "library": str(folder / "python/lib/libpython3.13.dylib"),
         "prefix": str(folder / "python"),
         "own_prefix": str(folder / "own-python"),

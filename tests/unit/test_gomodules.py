@@ -12,7 +12,7 @@ from stigmer_packaging.lib.errors import DownloadError
 from stigmer_packaging.licensing.gomodules import credit_go
 from stigmer_packaging.licensing.licences import Credit
 from support.go_modules import program, serve_module
-from support.native_code import go_program
+from support.native_code import go_on_path, go_program
 
 MIT = "Permission is hereby granted, free of charge, to any person: this permission notice shall be included.\n"
 ABOUT = """path\ta.example/main/cmd
@@ -55,12 +55,11 @@ def test_another_file_says_nothing(content: bytes) -> None:
 
 
 def credit(folder: Path, *modules: GoModule, main: GoModule | None = None) -> dict[str, Credit]:
-    found = shutil.which("go")
-    assert found, "the licences of Go modules are fetched by Go"
+    found = go_on_path()
     env = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "GOSUMDB": "off"}
     env["GOPROXY"] = f"file://{folder}/proxy"
     info = BuildInfo("1.26.8", main or GoModule("ours.example", "(devel)", ""), modules)
-    told = credit_go(info, program=Path(found), cache=folder / "cache", env=env, report=lambda _: None)
+    told = credit_go(info, program=found, cache=folder / "cache", env=env, report=lambda _: None)
     return {each.name: each for each in told}
 
 
