@@ -2,6 +2,8 @@
 
 import struct
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,27 @@ from stigmer_launcher.system.process import identity
 LISTEN, ESTABLISHED = 1, 4
 TCP, UNIX = 2, 3
 IPV4, IPV6 = 1, 2
+Answers = dict[tuple[str | int, ...], bytes]
+
+
+class FakeSystem:
+    """libSystem: a call with these numbers fills in these bytes, as far as its buffer has room; every other call fails."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.answers = answers
+
+    def __getattr__(self, call: str) -> Callable[..., int]:
+        return lambda *arguments: self.fill(call, *arguments)
+
+    def fill(self, call: str, *arguments: Any) -> int:
+        """Answer a call that ends with a buffer and its size, with how many bytes there are."""
+        *numbers, buffer, size = arguments
+        asked = (call, *(getattr(number, "value", number) for number in numbers))
+        if asked not in self.answers:
+            return -1
+        filled = self.answers[asked][:size]
+        buffer[: len(filled)] = filled
+        return len(filled)
 
 
 def process(start: tuple[int, int] = (1_700_000_000, 42)) -> bytes:
@@ -35,6 +58,24 @@ def sockets(kind: int = TCP, state: int = LISTEN, port: int = 7234, flags: int =
     assert len(addresses) == 80
     whole = fileinfo + stat + info + struct.pack("=iI", kind, 0) + addresses + struct.pack("=i", state)
     return whole.ljust(792, b"\0")
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """Let libSystem answer what is put here."""
+    filled: Answers = {}
+    monkeypatch.setattr(darwin, "_SYSTEM", FakeSystem(filled))
+    return filled
+
+
+def test_what_a_call_fills_in_is_read_after_it(answers: Answers) -> None:
+    """The buffer was once read before the call, and every process had the same start."""
+    answers["proc_pidinfo", 77, 3, 0] = process()
+    answers["proc_listpids", 1, 0] = struct.pack("=iii", 400, 0, 1)
+    answers["proc_pidpath", 77] = b"/opt/stigmer"
+    assert (darwin.start_time(77), darwin.start_time(78)) == ("1700000000.000042", "")
+    assert (darwin.program(77), darwin.program(78)) == ("/opt/stigmer", "")
+    assert darwin.pids() == [400, 1]
 
 
 def test_a_process_is_identified_by_its_start_to_the_microsecond() -> None:

@@ -99,4 +99,5 @@ def listener(info: bytes) -> tuple[int, bytes] | None:
 def _filled(call: str, size: int, *arguments: Any) -> bytes:
     """Return what a call of libproc fills in, nothing when it fails; each ends with a buffer and its size."""
     buffer = ctypes.create_string_buffer(size)
-    return buffer.raw[: max(getattr(_SYSTEM, call)(*arguments, buffer, size), 0)]
+    filled = getattr(_SYSTEM, call)(*arguments, buffer, size)
+    return buffer.raw[: max(filled, 0)]
