@@ -10,7 +10,6 @@ import pytest
 
 from stigmer_launcher.readiness import protowire
 from stigmer_launcher.readiness.checks import Activity, Proof, check_for
-from stigmer_launcher.system.darwin import parse_processor_time
 from stigmer_launcher.system.process import processor_time
 from support.launcher_services import eventually
 
@@ -91,10 +90,3 @@ def test_a_stopped_process_uses_no_processor_and_one_that_works_does() -> None:
             working.kill()
     assert processor_time(working.pid) is None
     assert processor_time(os.getpid()) == pytest.approx(time.process_time(), abs=0.5)
-
-
-def test_macos_tells_the_processor_time_in_two_fields() -> None:
-    """Source: struct proc_taskinfo of <sys/proc_info.h>."""
-    info = b"".join(number.to_bytes(8, sys.byteorder) for number in (1, 2, 30, 400)) + bytes(64)
-    assert parse_processor_time(info) == 430.0
-    assert parse_processor_time(b"") is None

@@ -3,6 +3,7 @@
 import struct
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from stigmer_launcher.system.process import identity
 LISTEN, ESTABLISHED = 1, 4
 TCP, UNIX = 2, 3
 IPV4, IPV6 = 1, 2
+Listening = Callable[[bytes], list[tuple[int, bytes]]]
 Answers = dict[tuple[str | int, ...], bytes]
 
 
@@ -34,11 +36,6 @@ class FakeSystem:
         filled = self.answers[asked][:size]
         buffer[: len(filled)] = filled
         return len(filled)
-
-
-def process(start: tuple[int, int] = (1_700_000_000, 42)) -> bytes:
-    """Make a `struct proc_bsdinfo` of <sys/proc_info.h>: twelve uint32, two names, six 32-bit fields, two uint64."""
-    return struct.pack("=12I16s32s5IiQQ", *range(12), b"python3", b"", *range(5), 0, *start)
 
 
 def sockets(kind: int = TCP, state: int = LISTEN, port: int = 7234, flags: int = IPV4, address: bytes = b"") -> bytes:
@@ -68,28 +65,48 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     return filled
 
 
-def test_what_a_call_fills_in_is_read_after_it(answers: Answers) -> None:
-    """The buffer was once read before the call, and every process had the same start."""
-    answers["proc_pidinfo", 77, 3, 0] = process()
+@pytest.fixture
+def listening(answers: Answers) -> Listening:
+    """Ask where process 77 listens, of whose descriptors 4 and 9 are sockets; 9 is the one that is told of."""
+
+    def ask(info: bytes) -> list[tuple[int, bytes]]:
+        answers["proc_pidinfo", 77, 1, 0] = struct.pack("=iIiIiIxx", 3, 1, 4, 2, 9, 2)
+        answers["proc_pidfdinfo", 77, 9, 3] = info
+        return list(darwin.listening(77))
+
+    return ask
+
+
+@pytest.mark.parametrize("start", [(1_700_000_000, 42), (1_700_000_000, 43)])
+def test_a_process_is_identified_by_its_start_to_the_microsecond(answers: Answers, start: tuple[int, int]) -> None:
+    """`struct proc_bsdinfo` of <sys/proc_info.h>: twelve uint32, two names, six 32-bit fields, two uint64."""
+    info = struct.pack("=12I16s32s5IiQQ", *range(12), b"python3", b"", *range(5), 0, *start)
+    answers["proc_pidinfo", 77, 3, 0] = info
+    assert darwin.start_time(77) == f"1700000000.0000{start[1]}"
+    assert darwin.start_time(78) == "", "nothing is filled in for a number nobody has, or only a zombie has"
+
+
+def test_the_processor_time_is_told_in_two_fields(answers: Answers) -> None:
+    """Source: struct proc_taskinfo of <sys/proc_info.h>."""
+    answers["proc_pidinfo", 77, 4, 0] = struct.pack("=4Q64x", 1, 2, 30, 400)
+    assert darwin.processor_time(77) == 430.0
+    assert darwin.processor_time(78) is None
+
+
+def test_processes_and_their_programs_are_listed(answers: Answers) -> None:
+    """Each buffer was once read before its call, and held nothing but zeros."""
     answers["proc_listpids", 1, 0] = struct.pack("=iii", 400, 0, 1)
-    answers["proc_pidpath", 77] = b"/opt/stigmer"
-    assert (darwin.start_time(77), darwin.start_time(78)) == ("1700000000.000042", "")
-    assert (darwin.program(77), darwin.program(78)) == ("/opt/stigmer", "")
     assert darwin.pids() == [400, 1]
+    answers["proc_pidpath", 77] = b"/opt/stigmer"
+    assert (darwin.program(77), darwin.program(78)) == ("/opt/stigmer", "")
 
 
-def test_a_process_is_identified_by_its_start_to_the_microsecond() -> None:
-    assert darwin.parse_start_time(process()) == "1700000000.000042"
-    assert darwin.parse_start_time(process((1_700_000_000, 43))) != darwin.parse_start_time(process())
-    assert darwin.parse_start_time(b"") == "", "nothing is filled in for a number nobody has, or only a zombie has"
-
-
-def test_a_port_is_read_from_listening_tcp_sockets_alone() -> None:
-    assert darwin.listener(sockets()) == (7234, bytes(4))
-    assert darwin.listener(sockets(state=ESTABLISHED)) is None
-    assert darwin.listener(sockets(kind=UNIX)) is None
-    assert darwin.listener(b"") is None
-    assert darwin.listener(sockets()[:-1]) is None, "another layout than the one we know is not guessed at"
+def test_a_port_is_read_from_listening_tcp_sockets_alone(listening: Listening) -> None:
+    assert listening(sockets()) == [(7234, bytes(4))]
+    assert listening(sockets(state=ESTABLISHED)) == []
+    assert listening(sockets(kind=UNIX)) == []
+    assert listening(b"") == []
+    assert listening(sockets()[:-1]) == [], "another layout than the one we know is not guessed at"
 
 
 @pytest.mark.parametrize(
@@ -102,19 +119,22 @@ def test_a_port_is_read_from_listening_tcp_sockets_alone() -> None:
         (IPV4 | IPV6, bytes(16)),
     ],
 )
-def test_the_address_of_a_listener_is_read_in_its_own_family(flags: int, address: bytes) -> None:
-    assert darwin.listener(sockets(flags=flags, address=address)) == (7234, address)
+def test_the_address_of_a_listener_is_read_in_its_own_family(listening: Listening, flags: int, address: bytes) -> None:
+    assert listening(sockets(flags=flags, address=address)) == [(7234, address)]
 
 
-def test_sockets_are_picked_from_the_open_files() -> None:
-    listed = struct.pack("=iIiIiI", 3, 1, 4, 2, 9, 2)
-    assert darwin.socket_descriptors(listed) == [4, 9]
-    assert darwin.socket_descriptors(listed + b"\0\0") == [4, 9]
+@pytest.mark.parametrize("name", ["statfs", "statfs$INODE64"])
+def test_mount_flags_are_where_statfs_has_them(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for flags in (0x4, 0x8):
+        statfs = struct.pack("=Ii5QiiIII", 4096, 0, 1, 1, 1, 1, 1, 0, 0, 501, 26, flags).ljust(2168, b"\0")
 
+        def fill(path: bytes, buffer: Any, statfs: bytes = statfs) -> int:
+            buffer[: len(statfs)] = statfs
+            return 0 if path == b"/mnt" else -1
 
-def test_mount_flags_are_where_statfs_has_them() -> None:
-    statfs = struct.pack("=Ii5QiiIII", 4096, 0, 1, 1, 1, 1, 1, 0, 0, 501, 26, 0x4).ljust(2168, b"\0")
-    assert darwin.mount_flags(statfs) == 0x4
+        monkeypatch.setattr(darwin, "_SYSTEM", SimpleNamespace(**{name: fill}))
+        assert darwin.is_noexec("/mnt") is (flags == 0x4)
+        assert not darwin.is_noexec("/absent")
 
 
 @pytest.mark.skipif(sys.platform != "darwin", reason="this asks macOS itself")
