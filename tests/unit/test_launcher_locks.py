@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,8 +94,18 @@ def test_a_lock_file_that_is_replaced_is_locked_anew(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(HomeError, match="file/lock: Not a directory"):
+    with pytest.raises(HomeError, match="file/lock is in the way: it is not a directory"):
         locks.hold(str(tmp_path / "file" / "lock"))
+
+
+@pytest.mark.parametrize("use", [locks.hold, locks.holder])
+def test_a_lock_that_cannot_be_opened_is_explained_by_what_the_system_says(
+    tmp_path: Path, use: Callable[[str], object]
+) -> None:
+    """Whoever asked for its holder was once told that it may not be written."""
+    (tmp_path / "lock").symlink_to("lock")
+    with pytest.raises(HomeError, match=f"cannot work in {tmp_path}: Too many levels"):
+        use(str(tmp_path / "lock"))
 
 
 def test_an_identity_is_stable_and_of_one_process_only() -> None:

@@ -12,62 +12,64 @@ import struct
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Self
+from contextlib import AbstractContextManager, suppress
 
 from stigmer_launcher.errors import BusyError, HiddenHolderError, HomeError
-from stigmer_launcher.system.places import unwritable
+from stigmer_launcher.system.places import explain, unwritable
 
 if sys.platform == "darwin":
     _FLOCK, _TYPE, _PID = "qqihh", 3, 2  # start, length, pid, type, whence
 else:
     _FLOCK, _TYPE, _PID = "hhqqi4x", 0, 4  # type, whence, start, length, pid; 64 bit
 _PAUSE = 0.01  # seconds between two tries
-# (device, inode) -> the pid that holds it: a fork inherits this table, but not the locks.
-_held: dict[tuple[int, int], int] = {}
 
 
-class Lock:
+class Lock(AbstractContextManager["Lock"]):
     """An exclusive lock, held until `release` or the end of the process; its file is open for reading and writing."""
 
-    def __init__(self, descriptor: int, key: tuple[int, int]) -> None:
-        self.descriptor, self._key = descriptor, key
-        _held[key] = os.getpid()
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor, self.status = descriptor, os.fstat(descriptor)
+        _held.add(self)
 
     def release(self) -> None:
         """Release the lock; repeated calls do nothing."""
-        if _held.pop(self._key, None) is not None:
+        if self in _held:
+            _held.remove(self)
             os.close(self.descriptor)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.release()
 
 
+_held: set[Lock] = set()
+os.register_at_fork(after_in_child=_held.clear)  # a child inherits this table, but not the locks
+
+
 def is_ours(path: str) -> bool:
     """Return whether this process holds the lock of the file that is at the path now; one look, nothing is opened."""
     with suppress(OSError):
-        return _held.get(_key(os.stat(path))) == os.getpid()
+        found = os.stat(path)
+        return any(os.path.samestat(found, lock.status) for lock in _held)
     return False
 
 
 def hold(path: str) -> Lock | None:
     """Acquire the lock without waiting; None when another process (or this one) holds it."""
     while not is_ours(path):
-        descriptor = _open(path)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unusable(path, error) from error
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 return None
-            raise _without_locks(path, error) from error
-        key = _key(os.fstat(descriptor))
+            raise _unusable(path, error) from error
         with suppress(OSError):
-            if key == _key(os.stat(path)):
-                return Lock(descriptor, key)
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return Lock(descriptor)
         os.close(descriptor)  # the file was replaced before we locked it
     return None
 
@@ -95,21 +97,15 @@ def holder(path: str) -> int:
     """
     if is_ours(path):
         return os.getpid()
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
-    except OSError as error:
-        raise _unwritable(path) from error
     question = [0] * 5  # the whole file
     question[_TYPE] = fcntl.F_RDLCK  # an exclusive lock stands in its way, and it may be asked for without writing
     try:
-        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(_FLOCK, *question))
+        with open(path, "rb", buffering=0) as file:
+            found = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(_FLOCK, *question)))
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
     except OSError as error:
-        raise _without_locks(path, error) from error
-    finally:
-        os.close(descriptor)
-    found = struct.unpack(_FLOCK, answer)
+        raise _unusable(path, error) from error
     if found[_TYPE] == fcntl.F_UNLCK:
         return 0
     if found[_PID] <= 0:
@@ -117,30 +113,14 @@ def holder(path: str) -> int:
     return int(found[_PID])
 
 
-def _open(path: str) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except PermissionError as error:
-        raise _unwritable(path) from error
-    except OSError as error:
-        raise HomeError(
-            f"cannot write {path}: {error.strerror}",
-            "make that directory writable for you, or set STIGMER_HOME to one that is",
-        ) from error
-
-
-def _unwritable(path: str) -> HomeError:
-    """Explain a lock in the home's directory `run` that cannot be opened."""
+def _unusable(path: str, error: OSError) -> HomeError:
+    """Explain why a lock in the home's directory `run` cannot be opened or, when the error names no file, be locked."""
     directory = os.path.dirname(path)
-    return unwritable(path if os.path.exists(path) else directory, os.path.dirname(directory))
-
-
-def _without_locks(path: str, error: OSError) -> HomeError:
-    return HomeError(
-        f"the file system of {os.path.dirname(path)} has no locks: {error.strerror}",
-        "put it on a local disk: set STIGMER_HOME to a directory there",
-    )
-
-
-def _key(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
+    if error.filename is None:
+        return HomeError(
+            f"the file system of {directory} has no locks: {error.strerror}",
+            "put it on a local disk: set STIGMER_HOME to a directory there",
+        )
+    if isinstance(error, PermissionError):
+        return unwritable(path if os.path.exists(path) else directory, os.path.dirname(directory))
+    return explain(error, directory)
