@@ -108,7 +108,7 @@ def test_a_port_of_another_user_is_not_taken_for_that_of_a_service_that_failed(
     keg: Path, places: Places, supervised: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither has a pid that we could know."""
-    monkeypatch.setattr(ports, "port_owner", lambda _: ports.Owner(0, "a process of user root"))
+    monkeypatch.setattr(ports, "port_owner", lambda _: ports.Listener(0, 7233, b""))
     written(places, FAILED, ports={"server": 7234})
     finding = found(look(keg, places), "Ports", "server")
     assert (finding.level, finding.text) == (PROBLEM, "7234: a process of user root, not ours")

@@ -3,7 +3,7 @@
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -18,20 +18,27 @@ _LOOPBACK_SIX = bytes(15) + b"\1"
 
 
 class Listener(NamedTuple):
-    """A process and the TCP port it listens on, with the packed address; on Linux also what the kernel knows of the socket."""
+    """A process and the TCP port it listens on, with the packed address; pid 0 stands for one of another user, `uid`."""
 
     pid: int
     port: int
     address: bytes
     uid: int = 0
-    link: str = ""  # what a descriptor of the socket points to
 
+    @property
+    def name(self) -> str:
+        """Return the name of the process's program, or whose process it is."""
+        if not self.pid:
+            return f"a process of user {user_name(self.uid)}"
+        if sys.platform == "darwin":
+            from stigmer_launcher.system import darwin
 
-class Owner(NamedTuple):
-    """The process that listens on a port. The pid is 0 when it belongs to another user, whom `name` then names."""
-
-    pid: int
-    name: str
+            return os.path.basename(darwin.program(self.pid))
+        for file in ("cmdline", "comm"):  # a process may have emptied its command line
+            with suppress(OSError), open(f"/proc/{self.pid}/{file}", encoding="utf-8", errors="replace") as stream:
+                if program := stream.read().partition("\0")[0].strip():
+                    return os.path.basename(program)
+        return ""
 
 
 def is_free(port: int) -> bool:
@@ -68,18 +75,14 @@ def require_free(ports: Mapping[str, int]) -> None:
         )
 
 
-def port_owner(port: int) -> Owner | None:
+def port_owner(port: int) -> Listener | None:
     """Find who listens on a TCP port of this machine, on any address; None when nobody is found."""
-    sockets = [each for each in _sockets() if each.port == port]
-    for listener in _listeners(sockets):
-        if listener.port == port:
-            return Owner(listener.pid, _name(listener.pid))
-    return Owner(0, f"a process of user {user_name(sockets[0].uid)}") if sockets else None
+    return next(_listeners(port), None)
 
 
 def exposed(is_wanted: Callable[[int], bool]) -> list[Listener]:
     """List the ports on which the wanted processes, told by their pid, listen on more than loopback."""
-    listeners = (each for each in _listeners(_sockets()) if is_wanted(each.pid) and not is_loopback(each.address))
+    listeners = (each for each in _listeners() if is_wanted(each.pid) and not is_loopback(each.address))
     return list({each.port: each for each in listeners}.values())
 
 
@@ -96,45 +99,31 @@ def is_loopback(address: bytes) -> bool:
     return four[0] == 127 if len(four) == 4 else address == _LOOPBACK_SIX
 
 
-def _sockets() -> Iterator[Listener]:
-    """Yield every listening TCP socket from the tables of Linux, which do not name its process."""
+def _listeners(port: int = 0) -> Iterator[Listener]:
+    """Yield who listens on a port, or on any; on Linux then each socket without its pid, as another user's is hidden."""
+    if sys.platform == "darwin":
+        from stigmer_launcher.system import darwin
+
+        found = (Listener(pid, *each) for pid in darwin.pids() for each in darwin.listening(pid))
+        yield from (each for each in found if port in (0, each.port))
+    elif sockets := {link: each for link, each in _sockets() if port in (0, each.port)}:
+        import glob
+
+        for descriptor in glob.iglob("/proc/[0-9]*/fd/*"):
+            with suppress(OSError):  # closed since it was listed
+                if listener := sockets.get(os.readlink(descriptor)):
+                    yield listener._replace(pid=int(descriptor.split("/")[2]))
+        yield from sockets.values()
+
+
+def _sockets() -> Iterator[tuple[str, Listener]]:
+    """Yield every listening TCP socket from the tables of Linux, with what a descriptor of it points to."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError), open(table, encoding="ascii") as lines:
             for fields in map(str.split, lines):
                 if fields[3] == _LISTEN:
                     address, _, port = fields[1].partition(":")
-                    yield Listener(0, int(port, 16), _packed(address), int(fields[7]), f"socket:[{fields[9]}]")
-
-
-def _packed(address: str) -> bytes:
-    """Return an address in the order of the network; the tables have it in words of the processor."""
-    words = (bytes.fromhex(address[place : place + 8]) for place in range(0, len(address), 8))
-    return b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
-
-
-def _listeners(sockets: Iterable[Listener]) -> Iterator[Listener]:
-    """Yield which processes listen, on Linux on these sockets, as far as this user may see it."""
-    if sys.platform == "darwin":
-        from stigmer_launcher.system import darwin
-
-        yield from (Listener(pid, port, address) for pid in darwin.pids() for port, address in darwin.listening(pid))
-    elif by_link := {each.link: each for each in sockets}:
-        import glob
-
-        for descriptor in glob.iglob("/proc/[0-9]*/fd/*"):
-            with suppress(OSError):  # closed since it was listed
-                if found := by_link.get(os.readlink(descriptor)):
-                    yield found._replace(pid=int(descriptor.split("/")[2]))
-
-
-def _name(pid: int) -> str:
-    """Return the name of a process's program."""
-    if sys.platform == "darwin":
-        from stigmer_launcher.system import darwin
-
-        return os.path.basename(darwin.program(pid))
-    for file in ("cmdline", "comm"):  # a process may have emptied its command line
-        with suppress(OSError), open(f"/proc/{pid}/{file}", encoding="utf-8", errors="replace") as stream:
-            if program := stream.read().partition("\0")[0].strip():
-                return os.path.basename(program)
-    return ""
+                    # Words of the processor, whose bytes are in the order of the network.
+                    words = (int(address[place : place + 8], 16) for place in range(0, len(address), 8))
+                    packed = b"".join(word.to_bytes(4, sys.byteorder) for word in words)
+                    yield f"socket:[{fields[9]}]", Listener(0, int(port, 16), packed, int(fields[7]))
