@@ -113,9 +113,9 @@ def test_a_signal_reaches_only_the_process_that_was_identified(
     monkeypatch.setattr(os, "pidfd_open", pidfd_open, raising=False)
     with child() as running:
         for known in ("", "another boot:1"):
-            assert not process.send_signal(running.pid, known, signal.SIGKILL)
+            process.send_signal(running.pid, known, signal.SIGKILL)
             assert running.poll() is None
-        assert process.send_signal(running.pid, process.identity(running.pid), signal.SIGTERM)
+        process.send_signal(running.pid, process.identity(running.pid), signal.SIGTERM)
         assert running.wait() == -signal.SIGTERM
 
 
@@ -140,7 +140,7 @@ def test_numbers_that_mean_many_processes_are_never_signalled(monkeypatch: pytes
     for name in ("kill", "killpg"):
         monkeypatch.setattr(os, name, lambda *_: pytest.fail("it must not be called"))
     for pid in (-1, 0):
-        assert not process.send_signal(pid, "anything", signal.SIGTERM)
+        process.send_signal(pid, "anything", signal.SIGTERM)
     for group in (-1, 0, 1):
         process.signal_group(group, signal.SIGTERM)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import HomeError, KegError
-from stigmer_launcher.system import places
+from stigmer_launcher.system import darwin
 from stigmer_launcher.system.places import find_places, installed_libexec
 
 OWN_HOME = f"{pwd.getpwuid(os.getuid()).pw_dir}/.stigmer"
@@ -67,7 +67,8 @@ def test_the_keg_is_found_from_the_frozen_executable_through_every_link(
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/stigmer").symlink_to("../opt/libexec/launcher/stigmer")
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    monkeypatch.setattr(places, "own_program", lambda: str(tmp_path / "bin/stigmer"))
+    monkeypatch.setattr(sys, "platform", "darwin")  # Linux follows the links itself
+    monkeypatch.setattr(darwin, "program", lambda _: str(tmp_path / "bin/stigmer"))
     assert installed_libexec({"STIGMER_PAYLOAD": "/elsewhere"}) == str(tmp_path / "Cellar/stigmer/2.0.0/libexec")
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 # ELF e_machine and Mach-O cputype. Sources: the ELF gABI and <mach/machine.h>.
 _ELF = {62: "linux-amd64", 183: "linux-arm64"}
 _MACHO = {0x01000007: "darwin-amd64", 0x0100000C: "darwin-arm64"}
@@ -22,8 +22,7 @@ def binary_target(path: str) -> str:
     except OSError:
         return ""
     if head[:4] == b"\x7fELF":
-        order = "big" if head[5:6] == b"\x02" else "little"
-        number = int.from_bytes(head[18:20], order)  # type: ignore[arg-type]
+        number = int.from_bytes(head[18:20], "big" if head[5:6] == b"\x02" else "little")
         return _ELF.get(number, f"another machine (ELF {number})")
     if head[:4] == b"\xcf\xfa\xed\xfe":
         number = int.from_bytes(head[4:8], "little")

@@ -63,12 +63,15 @@ def _user_home(environ: Mapping[str, str]) -> str:
 
 
 def installed_libexec(environ: Mapping[str, str]) -> str:
-    """Find the keg's libexec: two levels above the frozen program that runs now, or STIGMER_PAYLOAD for a checkout.
-
-    The keg is named by its own version, not by a link that an upgrade moves.
-    """
+    """Find the keg's libexec: two levels above the frozen program that runs now, or STIGMER_PAYLOAD for a checkout."""
     if getattr(sys, "frozen", False):
-        return os.path.dirname(os.path.dirname(os.path.realpath(own_program())))
+        if sys.platform == "darwin":  # PYTHONEXECUTABLE and __PYVENV_LAUNCHER__ change `sys.executable`
+            from stigmer_launcher.system import darwin
+
+            program = darwin.program(os.getpid()) or sys.executable
+        else:
+            program = os.readlink("/proc/self/exe")
+        return os.path.dirname(os.path.dirname(os.path.realpath(program)))  # links to it move at an upgrade
     named = environ.get("STIGMER_PAYLOAD", "")
     if not named:
         raise KegError(
@@ -78,21 +81,12 @@ def installed_libexec(environ: Mapping[str, str]) -> str:
     return os.path.realpath(named)
 
 
-def own_program() -> str:
-    """Return the path of the running program; PYTHONEXECUTABLE and __PYVENV_LAUNCHER__ change sys.executable."""
-    if sys.platform == "darwin":
-        from stigmer_launcher.system import darwin
-
-        return darwin.program(os.getpid()) or sys.executable
-    return os.readlink("/proc/self/exe")
-
-
 def prepare_home(home: str, *directories: str) -> None:
-    """Make the home and directories of it, for this user alone; HomeError when they cannot be made or written.
-
-    Root is refused in the home of another user, who could not write the files that root makes.
-    """
-    if os.geteuid() == 0 and (owner := _owner(home)):
+    """Make the home and directories of it, for this user alone; HomeError when they cannot be made or written."""
+    existing = home
+    while not os.path.exists(existing):
+        existing = os.path.dirname(existing)
+    if os.geteuid() == 0 and (owner := os.stat(existing).st_uid):  # who could not write what root makes
         name = user_name(owner)
         raise HomeError(
             f"{home} belongs to user {name}, and this is root",
@@ -148,16 +142,6 @@ def user_name(user: int) -> str:
     """Return the name of a user, or the number of one that has none."""
     import pwd
 
-    try:
+    with suppress(KeyError):
         return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
-
-
-def _owner(path: str) -> int:
-    """Return the owner of a path, or of the directory that it would be made in."""
-    while True:
-        try:
-            return os.stat(path).st_uid
-        except OSError:
-            path = os.path.dirname(path)
+    return str(user)

@@ -11,24 +11,22 @@ from stigmer_launcher.errors import LimitError
 
 RUN_TOKEN = "STIGMER_RUN"  # noqa: S105 - the variable that marks every process of a run
 _OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_BOOT = "/proc/sys/kernel/random/boot_id"
 _WANTED_FILES = 10240  # the largest that macOS accepts whatever its hard limit says (OPEN_MAX, setrlimit(2))
 _NEEDED_FILES = 256  # what macOS gives a program by default
 _PAUSE = 0.002  # seconds between two looks at a process that cannot be waited for
 
 
 def identity(pid: int) -> str:
-    """Return boot and start time of a living process, which distinguish it from a later one with the same pid.
-
-    Empty when there is none. A zombie counts as ended.
-    """
+    """Return boot and start time of a living process, which no later one with its pid has; empty for none and a zombie."""
     if sys.platform == "darwin":
         from stigmer_launcher.system import darwin
 
         return darwin.start_time(pid)
-    with suppress(OSError):
-        fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-        if fields and fields[0] not in "ZX":
-            return f"{_read('/proc/sys/kernel/random/boot_id').strip()}:{fields[19]}"
+    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as stat, open(_BOOT, "rb") as boot:
+        fields = stat.read().rpartition(b")")[2].split()
+        if fields and fields[0] not in b"ZX":
+            return f"{boot.read().decode().strip()}:{fields[19].decode()}"
     return ""
 
 
@@ -48,20 +46,14 @@ def is_same_process(pid: int, known: str) -> bool:
     return bool(known) and pid > 0 and identity(pid) == known
 
 
-def send_signal(pid: int, known: str, number: int) -> bool:
-    """Send a signal to `pid` if it is the process that had the identity `known`; False when it is not, or has ended.
-
-    Where the kernel has pidfds, the process that was identified is the one that gets the signal, even if its number is
-    given to another process in between.
-    """
+def send_signal(pid: int, known: str, number: int) -> None:
+    """Send a signal to `pid` if its identity is `known`; with pidfds never to one that gets the number in between."""
     with suppress(ProcessLookupError), _pidfd(pid) as descriptor:
         if is_same_process(pid, known):
             if descriptor < 0:
                 os.kill(pid, number)
             else:
                 signal.pidfd_send_signal(descriptor, number)
-            return True
-    return False
 
 
 def wait_for_end(pid: int, known: str, seconds: float) -> None:
@@ -91,20 +83,14 @@ def _pidfd(pid: int) -> Iterator[int]:
 
 
 def ended_child() -> int:
-    """Return the pid of a child that has ended and is not reaped yet, 0 when there is none.
-
-    Until it is reaped its number cannot be given to another process or group, so its group can still be signalled.
-    """
+    """Return the pid of a child that has ended, 0 when none has; it is not reaped, so its group can still be signalled."""
     ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     return ended.si_pid if ended else 0
 
 
 def signal_group(group: int, number: int) -> None:
-    """Send a signal to every process of a group, when there is any.
-
-    Never to 0 and 1: killpg(2) means our own group and, as kill(-1), every process of the user.
-    """
-    if group > 1:
+    """Send a signal to every process of a group, when there is any."""
+    if group > 1:  # by 0 and 1 killpg(2) means our own group and, as kill(-1), every process of the user
         with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
             os.killpg(group, number)
 
@@ -135,8 +121,3 @@ def raise_open_files() -> None:
         raise LimitError(f"only {most} files may be open at a time (hard limit); the services need {_NEEDED_FILES}")
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as stream:
-        return stream.read()

@@ -71,14 +71,12 @@ def unit_in(cgroup: str) -> Unit | None:
 
 def notify_ready(environ: Mapping[str, str]) -> None:
     """Tell a service manager that waits for it (`Type=notify`) that the server is ready."""
-    address = environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    import socket
+    if address := environ.get("NOTIFY_SOCKET"):
+        import socket
 
-    path = "\0" + address[1:] if address.startswith("@") else address
-    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.sendto(b"READY=1", path)
+        path = "\0" + address[1:] if address.startswith("@") else address
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"READY=1", path)
 
 
 def _read(path: str) -> str:
