@@ -1,6 +1,5 @@
 """`stigmer server stop`: stops the supervisor, and returns when it and its services have ended."""
 
-import math
 import signal
 import time
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from collections.abc import Iterator
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError
-from stigmer_launcher.supervise import leftovers, phases, state
+from stigmer_launcher.supervise import phases, state
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places
 
@@ -36,7 +35,9 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
     cleaned = _await_watchdog(instance, out)
     left, ended = state.read_snapshot(instance), 0
     if not (left.is_clean or state.supervisor_pid(instance)):  # it was killed together with its watchdog
-        ended = leftovers.end_members(left.members, left.token)
+        from stigmer_launcher.supervise.leftovers import end_members  # seldom needed, and imported before the signal
+
+        ended = end_members(left.members, left.token)
     if ended:
         out.line(f"Ended {ended} processes of a killed server")
     elif stopped or cleaned:
@@ -78,8 +79,7 @@ def _stop_supervisor(instance: state.Instance, out: Terminal) -> bool:
 def slow_stops(snapshot: state.Snapshot, asked: float) -> Iterator[str]:
     """Say of each service that took long to stop since `asked` (monotonic seconds) how long, and whether it was killed."""
     for name, times in snapshot.timeline.items():
-        told = times.get("told", -math.inf)
-        if snapshot.began + told < asked:
+        if (told := times.get("told")) is None or snapshot.began + told < asked:
             continue
         if "killed" in times:
             yield f"{name} did not stop within {round(times['killed'] - told, 1):g} s and was killed"
