@@ -4,8 +4,7 @@ import os
 from collections.abc import Mapping
 
 from stigmer_launcher.cli.commands.services import await_running, require_running, restart_services
-from stigmer_launcher.cli.commands.status import addresses
-from stigmer_launcher.cli.commands.version import mention_mismatch
+from stigmer_launcher.cli.commands.status import addresses, mention_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context, columns
@@ -125,8 +124,7 @@ def _require_ports(asked: Mapping[str, int], snapshot: state.Snapshot) -> None:
 
 def _show(snapshot: state.Snapshot, context: Context, heading: str) -> None:
     rows = (*addresses(snapshot), ("logs", snapshot.logs), ("stop", "stigmer server stop"))
-    for line in (context.out.paint(heading, "bold"), *columns(rows)):
-        context.out.line(line)
+    context.out.line("\n".join((context.out.paint(heading, "bold"), *columns(rows))))
     mention_mismatch(snapshot, context)
 
 
