@@ -5,7 +5,7 @@ import select
 import sys
 import time
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from typing import NamedTuple
 
@@ -116,8 +116,8 @@ class Tail:
         """
         missing = count
         for path in self._files:
-            with suppress(FileNotFoundError):
-                self._open(path)
+            with suppress(FileNotFoundError), open(path, "rb") as file:
+                os.dup2(file.fileno(), self._descriptor)
                 missing -= _go_back(self._descriptor, missing)
                 if missing <= 0 or b"" < os.pread(self._descriptor, STAMP_SIZE, 0) < since:
                     break
@@ -128,41 +128,28 @@ class Tail:
         """Return the lines that have come since, from the rest of a rotated file and from the files that follow it."""
         entries: list[Entry] = []
         while True:
-            is_rotated = bool(self._successor())  # looked up first: what is written before a rotation is read below
+            newer = self._open_newer()  # opened first: what is written before a rotation is read below
+            if os.fstat(self._descriptor).st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR):
+                os.lseek(self._descriptor, 0, os.SEEK_SET)  # somebody has truncated it
             while data := os.read(self._descriptor, _BLOCK):
                 *lines, self._pending = (self._pending + data).split(b"\n")
                 entries += map(self._entry, lines)
-            if not (is_rotated and self._move_on()) and not self._start_over():
+            if newer is None:
                 return entries
+            os.dup2(newer, self._descriptor)
+            os.close(newer)
 
-    def _open(self, path: str) -> None:
-        descriptor = os.open(path, os.O_RDONLY)
-        os.close(self._descriptor)
-        self._descriptor = descriptor
-
-    def _move_on(self) -> bool:
-        """Open the file that follows ours; False when there is none yet."""
-        with suppress(FileNotFoundError):
-            self._open(self._successor())
-            return True
-        return False
-
-    def _start_over(self) -> bool:
-        """Go back to the beginning if somebody truncated our file; False when nobody did."""
-        is_shorter = os.fstat(self._descriptor).st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR)
-        if is_shorter:
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-        return is_shorter
-
-    def _successor(self) -> str:
-        """Return the file that follows ours, which may have been rotated too; empty while ours is the current one."""
-        ours, newer = os.fstat(self._descriptor), ""
-        for path in self._files:
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(path), ours):
-                    return newer
-                newer = path
-        return self._files[0]
+    def _open_newer(self) -> int | None:
+        """Open the file that follows ours, or the newest if ours is gone; None while there is none."""
+        newer: list[int] = []
+        with ExitStack() as opened:
+            for path in self._files:  # as a rotation moves them: one that comes between hides none
+                with suppress(FileNotFoundError):
+                    file = opened.enter_context(open(path, "rb")).fileno()
+                    if os.path.sameopenfile(file, self._descriptor):
+                        return os.dup(newer[-1]) if newer else None
+                    newer.append(file)
+            return os.dup(newer[0]) if newer else None
 
     def _entry(self, line: bytes) -> Entry:
         if line[STAMP_SIZE - 2 : STAMP_SIZE] == b"Z " and line[10:11] == b"T":
