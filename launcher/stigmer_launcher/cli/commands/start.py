@@ -14,15 +14,15 @@ from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise import phases, state
 from stigmer_launcher.supervise.daemon import supervise, supervise_detached
+from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import Places, find_places
-from stigmer_launcher.system.service_manager import launchd_job, notify_ready
 
 _INTERRUPTED = 130
 
 
 def start(invocation: Invocation, context: Context) -> int:
     """Start everything, unless it runs already."""
-    return _start(_ports(invocation.all_values("port")), invocation, context)
+    return _start(_ports(invocation), invocation, context)
 
 
 def restart(invocation: Invocation, context: Context) -> int:
@@ -37,7 +37,7 @@ def restart(invocation: Invocation, context: Context) -> int:
     places = find_places(context.environ)
     instance = state.Instance(places.run)
     before = state.read_snapshot(instance)
-    ports = {**({} if before.is_clean else before.asked_ports), **_ports(invocation.all_values("port"))}
+    ports = {**({} if before.is_clean else before.asked_ports), **_ports(invocation)}
     if not state.supervisor_pid(instance):
         return _start(ports, invocation, context)
     from stigmer_launcher.cli.commands.stop import stop_server
@@ -86,31 +86,25 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Laun
 
 def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None:
     """Run the supervisor and return the exit code; None when another start came first."""
-    progress = Progress(context.out)
-    if invocation.has("foreground"):
-        code = _foreground(launch, context, progress)
-        return None if progress.again else code
-    for event in supervise_detached(launch):
-        progress.take(event)
-    progress.conclude()
-    if progress.again:
-        return None
-    if progress.interrupted:
-        return _INTERRUPTED
-    _show(state.living_snapshot(state.Instance(launch.run)), context, "All services running")
-    return 0
+    progress, foreground = Progress(context.out), invocation.has("foreground")
 
-
-def _foreground(launch: Launch, context: Context, progress: Progress) -> int:
     def emit(event: dict[str, object]) -> None:
         progress.take(event)
-        if event["event"] == phases.RUNNING:
+        if event["event"] == phases.RUNNING and foreground:
             progress.note("All services running")
-            notify_ready(context.environ)
+            service_manager.notify_ready(context.environ)
+        elif event["event"] == phases.RUNNING:
+            _show(state.living_snapshot(state.Instance(launch.run)), context, "All services running")
 
-    code = supervise(launch._replace(job=launchd_job(context.environ, os.getppid())), emit)
+    if foreground:
+        job = service_manager.launchd_job(context.environ, os.getppid())
+        code = supervise(launch._replace(job=job), emit)
+    else:
+        for event in supervise_detached(launch):
+            emit(event)
+        code = _INTERRUPTED if progress.interrupted else 0
     progress.conclude()
-    return code
+    return None if progress.again else code
 
 
 def _require_ports(asked: Mapping[str, int], snapshot: state.Snapshot) -> None:
@@ -123,15 +117,16 @@ def _require_ports(asked: Mapping[str, int], snapshot: state.Snapshot) -> None:
 
 
 def _show(snapshot: state.Snapshot, context: Context, heading: str) -> None:
-    rows = (*addresses(snapshot), ("logs", snapshot.logs), ("stop", "stigmer server stop"))
+    stop = service_manager.command_for("stop", snapshot.supervisor_pid, snapshot.job)
+    rows = (*addresses(snapshot), ("logs", snapshot.logs), ("stop", stop))
     context.out.line("\n".join((context.out.paint(heading, "bold"), *columns(rows))))
     mention_mismatch(snapshot, context)
 
 
-def _ports(chosen: tuple[str, ...]) -> dict[str, int]:
+def _ports(invocation: Invocation) -> dict[str, int]:
     """Read `NAME=NUMBER` of the command line."""
     ports: dict[str, int] = {}
-    for text in chosen:
+    for text in invocation.all_values("port"):
         name, equals, number = text.partition("=")
         if not (name and equals and is_port(number)):
             raise UsageError(
