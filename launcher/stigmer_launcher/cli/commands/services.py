@@ -25,10 +25,9 @@ def stop_services(names: Sequence[str], context: Context) -> int:
     instance = state.Instance(find_places(context.environ).run)
     try:
         _request_and_wait(instance, STOP, names, context)
+        Progress(context.out).done(f"Stopping {', '.join(names)}")
     except StoppedError:  # perhaps somebody has stopped the whole server meanwhile
         context.out.line("Server is not running")
-    else:
-        Progress(context.out).done(f"Stopping {', '.join(names)}")
     return 0
 
 
@@ -58,9 +57,8 @@ def await_running(instance: state.Instance, progress: Progress, *, start_stopped
 
     Give the snapshot of the running server, which lacks a service only when that does not come back; None when none runs.
     """
-    first, noted = state.Snapshot(), ""
+    first, noted = state.living_snapshot(instance), ""
     for pid, snapshot, is_last in _looks(instance, _TIMEOUT):
-        first = first if first.services else snapshot
         is_degraded = snapshot.state == phases.DEGRADED
         stopped = [each.name for each in snapshot.services if each.state == phases.STOPPED]
         if start_stopped and stopped and is_degraded and not is_last:
