@@ -48,7 +48,7 @@ def restarted(instance: Instance, monkeypatch: pytest.MonkeyPatch, state: str) -
     def request(_instance: Instance, _verb: str, _names: Sequence[str]) -> None:
         write(state, DOWN)
 
-    monkeypatch.setattr(services, "request", request)
+    monkeypatch.setattr(services.control, "request", request)
     write(phases.RUNNING, SERVICE)
     context = context_of(instance)
     error = DegradedError if state == phases.DEGRADED else BusyError

@@ -3,8 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from stigmer_launcher.cli.commands.services import await_running, require_running, restart_services
-from stigmer_launcher.cli.commands.status import addresses, mention_mismatch
+from stigmer_launcher.cli.commands import services, status
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context, columns
@@ -12,8 +11,7 @@ from stigmer_launcher.config.schema import is_port
 from stigmer_launcher.errors import PortError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
-from stigmer_launcher.supervise import phases, state
-from stigmer_launcher.supervise.daemon import supervise, supervise_detached
+from stigmer_launcher.supervise import daemon, phases, state
 from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import Places, find_places
 
@@ -33,7 +31,7 @@ def restart(invocation: Invocation, context: Context) -> int:
     if invocation.arguments:
         if invocation.options:
             raise UsageError("--port and --foreground are for a restart of all services, without SERVICE")
-        return restart_services(invocation.arguments, context)
+        return services.restart_services(invocation.arguments, context)
     places = find_places(context.environ)
     instance = state.Instance(places.run)
     before = state.read_snapshot(instance)
@@ -53,10 +51,10 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -
     instance = state.Instance(places.run)
     code = None
     while code is None:
-        if running := await_running(instance, Progress(context.out)):
+        if running := services.await_running(instance, Progress(context.out)):
             _require_ports(ports, running)
             _show(running, context, "Stigmer is running already")
-            require_running(running.services)
+            services.require_running(running.services)
             return 0
         try:
             launch = _prepare(places, ports, context)
@@ -98,9 +96,9 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
 
     if foreground:
         job = service_manager.launchd_job(context.environ, os.getppid())
-        code = supervise(launch._replace(job=job), emit)
+        code = daemon.supervise(launch._replace(job=job), emit)
     else:
-        for event in supervise_detached(launch):
+        for event in daemon.supervise_detached(launch):
             emit(event)
         code = _INTERRUPTED if progress.interrupted else 0
     progress.conclude()
@@ -118,9 +116,9 @@ def _require_ports(asked: Mapping[str, int], snapshot: state.Snapshot) -> None:
 
 def _show(snapshot: state.Snapshot, context: Context, heading: str) -> None:
     stop = service_manager.command_for("stop", snapshot.supervisor_pid, snapshot.job)
-    rows = (*addresses(snapshot), ("logs", snapshot.logs), ("stop", stop))
+    rows = (*status.addresses(snapshot), ("logs", snapshot.logs), ("stop", stop))
     context.out.line("\n".join((context.out.paint(heading, "bold"), *columns(rows))))
-    mention_mismatch(snapshot, context)
+    status.mention_mismatch(snapshot, context)
 
 
 def _ports(invocation: Invocation) -> dict[str, int]:
