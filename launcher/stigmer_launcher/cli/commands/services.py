@@ -3,8 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from stigmer_launcher.cli.progress import Progress
-from stigmer_launcher.cli.terminal import Context
+from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError, DegradedError, StoppedError, UsageError
 from stigmer_launcher.supervise import control, leftovers, lifecycle, phases, state
 from stigmer_launcher.system.places import find_places
@@ -22,7 +21,7 @@ def stop_services(names: Sequence[str], context: Context) -> int:
     instance = state.Instance(find_places(context.environ).run)
     try:
         _request_and_wait(instance, lifecycle.STOP, names, context)
-        Progress(context.out).done(f"Stopping {', '.join(names)}")
+        context.out.done(f"Stopping {', '.join(names)}")
     except StoppedError:  # perhaps somebody has stopped the whole server meanwhile
         context.out.line("Server is not running")
     return 0
@@ -31,13 +30,12 @@ def stop_services(names: Sequence[str], context: Context) -> int:
 def restart_services(names: Sequence[str], context: Context) -> int:
     """Restart these services, and return when they and those that need them are ready."""
     instance = state.Instance(find_places(context.environ).run)
-    progress = Progress(context.out)
     _request_and_wait(instance, lifecycle.RESTART, names, context)
-    snapshot = await_running(instance, progress, start_stopped=False)
+    snapshot = await_running(instance, context.out, start_stopped=False)
     if snapshot is None:
         raise StoppedError(_STOPPED_MEANWHILE)
     require_running(each for each in snapshot.services if each.name in names or each.state != phases.STOPPED)
-    progress.done(f"Restarting {', '.join(names)}")
+    context.out.done(f"Restarting {', '.join(names)}")
     return 0
 
 
@@ -49,7 +47,7 @@ def require_running(services: Iterable[state.ServiceSnapshot]) -> None:
         raise DegradedError(said, f"run `stigmer server logs {names}`, then `stigmer server restart {names}`")
 
 
-def await_running(instance: state.Instance, progress: Progress, *, start_stopped: bool = True) -> state.Snapshot | None:
+def await_running(instance: state.Instance, out: Terminal, *, start_stopped: bool = True) -> state.Snapshot | None:
     """Wait while another command starts or stops the server, or a service is restarted; start those that were stopped.
 
     Give the snapshot of the running server, which lacks a service only when that does not come back; None when none runs.
@@ -63,7 +61,7 @@ def await_running(instance: state.Instance, progress: Progress, *, start_stopped
         elif _is_settled(snapshot, first) or (is_degraded and is_last):
             return snapshot
         if noted != (noted := _awaited(snapshot, pid)):
-            progress.note(noted)
+            out.line(noted)
     return None
 
 
@@ -97,7 +95,7 @@ def _request_and_wait(instance: state.Instance, verb: str, names: Sequence[str],
         raise StoppedError("the server is stopped")
     before = [started.service(name) for name in names]
     listed = ", ".join(names)
-    Progress(context.out).step(f"{_DOING[verb].capitalize()} {listed}")
+    context.out.passing(f"{_DOING[verb].capitalize()} {listed}...")
     control.request(instance, verb, names)
     for _, now, _ in _looks(instance, max(each.grace for each in before) + _SPARE, f"{_DOING[verb]} {listed}"):
         if now.supervisor_pid != started.supervisor_pid:

@@ -51,7 +51,7 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -
     instance = state.Instance(places.run)
     code = None
     while code is None:
-        if running := services.await_running(instance, Progress(context.out)):
+        if running := services.await_running(instance, context.out):
             _require_ports(ports, running)
             _show(running, context, "Stigmer is running already")
             services.require_running(running.services)
@@ -67,18 +67,18 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -
 
 
 def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Launch:
-    instance, progress = state.Instance(places.run), Progress(context.out)
+    instance, out = state.Instance(places.run), context.out
     launch, made = prepare(
         context.environ,
         places,
         ports,
-        progress.note,
-        installing=lambda: progress.step("Extracting binaries"),
+        out.line,
+        installing=lambda: out.passing("Extracting binaries..."),
         in_use=lambda: [state.living_snapshot(instance).installed],
         leftovers=not state.read_snapshot(instance).is_clean,
     )
     if made:
-        progress.done("Extracting binaries")
+        out.done("Extracting binaries")
     return launch._replace(asked_ports=ports)
 
 
@@ -89,7 +89,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
     def emit(event: dict[str, object]) -> None:
         progress.take(event)
         if event["event"] == phases.RUNNING and foreground:
-            progress.note("All services running")
+            context.out.line("All services running")
             service_manager.notify_ready(context.environ)
         elif event["event"] == phases.RUNNING:
             _show(state.living_snapshot(state.Instance(launch.run)), context, "All services running")
