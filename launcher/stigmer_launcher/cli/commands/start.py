@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from stigmer_launcher.cli.commands import services, status
+from stigmer_launcher.cli.commands import services, status, stop
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context, columns
@@ -36,20 +36,18 @@ def restart(invocation: Invocation, context: Context) -> int:
     instance = state.Instance(places.run)
     before = state.read_snapshot(instance)
     ports = {**({} if before.is_clean else before.asked_ports), **_ports(invocation)}
-    if not state.supervisor_pid(instance):
-        return _start(ports, invocation, context)
-    from stigmer_launcher.cli.commands.stop import stop_server
-
-    launch = _prepare(places, ports, context)
-    stop_server(instance, context.out)
-    code = _run(launch, invocation, context)
-    return _start(ports, invocation, context) if code is None else code
+    launch = None
+    if state.supervisor_pid(instance):
+        launch = _prepare(places, ports, context)
+        stop.stop_server(instance, context.out)
+    return _start(ports, invocation, context, launch)
 
 
-def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -> int:
+def _start(ports: Mapping[str, int], invocation: Invocation, context: Context, launch: Launch | None = None) -> int:
+    """Run what is prepared already, if anything, else prepare and run everything, unless it runs."""
     places = find_places(context.environ)
     instance = state.Instance(places.run)
-    code = None
+    code = _run(launch, invocation, context) if launch else None
     while code is None:
         if running := services.await_running(instance, context.out):
             _require_ports(ports, running)
@@ -115,8 +113,8 @@ def _require_ports(asked: Mapping[str, int], snapshot: state.Snapshot) -> None:
 
 
 def _show(snapshot: state.Snapshot, context: Context, heading: str) -> None:
-    stop = service_manager.command_for("stop", snapshot.supervisor_pid, snapshot.job)
-    rows = (*status.addresses(snapshot), ("logs", snapshot.logs), ("stop", stop))
+    command = service_manager.command_for("stop", snapshot.supervisor_pid, snapshot.job)
+    rows = (*status.addresses(snapshot), ("logs", snapshot.logs), ("stop", command))
     context.out.line("\n".join((context.out.paint(heading, "bold"), *columns(rows))))
     status.mention_mismatch(snapshot, context)
 
