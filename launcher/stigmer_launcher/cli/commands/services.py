@@ -31,8 +31,7 @@ def restart_services(names: Sequence[str], context: Context) -> int:
     """Restart these services, and return when they and those that need them are ready."""
     instance = state.Instance(find_places(context.environ).run)
     _request_and_wait(instance, lifecycle.RESTART, names, context)
-    snapshot = await_running(instance, context.out, start_stopped=False)
-    if snapshot is None:
+    if not (snapshot := await_running(instance, context.out, start_stopped=False)):
         raise StoppedError(_STOPPED_MEANWHILE)
     require_running(each for each in snapshot.services if each.name in names or each.state != phases.STOPPED)
     context.out.done(f"Restarting {', '.join(names)}")

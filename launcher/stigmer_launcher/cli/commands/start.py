@@ -82,17 +82,15 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Laun
 
 def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None:
     """Run the supervisor and return the exit code; None when another start came first."""
-    progress, foreground = Progress(context.out), invocation.has("foreground")
+    progress, in_foreground = Progress(context.out), invocation.has("foreground")
 
     def emit(event: dict[str, object]) -> None:
         progress.take(event)
-        if event["event"] == phases.RUNNING and foreground:
+        if in_foreground and event["event"] == phases.RUNNING:
             context.out.line("All services running")
             service_manager.notify_ready(context.environ)
-        elif event["event"] == phases.RUNNING:
-            _show(state.living_snapshot(state.Instance(launch.run)), context, "All services running")
 
-    if foreground:
+    if in_foreground:
         job = service_manager.launchd_job(context.environ, os.getppid())
         code = daemon.supervise(launch._replace(job=job), emit)
     else:
@@ -100,6 +98,8 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
             emit(event)
         code = _INTERRUPTED if progress.interrupted else 0
     progress.conclude()
+    if not (in_foreground or progress.again or progress.interrupted):
+        _show(state.living_snapshot(state.Instance(launch.run)), context, "All services running")
     return None if progress.again else code
 
 
