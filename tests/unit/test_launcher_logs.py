@@ -43,7 +43,7 @@ def shown(home: Path, *arguments: str, live: bool = False) -> str:
 
 
 def tail_of(home: Path) -> Tail:
-    return Tail("a", log_path(str(home / "logs"), "a"))
+    return Tail("a", str(home / "logs"))
 
 
 def texts(entries: list[Entry]) -> list[str]:
@@ -237,7 +237,7 @@ def test_following_misses_no_line_that_is_written_just_before_a_rotation(
 def test_following_shows_whole_lines_and_begins_again_when_somebody_empties_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("whole\nhal", encoding="utf-8")
-    tail = Tail("a", str(path))
+    tail = Tail("a", str(tmp_path))
     assert texts(tail.last(10)) == ["whole"]
     with path.open("a", encoding="utf-8") as stream:
         stream.write("f\n")

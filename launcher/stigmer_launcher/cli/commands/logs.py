@@ -37,14 +37,13 @@ def logs(invocation: Invocation, context: Context) -> int:
     since = _since(invocation.value("since"))
     count = _count(invocation.value("lines", "all" if since else "50"))
     stamps, follows = invocation.has("timestamps"), invocation.has("follow")
-    tails = _tails(_chosen(named, context, directory, follows=follows), directory)
-    entries = _by_time(tail.last(count, since) for tail in tails.values())
-    _print(entries[max(0, len(entries) - count) :], tails, context.out, stamps=stamps)
+    tails = {name: Tail(name, directory) for name in _chosen(named, context, directory, follows=follows)}
+    _print((tail.last(count, since) for tail in tails.values()), tails, context.out, count=count, stamps=stamps)
     with suppress(KeyboardInterrupt):
         while follows and not _is_abandoned(context.out.stream.fileno()):
             if not named:
-                tails |= _tails(sorted(_with_logs(directory) - tails.keys()), directory)
-            _print(_by_time(tail.more() for tail in tails.values()), tails, context.out, stamps=stamps)
+                tails |= {name: Tail(name, directory) for name in sorted(_with_logs(directory) - tails.keys())}
+            _print((tail.more() for tail in tails.values()), tails, context.out, count=sys.maxsize, stamps=stamps)
     return 0
 
 
@@ -79,22 +78,15 @@ def _with_logs(directory: str) -> set[str]:
     return set()
 
 
-def _tails(services: Iterable[str], directory: str) -> dict[str, "Tail"]:
-    return {name: Tail(name, log_path(directory, name)) for name in services}
-
-
-def _by_time(logs: Iterable[Iterable[Entry]]) -> list[Entry]:
-    return sorted((entry for log in logs for entry in log), key=lambda entry: entry.stamp)
-
-
-def _print(entries: Iterable[Entry], services: Collection[str], out: Terminal, *, stamps: bool) -> None:
-    """Print lines, each after its service's name when there are several services; in colour where the stream has it."""
-    prefixes = dict.fromkeys(services, "")
-    if len(services) > 1:
-        width = max(map(len, services))
-        for place, name in enumerate(services):
+def _print(logs: Iterable[Iterable[Entry]], names: Collection[str], out: Terminal, *, count: int, stamps: bool) -> None:
+    """Print the last lines of these logs by time, each after its service's name when there are several services."""
+    prefixes = dict.fromkeys(names, "")
+    if len(names) > 1:
+        width = max(map(len, names))
+        for place, name in enumerate(names):
             prefixes[name] = out.paint(f"{name:<{width}} | ", PALETTE[place % len(PALETTE)])
-    for entry in entries:
+    entries = sorted((entry for log in logs for entry in log), key=lambda entry: entry.stamp)
+    for entry in entries[max(0, len(entries) - count) :]:
         stamp = entry.stamp.decode() if stamps else ""
         text = readable(entry.text, colours=out.colour, stamp=not stamp)
         out.stream.write(f"{prefixes[entry.service]}{stamp}{text}\n")
@@ -104,8 +96,9 @@ def _print(entries: Iterable[Entry], services: Collection[str], out: Terminal, *
 class Tail:
     """The end of one service's log: what is there, then what comes, also when the file is made later or rotated away."""
 
-    def __init__(self, service: str, path: str) -> None:
+    def __init__(self, service: str, directory: str) -> None:
         self._service, self._pending, self._stamp = service, b"", b""
+        path = log_path(directory, service)
         self._files = [path, *(f"{path}.{number}" for number in range(1, COUNT))]  # from the newest to the oldest
         self._descriptor = os.open(os.devnull, os.O_RDONLY)  # until there is a log
 
