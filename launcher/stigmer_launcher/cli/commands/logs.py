@@ -103,10 +103,7 @@ class Tail:
         self._descriptor = os.open(os.devnull, os.O_RDONLY)  # until there is a log
 
     def last(self, count: int, since: bytes = b"") -> list[Entry]:
-        """Return the last `count` lines that are not older than `since`, reaching back into rotated files.
-
-        What follows is left to `more`.
-        """
+        """Return the last `count` lines not older than `since`, of rotated files too; what follows is left to `more`."""
         missing = count
         for path in self._files:
             with suppress(FileNotFoundError), open(path, "rb") as file:
