@@ -12,7 +12,7 @@ from stigmer_launcher.cli.commands.start import start
 from stigmer_launcher.cli.parse import parse
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError, DegradedError
-from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise import control, phases
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, write_snapshot
 from stigmer_launcher.system import locks
 
@@ -48,7 +48,7 @@ def restarted(instance: Instance, monkeypatch: pytest.MonkeyPatch, state: str) -
     def request(_instance: Instance, _verb: str, _names: Sequence[str]) -> None:
         write(state, DOWN)
 
-    monkeypatch.setattr(services.control, "request", request)
+    monkeypatch.setattr(control, "request", request)
     write(phases.RUNNING, SERVICE)
     context = context_of(instance)
     error = DegradedError if state == phases.DEGRADED else BusyError
