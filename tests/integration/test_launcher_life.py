@@ -18,7 +18,7 @@ WATCHED = """
 import json, sys, time
 late, jump, real = [], [0.0], time.time
 time.time = lambda: real() + jump[0]
-from stigmer_launcher.cli.commands import start as starting
+from stigmer_launcher.supervise import daemon
 from stigmer_launcher.__main__ import run
 
 class Guard:
@@ -26,7 +26,7 @@ class Guard:
         late.append(name)
         return None
 
-supervise = starting.supervise
+supervise = daemon.supervise
 def watched(launch, tell):
     def tell_and_watch(event):
         tell(event)
@@ -36,7 +36,7 @@ def watched(launch, tell):
     code = supervise(launch, tell_and_watch)
     json.dump(late, open(sys.argv[1], "w"))
     return code
-starting.supervise = watched
+daemon.supervise = watched
 sys.exit(run(["server", "--foreground"]))
 """
 

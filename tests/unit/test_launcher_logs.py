@@ -2,6 +2,7 @@
 
 import io
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def shown(home: Path, *arguments: str, live: bool = False) -> str:
 
 
 def tail_of(home: Path) -> Tail:
-    return Tail("a", log_path(str(home / "logs"), "a"))
+    return Tail("a", str(home / "logs"))
 
 
 def texts(entries: list[Entry]) -> list[str]:
@@ -199,34 +200,44 @@ def test_following_misses_nothing_when_a_log_is_rotated_twice_between_two_looks(
     assert [text.split()[1] for text in texts(tail.more())] == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("call", ["read", "stat"])
-@pytest.mark.parametrize("number", range(1, 5))
+@pytest.mark.parametrize("call", ["builtins.open", "os.read", "os.fstat", "os.path.sameopenfile"])
+@pytest.mark.parametrize("number", range(1, 6))
+@pytest.mark.parametrize("earlier", [0, 1, 2])
 def test_following_misses_no_line_that_is_written_just_before_a_rotation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, earlier: int
 ) -> None:
-    """Whichever look at the files the rotation comes just before."""
-    written = write_log(tmp_path, "a", ["first"], largest=200)
+    """Whichever system call the rotation comes just before, and however often the log was rotated since the last look."""
+    written = write_log(tmp_path, "a", ["first"])
     tail = tail_of(tmp_path)
     assert texts(tail.last(9)) == ["first"]
-    calls, original = iter(range(1, 100)), getattr(os, call)
+    lines: list[str] = []
+
+    def rotate() -> None:
+        for largest, text in ((10_000, "last of its file"), (1, "first of the next")):
+            written.largest = largest
+            lines.append(f"{len(lines)} {text}")
+            written.write(lines[-1].encode() + b"\n")
+
+    for _ in range(earlier):
+        rotate()
+    calls, original = iter(range(1, 100)), pkgutil.resolve_name(call)
 
     def rotated_before(*arguments: Any, **options: Any) -> Any:
         if next(calls) == number:
             monkeypatch.undo()
-            for text in ("last of its file", "x" * 150, "first of the next"):
-                written.write(text.encode() + b"\n")
+            rotate()
         return original(*arguments, **options)
 
-    monkeypatch.setattr(os, call, rotated_before)
+    monkeypatch.setattr(call, rotated_before)
     came = [text for _ in range(6) for text in texts(tail.more())]
-    assert came == ["last of its file", "x" * 150, "first of the next"]
-    assert (tmp_path / "logs" / "a.log.1").exists()
+    assert len(came) == 2 * (earlier + 1)
+    assert came == lines
 
 
 def test_following_shows_whole_lines_and_begins_again_when_somebody_empties_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("whole\nhal", encoding="utf-8")
-    tail = Tail("a", str(path))
+    tail = Tail("a", str(tmp_path))
     assert texts(tail.last(10)) == ["whole"]
     with path.open("a", encoding="utf-8") as stream:
         stream.write("f\n")

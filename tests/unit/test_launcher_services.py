@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.cli.commands import services
+from stigmer_launcher.cli.commands.start import start
+from stigmer_launcher.cli.parse import parse
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError, DegradedError
-from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise import control, phases
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, write_snapshot
 from stigmer_launcher.system import locks
 
@@ -28,6 +30,15 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instan
         yield instance
 
 
+def context_of(instance: Instance) -> Context:
+    terminal = Terminal(io.StringIO(), live=False, colour=False, unicode=False)
+    return Context({"STIGMER_HOME": str(Path(instance.run).parent)}, terminal, terminal)
+
+
+def printed(context: Context) -> str:
+    return context.out.stream.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
 def restarted(instance: Instance, monkeypatch: pytest.MonkeyPatch, state: str) -> str:
     """Restart a service that ends and does not come back, in a server that is in a state; return what is printed."""
 
@@ -37,14 +48,13 @@ def restarted(instance: Instance, monkeypatch: pytest.MonkeyPatch, state: str) -
     def request(_instance: Instance, _verb: str, _names: Sequence[str]) -> None:
         write(state, DOWN)
 
-    monkeypatch.setattr(services, "request", request)
+    monkeypatch.setattr(control, "request", request)
     write(phases.RUNNING, SERVICE)
-    terminal = Terminal(io.StringIO(), live=False, colour=False, unicode=False)
-    context = Context({"STIGMER_HOME": str(Path(instance.run).parent)}, terminal, terminal)
+    context = context_of(instance)
     error = DegradedError if state == phases.DEGRADED else BusyError
     with pytest.raises(error):
         services.restart_services(["server"], context)
-    return terminal.stream.getvalue()  # type: ignore[attr-defined,no-any-return]
+    return printed(context)
 
 
 def test_a_restart_says_what_it_waits_for_and_ends_as_degraded(
@@ -59,3 +69,12 @@ def test_a_restart_of_a_service_in_a_server_that_goes_on_stopping_ends_as_busy(
 ) -> None:
     said = restarted(instance, monkeypatch, phases.STOPPING)
     assert f"The server (pid {os.getpid()}) is stopping; waiting\n" in said
+
+
+def test_a_start_names_the_command_that_stops_the_job_which_runs_already(instance: Instance) -> None:
+    """`stigmer server stop` would work against launchd, which starts it again."""
+    job = "homebrew.mxcl.stigmer"
+    write_snapshot(instance, Snapshot(os.getpid(), state=phases.RUNNING, job=job, services=(SERVICE,)))
+    context = context_of(instance)
+    assert start(parse(["server"]), context) == 0
+    assert "  stop  brew services stop stigmer\n" in printed(context)

@@ -21,25 +21,13 @@ class Progress:
         self.again = False  # another start came first: wait for that one
         self.interrupted = False
 
-    def step(self, text: str) -> None:
-        """Show that something has begun; `done` or an error follows."""
-        self._out.passing(f"{text}...")
-
-    def done(self, text: str) -> None:
-        """Print that something has succeeded."""
-        self._out.line(f"{text}... {self._out.paint(self._out.mark('done'), 'green')}")
-
-    def note(self, text: str) -> None:
-        """Print something worth knowing."""
-        self._out.line(text)
-
     def take(self, event: Event) -> None:
         """Handle an event; LauncherError, the supervisor's own, when it refused to start."""
         match event["event"]:
             case "service":
                 self._take_service(event)
             case "note":
-                self.note(event["text"])
+                self._out.line(event["text"])
             case "busy" | "superseded":
                 self.again = True
             case "error":
@@ -48,31 +36,31 @@ class Progress:
                 raise error
             case "interrupted":
                 self.interrupted = True
-                self.step("Stopping")
+                self._out.passing("Stopping...")
             case phases.RUNNING:
                 self._started = True
             case phases.STOPPING:
                 self.interrupted = not self._started and not event["failed"]
-                self.step("Stopping")
+                self._out.passing("Stopping...")
 
     def _take_service(self, event: Event) -> None:
         name, state = event["service"], event["state"]
         before = self._states.pop(name, "")
         self._states[name] = state
         if state == phases.RUNNING and before in _IN_DOUBT:
-            self.note(f"{name} works again")
+            self._out.line(f"{name} works again")
         elif state == phases.RUNNING:
-            self.done(f"Starting {name}")
+            self._out.done(f"Starting {name}")
         elif event["error"] and state not in _IN_DOUBT:
             self._take_failure(event)
         awaited = [each for each, state in self._states.items() if state == phases.STARTING]
         if awaited and not self._failure:
-            self.step(f"Starting {', '.join(awaited)}")
+            self._out.passing(f"Starting {', '.join(awaited)}...")
 
     def _take_failure(self, event: Event) -> None:
         name, restarting = event["service"], event["state"] == phases.BACKOFF
         if self._started or restarting:
-            self.note(f"{name} {event['error']}" + ("; restarting it" if restarting else ""))
+            self._out.line(f"{name} {event['error']}" + ("; restarting it" if restarting else ""))
         elif not self._failure:
             self._failure = event
             self._out.line(f"Starting {name}... {self._out.paint(self._out.mark('failed'), 'red')}")

@@ -50,6 +50,10 @@ class Terminal:
         if self.live:
             self.text(f"\r\033[K{text}")
 
+    def done(self, text: str) -> None:
+        """Print that something has succeeded, which a passing line may have announced."""
+        self.line(f"{text}... {self.paint(self.mark('done'), 'green')}")
+
     def paint(self, text: str, colour: str) -> str:
         """Colour a text, where there are colours; by name, or by the number of a terminal's colour."""
         return f"\033[{_CODES.get(colour, colour)}m{text}\033[0m" if self.colour else text

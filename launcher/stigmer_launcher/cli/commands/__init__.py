@@ -1,1 +1,1 @@
-"""One module for each command of the command line, named like it."""
+"""The commands, one module for each, or for several that show the same."""

@@ -5,7 +5,7 @@ import select
 import sys
 import time
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from typing import NamedTuple
 
@@ -37,14 +37,13 @@ def logs(invocation: Invocation, context: Context) -> int:
     since = _since(invocation.value("since"))
     count = _count(invocation.value("lines", "all" if since else "50"))
     stamps, follows = invocation.has("timestamps"), invocation.has("follow")
-    tails = _tails(_chosen(named, context, directory, follows=follows), directory)
-    entries = _by_time(tail.last(count, since) for tail in tails.values())
-    _print(entries[max(0, len(entries) - count) :], tails, context.out, stamps=stamps)
+    tails = {name: Tail(name, directory) for name in _chosen(named, context, directory, follows=follows)}
+    _print((tail.last(count, since) for tail in tails.values()), tails, context.out, count=count, stamps=stamps)
     with suppress(KeyboardInterrupt):
         while follows and not _is_abandoned(context.out.stream.fileno()):
             if not named:
-                tails |= _tails(sorted(_with_logs(directory) - tails.keys()), directory)
-            _print(_by_time(tail.more() for tail in tails.values()), tails, context.out, stamps=stamps)
+                tails |= {name: Tail(name, directory) for name in sorted(_with_logs(directory) - tails.keys())}
+            _print((tail.more() for tail in tails.values()), tails, context.out, count=sys.maxsize, stamps=stamps)
     return 0
 
 
@@ -79,22 +78,15 @@ def _with_logs(directory: str) -> set[str]:
     return set()
 
 
-def _tails(services: Iterable[str], directory: str) -> dict[str, "Tail"]:
-    return {name: Tail(name, log_path(directory, name)) for name in services}
-
-
-def _by_time(logs: Iterable[Iterable[Entry]]) -> list[Entry]:
-    return sorted((entry for log in logs for entry in log), key=lambda entry: entry.stamp)
-
-
-def _print(entries: Iterable[Entry], services: Collection[str], out: Terminal, *, stamps: bool) -> None:
-    """Print lines, each after its service's name when there are several services; in colour where the stream has it."""
-    prefixes = dict.fromkeys(services, "")
-    if len(services) > 1:
-        width = max(map(len, services))
-        for place, name in enumerate(services):
+def _print(logs: Iterable[Iterable[Entry]], names: Collection[str], out: Terminal, *, count: int, stamps: bool) -> None:
+    """Print the last lines of these logs by time, each after its service's name when there are several services."""
+    prefixes = dict.fromkeys(names, "")
+    if len(names) > 1:
+        width = max(map(len, names))
+        for place, name in enumerate(names):
             prefixes[name] = out.paint(f"{name:<{width}} | ", PALETTE[place % len(PALETTE)])
-    for entry in entries:
+    entries = sorted((entry for log in logs for entry in log), key=lambda entry: entry.stamp)
+    for entry in entries[max(0, len(entries) - count) :]:
         stamp = entry.stamp.decode() if stamps else ""
         text = readable(entry.text, colours=out.colour, stamp=not stamp)
         out.stream.write(f"{prefixes[entry.service]}{stamp}{text}\n")
@@ -104,20 +96,18 @@ def _print(entries: Iterable[Entry], services: Collection[str], out: Terminal, *
 class Tail:
     """The end of one service's log: what is there, then what comes, also when the file is made later or rotated away."""
 
-    def __init__(self, service: str, path: str) -> None:
+    def __init__(self, service: str, directory: str) -> None:
         self._service, self._pending, self._stamp = service, b"", b""
+        path = log_path(directory, service)
         self._files = [path, *(f"{path}.{number}" for number in range(1, COUNT))]  # from the newest to the oldest
         self._descriptor = os.open(os.devnull, os.O_RDONLY)  # until there is a log
 
     def last(self, count: int, since: bytes = b"") -> list[Entry]:
-        """Return the last `count` lines that are not older than `since`, reaching back into rotated files.
-
-        What follows is left to `more`.
-        """
+        """Return the last `count` lines not older than `since`, of rotated files too; what follows is left to `more`."""
         missing = count
         for path in self._files:
-            with suppress(FileNotFoundError):
-                self._open(path)
+            with suppress(FileNotFoundError), open(path, "rb") as file:
+                os.dup2(file.fileno(), self._descriptor)
                 missing -= _go_back(self._descriptor, missing)
                 if missing <= 0 or b"" < os.pread(self._descriptor, STAMP_SIZE, 0) < since:
                     break
@@ -128,41 +118,28 @@ class Tail:
         """Return the lines that have come since, from the rest of a rotated file and from the files that follow it."""
         entries: list[Entry] = []
         while True:
-            is_rotated = bool(self._successor())  # looked up first: what is written before a rotation is read below
+            newer = self._open_newer()  # opened first: what is written before a rotation is read below
+            if os.fstat(self._descriptor).st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR):
+                os.lseek(self._descriptor, 0, os.SEEK_SET)  # somebody has truncated it
             while data := os.read(self._descriptor, _BLOCK):
                 *lines, self._pending = (self._pending + data).split(b"\n")
                 entries += map(self._entry, lines)
-            if not (is_rotated and self._move_on()) and not self._start_over():
+            if newer is None:
                 return entries
+            os.dup2(newer, self._descriptor)
+            os.close(newer)
 
-    def _open(self, path: str) -> None:
-        descriptor = os.open(path, os.O_RDONLY)
-        os.close(self._descriptor)
-        self._descriptor = descriptor
-
-    def _move_on(self) -> bool:
-        """Open the file that follows ours; False when there is none yet."""
-        with suppress(FileNotFoundError):
-            self._open(self._successor())
-            return True
-        return False
-
-    def _start_over(self) -> bool:
-        """Go back to the beginning if somebody truncated our file; False when nobody did."""
-        is_shorter = os.fstat(self._descriptor).st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR)
-        if is_shorter:
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-        return is_shorter
-
-    def _successor(self) -> str:
-        """Return the file that follows ours, which may have been rotated too; empty while ours is the current one."""
-        ours, newer = os.fstat(self._descriptor), ""
-        for path in self._files:
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(path), ours):
-                    return newer
-                newer = path
-        return self._files[0]
+    def _open_newer(self) -> int | None:
+        """Open the file that follows ours, or the newest if ours is gone; None while there is none."""
+        newer: list[int] = []
+        with ExitStack() as opened:
+            for path in self._files:  # as a rotation moves them: one that comes between hides none
+                with suppress(FileNotFoundError):
+                    file = opened.enter_context(open(path, "rb")).fileno()
+                    if os.path.sameopenfile(file, self._descriptor):
+                        return os.dup(newer[-1]) if newer else None
+                    newer.append(file)
+            return os.dup(newer[0]) if newer else None
 
     def _entry(self, line: bytes) -> Entry:
         if line[STAMP_SIZE - 2 : STAMP_SIZE] == b"Z " and line[10:11] == b"T":

@@ -3,19 +3,15 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from stigmer_launcher.cli.progress import Progress
-from stigmer_launcher.cli.terminal import Context
+from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError, DegradedError, StoppedError, UsageError
-from stigmer_launcher.supervise import phases, state
-from stigmer_launcher.supervise.control import request
-from stigmer_launcher.supervise.leftovers import is_alive
-from stigmer_launcher.supervise.lifecycle import RESTART, START, STOP
+from stigmer_launcher.supervise import control, leftovers, lifecycle, phases, state
 from stigmer_launcher.system.places import find_places
 
 _TIMEOUT = 300.0  # seconds to wait for a start or a stop that somebody else asked for
 _PAUSE = 0.02
 _SPARE = 15.0  # seconds beyond the grace of a service
-_DOING = {STOP: "stopping", RESTART: "restarting"}
+_DOING = {lifecycle.STOP: "stopping", lifecycle.RESTART: "restarting"}
 _RESTARTS = 3  # of one service while it is waited for: it does not come back by itself
 _STOPPED_MEANWHILE = "the server has stopped meanwhile"
 
@@ -24,24 +20,21 @@ def stop_services(names: Sequence[str], context: Context) -> int:
     """Stop these services, and return when they have ended; nothing to stop is no failure."""
     instance = state.Instance(find_places(context.environ).run)
     try:
-        _request_and_wait(instance, STOP, names, context)
+        _request_and_wait(instance, lifecycle.STOP, names, context)
+        context.out.done(f"Stopping {', '.join(names)}")
     except StoppedError:  # perhaps somebody has stopped the whole server meanwhile
         context.out.line("Server is not running")
-    else:
-        Progress(context.out).done(f"Stopping {', '.join(names)}")
     return 0
 
 
 def restart_services(names: Sequence[str], context: Context) -> int:
     """Restart these services, and return when they and those that need them are ready."""
     instance = state.Instance(find_places(context.environ).run)
-    progress = Progress(context.out)
-    _request_and_wait(instance, RESTART, names, context)
-    snapshot = await_running(instance, progress, start_stopped=False)
-    if snapshot is None:
+    _request_and_wait(instance, lifecycle.RESTART, names, context)
+    if not (snapshot := await_running(instance, context.out, start_stopped=False)):
         raise StoppedError(_STOPPED_MEANWHILE)
     require_running(each for each in snapshot.services if each.name in names or each.state != phases.STOPPED)
-    progress.done(f"Restarting {', '.join(names)}")
+    context.out.done(f"Restarting {', '.join(names)}")
     return 0
 
 
@@ -53,29 +46,28 @@ def require_running(services: Iterable[state.ServiceSnapshot]) -> None:
         raise DegradedError(said, f"run `stigmer server logs {names}`, then `stigmer server restart {names}`")
 
 
-def await_running(instance: state.Instance, progress: Progress, *, start_stopped: bool = True) -> state.Snapshot | None:
+def await_running(instance: state.Instance, out: Terminal, *, start_stopped: bool = True) -> state.Snapshot | None:
     """Wait while another command starts or stops the server, or a service is restarted; start those that were stopped.
 
     Give the snapshot of the running server, which lacks a service only when that does not come back; None when none runs.
     """
-    first, noted = state.Snapshot(), ""
+    first, noted = state.living_snapshot(instance), ""
     for pid, snapshot, is_last in _looks(instance, _TIMEOUT):
-        first = first if first.services else snapshot
         is_degraded = snapshot.state == phases.DEGRADED
         stopped = [each.name for each in snapshot.services if each.state == phases.STOPPED]
         if start_stopped and stopped and is_degraded and not is_last:
-            request(instance, START, stopped)
+            control.request(instance, lifecycle.START, stopped)
         elif _is_settled(snapshot, first) or (is_degraded and is_last):
             return snapshot
         if noted != (noted := _awaited(snapshot, pid)):
-            progress.note(noted)
+            out.line(noted)
     return None
 
 
 def _is_settled(snapshot: state.Snapshot, first: state.Snapshot) -> bool:
     """Return whether everything runs, or waiting is of no use: a service was restarted often since, or is not ours."""
     if snapshot.state == phases.RUNNING:
-        return all(map(is_alive, snapshot.members))  # the supervisor may not have seen yet that one has ended
+        return all(map(leftovers.is_alive, snapshot.members))  # the supervisor may not have seen yet that one has ended
     if snapshot.state != phases.DEGRADED:
         return False
     return all(each.state in (phases.RUNNING, phases.STOPPED) for each in snapshot.services) or any(
@@ -102,8 +94,8 @@ def _request_and_wait(instance: state.Instance, verb: str, names: Sequence[str],
         raise StoppedError("the server is stopped")
     before = [started.service(name) for name in names]
     listed = ", ".join(names)
-    Progress(context.out).step(f"{_DOING[verb].capitalize()} {listed}")
-    request(instance, verb, names)
+    context.out.passing(f"{_DOING[verb].capitalize()} {listed}...")
+    control.request(instance, verb, names)
     for _, now, _ in _looks(instance, max(each.grace for each in before) + _SPARE, f"{_DOING[verb]} {listed}"):
         if now.supervisor_pid != started.supervisor_pid:
             break
@@ -114,7 +106,7 @@ def _request_and_wait(instance: state.Instance, verb: str, names: Sequence[str],
 
 def _is_done(verb: str, now: state.ServiceSnapshot, before: state.ServiceSnapshot) -> bool:
     """Return whether a service has stopped; for a restart, whether it was started, or will be when those that it needs run."""
-    if verb == STOP:
+    if verb == lifecycle.STOP:
         return now.state == phases.STOPPED
     return now.since > before.since or now.state == phases.WAITING
 

@@ -3,9 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from stigmer_launcher.cli.commands.services import await_running, require_running, restart_services
-from stigmer_launcher.cli.commands.status import addresses
-from stigmer_launcher.cli.commands.version import mention_mismatch
+from stigmer_launcher.cli.commands import services, status, stop
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.progress import Progress
 from stigmer_launcher.cli.terminal import Context, columns
@@ -13,17 +11,16 @@ from stigmer_launcher.config.schema import is_port
 from stigmer_launcher.errors import PortError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
-from stigmer_launcher.supervise import phases, state
-from stigmer_launcher.supervise.daemon import supervise, supervise_detached
+from stigmer_launcher.supervise import daemon, phases, state
+from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import Places, find_places
-from stigmer_launcher.system.service_manager import launchd_job, notify_ready
 
 _INTERRUPTED = 130
 
 
 def start(invocation: Invocation, context: Context) -> int:
     """Start everything, unless it runs already."""
-    return _start(_ports(invocation.all_values("port")), invocation, context)
+    return _start(_ports(invocation), invocation, context)
 
 
 def restart(invocation: Invocation, context: Context) -> int:
@@ -34,30 +31,28 @@ def restart(invocation: Invocation, context: Context) -> int:
     if invocation.arguments:
         if invocation.options:
             raise UsageError("--port and --foreground are for a restart of all services, without SERVICE")
-        return restart_services(invocation.arguments, context)
+        return services.restart_services(invocation.arguments, context)
     places = find_places(context.environ)
     instance = state.Instance(places.run)
     before = state.read_snapshot(instance)
-    ports = {**({} if before.is_clean else before.asked_ports), **_ports(invocation.all_values("port"))}
-    if not state.supervisor_pid(instance):
-        return _start(ports, invocation, context)
-    from stigmer_launcher.cli.commands.stop import stop_server
-
-    launch = _prepare(places, ports, context)
-    stop_server(instance, context.out)
-    code = _run(launch, invocation, context)
-    return _start(ports, invocation, context) if code is None else code
+    ports = {**({} if before.is_clean else before.asked_ports), **_ports(invocation)}
+    launch = None
+    if state.supervisor_pid(instance):
+        launch = _prepare(places, ports, context)
+        stop.stop_server(instance, context.out)
+    return _start(ports, invocation, context, launch)
 
 
-def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -> int:
+def _start(ports: Mapping[str, int], invocation: Invocation, context: Context, launch: Launch | None = None) -> int:
+    """Run what is prepared already, if anything, else prepare and run everything, unless it runs."""
     places = find_places(context.environ)
     instance = state.Instance(places.run)
-    code = None
+    code = _run(launch, invocation, context) if launch else None
     while code is None:
-        if running := await_running(instance, Progress(context.out)):
+        if running := services.await_running(instance, context.out):
             _require_ports(ports, running)
             _show(running, context, "Stigmer is running already")
-            require_running(running.services)
+            services.require_running(running.services)
             return 0
         try:
             launch = _prepare(places, ports, context)
@@ -70,48 +65,42 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context) -
 
 
 def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Launch:
-    instance, progress = state.Instance(places.run), Progress(context.out)
+    instance, out = state.Instance(places.run), context.out
     launch, made = prepare(
         context.environ,
         places,
         ports,
-        progress.note,
-        installing=lambda: progress.step("Extracting binaries"),
+        out.line,
+        installing=lambda: out.passing("Extracting binaries..."),
         in_use=lambda: [state.living_snapshot(instance).installed],
         leftovers=not state.read_snapshot(instance).is_clean,
     )
     if made:
-        progress.done("Extracting binaries")
+        out.done("Extracting binaries")
     return launch._replace(asked_ports=ports)
 
 
 def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None:
     """Run the supervisor and return the exit code; None when another start came first."""
-    progress = Progress(context.out)
-    if invocation.has("foreground"):
-        code = _foreground(launch, context, progress)
-        return None if progress.again else code
-    for event in supervise_detached(launch):
-        progress.take(event)
-    progress.conclude()
-    if progress.again:
-        return None
-    if progress.interrupted:
-        return _INTERRUPTED
-    _show(state.living_snapshot(state.Instance(launch.run)), context, "All services running")
-    return 0
+    progress, in_foreground = Progress(context.out), invocation.has("foreground")
 
-
-def _foreground(launch: Launch, context: Context, progress: Progress) -> int:
     def emit(event: dict[str, object]) -> None:
         progress.take(event)
-        if event["event"] == phases.RUNNING:
-            progress.note("All services running")
-            notify_ready(context.environ)
+        if in_foreground and event["event"] == phases.RUNNING:
+            context.out.line("All services running")
+            service_manager.notify_ready(context.environ)
 
-    code = supervise(launch._replace(job=launchd_job(context.environ, os.getppid())), emit)
+    if in_foreground:
+        job = service_manager.launchd_job(context.environ, os.getppid())
+        code = daemon.supervise(launch._replace(job=job), emit)
+    else:
+        for event in daemon.supervise_detached(launch):
+            emit(event)
+        code = _INTERRUPTED if progress.interrupted else 0
     progress.conclude()
-    return code
+    if not (in_foreground or progress.again or progress.interrupted):
+        _show(state.living_snapshot(state.Instance(launch.run)), context, "All services running")
+    return None if progress.again else code
 
 
 def _require_ports(asked: Mapping[str, int], snapshot: state.Snapshot) -> None:
@@ -124,16 +113,16 @@ def _require_ports(asked: Mapping[str, int], snapshot: state.Snapshot) -> None:
 
 
 def _show(snapshot: state.Snapshot, context: Context, heading: str) -> None:
-    rows = (*addresses(snapshot), ("logs", snapshot.logs), ("stop", "stigmer server stop"))
-    for line in (context.out.paint(heading, "bold"), *columns(rows)):
-        context.out.line(line)
-    mention_mismatch(snapshot, context)
+    command = service_manager.command_for("stop", snapshot.supervisor_pid, snapshot.job)
+    rows = (*status.addresses(snapshot), ("logs", snapshot.logs), ("stop", command))
+    context.out.line("\n".join((context.out.paint(heading, "bold"), *columns(rows))))
+    status.mention_mismatch(snapshot, context)
 
 
-def _ports(chosen: tuple[str, ...]) -> dict[str, int]:
+def _ports(invocation: Invocation) -> dict[str, int]:
     """Read `NAME=NUMBER` of the command line."""
     ports: dict[str, int] = {}
-    for text in chosen:
+    for text in invocation.all_values("port"):
         name, equals, number = text.partition("=")
         if not (name and equals and is_port(number)):
             raise UsageError(

@@ -41,7 +41,7 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
     if ended:
         out.line(f"Ended {ended} processes of a killed server")
     elif stopped or cleaned:
-        out.line(f"Stopping server... {out.paint(out.mark('done'), 'green')}")
+        out.done("Stopping server")
     return stopped or cleaned or ended > 0
 
 
