@@ -8,29 +8,17 @@ Only copies are synced to disk: after a power loss the manifest shows what is mi
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import NamedTuple
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install import preflight, versions
 from stigmer_launcher.install.filecopy import METHODS, Methods, possible
 from stigmer_launcher.install.layout import Installer
-from stigmer_launcher.install.manifest import InstallManifest, Keg, modified_files, read_manifest
-from stigmer_launcher.install.payload import Payload
+from stigmer_launcher.install.manifest import Keg, modified_files, read_manifest
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home
 
 LOCK = "install.lock"
 _WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
-
-
-class Installation(NamedTuple):
-    """The components as they can be started; `method` is how files are made, `made` whether this call changed anything."""
-
-    directory: str
-    id: str
-    method: str
-    made: bool
-    payload: Payload
 
 
 def install_lock(run: str, notify: Callable[[int], None]) -> locks.Lock:
@@ -48,39 +36,37 @@ def install(
     *,
     in_use: Callable[[], Iterable[str]] = tuple,
     methods: Methods = METHODS,
-) -> Installation:
-    """Install the keg's components and switch to them; versions other than this one and those `in_use` are removed.
+) -> bool:
+    """Install the keg's components, switch to them, and return whether there was anything to do.
 
-    `in_use` is called under the install lock, which is also held by whoever begins to use a version.
+    Versions other than this one and those `in_use` are removed. `in_use` is called under the install lock, which is also held by whoever begins to use a version.
     HomeError when the home cannot hold them, KegError when the keg itself is at fault, BusyError when another process
     takes too long.
     """
-    directory = versions.directory_of(places, keg.id)
-    if manifest := _current_manifest(keg, places):
+    if _is_current(keg, places):
         preflight.require_exec(places.versions)
         _tidy(keg, places, in_use)
-        return Installation(directory, keg.id, manifest.method, made=False, payload=keg.payload)
+        return False
     preflight.require_target(keg.payload.target)
     prepare_home(places.home, places.versions, places.run)
     preflight.require_exec(places.versions)
     with install_lock(
         places.run, lambda pid: report(f"process {pid} is preparing the components; waiting for it")
     ) as lock:
-        manifest = _current_manifest(keg, places)
-        made = manifest is None
-        if manifest is None:
-            manifest = _change(Installer(keg, places, possible(lock.descriptor, methods), report), in_use)
-    return Installation(directory, keg.id, manifest.method, made, keg.payload)
+        if _is_current(keg, places):
+            return False
+        _change(Installer(keg, places, possible(lock.descriptor, methods), report), in_use)
+    return True
 
 
-def _current_manifest(keg: Keg, places: Places) -> InstallManifest | None:
-    """Return the manifest if `bin` points to this keg's version and no file was modified; microseconds per file."""
+def _is_current(keg: Keg, places: Places) -> bool:
+    """Return whether `bin` points to this keg's version and no file was modified; microseconds per file."""
     directory = versions.directory_of(places, keg.id)
-    manifest = read_manifest(directory) if versions.current(places) == keg.id else None
-    return manifest if manifest and not modified_files(directory, manifest) else None
+    manifest = read_manifest(directory) if versions.current(places) == keg.id else {}
+    return bool(manifest) and not modified_files(directory, manifest)
 
 
-def _change(installer: Installer, in_use: Callable[[], Iterable[str]]) -> InstallManifest:
+def _change(installer: Installer, in_use: Callable[[], Iterable[str]]) -> None:
     """Install what is missing and remove outdated versions.
 
     On failure, unfinished work is removed, so that a full disk does not stay full, and system errors are explained.
@@ -90,7 +76,10 @@ def _change(installer: Installer, in_use: Callable[[], Iterable[str]]) -> Instal
     try:
         versions.clear(places)
         preflight.require_native((keg.source(part.entry) for part in keg.payload.components), keg.payload.target)
-        manifest = installer.repair() if exists else installer.make()
+        if exists:
+            installer.repair()
+        else:
+            installer.make()
         versions.switch(places, keg.id)
         versions.prune(places, (keg.id, *in_use()))
     except BaseException as error:
@@ -99,7 +88,6 @@ def _change(installer: Installer, in_use: Callable[[], Iterable[str]]) -> Instal
         if isinstance(error, OSError):
             raise explain(error, places.versions) from error
         raise
-    return manifest
 
 
 def _tidy(keg: Keg, places: Places, in_use: Callable[[], Iterable[str]]) -> None:

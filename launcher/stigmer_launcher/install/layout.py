@@ -1,6 +1,5 @@
 """Writes the files of one version: all of them into a new directory, or the damaged ones into an existing one."""
 
-import json
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -8,8 +7,8 @@ from typing import NamedTuple
 
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.install import manifest, preflight, verify, versions
-from stigmer_launcher.install.filecopy import Methods, reproduce, starting_with
-from stigmer_launcher.install.manifest import Fingerprint, InstallManifest, Keg
+from stigmer_launcher.install.filecopy import METHODS, Methods, copy, link, reproduce
+from stigmer_launcher.install.manifest import Fingerprints, Keg
 from stigmer_launcher.install.payload import FileEntry
 from stigmer_launcher.system.places import Places
 
@@ -24,7 +23,7 @@ class Installer(NamedTuple):
     methods: Methods
     report: Callable[[str], None]
 
-    def make(self) -> InstallManifest:
+    def make(self) -> None:
         """Create every file in a staging directory, then rename that into place.
 
         Where files must be copied, those that the version in use has as they were released are taken from there.
@@ -32,48 +31,45 @@ class Installer(NamedTuple):
         self.report(f"preparing {self.keg.payload.name} {self.keg.payload.version} in {self.places.bin}")
         files = manifest.files_of(self.keg.payload)
         os.mkdir(self._staging)
-        method = self._probe()
+        methods = self._probe()
         previous = versions.directory_of(self.places, versions.current(self.places))
         kept: Collection[FileEntry] = ()
-        if method == "copy":
+        if methods[0] is copy:
             kept = {entry for entry in files if not verify.flaw(f"{previous}/{entry.path}", entry)}
             preflight.require_space(self.places.versions, sum(entry.size for entry in files if entry not in kept))
-        methods = starting_with(method, self.methods)
-        fingerprints: dict[str, Fingerprint] = {}
+        fingerprints: Fingerprints = {}
         folders = {""}
         with _opened(self.keg.libexec) as libexec, _opened(self._staging) as target:
             for entry in files:
                 path = entry.path
                 _make_folder(path.rpartition("/")[0], folders, target)
                 if entry in kept:
-                    reproduce(f"{previous}/{path}", f"{self._staging}/{path}", entry.mode, starting_with("link"))
-                elif method != "link" or not _linked(path, libexec, target):
+                    reproduce(f"{previous}/{path}", f"{self._staging}/{path}", entry.mode, METHODS[1:])
+                elif methods[0] is not link or not _linked(path, libexec, target):
                     self._reproduce(entry, f"{self._staging}/{path}", methods)
                 fingerprints[path] = self._accept(entry, os.lstat(path, dir_fd=target))
-        made = self._write_manifest(method, fingerprints)
+        self._write_manifest(fingerprints)
         os.rename(self._staging, self._directory)
-        return made
 
-    def repair(self) -> InstallManifest:
+    def repair(self) -> None:
         """Replace every file that is not what was released, each by a rename, so that a running server sees no gap."""
         os.mkdir(self._staging)
-        known = manifest.read_manifest(self._directory) or InstallManifest(self.keg.id, self._probe(), {})
+        known = manifest.read_manifest(self._directory)
         modified = manifest.modified_files(self._directory, known)
-        fingerprints = {path: seen for path, seen in known.files.items() if path not in modified}
+        fingerprints = {path: seen for path, seen in known.items() if path not in modified}
         for entry in manifest.files_of(self.keg.payload):
             if entry.path not in fingerprints:
-                fingerprints[entry.path] = self._repair(entry, known.method)
-        if fingerprints != known.files:
-            known = self._write_manifest(known.method, fingerprints)
+                fingerprints[entry.path] = self._repair(entry)
+        if fingerprints != known:
+            self._write_manifest(fingerprints)
             for name in (manifest.VERSION_FILE, manifest.MANIFEST_FILE):
                 _move(f"{self._staging}/{name}", f"{self._directory}/{name}")
         os.rmdir(self._staging)
-        return known
 
-    def _repair(self, entry: FileEntry, method: str) -> Fingerprint:
+    def _repair(self, entry: FileEntry) -> int:
         target, made = f"{self._directory}/{entry.path}", f"{self._staging}/made"
         if flaw := verify.flaw(target, entry):
-            self._reproduce(entry, made, starting_with(method, self.methods))
+            self._reproduce(entry, made, self.methods)
             self._blame_keg(entry, verify.flaw(made, entry))
             _move(made, target)
             self.report(f"{target} {flaw}: made again")
@@ -87,7 +83,7 @@ class Installer(NamedTuple):
             self._blame_keg(entry, verify.flaw(source, entry))
             raise
 
-    def _accept(self, entry: FileEntry, status: os.stat_result) -> Fingerprint:
+    def _accept(self, entry: FileEntry, status: os.stat_result) -> int:
         """Return the fingerprint of a file that is in place; KegError if a look shows that it is not as released."""
         if flaw := verify.visible_flaw(status, entry):
             self._blame_keg(entry, flaw)
@@ -98,23 +94,21 @@ class Installer(NamedTuple):
         if flaw and not verify.is_relocated(source := self.keg.source(entry.path)):
             raise KegError(f"{source} {flaw}")
 
-    def _probe(self) -> str:
+    def _probe(self) -> Methods:
         """Find out how files can be made here, on a small file of the keg."""
         trial = f"{self._staging}/trial"
-        method = reproduce(f"{self.keg.libexec}/payload.json", trial, 0o600, self.methods)
+        methods = reproduce(f"{self.keg.libexec}/payload.json", trial, 0o600, self.methods)
         os.unlink(trial)
-        return method
+        return methods
 
-    def _write_manifest(self, method: str, fingerprints: dict[str, Fingerprint]) -> InstallManifest:
+    def _write_manifest(self, fingerprints: Fingerprints) -> None:
         """Write version and manifest into the staging directory."""
         version = f"{self._staging}/{manifest.VERSION_FILE}"
         with open(version, "x", encoding="utf-8") as stream:
             stream.write(f"{self.keg.payload.version}\n")
         fingerprints[manifest.VERSION_FILE] = manifest.fingerprint_of(os.lstat(version))
-        written = InstallManifest(self.keg.id, method, fingerprints)
         with open(f"{self._staging}/{manifest.MANIFEST_FILE}", "x", encoding="utf-8") as stream:
-            stream.write(json.dumps(written._asdict()))
-        return written
+            stream.write(manifest.render_manifest(self.keg, fingerprints))
 
     @property
     def _directory(self) -> str:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from stigmer_launcher.errors import KegError
@@ -13,7 +12,7 @@ from stigmer_launcher.install.payload import FileEntry, Payload, parse_payload
 VERSION_FILE = ".version"
 MANIFEST_FILE = ".stamp"
 
-Fingerprint = int
+Fingerprints = dict[str, int]
 
 
 class Keg(NamedTuple):
@@ -26,17 +25,6 @@ class Keg(NamedTuple):
     def source(self, path: str) -> str:
         """Return the place of a file of the components in the keg."""
         return f"{self.libexec}/components/{path}"
-
-
-class InstallManifest(NamedTuple):
-    """State of a version's directory after its installation: how files are made, and the fingerprint of each by its path.
-
-    It is kept as JSON, which cannot be read when a power cut has left a part of it.
-    """
-
-    id: str
-    method: str
-    files: Mapping[str, Fingerprint]
 
 
 def read_keg(libexec: str) -> Keg:
@@ -59,7 +47,7 @@ def files_of(payload: Payload) -> tuple[FileEntry, ...]:
     return tuple(files[path] for path in sorted(files))
 
 
-def fingerprint(path: str) -> Fingerprint | None:
+def fingerprint(path: str) -> int | None:
     """Look at a file, cheaply; None when it is missing or not a regular file."""
     try:
         status = os.lstat(path)
@@ -68,22 +56,26 @@ def fingerprint(path: str) -> Fingerprint | None:
     return fingerprint_of(status) if stat.S_ISREG(status.st_mode) else None
 
 
-def fingerprint_of(status: os.stat_result) -> Fingerprint:
+def fingerprint_of(status: os.stat_result) -> int:
     """Return a number that any write, replacement or chmod changes; integers hash alike in every process."""
     return hash((status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode))
 
 
-def modified_files(directory: str, manifest: InstallManifest) -> set[str]:
+def modified_files(directory: str, manifest: Fingerprints) -> set[str]:
     """Return the files that differ from the manifest: missing, replaced, written to, or chmodded. Reads no content."""
-    return {path for path, known in manifest.files.items() if fingerprint(f"{directory}/{path}") != known}
+    return {path for path, known in manifest.items() if fingerprint(f"{directory}/{path}") != known}
 
 
-def read_manifest(directory: str) -> InstallManifest | None:
-    """Read the manifest; None when it is missing, no manifest or another version's: then no file there is trusted."""
+def read_manifest(directory: str) -> Fingerprints:
+    """Read each file's fingerprint by its path; empty without a whole manifest of this version: no file is trusted then."""
     try:
         with open(os.path.join(directory, MANIFEST_FILE), encoding="utf-8") as stream:
-            manifest = InstallManifest(**json.load(stream))
-    except (OSError, ValueError, TypeError, RecursionError):
-        return None
-    is_whole = isinstance(manifest.files, dict) and VERSION_FILE in manifest.files
-    return manifest if is_whole and manifest.id == os.path.basename(directory) else None
+            manifest = json.load(stream)[os.path.basename(directory)]
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return {}
+    return manifest if isinstance(manifest, dict) and VERSION_FILE in manifest else {}
+
+
+def render_manifest(keg: Keg, files: Fingerprints) -> str:
+    """Return the manifest of the keg's version as JSON, which cannot be read when a power cut has left a part of it."""
+    return json.dumps({keg.id: files})
