@@ -114,7 +114,7 @@ def test_a_damaged_keg_is_refused_with_the_files_name_and_leaves_nothing(
 
 def test_a_keg_that_lost_all_its_components_is_told_as_such(keg: Path, places: Places) -> None:
     versions.remove_tree(str(keg / "components"))
-    with pytest.raises(KegError, match="components/agent-runner is missing"):
+    with pytest.raises(KegError, match="components/temporal is missing"):
         put(keg, places, methods=LINK)
 
 

@@ -42,9 +42,8 @@ def read_keg(libexec: str) -> Keg:
 
 
 def files_of(payload: Payload) -> tuple[FileEntry, ...]:
-    """List every file of every component once, by path."""
-    files = {entry.path: entry for component in payload.components for entry in component.files}
-    return tuple(files[path] for path in sorted(files))
+    """List every file of every component once."""
+    return tuple({entry.path: entry for component in payload.components for entry in component.files}.values())
 
 
 def fingerprint(path: str) -> int | None:
