@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from stigmer_launcher.install import filecopy, manifest, verify, versions
+from stigmer_launcher.install import filecopy, manifest, versions
 from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import Places
 
@@ -37,7 +37,7 @@ def assert_whole(keg: Path, places: Places) -> None:
     known = manifest.read_keg(str(keg))
     assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
     for entry in manifest.files_of(known.payload):
-        assert verify.flaw(f"{places.bin}/{entry.path}", entry) == ""
+        assert manifest.flaw(f"{places.bin}/{entry.path}", entry) == ""
     assert Path(places.bin, ".version").read_text() == f"{known.payload.version}\n"
     assert [name for name in names_in(places.versions) if name.startswith(".")] == []
     assert not os.path.lexists(f"{places.bin}.new")

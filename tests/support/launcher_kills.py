@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "launcher"), str(ROOT / "tests")]
 
-from stigmer_launcher.install import manifest, verify, versions  # noqa: E402 - the path comes first
+from stigmer_launcher.install import manifest, versions  # noqa: E402 - the path comes first
 from stigmer_launcher.system.places import Places, find_places  # noqa: E402
 from support.installing import COPY, LINK, Installed, assert_whole, names_in, put  # noqa: E402
 from support.launcher_payloads import build_libexec, part  # noqa: E402
@@ -73,7 +73,7 @@ class Scene:
         if self.in_use:
             old = manifest.read_keg(str(self.old))
             for entry in manifest.files_of(old.payload):
-                assert verify.flaw(f"{self.places.versions}/{old.id}/{entry.path}", entry) == ""
+                assert manifest.flaw(f"{self.places.versions}/{old.id}/{entry.path}", entry) == ""
 
 
 class Killer:

@@ -69,7 +69,7 @@ def main(libexec: str, home: str, method: str, user: str) -> dict[str, Any]:
 
     sys.stdin.read()
     if int(user):
-        for name in ("encodings.ascii", "hashlib", "pwd", "shlex", "stigmer_launcher.install.layout"):
+        for name in ("encodings.ascii", "hashlib", "pwd", "shlex"):
             importlib.import_module(name)  # another user may not be able to read it
         os.setgid(int(user))
         os.setuid(int(user))
