@@ -59,6 +59,15 @@ def test_a_home_may_be_a_link_and_may_be_moved(keg: Path, tmp_path: Path) -> Non
     assert not put(keg, moved).made
 
 
+def test_a_file_where_a_version_should_be_is_named(keg: Path, places: Places) -> None:
+    version = Path(versions.directory_of(places, manifest.read_keg(str(keg)).id))
+    version.parent.mkdir(parents=True)
+    version.write_text("")
+    with pytest.raises(HomeError, match=f"^{version} is in the way: it is not a directory"):
+        put(keg, places)
+    assert names_in(places.versions) == [version.name]
+
+
 def test_a_disk_that_fills_up_on_the_way_leaves_nothing_and_is_told(keg: Path, places: Places) -> None:
     def full(source: str, target: str, mode: int) -> None:
         if source.endswith("2.so"):
