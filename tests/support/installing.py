@@ -2,21 +2,31 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
-from stigmer_launcher.install import filecopy, manifest, verify
-from stigmer_launcher.install.install import Installation, install
+from stigmer_launcher.install import filecopy, manifest, versions
+from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import Places
 
-LINK = filecopy.starting_with("link")
-COPY = filecopy.starting_with("copy")
+LINK = filecopy.METHODS[1:]
+COPY = filecopy.METHODS[2:]
 
 
-def put(keg: Path, places: Places, **options: object) -> Installation:
+class Installed(NamedTuple):
+    """Which version is installed and where, and whether the start had anything to do for it."""
+
+    made: bool
+    id: str
+    directory: str
+
+
+def put(keg: Path, places: Places, **options: object) -> Installed:
     """Materialise, without a word unless a `report` is given, and check what a user may rely on."""
     silent: dict[str, object] = {"report": lambda _: None}
-    installed = install(manifest.read_keg(str(keg)), places, **silent | options)  # type: ignore[arg-type]
+    known = manifest.read_keg(str(keg))
+    made = install(known, places, **silent | options)  # type: ignore[arg-type]
     assert_whole(keg, places)
-    return installed
+    return Installed(made, known.id, versions.directory_of(places, known.id))
 
 
 def names_in(directory: str) -> list[str]:
@@ -27,7 +37,7 @@ def assert_whole(keg: Path, places: Places) -> None:
     known = manifest.read_keg(str(keg))
     assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
     for entry in manifest.files_of(known.payload):
-        assert verify.flaw(f"{places.bin}/{entry.path}", entry) == ""
+        assert manifest.flaw(f"{places.bin}/{entry.path}", entry) == ""
     assert Path(places.bin, ".version").read_text() == f"{known.payload.version}\n"
     assert [name for name in names_in(places.versions) if name.startswith(".")] == []
     assert not os.path.lexists(f"{places.bin}.new")

@@ -18,11 +18,9 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "launcher"), str(ROOT / "tests")]
 
-from stigmer_launcher.install import manifest, verify, versions  # noqa: E402 - the path comes first
-from stigmer_launcher.install.filecopy import starting_with  # noqa: E402
-from stigmer_launcher.install.install import Installation  # noqa: E402
+from stigmer_launcher.install import manifest, versions  # noqa: E402 - the path comes first
 from stigmer_launcher.system.places import Places, find_places  # noqa: E402
-from support.installing import assert_whole, names_in, put  # noqa: E402
+from support.installing import COPY, LINK, Installed, assert_whole, names_in, put  # noqa: E402
 from support.launcher_payloads import build_libexec, part  # noqa: E402
 
 LIBRARY = str(ROOT / "launcher")
@@ -37,7 +35,7 @@ class Scene:
         self.old = build_libexec(directory / "old", (part("temporal"), runner), version="1.0.0")
         self.new = build_libexec(directory / "new", (part("temporal", script="exit 7"), runner), version="1.1.0")
         self.places = find_places({"STIGMER_HOME": str(directory / "home")})
-        self.scenario, self.methods = scenario, starting_with(method)
+        self.scenario, self.methods = scenario, {"link": LINK, "copy": COPY}[method]
         self.in_use = (manifest.read_keg(str(self.old)).id,) if scenario == "upgrade-in-use" else ()
 
     def prepare(self) -> None:
@@ -59,7 +57,7 @@ class Scene:
             Path(self.places.bin, ".stamp").unlink()
             Path(self.places.bin, "temporal").unlink()
 
-    def start(self, keg: Path) -> Installation:
+    def start(self, keg: Path) -> Installed:
         """Start once."""
         return put(keg, self.places, in_use=lambda: self.in_use, methods=self.methods)
 
@@ -75,7 +73,7 @@ class Scene:
         if self.in_use:
             old = manifest.read_keg(str(self.old))
             for entry in manifest.files_of(old.payload):
-                assert verify.flaw(f"{self.places.versions}/{old.id}/{entry.path}", entry) == ""
+                assert manifest.flaw(f"{self.places.versions}/{old.id}/{entry.path}", entry) == ""
 
 
 class Killer:

@@ -55,12 +55,13 @@ def main(libexec: str, home: str, method: str, user: str) -> dict[str, Any]:
     """Materialise, and give what came of it."""
     sys.path.insert(0, os.fspath(LAUNCHER))
     from stigmer_launcher.errors import LauncherError
-    from stigmer_launcher.install.filecopy import starting_with
+    from stigmer_launcher.install.filecopy import METHODS
     from stigmer_launcher.install.install import install
     from stigmer_launcher.install.manifest import read_keg
     from stigmer_launcher.system.places import find_places
 
     told: list[str] = []
+    methods = {method.__name__: METHODS[number:] for number, method in enumerate(METHODS)}
 
     def tell(text: str) -> None:
         told.append(text)
@@ -68,16 +69,34 @@ def main(libexec: str, home: str, method: str, user: str) -> dict[str, Any]:
 
     sys.stdin.read()
     if int(user):
-        for name in ("encodings.ascii", "hashlib", "pwd", "shlex", "stigmer_launcher.install.layout"):
+        for name in ("encodings.ascii", "hashlib", "pwd", "shlex"):
             importlib.import_module(name)  # another user may not be able to read it
         os.setgid(int(user))
         os.setuid(int(user))
     try:
         places = find_places({"STIGMER_HOME": home})
-        installed = install(read_keg(libexec), places, tell, methods=starting_with(method))
+        synced = count_syncs()
+        keg = read_keg(libexec)
+        made = install(keg, places, tell, methods=methods[method])
     except LauncherError as error:
         return {"error": str(error), "remedy": error.remedy, "told": told}
-    return {"id": installed.id, "method": installed.method, "made": installed.made, "told": told, "pid": os.getpid()}
+    entry = keg.payload.components[0].entry
+    shared = Path(places.bin, entry).samefile(keg.source(entry))
+    method = "copy" if synced else "link" if shared else "clone"
+    return {"id": keg.id, "method": method, "made": made, "told": told, "pid": os.getpid()}
+
+
+def count_syncs() -> list[int]:
+    """Give a list that grows with every file synced to disk: only those that are copied are."""
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def counting(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(descriptor)
+
+    os.fsync = counting  # type: ignore[assignment]
+    return synced
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The home holds the keg's components whole, wherever it is, and a second start touches nothing."""
 
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import HomeError, KegError
-from stigmer_launcher.install import filecopy, manifest, verify, versions
+from stigmer_launcher.install import filecopy, manifest, versions
 from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import Places, find_places
 from support.installing import COPY, LINK, names_in, put, snapshot
@@ -21,8 +22,8 @@ def test_a_first_start_makes_everything(keg: Path, places: Places, methods: file
     assert installed.directory == f"{places.versions}/{installed.id}"
     server = Path(places.bin, "stigmer-server")
     assert stat.S_IMODE(server.stat().st_mode) == 0o755
-    assert installed.method == methods[0][0] or methods is filecopy.METHODS
-    assert server.samefile(keg / "components/stigmer-server") == (installed.method == "link")
+    shared = server.samefile(keg / "components/stigmer-server")
+    assert shared == (methods is LINK) or methods is filecopy.METHODS
 
 
 def test_a_second_start_touches_nothing_and_reads_no_component(
@@ -32,8 +33,8 @@ def test_a_second_start_touches_nothing_and_reads_no_component(
     told: list[str] = []
     put(keg, places, report=told.append)
     before = snapshot(places.home)
-    monkeypatch.setattr(verify, "sha256_of", lambda path: pytest.fail(f"{path} was read"))
-    assert not install(manifest.read_keg(str(keg)), places, told.append).made
+    monkeypatch.setattr(hashlib, "file_digest", lambda stream, _: pytest.fail(f"{stream.name} was read"))
+    assert not install(manifest.read_keg(str(keg)), places, told.append)
     assert snapshot(places.home) == before
     assert told == [f"preparing stigmer 1.0.0 in {places.bin}"]
 
@@ -58,6 +59,15 @@ def test_a_home_may_be_a_link_and_may_be_moved(keg: Path, tmp_path: Path) -> Non
     assert not put(keg, moved).made
 
 
+def test_a_file_where_a_version_should_be_is_named(keg: Path, places: Places) -> None:
+    version = Path(versions.directory_of(places, manifest.read_keg(str(keg)).id))
+    version.parent.mkdir(parents=True)
+    version.write_text("")
+    with pytest.raises(HomeError, match=f"^{version} is in the way: it is not a directory"):
+        put(keg, places)
+    assert names_in(places.versions) == [version.name]
+
+
 def test_a_disk_that_fills_up_on_the_way_leaves_nothing_and_is_told(keg: Path, places: Places) -> None:
     def full(source: str, target: str, mode: int) -> None:
         if source.endswith("2.so"):
@@ -65,7 +75,7 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing_and_is_told(keg: Path, p
         filecopy.copy(source, target, mode)
 
     with pytest.raises(HomeError, match="there is no space left in") as caught:
-        put(keg, places, methods=(("copy", full),))
+        put(keg, places, methods=(full,))
     assert "free some space" in caught.value.remedy
     assert names_in(places.versions) == []
     assert not os.path.lexists(places.bin)
@@ -75,14 +85,10 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing_and_is_told(keg: Path, p
 def test_a_home_without_room_for_copies_is_refused_before_the_first_one(
     keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copied: list[str] = []
-
-    def copying(source: str, target: str, mode: int) -> None:
-        copied.append(Path(source).name)
-        filecopy.copy(source, target, mode)
-
+    copied: list[int] = []
+    monkeypatch.setattr(os, "fsync", copied.append)
     monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((4096, 4096, 10, 0, 0, 10, 10, 10, 0, 255)))
     with pytest.raises(HomeError, match=r"has 0 MB free, and the components need \d+ MB"):
-        put(keg, places, methods=(("copy", copying),))
-    assert copied == ["payload.json"], "the trial that showed that copies are needed"
+        put(keg, places, methods=COPY)
+    assert len(copied) == 1, "the trial that showed that copies are needed"
     put(keg, places, methods=LINK)

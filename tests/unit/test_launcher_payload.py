@@ -44,6 +44,24 @@ def test_an_index_without_one_of_its_parts_is_refused(name: str) -> None:
         parse_payload(json.dumps(plain))
 
 
+@pytest.mark.parametrize("name", ["files", "readiness", "liveness", "ports", "grace"])
+def test_an_index_with_a_component_that_lacks_something_is_refused(name: str) -> None:
+    plain = json.loads(WHOLE)
+    del plain["components"][1][name]
+    with pytest.raises(ValueError, match="not whole"):
+        parse_payload(json.dumps(plain))
+
+
+@pytest.mark.parametrize(
+    "damage", [{"unknown": 1}, {"files": [["path", 1]]}, {"files": 1}, {"needs": None}, {"readiness": []}]
+)
+def test_an_index_with_a_component_that_holds_something_else_is_refused(damage: dict[str, object]) -> None:
+    plain = json.loads(WHOLE)
+    plain["components"][0] |= damage
+    with pytest.raises(ValueError, match="not whole"):
+        parse_payload(json.dumps(plain))
+
+
 def test_a_keg_is_named_by_its_version_and_its_index(tmp_path: Path) -> None:
     keg = read_keg(str(build_libexec(tmp_path / "a", version="1.2.3")))
     same = read_keg(str(build_libexec(tmp_path / "b", version="1.2.3")))

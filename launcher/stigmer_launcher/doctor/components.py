@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding, problem
 from stigmer_launcher.errors import KegError, LauncherError
-from stigmer_launcher.install import manifest, verify, versions
+from stigmer_launcher.install import manifest, versions
 from stigmer_launcher.install.manifest import Keg
 from stigmer_launcher.install.payload import FileEntry
 from stigmer_launcher.launch import environment
@@ -53,8 +53,8 @@ def _flaws(files: Sequence[FileEntry], flaws: Mapping[str, str]) -> str:
 
 
 def _compare(directory: str, entries: Sequence[FileEntry]) -> dict[str, str]:
-    flaws = {e.path: verify.flaw(f"{directory}/{e.path}", e) for e in entries}
-    return {path: flaw for path, flaw in flaws.items() if flaw and not verify.is_relocated(f"{directory}/{path}")}
+    flaws = {e.path: manifest.flaw(f"{directory}/{e.path}", e) for e in entries}
+    return {path: flaw for path, flaw in flaws.items() if flaw and not manifest.is_relocated(f"{directory}/{path}")}
 
 
 def _overrides(context: DoctorContext, keg: Keg) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ file of the right size with nothing in it. Sources: ioctl_ficlone(2), clonefile(
 """
 
 import fcntl
-import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ _CHUNK = 1 << 20  # bytes
 # Errors after which the next method is tried. EPERM: fs.protected_hardlinks, and exFAT.
 _NOT_HERE = {EXDEV, EPERM, EACCES, EMLINK, EOPNOTSUPP, ENOTSUP, ENOTTY, EINVAL, ENOSYS, ETXTBSY}
 
-Methods = tuple[tuple[str, Callable[[str, str, int], None]], ...]
+Methods = tuple[Callable[[str, str, int], None], ...]
 
 
 def clone(source: str, target: str, mode: int) -> None:
@@ -49,32 +48,26 @@ def copy(source: str, target: str, mode: int) -> None:
         os.fsync(writer.fileno())
 
 
-METHODS: Methods = (("clone", clone), ("link", link), ("copy", copy))
+METHODS: Methods = (clone, link, copy)
 
 
-def reproduce(source: str, target: str, mode: int, methods: Methods = METHODS) -> str:
-    """Make `target` by the first of `methods` that works here, and name that one."""
-    (name, method), *others = methods
+def reproduce(source: str, target: str, mode: int, methods: Methods) -> Methods:
+    """Make `target` by the first of `methods` that works here; return that one and those after it."""
     try:
-        method(source, target, mode)
+        methods[0](source, target, mode)
     except OSError as error:
-        if not others or error.errno not in _NOT_HERE:
+        if not methods[1:] or error.errno not in _NOT_HERE:
             raise
-        return reproduce(source, target, mode, tuple(others))
-    return name
+        return reproduce(source, target, mode, methods[1:])
+    return methods
 
 
-def starting_with(name: str, methods: Methods = METHODS) -> Methods:
-    """Leave out the methods before `name`: they are known not to work here."""
-    return tuple(itertools.dropwhile(lambda each: each[0] != name, methods)) or methods
-
-
-def possible(descriptor: int, methods: Methods = METHODS) -> Methods:
+def possible(descriptor: int, methods: Methods) -> Methods:
     """Leave out cloning where the file system of an open file does not support it.
 
     The file is cloned onto itself, which changes nothing: a file system with clones accepts that or refuses the overlap.
     """
-    if sys.platform != "darwin" and methods[0] == METHODS[0]:
+    if sys.platform != "darwin" and methods[0] is clone:
         try:
             fcntl.ioctl(descriptor, _FICLONE, descriptor)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""The files of a keg, and the manifest of an installation, which shows quickly whether files were modified."""
+"""The files of a keg and of an installation: which there are, whether they were modified, and whether they are as released."""
 
 import hashlib
 import json
@@ -13,8 +13,6 @@ from stigmer_launcher.install.payload import FileEntry, Payload, parse_payload
 VERSION_FILE = ".version"
 MANIFEST_FILE = ".stamp"
 
-Fingerprint = int
-
 
 class Keg(NamedTuple):
     """One installed version: where its libexec is, its id (version and 12 hex digits of the index), its index."""
@@ -26,17 +24,6 @@ class Keg(NamedTuple):
     def source(self, path: str) -> str:
         """Return the place of a file of the components in the keg."""
         return f"{self.libexec}/components/{path}"
-
-
-class InstallManifest(NamedTuple):
-    """State of a version's directory after its installation: how files are made, and the fingerprint of each by its path.
-
-    It is kept as JSON, which cannot be read when a power cut has left a part of it.
-    """
-
-    id: str
-    method: str
-    files: Mapping[str, Fingerprint]
 
 
 def read_keg(libexec: str) -> Keg:
@@ -54,12 +41,11 @@ def read_keg(libexec: str) -> Keg:
 
 
 def files_of(payload: Payload) -> tuple[FileEntry, ...]:
-    """List every file of every component once, by path."""
-    files = {entry.path: entry for component in payload.components for entry in component.files}
-    return tuple(files[path] for path in sorted(files))
+    """List every file of every component once."""
+    return tuple({entry.path: entry for component in payload.components for entry in component.files}.values())
 
 
-def fingerprint(path: str) -> Fingerprint | None:
+def fingerprint(path: str) -> int | None:
     """Look at a file, cheaply; None when it is missing or not a regular file."""
     try:
         status = os.lstat(path)
@@ -68,22 +54,67 @@ def fingerprint(path: str) -> Fingerprint | None:
     return fingerprint_of(status) if stat.S_ISREG(status.st_mode) else None
 
 
-def fingerprint_of(status: os.stat_result) -> Fingerprint:
+def fingerprint_of(status: os.stat_result) -> int:
     """Return a number that any write, replacement or chmod changes; integers hash alike in every process."""
     return hash((status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode))
 
 
-def modified_files(directory: str, manifest: InstallManifest) -> set[str]:
+def modified_files(directory: str, manifest: Mapping[str, int]) -> set[str]:
     """Return the files that differ from the manifest: missing, replaced, written to, or chmodded. Reads no content."""
-    return {path for path, known in manifest.files.items() if fingerprint(f"{directory}/{path}") != known}
+    return {path for path, known in manifest.items() if fingerprint(f"{directory}/{path}") != known}
 
 
-def read_manifest(directory: str) -> InstallManifest | None:
-    """Read the manifest; None when it is missing, no manifest or another version's: then no file there is trusted."""
+def read_manifest(directory: str) -> dict[str, int]:
+    """Read each file's fingerprint by its path; empty without a whole manifest of this version: no file is trusted then."""
     try:
         with open(os.path.join(directory, MANIFEST_FILE), encoding="utf-8") as stream:
-            manifest = InstallManifest(**json.load(stream))
-    except (OSError, ValueError, TypeError, RecursionError):
-        return None
-    is_whole = isinstance(manifest.files, dict) and VERSION_FILE in manifest.files
-    return manifest if is_whole and manifest.id == os.path.basename(directory) else None
+            manifest = json.load(stream)[os.path.basename(directory)]
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return {}
+    return manifest if isinstance(manifest, dict) and VERSION_FILE in manifest else {}
+
+
+def write_manifest(directory: str, keg: Keg, fingerprints: Mapping[str, int]) -> None:
+    """Write version and manifest, as JSON, which cannot be read when a power cut has left a part of it."""
+    version = os.path.join(directory, VERSION_FILE)
+    with open(version, "x", encoding="utf-8") as stream:
+        stream.write(f"{keg.payload.version}\n")
+    whole = {**fingerprints, VERSION_FILE: fingerprint_of(os.lstat(version))}
+    with open(os.path.join(directory, MANIFEST_FILE), "x", encoding="utf-8") as stream:
+        stream.write(json.dumps({keg.id: whole}))
+
+
+def visible_flaw(status: os.stat_result, entry: FileEntry) -> str:
+    """Say what a look at a file shows to be wrong with it, in words that follow its name; empty when nothing."""
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a regular file"
+    if entry.mode & 0o111 and not status.st_mode & 0o111:
+        return "has lost its permission to execute"
+    return "" if status.st_size == entry.size else f"has {status.st_size} bytes instead of {entry.size}"
+
+
+def flaw(path: str, entry: FileEntry) -> str:
+    """Say what is wrong with a file, its content included; empty when it is what was released."""
+    try:
+        if found := visible_flaw(os.lstat(path), entry):
+            return found
+        with open(path, "rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}" if os.path.lexists(path) else "is missing"
+    return "" if digest == entry.sha256 else "has another content than was released"
+
+
+def is_relocated(path: str) -> bool:
+    """Return whether an ELF file in a Cellar was given its prefix's loader or libraries by Homebrew.
+
+    Homebrew before 5.1.15 patches every dynamic ELF file on Linux, whatever the bottle says.
+    """
+    prefix, cellar, _ = path.partition("/Cellar/")
+    if not cellar or os.uname().sysname != "Linux":
+        return False
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(4) == b"\x7fELF" and f"{prefix}/lib".encode() in stream.read()
+    except OSError:
+        return False

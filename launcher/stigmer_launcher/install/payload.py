@@ -4,6 +4,7 @@
 """
 
 import json
+from functools import partial
 from typing import Any, NamedTuple
 
 FORMAT = 3
@@ -131,30 +132,20 @@ def parse_payload(text: str) -> Payload:
     if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
         raise ValueError(f"not a payload index of format {FORMAT}")
     try:
-        records = {
-            "inherit": tuple(plain["inherit"]),
-            "smoke": Smoke(**{**plain["smoke"], "arguments": tuple(plain["smoke"]["arguments"])}),
-            "components": tuple(map(_component, plain["components"])),
-            "restart": Restart(**plain["restart"]),
-        }
-        return Payload(**plain | records)
+        payload: Payload = _read(Payload, plain)
     except (TypeError, KeyError) as error:
         raise ValueError(f"the payload index is not whole: {error}") from error
+    return payload
 
 
-def _component(plain: dict[str, Any]) -> Component:
-    readiness = plain["readiness"]
-    proofs = tuple(Proof(**{**proof, "queues": tuple(proof["queues"])}) for proof in readiness["proofs"])
-    records = {
-        "arguments": tuple(plain["arguments"]),
-        "environment": tuple(map(tuple, plain["environment"])),
-        "ports": tuple(map(tuple, plain["ports"])),
-        "needs": tuple(plain["needs"]),
-        "readiness": Readiness(**{**readiness, "proofs": proofs}),
-        "files": tuple(map(FileEntry._make, plain["files"])),
-        "liveness": Liveness(**plain["liveness"]),
-    }
-    return Component(**plain | records)
+def _read(kind: Any, plain: Any) -> Any:
+    """Make what an annotation says of what JSON knows: a record of an object, a tuple of an array, a file of a row."""
+    if kind in (str, int, float):
+        return plain
+    if hasattr(kind, "_fields"):
+        return kind(**plain | {name: _read(field, plain[name]) for name, field in kind.__annotations__.items()})
+    item = kind.__args__[0]
+    return tuple(map(FileEntry._make if item is FileEntry else partial(_read, item), plain))
 
 
 def _plain(value: Any) -> Any:

@@ -51,8 +51,7 @@ def free_space(directory: str) -> int:
 
 def require_target(target: str) -> None:
     """Raise KegError when the keg is for another kind of machine."""
-    here = this_target()
-    if target != here:
+    if target != (here := this_target()):
         raise KegError(
             f"this Stigmer is built for {target}, and this machine is {here}",
             "install it with the Homebrew of this machine's architecture: `brew reinstall stigmer`",

@@ -78,7 +78,6 @@ def remove_tree(path: str) -> None:
 
 
 def _names(places: Places) -> list[str]:
-    try:
+    with suppress(FileNotFoundError):
         return sorted(os.listdir(places.versions))
-    except FileNotFoundError:
-        return []
+    return []

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
-from stigmer_launcher.install import payload
+from stigmer_launcher.install import payload, versions
 from stigmer_launcher.install.install import install
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
@@ -50,7 +50,8 @@ def prepare(
     if not leftovers:
         require_free(managed)
     installing()
-    installed = install(keg, places, report, in_use=in_use)
+    made = install(keg, places, report, in_use=in_use)
+    directory = versions.directory_of(places, keg.id)
     if write_first(places):
         report(f"Created {places.config}")
     namespace = environment.namespace_of(environ, external)
@@ -58,15 +59,15 @@ def prepare(
     token = os.urandom(16).hex()
     services = []
     for part in components:
-        command = environment.command_of(part, installed.directory, values, keg.payload.inherit, environ)
+        command = environment.command_of(part, directory, values, keg.payload.inherit, environ)
         command.env[RUN_TOKEN] = token
         services.append(_service(part, command, keg.payload, values, is_ours=part in ours))
     _make_directories(places, services)
     require_room(places.home)
     launch = Launch(
         version=keg.payload.version,
-        installed=installed.id,
-        components=installed.directory,
+        installed=keg.id,
+        components=directory,
         directory=places.home,
         run=places.run,
         logs=places.logs,
@@ -77,7 +78,7 @@ def prepare(
         services=tuple(services),
         restart=keg.payload.restart,
     )
-    return launch, installed.made
+    return launch, made
 
 
 def _service(

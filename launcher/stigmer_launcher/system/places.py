@@ -117,7 +117,7 @@ def explain(error: OSError, directory: str) -> HomeError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return unwritable(directory, directory, read_only=error.errno == errno.EROFS)
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
-        path = error.filename or directory
+        path = error.filename2 or error.filename or directory
         return HomeError(f"{path} is in the way: it is not a directory", f"move it away, {ANOTHER_DISK}")
     return HomeError(f"cannot work in {directory}: {error.strerror}", f"check that directory, {ANOTHER_DISK}")
 
