@@ -18,7 +18,7 @@ from stigmer_launcher.system import locks, process
 
 def launch_of(home: str, run: str, logs: str) -> Launch:
     """Return a launch of no service at all."""
-    return Launch("2.0.0", "2.0.0-abc", home, home, run, logs, "", {}, "127.0.0.1:7233", (), ())
+    return Launch("2.0.0", "2.0.0-abc", home, home, run, logs, "", {}, "127.0.0.1:7233", (), {})
 
 
 def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:

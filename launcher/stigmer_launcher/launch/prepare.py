@@ -14,6 +14,7 @@ from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.install.preflight import require_room
 from stigmer_launcher.launch import environment
+from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.launch.environment import Command
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.checks import Proof
@@ -56,12 +57,12 @@ def prepare(
     namespace = environment.namespace_of(environ, external)
     values = environment.variables(places.home, numbers, external, namespace, llm, config)
     token = os.urandom(16).hex()
-    services = []
+    services: dict[str, ServiceLaunch] = {}
     for part in components:
         command = environment.command_of(part, installed.directory, values, keg.payload.inherit, environ)
         command.env[RUN_TOKEN] = token
-        services.append(_service(part, command, keg.payload, values, is_ours=part in ours))
-    _make_directories(places, services)
+        services[part.name] = _service(part, command, keg.payload, values, is_ours=part in ours)
+    _make_directories(places, services.values())
     require_room(places.home)
     launch = Launch(
         version=keg.payload.version,
@@ -74,7 +75,7 @@ def prepare(
         ports=managed,
         temporal=values["temporal.address"],
         secrets=tuple(filter(None, (llm.api_key,))),
-        services=tuple(services),
+        services=services,
         restart=keg.payload.restart,
     )
     return launch, installed.made
@@ -86,7 +87,8 @@ def _service(
     plan = Plan(part.name, part.needs, part.stop_order, part.grace, part.readiness.seconds, is_ours, part.liveness)
     port = int(values[f"port.{part.ports[0][0]}"]) if part.ports else 0
     proofs = tuple(_proof(asked, keg, values, is_ours=is_ours) for asked in part.readiness.proofs)
-    return ServiceLaunch(plan, part.version, command.argv, command.env, port, proofs)
+    database = named_database(command.argv, values["home"]) if is_ours else ""
+    return ServiceLaunch(plan, part.version, command.argv, command.env, port, proofs, database)
 
 
 def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, is_ours: bool) -> Proof:

@@ -123,8 +123,8 @@ def _take_over(instance: Instance, launch: Launch, note: Callable[[str], None]) 
         if ended := leftovers.end_members(before.members, before.token):
             note(f"Ended {ended} processes that a killed supervisor had left")
         leftovers.await_ports(launch.ports)
-    for service in launch.services:
-        require_usable(launch.database(service), note)
+    for service in launch.services.values():
+        require_usable(service.database, note)
 
 
 def _run_detached(launch: Launch, writer: int) -> NoReturn:

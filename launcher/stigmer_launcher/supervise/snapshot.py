@@ -29,7 +29,7 @@ def compose_snapshot(
         ports=launch.ports,
         asked_ports=launch.asked_ports,
         timeline={name: dict(times) for name, times in timeline.items()},
-        services=tuple(_service(each, state.services[each.plan.name], members) for each in launch.services),
+        services=tuple(_service(each, state.services[name], members) for name, each in launch.services.items()),
     )
 
 
