@@ -49,7 +49,7 @@ def start_programs(launch: Launch) -> Started:
             ready.add(name)
         if any(process.poll() is not None for process in processes.values()):
             kill_programs(processes)
-            raise BenchmarkError(f"a program ended before all were ready: see {launch.logs}")
+            raise BenchmarkError(f"a program ended before all were ready: see {launch.places.logs}")
     return Started(time.monotonic() - began, processes)
 
 
@@ -57,10 +57,10 @@ def make_directories(launch: Launch) -> None:
     """Make the home, the logs' directory, and every directory a program is told of."""
     told = (text for each in launch.services.values() for text in (*each.command[1:], *each.environment.values()))
     paths = (
-        Path(launch.directory, text) for text in told if text.startswith((launch.directory + os.sep, f".{os.sep}"))
+        Path(launch.places.home, text) for text in told if text.startswith((launch.places.home + os.sep, f".{os.sep}"))
     )
     inside = (path.parent for path in paths)
-    for directory in (Path(launch.logs), *inside):
+    for directory in (Path(launch.places.logs), *inside):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
@@ -111,11 +111,11 @@ def _proved(probes: Mapping[str, Probe]) -> list[str]:
 
 def _run(launch: Launch, name: str) -> subprocess.Popen[bytes]:
     service = launch.services[name]
-    with Path(launch.logs, f"{name}.log").open("ab") as log:
+    with Path(launch.places.logs, f"{name}.log").open("ab") as log:
         return subprocess.Popen(
             service.command,
             env=service.environment,
-            cwd=launch.directory,
+            cwd=launch.places.home,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

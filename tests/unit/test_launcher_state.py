@@ -27,14 +27,13 @@ from stigmer_launcher.supervise.state import (
     write_snapshot,
 )
 from stigmer_launcher.system import locks, process
+from stigmer_launcher.system.places import find_places
 
 LAUNCH = Launch(
     version="2.0.0",
     installed="2.0.0-abc",
     components="/home/versions/2.0.0-abc",
-    directory="/home",
-    run="/home/run",
-    logs="/home/logs",
+    places=find_places({"STIGMER_HOME": "/home"}),
     token="t0ken",  # noqa: S106 - it opens nothing
     ports={"server": 7234},
     temporal="127.0.0.1:7233",

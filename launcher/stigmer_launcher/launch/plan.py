@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from stigmer_launcher.install.payload import Liveness, Restart
 from stigmer_launcher.readiness.checks import Check, Proof, check_for
+from stigmer_launcher.system.places import Places
 
 
 class Plan(NamedTuple):
@@ -45,17 +46,14 @@ class ServiceLaunch(NamedTuple):
 class Launch(NamedTuple):
     """One run of the whole stack.
 
-    `installed` is the id of the components' version, `components` its directory, `directory` where services run, `token`
-    what marks their processes, `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the
+    `installed` is the id of the components' version, `components` its directory, `token` what marks the services' processes, `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the
     command line, for a restart, `job` the launchd job that the supervisor is.
     """
 
     version: str
     installed: str
     components: str
-    directory: str
-    run: str
-    logs: str
+    places: Places
     token: str
     ports: Mapping[str, int]
     temporal: str

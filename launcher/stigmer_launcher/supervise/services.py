@@ -20,7 +20,7 @@ class Services:
 
     def __init__(self, launch: Launch, watchdog: Watchdog) -> None:
         self._launch, self._watchdog = launch, watchdog
-        self.logs = {name: LogFile(log_path(launch.logs, name), launch.secrets) for name in launch.services}
+        self.logs = {name: LogFile(log_path(launch.places.logs, name), launch.secrets) for name in launch.services}
         self.members: dict[str, Member] = {}
         self.outputs: dict[int, str] = {}
 

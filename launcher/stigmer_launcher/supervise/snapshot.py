@@ -24,7 +24,7 @@ def compose_snapshot(
         installed=launch.installed,
         token=launch.token,
         temporal=launch.temporal,
-        logs=launch.logs,
+        logs=launch.places.logs,
         job=launch.job,
         ports=launch.ports,
         asked_ports=launch.asked_ports,

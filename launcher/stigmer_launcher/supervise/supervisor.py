@@ -36,7 +36,7 @@ class Supervisor:
 
     def __init__(self, launch: Launch, signals: SignalPipe, emit: Callable[[dict[str, Any]], None]) -> None:
         self._launch, self._signals, self._emit = launch, signals, emit
-        self._instance = Instance(launch.run)
+        self._instance = Instance(launch.places.run)
         self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
         self._services = Services(launch, self._watchdog)
         services = {name: lifecycle.Service(service.plan) for name, service in launch.services.items()}
