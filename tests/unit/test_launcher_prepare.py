@@ -58,6 +58,14 @@ def test_a_preparation_makes_the_settings_file_and_the_directories_that_services
     assert not (tmp_path / "homeish").exists()
 
 
+def test_a_search_path_that_begins_in_the_home_makes_no_directory(tmp_path: Path) -> None:
+    """Services see the user's PATH, which names no file: `bin:/usr` was made once."""
+    home = tmp_path / "home"
+    launch = prepared(tmp_path, environ={"PATH": f"{home}/bin:/usr/bin:/bin"})
+    assert launch.services["temporal"].environment["PATH"] == f"{home}/bin:/usr/bin:/bin"
+    assert not [path.name for path in home.iterdir() if path.name.startswith("bin:")]
+
+
 def test_an_external_temporal_takes_ours_out(tmp_path: Path) -> None:
     """Its ports are not ours to check, and the namespace may be theirs."""
     launch = prepared(tmp_path, environ={"TEMPORAL_SERVICE_ADDRESS": "[::1]:9999", "TEMPORAL_NAMESPACE": "theirs"})

@@ -7,6 +7,7 @@ for looking whether an executable is there.
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ _NEVER = ("LD_", "DYLD_", "PYTHON", "_PYI", "_MEI", "PYINSTALLER")
 HERE = "."
 _MANAGED, _ADDRESS = "backend.local.temporal.managed", "backend.local.temporal.address"
 _EXECUTION = "backend.local.execution"
+_VARIABLE = re.compile(r"\{(?:([^{}]*)\})?")
 EXECUTION = ("mode", "sandbox_image", "auto_pull", "cleanup", "ttl")
 
 
@@ -121,8 +123,8 @@ def command_of(
 
     A variable of the component that comes out empty is not set.
     """
-    arguments = (_fill(argument, values, component) for argument in component.arguments)
-    own = {name: _fill(value, values, component) for name, value in component.environment}
+    arguments = (fill(argument, values, component) for argument in component.arguments)
+    own = {name: fill(value, values, component) for name, value in component.environment}
     inherited = {name: environ[name] for name in names if name in environ and not name.startswith(_NEVER)}
     env = {**inherited, **{name: value for name, value in own.items() if value}}
     return Command((executable_of(component, directory, environ), *arguments), env)
@@ -138,11 +140,9 @@ def _objection(path: str) -> str:
     return ""
 
 
-def _fill(text: str, values: Mapping[str, str], component: Component) -> str:
-    first, *rest = text.split("{")
-    for part in rest:
-        name, brace, after = part.partition("}")
-        if not brace or name not in values:
-            raise KegError(f"{component.name} is started with {text!r}, and there is no variable {{{name}}}")
-        first += values[name] + after
-    return first
+def fill(text: str, values: Mapping[str, str], component: Component) -> str:
+    """Put the values of its variables into a text of a component; KegError for a variable that does not exist."""
+    try:
+        return _VARIABLE.sub(lambda found: values[found[1] or found[0]], text)
+    except KeyError as error:
+        raise KegError(f"{component.name} is started with {text!r}, and there is no variable {error}") from None

@@ -4,7 +4,7 @@ What can fail fails here, before anything runs and while the user may still be a
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
@@ -18,7 +18,7 @@ from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.launch.environment import Command
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.checks import Proof
-from stigmer_launcher.system.places import Places, explain, installed_libexec
+from stigmer_launcher.system.places import Places, installed_libexec, prepare_home
 from stigmer_launcher.system.ports import require_free
 from stigmer_launcher.system.process import RUN_TOKEN
 
@@ -62,7 +62,7 @@ def prepare(
         command = environment.command_of(part, installed.directory, values, keg.payload.inherit, environ)
         command.env[RUN_TOKEN] = token
         services[part.name] = _service(part, command, keg.payload, values, is_ours=part in ours)
-    _make_directories(places, services.values())
+    prepare_home(places.home, places.logs, *_directories(components, values))
     require_room(places.home)
     launch = Launch(
         version=keg.payload.version,
@@ -101,13 +101,9 @@ def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, is_
     return Proof(asked.kind, address, values["temporal.namespace"], queues)
 
 
-def _make_directories(places: Places, services: Iterable[ServiceLaunch]) -> None:
-    """Make the directories for logs, and for every file below the home that a service is told of."""
-    told = (text for service in services for text in (*service.command[1:], *service.environment.values()))
-    paths = (os.path.join(places.home, text) if text.startswith(environment.HERE + os.sep) else text for text in told)
-    inside = {os.path.dirname(path) for path in paths if path.startswith(places.home + os.sep)}
-    for directory in (places.logs, *sorted(inside)):
-        try:
-            os.makedirs(directory, 0o700, exist_ok=True)
-        except OSError as error:
-            raise explain(error, directory) from error
+def _directories(components: Iterable[Component], values: Mapping[str, str]) -> Iterator[str]:
+    """Yield the directory of every file below the home that a component names; the user's variables name none to make."""
+    for part in components:
+        for text in (*part.arguments, *(value for _, value in part.environment)):
+            if text.startswith(("{home}/", "{home.relative}/")):
+                yield os.path.dirname(os.path.join(values["home"], environment.fill(text, values, part)))
