@@ -76,25 +76,21 @@ def external_address(components: Iterable[Component], config: Config, environ: M
     return "" if managed else found
 
 
-def namespace_of(environ: Mapping[str, str], external: str) -> str:
-    """Return the namespace to use; the user's variable names one of the `external` Temporal, ours has its default alone."""
-    return (environ.get("TEMPORAL_NAMESPACE") if external else "") or "default"
-
-
 def variables(
-    home: str, ports: Mapping[str, int], temporal: str, namespace: str, llm: Llm, config: Config
+    home: str, ports: Mapping[str, int], external: str, llm: Llm, config: Config, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the value of every variable a payload may use; `temporal` is an address, empty for the one we start.
+    """Return the value of every variable a payload may use; `external` is the address of a Temporal that is not ours.
 
-    `execution.…` has a value only where the file says so: a service's own default is as good as ours.
+    The user's variable names a namespace of that one; ours has its default alone. `execution.…` has a value only where
+    the file says so: a service's own default is as good as ours.
     """
     said = {name: f"{_EXECUTION}.{name}" for name in EXECUTION}
     return {
         "home": home,
         "home.relative": HERE,
         **{f"port.{name}": str(number) for name, number in ports.items()},
-        "temporal.address": temporal or f"127.0.0.1:{ports.get('temporal', 0)}",
-        "temporal.namespace": namespace,
+        "temporal.address": external or f"127.0.0.1:{ports.get('temporal', 0)}",
+        "temporal.namespace": (environ.get("TEMPORAL_NAMESPACE") if external else "") or "default",
         "llm.provider": llm.provider,
         "llm.model": llm.model,
         "llm.base_url": llm.base_url,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
-from stigmer_launcher.install import payload
+from stigmer_launcher.install import payload, versions
 from stigmer_launcher.install.install import install
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
@@ -41,42 +41,38 @@ def prepare(
     config = read_config(places.config)
     llm = require_key(find_llm(environ, config), ask_terminal)
     keg = read_keg(installed_libexec(environ))
-    components = keg.payload.components
+    components, directory = keg.payload.components, versions.directory_of(places, keg.id)
     external = environment.external_address(components, config, environ)
     ours = [part for part in components if not (external and part.external)]
-    for part in components:
-        environment.executable_of(part, "", environ)
     numbers = environment.ports_of(keg.payload, config, ports)
-    managed = {name: numbers[name] for part in ours for name, _ in part.ports}
-    if not leftovers:
-        require_free(managed)
-    installing()
-    installed = install(keg, places, report, in_use=in_use)
-    if write_first(places):
-        report(f"Created {places.config}")
-    namespace = environment.namespace_of(environ, external)
-    values = environment.variables(places.home, numbers, external, namespace, llm, config)
+    values = environment.variables(places.home, numbers, external, llm, config, environ)
     token = os.urandom(16).hex()
     services: dict[str, ServiceLaunch] = {}
     for part in components:
-        command = environment.command_of(part, installed.directory, values, keg.payload.inherit, environ)
+        command = environment.command_of(part, directory, values, keg.payload.inherit, environ)
         command.env[RUN_TOKEN] = token
         services[part.name] = _service(part, command, keg.payload, values, is_ours=part in ours)
-    prepare_home(places.home, places.logs, *_directories(components, values))
-    require_room(places.home)
     launch = Launch(
         version=keg.payload.version,
-        installed=installed.id,
-        components=installed.directory,
+        installed=keg.id,
+        components=directory,
         places=places,
         token=token,
-        ports=managed,
+        ports={name: numbers[name] for part in ours for name, _ in part.ports},
         temporal=values["temporal.address"],
         secrets=tuple(filter(None, (llm.api_key,))),
         services=services,
         restart=keg.payload.restart,
     )
-    return launch, installed.made
+    if not leftovers:
+        require_free(launch.ports)
+    installing()
+    made = install(keg, places, report, in_use=in_use).made
+    if write_first(places):
+        report(f"Created {places.config}")
+    prepare_home(places.home, places.logs, *_directories(components, values))
+    require_room(places.home)
+    return launch, made
 
 
 def _service(

@@ -125,8 +125,8 @@ def _command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, s
     named = next(part for part in payload.components if part.name == asked.component)
     component = named._replace(arguments=asked.arguments)
     numbers = {**environment.ports_of(payload, config, {}), **snapshot.ports}
-    namespace = environment.namespace_of(environ, environment.external_address(payload.components, config, environ))
-    values = environment.variables(places.home, numbers, snapshot.temporal, namespace, llm, config)
+    external = "" if all(service.managed for service in snapshot.services) else snapshot.temporal
+    values = environment.variables(places.home, numbers, external, llm, config, environ)
     directory = versions.directory_of(places, snapshot.installed)
     return environment.command_of(component, directory, values, payload.inherit, environ), llm.api_key
 
