@@ -74,19 +74,12 @@ class Channel:
             while error in (0, errno.EINPROGRESS):
                 yield False
                 error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if not error and self._has_peer():
-                    return
+                with suppress(OSError):  # the connection is still being made, or it has failed
+                    if self._socket.getpeername() != self._socket.getsockname():
+                        return
+                    error = errno.ECONNREFUSED  # TCP allows one to itself, on a port that nobody listens on
             self._socket.close()
         raise OSError(error, "cannot connect")
-
-    def _has_peer(self) -> bool:
-        try:
-            peer = self._socket.getpeername()
-        except OSError:  # the connection is still being made
-            return False
-        if peer == self._socket.getsockname():  # TCP allows this on a port that nobody listens on
-            raise OSError("connected to itself")
-        return True
 
     def _look_up(self, address: str) -> Generator[bool, None, list[Any]]:
         """Resolve a name in a thread, since getaddrinfo(3) has no deadline; its end makes the socket readable.
