@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.readiness import checks, protowire
+from stigmer_launcher.readiness import checks, grpc
 from stigmer_launcher.readiness.channel import Channel
 from stigmer_launcher.readiness.checks import Check
 from stigmer_launcher.readiness.probe import Probe
@@ -49,7 +49,7 @@ def proved(address: str, check: Check, *, unless: str = "\0") -> bool:
 
 def poll_request(queue: str, identity: str) -> bytes:
     """Encode PollActivityTaskQueueRequest: namespace = 1, task_queue = 2 {name = 1}, identity = 3."""
-    return protowire.encode({1: "default", 2: protowire.encode({1: queue}), 3: identity})
+    return grpc.encode({1: "default", 2: grpc.encode({1: queue}), 3: identity})
 
 
 def test_temporal_proves_itself_from_its_first_moment_on(server: str) -> None:

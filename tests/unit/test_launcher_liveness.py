@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness import grpc
 from stigmer_launcher.readiness.checks import Activity, Proof, check_for
 from stigmer_launcher.system.darwin import parse_processor_time
 from stigmer_launcher.system.process import processor_time
@@ -28,8 +28,8 @@ class Worker:
     def judged(self, now: float) -> str:
         """Judge what Temporal and the system tell of it."""
         self.now = now
-        poller = protowire.encode({1: protowire.encode({1: self.polled}), 2: "77@host"})
-        return self.activity.judge((protowire.encode({1: poller}), None))
+        poller = grpc.encode({1: grpc.encode({1: self.polled}), 2: "77@host"})
+        return self.activity.judge((grpc.encode({1: poller}), None))
 
 
 @pytest.mark.parametrize(("sign", "step"), [("polled", 60), ("used", 0.001)], ids=["polls", "works"])

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from stigmer_launcher.readiness import checks as readiness
-from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness import grpc
 from stigmer_launcher.readiness.channel import ask
 from stigmer_launcher.readiness.checks import Check
 from stigmer_launcher.readiness.grpc import Answers
@@ -56,7 +56,7 @@ def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: floa
 
 
 def poller(identity: str, seconds: int = 1000) -> bytes:
-    return protowire.encode({1: protowire.encode({1: protowire.encode({1: seconds}), 2: identity})})
+    return grpc.encode({1: grpc.encode({1: grpc.encode({1: seconds}), 2: identity})})
 
 
 @pytest.fixture(name="listener")
@@ -285,7 +285,7 @@ def test_a_poller_without_a_pid_is_judged_by_its_time(*, seen: float, is_ours: b
 
 def test_calls_that_are_made_once_are_waited_for() -> None:
     with serving(FakeServer(0)) as address:
-        request = protowire.encode({1: '{"message": "hi"}'})
+        request = grpc.encode({1: '{"message": "hi"}'})
         answer, refusal = ask(address, (("/x.Y/Run", request), ("/x.Y/Other", request)), 10.0)
         assert b'"message": "hi"' in (answer or b"")
         assert refusal is None

@@ -9,8 +9,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from typing import Any
 
-from stigmer_launcher.readiness.grpc import Answers, Client, Question
-from stigmer_launcher.readiness.protowire import ProtocolError
+from stigmer_launcher.readiness.grpc import Answers, Client, ProtocolError, Question
 
 _CHUNK = 65536
 

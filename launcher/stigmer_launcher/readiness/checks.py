@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness import grpc
 from stigmer_launcher.readiness.grpc import Answers, Question
 from stigmer_launcher.system.process import processor_time
 
@@ -55,11 +55,11 @@ def temporal(namespace: str, queue: str) -> Check:
 
     def judge(answers: Answers) -> str:
         health, described = answers
-        if health is None or protowire.integer(health, 1) != _SERVING:
+        if health is None or grpc.integer(health, 1) != _SERVING:
             return "Temporal answers, but does not serve yet"
         return f"namespace {namespace!r} cannot be used yet" if described is None else ""
 
-    return Check(((_HEALTH, protowire.encode({1: _TEMPORAL})), _describe(namespace, queue, _WORKFLOW)), judge)
+    return Check(((_HEALTH, grpc.encode({1: _TEMPORAL})), _describe(namespace, queue, _WORKFLOW)), judge)
 
 
 def pollers(namespace: str, queues: tuple[str, ...], group: int, spawned: float) -> Check:
@@ -111,8 +111,7 @@ class Activity:
 
     def __init__(self, group: int, spawned: float, clock: Clock = time.monotonic, used: Usage = processor_time) -> None:
         self._group, self._spawned, self._clock, self._used = group, spawned, clock, used
-        self._pids, self._polled = {group}, 0.0
-        self._last: tuple[float, float] | None = None
+        self._pids, self._polled, self._last = {group}, 0.0, (0.0, 0.0)
         self._since = clock()
 
     def judge(self, answers: Answers) -> str:
@@ -128,15 +127,14 @@ class Activity:
 
 
 def _describe(namespace: str, queue: str, kind: int) -> Question:
-    wanted = protowire.encode({1: namespace, 2: protowire.encode({1: queue}), 3: kind})
+    wanted = grpc.encode({1: namespace, 2: grpc.encode({1: queue}), 3: kind})
     return f"/{_TEMPORAL}/DescribeTaskQueue", wanted
 
 
 def _our_pollers(answers: Answers, group: int, spawned: float) -> Iterator[tuple[int, float]]:
-    """Yield pid and last access of every poller in the group."""
-    for poller in (poller for answer in answers for poller in protowire.strings(answer or b"", 1)):
-        identity = b"".join(protowire.strings(poller, 2)[-1:]).decode(errors="replace")
-        seen = b"".join(protowire.strings(poller, 1)[-1:])
-        last_access = protowire.integer(seen, 1) + protowire.integer(seen, 2) / 1e9
+    for poller in (poller for answer in answers for poller in grpc.strings(answer or b"", 1)):
+        identity = b"".join(grpc.strings(poller, 2)[-1:]).decode(errors="replace")
+        seen = b"".join(grpc.strings(poller, 1)[-1:])
+        last_access = grpc.integer(seen, 1) + grpc.integer(seen, 2) / 1e9
         if pid := pid_in_group(identity, last_access, group, spawned):
             yield pid, last_access
