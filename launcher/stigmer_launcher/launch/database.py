@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
-from itertools import count, islice
+from itertools import count, islice, pairwise
 
 from stigmer_launcher.errors import DatabaseError, HomeError
 from stigmer_launcher.system.places import explain
@@ -50,9 +50,8 @@ class Content(Enum):
 
 def named_database(arguments: tuple[str, ...], directory: str) -> str:
     """Return the database that a service is told to keep, as seen from the directory it runs in; empty when there is none."""
-    if _OPTION not in arguments[:-1]:
-        return ""
-    return os.path.normpath(os.path.join(directory, arguments[arguments.index(_OPTION) + 1]))
+    named = dict(pairwise(arguments)).get(_OPTION)
+    return os.path.normpath(os.path.join(directory, named)) if named else ""
 
 
 def require_usable(path: str, report: Callable[[str], None]) -> None:
@@ -155,7 +154,7 @@ def _interrupted_transaction(path: str) -> tuple[int, dict[int, bytes]]:
 
 
 def _replaced_pages(journal: bytes, sector: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield number and former content of the pages of a journal, segment by segment; a page is in it once."""
+    """Yield number and former content of a journal's pages, segment by segment; a page is in it once."""
     at = 0
     while journal.startswith(_JOURNAL_MAGIC, at):
         (pages,) = struct.unpack_from(">8xI", journal, at)

@@ -2,8 +2,7 @@
 
 The command line overrules the environment, the environment the file, the file the defaults.
 Nothing of the user's environment gets through but what the payload names. The launcher's own, above all what
-PyInstaller sets for it (LD_LIBRARY_PATH and the like), would make another frozen program load our libraries. Pure but
-for looking whether an executable is there.
+PyInstaller sets for it (LD_LIBRARY_PATH and the like), would make another frozen program load our libraries.
 """
 
 import os
@@ -39,10 +38,7 @@ class Command(NamedTuple):
 
 
 def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dict[str, int]:
-    """Return the number of every port by its name; `chosen` comes from the command line. ConfigError when two are equal.
-
-    UsageError when the command line names a port that does not exist.
-    """
+    """Return each port's number; `chosen` is the command line's. ConfigError for two equal ones, UsageError for no port."""
     defaults = {name: default for component in payload.components for name, default in component.ports}
     if unknown := [name for name in chosen if name not in defaults]:
         raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(defaults)}")
@@ -100,10 +96,7 @@ def variables(
 
 
 def executable_of(component: Component, directory: str, environ: Mapping[str, str]) -> str:
-    """Return the executable: a developer's, when the component's variable names one, else the one in `directory`.
-
-    OverrideError when that one cannot be run; the component is not used instead.
-    """
+    """Return a developer's executable that a variable names, OverrideError when it cannot be run; else the component's."""
     named = environ.get(component.override, "") if component.override else ""
     if not named:
         return os.path.join(directory, component.entry)
@@ -115,10 +108,7 @@ def executable_of(component: Component, directory: str, environ: Mapping[str, st
 def command_of(
     component: Component, directory: str, values: Mapping[str, str], names: Sequence[str], environ: Mapping[str, str]
 ) -> Command:
-    """Join executable, arguments and environment; `names` are what a service may see of the user's environment.
-
-    A variable of the component that comes out empty is not set.
-    """
+    """Join executable, arguments and environment: of the user's the `names`, of the component's what is not empty."""
     arguments = (fill(argument, values, component) for argument in component.arguments)
     own = {name: fill(value, values, component) for name, value in component.environment}
     inherited = {name: environ[name] for name in names if name in environ and not name.startswith(_NEVER)}

@@ -81,10 +81,7 @@ class Channel:
         raise OSError(error, "cannot connect")
 
     def _look_up(self, address: str) -> Generator[bool, None, list[Any]]:
-        """Resolve a name in a thread, since getaddrinfo(3) has no deadline; its end makes the socket readable.
-
-        Where nobody waits any more, it ends when the system has answered.
-        """
+        """Resolve a name in a thread, since getaddrinfo(3) has no deadline; its end makes the socket readable."""
         answer: list[Any] = []  # one, the addresses or the error
         self._socket, waker = socket.socketpair()
 
