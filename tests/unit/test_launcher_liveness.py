@@ -63,6 +63,15 @@ def test_a_worker_whose_processor_time_cannot_be_told_is_not_taken_for_hung() ->
     assert activity.judge((b"",)) == ""
 
 
+def test_a_worker_hangs_though_another_process_of_its_group_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processor time cannot be told any more; once that counted as a sign of life for good."""
+    monkeypatch.setattr(os, "getpgid", lambda _: 77)
+    activity = Activity(77, 3.0, iter((0.0, 1.0, 1.0, 1e6, 1e6)).__next__, {77: 5.0}.get)
+    polled = grpc.encode({1: grpc.encode({1: grpc.encode({1: 5}), 2: "78@host"})})
+    assert activity.judge((polled,)) == ""
+    assert activity.judge((polled,)) == HANGS
+
+
 @pytest.mark.parametrize("kind", ["port", "grpc", "temporal"])
 def test_a_server_is_asked_what_it_was_asked_at_its_start(kind: str) -> None:
     proof = Proof(kind, HERE, "default", ("a",))

@@ -119,9 +119,9 @@ class Activity:
         for pid, last_access in _our_pollers(answers, self._group, self._spawned):
             self._pids.add(pid)
             self._polled = max(self._polled, last_access)
-        used = [self._used(pid) for pid in self._pids]
-        activity = (self._polled, sum(filter(None, used)))
-        if activity != self._last or None in used:
+        used = [spent for spent in map(self._used, self._pids) if spent is not None]
+        activity = (self._polled, sum(used))
+        if activity != self._last or not used:
             self._last, self._since = activity, self._clock()
         return "neither polls nor uses the processor" if self._clock() - self._since > 2 * _LONGEST_POLL else ""
 
