@@ -54,6 +54,11 @@ def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: floa
         probe.close()
 
 
+def pollers(*queues: str) -> Check:
+    """Give the check of a worker of ours."""
+    return readiness.check_for(readiness.Proof("pollers", "", "default", queues), *OURS)
+
+
 def poller(identity: str, seconds: int = 1000) -> bytes:
     return grpc.encode({1: grpc.encode({1: grpc.encode({1: seconds}), 2: identity})})
 
@@ -134,7 +139,7 @@ def test_temporal_is_judged_by_health_and_namespace(answers: tuple[bytes | None,
 
 def test_every_queue_must_have_a_poller_of_ours_of_either_kind() -> None:
     """A worker of activities alone polls no workflow queue."""
-    check = readiness.pollers("default", ("a", "b"), *OURS)
+    check = pollers("a", "b")
     assert len(check.questions) == 4
     assert check.judge((poller("ours"), b"", None, poller("1@other") + poller("ours"))) == ""
     assert check.judge((poller("ours"), b"", b"", b"")) == "no worker polls the queue b"
@@ -149,13 +154,13 @@ def test_a_probe_survives_answers_that_make_no_sense() -> None:
             return b"\x0a\xff"
 
     with serving(Nonsense(0)) as address:
-        probe = Probe([(address, readiness.pollers("default", ("a",), *OURS))], time.monotonic())
+        probe = Probe([(address, pollers("a"))], time.monotonic())
         assert not drive(probe, until=lambda: probe.not_ready_reason == f"{address}: a number does not end")
 
 
 def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
     (port,) = free_ports(1)
-    check = readiness.pollers("default", ("a",), *OURS)
+    check = pollers("a")
     probe = Probe([(f"127.0.0.1:{port}", check)], time.monotonic())
     with serving(FakeTemporal(port)):
         assert not drive(probe, until=lambda: "polls" in probe.not_ready_reason)
@@ -172,7 +177,7 @@ def test_every_proof_must_hold_in_turn_and_the_first_that_does_not_is_named() ->
     Nobody is asked before: each answer of Temporal's takes the processor from those that are starting.
     """
     asked: list[bytes | None] = []
-    polled = readiness.pollers("default", ("a",), *OURS)
+    polled = pollers("a")
 
     def judge(answers: Answers) -> str:
         asked.extend(answers)

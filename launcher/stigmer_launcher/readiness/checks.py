@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from stigmer_launcher.readiness import grpc
@@ -62,26 +63,15 @@ def temporal(namespace: str, queue: str) -> Check:
     return Check(((_HEALTH, grpc.encode({1: _TEMPORAL})), _describe(namespace, queue, _WORKFLOW)), judge)
 
 
-def pollers(namespace: str, queues: tuple[str, ...], group: int, spawned: float) -> Check:
-    """Ask every queue for a poller in the process group that was `spawned` at that time of the epoch."""
-
-    def judge(answers: Answers) -> str:
-        described = zip(queues, answers[::2], answers[1::2], strict=True)
-        missing = [queue for queue, *both in described if not any(_our_pollers(both, group, spawned))]
-        return f"no worker polls the queue {', '.join(missing)}" if missing else ""
-
-    kinds = (_WORKFLOW, _ACTIVITY)
-    return Check(tuple(_describe(namespace, queue, kind) for queue in queues for kind in kinds), judge)
-
-
 def check_for(proof: Proof, group: int, spawned: float, *, was_ready: bool = False) -> Check:
     """Return the check for the process group that was `spawned` at that time of the epoch.
 
     The one for a group that `was_ready` is for all further rounds: a worker's remembers the last.
     """
     if proof.kind == "pollers":
-        check = pollers(proof.namespace, proof.queues, group, spawned)
-        return check._replace(judge=Activity(group, spawned).judge) if was_ready else check
+        worker, kinds = Worker(group, spawned), (_WORKFLOW, _ACTIVITY)
+        questions = (_describe(proof.namespace, queue, kind) for queue in proof.queues for kind in kinds)
+        return Check(tuple(questions), worker.hangs if was_ready else partial(worker.lacks, proof.queues))
     if proof.kind == "temporal":
         return temporal(proof.namespace, proof.queues[0])
     return OPEN_PORT if proof.kind == "port" else HANDSHAKE
@@ -102,8 +92,8 @@ def pid_in_group(identity: str, last_access: float, group: int, spawned: float) 
         return 0
 
 
-class Activity:
-    """Whether a worker still does anything: it polls, or uses the processor.
+class Worker:
+    """A worker's process group, `spawned` at that time of the epoch: whether it polls, and still does anything.
 
     A worker that executes as much as it may at once does not poll, sometimes for hours, so that alone does not make it
     hung. Temporal's times are only compared with each other: its clock may be another one, and machines sleep.
@@ -114,9 +104,15 @@ class Activity:
         self._pids, self._polled, self._last = {group}, 0.0, (0.0, 0.0)
         self._since = clock()
 
-    def judge(self, answers: Answers) -> str:
+    def lacks(self, queues: tuple[str, ...], answers: Answers) -> str:
+        """Say which of the queues, of which each was asked for both its kinds, it does not poll; empty when it polls all."""
+        described = zip(queues, answers[::2], answers[1::2], strict=True)
+        missing = [queue for queue, *both in described if not any(self._pollers(both))]
+        return f"no worker polls the queue {', '.join(missing)}" if missing else ""
+
+    def hangs(self, answers: Answers) -> str:
         """Say what is wrong with the worker that polls as the answers tell, empty when nothing is."""
-        for pid, last_access in _our_pollers(answers, self._group, self._spawned):
+        for pid, last_access in self._pollers(answers):
             self._pids.add(pid)
             self._polled = max(self._polled, last_access)
         used = [spent for spent in map(self._used, self._pids) if spent is not None]
@@ -125,16 +121,15 @@ class Activity:
             self._last, self._since = activity, self._clock()
         return "neither polls nor uses the processor" if self._clock() - self._since > 2 * _LONGEST_POLL else ""
 
+    def _pollers(self, answers: Answers) -> Iterator[tuple[int, float]]:
+        for poller in (poller for answer in answers for poller in grpc.strings(answer or b"", 1)):
+            identity = b"".join(grpc.strings(poller, 2)[-1:]).decode(errors="replace")
+            seen = b"".join(grpc.strings(poller, 1)[-1:])
+            last_access = grpc.integer(seen, 1) + grpc.integer(seen, 2) / 1e9
+            if pid := pid_in_group(identity, last_access, self._group, self._spawned):
+                yield pid, last_access
+
 
 def _describe(namespace: str, queue: str, kind: int) -> Question:
     wanted = grpc.encode({1: namespace, 2: grpc.encode({1: queue}), 3: kind})
     return f"/{_TEMPORAL}/DescribeTaskQueue", wanted
-
-
-def _our_pollers(answers: Answers, group: int, spawned: float) -> Iterator[tuple[int, float]]:
-    for poller in (poller for answer in answers for poller in grpc.strings(answer or b"", 1)):
-        identity = b"".join(grpc.strings(poller, 2)[-1:]).decode(errors="replace")
-        seen = b"".join(grpc.strings(poller, 1)[-1:])
-        last_access = grpc.integer(seen, 1) + grpc.integer(seen, 2) / 1e9
-        if pid := pid_in_group(identity, last_access, group, spawned):
-            yield pid, last_access
