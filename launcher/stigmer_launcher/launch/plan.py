@@ -21,10 +21,7 @@ class Plan(NamedTuple):
 
 
 class ServiceLaunch(NamedTuple):
-    """One service: when it starts and stops, what is run, and what it must prove.
-
-    `port` is 0 and `database` empty when there is none, and of a database of somebody else's nothing is known.
-    """
+    """One service: when it starts and stops, what is run, and what it must prove. A `port` 0 or no `database`: it has none."""
 
     plan: Plan
     version: str
@@ -35,10 +32,7 @@ class ServiceLaunch(NamedTuple):
     database: str = ""
 
     def checks(self, group: int, spawned: float, *, was_ready: bool = False) -> list[tuple[str, Check]]:
-        """Return where to ask and what, for the process group that was `spawned` at that time of the epoch.
-
-        It must show every proof; once it was ready, the first again and again.
-        """
+        """Return where to ask and what, of the group that was `spawned` then (epoch): once it `was_ready`, the first alone."""
         asked = self.proofs[:1] if was_ready else self.proofs
         return [(proof.address, check_for(proof, group, spawned, was_ready=was_ready)) for proof in asked]
 

@@ -1,7 +1,4 @@
-"""Asks services over gRPC: a connection over a non-blocking socket, and the requests of checks until they succeed.
-
-The supervisor's event loop turns a probe; a command asks once, and waits.
-"""
+"""Asks services over gRPC: a non-blocking connection, over which checks are repeated until they succeed, or calls are made."""
 
 import errno
 import select
