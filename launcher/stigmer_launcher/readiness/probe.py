@@ -1,4 +1,4 @@
-"""Asks services over gRPC: a non-blocking connection, over which checks are repeated until they succeed, or calls are made."""
+"""Asks services over gRPC: a non-blocking connection, single calls, and checks that are repeated until they succeed."""
 
 import errno
 import select
