@@ -38,7 +38,7 @@ class Command(NamedTuple):
 
 
 def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dict[str, int]:
-    """Return the ports; `chosen` are the command line's. ConfigError for two equal ones, UsageError for an unknown one."""
+    """Return the ports; `chosen` are the command line's. ConfigError for equal ones, UsageError for an unknown one."""
     defaults = {name: default for component in payload.components for name, default in component.ports}
     if unknown := [name for name in chosen if name not in defaults]:
         raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(defaults)}")
