@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher.readiness.channel import Channel
 from stigmer_launcher.readiness.checks import OPEN_PORT
-from stigmer_launcher.readiness.probe import Probe
+from stigmer_launcher.readiness.probe import Channel, Probe
 from support.launcher_services import free_ports
 
 STREAM = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
@@ -45,6 +44,17 @@ def test_the_next_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch, re
         refused = [(f"127.0.0.{number}", free_ports(1)[0]) for number in range(2, 2 + refusing)]
         resolver(monkeypatch, *refused, ("127.0.0.1", port))
         connect(Channel(f"localhost:{port}"))
+
+
+def test_an_address_of_a_family_that_the_machine_does_not_have_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`localhost` stands for ::1, too, where IPv6 is turned off; once nothing but that address was tried."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        unsupported = (9999, socket.SOCK_STREAM, 6, "", ("::1", 1))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [unsupported, (*STREAM, server.getsockname())])
+        connect(Channel("localhost:1"))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [unsupported])
+        with pytest.raises(OSError, match="cannot connect"):
+            Channel("localhost:1")
 
 
 def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:

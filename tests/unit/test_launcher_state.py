@@ -27,20 +27,19 @@ from stigmer_launcher.supervise.state import (
     write_snapshot,
 )
 from stigmer_launcher.system import locks, process
+from stigmer_launcher.system.places import find_places
 
 LAUNCH = Launch(
     version="2.0.0",
     installed="2.0.0-abc",
     components="/home/versions/2.0.0-abc",
-    directory="/home",
-    run="/home/run",
-    logs="/home/logs",
+    places=find_places({"STIGMER_HOME": "/home"}),
     token="t0ken",  # noqa: S106 - it opens nothing
     ports={"server": 7234},
     temporal="127.0.0.1:7233",
     secrets=("secret-value",),
-    services=(
-        ServiceLaunch(
+    services={
+        "server": ServiceLaunch(
             Plan("server", stop_order=2, grace=7.0),
             "1.2.3",
             ("/bin/server",),
@@ -48,13 +47,13 @@ LAUNCH = Launch(
             7234,
             (Proof("grpc", "127.0.0.1:7234"),),
         ),
-    ),
+    },
 )
 
 
 def after(*rounds: tuple[Event, ...]) -> State:
     """Let these events come at 100 seconds, round by round."""
-    state = State({service.plan.name: Service(service.plan) for service in LAUNCH.services})
+    state = State({name: Service(service.plan) for name, service in LAUNCH.services.items()})
     for events in ((), *rounds):
         state, _ = decide(state, events, 100.0)
     return state

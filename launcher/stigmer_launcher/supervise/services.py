@@ -20,13 +20,13 @@ class Services:
 
     def __init__(self, launch: Launch, watchdog: Watchdog) -> None:
         self._launch, self._watchdog = launch, watchdog
-        self.logs = {name: LogFile(log_path(launch.logs, name), launch.secrets) for name in launch.names()}
+        self.logs = {name: LogFile(log_path(launch.places.logs, name), launch.secrets) for name in launch.services}
         self.members: dict[str, Member] = {}
         self.outputs: dict[int, str] = {}
 
     def start(self, name: str) -> int:
         """Run a service and give its pid; OSError when it cannot be run."""
-        service = self._launch.service(name)
+        service = self._launch.services[name]
         child = spawn(service.command, service.environment)
         identity = process.identity(child.pid)
         member = self.members[name] = Member(child.pid, identity, service.plan.stop_order, service.plan.grace)

@@ -24,12 +24,12 @@ def compose_snapshot(
         installed=launch.installed,
         token=launch.token,
         temporal=launch.temporal,
-        logs=launch.logs,
+        logs=launch.places.logs,
         job=launch.job,
         ports=launch.ports,
         asked_ports=launch.asked_ports,
         timeline={name: dict(times) for name, times in timeline.items()},
-        services=tuple(_service(each, state.services[each.plan.name], members) for each in launch.services),
+        services=tuple(_service(each, state.services[name], members) for name, each in launch.services.items()),
     )
 
 

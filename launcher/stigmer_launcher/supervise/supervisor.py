@@ -36,10 +36,10 @@ class Supervisor:
 
     def __init__(self, launch: Launch, signals: SignalPipe, emit: Callable[[dict[str, Any]], None]) -> None:
         self._launch, self._signals, self._emit = launch, signals, emit
-        self._instance = Instance(launch.run)
+        self._instance = Instance(launch.places.run)
         self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
         self._services = Services(launch, self._watchdog)
-        services = {service.plan.name: lifecycle.Service(service.plan) for service in launch.services}
+        services = {name: lifecycle.Service(service.plan) for name, service in launch.services.items()}
         self._state = lifecycle.State(services, policy=launch.restart)
         self._events: list[lifecycle.Event] = []
         self._probers: dict[lifecycle.Action, Callable[[float], Probe]] = {}
@@ -94,10 +94,10 @@ class Supervisor:
 
     def _start(self, name: str) -> None:
         """Run a service, if it is ours to run, and begin to ask whether it is ready."""
-        service = self._launch.service(name)
+        service = self._launch.services[name]
         spawned = time.time()
         try:
-            require_usable(self._launch.database(service), self._note)
+            require_usable(service.database, self._note)
             group = self._services.start(name) if service.plan.managed else 0
         except OSError as error:
             self._events.append(lifecycle.Exited(name, f"could not be run: {service.command[0]}: {error.strerror}"))
@@ -106,9 +106,9 @@ class Supervisor:
         else:
             self._timeline[name] = {}
             self._mark(name, "spawned")
-            liveness = partial(Probe, service.liveness(group, spawned), timeout=service.plan.liveness.timeout)
-            self._probers[lifecycle.Action(lifecycle.CHECK, name)] = liveness
-            proving = lifecycle.Action(lifecycle.PROVE, name)
+            proving, checking = lifecycle.Action(lifecycle.PROVE, name), lifecycle.Action(lifecycle.CHECK, name)
+            alive = service.checks(group, spawned, was_ready=True)
+            self._probers[checking] = partial(Probe, alive, timeout=service.plan.liveness.timeout)
             self._probers[proving] = partial(Probe, service.checks(group, spawned))
             self._probe(proving)
 
@@ -150,7 +150,7 @@ class Supervisor:
         if self._signals.fileno() in ready:
             self._take_signals()
         if self._control.fileno() in ready:
-            self._events += self._control.take(self._launch.names())
+            self._events += self._control.take(tuple(self._launch.services))
         for run, due in tuple(self._timers.items()):
             if time.monotonic() >= due:
                 run()

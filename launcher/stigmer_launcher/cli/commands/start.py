@@ -99,7 +99,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
         code = _INTERRUPTED if progress.interrupted else 0
     progress.conclude()
     if not (in_foreground or progress.again or progress.interrupted):
-        _show(state.living_snapshot(state.Instance(launch.run)), context, "All services running")
+        _show(state.living_snapshot(state.Instance(launch.places.run)), context, "All services running")
     return None if progress.again else code
 
 
