@@ -14,10 +14,9 @@ from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.lifecycle import Event, Exited, Ready, Service, State, decide
 from stigmer_launcher.supervise.logfile import LogFile
-from stigmer_launcher.supervise.snapshot import compose_snapshot, describe_change
+from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import (
     Instance,
-    Member,
     ServiceSnapshot,
     Snapshot,
     living_snapshot,
@@ -26,6 +25,7 @@ from stigmer_launcher.supervise.state import (
     watchdog_pid,
     write_snapshot,
 )
+from stigmer_launcher.supervise.supervisor import Supervisor, compose_snapshot, describe_change
 from stigmer_launcher.system import locks, process
 
 LAUNCH = Launch(
@@ -61,27 +61,37 @@ def after(*rounds: tuple[Event, ...]) -> State:
 
 
 STARTED = (Ready("server"),)
+SERVER = ServiceSnapshot("server", pid=77, identity="boot:7", stop_order=2, grace=7.0)
 RUNNING = compose_snapshot(
-    LAUNCH,
-    after(STARTED),
-    {"server": Member(77, "boot:7", 2, 7.0)},
-    {"server": {"spawned": 0.1}},
-    Snapshot(os.getpid(), started=1.0, began=99.0),
+    Snapshot(os.getpid(), started=1.0, began=99.0), after(STARTED), {"server": SERVER}, {"server": {"spawned": 0.1}}
 )
 
 
-def test_a_running_service_is_written_down_with_who_it_is_and_without_a_secret() -> None:
+def test_a_running_service_is_written_down_with_who_it_is() -> None:
     """Enough to stop it, and it alone, when nobody else is left to do it."""
     assert RUNNING.state == phases.RUNNING
-    assert RUNNING.members == [Member(77, "boot:7", 2, 7.0)]
+    assert RUNNING.members == [SERVER._replace(state=phases.RUNNING, since=100.0)]
     assert RUNNING.timeline == {"server": {"spawned": 0.1}}
-    assert (RUNNING.installed, RUNNING.token, RUNNING.ports) == ("2.0.0-abc", "t0ken", {"server": 7234})
-    assert "secret-value" not in repr(RUNNING)
+
+
+def test_a_run_is_written_down_before_anything_runs_and_without_a_secret(tmp_path: Path) -> None:
+    """The version in use must not be removed."""
+    launch = LAUNCH._replace(run=str(tmp_path), asked_ports={"server": 7234}, job="local.stigmer")
+    with locks.wait(str(tmp_path / "supervisor.lock"), 1), SignalPipe() as signals:
+        Supervisor(launch, signals, lambda _: None).save()
+        written = read_snapshot(Instance(launch.run))
+    fields = ("version", "installed", "token", "temporal", "logs", "job", "ports", "asked_ports")
+    assert [getattr(written, field) for field in fields] == [getattr(launch, field) for field in fields]
+    assert (written.state, written.members) == (phases.STARTING, [])
+    assert written.services == (
+        ServiceSnapshot("server", "waiting", stop_order=2, grace=7.0, port=7234, version="1.2.3"),
+    )
+    assert "secret-value" not in (tmp_path / "state.json").read_text()
 
 
 def test_a_stack_that_lacks_a_service_is_degraded() -> None:
     state = after(STARTED, (Exited("server", "exited with status 1"),))
-    composed = compose_snapshot(LAUNCH, state, {}, {}, Snapshot())
+    composed = compose_snapshot(Snapshot(), state, {"server": ServiceSnapshot("server")}, {})
     assert composed.state == phases.DEGRADED
     assert composed.services[0].last_error == "exited with status 1"
     assert composed.members == []

@@ -7,7 +7,7 @@ from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.supervise.child import spawn
 from stigmer_launcher.supervise.lifecycle import Exited
 from stigmer_launcher.supervise.logfile import LogFile, log_path
-from stigmer_launcher.supervise.state import Member
+from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import process
 
@@ -16,29 +16,39 @@ _LAST_CHUNKS = 16  # read at most of what a service printed just before its end
 
 
 class Services:
-    """The processes of a launch: `members` and `logs` by service, and the service of each of the open `outputs`."""
+    """The processes of a launch: `members` and `logs` by service, and the service of each of the open `outputs`.
+
+    A member is what is fixed of a service, and who its process is.
+    """
 
     def __init__(self, launch: Launch, watchdog: Watchdog) -> None:
         self._launch, self._watchdog = launch, watchdog
         self.logs = {name: LogFile(log_path(launch.logs, name), launch.secrets) for name in launch.names()}
-        self.members: dict[str, Member] = {}
+        self.members = {
+            each.plan.name: ServiceSnapshot(
+                each.plan.name,
+                managed=each.plan.managed,
+                stop_order=each.plan.stop_order,
+                grace=each.plan.grace,
+                port=each.port,
+                version=each.version,
+            )
+            for each in launch.services
+        }
         self.outputs: dict[int, str] = {}
 
     def start(self, name: str) -> int:
         """Run a service and give its pid; OSError when it cannot be run."""
         service = self._launch.service(name)
         child = spawn(service.command, service.environment)
-        identity = process.identity(child.pid)
-        member = self.members[name] = Member(child.pid, identity, service.plan.stop_order, service.plan.grace)
-        self._watchdog.add(member)
+        self._enter(name, child.pid, process.identity(child.pid))
         self.outputs[child.output] = name
         self.logs[name].last = []
         return child.pid
 
     def signal(self, name: str, number: int) -> None:
         """Send a signal to a service's process group, if it runs."""
-        if member := self.members.get(name):
-            process.signal_group(member.pid, number)
+        process.signal_group(self.members[name].pid, number)
 
     def pump(self, output: int) -> bool:
         """Move one chunk of a service's output to its log, and return whether there was any; close what has ended."""
@@ -60,17 +70,14 @@ class Services:
         _, status = os.waitpid(pid, 0)
         if not name:
             return None
-        del self.members[name]
-        self._watchdog.remove(pid)
+        self._enter(name, 0, "")
         self._drain(name)
         return Exited(name, process.describe_exit(status), outside=process.is_ended_by_others(status))
 
-    def close(self) -> None:
-        """Close the logs."""
-        for output in tuple(self.outputs):
-            self._shut(output)
-        for log in self.logs.values():
-            log.close()
+    def _enter(self, name: str, pid: int, identity: str) -> None:
+        """Note who a service's process is, and let the watchdog know."""
+        self.members[name] = self.members[name]._replace(pid=pid, identity=identity)
+        self._watchdog.watch(self.members.values())
 
     def _drain(self, name: str) -> None:
         """Read what a service printed just before its end; one that escaped may go on printing, which is not awaited."""

@@ -17,17 +17,11 @@ _FORMAT = 1
 WATCHDOG_SECONDS = 60.0  # a watchdog at work waits for the graces of the services, one order after the other
 
 
-class Member(NamedTuple):
-    """A service's process, which leads its group: who it is, and how it is stopped."""
-
-    pid: int
-    identity: str
-    stop_order: int
-    grace: float
-
-
 class ServiceSnapshot(NamedTuple):
-    """One service as its supervisor saw it last; `lacking` is why it is not ready, `port` is 0 when it has none."""
+    """One service as its supervisor saw it last, and the process that leads its group; `pid` is 0 while there is none.
+
+    `lacking` is why it is not ready, `port` is 0 when it has none.
+    """
 
     name: str = ""
     state: str = ""
@@ -73,9 +67,9 @@ class Snapshot(NamedTuple):
         return self.state in ("", STOPPED)
 
     @property
-    def members(self) -> list[Member]:
-        """List the processes of services."""
-        return [Member(each.pid, each.identity, each.stop_order, each.grace) for each in self.services if each.pid]
+    def members(self) -> list[ServiceSnapshot]:
+        """List the services that have a process."""
+        return [each for each in self.services if each.pid]
 
     @property
     def grace(self) -> float:

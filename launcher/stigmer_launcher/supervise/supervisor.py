@@ -4,11 +4,10 @@ It starts the services, reads their output, probes their readiness, reaps and st
 deadlines are waited for in one `poll`; an idle supervisor wakes up only to look after the services and its home.
 """
 
-import math
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM
@@ -20,15 +19,14 @@ from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.readiness.probe import Probe
 from stigmer_launcher.supervise import leftovers, lifecycle, phases
 from stigmer_launcher.supervise.control import Control
+from stigmer_launcher.supervise.logfile import LogFile
 from stigmer_launcher.supervise.services import Services
 from stigmer_launcher.supervise.signals import SignalPipe
-from stigmer_launcher.supervise.snapshot import compose_snapshot, describe_change
-from stigmer_launcher.supervise.state import Instance, Snapshot, write_snapshot
+from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, write_snapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import locks, process
 
-_HOME_CHECK = 2.0  # seconds between two looks at whether the home is still there
-_RETRY = 1.0  # seconds between two tries to start another watchdog
+_LOOK = 2.0  # seconds between two looks at whether the home and the watchdog are still there
 
 
 class Supervisor:
@@ -47,9 +45,21 @@ class Supervisor:
         self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False
         self._began = time.monotonic()
-        self._timers: dict[Callable[[], None], float] = {self._check_home: self._began + _HOME_CHECK}
-        self._snapshot = Snapshot(os.getpid(), started=time.time(), began=self._began)
+        self._next_look = self._began + _LOOK
         self._written = Snapshot()
+        self._snapshot = Snapshot(
+            os.getpid(),
+            started=time.time(),
+            began=self._began,
+            version=launch.version,
+            installed=launch.installed,
+            token=launch.token,
+            temporal=launch.temporal,
+            logs=launch.logs,
+            job=launch.job,
+            ports=launch.ports,
+            asked_ports=launch.asked_ports,
+        )
 
     def run(self) -> bool:
         """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
@@ -62,7 +72,6 @@ class Supervisor:
             self._step()
         self._watchdog.dismiss()
         self._control.close()
-        self._services.close()
         return not self._state.failed
 
     def _step(self) -> None:
@@ -82,13 +91,19 @@ class Supervisor:
             self._announce(before)
 
     def _execute(self, action: lifecycle.Action) -> None:
+        name = action.name
         match action.kind:
             case lifecycle.SPAWN:
-                self._start(action.name)
+                self._start(name)
             case lifecycle.TERMINATE:
-                self._terminate(action.name)
+                self._services.signal(name, SIGTERM)
+                self._drop_probe(name)
+                self._mark(name, "told")
             case lifecycle.KILL:
-                self._kill(action.name)
+                self._services.signal(name, SIGKILL)
+                self._mark(name, "killed")
+                waited = round(self._timeline[name]["killed"] - self._timeline[name]["told"], 1)
+                self._note(f"{name} did not stop within {waited:g} s; it is killed")
             case _:
                 self._probe(action)
 
@@ -117,18 +132,6 @@ class Supervisor:
         self._drop_probe(asked.name)
         self._probes[asked.name] = self._probers[asked](time.monotonic())
 
-    def _terminate(self, name: str) -> None:
-        self._services.signal(name, SIGTERM)
-        self._drop_probe(name)
-        self._mark(name, "told")
-
-    def _kill(self, name: str) -> None:
-        self._services.signal(name, SIGKILL)
-        self._mark(name, "killed")
-        times = self._timeline[name]
-        waited = round(times["killed"] - times["told"], 1)
-        self._note(f"{name} did not stop within {waited:g} s; it is killed")
-
     def _mark(self, name: str, what: str) -> None:
         """Write down when something first happened to a service's process."""
         self._timeline[name].setdefault(what, time.monotonic() - self._began)
@@ -151,9 +154,8 @@ class Supervisor:
             self._take_signals()
         if self._control.fileno() in ready:
             self._events += self._control.take(self._launch.names())
-        for run, due in tuple(self._timers.items()):
-            if time.monotonic() >= due:
-                run()
+        if time.monotonic() >= self._next_look:
+            self._look_after()
 
     def _poll(self) -> set[int]:
         """Wait until something is ready or due, and return the descriptors that are ready."""
@@ -163,10 +165,9 @@ class Supervisor:
         for probe in self._probes.values():
             if probe.channel:
                 waiting.register(probe.channel.fileno(), probe.channel.wanted)
-        deadlines = [service.until for service in self._state.services.values()]
-        due = min(*deadlines, *self._timers.values(), *(probe.due for probe in self._probes.values()), lifecycle.NEVER)
-        timeout = None if due == lifecycle.NEVER else max(0, math.ceil((due - time.monotonic()) * 1000))
-        return {descriptor for descriptor, _ in waiting.poll(timeout)}
+        deadlines = (service.until for service in self._state.services.values())
+        due = min([self._next_look, *deadlines, *(probe.due for probe in self._probes.values())])
+        return {descriptor for descriptor, _ in waiting.poll(max(0, (due - time.monotonic()) * 1000))}
 
     def _ask(self, name: str, probe: Probe) -> None:
         lacking = probe.not_ready_reason
@@ -203,29 +204,27 @@ class Supervisor:
 
     def _replace_watchdog(self) -> None:
         """Start another watchdog; when there is no room for it, try again soon: the services must go on."""
+        is_first_try = self._watchdog.pid != 0
         try:
             self._watchdog.start()
         except OSError as error:
-            if self._replace_watchdog not in self._timers:
-                self._note(f"cannot start another watchdog: {error.strerror}; trying again every {_RETRY:g} s")
-            self._timers[self._replace_watchdog] = time.monotonic() + _RETRY
+            if is_first_try:
+                self._note(f"cannot start another watchdog: {error.strerror}; trying again every {_LOOK:g} s")
         else:
-            self._timers.pop(self._replace_watchdog, None)
             self._watchdog.wait_until_ready()
 
-    def _check_home(self) -> None:
+    def _look_after(self) -> None:
         """Stop when the home was removed or moved: commands do not find this supervisor any more."""
-        if locks.is_ours(self._instance.lock):
-            self._timers[self._check_home] = time.monotonic() + _HOME_CHECK
-        else:
-            del self._timers[self._check_home]
+        self._next_look = time.monotonic() + _LOOK
+        if not self._watchdog.pid:
+            self._replace_watchdog()
+        if self._state.stage != phases.STOPPING and not locks.is_ours(self._instance.lock):
             self._note(f"{self._instance.lock} was removed or replaced; stopping")
             self._events.append(lifecycle.StopRequested())
 
     def save(self) -> None:
         """Write the state down when it says anything new, unless the home is another supervisor's by now."""
-        members, timeline = self._services.members, self._timeline
-        self._snapshot = compose_snapshot(self._launch, self._state, members, timeline, self._snapshot)
+        self._snapshot = compose_snapshot(self._snapshot, self._state, self._services.members, self._timeline)
         if self._snapshot != self._written and locks.is_ours(self._instance.lock):
             with suppress(OSError):  # a full disk must not end this supervisor
                 write_snapshot(self._instance, self._snapshot)
@@ -239,3 +238,43 @@ class Supervisor:
                 self._emit(describe_change(self._snapshot.service(name), self._services.logs[name]))
         if before.stage != self._state.stage:
             self._emit({"event": self._state.stage, "failed": self._state.failed})
+
+
+def compose_snapshot(
+    earlier: Snapshot,
+    state: lifecycle.State,
+    members: Mapping[str, ServiceSnapshot],
+    timeline: Mapping[str, Mapping[str, float]],
+) -> Snapshot:
+    """Return the snapshot with what has changed in a run."""
+    services = (
+        members[name]._replace(
+            state=service.phase,
+            since=service.since,
+            restarts=service.restarts,
+            last_error=service.error,
+            lacking=service.lacking,
+        )
+        for name, service in state.services.items()
+    )
+    return earlier._replace(
+        state=phases.DEGRADED if state.is_degraded else state.stage,
+        failed=state.failed,
+        timeline={name: dict(times) for name, times in timeline.items()},
+        services=tuple(services),
+    )
+
+
+def describe_change(service: ServiceSnapshot, log: LogFile) -> dict[str, Any]:
+    """Return the event for a service's change, with its last lines if it went down."""
+    hangs = service.state == phases.DEGRADED
+    lines = [line.decode(errors="replace") for line in log.last] if service.last_error and not hangs else []
+    return {
+        "event": "service",
+        "service": service.name,
+        "state": service.state,
+        "pid": service.pid,
+        "error": f"does not answer: {service.lacking}" if hangs else service.last_error,
+        "lines": lines,
+        "log": log.path,
+    }
