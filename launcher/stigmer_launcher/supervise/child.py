@@ -26,13 +26,15 @@ def spawn(command: Sequence[str], environment: Mapping[str, str]) -> Child:
 
     Its input is empty, stdout and stderr are one pipe that does not block its reader. No copy of this process is made for it.
     """
+    for descriptor in _descriptors():
+        with suppress(OSError):  # not open any more: it listed the others
+            os.set_inheritable(descriptor, False)
     output, its_output = os.pipe()
     os.set_blocking(output, False)
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, its_output, 1),
         (os.POSIX_SPAWN_DUP2, its_output, 2),
-        *((os.POSIX_SPAWN_CLOSE, each) for each in _descriptors() if _is_inheritable(each)),
     ]
     argv = tuple(command)
     try:
@@ -93,10 +95,3 @@ def _descriptors() -> Sequence[int]:
         return [number for number in map(int, os.listdir("/dev/fd")) if number > 2]
     except OSError:  # a sandbox may lack the directory
         return range(3, _MANY)
-
-
-def _is_inheritable(descriptor: int) -> bool:
-    try:
-        return os.get_inheritable(descriptor)
-    except OSError:  # not open, or not any more: it listed the others
-        return False

@@ -52,11 +52,8 @@ def request(instance: Instance, verb: str, services: Sequence[str]) -> None:
     """Ask the running supervisor to start, stop or restart services; it does so later."""
     text = "".join(f"{verb} {name}\n" for name in services)
     try:
-        writer = os.open(instance.control, os.O_WRONLY | os.O_NONBLOCK)
-        try:
-            os.write(writer, text.encode())
-        finally:
-            os.close(writer)
+        with open(os.open(instance.control, os.O_WRONLY | os.O_NONBLOCK), "wb", buffering=0) as fifo:
+            fifo.write(text.encode())
     except OSError as error:
         raise LauncherError(
             f"the running server takes no requests: {instance.control}: {error.strerror}",

@@ -18,13 +18,12 @@ from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.child import fork, leave_terminal
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.phases import RUNNING
-from stigmer_launcher.supervise.signals import SignalPipe
+from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
 from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, read_snapshot, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks, places, ports, process
 
 OWN_LOG = "supervisor"
-_TO_STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 Event = dict[str, Any]
 Emit = Callable[[Event], None]
@@ -89,7 +88,7 @@ def supervise_detached(launch: Launch) -> Iterator[Event]:
         waiting.register(signals.fileno(), select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in waiting.poll()}
-            if signals.fileno() in ready and set(signals.take()) & _TO_STOP:
+            if signals.fileno() in ready and set(signals.take()).intersection(TO_STOP):
                 yield {"event": "interrupted"}
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)

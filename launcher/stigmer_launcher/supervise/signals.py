@@ -6,7 +6,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import Self
 
-HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+HANDLED = (*TO_STOP, signal.SIGCHLD)
 
 
 class SignalPipe:

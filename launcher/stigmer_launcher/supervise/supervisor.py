@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from signal import SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM
+from signal import SIGCHLD, SIGINT, SIGKILL, SIGTERM
 from typing import Any
 
 from stigmer_launcher.errors import LauncherError
@@ -21,7 +21,7 @@ from stigmer_launcher.supervise import leftovers, lifecycle, phases
 from stigmer_launcher.supervise.control import Control
 from stigmer_launcher.supervise.logfile import LogFile
 from stigmer_launcher.supervise.services import Services
-from stigmer_launcher.supervise.signals import SignalPipe
+from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, write_snapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import locks, process
@@ -185,7 +185,7 @@ class Supervisor:
     def _take_signals(self) -> None:
         """Turn signals into events; a second Ctrl-C asks not to wait for anybody's grace."""
         numbers = set(self._signals.take())
-        if numbers & {SIGTERM, SIGINT, SIGHUP}:
+        if numbers.intersection(TO_STOP):
             self._events.append(lifecycle.StopRequested(now=SIGINT in numbers and self._interrupted))
             self._interrupted = self._interrupted or SIGINT in numbers
         if SIGCHLD in numbers:

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from stigmer_launcher.supervise.child import fork, leave_terminal
 from stigmer_launcher.supervise.leftovers import end_members
+from stigmer_launcher.supervise.signals import TO_STOP
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import locks
 
@@ -75,7 +76,7 @@ class Watchdog:
 
 
 def _run_watchdog(supervisor: socket.socket, lock: str, token: str) -> NoReturn:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in TO_STOP:
         signal.signal(number, signal.SIG_IGN)
     leave_terminal(os.devnull, supervisor.fileno())  # the supervisor's pipes must break when it dies
     held = locks.hold(lock)
